@@ -1,0 +1,217 @@
+"""Every setting of an experiment: one dataclass per config group, one field per key.
+
+A field owns the key's name, type, default, one line of help and the values it accepts; the YAML
+presets in `conf/` only say what differs. The help page, the config reference and the checks below
+are derived from the fields.
+"""
+
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from sleap_lab.errors import ConfigError, did_you_mean
+
+
+def key(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[Any, ...] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    path: bool = False,
+) -> Any:
+    """Declare one config key.
+
+    Args:
+        default: Its default; a list or dict is copied for each config.
+        help: One line that says what it does.
+        choices: The only values it accepts, if there are only some.
+        minimum: Smallest accepted number.
+        maximum: Largest accepted number.
+        path: Whether it names a file or folder, resolved against the directory the command was typed in.
+    """
+    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "path": path}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class DataConfig:
+    """What to look at: a video or a labels file, and which of its frames."""
+
+    path: str | None = key(None, "Video, .slp or .pkg.slp file.", path=True)
+    frames: Any = key(None, 'Frames to use: "0-100,200-300", "5,9,12-20" or a list; of a .slp without video_index, positions among its (filtered) labeled frames. Default: all.')
+    video_index: int | None = key(None, "Use all frames of this video of a .slp file.", minimum=0)
+    video_dataset: str | None = key(None, "Dataset inside an HDF5 video. Default: detected.")
+    video_input_format: str = key("channels_last", "Axis order of an HDF5 video.", choices=("channels_last", "channels_first"))
+    only_labeled_frames: bool = key(False, "Only frames that a person labelled.")
+    only_suggested_frames: bool = key(False, "Only suggested frames that nobody has labelled yet.")
+    exclude_user_labeled: bool = key(False, "Skip frames that a person labelled.")
+    only_predicted_frames: bool = key(False, "Only frames that already hold predictions.")
+    on_bad_frame: str = key("nan", "Frame that cannot be read: keep it as an empty frame, leave it out, or fail.", choices=("nan", "skip", "fail"))
+
+
+MODEL_KINDS = ("single_instance", "centroid", "centered_instance", "topdown", "bottomup", "multi_class_bottomup", "multi_class_topdown")
+
+
+@dataclass
+class ModelConfig:
+    """Which trained models predict, and how their maps are turned into poses."""
+
+    kind: str = key("auto", "Kind of pipeline the models must make up; auto reads it from their training configs, none predicts nothing (track-only, evaluate-only).", choices=("auto", *MODEL_KINDS, "none"))
+    paths: list[str] = key([], "Model folders (best.ckpt + training_config.yaml); two for top-down, in any order.", path=True)
+    backbone_ckpt_path: str | None = key(None, "Checkpoint whose backbone weights replace those of best.ckpt.", path=True)
+    head_ckpt_path: str | None = key(None, "Checkpoint whose head weights replace those of best.ckpt.", path=True)
+    max_instances: int | None = key(None, "Keep at most this many instances per frame, the best scored.", minimum=1)
+    peak_threshold: Any = key(0.2, "Smallest confidence of a peak; for top-down also [centroid, keypoint].")
+    integral_refinement: str | None = key("integral", "Refine peaks below the grid: integral regression, or null for grid-aligned peaks.", choices=("integral",))
+    integral_patch_size: int = key(5, "Side of the patch used for refinement, in map pixels (odd).", minimum=1)
+    max_edge_length_ratio: float = key(0.25, "Bottom-up: edges longer than this share of the map are penalised.", minimum=0)
+    dist_penalty_weight: float = key(1.0, "Bottom-up: weight of that penalty.", minimum=0)
+    n_points: int = key(10, "Bottom-up: points sampled along each candidate edge.", minimum=1)
+    min_instance_peaks: float = key(0, "Bottom-up: instances with fewer peaks are dropped; below 1 a share of the nodes, else a count.", minimum=0)
+    min_line_scores: float = key(0.25, "Bottom-up: smallest edge score that connects two peaks.")
+
+
+@dataclass
+class PreprocessingConfig:
+    """How images are prepared; null means as in training."""
+
+    max_height: int | None = key(None, "Resize and pad images to this height.", minimum=1)
+    max_width: int | None = key(None, "Resize and pad images to this width.", minimum=1)
+    input_scale: float | None = key(None, "Factor applied to the image before the network.", minimum=1e-6)
+    ensure_rgb: bool | None = key(None, "Convert images to three channels.")
+    ensure_grayscale: bool | None = key(None, "Convert images to one channel.")
+    crop_size: int | None = key(None, "Side of the square crop around each animal, px (top-down).", minimum=1)
+    anchor_part: str | None = key(None, "Node at the centre of crops from labelled instances (centered-instance only).")
+    crop_registration: str = key("reference", "Where keypoints of a crop land: reference adds the fraction of the crop's corner, as sleap-nn does.", choices=("reference",))
+
+
+@dataclass
+class RuntimeConfig:
+    """Where and how fast to compute; changes no result but for precision."""
+
+    device: str = key("auto", "auto, cpu, cuda, cuda:1, mps, … as this PyTorch build offers.")
+    batch_size: int = key(4, "Frames per batch; larger is faster and needs more memory.", minimum=1)
+    queue_maxsize: int = key(32, "Frames read ahead of the network.", minimum=1)
+    precision: str = key("32", "Number format of the network: 32, bf16 or 16.", choices=("32", "bf16", "16"))
+    compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
+    num_threads: int | None = key(None, "CPU threads of the network. Default: PyTorch's choice.", minimum=1)
+
+
+@dataclass
+class FiltersConfig:
+    """Which predicted instances are dropped before tracking; all off by default."""
+
+    filter_overlapping: bool = key(False, "Drop an instance that overlaps a better scored one.")
+    filter_overlapping_method: str = key("iou", "Overlap of bounding boxes, or similarity of poses.", choices=("iou", "oks"))
+    filter_overlapping_threshold: float = key(0.8, "Overlap above which the worse one is dropped.", minimum=0)
+    filter_min_visible_nodes: int = key(0, "Drop instances with fewer visible nodes.", minimum=0)
+    filter_min_visible_node_fraction: float = key(0.0, "Drop instances with a smaller share of visible nodes.", minimum=0, maximum=1)
+    filter_min_mean_node_score: float = key(0.0, "Drop instances whose visible nodes score less on average.")
+    filter_min_instance_score: float = key(0.0, "Drop instances with a smaller score.")
+
+
+@dataclass
+class TrackerConfig:
+    """How detections are linked into tracks."""
+
+    tracking: bool = key(False, "Track the instances.")
+    tracking_window_size: int = key(5, "Frames (fixed_window) or entries per track (local_queues) to match against.", minimum=1)
+    candidates_method: str = key("fixed_window", "Candidates: all instances of the last frames, or the last instances of each track.", choices=("fixed_window", "local_queues"))
+    min_new_track_points: int = key(0, "A detection opens a track only with more visible nodes than this.", minimum=0)
+    min_match_points: int = key(0, "A candidate is compared only with more visible nodes than this.", minimum=0)
+    features: str = key("keypoints", "What is compared.", choices=("keypoints", "centroids", "bboxes"))
+    scoring_method: str = key("oks", "How two features are compared.", choices=("oks", "iou", "euclidean_dist", "cosine_sim"))
+    scoring_reduction: str = key("mean", "How the scores against one track's candidates become one.", choices=("mean", "max", "robust_quantile"))
+    robust_best_instance: float = key(1.0, "Quantile used by robust_quantile.", minimum=0, maximum=1)
+    oks_stddev: float | None = key(None, "Spread of the OKS kernel. Default: 0.025.", minimum=1e-9)
+    track_matching_method: str = key("hungarian", "Assignment of detections to tracks.", choices=("hungarian", "greedy"))
+    max_tracks: int | None = key(None, "Largest number of tracks; switches candidates_method to local_queues.", minimum=1)
+    use_flow: bool = key(False, "Shift candidates by optical flow before matching.")
+    of_img_scale: float = key(1.0, "Optical flow: factor on the images.", minimum=1e-6)
+    of_window_size: int = key(21, "Optical flow: side of the search window, px.", minimum=3)
+    of_max_levels: int = key(3, "Optical flow: pyramid levels.", minimum=0)
+    use_kalman: bool = key(False, "Predict candidates with a Kalman filter per track.")
+    kf_track_features: str = key("centroid", "Kalman: what is predicted.", choices=("centroid", "keypoints"))
+    kf_init_frame_count: int = key(10, "Kalman: frames of plain tracking before filters are fitted.", minimum=3)
+    kf_node_indices: list[int] | None = key(None, "Kalman: nodes to use. Default: all.")
+    kf_reset_gap_size: int = key(5, "Kalman: a filter unseen for more frames than this is dropped.", minimum=1)
+    tracking_target_instance_count: int | None = key(None, "Expected number of animals; used by pre-cull, break connection and Kalman.", minimum=0)
+    tracking_pre_cull_to_target: int = key(0, "If not 0, drop the worst detections above the target count before tracking.", minimum=0)
+    tracking_pre_cull_iou_threshold: float = key(0.0, "Pre-cull: first drop detections that overlap by more than this.", minimum=0)
+    tracking_clean_instance_count: int = key(0, "If not 0, keep at most this many instances per frame after tracking.", minimum=0)
+    tracking_clean_iou_threshold: float = key(0.0, "Clean-up: first drop instances that overlap by more than this.", minimum=0)
+    post_connect_single_breaks: bool = key(False, "Join a lost and a new track when there is exactly one of each.")
+
+
+@dataclass
+class EvaluatorConfig:
+    """How predictions are scored against ground truth."""
+
+    evaluate: bool = key(False, "Evaluate the result.")
+    identity: bool = key(False, "Also compute identity metrics (MOTA, IDF1, HOTA) where the ground truth has tracks.")
+    ground_truth_path: str | None = key(None, "Ground truth .slp file. Default: data.path, if that is a .slp.", path=True)
+    oks_stddev: float = key(0.025, "Spread of the OKS kernel; larger forgives more.", minimum=1e-9)
+    oks_scale: float | None = key(None, "Object area for OKS in px². Default: bounding box of each instance.", minimum=0)
+    match_threshold: float = key(0.0, "Smallest OKS (or, for centroids, largest distance in px; 0 means 50) of a match.", minimum=0)
+    user_labels_only: bool = key(True, "Use only ground truth that a person labelled.")
+    match_method: str = key("auto", "Match whole poses or centroids; auto takes centroid for one-node predictions.", choices=("auto", "oks", "centroid"))
+    anchor_part: str | None = key(None, "Node that is the centroid of a ground truth instance (centroid matching).")
+    centroid_method: str | None = key(None, "Centroid of a ground truth instance.", choices=("anchor", "center_of_mass", "bbox_center", "geometric_median"))
+    centroid_fallback: str | None = key(None, "Centroid where the anchor is missing.", choices=("center_of_mass", "bbox_center", "geometric_median"))
+    save_metrics: str | None = key(None, "Also write the metrics to this .npz file.", path=True)
+
+
+@dataclass
+class OutputConfig:
+    """What is written, and where."""
+
+    path: str | None = key(None, "Predictions file. Default: predictions.slp in the run folder.", path=True)
+    no_empty_frames: bool = key(False, "Leave frames without instances out of the predictions file.")
+    formats: list[str] = key(["slp"], "Formats to write beside each other.", choices=("slp", "csv", "analysis_h5", "nwb"))
+    overlay_video: bool = key(False, "Render the predictions over the whole video.")
+
+
+@dataclass
+class LoggerConfig:
+    """Where runs are recorded for comparison."""
+
+    mlflow: bool = key(False, "Log the finished run folder to MLflow.")
+    tracking_uri: str | None = key(None, "MLflow tracking server or database. Default: an SQLite file under outputs/.")
+    experiment_name: str = key("sleap_lab", "MLflow experiment.")
+    run_name: str | None = key(None, "Name of the run. Default: what was overridden.")
+    tags: dict[str, str] = key({}, "Extra tags of the run.")
+
+
+@dataclass
+class Config:
+    """A whole experiment, in the order in which data flows."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    filters: FiltersConfig = field(default_factory=FiltersConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    report: str = key("html", "Write report.html, or not.", choices=("html", "none"))
+    verbose: bool = key(False, "Print log messages to the terminal.")
+    debug: bool = key(False, "Print the traceback when a run fails.")
+
+
+GROUPS: dict[str, type] = {f.name: f.default_factory for f in fields(Config) if f.default_factory is not MISSING}  # type: ignore[misc]
+
+
+def keys() -> dict[str, Field[Any]]:
+    """Return every key with its full dotted name, in the order of the config."""
+    flat: dict[str, Field[Any]] = {}
+    for item in fields(Config):
+        if item.name in GROUPS:
+            flat |= {f"{item.name}.{f.name}": f for f in fields(GROUPS[item.name])}
+        else:
+            flat[item.name] = item
+    return flat

@@ -1,0 +1,31 @@
+"""The errors a user can cause, each with the exit code it ends a command with.
+
+Every message is one line that names the key or file, what was found and what is accepted.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SleapLabError(Exception):
+    """Base of all errors that are shown to the user as one line, without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(SleapLabError, ValueError):
+    """The command line or the config is wrong; raised before any work is done."""
+
+    exit_code = 2
+
+
+class RunError(SleapLabError, RuntimeError):
+    """The run itself failed: a file could not be read, a model does not fit, …."""
+
+    exit_code = 1
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"` for the closest known spelling, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
