@@ -1,0 +1,181 @@
+"""Weights of PyTorch checkpoints, read without running anything the file contains.
+
+A checkpoint is a zip file with one pickle and one raw file per tensor storage. The pickle is read by
+an unpickler that knows tensors and plain containers; objects of the libraries that training stores
+beside the weights become inert stand-ins, and any other name is refused.
+"""
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sleap_lab.checkpoints.training_config import TrainingConfig
+from sleap_lab.errors import RunError
+from sleap_lab.networks import PoseNetwork, build_network
+
+STORAGE_DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+INERT_LIBRARIES = {
+    "collections", "datetime", "enum", "lightning", "lightning_fabric", "numpy", "omegaconf", "pathlib",
+    "pytorch_lightning", "sleap_nn", "torch", "typing",
+}  # fmt: skip
+INERT_NAMES = {("operator", "getitem"), ("_codecs", "encode")} | {
+    ("builtins", name) for name in ("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "set", "str", "tuple")
+}
+
+
+class Inert:
+    """Stands for any object of a checkpoint that is not needed; accepts whatever a pickle does to it."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Inert":
+        """Accept any constructor call."""
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def __call__(self, *args: Any, **kwargs: Any) -> "Inert":
+        return self
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def append(self, item: Any) -> None:
+        """Accept a list item."""
+
+    def extend(self, items: Any) -> None:
+        """Accept list items."""
+
+    def add(self, item: Any) -> None:
+        """Accept a set item."""
+
+
+def _rebuild_tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+    return torch.as_strided(storage, size, stride, offset)
+
+
+def _rebuild_parameter(data: Tensor, *_: Any) -> Tensor:
+    return data
+
+
+KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("collections", "OrderedDict"): OrderedDict,
+}
+
+
+class WeightsUnpickler(pickle.Unpickler):
+    """Unpickler that builds tensors and plain containers only."""
+
+    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
+        super().__init__(archive.open(f"{root}/data.pkl"), encoding="utf-8")
+        self.archive, self.root = archive, root
+        self.storages: dict[str, Tensor] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Resolve a name of the pickle.
+
+        Raises:
+            pickle.UnpicklingError: The name is none that weights need.
+        """
+        if known := KNOWN.get((module, name)):
+            return known
+        if module == "torch" and name in STORAGE_DTYPES:
+            return STORAGE_DTYPES[name]
+        if module.split(".")[0] in INERT_LIBRARIES or (module, name) in INERT_NAMES:
+            return Inert
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}; refused, because only tensors and plain containers are read and nothing is run")
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        """Return the tensor storage that an entry ("storage", dtype, key, location, numel) names."""
+        _, dtype, key, _, numel = pid
+        if key not in self.storages:
+            entry = f"{self.root}/data/{key}"
+            size = self.archive.getinfo(entry).file_size
+            if not isinstance(dtype, torch.dtype) or size != numel * dtype.itemsize:
+                raise pickle.UnpicklingError(f"storage {key} holds {size} bytes, not {numel} numbers of {dtype}")
+            data = bytearray(self.archive.read(entry))
+            self.storages[key] = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+        return self.storages[key]
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint, names as in the network.
+
+    Raises:
+        RunError: The file is missing, broken, without weights, or asks for anything but weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RunError(f"{path}: no such checkpoint")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            root = next((name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")), None)
+            if root is None:
+                raise RunError(f"{path}: a zip file, but not a PyTorch checkpoint")
+            content = WeightsUnpickler(archive, root).load()
+    except RunError:
+        raise
+    except Exception as error:  # a broken zip or pickle can raise anything
+        raise RunError(f"{path}: not a readable checkpoint: {' '.join(str(error).split()) or type(error).__name__}") from error
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise RunError(f"{path}: holds no state_dict of tensors")
+    return {str(name).removeprefix("model."): value for name, value in state.items()}
+
+
+def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = None, head_ckpt_path: str | None = None) -> PoseNetwork:
+    """Build the network of a model folder and fill it with its weights, in evaluation mode.
+
+    Args:
+        config: The folder's training config.
+        backbone_ckpt_path: Checkpoint whose backbone weights replace those of `best.ckpt`.
+        head_ckpt_path: Checkpoint whose head weights replace those of `best.ckpt`.
+
+    Raises:
+        RunError: A checkpoint is broken or its weights do not fit the network.
+    """
+    checkpoint = config.folder / "best.ckpt"
+    state = read_state_dict(checkpoint)
+    widths = [value.shape[0] for name, value in state.items() if name.endswith("middle_contract_conv0.weight") and value.ndim == 4]
+    network = build_network(config.raw, middle_width=widths[0] if widths else None)
+    _fill(network, state, checkpoint, strict=True)
+    for path, part in ((backbone_ckpt_path, "backbone."), (head_ckpt_path, "head_layers.")):
+        if path is not None:
+            _fill(network, {name: value for name, value in read_state_dict(path).items() if name.startswith(part)}, Path(path), strict=False)
+    return network.eval()
+
+
+def _fill(network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict: bool) -> None:
+    expected = network.state_dict()
+    missing, unexpected = expected.keys() - state.keys(), state.keys() - expected.keys()
+    if strict and (missing or unexpected):
+        what = "; ".join(f"{word} {min(names)} and {len(names) - 1} more" for word, names in (("lacks", missing), ("has unknown", unexpected)) if names)
+        raise RunError(f"{path}: weights do not fit the network of training_config.yaml: {what}")
+    for name in sorted(expected.keys() & state.keys()):
+        if state[name].shape != expected[name].shape:
+            raise RunError(f"{path}: {name} has shape {tuple(state[name].shape)}, the network needs {tuple(expected[name].shape)}")
+    network.load_state_dict(state, strict=False)

@@ -1,0 +1,97 @@
+"""The decoder that every backbone shares: upsample, join the skip connection, refine.
+
+Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def conv_relu(name: str, widths: Sequence[int], kernel_size: int) -> "OrderedDict[str, nn.Module]":
+    """Return same-padded convolutions with ReLU, `{name}_conv0`, `{name}_conv1`, …, one per step of `widths`."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for i, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        layers[f"{name}_conv{i}"] = nn.Conv2d(fan_in, fan_out, kernel_size, padding=kernel_size // 2)
+        layers[f"{name}_relu{i}"] = nn.ReLU(inplace=True)
+    return layers
+
+
+class DecoderBlock(nn.Module):
+    """Double the resolution, concatenate the skip connection before the upsampled map, refine.
+
+    Without a skip connection there is one refining convolution instead of two.
+    """
+
+    def __init__(self, name: str, in_width: int, skip_width: int, width: int, *, kernel_size: int, interpolate: bool) -> None:
+        super().__init__()
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        self.upsampling = 0
+        if not interpolate:
+            layers[f"{name}_trans_conv"] = nn.ConvTranspose2d(in_width, width, 3, stride=2, padding=1, output_padding=1)
+            layers[f"{name}_trans_relu"] = nn.ReLU(inplace=True)
+            self.upsampling = len(layers)
+            in_width = width
+        widths = (in_width + skip_width, width, width) if skip_width else (in_width, width)
+        layers.update(conv_relu(f"{name}_refine", widths, kernel_size))
+        self.blocks = nn.Sequential(layers)
+
+    def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """Map (b, c, h, w) to (b, width, 2h, 2w), or to the size of the skip connection."""
+        if self.upsampling:
+            x = self.blocks[: self.upsampling](x)
+        else:
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        if skip is not None:
+            if x.shape[-2:] != skip.shape[-2:]:
+                x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
+            x = torch.cat((skip, x), dim=1)
+        return self.blocks[self.upsampling :](x)
+
+
+class Decoder(nn.Module):
+    """Decoder blocks from the deepest map up to the output stride."""
+
+    def __init__(
+        self,
+        prefix: str,
+        in_width: int,
+        skip_widths: Sequence[int],
+        widths: Sequence[int],
+        stride: int,
+        *,
+        kernel_size: int,
+        interpolate: bool,
+    ) -> None:
+        """Build one block per entry of `widths`.
+
+        Args:
+            prefix: Start of the parameter names, e.g. `stack0_`.
+            in_width: Channels of the deepest map.
+            skip_widths: Channels of the skip connections, deepest first; later blocks have none.
+            widths: Channels of each block's output.
+            stride: Stride of the deepest map.
+            kernel_size: Side of the refining convolutions.
+            interpolate: Upsample bilinearly instead of by transposed convolution.
+        """
+        super().__init__()
+        self.stride = stride
+        self.widths = {stride: in_width}
+        blocks = []
+        for k, width in enumerate(widths):
+            name = f"{prefix}dec{k}_s{stride >> k}_to_s{stride >> (k + 1)}"
+            skip_width = skip_widths[k] if k < len(skip_widths) else 0
+            blocks.append(DecoderBlock(name, in_width, skip_width, width, kernel_size=kernel_size, interpolate=interpolate))
+            in_width = self.widths[stride >> (k + 1)] = width
+        self.decoder_stack = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, skips: Sequence[Tensor]) -> dict[int, Tensor]:
+        """Return the output of every block by its stride; the deepest map itself where there is no block."""
+        outputs = {self.stride: x}
+        for k, block in enumerate(self.decoder_stack):
+            x = block(x, skips[k] if k < len(skips) else None)
+            outputs[self.stride >> (k + 1)] = x
+        return outputs

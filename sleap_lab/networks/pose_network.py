@@ -1,0 +1,96 @@
+"""A backbone with the heads of one model kind, built from a training config."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from sleap_lab.errors import RunError
+from sleap_lab.networks.heads import HEAD_LAYERS, ClassVectorsHead, map_head
+from sleap_lab.networks.unet import UNet
+
+GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
+
+
+class PoseNetwork(nn.Module):
+    """Backbone and heads of one model; maps images to the arrays that are decoded into poses."""
+
+    def __init__(self, backbone: UNet, kind: str, heads: Mapping[str, Mapping[str, Any]]) -> None:
+        """Attach the heads of a model kind to a backbone.
+
+        Args:
+            backbone: Network that returns its deepest map and its outputs by stride.
+            kind: Model kind, a key of `HEAD_LAYERS`.
+            heads: Head section of the training config: confmaps, pafs, class_maps, class_vectors.
+
+        Raises:
+            RunError: A head's output stride is none the backbone has.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.outputs: dict[str, int | None] = {}
+        layers: list[nn.Module] = []
+        for name, layer in HEAD_LAYERS[kind].items():
+            head = heads[name]
+            if name == "class_vectors":
+                units = {"num_fc_layers": head.get("num_fc_layers", 1), "num_fc_units": head.get("num_fc_units", 64)}
+                layers.append(ClassVectorsHead(backbone.middle_width, len(head["classes"]), **units))
+                self.outputs[name] = None
+                continue
+            stride = head["output_stride"]
+            if stride not in backbone.output_widths:
+                raise RunError(f"head {name}: output_stride {stride} is none of the backbone's strides {sorted(backbone.output_widths)}")
+            sigmoid = name == "class_maps" or bool(head.get("use_sigmoid_activation", False))
+            layers.append(map_head(layer, backbone.output_widths[stride], channels(kind, name, head), sigmoid=sigmoid))
+            self.outputs[name] = stride
+        self.head_layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Map images (b, c, h, w) in [0, 1] to maps (b, channels, h / stride, w / stride) by head name.
+
+        Class vectors are (b, classes). Images of one channel are repeated for a three-channel network,
+        images of three channels are turned gray for a one-channel network.
+        """
+        deepest, by_stride = self.backbone(match_channels(x, self.backbone.in_channels))
+        return {
+            name: layer(deepest if stride is None else by_stride[stride])
+            for (name, stride), layer in zip(self.outputs.items(), self.head_layers, strict=True)
+        }
+
+
+def channels(kind: str, name: str, head: Mapping[str, Any]) -> int:
+    """Return the number of output channels of a map head."""
+    if name == "confmaps":
+        return 1 if kind == "centroid" else len(head["part_names"])
+    return 2 * len(head["edges"]) if name == "pafs" else len(head["classes"])
+
+
+def match_channels(x: Tensor, expected: int) -> Tensor:
+    """Repeat one channel to three, or weigh three into one; other images (b, c, h, w) stay as they are."""
+    if x.shape[1] == 1 and expected == 3:
+        return x.repeat(1, 3, 1, 1)
+    if x.shape[1] == 3 and expected == 1:
+        red, green, blue = GRAY_WEIGHTS
+        return red * x[:, 0:1] + green * x[:, 1:2] + blue * x[:, 2:3]
+    return x
+
+
+def build_network(training_config: Mapping[str, Any], *, middle_width: int | None = None) -> PoseNetwork:
+    """Build the network that a training config describes, with random weights.
+
+    Args:
+        training_config: A whole training config; `model_config.backbone_config` and `model_config.head_configs` are read.
+        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
+
+    Raises:
+        RunError: The backbone or the head is of a kind that is not supported.
+    """
+    model = training_config["model_config"]
+    backbones = {name: section for name, section in model["backbone_config"].items() if section is not None}
+    name, section = next(iter(backbones.items()))
+    if name != "unet":
+        raise RunError(f"model_config.backbone_config: backbone {name!r} is not supported; accepted: unet")
+    kind, heads = next((kind, heads) for kind, heads in model["head_configs"].items() if heads is not None)
+    if kind not in HEAD_LAYERS:
+        raise RunError(f"model_config.head_configs: model kind {kind!r} is not supported; accepted: {', '.join(HEAD_LAYERS)}")
+    return PoseNetwork(UNet(section, middle_width=middle_width), kind, heads)

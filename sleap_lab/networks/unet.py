@@ -1,0 +1,140 @@
+"""UNet as SLEAP-NN trains it.
+
+Departures from the paper (Ronneberger et al. 2015):
+
+* same-padded convolutions, no batch norm, widths grow by `filters_rate` per level instead of doubling;
+* the deepest level is split into an "expand" and a "contract" block of equal width;
+* the decoder stops at the output stride, and each of its blocks is as wide as the level it reaches;
+* an optional stem of 7x7 convolutions; the encoder pools once more after it, so that the true stride
+  is twice `max_stride`.
+
+Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sleap_lab.networks.decoder import Decoder, conv_relu
+
+STEM_KERNEL_SIZE = 7
+
+
+class ConvBlock(nn.Module):
+    """Convolutions with ReLU, after 2x2 max pooling where asked."""
+
+    def __init__(self, name: str, widths: list[int], kernel_size: int, *, pool: bool = False) -> None:
+        super().__init__()
+        self.pool = pool
+        self.blocks = nn.Sequential(conv_relu(name, widths, kernel_size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, c, h, w) to (b, width, h, w), or half the size with pooling (odd sizes are floored)."""
+        return self.blocks(F.max_pool2d(x, 2) if self.pool else x)
+
+
+class Stem(nn.Module):
+    """Wide-kernel blocks before the encoder."""
+
+    def __init__(self, blocks: list[ConvBlock]) -> None:
+        super().__init__()
+        self.stem_stack = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the last block's output, pooled."""
+        for block in self.stem_stack:
+            x = block(x)
+        return F.max_pool2d(x, 2)
+
+
+class Encoder(nn.Module):
+    """Blocks that halve the resolution."""
+
+    def __init__(self, blocks: list[ConvBlock]) -> None:
+        super().__init__()
+        self.encoder_stack = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the pooled last output, and every block's output, deepest first."""
+        skips: list[Tensor] = []
+        for block in self.encoder_stack:
+            x = block(x)
+            skips.insert(0, x)
+        return F.max_pool2d(x, 2), skips
+
+
+class UNet(nn.Module):
+    """Encoder, middle and decoder; `forward` returns the maps that heads read."""
+
+    def __init__(self, config: Mapping[str, Any], *, middle_width: int | None = None) -> None:
+        """Build the network a training config describes.
+
+        Args:
+            config: The `unet` section of a training config.
+            middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
+        """
+        super().__init__()
+        filters, rate = config.get("filters", 32), config.get("filters_rate", 1.5)
+        kernel_size, convs = config.get("kernel_size", 3), config.get("convs_per_block", 2)
+        max_stride, output_stride = config.get("max_stride", 16), config.get("output_stride", 1)
+        stem_levels = int(math.log2(config.get("stem_stride") or 1))
+        depth = int(math.log2(max_stride)) - stem_levels
+        up_blocks = int(math.log2(max_stride / output_stride)) + stem_levels
+        self.in_channels = config.get("in_channels", 1)
+
+        def width(level: int) -> int:
+            return int(filters * rate**level)
+
+        in_width, skip_widths = self.in_channels, []
+        self.stem = None
+        if stem_levels:
+            blocks = []
+            for b in range(stem_levels):
+                blocks.append(ConvBlock(f"stem{b}", [in_width] + [width(b)] * convs, STEM_KERNEL_SIZE, pool=b > 0))
+                in_width = width(b)
+            self.stem = Stem(blocks)
+            skip_widths = [in_width]
+        blocks = []
+        for b in range(depth):
+            level = b + stem_levels
+            blocks.append(ConvBlock(f"stack0_enc{b}", [in_width] + [width(level)] * convs, kernel_size, pool=level > 0))
+            in_width = width(level)
+            skip_widths.insert(0, in_width)
+        self.encoders = nn.ModuleList([Encoder(blocks)])
+        middle = middle_width or width(depth + stem_levels)
+        self.middle_blocks = nn.ModuleList(
+            [
+                ConvBlock(f"stack0_enc{depth + 1}_middle_expand", [in_width] + [middle] * (convs - 1), kernel_size),
+                ConvBlock(f"stack0_enc{depth + 2}_middle_contract", [middle] * 2, kernel_size),
+            ]
+        )
+        self.decoders = nn.ModuleList(
+            [
+                Decoder(
+                    "stack0_",
+                    middle,
+                    skip_widths,
+                    [width(max(0, depth + stem_levels - 1 - k)) for k in range(up_blocks)],
+                    stride=max_stride * 2 if stem_levels else max_stride,
+                    kernel_size=kernel_size,
+                    interpolate=config.get("up_interpolate", True),
+                )
+            ]
+        )
+        self.middle_width = middle
+        self.output_widths = self.decoders[0].widths
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """Map images (b, in_channels, h, w) to the deepest map and all decoder outputs by stride."""
+        stem = None
+        if self.stem is not None:
+            x = stem = self.stem(x)
+        x, skips = self.encoders[0](x)
+        if stem is not None:
+            skips.append(stem)
+        for block in self.middle_blocks:
+            x = block(x)
+        return x, self.decoders[0](x, skips)
