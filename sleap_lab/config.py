@@ -41,7 +41,10 @@ class DataConfig:
     """What to look at: a video or a labels file, and which of its frames."""
 
     path: str | None = key(None, "Video, .slp or .pkg.slp file.", path=True)
-    frames: Any = key(None, 'Frames to use: "0-100,200-300", "5,9,12-20" or a list; of a .slp without video_index, positions among its (filtered) labeled frames. Default: all.')
+    frames: Any = key(
+        None,
+        'Frames to use: "0-100,200-300", "5,9,12-20" or a list; of a .slp without video_index, positions among its (filtered) labeled frames. Default: all.',
+    )
     video_index: int | None = key(None, "Use all frames of this video of a .slp file.", minimum=0)
     video_dataset: str | None = key(None, "Dataset inside an HDF5 video. Default: detected.")
     video_input_format: str = key("channels_last", "Axis order of an HDF5 video.", choices=("channels_last", "channels_first"))
@@ -49,7 +52,9 @@ class DataConfig:
     only_suggested_frames: bool = key(False, "Only suggested frames that nobody has labelled yet.")
     exclude_user_labeled: bool = key(False, "Skip frames that a person labelled.")
     only_predicted_frames: bool = key(False, "Only frames that already hold predictions.")
-    on_bad_frame: str = key("nan", "Frame that cannot be read: keep it as an empty frame, leave it out, or fail.", choices=("nan", "skip", "fail"))
+    on_bad_frame: str = key(
+        "nan", "Frame that cannot be read: keep it as an empty frame, leave it out, or fail.", choices=("nan", "skip", "fail")
+    )
 
 
 MODEL_KINDS = ("single_instance", "centroid", "centered_instance", "topdown", "bottomup", "multi_class_bottomup", "multi_class_topdown")
@@ -59,18 +64,26 @@ MODEL_KINDS = ("single_instance", "centroid", "centered_instance", "topdown", "b
 class ModelConfig:
     """Which trained models predict, and how their maps are turned into poses."""
 
-    kind: str = key("auto", "Kind of pipeline the models must make up; auto reads it from their training configs, none predicts nothing (track-only, evaluate-only).", choices=("auto", *MODEL_KINDS, "none"))
+    kind: str = key(
+        "auto",
+        "Kind of pipeline the models must make up; auto reads it from their training configs, none predicts nothing (track-only, evaluate-only).",
+        choices=("auto", *MODEL_KINDS, "none"),
+    )
     paths: list[str] = key([], "Model folders (best.ckpt + training_config.yaml); two for top-down, in any order.", path=True)
     backbone_ckpt_path: str | None = key(None, "Checkpoint whose backbone weights replace those of best.ckpt.", path=True)
     head_ckpt_path: str | None = key(None, "Checkpoint whose head weights replace those of best.ckpt.", path=True)
     max_instances: int | None = key(None, "Keep at most this many instances per frame, the best scored.", minimum=1)
     peak_threshold: Any = key(0.2, "Smallest confidence of a peak; for top-down also [centroid, keypoint].")
-    integral_refinement: str | None = key("integral", "Refine peaks below the grid: integral regression, or null for grid-aligned peaks.", choices=("integral",))
+    integral_refinement: str | None = key(
+        "integral", "Refine peaks below the grid: integral regression, or null for grid-aligned peaks.", choices=("integral",)
+    )
     integral_patch_size: int = key(5, "Side of the patch used for refinement, in map pixels (odd).", minimum=1)
     max_edge_length_ratio: float = key(0.25, "Bottom-up: edges longer than this share of the map are penalised.", minimum=0)
     dist_penalty_weight: float = key(1.0, "Bottom-up: weight of that penalty.", minimum=0)
     n_points: int = key(10, "Bottom-up: points sampled along each candidate edge.", minimum=1)
-    min_instance_peaks: float = key(0, "Bottom-up: instances with fewer peaks are dropped; below 1 a share of the nodes, else a count.", minimum=0)
+    min_instance_peaks: float = key(
+        0, "Bottom-up: instances with fewer peaks are dropped; below 1 a share of the nodes, else a count.", minimum=0
+    )
     min_line_scores: float = key(0.25, "Bottom-up: smallest edge score that connects two peaks.")
 
 
@@ -85,7 +98,11 @@ class PreprocessingConfig:
     ensure_grayscale: bool | None = key(None, "Convert images to one channel.")
     crop_size: int | None = key(None, "Side of the square crop around each animal, px (top-down).", minimum=1)
     anchor_part: str | None = key(None, "Node at the centre of crops from labelled instances (centered-instance only).")
-    crop_registration: str = key("reference", "Where keypoints of a crop land: reference adds the fraction of the crop's corner, as sleap-nn does.", choices=("reference",))
+    crop_registration: str = key(
+        "reference",
+        "Where keypoints of a crop land: reference adds the fraction of the crop's corner, as sleap-nn does.",
+        choices=("reference",),
+    )
 
 
 @dataclass
@@ -119,12 +136,18 @@ class TrackerConfig:
 
     tracking: bool = key(False, "Track the instances.")
     tracking_window_size: int = key(5, "Frames (fixed_window) or entries per track (local_queues) to match against.", minimum=1)
-    candidates_method: str = key("fixed_window", "Candidates: all instances of the last frames, or the last instances of each track.", choices=("fixed_window", "local_queues"))
+    candidates_method: str = key(
+        "fixed_window",
+        "Candidates: all instances of the last frames, or the last instances of each track.",
+        choices=("fixed_window", "local_queues"),
+    )
     min_new_track_points: int = key(0, "A detection opens a track only with more visible nodes than this.", minimum=0)
     min_match_points: int = key(0, "A candidate is compared only with more visible nodes than this.", minimum=0)
     features: str = key("keypoints", "What is compared.", choices=("keypoints", "centroids", "bboxes"))
     scoring_method: str = key("oks", "How two features are compared.", choices=("oks", "iou", "euclidean_dist", "cosine_sim"))
-    scoring_reduction: str = key("mean", "How the scores against one track's candidates become one.", choices=("mean", "max", "robust_quantile"))
+    scoring_reduction: str = key(
+        "mean", "How the scores against one track's candidates become one.", choices=("mean", "max", "robust_quantile")
+    )
     robust_best_instance: float = key(1.0, "Quantile used by robust_quantile.", minimum=0, maximum=1)
     oks_stddev: float | None = key(None, "Spread of the OKS kernel. Default: 0.025.", minimum=1e-9)
     track_matching_method: str = key("hungarian", "Assignment of detections to tracks.", choices=("hungarian", "greedy"))
@@ -138,7 +161,9 @@ class TrackerConfig:
     kf_init_frame_count: int = key(10, "Kalman: frames of plain tracking before filters are fitted.", minimum=3)
     kf_node_indices: list[int] | None = key(None, "Kalman: nodes to use. Default: all.")
     kf_reset_gap_size: int = key(5, "Kalman: a filter unseen for more frames than this is dropped.", minimum=1)
-    tracking_target_instance_count: int | None = key(None, "Expected number of animals; used by pre-cull, break connection and Kalman.", minimum=0)
+    tracking_target_instance_count: int | None = key(
+        None, "Expected number of animals; used by pre-cull, break connection and Kalman.", minimum=0
+    )
     tracking_pre_cull_to_target: int = key(0, "If not 0, drop the worst detections above the target count before tracking.", minimum=0)
     tracking_pre_cull_iou_threshold: float = key(0.0, "Pre-cull: first drop detections that overlap by more than this.", minimum=0)
     tracking_clean_instance_count: int = key(0, "If not 0, keep at most this many instances per frame after tracking.", minimum=0)
@@ -157,10 +182,16 @@ class EvaluatorConfig:
     oks_scale: float | None = key(None, "Object area for OKS in px². Default: bounding box of each instance.", minimum=0)
     match_threshold: float = key(0.0, "Smallest OKS (or, for centroids, largest distance in px; 0 means 50) of a match.", minimum=0)
     user_labels_only: bool = key(True, "Use only ground truth that a person labelled.")
-    match_method: str = key("auto", "Match whole poses or centroids; auto takes centroid for one-node predictions.", choices=("auto", "oks", "centroid"))
+    match_method: str = key(
+        "auto", "Match whole poses or centroids; auto takes centroid for one-node predictions.", choices=("auto", "oks", "centroid")
+    )
     anchor_part: str | None = key(None, "Node that is the centroid of a ground truth instance (centroid matching).")
-    centroid_method: str | None = key(None, "Centroid of a ground truth instance.", choices=("anchor", "center_of_mass", "bbox_center", "geometric_median"))
-    centroid_fallback: str | None = key(None, "Centroid where the anchor is missing.", choices=("center_of_mass", "bbox_center", "geometric_median"))
+    centroid_method: str | None = key(
+        None, "Centroid of a ground truth instance.", choices=("anchor", "center_of_mass", "bbox_center", "geometric_median")
+    )
+    centroid_fallback: str | None = key(
+        None, "Centroid where the anchor is missing.", choices=("center_of_mass", "bbox_center", "geometric_median")
+    )
     save_metrics: str | None = key(None, "Also write the metrics to this .npz file.", path=True)
 
 
@@ -215,3 +246,16 @@ def keys() -> dict[str, Field[Any]]:
         else:
             flat[item.name] = item
     return flat
+
+
+def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
+    """Return the peak thresholds of centroids and of keypoints.
+
+    Raises:
+        ConfigError: `model.peak_threshold` is neither a number nor a pair of numbers.
+    """
+    value = config.peak_threshold
+    values = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    if len(values) != 2 or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        raise ConfigError(f"model.peak_threshold: got {value!r}; accepted: a number, or for top-down [centroid, keypoint]")
+    return float(values[0]), float(values[1])

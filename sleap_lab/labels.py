@@ -88,7 +88,10 @@ def to_poses(labels: sio.Labels) -> Poses:
         video=[video for video, *_ in rows],
         frame=[frame for _, frame, _ in rows],
         point_scores=np.array(
-            [instance.points["score"] if is_predicted else np.full(nodes, np.nan) for (*_, instance), is_predicted in zip(rows, predicted, strict=True)]
+            [
+                instance.points["score"] if is_predicted else np.full(nodes, np.nan)
+                for (*_, instance), is_predicted in zip(rows, predicted, strict=True)
+            ]
         ).reshape(-1, nodes),
         instance_scores=[instance.score if is_predicted else np.nan for (*_, instance), is_predicted in zip(rows, predicted, strict=True)],
         tracks=[-1 if instance.track is None else track_index[id(instance.track)] for *_, instance in rows],
@@ -166,9 +169,7 @@ def match_videos(truth: sio.Labels, labels: sio.Labels) -> dict[int, int]:
     Videos are recognised by file, path, unique path ending or identical poses, as sleap-io does.
     """
     found = truth.match(labels).video_map
-    return {
-        i: truth.videos.index(found[video]) for i, video in enumerate(labels.videos) if found.get(video) is not None
-    }
+    return {i: truth.videos.index(found[video]) for i, video in enumerate(labels.videos) if found.get(video) is not None}
 
 
 def video_name(video: sio.Video) -> str:

@@ -95,7 +95,11 @@ class Poses:
         order = np.lexsort((np.arange(len(self)), self.frame, self.video))
         keys = np.stack([self.video[order].astype(np.int64), self.frame[order]], axis=1)
         starts = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]).any(axis=1)]) if len(self) else np.zeros(0, int)
-        rows = {(int(keys[s][0]), int(keys[s][1])): chunk for s, chunk in zip(starts, np.split(order, starts[1:]), strict=True)} if len(self) else {}
+        rows = (
+            {(int(keys[s][0]), int(keys[s][1])): chunk for s, chunk in zip(starts, np.split(order, starts[1:]), strict=True)}
+            if len(self)
+            else {}
+        )
         none = np.zeros(0, dtype=np.intp)
         for video, frame in self.frames:
             yield int(video), int(frame), rows.get((int(video), int(frame)), none)

@@ -35,9 +35,8 @@ INERT_LIBRARIES = {
     "collections", "datetime", "enum", "lightning", "lightning_fabric", "numpy", "omegaconf", "pathlib",
     "pytorch_lightning", "sleap_nn", "torch", "typing",
 }  # fmt: skip
-INERT_NAMES = {("operator", "getitem"), ("_codecs", "encode")} | {
-    ("builtins", name) for name in ("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "set", "str", "tuple")
-}
+INERT_NAMES = {("operator", "getitem"), ("_operator", "getitem"), ("_codecs", "encode")}
+PLAIN_BUILTINS = set("bool bytearray bytes complex dict float frozenset int list long object set str tuple unicode".split())
 
 
 class Inert:
@@ -105,9 +104,12 @@ class WeightsUnpickler(pickle.Unpickler):
             return known
         if module == "torch" and name in STORAGE_DTYPES:
             return STORAGE_DTYPES[name]
-        if module.split(".")[0] in INERT_LIBRARIES or (module, name) in INERT_NAMES:
+        plain = module in ("builtins", "__builtin__") and name in PLAIN_BUILTINS
+        if plain or module.split(".")[0] in INERT_LIBRARIES or (module, name) in INERT_NAMES:
             return Inert
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}; refused, because only tensors and plain containers are read and nothing is run")
+        raise pickle.UnpicklingError(
+            f"it asks for {module}.{name}; refused, because only tensors and plain containers are read and nothing is run"
+        )
 
     def persistent_load(self, pid: Any) -> Tensor:
         """Return the tensor storage that an entry ("storage", dtype, key, location, numel) names."""
@@ -165,7 +167,9 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
     _fill(network, state, checkpoint, strict=True)
     for path, part in ((backbone_ckpt_path, "backbone."), (head_ckpt_path, "head_layers.")):
         if path is not None:
-            _fill(network, {name: value for name, value in read_state_dict(path).items() if name.startswith(part)}, Path(path), strict=False)
+            _fill(
+                network, {name: value for name, value in read_state_dict(path).items() if name.startswith(part)}, Path(path), strict=False
+            )
     return network.eval()
 
 
@@ -173,7 +177,9 @@ def _fill(network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict:
     expected = network.state_dict()
     missing, unexpected = expected.keys() - state.keys(), state.keys() - expected.keys()
     if strict and (missing or unexpected):
-        what = "; ".join(f"{word} {min(names)} and {len(names) - 1} more" for word, names in (("lacks", missing), ("has unknown", unexpected)) if names)
+        what = "; ".join(
+            f"{word} {min(names)} and {len(names) - 1} more" for word, names in (("lacks", missing), ("has unknown", unexpected)) if names
+        )
         raise RunError(f"{path}: weights do not fit the network of training_config.yaml: {what}")
     for name in sorted(expected.keys() & state.keys()):
         if state[name].shape != expected[name].shape:

@@ -92,7 +92,9 @@ def read_training_config(path: str | Path) -> TrainingConfig:
         raise RunError(f"{file}: model kind {kind!r} is not supported; accepted: {', '.join(HEAD_LAYERS)}")
     _, backbone = _chosen(raw, "model_config.backbone_config", file)
     for head in HEAD_LAYERS[kind]:
-        required = {"pafs": "edges", "class_maps": "classes", "class_vectors": "classes"}.get(head, "part_names" if kind != "centroid" else "output_stride")
+        required = {"pafs": "edges", "class_maps": "classes", "class_vectors": "classes"}.get(
+            head, "part_names" if kind != "centroid" else "output_stride"
+        )
         if not (heads.get(head) or {}).get(required):
             raise RunError(f"{file}: model_config.head_configs.{kind}.{head}.{required} is missing")
     preprocessing = _section(raw, "data_config.preprocessing", file)

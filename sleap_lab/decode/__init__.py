@@ -1,0 +1,1 @@
+"""Decoders: network outputs to points, pure functions on arrays."""

@@ -1,0 +1,55 @@
+"""The centroid of a labelled instance: the point that stands for the whole animal."""
+
+import numpy as np
+
+METHODS = ("anchor", "center_of_mass", "bbox_center", "geometric_median")
+WEISZFELD_STEPS = 100
+WEISZFELD_TOLERANCE = 1e-6
+
+
+def instance_centroids(points: np.ndarray, *, method: str = "center_of_mass", anchor: int | None = None, fallback: str = "center_of_mass") -> np.ndarray:
+    """Return one point per instance.
+
+    Args:
+        points: (n, nodes, 2) px; nan where a node is not visible.
+        method: `anchor` (one node), `center_of_mass` (mean of the visible nodes), `bbox_center`, or `geometric_median`.
+        anchor: Index of the node for `anchor`; without one the fallback is used throughout.
+        fallback: Method for instances whose anchor is missing.
+
+    Returns:
+        (n, 2) px; nan for instances without a visible node.
+    """
+    if method == "anchor":
+        centroids = instance_centroids(points, method=fallback)
+        if anchor is not None:
+            seen = ~np.isnan(points[:, anchor]).any(axis=-1)
+            centroids[seen] = points[seen, anchor]
+        return centroids
+    visible = ~np.isnan(points).all(axis=1).any(axis=-1)
+    centroids = np.full((len(points), 2), np.nan)
+    if method == "center_of_mass":
+        centroids[visible] = np.nanmean(points[visible], axis=1)
+    elif method == "bbox_center":
+        centroids[visible] = (np.nanmin(points[visible], axis=1) + np.nanmax(points[visible], axis=1)) / 2
+    else:
+        centroids[visible] = [geometric_median(pose[~np.isnan(pose).any(axis=-1)]) for pose in points[visible]]
+    return centroids
+
+
+def geometric_median(points: np.ndarray) -> np.ndarray:
+    """Return the point (2,) with the smallest total distance to points (k, 2), by Weiszfeld's algorithm from the mean."""
+    if not len(points):
+        return np.full(2, np.nan)
+    median = points.mean(axis=0)
+    for _ in range(WEISZFELD_STEPS):
+        distance = np.linalg.norm(points - median, axis=1)
+        apart = distance > np.finfo(np.float64).eps
+        if not apart.any():
+            break
+        weights = 1 / distance[apart]
+        moved = (points[apart] * weights[:, None]).sum(axis=0) / weights.sum()
+        shift = np.linalg.norm(moved - median)
+        median = moved
+        if shift < WEISZFELD_TOLERANCE:
+            break
+    return median

@@ -1,0 +1,152 @@
+"""Grouping of peaks into instances by part affinity fields (Cao et al. 2017, as sleap-nn decodes them)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+INFEASIBLE = 1e6
+
+
+@dataclass(frozen=True)
+class GroupingOptions:
+    """How edges are scored and instances assembled; defaults are those of the config group `model`."""
+
+    max_edge_length_ratio: float
+    dist_penalty_weight: float
+    n_points: int
+    min_instance_peaks: float
+    min_line_scores: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidate edges between peaks, one row each.
+
+    Attributes:
+        edge: (m,) index of the skeleton edge.
+        source: (m,) index of the peak at its source node.
+        destination: (m,) index of the peak at its destination node.
+        scores: (m,) line scores; nan where source and destination coincide.
+    """
+
+    edge: np.ndarray
+    source: np.ndarray
+    destination: np.ndarray
+    scores: np.ndarray
+
+
+def edge_order(edges: Sequence[tuple[int, int]], n_nodes: int) -> list[int]:
+    """Return the edges that grouping uses, breadth-first from the roots, each node reached once.
+
+    For a tree these are all edges. Forests are walked tree by tree, cycles from their lowest node, and an
+    edge to a node that is already reached is left out.
+    """
+    reached: set[int] = set()
+    order: list[int] = []
+    targets = {b for _, b in edges}
+    roots = [n for n in range(n_nodes) if n not in targets] + list(range(n_nodes))
+    for root in roots:
+        if root in reached or not any(a == root for a, _ in edges):
+            continue
+        reached.add(root)
+        queue = [root]
+        while queue:
+            node = queue.pop(0)
+            for i, (a, b) in enumerate(edges):
+                if a == node and b not in reached:
+                    reached.add(b)
+                    order.append(i)
+                    queue.append(b)
+    return order
+
+
+def score_candidates(
+    pafs: Tensor, samples: Tensor, nodes: Tensor, points: Tensor, edges: Sequence[tuple[int, int]], stride: int, options: GroupingOptions
+) -> Candidates:
+    """Score every pair of peaks of one sample that an edge could connect, for a whole batch at once.
+
+    The score is the mean of the field's component along the edge, sampled at the nearest pixel of n points
+    from source to destination, minus a penalty for edges longer than a share of the map.
+
+    Args:
+        pafs: (b, 2 * edges, h, w); channels 2e and 2e + 1 are the x and y components of edge e.
+        samples: (p,) sample of each peak, ascending.
+        nodes: (p,) node of each peak.
+        points: (p, 2) peaks, network space (x, y).
+        edges: Node pairs in the order of the channels.
+        stride: Stride of the fields.
+        options: Number of sampled points and length penalty.
+
+    Returns:
+        Candidates whose peaks are rows of `points`.
+    """
+    _, channels, h, w = pafs.shape
+    pairs = []
+    for e, (a, b) in enumerate(edges):
+        sources, destinations = (nodes == a).nonzero().flatten(), (nodes == b).nonzero().flatten()
+        i, j = (samples[sources][:, None] == samples[destinations][None, :]).nonzero(as_tuple=True)
+        pairs.append(torch.stack((torch.full_like(i, e), sources[i], destinations[j])))
+    edge, source, destination = torch.cat(pairs, dim=1)
+    start, vector = points[source], points[destination] - points[source]
+    t = torch.linspace(0, 1, options.n_points, dtype=points.dtype, device=points.device)
+    line = start[:, None] + vector[:, None] * t[None, :, None]
+    pixels = (line / stride).round().long()
+    x, y = pixels[..., 0].clamp(0, w - 1), pixels[..., 1].clamp(0, h - 1)
+    sample = samples[source][:, None].expand_as(x)
+    field = torch.stack((pafs[sample, (2 * edge)[:, None], y, x], pafs[sample, (2 * edge + 1)[:, None], y, x]), dim=-1)
+    length = vector.norm(dim=-1)
+    along = (field * (vector / length[:, None])[:, None]).sum(dim=-1).mean(dim=-1)
+    longest = options.max_edge_length_ratio * max(h, w, channels) * stride
+    penalty = options.dist_penalty_weight * (longest / length - 1).clamp(max=0)
+    scores = along + penalty
+    return Candidates(*(tensor.cpu().numpy() for tensor in (edge, source, destination, scores)))
+
+
+def group(
+    candidates: Candidates, nodes: np.ndarray, edges: Sequence[tuple[int, int]], n_nodes: int, options: GroupingOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Assemble the peaks of one sample into instances.
+
+    Args:
+        candidates: Candidate edges of this sample; peaks are indices into `nodes`.
+        nodes: (p,) node of each peak.
+        edges: Node pairs.
+        n_nodes: Number of nodes.
+        options: Thresholds.
+
+    Returns:
+        peaks (n, nodes) int, index of the peak at each node or -1; scores (n,), sum of the edge scores of each instance.
+    """
+    instance_of = np.full(len(nodes), -1)
+    scores: list[float] = []
+    for e in edge_order(edges, n_nodes):
+        for source, destination, score in _match_edge(candidates, e, options.min_line_scores):
+            if instance_of[source] < 0:
+                instance_of[source] = len(scores)
+                scores.append(0.0)
+            instance_of[destination] = instance_of[source]
+            scores[instance_of[source]] += score
+    peaks = np.full((len(scores), n_nodes), -1)
+    grouped = np.flatnonzero(instance_of >= 0)
+    peaks[instance_of[grouped], nodes[grouped]] = grouped
+    threshold = options.min_instance_peaks
+    least = int(threshold * n_nodes) if threshold < 1 else int(threshold)
+    keep = (peaks >= 0).sum(axis=1) >= least
+    return peaks[keep], np.asarray(scores)[keep]
+
+
+def _match_edge(candidates: Candidates, edge: int, least: float) -> list[tuple[int, int, float]]:
+    """Return the best one-to-one connections of an edge as (source, destination, score), by source."""
+    rows = np.flatnonzero(candidates.edge == edge)
+    if not len(rows):
+        return []
+    sources, i = np.unique(candidates.source[rows], return_inverse=True)
+    destinations, j = np.unique(candidates.destination[rows], return_inverse=True)
+    cost = np.full((len(sources), len(destinations)), INFEASIBLE)
+    cost[i, j] = np.nan_to_num(-candidates.scores[rows].astype(np.float64), nan=INFEASIBLE)
+    matched = zip(*linear_sum_assignment(cost), strict=True)
+    return [(int(sources[a]), int(destinations[b]), -float(cost[a, b])) for a, b in matched if -cost[a, b] >= least]

@@ -1,0 +1,116 @@
+"""Peaks of confidence maps: tensors in, points in map space out."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def global_peaks(maps: Tensor, threshold: float, patch_size: int | None) -> tuple[Tensor, Tensor]:
+    """Find the highest pixel of every map.
+
+    Args:
+        maps: (b, nodes, h, w) confidence maps.
+        threshold: Smallest value of a peak; an equal value is kept.
+        patch_size: Side of the patch for integral refinement; None leaves points on the grid.
+
+    Returns:
+        Points (b, nodes, 2), map space (x, y), nan below the threshold; values (b, nodes), 0 below it.
+    """
+    b, nodes, _, w = maps.shape
+    values, index = maps.flatten(2).max(dim=-1)
+    pixels = torch.stack((index % w, index.div(w, rounding_mode="floor")), dim=-1)
+    points = pixels.to(maps.dtype)
+    if patch_size is not None:
+        flat = torch.arange(b * nodes, device=maps.device)
+        points = refine(maps, flat.div(nodes, rounding_mode="floor"), flat % nodes, pixels.view(-1, 2), patch_size).view(b, nodes, 2)
+    found = values >= threshold
+    return points.where(found[..., None], torch.nan), values.where(found, 0.0)
+
+
+def local_peaks(maps: Tensor, threshold: float, patch_size: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Find all local maxima.
+
+    A pixel is a peak if it is above the threshold, strictly above the four neighbours before it in reading
+    order and at least as high as the four after it. Equal neighbours count as one peak at their mean if
+    they fit into a block of 2x2 pixels with nothing as high around; wider plateaus are no peak.
+
+    Args:
+        maps: (b, nodes, h, w) confidence maps.
+        threshold: Peaks are strictly above it.
+        patch_size: Side of the patch for integral refinement; None leaves points on the grid.
+
+    Returns:
+        samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample, row, column, node.
+    """
+    padded = F.pad(maps, (1, 1, 1, 1), value=-torch.inf)
+    h, w = maps.shape[-2:]
+
+    def neighbour(dy: int, dx: int) -> Tensor:
+        return padded[..., 1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w]
+
+    before = torch.maximum(torch.maximum(neighbour(-1, -1), neighbour(-1, 0)), torch.maximum(neighbour(-1, 1), neighbour(0, -1)))
+    after = torch.maximum(torch.maximum(neighbour(0, 1), neighbour(1, -1)), torch.maximum(neighbour(1, 0), neighbour(1, 1)))
+    peaks = (maps > threshold) & (maps > before) & (maps >= after)
+    samples, rows, columns, nodes = peaks.permute(0, 2, 3, 1).nonzero(as_tuple=True)
+    values = maps[samples, nodes, rows, columns]
+    points = torch.stack((columns, rows), dim=-1).to(maps.dtype)
+    tied = (after[samples, nodes, rows, columns] == values).nonzero().flatten()
+    if len(tied):
+        keep = torch.ones(len(values), dtype=torch.bool, device=maps.device)
+        for i in tied.tolist():
+            mean = _tied_mean(padded[samples[i], nodes[i]], int(rows[i]), int(columns[i]))
+            keep[i] = mean is not None
+            if mean is not None:
+                points[i] = points.new_tensor(mean)
+        samples, nodes, points, values = samples[keep], nodes[keep], points[keep], values[keep]
+    if patch_size is not None:
+        points = refine(maps, samples, nodes, points.floor().long(), patch_size)
+    return samples, nodes, points, values
+
+
+def _tied_mean(padded: Tensor, row: int, column: int) -> tuple[float, float] | None:
+    """Return the mean (x, y) of the pixels equal to a peak, or None where they do not fit into 2x2 pixels.
+
+    Args:
+        padded: (h + 2, w + 2) one map with a border of -inf.
+        row: Row of the first of the equal pixels, in the map without border.
+        column: Column of that pixel.
+    """
+    value = padded[row + 1, column + 1]
+    top, bottom = max(row - 1, -1), row + 3
+    for left in (column, column - 1):
+        window = padded[top + 1 : bottom + 1, max(left, 0) : left + 4]
+        block = padded[row + 1 : row + 3, left + 1 : left + 3]
+        if window.max() == value and (window == value).sum() == (block == value).sum():
+            ys, xs = (block == value).nonzero(as_tuple=True)
+            return left + float(xs.float().mean()), row + float(ys.float().mean())
+    return None
+
+
+def refine(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, patch_size: int) -> Tensor:
+    """Move peaks to the centre of mass of the map around them (integral regression).
+
+    With offsets g from -(k - 1) / 2 to (k - 1) / 2 and map values v in a k x k patch, zeros outside the map:
+    dx = sum(g_x v) / sum(v), dy likewise. Values are not clipped, as in sleap-nn.
+
+    Args:
+        maps: (b, nodes, h, w) confidence maps.
+        samples: (n,) sample of each peak.
+        nodes: (n,) map of each peak.
+        pixels: (n, 2) int64, map space (x, y), whole pixels.
+        patch_size: Side k of the patch.
+
+    Returns:
+        (n, 2) refined points, map space (x, y).
+    """
+    k, half = patch_size, patch_size // 2
+    padded = F.pad(maps, (half, half, half, half))
+    steps = torch.arange(k, device=maps.device)
+    rows = pixels[:, 1, None, None] + steps[None, :, None]
+    columns = pixels[:, 0, None, None] + steps[None, None, :]
+    patches = padded[samples[:, None, None], nodes[:, None, None], rows, columns]
+    offsets = steps.to(maps.dtype) - (k - 1) / 2
+    mass = patches.sum(dim=(1, 2))
+    dx = (patches.sum(dim=1) * offsets).sum(dim=1) / mass
+    dy = (patches.sum(dim=2) * offsets).sum(dim=1) / mass
+    return pixels + torch.stack((dx, dy), dim=-1)

@@ -1,0 +1,241 @@
+"""Where frames come from: videos and labels files, which of their frames, in which order, read ahead."""
+
+import queue
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sleap_io as sio
+
+from sleap_lab.config import DataConfig
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.labels import read_labels, to_poses
+from sleap_lab.poses import Poses
+
+LABEL_FILTERS = ("only_labeled_frames", "only_suggested_frames", "exclude_user_labeled", "only_predicted_frames")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: which, and its image (h, w, c), or None and the reason where it could not be read."""
+
+    video: int
+    index: int
+    image: np.ndarray | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Videos and the frames of them that were asked for.
+
+    Attributes:
+        path: The video or labels file.
+        videos: Videos of the output; `frames` refers to them by position.
+        frames: (frames, 2) int64 (video, frame), in order, each once.
+        labels: Poses of the labels file on these frames, where there is one.
+    """
+
+    path: Path
+    videos: Sequence[sio.Video]
+    frames: np.ndarray
+    labels: Poses | None
+
+    @property
+    def truth(self) -> Poses | None:
+        """User-labelled instances on these frames; None where there are none."""
+        labelled = self.labels[self.labels.user] if self.labels is not None else None
+        return labelled if labelled is not None and len(labelled) else None
+
+    def read(self, video: int, frame: int) -> np.ndarray:
+        """Read one frame as (h, w, c).
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        try:
+            return np.asarray(self.videos[video][frame])
+        except Exception as error:  # every backend has its own errors for a frame it cannot decode
+            name = self.videos[video].filename
+            raise RunError(f"{name}: frame {frame} cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
+
+
+def parse_frames(spec: Any) -> list[int] | None:
+    """Read a frame selection.
+
+    Accepted are numbers, ranges with both ends included, and lists of these: `"0-100,200-300"`, `"5,9,12-20"`,
+    `[5, 9, "12-20"]`, `7`; `"0,-100"` is the range 0-100. Repeated frames count once.
+
+    Returns:
+        Frame numbers in the order given; None for no selection.
+
+    Raises:
+        ConfigError: The selection cannot be read.
+    """
+    if spec is None or spec == "":
+        return None
+    items = [part for item in (spec if isinstance(spec, (list, tuple)) else [spec]) for part in str(item).split(",")]
+    frames: list[int] = []
+    for item in (part.strip() for part in items):
+        if match := re.fullmatch(r"(\d+)\s*-\s*(\d+)", item):
+            first, last = int(match[1]), int(match[2])
+        elif re.fullmatch(r"\d+", item):
+            first = last = int(item)
+        elif re.fullmatch(r"-\d+", item) and frames:
+            first, last = frames[-1] + 1, int(item[1:])
+        else:
+            raise ConfigError(f'data.frames: cannot read {item!r} in {spec!r}; accepted: "0-100,200-300", "5,9,12-20" or a list of these')
+        if last < first and not item.startswith("-"):
+            raise ConfigError(f"data.frames: the range {item!r} is empty; write the smaller frame first")
+        frames.extend(range(first, last + 1))
+    return list(dict.fromkeys(frames))
+
+
+def open_source(config: DataConfig) -> Source:
+    """Open a video or labels file and select its frames.
+
+    Raises:
+        ConfigError: The selection does not fit the file.
+        RunError: The file cannot be read.
+    """
+    path = Path(str(config.path))
+    if path.suffix.lower() == ".slp":
+        source = _open_labels(path, config)
+    else:
+        source = _open_video(path, config)
+    if not len(source.frames):
+        raise ConfigError(f"data: the selection holds no frame of {path} ({_selection(config)})")
+    return source
+
+
+def _selection(config: DataConfig) -> str:
+    chosen = {name: getattr(config, name) for name in ("frames", "video_index", *LABEL_FILTERS)}
+    return ", ".join(f"data.{name}={value}" for name, value in chosen.items() if value not in (None, False)) or "no filter"
+
+
+def _open_video(path: Path, config: DataConfig) -> Source:
+    for name in (*LABEL_FILTERS, "video_index"):
+        if getattr(config, name) not in (None, False):
+            raise ConfigError(f"data.{name}: only for .slp files, data.path is {path}")
+    if not path.exists():
+        raise RunError(f"data.path: no such file: {path}")
+    options = {} if config.video_dataset is None else {"dataset": config.video_dataset}
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        options["input_format"] = config.video_input_format
+    try:
+        video = sio.load_video(str(path), **options)
+    except Exception as error:  # every backend has its own errors for a file it cannot read
+        raise RunError(f"data.path: {path} cannot be read as a video ({' '.join(str(error).split())}); accepted: videos, image folders, .slp") from error
+    count = _length(video)
+    if not count:
+        raise RunError(f"data.path: {path} cannot be read as a video: it holds no readable frame; accepted: videos, image folders, .slp")
+    return Source(path, [video], _in_video(0, parse_frames(config.frames), count, path), None)
+
+
+def _length(video: sio.Video) -> int:
+    try:
+        return len(video) if video.shape is not None else 0
+    except Exception:  # an unreadable file
+        return 0
+
+
+def _in_video(video: int, frames: list[int] | None, count: int, path: Path | str) -> np.ndarray:
+    chosen = range(count) if frames is None else frames
+    if len(chosen) and max(chosen) >= count:
+        raise ConfigError(f"data.frames: frame {max(chosen)} is out of range; {path} has frames 0-{count - 1}")
+    return np.array([(video, frame) for frame in chosen], dtype=np.int64).reshape(-1, 2)
+
+
+def _open_labels(path: Path, config: DataConfig) -> Source:
+    if config.only_labeled_frames and config.exclude_user_labeled:
+        raise ConfigError("data.only_labeled_frames and data.exclude_user_labeled exclude each other")
+    labels = read_labels(path)
+    poses = to_poses(labels)
+    frames = _filtered(labels, poses, config)
+    wanted = parse_frames(config.frames)
+    if config.video_index is None:
+        if wanted is not None:
+            if frames is None:
+                frames = poses.frames
+            if wanted and max(wanted) >= len(frames):
+                raise ConfigError(
+                    f"data.frames: position {max(wanted)} is out of range; {path} has {len(frames)} such labeled frames. "
+                    "Positions count labeled frames; for frame numbers of a video add data.video_index"
+                )
+            frames = frames[wanted]
+        return Source(path, labels.videos, poses.frames if frames is None else frames, poses)
+    if config.video_index >= len(labels.videos):
+        raise ConfigError(f"data.video_index: {path} has no video {config.video_index}; accepted: 0-{len(labels.videos) - 1}")
+    video = labels.videos[config.video_index]
+    count = _length(video)
+    if not count:
+        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {video.filename}")
+    chosen = _in_video(0, wanted, count, f"video {config.video_index} of {path}")
+    if frames is not None:
+        allowed = set(frames[frames[:, 0] == config.video_index][:, 1].tolist())
+        chosen = chosen[[frame in allowed for frame in chosen[:, 1].tolist()]]
+    return Source(path, [video], chosen, _only_video(poses, config.video_index))
+
+
+def _only_video(poses: Poses, video: int) -> Poses:
+    """Return the poses of one video, renumbered to be the only one."""
+    from dataclasses import replace
+
+    own = poses[poses.video == video]
+    frames = poses.frames[poses.frames[:, 0] == video] * [0, 1]
+    return replace(own, video=np.zeros_like(own.video), frames=frames)
+
+
+def _filtered(labels: sio.Labels, poses: Poses, config: DataConfig) -> np.ndarray | None:
+    """Return the (video, frame) rows that the label filters leave, or None where no filter is set."""
+    users = set(zip(poses.video[poses.user].tolist(), poses.frame[poses.user].tolist(), strict=True))
+    predicted = set(zip(poses.video[~poses.user].tolist(), poses.frame[~poses.user].tolist(), strict=True))
+    labeled = [(int(video), int(frame)) for video, frame in poses.frames]
+    if config.only_labeled_frames:
+        rows = [where for where in labeled if where in users]
+    elif config.only_suggested_frames:
+        suggested = [(labels.videos.index(s.video), int(s.frame_idx)) for s in labels.suggestions]
+        rows = list(dict.fromkeys(where for where in suggested if where not in users))
+    elif config.exclude_user_labeled:
+        rows = [where for where in labeled if where not in users]
+    elif config.only_predicted_frames:
+        rows = [where for where in labeled if where in predicted]
+    else:
+        return None
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+
+def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
+    """Yield the frames of a source in order, read by a thread that stays at most `queue_maxsize` frames ahead."""
+    frames: queue.Queue[Frame | None] = queue.Queue(maxsize=queue_maxsize)
+    stop = threading.Event()
+
+    def put(frame: Frame | None) -> None:
+        while not stop.is_set():
+            try:
+                return frames.put(frame, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        for video, index in source.frames.tolist():
+            if stop.is_set():
+                return
+            try:
+                put(Frame(video, index, source.read(video, index)))
+            except RunError as error:
+                put(Frame(video, index, None, str(error)))
+        put(None)
+
+    thread = threading.Thread(target=work, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while (frame := frames.get()) is not None:
+            yield frame
+    finally:
+        stop.set()
+        thread.join()
