@@ -1,0 +1,326 @@
+"""The report's figures: each function draws one from plain arrays and returns a matplotlib `Figure`.
+
+Draw and encode them inside `house_style`, which makes every figure independent of the user's matplotlib settings.
+"""
+
+import base64
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID, PALE = "#1f2933", "#66727f", "#e3e7eb", "#c3cbd3"
+ACCENT, CONTRAST = "#2f6f9f", "#d1651b"
+
+# Colours that stay apart for colour-blind readers (Okabe and Ito), without black and with the vivid ones first.
+PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
+
+NARROW, WIDE = 5.2, 10.4  # figure widths, inches
+MAX_TRACK_ROWS = 40
+STRETCHES = 60  # of a timeline, each with its median
+
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "font.sans-serif": ["DejaVu Sans", "Helvetica Neue", "Arial"],
+    "font.size": 9,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sleap_lab",  # element names are otherwise random, and equal runs would write unequal pages
+    "text.color": INK,
+    "text.parse_math": False,  # a node may be called "$x"
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw everything inside in the report's style, whatever the user's matplotlib settings are."""
+    from matplotlib import style
+
+    with style.context(["default", STYLE]), warnings.catch_warnings():
+        # Text stays text in the SVG, so the reader's browser finds glyphs that the font used for measuring lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def data_uri(figure: "Figure", kind: str = "svg") -> str:
+    """Encode a figure as a `data:` address, the same bytes for the same figure.
+
+    Args:
+        figure: The figure.
+        kind: `svg` or `png`.
+    """
+    metadata, mime = {"svg": ({"Date": None, "Creator": None}, "svg+xml"), "png": ({"Software": None}, "png")}[kind]
+    file = BytesIO()
+    figure.savefig(file, format=kind, metadata=metadata)
+    return f"data:image/{mime};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def track_color(index: int) -> str:
+    """Return the colour of a track (or of the index-th instance of a frame where there are no tracks)."""
+    return PALETTE[index % len(PALETTE)]
+
+
+@dataclass(frozen=True, eq=False)
+class FrameAxis:
+    """A horizontal axis on which every processed frame has its place.
+
+    Attributes:
+        frames: (f, 2) int64, (video, frame), sorted.
+        x: (f,) float64, place of each frame: the frame number for one video, else its position among all frames.
+        label: What the axis shows.
+        borders: Places between two videos.
+    """
+
+    frames: np.ndarray
+    x: np.ndarray
+    label: str
+    borders: tuple[float, ...]
+
+    def index(self, video: np.ndarray, frame: np.ndarray) -> np.ndarray:
+        """Return (n,) the index into `frames` of each (video, frame); -1 where that frame was not processed."""
+        if not len(self.frames):
+            return np.full(len(video), -1)
+        span = 1 + max(self.frames[:, 1].max(), frame.max(initial=0))
+        known = self.frames[:, 0] * span + self.frames[:, 1]
+        wanted = video.astype(np.int64) * span + frame
+        found = np.searchsorted(known, wanted).clip(max=len(known) - 1)
+        return np.where(known[found] == wanted, found, -1)
+
+
+def frame_axis(frames: np.ndarray) -> FrameAxis:
+    """Lay out processed frames along one axis.
+
+    Args:
+        frames: (f, 2) (video, frame) in any order.
+    """
+    frames = np.unique(frames, axis=0)
+    if len(np.unique(frames[:, 0])) <= 1:
+        return FrameAxis(frames, frames[:, 1].astype(float), "Frame", ())
+    changes = np.flatnonzero(np.diff(frames[:, 0]))
+    return FrameAxis(frames, np.arange(len(frames), dtype=float), "Processed frame, video after video", tuple(changes + 0.5))
+
+
+def node_errors(nodes: Sequence[str], distances: np.ndarray) -> "Figure":
+    """Draw the error distribution of each node: 5-95 % range, quartile box and median.
+
+    Args:
+        nodes: Names.
+        distances: (p, nodes) px per matched pair; nan where the node is missing on either side.
+    """
+    figure, axes = _canvas(NARROW, _rows_height(len(nodes)))
+    for row in range(len(nodes)):
+        values = distances[:, row][np.isfinite(distances[:, row])]
+        if len(values):
+            low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95])
+            axes.plot([low, high], [row, row], color=ACCENT, linewidth=1)
+            axes.barh(row, third - first, left=first, height=0.62, color=ACCENT, alpha=0.35, edgecolor=ACCENT, linewidth=0.8)
+            axes.plot([median], [row], marker="|", markersize=8, markeredgewidth=2, color=INK)
+    _name_rows(axes, nodes)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Error (px)")
+    return figure
+
+
+def pck_curves(nodes: Sequence[str], thresholds: np.ndarray, shares: np.ndarray, *, highlighted: int = 3) -> "Figure":
+    """Draw the share of nodes found within each distance, one line per node; the worst are named.
+
+    Args:
+        nodes: Names.
+        thresholds: (k,) px.
+        shares: (nodes, k) share of matched pairs with an error below the threshold, in [0, 1].
+        highlighted: How many of the worst nodes get a colour and a name.
+    """
+    figure, axes = _canvas(NARROW, 3.4)
+    order = np.argsort(shares.mean(axis=1), kind="stable")
+    for node in order[highlighted:]:
+        axes.plot(thresholds, 100 * shares[node], color=PALE, linewidth=1)
+    worst = [axes.plot(thresholds, 100 * shares[n], color=track_color(i), linewidth=1.6)[0] for i, n in enumerate(order[:highlighted])]
+    (mean,) = axes.plot(thresholds, 100 * shares.mean(axis=0), color=INK, linewidth=2.2)
+    labels = [f"{_short(nodes[n])} ({shares[n].mean():.0%})" for n in order[:highlighted]]
+    axes.legend([mean, *worst], [f"mean of nodes ({shares.mean():.0%})", *labels], loc="best")
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("Error below (px)")
+    axes.set_ylabel("Matched nodes (%)")
+    return figure
+
+
+def errors_over_frames(axis: FrameAxis, index: np.ndarray, errors: np.ndarray) -> "Figure":
+    """Draw the mean error of each matched pair against its frame, and their median over stretches of frames.
+
+    Args:
+        axis: Where the frames are.
+        index: (p,) index of each pair's frame on the axis.
+        errors: (p,) px, mean over the pair's nodes; nan where no node can be compared.
+    """
+    figure, axes = _canvas(WIDE, 2.8)
+    index, errors = index[np.isfinite(errors)], errors[np.isfinite(errors)]
+    axes.scatter(axis.x[index], errors, s=9, color=ACCENT, alpha=0.45, linewidths=0, rasterized=True, label="one matched pair")
+    if len(errors) > 2 * STRETCHES:
+        edges = np.linspace(axis.x[index].min(), axis.x[index].max(), STRETCHES + 1)
+        stretch = np.digitize(axis.x[index], edges[1:-1])
+        used = np.unique(stretch)
+        medians = [np.median(errors[stretch == s]) for s in used]
+        axes.plot(
+            (edges[:-1] + edges[1:])[used] / 2, medians, color=CONTRAST, linewidth=1.5, label=f"median of {edges[1] - edges[0]:.0f} frames"
+        )
+    _legend_above(axes, *axes.get_legend_handles_labels())
+    top = errors.max(initial=1.0)
+    if top > 10 * np.percentile(errors, 90):
+        # A few pairs that are far off would press all others to the floor.
+        axes.set_yscale("symlog", linthresh=1)
+        ticks = [0, *(t for e in range(7) for t in (10**e, 3 * 10**e) if t < 1.2 * top)]
+        axes.set_yticks(ticks, [str(t) for t in ticks])
+        axes.minorticks_off()
+        axes.set_ylim(0, 1.5 * top)
+    else:
+        axes.set_ylim(0, 1.1 * top)
+    _frame_axis(axes, axis)
+    axes.set_ylabel("Mean error (px)")
+    return figure
+
+
+def nodes_found(nodes: Sequence[str], shares: np.ndarray) -> "Figure":
+    """Draw in how many of the instances each node was found.
+
+    Args:
+        nodes: Names.
+        shares: (nodes,) in [0, 1].
+    """
+    figure, axes = _canvas(NARROW, _rows_height(len(nodes)))
+    axes.barh(range(len(nodes)), 100 * shares, height=0.62, color=ACCENT, alpha=0.75)
+    _name_rows(axes, nodes)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("Instances with this node (%)")
+    return figure
+
+
+def histogram(groups: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str, limits: tuple[float, float] | None = None) -> "Figure":
+    """Draw a histogram, stacked where there are several groups.
+
+    Args:
+        groups: Values by name; up to three groups; nan is left out.
+        xlabel: What the values are, with their unit.
+        ylabel: What is counted.
+        limits: Smallest and largest value shown; default: those that occur.
+    """
+    figure, axes = _canvas(NARROW, 2.8)
+    finite = {f"{name} ({np.isfinite(values).sum()})": values[np.isfinite(values)] for name, values in groups.items()}
+    finite = {name: values for name, values in finite.items() if len(values)}
+    colors = (ACCENT, CONTRAST, PALE)[: len(finite)]
+    axes.hist(list(finite.values()), bins=30, range=limits, stacked=True, color=colors, edgecolor="white", linewidth=0.4)
+    if len(groups) > 1:
+        _legend_above(axes, list(axes.containers), list(finite))
+    axes.set_xlim(limits)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    return figure
+
+
+def instances_per_frame(axis: FrameAxis, found: np.ndarray, labelled: np.ndarray | None) -> "Figure":
+    """Draw how many instances each processed frame holds.
+
+    Args:
+        axis: Where the frames are.
+        found: (f,) predicted instances per frame of the axis.
+        labelled: (f,) ground truth instances; nan for frames without ground truth; None if there is none at all.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _canvas(WIDE, 2.0)
+    axes.fill_between(axis.x, found, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True)
+    axes.step(axis.x, found, where="mid", color=ACCENT, linewidth=1, rasterized=True, label="predicted")
+    if labelled is not None:
+        axes.plot(axis.x, labelled, ".-", color=INK, markersize=2, linewidth=0.8, rasterized=True, label="ground truth")
+        _legend_above(axes, *axes.get_legend_handles_labels())
+    axes.set_ylim(0, 1.15 * max(found.max(initial=1), 1 if labelled is None else np.nanmax(labelled, initial=1)))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    _frame_axis(axes, axis)
+    axes.set_ylabel("Instances")
+    return figure
+
+
+def track_timeline(axis: FrameAxis, names: Sequence[str], index: np.ndarray, tracks: np.ndarray) -> "Figure":
+    """Draw which frames each track covers, as bars over consecutive processed frames.
+
+    Only the longest `MAX_TRACK_ROWS` tracks are drawn.
+
+    Args:
+        axis: Where the frames are.
+        names: Track names, by track index.
+        index: (n,) index of each instance's frame on the axis.
+        tracks: (n,) track of each instance; -1 for none.
+    """
+    lengths = np.bincount(tracks[tracks >= 0], minlength=len(names))
+    shown = np.sort(np.argsort(-lengths, kind="stable")[: min(MAX_TRACK_ROWS, np.count_nonzero(lengths))])
+    step = float(np.median(np.diff(axis.x))) if len(axis.x) > 1 else 1.0
+    narrowest = (axis.x[-1] - axis.x[0]) / 500  # a track of one frame in a long video must still be seen
+    figure, axes = _canvas(WIDE, _rows_height(len(shown)))
+    for row, track in enumerate(shown):
+        covered = np.unique(index[tracks == track])
+        pieces = np.split(covered, np.flatnonzero(np.diff(covered) > 1) + 1)
+        bars = [(axis.x[p[0]] - step / 2, max(axis.x[p[-1]] - axis.x[p[0]] + step, narrowest)) for p in pieces]
+        axes.broken_barh(bars, (row - 0.36, 0.72), color=track_color(track), linewidth=0, rasterized=True)
+    _name_rows(axes, [f"{_short(names[t])} ({lengths[t]})" for t in shown])
+    _frame_axis(axes, axis)
+    return figure
+
+
+def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
+    """Return an empty figure of this size (inches) and its axes, without touching pyplot's global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=150)
+    return figure, figure.add_subplot()
+
+
+def _rows_height(rows: int) -> float:
+    return 0.9 + 0.21 * max(rows, 3)
+
+
+def _name_rows(axes: "Axes", names: Sequence[str]) -> None:
+    """Label one row per name, the first on top."""
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
+def _frame_axis(axes: "Axes", axis: FrameAxis) -> None:
+    for border in axis.borders:
+        axes.axvline(border, color=MUTED, linewidth=0.7, linestyle=":")
+    if len(axis.x):
+        pad = 0.5 + 0.005 * (axis.x[-1] - axis.x[0])
+        axes.set_xlim(axis.x[0] - pad, axis.x[-1] + pad)
+    axes.set_xlabel(axis.label)
+
+
+def _legend_above(axes: "Axes", handles: Sequence[Any], labels: Sequence[str]) -> None:
+    axes.legend(handles, labels, loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2)
+
+
+def _short(name: str, length: int = 26) -> str:
+    """Cut a long name, and replace what cannot be written into an SVG."""
+    name = "".join(letter if letter.isprintable() else "�" for letter in name)
+    return name if len(name) <= length else name[: length - 1] + "…"

@@ -1,0 +1,153 @@
+"""The numbers of the report as text: headline cards and tables."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sleap_lab.evaluation.breakdown import Row
+from sleap_lab.evaluation.result import METRICS, Evaluation
+from sleap_lab.poses import Poses
+
+
+@dataclass(frozen=True)
+class Card:
+    """One headline number: what it is, its value, its unit, and what one must know to read it."""
+
+    label: str
+    value: str
+    unit: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page; the first column names the row."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    @property
+    def folded(self) -> bool:
+        """Whether it is long enough to be hidden until asked for."""
+        return len(self.rows) > 12
+
+
+def cards(summary: Mapping[str, Any], poses: Poses, evaluation: Evaluation | None) -> Iterator[Card]:
+    """Yield the numbers a reader looks for first, as far as they are there."""
+    if evaluation is not None:
+        yield from _accuracy_cards(evaluation)
+    frames_per_second = (summary.get("counts") or {}).get("frames_per_second")
+    if frames_per_second is not None:
+        yield Card("Speed", f"{frames_per_second:.1f}", "frames/s")
+    frames = len(poses.frames)
+    yield Card(
+        "Instances", f"{len(poses):,}", hint=f"{len(poses) / frames:.2f} per frame, {frames:,} frames" if frames else "no frame processed"
+    )
+    if tracks := len(np.unique(poses.tracks[poses.tracks >= 0])):
+        yield Card("Tracks", f"{tracks:,}")
+
+
+def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
+    metrics, matches = evaluation.metrics, evaluation.matches
+    if "voc_metrics" in metrics:
+        spread = f"oks_stddev {text(evaluation.settings['oks_stddev'])}"
+        yield Card("OKS mAP", share(metrics["voc_metrics"]["oks_voc.mAP"]), hint=spread)
+        yield Card("mOKS", share(metrics["mOKS"]["mOKS"]), hint=f"matched pairs only; {spread}")
+    if "detection_metrics" in metrics:
+        found = metrics["detection_metrics"]
+        yield Card("Detection F1", share(found["f1"]), hint=f"precision {share(found['precision'])}, recall {share(found['recall'])}")
+    n_matched, n_missed = len(matches.truth_rows), len(matches.false_negatives)
+    yield Card(
+        "Found", f"{n_matched:,}", f"of {n_matched + n_missed:,}", f"predictions that matched nothing: {len(matches.false_positives):,}"
+    )
+    distances = metrics["distance_metrics"]
+    yield Card("Mean error", *px(distances["avg"]).split())
+    yield Card("Median error", *px(distances["p50"]).split(), hint=f"90 % below {px(distances['p90'])}")
+    if "pck_metrics" in metrics:
+        pck = metrics["pck_metrics"]
+        yield Card("mPCK", share(pck["mPCK"]), hint=f"PCK@5 px {share(pck['PCK@5'])}, PCK@10 px {share(pck['PCK@10'])}")
+    for name in ("idf1", "mota", "hota"):
+        if name in (evaluation.identity or {}):
+            yield Card(name.upper(), share(evaluation.identity[name]), hint="identity")
+
+
+def tables(evaluation: Evaluation) -> Iterator[Table]:
+    """Yield the numbers behind the figures, the most read ones first."""
+    metrics = evaluation.metrics
+    if evaluation.identity:
+        yield Table("Identity", ("Metric", "Value"), [(name, number(value)) for name, value in evaluation.identity.items()])
+    if np.ndim(metrics.get("voc_metrics", {}).get("oks_voc.AP")):
+        voc = metrics["voc_metrics"]
+        columns = (voc["oks_voc.match_score_thresholds"], voc["oks_voc.AP"], voc["oks_voc.AR"])
+        rows = [(f"{threshold:.2f}", *map(share, values)) for threshold, *values in zip(*columns, strict=True)]
+        rows.append(("mean", share(voc["oks_voc.mAP"]), share(voc["oks_voc.mAR"])))
+        yield Table("Precision and recall", ("OKS at least", "AP", "AR"), rows)
+    for group, title in {"visibility_metrics": "Visibility of nodes in matched pairs", "detection_metrics": "Detection"}.items():
+        if group in metrics:
+            yield Table(title, ("Metric", "Value"), [(name, number(value)) for name, value in metrics[group].items()])
+    nodes = [row for row in evaluation.breakdown if row.video is None and row.node is not None]
+    if len(nodes) > 1:
+        yield _breakdown_table("Error of each node", "Node", [(row.node, row) for row in nodes])
+    videos = [row for row in evaluation.breakdown if row.video is not None and row.node is None]
+    if len(videos) > 1:
+        yield _breakdown_table("Error in each video", "Video", [(row.video, row) for row in videos])
+    if evaluation.switches:
+        header = ("True track", "Video", "Frame", "Followed before", "Followed from here")
+        rows = [(s.truth_track, str(s.video), str(s.frame), s.from_track, s.to_track) for s in evaluation.switches]
+        yield Table("Identity switches", header, rows)
+    values, meaning = evaluation.headline(), {metric.name: (metric.better, metric.help) for metric in METRICS}
+    yield Table(
+        "All metrics", ("Metric", "Value", "Better", "Meaning"), [(name, number(value), *meaning[name]) for name, value in values.items()]
+    )
+
+
+def _breakdown_table(title: str, first: str, rows: list[tuple[str | None, Row]]) -> Table:
+    header = (first, "Matched", "Missed", "Compared", "Mean", "Median", "90 % below", "mPCK")
+    return Table(
+        title,
+        header,
+        [
+            (
+                str(name),
+                *map(number, (row.n_matched, row.n_missed, row.n_distances)),
+                *map(px, (row.dist_avg, row.dist_p50, row.dist_p90)),
+                share(row.pck),
+            )
+            for name, row in rows
+        ],
+    )
+
+
+def stage_times(stages: Mapping[str, float]) -> list[tuple[str, str, float]]:
+    """Return (name, time, per cent of the longest stage) of each stage."""
+    longest = max(stages.values(), default=0) or 1
+    return [(name, _seconds(seconds), 100 * seconds / longest) for name, seconds in stages.items()]
+
+
+def text(value: Any) -> str:
+    """Write a setting as the config files do."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def number(value: float) -> str:
+    """Write a number, whole ones without decimals and small ones with more; `n/a` for nan."""
+    if np.isnan(value):
+        return "n/a"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{2 if abs(value) >= 10 else 4}f}"
+
+
+def share(value: float) -> str:
+    """Write a number between 0 and 1; `n/a` for nan."""
+    return "n/a" if np.isnan(value) else f"{value:.3f}"
+
+
+def px(value: float) -> str:
+    """Write a distance; `n/a` for nan."""
+    return "n/a" if np.isnan(value) else f"{value:.2f} px"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value < 60 else f"{value // 60:.0f} min {value % 60:02.0f} s"

@@ -1,0 +1,104 @@
+"""The report of one run: a single HTML page that needs nothing but itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined, Template
+
+from sleap_lab.evaluation.match import align_nodes
+from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.poses import Poses
+from sleap_lab.report import numbers
+from sleap_lab.report.figures import house_style
+from sleap_lab.report.panels import accuracy_panels, content_panels
+from sleap_lab.report.pictures import take_pictures
+
+SUMMARY = ("title", "status", "command", "started", "device", "stages", "counts", "models", "data")
+NOTHING_FOUND = (
+    "No instance was found in any of the {frames:,} processed frames. "
+    "Look at the pictures, then at model.peak_threshold, the filters and the preprocessing."
+)
+
+
+def write_report(
+    path: Path,
+    *,
+    settings: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    poses: Poses,
+    truth: Poses | None,
+    evaluation: Evaluation | None,
+    read_image: Callable[[int, int], np.ndarray] | None,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the report of a run; the whole page appears under `path` at once. Equal input gives an equal page.
+
+    Args:
+        path: The HTML file to write.
+        settings: Full config, dotted key to value.
+        defaults: The same keys with their defaults.
+        summary: `title`, `status`, `command`, `started`, `device`, `stages` (name to seconds), `counts` (name to number;
+            `frames_per_second` becomes a headline), `models` and `data` (text, list or mapping); each of them may be missing.
+        poses: Predictions.
+        truth: Ground truth, if there is any; without an evaluation, with the video indices of the predictions.
+        evaluation: How the predictions compare with it, if they were compared.
+        read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame that it raises for is left out and named.
+        notes: What a reader must know before believing a number.
+    """
+    if truth is not None and evaluation is not None:
+        truth, poses = _aligned(truth, poses, evaluation)
+    with house_style():
+        accuracy = list(accuracy_panels(poses, evaluation)) if evaluation is not None else []
+        content = list(content_panels(poses, truth, evaluation))
+        worst, even, unreadable = take_pictures(poses, truth, evaluation, read_image) if read_image else ([], [], [])
+    page = _template().render(
+        summary=dict.fromkeys(SUMMARY) | dict(summary),
+        nothing_found=None if len(poses) else NOTHING_FOUND.format(frames=len(poses.frames)),
+        notes=list(dict.fromkeys([*notes, *(evaluation.notes if evaluation is not None else ())])),
+        cards=list(numbers.cards(summary, poses, evaluation)),
+        evaluation=evaluation,
+        truth=truth is not None,
+        accuracy=accuracy,
+        content=content,
+        tables=list(numbers.tables(evaluation)) if evaluation is not None and len(evaluation.matches.pose_rows) else [],
+        worst=worst,
+        even=even,
+        unreadable=unreadable,
+        changed=_changed(settings, defaults),
+        settings={key: numbers.text(value) for key, value in settings.items()},
+        stages=numbers.stage_times(summary.get("stages") or {}),
+        text=numbers.text,
+        number=numbers.number,
+    )
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(page.encode(errors="backslashreplace"))  # names of files may hold bytes that are not text
+    part.replace(path)
+
+
+def _aligned(truth: Poses, poses: Poses, evaluation: Evaluation) -> tuple[Poses, Poses]:
+    """Give both records the same video indices and, where they have the same nodes, the same order of nodes.
+
+    Videos of the ground truth that were not compared become -1.
+    """
+    here = {pair.truth_video: pair.pose_video for pair in evaluation.frame_pairs}
+    frames = truth.frames.copy()
+    frames[:, 0] = [here.get(video, -1) for video in frames[:, 0].tolist()]
+    truth = replace(truth, video=np.array([here.get(video, -1) for video in truth.video.tolist()], dtype=np.int32), frames=frames)
+    same_nodes = sorted(truth.skeleton.nodes) == sorted(poses.skeleton.nodes)
+    return truth, align_nodes(truth, poses) if same_nodes else poses
+
+
+def _changed(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (key, value, default) of the settings that differ; a dash for a key without a default."""
+    differ = [key for key, value in settings.items() if key not in defaults or value != defaults[key]]
+    return [(key, numbers.text(settings[key]), numbers.text(defaults[key]) if key in defaults else "–") for key in differ]
+
+
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(files("sleap_lab.report").joinpath("page.html").read_text(encoding="utf-8"))

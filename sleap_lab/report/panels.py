@@ -1,0 +1,171 @@
+"""Which figures the report shows, each with a caption and the same in words."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.poses import Poses
+from sleap_lab.report import figures
+from sleap_lab.report.numbers import px, share, text
+from sleap_lab.report.pictures import pair_errors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TALL_FROM = 12  # nodes
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One captioned figure of the page.
+
+    Attributes:
+        title: What it is about.
+        caption: How to read it.
+        alt: What it shows, in words.
+        image: `data:` address.
+        shape: `wide` (scrolls sideways on a narrow screen), `tall`, or empty.
+    """
+
+    title: str
+    caption: str
+    alt: str
+    image: str
+    shape: str = ""
+
+
+def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
+    """Yield the figures about errors, if there is a matched pair to compare.
+
+    Args:
+        poses: Predictions, nodes in the order of the metrics.
+        evaluation: How they compare with the ground truth.
+    """
+    rows, errors = evaluation.matches.pose_rows, pair_errors(evaluation)
+    if not np.isfinite(errors).any():
+        return
+    distances = evaluation.metrics["distance_metrics"]
+    spread = f"mean {px(distances['avg'])}, 90 % below {px(distances['p90'])}"
+    if "pck_metrics" in evaluation.metrics:
+        yield from _node_panels(poses.skeleton.nodes, evaluation)
+    else:
+        yield _panel(
+            "Error of matched centroids",
+            "Distance between each predicted centroid and the true one it was matched with.",
+            f"Histogram of centroid errors: {spread}.",
+            figures.histogram({"pairs": errors}, xlabel="Error (px)", ylabel="Matched pairs", limits=(0, errors.max())),
+        )
+    axis = figures.frame_axis(poses.frames)
+    yield _panel(
+        "Error over the frames",
+        "Mean error of each matched pair. Misses are not in it.",
+        f"Error against frame: {spread}.",
+        figures.errors_over_frames(axis, axis.index(poses.video[rows], poses.frame[rows]), errors),
+        shape="wide",
+    )
+
+
+def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel]:
+    metrics = evaluation.metrics
+    distances = np.asarray(metrics["distance_metrics"]["dists"], dtype=float)
+    medians = {node: float(np.median(d[np.isfinite(d)])) for node, d in zip(nodes, distances.T, strict=True) if np.isfinite(d).any()}
+    worst = max(medians, key=lambda node: medians[node], default=None)
+    yield _panel(
+        "Error of each node",
+        "Box: middle half of the errors, with the median; line: 5th to 95th percentile. Matched pairs only.",
+        "No node can be compared."
+        if worst is None
+        else f"Error of each node. The largest median is that of {worst}, {px(medians[worst])}.",
+        figures.node_errors(nodes, distances),
+        shape="tall" if len(nodes) > TALL_FROM else "",
+    )
+    shares = np.asarray(metrics["pck_metrics"]["pcks"]).mean(axis=0)
+    yield _panel(
+        "PCK of each node",
+        "Share of matched pairs with an error below a distance; a node missing on either side is a miss. "
+        "The worst nodes are named, with their mean; all others are grey.",
+        f"PCK curves. Mean of all nodes {share(metrics['pck_metrics']['mPCK'])}; lowest for {nodes[int(shares.mean(axis=1).argmin())]}.",
+        figures.pck_curves(nodes, np.asarray(metrics["pck_metrics"]["thresholds"]), shares),
+    )
+    spread = f"oks_stddev {text(evaluation.settings['oks_stddev'])}"
+    yield _panel(
+        "Similarity of matched pairs",
+        f"OKS of each matched pair, with {spread}. Misses are not in it.",
+        f"Histogram of OKS. Mean {share(metrics['mOKS']['mOKS'])}.",
+        figures.histogram({"pairs": np.asarray(evaluation.matches.scores)}, xlabel="OKS", ylabel="Matched pairs", limits=(0, 1)),
+    )
+
+
+def content_panels(poses: Poses, truth: Poses | None, evaluation: Evaluation | None) -> Iterator[Panel]:
+    """Yield the figures about what was predicted, with or without ground truth.
+
+    Args:
+        poses: Predictions.
+        truth: Ground truth, with the video indices of the predictions.
+        evaluation: How the two compare.
+    """
+    if not len(poses.frames):
+        return
+    axis = figures.frame_axis(poses.frames)
+    index = axis.index(poses.video, poses.frame)
+    found = np.bincount(index, minlength=len(axis.frames))
+    yield _panel(
+        "Instances in each frame",
+        f"{np.count_nonzero(found == 0):,} of {len(found):,} processed frames are empty.",
+        f"Predicted instances per frame: {found.min()} to {found.max()}, mean {found.mean():.2f}.",
+        figures.instances_per_frame(axis, found, None if truth is None else _labelled_per_frame(axis, truth)),
+        shape="wide",
+    )
+    if tracks := len(np.unique(poses.tracks[poses.tracks >= 0])):
+        caption = "In brackets: number of instances."
+        if tracks > figures.MAX_TRACK_ROWS:
+            caption += f" The {tracks - figures.MAX_TRACK_ROWS} shortest tracks are left out."
+        if untracked := np.count_nonzero(poses.tracks < 0):
+            caption += f" {untracked:,} instances have no track."
+        yield _panel(
+            "Frames that each track covers",
+            caption,
+            f"Timeline of {tracks} tracks over {len(found)} frames.",
+            figures.track_timeline(axis, poses.track_names, index, poses.tracks),
+            shape="wide",
+        )
+    if len(poses) and len(poses.skeleton.nodes) > 1:
+        visible = poses.visible.mean(axis=0)
+        yield _panel(
+            "Nodes found",
+            "Share of the predicted instances in which each node was found.",
+            f"Share of instances with each node. Lowest for {poses.skeleton.nodes[int(visible.argmin())]}, {visible.min():.0%}.",
+            figures.nodes_found(poses.skeleton.nodes, visible),
+        )
+    if np.isfinite(poses.instance_scores).any():
+        yield _panel(
+            "Confidence of predicted instances",
+            "Instance scores as the model gives them; what is high depends on the kind of model.",
+            f"Histogram of instance scores, median {np.nanmedian(poses.instance_scores):.3f}.",
+            figures.histogram(_score_groups(poses, evaluation), xlabel="Instance score", ylabel="Instances"),
+        )
+
+
+def _labelled_per_frame(axis: figures.FrameAxis, truth: Poses) -> np.ndarray:
+    """Return (f,) ground truth instances of each frame of the axis; nan where a frame has no ground truth."""
+    counts = np.full(len(axis.frames), np.nan)
+    known = axis.index(truth.frames[:, 0], truth.frames[:, 1])
+    counts[known[known >= 0]] = 0
+    rows = axis.index(truth.video, truth.frame)
+    np.add.at(counts, rows[rows >= 0], 1)
+    return counts
+
+
+def _score_groups(poses: Poses, evaluation: Evaluation | None) -> dict[str, np.ndarray]:
+    if evaluation is None:
+        return {"instances": poses.instance_scores}
+    matched, extra = (np.isin(np.arange(len(poses)), rows) for rows in (evaluation.matches.pose_rows, evaluation.matches.false_positives))
+    groups = {"matched": matched, "matched nothing": extra, "not compared": ~matched & ~extra}
+    return {name: poses.instance_scores[rows] for name, rows in groups.items()}
+
+
+def _panel(title: str, caption: str, alt: str, figure: "Figure", *, shape: str = "") -> Panel:
+    return Panel(title, caption, alt, figures.data_uri(figure), shape)

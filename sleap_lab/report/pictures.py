@@ -1,0 +1,136 @@
+"""Which frames the report shows, and their pictures with captions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.poses import Poses
+from sleap_lab.report import figures, overlay
+
+WORST_FRAMES = 4
+EVEN_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One captioned picture of the page.
+
+    Attributes:
+        title: Where it was taken.
+        caption: What is to be seen.
+        alt: The picture in words.
+        image: `data:` address.
+        legend: (name, colour) of each predicted instance.
+    """
+
+    title: str
+    caption: str
+    alt: str
+    image: str
+    legend: tuple[tuple[str, str], ...]
+
+
+def pair_errors(evaluation: Evaluation) -> np.ndarray:
+    """Return (p,) px, the mean error over the nodes of each matched pair; nan where no node can be compared."""
+    distances = np.asarray(evaluation.metrics["distance_metrics"]["dists"], dtype=float)
+    if distances.ndim < 2:  # centroids, or no pair at all
+        return distances
+    compared = np.isfinite(distances).sum(axis=1)
+    return np.divide(np.nansum(distances, axis=1), compared, out=np.full(len(distances), np.nan), where=compared > 0)
+
+
+def worst_pairs(poses: Poses, evaluation: Evaluation, count: int = WORST_FRAMES) -> list[int]:
+    """Return the matched pairs with the largest mean error, worst first, one per frame."""
+    errors = pair_errors(evaluation)
+    chosen: dict[tuple[int, int], int] = {}
+    for pair in np.argsort(-errors, kind="stable")[: np.isfinite(errors).sum()]:
+        row = evaluation.matches.pose_rows[pair]
+        chosen.setdefault((int(poses.video[row]), int(poses.frame[row])), int(pair))
+        if len(chosen) == count:
+            break
+    return list(chosen.values())
+
+
+def even_frames(poses: Poses, count: int = EVEN_FRAMES) -> list[tuple[int, int]]:
+    """Return evenly spaced (video, frame), among those that hold an instance if any does."""
+    frames = np.stack([poses.video, poses.frame], axis=1) if len(poses) else poses.frames
+    frames = np.unique(frames, axis=0)
+    places = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
+    return [(int(video), int(frame)) for video, frame in frames[places]]
+
+
+def take_pictures(
+    poses: Poses, truth: Poses | None, evaluation: Evaluation | None, read_image: Callable[[int, int], np.ndarray]
+) -> tuple[list[Picture], list[Picture], list[str]]:
+    """Draw the worst matched pairs, zoomed in, and evenly spaced whole frames.
+
+    Args:
+        poses: Predictions.
+        truth: Ground truth, with the same video indices.
+        evaluation: How the two were matched.
+        read_image: (video, frame) to (h, w, c) uint8; whatever it raises leaves that picture out.
+
+    Returns:
+        Pictures of the worst pairs, of evenly spaced frames, and one line for each frame that could not be read.
+    """
+    worst = worst_pairs(poses, evaluation) if evaluation is not None else []
+    pose_rows = evaluation.matches.pose_rows if evaluation is not None else np.zeros(0, int)
+    wanted = [(int(poses.video[pose_rows[p]]), int(poses.frame[pose_rows[p]]), p) for p in worst]
+    wanted += [(video, frame, None) for video, frame in even_frames(poses)]
+    zoomed, whole, unreadable = [], [], {}
+    for video, frame, pair in wanted:
+        try:
+            image = read_image(video, frame)
+        except Exception as error:  # whatever the reader of this kind of video raises
+            unreadable[f"{_place(poses, video, frame)} could not be read: {error}"] = None
+            continue
+        picture = _picture(image, poses, truth, evaluation, video, frame, pair)
+        (whole if pair is None else zoomed).append(picture)
+    return zoomed, whole, list(unreadable)
+
+
+def _picture(
+    image: np.ndarray, poses: Poses, truth: Poses | None, evaluation: Evaluation | None, video: int, frame: int, pair: int | None
+) -> Picture:
+    rows = np.flatnonzero((poses.video == video) & (poses.frame == frame))
+    here = poses[rows]
+    labelled = None if truth is None else truth[(truth.video == video) & (truth.frame == frame)]
+    pairs = np.flatnonzero(np.isin(evaluation.matches.pose_rows, rows)) if evaluation is not None else np.zeros(0, int)
+    window, offsets, facts = None, None, [f"{len(here)} predicted"]
+    if labelled is not None:
+        facts.append(f"{len(labelled)} in the ground truth")
+    if truth is not None and evaluation is not None:
+        true_points, points = truth.points[evaluation.matches.truth_rows], poses.points[evaluation.matches.pose_rows]
+        errors = pair_errors(evaluation)
+        if points.shape == true_points.shape:
+            offsets = np.stack([true_points[pairs], points[pairs]], axis=2).reshape(-1, 2, 2)
+        if pair is not None:
+            window = overlay.window_around(np.concatenate([true_points[pair], points[pair]]), image.shape)
+            facts = [f"mean error {errors[pair]:.1f} px", *_worst_node(poses, evaluation, pair)]
+        elif np.isfinite(errors[pairs]).any():
+            facts.append(f"mean error {np.nanmean(errors[pairs]):.1f} px")
+    figure = overlay.draw(image, here, labelled, offsets, window)
+    names = [poses.track_names[t] if t >= 0 else f"instance {i + 1}" for i, t in enumerate(here.tracks)]
+    place, caption = _place(poses, video, frame), ", ".join(facts)
+    return Picture(
+        title=place,
+        caption=caption,
+        alt=f"{place} with poses drawn over the image: {caption}",
+        image=figures.data_uri(figure, "png"),
+        legend=tuple(zip(names, overlay.colors(here), strict=True)),
+    )
+
+
+def _worst_node(poses: Poses, evaluation: Evaluation, pair: int) -> list[str]:
+    distances = np.atleast_1d(np.asarray(evaluation.metrics["distance_metrics"]["dists"][pair], dtype=float))
+    if len(distances) < 2:
+        return []
+    node = int(np.nanargmax(distances))
+    return [f"worst node {poses.skeleton.nodes[node]}, {distances[node]:.1f} px"]
+
+
+def _place(poses: Poses, video: int, frame: int) -> str:
+    several = len(np.unique(poses.frames[:, 0])) > 1
+    return f"Video {video}, frame {frame}" if several else f"Frame {frame}"
