@@ -1,0 +1,31 @@
+"""Bounding boxes of poses: [xmin, ymin, xmax, ymax] in px, nan for a pose without a visible node.
+
+A box is measured from corner to corner, or with `border=1` so that the pixels under its corners belong to it.
+"""
+
+import numpy as np
+
+
+def bounding_boxes(points: np.ndarray) -> np.ndarray:
+    """Return the boxes that the visible nodes span.
+
+    Args:
+        points: (..., nodes, 2) px, image space; nan where a node was not found.
+
+    Returns:
+        (..., 4) boxes.
+    """
+    return np.concatenate([np.fmin.reduce(points, axis=-2), np.fmax.reduce(points, axis=-2)], axis=-1)
+
+
+def areas(boxes: np.ndarray, border: int = 0) -> np.ndarray:
+    """Return the areas of (..., 4) boxes, (...) px²."""
+    width, height = np.moveaxis(boxes[..., 2:] - boxes[..., :2] + border, -1, 0)
+    return width * height
+
+
+def intersections(a: np.ndarray, b: np.ndarray, border: int = 0) -> np.ndarray:
+    """Return the areas that boxes share, px²; the leading axes of the two (..., 4) arrays broadcast."""
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    width, height = np.moveaxis(np.maximum(high - low + border, 0), -1, 0)
+    return width * height
