@@ -1,0 +1,103 @@
+"""Filters between prediction and tracking: drop predicted instances that are poor or that overlap a better one."""
+
+import numpy as np
+
+from sleap_lab.boxes import areas, bounding_boxes, intersections
+from sleap_lab.config import FiltersConfig
+from sleap_lab.poses import Poses
+
+OVERLAP_OKS_STDDEV = 0.1  # spread of the overlap OKS; not a setting in SLEAP either
+USER_SCORE = 1.0  # what an instance labelled by a person counts as among predicted ones
+
+
+def apply_filters(poses: Poses, config: FiltersConfig, *, track_only: bool = False) -> Poses:
+    """Drop instances as the filter settings ask; the processed frames stay as they are.
+
+    Node counts and scores concern predicted instances only. Overlap concerns all, a user-labelled instance
+    counting with score 1. When overlaps are filtered, the instances of each frame come out by descending
+    score, the later one first among equals; otherwise the order is kept.
+
+    Args:
+        poses: Instances to filter.
+        config: Thresholds; a threshold of 0 is off.
+        track_only: Look for overlaps first, as is done to existing predictions. By default overlaps
+            are looked for last, among fresh predictions that are good enough by themselves.
+    """
+    if track_only:
+        return _drop_poor(_drop_overlapping(poses, config), config)
+    return _drop_overlapping(_drop_poor(poses, config), config)
+
+
+def _drop_poor(poses: Poses, config: FiltersConfig) -> Poses:
+    visible = poses.visible
+    count = visible.sum(axis=1)
+    keep = count >= config.filter_min_visible_nodes
+    keep &= count >= config.filter_min_visible_node_fraction * visible.shape[1]
+    if config.filter_min_mean_node_score > 0:
+        total = np.where(visible, poses.point_scores, 0.0).sum(axis=1)
+        keep &= total / np.maximum(count, 1) >= config.filter_min_mean_node_score
+    if config.filter_min_instance_score > 0:
+        keep &= poses.instance_scores >= config.filter_min_instance_score
+    return poses[keep | poses.user]
+
+
+def _drop_overlapping(poses: Poses, config: FiltersConfig) -> Poses:
+    if not config.filter_overlapping:
+        return poses
+    similarity = {"iou": box_iou, "oks": overlap_oks}[config.filter_overlapping_method]
+    scores = np.where(poses.user, USER_SCORE, poses.instance_scores)
+    kept = [np.zeros(0, dtype=np.intp)]
+    for _, _, rows in poses.by_frame():
+        rows = rows[np.argsort(scores[rows], kind="stable")[::-1]]
+        too_close = similarity(poses.points[rows]) > config.filter_overlapping_threshold
+        kept.append(rows[unsuppressed(too_close)])
+    return poses[np.concatenate(kept)]
+
+
+def unsuppressed(suppresses: np.ndarray) -> np.ndarray:
+    """Choose greedily, in order: an instance stays unless one that stays suppresses it.
+
+    Args:
+        suppresses: (n, n) bool, whether the first instance suppresses the second; best instance first.
+
+    Returns:
+        (n,) bool, true for those that stay.
+    """
+    keep = np.zeros(len(suppresses), dtype=bool)
+    for i in range(len(keep)):
+        keep[i] = not suppresses[keep, i].any()
+    return keep
+
+
+def box_iou(points: np.ndarray) -> np.ndarray:
+    """Intersection over union of the bounding boxes of all pairs of poses.
+
+    Args:
+        points: (n, nodes, 2) px, image space; nan where a node was not found.
+
+    Returns:
+        (n, n) in [0, 1]; 0 where the union has no area or a pose has no visible node.
+    """
+    boxes = bounding_boxes(points)
+    shared, area = intersections(boxes[:, None], boxes), areas(boxes)
+    union = area[:, None] + area - shared
+    return np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
+
+
+def overlap_oks(points: np.ndarray) -> np.ndarray:
+    """OKS of all pairs of poses over the nodes visible in both, scaled by the first pose's bounding box.
+
+    mean over nodes of exp(-d² / (2 · area · 0.1²)), as sleap-nn's `track` command does.
+
+    Args:
+        points: (n, nodes, 2) px, image space; nan where a node was not found.
+
+    Returns:
+        (n, n) in [0, 1]; 0 where the first pose's box has no area or no node is visible in both.
+    """
+    area = np.nan_to_num(areas(bounding_boxes(points)))[:, None]
+    distance = ((points[:, None] - points) ** 2).sum(axis=-1)
+    shared = ~np.isnan(distance)
+    scale = 2 * np.where(area > 0, area, 1.0) * OVERLAP_OKS_STDDEV**2
+    kernel = np.where(shared, np.exp(-distance / scale[..., None]), 0.0)
+    return np.where(area > 0, kernel.sum(axis=-1) / np.maximum(shared.sum(axis=-1), 1), 0.0)
