@@ -1,0 +1,75 @@
+"""Optical flow: where the poses of earlier frames have moved to in the current image."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from sleap_lab.config import TrackerConfig
+from sleap_lab.errors import RunError
+
+STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)
+
+
+class Flow:
+    """Moves poses along the video; holds the images of the frames that it still needs.
+
+    Args:
+        read_image: Takes (video, frame), returns the image, (h, w, c) uint8.
+        video: Index of the video.
+        config: Tracker settings.
+    """
+
+    def __init__(self, read_image: Callable[[int, int], np.ndarray], video: int, config: TrackerConfig) -> None:
+        self.read_image = read_image
+        self.video = video
+        self.scale = config.of_img_scale
+        self.window = (config.of_window_size, config.of_window_size)
+        self.levels = config.of_max_levels
+        self.images: dict[int, np.ndarray] = {}
+        self.shape: tuple[int, ...] = ()
+
+    def move(self, points: np.ndarray, sources: np.ndarray, frame: int) -> np.ndarray:
+        """Move poses from the frames they were found in, each in one step, to the current frame.
+
+        Args:
+            points: (..., nodes, 2) px, image space; nan where a node was not found.
+            sources: (...) frame in which each pose was found; -1 for a pose to leave out.
+            frame: Current frame; all sources are earlier.
+
+        Returns:
+            (..., nodes, 2) px, image space; nan where a node was not found or got lost.
+
+        Raises:
+            RunError: The images differ in size.
+        """
+        moved = np.full(points.shape, np.nan)
+        earlier = np.unique(sources[sources >= 0]).tolist()
+        self.images = {index: self._image(index) for index in (*earlier, frame)}
+        for source in earlier:
+            chosen = (sources == source)[..., None] & ~np.isnan(points).any(axis=-1)
+            if chosen.any():
+                moved[chosen] = self._follow(points[chosen], self.images[source], self.images[frame])
+        return moved
+
+    def _image(self, frame: int) -> np.ndarray:
+        if frame in self.images:
+            return self.images[frame]
+        image = np.ascontiguousarray(self.read_image(self.video, frame))
+        self.shape = self.shape or image.shape
+        if image.shape != self.shape:
+            raise RunError(
+                "tracker.use_flow=true needs images of one size (height, width, channels), "
+                f"but in video {self.video} frame {frame} is {image.shape} after {self.shape}"
+            )
+        if self.scale == 1:
+            return image
+        return cv2.resize(image, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_LINEAR)
+
+    def _follow(self, points: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Follow (n, 2) points by pyramidal Lucas-Kanade (OpenCV); nan where one gets lost."""
+        start = (points * self.scale).astype(np.float32)
+        end, status, _ = cv2.calcOpticalFlowPyrLK(
+            before, after, start, np.empty_like(start), winSize=self.window, maxLevel=self.levels, criteria=STOP
+        )
+        return np.where(status == 1, end / np.float32(self.scale), np.nan)

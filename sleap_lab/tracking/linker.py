@@ -1,0 +1,91 @@
+"""Matching the detections of one frame after the other with those before."""
+
+import numpy as np
+
+from sleap_lab.config import TrackerConfig
+from sleap_lab.poses import Poses
+from sleap_lab.tracking.assign import MATCHING, Pairs
+from sleap_lab.tracking.candidates import Candidates
+from sleap_lab.tracking.features import FEATURES
+from sleap_lab.tracking.flow import Flow
+from sleap_lab.tracking.similarity import reduction, scoring
+
+
+class Linker:
+    """Links the detections of one video to tracks, whose ids count from 0 in the order in which they are opened.
+
+    Args:
+        poses: All instances of the video; detections are named by their row.
+        config: Tracker settings, checked.
+        flow: Moves earlier poses to the current frame, if optical flow is used.
+    """
+
+    def __init__(self, poses: Poses, config: TrackerConfig, flow: Flow | None = None) -> None:
+        # one pose without visible nodes at the end, which the row -1 of an empty place among the candidates refers to
+        self.points = np.concatenate([poses.points, np.full((1, *poses.points.shape[1:]), np.nan)])
+        self.visible = np.append(poses.visible.sum(axis=1), 0)
+        self.frame = np.append(poses.frame, -1)
+        self.featurize = FEATURES[config.features]
+        self.features = self.featurize(self.points)
+        self.score = scoring(config)
+        self.reduce = reduction(config)
+        self.match = MATCHING[config.track_matching_method]
+        self.candidates = Candidates(config.candidates_method, config.tracking_window_size)
+        self.flow = flow
+        self.config = config
+
+    def link(self, frame: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Link the detections of the next frame.
+
+        Args:
+            frame: Frame index, larger than that of the frame before.
+            rows: (k,) rows of the detections.
+
+        Returns:
+            Rows that stay in the frame, in output order; the track id of each, -1 for one that stays as it was; the score of each
+            link: 1 where a track is opened, else how alike detection and track are, -inf where they cannot be compared.
+        """
+        candidates = self.candidates
+        none_yet = not candidates.opened
+        may_open = self.visible[rows] > self.config.min_new_track_points
+        spare = len(rows) if self.config.max_tracks is None else self.config.max_tracks - candidates.opened
+        ids, scores = np.full(len(rows), -1), np.ones(len(rows))
+        matched = np.zeros(0, dtype=np.intp)
+        if len(rows) and len(candidates.ids):
+            cost = self._cost(frame, rows)
+            matched, tracks = _release(self.match(cost), cost, may_open, spare)
+            ids[matched], scores[matched] = candidates.ids[tracks], -cost[matched, tracks]
+        opening = np.flatnonzero((ids < 0) & may_open)[:spare]
+        ids[opening] = candidates.open(len(opening))
+        candidates.store(ids[ids >= 0], rows[ids >= 0])
+        # the order is sleap-nn's, and so is that poor detections stay, untracked, while local_queues has no track yet
+        if self.config.candidates_method == "fixed_window":
+            stay = np.flatnonzero(ids >= 0)
+        elif none_yet:
+            stay = np.flatnonzero((ids >= 0) | ~may_open)
+        else:
+            stay = np.concatenate([matched, opening])
+        return rows[stay], ids[stay], scores[stay]
+
+    def _cost(self, frame: int, rows: np.ndarray) -> np.ndarray:
+        """Return the cost of linking each detection to each current track, (k, t); inf where they cannot be compared."""
+        stored = self.candidates.rows
+        features = self.features[stored]
+        if self.flow:
+            features = self.featurize(self.flow.move(self.points[stored], self.frame[stored], frame))
+        scores = self.score(self.features[rows], features)
+        scores[:, self.visible[stored] <= self.config.min_match_points] = np.nan
+        cost = -self.reduce(scores)
+        cost[np.isnan(cost)] = np.inf
+        return cost
+
+
+def _release(pairs: Pairs, cost: np.ndarray, may_open: np.ndarray, spare: int) -> Pairs:
+    """Leave out pairs that cannot be compared, so that the detection opens a track, if it may and an id is to spare.
+
+    Ids are reserved for the detections without a pair first.
+    """
+    rows, columns = pairs
+    release = np.isinf(cost[rows, columns]) & may_open[rows]
+    release &= np.cumsum(release) <= spare - (len(cost) - len(rows))
+    return rows[~release], columns[~release]

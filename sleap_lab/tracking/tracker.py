@@ -1,0 +1,96 @@
+"""Tracking of whole recordings: which instances are tracked, clean-up, and names of tracks."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count, islice
+
+import numpy as np
+
+from sleap_lab.config import TrackerConfig
+from sleap_lab.poses import Poses, concatenate
+from sleap_lab.tracking.cleanup import connect_single_breaks, cull
+from sleap_lab.tracking.flow import Flow
+from sleap_lab.tracking.linker import Linker
+from sleap_lab.tracking.settings import check
+
+ReadImage = Callable[[int, int], np.ndarray]
+
+
+def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = None) -> Poses:
+    """Give every instance a track; each video is tracked by itself, its frames in order.
+
+    In a frame with user-labelled instances only those are tracked, and predicted ones are passed through before them
+    with the track they had. Instances that find no track are left out; the frames all stay.
+
+    Args:
+        poses: Instances to track; tracks they have are replaced.
+        config: Tracker settings.
+        read_image: Takes (video, frame), returns the image, (h, w, c) uint8; needed and used for optical flow only.
+
+    Returns:
+        Instances and frames ordered by video and frame. `track_scores` is 1 for an instance that opens a track, else the
+        score of its link (-inf where it is like no track but may not open one either). `track_names` holds the tracks in
+        use, in order of first appearance; new ones are called track_0, track_1, …, and never like one that was kept.
+
+    Raises:
+        ConfigError: The settings contradict each other.
+        ValueError: Optical flow is asked for without `read_image`.
+        RunError: Images differ in size (optical flow).
+    """
+    config = check(config)
+    if not config.use_flow:
+        read_image = None
+    elif read_image is None:
+        raise ValueError("optical flow needs read_image")
+    frames = poses.frames[np.lexsort((poses.frames[:, 1], poses.frames[:, 0]))]
+    parts = [replace(poses[:0], frames=frames[:0])]
+    unused = len(poses.track_names)
+    for video in np.unique(frames[:, 0]).tolist():
+        part = replace(poses[poses.video == video], frames=frames[frames[:, 0] == video])
+        flow = Flow(read_image, video, config) if read_image else None
+        parts.append(_track_video(part, config, flow, unused))
+        unused = max(unused, int(parts[-1].tracks.max(initial=-1)) + 1)
+    return _name_tracks(concatenate(parts))
+
+
+def _track_video(poses: Poses, config: TrackerConfig, flow: Flow | None, first: int) -> Poses:
+    """Track the instances of one video; new tracks are numbered from `first`."""
+    linker = Linker(poses, config, flow)
+    tracks, scores = poses.tracks.copy(), poses.track_scores.copy()
+    frames = []
+    for _, frame, rows in poses.by_frame():
+        user = poses.user[rows]
+        passed, tracked = (rows[~user], rows[user]) if user.any() else (rows[:0], rows)
+        if config.tracking_pre_cull_to_target:
+            tracked = _cull(poses, tracked, config.tracking_target_instance_count or 0, config.tracking_pre_cull_iou_threshold)
+        linked, ids, link_scores = linker.link(frame, tracked)
+        tracks[linked] = np.where(ids >= 0, first + ids, tracks[linked])
+        scores[linked] = np.where(ids >= 0, link_scores, scores[linked])
+        frames.append(np.concatenate([passed, linked]))
+    if config.tracking_clean_instance_count:
+        frames = [_cull(poses, rows, config.tracking_clean_instance_count, config.tracking_clean_iou_threshold) for rows in frames]
+    if config.tracking_clean_instance_count or config.post_connect_single_breaks:
+        for rows, joined in zip(frames, connect_single_breaks([tracks[rows] for rows in frames]), strict=True):
+            tracks[rows] = joined
+    order = np.concatenate([np.zeros(0, dtype=np.intp), *frames])
+    return replace(poses, tracks=tracks, track_scores=scores)[order]
+
+
+def _cull(poses: Poses, rows: np.ndarray, target: int, iou_threshold: float) -> np.ndarray:
+    """Cull the predicted instances among those of one frame; user-labelled ones stay and do not count."""
+    predicted = ~poses.user[rows]
+    stay = poses.user[rows]
+    stay[predicted] = cull(poses.points[rows[predicted]], poses.instance_scores[rows[predicted]], target, iou_threshold)
+    return rows[stay]
+
+
+def _name_tracks(poses: Poses) -> Poses:
+    """Name the new tracks, those beyond `track_names`, and renumber all that are used by first appearance."""
+    used = list(dict.fromkeys(poses.tracks[poses.tracks >= 0].tolist()))
+    end = max(used, default=-1) + 1
+    kept = {poses.track_names[index] for index in used if index < len(poses.track_names)}
+    free = (name for name in map("track_{}".format, count()) if name not in kept)
+    names = [*poses.track_names, *islice(free, max(end - len(poses.track_names), 0))]
+    renumbered = np.full(end + 1, -1, dtype=np.int32)  # its last place is what the track -1 refers to
+    renumbered[used] = np.arange(len(used))
+    return replace(poses, tracks=renumbered[poses.tracks], track_names=tuple(names[index] for index in used))

@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+
+from sleap_lab.config import TrackerConfig
+from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.tracking.linker import Linker
+
+NAN = np.nan
+SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
+
+
+def pose(x, visible=4):
+    """A square of side 10 px at x, of which only the first nodes are visible."""
+    points = SQUARE + np.array([x, 0])
+    points[visible:] = NAN
+    return points
+
+
+def link(frames, *, numbers=None, **settings):
+    """Link frames of poses; a number stands for a square at that x.
+
+    Returns one list per frame of (x of the first node, id, score).
+    """
+    numbers = numbers or range(len(frames))
+    points = [pose(p) if np.isscalar(p) else p for frame in frames for p in frame]
+    frame = [number for number, poses in zip(numbers, frames, strict=True) for _ in poses]
+    poses = make_poses(Skeleton(("a", "b", "c", "d")), points, frame=frame)
+    linker = Linker(poses, TrackerConfig(**settings))
+    linked = []
+    for number in numbers:
+        rows, ids, scores = linker.link(number, np.flatnonzero(poses.frame == number))
+        linked.append(list(zip(poses.points[rows, 0, 0].tolist(), ids.tolist(), scores.tolist(), strict=True)))
+    return linked
+
+
+def ids(frames, **settings):
+    """Like `link`, but only {x: id} per frame."""
+    return [{x: id for x, id, _ in frame} for frame in link(frames, **settings)]
+
+
+CENTROIDS = {"features": "centroids", "scoring_method": "euclidean_dist"}
+
+
+def test_detections_continue_the_nearest_track():
+    assert ids([[0, 50], [51, 1], [2, 52]]) == [{0: 0, 50: 1}, {51: 1, 1: 0}, {2: 0, 52: 1}]
+
+
+def test_scores():
+    frames = link([[0], [1], [3]])
+    assert frames[0] == [(0, 0, 1)]
+    assert frames[1][0][2] == pytest.approx(np.exp(-1 / 0.5))
+    assert frames[2][0][2] == pytest.approx((np.exp(-9 / 0.5) + np.exp(-4 / 0.5)) / 2)  # mean over the window
+
+
+def test_there_is_no_score_threshold():
+    assert link([[0], [1000]], **CENTROIDS)[1] == [(1000, 0, -1000)]
+    assert link([[0], [1000]])[1] == [(1000, 0, 0)]  # even where nothing is alike
+
+
+@pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
+def test_surplus_detections_open_tracks(method):
+    assert ids([[0], [40, 1, 80]], candidates_method=method) == [{0: 0}, {1: 0, 40: 1, 80: 2}]
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("fixed_window", [{0: 0}, {}, {}, {0: 1}]),  # forgotten after two empty frames
+        ("local_queues", [{0: 0}, {}, {}, {0: 0}]),  # bound again after any gap
+    ],
+)
+def test_empty_frames(method, expected):
+    assert ids([[0], [], [], [0]], tracking_window_size=2, candidates_method=method) == expected
+
+
+def test_a_gap_in_frame_numbers_is_no_age():
+    assert ids([[0], [1]], numbers=[0, 1000], tracking_window_size=1) == [{0: 0}, {1: 0}]
+
+
+def test_fixed_window_forgets_a_track_that_is_missed():
+    frames = [[0, 50], [0], [0], [0, 50]]
+    assert ids(frames, tracking_window_size=2)[3] == {0: 0, 50: 2}
+    assert ids(frames, tracking_window_size=3)[3] == {0: 0, 50: 1}
+
+
+def test_poor_detections_open_no_track_and_are_left_out():
+    frames = [[0, pose(50, visible=2)], [0, pose(50, visible=2)], [0, pose(50, visible=3)]]
+    assert ids(frames, min_new_track_points=2) == [{0: 0}, {0: 0}, {0: 0, 50: 1}]
+
+
+def test_a_poor_detection_may_continue_a_track():
+    assert ids([[0], [pose(1, visible=2)]], min_new_track_points=3) == [{0: 0}, {1: 0}]
+
+
+def test_poor_first_frames_are_not_remembered():
+    assert ids([[pose(0, visible=1)], [0]], min_new_track_points=2) == [{}, {0: 0}]
+
+
+def test_local_queues_leave_poor_detections_in_while_there_is_no_track():
+    poor = pose(50, visible=1)
+    frames = link([[poor], [poor, 0], [0, poor]], min_new_track_points=2, candidates_method="local_queues")
+    assert frames[:2] == [[(50, -1, 1)], [(50, -1, 1), (0, 0, 1)]]
+    assert frames[2] == [(0, 0, 1)]
+
+
+def test_poor_candidates_are_not_compared():
+    # the newest pose of the track has 3 visible nodes: alone it cannot be matched, before it the whole one can
+    frames = [[0], [pose(0, visible=3)], [0]]
+    assert [scored[0][1:] for scored in link(frames, min_match_points=3)] == [(0, 1), (0, 1), (0, 1)]
+    assert ids(frames, min_match_points=3, tracking_window_size=1) == [{0: 0}, {0: 0}, {0: 1}]
+
+
+@pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
+def test_incomparable_detections_open_a_track_if_they_may(method):
+    # with cosine and euclidean a single missing node makes a pair incomparable
+    settings = {"scoring_method": "euclidean_dist", "candidates_method": method}
+    frames = [[0], [pose(0, visible=3)]]
+    assert link(frames, **settings)[1] == [(0, 1, 1)]
+    assert link(frames, **settings, min_new_track_points=3)[1] == [(0, 0, -np.inf)]
+
+
+def test_local_queues_order_matches_first():
+    frames = [[0, 20], [90, 23, 1]]
+    settings = {**CENTROIDS, "candidates_method": "local_queues"}
+    assert link(frames, **settings)[1] == [(23, 1, -3), (1, 0, -1), (90, 2, 1)]  # by row, then the new one
+    assert link(frames, **settings, track_matching_method="greedy")[1] == [(1, 0, -1), (23, 1, -3), (90, 2, 1)]  # by cost
+    assert link(frames, **CENTROIDS)[1] == [(90, 2, 1), (23, 1, -3), (1, 0, -1)]  # as it was
+
+
+def test_track_limit():
+    limited = {"candidates_method": "local_queues", "max_tracks": 2}
+    assert ids([[0, 40, 80], [0, 40, 80]], **limited) == [{0: 0, 40: 1}, {0: 0, 40: 1}]
+    assert ids([[0], [0, 40, 80]], **limited) == [{0: 0}, {0: 0, 40: 1}]
+
+
+@pytest.mark.parametrize(("max_tracks", "expected"), [(2, {(0, -np.inf), (1, 1)}), (3, {(1, 1), (2, 1)})])
+def test_ids_are_reserved_for_detections_without_a_pair(max_tracks, expected):
+    # two incomparable detections, one track: the one paired with it opens its own only if there is an id for both
+    settings = {"candidates_method": "local_queues", "scoring_method": "euclidean_dist", "max_tracks": max_tracks}
+    frame = link([[0], [pose(1, visible=3), pose(40, visible=3)]], **settings)[1]
+    assert {(id, score) for _, id, score in frame} == expected
+
+
+def test_bounding_boxes():
+    frames = link([[0], [1]], features="bboxes", scoring_method="iou")
+    assert frames[1][0][2] == pytest.approx(110 / 132)

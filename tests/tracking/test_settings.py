@@ -1,0 +1,68 @@
+import logging
+
+import pytest
+
+from sleap_lab.config import TrackerConfig
+from sleap_lab.errors import ConfigError
+from sleap_lab.tracking import check
+
+WORKING = {
+    ("keypoints", "oks"),
+    ("keypoints", "euclidean_dist"),
+    ("keypoints", "cosine_sim"),
+    ("centroids", "euclidean_dist"),
+    ("centroids", "cosine_sim"),
+    ("bboxes", "iou"),
+    ("bboxes", "euclidean_dist"),
+    ("bboxes", "cosine_sim"),
+}
+
+
+@pytest.mark.parametrize("features", ["keypoints", "centroids", "bboxes"])
+@pytest.mark.parametrize("scoring", ["oks", "iou", "euclidean_dist", "cosine_sim"])
+def test_features_and_scorings_that_fit(features, scoring):
+    config = TrackerConfig(features=features, scoring_method=scoring)
+    if (features, scoring) in WORKING:
+        assert check(config) == config
+    else:
+        with pytest.raises(ConfigError, match=f"tracker.scoring_method={scoring} cannot compare tracker.features={features}"):
+            check(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"use_flow": True, "use_kalman": True}, "tracker.use_flow and tracker.use_kalman"),
+        ({"use_kalman": True, "tracking_target_instance_count": 2}, "tracker.use_kalman=true is not available"),
+        ({"tracking_pre_cull_to_target": 1}, "tracking_pre_cull_to_target=1 needs .*tracking_target_instance_count"),
+        ({"tracking_pre_cull_to_target": 1, "tracking_target_instance_count": 0}, "tracking_pre_cull_to_target=1 needs"),
+        ({"tracking_pre_cull_to_target": 1, "max_tracks": 2}, "tracking_pre_cull_to_target=1 needs"),
+        ({"post_connect_single_breaks": True}, "post_connect_single_breaks=true needs .*target_instance_count or tracker.max_tracks"),
+    ],
+)
+def test_refusals(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        check(TrackerConfig(**settings))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"post_connect_single_breaks": True, "tracking_target_instance_count": 2},
+        {"post_connect_single_breaks": True, "max_tracks": 2, "candidates_method": "local_queues"},
+        {"tracking_pre_cull_to_target": 1, "tracking_target_instance_count": 2},
+        {"tracking_clean_instance_count": 2},
+        {"use_flow": True},
+    ],
+)
+def test_accepted_unchanged(settings):
+    assert check(TrackerConfig(**settings)) == TrackerConfig(**settings)
+
+
+def test_a_track_limit_needs_local_queues(caplog):
+    with caplog.at_level(logging.INFO):
+        config = check(TrackerConfig(max_tracks=3))
+        assert config == TrackerConfig(max_tracks=3, candidates_method="local_queues")
+        assert check(config) == config
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "local_queues instead of fixed_window" in caplog.text

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+
+from sleap_lab.boxes import bounding_boxes
+from sleap_lab.config import TrackerConfig
+from sleap_lab.tracking.similarity import cosine_sim, euclidean_dist, iou, largest, mean, oks, quantile, reduction, scoring
+
+NAN = np.nan
+SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)  # area 100: with σ = 0.025 the denominator is 0.05² · 2 · 100 = 0.5
+
+
+def shifted(*shifts):
+    """Squares moved to the right, as one track of len(shifts) candidates, (1, window, 4, 2)."""
+    return np.stack([SQUARE + np.array([shift, 0]) for shift in shifts])[None]
+
+
+def without_node(points, node):
+    points = points.copy()
+    points[..., node, :] = NAN
+    return points
+
+
+def test_oks_of_shifted_squares():
+    scores = oks(SQUARE[None], shifted(0, 1, 2), 0.025)
+    assert scores.shape == (1, 1, 3)
+    np.testing.assert_allclose(scores[0, 0], [1, np.exp(-1 / 0.5), np.exp(-4 / 0.5)])
+    assert mean(scores[..., 1:]).item() == pytest.approx(0.06784, abs=5e-6)
+
+
+def test_oks_misses_count_in_the_candidate_only():
+    hit = np.exp(-1 / 0.5)
+    assert oks(SQUARE[None], without_node(shifted(1), 0), 0.025).item() == pytest.approx(3 / 4 * hit)
+    # the three nodes left span the same box
+    assert oks(without_node(SQUARE[None], 0), shifted(1), 0.025).item() == pytest.approx(hit)
+    assert oks(without_node(SQUARE[None], 0), without_node(shifted(1), 1), 0.025).item() == pytest.approx(2 / 3 * hit)
+
+
+def test_oks_is_scaled_by_the_detection():
+    large = 2 * SQUARE  # distances to the small one: 0, 10, √200, 10; area 400
+    expected = (1 + 2 * np.exp(-100 / 2) + np.exp(-200 / 2)) / 4
+    assert oks(large[None], SQUARE[None, None], 0.025).item() == pytest.approx(expected)
+
+
+def test_oks_without_visible_node_is_undefined():
+    assert np.isnan(oks(np.full((1, 4, 2), NAN), shifted(0), 0.025)).all()
+
+
+def test_oks_without_area_is_a_test_of_equality():
+    line = SQUARE * [1, 0]
+    np.testing.assert_array_equal(oks(line[None], np.stack([line, line + np.array([1, 0])])[None], 0.025), [[[1, 0]]])
+
+
+def test_iou_includes_the_corner_pixels():
+    # 10 · 11 px shared; 11 · 11 px each
+    assert iou(bounding_boxes(SQUARE[None]), bounding_boxes(shifted(1))).item() == pytest.approx(110 / (121 + 121 - 110))
+    assert iou(bounding_boxes(SQUARE[None]), bounding_boxes(shifted(11))).item() == 0
+    assert np.isnan(iou(np.full((1, 4), NAN), bounding_boxes(shifted(1)))).all()
+
+
+def test_euclidean_dist():
+    assert euclidean_dist(np.array([[5.0, 5.0]]), np.array([[[6.0, 5.0]]])).item() == -1
+    assert euclidean_dist(SQUARE[None], shifted(3)).item() == -np.sqrt(4 * 3**2)
+
+
+def test_cosine_sim():
+    scores = cosine_sim(np.array([[1.0, 0.0]]), np.array([[[2.0, 0.0], [0.0, 3.0], [1.0, 1.0], [-1.0, 0.0], [0.0, 0.0]]]))
+    np.testing.assert_allclose(scores[0, 0], [1, 0, np.sqrt(0.5), -1, NAN])
+
+
+@pytest.mark.parametrize("score", [euclidean_dist, cosine_sim])
+def test_one_missing_node_makes_a_pair_incomparable(score):
+    assert np.isnan(score(SQUARE[None], without_node(shifted(1), 2))).all()
+    assert np.isnan(score(without_node(SQUARE[None], 2), shifted(1))).all()
+
+
+@pytest.mark.parametrize(("method", "shape"), [("oks", (6, 2)), ("iou", (4,)), ("euclidean_dist", (2,)), ("cosine_sim", (6, 2))])
+def test_all_pairs_are_scored_as_each_by_itself(method, shape):
+    rng = np.random.default_rng(1)
+    detections, candidates = rng.uniform(0, 50, (3, *shape)), rng.uniform(0, 50, (4, 2, *shape))
+    score = scoring(TrackerConfig(scoring_method=method, oks_stddev=0.5))
+    scores = score(detections, candidates)
+    assert scores.shape == (3, 4, 2)
+    for k, t, w in np.ndindex(3, 4, 2):
+        assert scores[k, t, w] == pytest.approx(score(detections[k : k + 1], candidates[t : t + 1, w : w + 1]).item())
+
+
+def test_scoring_takes_the_spread_from_the_settings():
+    default, wide = scoring(TrackerConfig()), scoring(TrackerConfig(oks_stddev=0.1))
+    assert default(SQUARE[None], shifted(1)).item() == pytest.approx(np.exp(-1 / 0.5))
+    assert wide(SQUARE[None], shifted(1)).item() == pytest.approx(np.exp(-1 / 8))
+
+
+def test_reductions_of_shifted_squares():
+    scores = oks(SQUARE[None], shifted(5, 4, 1), 0.1)
+    np.testing.assert_allclose(scores[0, 0], [0.04394, 0.13534, 0.88250], atol=5e-6)
+    assert mean(scores).item() == pytest.approx(0.35392, abs=5e-6)
+    assert largest(scores).item() == pytest.approx(0.88250, abs=5e-6)
+    assert quantile(scores, 0.5).item() == pytest.approx(0.13534, abs=5e-6)
+    assert quantile(scores, 0.95).item() == pytest.approx(0.80778, abs=5e-6)
+    assert quantile(scores, 1.0) == largest(scores)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"), [("mean", [(1 + 4) / 2, 2, NAN]), ("max", [4, 2, NAN]), ("robust_quantile", [1 + 0.25 * 3, 2, NAN])]
+)
+def test_reductions_leave_out_nan(method, expected):
+    scores = np.array([[[1, NAN, 4], [NAN, 2, NAN], [NAN, NAN, NAN]]])
+    reduce = reduction(TrackerConfig(scoring_reduction=method, robust_best_instance=0.25))
+    np.testing.assert_allclose(reduce(scores), [expected])
+
+
+@pytest.mark.parametrize("q", [0.0, 0.1, 0.5, 0.77, 1.0])
+def test_quantile_is_numpys(q):
+    scores = np.random.default_rng(2).normal(size=(3, 4, 7))
+    scores[scores > 0.8] = NAN
+    np.testing.assert_allclose(quantile(scores, q), np.nanquantile(scores, q, axis=-1))

@@ -1,0 +1,295 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sleap_lab.config import TrackerConfig
+from sleap_lab.errors import ConfigError
+from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.tracking import track
+
+SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
+SKELETON = Skeleton(("a", "b", "c", "d"))
+
+
+def squares(*xs, **columns):
+    """One square of side 10 px for each x."""
+    return make_poses(SKELETON, [SQUARE + np.array([x, 0]) for x in xs], **columns)
+
+
+def named(poses):
+    """Return (frame, x of the first node, track name) of every instance."""
+    names = [None if index < 0 else poses.track_names[index] for index in poses.tracks]
+    return list(zip(poses.frame.tolist(), poses.points[:, 0, 0].tolist(), names, strict=True))
+
+
+def test_tracks_and_scores_are_replaced():
+    poses = squares(0, 1, frame=[0, 1], tracks=[1, 0], track_scores=0.5, track_names=["old", "older"])
+    tracked = track(poses, TrackerConfig())
+    assert tracked.track_names == ("track_0",)
+    assert tracked.tracks.tolist() == [0, 0]
+    np.testing.assert_allclose(tracked.track_scores, [1, np.exp(-1 / 0.5)])
+    assert poses.tracks.tolist() == [1, 0]  # the input stays as it was
+
+
+def test_frames_are_tracked_in_order_and_kept():
+    poses = squares(20, 0, 10, frame=[2, 0, 1], frames=[[0, 2], [0, 5], [0, 0], [0, 1]])
+    tracked = track(poses, TrackerConfig(features="centroids", scoring_method="euclidean_dist"))
+    assert named(tracked) == [(0, 0, "track_0"), (1, 10, "track_0"), (2, 20, "track_0")]
+    assert tracked.track_scores.tolist() == [1, -10, -15]
+    assert tracked.frames.tolist() == [[0, 0], [0, 1], [0, 2], [0, 5]]
+
+
+def test_no_instances():
+    tracked = track(squares(frames=[[0, 0]]), TrackerConfig())
+    assert len(tracked) == 0
+    assert tracked.frames.tolist() == [[0, 0]]
+    assert len(track(squares(), TrackerConfig()).frames) == 0
+
+
+def test_each_video_is_tracked_by_itself():
+    tracked = track(squares(0, 50, 0, 50, 0, video=[0, 0, 1, 1, 2]), TrackerConfig())
+    assert tracked.track_names == ("track_0", "track_1", "track_2", "track_3", "track_4")
+    assert tracked.tracks.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_only_user_instances_are_tracked_where_there_are_any():
+    poses = squares(
+        0, 50, 51, 1, 1, frame=[0, 0, 1, 1, 2], user=[False, False, True, False, False], tracks=[-1, -1, -1, 0, -1], track_names=["old"]
+    )
+    tracked = track(poses, TrackerConfig())
+    assert named(tracked) == [(0, 0, "track_0"), (0, 50, "track_1"), (1, 1, "old"), (1, 51, "track_1"), (2, 1, "track_0")]
+    assert tracked.track_names == ("track_0", "track_1", "old")
+    assert np.isnan(tracked.track_scores[2])
+
+
+def test_a_predicted_instance_beside_user_instances_may_stay_untracked():
+    tracked = track(squares(0, 50, user=[True, False]), TrackerConfig())
+    assert named(tracked) == [(0, 50, None), (0, 0, "track_0")]
+
+
+def test_new_names_avoid_those_that_are_kept():
+    poses = squares(
+        0, 50, 90, 0, 50, user=[True, False, True, True, True], tracks=1, track_names=["track_0", "track_1"], video=[0, 0, 0, 1, 1]
+    )
+    assert named(track(poses, TrackerConfig())) == [
+        (0, 50, "track_1"),
+        (0, 0, "track_0"),
+        (0, 90, "track_2"),
+        (0, 0, "track_3"),
+        (0, 50, "track_4"),
+    ]
+
+
+def test_pre_cull():
+    poses = squares(0, 50, 1, 51, 90, frame=[0, 0, 1, 1, 1], instance_scores=[0.5, 0.5, 0.4, 0.3, 0.9])
+    config = TrackerConfig(tracking_target_instance_count=2, tracking_pre_cull_to_target=1)
+    assert named(track(poses, config)) == [(0, 0, "track_0"), (0, 50, "track_1"), (1, 1, "track_0"), (1, 90, "track_1")]
+
+
+def test_pre_cull_spares_user_instances():
+    config = TrackerConfig(tracking_target_instance_count=1, tracking_pre_cull_to_target=1)
+    assert len(track(squares(0, 50, user=True), config)) == 2
+
+
+def test_pre_cull_needs_its_switch():
+    assert len(track(squares(0, 50), TrackerConfig(tracking_target_instance_count=1))) == 2
+
+
+CENTROIDS = {"features": "centroids", "scoring_method": "euclidean_dist"}
+
+
+def test_single_breaks_are_connected_on_request():
+    # with a window of one frame the animal at 50 is forgotten while it is away
+    poses = squares(0, 50, 0, 0, 50, frame=[0, 0, 1, 2, 2])
+    config = {**CENTROIDS, "tracking_window_size": 1}
+    assert named(track(poses, TrackerConfig(**config)))[-1] == (2, 50, "track_2")
+    connected = track(poses, TrackerConfig(**config, post_connect_single_breaks=True, tracking_target_instance_count=2))
+    assert named(connected)[-1] == (2, 50, "track_1")
+    assert connected.track_names == ("track_0", "track_1")
+
+
+def test_clean_up_culls_and_connects():
+    poses = squares(0, 50, 90, 0, 0, 50, frame=[0, 0, 0, 1, 2, 2], instance_scores=[0.9, 0.9, 0.1, 0.9, 0.9, 0.9])
+    tracked = track(poses, TrackerConfig(**CENTROIDS, tracking_window_size=1, tracking_clean_instance_count=2))
+    assert named(tracked) == [(0, 0, "track_0"), (0, 50, "track_1"), (1, 0, "track_0"), (2, 0, "track_0"), (2, 50, "track_1")]
+    assert tracked.track_names == ("track_0", "track_1")
+
+
+def test_clean_up_does_not_count_user_instances():
+    poses = squares(0, 50, 90, 130, user=[False, True, True, False], instance_scores=[0.5, np.nan, np.nan, 0.9])
+    tracked = track(poses, TrackerConfig(tracking_clean_instance_count=1))
+    assert tracked.points[:, 0, 0].tolist() == [130, 50, 90]
+
+
+def test_a_track_limit_holds_with_the_default_candidates():
+    tracked = track(squares(0, 50, 90, 0, 50, frame=[0, 0, 0, 1, 1]), TrackerConfig(max_tracks=2))
+    assert tracked.track_names == ("track_0", "track_1")
+    assert len(tracked) == 4
+
+
+def test_contradicting_settings_are_refused():
+    with pytest.raises(ConfigError, match="cannot compare"):
+        track(squares(0), TrackerConfig(features="bboxes"))
+
+
+@pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
+def test_flow_finds_a_fast_animal(method):
+    # two dots move by 12 px per frame, the first one almost to where the second one was
+    def read_image(video, frame):
+        y, x = np.mgrid[:64, :128]
+        dots = sum(np.exp(-((x - left - 12 * frame) ** 2 + (y - top) ** 2) / 20) for left, top in [(30, 30), (40, 36)])
+        return np.clip(255 * dots, 0, 255).astype(np.uint8)[..., None]
+
+    points = [[[30 + 12 * frame, 30]] if first else [[40 + 12 * frame, 36]] for frame in range(3) for first in (True, False)]
+    poses = make_poses(Skeleton(("dot",)), points, frame=[0, 0, 1, 1, 2, 2])
+    config = {**CENTROIDS, "track_matching_method": "greedy", "tracking_window_size": 1, "candidates_method": method}
+    assert track(poses, TrackerConfig(**config)).tracks.tolist() != [0, 1] * 3
+    tracked = track(poses, TrackerConfig(**config, use_flow=True), read_image)
+    assert sorted(zip(tracked.frame.tolist(), tracked.points[:, 0, 1].tolist(), tracked.tracks.tolist(), strict=True)) == [
+        (frame, y, index) for frame in range(3) for y, index in [(30, 0), (36, 1)]
+    ]
+    np.testing.assert_allclose(tracked.track_scores[2:], 0, atol=0.01)
+
+
+def test_images_are_read_for_flow_only():
+    def read_image(video, frame):
+        raise AssertionError("no image is needed")
+
+    assert len(track(squares(0, 1, frame=[0, 1]), TrackerConfig(), read_image)) == 2
+    with pytest.raises(ValueError, match="read_image"):
+        track(squares(0, 1, frame=[0, 1]), TrackerConfig(use_flow=True))
+
+
+# Properties. Coordinates are multiples of 1/512 px, so that moving them by whole pixels is exact. All animals cover the place
+# (70, 70), so that no pair has the score 0: where scores are equal the order does matter.
+
+CONFIGS = [
+    {"oks_stddev": 1.0},
+    {"features": "bboxes", "scoring_method": "iou"},
+    {"features": "centroids", "scoring_method": "euclidean_dist"},
+    {"scoring_method": "euclidean_dist"},
+]
+
+
+@st.composite
+def recordings(draw):
+    """Four to ten frames of up to five animals, some nodes missing, as (poses, random generator)."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    frames = draw(st.lists(st.integers(0, 5), min_size=4, max_size=10))
+    n = sum(frames)
+    points = rng.integers(0, 140 * 256, (n, 4, 2)) / 256
+    points[:, :2] = points[:, :2] / 2 + [[0, 0], [70, 70]]
+    points[:, 2:][rng.random((n, 2)) < draw(st.sampled_from([0.0, 0.2]))] = np.nan
+    frame = np.repeat(np.arange(len(frames)), frames)
+    poses = make_poses(SKELETON, points, frame=frame, frames=[[0, index] for index in range(len(frames))], instance_scores=rng.random(n))
+    return poses, rng
+
+
+def configs(draw_from=CONFIGS):
+    return st.builds(
+        lambda compared, rest: TrackerConfig(**compared, **rest),
+        st.sampled_from(draw_from),
+        st.fixed_dictionaries(
+            {
+                "candidates_method": st.sampled_from(["fixed_window", "local_queues"]),
+                "scoring_reduction": st.sampled_from(["mean", "max", "robust_quantile"]),
+                "robust_best_instance": st.sampled_from([0.5, 0.95]),
+                "track_matching_method": st.sampled_from(["hungarian", "greedy"]),
+                "tracking_window_size": st.integers(1, 4),
+            }
+        ),
+    )
+
+
+def identities(tracked, score):
+    """Return the instances of each track as a set of (frame, score), whatever the tracks are called."""
+    members = {}
+    for index, frame, value in zip(tracked.tracks.tolist(), tracked.frame.tolist(), score, strict=True):
+        members.setdefault(index, set()).add((frame, value))
+    return set(map(frozenset, members.values()))
+
+
+def assert_same_identities(a, b):
+    assert identities(a, a.instance_scores.tolist()) == identities(b, b.instance_scores.tolist())
+
+
+@settings(deadline=None)
+@given(recordings(), configs())
+def test_the_order_within_a_frame_does_not_matter(recording, config):
+    poses, rng = recording
+    assert_same_identities(track(poses, config), track(poses[rng.permutation(len(poses))], config))
+
+
+@settings(deadline=None)
+@given(recordings(), configs(), st.integers(-500, 500), st.integers(-500, 500))
+def test_the_place_in_the_image_does_not_matter(recording, config, dx, dy):
+    poses, _ = recording
+    moved = make_poses(
+        SKELETON, poses.points + np.array([dx, dy]), frame=poses.frame, frames=poses.frames, instance_scores=poses.instance_scores
+    )
+    a, b = track(poses, config), track(moved, config)
+    assert_same_identities(a, b)
+    np.testing.assert_allclose(a.track_scores, b.track_scores)
+
+
+@settings(deadline=None)
+@given(recordings(), configs())
+def test_the_tracks_before_do_not_matter(recording, config):
+    poses, rng = recording
+    old = make_poses(
+        SKELETON,
+        poses.points,
+        frame=poses.frame,
+        frames=poses.frames,
+        instance_scores=poses.instance_scores,
+        tracks=rng.integers(-1, 2, len(poses)),
+        track_names=["track_1", "other"],
+    )
+    a, b = track(poses, config), track(old, config)
+    assert a.tracks.tolist() == b.tracks.tolist()
+    assert a.track_names == b.track_names
+
+
+@settings(deadline=None)
+@given(
+    recordings(),
+    configs([*CONFIGS, {"scoring_method": "cosine_sim"}]),
+    st.fixed_dictionaries(
+        {
+            "min_new_track_points": st.integers(0, 3),
+            "min_match_points": st.integers(0, 3),
+            "max_tracks": st.none() | st.integers(1, 3),
+            "tracking_clean_instance_count": st.integers(0, 2),
+            "post_connect_single_breaks": st.booleans(),
+            "tracking_target_instance_count": st.just(2),
+            "tracking_pre_cull_to_target": st.integers(0, 1),
+        }
+    ),
+    st.booleans(),
+)
+def test_invariants(recording, config, more, some_user):
+    poses, rng = recording
+    poses = make_poses(
+        SKELETON,
+        poses.points,
+        frame=poses.frame,
+        frames=poses.frames,
+        user=(rng.random(len(poses)) < 0.3) & some_user,
+        instance_scores=poses.instance_scores,
+    )
+    config = TrackerConfig(**{**vars(config), **more})
+    tracked = track(poses, config)
+    has_track = tracked.tracks >= 0
+    pairs = list(zip(tracked.frame[has_track].tolist(), tracked.tracks[has_track].tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs)  # a track has one instance per frame
+    assert list(dict.fromkeys(tracked.tracks[has_track].tolist())) == list(range(len(tracked.track_names)))
+    assert len(set(tracked.track_names)) == len(tracked.track_names)
+    assert np.isfinite(tracked.track_scores[has_track]).all() or config.min_new_track_points or config.max_tracks
+    if config.max_tracks:
+        assert len(tracked.track_names) <= config.max_tracks
+    inputs = {tuple(row) for row in np.column_stack([poses.frame, poses.instance_scores])}
+    outputs = [tuple(row) for row in np.column_stack([tracked.frame, tracked.instance_scores])]
+    assert len(set(outputs)) == len(outputs)
+    assert set(outputs) <= inputs
+    np.testing.assert_array_equal(tracked.frames, poses.frames)
