@@ -5,7 +5,9 @@ presets in `conf/` only say what differs. The help page, the config reference an
 are derived from the fields.
 """
 
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from sleap_lab.errors import ConfigError, did_you_mean
@@ -235,6 +237,91 @@ class Config:
 
 
 GROUPS: dict[str, type] = {f.name: f.default_factory for f in fields(Config) if f.default_factory is not MISSING}  # type: ignore[misc]
+
+
+def check(config: Config, *, opened: bool = False) -> None:
+    """Check every value by itself and settings against each other, and make paths absolute.
+
+    Args:
+        config: The config, changed in place.
+        opened: The data are already open, so that `data.path` is not needed.
+
+    Raises:
+        ConfigError: Naming the key, what it got, and what it may be.
+    """
+    for name, field_ in keys().items():
+        group, _, last = name.rpartition(".")
+        owner = getattr(config, group) if group else config
+        setattr(owner, last, _checked(name, getattr(owner, last), field_.metadata))
+    _check_models(config)
+    if not opened:
+        _check_data(config)
+    _check_together(config)
+
+
+def _checked(name: str, value: Any, metadata: Mapping[str, Any]) -> Any:
+    """Return a value with its paths made absolute, or refuse it."""
+    choices, minimum, maximum = metadata["choices"], metadata["minimum"], metadata["maximum"]
+    for item in value if isinstance(value, list) else [value]:
+        if item is None:
+            continue
+        if choices and item not in choices:
+            accepted = ", ".join(map(str, choices))
+            raise ConfigError(f"{name}: got {item!r}; accepted: {accepted}.{did_you_mean(str(item), map(str, choices))}")
+        if (minimum is not None and item < minimum) or (maximum is not None and item > maximum):
+            bounds = [f"at least {minimum}" if minimum is not None else "", f"at most {maximum}" if maximum is not None else ""]
+            raise ConfigError(f"{name}: got {item!r}; accepted: {' and '.join(filter(None, bounds))}")
+    if not metadata["path"] or value is None:
+        return value
+    return [str(Path(item).absolute()) for item in value] if isinstance(value, list) else str(Path(value).absolute())
+
+
+def _check_data(config: Config) -> None:
+    """Refuse data that are not there or that the rest of the experiment cannot use."""
+    path, predicting, evaluator = config.data.path, config.model.kind != "none", config.evaluator
+    if path is None:
+        raise ConfigError("data.path: give a video or a .slp file, e.g. data.path=video.mp4")
+    if not Path(path).exists():
+        raise ConfigError(f"data.path: no such file: {path}")
+    is_labels = Path(path).suffix.lower() == ".slp"
+    if not predicting and not is_labels:
+        raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
+    if evaluator.evaluate and evaluator.ground_truth_path is None and not (is_labels and predicting):
+        raise ConfigError("evaluator.ground_truth_path: give the .slp file with the ground truth")
+
+
+def _check_models(config: Config) -> None:
+    """Refuse models that are not there."""
+    model = config.model
+    peak_thresholds(model)
+    if model.kind == "none" and model.paths:
+        raise ConfigError("model.kind: none was asked for, but model.paths is given; leave one out")
+    if model.kind != "none" and not model.paths:
+        raise ConfigError(
+            "model.paths: give the model folders, e.g. model.paths=[models/centroid,models/centered], or model=none to track or evaluate only"
+        )
+    for path in model.paths:
+        if not Path(path).exists():
+            raise ConfigError(f"model.paths: no such model folder: {path}")
+    for name in ("backbone_ckpt_path", "head_ckpt_path"):
+        if (path := getattr(model, name)) is not None and not Path(path).is_file():
+            raise ConfigError(f"model.{name}: no such file: {path}")
+
+
+def _check_together(config: Config) -> None:
+    """Refuse settings that contradict each other."""
+    data, evaluator = config.data, config.evaluator
+    if config.model.kind == "none" and not config.tracker.tracking and not evaluator.evaluate:
+        raise ConfigError("model=none leaves nothing to do; add tracker=fixed_window to track, or evaluator=oks to evaluate")
+    if config.preprocessing.ensure_rgb and config.preprocessing.ensure_grayscale:
+        raise ConfigError("preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other")
+    if data.only_labeled_frames and data.exclude_user_labeled:
+        raise ConfigError("data.only_labeled_frames and data.exclude_user_labeled exclude each other")
+    if evaluator.ground_truth_path is not None:
+        if not evaluator.evaluate:
+            raise ConfigError("evaluator.ground_truth_path is given, but nothing is evaluated; add evaluator=oks (or centroid, identity)")
+        if not Path(evaluator.ground_truth_path).is_file():
+            raise ConfigError(f"evaluator.ground_truth_path: no such file: {evaluator.ground_truth_path}")
 
 
 def keys() -> dict[str, Field[Any]]:

@@ -25,7 +25,12 @@ class RunError(SleapLabError, RuntimeError):
     exit_code = 1
 
 
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the closest known spelling, if any is close enough."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"` for the closest known spelling, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    found = closest(word, known)
+    return f" Did you mean {found!r}?" if found else ""

@@ -4,7 +4,7 @@ import queue
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,18 +95,25 @@ def parse_frames(spec: Any) -> list[int] | None:
     return list(dict.fromkeys(frames))
 
 
-def open_source(config: DataConfig) -> Source:
+def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels | sio.Video | None = None) -> Source:
     """Open a video or labels file and select its frames.
+
+    Args:
+        config: What to open and which frames of it.
+        predicting: Whether the frames go through a network; otherwise only labeled frames are selected, and
+            `frames` are their frame numbers.
+        data: Labels or a video that are already open and stand for `config.path`.
 
     Raises:
         ConfigError: The selection does not fit the file.
         RunError: The file cannot be read.
     """
     path = Path(str(config.path))
-    if path.suffix.lower() == ".slp":
-        source = _open_labels(path, config)
+    if isinstance(data, sio.Labels) or (data is None and path.suffix.lower() == ".slp"):
+        labels = data if data is not None else read_labels(path)
+        source = _from_labels(labels, path, config) if predicting else _labeled(labels, path, config)
     else:
-        source = _open_video(path, config)
+        source = _from_video(data, path, config)
     if not len(source.frames):
         raise ConfigError(f"data: the selection holds no frame of {path} ({_selection(config)})")
     return source
@@ -117,23 +124,29 @@ def _selection(config: DataConfig) -> str:
     return ", ".join(f"data.{name}={value}" for name, value in chosen.items() if value not in (None, False)) or "no filter"
 
 
-def _open_video(path: Path, config: DataConfig) -> Source:
+def _from_video(video: sio.Video | None, path: Path, config: DataConfig) -> Source:
     for name in (*LABEL_FILTERS, "video_index"):
         if getattr(config, name) not in (None, False):
             raise ConfigError(f"data.{name}: only for .slp files, data.path is {path}")
+    video = video or _load_video(path, config)
+    count = _length(video)
+    if not count:
+        raise RunError(f"data.path: {path} cannot be read as a video: it holds no readable frame; accepted: videos, image folders, .slp")
+    return Source(path, [video], _in_video(0, parse_frames(config.frames), count, path), None)
+
+
+def _load_video(path: Path, config: DataConfig) -> sio.Video:
     if not path.exists():
         raise RunError(f"data.path: no such file: {path}")
     options = {} if config.video_dataset is None else {"dataset": config.video_dataset}
     if path.suffix.lower() in (".h5", ".hdf5"):
         options["input_format"] = config.video_input_format
     try:
-        video = sio.load_video(str(path), **options)
+        return sio.load_video(str(path), **options)
     except Exception as error:  # every backend has its own errors for a file it cannot read
-        raise RunError(f"data.path: {path} cannot be read as a video ({' '.join(str(error).split())}); accepted: videos, image folders, .slp") from error
-    count = _length(video)
-    if not count:
-        raise RunError(f"data.path: {path} cannot be read as a video: it holds no readable frame; accepted: videos, image folders, .slp")
-    return Source(path, [video], _in_video(0, parse_frames(config.frames), count, path), None)
+        raise RunError(
+            f"data.path: {path} cannot be read as a video ({' '.join(str(error).split())}); accepted: videos, image folders, .slp"
+        ) from error
 
 
 def _length(video: sio.Video) -> int:
@@ -150,10 +163,7 @@ def _in_video(video: int, frames: list[int] | None, count: int, path: Path | str
     return np.array([(video, frame) for frame in chosen], dtype=np.int64).reshape(-1, 2)
 
 
-def _open_labels(path: Path, config: DataConfig) -> Source:
-    if config.only_labeled_frames and config.exclude_user_labeled:
-        raise ConfigError("data.only_labeled_frames and data.exclude_user_labeled exclude each other")
-    labels = read_labels(path)
+def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
     poses = to_poses(labels)
     frames = _filtered(labels, poses, config)
     wanted = parse_frames(config.frames)
@@ -168,9 +178,7 @@ def _open_labels(path: Path, config: DataConfig) -> Source:
                 )
             frames = frames[wanted]
         return Source(path, labels.videos, poses.frames if frames is None else frames, poses)
-    if config.video_index >= len(labels.videos):
-        raise ConfigError(f"data.video_index: {path} has no video {config.video_index}; accepted: 0-{len(labels.videos) - 1}")
-    video = labels.videos[config.video_index]
+    video = _video(labels, path, config.video_index)
     count = _length(video)
     if not count:
         raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {video.filename}")
@@ -181,10 +189,28 @@ def _open_labels(path: Path, config: DataConfig) -> Source:
     return Source(path, [video], chosen, _only_video(poses, config.video_index))
 
 
+def _video(labels: sio.Labels, path: Path, index: int) -> sio.Video:
+    if index >= len(labels.videos):
+        raise ConfigError(f"data.video_index: {path} has no video {index}; accepted: 0-{len(labels.videos) - 1}")
+    return labels.videos[index]
+
+
+def _labeled(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
+    """Select labeled frames by frame number, for tracking or evaluating what a file already holds."""
+    poses = to_poses(labels)
+    frames = poses.frames if (filtered := _filtered(labels, poses, config)) is None else filtered
+    videos = labels.videos
+    if config.video_index is not None:
+        videos = [_video(labels, path, config.video_index)]
+        frames = frames[frames[:, 0] == config.video_index] * [0, 1]
+        poses = _only_video(poses, config.video_index)
+    if (wanted := parse_frames(config.frames)) is not None:
+        frames = frames[np.isin(frames[:, 1], wanted)]
+    return Source(path, videos, frames, poses)
+
+
 def _only_video(poses: Poses, video: int) -> Poses:
     """Return the poses of one video, renumbered to be the only one."""
-    from dataclasses import replace
-
     own = poses[poses.video == video]
     frames = poses.frames[poses.frames[:, 0] == video] * [0, 1]
     return replace(own, video=np.zeros_like(own.video), frames=frames)

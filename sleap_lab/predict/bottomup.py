@@ -29,7 +29,9 @@ def bottomup(
     frames = []
     for b, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         here = (candidates.source >= start) & (candidates.source < stop)
-        own = Candidates(candidates.edge[here], candidates.source[here] - start, candidates.destination[here] - start, candidates.scores[here])
+        own = Candidates(
+            candidates.edge[here], candidates.source[here] - start, candidates.destination[here] - start, candidates.scores[here]
+        )
         peaks, scores = group(own, node[start:stop], edges, len(skeleton.nodes), grouping)
         if max_instances is not None:
             best = np.argsort(-scores, kind="stable")[:max_instances]
@@ -60,7 +62,9 @@ def _take(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.concatenate([values, missing])[rows]
 
 
-def multi_class_bottomup(batch: FrameBatch, model: Model, *, peak_threshold: float, patch_size: int | None, max_instances: int | None) -> Prediction:
+def multi_class_bottomup(
+    batch: FrameBatch, model: Model, *, peak_threshold: float, patch_size: int | None, max_instances: int | None
+) -> Prediction:
     """Group peaks by class; every instance is the animal its class names.
 
     The score of an instance is the mean of its point scores, its track score the mean probability of its class.

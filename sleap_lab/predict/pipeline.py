@@ -43,6 +43,7 @@ class Pipeline:
         track_names: Known animals, for multi-class models.
         images: How frames are prepared.
         predict: Frames in, poses and maps out.
+        device: Where the networks run.
         notes: What a reader of the results must know.
     """
 
@@ -51,6 +52,7 @@ class Pipeline:
     track_names: tuple[str, ...]
     images: ImageSpec
     predict: Callable[[FrameBatch], Prediction]
+    device: torch.device
     notes: tuple[str, ...] = ()
 
 
@@ -121,7 +123,7 @@ def build_pipeline(model: ModelConfig, preprocessing: PreprocessingConfig, runti
     skeleton = last.config.skeleton
     if kind == "centroid":
         skeleton = truth.skeleton if truth is not None else CENTROID_SKELETON
-    return Pipeline(kind, skeleton, last.config.classes, _image_spec(first.config, preprocessing), predict, notes)
+    return Pipeline(kind, skeleton, last.config.classes, _image_spec(first.config, preprocessing), predict, device, notes)
 
 
 def _check(configs: Sequence[TrainingConfig], kind: str, preprocessing: PreprocessingConfig, truth: Poses | None) -> None:
@@ -136,7 +138,9 @@ def _check(configs: Sequence[TrainingConfig], kind: str, preprocessing: Preproce
         raise ConfigError(f"preprocessing.anchor_part: no node {part!r}; accepted: {', '.join(nodes)}.{did_you_mean(part, nodes)}")
 
 
-def _load(config: TrainingConfig, model: ModelConfig, preprocessing: PreprocessingConfig, runtime: RuntimeConfig, device: torch.device) -> Model:
+def _load(
+    config: TrainingConfig, model: ModelConfig, preprocessing: PreprocessingConfig, runtime: RuntimeConfig, device: torch.device
+) -> Model:
     network = load_network(config, backbone_ckpt_path=model.backbone_ckpt_path, head_ckpt_path=model.head_ckpt_path)
     network = network.to(device, memory_format=torch.channels_last)
     if runtime.compile:
@@ -177,7 +181,9 @@ def _stages(
         common = {"peak_threshold": keypoint_threshold, "patch_size": patch, "max_instances": limit}
         return partial(bottomup, model=models[kind], grouping=grouping, **common), ()
     if kind == "multi_class_bottomup":
-        return partial(multi_class_bottomup, model=models[kind], peak_threshold=keypoint_threshold, patch_size=patch, max_instances=limit), ()
+        return partial(
+            multi_class_bottomup, model=models[kind], peak_threshold=keypoint_threshold, patch_size=patch, max_instances=limit
+        ), ()
     centroid_model = models.get("centroid")
     instance_model = next((model for name, model in models.items() if name != "centroid"), None)
     true: TrueCentroids | None = None
@@ -189,7 +195,9 @@ def _stages(
             if truth is not None
             else "Centroid-only without labelled instances: the predictions are the centroids themselves."
         )
-        stage = partial(centroid_only, model=centroid_model, truth=true, peak_threshold=centroid_threshold, patch_size=patch, max_instances=limit)
+        stage = partial(
+            centroid_only, model=centroid_model, truth=true, peak_threshold=centroid_threshold, patch_size=patch, max_instances=limit
+        )
         return stage, (note,)
     stage = partial(
         topdown,

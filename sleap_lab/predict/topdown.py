@@ -95,7 +95,13 @@ def _select(centroids: Centroids, rows: np.ndarray) -> Centroids:
 
 
 def centroid_only(
-    batch: FrameBatch, model: Model, truth: TrueCentroids | None, *, peak_threshold: float, patch_size: int | None, max_instances: int | None
+    batch: FrameBatch,
+    model: Model,
+    truth: TrueCentroids | None,
+    *,
+    peak_threshold: float,
+    patch_size: int | None,
+    max_instances: int | None,
 ) -> Prediction:
     """Predict centroids alone.
 

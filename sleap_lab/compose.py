@@ -1,0 +1,245 @@
+"""From overrides to a checked config, with errors that name the key and the nearest spelling.
+
+Hydra composes; this module says what went wrong in one line, and refuses what Hydra would let pass:
+keys added with `+` that nobody reads, values outside the accepted ones, and settings that contradict
+each other.
+"""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.conf import HydraConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sleap_lab.config import GROUPS, Config, check, keys
+from sleap_lab.errors import ConfigError, closest, did_you_mean
+
+CONFIG_MODULE = "sleap_lab.conf"
+FREE_FORM = ("logger.tags", "evaluator.video_map")
+
+
+def register() -> None:
+    """Make the schema and the resolvers known to Hydra; safe to call again."""
+    ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver("demo", _demo_file, replace=True)
+
+
+def _demo_file(name: str) -> str:
+    """Return the path of a file of the demo that ships with the package."""
+    return str(resources.files("sleap_lab.demo").joinpath(name))
+
+
+def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -> tuple[Config, DictConfig]:
+    """Compose one experiment.
+
+    Args:
+        overrides: As on the command line, without sweeps.
+        config_dir: Folder with further config groups and options.
+
+    Returns:
+        The checked config, with paths made absolute, and the composed node with Hydra's own settings.
+
+    Raises:
+        ConfigError: An override, a value or a combination is wrong.
+    """
+    register()
+    search = [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"] if config_dir else []
+    previous = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            check_overrides(overrides)
+            node = compose("config", overrides=[*overrides, *search], return_hydra_config=True)
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error)) from error
+    finally:
+        GlobalHydra.instance().hydra = previous
+    return to_config(node), node
+
+
+def to_config(node: DictConfig) -> Config:
+    """Turn a composed node into a checked config.
+
+    Raises:
+        ConfigError: A key is unknown, a value is not accepted or a combination makes no sense.
+    """
+    names = {f.name for f in fields(Config)}
+    for name in sorted(set(map(str, node)) - names - {"hydra"}):
+        raise ConfigError(unknown_key(name))
+    for group in GROUPS:
+        _check_keys(node[group], group)
+    try:
+        plain = OmegaConf.masked_copy(node, sorted(names))
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain(error)) from error
+    assert isinstance(config, Config)
+    check(config)
+    return config
+
+
+def _check_keys(node: DictConfig, group: str) -> None:
+    """Refuse keys that were forced into a group with `+` or `++`."""
+    known = {f.name for f in fields(GROUPS[group])}
+    for name in node:
+        if name not in known:
+            raise ConfigError(unknown_key(f"{group}.{name}"))
+
+
+def unknown_key(name: str, known: Sequence[str] | None = None) -> str:
+    """Return the message for a key that does not exist."""
+    known = known or [*keys(), *GROUPS, "experiment"]
+    return f"{name}: there is no such key.{_closest(name, known)}"
+
+
+def _closest(name: str, known: Sequence[str]) -> str:
+    """Suggest the nearest key, comparing also the last part with single words of the keys of its group."""
+    group, _, last = name.rpartition(".")
+    siblings = [key for key in known if key.rpartition(".")[0] == group]
+    by_word = {word: key for key in reversed(siblings) for word in key.rpartition(".")[2].split("_")}
+    found = closest(name, known, cutoff=0.8) or by_word.get(closest(last, by_word) or "") or closest(name, known)
+    if found:
+        return f" Did you mean {found!r}?"
+    return f" Accepted: {', '.join(siblings)}" if siblings else f" Groups: {', '.join(GROUPS)}"
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Parse overrides by Hydra's grammar.
+
+    Raises:
+        ConfigError: One of them cannot be parsed.
+    """
+    parsed = []
+    for text in overrides:
+        try:
+            parsed.append(OverridesParser.create().parse_override(text))
+        except HydraException as error:
+            raise ConfigError(_quoting_hint(text, error)) from error
+    return parsed
+
+
+def _quoting_hint(text: str, error: Exception) -> str:
+    name, separator, value = text.partition("=")
+    if not separator:
+        return f"{text!r} is neither a verb nor KEY=VALUE; see sleap-lab --help"
+    return f"{name}: the value {value!r} has characters with a meaning in overrides; quote it: {shlex.quote(f'{name}={quote(value)}')}"
+
+
+def quote(value: Any) -> str:
+    """Write a value so that Hydra's grammar gives it back unchanged, whatever characters it holds."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(quote(item) for item in value)}]"
+    text = str(value)
+    if (
+        text
+        and all(c.isalnum() and c.isascii() or c in "_/.-" for c in text)
+        and text.lower() not in ("null", "true", "false", "nan", "inf")
+    ):
+        try:
+            float(text)
+        except ValueError:
+            return text
+    # Backslashes matter to the grammar only before a quote or an interpolation, or at the end.
+    escaped, pending = [], ""
+    for i, c in enumerate(text):
+        if c == "\\":
+            pending += c
+            continue
+        special = c == "'" or text.startswith("${", i)
+        escaped.append(pending * 2 + "\\" + c if special else pending + c)
+        pending = ""
+    return "'" + "".join(escaped) + pending * 2 + "'"
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Refuse overrides of groups, options and keys that do not exist.
+
+    Raises:
+        ConfigError: Naming the override and the nearest spelling.
+    """
+    for override in parse_overrides(overrides):
+        name = override.key_or_group
+        if name.startswith("hydra/") or name.startswith(tuple(f"{free}." for free in FREE_FORM)):
+            continue
+        if name.split(".")[0] == "hydra":
+            _check_hydra_key(name)
+            continue
+        if name in GROUPS or name == "experiment":
+            value = override.value()
+            options = list(_options(name))
+            if isinstance(value, str) and value not in options and override.value_type is not None and options and not _searches(overrides):
+                raise ConfigError(f"{name}={value}: there is no such option; accepted: {', '.join(options)}.{did_you_mean(value, options)}")
+        elif name not in keys():
+            raise ConfigError(unknown_key(name))
+
+
+def _check_hydra_key(name: str) -> None:
+    """Refuse a key below `hydra.` that Hydra does not know; what a plugin configures is its own affair."""
+    schema: Any = HydraConf
+    path = "hydra"
+    for part in name.split(".")[1:]:
+        if not is_dataclass(schema):
+            return
+        known = {f.name: f.type for f in fields(schema)}
+        if part not in known:
+            raise ConfigError(unknown_key(f"{path}.{part}", [f"{path}.{k}" for k in known]))
+        schema, path = known[part], f"{path}.{part}"
+
+
+def _searches(overrides: Sequence[str]) -> bool:
+    """Whether further folders with options are searched."""
+    return any(override.startswith("hydra.searchpath") for override in overrides)
+
+
+def _options(group: str) -> Iterator[str]:
+    """Yield the options of a config group that ship with the package."""
+    for file in sorted(resources.files(CONFIG_MODULE).joinpath(group).iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".yaml"):
+            yield file.name.removesuffix(".yaml")
+
+
+def options() -> dict[str, list[str]]:
+    """Return the options of every config group that ships with the package."""
+    return {group: list(_options(group)) for group in [*GROUPS, "experiment"]}
+
+
+def explain(error: BaseException) -> str:
+    """Say in one line what is wrong with a composition."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            name = str(cause.full_key).partition("[")[0]
+            if name.startswith(tuple(f"{free}." for free in FREE_FORM)):
+                return f"{name}: entries are added one by one: +{name}=VALUE"
+            field = keys().get(name)
+            accepted = f"; accepted: {_type_name(field.type)}" if field is not None else ""
+            return f"{cause.full_key}: {_first_line(cause.msg or cause)}{accepted}"
+        cause = cause.__cause__
+    return _first_line(error)
+
+
+def _type_name(annotation: Any) -> str:
+    return getattr(annotation, "__name__", None) if isinstance(annotation, type) else str(annotation).replace(" | None", " or null")
+
+
+def _first_line(error: Any) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,112 @@
+"""The stages that make poses: frames, network, filters, tracker. No files, no logging, no global config."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sleap_lab.config import Config
+from sleap_lab.errors import RunError
+from sleap_lab.filters import apply_filters
+from sleap_lab.poses import Poses, concatenate
+from sleap_lab.sources import Frame, Source, read_ahead
+from sleap_lab.tracking import track
+
+Stage = Callable[[str], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Poses of a source, and what happened on the way.
+
+    Attributes:
+        poses: The result, all processed frames included.
+        kind: Kind of pipeline; `none` where poses were read and not predicted.
+        device: Where the network ran; empty without one.
+        bad_frames: Frames that could not be read, with the reason.
+        notes: What a reader of the results must know, one sentence each.
+    """
+
+    poses: Poses
+    kind: str
+    device: str
+    bad_frames: tuple[Frame, ...]
+    notes: tuple[str, ...]
+
+
+def infer(
+    source: Source,
+    config: Config,
+    *,
+    stage: Stage = lambda name: nullcontext(),
+    watch: Callable[[Iterable[Frame], int], Iterable[Frame]] = lambda frames, total: frames,
+    keep: Callable[[object], None] | None = None,
+) -> Inference:
+    """Predict or read poses, filter and track them.
+
+    Args:
+        source: Opened videos and selected frames.
+        config: The experiment; the sections data, model, preprocessing, runtime, filters and tracker are used.
+        stage: Context in which the stage of a name runs, for timing.
+        watch: Wraps the frames on their way to the network, for a progress bar.
+        keep: Called with each batch's `Prediction`, for those who want the network's maps.
+
+    Raises:
+        ConfigError: Models, data or settings do not fit together.
+        RunError: Something cannot be read.
+    """
+    notes: list[str] = []
+    bad: list[Frame] = []
+    predicting = config.model.kind != "none"
+    if predicting:
+        from sleap_lab.predict.engine import predict
+        from sleap_lab.predict.pipeline import build_pipeline
+
+        with stage("load"):
+            pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth)
+        with stage("predict"):
+            frames = watch(_readable(read_ahead(source, config.runtime.queue_maxsize), config.data.on_bad_frame, bad), len(source.frames))
+            parts = []
+            for prediction in predict(frames, pipeline, batch_size=config.runtime.batch_size):
+                parts.append(prediction.poses)
+                if keep is not None:
+                    keep(prediction)
+        if len(bad) == len(source.frames):
+            raise RunError(f"data.path: none of the {len(bad)} frames could be read; the first: {bad[0].problem}")
+        poses, kind, device = concatenate(parts), pipeline.kind, str(pipeline.device)
+        notes += pipeline.notes
+    else:
+        assert source.labels is not None, "only labels files are read without a model"
+        poses, kind, device = _on_frames(source.labels, source.frames), "none", ""
+    found = len(poses)
+    with stage("filter"):
+        poses = apply_filters(poses, config.filters, track_only=not predicting)
+    if not len(poses):
+        why = "every instance was filtered out" if found else "nothing was found"
+        notes.append(f"No instances in any of the {len(poses.frames)} frames: {why}; try a lower model.peak_threshold or check the models")
+    if config.tracker.tracking and predicting and poses.track_names:
+        notes.append("The models know the animals' identities; their tracks are kept and the tracker was not used.")
+    elif config.tracker.tracking:
+        with stage("track"):
+            poses = track(poses, config.tracker, source.read)
+    return Inference(poses, kind, device, tuple(bad), tuple(notes))
+
+
+def _readable(frames: Iterable[Frame], on_bad_frame: str, bad: list[Frame]) -> Iterator[Frame]:
+    """Yield the frames that take part, and collect the unreadable ones."""
+    for frame in frames:
+        if frame.image is None:
+            if on_bad_frame == "fail":
+                raise RunError(f"{frame.problem}; data.on_bad_frame=nan or skip goes on without it")
+            bad.append(frame)
+            if on_bad_frame == "skip":
+                continue
+        yield frame
+
+
+def _on_frames(poses: Poses, frames: np.ndarray) -> Poses:
+    """Keep the instances on some frames, which become the processed ones."""
+    wanted = {tuple(where) for where in frames.tolist()}
+    keep = np.array([where in wanted for where in zip(poses.video.tolist(), poses.frame.tolist(), strict=True)], dtype=bool)
+    return replace(poses[keep], frames=frames)

@@ -1,0 +1,37 @@
+"""The plain facts that a predictions file carries about how it was made.
+
+Nothing that differs between two equal runs is in here, so that equal runs write equal files; times
+and machines stand in the run folder.
+"""
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from sleap_lab import __version__
+from sleap_lab.config import Config
+from sleap_lab.inference import Inference
+
+
+def provenance(config: Config, inference: Inference) -> dict[str, Any]:
+    """Return versions, models, source and the settings that were not null."""
+
+    def given(section: Any) -> dict[str, Any]:
+        return {name: value for name, value in asdict(section).items() if value is not None}
+
+    facts: dict[str, Any] = {
+        "generator": "sleap_lab",
+        "sleap_lab_version": __version__,
+        "sleap_io_version": version("sleap-io"),
+        "model_paths": list(config.model.paths),
+        "model_type": inference.kind,
+        "source_file": config.data.path,
+        "device": inference.device,
+        "frames_processed": len(inference.poses.frames),
+        "data_config": given(config.data),
+        "inference_config": {**given(config.model), **given(config.preprocessing)},
+        "filter_config": given(config.filters),
+    }
+    if config.tracker.tracking:
+        facts["tracking_config"] = given(config.tracker)
+    return facts
