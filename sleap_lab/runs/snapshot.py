@@ -1,0 +1,217 @@
+"""What a run was made of: config, command, packages, code, inputs and device, written as `snapshot/`.
+
+A snapshot is enough to run the same thing again and to say what differed when the answer changed.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sleap_lab.config import keys
+
+SNAPSHOT = "snapshot"
+MODEL_FILES = ("best.ckpt", "training_config.yaml", "best_model.h5", "training_config.json")
+MAX_PATCH_BYTES = 5_000_000
+MAX_UNTRACKED = 100
+GIT_SECONDS = 20
+
+# Sections that say where results go and how they are shown, not what they are.
+_NOT_IN_HASH = ("output", "logger", "report", "verbose", "debug", "cache", "cache_dir", "sweep")
+
+
+def write_snapshot(
+    folder: Path,
+    *,
+    config: Mapping[str, Any],
+    overrides: Sequence[str],
+    command: Sequence[str],
+    inputs: Mapping[str, Path],
+    models: Sequence[Path],
+    device: str,
+) -> None:
+    """Write `folder/snapshot/`.
+
+    Args:
+        folder: The run folder.
+        config: The resolved config as plain dictionaries, lists and values.
+        overrides: What the user overrode, as typed.
+        command: The command line, word by word.
+        inputs: Input files or folders by the key that names them; one that is missing is recorded as missing.
+        models: Model folders or single weight files.
+        device: Where the network ran, as in `cuda:0`.
+    """
+    snapshot = folder / SNAPSHOT
+    snapshot.mkdir(parents=True, exist_ok=True)
+    git, patch = git_state(Path(__file__).parent)
+    if patch:
+        (snapshot / "dirty.patch").write_bytes(patch)
+    documents = {
+        "packages.json": environment(),
+        "git.json": git,
+        "hashes.json": {
+            "inputs": {name: file_facts(Path(path)) for name, path in inputs.items()},
+            "models": [facts for path in models for facts in map(file_facts, model_files(Path(path)))],
+        },
+        "device.json": device_facts(device),
+    }
+    for name, document in documents.items():
+        (snapshot / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name, content in {"config.yaml": dict(config), "overrides.yaml": list(overrides)}.items():
+        (snapshot / name).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (snapshot / "command.txt").write_text(shlex.join(command) + "\n", encoding="utf-8")
+
+
+def read_document(folder: Path, name: str) -> Any:
+    """Read one file of a run folder's snapshot: JSON and YAML parsed, anything else as text.
+
+    Returns:
+        The content; None if there is no such file, as when the run ended before its snapshot was written.
+    """
+    path = folder / SNAPSHOT / name
+    if not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8")
+    return yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text) if path.suffix == ".json" else text.strip()
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested config under dotted keys; lists stay values."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the settings that can change a result.
+
+    Where results go and what is shown does not count, and of every path only the last part, so
+    that the same experiment has the same hash on another machine.
+    """
+    paths = {name for name, key in keys().items() if key.metadata["path"]}
+    settings = {
+        name: _last_part(value) if name in paths else value
+        for name, value in flatten(config).items()
+        if name.split(".")[0] not in _NOT_IN_HASH
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+
+
+def _last_part(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_last_part(item) for item in value]
+    return Path(value).name if isinstance(value, str) else value
+
+
+def model_files(path: Path) -> list[Path]:
+    """Return the files of a model folder that decide what it predicts; a single file stands for itself."""
+    if path.is_dir():
+        return [path / name for name in MODEL_FILES if (path / name).is_file()]
+    return [path]
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Return path, SHA-256 and size in bytes of a file, or of all files in a folder together.
+
+    The hash of a folder is that of its sorted relative names and the hashes of the files. Hash and
+    size of what does not exist are None.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        listing = [[file.relative_to(path).as_posix(), file_hash(file)] for file in files]
+        return {
+            "path": str(path.absolute()),
+            "sha256": hashlib.sha256(json.dumps(listing).encode()).hexdigest(),
+            "size": sum(file.stat().st_size for file in files),
+        }
+    exists = path.is_file()
+    return {"path": str(path.absolute()), "sha256": file_hash(path) if exists else None, "size": path.stat().st_size if exists else None}
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, read in pieces; one that did not change is read once per process."""
+    stat = path.stat()
+    return _hash(path.absolute(), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Return versions of Python and of every installed package, the platform and the CPU threads."""
+    torch = sys.modules.get("torch")  # a run that needed no network must not pay for importing it
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "torch_threads": torch.get_num_threads() if torch else None,
+        "packages": dict(sorted((item.name, item.version) for item in distributions() if item.name)),
+    }
+
+
+def device_facts(device: str) -> dict[str, Any]:
+    """Return the device, the processor and, for a CUDA device, the card, its memory in bytes and the CUDA version."""
+    facts: dict[str, Any] = {"device": device, "processor": _processor()}
+    torch = sys.modules.get("torch")
+    if torch and device.startswith("cuda") and torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(device)
+        facts |= {"name": card.name, "memory": card.total_memory, "cuda": torch.version.cuda}
+    return facts
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")  # platform.processor() is empty or vague on Linux
+    lines = info.read_text(errors="replace").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def git_state(source: Path) -> tuple[dict[str, Any] | None, bytes]:
+    """Describe the git checkout that holds a source folder.
+
+    Args:
+        source: Folder of the source; an installed package that merely lies inside some checkout does not count.
+
+    Returns:
+        Commit, branch, whether tracked or new files differ from the commit, the new files (the first few), and
+        whether the patch is whole; None without a checkout, without git or if git fails. And the changes to
+        tracked files as a patch, cut after `MAX_PATCH_BYTES`; empty if there are none.
+    """
+    if not _git(source, "ls-files", ".") or not (commit := _git(source, "rev-parse", "HEAD")):
+        return None, b""
+    branch = _git(source, "rev-parse", "--abbrev-ref", "HEAD") or b""
+    patch = _git(source, "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative") or b""
+    changes = (_git(source, "status", "--porcelain") or b"").decode(errors="replace").splitlines()
+    state = {
+        "commit": commit.decode().strip(),
+        "branch": branch.decode(errors="replace").strip(),
+        "dirty": bool(changes),
+        "untracked": [line[3:] for line in changes if line.startswith("??")][:MAX_UNTRACKED],
+        "patch_is_whole": len(patch) <= MAX_PATCH_BYTES,
+    }
+    return state, patch[:MAX_PATCH_BYTES]
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """Return what git prints, or None if it cannot; a run must never fail because of git."""
+    # GIT_DIR and the like, as set inside git hooks, would point to another checkout.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, env=environ, capture_output=True, timeout=GIT_SECONDS, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,131 @@
+"""What a run folder says about its run: status, timings, counts and headline metrics, as `run.json`.
+
+The summary is the one place where a run's fate is recorded; MLflow, the sweep table and `sync` read
+it from here. A sweep keeps the same record of itself as `sweep.json` in the folder above its jobs.
+"""
+
+import json
+import math
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sleap_lab.errors import RunError
+
+RUN_FILE = "run.json"
+SWEEP_FILE = "sweep.json"
+STATUSES = ("running", "finished", "partial", "failed", "interrupted")
+
+
+def now() -> str:
+    """Return the present time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat()
+
+
+@dataclass
+class RunSummary:
+    """How a run went; a new summary describes a run that this process starts now.
+
+    Attributes:
+        status: One of `STATUSES`; partial means finished, but something requested could not be read.
+        exit_code: What the command ended with, once it has.
+        error: One line that says why the run failed.
+        started: ISO 8601, UTC.
+        ended: ISO 8601, UTC.
+        stages: Seconds spent in each stage.
+        counts: Whole numbers: frames, frames_without_instances, instances, tracks, bad_frames, ….
+        metrics: Headline metrics under their flat names, as in `eval/oks_map`; nan where undefined.
+        overrides: What the user overrode, as typed: `tracker=flow`.
+        choices: The option chosen in each config group.
+        job: Number of the job within its sweep.
+        host: Machine that runs or ran it.
+        pid: Process that runs or ran it.
+        mlflow: `run_id` and `tracking_uri` of the MLflow run that mirrors the folder, once there is one.
+    """
+
+    status: str = "running"
+    exit_code: int | None = None
+    error: str | None = None
+    started: str = field(default_factory=now)
+    ended: str | None = None
+    stages: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    choices: dict[str, str] = field(default_factory=dict)
+    job: int | None = None
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    mlflow: dict[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the status.
+
+        Raises:
+            ValueError: The status is none of `STATUSES`.
+        """
+        if self.status not in STATUSES:
+            raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {self.status!r}")
+
+
+def write(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> None:
+    """Write the summary so that a reader, or a crash, only ever sees a whole file; nan and inf are stored as null."""
+    record = asdict(summary)
+    record["metrics"] = {key: float(value) if math.isfinite(value) else None for key, value in summary.metrics.items()}
+    unfinished = folder / f".{name}.{os.getpid()}"
+    unfinished.write_text(json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    unfinished.replace(folder / name)
+
+
+def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
+    """Read a summary; a key that this version does not know is ignored.
+
+    Raises:
+        RunError: The folder holds no such file, or the file is damaged.
+    """
+    path = folder / name
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        summary = RunSummary(**{"status": record["status"]} | {f.name: record[f.name] for f in fields(RunSummary) if f.name in record})
+    except FileNotFoundError:
+        raise RunError(f"{folder} is not a run folder: it holds no {name}") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    summary.metrics = {key: math.nan if value is None else value for key, value in summary.metrics.items()}
+    return summary
+
+
+def settle(folder: Path, name: str = RUN_FILE) -> RunSummary:
+    """Read a summary and, if its process died without a word, record the run as interrupted.
+
+    The time of the last write stands in for the time of death.
+    """
+    summary = read(folder, name)
+    if summary.status == "running" and not process_exists(summary.host, summary.pid):
+        summary.status = "interrupted"
+        summary.error = f"process {summary.pid} on {summary.host} ended without a word (killed, out of memory, power)"
+        summary.ended = datetime.fromtimestamp((folder / name).stat().st_mtime, UTC).isoformat()
+        write(folder, summary, name)
+    return summary
+
+
+def process_exists(host: str, pid: int) -> bool:
+    """Whether a process may still be there; true where that cannot be known, as on another machine."""
+    if host != socket.gethostname() or os.name == "nt":  # on Windows signal 0 would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def overridden(overrides: Iterable[str]) -> dict[str, str]:
+    """Split overrides into key and value, as typed: `+a.b=1` gives `{"a.b": "1"}`."""
+    pairs = (override.lstrip("+~").partition("=") for override in overrides)
+    return {key: value for key, _, value in pairs}
