@@ -1,0 +1,197 @@
+"""Log a finished run folder to MLflow.
+
+The folder is the truth and MLflow a mirror of it: written last, in one batch, from nothing but the
+folder. A server that is away costs nothing but the mirror, and logging later is the same call.
+"""
+
+import getpass
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sleap_lab.config import LoggerConfig
+from sleap_lab.errors import RunError
+from sleap_lab.runs import summary
+from sleap_lab.runs.snapshot import SNAPSHOT, config_hash, flatten, read_document
+from sleap_lab.runs.store import PARENT_TAG, Entry, Store, fill_run, first_line, is_complete, open_run, open_store
+from sleap_lab.runs.summary import RunSummary
+
+MLFLOW_STATUS = {"finished": "FINISHED", "partial": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+MAX_PARAMS = 60
+MAX_NAME = 120
+
+# What is logged of a run: these files and whole folders of the run folder.
+ARTIFACTS = ("predictions.*", "metrics.*", "report.html", "run.log", "run.json", f"{SNAPSHOT}/**/*", ".hydra/**/*")
+
+# Settings that are parameters of every run, beside those that were overridden; the whole config is an artifact.
+KEY_SETTINGS = (
+    "data.path",
+    "data.frames",
+    "model.kind",
+    "model.paths",
+    "model.max_instances",
+    "model.peak_threshold",
+    "model.integral_refinement",
+    "preprocessing.input_scale",
+    "runtime.device",
+    "runtime.batch_size",
+    "runtime.precision",
+    "filters.filter_overlapping",
+    "filters.filter_overlapping_method",
+    "filters.filter_overlapping_threshold",
+    "filters.filter_min_visible_nodes",
+    "filters.filter_min_instance_score",
+    "tracker.tracking",
+    "tracker.tracking_window_size",
+    "tracker.candidates_method",
+    "tracker.features",
+    "tracker.scoring_method",
+    "tracker.scoring_reduction",
+    "tracker.track_matching_method",
+    "tracker.max_tracks",
+    "tracker.use_flow",
+    "tracker.use_kalman",
+    "tracker.tracking_target_instance_count",
+    "evaluator.evaluate",
+    "evaluator.identity",
+    "evaluator.ground_truth_path",
+    "evaluator.oks_stddev",
+    "evaluator.oks_scale",
+    "evaluator.match_threshold",
+    "evaluator.match_method",
+    "evaluator.user_labels_only",
+)
+
+
+def log_run(folder: Path, logger: LoggerConfig, *, outputs_root: Path, parent_run_id: str | None = None) -> str:
+    """Create one MLflow run from a run folder and record its id in the folder's `run.json`.
+
+    Nothing happens if the store already holds all of the run. An attempt that was cut short is completed.
+
+    Args:
+        folder: Run folder of a run that has ended, however it ended.
+        logger: Where to log.
+        outputs_root: Folder of the default store.
+        parent_run_id: Run to nest it under. Default: that of the sweep the folder belongs to, if any.
+
+    Returns:
+        Id of the MLflow run.
+
+    Raises:
+        RunError: The run has not ended, or the store failed; the folder is complete and can be logged later.
+    """
+    run = summary.settle(folder)
+    if run.status == "running":
+        raise RunError(f"{folder} cannot be logged yet: process {run.pid} on {run.host} is still running it")
+    try:
+        return mirror_run(open_store(logger, outputs_root), folder, run, logger, parent_run_id)
+    except Exception as error:  # the mirror may break in any way; the run is safe
+        raise later(folder, error) from error
+
+
+def mirror_run(store: Store, folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None) -> str:
+    """Do what `log_run` does in an open store, for a run that has ended; errors of the store come through."""
+    if run.mlflow is not None and is_complete(store, run.mlflow):
+        return run.mlflow["run_id"]
+    entry = _entry(folder, run, logger, parent_run_id or _sweep_run(folder, store))
+    run_id = open_run(store, folder, summary.RUN_FILE, run, entry)
+    fill_run(store, run_id, entry, status=MLFLOW_STATUS[run.status], ended=run.ended or run.started)
+    return run_id
+
+
+def later(folder: Path, error: Exception) -> RunError:
+    """Return the error that says that logging failed, that nothing is lost and how to log again."""
+    reason = str(error) if isinstance(error, RunError) else f"MLflow: {first_line(error)}"
+    return RunError(f"{reason}; the run is complete in {folder}, `sleap-lab sync {shlex.quote(str(folder))}` uploads it later")
+
+
+def read_logger(folder: Path) -> LoggerConfig:
+    """Return the logger settings that a run was made with, from its snapshot."""
+    found = (read_document(folder, "config.yaml") or {}).get("logger", {})
+    return LoggerConfig(**{f.name: found[f.name] for f in fields(LoggerConfig) if f.name in found})
+
+
+def parameters(run: RunSummary, config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was overridden and the key settings, as text, at most `MAX_PARAMS`; overrides come first.
+
+    An override that is no key of the config, such as the choice of an option, is kept as typed.
+    """
+    flat = flatten(config)
+    params = {key: flat.get(key, typed) for key, typed in summary.overridden(run.overrides).items()}
+    params |= {key: flat[key] for key in KEY_SETTINGS if key in flat}
+    texts = {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in params.items()}
+    return dict(list(texts.items())[:MAX_PARAMS])
+
+
+def shorten(text: str) -> str:
+    """Return a text as it fits into a column of names."""
+    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}…"
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics that have a value; MLflow would store infinity as a large number and draw nan as a gap."""
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+
+
+def sweep_name(folder: Path) -> str:
+    """Return what all jobs of a sweep have in common, to group them by: the last two parts of its folder."""
+    return "/".join(folder.absolute().parts[-2:])
+
+
+def user() -> str | None:
+    """Return the name of the user, None where the system has none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None
+
+
+def _sweep_run(folder: Path, store: Store) -> str | None:
+    """Return the MLflow run of the sweep that a job's folder lies in."""
+    if not (folder.parent / summary.SWEEP_FILE).is_file():
+        return None
+    recorded = summary.read(folder.parent, summary.SWEEP_FILE).mlflow
+    return recorded["run_id"] if recorded and recorded["tracking_uri"] == store.uri else None
+
+
+def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None) -> Entry:
+    config = read_document(folder, "config.yaml") or {}
+    git = read_document(folder, "git.json") or {}
+    in_sweep = parent_run_id is not None or (folder.parent / summary.SWEEP_FILE).is_file()
+    tags = {
+        **logger.tags,
+        **{f"choice.{group}": option for group, option in run.choices.items() if not group.startswith("hydra/")},
+        "mlflow.user": user(),
+        "mlflow.source.name": "sleap-lab",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": git.get("commit"),
+        "mlflow.note.content": run.error,
+        PARENT_TAG: parent_run_id,
+        "sleap_lab.git_branch": git.get("branch"),
+        "sleap_lab.git_dirty": str(git["dirty"]).lower() if git else None,
+        "sleap_lab.config_hash": config_hash(config) if config else None,
+        "sleap_lab.command": read_document(folder, "command.txt"),
+        "sleap_lab.folder": str(folder.absolute()),
+        "sleap_lab.status": run.status,
+        "sleap_lab.exit_code": None if run.exit_code is None else str(run.exit_code),
+        "sleap_lab.run_host": run.host,
+        "sleap_lab.sweep": sweep_name(folder.parent) if in_sweep else None,
+        "sleap_lab.job": None if run.job is None else str(run.job),
+    }
+    return Entry(
+        name=logger.run_name or shorten(", ".join(run.overrides) or f"{folder.parent.name} {folder.name}"),
+        tags=tags,
+        params=parameters(run, config),
+        metrics=finite(
+            {f"counts/{name}": value for name, value in run.counts.items()}
+            | {f"speed/{name}_seconds": value for name, value in run.stages.items()}
+            | run.metrics
+        ),
+        files={
+            path.relative_to(folder).as_posix(): path for pattern in ARTIFACTS for path in sorted(folder.glob(pattern)) if path.is_file()
+        },
+    )

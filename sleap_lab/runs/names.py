@@ -1,0 +1,23 @@
+"""Names of metrics, parameters and tags as MLflow accepts them everywhere, and back.
+
+MLflow takes letters, digits, `_ - . /` and spaces, and refuses names that are not a plain relative
+path. Any other character becomes `_xHH_` with its hexadecimal code point: `tail@base` is logged as
+`tail_x40_base`.
+"""
+
+import re
+
+# A slash or dot is refused only where it makes the name an odd path; an underscore is encoded only where the name
+# would otherwise look encoded. The colon, which MLflow refuses on Windows only, is encoded too.
+_REFUSED = re.compile(r"[^\w\-. /]|^/|/(?=/|\Z)|(?:^|(?<=/))\.|_(?=x[0-9A-F])")
+_ENCODED = re.compile(r"_x([0-9A-F]+)_")
+
+
+def clean_name(name: str) -> str:
+    """Return the name with every character that MLflow refuses encoded."""
+    return _REFUSED.sub(lambda match: f"_x{ord(match[0]):02X}_", name)
+
+
+def restore_name(name: str) -> str:
+    """Return the name that `clean_name` was given."""
+    return _ENCODED.sub(lambda match: chr(int(match[1], 16)), name)

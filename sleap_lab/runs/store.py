@@ -1,0 +1,318 @@
+"""The MLflow store: where it is, opening it safely, and writing one run into it.
+
+Everything goes through `MlflowClient` with explicit ids. There is no active run and no global
+tracking address, so several jobs in one process, or an `MLFLOW_RUN_ID` in the environment, cannot
+make one run write into another.
+"""
+
+import hashlib
+import logging
+import os
+import posixpath
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from http.client import HTTPException
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from filelock import FileLock
+
+from sleap_lab.config import LoggerConfig
+from sleap_lab.errors import RunError
+from sleap_lab.runs import summary
+from sleap_lab.runs.names import clean_name
+from sleap_lab.runs.snapshot import file_facts
+from sleap_lab.runs.summary import RunSummary
+
+SQLITE = "sqlite:///"
+ARTIFACT_FOLDER = "mlartifacts"
+MAX_ARTIFACT_BYTES = 50_000_000
+MAX_VALUE = 5000
+PROBE_SECONDS = 3
+LOCK_SECONDS = 120
+
+# With MLflow's own defaults a server that is away holds a run up for 4 to 20 minutes.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "120",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+HOST_TAG = "sleap_lab.host"
+PID_TAG = "sleap_lab.pid"
+COMPLETE_TAG = "sleap_lab.complete"
+PARENT_TAG = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open MLflow store and the experiment in it that runs go to."""
+
+    client: Any
+    uri: str
+    experiment_id: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one MLflow run is to hold.
+
+    Attributes:
+        name: Name of the run.
+        tags: Tags; those that are None are left out.
+        params: Parameters, as text.
+        metrics: Metrics; only finite ones, MLflow stores infinity as a number.
+        files: Files to upload, by their path among the artifacts.
+        documents: Further artifacts to write as JSON, by name.
+    """
+
+    name: str
+    tags: Mapping[str, str | None]
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    documents: Mapping[str, Any] = field(default_factory=dict)
+
+
+def import_mlflow() -> Any:
+    """Import MLflow, bounded in time and quiet; variables that the user set are kept."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow
+
+
+def store_uri(logger: LoggerConfig, outputs_root: Path) -> str:
+    """Return the tracking address; by default an SQLite file in the outputs folder, wherever the command was typed."""
+    if logger.tracking_uri is None:
+        return f"{SQLITE}{(outputs_root / 'mlflow.db').absolute().as_posix()}"
+    if logger.tracking_uri.startswith(SQLITE):
+        return f"{SQLITE}{Path(logger.tracking_uri.removeprefix(SQLITE)).absolute().as_posix()}"
+    return logger.tracking_uri.rstrip("/")
+
+
+def prepare_store(logger: LoggerConfig, outputs_root: Path) -> Store:
+    """Make sure, before any work, that runs can be logged later; returns the open store.
+
+    Creates the database and the experiment where they are missing, probes a server, and closes runs
+    of this machine whose process died before it could. The parent of a multirun calls this once
+    before its jobs start.
+
+    Raises:
+        RunError: The store cannot be used.
+    """
+    store = open_store(logger, outputs_root)
+    with suppress(Exception):  # tidying up after earlier runs is no condition for new ones
+        close_orphans(store)
+    return store
+
+
+def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
+    """Open the store that `logger` names and find or create its experiment; safe in many processes at once.
+
+    Raises:
+        RunError: The store cannot be used; the message says which address and why.
+    """
+    uri = store_uri(logger, outputs_root)
+    try:
+        probe(uri)
+        mlflow = import_mlflow()
+        artifacts = None
+        if uri.startswith(SQLITE):
+            database = Path(uri.removeprefix(SQLITE))
+            artifacts = (database.parent / ARTIFACT_FOLDER).as_uri()
+            create_database(database, artifacts)
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        return Store(client, uri, _experiment_id(client, logger.experiment_name, artifacts))
+    except RunError:
+        raise
+    except Exception as error:  # whatever kind of store it is, it fails in its own way
+        raise RunError(f"logger.tracking_uri: cannot use {uri}: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its kind if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def probe(uri: str) -> None:
+    """Ask a tracking server for a sign of life; returns at once for an address that is no server.
+
+    Raises:
+        RunError: Nothing answers within a few seconds.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urlopen(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS).close()
+    except HTTPError as error:
+        error.close()  # an answer, if an unfriendly one: the server is there
+    except (OSError, HTTPException, ValueError) as error:
+        if not isinstance(getattr(error, "reason", None), ssl.SSLError):  # MLflow has its own settings for certificates
+            raise RunError(f"logger.tracking_uri: no MLflow server answers at {uri} ({first_line(error)})") from error
+
+
+def create_database(path: Path, artifacts: str) -> None:
+    """Create an MLflow database if there is none.
+
+    MLflow's own creation breaks when several processes start it at once, and can leave half a
+    database behind. Here one process, under a lock, creates it elsewhere and moves it into place.
+
+    Args:
+        path: The SQLite file.
+        artifacts: URI of the artifact folder of MLflow's default experiment.
+    """
+    if path.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=LOCK_SECONDS), TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as scratch:
+        if not path.exists():
+            unfinished = Path(scratch) / path.name
+            SqlAlchemyStore(f"{SQLITE}{unfinished.as_posix()}", artifacts).engine.dispose()
+            unfinished.replace(path)
+
+
+def _experiment_id(client: Any, name: str, artifacts: str | None) -> str:
+    """Return the id of an experiment, created if there is none; never another experiment's."""
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return client.create_experiment(name, artifact_location=artifacts)
+        except MlflowException:
+            experiment = client.get_experiment_by_name(name)  # another process was faster
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        raise RunError(f"logger.experiment_name: {name!r} was deleted in MLflow; restore it there, or choose another name")
+    return experiment.experiment_id
+
+
+def close_orphans(store: Store) -> list[str]:
+    """Mark runs as KILLED that are still RUNNING but whose process on this machine is gone; returns their ids."""
+    host = socket.gethostname()
+    still_open = store.client.search_runs([store.experiment_id], f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{host}'")
+    orphans = [run.info.run_id for run in still_open if not summary.process_exists(host, int(run.data.tags[PID_TAG]))]
+    for run_id in orphans:
+        store.client.set_terminated(run_id, "KILLED")
+    return orphans
+
+
+def is_complete(store: Store, recorded: Mapping[str, str] | None) -> bool:
+    """Whether the store holds all of a run; one that the user deleted there is left deleted."""
+    run = _find(store, recorded)
+    if run is None:
+        return False
+    return run.info.lifecycle_stage == "deleted" or (COMPLETE_TAG in run.data.tags and run.info.status != "RUNNING")
+
+
+def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entry) -> str:
+    """Return the MLflow run that mirrors a folder, created if there is none yet.
+
+    The id is recorded in the summary at once, so that an attempt that is cut short is taken up again
+    and not repeated beside it.
+
+    Args:
+        store: The open store.
+        folder: The folder that is mirrored.
+        name: File of the summary in it.
+        run: That summary; its `mlflow` is updated.
+        entry: Name and tags of the run.
+    """
+    found = _find(store, run.mlflow)
+    if found is not None:
+        return found.info.run_id
+    run_id = store.client.create_run(store.experiment_id, milliseconds(run.started), _tags(entry), entry.name).info.run_id
+    run.mlflow = {"run_id": run_id, "tracking_uri": store.uri}
+    summary.write(folder, run, name)
+    return run_id
+
+
+def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str) -> None:
+    """Write everything into an MLflow run and close it; on any error it is closed as FAILED.
+
+    Doing it twice gives the same run as doing it once. Of a file that is too big only path, size
+    and SHA-256 are logged, in `references.json`.
+
+    Args:
+        store: The open store.
+        run_id: The run.
+        entry: What it is to hold.
+        status: MLflow's word for how the run went: FINISHED, FAILED or KILLED.
+        ended: When it ended, ISO 8601; also the time of every metric.
+    """
+    from mlflow.entities import Metric, Param, RunTag
+
+    end_time = milliseconds(ended)
+    try:
+        small = {place: path for place, path in entry.files.items() if path.stat().st_size <= MAX_ARTIFACT_BYTES}
+        large = {place: file_facts(path) for place, path in entry.files.items() if place not in small}
+        documents = {**entry.documents, **({"references.json": large} if large else {})}
+        store.client.log_batch(
+            run_id,
+            metrics=[Metric(clean_name(key), value, end_time, 0) for key, value in entry.metrics.items()],
+            params=[Param(clean_name(key), _bounded(value)) for key, value in entry.params.items()],
+            tags=[RunTag(key, value) for key, value in _tags(entry).items()],
+        )
+        for place, path in small.items():
+            store.client.log_artifact(run_id, str(path), posixpath.dirname(place) or None)
+        for name, document in documents.items():
+            store.client.log_dict(run_id, document, name)
+        store.client.set_tag(run_id, COMPLETE_TAG, "true")
+        store.client.set_terminated(run_id, status, end_time)
+    except BaseException:
+        with suppress(Exception):
+            store.client.set_terminated(run_id, "FAILED", end_time)
+        raise
+
+
+def nest(store: Store, recorded: Mapping[str, str] | None, parent_run_id: str) -> None:
+    """Put a logged run under a parent that was opened after it."""
+    run = _find(store, recorded)
+    if run is not None and run.info.lifecycle_stage == "active" and run.data.tags.get(PARENT_TAG) != parent_run_id:
+        store.client.set_tag(run.info.run_id, PARENT_TAG, parent_run_id)
+
+
+def milliseconds(time: str) -> int:
+    """Return MLflow's form of an ISO 8601 time."""
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
+
+
+def _find(store: Store, recorded: Mapping[str, str] | None) -> Any:
+    """Return the recorded run if this store has it, else None."""
+    from mlflow.exceptions import MlflowException
+
+    if recorded is None or recorded["tracking_uri"] != store.uri:
+        return None
+    try:
+        return store.client.get_run(recorded["run_id"])
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def _tags(entry: Entry) -> dict[str, str]:
+    owner = {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
+    return {clean_name(key): str(value)[:MAX_VALUE] for key, value in {**entry.tags, **owner}.items() if value is not None}
+
+
+def _bounded(value: str) -> str:
+    """Return a parameter that is too long for MLflow by its hash; the whole value is in the snapshot."""
+    return value if len(value) <= MAX_VALUE else f"{len(value)} characters, sha256 {hashlib.sha256(value.encode()).hexdigest()}"

@@ -1,0 +1,167 @@
+"""Logging a run folder: what arrives in MLflow, and what happens when it cannot."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from sleap_lab.config import LoggerConfig, keys
+from sleap_lab.errors import RunError
+from sleap_lab.runs import summary
+from sleap_lab.runs.mlflow_log import KEY_SETTINGS, MAX_PARAMS, log_run, parameters, read_logger
+from sleap_lab.runs.store import open_store
+from sleap_lab.runs.summary import RunSummary
+
+
+@pytest.fixture
+def log(root, logger, store, make_run):
+    """Return a function that logs a new run folder and returns what MLflow has of it."""
+
+    def log(name="run", parent_run_id=None, **fields):
+        folder = make_run(root / name, logger, **fields)
+        return store.client.get_run(log_run(folder, logger, outputs_root=root, parent_run_id=parent_run_id))
+
+    return log
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("finished", "FINISHED"), ("partial", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED")]
+)
+def test_the_status_and_the_times_are_those_of_the_run(log, status, expected):
+    run = log(status=status, exit_code=7, error="model.paths: nothing there")
+    assert run.info.status == expected
+    assert run.info.end_time - run.info.start_time == 60_000
+    assert run.data.tags.items() >= {"sleap_lab.status": status, "sleap_lab.exit_code": "7"}.items()
+    assert run.data.tags["mlflow.note.content"] == "model.paths: nothing there"
+
+
+def test_everything_that_matters_is_logged(log, root, store):
+    run = log(metrics={"eval/oks_map": 0.75, "eval/undefined": float("nan"), "eval/far": float("inf")})
+    assert run.info.run_name == "tracker=flow, tracker.tracking_window_size=10"
+    assert run.data.metrics == {"eval/oks_map": 0.75, "counts/frames": 10, "speed/predict_seconds": 1.5}
+    assert run.data.params == {
+        "tracker": "flow",
+        "tracker.tracking_window_size": "10",
+        "data.path": "/videos/a.mp4",
+        "data.frames": "null",
+        "model.paths": '["/models/unet"]',
+    }
+    assert run.data.tags["choice.tracker"] == "flow"
+    assert run.data.tags["lab"] == "west"
+    assert run.data.tags["sleap_lab.command"] == "sleap-lab 'a b'"
+    assert len(run.data.tags["sleap_lab.config_hash"]) == 64
+    assert not {"choice.hydra/launcher", "sleap_lab.sweep", "mlflow.parentRunId"} & set(run.data.tags)
+    places = {item.path for folder in ("", "snapshot", ".hydra") for item in store.client.list_artifacts(run.info.run_id, folder or None)}
+    assert places >= {"predictions.slp", "run.json", "snapshot/config.yaml", "snapshot/hashes.json", ".hydra/overrides.yaml"}
+    assert "scratch.tmp" not in places
+    assert summary.read(root / "run").mlflow == {"run_id": run.info.run_id, "tracking_uri": store.uri}
+
+
+def test_the_code_is_named_by_commit(log, root, make_run, logger, store):
+    folder = make_run(root / "coded", logger)
+    (folder / "snapshot" / "git.json").write_text(json.dumps({"commit": "c0ffee", "branch": "main", "dirty": True}))
+    tags = store.client.get_run(log_run(folder, logger, outputs_root=root)).data.tags
+    assert tags.items() >= {"mlflow.source.git.commit": "c0ffee", "sleap_lab.git_dirty": "true", "sleap_lab.git_branch": "main"}.items()
+
+
+def test_a_run_that_failed_before_its_snapshot_is_logged(root, logger, store):
+    folder = root / "early"
+    folder.mkdir()
+    summary.write(folder, RunSummary(status="failed", error="no such file"))
+    run = store.client.get_run(log_run(folder, logger, outputs_root=root))
+    assert (run.info.status, run.data.params) == ("FAILED", {})
+
+
+def test_logging_twice_is_logging_once(root, logger, store, make_run):
+    folder = make_run(root / "run", logger)
+    first = log_run(folder, logger, outputs_root=root)
+    written = (folder / "run.json").stat().st_mtime_ns
+    assert log_run(folder, logger, outputs_root=root) == first
+    assert (folder / "run.json").stat().st_mtime_ns == written
+    assert len(store.client.search_runs([store.experiment_id])) == 1
+
+
+def test_a_run_logged_elsewhere_is_logged_here_too(root, logger, store, make_run):
+    folder = make_run(root / "run", logger, mlflow={"run_id": "0" * 32, "tracking_uri": "http://elsewhere"})
+    assert log_run(folder, logger, outputs_root=root) == summary.read(folder).mlflow["run_id"] != "0" * 32
+
+
+def test_a_run_id_in_the_environment_changes_nothing(log, store, monkeypatch):
+    parent = store.client.create_run(store.experiment_id).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", parent)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "other")
+    children = [log(name, parent_run_id=parent) for name in ("0", "1")]
+    assert len({parent} | {child.info.run_id for child in children}) == 3
+    assert [child.data.tags["mlflow.parentRunId"] for child in children] == [parent] * 2
+    assert store.client.get_run(parent).data.metrics == {}
+
+
+def test_a_run_that_still_runs_is_not_logged(root, logger, make_run):
+    folder = make_run(root / "run", logger, status="running", ended=None)
+    with pytest.raises(RunError, match=r"cannot be logged yet: process \d+ .* is still running it"):
+        log_run(folder, logger, outputs_root=root)
+
+
+def test_a_server_that_is_away_loses_nothing(root, logger, make_run):
+    folder = make_run(root / "my run", logger)
+    away = replace(logger, tracking_uri="http://127.0.0.1:9")
+    with pytest.raises(RunError) as error:
+        log_run(folder, away, outputs_root=root)
+    message = str(error.value)
+    assert "no MLflow server answers at http://127.0.0.1:9" in message
+    assert f"the run is complete in {folder}, `sleap-lab sync '{folder}'` uploads it later" in message
+    assert "\n" not in message
+    assert summary.read(folder).mlflow is None
+
+
+def test_a_store_that_breaks_midway_leaves_a_run_that_can_be_completed(root, logger, store, make_run, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full\nat sector 7")
+
+    folder = make_run(root / "run", logger)
+    with monkeypatch.context() as broken:
+        broken.setattr(type(store.client), "log_artifact", fail)
+        with pytest.raises(RunError, match="MLflow: disk full; the run is complete in"):
+            log_run(folder, logger, outputs_root=root)
+    run_id = summary.read(folder).mlflow["run_id"]
+    assert store.client.get_run(run_id).info.status == "FAILED"
+    assert log_run(folder, logger, outputs_root=root) == run_id
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_parameters_are_capped_and_overrides_come_first():
+    overrides = [f"model.option_{i}={i}" for i in range(MAX_PARAMS - 1)]
+    params = parameters(RunSummary(overrides=overrides), {"data": {"path": "a", "frames": None}})
+    assert list(params) == [*(f"model.option_{i}" for i in range(MAX_PARAMS - 1)), "data.path"]
+
+
+def test_parameters_show_the_resolved_value_or_what_was_typed():
+    run = RunSummary(overrides=["+experiment=demo", "model.peak_threshold=${x}"])
+    assert parameters(run, {"model": {"peak_threshold": [0.5, 0.25]}}) == {"experiment": "demo", "model.peak_threshold": "[0.5, 0.25]"}
+
+
+def test_key_settings_are_keys():
+    assert set(KEY_SETTINGS) <= set(keys())
+    assert len(KEY_SETTINGS) < MAX_PARAMS
+
+
+def test_the_logger_of_a_run_is_in_its_snapshot(root, logger, make_run):
+    assert read_logger(make_run(root / "run", logger)) == logger
+    assert read_logger(root) == LoggerConfig()
+
+
+def test_names_may_be_chosen_and_long_ones_are_shortened(log, root, logger, make_run, store):
+    name = log(overrides=[f"model.paths=[{'x' * 200}]"]).info.run_name
+    assert (len(name), name[-1]) == (120, "…")
+    assert log("2026", overrides=[]).info.run_name == f"{root.name} 2026"
+    folder = make_run(root / "named", logger)
+    run_id = log_run(folder, replace(logger, run_name="mine"), outputs_root=root)
+    assert open_store(logger, root).client.get_run(run_id).info.run_name == "mine"
+
+
+def test_importing_the_room_imports_nothing_heavy():
+    code = "import sys, sleap_lab.runs.sync; print({'mlflow', 'torch', 'pandas', 'sqlalchemy', 'sleap_io'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -1,0 +1,227 @@
+"""The MLflow store: where it is, opening it, and what is written when something breaks."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from sleap_lab.config import LoggerConfig
+from sleap_lab.errors import RunError
+from sleap_lab.runs import store as store_module
+from sleap_lab.runs import summary
+from sleap_lab.runs.store import Entry, close_orphans, fill_run, is_complete, open_run, open_store, prepare_store, probe, store_uri
+from sleap_lab.runs.summary import RunSummary
+
+STARTED = "2026-01-02T03:04:05+00:00"
+ENDED = "2026-01-02T03:04:06.250000+00:00"
+
+
+@pytest.fixture
+def record(tmp_path, store):
+    """Return a function that opens an MLflow run for a folder."""
+
+    def make(entry: Entry, run: RunSummary | None = None) -> str:
+        return open_run(store, tmp_path, "run.json", run or RunSummary(started=STARTED), entry)
+
+    return make
+
+
+@pytest.fixture
+def server():
+    """A server that answers, if only with an error."""
+
+    class Refuse(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(401)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Refuse)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, "sqlite:////out/mlflow.db"),
+        ("sqlite:////data/x.db", "sqlite:////data/x.db"),
+        ("sqlite:///x.db", f"sqlite:///{Path.cwd()}/x.db"),  # relative to where the command was typed
+        ("http://server:5000/", "http://server:5000"),
+    ],
+)
+def test_where_the_store_is(given, expected):
+    assert store_uri(LoggerConfig(tracking_uri=given), Path("/out")) == expected
+
+
+def test_runs_from_any_folder_share_one_store(root, logger, monkeypatch, tmp_path):
+    monkeypatch.chdir(root.parent)
+    first = open_store(logger, Path(root.name))
+    monkeypatch.chdir("/")
+    second = open_store(logger, root)
+    assert (first.uri, first.experiment_id) == (second.uri, second.experiment_id)
+    assert first.client.get_experiment(first.experiment_id).artifact_location == (root / "mlartifacts").as_uri()
+    assert [path.name for path in tmp_path.iterdir()] == [root.name]
+
+
+def test_a_run_never_lands_in_another_experiment(root, store):
+    assert store.client.get_experiment(store.experiment_id).name == "flies"
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(RunError, match=r"^logger\.experiment_name: 'flies' was deleted in MLflow"):
+        open_store(LoggerConfig(experiment_name="flies"), root)
+
+
+def test_another_process_may_be_faster_to_create_the_experiment(root, store, monkeypatch):
+    from mlflow import MlflowClient
+
+    found = MlflowClient.get_experiment_by_name
+    answers = iter([lambda *_: None, found])  # it is created between looking and creating
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", lambda *arguments: next(answers)(*arguments))
+    assert open_store(LoggerConfig(experiment_name="flies"), root).experiment_id == store.experiment_id
+
+
+def test_a_damaged_database_is_named(root, logger):
+    (root / "mlflow.db").write_bytes(b"no database" * 100)
+    with pytest.raises(RunError, match=r"^logger\.tracking_uri: cannot use sqlite:///.*mlflow\.db: .*not a database") as error:
+        open_store(logger, root)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://no such host"])
+def test_a_server_that_is_away_is_named_at_once(address, root):
+    with pytest.raises(RunError, match=rf"^logger\.tracking_uri: no MLflow server answers at {address} "):
+        open_store(LoggerConfig(tracking_uri=address), root)
+
+
+def test_a_server_that_never_answers_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(store_module, "PROBE_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(RunError, match="timed out"):
+        probe(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_server_that_answers_anything_is_there(server):
+    probe(server)
+
+
+def test_settings_of_the_user_are_kept(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    store_module.import_mlflow()
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_an_entry_is_written_whole(tmp_path, store, record):
+    (tmp_path / "report.html").write_text("<p>")
+    entry = Entry(
+        name="first",
+        tags={"lab": "west", "none": None, "where@": "x"},
+        params={"a.b": "1", "long": "x" * 6001},
+        metrics={"eval/tail@base": 0.5},
+        files={"report.html": tmp_path / "report.html", "snapshot/report.html": tmp_path / "report.html"},
+        documents={"results.json": [1]},
+    )
+    run_id = record(entry)
+    fill_run(store, run_id, entry, status="KILLED", ended=ENDED)
+    run = store.client.get_run(run_id)
+    assert (run.info.status, run.info.run_name, run.info.end_time - run.info.start_time) == ("KILLED", "first", 1250)
+    assert run.data.metrics == {"eval/tail_x40_base": 0.5}
+    assert run.data.params["a.b"] == "1"
+    assert run.data.params["long"].startswith("6001 characters, sha256 ")
+    assert run.data.tags.items() >= {"lab": "west", "where_x40_": "x", "sleap_lab.complete": "true"}.items()
+    assert "none" not in run.data.tags
+    assert {item.path for item in store.client.list_artifacts(run_id)} == {"report.html", "snapshot", "results.json"}
+
+
+def test_big_files_are_logged_by_reference(tmp_path, store, record, monkeypatch):
+    monkeypatch.setattr(store_module, "MAX_ARTIFACT_BYTES", 3)
+    (tmp_path / "small").write_bytes(b"123")
+    (tmp_path / "big").write_bytes(b"1234")
+    entry = Entry("big", {}, files={name: tmp_path / name for name in ("small", "big")})
+    run_id = record(entry)
+    fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    assert {item.path for item in store.client.list_artifacts(run_id)} == {"small", "references.json"}
+    from mlflow.artifacts import load_dict
+
+    artifacts = store.client.get_run(run_id).info.artifact_uri
+    assert load_dict(f"{artifacts}/references.json")["big"].items() >= {"path": str(tmp_path / "big"), "size": 4}.items()
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_run_is_never_left_running(tmp_path, store, record, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    entry = Entry("x", {}, metrics={"eval/pck": 0.5}, documents={"a.json": 1})
+    run_id = record(entry)
+    with monkeypatch.context() as broken:
+        broken.setattr(type(store.client), "log_dict", fail)
+        with pytest.raises(type(error)):
+            fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    recorded = summary.read(tmp_path).mlflow
+    assert store.client.get_run(run_id).info.status == "FAILED"
+    assert not is_complete(store, recorded)
+
+    assert record(entry, summary.read(tmp_path)) == run_id  # taken up again, not repeated
+    fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    assert store.client.get_run(run_id).info.status == "FINISHED"
+    assert len(store.client.get_metric_history(run_id, "eval/pck")) == 1
+    assert is_complete(store, recorded)
+
+
+def test_what_the_store_does_not_have_is_not_complete(store):
+    assert not is_complete(store, None)
+    assert not is_complete(store, {"run_id": "0" * 32, "tracking_uri": store.uri})
+    assert not is_complete(store, {"run_id": "0" * 32, "tracking_uri": "http://elsewhere"})
+
+
+def test_a_run_that_the_user_deleted_stays_deleted(tmp_path, store, record):
+    store.client.delete_run(record(Entry("x", {})))
+    assert is_complete(store, summary.read(tmp_path).mlflow)
+
+
+def test_orphans_are_closed_and_living_runs_are_not(root, logger, store, record):
+    gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    gone.wait()
+    orphan, alive = record(Entry("orphan", {})), record(Entry("alive", {}))
+    store.client.set_tag(orphan, "sleap_lab.pid", str(gone.pid))
+    foreign = store.client.create_run(store.experiment_id).info.run_id  # not ours: no tag says whose it is
+    prepare_store(logger, root)
+    assert [store.client.get_run(run_id).info.status for run_id in (orphan, alive, foreign)] == ["KILLED", "RUNNING", "RUNNING"]
+    assert close_orphans(store) == []
+
+
+START = """
+import sys
+from pathlib import Path
+from sleap_lab.config import LoggerConfig
+from sleap_lab.runs.store import open_store
+store = open_store(LoggerConfig(), Path(sys.argv[1]))
+store.client.set_terminated(store.client.create_run(store.experiment_id).info.run_id)
+"""
+
+
+@pytest.mark.slow
+def test_four_processes_may_start_on_a_missing_store(tmp_path):
+    root = tmp_path / "outputs"
+    starters = [subprocess.Popen([sys.executable, "-c", START, root], stderr=subprocess.PIPE, cwd=tmp_path) for _ in range(4)]
+    printed = [starter.communicate()[1].decode() for starter in starters]
+    assert [starter.returncode for starter in starters] == [0] * 4, printed
+    with closing(sqlite3.connect(root / "mlflow.db")) as database:
+        query = "SELECT experiments.name, status, COUNT(*) FROM runs JOIN experiments USING (experiment_id) GROUP BY 1, 2"
+        assert database.execute(query).fetchall() == [("sleap_lab", "FINISHED", 4)]
+    assert {path.name for path in root.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+    assert all("INFO" not in text for text in printed)
