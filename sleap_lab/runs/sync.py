@@ -1,0 +1,77 @@
+"""Log run folders to MLflow whose logging did not happen or did not finish."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sleap_lab.config import LoggerConfig
+from sleap_lab.errors import RunError
+from sleap_lab.runs import summary
+from sleap_lab.runs.mlflow_log import mirror_run, read_logger
+from sleap_lab.runs.snapshot import SNAPSHOT
+from sleap_lab.runs.store import ARTIFACT_FOLDER, first_line, is_complete, open_store, probe, store_uri
+from sleap_lab.runs.sweep import finish_parent, read_jobs, unlogged
+
+
+def sync(folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | None = None) -> dict[Path, str]:
+    """Log every run that is not logged yet, each with the logger settings it was made with.
+
+    A job of a sweep is logged with its whole sweep. Runs that the user names are logged in any case, runs
+    found by searching a folder only if they were meant to be.
+
+    Args:
+        folders: Run folders, sweep folders, or folders that hold such folders at any depth; `outputs_root` if empty.
+        outputs_root: Folder of the default store.
+        tracking_uri: Log here and not where the runs were to be logged, as after moving them to another machine.
+
+    Returns:
+        What became of each run or sweep folder: `logged`, `already logged`, `still running`, or `failed: ` and the reason.
+
+    Raises:
+        RunError: A folder holds no run, or a tracking server does not answer.
+    """
+    loggers = {}
+    for folder in map(Path.absolute, folders or [outputs_root]):
+        for found in _find(folder):
+            logger = _logger(found)
+            if logger.mlflow or found in (folder, folder.parent):
+                loggers[found] = replace(logger, mlflow=True, tracking_uri=tracking_uri or logger.tracking_uri)
+    for uri in {store_uri(logger, outputs_root) for logger in loggers.values()}:
+        probe(uri)  # once, and not once per run
+    return {folder: _sync(folder, logger, outputs_root) for folder, logger in loggers.items()}
+
+
+def _find(folder: Path) -> list[Path]:
+    """Return the run and sweep folders at or below a folder; a job stands for its sweep."""
+    files = sorted({*folder.rglob(summary.RUN_FILE), *folder.rglob(summary.SWEEP_FILE)})
+    originals = [path.parent for path in files if ARTIFACT_FOLDER not in path.relative_to(folder).parts]
+    if not originals:
+        raise RunError(f"{folder} holds no run: there is no {summary.RUN_FILE} in it or below it")
+    return list(dict.fromkeys(parent if _is_sweep(parent := path.parent) else path for path in originals))
+
+
+def _is_sweep(folder: Path) -> bool:
+    return (folder / summary.SWEEP_FILE).is_file()
+
+
+def _logger(folder: Path) -> LoggerConfig:
+    """Return the logger settings of a run, or of the first job of a sweep that left any."""
+    folders = [job.folder for job in read_jobs(folder)] if _is_sweep(folder) else [folder]
+    return next((read_logger(each) for each in folders if (each / SNAPSHOT).is_dir()), LoggerConfig())
+
+
+def _sync(folder: Path, logger: LoggerConfig, outputs_root: Path) -> str:
+    try:
+        run = summary.settle(folder, summary.SWEEP_FILE if _is_sweep(folder) else summary.RUN_FILE)
+        if run.status == "running":
+            return "still running"
+        store = open_store(logger, outputs_root)
+        if is_complete(store, run.mlflow) and not (_is_sweep(folder) and unlogged(store, read_jobs(folder))):
+            return "already logged"
+        if _is_sweep(folder):
+            finish_parent(logger, folder, outputs_root, interrupted=run.status == "interrupted")
+        else:
+            mirror_run(store, folder, run, logger, None)
+    except Exception as error:  # one run that cannot be logged must not keep the others from it
+        return f"failed: {first_line(error)}"
+    return "logged"

@@ -1,0 +1,106 @@
+"""Logging later: whatever was missed is logged once, and nothing else."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from sleap_lab.config import LoggerConfig
+from sleap_lab.errors import RunError
+from sleap_lab.runs import summary
+from sleap_lab.runs.mlflow_log import log_run
+from sleap_lab.runs.summary import SWEEP_FILE
+from sleap_lab.runs.sweep import start_parent
+from sleap_lab.runs.sync import sync
+
+
+@pytest.fixture
+def gone():
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def runs(store, condition=""):
+    return store.client.search_runs([store.experiment_id], condition)
+
+
+def test_what_is_missing_is_logged_once(root, logger, store, make_run):
+    done, missed = make_run(root / "a" / "done", logger), make_run(root / "a" / "missed", logger)
+    log_run(done, logger, outputs_root=root)
+    assert sync([], outputs_root=root) == {done: "already logged", missed: "logged"}
+    assert sync([], outputs_root=root) == {done: "already logged", missed: "already logged"}
+    assert len(runs(store)) == 2
+
+
+def test_runs_that_were_not_meant_to_be_logged_are_logged_only_by_name(root, store, make_run):
+    quiet = make_run(root / "a" / "quiet", LoggerConfig(mlflow=False, experiment_name="flies"))
+    assert sync([], outputs_root=root) == {}
+    assert sync([quiet], outputs_root=root) == {quiet: "logged"}
+
+
+def test_folders_may_be_relative(root, logger, make_run, monkeypatch):
+    folder = make_run(root / "run", logger)
+    monkeypatch.chdir(folder)
+    assert sync([type(folder)(".")], outputs_root=root) == {folder: "logged"}
+
+
+def test_a_run_that_was_killed_is_logged_as_killed_and_a_living_one_is_left(root, logger, store, make_run, gone):
+    killed = make_run(root / "killed", logger, status="running", ended=None, pid=gone)
+    living = make_run(root / "living", logger, status="running", ended=None)
+    assert sync([], outputs_root=root) == {killed: "logged", living: "still running"}
+    assert [run.info.status for run in runs(store)] == ["KILLED"]
+
+
+def test_a_damaged_run_does_not_keep_others_from_being_logged(root, logger, make_run):
+    damaged, good = make_run(root / "damaged", logger), make_run(root / "good", logger)
+    (damaged / "run.json").write_text("{")
+    outcome = sync([root], outputs_root=root)
+    assert outcome[good] == "logged"
+    assert outcome[damaged].startswith(f"failed: {damaged}/run.json is damaged")
+
+
+def test_a_sweep_that_missed_everything_is_logged_with_its_parent(root, logger, store, make_run, gone):
+    sweep = root / "multirun" / "sweep"
+    away = replace(logger, tracking_uri="http://127.0.0.1:9")
+    with pytest.raises(RunError):
+        start_parent(away, sweep, ["sleap-lab"], root)
+    summary.write(sweep, replace(summary.read(sweep, SWEEP_FILE), pid=gone), SWEEP_FILE)  # killed
+    for number in range(2):
+        make_run(sweep / str(number), logger, job=number)
+    assert sync([sweep / "1"], outputs_root=root) == {sweep: "logged"}
+    assert sync([sweep], outputs_root=root) == {sweep: "already logged"}
+    parent = summary.read(sweep, SWEEP_FILE).mlflow["run_id"]
+    assert store.client.get_run(parent).info.status == "KILLED"
+    assert len(runs(store, f"tags.`mlflow.parentRunId` = '{parent}'")) == 2
+
+
+def test_a_job_that_was_missed_is_added_to_its_sweep(root, logger, store, make_run):
+    sweep = root / "sweep"
+    start_parent(logger, sweep, ["sleap-lab"], root)
+    make_run(sweep / "0", logger, job=0)
+    summary.write(sweep, replace(summary.read(sweep, SWEEP_FILE), status="finished", ended=summary.now()), SWEEP_FILE)
+    assert sync([], outputs_root=root) == {sweep: "logged"}
+    make_run(sweep / "1", logger, job=1)
+    assert sync([], outputs_root=root) == {sweep: "logged"}
+    assert len(runs(store)) == 1 + 2
+
+
+def test_another_address_may_be_given(root, logger, store, make_run):
+    folder = make_run(root / "run", replace(logger, tracking_uri="http://127.0.0.1:9"))
+    with pytest.raises(RunError, match="no MLflow server answers"):
+        sync([folder], outputs_root=root)
+    assert sync([folder], outputs_root=root, tracking_uri=store.uri) == {folder: "logged"}
+
+
+def test_copies_in_the_artifact_folder_are_no_runs(root, logger, make_run):
+    folder = make_run(root / "run", logger)
+    sync([], outputs_root=root)
+    assert list((root / "mlartifacts").rglob("run.json"))
+    assert list(sync([], outputs_root=root)) == [folder]
+
+
+def test_a_folder_without_runs_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"holds no run: there is no run\.json in it or below it"):
+        sync([tmp_path], outputs_root=tmp_path)
