@@ -1,0 +1,273 @@
+"""Scoring predicted poses against ground truth."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sleap_lab.centroids import instance_centroids
+from sleap_lab.config import EvaluatorConfig
+from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.evaluation.ap import voc
+from sleap_lab.evaluation.breakdown import breakdown
+from sleap_lab.evaluation.centroid import centroid_metrics, first_visible, hungarian
+from sleap_lab.evaluation.distances import summarize
+from sleap_lab.evaluation.identity import SIMILARITY_THRESHOLD, IdentityResult, score_identity
+from sleap_lab.evaluation.match import FramePair, Matches, align_nodes, greedy, match_frames, pair_frames
+from sleap_lab.evaluation.oks import oks
+from sleap_lab.evaluation.pck import hits, pck_metrics
+from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.evaluation.visibility import visibility_metrics
+from sleap_lab.poses import Poses, Skeleton
+
+if TYPE_CHECKING:
+    import sleap_io as sio
+
+log = logging.getLogger(__name__)
+
+# Replaces a match_threshold of 0 where centroids are matched, px.
+CENTROID_REACH = 50.0
+
+
+def evaluate(
+    truth: Poses, poses: Poses, config: EvaluatorConfig, *, videos: Mapping[int, int], video_names: Sequence[str] = ()
+) -> Evaluation:
+    """Score predictions against ground truth.
+
+    `match_method=auto` becomes `centroid` where the predictions have a single node and `oks` elsewhere; a
+    `match_threshold` of 0 becomes 50 px where centroids are matched.
+
+    Args:
+        truth: Ground truth.
+        poses: Predictions; human-labelled instances among them count for identity metrics only.
+        config: How to score.
+        videos: Index of a video in the predictions -> its index in the truth.
+        video_names: Names of the videos of the truth; a missing one is replaced by its index.
+
+    Raises:
+        ConfigError: The skeletons have different nodes, or the settings do not fit together.
+        RunError: No frame of the truth is in the predictions.
+    """
+    config = replace(config, match_method=_resolve_method(config.match_method, poses))
+    if config.match_method == "centroid" and config.match_threshold == 0:
+        config = replace(config, match_threshold=CENTROID_REACH)
+    return _evaluate(truth, poses, config, videos, video_names)
+
+
+def _resolve_method(match_method: str, poses: Poses) -> str:
+    if match_method != "auto":
+        return match_method
+    return "centroid" if len(poses.skeleton.nodes) == 1 else "oks"
+
+
+def _evaluate(truth: Poses, poses: Poses, config: EvaluatorConfig, videos: Mapping[int, int], video_names: Sequence[str]) -> Evaluation:
+    """Evaluate with `match_method` and `match_threshold` as they are."""
+    by_centroid = config.match_method == "centroid"
+    if by_centroid:
+        config, notes = _resolve_centroid(truth, config)
+        truth, poses = _to_centroids(truth, poses, config)
+    else:
+        notes = [] if poses.skeleton.nodes == truth.skeleton.nodes else ["nodes are in another order in the predictions; compared by name"]
+        poses = align_nodes(truth, poses)
+    pairs = pair_frames(truth, poses, videos, user_labels_only=config.user_labels_only, video_names=video_names)
+
+    def distance(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(truth.points[truth_rows] - poses.points[pose_rows, 0], axis=-1)
+
+    def similarity(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
+        if by_centroid:  # 1 at the true centroid, 0.5 at the largest distance of a match
+            return np.maximum(0, 1 - distance(truth_rows, pose_rows) / (2 * config.match_threshold))
+        return oks(truth.points[truth_rows], poses.points[pose_rows], stddev=config.oks_stddev, scale=config.oks_scale)
+
+    def assign(pair: FramePair, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if by_centroid:
+            return hungarian(table, config.match_threshold)
+        return greedy(table, poses.instance_scores[pair.pose_rows], config.match_threshold)
+
+    matches = match_frames(pairs, distance if by_centroid else similarity, assign)
+    if not len(matches.scores):
+        log.info("No prediction was matched with a true instance: the metrics are zero or undefined.")
+    distances = np.linalg.norm(truth.points[matches.truth_rows] - poses.points[matches.pose_rows], axis=-1)
+    names = dict(enumerate(video_names))
+    paths, missed_paths = (
+        [names.get(video, str(video)) for video in truth.video[rows].tolist()] for rows in (matches.truth_rows, matches.false_negatives)
+    )
+    identity = score_identity(truth, poses, pairs, similarity) if config.identity else IdentityResult()
+    return Evaluation(
+        metrics=(_centroid_metrics if by_centroid else _pose_metrics)(truth, poses, matches, distances, paths),
+        settings=_settings(config),
+        matches=matches,
+        frame_pairs=tuple(pairs),
+        breakdown=breakdown(distances, paths, missed_paths, truth.skeleton.nodes),
+        identity=identity.metrics,
+        switches=identity.switches,
+        notes=(*notes, *_coverage_notes(truth, poses, pairs, config), *identity.notes),
+    )
+
+
+def _resolve_centroid(truth: Poses, config: EvaluatorConfig) -> tuple[EvaluatorConfig, list[str]]:
+    """Say which method gives the true centroids; an anchor that the skeleton lacks is replaced with a warning, as in sleap-nn."""
+    if config.centroid_method == "anchor" and config.anchor_part is None:
+        raise ConfigError("evaluator.centroid_method=anchor needs evaluator.anchor_part, the name of a node")
+    fallback = config.centroid_fallback or "center_of_mass"
+    if config.anchor_part is None or config.anchor_part in truth.skeleton.nodes:
+        method = config.centroid_method or ("anchor" if config.anchor_part else "center_of_mass")
+        return replace(config, centroid_method=method, centroid_fallback=fallback), []
+    method = config.centroid_method if config.centroid_method not in (None, "anchor") else fallback
+    note = (
+        f"evaluator.anchor_part={config.anchor_part}: the ground truth has no such node, {method} is used instead; "
+        f"its nodes are {', '.join(truth.skeleton.nodes)}.{did_you_mean(config.anchor_part, truth.skeleton.nodes)}"
+    )
+    log.warning(note)
+    return replace(config, anchor_part=None, centroid_method=method, centroid_fallback=fallback), [note]
+
+
+def _to_centroids(truth: Poses, poses: Poses, config: EvaluatorConfig) -> tuple[Poses, Poses]:
+    """Reduce both records to poses of a single node, the centroid."""
+    anchor = None if config.anchor_part is None else truth.skeleton.nodes.index(config.anchor_part)
+    centroids = instance_centroids(truth.points, method=str(config.centroid_method), anchor=anchor, fallback=str(config.centroid_fallback))
+
+    def reduced(record: Poses, points: np.ndarray) -> Poses:
+        return replace(record, skeleton=Skeleton(("centroid",)), points=points[:, None], point_scores=record.instance_scores[:, None])
+
+    return reduced(truth, centroids), reduced(poses, first_visible(poses.points))
+
+
+def _pose_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, dict[str, Any]]:
+    ranks, n_missed = poses.instance_scores[matches.pose_rows], len(matches.false_negatives)
+    return {
+        "voc_metrics": {
+            **voc(matches.scores, ranks, n_missed, prefix="oks_voc."),
+            **voc(hits(distances).mean(axis=(1, 2)), ranks, n_missed, prefix="pck_voc."),
+        },
+        "mOKS": {"mOKS": matches.scores.mean() if len(matches.scores) else float("nan")},
+        "distance_metrics": _distance_metrics(truth, matches, distances if len(distances) else np.zeros(0), paths),
+        "pck_metrics": pck_metrics(distances),
+        "visibility_metrics": visibility_metrics(truth.visible[matches.truth_rows], poses.visible[matches.pose_rows]),
+    }
+
+
+def _centroid_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, dict[str, Any]]:
+    return {
+        "detection_metrics": centroid_metrics(matches),
+        "distance_metrics": _distance_metrics(truth, matches, distances[:, 0], paths),
+    }
+
+
+def _distance_metrics(truth: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, Any]:
+    frames = truth.frame[matches.truth_rows].tolist()
+    return {"frame_idxs": frames, "video_paths": paths, "dists": distances, **summarize(distances)}
+
+
+def _settings(config: EvaluatorConfig) -> dict[str, Any]:
+    """Return the values that decided over the numbers, by the names of their keys."""
+    keys = ["match_method", "match_threshold", "user_labels_only"]
+    if config.match_method == "centroid":
+        keys += ["centroid_method", "centroid_fallback", "anchor_part"]
+    else:
+        keys += ["oks_stddev", "oks_scale"]
+    settings = {key: getattr(config, key) for key in keys}
+    return settings | {"identity_threshold": SIMILARITY_THRESHOLD} if config.identity else settings
+
+
+def _coverage_notes(truth: Poses, poses: Poses, pairs: Sequence[FramePair], config: EvaluatorConfig) -> list[str]:
+    """Say which frames and instances of the two records did not take part."""
+    notes = []
+    counted = truth.user if config.user_labels_only else np.ones(len(truth), dtype=bool)
+    labelled = set(zip(truth.video[counted].tolist(), truth.frame[counted].tolist(), strict=True))
+    if absent := len(labelled - {(pair.truth_video, pair.frame) for pair in pairs}):
+        notes.append(f"{absent} of {len(labelled)} labelled frames are not in the predictions and were left out")
+    if users := sum(int(poses.user[pair.all_pose_rows].sum()) for pair in pairs):
+        notes.append(f"{users} human-labelled instances in the predictions are not predictions and were left out")
+    return notes
+
+
+class Evaluator:
+    """Score predicted labels against true labels, with sleap-nn's names and defaults.
+
+    Attributes:
+        evaluation: Everything that was found.
+        frame_pairs: The frames compared.
+        positive_pairs: Rows of the true and the predicted instance, and the score, of each match.
+        false_negatives: Rows of the true instances that nothing was matched with.
+        false_positives: Rows of the predicted instances that were matched with nothing.
+        dists_dict: Distances (px), frame index and video of each match.
+
+    Rows count the instances of the labels in file order.
+    """
+
+    def __init__(
+        self,
+        gt_labels: "sio.Labels",
+        pred_labels: "sio.Labels",
+        oks_stddev: float = 0.025,
+        oks_scale: float | None = None,
+        match_threshold: float = 0,
+        user_labels_only: bool = True,
+        match_method: str = "oks",
+        anchor_ind: int | None = None,
+        anchor_part: str | None = None,
+        centroid_method: str | None = None,
+        centroid_fallback: str | None = None,
+    ) -> None:
+        """Match the instances; the labels are not changed.
+
+        Args:
+            gt_labels: Ground truth.
+            pred_labels: Predictions.
+            oks_stddev: Spread of the OKS kernel.
+            oks_scale: Area of the objects in px²; by default that of the box around each true instance.
+            match_threshold: OKS that a match must exceed, or largest distance of matched centroids in px, taken as it is.
+            user_labels_only: Whether only true instances count that a person labelled.
+            match_method: `oks`, `centroid`, or `auto` for `centroid` where the predictions have a single node.
+            anchor_ind: Index of the node that is the centroid of a true instance.
+            anchor_part: Its name, instead of the index.
+            centroid_method: `anchor`, `center_of_mass`, `bbox_center` or `geometric_median`; by default the anchor, if there is one.
+            centroid_fallback: What stands in for a missing anchor; by default `center_of_mass`.
+
+        Raises:
+            ConfigError: The skeletons have different nodes, or the settings do not fit together.
+            RunError: No frame of the truth is in the predictions.
+        """
+        from sleap_lab.labels import match_videos, to_poses, video_name  # sleap-io is not needed to import this module
+
+        truth, poses = to_poses(gt_labels), to_poses(pred_labels)
+        if anchor_ind is not None:
+            nodes = truth.skeleton.nodes
+            if not 0 <= anchor_ind < len(nodes):
+                raise ConfigError(f"anchor_ind={anchor_ind}: the skeleton has {len(nodes)} nodes, accepted are 0 to {len(nodes) - 1}")
+            anchor_part = nodes[anchor_ind]
+        config = EvaluatorConfig(
+            oks_stddev=oks_stddev,
+            oks_scale=oks_scale,
+            match_threshold=match_threshold,
+            user_labels_only=user_labels_only,
+            match_method=match_method,
+            anchor_part=anchor_part,
+            centroid_method=centroid_method,
+            centroid_fallback=centroid_fallback,
+        )
+        _check_choices(config)
+        config = replace(config, match_method=_resolve_method(match_method, poses))
+        names = [video_name(video) for video in gt_labels.videos]
+        self.evaluation = _evaluate(truth, poses, config, match_videos(gt_labels, pred_labels), names)
+        matches = self.evaluation.matches
+        self.frame_pairs = list(self.evaluation.frame_pairs)
+        self.positive_pairs = list(zip(matches.truth_rows.tolist(), matches.pose_rows.tolist(), matches.scores.tolist(), strict=True))
+        self.false_negatives: list[int] = matches.false_negatives.tolist()
+        self.false_positives: list[int] = matches.false_positives.tolist()
+        distances = self.evaluation.metrics["distance_metrics"]
+        self.dists_dict = {key: distances[key] for key in ("dists", "frame_idxs", "video_paths")}
+
+    def evaluate(self) -> dict[str, dict[str, Any]]:
+        """Return the metrics as a nested dictionary, in the layout of sleap-nn's `evaluate()`."""
+        return self.evaluation.metrics
+
+
+def _check_choices(config: EvaluatorConfig) -> None:
+    for field in fields(config):
+        value, choices = getattr(config, field.name), field.metadata["choices"]
+        if choices and value is not None and value not in choices:
+            raise ConfigError(f"{field.name}={value!r}: accepted are {', '.join(choices)}.{did_you_mean(str(value), choices)}")

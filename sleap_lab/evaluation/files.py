@@ -1,0 +1,187 @@
+"""Metrics files: the `.npz` that sleap-nn writes and reads, and a readable `.json` beside it."""
+
+import io
+import json
+import math
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+import numpy as np
+from numpy.lib import format as npy
+
+from sleap_lab.errors import RunError
+from sleap_lab.evaluation.result import Evaluation
+
+
+def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
+    """Write the metrics dictionary as `.npz` and, with everything that explains it, as `.json` of the same name.
+
+    The `.npz` has the single key `metrics`, a 0-d object array with the dictionary, as sleap-nn writes it. The `.json`
+    holds the same groups (arrays as lists, nan and infinities as null, without `pck_metrics.pcks`), and beside them
+    `settings`, `headline`, `breakdown`, `switches` and `notes`. Missing folders are made; each file is written whole
+    or not at all.
+
+    Args:
+        evaluation: What to write.
+        npz_path: Path of the `.npz` file; the suffix is added where it is missing.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    path = Path(npz_path)
+    if path.suffix != ".npz":
+        path = path.with_name(path.name + ".npz")
+    with _replacing(path) as file:
+        np.savez_compressed(file, metrics=np.array(evaluation.metrics, dtype=object))
+    content = {
+        **{name: {key: value for key, value in group.items() if key != "pcks"} for name, group in evaluation.metrics.items()},
+        "settings": evaluation.settings,
+        "headline": evaluation.headline(),
+        "breakdown": [row._asdict() for row in evaluation.breakdown],
+        "switches": [switch._asdict() for switch in evaluation.switches],
+        "notes": evaluation.notes,
+    }
+    with _replacing(path.with_suffix(".json")) as file:
+        file.write(json.dumps(_plain(content), indent=1, allow_nan=False).encode())
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file that takes the place of `path` when all went well."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                yield file
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _plain(value: Any) -> Any:
+    """Turn arrays, numpy numbers and tuples into what JSON knows; nan and infinities become null."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def load_metrics(path: str | Path, split: str = "test", dataset_idx: int = 0) -> dict[str, Any]:
+    """Read a metrics file of ours or of sleap-nn, without running any code that it may contain.
+
+    Args:
+        path: An `.npz` file, or a model folder with `metrics.<split>.<dataset_idx>.npz` or
+            `<split>_<dataset_idx>_pred_metrics.npz`.
+        split: Split to look for in a folder; `test` falls back to `val`.
+        dataset_idx: Index of the dataset to look for in a folder.
+
+    Returns:
+        The nested dictionary of metrics.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        RunError: The file is not a metrics file, or it asks for objects other than arrays and plain containers.
+    """
+    path = Path(path)
+    splits = [split, "val"] if split == "test" else [split]
+    names = [name for s in splits for name in (f"metrics.{s}.{dataset_idx}.npz", f"{s}_{dataset_idx}_pred_metrics.npz")]
+    candidates = [path / name for name in names] if path.is_dir() else [path]
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise FileNotFoundError(f"{path}: no metrics file" + (f"; looked for {', '.join(names)}" if path.is_dir() else ""))
+    try:
+        with zipfile.ZipFile(found) as archive:
+            content = {name.removesuffix(".npy"): _read_npy(archive.read(name)) for name in archive.namelist()}
+    except Exception as error:  # whatever a broken or hostile file makes zipfile, numpy and pickle raise
+        raise RunError(f"{found}: not a metrics file that can be read safely ({' '.join(str(error).split())})") from error
+    return content.get("metrics", content)
+
+
+def _read_npy(data: bytes) -> Any:
+    """Read one array of an `.npz` file; of a 0-d object array, the object inside."""
+    file = io.BytesIO(data)
+    version = npy.read_magic(file)
+    _, _, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
+    if dtype.hasobject:
+        array = _unwrap(_Unpickler(file).load())
+    else:
+        file.seek(0)
+        array = npy.read_array(file, allow_pickle=False)
+    return array.item() if array.dtype.hasobject and array.ndim == 0 else array
+
+
+class _Dtype:
+    """Stand-in for a pickled dtype; only numbers, text and plain object arrays pass."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        self.dtype = np.dtype(code)
+        if self.dtype.kind not in "biufcSUO":
+            raise pickle.UnpicklingError(f"it holds data of type {code}")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """Stand-in for a pickled array."""
+
+    def __init__(self, *_: Any) -> None:
+        self.array = np.zeros(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, is_fortran, data = state
+        if dtype.dtype.hasobject:
+            flat = np.empty(len(data), dtype=object)
+            flat[:] = [_unwrap(item) for item in data]
+        else:
+            flat = np.frombuffer(data, dtype.dtype).copy()
+        self.array = flat.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _scalar(dtype: _Dtype, data: bytes) -> Any:
+    return np.frombuffer(data, dtype.dtype)[0]
+
+
+def _unwrap(value: Any) -> Any:
+    """Put arrays in the place of their stand-ins."""
+    if isinstance(value, _Array):
+        return value.array
+    if isinstance(value, dict):
+        return {key: _unwrap(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_unwrap(item) for item in value)
+    return value
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickler that knows arrays, numbers, text and plain containers, and nothing else.
+
+    Unpickling calls whatever the file names. Here a file can only name our stand-ins, so it cannot run code, and not
+    even numpy's own reconstruction, which trusts its input, sees unchecked data.
+    """
+
+    KNOWN: ClassVar[dict[tuple[str, str], Any]] = {
+        ("numpy", "ndarray"): _Array,
+        ("numpy", "dtype"): _Dtype,
+        ("numpy._core.multiarray", "_reconstruct"): _Array,
+        ("numpy._core.multiarray", "scalar"): _scalar,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = self.KNOWN.get((module.replace("numpy.core.", "numpy._core."), name))  # the older name is that of NumPy 1
+        if known is None:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return known

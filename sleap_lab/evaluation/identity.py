@@ -1,0 +1,250 @@
+"""Whether animals keep their identity: CLEAR, Identity and HOTA metrics, and where identities switch.
+
+The numbers are those of TrackEval, whose definitions the field compares with; similarity is the OKS (or closeness
+of centroids) that also matches instances. Truth that says nothing about identity (an instance without a track, or one
+that the evaluation leaves out) is "don't care": it is neither missed, nor is a prediction on it a false positive.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from sleap_lab.evaluation.match import Compare, FramePair
+from sleap_lab.poses import Poses
+
+# Smallest similarity of a match in CLEAR and Identity; HOTA averages over 0.05, 0.10 … 0.95.
+SIMILARITY_THRESHOLD = 0.5
+
+# our name -> TrackEval's
+FIELDS = {
+    "hota": "HOTA",
+    "deta": "DetA",
+    "assa": "AssA",
+    "idf1": "IDF1",
+    "idp": "IDP",
+    "idr": "IDR",
+    "mota": "MOTA",
+    "motp": "MOTP",
+    "switches": "IDSW",
+    "fragmentations": "Frag",
+    "misses": "CLR_FN",
+    "false_positives": "CLR_FP",
+}
+
+
+class Switch(NamedTuple):
+    """A true track that is followed by another predicted track than when it was last found.
+
+    Attributes:
+        video: Index of the video in the ground truth.
+        frame: First frame with the new predicted track.
+        truth_track: Name of the true track.
+        from_track: Name of the predicted track that followed it before.
+        to_track: Name of the predicted track that follows it now.
+    """
+
+    video: int
+    frame: int
+    truth_track: str
+    from_track: str
+    to_track: str
+
+
+@dataclass(frozen=True, eq=False)
+class TrackSequence:
+    """One video as identity metrics see it: per frame, the ids on both sides and how similar they are.
+
+    Attributes:
+        video: Index of the video in the ground truth.
+        frames: Frame indices, ascending.
+        truth_ids: Per frame (g,) ids, counted from 0 within the sequence.
+        pose_ids: Per frame (p,) ids, counted from 0 within the sequence.
+        similarities: Per frame (g, p), in [0, 1].
+        truth_names: Name of the track behind each true id.
+        pose_names: Name of the track behind each predicted id.
+    """
+
+    video: int
+    frames: list[int]
+    truth_ids: list[np.ndarray]
+    pose_ids: list[np.ndarray]
+    similarities: list[np.ndarray]
+    truth_names: list[str]
+    pose_names: list[str]
+
+
+class IdentityResult(NamedTuple):
+    """Metrics by our names (none where they would mean nothing), every switch, and what the reader must know."""
+
+    metrics: dict[str, float] | None = None
+    switches: tuple[Switch, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def score_identity(truth: Poses, poses: Poses, pairs: Sequence[FramePair], similarity: Compare) -> IdentityResult:
+    """Compute the identity metrics of all videos together, where the ground truth allows it.
+
+    Identity needs true tracks on consecutive frames: videos without are left out. Where a frame holds a track twice,
+    the best scored instance keeps it (a human-labelled one before all others).
+
+    Args:
+        truth: Ground truth.
+        poses: Predictions, human-labelled instances included, so that retracked labels can be scored.
+        pairs: Frames to compare.
+        similarity: Gives (g, p) similarities of rows of the two records.
+    """
+    selected = np.zeros(len(truth), dtype=bool)
+    selected[np.concatenate([pair.truth_rows for pair in pairs])] = True
+    truth_tracks = np.where(selected, tracks_once_per_frame(truth), -1)
+    pose_tracks = tracks_once_per_frame(poses)
+    if not (truth_tracks >= 0).any():
+        return IdentityResult(notes=("identity metrics left out: the ground truth has no tracks",))
+    if not (pose_tracks >= 0).any():
+        return IdentityResult(notes=("identity metrics left out: the predictions have no tracks",))
+    everything = build_sequences(truth, poses, truth_tracks, pose_tracks, pairs, similarity)
+    sequences = [sequence for sequence in everything if _has_consecutive_frames(sequence)]
+    if not sequences:
+        reason = "identity metrics left out: no true track is labelled on two consecutive frames (sparse labels)"
+        return IdentityResult(notes=(reason,))
+    notes = []
+    if sparse := len(everything) - len(sequences):
+        notes.append(f"identity: {sparse} of {len(everything)} videos left out, no true track on two consecutive frames (sparse labels)")
+    paired_truth = np.concatenate([pair.all_truth_rows for pair in pairs])
+    if ignored := int((truth_tracks[paired_truth] < 0).sum()):
+        notes.append(f"identity: {ignored} true instances without a track of their own count neither way")
+    paired_poses = np.concatenate([pair.all_pose_rows for pair in pairs])
+    if untracked := int((pose_tracks[paired_poses] < 0).sum()):
+        notes.append(f"identity: {untracked} predicted instances without a track of their own count as not predicted")
+    metrics = identity_metrics(sequences)
+    n_truth = sum(len(ids) for sequence in sequences for ids in sequence.truth_ids)
+    if metrics["misses"] > n_truth / 2:
+        notes.append(
+            f"identity: {metrics['misses']:.0f} of {n_truth} true instances have no prediction of similarity {SIMILARITY_THRESHOLD}; "
+            "where animals are found but not placed accurately, a larger oks_stddev (or match_threshold of centroids) says more about identity"
+        )
+    return IdentityResult(metrics, tuple(identity_switches(sequences)), tuple(notes))
+
+
+def tracks_once_per_frame(poses: Poses) -> np.ndarray:
+    """Return (n,) track indices in which no frame holds a track twice; -1 for instances that had to give theirs up."""
+    best_first = np.argsort(-np.where(poses.user, np.inf, poses.instance_scores), kind="stable")
+    keys = np.stack([poses.video, poses.frame, poses.tracks], axis=1)[best_first]
+    _, first = np.unique(keys, axis=0, return_index=True)
+    tracks = np.full(len(poses), -1)
+    tracks[best_first[first]] = poses.tracks[best_first[first]]
+    return tracks
+
+
+def build_sequences(
+    truth: Poses, poses: Poses, truth_tracks: np.ndarray, pose_tracks: np.ndarray, pairs: Sequence[FramePair], similarity: Compare
+) -> list[TrackSequence]:
+    """Collect, per predicted video, the frames in which the truth has tracks, without what is "don't care".
+
+    Args:
+        truth: Ground truth.
+        poses: Predictions.
+        truth_tracks: (n,) index into `truth.track_names` of each true instance, -1 for "don't care".
+        pose_tracks: (n,) index into `poses.track_names` of each predicted instance, -1 to leave it out.
+        pairs: Frames to compare, those of one predicted video one after the other.
+        similarity: Gives (g, p) similarities of rows of the two records.
+    """
+    truth_shown = np.any(truth.visible, axis=1)
+    pose_shown = np.any(poses.visible, axis=1) & (pose_tracks >= 0)
+    sequences = []
+    for _, group in groupby(pairs, key=lambda pair: pair.pose_video):
+        in_time = sorted(group, key=lambda pair: pair.frame)
+        frames, truth_rows, pose_rows, similarities = [], [], [], []
+        for pair in in_time:
+            rows = pair.all_truth_rows[truth_shown[pair.all_truth_rows]]
+            columns = pair.all_pose_rows[pose_shown[pair.all_pose_rows]]
+            tracked = truth_tracks[rows] >= 0
+            if not tracked.any():
+                continue
+            table = similarity(rows, columns)
+            kept = ~_on_ignored(table[tracked], table[~tracked])
+            frames.append(pair.frame)
+            truth_rows.append(rows[tracked])
+            pose_rows.append(columns[kept])
+            similarities.append(table[np.ix_(tracked, kept)])
+        if frames:
+            truth_ids, truth_names = _number_tracks(truth_tracks, truth_rows, truth.track_names)
+            pose_ids, pose_names = _number_tracks(pose_tracks, pose_rows, poses.track_names)
+            sequences.append(TrackSequence(in_time[0].truth_video, frames, truth_ids, pose_ids, similarities, truth_names, pose_names))
+    return sequences
+
+
+def _on_ignored(tracked: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    """Which predictions lie on a "don't care" instance and are not needed for a tracked one: (p,) bool."""
+    rows, columns = linear_sum_assignment(-np.where(tracked >= SIMILARITY_THRESHOLD, tracked, 0))
+    needed = np.zeros(tracked.shape[1], dtype=bool)
+    needed[columns[tracked[rows, columns] >= SIMILARITY_THRESHOLD]] = True
+    return (ignored >= SIMILARITY_THRESHOLD).any(axis=0) & ~needed
+
+
+def _number_tracks(tracks: np.ndarray, rows: list[np.ndarray], names: Sequence[str]) -> tuple[list[np.ndarray], list[str]]:
+    """Number the tracks that occur from 0, as TrackEval needs it, and name them."""
+    occurring, ids = np.unique(tracks[np.concatenate(rows)], return_inverse=True)
+    ends = np.cumsum([len(chunk) for chunk in rows])
+    return np.split(ids, ends[:-1]), [names[track] if track < len(names) else str(track) for track in occurring]
+
+
+def _has_consecutive_frames(sequence: TrackSequence) -> bool:
+    frames, ids = sequence.frames, sequence.truth_ids
+    return any(frames[t] == frames[t - 1] + 1 and np.isin(ids[t], ids[t - 1]).any() for t in range(1, len(frames)))
+
+
+def identity_metrics(sequences: Sequence[TrackSequence]) -> dict[str, float]:
+    """Return HOTA (mean over its thresholds), Identity and CLEAR metrics of all sequences together, as TrackEval defines them."""
+    from trackeval.metrics import CLEAR, HOTA, Identity  # a second of imports that few evaluations need
+
+    data = {str(i): _trackeval_data(sequence) for i, sequence in enumerate(sequences)}
+    config = {"PRINT_CONFIG": False, "THRESHOLD": SIMILARITY_THRESHOLD}
+    results: dict[str, Any] = {}
+    for metric in (HOTA(), Identity(config), CLEAR(config)):
+        results |= metric.combine_sequences({name: metric.eval_sequence(sequence) for name, sequence in data.items()})
+    return {ours: float(np.mean(results[theirs])) for ours, theirs in FIELDS.items()}
+
+
+def _trackeval_data(sequence: TrackSequence) -> dict[str, Any]:
+    return {
+        "num_timesteps": len(sequence.frames),
+        "gt_ids": sequence.truth_ids,
+        "tracker_ids": sequence.pose_ids,
+        "similarity_scores": sequence.similarities,
+        "num_gt_dets": sum(map(len, sequence.truth_ids)),
+        "num_tracker_dets": sum(map(len, sequence.pose_ids)),
+        "num_gt_ids": len(sequence.truth_names),
+        "num_tracker_ids": len(sequence.pose_names),
+    }
+
+
+def identity_switches(sequences: Sequence[TrackSequence]) -> list[Switch]:
+    """List the identity switches that CLEAR counts (TrackEval counts them but does not say where they are).
+
+    Per frame, predictions are assigned so that pairs of the frame before are kept, then similarity is largest; a switch
+    is a true track whose prediction differs from the one it was last assigned, however long ago.
+    """
+    switches = []
+    for sequence in sequences:
+        last: dict[int, int] = {}  # true id -> predicted id it was last assigned
+        before: dict[int, int] = {}  # the same, of the previous frame alone
+        for frame, truth_ids, pose_ids, similarity in zip(
+            sequence.frames, sequence.truth_ids, sequence.pose_ids, sequence.similarities, strict=True
+        ):
+            if not (len(truth_ids) and len(pose_ids)):
+                continue
+            kept = np.equal.outer(np.array([before.get(truth_id, -1) for truth_id in truth_ids]), pose_ids)
+            score = np.where(similarity >= SIMILARITY_THRESHOLD, 1000 * kept + similarity, 0)
+            rows, columns = linear_sum_assignment(-score)
+            matched = score[rows, columns] > 0
+            before = dict(zip(truth_ids[rows[matched]].tolist(), pose_ids[columns[matched]].tolist(), strict=True))
+            for truth_id, pose_id in before.items():
+                if last.get(truth_id, pose_id) != pose_id:
+                    names = sequence.truth_names[truth_id], sequence.pose_names[last[truth_id]], sequence.pose_names[pose_id]
+                    switches.append(Switch(sequence.video, frame, *names))
+            last |= before
+    return switches

@@ -1,0 +1,192 @@
+"""Which frames are compared, and which prediction belongs to which true instance."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.poses import Poses
+
+# (row indices into the truth, row indices into the predictions) -> (g, p) matrix
+Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class FramePair(NamedTuple):
+    """One frame that both records hold; rows are indices into the two records.
+
+    Attributes:
+        truth_video: Index of the video in the ground truth.
+        pose_video: Index of the video in the predictions.
+        frame: Frame index.
+        truth_rows: (g,) true instances to find, at least one.
+        pose_rows: (p,) predicted instances.
+        all_truth_rows: Every instance of the true frame, also those that `user_labels_only` leaves out.
+        all_pose_rows: Every instance of the predicted frame, also human-labelled ones.
+    """
+
+    truth_video: int
+    pose_video: int
+    frame: int
+    truth_rows: np.ndarray
+    pose_rows: np.ndarray
+    all_truth_rows: np.ndarray
+    all_pose_rows: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Outcome of matching; rows are indices into the ground truth and the prediction record.
+
+    Attributes:
+        truth_rows: (pairs,) matched true instances.
+        pose_rows: (pairs,) the prediction that each was matched with.
+        scores: (pairs,) OKS of each pair, or its distance in px when centroids are matched.
+        false_negatives: (missed,) rows of the truth that nothing was matched with.
+        false_positives: (extra,) rows of the predictions that were matched with nothing.
+    """
+
+    truth_rows: np.ndarray
+    pose_rows: np.ndarray
+    scores: np.ndarray
+    false_negatives: np.ndarray
+    false_positives: np.ndarray
+
+
+def align_nodes(truth: Poses, poses: Poses) -> Poses:
+    """Return the predictions with their nodes in the order of the ground truth, matched by name.
+
+    Raises:
+        ConfigError: The two skeletons do not have the same nodes.
+    """
+    expected, found = truth.skeleton.nodes, poses.skeleton.nodes
+    if expected == found:
+        return poses
+    if sorted(expected) != sorted(found):
+        missing = ", ".join(sorted(set(expected) - set(found))) or "none"
+        extra = ", ".join(sorted(set(found) - set(expected))) or "none"
+        raise ConfigError(
+            "evaluator.ground_truth_path: ground truth with another skeleton than the predictions; "
+            f"nodes only in the ground truth: {missing}; only in the predictions: {extra}"
+        )
+    order = [found.index(name) for name in expected]
+    return replace(poses, skeleton=truth.skeleton, points=poses.points[:, order], point_scores=poses.point_scores[:, order])
+
+
+def pair_frames(
+    truth: Poses, poses: Poses, videos: Mapping[int, int], *, user_labels_only: bool, video_names: Sequence[str] = ()
+) -> list[FramePair]:
+    """Pair the frames with true instances with the same frames of the predictions.
+
+    True frames that the predictions do not list are left out, and so are predicted frames without truth; a predicted
+    frame that is listed but empty is a pair. Human-labelled instances among the predictions, and instances without any
+    visible node, are not predictions.
+
+    Args:
+        truth: Ground truth.
+        poses: Predictions.
+        videos: Index of a video in the predictions -> its index in the truth.
+        user_labels_only: Whether only human-labelled true instances count.
+        video_names: Names of the videos of the truth, for the error message.
+
+    Returns:
+        Pairs in the order of the prediction's videos, then of the true frames.
+
+    Raises:
+        RunError: There is no pair.
+    """
+    true_frames: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
+    for video, frame, rows in truth.by_frame():
+        true_frames[video][frame] = rows
+    found = {(video, frame): rows for video, frame, rows in poses.by_frame()}
+    predicted = ~poses.user & poses.visible.any(axis=1)
+    pairs = []
+    for pose_video, truth_video in sorted(videos.items()):
+        for frame, truth_rows in true_frames[truth_video].items():
+            wanted = truth_rows[truth.user[truth_rows]] if user_labels_only else truth_rows
+            pose_rows = found.get((pose_video, frame))
+            if len(wanted) and pose_rows is not None:
+                pairs.append(FramePair(truth_video, pose_video, frame, wanted, pose_rows[predicted[pose_rows]], truth_rows, pose_rows))
+    if not pairs:
+        raise RunError(_why_no_pairs(truth, poses, videos, user_labels_only, video_names))
+    return pairs
+
+
+def _why_no_pairs(truth: Poses, poses: Poses, videos: Mapping[int, int], user_labels_only: bool, video_names: Sequence[str]) -> str:
+    if user_labels_only and len(truth) and not truth.user.any():
+        return (
+            f"evaluator.user_labels_only=true: none of the {len(truth)} instances of the ground truth was labelled by a person; "
+            "evaluator.user_labels_only=false compares with all of them"
+        )
+    matched = ", ".join(f"{a} = {b}" for a, b in sorted(videos.items())) or "none"
+    return (
+        "evaluator.ground_truth_path: ground truth and predictions have no frame in common; "
+        f"ground truth: {_contents(truth, video_names)}; predictions: {_contents(poses, ())}; "
+        f"same videos (predictions = ground truth): {matched}"
+    )
+
+
+def _contents(poses: Poses, video_names: Sequence[str]) -> str:
+    parts = []
+    for video in np.unique(poses.frames[:, 0]):
+        frames = poses.frames[poses.frames[:, 0] == video, 1]
+        name = f" ({video_names[video]})" if video < len(video_names) else ""
+        parts.append(f"video {video}{name} with {len(frames)} frames from {frames.min()} to {frames.max()}")
+    return ", ".join(parts) or "no frames"
+
+
+def match_frames(
+    pairs: Sequence[FramePair], compare: Compare, assign: Callable[[FramePair, np.ndarray], tuple[np.ndarray, np.ndarray]]
+) -> Matches:
+    """Match the instances of every frame pair.
+
+    Args:
+        pairs: Frames to match.
+        compare: Gives the (g, p) table of scores of one frame.
+        assign: Picks (truth indices, prediction indices) from that table; called with the frame pair and the table.
+
+    Returns:
+        Matches in the order of frames and, inside a frame, in the order in which `assign` gives them.
+    """
+    matched: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for pair in pairs:
+        table = compare(pair.truth_rows, pair.pose_rows)
+        rows, columns = assign(pair, table)
+        matched.append((pair.truth_rows[rows], pair.pose_rows[columns], table[rows, columns]))
+    truth_rows, pose_rows, scores = (np.concatenate(column) for column in zip(*matched, strict=True))
+    return Matches(
+        truth_rows=truth_rows,
+        pose_rows=pose_rows,
+        scores=scores,
+        false_negatives=_unmatched([pair.truth_rows for pair in pairs], truth_rows),
+        false_positives=_unmatched([pair.pose_rows for pair in pairs], pose_rows),
+    )
+
+
+def _unmatched(rows: Sequence[np.ndarray], matched: np.ndarray) -> np.ndarray:
+    everything = np.concatenate(rows)
+    return everything[~np.isin(everything, matched)]
+
+
+def greedy(similarity: np.ndarray, instance_scores: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Let each prediction, best scored first, take the most similar true instance that is still free (as sleap-nn does).
+
+    Args:
+        similarity: (g, p); nan never matches.
+        instance_scores: (p,) scores of the predictions; equal ones keep their order, nan comes last.
+        threshold: Similarity that a match must exceed.
+
+    Returns:
+        Indices of the matched true instances and of their predictions, in the order in which they were matched.
+    """
+    free = np.where(similarity > threshold, similarity, -np.inf)
+    rows, columns = [], []
+    for column in np.argsort(-instance_scores, kind="stable"):
+        row = free[:, column].argmax()
+        if np.isfinite(free[row, column]):
+            rows.append(row)
+            columns.append(column)
+            free[row] = -np.inf
+    return np.array(rows, dtype=np.intp), np.array(columns, dtype=np.intp)

@@ -1,0 +1,109 @@
+"""What an evaluation found, and what its headline numbers mean."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sleap_lab.evaluation.breakdown import Row
+from sleap_lab.evaluation.identity import Switch
+from sleap_lab.evaluation.match import FramePair, Matches
+
+
+class Metric(NamedTuple):
+    """One headline number.
+
+    Attributes:
+        name: Legal in every tool: letters, digits, `_` and `/`.
+        group: Group of the nested dictionary it is taken from; `counts` and `identity` stand beside that dictionary.
+        key: Key within the group.
+        better: `higher` or `lower`; empty where neither is.
+        help: What it is, with its unit.
+    """
+
+    name: str
+    group: str
+    key: str
+    better: str
+    help: str
+
+
+METRICS = (
+    Metric("eval/n_frame_pairs", "counts", "n_frame_pairs", "", "Frames compared: in the predictions, with ground truth."),
+    Metric("eval/n_matched", "counts", "n_matched", "higher", "True instances that a prediction was matched with."),
+    Metric("eval/n_missed", "counts", "n_missed", "lower", "True instances that no prediction was matched with."),
+    Metric(
+        "eval/oks_map",
+        "voc_metrics",
+        "oks_voc.mAP",
+        "higher",
+        "Mean average precision over OKS 0.50 to 0.95; unmatched predictions do not count.",
+    ),
+    Metric("eval/oks_mar", "voc_metrics", "oks_voc.mAR", "higher", "Mean recall over OKS 0.50 to 0.95."),
+    Metric("eval/moks", "mOKS", "mOKS", "higher", "Mean OKS of matched instances; misses do not count."),
+    Metric("eval/centroid_precision", "detection_metrics", "precision", "higher", "Share of predicted centroids that were matched."),
+    Metric("eval/centroid_recall", "detection_metrics", "recall", "higher", "Share of true centroids that were matched."),
+    Metric("eval/centroid_f1", "detection_metrics", "f1", "higher", "Harmonic mean of centroid precision and recall."),
+    Metric("eval/centroid_n_fp", "detection_metrics", "n_fp", "lower", "Predicted centroids that were matched with nothing."),
+    Metric("eval/dist_avg", "distance_metrics", "avg", "lower", "Mean distance of predicted from true points, px."),
+    Metric("eval/dist_p50", "distance_metrics", "p50", "lower", "Median of these distances, px."),
+    Metric("eval/dist_p75", "distance_metrics", "p75", "lower", "75th percentile of these distances, px."),
+    Metric("eval/dist_p90", "distance_metrics", "p90", "lower", "90th percentile of these distances, px."),
+    Metric("eval/dist_p95", "distance_metrics", "p95", "lower", "95th percentile of these distances, px."),
+    Metric("eval/dist_p99", "distance_metrics", "p99", "lower", "99th percentile of these distances, px."),
+    Metric("eval/pck", "pck_metrics", "mPCK", "higher", "Share of nodes of matched instances within 1, 2, … 10 px, averaged over the ten."),
+    Metric("eval/pck_5", "pck_metrics", "PCK@5", "higher", "Share of nodes of matched instances within 5 px."),
+    Metric("eval/pck_10", "pck_metrics", "PCK@10", "higher", "Share of nodes of matched instances within 10 px."),
+    Metric("eval/visibility_precision", "visibility_metrics", "precision", "higher", "Share of predicted nodes that are labelled."),
+    Metric("eval/visibility_recall", "visibility_metrics", "recall", "higher", "Share of labelled nodes that were predicted."),
+    Metric("identity/hota", "identity", "hota", "higher", "Higher order tracking accuracy: balance of detection and association."),
+    Metric("identity/deta", "identity", "deta", "higher", "Detection accuracy, the detection half of HOTA."),
+    Metric("identity/assa", "identity", "assa", "higher", "Association accuracy, the identity half of HOTA."),
+    Metric("identity/idf1", "identity", "idf1", "higher", "F1 of detections with the right identity over the whole video."),
+    Metric("identity/idp", "identity", "idp", "higher", "Share of predicted detections with the right identity."),
+    Metric("identity/idr", "identity", "idr", "higher", "Share of true detections found with the right identity."),
+    Metric("identity/mota", "identity", "mota", "higher", "1 - (misses + false positives + switches) / true detections."),
+    Metric("identity/motp", "identity", "motp", "higher", "Mean similarity of matched detections."),
+    Metric("identity/switches", "identity", "switches", "lower", "Times a true track is followed by another predicted track than before."),
+    Metric("identity/fragmentations", "identity", "fragmentations", "lower", "Times a true track is found again after it was lost."),
+    Metric("identity/misses", "identity", "misses", "lower", "True detections that were not found."),
+    Metric("identity/false_positives", "identity", "false_positives", "lower", "Predicted detections where there is no true one."),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How predictions compare with ground truth.
+
+    Attributes:
+        metrics: Nested dictionary in the layout of sleap-nn's `evaluate()`.
+        settings: The values that were used, by the names of the config keys.
+        matches: Which prediction belongs to which true instance.
+        frame_pairs: The frames compared.
+        breakdown: Accuracy by video and node.
+        identity: Identity metrics by name; none where they were not asked for or would mean nothing.
+        switches: Every identity switch.
+        notes: What a reader must know to understand the numbers, one sentence each.
+    """
+
+    metrics: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
+    matches: Matches
+    frame_pairs: tuple[FramePair, ...]
+    breakdown: tuple[Row, ...] = ()
+    identity: dict[str, float] | None = None
+    switches: tuple[Switch, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def headline(self) -> dict[str, float]:
+        """Return the numbers worth comparing, by the names in `METRICS`; nan where a metric is undefined."""
+        counts = {
+            "n_frame_pairs": len(self.frame_pairs),
+            "n_matched": len(self.matches.truth_rows),
+            "n_missed": len(self.matches.false_negatives),
+        }
+        groups = {**self.metrics, "counts": counts, "identity": self.identity or {}}
+        return {m.name: float(groups[m.group][m.key]) for m in METRICS if m.key in groups.get(m.group, {})}
+
+    def __str__(self) -> str:
+        lines = [f"{name:<30}{value:>14.6g}" for name, value in self.headline().items()]
+        lines.append("with " + ", ".join(f"{name}={value}" for name, value in self.settings.items()))
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])

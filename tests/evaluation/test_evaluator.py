@@ -1,0 +1,358 @@
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sleap_io as sio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sleap_lab.config import EvaluatorConfig
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.evaluation import Evaluator, evaluate, load_metrics
+from sleap_lab.poses import Skeleton, make_poses
+
+REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
+GOLDEN = REFERENCE / "evaluation" / "single_instance_with_metrics"
+
+SKELETON = Skeleton(tuple("abcd"))
+ALL = EvaluatorConfig(user_labels_only=False, match_method="oks")
+FAR = 5000.0
+
+
+def square(x=0.0, y=0.0, without=()):
+    """A pose of side 100 whose left upper node is at (x, y)."""
+    pose = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float) + np.array([x, y])
+    pose[list(without)] = np.nan
+    return pose
+
+
+A, B, C, D = range(4)
+TRUTH = make_poses(
+    SKELETON, [square(0), square(200), square(0, without=[C]), square(0)], frame=[0, 0, 1, 2], user=True
+)  # area 10⁴, so (0.05)² · 2 · 10⁴ = 50
+POSES = make_poses(
+    SKELETON,
+    [square(3, 4), square(200, 10, without=[D]), square(FAR), square(0, 2)],
+    frame=[0, 0, 0, 1],
+    instance_scores=[0.9, 0.5, 0.99, 0.8],
+)
+
+
+def worked_example():
+    return evaluate(TRUTH, POSES, EvaluatorConfig(), videos={0: 0}, video_names=["clip.mp4"])
+
+
+def test_worked_example_matches():
+    result = worked_example()
+    matches = result.matches
+    assert [(pair.frame, pair.truth_rows.tolist(), pair.pose_rows.tolist()) for pair in result.frame_pairs] == [
+        (0, [0, 1], [0, 1, 2]),
+        (1, [2], [3]),
+    ]
+    assert matches.truth_rows.tolist() == [0, 1, 2]
+    assert matches.pose_rows.tolist() == [0, 1, 3]
+    np.testing.assert_allclose(matches.scores, [np.exp(-25 / 50), 3 / 4 * np.exp(-100 / 50), np.exp(-4 / 50)])
+    assert matches.false_negatives.tolist() == []
+    assert matches.false_positives.tolist() == [2]
+    assert result.notes == ("1 of 3 labelled frames are not in the predictions and were left out",)
+
+
+def test_worked_example_metrics():
+    metrics = worked_example().metrics
+    assert list(metrics) == ["voc_metrics", "mOKS", "distance_metrics", "pck_metrics", "visibility_metrics"]
+    voc = metrics["voc_metrics"]
+    # Ranked by score: e^(-25/50) = 0.607, e^(-4/50) = 0.923, 3/4 e^(-100/50) = 0.102.
+    np.testing.assert_allclose(voc["oks_voc.match_scores"], [0.606531, 0.923116, 0.101501], atol=1e-6)
+    np.testing.assert_allclose(voc["oks_voc.AP"], [67 / 101] * 3 + [34 / 101 / 2] * 6 + [0])
+    np.testing.assert_allclose(voc["oks_voc.AR"], [2 / 3] * 3 + [1 / 3] * 6 + [0])
+    assert voc["oks_voc.mAP"] == pytest.approx((3 * 67 / 101 + 6 * 17 / 101) / 10)
+    assert voc["oks_voc.mAR"] == pytest.approx((3 * 2 / 3 + 6 / 3) / 10)
+    # Ten thresholds: 5 px is below 5 of them, 2 px below 8, 10 px below none; a node missing on one side hits none.
+    np.testing.assert_allclose(voc["pck_voc.match_scores"], [5 / 10, 3 * 8 / 40, 0])
+    np.testing.assert_allclose(voc["pck_voc.AP"], [67 / 101] + [34 / 101 / 2] * 2 + [0] * 7)
+    assert voc["pck_voc.mAR"] == pytest.approx((2 / 3 + 2 / 3) / 10)
+    assert metrics["mOKS"]["mOKS"] == pytest.approx(0.543716, abs=1e-6)
+    distances = metrics["distance_metrics"]
+    np.testing.assert_allclose(distances["dists"], [[5, 5, 5, 5], [10, 10, 10, np.nan], [2, 2, np.nan, 2]])
+    assert distances["frame_idxs"] == [0, 0, 1]
+    assert distances["video_paths"] == ["clip.mp4"] * 3
+    expected = {"avg": 5.6, "p50": 5, "p75": 8.75, "p90": 10, "p95": 10, "p99": 10}
+    assert {key: distances[key] for key in expected} == pytest.approx(expected)
+    pck = metrics["pck_metrics"]
+    np.testing.assert_allclose(pck["mPCK_parts"], [13 / 30, 13 / 30, 5 / 30, 13 / 30])
+    assert (pck["mPCK"], pck["PCK@5"], pck["PCK@10"]) == pytest.approx((44 / 120, 3 / 12, 7 / 12))
+    visibility = metrics["visibility_metrics"]
+    assert [visibility[key] for key in ("tp", "fp", "tn", "fn")] == [10, 1, 0, 1]
+    assert (visibility["precision"], visibility["recall"]) == pytest.approx((10 / 11, 10 / 11))
+
+
+def test_matching_is_greedy_by_score():
+    truth = make_poses(SKELETON, [square(0), square(20)])
+    poses = make_poses(SKELETON, [square(9), square(0)], instance_scores=[0.9, 0.5])
+    result = evaluate(truth, poses, ALL, videos={0: 0})
+    matches = result.matches
+    assert result.metrics["distance_metrics"]["video_paths"] == ["0", "0"]  # the index of a video without a name
+    assert list(zip(matches.truth_rows.tolist(), matches.pose_rows.tolist(), strict=True)) == [(0, 0), (1, 1)]
+    np.testing.assert_allclose(matches.scores, [np.exp(-81 / 50), np.exp(-400 / 50)])
+
+
+def test_an_extra_prediction_changes_no_metric():
+    without = evaluate(TRUTH, POSES[[0, 1, 3]], EvaluatorConfig(), videos={0: 0})
+    assert worked_example().headline() == without.headline()
+
+
+def test_no_match_gives_every_key_and_one_line_in_the_log(caplog):
+    with caplog.at_level(logging.INFO):
+        metrics = evaluate(TRUTH, make_poses(SKELETON, [], frames=[(0, 0)]), EvaluatorConfig(), videos={0: 0}).metrics
+    assert len(caplog.records) == 1
+    assert all(value == 0 and type(value) is int for value in metrics["voc_metrics"].values())
+    assert np.isnan(metrics["mOKS"]["mOKS"])
+    assert metrics["distance_metrics"]["dists"].shape == (0,)
+    assert metrics["distance_metrics"]["video_paths"] == []
+    assert np.isnan(metrics["distance_metrics"]["p50"])
+    assert metrics["pck_metrics"]["pcks"].shape == (1, 0, 10)
+    assert metrics["visibility_metrics"]["tp"] == 0
+
+
+def test_an_empty_predicted_frame_is_missed_and_an_absent_one_is_not():
+    headline = evaluate(TRUTH, make_poses(SKELETON, [], frames=[(0, 0), (0, 1)]), EvaluatorConfig(), videos={0: 0}).headline()
+    assert (headline["eval/n_frame_pairs"], headline["eval/n_missed"]) == (2, 3)
+
+
+def test_nodes_in_another_order_are_compared_by_name():
+    order = [2, 0, 3, 1]
+    shuffled = replace(
+        POSES, skeleton=Skeleton(tuple("abcd"[i] for i in order)), points=POSES.points[:, order], point_scores=POSES.point_scores[:, order]
+    )
+    result = evaluate(TRUTH, shuffled, EvaluatorConfig(), videos={0: 0})
+    assert result.headline() == worked_example().headline()
+    assert "another order" in result.notes[0]
+
+
+def test_another_skeleton_is_refused():
+    poses = make_poses(Skeleton(tuple("abcx")), [square()])
+    with pytest.raises(ConfigError, match="only in the ground truth: d; only in the predictions: x"):
+        evaluate(TRUTH, poses, EvaluatorConfig(), videos={0: 0})
+
+
+def test_human_labels_among_the_predictions_are_left_out_and_counted():
+    poses = replace(POSES, user=np.array([False, False, True, False]))
+    result = evaluate(TRUTH, poses, EvaluatorConfig(), videos={0: 0})
+    assert result.headline() == worked_example().headline()
+    assert "1 human-labelled instances in the predictions" in result.notes[-1]
+
+
+def test_settings_say_what_was_used():
+    assert worked_example().settings == {
+        "match_method": "oks",
+        "match_threshold": 0,
+        "user_labels_only": True,
+        "oks_stddev": 0.025,
+        "oks_scale": None,
+    }
+    identity = evaluate(TRUTH, POSES, EvaluatorConfig(identity=True), videos={0: 0})
+    assert identity.settings["identity_threshold"] == 0.5
+    assert identity.identity is None
+    assert "the ground truth has no tracks" in identity.notes[-1]
+
+
+CENTROID_TRUTH = make_poses(SKELETON, [square(0), square(300), square(without=range(4)), square(0)], frame=[0, 0, 0, 1])
+CENTROID_POSES = make_poses(Skeleton(("centroid",)), [[[53, 54]], [[420, 50]], [[np.nan, np.nan]]], frames=[(0, 0), (0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "counts", "ratios", "distances"),
+    [
+        (0, (1, 1, 3), (1 / 2, 1 / 4, 2 / 6), [5]),  # 0 becomes 50
+        (50, (1, 1, 3), (1 / 2, 1 / 4, 2 / 6), [5]),
+        (100, (2, 0, 2), (1, 1 / 2, 4 / 6), [5, 70]),
+    ],
+)
+def test_centroid_example(threshold, counts, ratios, distances):
+    config = EvaluatorConfig(user_labels_only=False, match_threshold=threshold)
+    result = evaluate(CENTROID_TRUTH, CENTROID_POSES, config, videos={0: 0}, video_names=["v"])
+    assert list(result.metrics) == ["detection_metrics", "distance_metrics"]
+    detection = result.metrics["detection_metrics"]
+    assert tuple(detection[key] for key in ("n_tp", "n_fp", "n_fn")) == counts
+    assert tuple(detection[key] for key in ("precision", "recall", "f1")) == pytest.approx(ratios)
+    np.testing.assert_allclose(result.metrics["distance_metrics"]["dists"], distances)
+    assert detection["p75"] == pytest.approx(np.percentile(distances, 75))
+    assert result.metrics["distance_metrics"]["video_paths"] == ["v"] * len(distances)
+    assert result.settings == {
+        "match_method": "centroid",
+        "match_threshold": threshold or 50,
+        "user_labels_only": False,
+        "centroid_method": "center_of_mass",
+        "centroid_fallback": "center_of_mass",
+        "anchor_part": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "centroid"),
+    [
+        ({}, (100 / 3, 200 / 3)),  # mean of a, c, d
+        ({"anchor_part": "d"}, (0, 100)),  # an anchor alone is enough
+        ({"anchor_part": "b"}, (100 / 3, 200 / 3)),  # missing: the fallback
+        ({"anchor_part": "b", "centroid_fallback": "bbox_center"}, (50, 50)),
+        ({"anchor_part": "d", "centroid_method": "bbox_center"}, (50, 50)),
+        ({"centroid_method": "geometric_median"}, (100 * (3 - 3**0.5) / 6, 100 * (3 + 3**0.5) / 6)),  # Fermat point
+    ],
+)
+def test_centroid_of_the_truth(options, centroid):
+    truth = make_poses(SKELETON, [square(without=[B])])
+    poses = make_poses(Skeleton(("centroid",)), [[[0, 0]]])
+    config = EvaluatorConfig(user_labels_only=False, match_threshold=1000, **options)
+    (distance,) = evaluate(truth, poses, config, videos={0: 0}).metrics["distance_metrics"]["dists"]
+    assert distance == pytest.approx(np.hypot(*centroid), abs=1e-4)
+
+
+def test_whole_predictions_are_matched_by_their_first_visible_node():
+    truth = make_poses(SKELETON, [square()])
+    poses = make_poses(SKELETON, [square(0, without=[A])])
+    config = EvaluatorConfig(user_labels_only=False, match_method="centroid", match_threshold=100)
+    result = evaluate(truth, poses, config, videos={0: 0})
+    assert result.metrics["distance_metrics"]["dists"] == pytest.approx([np.hypot(50, 50)])  # from (50, 50) to b at (100, 0)
+
+
+def test_an_unknown_anchor_is_replaced_with_a_warning(caplog):
+    truth = make_poses(Skeleton(("head", "tail")), [[[0, 0], [10, 0]]])
+    config = EvaluatorConfig(user_labels_only=False, anchor_part="heat", centroid_method="anchor")
+    result = evaluate(truth, make_poses(Skeleton(("c",)), [[[5, 0]]]), config, videos={0: 0})
+    assert result.metrics["distance_metrics"]["dists"].tolist() == [0]
+    assert result.settings["centroid_method"] == "center_of_mass"
+    assert result.settings["anchor_part"] is None
+    assert "Did you mean 'head'?" in result.notes[0]
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_the_anchor_method_needs_an_anchor():
+    with pytest.raises(ConfigError, match=r"evaluator\.anchor_part"):
+        evaluate(CENTROID_TRUTH, CENTROID_POSES, replace(ALL, match_method="centroid", centroid_method="anchor"), videos={0: 0})
+
+
+def test_identity_by_centroids_matches_up_to_the_threshold():
+    truth = make_poses(SKELETON, [square(), square()], frame=[0, 1], tracks=0, track_names=("t",))
+    poses = make_poses(Skeleton(("c",)), [[[80, 90]], [[81, 90]]], frame=[0, 1], tracks=0, track_names=("p",))
+    config = EvaluatorConfig(user_labels_only=False, identity=True)  # 50 and a little more px off
+    result = evaluate(truth, poses, config, videos={0: 0})
+    assert result.identity["misses"] == 1
+    assert result.identity["motp"] == pytest.approx(1 - 50 / 100)
+
+
+points = st.lists(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=4, max_size=4), min_size=1, max_size=4)
+
+
+@settings(deadline=None, max_examples=30)
+@given(points, points, st.permutations(range(4)))
+def test_order_of_predictions_and_nodes_does_not_matter(true_points, predicted_points, order):
+    truth = make_poses(SKELETON, true_points)
+    poses = make_poses(SKELETON, predicted_points, instance_scores=np.linspace(0.1, 0.9, len(predicted_points)))
+    expected = evaluate(truth, poses, ALL, videos={0: 0})
+    names = tuple("abcd"[i] for i in order)
+    shuffled = replace(poses[::-1], skeleton=Skeleton(names), points=poses.points[::-1][:, order])
+    found = evaluate(truth, shuffled, ALL, videos={0: 0})
+    assert found.headline() == pytest.approx(expected.headline(), nan_ok=True)
+    assert len(expected.matches.scores) + len(expected.matches.false_negatives) == len(truth)
+    assert len(expected.matches.scores) + len(expected.matches.false_positives) == len(poses)
+
+
+@settings(deadline=None, max_examples=20)
+@given(points)
+def test_predictions_equal_to_the_truth_are_perfect(true_points):
+    apart = np.array(true_points, dtype=float) + 1000 * np.arange(len(true_points))[:, None, None]
+    headline = evaluate(make_poses(SKELETON, apart), make_poses(SKELETON, apart), ALL, videos={0: 0}).headline()
+    perfect = ("oks_map", "oks_mar", "moks", "pck", "visibility_precision", "visibility_recall")
+    assert [headline[f"eval/{name}"] for name in perfect] == pytest.approx([1] * 6)
+    assert headline["eval/dist_p99"] == 0
+
+
+def labels(instances, *, user):
+    """Labels with one pose per frame."""
+    skeleton = sio.Skeleton(list("abcd"))
+    video = sio.Video(filename="clip.mp4", open_backend=False)
+    make = sio.Instance.from_numpy if user else sio.PredictedInstance.from_numpy
+    return sio.Labels(
+        [
+            sio.LabeledFrame(video=video, frame_idx=i, instances=[make(points, skeleton=skeleton, **({} if user else {"score": 0.9}))])
+            for i, points in enumerate(instances)
+        ]
+    )
+
+
+def test_evaluator_takes_labels():
+    evaluator = Evaluator(labels([square(), square()], user=True), labels([square(3, 4), square(0, 2)], user=False))
+    metrics = evaluator.evaluate()
+    assert metrics["mOKS"]["mOKS"] == pytest.approx((np.exp(-25 / 50) + np.exp(-4 / 50)) / 2)
+    assert metrics["distance_metrics"]["video_paths"] == ["clip.mp4"] * 2
+    assert len(evaluator.frame_pairs) == 2
+    assert evaluator.positive_pairs == [(0, 0, pytest.approx(np.exp(-25 / 50))), (1, 1, pytest.approx(np.exp(-4 / 50)))]
+    assert evaluator.false_negatives == []
+    assert evaluator.false_positives == []
+    assert evaluator.dists_dict["frame_idxs"] == [0, 1]
+
+
+def test_evaluator_takes_thresholds_and_methods_as_they_are():
+    truth, poses = labels([square()], user=True), labels([square(3, 4)], user=False)
+    by_anchor = Evaluator(truth, poses, match_method="centroid", match_threshold=20, anchor_ind=0)
+    assert by_anchor.evaluate()["distance_metrics"]["dists"] == pytest.approx([5])  # both anchored at node a
+    assert Evaluator(truth, poses, match_method="centroid", anchor_part="a").false_negatives == [0]  # 0 px stays 0 px
+    assert Evaluator(truth, poses, oks_stddev=0.05).evaluation.settings["oks_stddev"] == 0.05
+
+
+def test_evaluator_keeps_to_human_labels_unless_told_otherwise():
+    truth, poses = labels([square()], user=False), labels([square()], user=False)
+    with pytest.raises(RunError, match="user_labels_only"):
+        Evaluator(truth, poses)
+    assert Evaluator(truth, poses, user_labels_only=False).false_negatives == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"match_method": "centroids"}, "Did you mean 'centroid'"),
+        ({"anchor_ind": 4}, "accepted are 0 to 3"),
+        ({"centroid_method": "middle"}, "center_of_mass"),
+    ],
+)
+def test_evaluator_refuses_what_it_does_not_know(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Evaluator(labels([square()], user=True), labels([square()], user=False), **options)
+
+
+def test_importing_the_package_costs_little():
+    code = "import sys, sleap_lab.evaluation; print(*({'sleap_io', 'torch', 'trackeval', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+@pytest.mark.conformance
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason="needs the reference folder (SLEAP_LAB_REFERENCE)")
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_reproduces_the_metrics_of_the_reference(split):
+    truth = sio.load_slp(GOLDEN / f"labels_{split}_gt_0.slp", open_videos=False)
+    poses = sio.load_slp(GOLDEN / f"pred_{split}_0.slp", open_videos=False)
+    found, expected = Evaluator(truth, poses).evaluate(), load_metrics(GOLDEN, split=split)
+    assert list(found) == list(expected)
+    for group, values in expected.items():
+        # Files of older versions have no PCK@5 and PCK@10.
+        assert [key for key in found[group] if not key.startswith("PCK@")] == list(values)
+        for key, value in values.items():
+            if key == "video_paths":
+                assert found[group][key] == value
+            else:
+                assert np.shape(found[group][key]) == np.shape(value)
+                np.testing.assert_allclose(found[group][key], value, rtol=0, atol=1e-9)
+    assert found["mOKS"]["mOKS"] == pytest.approx(0.00019369857854995766, abs=1e-12)
+
+
+@pytest.mark.conformance
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason="needs the reference folder (SLEAP_LAB_REFERENCE)")
+def test_a_wider_kernel_gives_the_other_known_value():
+    truth = sio.load_slp(GOLDEN / "labels_val_gt_0.slp", open_videos=False)
+    poses = sio.load_slp(GOLDEN / "pred_val_0.slp", open_videos=False)
+    assert Evaluator(truth, poses, oks_stddev=0.05).evaluate()["mOKS"]["mOKS"] == pytest.approx(0.04171, abs=5e-6)

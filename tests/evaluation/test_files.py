@@ -1,0 +1,200 @@
+import io
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from sleap_lab.config import EvaluatorConfig
+from sleap_lab.errors import RunError
+from sleap_lab.evaluation import evaluate, load_metrics, write_metrics
+from sleap_lab.poses import Skeleton, make_poses
+
+SQUARE = [[0, 0], [100, 0], [100, 100], [0, 100]]
+
+
+@pytest.fixture
+def evaluation():
+    truth = make_poses(Skeleton(tuple("abcd")), [SQUARE], user=True, frame=[3])
+    poses = make_poses(truth.skeleton, [[[0, 5], [np.nan, np.nan], [100, 100], [0, 100]]], frame=[3])
+    return evaluate(truth, poses, EvaluatorConfig(), videos={0: 0}, video_names=["a.mp4"])
+
+
+def npy_of(pickled):
+    """The bytes of a 0-d object array whose pickle is given."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+    return file.getvalue() + pickled
+
+
+def write_npz(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+    return path
+
+
+def assert_same(found, expected):
+    assert type(found) is type(expected)
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key, value in expected.items():
+            assert_same(found[key], value)
+    else:
+        np.testing.assert_array_equal(found, expected, strict=True)
+
+
+def test_what_is_written_is_read_again(tmp_path, evaluation):
+    write_metrics(evaluation, tmp_path / "new" / "metrics.npz")
+    assert_same(load_metrics(tmp_path / "new" / "metrics.npz"), evaluation.metrics)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["metrics.json", "metrics.npz"]
+
+
+def test_npz_is_what_sleap_nn_reads(tmp_path, evaluation):
+    write_metrics(evaluation, tmp_path / "metrics.npz")
+    with np.load(tmp_path / "metrics.npz", allow_pickle=True) as data:
+        assert data.files == ["metrics"]
+        assert data["metrics"].shape == ()
+        assert_same(data["metrics"].item(), evaluation.metrics)
+
+
+def test_json_has_the_numbers_and_what_explains_them(tmp_path, evaluation):
+    write_metrics(evaluation, tmp_path / "metrics")  # the suffix is added
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    groups = list(evaluation.metrics)
+    assert list(content) == [*groups, "settings", "headline", "breakdown", "switches", "notes"]
+    assert "pcks" not in content["pck_metrics"]
+    assert content["pck_metrics"]["mPCK_parts"] == evaluation.metrics["pck_metrics"]["mPCK_parts"].tolist()
+    assert content["distance_metrics"]["dists"] == [[5, None, 0, 0]]
+    assert content["distance_metrics"]["video_paths"] == ["a.mp4"]
+    assert content["visibility_metrics"]["fn"] == 1
+    assert content["settings"]["oks_stddev"] == 0.025
+    assert content["headline"]["eval/dist_avg"] == pytest.approx(5 / 3)
+    assert content["breakdown"][2] == {
+        "video": None,
+        "node": "b",
+        "n_matched": 1,
+        "n_missed": 0,
+        "n_distances": 0,
+        "dist_avg": None,
+        "dist_p50": None,
+        "dist_p90": None,
+        "pck": 0,
+    }
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, evaluation):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="file"):
+        write_metrics(evaluation, tmp_path / "file" / "metrics.npz")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, evaluation, monkeypatch):
+    write_metrics(evaluation, tmp_path / "metrics.npz")
+    before = (tmp_path / "metrics.npz").read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(RunError, match="No space left"):
+        write_metrics(evaluation, tmp_path / "metrics.npz")
+    assert (tmp_path / "metrics.npz").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "metrics.npz"]
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "expected"),
+    [
+        (["metrics.test.0.npz", "metrics.val.0.npz"], {}, "metrics.test.0.npz"),
+        (["metrics.val.0.npz"], {}, "metrics.val.0.npz"),  # test falls back to val
+        (["train_1_pred_metrics.npz", "train_0_pred_metrics.npz"], {"split": "train", "dataset_idx": 1}, "train_1_pred_metrics.npz"),
+        (["metrics.val.0.npz", "val_0_pred_metrics.npz"], {"split": "val"}, "metrics.val.0.npz"),
+        (["test_0_pred_metrics.npz", "metrics.val.0.npz"], {}, "test_0_pred_metrics.npz"),
+    ],
+)
+def test_files_in_a_model_folder(tmp_path, files, arguments, expected):
+    for name in files:
+        np.savez(tmp_path / name, metrics=np.array({"name": name}, dtype=object))
+    assert load_metrics(tmp_path, **arguments) == {"name": expected}
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"metrics\.train\.2\.npz, train_2_pred_metrics\.npz"):
+        load_metrics(tmp_path, split="train", dataset_idx=2)
+    with pytest.raises(FileNotFoundError, match=r"nothing\.npz"):
+        load_metrics(tmp_path / "nothing.npz")
+
+
+def test_groups_as_separate_keys(tmp_path):
+    np.savez(tmp_path / "m.npz", mOKS=np.array({"mOKS": 0.5}, dtype=object), numbers=np.arange(3))
+    found = load_metrics(tmp_path / "m.npz")
+    assert found["mOKS"] == {"mOKS": 0.5}
+    assert found["numbers"].tolist() == [0, 1, 2]
+
+
+def test_arrays_of_every_kind(tmp_path):
+    content = {
+        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "big endian": np.arange(3, dtype=">i4"),
+        "text": np.array(["a", "bc"]),
+        "flags": np.array([[True], [False]]),
+        "objects": np.array([["a", None], [1, {"x": np.float32(2)}]], dtype=object),
+        "scalar": np.float64(0.1),
+        "tuple": (1, [2.0, "three"], None),
+        "none": np.zeros((0, 4)),
+    }
+    np.savez(tmp_path / "m.npz", metrics=np.array(content, dtype=object))
+    found = load_metrics(tmp_path / "m.npz")
+    assert list(found) == list(content)
+    for key in ("fortran", "big endian", "text", "flags", "objects", "none"):
+        np.testing.assert_array_equal(found[key], content[key])
+        assert found[key].dtype == content[key].dtype
+    assert found["scalar"] == np.float64(0.1)
+    assert isinstance(found["scalar"], np.float64)
+    assert found["tuple"] == content["tuple"]
+
+
+def test_files_of_numpy_1(tmp_path):
+    data = pickle.dumps(np.array({"x": np.arange(3)}, dtype=object), protocol=3).replace(b"numpy._core", b"numpy.core")
+    assert b"numpy.core.multiarray" in data
+    found = load_metrics(write_npz(tmp_path / "m.npz", metrics=npy_of(data)))
+    assert found["x"].tolist() == [0, 1, 2]
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_code_in_a_file_is_refused_and_not_run(tmp_path):
+    trap = tmp_path / "trap"
+    np.savez(tmp_path / "m.npz", metrics=np.array({"x": Hostile(str(trap))}, dtype=object))
+    with pytest.raises(RunError, match=r"m\.npz: .*asks for _?io\.open"):
+        load_metrics(tmp_path / "m.npz")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (npy_of(pickle.dumps(np.array(Skeleton(("a",)), dtype=object))), "sleap_lab.poses.Skeleton"),  # a class of somebody's package
+        (npy_of(b"cnumpy\ndtype\n(S'V8'\ntR."), "type V8"),  # raw memory
+        (npy_of(b""), ""),
+        (b"no array", ""),
+    ],
+)
+def test_anything_else_is_refused(tmp_path, member, reason):
+    with pytest.raises(RunError, match=f"not a metrics file that can be read safely .*{reason}"):
+        load_metrics(write_npz(tmp_path / "m.npz", metrics=member))
+
+
+def test_a_file_that_is_no_archive_is_named(tmp_path):
+    (tmp_path / "m.npz").write_bytes(b"text")
+    with pytest.raises(RunError, match=r"m\.npz: not a metrics file"):
+        load_metrics(tmp_path / "m.npz")
