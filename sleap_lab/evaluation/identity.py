@@ -124,7 +124,7 @@ def score_identity(truth: Poses, poses: Poses, pairs: Sequence[FramePair], simil
     if metrics["misses"] > n_truth / 2:
         notes.append(
             f"identity: {metrics['misses']:.0f} of {n_truth} true instances have no prediction of similarity {SIMILARITY_THRESHOLD}; "
-            "where animals are found but not placed accurately, a larger oks_stddev (or match_threshold of centroids) says more about identity"
+            "where animals are found but not placed accurately, a larger oks_stddev (centroids: match_threshold) says more about identity"
         )
     return IdentityResult(metrics, tuple(identity_switches(sequences)), tuple(notes))
 
