@@ -2,14 +2,13 @@
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import MISSING
 from typing import Any
 
 import numpy as np
 import sleap_io as sio
 
 from sleap_lab import flags
-from sleap_lab.config import Config, check, keys
+from sleap_lab.config import Config, check, defaults, keys
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.inference import infer
 from sleap_lab.labels import save_labels, to_labels
@@ -72,7 +71,11 @@ def run_inference(
         ConfigError: An argument is unknown or does not fit.
         RunError: Something cannot be read or written.
     """
-    given = [name for name, value in (("data_path", data_path), ("input_labels", input_labels), ("input_video", input_video)) if value is not None]
+    given = [
+        name
+        for name, value in (("data_path", data_path), ("input_labels", input_labels), ("input_video", input_video))
+        if value is not None
+    ]
     if not given:
         raise ConfigError("run_inference needs data_path, input_labels or input_video")
     data = input_labels if input_labels is not None else input_video
@@ -137,7 +140,11 @@ def _arrays(prediction: Any, maps: Sequence[str]) -> dict[str, Any]:
 def _stacked(batch: dict[str, Any]) -> dict[str, Any]:
     """Turn the lists of a single-instance batch into arrays with one row per frame, nan where there is no instance."""
     nodes = batch["pred_instance_peaks"][0].shape[1]
-    empty = {"pred_instance_peaks": np.full((1, nodes, 2), np.nan), "pred_peak_values": np.zeros((1, nodes)), "instance_scores": np.full(1, np.nan)}
+    empty = {
+        "pred_instance_peaks": np.full((1, nodes, 2), np.nan),
+        "pred_peak_values": np.zeros((1, nodes)),
+        "instance_scores": np.full(1, np.nan),
+    }
     stacked = {name: np.concatenate([rows if len(rows) else nothing for rows in batch[name]]) for name, nothing in empty.items()}
     return batch | stacked
 
@@ -148,9 +155,8 @@ def _signature() -> inspect.Signature:
     named = [p for p in shown.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     for flag in flags.TRACK:
         if flag.name not in shown.parameters:
-            field = keys()[flag.key]
-            default = field.default if field.default is not MISSING else []
-            named.append(inspect.Parameter(flag.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type))
+            kind = inspect.Parameter.KEYWORD_ONLY
+            named.append(inspect.Parameter(flag.name, kind, default=defaults()[flag.key], annotation=keys()[flag.key].type))
     return shown.replace(parameters=named)
 
 

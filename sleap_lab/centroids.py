@@ -7,7 +7,9 @@ WEISZFELD_STEPS = 100
 WEISZFELD_TOLERANCE = 1e-6
 
 
-def instance_centroids(points: np.ndarray, *, method: str = "center_of_mass", anchor: int | None = None, fallback: str = "center_of_mass") -> np.ndarray:
+def instance_centroids(
+    points: np.ndarray, *, method: str = "center_of_mass", anchor: int | None = None, fallback: str = "center_of_mass"
+) -> np.ndarray:
     """Return one point per instance.
 
     Args:

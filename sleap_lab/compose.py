@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_module
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -26,7 +27,7 @@ from sleap_lab.config import GROUPS, Config, check, keys
 from sleap_lab.errors import ConfigError, closest, did_you_mean
 
 CONFIG_MODULE = "sleap_lab.conf"
-FREE_FORM = ("logger.tags", "evaluator.video_map")
+FREE_FORM = ("logger.tags",)
 
 
 def register() -> None:
@@ -68,6 +69,34 @@ def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -
     finally:
         GlobalHydra.instance().hydra = previous
     return to_config(node), node
+
+
+def check_jobs(overrides: Sequence[str], *, multirun: bool, config_dir: str | None = None) -> list[Config]:
+    """Compose every job of a command line, so that a mistake is found before any of them runs.
+
+    Args:
+        overrides: As on the command line.
+        multirun: Whether they are a sweep, with several values per key.
+        config_dir: Folder with further config groups and options.
+
+    Returns:
+        The config of each job, in order.
+
+    Raises:
+        ConfigError: A job's config is wrong.
+    """
+    register()
+    jobs = [list(overrides)]
+    if multirun:
+        parsed = [override for override in parse_overrides(overrides) if not override.key_or_group.startswith("hydra.")]
+        jobs = [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+    configs = [compose_config(job, config_dir=config_dir)[0] for job in jobs]
+    if any(config.tracker.tracking for config in configs):
+        from sleap_lab.tracking import check as check_tracker  # costs half a second
+
+        for config in configs:
+            check_tracker(config.tracker)
+    return configs
 
 
 def to_config(node: DictConfig) -> Config:
@@ -151,7 +180,7 @@ def quote(value: Any) -> str:
     text = str(value)
     if (
         text
-        and all(c.isalnum() and c.isascii() or c in "_/.-" for c in text)
+        and all((c.isalnum() and c.isascii()) or c in "_/.-" for c in text)
         and text.lower() not in ("null", "true", "false", "nan", "inf")
     ):
         try:

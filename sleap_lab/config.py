@@ -5,6 +5,7 @@ presets in `conf/` only say what differs. The help page, the config reference an
 are derived from the fields.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -311,6 +312,7 @@ def _check_models(config: Config) -> None:
 def _check_together(config: Config) -> None:
     """Refuse settings that contradict each other."""
     data, evaluator = config.data, config.evaluator
+    parse_frames(data.frames)
     if config.model.kind == "none" and not config.tracker.tracking and not evaluator.evaluate:
         raise ConfigError("model=none leaves nothing to do; add tracker=fixed_window to track, or evaluator=oks to evaluate")
     if config.preprocessing.ensure_rgb and config.preprocessing.ensure_grayscale:
@@ -335,6 +337,11 @@ def keys() -> dict[str, Field[Any]]:
     return flat
 
 
+def defaults() -> dict[str, Any]:
+    """Return the default of every key."""
+    return {name: f.default if f.default_factory is MISSING else f.default_factory() for name, f in keys().items()}
+
+
 def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
     """Return the peak thresholds of centroids and of keypoints.
 
@@ -346,3 +353,34 @@ def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
     if len(values) != 2 or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
         raise ConfigError(f"model.peak_threshold: got {value!r}; accepted: a number, or for top-down [centroid, keypoint]")
     return float(values[0]), float(values[1])
+
+
+def parse_frames(spec: Any) -> list[int] | None:
+    """Read a frame selection.
+
+    Accepted are numbers, ranges with both ends included, and lists of these: `"0-100,200-300"`, `"5,9,12-20"`,
+    `[5, 9, "12-20"]`, `7`; `"0,-100"` is the range 0-100. Repeated frames count once.
+
+    Returns:
+        Frame numbers in the order given; None for no selection.
+
+    Raises:
+        ConfigError: The selection cannot be read.
+    """
+    if spec is None or spec == "":
+        return None
+    items = [part for item in (spec if isinstance(spec, (list, tuple)) else [spec]) for part in str(item).split(",")]
+    frames: list[int] = []
+    for item in (part.strip() for part in items):
+        if match := re.fullmatch(r"(\d+)\s*-\s*(\d+)", item):
+            first, last = int(match[1]), int(match[2])
+        elif re.fullmatch(r"\d+", item):
+            first = last = int(item)
+        elif re.fullmatch(r"-\d+", item) and frames:
+            first, last = frames[-1] + 1, int(item[1:])
+        else:
+            raise ConfigError(f'data.frames: cannot read {item!r} in {spec!r}; accepted: "0-100,200-300", "5,9,12-20" or a list of these')
+        if last < first and not item.startswith("-"):
+            raise ConfigError(f"data.frames: the range {item!r} is empty; write the smaller frame first")
+        frames.extend(range(first, last + 1))
+    return list(dict.fromkeys(frames))

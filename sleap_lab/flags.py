@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sleap_lab.config import defaults as key_defaults
 from sleap_lab.config import keys
 from sleap_lab.errors import ConfigError, did_you_mean
 
@@ -141,7 +142,7 @@ def parse(flags: Iterable[Flag], argv: Sequence[str]) -> tuple[dict[str, Any], l
         name = name.lstrip("-").replace("-", "_") if name.startswith("--") else name[1:]
         negated = name.startswith("no_") and name not in by_name and name.removeprefix("no_") in by_name
         flag = by_name.get(name.removeprefix("no_") if negated else name)
-        if flag is None or len(name) == 1 and word.startswith("--"):
+        if flag is None or (len(name) == 1 and word.startswith("--")):
             raise ConfigError(f"{word}: there is no such flag.{did_you_mean('--' + name, (f'--{f}' for f in by_name if len(f) > 1))}")
         if flag.kind == "bool" and not equals:
             explicit = rest and rest[0].lower() in ("true", "false")
@@ -195,7 +196,7 @@ def _numbers(flag: Flag, word: str, text: str) -> list[float]:
         raise ConfigError(f"{word}: got {text!r}; it takes {_accepts(flag)}") from None
 
 
-def defaults(flags: Iterable[Flag]) -> dict[str, Any]:
+def special_defaults(flags: Iterable[Flag]) -> dict[str, Any]:
     """Return the defaults by key in which a command differs from the config."""
     return {flag.key: flag.default for flag in flags if flag.default is not INHERIT}
 
@@ -207,22 +208,17 @@ def help_text(flags: Sequence[Flag]) -> str:
         lines.append(f"\n{section}:")
         for flag in (flag for flag in flags if flag.section == section):
             short = f"-{flag.short}, " if flag.short else "    "
-            default = flag.default if flag.default is not INHERIT else _default(flag)
+            default = flag.default if flag.default is not INHERIT else key_defaults()[flag.key]
             shown = "" if default in (None, False, []) else f" [{default}]"
             lines.append(f"  {short}--{flag.name:<32} {flag.help}{shown}  ({flag.key})")
     return "\n".join(lines)
-
-
-def _default(flag: Flag) -> Any:
-    field = keys()[flag.key]
-    return field.default if not callable(getattr(field, "default_factory", None)) else field.default_factory()  # type: ignore[misc]
 
 
 def markdown_table(flags: Sequence[Flag]) -> str:
     """Return the table flag ↔ key ↔ default of the migration page."""
     rows = ["| flag | key | default | meaning |", "| --- | --- | --- | --- |"]
     for flag in flags:
-        default = flag.default if flag.default is not INHERIT else _default(flag)
+        default = flag.default if flag.default is not INHERIT else key_defaults()[flag.key]
         name = f"`--{flag.name}`" + (f", `-{flag.short}`" if flag.short else "")
         rows.append(f"| {name} | `{flag.key}` | `{default}` | {flag.help} |")
     return "\n".join(rows)

@@ -70,7 +70,7 @@ class Poses:
             ValueError: A column has another shape than `points` asks for.
         """
         n, nodes = len(self.points), len(self.skeleton.nodes)
-        expected = {name: (n,) for name in COLUMNS} | {"points": (n, nodes, 2), "point_scores": (n, nodes)}
+        expected = dict.fromkeys(COLUMNS, (n,)) | {"points": (n, nodes, 2), "point_scores": (n, nodes)}
         for name, shape in expected.items():
             if (found := getattr(self, name).shape) != shape:
                 raise ValueError(f"Poses.{name} must have shape {shape}, got {found}")

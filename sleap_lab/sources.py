@@ -1,17 +1,15 @@
 """Where frames come from: videos and labels files, which of their frames, in which order, read ahead."""
 
 import queue
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.config import DataConfig
+from sleap_lab.config import DataConfig, parse_frames
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.labels import read_labels, to_poses
 from sleap_lab.poses import Poses
@@ -62,37 +60,6 @@ class Source:
         except Exception as error:  # every backend has its own errors for a frame it cannot decode
             name = self.videos[video].filename
             raise RunError(f"{name}: frame {frame} cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
-
-
-def parse_frames(spec: Any) -> list[int] | None:
-    """Read a frame selection.
-
-    Accepted are numbers, ranges with both ends included, and lists of these: `"0-100,200-300"`, `"5,9,12-20"`,
-    `[5, 9, "12-20"]`, `7`; `"0,-100"` is the range 0-100. Repeated frames count once.
-
-    Returns:
-        Frame numbers in the order given; None for no selection.
-
-    Raises:
-        ConfigError: The selection cannot be read.
-    """
-    if spec is None or spec == "":
-        return None
-    items = [part for item in (spec if isinstance(spec, (list, tuple)) else [spec]) for part in str(item).split(",")]
-    frames: list[int] = []
-    for item in (part.strip() for part in items):
-        if match := re.fullmatch(r"(\d+)\s*-\s*(\d+)", item):
-            first, last = int(match[1]), int(match[2])
-        elif re.fullmatch(r"\d+", item):
-            first = last = int(item)
-        elif re.fullmatch(r"-\d+", item) and frames:
-            first, last = frames[-1] + 1, int(item[1:])
-        else:
-            raise ConfigError(f'data.frames: cannot read {item!r} in {spec!r}; accepted: "0-100,200-300", "5,9,12-20" or a list of these')
-        if last < first and not item.startswith("-"):
-            raise ConfigError(f"data.frames: the range {item!r} is empty; write the smaller frame first")
-        frames.extend(range(first, last + 1))
-    return list(dict.fromkeys(frames))
 
 
 def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels | sio.Video | None = None) -> Source:

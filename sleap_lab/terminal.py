@@ -3,11 +3,11 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 T = TypeVar("T")
@@ -53,20 +53,19 @@ def fail(text: str) -> None:
     messages.print(f"[red]error:[/] {_escape(text)}")
 
 
-def say(text: str) -> None:
-    """Show a line that is part of the result."""
-    results.print(_escape(text))
-
-
 def _escape(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def table(title: str, rows: Iterable[tuple[str, str]]) -> None:
-    """Show a table of names and values."""
-    grid = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column()
+def table(rows: Iterable[tuple[str, str]]) -> None:
+    """Show names and values, one line each."""
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        grid.add_row(_escape(name), _escape(value))
-    results.print(grid)
+        results.print(f"[bold]{_escape(name):<{width}}[/]  {_escape(value)}")
+
+
+def shown(path: Path | str) -> str:
+    """Return a path as it is shown: relative where it lies below the working directory."""
+    path = Path(path).absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,5 +1,7 @@
 """Bottom-up: all peaks of a frame at once, grouped into instances by part affinity fields or by class."""
 
+import itertools
+
 import numpy as np
 
 from sleap_lab.decode.classes import group_by_class
@@ -27,7 +29,7 @@ def bottomup(
     point_scores = values.double().cpu().numpy()
     bounds = np.searchsorted(sample, np.arange(len(batch.where) + 1))
     frames = []
-    for b, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for b, (start, stop) in enumerate(itertools.pairwise(bounds)):
         here = (candidates.source >= start) & (candidates.source < stop)
         own = Candidates(
             candidates.edge[here], candidates.source[here] - start, candidates.destination[here] - start, candidates.scores[here]

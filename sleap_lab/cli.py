@@ -1,0 +1,184 @@
+"""The command `sleap-lab`: verbs and exit codes. The config is composed and checked before anything heavy is imported."""
+
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sleap_lab.errors import ConfigError, SleapLabError
+
+INTERRUPTED = 130
+HYDRA_ONLY = ("cfg", "info", "hydra_help", "shell_completion", "version")
+
+HELP = """\
+sleap-lab: experiments for animal pose estimation
+
+  sleap-lab KEY=VALUE …              run one experiment: frames → predict → filter → track → evaluate → report → log
+  sleap-lab -m KEY=A,B …             run one experiment per combination
+  sleap-lab track FLAGS              the same in sleap-nn's own flags (sleap-lab track --help)
+  sleap-lab eval FLAGS               compare two .slp files (sleap-lab eval --help)
+  sleap-lab sync [RUN …]             log run folders to MLflow that are not there yet
+
+Examples:
+  sleap-lab data.path=video.mp4 'model.paths=[models/centroid,models/centered]' tracker=local_queues
+  sleap-lab data.path=video.mp4 'model.paths=[models/bottomup]' 'data.frames="0-100,200-300"' model.peak_threshold=0.1
+  sleap-lab data.path=labels.slp model=none tracker=fixed_window
+  sleap-lab data.path=predictions.slp model=none evaluator=oks evaluator.ground_truth_path=truth.slp
+  sleap-lab -m experiment=demo tracker=fixed_window,local_queues tracker.tracking_window_size=3,5
+
+Config groups, chosen as GROUP=OPTION; every key below can be overridden as KEY=VALUE:
+{groups}
+
+Keys:
+{keys}
+
+Options:
+  -m, --multirun       run every combination of comma-separated values
+  --config-dir DIR     folder with config options of your own
+  --cfg job            print the composed config and stop
+  --hydra-help         Hydra's own options
+  -h, --help           this page
+
+Exit codes: 0 done; 1 the run failed; 2 the command line or config is wrong; 3 done, but some frames or jobs failed;
+130 interrupted.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit with its code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        code = _dispatch(arguments)
+    except SleapLabError as error:
+        from sleap_lab import terminal
+
+        terminal.fail(str(error))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code)
+
+
+def _stop(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _dispatch(arguments: list[str]) -> int:
+    verbs: dict[str, Callable[[list[str]], int]] = {"track": _track, "eval": _eval, "sync": _sync}
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(help_page())
+        return 0 if arguments else ConfigError.exit_code
+    if arguments[0] in verbs:
+        return verbs[arguments[0]](arguments[1:])
+    if "-h" in arguments or "--help" in arguments:
+        print(help_page())
+        return 0
+    return _experiment(arguments, ["sleap-lab", *arguments])
+
+
+def help_page() -> str:
+    """Return the help page: groups, keys, options, examples."""
+    from importlib import resources
+
+    from sleap_lab.config import GROUPS, defaults, keys
+
+    lines = []
+    for group in [*GROUPS, "experiment"]:
+        files = resources.files("sleap_lab.conf").joinpath(group).iterdir()
+        options = sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+        lines.append(f"  {group:<15}{', '.join(options)}")
+    rows = []
+    for name, field in keys().items():
+        default = defaults()[name]
+        shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+        rows.append(f"  {name + '=' + shown:<48} {field.metadata['help']}")
+    return HELP.format(groups="\n".join(lines), keys="\n".join(rows))
+
+
+def _track(arguments: list[str]) -> int:
+    from sleap_lab import flags
+
+    if "-h" in arguments or "--help" in arguments:
+        print("sleap-lab track FLAGS [KEY=VALUE …]: predict, and track with -t, in sleap-nn's own flags." + flags.help_text(flags.TRACK))
+        return 0
+    values, overrides = flags.parse(flags.TRACK, arguments)
+    if not values.get("model.paths"):
+        if not values.get("tracker.tracking"):
+            raise ConfigError("track needs --model_paths (-m) to predict, or --tracking (-t) to track the instances of a .slp file")
+        values["model.kind"] = "none"
+    if "data.path" not in values:
+        raise ConfigError("--data_path (-i) is missing: a video or a .slp file")
+    # The largest number of animals is also the number to expect, where something needs to know.
+    if values.get("model.max_instances") and any(
+        values.get(f"tracker.{name}") for name in ("post_connect_single_breaks", "tracking_pre_cull_to_target")
+    ):
+        values.setdefault("tracker.tracking_target_instance_count", values["model.max_instances"])
+    values.setdefault("output.path", str(Path(values["data.path"]).with_suffix("")) + ".predictions.slp")
+    return _as_overrides(flags.special_defaults(flags.TRACK) | values, overrides)
+
+
+def _eval(arguments: list[str]) -> int:
+    from sleap_lab import flags
+
+    if "-h" in arguments or "--help" in arguments:
+        print("sleap-lab eval FLAGS [KEY=VALUE …]: compare predictions with ground truth." + flags.help_text(flags.EVAL))
+        return 0
+    values, overrides = flags.parse(flags.EVAL, arguments)
+    for key, name in (("evaluator.ground_truth_path", "--ground_truth_path (-g)"), ("data.path", "--predicted_path (-p)")):
+        if key not in values:
+            raise ConfigError(f"{name} is missing: a .slp file")
+    values = flags.special_defaults(flags.EVAL) | values | {"model.kind": "none", "evaluator.evaluate": True}
+    return _as_overrides(values, overrides)
+
+
+def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
+    """Run what flags ask for, after printing the same in overrides."""
+    from sleap_lab.compose import quote
+
+    words = [f"{key}={quote(value)}" for key, value in values.items()]
+    chosen = {override.partition("=")[0] for override in overrides}
+    words += [word for word in ("logger=none", "report=none") if word.partition("=")[0] not in chosen]
+    words += overrides
+    print(shlex.join(["sleap-lab", *words]))
+    return _experiment(words, ["sleap-lab", *words])
+
+
+def _sync(arguments: list[str]) -> int:
+    from sleap_lab import terminal
+    from sleap_lab.runs.sync import sync
+
+    outcomes = sync([Path(folder) for folder in arguments], outputs_root=Path("outputs").absolute())
+    terminal.table([(terminal.shown(folder), outcome) for folder, outcome in outcomes.items()])
+    return 1 if any(outcome.startswith("failed") for outcome in outcomes.values()) else 0
+
+
+def _experiment(arguments: list[str], command: list[str]) -> int:
+    """Check every job of a command line, then hand it to Hydra."""
+    from hydra._internal.utils import get_args_parser
+
+    from sleap_lab.compose import check_jobs, register
+
+    register()
+    options, unknown = get_args_parser().parse_known_args(arguments)
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: there is no such option; see sleap-lab --help")
+    if any(getattr(options, name, None) for name in HYDRA_ONLY):
+        return _hydra(arguments, command)
+    configs = check_jobs(options.overrides, multirun=options.multirun, config_dir=options.config_dir)
+    from sleap_lab.launch import launch
+
+    return launch(arguments, options, command, configs[0].logger)
+
+
+def _hydra(arguments: list[str], command: list[str]) -> int:
+    from sleap_lab.launch import hand_to_hydra
+
+    hand_to_hydra(arguments, command)
+    return 0

@@ -1,0 +1,369 @@
+"""One experiment: the chain of stages, and the run folder it leaves behind.
+
+    source → predict → filter → track → evaluate → report → log
+
+The run folder is the truth. It is complete before anything is logged to MLflow, and whatever happens
+`run.json` says how the run ended.
+"""
+
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import sleap_io as sio
+
+from sleap_lab import terminal
+from sleap_lab.compose import compose_config
+from sleap_lab.config import Config, EvaluatorConfig, defaults
+from sleap_lab.errors import ConfigError, RunError, SleapLabError
+from sleap_lab.evaluation import Evaluation, evaluate, write_metrics
+from sleap_lab.inference import Inference, infer
+from sleap_lab.labels import match_videos, read_labels, save_labels, to_labels, to_poses, video_name
+from sleap_lab.poses import Poses
+from sleap_lab.provenance import provenance
+from sleap_lab.runs import summary as run_summary
+from sleap_lab.runs.mlflow_log import log_run
+from sleap_lab.runs.snapshot import flatten, write_snapshot
+from sleap_lab.runs.summary import RunSummary
+from sleap_lab.sources import Frame, Source, open_source
+
+log = logging.getLogger("sleap_lab")
+
+OUTPUTS = "outputs"
+LOG_FILE = "run.log"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an experiment left.
+
+    Attributes:
+        folder: The run folder.
+        summary: How it went: status, exit code, counts, metrics, stage times.
+        poses: The poses, unless it failed before there were any.
+        evaluation: The metrics, where it was evaluated.
+    """
+
+    folder: Path
+    summary: RunSummary
+    poses: Poses | None = None
+    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How an experiment was asked for.
+
+    Attributes:
+        command: The command line, word by word.
+        overrides: What was overridden, as typed.
+        choices: The option chosen in each config group.
+        job: Number of the job within its sweep.
+    """
+
+    command: Sequence[str] = ()
+    overrides: Sequence[str] = ()
+    choices: dict[str, str] | None = None
+    job: int | None = None
+
+
+def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None) -> Result:
+    """Run one experiment from Python, as `sleap-lab` would with the same overrides.
+
+    Args:
+        overrides: `KEY=VALUE` strings.
+        folder: Run folder; a new one under `outputs/` by default.
+
+    Raises:
+        ConfigError: The overrides are wrong.
+        RunError: The run failed; the run folder says how.
+    """
+    config, node = compose_config(overrides)
+    folder = new_folder(Path(OUTPUTS)) if folder is None else Path(folder)
+    choices = {str(name): str(option) for name, option in node.hydra.runtime.choices.items() if "/" not in str(name)}
+    command = ["sleap-lab", *overrides]
+    result = run(config, folder, Invocation(command, list(overrides), choices))
+    if result.summary.exit_code == ConfigError.exit_code:
+        raise ConfigError(result.summary.error)
+    if result.summary.status in ("failed", "interrupted"):
+        raise RunError(f"{result.summary.error} (see {folder / LOG_FILE})")
+    return result
+
+
+def new_folder(root: Path) -> Path:
+    """Create a run folder that no other run has, named by date and time."""
+    while True:
+        now = datetime.now()
+        folder = root / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S-%f}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+
+
+def run(config: Config, folder: Path, invocation: Invocation) -> Result:
+    """Run an experiment in its folder; what goes wrong is recorded there and reported in one line, not raised.
+
+    Args:
+        config: The checked config.
+        folder: The run folder.
+        invocation: How it was asked for.
+
+    Raises:
+        KeyboardInterrupt: The user stopped it; the folder says so.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = RunSummary(overrides=list(invocation.overrides), choices=invocation.choices or {}, job=invocation.job)
+    run_summary.write(folder, summary)
+    result = Result(folder, summary)
+    interrupted = False
+    with _logging_to(folder / LOG_FILE, verbose=config.verbose):
+        try:
+            result = _run_stages(config, folder, summary, invocation)
+        except SleapLabError as error:
+            _record_failure(summary, error, str(error), debug=config.debug)
+        except KeyboardInterrupt:
+            interrupted = True
+            summary.status, summary.exit_code, summary.error = "interrupted", 130, "interrupted by the user"
+        except Exception as error:
+            _record_failure(summary, error, f"{type(error).__name__}: {' '.join(str(error).split())}", debug=config.debug)
+        summary.ended = run_summary.now()
+        run_summary.write(folder, summary)
+        if config.logger.mlflow and summary.exit_code != ConfigError.exit_code:
+            _log_to_mlflow(config, folder)
+    if interrupted:
+        raise KeyboardInterrupt
+    return Result(folder, run_summary.read(folder), result.poses, result.evaluation)
+
+
+def _record_failure(summary: RunSummary, error: Exception, message: str, *, debug: bool) -> None:
+    summary.status, summary.error = "failed", message
+    summary.exit_code = error.exit_code if isinstance(error, SleapLabError) else 1
+    log.error("%s", message)
+    log.debug("".join(traceback.format_exception(error)))
+    if debug:
+        traceback.print_exception(error)
+    terminal.fail(message)
+
+
+def _log_to_mlflow(config: Config, folder: Path) -> None:
+    try:
+        log_run(folder, config.logger, outputs_root=Path(OUTPUTS).absolute())
+    except Exception as error:  # the run itself is done and kept
+        log.debug("".join(traceback.format_exception(error)))
+        terminal.warn(str(error))
+
+
+def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: Invocation) -> Result:
+    stage = partial(_timed, summary.stages)
+    with stage("open"):
+        source = open_source(config.data, predicting=config.model.kind != "none")
+    inputs = {name: Path(path) for name, path in _inputs(config).items()}
+    with stage("snapshot"):
+        _snapshot(config, folder, invocation, inputs, device="")
+    inference = infer(source, config, stage=stage, watch=lambda frames, total: _watch(frames, total, invocation))
+    if inference.device:
+        _snapshot(config, folder, invocation, inputs, device=inference.device)
+    predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
+    summary.counts = _counts(inference)
+    if predict_seconds := summary.stages.get("predict"):
+        summary.metrics["speed/frames_per_second"] = round(summary.counts["frames"] / predict_seconds, 3)
+    if config.model.kind != "none" or config.tracker.tracking:
+        with stage("write"):
+            _write_predictions(predictions, config, folder)
+    truth, evaluation = None, None
+    if config.evaluator.evaluate:
+        with stage("evaluate"):
+            truth, evaluation = _evaluate(config.evaluator, inference.poses, predictions, source)
+            write_metrics(evaluation, folder / "metrics.npz")
+            if config.evaluator.save_metrics is not None:
+                write_metrics(evaluation, config.evaluator.save_metrics)
+            summary.metrics |= evaluation.headline()
+    elif source.truth is not None:
+        truth = source.truth
+    notes = _notes(inference)
+    summary.status, summary.exit_code = ("partial", 3) if inference.bad_frames else ("finished", 0)
+    if config.report == "html":
+        from sleap_lab.report import write_report
+
+        with stage("report"):
+            write_report(
+                folder / "report.html",
+                settings=flatten(asdict(config)),
+                defaults=defaults(),
+                summary=_headline(summary, config, inference, invocation),
+                poses=inference.poses,
+                truth=truth,
+                evaluation=evaluation,
+                read_image=source.read,
+                notes=notes,
+            )
+    if config.output.overlay_video:
+        with stage("overlay"):
+            predictions.render(str(folder / "overlay.mp4"), show_progress=False)
+    _report_to_terminal(summary, inference, evaluation, notes, config, folder)
+    return Result(folder, summary, inference.poses, evaluation)
+
+
+@contextmanager
+def _timed(stages: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        stages[name] = round(stages.get(name, 0.0) + time.perf_counter() - start, 4)
+        log.info("%s: %.2f s", name, stages[name])
+
+
+def _watch(frames: Iterable[Frame], total: int, invocation: Invocation) -> Iterable[Frame]:
+    label = "predicting" if invocation.job is None else f"job {invocation.job}: predicting"
+    return terminal.progress(frames, total, label)
+
+
+def _inputs(config: Config) -> dict[str, str]:
+    named = {
+        "data.path": config.data.path,
+        "evaluator.ground_truth_path": config.evaluator.ground_truth_path,
+        "model.backbone_ckpt_path": config.model.backbone_ckpt_path,
+        "model.head_ckpt_path": config.model.head_ckpt_path,
+    }
+    return {name: path for name, path in named.items() if path is not None}
+
+
+def _snapshot(config: Config, folder: Path, invocation: Invocation, inputs: dict[str, Path], *, device: str) -> None:
+    write_snapshot(
+        folder,
+        config=asdict(config),
+        overrides=invocation.overrides,
+        command=invocation.command,
+        inputs=inputs,
+        models=[Path(path) for path in config.model.paths],
+        device=device,
+    )
+
+
+def _write_predictions(predictions: sio.Labels, config: Config, folder: Path) -> None:
+    path = Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
+    if config.data.path is not None and path.resolve() == Path(config.data.path).resolve():
+        raise RunError(f"output.path: {path} is the input itself; choose another file")
+    if config.output.no_empty_frames:
+        predictions.labeled_frames = [frame for frame in predictions.labeled_frames if len(frame.instances)]
+    for name in config.output.formats:
+        if name == "slp":
+            save_labels(predictions, path)
+        elif name == "csv":
+            sio.save_csv(predictions, str(path.with_suffix(".csv")))
+        elif name == "analysis_h5":
+            sio.save_analysis_h5(predictions, str(path.with_suffix(".analysis.h5")))
+        else:
+            sio.save_nwb(predictions, str(path.with_suffix(".nwb")))
+
+
+def _evaluate(config: EvaluatorConfig, poses: Poses, predictions: sio.Labels, source: Source) -> tuple[Poses, Evaluation]:
+    """Compare the poses with the ground truth file, or with the labels they were predicted on."""
+    if config.ground_truth_path is None:
+        if source.labels is None or source.truth is None:
+            raise RunError(f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth")
+        names = [video_name(video) for video in source.videos]
+        return source.labels, evaluate(source.labels, poses, config, videos={i: i for i in range(len(names))}, video_names=names)
+    truth_labels = read_labels(config.ground_truth_path)
+    truth = to_poses(truth_labels)
+    names = [video_name(video) for video in truth_labels.videos]
+    return truth, evaluate(truth, poses, config, videos=match_videos(truth_labels, predictions), video_names=names)
+
+
+def _counts(inference: Inference) -> dict[str, int]:
+    poses = inference.poses
+    return {
+        "frames": len(poses.frames),
+        "frames_without_instances": sum(not len(rows) for *_, rows in poses.by_frame()),
+        "instances": len(poses),
+        "tracks": len(set(poses.tracks[poses.tracks >= 0].tolist())),
+        "bad_frames": len(inference.bad_frames),
+    }
+
+
+def _notes(inference: Inference) -> list[str]:
+    bad = inference.bad_frames
+    lost = [f"{len(bad)} frames could not be read: {_listed([frame.index for frame in bad])}. The first: {bad[0].problem}"] if bad else []
+    return [*inference.notes, *lost]
+
+
+def _listed(numbers: Sequence[int], most: int = 20) -> str:
+    return ", ".join(map(str, numbers[:most])) + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+
+
+def _headline(summary: RunSummary, config: Config, inference: Inference, invocation: Invocation) -> dict[str, object]:
+    """Return what the report says about the run itself."""
+    counts: dict[str, float] = dict(summary.counts)
+    if "speed/frames_per_second" in summary.metrics:
+        counts["frames_per_second"] = summary.metrics["speed/frames_per_second"]
+    return {
+        "title": Path(str(config.data.path)).name,
+        "status": summary.status,
+        "command": " ".join(invocation.command),
+        "started": summary.started,
+        "device": inference.device,
+        "stages": summary.stages,
+        "counts": counts,
+        "models": list(config.model.paths),
+        "data": config.data.path,
+    }
+
+
+def _report_to_terminal(
+    summary: RunSummary, inference: Inference, evaluation: Evaluation | None, notes: Sequence[str], config: Config, folder: Path
+) -> None:
+    for note in [*notes, *(evaluation.notes if evaluation is not None else ())]:
+        log.warning("%s", note)
+        terminal.warn(note)
+    rows = [(name.replace("_", " "), str(value)) for name, value in summary.counts.items() if value or name in ("frames", "instances")]
+    if "speed/frames_per_second" in summary.metrics:
+        rows.append(("speed", f"{summary.metrics['speed/frames_per_second']:.1f} frames/s on {inference.device}"))
+    if evaluation is not None:
+        rows += [(name, f"{value:.4f}".rstrip("0").rstrip(".")) for name, value in evaluation.headline().items()]
+        rows.append(("with", ", ".join(f"{name}={value}" for name, value in evaluation.settings.items())))
+    if config.model.kind != "none" or config.tracker.tracking:
+        rows.append(("predictions", terminal.shown(config.output.path or folder / "predictions.slp")))
+    if config.report == "html":
+        rows.append(("report", terminal.shown(folder / "report.html")))
+    rows.append(("run folder", terminal.shown(folder)))
+    terminal.table(rows)
+
+
+@contextmanager
+def _logging_to(path: Path, *, verbose: bool) -> Iterator[None]:
+    """Send log messages and Python warnings to the run's log file, and to the terminal where asked."""
+    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8")]
+    if verbose:
+        handlers.append(logging.StreamHandler(sys.stderr))
+        handlers[1].setLevel(logging.INFO)
+    loggers = [log, logging.getLogger("py.warnings")]
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
+        for handler in handlers:
+            logger.addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.propagate = propagate
+            for handler in handlers:
+                logger.removeHandler(handler)
+        for handler in handlers:
+            handler.close()

@@ -1,0 +1,83 @@
+"""From a checked command line to runs: through Hydra, one job or many."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from sleap_lab import terminal
+from sleap_lab.compose import CONFIG_MODULE, to_config
+from sleap_lab.config import LoggerConfig
+from sleap_lab.errors import RunError
+from sleap_lab.experiment import OUTPUTS, Invocation, new_folder, run
+from sleap_lab.runs import summary as run_summary
+from sleap_lab.runs.sweep import finish_parent, read_jobs, start_parent, sweep_rows, sweep_table
+
+PARTIAL = 3
+
+
+def launch(arguments: Sequence[str], options: Namespace, command: Sequence[str], logger: LoggerConfig) -> int:
+    """Run a checked command line and return its exit code.
+
+    Args:
+        arguments: The words after `sleap-lab`.
+        options: The same, parsed by Hydra's parser.
+        command: What the user typed, for the record.
+        logger: Where a sweep is logged.
+    """
+    where = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
+    root = Path(OUTPUTS) / "multirun" if options.multirun else Path(OUTPUTS)
+    given = [override.partition("=")[2].strip("'\"") for override in options.overrides if override.startswith(f"{where}=")]
+    folder = Path(given[0]) if given else new_folder(root)
+    words = list(arguments) if given else [*arguments, f"{where}={folder}"]
+    if options.multirun:
+        return _sweep(words, command, folder, logger)
+    hand_to_hydra(words, command)
+    return run_summary.read(folder).exit_code or 0
+
+
+def _sweep(words: Sequence[str], command: Sequence[str], folder: Path, logger: LoggerConfig) -> int:
+    """Run all jobs under one parent, then report them side by side; one that fails does not stop the others."""
+    outputs_root = Path(OUTPUTS).absolute()
+    try:
+        start_parent(logger, folder, command, outputs_root)
+    except RunError as error:
+        terminal.warn(str(error))
+    interrupted = True
+    rows = []
+    try:
+        hand_to_hydra(words, command)
+        interrupted = False
+    finally:
+        try:
+            rows = finish_parent(logger, folder, outputs_root, interrupted=interrupted)
+        except RunError as error:
+            terminal.warn(str(error))
+            rows = sweep_rows(read_jobs(folder))
+    terminal.results.print(sweep_table(rows))
+    terminal.table([("sweep folder", terminal.shown(folder))])
+    return 0 if all(row["status"] == "finished" for row in rows) else PARTIAL
+
+
+def hand_to_hydra(words: Sequence[str], command: Sequence[str]) -> None:
+    """Let Hydra compose and run each job in its folder."""
+
+    @hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")
+    def job(node: DictConfig) -> None:
+        settings = HydraConfig.get()
+        choices = {str(name): str(option) for name, option in settings.runtime.choices.items() if "/" not in str(name)}
+        number = int(settings.job.num) if "num" in settings.job and settings.mode == RunMode.MULTIRUN else None
+        invocation = Invocation(command, list(settings.overrides.task), choices, number)
+        run(to_config(node), Path(settings.runtime.output_dir), invocation)
+
+    before = sys.argv
+    sys.argv = ["sleap-lab", *words]
+    try:
+        job()
+    finally:
+        sys.argv = before
