@@ -1,0 +1,1 @@
+"""How the demo is made: animals, where they walk, what networks learn from, and the models."""
