@@ -123,7 +123,7 @@ def to_config(node: DictConfig) -> Config:
 def _check_keys(node: DictConfig, group: str) -> None:
     """Refuse keys that were forced into a group with `+` or `++`."""
     known = {f.name for f in fields(GROUPS[group])}
-    for name in node:
+    for name in map(str, node):
         if name not in known:
             raise ConfigError(unknown_key(f"{group}.{name}"))
 
@@ -261,13 +261,14 @@ def explain(error: BaseException) -> str:
                 return f"{name}: entries are added one by one: +{name}=VALUE"
             field = keys().get(name)
             accepted = f"; accepted: {_type_name(field.type)}" if field is not None else ""
-            return f"{cause.full_key}: {_first_line(cause.msg or cause)}{accepted}"
+            return f"{cause.full_key}: {_first_line(cause.msg or cause).rstrip('.')}{accepted}"
         cause = cause.__cause__
     return _first_line(error)
 
 
 def _type_name(annotation: Any) -> str:
-    return getattr(annotation, "__name__", None) if isinstance(annotation, type) else str(annotation).replace(" | None", " or null")
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return name.replace(" | None", " or null").replace("list[str]", "a list, e.g. [a,b]")
 
 
 def _first_line(error: Any) -> str:

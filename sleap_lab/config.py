@@ -46,7 +46,7 @@ class DataConfig:
     path: str | None = key(None, "Video, .slp or .pkg.slp file.", path=True)
     frames: Any = key(
         None,
-        'Frames to use: "0-100,200-300", "5,9,12-20" or a list; of a .slp without video_index, positions among its (filtered) labeled frames. Default: all.',
+        'Frames: "0-100,200-300", "5,9,12-20" or a list; of a .slp without video_index, positions among its labeled frames. Default: all.',
     )
     video_index: int | None = key(None, "Use all frames of this video of a .slp file.", minimum=0)
     video_dataset: str | None = key(None, "Dataset inside an HDF5 video. Default: detected.")
@@ -69,7 +69,7 @@ class ModelConfig:
 
     kind: str = key(
         "auto",
-        "Kind of pipeline the models must make up; auto reads it from their training configs, none predicts nothing (track-only, evaluate-only).",
+        "What the models must make up; auto reads it from their training configs, none only tracks or evaluates.",
         choices=("auto", *MODEL_KINDS, "none"),
     )
     paths: list[str] = key([], "Model folders (best.ckpt + training_config.yaml); two for top-down, in any order.", path=True)
@@ -299,7 +299,7 @@ def _check_models(config: Config) -> None:
         raise ConfigError("model.kind: none was asked for, but model.paths is given; leave one out")
     if model.kind != "none" and not model.paths:
         raise ConfigError(
-            "model.paths: give the model folders, e.g. model.paths=[models/centroid,models/centered], or model=none to track or evaluate only"
+            "model.paths: give the model folders, e.g. model.paths=[models/centroid,models/centered]; model=none only tracks or evaluates"
         )
     for path in model.paths:
         if not Path(path).exists():

@@ -80,7 +80,8 @@ TRACK = (
     *_flags(
         "Frames",
         "data",
-        "frames video_index video_dataset video_input_format only_labeled_frames only_suggested_frames exclude_user_labeled only_predicted_frames no_empty_frames",
+        "frames video_index video_dataset video_input_format only_labeled_frames only_suggested_frames exclude_user_labeled "
+        "only_predicted_frames no_empty_frames",
         no_empty_frames={"key": "output.no_empty_frames"},
     ),
     *_flags("Performance", "runtime", "queue_maxsize", queue_maxsize={"default": 8}),
@@ -94,8 +95,9 @@ TRACK = (
         "Tracking",
         "tracker",
         "tracking_window_size min_new_track_points candidates_method min_match_points features scoring_method scoring_reduction "
-        "robust_best_instance oks_stddev track_matching_method max_tracks use_flow of_img_scale of_window_size of_max_levels use_kalman "
-        "kf_track_features kf_init_frame_count kf_node_indices kf_reset_gap_size tracking_target_instance_count tracking_pre_cull_to_target "
+        "robust_best_instance oks_stddev track_matching_method max_tracks use_flow of_img_scale of_window_size of_max_levels "
+        "use_kalman kf_track_features kf_init_frame_count kf_node_indices kf_reset_gap_size "
+        "tracking_target_instance_count tracking_pre_cull_to_target "
         "tracking_pre_cull_iou_threshold tracking_clean_instance_count tracking_clean_iou_threshold post_connect_single_breaks",
     ),
 )

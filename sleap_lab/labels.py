@@ -78,7 +78,8 @@ def to_poses(labels: sio.Labels) -> Poses:
     for *_, instance in rows:
         if instance.skeleton is not labels.skeletons[0] and tuple(instance.skeleton.node_names) != skeleton.nodes:
             raise RunError(
-                f"the labels mix skeletons: nodes {', '.join(skeleton.nodes)} and {', '.join(instance.skeleton.node_names)}; only one skeleton per file is supported"
+                f"the labels mix skeletons, with nodes {', '.join(skeleton.nodes)} and {', '.join(instance.skeleton.node_names)}; "
+                "only one skeleton per file is supported"
             )
     predicted = [isinstance(instance, sio.PredictedInstance) for *_, instance in rows]
     nodes = len(skeleton.nodes)
@@ -149,8 +150,8 @@ def save_labels(labels: sio.Labels, path: str | Path) -> None:
         os.close(descriptor)
         try:
             labels.save(temporary, format="slp", embed=False, restore_original_videos=False, verbose=False)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
+            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).replace(path)
         finally:
             Path(temporary).unlink(missing_ok=True)
     except OSError as error:

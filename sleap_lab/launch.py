@@ -71,7 +71,7 @@ def hand_to_hydra(words: Sequence[str], command: Sequence[str]) -> None:
     def job(node: DictConfig) -> None:
         settings = HydraConfig.get()
         choices = {str(name): str(option) for name, option in settings.runtime.choices.items() if "/" not in str(name)}
-        number = int(settings.job.num) if "num" in settings.job and settings.mode == RunMode.MULTIRUN else None
+        number = int(settings.job.num) if settings.mode == RunMode.MULTIRUN else None
         invocation = Invocation(command, list(settings.overrides.task), choices, number)
         run(to_config(node), Path(settings.runtime.output_dir), invocation)
 

@@ -29,10 +29,6 @@ class Skeleton:
     name: str = "skeleton"
 
 
-def _array(shape: tuple[int, ...], dtype: Any, fill: Any) -> Any:
-    return np.full(shape, fill, dtype=dtype)
-
-
 @dataclass(frozen=True, eq=False)
 class Poses:
     """Poses of many instances as parallel arrays, one row per instance.
@@ -61,7 +57,7 @@ class Poses:
     track_scores: np.ndarray
     user: np.ndarray
     track_names: tuple[str, ...] = ()
-    frames: np.ndarray = field(default_factory=lambda: _array((0, 2), np.int64, 0))
+    frames: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
 
     def __post_init__(self) -> None:
         """Check that all columns have the same length.
@@ -92,14 +88,13 @@ class Poses:
 
     def by_frame(self) -> Iterator[tuple[int, int, np.ndarray]]:
         """Yield (video, frame, row indices) for every processed frame, in the order of `frames`."""
-        order = np.lexsort((np.arange(len(self)), self.frame, self.video))
-        keys = np.stack([self.video[order].astype(np.int64), self.frame[order]], axis=1)
-        starts = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]).any(axis=1)]) if len(self) else np.zeros(0, int)
-        rows = (
-            {(int(keys[s][0]), int(keys[s][1])): chunk for s, chunk in zip(starts, np.split(order, starts[1:]), strict=True)}
-            if len(self)
-            else {}
-        )
+        rows: dict[tuple[int, int], np.ndarray] = {}
+        if len(self):
+            order = np.lexsort((self.frame, self.video))
+            keys = np.stack([self.video[order], self.frame[order]], axis=1)
+            starts = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
+            for chunk in np.split(order, starts):
+                rows[int(self.video[chunk[0]]), int(self.frame[chunk[0]])] = chunk
         none = np.zeros(0, dtype=np.intp)
         for video, frame in self.frames:
             yield int(video), int(frame), rows.get((int(video), int(frame)), none)
@@ -199,4 +194,5 @@ def concatenate(parts: Sequence[Poses]) -> Poses:
     for part in parts[1:]:
         if part.skeleton != first.skeleton or part.track_names != first.track_names:
             raise ValueError("records to concatenate must share skeleton and track names")
-    return replace(first, **{name: np.concatenate([getattr(p, name) for p in parts]) for name in (*COLUMNS, "frames")})
+    columns: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in (*COLUMNS, "frames")}
+    return replace(first, **columns)

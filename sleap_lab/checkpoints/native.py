@@ -36,7 +36,10 @@ INERT_LIBRARIES = {
     "pytorch_lightning", "sleap_nn", "torch", "typing",
 }  # fmt: skip
 INERT_NAMES = {("operator", "getitem"), ("_operator", "getitem"), ("_codecs", "encode")}
-PLAIN_BUILTINS = set("bool bytearray bytes complex dict float frozenset int list long object set str tuple unicode".split())
+PLAIN_BUILTINS = {
+    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long", "object", "set", "str", "tuple",
+    "unicode",
+}  # fmt: skip
 
 
 class Inert:
@@ -56,6 +59,7 @@ class Inert:
         pass
 
     def __call__(self, *args: Any, **kwargs: Any) -> "Inert":
+        """Accept any call."""
         return self
 
     def __hash__(self) -> int:

@@ -5,6 +5,7 @@ Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +15,14 @@ from torch.nn import functional as F
 def conv_relu(name: str, widths: Sequence[int], kernel_size: int) -> "OrderedDict[str, nn.Module]":
     """Return same-padded convolutions with ReLU, `{name}_conv0`, `{name}_conv1`, …, one per step of `widths`."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for i, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
         layers[f"{name}_conv{i}"] = nn.Conv2d(fan_in, fan_out, kernel_size, padding=kernel_size // 2)
         layers[f"{name}_relu{i}"] = nn.ReLU(inplace=True)
     return layers
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class DecoderBlock(nn.Module):
@@ -41,10 +46,7 @@ class DecoderBlock(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
         """Map (b, c, h, w) to (b, width, 2h, 2w), or to the size of the skip connection."""
-        if self.upsampling:
-            x = self.blocks[: self.upsampling](x)
-        else:
-            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        x = self.blocks[: self.upsampling](x) if self.upsampling else _double(x)
         if skip is not None:
             if x.shape[-2:] != skip.shape[-2:]:
                 x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)

@@ -20,8 +20,7 @@ HEAD_LAYERS = {
 
 def map_head(layer: str, in_width: int, channels: int, *, sigmoid: bool) -> nn.Sequential:
     """Return a 1x1 convolution, with a sigmoid where the map holds probabilities."""
-    convolution: nn.Module = nn.Conv2d(in_width, channels, 1)
-    layers = OrderedDict([(layer, nn.Sequential(convolution))])
+    layers: OrderedDict[str, nn.Module] = OrderedDict([(layer, nn.Sequential(nn.Conv2d(in_width, channels, 1)))])
     if sigmoid:
         layers["sigmoid"] = nn.Sigmoid()
     return nn.Sequential(layers)

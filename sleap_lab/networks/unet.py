@@ -111,21 +111,18 @@ class UNet(nn.Module):
                 ConvBlock(f"stack0_enc{depth + 2}_middle_contract", [middle] * 2, kernel_size),
             ]
         )
-        self.decoders = nn.ModuleList(
-            [
-                Decoder(
-                    "stack0_",
-                    middle,
-                    skip_widths,
-                    [width(max(0, depth + stem_levels - 1 - k)) for k in range(up_blocks)],
-                    stride=max_stride * 2 if stem_levels else max_stride,
-                    kernel_size=kernel_size,
-                    interpolate=config.get("up_interpolate", True),
-                )
-            ]
+        decoder = Decoder(
+            "stack0_",
+            middle,
+            skip_widths,
+            [width(max(0, depth + stem_levels - 1 - k)) for k in range(up_blocks)],
+            stride=max_stride * 2 if stem_levels else max_stride,
+            kernel_size=kernel_size,
+            interpolate=config.get("up_interpolate", True),
         )
+        self.decoders = nn.ModuleList([decoder])
         self.middle_width = middle
-        self.output_widths = self.decoders[0].widths
+        self.output_widths = decoder.widths
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """Map images (b, in_channels, h, w) to the deepest map and all decoder outputs by stride."""

@@ -30,6 +30,10 @@ LEGAL = {
 }
 """Kinds of the given models -> kind of the pipeline they make up."""
 
+CENTROIDS_WITH_TRUTH = (
+    "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint errors measure detection only."
+)
+CENTROIDS_ALONE = "Centroid-only without labelled instances: the predictions are the centroids themselves."
 NEEDS_TRUTH = "needs labelled instances: data.path must be a .slp file with user-labelled instances, used without data.video_index"
 
 
@@ -142,7 +146,7 @@ def _load(
     config: TrainingConfig, model: ModelConfig, preprocessing: PreprocessingConfig, runtime: RuntimeConfig, device: torch.device
 ) -> Model:
     network = load_network(config, backbone_ckpt_path=model.backbone_ckpt_path, head_ckpt_path=model.head_ckpt_path)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     if runtime.compile:
         network.compile()
     scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale
@@ -170,6 +174,11 @@ def _stages(
     limit = options.max_instances
     if kind == "single_instance":
         return partial(single_instance, model=models[kind], peak_threshold=keypoint_threshold, patch_size=patch), ()
+    if kind == "multi_class_bottomup":
+        classes = partial(
+            multi_class_bottomup, model=models[kind], peak_threshold=keypoint_threshold, patch_size=patch, max_instances=limit
+        )
+        return classes, ()
     if kind == "bottomup":
         grouping = GroupingOptions(
             max_edge_length_ratio=options.max_edge_length_ratio,
@@ -178,35 +187,33 @@ def _stages(
             min_instance_peaks=options.min_instance_peaks,
             min_line_scores=options.min_line_scores,
         )
-        common = {"peak_threshold": keypoint_threshold, "patch_size": patch, "max_instances": limit}
-        return partial(bottomup, model=models[kind], grouping=grouping, **common), ()
-    if kind == "multi_class_bottomup":
-        return partial(
-            multi_class_bottomup, model=models[kind], peak_threshold=keypoint_threshold, patch_size=patch, max_instances=limit
-        ), ()
-    centroid_model = models.get("centroid")
-    instance_model = next((model for name, model in models.items() if name != "centroid"), None)
-    true: TrueCentroids | None = None
-    if truth is not None and (centroid_model is None or instance_model is None):
-        true = true_centroids(truth, instance_model or centroid_model, anchor_part=preprocessing.anchor_part)
-    if instance_model is None:
-        note = (
-            "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint errors measure detection only."
-            if truth is not None
-            else "Centroid-only without labelled instances: the predictions are the centroids themselves."
+        groups = partial(
+            bottomup, model=models[kind], peak_threshold=keypoint_threshold, patch_size=patch, grouping=grouping, max_instances=limit
         )
-        stage = partial(
-            centroid_only, model=centroid_model, truth=true, peak_threshold=centroid_threshold, patch_size=patch, max_instances=limit
+        return groups, ()
+
+    def labelled(model: Model) -> TrueCentroids | None:
+        return None if truth is None else true_centroids(truth, model, anchor_part=preprocessing.anchor_part)
+
+    if kind == "centroid":
+        centroids = partial(
+            centroid_only,
+            model=models[kind],
+            truth=labelled(models[kind]),
+            peak_threshold=centroid_threshold,
+            patch_size=patch,
+            max_instances=limit,
         )
-        return stage, (note,)
-    stage = partial(
+        return centroids, (CENTROIDS_ALONE if truth is None else CENTROIDS_WITH_TRUTH,)
+    instance_model = next(model for name, model in models.items() if name != "centroid")
+    crops = partial(
         topdown,
-        centroid_model=centroid_model,
+        centroid_model=models.get("centroid"),
         instance_model=instance_model,
-        truth=true,
+        truth=None if "centroid" in models else labelled(instance_model),
         centroid_threshold=centroid_threshold,
         keypoint_threshold=keypoint_threshold,
         patch_size=patch,
         max_instances=limit,
     )
-    return stage, ()
+    return crops, ()

@@ -1,0 +1,48 @@
+# sleap_lab: `make demo` and `make test` set up all they need on a fresh machine with Python 3.11+.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test conformance lint fix docs clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(INSTALLED)  ## Create .venv with everything pinned
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); try make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,joblib]'
+	@touch $@
+
+demo: install  ## Track and evaluate the demo clip, about a minute on two cores
+	$(BIN)/sleap-lab experiment=demo
+	@echo
+	@echo "Compare runs in MLflow: MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --workers 1 --backend-store-uri sqlite:///outputs/mlflow.db"
+	@echo "then open http://127.0.0.1:5000"
+
+test: install  ## Run the tests that need minutes, not hours
+	$(BIN)/python -m pytest -m "not slow"
+
+conformance: install  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)
+	$(BIN)/python -m pytest tests/conformance
+
+lint: install  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: install  ## Format and repair what can be repaired
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: install  ## Regenerate the reference pages from the code
+	$(BIN)/python scripts/make_reference.py
+
+clean:  ## Remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
