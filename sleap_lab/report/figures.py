@@ -26,6 +26,7 @@ PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f
 NARROW, WIDE = 5.2, 10.4  # figure widths, inches
 MAX_TRACK_ROWS = 40
 STRETCHES = 60  # of a timeline, each with its median
+MAX_COLUMNS = 1500  # of a timeline
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -129,7 +130,7 @@ def node_errors(nodes: Sequence[str], distances: np.ndarray) -> "Figure":
         nodes: Names.
         distances: (p, nodes) px per matched pair; nan where the node is missing on either side.
     """
-    figure, axes = _canvas(NARROW, _rows_height(len(nodes)))
+    figure, axes = _canvas(NARROW, _rows_height(len(nodes), roomy=True))
     for row in range(len(nodes)):
         values = distances[:, row][np.isfinite(distances[:, row])]
         if len(values):
@@ -159,7 +160,7 @@ def pck_curves(nodes: Sequence[str], thresholds: np.ndarray, shares: np.ndarray,
     worst = [axes.plot(thresholds, 100 * shares[n], color=track_color(i), linewidth=1.6)[0] for i, n in enumerate(order[:highlighted])]
     (mean,) = axes.plot(thresholds, 100 * shares.mean(axis=0), color=INK, linewidth=2.2)
     labels = [f"{_short(nodes[n])} ({shares[n].mean():.0%})" for n in order[:highlighted]]
-    axes.legend([mean, *worst], [f"mean of nodes ({shares.mean():.0%})", *labels], loc="best")
+    _legend_above(axes, [mean, *worst], [f"mean of nodes ({shares.mean():.0%})", *labels], ncols=2)
     axes.set_ylim(0, 102)
     axes.set_xlabel("Error below (px)")
     axes.set_ylabel("Matched nodes (%)")
@@ -176,7 +177,8 @@ def errors_over_frames(axis: FrameAxis, index: np.ndarray, errors: np.ndarray) -
     """
     figure, axes = _canvas(WIDE, 2.8)
     index, errors = index[np.isfinite(errors)], errors[np.isfinite(errors)]
-    axes.scatter(axis.x[index], errors, s=9, color=ACCENT, alpha=0.45, linewidths=0, rasterized=True, label="one matched pair")
+    opacity = min(0.45, max(0.06, 900 / max(1, len(errors))))
+    axes.scatter(axis.x[index], errors, s=9, color=ACCENT, alpha=opacity, linewidths=0, rasterized=True, label="one matched pair")
     if len(errors) > 2 * STRETCHES:
         edges = np.linspace(axis.x[index].min(), axis.x[index].max(), STRETCHES + 1)
         stretch = np.digitize(axis.x[index], edges[1:-1])
@@ -187,7 +189,7 @@ def errors_over_frames(axis: FrameAxis, index: np.ndarray, errors: np.ndarray) -
         )
     _legend_above(axes, *axes.get_legend_handles_labels())
     top = errors.max(initial=1.0)
-    if top > 10 * np.percentile(errors, 90):
+    if top > 10 * max(1, np.percentile(errors, 90)):
         # A few pairs that are far off would press all others to the floor.
         axes.set_yscale("symlog", linthresh=1)
         ticks = [0, *(t for e in range(7) for t in (10**e, 3 * 10**e) if t < 1.2 * top)]
@@ -226,12 +228,12 @@ def histogram(groups: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str, lim
         limits: Smallest and largest value shown; default: those that occur.
     """
     figure, axes = _canvas(NARROW, 2.8)
-    finite = {f"{name} ({np.isfinite(values).sum()})": values[np.isfinite(values)] for name, values in groups.items()}
-    finite = {name: values for name, values in finite.items() if len(values)}
+    finite = {name: values[np.isfinite(values)] for name, values in groups.items()}
     colors = (ACCENT, CONTRAST, PALE)[: len(finite)]
     axes.hist(list(finite.values()), bins=30, range=limits, stacked=True, color=colors, edgecolor="white", linewidth=0.4)
     if len(groups) > 1:
-        _legend_above(axes, list(axes.containers), list(finite))
+        shown = [(bars, f"{name} ({len(finite[name])})") for bars, name in zip(axes.containers, finite, strict=True) if len(finite[name])]
+        _legend_above(axes, *zip(*shown, strict=True))
     axes.set_xlim(limits)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
@@ -249,10 +251,14 @@ def instances_per_frame(axis: FrameAxis, found: np.ndarray, labelled: np.ndarray
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = _canvas(WIDE, 2.0)
-    axes.fill_between(axis.x, found, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True)
-    axes.step(axis.x, found, where="mid", color=ACCENT, linewidth=1, rasterized=True, label="predicted")
+    x, low, mean, high = _thinned(axis.x, found)
+    label = "predicted" if len(x) == len(axis.x) else f"predicted (mean and range of {len(axis.x) / len(x):.0f} frames)"
+    axes.fill_between(x, mean, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True)
+    axes.fill_between(x, low, high, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True)
+    axes.step(x, mean, where="mid", color=ACCENT, linewidth=1, rasterized=True, label=label)
     if labelled is not None:
-        axes.plot(axis.x, labelled, ".-", color=INK, markersize=2, linewidth=0.8, rasterized=True, label="ground truth")
+        x, _, mean, _ = _thinned(axis.x, labelled)
+        axes.plot(x, mean, ".-", color=INK, markersize=2, linewidth=0.8, rasterized=True, label="ground truth")
         _legend_above(axes, *axes.get_legend_handles_labels())
     axes.set_ylim(0, 1.15 * max(found.max(initial=1), 1 if labelled is None else np.nanmax(labelled, initial=1)))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -295,8 +301,9 @@ def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-def _rows_height(rows: int) -> float:
-    return 0.9 + 0.21 * max(rows, 3)
+def _rows_height(rows: int, *, roomy: bool = False) -> float:
+    """Return the height in inches of a figure with one row per name; a roomy one is up to 6 inches high if it can."""
+    return 0.9 + (max(0.21 * rows, min(0.5 * rows, 5.1)) if roomy else 0.21 * max(rows, 3))
 
 
 def _name_rows(axes: "Axes", names: Sequence[str]) -> None:
@@ -316,8 +323,18 @@ def _frame_axis(axes: "Axes", axis: FrameAxis) -> None:
     axes.set_xlabel(axis.label)
 
 
-def _legend_above(axes: "Axes", handles: Sequence[Any], labels: Sequence[str]) -> None:
-    axes.legend(handles, labels, loc="lower left", ncols=3, bbox_to_anchor=(0, 1), borderaxespad=0.2)
+def _thinned(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return place, smallest, mean and largest value of up to `MAX_COLUMNS` stretches of a series; nan only where all are."""
+    starts = np.unique(np.linspace(0, len(x), MAX_COLUMNS, endpoint=False).astype(int))
+    known = np.add.reduceat(np.isfinite(values).astype(int), starts)
+    mean = np.divide(np.add.reduceat(np.nan_to_num(values), starts), known, out=np.full(len(starts), np.nan), where=known > 0)
+    return x[starts], np.fmin.reduceat(values, starts), mean, np.fmax.reduceat(values, starts)
+
+
+def _legend_above(axes: "Axes", handles: Sequence[Any], labels: Sequence[str], *, ncols: int = 3) -> None:
+    legend = axes.legend(handles, labels, loc="lower left", ncols=ncols, bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    for handle in filter(None, legend.legend_handles):
+        handle.set_alpha(1)  # where thousands of points are drawn, a single one is too pale to be seen
 
 
 def _short(name: str, length: int = 26) -> str:

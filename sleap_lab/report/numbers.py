@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sleap_lab.evaluation import METRICS, Evaluation
 from sleap_lab.evaluation.breakdown import Row
-from sleap_lab.evaluation.result import METRICS, Evaluation
 from sleap_lab.poses import Poses
 
 
@@ -60,26 +60,30 @@ def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
         found = metrics["detection_metrics"]
         yield Card("Detection F1", share(found["f1"]), hint=f"precision {share(found['precision'])}, recall {share(found['recall'])}")
     n_matched, n_missed = len(matches.truth_rows), len(matches.false_negatives)
-    yield Card(
-        "Found", f"{n_matched:,}", f"of {n_matched + n_missed:,}", f"predictions that matched nothing: {len(matches.false_positives):,}"
-    )
+    total = f"of {n_matched + n_missed:,} true instances"
+    yield Card("Found", f"{n_matched:,}", hint=f"{total}; extra predictions: {len(matches.false_positives):,}")
     distances = metrics["distance_metrics"]
-    yield Card("Mean error", *px(distances["avg"]).split())
-    yield Card("Median error", *px(distances["p50"]).split(), hint=f"90 % below {px(distances['p90'])}")
+    yield _distance_card("Mean error", distances["avg"])
+    yield _distance_card("Median error", distances["p50"], f"90 % below {px(distances['p90'])}")
     if "pck_metrics" in metrics:
         pck = metrics["pck_metrics"]
         yield Card("mPCK", share(pck["mPCK"]), hint=f"PCK@5 px {share(pck['PCK@5'])}, PCK@10 px {share(pck['PCK@10'])}")
+    identity = evaluation.identity or {}
     for name in ("idf1", "mota", "hota"):
-        if name in (evaluation.identity or {}):
-            yield Card(name.upper(), share(evaluation.identity[name]), hint="identity")
+        if name in identity:
+            yield Card(name.upper(), share(identity[name]), hint="identity")
+
+
+def _distance_card(label: str, value: float, hint: str = "") -> Card:
+    return Card(label, "n/a", hint=hint) if np.isnan(value) else Card(label, f"{value:.2f}", "px", hint)
 
 
 def tables(evaluation: Evaluation) -> Iterator[Table]:
-    """Yield the numbers behind the figures, the most read ones first."""
+    """Yield the numbers behind the figures, the most read ones first; there is at least one matched pair."""
     metrics = evaluation.metrics
     if evaluation.identity:
         yield Table("Identity", ("Metric", "Value"), [(name, number(value)) for name, value in evaluation.identity.items()])
-    if np.ndim(metrics.get("voc_metrics", {}).get("oks_voc.AP")):
+    if "voc_metrics" in metrics:
         voc = metrics["voc_metrics"]
         columns = (voc["oks_voc.match_score_thresholds"], voc["oks_voc.AP"], voc["oks_voc.AR"])
         rows = [(f"{threshold:.2f}", *map(share, values)) for threshold, *values in zip(*columns, strict=True)]
@@ -150,4 +154,7 @@ def px(value: float) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.2f} s" if value < 60 else f"{value // 60:.0f} min {value % 60:02.0f} s"
+    minutes, seconds = divmod(round(value), 60)
+    if minutes == 0:
+        return f"{value:.2f} s"
+    return f"{minutes} min {seconds:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -68,7 +68,8 @@ def draw(
     window = window or Window(0, 0, image.shape[1], image.shape[0])
     width, height = window.right - window.left, window.bottom - window.top
     unit = PICTURE_SIDE / max(width, height)
-    figure = Figure(figsize=(width * unit, height * unit), dpi=PICTURE_DPI, layout="none")
+    figure = Figure(figsize=(width * unit, height * unit), dpi=PICTURE_DPI)
+    figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     part = image[window.top : window.bottom, window.left : window.right]
@@ -91,7 +92,7 @@ def _draw_pose(axes: "Axes", points: np.ndarray, edges: tuple[tuple[int, int], .
     segments = points[np.array(edges, dtype=int).reshape(-1, 2)]
     segments = segments[np.isfinite(segments).all(axis=(1, 2))]
     axes.add_collection(LineCollection(list(segments), colors=color, linewidths=1.1, alpha=0.9), autolim=False)
-    axes.scatter(*points[np.isfinite(points).all(axis=1)].T, s=9, color=color, edgecolors=INK, linewidths=0.3, zorder=3)
+    axes.scatter(points[:, 0], points[:, 1], s=9, color=color, edgecolors=INK, linewidths=0.3, zorder=3)
 
 
 def _draw_truth(axes: "Axes", points: np.ndarray, offsets: np.ndarray) -> None:
@@ -101,5 +102,4 @@ def _draw_truth(axes: "Axes", points: np.ndarray, offsets: np.ndarray) -> None:
     halo = [withStroke(linewidth=1.5, foreground=INK)]
     offsets = offsets[np.isfinite(offsets).all(axis=(1, 2))]
     axes.add_collection(LineCollection(list(offsets), colors="white", linewidths=0.7, path_effects=halo, zorder=4), autolim=False)
-    points = points[np.isfinite(points).all(axis=1)]
-    axes.scatter(*points.T, s=26, facecolors="none", edgecolors="white", linewidths=0.7, path_effects=halo, zorder=5)
+    axes.scatter(points[:, 0], points[:, 1], s=26, facecolors="none", edgecolors="white", linewidths=0.7, path_effects=halo, zorder=5)

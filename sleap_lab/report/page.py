@@ -1,5 +1,6 @@
 """The report of one run: a single HTML page that needs nothing but itself."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 
+from sleap_lab.errors import RunError
+from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.match import align_nodes
-from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.poses import Poses
 from sleap_lab.report import numbers
 from sleap_lab.report.figures import house_style
@@ -49,6 +51,9 @@ def write_report(
         evaluation: How the predictions compare with it, if they were compared.
         read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame that it raises for is left out and named.
         notes: What a reader must know before believing a number.
+
+    Raises:
+        RunError: The file cannot be written.
     """
     if truth is not None and evaluation is not None:
         truth, poses = _aligned(truth, poses, evaluation)
@@ -75,9 +80,14 @@ def write_report(
         text=numbers.text,
         number=numbers.number,
     )
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(page.encode(errors="backslashreplace"))  # names of files may hold bytes that are not text
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(page.encode(errors="backslashreplace"))  # names of files may hold bytes that are not text
+        part.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _aligned(truth: Poses, poses: Poses, evaluation: Evaluation) -> tuple[Poses, Poses]:

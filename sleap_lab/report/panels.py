@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.evaluation import Evaluation
 from sleap_lab.poses import Poses
 from sleap_lab.report import figures
 from sleap_lab.report.numbers import px, share, text
@@ -14,8 +14,6 @@ from sleap_lab.report.pictures import pair_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-TALL_FROM = 12  # nodes
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
         if worst is None
         else f"Error of each node. The largest median is that of {worst}, {px(medians[worst])}.",
         figures.node_errors(nodes, distances),
-        shape="tall" if len(nodes) > TALL_FROM else "",
+        shape="tall",
     )
     shares = np.asarray(metrics["pck_metrics"]["pcks"]).mean(axis=0)
     yield _panel(

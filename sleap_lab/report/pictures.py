@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.evaluation import Evaluation
 from sleap_lab.poses import Poses
 from sleap_lab.report import figures, overlay
 
@@ -75,11 +75,14 @@ def take_pictures(
     Returns:
         Pictures of the worst pairs, of evenly spaced frames, and one line for each frame that could not be read.
     """
-    worst = worst_pairs(poses, evaluation) if evaluation is not None else []
-    pose_rows = evaluation.matches.pose_rows if evaluation is not None else np.zeros(0, int)
-    wanted = [(int(poses.video[pose_rows[p]]), int(poses.frame[pose_rows[p]]), p) for p in worst]
+    wanted: list[tuple[int, int, int | None]] = []
+    if evaluation is not None:
+        rows = evaluation.matches.pose_rows
+        wanted += [(int(poses.video[rows[pair]]), int(poses.frame[rows[pair]]), pair) for pair in worst_pairs(poses, evaluation)]
     wanted += [(video, frame, None) for video, frame in even_frames(poses)]
-    zoomed, whole, unreadable = [], [], {}
+    worst: list[Picture] = []
+    even: list[Picture] = []
+    unreadable: dict[str, None] = {}
     for video, frame, pair in wanted:
         try:
             image = read_image(video, frame)
@@ -87,8 +90,8 @@ def take_pictures(
             unreadable[f"{_place(poses, video, frame)} could not be read: {error}"] = None
             continue
         picture = _picture(image, poses, truth, evaluation, video, frame, pair)
-        (whole if pair is None else zoomed).append(picture)
-    return zoomed, whole, list(unreadable)
+        (even if pair is None else worst).append(picture)
+    return worst, even, list(unreadable)
 
 
 def _picture(
@@ -97,34 +100,38 @@ def _picture(
     rows = np.flatnonzero((poses.video == video) & (poses.frame == frame))
     here = poses[rows]
     labelled = None if truth is None else truth[(truth.video == video) & (truth.frame == frame)]
-    pairs = np.flatnonzero(np.isin(evaluation.matches.pose_rows, rows)) if evaluation is not None else np.zeros(0, int)
-    window, offsets, facts = None, None, [f"{len(here)} predicted"]
+    offsets, window, facts = None, None, [f"{len(here)} predicted"]
     if labelled is not None:
         facts.append(f"{len(labelled)} in the ground truth")
     if truth is not None and evaluation is not None:
+        pairs = np.flatnonzero(np.isin(evaluation.matches.pose_rows, rows))
         true_points, points = truth.points[evaluation.matches.truth_rows], poses.points[evaluation.matches.pose_rows]
-        errors = pair_errors(evaluation)
         if points.shape == true_points.shape:
             offsets = np.stack([true_points[pairs], points[pairs]], axis=2).reshape(-1, 2, 2)
-        if pair is not None:
+        if pair is None:
+            facts += _mean_error(evaluation, pairs)
+        else:
             window = overlay.window_around(np.concatenate([true_points[pair], points[pair]]), image.shape)
-            facts = [f"mean error {errors[pair]:.1f} px", *_worst_node(poses, evaluation, pair)]
-        elif np.isfinite(errors[pairs]).any():
-            facts.append(f"mean error {np.nanmean(errors[pairs]):.1f} px")
+            facts = [*_mean_error(evaluation, np.array([pair])), *_worst_node(poses, evaluation, pair)]
     figure = overlay.draw(image, here, labelled, offsets, window)
-    names = [poses.track_names[t] if t >= 0 else f"instance {i + 1}" for i, t in enumerate(here.tracks)]
-    place, caption = _place(poses, video, frame), ", ".join(facts)
+    names = [poses.track_names[track] if track >= 0 else f"instance {place + 1}" for place, track in enumerate(here.tracks)]
+    title, caption = _place(poses, video, frame), ", ".join(facts)
     return Picture(
-        title=place,
+        title=title,
         caption=caption,
-        alt=f"{place} with poses drawn over the image: {caption}",
+        alt=f"{title} with poses drawn over the image: {caption}",
         image=figures.data_uri(figure, "png"),
         legend=tuple(zip(names, overlay.colors(here), strict=True)),
     )
 
 
+def _mean_error(evaluation: Evaluation, pairs: np.ndarray) -> list[str]:
+    errors = pair_errors(evaluation)[pairs]
+    return [f"mean error {np.nanmean(errors):.1f} px"] if np.isfinite(errors).any() else []
+
+
 def _worst_node(poses: Poses, evaluation: Evaluation, pair: int) -> list[str]:
-    distances = np.atleast_1d(np.asarray(evaluation.metrics["distance_metrics"]["dists"][pair], dtype=float))
+    distances = np.atleast_1d(evaluation.metrics["distance_metrics"]["dists"][pair])
     if len(distances) < 2:
         return []
     node = int(np.nanargmax(distances))

@@ -1,0 +1,65 @@
+"""A small run of two flies on five frames, with ground truth, that the tests of the report share."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sleap_lab.config import EvaluatorConfig
+from sleap_lab.evaluation import Evaluation, evaluate
+from sleap_lab.poses import Poses, Skeleton, make_poses
+
+SKELETON = Skeleton(nodes=("head", "thorax", "tail"), edges=((0, 1), (1, 2)))
+FLY = np.array([[10.0, 20.0], [20.0, 30.0], [30.0, 20.0]])
+FRAMES = [(0, frame) for frame in range(5)]
+
+
+@pytest.fixture(scope="session")
+def truth() -> Poses:
+    """One fly at x=0 and one at x=40 in frames 0 to 3; frame 4 is labelled as empty."""
+    points = [FLY + np.array([40, 0]) * fly for frame in range(4) for fly in range(2)]
+    return make_poses(
+        SKELETON,
+        points,
+        frame=np.repeat(range(4), 2),
+        instance_scores=np.nan,
+        tracks=[0, 1] * 4,
+        user=True,
+        track_names=["a", "b"],
+        frames=FRAMES,
+    )
+
+
+@pytest.fixture(scope="session")
+def poses(truth: Poses) -> Poses:
+    """The truth, off by (0, frame) px, with a tail lost, without the second fly of frame 3, and with an extra fly in frame 2."""
+    points = truth.points + np.stack([np.zeros(8), truth.frame], axis=1)[:, None]
+    points[0, 2] = np.nan
+    found = replace(truth, points=points, instance_scores=np.linspace(0.9, 0.2, 8), user=np.zeros(8, bool))[:7]
+    extra = make_poses(SKELETON, [FLY + np.array([0, 60])], frame=2, instance_scores=0.1, tracks=-1, track_names=["a", "b"])
+    columns = ("video", "frame", "points", "point_scores", "instance_scores", "tracks", "track_scores", "user")
+    return replace(found, **{name: np.concatenate([getattr(found, name), getattr(extra, name)]) for name in columns})
+
+
+@pytest.fixture(scope="session")
+def score() -> Callable[..., Evaluation]:
+    """Evaluate with the given settings; every video is compared with the one of the same index unless told otherwise."""
+
+    def run(truth: Poses, poses: Poses, videos: dict[int, int] | None = None, **settings: object) -> Evaluation:
+        return evaluate(truth, poses, EvaluatorConfig(**settings), videos=videos or {0: 0})
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def evaluation(score: Callable[..., Evaluation], truth: Poses, poses: Poses) -> Evaluation:
+    return score(truth, poses, oks_stddev=0.05)
+
+
+@pytest.fixture(scope="session")
+def read_image() -> Callable[[int, int], np.ndarray]:
+    def read(video: int, frame: int) -> np.ndarray:
+        return np.full((80, 100, 1), 40 + 10 * frame, dtype=np.uint8)
+
+    return read

@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sleap_lab.evaluation.identity import Switch
+from sleap_lab.report import numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(None, "null"), (True, "true"), (False, "false"), (0.025, "0.025"), ([1, 2], "[1, 2]"), ("<b>", "<b>")],
+)
+def test_text_is_that_of_the_config_files(value, written):
+    assert numbers.text(value) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0, "0"), (12345.0, "12,345"), (0.98765, "0.9877"), (-1.5, "-1.5000"), (32.219, "32.22"), (np.nan, "n/a"), (np.int64(3), "3")],
+)
+def test_number(value, written):
+    assert numbers.number(value) == written
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(0.004, "0.00 s"), (59.4, "59.40 s"), (59.9, "1 min 00 s"), (75.0, "1 min 15 s"), (119.9, "2 min 00 s"), (3600 + 61, "1 h 01 min")],
+)
+def test_stage_times_are_easy_to_read(seconds, written):
+    assert numbers.stage_times({"predict": seconds}) == [("predict", written, 100.0)]
+
+
+def test_stages_are_compared_with_the_longest():
+    assert [percent for *_, percent in numbers.stage_times({"filter": 0.5, "predict": 2.0})] == [25.0, 100.0]
+
+
+def test_stages_that_took_no_time():
+    assert numbers.stage_times({"filter": 0.0}) == [("filter", "0.00 s", 0.0)]
+
+
+def test_cards_of_a_compared_run(poses, evaluation):
+    cards = {card.label: card for card in numbers.cards({}, poses, evaluation)}
+    assert list(cards) == ["OKS mAP", "mOKS", "Found", "Mean error", "Median error", "mPCK", "Instances", "Tracks"]
+    assert (cards["Found"].value, cards["Found"].hint) == ("7", "of 8 true instances; extra predictions: 1")
+    assert (cards["Median error"].value, cards["Median error"].unit) == ("1.00", "px")  # of 5 x 0, 6 x 1, 6 x 2, 3 x 3
+
+
+def test_cards_of_undefined_distances_have_no_unit(poses, truth, score):
+    cards = {card.label: card for card in numbers.cards({}, poses[:0], score(truth, poses[:0]))}
+    assert (cards["Mean error"].value, cards["Mean error"].unit) == ("n/a", "")
+
+
+def test_identity_has_cards_and_tables(poses, evaluation):
+    switch = Switch(video=0, frame=3, truth_track="a", from_track="b", to_track="c")
+    scored = replace(evaluation, identity={"idf1": 0.5, "mota": -1.0, "hota": 0.25, "switches": 1.0}, switches=(switch,))
+    values = {card.label: card.value for card in numbers.cards({}, poses, scored)}
+    assert [values[name] for name in ("IDF1", "MOTA", "HOTA")] == ["0.500", "-1.000", "0.250"]
+    tables = {table.title: table for table in numbers.tables(scored)}
+    assert tables["Identity"].rows[-1] == ("switches", "1")
+    assert tables["Identity switches"].rows == [("a", "0", "3", "b", "c")]
+
+
+def test_tables_of_a_compared_run(evaluation):
+    tables = {table.title: table for table in numbers.tables(evaluation)}
+    assert [len(row) for table in tables.values() for row in table.rows] == [len(t.header) for t in tables.values() for _ in t.rows]
+    tail = dict(zip(tables["Error of each node"].header, tables["Error of each node"].rows[2], strict=True))
+    # seven pairs, 0, 0, 1, 1, 2, 2 and 3 px off, the first without its tail
+    assert (tail["Node"], tail["Matched"], tail["Missed"], tail["Compared"]) == ("tail", "7", "1", "6")
+    assert tail["Mean"] == f"{(0 + 1 + 1 + 2 + 2 + 3) / 6:.2f} px"
+    assert tables["All metrics"].rows[1][:3] == ("eval/n_matched", "7", "higher")
+    assert tables["All metrics"].folded
+    assert not tables["Error of each node"].folded
+
+
+def test_videos_are_compared_where_there_are_several(truth, poses, score):
+    truth, poses = (replace(record, video=(record.frame > 1).astype(np.int32)) for record in (truth, poses))
+    truth, poses = (
+        replace(record, frames=np.array([[int(frame > 1), frame] for _, frame in record.frames.tolist()])) for record in (truth, poses)
+    )
+    tables = {table.title: table for table in numbers.tables(score(truth, poses, {0: 0, 1: 1}))}
+    assert [row[:3] for row in tables["Error in each video"].rows] == [("0", "4", "0"), ("1", "3", "1")]

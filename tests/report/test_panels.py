@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sleap_lab.poses import Skeleton
+from sleap_lab.report import figures
+from sleap_lab.report.panels import accuracy_panels, content_panels
+
+
+@pytest.fixture(autouse=True)
+def style():
+    with figures.house_style():
+        yield
+
+
+def captions(panels) -> dict[str, str]:
+    return {panel.title: panel.caption for panel in panels}
+
+
+def test_accuracy_of_poses(poses, evaluation):
+    panels = {panel.title: panel for panel in accuracy_panels(poses, evaluation)}
+    assert list(panels) == ["Error of each node", "PCK of each node", "Similarity of matched pairs", "Error over the frames"]
+    assert "oks_stddev 0.05" in panels["Similarity of matched pairs"].caption
+    # tail: 0, 1, 1, 2, 2 and 3 px; head and thorax one 0 more, so a median of 1
+    assert panels["Error of each node"].alt == f"Error of each node. The largest median is that of tail, {(1 + 2) / 2:.2f} px."
+    # the lost tail of the first pair is a miss at every distance
+    assert panels["PCK of each node"].alt.endswith("lowest for tail.")
+    assert [panel.shape for panel in panels.values()] == ["tall", "", "", "wide"]
+
+
+def test_accuracy_without_a_match(poses, truth, score):
+    assert list(accuracy_panels(poses[:0], score(truth, poses[:0]))) == []
+
+
+def test_content_says_what_it_leaves_out(poses, truth, evaluation):
+    content = captions(content_panels(poses, truth, evaluation))
+    assert list(content) == [
+        "Instances in each frame",
+        "Frames that each track covers",
+        "Nodes found",
+        "Confidence of predicted instances",
+    ]
+    assert content["Instances in each frame"] == "1 of 5 processed frames are empty."
+    assert content["Frames that each track covers"] == "In brackets: number of instances. 1 instances have no track."
+
+
+def test_content_without_tracks_scores_or_second_node(poses):
+    poses = replace(
+        poses,
+        skeleton=Skeleton(("centroid",)),
+        points=poses.points[:, :1],
+        point_scores=poses.point_scores[:, :1],
+        tracks=np.full(len(poses), -1, np.int32),
+        instance_scores=np.full(len(poses), np.nan),
+    )
+    assert list(captions(content_panels(poses, None, None))) == ["Instances in each frame"]
+
+
+def test_more_tracks_than_rows(poses, monkeypatch):
+    monkeypatch.setattr(figures, "MAX_TRACK_ROWS", 1)
+    assert "The 1 shortest tracks are left out." in captions(content_panels(poses, None, None))["Frames that each track covers"]

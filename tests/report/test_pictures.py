@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.report.pictures import even_frames, pair_errors, take_pictures, worst_pairs
+
+
+def test_pair_errors_are_means_over_the_nodes_compared(evaluation):
+    assert pair_errors(evaluation) == pytest.approx([0, 0, 1, 1, 2, 2, 3])
+
+
+def test_pair_errors_where_nothing_can_be_compared(evaluation):
+    distances = {"dists": np.array([[1.0, np.nan, 3.0], [np.nan] * 3])}
+    scored = replace(evaluation, metrics={"distance_metrics": distances})
+    np.testing.assert_equal(pair_errors(scored), [(1 + 3) / 2, np.nan])
+
+
+def test_worst_pairs_come_worst_first_and_one_per_frame(poses, evaluation):
+    rows = evaluation.matches.pose_rows[worst_pairs(poses, evaluation)]
+    assert poses.frame[rows].tolist() == [3, 2, 1, 0]
+    assert len(worst_pairs(poses, evaluation, count=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("processed", "expected"),
+    [
+        (range(10, 20), [10, 13, 16, 19]),
+        ([30, 10, 20], [10, 20, 30]),  # fewer than asked for, any order
+        ([7], [7]),
+        ([], []),
+    ],
+)
+def test_even_frames_of_a_run_without_instances(processed, expected):
+    poses = make_poses(Skeleton(("head",)), [], frames=[(2, frame) for frame in processed])
+    assert even_frames(poses, count=4) == [(2, frame) for frame in expected]
+
+
+def test_even_frames_hold_an_instance_where_any_does(poses):
+    assert even_frames(poses, count=9) == [(0, frame) for frame in range(4)]
+
+
+def test_legend_names_tracks_and_counts_the_others(poses, read_image):
+    _, pictures, _ = take_pictures(poses[poses.frame == 2], None, None, read_image)
+    names = [name for name, _ in pictures[0].legend]
+    colors = [color for _, color in pictures[0].legend]
+    assert names == ["a", "b", "instance 3"]
+    assert len(set(colors)) == 3
+
+
+def test_the_video_is_named_where_there_are_several(poses, read_image):
+    two = replace(poses, frames=np.concatenate([poses.frames, [[1, 0]]]))
+    _, pictures, _ = take_pictures(two, None, None, read_image)
+    assert pictures[0].title == "Video 0, frame 0"
+
+
+def test_color_images(poses, truth, evaluation):
+    worst, even, unreadable = take_pictures(poses, truth, evaluation, lambda video, frame: np.zeros((80, 100, 3), np.uint8))
+    assert (len(worst), len(even), unreadable) == (4, 4, [])
