@@ -1,5 +1,7 @@
 """Matching the detections of one frame after the other with those before."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from sleap_lab.config import TrackerConfig
@@ -7,8 +9,10 @@ from sleap_lab.poses import Poses
 from sleap_lab.tracking.assign import MATCHING, Pairs
 from sleap_lab.tracking.candidates import Candidates
 from sleap_lab.tracking.features import FEATURES
-from sleap_lab.tracking.flow import Flow
 from sleap_lab.tracking.similarity import reduction, scoring
+
+if TYPE_CHECKING:
+    from sleap_lab.tracking.flow import Flow
 
 
 class Linker:
@@ -20,7 +24,7 @@ class Linker:
         flow: Moves earlier poses to the current frame, if optical flow is used.
     """
 
-    def __init__(self, poses: Poses, config: TrackerConfig, flow: Flow | None = None) -> None:
+    def __init__(self, poses: Poses, config: TrackerConfig, flow: "Flow | None" = None) -> None:
         # one pose without visible nodes at the end, which the row -1 of an empty place among the candidates refers to
         self.points = np.concatenate([poses.points, np.full((1, *poses.points.shape[1:]), np.nan)])
         self.visible = np.append(poses.visible.sum(axis=1), 0)

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sleap_lab.config import TrackerConfig
 from sleap_lab.poses import Poses, concatenate
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
-from sleap_lab.tracking.flow import Flow
 from sleap_lab.tracking.linker import Linker
 from sleap_lab.tracking.settings import check
+
+if TYPE_CHECKING:
+    from sleap_lab.tracking.flow import Flow
 
 ReadImage = Callable[[int, int], np.ndarray]
 
@@ -47,13 +50,19 @@ def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = No
     unused = len(poses.track_names)
     for video in np.unique(frames[:, 0]).tolist():
         part = replace(poses[poses.video == video], frames=frames[frames[:, 0] == video])
-        flow = Flow(read_image, video, config) if read_image else None
+        flow = _flow(read_image, video, config) if read_image else None
         parts.append(_track_video(part, config, flow, unused))
         unused = max(unused, int(parts[-1].tracks.max(initial=-1)) + 1)
     return _name_tracks(concatenate(parts))
 
 
-def _track_video(poses: Poses, config: TrackerConfig, flow: Flow | None, first: int) -> Poses:
+def _flow(read_image: ReadImage, video: int, config: TrackerConfig) -> "Flow":
+    from sleap_lab.tracking.flow import Flow  # OpenCV, which only this needs
+
+    return Flow(read_image, video, config)
+
+
+def _track_video(poses: Poses, config: TrackerConfig, flow: "Flow | None", first: int) -> Poses:
     """Track the instances of one video; new tracks are numbered from `first`."""
     linker = Linker(poses, config, flow)
     tracks, scores = poses.tracks.copy(), poses.track_scores.copy()
