@@ -1,0 +1,105 @@
+"""The reference: which of its cases are run, how one is run, and how many were met."""
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sleap_lab.cli import main
+from sleap_lab.compose import quote
+
+REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
+
+# Cases whose models cannot be read yet: those of SLEAP 1.4 and older (Keras), and backbones other than UNet.
+NOT_SUPPORTED = (
+    "legacy_single_instance",
+    "legacy_bottomup",
+    "legacy_topdown",
+    "legacy_topdown_video",
+    "flies_topdown_convnext",
+    "flies_topdown_swint",
+)
+
+# Cases of a few seconds that together have every model kind, every way to choose frames and every family of options.
+QUICK = {
+    "single_instance_labels",
+    "topdown_pkg",
+    "bottomup_pkg",
+    "multi_class_bottomup_pkg",
+    "multi_class_topdown_pkg",
+    "centroid_only_pkg",
+    "centered_instance_only_pkg",
+    "no_refinement",
+    "max_instances_1_topdown",
+    "max_size_padded",
+    "ensure_grayscale",
+    "anchor_part_gt",
+    "other_backbone_weights",
+    "frames_list",
+    "video_index",
+    "suggested_frames",
+    "filter_visible_nodes",
+    "track_frames",
+    "track_user_labels",
+    "track_user_noisy",
+    "track_flow_levels",
+    "track_local_iou_greedy",
+}
+
+
+def supported_cases():
+    """Return name and flags of the cases that can be run; none without the reference folder."""
+    path = REFERENCE / "cases.yaml"
+    if not path.is_file():
+        return {}
+    cases = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert QUICK.union(NOT_SUPPORTED) <= set(cases)
+    return {name: flags for name, flags in cases.items() if name not in NOT_SUPPORTED}
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that takes `case` and `flags` once per case of the reference."""
+    if {"case", "flags"} <= set(metafunc.fixturenames):
+        cases = [
+            pytest.param(name, flags, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, flags in supported_cases().items()
+        ]
+        metafunc.parametrize(("case", "flags"), cases)
+
+
+@pytest.fixture
+def reference(monkeypatch):
+    """The reference folder, as working directory: its labels name their videos relative to it. It is read only."""
+    if not REFERENCE.is_dir():
+        pytest.skip("no reference folder (SLEAP_LAB_REFERENCE)")
+    monkeypatch.chdir(REFERENCE)
+    return REFERENCE
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Return a function that runs `sleap-lab` in this process, its run folder in `tmp_path`."""
+
+    def run(verb: str, flags: str, *more: str) -> None:
+        with pytest.raises(SystemExit) as end:
+            main([verb, *shlex.split(flags), *more, f"hydra.run.dir={quote(str(tmp_path / 'run'))}"])
+        assert end.value.code == 0, capsys.readouterr().err
+
+    return run
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many cases agree with the reference, of those that ran."""
+    reports = {
+        outcome: [report for report in terminalreporter.stats.get(outcome, []) if "parity" in dict(report.user_properties)]
+        for outcome in ("passed", "failed")
+    }
+    met, ran = len(reports["passed"]), sum(map(len, reports.values()))
+    if not REFERENCE.is_dir():
+        terminalreporter.write_line("parity: not run (no reference folder)")
+    elif not ran:
+        terminalreporter.write_line("parity: not run (no case selected)")
+    else:
+        terminalreporter.write_line(f"parity: {met} of {ran}")
+        terminalreporter.write_line(f"not selected: {len(supported_cases()) - ran}; not supported yet: {len(NOT_SUPPORTED)}")
