@@ -1,7 +1,5 @@
 """Between the pose record and label files: everything that touches sleap-io's label objects."""
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import numpy as np
 import sleap_io as sio
 
+from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
 from sleap_lab.poses import Poses, Skeleton, make_poses
 
@@ -143,25 +142,8 @@ def save_labels(labels: sio.Labels, path: str | Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".slp", dir=path.parent)
-        os.close(descriptor)
-        try:
-            labels.save(temporary, format="slp", embed=False, restore_original_videos=False, verbose=False)
-            Path(temporary).chmod(0o666 & ~_umask())
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or _one_line(error)})") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with replacing(path) as temporary:
+        labels.save(str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False)
 
 
 def match_videos(truth: sio.Labels, labels: sio.Labels) -> dict[int, int]:

@@ -3,17 +3,15 @@
 import io
 import json
 import math
-import os
 import pickle
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib import format as npy
 
+from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation.result import Evaluation
 
@@ -36,8 +34,8 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
     path = Path(npz_path)
     if path.suffix != ".npz":
         path = path.with_name(path.name + ".npz")
-    with _replacing(path) as file:
-        np.savez_compressed(file, metrics=np.array(evaluation.metrics, dtype=object))
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, metrics=np.array(evaluation.metrics, dtype=object))
     content = {
         **{name: {key: value for key, value in group.items() if key != "pcks"} for name, group in evaluation.metrics.items()},
         "settings": evaluation.settings,
@@ -46,24 +44,8 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
         "switches": [switch._asdict() for switch in evaluation.switches],
         "notes": evaluation.notes,
     }
-    with _replacing(path.with_suffix(".json")) as file:
-        file.write(json.dumps(_plain(content), indent=1, allow_nan=False).encode())
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file that takes the place of `path` when all went well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                yield file
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror})") from error
+    with replacing(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(_plain(content), indent=1, allow_nan=False), encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """The report of one run: a single HTML page that needs nothing but itself."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 
-from sleap_lab.errors import RunError
+from sleap_lab.atomic import replacing
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.match import align_nodes
 from sleap_lab.poses import Poses
@@ -80,14 +79,8 @@ def write_report(
         text=numbers.text,
         number=numbers.number,
     )
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_bytes(page.encode(errors="backslashreplace"))  # names of files may hold bytes that are not text
-        part.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(page.encode(errors="backslashreplace"))  # names of files may hold bytes that are not text
 
 
 def _aligned(truth: Poses, poses: Poses, evaluation: Evaluation) -> tuple[Poses, Poses]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
 
 RUN_FILE = "run.json"
@@ -75,9 +76,8 @@ def write(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> None:
     """Write the summary so that a reader, or a crash, only ever sees a whole file; nan and inf are stored as null."""
     record = asdict(summary)
     record["metrics"] = {key: float(value) if math.isfinite(value) else None for key, value in summary.metrics.items()}
-    unfinished = folder / f".{name}.{os.getpid()}"
-    unfinished.write_text(json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(folder / name)
+    with replacing(folder / name) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read(folder: Path, name: str = RUN_FILE) -> RunSummary:

@@ -95,7 +95,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, evaluation, monkeypatch):
     before = (tmp_path / "metrics.npz").read_bytes()
 
     def full(file, **arrays):
-        file.write(b"half")
+        file.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)

@@ -1,0 +1,31 @@
+"""Writing files so that a reader, or a crash, only ever sees a whole one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sleap_lab.errors import RunError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a path to write to that takes the place of `path` when all went well, and leaves nothing behind when not.
+
+    Missing folders are made. The temporary file has the same suffix, for writers that look at it.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise RunError(f"{path}: cannot be written ({reason})") from error
