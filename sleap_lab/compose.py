@@ -23,7 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sleap_lab.config import GROUPS, Config, check, keys
+from sleap_lab.config import GROUPS, Config, check, keys, type_name
 from sleap_lab.errors import ConfigError, closest, did_you_mean
 
 CONFIG_MODULE = "sleap_lab.conf"
@@ -260,15 +260,10 @@ def explain(error: BaseException) -> str:
             if name.startswith(tuple(f"{free}." for free in FREE_FORM)):
                 return f"{name}: entries are added one by one: +{name}=VALUE"
             field = keys().get(name)
-            accepted = f"; accepted: {_type_name(field.type)}" if field is not None else ""
+            accepted = f"; accepted: {type_name(field.type)}" if field is not None else ""
             return f"{cause.full_key}: {_first_line(cause.msg or cause).rstrip('.')}{accepted}"
         cause = cause.__cause__
     return _first_line(error)
-
-
-def _type_name(annotation: Any) -> str:
-    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    return name.replace(" | None", " or null").replace("list[str]", "a list, e.g. [a,b]")
 
 
 def _first_line(error: Any) -> str:

@@ -6,10 +6,10 @@ are derived from the fields.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from sleap_lab.errors import ConfigError, did_you_mean
 
@@ -253,28 +253,52 @@ def check(config: Config, *, opened: bool = False) -> None:
     for name, field_ in keys().items():
         group, _, last = name.rpartition(".")
         owner = getattr(config, group) if group else config
-        setattr(owner, last, _checked(name, getattr(owner, last), field_.metadata))
+        setattr(owner, last, _checked(name, getattr(owner, last), field_))
     _check_models(config)
     if not opened:
         _check_data(config)
     _check_together(config)
 
 
-def _checked(name: str, value: Any, metadata: Mapping[str, Any]) -> Any:
+def _checked(name: str, value: Any, field_: Field[Any]) -> Any:
     """Return a value with its paths made absolute, or refuse it."""
+    metadata = field_.metadata
     choices, minimum, maximum = metadata["choices"], metadata["minimum"], metadata["maximum"]
+    if not _fits(value, field_.type):
+        raise ConfigError(f"{name}: got {value!r}; accepted: {type_name(field_.type)}")
     for item in value if isinstance(value, list) else [value]:
         if item is None:
             continue
         if choices and item not in choices:
             accepted = ", ".join(map(str, choices))
             raise ConfigError(f"{name}: got {item!r}; accepted: {accepted}.{did_you_mean(str(item), map(str, choices))}")
-        if (minimum is not None and item < minimum) or (maximum is not None and item > maximum):
+        # Negated, because nan is neither above nor below anything.
+        if (minimum is not None and not item >= minimum) or (maximum is not None and not item <= maximum):
             bounds = [f"at least {minimum}" if minimum is not None else "", f"at most {maximum}" if maximum is not None else ""]
             raise ConfigError(f"{name}: got {item!r}; accepted: {' and '.join(filter(None, bounds))}")
     if not metadata["path"] or value is None:
         return value
     return [str(Path(item).absolute()) for item in value] if isinstance(value, list) else str(Path(value).absolute())
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Say whether a value is of a key's type; a whole number is a number too, but a switch is neither."""
+    if annotation is Any:
+        return True
+    if isinstance(annotation, UnionType):
+        return any(_fits(value, option) for option in get_args(annotation))
+    if (container := get_origin(annotation)) is not None:
+        parts = value.items() if isinstance(value, dict) else [(item,) for item in value] if isinstance(value, list) else ()
+        return isinstance(value, container) and all(all(map(_fits, part, get_args(annotation))) for part in parts)
+    if annotation in (int, float):
+        return isinstance(value, (int, annotation)) and not isinstance(value, bool)
+    return isinstance(value, annotation)
+
+
+def type_name(annotation: Any) -> str:
+    """Return the type of a key as a message shows it."""
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return name.replace(" | None", " or null").replace("list[str]", "a list, e.g. [a,b]")
 
 
 def _check_data(config: Config) -> None:
@@ -380,7 +404,7 @@ def parse_frames(spec: Any) -> list[int] | None:
             first, last = frames[-1] + 1, int(item[1:])
         else:
             raise ConfigError(f'data.frames: cannot read {item!r} in {spec!r}; accepted: "0-100,200-300", "5,9,12-20" or a list of these')
-        if last < first and not item.startswith("-"):
-            raise ConfigError(f"data.frames: the range {item!r} is empty; write the smaller frame first")
+        if last < first - item.startswith("-"):  # after a "-" the range goes on behind the frame before it
+            raise ConfigError(f"data.frames: the range {item!r} in {spec!r} is empty; write the smaller frame first")
         frames.extend(range(first, last + 1))
     return list(dict.fromkeys(frames))
