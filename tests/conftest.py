@@ -1,0 +1,179 @@
+"""Small videos, labels and models, made on the spot, that tests of several rooms share."""
+
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import sleap_io as sio
+from hypothesis import settings
+
+settings.register_profile("shared_machine", deadline=None)
+settings.load_profile("shared_machine")
+
+GRAY_LEVELS = (20, 50, 80, 110, 140, 170)
+"""Brightness of the frames of the video: a frame is known by its mean."""
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """Folder of the reference; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[2] / "shared" / "reference"))
+    if not folder.is_dir():
+        pytest.skip(f"no reference folder at {folder}; SLEAP_LAB_REFERENCE names it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def video_path(tmp_path_factory):
+    """An mp4 of 6 gray frames of 48 x 64 pixels, frame i of brightness GRAY_LEVELS[i]."""
+    path = tmp_path_factory.mktemp("videos") / "gray.mp4"
+    sio.save_video([np.full((48, 64, 3), level, dtype=np.uint8) for level in GRAY_LEVELS], str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def level_of():
+    """Return a function that tells which frame of the gray video an image is."""
+    return lambda image: int(np.abs(np.array(GRAY_LEVELS) - image.mean()).argmin())
+
+
+@pytest.fixture
+def write_h5(tmp_path):
+    """Return a function that writes frames (frames, h, w, c) to an HDF5 video, exact to the last bit."""
+
+    def write(frames, name="frames.h5", dataset="images"):
+        path = tmp_path / name
+        with h5py.File(path, "w") as file:
+            file[dataset] = np.asarray(frames)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def make_labels():
+    """Return a function that builds labels of skeleton a-b-c from plain lists."""
+    nodes = ("a", "b", "c")
+
+    def make(videos, user=(), predicted=(), suggestions=(), empty=()):
+        """Build labels.
+
+        Args:
+            videos: Files.
+            user: (video, frame, points) of instances that a person labelled.
+            predicted: (video, frame, points) of predicted ones.
+            suggestions: (video, frame).
+            empty: (video, frame) of labeled frames without instances.
+        """
+        videos = [sio.Video(str(path)) for path in videos]
+        skeleton = sio.Skeleton(list(nodes), edges=[("a", "b"), ("b", "c")], name="abc")
+        frames = {}
+
+        def frame(video, index):
+            return frames.setdefault((video, index), sio.LabeledFrame(video=videos[video], frame_idx=index, instances=[]))
+
+        for video, index, points in user:
+            frame(video, index).instances.append(sio.Instance.from_numpy(np.array(points, dtype=float), skeleton=skeleton))
+        for video, index, points in predicted:
+            frame(video, index).instances.append(
+                sio.PredictedInstance.from_numpy(np.array(points, dtype=float), skeleton=skeleton, point_scores=np.full(3, 0.5), score=0.9)
+            )
+        for video, index in empty:
+            frame(video, index)
+        return sio.Labels(
+            labeled_frames=list(frames.values()),
+            videos=videos,
+            skeletons=[skeleton],
+            suggestions=[sio.SuggestionFrame(video=videos[video], frame_idx=index) for video, index in suggestions],
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def training_config():
+    """Return a function that writes down the training config of a small UNet, as a dictionary."""
+
+    def make(kind, *, nodes=("a", "b"), edges=(("a", "b"),), classes=("x", "y"), head=None, preprocessing=None, stride=2, **backbone):
+        """Describe a model.
+
+        Args:
+            kind: Model kind.
+            nodes: Names of the nodes.
+            edges: Pairs of node names.
+            classes: Names of the classes.
+            head: Further keys of the confidence map head.
+            preprocessing: Further keys of the preprocessing section.
+            stride: Output stride of the backbone and all heads.
+            **backbone: Further keys of the backbone.
+        """
+        confmaps = {"sigma": 2.5, "output_stride": stride, "part_names": list(nodes), **(head or {})}
+        second = {
+            "bottomup": {"pafs": {"edges": [list(edge) for edge in edges], "sigma": 15, "output_stride": stride}},
+            "multi_class_bottomup": {"class_maps": {"classes": list(classes), "sigma": 50, "output_stride": stride}},
+            "multi_class_topdown": {"class_vectors": {"classes": list(classes), "num_fc_layers": 0}},
+        }
+        unet = {"in_channels": 1, "kernel_size": 1, "filters": 1, "filters_rate": 1.0, "max_stride": 2, "output_stride": stride, **backbone}
+        return {
+            "data_config": {
+                "preprocessing": {"scale": 1.0, **(preprocessing or {})},
+                "skeletons": [
+                    {
+                        "name": "animal",
+                        "nodes": [{"name": name} for name in nodes],
+                        "edges": [{"source": {"name": a}, "destination": {"name": b}} for a, b in edges],
+                        "symmetries": [],
+                    }
+                ],
+            },
+            "model_config": {
+                "backbone_config": {"unet": unet, "convnext": None},
+                "head_configs": {"bottomup": None, "centroid": None} | {kind: {"confmaps": confmaps, **second.get(kind, {})}},
+            },
+        }
+
+    return make
+
+
+@pytest.fixture
+def make_model(tmp_path, training_config):
+    """Return a function that writes a model folder with a network whose answers can be told from the image.
+
+    Its backbone only halves the resolution: every map pixel is the brightest of 2 x 2 image pixels, per channel,
+    in [0, 1]. The heads weigh the channels.
+    """
+
+    def make(kind, weights, *, name=None, **options):
+        """Write a model.
+
+        Args:
+            kind: Model kind.
+            weights: By head, a row (weight of each image channel, bias) for each output channel.
+            name: Folder, by default the kind.
+            **options: As `training_config` takes them.
+        """
+        import torch
+        import yaml
+
+        from sleap_lab.networks import build_network
+
+        channels = len(next(iter(weights.values()))[0]) - 1
+        config = training_config(kind, in_channels=channels, filters=channels, **options)
+        network = build_network(config)
+        state = {
+            key: torch.eye(*value.shape[:2])[..., None, None] if value.ndim == 4 else value * 0
+            for key, value in network.state_dict().items()
+        }
+        for i, rows in enumerate(weights.values()):
+            for key in [key for key in state if key.startswith(f"head_layers.{i}.")]:
+                table = torch.tensor(rows, dtype=torch.float32)
+                state[key] = table[:, -1] if key.endswith("bias") else table[:, :-1].reshape(state[key].shape)
+        folder = tmp_path / (name or kind)
+        folder.mkdir()
+        (folder / "training_config.yaml").write_text(yaml.safe_dump(config))
+        torch.save({"state_dict": {f"model.{key}": value for key, value in state.items()}}, folder / "best.ckpt")
+        return folder
+
+    return make
