@@ -34,7 +34,8 @@ def instance_centroids(
     elif method == "bbox_center":
         centroids[visible] = (np.nanmin(points[visible], axis=1) + np.nanmax(points[visible], axis=1)) / 2
     else:
-        centroids[visible] = [geometric_median(pose[~np.isnan(pose).any(axis=-1)]) for pose in points[visible]]
+        for row in np.flatnonzero(visible):
+            centroids[row] = geometric_median(points[row][~np.isnan(points[row]).any(axis=-1)])
     return centroids
 
 
