@@ -10,7 +10,7 @@ import sleap_io as sio
 from sleap_lab import flags
 from sleap_lab.config import Config, check, defaults, keys
 from sleap_lab.errors import ConfigError, did_you_mean
-from sleap_lab.inference import infer
+from sleap_lab.inference import detect, refine
 from sleap_lab.labels import save_labels, to_labels
 from sleap_lab.provenance import provenance
 from sleap_lab.sources import open_source
@@ -87,9 +87,10 @@ def run_inference(
     maps = [name for option, names in RETURNED_MAPS.items() if wanted[option] for name in names]
     batches: list[dict[str, Any]] = []
     source = open_source(config.data, predicting=config.model.kind != "none", data=data)
-    inference = infer(source, config, keep=None if make_labels else lambda prediction: batches.append(_arrays(prediction, maps)))
+    detected = detect(source, config, keep=None if make_labels else lambda prediction: batches.append(_arrays(prediction, maps)))
     if not make_labels:
-        return [_stacked(batch) for batch in batches] if inference.kind == "single_instance" else batches
+        return [_stacked(batch) for batch in batches] if detected.kind == "single_instance" else batches
+    inference = refine(detected, source, config)
     labels = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
     if config.output.no_empty_frames:
         labels.labeled_frames = [frame for frame in labels.labeled_frames if len(frame.instances)]

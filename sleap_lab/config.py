@@ -232,6 +232,8 @@ class Config:
     evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
+    cache: str = key("rw", "Stage cache: reuse and store predictions, only reuse them, or neither.", choices=("rw", "read", "off"))
+    cache_dir: str | None = key(None, "Folder of the stage cache. Default: outputs/cache.", path=True)
     report: str = key("html", "Write report.html, or not.", choices=("html", "none"))
     verbose: bool = key(False, "Print log messages to the terminal.")
     debug: bool = key(False, "Print the traceback when a run fails.")

@@ -7,6 +7,7 @@ The run folder is the truth. It is complete before anything is logged to MLflow,
 """
 
 import logging
+import shlex
 import sys
 import time
 import traceback
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import sleap_io as sio
 
@@ -24,11 +26,13 @@ from sleap_lab.compose import compose_config
 from sleap_lab.config import Config, EvaluatorConfig, defaults
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics
-from sleap_lab.inference import Inference, infer
+from sleap_lab.inference import Inference, Stage, detect, refine
 from sleap_lab.labels import match_videos, read_labels, save_labels, to_labels, to_poses, video_name
 from sleap_lab.poses import Poses
 from sleap_lab.provenance import provenance
 from sleap_lab.runs import summary as run_summary
+from sleap_lab.runs.cache import remember
+from sleap_lab.runs.fingerprint import predict_fingerprint
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
@@ -169,12 +173,13 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     inputs = {name: Path(path) for name, path in _inputs(config).items()}
     with stage("snapshot"):
         _snapshot(config, folder, invocation, inputs, device="")
-    inference = infer(source, config, stage=stage, watch=lambda frames, total: _watch(frames, total, invocation))
+    detected, recalled = _detect(config, source, stage, invocation)
+    inference = refine(detected, source, config, stage=stage)
     if inference.device:
         _snapshot(config, folder, invocation, inputs, device=inference.device)
     predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
     summary.counts = _counts(inference)
-    if predict_seconds := summary.stages.get("predict"):
+    if (predict_seconds := summary.stages.get("predict")) and not recalled:
         summary.metrics["speed/frames_per_second"] = round(summary.counts["frames"] / predict_seconds, 3)
     if config.model.kind != "none" or config.tracker.tracking:
         with stage("write"):
@@ -209,8 +214,28 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     if config.output.overlay_video:
         with stage("overlay"):
             predictions.render(str(folder / "overlay.mp4"), show_progress=False)
-    _report_to_terminal(summary, inference, evaluation, notes, config, folder)
+    _report_to_terminal(summary, inference, evaluation, notes, config, folder, recalled=recalled)
     return Result(folder, summary, inference.poses, evaluation)
+
+
+def _detect(config: Config, source: Source, stage: Stage, invocation: Invocation) -> tuple[Inference, bool]:
+    """Return the detections, and whether they came from the cache."""
+    if config.model.kind == "none":
+        return detect(source, config), False
+    from sleap_lab.predict.pipeline import choose_device
+
+    bad_frames: tuple[Frame, ...] = ()
+
+    def compute() -> tuple[Poses, dict[str, Any]]:
+        nonlocal bad_frames
+        found = detect(source, config, stage=stage, watch=lambda frames, total: _watch(frames, total, invocation))
+        bad_frames = found.bad_frames
+        return found.poses, {"kind": found.kind, "device": found.device, "notes": found.notes, "incomplete": bool(found.bad_frames)}
+
+    folder = Path(config.cache_dir or Path(OUTPUTS) / "cache")
+    key = predict_fingerprint(config, source, str(choose_device(config.runtime.device)))
+    poses, facts, recalled = remember(folder, key, config.cache, compute)
+    return Inference(poses, facts["kind"], facts["device"], bad_frames, tuple(facts["notes"])), recalled
 
 
 @contextmanager
@@ -309,8 +334,8 @@ def _headline(summary: RunSummary, config: Config, inference: Inference, invocat
     return {
         "title": Path(str(config.data.path)).name,
         "status": summary.status,
-        "command": " ".join(invocation.command),
-        "started": summary.started,
+        "command": shlex.join(invocation.command),
+        "started": f"{summary.started[:19].replace('T', ' ')} UTC",
         "device": inference.device,
         "stages": summary.stages,
         "counts": counts,
@@ -320,12 +345,21 @@ def _headline(summary: RunSummary, config: Config, inference: Inference, invocat
 
 
 def _report_to_terminal(
-    summary: RunSummary, inference: Inference, evaluation: Evaluation | None, notes: Sequence[str], config: Config, folder: Path
+    summary: RunSummary,
+    inference: Inference,
+    evaluation: Evaluation | None,
+    notes: Sequence[str],
+    config: Config,
+    folder: Path,
+    *,
+    recalled: bool,
 ) -> None:
     for note in [*notes, *(evaluation.notes if evaluation is not None else ())]:
         log.warning("%s", note)
         terminal.warn(note)
     rows = [(name.replace("_", " "), str(value)) for name, value in summary.counts.items() if value or name in ("frames", "instances")]
+    if recalled:
+        rows.append(("detections", "from the cache (cache=off computes them again)"))
     if "speed/frames_per_second" in summary.metrics:
         rows.append(("speed", f"{summary.metrics['speed/frames_per_second']:.1f} frames/s on {inference.device}"))
     if evaluation is not None:

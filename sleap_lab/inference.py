@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from sleap_lab.filters import apply_filters
 from sleap_lab.poses import Poses, concatenate
 from sleap_lab.sources import Frame, Source, read_ahead
 from sleap_lab.tracking import track
+
+if TYPE_CHECKING:
+    from sleap_lab.predict.model import Prediction
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -31,66 +35,76 @@ class Inference:
     poses: Poses
     kind: str
     device: str
-    bad_frames: tuple[Frame, ...]
-    notes: tuple[str, ...]
+    bad_frames: tuple[Frame, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def infer(
+def detect(
     source: Source,
     config: Config,
     *,
     stage: Stage = lambda name: nullcontext(),
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]] = lambda frames, total: frames,
-    keep: Callable[[object], None] | None = None,
+    keep: Callable[["Prediction"], None] | None = None,
 ) -> Inference:
-    """Predict or read poses, filter and track them.
+    """Predict the poses of a source, or read those that its labels hold.
 
     Args:
         source: Opened videos and selected frames.
-        config: The experiment; the sections data, model, preprocessing, runtime, filters and tracker are used.
+        config: The experiment; the sections data, model, preprocessing and runtime are used.
         stage: Context in which the stage of a name runs, for timing.
         watch: Wraps the frames on their way to the network, for a progress bar.
-        keep: Called with each batch's `Prediction`, for those who want the network's maps.
+        keep: Called with each batch's prediction, for those who want the network's maps.
 
     Raises:
         ConfigError: Models, data or settings do not fit together.
         RunError: Something cannot be read.
     """
-    notes: list[str] = []
-    bad: list[Frame] = []
-    predicting = config.model.kind != "none"
-    if predicting:
-        from sleap_lab.predict.engine import predict
-        from sleap_lab.predict.pipeline import build_pipeline
-
-        with stage("load"):
-            pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth)
-        with stage("predict"):
-            frames = watch(_readable(read_ahead(source, config.runtime.queue_maxsize), config.data.on_bad_frame, bad), len(source.frames))
-            parts = []
-            for prediction in predict(frames, pipeline, batch_size=config.runtime.batch_size):
-                parts.append(prediction.poses)
-                if keep is not None:
-                    keep(prediction)
-        if len(bad) == len(source.frames):
-            raise RunError(f"data.path: none of the {len(bad)} frames could be read; the first: {bad[0].problem}")
-        poses, kind, device = concatenate(parts), pipeline.kind, str(pipeline.device)
-        notes += pipeline.notes
-    else:
+    if config.model.kind == "none":
         assert source.labels is not None, "only labels files are read without a model"
-        poses, kind, device = _on_frames(source.labels, source.frames), "none", ""
-    found = len(poses)
+        return Inference(_on_frames(source.labels, source.frames), kind="none", device="")
+    from sleap_lab.predict.engine import predict  # torch, which nothing else here needs
+    from sleap_lab.predict.pipeline import build_pipeline
+
+    bad: list[Frame] = []
+    with stage("load"):
+        pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth)
+    with stage("predict"):
+        frames = _readable(read_ahead(source, config.runtime.queue_maxsize), config.data.on_bad_frame, bad)
+        parts = []
+        for prediction in predict(watch(frames, len(source.frames)), pipeline, batch_size=config.runtime.batch_size):
+            parts.append(prediction.poses)
+            if keep is not None:
+                keep(prediction)
+    if len(bad) == len(source.frames):
+        raise RunError(f"data.path: none of the {len(bad)} frames could be read; the first: {bad[0].problem}")
+    return Inference(concatenate(parts), pipeline.kind, str(pipeline.device), tuple(bad), pipeline.notes)
+
+
+def refine(detected: Inference, source: Source, config: Config, *, stage: Stage = lambda name: nullcontext()) -> Inference:
+    """Filter and track detected poses.
+
+    Args:
+        detected: What `detect` returned.
+        source: Where it came from; images are read for optical flow only.
+        config: The experiment; the sections filters and tracker are used.
+        stage: Context in which the stage of a name runs, for timing.
+
+    Raises:
+        ConfigError: Tracker settings contradict each other.
+    """
+    predicted, notes = detected.kind != "none", list(detected.notes)
     with stage("filter"):
-        poses = apply_filters(poses, config.filters, track_only=not predicting)
+        poses = apply_filters(detected.poses, config.filters, track_only=not predicted)
     if not len(poses):
-        why = "every instance was filtered out" if found else "nothing was found"
-        notes.append(f"No instances in any of the {len(poses.frames)} frames: {why}; try a lower model.peak_threshold or check the models")
-    if config.tracker.tracking and predicting and poses.track_names:
+        why = "every instance was filtered out" if len(detected.poses) else "nothing was found"
+        notes.append(f"No instances in any of the {len(poses.frames)} frames: {why}; try a lower model.peak_threshold or check the models.")
+    if config.tracker.tracking and predicted and poses.track_names:
         notes.append("The models know the animals' identities; their tracks are kept and the tracker was not used.")
     elif config.tracker.tracking:
         with stage("track"):
             poses = track(poses, config.tracker, source.read)
-    return Inference(poses, kind, device, tuple(bad), tuple(notes))
+    return replace(detected, poses=poses, notes=tuple(notes))
 
 
 def _readable(frames: Iterable[Frame], on_bad_frame: str, bad: list[Frame]) -> Iterator[Frame]:
