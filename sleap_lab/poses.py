@@ -109,7 +109,7 @@ class Poses:
     @classmethod
     def load(cls, path: str | Path) -> "Poses":
         """Read a record written by `save`; never unpickles."""
-        with np.load(path, allow_pickle=False) as data:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             header = json.loads(str(data["header"]))
             arrays = {name: data[name] for name in (*COLUMNS, "frames")}
         skeleton = header["skeleton"]

@@ -86,9 +86,11 @@ def test_those_who_need_the_same_wait_for_one(tmp_path):
         return work()
 
     results = []
-    threads = [
-        threading.Thread(target=lambda compute=compute: results.append(remember(tmp_path, "k", "rw", compute))) for compute in (slow, work)
-    ]
+
+    def run(compute):
+        results.append(remember(tmp_path, "k", "rw", compute))
+
+    threads = [threading.Thread(target=run, args=(compute,)) for compute in (slow, work)]
     threads[0].start()
     started.wait(10)
     threads[1].start()
