@@ -166,15 +166,23 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     from sleap_lab.compose import check_jobs, register
 
     register()
-    options, unknown = get_args_parser().parse_known_args(arguments)
-    if unknown:
-        raise ConfigError(f"{unknown[0]}: there is no such option; see sleap-lab --help")
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]  # argparse would print its whole usage
+    options = parser.parse_intermixed_args(arguments)
+    # Hydra's own parser loses overrides that stand on both sides of an option.
+    flags = [word for word in arguments if word not in options.overrides]
     if any(getattr(options, name, None) for name in HYDRA_ONLY):
-        return _hydra(arguments, command)
+        return _hydra([*options.overrides, *flags], command)
+    if options.config_dir is not None and not Path(options.config_dir).is_dir():
+        raise ConfigError(f"--config-dir: no such folder: {options.config_dir}")
     configs = check_jobs(options.overrides, multirun=options.multirun, config_dir=options.config_dir)
     from sleap_lab.launch import launch
 
-    return launch(arguments, options, command, configs[0].logger)
+    return launch(options.overrides, flags, command, configs[0].logger, multirun=options.multirun)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; see sleap-lab --help")
 
 
 def _hydra(arguments: list[str], command: list[str]) -> int:

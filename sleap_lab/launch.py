@@ -1,19 +1,19 @@
 """From a checked command line to runs: through Hydra, one job or many."""
 
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab import terminal
-from sleap_lab.compose import CONFIG_MODULE, to_config
+from sleap_lab.compose import CONFIG_MODULE, parse_overrides, quote, to_config
 from sleap_lab.config import LoggerConfig
-from sleap_lab.errors import RunError
+from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import OUTPUTS, Invocation, new_folder, run
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.sweep import finish_parent, read_jobs, start_parent, sweep_rows, sweep_table
@@ -21,24 +21,37 @@ from sleap_lab.runs.sweep import finish_parent, read_jobs, start_parent, sweep_r
 PARTIAL = 3
 
 
-def launch(arguments: Sequence[str], options: Namespace, command: Sequence[str], logger: LoggerConfig) -> int:
+def launch(overrides: Sequence[str], flags: Sequence[str], command: Sequence[str], logger: LoggerConfig, *, multirun: bool) -> int:
     """Run a checked command line and return its exit code.
 
     Args:
-        arguments: The words after `sleap-lab`.
-        options: The same, parsed by Hydra's parser.
+        overrides: `KEY=VALUE` words of the command line.
+        flags: The other words, options of Hydra.
         command: What the user typed, for the record.
         logger: Where a sweep is logged.
+        multirun: Whether it is a sweep.
+
+    Raises:
+        ConfigError: The folder that the user chose cannot be told before the run.
     """
-    where = "hydra.sweep.dir" if options.multirun else "hydra.run.dir"
-    root = Path(OUTPUTS) / "multirun" if options.multirun else Path(OUTPUTS)
-    given = [override.partition("=")[2].strip("'\"") for override in options.overrides if override.startswith(f"{where}=")]
-    folder = Path(given[0]) if given else new_folder(root)
-    words = list(arguments) if given else [*arguments, f"{where}={folder}"]
-    if options.multirun:
+    key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
+    folder = _chosen_folder(overrides, key) or new_folder(Path(OUTPUTS) / "multirun" if multirun else Path(OUTPUTS))
+    words = [*overrides, f"{key}={quote(str(folder))}", *flags]
+    if multirun:
         return _sweep(words, command, folder, logger)
     hand_to_hydra(words, command)
     return run_summary.read(folder).exit_code or 0
+
+
+def _chosen_folder(overrides: Sequence[str], key: str) -> Path | None:
+    """Return the folder that an override chooses, if one does."""
+    for override in parse_overrides(overrides):
+        if override.key_or_group == key:
+            try:
+                return Path(str(OmegaConf.create({"folder": override.value()}).folder))
+            except OmegaConfBaseException as error:
+                raise ConfigError(f"{key}: only ${{now:…}} and ${{oc.env:…}} can stand in it, got {override.get_value_string()}") from error
+    return None
 
 
 def _sweep(words: Sequence[str], command: Sequence[str], folder: Path, logger: LoggerConfig) -> int:
