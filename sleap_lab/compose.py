@@ -61,6 +61,7 @@ def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -
     try:
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             check_overrides(overrides)
+            _refuse_sweeps(overrides)
             node = compose("config", overrides=[*overrides, *search], return_hydra_config=True)
     except ConfigError:
         raise
@@ -88,6 +89,7 @@ def check_jobs(overrides: Sequence[str], *, multirun: bool, config_dir: str | No
     register()
     jobs = [list(overrides)]
     if multirun:
+        check_overrides(overrides)
         parsed = [override for override in parse_overrides(overrides) if not override.key_or_group.startswith("hydra.")]
         jobs = [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
     configs = [compose_config(job, config_dir=config_dir)[0] for job in jobs]
@@ -139,7 +141,8 @@ def _closest(name: str, known: Sequence[str]) -> str:
     group, _, last = name.rpartition(".")
     siblings = [key for key in known if key.rpartition(".")[0] == group]
     by_word = {word: key for key in reversed(siblings) for word in key.rpartition(".")[2].split("_")}
-    found = closest(name, known, cutoff=0.8) or by_word.get(closest(last, by_word) or "") or closest(name, known)
+    alike = [key for key in known if "." in key] if group else known
+    found = closest(name, alike, cutoff=0.8) or by_word.get(closest(last, by_word) or "") or closest(name, alike)
     if found:
         return f" Did you mean {found!r}?"
     return f" Accepted: {', '.join(siblings)}" if siblings else f" Groups: {', '.join(GROUPS)}"
@@ -165,6 +168,15 @@ def _quoting_hint(text: str, error: Exception) -> str:
     if not separator:
         return f"{text!r} is neither a verb nor KEY=VALUE; see sleap-lab --help"
     return f"{name}: the value {value!r} has characters with a meaning in overrides; quote it: {shlex.quote(f'{name}={quote(value)}')}"
+
+
+def _refuse_sweeps(overrides: Sequence[str]) -> None:
+    for override in parse_overrides(overrides):
+        if override.is_sweep_override():
+            name, value = override.key_or_group, override.get_value_string()
+            raise ConfigError(
+                f"{name}: {value} are several values; add -m to run each, or quote it: {shlex.quote(f'{name}={quote(value)}')}"
+            )
 
 
 def quote(value: Any) -> str:
