@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,13 @@ MAP_NAMES = {
 
 
 def run_inference(
-    data_path: str | None = None,
+    data_path: str | Path | None = None,
     input_labels: sio.Labels | None = None,
     input_video: sio.Video | None = None,
-    model_paths: Sequence[str] | None = None,
+    model_paths: Sequence[str | Path] | None = None,
     *,
     make_labels: bool = True,
-    output_path: str | None = None,
+    output_path: str | Path | None = None,
     return_confmaps: bool = False,
     return_pafs: bool = False,
     return_class_maps: bool = False,
@@ -79,7 +80,7 @@ def run_inference(
     if not given:
         raise ConfigError("run_inference needs data_path, input_labels or input_video")
     data = input_labels if input_labels is not None else input_video
-    config = _config(options, data_path=data_path if data is None else None, model_paths=model_paths)
+    config = _config(options, data_path=data_path if data is None else None, model_paths=model_paths, output_path=output_path)
     if not make_labels and config.tracker.tracking:
         raise ConfigError("tracking=True needs make_labels=True")
     wanted = {"return_confmaps": return_confmaps, "return_pafs": return_pafs, "return_class_maps": return_class_maps}
@@ -99,11 +100,13 @@ def run_inference(
     return labels
 
 
-def _config(options: dict[str, Any], *, data_path: str | None, model_paths: Sequence[str] | None) -> Config:
+def _config(
+    options: dict[str, Any], *, data_path: str | Path | None, model_paths: Sequence[str | Path] | None, output_path: str | Path | None
+) -> Config:
     """Build the config of a call; settings are checked as on the command line."""
     by_name = {flag.name: flag for flag in flags.TRACK if flag.name not in ("data_path", "model_paths", "output_path")}
     config = Config()
-    values = {"data.path": data_path, "model.paths": [str(path) for path in model_paths or []]}
+    values = {"data.path": data_path, "model.paths": [str(path) for path in model_paths or []], "output.path": output_path}
     for name, value in options.items():
         if name not in by_name:
             raise ConfigError(f"run_inference has no argument {name!r}.{did_you_mean(name, by_name)}")
@@ -112,7 +115,7 @@ def _config(options: dict[str, Any], *, data_path: str | None, model_paths: Sequ
         values["model.kind"] = "none"
     for key, value in values.items():
         group, _, name = key.partition(".")
-        setattr(getattr(config, group), name, value)
+        setattr(getattr(config, group), name, str(value) if isinstance(value, Path) else value)
     check(config, opened=data_path is None)
     return config
 

@@ -5,6 +5,7 @@ presets in `conf/` only say what differs. The help page, the config reference an
 are derived from the fields.
 """
 
+import os
 import re
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -260,6 +261,7 @@ def check(config: Config, *, opened: bool = False) -> None:
     if not opened:
         _check_data(config)
     _check_together(config)
+    _check_outputs(config)
 
 
 def _checked(name: str, value: Any, field_: Field[Any]) -> Any:
@@ -350,6 +352,23 @@ def _check_together(config: Config) -> None:
             raise ConfigError("evaluator.ground_truth_path is given, but nothing is evaluated; add evaluator=oks (or centroid, identity)")
         if not Path(evaluator.ground_truth_path).is_file():
             raise ConfigError(f"evaluator.ground_truth_path: no such file: {evaluator.ground_truth_path}")
+
+
+def _check_outputs(config: Config) -> None:
+    """Refuse files that cannot be written, or that would take the place of what is read."""
+    inputs = {"data.path": config.data.path, "evaluator.ground_truth_path": config.evaluator.ground_truth_path}
+    for name, path in (("output.path", config.output.path), ("evaluator.save_metrics", config.evaluator.save_metrics)):
+        if path is None:
+            continue
+        target = Path(path).resolve()
+        for key_, source in inputs.items():
+            if source is not None and Path(source).resolve() == target:
+                raise ConfigError(f"{name}: {path} is the file that {key_} reads; choose another")
+        if target.exists() and not target.is_file():
+            raise ConfigError(f"{name}: {path} exists and is not a file; choose another")
+        parent = next(folder for folder in target.parents if folder.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise ConfigError(f"{name}: {path} cannot be written, because {parent} is not a folder that can be written to")
 
 
 def keys() -> dict[str, Field[Any]]:
