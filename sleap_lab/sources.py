@@ -5,13 +5,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sleap_io as sio
 
 from sleap_lab.config import DataConfig, parse_frames
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.labels import read_labels, to_poses
+from sleap_lab.labels import read_labels, to_poses, video_name
 from sleap_lab.poses import Poses
 
 LABEL_FILTERS = ("only_labeled_frames", "only_suggested_frames", "exclude_user_labeled", "only_predicted_frames")
@@ -59,6 +60,7 @@ class Source:
             return np.asarray(self.videos[video][frame])
         except Exception as error:  # every backend has its own errors for a frame it cannot decode
             name = self.videos[video].filename
+            name = Path(name[0]).parent if isinstance(name, list) else name
             raise RunError(f"{name}: frame {frame} cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
 
 
@@ -76,10 +78,12 @@ def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels
         RunError: The file cannot be read.
     """
     _require_opencv()
-    path = Path(str(config.path))
+    path = Path(str(config.path)) if data is None else _file(data)
     if isinstance(data, sio.Labels) or (data is None and path.suffix.lower() == ".slp"):
         labels = data if data is not None else read_labels(path)
         source = _from_labels(labels, path, config) if predicting else _labeled(labels, path, config)
+    elif not predicting:
+        raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
     else:
         source = _from_video(data, path, config)
     if not len(source.frames):
@@ -100,14 +104,24 @@ def _require_opencv() -> None:
         raise RunError(f"OpenCV cannot be loaded ({error}); {hint}") from error
 
 
+def _file(data: sio.Labels | sio.Video) -> Path:
+    """Return the file that open data come from, for messages."""
+    return Path(video_name(data) if isinstance(data, sio.Video) else data.provenance.get("filename", "the labels"))
+
+
+def _given(value: Any) -> bool:
+    """Say whether a setting asks for something; the number 0 does."""
+    return value is not None and value is not False
+
+
 def _selection(config: DataConfig) -> str:
     chosen = {name: getattr(config, name) for name in ("frames", "video_index", *LABEL_FILTERS)}
-    return ", ".join(f"data.{name}={value}" for name, value in chosen.items() if value not in (None, False)) or "no filter"
+    return ", ".join(f"data.{name}={value}" for name, value in chosen.items() if _given(value)) or "no filter"
 
 
 def _from_video(video: sio.Video | None, path: Path, config: DataConfig) -> Source:
     for name in (*LABEL_FILTERS, "video_index"):
-        if getattr(config, name) not in (None, False):
+        if _given(getattr(config, name)):
             raise ConfigError(f"data.{name}: only for .slp files, data.path is {path}")
     video = video or _load_video(path, config)
     count = _length(video)
