@@ -1,0 +1,383 @@
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import sleap_io as sio
+
+from sleap_lab.config import DataConfig
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.labels import save_labels
+from sleap_lab.sources import Source, open_source, read_ahead
+
+POSE = [[1, 1], [2, 2], [3, 3]]
+USER, PREDICTED, BOTH, SUGGESTED, EMPTY = 4, 2, 0, 5, 3  # frames of the first video of `labels_path`
+
+
+@pytest.fixture
+def labels_path(tmp_path, video_path, make_labels):
+    """Labels of two videos: in file order frames 4 and 0 of the first, 1 of the second, 2 and 3 of the first."""
+    (tmp_path / "gray.mp4").write_bytes(video_path.read_bytes())
+    labels = make_labels(
+        [tmp_path / "gray.mp4", video_path],
+        user=[(0, USER, POSE), (0, BOTH, POSE), (1, 1, POSE)],
+        predicted=[(0, BOTH, POSE), (0, PREDICTED, POSE)],
+        suggestions=[(0, SUGGESTED), (0, USER), (1, 0), (0, PREDICTED), (0, SUGGESTED)],
+        empty=[(0, EMPTY)],
+    )
+    save_labels(labels, tmp_path / "labels.slp")
+    return tmp_path / "labels.slp"
+
+
+def frames_of(path, **options):
+    return open_source(DataConfig(path=str(path), **options)).frames.tolist()
+
+
+def refusal(path, error=ConfigError, **options):
+    with pytest.raises(error) as caught:
+        open_source(DataConfig(path=str(path), **options))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---- videos
+
+
+def test_a_video_is_all_its_frames(video_path):
+    source = open_source(DataConfig(path=str(video_path)))
+    assert source.frames.tolist() == [[0, i] for i in range(6)]
+    assert source.frames.dtype == np.int64
+    assert source.path == video_path
+    assert [video.filename for video in source.videos] == [str(video_path)]
+    assert source.labels is None
+    assert source.truth is None
+
+
+def test_frames_of_a_video_are_frame_numbers(video_path, level_of):
+    source = open_source(DataConfig(path=str(video_path), frames="5,1-2"))
+    assert source.frames.tolist() == [[0, 5], [0, 1], [0, 2]]
+    assert [level_of(source.read(*where)) for where in source.frames.tolist()] == [5, 1, 2]
+
+
+def test_images_are_height_width_channels(video_path):
+    assert open_source(DataConfig(path=str(video_path))).read(0, 0).shape == (48, 64, 1)
+
+
+def test_a_frame_beyond_the_end_is_refused(video_path):
+    assert refusal(video_path, frames="2-6") == f"data.frames: frame 6 is out of range; {video_path} has frames 0-5"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"only_labeled_frames": True},
+        {"only_suggested_frames": True},
+        {"exclude_user_labeled": True},
+        {"only_predicted_frames": True},
+        {"video_index": 0},
+        {"video_index": 1},
+    ],
+)
+def test_what_chooses_among_labels_is_refused_for_videos(video_path, options):
+    (name,) = options
+    assert refusal(video_path, **options) == f"data.{name}: only for .slp files, data.path is {video_path}"
+
+
+def test_a_video_without_a_model_is_refused(video_path):
+    with pytest.raises(ConfigError, match=r"data.path: without a model it must be a .slp file, got .*gray\.mp4"):
+        open_source(DataConfig(path=str(video_path)), predicting=False)
+
+
+def test_image_folders(tmp_path):
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((5, 7, 3), 10 * i, dtype=np.uint8))
+    source = open_source(DataConfig(path=str(tmp_path)))
+    assert source.frames.tolist() == [[0, 0], [0, 1], [0, 2]]
+    assert (source.read(0, 2) == 20).all()
+
+
+def test_hdf5_videos(write_h5):
+    frames = np.arange(2 * 4 * 6).reshape(2, 4, 6, 1).astype(np.uint8)
+    source = open_source(DataConfig(path=str(write_h5(frames, dataset="pixels"))))
+    np.testing.assert_array_equal(source.read(0, 1), frames[1])
+
+
+def test_a_dataset_of_an_hdf5_video(write_h5):
+    path = write_h5(np.zeros((2, 4, 6, 1), dtype=np.uint8), dataset="pixels")
+    assert frames_of(path, video_dataset="pixels") == [[0, 0], [0, 1]]
+    assert "frames.h5 cannot be read as a video" in refusal(path, RunError, video_dataset="voxels")
+
+
+def test_channels_first_hdf5_videos_are_turned(write_h5):
+    pixels = np.arange(2 * 1 * 6 * 4).reshape(2, 1, 6, 4).astype(np.uint8)  # frames, channels, width, height
+    source = open_source(DataConfig(path=str(write_h5(pixels)), video_input_format="channels_first"))
+    np.testing.assert_array_equal(source.read(0, 1), pixels[1].transpose(2, 1, 0))
+
+
+def test_a_missing_file_is_named():
+    assert refusal("/no/such.mp4", RunError) == "data.path: no such file: /no/such.mp4"
+    assert refusal("/no/such.slp", RunError) == "/no/such.slp: no such labels file"
+
+
+@pytest.mark.parametrize("name", ["text.mp4", "text.h5", "text.xyz", "folder"])
+def test_what_is_no_video_is_named_with_what_would_be(tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.write_text("not a video")
+    message = refusal(path, RunError)
+    assert message.startswith(f"data.path: {path} cannot be read as a video")
+    assert message.endswith("accepted: videos, image folders, .slp")
+
+
+def test_an_open_video_stands_for_the_path(video_path, level_of):
+    video = sio.load_video(str(video_path))
+    source = open_source(DataConfig(frames=[3]), data=video)
+    assert source.videos == [video]
+    assert level_of(source.read(0, 3)) == 3
+    with pytest.raises(ConfigError, match=r"frame 9 is out of range; .*gray\.mp4 has frames 0-5"):
+        open_source(DataConfig(frames=[9]), data=video)
+
+
+# ---- labels
+
+
+def test_labels_are_their_labeled_frames_in_file_order(labels_path):
+    assert frames_of(labels_path) == [[0, USER], [0, BOTH], [1, 1], [0, PREDICTED], [0, EMPTY]]
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("only_labeled_frames", [[0, USER], [0, BOTH], [1, 1]]),
+        ("only_suggested_frames", [[0, SUGGESTED], [1, 0], [0, PREDICTED]]),  # not labelled yet, each once, as suggested
+        ("exclude_user_labeled", [[0, PREDICTED], [0, EMPTY]]),
+        ("only_predicted_frames", [[0, BOTH], [0, PREDICTED]]),
+    ],
+)
+def test_filters(labels_path, option, expected):
+    assert frames_of(labels_path, **{option: True}) == expected
+
+
+def test_frames_of_labels_are_positions_among_the_filtered(labels_path):
+    assert frames_of(labels_path, frames="0,3-4") == [[0, USER], [0, PREDICTED], [0, EMPTY]]
+    assert frames_of(labels_path, frames="2,0") == [[1, 1], [0, USER]]
+    assert frames_of(labels_path, frames="1", only_predicted_frames=True) == [[0, PREDICTED]]
+    assert frames_of(labels_path, frames="1", only_suggested_frames=True) == [[1, 0]]
+
+
+def test_a_position_beyond_the_end_is_refused_with_the_way_to_frame_numbers(labels_path):
+    message = refusal(labels_path, frames="0,2", exclude_user_labeled=True)
+    assert message.startswith(f"data.frames: position 2 is out of range; {labels_path} has 2 such labeled frames.")
+    assert message.endswith("for frame numbers of a video add data.video_index")
+
+
+def test_a_video_of_labels_is_all_its_frames(labels_path, level_of):
+    source = open_source(DataConfig(path=str(labels_path), video_index=1))
+    assert source.frames.tolist() == [[0, i] for i in range(6)]
+    assert len(source.videos) == 1
+    assert level_of(source.read(0, 4)) == 4
+
+
+def test_frames_of_a_video_of_labels_are_frame_numbers(labels_path):
+    assert frames_of(labels_path, video_index=0, frames="5,0") == [[0, 5], [0, 0]]
+    message = refusal(labels_path, video_index=1, frames="6")
+    assert message == f"data.frames: frame 6 is out of range; video 1 of {labels_path} has frames 0-5"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"video_index": 0, "only_labeled_frames": True}, [BOTH, USER]),  # in the order of the video
+        ({"video_index": 1, "only_labeled_frames": True}, [1]),
+        ({"video_index": 0, "only_suggested_frames": True}, [PREDICTED, SUGGESTED]),
+        ({"video_index": 0, "exclude_user_labeled": True}, [PREDICTED, EMPTY]),
+        ({"video_index": 0, "only_predicted_frames": True, "frames": "2-5,0"}, [PREDICTED, BOTH]),
+    ],
+)
+def test_filters_hold_within_a_video_of_labels(labels_path, options, expected):
+    assert frames_of(labels_path, **options) == [[0, frame] for frame in expected]
+
+
+def test_labels_of_one_video_are_numbered_as_the_only_one(labels_path):
+    source = open_source(DataConfig(path=str(labels_path), video_index=1))
+    assert source.labels.video.tolist() == [0]
+    assert source.labels.frame.tolist() == [1]
+    assert source.labels.frames.tolist() == [[0, 1]]
+
+
+def test_a_video_that_the_labels_lack_is_refused(labels_path):
+    assert refusal(labels_path, video_index=2) == f"data.video_index: {labels_path} has no video 2; accepted: 0-1"
+
+
+def test_a_video_of_labels_that_cannot_be_read_is_named(tmp_path, make_labels):
+    save_labels(make_labels(["/no/such.mp4"], user=[(0, 0, POSE)]), tmp_path / "labels.slp")
+    message = refusal(tmp_path / "labels.slp", RunError, video_index=0)
+    assert message == f"data.path: video 0 of {tmp_path / 'labels.slp'} cannot be read: /no/such.mp4"
+
+
+@pytest.mark.parametrize(
+    ("options", "selection"),
+    [
+        ({"only_suggested_frames": True}, "data.only_suggested_frames=True"),
+        ({"frames": []}, "data.frames=[]"),
+        ({"video_index": 0, "only_predicted_frames": True}, "data.video_index=0, data.only_predicted_frames=True"),
+        (
+            {"video_index": 0, "frames": 0, "exclude_user_labeled": True},
+            "data.frames=0, data.video_index=0, data.exclude_user_labeled=True",
+        ),
+    ],
+)
+def test_an_empty_selection_is_refused_and_spelled_out(tmp_path, video_path, make_labels, options, selection):
+    save_labels(make_labels([video_path], user=[(0, 0, POSE)]), tmp_path / "labels.slp")
+    assert refusal(tmp_path / "labels.slp", **options) == f"data: the selection holds no frame of {tmp_path / 'labels.slp'} ({selection})"
+
+
+def test_labels_without_frames_are_refused(tmp_path, video_path, make_labels):
+    save_labels(make_labels([video_path]), tmp_path / "labels.slp")
+    assert refusal(tmp_path / "labels.slp").endswith("(no filter)")
+
+
+def test_truth_is_what_a_person_labelled(labels_path, tmp_path, video_path, make_labels):
+    truth = open_source(DataConfig(path=str(labels_path))).truth
+    assert truth.user.all()
+    assert sorted(zip(truth.video.tolist(), truth.frame.tolist(), strict=True)) == [(0, BOTH), (0, USER), (1, 1)]
+    save_labels(make_labels([video_path], predicted=[(0, 0, POSE)]), tmp_path / "predictions.slp")
+    assert open_source(DataConfig(path=str(tmp_path / "predictions.slp"))).truth is None
+
+
+def test_open_labels_stand_for_the_path_and_are_left_as_they_are(labels_path):
+    labels = sio.load_slp(str(labels_path))
+    before = [len(frame.instances) for frame in labels]
+    source = open_source(DataConfig(only_labeled_frames=True), data=labels)
+    assert source.frames.tolist() == [[0, USER], [0, BOTH], [1, 1]]
+    assert source.videos == labels.videos
+    assert [len(frame.instances) for frame in labels] == before
+    with pytest.raises(ConfigError, match=r"position 9 is out of range; .*labels\.slp has 5"):
+        open_source(DataConfig(frames=[9]), data=labels)
+
+
+# ---- labels that are not predicted on
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [[0, USER], [0, BOTH], [1, 1], [0, PREDICTED], [0, EMPTY]]),
+        ({"frames": "0-2"}, [[0, BOTH], [1, 1], [0, PREDICTED]]),  # frame numbers of any video
+        ({"video_index": 1}, [[0, 1]]),
+        ({"video_index": 0, "frames": "0,4"}, [[0, USER], [0, BOTH]]),
+        ({"exclude_user_labeled": True}, [[0, PREDICTED], [0, EMPTY]]),
+        ({"video_index": 0, "only_predicted_frames": True, "frames": "1-5"}, [[0, PREDICTED]]),
+    ],
+)
+def test_without_a_model_only_labeled_frames_take_part(labels_path, options, expected):
+    assert open_source(DataConfig(path=str(labels_path), **options), predicting=False).frames.tolist() == expected
+
+
+def test_without_a_model_a_video_need_not_be_there(tmp_path, make_labels):
+    save_labels(make_labels(["/no/such.mp4"], user=[(0, 7, POSE)]), tmp_path / "labels.slp")
+    source = open_source(DataConfig(path=str(tmp_path / "labels.slp"), video_index=0), predicting=False)
+    assert source.frames.tolist() == [[0, 7]]
+
+
+# ---- packages
+
+
+def test_frames_of_a_package_are_read_from_it(tmp_path, video_path, make_labels, level_of):
+    (tmp_path / "copy.mp4").write_bytes(video_path.read_bytes())
+    labels = make_labels([tmp_path / "copy.mp4"], user=[(0, 4, POSE), (0, 1, POSE)])
+    labels.save(str(tmp_path / "labels.pkg.slp"), embed=True, verbose=False)
+    (tmp_path / "copy.mp4").unlink()
+    source = open_source(DataConfig(path=str(tmp_path / "labels.pkg.slp")))
+    assert source.frames.tolist() == [[0, 4], [0, 1]]
+    assert [level_of(source.read(*where)) for where in source.frames.tolist()] == [4, 1]
+
+
+# ---- reading
+
+
+def test_a_frame_that_cannot_be_read_is_named(video_path, tmp_path):
+    with pytest.raises(RunError, match=r"gray\.mp4: frame 99 cannot be read \(.+\)"):
+        open_source(DataConfig(path=str(video_path))).read(0, 99)
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.zeros((5, 7, 3), dtype=np.uint8))
+    (tmp_path / "1.png").write_bytes(b"broken")
+    with pytest.raises(RunError) as caught:
+        open_source(DataConfig(path=str(tmp_path))).read(0, 1)
+    assert str(caught.value).startswith(f"{tmp_path}: frame 1 cannot be read")  # the folder, not all its images
+    assert str(tmp_path / "1.png") in str(caught.value)
+
+
+class Recorder:
+    """A video of endless black frames that counts what is read; frame 2 is broken."""
+
+    filename = "recorder"
+
+    def __init__(self, alarm=0):
+        self.read = []
+        self.alarm, self.reached = alarm, threading.Event()
+
+    def __getitem__(self, frame):
+        self.read.append(frame)
+        if len(self.read) == self.alarm:
+            self.reached.set()
+        if frame == 2:
+            raise OSError("torn\ntape")
+        return np.zeros((2, 2, 1), dtype=np.uint8)
+
+
+def recorded(video, count):
+    return Source(Path("recorder"), [video], np.array([(0, i) for i in range(count)]), None)
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name == "read-ahead"]
+
+
+def test_frames_are_read_in_order(labels_path, level_of):
+    source = open_source(DataConfig(path=str(labels_path)))
+    frames = list(read_ahead(source, 2))
+    assert [[frame.video, frame.index] for frame in frames] == source.frames.tolist()
+    assert [level_of(frame.image) for frame in frames] == [USER, BOTH, 1, PREDICTED, EMPTY]
+    assert readers() == []
+
+
+def test_a_bad_frame_is_handed_on_with_the_reason():
+    frames = list(read_ahead(recorded(Recorder(), 5), 3))
+    assert [frame.image is None for frame in frames] == [False, False, True, False, False]
+    assert frames[2].problem == "recorder: frame 2 cannot be read (torn tape)"
+    assert (frames[2].video, frames[2].index) == (0, 2)
+    assert frames[3].problem == ""
+
+
+def test_reading_stays_only_so_far_ahead_and_ends_when_nobody_listens():
+    ahead = 3
+    video = Recorder(alarm=1 + ahead + 1)  # one taken, a full queue, and one that waits to be put into it
+    frames = read_ahead(recorded(video, 10_000), ahead)
+    assert video.read == [], "nothing is read before it is asked for"
+    next(frames)
+    assert video.reached.wait(timeout=10), "reads ahead"
+    assert len(readers()) == 1
+    frames.close()
+    assert readers() == []
+    assert len(video.read) == 1 + ahead + 1
+
+
+def test_reading_ends_when_the_listener_fails():
+    video = Recorder()
+
+    def listen():
+        for frame in read_ahead(recorded(video, 10_000), 2):
+            _ = 1 / frame.index
+
+    with pytest.raises(ZeroDivisionError):
+        listen()
+    # The generator is closed when it is collected, which happens at once.
+    assert readers() == []
+    assert len(video.read) < 10_000
+
+
+def test_no_frames():
+    source = replace(recorded(Recorder(), 1), frames=np.zeros((0, 2), dtype=np.int64))
+    assert list(read_ahead(source, 1)) == []
