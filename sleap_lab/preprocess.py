@@ -74,8 +74,9 @@ def convert_channels(image: Tensor, spec: ImageSpec) -> Tensor:
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Resize (c, h, w) or (b, c, h, w) bilinearly with antialiasing; uint8 stays uint8."""
+    """Resize (c, h, w) or (b, c, h, w) bilinearly with antialiasing, to one pixel at least; uint8 stays uint8."""
     batch = images if images.ndim == 4 else images[None]
+    height, width = max(height, 1), max(width, 1)
     if batch.shape[-2:] != (height, width):
         batch = F.interpolate(batch, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
     return batch if images.ndim == 4 else batch[0]

@@ -32,6 +32,7 @@ def ramp(h, w):
         ((100, 200), (50, None), 50 / 100, (50, 100)),
         ((5, 10), (10, 5), 5 / 10, (2, 5)),  # 5 * 1/2 = 2.5: half to even
         ((7, 10), (10, 5), 5 / 10, (4, 5)),  # 7 * 1/2 = 3.5: half to even
+        ((2, 90), (9, 9), 9 / 90, (1, 9)),  # 2 * 1/10 = 0.2: no image without a pixel
     ],
 )
 def test_size_matching(size, target, eff, resized):
@@ -148,12 +149,13 @@ def test_resizing_to_half_averages_away_from_the_border():
         ((5, 7), 0.5, 4, (4, 4)),
         ((10, 10), 1.5, 8, (16, 16)),
         ((1, 1), 1.0, 32, (32, 32)),
+        ((9, 9), 0.1, 4, (4, 4)),  # 0.9: no image without a pixel
     ],
 )
 def test_scaling_and_padding(size, scale, stride, expected):
     padded = scale_and_pad(image(*size)[None], scale, stride)
     assert padded.shape == (1, 1, *expected)
-    h, w = int(size[0] * scale), int(size[1] * scale)
+    h, w = max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
     assert (padded[..., :h, :w] == 100).all()
     assert (padded[..., h:, :] == 0).all()
     assert (padded[..., w:] == 0).all()
