@@ -55,14 +55,14 @@ def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -
         ConfigError: An override, a value or a combination is wrong.
     """
     register()
-    search = [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"] if config_dir else []
+    overrides = [*overrides, *_search(config_dir)]
     previous = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             check_overrides(overrides)
             _refuse_sweeps(overrides)
-            node = compose("config", overrides=[*overrides, *search], return_hydra_config=True)
+            node = compose("config", overrides=list(overrides), return_hydra_config=True)
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
@@ -70,6 +70,11 @@ def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -
     finally:
         GlobalHydra.instance().hydra = previous
     return to_config(node), node
+
+
+def _search(config_dir: str | None) -> list[str]:
+    """Return the override that adds a folder to those where Hydra looks for options."""
+    return [f"hydra.searchpath={quote([f'file://{Path(config_dir).absolute()}'])}"] if config_dir else []
 
 
 def check_jobs(overrides: Sequence[str], *, multirun: bool, config_dir: str | None = None) -> list[Config]:
@@ -89,7 +94,7 @@ def check_jobs(overrides: Sequence[str], *, multirun: bool, config_dir: str | No
     register()
     jobs = [list(overrides)]
     if multirun:
-        check_overrides(overrides)
+        check_overrides([*overrides, *_search(config_dir)])
         parsed = [override for override in parse_overrides(overrides) if not override.key_or_group.startswith("hydra.")]
         jobs = [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
     configs = [compose_config(job, config_dir=config_dir)[0] for job in jobs]
@@ -137,12 +142,12 @@ def unknown_key(name: str, known: Sequence[str] | None = None) -> str:
 
 
 def _closest(name: str, known: Sequence[str]) -> str:
-    """Suggest the nearest key, comparing also the last part with single words of the keys of its group."""
+    """Suggest the nearest key: by its whole name, by the words of the keys of its group, by the last part of any key."""
     group, _, last = name.rpartition(".")
     siblings = [key for key in known if key.rpartition(".")[0] == group]
     by_word = {word: key for key in reversed(siblings) for word in key.rpartition(".")[2].split("_")}
-    alike = [key for key in known if "." in key] if group else known
-    found = closest(name, alike, cutoff=0.8) or by_word.get(closest(last, by_word) or "") or closest(name, alike)
+    by_last = {key.rpartition(".")[2]: key for key in reversed(known)}
+    found = closest(name, known, cutoff=0.8) or by_word.get(closest(last, by_word) or "") or by_last.get(closest(last, by_last) or "")
     if found:
         return f" Did you mean {found!r}?"
     return f" Accepted: {', '.join(siblings)}" if siblings else f" Groups: {', '.join(GROUPS)}"
