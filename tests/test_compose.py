@@ -1,0 +1,190 @@
+import re
+import shlex
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import example, given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from sleap_lab.compose import check_jobs, compose_config, options, parse_overrides, quote, unknown_key
+from sleap_lab.config import GROUPS
+from sleap_lab.errors import ConfigError
+
+
+@pytest.fixture
+def labels(tmp_path, monkeypatch):
+    """A working directory with a file that passes for labels: what is composed is not opened."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.slp").touch()
+    return ["data.path=labels.slp", "model=none", "tracker=fixed_window"]
+
+
+def read_back(text):
+    """Return what a config holds after an override, through Hydra's grammar and OmegaConf's interpolation."""
+    value = OverridesParser.create().parse_override(f"key={text}").value()
+    return OmegaConf.to_container(OmegaConf.create({"key": value}), resolve=True)["key"]
+
+
+# --- quoting ----------------------------------------------------------------------------
+
+MEANINGFUL = st.text(st.sampled_from("ab1.=,:[]{}()'\"\\$ #@%~+-_/*?!&|<>;`ü\t\n"))
+TEXTS = st.text() | MEANINGFUL | st.sampled_from(["null", "true", "1e3", "nan", "-inf", "1_000", "${now:%Y}", "\\${x}", "choice(1,2)", ""])
+
+
+@given(TEXTS)
+@example("it's a \\'${path}\\")
+@example("\\\\'")
+@example("$\\{a}")
+def test_quoted_text_comes_back_unchanged(text):
+    assert read_back(quote(text)) == text
+
+
+@given(st.lists(TEXTS, max_size=4))
+def test_quoted_lists_come_back_unchanged(texts):
+    assert read_back(quote(texts)) == texts
+
+
+@given(st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False))
+def test_quoted_values_keep_their_type(value):
+    found = read_back(quote(value))
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("text", ["models/unet", "a-b_c.d", "/videos/x.mp4"])
+def test_plain_text_stays_readable(text):
+    assert quote(text) == text
+
+
+def test_a_path_with_every_meaningful_character_reaches_the_config(labels):
+    name = "my data=1, [2] #3 @4 100% ü 'q' \"d\" back\\slash ${x} (p) {c} $HOME ~+!"
+    config, _ = compose_config([*labels, f"logger.run_name={quote(name)}"])
+    assert config.logger.run_name == name
+
+
+def test_a_quoted_path_survives_a_sweep(labels):
+    name = "a, b=[c] ${d} 'e' \\"
+    configs = check_jobs([*labels, f"logger.run_name={quote(name)}", "tracker.tracking_window_size=2,3"], multirun=True)
+    assert [(config.logger.run_name, config.tracker.tracking_window_size) for config in configs] == [(name, 2), (name, 3)]
+
+
+# --- what is composed -------------------------------------------------------------------
+
+
+def test_options_set_their_group_and_overrides_win(labels, tmp_path):
+    config, node = compose_config([*labels, "tracker=local_queues", "tracker.max_tracks=2", "data.frames='0-3,7'", "filters=overlap"])
+    assert config.tracker.tracking
+    assert (config.tracker.candidates_method, config.tracker.max_tracks) == ("local_queues", 2)
+    assert config.filters.filter_overlapping
+    assert config.data.frames == "0-3,7"
+    assert config.data.path == str(tmp_path / "labels.slp")
+    assert node.hydra.runtime.choices["tracker"] == "local_queues"
+
+
+def test_composing_leaves_an_application_of_hydra_as_it_was(labels):
+    marker = object()
+    GlobalHydra.instance().hydra = marker
+    try:
+        compose_config(labels)
+        assert GlobalHydra.instance().hydra is marker
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def test_further_options_come_from_a_config_dir(labels, tmp_path):
+    (tmp_path / "my own, [1]" / "tracker").mkdir(parents=True)
+    (tmp_path / "my own, [1]" / "tracker" / "ours.yaml").write_text("tracking: true\ntracking_window_size: 9\n")
+    config, _ = compose_config([*labels, "tracker=ours"], config_dir="my own, [1]")
+    assert config.tracker.tracking_window_size == 9
+
+
+def test_a_sweep_has_one_config_per_combination(labels):
+    configs = check_jobs([*labels, "tracker=fixed_window,flow", "tracker.tracking_window_size=2,3"], multirun=True)
+    assert [(config.tracker.use_flow, config.tracker.tracking_window_size) for config in configs] == [
+        (False, 2), (False, 3), (True, 2), (True, 3),
+    ]  # fmt: skip
+
+
+def test_every_group_has_options():
+    assert set(options()) == {*GROUPS, "experiment"}
+    assert {"video", "labels", "demo"} <= set(options()["data"])
+
+
+# --- what is refused --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        # keys
+        ("tracker.windw=3", "tracker.windw: there is no such key. Did you mean 'tracker.tracking_window_size'?"),
+        ("+tracker.windw=3", "tracker.windw: there is no such key. Did you mean 'tracker.tracking_window_size'?"),
+        ("++tracker.windw=3", "tracker.windw: there is no such key. Did you mean 'tracker.tracking_window_size'?"),
+        ("model.peak_treshold=0.1", "Did you mean 'model.peak_threshold'?"),
+        ("tracker.batch_size=3", "Did you mean 'runtime.batch_size'?"),
+        ("batch_size=3", "Did you mean 'runtime.batch_size'?"),
+        ("trakcer=flow", "trakcer: there is no such key. Did you mean 'tracker'?"),
+        ("+colour=red", "colour: there is no such key. Accepted: "),
+        ("runtime.xyz=1", "runtime.xyz: there is no such key. Accepted: runtime.device, "),
+        ("paint.colour=red", "paint.colour: there is no such key. Groups: data, model, "),
+        ("hydra.rn.dir=x", "hydra.rn: there is no such key. Did you mean 'hydra.run'?"),
+        ("hydra.run.dri=x", "hydra.run.dri: there is no such key. Did you mean 'hydra.run.dir'?"),
+        ("logger.tags.lab=west", "logger.tags.lab: entries are added one by one: +logger.tags.lab=VALUE"),
+        # options
+        ("tracker=fixed_windw", "accepted: fixed_window, flow, local_queues, none. Did you mean 'fixed_window'?"),
+        ("experiment=dmo", "dmo"),
+        # values
+        ("tracker.tracking_window_size=many", "tracker.tracking_window_size: Value 'many'"),
+        ("tracker.tracking_window_size=0", "tracker.tracking_window_size: got 0; accepted: at least 1"),
+        ("tracker.features=keypoint", "got 'keypoint'; accepted: keypoints, centroids, bboxes. Did you mean 'keypoints'?"),
+        ("tracker.use_flow=maybe", "tracker.use_flow: "),
+        ("model.paths=models/unet", "model.paths: "),
+        ("data.frames=5-x", "data.frames: cannot read '5-x'"),
+        # the grammar
+        ("data.path=a (1).mp4", "data.path: the value 'a (1).mp4' has characters with a meaning in overrides; quote it: "),
+        ("data.path=a,b.mp4", "data.path: a,b.mp4 are several values; add -m to run each, or quote it: "),
+        ("tracker.tracking_window_size=range(1,3)", "add -m to run each"),
+        ("video.mp4", "'video.mp4' is neither a verb nor KEY=VALUE"),
+        # combinations
+        ("tracker=none", "model=none leaves nothing to do"),
+        ("model.paths=[m]", "model.kind: none was asked for, but model.paths is given"),
+        ("~tracker.tracking", "tracker.tracking: "),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_line(labels, override, says):
+    with pytest.raises(ConfigError, match=re.escape(says)) as error:
+        compose_config([*labels, override])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("override", ["data.path=a (1).slp", "data.path=a,b.slp", "data.path=it's.slp"])
+def test_the_quoting_that_is_proposed_works(labels, override, tmp_path):
+    with pytest.raises(ConfigError) as error:
+        compose_config([*labels, override])
+    (proposed,) = shlex.split(str(error.value).partition("quote it: ")[2])
+    (tmp_path / override.partition("=")[2]).touch()
+    assert compose_config([*labels, proposed])[0].data.path == str(tmp_path / override.partition("=")[2])
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("tracker.tracking_window_size=2,0", "got 0; accepted: at least 1"),
+        ("tracker=fixed_window,local_queus", "Did you mean 'local_queues'?"),
+        ("hydra.sweep.dri=x", "Did you mean 'hydra.sweep.dir'?"),
+        ("tracker.features=keypoints,centroids", "tracker.scoring_method=oks cannot compare tracker.features=centroids"),
+    ],
+)
+def test_a_mistake_in_any_job_of_a_sweep_is_found_before_the_first(labels, override, says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        check_jobs([*labels, override], multirun=True)
+
+
+def test_unknown_keys_of_another_table_can_be_told():
+    assert unknown_key("hydra.rum", ["hydra.run", "hydra.sweep"]) == "hydra.rum: there is no such key. Did you mean 'hydra.run'?"
+
+
+def test_overrides_are_parsed_one_by_one():
+    assert [override.key_or_group for override in parse_overrides(["a.b=1", "+c=2", "~d"])] == ["a.b", "c", "d"]
