@@ -1,0 +1,104 @@
+import pytest
+import torch
+
+from sleap_lab.networks.decoder import Decoder, DecoderBlock, conv_relu
+
+
+def shapes(module):
+    return {name: tuple(value.shape) for name, value in module.state_dict().items() if name.endswith("weight")}
+
+
+def pick(convolution, channel):
+    """Make a 1x1 convolution return one of its input channels."""
+    with torch.no_grad():
+        convolution.weight.zero_()
+        convolution.weight[:, channel] = 1
+        convolution.bias.zero_()
+
+
+def block(*, in_width=1, skip_width=1, interpolate=True):
+    """A block of one output channel that refines with 1x1 convolutions."""
+    return DecoderBlock("up", in_width, skip_width, 1, kernel_size=1, interpolate=interpolate)
+
+
+def test_convolutions_keep_the_size_and_are_numbered():
+    layers = conv_relu("enc", [1, 4, 6], 5)
+    assert list(layers) == ["enc_conv0", "enc_relu0", "enc_conv1", "enc_relu1"]
+    x = torch.rand(1, 1, 7, 9)
+    for layer in layers.values():
+        x = layer(x)
+    assert x.shape == (1, 6, 7, 9)
+    assert x.min() >= 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("channel", "expected"), [(0, [7, 7, 7, 7]), (1, [0, 1, 3, 4])])
+def test_the_skip_connection_comes_before_the_upsampled_map(channel, expected):
+    # Doubling 0 4 bilinearly with pixel centres at 1/2 gives 0, 3/4 0 + 1/4 4, 1/4 0 + 3/4 4, 4.
+    up = block()
+    pick(up.blocks.up_refine_conv0, channel)
+    pick(up.blocks.up_refine_conv1, 0)
+    found = up(torch.tensor([[[[0.0, 4.0]]]]), torch.full((1, 1, 2, 4), 7.0))
+    assert found[0, 0].tolist() == [expected, expected]
+
+
+@torch.no_grad()
+def test_without_a_skip_connection_there_is_one_convolution():
+    up = block(skip_width=0)
+    assert shapes(up) == {"blocks.up_refine_conv0.weight": (1, 1, 1, 1)}
+    pick(up.blocks.up_refine_conv0, 0)
+    assert up(torch.tensor([[[[0.0, 4.0]]]]), None)[0, 0].tolist() == [[0, 1, 3, 4]] * 2
+
+
+@pytest.mark.parametrize("interpolate", [True, False])
+@pytest.mark.parametrize("size", [(6, 8), (7, 9), (5, 8)])
+def test_the_map_takes_the_size_of_the_skip_connection(interpolate, size):
+    up = block(interpolate=interpolate)
+    assert up(torch.rand(2, 1, 3, 4), torch.rand(2, 1, *size)).shape == (2, 1, *size)
+
+
+@torch.no_grad()
+def test_a_transposed_convolution_spreads_pixels_two_apart():
+    up = block(skip_width=0, interpolate=False)
+    with torch.no_grad():
+        up.blocks.up_trans_conv.weight.zero_()
+        up.blocks.up_trans_conv.weight[:, :, 1, 1] = 1
+        up.blocks.up_trans_conv.bias.zero_()
+    pick(up.blocks.up_refine_conv0, 0)
+    assert up(torch.tensor([[[[1.0, 2.0]]]]), None)[0, 0].tolist() == [[1, 0, 2, 0], [0, 0, 0, 0]]
+
+
+def test_names_and_widths():
+    decoder = Decoder("stack0_", 40, [30, 20], [12, 10, 8], 16, kernel_size=3, interpolate=True)
+    assert shapes(decoder) == {
+        "decoder_stack.0.blocks.stack0_dec0_s16_to_s8_refine_conv0.weight": (12, 30 + 40, 3, 3),
+        "decoder_stack.0.blocks.stack0_dec0_s16_to_s8_refine_conv1.weight": (12, 12, 3, 3),
+        "decoder_stack.1.blocks.stack0_dec1_s8_to_s4_refine_conv0.weight": (10, 20 + 12, 3, 3),
+        "decoder_stack.1.blocks.stack0_dec1_s8_to_s4_refine_conv1.weight": (10, 10, 3, 3),
+        "decoder_stack.2.blocks.stack0_dec2_s4_to_s2_refine_conv0.weight": (8, 10, 3, 3),
+    }
+    assert decoder.widths == {16: 40, 8: 12, 4: 10, 2: 8}
+
+
+def test_names_and_widths_with_transposed_convolutions():
+    decoder = Decoder("", 40, [30], [12], 4, kernel_size=3, interpolate=False)
+    assert shapes(decoder) == {
+        "decoder_stack.0.blocks.dec0_s4_to_s2_trans_conv.weight": (40, 12, 3, 3),  # in, out
+        "decoder_stack.0.blocks.dec0_s4_to_s2_refine_conv0.weight": (12, 30 + 12, 3, 3),
+        "decoder_stack.0.blocks.dec0_s4_to_s2_refine_conv1.weight": (12, 12, 3, 3),
+    }
+
+
+def test_every_output_is_found_by_its_stride():
+    decoder = Decoder("", 4, [3], [5, 6], 8, kernel_size=3, interpolate=True)
+    deepest = torch.rand(1, 4, 2, 3)
+    outputs = decoder(deepest, [torch.rand(1, 3, 4, 6)])
+    assert {stride: tuple(output.shape) for stride, output in outputs.items()} == {8: (1, 4, 2, 3), 4: (1, 5, 4, 6), 2: (1, 6, 8, 12)}
+    assert outputs[8] is deepest
+
+
+def test_without_blocks_the_deepest_map_is_the_output():
+    decoder = Decoder("", 4, [3], [], 8, kernel_size=3, interpolate=True)
+    deepest = torch.rand(1, 4, 2, 3)
+    assert decoder(deepest, [torch.rand(1, 3, 4, 6)]) == {8: deepest}
+    assert decoder.widths == {8: 4}
