@@ -142,23 +142,21 @@ def parse(flags: Iterable[Flag], argv: Sequence[str]) -> tuple[dict[str, Any], l
         if not word.startswith("--") and len(word) > 2 and word[1] in by_name:  # -n2
             name, equals, inline = word[:2], "=", word[2:].removeprefix("=")
         name = name.lstrip("-").replace("-", "_") if name.startswith("--") else name[1:]
-        negated = name.startswith("no_") and name not in by_name and name.removeprefix("no_") in by_name
-        flag = by_name.get(name.removeprefix("no_") if negated else name)
+        positive = by_name.get(name.removeprefix("no_")) if name not in by_name else None
+        negated = positive is not None and positive.kind == "bool"
+        flag = positive if negated else by_name.get(name)
         if flag is None or (len(name) == 1 and word.startswith("--")):
             raise ConfigError(f"{word}: there is no such flag.{did_you_mean('--' + name, (f'--{f}' for f in by_name if len(f) > 1))}")
         if flag.kind == "bool" and not equals:
-            explicit = rest and rest[0].lower() in ("true", "false")
-            value = (rest.pop(0).lower() == "true") if explicit else True
-            values[flag.key] = value != negated
-            continue
+            equals, inline = "=", rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "true"
         if not equals:
             if not rest:
                 raise ConfigError(f"{word}: the value is missing; it takes {_accepts(flag)}")
             inline = rest.pop(0)
         value = _convert(flag, word.partition("=")[0], inline)
-        if flag.kind == "list" and flag.key in values and value is not None:
-            value = values[flag.key] + value
-        values[flag.key] = value
+        if flag.kind == "list" and value is not None:
+            value = (values.get(flag.key) or []) + value
+        values[flag.key] = not value if negated else value
     return values, overrides
 
 
