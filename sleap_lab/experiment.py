@@ -42,6 +42,23 @@ log = logging.getLogger("sleap_lab")
 
 OUTPUTS = "outputs"
 LOG_FILE = "run.log"
+TERMINAL_METRICS = (
+    "eval/n_matched",
+    "eval/n_missed",
+    "eval/oks_map",
+    "eval/moks",
+    "eval/dist_avg",
+    "eval/dist_p50",
+    "eval/dist_p90",
+    "eval/pck",
+    "eval/centroid_precision",
+    "eval/centroid_recall",
+    "identity/switches",
+    "identity/idf1",
+    "identity/mota",
+    "identity/hota",
+)
+"""Metrics worth a line in the terminal; all of them are in `metrics.json`."""
 
 
 @dataclass(frozen=True)
@@ -214,8 +231,9 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     if config.output.overlay_video:
         with stage("overlay"):
             predictions.render(str(folder / "overlay.mp4"), show_progress=False)
-    _report_to_terminal(summary, inference, evaluation, notes, config, folder, recalled=recalled)
-    return Result(folder, summary, inference.poses, evaluation)
+    result = Result(folder, summary, inference.poses, evaluation)
+    _show(result, config, invocation, notes, recalled=recalled)
+    return result
 
 
 def _detect(config: Config, source: Source, stage: Stage, invocation: Invocation) -> tuple[Inference, bool]:
@@ -342,32 +360,31 @@ def _headline(summary: RunSummary, config: Config, inference: Inference, invocat
     }
 
 
-def _report_to_terminal(
-    summary: RunSummary,
-    inference: Inference,
-    evaluation: Evaluation | None,
-    notes: Sequence[str],
-    config: Config,
-    folder: Path,
-    *,
-    recalled: bool,
-) -> None:
+def _show(result: Result, config: Config, invocation: Invocation, notes: Sequence[str], *, recalled: bool) -> None:
+    """Show how a run went: a few lines, or one for the job of a sweep, whose table follows at the end."""
+    summary, evaluation = result.summary, result.evaluation
     for note in [*notes, *(evaluation.notes if evaluation is not None else ())]:
         log.warning("%s", note)
         terminal.warn(note)
+    metrics = {name: f"{value:.4f}".rstrip("0").rstrip(".") for name, value in summary.metrics.items() if name in TERMINAL_METRICS}
+    if invocation.job is not None:
+        said = ", ".join(f"{name.rpartition('/')[2]} {value}" for name, value in metrics.items())
+        terminal.table([(f"job {invocation.job}", f"{summary.status} in {sum(summary.stages.values()):.1f} s: {said}")])
+        return
     rows = [(name.replace("_", " "), str(value)) for name, value in summary.counts.items() if value or name in ("frames", "instances")]
     if recalled:
         rows.append(("detections", "from the cache (cache=off computes them again)"))
     if "speed/frames_per_second" in summary.metrics:
-        rows.append(("speed", f"{summary.metrics['speed/frames_per_second']:.1f} frames/s on {inference.device}"))
+        rows.append(("speed", f"{summary.metrics['speed/frames_per_second']:.1f} frames/s"))
+    rows += list(metrics.items())
     if evaluation is not None:
-        rows += [(name, f"{value:.4f}".rstrip("0").rstrip(".")) for name, value in evaluation.headline().items()]
-        rows.append(("with", ", ".join(f"{name}={value}" for name, value in evaluation.settings.items())))
+        rows.append(("evaluated with", ", ".join(f"{name}={value}" for name, value in evaluation.settings.items())))
+        rows.append(("metrics", terminal.shown(config.evaluator.save_metrics or result.folder / "metrics.json")))
     if config.model.kind != "none" or config.tracker.tracking:
-        rows.append(("predictions", terminal.shown(config.output.path or folder / "predictions.slp")))
+        rows.append(("predictions", terminal.shown(config.output.path or result.folder / "predictions.slp")))
     if config.report == "html":
-        rows.append(("report", terminal.shown(folder / "report.html")))
-    rows.append(("run folder", terminal.shown(folder)))
+        rows.append(("report", terminal.shown(result.folder / "report.html")))
+    rows.append(("run folder", terminal.shown(result.folder)))
     terminal.table(rows)
 
 

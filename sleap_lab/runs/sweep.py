@@ -39,6 +39,8 @@ HEADLINES = (
     "speed/frames_per_second",
 )
 
+SECONDARY = ("eval/pck", "identity/mota", "speed/frames_per_second")  # left out of the terminal's table, which is narrow
+
 COMMAND_FILE = "command.txt"
 RESULTS = ("results.csv", "results.md")
 MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -182,13 +184,24 @@ def best_job(jobs: Sequence[Job]) -> tuple[str | None, Job | None]:
 
 
 def sweep_table(rows: Sequence[Row]) -> Table:
-    """Return the result table of a sweep for the terminal."""
-    table = Table()
-    for name in _columns(rows):
-        table.add_column(name, overflow="fold", justify="right" if any(isinstance(row[name], float) for row in rows) else "left")
+    """Return the result table of a sweep for the terminal: names by their last part, what is empty or secondary left out."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
+    shown = [name for name in _columns(rows) if name not in SECONDARY and (not rows or any(row[name] is not None for row in rows))]
+    for name in shown:
+        number = any(isinstance(row[name], float) for row in rows)
+        table.add_column(escape(_short(name, shown).replace("_", " ")), overflow="fold", justify="right" if number else "left")
     for row in rows:
-        table.add_row(*(escape(_text(value)) for value in row.values()), style=STYLES[row["status"]])
+        table.add_row(*(escape(_text(row[name])) for name in shown), style=STYLES[row["status"]])
     return table
+
+
+def _short(name: str, names: Sequence[str]) -> str:
+    """Return the last part of a dotted or slashed name, or all of it where another name ends alike."""
+
+    def last(text: str) -> str:
+        return text.replace("/", ".").rpartition(".")[2]
+
+    return last(name) if sum(last(other) == last(name) for other in names) == 1 else name
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
