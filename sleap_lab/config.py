@@ -147,13 +147,28 @@ class TrackerConfig:
     )
     min_new_track_points: int = key(0, "A detection opens a track only with more visible nodes than this.", minimum=0)
     min_match_points: int = key(0, "A candidate is compared only with more visible nodes than this.", minimum=0)
-    features: str = key("keypoints", "What is compared.", choices=("keypoints", "centroids", "bboxes"))
+    window_by_frame_number: bool = key(
+        False, "fixed_window: frames that were not processed age the window too; otherwise only processed frames count."
+    )
+    features: str = key(
+        "keypoints",
+        "What is compared; image is the appearance around each detection, compared by cosine_sim.",
+        choices=("keypoints", "centroids", "bboxes", "image"),
+    )
     scoring_method: str = key("oks", "How two features are compared.", choices=("oks", "iou", "euclidean_dist", "cosine_sim"))
+    missing_nodes: str = key(
+        "shared",
+        "Poses with a missing node (euclidean_dist, cosine_sim): compare the nodes both have, or do not compare them, as sleap-nn does.",
+        choices=("shared", "reference"),
+    )
+    one_node_distance: bool = key(
+        True, "Compare poses of a single node by their distance instead of by oks, which could only tell whether they are equal."
+    )
     scoring_reduction: str = key(
         "mean", "How the scores against one track's candidates become one.", choices=("mean", "max", "robust_quantile")
     )
     robust_best_instance: float = key(1.0, "Quantile used by robust_quantile.", minimum=0, maximum=1)
-    oks_stddev: float | None = key(None, "Spread of the OKS kernel. Default: 0.025.", minimum=1e-9)
+    oks_stddev: float | None = key(None, "Spread of the OKS kernel. Default: 0.025, with kf_track_features=keypoints 0.1.", minimum=1e-9)
     track_matching_method: str = key("hungarian", "Assignment of detections to tracks.", choices=("hungarian", "greedy"))
     max_tracks: int | None = key(None, "Largest number of tracks; switches candidates_method to local_queues.", minimum=1)
     use_flow: bool = key(False, "Shift candidates by optical flow before matching.")
@@ -173,6 +188,7 @@ class TrackerConfig:
     tracking_clean_instance_count: int = key(0, "If not 0, keep at most this many instances per frame after tracking.", minimum=0)
     tracking_clean_iou_threshold: float = key(0.0, "Clean-up: first drop instances that overlap by more than this.", minimum=0)
     post_connect_single_breaks: bool = key(False, "Join a lost and a new track when there is exactly one of each.")
+    override_class_tracks: bool = key(False, "Track also where the models know the identities; their tracks are replaced.")
 
 
 @dataclass

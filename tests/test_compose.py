@@ -133,12 +133,12 @@ def test_every_group_has_options():
         ("hydra.run.dri=x", "hydra.run.dri: there is no such key. Did you mean 'hydra.run.dir'?"),
         ("logger.tags.lab=west", "logger.tags.lab: entries are added one by one: +logger.tags.lab=VALUE"),
         # options
-        ("tracker=fixed_windw", "accepted: fixed_window, flow, local_queues, none. Did you mean 'fixed_window'?"),
+        ("tracker=fixed_windw", "accepted: fixed_window, flow, kalman, local_queues, none. Did you mean 'fixed_window'?"),
         ("experiment=dmo", "dmo"),
         # values
         ("tracker.tracking_window_size=many", "tracker.tracking_window_size: Value 'many'"),
         ("tracker.tracking_window_size=0", "tracker.tracking_window_size: got 0; accepted: at least 1"),
-        ("tracker.features=keypoint", "got 'keypoint'; accepted: keypoints, centroids, bboxes. Did you mean 'keypoints'?"),
+        ("tracker.features=keypoint", "got 'keypoint'; accepted: keypoints, centroids, bboxes, image. Did you mean 'keypoints'?"),
         ("tracker.use_flow=maybe", "tracker.use_flow: "),
         ("model.paths=models/unet", "model.paths: "),
         ("data.frames=5-x", "data.frames: cannot read '5-x'"),
