@@ -113,15 +113,17 @@ def _track(arguments: list[str]) -> int:
         if not values.get("tracker.tracking"):
             raise ConfigError("track needs --model_paths (-m) to predict, or --tracking (-t) to track the instances of a .slp file")
         values["model.kind"] = "none"
-    if "data.path" not in values:
+    if values.get("data.path") is None:
         raise ConfigError("--data_path (-i) is missing: a video or a .slp file")
     # The largest number of animals is also the number to expect, where something needs to know.
     if values.get("model.max_instances") and any(
-        values.get(f"tracker.{name}") for name in ("post_connect_single_breaks", "tracking_pre_cull_to_target")
+        values.get(f"tracker.{name}") for name in ("post_connect_single_breaks", "tracking_pre_cull_to_target", "use_kalman")
     ):
         values.setdefault("tracker.tracking_target_instance_count", values["model.max_instances"])
-    values.setdefault("output.path", str(Path(values["data.path"]).with_suffix("")) + ".predictions.slp")
-    return _as_overrides(flags.special_defaults(flags.TRACK) | values, overrides)
+    source = Path(values["data.path"])
+    source = source if source.name else source.absolute()  # `.` has no name of its own
+    values.setdefault("output.path", f"{source.parent / source.stem}.predictions.slp")
+    return _as_overrides(flags.PARITY | flags.special_defaults(flags.TRACK) | values, overrides)
 
 
 def _eval(arguments: list[str]) -> int:
@@ -132,7 +134,7 @@ def _eval(arguments: list[str]) -> int:
         return 0
     values, overrides = flags.parse(flags.EVAL, arguments)
     for key, name in (("evaluator.ground_truth_path", "--ground_truth_path (-g)"), ("data.path", "--predicted_path (-p)")):
-        if key not in values:
+        if values.get(key) is None:
             raise ConfigError(f"{name} is missing: a .slp file")
     values = flags.special_defaults(flags.EVAL) | values | {"model.kind": "none", "evaluator.evaluate": True}
     return _as_overrides(values, overrides)

@@ -46,6 +46,9 @@ class Flag:
 
 INHERIT = object()
 
+PARITY: dict[str, Any] = {"tracker.missing_nodes": "reference", "tracker.one_node_distance": False}
+"""Keys without a flag that `track` and `run_inference` set, because they answer as sleap-nn does and the config answers better."""
+
 
 def _flags(section: str, group: str, names: str, **special: Mapping[str, Any]) -> tuple[Flag, ...]:
     """Return flags named like the last part of their keys; `special` gives what differs, by name."""
