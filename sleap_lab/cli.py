@@ -170,7 +170,9 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     register()
     parser = get_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]  # argparse would print its whole usage
-    options = parser.parse_intermixed_args(arguments)
+    options, unknown = parser.parse_known_intermixed_args(arguments)
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: there is no such option; see sleap-lab --help")
     # Hydra's own parser loses overrides that stand on both sides of an option.
     flags = [word for word in arguments if word not in options.overrides]
     if any(getattr(options, name, None) for name in HYDRA_ONLY):

@@ -1,0 +1,228 @@
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from sleap_lab import cli
+from sleap_lab.compose import options, quote
+from sleap_lab.config import keys
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.flags import PARITY
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were():
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return the list of what was asked of Hydra, instead of doing it: (overrides, command)."""
+    calls = []
+    monkeypatch.setattr(cli, "_experiment", lambda arguments, command: calls.append((arguments, command)) or 0)
+    return calls
+
+
+def code_of(*arguments):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    return end.value.code
+
+
+# --- help -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(keys()))
+def test_help_page_explains_every_key(name):
+    (line,) = [line for line in cli.help_page().splitlines() if line.strip().startswith(f"{name}=")]
+    assert keys()[name].metadata["help"] in line
+
+
+@pytest.mark.parametrize(("group", "names"), options().items(), ids=options())
+def test_help_page_lists_every_option_of_every_group(group, names):
+    assert f"  {group:<15}{', '.join(names)}" in cli.help_page().splitlines()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["data.path=a.mp4", "-h"]], ids=" ".join)
+def test_help_ends_with_success(words, capsys):
+    assert code_of(*words) == 0
+    assert capsys.readouterr().out == cli.help_page() + "\n"
+
+
+def test_nothing_to_do_shows_the_page_and_is_a_mistake(capsys):
+    assert code_of() == 2
+    assert capsys.readouterr().out == cli.help_page() + "\n"
+
+
+@pytest.mark.parametrize("verb", ["track", "eval"])
+def test_verbs_have_their_own_help(verb, capsys):
+    assert code_of(verb, "--help") == 0
+    assert capsys.readouterr().out.startswith(f"sleap-lab {verb} FLAGS")
+
+
+# --- exit codes -------------------------------------------------------------------------
+
+
+def raising(error):
+    def dispatch(arguments):
+        raise error
+
+    return dispatch
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (ConfigError("data.path: [no] such file"), 2, "error: data.path: [no] such file\n"),
+        (RunError("model.paths: broken"), 1, "error: model.paths: broken\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_are_one_line_and_a_code(monkeypatch, capsys, error, code, says):
+    monkeypatch.setattr(cli, "_dispatch", raising(error))
+    assert code_of("data.path=a.mp4") == code
+    assert capsys.readouterr().err == says
+
+
+def test_a_request_to_terminate_is_an_interruption(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_dispatch", lambda arguments: signal.raise_signal(signal.SIGTERM))
+    assert code_of("data.path=a.mp4") == 130
+
+
+def test_a_reader_that_leaves_early_is_no_traceback():
+    code = "import sys, sleap_lab.cli as cli; cli.help_page = lambda: 'x' * 2**20; cli.main(['--help'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["trak", "-i", "a.mp4"], "argument --info/-i: invalid choice: 'a.mp4'"),
+        (["data.path=a.mp4", "--opton"], "--opton: there is no such option; see sleap-lab --help"),
+        (["a.mp4"], "'a.mp4' is neither a verb nor KEY=VALUE; see sleap-lab --help"),
+        (["--config-dir", "nowhere", "data.path=a.mp4"], "--config-dir: no such folder: nowhere"),
+        (["data.path=a.mp4"], "data.path: no such file: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line_is_one_line(words, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    assert code_of(*words, "model.paths=[model]") == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"error: {says}")
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [tmp_path / "model"]  # and nothing was begun
+
+
+# --- track and eval ---------------------------------------------------------------------
+
+ONLY_TRACK = "runtime.queue_maxsize=8 logger=none report=none"
+ONLY_EVAL = "model.kind=none evaluator.evaluate=true logger=none report=none"
+
+
+@pytest.mark.parametrize(
+    ("flags", "overrides"),
+    [
+        (
+            "-i a.mp4 -m unet",
+            f"{ONLY_TRACK} data.path=a.mp4 model.paths=[unet] output.path=a.predictions.slp",
+        ),
+        (
+            "-i in/a.pkg.slp -m unet -o out/b.slp",
+            f"{ONLY_TRACK} data.path=in/a.pkg.slp model.paths=[unet] output.path=out/b.slp",
+        ),
+        (
+            "-i labels.slp -t",
+            f"{ONLY_TRACK} data.path=labels.slp tracker.tracking=true model.kind=none output.path=labels.predictions.slp",
+        ),
+        (
+            "-i a.mp4 -m unet -n 2 -t --post_connect_single_breaks",
+            f"{ONLY_TRACK} data.path=a.mp4 model.paths=[unet] model.max_instances=2 tracker.tracking=true "
+            "tracker.post_connect_single_breaks=true tracker.tracking_target_instance_count=2 output.path=a.predictions.slp",
+        ),
+        (
+            "-i a.mp4 -m unet --integral_refinement None --queue_maxsize 3 logger=mlflow",
+            "runtime.queue_maxsize=3 data.path=a.mp4 model.paths=[unet] model.integral_refinement=null output.path=a.predictions.slp "
+            "report=none logger=mlflow",
+        ),
+    ],
+    ids=lambda value: value.partition(" output")[0],
+)
+def test_track_asks_for_the_same_in_keys(flags, overrides, asked):
+    assert code_of("track", *flags.split()) == 0
+    ((found, _),) = asked
+    assert set(found) == {f"{key}={quote(value)}" for key, value in PARITY.items()} | set(overrides.split())
+
+
+def test_a_folder_without_a_name_of_its_own_gives_the_predictions_one(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code_of("track", "-i", ".", "-m", "unet")
+    assert f"output.path={tmp_path}.predictions.slp" in asked[0][0]
+
+
+def test_eval_asks_for_the_same_in_keys(asked):
+    assert code_of("eval", *["-g", "truth.slp", "-p", "poses.slp", "-s", "metrics.npz", "--match_threshold", "0.5"]) == 0
+    ((found, _),) = asked
+    expected = "evaluator.oks_stddev=0.05 evaluator.user_labels_only=false evaluator.match_threshold=0.5 evaluator.save_metrics=metrics.npz"
+    assert set(found) == set(f"{ONLY_EVAL} {expected} evaluator.ground_truth_path=truth.slp data.path=poses.slp".split())
+
+
+def test_overrides_beside_flags_have_the_last_word(asked):
+    code_of("track", "tracker.tracking=false", "-i", "labels.slp", "-t", "report=html")
+    ((found, _),) = asked
+    assert found[-2:] == ["tracker.tracking=false", "report=html"]
+    assert "report=none" not in found
+
+
+def test_the_line_that_is_printed_is_what_is_done(asked, capsys):
+    code_of("track", "-i", "my flies, [1]=a's ${x} #2.mp4", "-m", "models/a b")
+    ((found, command),) = asked
+    assert shlex.split(capsys.readouterr().out) == command == ["sleap-lab", *found]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("track", "track needs --model_paths (-m) to predict, or --tracking (-t)"),
+        ("track -i a.mp4", "track needs --model_paths (-m) to predict, or --tracking (-t)"),
+        ("track -m unet", "--data_path (-i) is missing"),
+        ("track -t -i None", "--data_path (-i) is missing"),
+        ("track -i a.mp4 --trackng", "--trackng: there is no such flag. Did you mean '--tracking'?"),
+        ("eval -p a.slp", "--ground_truth_path (-g) is missing"),
+        ("eval -g a.slp", "--predicted_path (-p) is missing"),
+    ],
+)
+def test_flags_that_are_not_enough(words, says, asked, capsys):
+    assert code_of(*words.split()) == 2
+    assert says in capsys.readouterr().err
+    assert asked == []
+
+
+# --- sync -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("logged", 0), ("failed: no server", 1)])
+def test_sync_tells_what_became_of_each_folder(monkeypatch, capsys, tmp_path, outcome, code):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sleap_lab.runs.sync.sync", lambda folders, outputs_root: dict.fromkeys(folders, outcome))
+    assert code_of("sync", "outputs/a [1]") == code
+    assert capsys.readouterr().out.split("  ") == ["outputs/a [1]", f"{outcome}\n"]
+
+
+# --- imports ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", ["sleap_lab", "sleap_lab.config", "sleap_lab.cli", "sleap_lab.flags", "sleap_lab.compose"])
+def test_importing_costs_little(module):
+    code = f"import sys, {module}; print(*({{'torch', 'mlflow', 'lightning', 'sleap_io', 'pandas', 'matplotlib'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
