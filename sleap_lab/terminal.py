@@ -45,16 +45,12 @@ def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
 
 def warn(text: str) -> None:
     """Show a warning that the user can do something about."""
-    messages.print(f"[yellow]warning:[/] {_escape(text)}")
+    messages.print(Text.assemble(("warning:", "yellow"), " ", text))
 
 
 def fail(text: str) -> None:
     """Show the one line that says why a command failed."""
-    messages.print(f"[red]error:[/] {_escape(text)}")
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", "\\[")
+    messages.print(Text.assemble(("error:", "red"), " ", text))
 
 
 def table(rows: Iterable[tuple[str, str]]) -> None:
@@ -62,7 +58,7 @@ def table(rows: Iterable[tuple[str, str]]) -> None:
     rows = list(rows)
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        results.print(f"[bold]{_escape(name):<{width}}[/]  {_escape(value)}")
+        results.print(Text.assemble((f"{name:<{width}}", "bold"), "  ", value))
 
 
 def shown(path: Path | str) -> str:

@@ -1,0 +1,64 @@
+import io
+import itertools
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sleap_lab import terminal
+
+ODD = "a [red]b[/] \\[c] :x: 100% {d} ü 'e' \\"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Let every look at the clock be four seconds after the one before."""
+    ticks = itertools.count(step=4.0)
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(ticks))
+
+
+@pytest.mark.parametrize(("show", "word"), [(terminal.warn, "warning"), (terminal.fail, "error")], ids=["warn", "fail"])
+def test_messages_are_one_line_whatever_they_hold(show, word, capsys):
+    show(ODD * 10)
+    assert capsys.readouterr() == ("", f"{word}: {ODD * 10}\n")
+
+
+def test_table_lines_up_names_and_leaves_values_alone(capsys):
+    terminal.table([("frames", "10"), ("[x]", ODD)])
+    assert capsys.readouterr() == (f"frames  10\n[x]     {ODD}\n", "")
+
+
+def test_an_empty_table_is_nothing(capsys):
+    terminal.table([])
+    assert capsys.readouterr().out == ""
+
+
+def test_progress_hands_items_on_and_says_how_it_went(clock, capsys):
+    assert list(terminal.progress("abcd", 4, "predicting")) == list("abcd")
+    # Looks at the clock: 0 at the start; 4, 8, 12, 16 after the items; 20 at the end. A line follows after ten seconds.
+    assert capsys.readouterr().err.splitlines() == [
+        f"predicting: 3/4 frames, {3 / 12:.1f} frames/s, {1 / (3 / 12):.0f} s left",
+        "predicting: 4/4 frames in 20.0 s",
+    ]
+
+
+def test_progress_reads_an_item_only_when_it_is_wanted(capsys):
+    items = iter("abc")
+    shown = terminal.progress(items, 3, "predicting")
+    assert next(shown) == "a"
+    assert next(items) == "b"
+
+
+def test_progress_is_a_bar_on_a_terminal(monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(terminal, "messages", Console(file=screen, force_terminal=True, width=120))
+    assert list(terminal.progress(range(3), 3, "predicting")) == [0, 1, 2]
+    assert "predicting" in screen.getvalue()
+    assert "3/3" in screen.getvalue()
+
+
+def test_paths_below_the_working_directory_are_shown_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert terminal.shown(tmp_path / "outputs" / "a") == str(Path("outputs") / "a")
+    assert terminal.shown("outputs") == "outputs"
+    assert terminal.shown(tmp_path.parent / "b") == str(tmp_path.parent / "b")
