@@ -8,7 +8,6 @@ The run folder is the truth. It is complete before anything is logged to MLflow,
 
 import logging
 import shlex
-import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,13 +22,15 @@ import sleap_io as sio
 
 from sleap_lab import terminal
 from sleap_lab.compose import compose_config
-from sleap_lab.config import Config, EvaluatorConfig, defaults
+from sleap_lab.config import Config, defaults
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics
+from sleap_lab.evaluation.match import align_nodes
 from sleap_lab.inference import Inference, Stage, detect, refine
-from sleap_lab.labels import match_videos, read_labels, save_labels, to_labels, to_poses, video_name
-from sleap_lab.poses import Poses
+from sleap_lab.labels import match_videos, read_labels, to_labels, to_poses, video_name, write_formats
+from sleap_lab.poses import Poses, make_poses
 from sleap_lab.provenance import provenance
+from sleap_lab.run_log import logging_to
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.cache import remember
 from sleap_lab.runs.fingerprint import predict_fingerprint
@@ -146,7 +147,7 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
     run_summary.write(folder, summary)
     result = Result(folder, summary)
     interrupted = False
-    with _logging_to(folder / LOG_FILE, verbose=config.verbose):
+    with logging_to(folder / LOG_FILE, verbose=config.verbose):
         try:
             result = _run_stages(config, folder, summary, invocation)
         except SleapLabError as error:
@@ -187,13 +188,12 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     stage = partial(_timed, summary.stages)
     with stage("open"):
         source = open_source(config.data, predicting=config.model.kind != "none")
-    inputs = {name: Path(path) for name, path in _inputs(config).items()}
+        truth = _open_truth(config, source)
+        device = _device(config)
     with stage("snapshot"):
-        _snapshot(config, folder, invocation, inputs, device="")
-    detected, recalled = _detect(config, source, stage, invocation)
+        _snapshot(config, folder, invocation, device)
+    detected, recalled = _detect(config, source, device, stage, invocation)
     inference = refine(detected, source, config, stage=stage)
-    if inference.device:
-        _snapshot(config, folder, invocation, inputs, device=inference.device)
     predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
     summary.counts = _counts(inference)
     if (predict_seconds := summary.stages.get("predict")) and not recalled:
@@ -201,16 +201,15 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     if config.model.kind != "none" or config.tracker.tracking:
         with stage("write"):
             _write_predictions(predictions, config, folder)
-    truth, evaluation = None, None
-    if config.evaluator.evaluate:
+    evaluation = None
+    if truth is not None:
         with stage("evaluate"):
-            truth, evaluation = _evaluate(config.evaluator, inference.poses, predictions, source)
+            videos = match_videos(truth.labels, predictions) if truth.labels is not None else {i: i for i in range(len(source.videos))}
+            evaluation = evaluate(truth.poses, inference.poses, config.evaluator, videos=videos, video_names=truth.names)
             write_metrics(evaluation, folder / "metrics.npz")
             if config.evaluator.save_metrics is not None:
                 write_metrics(evaluation, config.evaluator.save_metrics)
             summary.metrics |= evaluation.headline()
-    elif source.truth is not None:
-        truth = source.truth
     notes = _notes(inference)
     summary.status, summary.exit_code = ("partial", 3) if inference.bad_frames else ("finished", 0)
     if config.report == "html":
@@ -223,7 +222,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
                 defaults=defaults(),
                 summary=_headline(summary, config, inference, invocation),
                 poses=inference.poses,
-                truth=truth,
+                truth=truth.poses if truth is not None else source.truth,
                 evaluation=evaluation,
                 read_image=source.read,
                 notes=notes,
@@ -236,12 +235,10 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     return result
 
 
-def _detect(config: Config, source: Source, stage: Stage, invocation: Invocation) -> tuple[Inference, bool]:
+def _detect(config: Config, source: Source, device: str, stage: Stage, invocation: Invocation) -> tuple[Inference, bool]:
     """Return the detections, and whether they came from the cache."""
     if config.model.kind == "none":
         return detect(source, config), False
-    from sleap_lab.predict.pipeline import choose_device
-
     bad_frames: tuple[Frame, ...] = ()
 
     def compute() -> tuple[Poses, dict[str, Any]]:
@@ -251,7 +248,7 @@ def _detect(config: Config, source: Source, stage: Stage, invocation: Invocation
         return found.poses, {"kind": found.kind, "device": found.device, "notes": found.notes, "incomplete": bool(found.bad_frames)}
 
     folder = Path(config.cache_dir or Path(OUTPUTS) / "cache")
-    key = predict_fingerprint(config, source, str(choose_device(config.runtime.device)))
+    key = predict_fingerprint(config, source, device)
     poses, facts, recalled = remember(folder, key, config.cache, compute)
     return Inference(poses, facts["kind"], facts["device"], bad_frames, tuple(facts["notes"])), recalled
 
@@ -271,23 +268,62 @@ def _watch(frames: Iterable[Frame], total: int, invocation: Invocation) -> Itera
     return terminal.progress(frames, total, label)
 
 
-def _inputs(config: Config) -> dict[str, str]:
-    named = {
+@dataclass(frozen=True)
+class _Truth:
+    """Ground truth: its poses, the names of their videos, and the labels file where it is another than the source."""
+
+    poses: Poses
+    names: list[str]
+    labels: sio.Labels | None = None
+
+
+def _open_truth(config: Config, source: Source) -> _Truth | None:
+    """Read the ground truth before any work is done, and refuse one that cannot be compared with what the models predict.
+
+    Raises:
+        ConfigError: It has another skeleton than the predictions.
+        RunError: It cannot be read or holds nothing to compare with.
+    """
+    if not config.evaluator.evaluate:
+        return None
+    if config.evaluator.ground_truth_path is not None:
+        labels = read_labels(config.evaluator.ground_truth_path)
+        truth = _Truth(to_poses(labels), [video_name(video) for video in labels.videos], labels)
+    elif source.labels is not None and source.truth is not None:
+        truth = _Truth(source.labels, [video_name(video) for video in source.videos])
+    else:
+        raise RunError(f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth")
+    if config.model.kind != "none" and config.evaluator.match_method != "centroid":
+        from sleap_lab.predict.pipeline import output_skeleton
+
+        skeleton = output_skeleton(config.model, source.truth)
+        if len(skeleton.nodes) > 1:
+            align_nodes(truth.poses, make_poses(skeleton, []))
+    return truth
+
+
+def _device(config: Config) -> str:
+    """Return the device that the networks will run on; empty without networks."""
+    if config.model.kind == "none":
+        return ""
+    from sleap_lab.predict.pipeline import choose_device
+
+    return str(choose_device(config.runtime.device))
+
+
+def _snapshot(config: Config, folder: Path, invocation: Invocation, device: str) -> None:
+    inputs = {
         "data.path": config.data.path,
         "evaluator.ground_truth_path": config.evaluator.ground_truth_path,
         "model.backbone_ckpt_path": config.model.backbone_ckpt_path,
         "model.head_ckpt_path": config.model.head_ckpt_path,
     }
-    return {name: path for name, path in named.items() if path is not None}
-
-
-def _snapshot(config: Config, folder: Path, invocation: Invocation, inputs: dict[str, Path], *, device: str) -> None:
     write_snapshot(
         folder,
         config=asdict(config),
         overrides=invocation.overrides,
         command=invocation.command,
-        inputs=inputs,
+        inputs={name: Path(path) for name, path in inputs.items() if path is not None},
         models=[Path(path) for path in config.model.paths],
         device=device,
     )
@@ -295,30 +331,11 @@ def _snapshot(config: Config, folder: Path, invocation: Invocation, inputs: dict
 
 def _write_predictions(predictions: sio.Labels, config: Config, folder: Path) -> None:
     path = Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
+    if config.data.path is not None and path.resolve() == Path(config.data.path).resolve():
+        raise RunError(f"output.path: {path} is the input itself; choose another file")
     if config.output.no_empty_frames:
         predictions.labeled_frames = [frame for frame in predictions.labeled_frames if len(frame.instances)]
-    for name in config.output.formats:
-        if name == "slp":
-            save_labels(predictions, path)
-        elif name == "csv":
-            sio.save_csv(predictions, str(path.with_suffix(".csv")))
-        elif name == "analysis_h5":
-            sio.save_analysis_h5(predictions, str(path.with_suffix(".analysis.h5")))
-        else:
-            sio.save_nwb(predictions, str(path.with_suffix(".nwb")))
-
-
-def _evaluate(config: EvaluatorConfig, poses: Poses, predictions: sio.Labels, source: Source) -> tuple[Poses, Evaluation]:
-    """Compare the poses with the ground truth file, or with the labels they were predicted on."""
-    if config.ground_truth_path is None:
-        if source.labels is None or source.truth is None:
-            raise RunError(f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth")
-        names = [video_name(video) for video in source.videos]
-        return source.labels, evaluate(source.labels, poses, config, videos={i: i for i in range(len(names))}, video_names=names)
-    truth_labels = read_labels(config.ground_truth_path)
-    truth = to_poses(truth_labels)
-    names = [video_name(video) for video in truth_labels.videos]
-    return truth, evaluate(truth, poses, config, videos=match_videos(truth_labels, predictions), video_names=names)
+    write_formats(predictions, path, config.output.formats)
 
 
 def _counts(inference: Inference) -> dict[str, int]:
@@ -386,33 +403,3 @@ def _show(result: Result, config: Config, invocation: Invocation, notes: Sequenc
         rows.append(("report", terminal.shown(result.folder / "report.html")))
     rows.append(("run folder", terminal.shown(result.folder)))
     terminal.table(rows)
-
-
-@contextmanager
-def _logging_to(path: Path, *, verbose: bool) -> Iterator[None]:
-    """Send log messages and Python warnings to the run's log file, and to the terminal where asked."""
-    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8")]
-    if verbose:
-        handlers.append(logging.StreamHandler(sys.stderr))
-        handlers[1].setLevel(logging.INFO)
-    loggers = [log, logging.getLogger("py.warnings")]
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    before = [(logger.level, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.DEBUG)
-        logger.propagate = False
-        for handler in handlers:
-            logger.addHandler(handler)
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        for logger, (level, propagate) in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-            logger.propagate = propagate
-            for handler in handlers:
-                logger.removeHandler(handler)
-        for handler in handlers:
-            handler.close()

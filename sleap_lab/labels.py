@@ -1,6 +1,6 @@
 """Between the pose record and label files: everything that touches sleap-io's label objects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,34 @@ def save_labels(labels: sio.Labels, path: str | Path) -> None:
     """
     with replacing(path) as temporary:
         labels.save(str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False)
+
+
+def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str]) -> None:
+    """Write labels in several formats beside each other.
+
+    Args:
+        labels: What to write.
+        path: The `.slp` file; other formats replace its suffix.
+        formats: `slp`, `csv`, `analysis_h5`, `nwb`.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    for name in formats:
+        if name == "slp":
+            save_labels(labels, path)
+            continue
+        suffix, write = OTHER_FORMATS[name]
+        with replacing(path.with_suffix(suffix)) as temporary:
+            write(labels, str(temporary))
+
+
+OTHER_FORMATS: dict[str, tuple[str, Callable[[sio.Labels, str], None]]] = {
+    "csv": (".csv", lambda labels, path: sio.save_csv(labels, path)),
+    "analysis_h5": (".analysis.h5", lambda labels, path: sio.save_analysis_h5(labels, path)),
+    "nwb": (".nwb", lambda labels, path: sio.save_nwb(labels, path)),
+}
+"""Format -> file suffix and writer; sleap-io is imported when one is called."""
 
 
 def match_videos(truth: sio.Labels, labels: sio.Labels) -> dict[int, int]:

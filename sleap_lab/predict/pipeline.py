@@ -82,6 +82,19 @@ def pipeline_kind(configs: Sequence[TrainingConfig], wanted: str) -> str:
     return kind
 
 
+def output_skeleton(model: ModelConfig, truth: Poses | None) -> Skeleton:
+    """Return the skeleton that models will predict, from their training configs alone.
+
+    Raises:
+        ConfigError: The models do not fit together.
+        RunError: A training config cannot be read.
+    """
+    configs = [read_training_config(path) for path in model.paths]
+    if pipeline_kind(configs, model.kind) == "centroid":
+        return truth.skeleton if truth is not None else CENTROID_SKELETON
+    return next(config.skeleton for config in configs if config.kind != "centroid")
+
+
 def choose_device(name: str) -> torch.device:
     """Return the torch device of a name; `auto` takes cuda, else mps, else cpu.
 
@@ -124,10 +137,9 @@ def build_pipeline(model: ModelConfig, preprocessing: PreprocessingConfig, runti
     first = models.get("centroid") or next(iter(models.values()))
     last = next((m for k, m in models.items() if k != "centroid"), first)
     predict, notes = _stages(kind, models, model, preprocessing, truth)
-    skeleton = last.config.skeleton
-    if kind == "centroid":
-        skeleton = truth.skeleton if truth is not None else CENTROID_SKELETON
-    return Pipeline(kind, skeleton, last.config.classes, _image_spec(first.config, preprocessing), predict, device, notes)
+    return Pipeline(
+        kind, output_skeleton(model, truth), last.config.classes, _image_spec(first.config, preprocessing), predict, device, notes
+    )
 
 
 def _check(configs: Sequence[TrainingConfig], kind: str, preprocessing: PreprocessingConfig, truth: Poses | None) -> None:
