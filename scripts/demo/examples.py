@@ -8,7 +8,9 @@ from scipy.ndimage import gaussian_filter
 
 from .scene import IDENTITIES, NODE_DISTANCE, SKELETON, SPINE_DISTANCE, Animal, bent_spine, expose, floor, nodes_of, render
 
-ANCHOR = SKELETON.nodes.index("thorax")
+ANCHOR_PART = "thorax"
+"""The node at the centre of crops."""
+ANCHOR = SKELETON.nodes.index(ANCHOR_PART)
 BODY = slice(np.searchsorted(SPINE_DISTANCE, NODE_DISTANCE[-1]) + 1)
 """The part of a spine that is not tail."""
 

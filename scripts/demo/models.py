@@ -13,12 +13,13 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from sleap_lab.networks import build_network
 
-from .examples import Examples, arenas, crops
+from .examples import ANCHOR, ANCHOR_PART, Examples, arenas, crops
 from .scene import IDENTITIES, SKELETON
 from .targets import class_maps, confidence_maps, part_affinity_fields
 
-ANCHOR_PART = "thorax"
 CROP_SIZE = 96
+CROPPED = ("centered_instance", "multi_class_topdown")
+"""The kinds that look at crops around one animal."""
 PARTS = list(SKELETON.nodes)
 EDGES = [[PARTS[a], PARTS[b]] for a, b in SKELETON.edges]
 SIGMA = 2.0
@@ -68,7 +69,7 @@ class Recipe:
 
 
 RECIPES = {
-    "centroid": Recipe(lambda: arenas(192, 3000, seed=11), epochs=8, batch_size=8),
+    "centroid": Recipe(lambda: arenas(192, 3000, seed=11), epochs=10, batch_size=8),
     "centered_instance": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), epochs=10, batch_size=16),
     "bottomup": Recipe(lambda: arenas(192, 3000, seed=11), epochs=8, batch_size=8),
     "multi_class_topdown": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), epochs=10, batch_size=16),
@@ -93,14 +94,14 @@ def training_config(kind: str) -> dict[str, Any]:
                 "max_height": None,
                 "max_width": None,
                 "scale": 1.0,
-                "crop_size": CROP_SIZE if heads["confmaps"].get("anchor_part") and kind != "centroid" else None,
+                "crop_size": CROP_SIZE if kind in CROPPED else None,
             },
             "skeletons": [
                 {
                     "name": SKELETON.name,
                     "nodes": [{"name": part} for part in PARTS],
                     "edges": [{"source": {"name": a}, "destination": {"name": b}} for a, b in EDGES],
-                    "symmetries": [],
+                    "symmetries": [[{"name": PARTS[a]}, {"name": PARTS[b]}] for a, b in SKELETON.symmetries],
                 }
             ],
         },
@@ -155,10 +156,10 @@ def loss(heads: dict[str, Any], outputs: dict[str, Tensor], points: Tensor, iden
         stride, reach = head["output_stride"], head.get("sigma")
         output, weight = outputs[name], head.get("loss_weight", 1.0)
         if name == "confmaps":
-            nodes = points if "part_names" in head else points[:, :, [PARTS.index(head["anchor_part"])]]
+            nodes = points if "part_names" in head else points[:, :, [ANCHOR]]
             target = confidence_maps(nodes, shape, stride, reach)
             # Almost all of a map is background; without weights the first thing learned is to answer nothing.
-            value = ((1 + 20 * target) * (output - target).square()).mean()
+            value = ((1 + 5 * target) * (output - target).square()).mean()
         elif name == "pafs":
             target = part_affinity_fields(points, torch.tensor(SKELETON.edges), shape, stride, reach)
             value = F.mse_loss(output, target)
