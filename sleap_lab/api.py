@@ -106,19 +106,14 @@ def _config(
     """Build the config of a call; settings are checked as on the command line."""
     by_name = {flag.name: flag for flag in flags.TRACK if flag.name not in ("data_path", "model_paths", "output_path")}
     config = Config()
-    values = {
-        **flags.PARITY,
-        "data.path": data_path,
-        "model.paths": [str(path) for path in model_paths or []],
-        "output.path": output_path,
-    }
+    values = {"data.path": data_path, "model.paths": [str(path) for path in model_paths or []], "output.path": output_path}
     for name, value in options.items():
         if name not in by_name:
             raise ConfigError(f"run_inference has no argument {name!r}.{did_you_mean(name, by_name)}")
         values[by_name[name].key] = value
     if not model_paths:
         values["model.kind"] = "none"
-    for key, value in values.items():
+    for key, value in (flags.parity(values) | values).items():
         group, _, name = key.partition(".")
         setattr(getattr(config, group), name, str(value) if isinstance(value, Path) else value)
     check(config, opened=data_path is None)

@@ -115,15 +115,10 @@ def _track(arguments: list[str]) -> int:
         values["model.kind"] = "none"
     if values.get("data.path") is None:
         raise ConfigError("--data_path (-i) is missing: a video or a .slp file")
-    # The largest number of animals is also the number to expect, where something needs to know.
-    if values.get("model.max_instances") and any(
-        values.get(f"tracker.{name}") for name in ("post_connect_single_breaks", "tracking_pre_cull_to_target", "use_kalman")
-    ):
-        values.setdefault("tracker.tracking_target_instance_count", values["model.max_instances"])
     source = Path(values["data.path"])
     source = source if source.name else source.absolute()  # `.` has no name of its own
     values.setdefault("output.path", f"{source.parent / source.stem}.predictions.slp")
-    return _as_overrides(flags.PARITY | flags.special_defaults(flags.TRACK) | values, overrides)
+    return _as_overrides(flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides)
 
 
 def _eval(arguments: list[str]) -> int:

@@ -204,6 +204,21 @@ def special_defaults(flags: Iterable[Flag]) -> dict[str, Any]:
     return {flag.key: flag.default for flag in flags if flag.default is not INHERIT}
 
 
+def parity(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that `track` and `run_inference` set beside those they were given, to answer as sleap-nn does.
+
+    Where tracking needs to know how many animals there are, the largest number of instances tells.
+    """
+    animals = values.get("model.max_instances")
+    connect = values.get("tracker.post_connect_single_breaks")
+    implied: dict[str, Any] = {}
+    if animals and (connect or values.get("tracker.tracking_pre_cull_to_target") or values.get("tracker.use_kalman")):
+        implied["tracker.tracking_target_instance_count"] = animals
+    if animals and connect:
+        implied["tracker.max_tracks"] = animals
+    return PARITY | implied
+
+
 def help_text(flags: Sequence[Flag]) -> str:
     """Return the list of flags, by section, with defaults and keys."""
     lines: list[str] = []

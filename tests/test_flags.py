@@ -5,7 +5,7 @@ import pytest
 from sleap_lab import run_inference
 from sleap_lab.config import defaults, keys
 from sleap_lab.errors import ConfigError
-from sleap_lab.flags import EVAL, TRACK, help_text, markdown_table, parse, special_defaults
+from sleap_lab.flags import EVAL, PARITY, TRACK, help_text, markdown_table, parity, parse, special_defaults
 
 # The founding page's list of flags and defaults; what stands beside `/` there is the short form.
 FOUNDING_TRACK = {
@@ -176,3 +176,28 @@ def test_parse_refuses(words, says):
     with pytest.raises(ConfigError) as error:
         parse(TRACK, words)
     assert str(error.value).startswith(says) or says in str(error.value)
+
+
+# --- parity -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "implied"),
+    [
+        ({"model.max_instances": 2}, {}),
+        ({"model.max_instances": 2, "tracker.use_kalman": True}, {"tracker.tracking_target_instance_count": 2}),
+        ({"model.max_instances": 2, "tracker.tracking_pre_cull_to_target": 1}, {"tracker.tracking_target_instance_count": 2}),
+        (
+            {"model.max_instances": 2, "tracker.post_connect_single_breaks": True},
+            {"tracker.tracking_target_instance_count": 2, "tracker.max_tracks": 2},
+        ),
+        ({"tracker.post_connect_single_breaks": True}, {}),
+    ],
+)
+def test_the_largest_number_of_instances_is_the_number_of_animals_where_that_is_needed(given, implied):
+    assert parity(given) == PARITY | implied
+
+
+def test_keys_that_make_the_difference_exist_and_have_no_flag():
+    assert set(PARITY) <= set(keys()) - {flag.key for flag in TRACK}
+    assert all(value != defaults()[key] for key, value in PARITY.items())
