@@ -1,5 +1,6 @@
 """What a model folder's `training_config.yaml` says that inference needs; nothing else is required."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,15 @@ from sleap_lab.networks.heads import HEAD_LAYERS
 from sleap_lab.poses import Skeleton
 
 CONFIG_NAME = "training_config.yaml"
+REQUIRED = {
+    "confmaps": ("part_names", "output_stride"),
+    "pafs": ("edges", "output_stride"),
+    "class_maps": ("classes", "output_stride"),
+    "class_vectors": ("classes",),
+}
+"""Head -> keys that inference needs; those of centroids need no part_names."""
+CROPPING = ("centered_instance", "multi_class_topdown")
+"""Model kinds that see crops."""
 
 
 @dataclass(frozen=True)
@@ -90,28 +100,68 @@ def read_training_config(path: str | Path) -> TrainingConfig:
     kind, heads = _chosen(raw, "model_config.head_configs", file)
     if kind not in HEAD_LAYERS:
         raise RunError(f"{file}: model kind {kind!r} is not supported; accepted: {', '.join(HEAD_LAYERS)}")
-    _, backbone = _chosen(raw, "model_config.backbone_config", file)
-    for head in HEAD_LAYERS[kind]:
-        required = {"pafs": "edges", "class_maps": "classes", "class_vectors": "classes"}.get(
-            head, "part_names" if kind != "centroid" else "output_stride"
-        )
-        if not (heads.get(head) or {}).get(required):
-            raise RunError(f"{file}: model_config.head_configs.{kind}.{head}.{required} is missing")
+    backbone_kind, backbone = _chosen(raw, "model_config.backbone_config", file)
     preprocessing = _section(raw, "data_config.preprocessing", file)
+    skeleton = _skeleton(raw, file)
+    _check_heads(heads, kind, len(skeleton.nodes), file)
+    image = f"{file}: data_config.preprocessing"
     return TrainingConfig(
         folder=folder,
         kind=kind,
         raw=raw,
-        skeleton=_skeleton(raw, file),
+        skeleton=skeleton,
         heads={head: heads[head] for head in HEAD_LAYERS[kind]},
-        max_stride=int(backbone.get("max_stride") or 16),
-        scale=float(preprocessing.get("scale") or 1.0),
-        max_height=preprocessing.get("max_height"),
-        max_width=preprocessing.get("max_width"),
+        max_stride=_whole(backbone, "max_stride", f"{file}: model_config.backbone_config.{backbone_kind}") or 16,
+        scale=_number(preprocessing, "scale", image) or 1.0,
+        max_height=_whole(preprocessing, "max_height", image),
+        max_width=_whole(preprocessing, "max_width", image),
         ensure_rgb=bool(preprocessing.get("ensure_rgb")),
         ensure_grayscale=bool(preprocessing.get("ensure_grayscale")),
-        crop_size=preprocessing.get("crop_size"),
+        crop_size=_whole(preprocessing, "crop_size", image) if kind in CROPPING else None,
     )
+
+
+def _check_heads(heads: Mapping[str, Any], kind: str, n_nodes: int, file: Path) -> None:
+    """Refuse heads that lack something, or that do not fit the skeleton."""
+    for head in HEAD_LAYERS[kind]:
+        where = f"{file}: model_config.head_configs.{kind}.{head}"
+        found = heads.get(head)
+        section = found if isinstance(found, dict) else {}
+        for name in REQUIRED[head]:
+            if kind == "centroid" and name == "part_names":
+                continue
+            value = section.get(name)
+            if not value:
+                raise RunError(f"{where}.{name} is missing")
+            if name == "output_stride":
+                _whole(section, name, where)
+            elif not isinstance(value, list):
+                raise RunError(f"{where}.{name}: got {value!r}; accepted: a list")
+        if head == "confmaps" and kind != "centroid" and len(section["part_names"]) != n_nodes:
+            raise RunError(f"{where}.part_names has {len(section['part_names'])} entries, the skeleton {n_nodes} nodes")
+        if head == "pafs":
+            names, edges = [str(name) for name in heads["confmaps"]["part_names"]], section["edges"]
+            if not all(isinstance(edge, list) and len(edge) == 2 and {str(end) for end in edge} <= set(names) for edge in edges):
+                raise RunError(f"{where}.edges: got {edges!r}; accepted: pairs of part_names {', '.join(names)}")
+
+
+def _number(section: Mapping[str, Any], name: str, where: str, *, accepted: str = "a number above 0") -> float | None:
+    """Return a positive number of a section, None where it is absent or null."""
+    value = section.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise RunError(f"{where}.{name}: got {value!r}; accepted: {accepted}")
+    return float(value)
+
+
+def _whole(section: Mapping[str, Any], name: str, where: str) -> int | None:
+    """Return a positive whole number of a section, None where it is absent or null."""
+    accepted = "a whole number above 0"
+    value = _number(section, name, where, accepted=accepted)
+    if value is not None and not value.is_integer():
+        raise RunError(f"{where}.{name}: got {value!r}; accepted: {accepted}")
+    return None if value is None else int(value)
 
 
 def _section(raw: Any, name: str, file: Path) -> dict[str, Any]:
