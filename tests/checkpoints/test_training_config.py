@@ -1,0 +1,311 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sleap_lab.checkpoints import read_training_config
+from sleap_lab.checkpoints.training_config import model_folder
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.poses import Skeleton
+
+KINDS = ("single_instance", "centroid", "centered_instance", "bottomup", "multi_class_bottomup", "multi_class_topdown")
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return a function that writes a config to a file and reads it."""
+
+    def read(config):
+        text = config if isinstance(config, str) else yaml.safe_dump(config)
+        (tmp_path / "training_config.yaml").write_text(text, encoding="utf-8")
+        return read_training_config(tmp_path)
+
+    return read
+
+
+def put(config, name, value):
+    """Return a copy of a config with one key set, or taken away where the value is ..."""
+    changed = section = copy.deepcopy(config)
+    *parents, last = name.split(".")
+    for part in parents:
+        section = section[part]
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    return changed
+
+
+# ---- folders
+
+
+@pytest.mark.parametrize("inside", ["", "best.ckpt", "training_config.yaml", "other.ckpt"])
+def test_a_folder_or_any_file_in_it_names_the_model(tmp_path, inside):
+    for name in ("best.ckpt", "training_config.yaml", "other.ckpt"):
+        (tmp_path / name).touch()
+    assert model_folder(tmp_path / inside) == tmp_path
+    assert model_folder(str(tmp_path / inside)) == tmp_path
+
+
+def test_a_missing_folder_is_named():
+    with pytest.raises(ConfigError, match=r"model.paths: no such model folder: /no/such"):
+        model_folder("/no/such")
+
+
+def test_a_folder_without_config_is_named(tmp_path):
+    (tmp_path / "best.ckpt").touch()
+    for path in (tmp_path, tmp_path / "best.ckpt"):
+        with pytest.raises(ConfigError, match=f"model.paths: {tmp_path} is not a model folder: it holds no training_config.yaml"):
+            read_training_config(path)
+
+
+# ---- what is read
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_recognised(read, training_config, kind):
+    config = read(training_config(kind))
+    assert config.kind == kind
+    assert next(iter(config.heads)) == "confmaps"
+    assert config.stride("confmaps") == 2
+    assert config.classes == (("x", "y") if kind.startswith("multi_class") else ())
+
+
+def test_what_inference_needs_is_read(read, training_config, tmp_path):
+    preprocessing = {"scale": 0.5, "max_height": 320, "max_width": 560, "ensure_rgb": True, "ensure_grayscale": False, "crop_size": 96}
+    raw = training_config("centered_instance", preprocessing=preprocessing, max_stride=8)
+    config = read(raw)
+    assert config.folder == tmp_path
+    assert config.raw == raw
+    assert config.skeleton == Skeleton(("a", "b"), edges=((0, 1),), name="animal")
+    assert (config.scale, config.max_height, config.max_width, config.crop_size, config.max_stride) == (0.5, 320, 560, 96, 8)
+    assert (config.ensure_rgb, config.ensure_grayscale) == (True, False)
+
+
+def test_strides_may_differ(read, training_config):
+    config = read(put(training_config("bottomup"), "model_config.head_configs.bottomup.pafs.output_stride", 4))
+    assert (config.stride("confmaps"), config.stride("pafs")) == (2, 4)
+
+
+@pytest.mark.parametrize("value", [..., None])
+@pytest.mark.parametrize(
+    ("name", "attribute", "default"),
+    [
+        ("data_config.preprocessing.scale", "scale", 1.0),
+        ("data_config.preprocessing.max_height", "max_height", None),
+        ("data_config.preprocessing.crop_size", "crop_size", None),
+        ("data_config.preprocessing.ensure_rgb", "ensure_rgb", False),
+        ("model_config.backbone_config.unet.max_stride", "max_stride", 16),
+    ],
+)
+def test_what_has_a_default_may_be_absent_or_null(read, training_config, name, attribute, default, value):
+    preprocessing = {"max_height": 1, "crop_size": 1, "ensure_rgb": True}
+    raw = put(training_config("centered_instance", preprocessing=preprocessing), name, value)
+    assert getattr(read(raw), attribute) == default
+
+
+def test_a_skeleton_needs_only_nodes(read, training_config):
+    raw = put(training_config("centroid"), "data_config.skeletons", [{"nodes": [{"name": "a"}]}])
+    assert read(raw).skeleton == Skeleton(("a",), name="skeleton")
+
+
+def test_what_only_training_needs_may_be_absent(read, training_config):
+    raw = training_config("centroid")
+    assert set(raw) == {"data_config", "model_config"}  # no trainer_config, no version
+    assert set(raw["model_config"]) == {"backbone_config", "head_configs"}  # no init_weights
+    assert "anchor_part" not in raw["model_config"]["head_configs"]["centroid"]["confmaps"]
+    assert read(raw).kind == "centroid"
+
+
+def test_unknown_keys_do_no_harm(read, training_config):
+    raw = training_config("bottomup")
+    for name in ("new", "model_config.new", "data_config.preprocessing.new", "model_config.head_configs.bottomup.confmaps.new"):
+        raw = put(raw, name, {"a": 1})
+    assert read(raw).kind == "bottomup"
+
+
+def test_the_first_option_that_is_not_null_is_the_choice(read, training_config):
+    raw = training_config("centroid")
+    heads = raw["model_config"]["head_configs"]
+    heads = {"single_instance": None, "centroid": heads["centroid"], "bottomup": {"confmaps": {}}}
+    raw["model_config"]["head_configs"] = heads
+    text = yaml.safe_dump(raw, sort_keys=False)
+    assert read(text).kind == "centroid"
+
+
+@pytest.mark.parametrize(
+    ("written", "edges", "symmetries"),
+    [
+        ({"edges": [{"source": {"name": "b"}, "destination": {"name": "a"}}]}, ((1, 0),), ()),
+        ({"edges": [["b", "a"]]}, ((1, 0),), ()),
+        ({"edges": [], "symmetries": [[{"name": "b"}, {"name": "a"}]]}, (), ((1, 0),)),
+        ({"edges": [], "symmetries": [["a", "b"]]}, (), ((0, 1),)),
+        ({"edges": None, "symmetries": None}, (), ()),
+    ],
+)
+def test_skeletons_are_read_as_they_are_written(read, training_config, written, edges, symmetries):
+    raw = training_config("centroid")
+    raw["data_config"]["skeletons"][0].update(written)
+    assert read(raw).skeleton == Skeleton(("a", "b"), edges=edges, symmetries=symmetries, name="animal")
+
+
+def test_the_first_skeleton_counts(read, training_config):
+    raw = training_config("centroid")
+    raw["data_config"]["skeletons"].append({"nodes": [{"name": "z"}]})
+    assert read(raw).skeleton.nodes == ("a", "b")
+
+
+def test_parts_may_be_named_otherwise_than_nodes(read, training_config):
+    raw = put(training_config("single_instance"), "model_config.head_configs.single_instance.confmaps.part_names", ["0", "1"])
+    assert read(raw).skeleton.nodes == ("a", "b")
+
+
+# ---- errors
+
+
+def message(read, raw):
+    with pytest.raises(RunError) as caught:
+        read(raw)
+    text = str(caught.value)
+    assert "\n" not in text
+    file, _, rest = text.partition(": ")
+    assert Path(file).name == "training_config.yaml"
+    return rest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "not a training config, but a NoneType"),
+        ("[1, 2]", "not a training config, but a list"),
+        ("just text", "not a training config, but a str"),
+        ("a: [1", "not a readable YAML file"),
+        ("a: !!python/object/apply:os.system ['true']", "not a readable YAML file"),
+        ("{}", "section model_config.head_configs is missing"),
+    ],
+)
+def test_what_is_no_training_config_is_refused(read, text, expected):
+    assert message(read, text).startswith(expected)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "training_config.yaml").write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(RunError, match="not a readable YAML file"):
+        read_training_config(tmp_path)
+
+
+@pytest.mark.parametrize("value", [..., None, 3, []])
+@pytest.mark.parametrize(
+    "section", ["model_config", "model_config.head_configs", "model_config.backbone_config", "data_config.preprocessing"]
+)
+def test_a_missing_section_is_named(read, training_config, section, value):
+    expected = "model_config.head_configs" if section == "model_config" else section
+    assert message(read, put(training_config("bottomup"), section, value)) == f"section {expected} is missing"
+
+
+@pytest.mark.parametrize("section", ["model_config.head_configs", "model_config.backbone_config"])
+def test_a_section_of_nulls_chooses_nothing(read, training_config, section):
+    assert message(read, put(training_config("bottomup"), section, {"unet": None, "bottomup": None})) == f"{section} chooses nothing"
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones(read, training_config):
+    raw = put(training_config("bottomup"), "model_config.head_configs", {"bottomup": None, "segmentation": {"confmaps": {}}})
+    assert message(read, raw) == f"model kind 'segmentation' is not supported; accepted: {', '.join(KINDS)}"
+
+
+REQUIRED = [
+    ("single_instance", "confmaps.part_names"),
+    ("single_instance", "confmaps.output_stride"),
+    ("centroid", "confmaps.output_stride"),
+    ("centered_instance", "confmaps.part_names"),
+    ("bottomup", "confmaps.part_names"),
+    ("bottomup", "pafs.edges"),
+    ("bottomup", "pafs.output_stride"),
+    ("multi_class_bottomup", "class_maps.classes"),
+    ("multi_class_bottomup", "class_maps.output_stride"),
+    ("multi_class_topdown", "class_vectors.classes"),
+]
+
+
+@pytest.mark.parametrize("value", [..., None])
+@pytest.mark.parametrize(("kind", "name"), REQUIRED)
+def test_a_missing_key_of_a_head_is_named(read, training_config, kind, name, value):
+    key = f"model_config.head_configs.{kind}.{name}"
+    assert message(read, put(training_config(kind), key, value)) == f"{key} is missing"
+
+
+@pytest.mark.parametrize("value", [..., None, 3])
+@pytest.mark.parametrize(("kind", "head"), [("bottomup", "pafs"), ("centroid", "confmaps"), ("multi_class_topdown", "class_vectors")])
+def test_a_missing_head_is_named_by_its_key(read, training_config, kind, head, value):
+    found = message(read, put(training_config(kind), f"model_config.head_configs.{kind}.{head}", value))
+    assert found.startswith(f"model_config.head_configs.{kind}.{head}.")
+    assert found.endswith(" is missing")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("data_config.preprocessing.scale", "big", "a number above 0"),
+        ("data_config.preprocessing.scale", [1], "a number above 0"),
+        ("data_config.preprocessing.scale", -1, "a number above 0"),
+        ("data_config.preprocessing.max_height", "tall", "a whole number above 0"),
+        ("data_config.preprocessing.max_width", [384], "a whole number above 0"),
+        ("data_config.preprocessing.max_width", 0, "a whole number above 0"),
+        ("data_config.preprocessing.crop_size", [96, 96], "a whole number above 0"),
+        ("data_config.preprocessing.crop_size", 96.5, "a whole number above 0"),
+        ("model_config.backbone_config.unet.max_stride", "x", "a whole number above 0"),
+        ("model_config.head_configs.centered_instance.confmaps.output_stride", "two", "a whole number above 0"),
+    ],
+)
+def test_a_value_that_is_no_number_is_named(read, training_config, name, value, accepted):
+    raw = put(training_config("centered_instance"), name, value)
+    assert message(read, raw) == f"{name}: got {value!r}; accepted: {accepted}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("single_instance", "confmaps.part_names"), ("bottomup", "pafs.edges"), ("multi_class_bottomup", "class_maps.classes")],
+)
+def test_names_come_in_lists(read, training_config, kind, name):
+    key = f"model_config.head_configs.{kind}.{name}"
+    assert message(read, put(training_config(kind), key, "ab")) == f"{key}: got 'ab'; accepted: a list"
+
+
+def test_only_models_that_cut_crops_have_a_crop_size(read, training_config):
+    assert read(training_config("centered_instance", preprocessing={"crop_size": 96})).crop_size == 96
+    assert read(training_config("multi_class_topdown", preprocessing={"crop_size": 96})).crop_size == 96
+    assert read(training_config("centroid", preprocessing={"crop_size": "whatever"})).crop_size is None
+
+
+@pytest.mark.parametrize(
+    "skeletons",
+    [
+        ...,
+        None,
+        [],
+        "skeleton",
+        [{}],
+        [{"nodes": None}],
+        [{"nodes": [{"title": "a"}]}],
+        [{"nodes": [{"name": "a"}, {"name": "b"}], "edges": [["a", "z"]]}],
+        [{"nodes": [{"name": "a"}, {"name": "b"}], "edges": [["a"]]}],
+    ],
+)
+def test_what_is_no_skeleton_is_refused(read, training_config, skeletons):
+    found = message(read, put(training_config("bottomup"), "data_config.skeletons", skeletons))
+    assert found.startswith("data_config.skeletons does not describe a skeleton")
+
+
+@pytest.mark.parametrize("kind", ["single_instance", "bottomup", "multi_class_topdown"])
+def test_as_many_parts_as_nodes(read, training_config, kind):
+    raw = put(training_config(kind), f"model_config.head_configs.{kind}.confmaps.part_names", ["a", "b", "c"])
+    expected = f"model_config.head_configs.{kind}.confmaps.part_names has 3 entries, the skeleton 2 nodes"
+    assert message(read, raw) == expected
+
+
+@pytest.mark.parametrize("edges", [[["a", "z"]], [["a"]], ["ab"], [["a", "b", "a"]]])
+def test_fields_along_edges_that_are_none_are_refused(read, training_config, edges):
+    raw = put(training_config("bottomup"), "model_config.head_configs.bottomup.pafs.edges", edges)
+    expected = "model_config.head_configs.bottomup.pafs.edges: "
+    assert message(read, raw) == f"{expected}got {edges!r}; accepted: pairs of part_names a, b"
