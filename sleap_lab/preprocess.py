@@ -68,9 +68,14 @@ def convert_channels(image: Tensor, spec: ImageSpec) -> Tensor:
     if spec.ensure_rgb and image.shape[0] != 3:
         return image[:1].repeat(3, 1, 1)
     if spec.ensure_grayscale and not spec.ensure_rgb and image.shape[0] == 3:
-        red, green, blue = GRAY_WEIGHTS
-        return (red * image[0:1] + green * image[1:2] + blue * image[2:3]).to(image.dtype)
+        return to_gray(image).to(image.dtype)
     return image
+
+
+def to_gray(images: Tensor) -> Tensor:
+    """Weigh the three channels of (…, 3, h, w) into one, as float (…, 1, h, w)."""
+    red, green, blue = (weight * images[..., i : i + 1, :, :] for i, weight in enumerate(GRAY_WEIGHTS))
+    return red + green + blue
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:

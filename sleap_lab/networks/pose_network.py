@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from sleap_lab.errors import RunError
 from sleap_lab.networks.heads import HEAD_LAYERS, ClassVectorsHead, map_head
 from sleap_lab.networks.unet import UNet
-
-GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
+from sleap_lab.preprocess import to_gray
 
 
 class PoseNetwork(nn.Module):
@@ -70,8 +69,7 @@ def match_channels(x: Tensor, expected: int) -> Tensor:
     if x.shape[1] == 1 and expected == 3:
         return x.repeat(1, 3, 1, 1)
     if x.shape[1] == 3 and expected == 1:
-        red, green, blue = GRAY_WEIGHTS
-        return red * x[:, 0:1] + green * x[:, 1:2] + blue * x[:, 2:3]
+        return to_gray(x)
     return x
 
 
