@@ -5,6 +5,7 @@ an unpickler that knows tensors and plain containers; objects of the libraries t
 beside the weights become inert stand-ins, and any other name is refused.
 """
 
+import io
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sleap_lab.checkpoints.training_config import TrainingConfig
+from sleap_lab.checkpoints.training_config import CONFIG_NAME, TrainingConfig
 from sleap_lab.errors import RunError
 from sleap_lab.networks import PoseNetwork, build_network
 
@@ -37,8 +38,8 @@ INERT_LIBRARIES = {
 }  # fmt: skip
 INERT_NAMES = {("operator", "getitem"), ("_operator", "getitem"), ("_codecs", "encode")}
 PLAIN_BUILTINS = {
-    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long", "object", "set", "str", "tuple",
-    "unicode",
+    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long", "object", "range", "set", "slice", "str",
+    "tuple", "type", "unicode",
 }  # fmt: skip
 
 
@@ -94,7 +95,7 @@ class WeightsUnpickler(pickle.Unpickler):
     """Unpickler that builds tensors and plain containers only."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(archive.open(f"{root}/data.pkl"), encoding="utf-8")
+        super().__init__(io.BytesIO(archive.read(f"{root}/data.pkl")), encoding="utf-8")
         self.archive, self.root = archive, root
         self.storages: dict[str, Tensor] = {}
 
@@ -167,25 +168,38 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
     checkpoint = config.folder / "best.ckpt"
     state = read_state_dict(checkpoint)
     widths = [value.shape[0] for name, value in state.items() if name.endswith("middle_contract_conv0.weight") and value.ndim == 4]
-    network = build_network(config.raw, middle_width=widths[0] if widths else None)
+    network = _build(config, widths[0] if widths else None)
     _fill(network, state, checkpoint, strict=True)
-    for path, part in ((backbone_ckpt_path, "backbone."), (head_ckpt_path, "head_layers.")):
+    for path, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
         if path is not None:
-            _fill(
-                network, {name: value for name, value in read_state_dict(path).items() if name.startswith(part)}, Path(path), strict=False
-            )
+            other = {name: value for name, value in read_state_dict(path).items() if name.startswith(f"{part}.")}
+            if not other.keys() & state.keys():
+                raise RunError(f"{path}: holds no {part} weights of the network in {config.folder}")
+            _fill(network, other, Path(path), strict=False)
     return network.eval()
+
+
+def _build(config: TrainingConfig, middle_width: int | None) -> PoseNetwork:
+    file = config.folder / CONFIG_NAME
+    try:
+        return build_network(config.raw, middle_width=middle_width)
+    except RunError as error:
+        raise RunError(f"{file}: {error}") from error
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # what layers of impossible sizes raise
+        raise RunError(f"{file}: model_config does not describe a network ({' '.join(str(error).split())})") from error
 
 
 def _fill(network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict: bool) -> None:
     expected = network.state_dict()
     missing, unexpected = expected.keys() - state.keys(), state.keys() - expected.keys()
     if strict and (missing or unexpected):
-        what = "; ".join(
-            f"{word} {min(names)} and {len(names) - 1} more" for word, names in (("lacks", missing), ("has unknown", unexpected)) if names
-        )
+        what = "; ".join(f"{word} {_first(names)}" for word, names in (("lacks", missing), ("has unknown", unexpected)) if names)
         raise RunError(f"{path}: weights do not fit the network of training_config.yaml: {what}")
     for name in sorted(expected.keys() & state.keys()):
         if state[name].shape != expected[name].shape:
             raise RunError(f"{path}: {name} has shape {tuple(state[name].shape)}, the network needs {tuple(expected[name].shape)}")
     network.load_state_dict(state, strict=False)
+
+
+def _first(names: set[str]) -> str:
+    return min(names) if len(names) == 1 else f"{min(names)} and {len(names) - 1} more"
