@@ -1,0 +1,257 @@
+import json
+import logging
+import threading
+import warnings
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sleap_io as sio
+
+from sleap_lab import experiment, run_experiment
+from sleap_lab.compose import compose_config
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.experiment import Invocation, new_folder, run
+from sleap_lab.runs import summary as run_summary
+
+TRIANGLE = [[10, 10], [20, 10], [10, 20]]
+SHIFTED = [[11, 10], [21, 10], [11, 20]]
+
+
+@pytest.fixture
+def labels(tmp_path, monkeypatch, video_path, make_labels):
+    """Predictions of one animal on frames 0 and 1, frame 2 empty, in a working directory of their own."""
+    monkeypatch.chdir(tmp_path)
+    made = make_labels([video_path], predicted=[(0, 0, TRIANGLE), (0, 1, SHIFTED)], empty=[(0, 2)])
+    made.save(str(tmp_path / "labels.slp"), verbose=False)
+    return tmp_path / "labels.slp"
+
+
+@pytest.fixture
+def track(labels):
+    """Return a function that tracks the labels with further overrides, in the folder `run`."""
+
+    def track(*overrides, prepare=lambda: None):
+        words = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none", *overrides]
+        config, _ = compose_config(words)
+        prepare()
+        return run(config, Path("run"), Invocation(["sleap-lab", *words], words, {"tracker": "fixed_window"}))
+
+    return track
+
+
+def raising(error):
+    def call(*_, **__):
+        raise error
+
+    return call
+
+
+# --- what a run leaves ------------------------------------------------------------------
+
+
+def test_a_finished_run_is_recorded(track):
+    result = track()
+    record = json.loads(Path("run/run.json").read_text())
+    assert (record["status"], record["exit_code"], record["error"]) == ("finished", 0, None)
+    assert record["counts"] == {"frames": 3, "frames_without_instances": 1, "instances": 2, "tracks": 1, "bad_frames": 0}
+    assert {"open", "snapshot", "track", "write"} <= set(record["stages"])
+    assert datetime.fromisoformat(record["started"]) <= datetime.fromisoformat(record["ended"])
+    assert record["choices"] == {"tracker": "fixed_window"}
+    assert result.summary == run_summary.read(Path("run"))
+    assert result.poses.track_names == ("track_0",)
+    assert sorted(path.name for path in Path("run").iterdir()) == ["predictions.slp", "run.json", "run.log", "snapshot"]
+
+
+def test_every_processed_frame_is_in_the_predictions_unless_empty_ones_are_not_wanted(track):
+    track()
+    assert [frame.frame_idx for frame in sio.load_slp("run/predictions.slp")] == [0, 1, 2]
+    track("output.no_empty_frames=true")
+    assert [frame.frame_idx for frame in sio.load_slp("run/predictions.slp")] == [0, 1]
+
+
+def test_predictions_go_where_they_are_wanted_in_every_format(track):
+    track("output.path=out/mine.slp", "output.formats=[slp,csv,analysis_h5]")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["mine.analysis.h5", "mine.csv", "mine.slp"]
+    assert not Path("run/predictions.slp").exists()
+
+
+def test_metrics_are_recorded_and_written(track, labels, video_path, make_labels):
+    make_labels([video_path], user=[(0, 0, TRIANGLE), (0, 1, TRIANGLE)]).save("truth.slp", verbose=False)
+    result = track("evaluator=oks", "evaluator.ground_truth_path=truth.slp", "evaluator.save_metrics=more/metrics.npz")
+    assert result.summary.metrics["eval/dist_avg"] == pytest.approx((3 * 0 + 3 * 1) / 6)
+    for name in ("run/metrics.npz", "run/metrics.json", "more/metrics.npz", "more/metrics.json"):
+        assert Path(name).is_file()
+
+
+def test_what_was_found_is_told(track, capsys):
+    track()
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in out if line.startswith(("frames", "instances", "predictions", "run folder"))] == [
+        ["frames", "3"], ["frames", "without", "instances", "1"], ["instances", "2"],
+        ["predictions", "run/predictions.slp"], ["run", "folder", "run"],
+    ]  # fmt: skip
+
+
+def test_an_empty_result_is_told_loudly(track, capsys):
+    assert track("filters.filter_min_visible_nodes=4").summary.exit_code == 0
+    assert "warning: No instances in any of the 3 frames: every instance was filtered out" in capsys.readouterr().err
+    assert "No instances in any of the 3 frames" in Path("run/run.log").read_text()
+
+
+# --- how runs end -----------------------------------------------------------------------
+
+
+def test_a_file_that_goes_missing_fails_the_run(track, labels, capsys):
+    result = track(prepare=labels.unlink)
+    assert (result.summary.status, result.summary.exit_code) == ("failed", 1)
+    assert str(labels) in result.summary.error
+    assert capsys.readouterr().err == f"error: {result.summary.error}\n"
+    log = Path("run/run.log").read_text()
+    assert result.summary.error in log
+    assert "Traceback" in log
+
+
+def test_settings_that_turn_out_not_to_fit_are_a_mistake_of_the_config(track):
+    result = track("data.video_index=7")
+    assert (result.summary.status, result.summary.exit_code) == ("failed", 2)
+    assert result.summary.error.startswith("data.video_index: ")
+
+
+def test_an_error_nobody_foresaw_is_one_line_that_names_it(track, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "open_source", raising(ZeroDivisionError("what\na mess")))
+    result = track()
+    assert (result.summary.status, result.summary.exit_code) == ("failed", 1)
+    assert result.summary.error == "ZeroDivisionError: what a mess"
+    assert capsys.readouterr().err == "error: ZeroDivisionError: what a mess\n"
+
+
+def test_debug_prints_the_traceback(track, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "open_source", raising(ZeroDivisionError()))
+    track("debug=true")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interruption_is_recorded_and_passed_on(track, monkeypatch):
+    monkeypatch.setattr(experiment, "open_source", raising(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        track()
+    record = run_summary.read(Path("run"))
+    assert (record.status, record.exit_code, record.error) == ("interrupted", 130, "interrupted by the user")
+    assert record.ended is not None
+
+
+def test_unreadable_frames_make_a_run_partial(tmp_path, monkeypatch, video_path, make_model, capsys):
+    monkeypatch.chdir(tmp_path)
+    model = make_model("single_instance", {"confmaps": [[1, 0], [1, 0]]})
+    read = experiment.Source.read
+
+    def read_but_frame_1(self, video, frame):
+        if frame == 1:
+            raise RunError("frame 1 is torn")
+        return read(self, video, frame)
+
+    monkeypatch.setattr(experiment.Source, "read", read_but_frame_1)
+    config, _ = compose_config([f"data.path={video_path}", f"model.paths=[{model}]", "data.frames=0-2", "logger=none", "report=none"])
+    result = run(config, Path("run"), Invocation())
+    assert (result.summary.status, result.summary.exit_code, result.summary.counts["bad_frames"]) == ("partial", 3, 1)
+    assert "warning: 1 frames could not be read: 1. The first: frame 1 is torn" in capsys.readouterr().err
+    assert [frame.frame_idx for frame in sio.load_slp("run/predictions.slp")] == [0, 1, 2]
+
+
+def test_a_store_that_is_away_costs_the_mirror_and_not_the_run(track, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "log_run", raising(RunError("no server")))
+    assert track("logger=mlflow").summary.exit_code == 0
+    assert capsys.readouterr().err == "warning: no server\n"
+
+
+def test_a_run_is_logged_once_it_is_over_and_never_when_the_config_was_wrong(track, monkeypatch):
+    logged = []
+    monkeypatch.setattr(experiment, "log_run", lambda folder, logger, outputs_root: logged.append(run_summary.read(folder).status))
+    track("logger=mlflow")
+    track("logger=mlflow", "data.video_index=7")
+    assert logged == ["finished"]
+
+
+# --- the log file -----------------------------------------------------------------------
+
+
+def test_messages_and_warnings_of_libraries_go_to_the_log_file(track, monkeypatch, capsys):
+    def warn(*_, **__):
+        warnings.warn("a library mumbles", stacklevel=1)
+        logging.getLogger("sleap_lab.tracking").info("tracks are fine")
+        raise RunError("enough")
+
+    monkeypatch.setattr(experiment, "open_source", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        track()
+    log = Path("run/run.log").read_text()
+    assert "a library mumbles" in log
+    assert "INFO tracks are fine" in log
+    assert capsys.readouterr().err == "error: enough\n"
+
+
+def test_verbose_shows_messages_too(track, capsys):
+    track("verbose=true")
+    assert "INFO track: " in capsys.readouterr().err
+
+
+def test_loggers_are_left_as_they_were(track):
+    loggers = [logging.getLogger("sleap_lab"), logging.getLogger("py.warnings")]
+    before = [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+    track()
+    assert [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers] == before
+
+
+# --- from Python ------------------------------------------------------------------------
+
+WORDS = ("data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none")
+
+
+def test_run_experiment_makes_a_run_folder(labels):
+    result = run_experiment(WORDS)
+    assert result.folder.parts[0] == "outputs"
+    assert (result.folder / "snapshot" / "command.txt").read_text() == f"sleap-lab {' '.join(WORDS)}\n"
+    assert result.summary.choices["tracker"] == "fixed_window"
+    assert result.summary.overrides == list(WORDS)
+    assert len(result.poses) == 2
+
+
+def test_run_experiment_raises_what_goes_wrong(labels, monkeypatch):
+    with pytest.raises(ConfigError, match=r"tracker\.windw"):
+        run_experiment([*WORDS, "tracker.windw=3"])
+    assert not Path("outputs").exists()
+    with pytest.raises(ConfigError, match=r"data\.video_index"):
+        run_experiment([*WORDS, "data.video_index=7"], folder="wrong")
+    labels.write_text("no longer a labels file")
+    with pytest.raises(RunError, match=r"not a readable SLEAP labels file .*\(see broken/run\.log\)"):
+        run_experiment(WORDS, folder="broken")
+
+
+# --- run folders ------------------------------------------------------------------------
+
+
+def test_runs_started_together_have_folders_of_their_own(tmp_path):
+    folders, start = [], threading.Barrier(16)
+
+    def begin():
+        start.wait()
+        folders.append(new_folder(tmp_path))
+
+    threads = [threading.Thread(target=begin) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(folders)) == 16
+    assert all(folder.is_dir() for folder in folders)
+
+
+def test_a_folder_that_exists_is_never_shared(tmp_path, monkeypatch):
+    noon = datetime(2026, 1, 2, 12)
+    times = [noon, noon, noon, noon + timedelta(microseconds=1)]
+    monkeypatch.setattr(experiment, "datetime", type("Clock", (), {"now": lambda: times.pop(0)}))
+    assert new_folder(tmp_path) == tmp_path / "2026-01-02" / "12-00-00-000000"
+    assert new_folder(tmp_path) == tmp_path / "2026-01-02" / "12-00-00-000001"
+    assert times == []
