@@ -331,8 +331,6 @@ def _snapshot(config: Config, folder: Path, invocation: Invocation, device: str)
 
 def _write_predictions(predictions: sio.Labels, config: Config, folder: Path) -> None:
     path = Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
-    if config.data.path is not None and path.resolve() == Path(config.data.path).resolve():
-        raise RunError(f"output.path: {path} is the input itself; choose another file")
     if config.output.no_empty_frames:
         predictions.labeled_frames = [frame for frame in predictions.labeled_frames if len(frame.instances)]
     write_formats(predictions, path, config.output.formats)
