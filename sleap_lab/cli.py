@@ -160,7 +160,7 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     """Check every job of a command line, then hand it to Hydra."""
     from hydra._internal.utils import get_args_parser
 
-    from sleap_lab.compose import check_jobs, register
+    from sleap_lab.compose import check_jobs, hand_to_hydra, register
 
     register()
     parser = get_args_parser()
@@ -171,7 +171,8 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     # Hydra's own parser loses overrides that stand on both sides of an option.
     flags = [word for word in arguments if word not in options.overrides]
     if any(getattr(options, name, None) for name in HYDRA_ONLY):
-        return _hydra([*options.overrides, *flags], command)
+        hand_to_hydra([*options.overrides, *flags], lambda node: None)
+        return 0
     if options.config_dir is not None and not Path(options.config_dir).is_dir():
         raise ConfigError(f"--config-dir: no such folder: {options.config_dir}")
     configs = check_jobs(options.overrides, multirun=options.multirun, config_dir=options.config_dir)
@@ -182,10 +183,3 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
 
 def _refuse(message: str) -> NoReturn:
     raise ConfigError(f"{message}; see sleap-lab --help")
-
-
-def _hydra(arguments: list[str], command: list[str]) -> int:
-    from sleap_lab.launch import hand_to_hydra
-
-    hand_to_hydra(arguments, command)
-    return 0

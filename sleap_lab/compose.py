@@ -6,12 +6,14 @@ each other.
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra import compose, initialize_config_module
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.conf import HydraConf
@@ -39,6 +41,21 @@ def register() -> None:
 def _demo_file(name: str) -> str:
     """Return the path of a file of the demo that ships with the package."""
     return str(resources.files("sleap_lab.demo").joinpath(name))
+
+
+def hand_to_hydra(words: Sequence[str], task: Callable[[DictConfig], None]) -> None:
+    """Let Hydra read a command line and answer it, or call the task with the composed node of each job.
+
+    Args:
+        words: The command line, without the command.
+        task: What a job does.
+    """
+    before = sys.argv
+    sys.argv = ["sleap-lab", *words]
+    try:
+        hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")(task)()
+    finally:
+        sys.argv = before
 
 
 def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -> tuple[Config, DictConfig]:

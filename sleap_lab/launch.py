@@ -1,17 +1,15 @@
 """From a checked command line to runs: through Hydra, one job or many."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab import terminal
-from sleap_lab.compose import CONFIG_MODULE, parse_overrides, quote, to_config
+from sleap_lab.compose import hand_to_hydra, parse_overrides, quote, to_config
 from sleap_lab.config import LoggerConfig
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import OUTPUTS, Invocation, new_folder, run
@@ -39,7 +37,7 @@ def launch(overrides: Sequence[str], flags: Sequence[str], command: Sequence[str
     words = [*overrides, f"{key}={quote(str(folder))}", *flags]
     if multirun:
         return _sweep(words, command, folder, logger)
-    hand_to_hydra(words, command)
+    _run_jobs(words, command)
     return run_summary.read(folder).exit_code or 0
 
 
@@ -64,7 +62,7 @@ def _sweep(words: Sequence[str], command: Sequence[str], folder: Path, logger: L
     interrupted = True
     rows = []
     try:
-        hand_to_hydra(words, command)
+        _run_jobs(words, command)
         interrupted = False
     finally:
         try:
@@ -77,10 +75,9 @@ def _sweep(words: Sequence[str], command: Sequence[str], folder: Path, logger: L
     return 0 if all(row["status"] == "finished" for row in rows) else PARTIAL
 
 
-def hand_to_hydra(words: Sequence[str], command: Sequence[str]) -> None:
-    """Let Hydra compose and run each job in its folder."""
+def _run_jobs(words: Sequence[str], command: Sequence[str]) -> None:
+    """Let Hydra compose each job, and run it in its folder."""
 
-    @hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")
     def job(node: DictConfig) -> None:
         settings = HydraConfig.get()
         choices = {str(name): str(option) for name, option in settings.runtime.choices.items() if "/" not in str(name)}
@@ -88,9 +85,4 @@ def hand_to_hydra(words: Sequence[str], command: Sequence[str]) -> None:
         invocation = Invocation(command, list(settings.overrides.task), choices, number)
         run(to_config(node), Path(settings.runtime.output_dir), invocation)
 
-    before = sys.argv
-    sys.argv = ["sleap-lab", *words]
-    try:
-        job()
-    finally:
-        sys.argv = before
+    hand_to_hydra(words, job)
