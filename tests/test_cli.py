@@ -148,7 +148,8 @@ ONLY_EVAL = "model.kind=none evaluator.evaluate=true logger=none report=none"
         (
             "-i a.mp4 -m unet -n 2 -t --post_connect_single_breaks",
             f"{ONLY_TRACK} data.path=a.mp4 model.paths=[unet] model.max_instances=2 tracker.tracking=true "
-            "tracker.post_connect_single_breaks=true tracker.tracking_target_instance_count=2 tracker.max_tracks=2 output.path=a.predictions.slp",
+            "tracker.post_connect_single_breaks=true tracker.tracking_target_instance_count=2 tracker.max_tracks=2 "
+            "output.path=a.predictions.slp",
         ),
         (
             "-i a.mp4 -m unet --integral_refinement None --queue_maxsize 3 logger=mlflow",
