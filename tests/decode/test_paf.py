@@ -1,0 +1,385 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sleap_lab.decode.paf import Candidates, GroupingOptions, edge_order, group, score_candidates
+
+OPTIONS = GroupingOptions(max_edge_length_ratio=0.25, dist_penalty_weight=1.0, n_points=5, min_instance_peaks=0, min_line_scores=0.25)
+NO_PENALTY = replace(OPTIONS, dist_penalty_weight=0.0)
+seeds = st.integers(0, 2**32 - 1)
+
+
+# ---- order of edges
+
+
+@pytest.mark.parametrize(
+    ("edges", "n_nodes", "expected"),
+    [
+        ([(0, 1)], 2, [0]),
+        ([(0, 1), (1, 2), (2, 3)], 4, [0, 1, 2]),  # a chain
+        ([(2, 3), (1, 2), (0, 1)], 4, [2, 1, 0]),  # listed from its end
+        ([(0, 1), (1, 2), (0, 3)], 4, [0, 2, 1]),  # breadth first
+        ([(3, 0), (3, 2), (2, 1)], 4, [0, 1, 2]),  # the root is the node that nothing leads to
+        ([(0, 1), (2, 3)], 4, [0, 1]),  # a forest, tree by tree
+        ([(2, 3), (0, 1)], 4, [1, 0]),
+        ([(0, 2), (1, 2)], 3, [0]),  # two parents: the first counts
+        ([(0, 1), (0, 2), (1, 3), (2, 3)], 4, [0, 1, 2]),  # a rhombus
+        ([(0, 1), (1, 2), (2, 0)], 3, [0, 1]),  # a cycle, from its lowest node
+        ([(2, 1), (1, 2)], 3, [1]),
+        ([(3, 3)], 4, []),  # an edge from a node to itself
+        ([(0, 1), (0, 1)], 2, [0]),  # the same edge twice
+        ([], 3, []),
+        ([(1, 2), (2, 1), (0, 1)], 3, [2, 0]),  # a cycle that a root leads to
+    ],
+)
+def test_edge_order(edges, n_nodes, expected):
+    assert edge_order(edges, n_nodes) == expected
+
+
+@given(seed=seeds, n_nodes=st.integers(1, 8))
+def test_all_edges_of_a_forest_are_used_parents_first(seed, n_nodes):
+    random = np.random.default_rng(seed)
+    names = random.permutation(n_nodes)
+    edges = [(int(names[random.integers(i)]), int(names[i])) for i in range(1, n_nodes) if random.random() < 0.8]
+    random.shuffle(edges)
+    edges = [tuple(edge) for edge in edges]
+    order = edge_order(edges, n_nodes)
+    assert sorted(order) == list(range(len(edges)))
+    children = {b for _, b in edges}
+    reached = set(range(n_nodes)) - children
+    for e in order:
+        assert edges[e][0] in reached
+        reached.add(edges[e][1])
+
+
+@given(edges=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=8))
+def test_any_graph_is_walked_and_each_node_reached_once(edges):
+    reached: set[int] = set()
+    for e in edge_order(edges, 5):
+        start, end = edges[e]
+        reached.add(start)  # a root, or reached before
+        assert end not in reached
+        reached.add(end)
+
+
+# ---- scores of edges
+
+
+def scored(fields, peaks, edges=((0, 1),), *, stride=1, options=OPTIONS, samples=None):
+    """Score the peaks [(node, x, y)] of one sample, or of several."""
+    nodes, points = torch.tensor([p[0] for p in peaks]), torch.tensor([p[1:] for p in peaks], dtype=torch.float64).reshape(-1, 2)
+    samples = torch.zeros(len(peaks), dtype=torch.int64) if samples is None else torch.tensor(samples)
+    return score_candidates(torch.as_tensor(fields, dtype=torch.float64), samples, nodes.long(), points, list(edges), stride, options)
+
+
+def rows(candidates):
+    return list(zip(candidates.edge.tolist(), candidates.source.tolist(), candidates.destination.tolist(), strict=True))
+
+
+def uniform(x, y, h=20, w=20):
+    """A field that points in one direction everywhere."""
+    return np.stack([np.full((h, w), x), np.full((h, w), y)])[None]
+
+
+@pytest.mark.parametrize(
+    ("field", "destination", "expected"),
+    [
+        ((1, 0), (4, 0), 1),  # along the field
+        ((-1, 0), (4, 0), -1),  # against it
+        ((0, 1), (4, 0), 0),  # across
+        ((0, 1), (0, 4), 1),
+        ((1, 1), (3, 4), (3 + 4) / 5),
+        ((0.5, 2), (3, 4), (0.5 * 3 + 2 * 4) / 5),
+    ],
+)
+def test_the_score_is_the_field_along_the_edge(field, destination, expected):
+    found = scored(uniform(*field), [(0, 0, 0), (1, *destination)])
+    assert found.scores.tolist() == pytest.approx([expected])
+
+
+def test_the_field_is_sampled_at_the_nearest_pixel_from_end_to_end():
+    # Five points at x = 0, 1.5, 3, 4.5, 6: pixels 0, 2, 3, 4 and 6, as halves go to the even side.
+    field = np.zeros((1, 2, 1, 7))
+    field[0, 0, 0] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
+    found = scored(field, [(0, 0, 0), (1, 6, 0)], options=NO_PENALTY)
+    assert found.scores.tolist() == pytest.approx([(1 + 100 + 1000 + 10_000 + 1_000_000) / 5])
+
+
+def test_points_are_divided_by_the_stride():
+    # Stride 4: x = 0, 4, 8, 12, 16 are pixels 0 to 4.
+    field = np.zeros((1, 2, 1, 6))
+    field[0, 0, 0] = [1, 2, 4, 8, 16, 32]
+    found = scored(field, [(0, 0, 0), (1, 16, 0)], stride=4, options=NO_PENALTY)
+    assert found.scores.tolist() == pytest.approx([(1 + 2 + 4 + 8 + 16) / 5])
+
+
+def test_points_outside_are_sampled_at_the_border():
+    field = np.zeros((1, 2, 1, 3))
+    field[0, 0, 0] = [1, 2, 4]
+    found = scored(field, [(0, -4, 0), (1, 4, 0)], options=NO_PENALTY)  # x = -4, -2, 0, 2, 4
+    assert found.scores.tolist() == pytest.approx([(1 + 1 + 1 + 4 + 4) / 5])
+
+
+def test_one_point_is_the_source():
+    field = np.zeros((1, 2, 1, 5))
+    field[0, 0, 0] = [1, 2, 4, 8, 16]
+    assert scored(field, [(0, 0, 0), (1, 4, 0)], options=replace(NO_PENALTY, n_points=1)).scores.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("length", "stride", "options", "penalty"),
+    [
+        (5, 1, {}, 0),  # a quarter of 20 px
+        (8, 1, {}, 5 / 8 - 1),
+        (10, 1, {}, 5 / 10 - 1),
+        (10, 2, {}, 0),  # the fields are 40 px wide
+        (16, 2, {}, 10 / 16 - 1),
+        (10, 1, {"max_edge_length_ratio": 0.5}, 0),
+        (10, 1, {"dist_penalty_weight": 3.0}, 3 * (5 / 10 - 1)),
+        (10, 1, {"dist_penalty_weight": 0.0}, 0),
+        (10, 1, {"max_edge_length_ratio": 0.0}, -1),
+    ],
+)
+def test_long_edges_are_penalised(length, stride, options, penalty):
+    found = scored(uniform(1, 0), [(0, 0, 0), (1, length, 0)], stride=stride, options=replace(OPTIONS, **options))
+    assert found.scores.tolist() == pytest.approx([1 + penalty])
+
+
+def test_on_tiny_maps_the_number_of_channels_counts_as_a_side():
+    # Five edges are ten channels: the length to compare with is 10 / 4, not 4 / 4.
+    fields = np.concatenate([uniform(1, 0, 2, 4)] * 5, axis=1)
+    found = scored(fields, [(0, 0, 0), (1, 3, 0)], edges=[(0, 1)] + [(2, 2)] * 4)
+    assert found.scores.tolist() == pytest.approx([1 + (10 / 4) / 3 - 1])
+
+
+def test_every_edge_has_its_own_two_channels():
+    fields = np.concatenate([uniform(1, 0), uniform(0, 1), uniform(-1, 0)], axis=1)
+    peaks = [(0, 0, 0), (1, 4, 0), (2, 0, 4)]
+    found = scored(fields, peaks, edges=[(0, 1), (0, 2), (1, 0)])
+    assert rows(found) == [(0, 0, 1), (1, 0, 2), (2, 1, 0)]
+    assert found.scores.tolist() == pytest.approx([1, 1, 1])
+
+
+def test_all_pairs_of_a_sample_are_candidates_and_none_across_samples():
+    peaks = [(0, 0, 0), (1, 4, 0), (1, 4, 4), (1, 8, 8), (0, 8, 4)]
+    found = scored(np.concatenate([uniform(1, 0), uniform(0, 1)]), peaks, samples=[0, 0, 0, 1, 1])
+    assert rows(found) == [(0, 0, 1), (0, 0, 2), (0, 4, 3)]
+    assert found.scores.tolist() == pytest.approx([1, 4 / math.hypot(4, 4) + min(5 / math.hypot(4, 4) - 1, 0), 1])
+
+
+def test_an_edge_of_no_length_has_no_score():
+    found = scored(uniform(1, 0), [(0, 3, 3), (1, 3, 3), (1, 6, 3)])
+    assert np.isnan(found.scores).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("peaks", [[], [(0, 1, 1)], [(1, 1, 1), (1, 2, 2)]])
+def test_without_both_ends_there_are_no_candidates(peaks):
+    found = scored(uniform(1, 0), peaks)
+    assert rows(found) == []
+    assert len(found.scores) == 0
+
+
+# ---- grouping
+
+
+def candidates(*given):
+    """Candidates from (edge, source, destination, score)."""
+    edge, source, destination, scores = zip(*given, strict=True) if given else ((), (), (), ())
+    return Candidates(
+        np.array(edge, dtype=int), np.array(source, dtype=int), np.array(destination, dtype=int), np.array(scores, dtype=float)
+    )
+
+
+def grouped(found, nodes, edges, n_nodes, **options):
+    peaks, scores = group(found, np.array(nodes, dtype=int), edges, n_nodes, replace(OPTIONS, **options))
+    return peaks.tolist(), pytest.approx(scores.tolist())
+
+
+CHAIN = [(0, 1), (1, 2)]
+
+
+def test_two_animals():
+    # Peaks 0 and 1 are heads, 2 and 3 bodies, 4 a tail; the pairs 0-3 and 1-2 fit, and 4 belongs to 2.
+    found = candidates((0, 0, 2, 0.1), (0, 0, 3, 0.9), (0, 1, 2, 0.8), (0, 1, 3, 0.2), (1, 2, 4, 0.7), (1, 3, 4, 0.3))
+    assert grouped(found, [0, 0, 1, 1, 2], CHAIN, 3) == ([[0, 3, -1], [1, 2, 4]], [0.9, 0.8 + 0.7])
+
+
+def test_the_best_pairing_is_that_of_the_whole_edge():
+    # 0.9 is the best single connection, but 0.8 + 0.7 > 0.9 + 0.3.
+    found = candidates((0, 0, 2, 0.9), (0, 0, 3, 0.8), (0, 1, 2, 0.7), (0, 1, 3, 0.3))
+    assert grouped(found, [0, 0, 1, 1], [(0, 1)], 2) == ([[0, 3], [1, 2]], [0.8, 0.7])
+
+
+@pytest.mark.parametrize(("score", "kept"), [(0.25, True), (0.25 - 1e-9, False)])
+def test_the_smallest_score_that_connects(score, kept):
+    assert len(grouped(candidates((0, 0, 1, score)), [0, 1], [(0, 1)], 2)[0]) == kept
+
+
+def test_a_peak_without_a_connection_is_no_instance():
+    found = candidates((0, 0, 2, 0.9), (0, 1, 2, 0.5))
+    assert grouped(found, [0, 0, 1, 2], CHAIN, 3) == ([[0, 2, -1]], [0.9])
+
+
+def test_a_part_below_a_gap_is_an_instance_of_its_own():
+    # The head does not connect to the body, but the body to the tail.
+    found = candidates((0, 0, 1, 0.1), (1, 1, 2, 0.9))
+    assert grouped(found, [0, 1, 2], CHAIN, 3) == ([[-1, 1, 2]], [0.9])
+
+
+def test_instances_come_in_the_order_in_which_they_are_begun():
+    # Edge 0 begins an instance at peak 1; edge 1 then one at peak 0.
+    found = candidates((0, 1, 2, 0.9), (1, 0, 3, 0.9))
+    assert grouped(found, [0, 0, 1, 2], [(0, 1), (0, 2)], 3) == ([[1, 2, -1], [0, -1, 3]], [0.9, 0.9])
+
+
+def test_edges_are_walked_from_the_root_whatever_their_order():
+    found = candidates((0, 1, 2, 0.6), (1, 0, 1, 0.5))
+    assert grouped(found, [0, 1, 2], [(1, 2), (0, 1)], 3) == ([[0, 1, 2]], [0.6 + 0.5])
+
+
+def test_trees_of_a_forest_are_instances_apart():
+    found = candidates((0, 0, 1, 0.9), (1, 2, 3, 0.8))
+    assert grouped(found, [0, 1, 2, 3], [(0, 1), (2, 3)], 4) == ([[0, 1, -1, -1], [-1, -1, 2, 3]], [0.9, 0.8])
+
+
+def test_a_cycle_is_grouped_without_its_last_edge():
+    found = candidates((0, 0, 1, 0.9), (1, 1, 2, 0.8), (2, 2, 0, 0.7))
+    assert grouped(found, [0, 1, 2], [(0, 1), (1, 2), (2, 0)], 3) == ([[0, 1, 2]], [0.9 + 0.8])
+
+
+@pytest.mark.parametrize(
+    ("least", "expected"),
+    [
+        (0, [4, 3, 2]),
+        (2, [4, 3, 2]),
+        (3, [4, 3]),  # a count
+        (3.0, [4, 3]),
+        (4, [4]),
+        (5, []),
+        (0.5, [4, 3, 2]),  # a share: 0.5 * 4 nodes = 2
+        (0.75, [4, 3]),
+        (0.6, [4, 3, 2]),  # 2.4, truncated
+        (1, [4, 3, 2]),  # one peak, not all of them
+    ],
+)
+def test_instances_with_too_few_peaks_are_dropped(least, expected):
+    nodes = [0, 0, 0, 1, 1, 1, 2, 2, 3]
+    found = candidates((0, 0, 3, 0.9), (0, 1, 4, 0.9), (0, 2, 5, 0.9), (1, 3, 6, 0.9), (1, 4, 7, 0.9), (2, 6, 8, 0.9))
+    peaks, _ = grouped(found, nodes, [(0, 1), (1, 2), (2, 3)], 4, min_instance_peaks=least)
+    assert [sum(peak >= 0 for peak in row) for row in peaks] == expected
+
+
+def test_an_edge_without_a_score_connects_nothing():
+    assert grouped(candidates((0, 0, 1, math.nan)), [0, 1], [(0, 1)], 2) == ([], [])
+    # The other connections of the edge are none the worse for it, even where a peak is left without any.
+    found = candidates((0, 0, 2, math.nan), (0, 0, 3, math.nan), (0, 1, 2, 0.4), (0, 1, 3, 0.5))
+    assert grouped(found, [0, 0, 1, 1], [(0, 1)], 2) == ([[1, 3]], [0.5])
+
+
+def test_nothing_to_group():
+    peaks, scores = group(candidates(), np.zeros(0, dtype=int), CHAIN, 3, OPTIONS)
+    assert peaks.shape == (0, 3)
+    assert scores.shape == (0,)
+
+
+@given(seed=seeds)
+def test_a_peak_belongs_to_one_instance_and_stands_at_its_node(seed):
+    random = np.random.default_rng(seed)
+    nodes = np.sort(random.integers(0, 4, random.integers(0, 12)))
+    edges = [(0, 1), (1, 2), (1, 3)]
+    given = [
+        (e, i, j, random.normal(0.4, 0.4))
+        for e, (a, b) in enumerate(edges)
+        for i in np.flatnonzero(nodes == a)
+        for j in np.flatnonzero(nodes == b)
+    ]
+    peaks, scores = group(candidates(*given), nodes, edges, 4, OPTIONS)
+    used = peaks[peaks >= 0]
+    assert len(used) == len(set(used.tolist()))
+    assert all(nodes[peak] == node for row in peaks for node, peak in enumerate(row) if peak >= 0)
+    assert ((peaks >= 0).sum(axis=1) >= 2).all()
+    # An instance of m peaks has m - 1 edges, each with a score of 0.25 at least.
+    assert (scores >= 0.25 * ((peaks >= 0).sum(axis=1) - 1) - 1e-12).all()
+
+
+# ---- the slow decoder, and its answers of old
+
+
+@given(seed=seeds, stride=st.sampled_from([1, 2, 4]), n_points=st.integers(1, 12), ratio=st.floats(0, 1), weight=st.floats(0, 2))
+def test_the_slow_decoder_scores_the_same(slow, seed, stride, n_points, ratio, weight):
+    random = np.random.default_rng(seed)
+    fields = random.normal(0, 1, (2, 4, 9, 11))
+    samples, nodes = np.sort(random.integers(0, 2, 8)), random.integers(0, 3, 8)
+    points = random.uniform(-2, 11 * stride, (8, 2))
+    options = {"n_points": n_points, "max_edge_length_ratio": ratio, "dist_penalty_weight": weight}
+    found = scored(
+        fields,
+        list(zip(nodes.tolist(), *points.T.tolist(), strict=True)),
+        CHAIN,
+        stride=stride,
+        samples=samples.tolist(),
+        options=replace(OPTIONS, **options),
+    )
+    expected = {
+        (e, i, j): slow.line_score(fields[samples[i], 2 * e : 2 * e + 2], points[i], points[j], stride=stride, channels=4, **options)
+        for e, (a, b) in enumerate(CHAIN)
+        for i in range(8)
+        for j in range(8)
+        if nodes[i] == a and nodes[j] == b and samples[i] == samples[j]
+    }
+    assert dict(zip(rows(found), found.scores.tolist(), strict=True)) == pytest.approx(expected)
+
+
+@given(seed=seeds, least=st.integers(0, 4))
+def test_the_slow_decoder_groups_the_same(slow, seed, least):
+    random = np.random.default_rng(seed)
+    edges, fields = [(0, 1), (1, 2), (1, 3)], random.normal(0.3, 0.5, (1, 6, 9, 11))
+    nodes = random.integers(0, 4, random.integers(0, 10))
+    points = random.uniform(0, 20, (len(nodes), 2))
+    options = replace(OPTIONS, min_instance_peaks=least)
+    found = scored(fields, list(zip(nodes.tolist(), *points.T.tolist(), strict=True)), edges, stride=2, options=options)
+    peaks, scores = group(found, nodes, edges, 4, options)
+    expected = slow.group(
+        points,
+        nodes,
+        fields[0],
+        edges,
+        4,
+        stride=2,
+        min_line_scores=0.25,
+        least_peaks=least,
+        n_points=5,
+        max_edge_length_ratio=0.25,
+        dist_penalty_weight=1.0,
+    )
+    assert peaks.tolist() == [row for row, _ in expected]
+    assert scores.tolist() == pytest.approx([score for _, score in expected])
+
+
+def test_answers_of_old(fixtures, make_fixtures):
+    samples, nodes = torch.from_numpy(fixtures["samples"]), torch.from_numpy(fixtures["nodes"])
+    points = torch.from_numpy(fixtures["points"]) * make_fixtures.STRIDE
+    options = GroupingOptions(min_instance_peaks=make_fixtures.THRESHOLDS["least_peaks"], min_line_scores=0.25, **make_fixtures.SCORING)
+    found = score_candidates(
+        torch.from_numpy(fixtures["fields"]), samples, nodes, points, make_fixtures.EDGES, make_fixtures.STRIDE, options
+    )
+    answers = []
+    for frame in range(2):
+        # Peaks of the other frame take no part, as they have no candidates here.
+        here = fixtures["samples"][found.source] == frame
+        own = Candidates(found.edge[here], found.source[here], found.destination[here], found.scores[here])
+        peaks, scores = group(own, fixtures["nodes"], make_fixtures.EDGES, make_fixtures.NODES, options)
+        answers += [[frame, *row, score] for row, score in zip(peaks.tolist(), scores.tolist(), strict=True)]
+    np.testing.assert_allclose(answers, fixtures["grouped"], atol=1e-4)
+
+
+def test_the_fixtures_are_those_of_the_script(fixtures, make_fixtures):
+    built = make_fixtures.build()
+    assert built.keys() == fixtures.keys()
+    for name, array in built.items():
+        np.testing.assert_allclose(fixtures[name], array, atol=1e-6, err_msg=f"{name}: run tests/decode/make_fixtures.py")
