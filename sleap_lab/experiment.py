@@ -205,7 +205,15 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     if truth is not None:
         with stage("evaluate"):
             videos = match_videos(truth.labels, predictions) if truth.labels is not None else {i: i for i in range(len(source.videos))}
-            evaluation = evaluate(truth.poses, inference.poses, config.evaluator, videos=videos, video_names=truth.names)
+            chosen = config.model.kind != "none" or config.data.frames is not None
+            evaluation = evaluate(
+                truth.poses,
+                inference.poses,
+                config.evaluator,
+                videos=videos,
+                video_names=truth.names,
+                requested=source.frames if chosen else None,
+            )
             write_metrics(evaluation, folder / "metrics.npz")
             if config.evaluator.save_metrics is not None:
                 write_metrics(evaluation, config.evaluator.save_metrics)

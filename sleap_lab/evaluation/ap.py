@@ -30,14 +30,8 @@ def voc(match_scores: np.ndarray, instance_scores: np.ndarray, n_missed: int, *,
     if not len(match_scores):
         return {prefix + key: 0 for key in KEYS}
     ranked = match_scores[np.argsort(-instance_scores, kind="stable")]
-    hits = np.cumsum(ranked >= MATCH_SCORE_THRESHOLDS[:, None], axis=1)
-    recall = hits / (len(ranked) + n_missed)
-    precision = hits / (np.arange(1, len(ranked) + 1) + EPSILON)
-    # From here on, the best precision that is reached at this recall or a higher one; 0 beyond the last recall.
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    envelope = np.pad(envelope, ((0, 0), (0, 1)))
-    precisions = np.stack([row[np.searchsorted(r, RECALL_THRESHOLDS)] for row, r in zip(envelope, recall, strict=True)])
-    average_precision, average_recall = precisions.mean(axis=1), recall[:, -1]
+    precisions, recall = precision_recall(ranked >= MATCH_SCORE_THRESHOLDS[:, None], len(ranked) + n_missed)
+    average_precision, average_recall = precisions.mean(axis=1), recall
     values = (
         MATCH_SCORE_THRESHOLDS.copy(),
         RECALL_THRESHOLDS.copy(),
@@ -50,3 +44,23 @@ def voc(match_scores: np.ndarray, instance_scores: np.ndarray, n_missed: int, *,
         average_recall.mean(),
     )
     return {prefix + key: value for key, value in zip(KEYS, values, strict=True)}
+
+
+def precision_recall(hits: np.ndarray, n_truth: int) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolated precision and final recall of ranked detections (COCO and VOC agree on both).
+
+    Args:
+        hits: (thresholds, n) bool, whether each detection counts as found; best scored first.
+        n_truth: Number of true instances.
+
+    Returns:
+        Precisions (thresholds, 101), each the best that is reached at this recall or a higher one, 0 beyond the last
+        recall; and the last recall (thresholds,).
+    """
+    found = np.cumsum(hits, axis=1)
+    recall = found / n_truth
+    precision = found / (np.arange(1, hits.shape[1] + 1) + EPSILON)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    envelope = np.pad(envelope, ((0, 0), (0, 1)))
+    precisions = np.stack([row[np.searchsorted(r, RECALL_THRESHOLDS)] for row, r in zip(envelope, recall, strict=True)])
+    return precisions, hits.sum(axis=1) / n_truth

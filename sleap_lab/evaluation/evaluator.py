@@ -13,11 +13,12 @@ from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.evaluation.ap import voc
 from sleap_lab.evaluation.breakdown import breakdown
 from sleap_lab.evaluation.centroid import centroid_metrics, first_visible, hungarian
+from sleap_lab.evaluation.coco import coco_metrics, detect
 from sleap_lab.evaluation.distances import summarize
 from sleap_lab.evaluation.identity import SIMILARITY_THRESHOLD, IdentityResult, score_identity
-from sleap_lab.evaluation.match import FramePair, Matches, align_nodes, greedy, match_frames, pair_frames
+from sleap_lab.evaluation.match import Compare, FramePair, Matches, align_nodes, greedy, labelled_frames, match_frames, pair_frames
 from sleap_lab.evaluation.oks import oks
-from sleap_lab.evaluation.pck import hits, pck_metrics
+from sleap_lab.evaluation.pck import body_sizes, hits, pck_by_size, pck_metrics
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.visibility import visibility_metrics
 from sleap_lab.poses import Poses, Skeleton
@@ -32,7 +33,13 @@ CENTROID_REACH = 50.0
 
 
 def evaluate(
-    truth: Poses, poses: Poses, config: EvaluatorConfig, *, videos: Mapping[int, int], video_names: Sequence[str] = ()
+    truth: Poses,
+    poses: Poses,
+    config: EvaluatorConfig,
+    *,
+    videos: Mapping[int, int],
+    video_names: Sequence[str] = (),
+    requested: np.ndarray | None = None,
 ) -> Evaluation:
     """Score predictions against ground truth.
 
@@ -45,6 +52,8 @@ def evaluate(
         config: How to score.
         videos: Index of a video in the predictions -> its index in the truth.
         video_names: Names of the videos of the truth; a missing one is replaced by its index.
+        requested: (frames, 2) (video, frame) of the predictions that were asked for; a labelled frame among them that the
+            predictions lack is missed. None stands for all labelled frames of the compared videos.
 
     Raises:
         ConfigError: The skeletons have different nodes, or the settings do not fit together.
@@ -53,7 +62,7 @@ def evaluate(
     config = replace(config, match_method=_resolve_method(config.match_method, poses))
     if config.match_method == "centroid" and config.match_threshold == 0:
         config = replace(config, match_threshold=CENTROID_REACH)
-    return _evaluate(truth, poses, config, videos, video_names)
+    return _evaluate(truth, poses, config, videos, video_names, requested)
 
 
 def _resolve_method(match_method: str, poses: Poses) -> str:
@@ -62,7 +71,14 @@ def _resolve_method(match_method: str, poses: Poses) -> str:
     return "centroid" if len(poses.skeleton.nodes) == 1 else "oks"
 
 
-def _evaluate(truth: Poses, poses: Poses, config: EvaluatorConfig, videos: Mapping[int, int], video_names: Sequence[str]) -> Evaluation:
+def _evaluate(
+    truth: Poses,
+    poses: Poses,
+    config: EvaluatorConfig,
+    videos: Mapping[int, int],
+    video_names: Sequence[str],
+    requested: np.ndarray | None = None,
+) -> Evaluation:
     """Evaluate with `match_method` and `match_threshold` as they are."""
     by_centroid = config.match_method == "centroid"
     if by_centroid:
@@ -71,7 +87,9 @@ def _evaluate(truth: Poses, poses: Poses, config: EvaluatorConfig, videos: Mappi
     else:
         notes = [] if poses.skeleton.nodes == truth.skeleton.nodes else ["nodes are in another order in the predictions; compared by name"]
         poses = align_nodes(truth, poses)
-    pairs = pair_frames(truth, poses, videos, user_labels_only=config.user_labels_only, video_names=video_names)
+    user_only = config.user_labels_only
+    frames = labelled_frames(truth, poses, videos, user_labels_only=user_only, requested=requested)
+    pairs = pair_frames(truth, poses, videos, user_labels_only=user_only, video_names=video_names)
 
     def distance(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
         return np.linalg.norm(truth.points[truth_rows] - poses.points[pose_rows, 0], axis=-1)
@@ -100,10 +118,11 @@ def _evaluate(truth: Poses, poses: Poses, config: EvaluatorConfig, videos: Mappi
         settings=_settings(config),
         matches=matches,
         frame_pairs=tuple(pairs),
+        coco={} if by_centroid else _coco(truth, poses, frames, matches, distances, similarity),
         breakdown=breakdown(distances, paths, missed_paths, truth.skeleton.nodes),
         identity=identity.metrics,
         switches=identity.switches,
-        notes=(*notes, *_coverage_notes(truth, poses, pairs, config), *identity.notes),
+        notes=(*notes, *_coverage_notes(poses, frames, by_centroid), *identity.notes),
     )
 
 
@@ -149,6 +168,17 @@ def _pose_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.nd
     }
 
 
+def _coco(
+    truth: Poses, poses: Poses, frames: Sequence[FramePair], matches: Matches, distances: np.ndarray, similarity: Compare
+) -> dict[str, float]:
+    """Metrics over every labelled frame, predicted or not."""
+    detections = detect(frames, similarity, np.any(truth.visible, axis=1), poses.instance_scores)
+    sizes = body_sizes(truth.points)
+    wanted = np.concatenate([frame.truth_rows for frame in frames])
+    n_labelled = int(truth.visible[wanted][sizes[wanted] > 0].sum())
+    return coco_metrics(detections) | pck_by_size(distances, sizes[matches.truth_rows], n_labelled)
+
+
 def _centroid_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, dict[str, Any]]:
     return {
         "detection_metrics": centroid_metrics(matches),
@@ -172,14 +202,14 @@ def _settings(config: EvaluatorConfig) -> dict[str, Any]:
     return settings | {"identity_threshold": SIMILARITY_THRESHOLD} if config.identity else settings
 
 
-def _coverage_notes(truth: Poses, poses: Poses, pairs: Sequence[FramePair], config: EvaluatorConfig) -> list[str]:
-    """Say which frames and instances of the two records did not take part."""
+def _coverage_notes(poses: Poses, frames: Sequence[FramePair], by_centroid: bool) -> list[str]:
+    """Say which labelled frames and predicted instances are not compared as the reader may expect."""
     notes = []
-    counted = truth.user if config.user_labels_only else np.ones(len(truth), dtype=bool)
-    labelled = set(zip(truth.video[counted].tolist(), truth.frame[counted].tolist(), strict=True))
-    if absent := len(labelled - {(pair.truth_video, pair.frame) for pair in pairs}):
-        notes.append(f"{absent} of {len(labelled)} labelled frames are not in the predictions and were left out")
-    if users := sum(int(poses.user[pair.all_pose_rows].sum()) for pair in pairs):
+    labelled = [frame for frame in frames if len(frame.truth_rows)]
+    if absent := sum(not frame.processed for frame in labelled):
+        missed = "" if by_centroid else "; coco/… counts their instances as missed"
+        notes.append(f"{absent} of {len(labelled)} labelled frames are not in the predictions: eval/… leaves them out{missed}")
+    if users := sum(int(poses.user[frame.all_pose_rows].sum()) for frame in labelled):
         notes.append(f"{users} human-labelled instances in the predictions are not predictions and were left out")
     return notes
 

@@ -15,16 +15,17 @@ Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class FramePair(NamedTuple):
-    """One frame that both records hold; rows are indices into the two records.
+    """One frame of both records; rows are indices into them.
 
     Attributes:
         truth_video: Index of the video in the ground truth.
         pose_video: Index of the video in the predictions.
         frame: Frame index.
-        truth_rows: (g,) true instances to find, at least one.
+        truth_rows: (g,) true instances to find.
         pose_rows: (p,) predicted instances.
         all_truth_rows: Every instance of the true frame, also those that `user_labels_only` leaves out.
         all_pose_rows: Every instance of the predicted frame, also human-labelled ones.
+        processed: Whether the predictions list the frame; it may be empty.
     """
 
     truth_video: int
@@ -34,6 +35,7 @@ class FramePair(NamedTuple):
     pose_rows: np.ndarray
     all_truth_rows: np.ndarray
     all_pose_rows: np.ndarray
+    processed: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +77,52 @@ def align_nodes(truth: Poses, poses: Poses) -> Poses:
     return replace(poses, skeleton=truth.skeleton, points=poses.points[:, order], point_scores=poses.point_scores[:, order])
 
 
+def labelled_frames(
+    truth: Poses, poses: Poses, videos: Mapping[int, int], *, user_labels_only: bool, requested: np.ndarray | None = None
+) -> list[FramePair]:
+    """Put every labelled frame of the compared videos beside the same frame of the predictions.
+
+    Labelled are frames with true instances that count, whether the predictions list them or not, and frames that the
+    truth lists without any instance, which say that there is none. Predicted frames without truth are left out.
+    Human-labelled instances among the predictions, and instances without any visible node, are not predictions.
+
+    Args:
+        truth: Ground truth.
+        poses: Predictions.
+        videos: Index of a video in the predictions -> its index in the truth.
+        user_labels_only: Whether only human-labelled true instances count.
+        requested: (frames, 2) (video, frame) of the predictions that were asked for, where that was a choice; labelled
+            frames elsewhere are left out.
+
+    Returns:
+        Frames in the order of the prediction's videos, then of the true frames.
+    """
+    true_frames: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
+    for video, frame, rows in truth.by_frame():
+        true_frames[video][frame] = rows
+    found = {(video, frame): rows for video, frame, rows in poses.by_frame()}
+    predicted = ~poses.user & poses.visible.any(axis=1)
+    chosen = None if requested is None else set(map(tuple, requested.tolist()))
+    nothing = np.zeros(0, dtype=np.intp)
+    pairs = []
+    for pose_video, truth_video in sorted(videos.items()):
+        for frame, truth_rows in true_frames[truth_video].items():
+            wanted = truth_rows[truth.user[truth_rows]] if user_labels_only else truth_rows
+            in_question = chosen is None or (pose_video, frame) in chosen
+            if in_question and (len(wanted) or not len(truth_rows)):
+                rows = found.get((pose_video, frame), nothing)
+                processed = (pose_video, frame) in found
+                pairs.append(FramePair(truth_video, pose_video, frame, wanted, rows[predicted[rows]], truth_rows, rows, processed))
+    return pairs
+
+
 def pair_frames(
     truth: Poses, poses: Poses, videos: Mapping[int, int], *, user_labels_only: bool, video_names: Sequence[str] = ()
 ) -> list[FramePair]:
-    """Pair the frames with true instances with the same frames of the predictions.
+    """Pair the frames with true instances with the same frames of the predictions, as sleap-nn does.
 
-    True frames that the predictions do not list are left out, and so are predicted frames without truth; a predicted
-    frame that is listed but empty is a pair. Human-labelled instances among the predictions, and instances without any
-    visible node, are not predictions.
+    Of the labelled frames, those that the predictions do not list are left out, and so are those without true instances;
+    a predicted frame that is listed but empty is a pair.
 
     Args:
         truth: Ground truth.
@@ -97,18 +137,8 @@ def pair_frames(
     Raises:
         RunError: There is no pair.
     """
-    true_frames: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
-    for video, frame, rows in truth.by_frame():
-        true_frames[video][frame] = rows
-    found = {(video, frame): rows for video, frame, rows in poses.by_frame()}
-    predicted = ~poses.user & poses.visible.any(axis=1)
-    pairs = []
-    for pose_video, truth_video in sorted(videos.items()):
-        for frame, truth_rows in true_frames[truth_video].items():
-            wanted = truth_rows[truth.user[truth_rows]] if user_labels_only else truth_rows
-            pose_rows = found.get((pose_video, frame))
-            if len(wanted) and pose_rows is not None:
-                pairs.append(FramePair(truth_video, pose_video, frame, wanted, pose_rows[predicted[pose_rows]], truth_rows, pose_rows))
+    frames = labelled_frames(truth, poses, videos, user_labels_only=user_labels_only)
+    pairs = [frame for frame in frames if frame.processed and len(frame.truth_rows)]
     if not pairs:
         raise RunError(_why_no_pairs(truth, poses, videos, user_labels_only, video_names))
     return pairs

@@ -4,7 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from sleap_lab.boxes import bounding_boxes
+
 THRESHOLDS = np.arange(1.0, 11.0)
+# Shares of the body size within which a node counts as found: name -> share.
+SIZE_SHARES = {"05": 0.05, "10": 0.1}
 
 
 def hits(distances: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> np.ndarray:
@@ -46,3 +50,24 @@ def pck_metrics(distances: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> d
         "PCK@5": mean(table[..., np.abs(thresholds - 5).argmin()]),
         "PCK@10": mean(table[..., np.abs(thresholds - 10).argmin()]),
     }
+
+
+def body_sizes(points: np.ndarray) -> np.ndarray:
+    """Return the longer side of the box around each pose, (n,) px; nan without a visible node, 0 with a single one."""
+    boxes = bounding_boxes(points)
+    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+
+
+def pck_by_size(distances: np.ndarray, sizes: np.ndarray, n_labelled: int) -> dict[str, float]:
+    """Share of all labelled nodes that are predicted within a share of the animal's size (PCK as first defined).
+
+    Args:
+        distances: (pairs, nodes) px; nan where a node is missing on either side.
+        sizes: (pairs,) size of each true instance, px.
+        n_labelled: Labelled nodes of all true instances, found or not.
+
+    Returns:
+        `pck_size_05`, `pck_size_10`: within 5 and 10 per cent of the body size; nan where no node is labelled.
+    """
+    found = {name: int((distances < share * sizes[:, None]).sum()) for name, share in SIZE_SHARES.items()}
+    return {f"pck_size_{name}": count / n_labelled if n_labelled else float("nan") for name, count in found.items()}

@@ -1,6 +1,7 @@
 """What an evaluation found, and what its headline numbers mean."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sleap_lab.evaluation.breakdown import Row
@@ -13,7 +14,7 @@ class Metric(NamedTuple):
 
     Attributes:
         name: Legal in every tool: letters, digits, `_` and `/`.
-        group: Group of the nested dictionary it is taken from; `counts` and `identity` stand beside that dictionary.
+        group: Group of the nested dictionary it is taken from; `counts`, `coco` and `identity` stand beside that dictionary.
         key: Key within the group.
         better: `higher` or `lower`; empty where neither is.
         help: What it is, with its unit.
@@ -54,6 +55,24 @@ METRICS = (
     Metric("eval/pck_10", "pck_metrics", "PCK@10", "higher", "Share of nodes of matched instances within 10 px."),
     Metric("eval/visibility_precision", "visibility_metrics", "precision", "higher", "Share of predicted nodes that are labelled."),
     Metric("eval/visibility_recall", "visibility_metrics", "recall", "higher", "Share of labelled nodes that were predicted."),
+    Metric(
+        "coco/ap",
+        "coco",
+        "ap",
+        "higher",
+        "Mean average precision over OKS 0.50 to 0.95; extra predictions and labelled frames without predictions count against it.",
+    ),
+    Metric("coco/ap_50", "coco", "ap_50", "higher", "The same at OKS 0.50."),
+    Metric("coco/ap_75", "coco", "ap_75", "higher", "The same at OKS 0.75."),
+    Metric("coco/ar", "coco", "ar", "higher", "Mean recall over OKS 0.50 to 0.95, of all labelled instances."),
+    Metric("coco/precision_50", "coco", "precision_50", "higher", "Share of predicted instances that find a true one, at OKS 0.50."),
+    Metric("coco/recall_50", "coco", "recall_50", "higher", "Share of labelled instances that are found, at OKS 0.50."),
+    Metric("coco/f1_50", "coco", "f1_50", "higher", "Harmonic mean of these two."),
+    Metric("coco/precision_75", "coco", "precision_75", "higher", "Share of predicted instances that find a true one, at OKS 0.75."),
+    Metric("coco/recall_75", "coco", "recall_75", "higher", "Share of labelled instances that are found, at OKS 0.75."),
+    Metric("coco/f1_75", "coco", "f1_75", "higher", "Harmonic mean of these two."),
+    Metric("coco/pck_size_05", "coco", "pck_size_05", "higher", "Share of all labelled nodes predicted within 5 % of the body size."),
+    Metric("coco/pck_size_10", "coco", "pck_size_10", "higher", "Share of all labelled nodes predicted within 10 % of the body size."),
     Metric("identity/hota", "identity", "hota", "higher", "Higher order tracking accuracy: balance of detection and association."),
     Metric("identity/deta", "identity", "deta", "higher", "Detection accuracy, the detection half of HOTA."),
     Metric("identity/assa", "identity", "assa", "higher", "Association accuracy, the identity half of HOTA."),
@@ -78,6 +97,7 @@ class Evaluation:
         settings: The values that were used, by the names of the config keys.
         matches: Which prediction belongs to which true instance.
         frame_pairs: The frames compared.
+        coco: Detection metrics over every labelled frame, by name; none where centroids are matched.
         breakdown: Accuracy by video and node.
         identity: Identity metrics by name; none where they were not asked for or would mean nothing.
         switches: Every identity switch.
@@ -88,6 +108,7 @@ class Evaluation:
     settings: dict[str, Any]
     matches: Matches
     frame_pairs: tuple[FramePair, ...]
+    coco: Mapping[str, float] = field(default_factory=dict)
     breakdown: tuple[Row, ...] = ()
     identity: dict[str, float] | None = None
     switches: tuple[Switch, ...] = ()
@@ -100,7 +121,7 @@ class Evaluation:
             "n_matched": len(self.matches.truth_rows),
             "n_missed": len(self.matches.false_negatives),
         }
-        groups = {**self.metrics, "counts": counts, "identity": self.identity or {}}
+        groups = {**self.metrics, "counts": counts, "coco": self.coco, "identity": self.identity or {}}
         return {m.name: float(groups[m.group][m.key]) for m in METRICS if m.key in groups.get(m.group, {})}
 
     def __str__(self) -> str:

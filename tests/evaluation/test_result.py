@@ -25,7 +25,7 @@ def evaluation(**settings):
 def test_names_are_legal_and_unique():
     names = [metric.name for metric in METRICS]
     assert len(set(names)) == len(names)
-    assert all(re.fullmatch(r"(eval|identity)/[a-z0-9_]+", name) for name in names)
+    assert all(re.fullmatch(r"(coco|eval|identity)/[a-z0-9_]+", name) for name in names)
     assert all(metric.better in ("higher", "lower", "") for metric in METRICS)
 
 
