@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from sleap_lab.centroids import instance_centroids
 from sleap_lab.decode.classes import assign_classes
 from sleap_lab.decode.peaks import global_peaks, local_peaks
+from sleap_lab.errors import ConfigError
 from sleap_lab.poses import Poses, Skeleton, make_poses
 from sleap_lab.predict.model import FrameBatch, Model, Prediction
 from sleap_lab.preprocess import crop_corners, cut_crops
@@ -57,9 +58,15 @@ def true_centroids(truth: Poses, model: Model, *, anchor_part: str | None) -> Tr
         truth: Labelled instances.
         model: Its confidence map head says what a centroid is.
         anchor_part: Node that overrides the head's anchor.
+
+    Raises:
+        ConfigError: The labels have no such node.
     """
     head = model.config.heads["confmaps"]
     part = anchor_part or head.get("anchor_part")
+    if part and part not in truth.skeleton.nodes:
+        nodes = ", ".join(truth.skeleton.nodes)
+        raise ConfigError(f"preprocessing.anchor_part: {part!r}, as in {model.config.folder}, is no node of the labels; accepted: {nodes}")
     method = "anchor" if part else head.get("centroid_method") or "center_of_mass"
     anchor = truth.skeleton.nodes.index(part) if part else None
     fallback = head.get("centroid_fallback") or "center_of_mass"
