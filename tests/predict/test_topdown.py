@@ -1,0 +1,351 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sleap_lab.errors import ConfigError
+from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.predict.topdown import CROPS_PER_PASS, centroid_only, find_centroids, topdown, true_centroids
+
+NAN = np.nan
+AB = Skeleton(("a", "b"))
+
+
+@pytest.fixture
+def centroid_model(fake):
+    """The first channel of the image is the centroid map."""
+    return fake("centroid", lambda x: {"confmaps": x[:, :1]}, nodes=("a", "b"))
+
+
+@pytest.fixture
+def instance_model(fake):
+    """The second and third channel of a crop are the maps of its nodes."""
+    return lambda size, **options: fake("centered_instance", lambda x: {"confmaps": x[:, 1:3]}, crop_size=size, **options)
+
+
+def centroids(batch, model, *, max_instances=None, patch_size=None):
+    return find_centroids(batch, model, peak_threshold=0.2, patch_size=patch_size, max_instances=max_instances)
+
+
+# ---- centroids
+
+
+def test_centroids_in_reading_order(batch, draw, centroid_model):
+    images = draw((2, 1, 20, 24), (0, 0, 15, 4, 0.5), (0, 0, 3, 4, 0.9), (0, 0, 8, 12, 0.7), (1, 0, 2, 2, 0.6))
+    found, prediction = centroids(batch(images), centroid_model)
+    assert found.samples.tolist() == [0, 0, 0, 1]
+    assert found.points.tolist() == [[3, 4], [15, 4], [8, 12], [2, 2]]
+    np.testing.assert_allclose(found.scores, [0.9, 0.5, 0.7, 0.6])
+    poses = prediction.poses
+    assert poses.skeleton.nodes == ("centroid",)
+    assert poses.points[:, 0].tolist() == [[3, 4], [15, 4], [8, 12], [2, 2]]
+    assert poses.frame.tolist() == [10, 10, 10, 11]
+    np.testing.assert_allclose(poses.instance_scores, poses.point_scores[:, 0])
+    assert torch.equal(prediction.maps["centroid_confmaps"], images)
+
+
+@pytest.mark.parametrize(("max_instances", "columns"), [(None, [3, 15, 8, 2, 6]), (3, [3, 8, 15, 6, 2]), (2, [3, 8, 6, 2]), (1, [3, 6])])
+def test_with_a_limit_the_best_of_each_frame_come_first(batch, draw, centroid_model, max_instances, columns):
+    images = draw((2, 1, 20, 24), (0, 0, 15, 4, 0.5), (0, 0, 3, 4, 0.9), (0, 0, 8, 12, 0.7), (1, 0, 2, 2, 0.6), (1, 0, 6, 2, 0.8))
+    found, prediction = centroids(batch(images), centroid_model, max_instances=max_instances)
+    assert found.points[:, 0].tolist() == columns
+    assert prediction.poses.points[:, 0, 0].tolist() == columns
+    assert found.samples.tolist() == sorted(found.samples.tolist())
+
+
+def test_crops_are_cut_in_size_matched_pixels_but_centroids_reported_in_the_frame(fake, batch, draw):
+    maps = draw((2, 1, 8, 9), (0, 0, 3, 2, 0.9), (1, 0, 3, 2, 0.9))
+    model = fake("centroid", lambda x: {"confmaps": maps}, stride=4, scale=0.5)
+    found, prediction = centroids(batch(torch.zeros(2, 1, 64, 72), eff=[1.0, 0.5]), model)
+    assert found.points.tolist() == [[3 * 4 / 0.5, 2 * 4 / 0.5]] * 2
+    assert prediction.poses.points[:, 0].tolist() == [[24, 16], [24 / 0.5, 16 / 0.5]]
+
+
+def test_centroids_are_refined_where_asked(batch, draw, centroid_model):
+    found, _ = centroids(batch(draw((1, 1, 20, 24), (0, 0, 8, 12, 0.75), (0, 0, 9, 12, 0.25))), centroid_model, patch_size=3)
+    np.testing.assert_allclose(found.points, [[8.25, 12]])
+
+
+# ---- crops
+
+
+def run(batch, centroid_model, instance_model, *, truth=None, max_instances=None, patch_size=None, keypoint_threshold=0.2):
+    return topdown(
+        batch,
+        centroid_model,
+        instance_model,
+        truth,
+        centroid_threshold=0.2,
+        keypoint_threshold=keypoint_threshold,
+        patch_size=patch_size,
+        max_instances=max_instances,
+    )
+
+
+def two_animals():
+    """Centroids at (10, 10) and (30, 14); nodes a at (8, 9) and (28, 15), b at (13, 12) and, fainter, (32, 13)."""
+    return [
+        (0, 0, 10, 10, 0.9),
+        (0, 0, 30, 14, 0.7),
+        (0, 1, 8, 9, 0.8),
+        (0, 1, 28, 15, 0.6),
+        (0, 2, 13, 12, 0.5),
+        (0, 2, 32, 13, 0.4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "offset"),
+    [
+        (9, 0.0),  # the corner of an odd crop around a whole pixel is a whole pixel
+        (8, 0.5),  # that of an even one is not, and points land at its fraction
+    ],
+)
+def test_nodes_are_found_around_their_centroid(batch, draw, centroid_model, instance_model, size, offset):
+    poses = run(batch(draw((1, 3, 24, 40), *two_animals())), centroid_model, instance_model(size)).poses
+    expected = np.array([[[8, 9], [13, 12]], [[28, 15], [32, 13]]]) + offset
+    np.testing.assert_allclose(poses.points, expected)
+    np.testing.assert_allclose(poses.point_scores, [[0.8, 0.5], [0.6, 0.4]])
+    np.testing.assert_allclose(poses.instance_scores, [0.9, 0.7])  # of the centroids
+    assert poses.frame.tolist() == [10, 10]
+    assert poses.tracks.tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(("pixel", "centroid", "offset"), [(0.25, 10.25, 0.75), (0.75, 10.75, 0.25)])
+def test_the_fraction_of_the_corner_is_added(batch, draw, centroid_model, instance_model, pixel, centroid, offset):
+    """A crop of 8 pixels around 10.25 begins at 6.75 and is cut at 6; what is seen at 8 is reported at 8.75."""
+    drawn = draw((1, 3, 24, 40), (0, 0, 10, 10, 1 - pixel), (0, 0, 11, 10, pixel), (0, 1, 8, 9, 0.8))
+    found, _ = centroids(batch(drawn), centroid_model, patch_size=3)
+    np.testing.assert_allclose(found.points, [[centroid, 10]])
+    poses = run(batch(drawn), centroid_model, instance_model(8), patch_size=3).poses
+    np.testing.assert_allclose(poses.points[0, 0], [8 + offset, 9 + 0.5])
+
+
+def test_a_node_beyond_the_crop_is_not_seen(batch, draw, centroid_model, instance_model):
+    poses = run(batch(draw((1, 3, 24, 40), *two_animals())), centroid_model, instance_model(5)).poses
+    np.testing.assert_array_equal(poses.points, [[[8, 9], [NAN, NAN]], [[28, 15], [32, 13]]])
+    np.testing.assert_allclose(poses.point_scores, [[0.8, 0], [0.6, 0.4]])
+
+
+def test_instances_without_any_node_are_dropped(batch, draw, centroid_model, instance_model):
+    pixels = [(0, 0, 10, 10, 0.9), (0, 0, 30, 14, 0.7), (0, 1, 28, 15, 0.6)]
+    poses = run(batch(draw((1, 3, 24, 40), *pixels)), centroid_model, instance_model(9)).poses
+    np.testing.assert_array_equal(poses.points, [[[28, 15], [NAN, NAN]]])
+    assert poses.frames.tolist() == [[0, 10]]
+
+
+def test_frames_do_not_mix(batch, draw, centroid_model, instance_model):
+    drawn = draw((3, 3, 24, 40), *two_animals(), (2, 0, 10, 10, 0.5), (2, 1, 12, 12, 0.5))
+    poses = run(batch(drawn), centroid_model, instance_model(9)).poses
+    assert [rows.tolist() for *_, rows in poses.by_frame()] == [[0, 1], [], [2]]
+    np.testing.assert_array_equal(poses.points[2], [[12, 12], [NAN, NAN]])
+
+
+def test_no_centroids(batch, centroid_model, instance_model):
+    prediction = run(batch(torch.zeros(2, 3, 24, 40)), centroid_model, instance_model(9))
+    assert len(prediction.poses) == 0
+    assert prediction.poses.skeleton == AB
+    assert prediction.poses.frames.tolist() == [[0, 10], [0, 11]]
+    assert prediction.maps.keys() == {"centroid_confmaps"}
+
+
+def test_more_crops_than_fit_into_one_pass(batch, draw, centroid_model, instance_model):
+    n = 2 * CROPS_PER_PASS + 3
+    places = [(4 + 6 * (i % 7), 4 + 6 * (i // 7)) for i in range(n)]
+    pixels = [pixel for x, y in places for pixel in ((0, 0, x, y, 0.9), (0, 1, x + 1, y - 1, 0.8))]
+    prediction = run(batch(draw((1, 3, 60, 60), *pixels)), centroid_model, instance_model(5))
+    assert prediction.poses.points[:, 0].tolist() == [[x + 1, y - 1] for x, y in places]
+    assert prediction.maps["confmaps"].shape == (n, 2, 5, 5)
+    assert prediction.maps["centroid_confmaps"].shape == (1, 1, 60, 60)
+
+
+@pytest.mark.parametrize(("max_instances", "expected"), [(None, [28, 8]), (1, [8]), (2, [8, 28])])
+def test_the_best_centroids_come_first_where_there_is_a_limit(batch, draw, centroid_model, instance_model, max_instances, expected):
+    pixels = [(0, 0, 10, 10, 0.9), (0, 0, 30, 4, 0.7), (0, 1, 8, 9, 0.8), (0, 1, 28, 5, 0.6)]
+    poses = run(batch(draw((1, 3, 24, 40), *pixels)), centroid_model, instance_model(9), max_instances=max_instances).poses
+    assert poses.points[:, 0, 0].tolist() == expected
+
+
+def test_every_stage_has_its_own_stride_and_scale(fake, batch, draw):
+    """(3, 2) of stride 4 at scale 1/2 is (24, 16), whose crop of 9 begins at (20, 12); in it (1, 2) of stride 2 at scale 2 is found."""
+    first_maps, second_maps = draw((1, 1, 8, 9), (0, 0, 3, 2, 0.9)), draw((1, 2, 9, 9), (0, 0, 1, 2, 0.8))
+    first = fake("centroid", lambda x: {"confmaps": first_maps}, stride=4, scale=0.5)
+    second = fake("centered_instance", lambda x: {"confmaps": second_maps}, stride=2, scale=2.0, crop_size=9)
+    poses = run(batch(torch.zeros(1, 1, 64, 72), eff=0.8), first, second).poses
+    np.testing.assert_allclose(poses.points[0, 0], [(20 + 1 * 2 / 2) / 0.8, (12 + 2 * 2 / 2) / 0.8])
+
+
+# ---- classes
+
+
+@pytest.fixture
+def class_model(fake):
+    """The largest values of the fourth and fifth channel of a crop are its class vector."""
+    return lambda size: fake(
+        "multi_class_topdown",
+        lambda x: {"confmaps": x[:, 1:3], "class_vectors": x[:, 3:5].amax(dim=(-2, -1))},
+        crop_size=size,
+        classes=("x", "y"),
+    )
+
+
+def test_every_crop_gets_a_class_of_its_own(batch, draw, centroid_model, class_model):
+    # Both look like the first animal, the second one more so.
+    classes = [(0, 3, 10, 10, 0.6), (0, 4, 10, 10, 0.4), (0, 3, 30, 14, 0.9), (0, 4, 30, 14, 0.1)]
+    poses = run(batch(draw((1, 5, 24, 40), *two_animals(), *classes)), centroid_model, class_model(9)).poses
+    assert poses.track_names == ("x", "y")
+    assert poses.tracks.tolist() == [1, 0]
+    np.testing.assert_allclose(poses.track_scores, [0.4, 0.9])
+    np.testing.assert_allclose(poses.instance_scores, [0.9, 0.7])
+
+
+def test_classes_are_given_frame_by_frame_and_not_beyond_their_number(batch, draw, centroid_model, class_model):
+    pixels = [
+        (0, c, x, y, value)
+        for x, y, p in ((4, 4, 0.5), (14, 4, 0.9), (24, 4, 0.2))
+        for c, value in ((0, 0.9), (1, 0.9), (3, p), (4, 1 - p))
+    ]
+    pixels += [(1, c, 4, 4, value) for c, value in ((0, 0.9), (1, 0.9), (3, 0.3), (4, 0.7))]
+    poses = run(batch(draw((2, 5, 9, 30), *pixels)), centroid_model, class_model(5)).poses
+    assert poses.tracks.tolist() == [-1, 0, 1, 1]
+    np.testing.assert_allclose(poses.track_scores, [NAN, 0.9, 0.8, 0.7])
+
+
+def test_known_animals_are_named_in_an_empty_batch_too(batch, centroid_model, class_model):
+    assert run(batch(torch.zeros(1, 5, 9, 30)), centroid_model, class_model(5)).poses.track_names == ("x", "y")
+
+
+# ---- labelled centroids
+
+
+def truth(points, frame=10, skeleton=AB, **columns):
+    return make_poses(skeleton, points, frame=frame, user=True, point_scores=NAN, instance_scores=NAN, **columns)
+
+
+@pytest.mark.parametrize(
+    ("head", "anchor_part", "expected"),
+    [
+        ({}, None, [[3, 2], [5, 7]]),  # centre of mass
+        ({"centroid_method": "bbox_center"}, None, [[3, 2], [5, 7]]),
+        ({"anchor_part": "a"}, None, [[1, 1], [5, 7]]),  # the centre of mass where it is missing
+        ({"anchor_part": "a"}, "b", [[5, 3], [5, 7]]),  # an argument wins
+        ({"centroid_method": "bbox_center"}, "b", [[5, 3], [5, 7]]),
+        ({"anchor_part": None, "centroid_method": None, "centroid_fallback": None}, None, [[3, 2], [5, 7]]),
+    ],
+)
+def test_centroids_of_labels_are_those_of_training(instance_model, head, anchor_part, expected):
+    labelled = truth([[[1, 1], [5, 3]], [[NAN, NAN], [5, 7]]])
+    found = true_centroids(labelled, instance_model(9, **head), anchor_part=anchor_part)
+    assert found.points.tolist() == expected
+
+
+def test_the_fallback_is_that_of_training(instance_model):
+    abc = Skeleton(("a", "b", "c"))
+    labelled = truth([[[NAN, NAN], [0, 0], [4, 8]], [[NAN, NAN], [1, 1], [NAN, NAN]]], skeleton=abc)
+    model = instance_model(9, anchor_part="a", centroid_fallback="bbox_center")
+    assert true_centroids(labelled, model, anchor_part=None).points.tolist() == [[2, 4], [1, 1]]
+
+
+def test_an_anchor_that_the_labels_lack_is_refused(instance_model):
+    with pytest.raises(ConfigError, match=r"anchor_part.*'thorax'.*a, b"):
+        true_centroids(truth([[[1, 1], [5, 3]]]), instance_model(9, anchor_part="thorax"), anchor_part=None)
+
+
+def test_crops_around_labelled_instances(batch, draw, instance_model):
+    labelled = truth([[[10, 10], [10, 10]], [[30, 14], [NAN, NAN]], [[NAN, NAN], [NAN, NAN]], [[10, 10], [10, 10]]], frame=[10, 10, 10, 12])
+    true = true_centroids(labelled, instance_model(9), anchor_part=None)
+    drawn = draw((3, 3, 24, 40), *two_animals(), (2, 1, 9, 9, 0.75))
+    prediction = run(batch(drawn), None, instance_model(9), truth=true)
+    poses = prediction.poses
+    np.testing.assert_array_equal(poses.points, [[[8, 9], [13, 12]], [[28, 15], [32, 13]], [[9, 9], [NAN, NAN]]])
+    assert poses.instance_scores.tolist() == [1, 1, 1]
+    assert poses.frame.tolist() == [10, 10, 12]
+    assert poses.frames.tolist() == [[0, 10], [0, 11], [0, 12]]
+    assert not poses.user.any()
+    assert prediction.maps.keys() == {"confmaps"}
+
+
+def test_labelled_instances_of_another_video_do_not_count(batch, draw, instance_model):
+    labelled = truth([[[10, 10], [10, 10]]], video=1)
+    true = true_centroids(labelled, instance_model(9), anchor_part=None)
+    assert len(run(batch(draw((1, 3, 24, 40), *two_animals())), None, instance_model(9), truth=true).poses) == 0
+
+
+def test_labelled_centroids_are_scaled_with_the_frame(batch, draw, instance_model):
+    true = true_centroids(truth([[[20, 20], [20, 20]]]), instance_model(9), anchor_part=None)
+    poses = run(batch(draw((1, 3, 24, 40), *two_animals()), eff=0.5), None, instance_model(9), truth=true).poses
+    np.testing.assert_allclose(poses.points, [[[8 / 0.5, 9 / 0.5], [13 / 0.5, 12 / 0.5]]])
+
+
+def test_labelled_instances_get_classes_too(batch, draw, class_model):
+    true = true_centroids(truth([[[10, 10], [10, 10]]]), class_model(9), anchor_part=None)
+    poses = run(batch(draw((1, 5, 24, 40), *two_animals(), (0, 4, 10, 10, 0.75))), None, class_model(9), truth=true).poses
+    assert poses.tracks.tolist() == [1]
+
+
+# ---- centroids alone
+
+
+def run_alone(batch, model, labelled=None, max_instances=None):
+    true = None if labelled is None else true_centroids(labelled, model, anchor_part=None)
+    return centroid_only(batch, model, true, peak_threshold=0.2, patch_size=None, max_instances=max_instances)
+
+
+def test_without_labels_the_centroids_are_the_result(batch, draw, centroid_model):
+    poses = run_alone(batch(draw((1, 1, 24, 40), *two_animals()[:2]), eff=0.5), centroid_model).poses
+    assert poses.skeleton == Skeleton(("centroid",), name="centroid")
+    assert poses.points.tolist() == [[[20, 20]], [[60, 28]]]
+    np.testing.assert_allclose(poses.instance_scores, [0.9, 0.7])
+
+
+def test_with_labels_the_nearest_instance_is_copied(batch, draw, centroid_model):
+    labelled = truth([[[31, 14], [33, 16]], [[9, 9], [NAN, NAN]]])
+    prediction = run_alone(batch(draw((1, 1, 24, 40), *two_animals()[:2])), centroid_model, labelled)
+    poses = prediction.poses
+    assert poses.skeleton == AB
+    np.testing.assert_array_equal(poses.points, [[[9, 9], [NAN, NAN]], [[31, 14], [33, 16]]])
+    np.testing.assert_allclose(poses.instance_scores, [0.9, 0.7])
+    assert not poses.user.any()
+    assert prediction.maps.keys() == {"centroid_confmaps"}
+
+
+def test_copies_are_one_to_one(batch, draw, centroid_model):
+    # Both centroids are nearer to the first instance; the pairing with the shortest sum decides.
+    pixels = [(0, 0, 10, 10, 0.9), (0, 0, 14, 10, 0.7)]
+    poses = run_alone(batch(draw((1, 1, 24, 40), *pixels)), centroid_model, truth([[[11, 10]] * 2, [[25, 10]] * 2])).poses
+    assert poses.points[:, 0, 0].tolist() == [11, 25]
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_what_is_beyond_the_number_of_the_other_is_left_out(batch, draw, centroid_model, labels):
+    labelled = truth([[[30, 14]] * 2, [[11, 10]] * 2, [[20, 20]] * 2][:labels])
+    poses = run_alone(batch(draw((1, 1, 24, 40), *two_animals()[:2])), centroid_model, labelled).poses
+    assert poses.points[:, 0, 0].tolist() == [30] if labels == 1 else [11, 30]
+    np.testing.assert_allclose(poses.instance_scores, [0.7] if labels == 1 else [0.9, 0.7])
+
+
+def test_a_frame_without_labels_is_empty(batch, draw, centroid_model):
+    drawn = draw((2, 1, 24, 40), (0, 0, 10, 10, 0.9), (1, 0, 10, 10, 0.9))
+    poses = run_alone(batch(drawn), centroid_model, truth([[[11, 10]] * 2], frame=11)).poses
+    assert poses.frame.tolist() == [11]
+    assert poses.frames.tolist() == [[0, 10], [0, 11]]
+
+
+def test_distances_are_those_of_the_frame(batch, draw, centroid_model):
+    # At half size (10, 10) is (20, 20) of the frame.
+    labelled = truth([[[10, 10]] * 2, [[21, 20]] * 2])
+    poses = run_alone(batch(draw((1, 1, 24, 40), (0, 0, 10, 10, 0.9)), eff=0.5), centroid_model, labelled).poses
+    assert poses.points[:, 0].tolist() == [[21, 20]]
+
+
+def test_the_limit_holds_before_copying(batch, draw, centroid_model):
+    labelled = truth([[[30, 14]] * 2, [[11, 10]] * 2])
+    poses = run_alone(batch(draw((1, 1, 24, 40), *two_animals()[:2])), centroid_model, labelled, max_instances=1).poses
+    assert poses.points[:, 0, 0].tolist() == [11]
+
+
+def test_nothing_found_and_nothing_labelled(batch, centroid_model):
+    poses = run_alone(batch(torch.zeros(1, 1, 24, 40)), centroid_model, replace(truth([[[1, 1]] * 2]), frame=np.array([99]))).poses
+    assert len(poses) == 0
+    assert poses.skeleton == AB
