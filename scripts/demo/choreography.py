@@ -1,9 +1,9 @@
 """Where the animals of the demo clip walk.
 
 Three animals run along three parallel lanes of one wavy loop, neighbours in opposite directions, so that they pass
-each other many times. At some of these passes both freeze side by side and then dart: the step of one frame is larger than the gap
-between the lanes. Each then lies nearer to where the other was than to where it was itself, which is what makes a
-tracker swap them that only knows centroids; their noses point in opposite directions, which is what tells them apart.
+each other many times. At some of these passes both freeze and then dart past each other: the step of one frame is larger
+than the gap between the lanes. Each then lies nearer to where the other was than to where it was itself, so a tracker that
+only knows centroids swaps them; their noses point in opposite directions, which is what tells them apart.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,11 @@ DARTS = ((70, (0, 1)), (140, (1, 2)), (222, (0, 1)), (310, (1, 2)))
 """Frames before which a pair freezes and after which it darts."""
 DART_STEP = 26.6
 DART_LEAD = 16.4
-"""How far before the point of passing the dart begins, px."""
+"""How far before the point of passing the dart begins, px.
+
+Gap, step and lead go with `NODE_DISTANCE`: the centroids of a pair come nearer to each other's last places than a step, while
+no node comes as near to where the same node of the other animal was.
+"""
 
 
 @dataclass(frozen=True)

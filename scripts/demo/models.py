@@ -46,7 +46,7 @@ HEADS: dict[str, dict[str, Any]] = {
             "num_fc_units": 32,
             "global_pool": True,
             "output_stride": DEEPEST,
-            "loss_weight": 0.05,
+            "loss_weight": 0.01,
         },
     },
 }
