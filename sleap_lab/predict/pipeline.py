@@ -1,5 +1,6 @@
 """From model folders to a pipeline: which kinds fit together, and what each is called with."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -107,8 +108,8 @@ def choose_device(name: str) -> torch.device:
         available[accelerator.type] = torch.accelerator.device_count()
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
-    kind, _, index = name.partition(":")
-    if available.get(kind, 0) <= (int(index) if index.isdigit() else 0) or (index and not index.isdigit()):
+    parts = re.fullmatch(r"(\w+)(?::([0-9]+))?", name)
+    if parts is None or int(parts[2] or 0) >= available.get(parts[1], 0):
         names = ["auto"] + [f"{kind}:{i}" if count > 1 else kind for kind, count in available.items() for i in range(count)]
         raise ConfigError(f"runtime.device: {name!r} is not available here; accepted: {', '.join(names)}.{did_you_mean(name, names)}")
     return torch.device(name)
