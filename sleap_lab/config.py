@@ -200,6 +200,9 @@ class EvaluatorConfig:
     ground_truth_path: str | None = key(None, "Ground truth .slp file. Default: data.path, if that is a .slp.", path=True)
     oks_stddev: float = key(0.025, "Spread of the OKS kernel; larger forgives more.", minimum=1e-9)
     oks_scale: float | None = key(None, "Object area for OKS in px². Default: bounding box of each instance.", minimum=0)
+    video_map: Any = key(
+        None, "Which video is which, {prediction: truth}, by name or index, null for none, e.g. {0:1,b.mp4:null}. Default: found."
+    )
     match_threshold: float = key(0.0, "Smallest OKS (or, for centroids, largest distance in px; 0 means 50) of a match.", minimum=0)
     user_labels_only: bool = key(True, "Use only ground truth that a person labelled.")
     match_method: str = key(
@@ -363,6 +366,11 @@ def _check_together(config: Config) -> None:
         raise ConfigError("preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other")
     if data.only_labeled_frames and data.exclude_user_labeled:
         raise ConfigError("data.only_labeled_frames and data.exclude_user_labeled exclude each other")
+    if evaluator.video_map is not None:
+        if not isinstance(evaluator.video_map, dict):
+            raise ConfigError(f"evaluator.video_map: got {evaluator.video_map!r}; accepted: names or indices, e.g. {{0:1,b.mp4:null}}")
+        if evaluator.ground_truth_path is None:
+            raise ConfigError("evaluator.video_map is given, but no evaluator.ground_truth_path, whose videos it could name")
     if evaluator.ground_truth_path is not None:
         if not evaluator.evaluate:
             raise ConfigError("evaluator.ground_truth_path is given, but nothing is evaluated; add evaluator=oks (or centroid, identity)")
