@@ -26,8 +26,9 @@ from sleap_lab.config import Config, defaults
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics
 from sleap_lab.evaluation.match import align_nodes
+from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.inference import Inference, Stage, detect, refine
-from sleap_lab.labels import match_videos, read_labels, to_labels, to_poses, video_name, write_formats
+from sleap_lab.labels import read_labels, to_labels, to_poses, video_name, write_formats
 from sleap_lab.poses import Poses, make_poses
 from sleap_lab.provenance import provenance
 from sleap_lab.run_log import logging_to
@@ -204,14 +205,15 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     evaluation = None
     if truth is not None:
         with stage("evaluate"):
-            videos = match_videos(truth.labels, predictions) if truth.labels is not None else {i: i for i in range(len(source.videos))}
+            videos = truth.videos or match_videos(truth.labels, predictions, config.evaluator.video_map)
             chosen = config.model.kind != "none" or config.data.frames is not None
             evaluation = evaluate(
                 truth.poses,
                 inference.poses,
                 config.evaluator,
-                videos=videos,
+                videos=compared(videos),
                 video_names=truth.names,
+                video_matches=videos,
                 requested=source.frames if chosen else None,
             )
             write_metrics(evaluation, folder / "metrics.npz")
@@ -278,30 +280,38 @@ def _watch(frames: Iterable[Frame], total: int, invocation: Invocation) -> Itera
 
 @dataclass(frozen=True)
 class _Truth:
-    """Ground truth: its poses, the names of their videos, and the labels file where it is another than the source."""
+    """Ground truth: its poses, its labels, the names of its videos, and which of the source they are, where that is known already."""
 
     poses: Poses
+    labels: sio.Labels
     names: list[str]
-    labels: sio.Labels | None = None
+    videos: list[VideoMatch] | None = None
 
 
 def _open_truth(config: Config, source: Source) -> _Truth | None:
     """Read the ground truth before any work is done, and refuse one that cannot be compared with what the models predict.
 
     Raises:
-        ConfigError: It has another skeleton than the predictions.
+        ConfigError: It has another skeleton than the predictions, or its videos cannot be told apart.
         RunError: It cannot be read or holds nothing to compare with.
     """
     if not config.evaluator.evaluate:
         return None
+    predicting = config.model.kind != "none"
+    videos: list[VideoMatch] | None = None
     if config.evaluator.ground_truth_path is not None:
         labels = read_labels(config.evaluator.ground_truth_path)
-        truth = _Truth(to_poses(labels), [video_name(video) for video in labels.videos], labels)
+        poses = to_poses(labels)
+        if predicting:  # poses to recognise videos by there are only where nothing is predicted
+            used = [sio.LabeledFrame(source.videos[video], 0) for video in sorted(set(source.frames[:, 0].tolist()))]
+            videos = match_videos(labels, sio.Labels(used, videos=list(source.videos)), config.evaluator.video_map)
     elif source.labels is not None and source.truth is not None:
-        truth = _Truth(source.labels, [video_name(video) for video in source.videos])
+        labels, poses = sio.Labels(videos=list(source.videos)), source.labels
+        videos = [VideoMatch(i, name, i, name, "same labels file") for i, name in enumerate(map(video_name, source.videos))]
     else:
         raise RunError(f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth")
-    if config.model.kind != "none" and config.evaluator.match_method != "centroid":
+    truth = _Truth(poses, labels, [video_name(video) for video in labels.videos], videos)
+    if predicting and config.evaluator.match_method != "centroid":
         from sleap_lab.predict.pipeline import output_skeleton
 
         skeleton = output_skeleton(config.model, source.truth)

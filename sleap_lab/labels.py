@@ -174,15 +174,6 @@ OTHER_FORMATS: dict[str, tuple[str, Callable[[sio.Labels, str], None]]] = {
 """Format -> file suffix and writer; sleap-io is imported when one is called."""
 
 
-def match_videos(truth: sio.Labels, labels: sio.Labels) -> dict[int, int]:
-    """Map the index of each video of `labels` to the index of the same video in `truth`, where there is one.
-
-    Videos are recognised by file, path, unique path ending or identical poses, as sleap-io does.
-    """
-    found = truth.match(labels).video_map
-    return {i: truth.videos.index(found[video]) for i, video in enumerate(labels.videos) if found.get(video) is not None}
-
-
 def video_name(video: sio.Video) -> str:
     """Return the file a video was read from; for embedded frames the original file, if known."""
     source = video.source_video or video

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sleap_lab.errors import RunError
-from sleap_lab.labels import from_skeleton, match_videos, read_labels, save_labels, to_labels, to_poses, to_skeleton, video_name
+from sleap_lab.labels import from_skeleton, read_labels, save_labels, to_labels, to_poses, to_skeleton, video_name
 from sleap_lab.poses import COLUMNS, Skeleton, make_poses
 
 NAN = np.nan
@@ -242,18 +242,6 @@ def test_videos_stay_where_they_are(tmp_path, video_path):
     (tmp_path / "gray.mp4").write_bytes(b"another one")
     save_labels(to_labels(everything(), videos(str(video_path), "nowhere.mp4")), tmp_path / "a.slp")
     assert read_labels(tmp_path / "a.slp").videos[0].filename == str(video_path)
-
-
-def test_videos_are_matched_by_file(video_path):
-    truth = to_labels(everything(), videos("/a/first.mp4", str(video_path)))
-    labels = to_labels(everything(), videos(str(video_path), "/b/another.mp4"))
-    labels.labeled_frames = [frame for frame in labels if frame.video is labels.videos[0]]
-    assert match_videos(truth, labels) == {0: 1}
-
-
-def test_videos_of_other_folders_are_matched_by_name():
-    truth, labels = to_labels(everything(), videos("/a/one.mp4", "/a/two.mp4")), to_labels(everything(), videos("/b/two.mp4", "/b/one.mp4"))
-    assert match_videos(truth, labels) == {0: 1, 1: 0}
 
 
 def test_video_names(tmp_path, video_path):

@@ -20,6 +20,7 @@ from sleap_lab.evaluation.match import Compare, FramePair, Matches, align_nodes,
 from sleap_lab.evaluation.oks import oks
 from sleap_lab.evaluation.pck import body_sizes, hits, pck_by_size, pck_metrics
 from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.evaluation.visibility import visibility_metrics
 from sleap_lab.poses import Poses, Skeleton
 
@@ -39,6 +40,7 @@ def evaluate(
     *,
     videos: Mapping[int, int],
     video_names: Sequence[str] = (),
+    video_matches: Sequence[VideoMatch] = (),
     requested: np.ndarray | None = None,
 ) -> Evaluation:
     """Score predictions against ground truth.
@@ -52,6 +54,7 @@ def evaluate(
         config: How to score.
         videos: Index of a video in the predictions -> its index in the truth.
         video_names: Names of the videos of the truth; a missing one is replaced by its index.
+        video_matches: How the videos were matched, for the record.
         requested: (frames, 2) (video, frame) of the predictions that were asked for; a labelled frame among them that the
             predictions lack is missed. None stands for all labelled frames of the compared videos.
 
@@ -62,7 +65,9 @@ def evaluate(
     config = replace(config, match_method=_resolve_method(config.match_method, poses))
     if config.match_method == "centroid" and config.match_threshold == 0:
         config = replace(config, match_threshold=CENTROID_REACH)
-    return _evaluate(truth, poses, config, videos, video_names, requested)
+    evaluation = _evaluate(truth, poses, config, videos, video_names, requested)
+    notes = _video_notes(truth, poses, video_matches)
+    return replace(evaluation, videos=tuple(video_matches), notes=(*notes, *evaluation.notes))
 
 
 def _resolve_method(match_method: str, poses: Poses) -> str:
@@ -202,6 +207,18 @@ def _settings(config: EvaluatorConfig) -> dict[str, Any]:
     return settings | {"identity_threshold": SIMILARITY_THRESHOLD} if config.identity else settings
 
 
+def _video_notes(truth: Poses, poses: Poses, matches: Sequence[VideoMatch]) -> list[str]:
+    """Name the videos that hold frames and are not compared."""
+    missing = [m.truth_name for m in matches if m.predicted is None and (truth.frames[:, 0] == m.truth).any()]
+    extra = [m.predicted_name for m in matches if m.truth is None and (poses.frames[:, 0] == m.predicted).any()]
+    notes = []
+    if missing:
+        notes.append(f"{len(missing)} videos of the ground truth are not in the predictions and were left out: {', '.join(missing)}")
+    if extra:
+        notes.append(f"{len(extra)} videos of the predictions are not in the ground truth and were left out: {', '.join(extra)}")
+    return notes
+
+
 def _coverage_notes(poses: Poses, frames: Sequence[FramePair], by_centroid: bool) -> list[str]:
     """Say which labelled frames and predicted instances are not compared as the reader may expect."""
     notes = []
@@ -261,7 +278,7 @@ class Evaluator:
             ConfigError: The skeletons have different nodes, or the settings do not fit together.
             RunError: No frame of the truth is in the predictions.
         """
-        from sleap_lab.labels import match_videos, to_poses, video_name  # sleap-io is not needed to import this module
+        from sleap_lab.labels import to_poses, video_name  # sleap-io is not needed to import this module
 
         truth, poses = to_poses(gt_labels), to_poses(pred_labels)
         if anchor_ind is not None:
@@ -282,7 +299,7 @@ class Evaluator:
         _check_choices(config)
         config = replace(config, match_method=_resolve_method(match_method, poses))
         names = [video_name(video) for video in gt_labels.videos]
-        self.evaluation = _evaluate(truth, poses, config, match_videos(gt_labels, pred_labels), names)
+        self.evaluation = _evaluate(truth, poses, config, compared(match_videos(gt_labels, pred_labels)), names)
         matches = self.evaluation.matches
         self.frame_pairs = list(self.evaluation.frame_pairs)
         self.positive_pairs = list(zip(matches.truth_rows.tolist(), matches.pose_rows.tolist(), matches.scores.tolist(), strict=True))

@@ -21,7 +21,7 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
 
     The `.npz` has the single key `metrics`, a 0-d object array with the dictionary, as sleap-nn writes it. The `.json`
     holds the same groups (arrays as lists, nan and infinities as null, without `pck_metrics.pcks`), and beside them
-    `settings`, `headline`, `breakdown`, `switches` and `notes`. Missing folders are made; each file is written whole
+    `settings`, `headline`, `breakdown`, `switches`, `videos` and `notes`. Missing folders are made; each file is written whole
     or not at all.
 
     Args:
@@ -42,6 +42,7 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
         "headline": evaluation.headline(),
         "breakdown": [row._asdict() for row in evaluation.breakdown],
         "switches": [switch._asdict() for switch in evaluation.switches],
+        "videos": [match._asdict() for match in evaluation.videos],
         "notes": evaluation.notes,
     }
     with replacing(path.with_suffix(".json")) as temporary:

@@ -154,7 +154,7 @@ def _why_no_pairs(truth: Poses, poses: Poses, videos: Mapping[int, int], user_la
     return (
         "evaluator.ground_truth_path: ground truth and predictions have no frame in common; "
         f"ground truth: {_contents(truth, video_names)}; predictions: {_contents(poses, ())}; "
-        f"same videos (predictions = ground truth): {matched}"
+        f"same videos (predictions = ground truth): {matched}; evaluator.video_map says which videos are the same"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.identity import Switch
 from sleap_lab.evaluation.match import FramePair, Matches
+from sleap_lab.evaluation.videos import VideoMatch
 
 
 class Metric(NamedTuple):
@@ -101,6 +102,7 @@ class Evaluation:
         breakdown: Accuracy by video and node.
         identity: Identity metrics by name; none where they were not asked for or would mean nothing.
         switches: Every identity switch.
+        videos: Which videos were compared, and why these.
         notes: What a reader must know to understand the numbers, one sentence each.
     """
 
@@ -112,6 +114,7 @@ class Evaluation:
     breakdown: tuple[Row, ...] = ()
     identity: dict[str, float] | None = None
     switches: tuple[Switch, ...] = ()
+    videos: tuple[VideoMatch, ...] = ()
     notes: tuple[str, ...] = ()
 
     def headline(self) -> dict[str, float]:

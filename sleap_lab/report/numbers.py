@@ -102,6 +102,9 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
         header = ("True track", "Video", "Frame", "Followed before", "Followed from here")
         rows = [(s.truth_track, str(s.video), str(s.frame), s.from_track, s.to_track) for s in evaluation.switches]
         yield Table("Identity switches", header, rows)
+    if evaluation.videos:
+        rows = [(match.predicted_name or "–", match.truth_name or "–", match.reason) for match in evaluation.videos]
+        yield Table("Videos compared", ("Predictions", "Ground truth", "Why"), rows)
     values, meaning = evaluation.headline(), {metric.name: (metric.better, metric.help) for metric in METRICS}
     yield Table(
         "All metrics", ("Metric", "Value", "Better", "Meaning"), [(name, number(value), *meaning[name]) for name, value in values.items()]

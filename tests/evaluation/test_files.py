@@ -63,7 +63,7 @@ def test_json_has_the_numbers_and_what_explains_them(tmp_path, evaluation):
     write_metrics(evaluation, tmp_path / "metrics")  # the suffix is added
     content = json.loads((tmp_path / "metrics.json").read_text())
     groups = list(evaluation.metrics)
-    assert list(content) == [*groups, "settings", "headline", "breakdown", "switches", "notes"]
+    assert list(content) == [*groups, "settings", "headline", "breakdown", "switches", "videos", "notes"]
     assert "pcks" not in content["pck_metrics"]
     assert content["pck_metrics"]["mPCK_parts"] == evaluation.metrics["pck_metrics"]["mPCK_parts"].tolist()
     assert content["distance_metrics"]["dists"] == [[5, None, 0, 0]]

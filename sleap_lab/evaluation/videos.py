@@ -1,0 +1,165 @@
+"""Which video of the predictions is which video of the ground truth, and why."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sleap_lab.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    import sleap_io as sio
+
+log = logging.getLogger(__name__)
+
+KEY = "evaluator.video_map"
+
+
+class VideoMatch(NamedTuple):
+    """A video of the predictions and the video of the ground truth it is compared with.
+
+    Attributes:
+        predicted: Index in the predictions; None for a video that they lack.
+        predicted_name: Its file.
+        truth: Index in the ground truth; None for a video that is not compared.
+        truth_name: Its file.
+        reason: Why the two are the same, or why there is no pair.
+    """
+
+    predicted: int | None
+    predicted_name: str
+    truth: int | None
+    truth_name: str
+    reason: str
+
+
+def compared(matches: Sequence[VideoMatch]) -> dict[int, int]:
+    """Return index in the predictions -> index in the ground truth of the videos that are compared."""
+    return {match.predicted: match.truth for match in matches if match.predicted is not None and match.truth is not None}
+
+
+def match_videos(truth: "sio.Labels", labels: "sio.Labels", video_map: Mapping[Any, Any] | None = None) -> list[VideoMatch]:
+    """Find each video of the predictions in the ground truth.
+
+    Videos are recognised by file, path, unique path ending or identical poses, as sleap-io does, unless the map names them.
+
+    Args:
+        truth: Ground truth.
+        labels: Predictions.
+        video_map: Name or index of a video of the predictions -> name or index of the same video in the ground truth, or
+            None for a video that is not to be compared.
+
+    Returns:
+        One row per video of the predictions, then one per video of the ground truth that is not among them.
+
+    Raises:
+        ConfigError: The map names a video that does not exist, or videos cannot be told apart.
+    """
+    from sleap_lab.labels import video_name  # sleap-io is not needed to import this module
+
+    names, true_names = ([video_name(video) for video in side.videos] for side in (labels, truth))
+    mapped = {
+        _find(key, names, "predictions"): None if value is None else _find(value, true_names, "ground truth")
+        for key, value in (video_map or {}).items()
+    }
+    recognised = truth.match(labels).video_map
+    found: dict[int, int | None] = {}
+    reasons: dict[int, str] = {}
+    for i, video in enumerate(labels.videos):
+        if i in mapped:
+            found[i], reasons[i] = mapped[i], KEY if mapped[i] is not None else f"left out by {KEY}"
+        else:
+            same = recognised.get(video)
+            found[i] = None if same is None else truth.videos.index(same)
+            reasons[i] = "no such video in the ground truth" if same is None else _reason(same, video)
+    _refuse_shared(found, names, true_names)
+    _refuse_ambiguous(truth, labels, {i for i in found if found[i] is None and i not in mapped}, set(found.values()), names, true_names)
+    matches = [VideoMatch(i, names[i], j, "" if j is None else true_names[j], reasons[i]) for i, j in found.items()]
+    matches += [
+        VideoMatch(None, "", j, name, "no such video in the predictions") for j, name in enumerate(true_names) if j not in found.values()
+    ]
+    for match in matches:
+        log.info("videos: %s = %s (%s)", match.predicted_name or "–", match.truth_name or "–", match.reason)
+    return matches
+
+
+def _find(wanted: Any, names: Sequence[str], side: str) -> int:
+    """Return the index of the video that a name, the end of a path, or an index stands for."""
+    text = str(wanted)
+    if text.isdigit() and int(text) < len(names):
+        return int(text)
+    parts = _parts(text)
+    hits = [i for i, name in enumerate(names) if name == text] or [
+        i for i, name in enumerate(names) if _parts(name)[-len(parts) :] == parts
+    ]
+    if len(hits) == 1:
+        return hits[0]
+    listed = ", ".join(f"{i} {name}" for i, name in enumerate(names))
+    problem = f"{len(hits)} videos of the {side} are called so" if hits else f"the {side} have no such video"
+    raise ConfigError(f"{KEY}: {text}: {problem}; accepted is an index or a name of: {listed}.{did_you_mean(text, names)}")
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return PurePosixPath(path.replace("\\", "/")).parts
+
+
+def _reason(truth: "sio.Video", video: "sio.Video") -> str:
+    """Say what sleap-io recognised a video by."""
+    from sleap_io.model.matching import is_same_file, shapes_compatible
+
+    from sleap_lab.labels import video_name
+
+    if is_same_file(truth, video) or video_name(truth) == video_name(video):
+        return "same file"
+    ending: list[str] = []
+    for ours, theirs in zip(reversed(_parts(video_name(video))), reversed(_parts(video_name(truth))), strict=False):
+        if ours != theirs:
+            break
+        ending.insert(0, ours)
+    if not ending:
+        return "same poses"
+    shape = "same size and number of frames" if shapes_compatible(truth, video) else "size or number of frames not known"
+    return f"same name {'/'.join(ending)}, {shape}"
+
+
+def _refuse_shared(found: Mapping[int, int | None], names: Sequence[str], true_names: Sequence[str]) -> None:
+    """Refuse two videos of the predictions that would be compared with one of the ground truth."""
+    takers: dict[int, list[int]] = defaultdict(list)
+    for i, j in found.items():
+        if j is not None:
+            takers[j].append(i)
+    for j, users in takers.items():
+        if len(users) > 1:
+            both = " and ".join(f"{i} {names[i]}" for i in users)
+            raise ConfigError(
+                f"{KEY}: the videos {both} of the predictions would both be compared with {j} {true_names[j]} of the ground truth; "
+                f"say which one it is, e.g. {KEY}={{{users[0]}:{j},{users[1]}:null}}"
+            )
+
+
+def _refuse_ambiguous(
+    truth: "sio.Labels",
+    labels: "sio.Labels",
+    open_videos: set[int],
+    taken: set[int | None],
+    names: Sequence[str],
+    true_names: Sequence[str],
+) -> None:
+    """Refuse a video of the predictions that could be any of several of the ground truth."""
+    from sleap_io.model.matching import original_videos_conflict, shapes_compatible
+
+    with_frames = {id(frame.video) for frame in labels.labeled_frames}
+    for i in sorted(open_videos):
+        video = labels.videos[i]
+        possible = [
+            j
+            for j, candidate in enumerate(truth.videos)
+            if j not in taken and shapes_compatible(candidate, video) is not False and not original_videos_conflict(candidate, video)
+        ]
+        if id(video) in with_frames and len(possible) > 1:
+            listed = ", ".join(f"{j} {true_names[j]}" for j in possible)
+            raise ConfigError(
+                f"{KEY}: video {i} {names[i]} of the predictions could be any of these of the ground truth: {listed}; "
+                f"say which one it is, e.g. {KEY}={{{i}:{possible[0]}}}, or {KEY}={{{i}:null}} if it is none of them"
+            )
