@@ -35,7 +35,7 @@ def run_inference(
     data_path: str | Path | None = None,
     input_labels: sio.Labels | None = None,
     input_video: sio.Video | None = None,
-    model_paths: Sequence[str | Path] | None = None,
+    model_paths: Sequence[str | Path] | str | Path | None = None,
     *,
     make_labels: bool = True,
     output_path: str | Path | None = None,
@@ -51,7 +51,7 @@ def run_inference(
         data_path: Video or `.slp` file.
         input_labels: Labels that are already open, instead of `data_path`.
         input_video: A video that is already open, instead of `data_path`.
-        model_paths: Model folders; none to track existing labels.
+        model_paths: Model folders, or a single one; none to track existing labels.
         make_labels: Return labels; otherwise a list of dictionaries of arrays, one per batch.
         output_path: Where to write the labels; nowhere without it.
         return_confmaps: Add the confidence maps to the dictionaries.
@@ -101,23 +101,37 @@ def run_inference(
 
 
 def _config(
-    options: dict[str, Any], *, data_path: str | Path | None, model_paths: Sequence[str | Path] | None, output_path: str | Path | None
+    options: dict[str, Any],
+    *,
+    data_path: str | Path | None,
+    model_paths: Sequence[str | Path] | str | Path | None,
+    output_path: str | Path | None,
 ) -> Config:
     """Build the config of a call; settings are checked as on the command line."""
     by_name = {flag.name: flag for flag in flags.TRACK if flag.name not in ("data_path", "model_paths", "output_path")}
     config = Config()
-    values = {"data.path": data_path, "model.paths": [str(path) for path in model_paths or []], "output.path": output_path}
+    paths = [model_paths] if isinstance(model_paths, (str, Path)) else model_paths or []
+    values: dict[str, Any] = {"data.path": data_path, "model.paths": paths, "output.path": output_path}
     for name, value in options.items():
         if name not in by_name:
             raise ConfigError(f"run_inference has no argument {name!r}.{did_you_mean(name, by_name)}")
         values[by_name[name].key] = value
-    if not model_paths:
+    if not paths:
         values["model.kind"] = "none"
     for key, value in (flags.parity(values) | values).items():
         group, _, name = key.partition(".")
-        setattr(getattr(config, group), name, str(value) if isinstance(value, Path) else value)
+        setattr(getattr(config, group), name, _plain(value))
     check(config, opened=data_path is None)
     return config
+
+
+def _plain(value: Any) -> Any:
+    """Return paths as text, and numbers, arrays and ranges as the plain ones that a config and a file hold."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple, range)) else value
 
 
 def _arrays(prediction: Any, maps: Sequence[str]) -> dict[str, Any]:
