@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -57,9 +58,10 @@ def test_every_key_says_in_one_line_what_it_does(name):
 
 
 def test_keys_are_those_of_the_groups_and_of_the_config_itself():
-    own = [name for name in keys() if "." not in name]
-    assert own == ["report", "verbose", "debug"]
-    assert {name.split(".")[0] for name in keys() if "." in name} == set(GROUPS)
+    of_groups = {name for name in keys() if "." in name}
+    assert of_groups == {f"{group}.{field.name}" for group, section in GROUPS.items() for field in fields(section)}
+    assert keys().keys() - of_groups == {field.name for field in fields(Config)} - GROUPS.keys()
+    assert {"report", "verbose", "debug"} <= keys().keys()
 
 
 def test_defaults_are_those_of_a_fresh_config():
@@ -234,6 +236,33 @@ def test_predictions_on_labels_are_evaluated_against_them(config, tmp_path):
 def test_open_data_need_no_path(config):
     config.data.path = None
     check(config, opened=True)
+
+
+# ---- outputs
+
+
+@pytest.mark.parametrize("name", ["output.path", "evaluator.save_metrics"])
+@pytest.mark.parametrize("source", ["data.path", "evaluator.ground_truth_path"])
+def test_an_output_never_takes_the_place_of_an_input(config, tmp_path, name, source):
+    config.evaluator.evaluate, config.evaluator.ground_truth_path = True, str(tmp_path / "labels.slp")
+    read = tmp_path / ("video.mp4" if source == "data.path" else "labels.slp")
+    (tmp_path / "folder").mkdir()
+    put(config, name, str(tmp_path / "folder" / ".." / read.name))  # the same file by another name
+    assert refused(config).startswith(f"{name}: ")
+    assert refused(config).endswith(f"is the file that {source} reads; choose another")
+
+
+@pytest.mark.parametrize("name", ["output.path", "evaluator.save_metrics"])
+def test_an_output_must_be_a_file_that_can_be_made(config, tmp_path, name):
+    put(config, name, str(tmp_path / "new" / "folder" / "out"))
+    check(config)
+    put(config, name, str(tmp_path / "model"))
+    assert refused(config) == f"{name}: {tmp_path / 'model'} exists and is not a file; choose another"
+    put(config, name, str(tmp_path / "video.mp4" / "out"))
+    assert refused(config).startswith(
+        f"{name}: {tmp_path / 'video.mp4' / 'out'} cannot be written, because {tmp_path / 'video.mp4'} is not"
+    )
+    assert not (tmp_path / "new").exists()
 
 
 # ---- peak thresholds

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sleap_lab.errors import RunError
-from sleap_lab.labels import from_skeleton, read_labels, save_labels, to_labels, to_poses, to_skeleton, video_name
+from sleap_lab.labels import from_skeleton, read_labels, save_labels, to_labels, to_poses, to_skeleton, video_name, write_formats
 from sleap_lab.poses import COLUMNS, Skeleton, make_poses
 
 NAN = np.nan
@@ -223,6 +223,34 @@ def test_a_broken_file_is_named(tmp_path, spoil):
     with pytest.raises(RunError, match=r"broken\.slp: not a readable SLEAP labels file \(.+\)$") as caught:
         read_labels(path)
     assert "\n" not in str(caught.value)
+
+
+# ---- other formats
+
+
+def test_formats_are_written_beside_each_other(tmp_path):
+    labels = to_labels(everything()[everything().video == 0], videos())
+    write_formats(labels, tmp_path / "out.slp", ["slp", "csv"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.slp"]
+    header, *lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert "a" in header
+    assert lines
+
+
+def test_only_the_formats_that_were_asked_for_are_written(tmp_path, video_path):
+    labels = to_labels(everything()[everything().video == 0], videos(str(video_path)) * 2)
+    write_formats(labels, tmp_path / "out.slp", ["analysis_h5"])
+    assert [path.name for path in tmp_path.iterdir()] == ["out.analysis.h5"]
+    with h5py.File(tmp_path / "out.analysis.h5") as file:
+        assert [name.decode() for name in file["node_names"]] == ["a", "b", "c"]
+
+
+@pytest.mark.filterwarnings("ignore:The 'manufacturer' field is deprecated:DeprecationWarning")  # how sleap-io calls pynwb
+def test_nwb(tmp_path, video_path):
+    labels = to_labels(everything()[:1], videos(str(video_path)) * 2)
+    write_formats(labels, tmp_path / "out.slp", ["nwb"])
+    assert [path.name for path in tmp_path.iterdir()] == ["out.nwb"]
+    assert sio.load_file(str(tmp_path / "out.nwb")).skeletons[0].node_names == ["a", "b", "c"]
 
 
 # ---- videos
