@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from sleap_lab.atomic import replacing
@@ -12,17 +10,22 @@ def test_the_file_appears_whole_in_a_new_folder(tmp_path):
         assert not (tmp_path / "a" / "b.txt").exists()
         assert temporary.suffix == ".txt"
     assert (tmp_path / "a" / "b.txt").read_text() == "all"
-    assert os.listdir(tmp_path / "a") == ["b.txt"]
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def fail(path, error):
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
 def test_what_goes_wrong_leaves_the_old_file(tmp_path, error):
     (tmp_path / "b.txt").write_text("old")
-    with pytest.raises(type(error)), replacing(tmp_path / "b.txt") as temporary:
-        temporary.write_text("half")
-        raise error
+    with pytest.raises(type(error)):
+        fail(tmp_path / "b.txt", error)
     assert (tmp_path / "b.txt").read_text() == "old"
-    assert os.listdir(tmp_path) == ["b.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["b.txt"]
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
