@@ -30,11 +30,9 @@ def test_every_dependency_is_pinned():
 
 
 def test_every_package_folder_is_declared():
-    folders = {
-        "sleap_lab" + "".join(f".{part}" for part in p.parent.relative_to(ROOT / "sleap_lab").parts)
-        for p in (ROOT / "sleap_lab").rglob("__init__.py")
-    }
-    assert folders | {"sleap_lab.conf"} == set(PROJECT["tool"]["setuptools"]["packages"])
+    folders = [file.parent.relative_to(ROOT) for file in (ROOT / "sleap_lab").rglob("__init__.py")]
+    found = {".".join(folder.parts) for folder in folders}
+    assert found | {"sleap_lab.conf"} == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_version_is_one():
