@@ -162,8 +162,14 @@ def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str]) -> Non
             save_labels(labels, path)
             continue
         suffix, write = OTHER_FORMATS[name]
-        with replacing(path.with_suffix(suffix)) as temporary:
-            write(labels, str(temporary))
+        file = path.with_suffix(suffix)
+        try:
+            with replacing(file) as temporary:
+                write(labels, str(temporary))
+        except RunError:
+            raise
+        except Exception as error:  # every writer has its own errors for poses that its format cannot hold
+            raise RunError(f"{file}: these poses cannot be written as {name} ({_one_line(error)})") from error
 
 
 OTHER_FORMATS: dict[str, tuple[str, Callable[[sio.Labels, str], None]]] = {
