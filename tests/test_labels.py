@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sleap_lab.errors import RunError
-from sleap_lab.labels import from_skeleton, read_labels, save_labels, to_labels, to_poses, to_skeleton, video_name, write_formats
+from sleap_lab.labels import (
+    OTHER_FORMATS,
+    from_skeleton,
+    read_labels,
+    save_labels,
+    to_labels,
+    to_poses,
+    to_skeleton,
+    video_name,
+    write_formats,
+)
 from sleap_lab.poses import COLUMNS, Skeleton, make_poses
 
 NAN = np.nan
@@ -245,12 +255,22 @@ def test_only_the_formats_that_were_asked_for_are_written(tmp_path, video_path):
         assert [name.decode() for name in file["node_names"]] == ["a", "b", "c"]
 
 
-@pytest.mark.filterwarnings("ignore:The 'manufacturer' field is deprecated:DeprecationWarning")  # how sleap-io calls pynwb
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # how sleap-io calls pynwb
 def test_nwb(tmp_path, video_path):
-    labels = to_labels(everything()[:1], videos(str(video_path)) * 2)
-    write_formats(labels, tmp_path / "out.slp", ["nwb"])
+    poses = make_poses(ABC, np.arange(12).reshape(2, 3, 2), frame=[0, 1])
+    write_formats(to_labels(poses, videos(str(video_path))), tmp_path / "out.slp", ["nwb"])
     assert [path.name for path in tmp_path.iterdir()] == ["out.nwb"]
     assert sio.load_file(str(tmp_path / "out.nwb")).skeletons[0].node_names == ["a", "b", "c"]
+
+
+def test_poses_that_a_format_cannot_hold_are_an_error_that_names_the_file(tmp_path, monkeypatch):
+    def write(labels, path):
+        raise IndexError("frame 3 is\nout of bounds")
+
+    monkeypatch.setitem(OTHER_FORMATS, "nwb", (".nwb", write))
+    with pytest.raises(RunError, match=r"out\.nwb: these poses cannot be written as nwb \(frame 3 is out of bounds\)"):
+        write_formats(to_labels(everything(), videos()), tmp_path / "out.slp", ["nwb"])
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- videos
