@@ -71,6 +71,11 @@ def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -
     Raises:
         ConfigError: An override, a value or a combination is wrong.
     """
+    node = _compose_node(overrides, config_dir)
+    return to_config(node), node
+
+
+def _compose_node(overrides: Sequence[str], config_dir: str | None) -> DictConfig:
     register()
     overrides = [*overrides, *_search(config_dir)]
     previous = GlobalHydra.instance().hydra
@@ -79,14 +84,13 @@ def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             check_overrides(overrides)
             _refuse_sweeps(overrides)
-            node = compose("config", overrides=list(overrides), return_hydra_config=True)
+            return compose("config", overrides=list(overrides), return_hydra_config=True)
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error)) from error
     finally:
         GlobalHydra.instance().hydra = previous
-    return to_config(node), node
 
 
 def _search(config_dir: str | None) -> list[str]:
@@ -108,12 +112,14 @@ def check_jobs(overrides: Sequence[str], *, multirun: bool, config_dir: str | No
     Raises:
         ConfigError: A job's config is wrong.
     """
-    register()
     jobs = [list(overrides)]
     if multirun:
         check_overrides([*overrides, *_search(config_dir)])
-        parsed = [override for override in parse_overrides(overrides) if not override.key_or_group.startswith("hydra.")]
-        jobs = [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+        fixed = [text for text, parsed in zip(overrides, parse_overrides(overrides), strict=True) if not parsed.is_sweep_override()]
+        settings = _compose_node(fixed, config_dir)
+        presets = [f"{name}={value}" for name, value in (settings.hydra.sweeper.get("params") or {}).items()]
+        swept = [parsed for parsed in parse_overrides([*presets, *overrides]) if not parsed.key_or_group.startswith("hydra.")]
+        jobs = [list(job) for batch in BasicSweeper.split_arguments(swept, None) for job in batch]
     configs = [compose_config(job, config_dir=config_dir)[0] for job in jobs]
     if any(config.tracker.tracking for config in configs):
         from sleap_lab.tracking import check as check_tracker  # costs half a second

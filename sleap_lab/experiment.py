@@ -402,7 +402,8 @@ def _show(result: Result, config: Config, invocation: Invocation, notes: Sequenc
     metrics = {name: f"{value:.4f}".rstrip("0").rstrip(".") for name, value in summary.metrics.items() if name in TERMINAL_METRICS}
     if invocation.job is not None:
         said = ", ".join(f"{name.rpartition('/')[2]} {value}" for name, value in metrics.items())
-        terminal.table([(f"job {invocation.job}", f"{summary.status} in {sum(summary.stages.values()):.1f} s: {said}")])
+        seconds = f"{sum(summary.stages.values()):.1f} s"
+        terminal.table([(f"job {invocation.job}", f"{summary.status} in {seconds}" + (f": {said}" if said else ""))])
         return
     rows = [(name.replace("_", " "), str(value)) for name, value in summary.counts.items() if value or name in ("frames", "instances")]
     if recalled:

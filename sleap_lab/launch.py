@@ -1,6 +1,7 @@
 """From a checked command line to runs: through Hydra, one job or many."""
 
 from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -83,6 +84,7 @@ def _run_jobs(words: Sequence[str], command: Sequence[str]) -> None:
         choices = {str(name): str(option) for name, option in settings.runtime.choices.items() if "/" not in str(name)}
         number = int(settings.job.num) if settings.mode == RunMode.MULTIRUN else None
         invocation = Invocation(command, list(settings.overrides.task), choices, number)
-        run(to_config(node), Path(settings.runtime.output_dir), invocation)
+        with chdir(settings.runtime.cwd):  # paths are meant from where the command was typed, whatever hydra.job.chdir says
+            run(to_config(node), Path(settings.runtime.output_dir), invocation)
 
     hand_to_hydra(words, job)

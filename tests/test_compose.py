@@ -107,6 +107,19 @@ def test_a_sweep_has_one_config_per_combination(labels):
     ]  # fmt: skip
 
 
+def test_a_preset_can_bring_its_own_sweep(labels, tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "search.yaml").write_text(
+        "# @package _global_\nhydra:\n  sweeper:\n    params:\n      tracker.tracking_window_size: 2,3\n"
+    )
+    configs = check_jobs([*labels, "experiment=search", "filters=none,overlap"], multirun=True, config_dir="mine")
+    assert [(config.tracker.tracking_window_size, config.filters.filter_overlapping) for config in configs] == [
+        (2, False), (2, True), (3, False), (3, True),
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="got 0; accepted: at least 1"):
+        check_jobs([*labels, "experiment=search", "tracker.max_tracks=0"], multirun=True, config_dir="mine")
+
+
 def test_every_group_has_options():
     assert set(options()) == {*GROUPS, "experiment"}
     assert {"video", "labels", "demo"} <= set(options()["data"])

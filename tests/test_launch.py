@@ -78,6 +78,11 @@ def test_a_folder_can_be_chosen_by_the_time():
     assert folder.name.isdigit()
 
 
+def test_paths_are_meant_from_where_the_command_was_typed():
+    assert started("hydra.job.chdir=true", "output.path=out.slp") == 0
+    assert Path("out.slp").is_file()
+
+
 def test_a_folder_that_cannot_be_told_is_refused():
     with pytest.raises(
         ConfigError, match=r"hydra\.run\.dir: only \$\{now:…\} and \$\{oc\.env:…\} can stand in it, got \$\{hydra\.job\.name\}"
