@@ -51,8 +51,8 @@ def flags_page() -> str:
 
 def metrics_page() -> str:
     """Return the page of all headline metrics."""
-    rows = [f"| `{metric.name}` | {metric.better or '–'} | {metric.help} |" for metric in METRICS]
-    return "\n".join(["# Metrics\n", "| metric | better | meaning |", "| --- | --- | --- |", *rows]) + "\n"
+    rows = [f"| `{metric.name}` | {metric.unit} | {metric.better or '–'} | {metric.help} |" for metric in METRICS]
+    return "\n".join(["# Metrics\n", "| metric | unit | better | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
 
 
 PAGES = {"config.md": config_page, "flags.md": flags_page, "metrics.md": metrics_page}

@@ -14,6 +14,8 @@ from sleap_lab.evaluation.match import Compare, FramePair
 
 # OKS thresholds with numbers of their own: name -> index into MATCH_SCORE_THRESHOLDS.
 SINGLED_OUT = {"50": 0, "75": 5}
+# Average precisions: name -> thresholds that are averaged over.
+AVERAGED = {"ap": slice(None), **{f"ap_{name}": slice(row, row + 1) for name, row in SINGLED_OUT.items()}}
 
 
 class Detections(NamedTuple):
@@ -83,26 +85,10 @@ def match_per_threshold(similarity: np.ndarray, scores: np.ndarray) -> np.ndarra
     return hits
 
 
-def coco_metrics(detections: Detections) -> dict[str, float]:
-    """Average precision and recall, and precision, recall and F1 of all detections at single thresholds.
-
-    Returns:
-        `ap`, `ar` (mean over thresholds), `ap_50`, `ap_75`, and `precision_`, `recall_`, `f1_` for `50` and `75`; recall and
-        averages are nan where there is nothing to find, precision is nan where nothing was predicted.
-    """
-    n_truth, n_predicted = int(detections.n_truth.sum()), len(detections.scores)
+def average_precisions(detections: Detections) -> dict[str, float]:
+    """Return `ap`, the mean average precision over the thresholds, and `ap_50` and `ap_75`; nan where there is nothing to find."""
+    n_truth = int(detections.n_truth.sum())
     if not n_truth:
-        average, recall = np.full((2, len(MATCH_SCORE_THRESHOLDS)), np.nan)
-    else:
-        ranked = detections.hits[:, np.argsort(-detections.scores, kind="stable")]
-        precisions, recall = precision_recall(ranked, n_truth)
-        average = precisions.mean(axis=1)
-    metrics = {"ap": average.mean(), "ar": recall.mean()} | {f"ap_{name}": average[row] for name, row in SINGLED_OUT.items()}
-    for name, row in SINGLED_OUT.items():
-        found = int(detections.hits[row].sum())
-        metrics |= {
-            f"precision_{name}": found / n_predicted if n_predicted else np.nan,
-            f"recall_{name}": found / n_truth if n_truth else np.nan,
-            f"f1_{name}": 2 * found / (n_predicted + n_truth) if n_predicted + n_truth else np.nan,
-        }
-    return {name: float(value) for name, value in metrics.items()}
+        return dict.fromkeys(AVERAGED, float("nan"))
+    precisions, _ = precision_recall(detections.hits[:, np.argsort(-detections.scores, kind="stable")], n_truth)
+    return {name: float(precisions[rows].mean()) for name, rows in AVERAGED.items()}

@@ -10,15 +10,17 @@ import numpy as np
 from sleap_lab.centroids import instance_centroids
 from sleap_lab.config import EvaluatorConfig
 from sleap_lab.errors import ConfigError, did_you_mean
-from sleap_lab.evaluation.ap import voc
+from sleap_lab.evaluation.ap import MATCH_SCORE_THRESHOLDS, voc
+from sleap_lab.evaluation.bootstrap import Intervals, intervals
 from sleap_lab.evaluation.breakdown import breakdown
 from sleap_lab.evaluation.centroid import centroid_metrics, first_visible, hungarian
-from sleap_lab.evaluation.coco import coco_metrics, detect
-from sleap_lab.evaluation.distances import summarize
+from sleap_lab.evaluation.coco import AVERAGED, Detections, average_precisions, detect
+from sleap_lab.evaluation.distances import PERCENTILES, summarize
+from sleap_lab.evaluation.frames import FrameTable, frame_table, ratios
 from sleap_lab.evaluation.identity import SIMILARITY_THRESHOLD, IdentityResult, score_identity
-from sleap_lab.evaluation.match import Compare, FramePair, Matches, align_nodes, greedy, labelled_frames, match_frames, pair_frames
+from sleap_lab.evaluation.match import FramePair, Matches, align_nodes, greedy, labelled_frames, match_frames, pair_frames
 from sleap_lab.evaluation.oks import oks
-from sleap_lab.evaluation.pck import body_sizes, hits, pck_by_size, pck_metrics
+from sleap_lab.evaluation.pck import hits, pck_metrics
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.evaluation.visibility import visibility_metrics
@@ -114,17 +116,19 @@ def _evaluate(
         log.info("No prediction was matched with a true instance: the metrics are zero or undefined.")
     distances = np.linalg.norm(truth.points[matches.truth_rows] - poses.points[matches.pose_rows], axis=-1)
     names = dict(enumerate(video_names))
-    paths, missed_paths = (
-        [names.get(video, str(video)) for video in truth.video[rows].tolist()] for rows in (matches.truth_rows, matches.false_negatives)
-    )
+    paths = [names.get(video, str(video)) for video in truth.video[matches.truth_rows].tolist()]
+    detections = None if by_centroid else detect(frames, similarity, np.any(truth.visible, axis=1), poses.instance_scores)
+    table = frame_table(frames, truth, poses, matches, distances, detections)
     identity = score_identity(truth, poses, pairs, similarity) if config.identity else IdentityResult()
     return Evaluation(
         metrics=(_centroid_metrics if by_centroid else _pose_metrics)(truth, poses, matches, distances, paths),
         settings=_settings(config),
         matches=matches,
         frame_pairs=tuple(pairs),
-        coco={} if by_centroid else _coco(truth, poses, frames, matches, distances, similarity),
-        breakdown=breakdown(distances, paths, missed_paths, truth.skeleton.nodes),
+        coco={} if detections is None else _coco(detections, table),
+        table=table,
+        intervals=_intervals(table, poses, matches, distances, detections),
+        breakdown=breakdown(truth, poses, pairs, matches, video_names),
         identity=identity.metrics,
         switches=identity.switches,
         notes=(*notes, *_coverage_notes(poses, frames, by_centroid), *identity.notes),
@@ -173,15 +177,25 @@ def _pose_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.nd
     }
 
 
-def _coco(
-    truth: Poses, poses: Poses, frames: Sequence[FramePair], matches: Matches, distances: np.ndarray, similarity: Compare
-) -> dict[str, float]:
+def _coco(detections: Detections, table: FrameTable) -> dict[str, float]:
     """Metrics over every labelled frame, predicted or not."""
-    detections = detect(frames, similarity, np.any(truth.visible, axis=1), poses.instance_scores)
-    sizes = body_sizes(truth.points)
-    wanted = np.concatenate([frame.truth_rows for frame in frames])
-    n_labelled = int(truth.visible[wanted][sizes[wanted] > 0].sum())
-    return coco_metrics(detections) | pck_by_size(distances, sizes[matches.truth_rows], n_labelled)
+    totals = ratios({name: column.sum() for name, column in table.columns.items()})
+    named = {name.removeprefix("coco/"): float(value) for name, value in totals.items() if name.startswith("coco/")}
+    return average_precisions(detections) | named
+
+
+def _intervals(table: FrameTable, poses: Poses, matches: Matches, distances: np.ndarray, detections: Detections | None) -> Intervals | None:
+    """Return how far the headline metrics may move by chance."""
+    pair, node = np.nonzero(~np.isnan(distances))
+    quantiles = {f"eval/dist_p{p}": (table.of_pair[pair], distances[pair, node], p / 100) for p in PERCENTILES}
+    if detections is None:
+        return intervals(table, {}, quantiles)
+    found = matches.scores >= MATCH_SCORE_THRESHOLDS[:, None]
+    voc_pairs = Detections(
+        table.of_pair, poses.instance_scores[matches.pose_rows], found, table.columns["n_matched"] + table.columns["n_missed"]
+    )
+    ranked = {f"coco/{name}": detections._replace(hits=detections.hits[rows]) for name, rows in AVERAGED.items()}
+    return intervals(table, {"eval/oks_map": voc_pairs, **ranked}, quantiles)
 
 
 def _centroid_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, dict[str, Any]]:

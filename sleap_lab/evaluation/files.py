@@ -1,10 +1,12 @@
 """Metrics files: the `.npz` that sleap-nn writes and reads, and a readable `.json` beside it."""
 
+import csv
 import io
 import json
 import math
 import pickle
 import zipfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,16 +15,21 @@ from numpy.lib import format as npy
 
 from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
+from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.result import Evaluation
 
 
 def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
-    """Write the metrics dictionary as `.npz` and, with everything that explains it, as `.json` of the same name.
+    """Write everything that was found, as files of one name.
 
-    The `.npz` has the single key `metrics`, a 0-d object array with the dictionary, as sleap-nn writes it. The `.json`
-    holds the same groups (arrays as lists, nan and infinities as null, without `pck_metrics.pcks`), and beside them
-    `settings`, `headline`, `breakdown`, `switches`, `videos` and `notes`. Missing folders are made; each file is written whole
-    or not at all.
+    * `NAME.npz`: the single key `metrics`, a 0-d object array with the metrics dictionary, as sleap-nn writes it.
+    * `NAME.flat.npz`: the same numbers as plain arrays that need no pickle, named `group/key`.
+    * `NAME.json`: the same groups (arrays as lists, nan and infinities as null, without `pck_metrics.pcks`), and beside them
+      `settings`, `headline`, `intervals`, `breakdown`, `switches`, `videos` and `notes`.
+    * `NAME.csv`: one row per video, animal and node; see `Row`.
+    * `NAME.frames.csv`: one row per labelled frame, the sums that metrics are formed from.
+
+    Missing folders are made; each file is written whole or not at all.
 
     Args:
         evaluation: What to write.
@@ -36,10 +43,14 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
         path = path.with_name(path.name + ".npz")
     with replacing(path) as temporary:
         np.savez_compressed(temporary, metrics=np.array(evaluation.metrics, dtype=object))
+    flat = {f"{group}/{key}": np.asarray(value) for group, values in evaluation.metrics.items() for key, value in values.items()}
+    with replacing(path.with_suffix(".flat.npz")) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **flat)
     content = {
         **{name: {key: value for key, value in group.items() if key != "pcks"} for name, group in evaluation.metrics.items()},
         "settings": evaluation.settings,
         "headline": evaluation.headline(),
+        "intervals": None if evaluation.intervals is None else evaluation.intervals._asdict(),
         "breakdown": [row._asdict() for row in evaluation.breakdown],
         "switches": [switch._asdict() for switch in evaluation.switches],
         "videos": [match._asdict() for match in evaluation.videos],
@@ -47,6 +58,21 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
     }
     with replacing(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(_plain(content), indent=1, allow_nan=False), encoding="utf-8")
+    leaves = [row for row in evaluation.breakdown if row.animal is not None]
+    columns = [name for name in Row._fields if name != "stratum"]
+    _write_csv(path.with_suffix(".csv"), columns, ([getattr(row, name) for name in columns] for row in leaves))
+    if (table := evaluation.table) is not None:
+        names = {match.truth: match.truth_name for match in evaluation.videos}
+        videos = [names.get(video, str(video)) for video in table.video.tolist()]
+        numbers = [table.frame.tolist(), *(column.tolist() for column in table.columns.values())]
+        _write_csv(path.with_suffix(".frames.csv"), ["video", "frame", *table.columns], zip(videos, *numbers, strict=True))
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(["" if value is None or value != value else value for value in row] for row in rows)
 
 
 def _plain(value: Any) -> Any:

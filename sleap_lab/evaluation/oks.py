@@ -37,7 +37,8 @@ def oks(truth: np.ndarray, poses: np.ndarray, *, stddev: ArrayLike = 0.025, scal
     with np.errstate(invalid="ignore"):  # 0 / 0 is the nan of a true pose without visible nodes
         similarity = np.nan_to_num(kernel).sum(axis=-1) / visible.sum(axis=-1)[:, None]
     shapeless = extent < POINT_AREA
-    similarity[shapeless] = _point_similarity(squared[shapeless])
+    if shapeless.any():
+        similarity[shapeless] = _point_similarity(squared[shapeless])
     return similarity
 
 

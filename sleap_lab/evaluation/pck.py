@@ -56,18 +56,3 @@ def body_sizes(points: np.ndarray) -> np.ndarray:
     """Return the longer side of the box around each pose, (n,) px; nan without a visible node, 0 with a single one."""
     boxes = bounding_boxes(points)
     return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-
-
-def pck_by_size(distances: np.ndarray, sizes: np.ndarray, n_labelled: int) -> dict[str, float]:
-    """Share of all labelled nodes that are predicted within a share of the animal's size (PCK as first defined).
-
-    Args:
-        distances: (pairs, nodes) px; nan where a node is missing on either side.
-        sizes: (pairs,) size of each true instance, px.
-        n_labelled: Labelled nodes of all true instances, found or not.
-
-    Returns:
-        `pck_size_05`, `pck_size_10`: within 5 and 10 per cent of the body size; nan where no node is labelled.
-    """
-    found = {name: int((distances < share * sizes[:, None]).sum()) for name, share in SIZE_SHARES.items()}
-    return {f"pck_size_{name}": count / n_labelled if n_labelled else float("nan") for name, count in found.items()}

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from sleap_lab.evaluation.bootstrap import Intervals
 from sleap_lab.evaluation.breakdown import Row
+from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.identity import Switch
 from sleap_lab.evaluation.match import FramePair, Matches
 from sleap_lab.evaluation.videos import VideoMatch
@@ -18,7 +20,8 @@ class Metric(NamedTuple):
         group: Group of the nested dictionary it is taken from; `counts`, `coco` and `identity` stand beside that dictionary.
         key: Key within the group.
         better: `higher` or `lower`; empty where neither is.
-        help: What it is, with its unit.
+        help: What it is.
+        unit: `share` (0 to 1; MOTA can be negative), `px` or `count`.
     """
 
     name: str
@@ -26,12 +29,13 @@ class Metric(NamedTuple):
     key: str
     better: str
     help: str
+    unit: str = "share"
 
 
 METRICS = (
-    Metric("eval/n_frame_pairs", "counts", "n_frame_pairs", "", "Frames compared: in the predictions, with ground truth."),
-    Metric("eval/n_matched", "counts", "n_matched", "higher", "True instances that a prediction was matched with."),
-    Metric("eval/n_missed", "counts", "n_missed", "lower", "True instances that no prediction was matched with."),
+    Metric("eval/n_frame_pairs", "counts", "n_frame_pairs", "", "Frames compared: in the predictions, with ground truth.", "count"),
+    Metric("eval/n_matched", "counts", "n_matched", "higher", "True instances that a prediction was matched with.", "count"),
+    Metric("eval/n_missed", "counts", "n_missed", "lower", "True instances that no prediction was matched with.", "count"),
     Metric(
         "eval/oks_map",
         "voc_metrics",
@@ -44,13 +48,13 @@ METRICS = (
     Metric("eval/centroid_precision", "detection_metrics", "precision", "higher", "Share of predicted centroids that were matched."),
     Metric("eval/centroid_recall", "detection_metrics", "recall", "higher", "Share of true centroids that were matched."),
     Metric("eval/centroid_f1", "detection_metrics", "f1", "higher", "Harmonic mean of centroid precision and recall."),
-    Metric("eval/centroid_n_fp", "detection_metrics", "n_fp", "lower", "Predicted centroids that were matched with nothing."),
-    Metric("eval/dist_avg", "distance_metrics", "avg", "lower", "Mean distance of predicted from true points, px."),
-    Metric("eval/dist_p50", "distance_metrics", "p50", "lower", "Median of these distances, px."),
-    Metric("eval/dist_p75", "distance_metrics", "p75", "lower", "75th percentile of these distances, px."),
-    Metric("eval/dist_p90", "distance_metrics", "p90", "lower", "90th percentile of these distances, px."),
-    Metric("eval/dist_p95", "distance_metrics", "p95", "lower", "95th percentile of these distances, px."),
-    Metric("eval/dist_p99", "distance_metrics", "p99", "lower", "99th percentile of these distances, px."),
+    Metric("eval/centroid_n_fp", "detection_metrics", "n_fp", "lower", "Predicted centroids that were matched with nothing.", "count"),
+    Metric("eval/dist_avg", "distance_metrics", "avg", "lower", "Mean distance of predicted from true points.", "px"),
+    Metric("eval/dist_p50", "distance_metrics", "p50", "lower", "Median of these distances.", "px"),
+    Metric("eval/dist_p75", "distance_metrics", "p75", "lower", "75th percentile of these distances.", "px"),
+    Metric("eval/dist_p90", "distance_metrics", "p90", "lower", "90th percentile of these distances.", "px"),
+    Metric("eval/dist_p95", "distance_metrics", "p95", "lower", "95th percentile of these distances.", "px"),
+    Metric("eval/dist_p99", "distance_metrics", "p99", "lower", "99th percentile of these distances.", "px"),
     Metric("eval/pck", "pck_metrics", "mPCK", "higher", "Share of nodes of matched instances within 1, 2, … 10 px, averaged over the ten."),
     Metric("eval/pck_5", "pck_metrics", "PCK@5", "higher", "Share of nodes of matched instances within 5 px."),
     Metric("eval/pck_10", "pck_metrics", "PCK@10", "higher", "Share of nodes of matched instances within 10 px."),
@@ -82,10 +86,17 @@ METRICS = (
     Metric("identity/idr", "identity", "idr", "higher", "Share of true detections found with the right identity."),
     Metric("identity/mota", "identity", "mota", "higher", "1 - (misses + false positives + switches) / true detections."),
     Metric("identity/motp", "identity", "motp", "higher", "Mean similarity of matched detections."),
-    Metric("identity/switches", "identity", "switches", "lower", "Times a true track is followed by another predicted track than before."),
-    Metric("identity/fragmentations", "identity", "fragmentations", "lower", "Times a true track is found again after it was lost."),
-    Metric("identity/misses", "identity", "misses", "lower", "True detections that were not found."),
-    Metric("identity/false_positives", "identity", "false_positives", "lower", "Predicted detections where there is no true one."),
+    Metric(
+        "identity/switches",
+        "identity",
+        "switches",
+        "lower",
+        "Times another predicted track follows a true track than before.",
+        "count",
+    ),
+    Metric("identity/fragmentations", "identity", "fragmentations", "lower", "Times a lost true track is found again.", "count"),
+    Metric("identity/misses", "identity", "misses", "lower", "True detections that were not found.", "count"),
+    Metric("identity/false_positives", "identity", "false_positives", "lower", "Predicted detections where there is no true one.", "count"),
 )
 
 
@@ -99,7 +110,9 @@ class Evaluation:
         matches: Which prediction belongs to which true instance.
         frame_pairs: The frames compared.
         coco: Detection metrics over every labelled frame, by name; none where centroids are matched.
-        breakdown: Accuracy by video and node.
+        table: What each labelled frame adds to the metrics.
+        intervals: How far the headline numbers may move by chance; None where there are too few frames to say.
+        breakdown: Accuracy by video, animal and node, and of animals in a crowd and alone.
         identity: Identity metrics by name; none where they were not asked for or would mean nothing.
         switches: Every identity switch.
         videos: Which videos were compared, and why these.
@@ -111,6 +124,8 @@ class Evaluation:
     matches: Matches
     frame_pairs: tuple[FramePair, ...]
     coco: Mapping[str, float] = field(default_factory=dict)
+    table: FrameTable | None = None
+    intervals: Intervals | None = None
     breakdown: tuple[Row, ...] = ()
     identity: dict[str, float] | None = None
     switches: tuple[Switch, ...] = ()

@@ -92,12 +92,16 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
     for group, title in {"visibility_metrics": "Visibility of nodes in matched pairs", "detection_metrics": "Detection"}.items():
         if group in metrics:
             yield Table(title, ("Metric", "Value"), [(name, number(value)) for name, value in metrics[group].items()])
-    nodes = [row for row in evaluation.breakdown if row.video is None and row.node is not None]
+    whole = [row for row in evaluation.breakdown if row.animal is None and row.stratum is None]
+    nodes = [row for row in whole if row.video is None and row.node is not None]
     if len(nodes) > 1:
         yield _breakdown_table("Error of each node", "Node", [(row.node, row) for row in nodes])
-    videos = [row for row in evaluation.breakdown if row.video is not None and row.node is None]
+    videos = [row for row in whole if row.video is not None and row.node is None]
     if len(videos) > 1:
         yield _breakdown_table("Error in each video", "Video", [(row.video, row) for row in videos])
+    strata = [row for row in evaluation.breakdown if row.stratum is not None]
+    if all(row.n_matched for row in strata) and strata:
+        yield _breakdown_table("Error in a crowd and alone", "Animals", [(row.stratum, row) for row in strata])
     if evaluation.switches:
         header = ("True track", "Video", "Frame", "Followed before", "Followed from here")
         rows = [(s.truth_track, str(s.video), str(s.frame), s.from_track, s.to_track) for s in evaluation.switches]
@@ -105,10 +109,14 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
     if evaluation.videos:
         rows = [(match.predicted_name or "–", match.truth_name or "–", match.reason) for match in evaluation.videos]
         yield Table("Videos compared", ("Predictions", "Ground truth", "Why"), rows)
-    values, meaning = evaluation.headline(), {metric.name: (metric.better, metric.help) for metric in METRICS}
-    yield Table(
-        "All metrics", ("Metric", "Value", "Better", "Meaning"), [(name, number(value), *meaning[name]) for name, value in values.items()]
-    )
+    values, limits = evaluation.headline(), evaluation.intervals.values if evaluation.intervals is not None else {}
+    described = {metric.name: (metric.unit, metric.better, metric.help) for metric in METRICS}
+    rows = [(name, number(value), _interval(limits.get(name)), *described[name]) for name, value in values.items()]
+    yield Table("All metrics", ("Metric", "Value", "95 % interval", "Unit", "Better", "Meaning"), rows)
+
+
+def _interval(limits: tuple[float, float] | None) -> str:
+    return "" if limits is None else f"{number(limits[0])} to {number(limits[1])}"
 
 
 def _breakdown_table(title: str, first: str, rows: list[tuple[str | None, Row]]) -> Table:

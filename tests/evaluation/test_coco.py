@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sleap_lab.config import EvaluatorConfig
 from sleap_lab.evaluation import evaluate
-from sleap_lab.evaluation.coco import Detections, coco_metrics, match_per_threshold
+from sleap_lab.evaluation.coco import Detections, average_precisions, match_per_threshold
 from sleap_lab.poses import Skeleton, make_poses
 
 SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)
@@ -135,22 +135,24 @@ def test_match_per_threshold(similarity, scores, expected_50, expected_75):
     assert hits[5].tolist() == expected_75
 
 
-def test_single_threshold_counts():
-    hits = np.zeros((10, 4), dtype=bool)
-    hits[0, :3] = True  # three of four predictions at 0.50, one at 0.75
-    hits[5, 0] = True
-    metrics = coco_metrics(Detections(np.zeros(4, dtype=int), np.array([0.9, 0.8, 0.7, 0.6]), hits, np.array([5])))
+def test_single_thresholds():
+    truth = make_poses(NODES, [SQUARE + 300 * i for i in range(5)])  # (0.05)² · 2 · 10⁴ = 50
+    off = [np.array([0, 0]), np.array([3, 4]), np.array([3, 4]), np.array([10, 0])]  # OKS 1, e^-0.5, e^-0.5, e^-2
+    poses = make_poses(NODES, [SQUARE + 300 * i + d for i, d in enumerate(off)], instance_scores=[0.9, 0.8, 0.7, 0.6])
+    headline = score(truth, poses)
     expected = {"precision_50": 3 / 4, "recall_50": 3 / 5, "f1_50": 2 * 3 / (4 + 5), "precision_75": 1 / 4, "recall_75": 1 / 5}
-    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
-    assert metrics["ap_50"] == pytest.approx(61 / 101)  # recall reaches 0.60, 61 of 101 grid points
+    assert {name: headline[f"coco/{name}"] for name in expected} == pytest.approx(expected)
+    assert headline["coco/ap_50"] == pytest.approx(61 / 101)  # recall reaches 0.60, 61 of 101 grid points
+    assert headline["coco/ar"] == pytest.approx((3 * 3 / 5 + 7 * 1 / 5) / 10)  # e^-0.5 = 0.607 is above three thresholds
 
 
 def test_nothing_to_find_and_nothing_found_are_undefined():
-    nothing = coco_metrics(Detections(np.zeros(0, dtype=int), np.zeros(0), np.zeros((10, 0), dtype=bool), np.array([0])))
-    assert all(np.isnan(value) for value in nothing.values())
-    missed = coco_metrics(Detections(np.zeros(0, dtype=int), np.zeros(0), np.zeros((10, 0), dtype=bool), np.array([2])))
-    assert (missed["ap"], missed["ar"], missed["recall_50"], missed["f1_50"]) == (0, 0, 0, 0)
-    assert np.isnan(missed["precision_50"])
+    nothing = Detections(np.zeros(0, dtype=int), np.zeros(0), np.zeros((10, 0), dtype=bool), np.array([0]))
+    assert all(np.isnan(value) for value in average_precisions(nothing).values())
+    truth = make_poses(NODES, [SQUARE, SQUARE + 300])
+    missed = score(truth, make_poses(NODES, [], frames=[(0, 0)]))
+    assert [missed[f"coco/{name}"] for name in ("ap", "ar", "recall_50", "f1_50")] == [0, 0, 0, 0]
+    assert np.isnan(missed["coco/precision_50"])
 
 
 def test_what_the_voc_family_overlooks():

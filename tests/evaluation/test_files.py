@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import pickle
@@ -11,6 +12,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.evaluation import evaluate, load_metrics, write_metrics
 from sleap_lab.poses import Skeleton, make_poses
 
+FILES = ["metrics.csv", "metrics.flat.npz", "metrics.frames.csv", "metrics.json", "metrics.npz"]
 SQUARE = [[0, 0], [100, 0], [100, 100], [0, 100]]
 
 
@@ -48,7 +50,28 @@ def assert_same(found, expected):
 def test_what_is_written_is_read_again(tmp_path, evaluation):
     write_metrics(evaluation, tmp_path / "new" / "metrics.npz")
     assert_same(load_metrics(tmp_path / "new" / "metrics.npz"), evaluation.metrics)
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["metrics.json", "metrics.npz"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == FILES
+
+
+def test_flat_arrays_need_no_pickle(tmp_path, evaluation):
+    write_metrics(evaluation, tmp_path / "metrics.npz")
+    with np.load(tmp_path / "metrics.flat.npz", allow_pickle=False) as data:
+        assert set(data.files) == {f"{group}/{key}" for group, values in evaluation.metrics.items() for key in values}
+        np.testing.assert_array_equal(data["pck_metrics/pcks"], evaluation.metrics["pck_metrics"]["pcks"])
+        assert data["distance_metrics/video_paths"].tolist() == ["a.mp4"]
+
+
+def test_tables_have_one_row_per_animal_and_node_and_per_frame(tmp_path, evaluation):
+    write_metrics(evaluation, tmp_path / "metrics.npz")
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["video"], row["animal"], row["node"], row["n_distances"]) for row in rows] == [
+        ("a.mp4", "", "a", "1"), ("a.mp4", "", "b", "0"), ("a.mp4", "", "c", "1"), ("a.mp4", "", "d", "1")
+    ]  # fmt: skip
+    assert rows[1]["dist_avg"] == ""  # nan
+    with open(tmp_path / "metrics.frames.csv", newline="") as file:
+        (frame,) = csv.DictReader(file)
+    assert (frame["video"], frame["frame"], frame["n_matched"], frame["dist_sum"]) == ("0", "3", "1", "5.0")
 
 
 def test_npz_is_what_sleap_nn_reads(tmp_path, evaluation):
@@ -63,7 +86,7 @@ def test_json_has_the_numbers_and_what_explains_them(tmp_path, evaluation):
     write_metrics(evaluation, tmp_path / "metrics")  # the suffix is added
     content = json.loads((tmp_path / "metrics.json").read_text())
     groups = list(evaluation.metrics)
-    assert list(content) == [*groups, "settings", "headline", "breakdown", "switches", "videos", "notes"]
+    assert list(content) == [*groups, "settings", "headline", "intervals", "breakdown", "switches", "videos", "notes"]
     assert "pcks" not in content["pck_metrics"]
     assert content["pck_metrics"]["mPCK_parts"] == evaluation.metrics["pck_metrics"]["mPCK_parts"].tolist()
     assert content["distance_metrics"]["dists"] == [[5, None, 0, 0]]
@@ -71,17 +94,10 @@ def test_json_has_the_numbers_and_what_explains_them(tmp_path, evaluation):
     assert content["visibility_metrics"]["fn"] == 1
     assert content["settings"]["oks_stddev"] == 0.025
     assert content["headline"]["eval/dist_avg"] == pytest.approx(5 / 3)
-    assert content["breakdown"][2] == {
-        "video": None,
-        "node": "b",
-        "n_matched": 1,
-        "n_missed": 0,
-        "n_distances": 0,
-        "dist_avg": None,
-        "dist_p50": None,
-        "dist_p90": None,
-        "pck": 0,
-    }
+    row = content["breakdown"][2]
+    expected = {"video": None, "animal": None, "node": "b", "n_matched": 1, "n_labelled": 1, "n_distances": 0, "dist_avg": None, "pck": 0}
+    assert {name: row[name] for name in expected} == expected
+    assert content["intervals"] is None  # a single frame
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, evaluation):
@@ -102,7 +118,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, evaluation, monkeypatch):
     with pytest.raises(RunError, match="No space left"):
         write_metrics(evaluation, tmp_path / "metrics.npz")
     assert (tmp_path / "metrics.npz").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "metrics.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_tables_of_a_compared_run(evaluation):
     # seven pairs, 0, 0, 1, 1, 2, 2 and 3 px off, the first without its tail
     assert (tail["Node"], tail["Matched"], tail["Missed"], tail["Compared"]) == ("tail", "7", "1", "6")
     assert tail["Mean"] == f"{(0 + 1 + 1 + 2 + 2 + 3) / 6:.2f} px"
-    assert tables["All metrics"].rows[1][:3] == ("eval/n_matched", "7", "higher")
+    assert tables["All metrics"].rows[1][:5] == ("eval/n_matched", "7", "", "count", "higher")
     assert tables["All metrics"].folded
     assert not tables["Error of each node"].folded
 

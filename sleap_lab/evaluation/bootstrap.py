@@ -1,0 +1,170 @@
+"""How far metrics may move by chance: bootstrap over blocks of consecutive frames, and over videos where there are several.
+
+Neighbouring frames show nearly the same poses, so single frames are never drawn: that would make intervals far too
+narrow. A block is as many frames long as there are blocks in the longest video (the square root of its length).
+"""
+
+from collections.abc import Mapping
+from math import ceil, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from sleap_lab.evaluation.ap import EPSILON, RECALL_THRESHOLDS
+from sleap_lab.evaluation.coco import Detections
+from sleap_lab.evaluation.frames import FrameTable, ratios
+
+RESAMPLES = 400
+SEED = 0
+LEVEL = 0.95
+FEWEST_BLOCKS = 5
+# Ranks and distances are pooled into at most this many bins, so that long videos take no longer than short ones.
+MAX_BINS = 512
+
+
+class Blocks(NamedTuple):
+    """Frames put into blocks.
+
+    Attributes:
+        of_frame: (frames,) index of the block of each frame.
+        video: (blocks,) number of the video of each block, counted from 0.
+        length: Consecutive frames that a block covers, labelled or not.
+    """
+
+    of_frame: np.ndarray
+    video: np.ndarray
+    length: int
+
+
+class Intervals(NamedTuple):
+    """Intervals of the headline metrics.
+
+    Attributes:
+        values: Lower and upper limit by the name of the metric.
+        level: Share of resamples inside.
+        block_frames: Consecutive frames of a block.
+        n_blocks: Blocks that were drawn from.
+        n_videos: Videos that were drawn from.
+        resamples: How often everything was drawn anew.
+        seed: Seed of the draws.
+    """
+
+    values: dict[str, tuple[float, float]]
+    level: float
+    block_frames: int
+    n_blocks: int
+    n_videos: int
+    resamples: int
+    seed: int
+
+
+def make_blocks(video: np.ndarray, frame: np.ndarray) -> Blocks:
+    """Cut videos into blocks.
+
+    Args:
+        video: (frames,) video of each labelled frame.
+        frame: (frames,) its index in the video.
+    """
+    longest = max(int(np.ptp(frame[video == v])) + 1 for v in np.unique(video))
+    length = ceil(sqrt(longest))
+    _, number = np.unique(video, return_inverse=True)
+    keys, of_frame = np.unique(np.stack([number, frame // length], axis=1), axis=0, return_inverse=True)
+    return Blocks(of_frame.reshape(-1), keys[:, 0], length)
+
+
+def draw(blocks: Blocks, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
+    """Draw videos with replacement, and for each as many of its blocks as it has.
+
+    Returns:
+        (resamples, blocks) how often each block was drawn.
+    """
+    random = np.random.default_rng(seed)
+    n_videos = int(blocks.video.max()) + 1
+    videos = random.multinomial(n_videos, np.full(n_videos, 1 / n_videos), size=resamples)
+    counts = np.zeros((resamples, len(blocks.video)), dtype=np.int64)
+    for video in range(n_videos):
+        own = np.flatnonzero(blocks.video == video)
+        counts[:, own] = random.multinomial(videos[:, video] * len(own), np.full(len(own), 1 / len(own)))
+    return counts
+
+
+def intervals(
+    table: FrameTable,
+    ranked: Mapping[str, Detections],
+    quantiles: Mapping[str, tuple[np.ndarray, np.ndarray, float]],
+) -> Intervals | None:
+    """Return 95 % intervals of everything that can be formed from a table of frames, None where there are too few blocks.
+
+    Args:
+        table: Sums per labelled frame.
+        ranked: Average precisions by name: what they are formed from; they are averaged over the rows of `hits`.
+        quantiles: Quantiles by name: frame (n,), value (n,) and the quantile, in [0, 1].
+    """
+    blocks = make_blocks(table.video, table.frame)
+    n_blocks = len(blocks.video)
+    if n_blocks < FEWEST_BLOCKS:
+        return None
+    counts = draw(blocks)
+    summed = {name: counts @ _per_block(blocks, np.arange(len(column)), column) for name, column in table.columns.items()}
+    samples = ratios(summed)
+    for name, detections in ranked.items():
+        samples[name] = _average_precision(counts, blocks, detections)
+    for name, (frame, values, share) in quantiles.items():
+        samples[name] = _quantile(counts, blocks, frame, values, share)
+    tail = 100 * (1 - LEVEL) / 2
+    limits = {name: np.nanpercentile(sample, [tail, 100 - tail]) for name, sample in samples.items() if np.isfinite(sample).any()}
+    return Intervals(
+        values={name: (float(low), float(high)) for name, (low, high) in limits.items()},
+        level=LEVEL,
+        block_frames=blocks.length,
+        n_blocks=n_blocks,
+        n_videos=int(blocks.video.max()) + 1,
+        resamples=RESAMPLES,
+        seed=SEED,
+    )
+
+
+def _per_block(blocks: Blocks, frame: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.bincount(blocks.of_frame[frame], values, minlength=len(blocks.video))
+
+
+def _binned(blocks: Blocks, frame: np.ndarray, weights: np.ndarray, n_bins: int) -> csr_array:
+    """Add up, per block, weights of items that come in ranked order: (blocks, bins)."""
+    bins = _bins(len(frame), n_bins)
+    kept = np.flatnonzero(weights)
+    return csr_array((weights[kept].astype(float), (blocks.of_frame[frame[kept]], bins[kept])), shape=(len(blocks.video), n_bins))
+
+
+def _bins(n: int, n_bins: int) -> np.ndarray:
+    """Return (n,) the bin of each of n items in ranked order; no bin is empty."""
+    return np.arange(n) * n_bins // max(1, n)
+
+
+def _average_precision(counts: np.ndarray, blocks: Blocks, ranked: Detections) -> np.ndarray:
+    """Return (resamples,) mean average precision; the same as `precision_recall` would give for every draw, up to the bins."""
+    order = np.argsort(-ranked.scores, kind="stable")
+    frame, n_bins = ranked.frame[order], min(MAX_BINS, max(1, len(order)))
+    n_truth = counts @ _per_block(blocks, np.arange(len(ranked.n_truth)), ranked.n_truth)
+    n_ranked = np.cumsum(counts @ _binned(blocks, frame, np.ones(len(order)), n_bins), axis=1)
+    total = np.zeros(len(counts))
+    for hits in ranked.hits[:, order]:
+        found = np.cumsum(counts @ _binned(blocks, frame, hits, n_bins), axis=1)
+        precision = np.maximum.accumulate((found / (n_ranked + EPSILON))[:, ::-1], axis=1)[:, ::-1]
+        precision = np.pad(precision, ((0, 0), (0, 1)))
+        recall = np.divide(found, n_truth[:, None], out=np.full(found.shape, np.nan), where=n_truth[:, None] > 0)
+        total += [row[np.searchsorted(r, RECALL_THRESHOLDS)].mean() for row, r in zip(precision, recall, strict=True)]
+    return np.where(n_truth > 0, total / len(ranked.hits), np.nan)
+
+
+def _quantile(counts: np.ndarray, blocks: Blocks, frame: np.ndarray, values: np.ndarray, share: float) -> np.ndarray:
+    """Return (resamples,) quantile of the values; nan where none was drawn."""
+    if not len(values):
+        return np.full(len(counts), np.nan)
+    order = np.argsort(values, kind="stable")
+    n_bins = min(MAX_BINS, len(order))
+    drawn = np.cumsum(counts @ _binned(blocks, frame[order], np.ones(len(order)), n_bins), axis=1)
+    edges = np.searchsorted(_bins(len(order), n_bins), np.arange(n_bins + 1))
+    middle = values[order][(edges[:-1] + edges[1:] - 1) // 2]
+    place = (drawn < share * drawn[:, -1:]).sum(axis=1).clip(max=n_bins - 1)
+    return np.where(drawn[:, -1] > 0, middle[place], np.nan)

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from sleap_lab.evaluation.ap import precision_recall
+from sleap_lab.evaluation.bootstrap import Blocks, _average_precision, _quantile, draw, intervals, make_blocks
+from sleap_lab.evaluation.coco import Detections
+from sleap_lab.evaluation.frames import FrameTable
+
+
+def table(video, frame, found, true):
+    columns = {"found_50": np.array(found), "n_true": np.array(true)}
+    return FrameTable(np.array(video), np.array(frame), np.zeros(0, dtype=int), columns)
+
+
+def test_blocks_are_consecutive_frames_of_one_video():
+    blocks = make_blocks(np.array([0] * 9 + [2] * 4), np.array([*range(9), *range(4)]))
+    assert blocks.length == 3  # the square root of the longest video
+    assert blocks.of_frame.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4]
+    assert blocks.video.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_blocks_are_counted_in_time_not_in_labelled_frames():
+    blocks = make_blocks(np.zeros(4, dtype=int), np.array([0, 9, 10, 99]))
+    assert (blocks.length, blocks.of_frame.tolist()) == (10, [0, 0, 1, 2])
+
+
+def test_a_draw_is_as_large_as_the_data_and_always_the_same():
+    blocks = Blocks(np.arange(6), np.zeros(6, dtype=int), 1)
+    counts = draw(blocks, resamples=50)
+    assert (counts.sum(axis=1) == 6).all()
+    assert len(np.unique(counts, axis=0)) > 40
+    assert (counts == draw(blocks, resamples=50)).all()
+
+
+def test_videos_are_drawn_whole():
+    counts = draw(Blocks(np.arange(6), np.array([0, 0, 0, 0, 1, 1]), 1), resamples=200)
+    of_video = np.stack([counts[:, :4].sum(axis=1) // 4, counts[:, 4:].sum(axis=1) // 2], axis=1)
+    assert (of_video.sum(axis=1) == 2).all()
+    assert sorted(map(tuple, np.unique(of_video, axis=0).tolist())) == [(0, 2), (1, 1), (2, 0)]
+
+
+def test_interval_of_a_share():
+    frame = np.arange(400)
+    found = (frame // 20) % 2  # whole blocks of 20 frames are found, every other one
+    result = intervals(table(np.zeros(400), frame, found, np.ones(400)), {}, {})
+    assert (result.block_frames, result.n_blocks, result.n_videos) == (20, 20, 1)
+    low, high = result.values["coco/recall_50"]
+    # 20 draws of a coin: 0.5 ± 1.96 · sqrt(0.25 / 20), where single frames would give ± 0.05
+    assert (low, high) == pytest.approx((0.5 - 0.22, 0.5 + 0.22), abs=0.04)
+
+
+def test_too_few_blocks_give_no_interval():
+    assert intervals(table([0, 0, 0], [0, 1, 2], [1, 1, 1], [1, 1, 1]), {}, {}) is None
+
+
+def test_average_precision_is_that_of_the_drawn_frames():
+    random = np.random.default_rng(1)
+    n_frames, n = 12, 40
+    frame, scores = random.integers(0, n_frames, n), random.permutation(n) / n
+    hits, n_truth = random.random((2, n)) < 0.6, random.integers(4, 6, n_frames)
+    blocks = Blocks(np.arange(n_frames) // 2, np.zeros(6, dtype=int), 2)
+    counts = draw(blocks, resamples=5)
+    found = _average_precision(counts, blocks, Detections(frame, scores, hits, n_truth))
+    for drawn, value in zip(counts, found, strict=True):
+        times = drawn[blocks.of_frame]
+        ranked = np.argsort(-scores)
+        repeated = np.repeat(ranked, times[frame[ranked]])
+        precisions, _ = precision_recall(hits[:, repeated], int(n_truth @ times))
+        assert value == pytest.approx(precisions.mean(), abs=1e-9)
+
+
+def test_quantile_is_that_of_the_drawn_frames():
+    frame, values = np.repeat(np.arange(6), 50), np.random.default_rng(2).random(300)
+    blocks = Blocks(np.arange(6), np.zeros(6, dtype=int), 1)
+    counts = draw(blocks, resamples=5)
+    expected = [np.quantile(np.repeat(values, drawn[frame]), 0.9, method="inverted_cdf") for drawn in counts]
+    np.testing.assert_allclose(_quantile(counts, blocks, frame, values, 0.9), expected)
+
+
+def test_long_data_are_binned():
+    frame, values = np.repeat(np.arange(6), 5000), np.linspace(0, 1, 30000)
+    counts = np.ones((1, 6), dtype=int)
+    assert _quantile(counts, Blocks(np.arange(6), np.zeros(6, dtype=int), 1), frame, values, 0.5)[0] == pytest.approx(0.5, abs=1 / 512)
