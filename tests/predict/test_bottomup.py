@@ -162,11 +162,12 @@ def test_the_best_animals_come_first_where_there_is_a_limit(fake, batch, draw, m
 
 
 def test_class_maps_may_have_another_stride(fake, batch, draw):
-    # Rows 2 and 8 of stride 2 are rows 1 and 4 of stride 4, whose middle is row 3. Column 15 is 7.5, which is beyond the last: clipped.
-    pixels = [(0, 0, 15, 2, 0.9), (0, 0, 15, 8, 0.8)]
+    # Rows 5 and 8 of stride 2 are rows 2.5, rounded to even, and 4 of stride 4, whose middle is row 3.
+    # Column 15 is 7.5, rounded to 8, which is beyond the last: clipped.
+    pixels = [(0, 0, 15, 5, 0.9), (0, 0, 15, 8, 0.8)]
     poses = run_classes(fake, batch, draw((1, 2, 12, 16), *pixels), chances(h=6, w=8), strides={"confmaps": 2, "class_maps": 4}).poses
     assert poses.tracks.tolist() == [0, 1]
-    np.testing.assert_allclose(poses.points[:, 0], [[30, 16], [30, 4]])
+    np.testing.assert_allclose(poses.points[:, 0], [[30, 16], [30, 10]])
 
 
 def test_points_of_animals_are_in_pixels_of_the_frame(fake, batch, draw):
