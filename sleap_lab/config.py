@@ -198,7 +198,7 @@ class EvaluatorConfig:
     evaluate: bool = key(False, "Evaluate the result.")
     identity: bool = key(False, "Also compute identity metrics (MOTA, IDF1, HOTA) where the ground truth has tracks.")
     ground_truth_path: str | None = key(None, "Ground truth .slp file. Default: data.path, if that is a .slp.", path=True)
-    oks_stddev: float = key(0.025, "Spread of the OKS kernel; larger forgives more.", minimum=1e-9)
+    oks_stddev: Any = key(0.025, "Spread of the OKS kernel, one number or one per node of the ground truth; larger forgives more.")
     oks_scale: float | None = key(None, "Object area for OKS in px². Default: bounding box of each instance.", minimum=0)
     video_map: Any = key(
         None, "Which video is which, {prediction: truth}, by name or index, null for none, e.g. {0:1,b.mp4:null}. Default: found."
@@ -360,6 +360,7 @@ def _check_together(config: Config) -> None:
     """Refuse settings that contradict each other."""
     data, evaluator = config.data, config.evaluator
     parse_frames(data.frames)
+    oks_stddevs(evaluator)
     if config.model.kind == "none" and not config.tracker.tracking and not evaluator.evaluate:
         raise ConfigError("model=none leaves nothing to do; add tracker=fixed_window to track, or evaluator=oks to evaluate")
     if config.preprocessing.ensure_rgb and config.preprocessing.ensure_grayscale:
@@ -422,6 +423,25 @@ def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
     if len(values) != 2 or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
         raise ConfigError(f"model.peak_threshold: got {value!r}; accepted: a number, or for top-down [centroid, keypoint]")
     return float(values[0]), float(values[1])
+
+
+def oks_stddevs(config: EvaluatorConfig, n_nodes: int | None = None) -> float | list[float]:
+    """Return the spread of the OKS kernel, one number or one per node.
+
+    Args:
+        config: The config.
+        n_nodes: Number of nodes that a list must have, where it is known.
+
+    Raises:
+        ConfigError: `evaluator.oks_stddev` is not a positive number or a list of them, or has another length.
+    """
+    value = config.oks_stddev
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 1e-9 for v in values):
+        raise ConfigError(f"evaluator.oks_stddev: got {value!r}; accepted: a number of at least 1e-09, or a list of one per node")
+    if isinstance(value, list) and n_nodes not in (None, len(value)):
+        raise ConfigError(f"evaluator.oks_stddev: got {len(value)} numbers; accepted: one number, or one for each of the {n_nodes} nodes")
+    return value
 
 
 def parse_frames(spec: Any) -> list[int] | None:
