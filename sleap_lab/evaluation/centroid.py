@@ -23,12 +23,14 @@ def hungarian(distances: np.ndarray, threshold: float) -> tuple[np.ndarray, np.n
         threshold: Largest distance of a match, px.
 
     Returns:
-        Indices of the matched true instances, ascending, and of their predictions.
+        Indices of the matched true instances, and of their predictions, ascending.
     """
     known = ~np.isnan(distances)
     rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
     i, j = linear_sum_assignment(distances[np.ix_(rows, columns)])
     rows, columns = rows[i], columns[j]
+    order = np.argsort(columns)
+    rows, columns = rows[order], columns[order]
     near = distances[rows, columns] <= threshold
     return rows[near], columns[near]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sleap_lab.centroids import instance_centroids
-from sleap_lab.config import EvaluatorConfig
+from sleap_lab.config import EvaluatorConfig, oks_stddevs
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.evaluation.ap import MATCH_SCORE_THRESHOLDS, voc
 from sleap_lab.evaluation.bootstrap import Intervals, intervals
@@ -94,6 +94,7 @@ def _evaluate(
     else:
         notes = [] if poses.skeleton.nodes == truth.skeleton.nodes else ["nodes are in another order in the predictions; compared by name"]
         poses = align_nodes(truth, poses)
+    stddev = oks_stddevs(config, None if by_centroid else len(truth.skeleton.nodes))
     user_only = config.user_labels_only
     frames = labelled_frames(truth, poses, videos, user_labels_only=user_only, requested=requested)
     pairs = pair_frames(truth, poses, videos, user_labels_only=user_only, video_names=video_names)
@@ -104,7 +105,7 @@ def _evaluate(
     def similarity(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
         if by_centroid:  # 1 at the true centroid, 0.5 at the largest distance of a match
             return np.maximum(0, 1 - distance(truth_rows, pose_rows) / (2 * config.match_threshold))
-        return oks(truth.points[truth_rows], poses.points[pose_rows], stddev=config.oks_stddev, scale=config.oks_scale)
+        return oks(truth.points[truth_rows], poses.points[pose_rows], stddev=stddev, scale=config.oks_scale)
 
     def assign(pair: FramePair, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if by_centroid:
@@ -263,7 +264,7 @@ class Evaluator:
         self,
         gt_labels: "sio.Labels",
         pred_labels: "sio.Labels",
-        oks_stddev: float = 0.025,
+        oks_stddev: float | Sequence[float] = 0.025,
         oks_scale: float | None = None,
         match_threshold: float = 0,
         user_labels_only: bool = True,
@@ -278,7 +279,7 @@ class Evaluator:
         Args:
             gt_labels: Ground truth.
             pred_labels: Predictions.
-            oks_stddev: Spread of the OKS kernel.
+            oks_stddev: Spread of the OKS kernel, one number or one per node.
             oks_scale: Area of the objects in px²; by default that of the box around each true instance.
             match_threshold: OKS that a match must exceed, or largest distance of matched centroids in px, taken as it is.
             user_labels_only: Whether only true instances count that a person labelled.
@@ -301,7 +302,7 @@ class Evaluator:
                 raise ConfigError(f"anchor_ind={anchor_ind}: the skeleton has {len(nodes)} nodes, accepted are 0 to {len(nodes) - 1}")
             anchor_part = nodes[anchor_ind]
         config = EvaluatorConfig(
-            oks_stddev=oks_stddev,
+            oks_stddev=oks_stddev if isinstance(oks_stddev, (int, float)) else [float(value) for value in oks_stddev],
             oks_scale=oks_scale,
             match_threshold=match_threshold,
             user_labels_only=user_labels_only,

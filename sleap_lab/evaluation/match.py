@@ -121,8 +121,8 @@ def pair_frames(
 ) -> list[FramePair]:
     """Pair the frames with true instances with the same frames of the predictions, as sleap-nn does.
 
-    Of the labelled frames, those that the predictions do not list are left out, and so are those without true instances;
-    a predicted frame that is listed but empty is a pair.
+    Of the labelled frames, those that the predictions do not list are left out; a predicted frame that is listed but empty
+    is a pair. A frame that the truth lists without any instance is one only where all instances count.
 
     Args:
         truth: Ground truth.
@@ -138,7 +138,7 @@ def pair_frames(
         RunError: There is no pair.
     """
     frames = labelled_frames(truth, poses, videos, user_labels_only=user_labels_only)
-    pairs = [frame for frame in frames if frame.processed and len(frame.truth_rows)]
+    pairs = [frame for frame in frames if frame.processed and (len(frame.truth_rows) or not user_labels_only)]
     if not pairs:
         raise RunError(_why_no_pairs(truth, poses, videos, user_labels_only, video_names))
     return pairs
@@ -181,9 +181,10 @@ def match_frames(
         Matches in the order of frames and, inside a frame, in the order in which `assign` gives them.
     """
     matched: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    nothing = np.zeros(0, dtype=np.intp)
     for pair in pairs:
         table = compare(pair.truth_rows, pair.pose_rows)
-        rows, columns = assign(pair, table)
+        rows, columns = assign(pair, table) if table.size else (nothing, nothing)
         matched.append((pair.truth_rows[rows], pair.pose_rows[columns], table[rows, columns]))
     truth_rows, pose_rows, scores = (np.concatenate(column) for column in zip(*matched, strict=True))
     return Matches(

@@ -10,7 +10,7 @@ NAN = np.nan
 @pytest.mark.parametrize(
     ("distances", "threshold", "expected"),
     [
-        ([[1, 4], [2, 10]], 50, [(0, 1), (1, 0)]),  # smallest sum: 4 + 2 < 1 + 10
+        ([[1, 4], [2, 10]], 50, [(1, 0), (0, 1)]),  # smallest sum: 4 + 2 < 1 + 10
         ([[1, 4], [2, 10]], 3, [(1, 0)]),  # far pairs are discarded, the assignment is not solved again
         ([[5]], 5, [(0, 0)]),  # at the threshold
         ([[NAN, NAN], [7, 3]], 50, [(1, 1)]),  # a true instance without a centroid

@@ -154,6 +154,15 @@ def test_human_labels_among_the_predictions_are_left_out_and_counted():
     assert "1 human-labelled instances in the predictions" in result.notes[-1]
 
 
+def test_one_spread_per_node():
+    # Each node 5 px off: e^-(25/50) where the spread is 0.025, and to the power 1/4 where it is doubled.
+    poses = make_poses(SKELETON, [square(3, 4)])
+    result = evaluate(TRUTH[[0]], poses, EvaluatorConfig(oks_stddev=[0.025, 0.025, 0.05, 0.05]), videos={0: 0})
+    assert result.headline()["eval/moks"] == pytest.approx((2 * np.exp(-0.5) + 2 * np.exp(-0.125)) / 4)
+    with pytest.raises(ConfigError, match="oks_stddev: got 2 numbers; accepted: one number, or one for each of the 4 nodes"):
+        evaluate(TRUTH, POSES, EvaluatorConfig(oks_stddev=[0.025, 0.05]), videos={0: 0})
+
+
 def test_settings_say_what_was_used():
     assert worked_example().settings == {
         "match_method": "oks",

@@ -85,9 +85,11 @@ def test_only_human_labels_count_if_asked_for_and_frames_without_them_are_left_o
     assert pair.all_truth_rows.tolist() == [0, 1]
 
 
-def test_true_frames_without_instances_are_left_out():
-    truth = record([(0, 1)], frames=[(0, 0), (0, 1)])
-    assert [frame for *_, frame, _, _ in pairs_of(truth, record([(0, 0), (0, 1)]))] == [1]
+@pytest.mark.parametrize(("user_labels_only", "expected"), [(True, [1]), (False, [0, 1])])
+def test_true_frames_without_instances_count_where_all_instances_do(user_labels_only, expected):
+    truth = record([(0, 1)], frames=[(0, 0), (0, 1)], user=True)
+    found = pairs_of(truth, record([(0, 0), (0, 1)]), user_labels_only=user_labels_only)
+    assert [frame for *_, frame, _, _ in found] == expected
 
 
 def test_human_labels_and_instances_without_nodes_are_not_predictions():
