@@ -126,7 +126,20 @@ def check_jobs(overrides: Sequence[str], *, multirun: bool, config_dir: str | No
 
         for config in configs:
             check_tracker(config.tracker)
+    _check_outputs_differ(configs)
     return configs
+
+
+def _check_outputs_differ(configs: Sequence[Config]) -> None:
+    """Refuse a sweep whose jobs would write the same file one over the other."""
+    outputs = {
+        "output.path": [config.output.path for config in configs],
+        "evaluator.save_metrics": [config.evaluator.save_metrics for config in configs],
+    }
+    for name, paths in outputs.items():
+        given = [path for path in paths if path is not None]
+        if len(set(given)) < len(given):
+            raise ConfigError(f"{name}: several jobs of the sweep would write {given[0]}; leave it out, each job has its own folder")
 
 
 def to_config(node: DictConfig) -> Config:

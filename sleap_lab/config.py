@@ -444,6 +444,10 @@ def oks_stddevs(config: EvaluatorConfig, n_nodes: int | None = None) -> float | 
     return value
 
 
+MOST_FRAMES = 20_000_000
+"""A range of more frames is a slip of the finger: more than two days at 100 frames/s."""
+
+
 def parse_frames(spec: Any) -> list[int] | None:
     """Read a frame selection.
 
@@ -458,7 +462,10 @@ def parse_frames(spec: Any) -> list[int] | None:
     """
     if spec is None or spec == "":
         return None
-    items = [part for item in (spec if isinstance(spec, (list, tuple)) else [spec]) for part in str(item).split(",")]
+    given = list(spec) if isinstance(spec, (list, tuple)) else [spec]
+    if negative := [item for item in given if isinstance(item, int) and item < 0]:
+        raise ConfigError(f"data.frames: got the negative frame {negative[0]}; frames count from 0")
+    items = [part for item in given for part in str(item).split(",")]
     frames: list[int] = []
     for item in (part.strip() for part in items):
         if match := re.fullmatch(r"(\d+)\s*-\s*(\d+)", item):
@@ -471,5 +478,7 @@ def parse_frames(spec: Any) -> list[int] | None:
             raise ConfigError(f'data.frames: cannot read {item!r} in {spec!r}; accepted: "0-100,200-300", "5,9,12-20" or a list of these')
         if last < first - item.startswith("-"):  # after a "-" the range goes on behind the frame before it
             raise ConfigError(f"data.frames: the range {item!r} in {spec!r} is empty; write the smaller frame first")
+        if last - first >= MOST_FRAMES:
+            raise ConfigError(f"data.frames: the range {item!r} in {spec!r} is longer than any video ({MOST_FRAMES} frames)")
         frames.extend(range(first, last + 1))
     return list(dict.fromkeys(frames))

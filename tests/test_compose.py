@@ -27,6 +27,11 @@ def read_back(text):
     return OmegaConf.to_container(OmegaConf.create({"key": value}), resolve=True)["key"]
 
 
+def test_jobs_that_would_overwrite_each_other_are_refused(labels):
+    with pytest.raises(ConfigError, match=r"output\.path: several jobs .* would write .*out\.slp"):
+        check_jobs([*labels, "output.path=out.slp", "tracker.tracking_window_size=2,3"], multirun=True)
+
+
 # --- quoting ----------------------------------------------------------------------------
 
 MEANINGFUL = st.text(st.sampled_from("ab1.=,:[]{}()'\"\\$ #@%~+-_/*?!&|<>;`ü\t\n"))

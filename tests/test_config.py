@@ -352,3 +352,9 @@ def test_any_text_is_read_or_refused(text):
     except ConfigError:
         return
     assert frames is None or all(type(frame) is int and frame >= 0 for frame in frames)
+
+
+@pytest.mark.parametrize(("spec", "message"), [([5, -7], "negative frame -7"), ("0-9999999999", "longer than any video")])
+def test_frames_that_no_video_has_are_refused(spec, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_frames(spec)

@@ -77,13 +77,11 @@ def _tied_mean(padded: Tensor, row: int, column: int) -> tuple[float, float] | N
         column: Column of that pixel.
     """
     value = padded[row + 1, column + 1]
-    top, bottom = max(row - 1, -1), row + 3
     for left in (column, column - 1):
-        window = padded[top + 1 : bottom + 1, max(left, 0) : left + 4]
-        block = padded[row + 1 : row + 3, left + 1 : left + 3]
-        if window.max() == value and (window == value).sum() == (block == value).sum():
-            ys, xs = (block == value).nonzero(as_tuple=True)
-            return left + float(xs.float().mean()), row + float(ys.float().mean())
+        tied = {(y, x) for y in (row, row + 1) for x in (left, left + 1) if padded[y + 1, x + 1] == value}
+        around = {(y + dy, x + dx) for y, x in tied for dy in (-1, 0, 1) for dx in (-1, 0, 1)} - tied
+        if all(padded[y + 1, x + 1] < value for y, x in around):
+            return sum(x for _, x in tied) / len(tied), sum(y for y, _ in tied) / len(tied)
     return None
 
 

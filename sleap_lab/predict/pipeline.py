@@ -35,7 +35,7 @@ CENTROIDS_WITH_TRUTH = (
     "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint errors measure detection only."
 )
 CENTROIDS_ALONE = "Centroid-only without labelled instances: the predictions are the centroids themselves."
-NEEDS_TRUTH = "needs labelled instances: data.path must be a .slp file with user-labelled instances, used without data.video_index"
+NEEDS_TRUTH = "needs labelled instances: data.path must be a .slp file with user-labelled instances"
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from sleap_lab.centroids import instance_centroids
+from sleap_lab.centroids import METHODS, instance_centroids
 from sleap_lab.decode.classes import assign_classes
 from sleap_lab.decode.peaks import global_peaks, local_peaks
-from sleap_lab.errors import ConfigError
+from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.poses import Poses, Skeleton, make_poses
 from sleap_lab.predict.model import FrameBatch, Model, Prediction
 from sleap_lab.preprocess import crop_corners, cut_crops
@@ -61,6 +61,7 @@ def true_centroids(truth: Poses, model: Model, *, anchor_part: str | None) -> Tr
 
     Raises:
         ConfigError: The labels have no such node.
+        RunError: The training config names a centroid that is not known.
     """
     head = model.config.heads["confmaps"]
     part = anchor_part or head.get("anchor_part")
@@ -68,6 +69,8 @@ def true_centroids(truth: Poses, model: Model, *, anchor_part: str | None) -> Tr
         nodes = ", ".join(truth.skeleton.nodes)
         raise ConfigError(f"preprocessing.anchor_part: {part!r}, as in {model.config.folder}, is no node of the labels; accepted: {nodes}")
     method = "anchor" if part else head.get("centroid_method") or "center_of_mass"
+    if method not in METHODS:
+        raise RunError(f"{model.config.folder}: centroid_method {method!r} is not known; accepted: {', '.join(METHODS)}")
     anchor = truth.skeleton.nodes.index(part) if part else None
     fallback = head.get("centroid_fallback") or "center_of_mass"
     return TrueCentroids(truth, instance_centroids(truth.points, method=method, anchor=anchor, fallback=fallback))
