@@ -19,6 +19,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab -m KEY=A,B …             run one experiment per combination
   sleap-lab track FLAGS              the same in sleap-nn's own flags (sleap-lab track --help)
   sleap-lab eval FLAGS               compare two .slp files (sleap-lab eval --help)
+  sleap-lab compare RUN RUN …        which settings differ between run folders, and which metrics
   sleap-lab sync [RUN …]             log run folders to MLflow that are not there yet
 
 Examples:
@@ -71,7 +72,7 @@ def _stop(*_: Any) -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    verbs: dict[str, Callable[[list[str]], int]] = {"track": _track, "eval": _eval, "sync": _sync}
+    verbs: dict[str, Callable[[list[str]], int]] = {"track": _track, "eval": _eval, "compare": _compare, "sync": _sync}
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(help_page())
         return 0 if arguments else ConfigError.exit_code
@@ -145,6 +146,23 @@ def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
     words += overrides
     print(shlex.join(["sleap-lab", *words]))
     return _experiment(words, ["sleap-lab", *words])
+
+
+def _compare(arguments: list[str]) -> int:
+    from datetime import datetime
+
+    if "-h" in arguments or "--help" in arguments:
+        print("sleap-lab compare RUN RUN …: how run folders differ from the first; a table here, a page in outputs/compare.")
+        return 0
+    from sleap_lab import terminal
+    from sleap_lab.report.compare import as_text, compare, write_page
+
+    comparison = compare([Path(folder) for folder in arguments])
+    page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
+    write_page(comparison, page)
+    print(as_text(comparison))
+    terminal.table([("page", terminal.shown(page))])
+    return 0
 
 
 def _sync(arguments: list[str]) -> int:

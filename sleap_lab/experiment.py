@@ -47,6 +47,7 @@ LOG_FILE = "run.log"
 TERMINAL_METRICS = (
     "eval/n_matched",
     "eval/n_missed",
+    "coco/ap",
     "eval/oks_map",
     "eval/moks",
     "eval/dist_avg",

@@ -175,7 +175,7 @@ def _accepts(flag: Flag) -> str:
 def _convert(flag: Flag, word: str, text: str) -> Any:
     if text.lower() in ("none", "null"):
         return None
-    if flag.key == "model.peak_threshold":
+    if flag.key in ("model.peak_threshold", "evaluator.oks_stddev"):
         numbers = [float(n) for n in _numbers(flag, word, text.strip("[]"))]
         return numbers[0] if len(numbers) == 1 else numbers
     if flag.kind == "list":

@@ -220,6 +220,30 @@ def test_sync_tells_what_became_of_each_folder(monkeypatch, capsys, tmp_path, ou
     assert capsys.readouterr().out.split("  ") == ["outputs/a [1]", f"{outcome}\n"]
 
 
+# --- compare ----------------------------------------------------------------------------
+
+
+def test_compare_shows_a_table_and_writes_a_page(monkeypatch, capsys, tmp_path):
+    from sleap_lab.runs import summary
+
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("a", 1.0), ("b", 3.0)):
+        (tmp_path / name).mkdir()
+        summary.write(tmp_path / name, summary.RunSummary(metrics={"speed/frames_per_second": value}))
+    assert code_of("compare", "a", "b") == 0
+    out = capsys.readouterr().out
+    assert "no setting differs" in out
+    assert next(line for line in out.splitlines() if line.startswith("speed/")).split() == ["speed/frames_per_second", "1", "3", "+2"]
+    (page,) = (tmp_path / "outputs" / "compare").iterdir()
+    assert page.name in out
+
+
+def test_compare_refuses_what_is_no_run(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert code_of("compare", "a", "b") == 2
+    assert "a is not a run folder" in capsys.readouterr().err
+
+
 # --- imports ----------------------------------------------------------------------------
 
 

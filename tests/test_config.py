@@ -358,3 +358,13 @@ def test_any_text_is_read_or_refused(text):
 def test_frames_that_no_video_has_are_refused(spec, message):
     with pytest.raises(ConfigError, match=message):
         parse_frames(spec)
+
+
+@pytest.mark.parametrize("value", ["0.1", 0, [], [0.1, 0], [0.1, None], True, None])
+def test_the_spread_of_the_oks_kernel_is_a_positive_number_or_several(config, value):
+    assert refused(config, evaluator__oks_stddev=value).startswith(f"evaluator.oks_stddev: got {value!r}; accepted: a number")
+
+
+def test_a_map_of_videos_needs_a_ground_truth_and_to_be_one(config):
+    assert refused(config, evaluator__video_map=3).startswith("evaluator.video_map: got 3; accepted: names or indices")
+    assert "no evaluator.ground_truth_path" in refused(config, evaluator__video_map={0: 1})

@@ -201,3 +201,8 @@ def test_the_largest_number_of_instances_is_the_number_of_animals_where_that_is_
 def test_keys_that_make_the_difference_exist_and_have_no_flag():
     assert set(PARITY) <= set(keys()) - {flag.key for flag in TRACK}
     assert all(value != defaults()[key] for key, value in PARITY.items())
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0.1", 0.1), ("0.1,0.2", [0.1, 0.2]), ("[0.1, 0.2]", [0.1, 0.2])])
+def test_the_spread_of_the_oks_kernel_is_a_number_or_one_per_node(text, expected):
+    assert parse(EVAL, ["--oks_stddev", text])[0]["evaluator.oks_stddev"] == expected

@@ -112,10 +112,8 @@ def intervals(
         samples[name] = _average_precision(counts, blocks, detections)
     for name, (frame, values, share) in quantiles.items():
         samples[name] = _quantile(counts, blocks, frame, values, share)
-    tail = 100 * (1 - LEVEL) / 2
-    limits = {name: np.nanpercentile(sample, [tail, 100 - tail]) for name, sample in samples.items() if np.isfinite(sample).any()}
     return Intervals(
-        values={name: (float(low), float(high)) for name, (low, high) in limits.items()},
+        values=_limits(samples),
         level=LEVEL,
         block_frames=blocks.length,
         n_blocks=n_blocks,
@@ -123,6 +121,38 @@ def intervals(
         resamples=RESAMPLES,
         seed=SEED,
     )
+
+
+def paired_differences(first: FrameTable, second: FrameTable) -> dict[str, tuple[float, float, float]]:
+    """Return how much each ratio changes from one result to another on the same frames, with its interval.
+
+    Both are drawn together, so what makes a frame easy or hard for both cancels out.
+
+    Args:
+        first: Sums per frame.
+        second: Sums of the same frames, in the same order.
+
+    Returns:
+        Difference, lower and upper limit by name of the metric; the limits are nan where there are too few blocks.
+    """
+    common = first.columns.keys() & second.columns.keys()
+    tables = [{name: table.columns[name] for name in common} for table in (first, second)]
+    before, after = (ratios({name: column.sum() for name, column in columns.items()}) for columns in tables)
+    blocks = make_blocks(first.video, first.frame)
+    limits: dict[str, tuple[float, float]] = {}
+    if len(blocks.video) >= FEWEST_BLOCKS:
+        counts, rows = draw(blocks), np.arange(len(first.frame))
+        drawn = [ratios({name: counts @ _per_block(blocks, rows, column) for name, column in columns.items()}) for columns in tables]
+        limits = _limits({name: drawn[1][name] - drawn[0][name] for name in drawn[0]})
+    unknown = (float("nan"), float("nan"))
+    return {name: (float(after[name] - before[name]), *limits.get(name, unknown)) for name in before}
+
+
+def _limits(samples: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """Return the limits between which the middle share of the samples lies, where there are any."""
+    tail = 100 * (1 - LEVEL) / 2
+    limits = {name: np.nanpercentile(sample, [tail, 100 - tail]) for name, sample in samples.items() if np.isfinite(sample).any()}
+    return {name: (float(low), float(high)) for name, (low, high) in limits.items()}
 
 
 def _per_block(blocks: Blocks, frame: np.ndarray, values: np.ndarray) -> np.ndarray:

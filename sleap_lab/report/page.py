@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sleap_lab.atomic import replacing
 from sleap_lab.evaluation import Evaluation
@@ -60,7 +59,7 @@ def write_report(
         accuracy = list(accuracy_panels(poses, evaluation)) if evaluation is not None else []
         content = list(content_panels(poses, truth, evaluation))
         worst, even, unreadable = take_pictures(poses, truth, evaluation, read_image) if read_image else ([], [], [])
-    page = _template().render(
+    page = template("page.html").render(
         summary=dict.fromkeys(SUMMARY) | dict(summary),
         nothing_found=None if len(poses) else NOTHING_FOUND.format(frames=len(poses.frames)),
         notes=list(dict.fromkeys([*notes, *(evaluation.notes if evaluation is not None else ())])),
@@ -102,6 +101,7 @@ def _changed(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[t
     return [(key, numbers.text(settings[key]), numbers.text(defaults[key]) if key in defaults else "–") for key in differ]
 
 
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(files("sleap_lab.report").joinpath("page.html").read_text(encoding="utf-8"))
+def template(name: str) -> Template:
+    """Return a page's template; names and texts are escaped."""
+    loader = PackageLoader("sleap_lab.report", "")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(name)

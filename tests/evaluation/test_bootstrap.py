@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.evaluation.ap import precision_recall
-from sleap_lab.evaluation.bootstrap import Blocks, _average_precision, _quantile, draw, intervals, make_blocks
+from sleap_lab.evaluation.bootstrap import Blocks, _average_precision, _quantile, draw, intervals, make_blocks, paired_differences
 from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
 
@@ -47,6 +47,15 @@ def test_interval_of_a_share():
     low, high = result.values["coco/recall_50"]
     # 20 draws of a coin: 0.5 ± 1.96 · sqrt(0.25 / 20), where single frames would give ± 0.05
     assert (low, high) == pytest.approx((0.5 - 0.22, 0.5 + 0.22), abs=0.04)
+
+
+def test_what_makes_frames_hard_for_both_cancels_out():
+    frame = np.arange(400)
+    hard = (frame // 20) % 2
+    first, second = (table(np.zeros(400), frame, found, np.ones(400)) for found in (0.5 * hard, 0.5 * hard + 0.1))
+    assert paired_differences(first, second)["coco/recall_50"] == pytest.approx((0.1, 0.1, 0.1))
+    few = table([0, 0], [0, 1], [1, 1], [1, 1])
+    assert paired_differences(few, few)["coco/recall_50"] == pytest.approx((0, np.nan, np.nan), nan_ok=True)
 
 
 def test_too_few_blocks_give_no_interval():
