@@ -1,0 +1,1 @@
+"""Config groups and presets of sleap_lab, which Hydra finds as `pkg://sleap_lab.conf`."""
