@@ -31,6 +31,16 @@ class Candidates:
         self.rows = np.concatenate([self.rows, np.full((count, self.rows.shape[1]), -1)])
         return new
 
+    def age(self, frames: int) -> None:
+        """Let frames pass that were not processed; matters to `fixed_window` only."""
+        if not self.ages or frames <= 0:
+            return
+        window = self.rows.shape[1]
+        aged = np.full_like(self.rows, -1)
+        aged[:, frames:] = self.rows[:, : max(window - frames, 0)]
+        self.rows = aged
+        self._forget()
+
     def store(self, ids: np.ndarray, rows: np.ndarray) -> None:
         """Store the detections of one processed frame, which may be none.
 
@@ -44,6 +54,10 @@ class Candidates:
         self.rows[ageing, 0] = -1
         self.rows[tracks, 0] = rows
         if self.ages:
-            current = (self.rows >= 0).any(axis=1)
-            if not current.all():
-                self.ids, self.rows = self.ids[current], self.rows[current]
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forget the tracks without any detection in the window."""
+        current = (self.rows >= 0).any(axis=1)
+        if not current.all():
+            self.ids, self.rows = self.ids[current], self.rows[current]

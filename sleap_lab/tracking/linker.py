@@ -12,7 +12,9 @@ from sleap_lab.tracking.features import FEATURES
 from sleap_lab.tracking.similarity import reduction, scoring
 
 if TYPE_CHECKING:
+    from sleap_lab.tracking.appearance import Appearance
     from sleap_lab.tracking.flow import Flow
+    from sleap_lab.tracking.kalman import Kalman
 
 
 class Linker:
@@ -22,21 +24,35 @@ class Linker:
         poses: All instances of the video; detections are named by their row.
         config: Tracker settings, checked.
         flow: Moves earlier poses to the current frame, if optical flow is used.
+        kalman: Predicts the poses of tracks, if Kalman filters are used.
+        appearance: What the image shows around each detection, if that is compared.
     """
 
-    def __init__(self, poses: Poses, config: TrackerConfig, flow: "Flow | None" = None) -> None:
+    def __init__(
+        self,
+        poses: Poses,
+        config: TrackerConfig,
+        *,
+        flow: "Flow | None" = None,
+        kalman: "Kalman | None" = None,
+        appearance: "Appearance | None" = None,
+    ) -> None:
         # one pose without visible nodes at the end, which the row -1 of an empty place among the candidates refers to
         self.points = np.concatenate([poses.points, np.full((1, *poses.points.shape[1:]), np.nan)])
         self.visible = np.append(poses.visible.sum(axis=1), 0)
         self.frame = np.append(poses.frame, -1)
-        self.featurize = FEATURES[config.features]
-        self.features = self.featurize(self.points)
+        self.appearance = appearance
+        if appearance is None:
+            self.featurize = FEATURES[config.features]
+            self.features = self.featurize(self.points)
         self.score = scoring(config)
         self.reduce = reduction(config)
         self.match = MATCHING[config.track_matching_method]
         self.candidates = Candidates(config.candidates_method, config.tracking_window_size)
         self.flow = flow
+        self.kalman = kalman
         self.config = config
+        self.frame_before = -1
 
     def link(self, frame: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Link the detections of the next frame.
@@ -51,6 +67,11 @@ class Linker:
         """
         candidates = self.candidates
         none_yet = not candidates.opened
+        if self.config.window_by_frame_number:
+            candidates.age(frame - self.frame_before - 1)
+        self.frame_before = frame
+        if self.kalman and not none_yet:
+            self.kalman.update(frame)
         may_open = self.visible[rows] > self.config.min_new_track_points
         spare = len(rows) if self.config.max_tracks is None else self.config.max_tracks - candidates.opened
         ids, scores = np.full(len(rows), -1), np.ones(len(rows))
@@ -61,12 +82,15 @@ class Linker:
             ids[matched], scores[matched] = candidates.ids[tracks], -cost[matched, tracks]
         opening = np.flatnonzero((ids < 0) & may_open)[:spare]
         ids[opening] = candidates.open(len(opening))
-        candidates.store(ids[ids >= 0], rows[ids >= 0])
+        linked = ids >= 0
+        candidates.store(ids[linked], rows[linked])
+        if self.kalman:
+            self.kalman.observe(frame, ids[linked], rows[linked])
         # the order is sleap-nn's, and so is that poor detections stay, untracked, while local_queues has no track yet
         if self.config.candidates_method == "fixed_window":
-            stay = np.flatnonzero(ids >= 0)
+            stay = np.flatnonzero(linked)
         elif none_yet:
-            stay = np.flatnonzero((ids >= 0) | ~may_open)
+            stay = np.flatnonzero(linked | ~may_open)
         else:
             stay = np.concatenate([matched, opening])
         return rows[stay], ids[stay], scores[stay]
@@ -74,10 +98,20 @@ class Linker:
     def _cost(self, frame: int, rows: np.ndarray) -> np.ndarray:
         """Return the cost of linking each detection to each current track, (k, t); inf where they cannot be compared."""
         stored = self.candidates.rows
-        features = self.features[stored]
+        if self.appearance:
+            described = self.appearance.describe(np.append(rows, stored))
+            detections, features = described[: len(rows)], described[len(rows) :].reshape(*stored.shape, -1)
+        else:
+            detections, features = self.features[rows], self.features[stored]
         if self.flow:
             features = self.featurize(self.flow.move(self.points[stored], self.frame[stored], frame))
-        scores = self.score(self.features[rows], features)
+        if self.kalman:
+            tracks, last, poses = self.kalman.predict(self.candidates.ids, frame)
+            stored = stored.copy()
+            stored[tracks] = -1
+            stored[tracks, 0] = last
+            features[tracks, 0] = self.featurize(poses)
+        scores = self.score(detections, features)
         scores[:, self.visible[stored] <= self.config.min_match_points] = np.nan
         cost = -self.reduce(scores)
         cost[np.isnan(cost)] = np.inf

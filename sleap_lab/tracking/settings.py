@@ -13,11 +13,13 @@ log = logging.getLogger(__name__)
 def check(config: TrackerConfig) -> TrackerConfig:
     """Refuse tracker settings that contradict each other, and return the ones that will be used.
 
-    They are the given ones but for one: a limit of tracks needs `local_queues`, which replaces `fixed_window`.
+    They are the given ones but for two: a limit of tracks needs `local_queues`, which replaces `fixed_window`, and appearance needs
+    `cosine_sim`, which replaces `oks`.
 
     Raises:
         ConfigError: Naming the first key that does not fit the others.
     """
+    config = _resolve(config)
     accepted = COMPARABLE[config.scoring_method]
     if config.features not in accepted:
         raise ConfigError(
@@ -26,8 +28,22 @@ def check(config: TrackerConfig) -> TrackerConfig:
         )
     if config.use_flow and config.use_kalman:
         raise ConfigError("tracker.use_flow and tracker.use_kalman are both true; choose one")
-    if config.use_kalman:
-        raise ConfigError("tracker.use_kalman=true is not available in this version; use tracker.use_flow=true or neither")
+    if config.features == "image" and (config.use_flow or config.use_kalman):
+        motion = "use_flow" if config.use_flow else "use_kalman"
+        raise ConfigError(f"tracker.{motion} moves poses, but tracker.features=image compares none; choose one")
+    if config.use_kalman and not (config.tracking_target_instance_count or config.max_tracks):
+        raise ConfigError(
+            "tracker.use_kalman=true needs the number of animals in tracker.tracking_target_instance_count or tracker.max_tracks"
+        )
+    if config.kf_node_indices is not None and (not config.kf_node_indices or min(config.kf_node_indices) < 0):
+        raise ConfigError(
+            f"tracker.kf_node_indices: got {config.kf_node_indices}; accepted: a list of node numbers from 0, or null for all"
+        )
+    if config.window_by_frame_number and config.candidates_method != "fixed_window":
+        raise ConfigError(
+            "tracker.window_by_frame_number=true needs tracker.candidates_method=fixed_window (and no tracker.max_tracks); "
+            "local_queues never forget a track"
+        )
     if config.tracking_pre_cull_to_target and not config.tracking_target_instance_count:
         raise ConfigError(
             f"tracker.tracking_pre_cull_to_target={config.tracking_pre_cull_to_target} needs the number of animals in "
@@ -38,7 +54,15 @@ def check(config: TrackerConfig) -> TrackerConfig:
             "tracker.post_connect_single_breaks=true needs the number of animals in "
             "tracker.tracking_target_instance_count or tracker.max_tracks"
         )
+    return config
+
+
+def _resolve(config: TrackerConfig) -> TrackerConfig:
+    """Replace the settings that others need to be different."""
     if config.max_tracks and config.candidates_method == "fixed_window":
         log.info("tracker.candidates_method: local_queues instead of fixed_window, because of tracker.max_tracks=%d", config.max_tracks)
-        return replace(config, candidates_method="local_queues")
+        config = replace(config, candidates_method="local_queues")
+    if config.features == "image" and config.scoring_method == "oks":
+        log.info("tracker.scoring_method: cosine_sim instead of oks, because of tracker.features=image")
+        config = replace(config, scoring_method="cosine_sim")
     return config

@@ -14,12 +14,13 @@ from sleap_lab.config import TrackerConfig
 
 EPSILON = float(np.spacing(1))  # keeps the OKS of a pose without area defined
 OKS_STDDEV = 0.025
+KALMAN_OKS_STDDEV = 0.1  # where single nodes are predicted
 
 COMPARABLE = {
     "oks": ("keypoints",),
     "iou": ("bboxes",),
     "euclidean_dist": ("keypoints", "centroids", "bboxes"),
-    "cosine_sim": ("keypoints", "centroids", "bboxes"),
+    "cosine_sim": ("keypoints", "centroids", "bboxes", "image"),
 }
 
 
@@ -60,34 +61,51 @@ def iou(detections: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     return shared / (areas(detections, border=1) + areas(candidates, border=1) - shared)
 
 
-def euclidean_dist(detections: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+def euclidean_dist(detections: np.ndarray, candidates: np.ndarray, *, shared: bool = False) -> np.ndarray:
     """Minus the distance between two features, all coordinates taken as one vector.
 
     Args:
         detections: (k, …) px.
         candidates: (t, window, …) px.
+        shared: Where coordinates are missing, measure over those that both have, scaled up to the number of all of them
+            (as scikit-learn's nan-Euclidean distance).
 
     Returns:
-        (k, t, window) px, at most 0; nan where any coordinate of either is missing.
+        (k, t, window) px, at most 0; nan where any coordinate of either is missing (`shared`: where they share none).
     """
     a, b = _vectors(detections, candidates)
     difference = a[:, None, None] - b
-    return -np.sqrt(np.einsum("...i,...i", difference, difference))
+    squares = np.einsum("...i,...i", difference, difference)
+    if shared and np.isnan(squares).any():
+        count = (~np.isnan(difference)).sum(axis=-1)
+        difference[np.isnan(difference)] = 0.0
+        squares = np.einsum("...i,...i", difference, difference) * a.shape[-1] / np.where(count, count, np.nan)
+    return -np.sqrt(squares)
 
 
-def cosine_sim(detections: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Cosine of the angle between two features, all coordinates taken as one vector from the image origin.
+def cosine_sim(detections: np.ndarray, candidates: np.ndarray, *, shared: bool = False) -> np.ndarray:
+    """Cosine of the angle between two features, all coordinates taken as one vector.
 
     Args:
-        detections: (k, …) px.
-        candidates: (t, window, …) px.
+        detections: (k, …) px from the image origin, or patches of the image.
+        candidates: (t, window, …) likewise.
+        shared: Where coordinates are missing, take the angle between the coordinates that both have.
 
     Returns:
-        (k, t, window) in [-1, 1]; nan where any coordinate of either is missing or all are 0.
+        (k, t, window) in [-1, 1]; nan where all are 0 or any coordinate of either is missing (`shared`: where they share none).
     """
     a, b = _vectors(detections, candidates)
-    norms = np.sqrt(np.einsum("...i,...i", a, a))[:, None, None] * np.sqrt(np.einsum("...i,...i", b, b))
-    return np.einsum("ki,twi->ktw", a, b) / np.where(norms > 0, norms, np.nan)
+    if shared:
+        a_there, b_there, a, b = ~np.isnan(a), ~np.isnan(b), np.nan_to_num(a), np.nan_to_num(b)
+        norms = np.sqrt(_products(a * a, b_there) * _products(a_there, b * b))
+    else:
+        norms = np.sqrt(np.einsum("...i,...i", a, a))[:, None, None] * np.sqrt(np.einsum("...i,...i", b, b))
+    return _products(a, b) / np.where(norms > 0, norms, np.nan)
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the dot products of vectors (k, d) and (t, window, d), (k, t, window)."""
+    return (a @ b.reshape(-1, b.shape[-1]).T).reshape(len(a), *b.shape[:2])
 
 
 def _vectors(detections: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,8 +115,12 @@ def _vectors(detections: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray
 def scoring(config: TrackerConfig) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return the function that scores detections against candidates."""
     if config.scoring_method == "oks":
-        return partial(oks, stddev=OKS_STDDEV if config.oks_stddev is None else config.oks_stddev)
-    return {"iou": iou, "euclidean_dist": euclidean_dist, "cosine_sim": cosine_sim}[config.scoring_method]
+        default = KALMAN_OKS_STDDEV if config.use_kalman and config.kf_track_features == "keypoints" else OKS_STDDEV
+        return partial(oks, stddev=default if config.oks_stddev is None else config.oks_stddev)
+    if config.scoring_method == "iou":
+        return iou
+    measure = {"euclidean_dist": euclidean_dist, "cosine_sim": cosine_sim}[config.scoring_method]
+    return partial(measure, shared=config.missing_nodes == "shared")
 
 
 def mean(scores: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Tracking of whole recordings: which instances are tracked, clean-up, and names of tracks."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import count, islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +14,7 @@ from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.linker import Linker
 from sleap_lab.tracking.settings import check
 
-if TYPE_CHECKING:
-    from sleap_lab.tracking.flow import Flow
+log = logging.getLogger(__name__)
 
 ReadImage = Callable[[int, int], np.ndarray]
 
@@ -28,7 +28,7 @@ def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = No
     Args:
         poses: Instances to track; tracks they have are replaced.
         config: Tracker settings.
-        read_image: Takes (video, frame), returns the image, (h, w, c) uint8; needed and used for optical flow only.
+        read_image: Takes (video, frame), returns the image, (h, w, c) uint8; needed and used for optical flow and appearance only.
 
     Returns:
         Instances and frames ordered by video and frame. `track_scores` is 1 for an instance that opens a track, else the
@@ -37,34 +37,49 @@ def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = No
 
     Raises:
         ConfigError: The settings contradict each other.
-        ValueError: Optical flow is asked for without `read_image`.
+        ValueError: Optical flow or appearance is asked for without `read_image`.
         RunError: Images differ in size (optical flow).
     """
-    config = check(config)
-    if not config.use_flow:
-        read_image = None
-    elif read_image is None:
-        raise ValueError("optical flow needs read_image")
+    config = _resolve(check(config), poses)
+    if (config.use_flow or config.features == "image") and read_image is None:
+        raise ValueError("optical flow and appearance need read_image")
     frames = poses.frames[np.lexsort((poses.frames[:, 1], poses.frames[:, 0]))]
     parts = [replace(poses[:0], frames=frames[:0])]
     unused = len(poses.track_names)
     for video in np.unique(frames[:, 0]).tolist():
         part = replace(poses[poses.video == video], frames=frames[frames[:, 0] == video])
-        flow = _flow(read_image, video, config) if read_image else None
-        parts.append(_track_video(part, config, flow, unused))
+        parts.append(_track_video(part, config, _linker(part, config, read_image, video), unused))
         unused = max(unused, int(parts[-1].tracks.max(initial=-1)) + 1)
     return _name_tracks(concatenate(parts))
 
 
-def _flow(read_image: ReadImage, video: int, config: TrackerConfig) -> "Flow":
-    from sleap_lab.tracking.flow import Flow  # OpenCV, which only this needs
+def _resolve(config: TrackerConfig, poses: Poses) -> TrackerConfig:
+    """Compare poses of a single node by their distance, if asked: without an area, oks only tells whether they are equal."""
+    if config.one_node_distance and len(poses.skeleton.nodes) == 1 and config.scoring_method == "oks":
+        log.info("tracker.scoring_method: euclidean_dist instead of oks, because the skeleton has a single node")
+        return replace(config, scoring_method="euclidean_dist")
+    return config
 
-    return Flow(read_image, video, config)
+
+def _linker(poses: Poses, config: TrackerConfig, read_image: ReadImage | None, video: int) -> Linker:
+    """Return the linker of one video with the kind of motion or appearance that is asked for; OpenCV is imported for these only."""
+    if config.use_flow and read_image:
+        from sleap_lab.tracking.flow import Flow
+
+        return Linker(poses, config, flow=Flow(read_image, video, config))
+    if config.features == "image" and read_image:
+        from sleap_lab.tracking.appearance import Appearance
+
+        return Linker(poses, config, appearance=Appearance(partial(read_image, video), poses.points, poses.frame))
+    if config.use_kalman:
+        from sleap_lab.tracking.kalman import Kalman
+
+        return Linker(poses, config, kalman=Kalman(poses.points, config))
+    return Linker(poses, config)
 
 
-def _track_video(poses: Poses, config: TrackerConfig, flow: "Flow | None", first: int) -> Poses:
+def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int) -> Poses:
     """Track the instances of one video; new tracks are numbered from `first`."""
-    linker = Linker(poses, config, flow)
     tracks, scores = poses.tracks.copy(), poses.track_scores.copy()
     frames = []
     for _, frame, rows in poses.by_frame():

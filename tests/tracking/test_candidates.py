@@ -50,3 +50,16 @@ def test_local_queues_never_forget():
     for _ in range(5):
         store(candidates, {})
     assert stored(candidates) == {0: [10, -1]}
+
+
+def test_frames_that_were_not_processed_age_the_fixed_window_only():
+    for method, expected in [("fixed_window", {0: [-1, 30], 1: [-1, 31]}), ("local_queues", {0: [30, 20], 1: [31, 21]})]:
+        candidates = Candidates(method, 2)
+        candidates.open(2)
+        store(candidates, {0: 20, 1: 21})
+        store(candidates, {0: 30, 1: 31})
+        candidates.age(0)
+        candidates.age(1)
+        assert stored(candidates) == expected
+        candidates.age(7)
+        assert stored(candidates) == ({} if method == "fixed_window" else expected)

@@ -77,6 +77,18 @@ def test_a_gap_in_frame_numbers_is_no_age():
     assert ids([[0], [1]], numbers=[0, 1000], tracking_window_size=1) == [{0: 0}, {1: 0}]
 
 
+def test_a_gap_in_frame_numbers_ages_the_window_if_asked():
+    asked = {"window_by_frame_number": True, "tracking_window_size": 3}
+    assert ids([[0], [1]], numbers=[5, 8], **asked) == [{0: 0}, {1: 0}]
+    assert ids([[0], [1]], numbers=[5, 9], **asked) == [{0: 0}, {1: 1}]
+    assert ids([[0, 50], [0], [0, 50]], numbers=[0, 1, 4], **asked) == [{0: 0, 50: 1}, {0: 0}, {0: 0, 50: 2}]
+
+
+@pytest.mark.parametrize("scoring", ["euclidean_dist", "cosine_sim"])
+def test_poses_with_missing_nodes_are_linked_over_the_nodes_both_have(scoring):
+    assert ids([[0, 50], [pose(51, visible=2), pose(1, visible=3)]], scoring_method=scoring) == [{0: 0, 50: 1}, {51: 1, 1: 0}]
+
+
 def test_fixed_window_forgets_a_track_that_is_missed():
     frames = [[0, 50], [0], [0], [0, 50]]
     assert ids(frames, tracking_window_size=2)[3] == {0: 0, 50: 2}
@@ -112,8 +124,8 @@ def test_poor_candidates_are_not_compared():
 
 @pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
 def test_incomparable_detections_open_a_track_if_they_may(method):
-    # with cosine and euclidean a single missing node makes a pair incomparable
-    settings = {"scoring_method": "euclidean_dist", "candidates_method": method}
+    # as in sleap-nn: with cosine and euclidean a single missing node makes a pair incomparable
+    settings = {"scoring_method": "euclidean_dist", "missing_nodes": "reference", "candidates_method": method}
     frames = [[0], [pose(0, visible=3)]]
     assert link(frames, **settings)[1] == [(0, 1, 1)]
     assert link(frames, **settings, min_new_track_points=3)[1] == [(0, 0, -np.inf)]
@@ -136,7 +148,12 @@ def test_track_limit():
 @pytest.mark.parametrize(("max_tracks", "expected"), [(2, {(0, -np.inf), (1, 1)}), (3, {(1, 1), (2, 1)})])
 def test_ids_are_reserved_for_detections_without_a_pair(max_tracks, expected):
     # two incomparable detections, one track: the one paired with it opens its own only if there is an id for both
-    settings = {"candidates_method": "local_queues", "scoring_method": "euclidean_dist", "max_tracks": max_tracks}
+    settings = {
+        "candidates_method": "local_queues",
+        "scoring_method": "euclidean_dist",
+        "missing_nodes": "reference",
+        "max_tracks": max_tracks,
+    }
     frame = link([[0], [pose(1, visible=3), pose(40, visible=3)]], **settings)[1]
     assert {(id, score) for _, id, score in frame} == expected
 

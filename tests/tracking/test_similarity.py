@@ -73,6 +73,23 @@ def test_one_missing_node_makes_a_pair_incomparable(score):
     assert np.isnan(score(without_node(SQUARE[None], 2), shifted(1))).all()
 
 
+def test_pairs_with_missing_nodes_are_compared_over_the_nodes_both_have():
+    # three of four nodes, each 3 px away: scaled up to four
+    assert euclidean_dist(SQUARE[None], without_node(shifted(3), 2), shared=True).item() == pytest.approx(-np.sqrt(4 / 3 * 3 * 3**2))
+    assert euclidean_dist(SQUARE[None], shifted(3), shared=True) == euclidean_dist(SQUARE[None], shifted(3))
+    # (10, 0) and (10, 0) remain of (10, 0, 1, 1) and (10, 0, nan, nan)
+    partly = np.array([[[[10, 0], [NAN, NAN]]]])
+    assert cosine_sim(np.array([[[10.0, 0], [1, 1]]]), partly, shared=True).item() == pytest.approx(1)
+    assert cosine_sim(partly[0], partly, shared=True).item() == pytest.approx(1)
+    assert cosine_sim(SQUARE[None], shifted(3), shared=True).item() == pytest.approx(cosine_sim(SQUARE[None], shifted(3)).item())
+
+
+@pytest.mark.parametrize("score", [euclidean_dist, cosine_sim])
+def test_poses_that_share_no_node_cannot_be_compared(score):
+    first, second = without_node(without_node(SQUARE, 0), 1), without_node(without_node(SQUARE, 2), 3)
+    assert np.isnan(score(first[None], second[None, None], shared=True)).all()
+
+
 @pytest.mark.parametrize(("method", "shape"), [("oks", (6, 2)), ("iou", (4,)), ("euclidean_dist", (2,)), ("cosine_sim", (6, 2))])
 def test_all_pairs_are_scored_as_each_by_itself(method, shape):
     rng = np.random.default_rng(1)
@@ -86,8 +103,17 @@ def test_all_pairs_are_scored_as_each_by_itself(method, shape):
 
 def test_scoring_takes_the_spread_from_the_settings():
     default, wide = scoring(TrackerConfig()), scoring(TrackerConfig(oks_stddev=0.1))
+    by_node = scoring(TrackerConfig(use_kalman=True, kf_track_features="keypoints"))
+    assert by_node(SQUARE[None], shifted(1)).item() == wide(SQUARE[None], shifted(1)).item()
     assert default(SQUARE[None], shifted(1)).item() == pytest.approx(np.exp(-1 / 0.5))
     assert wide(SQUARE[None], shifted(1)).item() == pytest.approx(np.exp(-1 / 8))
+
+
+@pytest.mark.parametrize("method", ["euclidean_dist", "cosine_sim"])
+def test_scoring_takes_the_treatment_of_missing_nodes_from_the_settings(method):
+    better, reference = (scoring(TrackerConfig(scoring_method=method, missing_nodes=rule)) for rule in ("shared", "reference"))
+    assert np.isfinite(better(SQUARE[None], without_node(shifted(3), 2))).all()
+    assert np.isnan(reference(SQUARE[None], without_node(shifted(3), 2))).all()
 
 
 def test_reductions_of_shifted_squares():

@@ -1,0 +1,216 @@
+"""Kalman filters per track: where an animal that moves as it did should be now."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from sleap_lab.config import TrackerConfig
+from sleap_lab.errors import ConfigError
+from sleap_lab.tracking.state_space import advance, correct, learn
+
+BLEND = 0.5  # share of the predicted displacement by which a candidate is moved
+SHORTEST_RUN = 3  # frames
+GATE_STEPS, SMALLEST_GATE = 8.0, 40.0  # px
+SPEED_STEPS, SMALLEST_SPEED_LIMIT = 3.0, 15.0  # px per frame
+
+
+@dataclass(frozen=True, eq=False)
+class Filters:
+    """The filters of m tracks, P points each.
+
+    Attributes:
+        track: (m,) ids of the tracks.
+        frame: (m,) frame of the state.
+        accepted: (m,) frame of the last observation that was believed.
+        gate: (m,) px, distance beyond which an observation is not believed.
+        mean: (m, 4 P) states.
+        covariance: (m, 4 P, 4 P) of the states.
+        process: (m, 4 P, 4 P) process noise.
+        observation: (m, 2 P, 2 P) observation noise.
+    """
+
+    track: np.ndarray
+    frame: np.ndarray
+    accepted: np.ndarray
+    gate: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+    process: np.ndarray
+    observation: np.ndarray
+
+    def __getitem__(self, keep: np.ndarray) -> "Filters":
+        return Filters(*(getattr(self, field.name)[keep] for field in fields(self)))
+
+    def __add__(self, other: "Filters") -> "Filters":
+        return Filters(*(np.concatenate([getattr(self, field.name), getattr(other, field.name)]) for field in fields(self)))
+
+
+class Kalman:
+    """Predicts the poses of tracks; fitted after some frames of plain tracking.
+
+    Args:
+        points: (n, nodes, 2) px, image space, all poses of a video; nan where a node was not found.
+        config: Tracker settings.
+
+    Raises:
+        ConfigError: `kf_node_indices` names a node that the skeleton does not have.
+    """
+
+    def __init__(self, points: np.ndarray, config: TrackerConfig) -> None:
+        nodes = points.shape[1]
+        chosen = list(range(nodes)) if config.kf_node_indices is None else config.kf_node_indices
+        if max(chosen) >= nodes:
+            raise ConfigError(f"tracker.kf_node_indices: there is no node {max(chosen)}; accepted: 0 to {nodes - 1}")
+        self.points = points
+        self.nodes = np.array(chosen)
+        self.by_node = config.kf_track_features == "keypoints"
+        selected = points[:, self.nodes]
+        self.centers = _centers(selected, fewest=len(chosen) / 2)
+        self.observed = selected if self.by_node else self.centers[:, None]
+        self.warm_up = config.kf_init_frame_count
+        self.gap = config.kf_reset_gap_size
+        self.frames_left = self.warm_up  # until the first fit
+        self.recent = np.zeros((0, self.warm_up), dtype=np.intp)  # per track its last rows, newest last
+        self.run = np.zeros(0, dtype=np.intp)  # per track how many of them are of consecutive frames
+        self.last_frame = np.zeros(0, dtype=np.int64)  # per track
+        self.reset = np.zeros(0, dtype=np.int64)  # per track the frame in which it lost its filter; later ones count for a new one
+        self.news = np.zeros((2, 0), dtype=np.intp)  # track and row of what was observed since the filters were corrected
+        self.filters = self._no_filters()
+
+    def _no_filters(self) -> Filters:
+        whole, size = np.zeros(0, dtype=np.int64), 2 * self.observed.shape[1]
+        square = np.zeros((0, 2 * size, 2 * size))
+        return Filters(whole, whole, whole, np.zeros(0), np.zeros((0, 2 * size)), square, square, np.zeros((0, size, size)))
+
+    def observe(self, frame: int, tracks: np.ndarray, rows: np.ndarray) -> None:
+        """Take note of what a frame's detections were linked to.
+
+        Args:
+            frame: Frame index.
+            tracks: (k,) track ids, each once.
+            rows: (k,) row of each in the poses.
+        """
+        new = max(int(tracks.max(initial=-1)) + 1 - len(self.run), 0)
+        self.recent = np.concatenate([self.recent, np.full((new, self.warm_up), -1)])
+        self.run = np.append(self.run, np.zeros(new, dtype=np.intp))
+        self.last_frame, self.reset = (np.append(column, np.full(new, -1)) for column in (self.last_frame, self.reset))
+        self.recent[tracks] = np.roll(self.recent[tracks], -1, axis=1)
+        self.recent[tracks, -1] = rows
+        goes_on = self.last_frame[tracks] == frame - 1
+        longest = np.minimum(np.where(goes_on, self.run[tracks] + 1, 1), self.warm_up)
+        self.run[tracks] = np.minimum(longest, frame - self.reset[tracks])
+        self.last_frame[tracks] = frame
+        self.news = np.stack([tracks, rows])
+
+    def update(self, frame: int) -> None:
+        """Bring the filters up to date with all frames before this one."""
+        self.frames_left -= 1
+        if self.frames_left > 0:
+            return
+        lost = frame - self.filters.accepted > self.gap
+        self.run[self.filters.track[lost]], self.reset[self.filters.track[lost]] = 0, frame
+        self.filters = self.filters[~lost]
+        self._correct()
+        self._fit(SHORTEST_RUN if self.frames_left == 0 else self.warm_up)
+
+    def predict(self, tracks: np.ndarray, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Predict poses in a frame.
+
+        Args:
+            tracks: (t,) ascending track ids.
+            frame: Frame index.
+
+        Returns:
+            Places in `tracks` of those that have a filter, (m,); the row of the last pose of each; and that pose moved half of the
+            way to where it is predicted, (m, nodes, 2).
+        """
+        filters = self.filters[np.isin(self.filters.track, tracks)]
+        rows = self.recent[filters.track, -1]
+        ahead = (frame - filters.frame)[:, None]
+        predicted = _positions(filters.mean[:, 0::2] + filters.mean[:, 1::2] * ahead)
+        displacement = BLEND * (predicted - self.observed[rows])
+        poses = self.points[rows] + np.nan_to_num(_centers(displacement))[:, None]
+        if self.by_node:
+            moved = self.observed[rows] + displacement
+            poses[:, self.nodes] = np.where(np.isnan(moved), predicted, moved)
+        poor = np.isnan(self.centers[rows]).any(axis=-1)
+        poses[poor] = self.points[rows[poor]]
+        return np.searchsorted(tracks, filters.track), rows, poses
+
+    def _correct(self) -> None:
+        """Correct the filters by what was observed since."""
+        filters, (tracks, rows) = self.filters, self.news
+        self.news = self.news[:, :0]
+        order = np.argsort(tracks)
+        tracks, rows = tracks[order], rows[order]
+        seen = np.flatnonzero(np.isin(filters.track, tracks))
+        if not len(seen):
+            return
+        rows = rows[np.searchsorted(tracks, filters.track[seen])]
+        frame = self.last_frame[filters.track[seen][0]]
+        for ahead in range(int((frame - filters.frame[seen]).max()), 0, -1):
+            late = seen[frame - filters.frame[seen] == ahead]
+            filters.mean[late], filters.covariance[late] = advance(filters.mean[late], filters.covariance[late], filters.process[late])
+            filters.frame[late] += 1
+        observed = self.observed[rows]
+        missing = np.isnan(observed).any(axis=-1, keepdims=True)
+        centers = _centers(np.where(missing, np.nan, _positions(filters.mean[seen, 0::2])))
+        believed = np.linalg.norm(self.centers[rows] - centers, axis=-1) <= filters.gate[seen]
+        seen, observed = seen[believed], observed[believed]
+        filters.mean[seen], filters.covariance[seen] = correct(
+            filters.mean[seen], filters.covariance[seen], observed.reshape(len(seen), 2 * observed.shape[1]), filters.observation[seen]
+        )
+        filters.accepted[seen] = frame
+
+    def _fit(self, shortest: int) -> None:
+        """Fit filters to tracks that have none and were seen in enough consecutive frames."""
+        ready = self.run >= shortest
+        ready[self.filters.track] = False
+        for length in np.unique(self.run[ready]).tolist():
+            tracks = np.flatnonzero(ready & (self.run == length))
+            self.filters += self._fitted(tracks, self.recent[tracks, -length:].T)
+
+    def _fitted(self, tracks: np.ndarray, rows: np.ndarray) -> Filters:
+        """Fit filters to runs of consecutive frames, (frames, m) rows."""
+        observed = self.observed[rows]
+        first, last = _first_finite(self.centers[rows]), _first_finite(self.centers[rows[::-1]])
+        step = np.nan_to_num(np.linalg.norm(last - first, axis=-1) / (len(rows) - 1))
+        limit = np.maximum(SMALLEST_SPEED_LIMIT, SPEED_STEPS * step)[:, None]
+        positions = observed.reshape(*rows.shape, -1)
+        start = np.empty((len(tracks), 2 * positions.shape[-1]))
+        unseen = np.broadcast_to(np.nan_to_num(first)[:, None], observed.shape[1:]).reshape(len(tracks), -1)
+        start[:, 0::2] = _first_finite(positions)
+        start[:, 0::2] = np.where(np.isnan(start[:, 0::2]), unseen, start[:, 0::2])
+        start[:, 1::2] = np.clip(np.nan_to_num(_first_finite(np.diff(positions, axis=0))), -limit, limit)
+        mean, covariance, noise = learn(positions, start)
+        mean[:, 1::2] = np.clip(mean[:, 1::2], -limit, limit)
+        frame = self.last_frame[tracks]
+        return Filters(
+            track=tracks,
+            frame=frame,
+            accepted=frame.copy(),
+            gate=np.maximum(SMALLEST_GATE, GATE_STEPS * step),
+            mean=mean,
+            covariance=covariance,
+            process=noise.process,
+            observation=noise.observation,
+        )
+
+
+def _centers(points: np.ndarray, fewest: float = 0) -> np.ndarray:
+    """Return the mean of the points that are there, (..., points, 2) -> (..., 2); nan where there is none or fewer than `fewest`."""
+    there = ~np.isnan(points).any(axis=-1, keepdims=True)
+    count = there.sum(axis=-2)
+    total = np.where(there, points, 0.0).sum(axis=-2)
+    return np.where(count >= max(fewest, 1), total / np.maximum(count, 1), np.nan)
+
+
+def _positions(vectors: np.ndarray) -> np.ndarray:
+    """Return (m, 2 P) coordinates as (m, P, 2) points."""
+    return vectors.reshape(len(vectors), vectors.shape[1] // 2, 2)
+
+
+def _first_finite(values: np.ndarray) -> np.ndarray:
+    """Return the first entry along the first axis that is not nan, each place by itself; nan where there is none."""
+    first = np.argmax(~np.isnan(values), axis=0)
+    return np.take_along_axis(values, first[None], axis=0)[0]

@@ -1,0 +1,117 @@
+import cv2
+import numpy as np
+import pytest
+
+from sleap_lab.config import TrackerConfig
+from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.tracking import track
+from sleap_lab.tracking.appearance import Appearance, placed
+
+BODY = np.array([[-18, 0], [0, 0], [18, 0], [0, 9], [0, -9]], dtype=float)  # nodes of an animal that looks to the right
+SKELETON = Skeleton(("tail", "middle", "head", "left", "right"))
+SIZE = 320  # px, side of the image
+FRAMES = 60
+
+
+def turned(angle):
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def painted(image, texture, center, angle):
+    """Paint a texture into an image, turned and moved."""
+    h, w = texture.shape
+    turn = turned(angle)
+    matrix = np.column_stack([turn, center - turn @ [(w - 1) / 2, (h - 1) / 2]])
+    layer = cv2.warpAffine(texture, matrix, image.shape[1::-1])
+    mask = cv2.warpAffine(np.full_like(texture, 255), matrix, image.shape[1::-1])
+    return np.where(mask > 127, layer, image)
+
+
+def textured_animals(seed, animals=4):
+    """A clip of animals of different texture that dart about and over each other, and their poses with the true identities."""
+    rng = np.random.default_rng(seed)
+    textures = [
+        cv2.resize(rng.integers(40, 256, (4, 8), dtype=np.uint8), (44, 24), interpolation=cv2.INTER_NEAREST) for _ in range(animals)
+    ]
+    centers, angles = rng.uniform(60, SIZE - 60, (animals, 2)), rng.uniform(0, 2 * np.pi, animals)
+    images, points = [], []
+    for _ in range(FRAMES):
+        angles = angles + rng.normal(0, 0.5, animals)
+        centers = centers + 22 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        outside = (centers < 30) | (centers > SIZE - 30)
+        angles[outside.any(axis=1)] += np.pi
+        centers = np.clip(centers, 30, SIZE - 30)
+        image = rng.integers(0, 30, (SIZE, SIZE), dtype=np.uint8)
+        for texture, center, angle in zip(textures, centers, angles, strict=True):
+            image = painted(image, texture, center, angle)
+        images.append(image[..., None])
+        points += [BODY @ turned(angle).T + center for center, angle in zip(centers, angles, strict=True)]
+    noisy = np.array(points) + rng.normal(0, 0.7, (len(points), len(BODY), 2))
+    noisy[rng.random(noisy.shape[:2]) < 0.05] = np.nan
+    return images, make_poses(SKELETON, noisy, frame=np.repeat(np.arange(FRAMES), animals))
+
+
+def switches(images, poses, **settings):
+    """Count how often an animal gets another track than in the frame before."""
+    animals = len(poses) // FRAMES
+    tracked = track(poses, TrackerConfig(**settings), lambda video, frame: images[frame])
+    return int((np.diff(tracked.tracks.reshape(-1, animals), axis=0) != 0).sum())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_appearance_keeps_differently_textured_animals_apart_where_poses_do_not(seed):
+    images, poses = textured_animals(seed)
+    by_pose, by_appearance = switches(images, poses), switches(images, poses, features="image")
+    assert by_pose >= 3
+    assert by_appearance < by_pose
+
+
+def test_a_patch_does_not_depend_on_place_direction_or_contrast():
+    texture = cv2.resize(np.random.default_rng(3).integers(40, 256, (3, 6), dtype=np.uint8), (66, 36), interpolation=cv2.INTER_LINEAR)
+    places = [((100, 90), 0.0), ((180.5, 120), 2.0), ((90, 200), -1.2)]
+    images = [painted(np.full((SIZE, SIZE), 20, np.uint8), texture, *place)[..., None] for place in places]
+    images[2] = images[2] // 2
+    points = np.stack([BODY @ turned(angle).T + center for center, angle in places])
+    patches = Appearance(images.__getitem__, points, np.arange(3)).describe(np.arange(3))
+    np.testing.assert_allclose(np.linalg.norm(patches, axis=1), 1, rtol=1e-6)
+    assert (patches @ patches.T).min() > 0.95
+
+
+def test_patches_of_other_animals_differ():
+    images, poses = textured_animals(0)
+    patches = Appearance(images.__getitem__, poses.points, poses.frame).describe(np.arange(len(poses))).reshape(FRAMES, 4, -1)
+    similarity = np.einsum("fad,gbd->abfg", patches, patches).mean(axis=(2, 3))
+    assert (similarity.diagonal() > (similarity - 2 * np.eye(4)).max(axis=0)).all()
+
+
+def test_no_detection_and_no_visible_node_have_no_patch():
+    points = np.stack([BODY + 50, np.full_like(BODY, np.nan)])
+    image = np.arange(100 * 100 * 3, dtype=np.uint8).reshape(100, 100, 3)
+    patches = Appearance(lambda frame: image, points, np.zeros(2, int)).describe(np.array([[0, -1], [1, 0]]))
+    assert np.isfinite(patches).all(axis=-1).tolist() == [[True, False], [False, True]]
+    blank = Appearance(lambda frame: np.zeros((100, 100, 1), np.uint8), points, np.zeros(2, int)).describe(np.array([0]))
+    assert np.isnan(blank).all()
+
+
+def test_an_image_is_read_once_while_its_detections_are_asked_for():
+    read = []
+
+    def read_image(frame):
+        read.append(frame)
+        return np.zeros((100, 100, 1), np.uint8)
+
+    appearance = Appearance(read_image, np.stack([BODY + 50] * 4), np.array([0, 0, 1, 2]))
+    for rows in ([0, 1], [2, 0, 1], [3, 2], [0]):
+        appearance.describe(np.array(rows))
+    assert read == [0, 1, 2, 0]
+    assert list(appearance.patches) == [0]
+
+
+def test_turns_are_found_over_the_nodes_both_have():
+    angles = np.array([0, 0.3, -2.0, 3.0])
+    points = np.stack([BODY @ turned(angle).T + [10 * i, 5] for i, angle in enumerate(angles)])
+    points[2, :2] = np.nan
+    centers, turns = placed(points)
+    np.testing.assert_allclose(turns, [turned(angle) for angle in angles], atol=1e-12)
+    np.testing.assert_allclose(centers[1], [10, 5], atol=1e-12)
+    assert placed(points[:0])[1].shape == (0, 2, 2)

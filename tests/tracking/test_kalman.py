@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from sleap_lab.config import TrackerConfig
+from sleap_lab.errors import ConfigError
+from sleap_lab.tracking.kalman import Kalman
+
+SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
+
+
+def followed(xs, *, until=None, missing=(), **settings):
+    """Let the filter of one animal see squares at xs (None: not seen), one per frame, and bring it up to date for the frame after.
+
+    `missing` are (frame, node) pairs.
+    """
+    seen = [frame for frame, x in enumerate(xs) if x is not None]
+    points = np.stack([SQUARE + np.array([xs[frame], 0]) for frame in seen])
+    for frame, node in missing:
+        points[seen.index(frame), node] = np.nan
+    kalman = Kalman(points, TrackerConfig(**settings))
+    for frame in range(len(xs)):
+        if frame:
+            kalman.update(frame)
+        rows = np.flatnonzero(np.array(seen) == frame)
+        kalman.observe(frame, np.zeros(len(rows), dtype=int), rows)
+    kalman.update(len(xs))
+    return kalman
+
+
+def predicted(kalman, frame):
+    """Return how far the pose was moved in x, per node; None without a filter."""
+    places, rows, poses = kalman.predict(np.array([0]), frame)
+    return (poses[0] - kalman.points[rows[0]])[:, 0] if len(places) else None
+
+
+BY_NODE = {"kf_track_features": "keypoints"}
+
+
+@pytest.mark.parametrize("settings", [{}, BY_NODE])
+def test_poses_move_half_of_the_predicted_way(settings):
+    kalman = followed([3 * t for t in range(10)], **settings)
+    np.testing.assert_allclose(predicted(kalman, 10), [3 / 2] * 4, atol=1e-4)
+    np.testing.assert_allclose(predicted(kalman, 12), [3 * 3 / 2] * 4, atol=1e-4)
+
+
+def test_there_is_no_filter_before_the_warm_up_is_over():
+    assert predicted(followed([3 * t for t in range(9)]), 9) is None
+    assert predicted(followed([3 * t for t in range(5)], kf_init_frame_count=5), 5) is not None
+
+
+def test_the_first_fit_takes_what_three_frames_show_later_ones_wait_for_the_whole_count():
+    assert predicted(followed([None] * 7 + [0, 3, 6, 9][:3]), 10) is not None
+    assert predicted(followed([None] * 8 + [0, 3]), 10) is None
+    late = [0] + [None] * 9 + [3 * t for t in range(9)]
+    assert predicted(followed(late), len(late)) is None
+    assert predicted(followed([*late, 27]), len(late) + 1) is not None
+
+
+def test_a_filter_coasts_and_is_dropped_after_the_gap():
+    xs = [3 * t for t in range(12)]
+    np.testing.assert_allclose(predicted(followed([*xs, None, None]), 14), [3 * 3 / 2] * 4, atol=1e-4)
+    assert predicted(followed([*xs, *[None] * 4], kf_reset_gap_size=5), 16) is not None
+    assert predicted(followed([*xs, *[None] * 5], kf_reset_gap_size=5), 17) is None
+
+
+def test_a_leap_is_not_believed():
+    calm = followed([3 * t for t in range(12)] + [36 + 30])
+    assert calm.filters.accepted.tolist() == [12]  # 30 px is within the smallest gate of 40 px
+    leap = followed([3 * t for t in range(12)] + [36 + 50])
+    assert leap.filters.accepted.tolist() == [11]
+    np.testing.assert_allclose(predicted(leap, 13), [(39 - 86) / 2] * 4, atol=1e-3)
+
+
+def test_the_gate_and_the_speed_limit_grow_with_the_speed():
+    assert followed([3 * t for t in range(10)]).filters.gate.tolist() == [40]
+    assert followed([10 * t for t in range(10)]).filters.gate == pytest.approx([8 * 10])
+
+
+def test_missing_nodes_take_the_prediction_and_nodes_that_are_not_used_move_along():
+    kalman = followed([3 * t for t in range(12)], missing=[(11, 1)], **BY_NODE)
+    _, _, poses = kalman.predict(np.array([0]), 12)
+    np.testing.assert_allclose(poses[0, :, 0], SQUARE[:, 0] + [33 + 1.5, 36, 33 + 1.5, 33 + 1.5], atol=0.01)
+    some = followed([3 * t for t in range(12)], kf_node_indices=[0, 2], **BY_NODE)
+    np.testing.assert_allclose(predicted(some, 12), [1.5] * 4, atol=1e-4)
+
+
+def test_a_node_that_was_never_seen_does_no_harm():
+    kalman = followed([3 * t for t in range(12)], missing=[(t, 1) for t in range(12)], **BY_NODE)
+    np.testing.assert_allclose(predicted(kalman, 12)[[0, 2, 3]], [1.5] * 3, atol=0.01)
+
+
+def test_a_poor_pose_is_left_where_it_is():
+    xs, poor = [3 * t for t in range(12)], [(11, node) for node in (0, 1, 2)]
+    for settings in ({}, BY_NODE):
+        moved = predicted(followed(xs, missing=poor, **settings), 12)
+        np.testing.assert_array_equal(moved, [np.nan] * 3 + [0])
+
+
+def test_nodes_that_the_skeleton_lacks_are_refused():
+    with pytest.raises(ConfigError, match=r"tracker\.kf_node_indices: there is no node 4; accepted: 0 to 3"):
+        Kalman(SQUARE[None], TrackerConfig(kf_node_indices=[0, 4]))
