@@ -86,7 +86,7 @@ def refine(detected: Inference, source: Source, config: Config, *, stage: Stage 
 
     Args:
         detected: What `detect` returned.
-        source: Where it came from; images are read for optical flow only.
+        source: Where it came from; images are read for optical flow and appearance only.
         config: The experiment; the sections filters and tracker are used.
         stage: Context in which the stage of a name runs, for timing.
 
@@ -99,8 +99,11 @@ def refine(detected: Inference, source: Source, config: Config, *, stage: Stage 
     if not len(poses):
         why = "every instance was filtered out" if len(detected.poses) else "nothing was found"
         notes.append(f"No instances in any of the {len(poses.frames)} frames: {why}; try a lower model.peak_threshold or check the models.")
-    if config.tracker.tracking and predicted and poses.track_names:
-        notes.append("The models know the animals' identities; their tracks are kept and the tracker was not used.")
+    if config.tracker.tracking and predicted and poses.track_names and not config.tracker.override_class_tracks:
+        notes.append(
+            "The models know the animals' identities; their tracks are kept and the tracker was not used "
+            "(tracker.override_class_tracks=true lets it replace them)."
+        )
     elif config.tracker.tracking:
         with stage("track"):
             poses = track(poses, config.tracker, source.read)
