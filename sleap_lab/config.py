@@ -225,7 +225,10 @@ class OutputConfig:
     path: str | None = key(None, "Predictions file. Default: predictions.slp in the run folder.", path=True)
     no_empty_frames: bool = key(False, "Leave frames without instances out of the predictions file.")
     formats: list[str] = key(["slp"], "Formats to write beside each other.", choices=("slp", "csv", "analysis_h5", "nwb"))
-    overlay_video: bool = key(False, "Render the predictions over the whole video.")
+    overlay_video: Any = key(
+        False, "Render the predictions over the video: a clip of the worst moments (true or worst), or all of it.",
+        choices=(False, True, "worst", "full"),
+    )  # fmt: skip
 
 
 @dataclass
@@ -255,6 +258,7 @@ class Config:
     cache: str = key("rw", "Stage cache: reuse and store predictions, only reuse them, or neither.", choices=("rw", "read", "off"))
     cache_dir: str | None = key(None, "Folder of the stage cache. Default: outputs/cache.", path=True)
     report: str = key("html", "Write report.html, or not.", choices=("html", "none"))
+    report_figures: str = key("none", "Also write the report's figures as files.", choices=("none", "svg", "png", "both"))
     verbose: bool = key(False, "Print log messages to the terminal.")
     debug: bool = key(False, "Print the traceback when a run fails.")
 
