@@ -24,7 +24,7 @@ from sleap_lab import terminal
 from sleap_lab.compose import compose_config
 from sleap_lab.config import Config, defaults
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
-from sleap_lab.evaluation import Evaluation, evaluate, write_metrics
+from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.match import align_nodes
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.inference import Inference, Stage, detect, refine
@@ -220,6 +220,8 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             write_metrics(evaluation, folder / "metrics.npz")
             if config.evaluator.save_metrics is not None:
                 write_metrics(evaluation, config.evaluator.save_metrics)
+            if evaluation.identity is not None:
+                _write_switches(evaluation, predictions, folder)
             summary.metrics |= evaluation.headline()
     notes = _notes(inference)
     summary.status, summary.exit_code = ("partial", 3) if inference.bad_frames else ("finished", 0)
@@ -353,6 +355,14 @@ def _write_predictions(predictions: sio.Labels, config: Config, folder: Path) ->
     if config.output.no_empty_frames:
         predictions.labeled_frames = [frame for frame in predictions.labeled_frames if len(frame.instances)]
     write_formats(predictions, path, config.output.formats)
+
+
+def _write_switches(evaluation: Evaluation, predictions: sio.Labels, folder: Path) -> None:
+    """Write the identity switches as a table and, where there are any, as labels that the SLEAP GUI steps through."""
+    write_switches(evaluation, folder / "switches.csv")
+    if evaluation.switches:
+        frames = ((switch.pose_video, switch.frame) for switch in evaluation.switches)
+        save_labels(with_suggestions(predictions, frames), folder / "switches.slp")
 
 
 def _counts(inference: Inference) -> dict[str, int]:

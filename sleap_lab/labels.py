@@ -1,6 +1,6 @@
 """Between the pose record and label files: everything that touches sleap-io's label objects."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,19 @@ def to_labels(poses: Poses, videos: Sequence[sio.Video], *, provenance: Mapping[
         skeletons=[skeleton],
         tracks=tracks,
         provenance=dict(provenance or {}),
+    )
+
+
+def with_suggestions(labels: sio.Labels, frames: Iterable[tuple[int, int]]) -> sio.Labels:
+    """Return the same labels with other suggestions: the (video, frame) to look at, each once, in this order."""
+    suggestions = [sio.SuggestionFrame(video=labels.videos[video], frame_idx=frame) for video, frame in dict.fromkeys(frames)]
+    return sio.Labels(
+        labeled_frames=labels.labeled_frames,
+        videos=labels.videos,
+        skeletons=labels.skeletons,
+        tracks=labels.tracks,
+        suggestions=suggestions,
+        provenance=labels.provenance,
     )
 
 

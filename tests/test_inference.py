@@ -196,7 +196,13 @@ def test_known_animals_are_not_tracked_again(config, make_model):
     weights = {"confmaps": [GREEN, BLUE], "class_maps": [[0, 0, -8.0, 4.0], [0, 0, 8.0, -4.0]]}
     config.model.paths, config.tracker.tracking = [str(make_model("multi_class_bottomup", weights))], True
     source = open_source(config.data)
-    refined = refine(detect(source, config), source, config)
+    detected = detect(source, config)
+    refined = refine(detected, source, config)
     assert refined.poses.track_names == ("x", "y")
     assert set(refined.poses.tracks.tolist()) == {0, 1}
-    assert refined.notes == ("The models know the animals' identities; their tracks are kept and the tracker was not used.",)
+    (note,) = refined.notes
+    assert note.startswith("The models know the animals' identities; their tracks are kept and the tracker was not used")
+    config.tracker.override_class_tracks = True
+    tracked = refine(detected, source, config)
+    assert tracked.poses.track_names == ("track_0", "track_1")
+    assert tracked.notes == ()

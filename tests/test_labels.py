@@ -18,6 +18,7 @@ from sleap_lab.labels import (
     to_poses,
     to_skeleton,
     video_name,
+    with_suggestions,
     write_formats,
 )
 from sleap_lab.poses import COLUMNS, Skeleton, make_poses
@@ -301,3 +302,13 @@ def test_video_names(tmp_path, video_path):
     embedded = read_labels(tmp_path / "a.pkg.slp").videos[0]
     assert embedded.filename == str(tmp_path / "a.pkg.slp")
     assert video_name(embedded) == str(video_path)
+
+
+def test_suggestions_are_read_back_at_their_frames(tmp_path):
+    poses = make_poses(Skeleton(("a",)), [[[1, 2]], [[3, 4]]], video=[0, 1], frame=[4, 7])
+    labels = to_labels(poses, [sio.Video("a.mp4"), sio.Video("b.mp4")])
+    save_labels(with_suggestions(labels, [(0, 4), (1, 9), (0, 4)]), tmp_path / "look.slp")
+    read = sio.load_slp(str(tmp_path / "look.slp"))
+    assert [(read.videos.index(s.video), s.frame_idx) for s in read.suggestions] == [(0, 4), (1, 9)]
+    assert [(len(frame.instances), frame.frame_idx) for frame in read.labeled_frames] == [(1, 4), (1, 7)]
+    assert labels.suggestions == []

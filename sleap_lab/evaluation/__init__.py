@@ -1,8 +1,8 @@
 """How well predictions agree with ground truth: poses, centroids and identities."""
 
 from sleap_lab.evaluation.evaluator import Evaluator, evaluate
-from sleap_lab.evaluation.files import load_metrics, write_metrics
+from sleap_lab.evaluation.files import load_metrics, write_metrics, write_switches
 from sleap_lab.evaluation.identity import Switch
 from sleap_lab.evaluation.result import METRICS, Evaluation, Metric
 
-__all__ = ["METRICS", "Evaluation", "Evaluator", "Metric", "Switch", "evaluate", "load_metrics", "write_metrics"]
+__all__ = ["METRICS", "Evaluation", "Evaluator", "Metric", "Switch", "evaluate", "load_metrics", "write_metrics", "write_switches"]

@@ -131,6 +131,8 @@ def _evaluate(
         intervals=_intervals(table, poses, matches, distances, detections),
         breakdown=breakdown(truth, poses, pairs, matches, video_names),
         identity=identity.metrics,
+        identity_by_video=identity.by_video,
+        video_names=tuple(video_names),
         switches=identity.switches,
         notes=(*notes, *_coverage_notes(poses, frames, by_centroid), *identity.notes),
     )

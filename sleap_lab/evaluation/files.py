@@ -50,6 +50,7 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
         **{name: {key: value for key, value in group.items() if key != "pcks"} for name, group in evaluation.metrics.items()},
         "settings": evaluation.settings,
         "headline": evaluation.headline(),
+        "identity": _identity(evaluation),
         "intervals": None if evaluation.intervals is None else evaluation.intervals._asdict(),
         "breakdown": [row._asdict() for row in evaluation.breakdown],
         "switches": [switch._asdict() for switch in evaluation.switches],
@@ -73,6 +74,28 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]])
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(["" if value is None or value != value else value for value in row] for row in rows)
+
+
+def _identity(evaluation: Evaluation) -> dict[str, Any] | None:
+    if evaluation.identity is None:
+        return None
+    videos = [{"video": video, "name": evaluation.video_name(video), **metrics} for video, metrics in evaluation.identity_by_video]
+    return {"pooled": evaluation.identity, "videos": videos}
+
+
+def write_switches(evaluation: Evaluation, path: str | Path) -> None:
+    """Write every identity switch as a row of a CSV file: where, which animal, from and to which track, and who was nearest.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("video", "video_name", "frame", "animal", "from_track", "to_track", "nearest_animal", "nearest_distance_px"))
+        for s in evaluation.switches:
+            distance = "" if math.isnan(s.nearest_distance) else f"{s.nearest_distance:.2f}"
+            row = (s.video, evaluation.video_name(s.video), s.frame, s.truth_track, s.from_track, s.to_track, s.nearest_track, distance)
+            table.writerow(row)
 
 
 def _plain(value: Any) -> Any:

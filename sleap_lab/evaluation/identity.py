@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from sleap_lab.centroids import instance_centroids
 from sleap_lab.evaluation.match import Compare, FramePair
 from sleap_lab.poses import Poses
 
@@ -41,17 +42,30 @@ class Switch(NamedTuple):
 
     Attributes:
         video: Index of the video in the ground truth.
+        pose_video: Index of the video in the predictions.
         frame: First frame with the new predicted track.
         truth_track: Name of the true track.
         from_track: Name of the predicted track that followed it before.
         to_track: Name of the predicted track that follows it now.
+        nearest_track: Name of the true track of the nearest other animal in that frame; empty where there is none.
+        nearest_distance: Distance to that animal, px between the means of the visible nodes; nan where the animal is alone.
     """
 
     video: int
+    pose_video: int
     frame: int
     truth_track: str
     from_track: str
     to_track: str
+    nearest_track: str
+    nearest_distance: float
+
+
+class Neighbour(NamedTuple):
+    """The nearest other animal of a frame: its true track (empty for none) and its distance in px (nan without other animals)."""
+
+    track: str
+    distance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,27 +74,35 @@ class TrackSequence:
 
     Attributes:
         video: Index of the video in the ground truth.
+        pose_video: Index of the video in the predictions.
         frames: Frame indices, ascending.
         truth_ids: Per frame (g,) ids, counted from 0 within the sequence.
         pose_ids: Per frame (p,) ids, counted from 0 within the sequence.
         similarities: Per frame (g, p), in [0, 1].
+        neighbours: Per frame the nearest other animal of each of the g true ones.
         truth_names: Name of the track behind each true id.
         pose_names: Name of the track behind each predicted id.
     """
 
     video: int
+    pose_video: int
     frames: list[int]
     truth_ids: list[np.ndarray]
     pose_ids: list[np.ndarray]
     similarities: list[np.ndarray]
+    neighbours: list[list[Neighbour]]
     truth_names: list[str]
     pose_names: list[str]
 
 
 class IdentityResult(NamedTuple):
-    """Metrics by our names (none where they would mean nothing), every switch, and what the reader must know."""
+    """Metrics by our names (none where they would mean nothing), every switch, and what the reader must know.
+
+    `by_video` holds the same metrics for each video of the ground truth that took part, by its index.
+    """
 
     metrics: dict[str, float] | None = None
+    by_video: tuple[tuple[int, dict[str, float]], ...] = ()
     switches: tuple[Switch, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -120,13 +142,14 @@ def score_identity(truth: Poses, poses: Poses, pairs: Sequence[FramePair], simil
     if untracked := int((pose_tracks[paired_poses] < 0).sum()):
         notes.append(f"identity: {untracked} predicted instances without a track of their own count as not predicted")
     metrics = identity_metrics(sequences)
+    by_video = tuple((sequence.video, identity_metrics([sequence])) for sequence in sequences)
     n_truth = sum(len(ids) for sequence in sequences for ids in sequence.truth_ids)
     if metrics["misses"] > n_truth / 2:
         notes.append(
             f"identity: {metrics['misses']:.0f} of {n_truth} true instances have no prediction of similarity {SIMILARITY_THRESHOLD}; "
             "where animals are found but not placed accurately, a larger oks_stddev (centroids: match_threshold) says more about identity"
         )
-    return IdentityResult(metrics, tuple(identity_switches(sequences)), tuple(notes))
+    return IdentityResult(metrics, by_video, tuple(identity_switches(sequences)), tuple(notes))
 
 
 def tracks_once_per_frame(poses: Poses) -> np.ndarray:
@@ -154,10 +177,12 @@ def build_sequences(
     """
     truth_shown = np.any(truth.visible, axis=1)
     pose_shown = np.any(poses.visible, axis=1) & (pose_tracks >= 0)
+    centers = instance_centroids(truth.points)
+    names = [truth.track_names[track] if 0 <= track < len(truth.track_names) else "" for track in truth_tracks.tolist()]
     sequences = []
     for _, group in groupby(pairs, key=lambda pair: pair.pose_video):
         in_time = sorted(group, key=lambda pair: pair.frame)
-        frames, truth_rows, pose_rows, similarities = [], [], [], []
+        frames, truth_rows, pose_rows, similarities, neighbours = [], [], [], [], []
         for pair in in_time:
             rows = pair.all_truth_rows[truth_shown[pair.all_truth_rows]]
             columns = pair.all_pose_rows[pose_shown[pair.all_pose_rows]]
@@ -170,11 +195,29 @@ def build_sequences(
             truth_rows.append(rows[tracked])
             pose_rows.append(columns[kept])
             similarities.append(table[np.ix_(tracked, kept)])
+            neighbours.append(_neighbours(rows[tracked], np.intersect1d(rows, pair.truth_rows), centers, names))
         if frames:
             truth_ids, truth_names = _number_tracks(truth_tracks, truth_rows, truth.track_names)
             pose_ids, pose_names = _number_tracks(pose_tracks, pose_rows, poses.track_names)
-            sequences.append(TrackSequence(in_time[0].truth_video, frames, truth_ids, pose_ids, similarities, truth_names, pose_names))
+            videos = in_time[0].truth_video, in_time[0].pose_video
+            sequences.append(TrackSequence(*videos, frames, truth_ids, pose_ids, similarities, neighbours, truth_names, pose_names))
     return sequences
+
+
+def _neighbours(rows: np.ndarray, others: np.ndarray, centers: np.ndarray, names: Sequence[str]) -> list[Neighbour]:
+    """Return the nearest animal of each, itself left out.
+
+    Args:
+        rows: (g,) rows of animals.
+        others: (n,) rows of the animals to look among.
+        centers: (truth, 2) px, place of every animal of the ground truth.
+        names: Track of every animal of the ground truth.
+    """
+    distances = np.linalg.norm(centers[rows][:, None] - centers[others], axis=-1)
+    distances[rows[:, None] == others] = np.inf
+    nearest = distances.argmin(axis=1)
+    found = [(others[column], distance[column]) for column, distance in zip(nearest, distances, strict=True)]
+    return [Neighbour(names[row], float(px)) if np.isfinite(px) else Neighbour("", float("nan")) for row, px in found]
 
 
 def _on_ignored(tracked: np.ndarray, ignored: np.ndarray) -> np.ndarray:
@@ -232,8 +275,8 @@ def identity_switches(sequences: Sequence[TrackSequence]) -> list[Switch]:
     for sequence in sequences:
         last: dict[int, int] = {}  # true id -> predicted id it was last assigned
         before: dict[int, int] = {}  # the same, of the previous frame alone
-        for frame, truth_ids, pose_ids, similarity in zip(
-            sequence.frames, sequence.truth_ids, sequence.pose_ids, sequence.similarities, strict=True
+        for frame, truth_ids, pose_ids, similarity, neighbours in zip(
+            sequence.frames, sequence.truth_ids, sequence.pose_ids, sequence.similarities, sequence.neighbours, strict=True
         ):
             if not (len(truth_ids) and len(pose_ids)):
                 continue
@@ -245,6 +288,7 @@ def identity_switches(sequences: Sequence[TrackSequence]) -> list[Switch]:
             for truth_id, pose_id in before.items():
                 if last.get(truth_id, pose_id) != pose_id:
                     names = sequence.truth_names[truth_id], sequence.pose_names[last[truth_id]], sequence.pose_names[pose_id]
-                    switches.append(Switch(sequence.video, frame, *names))
+                    neighbour = neighbours[truth_ids.tolist().index(truth_id)]
+                    switches.append(Switch(sequence.video, sequence.pose_video, frame, *names, *neighbour))
             last |= before
     return switches

@@ -113,7 +113,9 @@ class Evaluation:
         table: What each labelled frame adds to the metrics.
         intervals: How far the headline numbers may move by chance; None where there are too few frames to say.
         breakdown: Accuracy by video, animal and node, and of animals in a crowd and alone.
-        identity: Identity metrics by name; none where they were not asked for or would mean nothing.
+        identity: Identity metrics by name, of all videos together; none where they were not asked for or would mean nothing.
+        identity_by_video: The same of each video that took part, by its index in the ground truth.
+        video_names: Names of the videos of the ground truth; may be fewer than there are.
         switches: Every identity switch.
         videos: Which videos were compared, and why these.
         notes: What a reader must know to understand the numbers, one sentence each.
@@ -128,6 +130,8 @@ class Evaluation:
     intervals: Intervals | None = None
     breakdown: tuple[Row, ...] = ()
     identity: dict[str, float] | None = None
+    identity_by_video: tuple[tuple[int, dict[str, float]], ...] = ()
+    video_names: tuple[str, ...] = ()
     switches: tuple[Switch, ...] = ()
     videos: tuple[VideoMatch, ...] = ()
     notes: tuple[str, ...] = ()
@@ -141,6 +145,10 @@ class Evaluation:
         }
         groups = {**self.metrics, "counts": counts, "coco": self.coco, "identity": self.identity or {}}
         return {m.name: float(groups[m.group][m.key]) for m in METRICS if m.key in groups.get(m.group, {})}
+
+    def video_name(self, video: int) -> str:
+        """Return the name of a video of the ground truth, or its index."""
+        return self.video_names[video] if video < len(self.video_names) else str(video)
 
     def __str__(self) -> str:
         lines = [f"{name:<30}{value:>14.6g}" for name, value in self.headline().items()]

@@ -3,13 +3,14 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sleap_lab.config import EvaluatorConfig
 from sleap_lab.errors import RunError
-from sleap_lab.evaluation import evaluate, load_metrics, write_metrics
+from sleap_lab.evaluation import Switch, evaluate, load_metrics, write_metrics, write_switches
 from sleap_lab.poses import Skeleton, make_poses
 
 FILES = ["metrics.csv", "metrics.flat.npz", "metrics.frames.csv", "metrics.json", "metrics.npz"]
@@ -86,7 +87,7 @@ def test_json_has_the_numbers_and_what_explains_them(tmp_path, evaluation):
     write_metrics(evaluation, tmp_path / "metrics")  # the suffix is added
     content = json.loads((tmp_path / "metrics.json").read_text())
     groups = list(evaluation.metrics)
-    assert list(content) == [*groups, "settings", "headline", "intervals", "breakdown", "switches", "videos", "notes"]
+    assert list(content) == [*groups, "settings", "headline", "identity", "intervals", "breakdown", "switches", "videos", "notes"]
     assert "pcks" not in content["pck_metrics"]
     assert content["pck_metrics"]["mPCK_parts"] == evaluation.metrics["pck_metrics"]["mPCK_parts"].tolist()
     assert content["distance_metrics"]["dists"] == [[5, None, 0, 0]]
@@ -214,3 +215,32 @@ def test_a_file_that_is_no_archive_is_named(tmp_path):
     (tmp_path / "m.npz").write_bytes(b"text")
     with pytest.raises(RunError, match=r"m\.npz: not a metrics file"):
         load_metrics(tmp_path / "m.npz")
+
+
+def test_identity_metrics_of_every_video_stand_beside_those_of_all(tmp_path, evaluation):
+    pooled, alone = {"idf1": 0.8}, {"idf1": 0.9}
+    tracked = replace(evaluation, identity=pooled, identity_by_video=((0, alone), (1, {"idf1": 0.5})), video_names=("a.mp4",))
+    write_metrics(tracked, tmp_path / "metrics.npz")
+    identity = json.loads((tmp_path / "metrics.json").read_text())["identity"]
+    assert identity == {
+        "pooled": pooled,
+        "videos": [{"video": 0, "name": "a.mp4", "idf1": 0.9}, {"video": 1, "name": "1", "idf1": 0.5}],
+    }
+
+
+def test_switches_are_written_as_a_table(tmp_path, evaluation):
+    events = (Switch(0, 0, 12, "A", "track_0", "track_1", "B", 10 / 3), Switch(0, 0, 20, "A", "track_1", "track_0", "", float("nan")))
+    write_switches(replace(evaluation, switches=events, video_names=("a,b.mp4",)), tmp_path / "run" / "switches.csv")
+    with (tmp_path / "run" / "switches.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {
+        "video": "0",
+        "video_name": "a,b.mp4",
+        "frame": "12",
+        "animal": "A",
+        "from_track": "track_0",
+        "to_track": "track_1",
+        "nearest_animal": "B",
+        "nearest_distance_px": "3.33",
+    }
+    assert (rows[1]["nearest_animal"], rows[1]["nearest_distance_px"]) == ("", "")

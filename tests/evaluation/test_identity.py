@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleap_lab.evaluation.identity import (
+    Neighbour,
     Switch,
     TrackSequence,
     identity_metrics,
@@ -20,7 +21,7 @@ from sleap_lab.poses import Skeleton, concatenate, make_poses
 SKELETON = Skeleton(("a", "b"))
 
 
-def draw(*animals, frames=None, video=0, names="ABC123", user=False, scores=None):
+def draw(*animals, frames=None, video=0, names="ABC123456", user=False, scores=None):
     """Animals far from each other, the one of the first line at the same place in every drawing."""
     frames = frames or range(len(animals[0]))
     cells = [
@@ -66,7 +67,7 @@ def test_two_animals_exchange_their_tracks():
     # Each animal: 3 frames with one track (3 / (5 + 5 - 3) in common), 2 with the other (2 / (5 + 5 - 2)).
     assa = (2 * 3 * 3 / 7 + 2 * 2 * 2 / 8) / 10
     assert_metrics(result, deta=1, assa=assa, hota=assa**0.5, idf1=6 / 10, mota=1 - 2 / 10, switches=2)
-    assert result.switches == (Switch(0, 3, "A", "1", "2"), Switch(0, 3, "B", "2", "1"))
+    assert result.switches == (Switch(0, 0, 3, "A", "1", "2", "B", 1000), Switch(0, 0, 3, "B", "2", "1", "A", 1000))
 
 
 def test_a_track_that_breaks():
@@ -74,7 +75,7 @@ def test_a_track_that_breaks():
     # A: 3 of 5 frames with a track of 3, 2 of 5 with a track of 2; B: all 5.
     assa = (3 * 3 / 5 + 2 * 2 / 5 + 5 * 5 / 5) / 10
     assert_metrics(result, assa=assa, idf1=8 / 10, mota=1 - 1 / 10, switches=1, fragmentations=0)
-    assert result.switches == (Switch(0, 3, "A", "1", "3"),)
+    assert result.switches == (Switch(0, 0, 3, "A", "1", "3", "B", 1000),)
 
 
 def test_a_missed_detection():
@@ -85,7 +86,7 @@ def test_a_missed_detection():
 def test_a_switch_across_a_gap():
     result = score(draw("AAAAA", "BBBBB"), draw("11.33", "22222"))
     assert_metrics(result, mota=1 - (1 + 1) / 10, switches=1, misses=1)
-    assert result.switches == (Switch(0, 3, "A", "1", "3"),)
+    assert result.switches == (Switch(0, 0, 3, "A", "1", "3", "B", 1000),)
 
 
 def test_a_false_detection():
@@ -98,18 +99,42 @@ def test_videos_are_pooled_by_their_counts():
     poses = concatenate([draw("11122", "22211"), draw("3333", video=1)])
     result = score(truth, poses, {0: 0, 1: 1})
     assert_metrics(result, mota=1 - 2 / 14, idf1=(6 + 4) / 14)
+    (first, by_first), (second, by_second) = result.by_video
+    assert (first, by_first["mota"], by_first["idf1"], by_first["switches"]) == (0, pytest.approx(1 - 2 / 10), 6 / 10, 2)
+    assert (second, by_second["mota"], by_second["idf1"], by_second["switches"]) == (1, 1, 1, 0)
+
+
+def test_five_planted_swaps_are_five_switches_at_their_frames():
+    # the track of A changes at frames 2, 4, 7, 8 and 11; B goes on
+    result = score(draw("A" * 13, "B" * 13), draw("1133444133311", "2" * 13))
+    assert [(switch.frame, switch.truth_track, switch.from_track + switch.to_track) for switch in result.switches] == [
+        (2, "A", "13"),
+        (4, "A", "34"),
+        (7, "A", "41"),
+        (8, "A", "13"),
+        (11, "A", "31"),
+    ]
+
+
+def test_switches_tell_who_was_nearest():
+    # only animals of the same frame count: A is alone at frame 1, C is 2000 px away at frame 2, and has no track at frame 3
+    truth = draw("AAAA", "B...", "C.C?")
+    switches = score(truth, draw("1231", "4...", "5.56"[:4])).switches
+    assert [switch[:6] for switch in switches] == [(0, 0, 1, "A", "1", "2"), (0, 0, 2, "A", "2", "3"), (0, 0, 3, "A", "3", "1")]
+    assert np.isnan(switches[0].nearest_distance)
+    assert [(switch.nearest_track, switch.nearest_distance) for switch in switches[1:]] == [("C", 2000), ("", 2000)]
 
 
 def test_switches_name_the_video_of_the_truth():
-    truth = concatenate([draw("AAAA"), draw("AAAA", video=1)])
+    truth = concatenate([draw("AAAA"), draw("AAAA", "BBBB", video=1)])
     result = score(truth, draw("1122"), {0: 1})
-    assert result.switches == (Switch(1, 2, "A", "1", "2"),)
+    assert result.switches == (Switch(1, 0, 2, "A", "1", "2", "B", 1000),)
 
 
 def test_frames_count_in_time_however_they_are_listed():
     truth = draw("AAAA", frames=[3, 1, 0, 2])
     result = score(truth, draw("1122"))
-    assert result.switches == (Switch(0, 2, "A", "1", "2"),)
+    assert [switch[:6] for switch in result.switches] == [(0, 0, 2, "A", "1", "2")]
 
 
 @pytest.mark.parametrize(
@@ -199,10 +224,12 @@ def test_lists_as_many_switches_as_trackeval_counts(seed):
     truth_ids, pose_ids = present(n_true), present(n_predicted)
     sequence = TrackSequence(
         video=0,
+        pose_video=0,
         frames=list(range(n_frames)),
         truth_ids=truth_ids,
         pose_ids=pose_ids,
         similarities=[rng.random((len(a), len(b))) for a, b in zip(truth_ids, pose_ids, strict=True)],
+        neighbours=[[Neighbour("", float("nan"))] * len(ids) for ids in truth_ids],
         truth_names=list("ABC"),
         pose_names=list("1234"),
     )
