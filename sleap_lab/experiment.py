@@ -28,7 +28,7 @@ from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_swit
 from sleap_lab.evaluation.match import align_nodes
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.inference import Inference, Stage, detect, refine
-from sleap_lab.labels import read_labels, to_labels, to_poses, video_name, write_formats
+from sleap_lab.labels import read_labels, save_labels, to_labels, to_poses, video_name, with_suggestions, write_formats
 from sleap_lab.poses import Poses, make_poses
 from sleap_lab.provenance import provenance
 from sleap_lab.run_log import logging_to
@@ -44,6 +44,7 @@ log = logging.getLogger("sleap_lab")
 
 OUTPUTS = "outputs"
 LOG_FILE = "run.log"
+FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
 TERMINAL_METRICS = (
     "eval/n_matched",
     "eval/n_missed",
@@ -239,10 +240,12 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
                 evaluation=evaluation,
                 read_image=source.read,
                 notes=notes,
+                bad_frames=[(frame.video, frame.index, str(frame.problem)) for frame in inference.bad_frames],
+                figure_files=FIGURE_FILES[config.report_figures],
             )
     if config.output.overlay_video:
         with stage("overlay"):
-            predictions.render(str(folder / "overlay.mp4"), show_progress=False)
+            _write_overlay(predictions, config, folder, inference.poses, evaluation)
     result = Result(folder, summary, inference.poses, evaluation)
     _show(result, config, invocation, notes, recalled=recalled)
     return result
@@ -363,6 +366,16 @@ def _write_switches(evaluation: Evaluation, predictions: sio.Labels, folder: Pat
     if evaluation.switches:
         frames = ((switch.pose_video, switch.frame) for switch in evaluation.switches)
         save_labels(with_suggestions(predictions, frames), folder / "switches.slp")
+
+
+def _write_overlay(predictions: sio.Labels, config: Config, folder: Path, poses: Poses, evaluation: Evaluation | None) -> None:
+    from sleap_lab.report.clip import worst_frames, write_clip, write_video
+
+    path = folder / "overlay.mp4"
+    if config.output.overlay_video == "full":
+        write_video(predictions, path)
+    elif moments := worst_frames(poses, evaluation):
+        write_clip(predictions, path, moments)
 
 
 def _counts(inference: Inference) -> dict[str, int]:

@@ -255,3 +255,16 @@ def test_a_folder_that_exists_is_never_shared(tmp_path, monkeypatch):
     assert new_folder(tmp_path) == tmp_path / "2026-01-02" / "12-00-00-000000"
     assert new_folder(tmp_path) == tmp_path / "2026-01-02" / "12-00-00-000001"
     assert times == []
+
+
+# --- figures and overlays ---------------------------------------------------------------
+
+
+def test_figures_and_the_clip_of_the_worst_moments_are_written_where_asked(track, video_path, make_labels):
+    make_labels([video_path], user=[(0, 0, TRIANGLE), (0, 1, TRIANGLE)]).save("truth.slp", verbose=False)
+    scored = ["evaluator=oks", "evaluator.ground_truth_path=truth.slp"]
+    track(*scored, "output.overlay_video=true", "report=html", "report_figures=svg")
+    assert sio.load_video("run/overlay.mp4").shape[0] == 3
+    assert Path("run/figures/error_over_the_frames.svg").is_file()
+    track(*scored, "output.overlay_video=full")
+    assert sio.load_video("run/overlay.mp4").shape[0] == 3

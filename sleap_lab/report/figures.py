@@ -65,17 +65,17 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def data_uri(figure: "Figure", kind: str = "svg") -> str:
-    """Encode a figure as a `data:` address, the same bytes for the same figure.
-
-    Args:
-        figure: The figure.
-        kind: `svg` or `png`.
-    """
-    metadata, mime = {"svg": ({"Date": None, "Creator": None}, "svg+xml"), "png": ({"Software": None}, "png")}[kind]
+def encoded(figure: "Figure", kind: str) -> bytes:
+    """Return a figure as a file, `svg` or `png`, the same bytes for the same figure."""
     file = BytesIO()
-    figure.savefig(file, format=kind, metadata=metadata)
-    return f"data:image/{mime};base64,{base64.b64encode(file.getvalue()).decode()}"
+    figure.savefig(file, format=kind, metadata={"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind])
+    return file.getvalue()
+
+
+def data_uri(figure: "Figure", kind: str = "svg") -> str:
+    """Return a figure, `svg` or `png`, as a `data:` address."""
+    mime = {"svg": "svg+xml", "png": "png"}[kind]
+    return f"data:image/{mime};base64,{base64.b64encode(encoded(figure, kind)).decode()}"
 
 
 def track_color(index: int) -> str:
@@ -240,6 +240,27 @@ def histogram(groups: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str, lim
     return figure
 
 
+def calibration(scores: np.ndarray, errors: np.ndarray, groups: int = 10) -> "Figure":
+    """Draw how large the error is where the model is sure and where it is not: median and 90th percentile per tenth of the nodes.
+
+    Args:
+        scores: (k,) confidence of each compared node.
+        errors: (k,) px.
+        groups: How many groups of equal size the nodes are put into, by confidence.
+    """
+    figure, axes = _canvas(NARROW, 3.4)
+    order = np.argsort(scores, kind="stable")
+    parts = [part for part in np.array_split(order, groups) if len(part)]
+    x = [scores[part].mean() for part in parts]
+    axes.plot(x, [np.percentile(errors[part], 90) for part in parts], "o-", color=CONTRAST, linewidth=1.3, markersize=4, label="90 % below")
+    axes.plot(x, [np.median(errors[part]) for part in parts], "o-", color=ACCENT, linewidth=1.8, markersize=4, label="median")
+    _legend_above(axes, *axes.get_legend_handles_labels())
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("Confidence of the node (mean of the group)")
+    axes.set_ylabel("Error (px)")
+    return figure
+
+
 def instances_per_frame(axis: FrameAxis, found: np.ndarray, labelled: np.ndarray | None) -> "Figure":
     """Draw how many instances each processed frame holds.
 
@@ -267,8 +288,10 @@ def instances_per_frame(axis: FrameAxis, found: np.ndarray, labelled: np.ndarray
     return figure
 
 
-def track_timeline(axis: FrameAxis, names: Sequence[str], index: np.ndarray, tracks: np.ndarray) -> "Figure":
-    """Draw which frames each track covers, as bars over consecutive processed frames.
+def track_timeline(
+    axis: FrameAxis, names: Sequence[str], index: np.ndarray, tracks: np.ndarray, switches: Sequence[tuple[int, str]] = ()
+) -> "Figure":
+    """Draw which frames each track covers, as bars over consecutive processed frames, and where identities switch.
 
     Only the longest `MAX_TRACK_ROWS` tracks are drawn.
 
@@ -277,6 +300,7 @@ def track_timeline(axis: FrameAxis, names: Sequence[str], index: np.ndarray, tra
         names: Track names, by track index.
         index: (n,) index of each instance's frame on the axis.
         tracks: (n,) track of each instance; -1 for none.
+        switches: Index on the axis, and name of the track that takes an animal over there.
     """
     lengths = np.bincount(tracks[tracks >= 0], minlength=len(names))
     shown = np.sort(np.argsort(-lengths, kind="stable")[: min(MAX_TRACK_ROWS, np.count_nonzero(lengths))])
@@ -288,6 +312,12 @@ def track_timeline(axis: FrameAxis, names: Sequence[str], index: np.ndarray, tra
         pieces = np.split(covered, np.flatnonzero(np.diff(covered) > 1) + 1)
         bars = [(axis.x[p[0]] - step / 2, max(axis.x[p[-1]] - axis.x[p[0]] + step, narrowest)) for p in pieces]
         axes.broken_barh(bars, (row - 0.36, 0.72), color=track_color(track), linewidth=0, rasterized=True)
+    row_of = {names[track]: row for row, track in enumerate(shown)}
+    marks = [(axis.x[place], row_of[name]) for place, name in switches if name in row_of]
+    if marks:
+        x, y = zip(*marks, strict=True)
+        axes.scatter(x, y, marker="v", s=26, color=INK, linewidths=0, zorder=3, label="identity switch to this track")
+        _legend_above(axes, *axes.get_legend_handles_labels())
     _name_rows(axes, [f"{_short(names[t])} ({lengths[t]})" for t in shown])
     _frame_axis(axes, axis)
     return figure

@@ -52,26 +52,52 @@ def cards(summary: Mapping[str, Any], poses: Poses, evaluation: Evaluation | Non
 
 def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
     metrics, matches = evaluation.metrics, evaluation.matches
-    if "voc_metrics" in metrics:
+    limits = evaluation.intervals.values if evaluation.intervals is not None else {}
+
+    def hint(metric: str, *others: str, unit: str = "") -> str:
+        low, high = limits.get(metric, (None, None))
+        digits = 2 if unit else 3
+        interval = [] if low is None else [f"95 %: {low:.{digits}f} to {high:.{digits}f}{unit}"]
+        return "; ".join([*interval, *others])
+
+    if evaluation.coco:
         spread = f"oks_stddev {text(evaluation.settings['oks_stddev'])}"
-        yield Card("OKS mAP", share(metrics["voc_metrics"]["oks_voc.mAP"]), hint=spread)
-        yield Card("mOKS", share(metrics["mOKS"]["mOKS"]), hint=f"matched pairs only; {spread}")
+        yield Card("AP", share(evaluation.coco["ap"]), hint=hint("coco/ap", f"OKS 0.50 to 0.95, extra and missing count; {spread}"))
+        precision, recall = (share(evaluation.coco[f"{name}_50"]) for name in ("precision", "recall"))
+        yield Card("F1 at OKS 0.50", share(evaluation.coco["f1_50"]), hint=hint("coco/f1_50", f"precision {precision}, recall {recall}"))
+    if "voc_metrics" in metrics:
+        yield Card("OKS mAP", share(metrics["voc_metrics"]["oks_voc.mAP"]), hint=hint("eval/oks_map", "as sleap-nn: extra do not count"))
+        yield Card("mOKS", share(metrics["mOKS"]["mOKS"]), hint=hint("eval/moks", "matched pairs only"))
     if "detection_metrics" in metrics:
         found = metrics["detection_metrics"]
-        yield Card("Detection F1", share(found["f1"]), hint=f"precision {share(found['precision'])}, recall {share(found['recall'])}")
+        others = f"precision {share(found['precision'])}, recall {share(found['recall'])}"
+        yield Card("Detection F1", share(found["f1"]), hint=hint("eval/centroid_f1", others))
     n_matched, n_missed = len(matches.truth_rows), len(matches.false_negatives)
     total = f"of {n_matched + n_missed:,} true instances"
     yield Card("Found", f"{n_matched:,}", hint=f"{total}; extra predictions: {len(matches.false_positives):,}")
     distances = metrics["distance_metrics"]
-    yield _distance_card("Mean error", distances["avg"])
+    yield _distance_card("Mean error", distances["avg"], hint("eval/dist_avg", unit=" px"))
     yield _distance_card("Median error", distances["p50"], f"90 % below {px(distances['p90'])}")
     if "pck_metrics" in metrics:
         pck = metrics["pck_metrics"]
-        yield Card("mPCK", share(pck["mPCK"]), hint=f"PCK@5 px {share(pck['PCK@5'])}, PCK@10 px {share(pck['PCK@10'])}")
+        yield Card("mPCK", share(pck["mPCK"]), hint=hint("eval/pck", f"PCK@5 px {share(pck['PCK@5'])}, PCK@10 px {share(pck['PCK@10'])}"))
+        sized = evaluation.coco["pck_size_10"]
+        yield Card("PCK by size", share(sized), hint=hint("coco/pck_size_10", "of all labelled nodes, within 10 % of the body size"))
     identity = evaluation.identity or {}
     for name in ("idf1", "mota", "hota"):
         if name in identity:
             yield Card(name.upper(), share(identity[name]), hint="identity")
+
+
+def interval_note(evaluation: Evaluation | None) -> str:
+    """Say what the intervals are made from; empty where there are none."""
+    if evaluation is None or (found := evaluation.intervals) is None:
+        return ""
+    videos = "" if found.n_videos == 1 else f" and over {found.n_videos} videos"
+    return (
+        f"Intervals: {found.level:.0%} of {found.resamples} draws of {found.n_blocks} blocks of {found.block_frames} consecutive "
+        f"frames{videos} (seed {found.seed})."
+    )
 
 
 def _distance_card(label: str, value: float, hint: str = "") -> Card:
@@ -103,8 +129,11 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
     if all(row.n_matched for row in strata) and strata:
         yield _breakdown_table("Error in a crowd and alone", "Animals", [(row.stratum, row) for row in strata])
     if evaluation.switches:
-        header = ("True track", "Video", "Frame", "Followed before", "Followed from here")
-        rows = [(s.truth_track, str(s.video), str(s.frame), s.from_track, s.to_track) for s in evaluation.switches]
+        header = ("True track", "Video", "Frame", "Followed before", "Followed from here", "Nearest animal", "Its distance")
+        rows = [
+            (s.truth_track, str(s.video), str(s.frame), s.from_track, s.to_track, s.nearest_track or "–", px(s.nearest_distance))
+            for s in evaluation.switches
+        ]
         yield Table("Identity switches", header, rows)
     if evaluation.videos:
         rows = [(match.predicted_name or "–", match.truth_name or "–", match.reason) for match in evaluation.videos]

@@ -1,5 +1,6 @@
 """The report of one run: a single HTML page that needs nothing but itself."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,8 @@ from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.match import align_nodes
 from sleap_lab.poses import Poses
 from sleap_lab.report import numbers
-from sleap_lab.report.figures import house_style
-from sleap_lab.report.panels import accuracy_panels, content_panels
+from sleap_lab.report.figures import encoded, house_style
+from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
 from sleap_lab.report.pictures import take_pictures
 
 SUMMARY = ("title", "status", "command", "started", "device", "stages", "counts", "models", "data")
@@ -35,6 +36,8 @@ def write_report(
     evaluation: Evaluation | None,
     read_image: Callable[[int, int], np.ndarray] | None,
     notes: Sequence[str] = (),
+    bad_frames: Sequence[tuple[int, int, str]] = (),
+    figure_files: Sequence[str] = (),
 ) -> None:
     """Write the report of a run; the whole page appears under `path` at once. Equal input gives an equal page.
 
@@ -49,6 +52,8 @@ def write_report(
         evaluation: How the predictions compare with it, if they were compared.
         read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame that it raises for is left out and named.
         notes: What a reader must know before believing a number.
+        bad_frames: (video, frame, problem) of each frame that could not be read.
+        figure_files: Formats, `svg` or `png`, in which every figure is also written into the folder `figures` beside the page.
 
     Raises:
         RunError: The file cannot be written.
@@ -59,6 +64,8 @@ def write_report(
         accuracy = list(accuracy_panels(poses, evaluation)) if evaluation is not None else []
         content = list(content_panels(poses, truth, evaluation))
         worst, even, unreadable = take_pictures(poses, truth, evaluation, read_image) if read_image else ([], [], [])
+        for kind in figure_files:
+            _write_figures(path.parent / "figures", [*accuracy, *content], kind)
     page = template("page.html").render(
         summary=dict.fromkeys(SUMMARY) | dict(summary),
         nothing_found=None if len(poses) else NOTHING_FOUND.format(frames=len(poses.frames)),
@@ -72,6 +79,8 @@ def write_report(
         worst=worst,
         even=even,
         unreadable=unreadable,
+        bad_frames=[(f"video {video}, frame {frame}", problem) for video, frame, problem in bad_frames],
+        interval_note=numbers.interval_note(evaluation),
         changed=_changed(settings, defaults),
         settings={key: numbers.text(value) for key, value in settings.items()},
         stages=numbers.stage_times(summary.get("stages") or {}),
@@ -80,6 +89,12 @@ def write_report(
     )
     with replacing(path) as temporary:
         temporary.write_bytes(page.encode(errors="backslashreplace"))  # names of files may hold bytes that are not text
+
+
+def _write_figures(folder: Path, panels: Sequence[Panel], kind: str) -> None:
+    for panel in panels:
+        with replacing(folder / f"{re.sub('[^a-z0-9]+', '_', panel.title.lower())}.{kind}") as temporary:
+            temporary.write_bytes(encoded(panel.figure, kind))
 
 
 def _aligned(truth: Poses, poses: Poses, evaluation: Evaluation) -> tuple[Poses, Poses]:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+# Compared nodes below which confidence and error are not drawn against each other.
+FEWEST_NODES = 50
+
+
 @dataclass(frozen=True)
 class Panel:
     """One captioned figure of the page.
@@ -25,6 +29,7 @@ class Panel:
         caption: How to read it.
         alt: What it shows, in words.
         image: `data:` address.
+        figure: The figure itself, for files of its own.
         shape: `wide` (scrolls sideways on a narrow screen), `tall`, or empty.
     """
 
@@ -32,6 +37,7 @@ class Panel:
     caption: str
     alt: str
     image: str
+    figure: "Figure"
     shape: str = ""
 
 
@@ -56,6 +62,7 @@ def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
             f"Histogram of centroid errors: {spread}.",
             figures.histogram({"pairs": errors}, xlabel="Error (px)", ylabel="Matched pairs", limits=(0, errors.max())),
         )
+    yield from _calibration_panel(poses, evaluation)
     axis = figures.frame_axis(poses.frames)
     yield _panel(
         "Error over the frames",
@@ -97,6 +104,26 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
     )
 
 
+def _calibration_panel(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
+    """Yield the figure of confidence against error, if confidences differ and there are enough nodes to see anything."""
+    errors = np.asarray(evaluation.metrics["distance_metrics"]["dists"], dtype=float)
+    scores = poses.point_scores[evaluation.matches.pose_rows]
+    if errors.shape != scores.shape:  # whole animals were compared by one point
+        return
+    known = np.isfinite(errors) & np.isfinite(scores)
+    if known.sum() < FEWEST_NODES or np.ptp(scores[known]) == 0:
+        return
+    scores, errors = scores[known], errors[known]
+    order = np.argsort(scores)
+    unsure, sure = (np.median(errors[part]) for part in (order[: len(order) // 10], order[-(len(order) // 10) :]))
+    yield _panel(
+        "Confidence and error",
+        "Compared nodes in ten groups by confidence. Where the curves fall, a threshold on confidence removes bad nodes first.",
+        f"Error against confidence: median {px(unsure)} in the least sure tenth, {px(sure)} in the surest.",
+        figures.calibration(scores, errors),
+    )
+
+
 def content_panels(poses: Poses, truth: Poses | None, evaluation: Evaluation | None) -> Iterator[Panel]:
     """Yield the figures about what was predicted, with or without ground truth.
 
@@ -123,11 +150,14 @@ def content_panels(poses: Poses, truth: Poses | None, evaluation: Evaluation | N
             caption += f" The {tracks - figures.MAX_TRACK_ROWS} shortest tracks are left out."
         if untracked := np.count_nonzero(poses.tracks < 0):
             caption += f" {untracked:,} instances have no track."
+        switches = _switches(axis, evaluation)
+        if switches:
+            caption += " A triangle marks an identity switch: the animal is followed by this track from here."
         yield _panel(
             "Frames that each track covers",
             caption,
             f"Timeline of {tracks} tracks over {len(found)} frames.",
-            figures.track_timeline(axis, poses.track_names, index, poses.tracks),
+            figures.track_timeline(axis, poses.track_names, index, poses.tracks, switches),
             shape="wide",
         )
     if len(poses) and len(poses.skeleton.nodes) > 1:
@@ -145,6 +175,15 @@ def content_panels(poses: Poses, truth: Poses | None, evaluation: Evaluation | N
             f"Histogram of instance scores, median {np.nanmedian(poses.instance_scores):.3f}.",
             figures.histogram(_score_groups(poses, evaluation), xlabel="Instance score", ylabel="Instances"),
         )
+
+
+def _switches(axis: figures.FrameAxis, evaluation: Evaluation | None) -> list[tuple[int, str]]:
+    """Return index on the axis and the new track of every identity switch."""
+    if evaluation is None or not evaluation.switches:
+        return []
+    video, frame = np.array([(switch.pose_video, switch.frame) for switch in evaluation.switches]).T
+    places = axis.index(video, frame).tolist()
+    return [(place, switch.to_track) for place, switch in zip(places, evaluation.switches, strict=True) if place >= 0]
 
 
 def _labelled_per_frame(axis: figures.FrameAxis, truth: Poses) -> np.ndarray:
@@ -166,4 +205,4 @@ def _score_groups(poses: Poses, evaluation: Evaluation | None) -> dict[str, np.n
 
 
 def _panel(title: str, caption: str, alt: str, figure: "Figure", *, shape: str = "") -> Panel:
-    return Panel(title, caption, alt, figures.data_uri(figure), shape)
+    return Panel(title, caption, alt, figures.data_uri(figure), figure, shape)

@@ -172,6 +172,23 @@ def test_track_timeline_keeps_the_longest_tracks():
     assert "t0 (1)" not in shown
 
 
+def test_calibration_has_one_point_per_group():
+    scores = np.repeat([0.9, 0.1], 50)
+    errors = np.concatenate([np.full(50, 1.0), np.linspace(0, 10, 50)])
+    (axes,) = figures.calibration(scores, errors, groups=2).axes
+    ninety, median = axes.lines
+    np.testing.assert_allclose(median.get_xdata(), [0.1, 0.9])
+    np.testing.assert_allclose(median.get_ydata(), [5, 1])
+    np.testing.assert_allclose(ninety.get_ydata(), [9, 1])
+
+
+def test_track_timeline_marks_identity_switches():
+    axis = figures.frame_axis(np.array([(0, frame) for frame in range(10)]))
+    figure = figures.track_timeline(axis, ["a", "b"], np.arange(10), np.repeat([0, 1], 5), [(5, "b"), (7, "not drawn")])
+    marks = figure.axes[0].collections[-1].get_offsets()
+    np.testing.assert_allclose(marks, [[5, 1]])
+
+
 def test_same_figure_gives_the_same_bytes():
     first, second = (figures.data_uri(figures.nodes_found(["a"], np.ones(1)), kind) for kind in ("svg", "svg"))
     assert first == second

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sleap_lab.evaluation.bootstrap import Intervals
 from sleap_lab.evaluation.identity import Switch
 from sleap_lab.report import numbers
 
@@ -41,7 +42,9 @@ def test_stages_that_took_no_time():
 
 def test_cards_of_a_compared_run(poses, evaluation):
     cards = {card.label: card for card in numbers.cards({}, poses, evaluation)}
-    assert list(cards) == ["OKS mAP", "mOKS", "Found", "Mean error", "Median error", "mPCK", "Instances", "Tracks"]
+    assert list(cards) == [
+        "AP", "F1 at OKS 0.50", "OKS mAP", "mOKS", "Found", "Mean error", "Median error", "mPCK", "PCK by size", "Instances", "Tracks",
+    ]  # fmt: skip
     assert (cards["Found"].value, cards["Found"].hint) == ("7", "of 8 true instances; extra predictions: 1")
     assert (cards["Median error"].value, cards["Median error"].unit) == ("1.00", "px")  # of 5 x 0, 6 x 1, 6 x 2, 3 x 3
 
@@ -52,13 +55,13 @@ def test_cards_of_undefined_distances_have_no_unit(poses, truth, score):
 
 
 def test_identity_has_cards_and_tables(poses, evaluation):
-    switch = Switch(video=0, frame=3, truth_track="a", from_track="b", to_track="c")
+    switch = Switch(video=0, frame=3, truth_track="a", from_track="b", to_track="c", pose_video=0, nearest_track="b", nearest_distance=40.0)
     scored = replace(evaluation, identity={"idf1": 0.5, "mota": -1.0, "hota": 0.25, "switches": 1.0}, switches=(switch,))
     values = {card.label: card.value for card in numbers.cards({}, poses, scored)}
     assert [values[name] for name in ("IDF1", "MOTA", "HOTA")] == ["0.500", "-1.000", "0.250"]
     tables = {table.title: table for table in numbers.tables(scored)}
     assert tables["Identity"].rows[-1] == ("switches", "1")
-    assert tables["Identity switches"].rows == [("a", "0", "3", "b", "c")]
+    assert tables["Identity switches"].rows == [("a", "0", "3", "b", "c", "b", "40.00 px")]
 
 
 def test_tables_of_a_compared_run(evaluation):
@@ -80,3 +83,15 @@ def test_videos_are_compared_where_there_are_several(truth, poses, score):
     )
     tables = {table.title: table for table in numbers.tables(score(truth, poses, {0: 0, 1: 1}))}
     assert [row[:3] for row in tables["Error in each video"].rows] == [("0", "4", "0"), ("1", "3", "1")]
+
+
+def test_cards_have_intervals_where_there_are_enough_frames(poses, evaluation):
+    assert numbers.interval_note(evaluation) == ""
+    found = Intervals({"coco/ap": (0.1, 0.3), "eval/dist_avg": (1.5, 2.5)}, 0.95, 30, 12, 2, 400, 0)
+    with_limits = replace(evaluation, intervals=found)
+    cards = {card.label: card for card in numbers.cards({}, poses, with_limits)}
+    assert cards["AP"].hint.startswith("95 %: 0.100 to 0.300; ")
+    assert cards["Mean error"].hint == "95 %: 1.50 to 2.50 px"
+    assert numbers.interval_note(with_limits) == (
+        "Intervals: 95% of 400 draws of 12 blocks of 30 consecutive frames and over 2 videos (seed 0)."
+    )

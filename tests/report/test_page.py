@@ -93,7 +93,8 @@ def test_key_facts_are_there(page, evaluation):
     for fact in (
         "flies · topdown finished started 2025-01-31 12:00:00 on cpu",
         "Read this first Frame 3 could not be read.",
-        f"OKS mAP {evaluation.metrics['voc_metrics']['oks_voc.mAP']:.3f} oks_stddev 0.05",
+        f"AP {evaluation.coco['ap']:.3f} OKS 0.50 to 0.95, extra and missing count; oks_stddev 0.05",
+        f"OKS mAP {evaluation.metrics['voc_metrics']['oks_voc.mAP']:.3f} as sleap-nn",
         "Found 7 of 8 true instances; extra predictions: 1",
         # 3 nodes off by 0 px (one of 6 lost), 6 by 1 px, 6 by 2 px, 3 by 3 px
         f"Mean error {(5 * 0 + 6 * 1 + 6 * 2 + 3 * 3) / 20:.2f} px",
@@ -269,3 +270,19 @@ with figures.house_style():
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_frames_that_could_not_be_read_are_listed(write):
+    text = words(write(bad_frames=[(0, 7, "cannot be decoded"), (1, 3, "<missing>")]))
+    assert "Frames that could not be read 2 frames Frame Problem video 0, frame 7 cannot be decoded video 1, frame 3 <missing>" in text
+
+
+def test_figures_are_written_as_files_where_asked(write, tmp_path):
+    write()
+    assert not (tmp_path / "figures").exists()
+    write(figure_files=("svg", "png"))
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"error_of_each_node.svg", "error_of_each_node.png", "frames_that_each_track_covers.svg"} <= names
+    assert len(names) == 2 * 8
+    ElementTree.parse(tmp_path / "figures" / "pck_of_each_node.svg")
+    assert (tmp_path / "figures" / "pck_of_each_node.png").read_bytes().startswith(b"\x89PNG")

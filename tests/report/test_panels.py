@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sleap_lab.evaluation import Switch
 from sleap_lab.poses import Skeleton
 from sleap_lab.report import figures
 from sleap_lab.report.panels import accuracy_panels, content_panels
@@ -27,6 +28,21 @@ def test_accuracy_of_poses(poses, evaluation):
     # the lost tail of the first pair is a miss at every distance
     assert panels["PCK of each node"].alt.endswith("lowest for tail.")
     assert [panel.shape for panel in panels.values()] == ["tall", "", "", "wide"]
+
+
+def test_confidence_is_shown_against_error_where_it_says_something(poses, evaluation, monkeypatch):
+    monkeypatch.setattr("sleap_lab.report.panels.FEWEST_NODES", 20)
+    assert "Confidence and error" not in captions(accuracy_panels(poses, evaluation))  # every node has the same
+    # The surest nodes are those of the first frame, which are where they should be.
+    graded = replace(poses, point_scores=1 - poses.frame[:, None] / 10 + np.zeros((len(poses), 3)))
+    panels = {panel.title: panel for panel in accuracy_panels(graded, evaluation)}
+    assert panels["Confidence and error"].alt == "Error against confidence: median 3.00 px in the least sure tenth, 0.00 px in the surest."
+
+
+def test_identity_switches_are_marked_on_the_timeline(poses, truth, evaluation):
+    switch = Switch(0, 0, 2, "a", "a", "b", "b", 40.0)
+    panels = captions(content_panels(poses, truth, replace(evaluation, switches=(switch,))))
+    assert "A triangle marks an identity switch" in panels["Frames that each track covers"]
 
 
 def test_accuracy_without_a_match(poses, truth, score):

@@ -1,0 +1,98 @@
+"""Videos with the predictions drawn over them: a short clip of the worst moments, or everything."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import sleap_io as sio
+
+from sleap_lab.atomic import replacing
+from sleap_lab.evaluation import Evaluation
+from sleap_lab.poses import Poses
+
+MOMENTS = 6
+AROUND = 8  # processed frames before and after the worst one
+FALLBACK_RATE = 15.0  # frames per second where the video does not say
+
+
+def worst_frames(poses: Poses, evaluation: Evaluation | None, count: int = MOMENTS) -> list[tuple[int, int]]:
+    """Return the (video, frame) worth looking at first, in the order of the video.
+
+    With an evaluation these are the identity switches, then the frames with the most instances missed or extra, then those
+    with the largest errors; without one, the frames whose instances have the lowest scores.
+
+    Args:
+        poses: Predictions.
+        evaluation: How they compare with the ground truth.
+        count: How many moments; frames so near to a worse one that their pictures would overlap are left out.
+    """
+    if evaluation is None or evaluation.table is None:
+        order = np.argsort(poses.instance_scores, kind="stable")
+        ranked = list(zip(poses.video[order].tolist(), poses.frame[order].tolist(), strict=True))
+    else:
+        here = {pair.truth_video: pair.pose_video for pair in evaluation.frame_pairs}
+        table, columns = evaluation.table, evaluation.table.columns
+        wrong = columns["n_missed"] + columns["n_extra"]
+        error = columns["dist_sum"] / np.maximum(columns["n_distances"], 1)
+        order = np.lexsort((-error, -wrong))
+        places = zip(table.video[order].tolist(), table.frame[order].tolist(), strict=True)
+        ranked = [(switch.pose_video, switch.frame) for switch in evaluation.switches]
+        ranked += [(here[video], frame) for video, frame in places if video in here]
+    processed = set(map(tuple, poses.frames.tolist()))
+    chosen: list[tuple[int, int]] = []
+    for video, frame in ranked:
+        apart = all(video != other or abs(frame - taken) > 2 * AROUND for other, taken in chosen)
+        if apart and (video, frame) in processed and len(chosen) < count:
+            chosen.append((video, frame))
+    return sorted(chosen)
+
+
+def write_clip(labels: sio.Labels, path: Path, moments: Sequence[tuple[int, int]], around: int = AROUND) -> None:
+    """Write the frames around some moments one after the other, as one video.
+
+    Sides that the codec cannot encode get a black border on the right and below, so coordinates stay what they are.
+
+    Args:
+        labels: Predictions.
+        path: Where to.
+        moments: (video, frame) in the order in which they are shown.
+        around: Processed frames that are shown before and after each.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    images: list[np.ndarray] = []
+    for number, group in groupby(moments, key=lambda moment: moment[0]):
+        video = labels.videos[number]
+        known = np.array(sorted(frame.frame_idx for frame in labels.labeled_frames if frame.video is video))
+        frames: dict[int, None] = {}
+        for _, frame in group:
+            place = int(np.searchsorted(known, frame))
+            frames |= dict.fromkeys(known[max(0, place - around) : place + around + 1].tolist())
+        images += labels.render(None, video=video, frame_inds=list(frames), show_progress=False)
+    _save(images, path, labels.videos[moments[0][0]].fps)
+
+
+def write_video(labels: sio.Labels, path: Path) -> list[Path]:
+    """Write every processed frame; of several videos, each into a file of its own with its number in the name.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    used = [i for i, video in enumerate(labels.videos) if any(frame.video is video for frame in labels.labeled_frames)]
+    written = []
+    for i in used:
+        target = path if len(used) == 1 else path.with_stem(f"{path.stem}.{i}")
+        with replacing(target) as temporary:
+            labels.render(str(temporary), video=labels.videos[i], show_progress=False)
+        written.append(target)
+    return written
+
+
+def _save(images: Sequence[np.ndarray], path: Path, rate: float | None) -> None:
+    """Write images (h, w, 3) of any sizes as one video; smaller ones get a black border on the right and below."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    padded = [np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))) for image in images]
+    with replacing(path) as temporary:
+        sio.save_video(padded, str(temporary), fps=rate or FALLBACK_RATE)

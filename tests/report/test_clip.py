@@ -1,0 +1,74 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sleap_io as sio
+
+from sleap_lab.labels import to_labels
+from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.report.clip import worst_frames, write_clip, write_video
+
+PAIR = Skeleton(("a", "b"), ((0, 1),))
+
+
+@pytest.fixture
+def labels(write_h5):
+    """One animal on each of 12 black frames with sides of an odd number of pixels."""
+    frames = np.zeros((12, 51, 63, 1), dtype=np.uint8)
+    video = sio.load_video(str(write_h5(frames)), dataset="images")
+    points = [[[5, 10], [45, 10 + i]] for i in range(12)]
+    return to_labels(make_poses(PAIR, points, frame=range(12), tracks=0, track_names=["t"]), [video])
+
+
+def drawn(path):
+    """The places where something is drawn in the first frame of a video, and its shape."""
+    video = sio.load_video(str(path))
+    return video.shape, np.argwhere(video[0].max(axis=-1) > 100)
+
+
+def test_a_clip_shows_the_frames_around_the_moments(labels, tmp_path):
+    write_clip(labels, tmp_path / "clip.mp4", [(0, 1), (0, 9)], around=2)
+    shape, places = drawn(tmp_path / "clip.mp4")
+    assert shape[0] == 4 + 5  # frames 0 to 3 and 7 to 11
+    assert (shape[1] >= 51, shape[2] >= 63, shape[1] % 2, shape[2] % 2) == (True, True, 0, 0)
+    # a border is added, nothing is moved: the pose lies along y = 10
+    assert abs(np.median(places[:, 0]) - 10) <= 1
+    assert 1 <= places[:, 1].min() <= places[:, 1].max() <= 49  # nodes at 5 and 45, drawn 4 px wide
+
+
+def test_frames_of_overlapping_moments_are_shown_once(labels, tmp_path):
+    write_clip(labels, tmp_path / "clip.mp4", [(0, 4), (0, 5)], around=2)
+    assert drawn(tmp_path / "clip.mp4")[0][0] == 6
+
+
+def test_the_whole_video(labels, tmp_path):
+    assert write_video(labels, tmp_path / "overlay.mp4") == [tmp_path / "overlay.mp4"]
+    assert drawn(tmp_path / "overlay.mp4")[0][0] == 12
+
+
+def test_every_video_has_a_file(labels, tmp_path, video_path):
+    labels.videos.append(sio.load_video(str(video_path)))
+    labels.labeled_frames.append(sio.LabeledFrame(labels.videos[1], 2, list(labels[0].instances)))
+    assert [path.name for path in write_video(labels, tmp_path / "overlay.mp4")] == ["overlay.0.mp4", "overlay.1.mp4"]
+    write_clip(labels, tmp_path / "clip.mp4", [(0, 1), (1, 2)], around=1)
+    assert drawn(tmp_path / "clip.mp4")[0][0] == 3 + 1
+
+
+def test_misses_come_before_errors(poses, truth, evaluation, monkeypatch):
+    # Frame 3 lacks a fly and frame 2 has one too many; frame 3 is farther off.
+    monkeypatch.setattr("sleap_lab.report.clip.AROUND", 0)
+    assert worst_frames(poses, evaluation, count=2) == [(0, 2), (0, 3)]
+    assert worst_frames(poses, evaluation, count=1) == [(0, 3)]
+
+
+def test_without_an_evaluation_low_scores_come_first(poses, monkeypatch):
+    monkeypatch.setattr("sleap_lab.report.clip.AROUND", 0)
+    assert worst_frames(poses, None, count=1) == [(0, 2)]  # the extra fly
+
+
+def test_moments_lie_apart(poses, evaluation):
+    assert worst_frames(poses, evaluation) == [(0, 3)]
+
+
+def test_nothing_predicted_gives_no_moment(poses):
+    assert worst_frames(replace(poses[:0]), None) == []
