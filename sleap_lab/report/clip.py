@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sleap_io as sio
 
 from sleap_lab.atomic import replacing
+from sleap_lab.errors import RunError
 from sleap_lab.evaluation import Evaluation
+from sleap_lab.labels import video_name
 from sleap_lab.poses import Poses
 
 MOMENTS = 6
@@ -70,7 +73,7 @@ def write_clip(labels: sio.Labels, path: Path, moments: Sequence[tuple[int, int]
         for _, frame in group:
             place = int(np.searchsorted(known, frame))
             frames |= dict.fromkeys(known[max(0, place - around) : place + around + 1].tolist())
-        images += labels.render(None, video=video, frame_inds=list(frames), show_progress=False)
+        images += _render(labels, number, frame_inds=list(frames))
     _save(images, path, labels.videos[moments[0][0]].fps)
 
 
@@ -85,9 +88,17 @@ def write_video(labels: sio.Labels, path: Path) -> list[Path]:
     for i in used:
         target = path if len(used) == 1 else path.with_stem(f"{path.stem}.{i}")
         with replacing(target) as temporary:
-            labels.render(str(temporary), video=labels.videos[i], show_progress=False)
+            _render(labels, i, save_path=str(temporary))
         written.append(target)
     return written
+
+
+def _render(labels: sio.Labels, video: int, **options: Any) -> Any:
+    try:
+        return labels.render(video=labels.videos[video], show_progress=False, **options)
+    except Exception as error:  # every kind of video has its own errors for a frame that cannot be read
+        reason = " ".join(str(error).split())
+        raise RunError(f"output.overlay_video: {video_name(labels.videos[video])} cannot be drawn over ({reason})") from error
 
 
 def _save(images: Sequence[np.ndarray], path: Path, rate: float | None) -> None:

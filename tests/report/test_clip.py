@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sleap_io as sio
 
+from sleap_lab.errors import RunError
 from sleap_lab.labels import to_labels
 from sleap_lab.poses import Skeleton, make_poses
 from sleap_lab.report.clip import worst_frames, write_clip, write_video
@@ -72,3 +73,11 @@ def test_moments_lie_apart(poses, evaluation):
 
 def test_nothing_predicted_gives_no_moment(poses):
     assert worst_frames(replace(poses[:0]), None) == []
+
+
+@pytest.mark.parametrize("write", [write_video, lambda labels, path: write_clip(labels, path, [(0, 1)])])
+def test_a_video_that_is_gone_is_named(labels, tmp_path, write):
+    labels.videos[0].replace_filename("gone.mp4")
+    with pytest.raises(RunError, match=r"output\.overlay_video: gone\.mp4 cannot be drawn over"):
+        write(labels, tmp_path / "overlay.mp4")
+    assert list(tmp_path.glob("*.mp4")) == []
