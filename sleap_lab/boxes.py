@@ -20,12 +20,11 @@ def bounding_boxes(points: np.ndarray) -> np.ndarray:
 
 def areas(boxes: np.ndarray, border: int = 0) -> np.ndarray:
     """Return the areas of (..., 4) boxes, (...) px²."""
-    width, height = np.moveaxis(boxes[..., 2:] - boxes[..., :2] + border, -1, 0)
-    return width * height
+    return (boxes[..., 2] - boxes[..., 0] + border) * (boxes[..., 3] - boxes[..., 1] + border)
 
 
 def intersections(a: np.ndarray, b: np.ndarray, border: int = 0) -> np.ndarray:
     """Return the areas that boxes share, px²; the leading axes of the two (..., 4) arrays broadcast."""
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    width, height = np.moveaxis(np.maximum(high - low + border, 0), -1, 0)
-    return width * height
+    size = np.maximum(high - low + border, 0)
+    return size[..., 0] * size[..., 1]

@@ -39,7 +39,9 @@ class Linker:
     ) -> None:
         # one pose without visible nodes at the end, which the row -1 of an empty place among the candidates refers to
         self.points = np.concatenate([poses.points, np.full((1, *poses.points.shape[1:]), np.nan)])
-        self.visible = np.append(poses.visible.sum(axis=1), 0)
+        visible = np.append(poses.visible.sum(axis=1), 0)
+        self.may_open = visible > config.min_new_track_points
+        self.poor = visible <= config.min_match_points
         self.frame = np.append(poses.frame, -1)
         self.appearance = appearance
         if appearance is None:
@@ -72,15 +74,15 @@ class Linker:
         self.frame_before = frame
         if self.kalman and not none_yet:
             self.kalman.update(frame)
-        may_open = self.visible[rows] > self.config.min_new_track_points
+        may_open = self.may_open[rows]
         spare = len(rows) if self.config.max_tracks is None else self.config.max_tracks - candidates.opened
         ids, scores = np.full(len(rows), -1), np.ones(len(rows))
-        matched = np.zeros(0, dtype=np.intp)
+        matched = rows[:0]
         if len(rows) and len(candidates.ids):
             cost = self._cost(frame, rows)
             matched, tracks = _release(self.match(cost), cost, may_open, spare)
             ids[matched], scores[matched] = candidates.ids[tracks], -cost[matched, tracks]
-        opening = np.flatnonzero((ids < 0) & may_open)[:spare]
+        opening = ((ids < 0) & may_open).nonzero()[0][:spare]
         ids[opening] = candidates.open(len(opening))
         linked = ids >= 0
         candidates.store(ids[linked], rows[linked])
@@ -88,9 +90,9 @@ class Linker:
             self.kalman.observe(frame, ids[linked], rows[linked])
         # the order is sleap-nn's, and so is that poor detections stay, untracked, while local_queues has no track yet
         if self.config.candidates_method == "fixed_window":
-            stay = np.flatnonzero(linked)
+            stay = linked.nonzero()[0]
         elif none_yet:
-            stay = np.flatnonzero(linked | ~may_open)
+            stay = (linked | ~may_open).nonzero()[0]
         else:
             stay = np.concatenate([matched, opening])
         return rows[stay], ids[stay], scores[stay]
@@ -102,7 +104,7 @@ class Linker:
             described = self.appearance.describe(np.append(rows, stored))
             detections, features = described[: len(rows)], described[len(rows) :].reshape(*stored.shape, -1)
         else:
-            detections, features = self.features[rows], self.features[stored]
+            detections, features = self.features.take(rows, axis=0), self.features.take(stored, axis=0)
         if self.flow:
             features = self.featurize(self.flow.move(self.points[stored], self.frame[stored], frame))
         if self.kalman:
@@ -112,10 +114,8 @@ class Linker:
             stored[tracks, 0] = last
             features[tracks, 0] = self.featurize(poses)
         scores = self.score(detections, features)
-        scores[:, self.visible[stored] <= self.config.min_match_points] = np.nan
-        cost = -self.reduce(scores)
-        cost[np.isnan(cost)] = np.inf
-        return cost
+        scores[:, self.poor[stored]] = np.nan
+        return np.fmin(-self.reduce(scores), np.inf)  # inf instead of nan
 
 
 def _release(pairs: Pairs, cost: np.ndarray, may_open: np.ndarray, spare: int) -> Pairs:
@@ -124,6 +124,9 @@ def _release(pairs: Pairs, cost: np.ndarray, may_open: np.ndarray, spare: int) -
     Ids are reserved for the detections without a pair first.
     """
     rows, columns = pairs
-    release = np.isinf(cost[rows, columns]) & may_open[rows]
+    impossible = np.isinf(cost[rows, columns])
+    if not impossible.any():
+        return pairs
+    release = impossible & may_open[rows]
     release &= np.cumsum(release) <= spare - (len(cost) - len(rows))
     return rows[~release], columns[~release]

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from sleap_lab.boxes import areas, bounding_boxes, intersections
+from sleap_lab.boxes import areas, intersections
 from sleap_lab.config import TrackerConfig
 
 EPSILON = float(np.spacing(1))  # keeps the OKS of a pose without area defined
@@ -37,12 +37,13 @@ def oks(detections: np.ndarray, candidates: np.ndarray, stddev: float) -> np.nda
     Returns:
         (k, t, window) in [0, 1]; nan for a detection without a visible node.
     """
-    scale = 2 * (2 * stddev) ** 2 * (areas(bounding_boxes(detections)) + EPSILON)
+    extent = np.fmax.reduce(detections, axis=-2) - np.fmin.reduce(detections, axis=-2)
+    scale = 2 * (2 * stddev) ** 2 * (extent[:, 0] * extent[:, 1] + EPSILON)
     difference = detections[:, None, None] - candidates
     distance = np.einsum("...i,...i", difference, difference)
     kernel = np.exp(distance / -scale[:, None, None, None])
-    kernel[np.isnan(kernel)] = 0.0
-    visible = (~np.isnan(detections).any(axis=-1)).sum(axis=-1)
+    np.fmax(kernel, 0.0, out=kernel)  # 0 where a node is missing
+    visible = (~np.isnan(detections.sum(axis=-1))).sum(axis=-1)
     return kernel.sum(axis=-1) / np.where(visible, visible, np.nan)[:, None, None]
 
 
@@ -125,8 +126,9 @@ def scoring(config: TrackerConfig) -> Callable[[np.ndarray, np.ndarray], np.ndar
 
 def mean(scores: np.ndarray) -> np.ndarray:
     """Mean over the last axis without nan; nan where all are nan."""
-    count = (~np.isnan(scores)).sum(axis=-1)
-    return np.where(np.isnan(scores), 0.0, scores).sum(axis=-1) / np.where(count, count, np.nan)
+    there = ~np.isnan(scores)
+    count = there.sum(axis=-1)
+    return scores.sum(axis=-1, where=there) / np.where(count, count, np.nan)
 
 
 def largest(scores: np.ndarray) -> np.ndarray:

@@ -81,16 +81,19 @@ def _linker(poses: Poses, config: TrackerConfig, read_image: ReadImage | None, v
 def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int) -> Poses:
     """Track the instances of one video; new tracks are numbered from `first`."""
     tracks, scores = poses.tracks.copy(), poses.track_scores.copy()
-    frames = []
+    frames, links = [], []
+    by_hand = poses.user.any()
     for _, frame, rows in poses.by_frame():
-        user = poses.user[rows]
-        passed, tracked = (rows[~user], rows[user]) if user.any() else (rows[:0], rows)
+        passed, tracked = _to_track(poses, rows) if by_hand else (rows[:0], rows)
         if config.tracking_pre_cull_to_target:
             tracked = _cull(poses, tracked, config.tracking_target_instance_count or 0, config.tracking_pre_cull_iou_threshold)
-        linked, ids, link_scores = linker.link(frame, tracked)
-        tracks[linked] = np.where(ids >= 0, first + ids, tracks[linked])
-        scores[linked] = np.where(ids >= 0, link_scores, scores[linked])
-        frames.append(np.concatenate([passed, linked]))
+        link = linker.link(frame, tracked)
+        links.append(link)
+        frames.append(np.append(passed, link[0]) if len(passed) else link[0])
+    if links:
+        linked, ids, link_scores = (np.concatenate(column) for column in zip(*links, strict=True))
+        found = ids >= 0
+        tracks[linked[found]], scores[linked[found]] = first + ids[found], link_scores[found]
     if config.tracking_clean_instance_count:
         frames = [_cull(poses, rows, config.tracking_clean_instance_count, config.tracking_clean_iou_threshold) for rows in frames]
     if config.tracking_clean_instance_count or config.post_connect_single_breaks:
@@ -98,6 +101,12 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
             tracks[rows] = joined
     order = np.concatenate([np.zeros(0, dtype=np.intp), *frames])
     return replace(poses, tracks=tracks, track_scores=scores)[order]
+
+
+def _to_track(poses: Poses, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the instances of one frame into those that are passed through and those that are tracked."""
+    user = poses.user[rows]
+    return (rows[~user], rows[user]) if user.any() else (rows[:0], rows)
 
 
 def _cull(poses: Poses, rows: np.ndarray, target: int, iou_threshold: float) -> np.ndarray:
