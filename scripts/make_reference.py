@@ -10,6 +10,7 @@ from pathlib import Path
 from sleap_lab.compose import options
 from sleap_lab.config import GROUPS, defaults, keys
 from sleap_lab.evaluation import METRICS
+from sleap_lab.evaluation.result import NOT_LOGGED
 from sleap_lab.flags import EVAL, TRACK, markdown_table
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -51,8 +52,10 @@ def flags_page() -> str:
 
 def metrics_page() -> str:
     """Return the page of all headline metrics."""
-    rows = [f"| `{metric.name}` | {metric.unit} | {metric.better or '–'} | {metric.help} |" for metric in METRICS]
-    return "\n".join(["# Metrics\n", "| metric | unit | better | meaning |", "| --- | --- | --- | --- |", *rows]) + "\n"
+    rows = [f"| `{m.name}` | {m.unit} | {m.better or '–'} | {'–' if m.name in NOT_LOGGED else 'yes'} | {m.help} |" for m in METRICS]
+    intro = "All of them are in `metrics.json`; those of the column MLflow are logged there too.\n"
+    header = ["| metric | unit | better | MLflow | meaning |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join(["# Metrics\n", intro, *header, *rows]) + "\n"
 
 
 PAGES = {"config.md": config_page, "flags.md": flags_page, "metrics.md": metrics_page}

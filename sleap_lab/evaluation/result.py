@@ -99,6 +99,16 @@ METRICS = (
     Metric("identity/false_positives", "identity", "false_positives", "lower", "Predicted detections where there is no true one.", "count"),
 )
 
+NOT_LOGGED = frozenset(
+    {
+        *("eval/n_frame_pairs", "eval/oks_mar", "eval/visibility_precision", "eval/visibility_recall"),
+        *("eval/dist_p75", "eval/dist_p95", "eval/dist_p99"),
+        *("coco/precision_75", "coco/recall_75", "coco/f1_75", "coco/pck_size_05"),
+        *("identity/deta", "identity/assa", "identity/idp", "identity/idr", "identity/motp", "identity/fragmentations"),
+    }
+)
+"""Metrics that would only make a table of runs wider; they are in `metrics.json`, and not logged to MLflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:

@@ -34,6 +34,11 @@ class Table:
         """Whether it is long enough to be hidden until asked for."""
         return len(self.rows) > 12
 
+    @property
+    def large(self) -> bool:
+        """Whether it needs the whole width of the page."""
+        return len(self.header) > 3 or any(len(cell) > 30 for row in self.rows for cell in row)
+
 
 def cards(summary: Mapping[str, Any], poses: Poses, evaluation: Evaluation | None) -> Iterator[Card]:
     """Yield the numbers a reader looks for first, as far as they are there."""

@@ -25,7 +25,18 @@ MAX_PARAMS = 60
 MAX_NAME = 120
 
 # What is logged of a run: these files and whole folders of the run folder.
-ARTIFACTS = ("predictions.*", "metrics.*", "report.html", "run.log", "run.json", f"{SNAPSHOT}/**/*", ".hydra/**/*")
+ARTIFACTS = (
+    "predictions.*",
+    "metrics.*",
+    "switches.csv",
+    "report.html",
+    "figures/*",
+    "overlay*.mp4",
+    "run.log",
+    "run.json",
+    f"{SNAPSHOT}/**/*",
+    ".hydra/**/*",
+)
 
 # Settings that are parameters of every run, beside those that were overridden; the whole config is an artifact.
 KEY_SETTINGS = (
@@ -158,6 +169,13 @@ def _sweep_run(folder: Path, store: Store) -> str | None:
     return recorded["run_id"] if recorded and recorded["tracking_uri"] == store.uri else None
 
 
+def headline(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics that are worth a column."""
+    from sleap_lab.evaluation.result import NOT_LOGGED  # SciPy, which only this needs here
+
+    return {name: value for name, value in metrics.items() if name not in NOT_LOGGED}
+
+
 def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None) -> Entry:
     config = read_document(folder, "config.yaml") or {}
     git = read_document(folder, "git.json") or {}
@@ -189,7 +207,7 @@ def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: s
         metrics=finite(
             {f"counts/{name}": value for name, value in run.counts.items()}
             | {f"speed/{name}_seconds": value for name, value in run.stages.items()}
-            | run.metrics
+            | headline(run.metrics)
         ),
         files={
             path.relative_to(folder).as_posix(): path for pattern in ARTIFACTS for path in sorted(folder.glob(pattern)) if path.is_file()

@@ -5,6 +5,7 @@ import pytest
 
 from sleap_lab.config import EvaluatorConfig
 from sleap_lab.evaluation import METRICS, evaluate
+from sleap_lab.evaluation.result import NOT_LOGGED
 from sleap_lab.poses import Skeleton, make_poses
 
 TRUTH = make_poses(
@@ -50,3 +51,9 @@ def test_text_shows_numbers_settings_and_notes():
     assert re.search(r"eval/oks_map +1\n", text)
     assert "oks_stddev=0.07" in text
     assert "note: 1 of 2 labelled frames are not in the predictions" in text
+
+
+def test_few_enough_metrics_are_logged():
+    assert {metric.name for metric in METRICS} > NOT_LOGGED
+    for found in (evaluation(identity=True), evaluation(identity=True, match_method="centroid")):
+        assert len(found.headline().keys() - NOT_LOGGED) <= 25  # with counts and times, at most 40 of a run

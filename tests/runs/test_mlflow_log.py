@@ -38,7 +38,7 @@ def test_the_status_and_the_times_are_those_of_the_run(log, status, expected):
 
 
 def test_everything_that_matters_is_logged(log, root, store):
-    run = log(metrics={"eval/oks_map": 0.75, "eval/undefined": float("nan"), "eval/far": float("inf")})
+    run = log(metrics={"eval/oks_map": 0.75, "eval/undefined": float("nan"), "eval/far": float("inf"), "eval/dist_p99": 9.0})
     assert run.info.run_name == "tracker=flow, tracker.tracking_window_size=10"
     assert run.data.metrics == {"eval/oks_map": 0.75, "counts/frames": 10, "speed/predict_seconds": 1.5}
     assert run.data.params == {
