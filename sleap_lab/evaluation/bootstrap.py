@@ -6,13 +6,13 @@ narrow. A block is as many frames long as there are blocks in the longest video 
 
 from collections.abc import Mapping
 from math import ceil, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from sleap_lab.evaluation.ap import EPSILON, RECALL_THRESHOLDS
-from sleap_lab.evaluation.coco import Detections
+from sleap_lab.evaluation.coco import AVERAGED, Detections, average_precisions
 from sleap_lab.evaluation.frames import FrameTable, ratios
 
 RESAMPLES = 400
@@ -91,14 +91,16 @@ def draw(blocks: Blocks, resamples: int = RESAMPLES, seed: int = SEED) -> np.nda
 
 def intervals(
     table: FrameTable,
-    ranked: Mapping[str, Detections],
+    detections: Detections | None,
+    pairs: Detections | None,
     quantiles: Mapping[str, tuple[np.ndarray, np.ndarray, float]],
 ) -> Intervals | None:
     """Return 95 % intervals of everything that can be formed from a table of frames, None where there are too few blocks.
 
     Args:
         table: Sums per labelled frame.
-        ranked: Average precisions by name: what they are formed from; they are averaged over the rows of `hits`.
+        detections: What the average precisions are formed from; None where centroids are matched.
+        pairs: The same for the VOC family.
         quantiles: Quantiles by name: frame (n,), value (n,) and the quantile, in [0, 1].
     """
     blocks = make_blocks(table.video, table.frame)
@@ -108,8 +110,10 @@ def intervals(
     counts = draw(blocks)
     summed = {name: counts @ _per_block(blocks, np.arange(len(column)), column) for name, column in table.columns.items()}
     samples = ratios(summed)
-    for name, detections in ranked.items():
-        samples[name] = _average_precision(counts, blocks, detections)
+    if detections is not None:
+        samples |= _drawn_precisions(counts, blocks, detections)
+    if pairs is not None:
+        samples["eval/oks_map"] = _average_precision(counts, blocks, pairs)
     for name, (frame, values, share) in quantiles.items():
         samples[name] = _quantile(counts, blocks, frame, values, share)
     return Intervals(
@@ -123,29 +127,47 @@ def intervals(
     )
 
 
-def paired_differences(first: FrameTable, second: FrameTable) -> dict[str, tuple[float, float, float]]:
-    """Return how much each ratio changes from one result to another on the same frames, with its interval.
+def paired_differences(
+    first: FrameTable, second: FrameTable, detections: tuple[Detections, Detections] | None = None
+) -> dict[str, tuple[float, float, float]]:
+    """Return how much each ratio and average precision changes from one result to another on the same frames, with its interval.
 
     Both are drawn together, so what makes a frame easy or hard for both cancels out.
 
     Args:
         first: Sums per frame.
         second: Sums of the same frames, in the same order.
+        detections: What the average precisions of both are formed from; their frames are rows of the tables.
 
     Returns:
         Difference, lower and upper limit by name of the metric; the limits are nan where there are too few blocks.
     """
     common = first.columns.keys() & second.columns.keys()
     tables = [{name: table.columns[name] for name in common} for table in (first, second)]
-    before, after = (ratios({name: column.sum() for name, column in columns.items()}) for columns in tables)
+    values: list[dict[str, Any]] = [ratios({name: column.sum() for name, column in columns.items()}) for columns in tables]
+    if detections is not None:
+        values = [found | coco_names(average_precisions(items)) for found, items in zip(values, detections, strict=True)]
     blocks = make_blocks(first.video, first.frame)
     limits: dict[str, tuple[float, float]] = {}
     if len(blocks.video) >= FEWEST_BLOCKS:
         counts, rows = draw(blocks), np.arange(len(first.frame))
         drawn = [ratios({name: counts @ _per_block(blocks, rows, column) for name, column in columns.items()}) for columns in tables]
+        if detections is not None:
+            drawn = [found | _drawn_precisions(counts, blocks, items) for found, items in zip(drawn, detections, strict=True)]
         limits = _limits({name: drawn[1][name] - drawn[0][name] for name in drawn[0]})
     unknown = (float("nan"), float("nan"))
-    return {name: (float(after[name] - before[name]), *limits.get(name, unknown)) for name in before}
+    return {name: (float(values[1][name] - values[0][name]), *limits.get(name, unknown)) for name in values[0]}
+
+
+def _drawn_precisions(counts: np.ndarray, blocks: Blocks, detections: Detections) -> dict[str, np.ndarray]:
+    """Return (resamples,) samples of every average precision by the name of the metric."""
+    parts = {name: detections._replace(hits=detections.hits[rows]) for name, rows in AVERAGED.items()}
+    return coco_names({name: _average_precision(counts, blocks, part) for name, part in parts.items()})
+
+
+def coco_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the family's prefix before the names."""
+    return {f"coco/{name}": value for name, value in values.items()}
 
 
 def _limits(samples: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:

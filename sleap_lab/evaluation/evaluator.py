@@ -14,7 +14,7 @@ from sleap_lab.evaluation.ap import MATCH_SCORE_THRESHOLDS, voc
 from sleap_lab.evaluation.bootstrap import Intervals, intervals
 from sleap_lab.evaluation.breakdown import breakdown
 from sleap_lab.evaluation.centroid import centroid_metrics, first_visible, hungarian
-from sleap_lab.evaluation.coco import AVERAGED, Detections, average_precisions, detect
+from sleap_lab.evaluation.coco import Detections, average_precisions, detect
 from sleap_lab.evaluation.distances import PERCENTILES, summarize
 from sleap_lab.evaluation.frames import FrameTable, frame_table, ratios
 from sleap_lab.evaluation.identity import SIMILARITY_THRESHOLD, IdentityResult, score_identity
@@ -128,6 +128,7 @@ def _evaluate(
         frame_pairs=tuple(pairs),
         coco={} if detections is None else _coco(detections, table),
         table=table,
+        detections=detections,
         intervals=_intervals(table, poses, matches, distances, detections),
         breakdown=breakdown(truth, poses, pairs, matches, video_names),
         identity=identity.metrics,
@@ -192,13 +193,12 @@ def _intervals(table: FrameTable, poses: Poses, matches: Matches, distances: np.
     pair, node = np.nonzero(~np.isnan(distances))
     quantiles = {f"eval/dist_p{p}": (table.of_pair[pair], distances[pair, node], p / 100) for p in PERCENTILES}
     if detections is None:
-        return intervals(table, {}, quantiles)
+        return intervals(table, None, None, quantiles)
     found = matches.scores >= MATCH_SCORE_THRESHOLDS[:, None]
     voc_pairs = Detections(
         table.of_pair, poses.instance_scores[matches.pose_rows], found, table.columns["n_matched"] + table.columns["n_missed"]
     )
-    ranked = {f"coco/{name}": detections._replace(hits=detections.hits[rows]) for name, rows in AVERAGED.items()}
-    return intervals(table, {"eval/oks_map": voc_pairs, **ranked}, quantiles)
+    return intervals(table, detections, voc_pairs, quantiles)
 
 
 def _centroid_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,8 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
     """Write everything that was found, as files of one name.
 
     * `NAME.npz`: the single key `metrics`, a 0-d object array with the metrics dictionary, as sleap-nn writes it.
-    * `NAME.flat.npz`: the same numbers as plain arrays that need no pickle, named `group/key`.
+    * `NAME.flat.npz`: the same numbers as plain arrays that need no pickle, named `group/key`; beside them
+      `detections/…`, which average precisions of some of the frames can be formed from.
     * `NAME.json`: the same groups (arrays as lists, nan and infinities as null, without `pck_metrics.pcks`), and beside them
       `settings`, `headline`, `intervals`, `breakdown`, `switches`, `videos` and `notes`.
     * `NAME.csv`: one row per video, animal and node; see `Row`.
@@ -44,6 +45,8 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
     with replacing(path) as temporary:
         np.savez_compressed(temporary, metrics=np.array(evaluation.metrics, dtype=object))
     flat = {f"{group}/{key}": np.asarray(value) for group, values in evaluation.metrics.items() for key, value in values.items()}
+    if evaluation.detections is not None:
+        flat |= {f"detections/{name}": values for name, values in evaluation.detections._asdict().items()}
     with replacing(path.with_suffix(".flat.npz")) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **flat)
     content = {

@@ -12,6 +12,7 @@ from sleap_lab.atomic import replacing
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation import METRICS
 from sleap_lab.evaluation.bootstrap import LEVEL, make_blocks, paired_differences
+from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.report.numbers import number, text
 from sleap_lab.report.page import template
@@ -33,6 +34,7 @@ class Run(NamedTuple):
         parts: Rows of the breakdown per video or per node, as dictionaries.
         frames: (video, frame) of each labelled frame.
         columns: Sums of each labelled frame by name, in the order of `frames`.
+        detections: What average precisions are formed from; None where there is nothing of the kind.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Run(NamedTuple):
     parts: list[dict[str, Any]]
     frames: list[tuple[str, int]]
     columns: dict[str, np.ndarray]
+    detections: Detections | None = None
 
 
 class Change(NamedTuple):
@@ -104,8 +107,13 @@ def read_run(folder: Path) -> Run:
             header, *rows = csv.reader(opened)
         frames = [(row[0], int(row[1])) for row in rows]
         columns = {name: np.array([float(row[i]) for row in rows]) for i, name in enumerate(header) if i > 1}
+    detections = None
+    if (file := folder / "metrics.flat.npz").is_file():
+        with np.load(file, allow_pickle=False) as arrays:
+            if "detections/frame" in arrays.files:
+                detections = Detections(*(arrays[f"detections/{name}"] for name in Detections._fields))
     settings = flatten(read_document(folder, "config.yaml") or {})
-    return Run("/".join(folder.absolute().parts[-2:]), folder, settings, metrics, parts, frames, columns)
+    return Run("/".join(folder.absolute().parts[-2:]), folder, settings, metrics, parts, frames, columns, detections)
 
 
 def compare(folders: Sequence[Path]) -> Comparison:
@@ -148,12 +156,24 @@ def _paired(first: Run, second: Run) -> tuple[dict[str, tuple[float, float, floa
     def table(run: Run, rows: np.ndarray) -> FrameTable:
         return FrameTable(video, frame, np.zeros(0, dtype=np.intp), {name: column[rows] for name, column in run.columns.items()})
 
+    detections = None
+    if first.detections is not None and second.detections is not None:
+        detections = _only(first.detections, mine, len(first.frames)), _only(second.detections, other, len(second.frames))
     blocks = make_blocks(video, frame)
     note = (
         f"{second.name}: paired over {len(common)} labelled frames in common with {first.name} (of {len(first.frames)} and "
         f"{len(second.frames)}); {LEVEL:.0%} intervals from {len(blocks.video)} blocks of {blocks.length} consecutive frames"
     )
-    return paired_differences(table(first, mine), table(second, other)), note
+    return paired_differences(table(first, mine), table(second, other), detections), note
+
+
+def _only(detections: Detections, rows: np.ndarray, n_frames: int) -> Detections:
+    """Keep the detections of some frames, which are then counted in the order of `rows`."""
+    place = np.full(n_frames, -1)
+    place[rows] = np.arange(len(rows))
+    kept = place[detections.frame] >= 0
+    frame = place[detections.frame[kept]]
+    return Detections(frame, detections.scores[kept], detections.hits[:, kept], detections.n_truth[rows])
 
 
 def _line(

@@ -42,7 +42,7 @@ def test_videos_are_drawn_whole():
 def test_interval_of_a_share():
     frame = np.arange(400)
     found = (frame // 20) % 2  # whole blocks of 20 frames are found, every other one
-    result = intervals(table(np.zeros(400), frame, found, np.ones(400)), {}, {})
+    result = intervals(table(np.zeros(400), frame, found, np.ones(400)), None, None, {})
     assert (result.block_frames, result.n_blocks, result.n_videos) == (20, 20, 1)
     low, high = result.values["coco/recall_50"]
     # 20 draws of a coin: 0.5 ± 1.96 · sqrt(0.25 / 20), where single frames would give ± 0.05
@@ -58,8 +58,21 @@ def test_what_makes_frames_hard_for_both_cancels_out():
     assert paired_differences(few, few)["coco/recall_50"] == pytest.approx((0, np.nan, np.nan), nan_ok=True)
 
 
+def test_average_precisions_are_paired_too():
+    random, frame = np.random.default_rng(3), np.arange(400)
+    found = np.tile(random.random(400) < 0.5, (10, 1))
+    some = Detections(frame, random.random(400), found, np.ones(400, dtype=int))
+    every = some._replace(hits=np.ones_like(found))
+    sums = table(np.zeros(400), frame, np.ones(400), np.ones(400))
+    difference, low, high = paired_differences(sums, sums, (some, every))["coco/ap"]
+    assert low < difference < high
+    # About half are found, with a precision of about 1/2: an AP near 1/4 against 1.
+    assert difference == pytest.approx(1 - 1 / 4, abs=0.1)
+    assert paired_differences(sums, sums, (some, some))["coco/ap"] == (0, 0, 0)
+
+
 def test_too_few_blocks_give_no_interval():
-    assert intervals(table([0, 0, 0], [0, 1, 2], [1, 1, 1], [1, 1, 1]), {}, {}) is None
+    assert intervals(table([0, 0, 0], [0, 1, 2], [1, 1, 1], [1, 1, 1]), None, None, {}) is None
 
 
 def test_average_precision_is_that_of_the_drawn_frames():

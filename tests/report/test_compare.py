@@ -67,7 +67,9 @@ def test_differences_are_paired_by_frame(make_run):
     assert (worse.verdict, same.verdict) == ("worse", "")
     assert (same.difference, same.low, same.high) == (0, 0, 0)
     assert line(comparison, "eval/moks").changes[0].verdict == "worse"
-    assert np.isnan(line(comparison, "coco/ap").changes[0].low)  # no sum over frames
+    assert line(comparison, "coco/ap").changes[0].verdict == "worse"
+    assert line(comparison, "coco/ap").changes[1].low == 0
+    assert np.isnan(line(comparison, "eval/dist_p90").changes[0].low)  # neither a sum over frames nor formed from detections
     assert "paired over 100 labelled frames in common" in comparison.notes[0]
 
 
