@@ -257,6 +257,26 @@ def test_a_folder_that_exists_is_never_shared(tmp_path, monkeypatch):
     assert times == []
 
 
+# --- which video is which ---------------------------------------------------------------
+
+
+def test_videos_that_cannot_be_told_apart_are_refused_until_a_map_says_which_is_which(track, make_labels, capsys):
+    make_labels(["a/x.mp4", "b/x.mp4"], user=[(0, 0, TRIANGLE), (1, 0, SHIFTED)]).save("truth.slp", verbose=False)
+    scored = ["data.path=found.slp", "evaluator=oks", "evaluator.ground_truth_path=truth.slp"]
+    make_labels(["c/x.mp4"], predicted=[(0, 0, [[12, 10], [22, 10], [12, 20]])]).save("found.slp", verbose=False)
+    result = track(*scored)
+    assert (result.summary.status, result.summary.exit_code) == ("failed", 2)
+    assert result.summary.error.startswith("evaluator.video_map: video 0 c/x.mp4 of the predictions could be any of these")
+    shifted = track(*scored, "evaluator.video_map={0:b/x.mp4}")
+    assert shifted.summary.metrics["eval/dist_avg"] == pytest.approx(1)
+    assert "videos: c/x.mp4 = b/x.mp4 (evaluator.video_map)" in Path("run/run.log").read_text()
+    assert "not in the predictions and were left out: a/x.mp4" in capsys.readouterr().err
+    rows = json.loads(Path("run/metrics.json").read_text())["videos"]
+    assert [(row["predicted"], row["truth"], row["reason"]) for row in rows] == [
+        (0, 1, "evaluator.video_map"), (None, 0, "no such video in the predictions"),
+    ]  # fmt: skip
+
+
 # --- figures and overlays ---------------------------------------------------------------
 
 

@@ -140,13 +140,17 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
             for s in evaluation.switches
         ]
         yield Table("Identity switches", header, rows)
-    if evaluation.videos:
-        rows = [(match.predicted_name or "–", match.truth_name or "–", match.reason) for match in evaluation.videos]
-        yield Table("Videos compared", ("Predictions", "Ground truth", "Why"), rows)
     values, limits = evaluation.headline(), evaluation.intervals.values if evaluation.intervals is not None else {}
     described = {metric.name: (metric.unit, metric.better, metric.help) for metric in METRICS}
     rows = [(name, number(value), _interval(limits.get(name)), *described[name]) for name, value in values.items()]
     yield Table("All metrics", ("Metric", "Value", "95 % interval", "Unit", "Better", "Meaning"), rows)
+
+
+def video_table(evaluation: Evaluation) -> Iterator[Table]:
+    """Yield which videos were compared, and why these."""
+    if evaluation.videos:
+        rows: list[tuple[str, ...]] = [(match.predicted_name or "–", match.truth_name or "–", match.reason) for match in evaluation.videos]
+        yield Table("Videos compared", ("Predictions", "Ground truth", "Why"), rows)
 
 
 def _interval(limits: tuple[float, float] | None) -> str:

@@ -75,7 +75,7 @@ def write_report(
         truth=truth is not None,
         accuracy=accuracy,
         content=content,
-        tables=list(numbers.tables(evaluation)) if evaluation is not None and len(evaluation.matches.pose_rows) else [],
+        tables=_tables(evaluation),
         worst=worst,
         even=even,
         unreadable=unreadable,
@@ -89,6 +89,13 @@ def write_report(
     )
     with replacing(path) as temporary:
         temporary.write_bytes(page.encode(errors="backslashreplace"))  # names of files may hold bytes that are not text
+
+
+def _tables(evaluation: Evaluation | None) -> list[numbers.Table]:
+    if evaluation is None:
+        return []
+    found = numbers.tables(evaluation) if len(evaluation.matches.pose_rows) else ()
+    return [*found, *numbers.video_table(evaluation)]
 
 
 def _write_figures(folder: Path, panels: Sequence[Panel], kind: str) -> None:

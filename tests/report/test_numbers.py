@@ -5,6 +5,7 @@ import pytest
 
 from sleap_lab.evaluation.bootstrap import Intervals
 from sleap_lab.evaluation.identity import Switch
+from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.report import numbers
 
 
@@ -95,3 +96,10 @@ def test_cards_have_intervals_where_there_are_enough_frames(poses, evaluation):
     assert numbers.interval_note(with_limits) == (
         "Intervals: 95% of 400 draws of 12 blocks of 30 consecutive frames and over 2 videos (seed 0)."
     )
+
+
+def test_videos_that_were_compared_are_listed_with_the_reason(evaluation):
+    assert list(numbers.video_table(evaluation)) == []
+    matches = (VideoMatch(0, "a.mp4", 1, "b.mp4", "evaluator.video_map"), VideoMatch(None, "", 0, "c.mp4", "no such video"))
+    (table,) = numbers.video_table(replace(evaluation, videos=matches))
+    assert table.rows == [("a.mp4", "b.mp4", "evaluator.video_map"), ("–", "c.mp4", "no such video")]
