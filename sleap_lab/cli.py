@@ -1,5 +1,6 @@
 """The command `sleap-lab`: verbs and exit codes. The config is composed and checked before anything heavy is imported."""
 
+import gc
 import shlex
 import signal
 import sys
@@ -50,6 +51,8 @@ Exit codes: 0 done; 1 the run failed; 2 the command line or config is wrong; 3 d
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Imports and labels make many lasting objects; looking through them again and again is an eighth of a short run.
+    gc.set_threshold(100_000)
     signal.signal(signal.SIGTERM, _stop)
     try:
         code = _dispatch(arguments)
