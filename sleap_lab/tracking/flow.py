@@ -46,8 +46,9 @@ class Flow:
         moved = np.full(points.shape, np.nan)
         earlier = np.unique(sources[sources >= 0]).tolist()
         self.images = {index: self._image(index) for index in (*earlier, frame)}
+        visible = ~np.isnan(points).any(axis=-1)
         for source in earlier:
-            chosen = (sources == source)[..., None] & ~np.isnan(points).any(axis=-1)
+            chosen = (sources == source)[..., None] & visible
             if chosen.any():
                 moved[chosen] = self._follow(points[chosen], self.images[source], self.images[frame])
         return moved
