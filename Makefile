@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test conformance lint fix docs clean
+.PHONY: help install demo test conformance bench-tracking lint fix docs clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ test: install  ## Run the tests that need minutes, not hours
 
 conformance: install  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)
 	$(BIN)/python -m pytest tests/conformance
+
+bench-tracking: install  ## Time tracking against sleap-nn; PEER is the Python of an environment with sleap-nn 0.3.5
+	$(BIN)/python -m benchmarks tracking --peer-python $(PEER)
 
 lint: install  ## Check style and types
 	$(BIN)/ruff check .

@@ -1,0 +1,152 @@
+"""Tracker core and whole track-only command against sleap-nn, on recordings, with optical flow, and on synthetic crowds."""
+
+import csv
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+REPOSITORY = Path(__file__).parents[1]
+REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
+RESULTS = Path(__file__).parent / "results"
+PAIR, FLIES = "labels/centered_pair_predictions.slp", "labels/two_flies.slp"
+NODES = 13
+WINDOWS = (5, 10, 20, 40)
+
+
+class Core(NamedTuple):
+    """One recording and tracker setting. `options` have the names of sleap-nn's flags; `frames` limits the recording."""
+
+    name: str
+    labels: str
+    options: dict[str, object]
+    frames: int | None = None
+
+
+CORES = (
+    Core("pair fixed_window", PAIR, {}),
+    Core("pair local_queues", PAIR, {"candidates_method": "local_queues"}),
+    Core("flies flow", FLIES, {"use_flow": True}),
+    Core("crowd 10", "crowd_10.npz", {}, 100),
+    Core("crowd 50", "crowd_50.npz", {}, 12),
+    Core("crowd 100", "crowd_100.npz", {}, 8),
+)
+# only ours: how the cost grows
+SCALING = (
+    *(Core(f"crowd {n}, long", f"crowd_{n}.npz", {}) for n in (10, 50, 100)),
+    *(Core(f"crowd 50, window {window}", "crowd_50.npz", {"tracking_window_size": window}) for window in WINDOWS),
+)
+EVERYTHING = (f"data.path={PAIR}", "model=none", "tracker=fixed_window")
+
+
+class Row(NamedTuple):
+    """One timing, as it is written to the CSV file; `opencv_ms` is the part of optical flow itself, per frame."""
+
+    case: str
+    side: str
+    round: int
+    frames: int
+    seconds: float
+    cpu_seconds: float
+    opencv_ms: float | None = None
+
+
+def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
+    """Time everything by turns, print medians and ratios, and write all timings to a CSV file."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("labels", "videos"):  # labels name their videos relative to the folder above
+            (Path(folder) / name).symlink_to(reference / name)
+        for animals in (10, 50, 100):
+            _crowd(Path(folder) / f"crowd_{animals}.npz", animals, frames=100)
+        for _, name, command in _commands(peer_python):  # fills disk caches, and makes the MLflow store, which is done once
+            if only in name:
+                _timed(command, Path(folder))
+        for turn in range(rounds):
+            for case in (*CORES, *SCALING):
+                if only in case.name:
+                    rows.append(_core(sys.executable, "ours", case, Path(folder), turn))
+                    if case in CORES:
+                        rows.append(_core(str(peer_python), "peer", case, Path(folder), turn))
+            for side, name, command in _commands(peer_python):
+                if only in name:
+                    rows.append(Row(name, side, turn, 1100, *_timed(command, Path(folder))))
+    if not rows:
+        sys.exit(f"no case has {only!r} in its name")
+    print(_summary(rows))
+    processor = "-".join((_processor()).split())
+    peer_version = subprocess.check_output(
+        [peer_python, "-c", "from importlib.metadata import version; print(version('sleap-nn'))"], text=True
+    ).strip()
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"tracking-{processor}-numpy{np.__version__}-sleap_lab{version('sleap-lab')}-sleap_nn{peer_version}.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Row._fields)
+        writer.writerows(rows)
+    print(f"\n{path}")
+
+
+def _crowd(path: Path, animals: int, frames: int) -> None:
+    """Write a crowd that wanders over an arena that grows with it: points (n, nodes, 2) px, and the frame of each."""
+    rng = np.random.default_rng(animals)
+    side = 100 * np.sqrt(animals)
+    body = rng.uniform(-20, 20, (animals, NODES, 2))
+    steps = rng.normal(0, 2, (frames, animals, 2)).cumsum(axis=0)
+    points = rng.uniform(0, side, (animals, 2))[None, :, None] + steps[:, :, None] + body + rng.normal(0, 0.5, (frames, animals, NODES, 2))
+    points[rng.random(points.shape[:3]) < 0.05] = np.nan
+    np.savez(path, points=points.reshape(-1, NODES, 2), frame=np.repeat(np.arange(frames), animals))
+
+
+def _core(python: str, side: str, case: Core, folder: Path, turn: int) -> Row:
+    job = json.dumps({"labels": case.labels, "options": case.options, "frames": case.frames})
+    worker = Path(__file__).parent / f"{side}_tracking.py"
+    output = subprocess.run([python, worker, job], cwd=folder, check=True, capture_output=True, text=True).stdout
+    timing = json.loads(output.splitlines()[-1])
+    return Row(f"core: {case.name}", side, turn, timing["frames"], timing["seconds"], timing["cpu_seconds"], timing.get("opencv_ms"))
+
+
+def _commands(peer_python: Path) -> list[tuple[str, str, list[str]]]:
+    ours = [sys.executable, "-m", "sleap_lab"]
+    peer = [str(peer_python.with_name("sleap-nn")), "track", "-i", PAIR, "-t", "-o", "peer.slp"]
+    return [
+        ("ours", "command: track", [*ours, "track", "-i", PAIR, "-t", "-o", "ours.slp"]),
+        ("peer", "command: track", peer),
+        ("ours", "command: with report and MLflow", [*ours, *EVERYTHING]),
+        ("peer", "command: with report and MLflow", peer),
+    ]
+
+
+def _timed(command: list[str], folder: Path) -> tuple[float, float]:
+    """Run a command and return its seconds, by the clock and of CPU time."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _summary(rows: list[Row]) -> str:
+    lines = [f"{'case':<36}{'ours, frames/s':>16}{'peer, frames/s':>16}{'ratio':>8}{'ratio, CPU time':>17}{'own ms/frame':>14}"]
+    for case in dict.fromkeys(row.case for row in rows):
+        ours, peer = ([row for row in rows if (row.case, row.side) == (case, side)] for side in ("ours", "peer"))
+        rates = [statistics.median(row.frames / row.seconds for row in side) if side else float("nan") for side in (ours, peer)]
+        cpu = [statistics.median(row.cpu_seconds / row.frames for row in side) if side else float("nan") for side in (ours, peer)]
+        own = statistics.median(1000 * row.seconds / row.frames - (row.opencv_ms or 0) for row in ours)
+        lines.append(f"{case:<36}{rates[0]:>16.1f}{rates[1]:>16.1f}{rates[0] / rates[1]:>8.1f}{cpu[1] / cpu[0]:>17.1f}{own:>14.3f}")
+    return "\n".join(lines)
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+    return "".join(c if c.isalnum() else " " for c in (names[0] if names else platform.processor() or platform.machine()))
