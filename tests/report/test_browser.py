@@ -7,7 +7,10 @@ import subprocess
 
 import pytest
 
+from sleap_lab.evaluation import write_metrics
 from sleap_lab.report import write_report
+from sleap_lab.report.compare import compare, write_page
+from sleap_lab.runs import summary
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -71,4 +74,16 @@ def test_the_report_in_a_browser(browse, report, width):
         "Error of each node", "PCK of each node", "Similarity of matched pairs", "Error over the frames",
         "Instances in each frame", "Frames that each track covers", "Nodes found", "Confidence of predicted instances",
     ]  # fmt: skip
+    assert found["overflow"] <= 0
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_the_comparison_in_a_browser(browse, evaluation, tmp_path, width):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        summary.write(tmp_path / name, summary.RunSummary(metrics=evaluation.headline()))
+        write_metrics(evaluation, tmp_path / name / "metrics.npz")
+    write_page(compare([tmp_path / "a", tmp_path / "b"]), tmp_path / "compare.html")
+    found = browse(tmp_path / "compare.html", width)
+    assert (found["problems"], found["messages"], found["fetched"]) == ([], [], [])
     assert found["overflow"] <= 0
