@@ -37,7 +37,7 @@ class Table:
     @property
     def large(self) -> bool:
         """Whether it needs the whole width of the page."""
-        return len(self.header) > 3 or any(len(cell) > 30 for row in self.rows for cell in row)
+        return len(self.header) > 3 or any(sum(map(len, row)) > 40 for row in self.rows)
 
 
 def cards(summary: Mapping[str, Any], poses: Poses, evaluation: Evaluation | None) -> Iterator[Card]:
