@@ -288,3 +288,57 @@ def test_figures_and_the_clip_of_the_worst_moments_are_written_where_asked(track
     assert Path("run/figures/error_over_the_frames.svg").is_file()
     track(*scored, "output.overlay_video=full")
     assert sio.load_video("run/overlay.mp4").shape[0] == 3
+
+
+# --- identity switches ------------------------------------------------------------------
+
+
+def with_tracks(labels, tracks, path):
+    """Save labels of one instance per frame, tracks given by frame."""
+    made = {name: sio.Track(name) for name in tracks}
+    for frame, name in zip(labels.labeled_frames, tracks, strict=True):
+        frame.instances[0].track = made[name]
+    labels.tracks = list(made.values())
+    labels.save(str(path), verbose=False)
+
+
+def test_identity_switches_are_left_as_a_table_and_as_suggestions(tmp_path, monkeypatch, video_path, make_labels):
+    monkeypatch.chdir(tmp_path)
+    instances = [(0, index, TRIANGLE) for index in range(4)]
+    with_tracks(make_labels([video_path], user=instances), "AAAA", "truth.slp")
+    with_tracks(make_labels([video_path], predicted=instances), "1122", "found.slp")
+    words = [
+        "data.path=found.slp",
+        "model=none",
+        "evaluator=identity",
+        "evaluator.ground_truth_path=truth.slp",
+        "logger=none",
+        "report=none",
+    ]
+    result = run(compose_config(words)[0], Path("run"), Invocation(["sleap-lab", *words], words))
+    assert result.evaluation.identity["switches"] == 1
+    table = Path("run/switches.csv").read_text().splitlines()
+    assert len(table) == 2
+    assert table[1].startswith("0,")
+    assert table[1].endswith(",2,A,1,2,,")
+    labels = sio.load_slp("run/switches.slp")
+    assert [suggestion.frame_idx for suggestion in labels.suggestions] == [2]
+    assert [len(frame.instances) for frame in labels.labeled_frames] == [1, 1, 1, 1]
+
+
+def test_without_switches_there_is_a_table_but_nothing_to_look_at(tmp_path, monkeypatch, video_path, make_labels):
+    monkeypatch.chdir(tmp_path)
+    instances = [(0, index, TRIANGLE) for index in range(4)]
+    with_tracks(make_labels([video_path], user=instances), "AAAA", "truth.slp")
+    with_tracks(make_labels([video_path], predicted=instances), "1111", "found.slp")
+    words = [
+        "data.path=found.slp",
+        "model=none",
+        "evaluator=identity",
+        "evaluator.ground_truth_path=truth.slp",
+        "logger=none",
+        "report=none",
+    ]
+    run(compose_config(words)[0], Path("run"), Invocation(["sleap-lab", *words], words))
+    assert len(Path("run/switches.csv").read_text().splitlines()) == 1
+    assert not Path("run/switches.slp").exists()
