@@ -15,6 +15,7 @@ from sleap_lab.inference import detect, refine
 from sleap_lab.labels import save_labels, to_labels
 from sleap_lab.provenance import provenance
 from sleap_lab.sources import open_source
+from sleap_lab.tracking import check as check_tracker
 
 RETURNED_MAPS = {
     "return_confmaps": ("confmaps", "centroid_confmaps"),
@@ -122,6 +123,8 @@ def _config(
         group, _, name = key.partition(".")
         setattr(getattr(config, group), name, _plain(value))
     check(config, opened=data_path is None)
+    if config.tracker.tracking:
+        check_tracker(config.tracker)
     return config
 
 

@@ -357,3 +357,10 @@ def test_the_function_is_found_where_users_look_for_it():
         _ = sleap_lab.run_inferense
     with pytest.raises(AttributeError, match="no attribute 'run'"):
         _ = sleap_lab.predict.run
+
+
+def test_tracker_options_that_do_not_fit_are_refused_before_anything_is_read(labels):
+    with pytest.raises(ConfigError, match=r"tracker\.scoring_method=oks cannot compare tracker\.features=bboxes"):
+        run_inference(input_labels=labels, tracking=True, features="bboxes")
+    with pytest.raises(ConfigError, match=r"tracker\.use_kalman=true needs the number of animals"):
+        run_inference(input_labels=labels, tracking=True, use_kalman=True)
