@@ -69,7 +69,7 @@ def parts(folder: Path) -> dict[str, Callable[[], None]]:
     return {
         "clip": partial(make_clip, folder, "clip.mp4", "truth.slp", clip, choreography.CLIP_SHAPE, seed=1),
         "single": partial(make_clip, folder, "single.mp4", "single_truth.slp", single, choreography.SINGLE_SHAPE, seed=2),
-        **{kind: partial(models.train, kind, folder / "models" / kind) for kind in models.RECIPES},
+        **{kind: partial(models.train, kind, folder / "models") for kind in models.RECIPES},
     }
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     arguments = parser.parse_args()
     makers = parts(arguments.out)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # sums then come out the same whatever the number of cores
     for name in arguments.only or makers:
         print(f"making {name}")
         makers[name]()

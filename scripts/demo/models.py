@@ -36,7 +36,7 @@ HEADS: dict[str, dict[str, Any]] = {
     },
     "multi_class_bottomup": {
         "confmaps": {"part_names": PARTS, "sigma": SIGMA, "output_stride": FINE, "loss_weight": 1.0},
-        "class_maps": {"classes": list(IDENTITIES), "sigma": 4.0, "output_stride": COARSE, "loss_weight": 0.1},
+        "class_maps": {"classes": list(IDENTITIES), "sigma": 4.0, "output_stride": COARSE, "loss_weight": 0.02},
     },
     "multi_class_topdown": {
         "confmaps": {"part_names": PARTS, "anchor_part": ANCHOR_PART, "sigma": SIGMA, "output_stride": FINE, "loss_weight": 1.0},
@@ -61,28 +61,33 @@ class Recipe:
         examples: Makes the training images.
         epochs: Passes through them.
         batch_size: Images per step.
+        learning_rate: Largest rate of the one-cycle schedule.
+        start: Kind whose trained weights it begins with, where names agree; from random ones otherwise. Where
+            nodes are rare or another head competes, a random network may settle for answering nothing.
     """
 
     examples: Callable[[], Examples]
     epochs: int
     batch_size: int
+    learning_rate: float = 3e-3
+    start: str | None = None
 
 
 RECIPES = {
     "centroid": Recipe(lambda: arenas(192, 3000, seed=11), epochs=10, batch_size=8),
     "centered_instance": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), epochs=10, batch_size=16),
     "bottomup": Recipe(lambda: arenas(192, 3000, seed=11), epochs=8, batch_size=8),
-    "multi_class_topdown": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), epochs=10, batch_size=16),
-    "multi_class_bottomup": Recipe(lambda: arenas(192, 3000, seed=11), epochs=8, batch_size=8),
-    "single_instance": Recipe(lambda: arenas(192, 1500, seed=13, animals=1), epochs=6, batch_size=8),
+    "multi_class_topdown": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), 4, 16, learning_rate=1e-3, start="centered_instance"),
+    "multi_class_bottomup": Recipe(lambda: arenas(192, 3000, seed=11), 3, 8, learning_rate=1e-3, start="bottomup"),
+    "single_instance": Recipe(lambda: arenas(192, 1500, seed=13, animals=1), 3, 8, learning_rate=1e-3, start="bottomup"),
 }
-LEARNING_RATE = 3e-3
 SEED = 7
+CHECKPOINT = "best.ckpt"
 
 
 def training_config(kind: str) -> dict[str, Any]:
     """Return the training config of a demo model, in the layout that SLEAP-NN's own reader needs."""
-    heads = HEADS[kind]
+    heads, recipe = HEADS[kind], RECIPES[kind]
     strides = [head["output_stride"] for name, head in heads.items() if name != "class_vectors"]
     return {
         "name": kind,
@@ -126,9 +131,9 @@ def training_config(kind: str) -> dict[str, Any]:
         },
         "trainer_config": {
             "seed": SEED,
-            "max_epochs": RECIPES[kind].epochs,
+            "max_epochs": recipe.epochs,
             "optimizer_name": "Adam",
-            "optimizer": {"lr": LEARNING_RATE, "amsgrad": False},
+            "optimizer": {"lr": recipe.learning_rate, "amsgrad": False},
             "lr_scheduler": {"step_lr": None, "reduce_lr_on_plateau": None},
             "online_hard_keypoint_mining": {
                 "online_mining": False,
@@ -172,7 +177,7 @@ def loss(heads: dict[str, Any], outputs: dict[str, Tensor], points: Tensor, iden
 
 
 def train(kind: str, folder: Path) -> None:
-    """Train the demo model of one kind and write `best.ckpt` and `training_config.yaml` into a folder."""
+    """Train the demo model of one kind and write it to `folder/kind`, where the model it starts from must lie beside it."""
     import lightning  # heavy, and needed only here
 
     config, recipe = training_config(kind), RECIPES[kind]
@@ -195,21 +200,23 @@ def train(kind: str, folder: Path) -> None:
             return value
 
         def configure_optimizers(self) -> Any:
-            optimizer = torch.optim.Adam(self.parameters(), lr=LEARNING_RATE)
+            optimizer = torch.optim.Adam(self.parameters(), lr=recipe.learning_rate)
             steps = recipe.epochs * len(batches)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     lesson = Lesson()
+    if recipe.start:
+        lesson.load_state_dict(torch.load(folder / recipe.start / CHECKPOINT)["state_dict"], strict=False)
     trainer = lightning.Trainer(accelerator="cpu", max_epochs=recipe.epochs, logger=False, enable_checkpointing=False)
     trainer.fit(lesson, batches)
 
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / kind).mkdir(parents=True, exist_ok=True)
     checkpoint = {
         "state_dict": lesson.state_dict(),
         "pytorch-lightning_version": lightning.__version__,
         "epoch": trainer.current_epoch,
         "global_step": trainer.global_step,
     }
-    torch.save(checkpoint, folder / "best.ckpt")
-    (folder / "training_config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    torch.save(checkpoint, folder / kind / CHECKPOINT)
+    (folder / kind / "training_config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
