@@ -43,14 +43,19 @@ class Flow:
         Raises:
             RunError: The images differ in size.
         """
+        earlier = np.unique(sources[sources >= 0])
+        self.images = {index: self._image(index) for index in (*earlier.tolist(), frame)}
+        chosen = (~np.isnan(points).any(axis=-1) & (sources >= 0)[..., None]).nonzero()
+        origin = sources[chosen[:-1]]
+        order = np.argsort(origin, kind="stable")
+        start = (points[chosen][order] * self.scale).astype(np.float32)
+        ends = np.searchsorted(origin[order], earlier, side="right").tolist()
+        found = np.full(start.shape, np.nan)
+        for source, first, last in zip(earlier.tolist(), [0, *ends], ends, strict=False):
+            if last > first:
+                found[first:last] = self._follow(start[first:last], self.images[source], self.images[frame])
         moved = np.full(points.shape, np.nan)
-        earlier = np.unique(sources[sources >= 0]).tolist()
-        self.images = {index: self._image(index) for index in (*earlier, frame)}
-        visible = ~np.isnan(points).any(axis=-1)
-        for source in earlier:
-            chosen = (sources == source)[..., None] & visible
-            if chosen.any():
-                moved[chosen] = self._follow(points[chosen], self.images[source], self.images[frame])
+        moved[tuple(index[order] for index in chosen)] = found
         return moved
 
     def _image(self, frame: int) -> np.ndarray:
@@ -67,9 +72,8 @@ class Flow:
             return image
         return cv2.resize(image, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_LINEAR)
 
-    def _follow(self, points: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Follow (n, 2) points by pyramidal Lucas-Kanade (OpenCV); nan where one gets lost."""
-        start = (points * self.scale).astype(np.float32)
+    def _follow(self, start: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Follow (n, 2) float32 points, in scaled images, by pyramidal Lucas-Kanade (OpenCV); px of the image, nan where one gets lost."""
         end, status, _ = cv2.calcOpticalFlowPyrLK(
             before, after, start, np.empty_like(start), winSize=self.window, maxLevel=self.levels, criteria=STOP
         )
