@@ -50,7 +50,7 @@ EVERYTHING = (f"data.path={PAIR}", "model=none", "tracker=fixed_window")
 
 
 class Row(NamedTuple):
-    """One timing, as it is written to the CSV file; `opencv_ms` is the part of optical flow itself, per frame."""
+    """One timing, as it is written to the CSV file; `own_ms` is our tracker's CPU time per frame outside of OpenCV."""
 
     case: str
     side: str
@@ -58,11 +58,11 @@ class Row(NamedTuple):
     frames: int
     seconds: float
     cpu_seconds: float
-    opencv_ms: float | None = None
+    own_ms: float | None = None
 
 
 def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
-    """Time everything by turns, print medians and ratios, and write all timings to a CSV file."""
+    """Time everything by turns, print medians and ratios, and write all timings of a whole run to a CSV file."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in ("labels", "videos"):  # labels name their videos relative to the folder above
@@ -84,6 +84,8 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
     if not rows:
         sys.exit(f"no case has {only!r} in its name")
     print(_summary(rows))
+    if only:
+        return
     processor = "-".join((_processor()).split())
     peer_version = subprocess.check_output(
         [peer_python, "-c", "from importlib.metadata import version; print(version('sleap-nn'))"], text=True
@@ -113,7 +115,7 @@ def _core(python: str, side: str, case: Core, folder: Path, turn: int) -> Row:
     worker = Path(__file__).parent / f"{side}_tracking.py"
     output = subprocess.run([python, worker, job], cwd=folder, check=True, capture_output=True, text=True).stdout
     timing = json.loads(output.splitlines()[-1])
-    return Row(f"core: {case.name}", side, turn, timing["frames"], timing["seconds"], timing["cpu_seconds"], timing.get("opencv_ms"))
+    return Row(f"core: {case.name}", side, turn, timing["frames"], timing["seconds"], timing["cpu_seconds"], timing.get("own_ms"))
 
 
 def _commands(peer_python: Path) -> list[tuple[str, str, list[str]]]:
@@ -122,8 +124,8 @@ def _commands(peer_python: Path) -> list[tuple[str, str, list[str]]]:
     return [
         ("ours", "command: track", [*ours, "track", "-i", PAIR, "-t", "-o", "ours.slp"]),
         ("peer", "command: track", peer),
-        ("ours", "command: with report and MLflow", [*ours, *EVERYTHING]),
-        ("peer", "command: with report and MLflow", peer),
+        ("ours", "command: everything", [*ours, *EVERYTHING]),
+        ("peer", "command: everything", peer),
     ]
 
 
@@ -141,7 +143,7 @@ def _summary(rows: list[Row]) -> str:
         ours, peer = ([row for row in rows if (row.case, row.side) == (case, side)] for side in ("ours", "peer"))
         rates = [statistics.median(row.frames / row.seconds for row in side) if side else float("nan") for side in (ours, peer)]
         cpu = [statistics.median(row.cpu_seconds / row.frames for row in side) if side else float("nan") for side in (ours, peer)]
-        own = statistics.median(1000 * row.seconds / row.frames - (row.opencv_ms or 0) for row in ours)
+        own = statistics.median(row.own_ms if row.own_ms is not None else float("nan") for row in ours)
         lines.append(f"{case:<36}{rates[0]:>16.1f}{rates[1]:>16.1f}{rates[0] / rates[1]:>8.1f}{cpu[1] / cpu[0]:>17.1f}{own:>14.3f}")
     return "\n".join(lines)
 
