@@ -78,7 +78,7 @@ RECIPES = {
     "centered_instance": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), epochs=10, batch_size=16),
     "bottomup": Recipe(lambda: arenas(192, 3000, seed=11), epochs=8, batch_size=8),
     "multi_class_topdown": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), 4, 16, learning_rate=1e-3, start="centered_instance"),
-    "multi_class_bottomup": Recipe(lambda: arenas(192, 3000, seed=11), 3, 8, learning_rate=1e-3, start="bottomup"),
+    "multi_class_bottomup": Recipe(lambda: arenas(192, 3000, seed=11), 4, 8, learning_rate=1e-3, start="bottomup"),
     "single_instance": Recipe(lambda: arenas(192, 1500, seed=13, animals=1), 3, 8, learning_rate=1e-3, start="bottomup"),
 }
 SEED = 7
@@ -169,7 +169,10 @@ def loss(heads: dict[str, Any], outputs: dict[str, Tensor], points: Tensor, iden
             target = part_affinity_fields(points, torch.tensor(SKELETON.edges), shape, stride, reach)
             value = F.mse_loss(output, target)
         elif name == "class_maps":
-            value = F.binary_cross_entropy(output, class_maps(points, identities, len(IDENTITIES), shape, stride, reach))
+            target = class_maps(points, identities, len(IDENTITIES), shape, stride, reach)
+            # Classes are read at nodes only, and the empty rest would outweigh them.
+            painted = target.amax(dim=1, keepdim=True).expand_as(target)
+            value = F.binary_cross_entropy(output, target, weight=painted, reduction="sum") / painted.sum().clamp(min=1)
         else:
             value = F.nll_loss(output.clamp(min=1e-7).log(), identities[:, 0])
         total = total + weight * value
