@@ -53,7 +53,7 @@ class Candidates:
         self.rows[ageing, 1:] = self.rows[ageing, :-1]
         self.rows[ageing, 0] = -1
         self.rows[tracks, 0] = rows
-        if self.ages:
+        if self.ages and len(ids) < len(self.ids):
             self._forget()
 
     def _forget(self) -> None:

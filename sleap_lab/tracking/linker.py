@@ -9,7 +9,7 @@ from sleap_lab.poses import Poses
 from sleap_lab.tracking.assign import MATCHING, Pairs
 from sleap_lab.tracking.candidates import Candidates
 from sleap_lab.tracking.features import FEATURES
-from sleap_lab.tracking.similarity import reduction, scoring
+from sleap_lab.tracking.similarity import pose_sizes, reduction, scoring
 
 if TYPE_CHECKING:
     from sleap_lab.tracking.appearance import Appearance
@@ -48,6 +48,7 @@ class Linker:
             self.featurize = FEATURES[config.features]
             self.features = self.featurize(self.points)
         self.score = scoring(config)
+        self.sizes = pose_sizes(self.points) if config.scoring_method == "oks" else None
         self.reduce = reduction(config)
         self.match = MATCHING[config.track_matching_method]
         self.candidates = Candidates(config.candidates_method, config.tracking_window_size)
@@ -113,8 +114,8 @@ class Linker:
             stored[tracks] = -1
             stored[tracks, 0] = last
             features[tracks, 0] = self.featurize(poses)
-        scores = self.score(detections, features)
-        scores[:, self.poor[stored]] = np.nan
+        scores = self.score(detections, features) if self.sizes is None else self.score(detections, features, sizes=self.sizes[rows])
+        np.copyto(scores, np.nan, where=self.poor[stored])
         return np.fmin(-self.reduce(scores), np.inf)  # inf instead of nan
 
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from sleap_lab.boxes import areas, intersections
+from sleap_lab.boxes import areas, bounding_boxes, intersections
 from sleap_lab.config import TrackerConfig
 
 EPSILON = float(np.spacing(1))  # keeps the OKS of a pose without area defined
@@ -24,7 +24,20 @@ COMPARABLE = {
 }
 
 
-def oks(detections: np.ndarray, candidates: np.ndarray, stddev: float) -> np.ndarray:
+def pose_sizes(points: np.ndarray) -> np.ndarray:
+    """Return what `oks` needs to know of each detection.
+
+    Args:
+        points: (k, nodes, 2) px, image space; nan where a node was not found.
+
+    Returns:
+        (k, 2) area of the bounding box px², and number of visible nodes, at least one; both nan for a pose without a visible node.
+    """
+    visible = (~np.isnan(points).any(axis=-1)).sum(axis=-1)
+    return np.stack([areas(bounding_boxes(points)), np.where(visible, visible, np.nan)], axis=-1)
+
+
+def oks(detections: np.ndarray, candidates: np.ndarray, stddev: float, sizes: np.ndarray | None = None) -> np.ndarray:
     """Object keypoint similarity, COCO's formula, with the detection in the role of the ground truth.
 
     A node missing in the candidate lowers the score, a node missing in the detection is left out.
@@ -33,18 +46,17 @@ def oks(detections: np.ndarray, candidates: np.ndarray, stddev: float) -> np.nda
         detections: (k, nodes, 2) px, image space; nan where a node was not found.
         candidates: (t, window, nodes, 2) px, likewise.
         stddev: Spread of the kernel, relative to the square root of the detection's bounding box area.
+        sizes: (k, 2) `pose_sizes` of the detections, where they are known already.
 
     Returns:
         (k, t, window) in [0, 1]; nan for a detection without a visible node.
     """
-    extent = np.fmax.reduce(detections, axis=-2) - np.fmin.reduce(detections, axis=-2)
-    scale = 2 * (2 * stddev) ** 2 * (extent[:, 0] * extent[:, 1] + EPSILON)
+    area, visible = (pose_sizes(detections) if sizes is None else sizes).T[..., None, None]
     difference = detections[:, None, None] - candidates
     distance = np.einsum("...i,...i", difference, difference)
-    kernel = np.exp(distance / -scale[:, None, None, None])
+    kernel = np.exp(distance / (-2 * (2 * stddev) ** 2 * (area + EPSILON))[..., None])
     np.fmax(kernel, 0.0, out=kernel)  # 0 where a node is missing
-    visible = (~np.isnan(detections.sum(axis=-1))).sum(axis=-1)
-    return kernel.sum(axis=-1) / np.where(visible, visible, np.nan)[:, None, None]
+    return kernel.sum(axis=-1) / visible
 
 
 def iou(detections: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -113,8 +125,8 @@ def _vectors(detections: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray
     return detections.reshape(len(detections), -1), candidates.reshape(*candidates.shape[:2], -1)
 
 
-def scoring(config: TrackerConfig) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return the function that scores detections against candidates."""
+def scoring(config: TrackerConfig) -> Callable[..., np.ndarray]:
+    """Return the function that scores detections against candidates; that of oks may be given their `sizes` too."""
     if config.scoring_method == "oks":
         default = KALMAN_OKS_STDDEV if config.use_kalman and config.kf_track_features == "keypoints" else OKS_STDDEV
         return partial(oks, stddev=default if config.oks_stddev is None else config.oks_stddev)
@@ -126,7 +138,7 @@ def scoring(config: TrackerConfig) -> Callable[[np.ndarray, np.ndarray], np.ndar
 
 def mean(scores: np.ndarray) -> np.ndarray:
     """Mean over the last axis without nan; nan where all are nan."""
-    there = ~np.isnan(scores)
+    there = scores == scores  # nan is unequal to itself
     count = there.sum(axis=-1)
     return scores.sum(axis=-1, where=there) / np.where(count, count, np.nan)
 
