@@ -36,7 +36,7 @@ HEADS: dict[str, dict[str, Any]] = {
     },
     "multi_class_bottomup": {
         "confmaps": {"part_names": PARTS, "sigma": SIGMA, "output_stride": FINE, "loss_weight": 1.0},
-        "class_maps": {"classes": list(IDENTITIES), "sigma": 4.0, "output_stride": COARSE, "loss_weight": 0.02},
+        "class_maps": {"classes": list(IDENTITIES), "sigma": 4.0, "output_stride": COARSE, "loss_weight": 0.005},
     },
     "multi_class_topdown": {
         "confmaps": {"part_names": PARTS, "anchor_part": ANCHOR_PART, "sigma": SIGMA, "output_stride": FINE, "loss_weight": 1.0},
@@ -78,7 +78,7 @@ RECIPES = {
     "centered_instance": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), epochs=10, batch_size=16),
     "bottomup": Recipe(lambda: arenas(192, 3000, seed=11), epochs=8, batch_size=8),
     "multi_class_topdown": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), 4, 16, learning_rate=1e-3, start="centered_instance"),
-    "multi_class_bottomup": Recipe(lambda: arenas(192, 3000, seed=11), 4, 8, learning_rate=1e-3, start="bottomup"),
+    "multi_class_bottomup": Recipe(lambda: arenas(192, 3000, seed=11), 8, 8, learning_rate=2e-3, start="bottomup"),
     "single_instance": Recipe(lambda: arenas(192, 1500, seed=13, animals=1), 3, 8, learning_rate=1e-3, start="bottomup"),
 }
 SEED = 7
