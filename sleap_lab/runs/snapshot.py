@@ -154,12 +154,13 @@ def _hash(path: Path, size: int, mtime_ns: int) -> str:
 def environment() -> dict[str, Any]:
     """Return versions of Python and of every installed package, the platform and the CPU threads."""
     torch = sys.modules.get("torch")  # a run that needed no network must not pay for importing it
+    packages = [item.metadata for item in distributions()]  # read and parsed at each access
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
         "torch_threads": torch.get_num_threads() if torch else None,
-        "packages": dict(sorted((item.name, item.version) for item in distributions() if item.name)),
+        "packages": dict(sorted((item["Name"], item["Version"]) for item in packages if item["Name"])),
     }
 
 
