@@ -15,6 +15,7 @@ from sleap_lab.config import TrackerConfig
 EPSILON = float(np.spacing(1))  # keeps the OKS of a pose without area defined
 OKS_STDDEV = 0.025
 KALMAN_OKS_STDDEV = 0.1  # where single nodes are predicted
+BLOCK = 16_384  # coordinates compared at once: small enough to stay in the processor's cache and in memory that is reused
 
 COMPARABLE = {
     "oks": ("keypoints",),
@@ -51,7 +52,13 @@ def oks(detections: np.ndarray, candidates: np.ndarray, stddev: float, sizes: np
     Returns:
         (k, t, window) in [0, 1]; nan for a detection without a visible node.
     """
-    area, visible = (pose_sizes(detections) if sizes is None else sizes).T[..., None, None]
+    if sizes is None:
+        sizes = pose_sizes(detections)
+    block = max(BLOCK // max(candidates.size, 1), 1)
+    if block < len(detections):
+        starts = range(0, len(detections), block)
+        return np.concatenate([oks(detections[i : i + block], candidates, stddev, sizes[i : i + block]) for i in starts])
+    area, visible = sizes.T[..., None, None]
     difference = detections[:, None, None] - candidates
     distance = np.einsum("...i,...i", difference, difference)
     kernel = np.exp(distance / (-2 * (2 * stddev) ** 2 * (area + EPSILON))[..., None])

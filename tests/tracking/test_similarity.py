@@ -3,7 +3,7 @@ import pytest
 
 from sleap_lab.boxes import bounding_boxes
 from sleap_lab.config import TrackerConfig
-from sleap_lab.tracking.similarity import cosine_sim, euclidean_dist, iou, largest, mean, oks, quantile, reduction, scoring
+from sleap_lab.tracking.similarity import BLOCK, cosine_sim, euclidean_dist, iou, largest, mean, oks, quantile, reduction, scoring
 
 NAN = np.nan
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)  # area 100: with σ = 0.025 the denominator is 0.05² · 2 · 100 = 0.5
@@ -39,6 +39,17 @@ def test_oks_is_scaled_by_the_detection():
     large = 2 * SQUARE  # distances to the small one: 0, 10, √200, 10; area 400
     expected = (1 + 2 * np.exp(-100 / 2) + np.exp(-200 / 2)) / 4
     assert oks(large[None], SQUARE[None, None], 0.025).item() == pytest.approx(expected)
+
+
+def test_oks_of_many_poses_is_that_of_each():
+    rng = np.random.default_rng(0)
+    detections, candidates = rng.random((50, 20, 2)), rng.random((10, 50, 20, 2))
+    detections[rng.random((50, 20)) < 0.2] = np.nan
+    assert candidates.size > BLOCK
+    alone = np.concatenate([oks(detections[[i]], candidates, 0.05) for i in range(50)])
+    np.testing.assert_array_equal(oks(detections, candidates, 0.05), alone)
+    in_parts = [oks(detections, candidates[:, i : i + 5], 0.05) for i in range(0, 50, 5)]
+    np.testing.assert_array_equal(oks(detections, candidates, 0.05), np.concatenate(in_parts, axis=-1))
 
 
 def test_oks_without_visible_node_is_undefined():
