@@ -11,7 +11,7 @@ Arrays are float64 because label files store float64 and metrics are compared wi
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -99,19 +99,15 @@ class Poses:
         for video, frame in self.frames:
             yield int(video), int(frame), rows.get((int(video), int(frame)), none)
 
-    def save(self, path: str | Path) -> None:
-        """Write the record to an `.npz` file that holds plain arrays and text only."""
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the record as plain arrays by name, for files; skeleton and track names are one text, `header`."""
         header = {"skeleton": vars(self.skeleton), "track_names": self.track_names}
-        arrays = {name: getattr(self, name) for name in (*COLUMNS, "frames")}
-        with open(path, "wb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+        return {"header": np.array(json.dumps(header))} | {name: getattr(self, name) for name in (*COLUMNS, "frames")}
 
     @classmethod
-    def load(cls, path: str | Path) -> "Poses":
-        """Read a record written by `save`; never unpickles."""
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
-            header = json.loads(str(data["header"]))
-            arrays = {name: data[name] for name in (*COLUMNS, "frames")}
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Poses":
+        """Make a record of what `to_arrays` returned."""
+        header = json.loads(str(arrays["header"]))
         skeleton = header["skeleton"]
         return cls(
             skeleton=Skeleton(
@@ -121,8 +117,19 @@ class Poses:
                 name=skeleton["name"],
             ),
             track_names=tuple(header["track_names"]),
-            **arrays,
+            **{name: arrays[name] for name in (*COLUMNS, "frames")},
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write the record to an `.npz` file that holds plain arrays and text only."""
+        with open(path, "wb") as file:
+            np.savez_compressed(file, **self.to_arrays())  # type: ignore[arg-type]  # numpy takes these for its own options
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Poses":
+        """Read a record written by `save`; never unpickles."""
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
+            return cls.from_arrays(data)
 
 
 COLUMNS = tuple(f.name for f in fields(Poses) if f.name not in ("skeleton", "track_names", "frames"))
