@@ -79,7 +79,9 @@ class ModelConfig:
     max_instances: int | None = key(None, "Keep at most this many instances per frame, the best scored.", minimum=1)
     peak_threshold: Any = key(0.2, "Smallest confidence of a peak; for top-down also [centroid, keypoint].")
     integral_refinement: str | None = key(
-        "integral", "Refine peaks below the grid: integral regression, or null for grid-aligned peaks.", choices=("integral",)
+        "integral",
+        "Refine peaks below the grid: integral regression, the same without negative confidences (bounded), or null for the grid.",
+        choices=("integral", "bounded"),
     )
     integral_patch_size: int = key(5, "Side of the patch used for refinement, in map pixels (odd).", minimum=1)
     max_edge_length_ratio: float = key(0.25, "Bottom-up: edges longer than this share of the map are penalised.", minimum=0)
@@ -255,8 +257,11 @@ class Config:
     evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
-    cache: str = key("rw", "Stage cache: reuse and store predictions, only reuse them, or neither.", choices=("rw", "read", "off"))
+    cache: str = key(
+        "rw", "Stage cache: reuse and store predictions and tracks, only reuse them, or neither.", choices=("rw", "read", "off")
+    )
     cache_dir: str | None = key(None, "Folder of the stage cache. Default: outputs/cache.", path=True)
+    cache_max_gb: float = key(10.0, "Size that the stage cache is kept below, GB; what was not used for longest makes room.", minimum=0)
     report: str = key("html", "Write report.html, or not.", choices=("html", "none"))
     report_figures: str = key("none", "Also write the report's figures as files.", choices=("none", "svg", "png", "both"))
     verbose: bool = key(False, "Print log messages to the terminal.")

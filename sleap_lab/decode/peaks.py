@@ -1,17 +1,32 @@
 """Peaks of confidence maps: tensors in, points in map space out."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def global_peaks(maps: Tensor, threshold: float, patch_size: int | None) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Refinement:
+    """How peaks are moved off the grid: to the centre of mass of the map around them (integral regression).
+
+    Attributes:
+        patch_size: Side of the patch around a peak, map pixels.
+        bounded: Leave negative confidences out, so that no peak leaves its patch; otherwise they pull like others, as in sleap-nn.
+    """
+
+    patch_size: int
+    bounded: bool = False
+
+
+def global_peaks(maps: Tensor, threshold: float, refinement: Refinement | None) -> tuple[Tensor, Tensor]:
     """Find the highest pixel of every map.
 
     Args:
         maps: (b, nodes, h, w) confidence maps.
         threshold: Smallest value of a peak; an equal value is kept.
-        patch_size: Side of the patch for integral refinement; None leaves points on the grid.
+        refinement: How points leave the grid; None leaves them there.
 
     Returns:
         Points (b, nodes, 2), map space (x, y), nan below the threshold; values (b, nodes), 0 below it.
@@ -20,14 +35,14 @@ def global_peaks(maps: Tensor, threshold: float, patch_size: int | None) -> tupl
     values, index = maps.flatten(2).max(dim=-1)
     pixels = torch.stack((index % w, index.div(w, rounding_mode="floor")), dim=-1)
     points = pixels.to(maps.dtype)
-    if patch_size is not None:
+    if refinement is not None:
         flat = torch.arange(b * nodes, device=maps.device)
-        points = refine(maps, flat.div(nodes, rounding_mode="floor"), flat % nodes, pixels.view(-1, 2), patch_size).view(b, nodes, 2)
+        points = refine(maps, flat.div(nodes, rounding_mode="floor"), flat % nodes, pixels.view(-1, 2), refinement).view(b, nodes, 2)
     found = values >= threshold
     return points.where(found[..., None], torch.nan), values.where(found, 0.0)
 
 
-def local_peaks(maps: Tensor, threshold: float, patch_size: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def local_peaks(maps: Tensor, threshold: float, refinement: Refinement | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find all local maxima.
 
     A pixel is a peak if it is above the threshold, strictly above the four neighbours before it in reading
@@ -37,7 +52,7 @@ def local_peaks(maps: Tensor, threshold: float, patch_size: int | None) -> tuple
     Args:
         maps: (b, nodes, h, w) confidence maps.
         threshold: Peaks are strictly above it.
-        patch_size: Side of the patch for integral refinement; None leaves points on the grid.
+        refinement: How points leave the grid; None leaves them there.
 
     Returns:
         samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample, row, column, node.
@@ -63,8 +78,8 @@ def local_peaks(maps: Tensor, threshold: float, patch_size: int | None) -> tuple
             if mean is not None:
                 points[i] = points.new_tensor(mean)
         samples, nodes, points, values = samples[keep], nodes[keep], points[keep], values[keep]
-    if patch_size is not None:
-        points = refine(maps, samples, nodes, points.floor().long(), patch_size)
+    if refinement is not None:
+        points = refine(maps, samples, nodes, points.floor().long(), refinement)
     return samples, nodes, points, values
 
 
@@ -85,30 +100,35 @@ def _tied_mean(padded: Tensor, row: int, column: int) -> tuple[float, float] | N
     return None
 
 
-def refine(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, patch_size: int) -> Tensor:
-    """Move peaks to the centre of mass of the map around them (integral regression).
+def refine(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, refinement: Refinement) -> Tensor:
+    """Move peaks to the centre of mass of the map around them.
 
     With offsets g from -(k - 1) / 2 to (k - 1) / 2 and map values v in a k x k patch, zeros outside the map:
-    dx = sum(g_x v) / sum(v), dy likewise. Values are not clipped, as in sleap-nn.
+    dx = sum(g_x v) / sum(v), dy likewise. Unbounded, a sum near zero throws a peak anywhere; bounded, values
+    below zero count as zero, and a peak without any value above stays where it is.
 
     Args:
         maps: (b, nodes, h, w) confidence maps.
         samples: (n,) sample of each peak.
         nodes: (n,) map of each peak.
         pixels: (n, 2) int64, map space (x, y), whole pixels.
-        patch_size: Side k of the patch.
+        refinement: Size k of the patch, and whether values are bounded.
 
     Returns:
         (n, 2) refined points, map space (x, y).
     """
-    k, half = patch_size, patch_size // 2
+    k, half = refinement.patch_size, refinement.patch_size // 2
     padded = F.pad(maps, (half, half, half, half))
     steps = torch.arange(k, device=maps.device)
     rows = pixels[:, 1, None, None] + steps[None, :, None]
     columns = pixels[:, 0, None, None] + steps[None, None, :]
     patches = padded[samples[:, None, None], nodes[:, None, None], rows, columns]
     offsets = steps.to(maps.dtype) - (k - 1) / 2
+    if refinement.bounded:
+        patches = patches.clamp(min=0)
+        offsets = steps.to(maps.dtype) - half  # where the pixels are; the offsets above are half a pixel off for an even k
     mass = patches.sum(dim=(1, 2))
     dx = (patches.sum(dim=1) * offsets).sum(dim=1) / mass
     dy = (patches.sum(dim=2) * offsets).sum(dim=1) / mass
-    return pixels + torch.stack((dx, dy), dim=-1)
+    moved = torch.stack((dx, dy), dim=-1)
+    return pixels + (moved.where(mass[:, None] > 0, 0.0) if refinement.bounded else moved)

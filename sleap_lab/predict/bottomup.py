@@ -6,13 +6,19 @@ import numpy as np
 
 from sleap_lab.decode.classes import group_by_class
 from sleap_lab.decode.paf import Candidates, GroupingOptions, group, score_candidates
-from sleap_lab.decode.peaks import local_peaks
+from sleap_lab.decode.peaks import Refinement, local_peaks
 from sleap_lab.poses import Poses, concatenate, make_poses
 from sleap_lab.predict.model import FrameBatch, Model, Prediction
 
 
 def bottomup(
-    batch: FrameBatch, model: Model, *, peak_threshold: float, patch_size: int | None, grouping: GroupingOptions, max_instances: int | None
+    batch: FrameBatch,
+    model: Model,
+    *,
+    peak_threshold: float,
+    refinement: Refinement | None,
+    grouping: GroupingOptions,
+    max_instances: int | None,
 ) -> Prediction:
     """Group peaks by part affinity fields; the score of an instance is the sum of its edge scores.
 
@@ -21,7 +27,7 @@ def bottomup(
     maps = model(batch.images)
     skeleton = model.config.skeleton
     edges = _edges(model)
-    samples, nodes, found, values = local_peaks(maps["confmaps"], peak_threshold, patch_size)
+    samples, nodes, found, values = local_peaks(maps["confmaps"], peak_threshold, refinement)
     in_network = found * model.config.stride("confmaps")
     candidates = score_candidates(maps["pafs"], samples, nodes, in_network, edges, model.config.stride("pafs"), grouping)
     sample, node = samples.cpu().numpy(), nodes.cpu().numpy()
@@ -65,7 +71,7 @@ def _take(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def multi_class_bottomup(
-    batch: FrameBatch, model: Model, *, peak_threshold: float, patch_size: int | None, max_instances: int | None
+    batch: FrameBatch, model: Model, *, peak_threshold: float, refinement: Refinement | None, max_instances: int | None
 ) -> Prediction:
     """Group peaks by class; every instance is the animal its class names.
 
@@ -73,7 +79,7 @@ def multi_class_bottomup(
     """
     maps = model(batch.images)
     skeleton, classes = model.config.skeleton, model.config.classes
-    samples, nodes, found, values = local_peaks(maps["confmaps"], peak_threshold, patch_size)
+    samples, nodes, found, values = local_peaks(maps["confmaps"], peak_threshold, refinement)
     ratio = model.config.stride("confmaps") / model.config.stride("class_maps")
     class_maps = maps["class_maps"]
     h, w = class_maps.shape[-2:]

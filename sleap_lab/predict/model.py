@@ -80,8 +80,3 @@ class Prediction:
 
     poses: Poses
     maps: dict[str, Tensor]
-
-
-def patch_size(integral_refinement: str | None, integral_patch_size: int) -> int | None:
-    """Return the side of the refinement patch, None where peaks stay on the grid."""
-    return integral_patch_size if integral_refinement == "integral" else None

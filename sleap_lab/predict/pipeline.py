@@ -11,10 +11,11 @@ import torch
 from sleap_lab.checkpoints import TrainingConfig, load_network, read_training_config
 from sleap_lab.config import ModelConfig, PreprocessingConfig, RuntimeConfig, peak_thresholds
 from sleap_lab.decode.paf import GroupingOptions
+from sleap_lab.decode.peaks import Refinement
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.poses import Poses, Skeleton
 from sleap_lab.predict.bottomup import bottomup, multi_class_bottomup
-from sleap_lab.predict.model import FrameBatch, Model, Prediction, patch_size
+from sleap_lab.predict.model import FrameBatch, Model, Prediction
 from sleap_lab.predict.single_instance import single_instance
 from sleap_lab.predict.topdown import CENTROID_SKELETON, TrueCentroids, centroid_only, topdown, true_centroids
 from sleap_lab.preprocess import ImageSpec
@@ -178,18 +179,24 @@ def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> I
     )
 
 
+def _refinement(options: ModelConfig) -> Refinement | None:
+    if options.integral_refinement is None:
+        return None
+    return Refinement(options.integral_patch_size, bounded=options.integral_refinement == "bounded")
+
+
 def _stages(
     kind: str, models: dict[str, Model], options: ModelConfig, preprocessing: PreprocessingConfig, truth: Poses | None
 ) -> tuple[Callable[[FrameBatch], Prediction], tuple[str, ...]]:
     """Return the function of a pipeline kind with its options filled in, and what must be known about it."""
     centroid_threshold, keypoint_threshold = peak_thresholds(options)
-    patch = patch_size(options.integral_refinement, options.integral_patch_size)
+    refinement = _refinement(options)
     limit = options.max_instances
     if kind == "single_instance":
-        return partial(single_instance, model=models[kind], peak_threshold=keypoint_threshold, patch_size=patch), ()
+        return partial(single_instance, model=models[kind], peak_threshold=keypoint_threshold, refinement=refinement), ()
     if kind == "multi_class_bottomup":
         classes = partial(
-            multi_class_bottomup, model=models[kind], peak_threshold=keypoint_threshold, patch_size=patch, max_instances=limit
+            multi_class_bottomup, model=models[kind], peak_threshold=keypoint_threshold, refinement=refinement, max_instances=limit
         )
         return classes, ()
     if kind == "bottomup":
@@ -201,7 +208,7 @@ def _stages(
             min_line_scores=options.min_line_scores,
         )
         groups = partial(
-            bottomup, model=models[kind], peak_threshold=keypoint_threshold, patch_size=patch, grouping=grouping, max_instances=limit
+            bottomup, model=models[kind], peak_threshold=keypoint_threshold, refinement=refinement, grouping=grouping, max_instances=limit
         )
         return groups, ()
 
@@ -214,7 +221,7 @@ def _stages(
             model=models[kind],
             truth=labelled(models[kind]),
             peak_threshold=centroid_threshold,
-            patch_size=patch,
+            refinement=refinement,
             max_instances=limit,
         )
         return centroids, (CENTROIDS_ALONE if truth is None else CENTROIDS_WITH_TRUTH,)
@@ -226,7 +233,7 @@ def _stages(
         truth=None if "centroid" in models else labelled(instance_model),
         centroid_threshold=centroid_threshold,
         keypoint_threshold=keypoint_threshold,
-        patch_size=patch,
+        refinement=refinement,
         max_instances=limit,
     )
     return crops, ()

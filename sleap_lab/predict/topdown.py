@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.centroids import METHODS, instance_centroids
 from sleap_lab.decode.classes import assign_classes
-from sleap_lab.decode.peaks import global_peaks, local_peaks
+from sleap_lab.decode.peaks import Refinement, global_peaks, local_peaks
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.poses import Poses, Skeleton, make_poses
 from sleap_lab.predict.model import FrameBatch, Model, Prediction
@@ -77,11 +77,11 @@ def true_centroids(truth: Poses, model: Model, *, anchor_part: str | None) -> Tr
 
 
 def find_centroids(
-    batch: FrameBatch, model: Model, *, peak_threshold: float, patch_size: int | None, max_instances: int | None
+    batch: FrameBatch, model: Model, *, peak_threshold: float, refinement: Refinement | None, max_instances: int | None
 ) -> tuple[Centroids, Prediction]:
     """Find the centroids of a batch, in reading order, or with `max_instances` the best of each frame, best first."""
     maps = model(batch.images)
-    samples, _, found, values = local_peaks(maps["confmaps"], peak_threshold, patch_size)
+    samples, _, found, values = local_peaks(maps["confmaps"], peak_threshold, refinement)
     stride_over_scale = model.config.stride("confmaps") / model.scale
     centroids = Centroids(samples.cpu().numpy(), (found * stride_over_scale).cpu().numpy(), values.double().cpu().numpy())
     if max_instances is not None:
@@ -110,7 +110,7 @@ def centroid_only(
     truth: TrueCentroids | None,
     *,
     peak_threshold: float,
-    patch_size: int | None,
+    refinement: Refinement | None,
     max_instances: int | None,
 ) -> Prediction:
     """Predict centroids alone.
@@ -119,7 +119,7 @@ def centroid_only(
     nearest, one to one, so that evaluation measures detection; centroids beyond the number of labelled
     instances are left out. Without ground truth the centroids themselves are the result.
     """
-    _, prediction = find_centroids(batch, model, peak_threshold=peak_threshold, patch_size=patch_size, max_instances=max_instances)
+    _, prediction = find_centroids(batch, model, peak_threshold=peak_threshold, refinement=refinement, max_instances=max_instances)
     if truth is None:
         return prediction
     found = prediction.poses
@@ -148,7 +148,7 @@ def topdown(
     *,
     centroid_threshold: float,
     keypoint_threshold: float,
-    patch_size: int | None,
+    refinement: Refinement | None,
     max_instances: int | None,
 ) -> Prediction:
     """Predict the nodes of every animal in a crop around its centroid.
@@ -160,7 +160,7 @@ def topdown(
     maps = {}
     if centroid_model is not None:
         centroids, stage = find_centroids(
-            batch, centroid_model, peak_threshold=centroid_threshold, patch_size=patch_size, max_instances=max_instances
+            batch, centroid_model, peak_threshold=centroid_threshold, refinement=refinement, max_instances=max_instances
         )
         maps = stage.maps
     else:
@@ -178,7 +178,7 @@ def topdown(
         outputs.append(instance_model(cut_crops(batch.images, centroids.samples[start:stop], corners[start:stop], crop_size)))
     if outputs:
         maps |= {name: torch.cat([output[name] for output in outputs]) for name in outputs[0]}
-    poses = _read_crops(batch, instance_model, centroids, corners, maps if outputs else None, keypoint_threshold, patch_size)
+    poses = _read_crops(batch, instance_model, centroids, corners, maps if outputs else None, keypoint_threshold, refinement)
     return Prediction(poses, maps)
 
 
@@ -189,12 +189,12 @@ def _read_crops(
     corners: np.ndarray,
     maps: dict[str, torch.Tensor] | None,
     threshold: float,
-    patch_size: int | None,
+    refinement: Refinement | None,
 ) -> Poses:
     skeleton, classes = model.config.skeleton, model.config.classes
     if maps is None:
         return make_poses(skeleton, [], track_names=classes, frames=batch.where)
-    found, values = global_peaks(maps["confmaps"], threshold, patch_size)
+    found, values = global_peaks(maps["confmaps"], threshold, refinement)
     in_crop = model.to_image(found.double().cpu().numpy(), "confmaps")
     points = (in_crop + corners[:, None]) / batch.eff[centroids.samples, None, None]
     tracks, track_scores = np.full(len(points), -1), np.full(len(points), np.nan)

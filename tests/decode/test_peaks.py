@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.decode.peaks import global_peaks, local_peaks, refine
+from sleap_lab.decode.peaks import Refinement, global_peaks, local_peaks, refine
 
 nan = torch.nan
 
@@ -24,9 +24,9 @@ def noise(seed, *shape):
     return torch.from_numpy(np.random.default_rng(seed).normal(0.3, 0.3, shape))
 
 
-def found(maps, threshold=0.2, patch_size=None):
+def found(maps, threshold=0.2, refinement=None):
     """Local peaks as [(x, y)] of one map."""
-    return [tuple(point) for point in local_peaks(maps, threshold, patch_size)[2].tolist()]
+    return [tuple(point) for point in local_peaks(maps, threshold, refinement)[2].tolist()]
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -60,7 +60,7 @@ def test_a_peak_on_the_threshold_is_kept(threshold, kept):
 
 def test_a_peak_below_the_threshold_is_nan_with_value_0():
     maps = torch.stack([spot(3, 4), 0.1 * spot(3, 4)])[None]
-    points, values = global_peaks(maps, 0.2, 5)
+    points, values = global_peaks(maps, 0.2, Refinement(5))
     assert not points[0, 0].isnan().any()
     assert points[0, 1].isnan().all()
     assert values[0].tolist() == [1, 0]
@@ -79,7 +79,7 @@ def test_negative_maps_have_a_peak_above_a_negative_threshold():
 
 
 def test_global_peaks_are_refined_in_their_own_map():
-    points, _ = global_peaks(torch.stack([spot(3, 4), spot(7, 8)])[None].expand(2, 2, 16, 20), 0.2, 5)
+    points, _ = global_peaks(torch.stack([spot(3, 4), spot(7, 8)])[None].expand(2, 2, 16, 20), 0.2, Refinement(5))
     torch.testing.assert_close(points, torch.tensor([[[3.0, 4.0], [7.0, 8.0]]] * 2, dtype=torch.float64))
 
 
@@ -123,7 +123,7 @@ def test_order_is_sample_row_column_node():
 
 
 def test_no_peaks():
-    samples, nodes, points, values = local_peaks(torch.zeros(2, 3, 4, 5), 0.2, 5)
+    samples, nodes, points, values = local_peaks(torch.zeros(2, 3, 4, 5), 0.2, Refinement(5))
     assert (len(samples), len(nodes), points.shape, len(values)) == (0, 0, (0, 2), 0)
 
 
@@ -192,15 +192,19 @@ def test_a_plateau_is_refined_around_the_floor_of_its_mean():
     # The pair at columns 2 and 3: the patch stands around column 2, and the second pixel pulls it by 1/2.
     maps = torch.zeros(1, 1, 5, 7)
     maps[0, 0, 2, 2:4] = 0.5
-    assert found(maps, patch_size=3) == [(2 + (0 * 0.5 + 1 * 0.5) / (0.5 + 0.5), 2)]
+    assert found(maps, refinement=Refinement(3)) == [(2 + (0 * 0.5 + 1 * 0.5) / (0.5 + 0.5), 2)]
 
 
 # ---- refinement
 
 
-def refined(values, x, y, k):
+def refined(values, x, y, k, *, bounded=False):
     zero = torch.zeros(1, dtype=torch.int64)
-    return refine(one(values), zero, zero, torch.tensor([[x, y]]), k)[0].tolist()
+    return refine(one(values), zero, zero, torch.tensor([[x, y]]), Refinement(k, bounded))[0].tolist()
+
+
+def refinement(k):
+    return None if k is None else Refinement(k)
 
 
 def test_refinement_by_hand():
@@ -238,19 +242,52 @@ def test_an_even_patch_lies_half_a_pixel_too_far():
     assert refined(values.tolist(), 3, 3, 4) == pytest.approx([3 + (1 * 0.5 - 0.5 * 1.5) / 1.5, 3.5])
 
 
+def test_bounded_leaves_negative_values_out():
+    assert refined([[-1, 4, 1]], 1, 0, 3, bounded=True) == pytest.approx([1 + 1 / (4 + 1), 0])
+    assert refined([[-1.5, 2, 0]], 1, 0, 3, bounded=True) == [1, 0]
+
+
+def test_bounded_leaves_a_peak_without_positive_values_where_it_is():
+    assert refined([[-3, -1, -2]], 1, 0, 3, bounded=True) == [1, 0]
+    assert refined([[0, 0, 0]], 1, 0, 3, bounded=True) == [1, 0]
+
+
+def test_bounded_weighs_an_even_patch_where_its_pixels_are():
+    values = torch.zeros(7, 7)
+    values[3, 3] = 1
+    assert refined(values.tolist(), 3, 3, 4, bounded=True) == [3, 3]
+    values[3, 1] = 0.5
+    assert refined(values.tolist(), 3, 3, 4, bounded=True) == pytest.approx([3 - 2 * 0.5 / 1.5, 3])
+
+
+@given(seed=seeds, k=st.integers(1, 8), x=st.integers(0, 10), y=st.integers(0, 8), mean=st.floats(-1, 1))
+def test_bounded_never_leaves_the_patch(seed, k, x, y, mean):
+    maps = noise(seed, 9, 11) + mean  # mostly positive, mostly negative, and all between
+    found = np.array(refined(maps.tolist(), x, y, k, bounded=True))
+    first = np.array([x, y]) - k // 2
+    assert (found >= first - 1e-9).all()
+    assert (found <= first + k - 1 + 1e-9).all()
+
+
+@given(seed=seeds, k=st.sampled_from([1, 3, 5]), x=st.integers(0, 10), y=st.integers(0, 8))
+def test_bounded_is_the_same_where_no_value_is_negative(seed, k, x, y):
+    values = (noise(seed, 9, 11).abs() + 0.01).tolist()
+    assert refined(values, x, y, k, bounded=True) == pytest.approx(refined(values, x, y, k))
+
+
 @given(x=st.floats(3, 12), y=st.floats(3, 12), sigma=st.floats(0.7, 2.5))
 def test_the_peak_of_a_rendered_spot_comes_back(x, y, sigma):
     # Five pixels see only a part of a wide spot, whose centre of mass is nearer to the middle of the patch.
     tolerance = {0.7: 0.01, 1.0: 0.05, 1.5: 0.2, 2.5: 0.4}
-    points, _ = global_peaks(spot(x, y, sigma)[None, None], 0.2, 5)
+    points, _ = global_peaks(spot(x, y, sigma)[None, None], 0.2, Refinement(5))
     np.testing.assert_allclose(points[0, 0].numpy(), [x, y], atol=next(t for s, t in tolerance.items() if sigma <= s))
-    whole, _ = global_peaks(spot(x + 12, y + 12, sigma, 40, 40)[None, None], 0.2, 17)
+    whole, _ = global_peaks(spot(x + 12, y + 12, sigma, 40, 40)[None, None], 0.2, Refinement(17))
     np.testing.assert_allclose(whole[0, 0].numpy(), [x + 12, y + 12], atol=0.02)
 
 
 @given(x=st.integers(2, 13), y=st.integers(2, 13), sigma=st.floats(0.5, 3), k=st.sampled_from([1, 3, 5]))
 def test_a_spot_on_a_pixel_comes_back_exactly(x, y, sigma, k):
-    points, values = global_peaks(spot(x, y, sigma)[None, None], 0.2, k)
+    points, values = global_peaks(spot(x, y, sigma)[None, None], 0.2, Refinement(k))
     np.testing.assert_allclose(points.numpy()[0, 0], [x, y], atol=1e-9)
     assert values.item() == 1
 
@@ -259,7 +296,7 @@ def test_a_spot_on_a_pixel_comes_back_exactly(x, y, sigma, k):
 def test_a_point_of_a_positive_map_stays_in_its_patch(seed, k):
     maps = noise(seed, 2, 2, 9, 11).abs() + 0.01
     plain, _ = global_peaks(maps, 0, None)
-    moved, _ = global_peaks(maps, 0, k)
+    moved, _ = global_peaks(maps, 0, Refinement(k))
     assert (moved - plain).abs().max() <= (k - 1) / 2
 
 
@@ -270,7 +307,7 @@ def test_a_point_of_a_positive_map_stays_in_its_patch(seed, k):
 def test_a_factor_moves_no_point(seed, factor, k):
     maps = noise(seed, 2, 2, 8, 9)
     for peaks, at in ((global_peaks, 0), (local_peaks, 2)):
-        plain, scaled = peaks(maps, 0.2, k), peaks(maps * factor, 0.2 * factor, k)
+        plain, scaled = peaks(maps, 0.2, refinement(k)), peaks(maps * factor, 0.2 * factor, refinement(k))
         torch.testing.assert_close(scaled[at], plain[at], equal_nan=True)
         torch.testing.assert_close(scaled[-1], plain[-1] * factor)
 
@@ -286,29 +323,31 @@ def test_a_constant_moves_no_grid_point(seed, constant):
 @given(seed=seeds, k=st.sampled_from([None, 3, 5]))
 def test_a_mirror_mirrors_the_peaks(seed, k):
     maps = noise(seed, 1, 1, 8, 9)
-    plain = {(round(8 - x, 6), round(y, 6)) for x, y in found(maps, 0.2, k)}
-    assert {(round(x, 6), round(y, 6)) for x, y in found(maps.flip(-1), 0.2, k)} == plain
-    transposed = {(round(y, 6), round(x, 6)) for x, y in found(maps.transpose(-1, -2), 0.2, k)}
-    assert transposed == {(round(x, 6), round(y, 6)) for x, y in found(maps, 0.2, k)}
+    plain = {(round(8 - x, 6), round(y, 6)) for x, y in found(maps, 0.2, refinement(k))}
+    assert {(round(x, 6), round(y, 6)) for x, y in found(maps.flip(-1), 0.2, refinement(k))} == plain
+    transposed = {(round(y, 6), round(x, 6)) for x, y in found(maps.transpose(-1, -2), 0.2, refinement(k))}
+    assert transposed == {(round(x, 6), round(y, 6)) for x, y in found(maps, 0.2, refinement(k))}
 
 
 @given(seed=seeds, k=st.sampled_from([None, 5]))
 def test_maps_of_a_batch_do_not_mix(seed, k):
     maps = noise(seed, 3, 2, 7, 8)
-    together = local_peaks(maps, 0.2, k)
-    apart = [local_peaks(maps[b : b + 1], 0.2, k) for b in range(3)]
+    together = local_peaks(maps, 0.2, refinement(k))
+    apart = [local_peaks(maps[b : b + 1], 0.2, refinement(k)) for b in range(3)]
     assert together[0].tolist() == [b for b in range(3) for _ in apart[b][0]]
     for column in (1, 2, 3):
         torch.testing.assert_close(together[column], torch.cat([found[column] for found in apart]))
     for node in range(2):
-        torch.testing.assert_close(global_peaks(maps, 0.2, k)[0][:, [node]], global_peaks(maps[:, [node]], 0.2, k)[0], equal_nan=True)
+        torch.testing.assert_close(
+            global_peaks(maps, 0.2, refinement(k))[0][:, [node]], global_peaks(maps[:, [node]], 0.2, refinement(k))[0], equal_nan=True
+        )
 
 
 def test_maps_are_left_as_they_are():
     maps = noise(0, 1, 2, 6, 6)
     before = maps.clone()
-    global_peaks(maps, 0.2, 5)
-    local_peaks(maps, 0.2, 5)
+    global_peaks(maps, 0.2, Refinement(5))
+    local_peaks(maps, 0.2, Refinement(5))
     assert torch.equal(maps, before)
 
 
@@ -319,11 +358,11 @@ def test_maps_are_left_as_they_are():
 def test_the_slow_decoder_finds_the_same(slow, seed, threshold, k):
     maps = noise(seed, 2, 2, 7, 9)
     expected_points, expected_values = slow.global_peaks(maps.numpy(), threshold, k)
-    points, values = global_peaks(maps, threshold, k)
+    points, values = global_peaks(maps, threshold, refinement(k))
     np.testing.assert_allclose(points, expected_points, rtol=1e-6)
     np.testing.assert_allclose(values, expected_values)
     expected = np.array(slow.local_peaks(maps.numpy(), threshold, k)).reshape(-1, 5)
-    samples, nodes, points, values = local_peaks(maps, threshold, k)
+    samples, nodes, points, values = local_peaks(maps, threshold, refinement(k))
     np.testing.assert_array_equal(np.stack([samples, nodes], axis=1), expected[:, :2])
     np.testing.assert_allclose(points, expected[:, 2:4], rtol=1e-6)
     np.testing.assert_allclose(values, expected[:, 4])
@@ -331,10 +370,10 @@ def test_the_slow_decoder_finds_the_same(slow, seed, threshold, k):
 
 def test_answers_of_old(fixtures):
     maps = torch.from_numpy(fixtures["confmaps"])
-    points, values = global_peaks(maps, 0.2, 5)
+    points, values = global_peaks(maps, 0.2, Refinement(5))
     np.testing.assert_allclose(points, fixtures["global_points"], atol=1e-4)
     np.testing.assert_allclose(values, fixtures["global_values"], atol=1e-6)
-    samples, nodes, points, values = local_peaks(maps, 0.2, 5)
+    samples, nodes, points, values = local_peaks(maps, 0.2, Refinement(5))
     np.testing.assert_array_equal(samples, fixtures["samples"])
     np.testing.assert_array_equal(nodes, fixtures["nodes"])
     np.testing.assert_allclose(points, fixtures["points"], atol=1e-4)

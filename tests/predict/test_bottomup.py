@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sleap_lab.decode.paf import GroupingOptions
+from sleap_lab.decode.peaks import Refinement
 from sleap_lab.predict.bottomup import bottomup, multi_class_bottomup
 
 NAN = np.nan
@@ -24,10 +25,10 @@ def animals():
     return [(0, 0, 3, 2, 0.9), (0, 1, 9, 2, 0.8), (0, 0, 3, 8, 0.7), (0, 1, 9, 8, 0.6)]
 
 
-def run(fake, batch, confmaps, pafs, *, eff=1.0, max_instances=None, peak_threshold=0.2, patch_size=None, grouping=OPTIONS, **options):
+def run(fake, batch, confmaps, pafs, *, eff=1.0, max_instances=None, peak_threshold=0.2, refinement=None, grouping=OPTIONS, **options):
     model = fake("bottomup", lambda x: {"confmaps": confmaps, "pafs": pafs}, edges=[("a", "b")], **options)
     images = batch(torch.zeros(len(confmaps), 1, 4, 4), eff)
-    return bottomup(images, model, peak_threshold=peak_threshold, patch_size=patch_size, grouping=grouping, max_instances=max_instances)
+    return bottomup(images, model, peak_threshold=peak_threshold, refinement=refinement, grouping=grouping, max_instances=max_instances)
 
 
 def test_peaks_are_grouped(fake, batch, draw):
@@ -56,7 +57,7 @@ def test_a_missing_node_is_nan_and_has_no_score(fake, batch, draw):
         nodes=("a", "b", "c"),
         edges=[("a", "b"), ("b", "c")],
     )
-    poses = bottomup(batch(torch.zeros(1, 1, 4, 4)), model, peak_threshold=0.2, patch_size=None, grouping=OPTIONS, max_instances=None).poses
+    poses = bottomup(batch(torch.zeros(1, 1, 4, 4)), model, peak_threshold=0.2, refinement=None, grouping=OPTIONS, max_instances=None).poses
     np.testing.assert_array_equal(poses.points, [[[3, 2], [9, 2], [NAN, NAN]]])
     np.testing.assert_allclose(poses.point_scores, [[0.9, 0.8, NAN]])
 
@@ -69,7 +70,7 @@ def test_edges_are_named_by_parts(fake, batch, draw):
         edges=[("second", "first")],  # from node 1 to node 0
         part_names=["first", "second"],
     )
-    poses = bottomup(batch(torch.zeros(1, 1, 4, 4)), model, peak_threshold=0.2, patch_size=None, grouping=OPTIONS, max_instances=None).poses
+    poses = bottomup(batch(torch.zeros(1, 1, 4, 4)), model, peak_threshold=0.2, refinement=None, grouping=OPTIONS, max_instances=None).poses
     assert poses.skeleton.nodes == ("a", "b")
     assert poses.points.tolist() == [[[3, 2], [9, 2]], [[3, 8], [9, 8]]]
 
@@ -103,7 +104,7 @@ def test_fields_may_have_another_stride(fake, batch, draw):
 
 def test_points_are_refined_where_asked(fake, batch, draw):
     pixels = [*animals()[:2], (0, 0, 4, 2, 0.3)]
-    poses = run(fake, batch, draw((1, 2, 12, 16), *pixels), fields(1), patch_size=3).poses
+    poses = run(fake, batch, draw((1, 2, 12, 16), *pixels), fields(1), refinement=Refinement(3)).poses
     np.testing.assert_allclose(poses.points, [[[3 + 0.3 / 1.2, 2], [9, 2]]])
 
 
@@ -120,7 +121,7 @@ def test_no_peaks(fake, batch):
 def run_classes(fake, batch, confmaps, class_maps, *, eff=1.0, max_instances=None, **options):
     model = fake("multi_class_bottomup", lambda x: {"confmaps": confmaps, "class_maps": class_maps}, classes=("x", "y"), **options)
     images = batch(torch.zeros(len(confmaps), 1, 4, 4), eff)
-    return multi_class_bottomup(images, model, peak_threshold=0.2, patch_size=None, max_instances=max_instances)
+    return multi_class_bottomup(images, model, peak_threshold=0.2, refinement=None, max_instances=max_instances)
 
 
 def chances(b=1, *, upper=0.2, lower=0.9, h=12, w=16):

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from sleap_lab.predict.model import patch_size
-
 
 def test_images_are_scaled_padded_and_turned_into_fractions(fake):
     seen = []
@@ -39,8 +37,3 @@ def test_maps_are_float32_in_any_precision(fake, precision):
 def test_points_of_a_map_in_pixels_of_the_image(fake, stride, scale, expected):
     model = fake("centroid", None, stride=stride, scale=scale)
     assert model.to_image(np.array([3.0, 5.0]), "confmaps").tolist() == expected
-
-
-@pytest.mark.parametrize(("refinement", "size", "expected"), [("integral", 5, 5), ("integral", 7, 7), (None, 5, None)])
-def test_patch_size(refinement, size, expected):
-    assert patch_size(refinement, size) == expected

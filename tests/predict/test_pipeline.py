@@ -383,6 +383,19 @@ def test_refinement_is_on_unless_told_otherwise(make_model):
     assert alone.points[0, 0].tolist() == [12, 14]
 
 
+@pytest.mark.parametrize(("way", "expected"), [("integral", 6 + 1 / 4 + 1 / 2), ("bounded", 6 + 1 / 4)])
+def test_bounded_refinement(make_model, way, expected):
+    # An even patch tells them apart: only unbounded, it lies half a pixel too far.
+    model = ModelConfig(paths=[str(make_model("single_instance", {"confmaps": [GREEN, BLUE]}))])
+    model.integral_refinement, model.integral_patch_size = way, 4
+    poses = (
+        build_pipeline(model, PreprocessingConfig(), RuntimeConfig(device="cpu"), None)
+        .predict(spots((1, 12, 14, 255), (1, 14, 14, 85)))
+        .poses
+    )
+    assert poses.points[0, 0, 0] == pytest.approx(2 * expected)
+
+
 def test_weights_of_other_files(make_model, tmp_path):
     path = make_model("single_instance", {"confmaps": [GREEN, BLUE]})
     other = make_model("single_instance", {"confmaps": [BLUE, GREEN]}, name="other")

@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 import torch
 
+from sleap_lab.decode.peaks import Refinement
 from sleap_lab.predict.single_instance import single_instance
 
 NAN = np.nan
 
 
-def run(fake, batch, maps, *, peak_threshold=0.2, patch_size=None, eff=1.0, **options):
+def run(fake, batch, maps, *, peak_threshold=0.2, refinement=None, eff=1.0, **options):
     model = fake("single_instance", lambda x: {"confmaps": maps}, **options)
-    return single_instance(batch(torch.zeros(len(maps), 1, 4, 4), eff), model, peak_threshold=peak_threshold, patch_size=patch_size)
+    return single_instance(batch(torch.zeros(len(maps), 1, 4, 4), eff), model, peak_threshold=peak_threshold, refinement=refinement)
 
 
 def test_one_instance_per_frame(fake, batch, draw):
@@ -59,7 +60,7 @@ def test_every_frame_has_its_own_factor(fake, batch, draw):
 
 def test_points_are_refined_where_asked(fake, batch, draw):
     maps = draw((1, 2, 8, 9), (0, 0, 3, 2, 0.75), (0, 0, 4, 2, 0.25))
-    poses = run(fake, batch, maps, patch_size=3, stride=2).poses
+    poses = run(fake, batch, maps, refinement=Refinement(3), stride=2).poses
     np.testing.assert_allclose(poses.points[0, 0], [2 * (3 + 0.25 / (0.75 + 0.25)), 2 * 2])
     np.testing.assert_allclose(poses.point_scores[0, 0], 0.75)  # of the pixel
 

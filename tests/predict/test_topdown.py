@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sleap_lab.decode.peaks import Refinement
 from sleap_lab.errors import ConfigError
 from sleap_lab.poses import Skeleton, make_poses
 from sleap_lab.predict.topdown import CROPS_PER_PASS, centroid_only, find_centroids, topdown, true_centroids
@@ -24,8 +25,8 @@ def instance_model(fake):
     return lambda size, **options: fake("centered_instance", lambda x: {"confmaps": x[:, 1:3]}, crop_size=size, **options)
 
 
-def centroids(batch, model, *, max_instances=None, patch_size=None):
-    return find_centroids(batch, model, peak_threshold=0.2, patch_size=patch_size, max_instances=max_instances)
+def centroids(batch, model, *, max_instances=None, refinement=None):
+    return find_centroids(batch, model, peak_threshold=0.2, refinement=refinement, max_instances=max_instances)
 
 
 # ---- centroids
@@ -63,14 +64,14 @@ def test_crops_are_cut_in_size_matched_pixels_but_centroids_reported_in_the_fram
 
 
 def test_centroids_are_refined_where_asked(batch, draw, centroid_model):
-    found, _ = centroids(batch(draw((1, 1, 20, 24), (0, 0, 8, 12, 0.75), (0, 0, 9, 12, 0.25))), centroid_model, patch_size=3)
+    found, _ = centroids(batch(draw((1, 1, 20, 24), (0, 0, 8, 12, 0.75), (0, 0, 9, 12, 0.25))), centroid_model, refinement=Refinement(3))
     np.testing.assert_allclose(found.points, [[8.25, 12]])
 
 
 # ---- crops
 
 
-def run(batch, centroid_model, instance_model, *, truth=None, max_instances=None, patch_size=None, keypoint_threshold=0.2):
+def run(batch, centroid_model, instance_model, *, truth=None, max_instances=None, refinement=None, keypoint_threshold=0.2):
     return topdown(
         batch,
         centroid_model,
@@ -78,7 +79,7 @@ def run(batch, centroid_model, instance_model, *, truth=None, max_instances=None
         truth,
         centroid_threshold=0.2,
         keypoint_threshold=keypoint_threshold,
-        patch_size=patch_size,
+        refinement=refinement,
         max_instances=max_instances,
     )
 
@@ -116,9 +117,9 @@ def test_nodes_are_found_around_their_centroid(batch, draw, centroid_model, inst
 def test_the_fraction_of_the_corner_is_added(batch, draw, centroid_model, instance_model, pixel, centroid, offset):
     """A crop of 8 pixels around 10.25 begins at 6.75 and is cut at 6; what is seen at 8 is reported at 8.75."""
     drawn = draw((1, 3, 24, 40), (0, 0, 10, 10, 1 - pixel), (0, 0, 11, 10, pixel), (0, 1, 8, 9, 0.8))
-    found, _ = centroids(batch(drawn), centroid_model, patch_size=3)
+    found, _ = centroids(batch(drawn), centroid_model, refinement=Refinement(3))
     np.testing.assert_allclose(found.points, [[centroid, 10]])
-    poses = run(batch(drawn), centroid_model, instance_model(8), patch_size=3).poses
+    poses = run(batch(drawn), centroid_model, instance_model(8), refinement=Refinement(3)).poses
     np.testing.assert_allclose(poses.points[0, 0], [8 + offset, 9 + 0.5])
 
 
@@ -289,7 +290,7 @@ def test_labelled_instances_get_classes_too(batch, draw, class_model):
 
 def run_alone(batch, model, labelled=None, max_instances=None):
     true = None if labelled is None else true_centroids(labelled, model, anchor_part=None)
-    return centroid_only(batch, model, true, peak_threshold=0.2, patch_size=None, max_instances=max_instances)
+    return centroid_only(batch, model, true, peak_threshold=0.2, refinement=None, max_instances=max_instances)
 
 
 def test_without_labels_the_centroids_are_the_result(batch, draw, centroid_model):
