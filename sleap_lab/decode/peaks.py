@@ -20,13 +20,13 @@ class Refinement:
     bounded: bool = False
 
 
-def global_peaks(maps: Tensor, threshold: float, refinement: Refinement | None) -> tuple[Tensor, Tensor]:
+def global_peaks(maps: Tensor, threshold: float, refinement: Refinement | Tensor | None) -> tuple[Tensor, Tensor]:
     """Find the highest pixel of every map.
 
     Args:
         maps: (b, nodes, h, w) confidence maps.
         threshold: Smallest value of a peak; an equal value is kept.
-        refinement: How points leave the grid; None leaves them there.
+        refinement: How points leave the grid, as in `refine`; None leaves them there.
 
     Returns:
         Points (b, nodes, 2), map space (x, y), nan below the threshold; values (b, nodes), 0 below it.
@@ -42,7 +42,7 @@ def global_peaks(maps: Tensor, threshold: float, refinement: Refinement | None) 
     return points.where(found[..., None], torch.nan), values.where(found, 0.0)
 
 
-def local_peaks(maps: Tensor, threshold: float, refinement: Refinement | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def local_peaks(maps: Tensor, threshold: float, refinement: Refinement | Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find all local maxima.
 
     A pixel is a peak if it is above the threshold, strictly above the four neighbours before it in reading
@@ -52,7 +52,7 @@ def local_peaks(maps: Tensor, threshold: float, refinement: Refinement | None) -
     Args:
         maps: (b, nodes, h, w) confidence maps.
         threshold: Peaks are strictly above it.
-        refinement: How points leave the grid; None leaves them there.
+        refinement: How points leave the grid, as in `refine`; None leaves them there.
 
     Returns:
         samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample, row, column, node.
@@ -100,8 +100,8 @@ def _tied_mean(padded: Tensor, row: int, column: int) -> tuple[float, float] | N
     return None
 
 
-def refine(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, refinement: Refinement) -> Tensor:
-    """Move peaks to the centre of mass of the map around them.
+def refine(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, refinement: Refinement | Tensor) -> Tensor:
+    """Move peaks to the centre of mass of the map around them, or by the offsets that the network predicts.
 
     With offsets g from -(k - 1) / 2 to (k - 1) / 2 and map values v in a k x k patch, zeros outside the map:
     dx = sum(g_x v) / sum(v), dy likewise. Unbounded, a sum near zero throws a peak anywhere; bounded, values
@@ -112,11 +112,14 @@ def refine(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, refinem
         samples: (n,) sample of each peak.
         nodes: (n,) map of each peak.
         pixels: (n, 2) int64, map space (x, y), whole pixels.
-        refinement: Size k of the patch, and whether values are bounded.
+        refinement: Size k of the patch, and whether values are bounded; or offsets (b, 2 * nodes, h, w), map pixels,
+            x and y of the first node, then of the next.
 
     Returns:
         (n, 2) refined points, map space (x, y).
     """
+    if isinstance(refinement, Tensor):
+        return pixels + refinement.unflatten(1, (-1, 2))[samples, nodes, :, pixels[:, 1], pixels[:, 0]]
     k, half = refinement.patch_size, refinement.patch_size // 2
     padded = F.pad(maps, (half, half, half, half))
     steps = torch.arange(k, device=maps.device)

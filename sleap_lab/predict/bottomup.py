@@ -27,7 +27,7 @@ def bottomup(
     maps = model(batch.images)
     skeleton = model.config.skeleton
     edges = _edges(model)
-    samples, nodes, found, values = local_peaks(maps["confmaps"], peak_threshold, refinement)
+    samples, nodes, found, values = local_peaks(maps["confmaps"], peak_threshold, maps.get("offsets", refinement))
     in_network = found * model.config.stride("confmaps")
     candidates = score_candidates(maps["pafs"], samples, nodes, in_network, edges, model.config.stride("pafs"), grouping)
     sample, node = samples.cpu().numpy(), nodes.cpu().numpy()
@@ -79,7 +79,7 @@ def multi_class_bottomup(
     """
     maps = model(batch.images)
     skeleton, classes = model.config.skeleton, model.config.classes
-    samples, nodes, found, values = local_peaks(maps["confmaps"], peak_threshold, refinement)
+    samples, nodes, found, values = local_peaks(maps["confmaps"], peak_threshold, maps.get("offsets", refinement))
     ratio = model.config.stride("confmaps") / model.config.stride("class_maps")
     class_maps = maps["class_maps"]
     h, w = class_maps.shape[-2:]

@@ -13,7 +13,7 @@ def single_instance(batch: FrameBatch, model: Model, *, peak_threshold: float, r
     Frames in which no node is found stay empty.
     """
     maps = model(batch.images)
-    found, values = global_peaks(maps["confmaps"], peak_threshold, refinement)
+    found, values = global_peaks(maps["confmaps"], peak_threshold, maps.get("offsets", refinement))
     points = model.to_image(found.double().cpu().numpy(), "confmaps") / batch.eff[:, None, None]
     scores = values.double().cpu().numpy()
     kept = ~np.isnan(points).all(axis=(1, 2))

@@ -81,7 +81,7 @@ def find_centroids(
 ) -> tuple[Centroids, Prediction]:
     """Find the centroids of a batch, in reading order, or with `max_instances` the best of each frame, best first."""
     maps = model(batch.images)
-    samples, _, found, values = local_peaks(maps["confmaps"], peak_threshold, refinement)
+    samples, _, found, values = local_peaks(maps["confmaps"], peak_threshold, maps.get("offsets", refinement))
     stride_over_scale = model.config.stride("confmaps") / model.scale
     centroids = Centroids(samples.cpu().numpy(), (found * stride_over_scale).cpu().numpy(), values.double().cpu().numpy())
     if max_instances is not None:
@@ -194,7 +194,7 @@ def _read_crops(
     skeleton, classes = model.config.skeleton, model.config.classes
     if maps is None:
         return make_poses(skeleton, [], track_names=classes, frames=batch.where)
-    found, values = global_peaks(maps["confmaps"], threshold, refinement)
+    found, values = global_peaks(maps["confmaps"], threshold, maps.get("offsets", refinement))
     in_crop = model.to_image(found.double().cpu().numpy(), "confmaps")
     points = (in_crop + corners[:, None]) / batch.eff[centroids.samples, None, None]
     tracks, track_scores = np.full(len(points), -1), np.full(len(points), np.nan)

@@ -275,6 +275,36 @@ def test_bounded_is_the_same_where_no_value_is_negative(seed, k, x, y):
     assert refined(values, x, y, k, bounded=True) == pytest.approx(refined(values, x, y, k))
 
 
+# ---- offsets that the network predicts
+
+
+def test_offsets_move_each_peak_by_its_own_node_x_before_y():
+    maps, offsets = torch.zeros(2, 2, 4, 5), torch.full((2, 4, 4, 5), 9.0)
+    for b, node, y, x, (dx, dy) in [
+        (0, 0, 1, 2, (0.25, -0.5)),
+        (0, 1, 3, 4, (-0.75, 0.0)),
+        (1, 0, 0, 0, (0.5, 0.125)),
+        (1, 1, 2, 3, (1.5, 2.0)),
+    ]:
+        maps[b, node, y, x] = 1
+        offsets[b, 2 * node, y, x], offsets[b, 2 * node + 1, y, x] = dx, dy
+    expected = [[[2 + 0.25, 1 - 0.5], [4 - 0.75, 3]], [[0.5, 0.125], [3 + 1.5, 2 + 2]]]
+    assert global_peaks(maps, 0.2, offsets)[0].tolist() == expected
+    samples, nodes, points, _ = local_peaks(maps, 0.2, offsets)
+    assert points.tolist() == [expected[b][node] for b, node in zip(samples, nodes, strict=True)]
+
+
+def test_offsets_of_a_plateau_are_those_at_the_floor_of_its_mean():
+    offsets = torch.zeros(1, 2, 3, 4)
+    offsets[0, :, 1, 1] = torch.tensor([0.75, -0.25])
+    assert found(torch.tensor([[[[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]]]).float(), refinement=offsets) == [(1 + 0.75, 1 - 0.25)]
+
+
+def test_offsets_of_nothing():
+    assert local_peaks(torch.zeros(1, 2, 3, 3), 0.2, torch.ones(1, 4, 3, 3))[2].shape == (0, 2)
+    assert global_peaks(torch.zeros(0, 2, 3, 3), 0.2, torch.ones(0, 4, 3, 3))[0].shape == (0, 2, 2)
+
+
 @given(x=st.floats(3, 12), y=st.floats(3, 12), sigma=st.floats(0.7, 2.5))
 def test_the_peak_of_a_rendered_spot_comes_back(x, y, sigma):
     # Five pixels see only a part of a wide spot, whose centre of mass is nearer to the middle of the patch.
