@@ -7,6 +7,7 @@ that the evaluation leaves out) is "don't care": it is neither missed, nor is a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -35,6 +36,10 @@ FIELDS = {
     "misses": "CLR_FN",
     "false_positives": "CLR_FP",
 }
+
+
+Counts = dict[str, dict[str, Any]]
+"""TrackEval's results of one sequence by family of metrics; those of several sequences can be combined."""
 
 
 class Switch(NamedTuple):
@@ -98,11 +103,13 @@ class TrackSequence:
 class IdentityResult(NamedTuple):
     """Metrics by our names (none where they would mean nothing), every switch, and what the reader must know.
 
-    `by_video` holds the same metrics for each video of the ground truth that took part, by its index.
+    `by_video` holds the same metrics for each video of the ground truth that took part, by its index, and `counts` what they are
+    formed from, in the same order.
     """
 
     metrics: dict[str, float] | None = None
     by_video: tuple[tuple[int, dict[str, float]], ...] = ()
+    counts: tuple[Counts, ...] = ()
     switches: tuple[Switch, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -141,15 +148,16 @@ def score_identity(truth: Poses, poses: Poses, pairs: Sequence[FramePair], simil
     paired_poses = np.concatenate([pair.all_pose_rows for pair in pairs])
     if untracked := int((pose_tracks[paired_poses] < 0).sum()):
         notes.append(f"identity: {untracked} predicted instances without a track of their own count as not predicted")
-    metrics = identity_metrics(sequences)
-    by_video = tuple((sequence.video, identity_metrics([sequence])) for sequence in sequences)
+    counts = tuple(map(count_identity, sequences))
+    metrics = combine_identity(counts)
+    by_video = tuple((sequence.video, combine_identity([counted])) for sequence, counted in zip(sequences, counts, strict=True))
     n_truth = sum(len(ids) for sequence in sequences for ids in sequence.truth_ids)
     if metrics["misses"] > n_truth / 2:
         notes.append(
             f"identity: {metrics['misses']:.0f} of {n_truth} true instances have no prediction of similarity {SIMILARITY_THRESHOLD}; "
             "where animals are found but not placed accurately, a larger oks_stddev (centroids: match_threshold) says more about identity"
         )
-    return IdentityResult(metrics, by_video, tuple(identity_switches(sequences)), tuple(notes))
+    return IdentityResult(metrics, by_video, counts, tuple(identity_switches(sequences)), tuple(notes))
 
 
 def tracks_once_per_frame(poses: Poses) -> np.ndarray:
@@ -240,16 +248,26 @@ def _has_consecutive_frames(sequence: TrackSequence) -> bool:
     return any(frames[t] == frames[t - 1] + 1 and np.isin(ids[t], ids[t - 1]).any() for t in range(1, len(frames)))
 
 
-def identity_metrics(sequences: Sequence[TrackSequence]) -> dict[str, float]:
+def count_identity(sequence: TrackSequence) -> Counts:
+    """Count what HOTA, Identity and CLEAR metrics of one sequence are formed from, as TrackEval does."""
+    data = _trackeval_data(sequence)
+    return {family: metric.eval_sequence(data) for family, metric in _families().items()}
+
+
+def combine_identity(counts: Sequence[Counts]) -> dict[str, float]:
     """Return HOTA (mean over its thresholds), Identity and CLEAR metrics of all sequences together, as TrackEval defines them."""
+    results: dict[str, Any] = {}
+    for family, metric in _families().items():
+        results |= metric.combine_sequences({str(i): counted[family] for i, counted in enumerate(counts)})
+    return {ours: float(np.mean(results[theirs])) for ours, theirs in FIELDS.items()}
+
+
+@lru_cache
+def _families() -> dict[str, Any]:
     from trackeval.metrics import CLEAR, HOTA, Identity  # a second of imports that few evaluations need
 
-    data = {str(i): _trackeval_data(sequence) for i, sequence in enumerate(sequences)}
     config = {"PRINT_CONFIG": False, "THRESHOLD": SIMILARITY_THRESHOLD}
-    results: dict[str, Any] = {}
-    for metric in (HOTA(), Identity(config), CLEAR(config)):
-        results |= metric.combine_sequences({name: metric.eval_sequence(sequence) for name, sequence in data.items()})
-    return {ours: float(np.mean(results[theirs])) for ours, theirs in FIELDS.items()}
+    return {"hota": HOTA(), "identity": Identity(config), "clear": CLEAR(config)}
 
 
 def _trackeval_data(sequence: TrackSequence) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from sleap_lab.evaluation.identity import (
     Neighbour,
     Switch,
     TrackSequence,
-    identity_metrics,
+    combine_identity,
+    count_identity,
     identity_switches,
     score_identity,
     tracks_once_per_frame,
@@ -102,6 +103,8 @@ def test_videos_are_pooled_by_their_counts():
     (first, by_first), (second, by_second) = result.by_video
     assert (first, by_first["mota"], by_first["idf1"], by_first["switches"]) == (0, pytest.approx(1 - 2 / 10), 6 / 10, 2)
     assert (second, by_second["mota"], by_second["idf1"], by_second["switches"]) == (1, 1, 1, 0)
+    assert combine_identity(result.counts) == result.metrics
+    assert combine_identity([result.counts[0], *[result.counts[1]] * 2])["idf1"] == (6 + 2 * 4) / (10 + 2 * 4)
 
 
 def test_five_planted_swaps_are_five_switches_at_their_frames():
@@ -234,4 +237,4 @@ def test_lists_as_many_switches_as_trackeval_counts(seed):
         pose_names=list("1234"),
     )
     switches = identity_switches([sequence])
-    assert len(switches) == identity_metrics([sequence])["switches"]
+    assert len(switches) == combine_identity([count_identity(sequence)])["switches"]
