@@ -9,7 +9,8 @@ import io
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,8 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
     checkpoint = config.folder / "best.ckpt"
     state = read_state_dict(checkpoint)
     widths = [value.shape[0] for name, value in state.items() if name.endswith("middle_contract_conv0.weight") and value.ndim == 4]
-    network = _build(config, widths[0] if widths else None)
+    with network_errors(config.folder / CONFIG_NAME):
+        network = build_network(config.raw, middle_width=widths[0] if widths else None)
     _fill(network, state, checkpoint, strict=True)
     for path, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
         if path is not None:
@@ -179,10 +181,15 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
     return network.eval()
 
 
-def _build(config: TrainingConfig, middle_width: int | None) -> PoseNetwork:
-    file = config.folder / CONFIG_NAME
+@contextmanager
+def network_errors(file: Path) -> Iterator[None]:
+    """Name a training config where the network it describes cannot be built.
+
+    Raises:
+        RunError: The network cannot be built.
+    """
     try:
-        return build_network(config.raw, middle_width=middle_width)
+        yield
     except RunError as error:
         raise RunError(f"{file}: {error}") from error
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # what layers of impossible sizes raise

@@ -1,7 +1,10 @@
-"""What a model folder's `training_config.yaml` says that inference needs; nothing else is required."""
+"""What a model folder's `training_config.yaml` says that inference needs; nothing else is required.
+
+The config of SLEAP 1.4 and older, `training_config.json`, is read by `legacy_config` into the same record.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from sleap_lab.networks.heads import HEAD_LAYERS
 from sleap_lab.poses import Skeleton
 
 CONFIG_NAME = "training_config.yaml"
+LEGACY_CONFIG_NAME = "training_config.json"
 REQUIRED = {
     "confmaps": ("part_names", "output_stride"),
     "pafs": ("edges", "output_stride"),
@@ -33,7 +37,7 @@ class TrainingConfig:
         kind: Model kind, a key of `HEAD_LAYERS`.
         raw: The whole file, as the network builder reads it.
         skeleton: Output skeleton; channel i is its node i.
-        heads: Head sections by name: confmaps, pafs, class_maps, class_vectors.
+        heads: Head sections by name: confmaps, pafs, class_maps, class_vectors, and offsets where a legacy model has them.
         max_stride: Images are padded to multiples of this.
         scale: Factor applied to images (or crops) before the network.
         max_height: Height that images are resized and padded to, px; None leaves them.
@@ -41,6 +45,7 @@ class TrainingConfig:
         ensure_rgb: Images are turned into three channels.
         ensure_grayscale: Images are turned into one channel.
         crop_size: Side of crops around each animal, px of the size-matched image; None where the model uses none.
+        legacy: SLEAP 1.4 or older trained it, so that its weights are those of a Keras model.
     """
 
     folder: Path
@@ -55,6 +60,7 @@ class TrainingConfig:
     ensure_rgb: bool
     ensure_grayscale: bool
     crop_size: int | None
+    legacy: bool = False
 
     def stride(self, head: str) -> int:
         """Return the output stride of a head."""
@@ -77,19 +83,17 @@ def model_folder(path: str | Path) -> Path:
     folder = path if path.is_dir() else path.parent
     if not path.exists():
         raise ConfigError(f"model.paths: no such model folder: {path}")
-    if not (folder / CONFIG_NAME).is_file():
-        raise ConfigError(f"model.paths: {folder} is not a model folder: it holds no {CONFIG_NAME}")
+    if not any((folder / name).is_file() for name in (CONFIG_NAME, LEGACY_CONFIG_NAME)):
+        raise ConfigError(f"model.paths: {folder} is not a model folder: it holds no {CONFIG_NAME} (or {LEGACY_CONFIG_NAME})")
     return folder
 
 
-def read_training_config(path: str | Path) -> TrainingConfig:
-    """Read the training config of a model folder, given the folder or any file in it.
+def read_yaml_config(folder: Path) -> TrainingConfig:
+    """Read the `training_config.yaml` of a model folder.
 
     Raises:
-        ConfigError: The folder is missing or holds no training config.
         RunError: The config is broken or lacks something that inference needs.
     """
-    folder = model_folder(path)
     file = folder / CONFIG_NAME
     try:
         raw = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -101,9 +105,9 @@ def read_training_config(path: str | Path) -> TrainingConfig:
     if kind not in HEAD_LAYERS:
         raise RunError(f"{file}: model kind {kind!r} is not supported; accepted: {', '.join(HEAD_LAYERS)}")
     backbone_kind, backbone = _chosen(raw, "model_config.backbone_config", file)
-    preprocessing = _section(raw, "data_config.preprocessing", file)
+    preprocessing = find_section(raw, "data_config.preprocessing", file)
     skeleton = _skeleton(raw, file)
-    _check_heads(heads, kind, len(skeleton.nodes), file)
+    check_heads(heads, kind, len(skeleton.nodes), lambda head: f"{file}: model_config.head_configs.{kind}.{head}")
     image = f"{file}: data_config.preprocessing"
     return TrainingConfig(
         folder=folder,
@@ -111,20 +115,30 @@ def read_training_config(path: str | Path) -> TrainingConfig:
         raw=raw,
         skeleton=skeleton,
         heads={head: heads[head] for head in HEAD_LAYERS[kind]},
-        max_stride=_whole(backbone, "max_stride", f"{file}: model_config.backbone_config.{backbone_kind}") or 16,
-        scale=_number(preprocessing, "scale", image) or 1.0,
-        max_height=_whole(preprocessing, "max_height", image),
-        max_width=_whole(preprocessing, "max_width", image),
+        max_stride=positive_whole(backbone, "max_stride", f"{file}: model_config.backbone_config.{backbone_kind}") or 16,
+        scale=positive_number(preprocessing, "scale", image) or 1.0,
+        max_height=positive_whole(preprocessing, "max_height", image),
+        max_width=positive_whole(preprocessing, "max_width", image),
         ensure_rgb=bool(preprocessing.get("ensure_rgb")),
         ensure_grayscale=bool(preprocessing.get("ensure_grayscale")),
-        crop_size=_whole(preprocessing, "crop_size", image) if kind in CROPPING else None,
+        crop_size=positive_whole(preprocessing, "crop_size", image) if kind in CROPPING else None,
     )
 
 
-def _check_heads(heads: Mapping[str, Any], kind: str, n_nodes: int, file: Path) -> None:
-    """Refuse heads that lack something, or that do not fit the skeleton."""
+def check_heads(heads: Mapping[str, Any], kind: str, n_nodes: int, where: Callable[[str], str]) -> None:
+    """Refuse heads that lack something, or that do not fit the skeleton.
+
+    Args:
+        heads: Head sections by name.
+        kind: Model kind.
+        n_nodes: Number of nodes of the skeleton.
+        where: Says where the section of a head is, its file included.
+
+    Raises:
+        RunError: Naming the key, what it got, and what it may be.
+    """
     for head in HEAD_LAYERS[kind]:
-        where = f"{file}: model_config.head_configs.{kind}.{head}"
+        section_name = where(head)
         found = heads.get(head)
         section = found if isinstance(found, dict) else {}
         for name in REQUIRED[head]:
@@ -132,21 +146,25 @@ def _check_heads(heads: Mapping[str, Any], kind: str, n_nodes: int, file: Path) 
                 continue
             value = section.get(name)
             if not value:
-                raise RunError(f"{where}.{name} is missing")
+                raise RunError(f"{section_name}.{name} is missing")
             if name == "output_stride":
-                _whole(section, name, where)
+                positive_whole(section, name, section_name)
             elif not isinstance(value, list):
-                raise RunError(f"{where}.{name}: got {value!r}; accepted: a list")
+                raise RunError(f"{section_name}.{name}: got {value!r}; accepted: a list")
         if head == "confmaps" and kind != "centroid" and len(section["part_names"]) != n_nodes:
-            raise RunError(f"{where}.part_names has {len(section['part_names'])} entries, the skeleton {n_nodes} nodes")
+            raise RunError(f"{section_name}.part_names has {len(section['part_names'])} entries, the skeleton {n_nodes} nodes")
         if head == "pafs":
             names, edges = [str(name) for name in heads["confmaps"]["part_names"]], section["edges"]
             if not all(isinstance(edge, list) and len(edge) == 2 and {str(end) for end in edge} <= set(names) for edge in edges):
-                raise RunError(f"{where}.edges: got {edges!r}; accepted: pairs of part_names {', '.join(names)}")
+                raise RunError(f"{section_name}.edges: got {edges!r}; accepted: pairs of part_names {', '.join(names)}")
 
 
-def _number(section: Mapping[str, Any], name: str, where: str, *, accepted: str = "a number above 0") -> float | None:
-    """Return a positive number of a section, None where it is absent or null."""
+def positive_number(section: Mapping[str, Any], name: str, where: str, *, accepted: str = "a number above 0") -> float | None:
+    """Return a positive number of a section, None where it is absent or null.
+
+    Raises:
+        RunError: It is something else; `where` names the section, its file included.
+    """
     value = section.get(name)
     if value is None:
         return None
@@ -155,16 +173,25 @@ def _number(section: Mapping[str, Any], name: str, where: str, *, accepted: str 
     return float(value)
 
 
-def _whole(section: Mapping[str, Any], name: str, where: str) -> int | None:
-    """Return a positive whole number of a section, None where it is absent or null."""
+def positive_whole(section: Mapping[str, Any], name: str, where: str) -> int | None:
+    """Return a positive whole number of a section, None where it is absent or null.
+
+    Raises:
+        RunError: It is something else; `where` names the section, its file included.
+    """
     accepted = "a whole number above 0"
-    value = _number(section, name, where, accepted=accepted)
+    value = positive_number(section, name, where, accepted=accepted)
     if value is not None and not value.is_integer():
         raise RunError(f"{where}.{name}: got {value!r}; accepted: {accepted}")
     return None if value is None else int(value)
 
 
-def _section(raw: Any, name: str, file: Path) -> dict[str, Any]:
+def find_section(raw: Any, name: str, file: Path) -> dict[str, Any]:
+    """Return a section by its dotted name.
+
+    Raises:
+        RunError: There is no such section.
+    """
     for part in name.split("."):
         raw = raw.get(part) if isinstance(raw, dict) else None
     if not isinstance(raw, dict):
@@ -174,7 +201,7 @@ def _section(raw: Any, name: str, file: Path) -> dict[str, Any]:
 
 def _chosen(raw: dict[str, Any], name: str, file: Path) -> tuple[str, dict[str, Any]]:
     """Return the one option of a section that is not null."""
-    for option, section in _section(raw, name, file).items():
+    for option, section in find_section(raw, name, file).items():
         if isinstance(section, dict):
             return option, section
     raise RunError(f"{file}: {name} chooses nothing")
@@ -182,7 +209,7 @@ def _chosen(raw: dict[str, Any], name: str, file: Path) -> tuple[str, dict[str, 
 
 def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
     try:
-        skeleton = _section(raw, "data_config", file)["skeletons"][0]
+        skeleton = find_section(raw, "data_config", file)["skeletons"][0]
         nodes = tuple(str(node["name"]) for node in skeleton["nodes"])
 
         def pairs(name: str) -> tuple[tuple[int, int], ...]:

@@ -25,18 +25,38 @@ def _double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+class KerasConvTranspose2d(nn.ConvTranspose2d):
+    """Transposed convolution of stride 2 that doubles the size as Keras' padding "same" does.
+
+    The whole output of n pixels has 2n + 1; Keras leaves the last one out, and PyTorch with padding and output padding 1 the first.
+    """
+
+    def __init__(self, in_width: int, width: int) -> None:
+        super().__init__(in_width, width, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # the output size is not for the caller to choose
+        """Map (b, in_width, h, w) to (b, width, 2h, 2w)."""
+        return super().forward(x)[..., :-1, :-1]
+
+
 class DecoderBlock(nn.Module):
     """Double the resolution, concatenate the skip connection before the upsampled map, refine.
 
     Without a skip connection there is one refining convolution instead of two.
     """
 
-    def __init__(self, name: str, in_width: int, skip_width: int, width: int, *, kernel_size: int, interpolate: bool) -> None:
+    def __init__(
+        self, name: str, in_width: int, skip_width: int, width: int, *, kernel_size: int, interpolate: bool, keras: bool = False
+    ) -> None:
         super().__init__()
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         self.upsampling = 0
         if not interpolate:
-            layers[f"{name}_trans_conv"] = nn.ConvTranspose2d(in_width, width, 3, stride=2, padding=1, output_padding=1)
+            layers[f"{name}_trans_conv"] = (
+                KerasConvTranspose2d(in_width, width)
+                if keras
+                else nn.ConvTranspose2d(in_width, width, 3, stride=2, padding=1, output_padding=1)
+            )
             layers[f"{name}_trans_relu"] = nn.ReLU(inplace=True)
             self.upsampling = len(layers)
             in_width = width
@@ -67,6 +87,7 @@ class Decoder(nn.Module):
         *,
         kernel_size: int,
         interpolate: bool,
+        keras: bool = False,
     ) -> None:
         """Build one block per entry of `widths`.
 
@@ -78,6 +99,7 @@ class Decoder(nn.Module):
             stride: Stride of the deepest map.
             kernel_size: Side of the refining convolutions.
             interpolate: Upsample bilinearly instead of by transposed convolution.
+            keras: Pad transposed convolutions as Keras does.
         """
         super().__init__()
         self.stride = stride
@@ -86,7 +108,7 @@ class Decoder(nn.Module):
         for k, width in enumerate(widths):
             name = f"{prefix}dec{k}_s{stride >> k}_to_s{stride >> (k + 1)}"
             skip_width = skip_widths[k] if k < len(skip_widths) else 0
-            blocks.append(DecoderBlock(name, in_width, skip_width, width, kernel_size=kernel_size, interpolate=interpolate))
+            blocks.append(DecoderBlock(name, in_width, skip_width, width, kernel_size=kernel_size, interpolate=interpolate, keras=keras))
             in_width = self.widths[stride >> (k + 1)] = width
         self.decoder_stack = nn.ModuleList(blocks)
 

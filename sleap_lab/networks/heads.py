@@ -17,6 +17,9 @@ HEAD_LAYERS = {
 }
 """Model kind -> its heads, in checkpoint order, with the layer name of each."""
 
+OFFSETS_LAYER = "OffsetRefinementHead"
+"""Layer of a further head that models of SLEAP 1.4 and older may have, whatever their kind."""
+
 
 def map_head(layer: str, in_width: int, channels: int, *, sigmoid: bool) -> nn.Sequential:
     """Return a 1x1 convolution, with a sigmoid where the map holds probabilities."""

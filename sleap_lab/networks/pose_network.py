@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sleap_lab.errors import RunError
-from sleap_lab.networks.heads import HEAD_LAYERS, ClassVectorsHead, map_head
+from sleap_lab.networks.heads import HEAD_LAYERS, OFFSETS_LAYER, ClassVectorsHead, map_head
 from sleap_lab.networks.unet import UNet
 from sleap_lab.preprocess import to_gray
 
@@ -20,7 +20,7 @@ class PoseNetwork(nn.Module):
         Args:
             backbone: Network that returns its deepest map and its outputs by stride.
             kind: Model kind, a key of `HEAD_LAYERS`.
-            heads: Head section of the training config: confmaps, pafs, class_maps, class_vectors.
+            heads: Head section of the training config: confmaps, pafs, class_maps, class_vectors; with offsets they are a head, too.
 
         Raises:
             RunError: A head's output stride is none the backbone has.
@@ -29,7 +29,8 @@ class PoseNetwork(nn.Module):
         self.backbone = backbone
         self.outputs: dict[str, int | None] = {}
         layers: list[nn.Module] = []
-        for name, layer in HEAD_LAYERS[kind].items():
+        offsets = {"offsets": OFFSETS_LAYER} if "offsets" in heads else {}
+        for name, layer in (HEAD_LAYERS[kind] | offsets).items():
             head = heads[name]
             if name == "class_vectors":
                 units = {"num_fc_layers": head.get("num_fc_layers", 1), "num_fc_units": head.get("num_fc_units", 64)}
@@ -61,6 +62,8 @@ def channels(kind: str, name: str, head: Mapping[str, Any]) -> int:
     """Return the number of output channels of a map head."""
     if name == "confmaps":
         return 1 if kind == "centroid" else len(head["part_names"])
+    if name == "offsets":
+        return 2 * channels(kind, "confmaps", head)
     return 2 * len(head["edges"]) if name == "pafs" else len(head["classes"])
 
 

@@ -69,12 +69,13 @@ class Encoder(nn.Module):
 class UNet(nn.Module):
     """Encoder, middle and decoder; `forward` returns the maps that heads read."""
 
-    def __init__(self, config: Mapping[str, Any], *, middle_width: int | None = None) -> None:
+    def __init__(self, config: Mapping[str, Any], *, middle_width: int | None = None, keras: bool = False) -> None:
         """Build the network a training config describes.
 
         Args:
             config: The `unet` section of a training config.
             middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
+            keras: Pad transposed convolutions as Keras does.
         """
         super().__init__()
         filters, rate = config.get("filters", 32), config.get("filters_rate", 1.5)
@@ -119,6 +120,7 @@ class UNet(nn.Module):
             stride=max_stride * 2 if stem_levels else max_stride,
             kernel_size=kernel_size,
             interpolate=config.get("up_interpolate", True),
+            keras=keras,
         )
         self.decoders = nn.ModuleList([decoder])
         self.middle_width = middle

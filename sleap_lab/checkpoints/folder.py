@@ -1,0 +1,38 @@
+"""A model folder, whoever trained it: `training_config.yaml` makes it SLEAP-NN's, else `training_config.json` SLEAP's."""
+
+from pathlib import Path
+
+from sleap_lab.checkpoints import legacy, native
+from sleap_lab.checkpoints.legacy_config import read_legacy_config
+from sleap_lab.checkpoints.training_config import CONFIG_NAME, TrainingConfig, model_folder, read_yaml_config
+from sleap_lab.networks import PoseNetwork
+
+
+def read_training_config(path: str | Path) -> TrainingConfig:
+    """Read the training config of a model folder, given the folder or any file in it.
+
+    Raises:
+        ConfigError: The folder is missing or holds no training config.
+        RunError: The config is broken or lacks something that inference needs.
+    """
+    folder = model_folder(path)
+    return read_yaml_config(folder) if (folder / CONFIG_NAME).is_file() else read_legacy_config(folder)
+
+
+def load_network(
+    config: TrainingConfig, *, offsets: bool = False, backbone_ckpt_path: str | None = None, head_ckpt_path: str | None = None
+) -> PoseNetwork:
+    """Build the network of a model folder and fill it with its weights, in evaluation mode.
+
+    Args:
+        config: The folder's training config.
+        offsets: The network predicts offsets, too; only legacy models can.
+        backbone_ckpt_path: Checkpoint whose backbone weights replace those of the folder.
+        head_ckpt_path: Checkpoint whose head weights replace those of the folder.
+
+    Raises:
+        RunError: A checkpoint is broken or its weights do not fit the network.
+    """
+    if config.legacy:
+        return legacy.load_network(config, offsets=offsets, backbone_ckpt_path=backbone_ckpt_path, head_ckpt_path=head_ckpt_path)
+    return native.load_network(config, backbone_ckpt_path=backbone_ckpt_path, head_ckpt_path=head_ckpt_path)

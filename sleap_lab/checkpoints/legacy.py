@@ -1,0 +1,145 @@
+"""Weights of SLEAP 1.4 and older: Keras models in HDF5, read without TensorFlow, and without a look into any other file.
+
+A layer's weights are at `model_weights/<layer>/<layer>/kernel:0` and `bias:0`. Kernels of convolutions are (h, w, in, out),
+of transposed convolutions (h, w, out, in), of dense layers (in, out); none is flipped. SLEAP-NN names its parameters after
+the same layers, so weights load by name, and the network is its UNet but for how transposed convolutions are padded.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from sleap_lab.checkpoints.native import network_errors
+from sleap_lab.checkpoints.training_config import LEGACY_CONFIG_NAME, TrainingConfig
+from sleap_lab.errors import RunError
+from sleap_lab.networks import PoseNetwork
+from sleap_lab.networks.heads import OFFSETS_LAYER
+from sleap_lab.networks.unet import UNet
+
+WEIGHTS_NAME = "best_model.h5"
+DATASETS = {"weight": "kernel:0", "bias": "bias:0"}
+FIRST_LAYER = "stack0_enc0_conv0"
+MAX_COMPRESSION = 1032  # deflate does no better; an array that claims more holds less than it says
+
+Layers = dict[str, dict[str, np.ndarray]]
+"""Layer -> its arrays by dataset name, in Keras' layout."""
+
+
+def read_layers(path: str | Path) -> Layers:
+    """Read the weights of a Keras model, layer by layer; heads lose the number that Keras may put behind their name.
+
+    Raises:
+        RunError: The file is missing or broken, holds no Keras model, or points to other files.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; it holds the weights of a legacy model")
+    layers: Layers = {}
+    try:
+        with h5py.File(path, "r") as file:
+            for layer, group in _members(_member(file, "model_weights")):
+                arrays = {name: _array(item) for _, inner in _members(group) for name, item in _members(inner)}
+                if arrays:
+                    layers[re.sub(r"Head_\d+$", "Head", layer)] = arrays
+    except Exception as error:  # a broken HDF5 file can raise anything
+        raise RunError(f"{path}: not a readable Keras model: {' '.join(str(error).split()) or type(error).__name__}") from error
+    return layers
+
+
+def _members(group: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(group, h5py.Group):
+        raise ValueError(f"{group.name} is no group")
+    for name in group:
+        yield name, _member(group, name)
+
+
+def _member(group: h5py.Group, name: str) -> Any:
+    """Return what a group holds under a name, unless it is elsewhere."""
+    link = group.get(name, getlink=True)
+    if link is None:
+        raise ValueError(f"it has no {name}")
+    if not isinstance(link, h5py.HardLink):
+        raise ValueError(f"{group.name.rstrip('/')}/{name} is a link; refused, because weights are read from the file itself only")
+    return group[name]
+
+
+def _array(dataset: Any) -> np.ndarray:
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f":
+        raise ValueError(f"{dataset.name} is no array of numbers")
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"{dataset.name} is stored in other files; refused, because weights are read from the file itself only")
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > stored * MAX_COMPRESSION:
+        raise ValueError(f"{dataset.name} has the shape {dataset.shape}, but only {stored} bytes")
+    return np.asarray(dataset[()], dtype=np.float32)
+
+
+def load_network(
+    config: TrainingConfig, *, offsets: bool = False, backbone_ckpt_path: str | None = None, head_ckpt_path: str | None = None
+) -> PoseNetwork:
+    """Build the network of a legacy model folder and fill it with its weights, in evaluation mode.
+
+    Args:
+        config: The folder's training config.
+        offsets: Build the head of offsets, too, which the config must have.
+        backbone_ckpt_path: Keras model whose backbone weights replace those of `best_model.h5`.
+        head_ckpt_path: Keras model whose head weights replace those of `best_model.h5`.
+
+    Raises:
+        RunError: A file is broken, or its weights do not fit the network; the layer is named.
+    """
+    path = config.folder / WEIGHTS_NAME
+    layers = read_layers(path)
+    network = _build(config, layers, path, offsets=offsets)
+    expected = network.state_dict()
+    unknown = layers.keys() - {_layer(parameter) for parameter in expected} - {OFFSETS_LAYER}
+    if unknown:
+        raise RunError(f"{path}: the network of {LEGACY_CONFIG_NAME} has no layer {min(unknown)}, for which there are weights")
+    state = {parameter: _weights(layers, parameter, value, path) for parameter, value in expected.items()}
+    for other, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
+        if other is not None:
+            layers = read_layers(other)
+            replaced = {
+                parameter: value
+                for parameter, value in expected.items()
+                if parameter.startswith(f"{part}.") and _layer(parameter) in layers
+            }
+            if not replaced:
+                raise RunError(f"{other}: holds no {part} weights of the network in {config.folder}")
+            state |= {parameter: _weights(layers, parameter, value, Path(other)) for parameter, value in replaced.items()}
+    network.load_state_dict(state, assign=True)
+    return network.eval()
+
+
+def _build(config: TrainingConfig, layers: Layers, path: Path, *, offsets: bool) -> PoseNetwork:
+    """Build the network without memory for its weights, which are not known to be as large as the config says."""
+    first = layers.get(FIRST_LAYER, {}).get(DATASETS["weight"])
+    if first is None or first.ndim != 4:
+        raise RunError(f"{path}: the first layer, {FIRST_LAYER}, is missing or no convolution")
+    heads = {name: head for name, head in config.heads.items() if offsets or name != "offsets"}
+    unet = config.raw["model_config"]["backbone_config"]["unet"] | {"in_channels": first.shape[2]}
+    with network_errors(config.folder / LEGACY_CONFIG_NAME), torch.device("meta"):
+        return PoseNetwork(UNet(unet, keras=True), config.kind, heads)
+
+
+def _layer(parameter: str) -> str:
+    """Return the layer a parameter belongs to: `a.0.Head.0.weight` to `Head`."""
+    return next(part for part in reversed(parameter.split(".")[:-1]) if not part.isdigit())
+
+
+def _weights(layers: Layers, parameter: str, expected: Tensor, path: Path) -> Tensor:
+    """Return a parameter's weights in PyTorch's layout."""
+    layer, dataset = _layer(parameter), DATASETS[parameter.rpartition(".")[2]]
+    if dataset not in layers.get(layer, {}):
+        raise RunError(f"{path}: layer {layer} has no {dataset}, which the network of {LEGACY_CONFIG_NAME} needs")
+    array = layers[layer][dataset]
+    shape = tuple(expected.permute(2, 3, 1, 0).shape if expected.ndim == 4 else expected.t().shape)
+    if array.shape != shape:
+        raise RunError(f"{path}: {dataset} of layer {layer} has shape {array.shape}, the network of {LEGACY_CONFIG_NAME} needs {shape}")
+    return torch.from_numpy(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T).contiguous()

@@ -1,0 +1,121 @@
+"""What the `training_config.json` of SLEAP 1.4 and older says that inference needs; nothing else is required."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import sleap_io as sio
+
+from sleap_lab.checkpoints.training_config import (
+    CROPPING,
+    LEGACY_CONFIG_NAME,
+    TrainingConfig,
+    check_heads,
+    find_section,
+    positive_number,
+    positive_whole,
+)
+from sleap_lab.errors import RunError
+from sleap_lab.labels import to_skeleton
+from sleap_lab.networks.heads import HEAD_LAYERS
+from sleap_lab.poses import Skeleton
+
+KINDS = {
+    "single_instance": "single_instance",
+    "centroid": "centroid",
+    "centered_instance": "centered_instance",
+    "multi_instance": "bottomup",
+    "multi_class_bottomup": "multi_class_bottomup",
+    "multi_class_topdown": "multi_class_topdown",
+}
+"""Head in the file -> model kind."""
+
+UNET_KEYS = ("filters", "filters_rate", "max_stride", "output_stride", "up_interpolate")
+"""What the file says about a UNet; where it says nothing, SLEAP's defaults are those of SLEAP-NN."""
+
+CLASS_VECTOR_DEFAULTS = {"num_fc_layers": 2, "num_fc_units": 1024}
+
+
+def read_legacy_config(folder: Path) -> TrainingConfig:
+    """Read the `training_config.json` of a model folder.
+
+    The network it describes is in `raw`, in the words of SLEAP-NN; the channels of the input are known to the weights only.
+
+    Raises:
+        RunError: The config is broken, lacks something that inference needs, or describes a network other than a plain UNet.
+    """
+    file = folder / LEGACY_CONFIG_NAME
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{file}: not a readable JSON file ({' '.join(str(error).split())})") from error
+    if not isinstance(raw, dict):
+        raise RunError(f"{file}: not a training config, but a {type(raw).__name__}")
+    name, section = _chosen(raw, "model.heads", KINDS, file)
+    kind = KINDS[name]
+    unet = _unet(raw, file)
+    skeleton = _skeleton(raw, file)
+    single = tuple(HEAD_LAYERS[kind]) == ("confmaps",)
+    heads: dict[str, Any] = {"confmaps": section} if single else {head: section.get(head) for head in HEAD_LAYERS[kind]}
+    check_heads(heads, kind, len(skeleton.nodes), lambda head: f"{file}: model.heads.{name}" + ("" if single else f".{head}"))
+    if "class_vectors" in heads:
+        heads["class_vectors"] = {**CLASS_VECTOR_DEFAULTS, **heads["class_vectors"]}
+    if heads["confmaps"].get("offset_refinement"):
+        heads["offsets"] = heads["confmaps"]
+    preprocessing, image = find_section(raw, "data.preprocessing", file), f"{file}: data.preprocessing"
+    crop_size = None
+    if kind in CROPPING:
+        crop_size = positive_whole(find_section(raw, "data.instance_cropping", file), "crop_size", f"{file}: data.instance_cropping")
+    return TrainingConfig(
+        folder=folder,
+        kind=kind,
+        raw={"model_config": {"backbone_config": {"unet": unet}, "head_configs": {kind: heads}}},
+        skeleton=skeleton,
+        heads=heads,
+        max_stride=int(unet.get("max_stride", 16)),
+        scale=positive_number(preprocessing, "input_scaling", image) or 1.0,
+        max_height=positive_whole(preprocessing, "target_height", image),
+        max_width=positive_whole(preprocessing, "target_width", image),
+        ensure_rgb=bool(preprocessing.get("ensure_rgb")),
+        ensure_grayscale=bool(preprocessing.get("ensure_grayscale")),
+        crop_size=crop_size,
+        legacy=True,
+    )
+
+
+def _unet(raw: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Return the UNet's section in the words of SLEAP-NN, without what is null."""
+    _, section = _chosen(raw, "model.backbone", ("unet",), file)
+    where = f"{file}: model.backbone.unet"
+    for key in ("filters", "max_stride", "output_stride"):
+        positive_whole(section, key, where)
+    positive_number(section, "filters_rate", where)
+    # A stem pools otherwise than SLEAP-NN's, and neither several stacks nor a missing middle block exist there.
+    for key, only in (("stem_stride", None), ("stacks", 1), ("middle_block", True)):
+        if section.get(key, only) != only:
+            raise RunError(f"{where}.{key}: got {section[key]!r}, which is not supported; accepted: {json.dumps(only)}")
+    return {key: section[key] for key in UNET_KEYS if section.get(key) is not None}
+
+
+def _chosen(raw: dict[str, Any], name: str, accepted: Mapping[str, Any] | tuple[str, ...], file: Path) -> tuple[str, dict[str, Any]]:
+    """Return the one option of a section that is not null."""
+    options = {option: section for option, section in find_section(raw, name, file).items() if section is not None}
+    if len(options) != 1 or not options.keys() <= set(accepted):
+        raise RunError(f"{file}: {name} chooses {', '.join(options) or 'nothing'}; accepted: one of {', '.join(accepted)}")
+    ((option, section),) = options.items()
+    if not isinstance(section, dict):
+        raise RunError(f"{file}: {name}.{option}: got {section!r}; accepted: a section")
+    return option, section
+
+
+def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
+    """Decode the first skeleton, which SLEAP writes as a graph of Python objects."""
+    found = find_section(raw, "data.labels", file).get("skeletons")
+    try:
+        if not isinstance(found, list) or not found:
+            raise ValueError(f"got {found!r}; accepted: a list of one")
+        skeletons = sio.load_skeleton(str(file))
+        return to_skeleton(skeletons[0] if isinstance(skeletons, list) else skeletons)
+    except Exception as error:  # whatever sleap-io raises for a broken graph
+        raise RunError(f"{file}: data.labels.skeletons does not describe a skeleton ({' '.join(str(error).split())})") from error
