@@ -15,6 +15,7 @@ from sleap_lab.decode.peaks import Refinement
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.poses import Poses, Skeleton
 from sleap_lab.predict.bottomup import bottomup, multi_class_bottomup
+from sleap_lab.predict.memory import keep_freed_memory
 from sleap_lab.predict.model import FrameBatch, Model, Prediction
 from sleap_lab.predict.single_instance import single_instance
 from sleap_lab.predict.topdown import CENTROID_SKELETON, TrueCentroids, centroid_only, topdown, true_centroids
@@ -133,6 +134,7 @@ def build_pipeline(model: ModelConfig, preprocessing: PreprocessingConfig, runti
     kind = pipeline_kind(configs, model.kind)
     device = choose_device(runtime.device)
     _check(configs, kind, preprocessing, truth)
+    keep_freed_memory()
     if runtime.num_threads is not None:
         torch.set_num_threads(runtime.num_threads)
     models = {config.kind: _load(config, model, preprocessing, runtime, device) for config in configs}
