@@ -22,6 +22,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab eval FLAGS               compare two .slp files (sleap-lab eval --help)
   sleap-lab compare RUN RUN …        which settings differ between run folders, and which metrics
   sleap-lab sync [RUN …]             log run folders to MLflow that are not there yet
+  sleap-lab cache ls|clear           what the stage cache holds, and how to empty it (sleap-lab cache --help)
 
 Examples:
   sleap-lab data.path=video.mp4 'model.paths=[models/centroid,models/centered]' tracker=local_queues
@@ -76,7 +77,7 @@ def _stop(*_: Any) -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    verbs: dict[str, Callable[[list[str]], int]] = {"track": _track, "eval": _eval, "compare": _compare, "sync": _sync}
+    verbs: dict[str, Callable[[list[str]], int]] = {"track": _track, "eval": _eval, "compare": _compare, "sync": _sync, "cache": _cache}
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(help_page())
         return 0 if arguments else ConfigError.exit_code
@@ -176,6 +177,36 @@ def _sync(arguments: list[str]) -> int:
     outcomes = sync([Path(folder) for folder in arguments], outputs_root=Path("outputs").absolute())
     terminal.table([(terminal.shown(folder), outcome) for folder, outcome in outcomes.items()])
     return 1 if any(outcome.startswith("failed") for outcome in outcomes.values()) else 0
+
+
+def _cache(arguments: list[str]) -> int:
+    if "-h" in arguments or "--help" in arguments:
+        print(
+            "sleap-lab cache ls [cache_dir=DIR]: what the stage cache holds, the last used first.\n"
+            "sleap-lab cache clear [KEY …] [cache_dir=DIR]: remove it, or the entries whose keys begin so; what is in use stays."
+        )
+        return 0
+    from sleap_lab.runs import cache
+
+    folder = cache.DEFAULT_FOLDER
+    words = []
+    for word in arguments:
+        if word.startswith("cache_dir="):
+            folder = Path(word.partition("=")[2])
+        else:
+            words.append(word)
+    if words == ["ls"]:
+        print(f"{cache.as_text(cache.entries(folder))} in {folder}")
+    elif words[:1] == ["clear"]:
+        removed, in_use = cache.clear(folder, words[1:])
+        print(f"{cache.as_text(removed)} removed from {folder}")
+        if in_use:
+            print(f"{cache.as_text(in_use)} in use and kept")
+    else:
+        raise ConfigError(
+            f"cache: got {shlex.join(words) or 'nothing'}; accepted: ls, or clear and the beginnings of keys, and cache_dir=DIR"
+        )
+    return 0
 
 
 def _experiment(arguments: list[str], command: list[str]) -> int:

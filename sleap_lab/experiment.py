@@ -16,25 +16,23 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import sleap_io as sio
 
 from sleap_lab import terminal
+from sleap_lab.cached import detect_cached, open_cache, track_cached
 from sleap_lab.compose import compose_config
 from sleap_lab.config import Config, defaults
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.match import align_nodes
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
-from sleap_lab.inference import Inference, Stage, detect, refine
+from sleap_lab.inference import Inference, refine
 from sleap_lab.labels import read_labels, save_labels, to_labels, to_poses, video_name, with_suggestions, write_formats
 from sleap_lab.poses import Poses, make_poses
 from sleap_lab.provenance import provenance
 from sleap_lab.run_log import logging_to
 from sleap_lab.runs import summary as run_summary
-from sleap_lab.runs.cache import remember
-from sleap_lab.runs.fingerprint import predict_fingerprint
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
@@ -195,11 +193,13 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         device = _device(config)
     with stage("snapshot"):
         _snapshot(config, folder, invocation, device)
-    detected, recalled = _detect(config, source, device, stage, invocation)
-    inference = refine(detected, source, config, stage=stage)
+    cache = open_cache(config, _warn)
+    watch = partial(_watch, invocation=invocation)
+    detected = detect_cached(source, config, device, cache, summary.cache, stage=stage, watch=watch)
+    inference = refine(detected, source, config, stage=stage, track=track_cached(source, config, cache, summary.cache))
     predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
     summary.counts = _counts(inference)
-    if (predict_seconds := summary.stages.get("predict")) and not recalled:
+    if predict_seconds := summary.stages.get("predict"):
         summary.metrics["speed/frames_per_second"] = round(summary.counts["frames"] / predict_seconds, 3)
     if config.model.kind != "none" or config.tracker.tracking:
         with stage("write"):
@@ -247,26 +247,8 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         with stage("overlay"):
             _write_overlay(predictions, config, folder, inference.poses, evaluation)
     result = Result(folder, summary, inference.poses, evaluation)
-    _show(result, config, invocation, notes, recalled=recalled)
+    _show(result, config, invocation, notes)
     return result
-
-
-def _detect(config: Config, source: Source, device: str, stage: Stage, invocation: Invocation) -> tuple[Inference, bool]:
-    """Return the detections, and whether they came from the cache."""
-    if config.model.kind == "none":
-        return detect(source, config), False
-    bad_frames: tuple[Frame, ...] = ()
-
-    def compute() -> tuple[Poses, dict[str, Any]]:
-        nonlocal bad_frames
-        found = detect(source, config, stage=stage, watch=lambda frames, total: _watch(frames, total, invocation))
-        bad_frames = found.bad_frames
-        return found.poses, {"kind": found.kind, "device": found.device, "notes": found.notes, "incomplete": bool(found.bad_frames)}
-
-    folder = Path(config.cache_dir or Path(OUTPUTS) / "cache")
-    key = predict_fingerprint(config, source, device)
-    poses, facts, recalled = remember(folder, key, config.cache, compute)
-    return Inference(poses, facts["kind"], facts["device"], bad_frames, tuple(facts["notes"])), recalled
 
 
 @contextmanager
@@ -411,18 +393,23 @@ def _headline(summary: RunSummary, config: Config, inference: Inference, invocat
         "started": f"{summary.started[:19].replace('T', ' ')} UTC",
         "device": inference.device,
         "stages": summary.stages,
+        "cache": summary.cache,
         "counts": counts,
         "models": list(config.model.paths),
         "data": config.data.path,
     }
 
 
-def _show(result: Result, config: Config, invocation: Invocation, notes: Sequence[str], *, recalled: bool) -> None:
+def _warn(text: str) -> None:
+    log.warning("%s", text)
+    terminal.warn(text)
+
+
+def _show(result: Result, config: Config, invocation: Invocation, notes: Sequence[str]) -> None:
     """Show how a run went: a few lines, or one for the job of a sweep, whose table follows at the end."""
     summary, evaluation = result.summary, result.evaluation
     for note in [*notes, *(evaluation.notes if evaluation is not None else ())]:
-        log.warning("%s", note)
-        terminal.warn(note)
+        _warn(note)
     metrics = {name: f"{value:.4f}".rstrip("0").rstrip(".") for name, value in summary.metrics.items() if name in TERMINAL_METRICS}
     if invocation.job is not None:
         said = ", ".join(f"{name.rpartition('/')[2]} {value}" for name, value in metrics.items())
@@ -430,8 +417,8 @@ def _show(result: Result, config: Config, invocation: Invocation, notes: Sequenc
         terminal.table([(f"job {invocation.job}", f"{summary.status} in {seconds}" + (f": {said}" if said else ""))])
         return
     rows = [(name.replace("_", " "), str(value)) for name, value in summary.counts.items() if value or name in ("frames", "instances")]
-    if recalled:
-        rows.append(("detections", "from the cache (cache=off computes them again)"))
+    if summary.cache:
+        rows.append(("cache", ", ".join(f"{stage} {outcome}" for stage, outcome in summary.cache.items())))
     if "speed/frames_per_second" in summary.metrics:
         rows.append(("speed", f"{summary.metrics['speed/frames_per_second']:.1f} frames/s"))
     rows += list(metrics.items())

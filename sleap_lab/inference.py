@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sleap_lab.config import Config
+from sleap_lab.config import Config, TrackerConfig
 from sleap_lab.errors import RunError
 from sleap_lab.filters import apply_filters
 from sleap_lab.poses import Poses, concatenate
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sleap_lab.predict.model import Prediction
 
 Stage = Callable[[str], AbstractContextManager[object]]
+Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray]], Poses]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def detect(
     return Inference(concatenate(parts), pipeline.kind, str(pipeline.device), tuple(bad), pipeline.notes)
 
 
-def refine(detected: Inference, source: Source, config: Config, *, stage: Stage = lambda name: nullcontext()) -> Inference:
+def refine(
+    detected: Inference, source: Source, config: Config, *, stage: Stage = lambda name: nullcontext(), track: Track = track
+) -> Inference:
     """Filter and track detected poses.
 
     Args:
@@ -89,6 +92,7 @@ def refine(detected: Inference, source: Source, config: Config, *, stage: Stage 
         source: Where it came from; images are read for optical flow and appearance only.
         config: The experiment; the sections filters and tracker are used.
         stage: Context in which the stage of a name runs, for timing.
+        track: Tracks poses, for those who remember what was tracked before.
 
     Raises:
         ConfigError: Tracker settings contradict each other.

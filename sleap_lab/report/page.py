@@ -18,7 +18,7 @@ from sleap_lab.report.figures import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
 from sleap_lab.report.pictures import take_pictures
 
-SUMMARY = ("title", "status", "command", "started", "device", "stages", "counts", "models", "data")
+SUMMARY = ("title", "status", "command", "started", "device", "stages", "counts", "models", "data", "cache")
 NOTHING_FOUND = (
     "No instance was found in any of the {frames:,} processed frames. "
     "Look at the pictures, then at model.peak_threshold, the filters and the preprocessing."
@@ -46,7 +46,8 @@ def write_report(
         settings: Full config, dotted key to value.
         defaults: The same keys with their defaults.
         summary: `title`, `status`, `command`, `started`, `device`, `stages` (name to seconds), `counts` (name to number;
-            `frames_per_second` becomes a headline), `models` and `data` (text, list or mapping); each of them may be missing.
+            `frames_per_second` becomes a headline), `models` and `data` (text, list or mapping) and `cache` (stage to outcome);
+            each of them may be missing.
         poses: Predictions.
         truth: Ground truth, if there is any; without an evaluation, with the video indices of the predictions.
         evaluation: How the predictions compare with it, if they were compared.

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from sleap_lab.config import Config
+from sleap_lab.poses import Poses
 from sleap_lab.runs.snapshot import file_facts, model_files
 from sleap_lab.sources import Source
 
 PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py", "labels.py", "poses.py", "preprocess.py", "sources.py")
+TRACK_ROOMS = ("tracking", "boxes.py", "filters.py", "poses.py", "sources.py")
+"""Files and folders whose code decides the result of a stage."""
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
@@ -27,24 +30,61 @@ def predict_fingerprint(config: Config, source: Source, device: str) -> str:
     """Return the fingerprint of predictions: videos, labels, frames, weights, every setting that can change a number, and the code."""
     model = asdict(config.model)
     overrides = [path for path in (model.pop("backbone_ckpt_path"), model.pop("head_ckpt_path")) if path is not None]
-    weights = [file for path in model.pop("paths") for file in model_files(Path(path))]
-    videos = [video.filename for video in source.videos]
-    named = [Path(name) for names in videos for name in (names if isinstance(names, list) else [names])]
+    folders = [path if path.is_dir() else path.parent for path in map(Path, model.pop("paths"))]
     return fingerprint(
         {
             "stage": "predict",
             "code": code_hash(*PREDICT_ROOMS),
             "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "sleap-io", "opencv-python")},
-            "data": [_content(source.path), *(_content(path) for path in named)],
-            "reading": [config.data.video_dataset, config.data.video_input_format],
+            "images": _images(config, source),
             "frames": hashlib.sha256(np.ascontiguousarray(source.frames).tobytes()).hexdigest(),
-            "weights": [_content(path) for path in [*weights, *map(Path, overrides)]],
+            "weights": [_content(path) for path in [*(file for folder in folders for file in model_files(folder)), *map(Path, overrides)]],
             "overridden": [config.model.backbone_ckpt_path is not None, config.model.head_ckpt_path is not None],
             "model": model,
             "preprocessing": asdict(config.preprocessing),
             "runtime": [device, config.runtime.precision, config.runtime.batch_size, config.runtime.compile, config.runtime.num_threads],
+            "processor": _processor(device),
         }
     )
+
+
+def track_fingerprint(config: Config, source: Source, poses: Poses) -> str:
+    """Return the fingerprint of tracks: the poses, the tracker's settings, the images where it looks at them, and the code."""
+    tracker = config.tracker
+    return fingerprint(
+        {
+            "stage": "track",
+            "code": code_hash(*TRACK_ROOMS),
+            "versions": {name: version(name) for name in ("numpy", "scipy", "sleap-io", "opencv-python")},
+            "poses": array_hash(poses.to_arrays()),
+            "images": _images(config, source) if tracker.use_flow or tracker.features == "image" else None,
+            "tracker": asdict(tracker),
+        }
+    )
+
+
+def array_hash(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of arrays by name: types, shapes and every byte."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _images(config: Config, source: Source) -> list[Any]:
+    """Return what decides which images the frames of a source have: files, and how they are read."""
+    names = [source.videos[video].filename for video in np.unique(source.frames[:, 0])]
+    files = [source.path, *(Path(name) for several in names for name in (several if isinstance(several, list) else [several]))]
+    return [[_content(path) for path in files], config.data.video_index, config.data.video_dataset, config.data.video_input_format]
+
+
+def _processor(device: str) -> str:
+    """Return what decides how a device rounds: the instruction set or the name of the card."""
+    import torch  # those who predict have it
+
+    on_card = device.startswith("cuda") and torch.cuda.is_available()
+    return torch.cuda.get_device_name(device) if on_card else torch.backends.cpu.get_cpu_capability()
 
 
 def _content(path: Path) -> str:

@@ -182,6 +182,7 @@ def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: s
     in_sweep = parent_run_id is not None or (folder.parent / summary.SWEEP_FILE).is_file()
     tags = {
         **logger.tags,
+        **{f"sleap_lab.cache.{stage}": outcome for stage, outcome in run.cache.items()},
         **{f"choice.{group}": option for group, option in run.choices.items() if not group.startswith("hydra/")},
         "mlflow.user": user(),
         "mlflow.source.name": "sleap-lab",

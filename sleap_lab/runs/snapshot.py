@@ -27,7 +27,7 @@ MAX_UNTRACKED = 100
 GIT_SECONDS = 20
 
 # Sections that say where results go and how they are shown, not what they are.
-_NOT_IN_HASH = ("output", "logger", "report", "verbose", "debug", "cache", "cache_dir", "sweep")
+_NOT_IN_HASH = ("output", "logger", "report", "verbose", "debug", "cache", "cache_dir", "cache_max_gb", "sweep")
 
 
 def write_snapshot(

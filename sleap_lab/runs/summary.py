@@ -37,6 +37,7 @@ class RunSummary:
         started: ISO 8601, UTC.
         ended: ISO 8601, UTC.
         stages: Seconds spent in each stage.
+        cache: Of the stages that asked the stage cache, whether it knew the result: `hit` or `miss`.
         counts: Whole numbers: frames, frames_without_instances, instances, tracks, bad_frames, ….
         metrics: Headline metrics under their flat names, as in `eval/oks_map`; nan where undefined.
         overrides: What the user overrode, as typed: `tracker=flow`.
@@ -53,6 +54,7 @@ class RunSummary:
     started: str = field(default_factory=now)
     ended: str | None = None
     stages: dict[str, float] = field(default_factory=dict)
+    cache: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)

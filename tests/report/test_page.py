@@ -25,6 +25,7 @@ SUMMARY = {
     "counts": {"frames": 5, "frames_per_second": 31.25},
     "models": ["models/centroid"],
     "data": {"video": "flies.mp4"},
+    "cache": {"predict": "hit"},
 }
 
 
@@ -106,6 +107,7 @@ def test_key_facts_are_there(page, evaluation):
         "sleap-lab data.path=flies.mp4",
         "predict 1 min 15 s track 0.50 s",
         "frames 5 frames per second 31.25",
+        "Stage cache predict hit",
         "Largest errors Frame 3 · mean error 3.0 px, worst node head, 3.0 px",
         "Frame 2 · 3 predicted, 2 in the ground truth, mean error 2.0 px",
     ):

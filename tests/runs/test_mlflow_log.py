@@ -38,7 +38,10 @@ def test_the_status_and_the_times_are_those_of_the_run(log, status, expected):
 
 
 def test_everything_that_matters_is_logged(log, root, store):
-    run = log(metrics={"eval/oks_map": 0.75, "eval/undefined": float("nan"), "eval/far": float("inf"), "eval/dist_p99": 9.0})
+    run = log(
+        metrics={"eval/oks_map": 0.75, "eval/undefined": float("nan"), "eval/far": float("inf"), "eval/dist_p99": 9.0},
+        cache={"predict": "hit"},
+    )
     assert run.info.run_name == "tracker=flow, tracker.tracking_window_size=10"
     assert run.data.metrics == {"eval/oks_map": 0.75, "counts/frames": 10, "speed/predict_seconds": 1.5}
     assert run.data.params == {
@@ -49,6 +52,7 @@ def test_everything_that_matters_is_logged(log, root, store):
         "model.paths": '["/models/unet"]',
     }
     assert run.data.tags["choice.tracker"] == "flow"
+    assert run.data.tags["sleap_lab.cache.predict"] == "hit"
     assert run.data.tags["lab"] == "west"
     assert run.data.tags["sleap_lab.command"] == "sleap-lab 'a b'"
     assert len(run.data.tags["sleap_lab.config_hash"]) == 64
