@@ -1,4 +1,4 @@
-"""The decoder that every backbone shares: upsample, join the skip connection, refine.
+"""The convolutions and the decoder that every backbone shares: upsample, join the skip connection, refine.
 
 Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
 """
@@ -16,9 +16,22 @@ def conv_relu(name: str, widths: Sequence[int], kernel_size: int) -> "OrderedDic
     """Return same-padded convolutions with ReLU, `{name}_conv0`, `{name}_conv1`, …, one per step of `widths`."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
-        layers[f"{name}_conv{i}"] = nn.Conv2d(fan_in, fan_out, kernel_size, padding=kernel_size // 2)
+        layers[f"{name}_conv{i}"] = nn.Conv2d(fan_in, fan_out, kernel_size, padding="same")
         layers[f"{name}_relu{i}"] = nn.ReLU(inplace=True)
     return layers
+
+
+class ConvBlock(nn.Module):
+    """Convolutions with ReLU, after 2x2 max pooling where asked."""
+
+    def __init__(self, name: str, widths: Sequence[int], kernel_size: int, *, pool: bool = False) -> None:
+        super().__init__()
+        self.pool = pool
+        self.blocks = nn.Sequential(conv_relu(name, widths, kernel_size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, c, h, w) to (b, width, h, w), or half the size with pooling (odd sizes are floored)."""
+        return self.blocks(F.max_pool2d(x, 2) if self.pool else x)
 
 
 def _double(x: Tensor) -> Tensor:

@@ -1,20 +1,25 @@
 """A backbone with the heads of one model kind, built from a training config."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from sleap_lab.errors import RunError
+from sleap_lab.networks.convnext import convnext
 from sleap_lab.networks.heads import HEAD_LAYERS, OFFSETS_LAYER, ClassVectorsHead, map_head
+from sleap_lab.networks.pyramid import Pyramid
+from sleap_lab.networks.swint import swint
 from sleap_lab.networks.unet import UNet
 from sleap_lab.preprocess import to_gray
+
+BACKBONES: dict[str, Callable[..., UNet | Pyramid]] = {"unet": UNet, "convnext": convnext, "swint": swint}
 
 
 class PoseNetwork(nn.Module):
     """Backbone and heads of one model; maps images to the arrays that are decoded into poses."""
 
-    def __init__(self, backbone: UNet, kind: str, heads: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, backbone: UNet | Pyramid, kind: str, heads: Mapping[str, Mapping[str, Any]]) -> None:
         """Attach the heads of a model kind to a backbone.
 
         Args:
@@ -89,9 +94,9 @@ def build_network(training_config: Mapping[str, Any], *, middle_width: int | Non
     model = training_config["model_config"]
     backbones = {name: section for name, section in model["backbone_config"].items() if section is not None}
     name, section = next(iter(backbones.items()))
-    if name != "unet":
-        raise RunError(f"model_config.backbone_config: backbone {name!r} is not supported; accepted: unet")
+    if name not in BACKBONES:
+        raise RunError(f"model_config.backbone_config: backbone {name!r} is not supported; accepted: {', '.join(BACKBONES)}")
     kind, heads = next((kind, heads) for kind, heads in model["head_configs"].items() if heads is not None)
     if kind not in HEAD_LAYERS:
         raise RunError(f"model_config.head_configs: model kind {kind!r} is not supported; accepted: {', '.join(HEAD_LAYERS)}")
-    return PoseNetwork(UNet(section, middle_width=middle_width), kind, heads)
+    return PoseNetwork(BACKBONES[name](section, middle_width=middle_width), kind, heads)

@@ -18,22 +18,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sleap_lab.networks.decoder import Decoder, conv_relu
+from sleap_lab.networks.decoder import ConvBlock, Decoder
 
 STEM_KERNEL_SIZE = 7
-
-
-class ConvBlock(nn.Module):
-    """Convolutions with ReLU, after 2x2 max pooling where asked."""
-
-    def __init__(self, name: str, widths: list[int], kernel_size: int, *, pool: bool = False) -> None:
-        super().__init__()
-        self.pool = pool
-        self.blocks = nn.Sequential(conv_relu(name, widths, kernel_size))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (b, c, h, w) to (b, width, h, w), or half the size with pooling (odd sizes are floored)."""
-        return self.blocks(F.max_pool2d(x, 2) if self.pool else x)
 
 
 class Stem(nn.Module):

@@ -12,14 +12,12 @@ from sleap_lab.compose import quote
 
 REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
 
-# Cases whose models cannot be read yet: those of SLEAP 1.4 and older (Keras), and backbones other than UNet.
+# Cases whose models cannot be read yet: those of SLEAP 1.4 and older (Keras).
 NOT_SUPPORTED = (
     "legacy_single_instance",
     "legacy_bottomup",
     "legacy_topdown",
     "legacy_topdown_video",
-    "flies_topdown_convnext",
-    "flies_topdown_swint",
 )
 
 # Cases of a few seconds that together have every model kind, every way to choose frames and every family of options.

@@ -1,0 +1,66 @@
+"""What ConvNeXt and Swin share: a pyramid of maps from an encoder, convolutions at its top, and the decoder.
+
+Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from sleap_lab.networks.decoder import ConvBlock, Decoder
+
+
+class Pyramid(nn.Module):
+    """Encoder, middle and decoder; `forward` returns the maps that heads read."""
+
+    def __init__(
+        self, encoder: nn.Module, widths: Sequence[int], config: Mapping[str, Any], *, stem_stride: int, middle_width: int | None
+    ) -> None:
+        """Put the middle and the decoder of a training config on an encoder.
+
+        Args:
+            encoder: Maps images to its last map and its skip connections, deepest first.
+            widths: Channels of the skip connections, shallowest first; the last map is as wide as the deepest of them.
+            config: The backbone's section of a training config.
+            stem_stride: Stride of the first skip connection; it doubles with each.
+            middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
+        """
+        super().__init__()
+        rate, kernel_size, convs = config.get("filters_rate", 2), config.get("kernel_size", 3), config.get("convs_per_block", 2)
+        levels = len(widths)
+        stride = stem_stride * 2**levels
+        up_blocks = int(math.log2(stride / config.get("output_stride", 1)))
+        middle = middle_width or int(widths[-1] * rate)
+        self.in_channels = config.get("in_channels", 1)
+        self.enc = encoder
+        self.middle_blocks = nn.ModuleList(
+            [
+                ConvBlock("convnext_middle_expand", [widths[-1]] + [middle] * (convs - 1), kernel_size, pool=True),
+                ConvBlock("convnext_middle_contract", [middle] * 2, kernel_size),
+            ]
+        )
+        self.dec = Decoder(
+            "",
+            middle,
+            widths[::-1],
+            [int(widths[0] * rate ** max(0, levels - 1 - k)) for k in range(up_blocks)],
+            stride,
+            kernel_size=kernel_size,
+            interpolate=config.get("up_interpolate", True),
+        )
+        self.middle_width = middle
+        self.output_widths = self.dec.widths
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """Map images (b, in_channels, h, w) to the deepest map and all decoder outputs by stride."""
+        x, skips = self.enc(x)
+        for block in self.middle_blocks:
+            x = block(x)
+        return x, self.dec(x, skips)
+
+
+def architecture(config: Mapping[str, Any], sizes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the architecture that `model_type` names; where it names none, what `arch` spells out; tiny where both are silent."""
+    return sizes.get(config.get("model_type", "")) or config.get("arch") or sizes["tiny"]
