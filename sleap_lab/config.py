@@ -284,7 +284,7 @@ def check(config: Config, *, opened: bool = False) -> None:
     for name, field_ in keys().items():
         group, _, last = name.rpartition(".")
         owner = getattr(config, group) if group else config
-        setattr(owner, last, _checked(name, getattr(owner, last), field_))
+        setattr(owner, last, check_value(name, getattr(owner, last), field_))
     _check_models(config)
     if not opened:
         _check_data(config)
@@ -292,8 +292,17 @@ def check(config: Config, *, opened: bool = False) -> None:
     _check_outputs(config)
 
 
-def _checked(name: str, value: Any, field_: Field[Any]) -> Any:
-    """Return a value with its paths made absolute, or refuse it."""
+def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
+    """Return the value of a key with its paths made absolute.
+
+    Args:
+        name: The key, for the message.
+        value: What it got.
+        field_: Its declaration, made with `key`.
+
+    Raises:
+        ConfigError: The value has another type than the key, or is none of those it accepts.
+    """
     metadata = field_.metadata
     choices, minimum, maximum = metadata["choices"], metadata["minimum"], metadata["maximum"]
     if not _fits(value, field_.type):
