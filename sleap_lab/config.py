@@ -73,15 +73,20 @@ class ModelConfig:
         "What the models must make up; auto reads it from their training configs, none only tracks or evaluates.",
         choices=("auto", *MODEL_KINDS, "none"),
     )
-    paths: list[str] = key([], "Model folders (best.ckpt + training_config.yaml); two for top-down, in any order.", path=True)
-    backbone_ckpt_path: str | None = key(None, "Checkpoint whose backbone weights replace those of best.ckpt.", path=True)
-    head_ckpt_path: str | None = key(None, "Checkpoint whose head weights replace those of best.ckpt.", path=True)
+    paths: list[str] = key(
+        [],
+        "Model folders, two for top-down in any order: best.ckpt + training_config.yaml, or SLEAP's best_model.h5 + training_config.json.",
+        path=True,
+    )
+    backbone_ckpt_path: str | None = key(None, "Checkpoint whose backbone weights replace those of the model.", path=True)
+    head_ckpt_path: str | None = key(None, "Checkpoint whose head weights replace those of the model.", path=True)
     max_instances: int | None = key(None, "Keep at most this many instances per frame, the best scored.", minimum=1)
     peak_threshold: Any = key(0.2, "Smallest confidence of a peak; for top-down also [centroid, keypoint].")
     integral_refinement: str | None = key(
         "integral",
-        "Refine peaks below the grid: integral regression, the same without negative confidences (bounded), or null for the grid.",
-        choices=("integral", "bounded"),
+        "Refine peaks below the grid: integral regression, the same without negative confidences (bounded), the offsets that some legacy "
+        "models predict, or null for the grid.",
+        choices=("integral", "bounded", "offsets"),
     )
     integral_patch_size: int = key(5, "Side of the patch used for refinement, in map pixels (odd).", minimum=1)
     max_edge_length_ratio: float = key(0.25, "Bottom-up: edges longer than this share of the map are penalised.", minimum=0)

@@ -302,7 +302,10 @@ def test_an_unknown_argument_is_refused_with_the_nearest(run, single):
         ({"batch_size": "four"}, r"runtime.batch_size: got 'four'; accepted: int"),
         ({"batch_size": 0}, r"runtime.batch_size: got 0; accepted: at least 1"),
         ({"max_instances": 1.5}, r"model.max_instances: got 1.5; accepted: int or null"),
-        ({"integral_refinement": "integra"}, r"model.integral_refinement: got 'integra'; accepted: integral. Did you mean 'integral'"),
+        (
+            {"integral_refinement": "integra"},
+            r"model.integral_refinement: got 'integra'; accepted: integral, bounded, offsets. Did you mean 'integral'",
+        ),
         ({"peak_threshold": "high"}, r"model.peak_threshold: got 'high'"),
         ({"ensure_rgb": True, "ensure_grayscale": True}, r"preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other"),
         ({"frames": "9"}, r"data.frames: frame 9 is out of range; .*frames\.h5 has frames 0-2"),

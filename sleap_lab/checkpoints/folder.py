@@ -5,6 +5,7 @@ from pathlib import Path
 from sleap_lab.checkpoints import legacy, native
 from sleap_lab.checkpoints.legacy_config import read_legacy_config
 from sleap_lab.checkpoints.training_config import CONFIG_NAME, TrainingConfig, model_folder, read_yaml_config
+from sleap_lab.errors import ConfigError
 from sleap_lab.networks import PoseNetwork
 
 
@@ -31,8 +32,13 @@ def load_network(
         head_ckpt_path: Checkpoint whose head weights replace those of the folder.
 
     Raises:
+        ConfigError: A checkpoint is of the other kind than the folder: SLEAP-NN's for a legacy model or the other way round.
         RunError: A checkpoint is broken or its weights do not fit the network.
     """
+    for key, path in (("backbone_ckpt_path", backbone_ckpt_path), ("head_ckpt_path", head_ckpt_path)):
+        if path is not None and (Path(path).suffix.lower() == ".h5") != config.legacy:
+            accepted = "best_model.h5 of another model of SLEAP" if config.legacy else "best.ckpt of another model of SLEAP-NN"
+            raise ConfigError(f"model.{key}: {path} cannot replace weights of the model in {config.folder}; accepted: {accepted}")
     if config.legacy:
         return legacy.load_network(config, offsets=offsets, backbone_ckpt_path=backbone_ckpt_path, head_ckpt_path=head_ckpt_path)
     return native.load_network(config, backbone_ckpt_path=backbone_ckpt_path, head_ckpt_path=head_ckpt_path)

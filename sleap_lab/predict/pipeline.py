@@ -133,7 +133,7 @@ def build_pipeline(model: ModelConfig, preprocessing: PreprocessingConfig, runti
     configs = [read_training_config(path) for path in model.paths]
     kind = pipeline_kind(configs, model.kind)
     device = choose_device(runtime.device)
-    _check(configs, kind, preprocessing, truth)
+    _check(configs, kind, model, preprocessing, truth)
     keep_freed_memory()
     if runtime.num_threads is not None:
         torch.set_num_threads(runtime.num_threads)
@@ -146,13 +146,20 @@ def build_pipeline(model: ModelConfig, preprocessing: PreprocessingConfig, runti
     )
 
 
-def _check(configs: Sequence[TrainingConfig], kind: str, preprocessing: PreprocessingConfig, truth: Poses | None) -> None:
+def _check(
+    configs: Sequence[TrainingConfig], kind: str, model: ModelConfig, preprocessing: PreprocessingConfig, truth: Poses | None
+) -> None:
     needs_truth = "centroid" not in {config.kind for config in configs} and kind in ("centered_instance", "multi_class_topdown")
     if needs_truth and truth is None:
         raise ConfigError(f"model.paths: a {kind} model without a centroid model {NEEDS_TRUTH}")
     for config in configs:
         if config.kind in ("centered_instance", "multi_class_topdown") and preprocessing.crop_size is None and config.crop_size is None:
             raise ConfigError(f"preprocessing.crop_size: {config.folder} names no crop size; give one in px")
+        if model.integral_refinement == "offsets" and "offsets" not in config.heads:
+            raise ConfigError(
+                f"model.integral_refinement: got 'offsets', but {config.folder} has no head that predicts offsets; "
+                "accepted: integral, bounded or null"
+            )
     part, nodes = preprocessing.anchor_part, truth.skeleton.nodes if truth is not None else configs[-1].skeleton.nodes
     if part is not None and part not in nodes:
         raise ConfigError(f"preprocessing.anchor_part: no node {part!r}; accepted: {', '.join(nodes)}.{did_you_mean(part, nodes)}")
@@ -161,7 +168,12 @@ def _check(configs: Sequence[TrainingConfig], kind: str, preprocessing: Preproce
 def _load(
     config: TrainingConfig, model: ModelConfig, preprocessing: PreprocessingConfig, runtime: RuntimeConfig, device: torch.device
 ) -> Model:
-    network = load_network(config, backbone_ckpt_path=model.backbone_ckpt_path, head_ckpt_path=model.head_ckpt_path)
+    network = load_network(
+        config,
+        offsets=model.integral_refinement == "offsets",
+        backbone_ckpt_path=model.backbone_ckpt_path,
+        head_ckpt_path=model.head_ckpt_path,
+    )
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     if runtime.compile:
         network.compile()
@@ -182,7 +194,7 @@ def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> I
 
 
 def _refinement(options: ModelConfig) -> Refinement | None:
-    if options.integral_refinement is None:
+    if options.integral_refinement in (None, "offsets"):  # offsets come with the maps, whose heads predict them
         return None
     return Refinement(options.integral_patch_size, bounded=options.integral_refinement == "bounded")
 

@@ -1,4 +1,4 @@
-"""The reference: which of its cases are run, how one is run, and how many were met."""
+"""The reference: its cases, how one is run, and how many were met."""
 
 import os
 import shlex
@@ -11,14 +11,6 @@ from sleap_lab.cli import main
 from sleap_lab.compose import quote
 
 REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
-
-# Cases whose models cannot be read yet: those of SLEAP 1.4 and older (Keras).
-NOT_SUPPORTED = (
-    "legacy_single_instance",
-    "legacy_bottomup",
-    "legacy_topdown",
-    "legacy_topdown_video",
-)
 
 # Cases of a few seconds that together have every model kind, every way to choose frames and every family of options.
 QUICK = {
@@ -37,6 +29,8 @@ QUICK = {
     "other_backbone_weights",
     "frames_list",
     "video_index",
+    "legacy_bottomup",
+    "legacy_topdown",
     "suggested_frames",
     "filter_visible_nodes",
     "track_frames",
@@ -47,21 +41,21 @@ QUICK = {
 }
 
 
-def supported_cases():
-    """Return name and flags of the cases that can be run; none without the reference folder."""
+def reference_cases():
+    """Return name and flags of the reference's cases; none without the reference folder."""
     path = REFERENCE / "cases.yaml"
     if not path.is_file():
         return {}
     cases = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert QUICK.union(NOT_SUPPORTED) <= set(cases)
-    return {name: flags for name, flags in cases.items() if name not in NOT_SUPPORTED}
+    assert set(cases) >= QUICK
+    return cases
 
 
 def pytest_generate_tests(metafunc):
     """Run a test that takes `case` and `flags` once per case of the reference."""
     if {"case", "flags"} <= set(metafunc.fixturenames):
         cases = [
-            pytest.param(name, flags, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, flags in supported_cases().items()
+            pytest.param(name, flags, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, flags in reference_cases().items()
         ]
         metafunc.parametrize(("case", "flags"), cases)
 
@@ -100,4 +94,4 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line("parity: not run (no case selected)")
     else:
         terminalreporter.write_line(f"parity: {met} of {ran}")
-        terminalreporter.write_line(f"not selected: {len(supported_cases()) - ran}; not supported yet: {len(NOT_SUPPORTED)}")
+        terminalreporter.write_line(f"not selected: {len(reference_cases()) - ran}")
