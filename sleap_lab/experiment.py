@@ -25,18 +25,18 @@ from sleap_lab.compose import compose_config
 from sleap_lab.config import Config, defaults
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
-from sleap_lab.evaluation.match import align_nodes
-from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
+from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.inference import Inference, refine
-from sleap_lab.labels import read_labels, save_labels, to_labels, to_poses, video_name, with_suggestions, write_formats
-from sleap_lab.poses import Poses, make_poses
+from sleap_lab.labels import save_labels, to_labels, with_suggestions, write_formats
+from sleap_lab.poses import Poses
 from sleap_lab.provenance import provenance
 from sleap_lab.run_log import logging_to
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.sources import Frame, Source, open_source
+from sleap_lab.sources import Frame, open_source
+from sleap_lab.truth import open_truth
 
 log = logging.getLogger("sleap_lab")
 
@@ -189,8 +189,8 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     stage = partial(_timed, summary.stages)
     with stage("open"):
         source = open_source(config.data, predicting=config.model.kind != "none")
-        truth = _open_truth(config, source)
-        device = _device(config)
+        truth = open_truth(config, source)
+        device = device_name(config)
     with stage("snapshot"):
         _snapshot(config, folder, invocation, device)
     cache = open_cache(config, _warn)
@@ -266,49 +266,7 @@ def _watch(frames: Iterable[Frame], total: int, invocation: Invocation) -> Itera
     return terminal.progress(frames, total, label)
 
 
-@dataclass(frozen=True)
-class _Truth:
-    """Ground truth: its poses, its labels, the names of its videos, and which of the source they are, where that is known already."""
-
-    poses: Poses
-    labels: sio.Labels
-    names: list[str]
-    videos: list[VideoMatch] | None = None
-
-
-def _open_truth(config: Config, source: Source) -> _Truth | None:
-    """Read the ground truth before any work is done, and refuse one that cannot be compared with what the models predict.
-
-    Raises:
-        ConfigError: It has another skeleton than the predictions, or its videos cannot be told apart.
-        RunError: It cannot be read or holds nothing to compare with.
-    """
-    if not config.evaluator.evaluate:
-        return None
-    predicting = config.model.kind != "none"
-    videos: list[VideoMatch] | None = None
-    if config.evaluator.ground_truth_path is not None:
-        labels = read_labels(config.evaluator.ground_truth_path)
-        poses = to_poses(labels)
-        if predicting:  # poses to recognise videos by there are only where nothing is predicted
-            used = [sio.LabeledFrame(source.videos[video], 0) for video in sorted(set(source.frames[:, 0].tolist()))]
-            videos = match_videos(labels, sio.Labels(used, videos=list(source.videos)), config.evaluator.video_map)
-    elif source.labels is not None and source.truth is not None:
-        labels, poses = sio.Labels(videos=list(source.videos)), source.labels
-        videos = [VideoMatch(i, name, i, name, "same labels file") for i, name in enumerate(map(video_name, source.videos))]
-    else:
-        raise RunError(f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth")
-    truth = _Truth(poses, labels, [video_name(video) for video in labels.videos], videos)
-    if predicting and config.evaluator.match_method != "centroid":
-        from sleap_lab.predict.pipeline import output_skeleton
-
-        skeleton = output_skeleton(config.model, source.truth)
-        if len(skeleton.nodes) > 1:
-            align_nodes(truth.poses, make_poses(skeleton, []))
-    return truth
-
-
-def _device(config: Config) -> str:
+def device_name(config: Config) -> str:
     """Return the device that the networks will run on; empty without networks."""
     if config.model.kind == "none":
         return ""
