@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.inputs import find_inputs, is_labels
 
 
 def key(
@@ -44,14 +45,23 @@ def key(
 class DataConfig:
     """What to look at: a video or a labels file, and which of its frames."""
 
-    path: str | None = key(None, "Video, .slp or .pkg.slp file.", path=True)
+    path: Any = key(
+        None,
+        "Video, .slp or .pkg.slp file; or several videos: a list, a glob, a folder, or a .txt file of paths, one per line.",
+        path=True,
+    )
     frames: Any = key(
         None,
-        'Frames: "0-100,200-300", "5,9,12-20" or a list; of a .slp without video_index, positions among its labeled frames. Default: all.',
+        'Frames: "0-100,200-300", "5,9,12-20" or a list; of several videos, of each; of a .slp without video_index, '
+        "positions among its labeled frames. Default: all.",
     )
-    video_index: int | None = key(None, "Use all frames of this video of a .slp file.", minimum=0)
-    video_dataset: str | None = key(None, "Dataset inside an HDF5 video. Default: detected.")
-    video_input_format: str = key("channels_last", "Axis order of an HDF5 video.", choices=("channels_last", "channels_first"))
+    video_index: int | None = key(None, "Of several videos use only this one; of a .slp file use all frames of this video.", minimum=0)
+    video_dataset: str | None = key(None, "Dataset inside an HDF5 video. Default: the first with four axes.")
+    video_input_format: str = key(
+        "channels_last",
+        "Axes of an HDF5 video: frames, height, width, channels; or frames, channels, width, height.",
+        choices=("channels_last", "channels_first"),
+    )
     only_labeled_frames: bool = key(False, "Only frames that a person labelled.")
     only_suggested_frames: bool = key(False, "Only suggested frames that nobody has labelled yet.")
     exclude_user_labeled: bool = key(False, "Skip frames that a person labelled.")
@@ -324,7 +334,14 @@ def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
             raise ConfigError(f"{name}: got {item!r}; accepted: {' and '.join(filter(None, bounds))}")
     if not metadata["path"] or value is None:
         return value
-    return [str(Path(item).absolute()) for item in value] if isinstance(value, list) else str(Path(value).absolute())
+    return [_absolute(name, item) for item in value] if isinstance(value, list) else _absolute(name, value)
+
+
+def _absolute(name: str, value: Any) -> str:
+    """Return a path against the current directory; a name that is a number is a name too."""
+    if not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
+        raise ConfigError(f"{name}: got {value!r}; accepted: a path")
+    return str(Path(str(value)).absolute())
 
 
 def _fits(value: Any, annotation: Any) -> bool:
@@ -352,12 +369,10 @@ def _check_data(config: Config) -> None:
     path, predicting, evaluator = config.data.path, config.model.kind != "none", config.evaluator
     if path is None:
         raise ConfigError("data.path: give a video or a .slp file, e.g. data.path=video.mp4")
-    if not Path(path).exists():
-        raise ConfigError(f"data.path: no such file: {path}")
-    is_labels = Path(path).suffix.lower() == ".slp"
-    if not predicting and not is_labels:
+    labels = is_labels(find_inputs(path))
+    if not predicting and not labels:
         raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
-    if evaluator.evaluate and evaluator.ground_truth_path is None and not (is_labels and predicting):
+    if evaluator.evaluate and evaluator.ground_truth_path is None and not (labels and predicting):
         raise ConfigError("evaluator.ground_truth_path: give the .slp file with the ground truth")
 
 
@@ -404,13 +419,15 @@ def _check_together(config: Config) -> None:
 
 def _check_outputs(config: Config) -> None:
     """Refuse files that cannot be written, or that would take the place of what is read."""
-    inputs = {"data.path": config.data.path, "evaluator.ground_truth_path": config.evaluator.ground_truth_path}
+    data = [] if config.data.path is None else [item for item in find_inputs(config.data.path) if isinstance(item, Path)]
+    truth = config.evaluator.ground_truth_path
+    inputs = [*(("data.path", file) for file in data), *([] if truth is None else [("evaluator.ground_truth_path", Path(truth))])]
     for name, path in (("output.path", config.output.path), ("evaluator.save_metrics", config.evaluator.save_metrics)):
         if path is None:
             continue
         target = Path(path).resolve()
-        for key_, source in inputs.items():
-            if source is not None and Path(source).resolve() == target:
+        for key_, source in inputs:
+            if source.resolve() == target:
                 raise ConfigError(f"{name}: {path} is the file that {key_} reads; choose another")
         if target.exists() and not target.is_file():
             raise ConfigError(f"{name}: {path} exists and is not a file; choose another")

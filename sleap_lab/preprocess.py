@@ -96,10 +96,8 @@ def scale_and_pad(images: Tensor, scale: float, stride: int) -> Tensor:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Return float32 in [0, 1]; float images are divided by 255 only where they exceed 1."""
-    if not images.is_floating_point():
-        return images.float() / 255
-    return images.float() / 255 if images.numel() and images.max() > 1 else images.float()
+    """Return float32, 1 being white: bytes are divided by 255, fractions are so already."""
+    return images.float() if images.is_floating_point() else images.float() / 255
 
 
 def crop_corners(centroids: np.ndarray, size: int) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ import sleap_io as sio
 
 from sleap_lab.config import DataConfig, parse_frames
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
 from sleap_lab.labels import read_labels, to_poses, video_name
 from sleap_lab.poses import Poses
+from sleap_lab.videos import ACCEPTED, Levels, find_levels, frame_numbers, open_video, read_pixels, release
 
 LABEL_FILTERS = ("only_labeled_frames", "only_suggested_frames", "exclude_user_labeled", "only_predicted_frames")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: which, and its image (h, w, c), or None and the reason where it could not be read."""
+    """One frame: which, and its image as `Source.pixels` gives it, or None and the reason where it could not be read."""
 
     video: int
     index: int
@@ -33,16 +35,22 @@ class Source:
     """Videos and the frames of them that were asked for.
 
     Attributes:
-        path: The video or labels file.
+        path: What was asked for, as messages name it; the labels file, where there is one.
         videos: Videos of the output; `frames` refers to them by position.
         frames: (frames, 2) int64 (video, frame), in order, each once.
         labels: Poses of the labels file on these frames, where there is one.
+        levels: By video, what its pixels mean where they are not bytes.
+        unreadable: Videos that could not be opened beside others, and why.
+        notes: What a reader of the results must know, one sentence each.
     """
 
     path: Path
     videos: Sequence[sio.Video]
     frames: np.ndarray
     labels: Poses | None
+    levels: Mapping[int, Levels] = field(default_factory=dict)
+    unreadable: tuple[tuple[Path, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def truth(self) -> Poses | None:
@@ -50,22 +58,44 @@ class Source:
         labelled = self.labels[self.labels.user] if self.labels is not None else None
         return labelled if labelled is not None and len(labelled) else None
 
-    def read(self, video: int, frame: int) -> np.ndarray:
-        """Read one frame as (h, w, c).
+    @property
+    def files(self) -> list[Path]:
+        """Every file that the labels and these frames come from."""
+        used = [self.videos[video].filename for video in np.unique(self.frames[:, 0])]
+        names = [name for several in used for name in (several if isinstance(several, list) else [several])]
+        return list(dict.fromkeys([*([] if self.labels is None else [self.path]), *map(Path, names)]))
+
+    def pixels(self, video: int, frame: int) -> np.ndarray:
+        """Read one frame for a network.
+
+        Returns:
+            (h, w, c) with 1 or 3 channels: uint8, or float32 where the video holds other numbers, 1 being white.
 
         Raises:
             RunError: It cannot be read.
         """
         try:
-            return np.asarray(self.videos[video][frame])
+            image = read_pixels(self.videos[video], frame)
         except Exception as error:  # every backend has its own errors for a frame it cannot decode
-            name = self.videos[video].filename
-            name = Path(name[0]).parent if isinstance(name, list) else name
-            raise RunError(f"{name}: frame {frame} cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise RunError(f"{_called(self.videos[video])}: frame {frame} cannot be read ({reason})") from error
+        return image if image.dtype == np.uint8 else (image / self.levels.get(video, Levels()).white).astype(np.float32)
+
+    def read(self, video: int, frame: int) -> np.ndarray:
+        """Read one frame as a picture, (h, w, c) uint8.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        image = self.pixels(video, frame)
+        if image.dtype == np.uint8:
+            return image
+        levels = self.levels.get(video, Levels())
+        return (image * (levels.white / levels.brightest * 255)).round().clip(0, 255).astype(np.uint8)
 
 
 def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels | sio.Video | None = None) -> Source:
-    """Open a video or labels file and select its frames.
+    """Open videos or a labels file and select their frames.
 
     Args:
         config: What to open and which frames of it.
@@ -74,21 +104,35 @@ def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels
         data: Labels or a video that are already open and stand for `config.path`.
 
     Raises:
-        ConfigError: The selection does not fit the file.
-        RunError: The file cannot be read.
+        ConfigError: The selection does not fit the files.
+        RunError: A file cannot be read; of several videos, none.
     """
     _require_opencv()
-    path = Path(str(config.path)) if data is None else _file(data)
-    if isinstance(data, sio.Labels) or (data is None and path.suffix.lower() == ".slp"):
+    inputs = _inputs(config) if data is None else []
+    path = _file(data) if data is not None else input_name(inputs[0]) if len(inputs) == 1 else _named(config.path, inputs)
+    if isinstance(data, sio.Labels) or is_labels(inputs):
+        _refuse_hdf5_keys(config, path)
         labels = data if data is not None else read_labels(path)
         source = _from_labels(labels, path, config) if predicting else _labeled(labels, path, config)
     elif not predicting:
         raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
     else:
-        source = _from_video(data, path, config)
+        source = _from_videos([data] if data is not None else inputs, path, config)
     if not len(source.frames):
         raise ConfigError(f"data: the selection holds no frame of {path} ({_selection(config)})")
-    return source
+    return _with_levels(source)
+
+
+def _inputs(config: DataConfig) -> list[Input]:
+    try:
+        return find_inputs(config.path)
+    except ConfigError as error:  # the config was checked before, so the files have changed since
+        raise RunError(str(error)) from error
+
+
+def _named(path: str | Sequence[str], inputs: Sequence[Input]) -> Path:
+    """Return how messages call several inputs."""
+    return Path(path) if isinstance(path, str) else Path(f"{input_name(inputs[0])} and {len(inputs) - 1} more")
 
 
 def _require_opencv() -> None:
@@ -109,6 +153,11 @@ def _file(data: sio.Labels | sio.Video) -> Path:
     return Path(video_name(data) if isinstance(data, sio.Video) else data.provenance.get("filename", "the labels"))
 
 
+def _called(video: sio.Video) -> Path:
+    """Return how messages call a video: its file, or the folder of its images."""
+    return Path(video.filename[0]).parent if isinstance(video.filename, list) else Path(video.filename)
+
+
 def _given(value: Any) -> bool:
     """Say whether a setting asks for something; the number 0 does."""
     return value is not None and value is not False
@@ -119,43 +168,91 @@ def _selection(config: DataConfig) -> str:
     return ", ".join(f"data.{name}={value}" for name, value in chosen.items() if _given(value)) or "no filter"
 
 
-def _from_video(video: sio.Video | None, path: Path, config: DataConfig) -> Source:
-    for name in (*LABEL_FILTERS, "video_index"):
+def _refuse_hdf5_keys(config: DataConfig, path: Path) -> None:
+    """Refuse settings of HDF5 videos where there are none."""
+    for name, unset in (("video_dataset", None), ("video_input_format", "channels_last")):
+        if getattr(config, name) != unset:
+            raise ConfigError(f"data.{name}: only for HDF5 videos ({', '.join(HDF5)}), data.path is {path}")
+
+
+def _with_levels(source: Source) -> Source:
+    """Look what numbers the videos hold, once, so that dark frames mean the same as bright ones."""
+    levels: dict[int, Levels] = {}
+    notes = []
+    for i, video in enumerate(source.videos):
+        if found := find_levels(video, source.frames[source.frames[:, 0] == i, 1]):
+            levels[i] = found
+            if found.brightest > found.white:
+                notes.append(
+                    f"{_called(video)} holds numbers up to {found.brightest:.0f}; to the network {found.white:.0f} is white, "
+                    "as in sleap-nn's training. A model that was trained on 8-bit images needs an 8-bit video."
+                )
+    return replace(source, levels=levels, notes=(*source.notes, *notes))
+
+
+def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataConfig) -> Source:
+    for name in LABEL_FILTERS:
         if _given(getattr(config, name)):
             raise ConfigError(f"data.{name}: only for .slp files, data.path is {path}")
-    video = video or _load_video(path, config)
-    count = _length(video)
-    if not count:
-        raise RunError(f"data.path: {path} cannot be read as a video: it holds no readable frame; accepted: videos, image folders, .slp")
-    return Source(path, [video], _in_video(0, parse_frames(config.frames), count, path), None)
+    if config.video_index is not None:
+        if config.video_index >= len(inputs):
+            raise ConfigError(f"data.video_index: {path} has no video {config.video_index}; accepted: 0-{len(inputs) - 1}")
+        inputs = [inputs[config.video_index]]
+    if not any(isinstance(item, Path) and item.suffix.lower() in HDF5 for item in inputs):
+        _refuse_hdf5_keys(config, path)
+    videos: list[sio.Video] = []
+    unreadable: list[tuple[Path, str]] = []
+    for item in inputs:
+        try:
+            videos.append(_opened(item, config))
+        except RunError as error:
+            unreadable.append((input_name(item), str(error)))
+    if not videos:
+        which = f"none of the {len(inputs)} videos can be read; the first: " if len(inputs) > 1 else ""
+        raise RunError(f"data.path: {which}{unreadable[0][1]}")
+    wanted = parse_frames(config.frames)
+    if len(inputs) == 1:
+        return Source(path, videos, _in_video(0, wanted, frame_numbers(videos[0]), path), None)
+    for video in videos:
+        release(video)
+    frames, notes = _in_each(videos, wanted)
+    return Source(path, videos, frames, None, unreadable=tuple(unreadable), notes=notes)
 
 
-def _load_video(path: Path, config: DataConfig) -> sio.Video:
-    if not path.exists():
-        raise RunError(f"data.path: no such file: {path}")
-    options = {} if config.video_dataset is None else {"dataset": config.video_dataset}
-    if path.suffix.lower() in (".h5", ".hdf5"):
-        options["input_format"] = config.video_input_format
-    try:
-        return sio.load_video(str(path), **options)
-    except Exception as error:  # every backend has its own errors for a file it cannot read
-        raise RunError(
-            f"data.path: {path} cannot be read as a video ({' '.join(str(error).split())}); accepted: videos, image folders, .slp"
-        ) from error
+def _opened(item: Input | sio.Video, config: DataConfig) -> sio.Video:
+    if not isinstance(item, sio.Video):
+        return open_video(item, dataset=config.video_dataset, input_format=config.video_input_format)
+    if not len(frame_numbers(item)):
+        raise RunError(f"{_called(item)} cannot be read as a video: it holds no readable frame; {ACCEPTED}")
+    return item
 
 
-def _length(video: sio.Video) -> int:
-    try:
-        return len(video) if video.shape is not None else 0
-    except Exception:  # an unreadable file
-        return 0
+def _in_video(video: int, wanted: list[int] | None, numbers: Sequence[int], path: Path | str) -> np.ndarray:
+    """Return the (video, frame) rows of the wanted frames of a video, which must have them all."""
+    if wanted is None:
+        wanted = list(numbers)
+    if missing := sorted(set(wanted) - set(numbers)):
+        whole = len(numbers) == numbers[-1] + 1
+        has = f"0-{numbers[-1]}" if whole else ", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")
+        raise ConfigError(f"data.frames: frame {missing[-1]} is out of range; {path} has frames {has}")
+    return np.array([(video, frame) for frame in wanted], dtype=np.int64).reshape(-1, 2)
 
 
-def _in_video(video: int, frames: list[int] | None, count: int, path: Path | str) -> np.ndarray:
-    chosen = range(count) if frames is None else frames
-    if len(chosen) and max(chosen) >= count:
-        raise ConfigError(f"data.frames: frame {max(chosen)} is out of range; {path} has frames 0-{count - 1}")
-    return np.array([(video, frame) for frame in chosen], dtype=np.int64).reshape(-1, 2)
+def _in_each(videos: Sequence[sio.Video], wanted: list[int] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the rows of the wanted frames of several videos, of each as far as it goes, and a note on those that end before."""
+    numbers = [frame_numbers(video) for video in videos]
+    if wanted is None:
+        return np.concatenate([_in_video(i, None, own, "") for i, own in enumerate(numbers)]), ()
+    longest = max(range(len(videos)), key=lambda i: len(numbers[i]))
+    _in_video(longest, wanted, numbers[longest], f"the longest video, {_called(videos[longest])},")
+    rows = [_in_video(i, [frame for frame in wanted if frame < len(own)], own, "") for i, own in enumerate(numbers)]
+    short = [
+        f"{_called(video)} (frames 0-{own[-1]})" for video, own in zip(videos, numbers, strict=True) if max(wanted, default=0) >= len(own)
+    ]
+    if not short:
+        return np.concatenate(rows), ()
+    shown = ", ".join(short[:5]) + (f" and {len(short) - 5} more" if len(short) > 5 else "")
+    return np.concatenate(rows), (f"data.frames goes beyond the end of {shown}: what they have of it was taken.",)
 
 
 def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
@@ -174,10 +271,10 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
             frames = frames[wanted]
         return Source(path, labels.videos, poses.frames if frames is None else frames, poses)
     video = _video(labels, path, config.video_index)
-    count = _length(video)
-    if not count:
-        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {video.filename}")
-    chosen = _in_video(0, wanted, count, f"video {config.video_index} of {path}")
+    numbers = frame_numbers(video)
+    if not len(numbers):
+        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)}")
+    chosen = _in_video(0, wanted, numbers, f"video {config.video_index} of {path}")
     if frames is not None:
         allowed = set(frames[frames[:, 0] == config.video_index][:, 1].tolist())
         chosen = chosen[[frame in allowed for frame in chosen[:, 1].tolist()]]
@@ -242,14 +339,19 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
             except queue.Full:
                 continue
 
+    rows = source.frames.tolist()
+    ends = {video: place for place, (video, _) in enumerate(rows)}
+
     def work() -> None:
-        for video, index in source.frames.tolist():
+        for place, (video, index) in enumerate(rows):
             if stop.is_set():
                 return
             try:
-                put(Frame(video, index, source.read(video, index)))
+                put(Frame(video, index, source.pixels(video, index)))
             except RunError as error:
                 put(Frame(video, index, None, str(error)))
+            if place == ends[video] and len(ends) > 1:
+                release(source.videos[video])
         put(None)
 
     thread = threading.Thread(target=work, name="read-ahead", daemon=True)
@@ -260,3 +362,28 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
     finally:
         stop.set()
         thread.join()
+
+
+def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, Any]]:
+    """Say for each video what became of its frames.
+
+    Args:
+        source: Where they come from.
+        bad_frames: Frames that could not be read.
+
+    Returns:
+        One row per video: `video`; `asked`, the frames asked for, None where it could not be opened; `read`; `bad`;
+        `status`: ok, partial, unreadable, or no frames where none were asked for; `problem`, the first.
+    """
+    rows: list[dict[str, Any]] = []
+    for i, video in enumerate(source.videos):
+        asked = int((source.frames[:, 0] == i).sum())
+        bad = [frame for frame in bad_frames if frame.video == i]
+        status = "no frames" if not asked else "ok" if not bad else "partial" if len(bad) < asked else "unreadable"
+        problem = bad[0].problem if bad else ""
+        rows.append(
+            {"video": video_name(video), "asked": asked, "read": asked - len(bad), "bad": len(bad), "status": status, "problem": problem}
+        )
+    for path, problem in source.unreadable:
+        rows.append({"video": str(path), "asked": None, "read": 0, "bad": 0, "status": "unreadable", "problem": problem})
+    return rows

@@ -169,9 +169,8 @@ def test_scaling_and_padding(size, scale, stride, expected):
     [
         (torch.tensor([0, 51, 255], dtype=torch.uint8), [0, 0.2, 1]),
         (torch.tensor([0, 1], dtype=torch.uint8), [0, 1 / 255]),  # dark, but whole numbers
-        (torch.tensor([0.0, 51.0, 255.0]), [0, 0.2, 1]),
-        (torch.tensor([0.0, 0.5, 1.0]), [0, 0.5, 1]),  # already in [0, 1]
-        (torch.tensor([0.0, 0.5], dtype=torch.float64), [0, 0.5]),
+        (torch.tensor([0.0, 0.5, 1.0]), [0, 0.5, 1]),  # fractions are what they should be
+        (torch.tensor([0.0, 1.5], dtype=torch.float64), [0, 1.5]),  # brighter than white
         (torch.zeros(0), []),
     ],
 )

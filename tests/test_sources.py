@@ -10,7 +10,7 @@ import sleap_io as sio
 from sleap_lab.config import DataConfig
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.labels import save_labels
-from sleap_lab.sources import Source, open_source, read_ahead
+from sleap_lab.sources import Frame, Source, open_source, read_ahead, video_table
 
 POSE = [[1, 1], [2, 2], [3, 3]]
 USER, PREDICTED, BOTH, SUGGESTED, EMPTY = 4, 2, 0, 5, 3  # frames of the first video of `labels_path`
@@ -76,8 +76,6 @@ def test_a_frame_beyond_the_end_is_refused(video_path):
         {"only_suggested_frames": True},
         {"exclude_user_labeled": True},
         {"only_predicted_frames": True},
-        {"video_index": 0},
-        {"video_index": 1},
     ],
 )
 def test_what_chooses_among_labels_is_refused_for_videos(video_path, options):
@@ -85,49 +83,34 @@ def test_what_chooses_among_labels_is_refused_for_videos(video_path, options):
     assert refusal(video_path, **options) == f"data.{name}: only for .slp files, data.path is {video_path}"
 
 
+def test_the_index_of_a_video_that_is_not_there_is_refused(video_path):
+    assert refusal(video_path, video_index=1) == f"data.video_index: {video_path} has no video 1; accepted: 0-0"
+    assert frames_of(video_path, video_index=0, frames="1") == [[0, 1]]
+
+
 def test_a_video_without_a_model_is_refused(video_path):
     with pytest.raises(ConfigError, match=r"data.path: without a model it must be a .slp file, got .*gray\.mp4"):
         open_source(DataConfig(path=str(video_path)), predicting=False)
 
 
-def test_image_folders(tmp_path):
-    for i in range(3):
-        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((5, 7, 3), 10 * i, dtype=np.uint8))
-    source = open_source(DataConfig(path=str(tmp_path)))
-    assert source.frames.tolist() == [[0, 0], [0, 1], [0, 2]]
-    assert (source.read(0, 2) == 20).all()
-
-
-def test_hdf5_videos(write_h5):
-    frames = np.arange(2 * 4 * 6).reshape(2, 4, 6, 1).astype(np.uint8)
-    source = open_source(DataConfig(path=str(write_h5(frames, dataset="pixels"))))
-    np.testing.assert_array_equal(source.read(0, 1), frames[1])
-
-
-def test_a_dataset_of_an_hdf5_video(write_h5):
-    path = write_h5(np.zeros((2, 4, 6, 1), dtype=np.uint8), dataset="pixels")
-    assert frames_of(path, video_dataset="pixels") == [[0, 0], [0, 1]]
-    assert "frames.h5 cannot be read as a video" in refusal(path, RunError, video_dataset="voxels")
-
-
-def test_channels_first_hdf5_videos_are_turned(write_h5):
-    pixels = np.arange(2 * 1 * 6 * 4).reshape(2, 1, 6, 4).astype(np.uint8)  # frames, channels, width, height
-    source = open_source(DataConfig(path=str(write_h5(pixels)), video_input_format="channels_first"))
-    np.testing.assert_array_equal(source.read(0, 1), pixels[1].transpose(2, 1, 0))
-
-
 def test_a_missing_file_is_named():
     assert refusal("/no/such.mp4", RunError) == "data.path: no such file: /no/such.mp4"
-    assert refusal("/no/such.slp", RunError) == "/no/such.slp: no such labels file"
+    assert refusal("/no/such.slp", RunError) == "data.path: no such file: /no/such.slp"
 
 
-@pytest.mark.parametrize("name", ["text.mp4", "text.h5", "text.xyz", "folder"])
+@pytest.mark.parametrize("name", ["text.mp4", "text.h5", "text.xyz"])
 def test_what_is_no_video_is_named_with_what_would_be(tmp_path, name):
     path = tmp_path / name
-    path.mkdir() if name == "folder" else path.write_text("not a video")
+    path.write_text("not a video")
     message = refusal(path, RunError)
     assert message.startswith(f"data.path: {path} cannot be read as a video")
     assert message.endswith("accepted: videos, image folders, .slp")
+
+
+def test_settings_of_hdf5_videos_are_refused_for_others(video_path, labels_path):
+    expected = f"data.video_dataset: only for HDF5 videos (.h5, .hdf5), data.path is {video_path}"
+    assert refusal(video_path, video_dataset="pixels") == expected
+    assert refusal(labels_path, video_input_format="channels_first").startswith("data.video_input_format: only for HDF5 videos")
 
 
 def test_an_open_video_stands_for_the_path(video_path, level_of):
@@ -137,6 +120,137 @@ def test_an_open_video_stands_for_the_path(video_path, level_of):
     assert level_of(source.read(0, 3)) == 3
     with pytest.raises(ConfigError, match=r"frame 9 is out of range; .*gray\.mp4 has frames 0-5"):
         open_source(DataConfig(frames=[9]), data=video)
+
+
+# ---- several videos
+
+
+@pytest.fixture
+def clips(tmp_path, video_path, write_h5):
+    """A folder with a video of 6 frames and one that is no video, and an HDF5 video of 3 frames of another size."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(video_path.read_bytes())
+    (folder / "b.mp4").write_text("not a video")
+    write_h5(np.zeros((3, 4, 6, 3), dtype=np.uint8), name="clips/c.h5")
+    return folder
+
+
+def test_several_videos_are_read_one_after_the_other(clips, level_of):
+    source = open_source(DataConfig(path=[str(clips / "c.h5"), str(clips / "a.mp4")], frames="2,0"))
+    assert source.frames.tolist() == [[0, 2], [0, 0], [1, 2], [1, 0]]
+    assert [Path(video.filename).name for video in source.videos] == ["c.h5", "a.mp4"]
+    assert source.path == Path(f"{clips / 'c.h5'} and 1 more")
+    assert source.files == [clips / "c.h5", clips / "a.mp4"]
+    frames = list(read_ahead(source, 2))
+    assert [(frame.video, frame.index) for frame in frames] == [(0, 2), (0, 0), (1, 2), (1, 0)]
+    assert [frame.image.shape for frame in frames] == [(4, 6, 1), (4, 6, 1), (48, 64, 1), (48, 64, 1)]
+    assert level_of(frames[2].image) == 2
+
+
+def test_a_video_that_cannot_be_opened_is_listed_and_left_out(clips):
+    source = open_source(DataConfig(path=str(clips / "*")))
+    assert source.frames.tolist() == [[0, i] for i in range(6)] + [[1, i] for i in range(3)]
+    assert [Path(video.filename).name for video in source.videos] == ["a.mp4", "c.h5"]
+    ((path, problem),) = source.unreadable
+    assert path == clips / "b.mp4"
+    assert problem.startswith(f"{clips / 'b.mp4'} cannot be read as a video")
+
+
+def test_it_is_an_error_when_no_video_can_be_opened(clips):
+    (clips / "d.mp4").write_text("neither")
+    message = refusal(clips / "[bd].mp4", RunError)
+    assert message.startswith(f"data.path: none of the 2 videos can be read; the first: {clips / 'b.mp4'} cannot be read as a video")
+
+
+def test_frames_are_taken_of_each_video_as_far_as_it_goes(clips):
+    source = open_source(DataConfig(path=str(clips / "[ac].*"), frames="1-4"))
+    assert source.frames.tolist() == [[0, 1], [0, 2], [0, 3], [0, 4], [1, 1], [1, 2]]
+    (note,) = source.notes
+    assert note == f"data.frames goes beyond the end of {clips / 'c.h5'} (frames 0-2): what they have of it was taken."
+    assert open_source(DataConfig(path=str(clips / "[ac].*"), frames="0-2")).notes == ()
+
+
+def test_a_frame_beyond_the_end_of_every_video_is_refused(clips):
+    message = refusal(clips / "[ac].*", frames="4-6")
+    assert message == f"data.frames: frame 6 is out of range; the longest video, {clips / 'a.mp4'}, has frames 0-5"
+
+
+def test_one_of_several_videos_may_be_chosen(clips):
+    source = open_source(DataConfig(path=str(clips / "[ac].*"), video_index=1, frames="0,2"))
+    assert source.frames.tolist() == [[0, 0], [0, 2]]
+    assert [Path(video.filename).name for video in source.videos] == ["c.h5"]
+    assert refusal(clips / "[ac].*", video_index=1, frames="3").endswith("has frames 0-2")  # it alone need have them
+    assert refusal(clips / "[ac].*", video_index=2) == f"data.video_index: {clips / '[ac].*'} has no video 2; accepted: 0-1"
+
+
+def test_settings_of_hdf5_videos_hold_for_those_among_others(clips):
+    source = open_source(DataConfig(path=str(clips / "[ac].*"), video_input_format="channels_first"))
+    assert source.read(0, 0).shape == (48, 64, 1)
+    assert source.read(1, 0).shape == (3, 6, 1)  # 4 channels, with transparency, of 6 x 3 pixels: dimensions were (4, 6, 3)
+
+
+def test_only_one_of_several_videos_is_held_open(clips):
+    source = open_source(DataConfig(path=[str(clips / "c.h5"), str(clips / "a.mp4")]))
+    held = [[video.backend._open_reader is not None for video in source.videos] for _ in read_ahead(source, 1)]
+    assert held[0][1] is False
+    assert [video.backend._open_reader for video in source.videos] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        ([], [("a.mp4", 6, 6, 0, "ok"), ("c.h5", 3, 3, 0, "ok"), ("b.mp4", None, 0, 0, "unreadable")]),
+        ([(0, 1), (0, 4)], [("a.mp4", 6, 4, 2, "partial"), ("c.h5", 3, 3, 0, "ok"), ("b.mp4", None, 0, 0, "unreadable")]),
+        ([(1, 0), (1, 1), (1, 2)], [("a.mp4", 6, 6, 0, "ok"), ("c.h5", 3, 0, 3, "unreadable"), ("b.mp4", None, 0, 0, "unreadable")]),
+    ],
+)
+def test_the_table_says_what_became_of_each_video(clips, bad, expected):
+    source = open_source(DataConfig(path=str(clips / "*")))
+    rows = video_table(source, [Frame(video, index, None, f"frame {index} is torn") for video, index in bad])
+    assert [(Path(row["video"]).name, *(row[name] for name in ("asked", "read", "bad", "status"))) for row in rows] == expected
+    problems = {Path(row["video"]).name: row["problem"] for row in rows}
+    assert "cannot be read as a video" in problems.pop("b.mp4")
+    assert list(problems.values()) == [
+        f"frame {min(i for v, i in bad if v == video)} is torn" if video in dict(bad) else "" for video in (0, 1)
+    ]
+
+
+def test_the_table_lists_videos_of_which_nothing_was_asked(labels_path):
+    source = open_source(DataConfig(path=str(labels_path), frames="2"))
+    assert [(row["asked"], row["status"]) for row in video_table(source, [])] == [(0, "no frames"), (1, "ok")]
+
+
+# ---- what pixels mean
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "white", "brightest"),
+    [
+        (np.float32(0.5), np.float32(1), 1, 1),  # fractions stay
+        (np.float64(100), np.float64(0.5), 255, 255),  # a dark frame of a bright video means the same as in a bright frame
+        (np.uint16(100), np.uint16(255), 255, 255),
+        (np.uint16(3000), np.uint16(255), 255, 2**12 - 1),
+        (np.int32(300), np.int32(9), 255, 2**9 - 1),
+        (np.bool_(True), np.bool_(False), 1, 1),
+    ],
+)
+def test_what_other_numbers_mean_is_decided_once_per_video(write_h5, first, second, white, brightest):
+    frames = np.stack([np.full((2, 3, 1), first), np.full((2, 3, 1), second)])
+    source = open_source(DataConfig(path=str(write_h5(frames))))
+    assert [source.pixels(0, i).dtype for i in (0, 1)] == [np.float32, np.float32]
+    assert [source.pixels(0, i).max() for i in (0, 1)] == pytest.approx([float(first) / white, float(second) / white])
+    assert [source.read(0, i).max() for i in (0, 1)] == [round(float(value) / brightest * 255) for value in (first, second)]
+    assert source.read(0, 0).dtype == np.uint8
+    assert len(source.notes) == (brightest > white)
+    if brightest > white:
+        assert f"frames.h5 holds numbers up to {brightest}; to the network 255 is white" in source.notes[0]
+
+
+def test_bytes_are_left_as_they_are(write_h5):
+    source = open_source(DataConfig(path=str(write_h5(np.ones((1, 2, 3, 1), dtype=np.uint8)))))
+    assert source.pixels(0, 0).dtype == np.uint8
+    assert source.levels == {}
 
 
 # ---- labels
@@ -292,6 +406,11 @@ def test_frames_of_a_package_are_read_from_it(tmp_path, video_path, make_labels,
     source = open_source(DataConfig(path=str(tmp_path / "labels.pkg.slp")))
     assert source.frames.tolist() == [[0, 4], [0, 1]]
     assert [level_of(source.read(*where)) for where in source.frames.tolist()] == [4, 1]
+    chosen = open_source(DataConfig(path=str(tmp_path / "labels.pkg.slp"), video_index=0))
+    assert chosen.frames.tolist() == [[0, 1], [0, 4]]  # all that it holds of the video, under the numbers they have there
+    assert [level_of(chosen.read(*where)) for where in chosen.frames.tolist()] == [1, 4]
+    message = refusal(tmp_path / "labels.pkg.slp", video_index=0, frames="0-1")
+    assert message == f"data.frames: frame 0 is out of range; video 0 of {tmp_path / 'labels.pkg.slp'} has frames 1, 4"
 
 
 # ---- reading

@@ -38,7 +38,7 @@ def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int) -> 
             yield Prediction(empty, {})
             continue
         image, eff = prepare(frame.image, pipeline.images)
-        if images and image.shape != images[0].shape:
+        if images and (image.shape, image.dtype) != (images[0].shape, images[0].dtype):
             yield flush()
         images.append(image)
         effs.append(eff)

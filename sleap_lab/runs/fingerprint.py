@@ -16,8 +16,9 @@ from sleap_lab.poses import Poses
 from sleap_lab.runs.snapshot import file_facts, model_files
 from sleap_lab.sources import Source
 
-PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py", "labels.py", "poses.py", "preprocess.py", "sources.py")
-TRACK_ROOMS = ("tracking", "boxes.py", "filters.py", "poses.py", "sources.py")
+READING = ("inputs.py", "poses.py", "sources.py", "videos.py")
+PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py", "labels.py", "preprocess.py", *READING)
+TRACK_ROOMS = ("tracking", "boxes.py", "filters.py", *READING)
 """Files and folders whose code decides the result of a stage."""
 
 
@@ -74,9 +75,7 @@ def array_hash(arrays: Mapping[str, np.ndarray]) -> str:
 
 def _images(config: Config, source: Source) -> list[Any]:
     """Return what decides which images the frames of a source have: files, and how they are read."""
-    names = [source.videos[video].filename for video in np.unique(source.frames[:, 0])]
-    files = [source.path, *(Path(name) for several in names for name in (several if isinstance(several, list) else [several]))]
-    return [[_content(path) for path in files], config.data.video_index, config.data.video_dataset, config.data.video_input_format]
+    return [[_content(path) for path in source.files], config.data.video_index, config.data.video_dataset, config.data.video_input_format]
 
 
 def _processor(device: str) -> str:

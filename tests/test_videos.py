@@ -1,0 +1,153 @@
+import cv2
+import numpy as np
+import pytest
+import sleap_io as sio
+import tifffile
+
+from sleap_lab.errors import RunError
+from sleap_lab.videos import Levels, find_levels, frame_numbers, open_video, read_pixels, release
+
+GRAY = np.arange(2 * 4 * 6, dtype=np.uint8).reshape(2, 4, 6, 1)
+RGB = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
+
+
+def frames_of(video):
+    return np.stack([read_pixels(video, frame) for frame in frame_numbers(video)])
+
+
+def images(folder, pictures):
+    """Write (h, w, c) pictures, RGB or RGBA, as PNG files; return their paths."""
+    paths = [folder / f"{i}.png" for i in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[picture.shape[2]]
+        cv2.imwrite(str(path), picture[..., order])
+    return tuple(paths)
+
+
+# ---- HDF5
+
+
+@pytest.mark.parametrize("frames", [GRAY, RGB], ids=["gray", "rgb"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_hdf5_videos(write_h5, frames, dtype):
+    read = frames_of(open_video(write_h5(frames.astype(dtype), dataset="pixels")))
+    np.testing.assert_array_equal(read, frames)
+    assert read.dtype == dtype
+
+
+@pytest.mark.parametrize("frames", [GRAY, RGB], ids=["gray", "rgb"])
+def test_channels_first_hdf5_videos_are_turned(write_h5, frames):
+    stored = frames.transpose(0, 3, 2, 1)  # frames, channels, width, height
+    video = open_video(write_h5(stored), input_format="channels_first")
+    assert video.shape == (2, 4, 6, frames.shape[3])
+    np.testing.assert_array_equal(frames_of(video), frames)
+    release(video)
+    np.testing.assert_array_equal(frames_of(video), frames, err_msg="after its file was closed")
+
+
+def test_a_dataset_may_be_named(write_h5):
+    path = write_h5(GRAY, dataset="a/first")
+    with pytest.raises(RunError, match=r"frames\.h5 has no frames in the dataset 'a/frist'; accepted: a/first\. Did you mean 'a/first'\?"):
+        open_video(path, dataset="a/frist")
+    np.testing.assert_array_equal(frames_of(open_video(path, dataset="/a/first")), GRAY)
+
+
+@pytest.mark.parametrize(("frames", "held"), [(GRAY[..., 0], r"images \(2, 4, 6\)"), (GRAY[..., None], r"images \(2, 4, 6, 1, 1\)")])
+def test_an_hdf5_file_without_frames_says_what_it_holds(write_h5, frames, held):
+    with pytest.raises(RunError, match=rf"frames\.h5 holds no dataset of frames, with four axes; it holds {held}$"):
+        open_video(write_h5(frames))
+
+
+# ---- images
+
+
+@pytest.mark.parametrize("frames", [GRAY, RGB], ids=["gray", "rgb"])
+def test_images_are_one_video_in_the_order_given(tmp_path, frames):
+    paths = images(tmp_path, frames)
+    video = open_video(paths[::-1])
+    np.testing.assert_array_equal(frames_of(video), frames[::-1])
+    assert video.filename == [str(path) for path in paths[::-1]]
+
+
+def test_transparency_is_left_out_and_colours_keep_their_order(tmp_path):
+    transparent = np.concatenate([RGB, np.full((2, 4, 6, 1), 99, dtype=np.uint8)], axis=3)
+    np.testing.assert_array_equal(frames_of(open_video(images(tmp_path, transparent))), RGB)
+
+
+@pytest.mark.parametrize(("stored", "kept"), [(2, 1), (4, 3)])
+def test_hdf5_videos_with_transparency(write_h5, stored, kept):
+    frames = np.random.default_rng(0).integers(0, 255, (2, 4, 6, stored), dtype=np.uint8)
+    np.testing.assert_array_equal(frames_of(open_video(write_h5(frames))), frames[..., :kept])
+
+
+def test_other_numbers_of_channels_are_refused(write_h5):
+    video = open_video(write_h5(np.random.default_rng(0).integers(0, 255, (2, 4, 6, 5), dtype=np.uint8)))
+    with pytest.raises(ValueError, match="an image of 5 channels; accepted: grey or RGB"):
+        read_pixels(video, 0)
+
+
+def test_images_of_16_bits_keep_them(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), np.full((2, 3), 3000, dtype=np.uint16))
+    image = read_pixels(open_video((tmp_path / "0.png",)), 0)
+    assert image.dtype == np.uint16
+    assert (image == 3000).all()
+
+
+def test_tiff_stacks_are_read_where_their_axes_can_be_told(tmp_path):
+    square = np.random.default_rng(0).integers(0, 255, (3, 5, 5), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "square.tif", square, photometric="minisblack")
+    np.testing.assert_array_equal(frames_of(open_video(tmp_path / "square.tif"))[..., 0], square)
+    tifffile.imwrite(tmp_path / "oblong.tif", square[:, :4], photometric="minisblack")
+    with pytest.raises(RunError, match=r"oblong\.tif holds 3 pages that cannot be read one by one; convert it"):
+        open_video(tmp_path / "oblong.tif")
+
+
+def test_tiff_stacks_are_no_images_of_one_video(tmp_path):
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / name, np.zeros((3, 5, 5), dtype=np.uint8), photometric="minisblack")
+    with pytest.raises(RunError, match=r"a\.tif holds 3 pages"):
+        open_video((tmp_path / "a.tif", tmp_path / "b.tif"))
+
+
+def test_tiff_images(tmp_path):
+    tifffile.imwrite(tmp_path / "0.tif", GRAY[1, ..., 0])
+    np.testing.assert_array_equal(frames_of(open_video(tmp_path / "0.tif")), GRAY[1:])
+
+
+# ---- what cannot be read
+
+
+@pytest.mark.parametrize("name", ["text.mp4", "text.h5", "text.xyz", "text.seq"])
+def test_what_is_no_video_is_named(tmp_path, name):
+    (tmp_path / name).write_text("not a video")
+    with pytest.raises(RunError, match=rf"{name} cannot be read as a video.*; accepted: videos, image folders, \.slp$") as caught:
+        open_video(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_images_are_named_by_their_folder(tmp_path):
+    (tmp_path / "0.png").write_text("not an image")
+    with pytest.raises(RunError, match=rf"^{tmp_path} cannot be read as a video"):
+        open_video((tmp_path / "0.png",))
+
+
+# ---- frames and levels
+
+
+def test_a_video_that_is_not_there_has_no_frames(video_path):
+    assert list(frame_numbers(sio.Video("/no/such.mp4"))) == []
+    assert list(frame_numbers(sio.Video(str(video_path)))) == [0, 1, 2, 3, 4, 5]
+
+
+def test_levels_are_those_of_the_first_frame_that_can_be_read(write_h5):
+    video = open_video(write_h5(np.array([0.5, 99.0]).reshape(2, 1, 1, 1)))
+    assert find_levels(video, np.array([0, 1])) == Levels(1, 1)
+    assert find_levels(video, np.array([1, 0])) == Levels(255, 255)
+    assert find_levels(video, np.array([7, 1])) == Levels(255, 255)
+    assert find_levels(video, np.array([], dtype=int)) is None
+
+
+def test_video_files_are_bytes_and_are_not_looked_at(video_path):
+    video = sio.Video(str(video_path))
+    assert find_levels(video, np.array([0])) is None
+    assert video.backend._open_reader is None
