@@ -133,6 +133,7 @@ def _evaluate(
         breakdown=breakdown(truth, poses, pairs, matches, video_names),
         identity=identity.metrics,
         identity_by_video=identity.by_video,
+        identity_counts=identity.counts,
         video_names=tuple(video_names),
         switches=identity.switches,
         notes=(*notes, *_coverage_notes(poses, frames, by_centroid), *identity.notes),

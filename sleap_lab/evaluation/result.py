@@ -8,7 +8,7 @@ from sleap_lab.evaluation.bootstrap import Intervals
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
-from sleap_lab.evaluation.identity import Switch
+from sleap_lab.evaluation.identity import Counts, Switch
 from sleap_lab.evaluation.match import FramePair, Matches
 from sleap_lab.evaluation.videos import VideoMatch
 
@@ -127,6 +127,7 @@ class Evaluation:
         breakdown: Accuracy by video, animal and node, and of animals in a crowd and alone.
         identity: Identity metrics by name, of all videos together; none where they were not asked for or would mean nothing.
         identity_by_video: The same of each video that took part, by its index in the ground truth.
+        identity_counts: What those of each of these videos are formed from, in the same order; they can be combined anew.
         video_names: Names of the videos of the ground truth; may be fewer than there are.
         switches: Every identity switch.
         videos: Which videos were compared, and why these.
@@ -144,6 +145,7 @@ class Evaluation:
     breakdown: tuple[Row, ...] = ()
     identity: dict[str, float] | None = None
     identity_by_video: tuple[tuple[int, dict[str, float]], ...] = ()
+    identity_counts: tuple[Counts, ...] = ()
     video_names: tuple[str, ...] = ()
     switches: tuple[Switch, ...] = ()
     videos: tuple[VideoMatch, ...] = ()
