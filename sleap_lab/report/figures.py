@@ -130,7 +130,7 @@ def node_errors(nodes: Sequence[str], distances: np.ndarray) -> "Figure":
         nodes: Names.
         distances: (p, nodes) px per matched pair; nan where the node is missing on either side.
     """
-    figure, axes = _canvas(NARROW, _rows_height(len(nodes), roomy=True))
+    figure, axes = canvas(NARROW, rows_height(len(nodes), roomy=True))
     for row in range(len(nodes)):
         values = distances[:, row][np.isfinite(distances[:, row])]
         if len(values):
@@ -138,7 +138,7 @@ def node_errors(nodes: Sequence[str], distances: np.ndarray) -> "Figure":
             axes.plot([low, high], [row, row], color=ACCENT, linewidth=1)
             axes.barh(row, third - first, left=first, height=0.62, color=ACCENT, alpha=0.35, edgecolor=ACCENT, linewidth=0.8)
             axes.plot([median], [row], marker="|", markersize=8, markeredgewidth=2, color=INK)
-    _name_rows(axes, nodes)
+    name_rows(axes, nodes)
     axes.set_xlim(left=0)
     axes.set_xlabel("Error (px)")
     return figure
@@ -153,14 +153,14 @@ def pck_curves(nodes: Sequence[str], thresholds: np.ndarray, shares: np.ndarray,
         shares: (nodes, k) share of matched pairs with an error below the threshold, in [0, 1].
         highlighted: How many of the worst nodes get a colour and a name.
     """
-    figure, axes = _canvas(NARROW, 3.4)
+    figure, axes = canvas(NARROW, 3.4)
     order = np.argsort(shares.mean(axis=1), kind="stable")
     for node in order[highlighted:]:
         axes.plot(thresholds, 100 * shares[node], color=PALE, linewidth=1)
     worst = [axes.plot(thresholds, 100 * shares[n], color=track_color(i), linewidth=1.6)[0] for i, n in enumerate(order[:highlighted])]
     (mean,) = axes.plot(thresholds, 100 * shares.mean(axis=0), color=INK, linewidth=2.2)
     labels = [f"{_short(nodes[n])} ({shares[n].mean():.0%})" for n in order[:highlighted]]
-    _legend_above(axes, [mean, *worst], [f"mean of nodes ({shares.mean():.0%})", *labels], ncols=2)
+    legend_above(axes, [mean, *worst], [f"mean of nodes ({shares.mean():.0%})", *labels], ncols=2)
     axes.set_ylim(0, 102)
     axes.set_xlabel("Error below (px)")
     axes.set_ylabel("Matched nodes (%)")
@@ -175,7 +175,7 @@ def errors_over_frames(axis: FrameAxis, index: np.ndarray, errors: np.ndarray) -
         index: (p,) index of each pair's frame on the axis.
         errors: (p,) px, mean over the pair's nodes; nan where no node can be compared.
     """
-    figure, axes = _canvas(WIDE, 2.8)
+    figure, axes = canvas(WIDE, 2.8)
     index, errors = index[np.isfinite(errors)], errors[np.isfinite(errors)]
     opacity = min(0.45, max(0.06, 900 / max(1, len(errors))))
     axes.scatter(axis.x[index], errors, s=9, color=ACCENT, alpha=opacity, linewidths=0, rasterized=True, label="one matched pair")
@@ -187,7 +187,7 @@ def errors_over_frames(axis: FrameAxis, index: np.ndarray, errors: np.ndarray) -
         axes.plot(
             (edges[:-1] + edges[1:])[used] / 2, medians, color=CONTRAST, linewidth=1.5, label=f"median of {edges[1] - edges[0]:.0f} frames"
         )
-    _legend_above(axes, *axes.get_legend_handles_labels())
+    legend_above(axes, *axes.get_legend_handles_labels())
     top = errors.max(initial=1.0)
     if top > 10 * max(1, np.percentile(errors, 90)):
         # A few pairs that are far off would press all others to the floor.
@@ -210,9 +210,9 @@ def nodes_found(nodes: Sequence[str], shares: np.ndarray) -> "Figure":
         nodes: Names.
         shares: (nodes,) in [0, 1].
     """
-    figure, axes = _canvas(NARROW, _rows_height(len(nodes)))
+    figure, axes = canvas(NARROW, rows_height(len(nodes)))
     axes.barh(range(len(nodes)), 100 * shares, height=0.62, color=ACCENT, alpha=0.75)
-    _name_rows(axes, nodes)
+    name_rows(axes, nodes)
     axes.set_xlim(0, 100)
     axes.set_xlabel("Instances with this node (%)")
     return figure
@@ -227,13 +227,13 @@ def histogram(groups: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str, lim
         ylabel: What is counted.
         limits: Smallest and largest value shown; default: those that occur.
     """
-    figure, axes = _canvas(NARROW, 2.8)
+    figure, axes = canvas(NARROW, 2.8)
     finite = {name: values[np.isfinite(values)] for name, values in groups.items()}
     colors = (ACCENT, CONTRAST, PALE)[: len(finite)]
     axes.hist(list(finite.values()), bins=30, range=limits, stacked=True, color=colors, edgecolor="white", linewidth=0.4)
     if len(groups) > 1:
         shown = [(bars, f"{name} ({len(finite[name])})") for bars, name in zip(axes.containers, finite, strict=True) if len(finite[name])]
-        _legend_above(axes, *zip(*shown, strict=True))
+        legend_above(axes, *zip(*shown, strict=True))
     axes.set_xlim(limits)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
@@ -248,13 +248,13 @@ def calibration(scores: np.ndarray, errors: np.ndarray, groups: int = 10) -> "Fi
         errors: (k,) px.
         groups: How many groups of equal size the nodes are put into, by confidence.
     """
-    figure, axes = _canvas(NARROW, 3.4)
+    figure, axes = canvas(NARROW, 3.4)
     order = np.argsort(scores, kind="stable")
     parts = [part for part in np.array_split(order, groups) if len(part)]
     x = [scores[part].mean() for part in parts]
     axes.plot(x, [np.percentile(errors[part], 90) for part in parts], "o-", color=CONTRAST, linewidth=1.3, markersize=4, label="90 % below")
     axes.plot(x, [np.median(errors[part]) for part in parts], "o-", color=ACCENT, linewidth=1.8, markersize=4, label="median")
-    _legend_above(axes, *axes.get_legend_handles_labels())
+    legend_above(axes, *axes.get_legend_handles_labels())
     axes.set_ylim(bottom=0)
     axes.set_xlabel("Confidence of the node (mean of the group)")
     axes.set_ylabel("Error (px)")
@@ -271,7 +271,7 @@ def instances_per_frame(axis: FrameAxis, found: np.ndarray, labelled: np.ndarray
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _canvas(WIDE, 2.0)
+    figure, axes = canvas(WIDE, 2.0)
     x, low, mean, high = _thinned(axis.x, found)
     label = "predicted" if len(x) == len(axis.x) else f"predicted (mean and range of {len(axis.x) / len(x):.0f} frames)"
     axes.fill_between(x, mean, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True)
@@ -280,7 +280,7 @@ def instances_per_frame(axis: FrameAxis, found: np.ndarray, labelled: np.ndarray
     if labelled is not None:
         x, _, mean, _ = _thinned(axis.x, labelled)
         axes.plot(x, mean, ".-", color=INK, markersize=2, linewidth=0.8, rasterized=True, label="ground truth")
-        _legend_above(axes, *axes.get_legend_handles_labels())
+        legend_above(axes, *axes.get_legend_handles_labels())
     axes.set_ylim(0, 1.15 * max(found.max(initial=1), 1 if labelled is None else np.nanmax(labelled, initial=1)))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     _frame_axis(axes, axis)
@@ -306,7 +306,7 @@ def track_timeline(
     shown = np.sort(np.argsort(-lengths, kind="stable")[: min(MAX_TRACK_ROWS, np.count_nonzero(lengths))])
     step = float(np.median(np.diff(axis.x))) if len(axis.x) > 1 else 1.0
     narrowest = (axis.x[-1] - axis.x[0]) / 500  # a track of one frame in a long video must still be seen
-    figure, axes = _canvas(WIDE, _rows_height(len(shown)))
+    figure, axes = canvas(WIDE, rows_height(len(shown)))
     for row, track in enumerate(shown):
         covered = np.unique(index[tracks == track])
         pieces = np.split(covered, np.flatnonzero(np.diff(covered) > 1) + 1)
@@ -317,13 +317,13 @@ def track_timeline(
     if marks:
         x, y = zip(*marks, strict=True)
         axes.scatter(x, y, marker="v", s=26, color=INK, linewidths=0, zorder=3, label="identity switch to this track")
-        _legend_above(axes, *axes.get_legend_handles_labels())
-    _name_rows(axes, [f"{_short(names[t])} ({lengths[t]})" for t in shown])
+        legend_above(axes, *axes.get_legend_handles_labels())
+    name_rows(axes, [f"{_short(names[t])} ({lengths[t]})" for t in shown])
     _frame_axis(axes, axis)
     return figure
 
 
-def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
+def canvas(width: float, height: float) -> "tuple[Figure, Axes]":
     """Return an empty figure of this size (inches) and its axes, without touching pyplot's global state."""
     from matplotlib.figure import Figure
 
@@ -331,12 +331,12 @@ def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-def _rows_height(rows: int, *, roomy: bool = False) -> float:
+def rows_height(rows: int, *, roomy: bool = False) -> float:
     """Return the height in inches of a figure with one row per name; a roomy one is up to 6 inches high if it can."""
     return 0.9 + (max(0.21 * rows, min(0.5 * rows, 5.1)) if roomy else 0.21 * max(rows, 3))
 
 
-def _name_rows(axes: "Axes", names: Sequence[str]) -> None:
+def name_rows(axes: "Axes", names: Sequence[str]) -> None:
     """Label one row per name, the first on top."""
     axes.set_yticks(range(len(names)), [_short(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -361,7 +361,7 @@ def _thinned(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     return x[starts], np.fmin.reduceat(values, starts), mean, np.fmax.reduceat(values, starts)
 
 
-def _legend_above(axes: "Axes", handles: Sequence[Any], labels: Sequence[str], *, ncols: int = 3) -> None:
+def legend_above(axes: "Axes", handles: Sequence[Any], labels: Sequence[str], *, ncols: int = 3) -> None:
     legend = axes.legend(handles, labels, loc="lower left", ncols=ncols, bbox_to_anchor=(0, 1), borderaxespad=0.2)
     for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)  # where thousands of points are drawn, a single one is too pale to be seen
