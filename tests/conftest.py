@@ -177,3 +177,112 @@ def make_model(tmp_path, training_config):
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def legacy_config():
+    """Return a function that writes down the training config of a small UNet as SLEAP 1.4 does, as a dictionary."""
+
+    def make(kind, *, nodes=("a", "b"), edges=(("a", "b"),), classes=("x", "y"), head=None, data=None, stride=2, **unet):
+        """Describe a model.
+
+        Args:
+            kind: Name of the head, e.g. `multi_instance`.
+            nodes: Names of the nodes.
+            edges: Pairs of node names.
+            classes: Names of the classes.
+            head: Further keys of the confidence map head.
+            data: Further keys of the data section.
+            stride: Output stride of the backbone and all heads.
+            **unet: Further keys of the backbone.
+        """
+        confmaps = {"part_names": list(nodes), "sigma": 2.5, "output_stride": stride, "offset_refinement": False, **(head or {})}
+        heads = {
+            "single_instance": confmaps,
+            "centroid": {key: value for key, value in confmaps.items() if key != "part_names"},
+            "centered_instance": confmaps,
+            "multi_instance": {
+                "confmaps": confmaps,
+                "pafs": {"edges": [list(edge) for edge in edges], "sigma": 15, "output_stride": stride},
+            },
+            "multi_class_bottomup": {"confmaps": confmaps, "class_maps": {"classes": list(classes), "sigma": 50, "output_stride": stride}},
+            "multi_class_topdown": {
+                "confmaps": confmaps,
+                "class_vectors": {"classes": list(classes), "num_fc_layers": 1, "num_fc_units": 2, "global_pool": True, "output_stride": 2},
+            },
+        }
+        seen = []
+
+        def once(name, written):
+            """Return what is written where something is mentioned first, and a reference to it later."""
+            if name in seen:
+                return {"py/id": seen.index(name) + 1}
+            seen.append(name)
+            return written
+
+        def node(name):
+            return once(name, {"py/object": "sleap.skeleton.Node", "py/state": {"py/tuple": [name, 1.0]}})
+
+        def edge_type():
+            return once(1, {"py/reduce": [{"py/type": "sleap.skeleton.EdgeType"}, {"py/tuple": [1]}]})
+
+        links = [
+            {"edge_insert_idx": i, "key": 0, "source": node(a), "target": node(b), "type": edge_type()} for i, (a, b) in enumerate(edges)
+        ]
+        graph = {"directed": True, "graph": {"name": "animal", "num_edges_inserted": len(links)}, "links": links, "multigraph": True}
+        unet = {"filters": 1, "filters_rate": 1.0, "max_stride": 2, "output_stride": stride, **unet}
+        return {
+            "data": {
+                "labels": {"training_labels": None, "skeletons": [{**graph, "nodes": [{"id": node(name)} for name in nodes]}]},
+                "preprocessing": {"ensure_rgb": False, "ensure_grayscale": False, "input_scaling": 1.0, "pad_to_stride": 2},
+                "instance_cropping": {"center_on_part": None, "crop_size": 8},
+                **(data or {}),
+            },
+            "model": {
+                "backbone": {"leap": None, "unet": {"stem_stride": None, "middle_block": True, "stacks": 1, **unet}, "resnet": None},
+                "heads": {name: section if name == kind else None for name, section in heads.items()},
+            },
+            "optimization": {},
+            "outputs": {},
+        }
+
+    return make
+
+
+@pytest.fixture
+def make_legacy_model(tmp_path, legacy_config):
+    """Return a function that writes a model folder as SLEAP 1.4 does, with the network of `make_model`."""
+
+    def make(kind, heads, *, layers=None, name=None, channels=1, **options):
+        """Write a model.
+
+        Args:
+            kind: Name of the head.
+            heads: By layer, a row (weight of each channel, bias) for each output channel.
+            layers: By name, (kernel, bias) of further layers, or None for one to leave out.
+            name: Folder, by default the kind.
+            channels: Image channels.
+            **options: As `legacy_config` takes them.
+        """
+        import json
+
+        same = np.zeros((3, 3, channels, channels), np.float32)
+        same[1, 1] = np.eye(channels)
+        convolutions = ("enc0_conv0", "enc0_conv1", "enc2_middle_expand_conv0", "enc3_middle_contract_conv0")
+        weights = {f"stack0_{convolution}": (same, np.zeros(channels)) for convolution in convolutions}
+        for layer, rows in heads.items():
+            table = np.array(rows, np.float32)
+            weights[layer] = (table[:, :-1].T[None, None], table[:, -1])
+        weights |= layers or {}
+        folder = tmp_path / (name or kind)
+        folder.mkdir()
+        (folder / "training_config.json").write_text(json.dumps(legacy_config(kind, **{"filters": channels} | options)))
+        with h5py.File(folder / "best_model.h5", "w") as file:
+            file.create_group("optimizer_weights/Adam").create_dataset("iter:0", data=np.int64(3))
+            file.create_group("model_weights/input")
+            for layer, arrays in weights.items():
+                for dataset, array in zip(("kernel:0", "bias:0"), arrays or (), strict=False):
+                    file.create_dataset(f"model_weights/{layer}/{layer}/{dataset}", data=np.asarray(array, np.float32))
+        return folder
+
+    return make

@@ -45,8 +45,9 @@ def read_layers(path: str | Path) -> Layers:
         with h5py.File(path, "r") as file:
             for layer, group in _members(_member(file, "model_weights")):
                 arrays = {name: _array(item) for _, inner in _members(group) for name, item in _members(inner)}
-                if arrays:
-                    layers[re.sub(r"Head_\d+$", "Head", layer)] = arrays
+                name = re.sub(r"Head_\d+$", "Head", layer)
+                if arrays and layers.setdefault(name, arrays) is not arrays:
+                    raise ValueError(f"it has two layers {name}")
     except Exception as error:  # a broken HDF5 file can raise anything
         raise RunError(f"{path}: not a readable Keras model: {' '.join(str(error).split()) or type(error).__name__}") from error
     return layers
@@ -124,7 +125,7 @@ def _build(config: TrainingConfig, layers: Layers, path: Path, *, offsets: bool)
         raise RunError(f"{path}: the first layer, {FIRST_LAYER}, is missing or no convolution")
     heads = {name: head for name, head in config.heads.items() if offsets or name != "offsets"}
     unet = config.raw["model_config"]["backbone_config"]["unet"] | {"in_channels": first.shape[2]}
-    with network_errors(config.folder / LEGACY_CONFIG_NAME), torch.device("meta"):
+    with network_errors(config.folder / LEGACY_CONFIG_NAME, "model"), torch.device("meta"):
         return PoseNetwork(UNet(unet, keras=True), config.kind, heads)
 
 

@@ -116,6 +116,9 @@ def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
         if not isinstance(found, list) or not found:
             raise ValueError(f"got {found!r}; accepted: a list of one")
         skeletons = sio.load_skeleton(str(file))
-        return to_skeleton(skeletons[0] if isinstance(skeletons, list) else skeletons)
+        skeleton = to_skeleton(skeletons[0] if isinstance(skeletons, list) else skeletons)
+        if not skeleton.nodes:
+            raise ValueError("it has no nodes")
+        return skeleton
     except Exception as error:  # whatever sleap-io raises for a broken graph
         raise RunError(f"{file}: data.labels.skeletons does not describe a skeleton ({' '.join(str(error).split())})") from error

@@ -182,7 +182,7 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
 
 
 @contextmanager
-def network_errors(file: Path) -> Iterator[None]:
+def network_errors(file: Path, section: str = "model_config") -> Iterator[None]:
     """Name a training config where the network it describes cannot be built.
 
     Raises:
@@ -193,7 +193,7 @@ def network_errors(file: Path) -> Iterator[None]:
     except RunError as error:
         raise RunError(f"{file}: {error}") from error
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # what layers of impossible sizes raise
-        raise RunError(f"{file}: model_config does not describe a network ({' '.join(str(error).split())})") from error
+        raise RunError(f"{file}: {section} does not describe a network ({' '.join(str(error).split())})") from error
 
 
 def _fill(network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict: bool) -> None:

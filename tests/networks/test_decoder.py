@@ -1,7 +1,9 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sleap_lab.networks.decoder import Decoder, DecoderBlock, conv_relu
+from sleap_lab.networks.decoder import Decoder, DecoderBlock, KerasConvTranspose2d, conv_relu
 
 
 def shapes(module):
@@ -102,3 +104,27 @@ def test_without_blocks_the_deepest_map_is_the_output():
     deepest = torch.rand(1, 4, 2, 3)
     assert decoder(deepest, [torch.rand(1, 3, 4, 6)]) == {8: deepest}
     assert decoder.widths == {8: 4}
+
+
+@torch.no_grad()
+@given(seed=st.integers(0, 2**32 - 1), h=st.integers(1, 5), w=st.integers(1, 5))
+def test_keras_spreads_pixels_from_the_first_and_leaves_the_last_out(seed, h, w):
+    # Pixel (y, x) times the kernel is added at 2 y … 2 y + 2 and 2 x … 2 x + 2.
+    torch.manual_seed(seed)
+    convolution = KerasConvTranspose2d(2, 3)
+    image = torch.randn(1, 2, h, w)
+    whole = convolution.bias[:, None, None].repeat(1, 2 * h + 1, 2 * w + 1)
+    for y in range(h):
+        for x in range(w):
+            whole[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3] += torch.einsum("i,iokl->okl", image[0, :, y, x], convolution.weight)
+    torch.testing.assert_close(convolution(image)[0], whole[:, :-1, :-1], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("keras", "expected"), [(True, [1, 2, 3, 0]), (False, [2, 3, 0, 0])])
+def test_keras_and_pytorch_are_a_pixel_apart(keras, expected):
+    up = DecoderBlock("up", 1, 0, 1, kernel_size=1, interpolate=False, keras=keras)
+    up.blocks.up_trans_conv.weight[:] = torch.tensor([1.0, 2, 3])
+    up.blocks.up_trans_conv.bias.zero_()
+    pick(up.blocks.up_refine_conv0, 0)
+    assert up(torch.tensor([[[[1.0, 0.0]]]]), None)[0, 0, 0].tolist() == expected

@@ -53,6 +53,16 @@ def test_names_of_the_maps(network):
     assert list(network("multi_class_topdown")(image)) == ["confmaps", "class_vectors"]
 
 
+@pytest.mark.parametrize(("kind", "channels"), [("centroid", 2 * 1), ("bottomup", 2 * 3), ("multi_class_topdown", 2 * 3)])
+def test_offsets_are_two_for_each_confidence_map(training_config, kind, channels):
+    config = training_config(kind, nodes=NODES, edges=EDGES, filters=4, max_stride=8)
+    heads = config["model_config"]["head_configs"][kind]
+    heads["offsets"] = heads["confmaps"]
+    maps = build_network(config)(torch.rand(2, 1, 16, 24))
+    assert list(maps)[-1] == "offsets"
+    assert maps["offsets"].shape == (2, channels, 8, 12)
+
+
 @torch.no_grad()
 def test_class_vectors_read_the_deepest_map(network):
     model = network("multi_class_topdown")
