@@ -241,7 +241,11 @@ class OutputConfig:
 
     path: str | None = key(None, "Predictions file. Default: predictions.slp in the run folder.", path=True)
     no_empty_frames: bool = key(False, "Leave frames without instances out of the predictions file.")
-    formats: list[str] = key(["slp"], "Formats to write beside each other.", choices=("slp", "csv", "analysis_h5", "nwb"))
+    formats: list[str] = key(
+        ["slp"],
+        "Formats to write beside each other; csv, analysis_h5 and nwb are one file per video.",
+        choices=("slp", "csv", "analysis_h5", "nwb", "coco"),
+    )
     overlay_video: Any = key(
         False, "Render the predictions over the video: a clip of the worst moments (true or worst), or all of it.",
         choices=(False, True, "worst", "full"),

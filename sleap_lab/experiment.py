@@ -26,8 +26,9 @@ from sleap_lab.config import Config, defaults
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.videos import compared, match_videos
+from sleap_lab.formats import write_formats
 from sleap_lab.inference import Inference, refine
-from sleap_lab.labels import save_labels, to_labels, with_suggestions, write_formats
+from sleap_lab.labels import save_labels, to_labels, with_suggestions
 from sleap_lab.poses import Poses
 from sleap_lab.provenance import provenance
 from sleap_lab.run_log import logging_to
@@ -35,7 +36,7 @@ from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.sources import Frame, open_source
+from sleap_lab.sources import Frame, Source, open_source, video_table
 from sleap_lab.truth import open_truth
 
 log = logging.getLogger("sleap_lab")
@@ -43,6 +44,7 @@ log = logging.getLogger("sleap_lab")
 OUTPUTS = "outputs"
 LOG_FILE = "run.log"
 FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
+VIDEO_COLUMNS = ("video", "asked", "read", "bad", "status")
 TERMINAL_METRICS = (
     "eval/n_matched",
     "eval/n_missed",
@@ -192,18 +194,22 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         truth = open_truth(config, source)
         device = device_name(config)
     with stage("snapshot"):
-        _snapshot(config, folder, invocation, device)
+        _snapshot(config, source, folder, invocation, device)
     cache = open_cache(config, _warn)
     watch = partial(_watch, invocation=invocation)
     detected = detect_cached(source, config, device, cache, summary.cache, stage=stage, watch=watch)
     inference = refine(detected, source, config, stage=stage, track=track_cached(source, config, cache, summary.cache))
     predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
     summary.counts = _counts(inference)
+    summary.videos = video_table(source, inference.bad_frames) if config.model.kind != "none" else []
     if predict_seconds := summary.stages.get("predict"):
         summary.metrics["speed/frames_per_second"] = round(summary.counts["frames"] / predict_seconds, 3)
+    notes = _notes(inference, source)
+    files: list[Path] = []
     if config.model.kind != "none" or config.tracker.tracking:
         with stage("write"):
-            _write_predictions(predictions, config, folder)
+            files, lost = _write_predictions(predictions, config, folder)
+        notes += lost
     evaluation = None
     if truth is not None:
         with stage("evaluate"):
@@ -224,8 +230,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             if evaluation.identity is not None:
                 _write_switches(evaluation, predictions, folder)
             summary.metrics |= evaluation.headline()
-    notes = _notes(inference)
-    summary.status, summary.exit_code = ("partial", 3) if inference.bad_frames else ("finished", 0)
+    summary.status, summary.exit_code = ("partial", 3) if inference.bad_frames or source.unreadable else ("finished", 0)
     if config.report == "html":
         from sleap_lab.report import write_report
 
@@ -240,6 +245,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
                 evaluation=evaluation,
                 read_image=source.read,
                 notes=notes,
+                videos=summary.videos,
                 bad_frames=[(frame.video, frame.index, str(frame.problem)) for frame in inference.bad_frames],
                 figure_files=FIGURE_FILES[config.report_figures],
             )
@@ -247,7 +253,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         with stage("overlay"):
             _write_overlay(predictions, config, folder, inference.poses, evaluation)
     result = Result(folder, summary, inference.poses, evaluation)
-    _show(result, config, invocation, notes)
+    _show(result, config, invocation, notes, files)
     return result
 
 
@@ -275,9 +281,9 @@ def device_name(config: Config) -> str:
     return str(choose_device(config.runtime.device))
 
 
-def _snapshot(config: Config, folder: Path, invocation: Invocation, device: str) -> None:
+def _snapshot(config: Config, source: Source, folder: Path, invocation: Invocation, device: str) -> None:
     inputs = {
-        "data.path": config.data.path,
+        **_input_files(config, source),
         "evaluator.ground_truth_path": config.evaluator.ground_truth_path,
         "model.backbone_ckpt_path": config.model.backbone_ckpt_path,
         "model.head_ckpt_path": config.model.head_ckpt_path,
@@ -293,11 +299,21 @@ def _snapshot(config: Config, folder: Path, invocation: Invocation, device: str)
     )
 
 
-def _write_predictions(predictions: sio.Labels, config: Config, folder: Path) -> None:
+def _input_files(config: Config, source: Source) -> dict[str, str]:
+    """Return the files that frames and labels come from, by key; of images in a folder, the folder."""
+    path = config.data.path
+    if isinstance(path, str) and Path(path).is_dir() and len(source.videos) == 1:
+        return {"data.path": path}
+    named = {"data.path": path} if isinstance(path, str) and Path(path).is_file() else {}
+    others = [str(file) for file in source.files if str(file) != path] if config.model.kind != "none" else []
+    return named | {f"data.path[{i}]": file for i, file in enumerate(others)}
+
+
+def _write_predictions(predictions: sio.Labels, config: Config, folder: Path) -> tuple[list[Path], list[str]]:
     path = Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
     if config.output.no_empty_frames:
         predictions.labeled_frames = [frame for frame in predictions.labeled_frames if len(frame.instances)]
-    write_formats(predictions, path, config.output.formats)
+    return write_formats(predictions, path, config.output.formats)
 
 
 def _write_switches(evaluation: Evaluation, predictions: sio.Labels, folder: Path) -> None:
@@ -329,23 +345,30 @@ def _counts(inference: Inference) -> dict[str, int]:
     }
 
 
-def _notes(inference: Inference) -> list[str]:
-    bad = inference.bad_frames
-    lost = [f"{len(bad)} frames could not be read: {_listed([frame.index for frame in bad])}. The first: {bad[0].problem}"] if bad else []
-    return [*inference.notes, *lost]
+def _notes(inference: Inference, source: Source) -> list[str]:
+    bad, closed = inference.bad_frames, source.unreadable
+    notes = [*source.notes, *inference.notes]
+    if closed:
+        names = _listed([str(path) for path, _ in closed], 5)
+        notes.append(f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: {names}. The first: {closed[0][1]}")
+    if bad:
+        frames = _listed([str(frame.index) for frame in bad], 20)
+        notes.append(f"{len(bad)} frames could not be read: {frames}. The first: {bad[0].problem}")
+    return notes
 
 
-def _listed(numbers: Sequence[int], most: int = 20) -> str:
-    return ", ".join(map(str, numbers[:most])) + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _headline(summary: RunSummary, config: Config, inference: Inference, invocation: Invocation) -> dict[str, object]:
     """Return what the report says about the run itself."""
     counts: dict[str, float] = dict(summary.counts)
+    data: str | list[str] = config.data.path
     if "speed/frames_per_second" in summary.metrics:
         counts["frames_per_second"] = summary.metrics["speed/frames_per_second"]
     return {
-        "title": Path(str(config.data.path)).name,
+        "title": _listed([Path(path).name for path in ([data] if isinstance(data, str) else data)], 1),
         "status": summary.status,
         "command": shlex.join(invocation.command),
         "started": f"{summary.started[:19].replace('T', ' ')} UTC",
@@ -354,7 +377,7 @@ def _headline(summary: RunSummary, config: Config, inference: Inference, invocat
         "cache": summary.cache,
         "counts": counts,
         "models": list(config.model.paths),
-        "data": config.data.path,
+        "data": data,
     }
 
 
@@ -363,7 +386,7 @@ def _warn(text: str) -> None:
     terminal.warn(text)
 
 
-def _show(result: Result, config: Config, invocation: Invocation, notes: Sequence[str]) -> None:
+def _show(result: Result, config: Config, invocation: Invocation, notes: Sequence[str], files: Sequence[Path]) -> None:
     """Show how a run went: a few lines, or one for the job of a sweep, whose table follows at the end."""
     summary, evaluation = result.summary, result.evaluation
     for note in [*notes, *(evaluation.notes if evaluation is not None else ())]:
@@ -383,9 +406,11 @@ def _show(result: Result, config: Config, invocation: Invocation, notes: Sequenc
     if evaluation is not None:
         rows.append(("evaluated with", ", ".join(f"{name}={value}" for name, value in evaluation.settings.items())))
         rows.append(("metrics", terminal.shown(config.evaluator.save_metrics or result.folder / "metrics.json")))
-    if config.model.kind != "none" or config.tracker.tracking:
-        rows.append(("predictions", terminal.shown(config.output.path or result.folder / "predictions.slp")))
+    if files:
+        rows.append(("predictions", _listed([terminal.shown(file) for file in files], 3)))
     if config.report == "html":
         rows.append(("report", terminal.shown(result.folder / "report.html")))
     rows.append(("run folder", terminal.shown(result.folder)))
+    if len(summary.videos) > 1:
+        terminal.grid(VIDEO_COLUMNS, [[terminal.shown(row["video"]), *(row[name] for name in VIDEO_COLUMNS[1:])] for row in summary.videos])
     terminal.table(rows)

@@ -1,6 +1,6 @@
 """Between the pose record and label files: everything that touches sleap-io's label objects."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,23 @@ def read_labels(path: str | Path) -> sio.Labels:
     try:
         labels = sio.load_slp(str(path))
     except Exception as error:  # whatever h5py and sleap-io raise for a broken file
-        raise RunError(f"{path}: not a readable SLEAP labels file ({_one_line(error)})") from error
+        raise RunError(f"{path}: not a readable SLEAP labels file ({one_line(error)})") from error
     for video in labels.videos:
         name = video.filename
         if isinstance(name, str) and not Path(name).exists() and (beside := path.parent / Path(name.replace("\\", "/")).name).exists():
-            video.replace_filename(str(beside))
+            _move(video, beside)
     return labels
 
 
-def _one_line(error: Exception) -> str:
+def _move(video: sio.Video, file: Path) -> None:
+    """Let a video be read from another file, in the same way: sleap-io forgets the order of the axes."""
+    video.replace_filename(str(file))
+    if video.backend is not None and (axes := video.backend_metadata.get("input_format")):
+        video.backend.input_format = axes
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -157,40 +165,6 @@ def save_labels(labels: sio.Labels, path: str | Path) -> None:
     """
     with replacing(path) as temporary:
         labels.save(str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False)
-
-
-def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str]) -> None:
-    """Write labels in several formats beside each other.
-
-    Args:
-        labels: What to write.
-        path: The `.slp` file; other formats replace its suffix.
-        formats: `slp`, `csv`, `analysis_h5`, `nwb`.
-
-    Raises:
-        RunError: A file cannot be written.
-    """
-    for name in formats:
-        if name == "slp":
-            save_labels(labels, path)
-            continue
-        suffix, write = OTHER_FORMATS[name]
-        file = path.with_suffix(suffix)
-        try:
-            with replacing(file) as temporary:
-                write(labels, str(temporary))
-        except RunError:
-            raise
-        except Exception as error:  # every writer has its own errors for poses that its format cannot hold
-            raise RunError(f"{file}: these poses cannot be written as {name} ({_one_line(error)})") from error
-
-
-OTHER_FORMATS: dict[str, tuple[str, Callable[[sio.Labels, str], None]]] = {
-    "csv": (".csv", lambda labels, path: sio.save_csv(labels, path)),
-    "analysis_h5": (".analysis.h5", lambda labels, path: sio.save_analysis_h5(labels, path)),
-    "nwb": (".nwb", lambda labels, path: sio.save_nwb(labels, path)),
-}
-"""Format -> file suffix and writer; sleap-io is imported when one is called."""
 
 
 def video_name(video: sio.Video) -> str:

@@ -81,6 +81,11 @@ class Poses:
         """Select instances by mask, index array or slice; the processed frames stay as they are."""
         return replace(self, **{name: getattr(self, name)[keep] for name in COLUMNS})
 
+    def of_video(self, video: int) -> "Poses":
+        """Return the poses and processed frames of one video, renumbered to be the only one."""
+        own = self[self.video == video]
+        return replace(own, video=np.zeros_like(own.video), frames=self.frames[self.frames[:, 0] == video] * [0, 1])
+
     @property
     def visible(self) -> np.ndarray:
         """(n, nodes) bool, true where neither coordinate is nan."""

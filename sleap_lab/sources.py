@@ -278,7 +278,7 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
     if frames is not None:
         allowed = set(frames[frames[:, 0] == config.video_index][:, 1].tolist())
         chosen = chosen[[frame in allowed for frame in chosen[:, 1].tolist()]]
-    return Source(path, [video], chosen, _only_video(poses, config.video_index))
+    return Source(path, [video], chosen, poses.of_video(config.video_index))
 
 
 def _video(labels: sio.Labels, path: Path, index: int) -> sio.Video:
@@ -295,17 +295,10 @@ def _labeled(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
     if config.video_index is not None:
         videos = [_video(labels, path, config.video_index)]
         frames = frames[frames[:, 0] == config.video_index] * [0, 1]
-        poses = _only_video(poses, config.video_index)
+        poses = poses.of_video(config.video_index)
     if (wanted := parse_frames(config.frames)) is not None:
         frames = frames[np.isin(frames[:, 1], wanted)]
     return Source(path, videos, frames, poses)
-
-
-def _only_video(poses: Poses, video: int) -> Poses:
-    """Return the poses of one video, renumbered to be the only one."""
-    own = poses[poses.video == video]
-    frames = poses.frames[poses.frames[:, 0] == video] * [0, 1]
-    return replace(own, video=np.zeros_like(own.video), frames=frames)
 
 
 def _filtered(labels: sio.Labels, poses: Poses, config: DataConfig) -> np.ndarray | None:

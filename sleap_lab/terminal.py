@@ -2,12 +2,14 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 T = TypeVar("T")
@@ -59,6 +61,18 @@ def table(rows: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         results.print(Text.assemble((f"{name:<{width}}", "bold"), "  ", value))
+
+
+def grid(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Show a table with a header; nothing is a dash, and columns of numbers end together."""
+    cells = [["–" if value is None else str(value) for value in row] for row in rows]
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
+    for name, column in zip(header, zip(*cells, strict=True), strict=True):
+        numbers = any(cell.isdecimal() for cell in column)
+        table.add_column(escape(name), overflow="fold", justify="right" if numbers else "left")
+    for row in cells:
+        table.add_row(*map(escape, row))
+    results.print(table)
 
 
 def shown(path: Path | str) -> str:

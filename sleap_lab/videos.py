@@ -80,7 +80,8 @@ def _check_pages(file: Path, video: sio.Video) -> None:
 
     if file.suffix.lower() not in (".tif", ".tiff") or (pages := cv2.imcount(str(file))) <= 1:
         return
-    if len(video) != pages or video[0].shape[:2] != cv2.imread(str(file), cv2.IMREAD_UNCHANGED).shape[:2]:
+    page = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if page is None or len(video) != pages or video[0].shape[:2] != page.shape[:2]:
         raise RunError(f"{file} holds {pages} pages that cannot be read one by one; convert it to a video or to one image per frame")
 
 

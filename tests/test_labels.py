@@ -10,7 +10,6 @@ from hypothesis.extra.numpy import arrays
 
 from sleap_lab.errors import RunError
 from sleap_lab.labels import (
-    OTHER_FORMATS,
     from_skeleton,
     read_labels,
     save_labels,
@@ -19,7 +18,6 @@ from sleap_lab.labels import (
     to_skeleton,
     video_name,
     with_suggestions,
-    write_formats,
 )
 from sleap_lab.poses import COLUMNS, Skeleton, make_poses
 
@@ -236,44 +234,6 @@ def test_a_broken_file_is_named(tmp_path, spoil):
     assert "\n" not in str(caught.value)
 
 
-# ---- other formats
-
-
-def test_formats_are_written_beside_each_other(tmp_path):
-    labels = to_labels(everything()[everything().video == 0], videos())
-    write_formats(labels, tmp_path / "out.slp", ["slp", "csv"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.slp"]
-    header, *lines = (tmp_path / "out.csv").read_text().splitlines()
-    assert "a" in header
-    assert lines
-
-
-def test_only_the_formats_that_were_asked_for_are_written(tmp_path, video_path):
-    labels = to_labels(everything()[everything().video == 0], videos(str(video_path)) * 2)
-    write_formats(labels, tmp_path / "out.slp", ["analysis_h5"])
-    assert [path.name for path in tmp_path.iterdir()] == ["out.analysis.h5"]
-    with h5py.File(tmp_path / "out.analysis.h5") as file:
-        assert [name.decode() for name in file["node_names"]] == ["a", "b", "c"]
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # how sleap-io calls pynwb
-def test_nwb(tmp_path, video_path):
-    poses = make_poses(ABC, np.arange(12).reshape(2, 3, 2), frame=[0, 1])
-    write_formats(to_labels(poses, videos(str(video_path))), tmp_path / "out.slp", ["nwb"])
-    assert [path.name for path in tmp_path.iterdir()] == ["out.nwb"]
-    assert sio.load_file(str(tmp_path / "out.nwb")).skeletons[0].node_names == ["a", "b", "c"]
-
-
-def test_poses_that_a_format_cannot_hold_are_an_error_that_names_the_file(tmp_path, monkeypatch):
-    def write(labels, path):
-        raise IndexError("frame 3 is\nout of bounds")
-
-    monkeypatch.setitem(OTHER_FORMATS, "nwb", (".nwb", write))
-    with pytest.raises(RunError, match=r"out\.nwb: these poses cannot be written as nwb \(frame 3 is out of bounds\)"):
-        write_formats(to_labels(everything(), videos()), tmp_path / "out.slp", ["nwb"])
-    assert list(tmp_path.iterdir()) == []
-
-
 # ---- videos
 
 
@@ -285,6 +245,18 @@ def test_videos_are_found_beside_the_file(tmp_path, video_path, stored):
     assert moved.filename == str(tmp_path / "gray.mp4")
     assert moved.shape == (6, 48, 64, 1)
     assert lost.filename == "nowhere.mp4"
+
+
+def test_hdf5_videos_that_are_found_keep_the_order_of_their_axes(tmp_path, write_h5):
+    stored = np.arange(2 * 3 * 6 * 4, dtype=np.uint8).reshape(2, 3, 6, 4)  # frames, channels, width, height
+    video = sio.load_video(str(write_h5(stored, name="gone.h5")), input_format="channels_first")
+    save_labels(to_labels(everything(), [video, *videos("v1.mp4")]), tmp_path / "a.slp")
+    (tmp_path / "labels").mkdir()
+    for name in ("a.slp", "gone.h5"):
+        (tmp_path / name).rename(tmp_path / "labels" / name)
+    found = read_labels(tmp_path / "labels" / "a.slp").videos[0]
+    assert found.shape == (2, 4, 6, 3)
+    np.testing.assert_array_equal(found[1], stored[1].transpose(2, 1, 0))
 
 
 def test_videos_stay_where_they_are(tmp_path, video_path):

@@ -36,6 +36,7 @@ def write_report(
     evaluation: Evaluation | None,
     read_image: Callable[[int, int], np.ndarray] | None,
     notes: Sequence[str] = (),
+    videos: Sequence[Mapping[str, Any]] = (),
     bad_frames: Sequence[tuple[int, int, str]] = (),
     figure_files: Sequence[str] = (),
 ) -> None:
@@ -53,6 +54,7 @@ def write_report(
         evaluation: How the predictions compare with it, if they were compared.
         read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame that it raises for is left out and named.
         notes: What a reader must know before believing a number.
+        videos: What became of each video, as in `run.json`; a single one that was read whole is not listed.
         bad_frames: (video, frame, problem) of each frame that could not be read.
         figure_files: Formats, `svg` or `png`, in which every figure is also written into the folder `figures` beside the page.
 
@@ -80,6 +82,7 @@ def write_report(
         worst=worst,
         even=even,
         unreadable=unreadable,
+        videos=[row for row in videos if len(videos) > 1 or row["status"] != "ok"],
         bad_frames=[(f"video {video}, frame {frame}", problem) for video, frame, problem in bad_frames],
         interval_note=numbers.interval_note(evaluation),
         changed=_changed(settings, defaults),

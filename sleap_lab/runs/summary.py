@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
@@ -39,6 +40,7 @@ class RunSummary:
         stages: Seconds spent in each stage.
         cache: Of the stages that asked the stage cache, whether it knew the result: `hit` or `miss`.
         counts: Whole numbers: frames, frames_without_instances, instances, tracks, bad_frames, ….
+        videos: For each video that frames were predicted of: the frames asked for, read and bad, its status and its first problem.
         metrics: Headline metrics under their flat names, as in `eval/oks_map`; nan where undefined.
         overrides: What the user overrode, as typed: `tracker=flow`.
         choices: The option chosen in each config group.
@@ -56,6 +58,7 @@ class RunSummary:
     stages: dict[str, float] = field(default_factory=dict)
     cache: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    videos: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,338 @@
+"""Every format is read back with sleap-io and compared pose by pose."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import sleap_io as sio
+
+from sleap_lab import formats
+from sleap_lab.errors import RunError
+from sleap_lab.formats import PER_VIDEO, write_formats
+from sleap_lab.labels import to_labels, to_poses
+from sleap_lab.poses import Skeleton, make_poses
+
+NAN = np.nan
+BAC = Skeleton(("b", "a", "c"), edges=((0, 1), (1, 2)), name="bac")  # not in the order of the alphabet, as tables sort them
+LENGTH = 6
+
+
+@pytest.fixture
+def tracked():
+    """Two tracked animals in frames 1 and 4 of a video of 6 frames, the second with a node missing; one more in frame 4 without a track;
+    frame 2 was processed and is empty, the others were not processed."""
+    return make_poses(
+        BAC,
+        [[[1, 2], [3, 4], [5, 6]], [[9, 8], [7, 6], [NAN, NAN]], [[2, 2], [4, 4], [6, 6.5]], [[30, 30], [31, 31], [32, 32]]],
+        frame=[1, 1, 4, 4],
+        point_scores=[[0.1, 0.2, 0.3], [0.4, 0.5, 0], [0.7, 0.8, 0.9], [1, 1, 1]],
+        instance_scores=[0.25, 0.5, 0.75, 1],
+        tracks=[0, 1, 0, -1],
+        track_scores=[1, 1, 0.5, NAN],
+        track_names=["x", "y"],
+        frames=[(0, 1), (0, 2), (0, 4)],
+    )
+
+
+@pytest.fixture
+def write(tmp_path, video_path):
+    """Return a function that writes poses in one format and returns the files that were made, and what was said."""
+
+    def write(poses, name, videos=None):
+        folder = tmp_path / "out"
+        files, notes = write_formats(to_labels(poses, videos or [sio.Video(str(video_path))]), folder / "p.slp", [name])
+        assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in files) if files else not folder.exists()
+        return files, notes
+
+    return write
+
+
+@pytest.fixture
+def read_nwb(monkeypatch):
+    """sleap-io's reader, which adds a number that it never set to the times, here always 0."""
+    from sleap_io.io import nwb_predictions
+
+    monkeypatch.setattr(nwb_predictions.np, "empty", np.zeros)
+    return lambda path: sio.load_nwb(str(path))
+
+
+def poses_of(labels):
+    """Return {(frame, track or ''): points by node name} of labels of one video."""
+    found = {}
+    for frame in labels:
+        for i, instance in enumerate(frame.instances):
+            points = dict(zip(instance.skeleton.node_names, instance.numpy().tolist(), strict=True))
+            found[frame.frame_idx, instance.track.name if instance.track else f"untracked_{i}"] = points
+    return found
+
+
+def expected(poses, *, rename=lambda row, name: name, keep=lambda row: True):
+    """Return the same of a record."""
+    found = {}
+    for _, frame, rows in poses.by_frame():
+        for i, row in enumerate(rows):
+            name = poses.track_names[poses.tracks[row]] if poses.tracks[row] >= 0 else f"untracked_{i}"
+            if keep(row):
+                found[frame, rename(row, name)] = dict(zip(poses.skeleton.nodes, poses.points[row].tolist(), strict=True))
+    return found
+
+
+def assert_same(found, wanted, **tolerance):
+    assert found.keys() == wanted.keys()
+    for where, points in wanted.items():
+        assert found[where].keys() == points.keys()
+        for node, point in points.items():
+            np.testing.assert_allclose(found[where][node], point, err_msg=f"{where} {node}", **tolerance)
+
+
+# ---- one video
+
+
+def test_slp(write, tracked):
+    (file,), notes = write(tracked, "slp")
+    labels = sio.load_slp(str(file))
+    assert [frame.frame_idx for frame in labels] == [1, 2, 4]
+    assert_same(poses_of(labels), expected(tracked))
+    assert notes == []
+
+
+def test_csv_has_a_row_for_every_instance_and_for_every_empty_frame(write, tracked):
+    (file,), notes = write(tracked, "csv")
+    assert file.name == "p.csv"
+    header, *rows = [line.split(",") for line in file.read_text().splitlines()]
+    assert header[:3] == ["track", "frame_idx", "instance.score"]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("", "0"), ("x", "1"), ("y", "1"), ("", "2"), ("", "3"), ("x", "4"), ("", "4"), ("", "5"),
+    ]  # fmt: skip
+    assert all(cell == "" for row in rows if row[1] in "0235" for cell in row[2:])
+    labels = sio.load_csv(str(file), video="gray.mp4")
+    filled = {where: points for where, points in poses_of(labels).items() if where[0] in (1, 4)}
+    assert_same(filled, expected(tracked))
+    assert [instance.score for frame in labels for instance in frame.instances if frame.frame_idx in (1, 4)] == [0.25, 0.5, 0.75, 1]
+    assert notes == []
+
+
+def test_analysis_h5_spans_the_video_and_says_what_it_cannot_hold(write, tracked):
+    (file,), notes = write(tracked, "analysis_h5")
+    assert file.name == "p.analysis.h5"
+    with h5py.File(file) as opened:
+        assert opened["tracks"].shape == (2, 2, 3, LENGTH)
+        assert opened["track_occupancy"][()].tolist() == [[0, 0], [1, 1], [0, 0], [0, 0], [1, 0], [0, 0]]
+        assert opened["video_path"][()].decode().endswith("gray.mp4")
+    labels = sio.load_analysis_h5(str(file))
+    assert labels.skeletons[0].node_names == ["b", "a", "c"]
+    assert_same(poses_of(labels), expected(tracked, keep=lambda row: tracked.tracks[row] >= 0))
+    assert notes == ["p.analysis.h5 holds tracks only: 1 instances without a track are not in it."]
+
+
+def test_analysis_h5_without_tracks_numbers_the_instances_of_each_frame(write, tracked):
+    poses = replace(tracked, tracks=np.full(4, -1, dtype=np.int32), track_names=())
+    (file,), notes = write(poses, "analysis_h5")
+    assert_same(poses_of(sio.load_analysis_h5(str(file))), expected(poses, rename=lambda row, name: name.replace("untracked", "track")))
+    assert notes == []
+
+
+def test_nwb_spans_the_video(write, tracked, read_nwb):
+    (file,), notes = write(tracked, "nwb")
+    assert file.name == "p.nwb"
+    with h5py.File(file) as opened:
+        module = opened["processing/SLEAP_VIDEO_000_gray"]
+        assert sorted(module) == ["track=untracked_1", "track=x", "track=y"] or sorted(module) == [
+            "track=untracked_0",
+            "track=x",
+            "track=y",
+        ]
+        data = module["track=x/b/data"][()]
+        np.testing.assert_array_equal(data[:, 0], [NAN, 1, NAN, NAN, 2, NAN])
+        np.testing.assert_array_equal(module["track=x/b/confidence"][()], [NAN, 0.1, NAN, NAN, 0.7, NAN])
+        start = module["track=x/b/starting_time"]
+        assert (start[()], start.attrs["rate"]) == (0.0, 30.0)
+    labels = read_nwb(file)
+    assert labels.skeletons[0].node_names == ["b", "a", "c"]
+    # The reader forgets tracks; those of a frame come in the order of their names in the file.
+    found = [[instance.numpy().tolist() for instance in frame.instances] for frame in labels]
+    assert [frame.frame_idx for frame in labels] == [1, 4]
+    for frame, rows in zip(found, ([0, 1], [3, 2]), strict=True):
+        np.testing.assert_allclose(frame, tracked.points[rows], rtol=1e-6)
+    assert notes == []
+
+
+def test_what_a_person_labelled_is_certain_in_nwb(write):
+    poses = make_poses(BAC, [[[1, 2], [3, 4], [NAN, NAN]]], frame=2, user=True, point_scores=NAN, instance_scores=NAN)
+    (file,), _ = write(poses, "nwb")
+    with h5py.File(file) as opened:
+        track = opened["processing/SLEAP_VIDEO_000_gray/track=untracked_0"]
+        assert [track[f"{node}/confidence"][2] for node in "ba"] == [1, 1]
+        assert np.isnan(track["c/confidence"][2])
+        assert track["a/data"][2].tolist() == [3, 4]
+
+
+def test_coco_lists_every_processed_frame_and_keeps_scores(write, tracked, tmp_path):
+    (file,), notes = write(tracked, "coco")
+    assert file.name == "p.coco.json"
+    coco = json.loads(file.read_text())
+    assert [(image["file_name"], image["width"], image["height"]) for image in coco["images"]] == [
+        (f"gray_frame_{frame:06d}.png", 64, 48) for frame in (1, 2, 4)
+    ]
+    assert [annotation["score"] for annotation in coco["annotations"]] == [0.25, 0.5, 0.75, 1]
+    assert coco["categories"][0]["keypoints"] == ["b", "a", "c"]
+    for image in coco["images"]:  # which the reader looks for
+        (file.parent / image["file_name"]).touch()
+    labels = sio.load_coco(str(file))
+    assert [len(frame.instances) for frame in labels] == [2, 0, 2]
+    names = {"track_1": "x", "track_2": "y"}
+    found = {((1, 2, 4)[frame], names.get(track, track)): points for (frame, track), points in poses_of(labels).items()}
+    assert_same(found, expected(tracked), rtol=1e-6)
+    assert notes == []
+
+
+def test_coco_of_images_names_them(write, tracked, tmp_path):
+    import cv2
+
+    images = [tmp_path / "shots" / f"{i}.png" for i in range(LENGTH)]
+    images[0].parent.mkdir()
+    for image in images:
+        cv2.imwrite(str(image), np.zeros((5, 7), dtype=np.uint8))
+    (file,), _ = write(tracked, "coco", [sio.Video([str(image) for image in images])])
+    labels = sio.load_coco(str(file))
+    assert labels.videos[0].filename == [str(images[frame]) for frame in (1, 2, 4)]
+    assert [len(frame.instances) for frame in labels] == [2, 0, 2]
+
+
+@pytest.mark.parametrize("name", ["csv", "analysis_h5", "nwb"])
+def test_videos_of_images_are_named_by_their_folder(write, tracked, name, read_nwb):
+    video = sio.Video([f"/shots/{i}.png" for i in range(9)], backend_metadata={"shape": (9, 5, 7, 1)}, open_backend=False)
+    (file,), _ = write(tracked, name, [video])
+    if name == "csv":
+        assert file.read_text().splitlines()[-1].startswith(",8,")
+    elif name == "analysis_h5":
+        assert sio.load_analysis_h5(str(file)).video.filename == "/shots"
+    else:
+        assert read_nwb(file).video.filename == "/shots"
+
+
+# ---- how long a video is
+
+
+def lengths(write, poses, videos):
+    (file,), _ = write(poses, "analysis_h5", videos)
+    with h5py.File(file) as opened:
+        return opened["tracks"].shape[-1]
+
+
+def test_a_video_that_is_not_there_ends_with_the_last_processed_frame(write, tracked):
+    later = replace(tracked, frames=np.array([(0, 1), (0, 4), (0, 7)]))
+    assert lengths(write, later, [sio.Video("/no/such.mp4")]) == 8
+
+
+def test_a_package_spans_the_video_that_its_frames_are_from(write, tracked, tmp_path, video_path):
+    (tmp_path / "copy.mp4").write_bytes(video_path.read_bytes())
+    labels = to_labels(tracked, [sio.Video(str(tmp_path / "copy.mp4"))])
+    labels.save(str(tmp_path / "a.pkg.slp"), embed=True, verbose=False)
+    (tmp_path / "copy.mp4").unlink()
+    package = sio.load_slp(str(tmp_path / "a.pkg.slp"))
+    assert lengths(write, to_poses(package), package.videos) == LENGTH
+    (file,), _ = write(to_poses(package), "analysis_h5", package.videos)
+    assert sio.load_analysis_h5(str(file)).video.filename == str(tmp_path / "copy.mp4")
+
+
+# ---- several videos
+
+
+@pytest.fixture
+def two(tracked, tmp_path, video_path):
+    """The same poses in two videos of one name, and a third of which nothing was processed."""
+    videos = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "gray.mp4").write_bytes(video_path.read_bytes())
+        videos.append(sio.Video(str(tmp_path / folder / "gray.mp4")))
+    twice = np.concatenate([tracked.frames, tracked.frames + np.array([1, 0])])
+    poses = tracked[np.array([0, 1, 2, 3, 0, 1, 2, 3])]
+    return replace(poses, video=np.repeat([0, 1], 4).astype(np.int32), frames=twice), [*videos, sio.Video("third.mp4")]
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("csv", ".csv"), ("analysis_h5", ".analysis.h5"), ("nwb", ".nwb")])
+def test_formats_of_one_video_are_a_file_for_each(write, two, tracked, name, suffix, read_nwb):
+    files, _ = write(two[0], name, two[1])
+    assert [file.name for file in files] == [f"p.000_gray{suffix}", f"p.001_gray{suffix}"]
+    for file in files:
+        loaded = {"csv": lambda path: sio.load_csv(str(path), video="v.mp4"), "analysis_h5": sio.load_analysis_h5, "nwb": read_nwb}[name](
+            file
+        )
+        found = [instance.numpy() for frame in loaded for instance in frame.instances if not np.isnan(instance.numpy()).all()]
+        assert len(found) == (3 if name == "analysis_h5" else 4)
+    if name == "analysis_h5":
+        assert [Path(sio.load_analysis_h5(str(file)).video.filename).parent.name for file in files] == ["one", "two"]
+
+
+def test_formats_of_many_videos_are_one_file_for_all(write, two, tracked):
+    (file,), _ = write(two[0], "coco", two[1])
+    images = [image["file_name"] for image in json.loads(file.read_text())["images"]]
+    assert images == [f"{video:03}_gray_frame_{frame:06d}.png" for video in (0, 1) for frame in (1, 2, 4)]  # which differ
+    (file,), _ = write_formats(to_labels(*two), file.parent / "all.slp", ["slp"])
+    assert len(sio.load_slp(str(file)).videos) == 3
+
+
+# ---- nothing to write
+
+
+@pytest.mark.parametrize(("name", "count"), [("slp", 1), ("csv", 1), ("analysis_h5", 1), ("nwb", 0), ("coco", 1)])
+def test_frames_without_any_pose(write, name, count):
+    empty = make_poses(BAC, [], frames=[(0, 0), (0, 3)])
+    files, notes = write(empty, name)
+    assert len(files) == count
+    assert len(notes) == 1 - count
+    if name == "csv":
+        header, *rows = files[0].read_text().splitlines()
+        assert "a.x" in header
+        assert [row.split(",")[1] for row in rows] == [str(frame) for frame in range(LENGTH)]
+    elif name == "analysis_h5":
+        with h5py.File(files[0]) as opened:
+            assert opened["tracks"].shape == (0, 2, 3, LENGTH)
+    elif name == "nwb":
+        assert notes[0].endswith("gray.mp4 has no poses, and NWB cannot say so: p.nwb was not written.")
+    elif name == "coco":
+        assert len(json.loads(files[0].read_text())["images"]) == 2
+
+
+@pytest.mark.parametrize("name", ["slp", "csv", "analysis_h5", "nwb", "coco"])
+def test_a_skeleton_of_one_node(write, name):
+    files, _ = write(make_poses(Skeleton(("only",)), [[[1, 2]]], frame=3), name)
+    assert len(files) == 1
+
+
+# ---- files
+
+
+def test_formats_are_written_beside_each_other_and_named_in_order(tmp_path, tracked, video_path):
+    labels = to_labels(tracked, [sio.Video(str(video_path))])
+    files, _ = write_formats(labels, tmp_path / "a.predictions.slp", ["csv", "slp", "coco"])
+    assert [file.name for file in files] == ["a.predictions.slp", "a.predictions.csv", "a.predictions.coco.json"]
+    assert all(file.is_file() for file in files)
+
+
+def test_poses_that_a_format_cannot_hold_are_an_error_that_names_the_file(tmp_path, monkeypatch, tracked):
+    def fail(poses, video, path):
+        raise IndexError("frame 3 is\nout of bounds")
+
+    monkeypatch.setitem(PER_VIDEO, "nwb", (".nwb", fail))
+    with pytest.raises(RunError, match=r"p\.nwb: these poses cannot be written as nwb \(frame 3 is out of bounds\)"):
+        write_formats(to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["nwb"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_nwb_refuses_are_changed(tmp_path, tracked):
+    poses = replace(tracked, track_names=("x/1", "y:2"))
+    (file,), _ = write_formats(to_labels(poses, [sio.Video("10:20:30.mp4")]), tmp_path / "p.slp", ["nwb"])
+    with h5py.File(file) as opened:
+        assert {"track=x_1", "track=y_2"} < set(opened["processing/SLEAP_VIDEO_000_10_20_30"])
+
+
+def test_every_format_of_the_config_can_be_written():
+    from sleap_lab.config import keys
+
+    assert set(keys()["output.formats"].metadata["choices"]) == {"slp", "coco", *formats.PER_VIDEO}
