@@ -235,7 +235,7 @@ def legacy_config():
             "data": {
                 "labels": {"training_labels": None, "skeletons": [{**graph, "nodes": [{"id": node(name)} for name in nodes]}]},
                 "preprocessing": {"ensure_rgb": False, "ensure_grayscale": False, "input_scaling": 1.0, "pad_to_stride": 2},
-                "instance_cropping": {"center_on_part": None, "crop_size": 8},
+                "instance_cropping": {"center_on_part": None, "crop_size": 16},
                 **(data or {}),
             },
             "model": {

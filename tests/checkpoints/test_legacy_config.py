@@ -66,7 +66,7 @@ def test_every_head_is_a_kind(read, legacy_config, head, kind):
     assert config.legacy
     assert config.stride("confmaps") == 2
     assert config.classes == (("x", "y") if head.startswith("multi_class") else ())
-    assert config.crop_size == (8 if head in ("centered_instance", "multi_class_topdown") else None)
+    assert config.crop_size == (16 if head in ("centered_instance", "multi_class_topdown") else None)
 
 
 def test_older_files_know_fewer_heads(read, legacy_config):

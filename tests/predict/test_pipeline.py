@@ -178,8 +178,8 @@ def test_the_nearest_spelling_of_a_device(machine):
 # ---- whole pipelines
 
 
-def build(paths, *, truth=None, preprocessing=None, runtime=None, **options):
-    model = ModelConfig(paths=[str(path) for path in paths], integral_refinement=None, **options)
+def build(paths, *, truth=None, preprocessing=None, runtime=None, refinement=None, **options):
+    model = ModelConfig(paths=[str(path) for path in paths], integral_refinement=refinement, **options)
     return build_pipeline(model, PreprocessingConfig(**(preprocessing or {})), RuntimeConfig(device="cpu", **(runtime or {})), truth)
 
 
@@ -394,6 +394,69 @@ def test_bounded_refinement(make_model, way, expected):
         .poses
     )
     assert poses.points[0, 0, 0] == pytest.approx(2 * expected)
+
+
+def constants(*values):
+    """Rows of a head that answers the same everywhere."""
+    return [[0, 0, 0, value] for value in values]
+
+
+@pytest.fixture
+def legacy(make_legacy_model):
+    """Return a function that makes legacy models of three channels, whose heads predict offsets (dx, dy) for each node."""
+
+    def make(kind, heads, *offsets, **options):
+        heads = heads | {"OffsetRefinementHead_0": constants(*(value for offset in offsets for value in offset))}
+        return make_legacy_model(kind, heads, channels=3, head={"offset_refinement": True}, **options)
+
+    return make
+
+
+OFFSETS = ((0.25, -0.5), (-0.75, 1.0))
+MULTI = {"MultiInstanceConfmapsHead_0": [GREEN, BLUE]}
+CENTERED = {"CenteredInstanceConfmapsHead_0": [GREEN, BLUE]}
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        [("single_instance", {"SingleInstanceConfmapsHead_0": [GREEN, BLUE]}, *OFFSETS)],
+        [("multi_instance", MULTI | {"PartAffinityFieldsHead_0": constants(1, 0)}, *OFFSETS)],
+        [("multi_class_bottomup", MULTI | {"ClassMapsHead_0": constants(5, -5)}, *OFFSETS)],
+        [("centroid", {"CentroidConfmapsHead_0": [RED]}, (0, 0)), ("centered_instance", CENTERED, *OFFSETS)],
+    ],
+    ids=lambda models: models[-1][0],
+)
+def test_offsets_that_legacy_models_predict(legacy, models):
+    paths = [legacy(*model) for model in models]
+    plain, moved = build(paths).predict(ANIMAL), build(paths, refinement="offsets").predict(ANIMAL)
+    assert not np.isnan(plain.poses.points).any()
+    np.testing.assert_allclose(moved.poses.points - plain.poses.points, [2 * np.array(OFFSETS)])  # map pixels are 2 x 2 image pixels
+    np.testing.assert_array_equal(moved.poses.point_scores, plain.poses.point_scores)
+
+
+def test_offsets_of_centroids(legacy):
+    path = legacy("centroid", {"CentroidConfmapsHead_0": [RED]}, (0.25, -0.5))
+    assert build([path], refinement="offsets").predict(ANIMAL).poses.points.tolist() == [[[16 + 2 * 0.25, 12 - 2 * 0.5]]]
+
+
+def test_offsets_need_a_head_in_every_model(legacy, make_model, make_legacy_model, monkeypatch):
+    monkeypatch.setattr("sleap_lab.predict.pipeline.load_network", lambda *args, **kwargs: pytest.fail("loaded"))
+    centroid = legacy("centroid", {"CentroidConfmapsHead_0": [RED]}, (0, 0))
+    for other in (
+        make_model("centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16}, name="modern"),
+        make_legacy_model("centered_instance", CENTERED, channels=3),
+    ):
+        message = f"model.integral_refinement: got 'offsets', but {other} has no head that predicts offsets; accepted: "
+        with pytest.raises(ConfigError) as caught:
+            build([other, centroid], refinement="offsets")
+        assert str(caught.value) == message + "integral, bounded or null"
+
+
+def test_legacy_and_modern_models_go_together(make_model, make_legacy_model):
+    paths = [make_model("centroid", {"confmaps": [RED]}), make_legacy_model("centered_instance", CENTERED, channels=3)]
+    assert build(paths).kind == "topdown"
+    assert not np.isnan(build(paths).predict(ANIMAL).poses.points).any()
 
 
 def test_weights_of_other_files(make_model, tmp_path):
