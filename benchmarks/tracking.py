@@ -1,24 +1,17 @@
 """Tracker core and whole track-only command against sleap-nn, on recordings, with optical flow, and on synthetic crowds."""
 
-import csv
 import json
-import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-REPOSITORY = Path(__file__).parents[1]
-REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
-RESULTS = Path(__file__).parent / "results"
+from benchmarks.timing import OURS, peer_command, peer_version, timed, write
+
 PAIR, FLIES = "labels/centered_pair_predictions.slp", "labels/two_flies.slp"
 NODES = 13
 WINDOWS = (5, 10, 20, 40)
@@ -71,7 +64,7 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
             _crowd(Path(folder) / f"crowd_{animals}.npz", animals, frames=100)
         for _, name, command in _commands(peer_python):  # fills disk caches, and makes the MLflow store, which is done once
             if only in name:
-                _timed(command, Path(folder))
+                timed(command, Path(folder))
         for turn in range(rounds):
             for case in (*CORES, *SCALING):
                 if only in case.name:
@@ -80,23 +73,13 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
                         rows.append(_core(str(peer_python), "peer", case, Path(folder), turn))
             for side, name, command in _commands(peer_python):
                 if only in name:
-                    rows.append(Row(name, side, turn, 1100, *_timed(command, Path(folder))))
+                    rows.append(Row(name, side, turn, 1100, *timed(command, Path(folder))[:2]))
     if not rows:
         sys.exit(f"no case has {only!r} in its name")
     print(_summary(rows))
     if only:
         return
-    processor = "-".join((_processor()).split())
-    peer_version = subprocess.check_output(
-        [peer_python, "-c", "from importlib.metadata import version; print(version('sleap-nn'))"], text=True
-    ).strip()
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"tracking-{processor}-numpy{np.__version__}-sleap_lab{version('sleap-lab')}-sleap_nn{peer_version}.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Row._fields)
-        writer.writerows(rows)
-    print(f"\n{path}")
+    print(f"\n{write('tracking', rows, peer_version(peer_python))}")
 
 
 def _crowd(path: Path, animals: int, frames: int) -> None:
@@ -119,22 +102,13 @@ def _core(python: str, side: str, case: Core, folder: Path, turn: int) -> Row:
 
 
 def _commands(peer_python: Path) -> list[tuple[str, str, list[str]]]:
-    ours = [sys.executable, "-m", "sleap_lab"]
-    peer = [str(peer_python.with_name("sleap-nn")), "track", "-i", PAIR, "-t", "-o", "peer.slp"]
+    peer = [peer_command(peer_python), "track", "-i", PAIR, "-t", "-o", "peer.slp"]
     return [
-        ("ours", "command: track", [*ours, "track", "-i", PAIR, "-t", "-o", "ours.slp"]),
+        ("ours", "command: track", [*OURS, "track", "-i", PAIR, "-t", "-o", "ours.slp"]),
         ("peer", "command: track", peer),
-        ("ours", "command: everything", [*ours, *EVERYTHING]),
+        ("ours", "command: everything", [*OURS, *EVERYTHING]),
         ("peer", "command: everything", peer),
     ]
-
-
-def _timed(command: list[str], folder: Path) -> tuple[float, float]:
-    """Run a command and return its seconds, by the clock and of CPU time."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _summary(rows: list[Row]) -> str:
@@ -146,9 +120,3 @@ def _summary(rows: list[Row]) -> str:
         own = statistics.median(row.own_ms if row.own_ms is not None else float("nan") for row in ours)
         lines.append(f"{case:<36}{rates[0]:>16.1f}{rates[1]:>16.1f}{rates[0] / rates[1]:>8.1f}{cpu[1] / cpu[0]:>17.1f}{own:>14.3f}")
     return "\n".join(lines)
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    return "".join(c if c.isalnum() else " " for c in (names[0] if names else platform.processor() or platform.machine()))

@@ -1,49 +1,106 @@
-"""Frames through a pipeline, batch by batch."""
+"""Frames through a pipeline, batch by batch, the frames of a batch shared out among the cores."""
 
+import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from math import ceil
 
 import numpy as np
 import torch
 
-from sleap_lab.poses import make_poses
+from sleap_lab.errors import RunError
+from sleap_lab.poses import concatenate, make_poses
 from sleap_lab.predict.model import FrameBatch, Prediction
 from sleap_lab.predict.pipeline import Pipeline
 from sleap_lab.preprocess import prepare
 from sleap_lab.sources import Frame
 
+log = logging.getLogger(__name__)
+
 
 def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int) -> Iterator[Prediction]:
-    """Predict frames in order; one prediction per batch, unreadable frames stay empty.
+    """Predict frames in order; unreadable frames stay empty.
+
+    On a processor each batch is shared out among the cores, each of which takes its frames all the way from image to poses:
+    cores that share the work of every single layer wait for each other most of the time.
 
     Args:
         frames: Frames in order; of differing sizes, if need be.
         pipeline: Loaded models with their options.
-        batch_size: Largest number of frames per batch.
+        batch_size: Largest number of frames in flight.
+
+    Yields:
+        The prediction of each batch: consecutive frames of one size.
+
+    Raises:
+        RunError: There is not enough memory for a single frame.
     """
-    images: list[torch.Tensor] = []
-    effs: list[float] = []
-    where: list[tuple[int, int]] = []
+    threads = torch.get_num_threads()
+    workers = min(threads, batch_size) if pipeline.device.type == "cpu" else 1
+    pool = ThreadPoolExecutor(workers, "predict", initializer=torch.set_num_threads, initargs=(max(threads // workers, 1),))
+    pending: deque[list[Future[Prediction]]] = deque()
+    try:
+        for batch in _batches(frames, batch_size):
+            share = ceil(len(batch) / workers)
+            pending.append([pool.submit(_predict, batch[i : i + share], pipeline) for i in range(0, len(batch), share)])
+            if len(pending) > 1:  # the next batch waits in line, so that no core does
+                yield _joined([part.result() for part in pending.popleft()])
+        if pending:
+            yield _joined([part.result() for part in pending.popleft()])
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
-    def flush() -> Prediction:
-        batch = FrameBatch(torch.stack(images), np.array(effs), np.array(where, dtype=np.int64).reshape(-1, 2))
-        for pending in (images, effs, where):
-            pending.clear()
-        return pipeline.predict(batch)
 
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Put consecutive frames that fit into one array into batches of at most `size`; unreadable ones are batches of their own."""
+    batch: list[Frame] = []
+    kind = None
     for frame in frames:
-        if frame.image is None:
-            if images:
-                yield flush()
-            empty = make_poses(pipeline.skeleton, [], track_names=pipeline.track_names, frames=[(frame.video, frame.index)])
-            yield Prediction(empty, {})
-            continue
-        image, eff = prepare(frame.image, pipeline.images)
-        if images and (image.shape, image.dtype) != (images[0].shape, images[0].dtype):
-            yield flush()
-        images.append(image)
-        effs.append(eff)
-        where.append((frame.video, frame.index))
-        if len(images) == batch_size:
-            yield flush()
-    if images:
-        yield flush()
+        this = None if frame.image is None else (frame.image.shape, frame.image.dtype)
+        if batch and (len(batch) == size or this != kind):
+            yield batch
+            batch = []
+        kind = this
+        batch.append(frame)
+    if batch:
+        yield batch
+
+
+def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
+    """Predict frames of one size in one pass, or where memory runs out, in smaller ones."""
+    where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(-1, 2)
+    prepared = [prepare(frame.image, pipeline.images) for frame in frames if frame.image is not None]
+    if not prepared:
+        return Prediction(make_poses(pipeline.skeleton, [], track_names=pipeline.track_names, frames=where), {})
+    try:
+        return pipeline.predict(FrameBatch(torch.stack([image for image, _ in prepared]), np.array([eff for _, eff in prepared]), where))
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        if len(frames) == 1:
+            height, width = prepared[0][0].shape[-2:]
+            raise RunError(
+                f"not enough memory on {pipeline.device} for one frame of {height}x{width} px; "
+                "a smaller preprocessing.input_scale, preprocessing.max_height or max_width needs less"
+            ) from error
+    half = len(frames) // 2
+    log.warning(
+        "not enough memory for %d frames at once, they are done in two halves; a smaller runtime.batch_size avoids this", len(frames)
+    )
+    return _joined([_predict(frames[:half], pipeline), _predict(frames[half:], pipeline)])
+
+
+def _joined(parts: list[Prediction]) -> Prediction:
+    """Put the predictions of consecutive frames together."""
+    if len(parts) == 1:
+        return parts[0]
+    names = dict.fromkeys(name for part in parts for name in part.maps)
+    maps = {name: torch.cat([part.maps[name] for part in parts if name in part.maps]) for name in names}
+    return Prediction(concatenate([part.poses for part in parts]), maps)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether an error is that memory ran out; PyTorch has no class of its own for it on a processor."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)

@@ -1,7 +1,11 @@
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from sleap_lab.errors import RunError
 from sleap_lab.poses import Skeleton, concatenate, make_poses
 from sleap_lab.predict.engine import predict
 from sleap_lab.predict.model import Prediction
@@ -33,18 +37,85 @@ def frame(index, brightness=None, size=(4, 6, 1), video=0):
     return Frame(video, index, image, "" if image is not None else "broken")
 
 
-@pytest.mark.parametrize(("batch_size", "sizes"), [(1, [1, 1, 1, 1, 1]), (2, [2, 2, 1]), (5, [5]), (8, [5])])
-def test_frames_go_in_order_batch_by_batch(pipeline, batch_size, sizes):
+@pytest.fixture
+def threads():
+    """Let a test set the number of PyTorch's threads."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("cores", "batch_size", "sizes"),
+    [(1, 1, [1] * 5), (1, 2, [2, 2, 1]), (1, 8, [5]), (2, 4, [2, 2, 1]), (2, 1, [1] * 5), (4, 2, [1] * 5), (2, 9, [3, 2])],
+)
+def test_cores_share_the_frames_in_flight(pipeline, threads, cores, batch_size, sizes):
     pipeline, seen = pipeline
+    threads(cores)
     poses = concatenate([p.poses for p in predict((frame(10 + i, 2 * i) for i in range(5)), pipeline, batch_size=batch_size)])
+    seen.sort(key=lambda batch: batch.where[0, 1])
     assert [len(batch.where) for batch in seen] == sizes
     assert [tuple(batch.images.shape[1:]) for batch in seen] == [(1, 4, 6)] * len(sizes)
     assert poses.frames.tolist() == [[0, 10 + i] for i in range(5)]
     assert poses.points[:, 0].tolist() == [[2 * i, 1] for i in range(5)]
+    assert torch.get_num_threads() == cores
 
 
-def test_frames_of_other_sizes_start_a_batch(pipeline):
+def test_passes_that_end_early_wait_for_their_turn(pipeline, threads):
+    pipeline, _ = pipeline
+    threads(2)
+    second_is_done = threading.Event()
+
+    def find(batch):
+        if batch.where[0, 1] == 0:
+            assert second_is_done.wait(10)
+        else:
+            second_is_done.set()
+        return pipeline.predict(batch)
+
+    (prediction,) = predict([frame(0, 10), frame(1, 20)], replace(pipeline, predict=find), batch_size=2)
+    assert prediction.poses.frames[:, 1].tolist() == [0, 1]
+    assert prediction.maps["confmaps"][:, 0, 0, 0].tolist() == [10, 20]
+
+
+@pytest.mark.parametrize(("frames", "cores", "passes"), [(4, 1, [4, 2, 1, 1, 2, 1, 1]), (1, 1, [1])])
+def test_passes_that_do_not_fit_into_memory_are_halved(pipeline, threads, caplog, frames, cores, passes):
+    pipeline, _ = pipeline
+    threads(cores)
+    sizes = []
+
+    def find(batch):
+        sizes.append(len(batch.where))
+        if len(batch.where) > 1:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried to allocate")
+        return pipeline.predict(batch)
+
+    predictions = list(predict((frame(i, i) for i in range(frames)), replace(pipeline, predict=find), batch_size=4))
+    assert sizes == passes
+    assert concatenate([p.poses for p in predictions]).points[:, 0, 0].tolist() == list(range(frames))
+    assert predictions[0].maps["confmaps"][:, 0, 0, 0].tolist() == list(range(frames))
+    assert ("runtime.batch_size" in caplog.text) == (frames > 1)
+
+
+def test_a_frame_that_does_not_fit_into_memory_is_an_error_that_helps(pipeline):
+    def find(batch):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(RunError, match=r"not enough memory on cpu for one frame of 4x6 px; a smaller preprocessing\.input_scale"):
+        list(predict([frame(0, 1)], replace(pipeline[0], predict=find), batch_size=4))
+
+
+def test_other_errors_come_through(pipeline):
+    def find(batch):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        list(predict([frame(0, 1)], replace(pipeline[0], predict=find), batch_size=4))
+
+
+def test_frames_of_other_sizes_start_a_batch(pipeline, threads):
     pipeline, seen = pipeline
+    threads(1)
     sizes = [(4, 6, 1), (4, 6, 1), (4, 8, 1), (4, 8, 3), (4, 6, 1)]
     poses = concatenate([p.poses for p in predict((frame(i, i, size) for i, size in enumerate(sizes)), pipeline, batch_size=4)])
     assert [len(batch.where) for batch in seen] == [2, 1, 1, 1]
@@ -52,17 +123,17 @@ def test_frames_of_other_sizes_start_a_batch(pipeline):
     assert poses.points[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
-def test_frames_that_are_matched_to_one_size_share_a_batch(pipeline):
+def test_frames_of_other_sizes_are_matched_to_one(pipeline):
     pipeline, seen = pipeline
-    pipeline = Pipeline("single_instance", AB, ("x",), ImageSpec(max_height=8, max_width=8), pipeline.predict, pipeline.device)
+    pipeline = replace(pipeline, images=ImageSpec(max_height=8, max_width=8))
     list(predict([frame(0, 50, (8, 8, 1)), frame(1, 50, (4, 4, 1)), frame(2, 50, (16, 8, 1))], pipeline, batch_size=4))
-    (batch,) = seen
-    assert batch.images.shape == (3, 1, 8, 8)
-    assert batch.eff.tolist() == [1.0, 8 / 4, 8 / 16]
+    assert {batch.images.shape for batch in seen} == {(1, 1, 8, 8)}
+    assert sorted(float(batch.eff[0]) for batch in seen) == [8 / 16, 1.0, 8 / 4]
 
 
-def test_unreadable_frames_are_empty_and_stay_in_order(pipeline):
+def test_unreadable_frames_are_empty_and_stay_in_order(pipeline, threads):
     pipeline, seen = pipeline
+    threads(1)
     frames = [frame(0), frame(1, 10), frame(2), frame(3, 30), frame(4, 40)]
     predictions = list(predict(frames, pipeline, batch_size=4))
     poses = concatenate([p.poses for p in predictions])
@@ -78,22 +149,16 @@ def test_frames_know_their_video(pipeline):
     assert list(zip(poses.video.tolist(), poses.points[:, 0, 0].tolist(), strict=True)) == [(1, 1), (0, 2)]
 
 
-def test_a_batch_is_handed_on_before_the_next_frame_is_read(pipeline):
+def test_no_more_is_read_than_is_in_flight(pipeline, threads):
     pipeline, _ = pipeline
+    threads(1)
     read = []
-    frames = (read.append(i) or frame(i, i) for i in range(6))
+    frames = (read.append(i) or frame(i, i) for i in range(20))
     predictions = predict(frames, pipeline, batch_size=2)
     next(predictions)
-    assert read == [0, 1]
-    next(predictions)
-    assert read == [0, 1, 2, 3]
-
-
-def test_batches_keep_what_they_were_given(pipeline):
-    pipeline, seen = pipeline
-    list(predict((frame(i, i) for i in range(4)), pipeline, batch_size=2))
-    assert [batch.where[:, 1].tolist() for batch in seen] == [[0, 1], [2, 3]]
-    assert [batch.images[:, 0, 0, 0].tolist() for batch in seen] == [[0, 1], [2, 3]]
+    assert len(read) <= 5  # two batches, and the frame that showed that the second was complete
+    predictions.close()
+    assert len(read) <= 5
 
 
 def test_no_frames(pipeline):

@@ -1,0 +1,110 @@
+"""What all benchmarks share: timing commands by turns, and tables and files of the timings."""
+
+import csv
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+REPOSITORY = Path(__file__).parents[1]
+REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
+RESULTS = Path(__file__).parent / "results"
+OURS = (sys.executable, "-m", "sleap_lab")
+
+
+class Timing(NamedTuple):
+    """One run of a command: seconds by the clock and of CPU time, and peak memory in MB."""
+
+    seconds: float
+    cpu_seconds: float
+    megabytes: float
+
+
+class Row(NamedTuple):
+    """One timing, as it is written to the CSV file; start-up is excluded where the case says so."""
+
+    case: str
+    side: str
+    round: int
+    frames: int
+    seconds: float
+    cpu_seconds: float
+    megabytes: float
+
+
+def timed(command: Sequence[str | Path], folder: Path) -> Timing:
+    """Run a command in a folder.
+
+    Raises:
+        RuntimeError: It fails; with its last words.
+    """
+    start = time.perf_counter()
+    with (folder / "last-words.txt").open("w+b") as log:
+        process = subprocess.Popen(list(map(str, command)), cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            log.seek(0)
+            raise RuntimeError(f"{' '.join(map(str, command))}\n{log.read().decode(errors='replace')[-2000:]}")
+    return Timing(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def peer_command(peer_python: Path) -> str:
+    """Return sleap-nn's command in the environment of an interpreter."""
+    return str(peer_python.with_name("sleap-nn"))
+
+
+def peer_version(peer_python: Path) -> str:
+    """Return the version of sleap-nn in an environment."""
+    code = "from importlib.metadata import version; print(version('sleap-nn'))"
+    return subprocess.check_output([peer_python, "-c", code], text=True).strip()
+
+
+def summary(rows: Sequence[Row], sides: Sequence[str]) -> str:
+    """Return a table: median frames per second of each side and of ours over each other side, with its range over the rounds."""
+    others = [side for side in sides if side != "ours"]
+    lines = [f"{'case':<38}{'ours, frames/s':>16}" + "".join(f"{side + ', frames/s':>20}{'ratio (range)':>20}" for side in others)]
+    for case in dict.fromkeys(row.case for row in rows):
+        rates = {side: {row.round: row.frames / row.seconds for row in rows if (row.case, row.side) == (case, side)} for side in sides}
+        line = f"{case:<38}{_median(rates['ours'].values()):>16.1f}"
+        for side in others:
+            pairs = [rates["ours"][turn] / rate for turn, rate in rates[side].items()]
+            shown = f"{_median(pairs):.1f} ({min(pairs):.1f}-{max(pairs):.1f})" if pairs else ""
+            line += f"{_median(rates[side].values()):>20.1f}{shown:>20}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def write(name: str, rows: Sequence[Any], peer: str = "") -> Path:
+    """Write timings to a CSV file named by processor and versions."""
+    processor = "-".join(processor_name().split())
+    RESULTS.mkdir(exist_ok=True)
+    tail = f"-sleap_nn{peer}" if peer else ""
+    path = RESULTS / f"{name}-{processor}-numpy{np.__version__}-sleap_lab{version('sleap-lab')}{tail}.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(rows[0]._fields)
+        writer.writerows(rows)
+    return path
+
+
+def processor_name() -> str:
+    """Return the name of the processor, letters and digits only."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return "".join(c if c.isalnum() else " " for c in (names[0] if names else platform.processor() or platform.machine()))
+
+
+def _median(values: Iterable[float]) -> float:
+    values = list(values)
+    return statistics.median(values) if values else float("nan")
