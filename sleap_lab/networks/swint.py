@@ -154,7 +154,8 @@ class SwinEncoder(nn.Module):
 
 def relative_positions(window: int) -> Tensor:
     """Return the row of the bias table for each pair of pixels of a window, (window^4,) int64."""
-    row, column = (axis.flatten() for axis in torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij"))
+    side = torch.arange(window, device="cpu")  # also where a network is built on the meta device, without memory for weights
+    row, column = (axis.flatten() for axis in torch.meshgrid(side, side, indexing="ij"))
     down, right = (axis[:, None] - axis[None] + window - 1 for axis in (row, column))
     return (down * (2 * window - 1) + right).flatten()
 
