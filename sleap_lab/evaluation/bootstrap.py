@@ -13,7 +13,8 @@ from scipy.sparse import csr_array
 
 from sleap_lab.evaluation.ap import EPSILON, RECALL_THRESHOLDS
 from sleap_lab.evaluation.coco import AVERAGED, Detections, average_precisions
-from sleap_lab.evaluation.frames import FrameTable, ratios
+from sleap_lab.evaluation.distances import PERCENTILES, summarize
+from sleap_lab.evaluation.frames import COUNTS, FrameTable, ratios
 
 RESAMPLES = 400
 SEED = 0
@@ -59,6 +60,22 @@ class Intervals(NamedTuple):
     seed: int
 
 
+class Sample(NamedTuple):
+    """The metrics of some frames, and how they turn out when the frames are drawn anew.
+
+    Samples of the same frames with the same seed come from the same draws, so that their differences are paired.
+
+    Attributes:
+        values: Metrics by name; nan where undefined.
+        drawn: (resamples,) of each; none where there are too few blocks.
+        blocks: What was drawn from.
+    """
+
+    values: dict[str, float]
+    drawn: dict[str, np.ndarray]
+    blocks: Blocks
+
+
 def make_blocks(video: np.ndarray, frame: np.ndarray) -> Blocks:
     """Cut videos into blocks.
 
@@ -89,80 +106,60 @@ def draw(blocks: Blocks, resamples: int = RESAMPLES, seed: int = SEED) -> np.nda
     return counts
 
 
-def intervals(
-    table: FrameTable,
-    detections: Detections | None,
-    pairs: Detections | None,
-    quantiles: Mapping[str, tuple[np.ndarray, np.ndarray, float]],
-) -> Intervals | None:
-    """Return 95 % intervals of everything that can be formed from a table of frames, None where there are too few blocks.
-
-    Args:
-        table: Sums per labelled frame.
-        detections: What the average precisions are formed from; None where centroids are matched.
-        pairs: The same for the VOC family.
-        quantiles: Quantiles by name: frame (n,), value (n,) and the quantile, in [0, 1].
-    """
-    blocks = make_blocks(table.video, table.frame)
-    n_blocks = len(blocks.video)
-    if n_blocks < FEWEST_BLOCKS:
+def intervals(table: FrameTable) -> Intervals | None:
+    """Return 95 % intervals of everything that can be formed from a table of frames, None where there are too few blocks."""
+    found = sample(table)
+    if not found.drawn:
         return None
-    counts = draw(blocks)
-    summed = {name: counts @ _per_block(blocks, np.arange(len(column)), column) for name, column in table.columns.items()}
-    samples = ratios(summed)
-    if detections is not None:
-        samples |= _drawn_precisions(counts, blocks, detections)
-    if pairs is not None:
-        samples["eval/oks_map"] = _average_precision(counts, blocks, pairs)
-    for name, (frame, values, share) in quantiles.items():
-        samples[name] = _quantile(counts, blocks, frame, values, share)
     return Intervals(
-        values=_limits(samples),
+        values=limits(found.drawn),
         level=LEVEL,
-        block_frames=blocks.length,
-        n_blocks=n_blocks,
-        n_videos=int(blocks.video.max()) + 1,
+        block_frames=found.blocks.length,
+        n_blocks=len(found.blocks.video),
+        n_videos=int(found.blocks.video.max()) + 1,
         resamples=RESAMPLES,
         seed=SEED,
     )
 
 
-def paired_differences(
-    first: FrameTable, second: FrameTable, detections: tuple[Detections, Detections] | None = None
-) -> dict[str, tuple[float, float, float]]:
-    """Return how much each ratio and average precision changes from one result to another on the same frames, with its interval.
+def sample(table: FrameTable, seed: int = SEED) -> Sample:
+    """Form every metric that a table of frames allows, and draw its frames anew to see how far each may move."""
+    blocks = make_blocks(table.video, table.frame)
+    values = {name: float(value) for name, value in ratios({name: column.sum() for name, column in table.columns.items()}).items()}
+    values |= {name: float(table.columns[column].sum()) for name, column in COUNTS.items() if column in table.columns}
+    values |= {f"eval/dist_{name}": value for name, value in summarize(table.distances).items()}
+    if table.detections is not None:
+        values |= coco_names(average_precisions(table.detections)) | {"eval/oks_map": average_precisions(table.pairs)["ap"]}
+    if len(blocks.video) < FEWEST_BLOCKS:
+        return Sample(values, {}, blocks)
+    counts, rows = draw(blocks, seed=seed), np.arange(len(table.frame))
+    summed = {name: counts @ _per_block(blocks, rows, column) for name, column in table.columns.items()}
+    drawn = ratios(summed) | {name: summed[column].astype(float) for name, column in COUNTS.items() if column in summed}
+    pair, node = np.nonzero(~np.isnan(table.distances))
+    frame, distances = table.pairs.frame[pair], table.distances[pair, node]
+    drawn |= {f"eval/dist_p{p}": _quantile(counts, blocks, frame, distances, p / 100) for p in PERCENTILES}
+    if table.detections is not None:
+        parts = {name: table.detections._replace(hits=table.detections.hits[which]) for name, which in AVERAGED.items()}
+        drawn |= coco_names({name: _average_precision(counts, blocks, part) for name, part in parts.items()})
+        drawn["eval/oks_map"] = _average_precision(counts, blocks, table.pairs)
+    return Sample(values, drawn, blocks)
+
+
+def paired_differences(first: Sample, second: Sample) -> dict[str, tuple[float, float, float]]:
+    """Return how much each metric changes from one result to another on the same frames, with its interval.
 
     Both are drawn together, so what makes a frame easy or hard for both cancels out.
 
     Args:
-        first: Sums per frame.
-        second: Sums of the same frames, in the same order.
-        detections: What the average precisions of both are formed from; their frames are rows of the tables.
+        first: Metrics of some frames.
+        second: Metrics of the same frames, drawn with the same seed.
 
     Returns:
         Difference, lower and upper limit by name of the metric; the limits are nan where there are too few blocks.
     """
-    common = first.columns.keys() & second.columns.keys()
-    tables = [{name: table.columns[name] for name in common} for table in (first, second)]
-    values: list[dict[str, Any]] = [ratios({name: column.sum() for name, column in columns.items()}) for columns in tables]
-    if detections is not None:
-        values = [found | coco_names(average_precisions(items)) for found, items in zip(values, detections, strict=True)]
-    blocks = make_blocks(first.video, first.frame)
-    limits: dict[str, tuple[float, float]] = {}
-    if len(blocks.video) >= FEWEST_BLOCKS:
-        counts, rows = draw(blocks), np.arange(len(first.frame))
-        drawn = [ratios({name: counts @ _per_block(blocks, rows, column) for name, column in columns.items()}) for columns in tables]
-        if detections is not None:
-            drawn = [found | _drawn_precisions(counts, blocks, items) for found, items in zip(drawn, detections, strict=True)]
-        limits = _limits({name: drawn[1][name] - drawn[0][name] for name in drawn[0]})
+    found = limits({name: second.drawn[name] - first.drawn[name] for name in first.drawn.keys() & second.drawn.keys()})
     unknown = (float("nan"), float("nan"))
-    return {name: (float(values[1][name] - values[0][name]), *limits.get(name, unknown)) for name in values[0]}
-
-
-def _drawn_precisions(counts: np.ndarray, blocks: Blocks, detections: Detections) -> dict[str, np.ndarray]:
-    """Return (resamples,) samples of every average precision by the name of the metric."""
-    parts = {name: detections._replace(hits=detections.hits[rows]) for name, rows in AVERAGED.items()}
-    return coco_names({name: _average_precision(counts, blocks, part) for name, part in parts.items()})
+    return {name: (second.values[name] - first.values[name], *found.get(name, unknown)) for name in first.values if name in second.values}
 
 
 def coco_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +167,7 @@ def coco_names(values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"coco/{name}": value for name, value in values.items()}
 
 
-def _limits(samples: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+def limits(samples: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
     """Return the limits between which the middle share of the samples lies, where there are any."""
     tail = 100 * (1 - LEVEL) / 2
     limits = {name: np.nanpercentile(sample, [tail, 100 - tail]) for name, sample in samples.items() if np.isfinite(sample).any()}

@@ -10,12 +10,12 @@ import numpy as np
 from sleap_lab.centroids import instance_centroids
 from sleap_lab.config import EvaluatorConfig, oks_stddevs
 from sleap_lab.errors import ConfigError, did_you_mean
-from sleap_lab.evaluation.ap import MATCH_SCORE_THRESHOLDS, voc
-from sleap_lab.evaluation.bootstrap import Intervals, intervals
+from sleap_lab.evaluation.ap import voc
+from sleap_lab.evaluation.bootstrap import intervals
 from sleap_lab.evaluation.breakdown import breakdown
 from sleap_lab.evaluation.centroid import centroid_metrics, first_visible, hungarian
 from sleap_lab.evaluation.coco import Detections, average_precisions, detect
-from sleap_lab.evaluation.distances import PERCENTILES, summarize
+from sleap_lab.evaluation.distances import summarize
 from sleap_lab.evaluation.frames import FrameTable, frame_table, ratios
 from sleap_lab.evaluation.identity import SIMILARITY_THRESHOLD, IdentityResult, score_identity
 from sleap_lab.evaluation.match import FramePair, Matches, align_nodes, greedy, labelled_frames, match_frames, pair_frames
@@ -128,8 +128,7 @@ def _evaluate(
         frame_pairs=tuple(pairs),
         coco={} if detections is None else _coco(detections, table),
         table=table,
-        detections=detections,
-        intervals=_intervals(table, poses, matches, distances, detections),
+        intervals=intervals(table),
         breakdown=breakdown(truth, poses, pairs, matches, video_names),
         identity=identity.metrics,
         identity_by_video=identity.by_video,
@@ -187,19 +186,6 @@ def _coco(detections: Detections, table: FrameTable) -> dict[str, float]:
     totals = ratios({name: column.sum() for name, column in table.columns.items()})
     named = {name.removeprefix("coco/"): float(value) for name, value in totals.items() if name.startswith("coco/")}
     return average_precisions(detections) | named
-
-
-def _intervals(table: FrameTable, poses: Poses, matches: Matches, distances: np.ndarray, detections: Detections | None) -> Intervals | None:
-    """Return how far the headline metrics may move by chance."""
-    pair, node = np.nonzero(~np.isnan(distances))
-    quantiles = {f"eval/dist_p{p}": (table.of_pair[pair], distances[pair, node], p / 100) for p in PERCENTILES}
-    if detections is None:
-        return intervals(table, None, None, quantiles)
-    found = matches.scores >= MATCH_SCORE_THRESHOLDS[:, None]
-    voc_pairs = Detections(
-        table.of_pair, poses.instance_scores[matches.pose_rows], found, table.columns["n_matched"] + table.columns["n_missed"]
-    )
-    return intervals(table, detections, voc_pairs, quantiles)
 
 
 def _centroid_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,8 @@ from numpy.lib import format as npy
 from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation.breakdown import Row
+from sleap_lab.evaluation.coco import Detections
+from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.result import Evaluation
 
 
@@ -23,12 +25,12 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
     """Write everything that was found, as files of one name.
 
     * `NAME.npz`: the single key `metrics`, a 0-d object array with the metrics dictionary, as sleap-nn writes it.
-    * `NAME.flat.npz`: the same numbers as plain arrays that need no pickle, named `group/key`; beside them
-      `detections/…`, which average precisions of some of the frames can be formed from.
+    * `NAME.flat.npz`: the same numbers as plain arrays that need no pickle, named `group/key`; beside them `pairs/…` and
+      `detections/…`, which percentiles and average precisions of some of the frames can be formed from.
     * `NAME.json`: the same groups (arrays as lists, nan and infinities as null, without `pck_metrics.pcks`), and beside them
       `settings`, `headline`, `intervals`, `breakdown`, `switches`, `videos` and `notes`.
     * `NAME.csv`: one row per video, animal and node; see `Row`.
-    * `NAME.frames.csv`: one row per labelled frame, the sums that metrics are formed from.
+    * `NAME.frames.csv`: one row per labelled frame, the sums that metrics are formed from; `read_frames` reads it.
 
     Missing folders are made; each file is written whole or not at all.
 
@@ -45,8 +47,10 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
     with replacing(path) as temporary:
         np.savez_compressed(temporary, metrics=np.array(evaluation.metrics, dtype=object))
     flat = {f"{group}/{key}": np.asarray(value) for group, values in evaluation.metrics.items() for key, value in values.items()}
-    if evaluation.detections is not None:
-        flat |= {f"detections/{name}": values for name, values in evaluation.detections._asdict().items()}
+    table = evaluation.table
+    if table is not None:
+        for group, items in {"pairs": table.pairs, "detections": table.detections}.items():
+            flat |= {f"{group}/{name}": values for name, values in ({} if items is None else items._asdict()).items()}
     with replacing(path.with_suffix(".flat.npz")) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **flat)
     content = {
@@ -65,7 +69,7 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
     leaves = [row for row in evaluation.breakdown if row.animal is not None]
     columns = [name for name in Row._fields if name != "stratum"]
     _write_csv(path.with_suffix(".csv"), columns, ([getattr(row, name) for name in columns] for row in leaves))
-    if (table := evaluation.table) is not None:
+    if table is not None:
         names = {match.truth: match.truth_name for match in evaluation.videos}
         videos = [names.get(video, str(video)) for video in table.video.tolist()]
         numbers = [table.frame.tolist(), *(column.tolist() for column in table.columns.values())]
@@ -77,6 +81,42 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]])
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(["" if value is None or value != value else value for value in row] for row in rows)
+
+
+def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable] | None:
+    """Read what each labelled frame added to the metrics, from the files that `write_metrics` wrote.
+
+    Args:
+        npz_path: Path of the `.npz` file that the others stand beside.
+
+    Returns:
+        (video, frame) of each labelled frame, and the table, whose videos are numbered as they come; None where the files are missing.
+
+    Raises:
+        RunError: They cannot be read.
+    """
+    frames_file, flat_file = Path(npz_path).with_suffix(".frames.csv"), Path(npz_path).with_suffix(".flat.npz")
+    if not (frames_file.is_file() and flat_file.is_file()):
+        return None
+    try:
+        with open(frames_file, newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        with np.load(flat_file, allow_pickle=False) as file:
+            pairs, detections = (
+                Detections(*(file[f"{group}/{name}"] for name in Detections._fields)) if f"{group}/frame" in file.files else None
+                for group in ("pairs", "detections")
+            )
+            distances = file["distance_metrics/dists"]
+        places = [(row[0], int(row[1])) for row in rows]
+        columns = {name: np.array([float(row[i]) for row in rows]) for i, name in enumerate(header) if i > 1}
+    except Exception as error:  # whatever a damaged file makes csv, zipfile and numpy raise
+        raise RunError(f"{frames_file}, {flat_file.name}: the frames cannot be read ({' '.join(str(error).split())})") from error
+    if pairs is None:
+        return None
+    numbers = {video: number for number, video in enumerate(dict.fromkeys(video for video, _ in places))}
+    video, frame = np.array([(numbers[video], frame) for video, frame in places]).T
+    distances = distances.reshape(len(pairs.frame), -1) if len(distances) else np.zeros((0, 1))
+    return places, FrameTable(video, frame, columns, distances, pairs, detections)
 
 
 def _identity(evaluation: Evaluation) -> dict[str, Any] | None:

@@ -1,10 +1,11 @@
-"""What each labelled frame adds to the metrics: sums that ratios are formed from, for all frames or for some."""
+"""What each labelled frame adds to the metrics, so that they can be formed for all frames, for some, or for one node."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from sleap_lab.evaluation.ap import MATCH_SCORE_THRESHOLDS
 from sleap_lab.evaluation.coco import SINGLED_OUT, Detections
 from sleap_lab.evaluation.match import FramePair, Matches
 from sleap_lab.evaluation.pck import SIZE_SHARES, THRESHOLDS, body_sizes, hits
@@ -24,11 +25,14 @@ RATIOS = {
     **{f"coco/recall_{t}": Ratio((f"found_{t}",), ("n_true",)) for t in SINGLED_OUT},
     **{f"coco/f1_{t}": Ratio((f"found_{t}", f"found_{t}"), ("n_true", "n_predicted")) for t in SINGLED_OUT},
     **{f"coco/pck_size_{name}": Ratio((f"pck_size_{name}_sum",), ("n_labelled",)) for name in SIZE_SHARES},
+    "eval/oks_mar": Ratio(("reached_sum",), ("n_matched", "n_missed")),
     "eval/moks": Ratio(("score_sum",), ("n_matched",)),
     "eval/dist_avg": Ratio(("dist_sum",), ("n_distances",)),
     "eval/pck": Ratio(("pck_sum",), ("n_nodes",)),
     "eval/pck_5": Ratio(("pck_5_sum",), ("n_nodes",)),
     "eval/pck_10": Ratio(("pck_10_sum",), ("n_nodes",)),
+    "eval/visibility_precision": Ratio(("n_distances",), ("n_distances", "n_unlabelled")),
+    "eval/visibility_recall": Ratio(("n_distances",), ("n_distances", "n_unpredicted")),
     "eval/centroid_precision": Ratio(("n_centroids",), ("n_centroids", "n_extra")),
     "eval/centroid_recall": Ratio(("n_centroids",), ("n_centroids", "n_missed")),
     "eval/centroid_f1": Ratio(("n_centroids", "n_centroids"), ("n_centroids", "n_centroids", "n_extra", "n_missed")),
@@ -36,20 +40,28 @@ RATIOS = {
 """Metrics that can be formed from `FrameTable` columns; those whose columns a table lacks do not apply to it."""
 
 
+COUNTS = {"eval/n_matched": "n_matched", "eval/n_missed": "n_missed"}
+"""Metrics that are a single sum over frames: name -> column."""
+
+
 class FrameTable(NamedTuple):
-    """One row per labelled frame.
+    """One row per labelled frame, and what is known of each matched pair and each prediction in them.
 
     Attributes:
         video: (frames,) index of the video in the ground truth.
         frame: (frames,) frame index.
-        of_pair: (pairs,) row of the frame of each matched pair.
         columns: Sums (frames,) by name; see `RATIOS` for what they make up.
+        distances: (pairs, nodes) px, of matched pairs; nan where a node is missing on either side.
+        pairs: Which matched pairs reach each OKS threshold, for the VOC family; no thresholds where centroids are matched.
+        detections: Which predictions find a true instance at each OKS threshold; None where centroids are matched.
     """
 
     video: np.ndarray
     frame: np.ndarray
-    of_pair: np.ndarray
     columns: dict[str, np.ndarray]
+    distances: np.ndarray
+    pairs: Detections
+    detections: Detections | None = None
 
 
 def positions(frames: Sequence[FramePair], rows: Sequence[np.ndarray], n: int) -> np.ndarray:
@@ -80,39 +92,92 @@ def frame_table(
     """
     of_truth = positions(frames, [frame.truth_rows for frame in frames], len(truth))
     of_poses = positions(frames, [frame.pose_rows for frame in frames], len(poses))
-    frame_of_pair = of_truth[matches.truth_rows]
+    of_pair = of_truth[matches.truth_rows]
 
     def total(frame: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         return np.bincount(frame, weights, minlength=len(frames))
 
-    known = ~np.isnan(distances)
     columns = {
-        "n_matched": total(frame_of_pair),
+        "n_matched": total(of_pair),
         "n_missed": total(of_truth[matches.false_negatives]),
         "n_extra": total(of_poses[matches.false_positives]),
-        "n_distances": total(frame_of_pair, known.sum(axis=1)),
-        "dist_sum": total(frame_of_pair, np.nan_to_num(distances).sum(axis=1)),
+        **distance_sums(of_pair, distances, len(frames)),
     }
+    reached = np.zeros((0, len(of_pair)), dtype=bool)
     if detections is None:
         columns["n_centroids"] = columns["n_matched"]
     else:
-        within, sizes = hits(distances).sum(axis=1), body_sizes(truth.points)
+        reached = matches.scores >= MATCH_SCORE_THRESHOLDS[:, None]
+        shown, true_shown = poses.visible[matches.pose_rows], truth.visible[matches.truth_rows]
         # Animals without extent, such as a single labelled node, have no size to compare a distance with.
+        sizes = body_sizes(truth.points)
         wanted = np.flatnonzero((of_truth >= 0) & (sizes > 0))
         shares = {name: (distances < share * sizes[matches.truth_rows, None]).sum(axis=1) for name, share in SIZE_SHARES.items()}
         columns |= {
-            "score_sum": total(frame_of_pair, matches.scores),
-            "n_nodes": total(frame_of_pair) * distances.shape[1],
-            "pck_sum": total(frame_of_pair, within.mean(axis=1)),
-            **{f"pck_{t}_sum": total(frame_of_pair, within[:, np.searchsorted(THRESHOLDS, t)]) for t in (5, 10)},
+            "score_sum": total(of_pair, matches.scores),
+            "reached_sum": total(of_pair, reached.mean(axis=0)),
+            **hit_sums(of_pair, distances, len(frames)),
+            "n_unlabelled": total(of_pair, (shown & ~true_shown).sum(axis=1)),
+            "n_unpredicted": total(of_pair, (true_shown & ~shown).sum(axis=1)),
             "n_labelled": total(of_truth[wanted], truth.visible[wanted].sum(axis=1)),
-            **{f"pck_size_{name}_sum": total(frame_of_pair, found) for name, found in shares.items()},
+            **{f"pck_size_{name}_sum": total(of_pair, found) for name, found in shares.items()},
             "n_true": detections.n_truth,
             "n_predicted": total(detections.frame),
             "found_mean": total(detections.frame, detections.hits.mean(axis=0)),
             **{f"found_{t}": total(detections.frame, detections.hits[row]) for t, row in SINGLED_OUT.items()},
         }
-    return FrameTable(np.array([f.truth_video for f in frames]), np.array([f.frame for f in frames]), frame_of_pair, columns)
+    pairs = Detections(of_pair, poses.instance_scores[matches.pose_rows], reached, columns["n_matched"] + columns["n_missed"])
+    places = np.array([f.truth_video for f in frames]), np.array([f.frame for f in frames])
+    return FrameTable(*places, columns, distances, pairs, detections)
+
+
+def distance_sums(of_pair: np.ndarray, distances: np.ndarray, n_frames: int) -> dict[str, np.ndarray]:
+    """Add up the distances of each frame.
+
+    Args:
+        of_pair: (pairs,) row of the frame of each matched pair.
+        distances: (pairs, nodes) px; nan where a node is missing on either side.
+        n_frames: Number of frames.
+    """
+    known = (~np.isnan(distances)).sum(axis=1)
+    sums = np.nan_to_num(distances).sum(axis=1)
+    return {"n_distances": np.bincount(of_pair, known, n_frames), "dist_sum": np.bincount(of_pair, sums, n_frames)}
+
+
+def hit_sums(of_pair: np.ndarray, distances: np.ndarray, n_frames: int) -> dict[str, np.ndarray]:
+    """Add up, for each frame, the nodes of matched pairs and those within reach; arguments as for `distance_sums`."""
+    within = hits(distances).sum(axis=1)
+    return {
+        "n_nodes": np.bincount(of_pair, minlength=n_frames) * distances.shape[1],
+        "pck_sum": np.bincount(of_pair, within.mean(axis=1), n_frames),
+        **{f"pck_{t}_sum": np.bincount(of_pair, within[:, np.searchsorted(THRESHOLDS, t)], n_frames) for t in (5, 10)},
+    }
+
+
+def on_frames(table: FrameTable, rows: np.ndarray) -> FrameTable:
+    """Return the table of some frames, in the order of `rows`."""
+    place = np.full(len(table.frame), -1)
+    place[rows] = np.arange(len(rows))
+
+    def kept(items: Detections) -> Detections:
+        chosen = place[items.frame] >= 0
+        return Detections(place[items.frame[chosen]], items.scores[chosen], items.hits[:, chosen], items.n_truth[rows])
+
+    return FrameTable(
+        video=table.video[rows],
+        frame=table.frame[rows],
+        columns={name: column[rows] for name, column in table.columns.items()},
+        distances=table.distances[place[table.pairs.frame] >= 0],
+        pairs=kept(table.pairs),
+        detections=None if table.detections is None else kept(table.detections),
+    )
+
+
+def of_node(table: FrameTable, node: int) -> FrameTable:
+    """Return what a table says about the places of one node: its distances and what follows from them alone."""
+    of_pair, distances = table.pairs.frame, table.distances[:, node : node + 1]
+    columns = distance_sums(of_pair, distances, len(table.frame)) | hit_sums(of_pair, distances, len(table.frame))
+    return FrameTable(table.video, table.frame, columns, distances, table.pairs._replace(hits=table.pairs.hits[:0]))
 
 
 def ratios(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

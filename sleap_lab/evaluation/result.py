@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from sleap_lab.evaluation.bootstrap import Intervals
 from sleap_lab.evaluation.breakdown import Row
-from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.identity import Counts, Switch
 from sleap_lab.evaluation.match import FramePair, Matches
@@ -122,7 +121,6 @@ class Evaluation:
         frame_pairs: The frames compared.
         coco: Detection metrics over every labelled frame, by name; none where centroids are matched.
         table: What each labelled frame adds to the metrics.
-        detections: Which predictions find a true instance at every OKS threshold; None where centroids are matched.
         intervals: How far the headline numbers may move by chance; None where there are too few frames to say.
         breakdown: Accuracy by video, animal and node, and of animals in a crowd and alone.
         identity: Identity metrics by name, of all videos together; none where they were not asked for or would mean nothing.
@@ -140,7 +138,6 @@ class Evaluation:
     frame_pairs: tuple[FramePair, ...]
     coco: Mapping[str, float] = field(default_factory=dict)
     table: FrameTable | None = None
-    detections: Detections | None = None
     intervals: Intervals | None = None
     breakdown: tuple[Row, ...] = ()
     identity: dict[str, float] | None = None

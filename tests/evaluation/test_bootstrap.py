@@ -2,14 +2,25 @@ import numpy as np
 import pytest
 
 from sleap_lab.evaluation.ap import precision_recall
-from sleap_lab.evaluation.bootstrap import Blocks, _average_precision, _quantile, draw, intervals, make_blocks, paired_differences
+from sleap_lab.evaluation.bootstrap import (
+    Blocks,
+    _average_precision,
+    _quantile,
+    draw,
+    intervals,
+    make_blocks,
+    paired_differences,
+    sample,
+)
 from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
 
+NO_PAIRS = Detections(np.zeros(0, dtype=int), np.zeros(0), np.zeros((10, 0), dtype=bool), np.zeros(0))
 
-def table(video, frame, found, true):
+
+def table(video, frame, found, true, pairs=NO_PAIRS, distances=(), detections=None):
     columns = {"found_50": np.array(found), "n_true": np.array(true)}
-    return FrameTable(np.array(video), np.array(frame), np.zeros(0, dtype=int), columns)
+    return FrameTable(np.array(video), np.array(frame), columns, np.reshape(distances, (-1, 1)), pairs, detections)
 
 
 def test_blocks_are_consecutive_frames_of_one_video():
@@ -42,7 +53,7 @@ def test_videos_are_drawn_whole():
 def test_interval_of_a_share():
     frame = np.arange(400)
     found = (frame // 20) % 2  # whole blocks of 20 frames are found, every other one
-    result = intervals(table(np.zeros(400), frame, found, np.ones(400)), None, None, {})
+    result = intervals(table(np.zeros(400), frame, found, np.ones(400)))
     assert (result.block_frames, result.n_blocks, result.n_videos) == (20, 20, 1)
     low, high = result.values["coco/recall_50"]
     # 20 draws of a coin: 0.5 ± 1.96 · sqrt(0.25 / 20), where single frames would give ± 0.05
@@ -53,9 +64,9 @@ def test_what_makes_frames_hard_for_both_cancels_out():
     frame = np.arange(400)
     hard = (frame // 20) % 2
     first, second = (table(np.zeros(400), frame, found, np.ones(400)) for found in (0.5 * hard, 0.5 * hard + 0.1))
-    assert paired_differences(first, second)["coco/recall_50"] == pytest.approx((0.1, 0.1, 0.1))
+    assert paired_differences(sample(first), sample(second))["coco/recall_50"] == pytest.approx((0.1, 0.1, 0.1))
     few = table([0, 0], [0, 1], [1, 1], [1, 1])
-    assert paired_differences(few, few)["coco/recall_50"] == pytest.approx((0, np.nan, np.nan), nan_ok=True)
+    assert paired_differences(sample(few), sample(few))["coco/recall_50"] == pytest.approx((0, np.nan, np.nan), nan_ok=True)
 
 
 def test_average_precisions_are_paired_too():
@@ -63,16 +74,43 @@ def test_average_precisions_are_paired_too():
     found = np.tile(random.random(400) < 0.5, (10, 1))
     some = Detections(frame, random.random(400), found, np.ones(400, dtype=int))
     every = some._replace(hits=np.ones_like(found))
-    sums = table(np.zeros(400), frame, np.ones(400), np.ones(400))
-    difference, low, high = paired_differences(sums, sums, (some, every))["coco/ap"]
-    assert low < difference < high
-    # About half are found, with a precision of about 1/2: an AP near 1/4 against 1.
-    assert difference == pytest.approx(1 - 1 / 4, abs=0.1)
-    assert paired_differences(sums, sums, (some, some))["coco/ap"] == (0, 0, 0)
+    first, second = (
+        sample(table(np.zeros(400), frame, np.ones(400), np.ones(400), items, np.zeros(400), items)) for items in (some, every)
+    )
+    for name in ("coco/ap", "eval/oks_map"):
+        difference, low, high = paired_differences(first, second)[name]
+        assert low < difference < high
+        # About half are found, with a precision of about 1/2: an AP near 1/4 against 1.
+        assert difference == pytest.approx(1 - 1 / 4, abs=0.1)
+        assert paired_differences(first, first)[name] == (0, 0, 0)
+
+
+def test_percentiles_are_paired_too():
+    frame, random = np.arange(400), np.random.default_rng(4)
+    pairs = NO_PAIRS._replace(frame=frame)
+    near = random.normal(5, 1, 400).clip(0)
+    first, second = (sample(table(np.zeros(400), frame, frame, frame, pairs, px)) for px in (near, near + 2))
+    assert first.values["eval/dist_p90"] == np.percentile(near, 90)
+    # A shift moves every percentile alike, whatever the frames: nothing is left to chance.
+    assert paired_differences(first, second)["eval/dist_p90"] == pytest.approx((2, 2, 2))
+
+
+def test_counts_are_sums():
+    frame = np.arange(400)
+    some = table(np.zeros(400), frame, frame, frame)
+    first, second = (sample(some._replace(columns={"n_missed": np.full(400, n)})) for n in (1, 3))
+    assert paired_differences(first, second)["eval/n_missed"] == (400 * 2, 400 * 2, 400 * 2)
+
+
+def test_other_seeds_are_other_draws():
+    frame, found = np.arange(400), np.arange(400) % 7
+    first, again, other = (sample(table(np.zeros(400), frame, found, np.ones(400)), seed).drawn["coco/recall_50"] for seed in (0, 0, 1))
+    assert (first == again).all()
+    assert (first != other).any()
 
 
 def test_too_few_blocks_give_no_interval():
-    assert intervals(table([0, 0, 0], [0, 1, 2], [1, 1, 1], [1, 1, 1]), None, None, {}) is None
+    assert intervals(table([0, 0, 0], [0, 1, 2], [1, 1, 1], [1, 1, 1])) is None
 
 
 def test_average_precision_is_that_of_the_drawn_frames():

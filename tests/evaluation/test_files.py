@@ -11,6 +11,9 @@ import pytest
 from sleap_lab.config import EvaluatorConfig
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation import Switch, evaluate, load_metrics, write_metrics, write_switches
+from sleap_lab.evaluation.bootstrap import sample
+from sleap_lab.evaluation.files import read_frames
+from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.poses import Skeleton, make_poses
 
 FILES = ["metrics.csv", "metrics.flat.npz", "metrics.frames.csv", "metrics.json", "metrics.npz"]
@@ -58,7 +61,8 @@ def test_flat_arrays_need_no_pickle(tmp_path, evaluation):
     write_metrics(evaluation, tmp_path / "metrics.npz")
     with np.load(tmp_path / "metrics.flat.npz", allow_pickle=False) as data:
         numbers = {f"{group}/{key}" for group, values in evaluation.metrics.items() for key in values}
-        assert set(data.files) == numbers | {f"detections/{name}" for name in ("frame", "scores", "hits", "n_truth")}
+        lists = {f"{group}/{name}" for group in ("pairs", "detections") for name in ("frame", "scores", "hits", "n_truth")}
+        assert set(data.files) == numbers | lists
         np.testing.assert_array_equal(data["pck_metrics/pcks"], evaluation.metrics["pck_metrics"]["pcks"])
         assert data["distance_metrics/video_paths"].tolist() == ["a.mp4"]
 
@@ -74,6 +78,38 @@ def test_tables_have_one_row_per_animal_and_node_and_per_frame(tmp_path, evaluat
     with open(tmp_path / "metrics.frames.csv", newline="") as file:
         (frame,) = csv.DictReader(file)
     assert (frame["video"], frame["frame"], frame["n_matched"], frame["dist_sum"]) == ("0", "3", "1", "5.0")
+
+
+@pytest.mark.parametrize("match_method", ["oks", "centroid"])
+@pytest.mark.parametrize("n", [3, 0], ids=["found", "nothing found"])
+def test_metrics_can_be_formed_from_the_files_again(tmp_path, match_method, n):
+    frame, video = [3, 4, 1], [0, 0, 2]
+    truth = make_poses(Skeleton(tuple("abcd")), [SQUARE] * 3, user=True, frame=frame, video=video)
+    points = truth.points + np.array([[[3, 4]], [[0, 1]], [[0, 2]]])
+    poses = make_poses(truth.skeleton, points[:n], frame=frame[:n], video=video[:n], frames=truth.frames)
+    matches = [VideoMatch(i, f"{i}.mp4", i, f"{i}.mp4", "same file") for i in (0, 2)]
+    config = EvaluatorConfig(match_method=match_method, match_threshold=20 if match_method == "centroid" else 0)
+    result = evaluate(truth, poses, config, videos={0: 0, 2: 2}, video_matches=matches)
+    write_metrics(result, tmp_path / "metrics.npz")
+    places, table = read_frames(tmp_path / "metrics.npz")
+    assert places == [("0.mp4", 3), ("0.mp4", 4), ("2.mp4", 1)]
+    assert table.video.tolist() == [0, 0, 1]
+    headline, formed = result.headline(), {name: value for name, value in sample(table).values.items() if not np.isnan(value)}
+    assert {"eval/n_missed"} <= set(formed)
+    if n:
+        assert set(formed) >= ({"coco/ap", "eval/oks_map", "eval/visibility_recall"} if match_method == "oks" else {"eval/centroid_f1"})
+    assert {name: headline[name] for name in formed} == pytest.approx(formed, abs=1e-12)
+
+
+def test_frames_that_are_not_there_or_damaged(tmp_path, evaluation):
+    assert read_frames(tmp_path / "metrics.npz") is None
+    write_metrics(evaluation, tmp_path / "metrics.npz")
+    (tmp_path / "metrics.flat.npz").write_bytes(b"half")
+    with pytest.raises(RunError, match=r"metrics\.frames\.csv, metrics\.flat\.npz: the frames cannot be read"):
+        read_frames(tmp_path / "metrics.npz")
+    np.savez(tmp_path / "metrics.flat.npz", **{"distance_metrics/dists": np.array([{}], dtype=object)})
+    with pytest.raises(RunError, match="allow_pickle=False"):
+        read_frames(tmp_path / "metrics.npz")
 
 
 def test_npz_is_what_sleap_nn_reads(tmp_path, evaluation):

@@ -3,7 +3,8 @@ import pytest
 
 from sleap_lab.config import EvaluatorConfig
 from sleap_lab.evaluation import METRICS, evaluate
-from sleap_lab.evaluation.frames import RATIOS, ratios
+from sleap_lab.evaluation.bootstrap import sample
+from sleap_lab.evaluation.frames import COUNTS, RATIOS, of_node, on_frames, ratios
 from sleap_lab.poses import Skeleton, make_poses
 
 SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)
@@ -47,3 +48,46 @@ def test_nothing_to_divide_by_is_undefined():
 
 def test_every_ratio_is_a_metric():
     assert set(RATIOS) <= {metric.name for metric in METRICS}
+
+
+def test_every_count_is_a_metric():
+    assert set(COUNTS) <= {metric.name for metric in METRICS}
+
+
+def scored(points, frame=(0, 0, 1, 2), videos=0):
+    poses = make_poses(TRUTH.skeleton, points, frame=frame, video=videos, instance_scores=np.linspace(1, 0.5, len(points)))
+    truth = make_poses(TRUTH.skeleton, TRUTH.points, frame=frame, video=videos)
+    return evaluate(truth, poses, EvaluatorConfig(user_labels_only=False), videos={0: 0, 1: 1})
+
+
+SHAKEN = TRUTH.points + np.random.default_rng(0).normal(0, 3, TRUTH.points.shape)
+
+
+def test_some_frames_are_scored_as_if_there_were_no_others():
+    videos = np.array([0, 0, 0, 1])
+    everything = scored(SHAKEN, videos=videos).table
+    rows = np.flatnonzero(everything.video == 0)
+    only = evaluate(
+        make_poses(TRUTH.skeleton, TRUTH.points[:3], frame=[0, 0, 1]),
+        make_poses(TRUTH.skeleton, SHAKEN[:3], frame=[0, 0, 1], instance_scores=np.linspace(1, 0.5, 4)[:3]),
+        EvaluatorConfig(user_labels_only=False),
+        videos={0: 0},
+    )
+    found, expected = sample(on_frames(everything, rows)).values, sample(only.table).values
+    assert found == pytest.approx(expected, abs=1e-12)
+    # The order of the frames is that of the rows.
+    turned = on_frames(everything, rows[::-1])
+    assert turned.columns["n_true"].tolist() == everything.columns["n_true"][rows[::-1]].tolist()
+    assert sample(turned).values == pytest.approx(expected, abs=1e-12)
+
+
+def test_one_node_is_that_of_the_breakdown():
+    points = SHAKEN.copy()
+    points[0, 2] = np.nan
+    result = scored(points)
+    for node, name in enumerate(TRUTH.skeleton.nodes):
+        (row,) = [row for row in result.breakdown if (row.node, row.video, row.animal) == (name, None, None)]
+        values = sample(of_node(result.table, node)).values
+        for key in ("dist_avg", "dist_p50", "dist_p90", "pck", "pck_5"):
+            assert values[f"eval/{key}"] == pytest.approx(getattr(row, key)), (name, key)
+        assert "coco/ap" not in values
