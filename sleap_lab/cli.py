@@ -27,6 +27,7 @@ sleap-lab: experiments for animal pose estimation
 Examples:
   sleap-lab data.path=video.mp4 'model.paths=[models/centroid,models/centered]' tracker=local_queues
   sleap-lab data.path=video.mp4 'model.paths=[models/bottomup]' 'data.frames="0-100,200-300"' model.peak_threshold=0.1
+  sleap-lab 'data.path="clips/*.mp4"' 'model.paths=[models/bottomup]' output.formats=[slp,analysis_h5]
   sleap-lab data.path=labels.slp model=none tracker=fixed_window
   sleap-lab data.path=predictions.slp model=none evaluator=oks evaluator.ground_truth_path=truth.slp
   sleap-lab -m experiment=demo tracker=fixed_window,local_queues tracker.tracking_window_size=3,5
@@ -110,6 +111,7 @@ def help_page() -> str:
 
 def _track(arguments: list[str]) -> int:
     from sleap_lab import flags
+    from sleap_lab.inputs import predictions_path
 
     if "-h" in arguments or "--help" in arguments:
         print("sleap-lab track FLAGS [KEY=VALUE …]: predict, and track with -t, in sleap-nn's own flags." + flags.help_text(flags.TRACK))
@@ -121,9 +123,12 @@ def _track(arguments: list[str]) -> int:
         values["model.kind"] = "none"
     if values.get("data.path") is None:
         raise ConfigError("--data_path (-i) is missing: a video or a .slp file")
-    source = Path(values["data.path"])
-    source = source if source.name else source.absolute()  # `.` has no name of its own
-    values.setdefault("output.path", f"{source.parent / source.stem}.predictions.slp")
+    for word in overrides:
+        if "=" not in word and Path(word).exists():
+            raise ConfigError(
+                f"{word}: a path too many; put a glob into quotes (-i 'clips/*.mp4'), or give a folder or a .txt file of paths"
+            )
+    values.setdefault("output.path", str(predictions_path(Path(values["data.path"]))))
     return _as_overrides(flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides)
 
 
@@ -160,7 +165,8 @@ def _compare(arguments: list[str]) -> int:
         print("sleap-lab compare RUN RUN …: how run folders differ from the first; a table here, a page in outputs/compare.")
         return 0
     from sleap_lab import terminal
-    from sleap_lab.report.compare import as_text, compare, write_page
+    from sleap_lab.report.compare import compare
+    from sleap_lab.report.side_by_side import as_text, write_page
 
     comparison = compare([Path(folder) for folder in arguments])
     page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"

@@ -26,8 +26,11 @@ MAX_PATCH_BYTES = 5_000_000
 MAX_UNTRACKED = 100
 GIT_SECONDS = 20
 
-# Sections that say where results go and how they are shown, not what they are.
-_NOT_IN_HASH = ("output", "logger", "report", "verbose", "debug", "cache", "cache_dir", "cache_max_gb", "sweep")
+# Sections and keys that say where results go and how they are shown, not what they are.
+_NOT_IN_HASH = (
+    *("output", "logger", "report", "report_figures", "verbose", "debug", "cache", "cache_dir", "cache_max_gb", "sweep"),
+    "evaluator.save_metrics",
+)
 
 
 def write_snapshot(
@@ -93,18 +96,18 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def decides(key: str) -> bool:
+    """Say whether a setting can change a result; where results go and what is shown cannot."""
+    return key.split(".")[0] not in _NOT_IN_HASH and key not in _NOT_IN_HASH
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
     """Return the SHA-256 of the settings that can change a result.
 
-    Where results go and what is shown does not count, and of every path only the last part, so
-    that the same experiment has the same hash on another machine.
+    Of every path only the last part counts, so that the same experiment has the same hash on another machine.
     """
     paths = {name for name, key in keys().items() if key.metadata["path"]}
-    settings = {
-        name: _last_part(value) if name in paths else value
-        for name, value in flatten(config).items()
-        if name.split(".")[0] not in _NOT_IN_HASH
-    }
+    settings = {name: _last_part(value) if name in paths else value for name, value in flatten(config).items() if decides(name)}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 
 

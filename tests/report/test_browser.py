@@ -9,7 +9,8 @@ import pytest
 
 from sleap_lab.evaluation import write_metrics
 from sleap_lab.report import write_report
-from sleap_lab.report.compare import compare, write_page
+from sleap_lab.report.compare import compare
+from sleap_lab.report.side_by_side import write_page
 from sleap_lab.runs import summary
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
