@@ -27,7 +27,7 @@ sleap-lab: experiments for animal pose estimation
 Examples:
   sleap-lab data.path=video.mp4 'model.paths=[models/centroid,models/centered]' tracker=local_queues
   sleap-lab data.path=video.mp4 'model.paths=[models/bottomup]' 'data.frames="0-100,200-300"' model.peak_threshold=0.1
-  sleap-lab 'data.path="clips/*.mp4"' 'model.paths=[models/bottomup]' output.formats=[slp,analysis_h5]
+  sleap-lab 'data.path=clips/*.mp4' 'model.paths=[models/bottomup]' output.formats=[slp,analysis_h5]
   sleap-lab data.path=labels.slp model=none tracker=fixed_window
   sleap-lab data.path=predictions.slp model=none evaluator=oks evaluator.ground_truth_path=truth.slp
   sleap-lab -m experiment=demo tracker=fixed_window,local_queues tracker.tracking_window_size=3,5

@@ -53,6 +53,14 @@ def input_name(item: Input) -> Path:
     return item if isinstance(item, Path) else item[0].parent
 
 
+def predictions_path(path: Path) -> Path:
+    """Return where predictions go that are told no other place: the path with another suffix; `predictions.slp` where a glob begins."""
+    if not path.exists() and _is_glob(path):
+        return _split(path)[0] / "predictions.slp"
+    path = path if path.name else path.absolute()  # `.` has no name of its own
+    return path.with_name(f"{path.stem}.predictions.slp")
+
+
 def natural_order(paths: Iterable[Path]) -> list[Path]:
     """Sort paths part by part as people do: by the values of the numbers in them."""
     return sorted(paths, key=lambda path: [(_words(part), part) for part in path.parts])
@@ -97,7 +105,7 @@ def _expanded(path: Path) -> list[Path]:
         if _is(path, MANIFEST):
             raise ConfigError(f"data.path: {path} is a text file; a list of paths is given alone")
         return [path]
-    if not set("*?[") & set(str(path)):
+    if not _is_glob(path):
         raise ConfigError(f"data.path: no such file: {path}")
     if not (found := _matching(path)):
         raise ConfigError(f"data.path: no video, image or .slp file matches {path}")
@@ -118,17 +126,25 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _matching(pattern: Path) -> list[Path]:
     """Return the videos and images that match a glob; where there are none, those in folders that match, or else labels files."""
-    parts = pattern.parts
-    literal = max(i for i in range(len(parts)) if Path(*parts[:i]).is_dir())  # brackets in the names of folders that are there
-    root = Path(*parts[:literal])
-    pattern_below = str(Path(*parts[literal:]))
-    matches = natural_order(root / match for match in glob.glob(pattern_below, root_dir=root, recursive=True))  # noqa: PTH207  # no hidden files
+    root, below = _split(pattern)
+    matches = natural_order(root / match for match in glob.glob(below, root_dir=root, recursive=True))  # noqa: PTH207  # no hidden files
     files = [match for match in matches if match.is_file()]
     return (
         [file for file in files if _is(file, *VIDEOS, *HDF5, *IMAGES)]
         or [file for folder in matches if folder.is_dir() for file in _in_folder(folder)]
         or [file for file in files if _is(file, LABELS)]
     )
+
+
+def _is_glob(path: Path) -> bool:
+    return bool(set("*?[") & set(str(path)))
+
+
+def _split(pattern: Path) -> tuple[Path, str]:
+    """Split a glob into the folders that are there by their very names, brackets included, and the rest."""
+    parts = pattern.parts
+    literal = max(i for i in range(len(parts)) if Path(*parts[:i]).is_dir())
+    return Path(*parts[:literal]), str(Path(*parts[literal:]))
 
 
 def _with_images_joined(files: Iterable[Path]) -> list[Input]:

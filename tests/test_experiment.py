@@ -144,14 +144,14 @@ def test_an_interruption_is_recorded_and_passed_on(track, monkeypatch):
 def test_unreadable_frames_make_a_run_partial(tmp_path, monkeypatch, video_path, make_model, capsys):
     monkeypatch.chdir(tmp_path)
     model = make_model("single_instance", {"confmaps": [[1, 0], [1, 0]]})
-    read = experiment.Source.read
+    read = experiment.Source.pixels
 
     def read_but_frame_1(self, video, frame):
         if frame == 1:
             raise RunError("frame 1 is torn")
         return read(self, video, frame)
 
-    monkeypatch.setattr(experiment.Source, "read", read_but_frame_1)
+    monkeypatch.setattr(experiment.Source, "pixels", read_but_frame_1)
     config, _ = compose_config([f"data.path={video_path}", f"model.paths=[{model}]", "data.frames=0-2", "logger=none", "report=none"])
     result = run(config, Path("run"), Invocation())
     assert (result.summary.status, result.summary.exit_code, result.summary.counts["bad_frames"]) == ("partial", 3, 1)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.inputs import find_inputs, input_name, is_labels, natural_order
+from sleap_lab.inputs import find_inputs, input_name, is_labels, natural_order, predictions_path
 
 
 @pytest.fixture
@@ -191,6 +191,30 @@ def test_a_manifest_stands_alone(lab):
 def test_a_manifest_that_is_no_text_is_refused(lab):
     (lab / "binary.txt").write_bytes(b"\xff\xfe\x00\x80")
     assert refusal("binary.txt").startswith("data.path: binary.txt cannot be read as a list of paths (")
+
+
+# ---- where predictions go
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("one.mp4", "one.predictions.slp"),
+        ("labels.pkg.slp", "labels.pkg.predictions.slp"),
+        ("clips", "clips.predictions.slp"),
+        ("lists/videos.txt", "lists/videos.predictions.slp"),
+        ("clips/*.mp4", "clips/predictions.slp"),
+        ("clips/**/*.mp4", "clips/predictions.slp"),
+        ("*/a.mp4", "predictions.slp"),
+        ("gone/n=4.mp4", "gone/n=4.predictions.slp"),
+    ],
+)
+def test_predictions_go_beside_what_they_are_of(lab, path, expected):
+    assert predictions_path(Path(path)) == Path(expected)
+
+
+def test_predictions_of_the_working_directory_have_its_name(lab):
+    assert predictions_path(Path()) == lab.with_name(f"{lab.stem}.predictions.slp")
 
 
 # ---- order
