@@ -1,10 +1,12 @@
 """The command `sleap-lab`: verbs and exit codes. The config is composed and checked before anything heavy is imported."""
 
+import argparse
 import gc
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +14,19 @@ from sleap_lab.errors import ConfigError, SleapLabError
 
 INTERRUPTED = 130
 HYDRA_ONLY = ("cfg", "info", "hydra_help", "shell_completion", "version")
+
+TUNE_HELP = """\
+sleap-lab tune KEY=VALUE … [--config-dir DIR]: search tracker and filter settings on detections that are made once, or that a .slp
+file holds, scored against ground truth. Writes config options, a report and sleap-nn's flags into outputs/tune; what KEY=VALUE
+says of tracker and filters stays as it is. The same command goes on where it was interrupted.
+
+Examples:
+  sleap-lab tune data.path=video.mp4 'model.paths=[models/bottomup]' evaluator.ground_truth_path=truth.slp
+  sleap-lab tune data.path=predictions.slp model=none evaluator.ground_truth_path=truth.slp tune.trials=200 tune.jobs=4
+
+Keys, beside those of sleap-lab --help:
+{keys}
+"""
 
 HELP = """\
 sleap-lab: experiments for animal pose estimation
@@ -21,6 +36,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab track FLAGS              the same in sleap-nn's own flags (sleap-lab track --help)
   sleap-lab eval FLAGS               compare two .slp files (sleap-lab eval --help)
   sleap-lab compare RUN RUN …        which settings differ between run folders, and which metrics
+  sleap-lab tune KEY=VALUE …         search tracker and filter settings against ground truth (sleap-lab tune --help)
   sleap-lab sync [RUN …]             log run folders to MLflow that are not there yet
   sleap-lab cache ls|clear           what the stage cache holds, and how to empty it (sleap-lab cache --help)
 
@@ -78,7 +94,7 @@ def _stop(*_: Any) -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    verbs: dict[str, Callable[[list[str]], int]] = {"track": _track, "eval": _eval, "compare": _compare, "sync": _sync, "cache": _cache}
+    verbs: dict[str, Callable[[list[str]], int]] = {"track": _track, "eval": _eval, "compare": _compare, "sync": _sync, "cache": _cache, "tune": _tune}
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(help_page())
         return 0 if arguments else ConfigError.exit_code
@@ -101,12 +117,13 @@ def help_page() -> str:
         files = resources.files("sleap_lab.conf").joinpath(group).iterdir()
         options = sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
         lines.append(f"  {group:<15}{', '.join(options)}")
-    rows = []
-    for name, field in keys().items():
-        default = defaults()[name]
-        shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-        rows.append(f"  {name + '=' + shown:<48} {field.metadata['help']}")
+    rows = [_key_row(name, defaults()[name], field) for name, field in keys().items()]
     return HELP.format(groups="\n".join(lines), keys="\n".join(rows))
+
+
+def _key_row(name: str, default: Any, field: "Field[Any]") -> str:
+    shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+    return f"  {name + '=' + shown:<48} {field.metadata['help']}"
 
 
 def _track(arguments: list[str]) -> int:
@@ -213,6 +230,24 @@ def _cache(arguments: list[str]) -> int:
             f"cache: got {shlex.join(words) or 'nothing'}; accepted: ls, or clear and the beginnings of keys, and cache_dir=DIR"
         )
     return 0
+
+
+def _tune(arguments: list[str]) -> int:
+    from dataclasses import fields
+
+    from sleap_lab.tune.settings import PREFIX, TuneConfig
+
+    if "-h" in arguments or "--help" in arguments:
+        print(TUNE_HELP.format(keys="\n".join(_key_row(f"{PREFIX}{field.name}", field.default, field) for field in fields(TuneConfig))))
+        return 0
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.error = _refuse  # type: ignore[assignment]  # argparse would print its usage
+    parser.add_argument("--config-dir")
+    parser.add_argument("overrides", nargs="*")
+    options = parser.parse_intermixed_args(arguments)
+    from sleap_lab.tune.run import tune
+
+    return tune(options.overrides, config_dir=options.config_dir)
 
 
 def _experiment(arguments: list[str], command: list[str]) -> int:
