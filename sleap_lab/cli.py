@@ -94,7 +94,14 @@ def _stop(*_: Any) -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    verbs: dict[str, Callable[[list[str]], int]] = {"track": _track, "eval": _eval, "compare": _compare, "sync": _sync, "cache": _cache, "tune": _tune}
+    verbs: dict[str, Callable[[list[str]], int]] = {
+        "track": _track,
+        "eval": _eval,
+        "tune": _tune,
+        "compare": _compare,
+        "sync": _sync,
+        "cache": _cache,
+    }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(help_page())
         return 0 if arguments else ConfigError.exit_code
@@ -241,7 +248,7 @@ def _tune(arguments: list[str]) -> int:
         print(TUNE_HELP.format(keys="\n".join(_key_row(f"{PREFIX}{field.name}", field.default, field) for field in fields(TuneConfig))))
         return 0
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.error = _refuse  # type: ignore[assignment]  # argparse would print its usage
+    parser.error = _refuse  # type: ignore[method-assign]  # argparse would print its usage
     parser.add_argument("--config-dir")
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_intermixed_args(arguments)

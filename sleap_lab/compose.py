@@ -173,6 +173,8 @@ def _check_keys(node: DictConfig, group: str) -> None:
 
 def unknown_key(name: str, known: Sequence[str] | None = None) -> str:
     """Return the message for a key that does not exist."""
+    if known is None and name.partition(".")[0] == "tune":
+        return f"{name}: there is such a key for tuning only: sleap-lab tune …"
     known = known or [*keys(), *GROUPS, "experiment"]
     return f"{name}: there is no such key.{_closest(name, known)}"
 
