@@ -199,6 +199,26 @@ def _numbers(flag: Flag, word: str, text: str) -> list[float]:
         raise ConfigError(f"{word}: got {text!r}; it takes {_accepts(flag)}") from None
 
 
+def as_words(flags: Iterable[Flag], values: Mapping[str, Any]) -> list[str]:
+    """Write values of keys as the words of a command line, which `parse` reads; keys without a flag become overrides behind them."""
+    from sleap_lab.compose import quote  # Hydra, which nothing else here needs
+
+    by_key = {flag.key: flag for flag in flags}
+    words: list[str] = []
+    for key, value in values.items():
+        if (flag := by_key.get(key)) is not None:
+            words += _as_flag(flag, value)
+    return words + [f"{key}={quote(value)}" for key, value in values.items() if key not in by_key]
+
+
+def _as_flag(flag: Flag, value: Any) -> list[str]:
+    if flag.kind == "bool":
+        return [f"--{flag.name}" if value else f"--no-{flag.name}"]
+    if flag.kind == "list" and isinstance(value, list) and flag.name != "kf_node_indices":
+        return [word for item in value for word in (f"--{flag.name}", str(item))]
+    return [f"--{flag.name}", ",".join(map(str, value)) if isinstance(value, list) else str(value)]
+
+
 def special_defaults(flags: Iterable[Flag]) -> dict[str, Any]:
     """Return the defaults by key in which a command differs from the config."""
     return {flag.key: flag.default for flag in flags if flag.default is not INHERIT}

@@ -1,0 +1,79 @@
+"""A setting as something to use: config options, the command line with them, and sleap-nn's flags."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from sleap_lab.atomic import replacing
+from sleap_lab.compose import compose_config, parse_overrides, quote
+from sleap_lab.config import FiltersConfig, TrackerConfig, defaults
+from sleap_lab.flags import PARITY, TRACK, as_words
+from sleap_lab.tune.space import Settings
+
+OPTIONS = "conf"
+
+
+def flat(tracker: TrackerConfig, filters: FiltersConfig) -> Settings:
+    """Return every key of the two sections with its value."""
+    sections = {"tracker": asdict(tracker), "filters": asdict(filters)}
+    return {f"{group}.{name}": value for group, section in sections.items() for name, value in section.items()}
+
+
+def unusual(tracker: TrackerConfig, filters: FiltersConfig) -> Settings:
+    """Return the keys of the two sections that differ from the defaults."""
+    return {key: value for key, value in flat(tracker, filters).items() if value != defaults()[key]}
+
+
+def write_options(folder: Path, name: str, tracker: TrackerConfig, filters: FiltersConfig, comments: Sequence[str]) -> list[Path]:
+    """Write config options for a setting, and return their files.
+
+    Args:
+        folder: A folder that `--config-dir` takes.
+        name: Name of the options.
+        tracker: The tracker.
+        filters: The filters.
+        comments: Lines that say where they come from.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    written = []
+    for group in ("tracker", "filters"):
+        values = {key.partition(".")[2]: value for key, value in unusual(tracker, filters).items() if key.startswith(f"{group}.")}
+        path = folder / group / f"{name}.yaml"
+        with replacing(path) as temporary:
+            lines = [*(f"# {comment}" for comment in comments), yaml.safe_dump(values, sort_keys=False)]
+            temporary.write_text("\n".join(lines), encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def run_command(
+    overrides: Sequence[str], folder: Path, name: str, tracker: TrackerConfig, filters: FiltersConfig, config_dir: str | None
+) -> list[str]:
+    """Return the command line that runs an experiment with a setting, word by word.
+
+    Args:
+        overrides: The experiment, as the user gave it; what it says of tracker and filters is replaced.
+        folder: Where `write_options` wrote the options.
+        name: Name of the options.
+        tracker: The tracker.
+        filters: The filters.
+        config_dir: Folder with options of the user, if there is one.
+    """
+    groups = ("tracker", "filters")
+    kept = [text for text, o in zip(overrides, parse_overrides(overrides), strict=True) if o.key_or_group.partition(".")[0] not in groups]
+    words = [*kept, *(f"{group}={name}" for group in groups)]
+    search = [f"hydra.searchpath={quote([f'file://{Path(folder).absolute()}' for folder in (config_dir, folder)])}"] if config_dir else []
+    config, _ = compose_config([*words, *search], config_dir=None if config_dir else str(folder))
+    composed = flat(config.tracker, config.filters)  # a preset may say more about the tracker than which one it is, and speaks last
+    words += [f"{key}={quote(value)}" for key, value in flat(tracker, filters).items() if composed[key] != value]
+    return ["sleap-lab", *words, *(search or ["--config-dir", str(folder)])]
+
+
+def track_flags(tracker: TrackerConfig, filters: FiltersConfig) -> list[str]:
+    """Return what `sleap-lab track` must be given for a setting: flags, and overrides for keys that have none."""
+    usual = defaults() | PARITY
+    return as_words(TRACK, {key: value for key, value in flat(tracker, filters).items() if value != usual[key]})

@@ -1,0 +1,189 @@
+"""The report of a search: a single HTML page that needs nothing but itself."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sleap_lab.atomic import replacing
+from sleap_lab.report import figures
+from sleap_lab.report.numbers import Table, text
+from sleap_lab.report.numbers import number as long_number
+from sleap_lab.report.page import template
+from sleap_lab.report.panels import Panel
+from sleap_lab.tune.options import flat
+from sleap_lab.tune.outcome import Difference, Outcome, number, pareto_front
+from sleap_lab.tune.space import Settings, tracker_of, with_settings
+from sleap_lab.tune.study import Tried
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BEST_SHOWN = 10
+OTHER_METRICS = (
+    *("identity/idf1", "identity/hota", "identity/mota", "identity/switches", "identity/misses", "identity/false_positives"),
+    *("coco/ap", "eval/n_missed"),
+)
+"""Metrics in the table beside the one that was to be improved."""
+
+
+def write_page(
+    path: Path,
+    *,
+    title: str,
+    outcome: Outcome,
+    trials: Sequence[Tried],
+    importances: Mapping[str, float],
+    blocks: str,
+    options: Sequence[str],
+    use: str,
+    flags: str,
+    command: str,
+) -> None:
+    """Write the report of a search; the whole page appears under `path` at once.
+
+    Args:
+        path: The HTML file to write.
+        title: What was tuned on.
+        outcome: What the search found.
+        trials: The settings that were tried.
+        importances: Share of each searched dimension in what makes settings good; empty where that cannot be said.
+        blocks: How the labelled frames were divided.
+        options: Files of the config options.
+        use: The command line that runs an experiment with the recommended setting.
+        flags: The setting in sleap-nn's flags.
+        command: The command line that made the report.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    with figures.house_style():
+        panels = list(_panels(outcome, trials, importances))
+    complete = sum(not trial.why for trial in trials)
+    page = template("tune.html").render(
+        title=title,
+        improved=outcome.recommended is outcome.best,
+        facts=[outcome.metric.name, f"{len(trials)} settings tried, {complete} of them to the end"],
+        verdict=outcome.verdict(),
+        held_out=_held_out_table(outcome),
+        blocks=blocks,
+        options=options,
+        use=use,
+        flags=flags,
+        panels=panels,
+        changed=_changed(outcome),
+        tables=list(_trial_tables(outcome, trials)),
+        command=command,
+    )
+    with replacing(path) as temporary:
+        temporary.write_bytes(page.encode(errors="backslashreplace"))
+
+
+def _held_out_table(outcome: Outcome) -> Table:
+    default, best = outcome.default, outcome.best
+    names = dict.fromkeys([outcome.metric.name, *OTHER_METRICS])
+    values = [{} if setting is None else setting.held_out.evaluation.headline() for setting in (default, best)]
+    rows: list[tuple[str, ...]] = []
+    for name in (name for name in names if name in values[0]):
+        cells = [long_number(found[name]) if name in found else "" for found in values]
+        rows.append((name, *cells, _shown(outcome.differences.get(name))))
+    speeds = ["" if setting is None else f"{setting.searched.frames_per_second:,.0f}" for setting in (default, best)]
+    rows.append(("frames/s, filtered and tracked", *speeds, ""))
+    return Table("", ("Metric", "Default setting", "Best found", "Difference [95 % interval]"), rows)
+
+
+def _shown(difference: Difference | None) -> str:
+    if difference is None or difference.value != difference.value:
+        return ""
+    interval = "" if difference.low != difference.low else f" [{number(difference.low)}, {number(difference.high)}]"
+    return f"{'+' if difference.value > 0 else ''}{number(difference.value)}{interval}"
+
+
+def _changed(outcome: Outcome) -> list[tuple[str, str, str]]:
+    if outcome.best is None:
+        return []
+    default, best = (flat(setting.tracker, setting.filters) for setting in (outcome.default, outcome.best))
+    return [(key, text(value), text(best[key])) for key, value in default.items() if best[key] != value]
+
+
+def _trial_tables(outcome: Outcome, trials: Sequence[Tried]) -> Iterator[Table]:
+    """Yield the best settings and all of them."""
+    metric, default = outcome.metric, outcome.default
+    usual = flat(default.tracker, default.filters)
+    front = {trials[i].number for i in pareto_front(metric, [t.value for t in trials], [t.frames_per_second for t in trials])}
+
+    def row(trial: Tried) -> tuple[str, ...]:
+        said = trial.why or number(trial.value) + (" (front)" if trial.number in front else "")
+        return str(trial.number), said, f"{trial.frames_per_second:,.0f}", _settings(trial.settings, usual)
+
+    header = ("Trial", metric.name, "frames/s", "Settings")
+    complete = [trial for trial in trials if not trial.why]
+    best = sorted(complete, key=lambda trial: -trial.value if metric.better == "higher" else trial.value)[:BEST_SHOWN]
+    rows = [("default", number(default.searched.value), f"{default.searched.frames_per_second:,.0f}", ""), *map(row, best)]
+    yield Table(f"The best {len(best)} settings, and those on the Pareto front (front)", header, rows)
+    yield Table(f"All {len(trials)} settings", header, [row(trial) for trial in trials])
+
+
+def _settings(settings: Settings, usual: Settings) -> str:
+    return " ".join(f"{key}={text(value)}" for key, value in settings.items() if usual[key] != value)
+
+
+def _panels(outcome: Outcome, trials: Sequence[Tried], importances: Mapping[str, float]) -> Iterator[Panel]:
+    complete = [trial for trial in trials if not trial.why]
+    yield _panel(
+        "Quality and speed",
+        "One dot per setting that was tried to the end. No setting is better and faster than one on the line, the Pareto front.",
+        f"{outcome.metric.name} against frames per second of {len(complete)} settings.",
+        _quality_and_speed(outcome, complete),
+    )
+    if importances:
+        first = next(iter(importances))
+        yield _panel(
+            "What matters",
+            "How much each setting has to do with whether a trial is among the best (PED-ANOVA, shares of one). "
+            "Comes from few trials, and says nothing about how good a value is.",
+            f"Importance of each searched setting; {first} matters most.",
+            _importance(importances),
+        )
+
+
+def _panel(title: str, caption: str, alt: str, figure: "Figure") -> Panel:
+    return Panel(title, caption, alt, figures.data_uri(figure), figure)
+
+
+def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
+    """Draw the metric of each setting against its speed, coloured by tracker, with the Pareto front."""
+    figure, axes = figures.canvas(figures.NARROW, 3.8)
+    default, best = outcome.default, outcome.best
+    kinds = [tracker_of(with_settings(default.tracker, default.filters, trial.settings)[0]) for trial in trials]
+    for i, kind in enumerate(dict.fromkeys(kinds)):
+        own = [trial for trial, other in zip(trials, kinds, strict=True) if other == kind]
+        axes.scatter(
+            [trial.frames_per_second for trial in own],
+            [trial.value for trial in own],
+            s=14, alpha=0.7, linewidths=0, color=figures.track_color(i), label=kind,
+        )  # fmt: skip
+    values, speeds = [trial.value for trial in trials], [trial.frames_per_second for trial in trials]
+    front = pareto_front(outcome.metric, values, speeds)
+    axes.plot([speeds[i] for i in front], [values[i] for i in front], color=figures.MUTED, linewidth=1, label="Pareto front")
+    for setting, marker, label in ((default, "D", "default setting"), (best, "*", "best found")):
+        if setting is not None:
+            place = setting.searched.frames_per_second, setting.searched.value
+            axes.plot(*place, marker, color=figures.INK, markersize=9 if marker == "*" else 6, label=label)
+    axes.set_xscale("log")
+    if outcome.metric.better == "lower":
+        axes.invert_yaxis()
+    figures.legend_above(axes, *axes.get_legend_handles_labels(), ncols=3)
+    axes.set_xlabel("Frames filtered and tracked per second")
+    axes.set_ylabel(outcome.metric.name)
+    return figure
+
+
+def _importance(importances: Mapping[str, float]) -> "Figure":
+    """Draw the importance of each searched dimension."""
+    names = list(importances)
+    figure, axes = figures.canvas(figures.NARROW, figures.rows_height(len(names)))
+    axes.barh(range(len(names)), list(importances.values()), height=0.62, color=figures.ACCENT, alpha=0.75)
+    figures.name_rows(axes, [name.partition(".")[2] or name for name in names])
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Importance")
+    return figure

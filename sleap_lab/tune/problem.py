@@ -1,0 +1,224 @@
+"""What is tuned: detections and ground truth in blocks of time, and how a setting is scored on them."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+
+from sleap_lab.config import EvaluatorConfig, FiltersConfig, TrackerConfig
+from sleap_lab.errors import RunError
+from sleap_lab.evaluation import Evaluation, Metric, evaluate
+from sleap_lab.evaluation.match import labelled_frames
+from sleap_lab.filters import apply_filters
+from sleap_lab.poses import Poses, concatenate
+from sleap_lab.tracking import track
+from sleap_lab.tracking.tracker import ReadImage
+from sleap_lab.tune.settings import TuneConfig
+from sleap_lab.tune.split import Block, block_length, cut, hold_out, time_blocks
+
+RUNGS = (0.25, 0.5, 1.0)
+"""Shares of the search's blocks after which a trial is compared with the others, and stopped if it does worse than most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some blocks: detections and truth, in which each block is a video of its own.
+
+    Attributes:
+        detections: Instances without tracks.
+        truth: Ground truth.
+        blocks: The blocks, by the number of their video less `first`.
+        first: Number of the first block.
+    """
+
+    detections: Poses
+    truth: Poses
+    blocks: tuple[Block, ...]
+    first: int
+
+    def read_from(self, read_image: ReadImage) -> ReadImage:
+        """Return a function that reads the images of the blocks' videos."""
+        return lambda video, frame: read_image(self.blocks[video - self.first].video, frame)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything that decides what a setting scores; the same problem gives the same scores.
+
+    Attributes:
+        metric: What is to be improved.
+        tracker: Tracker of the default setting.
+        filters: Filters of the default setting.
+        evaluator: How predictions are scored.
+        predicted: Whether the detections come from models (and not from a file), which decides the order of filters.
+        search: Blocks that the search sees, in the parts in which it sees them.
+        held_out: Blocks that it does not see.
+        length: Labelled frames of a block, about.
+    """
+
+    metric: Metric
+    tracker: TrackerConfig
+    filters: FiltersConfig
+    evaluator: EvaluatorConfig
+    predicted: bool
+    search: tuple[Part, ...]
+    held_out: Part
+    length: int
+
+    def detections(self) -> Poses:
+        """Return the detections of all blocks that the search sees."""
+        return concatenate([part.detections for part in self.search])
+
+    def block_frames(self) -> int:
+        """Return the number of processed frames of the longest of these blocks."""
+        return int(np.unique(self.detections().frames[:, 0], return_counts=True)[1].max())
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """How well and how fast a setting tracks.
+
+    Attributes:
+        value: The metric; nan where it is undefined.
+        found: Share of the true instances that a prediction was matched with.
+        frames_per_second: Frames filtered and tracked per second of wall time.
+        evaluation: All other numbers.
+    """
+
+    value: float
+    found: float
+    frames_per_second: float
+    evaluation: Evaluation
+
+
+def make_problem(
+    detections: Poses,
+    truth: Poses,
+    videos: dict[int, int],
+    settings: TuneConfig,
+    metric: Metric,
+    tracker: TrackerConfig,
+    filters: FiltersConfig,
+    evaluator: EvaluatorConfig,
+    *,
+    predicted: bool,
+) -> Problem:
+    """Cut detections and truth into blocks and hold some of them out.
+
+    Args:
+        detections: What was detected; tracks are forgotten, and so are human-labelled instances where there are predicted ones.
+        truth: Ground truth.
+        videos: Index of a video in the detections -> its index in the truth.
+        settings: How to cut.
+        metric: What is to be improved.
+        tracker: Tracker of the default setting.
+        filters: Filters of the default setting.
+        evaluator: How predictions are scored.
+        predicted: Whether the detections come from models.
+
+    Raises:
+        RunError: There are too few labelled frames.
+    """
+    if not detections.user.all():
+        detections = detections[~detections.user]
+    untracked = np.full(len(detections), -1, dtype=np.int32)
+    detections = replace(detections, tracks=untracked, track_scores=np.full(len(detections), np.nan), track_names=())
+    truth = _renumbered(truth, {j: i for i, j in videos.items()})
+    same = {video: video for video in videos}
+    pairs = labelled_frames(truth, detections, same, user_labels_only=evaluator.user_labels_only)
+    labelled = np.array([(pair.pose_video, pair.frame) for pair in pairs if pair.processed], dtype=np.int64).reshape(-1, 2)
+    length = settings.block_frames or block_length(len(labelled))
+    blocks = time_blocks(labelled, length)
+    searched, kept = hold_out(blocks, labelled, settings.holdout, settings.seed)
+
+    def part(chosen: Sequence[Block], first: int) -> Part:
+        return Part(cut(detections, chosen, first), cut(truth, chosen, first), tuple(chosen), first)
+
+    ends = list(dict.fromkeys(ceil(share * len(searched)) for share in RUNGS))
+    return Problem(
+        metric=metric,
+        tracker=tracker,
+        filters=filters,
+        evaluator=evaluator,
+        predicted=predicted,
+        search=tuple(part(searched[start:end], start) for start, end in zip([0, *ends], ends, strict=False)),
+        held_out=part(kept, len(searched)),
+        length=length,
+    )
+
+
+def _renumbered(poses: Poses, videos: dict[int, int]) -> Poses:
+    """Give videos other numbers, and leave out those that have none."""
+    kept = poses[np.isin(poses.video, list(videos))]
+    frames = poses.frames[np.isin(poses.frames[:, 0], list(videos))]
+    numbers = np.arange(max([0, *videos]) + 1)
+    numbers[list(videos)] = list(videos.values())
+    return replace(kept, video=numbers[kept.video].astype(np.int32), frames=np.stack([numbers[frames[:, 0]], frames[:, 1]], axis=1))
+
+
+def is_better(metric: Metric, value: float, than: float) -> bool:
+    """Say whether a value of a metric is better than another one; nan never is."""
+    return value > than if metric.better == "higher" else value < than
+
+
+def scores(
+    problem: Problem, parts: Sequence[Part], tracker: TrackerConfig, filters: FiltersConfig, read_image: ReadImage, *, identity: bool
+) -> Iterator[Score]:
+    """Score a setting on one part after the other, each time on all parts so far.
+
+    Args:
+        problem: What is tuned.
+        parts: Blocks to track.
+        tracker: Tracker of the setting.
+        filters: Filters of the setting.
+        read_image: Takes (video, frame) of the detections before they were cut; used for optical flow and appearance only.
+        identity: Whether to compute identity metrics.
+
+    Raises:
+        RunError: The metric is none of those that there are.
+    """
+    tracked: list[Poses] = []
+    seconds = 0.0
+    evaluator = replace(problem.evaluator, identity=identity)
+    for i, part in enumerate(parts):
+        start = time.perf_counter()
+        poses = apply_filters(part.detections, filters, track_only=not problem.predicted)
+        tracked.append(track(poses, tracker, part.read_from(read_image)))
+        seconds += time.perf_counter() - start
+        poses, truth = _joined(tracked), concatenate([part.truth for part in parts[: i + 1]])
+        evaluation = evaluate(truth, poses, evaluator, videos={video: video for video in np.unique(poses.frames[:, 0]).tolist()})
+        values = evaluation.headline()
+        n_found, n_missed = values["eval/n_matched"], values["eval/n_missed"]
+        yield Score(
+            value=values.get(problem.metric.name, float("nan")),
+            found=n_found / max(n_found + n_missed, 1),
+            frames_per_second=len(poses.frames) / max(seconds, 1e-9),
+            evaluation=evaluation,
+        )
+
+
+def score(problem: Problem, parts: Sequence[Part], tracker: TrackerConfig, filters: FiltersConfig, read_image: ReadImage) -> Score:
+    """Score a setting on all parts together, with every metric."""
+    *_, last = scores(problem, parts, tracker, filters, read_image, identity=True)
+    return last
+
+
+def _joined(parts: Sequence[Poses]) -> Poses:
+    """Join parts whose tracks have nothing to do with each other: a track's number means another animal in each video."""
+    names = max((part.track_names for part in parts), key=len)
+    return concatenate([replace(part, track_names=names) for part in parts])
+
+
+def require(problem: Problem, found: Score) -> None:
+    """Refuse a metric that the default setting has no value of: there would be nothing to compare with.
+
+    Raises:
+        RunError: Naming those that there are.
+    """
+    if np.isnan(found.value):
+        present = ", ".join(name for name, value in found.evaluation.headline().items() if not np.isnan(value))
+        notes = "; ".join(found.evaluation.notes)
+        why = f" ({notes})" if notes else ""
+        raise RunError(f"tune.metric: {problem.metric.name} cannot be computed here{why}; there are: {present}")

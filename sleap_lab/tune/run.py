@@ -1,0 +1,306 @@
+"""`sleap-lab tune`: detect once, try settings on blocks of time, and say which to use."""
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sleap_lab import terminal
+from sleap_lab.atomic import replacing
+from sleap_lab.cached import detect_cached, open_cache
+from sleap_lab.compose import compose_config, parse_overrides
+from sleap_lab.config import Config
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.evaluation.videos import compared, match_videos
+from sleap_lab.experiment import OUTPUTS, device_name
+from sleap_lab.inference import Inference
+from sleap_lab.labels import to_labels
+from sleap_lab.run_log import logging_to
+from sleap_lab.runs.fingerprint import array_hash, code_hash, fingerprint
+from sleap_lab.sources import Source, open_source
+from sleap_lab.tracking import check as check_tracker
+from sleap_lab.tracking.tracker import ReadImage
+from sleap_lab.truth import open_truth
+from sleap_lab.tune.options import OPTIONS, flat, run_command, track_flags, unusual, write_options
+from sleap_lab.tune.outcome import Outcome, Setting, conclude, number
+from sleap_lab.tune.page import write_page
+from sleap_lab.tune.problem import Problem, make_problem, require, score
+from sleap_lab.tune.settings import TuneConfig, find_metric, split_overrides
+from sleap_lab.tune.space import tracker_of, with_settings
+from sleap_lab.tune.study import COVERAGE, Search, best_of, finished, importances, opened, run_search
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+ROOMS = ("tracking", "evaluation", "tune", "boxes.py", "centroids.py", "filters.py", "poses.py")
+"""Files and folders whose code decides over scores."""
+
+
+def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
+    """Search tracker and filter settings, as `sleap-lab tune` does with the same overrides.
+
+    Args:
+        overrides: `KEY=VALUE` strings, those of the section `tune` among them.
+        config_dir: Folder with further config groups and options.
+
+    Returns:
+        The exit code of the command.
+
+    Raises:
+        ConfigError: The overrides are wrong.
+        RunError: There is nothing to tune on.
+        KeyboardInterrupt: The user stopped it; what was found is reported first.
+    """
+    settings, words = split_overrides(overrides)
+    _require_optuna()
+    given = {override.key_or_group for override in parse_overrides(words)}
+    if not given & {"evaluator", "experiment"}:
+        words.append("evaluator=identity")
+    config, _ = compose_config([*words, "tracker.tracking=true"], config_dir=config_dir)
+    if not config.evaluator.evaluate:
+        raise ConfigError("evaluator: nothing is evaluated; tuning needs ground truth, add evaluator=identity (or oks, centroid)")
+    check_tracker(config.tracker)
+    trackers, n_animals = _trackers(settings, config, chosen="tracker" in given)
+    everything = flat(config.tracker, config.filters)
+    search = Search(
+        folder=Path(),
+        problem=_open_problem(settings, config),
+        settings=settings,
+        data=config.data,
+        predicting=config.model.kind != "none",
+        trackers=trackers,
+        n_animals=n_animals,
+        typed={key: value for key, value in everything.items() if key in given},
+    )
+    facts = _facts(search)
+    name = settings.name or f"{_slug(config)}-{fingerprint(facts)[:8]}"
+    search = replace(search, folder=Path(OUTPUTS) / "tune" / name)
+    search.space()  # refuses what cannot be searched
+    with opened(search, facts) as study, logging_to(search.folder / "tune.log", verbose=config.verbose):
+        return _tune(search, study, words, overrides, config_dir)
+
+
+def _require_optuna() -> None:
+    try:
+        import optuna  # noqa: F401  # half a second that only tuning needs
+    except ImportError as error:
+        raise RunError("sleap-lab tune needs Optuna: pip install 'sleap-lab[tune]'") from error
+
+
+def _trackers(settings: TuneConfig, config: Config, *, chosen: bool) -> tuple[tuple[str, ...], int | None]:
+    """Return the trackers to try, and the number of animals where it is known."""
+    n_animals = config.tracker.tracking_target_instance_count or config.tracker.max_tracks or config.model.max_instances
+    if settings.trackers is not None:
+        if "kalman" in settings.trackers and not n_animals:
+            raise ConfigError("tune.trackers: kalman needs the number of animals in tracker.tracking_target_instance_count")
+        return tuple(dict.fromkeys(settings.trackers)), n_animals
+    if chosen:
+        return (tracker_of(config.tracker),), n_animals
+    return ("fixed_window", "local_queues", *(("kalman",) if n_animals else ())), n_animals
+
+
+def _open_problem(settings: TuneConfig, config: Config) -> Problem:
+    """Read or make the detections, read the ground truth, and cut both into blocks."""
+    source = open_source(config.data, predicting=config.model.kind != "none")
+    truth = open_truth(config, source)
+    assert truth is not None, "evaluator.evaluate was checked"
+    detected = _detect(config, source)
+    matches = truth.videos or match_videos(truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map)
+    return make_problem(
+        detected.poses,
+        truth.poses,
+        compared(matches),
+        settings,
+        find_metric(settings.metric),
+        config.tracker,
+        config.filters,
+        config.evaluator,
+        predicted=detected.kind != "none",
+    )
+
+
+def _detect(config: Config, source: Source) -> Inference:
+    detected = detect_cached(
+        source,
+        config,
+        device_name(config),
+        open_cache(config, terminal.warn),
+        {},
+        stage=lambda name: nullcontext(),
+        watch=lambda frames, total: terminal.progress(frames, total, "predicting"),
+    )
+    for note in detected.notes:
+        terminal.warn(note)
+    if detected.kind != "none" and detected.poses.track_names and not config.tracker.override_class_tracks:
+        raise RunError(
+            "model.paths: the models know the animals' identities, so that the tracker is not used and there is nothing to tune; "
+            "tracker.override_class_tracks=true lets it replace them"
+        )
+    return detected
+
+
+def _facts(search: Search) -> dict[str, Any]:
+    """Return what decides over scores and over what is tried; a study goes on only where all of it is the same."""
+    problem, settings = search.problem, search.settings
+    parts = [*problem.search, problem.held_out]
+    return {
+        "detections": [array_hash(part.detections.to_arrays()) for part in parts],
+        "ground truth": [array_hash(part.truth.to_arrays()) for part in parts],
+        "default setting": fingerprint(flat(problem.tracker, problem.filters)),
+        "evaluator": fingerprint(asdict(problem.evaluator)),
+        "metric": problem.metric.name,
+        "trackers": list(search.trackers),
+        "number of animals": search.n_animals,
+        "fixed keys": sorted(search.typed),
+        "seed": settings.seed,
+        "holdout": settings.holdout,
+        "block_frames": problem.length,
+        "version of sleap_lab": code_hash(*ROOMS),
+    }
+
+
+def _slug(config: Config) -> str:
+    """Return a name for a folder after the data."""
+    path = config.data.path[0] if isinstance(config.data.path, list) else config.data.path
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", Path(str(path)).stem).strip("-") or "data"
+
+
+def _tune(search: Search, study: "Study", words: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> int:
+    """Search, compare on the held-out blocks, and write down what was found."""
+    problem, settings, read_image = search.problem, search.settings, search.read_image()
+    default = _default(problem, read_image)
+    deadline = float("inf") if settings.timeout is None else time.time() + settings.timeout
+    search = replace(search, floor=COVERAGE * default.searched.found, deadline=deadline)
+    interrupted = False
+    try:
+        run_search(search, study, _progress(search, study, default.searched.value))
+    except KeyboardInterrupt:
+        interrupted = True
+        terminal.warn("interrupted; this is what was found so far, and the same command goes on from here")
+    best = _best(search, study, default, read_image)
+    outcome = conclude(problem.metric, default, best, len(problem.held_out.blocks))
+    command = ["sleap-lab", "tune", *overrides, *(["--config-dir", config_dir] if config_dir else [])]
+    _write(search, study, outcome, words, command, config_dir)
+    if interrupted:
+        raise KeyboardInterrupt
+    return 0
+
+
+def _default(problem: Problem, read_image: ReadImage) -> Setting:
+    """Score the default setting, and refuse a metric of which it has no value."""
+    parts = (problem.search, [problem.held_out])
+    searched, held_out = (score(problem, part, problem.tracker, problem.filters, read_image) for part in parts)
+    for found in (searched, held_out):
+        require(problem, found)
+    return Setting(problem.tracker, problem.filters, searched, held_out)
+
+
+def _best(search: Search, study: "Study", default: Setting, read_image: ReadImage) -> Setting | None:
+    """Score the best setting that was tried; None where none is better than the default."""
+    problem = search.problem
+    best = best_of(finished(study), problem.metric, default.searched.value)
+    if best is None:
+        return None
+    tracker, filters = with_settings(problem.tracker, problem.filters, best.settings)
+    searched, held_out = (score(problem, part, tracker, filters, read_image) for part in (problem.search, [problem.held_out]))
+    return Setting(tracker, filters, searched, held_out, best.number)
+
+
+def _progress(search: Search, study: "Study", default: float) -> "Callable[[Study], None]":
+    """Say what begins, and return a function that says, after each trial, what is worth saying."""
+    problem, settings, metric = search.problem, search.settings, search.problem.metric
+    n_search = sum(len(part.blocks) for part in problem.search)
+    done, best, last = len(finished(study)), default, time.monotonic()
+    tell = terminal.messages.print
+    tell(
+        f"tuning {', '.join(search.trackers)} on {n_search} blocks of about {problem.length} labelled frames, "
+        f"{len(problem.held_out.blocks)} blocks held out" + (f"; {done} settings tried before" if done else "")
+    )
+    tell(f"default setting: {metric.name} {number(default)}")
+
+    def watch(study: "Study") -> None:
+        nonlocal best, last
+        trials = finished(study)
+        better = best_of(trials, metric, best)
+        if better is not None or time.monotonic() - last > terminal.SECONDS_BETWEEN_LINES:
+            best, last = best if better is None else better.value, time.monotonic()
+            tell(f"{len(trials)}/{settings.trials} settings: best {metric.name} {number(best)}")
+
+    return watch
+
+
+def _write(search: Search, study: "Study", outcome: Outcome, words: Sequence[str], command: Sequence[str], config_dir: str | None) -> None:
+    """Write options, report and numbers into the folder of the study, and show the outcome."""
+    folder, option, setting = search.folder, search.settings.option, outcome.recommended
+    comments = [outcome.verdict(), f"Made by: {shlex.join(command)}"]
+    files = write_options(folder / OPTIONS, option, setting.tracker, setting.filters, comments)
+    use = shlex.join(run_command(words, folder / OPTIONS, option, setting.tracker, setting.filters, config_dir))
+    flags = shlex.join(track_flags(setting.tracker, setting.filters))
+    blocks = _blocks(search.problem)
+    with replacing(folder / "tune.json") as temporary:
+        facts = {"command": shlex.join(command), "use": use, "flags": flags, "blocks": blocks, **_numbers(outcome)}
+        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    write_page(
+        folder / "report.html",
+        title=folder.name,
+        outcome=outcome,
+        trials=finished(study),
+        importances=importances(study),
+        blocks=blocks,
+        options=[terminal.shown(file) for file in files],
+        use=use,
+        flags=flags,
+        command=shlex.join(command),
+    )
+    name, best = outcome.metric.name, outcome.best
+    rows = [(f"{name}, default setting", number(outcome.default.held_out.value))]
+    if best is not None:
+        rows.append((f"{name}, best found", f"{number(best.held_out.value)} (trial {best.trial})"))
+    rows += [("held out", blocks), ("options", " ".join(map(terminal.shown, files))), ("report", terminal.shown(folder / "report.html"))]
+    terminal.table(rows)
+    terminal.results.print(f"\n{outcome.verdict()}\n\nUse it:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")
+
+
+def _blocks(problem: Problem) -> str:
+    """Say how the labelled frames were divided."""
+    kept = problem.held_out.blocks
+    videos = {block.video for part in (*problem.search, problem.held_out) for block in part.blocks}
+    shown = ", ".join(f"{f'video {block.video}: ' if len(videos) > 1 else ''}{block.first}-{block.last}" for block in kept[:12])
+    more = f" and {len(kept) - 12} more" if len(kept) > 12 else ""
+    n_search = sum(len(part.blocks) for part in problem.search)
+    return (
+        f"{len(kept)} of {n_search + len(kept)} blocks of consecutive time, about {problem.length} labelled frames each: "
+        f"frames {shown}{more}. The search sees the others; every block is tracked by itself."
+    )
+
+
+def _numbers(outcome: Outcome) -> dict[str, Any]:
+    """Return the outcome as JSON can hold it; null for nan."""
+
+    def known(value: float) -> float | None:
+        return None if np.isnan(value) else value
+
+    def told(setting: Setting) -> dict[str, Any]:
+        return {
+            "trial": setting.trial,
+            "searched": known(setting.searched.value),
+            "held_out": {name: known(value) for name, value in setting.held_out.evaluation.headline().items()},
+            "frames_per_second": setting.searched.frames_per_second,
+            "settings": unusual(setting.tracker, setting.filters),
+        }
+
+    return {
+        "metric": outcome.metric.name,
+        "verdict": outcome.verdict(),
+        "recommended": "default" if outcome.recommended is outcome.default else "best",
+        "default": told(outcome.default),
+        "best": None if outcome.best is None else told(outcome.best),
+        "difference": list(map(known, outcome.difference)),
+    }

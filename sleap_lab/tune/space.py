@@ -1,0 +1,245 @@
+"""The settings that are searched: a list of dimensions, some of which exist only where another one makes them matter.
+
+Every combination that can be drawn is one that the tracker accepts, and that means something: no optical-flow setting without
+optical flow, no OKS spread without OKS, no limit of tracks in a fixed window.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sleap_lab.config import FiltersConfig, TrackerConfig
+from sleap_lab.errors import ConfigError
+from sleap_lab.poses import Poses
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+Settings = dict[str, Any]
+"""Config key -> value."""
+
+LARGEST_WINDOW = 60
+SCORE_QUANTILES = (0.01, 0.05, 0.1, 0.25)
+
+
+def _always(_: Settings) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several options, each of which sets some keys.
+
+    Attributes:
+        name: Name of the dimension; that of the key where it sets only one.
+        options: What each option sets, by its label.
+        when: Whether it exists, given what was chosen before.
+    """
+
+    name: str
+    options: Mapping[str, Settings]
+    when: Callable[[Settings], bool] = _always
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number between two, both included; whole where they are whole.
+
+    Attributes:
+        name: The key that it sets.
+        low: Smallest value.
+        high: Largest value.
+        log: Whether small and large values are equally far apart on a logarithmic scale.
+        when: Whether it exists, given what was chosen before.
+    """
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    when: Callable[[Settings], bool] = _always
+
+
+Dimension = Choice | Range
+
+
+def is_set(key: str, *values: Any) -> Callable[[Settings], bool]:
+    """Return a condition: a key has one of some values."""
+    return lambda chosen: chosen.get(key) in values
+
+
+def one_of(key: str, values: Sequence[Any], when: Callable[[Settings], bool] = _always) -> Choice:
+    """Return the choice among values of one key."""
+    return Choice(key, {str(value).lower(): {key: value} for value in values}, when)
+
+
+def tracker_of(config: TrackerConfig) -> str:
+    """Return which tracker a config describes."""
+    if config.use_flow or config.use_kalman:
+        return "flow" if config.use_flow else "kalman"
+    return "local_queues" if config.max_tracks else config.candidates_method
+
+
+def tracker_space(trackers: Sequence[str], n_nodes: int, n_animals: int | None, n_frames: int) -> list[Dimension]:
+    """Return what is searched of the tracker.
+
+    Args:
+        trackers: Trackers to try.
+        n_nodes: Nodes of the skeleton.
+        n_animals: Number of animals, if it is known.
+        n_frames: Frames of a block; longer memories than that cannot be told apart.
+    """
+    fixed_window: Settings = {"tracker.candidates_method": "fixed_window", "tracker.max_tracks": None}
+    local_queues: Settings = {"tracker.candidates_method": "local_queues"}
+    plain: Settings = {"tracker.use_flow": False, "tracker.use_kalman": False}
+    known: Settings = {} if n_animals is None else {"tracker.tracking_target_instance_count": n_animals}
+    kinds = {
+        "fixed_window": plain | fixed_window,
+        "local_queues": plain | local_queues,
+        "flow": plain | {"tracker.use_flow": True},
+        "kalman": plain | {"tracker.use_kalman": True} | known,
+    }
+    flow, kalman = is_set("tracker.use_flow", True), is_set("tracker.use_kalman", True)
+    queues = is_set("tracker.candidates_method", "local_queues")
+    space: list[Dimension] = [
+        Choice("tracker", {name: kinds[name] for name in trackers}),
+        Choice(
+            "tracker.candidates_method",
+            {"fixed_window": fixed_window, "local_queues": local_queues},
+            lambda chosen: flow(chosen) or kalman(chosen),
+        ),
+        Range("tracker.tracking_window_size", 1, max(2, min(LARGEST_WINDOW, n_frames)), log=True),
+        Choice("comparison", _comparisons(n_nodes)),
+        Range("tracker.oks_stddev", 0.01, 0.5, log=True, when=is_set("tracker.scoring_method", "oks")),
+        one_of("tracker.scoring_reduction", ["mean", "max", "robust_quantile"]),
+        Range("tracker.robust_best_instance", 0.5, 0.99, when=is_set("tracker.scoring_reduction", "robust_quantile")),
+        one_of("tracker.track_matching_method", ["hungarian", "greedy"]),
+        Range("tracker.of_window_size", 9, 41, when=flow),
+        Range("tracker.of_max_levels", 1, 5, when=flow),
+        one_of("tracker.of_img_scale", [0.25, 0.5, 1.0], flow),
+        one_of("tracker.kf_track_features", ["centroid", "keypoints"], kalman),
+        Range("tracker.kf_init_frame_count", 3, max(3, min(30, n_frames // 2)), log=True, when=kalman),
+        Range("tracker.kf_reset_gap_size", 1, max(1, min(30, n_frames)), log=True, when=kalman),
+    ]
+    if n_nodes > 1:
+        space += [Range(f"tracker.{name}", 0, n_nodes // 2) for name in ("min_new_track_points", "min_match_points")]
+    if n_animals is not None:
+        space += [
+            one_of("tracker.max_tracks", [None, n_animals], queues),
+            Choice("tracker.post_connect_single_breaks", _switch("tracker.post_connect_single_breaks", True, False, known)),
+            Choice("tracker.tracking_pre_cull_to_target", _switch("tracker.tracking_pre_cull_to_target", n_animals, 0, known)),
+        ]
+    return space
+
+
+def _comparisons(n_nodes: int) -> dict[str, Settings]:
+    """Return the features and how they are compared; what needs an extent is left out where there is a single node.
+
+    Cosines of coordinates are left out: they depend on where in the image an animal is.
+    """
+    pairs = [("centroids", "euclidean_dist")]
+    if n_nodes > 1:
+        pairs += [("keypoints", "oks"), ("keypoints", "euclidean_dist"), ("bboxes", "iou"), ("bboxes", "euclidean_dist")]
+    return {f"{features} {scoring}": {"tracker.features": features, "tracker.scoring_method": scoring} for features, scoring in pairs}
+
+
+def _switch(key: str, on: Any, off: Any, needed: Settings) -> dict[str, Settings]:
+    return {"off": {key: off}, "on": {key: on, **needed}}
+
+
+def filter_space(detections: Poses) -> list[Dimension]:
+    """Return what is searched of the filters; thresholds of scores are quantiles of those that the predictions have."""
+    predicted = detections[~detections.user]
+    if not len(predicted):
+        return []
+    overlap, method = "filters.filter_overlapping", "filters.filter_overlapping_method"
+    means = np.nanmean(np.where(predicted.visible, predicted.point_scores, np.nan)[predicted.visible.any(axis=1)], axis=1)
+    space: list[Dimension] = [
+        Choice(overlap, {"off": {overlap: False}, **{name: {overlap: True, method: name} for name in ("iou", "oks")}}),
+        Range("filters.filter_overlapping_threshold", 0.2, 0.95, when=is_set(overlap, True)),
+    ]
+    if len(predicted.skeleton.nodes) > 1:
+        space.append(one_of("filters.filter_min_visible_node_fraction", [0.0, 0.25, 0.5, 0.75]))
+    for key, scores in (
+        ("filters.filter_min_mean_node_score", means),
+        ("filters.filter_min_instance_score", predicted.instance_scores),
+    ):
+        if len(limits := _limits(scores)) > 1:
+            space.append(one_of(key, limits))
+    return space
+
+
+def _limits(scores: np.ndarray) -> list[float]:
+    """Return thresholds to try: none, and those that leave out the worst few per cent."""
+    finite = scores[np.isfinite(scores)]
+    limits = [_rounded(q) for q in np.quantile(finite, SCORE_QUANTILES)] if len(finite) else []
+    return list(dict.fromkeys([0.0, *(limit for limit in limits if finite.min() < limit and limit > 0)]))
+
+
+def _rounded(value: float) -> float:
+    """Round to three digits, so that settings stay readable."""
+    return float(f"{value:.3g}")
+
+
+def held_fixed(space: Sequence[Dimension], typed: Settings) -> list[Dimension]:
+    """Take out of a space what the user has decided.
+
+    Args:
+        space: The dimensions.
+        typed: Keys with the values that they keep.
+
+    Raises:
+        ConfigError: What was typed leaves no tracker to try.
+    """
+    left: list[Dimension] = []
+    for dimension in space:
+        if isinstance(dimension, Range):
+            left += [dimension] if dimension.name not in typed else []
+            continue
+        fitting = {label: option for label, option in dimension.options.items() if _agree(option, typed)}
+        if dimension.name == "tracker" and not fitting:
+            raise ConfigError(
+                f"tune.trackers: none of {', '.join(dimension.options)} goes with "
+                + ", ".join(f"{key}={value}" for key, value in typed.items() if any(key in option for option in dimension.options.values()))
+            )
+        if fitting:
+            left.append(replace(dimension, options=fitting))
+    return left
+
+
+def _agree(option: Settings, typed: Settings) -> bool:
+    return all(typed.get(key, value) == value for key, value in option.items())
+
+
+def suggest(trial: "BaseTrial", space: Sequence[Dimension], typed: Settings) -> Settings:
+    """Draw settings from a space.
+
+    Args:
+        trial: Chooses the values.
+        space: What is left to choose.
+        typed: Keys with the values that they keep; some dimensions depend on them.
+    """
+    chosen = dict(typed)
+    for dimension in space:
+        if not dimension.when(chosen):
+            continue
+        name = dimension.name
+        if isinstance(dimension, Choice):
+            labels = list(dimension.options)
+            chosen |= dimension.options[labels[0] if len(labels) == 1 else trial.suggest_categorical(name, labels)]
+        elif isinstance(dimension.low, int) and isinstance(dimension.high, int):
+            chosen[name] = trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
+        else:
+            chosen[name] = _rounded(trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log))
+    return {key: value for key, value in chosen.items() if key not in typed}
+
+
+def with_settings(tracker: TrackerConfig, filters: FiltersConfig, settings: Settings) -> tuple[TrackerConfig, FiltersConfig]:
+    """Return the two sections with some keys changed."""
+    changed: dict[str, Settings] = {"tracker": {}, "filters": {}}
+    for key, value in settings.items():
+        group, _, name = key.partition(".")
+        changed[group][name] = value
+    return replace(tracker, **changed["tracker"]), replace(filters, **changed["filters"])

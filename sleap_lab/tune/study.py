@@ -1,0 +1,303 @@
+"""The search: an Optuna study in a journal file, which several processes share and a later call continues.
+
+What a trial tries depends on the seed and on the trials before it only, so that a search that was interrupted, and one that was not,
+try the same (one process at a time; several finish in an order that nobody can tell).
+"""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from sleap_lab.config import DataConfig
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.evaluation import Metric
+from sleap_lab.sources import open_source
+from sleap_lab.tracking.tracker import ReadImage
+from sleap_lab.tune.problem import Problem, is_better, scores
+from sleap_lab.tune.settings import TuneConfig
+from sleap_lab.tune.space import Dimension, Settings, filter_space, held_fixed, suggest, tracker_space, with_settings
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial, Trial
+
+JOURNAL = "journal.log"
+STARTUP_TRIALS = 10  # drawn at random, before anything is known
+COVERAGE = 0.98
+"""A setting that finds a smaller share of what the default setting finds is set aside: many metrics rise where animals are dropped."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What one search does, in every process that takes part.
+
+    Attributes:
+        folder: Folder of the study.
+        problem: What is tuned.
+        settings: The section `tune`.
+        data: Where images are read from.
+        trackers: Trackers to try.
+        n_animals: Number of animals, if it is known.
+        typed: Keys that stay as the user gave them.
+        floor: Smallest share of true instances that a setting must find.
+        deadline: Time since the epoch after which no trial begins.
+    """
+
+    folder: Path
+    problem: Problem
+    settings: TuneConfig
+    data: DataConfig
+    predicting: bool
+    trackers: tuple[str, ...]
+    n_animals: int | None
+    typed: Settings
+    floor: float = 0.0
+    deadline: float = float("inf")
+
+    def space(self) -> list[Dimension]:
+        """Return what is searched."""
+        detections = self.problem.detections()
+        n_nodes = len(detections.skeleton.nodes)
+        space = tracker_space(self.trackers, n_nodes, self.n_animals, self.problem.block_frames()) + filter_space(detections)
+        return held_fixed(space, self.typed)
+
+    def read_image(self) -> ReadImage:
+        """Return a function that reads images; the videos are opened where a tracker looks at them only."""
+        if "flow" not in self.trackers and self.problem.tracker.features != "image":
+            return _no_images
+        return open_source(self.data, predicting=self.predicting).read
+
+
+def _no_images(video: int, frame: int) -> np.ndarray:
+    raise AssertionError("no tracker of this search looks at images")
+
+
+@contextmanager
+def opened(search: Search, facts: Mapping[str, Any]) -> "Iterator[Study]":
+    """Open the study of a search, or make it; trials that a process left unfinished when it was killed are given up.
+
+    Args:
+        search: What to search, and in which folder.
+        facts: What decides the scores, as JSON can hold it; a study of something else is not continued.
+
+    Raises:
+        ConfigError: The folder holds a study of something else.
+        RunError: Another process is at work there.
+    """
+    folder = search.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{folder}: another process is tuning here; wait for it, or choose another tune.name") from None
+    try:
+        _mend(folder / JOURNAL)
+        study = load(search)
+        known = study.user_attrs.get("facts", facts)
+        if differing := [name for name in facts if known.get(name) != facts[name]]:
+            raise ConfigError(
+                f"tune.name: {folder} holds a study with other {', '.join(differing)}; choose another name, or remove the folder"
+            )
+        study.set_user_attr("facts", dict(facts))
+        _give_up_unfinished(study)
+        try:
+            yield study
+        finally:
+            _give_up_unfinished(study)
+    finally:
+        lock.release()
+
+
+def _mend(journal: Path) -> None:
+    """Cut off a line that was being written when the process was killed."""
+    if journal.exists() and not (content := journal.read_bytes()).endswith(b"\n"):
+        journal.write_bytes(content[: content.rfind(b"\n") + 1])
+
+
+def load(search: Search) -> "Study":
+    """Load or make the study of a search."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+    from optuna.study import StudyDirection
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(search.folder / JOURNAL)))
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
+    direction = StudyDirection.MAXIMIZE if search.problem.metric.better == "higher" else StudyDirection.MINIMIZE
+    return optuna.create_study(storage=storage, study_name="tune", direction=direction, pruner=pruner, load_if_exists=True)
+
+
+def _give_up_unfinished(study: "Study") -> None:
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+
+
+def tried(study: "Study") -> "list[FrozenTrial]":
+    """Return the trials that were finished, stopped early or are under way, in the order in which they began."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A setting that was tried.
+
+    Attributes:
+        number: Number of the trial.
+        value: Its metric where it was searched; nan for one that was not tried to the end.
+        frames_per_second: How fast it tracks.
+        settings: What it sets.
+        why: Why it was not tried to the end or does not count; empty for one that does.
+    """
+
+    number: int
+    value: float
+    frames_per_second: float
+    settings: Settings
+    why: str = ""
+
+
+def finished(study: "Study") -> list[Tried]:
+    """Return the trials that were tried to the end or stopped early, in the order in which they began."""
+    return [
+        Tried(
+            number=trial.number,
+            value=float("nan") if trial.user_attrs.get("why") or trial.value is None else trial.value,
+            frames_per_second=trial.user_attrs["frames_per_second"],
+            settings=trial.user_attrs["settings"],
+            why=trial.user_attrs.get("why", ""),
+        )
+        for trial in tried(study)
+        if trial.state.is_finished()
+    ]
+
+
+def best_of(trials: Sequence[Tried], metric: Metric, default: float) -> Tried | None:
+    """Return the best of some trials, of equals the first; None where none is better than the default setting."""
+    best: Tried | None = None
+    for trial in trials:
+        if is_better(metric, trial.value, default if best is None else best.value):
+            best = trial
+    return best
+
+
+def importances(study: "Study") -> dict[str, float]:
+    """Return the share of each searched dimension in what makes good trials good (PED-ANOVA), the largest first.
+
+    Empty where there are too few trials, or all of them are equally good.
+    """
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.trial import TrialState
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < STARTUP_TRIALS or len({trial.value for trial in complete}) < 2:
+        return {}
+    found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return {name: float(share) for name, share in found.items()}
+
+
+def run_search(search: Search, study: "Study", watch: "Callable[[Study], None]") -> None:
+    """Try settings until there are enough or the time is over, in as many processes as asked for.
+
+    Args:
+        search: What to search.
+        study: The study, opened.
+        watch: Called after each trial of this process.
+
+    Raises:
+        RunError: A process ended with an error.
+    """
+    workers = _start_workers(search)
+    try:
+        _work(search, study, lambda: watch(study))
+        for worker in workers:
+            worker.join()
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise RunError(f"tune.jobs: a process ended with exit code {max(abs(w.exitcode or 0) for w in workers)}; what it tried is lost")
+
+
+def _start_workers(search: Search) -> list[BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    workers: list[BaseProcess] = [context.Process(target=_join_in, args=(search,), daemon=True) for _ in range(search.settings.jobs - 1)]
+    for worker in workers:
+        worker.start()
+    return workers
+
+
+def _join_in(search: Search) -> None:
+    """Work in a process of its own, as long as the one that started it lives."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    try:
+        _work(search, load(search), lambda: None, is_wanted=parent.is_alive)
+    except KeyboardInterrupt:
+        return
+
+
+def _work(search: Search, study: "Study", after: Callable[[], None], is_wanted: Callable[[], bool] = lambda: True) -> None:
+    space, read_image = search.space(), search.read_image()
+    while is_wanted() and (begun := _begin(search, study, space)) is not None:
+        _try(search, study, *begun, read_image)
+        after()
+
+
+def _begin(search: Search, study: "Study", space: list[Dimension]) -> "tuple[Trial, Settings] | None":
+    """Begin a trial; None where there are enough, or the time is over."""
+    from optuna.samplers import TPESampler
+
+    with FileLock(search.folder / ".begin.lock"):  # so that every trial knows which others there are
+        n = len(tried(study))
+        if n >= search.settings.trials or time.time() > search.deadline:
+            return None
+        seed = int(np.random.SeedSequence([search.settings.seed, n]).generate_state(1)[0])
+        study.sampler = TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+        trial = study.ask()
+        return trial, suggest(trial, space, search.typed)
+
+
+def _try(search: Search, study: "Study", trial: "Trial", settings: Settings, read_image: ReadImage) -> None:
+    """Score the settings of a trial on more and more blocks, and record how it went."""
+    from optuna.trial import TrialState
+
+    problem = search.problem
+    tracker, filters = with_settings(problem.tracker, problem.filters, settings)
+    trial.set_user_attr("settings", settings)
+    why = ""
+    for rung, found in enumerate(scores(problem, problem.search, tracker, filters, read_image, identity=_needs_identity(problem))):
+        if rung < len(problem.search) - 1 and not np.isnan(found.value):
+            trial.report(found.value, rung)
+            if trial.should_prune():
+                why = "worse than most"
+                break
+    else:
+        if np.isnan(found.value):
+            why = "the metric is undefined"
+        elif found.found < search.floor:
+            why = f"finds {found.found:.1%} of the animals"
+    trial.set_user_attr("frames_per_second", found.frames_per_second)
+    if why:
+        trial.set_user_attr("why", why)
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, found.value)
+
+
+def _needs_identity(problem: Problem) -> bool:
+    return problem.metric.group == "identity"
