@@ -169,7 +169,8 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
     checkpoint = config.folder / "best.ckpt"
     state = read_state_dict(checkpoint)
     widths = [value.shape[0] for name, value in state.items() if name.endswith("middle_contract_conv0.weight") and value.ndim == 4]
-    with network_errors(config.folder / CONFIG_NAME):
+    # Without memory for its weights, which are not known to be as large as the config says.
+    with network_errors(config.folder / CONFIG_NAME), torch.device("meta"):
         network = build_network(config.raw, middle_width=widths[0] if widths else None)
     _fill(network, state, checkpoint, strict=True)
     for path, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
@@ -205,7 +206,11 @@ def _fill(network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict:
     for name in sorted(expected.keys() & state.keys()):
         if state[name].shape != expected[name].shape:
             raise RunError(f"{path}: {name} has shape {tuple(state[name].shape)}, the network needs {tuple(expected[name].shape)}")
-    network.load_state_dict(state, strict=False)
+    weights = {name: state[name].to(value.dtype).contiguous() for name, value in expected.items() if name in state}
+    for name, constant in network.named_buffers():
+        if name in weights and not torch.equal(weights[name], constant):
+            raise RunError(f"{path}: {name} is a fixed table of the network, but holds other numbers")
+    network.load_state_dict(weights, strict=False, assign=True)
 
 
 def _first(names: set[str]) -> str:
