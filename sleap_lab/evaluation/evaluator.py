@@ -44,6 +44,7 @@ def evaluate(
     video_names: Sequence[str] = (),
     video_matches: Sequence[VideoMatch] = (),
     requested: np.ndarray | None = None,
+    details: bool = True,
 ) -> Evaluation:
     """Score predictions against ground truth.
 
@@ -59,6 +60,7 @@ def evaluate(
         video_matches: How the videos were matched, for the record.
         requested: (frames, 2) (video, frame) of the predictions that were asked for; a labelled frame among them that the
             predictions lack is missed. None stands for all labelled frames of the compared videos.
+        details: Whether to add intervals and the breakdown, which take as long as everything else.
 
     Raises:
         ConfigError: The skeletons have different nodes, or the settings do not fit together.
@@ -67,7 +69,7 @@ def evaluate(
     config = replace(config, match_method=_resolve_method(config.match_method, poses))
     if config.match_method == "centroid" and config.match_threshold == 0:
         config = replace(config, match_threshold=CENTROID_REACH)
-    evaluation = _evaluate(truth, poses, config, videos, video_names, requested)
+    evaluation = _evaluate(truth, poses, config, videos, video_names, requested, details=details)
     notes = _video_notes(truth, poses, video_matches)
     return replace(evaluation, videos=tuple(video_matches), notes=(*notes, *evaluation.notes))
 
@@ -85,6 +87,8 @@ def _evaluate(
     videos: Mapping[int, int],
     video_names: Sequence[str],
     requested: np.ndarray | None = None,
+    *,
+    details: bool = True,
 ) -> Evaluation:
     """Evaluate with `match_method` and `match_threshold` as they are."""
     by_centroid = config.match_method == "centroid"
@@ -128,8 +132,8 @@ def _evaluate(
         frame_pairs=tuple(pairs),
         coco={} if detections is None else _coco(detections, table),
         table=table,
-        intervals=intervals(table),
-        breakdown=breakdown(truth, poses, pairs, matches, video_names),
+        intervals=intervals(table) if details else None,
+        breakdown=breakdown(truth, poses, pairs, matches, video_names) if details else (),
         identity=identity.metrics,
         identity_by_video=identity.by_video,
         identity_counts=identity.counts,
