@@ -1,5 +1,6 @@
 """What a user can get wrong: one line that names the key or the file, an exit code, and no traceback."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,19 @@ EVALUATED = "data.path=truth.slp model=none evaluator=oks"
 
 
 @pytest.fixture
-def lab(call, demo, tmp_path, training_config, make_labels, video_path):
+def lab(call, demo, tmp_path, training_config, legacy_config, make_labels, video_path):
     """A working directory with the demo in it, and with files that are not what they seem."""
     for source, name in ((demo.clip, "video.mp4"), (demo.truth, "truth.slp"), *zip(demo.models, ("centroid", "centered"), strict=True)):
         (tmp_path / name).symlink_to(source)
     for name in ("text.mp4", "text.slp", "text.txt"):
         (tmp_path / name).write_text("this is text")
-    for name in ("empty", "bottomup", "torn"):
+    for name in ("empty", "bottomup", "torn", "legacy"):
         (tmp_path / name).mkdir()
     (tmp_path / "bottomup" / "training_config.yaml").write_text(yaml.safe_dump(training_config("bottomup")))
     (tmp_path / "torn" / "training_config.yaml").write_text(yaml.safe_dump(training_config("single_instance")))
     (tmp_path / "torn" / "best.ckpt").write_bytes(b"PK half a checkpoint")
+    (tmp_path / "legacy" / "training_config.json").write_text(json.dumps(legacy_config("single_instance")))
+    (tmp_path / "legacy" / "best_model.h5").write_bytes(b"\x89HDF half a model")
     make_labels([video_path], user=[(0, 0, [[1, 1], [2, 2], [3, 3]])]).save(str(tmp_path / "other.slp"), verbose=False)
     return call
 
@@ -53,6 +56,9 @@ def lab(call, demo, tmp_path, training_config, make_labels, video_path):
         ("data.path=video.mp4 model.paths=[empty]", 2, "empty is not a model folder: it holds no training_config.yaml"),
         ("data.path=video.mp4 model.paths=[torn]", 1, "best.ckpt"),
         ("data.path=video.mp4 model.paths=[bottomup]", 1, "best.ckpt"),
+        ("data.path=video.mp4 model.paths=[legacy]", 1, "best_model.h5: not a readable Keras model: "),
+        ("data.path=video.mp4 model.paths=[legacy] model.head_ckpt_path=torn/best.ckpt", 2, "model.head_ckpt_path: "),
+        (f"data.path=video.mp4 {TOPDOWN} model.integral_refinement=offsets", 2, "model.integral_refinement: got 'offsets', but "),
         ("data.path=video.mp4 model.paths=[centroid,centroid]", 2, "centroid (centroid), "),
         ("data.path=video.mp4 model.paths=[centered,bottomup]", 2, "centered (centered_instance), "),
         ("data.path=video.mp4 model.paths=[centered,bottomup]", 2, "bottomup (bottomup); accepted: "),
