@@ -1,6 +1,7 @@
 """`run_inference`: predictions from Python, in sleap-nn's own argument names."""
 
 import inspect
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.inference import detect, refine
 from sleap_lab.labels import save_labels, to_labels
 from sleap_lab.provenance import provenance
-from sleap_lab.sources import open_source
+from sleap_lab.sources import losses, open_source
 from sleap_lab.tracking import check as check_tracker
 
 RETURNED_MAPS = {
@@ -33,7 +34,7 @@ MAP_NAMES = {
 
 
 def run_inference(
-    data_path: str | Path | None = None,
+    data_path: str | Path | Sequence[str | Path] | None = None,
     input_labels: sio.Labels | None = None,
     input_video: sio.Video | None = None,
     model_paths: Sequence[str | Path] | str | Path | None = None,
@@ -49,7 +50,7 @@ def run_inference(
     """Predict, and track where asked, as `sleap-lab track` does; writes `output_path` and nothing else.
 
     Args:
-        data_path: Video or `.slp` file.
+        data_path: Video or `.slp` file, or several videos: a list, a glob, a folder, or a `.txt` file of paths.
         input_labels: Labels that are already open, instead of `data_path`.
         input_video: A video that is already open, instead of `data_path`.
         model_paths: Model folders, or a single one; none to track existing labels.
@@ -72,6 +73,9 @@ def run_inference(
     Raises:
         ConfigError: An argument is unknown or does not fit.
         RunError: Something cannot be read or written.
+
+    Warns:
+        UserWarning: Some frames, or some of several videos, could not be read.
     """
     given = [
         name
@@ -90,6 +94,8 @@ def run_inference(
     batches: list[dict[str, Any]] = []
     source = open_source(config.data, predicting=config.model.kind != "none", data=data)
     detected = detect(source, config, keep=None if make_labels else lambda prediction: batches.append(_arrays(prediction, maps)))
+    for loss in [*source.notes, *losses(source, detected.bad_frames)]:
+        warnings.warn(loss, stacklevel=2)
     if not make_labels:
         return [_stacked(batch) for batch in batches] if detected.kind == "single_instance" else batches
     inference = refine(detected, source, config)
@@ -104,7 +110,7 @@ def run_inference(
 def _config(
     options: dict[str, Any],
     *,
-    data_path: str | Path | None,
+    data_path: str | Path | Sequence[str | Path] | None,
     model_paths: Sequence[str | Path] | str | Path | None,
     output_path: str | Path | None,
 ) -> Config:

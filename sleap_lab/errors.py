@@ -4,7 +4,7 @@ Every message is one line that names the key or file, what was found and what is
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class SleapLabError(Exception):
@@ -23,6 +23,11 @@ class RunError(SleapLabError, RuntimeError):
     """The run itself failed: a file could not be read, a model does not fit, …."""
 
     exit_code = 1
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names for a message: the first few, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

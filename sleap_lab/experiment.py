@@ -23,7 +23,7 @@ from sleap_lab import terminal
 from sleap_lab.cached import detect_cached, open_cache, track_cached
 from sleap_lab.compose import compose_config
 from sleap_lab.config import Config, defaults
-from sleap_lab.errors import ConfigError, RunError, SleapLabError
+from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.formats import write_formats
@@ -36,7 +36,7 @@ from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.sources import Frame, Source, open_source, video_table
+from sleap_lab.sources import Frame, Source, losses, open_source, video_table
 from sleap_lab.truth import open_truth
 
 log = logging.getLogger("sleap_lab")
@@ -204,7 +204,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     summary.videos = video_table(source, inference.bad_frames) if config.model.kind != "none" else []
     if predict_seconds := summary.stages.get("predict"):
         summary.metrics["speed/frames_per_second"] = round(summary.counts["frames"] / predict_seconds, 3)
-    notes = _notes(inference, source)
+    notes = [*source.notes, *inference.notes, *losses(source, inference.bad_frames)]
     files: list[Path] = []
     if config.model.kind != "none" or config.tracker.tracking:
         with stage("write"):
@@ -345,22 +345,6 @@ def _counts(inference: Inference) -> dict[str, int]:
     }
 
 
-def _notes(inference: Inference, source: Source) -> list[str]:
-    bad, closed = inference.bad_frames, source.unreadable
-    notes = [*source.notes, *inference.notes]
-    if closed:
-        names = _listed([str(path) for path, _ in closed], 5)
-        notes.append(f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: {names}. The first: {closed[0][1]}")
-    if bad:
-        frames = _listed([str(frame.index) for frame in bad], 20)
-        notes.append(f"{len(bad)} frames could not be read: {frames}. The first: {bad[0].problem}")
-    return notes
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def _headline(summary: RunSummary, config: Config, inference: Inference, invocation: Invocation) -> dict[str, object]:
     """Return what the report says about the run itself."""
     counts: dict[str, float] = dict(summary.counts)
@@ -368,7 +352,7 @@ def _headline(summary: RunSummary, config: Config, inference: Inference, invocat
     if "speed/frames_per_second" in summary.metrics:
         counts["frames_per_second"] = summary.metrics["speed/frames_per_second"]
     return {
-        "title": _listed([Path(path).name for path in ([data] if isinstance(data, str) else data)], 1),
+        "title": listed([Path(path).name for path in ([data] if isinstance(data, str) else data)], 1),
         "status": summary.status,
         "command": shlex.join(invocation.command),
         "started": f"{summary.started[:19].replace('T', ' ')} UTC",
@@ -407,7 +391,7 @@ def _show(result: Result, config: Config, invocation: Invocation, notes: Sequenc
         rows.append(("evaluated with", ", ".join(f"{name}={value}" for name, value in evaluation.settings.items())))
         rows.append(("metrics", terminal.shown(config.evaluator.save_metrics or result.folder / "metrics.json")))
     if files:
-        rows.append(("predictions", _listed([terminal.shown(file) for file in files], 3)))
+        rows.append(("predictions", listed([terminal.shown(file) for file in files], 3)))
     if config.report == "html":
         rows.append(("report", terminal.shown(result.folder / "report.html")))
     rows.append(("run folder", terminal.shown(result.folder)))

@@ -11,7 +11,7 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.config import DataConfig, parse_frames
-from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
 from sleap_lab.labels import read_labels, to_poses, video_name
 from sleap_lab.poses import Poses
@@ -233,7 +233,7 @@ def _in_video(video: int, wanted: list[int] | None, numbers: Sequence[int], path
         wanted = list(numbers)
     if missing := sorted(set(wanted) - set(numbers)):
         whole = len(numbers) == numbers[-1] + 1
-        has = f"0-{numbers[-1]}" if whole else ", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")
+        has = f"0-{numbers[-1]}" if whole else listed(list(map(str, numbers)), 20)
         raise ConfigError(f"data.frames: frame {missing[-1]} is out of range; {path} has frames {has}")
     return np.array([(video, frame) for frame in wanted], dtype=np.int64).reshape(-1, 2)
 
@@ -251,8 +251,7 @@ def _in_each(videos: Sequence[sio.Video], wanted: list[int] | None) -> tuple[np.
     ]
     if not short:
         return np.concatenate(rows), ()
-    shown = ", ".join(short[:5]) + (f" and {len(short) - 5} more" if len(short) > 5 else "")
-    return np.concatenate(rows), (f"data.frames goes beyond the end of {shown}: what they have of it was taken.",)
+    return np.concatenate(rows), (f"data.frames goes beyond the end of {listed(short, 5)}: what they have of it was taken.",)
 
 
 def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
@@ -380,3 +379,15 @@ def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, A
     for path, problem in source.unreadable:
         rows.append({"video": str(path), "asked": None, "read": 0, "bad": 0, "status": "unreadable", "problem": problem})
     return rows
+
+
+def losses(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
+    """Return one sentence each about the videos and the frames that could not be read, if there are any."""
+    closed, said = source.unreadable, []
+    if closed:
+        names = listed([str(path) for path, _ in closed], 5)
+        said.append(f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: {names}. The first: {closed[0][1]}")
+    if bad_frames:
+        frames = listed([str(frame.index) for frame in bad_frames], 20)
+        said.append(f"{len(bad_frames)} frames could not be read: {frames}. The first: {bad_frames[0].problem}")
+    return said
