@@ -99,21 +99,17 @@ def load_network(
     layers = read_layers(path)
     network = _build(config, layers, path, offsets=offsets)
     expected = network.state_dict()
-    unknown = layers.keys() - {_layer(parameter) for parameter in expected} - {OFFSETS_LAYER}
+    unknown = layers.keys() - {_layer(name) for name in expected} - {OFFSETS_LAYER}
     if unknown:
         raise RunError(f"{path}: the network of {LEGACY_CONFIG_NAME} has no layer {min(unknown)}, for which there are weights")
-    state = {parameter: _weights(layers, parameter, value, path) for parameter, value in expected.items()}
+    state = {name: _weights(layers, name, value, path) for name, value in expected.items()}
     for other, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
         if other is not None:
             layers = read_layers(other)
-            replaced = {
-                parameter: value
-                for parameter, value in expected.items()
-                if parameter.startswith(f"{part}.") and _layer(parameter) in layers
-            }
-            if not replaced:
+            names = [name for name in expected if name.startswith(f"{part}.") and _layer(name) in layers]
+            if not names:
                 raise RunError(f"{other}: holds no {part} weights of the network in {config.folder}")
-            state |= {parameter: _weights(layers, parameter, value, Path(other)) for parameter, value in replaced.items()}
+            state |= {name: _weights(layers, name, expected[name], Path(other)) for name in names}
     network.load_state_dict(state, assign=True)
     return network.eval()
 

@@ -8,7 +8,7 @@ import torch
 
 from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.checkpoints.legacy import read_layers
-from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors import RunError
 
 HEADS = {
     "single_instance": {"SingleInstanceConfmapsHead_0": [[1, 0], [-1, 1]]},
@@ -212,19 +212,6 @@ def test_a_head_of_another_kind_holds_nothing_for_this_one(make_legacy_model, fo
     with pytest.raises(RunError) as caught:
         load_network(read_training_config(folder), head_ckpt_path=str(other / "best_model.h5"))
     assert str(caught.value) == f"{other / 'best_model.h5'}: holds no head_layers weights of the network in {folder}"
-
-
-def test_weights_of_the_other_make_are_refused(make_legacy_model, make_model, folder):
-    modern = make_model("single_instance", {"confmaps": [[1.0, 0.0], [-1.0, 1.0]]}, name="modern")
-    theirs, ours = modern / "best.ckpt", folder / "best_model.h5"
-    with pytest.raises(ConfigError) as caught:
-        load_network(read_training_config(folder), backbone_ckpt_path=str(theirs))
-    accepted = "accepted: best_model.h5 of another model of SLEAP"
-    assert str(caught.value) == f"model.backbone_ckpt_path: {theirs} cannot replace weights of the model in {folder}; {accepted}"
-    with pytest.raises(ConfigError) as caught:
-        load_network(read_training_config(modern), head_ckpt_path=str(ours))
-    accepted = "accepted: best.ckpt of another model of SLEAP-NN"
-    assert str(caught.value) == f"model.head_ckpt_path: {ours} cannot replace weights of the model in {modern}; {accepted}"
 
 
 # ---- weights that do not fit are refused, by the name of the layer

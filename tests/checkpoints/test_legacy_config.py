@@ -112,12 +112,6 @@ def test_offsets_are_a_head_of_their_own(read, legacy_config, head, offsets):
         assert config.stride("offsets") == config.stride("confmaps")
 
 
-def test_the_modern_file_counts_where_there_are_both(read, legacy_config, training_config, tmp_path):
-    (tmp_path / "training_config.yaml").write_text(json.dumps(training_config("centroid")))  # JSON is YAML
-    config = read(legacy_config("single_instance"))
-    assert (config.kind, config.legacy) == ("centroid", False)
-
-
 # ---- what is refused
 
 
