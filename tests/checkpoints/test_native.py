@@ -2,6 +2,7 @@ import collections
 import datetime
 import os
 import pickle
+import re
 import subprocess
 import typing
 import zipfile
@@ -434,6 +435,145 @@ def test_a_config_that_describes_no_network_is_named(folder, unet):
         RunError, match=r"training_config\.yaml: (model_config does not describe a network \(.+\)|head confmaps: .* none of the backbone's)"
     ):
         load_network(read_training_config(folder))
+
+
+# ---- backbones
+
+
+BACKBONES = {
+    "unet": {"filters": 4, "max_stride": 8},
+    "convnext": {"arch": {"depths": [1, 1, 1, 1], "channels": [2, 4, 6, 8]}},
+    "swint": {"arch": {"embed": 2, "depths": [1, 2, 1, 1], "num_heads": [1, 1, 2, 2]}, "window_size": 3},
+}
+LAYERS = {  # one inside of each part, and what it is when the config asks for other sizes
+    "unet": ("backbone.encoders.0.encoder_stack.1.blocks.stack0_enc1_conv0.weight", {"filters": 5}),
+    "convnext": ("backbone.enc.features.3.0.layer_scale", {"arch": {"depths": [1, 1, 1, 1], "channels": [2, 5, 6, 8]}}),
+    "swint": ("backbone.enc.features.3.1.attn.relative_position_bias_table", {"window_size": 4}),
+}
+
+
+@pytest.fixture
+def backbone_folder(tmp_path, training_config):
+    """Return a function that writes a model folder with a small backbone of a kind and random weights."""
+    import yaml
+
+    from sleap_lab.networks import build_network
+
+    def make(backbone, *, seed=0, kind="single_instance", **other):
+        """Write a model; `other` keys of the backbone go to the config only, so that it does not fit the weights."""
+        config = training_config(kind)
+        sections = config["model_config"]["backbone_config"] = {"unet": None, backbone: {"output_stride": 2, **BACKBONES[backbone]}}
+        torch.manual_seed(seed)
+        state = build_network(config).state_dict()
+        sections[backbone] |= other
+        folder = tmp_path / f"{backbone}{seed}"
+        folder.mkdir()
+        (folder / "training_config.yaml").write_text(yaml.safe_dump(config))
+        torch.save({"state_dict": {f"model.{name}": value for name, value in state.items()}}, folder / "best.ckpt")
+        return folder
+
+    return make
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_is_filled(backbone_folder, backbone):
+    folder = backbone_folder(backbone)
+    network = load_network(read_training_config(folder))
+    saved = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
+    assert {f"model.{name}" for name in network.state_dict()} == set(saved)
+    assert all(torch.equal(value, saved[f"model.{name}"]) for name, value in network.state_dict().items())
+    assert network(torch.rand(1, 1, 32, 64))["confmaps"].shape == (1, 2, 16, 32)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_missing_layer_of_a_backbone_is_named(backbone_folder, backbone):
+    folder, (layer, _) = backbone_folder(backbone), LAYERS[backbone]
+    resave(folder, lambda state: state.pop(f"model.{layer}"))
+    assert fit_error(folder) == f"weights do not fit the network of training_config.yaml: lacks {layer}"
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_layer_of_another_shape_is_named(backbone_folder, backbone):
+    folder, (layer, _) = backbone_folder(backbone), LAYERS[backbone]
+    shape = tuple(torch.load(folder / "best.ckpt", weights_only=True)["state_dict"][f"model.{layer}"].shape)
+    resave(folder, lambda state: state.update({f"model.{layer}": torch.ones(7)}))
+    assert fit_error(folder) == f"{layer} has shape (7,), the network needs {shape}"
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_config_of_another_size_than_the_weights_is_refused(backbone_folder, backbone):
+    _, other = LAYERS[backbone]
+    assert re.match(r"backbone\.\S+ has shape \(.+\), the network needs \(.+\)$", fit_error(backbone_folder(backbone, **other)))
+
+
+@pytest.mark.parametrize("backbone", ["convnext", "swint"])
+def test_a_config_of_another_depth_than_the_weights_is_refused(backbone_folder, backbone):
+    folder = backbone_folder(backbone, arch=BACKBONES[backbone]["arch"] | {"depths": [1, 2, 2, 1]})
+    assert re.match(r"weights do not fit .+: lacks backbone\.enc\.features\.\d\.1\.\S+ and \d+ more$", fit_error(folder))
+
+
+@pytest.mark.parametrize("backbone", ["convnext", "swint"])
+def test_a_network_of_any_size_costs_no_memory_before_its_weights_are_seen(backbone_folder, backbone):
+    large = BACKBONES[backbone]["arch"] | {"channels": [10**6] * 4, "embed": 10**6}
+    assert " has shape " in fit_error(backbone_folder(backbone, arch=large))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("share", [0.2, 0.99])
+def test_a_backbone_that_was_cut_off_is_refused(backbone_folder, backbone, share):
+    path = backbone_folder(backbone) / "best.ckpt"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert refusal(path).startswith("not a readable checkpoint: ")
+
+
+@pytest.mark.parametrize("change", [lambda index: index + 1000, lambda index: index.flip(0), lambda index: index * 0.5])
+def test_positions_that_no_window_has_are_refused(backbone_folder, change):
+    folder, name = backbone_folder("swint"), "backbone.enc.features.1.0.attn.relative_position_index"
+    resave(folder, lambda state: state.update({f"model.{name}": change(state[f"model.{name}"])}))
+    assert fit_error(folder) == f"{name} is a fixed table of the network, but holds other numbers"
+
+
+def test_weights_of_half_precision_are_widened(backbone_folder):
+    folder = backbone_folder("convnext")
+    resave(folder, lambda state: state.update({name: value.half() for name, value in state.items()}))
+    assert {value.dtype for value in load_network(read_training_config(folder)).state_dict().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "other"),
+    [
+        ("convnext", {"arch": {"depths": [1, 1, 1], "channels": [2, 4, 6, 8]}}),
+        ("convnext", {"arch": {"depths": [1, 1, 1, 1]}}),
+        ("convnext", {"arch": "tiny"}),
+        ("convnext", {"stem_patch_stride": 0}),
+        ("convnext", {"model_type": ["tiny"]}),
+        ("swint", {"arch": {"embed": 2, "depths": [1, 2, 1, 1], "num_heads": [3, 3, 3, 3]}}),
+        ("swint", {"window_size": "large"}),
+        ("swint", {"filters_rate": None}),
+    ],
+)
+def test_a_section_that_describes_no_backbone_is_named(backbone_folder, backbone, other):
+    folder = backbone_folder(backbone, **other)
+    with pytest.raises(RunError, match=r"training_config\.yaml: model_config does not describe a network \(.+\)$"):
+        load_network(read_training_config(folder))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize(("option", "part"), [("backbone_ckpt_path", "backbone"), ("head_ckpt_path", "head_layers")])
+def test_parts_of_every_backbone_can_be_replaced(backbone_folder, backbone, option, part):
+    folder, other = backbone_folder(backbone), backbone_folder(backbone, seed=1)
+    plain, replacement = (load_network(read_training_config(path)).state_dict() for path in (folder, other))
+    found = load_network(read_training_config(folder), **{option: str(other / "best.ckpt")}).state_dict()
+    for name, value in found.items():
+        assert torch.equal(value, (replacement if name.startswith(part) else plain)[name]), name
+
+
+def test_a_backbone_of_another_kind_replaces_nothing(backbone_folder):
+    folder, other = backbone_folder("convnext"), backbone_folder("unet") / "best.ckpt"
+    with pytest.raises(RunError, match=rf"{other}: holds no backbone weights of the network in {folder}"):
+        load_network(read_training_config(folder), backbone_ckpt_path=str(other))
 
 
 # ---- other weights

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.networks.decoder import Decoder, DecoderBlock, KerasConvTranspose2d, conv_relu
+from sleap_lab.networks.decoder import ConvBlock, Decoder, DecoderBlock, KerasConvTranspose2d, conv_relu
 
 
 def shapes(module):
@@ -16,6 +16,21 @@ def pick(convolution, channel):
         convolution.weight.zero_()
         convolution.weight[:, channel] = 1
         convolution.bias.zero_()
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # it may be slower, which is all
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4])
+def test_kernels_of_any_size_keep_the_size(kernel_size):
+    (convolution, _) = conv_relu("enc", [1, 1], kernel_size).values()
+    assert convolution(torch.rand(1, 1, 7, 9)).shape == (1, 1, 7, 9)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("pool", "expected"), [(False, [[1, 2, 3], [4, 9, 6], [7, 8, 5]]), (True, [[9]])])
+def test_a_block_may_pool_first_and_floors_odd_sizes(pool, expected):
+    block = ConvBlock("enc", [1, 1], 1, pool=pool)
+    pick(block.blocks.enc_conv0, 0)
+    assert block(torch.tensor([[[[1.0, 2, 3], [4, 9, 6], [7, 8, 5]]]]))[0, 0].tolist() == expected
 
 
 def block(*, in_width=1, skip_width=1, interpolate=True):

@@ -152,7 +152,7 @@ def test_gray_and_coloured_images_go_into_any_network(network, trained):
 def test_a_backbone_of_another_kind_is_refused(training_config):
     config = training_config("centroid")
     config["model_config"]["backbone_config"] = {"unet": None, "resnet": {"depth": 50}}
-    with pytest.raises(RunError, match=r"backbone 'resnet' is not supported; accepted: unet"):
+    with pytest.raises(RunError, match=r"backbone 'resnet' is not supported; accepted: unet, convnext, swint"):
         build_network(config)
 
 
