@@ -251,7 +251,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             )
     if config.output.overlay_video:
         with stage("overlay"):
-            _write_overlay(predictions, config, folder, inference.poses, evaluation)
+            _write_overlay(predictions, source, config, folder, inference.poses, evaluation)
     result = Result(folder, summary, inference.poses, evaluation)
     _show(result, config, invocation, notes, files)
     return result
@@ -324,10 +324,13 @@ def _write_switches(evaluation: Evaluation, predictions: sio.Labels, folder: Pat
         save_labels(with_suggestions(predictions, frames), folder / "switches.slp")
 
 
-def _write_overlay(predictions: sio.Labels, config: Config, folder: Path, poses: Poses, evaluation: Evaluation | None) -> None:
-    from sleap_lab.report.clip import worst_frames, write_clip, write_video
+def _write_overlay(
+    predictions: sio.Labels, source: Source, config: Config, folder: Path, poses: Poses, evaluation: Evaluation | None
+) -> None:
+    from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
 
     path = folder / "overlay.mp4"
+    predictions = with_pictures(predictions, source.read)
     if config.output.overlay_video == "full":
         write_video(predictions, path)
     elif moments := worst_frames(poses, evaluation):

@@ -1,6 +1,8 @@
 """Videos with the predictions drawn over them: a short clip of the worst moments, or everything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,37 @@ def worst_frames(poses: Poses, evaluation: Evaluation | None, count: int = MOMEN
         if apart and (video, frame) in processed and len(chosen) < count:
             chosen.append((video, frame))
     return sorted(chosen)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """What the renderer reads of a video, as a backend of sleap-io: pictures, black ones where a frame cannot be read."""
+
+    read_image: Callable[[int], np.ndarray]
+    shape: tuple[int, int, int, int]
+    fps: float | None
+
+    def __getitem__(self, frame: int) -> np.ndarray:
+        try:
+            return self.read_image(frame)
+        except RunError:
+            return np.zeros(self.shape[1:], dtype=np.uint8)
+
+
+def with_pictures(labels: sio.Labels, read_image: Callable[[int, int], np.ndarray]) -> sio.Labels:
+    """Return the same labels over videos whose frames are read by a function.
+
+    Args:
+        labels: Predictions.
+        read_image: (video, frame) to (h, w, c) uint8; a RunError makes the frame black.
+    """
+    videos = []
+    for i, video in enumerate(labels.videos):
+        pictures = _Pictures(partial(read_image, i), video.shape or (0, 1, 1, 1), video.fps)
+        videos.append(sio.Video(video.filename, backend=pictures, open_backend=False))
+    place = {id(video): i for i, video in enumerate(labels.videos)}
+    frames = [sio.LabeledFrame(videos[place[id(frame.video)]], frame.frame_idx, frame.instances) for frame in labels.labeled_frames]
+    return sio.Labels(frames, videos=videos, skeletons=labels.skeletons, tracks=labels.tracks)
 
 
 def write_clip(labels: sio.Labels, path: Path, moments: Sequence[tuple[int, int]], around: int = AROUND) -> None:

@@ -7,7 +7,7 @@ import sleap_io as sio
 from sleap_lab.errors import RunError
 from sleap_lab.labels import to_labels
 from sleap_lab.poses import Skeleton, make_poses
-from sleap_lab.report.clip import worst_frames, write_clip, write_video
+from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
 
 PAIR = Skeleton(("a", "b"), ((0, 1),))
 
@@ -81,3 +81,15 @@ def test_a_video_that_is_gone_is_named(labels, tmp_path, write):
     with pytest.raises(RunError, match=r"output\.overlay_video: gone\.mp4 cannot be drawn over"):
         write(labels, tmp_path / "overlay.mp4")
     assert list(tmp_path.glob("*.mp4")) == []
+
+
+def test_frames_may_be_read_by_a_function_and_are_black_where_it_fails(labels, tmp_path):
+    def read(video, frame):
+        if frame == 1:
+            raise RunError("torn")
+        return np.full((51, 63, 1), 10 * frame, dtype=np.uint8)
+
+    write_video(with_pictures(labels, read), tmp_path / "overlay.mp4")
+    video = sio.load_video(str(tmp_path / "overlay.mp4"))
+    assert [round(float(np.median(video[i]))) for i in (0, 1, 2, 11)] == pytest.approx([0, 0, 20, 110], abs=2)
+    assert [len(frame.instances) for frame in labels] == [1] * 12
