@@ -35,7 +35,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab -m KEY=A,B …             run one experiment per combination
   sleap-lab track FLAGS              the same in sleap-nn's own flags (sleap-lab track --help)
   sleap-lab eval FLAGS               compare two .slp files (sleap-lab eval --help)
-  sleap-lab compare RUN RUN …        which settings differ between run folders, and which metrics
+  sleap-lab compare RUN RUN …        which settings and metrics differ between runs, or the jobs of a sweep
   sleap-lab tune KEY=VALUE …         search tracker and filter settings against ground truth (sleap-lab tune --help)
   sleap-lab sync [RUN …]             log run folders to MLflow that are not there yet
   sleap-lab cache ls|clear           what the stage cache holds, and how to empty it (sleap-lab cache --help)
@@ -182,22 +182,44 @@ def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
     return _experiment(words, ["sleap-lab", *words])
 
 
+COMPARE = """\
+sleap-lab compare RUN RUN …: how runs differ from the first: settings, what each of them does, and metrics, paired by frame.
+
+RUN is a run folder, the folder of a sweep (all its jobs), or the id of a run in MLflow. One sweep is enough.
+Prints a table and writes a page with everything into outputs/compare.
+
+  logger.tracking_uri=URI   the MLflow store of the ids (default: that of outputs/)
+"""
+
+
 def _compare(arguments: list[str]) -> int:
     from datetime import datetime
+    from tempfile import TemporaryDirectory
 
     if "-h" in arguments or "--help" in arguments:
-        print("sleap-lab compare RUN RUN …: how run folders differ from the first; a table here, a page in outputs/compare.")
+        print(COMPARE, end="")
         return 0
     from sleap_lab import terminal
     from sleap_lab.report.compare import compare
     from sleap_lab.report.side_by_side import as_text, write_page
+    from sleap_lab.runs.find import find_runs
 
-    comparison = compare([Path(folder) for folder in arguments])
+    words, uri = _store_word(arguments)
+    with TemporaryDirectory(prefix="sleap-lab-") as scratch:
+        found = [find_runs(word, Path(scratch), tracking_uri=uri, outputs_root=Path("outputs").absolute()) for word in words]
+        comparison = compare([folder for part in found for folder in part.folders], [note for part in found for note in part.left_out])
     page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
     write_page(comparison, page)
     print(as_text(comparison))
     terminal.table([("page", terminal.shown(page))])
     return 0
+
+
+def _store_word(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Split the word that names an MLflow store from the others."""
+    key = "logger.tracking_uri="
+    chosen = [word.removeprefix(key) for word in arguments if word.startswith(key)]
+    return [word for word in arguments if not word.startswith(key)], chosen[-1] if chosen else None
 
 
 def _sync(arguments: list[str]) -> int:

@@ -244,6 +244,29 @@ def test_compare_refuses_what_is_no_run(monkeypatch, capsys, tmp_path):
     assert "a is not a run folder" in capsys.readouterr().err
 
 
+def test_compare_takes_sweeps_and_runs_of_mlflow(monkeypatch, capsys, tmp_path):
+    from sleap_lab.runs import find, summary
+
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def find_runs(word, scratch, *, tracking_uri, outputs_root):
+        assert scratch.is_dir()
+        asked.append((word, tracking_uri, outputs_root))
+        folders = [tmp_path / word / job for job in "01"]
+        for folder in folders:
+            folder.mkdir(parents=True)
+            summary.write(folder, summary.RunSummary(status="finished"))
+        return find.Found(folders, [f"job 2 of {word} is left out: failed"])
+
+    monkeypatch.setattr(find, "find_runs", find_runs)
+    assert code_of("compare", "sweep", "logger.tracking_uri=sqlite:///a=b.db", "id") == 0
+    assert asked == [(word, "sqlite:///a=b.db", tmp_path / "outputs") for word in ("sweep", "id")]
+    out = capsys.readouterr().out
+    assert "job 2 of sweep is left out: failed" in out
+    assert [line.split()[0] for line in out.splitlines()[1:5]] == ["sweep/0", "sweep/1", "id/0", "id/1"]
+
+
 # --- imports ----------------------------------------------------------------------------
 
 

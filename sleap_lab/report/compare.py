@@ -66,11 +66,12 @@ class Comparison(NamedTuple):
     notes: list[str]
 
 
-def compare(folders: Sequence[Path]) -> Comparison:
+def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison:
     """Compare runs with the first of them.
 
     Args:
         folders: Run folders; one that comes again counts once.
+        left_out: One sentence for each run that the user may miss.
 
     Raises:
         ConfigError: There are fewer than two, or one is no run folder.
@@ -103,7 +104,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
         effects(varied, samples, columns) if len(runs) > 2 else [],
         best_by,
         best,
-        _warnings([key for key, _ in settings]),
+        [*_warnings([key for key, _ in settings]), *left_out],
         list(filter(None, dict.fromkeys(samples.note(0, other) for other in range(1, len(runs))))),
     )
 

@@ -1,7 +1,6 @@
 """Runs as their folders tell of them, and their metrics paired by frame, so that differences can be told from chance."""
 
 import json
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,11 @@ from sleap_lab.evaluation.bootstrap import FEWEST_BLOCKS, LEVEL, Sample, paired_
 from sleap_lab.evaluation.files import read_frames
 from sleap_lab.evaluation.frames import FrameTable, of_node, on_frames
 from sleap_lab.runs import summary
+from sleap_lab.runs.find import RUN_ID
 from sleap_lab.runs.snapshot import flatten, read_document
 from sleap_lab.runs.summary import RunSummary
 
 NAN = float("nan")
-RUN_ID = re.compile("[0-9a-f]{32}")
 SHORT_ID = 8
 
 VIDEO, NODE = "video", "node"
