@@ -18,7 +18,7 @@ def lab(call, demo, tmp_path, training_config, legacy_config, make_labels, video
     """A working directory with the demo in it, and with files that are not what they seem."""
     for source, name in ((demo.clip, "video.mp4"), (demo.truth, "truth.slp"), *zip(demo.models, ("centroid", "centered"), strict=True)):
         (tmp_path / name).symlink_to(source)
-    for name in ("text.mp4", "text.slp", "text.txt"):
+    for name in ("text.mp4", "text.slp", "text.txt", "text.xyz"):
         (tmp_path / name).write_text("this is text")
     for name in ("empty", "bottomup", "torn", "legacy"):
         (tmp_path / name).mkdir()
@@ -37,8 +37,16 @@ def lab(call, demo, tmp_path, training_config, legacy_config, make_labels, video
         # data
         (f"data.path=missing.mp4 {TOPDOWN}", 2, "data.path: no such file: "),
         (f"data.path=text.mp4 {TOPDOWN}", 1, "text.mp4 cannot be read as a video"),
-        (f"data.path=text.txt {TOPDOWN}", 1, "text.txt cannot be read as a video"),
-        (f"data.path=empty {TOPDOWN}", 1, "empty cannot be read as a video"),
+        (f"data.path=text.xyz {TOPDOWN}", 1, "text.xyz cannot be read as a video"),
+        (f"data.path=text.txt {TOPDOWN}", 2, "this is text (line 1 of "),
+        (f"data.path=empty {TOPDOWN}", 2, "empty holds no video and no image (.mp4, "),
+        (f"data.path=empty/*.mp4 {TOPDOWN}", 2, "data.path: no video, image or .slp file matches "),
+        (f"data.path=[video.mp4,missing.mp4] {TOPDOWN}", 2, "data.path: no such file: "),
+        (f"data.path=[video.mp4,truth.slp] {TOPDOWN}", 2, "truth.slp stands beside 1 others; a .slp file is given alone"),
+        (f"data.path=[] {TOPDOWN}", 2, "data.path: the list is empty"),
+        (f"data.path=[video.mp4,3.5] {TOPDOWN}", 2, "data.path: got 3.5; accepted: a path"),
+        (f"data.path=video.mp4 {TOPDOWN} data.video_index=1", 2, "video.mp4 has no video 1; accepted: 0-0"),
+        (f"data.path=video.mp4 {TOPDOWN} data.video_dataset=images", 2, "data.video_dataset: only for HDF5 videos"),
         (f"data.path=text.slp {TOPDOWN}", 1, "text.slp: not a readable SLEAP labels file"),
         (f"data.path=truth.slp {TOPDOWN} data.video_index=3", 2, "data.video_index: "),
         ("data.path=video.mp4 model=none tracker=fixed_window", 2, "data.path: without a model it must be a .slp file, got "),
