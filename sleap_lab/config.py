@@ -120,9 +120,9 @@ class PreprocessingConfig:
     crop_size: int | None = key(None, "Side of the square crop around each animal, px (top-down).", minimum=1)
     anchor_part: str | None = key(None, "Node at the centre of crops from labelled instances (centered-instance only).")
     crop_registration: str = key(
-        "reference",
-        "Where keypoints of a crop land: reference adds the fraction of the crop's corner, as sleap-nn does.",
-        choices=("reference",),
+        "exact",
+        "Where keypoints of a crop land: on what the crop shows, by the rule it was trained with, or up to 1 px beside, as in sleap-nn.",
+        choices=("exact", "reference"),
     )
 
 
@@ -240,7 +240,7 @@ class OutputConfig:
     """What is written, and where."""
 
     path: str | None = key(None, "Predictions file. Default: predictions.slp in the run folder.", path=True)
-    no_empty_frames: bool = key(False, "Leave frames without instances out of the predictions file.")
+    no_empty_frames: bool = key(False, "Leave frames without instances out of .slp and COCO files; tables span the video.")
     formats: list[str] = key(
         ["slp"],
         "Formats to write beside each other; csv, analysis_h5 and nwb are one file per video.",

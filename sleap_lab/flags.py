@@ -46,7 +46,11 @@ class Flag:
 
 INHERIT = object()
 
-PARITY: dict[str, Any] = {"tracker.missing_nodes": "reference", "tracker.one_node_distance": False}
+PARITY: dict[str, Any] = {
+    "preprocessing.crop_registration": "reference",
+    "tracker.missing_nodes": "reference",
+    "tracker.one_node_distance": False,
+}
 """Keys without a flag that `track` and `run_inference` set, because they answer as sleap-nn does and the config answers better."""
 
 

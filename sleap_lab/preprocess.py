@@ -108,6 +108,12 @@ def crop_corners(centroids: np.ndarray, size: int) -> np.ndarray:
     return (centroids.astype(np.float32) - np.float32(size / 2) + np.float32(0.5)).astype(np.float32)
 
 
+def crop_origins(corners: np.ndarray, size: int) -> np.ndarray:
+    """Return the first pixels (n, 2) int64 of crops whose corners are (n, 2), size-matched px."""
+    # Truncation toward zero after adding half a crop is the floor wherever the centroid is in the image.
+    return np.trunc(corners + size // 2).astype(np.int64) - size // 2
+
+
 def cut_crops(images: Tensor, samples: np.ndarray, corners: np.ndarray, size: int) -> Tensor:
     """Cut square crops at whole pixels, zero outside the image.
 
@@ -120,11 +126,9 @@ def cut_crops(images: Tensor, samples: np.ndarray, corners: np.ndarray, size: in
     Returns:
         (n, c, size, size) crops of the same type.
     """
-    # Truncation toward zero after adding half a crop is the floor wherever the centroid is in the image.
-    origins = np.trunc(corners + size // 2).astype(np.int64) - size // 2
     crops = images.new_zeros((len(samples), images.shape[1], size, size))
     h, w = images.shape[-2:]
-    for crop, sample, (x, y) in zip(crops, samples, origins, strict=True):
+    for crop, sample, (x, y) in zip(crops, samples, crop_origins(corners, size), strict=True):
         top, left, bottom, right = max(y, 0), max(x, 0), min(y + size, h), min(x + size, w)
         if top < bottom and left < right:
             crop[:, top - y : bottom - y, left - x : right - x] = images[sample, :, top:bottom, left:right]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.version import InvalidVersion, Version
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.networks.heads import HEAD_LAYERS
@@ -26,6 +27,8 @@ REQUIRED = {
 """Head -> keys that inference needs; those of centroids need no part_names."""
 CROPPING = ("centered_instance", "multi_class_topdown")
 """Model kinds that see crops."""
+CROPS_UNSCALED_SINCE = Version("0.1.0")
+"""Version of SLEAP-NN that first cut crops before images are scaled, and not after."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,11 @@ class TrainingConfig:
     def stride(self, head: str) -> int:
         """Return the output stride of a head."""
         return int(self.heads[head]["output_stride"])
+
+    @property
+    def version(self) -> Version | None:
+        """Version of SLEAP-NN that trained the model; None where the config does not tell."""
+        return _version(self.raw)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -115,14 +123,37 @@ def read_yaml_config(folder: Path) -> TrainingConfig:
         raw=raw,
         skeleton=skeleton,
         heads={head: heads[head] for head in HEAD_LAYERS[kind]},
-        max_stride=positive_whole(backbone, "max_stride", f"{file}: model_config.backbone_config.{backbone_kind}") or 16,
+        max_stride=positive_whole(backbone, "max_stride", f"{file}: model_config.backbone_config.{backbone_kind}")
+        or (16 if backbone_kind == "unet" else 32),
         scale=positive_number(preprocessing, "scale", image) or 1.0,
         max_height=positive_whole(preprocessing, "max_height", image),
         max_width=positive_whole(preprocessing, "max_width", image),
         ensure_rgb=bool(preprocessing.get("ensure_rgb")),
         ensure_grayscale=bool(preprocessing.get("ensure_grayscale")),
-        crop_size=positive_whole(preprocessing, "crop_size", image) if kind in CROPPING else None,
+        crop_size=_crop_size(preprocessing, _version(raw), image) if kind in CROPPING else None,
     )
+
+
+def _version(raw: Mapping[str, Any]) -> Version | None:
+    try:
+        return Version(str(raw.get("sleap_nn_version")))
+    except InvalidVersion:
+        return None
+
+
+def _crop_size(preprocessing: Mapping[str, Any], version: Version | None, where: str) -> int | None:
+    """Return the side of crops in px of the size-matched image, None where it is absent or null.
+
+    0.0.1 wrote height and width as `crop_hw`. Before 0.1.0 crops were cut from the scaled image, in its pixels.
+    """
+    size = positive_whole(preprocessing, "crop_size", where)
+    if size is None and (sides := preprocessing.get("crop_hw")) is not None:
+        if not isinstance(sides, list) or len(sides) != 2:
+            raise RunError(f"{where}.crop_hw: got {sides!r}; accepted: a list of height and width")
+        lengths = [positive_whole({"crop_hw": side}, "crop_hw", where) for side in sides]
+        size = max((length for length in lengths if length is not None), default=None)
+    scale = positive_number(preprocessing, "scale", where) or 1.0
+    return math.ceil(size / scale) if size is not None and version is not None and version < CROPS_UNSCALED_SINCE else size
 
 
 def check_heads(heads: Mapping[str, Any], kind: str, n_nodes: int, where: Callable[[str], str]) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sleap_lab.checkpoints import TrainingConfig
+from sleap_lab.checkpoints import CropRule, TrainingConfig
 from sleap_lab.networks import PoseNetwork
 from sleap_lab.poses import Poses
-from sleap_lab.preprocess import scale_and_pad, to_float
+from sleap_lab.preprocess import crop_origins, scale_and_pad, to_float
 
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
@@ -25,6 +25,8 @@ class Model:
         device: Where it runs.
         precision: `32`, `bf16` or `16`.
         crop_size: Side of the crops it sees, size-matched px; None where it sees whole images.
+        crop_rule: How training crops were cut, where points are to lie on what crops show; None adds the fraction of
+            a crop's corner, as sleap-nn does.
     """
 
     network: PoseNetwork
@@ -33,6 +35,7 @@ class Model:
     device: torch.device
     precision: str = "32"
     crop_size: int | None = None
+    crop_rule: CropRule | None = None
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Run the network.
@@ -48,6 +51,21 @@ class Model:
         dtype = AUTOCAST_DTYPES.get(self.precision)
         with torch.inference_mode(), torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             return {name: output.float() for name, output in self.network(inputs).items()}
+
+    def from_crops(self, points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+        """Turn points of crops into points of the image the crops were cut from.
+
+        Args:
+            points: (n, nodes, 2) px of the crops, as the network answers.
+            corners: (n, 2) top-left corners of the crops, size-matched px.
+
+        Returns:
+            (n, nodes, 2) size-matched px.
+        """
+        if self.crop_rule is None:
+            return points + corners[:, None]
+        assert self.crop_size is not None, "models that see whole images have no crops"
+        return self.crop_rule.content(points, self.crop_size) + crop_origins(corners, self.crop_size)[:, None]
 
     def to_image(self, points: np.ndarray, head: str) -> np.ndarray:
         """Turn points (…, 2) of a head's map space into size-matched px."""

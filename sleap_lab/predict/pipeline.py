@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sleap_lab.checkpoints import TrainingConfig, load_network, read_training_config
+from sleap_lab.checkpoints import TrainingConfig, crop_rule, load_network, read_training_config
 from sleap_lab.config import ModelConfig, PreprocessingConfig, RuntimeConfig, peak_thresholds
 from sleap_lab.decode.paf import GroupingOptions
 from sleap_lab.decode.peaks import Refinement
@@ -178,7 +178,9 @@ def _load(
     if runtime.compile:
         network.compile()
     scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale
-    return Model(network, config, scale, device, runtime.precision, preprocessing.crop_size or config.crop_size)
+    crop_size = preprocessing.crop_size or config.crop_size
+    rule = crop_rule(config, crop_size) if preprocessing.crop_registration == "exact" and crop_size is not None else None
+    return Model(network, config, scale, device, runtime.precision, crop_size, rule)
 
 
 def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> ImageSpec:

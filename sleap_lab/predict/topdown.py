@@ -196,7 +196,7 @@ def _read_crops(
         return make_poses(skeleton, [], track_names=classes, frames=batch.where)
     found, values = global_peaks(maps["confmaps"], threshold, maps.get("offsets", refinement))
     in_crop = model.to_image(found.double().cpu().numpy(), "confmaps")
-    points = (in_crop + corners[:, None]) / batch.eff[centroids.samples, None, None]
+    points = model.from_crops(in_crop, corners) / batch.eff[centroids.samples, None, None]
     tracks, track_scores = np.full(len(points), -1), np.full(len(points), np.nan)
     if classes:
         probabilities = maps["class_vectors"].double().cpu().numpy()

@@ -279,6 +279,39 @@ def test_only_models_that_cut_crops_have_a_crop_size(read, training_config):
 
 
 @pytest.mark.parametrize(
+    ("preprocessing", "version", "expected"),
+    [
+        ({"crop_size": 96, "scale": 0.5}, None, 96),
+        ({"crop_size": 96, "scale": 0.5}, "0.1.0", 96),
+        ({"crop_size": 96, "scale": 0.5}, "0.0.5", 96 / 0.5),  # pixels of the scaled image
+        ({"crop_size": 96, "scale": 0.5}, "0.1.0a4", 96 / 0.5),
+        ({"crop_size": 96, "scale": 0.7}, "0.0.5", 138),  # 137.14, and 138 * 0.7 is 96 and a little
+        ({"crop_size": 96, "scale": 1.0}, "0.0.5", 96),
+        ({"crop_hw": [96, 96], "scale": 1.0}, "0.0.1", 96),
+        ({"crop_hw": [48, 64], "scale": 0.5}, "0.0.1", 64 / 0.5),
+        ({"crop_hw": [96, 96], "crop_size": 32}, None, 32),
+        ({"crop_hw": None, "crop_size": None}, "0.0.1", None),
+        ({"crop_hw": [None, None]}, "0.0.1", None),
+    ],
+)
+def test_crops_of_all_versions_are_counted_in_pixels_of_the_image(read, training_config, preprocessing, version, expected):
+    raw = training_config("centered_instance", preprocessing=preprocessing) | {"sleap_nn_version": version}
+    assert read(raw).crop_size == expected
+
+
+@pytest.mark.parametrize("sides", [96, [96], "96x96"])
+def test_sides_of_a_crop_come_in_pairs(read, training_config, sides):
+    raw = training_config("centered_instance", preprocessing={"crop_hw": sides})
+    assert message(read, raw) == f"data_config.preprocessing.crop_hw: got {sides!r}; accepted: a list of height and width"
+
+
+@pytest.mark.parametrize(("told", "expected"), [("0.3.5", "0.3.5"), ("0.1.0a4", "0.1.0a4"), (None, None), ("", None), ("new", None)])
+def test_the_version_that_trained_a_model(read, training_config, told, expected):
+    found = read(training_config("centered_instance") | {"sleap_nn_version": told}).version
+    assert (None if found is None else str(found)) == expected
+
+
+@pytest.mark.parametrize(
     "skeletons",
     [
         ...,

@@ -228,6 +228,19 @@ def test_the_crop_size_may_be_overridden(topdown_paths):
     np.testing.assert_allclose(poses.points, [[[12.5 + 2 * 0, 8.5 + 2 * 3], [np.nan, np.nan]]])
 
 
+def test_where_the_nodes_of_a_crop_land(make_model):
+    # As above; what the crop shows at its pixels (5, 11) and (14, 6) is in the image at (13, 15) and (22, 10). The network, which
+    # answers in steps of 2 pixels, says (4, 10) and (14, 6).
+    centroid = make_model("centroid", {"confmaps": [RED]})
+    old = make_model("centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16})
+    file = old / "training_config.yaml"
+    file.write_text(file.read_text() + "sleap_nn_version: 0.0.5\n")
+    answers = np.array([[4, 10], [14, 6]])
+    for registration, start in (("exact", [8, 4]), ("reference", [8.5, 4.5])):
+        poses = build([centroid, old], preprocessing={"crop_registration": registration}).predict(ANIMAL).poses
+        np.testing.assert_allclose(poses.points[0], answers + start)
+
+
 def test_thresholds_of_the_two_stages(topdown_paths):
     assert len(build(topdown_paths, peak_threshold=[0.2, 0.7]).predict(ANIMAL).poses.visible[0].nonzero()[0]) == 1
     assert len(build(topdown_paths, peak_threshold=[1.0, 0.2]).predict(ANIMAL).poses) == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sleap_lab.checkpoints import CropRule
 from sleap_lab.decode.peaks import Refinement
 from sleap_lab.errors import ConfigError
 from sleap_lab.poses import Skeleton, make_poses
@@ -121,6 +122,31 @@ def test_the_fraction_of_the_corner_is_added(batch, draw, centroid_model, instan
     np.testing.assert_allclose(found.points, [[centroid, 10]])
     poses = run(batch(drawn), centroid_model, instance_model(8), refinement=Refinement(3)).poses
     np.testing.assert_allclose(poses.points[0, 0], [8 + offset, 9 + 0.5])
+
+
+@pytest.mark.parametrize("pixel", [0.0, 0.25, 0.5, 0.75])
+@pytest.mark.parametrize("size", [8, 9])
+def test_exact_points_do_not_move_with_the_centroid(batch, draw, centroid_model, instance_model, pixel, size):
+    drawn = draw((1, 3, 24, 40), (0, 0, 10, 10, 1 - pixel), (0, 0, 11, 10, pixel), (0, 1, 9, 9, 0.8))
+    model = replace(instance_model(size), crop_rule=CropRule(0.0))
+    poses = run(batch(drawn), centroid_model, model, refinement=Refinement(3)).poses
+    np.testing.assert_allclose(poses.points[0, 0], [9, 9], rtol=1e-6)
+
+
+def test_exact_points_follow_the_rule_of_training(batch, draw, centroid_model, instance_model):
+    # A crop of 9 around (10, 10) begins at (6, 6) and has its middle at (4, 4); the node is seen at (2, 3) and (7, 6) in it.
+    model = replace(instance_model(9), crop_rule=CropRule(shift=0.5, gain=0.1))
+    poses = run(batch(draw((1, 3, 24, 40), *two_animals()[::2]), eff=0.5), centroid_model, model).poses
+    expected = [(6 + 2 + 0.5 + 0.1 * (2 - 4)) / 0.5, (6 + 3 + 0.5 + 0.1 * (3 - 4)) / 0.5]
+    np.testing.assert_allclose(poses.points[0, 0], expected)
+
+
+def test_exact_points_of_a_scaled_crop_are_moved_by_pixels_of_the_image(fake, batch, draw):
+    first_maps, second_maps = draw((1, 1, 64, 72), (0, 0, 24, 16, 0.9)), draw((1, 2, 9, 9), (0, 0, 1, 2, 0.8))
+    first = fake("centroid", lambda x: {"confmaps": first_maps})
+    second = fake("centered_instance", lambda x: {"confmaps": second_maps}, stride=2, scale=0.5, crop_size=9)
+    poses = run(batch(torch.zeros(1, 1, 64, 72)), first, replace(second, crop_rule=CropRule(1.0))).poses
+    np.testing.assert_allclose(poses.points[0, 0], [20 + 1 * 2 / 0.5 + 1, 12 + 2 * 2 / 0.5 + 1])
 
 
 def test_a_node_beyond_the_crop_is_not_seen(batch, draw, centroid_model, instance_model):
