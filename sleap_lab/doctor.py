@@ -1,0 +1,243 @@
+"""What would go wrong with a long run, found in a minute: videos, models, device, time, memory and stores, tried out.
+
+Nothing is left behind: no run folder, no predictions, no entry in the cache or in MLflow.
+"""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from sleap_lab.compose import compose_config, quote
+from sleap_lab.config import Config, DataConfig
+from sleap_lab.errors import ConfigError, SleapLabError
+from sleap_lab.runs.store import probe, store_uri
+from sleap_lab.sources import Frame, Source, open_source, read_ahead
+from sleap_lab.videos import frame_numbers
+
+if TYPE_CHECKING:
+    from sleap_lab.predict.pipeline import Pipeline
+
+TRIAL_FRAMES = 48
+TRIAL_SECONDS = 20.0
+DECODED = 5
+BYTES_PER_POINT = 40
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        verdict: `ok`, `warning` or `problem`; only a problem keeps a run from working.
+        text: What was found, and for anything but `ok` what to do.
+    """
+
+    name: str
+    verdict: str
+    text: str
+
+
+class Estimate(NamedTuple):
+    """What a run over all frames will need.
+
+    Attributes:
+        frames: Frames of the run.
+        seconds: Time of loading and predicting; tracking and reports come on top, at thousands of frames per second.
+        megabytes: Peak memory; None where this system does not tell.
+        frames_per_second: Rate that was measured.
+    """
+
+    frames: int
+    seconds: float
+    megabytes: float | None
+    frames_per_second: float
+
+
+def examine(paths: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Finding]:
+    """Look at everything that a run with these files would use, and yield what is found.
+
+    Args:
+        paths: Videos, labels files, and model folders, in any order.
+        overrides: `KEY=VALUE` strings of the run.
+
+    Raises:
+        ConfigError: An override is wrong, or a file is missing.
+    """
+    models = [path for path in paths if _is_model(Path(path))]
+    data = [path for path in paths if path not in models]
+    if overrides and not models:
+        raise ConfigError(f"doctor: {overrides[0]} is a setting of a run; name its models, too")
+    yield from _stores()
+    if not data:
+        yield Finding("videos", PROBLEM, "none given; name a video, a folder of images or a .slp file")
+        return
+    path = data if len(data) > 1 else data[0]
+    try:
+        if models:
+            config, _ = compose_config([f"data.path={quote(path)}", f"model.paths={quote(models)}", *overrides])
+        else:
+            config = Config(data=DataConfig(path=path))
+        source = open_source(config.data)
+    except ConfigError:
+        raise
+    except SleapLabError as error:
+        yield Finding("videos", PROBLEM, str(error))
+        return
+    yield from _videos(source)
+    yield _logger(config)
+    if models:
+        yield from _trial(source, config)
+
+
+def _is_model(path: Path) -> bool:
+    names = ("training_config.yaml", "training_config.json")
+    return path.name in names or any((folder / name).is_file() for folder in (path, path.parent) if folder != Path() for name in names)
+
+
+def _stores() -> Iterator[Finding]:
+    folder = Path("outputs")
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"\0" * 4096)
+    except OSError as error:
+        yield Finding("outputs", PROBLEM, f"{existing} cannot be written to ({error.strerror}); start from another folder")
+        return
+    free = shutil.disk_usage(existing).free / 1e9
+    if free < 1:
+        yield Finding("outputs", WARNING, f"{existing}: only {free:.2f} GB left; free some, or start from another disk")
+    else:
+        yield Finding("outputs", OK, f"{existing} can be written to, {free:,.0f} GB free")
+
+
+def _logger(config: Config) -> Finding:
+    if not config.logger.mlflow:
+        return Finding("mlflow", OK, "not used (logger=none)")
+    uri = store_uri(config.logger, Path("outputs").absolute())
+    try:
+        probe(uri)
+    except SleapLabError as error:
+        return Finding("mlflow", WARNING, f"{error}; runs are kept, and logged later by sleap-lab sync")
+    return Finding("mlflow", OK, uri)
+
+
+def _videos(source: Source) -> Iterator[Finding]:
+    for path, reason in source.unreadable:
+        yield Finding("video", WARNING, f"{path}: left out, {reason}")
+    for video in np.unique(source.frames[:, 0]).tolist():
+        name = Path(str(np.ravel(source.videos[video].filename)[0])).name
+        wanted = source.frames[source.frames[:, 0] == video, 1]
+        chosen = wanted[np.unique(np.linspace(0, len(wanted) - 1, DECODED).astype(int))].tolist()
+        start = time.perf_counter()
+        try:
+            shapes = {source.pixels(video, frame).shape for frame in chosen}
+        except SleapLabError as error:
+            yield Finding("video", WARNING, f"{error}; data.on_bad_frame says what becomes of such frames")
+            continue
+        each = (time.perf_counter() - start) / len(chosen)
+        height, width, channels = next(iter(shapes))
+        total = len(frame_numbers(source.videos[video]))
+        text = f"{name}: {len(wanted):,} of {total:,} frames, {width}x{height} px, {channels} channel{'s' * (channels > 1)}"
+        yield Finding("video", OK if len(shapes) == 1 else WARNING, f"{text}, {1000 * each:.0f} ms to reach a frame")
+
+
+def _trial(source: Source, config: Config) -> Iterator[Finding]:
+    from sleap_lab.predict.pipeline import build_pipeline
+
+    start = time.perf_counter()
+    try:
+        pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth)
+        loading = time.perf_counter() - start
+        nodes = ", ".join(pipeline.skeleton.nodes[:6]) + (" …" if len(pipeline.skeleton.nodes) > 6 else "")
+        yield Finding("models", OK, f"{pipeline.kind}, {len(pipeline.skeleton.nodes)} nodes ({nodes})")
+        yield Finding("device", OK, f"{pipeline.device}, {_cores()}")
+        estimate, found = _measure(source, config, pipeline, loading)
+    except SleapLabError as error:
+        yield Finding("models", PROBLEM, str(error))
+        return
+    if not found:
+        yield Finding("trial", WARNING, "nothing was found in the frames tried; try a lower model.peak_threshold or check the models")
+    memory = "" if estimate.megabytes is None else f", {estimate.megabytes:,.0f} MB of memory"
+    text = f"{estimate.frames_per_second:.1f} frames/s; all {estimate.frames:,} frames take about {_duration(estimate.seconds)}{memory}"
+    available = _available_megabytes()
+    if available is not None and estimate.megabytes is not None and estimate.megabytes > available:
+        yield Finding("run", PROBLEM, f"{text}, and only {available:,.0f} MB are free; a smaller runtime.batch_size needs less")
+    else:
+        yield Finding("run", OK, text)
+
+
+def _measure(source: Source, config: Config, pipeline: "Pipeline", loading: float) -> tuple[Estimate, int]:
+    """Predict some frames from the middle, and return what all would need, and how many instances were found."""
+    from sleap_lab.predict.engine import predict
+
+    batch_size = config.runtime.batch_size
+    count = max(TRIAL_FRAMES // batch_size, 4) * batch_size
+    first = max((len(source.frames) - count) // 2, 0)
+    part = replace(source, frames=source.frames[first : first + count])
+    frames: Iterator[Frame] = (frame for frame in read_ahead(part, config.runtime.queue_maxsize) if frame.image is not None)
+    began = time.perf_counter()
+    done = instances = 0
+    seconds = 0.0
+    for prediction in predict(frames, pipeline, batch_size=batch_size):
+        warming, elapsed = not done, time.perf_counter() - began
+        done += len(prediction.poses.frames)
+        instances += len(prediction.poses)
+        if warming:  # the first batch also pays for what is set up once
+            warm, measured_from = done, elapsed
+            continue
+        seconds = elapsed - measured_from
+        if seconds > TRIAL_SECONDS:
+            break
+    rate = (done - warm) / seconds if seconds else done / max(time.perf_counter() - began, 1e-9)
+    total = len(source.frames)
+    per_frame = instances / max(done, 1) * len(pipeline.skeleton.nodes) * BYTES_PER_POINT
+    megabytes = _peak_megabytes()
+    return Estimate(total, loading + total / rate, None if megabytes is None else megabytes + total * per_frame / 1e6, rate), instances
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """Return the last line: go, or what to fix first."""
+    problems = [finding for finding in findings if finding.verdict == PROBLEM]
+    warnings = sum(finding.verdict == WARNING for finding in findings)
+    if problems:
+        return f"fix first: {problems[0].name}: {problems[0].text}"
+    return "go" + (f", but read the {warnings} warning{'s' * (warnings > 1)} first" if warnings else "")
+
+
+def _cores() -> str:
+    import torch
+
+    threads = torch.get_num_threads()
+    return f"{threads} {'core' if threads == 1 else 'cores'}, PyTorch {torch.__version__}"
+
+
+def _peak_megabytes() -> float | None:
+    """Return the peak memory of this process; None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def _available_megabytes() -> float | None:
+    """Return the memory that could be used, this process's own included; None where the system does not tell."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.is_file():
+        return None
+    sizes = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
+    return float(sizes["MemAvailable"].split()[0]) / 1e3 + (_peak_megabytes() or 0.0)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

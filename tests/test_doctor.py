@@ -1,0 +1,104 @@
+import shutil
+
+import pytest
+
+from sleap_lab import doctor
+from sleap_lab.doctor import OK, PROBLEM, WARNING, Finding, examine, verdict
+from sleap_lab.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def single(make_model):
+    return make_model("single_instance", {"confmaps": [[1, 0], [1, 0]]})
+
+
+def found(*paths, overrides=()):
+    return {finding.name: finding for finding in examine(list(map(str, paths)), list(overrides))}
+
+
+def test_a_run_that_would_work_is_tried_out(video_path, single, tmp_path):
+    findings = found(video_path, single, overrides=["runtime.device=cpu", "logger=none"])
+    assert [finding.verdict for finding in findings.values() if finding.name != "trial"] == [OK] * (len(findings) - ("trial" in findings))
+    assert {"outputs", "video", "mlflow", "models", "device", "run"} <= set(findings)
+    assert findings["models"].text.startswith("single_instance, ")
+    assert "frames/s; all " in findings["run"].text
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_the_server_that_is_away_is_no_reason_not_to_run(video_path, single):
+    finding = found(video_path, single, overrides=["logger.tracking_uri=http://127.0.0.1:9"])["mlflow"]
+    assert finding.verdict == WARNING
+    assert "http://127.0.0.1:9" in finding.text
+
+
+def test_models_that_do_not_fit_together_are_named(video_path, single, make_model):
+    finding = found(video_path, single, make_model("centroid", {"confmaps": [[1, 0]]}))["models"]
+    assert finding.verdict == PROBLEM
+    assert "do not fit together" in finding.text
+
+
+def test_a_video_alone_can_be_looked_at(video_path):
+    findings = found(video_path)
+    assert list(findings) == ["outputs", "video", "mlflow"]
+    assert "px" in findings["video"].text
+
+
+def test_a_file_that_is_no_video_is_a_problem(tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    finding = found(tmp_path / "broken.mp4")["videos"]
+    assert finding.verdict == PROBLEM
+    assert "broken.mp4 cannot be read as a video" in finding.text
+
+
+def test_frames_that_cannot_be_reached_are_told(video_path, monkeypatch):
+    from sleap_lab.errors import RunError
+    from sleap_lab.sources import Source
+
+    def broken(self, video, frame):
+        raise RunError(f"frame {frame} cannot be read")
+
+    monkeypatch.setattr(Source, "pixels", broken)
+    finding = found(video_path)["video"]
+    assert finding.verdict == WARNING
+    assert "data.on_bad_frame" in finding.text
+
+
+def test_a_run_that_needs_more_memory_than_there_is_is_a_problem(video_path, single, monkeypatch):
+    monkeypatch.setattr(doctor, "_available_megabytes", lambda: 1.0)
+    finding = found(video_path, single, overrides=["logger=none"])["run"]
+    assert finding.verdict == PROBLEM
+    assert "runtime.batch_size" in finding.text
+
+
+def test_a_full_disk_is_told(video_path, monkeypatch):
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=5_000_000))
+    assert found(video_path)["outputs"] == Finding("outputs", WARNING, found(video_path)["outputs"].text)
+
+
+def test_without_a_video_there_is_nothing_to_try(single):
+    assert found(single)["videos"].verdict == PROBLEM
+
+
+def test_mistakes_in_the_command_are_refused(video_path, single):
+    with pytest.raises(ConfigError, match="name its models"):
+        found(video_path, overrides=["runtime.batch_size=8"])
+    with pytest.raises(ConfigError, match="batch_siz"):
+        found(video_path, single, overrides=["runtime.batch_siz=8"])
+
+
+def test_the_last_line_says_go_or_what_to_fix():
+    fine = Finding("video", OK, "fine")
+    assert verdict([fine]) == "go"
+    assert verdict([fine, fine._replace(verdict=WARNING)]) == "go, but read the 1 warning first"
+    assert verdict([fine, fine._replace(verdict=WARNING), Finding("run", PROBLEM, "too large")]) == "fix first: run: too large"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (7200, "2.0 h")])
+def test_durations_are_rounded_as_people_say_them(seconds, text):
+    assert doctor._duration(seconds) == text
