@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sleap_lab.networks.pyramid import Pyramid, architecture
+from sleap_lab.networks.pyramid import Permute, Pyramid, architecture
 
 SIZES = {
     "tiny": {"depths": (3, 3, 9, 3), "channels": (96, 192, 384, 768)},
@@ -26,18 +26,6 @@ SIZES = {
 }
 """Model type -> blocks per level, and channels of each."""
 EPS = 1e-6
-
-
-class Permute(nn.Module):
-    """Change the order of the axes."""
-
-    def __init__(self, *order: int) -> None:
-        super().__init__()
-        self.order = order
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return a view with the axes in order."""
-        return x.permute(self.order)
 
 
 class ChannelNorm(nn.LayerNorm):

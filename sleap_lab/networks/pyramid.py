@@ -61,6 +61,18 @@ class Pyramid(nn.Module):
         return x, self.dec(x, skips)
 
 
+class Permute(nn.Module):
+    """Change the order of the axes."""
+
+    def __init__(self, *order: int) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a view with the axes in order."""
+        return x.permute(self.order)
+
+
 def architecture(config: Mapping[str, Any], sizes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the architecture that `model_type` names; where it names none, what `arch` spells out; tiny where both are silent."""
     return sizes.get(config.get("model_type", "")) or config.get("arch") or sizes["tiny"]

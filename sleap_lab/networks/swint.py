@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sleap_lab.networks.pyramid import Pyramid, architecture
+from sleap_lab.networks.pyramid import Permute, Pyramid, architecture
 
 SIZES = {
     "tiny": {"embed": 96, "depths": (2, 2, 6, 2), "num_heads": (3, 6, 12, 24)},
@@ -28,21 +28,6 @@ SIZES = {
 """Model type -> channels of the first level, which each level doubles; blocks per level, and attention heads of each."""
 APART = -100.0
 """Added to the attention between pixels that only the cyclic shift has made neighbours."""
-
-
-class PatchEmbedding(nn.Sequential):
-    """The stem: overlapping patches of the image, each turned into a vector."""
-
-    def __init__(self, in_channels: int, width: int, kernel_size: int, stride: int) -> None:
-        super().__init__(nn.Conv2d(in_channels, width, kernel_size, stride, padding=1), ToChannelsLast(), nn.LayerNorm(width))
-
-
-class ToChannelsLast(nn.Module):
-    """Turn (b, c, h, w) into (b, h, w, c)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return a view."""
-        return x.permute(0, 2, 3, 1)
 
 
 class PatchMerging(nn.Module):
@@ -137,7 +122,11 @@ class SwinEncoder(nn.Module):
         features: list[nn.Module] = []
         for level, (depth, n) in enumerate(zip(depths, heads, strict=True)):
             width = embed * 2**level
-            features.append(PatchMerging(width // 2) if level else PatchEmbedding(in_channels, width, patch, stem_stride))
+            if level == 0:
+                stem = nn.Conv2d(in_channels, width, patch, stem_stride, padding=1)
+                features.append(nn.Sequential(stem, Permute(0, 2, 3, 1), nn.LayerNorm(width)))
+            else:
+                features.append(PatchMerging(width // 2))
             features.append(nn.Sequential(*(Block(width, n, window, window // 2 if j % 2 else 0) for j in range(depth))))
         self.features = nn.ModuleList(features)
         self.norm = nn.LayerNorm(width)
