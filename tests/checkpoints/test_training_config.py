@@ -105,6 +105,11 @@ def test_what_has_a_default_may_be_absent_or_null(read, training_config, name, a
     assert getattr(read(raw), attribute) == default
 
 
+@pytest.mark.parametrize(("backbone", "expected"), [("unet", 16), ("convnext", 32), ("swint", 32)])
+def test_the_stride_to_pad_to_depends_on_the_backbone(read, training_config, backbone, expected):
+    assert read(put(training_config("centroid"), "model_config.backbone_config", {"unet": None, backbone: {}})).max_stride == expected
+
+
 def test_a_skeleton_needs_only_nodes(read, training_config):
     raw = put(training_config("centroid"), "data_config.skeletons", [{"nodes": [{"name": "a"}]}])
     assert read(raw).skeleton == Skeleton(("a",), name="skeleton")
