@@ -37,6 +37,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab eval FLAGS               compare two .slp files (sleap-lab eval --help)
   sleap-lab compare RUN RUN …        which settings and metrics differ between runs, or the jobs of a sweep
   sleap-lab tune KEY=VALUE …         search tracker and filter settings against ground truth (sleap-lab tune --help)
+  sleap-lab reproduce RUN            run the snapshot of a run again and say whether the answer is the same
   sleap-lab sync [RUN …]             log run folders to MLflow that are not there yet
   sleap-lab cache ls|clear           what the stage cache holds, and how to empty it (sleap-lab cache --help)
 
@@ -99,6 +100,7 @@ def _dispatch(arguments: list[str]) -> int:
         "eval": _eval,
         "tune": _tune,
         "compare": _compare,
+        "reproduce": _reproduce,
         "sync": _sync,
         "cache": _cache,
     }
@@ -213,6 +215,44 @@ def _compare(arguments: list[str]) -> int:
     print(as_text(comparison))
     terminal.table([("page", terminal.shown(page))])
     return 0
+
+
+REPRODUCE = """\
+sleap-lab reproduce RUN [KEY=VALUE …]: run the snapshot of a run again and compare poses and metrics with the first answer.
+
+RUN is a run folder, or the id of a run in MLflow. Inputs must be what they were; one that moved is named by its key:
+
+  data.path=PATH  evaluator.ground_truth_path=PATH  'model.paths=[PATH,PATH]'  model.backbone_ckpt_path=PATH  model.head_ckpt_path=PATH
+  runtime.device=DEVICE     where the first device is not there
+  logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
+
+Exit codes: 0 the answer is the same; 1 it is not, inputs changed, or the run failed; 2 there is nothing to repeat.
+"""
+
+
+def _reproduce(arguments: list[str]) -> int:
+    from tempfile import TemporaryDirectory
+
+    if "-h" in arguments or "--help" in arguments:
+        print(REPRODUCE, end="")
+        return 0
+    from sleap_lab.compose import parse_overrides
+    from sleap_lab.config import keys
+    from sleap_lab.runs.find import find_run
+    from sleap_lab.runs.reproduce import reproduce, show
+
+    words, uri = _store_word(arguments)
+    overrides = [word for word in words if word.partition("=")[0] in keys()]
+    runs = [word for word in words if word not in overrides]
+    if len(runs) != 1:
+        raise ConfigError(f"reproduce: give one run and, where inputs moved, KEY=PATH; got {shlex.join(words) or 'nothing'}")
+    changes = {parsed.key_or_group: parsed.value() for parsed in parse_overrides(overrides)}
+    outputs = Path("outputs").absolute()
+    with TemporaryDirectory(prefix="sleap-lab-") as scratch:
+        folder = find_run(runs[0], Path(scratch), tracking_uri=uri, outputs_root=outputs)
+        receipt = reproduce(folder, changes, command=["sleap-lab", "reproduce", *arguments], outputs_root=outputs)
+    show(receipt)
+    return 1 if receipt.differences else 0
 
 
 def _store_word(arguments: list[str]) -> tuple[list[str], str | None]:

@@ -305,7 +305,8 @@ def _input_files(config: Config, source: Source) -> dict[str, str]:
     if isinstance(path, str) and Path(path).is_dir() and len(source.videos) == 1:
         return {"data.path": path}
     named = {"data.path": path} if isinstance(path, str) and Path(path).is_file() else {}
-    others = [str(file) for file in source.files if str(file) != path] if config.model.kind != "none" else []
+    looks_at_images = config.model.kind != "none" or config.tracker.use_flow or config.tracker.features == "image"
+    others = [str(file) for file in source.files if str(file) != path] if looks_at_images else []
     return named | {f"data.path[{i}]": file for i, file in enumerate(others)}
 
 

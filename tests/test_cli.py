@@ -2,6 +2,8 @@ import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -265,6 +267,35 @@ def test_compare_takes_sweeps_and_runs_of_mlflow(monkeypatch, capsys, tmp_path):
     out = capsys.readouterr().out
     assert "job 2 of sweep is left out: failed" in out
     assert [line.split()[0] for line in out.splitlines()[1:5]] == ["sweep/0", "sweep/1", "id/0", "id/1"]
+
+
+# --- reproduce --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("differences", "code"), [([], 0), (["eval/oks_map"], 1)])
+def test_reproduce_runs_one_run_again(monkeypatch, capsys, tmp_path, differences, code):
+    from sleap_lab.runs import find, reproduce
+
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    receipt = SimpleNamespace(differences=differences)
+    monkeypatch.setattr(find, "find_run", lambda word, scratch, **options: asked.append((word, options)) or Path("found"))
+    monkeypatch.setattr(reproduce, "reproduce", lambda folder, changes, **options: asked.append((folder, changes, options)) or receipt)
+    monkeypatch.setattr(reproduce, "show", lambda shown: print("shown", shown is receipt))
+    words = ["outputs/a=b", "model.paths=[x,y]", "logger.tracking_uri=http://x"]
+    assert code_of("reproduce", *words) == code
+    assert capsys.readouterr().out == "shown True\n"
+    outputs = tmp_path / "outputs"
+    assert asked == [
+        ("outputs/a=b", {"tracking_uri": "http://x", "outputs_root": outputs}),
+        (Path("found"), {"model.paths": ["x", "y"]}, {"command": ["sleap-lab", "reproduce", *words], "outputs_root": outputs}),
+    ]
+
+
+@pytest.mark.parametrize("words", [[], ["a", "b"], ["data.path=x"]])
+def test_reproduce_takes_one_run(words, capsys):
+    assert code_of("reproduce", *words) == 2
+    assert "reproduce: give one run" in capsys.readouterr().err
 
 
 # --- imports ----------------------------------------------------------------------------

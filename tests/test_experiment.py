@@ -173,6 +173,14 @@ def test_a_run_is_logged_once_it_is_over_and_never_when_the_config_was_wrong(tra
     assert logged == ["finished"]
 
 
+@pytest.mark.parametrize(("option", "keys"), [("fixed_window", ["data.path"]), ("flow", ["data.path", "data.path[0]"])])
+def test_videos_are_inputs_of_tracking_where_it_looks_at_them(track, video_path, option, keys):
+    track(f"tracker={option}")
+    inputs = json.loads(Path("run/snapshot/hashes.json").read_text())["inputs"]
+    assert list(inputs) == keys
+    assert [facts["path"] for facts in inputs.values()][1:] == [str(video_path)] * (len(keys) - 1)
+
+
 # --- the log file -----------------------------------------------------------------------
 
 

@@ -155,7 +155,7 @@ def _hash(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Return versions of Python and of every installed package, the platform and the CPU threads."""
+    """Return versions of Python and of every installed package, the platform, the CPU threads, and the folder that paths start from."""
     torch = sys.modules.get("torch")  # a run that needed no network must not pay for importing it
     packages = [item.metadata for item in distributions()]  # read and parsed at each access
     return {
@@ -163,6 +163,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
         "torch_threads": torch.get_num_threads() if torch else None,
+        "cwd": str(Path.cwd()),
         "packages": dict(sorted((item["Name"], item["Version"]) for item in packages if item["Name"])),
     }
 

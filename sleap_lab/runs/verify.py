@@ -1,0 +1,113 @@
+"""Whether what a run was made of is still the same: its input files, and the code, versions and machine it was made with."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sleap_lab.inputs import LABELS
+from sleap_lab.runs.snapshot import SNAPSHOT, device_facts, environment, file_facts, git_state, model_files, read_document
+
+# Packages that numbers come from.
+PACKAGES = ("sleap-lab", "torch", "numpy", "scipy", "opencv-python", "sleap-io", "trackeval")
+
+THREADS = "threads"
+
+PATH_KEYS = ("data.path", "evaluator.ground_truth_path", "model.paths", "model.backbone_ckpt_path", "model.head_ckpt_path")
+"""Settings that say where inputs are."""
+
+UNCHANGED, MOVED, CHANGED, MISSING, NEW = "unchanged", "moved", "changed", "missing", "new"
+HARMLESS = (UNCHANGED, MOVED)
+
+
+class Input(NamedTuple):
+    """An input file of a run, as it is now.
+
+    Attributes:
+        key: The setting that names it.
+        path: Where it is looked for.
+        status: `unchanged`, `moved` (elsewhere, with the same content), `changed`, `missing`, or `new` (a file of a model that was not
+            there before).
+    """
+
+    key: str
+    path: Path
+    status: str
+
+
+class Fact(NamedTuple):
+    """Something that a run was made with, and is not the same now."""
+
+    name: str
+    then: str
+    now: str
+
+
+def check_inputs(hashes: Mapping[str, Any], then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Input]:
+    """Compare the input files of a run with what its snapshot says of them.
+
+    Args:
+        hashes: The snapshot's `hashes.json`.
+        then: The settings of `PATH_KEYS` in the snapshot.
+        now: The same as they are to be now; a file of a folder that moved is looked for in the new one.
+    """
+    moves = [move for key in PATH_KEYS for move in _moves(then.get(key), now.get(key))]
+    beside = Path(now["data.path"]).parent if isinstance(now.get("data.path"), str) else None
+    recorded = [(key, facts) for key, facts in hashes["inputs"].items()] + [("model.paths", facts) for facts in hashes["models"]]
+    inputs = []
+    for key, facts in recorded:
+        path = _located(Path(facts["path"]), moves, beside)
+        found = file_facts(path)["sha256"]
+        status = MISSING if found is None else CHANGED
+        if found == facts["sha256"]:
+            status = UNCHANGED if path == Path(facts["path"]) else MOVED
+        inputs.append(Input(key, path, status))
+    known = {item.path for item in inputs}
+    models = [file for path in now.get("model.paths") or [] for file in model_files(Path(path))]
+    return inputs + [Input("model.paths", file, NEW) for file in models if file.is_file() and file not in known]
+
+
+def _moves(then: Any, now: Any) -> Iterator[tuple[Path, Path]]:
+    """Yield where each file or folder of a setting was and is; of a glob or a list of paths, where its folder was and is."""
+    before, after = ([value] if isinstance(value, str) else value or [] for value in (then, now))
+    if before == after or len(before) != len(after):
+        return
+    for old, new in zip(map(Path, before), map(Path, after), strict=True):
+        yield old, new
+        if old.suffix != LABELS:
+            yield old.parent, new.parent
+
+
+def _located(path: Path, moves: Sequence[tuple[Path, Path]], beside: Path | None) -> Path:
+    """Return where a recorded file is now: where it was moved to, where it was, or, as for videos of labels, beside the labels."""
+    named = [new / path.relative_to(old) for old, new in moves if path.is_relative_to(old)]
+    others = [path] if beside is None else [path, beside / path.name]
+    return next((place for place in [*named, *others] if place.exists()), named[0] if named else path)
+
+
+def recorded_facts(folder: Path) -> dict[str, str]:
+    """Return what a run was made with, by name, from its snapshot."""
+    patch = folder / SNAPSHOT / "dirty.patch"
+    packages, device, git = (read_document(folder, f"{name}.json") for name in ("packages", "device", "git"))
+    return _facts(packages, device, git, patch.read_bytes() if patch.is_file() else b"")
+
+
+def present_facts(device: str) -> dict[str, str]:
+    """Return what a run on a device would be made with now."""
+    return _facts(environment(), device_facts(device), *git_state(Path(__file__).parent))
+
+
+def _facts(packages: Mapping[str, Any], device: Mapping[str, Any], git: Mapping[str, Any] | None, patch: bytes) -> dict[str, str]:
+    facts = {name: packages["packages"].get(name) for name in PACKAGES}
+    facts |= {"python": packages["python"], "platform": packages["platform"], THREADS: packages["torch_threads"]}
+    facts |= {"device": device["device"], "processor": device["processor"], "card": device.get("name"), "cuda": device.get("cuda")}
+    if git is not None:
+        changes = f", changed ({hashlib.sha256(patch).hexdigest()[:8]})" if patch else ""
+        facts["commit"] = git["commit"][:12] + changes + (f", {len(git['untracked'])} new files" if git["untracked"] else "")
+    return {name: str(value) for name, value in facts.items() if value not in (None, "")}
+
+
+def changed_facts(then: Mapping[str, str], now: Mapping[str, str]) -> list[Fact]:
+    """Return what differs; the threads of a library that only one side had loaded say nothing."""
+    facts = [Fact(name, value, now.get(name, "none")) for name, value in then.items()]
+    return [fact for fact in facts if fact.then != fact.now and not (fact.name == THREADS and fact.now == "none")]
