@@ -23,12 +23,20 @@ def apply_filters(poses: Poses, config: FiltersConfig, *, track_only: bool = Fal
         track_only: Look for overlaps first, as is done to existing predictions. By default overlaps
             are looked for last, among fresh predictions that are good enough by themselves.
     """
+    return poses[kept(poses, config, track_only=track_only)]
+
+
+def kept(poses: Poses, config: FiltersConfig, *, track_only: bool = False) -> np.ndarray:
+    """Return the rows (m,) of the instances that `apply_filters` leaves, in their order."""
     if track_only:
-        return _drop_poor(_drop_overlapping(poses, config), config)
-    return _drop_overlapping(_drop_poor(poses, config), config)
+        rows = _apart(poses, config)
+        return rows[_good_enough(poses[rows], config)]
+    rows = _good_enough(poses, config)
+    return rows[_apart(poses[rows], config)]
 
 
-def _drop_poor(poses: Poses, config: FiltersConfig) -> Poses:
+def _good_enough(poses: Poses, config: FiltersConfig) -> np.ndarray:
+    """Return the rows of instances that pass the thresholds by themselves."""
     visible = poses.visible
     count = visible.sum(axis=1)
     keep = count >= config.filter_min_visible_nodes
@@ -38,20 +46,21 @@ def _drop_poor(poses: Poses, config: FiltersConfig) -> Poses:
         keep &= total / np.maximum(count, 1) >= config.filter_min_mean_node_score
     if config.filter_min_instance_score > 0:
         keep &= poses.instance_scores >= config.filter_min_instance_score
-    return poses[keep | poses.user]
+    return np.flatnonzero(keep | poses.user)
 
 
-def _drop_overlapping(poses: Poses, config: FiltersConfig) -> Poses:
+def _apart(poses: Poses, config: FiltersConfig) -> np.ndarray:
+    """Return the rows of instances that do not overlap a better one."""
     if not config.filter_overlapping:
-        return poses
+        return np.arange(len(poses))
     similarity = {"iou": box_iou, "oks": overlap_oks}[config.filter_overlapping_method]
     scores = np.where(poses.user, USER_SCORE, poses.instance_scores)
-    kept = [np.zeros(0, dtype=np.intp)]
+    stay = [np.zeros(0, dtype=np.intp)]
     for _, _, rows in poses.by_frame():
         rows = rows[np.argsort(scores[rows], kind="stable")[::-1]]
         too_close = similarity(poses.points[rows]) > config.filter_overlapping_threshold
-        kept.append(rows[unsuppressed(too_close)])
-    return poses[np.concatenate(kept)]
+        stay.append(rows[unsuppressed(too_close)])
+    return np.concatenate(stay)
 
 
 def unsuppressed(suppresses: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from sleap_lab.decode.classes import group_by_class
 from sleap_lab.decode.paf import Candidates, GroupingOptions, group, score_candidates
 from sleap_lab.decode.peaks import Refinement, local_peaks
 from sleap_lab.poses import Poses, concatenate, make_poses
-from sleap_lab.predict.model import FrameBatch, Model, Prediction
+from sleap_lab.predict.model import FrameBatch, Graph, Model, Prediction
 
 
 def bottomup(
@@ -34,12 +34,13 @@ def bottomup(
     points = model.to_image(found.double().cpu().numpy(), "confmaps") / batch.eff[sample, None]
     point_scores = values.double().cpu().numpy()
     bounds = np.searchsorted(sample, np.arange(len(batch.where) + 1))
-    frames = []
+    frames, graphs = [], []
     for b, (start, stop) in enumerate(itertools.pairwise(bounds)):
         here = (candidates.source >= start) & (candidates.source < stop)
         own = Candidates(
             candidates.edge[here], candidates.source[here] - start, candidates.destination[here] - start, candidates.scores[here]
         )
+        graphs.append(Graph(points[start:stop], point_scores[start:stop], node[start:stop], own))
         peaks, scores = group(own, node[start:stop], edges, len(skeleton.nodes), grouping)
         if max_instances is not None:
             best = np.argsort(-scores, kind="stable")[:max_instances]
@@ -55,7 +56,7 @@ def bottomup(
                 frames=batch.where[b],
             )
         )
-    return Prediction(concatenate(frames), maps)
+    return Prediction(concatenate(frames), maps, model.steps(*maps), graphs=tuple(graphs))
 
 
 def _edges(model: Model) -> list[tuple[int, int]]:
@@ -111,4 +112,4 @@ def multi_class_bottomup(
                 frames=where,
             )
         )
-    return Prediction(concatenate(frames), maps)
+    return Prediction(concatenate(frames), maps, model.steps(*maps))

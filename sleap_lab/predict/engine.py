@@ -2,8 +2,9 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from sleap_lab.errors import RunError
 from sleap_lab.poses import concatenate, make_poses
-from sleap_lab.predict.model import FrameBatch, Prediction
+from sleap_lab.predict.model import Crops, FrameBatch, Prediction
 from sleap_lab.predict.pipeline import Pipeline
 from sleap_lab.preprocess import prepare
 from sleap_lab.sources import Frame
@@ -73,9 +74,13 @@ def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
     where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(-1, 2)
     prepared = [prepare(frame.image, pipeline.images) for frame in frames if frame.image is not None]
     if not prepared:
-        return Prediction(make_poses(pipeline.skeleton, [], track_names=pipeline.track_names, frames=where), {})
+        empty = make_poses(pipeline.skeleton, [], track_names=pipeline.track_names, frames=where)
+        return Prediction(empty, {}, sizes=np.zeros_like(where), eff=np.full(len(where), np.nan))
+    sizes = np.array([frame.image.shape[:2] for frame in frames if frame.image is not None], dtype=np.int64)
+    eff = np.array([factor for _, factor in prepared])
     try:
-        return pipeline.predict(FrameBatch(torch.stack([image for image, _ in prepared]), np.array([eff for _, eff in prepared]), where))
+        prediction = pipeline.predict(FrameBatch(torch.stack([image for image, _ in prepared]), eff, where))
+        return replace(prediction, sizes=sizes, eff=eff)
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
             raise
@@ -96,9 +101,31 @@ def _joined(parts: list[Prediction]) -> Prediction:
     """Put the predictions of consecutive frames together."""
     if len(parts) == 1:
         return parts[0]
-    names = dict.fromkeys(name for part in parts for name in part.maps)
-    maps = {name: torch.cat([part.maps[name] for part in parts if name in part.maps]) for name in names}
-    return Prediction(concatenate([part.poses for part in parts]), maps)
+    found = [part.crops for part in parts if part.crops is not None]
+    crops = (
+        Crops(
+            centroids=np.concatenate([one.centroids for one in found]),
+            scores=np.concatenate([one.scores for one in found]),
+            boxes=np.concatenate([one.boxes for one in found]),
+            maps=_all_maps([one.maps for one in found]),
+        )
+        if found
+        else None
+    )
+    return Prediction(
+        poses=concatenate([part.poses for part in parts]),
+        maps=_all_maps([part.maps for part in parts]),
+        steps=parts[0].steps,
+        crops=crops,
+        graphs=tuple(graph for part in parts for graph in part.graphs),
+        sizes=np.concatenate([part.sizes for part in parts]),
+        eff=np.concatenate([part.eff for part in parts]),
+    )
+
+
+def _all_maps(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    names = dict.fromkeys(name for maps in parts for name in maps)
+    return {name: torch.cat([maps[name] for maps in parts if name in maps]) for name in names}
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -1,12 +1,13 @@
 """One trained model, ready to run: where it runs, what it sees, and how its maps relate to the image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sleap_lab.checkpoints import CropRule, TrainingConfig
+from sleap_lab.decode.paf import Candidates
 from sleap_lab.networks import PoseNetwork
 from sleap_lab.poses import Poses
 from sleap_lab.preprocess import crop_origins, scale_and_pad, to_float
@@ -67,9 +68,17 @@ class Model:
         assert self.crop_size is not None, "models that see whole images have no crops"
         return self.crop_rule.content(points, self.crop_size) + crop_origins(corners, self.crop_size)[:, None]
 
+    def step(self, head: str) -> float:
+        """Return the size of a pixel of a head's maps, size-matched px."""
+        return self.config.stride(head) / self.scale
+
+    def steps(self, *heads: str) -> dict[str, float]:
+        """Return the sizes of the pixels of maps by head, size-matched px."""
+        return {head: self.step(head) for head in heads}
+
     def to_image(self, points: np.ndarray, head: str) -> np.ndarray:
         """Turn points (…, 2) of a head's map space into size-matched px."""
-        return points * (self.config.stride(head) / self.scale)
+        return points * self.step(head)
 
 
 @dataclass(frozen=True)
@@ -88,13 +97,57 @@ class FrameBatch:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """What a frame's instances were assembled from: its peaks and the edges that could connect them.
+
+    Attributes:
+        points: (p, 2) px, image space, all peaks of the frame.
+        scores: (p,) their confidences.
+        nodes: (p,) node of each.
+        candidates: Possible edges; their peaks are rows of `points`.
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    nodes: np.ndarray
+    candidates: Candidates
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The crop that each instance was found in, one row per instance.
+
+    Attributes:
+        centroids: (n, 2) px, image space, what the crops were cut around.
+        scores: (n,) confidence of the centroids; 1 for labelled ones.
+        boxes: (n, 2, 2) px, image space (x, y), where points at the first and at the last pixel of a crop would lie.
+        maps: Network outputs (n, …) by name.
+    """
+
+    centroids: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    maps: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a pipeline finds in a batch.
 
     Attributes:
         poses: Instances in image space, with the batch's frames as processed frames.
-        maps: Network outputs by name, for those who ask for them.
+        maps: Network outputs of whole frames by name, for those who ask for them: (b, …).
+        steps: Size of a pixel of maps by name, size-matched px.
+        crops: Of top-down models, what instances were found in.
+        graphs: Of bottom-up models, what the instances of each frame were assembled from.
+        sizes: (b, 2) int64 height and width of the frames, px; 0 for those that could not be read.
+        eff: (b,) factor from image space to size-matched px; nan likewise.
     """
 
     poses: Poses
     maps: dict[str, Tensor]
+    steps: dict[str, float] = field(default_factory=dict)
+    crops: Crops | None = None
+    graphs: tuple[Graph, ...] = ()
+    sizes: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+    eff: np.ndarray = field(default_factory=lambda: np.zeros(0))

@@ -26,4 +26,4 @@ def single_instance(batch: FrameBatch, model: Model, *, peak_threshold: float, r
         instance_scores=scores[kept].sum(axis=1),
         frames=batch.where,
     )
-    return Prediction(poses, maps)
+    return Prediction(poses, maps, model.steps(*maps))

@@ -11,7 +11,7 @@ from sleap_lab.decode.classes import assign_classes
 from sleap_lab.decode.peaks import Refinement, global_peaks, local_peaks
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.poses import Poses, Skeleton, make_poses
-from sleap_lab.predict.model import FrameBatch, Model, Prediction
+from sleap_lab.predict.model import Crops, FrameBatch, Model, Prediction
 from sleap_lab.preprocess import crop_corners, cut_crops
 
 CROPS_PER_PASS = 16
@@ -82,8 +82,8 @@ def find_centroids(
     """Find the centroids of a batch, in reading order, or with `max_instances` the best of each frame, best first."""
     maps = model(batch.images)
     samples, _, found, values = local_peaks(maps["confmaps"], peak_threshold, maps.get("offsets", refinement))
-    stride_over_scale = model.config.stride("confmaps") / model.scale
-    centroids = Centroids(samples.cpu().numpy(), (found * stride_over_scale).cpu().numpy(), values.double().cpu().numpy())
+    step = model.step("confmaps")
+    centroids = Centroids(samples.cpu().numpy(), (found * step).cpu().numpy(), values.double().cpu().numpy())
     if max_instances is not None:
         order = np.lexsort((-centroids.scores, centroids.samples))
         rank = np.arange(len(order)) - np.searchsorted(centroids.samples[order], centroids.samples[order])
@@ -97,7 +97,7 @@ def find_centroids(
         instance_scores=centroids.scores,
         frames=batch.where,
     )
-    return centroids, Prediction(poses, {"centroid_confmaps": maps["confmaps"]})
+    return centroids, Prediction(poses, {"centroid_confmaps": maps["confmaps"]}, {"centroid_confmaps": step})
 
 
 def _select(centroids: Centroids, rows: np.ndarray) -> Centroids:
@@ -157,12 +157,11 @@ def topdown(
     The score of an instance is its centroid's; with class vectors it also gets the track of its class.
     Instances without any node are dropped.
     """
-    maps = {}
+    stage = None
     if centroid_model is not None:
         centroids, stage = find_centroids(
             batch, centroid_model, peak_threshold=centroid_threshold, refinement=refinement, max_instances=max_instances
         )
-        maps = stage.maps
     else:
         assert truth is not None, "crops need a centroid model or ground truth"
         rows = [truth.in_frame(where) for where in batch.where]
@@ -176,10 +175,19 @@ def topdown(
     for start in range(0, len(corners), CROPS_PER_PASS):
         stop = start + CROPS_PER_PASS
         outputs.append(instance_model(cut_crops(batch.images, centroids.samples[start:stop], corners[start:stop], crop_size)))
-    if outputs:
-        maps |= {name: torch.cat([output[name] for output in outputs]) for name in outputs[0]}
-    poses = _read_crops(batch, instance_model, centroids, corners, maps if outputs else None, keypoint_threshold, refinement)
-    return Prediction(poses, maps)
+    maps = {name: torch.cat([output[name] for output in outputs]) for name in outputs[0]} if outputs else {}
+    poses = _read_crops(batch, instance_model, centroids, corners, maps, keypoint_threshold, refinement)
+    kept = np.flatnonzero(poses.visible.any(axis=1))
+    eff = batch.eff[centroids.samples, None]
+    ends = np.broadcast_to([[0.0, 0.0], [crop_size - 1.0, crop_size - 1.0]], (len(corners), 2, 2))
+    crops = Crops(
+        centroids=(centroids.points / eff)[kept],
+        scores=centroids.scores[kept],
+        boxes=(instance_model.from_crops(ends, corners) / eff[..., None])[kept],
+        maps=maps if len(kept) == len(poses) else {name: values[torch.from_numpy(kept).to(values.device)] for name, values in maps.items()},
+    )
+    steps = {"confmaps": instance_model.step("confmaps")}
+    return Prediction(poses[kept], stage.maps if stage else {}, {**stage.steps, **steps} if stage else steps, crops)
 
 
 def _read_crops(
@@ -187,12 +195,13 @@ def _read_crops(
     model: Model,
     centroids: Centroids,
     corners: np.ndarray,
-    maps: dict[str, torch.Tensor] | None,
+    maps: dict[str, torch.Tensor],
     threshold: float,
     refinement: Refinement | None,
 ) -> Poses:
+    """Return one instance per crop, without any node where none was found."""
     skeleton, classes = model.config.skeleton, model.config.classes
-    if maps is None:
+    if not maps:
         return make_poses(skeleton, [], track_names=classes, frames=batch.where)
     found, values = global_peaks(maps["confmaps"], threshold, maps.get("offsets", refinement))
     in_crop = model.to_image(found.double().cpu().numpy(), "confmaps")
@@ -203,7 +212,7 @@ def _read_crops(
         for sample in np.unique(centroids.samples):
             rows = np.flatnonzero(centroids.samples == sample)
             tracks[rows], track_scores[rows] = assign_classes(probabilities[rows])
-    poses = make_poses(
+    return make_poses(
         skeleton,
         points,
         video=batch.where[centroids.samples, 0],
@@ -215,4 +224,3 @@ def _read_crops(
         track_names=classes,
         frames=batch.where,
     )
-    return poses[~np.isnan(points).all(axis=(1, 2))]

@@ -115,6 +115,24 @@ def test_no_peaks(fake, batch):
     assert prediction.maps.keys() == {"confmaps", "pafs"}
 
 
+def test_what_instances_were_assembled_from(fake, batch, draw):
+    # Frame 10 has the two animals and one peak more; frame 11 has one peak.
+    pixels = [*animals(), (0, 0, 14, 10, 0.4), (1, 1, 5, 5, 0.3)]
+    prediction = run(fake, batch, draw((2, 2, 12, 16), *pixels), fields(2), stride=2, eff=0.5)
+    first, second = prediction.graphs
+    assert len(first.points) == len(animals()) + 1
+    assert len(second.points) == 1
+    np.testing.assert_allclose(second.points, [[5 * 2 / 0.5, 5 * 2 / 0.5]])
+    assert second.nodes.tolist() == [1]
+    np.testing.assert_allclose(second.scores, [0.3])
+    assert not len(second.candidates.edge)
+    edges = first.candidates
+    assert first.nodes[edges.source].tolist() == [0] * len(edges.edge)
+    assert first.nodes[edges.destination].tolist() == [1] * len(edges.edge)
+    assert len(edges.edge) == (first.nodes == 0).sum() * (first.nodes == 1).sum()
+    assert prediction.steps == {"confmaps": 2, "pafs": 2}
+
+
 # ---- by class
 
 

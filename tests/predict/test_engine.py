@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from sleap_lab.decode.paf import Candidates
 from sleap_lab.errors import RunError
 from sleap_lab.poses import Skeleton, concatenate, make_poses
 from sleap_lab.predict.engine import predict
-from sleap_lab.predict.model import Prediction
+from sleap_lab.predict.model import Crops, Graph, Prediction
 from sleap_lab.predict.pipeline import Pipeline
 from sleap_lab.preprocess import ImageSpec
 from sleap_lab.sources import Frame
@@ -141,6 +142,34 @@ def test_unreadable_frames_are_empty_and_stay_in_order(pipeline, threads):
     assert poses.frame.tolist() == [1, 3, 4]
     assert [len(batch.where) for batch in seen] == [1, 2]
     assert [list(p.maps) for p in predictions] == [[], ["confmaps"], [], ["confmaps"]]
+    np.testing.assert_array_equal(np.concatenate([p.eff for p in predictions]), [np.nan, 1, np.nan, 1, 1])
+    assert np.concatenate([p.sizes for p in predictions]).tolist() == [[0, 0], [4, 6], [0, 0], [4, 6], [4, 6]]
+
+
+def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
+    pipeline, _ = pipeline
+    threads(2)
+
+    def find(batch):
+        n = len(batch.where)
+        number = batch.where[:, 1].astype(float)
+        graph = Graph(number[:, None], number, number, Candidates(number, number, number, number))
+        # The first half of the batch has no crops.
+        crops = (
+            Crops(np.zeros((0, 2)), np.zeros(0), np.zeros((0, 2, 2)), {})
+            if number[0] == 0
+            else Crops(np.stack([number, number], axis=1), number, np.zeros((n, 2, 2)), {"confmaps": torch.from_numpy(number)})
+        )
+        return replace(pipeline.predict(batch), steps={"confmaps": 4}, crops=crops, graphs=(graph,) * n)
+
+    (joined,) = predict([frame(i, 7) for i in range(4)], replace(pipeline, predict=find), batch_size=4)
+    assert joined.crops.centroids.tolist() == [[2, 2], [3, 3]]
+    assert joined.crops.scores.tolist() == [2, 3]
+    assert joined.crops.boxes.shape == (2, 2, 2)
+    assert joined.crops.maps["confmaps"].tolist() == [2, 3]
+    assert [graph.scores.tolist() for graph in joined.graphs] == [[0, 1], [0, 1], [2, 3], [2, 3]]
+    assert joined.steps == {"confmaps": 4}
+    assert joined.eff.tolist() == [1] * 4
 
 
 def test_frames_know_their_video(pipeline):

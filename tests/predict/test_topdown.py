@@ -177,13 +177,39 @@ def test_no_centroids(batch, centroid_model, instance_model):
     assert prediction.maps.keys() == {"centroid_confmaps"}
 
 
+@pytest.mark.parametrize(
+    ("rule", "start"),
+    [
+        (None, [30 - 4 + 0.5, 14 - 4 + 0.5]),  # a crop of 8 around (30, 14) is counted from its corner
+        (CropRule(0.0), [26, 10]),  # or from where it is cut
+        (CropRule(0.5, gain=1 / 7), [26 + 0.5 - 3.5 / 7, 10 + 0.5 - 3.5 / 7]),  # its first pixel is 3.5 from the middle
+    ],
+)
+def test_instances_come_with_their_crops(batch, draw, centroid_model, instance_model, rule, start):
+    # The first animal has no node, so its crop is left out.
+    pixels = [(0, 0, 10, 10, 0.9), (0, 0, 30, 14, 0.7), (0, 1, 28, 15, 0.6)]
+    model = replace(instance_model(8), crop_rule=rule)
+    prediction = run(batch(draw((1, 3, 24, 40), *pixels), eff=0.5), centroid_model, model)
+    crops = prediction.crops
+    assert len(prediction.poses) == 1
+    np.testing.assert_allclose(crops.centroids, [[30 / 0.5, 14 / 0.5]])
+    np.testing.assert_allclose(crops.scores, [0.7])
+    size = 7 if rule is None else 7 * (1 + rule.gain)
+    np.testing.assert_allclose(crops.boxes, np.array([[start, [start[0] + size, start[1] + size]]]) / 0.5)
+    assert crops.maps["confmaps"].shape == (1, 2, 8, 8)
+    row, column = divmod(int(crops.maps["confmaps"][0, 0].argmax()), 8)
+    first, last = crops.boxes[0]
+    np.testing.assert_allclose(first + (last - first) * [column / 7, row / 7], prediction.poses.points[0, 0])
+    assert prediction.steps == {"centroid_confmaps": 1, "confmaps": 1}
+
+
 def test_more_crops_than_fit_into_one_pass(batch, draw, centroid_model, instance_model):
     n = 2 * CROPS_PER_PASS + 3
     places = [(4 + 6 * (i % 7), 4 + 6 * (i // 7)) for i in range(n)]
     pixels = [pixel for x, y in places for pixel in ((0, 0, x, y, 0.9), (0, 1, x + 1, y - 1, 0.8))]
     prediction = run(batch(draw((1, 3, 60, 60), *pixels)), centroid_model, instance_model(5))
     assert prediction.poses.points[:, 0].tolist() == [[x + 1, y - 1] for x, y in places]
-    assert prediction.maps["confmaps"].shape == (n, 2, 5, 5)
+    assert prediction.crops.maps["confmaps"].shape == (n, 2, 5, 5)
     assert prediction.maps["centroid_confmaps"].shape == (1, 1, 60, 60)
 
 
@@ -290,7 +316,9 @@ def test_crops_around_labelled_instances(batch, draw, instance_model):
     assert poses.frame.tolist() == [10, 10, 12]
     assert poses.frames.tolist() == [[0, 10], [0, 11], [0, 12]]
     assert not poses.user.any()
-    assert prediction.maps.keys() == {"confmaps"}
+    assert prediction.maps == {}
+    assert prediction.crops.maps["confmaps"].shape == (3, 2, 9, 9)
+    assert prediction.crops.scores.tolist() == [1, 1, 1]
 
 
 def test_labelled_instances_of_another_video_do_not_count(batch, draw, instance_model):
