@@ -14,23 +14,10 @@ from sleap_lab.config import Config, check, defaults, keys
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.inference import detect, refine
 from sleap_lab.labels import save_labels, to_labels
+from sleap_lab.outputs import batch_outputs, outputs_file
 from sleap_lab.provenance import provenance
 from sleap_lab.sources import losses, open_source
 from sleap_lab.tracking import check as check_tracker
-
-RETURNED_MAPS = {
-    "return_confmaps": ("confmaps", "centroid_confmaps"),
-    "return_pafs": ("pafs",),
-    "return_class_maps": ("class_maps",),
-    "return_class_vectors": ("class_vectors",),
-}
-MAP_NAMES = {
-    "confmaps": "pred_confmaps",
-    "centroid_confmaps": "pred_centroid_confmaps",
-    "pafs": "pred_part_affinity_fields",
-    "class_maps": "pred_class_maps",
-    "class_vectors": "pred_class_vectors",
-}
 
 
 def run_inference(
@@ -43,6 +30,7 @@ def run_inference(
     output_path: str | Path | None = None,
     return_confmaps: bool = False,
     return_pafs: bool = False,
+    return_paf_graph: bool = False,
     return_class_maps: bool = False,
     return_class_vectors: bool = False,
     **options: Any,
@@ -54,21 +42,22 @@ def run_inference(
         input_labels: Labels that are already open, instead of `data_path`.
         input_video: A video that is already open, instead of `data_path`.
         model_paths: Model folders, or a single one; none to track existing labels.
-        make_labels: Return labels; otherwise a list of dictionaries of arrays, one per batch.
-        output_path: Where to write the labels; nowhere without it.
-        return_confmaps: Add the confidence maps to the dictionaries.
+        make_labels: Return labels; otherwise a list of dictionaries of arrays, one per batch of frames.
+        output_path: Where to write the labels, or with `make_labels=False` the arrays, to an `.npz` file; nowhere without it.
+        return_confmaps: Add the confidence maps to the arrays, here and below of no effect on labels.
         return_pafs: Add the part affinity fields.
+        return_paf_graph: Add all peaks and candidate edges.
         return_class_maps: Add the class maps.
-        return_class_vectors: Add the class vectors of crops.
+        return_class_vectors: Add the class probabilities of crops.
         **options: Every other flag of `sleap-lab track` by its name, e.g. `tracking=True`, `frames=[0, 1]`.
 
     Returns:
-        The labels; or with `make_labels=False` per batch of B frames a dictionary of
-        `video_idx` and `frame_idx` (B,); `pred_instance_peaks`, B arrays (n, nodes, 2) in px of image space,
-        `pred_peak_values`, B arrays (n, nodes), and `instance_scores`, B arrays (n,) (for single-instance models one array
-        (B, nodes, 2), (B, nodes) and (B,), nan where no instance was found); for multi-class models `pred_class_inds` and `class_scores`,
-        B arrays (n,); and the maps that were asked for: `pred_confmaps` (B, or crops, nodes, h, w), `pred_centroid_confmaps` (B, 1, h, w),
-        `pred_part_affinity_fields` (B, h, w, 2 * edges), `pred_class_maps` (B, classes, h, w), `pred_class_vectors` (crops, classes).
+        The labels; or with `make_labels=False` a dictionary per batch of B frames, filtered as the labels would be and with all points
+        (x, y) in px of image space: `video_idx`, `frame_idx` (B,), `orig_size` (B, 2) height and width, `eff_scale` (B,),
+        `pred_instance_peaks`, B arrays (n, nodes, 2), `pred_peak_values`, B arrays (n, nodes), and `instance_scores`, B arrays (n,);
+        of single-instance models these are (B, nodes, 2), (B, nodes) and (B,), nan where no instance was found. Multi-class models add
+        `pred_class_inds` and `class_scores`, B arrays (n,), top-down models `pred_centroids` (n, 2), `centroid_val` (n,) and
+        `instance_bbox` (n, 4, 2). `docs/outputs.md` describes these and the maps.
 
     Raises:
         ConfigError: An argument is unknown or does not fit.
@@ -85,18 +74,27 @@ def run_inference(
     if not given:
         raise ConfigError("run_inference needs data_path, input_labels or input_video")
     data = input_labels if input_labels is not None else input_video
+    options |= {
+        "make_labels": make_labels,
+        "return_confmaps": return_confmaps,
+        "return_pafs": return_pafs,
+        "return_paf_graph": return_paf_graph,
+        "return_class_maps": return_class_maps,
+        "return_class_vectors": return_class_vectors,
+    }
     config = _config(options, data_path=data_path if data is None else None, model_paths=model_paths, output_path=output_path)
-    if not make_labels and config.tracker.tracking:
-        raise ConfigError("tracking=True needs make_labels=True")
-    wanted = {"return_confmaps": return_confmaps, "return_pafs": return_pafs, "return_class_maps": return_class_maps}
-    wanted["return_class_vectors"] = return_class_vectors
-    maps = [name for option, names in RETURNED_MAPS.items() if wanted[option] for name in names]
     batches: list[dict[str, Any]] = []
     source = open_source(config.data, predicting=config.model.kind != "none", data=data)
-    detected = detect(source, config, keep=None if make_labels else lambda prediction: batches.append(_arrays(prediction, maps)))
+    detected = detect(
+        source, config, keep=None if make_labels else lambda found: batches.append(batch_outputs(found, config.filters, config.output))
+    )
     for loss in [*source.notes, *losses(source, detected.bad_frames)]:
         warnings.warn(loss, stacklevel=2)
     if not make_labels:
+        if config.output.path is not None:
+            with outputs_file(Path(config.output.path)) as add:
+                for batch in batches:
+                    add(batch)
         return [_stacked(batch) for batch in batches] if detected.kind == "single_instance" else batches
     inference = refine(detected, source, config)
     labels = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
@@ -141,27 +139,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     return [_plain(item) for item in value] if isinstance(value, (list, tuple, range)) else value
-
-
-def _arrays(prediction: Any, maps: Sequence[str]) -> dict[str, Any]:
-    """Return a batch as arrays, per frame."""
-    poses = prediction.poses
-    rows = [rows for *_, rows in poses.by_frame()]
-    batch: dict[str, Any] = {
-        "video_idx": poses.frames[:, 0],
-        "frame_idx": poses.frames[:, 1],
-        "pred_instance_peaks": [poses.points[r] for r in rows],
-        "pred_peak_values": [poses.point_scores[r] for r in rows],
-        "instance_scores": [poses.instance_scores[r] for r in rows],
-    }
-    if poses.track_names:
-        batch["pred_class_inds"] = [poses.tracks[r] for r in rows]
-        batch["class_scores"] = [poses.track_scores[r] for r in rows]
-    for name in maps:
-        if name in prediction.maps:
-            array = prediction.maps[name].cpu().numpy()
-            batch[MAP_NAMES[name]] = array.transpose(0, 2, 3, 1) if name == "pafs" else array
-    return batch
 
 
 def _stacked(batch: dict[str, Any]) -> dict[str, Any]:

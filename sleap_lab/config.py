@@ -239,7 +239,13 @@ class EvaluatorConfig:
 class OutputConfig:
     """What is written, and where."""
 
-    path: str | None = key(None, "Predictions file. Default: predictions.slp in the run folder.", path=True)
+    path: str | None = key(None, "Predictions file. Default: predictions.slp (outputs.npz) in the run folder.", path=True)
+    make_labels: bool = key(True, "Write predictions as labels; otherwise only as arrays, to an .npz file.")
+    return_confmaps: bool = key(False, "Add the confidence maps to the arrays, which are written beside the labels then.")
+    return_pafs: bool = key(False, "Likewise the part affinity fields (bottom-up).")
+    return_paf_graph: bool = key(False, "Likewise all peaks and candidate edges (bottom-up).")
+    return_class_maps: bool = key(False, "Likewise the class maps (multi-class bottom-up).")
+    return_class_vectors: bool = key(False, "Likewise the class probabilities of crops (multi-class top-down).")
     no_empty_frames: bool = key(False, "Leave frames without instances out of .slp and COCO files; tables span the video.")
     formats: list[str] = key(
         ["slp"],
@@ -308,6 +314,7 @@ def check(config: Config, *, opened: bool = False) -> None:
     if not opened:
         _check_data(config)
     _check_together(config)
+    _check_arrays(config)
     _check_outputs(config)
 
 
@@ -419,6 +426,28 @@ def _check_together(config: Config) -> None:
             raise ConfigError("evaluator.ground_truth_path is given, but nothing is evaluated; add evaluator=oks (or centroid, identity)")
         if not Path(evaluator.ground_truth_path).is_file():
             raise ConfigError(f"evaluator.ground_truth_path: no such file: {evaluator.ground_truth_path}")
+
+
+ARRAYS = ("return_confmaps", "return_pafs", "return_paf_graph", "return_class_maps", "return_class_vectors")
+"""Keys of the group `output` that ask for what networks answered."""
+
+
+def wants_arrays(output: OutputConfig) -> bool:
+    """Whether predictions are returned as arrays, with or without labels."""
+    return not output.make_labels or any(getattr(output, name) for name in ARRAYS)
+
+
+def _check_arrays(config: Config) -> None:
+    """Refuse arrays that nothing makes or that cannot hold what is asked for."""
+    if config.model.kind == "none" and wants_arrays(config.output):
+        name = next((name for name in ARRAYS if getattr(config.output, name)), "make_labels")
+        raise ConfigError(f"output.{name}: without a model there is no network whose answers could be returned")
+    path = config.output.path
+    if not config.output.make_labels:
+        if config.tracker.tracking:
+            raise ConfigError("output.make_labels: got False, but the arrays hold no tracks; tracker.tracking needs labels")
+        if path is not None and Path(path).suffix != ".npz":
+            raise ConfigError(f"output.path: got {path}, but output.make_labels=false writes arrays only; accepted: an .npz file")
 
 
 def _check_outputs(config: Config) -> None:

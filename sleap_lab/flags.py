@@ -91,6 +91,11 @@ TRACK = (
         "only_predicted_frames no_empty_frames",
         no_empty_frames={"key": "output.no_empty_frames"},
     ),
+    *_flags(
+        "Arrays",
+        "output",
+        "make_labels return_confmaps return_pafs return_paf_graph return_class_maps return_class_vectors",
+    ),
     *_flags("Performance", "runtime", "queue_maxsize", queue_maxsize={"default": 8}),
     *_flags(
         "Filters",

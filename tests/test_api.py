@@ -230,9 +230,13 @@ def test_numbers_of_numpy_are_numbers(run, topdown, tmp_path, name, value, expec
 # ---- arrays
 
 
+ALWAYS = {"video_idx", "frame_idx", "orig_size", "eff_scale", "pred_instance_peaks", "pred_peak_values", "instance_scores"}
+CROPS = {"pred_centroids", "centroid_val", "instance_bbox"}
+
+
 def test_arrays_of_a_single_instance_model(run, single):
     first, second = run([single], make_labels=False, return_confmaps=True, batch_size=2)
-    assert first.keys() == {"video_idx", "frame_idx", "pred_instance_peaks", "pred_peak_values", "instance_scores", "pred_confmaps"}
+    assert first.keys() == ALWAYS | {"pred_confmaps", "pred_confmaps_px"}
     assert first["video_idx"].tolist() == [0, 0]
     assert [batch["frame_idx"].tolist() for batch in (first, second)] == [[0, 1], [2]]
     assert first["pred_instance_peaks"].tolist() == [[[6, 6], [12, 6]], [[8, 6], [14, 6]]]
@@ -241,23 +245,77 @@ def test_arrays_of_a_single_instance_model(run, single):
     assert first["pred_confmaps"].shape == (2, 2, 12, 24)
     assert second["pred_confmaps"].shape == (1, 2, 12, 24)
     assert isinstance(first["pred_confmaps"], np.ndarray)
+    assert first["orig_size"].tolist() == [[24, 48], [24, 48]]
+    assert first["eff_scale"].tolist() == [1, 1]
 
 
 def test_arrays_of_a_frame_without_instance(run, single):
     (batch,) = run([single], make_labels=False, peak_threshold=2.0)
+    assert batch.keys() == ALWAYS
     np.testing.assert_array_equal(batch["pred_instance_peaks"], np.full((3, 2, 2), NAN))
     assert batch["pred_peak_values"].tolist() == [[0, 0]] * 3
     np.testing.assert_array_equal(batch["instance_scores"], [NAN] * 3)
-    assert "pred_confmaps" not in batch
+
+
+def test_pixels_of_maps_are_counted_in_the_image(run, single):
+    # Images are doubled to 48 x 96 px, and of those the network sees half: 24 x 48 px, in map pixels 12 x 24.
+    (batch,) = run([single], make_labels=False, return_confmaps=True, max_height=48, max_width=96, input_scale=0.5)
+    assert batch["pred_confmaps"].shape == (3, 2, 12, 24)
+    assert batch["orig_size"].tolist() == [[24, 48]] * 3
+    assert batch["eff_scale"].tolist() == [2] * 3
+    assert batch["pred_confmaps_px"].tolist() == [2 / 0.5 / 2] * 3
+    rows, columns = np.unravel_index(batch["pred_confmaps"][:, 0].reshape(3, -1).argmax(axis=1), (12, 24))
+    peaks = np.stack([columns, rows], axis=1) * batch["pred_confmaps_px"][:, None]
+    assert np.abs(peaks - batch["pred_instance_peaks"][:, 0]).max() <= batch["pred_confmaps_px"].max()
 
 
 def test_arrays_of_top_down_models(run, topdown):
     (batch,) = run(topdown, make_labels=False, return_confmaps=True)
+    assert batch.keys() == ALWAYS | CROPS | {
+        "pred_confmaps", "pred_confmaps_px", "pred_centroid_confmaps", "pred_centroid_confmaps_px"
+    }  # fmt: skip
     assert [array.shape for array in batch["pred_instance_peaks"]] == [(2, 2, 2), (1, 2, 2), (2, 2, 2)]
     assert [array.shape for array in batch["pred_peak_values"]] == [(2, 2), (1, 2), (2, 2)]
     assert [array.tolist() for array in batch["instance_scores"]] == [pytest.approx([1, 0.8]), pytest.approx([1]), pytest.approx([1, 0.8])]
-    assert batch["pred_confmaps"].shape == (5, 2, 8, 8)  # of the crops
+    assert [array.shape for array in batch["pred_confmaps"]] == [(2, 2, 8, 8), (1, 2, 8, 8), (2, 2, 8, 8)]
     assert batch["pred_centroid_confmaps"].shape == (3, 1, 12, 24)
+    for name in ("pred_centroids", "centroid_val"):
+        assert [len(array) for array in batch[name]] == [2, 1, 2]
+
+
+def test_points_lie_in_the_crop_where_its_map_has_them(run, topdown):
+    (batch,) = run(topdown, make_labels=False, return_confmaps=True, integral_refinement=None)
+    for points, boxes, maps, px in zip(
+        batch["pred_instance_peaks"], batch["instance_bbox"], batch["pred_confmaps"], batch["pred_confmaps_px"], strict=True
+    ):
+        assert boxes.shape == (len(points), 4, 2)
+        top_left, top_right, bottom_right, bottom_left = boxes.transpose(1, 0, 2)
+        np.testing.assert_array_equal(top_right - top_left, [[14, 0]] * len(points))  # crops of 15 px
+        np.testing.assert_array_equal(bottom_right - top_left, [[14, 14]] * len(points))
+        np.testing.assert_array_equal(bottom_left - top_left, [[0, 14]] * len(points))
+        rows, columns = np.unravel_index(maps.reshape(*maps.shape[:2], -1).argmax(axis=-1), maps.shape[-2:])
+        np.testing.assert_allclose(top_left[:, None] + px * np.stack([columns, rows], axis=-1), points)
+
+
+def test_filters_drop_instances_from_the_arrays_with_their_crops(run, topdown):
+    (everything,) = run(topdown, make_labels=False, return_confmaps=True)
+    (batch,) = run(topdown, make_labels=False, return_confmaps=True, filter_min_instance_score=0.9)
+    for name in (*CROPS, "pred_instance_peaks", "pred_peak_values", "instance_scores", "pred_confmaps"):
+        assert [len(array) for array in batch[name]] == [1, 1, 1]
+        np.testing.assert_array_equal(batch[name][0], everything[name][0][:1])
+    labels = run(topdown, filter_min_instance_score=0.9)
+    np.testing.assert_array_equal(to_poses(labels).points, np.concatenate(batch["pred_instance_peaks"]))
+
+
+def test_filters_that_sort_instances_sort_their_crops(run, topdown):
+    (batch,) = run(topdown, make_labels=False, filter_overlapping=True)
+    assert [array.tolist() for array in batch["centroid_val"]] == [array.tolist() for array in batch["instance_scores"]]
+
+
+def test_arrays_of_a_batch_without_crops(run, topdown):
+    (batch,) = run(topdown, make_labels=False, return_confmaps=True, peak_threshold=2.0)
+    assert [array.shape for array in batch["pred_confmaps"]] == [(0, 2, 0, 0)] * 3
+    assert [array.shape for array in batch["instance_bbox"]] == [(0, 4, 2)] * 3
 
 
 def test_arrays_of_a_bottom_up_model(run, make_model):
@@ -268,6 +326,20 @@ def test_arrays_of_a_bottom_up_model(run, make_model):
     assert batch["pred_confmaps"].shape == (3, 2, 12, 24)
     assert batch["pred_part_affinity_fields"].shape == (3, 12, 24, 2)
     assert (batch["pred_part_affinity_fields"] == [1, 0]).all()
+    assert "peaks" not in batch
+
+
+def test_the_graph_of_a_bottom_up_model(run, make_model):
+    path = make_model("bottomup", {"confmaps": [GREEN, BLUE], "pafs": [[0, 0, 0, 1.0], NOTHING]})
+    (batch,) = run([path], make_labels=False, return_paf_graph=True)
+    assert batch.keys() == ALWAYS | {"peaks", "peak_vals", "peak_channel_inds", "edge_inds", "edge_peak_inds", "line_scores"}
+    points, nodes, pairs = batch["peaks"][1], batch["peak_channel_inds"][1], batch["edge_peak_inds"][1]
+    assert points[np.argsort(nodes)].tolist() == [[8, 6], [14, 6]]
+    assert batch["peak_vals"][1].shape == (2,)
+    assert nodes[pairs].tolist() == [[0, 1]]
+    assert batch["edge_inds"][1].tolist() == [0]
+    np.testing.assert_allclose(batch["line_scores"][1], batch["instance_scores"][1])
+    assert [len(pairs) for pairs in batch["edge_peak_inds"]] == [4, 1, 4]
 
 
 def test_arrays_of_multi_class_models(run, make_model):
@@ -284,8 +356,16 @@ def test_arrays_of_crops_with_classes(run, make_model, topdown):
     path = make_model("multi_class_topdown", weights, preprocessing={"crop_size": 15})
     (batch,) = run([topdown[0], path], make_labels=False, return_class_vectors=True)
     assert [array.tolist() for array in batch["pred_class_inds"]] == [[0, 1], [0], [0, 1]]
-    assert batch["pred_class_vectors"].shape == (5, 2)
-    np.testing.assert_allclose(batch["pred_class_vectors"].sum(axis=1), 1, rtol=1e-6)
+    assert [array.shape for array in batch["pred_class_vectors"]] == [(2, 2), (1, 2), (2, 2)]
+    np.testing.assert_allclose(np.concatenate(batch["pred_class_vectors"]).sum(axis=1), 1, rtol=1e-6)
+
+
+def test_arrays_go_to_a_file_where_asked(run, topdown, tmp_path):
+    (batch,) = run(topdown, make_labels=False, return_confmaps=True, output_path=tmp_path / "arrays.npz")
+    with np.load(tmp_path / "arrays.npz", allow_pickle=False) as arrays:
+        assert set(arrays) == {f"0/{frame}/{name}" for frame in range(3) for name in batch.keys() - {"video_idx", "frame_idx"}}
+        for name in ("pred_confmaps", "pred_instance_peaks", "eff_scale"):
+            np.testing.assert_array_equal(arrays[f"0/2/{name}"], batch[name][2])
 
 
 # ---- errors
@@ -312,7 +392,8 @@ def test_an_unknown_argument_is_refused_with_the_nearest(run, single):
         ({"frames": [-1]}, r"negative frame -1"),
         ({"device": "tpu"}, r"runtime.device: 'tpu' is not available here; accepted: auto, cpu"),
         ({"only_labeled_frames": True}, r"data.only_labeled_frames: only for .slp files"),
-        ({"make_labels": False, "tracking": True}, r"tracking=True needs make_labels=True"),
+        ({"make_labels": False, "tracking": True}, r"output.make_labels: got False, but the arrays hold no tracks"),
+        ({"make_labels": False, "output_path": "a.slp"}, r"output.path: got .*a.slp, but .* writes arrays only; accepted: an .npz file"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(run, single, options, message):
