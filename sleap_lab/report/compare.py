@@ -1,6 +1,6 @@
 """What differs between runs: settings, what they were made with, metrics, and what each setting does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ class Comparison(NamedTuple):
     Attributes:
         runs: The runs; the others are compared with the first.
         settings: Settings that differ: key, value of each run as text.
+        made_with: What the runs were made with that differs, likewise: versions, code, machine, content of inputs.
         metrics: Headline metrics.
         columns: Those that many runs are compared by, the one that decides first.
         parts: By `video` or `node`, then by its name, the metrics in `PARTS`.
@@ -55,6 +56,7 @@ class Comparison(NamedTuple):
 
     runs: list[Run]
     settings: list[tuple[str, list[str]]]
+    made_with: list[tuple[str, list[str]]]
     metrics: list[Line]
     columns: list[Line]
     parts: dict[str, dict[str, list[Line]]]
@@ -85,9 +87,7 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
         raise ConfigError(f"compare needs two runs or more, got {len(folders)}")
     runs = [read_run(folder, name) for folder, name in zip(folders, names_of(folders), strict=True)]
     samples = Samples(runs)
-    keys = dict.fromkeys(key for run in runs for key in run.settings)
-    values = {key: [text(run.settings.get(key)) for run in runs] for key in keys}
-    settings = [(key, shown) for key, shown in values.items() if len(set(shown)) > 1]
+    settings = _differing([{key: text(value) for key, value in run.settings.items()} for run in runs], absent="null")
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     changes = [samples.changes(0, other) for other in range(1, len(runs))]
     varied = factors(runs)
@@ -97,6 +97,7 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
     return Comparison(
         runs,
         settings,
+        _differing([run.made_with for run in runs], absent="–"),
         list(lines.values()),
         [lines[name] for name in columns],
         _parts(runs, samples),
@@ -107,6 +108,12 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
         [*_warnings([key for key, _ in settings]), *left_out],
         list(filter(None, dict.fromkeys(samples.note(0, other) for other in range(1, len(runs))))),
     )
+
+
+def _differing(rows: Sequence[Mapping[str, str]], *, absent: str) -> list[tuple[str, list[str]]]:
+    """Return the keys that do not have the same value in all rows, and their values."""
+    values = {key: [row.get(key, absent) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
+    return [(key, shown) for key, shown in values.items() if len(set(shown)) > 1]
 
 
 def _parts(runs: Sequence[Run], samples: Samples) -> dict[str, dict[str, list[Line]]]:

@@ -17,6 +17,7 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.find import RUN_ID
 from sleap_lab.runs.snapshot import flatten, read_document
 from sleap_lab.runs.summary import RunSummary
+from sleap_lab.runs.verify import contents, recorded_facts
 
 NAN = float("nan")
 SHORT_ID = 8
@@ -47,6 +48,7 @@ class Run(NamedTuple):
         folder: The run folder.
         summary: How the run went.
         settings: Full config, dotted key to value.
+        made_with: Versions, code, machine, and the content of inputs, by name.
         metrics: Headline metrics by name.
         parts: The same for single videos and nodes.
         nodes: Names of the nodes.
@@ -58,6 +60,7 @@ class Run(NamedTuple):
     folder: Path
     summary: RunSummary
     settings: dict[str, Any]
+    made_with: dict[str, str]
     metrics: dict[str, float]
     parts: dict[Part, float]
     nodes: list[str]
@@ -103,7 +106,8 @@ def read_run(folder: Path, name: str) -> Run:
             raise RunError(f"{file}: not a metrics file ({error})") from error
     places, table = read_frames(folder / "metrics.npz") or ([], None)
     settings = flatten(read_document(folder, "config.yaml") or {})
-    return Run(name, folder, run, settings, metrics, parts, nodes, places, table)
+    made_with = recorded_facts(folder) | contents(folder) if read_document(folder, "packages.json") else {}
+    return Run(name, folder, run, settings, made_with, metrics, parts, nodes, places, table)
 
 
 def _value(number: float | None) -> float:

@@ -48,6 +48,8 @@ def _few(comparison: Comparison) -> Iterator[str]:
     names = [run.name for run in comparison.runs]
     settings = [(key, *brief(values)) for key, values in comparison.settings]
     yield _grid([("settings that differ", *names), *settings]) if settings else "no setting differs"
+    if comparison.made_with:
+        yield _grid([("made with", *names), *((name, *brief(values)) for name, values in comparison.made_with)])
     if comparison.metrics:
         header = ("metric", names[0], *(title for name in names[1:] for title in (name, "difference")))
         yield _grid([header, *map(_row, comparison.metrics)])
@@ -75,6 +77,8 @@ def _many(comparison: Comparison) -> Iterator[str]:
         said.append(f"the same in all runs: {', '.join(f'{_short(line.name)} {number(line.values[0])}' for line in same)}")
     if hidden := [factor.name for factor in comparison.factors[MOST_FACTORS:]] + [line.name for line in differ[MOST_METRICS:]]:
         said.append(f"on the page only: {', '.join(map(_short, hidden))}")
+    if comparison.made_with:
+        said.append(f"not made alike (see the page): {', '.join(name for name, _ in comparison.made_with)}")
     yield "\n".join(said)
     if comparison.effects:
         header = ["effect of", "", "pairs", *(_short(line.name) for line in chosen)]

@@ -92,6 +92,15 @@ def recorded_facts(folder: Path) -> dict[str, str]:
     return _facts(packages, device, git, patch.read_bytes() if patch.is_file() else b"")
 
 
+def contents(folder: Path) -> dict[str, str]:
+    """Return a short hash of the content of each of a run's inputs, by the setting that names it, from its snapshot."""
+    hashes = read_document(folder, "hashes.json") or {"inputs": {}, "models": []}
+    found: dict[str, list[str]] = {}
+    for key, facts in [*hashes["inputs"].items(), *(("model.paths", facts) for facts in hashes["models"])]:
+        found.setdefault(f"content of {key.partition('[')[0]}", []).append(str(facts["sha256"]))
+    return {key: hashlib.sha256(" ".join(several).encode()).hexdigest()[:8] for key, several in found.items()}
+
+
 def present_facts(device: str) -> dict[str, str]:
     """Return what a run on a device would be made with now."""
     return _facts(environment(), device_facts(device), *git_state(Path(__file__).parent))

@@ -10,6 +10,7 @@ from sleap_lab.errors import ConfigError
 from sleap_lab.evaluation import METRICS
 from sleap_lab.report.compare import COLUMNS, MEANING, compare
 from sleap_lab.runs import summary
+from sleap_lab.runs.snapshot import write_snapshot
 from sleap_lab.runs.summary import RunSummary
 
 
@@ -69,6 +70,23 @@ def test_runs_of_other_modes_are_compared_as_far_as_they_go(make_run):
     lines = {line.name: line for line in compare([first, second]).metrics}
     assert np.isnan(lines["eval/dist_avg"].values[1])
     assert np.isnan(lines["speed/frames_per_second"].changes[0].difference)
+
+
+def test_what_runs_were_made_with_is_told_where_it_differs(make_run, tmp_path):
+    folders = [make_run(name) for name in "abc"]
+    for folder, content in zip(folders, "xxy", strict=True):
+        (folder / "labels.slp").write_text(content)
+        write_snapshot(folder, config={}, overrides=[], command=[], inputs={"data.path": folder / "labels.slp"}, models=[], device="cpu")
+    packages = json.loads((folders[1] / "snapshot" / "packages.json").read_text())
+    packages["packages"]["numpy"] = "1.0"
+    (folders[1] / "snapshot" / "packages.json").write_text(json.dumps(packages))
+    for folder in folders:
+        (folder / "snapshot" / "git.json").write_text("null")  # the checkout that the tests run in may be worked on
+    comparison = compare(folders)
+    (numpy, versions), (data, hashes) = comparison.made_with
+    assert (numpy, versions) == ("numpy", [np.__version__, "1.0", np.__version__])
+    assert (data, hashes[0] == hashes[1], hashes[0] == hashes[2]) == ("content of data.path", True, False)
+    assert compare(folders[::2]).made_with == [("content of data.path", hashes[::2])]
 
 
 def test_names_are_those_of_metrics_and_settings():

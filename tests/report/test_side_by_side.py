@@ -85,6 +85,15 @@ def test_warnings_stand_above_all(make_run, tmp_path):
     assert page.index(comparison.warnings[0]) < page.index("<section")
 
 
+@pytest.mark.parametrize(("n", "says"), [(2, "made with  0  1\nnumpy      1  2"), (4, "not made alike (see the page): numpy")])
+def test_versions_that_differ_are_told(make_run, tmp_path, n, says):
+    comparison = compare([make_run(str(i)) for i in range(n)])._replace(made_with=[("numpy", list("1234"[:n]))])
+    assert says in as_text(comparison)
+    write_page(comparison, tmp_path / "page.html")
+    section = (tmp_path / "page.html").read_text().split('<section id="made_with">')[1].split("</section>")[0]
+    assert section.count("<code>") == 1 + n
+
+
 @pytest.mark.parametrize(
     ("values", "short"),
     [
