@@ -38,6 +38,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab compare RUN RUN …        which settings and metrics differ between runs, or the jobs of a sweep
   sleap-lab tune KEY=VALUE …         search tracker and filter settings against ground truth (sleap-lab tune --help)
   sleap-lab reproduce RUN            run the snapshot of a run again and say whether the answer is the same
+  sleap-lab doctor PATH …            try out videos and models before a long run: what works, how long, how much memory
   sleap-lab sync [RUN …]             log run folders to MLflow that are not there yet
   sleap-lab cache ls|clear           what the stage cache holds, and how to empty it (sleap-lab cache --help)
 
@@ -101,6 +102,7 @@ def _dispatch(arguments: list[str]) -> int:
         "tune": _tune,
         "compare": _compare,
         "reproduce": _reproduce,
+        "doctor": _doctor,
         "sync": _sync,
         "cache": _cache,
     }
@@ -154,7 +156,8 @@ def _track(arguments: list[str]) -> int:
             raise ConfigError(
                 f"{word}: a path too many; put a glob into quotes (-i 'clips/*.mp4'), or give a folder or a .txt file of paths"
             )
-    values.setdefault("output.path", str(predictions_path(Path(values["data.path"]))))
+    if values.get("output.make_labels", True):
+        values.setdefault("output.path", str(predictions_path(Path(values["data.path"]))))
     return _as_overrides(flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides)
 
 
@@ -253,6 +256,31 @@ def _reproduce(arguments: list[str]) -> int:
         receipt = reproduce(folder, changes, command=["sleap-lab", "reproduce", *arguments], outputs_root=outputs)
     show(receipt)
     return 1 if receipt.differences else 0
+
+
+DOCTOR = """\
+sleap-lab doctor PATH … [KEY=VALUE …]: try out what a run would use, for a minute at most, and leave nothing behind.
+
+PATHs are videos, folders, labels files and model folders, in any order; KEY=VALUE are settings of the run.
+The last line says go, or what to fix first. Exit codes: 0 go; 1 something is to be fixed; 2 the command line is wrong.
+"""
+
+
+def _doctor(arguments: list[str]) -> int:
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(DOCTOR, end="")
+        return 0 if arguments else ConfigError.exit_code
+    from sleap_lab import terminal
+    from sleap_lab.config import GROUPS, keys
+    from sleap_lab.doctor import PROBLEM, examine, verdict
+
+    overrides = [word for word in arguments if word.partition("=")[0] in {*keys(), *GROUPS} and not Path(word).exists()]
+    findings = []
+    for finding in examine([word for word in arguments if word not in overrides], overrides):
+        findings.append(finding)
+        terminal.table([(f"{finding.verdict:<8} {finding.name:<8}", finding.text)])
+    print(verdict(findings))
+    return 1 if any(finding.verdict == PROBLEM for finding in findings) else 0
 
 
 def _store_word(arguments: list[str]) -> tuple[list[str], str | None]:

@@ -102,3 +102,23 @@ def test_the_last_line_says_go_or_what_to_fix():
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (7200, "2.0 h")])
 def test_durations_are_rounded_as_people_say_them(seconds, text):
     assert doctor._duration(seconds) == text
+
+
+def test_the_command_ends_in_one_line(video_path, single, capsys):
+    from sleap_lab.cli import main
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["doctor", str(video_path), str(single), "runtime.device=cpu", "logger=none"])
+    assert stopped.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("ok       outputs")
+    assert lines[-1].startswith("go")
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["--help"], 0), (["missing.mp4"], 1)])
+def test_exit_codes(arguments, code):
+    from sleap_lab.cli import main
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["doctor", *arguments])
+    assert stopped.value.code == code
