@@ -22,13 +22,14 @@ import sleap_io as sio
 from sleap_lab import terminal
 from sleap_lab.cached import detect_cached, open_cache, track_cached
 from sleap_lab.compose import compose_config
-from sleap_lab.config import Config, defaults
+from sleap_lab.config import Config, defaults, wants_arrays
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.formats import write_formats
 from sleap_lab.inference import Inference, refine
 from sleap_lab.labels import save_labels, to_labels, with_suggestions
+from sleap_lab.outputs import OUTPUTS_FILE, detect_to_file
 from sleap_lab.poses import Poses
 from sleap_lab.provenance import provenance
 from sleap_lab.run_log import logging_to
@@ -197,7 +198,11 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         _snapshot(config, source, folder, invocation, device)
     cache = open_cache(config, _warn)
     watch = partial(_watch, invocation=invocation)
-    detected = detect_cached(source, config, device, cache, summary.cache, stage=stage, watch=watch)
+    arrays = _arrays_file(config, folder)
+    if arrays is not None:
+        detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
+    else:
+        detected = detect_cached(source, config, device, cache, summary.cache, stage=stage, watch=watch)
     inference = refine(detected, source, config, stage=stage, track=track_cached(source, config, cache, summary.cache))
     predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
     summary.counts = _counts(inference)
@@ -206,10 +211,12 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         summary.metrics["speed/frames_per_second"] = round(summary.counts["frames"] / predict_seconds, 3)
     notes = [*source.notes, *inference.notes, *losses(source, inference.bad_frames)]
     files: list[Path] = []
-    if config.model.kind != "none" or config.tracker.tracking:
+    if config.output.make_labels and (config.model.kind != "none" or config.tracker.tracking):
         with stage("write"):
             files, lost = _write_predictions(predictions, config, folder)
         notes += lost
+    if arrays is not None:
+        files.append(arrays)
     evaluation = None
     if truth is not None:
         with stage("evaluate"):
@@ -308,6 +315,14 @@ def _input_files(config: Config, source: Source) -> dict[str, str]:
     looks_at_images = config.model.kind != "none" or config.tracker.use_flow or config.tracker.features == "image"
     others = [str(file) for file in source.files if str(file) != path] if looks_at_images else []
     return named | {f"data.path[{i}]": file for i, file in enumerate(others)}
+
+
+def _arrays_file(config: Config, folder: Path) -> Path | None:
+    """Return the file for what the networks answer, if that is asked for."""
+    if not wants_arrays(config.output):
+        return None
+    chosen = None if config.output.make_labels else config.output.path
+    return Path(chosen) if chosen is not None else folder / OUTPUTS_FILE
 
 
 def _write_predictions(predictions: sio.Labels, config: Config, folder: Path) -> tuple[list[Path], list[str]]:

@@ -1,7 +1,7 @@
 """What networks answered, as plain arrays: per batch for Python, per frame in a file, never pickled."""
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sleap_lab.atomic import replacing
-from sleap_lab.config import FiltersConfig, OutputConfig
+from sleap_lab.config import Config, FiltersConfig, OutputConfig
 from sleap_lab.filters import kept
+from sleap_lab.inference import Inference, Stage, detect
+from sleap_lab.sources import Frame, Source
 
 if TYPE_CHECKING:
     from sleap_lab.predict.model import Graph, Prediction
@@ -88,6 +90,27 @@ def _graphs(graphs: "tuple[Graph, ...]") -> dict[str, list[np.ndarray]]:
         "edge_peak_inds": [np.stack([edges.source, edges.destination], axis=1) for edges in candidates],
         "line_scores": [edges.scores for edges in candidates],
     }
+
+
+def detect_to_file(
+    source: Source, config: Config, path: Path, *, stage: Stage, watch: Callable[[Iterable[Frame], int], Iterable[Frame]]
+) -> Inference:
+    """Do what `detect` does, and write what the networks answer to an `.npz` archive on the way.
+
+    Args:
+        source: Opened videos and selected frames.
+        config: The experiment.
+        path: The archive.
+        stage: Context in which the stage of a name runs, for timing.
+        watch: Wraps the frames on their way to the network, for a progress bar.
+
+    Raises:
+        RunError: The file cannot be written, or something cannot be read.
+    """
+    with outputs_file(path) as add:
+        return detect(
+            source, config, stage=stage, watch=watch, keep=lambda found: add(batch_outputs(found, config.filters, config.output))
+        )
 
 
 @contextmanager

@@ -27,6 +27,7 @@ MAX_NAME = 120
 # What is logged of a run: these files and whole folders of the run folder.
 ARTIFACTS = (
     "predictions.*",
+    "outputs.npz",
     "metrics.*",
     "switches.csv",
     "report.html",
