@@ -215,7 +215,7 @@ def _compare(arguments: list[str]) -> int:
         comparison = compare([folder for part in found for folder in part.folders], [note for part in found for note in part.left_out])
     page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
     write_page(comparison, page)
-    print(as_text(comparison))
+    print(as_text(comparison), end="\n\n")
     terminal.table([("page", terminal.shown(page))])
     return 0
 
@@ -344,7 +344,8 @@ def _tune(arguments: list[str]) -> int:
     options = parser.parse_intermixed_args(arguments)
     from sleap_lab.tune.run import tune
 
-    return tune(options.overrides, config_dir=options.config_dir)
+    tune(options.overrides, config_dir=options.config_dir)
+    return 0
 
 
 def _experiment(arguments: list[str], command: list[str]) -> int:

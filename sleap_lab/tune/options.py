@@ -1,7 +1,6 @@
 """A setting as something to use: config options, the command line with them, and sleap-nn's flags."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -10,15 +9,9 @@ from sleap_lab.atomic import replacing
 from sleap_lab.compose import compose_config, parse_overrides, quote
 from sleap_lab.config import FiltersConfig, TrackerConfig, defaults
 from sleap_lab.flags import PARITY, TRACK, as_words
-from sleap_lab.tune.space import Settings
+from sleap_lab.tune.space import Settings, flat
 
 OPTIONS = "conf"
-
-
-def flat(tracker: TrackerConfig, filters: FiltersConfig) -> Settings:
-    """Return every key of the two sections with its value."""
-    sections = {"tracker": asdict(tracker), "filters": asdict(filters)}
-    return {f"{group}.{name}": value for group, section in sections.items() for name, value in section.items()}
 
 
 def unusual(tracker: TrackerConfig, filters: FiltersConfig) -> Settings:

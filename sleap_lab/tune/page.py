@@ -4,21 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sleap_lab.atomic import replacing
 from sleap_lab.report import figures
 from sleap_lab.report.numbers import Table, text
 from sleap_lab.report.numbers import number as long_number
 from sleap_lab.report.page import template
 from sleap_lab.report.panels import Panel
-from sleap_lab.tune.options import flat
 from sleap_lab.tune.outcome import Difference, Outcome, number, pareto_front
-from sleap_lab.tune.space import Settings, tracker_of, with_settings
-from sleap_lab.tune.study import Tried
+from sleap_lab.tune.space import Settings, flat, tracker_of, with_settings
+from sleap_lab.tune.trials import Tried
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BEST_SHOWN = 10
+MOST_NAMED = 15
 OTHER_METRICS = (
     *("identity/idf1", "identity/hota", "identity/mota", "identity/switches", "identity/misses", "identity/false_positives"),
     *("coco/ap", "eval/n_missed"),
@@ -92,9 +94,9 @@ def _held_out_table(outcome: Outcome) -> Table:
 
 
 def _shown(difference: Difference | None) -> str:
-    if difference is None or difference.value != difference.value:
+    if difference is None or np.isnan(difference.value):
         return ""
-    interval = "" if difference.low != difference.low else f" [{number(difference.low)}, {number(difference.high)}]"
+    interval = "" if np.isnan(difference.low) else f" [{number(difference.low)}, {number(difference.high)}]"
     return f"{'+' if difference.value > 0 else ''}{number(difference.value)}{interval}"
 
 
@@ -107,20 +109,32 @@ def _changed(outcome: Outcome) -> list[tuple[str, str, str]]:
 
 def _trial_tables(outcome: Outcome, trials: Sequence[Tried]) -> Iterator[Table]:
     """Yield the best settings and all of them."""
-    metric, default = outcome.metric, outcome.default
-    usual = flat(default.tracker, default.filters)
-    front = {trials[i].number for i in pareto_front(metric, [t.value for t in trials], [t.frames_per_second for t in trials])}
+    metric, usual = outcome.metric, flat(outcome.default.tracker, outcome.default.filters)
+    front = _front(outcome, trials)
 
     def row(trial: Tried) -> tuple[str, ...]:
-        said = trial.why or number(trial.value) + (" (front)" if trial.number in front else "")
+        said = trial.why or number(trial.value) + (" (front)" if trial in front else "")
         return str(trial.number), said, f"{trial.frames_per_second:,.0f}", _settings(trial.settings, usual)
 
     header = ("Trial", metric.name, "frames/s", "Settings")
     complete = [trial for trial in trials if not trial.why]
-    best = sorted(complete, key=lambda trial: -trial.value if metric.better == "higher" else trial.value)[:BEST_SHOWN]
-    rows = [("default", number(default.searched.value), f"{default.searched.frames_per_second:,.0f}", ""), *map(row, best)]
-    yield Table(f"The best {len(best)} settings, and those on the Pareto front (front)", header, rows)
+    ranked = sorted(complete, key=lambda trial: -trial.value if metric.better == "higher" else trial.value)
+    shown = [trial for place, trial in enumerate(ranked) if place < BEST_SHOWN or trial in front]
+    rows = [("default", *row(_default(outcome))[1:]), *map(row, shown)]
+    yield Table("The best settings, and those on the Pareto front (front)", header, rows)
     yield Table(f"All {len(trials)} settings", header, [row(trial) for trial in trials])
+
+
+def _default(outcome: Outcome) -> Tried:
+    searched = outcome.default.searched
+    return Tried(-1, searched.value, searched.frames_per_second, {})
+
+
+def _front(outcome: Outcome, trials: Sequence[Tried]) -> list[Tried]:
+    """Return the settings on the Pareto front, the fastest first; the default setting takes part."""
+    everything = [_default(outcome), *trials]
+    front = pareto_front(outcome.metric, [trial.value for trial in everything], [trial.frames_per_second for trial in everything])
+    return [everything[i] for i in front]
 
 
 def _settings(settings: Settings, usual: Settings) -> str:
@@ -131,7 +145,8 @@ def _panels(outcome: Outcome, trials: Sequence[Tried], importances: Mapping[str,
     complete = [trial for trial in trials if not trial.why]
     yield _panel(
         "Quality and speed",
-        "One dot per setting that was tried to the end. No setting is better and faster than one on the line, the Pareto front.",
+        "One dot per setting that was tried to the end. No setting is both better and faster than one on the line, the Pareto front. "
+        "Speeds are single measurements, made while other trials may have been under way.",
         f"{outcome.metric.name} against frames per second of {len(complete)} settings.",
         _quality_and_speed(outcome, complete),
     )
@@ -152,6 +167,8 @@ def _panel(title: str, caption: str, alt: str, figure: "Figure") -> Panel:
 
 def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
     """Draw the metric of each setting against its speed, coloured by tracker, with the Pareto front."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, axes = figures.canvas(figures.NARROW, 3.8)
     default, best = outcome.default, outcome.best
     kinds = [tracker_of(with_settings(default.tracker, default.filters, trial.settings)[0]) for trial in trials]
@@ -162,14 +179,16 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
             [trial.value for trial in own],
             s=14, alpha=0.7, linewidths=0, color=figures.track_color(i), label=kind,
         )  # fmt: skip
-    values, speeds = [trial.value for trial in trials], [trial.frames_per_second for trial in trials]
-    front = pareto_front(outcome.metric, values, speeds)
-    axes.plot([speeds[i] for i in front], [values[i] for i in front], color=figures.MUTED, linewidth=1, label="Pareto front")
+    front = _front(outcome, trials)
+    axes.plot([t.frames_per_second for t in front], [t.value for t in front], color=figures.MUTED, linewidth=1, label="Pareto front")
     for setting, marker, label in ((default, "D", "default setting"), (best, "*", "best found")):
         if setting is not None:
             place = setting.searched.frames_per_second, setting.searched.value
             axes.plot(*place, marker, color=figures.INK, markersize=9 if marker == "*" else 6, label=label)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda speed, _: f"{speed:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     if outcome.metric.better == "lower":
         axes.invert_yaxis()
     figures.legend_above(axes, *axes.get_legend_handles_labels(), ncols=3)
@@ -180,9 +199,9 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
 
 def _importance(importances: Mapping[str, float]) -> "Figure":
     """Draw the importance of each searched dimension."""
-    names = list(importances)
+    names = list(importances)[:MOST_NAMED]
     figure, axes = figures.canvas(figures.NARROW, figures.rows_height(len(names)))
-    axes.barh(range(len(names)), list(importances.values()), height=0.62, color=figures.ACCENT, alpha=0.75)
+    axes.barh(range(len(names)), [importances[name] for name in names], height=0.62, color=figures.ACCENT, alpha=0.75)
     figures.name_rows(axes, [name.partition(".")[2] or name for name in names])
     axes.set_xlim(left=0)
     axes.set_xlabel("Importance")

@@ -175,9 +175,6 @@ def scores(
         filters: Filters of the setting.
         read_image: Takes (video, frame) of the detections before they were cut; used for optical flow and appearance only.
         identity: Whether to compute identity metrics.
-
-    Raises:
-        RunError: The metric is none of those that there are.
     """
     tracked: list[Poses] = []
     seconds = 0.0
@@ -188,7 +185,8 @@ def scores(
         tracked.append(track(poses, tracker, part.read_from(read_image)))
         seconds += time.perf_counter() - start
         poses, truth = _joined(tracked), concatenate([part.truth for part in parts[: i + 1]])
-        evaluation = evaluate(truth, poses, evaluator, videos={video: video for video in np.unique(poses.frames[:, 0]).tolist()})
+        same = {video: video for video in np.unique(poses.frames[:, 0]).tolist()}
+        evaluation = evaluate(truth, poses, evaluator, videos=same, details=False)
         values = evaluation.headline()
         n_found, n_missed = values["eval/n_matched"], values["eval/n_missed"]
         yield Score(

@@ -28,13 +28,14 @@ from sleap_lab.sources import Source, open_source
 from sleap_lab.tracking import check as check_tracker
 from sleap_lab.tracking.tracker import ReadImage
 from sleap_lab.truth import open_truth
-from sleap_lab.tune.options import OPTIONS, flat, run_command, track_flags, unusual, write_options
+from sleap_lab.tune.options import OPTIONS, run_command, track_flags, unusual, write_options
 from sleap_lab.tune.outcome import Outcome, Setting, conclude, number
 from sleap_lab.tune.page import write_page
 from sleap_lab.tune.problem import Problem, make_problem, require, score
 from sleap_lab.tune.settings import TuneConfig, find_metric, split_overrides
-from sleap_lab.tune.space import tracker_of, with_settings
-from sleap_lab.tune.study import COVERAGE, Search, best_of, finished, importances, opened, run_search
+from sleap_lab.tune.space import Choice, flat, tracker_of, with_settings
+from sleap_lab.tune.study import COVERAGE, Search, opened, run_search
+from sleap_lab.tune.trials import best_of, finished, importances
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -43,15 +44,12 @@ ROOMS = ("tracking", "evaluation", "tune", "boxes.py", "centroids.py", "filters.
 """Files and folders whose code decides over scores."""
 
 
-def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
+def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
     """Search tracker and filter settings, as `sleap-lab tune` does with the same overrides.
 
     Args:
         overrides: `KEY=VALUE` strings, those of the section `tune` among them.
         config_dir: Folder with further config groups and options.
-
-    Returns:
-        The exit code of the command.
 
     Raises:
         ConfigError: The overrides are wrong.
@@ -63,11 +61,12 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
     given = {override.key_or_group for override in parse_overrides(words)}
     if not given & {"evaluator", "experiment"}:
         words.append("evaluator=identity")
-    config, _ = compose_config([*words, "tracker.tracking=true"], config_dir=config_dir)
+    config, node = compose_config([*words, "tracker.tracking=true"], config_dir=config_dir)
     if not config.evaluator.evaluate:
         raise ConfigError("evaluator: nothing is evaluated; tuning needs ground truth, add evaluator=identity (or oks, centroid)")
     check_tracker(config.tracker)
-    trackers, n_animals = _trackers(settings, config, chosen="tracker" in given)
+    chosen = "tracker" in given and node.hydra.runtime.choices["tracker"] != "none"
+    trackers, n_animals = _trackers(settings, config, chosen=chosen)
     everything = flat(config.tracker, config.filters)
     search = Search(
         folder=Path(),
@@ -172,7 +171,7 @@ def _slug(config: Config) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", Path(str(path)).stem).strip("-") or "data"
 
 
-def _tune(search: Search, study: "Study", words: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> int:
+def _tune(search: Search, study: "Study", words: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> Outcome:
     """Search, compare on the held-out blocks, and write down what was found."""
     problem, settings, read_image = search.problem, search.settings, search.read_image()
     default = _default(problem, read_image)
@@ -190,7 +189,7 @@ def _tune(search: Search, study: "Study", words: Sequence[str], overrides: Seque
     _write(search, study, outcome, words, command, config_dir)
     if interrupted:
         raise KeyboardInterrupt
-    return 0
+    return outcome
 
 
 def _default(problem: Problem, read_image: ReadImage) -> Setting:
@@ -219,10 +218,13 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
     n_search = sum(len(part.blocks) for part in problem.search)
     done, best, last = len(finished(study)), default, time.monotonic()
     tell = terminal.messages.print
+    trackers = next((dimension.options for dimension in search.space() if isinstance(dimension, Choice)), {})
     tell(
-        f"tuning {', '.join(search.trackers)} on {n_search} blocks of about {problem.length} labelled frames, "
+        f"tuning {', '.join(trackers)} on {n_search} blocks of about {problem.length} labelled frames, "
         f"{len(problem.held_out.blocks)} blocks held out" + (f"; {done} settings tried before" if done else "")
     )
+    if search.n_animals is None:
+        tell("kalman and limits of tracks are tried where the number of animals is known: tracker.tracking_target_instance_count=N")
     tell(f"default setting: {metric.name} {number(default)}")
 
     def watch(study: "Study") -> None:

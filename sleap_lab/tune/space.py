@@ -5,7 +5,8 @@ optical flow, no OKS spread without OKS, no limit of tracks in a fixed window.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ Settings = dict[str, Any]
 """Config key -> value."""
 
 LARGEST_WINDOW = 60
+CROSSED = ("tracker", "comparison")
 SCORE_QUANTILES = (0.01, 0.05, 0.1, 0.25)
 
 
@@ -68,6 +70,11 @@ Dimension = Choice | Range
 def is_set(key: str, *values: Any) -> Callable[[Settings], bool]:
     """Return a condition: a key has one of some values."""
     return lambda chosen: chosen.get(key) in values
+
+
+def _unless(key: str) -> Callable[[Settings], bool]:
+    """Return a condition: nothing has set a key yet."""
+    return lambda chosen: key not in chosen
 
 
 def one_of(key: str, values: Sequence[Any], when: Callable[[Settings], bool] = _always) -> Choice:
@@ -162,20 +169,21 @@ def filter_space(detections: Poses) -> list[Dimension]:
     ]
     if len(predicted.skeleton.nodes) > 1:
         space.append(one_of("filters.filter_min_visible_node_fraction", [0.0, 0.25, 0.5, 0.75]))
-    for key, scores in (
-        ("filters.filter_min_mean_node_score", means),
-        ("filters.filter_min_instance_score", predicted.instance_scores),
-    ):
-        if len(limits := _limits(scores)) > 1:
-            space.append(one_of(key, limits))
+    scores = {"filters.filter_min_instance_score": predicted.instance_scores, "filters.filter_min_mean_node_score": means}
+    limits = {key: found for key, values in scores.items() if (found := _limits(values))}
+    if limits:
+        off = dict.fromkeys(limits, 0.0)
+        by = {key.partition(".")[2]: {other: 0.0 for other in off if other != key} for key in limits}
+        space.append(Choice("score filter", {"off": off, **by}))
+        space += [one_of(key, limits[key], _unless(key)) for key in limits]
     return space
 
 
 def _limits(scores: np.ndarray) -> list[float]:
-    """Return thresholds to try: none, and those that leave out the worst few per cent."""
+    """Return thresholds to try, which leave out the worst few per cent; none where all scores are alike."""
     finite = scores[np.isfinite(scores)]
     limits = [_rounded(q) for q in np.quantile(finite, SCORE_QUANTILES)] if len(finite) else []
-    return list(dict.fromkeys([0.0, *(limit for limit in limits if finite.min() < limit and limit > 0)]))
+    return list(dict.fromkeys(limit for limit in limits if limit > max(finite.min(), 0)))
 
 
 def _rounded(value: float) -> float:
@@ -234,6 +242,42 @@ def suggest(trial: "BaseTrial", space: Sequence[Dimension], typed: Settings) -> 
         else:
             chosen[name] = _rounded(trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log))
     return {key: value for key, value in chosen.items() if key not in typed}
+
+
+def first_draws(space: Sequence[Dimension], base: Settings, typed: Settings) -> list[dict[str, Any]]:
+    """Return what the first trials draw: each tracker with each way to compare, everything else as near to the default as can be.
+
+    Args:
+        space: What is left to choose.
+        base: The default setting, every key of it.
+        typed: Keys with the values that they keep.
+    """
+    crossed = [dimension for dimension in space if isinstance(dimension, Choice) and dimension.name in CROSSED]
+    names = [dimension.name for dimension in crossed]
+    combinations = product(*(dimension.options for dimension in crossed))
+    return [_usual(space, dict(zip(names, labels, strict=True)), base, typed) for labels in combinations]
+
+
+def _usual(space: Sequence[Dimension], picked: Mapping[str, str], base: Settings, typed: Settings) -> dict[str, Any]:
+    chosen, drawn = dict(typed), dict[str, Any]()
+    for dimension in space:
+        if not dimension.when(chosen):
+            continue
+        name = dimension.name
+        if isinstance(dimension, Choice):
+            labels = list(dimension.options)
+            label = picked.get(name) or next((label for label in labels if _agree(dimension.options[label], base)), labels[0])
+            chosen |= dimension.options[label]
+            drawn |= {name: label} if len(labels) > 1 else {}
+        else:
+            drawn[name] = chosen[name] = min(max(base[name], dimension.low), dimension.high)
+    return drawn
+
+
+def flat(tracker: TrackerConfig, filters: FiltersConfig) -> Settings:
+    """Return every key of the two sections with its value."""
+    sections = {"tracker": asdict(tracker), "filters": asdict(filters)}
+    return {f"{group}.{name}": value for group, section in sections.items() for name, value in section.items()}
 
 
 def with_settings(tracker: TrackerConfig, filters: FiltersConfig, settings: Settings) -> tuple[TrackerConfig, FiltersConfig]:

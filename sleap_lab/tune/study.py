@@ -6,7 +6,7 @@ try the same (one process at a time; several finish in an order that nobody can 
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -18,19 +18,20 @@ from filelock import FileLock, Timeout
 
 from sleap_lab.config import DataConfig
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.evaluation import Metric
 from sleap_lab.sources import open_source
+from sleap_lab.tracking.similarity import OKS_STDDEV
 from sleap_lab.tracking.tracker import ReadImage
-from sleap_lab.tune.problem import Problem, is_better, scores
+from sleap_lab.tune.problem import Problem, scores
 from sleap_lab.tune.settings import TuneConfig
-from sleap_lab.tune.space import Dimension, Settings, filter_space, held_fixed, suggest, tracker_space, with_settings
+from sleap_lab.tune.space import Dimension, Settings, filter_space, first_draws, flat, held_fixed, suggest, tracker_space, with_settings
+from sleap_lab.tune.trials import tried
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import Trial
 
 JOURNAL = "journal.log"
-STARTUP_TRIALS = 10  # drawn at random, before anything is known
+STARTUP_TRIALS = 10  # drawn at random, after the first ones and before the search knows enough
 COVERAGE = 0.98
 """A setting that finds a smaller share of what the default setting finds is set aside: many metrics rise where animals are dropped."""
 
@@ -44,6 +45,7 @@ class Search:
         problem: What is tuned.
         settings: The section `tune`.
         data: Where images are read from.
+        predicting: Whether models predict on these data.
         trackers: Trackers to try.
         n_animals: Number of animals, if it is known.
         typed: Keys that stay as the user gave them.
@@ -131,7 +133,9 @@ def load(search: Search) -> "Study":
     from optuna.study import StudyDirection
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(search.folder / JOURNAL)))
+    # Optuna's own locks outlive a process that is killed; this one has the same two methods, and the system releases it.
+    lock: Any = FileLock(search.folder / ".journal.lock")
+    storage = JournalStorage(JournalFileBackend(str(search.folder / JOURNAL), lock))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
     direction = StudyDirection.MAXIMIZE if search.problem.metric.better == "higher" else StudyDirection.MINIMIZE
     return optuna.create_study(storage=storage, study_name="tune", direction=direction, pruner=pruner, load_if_exists=True)
@@ -142,71 +146,6 @@ def _give_up_unfinished(study: "Study") -> None:
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-
-
-def tried(study: "Study") -> "list[FrozenTrial]":
-    """Return the trials that were finished, stopped early or are under way, in the order in which they began."""
-    from optuna.trial import TrialState
-
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A setting that was tried.
-
-    Attributes:
-        number: Number of the trial.
-        value: Its metric where it was searched; nan for one that was not tried to the end.
-        frames_per_second: How fast it tracks.
-        settings: What it sets.
-        why: Why it was not tried to the end or does not count; empty for one that does.
-    """
-
-    number: int
-    value: float
-    frames_per_second: float
-    settings: Settings
-    why: str = ""
-
-
-def finished(study: "Study") -> list[Tried]:
-    """Return the trials that were tried to the end or stopped early, in the order in which they began."""
-    return [
-        Tried(
-            number=trial.number,
-            value=float("nan") if trial.user_attrs.get("why") or trial.value is None else trial.value,
-            frames_per_second=trial.user_attrs["frames_per_second"],
-            settings=trial.user_attrs["settings"],
-            why=trial.user_attrs.get("why", ""),
-        )
-        for trial in tried(study)
-        if trial.state.is_finished()
-    ]
-
-
-def best_of(trials: Sequence[Tried], metric: Metric, default: float) -> Tried | None:
-    """Return the best of some trials, of equals the first; None where none is better than the default setting."""
-    best: Tried | None = None
-    for trial in trials:
-        if is_better(metric, trial.value, default if best is None else best.value):
-            best = trial
-    return best
-
-
-def importances(study: "Study") -> dict[str, float]:
-    """Return the share of each searched dimension in what makes good trials good (PED-ANOVA), the largest first.
-
-    Empty where there are too few trials, or all of them are equally good.
-    """
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-    from optuna.trial import TrialState
-
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(complete) < STARTUP_TRIALS or len({trial.value for trial in complete}) < 2:
-        return {}
-    found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-    return {name: float(share) for name, share in found.items()}
 
 
 def run_search(search: Search, study: "Study", watch: "Callable[[Study], None]") -> None:
@@ -253,12 +192,14 @@ def _join_in(search: Search) -> None:
 
 def _work(search: Search, study: "Study", after: Callable[[], None], is_wanted: Callable[[], bool] = lambda: True) -> None:
     space, read_image = search.space(), search.read_image()
-    while is_wanted() and (begun := _begin(search, study, space)) is not None:
+    base = flat(search.problem.tracker, search.problem.filters)
+    first = first_draws(space, base | {"tracker.oks_stddev": base["tracker.oks_stddev"] or OKS_STDDEV}, search.typed)
+    while is_wanted() and (begun := _begin(search, study, space, first)) is not None:
         _try(search, study, *begun, read_image)
         after()
 
 
-def _begin(search: Search, study: "Study", space: list[Dimension]) -> "tuple[Trial, Settings] | None":
+def _begin(search: Search, study: "Study", space: list[Dimension], first: list[dict[str, Any]]) -> "tuple[Trial, Settings] | None":
     """Begin a trial; None where there are enough, or the time is over."""
     from optuna.samplers import TPESampler
 
@@ -267,7 +208,9 @@ def _begin(search: Search, study: "Study", space: list[Dimension]) -> "tuple[Tri
         if n >= search.settings.trials or time.time() > search.deadline:
             return None
         seed = int(np.random.SeedSequence([search.settings.seed, n]).generate_state(1)[0])
-        study.sampler = TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+        study.sampler = TPESampler(seed=seed, n_startup_trials=len(first) + STARTUP_TRIALS)
+        if n < len(first):
+            study.enqueue_trial(first[n])
         trial = study.ask()
         return trial, suggest(trial, space, search.typed)
 

@@ -1,0 +1,80 @@
+"""The trials of a study, as those who report them see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sleap_lab.evaluation import Metric
+from sleap_lab.tune.problem import is_better
+from sleap_lab.tune.space import Settings
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+FEWEST_TRIALS = 10  # for importances
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A setting that was tried.
+
+    Attributes:
+        number: Number of the trial.
+        value: Its metric where it was searched; nan for one that was not tried to the end.
+        frames_per_second: How fast it tracks.
+        settings: What it sets.
+        why: Why it was not tried to the end or does not count; empty for one that does.
+    """
+
+    number: int
+    value: float
+    frames_per_second: float
+    settings: Settings
+    why: str = ""
+
+
+def tried(study: "Study") -> "list[FrozenTrial]":
+    """Return the trials that were finished, stopped early or are under way, in the order in which they began."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
+
+
+def finished(study: "Study") -> list[Tried]:
+    """Return the trials that were tried to the end or stopped early, in the order in which they began."""
+    return [
+        Tried(
+            number=trial.number,
+            value=float("nan") if trial.user_attrs.get("why") or trial.value is None else trial.value,
+            frames_per_second=trial.user_attrs["frames_per_second"],
+            settings=trial.user_attrs["settings"],
+            why=trial.user_attrs.get("why", ""),
+        )
+        for trial in tried(study)
+        if trial.state.is_finished()
+    ]
+
+
+def best_of(trials: Sequence[Tried], metric: Metric, default: float) -> Tried | None:
+    """Return the best of some trials, of equals the first; None where none is better than the default setting."""
+    best: Tried | None = None
+    for trial in trials:
+        if is_better(metric, trial.value, default if best is None else best.value):
+            best = trial
+    return best
+
+
+def importances(study: "Study") -> dict[str, float]:
+    """Return the share of each searched dimension in what makes good trials good (PED-ANOVA), the largest first.
+
+    Empty where there are too few trials, or all of them are equally good.
+    """
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.trial import TrialState
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < FEWEST_TRIALS or len({trial.value for trial in complete}) < 2:
+        return {}
+    found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return {name: float(share) for name, share in found.items()}
