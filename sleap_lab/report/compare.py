@@ -49,7 +49,7 @@ class Comparison(NamedTuple):
         factors: What varies, as far as it can change a result.
         effects: What each level of it does to the columns, the largest first; none for two runs, whose changes are just that.
         best_by: Metric that says which run is best; None where no run has one.
-        best: Indices of the best runs; several where they are equal.
+        best: Indices of the best runs; several where they are equal, none where all are.
         warnings: What makes numbers that cannot be compared, or runs that are left out.
         notes: What the differences are based on.
     """
@@ -93,7 +93,10 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
     varied = factors(runs)
     best_by, best = _best(runs)
     columns = [name for name in dict.fromkeys([best_by, *COLUMNS]) if name in names]
-    lines = {name: Line(name, [run.metrics.get(name, NAN) for run in runs], [found[name] for found in changes]) for name in names}
+    lines = {
+        name: Line(name, [run.metrics.get(name, NAN) for run in runs], [found.get(name, Change(NAN)) for found in changes])
+        for name in names
+    }
     return Comparison(
         runs,
         settings,
@@ -137,7 +140,8 @@ def _best(runs: Sequence[Run]) -> tuple[str | None, list[int]]:
     criterion, best = best_job([Job(run.folder, run.summary) for run in runs])
     if criterion is None or best is None:
         return None, []
-    return criterion, [i for i, run in enumerate(runs) if run.summary.metrics.get(criterion) == best.run.metrics[criterion]]
+    equal = [i for i, run in enumerate(runs) if run.summary.metrics.get(criterion) == best.run.metrics[criterion]]
+    return criterion, equal if len(equal) < len(runs) else []
 
 
 def _warnings(differ: Sequence[str]) -> list[str]:

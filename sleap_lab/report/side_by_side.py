@@ -18,6 +18,7 @@ FEW_RUNS = 3
 MOST_METRICS = 6
 MOST_FACTORS = 4
 MOST_EFFECTS = 12
+MOST_PARTS = 12
 WIDEST = 24
 MARKS = {"better": " ▲", "worse": " ▼", "": ""}
 
@@ -51,8 +52,20 @@ def _few(comparison: Comparison) -> Iterator[str]:
     if comparison.made_with:
         yield _grid([("made with", *names), *((name, *brief(values)) for name, values in comparison.made_with)])
     if comparison.metrics:
-        header = ("metric", names[0], *(title for name in names[1:] for title in (name, "difference")))
-        yield _grid([header, *map(_row, comparison.metrics)])
+        header = (names[0], *(title for name in names[1:] for title in (name, "difference")))
+        yield _grid([("metric", *header), *map(_row, comparison.metrics)])
+        moved = [
+            line._replace(name=f"{name}: {_short(line.name)}")
+            for parts in comparison.parts.values()
+            for name, lines in parts.items()
+            for line in lines
+            if any(change.verdict for change in line.changes)
+        ]
+        if moved:
+            more = f"\n{len(moved) - MOST_PARTS} more are on the page" if len(moved) > MOST_PARTS else ""
+            yield _grid([("video or node", *header), *map(_row, moved[:MOST_PARTS])]) + more
+        elif comparison.parts:
+            yield f"no single {' or '.join(comparison.parts)} changed by more than chance"
 
 
 def _row(line: Line) -> tuple[str, ...]:
@@ -70,8 +83,8 @@ def _many(comparison: Comparison) -> Iterator[str]:
         values = [number(line.values[i]) + (MARKS[line.changes[i - 1].verdict] if i else "") for line in chosen]
         rows.append([run.name + (" *" if i in comparison.best else ""), *(level[i] for level in levels), *values])
     yield _grid([header, *rows])
-    said = [f"▲ ▼ better or worse than {runs[0].name} by more than chance"]
-    if comparison.best_by is not None:
+    said = [f"▲ ▼ better or worse than {runs[0].name} by more than chance"] if chosen else []
+    if comparison.best:
         said.append(f"* best by {comparison.best_by}")
     if same:
         said.append(f"the same in all runs: {', '.join(f'{_short(line.name)} {number(line.values[0])}' for line in same)}")
@@ -80,7 +93,7 @@ def _many(comparison: Comparison) -> Iterator[str]:
     if comparison.made_with:
         said.append(f"not made alike (see the page): {', '.join(name for name, _ in comparison.made_with)}")
     yield "\n".join(said)
-    if comparison.effects:
+    if comparison.effects and chosen:
         header = ["effect of", "", "pairs", *(_short(line.name) for line in chosen)]
         rows = [
             [_short(effect.factor.name), step(effect), str(effect.n_pairs), *(_marked(effect.changes[line.name]) for line in chosen)]
@@ -91,9 +104,10 @@ def _many(comparison: Comparison) -> Iterator[str]:
 
 
 def _split(comparison: Comparison) -> tuple[list[Line], list[Line]]:
-    """Return the columns that differ between the runs, and those that do not."""
-    differ = [line for line in comparison.columns if len(set(map(number, line.values))) > 1]
-    return differ, [line for line in comparison.columns if line not in differ]
+    """Return the columns that differ between the runs, and those that are the same; one that a single run has is neither."""
+    known = [({number(value) for value in line.values if not np.isnan(value)}, line) for line in comparison.columns]
+    same = [line for values, line in known if len(values) == 1 and not np.isnan(line.values).any()]
+    return [line for values, line in known if len(values) > 1], same
 
 
 def step(effect: Effect) -> str:

@@ -54,6 +54,8 @@ def test_the_best_run_is_named_and_those_that_are_as_good(make_run):
     assert [line.name for line in comparison.columns] == ["identity/idf1", "speed/frames_per_second"]
     nothing = compare([make_run("d"), make_run("e")])
     assert (nothing.best_by, nothing.best) == (None, [])
+    equal = compare([make_run(name, metrics={"identity/idf1": 0.5}) for name in "fg"])
+    assert (equal.best_by, equal.best) == ("identity/idf1", [])
 
 
 def test_measures_that_do_not_mean_the_same_are_named(make_run):
@@ -70,6 +72,14 @@ def test_runs_of_other_modes_are_compared_as_far_as_they_go(make_run):
     lines = {line.name: line for line in compare([first, second]).metrics}
     assert np.isnan(lines["eval/dist_avg"].values[1])
     assert np.isnan(lines["speed/frames_per_second"].changes[0].difference)
+
+
+def test_a_metric_that_only_some_runs_have_is_compared_where_it_is(make_run):
+    scores = [{}, {}, {"identity/idf1": 0.5}, {"identity/idf1": 0.75}]
+    comparison = compare([make_run(str(i), metrics=found, settings={"a.x": i}) for i, found in enumerate(scores)])
+    (line,) = [line for line in comparison.metrics if line.name == "identity/idf1"]
+    assert np.isnan([change.difference for change in line.changes]).all()
+    assert comparison.best == [3]
 
 
 def test_what_runs_were_made_with_is_told_where_it_differs(make_run, tmp_path):

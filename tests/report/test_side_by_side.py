@@ -40,6 +40,16 @@ def test_text_and_page_show_the_same(make_run, tmp_path):
     assert "http" not in page
 
 
+def test_videos_and_nodes_that_changed_are_told(make_run):
+    text = as_text(compare([make_run("a", off=3), make_run("b", off=[3, 3, 3, 5]), make_run("c", off=3)]))
+    rows = [line.split("  ")[0] for line in text.split("video or node")[1].splitlines()[1:5]]
+    assert rows == ["d: dist_avg", "d: dist_p50", "d: dist_p90", "d: pck"]
+    assert "a: dist_avg" not in text
+    assert "no single node changed by more than chance" in as_text(compare([make_run("d", off=3), make_run("e", off=3)]))
+    text = as_text(compare([make_run("f", off=3), make_run("g", off=4)]))
+    assert "4 more are on the page" in text  # of 4 nodes x 4 metrics, 12 are shown
+
+
 def test_many_runs_are_a_line_each(sweep):
     text = as_text(sweep)
     runs, said, effects, notes = (part.splitlines() for part in text.split("\n\n"))
@@ -83,6 +93,18 @@ def test_warnings_stand_above_all(make_run, tmp_path):
     write_page(comparison, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert page.index(comparison.warnings[0]) < page.index("<section")
+
+
+def test_runs_that_are_alike_are_told_so(make_run, tmp_path):
+    folders = [
+        make_run(str(i), settings={"a.x": i}, metrics={"eval/pck": 0.5} | ({"eval/dist_avg": 1.0} if i == 2 else {})) for i in range(4)
+    ]
+    comparison = compare(folders)
+    assert as_text(comparison) == ("run  x\n0    0\n1    1\n2    2\n3    3\n\nthe same in all runs: pck 0.5000, frames_per_second 10")
+    write_page(comparison, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "The same in all runs: eval/pck (0.5000), speed/frames_per_second (10)." in page
+    assert 'id="effects"' not in page
 
 
 @pytest.mark.parametrize(("n", "says"), [(2, "made with  0  1\nnumpy      1  2"), (4, "not made alike (see the page): numpy")])
