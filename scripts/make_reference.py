@@ -14,6 +14,7 @@ from sleap_lab.config import GROUPS, defaults, keys
 from sleap_lab.evaluation import METRICS
 from sleap_lab.evaluation.result import NOT_LOGGED
 from sleap_lab.flags import EVAL, TRACK, markdown_table
+from sleap_lab.runs.mlflow_log import LOGGED_STAGES, MAX_METRICS
 from sleap_lab.tune.settings import PREFIX, TuneConfig
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -58,7 +59,12 @@ def flags_page() -> str:
 def metrics_page() -> str:
     """Return the page of all headline metrics."""
     rows = [f"| `{m.name}` | {m.unit} | {m.better or '–'} | {'–' if m.name in NOT_LOGGED else 'yes'} | {m.help} |" for m in METRICS]
-    intro = "All of them are in `metrics.json`; those of the column MLflow are logged there too.\n"
+    seconds = ", ".join(f"`speed/{name}_seconds`" for name in ("total", *LOGGED_STAGES))
+    intro = (
+        "All of them are in `metrics.json`; those of the column MLflow are logged there too, and beside them `counts/…` (frames, "
+        f"instances, tracks, …), `speed/frames_per_second` and {seconds}: at most {MAX_METRICS} metrics per run. The seconds of every stage are in "
+        "`run.json`.\n"
+    )
     header = ["| metric | unit | better | MLflow | meaning |", "| --- | --- | --- | --- | --- |"]
     return "\n".join(["# Metrics\n", intro, *header, *rows]) + "\n"
 

@@ -22,7 +22,11 @@ from sleap_lab.runs.summary import RunSummary
 
 MLFLOW_STATUS = {"finished": "FINISHED", "partial": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 MAX_PARAMS = 60
+MAX_METRICS = 40
 MAX_NAME = 120
+
+# Stages whose seconds are metrics, as is the sum of all; those of every stage are in `run.json`.
+LOGGED_STAGES = ("load", "predict", "track", "evaluate")
 
 # What is logged of a run: these files and whole folders of the run folder.
 ARTIFACTS = (
@@ -30,6 +34,7 @@ ARTIFACTS = (
     "outputs.npz",
     "metrics.*",
     "switches.csv",
+    "bad_frames.csv",
     "report.html",
     "figures/*",
     "overlay*.mp4",
@@ -170,11 +175,16 @@ def _sweep_run(folder: Path, store: Store) -> str | None:
     return recorded["run_id"] if recorded and recorded["tracking_uri"] == store.uri else None
 
 
-def headline(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the metrics that are worth a column."""
+def logged_metrics(run: RunSummary) -> dict[str, float]:
+    """Return what is worth a column in a table of runs, at most `MAX_METRICS`: headline metrics, counts, and how long it took."""
     from sleap_lab.evaluation.result import NOT_LOGGED  # SciPy, which only this needs here
 
-    return {name: value for name, value in metrics.items() if name not in NOT_LOGGED}
+    metrics = {name: value for name, value in run.metrics.items() if name not in NOT_LOGGED}
+    metrics |= {f"counts/{name}": value for name, value in run.counts.items()}
+    if run.stages:
+        metrics["speed/total_seconds"] = sum(run.stages.values())
+        metrics |= {f"speed/{name}_seconds": run.stages[name] for name in LOGGED_STAGES if name in run.stages}
+    return dict(list(finite(metrics).items())[:MAX_METRICS])
 
 
 def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None) -> Entry:
@@ -206,11 +216,7 @@ def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: s
         name=logger.run_name or shorten(", ".join(run.overrides) or f"{folder.parent.name} {folder.name}"),
         tags=tags,
         params=parameters(run, config),
-        metrics=finite(
-            {f"counts/{name}": value for name, value in run.counts.items()}
-            | {f"speed/{name}_seconds": value for name, value in run.stages.items()}
-            | headline(run.metrics)
-        ),
+        metrics=logged_metrics(run),
         files={
             path.relative_to(folder).as_posix(): path for pattern in ARTIFACTS for path in sorted(folder.glob(pattern)) if path.is_file()
         },

@@ -20,7 +20,7 @@ from rich.table import Table
 from sleap_lab.config import LoggerConfig
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.mlflow_log import finite, later, mirror_run, shorten, sweep_name, user
+from sleap_lab.runs.mlflow_log import finite, later, logged_metrics, mirror_run, shorten, sweep_name, user
 from sleap_lab.runs.store import Entry, Store, fill_run, is_complete, nest, open_run, open_store, prepare_store
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, overridden
 
@@ -265,7 +265,7 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
             "sleap_lab.best_by": criterion,
             "sleap_lab.best_job": str(best.number) if best else None,
         },
-        metrics=finite({f"counts/{name}": count for name, count in sweep.counts.items()} | sweep.metrics),
+        metrics=logged_metrics(sweep),
         files={name: folder / name for name in (*RESULTS, COMMAND_FILE, SWEEP_FILE) if (folder / name).is_file()},
         documents={"results.json": {"columns": columns, "data": [[_text(row[name]) for name in columns] for row in rows]}},
     )
