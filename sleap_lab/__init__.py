@@ -3,6 +3,7 @@
 The public names are imported on first use, because what stands behind them is slow to import.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ _HOMES = {
     "Evaluator": "sleap_lab.evaluation",
     "load_metrics": "sleap_lab.evaluation",
 }
+
+# OpenCV reads these when it is loaded. Its decoders write pages about a damaged video, which are told in one line instead, and an
+# image whose header claims more than 2**28 pixels, 0.8 GB, is refused.
+for _name, _value in {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "OFF", "OPENCV_IO_MAX_IMAGE_PIXELS": str(2**28)}.items():
+    os.environ.setdefault(_name, _value)
 
 
 def __getattr__(name: str) -> Any:

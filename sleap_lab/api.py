@@ -14,9 +14,10 @@ from sleap_lab.config import Config, check, defaults, keys
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.inference import detect, refine
 from sleap_lab.labels import save_labels, to_labels
+from sleap_lab.losses import losses
 from sleap_lab.outputs import batch_outputs, outputs_file
 from sleap_lab.provenance import provenance
-from sleap_lab.sources import losses, open_source
+from sleap_lab.sources import open_source
 from sleap_lab.tracking import check as check_tracker
 
 

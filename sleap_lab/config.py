@@ -69,6 +69,7 @@ class DataConfig:
     on_bad_frame: str = key(
         "nan", "Frame that cannot be read: keep it as an empty frame, leave it out, or fail.", choices=("nan", "skip", "fail")
     )
+    max_bad_share: float = key(0.5, "Largest share of the frames that may be unreadable; the run fails beyond it.", minimum=0, maximum=1)
 
 
 MODEL_KINDS = ("single_instance", "centroid", "centered_instance", "topdown", "bottomup", "multi_class_bottomup", "multi_class_topdown")

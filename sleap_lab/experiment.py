@@ -29,6 +29,7 @@ from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.formats import write_formats
 from sleap_lab.inference import Inference, refine
 from sleap_lab.labels import save_labels, to_labels, with_suggestions
+from sleap_lab.losses import BAD_FRAMES_FILE, bad_ranges, losses, video_table, write_bad_frames
 from sleap_lab.outputs import OUTPUTS_FILE, detect_to_file
 from sleap_lab.poses import Poses
 from sleap_lab.provenance import provenance
@@ -37,7 +38,7 @@ from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.sources import Frame, Source, losses, open_source, video_table
+from sleap_lab.sources import Frame, Source, open_source
 from sleap_lab.truth import open_truth
 
 log = logging.getLogger("sleap_lab")
@@ -194,6 +195,8 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         source = open_source(config.data, predicting=config.model.kind != "none")
         truth = open_truth(config, source)
         device = device_name(config)
+    for note in source.notes:
+        _warn(note)
     with stage("snapshot"):
         _snapshot(config, source, folder, invocation, device)
     cache = open_cache(config, _warn)
@@ -205,11 +208,14 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         detected = detect_cached(source, config, device, cache, summary.cache, stage=stage, watch=watch)
     inference = refine(detected, source, config, stage=stage, track=track_cached(source, config, cache, summary.cache))
     predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
-    summary.counts = _counts(inference)
+    summary.counts = _counts(inference, len(source.frames))
+    summary.bad_frames = bad_ranges(source, inference.bad_frames)
+    if inference.bad_frames:
+        write_bad_frames(folder / BAD_FRAMES_FILE, source, inference.bad_frames)
     summary.videos = video_table(source, inference.bad_frames) if config.model.kind != "none" else []
     if predict_seconds := summary.stages.get("predict"):
         summary.metrics["speed/frames_per_second"] = round(summary.counts["frames"] / predict_seconds, 3)
-    notes = [*source.notes, *inference.notes, *losses(source, inference.bad_frames)]
+    notes = [*inference.notes, *losses(source, inference.bad_frames)]
     files: list[Path] = []
     if config.output.make_labels and (config.model.kind != "none" or config.tracker.tracking):
         with stage("write"):
@@ -231,9 +237,9 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
                 video_matches=videos,
                 requested=source.frames if chosen else None,
             )
-            write_metrics(evaluation, folder / "metrics.npz")
+            write_metrics(evaluation, folder / "metrics.npz", bad_frames=summary.bad_frames)
             if config.evaluator.save_metrics is not None:
-                write_metrics(evaluation, config.evaluator.save_metrics)
+                write_metrics(evaluation, config.evaluator.save_metrics, bad_frames=summary.bad_frames)
             if evaluation.identity is not None:
                 _write_switches(evaluation, predictions, folder)
             summary.metrics |= evaluation.headline()
@@ -251,9 +257,9 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
                 truth=truth.poses if truth is not None else source.truth,
                 evaluation=evaluation,
                 read_image=source.read,
-                notes=notes,
+                notes=[*source.notes, *notes],
                 videos=summary.videos,
-                bad_frames=[(frame.video, frame.index, str(frame.problem)) for frame in inference.bad_frames],
+                bad_frames=summary.bad_frames,
                 figure_files=FIGURE_FILES[config.report_figures],
             )
     if config.output.overlay_video:
@@ -353,9 +359,10 @@ def _write_overlay(
         write_clip(predictions, path, moments)
 
 
-def _counts(inference: Inference) -> dict[str, int]:
+def _counts(inference: Inference, requested: int) -> dict[str, int]:
     poses = inference.poses
     return {
+        "requested_frames": requested,
         "frames": len(poses.frames),
         "frames_without_instances": sum(not len(rows) for *_, rows in poses.by_frame()),
         "instances": len(poses),
@@ -400,7 +407,8 @@ def _show(result: Result, config: Config, invocation: Invocation, notes: Sequenc
         seconds = f"{sum(summary.stages.values()):.1f} s"
         terminal.table([(f"job {invocation.job}", f"{summary.status} in {seconds}" + (f": {said}" if said else ""))])
         return
-    rows = [(name.replace("_", " "), str(value)) for name, value in summary.counts.items() if value or name in ("frames", "instances")]
+    counts = summary.counts if summary.counts["bad_frames"] else {**summary.counts, "requested_frames": 0}
+    rows = [(name.replace("_", " "), str(value)) for name, value in counts.items() if value or name in ("frames", "instances")]
     if summary.cache:
         rows.append(("cache", ", ".join(f"{stage} {outcome}" for stage, outcome in summary.cache.items())))
     if "speed/frames_per_second" in summary.metrics:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sleap_lab.config import Config, TrackerConfig
-from sleap_lab.errors import RunError
 from sleap_lab.filters import apply_filters
+from sleap_lab.losses import check_account, readable
 from sleap_lab.poses import Poses, concatenate
+from sleap_lab.seeking import is_media, order_problem
 from sleap_lab.sources import Frame, Source, read_ahead
 from sleap_lab.tracking import track
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sleap_lab.predict.model import Prediction
 
 Stage = Callable[[str], AbstractContextManager[object]]
+MOST_LOOKS = 8
+"""How many stretches of frames that were read in order are checked in a run."""
 Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray]], Poses]
 
 
@@ -68,18 +71,20 @@ def detect(
     from sleap_lab.predict.pipeline import build_pipeline
 
     bad: list[Frame] = []
+    notes: list[str] = []
     with stage("load"):
         pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth)
     with stage("predict"):
-        frames = _readable(read_ahead(source, config.runtime.queue_maxsize), config.data.on_bad_frame, bad)
+        frames = _watched_order(read_ahead(source, config.runtime.queue_maxsize), source, notes)
+        frames = readable(frames, len(source.frames), config.data, bad)
         parts = []
         for prediction in predict(watch(frames, len(source.frames)), pipeline, batch_size=config.runtime.batch_size):
             parts.append(prediction.poses)
             if keep is not None:
                 keep(prediction)
-    if len(bad) == len(source.frames):
-        raise RunError(f"data.path: none of the {len(bad)} frames could be read; the first: {bad[0].problem}")
-    return Inference(concatenate(parts), pipeline.kind, str(pipeline.device), tuple(bad), pipeline.notes)
+    poses = concatenate(parts)
+    check_account(source.frames, poses, bad)
+    return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad), (*pipeline.notes, *notes))
 
 
 def refine(
@@ -114,16 +119,29 @@ def refine(
     return replace(detected, poses=poses, notes=tuple(notes))
 
 
-def _readable(frames: Iterable[Frame], on_bad_frame: str, bad: list[Frame]) -> Iterator[Frame]:
-    """Yield the frames that take part, and collect the unreadable ones."""
+def _watched_order(frames: Iterable[Frame], source: Source, notes: list[str]) -> Iterator[Frame]:
+    """Yield the frames, and note where the last of those that were read in order is not the frame that looking for its number finds."""
+    looks = MOST_LOOKS
+    previous: Frame | None = None
+    in_order = False
+
+    def look(last: Frame) -> None:
+        nonlocal looks
+        if looks and last.image is not None and is_media(source.videos[last.video]):
+            looks -= 1
+            if problem := order_problem(source.videos[last.video], last.index, last.image):
+                notes.append(problem)
+                looks = 0
+
     for frame in frames:
-        if frame.image is None:
-            if on_bad_frame == "fail":
-                raise RunError(f"{frame.problem}; data.on_bad_frame=nan or skip goes on without it")
-            bad.append(frame)
-            if on_bad_frame == "skip":
-                continue
+        follows = previous is not None and (previous.video, previous.index + 1) == (frame.video, frame.index)
+        if previous is not None and in_order and not (follows and frame.image is not None):
+            look(previous)
+        in_order = follows and frame.image is not None
+        previous = frame
         yield frame
+    if previous is not None and in_order:
+        look(previous)
 
 
 def _on_frames(poses: Poses, frames: np.ndarray) -> Poses:

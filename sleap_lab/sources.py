@@ -15,7 +15,8 @@ from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
 from sleap_lab.labels import read_labels, to_poses, video_name
 from sleap_lab.poses import Poses
-from sleap_lab.videos import ACCEPTED, Levels, find_levels, frame_numbers, open_video, read_pixels, release
+from sleap_lab.seeking import last_readable, seek_problem
+from sleap_lab.videos import ACCEPTED, NO_FRAME, Levels, find_levels, frame_numbers, open_video, read_pixels, release
 
 LABEL_FILTERS = ("only_labeled_frames", "only_suggested_frames", "exclude_user_labeled", "only_predicted_frames")
 
@@ -120,7 +121,7 @@ def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels
         source = _from_videos([data] if data is not None else inputs, path, config)
     if not len(source.frames):
         raise ConfigError(f"data: the selection holds no frame of {path} ({_selection(config)})")
-    return _with_levels(source)
+    return _with_levels(_tried(source, config) if predicting else source)
 
 
 def _inputs(config: DataConfig) -> list[Input]:
@@ -175,6 +176,35 @@ def _refuse_hdf5_keys(config: DataConfig, path: Path) -> None:
             raise ConfigError(f"data.{name}: only for HDF5 videos ({', '.join(HDF5)}), data.path is {path}")
 
 
+def _tried(source: Source, config: DataConfig) -> Source:
+    """Look, before any work, whether videos end where they say and whether their frames are where their numbers say.
+
+    Raises:
+        RunError: More frames are missing than may be.
+    """
+    notes, missing = [], 0
+    for i in np.unique(source.frames[:, 0]).tolist():
+        video, frames = source.videos[i], source.frames[source.frames[:, 0] == i, 1]
+        ascending = np.unique(frames).tolist()
+        there = last_readable(video, ascending)
+        if there < len(ascending):
+            missing += len(ascending) - there
+            end = f"after frame {ascending[there - 1]}" if there else f"from frame {ascending[0]} on"
+            notes.append(
+                f"{_called(video)} says it has {len(video)} frames, but nothing can be read {end}: "
+                f"{len(ascending) - there} of the {len(ascending)} frames asked for are missing."
+            )
+            allowed = 0.0 if config.on_bad_frame == "fail" else config.max_bad_share
+            if missing > allowed * len(source.frames):
+                raise RunError(
+                    f"data.path: {notes[-1]} Copy the file again from where it was recorded, ask for what is there with data.frames, "
+                    "or go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
+                )
+        if problem := seek_problem(video, frames.tolist()):
+            notes.append(problem)
+    return replace(source, notes=(*source.notes, *notes))
+
+
 def _with_levels(source: Source) -> Source:
     """Look what numbers the videos hold, once, so that dark frames mean the same as bright ones."""
     levels: dict[int, Levels] = {}
@@ -226,7 +256,7 @@ def _opened(item: Input | sio.Video, config: DataConfig) -> sio.Video:
     if not isinstance(item, sio.Video):
         return open_video(item, dataset=config.video_dataset, input_format=config.video_input_format)
     if not len(frame_numbers(item)):
-        raise RunError(f"{_called(item)} cannot be read as a video: it holds no readable frame; {ACCEPTED}")
+        raise RunError(f"{_called(item)} cannot be read as a video: {NO_FRAME}; {ACCEPTED}")
     return item
 
 
@@ -357,40 +387,3 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
     finally:
         stop.set()
         thread.join()
-
-
-def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, Any]]:
-    """Say for each video what became of its frames.
-
-    Args:
-        source: Where they come from.
-        bad_frames: Frames that could not be read.
-
-    Returns:
-        One row per video: `video`; `asked`, the frames asked for, None where it could not be opened; `read`; `bad`;
-        `status`: ok, partial, unreadable, or no frames where none were asked for; `problem`, the first.
-    """
-    rows: list[dict[str, Any]] = []
-    for i, video in enumerate(source.videos):
-        asked = int((source.frames[:, 0] == i).sum())
-        bad = [frame for frame in bad_frames if frame.video == i]
-        status = "no frames" if not asked else "ok" if not bad else "partial" if len(bad) < asked else "unreadable"
-        problem = bad[0].problem if bad else ""
-        rows.append(
-            {"video": video_name(video), "asked": asked, "read": asked - len(bad), "bad": len(bad), "status": status, "problem": problem}
-        )
-    for path, problem in source.unreadable:
-        rows.append({"video": str(path), "asked": None, "read": 0, "bad": 0, "status": "unreadable", "problem": problem})
-    return rows
-
-
-def losses(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
-    """Return one sentence each about the videos and the frames that could not be read, if there are any."""
-    closed, said = source.unreadable, []
-    if closed:
-        names = listed([str(path) for path, _ in closed], 5)
-        said.append(f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: {names}. The first: {closed[0][1]}")
-    if bad_frames:
-        frames = listed([str(frame.index) for frame in bad_frames], 20)
-        said.append(f"{len(bad_frames)} frames could not be read: {frames}. The first: {bad_frames[0].problem}")
-    return said

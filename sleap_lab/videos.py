@@ -13,6 +13,7 @@ from sleap_lab.errors import RunError, did_you_mean
 from sleap_lab.inputs import HDF5, Input, input_name
 
 ACCEPTED = "accepted: videos, image folders, .slp"
+NO_FRAME = "it holds no readable frame, as when recording or copying was cut short (copy it again from where it was recorded)"
 TRIES = 10
 """Frames that are looked at to tell what numbers a video holds; the first that can be read decides."""
 
@@ -55,7 +56,7 @@ def open_video(item: Input, *, dataset: str | None = None, input_format: str = "
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RunError(f"{name} cannot be read as a video ({reason}); {ACCEPTED}") from error
     if not len(frame_numbers(video)):
-        raise RunError(f"{name} cannot be read as a video: it holds no readable frame; {ACCEPTED}")
+        raise RunError(f"{name} cannot be read as a video: {NO_FRAME}; {ACCEPTED}")
     return video
 
 
@@ -90,7 +91,8 @@ def frame_numbers(video: sio.Video) -> Sequence[int]:
     if held := getattr(video.backend, "frame_map", None):
         return sorted(map(int, held))
     try:
-        return range(len(video))
+        # Whatever the file says, a frame takes a byte at least.
+        return range(min(len(video), Path(video.filename).stat().st_size) if isinstance(video.backend, MediaVideo) else len(video))
     except Exception:  # an unreadable file
         return range(0)
 
@@ -102,10 +104,13 @@ def read_pixels(video: sio.Video, frame: int) -> np.ndarray:
         (h, w, c) of the video's own type, c 1 or 3.
 
     Raises:
-        ValueError: It has another number of channels.
+        ValueError: It has another number of channels, or is another frame.
         Exception: Whatever the reader of this kind of video raises.
     """
     image = np.asarray(video[frame])
+    if isinstance(video.backend, MediaVideo) and (position := _position(video.backend)) not in (None, frame + 1):
+        # Where a file is damaged, looking for a frame ends at the last good one before, which is given instead.
+        raise ValueError(f"another frame came instead, number {position - 1}")
     channels = image.shape[2]
     if channels == 4:
         opencv = isinstance(video.backend, ImageVideo) and video.backend.plugin == "opencv"  # which keeps blue first beside transparency
@@ -115,6 +120,15 @@ def read_pixels(video: sio.Video, frame: int) -> np.ndarray:
     elif channels not in (1, 3):
         raise ValueError(f"an image of {channels} channels; accepted: grey or RGB, with or without transparency")
     return np.ascontiguousarray(image)
+
+
+def _position(backend: MediaVideo) -> int | None:
+    """Return the number of the frame that comes next; None where the reader does not tell."""
+    if backend.plugin != "opencv" or not backend.keep_open:
+        return None
+    import cv2
+
+    return int(backend.reader.get(cv2.CAP_PROP_POS_FRAMES))
 
 
 def find_levels(video: sio.Video, frames: np.ndarray) -> Levels | None:

@@ -54,7 +54,14 @@ def test_a_finished_run_is_recorded(track):
     result = track()
     record = json.loads(Path("run/run.json").read_text())
     assert (record["status"], record["exit_code"], record["error"]) == ("finished", 0, None)
-    assert record["counts"] == {"frames": 3, "frames_without_instances": 1, "instances": 2, "tracks": 1, "bad_frames": 0}
+    assert record["counts"] == {
+        "requested_frames": 3,
+        "frames": 3,
+        "frames_without_instances": 1,
+        "instances": 2,
+        "tracks": 1,
+        "bad_frames": 0,
+    }
     assert {"open", "snapshot", "track", "write"} <= set(record["stages"])
     assert datetime.fromisoformat(record["started"]) <= datetime.fromisoformat(record["ended"])
     assert record["choices"] == {"tracker": "fixed_window"}
@@ -156,6 +163,10 @@ def test_unreadable_frames_make_a_run_partial(tmp_path, monkeypatch, video_path,
     result = run(config, Path("run"), Invocation())
     assert (result.summary.status, result.summary.exit_code, result.summary.counts["bad_frames"]) == ("partial", 3, 1)
     assert "warning: 1 frames could not be read: 1. The first: frame 1 is torn" in capsys.readouterr().err
+    assert (result.summary.counts["requested_frames"], result.summary.counts["frames"]) == (3, 3)
+    expected = {"video": str(video_path), "frames": "1", "count": 1, "problem": "frame 1 is torn"}
+    assert json.loads(Path("run/run.json").read_text())["bad_frames"] == [expected]
+    assert Path("run/bad_frames.csv").read_text().splitlines()[1:] == [f"{video_path},1,frame 1 is torn"]
     assert [frame.frame_idx for frame in sio.load_slp("run/predictions.slp")] == [0, 1, 2]
 
 

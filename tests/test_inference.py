@@ -4,12 +4,14 @@ import cv2
 import numpy as np
 import pytest
 import sleap_io as sio
+from sleap_io.io.video_writing import VideoWriter
 
 from sleap_lab.config import Config
 from sleap_lab.errors import RunError
 from sleap_lab.inference import detect, refine
 from sleap_lab.labels import to_labels
 from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.predict.engine import predict
 from sleap_lab.sources import open_source
 
 GREEN, BLUE = [0, 1.0, 0, 0], [0, 0, 1.0, 0]
@@ -129,9 +131,40 @@ def test_a_frame_that_cannot_be_read_may_be_an_error(torn):
 
 @pytest.mark.parametrize("on_bad_frame", ["nan", "skip"])
 def test_it_is_an_error_when_no_frame_can_be_read(torn, on_bad_frame):
-    torn.data.on_bad_frame, torn.data.frames = on_bad_frame, "1-2"
+    torn.data.on_bad_frame, torn.data.frames, torn.data.max_bad_share = on_bad_frame, "1-2", 1.0
     with pytest.raises(RunError, match=r"data.path: none of the 2 frames could be read; the first: .*frame 1 cannot be read"):
         detect(open_source(torn.data), torn)
+
+
+def test_a_batch_that_gets_lost_is_an_error(config, monkeypatch):
+    def losing(*arguments, **options):
+        return list(predict(*arguments, **options))[1:]
+
+    monkeypatch.setattr("sleap_lab.predict.engine.predict", losing)
+    with pytest.raises(RunError, match=r"5 frames were asked for, 3 predicted and 0 unreadable, but 2 lost, the first of them frame 0"):
+        detect(open_source(config.data), config)
+
+
+def walking(path, *options):
+    """Write the walk, magnified, as a compressed video of 30 frames."""
+    with VideoWriter(path, output_params=["-g", "10", *options]) as writer:
+        for i in range(30):
+            image = np.zeros((32, 64, 3), dtype=np.uint8)
+            image[:, 2 * i : 2 * i + 4] = 255
+            writer.write_frame(image)
+    return str(path)
+
+
+def test_frames_in_order_that_are_not_where_their_numbers_say_are_noted(config, tmp_path):
+    config.data.path = walking(tmp_path / "uneven.mp4", "-vf", "setpts='PTS+if(gt(N,9),0.7/TB,0)'", "-fps_mode", "passthrough")
+    found = detect(open_source(config.data), config)
+    assert len(found.poses.frames) == 30
+    (note,) = found.notes
+    assert "uneven.mp4: frame 29 read in order is not the one that looking for it finds" in note
+    config.data.path = walking(tmp_path / "even.mp4")
+    for frames in (None, "0-9", "3-7,9,20-29"):
+        config.data.frames = frames
+        assert detect(open_source(config.data), config).notes == ()
 
 
 def test_notes_of_the_pipeline_are_handed_on(config, make_model):

@@ -10,7 +10,7 @@ import sleap_io as sio
 from sleap_lab.config import DataConfig
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.labels import save_labels
-from sleap_lab.sources import Frame, Source, open_source, read_ahead, video_table
+from sleap_lab.sources import Source, open_source, read_ahead
 
 POSE = [[1, 1], [2, 2], [3, 3]]
 USER, PREDICTED, BOTH, SUGGESTED, EMPTY = 4, 2, 0, 5, 3  # frames of the first video of `labels_path`
@@ -201,30 +201,6 @@ def test_only_one_of_several_videos_is_held_open(clips):
     held = [[video.backend._open_reader is not None for video in source.videos] for _ in read_ahead(source, 1)]
     assert held[0][1] is False
     assert [video.backend._open_reader for video in source.videos] == [None, None]
-
-
-@pytest.mark.parametrize(
-    ("bad", "expected"),
-    [
-        ([], [("a.mp4", 6, 6, 0, "ok"), ("c.h5", 3, 3, 0, "ok"), ("b.mp4", None, 0, 0, "unreadable")]),
-        ([(0, 1), (0, 4)], [("a.mp4", 6, 4, 2, "partial"), ("c.h5", 3, 3, 0, "ok"), ("b.mp4", None, 0, 0, "unreadable")]),
-        ([(1, 0), (1, 1), (1, 2)], [("a.mp4", 6, 6, 0, "ok"), ("c.h5", 3, 0, 3, "unreadable"), ("b.mp4", None, 0, 0, "unreadable")]),
-    ],
-)
-def test_the_table_says_what_became_of_each_video(clips, bad, expected):
-    source = open_source(DataConfig(path=str(clips / "*")))
-    rows = video_table(source, [Frame(video, index, None, f"frame {index} is torn") for video, index in bad])
-    assert [(Path(row["video"]).name, *(row[name] for name in ("asked", "read", "bad", "status"))) for row in rows] == expected
-    problems = {Path(row["video"]).name: row["problem"] for row in rows}
-    assert "cannot be read as a video" in problems.pop("b.mp4")
-    assert list(problems.values()) == [
-        f"frame {min(i for v, i in bad if v == video)} is torn" if video in dict(bad) else "" for video in (0, 1)
-    ]
-
-
-def test_the_table_lists_videos_of_which_nothing_was_asked(labels_path):
-    source = open_source(DataConfig(path=str(labels_path), frames="2"))
-    assert [(row["asked"], row["status"]) for row in video_table(source, [])] == [(0, "no frames"), (1, "ok")]
 
 
 # ---- what pixels mean
@@ -437,7 +413,7 @@ def test_a_frame_that_cannot_be_read_is_named(video_path, tmp_path):
 class Recorder:
     """A video of endless black frames that counts what is read; frame 2 is broken."""
 
-    filename = "recorder"
+    filename, backend = "recorder", None
 
     def __init__(self, alarm=0):
         self.read = []

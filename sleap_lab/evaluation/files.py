@@ -6,7 +6,7 @@ import json
 import math
 import pickle
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,14 +21,14 @@ from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.result import Evaluation
 
 
-def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
+def write_metrics(evaluation: Evaluation, npz_path: str | Path, *, bad_frames: Sequence[Mapping[str, Any]] = ()) -> None:
     """Write everything that was found, as files of one name.
 
     * `NAME.npz`: the single key `metrics`, a 0-d object array with the metrics dictionary, as sleap-nn writes it.
     * `NAME.flat.npz`: the same numbers as plain arrays that need no pickle, named `group/key`; beside them `pairs/…` and
       `detections/…`, which percentiles and average precisions of some of the frames can be formed from.
     * `NAME.json`: the same groups (arrays as lists, nan and infinities as null, without `pck_metrics.pcks`), and beside them
-      `settings`, `headline`, `intervals`, `breakdown`, `switches`, `videos` and `notes`.
+      `settings`, `headline`, `intervals`, `breakdown`, `switches`, `videos`, `bad_frames` and `notes`.
     * `NAME.csv`: one row per video, animal and node; see `Row`.
     * `NAME.frames.csv`: one row per labelled frame, the sums that metrics are formed from; `read_frames` reads it.
 
@@ -37,6 +37,7 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
     Args:
         evaluation: What to write.
         npz_path: Path of the `.npz` file; the suffix is added where it is missing.
+        bad_frames: Ranges of frames that could not be read, as in `run.json`.
 
     Raises:
         RunError: A file cannot be written.
@@ -62,6 +63,7 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path) -> None:
         "breakdown": [row._asdict() for row in evaluation.breakdown],
         "switches": [switch._asdict() for switch in evaluation.switches],
         "videos": [match._asdict() for match in evaluation.videos],
+        "bad_frames": list(bad_frames),
         "notes": evaluation.notes,
     }
     with replacing(path.with_suffix(".json")) as temporary:

@@ -19,6 +19,7 @@ from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
 from sleap_lab.report.pictures import take_pictures
 
 SUMMARY = ("title", "status", "command", "started", "device", "stages", "counts", "models", "data", "cache")
+MOST_RANGES = 200
 NOTHING_FOUND = (
     "No instance was found in any of the {frames:,} processed frames. "
     "Look at the pictures, then at model.peak_threshold, the filters and the preprocessing."
@@ -37,7 +38,7 @@ def write_report(
     read_image: Callable[[int, int], np.ndarray] | None,
     notes: Sequence[str] = (),
     videos: Sequence[Mapping[str, Any]] = (),
-    bad_frames: Sequence[tuple[int, int, str]] = (),
+    bad_frames: Sequence[Mapping[str, Any]] = (),
     figure_files: Sequence[str] = (),
 ) -> None:
     """Write the report of a run; the whole page appears under `path` at once. Equal input gives an equal page.
@@ -55,7 +56,7 @@ def write_report(
         read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame that it raises for is left out and named.
         notes: What a reader must know before believing a number.
         videos: What became of each video, as in `run.json`; a single one that was read whole is not listed.
-        bad_frames: (video, frame, problem) of each frame that could not be read.
+        bad_frames: Ranges of frames that could not be read, as in `run.json`; the first of many are listed.
         figure_files: Formats, `svg` or `png`, in which every figure is also written into the folder `figures` beside the page.
 
     Raises:
@@ -83,7 +84,8 @@ def write_report(
         even=even,
         unreadable=unreadable,
         videos=[row for row in videos if len(videos) > 1 or row["status"] != "ok"],
-        bad_frames=[(f"video {video}, frame {frame}", problem) for video, frame, problem in bad_frames],
+        bad_frames=list(bad_frames[:MOST_RANGES]),
+        bad_count=sum(frames["count"] for frames in bad_frames),
         interval_note=numbers.interval_note(evaluation),
         changed=_changed(settings, defaults),
         settings={key: numbers.text(value) for key, value in settings.items()},

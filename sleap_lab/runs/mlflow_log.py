@@ -35,6 +35,7 @@ ARTIFACTS = (
     "metrics.*",
     "switches.csv",
     "bad_frames.csv",
+    "bad_frames.csv",
     "report.html",
     "figures/*",
     "overlay*.mp4",

@@ -39,8 +39,9 @@ class RunSummary:
         ended: ISO 8601, UTC.
         stages: Seconds spent in each stage.
         cache: Of the stages that asked the stage cache, whether it knew the result: `hit` or `miss`.
-        counts: Whole numbers: frames, frames_without_instances, instances, tracks, bad_frames, ….
+        counts: Whole numbers: requested_frames, frames, frames_without_instances, instances, tracks, bad_frames, ….
         videos: For each video that frames were predicted of: the frames asked for, read and bad, its status and its first problem.
+        bad_frames: Frames that could not be read: for each range its video, frames, count and first problem.
         metrics: Headline metrics under their flat names, as in `eval/oks_map`; nan where undefined.
         overrides: What the user overrode, as typed: `tracker=flow`.
         choices: The option chosen in each config group.
@@ -59,6 +60,7 @@ class RunSummary:
     cache: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     videos: list[dict[str, Any]] = field(default_factory=list)
+    bad_frames: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)

@@ -121,10 +121,13 @@ def test_npz_is_what_sleap_nn_reads(tmp_path, evaluation):
 
 
 def test_json_has_the_numbers_and_what_explains_them(tmp_path, evaluation):
-    write_metrics(evaluation, tmp_path / "metrics")  # the suffix is added
+    torn = [{"video": "a.mp4", "frames": "7-9", "count": 3, "problem": "torn"}]
+    write_metrics(evaluation, tmp_path / "metrics", bad_frames=torn)  # the suffix is added
     content = json.loads((tmp_path / "metrics.json").read_text())
     groups = list(evaluation.metrics)
-    assert list(content) == [*groups, "settings", "headline", "identity", "intervals", "breakdown", "switches", "videos", "notes"]
+    others = ["settings", "headline", "identity", "intervals", "breakdown", "switches", "videos", "bad_frames", "notes"]
+    assert list(content) == [*groups, *others]
+    assert content["bad_frames"] == torn
     assert "pcks" not in content["pck_metrics"]
     assert content["pck_metrics"]["mPCK_parts"] == evaluation.metrics["pck_metrics"]["mPCK_parts"].tolist()
     assert content["distance_metrics"]["dists"] == [[5, None, 0, 0]]

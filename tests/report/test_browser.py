@@ -39,7 +39,8 @@ def report(tmp_path_factory, poses, truth, evaluation, read_image):
     path = tmp_path_factory.mktemp("browser") / "report.html"
     write_report(
         path, settings={"a": 1}, defaults={"a": 2}, summary={"title": "flies", "stages": {"predict": 1.0}}, poses=poses, truth=truth,
-        evaluation=evaluation, read_image=read_image, notes=["a note"], bad_frames=[(0, 7, "cannot be decoded")],
+        evaluation=evaluation, read_image=read_image, notes=["a note"],
+        bad_frames=[{"video": "a", "frames": "7", "count": 1, "problem": "torn"}],
     )  # fmt: skip
     return path
 

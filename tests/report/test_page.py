@@ -275,8 +275,13 @@ assert "matplotlib.pyplot" not in sys.modules
 
 
 def test_frames_that_could_not_be_read_are_listed(write):
-    text = words(write(bad_frames=[(0, 7, "cannot be decoded"), (1, 3, "<missing>")]))
-    assert "Frames that could not be read 2 frames Frame Problem video 0, frame 7 cannot be decoded video 1, frame 3 <missing>" in text
+    ranges = [
+        {"video": "a.mp4", "frames": "7-9", "count": 3, "problem": "cannot be decoded"},
+        {"video": "<b>.mp4", "frames": "3", "count": 1, "problem": "<missing>"},
+    ]
+    text = words(write(bad_frames=ranges))
+    assert "Frames that could not be read 4 frames; each of them in bad_frames.csv Video Frames Problem" in text
+    assert "a.mp4 7-9 cannot be decoded <b>.mp4 3 <missing>" in text
 
 
 def test_figures_are_written_as_files_where_asked(write, tmp_path):
