@@ -62,8 +62,8 @@ def metrics_page() -> str:
     seconds = ", ".join(f"`speed/{name}_seconds`" for name in ("total", *LOGGED_STAGES))
     intro = (
         "All of them are in `metrics.json`; those of the column MLflow are logged there too, and beside them `counts/…` (frames, "
-        f"instances, tracks, …), `speed/frames_per_second` and {seconds}: at most {MAX_METRICS} metrics per run. The seconds of every stage are in "
-        "`run.json`.\n"
+        f"instances, tracks, …), `speed/frames_per_second` and {seconds}: at most {MAX_METRICS} metrics per run. "
+        "The seconds of every stage are in `run.json`.\n"
     )
     header = ["| metric | unit | better | MLflow | meaning |", "| --- | --- | --- | --- | --- |"]
     return "\n".join(["# Metrics\n", intro, *header, *rows]) + "\n"
