@@ -1,0 +1,32 @@
+import subprocess
+import sys
+
+import sleap_io as sio
+
+
+def copy(*words, cwd):
+    return subprocess.run([sys.executable, "-m", "sleap_lab.demo", *words], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_the_copy_has_the_names_of_the_documentation(tmp_path):
+    ended = copy("my lab", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert all((tmp_path / line).exists() for line in ended.stdout.splitlines())
+    assert len(list(tmp_path.glob("my lab/models/*/best.ckpt"))) == 6
+    for truth, video in (("truth.slp", "video.mp4"), ("single_truth.slp", "single.mp4")):
+        labels = sio.load_slp(str(tmp_path / "my lab" / truth), open_videos=False)
+        assert [v.filename for v in labels.videos] == [video]
+        assert (tmp_path / "my lab" / video).is_file()
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "taken").mkdir()
+    ended = copy("taken", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (2, "error: taken is there already; choose a new folder\n")
+    assert list((tmp_path / "taken").iterdir()) == []
+
+
+def test_without_a_folder_it_says_what_it_does(tmp_path):
+    ended = copy(cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "FOLDER" in ended.stderr
