@@ -35,7 +35,6 @@ ARTIFACTS = (
     "metrics.*",
     "switches.csv",
     "bad_frames.csv",
-    "bad_frames.csv",
     "report.html",
     "figures/*",
     "overlay*.mp4",
