@@ -3,18 +3,29 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import inference, tracking
+from benchmarks import commands as whole_commands
+from benchmarks import inference, localisation, tracking
 from benchmarks.timing import REFERENCE
 
-BENCHMARKS = {"inference": inference, "tracking": tracking}
+BENCHMARKS = {"inference": inference.run, "tracking": tracking.run, **whole_commands.COMMANDS}
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 commands = parser.add_subparsers(dest="benchmark", required=True)
-for name, module in BENCHMARKS.items():
-    command = commands.add_parser(name, help=module.__doc__)
+for name in BENCHMARKS:
+    command = commands.add_parser(name)
     command.add_argument("--peer-python", required=True, type=Path, help="Python of a virtual environment with sleap-nn 0.3.5.")
     command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
     command.add_argument("--rounds", type=int, default=3, help="How often each side is timed.")
     command.add_argument("--only", default="", help="Only the cases whose name contains this; writes no file.")
+command = commands.add_parser("localisation", help=localisation.__doc__)
+command.add_argument(
+    "--peer-python", type=Path, help="Python of an environment with sleap-nn, for the whole table; without it no page is written."
+)
+command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
+command.add_argument("--dots", type=Path, help="Folder to keep the models in that sleap-nn trains.")
+command.add_argument("--only", default="", help="Only the cases whose name contains this; writes no page.")
 arguments = parser.parse_args()
-BENCHMARKS[arguments.benchmark].run(arguments.peer_python, arguments.reference, rounds=arguments.rounds, only=arguments.only)
+if arguments.benchmark == "localisation":
+    localisation.run(arguments.reference, peer_python=arguments.peer_python, dots=arguments.dots, only=arguments.only)
+    raise SystemExit
+BENCHMARKS[arguments.benchmark](arguments.peer_python, arguments.reference, rounds=arguments.rounds, only=arguments.only)
