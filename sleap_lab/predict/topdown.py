@@ -186,7 +186,8 @@ def topdown(
         boxes=(instance_model.from_crops(ends, corners) / eff[..., None])[kept],
         maps=maps if len(kept) == len(poses) else {name: values[torch.from_numpy(kept).to(values.device)] for name, values in maps.items()},
     )
-    steps = {"confmaps": instance_model.step("confmaps")}
+    rule = instance_model.crop_rule
+    steps = {"confmaps": instance_model.step("confmaps") * (1 + (rule.gain if rule is not None else 0))}
     return Prediction(poses[kept], stage.maps if stage else {}, {**stage.steps, **steps} if stage else steps, crops)
 
 

@@ -200,7 +200,9 @@ def test_instances_come_with_their_crops(batch, draw, centroid_model, instance_m
     row, column = divmod(int(crops.maps["confmaps"][0, 0].argmax()), 8)
     first, last = crops.boxes[0]
     np.testing.assert_allclose(first + (last - first) * [column / 7, row / 7], prediction.poses.points[0, 0])
-    assert prediction.steps == {"centroid_confmaps": 1, "confmaps": 1}
+    step = prediction.steps["confmaps"] / 0.5
+    np.testing.assert_allclose(first + step * np.array([column, row]), prediction.poses.points[0, 0])
+    assert prediction.steps["centroid_confmaps"] == 1
 
 
 def test_more_crops_than_fit_into_one_pass(batch, draw, centroid_model, instance_model):
