@@ -1,13 +1,14 @@
 """Run a benchmark: `python -m benchmarks inference --peer-python PATH`."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import commands as whole_commands
 from benchmarks import inference, localisation, tracking
 from benchmarks.timing import REFERENCE
 
-BENCHMARKS = {"inference": inference.run, "tracking": tracking.run, **whole_commands.COMMANDS}
+BENCHMARKS: dict[str, Callable[..., None]] = {"inference": inference.run, "tracking": tracking.run, **whole_commands.COMMANDS}
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 commands = parser.add_subparsers(dest="benchmark", required=True)

@@ -39,8 +39,8 @@ def run(cases: Callable[[str, Path], list[Case]], peer_python: Path, reference: 
             with tempfile.TemporaryDirectory() as folder:  # nothing is in the cache, and the MLflow store is made anew
                 for shared in ("labels", "videos", "models"):  # labels name their videos relative to the folder above
                     (Path(folder) / shared).symlink_to(reference / shared)
-            if "truth.slp" in case.command:
-                _write_truth(reference / "labels" / "centered_pair_proofread.slp", Path(folder) / "truth.slp")
+                if "truth.slp" in case.command:
+                    _write_truth(reference / "labels" / "centered_pair_proofread.slp", Path(folder) / "truth.slp")
                 seconds, cpu_seconds, megabytes = timed(case.command, Path(folder))
             rows.append(Row(case.name, case.side, turn, case.frames, seconds * case.times, cpu_seconds * case.times, megabytes))
     print(summary(rows, SIDES))
