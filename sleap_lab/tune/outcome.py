@@ -75,14 +75,14 @@ class Outcome:
         name, blocks = self.metric.name, f"{self.n_blocks} held-out {'block' if self.n_blocks == 1 else 'blocks'}"
         if self.best is None:
             return f"Keep the default setting: none that was tried has a better {name} where it was searched."
-        values = f"{number(self.best.held_out.value)} against {number(self.default.held_out.value)}"
+        best, default = number(self.best.held_out.value), number(self.default.held_out.value)
         if self.recommended is self.default:
             searched = f"{number(self.best.searched.value)} against {number(self.default.searched.value)}"
             return (
                 f"Keep the default setting: the best one found has a better {name} where it was searched ({searched}), "
-                f"but not on the {blocks} ({values})."
+                f"but not on the {blocks} ({best} against {default})."
             )
-        found = f"Use the setting found: its {name} on the {blocks} is {values} of the default setting"
+        found = f"Use the setting found: on the {blocks} its {name} is {best}, that of the default setting {default}"
         difference, low, high = self.difference
         if np.isnan(low):
             why = f"fewer than {FEWEST_BLOCKS} blocks" if self.n_blocks < FEWEST_BLOCKS else f"{name} is not formed from single blocks"
@@ -142,10 +142,9 @@ def _identity_limits(first: Evaluation, second: Evaluation) -> dict[str, tuple[f
 
 def pareto_front(metric: Metric, values: Sequence[float], speeds: Sequence[float]) -> list[int]:
     """Return the places of the settings that no other one beats in both respects, the fastest first; nan takes no part."""
+    quality = np.array(values) if metric.better == "higher" else np.negative(values)
     front: list[int] = []
-    for i in np.argsort(np.negative(speeds), kind="stable").tolist():
-        if np.isnan(values[i]):
-            continue
-        if not front or is_better(metric, values[i], values[front[-1]]):
+    for i in np.lexsort((-quality, np.negative(speeds))).tolist():  # the fastest first, of equally fast ones the best
+        if not np.isnan(values[i]) and (not front or is_better(metric, values[i], values[front[-1]])):
             front.append(i)
     return front

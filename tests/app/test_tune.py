@@ -1,0 +1,76 @@
+"""Tuning with the real command: on what the demo has predicted, killed, interrupted, in two processes."""
+
+import json
+import re
+import shlex
+import signal
+import time
+
+import pytest
+
+from sleap_lab.labels import read_labels, save_labels
+
+
+@pytest.fixture(scope="module")
+def words(demo, tmp_path_factory):
+    """The demo's true poses as predictions, and the same as truth, as overrides."""
+    path = tmp_path_factory.mktemp("labels") / "found.slp"
+    labels = read_labels(demo.truth)
+    labels.remove_predictions()
+    save_labels(labels, path)
+    return ["tune", f"data.path={path}", "model=none", f"evaluator.ground_truth_path={demo.truth}", "tune.name=mice"]
+
+
+def progress(folder):
+    """How many trials the journal holds."""
+    journal = folder / "outputs" / "tune" / "mice" / "journal.log"
+    return journal.read_text().count('"frames_per_second"') if journal.exists() else 0
+
+
+def wait_for(trials, folder, process):
+    while progress(folder) < trials:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def test_detections_are_taken_from_the_cache_and_the_setting_can_be_used(finished, sleap_lab):
+    ended = sleap_lab("tune", *finished.words, "tune.trials=2", cwd=finished.cwd)
+    assert ended.code == 0, ended.err
+    assert "predicting" not in ended.err
+    assert "kalman" in ended.err  # the preset knows that there are three animals
+    (facts,) = (json.loads(path.read_text()) for path in finished.cwd.glob("outputs/tune/clip-*/tune.json"))
+    assert facts["use"] in ended.out
+    used = sleap_lab(*shlex.split(facts["use"])[1:], "report=none", "logger=none", cwd=finished.cwd)
+    assert used.code == 0, used.err
+
+
+def test_a_killed_search_goes_on(words, start, sleap_lab, tmp_path):
+    process = start(*words, "tune.trials=200", cwd=tmp_path)
+    wait_for(3, tmp_path, process)
+    process.kill()
+    process.communicate()
+    ended = sleap_lab(*words, "tune.trials=5", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    before = re.search(r"(\d+) settings tried before", ended.err)
+    assert int(before[1]) >= 2  # the third may have been killed while it was being recorded
+    assert "All 5 settings" in (tmp_path / "outputs" / "tune" / "mice" / "report.html").read_text()
+
+
+def test_ctrl_c_ends_all_processes_and_keeps_what_was_found(words, start, tmp_path):
+    process = start(*words, "tune.trials=500", "tune.jobs=2", cwd=tmp_path)
+    wait_for(2, tmp_path, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "the same command goes on from here" in err
+    assert "Keep the default setting" in out  # the truth is tracked without a mistake
+    done = progress(tmp_path)
+    time.sleep(1)
+    assert progress(tmp_path) == done
+
+
+def test_mistakes_are_found_before_any_work(words, sleap_lab, tmp_path):
+    ended = sleap_lab(*words, "tune.trails=3", cwd=tmp_path)
+    assert (ended.code, ended.err) == (2, "error: tune.trails: there is no such key. Did you mean 'tune.trials'?\n")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,84 @@
+"""Animals that move so far from frame to frame that poses do not overlap: the default comparison, OKS, cannot tell them apart."""
+
+import numpy as np
+import optuna
+import pytest
+import sleap_io as sio
+
+from sleap_lab.config import EvaluatorConfig, FiltersConfig, TrackerConfig
+from sleap_lab.labels import save_labels, to_labels
+from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.tune.problem import make_problem
+from sleap_lab.tune.settings import TuneConfig, find_metric
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+SKELETON = Skeleton(("head", "tail"), ((0, 1),))
+BODY = np.array([[0.0, 0.0], [8.0, 8.0]])
+
+
+def paths(n_frames):
+    """(frames, 2 animals, 2) px: one runs to and fro along a line, the other the opposite way, so that they pass each other."""
+    along = 300 + 280 * np.sin(np.arange(n_frames) * 0.25)
+    return np.stack([np.stack([along, np.full(n_frames, 100.0)], 1), np.stack([600 - along, np.full(n_frames, 220.0)], 1)], axis=1)
+
+
+@pytest.fixture(scope="session")
+def crossings():
+    """Return a function that makes ground truth and detections of two fast animals, whose detections come in any order."""
+
+    def make(n_frames=120, seed=0):
+        places = paths(n_frames)[:, :, None] + BODY
+        order = np.random.default_rng(seed).permuted(np.tile([0, 1], (n_frames, 1)), axis=1)
+        frame = np.repeat(np.arange(n_frames), 2)
+        truth = make_poses(
+            SKELETON, places, frame=frame, tracks=np.tile([0, 1], n_frames), user=True, instance_scores=np.nan, track_names=("a", "b")
+        )
+        found = np.take_along_axis(places, order[:, :, None, None], axis=1)
+        return truth, make_poses(SKELETON, found, frame=frame, instance_scores=0.9, point_scores=0.9)
+
+    return make
+
+
+@pytest.fixture
+def problem(crossings):
+    """Return a function that makes the problem of tuning on the crossings; `settings` are those of the section `tune`."""
+
+    def make(n_frames=120, *, metric="identity/idf1", evaluator=None, **settings):
+        truth, detections = crossings(n_frames)
+        return make_problem(
+            detections,
+            truth,
+            {0: 0},
+            TuneConfig(metric=metric, **settings),
+            find_metric(metric),
+            TrackerConfig(tracking=True),
+            FiltersConfig(),
+            evaluator or EvaluatorConfig(evaluate=True, oks_stddev=0.1),
+            predicted=False,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_files(crossings):
+    """Return a function that writes labels files `truth.slp` and `found.slp` of the crossings, and returns the overrides that name them."""
+
+    def write(folder):
+        video = sio.Video("away.mp4", open_backend=False)
+        for name, poses in zip(("truth.slp", "found.slp"), crossings(), strict=True):
+            save_labels(to_labels(poses, [video]), folder / name)
+        return FILES
+
+    return write
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch, write_files):
+    """The overrides that name the labels files of the crossings, which are in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return write_files(tmp_path)
+
+
+FILES = ["data.path=found.slp", "model=none", "evaluator.ground_truth_path=truth.slp", "evaluator.oks_stddev=0.1"]

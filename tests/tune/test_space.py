@@ -1,0 +1,143 @@
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sleap_lab.config import FiltersConfig, TrackerConfig
+from sleap_lab.errors import ConfigError
+from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.tracking import check
+from sleap_lab.tune.settings import TRACKERS
+from sleap_lab.tune.space import (
+    Choice,
+    Range,
+    filter_space,
+    first_draws,
+    flat,
+    held_fixed,
+    suggest,
+    tracker_of,
+    tracker_space,
+    with_settings,
+)
+
+DEFAULT = flat(TrackerConfig(tracking=True), FiltersConfig()) | {"tracker.oks_stddev": 0.025}
+
+
+def scored(scores, point_scores=0.5, **options):
+    """Predictions with these instance scores."""
+    scores = np.array(scores, dtype=float)
+    points = np.zeros((len(scores), 3, 2))
+    return make_poses(Skeleton(("a", "b", "c")), points, frame=range(len(scores)), instance_scores=scores, point_scores=point_scores, **options)
+
+
+def draw(space, seed, typed=None):
+    """Settings and names of the dimensions drawn at random."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    trial = study.ask()
+    return suggest(trial, space, typed or {}), set(trial.params)
+
+
+WHOLE = tracker_space(TRACKERS, n_nodes=5, n_animals=3, n_frames=50) + filter_space(
+    scored(np.linspace(0.1, 1, 100), np.linspace(0.2, 0.8, 100)[:, None])
+)
+PARENTS = {
+    "tracker.of_window_size": ("tracker.use_flow", True),
+    "tracker.of_max_levels": ("tracker.use_flow", True),
+    "tracker.of_img_scale": ("tracker.use_flow", True),
+    "tracker.kf_track_features": ("tracker.use_kalman", True),
+    "tracker.kf_init_frame_count": ("tracker.use_kalman", True),
+    "tracker.kf_reset_gap_size": ("tracker.use_kalman", True),
+    "tracker.max_tracks": ("tracker.candidates_method", "local_queues"),
+    "tracker.oks_stddev": ("tracker.scoring_method", "oks"),
+    "tracker.robust_best_instance": ("tracker.scoring_reduction", "robust_quantile"),
+    "filters.filter_overlapping_threshold": ("filters.filter_overlapping", True),
+}
+"""Dimensions that exist only where another key has a value."""
+
+
+@given(st.integers(0, 2**31))
+def test_only_what_matters_is_drawn_and_all_of_it_is_accepted(seed):
+    settings, drawn = draw(WHOLE, seed)
+    for name, (key, value) in PARENTS.items():
+        assert (name in drawn) == (settings[key] == value)
+    assert ("tracker.candidates_method" in drawn) == (settings["tracker.use_flow"] or settings["tracker.use_kalman"])
+    tracker, _ = with_settings(TrackerConfig(tracking=True), FiltersConfig(), settings)
+    assert check(tracker) == tracker  # neither refused nor changed
+    assert sum([settings["tracker.use_flow"], settings["tracker.use_kalman"]]) <= 1
+    assert 0.0 in (settings["filters.filter_min_instance_score"], settings["filters.filter_min_mean_node_score"])  # one at a time
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_every_tracker_is_drawn_as_itself(tracker):
+    settings, _ = draw(tracker_space([tracker], n_nodes=2, n_animals=2, n_frames=50), seed=0)
+    assert tracker_of(with_settings(TrackerConfig(), FiltersConfig(), settings)[0]) == tracker
+
+
+def names(space):
+    return {dimension.name for dimension in space}
+
+
+def test_what_cannot_matter_is_not_searched():
+    known, unknown = (tracker_space(TRACKERS[:3], n_nodes=2, n_animals=n, n_frames=50) for n in (3, None))
+    assert names(known) - names(unknown) == {f"tracker.{n}" for n in ("max_tracks", "post_connect_single_breaks", "tracking_pre_cull_to_target")}
+    one_node = tracker_space(TRACKERS, n_nodes=1, n_animals=None, n_frames=50)
+    (comparison,) = [dimension for dimension in one_node if dimension.name == "comparison"]
+    assert list(comparison.options) == ["centroids euclidean_dist"]  # a point has no extent
+    assert not names(one_node) & {"tracker.min_match_points", "tracker.min_new_track_points"}
+
+
+def test_memory_is_not_longer_than_a_block():
+    (window,) = [d for d in tracker_space(TRACKERS, 2, 2, n_frames=8) if d.name == "tracker.tracking_window_size"]
+    assert (window.low, window.high) == (1, 8)
+
+
+def test_score_thresholds_are_quantiles_of_the_scores():
+    space = {dimension.name: dimension for dimension in filter_space(scored(np.linspace(0, 1, 101)))}
+    assert list(space["filters.filter_min_instance_score"].options) == ["0.01", "0.05", "0.1", "0.25"]
+    assert "filters.filter_min_mean_node_score" not in space  # all are 0.5
+    assert list(space["score filter"].options) == ["off", "filter_min_instance_score"]
+    assert "score filter" not in names(filter_space(scored([0.7, 0.7])))
+
+
+def test_what_a_person_labelled_is_not_filtered():
+    assert filter_space(scored([np.nan, np.nan], user=True)) == []
+
+
+def test_what_the_user_typed_stays():
+    typed = {"tracker.tracking_window_size": 9, "tracker.scoring_method": "oks", "tracker.candidates_method": "local_queues"}
+    space = held_fixed(WHOLE, typed)
+    for seed in range(20):
+        settings, drawn = draw(space, seed, typed)
+        assert not settings.keys() & typed.keys()
+        assert settings["tracker.features"] == "keypoints"  # the only ones that oks compares
+        assert "tracker.oks_stddev" in drawn
+        assert settings["tracker.use_flow"] or settings["tracker.use_kalman"] or "tracker.max_tracks" in drawn
+    (trackers,) = [dimension for dimension in space if dimension.name == "tracker"]
+    assert list(trackers.options) == ["local_queues", "flow", "kalman"]
+
+
+def test_what_was_typed_may_leave_no_tracker():
+    with pytest.raises(ConfigError, match=r"tune.trackers: none of fixed_window goes with tracker.max_tracks=3"):
+        held_fixed(tracker_space(["fixed_window"], 2, 3, 50), {"tracker.max_tracks": 3})
+
+
+def test_the_first_trials_cross_trackers_and_comparisons_and_leave_the_rest_as_it_is():
+    space = held_fixed(tracker_space(TRACKERS[:2], n_nodes=3, n_animals=None, n_frames=50), {})
+    draws = first_draws(space, DEFAULT, {})
+    assert len(draws) == 2 * 5
+    study = optuna.create_study()
+    tried = []
+    for drawn in draws:
+        study.enqueue_trial(drawn)
+        tracker, _ = with_settings(TrackerConfig(tracking=True), FiltersConfig(), suggest(study.ask(), space, {}))
+        tried.append((tracker.candidates_method, tracker.features, tracker.scoring_method))
+        assert (tracker.tracking_window_size, tracker.scoring_reduction, tracker.track_matching_method) == (5, "mean", "hungarian")
+    assert len(set(tried)) == 10
+    assert ("fixed_window", "keypoints", "oks") in tried
+
+
+def test_a_default_outside_the_range_is_tried_at_its_end():
+    space = [Range("tracker.tracking_window_size", 1, 3), Choice("comparison", {"x": {}, "y": {}})]
+    assert first_draws(space, DEFAULT, {}) == [{"tracker.tracking_window_size": 3, "comparison": label} for label in "xy"]
