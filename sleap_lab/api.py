@@ -86,9 +86,8 @@ def run_inference(
     config = _config(options, data_path=data_path if data is None else None, model_paths=model_paths, output_path=output_path)
     batches: list[dict[str, Any]] = []
     source = open_source(config.data, predicting=config.model.kind != "none", data=data)
-    detected = detect(
-        source, config, keep=None if make_labels else lambda found: batches.append(batch_outputs(found, config.filters, config.output))
-    )
+    keep = None if make_labels else lambda found: batches.append(batch_outputs(found, config.filters, config.output))
+    detected = detect(source, config, keep=keep, details=not make_labels)
     for loss in [*source.notes, *losses(source, detected.bad_frames)]:
         warnings.warn(loss, stacklevel=2)
     if not make_labels:

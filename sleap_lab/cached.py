@@ -1,19 +1,30 @@
 """The stages that make poses, with the stage cache before them: what was computed before is read instead."""
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sleap_lab.config import Config, TrackerConfig
 from sleap_lab.inference import Inference, Stage, Track, detect
-from sleap_lab.poses import Poses
+from sleap_lab.poses import Poses, concatenate
 from sleap_lab.runs.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
-from sleap_lab.runs.fingerprint import predict_fingerprint, track_fingerprint
+from sleap_lab.runs.fingerprint import network_fingerprint, predict_fingerprint, track_fingerprint
 from sleap_lab.sources import Frame, Source
 from sleap_lab.tracking import track
 
+if TYPE_CHECKING:
+    from sleap_lab.predict.model import Prediction
+
 HIT, MISS = "hit", "miss"
+
+SPARE = 0.1
+"""Crops that are looked at for settings of later runs, as a share of those that a run needs itself."""
+
+MOST_BYTES = 500_000_000
+"""Observations beyond this size are not stored, so that a long video does not fill the memory."""
 
 Outcomes = dict[str, str]
 """Stage -> whether its result was in the cache: `hit` or `miss`; stages that did not ask the cache are not in it."""
@@ -36,32 +47,84 @@ def detect_cached(
 ) -> Inference:
     """Do what `detect` does, at most once; poses that are read from labels are not cached.
 
+    What the networks observe is kept beside the poses, so that other thresholds and limits need no network.
+
     Args:
         source: Opened videos and selected frames.
         config: The experiment.
         device: Where the network would run.
         cache: The stage cache.
-        outcomes: Gets the outcome of the stage `predict`.
+        outcomes: Gets the outcome of the stage `predict` and, where the poses are not known, `network`.
         stage: Context in which the stage of a name runs, for timing.
         watch: Wraps the frames on their way to the network, for a progress bar.
     """
     if config.model.kind == "none" or cache.mode == "off":
         return detect(source, config, stage=stage, watch=watch)
+    models = ", ".join(Path(path).name for path in config.model.paths)
+    about = f"{source.path.name}, {len(source.frames)} frames; {models}"
     bad_frames: tuple[Frame, ...] = ()
 
     def compute() -> Result:
         nonlocal bad_frames
-        found = detect(source, config, stage=stage, watch=watch)
+        found = _observe_or_decode(source, config, device, cache, outcomes, about, stage=stage, watch=watch)
         bad_frames = found.bad_frames
-        facts = {"kind": found.kind, "device": found.device, "notes": list(found.notes)}
-        return Result(found.poses.to_arrays(), facts, complete=not bad_frames)
+        return Result(found.poses.to_arrays(), {"kind": found.kind, "notes": list(found.notes)}, complete=not bad_frames)
 
-    models = ", ".join(Path(path).name for path in config.model.paths)
-    about = f"{source.path.name}, {len(source.frames)} frames; {models}"
     result, recalled = remember(cache, predict_fingerprint(config, source, device), compute, stage="predict", about=about)
     outcomes["predict"] = HIT if recalled else MISS
-    facts = result.facts
-    return Inference(Poses.from_arrays(result.arrays), facts["kind"], facts["device"], bad_frames, tuple(facts["notes"]))
+    return Inference(Poses.from_arrays(result.arrays), result.facts["kind"], device, bad_frames, tuple(result.facts["notes"]))
+
+
+def _observe_or_decode(
+    source: Source,
+    config: Config,
+    device: str,
+    cache: Cache,
+    outcomes: Outcomes,
+    about: str,
+    *,
+    stage: Stage,
+    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+) -> Inference:
+    """Decode what networks observed before, or let them observe it."""
+    from sleap_lab.predict.observation import pack, unpack  # torch, which a run that predicts nothing does not need
+    from sleap_lab.predict.pipeline import read_plan
+
+    plan = read_plan(config.model, config.preprocessing, source.truth)
+    fresh: Inference | None = None
+    too_little = False
+
+    def covers(result: Result) -> bool:
+        nonlocal too_little
+        too_little = not all(map(plan.covers, unpack(plan.content, result.arrays)))
+        return not too_little
+
+    def observe() -> Result:
+        nonlocal fresh
+        parts: list[Any] = []
+        size, complete = 0, True
+
+        def keep(prediction: "Prediction") -> None:
+            nonlocal size, complete
+            size += sum(array.nbytes for part in prediction.observations or () for array in vars(part).values())
+            complete = complete and prediction.observations is not None and size <= MOST_BYTES
+            if complete:
+                parts.extend(prediction.observations or ())
+            else:
+                parts.clear()
+
+        # Settings that needed more than is stored will not be the last: this time everything is looked at.
+        fresh = detect(source, config, stage=stage, watch=watch, keep=keep, spare=math.inf if too_little else SPARE)
+        return Result(pack(parts) if complete else {}, complete=complete)
+
+    key = network_fingerprint(config, source, device, plan.depends)
+    result, recalled = remember(cache, key, observe, stage="network", about=about, fits=covers)
+    outcomes["network"] = HIT if recalled else MISS
+    if fresh is not None:
+        return fresh
+    with stage("decode"):
+        poses = concatenate([plan.decode(content) for content in unpack(plan.content, result.arrays)])
+    return Inference(poses, plan.kind, device, notes=plan.notes)
 
 
 def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcomes) -> Track:

@@ -50,6 +50,8 @@ def detect(
     stage: Stage = lambda name: nullcontext(),
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]] = lambda frames, total: frames,
     keep: Callable[["Prediction"], None] | None = None,
+    details: bool = False,
+    spare: float = 0,
 ) -> Inference:
     """Predict the poses of a source, or read those that its labels hold.
 
@@ -58,7 +60,9 @@ def detect(
         config: The experiment; the sections data, model, preprocessing and runtime are used.
         stage: Context in which the stage of a name runs, for timing.
         watch: Wraps the frames on their way to the network, for a progress bar.
-        keep: Called with each batch's prediction, for those who want the network's maps.
+        keep: Called with each batch's prediction, for those who want more than the poses.
+        details: The predictions that are kept hold what instances were made from, too.
+        spare: Crops that are looked at for observations that are decoded again with other settings, as a share of those needed.
 
     Raises:
         ConfigError: Models, data or settings do not fit together.
@@ -73,7 +77,7 @@ def detect(
     bad: list[Frame] = []
     notes: list[str] = []
     with stage("load"):
-        pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth)
+        pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth, spare=spare, details=details)
     with stage("predict"):
         frames = _watched_order(read_ahead(source, config.runtime.queue_maxsize), source, notes)
         frames = readable(frames, len(source.frames), config.data, bad)

@@ -109,7 +109,12 @@ def detect_to_file(
     """
     with outputs_file(path) as add:
         return detect(
-            source, config, stage=stage, watch=watch, keep=lambda found: add(batch_outputs(found, config.filters, config.output))
+            source,
+            config,
+            stage=stage,
+            watch=watch,
+            keep=lambda found: add(batch_outputs(found, config.filters, config.output)),
+            details=True,
         )
 
 

@@ -17,9 +17,27 @@ class GroupingOptions:
 
     max_edge_length_ratio: float
     dist_penalty_weight: float
-    n_points: int
     min_instance_peaks: float
     min_line_scores: float
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines between peaks that an edge could connect, one row each.
+
+    Attributes:
+        edge: (m,) index of the skeleton edge.
+        source: (m,) index of the peak at its source node.
+        destination: (m,) index of the peak at its destination node.
+        along: (m,) mean component of the field along the line; nan where source and destination coincide.
+        length: (m,) network px.
+    """
+
+    edge: np.ndarray
+    source: np.ndarray
+    destination: np.ndarray
+    along: np.ndarray
+    length: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -64,13 +82,19 @@ def edge_order(edges: Sequence[tuple[int, int]], n_nodes: int) -> list[int]:
     return order
 
 
-def score_candidates(
-    pafs: Tensor, samples: Tensor, nodes: Tensor, points: Tensor, edges: Sequence[tuple[int, int]], stride: int, options: GroupingOptions
-) -> Candidates:
-    """Score every pair of peaks of one sample that an edge could connect, for a whole batch at once.
+def count_lines(samples: Tensor, nodes: Tensor, edges: Sequence[tuple[int, int]], n_samples: int, n_nodes: int) -> int:
+    """Return how many lines `trace_lines` would trace."""
+    peaks = torch.bincount(samples * n_nodes + nodes, minlength=n_samples * n_nodes).view(n_samples, n_nodes)
+    sources, destinations = torch.tensor(edges, dtype=torch.int64, device=peaks.device).view(-1, 2).T
+    return int((peaks[:, sources] * peaks[:, destinations]).sum())
 
-    The score is the mean of the field's component along the edge, sampled at the nearest pixel of n points
-    from source to destination, minus a penalty for edges longer than a share of the map.
+
+def trace_lines(
+    pafs: Tensor, samples: Tensor, nodes: Tensor, points: Tensor, edges: Sequence[tuple[int, int]], stride: int, n_points: int
+) -> Lines:
+    """Follow the field between every pair of peaks of one sample that an edge could connect, for a whole batch at once.
+
+    The field's component along the line is sampled at the nearest pixels of n points from source to destination.
 
     Args:
         pafs: (b, 2 * edges, h, w); channels 2e and 2e + 1 are the x and y components of edge e.
@@ -79,12 +103,12 @@ def score_candidates(
         points: (p, 2) peaks, network space (x, y).
         edges: Node pairs in the order of the channels.
         stride: Stride of the fields.
-        options: Number of sampled points and length penalty.
+        n_points: Number of sampled points.
 
     Returns:
-        Candidates whose peaks are rows of `points`.
+        Lines whose peaks are rows of `points`.
     """
-    _, channels, h, w = pafs.shape
+    _, _, h, w = pafs.shape
     pairs = []
     for e, (a, b) in enumerate(edges):
         sources, destinations = (nodes == a).nonzero().flatten(), (nodes == b).nonzero().flatten()
@@ -92,7 +116,7 @@ def score_candidates(
         pairs.append(torch.stack((torch.full_like(i, e), sources[i], destinations[j])))
     edge, source, destination = torch.cat(pairs, dim=1)
     start, vector = points[source], points[destination] - points[source]
-    t = torch.linspace(0, 1, options.n_points, dtype=points.dtype, device=points.device)
+    t = torch.linspace(0, 1, n_points, dtype=points.dtype, device=points.device)
     line = start[:, None] + vector[:, None] * t[None, :, None]
     pixels = (line / stride).round().long()
     x, y = pixels[..., 0].clamp(0, w - 1), pixels[..., 1].clamp(0, h - 1)
@@ -100,10 +124,27 @@ def score_candidates(
     field = torch.stack((pafs[sample, (2 * edge)[:, None], y, x], pafs[sample, (2 * edge + 1)[:, None], y, x]), dim=-1)
     length = vector.norm(dim=-1)
     along = (field * (vector / length[:, None])[:, None]).sum(dim=-1).mean(dim=-1)
-    longest = options.max_edge_length_ratio * max(h, w, channels) * stride
-    penalty = options.dist_penalty_weight * (longest / length - 1).clamp(max=0)
-    scores = along + penalty
-    return Candidates(*(tensor.cpu().numpy() for tensor in (edge, source, destination, scores)))
+    return Lines(*(tensor.cpu().numpy() for tensor in (edge, source, destination, along, length)))
+
+
+def field_size(pafs: Tensor, stride: int) -> int:
+    """Return what lengths of edges are compared with: the largest dimension of the fields, channels too, in network px."""
+    _, channels, h, w = pafs.shape
+    return max(h, w, channels) * stride
+
+
+def score_lines(lines: Lines, size: float, options: GroupingOptions) -> Candidates:
+    """Score candidate edges: the field along them, less a penalty for those longer than a share of the map.
+
+    Args:
+        lines: Lines between peaks.
+        size: What `field_size` returned.
+        options: Length penalty.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):  # peaks that coincide
+        excess = np.minimum(options.max_edge_length_ratio * size / lines.length - 1, 0)
+        scores = lines.along + options.dist_penalty_weight * excess
+    return Candidates(lines.edge, lines.source, lines.destination, scores)
 
 
 def group(

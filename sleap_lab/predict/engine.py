@@ -94,7 +94,8 @@ def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
     log.warning(
         "not enough memory for %d frames at once, they are done in two halves; a smaller runtime.batch_size avoids this", len(frames)
     )
-    return _joined([_predict(frames[:half], pipeline), _predict(frames[half:], pipeline)])
+    halves = _joined([_predict(frames[:half], pipeline), _predict(frames[half:], pipeline)])
+    return replace(halves, observations=None)  # with more memory they would differ in the last bits
 
 
 def _joined(parts: list[Prediction]) -> Prediction:
@@ -112,6 +113,7 @@ def _joined(parts: list[Prediction]) -> Prediction:
         if found
         else None
     )
+    seen = [part.observations for part in parts]
     return Prediction(
         poses=concatenate([part.poses for part in parts]),
         maps=_all_maps([part.maps for part in parts]),
@@ -120,6 +122,7 @@ def _joined(parts: list[Prediction]) -> Prediction:
         graphs=tuple(graph for part in parts for graph in part.graphs),
         sizes=np.concatenate([part.sizes for part in parts]),
         eff=np.concatenate([part.eff for part in parts]),
+        observations=None if None in seen else tuple(content for contents in seen for content in contents or ()),
     )
 
 

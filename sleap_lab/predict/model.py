@@ -1,6 +1,7 @@
 """One trained model, ready to run: where it runs, what it sees, and how its maps relate to the image."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -138,10 +139,12 @@ class Prediction:
         poses: Instances in image space, with the batch's frames as processed frames.
         maps: Network outputs of whole frames by name, for those who ask for them: (b, …).
         steps: Size of a pixel of maps by name, size-matched px.
-        crops: Of top-down models, what instances were found in.
-        graphs: Of bottom-up models, what the instances of each frame were assembled from.
+        crops: Of top-down models, what instances were found in, for those who ask for it.
+        graphs: Of bottom-up models, what the instances of each frame were assembled from, likewise.
         sizes: (b, 2) int64 height and width of the frames, px; 0 for those that could not be read.
         eff: (b,) factor from image space to size-matched px; nan likewise.
+        observations: What was observed, as dataclasses of arrays that the pipeline's plan decodes into these poses; None where
+            that would not do for other settings, as with a frame that could not be read.
     """
 
     poses: Poses
@@ -151,3 +154,4 @@ class Prediction:
     graphs: tuple[Graph, ...] = ()
     sizes: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     eff: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    observations: tuple[Any, ...] | None = None

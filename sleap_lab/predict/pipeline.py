@@ -9,16 +9,15 @@ from typing import Any
 import torch
 
 from sleap_lab.checkpoints import TrainingConfig, crop_rule, load_network, read_training_config
-from sleap_lab.config import ModelConfig, PreprocessingConfig, RuntimeConfig, peak_thresholds
-from sleap_lab.decode.paf import GroupingOptions
-from sleap_lab.decode.peaks import Refinement
+from sleap_lab.config import ModelConfig, PreprocessingConfig, RuntimeConfig
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.poses import Poses, Skeleton
-from sleap_lab.predict.bottomup import bottomup, multi_class_bottomup
+from sleap_lab.predict.centroid import CENTROID_SKELETON
 from sleap_lab.predict.memory import keep_freed_memory
 from sleap_lab.predict.model import FrameBatch, Model, Prediction
-from sleap_lab.predict.single_instance import single_instance
-from sleap_lab.predict.topdown import CENTROID_SKELETON, TrueCentroids, centroid_only, topdown, true_centroids
+from sleap_lab.predict.observation import Observed
+from sleap_lab.predict.plan import Plan, make_plan
+from sleap_lab.predict.topdown import Allowance
 from sleap_lab.preprocess import ImageSpec
 
 LEGAL = {
@@ -33,10 +32,6 @@ LEGAL = {
 }
 """Kinds of the given models -> kind of the pipeline they make up."""
 
-CENTROIDS_WITH_TRUTH = (
-    "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint errors measure detection only."
-)
-CENTROIDS_ALONE = "Centroid-only without labelled instances: the predictions are the centroids themselves."
 NEEDS_TRUTH = "needs labelled instances: data.path must be a .slp file with user-labelled instances"
 
 
@@ -93,7 +88,11 @@ def output_skeleton(model: ModelConfig, truth: Poses | None) -> Skeleton:
         RunError: A training config cannot be read.
     """
     configs = [read_training_config(path) for path in model.paths]
-    if pipeline_kind(configs, model.kind) == "centroid":
+    return _skeleton(configs, pipeline_kind(configs, model.kind), truth)
+
+
+def _skeleton(configs: Sequence[TrainingConfig], kind: str, truth: Poses | None) -> Skeleton:
+    if kind == "centroid":
         return truth.skeleton if truth is not None else CENTROID_SKELETON
     return next(config.skeleton for config in configs if config.kind != "centroid")
 
@@ -117,7 +116,33 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def build_pipeline(model: ModelConfig, preprocessing: PreprocessingConfig, runtime: RuntimeConfig, truth: Poses | None) -> Pipeline:
+def read_plan(model: ModelConfig, preprocessing: PreprocessingConfig, truth: Poses | None) -> Plan:
+    """Return what models will observe and how that becomes poses, from their training configs alone.
+
+    Args:
+        model: Model folders and decoding options.
+        preprocessing: Overrides of what the training configs say.
+        truth: Labelled instances of the source, where it has any.
+
+    Raises:
+        ConfigError: The models do not fit together, or lack something the pipeline needs.
+        RunError: A training config cannot be read.
+    """
+    configs = [read_training_config(path) for path in model.paths]
+    kind = pipeline_kind(configs, model.kind)
+    _check(configs, kind, model, preprocessing, truth)
+    return make_plan(kind, {config.kind: config for config in configs}, _skeleton(configs, kind, truth), model, preprocessing, truth)
+
+
+def build_pipeline(
+    model: ModelConfig,
+    preprocessing: PreprocessingConfig,
+    runtime: RuntimeConfig,
+    truth: Poses | None,
+    *,
+    spare: float = 0,
+    details: bool = False,
+) -> Pipeline:
     """Load the models and put the pipeline together.
 
     Args:
@@ -125,25 +150,31 @@ def build_pipeline(model: ModelConfig, preprocessing: PreprocessingConfig, runti
         preprocessing: Overrides of what the training configs say.
         runtime: Device and precision.
         truth: Labelled instances of the source, where it has any.
+        spare: Crops that are looked at though no instance needs them, as a share of those that are needed; for observations that
+            are decoded again with other settings.
+        details: Predictions hold what instances were made from, too: crops and graphs.
 
     Raises:
         ConfigError: The models do not fit together, or lack something the pipeline needs.
         RunError: A model cannot be read.
     """
-    configs = [read_training_config(path) for path in model.paths]
-    kind = pipeline_kind(configs, model.kind)
     device = choose_device(runtime.device)
-    _check(configs, kind, model, preprocessing, truth)
+    plan = read_plan(model, preprocessing, truth)
     keep_freed_memory()
     if runtime.num_threads is not None:
         torch.set_num_threads(runtime.num_threads)
-    models = {config.kind: _load(config, model, preprocessing, runtime, device) for config in configs}
+    models = {kind: _load(config, model, preprocessing, runtime, device) for kind, config in plan.configs.items()}
     first = models.get("centroid") or next(iter(models.values()))
-    last = next((m for k, m in models.items() if k != "centroid"), first)
-    predict, notes = _stages(kind, models, model, preprocessing, truth)
-    return Pipeline(
-        kind, output_skeleton(model, truth), last.config.classes, _image_spec(first.config, preprocessing), predict, device, notes
-    )
+    predict = partial(_predict, observe=plan.observe(models, Allowance(spare), details), plan=plan, details=details)
+    return Pipeline(plan.kind, plan.skeleton, plan.track_names, _image_spec(first.config, preprocessing), predict, device, plan.notes)
+
+
+def _predict(batch: FrameBatch, *, observe: Callable[[FrameBatch], Observed[Any]], plan: Plan, details: bool) -> Prediction:
+    """Observe a batch and decode what was observed."""
+    seen = observe(batch)
+    observations = (seen.content,) if seen.complete else None
+    made_from = plan.details(seen) if details else {}
+    return Prediction(plan.decode(seen.content), seen.maps, seen.steps, observations=observations, **made_from)
 
 
 def _check(
@@ -193,63 +224,3 @@ def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> I
         ensure_rgb=chosen(preprocessing.ensure_rgb, config.ensure_rgb),
         ensure_grayscale=chosen(preprocessing.ensure_grayscale, config.ensure_grayscale),
     )
-
-
-def _refinement(options: ModelConfig) -> Refinement | None:
-    if options.integral_refinement in (None, "offsets"):  # offsets come with the maps, whose heads predict them
-        return None
-    return Refinement(options.integral_patch_size, bounded=options.integral_refinement == "bounded")
-
-
-def _stages(
-    kind: str, models: dict[str, Model], options: ModelConfig, preprocessing: PreprocessingConfig, truth: Poses | None
-) -> tuple[Callable[[FrameBatch], Prediction], tuple[str, ...]]:
-    """Return the function of a pipeline kind with its options filled in, and what must be known about it."""
-    centroid_threshold, keypoint_threshold = peak_thresholds(options)
-    refinement = _refinement(options)
-    limit = options.max_instances
-    if kind == "single_instance":
-        return partial(single_instance, model=models[kind], peak_threshold=keypoint_threshold, refinement=refinement), ()
-    if kind == "multi_class_bottomup":
-        classes = partial(
-            multi_class_bottomup, model=models[kind], peak_threshold=keypoint_threshold, refinement=refinement, max_instances=limit
-        )
-        return classes, ()
-    if kind == "bottomup":
-        grouping = GroupingOptions(
-            max_edge_length_ratio=options.max_edge_length_ratio,
-            dist_penalty_weight=options.dist_penalty_weight,
-            n_points=options.n_points,
-            min_instance_peaks=options.min_instance_peaks,
-            min_line_scores=options.min_line_scores,
-        )
-        groups = partial(
-            bottomup, model=models[kind], peak_threshold=keypoint_threshold, refinement=refinement, grouping=grouping, max_instances=limit
-        )
-        return groups, ()
-
-    def labelled(model: Model) -> TrueCentroids | None:
-        return None if truth is None else true_centroids(truth, model, anchor_part=preprocessing.anchor_part)
-
-    if kind == "centroid":
-        centroids = partial(
-            centroid_only,
-            model=models[kind],
-            truth=labelled(models[kind]),
-            peak_threshold=centroid_threshold,
-            refinement=refinement,
-            max_instances=limit,
-        )
-        return centroids, (CENTROIDS_ALONE if truth is None else CENTROIDS_WITH_TRUTH,)
-    instance_model = next(model for name, model in models.items() if name != "centroid")
-    crops = partial(
-        topdown,
-        centroid_model=models.get("centroid"),
-        instance_model=instance_model,
-        truth=None if "centroid" in models else labelled(instance_model),
-        centroid_threshold=centroid_threshold,
-        keypoint_threshold=keypoint_threshold,
-        refinement=refinement,
-        max_instances=limit,
-    )
-    return crops, ()

@@ -1,227 +1,259 @@
-"""Top-down: find animals by their centroids, then the nodes of each in a crop around it."""
+"""Top-down: the nodes of each animal in a crop around its centroid."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
+from torch import Tensor
 
-from sleap_lab.centroids import METHODS, instance_centroids
 from sleap_lab.decode.classes import assign_classes
-from sleap_lab.decode.peaks import Refinement, global_peaks, local_peaks
-from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.poses import Poses, Skeleton, make_poses
-from sleap_lab.predict.model import Crops, FrameBatch, Model, Prediction
+from sleap_lab.predict.centroid import TrueCentroids, choose_centroids, observe_centroids, rank_in_frame
+from sleap_lab.predict.model import Crops, FrameBatch, Model
+from sleap_lab.predict.observation import Observed, Refinements
+from sleap_lab.predict.single_instance import highest
 from sleap_lab.preprocess import crop_corners, cut_crops
 
-CROPS_PER_PASS = 16
-CENTROID_SKELETON = Skeleton(nodes=("centroid",), name="centroid")
+FEWEST_PER_PASS = {"cpu": 6}
+MOST_PER_PASS = 16
+"""Crops that go through the network together: on processors no less than the fewest, on other devices the most, if there are as many."""
 
 
 @dataclass(frozen=True)
-class Centroids:
-    """Centroids of a batch, one row each.
+class Cropped:
+    """Centroids and what the crops around them show, one row each.
 
     Attributes:
-        samples: (n,) index of the frame in the batch.
-        points: (n, 2) float32, size-matched px.
-        scores: (n,) confidence.
+        where: (b, 2) int64 (video, frame).
+        sample: (n,) int32, row of `where`, ascending.
+        centroids: (n, 2) float64 px, image space, what the crops were cut around.
+        boxes: (n, 2, 2) float64 px, image space (x, y), where points at the first and at the last pixel of a crop would lie.
+        scores: (n,) float32, confidence of the centroid; 1 for labelled ones.
+        seen: (n,) bool, false for centroids that this run had no use for and whose crops were not looked at.
+        points: (n, nodes, refinements, 2) float64 px, image space, refined in each of the ways asked for; nan where not seen.
+        values: (n, nodes) float32, confidence; nan where not seen.
+        probabilities: (n, classes) float32; nan where not seen.
     """
 
-    samples: np.ndarray
-    points: np.ndarray
+    where: np.ndarray
+    sample: np.ndarray
+    centroids: np.ndarray
+    boxes: np.ndarray
     scores: np.ndarray
-
-
-@dataclass(frozen=True)
-class TrueCentroids:
-    """Labelled instances that stand in for, or are found by, predicted centroids.
-
-    Attributes:
-        poses: The labelled instances.
-        points: (n, 2) px, image space, their centroids.
-    """
-
-    poses: Poses
+    seen: np.ndarray
     points: np.ndarray
-
-    def in_frame(self, where: np.ndarray) -> np.ndarray:
-        """Return the rows of a (video, frame) that have a centroid."""
-        here = (self.poses.video == where[0]) & (self.poses.frame == where[1])
-        return np.flatnonzero(here & ~np.isnan(self.points).any(axis=-1))
+    values: np.ndarray
+    probabilities: np.ndarray
 
 
-def true_centroids(truth: Poses, model: Model, *, anchor_part: str | None) -> TrueCentroids:
-    """Compute the centroids of labelled instances the way a model's training did.
+class Allowance:
+    """How many crops beyond those that a run needs are looked at all the same, for runs with other settings."""
+
+    def __init__(self, share: float) -> None:
+        """Allow a share of the crops needed so far; 0 allows none, infinity all."""
+        self._share = share
+        self._needed = self._spent = 0
+        self._lock = Lock()  # batches are observed side by side
+
+    def grants(self, needed: int, spare: int) -> bool:
+        """Say whether a batch that needs some crops may also look at the rest, which it does not need."""
+        with self._lock:
+            self._needed += needed
+            granted = self._share > 0 and self._spent + spare <= self._share * self._needed + MOST_PER_PASS
+            self._spent += spare if granted else 0
+        return granted
+
+
+def crop_passes(sample: np.ndarray, scores: np.ndarray, fewest: int) -> Iterator[np.ndarray]:
+    """Divide crops into passes through the network: the best of every frame, then the second best, and so on.
+
+    What a network answers depends in the last bits on what else is in the pass. So the passes are the same whichever
+    of the crops are needed, and those that have none of them are left out.
 
     Args:
-        truth: Labelled instances.
-        model: Its confidence map head says what a centroid is.
-        anchor_part: Node that overrides the head's anchor.
+        sample: (n,) frame of each crop, ascending.
+        scores: (n,) confidence of its centroid.
+        fewest: A pass goes on with the next best ones of every frame until it has so many crops.
 
-    Raises:
-        ConfigError: The labels have no such node.
-        RunError: The training config names a centroid that is not known.
+    Yields:
+        Rows of the crops in a pass, at most `MOST_PER_PASS`.
     """
-    head = model.config.heads["confmaps"]
-    part = anchor_part or head.get("anchor_part")
-    if part and part not in truth.skeleton.nodes:
-        nodes = ", ".join(truth.skeleton.nodes)
-        raise ConfigError(f"preprocessing.anchor_part: {part!r}, as in {model.config.folder}, is no node of the labels; accepted: {nodes}")
-    method = "anchor" if part else head.get("centroid_method") or "center_of_mass"
-    if method not in METHODS:
-        raise RunError(f"{model.config.folder}: centroid_method {method!r} is not known; accepted: {', '.join(METHODS)}")
-    anchor = truth.skeleton.nodes.index(part) if part else None
-    fallback = head.get("centroid_fallback") or "center_of_mass"
-    return TrueCentroids(truth, instance_centroids(truth.points, method=method, anchor=anchor, fallback=fallback))
+    order = np.lexsort((-scores, sample))
+    rank = rank_in_frame(sample[order])
+    waiting = order[:0]
+    for r in range(rank.max(initial=-1) + 1):
+        waiting = np.concatenate([waiting, order[rank == r]])
+        if len(waiting) >= fewest:
+            yield from np.split(waiting, range(MOST_PER_PASS, len(waiting), MOST_PER_PASS))
+            waiting = order[:0]
+    if len(waiting):
+        yield waiting
 
 
-def find_centroids(
-    batch: FrameBatch, model: Model, *, peak_threshold: float, refinement: Refinement | None, max_instances: int | None
-) -> tuple[Centroids, Prediction]:
-    """Find the centroids of a batch, in reading order, or with `max_instances` the best of each frame, best first."""
-    maps = model(batch.images)
-    samples, _, found, values = local_peaks(maps["confmaps"], peak_threshold, maps.get("offsets", refinement))
-    step = model.step("confmaps")
-    centroids = Centroids(samples.cpu().numpy(), (found * step).cpu().numpy(), values.double().cpu().numpy())
-    if max_instances is not None:
-        order = np.lexsort((-centroids.scores, centroids.samples))
-        rank = np.arange(len(order)) - np.searchsorted(centroids.samples[order], centroids.samples[order])
-        centroids = _select(centroids, order[rank < max_instances])
-    poses = make_poses(
-        CENTROID_SKELETON,
-        centroids.points[:, None] / batch.eff[centroids.samples, None, None],
-        video=batch.where[centroids.samples, 0],
-        frame=batch.where[centroids.samples, 1],
-        point_scores=centroids.scores[:, None],
-        instance_scores=centroids.scores,
-        frames=batch.where,
-    )
-    return centroids, Prediction(poses, {"centroid_confmaps": maps["confmaps"]}, {"centroid_confmaps": step})
-
-
-def _select(centroids: Centroids, rows: np.ndarray) -> Centroids:
-    return Centroids(centroids.samples[rows], centroids.points[rows], centroids.scores[rows])
-
-
-def centroid_only(
-    batch: FrameBatch,
-    model: Model,
-    truth: TrueCentroids | None,
-    *,
-    peak_threshold: float,
-    refinement: Refinement | None,
-    max_instances: int | None,
-) -> Prediction:
-    """Predict centroids alone.
-
-    With ground truth each centroid takes the keypoints of the labelled instance whose own centroid is
-    nearest, one to one, so that evaluation measures detection; centroids beyond the number of labelled
-    instances are left out. Without ground truth the centroids themselves are the result.
-    """
-    _, prediction = find_centroids(batch, model, peak_threshold=peak_threshold, refinement=refinement, max_instances=max_instances)
-    if truth is None:
-        return prediction
-    found = prediction.poses
-    pairs = []
-    for where, (_, _, rows) in zip(batch.where, found.by_frame(), strict=True):
-        labelled = truth.in_frame(where)
-        distance = np.linalg.norm(found.points[rows, None, 0] - truth.points[None, labelled], axis=-1)
-        pairs += [(rows[i], labelled[j]) for i, j in zip(*linear_sum_assignment(distance), strict=True)]
-    rows, labelled = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-    copied = make_poses(
-        truth.poses.skeleton,
-        truth.poses.points[labelled],
-        video=found.video[rows],
-        frame=found.frame[rows],
-        instance_scores=found.instance_scores[rows],
-        frames=batch.where,
-    )
-    return replace(prediction, poses=copied)
-
-
-def topdown(
+def observe_crops(
     batch: FrameBatch,
     centroid_model: Model | None,
     instance_model: Model,
     truth: TrueCentroids | None,
     *,
     centroid_threshold: float,
-    keypoint_threshold: float,
-    refinement: Refinement | None,
     max_instances: int | None,
-) -> Prediction:
-    """Predict the nodes of every animal in a crop around its centroid.
+    refinements: Refinements,
+    allowance: Allowance,
+    keep_maps: bool = False,
+) -> Observed[Cropped]:
+    """Find the centroids of a batch and look at the crops around those that are needed.
 
-    Without a centroid model, crops are cut around the labelled instances of `truth`, with a score of 1.
-    The score of an instance is its centroid's; with class vectors it also gets the track of its class.
-    Instances without any node are dropped.
+    Args:
+        batch: The frames.
+        centroid_model: Finds the centroids; None cuts crops around the labelled instances of `truth`, with a score of 1.
+        instance_model: Sees the crops.
+        truth: Labelled instances.
+        centroid_threshold: The run's threshold for centroids.
+        max_instances: The run's limit per frame.
+        refinements: Ways in which nodes leave the grid; just one with a centroid model, as crops are cut around refined centroids.
+        allowance: Whether crops that are not needed are looked at, too.
+        keep_maps: Return the maps of the crops that are needed, in the order in which they become instances.
     """
-    stage = None
     if centroid_model is not None:
-        centroids, stage = find_centroids(
-            batch, centroid_model, peak_threshold=centroid_threshold, refinement=refinement, max_instances=max_instances
-        )
+        found = observe_centroids(batch, centroid_model, peak_threshold=centroid_threshold, refinements=refinements)
+        sample, centroids, scores = found.content.sample, found.content.points[:, 0], found.content.values
+        maps, steps, complete = found.maps, found.steps, found.complete
     else:
         assert truth is not None, "crops need a centroid model or ground truth"
-        rows = [truth.in_frame(where) for where in batch.where]
-        samples = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
-        points = (truth.points[np.concatenate(rows)] * batch.eff[samples, None]).astype(np.float32)
-        centroids = Centroids(samples, points, np.ones(len(samples)))
-    crop_size = instance_model.crop_size
-    assert crop_size is not None, "checked when the pipeline is built"
-    corners = crop_corners(centroids.points, crop_size)
-    outputs: list[dict[str, torch.Tensor]] = []
-    for start in range(0, len(corners), CROPS_PER_PASS):
-        stop = start + CROPS_PER_PASS
-        outputs.append(instance_model(cut_crops(batch.images, centroids.samples[start:stop], corners[start:stop], crop_size)))
-    maps = {name: torch.cat([output[name] for output in outputs]) for name in outputs[0]} if outputs else {}
-    poses = _read_crops(batch, instance_model, centroids, corners, maps, keypoint_threshold, refinement)
-    kept = np.flatnonzero(poses.visible.any(axis=1))
-    eff = batch.eff[centroids.samples, None]
-    ends = np.broadcast_to([[0.0, 0.0], [crop_size - 1.0, crop_size - 1.0]], (len(corners), 2, 2))
-    crops = Crops(
-        centroids=(centroids.points / eff)[kept],
-        scores=centroids.scores[kept],
-        boxes=(instance_model.from_crops(ends, corners) / eff[..., None])[kept],
-        maps=maps if len(kept) == len(poses) else {name: values[torch.from_numpy(kept).to(values.device)] for name, values in maps.items()},
+        sample, centroids = _labelled(batch, truth)
+        scores, maps, steps, complete = np.ones(len(sample), dtype=np.float32), {}, {}, True
+    needed = choose_centroids(sample, scores, peak_threshold=centroid_threshold, max_instances=max_instances)
+    passes = list(crop_passes(sample, scores, FEWEST_PER_PASS.get(instance_model.device.type, MOST_PER_PASS)))
+    chosen = [rows for rows in passes if np.isin(rows, needed).any()]
+    if allowance.grants(len(needed), sum(map(len, passes)) - sum(map(len, chosen))):
+        chosen = passes
+    size = instance_model.crop_size
+    assert size is not None, "checked when the pipeline is built"
+    corners = crop_corners(centroids, size)
+    outputs = [instance_model(cut_crops(batch.images, sample[rows], corners[rows], size)) for rows in chosen]
+    rows = np.concatenate([np.zeros(0, dtype=np.intp), *chosen])
+    points, values, probabilities = _read_crops(outputs, instance_model, corners[rows], refinements)
+    eff, n = batch.eff[sample, None], len(sample)
+    ends = np.broadcast_to([[0.0, 0.0], [size - 1.0, size - 1.0]], (n, 2, 2))
+    content = Cropped(
+        where=batch.where,
+        sample=sample,
+        centroids=centroids / eff,
+        boxes=instance_model.from_crops(ends, corners) / eff[..., None],
+        scores=scores,
+        seen=np.isin(np.arange(n), rows),
+        points=_spread(points / eff[rows, None, None], rows, n),
+        values=_spread(values, rows, n),
+        probabilities=_spread(probabilities, rows, n),
     )
+    crop_maps = {}
+    if outputs and keep_maps:
+        place = np.zeros(n, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        wanted = torch.from_numpy(place[needed]).to(instance_model.device)
+        crop_maps = {name: torch.cat([output[name] for output in outputs])[wanted] for name in outputs[0]}
     rule = instance_model.crop_rule
-    steps = {"confmaps": instance_model.step("confmaps") * (1 + (rule.gain if rule is not None else 0))}
-    return Prediction(poses[kept], stage.maps if stage else {}, {**stage.steps, **steps} if stage else steps, crops)
+    step = instance_model.step("confmaps") * (1 + (rule.gain if rule is not None else 0))
+    return Observed(content, maps, {**steps, "confmaps": step}, crop_maps, complete)
+
+
+def _labelled(batch: FrameBatch, truth: TrueCentroids) -> tuple[np.ndarray, np.ndarray]:
+    """Return sample (n,) int32 and centroids (n, 2) float32, size-matched px, of the labelled instances of a batch."""
+    rows = [truth.in_frame(where) for where in batch.where]
+    sample = np.repeat(np.arange(len(rows), dtype=np.int32), [len(r) for r in rows])
+    return sample, (truth.points[np.concatenate(rows)] * batch.eff[sample, None]).astype(np.float32)
 
 
 def _read_crops(
-    batch: FrameBatch,
-    model: Model,
-    centroids: Centroids,
-    corners: np.ndarray,
-    maps: dict[str, torch.Tensor],
-    threshold: float,
-    refinement: Refinement | None,
-) -> Poses:
-    """Return one instance per crop, without any node where none was found."""
-    skeleton, classes = model.config.skeleton, model.config.classes
-    if not maps:
-        return make_poses(skeleton, [], track_names=classes, frames=batch.where)
-    found, values = global_peaks(maps["confmaps"], threshold, maps.get("offsets", refinement))
+    outputs: list[dict[str, Tensor]], model: Model, corners: np.ndarray, refinements: Refinements
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read what the passes answered.
+
+    Returns:
+        points (n, nodes, refinements, 2) float64, size-matched px; values (n, nodes) and probabilities (n, classes) float32.
+    """
+    nodes, classes = len(model.config.skeleton.nodes), len(model.config.classes)
+    if not outputs:
+        return np.zeros((0, nodes, len(refinements), 2)), np.zeros((0, nodes), np.float32), np.zeros((0, classes), np.float32)
+    peaks = [highest(maps, refinements) for maps in outputs]
+    found, values = (torch.cat(tensors) for tensors in zip(*peaks, strict=True))
     in_crop = model.to_image(found.double().cpu().numpy(), "confmaps")
-    points = model.from_crops(in_crop, corners) / batch.eff[centroids.samples, None, None]
-    tracks, track_scores = np.full(len(points), -1), np.full(len(points), np.nan)
+    points = model.from_crops(in_crop.reshape(len(in_crop), -1, 2), corners).reshape(in_crop.shape)
+    vectors = torch.cat([maps["class_vectors"] for maps in outputs]) if classes else values[:, :0]
+    return points, values.cpu().numpy(), vectors.cpu().numpy()
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+    """Return an array of n rows that has some values in some rows, and nan in the others."""
+    spread = np.full((n, *values.shape[1:]), np.nan, dtype=values.dtype)
+    spread[rows] = values
+    return spread
+
+
+def decode_crops(
+    seen: Cropped,
+    skeleton: Skeleton,
+    classes: tuple[str, ...],
+    *,
+    centroid_threshold: float,
+    keypoint_threshold: float,
+    refinement: int,
+    max_instances: int | None,
+) -> Poses:
+    """Make an instance of every crop; its score is its centroid's, and with classes it also gets the track of its class.
+
+    Instances without any node are dropped.
+
+    Args:
+        seen: What was observed; `covers` says whether that is enough.
+        skeleton: Skeleton of the poses.
+        classes: Names of the classes.
+        centroid_threshold: Centroids are strictly above it.
+        keypoint_threshold: Smallest confidence of a node.
+        refinement: Which of the observed refinements to take.
+        max_instances: Most instances per frame, those with the best centroids, best first.
+    """
+    rows = choose_centroids(seen.sample, seen.scores, peak_threshold=centroid_threshold, max_instances=max_instances)
+    sample, values = seen.sample[rows], seen.values[rows]
+    found = values >= keypoint_threshold
+    tracks, track_scores = np.full(len(rows), -1), np.full(len(rows), np.nan)
     if classes:
-        probabilities = maps["class_vectors"].double().cpu().numpy()
-        for sample in np.unique(centroids.samples):
-            rows = np.flatnonzero(centroids.samples == sample)
-            tracks[rows], track_scores[rows] = assign_classes(probabilities[rows])
-    return make_poses(
+        probabilities = seen.probabilities[rows].astype(np.float64)
+        for b in np.unique(sample):
+            here = np.flatnonzero(sample == b)
+            tracks[here], track_scores[here] = assign_classes(probabilities[here])
+    poses = make_poses(
         skeleton,
-        points,
-        video=batch.where[centroids.samples, 0],
-        frame=batch.where[centroids.samples, 1],
-        point_scores=values.double().cpu().numpy(),
-        instance_scores=centroids.scores,
+        np.where(found[..., None], seen.points[rows, :, refinement], np.nan),
+        video=seen.where[sample, 0],
+        frame=seen.where[sample, 1],
+        point_scores=np.where(found, values, 0),
+        instance_scores=seen.scores[rows],
         tracks=tracks,
         track_scores=track_scores,
         track_names=classes,
-        frames=batch.where,
+        frames=seen.where,
     )
+    return poses[poses.visible.any(axis=1)]
+
+
+def crops_of_instances(
+    seen: Observed[Cropped], *, centroid_threshold: float, keypoint_threshold: float, refinement: int, max_instances: int | None
+) -> Crops:
+    """Return the crops that the instances which `decode_crops` makes were found in."""
+    content = seen.content
+    rows = choose_centroids(content.sample, content.scores, peak_threshold=centroid_threshold, max_instances=max_instances)
+    found = (content.values[rows] >= keypoint_threshold) & ~np.isnan(content.points[rows, :, refinement]).any(axis=-1)
+    kept = np.flatnonzero(found.any(axis=1))
+    maps = {name: values[torch.from_numpy(kept).to(values.device)] for name, values in seen.crop_maps.items()}
+    rows = rows[kept]
+    return Crops(content.centroids[rows], content.scores[rows].astype(np.float64), content.boxes[rows], maps)
+
+
+def covers(seen: Cropped, *, centroid_threshold: float, max_instances: int | None) -> bool:
+    """Say whether all crops that such settings need were looked at."""
+    rows = choose_centroids(seen.sample, seen.scores, peak_threshold=centroid_threshold, max_instances=max_instances)
+    return bool(seen.seen[rows].all())

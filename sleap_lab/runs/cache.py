@@ -90,7 +90,15 @@ class Entry:
     used: float
 
 
-def remember(cache: Cache, key: str, compute: Callable[[], Result], *, stage: str, about: str = "") -> tuple[Result, bool]:
+def remember(
+    cache: Cache,
+    key: str,
+    compute: Callable[[], Result],
+    *,
+    stage: str,
+    about: str = "",
+    fits: Callable[[Result], bool] = lambda result: True,
+) -> tuple[Result, bool]:
     """Return a stored result, or compute and store it.
 
     Args:
@@ -99,6 +107,7 @@ def remember(cache: Cache, key: str, compute: Callable[[], Result], *, stage: st
         compute: Makes the result; what it raises comes through.
         stage: Name of the stage, for people.
         about: What the result is, for people.
+        fits: Whether a stored result is enough; one that is not is computed again and replaced.
 
     Returns:
         The result, and whether it was stored already.
@@ -106,7 +115,7 @@ def remember(cache: Cache, key: str, compute: Callable[[], Result], *, stage: st
     if cache.mode == "off":
         return compute(), False
     with _alone(cache, key) as writable:
-        if (found := _load(cache, key)) is not None:
+        if (found := _load(cache, key)) is not None and fits(found):
             return found, True
         result = compute()
         if writable and result.complete:

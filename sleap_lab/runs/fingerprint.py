@@ -16,10 +16,13 @@ from sleap_lab.poses import Poses
 from sleap_lab.runs.snapshot import file_facts, model_files
 from sleap_lab.sources import Source
 
-READING = ("inputs.py", "poses.py", "sources.py", "videos.py")
+READING = ("inputs.py", "poses.py", "seeking.py", "sources.py", "videos.py")
 PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py", "labels.py", "preprocess.py", *READING)
 TRACK_ROOMS = ("tracking", "boxes.py", "filters.py", *READING)
 """Files and folders whose code decides the result of a stage."""
+
+WEIGHTS = ("paths", "backbone_ckpt_path", "head_ckpt_path")
+"""Settings of the model that name files, whose content counts and not their names."""
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
@@ -27,26 +30,39 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def network_fingerprint(config: Config, source: Source, device: str, depends: Mapping[str, Any]) -> str:
+    """Return the fingerprint of what networks observe: all that predictions depend on, but of the decoding options only some.
+
+    Args:
+        config: The experiment.
+        source: Opened videos and selected frames.
+        device: Where the networks run.
+        depends: The decoding options that matter, as a `Plan` names them.
+    """
+    return fingerprint({"stage": "network", **_network_facts(config, source, device), "depends": depends})
+
+
 def predict_fingerprint(config: Config, source: Source, device: str) -> str:
     """Return the fingerprint of predictions: videos, labels, frames, weights, every setting that can change a number, and the code."""
-    model = asdict(config.model)
-    overrides = [path for path in (model.pop("backbone_ckpt_path"), model.pop("head_ckpt_path")) if path is not None]
-    folders = [path if path.is_dir() else path.parent for path in map(Path, model.pop("paths"))]
-    return fingerprint(
-        {
-            "stage": "predict",
-            "code": code_hash(*PREDICT_ROOMS),
-            "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "sleap-io", "opencv-python")},
-            "images": _images(config, source),
-            "frames": hashlib.sha256(np.ascontiguousarray(source.frames).tobytes()).hexdigest(),
-            "weights": [_content(path) for path in [*(file for folder in folders for file in model_files(folder)), *map(Path, overrides)]],
-            "overridden": [config.model.backbone_ckpt_path is not None, config.model.head_ckpt_path is not None],
-            "model": model,
-            "preprocessing": asdict(config.preprocessing),
-            "runtime": [device, config.runtime.precision, config.runtime.batch_size, config.runtime.compile, config.runtime.num_threads],
-            "processor": _processor(device),
-        }
-    )
+    model = {name: value for name, value in asdict(config.model).items() if name not in WEIGHTS}
+    return fingerprint({"stage": "predict", **_network_facts(config, source, device), "model": model})
+
+
+def _network_facts(config: Config, source: Source, device: str) -> dict[str, Any]:
+    model, runtime = config.model, config.runtime
+    overrides = [path for path in (model.backbone_ckpt_path, model.head_ckpt_path) if path is not None]
+    folders = [path if path.is_dir() else path.parent for path in map(Path, model.paths)]
+    return {
+        "code": code_hash(*PREDICT_ROOMS),
+        "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "sleap-io", "opencv-python")},
+        "images": _images(config, source),
+        "frames": hashlib.sha256(np.ascontiguousarray(source.frames).tobytes()).hexdigest(),
+        "weights": [_content(path) for path in [*(file for folder in folders for file in model_files(folder)), *map(Path, overrides)]],
+        "overridden": [model.backbone_ckpt_path is not None, model.head_ckpt_path is not None],
+        "preprocessing": asdict(config.preprocessing),
+        "runtime": [device, runtime.precision, runtime.batch_size, runtime.compile],
+        "processor": _processor(device, runtime.num_threads),
+    }
 
 
 def track_fingerprint(config: Config, source: Source, poses: Poses) -> str:
@@ -78,12 +94,13 @@ def _images(config: Config, source: Source) -> list[Any]:
     return [[_content(path) for path in source.files], config.data.video_index, config.data.video_dataset, config.data.video_input_format]
 
 
-def _processor(device: str) -> str:
-    """Return what decides how a device rounds: the instruction set or the name of the card."""
+def _processor(device: str, num_threads: int | None) -> list[Any]:
+    """Return what decides how a device rounds: the name of the card, or the instruction set and how many threads share a batch."""
     import torch  # those who predict have it
 
-    on_card = device.startswith("cuda") and torch.cuda.is_available()
-    return torch.cuda.get_device_name(device) if on_card else torch.backends.cpu.get_cpu_capability()
+    if device.startswith("cuda") and torch.cuda.is_available():
+        return [torch.cuda.get_device_name(device)]
+    return [torch.backends.cpu.get_cpu_capability(), num_threads or torch.get_num_threads()]
 
 
 def _content(path: Path) -> str:

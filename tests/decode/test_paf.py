@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import replace
 
@@ -7,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.decode.paf import Candidates, GroupingOptions, edge_order, group, score_candidates
+from sleap_lab.decode.paf import Candidates, GroupingOptions, count_lines, edge_order, field_size, group, score_lines, trace_lines
 
-OPTIONS = GroupingOptions(max_edge_length_ratio=0.25, dist_penalty_weight=1.0, n_points=5, min_instance_peaks=0, min_line_scores=0.25)
+OPTIONS = GroupingOptions(max_edge_length_ratio=0.25, dist_penalty_weight=1.0, min_instance_peaks=0, min_line_scores=0.25)
 NO_PENALTY = replace(OPTIONS, dist_penalty_weight=0.0)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -70,11 +71,15 @@ def test_any_graph_is_walked_and_each_node_reached_once(edges):
 # ---- scores of edges
 
 
-def scored(fields, peaks, edges=((0, 1),), *, stride=1, options=OPTIONS, samples=None):
+def scored(fields, peaks, edges=((0, 1),), *, stride=1, n_points=5, options=OPTIONS, samples=None):
     """Score the peaks [(node, x, y)] of one sample, or of several."""
     nodes, points = torch.tensor([p[0] for p in peaks]), torch.tensor([p[1:] for p in peaks], dtype=torch.float64).reshape(-1, 2)
     samples = torch.zeros(len(peaks), dtype=torch.int64) if samples is None else torch.tensor(samples)
-    return score_candidates(torch.as_tensor(fields, dtype=torch.float64), samples, nodes.long(), points, list(edges), stride, options)
+    fields = torch.as_tensor(fields, dtype=torch.float64)
+    lines = trace_lines(fields, samples, nodes.long(), points, list(edges), stride, n_points)
+    n_nodes = 1 + max(*itertools.chain(*edges), *(p[0] for p in peaks))
+    assert len(lines.edge) == count_lines(samples, nodes.long(), edges, len(fields), n_nodes)
+    return score_lines(lines, field_size(fields, stride), options)
 
 
 def rows(candidates):
@@ -128,7 +133,7 @@ def test_points_outside_are_sampled_at_the_border():
 def test_one_point_is_the_source():
     field = np.zeros((1, 2, 1, 5))
     field[0, 0, 0] = [1, 2, 4, 8, 16]
-    assert scored(field, [(0, 0, 0), (1, 4, 0)], options=replace(NO_PENALTY, n_points=1)).scores.tolist() == [1]
+    assert scored(field, [(0, 0, 0), (1, 4, 0)], options=NO_PENALTY, n_points=1).scores.tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -316,14 +321,16 @@ def test_the_slow_decoder_scores_the_same(slow, seed, stride, n_points, ratio, w
     fields = random.normal(0, 1, (2, 4, 9, 11))
     samples, nodes = np.sort(random.integers(0, 2, 8)), random.integers(0, 3, 8)
     points = random.uniform(-2, 11 * stride, (8, 2))
-    options = {"n_points": n_points, "max_edge_length_ratio": ratio, "dist_penalty_weight": weight}
+    penalty = {"max_edge_length_ratio": ratio, "dist_penalty_weight": weight}
+    options = penalty | {"n_points": n_points}
     found = scored(
         fields,
         list(zip(nodes.tolist(), *points.T.tolist(), strict=True)),
         CHAIN,
         stride=stride,
         samples=samples.tolist(),
-        options=replace(OPTIONS, **options),
+        n_points=n_points,
+        options=replace(OPTIONS, **penalty),
     )
     expected = {
         (e, i, j): slow.line_score(fields[samples[i], 2 * e : 2 * e + 2], points[i], points[j], stride=stride, channels=4, **options)
@@ -364,10 +371,12 @@ def test_the_slow_decoder_groups_the_same(slow, seed, least):
 def test_answers_of_old(fixtures, make_fixtures):
     samples, nodes = torch.from_numpy(fixtures["samples"]), torch.from_numpy(fixtures["nodes"])
     points = torch.from_numpy(fixtures["points"]) * make_fixtures.STRIDE
-    options = GroupingOptions(min_instance_peaks=make_fixtures.THRESHOLDS["least_peaks"], min_line_scores=0.25, **make_fixtures.SCORING)
-    found = score_candidates(
-        torch.from_numpy(fixtures["fields"]), samples, nodes, points, make_fixtures.EDGES, make_fixtures.STRIDE, options
-    )
+    scoring = dict(make_fixtures.SCORING)
+    n_points = scoring.pop("n_points")
+    options = GroupingOptions(min_instance_peaks=make_fixtures.THRESHOLDS["least_peaks"], min_line_scores=0.25, **scoring)
+    fields = torch.from_numpy(fixtures["fields"])
+    lines = trace_lines(fields, samples, nodes, points, make_fixtures.EDGES, make_fixtures.STRIDE, n_points)
+    found = score_lines(lines, field_size(fields, make_fixtures.STRIDE), options)
     answers = []
     for frame in range(2):
         # Peaks of the other frame take no part, as they have no candidates here.

@@ -6,10 +6,11 @@ import torch
 
 from sleap_lab.decode.paf import GroupingOptions
 from sleap_lab.decode.peaks import Refinement
-from sleap_lab.predict.bottomup import bottomup, multi_class_bottomup
+from sleap_lab.predict.bottomup import decode_classes, decode_lines, edges_of, graphs, observe_classes, observe_lines
+from sleap_lab.predict.model import Prediction
 
 NAN = np.nan
-OPTIONS = GroupingOptions(max_edge_length_ratio=1.0, dist_penalty_weight=1.0, n_points=5, min_instance_peaks=0, min_line_scores=0.25)
+OPTIONS = GroupingOptions(max_edge_length_ratio=1.0, dist_penalty_weight=1.0, min_instance_peaks=0, min_line_scores=0.25)
 ROWS = (2, 8)  # of the two animals: the field points to the right along the first, and half as strong along the second
 
 
@@ -28,7 +29,15 @@ def animals():
 def run(fake, batch, confmaps, pafs, *, eff=1.0, max_instances=None, peak_threshold=0.2, refinement=None, grouping=OPTIONS, **options):
     model = fake("bottomup", lambda x: {"confmaps": confmaps, "pafs": pafs}, edges=[("a", "b")], **options)
     images = batch(torch.zeros(len(confmaps), 1, 4, 4), eff)
-    return bottomup(images, model, peak_threshold=peak_threshold, refinement=refinement, grouping=grouping, max_instances=max_instances)
+    return group(model, images, peak_threshold=peak_threshold, refinement=refinement, grouping=grouping, max_instances=max_instances)
+
+
+def group(model, images, *, peak_threshold=0.2, refinement=None, grouping=OPTIONS, max_instances=None):
+    """Observe lines and decode them."""
+    seen = observe_lines(images, model, peak_threshold=peak_threshold, refinements=[refinement], n_points=5)
+    chosen = {"peak_threshold": peak_threshold, "grouping": grouping}
+    poses = decode_lines(seen.content, model.config.skeleton, edges_of(model.config), max_instances=max_instances, **chosen)
+    return Prediction(poses, seen.maps, seen.steps, graphs=tuple(graphs(seen.content, **chosen)))
 
 
 def test_peaks_are_grouped(fake, batch, draw):
@@ -57,7 +66,7 @@ def test_a_missing_node_is_nan_and_has_no_score(fake, batch, draw):
         nodes=("a", "b", "c"),
         edges=[("a", "b"), ("b", "c")],
     )
-    poses = bottomup(batch(torch.zeros(1, 1, 4, 4)), model, peak_threshold=0.2, refinement=None, grouping=OPTIONS, max_instances=None).poses
+    poses = group(model, batch(torch.zeros(1, 1, 4, 4))).poses
     np.testing.assert_array_equal(poses.points, [[[3, 2], [9, 2], [NAN, NAN]]])
     np.testing.assert_allclose(poses.point_scores, [[0.9, 0.8, NAN]])
 
@@ -70,7 +79,7 @@ def test_edges_are_named_by_parts(fake, batch, draw):
         edges=[("second", "first")],  # from node 1 to node 0
         part_names=["first", "second"],
     )
-    poses = bottomup(batch(torch.zeros(1, 1, 4, 4)), model, peak_threshold=0.2, refinement=None, grouping=OPTIONS, max_instances=None).poses
+    poses = group(model, batch(torch.zeros(1, 1, 4, 4))).poses
     assert poses.skeleton.nodes == ("a", "b")
     assert poses.points.tolist() == [[[3, 2], [9, 2]], [[3, 8], [9, 8]]]
 
@@ -139,7 +148,10 @@ def test_what_instances_were_assembled_from(fake, batch, draw):
 def run_classes(fake, batch, confmaps, class_maps, *, eff=1.0, max_instances=None, **options):
     model = fake("multi_class_bottomup", lambda x: {"confmaps": confmaps, "class_maps": class_maps}, classes=("x", "y"), **options)
     images = batch(torch.zeros(len(confmaps), 1, 4, 4), eff)
-    return multi_class_bottomup(images, model, peak_threshold=0.2, refinement=None, max_instances=max_instances)
+    seen = observe_classes(images, model, peak_threshold=0.2, refinements=[None])
+    config = model.config
+    poses = decode_classes(seen.content, config.skeleton, config.classes, peak_threshold=0.2, max_instances=max_instances)
+    return Prediction(poses, seen.maps)
 
 
 def chances(b=1, *, upper=0.2, lower=0.9, h=12, w=16):

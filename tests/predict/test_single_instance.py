@@ -3,14 +3,16 @@ import pytest
 import torch
 
 from sleap_lab.decode.peaks import Refinement
-from sleap_lab.predict.single_instance import single_instance
+from sleap_lab.predict.model import Prediction
+from sleap_lab.predict.single_instance import decode_highest, observe_highest
 
 NAN = np.nan
 
 
 def run(fake, batch, maps, *, peak_threshold=0.2, refinement=None, eff=1.0, **options):
     model = fake("single_instance", lambda x: {"confmaps": maps}, **options)
-    return single_instance(batch(torch.zeros(len(maps), 1, 4, 4), eff), model, peak_threshold=peak_threshold, refinement=refinement)
+    seen = observe_highest(batch(torch.zeros(len(maps), 1, 4, 4), eff), model, refinements=[refinement])
+    return Prediction(decode_highest(seen.content, model.config.skeleton, peak_threshold=peak_threshold, refinement=0), seen.maps)
 
 
 def test_one_instance_per_frame(fake, batch, draw):

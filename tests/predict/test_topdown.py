@@ -3,12 +3,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sleap_lab.checkpoints import CropRule
 from sleap_lab.decode.peaks import Refinement
-from sleap_lab.errors import ConfigError
 from sleap_lab.poses import Skeleton, make_poses
-from sleap_lab.predict.topdown import CROPS_PER_PASS, centroid_only, find_centroids, topdown, true_centroids
+from sleap_lab.predict.centroid import observe_centroids, true_centroids
+from sleap_lab.predict.model import Prediction
+from sleap_lab.predict.topdown import (
+    MOST_PER_PASS,
+    Allowance,
+    covers,
+    crop_passes,
+    crops_of_instances,
+    decode_crops,
+    observe_crops,
+)
 
 NAN = np.nan
 AB = Skeleton(("a", "b"))
@@ -26,63 +37,39 @@ def instance_model(fake):
     return lambda size, **options: fake("centered_instance", lambda x: {"confmaps": x[:, 1:3]}, crop_size=size, **options)
 
 
-def centroids(batch, model, *, max_instances=None, refinement=None):
-    return find_centroids(batch, model, peak_threshold=0.2, refinement=refinement, max_instances=max_instances)
-
-
-# ---- centroids
-
-
-def test_centroids_in_reading_order(batch, draw, centroid_model):
-    images = draw((2, 1, 20, 24), (0, 0, 15, 4, 0.5), (0, 0, 3, 4, 0.9), (0, 0, 8, 12, 0.7), (1, 0, 2, 2, 0.6))
-    found, prediction = centroids(batch(images), centroid_model)
-    assert found.samples.tolist() == [0, 0, 0, 1]
-    assert found.points.tolist() == [[3, 4], [15, 4], [8, 12], [2, 2]]
-    np.testing.assert_allclose(found.scores, [0.9, 0.5, 0.7, 0.6])
-    poses = prediction.poses
-    assert poses.skeleton.nodes == ("centroid",)
-    assert poses.points[:, 0].tolist() == [[3, 4], [15, 4], [8, 12], [2, 2]]
-    assert poses.frame.tolist() == [10, 10, 10, 11]
-    np.testing.assert_allclose(poses.instance_scores, poses.point_scores[:, 0])
-    assert torch.equal(prediction.maps["centroid_confmaps"], images)
-
-
-@pytest.mark.parametrize(("max_instances", "columns"), [(None, [3, 15, 8, 2, 6]), (3, [3, 8, 15, 6, 2]), (2, [3, 8, 6, 2]), (1, [3, 6])])
-def test_with_a_limit_the_best_of_each_frame_come_first(batch, draw, centroid_model, max_instances, columns):
-    images = draw((2, 1, 20, 24), (0, 0, 15, 4, 0.5), (0, 0, 3, 4, 0.9), (0, 0, 8, 12, 0.7), (1, 0, 2, 2, 0.6), (1, 0, 6, 2, 0.8))
-    found, prediction = centroids(batch(images), centroid_model, max_instances=max_instances)
-    assert found.points[:, 0].tolist() == columns
-    assert prediction.poses.points[:, 0, 0].tolist() == columns
-    assert found.samples.tolist() == sorted(found.samples.tolist())
-
-
-def test_crops_are_cut_in_size_matched_pixels_but_centroids_reported_in_the_frame(fake, batch, draw):
-    maps = draw((2, 1, 8, 9), (0, 0, 3, 2, 0.9), (1, 0, 3, 2, 0.9))
-    model = fake("centroid", lambda x: {"confmaps": maps}, stride=4, scale=0.5)
-    found, prediction = centroids(batch(torch.zeros(2, 1, 64, 72), eff=[1.0, 0.5]), model)
-    assert found.points.tolist() == [[3 * 4 / 0.5, 2 * 4 / 0.5]] * 2
-    assert prediction.poses.points[:, 0].tolist() == [[24, 16], [24 / 0.5, 16 / 0.5]]
-
-
-def test_centroids_are_refined_where_asked(batch, draw, centroid_model):
-    found, _ = centroids(batch(draw((1, 1, 20, 24), (0, 0, 8, 12, 0.75), (0, 0, 9, 12, 0.25))), centroid_model, refinement=Refinement(3))
-    np.testing.assert_allclose(found.points, [[8.25, 12]])
-
-
 # ---- crops
 
 
-def run(batch, centroid_model, instance_model, *, truth=None, max_instances=None, refinement=None, keypoint_threshold=0.2):
-    return topdown(
+def observe(batch, centroid_model, instance_model, *, truth=None, threshold=0.2, max_instances=None, refinement=None, share=0.0):
+    return observe_crops(
         batch,
         centroid_model,
         instance_model,
         truth,
-        centroid_threshold=0.2,
-        keypoint_threshold=keypoint_threshold,
-        refinement=refinement,
+        centroid_threshold=threshold,
         max_instances=max_instances,
+        refinements=[refinement],
+        allowance=Allowance(share),
+        keep_maps=True,
     )
+
+
+def decode(seen, model, *, threshold=0.2, keypoint_threshold=0.2, max_instances=None):
+    """Decode an observation, with the crops of the instances."""
+    chosen = {
+        "centroid_threshold": threshold,
+        "keypoint_threshold": keypoint_threshold,
+        "refinement": 0,
+        "max_instances": max_instances,
+    }
+    poses = decode_crops(seen.content, model.config.skeleton, model.config.classes, **chosen)
+    return Prediction(poses, seen.maps, seen.steps, crops_of_instances(seen, **chosen))
+
+
+def run(batch, centroid_model, instance_model, *, max_instances=None, **options):
+    """Observe crops and decode them."""
+    seen = observe(batch, centroid_model, instance_model, max_instances=max_instances, **options)
+    return decode(seen, instance_model, max_instances=max_instances)
 
 
 def two_animals():
@@ -118,8 +105,8 @@ def test_nodes_are_found_around_their_centroid(batch, draw, centroid_model, inst
 def test_the_fraction_of_the_corner_is_added(batch, draw, centroid_model, instance_model, pixel, centroid, offset):
     """A crop of 8 pixels around 10.25 begins at 6.75 and is cut at 6; what is seen at 8 is reported at 8.75."""
     drawn = draw((1, 3, 24, 40), (0, 0, 10, 10, 1 - pixel), (0, 0, 11, 10, pixel), (0, 1, 8, 9, 0.8))
-    found, _ = centroids(batch(drawn), centroid_model, refinement=Refinement(3))
-    np.testing.assert_allclose(found.points, [[centroid, 10]])
+    found = observe_centroids(batch(drawn), centroid_model, peak_threshold=0.2, refinements=[Refinement(3)]).content
+    np.testing.assert_allclose(found.points[:, 0], [[centroid, 10]])
     poses = run(batch(drawn), centroid_model, instance_model(8), refinement=Refinement(3)).poses
     np.testing.assert_allclose(poses.points[0, 0], [8 + offset, 9 + 0.5])
 
@@ -206,7 +193,7 @@ def test_instances_come_with_their_crops(batch, draw, centroid_model, instance_m
 
 
 def test_more_crops_than_fit_into_one_pass(batch, draw, centroid_model, instance_model):
-    n = 2 * CROPS_PER_PASS + 3
+    n = 2 * MOST_PER_PASS + 3
     places = [(4 + 6 * (i % 7), 4 + 6 * (i // 7)) for i in range(n)]
     pixels = [pixel for x, y in places for pixel in ((0, 0, x, y, 0.9), (0, 1, x + 1, y - 1, 0.8))]
     prediction = run(batch(draw((1, 3, 60, 60), *pixels)), centroid_model, instance_model(5))
@@ -278,38 +265,9 @@ def truth(points, frame=10, skeleton=AB, **columns):
     return make_poses(skeleton, points, frame=frame, user=True, point_scores=NAN, instance_scores=NAN, **columns)
 
 
-@pytest.mark.parametrize(
-    ("head", "anchor_part", "expected"),
-    [
-        ({}, None, [[3, 2], [5, 7]]),  # centre of mass
-        ({"centroid_method": "bbox_center"}, None, [[3, 2], [5, 7]]),
-        ({"anchor_part": "a"}, None, [[1, 1], [5, 7]]),  # the centre of mass where it is missing
-        ({"anchor_part": "a"}, "b", [[5, 3], [5, 7]]),  # an argument wins
-        ({"centroid_method": "bbox_center"}, "b", [[5, 3], [5, 7]]),
-        ({"anchor_part": None, "centroid_method": None, "centroid_fallback": None}, None, [[3, 2], [5, 7]]),
-    ],
-)
-def test_centroids_of_labels_are_those_of_training(instance_model, head, anchor_part, expected):
-    labelled = truth([[[1, 1], [5, 3]], [[NAN, NAN], [5, 7]]])
-    found = true_centroids(labelled, instance_model(9, **head), anchor_part=anchor_part)
-    assert found.points.tolist() == expected
-
-
-def test_the_fallback_is_that_of_training(instance_model):
-    abc = Skeleton(("a", "b", "c"))
-    labelled = truth([[[NAN, NAN], [0, 0], [4, 8]], [[NAN, NAN], [1, 1], [NAN, NAN]]], skeleton=abc)
-    model = instance_model(9, anchor_part="a", centroid_fallback="bbox_center")
-    assert true_centroids(labelled, model, anchor_part=None).points.tolist() == [[2, 4], [1, 1]]
-
-
-def test_an_anchor_that_the_labels_lack_is_refused(instance_model):
-    with pytest.raises(ConfigError, match=r"anchor_part.*'thorax'.*a, b"):
-        true_centroids(truth([[[1, 1], [5, 3]]]), instance_model(9, anchor_part="thorax"), anchor_part=None)
-
-
 def test_crops_around_labelled_instances(batch, draw, instance_model):
     labelled = truth([[[10, 10], [10, 10]], [[30, 14], [NAN, NAN]], [[NAN, NAN], [NAN, NAN]], [[10, 10], [10, 10]]], frame=[10, 10, 10, 12])
-    true = true_centroids(labelled, instance_model(9), anchor_part=None)
+    true = true_centroids(labelled, instance_model(9).config, anchor_part=None)
     drawn = draw((3, 3, 24, 40), *two_animals(), (2, 1, 9, 9, 0.75))
     prediction = run(batch(drawn), None, instance_model(9), truth=true)
     poses = prediction.poses
@@ -325,84 +283,129 @@ def test_crops_around_labelled_instances(batch, draw, instance_model):
 
 def test_labelled_instances_of_another_video_do_not_count(batch, draw, instance_model):
     labelled = truth([[[10, 10], [10, 10]]], video=1)
-    true = true_centroids(labelled, instance_model(9), anchor_part=None)
+    true = true_centroids(labelled, instance_model(9).config, anchor_part=None)
     assert len(run(batch(draw((1, 3, 24, 40), *two_animals())), None, instance_model(9), truth=true).poses) == 0
 
 
 def test_labelled_centroids_are_scaled_with_the_frame(batch, draw, instance_model):
-    true = true_centroids(truth([[[20, 20], [20, 20]]]), instance_model(9), anchor_part=None)
+    true = true_centroids(truth([[[20, 20], [20, 20]]]), instance_model(9).config, anchor_part=None)
     poses = run(batch(draw((1, 3, 24, 40), *two_animals()), eff=0.5), None, instance_model(9), truth=true).poses
     np.testing.assert_allclose(poses.points, [[[8 / 0.5, 9 / 0.5], [13 / 0.5, 12 / 0.5]]])
 
 
 def test_labelled_instances_get_classes_too(batch, draw, class_model):
-    true = true_centroids(truth([[[10, 10], [10, 10]]]), class_model(9), anchor_part=None)
+    true = true_centroids(truth([[[10, 10], [10, 10]]]), class_model(9).config, anchor_part=None)
     poses = run(batch(draw((1, 5, 24, 40), *two_animals(), (0, 4, 10, 10, 0.75))), None, class_model(9), truth=true).poses
     assert poses.tracks.tolist() == [1]
 
 
-# ---- centroids alone
+# ---- which crops are looked at
 
 
-def run_alone(batch, model, labelled=None, max_instances=None):
-    true = None if labelled is None else true_centroids(labelled, model, anchor_part=None)
-    return centroid_only(batch, model, true, peak_threshold=0.2, refinement=None, max_instances=max_instances)
+@pytest.mark.parametrize(
+    ("fewest", "expected"),
+    [
+        (1, [[1, 3, 5], [2, 4], [0]]),  # the best, the second best, and the third best of each frame
+        (3, [[1, 3, 5], [2, 4, 0]]),
+        (4, [[1, 3, 5, 2, 4], [0]]),
+    ],
+)
+def test_the_best_of_each_frame_go_first(fewest, expected):
+    sample, scores = np.array([0, 0, 0, 1, 2, 2]), np.array([0.2, 0.9, 0.5, 0.1, 0.6, 0.8])
+    assert [rows.tolist() for rows in crop_passes(sample, scores, fewest)] == expected
 
 
-def test_without_labels_the_centroids_are_the_result(batch, draw, centroid_model):
-    poses = run_alone(batch(draw((1, 1, 24, 40), *two_animals()[:2]), eff=0.5), centroid_model).poses
-    assert poses.skeleton == Skeleton(("centroid",), name="centroid")
-    assert poses.points.tolist() == [[[20, 20]], [[60, 28]]]
-    np.testing.assert_allclose(poses.instance_scores, [0.9, 0.7])
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 60), frames=st.integers(1, 40), fewest=st.integers(1, MOST_PER_PASS))
+def test_every_crop_is_in_one_pass_and_those_of_a_limit_are_in_the_first_ones(seed, n, frames, fewest):
+    random = np.random.default_rng(seed)
+    sample, scores = np.sort(random.integers(0, frames, n)), random.random(n)
+    passes = [rows.tolist() for rows in crop_passes(sample, scores, fewest)]
+    rows = [row for rows in passes for row in rows]
+    assert sorted(rows) == list(range(n))
+    assert all(0 < len(rows) <= MOST_PER_PASS for rows in passes)
+    rank = [int(((sample == sample[row]) & (scores > scores[row])).sum()) for row in rows]
+    assert rank == sorted(rank)
 
 
-def test_with_labels_the_nearest_instance_is_copied(batch, draw, centroid_model):
-    labelled = truth([[[31, 14], [33, 16]], [[9, 9], [NAN, NAN]]])
-    prediction = run_alone(batch(draw((1, 1, 24, 40), *two_animals()[:2])), centroid_model, labelled)
-    poses = prediction.poses
-    assert poses.skeleton == AB
-    np.testing.assert_array_equal(poses.points, [[[9, 9], [NAN, NAN]], [[31, 14], [33, 16]]])
-    np.testing.assert_allclose(poses.instance_scores, [0.9, 0.7])
-    assert not poses.user.any()
-    assert prediction.maps.keys() == {"centroid_confmaps"}
+def crowd(n=3 * MOST_PER_PASS, frames=1):
+    """Centroids ever fainter, from 0.9 to above 0.1, each with its node a one pixel to the right and above."""
+    places = [(4 + 6 * (i % 7), 4 + 6 * (i // 7)) for i in range(n)]
+    scores = np.linspace(0.9, 0.11, n)
+    return [
+        pixel
+        for b in range(frames)
+        for (x, y), score in zip(places, scores, strict=True)
+        for pixel in ((b, 0, x, y, score), (b, 1, x + 1, y - 1, 0.8))
+    ]
 
 
-def test_copies_are_one_to_one(batch, draw, centroid_model):
-    # Both centroids are nearer to the first instance; the pairing with the shortest sum decides.
-    pixels = [(0, 0, 10, 10, 0.9), (0, 0, 14, 10, 0.7)]
-    poses = run_alone(batch(draw((1, 1, 24, 40), *pixels)), centroid_model, truth([[[11, 10]] * 2, [[25, 10]] * 2])).poses
-    assert poses.points[:, 0, 0].tolist() == [11, 25]
+def counted(model):
+    """The model, and a list of how many crops it sees in each pass."""
+    passes = []
+    return replace(model, network=lambda x: passes.append(len(x)) or model.network(x)), passes
 
 
-@pytest.mark.parametrize("labels", [1, 3])
-def test_what_is_beyond_the_number_of_the_other_is_left_out(batch, draw, centroid_model, labels):
-    labelled = truth([[[30, 14]] * 2, [[11, 10]] * 2, [[20, 20]] * 2][:labels])
-    poses = run_alone(batch(draw((1, 1, 24, 40), *two_animals()[:2])), centroid_model, labelled).poses
-    assert poses.points[:, 0, 0].tolist() == [30] if labels == 1 else [11, 30]
-    np.testing.assert_allclose(poses.instance_scores, [0.7] if labels == 1 else [0.9, 0.7])
+def test_passes_without_a_needed_crop_are_left_out(batch, draw, centroid_model, instance_model):
+    model, passes = counted(instance_model(5))
+    images = batch(draw((1, 3, 60, 60), *crowd()))
+    everything = observe(images, centroid_model, model, share=np.inf).content
+    assert (len(everything.seen), sum(passes)) == (48, 48)
+    assert everything.seen.all()
+    size = passes[0]
+    passes.clear()
+    best = observe(images, centroid_model, model, threshold=0.89).content
+    assert passes == [size]
+    assert best.seen.sum() == size
+    assert np.isnan(best.points[~best.seen]).all()
+    np.testing.assert_array_equal(best.points[best.seen], everything.points[best.seen])
+    passes.clear()
+    observe(images, centroid_model, model, max_instances=size + 1)
+    assert passes == [size, size]
 
 
-def test_a_frame_without_labels_is_empty(batch, draw, centroid_model):
-    drawn = draw((2, 1, 24, 40), (0, 0, 10, 10, 0.9), (1, 0, 10, 10, 0.9))
-    poses = run_alone(batch(drawn), centroid_model, truth([[[11, 10]] * 2], frame=11)).poses
-    assert poses.frame.tolist() == [11]
-    assert poses.frames.tolist() == [[0, 10], [0, 11]]
+def test_a_share_of_those_that_are_needed_is_looked_at_too(batch, draw, centroid_model, instance_model):
+    model, _ = counted(instance_model(5))
+    images = batch(draw((1, 3, 60, 60), *crowd()))
+    for share, threshold, everything in [(0, 0.3, False), (0.1, 0.3, True), (0.1, 0.6, False), (1.0, 0.6, True), (np.inf, 0.89, True)]:
+        seen = observe(images, centroid_model, model, threshold=threshold, share=share).content.seen
+        assert seen.all() == everything, (share, threshold)
 
 
-def test_distances_are_those_of_the_frame(batch, draw, centroid_model):
-    # At half size (10, 10) is (20, 20) of the frame.
-    labelled = truth([[[10, 10]] * 2, [[21, 20]] * 2])
-    poses = run_alone(batch(draw((1, 1, 24, 40), (0, 0, 10, 10, 0.9)), eff=0.5), centroid_model, labelled).poses
-    assert poses.points[:, 0].tolist() == [[21, 20]]
+def test_the_allowance_is_for_all_batches_together():
+    allowance = Allowance(0.5)
+    assert allowance.grants(needed=20, spare=20)  # of 26
+    assert not allowance.grants(needed=0, spare=10)
+    assert allowance.grants(needed=0, spare=6)
+    assert allowance.grants(needed=20, spare=10)  # of 36, less 26
+    assert not allowance.grants(needed=0, spare=1)
+    assert Allowance(0).grants(needed=100, spare=0) is False
 
 
-def test_the_limit_holds_before_copying(batch, draw, centroid_model):
-    labelled = truth([[[30, 14]] * 2, [[11, 10]] * 2])
-    poses = run_alone(batch(draw((1, 1, 24, 40), *two_animals()[:2])), centroid_model, labelled, max_instances=1).poses
-    assert poses.points[:, 0, 0].tolist() == [11]
+@pytest.mark.parametrize(("threshold", "max_instances"), [(0.2, None), (0.5, None), (0.7, 3), (0.1, 2), (0.95, None)])
+def test_what_was_observed_once_is_decoded_as_if_it_was_observed_for_it(
+    batch, draw, centroid_model, instance_model, threshold, max_instances
+):
+    model = instance_model(5)
+    images = batch(draw((2, 3, 60, 60), *crowd(frames=2)))
+    everything = observe(images, centroid_model, model, share=np.inf)
+    fresh = observe(images, centroid_model, model, threshold=threshold, max_instances=max_instances)
+    decoded = [decode(seen, model, threshold=threshold, max_instances=max_instances) for seen in (everything, fresh)]
+    np.testing.assert_array_equal(decoded[0].poses.points, decoded[1].poses.points)
+    np.testing.assert_array_equal(decoded[0].crops.boxes, decoded[1].crops.boxes)
 
 
-def test_nothing_found_and_nothing_labelled(batch, centroid_model):
-    poses = run_alone(batch(torch.zeros(1, 1, 24, 40)), centroid_model, replace(truth([[[1, 1]] * 2]), frame=np.array([99]))).poses
-    assert len(poses) == 0
-    assert poses.skeleton == AB
+def test_what_is_not_enough_is_known(batch, draw, centroid_model, instance_model):
+    images = batch(draw((1, 3, 60, 60), *crowd()))
+    seen = observe(images, centroid_model, instance_model(5), threshold=0.5).content
+    assert covers(seen, centroid_threshold=0.5, max_instances=None)
+    assert covers(seen, centroid_threshold=0.7, max_instances=None)
+    assert covers(seen, centroid_threshold=0.2, max_instances=1)
+    assert not covers(seen, centroid_threshold=0.2, max_instances=None)
+
+
+def test_maps_are_those_of_the_crops_that_are_needed_in_their_order(batch, draw, centroid_model, instance_model):
+    images = batch(draw((1, 3, 60, 60), *crowd()))
+    few = observe(images, centroid_model, instance_model(5), max_instances=3)
+    everything = observe(images, centroid_model, instance_model(5), threshold=0.05)
+    best = np.argsort(-everything.content.scores, kind="stable")[:3]
+    assert torch.equal(few.crop_maps["confmaps"], everything.crop_maps["confmaps"][best])
