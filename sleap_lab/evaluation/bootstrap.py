@@ -4,7 +4,7 @@ Neighbouring frames show nearly the same poses, so single frames are never drawn
 narrow. A block is as many frames long as there are blocks in the longest video (the square root of its length).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil, sqrt
 from typing import Any, NamedTuple
 
@@ -137,7 +137,8 @@ def sample(table: FrameTable, seed: int = SEED) -> Sample:
     drawn = ratios(summed) | {name: summed[column].astype(float) for name, column in COUNTS.items() if column in summed}
     pair, node = np.nonzero(~np.isnan(table.distances))
     frame, distances = table.pairs.frame[pair], table.distances[pair, node]
-    drawn |= {f"eval/dist_p{p}": _quantile(counts, blocks, frame, distances, p / 100) for p in PERCENTILES}
+    quantiles = _quantiles(counts, blocks, frame, distances, [p / 100 for p in PERCENTILES])
+    drawn |= {f"eval/dist_p{p}": values for p, values in zip(PERCENTILES, quantiles, strict=True)}
     if table.detections is not None:
         parts = {name: table.detections._replace(hits=table.detections.hits[which]) for name, which in AVERAGED.items()}
         drawn |= coco_names({name: _average_precision(counts, blocks, part) for name, part in parts.items()})
@@ -206,14 +207,14 @@ def _average_precision(counts: np.ndarray, blocks: Blocks, ranked: Detections) -
     return np.where(n_truth > 0, total / len(ranked.hits), np.nan)
 
 
-def _quantile(counts: np.ndarray, blocks: Blocks, frame: np.ndarray, values: np.ndarray, share: float) -> np.ndarray:
-    """Return (resamples,) quantile of the values; nan where none was drawn."""
+def _quantiles(counts: np.ndarray, blocks: Blocks, frame: np.ndarray, values: np.ndarray, shares: Sequence[float]) -> list[np.ndarray]:
+    """Return (resamples,) quantile of the values for each share; nan where none was drawn."""
     if not len(values):
-        return np.full(len(counts), np.nan)
-    order = np.argsort(values, kind="stable")
+        return [np.full(len(counts), np.nan) for _ in shares]
+    order = np.argsort(values)
     n_bins = min(MAX_BINS, len(order))
     drawn = np.cumsum(counts @ _binned(blocks, frame[order], np.ones(len(order)), n_bins), axis=1)
     edges = np.searchsorted(_bins(len(order), n_bins), np.arange(n_bins + 1))
     middle = values[order][(edges[:-1] + edges[1:] - 1) // 2]
-    place = (drawn < share * drawn[:, -1:]).sum(axis=1).clip(max=n_bins - 1)
-    return np.where(drawn[:, -1] > 0, middle[place], np.nan)
+    places = [(drawn < share * drawn[:, -1:]).sum(axis=1).clip(max=n_bins - 1) for share in shares]
+    return [np.where(drawn[:, -1] > 0, middle[place], np.nan) for place in places]

@@ -109,16 +109,17 @@ def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable
                 for group in ("pairs", "detections")
             )
             distances = file["distance_metrics/dists"]
-        places = [(row[0], int(row[1])) for row in rows]
-        columns = {name: np.array([float(row[i]) for row in rows]) for i, name in enumerate(header) if i > 1}
+        videos, numbers = [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float64)
+        frame = numbers[:, 0].astype(np.int64)
+        columns = dict(zip(header[2:], numbers[:, 1:].T, strict=True))
     except Exception as error:  # whatever a damaged file makes csv, zipfile and numpy raise
         raise RunError(f"{frames_file}, {flat_file.name}: the frames cannot be read ({' '.join(str(error).split())})") from error
     if pairs is None:
         return None
-    numbers = {video: number for number, video in enumerate(dict.fromkeys(video for video, _ in places))}
-    video, frame = np.array([(numbers[video], frame) for video, frame in places]).T
+    number = {video: i for i, video in enumerate(dict.fromkeys(videos))}
+    video = np.array([number[name] for name in videos])
     distances = distances.reshape(len(pairs.frame), -1) if len(distances) else np.zeros((0, 1))
-    return places, FrameTable(video, frame, columns, distances, pairs, detections)
+    return list(zip(videos, frame.tolist(), strict=True)), FrameTable(video, frame, columns, distances, pairs, detections)
 
 
 def _identity(evaluation: Evaluation) -> dict[str, Any] | None:

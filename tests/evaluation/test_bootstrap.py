@@ -5,7 +5,7 @@ from sleap_lab.evaluation.ap import precision_recall
 from sleap_lab.evaluation.bootstrap import (
     Blocks,
     _average_precision,
-    _quantile,
+    _quantiles,
     draw,
     intervals,
     make_blocks,
@@ -133,11 +133,13 @@ def test_quantile_is_that_of_the_drawn_frames():
     frame, values = np.repeat(np.arange(6), 50), np.random.default_rng(2).random(300)
     blocks = Blocks(np.arange(6), np.zeros(6, dtype=int), 1)
     counts = draw(blocks, resamples=5)
-    expected = [np.quantile(np.repeat(values, drawn[frame]), 0.9, method="inverted_cdf") for drawn in counts]
-    np.testing.assert_allclose(_quantile(counts, blocks, frame, values, 0.9), expected)
+    for share, found in zip((0.5, 0.9), _quantiles(counts, blocks, frame, values, (0.5, 0.9)), strict=True):
+        expected = [np.quantile(np.repeat(values, drawn[frame]), share, method="inverted_cdf") for drawn in counts]
+        np.testing.assert_allclose(found, expected)
 
 
 def test_long_data_are_binned():
     frame, values = np.repeat(np.arange(6), 5000), np.linspace(0, 1, 30000)
     counts = np.ones((1, 6), dtype=int)
-    assert _quantile(counts, Blocks(np.arange(6), np.zeros(6, dtype=int), 1), frame, values, 0.5)[0] == pytest.approx(0.5, abs=1 / 512)
+    (median,) = _quantiles(counts, Blocks(np.arange(6), np.zeros(6, dtype=int), 1), frame, values, [0.5])
+    assert median[0] == pytest.approx(0.5, abs=1 / 512)
