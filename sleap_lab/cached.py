@@ -101,6 +101,9 @@ def _observe_or_decode(
 
     def observe() -> Result:
         nonlocal fresh
+        if cache.mode == "read":
+            fresh = detect(source, config, stage=stage, watch=watch)
+            return Result({}, complete=False)
         parts: list[Any] = []
         size, complete = 0, True
 

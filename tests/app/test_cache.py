@@ -69,3 +69,13 @@ def test_a_cache_that_cannot_be_used_costs_nothing_but_itself(call, track_words,
 def test_a_limit_of_nothing_keeps_nothing(call, track_words, tmp_path):
     assert call(*track_words, "cache_max_gb=0").code == 0
     assert entries(tmp_path / "outputs" / "cache") == []
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_share_one_pass_of_the_networks(demo, start, tmp_path):
+    words = [f"data.path={demo.clip}", "data.frames=0-9", demo.paths, "runtime.device=cpu", *QUIET]
+    processes = [start(*words, f"model.peak_threshold={threshold}", cwd=tmp_path) for threshold in (0.2, 0.3, 0.4, 0.5)]
+    told = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], told
+    assert sum("predicting" in err for err in told) == 1
+    assert sorted(outcome["network"] for outcome in outcomes(tmp_path)) == ["hit", "hit", "hit", "miss"]
