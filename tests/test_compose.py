@@ -143,6 +143,7 @@ def test_every_group_has_options():
         ("model.peak_treshold=0.1", "Did you mean 'model.peak_threshold'?"),
         ("tracker.batch_size=3", "Did you mean 'runtime.batch_size'?"),
         ("batch_size=3", "Did you mean 'runtime.batch_size'?"),
+        ("tune.trials=3", "tune.trials: there is such a key for tuning only: sleap-lab tune …"),
         ("trakcer=flow", "trakcer: there is no such key. Did you mean 'tracker'?"),
         ("+colour=red", "colour: there is no such key. Accepted: "),
         ("runtime.xyz=1", "runtime.xyz: there is no such key. Accepted: runtime.device, "),

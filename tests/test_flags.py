@@ -5,7 +5,7 @@ import pytest
 from sleap_lab import run_inference
 from sleap_lab.config import defaults, keys
 from sleap_lab.errors import ConfigError
-from sleap_lab.flags import EVAL, PARITY, TRACK, help_text, markdown_table, parity, parse, special_defaults
+from sleap_lab.flags import EVAL, PARITY, TRACK, as_words, help_text, markdown_table, parity, parse, special_defaults
 
 # The founding page's list of flags and defaults; what stands beside `/` there is the short form.
 FOUNDING_TRACK = {
@@ -176,6 +176,19 @@ def test_parse_refuses(words, says):
     with pytest.raises(ConfigError) as error:
         parse(TRACK, words)
     assert str(error.value).startswith(says) or says in str(error.value)
+
+
+def test_values_become_words_that_are_read_back():
+    values = {
+        "model.paths": ["a b", "c=d"], "tracker.tracking": True, "tracker.use_flow": False, "tracker.max_tracks": None,
+        "tracker.oks_stddev": 0.1, "tracker.kf_node_indices": [0, 2], "model.peak_threshold": [0.1, 0.2], "filters.filter_overlapping_method": "oks",
+        "tracker.missing_nodes": "shared",
+    }  # fmt: skip
+    words = as_words(TRACK, values)
+    assert words[:4] == ["--model_paths", "a b", "--model_paths", "c=d"]
+    assert words[-1] == "tracker.missing_nodes=shared"  # has no flag
+    read, overrides = parse(TRACK, words)
+    assert (read, overrides) == ({key: value for key, value in values.items() if key != "tracker.missing_nodes"}, words[-1:])
 
 
 # --- parity -----------------------------------------------------------------------------

@@ -301,6 +301,12 @@ def labels(instances, *, user):
     )
 
 
+def test_without_details_the_numbers_are_the_same():
+    plain = evaluate(TRUTH, POSES, EvaluatorConfig(), videos={0: 0}, details=False)
+    assert plain.headline() == pytest.approx(worked_example().headline(), nan_ok=True)
+    assert (plain.intervals, plain.breakdown) == (None, ())
+
+
 def test_evaluator_takes_labels():
     evaluator = Evaluator(labels([square(), square()], user=True), labels([square(3, 4), square(0, 2)], user=False))
     metrics = evaluator.evaluate()

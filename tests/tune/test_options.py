@@ -12,7 +12,10 @@ from sleap_lab.tune.settings import TRACKERS
 from sleap_lab.tune.space import flat, suggest, tracker_space, with_settings
 
 SPACE = tracker_space(TRACKERS, n_nodes=5, n_animals=3, n_frames=50)
-FOUND = TrackerConfig(tracking=True, tracking_window_size=7, candidates_method="local_queues", max_tracks=3), FiltersConfig(filter_overlapping=True)
+FOUND = (
+    TrackerConfig(tracking=True, tracking_window_size=7, candidates_method="local_queues", max_tracks=3),
+    FiltersConfig(filter_overlapping=True),
+)
 
 
 def test_options_hold_what_differs_and_where_it_comes_from(tmp_path):

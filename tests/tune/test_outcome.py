@@ -38,7 +38,11 @@ def outcome(default, best, difference=None, *, metric=IDF1, n_blocks=6):
         ),
         (outcome(setting(0.8, 0.8), setting(0.9, 0.8)), "default", "Keep the default setting"),  # equal is not better
         (outcome(setting(0.8, 0.8), setting(0.9, float("nan"))), "default", "Keep the default setting"),
-        (outcome(setting(0.8, 0.7), setting(0.9, 0.9), (0.1, 0.3)), "best", r"is 0.9, .* 0.7; the difference is 0.2, 95 % interval 0.1 to 0.3\.$"),
+        (
+            outcome(setting(0.8, 0.7), setting(0.9, 0.9), (0.1, 0.3)),
+            "best",
+            r"is 0.9, .* 0.7; the difference is 0.2, 95 % interval 0.1 to 0.3\.$",
+        ),
         (outcome(setting(0.8, 0.7), setting(0.9, 0.9), (-0.1, 0.3)), "best", "interval -0.1 to 0.3, so it may be chance"),
         (outcome(setting(0.8, 0.7), setting(0.9, 0.9), n_blocks=1), "best", r"1 held-out block .* no interval \(fewer than 5 blocks\)"),
         (outcome(setting(0.8, 0.7), setting(0.9, 0.9)), "best", r"no interval \(identity/idf1 is not formed from single blocks\)"),

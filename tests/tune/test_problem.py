@@ -50,7 +50,9 @@ def test_scores_grow_with_the_parts(problem):
 
 def test_tracks_and_human_labels_among_the_detections_are_forgotten(crossings):
     truth, detections = crossings(60)
-    mixed = concatenate([replace(detections, tracks=np.zeros_like(detections.tracks), track_names=("old",)), replace(truth, track_names=("old",))])
+    mixed = concatenate(
+        [replace(detections, tracks=np.zeros_like(detections.tracks), track_names=("old",)), replace(truth, track_names=("old",))]
+    )
     made = make_problem(
         mixed, truth, {0: 0}, TuneConfig(), find_metric("coco/ap"), BY_DISTANCE, FiltersConfig(), EvaluatorConfig(), predicted=False
     )
@@ -62,7 +64,7 @@ def test_tracks_and_human_labels_among_the_detections_are_forgotten(crossings):
 
 def test_videos_are_matched_before_they_are_cut(crossings):
     truth, detections = crossings(60)
-    other = replace(truth, video=truth.video + 2, frames=truth.frames + [2, 0])
+    other = replace(truth, video=truth.video + 2, frames=truth.frames + np.array([2, 0]))
     made = make_problem(
         detections, other, {0: 2}, TuneConfig(), find_metric("coco/ap"), BY_DISTANCE, FiltersConfig(), EvaluatorConfig(), predicted=False
     )

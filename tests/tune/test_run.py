@@ -58,7 +58,7 @@ def test_the_folder_holds_what_is_documented(tuned):
 
 
 def test_the_page_tells_the_outcome_and_needs_nothing_else(tuned):
-    outcome, folder, facts = tuned
+    outcome, folder, _ = tuned
     page = (folder / "report.html").read_text()
     assert outcome.verdict() in page
     assert "of 6 blocks of consecutive time" in page
@@ -97,7 +97,9 @@ def test_a_metric_of_poses_is_tuned_by_filters(files, tmp_path):
     labels = read_labels("found.slp")
     for frame in labels.labeled_frames[::2]:  # every other frame has a second, unsure prediction of an animal
         first = frame.instances[0]
-        frame.instances.append(sio.PredictedInstance.from_numpy(first.numpy() + 1, skeleton=labels.skeleton, point_scores=[0.2, 0.2], score=0.2))
+        frame.instances.append(
+            sio.PredictedInstance.from_numpy(first.numpy() + 1, skeleton=labels.skeleton, point_scores=[0.2, 0.2], score=0.2)
+        )
     save_labels(labels, tmp_path / "doubled.slp")
     outcome = tune(["data.path=doubled.slp", *files[1:], "tune.metric=coco/precision_50", "tracker=fixed_window", "tune.trials=14"])
     assert outcome.default.held_out.value == pytest.approx(4 / 5)  # five predictions in two frames

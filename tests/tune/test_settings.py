@@ -5,7 +5,9 @@ from sleap_lab.tune.settings import TuneConfig, find_metric, split_overrides
 
 
 def test_the_section_is_taken_out_of_the_overrides():
-    settings, rest = split_overrides(["data.path=a.slp", "tune.trials=7", "tracker=flow", "tune.trackers=[flow,kalman]", "tune.timeout=null"])
+    settings, rest = split_overrides(
+        ["data.path=a.slp", "tune.trials=7", "tracker=flow", "tune.trackers=[flow,kalman]", "tune.timeout=null"]
+    )
     assert rest == ["data.path=a.slp", "tracker=flow"]
     assert settings == TuneConfig(trials=7, trackers=["flow", "kalman"])
 

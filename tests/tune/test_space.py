@@ -29,7 +29,9 @@ def scored(scores, point_scores=0.5, **options):
     """Predictions with these instance scores."""
     scores = np.array(scores, dtype=float)
     points = np.zeros((len(scores), 3, 2))
-    return make_poses(Skeleton(("a", "b", "c")), points, frame=range(len(scores)), instance_scores=scores, point_scores=point_scores, **options)
+    return make_poses(
+        Skeleton(("a", "b", "c")), points, frame=range(len(scores)), instance_scores=scores, point_scores=point_scores, **options
+    )
 
 
 def draw(space, seed, typed=None):
@@ -81,7 +83,9 @@ def names(space):
 
 def test_what_cannot_matter_is_not_searched():
     known, unknown = (tracker_space(TRACKERS[:3], n_nodes=2, n_animals=n, n_frames=50) for n in (3, None))
-    assert names(known) - names(unknown) == {f"tracker.{n}" for n in ("max_tracks", "post_connect_single_breaks", "tracking_pre_cull_to_target")}
+    assert names(known) - names(unknown) == {
+        f"tracker.{n}" for n in ("max_tracks", "post_connect_single_breaks", "tracking_pre_cull_to_target")
+    }
     one_node = tracker_space(TRACKERS, n_nodes=1, n_animals=None, n_frames=50)
     (comparison,) = [dimension for dimension in one_node if dimension.name == "comparison"]
     assert list(comparison.options) == ["centroids euclidean_dist"]  # a point has no extent
