@@ -181,8 +181,8 @@ def test_parse_refuses(words, says):
 def test_values_become_words_that_are_read_back():
     values = {
         "model.paths": ["a b", "c=d"], "tracker.tracking": True, "tracker.use_flow": False, "tracker.max_tracks": None,
-        "tracker.oks_stddev": 0.1, "tracker.kf_node_indices": [0, 2], "model.peak_threshold": [0.1, 0.2], "filters.filter_overlapping_method": "oks",
-        "tracker.missing_nodes": "shared",
+        "tracker.oks_stddev": 0.1, "tracker.kf_node_indices": [0, 2], "model.peak_threshold": [0.1, 0.2],
+        "filters.filter_overlapping_method": "oks", "tracker.missing_nodes": "shared",
     }  # fmt: skip
     words = as_words(TRACK, values)
     assert words[:4] == ["--model_paths", "a b", "--model_paths", "c=d"]
