@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,22 @@ def read_image() -> Callable[[int, int], np.ndarray]:
 SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)
 
 
+@lru_cache
+def evaluated(offs: tuple[float, ...], frames: int, videos: tuple[str, ...], noise: float) -> Evaluation:
+    """Score predictions of a square; arguments as for `make_run`."""
+    places = [(video, frame) for video in range(len(videos)) for frame in range(100)]
+    columns = {"video": [video for video, _ in places], "frame": [frame for _, frame in places]}
+    truth = make_poses(Skeleton(tuple("abcd")), [SQUARE] * len(places), **columns, user=True)
+    points = truth.points + np.random.default_rng(0).normal(0, noise, truth.points.shape)
+    points[:, :, 0] += offs
+    poses = make_poses(truth.skeleton, points, **columns)[truth.frame < frames]
+    predicted = truth.frames[truth.frames[:, 1] < frames]
+    return evaluate(
+        truth, replace(poses, frames=predicted), EvaluatorConfig(), videos={i: i for i in range(len(videos))}, video_names=videos,
+        video_matches=[VideoMatch(i, video, i, video, "same file") for i, video in enumerate(videos)], requested=predicted,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def make_run(tmp_path) -> Callable[..., Path]:
     """Return a function that writes a run folder: a square on each frame of some videos, predicted some px off."""
@@ -108,17 +125,8 @@ def make_run(tmp_path) -> Callable[..., Path]:
         (folder / "snapshot" / "config.yaml").write_text(yaml.safe_dump(config))
         found = {"speed/frames_per_second": 10.0}
         if off is not None:
-            places = [(video, frame) for video in range(len(videos)) for frame in range(100)]
-            columns = {"video": [video for video, _ in places], "frame": [frame for _, frame in places]}
-            truth = make_poses(Skeleton(tuple("abcd")), [SQUARE] * len(places), **columns, user=True)
-            points = truth.points + np.random.default_rng(0).normal(0, noise, truth.points.shape)
-            points[:, :, 0] += np.broadcast_to(np.asarray(off, dtype=float), 4)
-            poses = make_poses(truth.skeleton, points, **columns)[truth.frame < frames]
-            predicted = truth.frames[truth.frames[:, 1] < frames]
-            result = evaluate(
-                truth, replace(poses, frames=predicted), EvaluatorConfig(), videos={i: i for i in range(len(videos))}, video_names=videos,
-                video_matches=[VideoMatch(i, video, i, video, "same file") for i, video in enumerate(videos)], requested=predicted,
-            )  # fmt: skip
+            offs = tuple(np.broadcast_to(np.asarray(off, dtype=float), 4).tolist())
+            result = evaluated(offs, frames, tuple(videos), noise)
             write_metrics(result, folder / "metrics.npz")
             found |= result.headline()
         summary.write(folder, RunSummary(**{"status": "finished", "metrics": found | dict(metrics or {})} | summarized))

@@ -7,11 +7,9 @@ import subprocess
 
 import pytest
 
-from sleap_lab.evaluation import write_metrics
 from sleap_lab.report import write_report
 from sleap_lab.report.compare import compare
 from sleap_lab.report.side_by_side import write_page
-from sleap_lab.runs import summary
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -80,12 +78,11 @@ def test_the_report_in_a_browser(browse, report, width):
 
 
 @pytest.mark.parametrize("width", [1280, 500])
-def test_the_comparison_in_a_browser(browse, evaluation, tmp_path, width):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        summary.write(tmp_path / name, summary.RunSummary(metrics=evaluation.headline()))
-        write_metrics(evaluation, tmp_path / name / "metrics.npz")
-    write_page(compare([tmp_path / "a", tmp_path / "b"]), tmp_path / "compare.html")
+@pytest.mark.parametrize("n", [2, 8])
+def test_the_comparison_in_a_browser(browse, make_run, tmp_path, n, width):
+    settings = [{"model.paths": [f"/data/a/long/way/down/to/the/models/{i % 2}"], "tracker.window": i // 2} for i in range(n)]
+    folders = [make_run(f"a run with a rather long name {i}", off=3 + i % 2, settings=settings[i]) for i in range(n)]
+    write_page(compare(folders), tmp_path / "compare.html")
     found = browse(tmp_path / "compare.html", width)
     assert (found["problems"], found["messages"], found["fetched"]) == ([], [], [])
     assert found["overflow"] <= 0
