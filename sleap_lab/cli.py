@@ -367,10 +367,10 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
         return 0
     if options.config_dir is not None and not Path(options.config_dir).is_dir():
         raise ConfigError(f"--config-dir: no such folder: {options.config_dir}")
-    configs = check_jobs(options.overrides, multirun=options.multirun, config_dir=options.config_dir)
+    jobs = check_jobs(options.overrides, multirun=options.multirun, config_dir=options.config_dir)
     from sleap_lab.launch import launch
 
-    return launch(options.overrides, flags, command, configs[0].logger, multirun=options.multirun)
+    return launch(jobs, options.overrides, flags, command, multirun=options.multirun, config_dir=options.config_dir)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -8,28 +8,39 @@ each other.
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_module
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra._internal.hydra import Hydra
 from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.config import GROUPS, Config, check, keys, type_name
 from sleap_lab.errors import ConfigError, closest, did_you_mean
 
 CONFIG_MODULE = "sleap_lab.conf"
+BASIC_SWEEPER = BasicSweeperConf()._target_
 FREE_FORM = ("logger.tags",)
+LAUNCHING = ("hydra/launcher", "hydra/sweeper")
+EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
+"""Which extra of the package brings a launcher."""
+
+Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]
 
 
 def register() -> None:
@@ -58,6 +69,35 @@ def hand_to_hydra(words: Sequence[str], task: Callable[[DictConfig], None]) -> N
         sys.argv = before
 
 
+@contextmanager
+def launching(overrides: Sequence[str], config_dir: str | None = None) -> Iterator[tuple[DictConfig, Launch]]:
+    """Give what hands the jobs of a sweep to the launcher that the user chose.
+
+    Args:
+        overrides: As on the command line; several values of a key are left out.
+        config_dir: Folder with further config options.
+
+    Yields:
+        The composed settings, whose `hydra.launcher` may still be changed, and a function that runs a task once per job. It
+        takes what each job overrides and the task, and returns when the launcher is done with all of them, however they went.
+    """
+    with _hydra() as hydra:
+        words = [*fixed(overrides), *_search(config_dir)]
+        settings = hydra.compose_config("config", words, run_mode=RunMode.MULTIRUN)
+        callbacks = Callbacks(settings)
+        callbacks.on_multirun_start(config=settings, config_name="config")
+
+        def launch(jobs: Sequence[Sequence[str]], task: Callable[[DictConfig], None]) -> None:
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
+            launcher = Plugins.instance().instantiate_launcher(context, task, settings)
+            most = settings.hydra.sweeper.max_batch_size or len(jobs)
+            for first in range(0, len(jobs), most):
+                launcher.launch(jobs[first : first + most], initial_job_idx=first)
+
+        yield settings, launch
+        callbacks.on_multirun_end(config=settings, config_name="config")
+
+
 def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -> tuple[Config, DictConfig]:
     """Compose one experiment.
 
@@ -76,17 +116,24 @@ def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -
 
 
 def _compose_node(overrides: Sequence[str], config_dir: str | None) -> DictConfig:
-    register()
     overrides = [*overrides, *_search(config_dir)]
+    with _hydra():
+        check_overrides(overrides)
+        _refuse_sweeps(overrides)
+        return compose("config", overrides=list(overrides), return_hydra_config=True)
+
+
+@contextmanager
+def _hydra() -> Iterator[Hydra]:
+    """Give a Hydra that knows our configs, beside any that is there already; what it finds wrong becomes a `ConfigError`."""
+    register()
     previous = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            check_overrides(overrides)
-            _refuse_sweeps(overrides)
-            return compose("config", overrides=list(overrides), return_hydra_config=True)
-    except ConfigError:
-        raise
+        with initialize_config_module(CONFIG_MODULE, version_base="1.3", job_name="sleap_lab"):
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            yield hydra
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error)) from error
     finally:
@@ -98,36 +145,82 @@ def _search(config_dir: str | None) -> list[str]:
     return [f"hydra.searchpath={quote([f'file://{Path(config_dir).absolute()}'])}"] if config_dir else []
 
 
-def check_jobs(overrides: Sequence[str], *, multirun: bool, config_dir: str | None = None) -> list[Config]:
+@dataclass(frozen=True)
+class CheckedJob:
+    """One job of a command line: what it overrides, as typed and without Hydra's own settings; its config; the name of its folder."""
+
+    overrides: list[str]
+    config: Config
+    folder: str
+
+
+def check_jobs(overrides: Sequence[str], *, multirun: bool, config_dir: str | None = None) -> list[CheckedJob]:
     """Compose every job of a command line, so that a mistake is found before any of them runs.
 
     Args:
         overrides: As on the command line.
         multirun: Whether they are a sweep, with several values per key.
-        config_dir: Folder with further config groups and options.
+        config_dir: Folder with further config options.
 
     Returns:
-        The config of each job, in order.
+        The jobs, in order.
 
     Raises:
         ConfigError: A job's config is wrong.
     """
-    jobs = [list(overrides)]
+    own, hydras = split_overrides(overrides)
+    batches = [own]
     if multirun:
         check_overrides([*overrides, *_search(config_dir)])
-        fixed = [text for text, parsed in zip(overrides, parse_overrides(overrides), strict=True) if not parsed.is_sweep_override()]
-        settings = _compose_node(fixed, config_dir)
+        settings = _compose_node([*fixed(own), *hydras], config_dir)
+        if settings.hydra.sweeper["_target_"] != BASIC_SWEEPER:
+            raise ConfigError("hydra/sweeper: all jobs are known before the first one runs, so only basic can be used")
         presets = [f"{name}={value}" for name, value in (settings.hydra.sweeper.get("params") or {}).items()]
-        swept = [parsed for parsed in parse_overrides([*presets, *overrides]) if not parsed.key_or_group.startswith("hydra.")]
-        jobs = [list(job) for batch in BasicSweeper.split_arguments(swept, None) for job in batch]
-    configs = [compose_config(job, config_dir=config_dir)[0] for job in jobs]
-    if any(config.tracker.tracking for config in configs):
+        batches = [list(job) for job in BasicSweeper.split_arguments(parse_overrides([*presets, *own]), None)[0]]
+    jobs = []
+    for number, words in enumerate(batches):
+        config, node = compose_config([*words, *hydras], config_dir=config_dir)
+        jobs.append(CheckedJob(words, config, _job_folder(node, number) if multirun else ""))
+    if any(job.config.tracker.tracking for job in jobs):
         from sleap_lab.tracking import check as check_tracker  # costs half a second
 
-        for config in configs:
-            check_tracker(config.tracker)
-    _check_outputs_differ(configs)
-    return configs
+        for job in jobs:
+            check_tracker(job.config.tracker)
+    if multirun:
+        _check_folders_differ([job.folder for job in jobs])
+    _check_outputs_differ([job.config for job in jobs])
+    return jobs
+
+
+def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split overrides into those of the experiment and those of Hydra's own settings."""
+    hydras = [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
+    return [text for text in overrides if text not in hydras], hydras
+
+
+def fixed(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that have one value."""
+    return [text for text, parsed in zip(overrides, parse_overrides(overrides), strict=True) if not parsed.is_sweep_override()]
+
+
+def _job_folder(node: DictConfig, number: int) -> str:
+    """Return the name that `hydra.sweep.subdir` gives to the folder of a job."""
+    with open_dict(node):
+        node.hydra.job.num, node.hydra.job.id = number, str(number)
+    try:
+        name = str(node.hydra.sweep.subdir)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"hydra.sweep.subdir: cannot be told before the job runs: {_first_line(error)}") from error
+    if Path(name).name != name or name.startswith("."):
+        raise ConfigError(f"hydra.sweep.subdir: got {name!r}; accepted: the name of one folder, as ${{hydra.job.num}} is")
+    return name
+
+
+def _check_folders_differ(folders: Sequence[str]) -> None:
+    """Refuse a sweep whose jobs would share a folder."""
+    for number, name in enumerate(folders):
+        if (first := folders.index(name)) < number:
+            raise ConfigError(f"hydra.sweep.subdir: jobs {first} and {number} would share {name!r}; add ${{hydra.job.num}} to it")
 
 
 def _check_outputs_differ(configs: Sequence[Config]) -> None:
@@ -262,6 +355,8 @@ def check_overrides(overrides: Sequence[str]) -> None:
     """
     for override in parse_overrides(overrides):
         name = override.key_or_group
+        if name in LAUNCHING and not _searches(overrides):
+            _check_launching(name, override.value())
         if name.startswith("hydra/") or name.startswith(tuple(f"{free}." for free in FREE_FORM)):
             continue
         if name.split(".")[0] == "hydra":
@@ -274,6 +369,20 @@ def check_overrides(overrides: Sequence[str]) -> None:
                 raise ConfigError(f"{name}={value}: there is no such option; accepted: {', '.join(options)}.{did_you_mean(value, options)}")
         elif name not in keys():
             raise ConfigError(unknown_key(name))
+
+
+def _check_launching(group: str, value: Any) -> None:
+    """Refuse a launcher or sweeper that is not installed, and say what to install."""
+    options = _installed(group)
+    if value not in options:
+        how = f" {value} comes with pip install 'sleap-lab[{EXTRAS[value]}]'" if value in EXTRAS else did_you_mean(str(value), options)
+        raise ConfigError(f"{group}={value}: there is no such option; accepted: {', '.join(options)}.{how}")
+
+
+def _installed(group: str) -> list[str]:
+    """Return the options of a group that Hydra or one of its plugins brings."""
+    Plugins.instance()  # looks for them
+    return [name.removesuffix(".yaml") for name in ConfigStore.instance().list(group)]
 
 
 def _check_hydra_key(name: str) -> None:

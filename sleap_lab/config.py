@@ -271,6 +271,18 @@ class LoggerConfig:
 
 
 @dataclass
+class SweepConfig:
+    """How a multirun goes on after failures, and what it runs again."""
+
+    rerun: str = key(
+        "none",
+        "Jobs to run again besides those without a result: none, those that failed by an error of their own, or all in a new folder.",
+        choices=("none", "failed", "all"),
+    )
+    fail_fast: bool = key(False, "Start no further job after one has failed.")
+
+
+@dataclass
 class Config:
     """A whole experiment, in the order in which data flows."""
 
@@ -283,6 +295,7 @@ class Config:
     evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     cache: str = key(
         "rw", "Stage cache: reuse and store predictions and tracks, only reuse them, or neither.", choices=("rw", "read", "off")
     )

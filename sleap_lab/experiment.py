@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from sleap_lab.poses import Poses
 from sleap_lab.provenance import provenance
 from sleap_lab.run_log import logging_to
 from sleap_lab.runs import summary as run_summary
+from sleap_lab.runs.folder import LOG_FILE, OUTPUTS, Invocation, new_folder
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
@@ -43,8 +43,6 @@ from sleap_lab.truth import open_truth
 
 log = logging.getLogger("sleap_lab")
 
-OUTPUTS = "outputs"
-LOG_FILE = "run.log"
 FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
 VIDEO_COLUMNS = ("video", "asked", "read", "bad", "status")
 TERMINAL_METRICS = (
@@ -84,23 +82,6 @@ class Result:
     evaluation: Evaluation | None = None
 
 
-@dataclass(frozen=True)
-class Invocation:
-    """How an experiment was asked for.
-
-    Attributes:
-        command: The command line, word by word.
-        overrides: What was overridden, as typed.
-        choices: The option chosen in each config group.
-        job: Number of the job within its sweep.
-    """
-
-    command: Sequence[str] = ()
-    overrides: Sequence[str] = ()
-    choices: dict[str, str] | None = None
-    job: int | None = None
-
-
 def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None) -> Result:
     """Run one experiment from Python, as `sleap-lab` would with the same overrides.
 
@@ -124,18 +105,6 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
     return result
 
 
-def new_folder(root: Path) -> Path:
-    """Create a run folder that no other run has, named by date and time."""
-    while True:
-        now = datetime.now()
-        folder = root / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S-%f}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-
-
 def run(config: Config, folder: Path, invocation: Invocation) -> Result:
     """Run an experiment in its folder; what goes wrong is recorded there and reported in one line, not raised.
 
@@ -148,7 +117,9 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
         KeyboardInterrupt: The user stopped it; the folder says so.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    summary = RunSummary(overrides=list(invocation.overrides), choices=invocation.choices or {}, job=invocation.job)
+    summary = RunSummary(
+        overrides=list(invocation.overrides), choices=invocation.choices or {}, job=invocation.job, mlflow=invocation.mlflow
+    )
     run_summary.write(folder, summary)
     result = Result(folder, summary)
     interrupted = False
@@ -164,7 +135,7 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
             _record_failure(summary, error, f"{type(error).__name__}: {' '.join(str(error).split())}", debug=config.debug)
         summary.ended = run_summary.now()
         run_summary.write(folder, summary)
-        if config.logger.mlflow and summary.exit_code != ConfigError.exit_code:
+        if config.logger.mlflow and invocation.job is None and summary.exit_code != ConfigError.exit_code:
             _log_to_mlflow(config, folder)
     if interrupted:
         raise KeyboardInterrupt
@@ -178,7 +149,8 @@ def _record_failure(summary: RunSummary, error: Exception, message: str, *, debu
     log.debug("".join(traceback.format_exception(error)))
     if debug:
         traceback.print_exception(error)
-    terminal.fail(message)
+    if summary.job is None:  # whoever runs a sweep says which job it was
+        terminal.fail(message)
 
 
 def _log_to_mlflow(config: Config, folder: Path) -> None:
@@ -281,8 +253,9 @@ def _timed(stages: dict[str, float], name: str) -> Iterator[None]:
 
 
 def _watch(frames: Iterable[Frame], total: int, invocation: Invocation) -> Iterable[Frame]:
-    label = "predicting" if invocation.job is None else f"job {invocation.job}: predicting"
-    return terminal.progress(frames, total, label)
+    if invocation.job is None:
+        return terminal.progress(frames, total, "predicting")
+    return terminal.progress(frames, total, f"job {invocation.job}: predicting", bar=False)
 
 
 def device_name(config: Config) -> str:
@@ -397,16 +370,16 @@ def _warn(text: str) -> None:
 
 
 def _show(result: Result, config: Config, invocation: Invocation, notes: Sequence[str], files: Sequence[Path]) -> None:
-    """Show how a run went: a few lines, or one for the job of a sweep, whose table follows at the end."""
+    """Show how a run went in a few lines; whoever runs a sweep shows how its jobs went."""
     summary, evaluation = result.summary, result.evaluation
-    for note in [*notes, *(evaluation.notes if evaluation is not None else ())]:
-        _warn(note)
-    metrics = {name: f"{value:.4f}".rstrip("0").rstrip(".") for name, value in summary.metrics.items() if name in TERMINAL_METRICS}
+    summary.notes = [*notes, *(evaluation.notes if evaluation is not None else ())]
+    for note in summary.notes:
+        log.warning("%s", note)
     if invocation.job is not None:
-        said = ", ".join(f"{name.rpartition('/')[2]} {value}" for name, value in metrics.items())
-        seconds = f"{sum(summary.stages.values()):.1f} s"
-        terminal.table([(f"job {invocation.job}", f"{summary.status} in {seconds}" + (f": {said}" if said else ""))])
         return
+    for note in summary.notes:
+        terminal.warn(note)
+    metrics = {name: f"{value:.4f}".rstrip("0").rstrip(".") for name, value in summary.metrics.items() if name in TERMINAL_METRICS}
     counts = summary.counts if summary.counts["bad_frames"] else {**summary.counts, "requested_frames": 0}
     rows = [(name.replace("_", " "), str(value)) for name, value in counts.items() if value or name in ("frames", "instances")]
     if summary.cache:

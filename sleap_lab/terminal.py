@@ -14,9 +14,10 @@ from rich.text import Text
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
+WIDTH_OF_FILES = 160  # of tables that no terminal limits
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
-results = Console(highlight=False, soft_wrap=True)
+results = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 
 
 class _RateColumn(ProgressColumn):
@@ -26,12 +27,12 @@ class _RateColumn(ProgressColumn):
         return Text(f"{task.speed:.1f} frames/s" if task.speed else "", style="cyan")
 
 
-def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
-    """Yield the items and show how many are done; a bar on a terminal, plain lines elsewhere."""
-    if messages.is_terminal:
+def progress(items: Iterable[T], total: int, label: str, *, bar: bool = True) -> Iterator[T]:
+    """Yield the items and show how many are done; a bar on a terminal, plain lines elsewhere or where several run at once."""
+    if bar and messages.is_terminal:
         columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=messages) as bar:
-            yield from bar.track(items, total=total)
+        with Progress(*columns, console=messages) as shown:
+            yield from shown.track(items, total=total)
         return
     start = last = time.monotonic()
     done = 0
@@ -43,6 +44,11 @@ def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
             print(f"{label}: {done}/{total} frames, {rate:.1f} frames/s, {(total - done) / rate:.0f} s left", file=sys.stderr)
             last = now
     print(f"{label}: {done}/{total} frames in {time.monotonic() - start:.1f} s", file=sys.stderr)
+
+
+def note(text: str) -> None:
+    """Show what the user should know, and need not do anything about."""
+    messages.print(Text.assemble(("note:", "cyan"), " ", text))
 
 
 def warn(text: str) -> None:

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from sleap_lab import compose
 from sleap_lab.compose import check_jobs, compose_config, options, parse_overrides, quote, unknown_key
 from sleap_lab.config import GROUPS
 from sleap_lab.errors import ConfigError
@@ -19,6 +20,10 @@ def labels(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels.slp").touch()
     return ["data.path=labels.slp", "model=none", "tracker=fixed_window"]
+
+
+def configs_of(overrides, **options):
+    return [job.config for job in check_jobs(overrides, multirun=True, **options)]
 
 
 def read_back(text):
@@ -71,7 +76,7 @@ def test_a_path_with_every_meaningful_character_reaches_the_config(labels):
 
 def test_a_quoted_path_survives_a_sweep(labels):
     name = "a, b=[c] ${d} 'e' \\"
-    configs = check_jobs([*labels, f"logger.run_name={quote(name)}", "tracker.tracking_window_size=2,3"], multirun=True)
+    configs = configs_of([*labels, f"logger.run_name={quote(name)}", "tracker.tracking_window_size=2,3"])
     assert [(config.logger.run_name, config.tracker.tracking_window_size) for config in configs] == [(name, 2), (name, 3)]
 
 
@@ -106,7 +111,7 @@ def test_further_options_come_from_a_config_dir(labels, tmp_path):
 
 
 def test_a_sweep_has_one_config_per_combination(labels):
-    configs = check_jobs([*labels, "tracker=fixed_window,flow", "tracker.tracking_window_size=2,3"], multirun=True)
+    configs = configs_of([*labels, "tracker=fixed_window,flow", "tracker.tracking_window_size=2,3"])
     assert [(config.tracker.use_flow, config.tracker.tracking_window_size) for config in configs] == [
         (False, 2), (False, 3), (True, 2), (True, 3),
     ]  # fmt: skip
@@ -117,7 +122,7 @@ def test_a_preset_can_bring_its_own_sweep(labels, tmp_path):
     (tmp_path / "mine" / "experiment" / "search.yaml").write_text(
         "# @package _global_\nhydra:\n  sweeper:\n    params:\n      tracker.tracking_window_size: 2,3\n"
     )
-    configs = check_jobs([*labels, "experiment=search", "filters=none,overlap"], multirun=True, config_dir="mine")
+    configs = configs_of([*labels, "experiment=search", "filters=none,overlap"], config_dir="mine")
     assert [(config.tracker.tracking_window_size, config.filters.filter_overlapping) for config in configs] == [
         (2, False), (2, True), (3, False), (3, True),
     ]  # fmt: skip
@@ -199,6 +204,35 @@ def test_the_quoting_that_is_proposed_works(labels, override, tmp_path):
 def test_a_mistake_in_any_job_of_a_sweep_is_found_before_the_first(labels, override, says):
     with pytest.raises(ConfigError, match=re.escape(says)):
         check_jobs([*labels, override], multirun=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("hydra/launcher=jobbib", "hydra/launcher=jobbib: there is no such option; accepted: "),
+        ("hydra/sweeper=nothing", "hydra/sweeper=nothing: there is no such option; accepted: "),
+        ("hydra.sweep.subdir=same", "hydra.sweep.subdir: jobs 0 and 1 would share 'same'; add ${hydra.job.num} to it"),
+        ("hydra.sweep.subdir=a/${hydra.job.num}", "hydra.sweep.subdir: got 'a/0'; accepted: the name of one folder"),
+        ("hydra.sweep.subdir=${hydra.nothing}", "hydra.sweep.subdir: cannot be told before the job runs"),
+    ],
+)
+def test_a_mistake_in_how_jobs_are_launched_is_found_before_the_first(labels, override, says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        check_jobs([*labels, "tracker.tracking_window_size=2,3", override], multirun=True)
+
+
+def test_a_launcher_that_is_not_installed_says_how_to_get_it(labels, monkeypatch):
+    monkeypatch.setattr(compose, "_installed", lambda group: ["basic"])
+    with pytest.raises(ConfigError, match=re.escape("accepted: basic. joblib comes with pip install 'sleap-lab[joblib]'")):
+        check_jobs([*labels, "hydra/launcher=joblib"], multirun=True)
+
+
+def test_jobs_say_what_they_override_and_where_they_go(labels):
+    words = [*labels, "filters=none,overlap", "hydra/launcher=basic", "hydra.sweep.subdir='job ${hydra.job.num}'"]
+    jobs = check_jobs(words, multirun=True)
+    assert [job.overrides for job in jobs] == [[*labels, "filters=none"], [*labels, "filters=overlap"]]
+    assert [job.folder for job in jobs] == ["job 0", "job 1"]
+    assert [job.folder for job in check_jobs([*labels, "filters=none,overlap"], multirun=True)] == ["0", "1"]
 
 
 def test_unknown_keys_of_another_table_can_be_told():

@@ -1,8 +1,7 @@
 import json
 import logging
-import threading
 import warnings
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,9 @@ import sleap_io as sio
 from sleap_lab import experiment, run_experiment
 from sleap_lab.compose import compose_config
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.experiment import Invocation, new_folder, run
+from sleap_lab.experiment import run
 from sleap_lab.runs import summary as run_summary
+from sleap_lab.runs.folder import Invocation
 
 TRIANGLE = [[10, 10], [20, 10], [10, 20]]
 SHIFTED = [[11, 10], [21, 10], [11, 20]]
@@ -246,34 +246,6 @@ def test_run_experiment_raises_what_goes_wrong(labels, monkeypatch):
     labels.write_text("no longer a labels file")
     with pytest.raises(RunError, match=r"not a readable SLEAP labels file .*\(see broken/run\.log\)"):
         run_experiment(WORDS, folder="broken")
-
-
-# --- run folders ------------------------------------------------------------------------
-
-
-def test_runs_started_together_have_folders_of_their_own(tmp_path):
-    folders, start = [], threading.Barrier(16)
-
-    def begin():
-        start.wait()
-        folders.append(new_folder(tmp_path))
-
-    threads = [threading.Thread(target=begin) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(folders)) == 16
-    assert all(folder.is_dir() for folder in folders)
-
-
-def test_a_folder_that_exists_is_never_shared(tmp_path, monkeypatch):
-    noon = datetime(2026, 1, 2, 12)
-    times = [noon, noon, noon, noon + timedelta(microseconds=1)]
-    monkeypatch.setattr(experiment, "datetime", type("Clock", (), {"now": lambda: times.pop(0)}))
-    assert new_folder(tmp_path) == tmp_path / "2026-01-02" / "12-00-00-000000"
-    assert new_folder(tmp_path) == tmp_path / "2026-01-02" / "12-00-00-000001"
-    assert times == []
 
 
 # --- which video is which ---------------------------------------------------------------

@@ -8,7 +8,7 @@ from sleap_lab.errors import ConfigError
 from sleap_lab.report.effects import Effect, Factor, effects, factors
 from sleap_lab.report.numbers import text
 from sleap_lab.report.paired import NAN, PARTS, Change, Run, Samples, names_of, read_run
-from sleap_lab.runs.sweep import Job, best_job
+from sleap_lab.runs.sweep_table import Job, best_job
 
 COLUMNS = (
     "coco/ap",
@@ -137,10 +137,10 @@ def _parts(runs: Sequence[Run], samples: Samples) -> dict[str, dict[str, list[Li
 
 def _best(runs: Sequence[Run]) -> tuple[str | None, list[int]]:
     """Return the metric that decides, and the runs that are best by it."""
-    criterion, best = best_job([Job(run.folder, run.summary) for run in runs])
+    criterion, best = best_job([Job(number, run.folder, (), run.summary) for number, run in enumerate(runs)])
     if criterion is None or best is None:
         return None, []
-    equal = [i for i, run in enumerate(runs) if run.summary.metrics.get(criterion) == best.run.metrics[criterion]]
+    equal = [i for i, run in enumerate(runs) if run.summary.metrics.get(criterion) == best.metrics[criterion]]
     return criterion, equal if len(equal) < len(runs) else []
 
 

@@ -159,7 +159,7 @@ def pck_curves(nodes: Sequence[str], thresholds: np.ndarray, shares: np.ndarray,
         axes.plot(thresholds, 100 * shares[node], color=PALE, linewidth=1)
     worst = [axes.plot(thresholds, 100 * shares[n], color=track_color(i), linewidth=1.6)[0] for i, n in enumerate(order[:highlighted])]
     (mean,) = axes.plot(thresholds, 100 * shares.mean(axis=0), color=INK, linewidth=2.2)
-    labels = [f"{_short(nodes[n])} ({shares[n].mean():.0%})" for n in order[:highlighted]]
+    labels = [f"{cut(nodes[n])} ({shares[n].mean():.0%})" for n in order[:highlighted]]
     legend_above(axes, [mean, *worst], [f"mean of nodes ({shares.mean():.0%})", *labels], ncols=2)
     axes.set_ylim(0, 102)
     axes.set_xlabel("Error below (px)")
@@ -318,7 +318,7 @@ def track_timeline(
         x, y = zip(*marks, strict=True)
         axes.scatter(x, y, marker="v", s=26, color=INK, linewidths=0, zorder=3, label="identity switch to this track")
         legend_above(axes, *axes.get_legend_handles_labels())
-    name_rows(axes, [f"{_short(names[t])} ({lengths[t]})" for t in shown])
+    name_rows(axes, [f"{cut(names[t])} ({lengths[t]})" for t in shown])
     _frame_axis(axes, axis)
     return figure
 
@@ -338,7 +338,7 @@ def rows_height(rows: int, *, roomy: bool = False) -> float:
 
 def name_rows(axes: "Axes", names: Sequence[str]) -> None:
     """Label one row per name, the first on top."""
-    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.set_yticks(range(len(names)), [cut(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
@@ -367,7 +367,7 @@ def legend_above(axes: "Axes", handles: Sequence[Any], labels: Sequence[str], *,
         handle.set_alpha(1)  # where thousands of points are drawn, a single one is too pale to be seen
 
 
-def _short(name: str, length: int = 26) -> str:
+def cut(name: str, length: int = 26) -> str:
     """Cut a long name, and replace what cannot be written into an SVG."""
     name = "".join(letter if letter.isprintable() else "�" for letter in name)
     return name if len(name) <= length else name[: length - 1] + "…"

@@ -77,7 +77,7 @@ def _expanded(folder: Path) -> Found:
     if not (folder / summary.SWEEP_FILE).is_file():
         return Found([folder], [])
     jobs = read_jobs(folder)
-    left_out = [f"job {job.number} of {folder} is left out: {job.run.error or job.run.status}" for job in jobs if not job.ended_well]
+    left_out = [f"job {job.number} of {folder} is left out: {job.error or job.status}" for job in jobs if not job.ended_well]
     return Found([job.folder for job in jobs if job.ended_well], left_out)
 
 

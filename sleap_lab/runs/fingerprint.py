@@ -7,14 +7,16 @@ from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sleap_lab.config import Config
 from sleap_lab.poses import Poses
 from sleap_lab.runs.snapshot import file_facts, model_files
-from sleap_lab.sources import Source
+
+if TYPE_CHECKING:
+    from sleap_lab.sources import Source
 
 READING = ("inputs.py", "poses.py", "seeking.py", "sources.py", "videos.py")
 PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py", "labels.py", "preprocess.py", *READING)
@@ -30,7 +32,7 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def network_fingerprint(config: Config, source: Source, device: str, depends: Mapping[str, Any]) -> str:
+def network_fingerprint(config: Config, source: "Source", device: str, depends: Mapping[str, Any]) -> str:
     """Return the fingerprint of what networks observe: all that predictions depend on, but of the decoding options only some.
 
     Args:
@@ -42,13 +44,13 @@ def network_fingerprint(config: Config, source: Source, device: str, depends: Ma
     return fingerprint({"stage": "network", **_network_facts(config, source, device), "depends": depends})
 
 
-def predict_fingerprint(config: Config, source: Source, device: str) -> str:
+def predict_fingerprint(config: Config, source: "Source", device: str) -> str:
     """Return the fingerprint of predictions: videos, labels, frames, weights, every setting that can change a number, and the code."""
     model = {name: value for name, value in asdict(config.model).items() if name not in WEIGHTS}
     return fingerprint({"stage": "predict", **_network_facts(config, source, device), "model": model})
 
 
-def _network_facts(config: Config, source: Source, device: str) -> dict[str, Any]:
+def _network_facts(config: Config, source: "Source", device: str) -> dict[str, Any]:
     model, runtime = config.model, config.runtime
     overrides = [path for path in (model.backbone_ckpt_path, model.head_ckpt_path) if path is not None]
     folders = [path if path.is_dir() else path.parent for path in map(Path, model.paths)]
@@ -65,7 +67,7 @@ def _network_facts(config: Config, source: Source, device: str) -> dict[str, Any
     }
 
 
-def track_fingerprint(config: Config, source: Source, poses: Poses) -> str:
+def track_fingerprint(config: Config, source: "Source", poses: Poses) -> str:
     """Return the fingerprint of tracks: the poses, the tracker's settings, the images where it looks at them, and the code."""
     tracker = config.tracker
     return fingerprint(
@@ -89,7 +91,7 @@ def array_hash(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _images(config: Config, source: Source) -> list[Any]:
+def _images(config: Config, source: "Source") -> list[Any]:
     """Return what decides which images the frames of a source have: files, and how they are read."""
     return [[_content(path) for path in source.files], config.data.video_index, config.data.video_dataset, config.data.video_input_format]
 

@@ -6,7 +6,6 @@ folder. A server that is away costs nothing but the mirror, and logging later is
 
 import getpass
 import json
-import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import fields
@@ -18,7 +17,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.snapshot import SNAPSHOT, config_hash, flatten, read_document
 from sleap_lab.runs.store import PARENT_TAG, Entry, Store, fill_run, first_line, is_complete, open_run, open_store
-from sleap_lab.runs.summary import RunSummary
+from sleap_lab.runs.summary import RunSummary, finite
 
 MLFLOW_STATUS = {"finished": "FINISHED", "partial": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 MAX_PARAMS = 60
@@ -110,11 +109,17 @@ def log_run(folder: Path, logger: LoggerConfig, *, outputs_root: Path, parent_ru
         raise later(folder, error) from error
 
 
-def mirror_run(store: Store, folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None) -> str:
-    """Do what `log_run` does in an open store, for a run that has ended; errors of the store come through."""
-    if run.mlflow is not None and is_complete(store, run.mlflow):
+def mirror_run(
+    store: Store, folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None, name: str | None = None
+) -> str:
+    """Do what `log_run` does in an open store, for a run that has ended; errors of the store come through.
+
+    A run is named by the name given, or else by `logger.run_name`, or else by what was overridden.
+    """
+    if run.mlflow is not None and "run_id" in run.mlflow and is_complete(store, run):
         return run.mlflow["run_id"]
-    entry = _entry(folder, run, logger, parent_run_id or _sweep_run(folder, store))
+    name = name or logger.run_name or shorten(", ".join(run.overrides) or f"{folder.parent.name} {folder.name}")
+    entry = _entry(folder, run, logger, parent_run_id or _sweep_run(folder, store), name)
     run_id = open_run(store, folder, summary.RUN_FILE, run, entry)
     fill_run(store, run_id, entry, status=MLFLOW_STATUS[run.status], ended=run.ended or run.started)
     return run_id
@@ -149,11 +154,6 @@ def shorten(text: str) -> str:
     return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}…"
 
 
-def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the metrics that have a value; MLflow would store infinity as a large number and draw nan as a gap."""
-    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
-
-
 def sweep_name(folder: Path) -> str:
     """Return what all jobs of a sweep have in common, to group them by: the last two parts of its folder."""
     return "/".join(folder.absolute().parts[-2:])
@@ -172,7 +172,7 @@ def _sweep_run(folder: Path, store: Store) -> str | None:
     if not (folder.parent / summary.SWEEP_FILE).is_file():
         return None
     recorded = summary.read(folder.parent, summary.SWEEP_FILE).mlflow
-    return recorded["run_id"] if recorded and recorded["tracking_uri"] == store.uri else None
+    return recorded.get("run_id") if recorded and recorded["tracking_uri"] == store.uri else None
 
 
 def logged_metrics(run: RunSummary) -> dict[str, float]:
@@ -187,7 +187,7 @@ def logged_metrics(run: RunSummary) -> dict[str, float]:
     return dict(list(finite(metrics).items())[:MAX_METRICS])
 
 
-def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None) -> Entry:
+def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None, name: str) -> Entry:
     config = read_document(folder, "config.yaml") or {}
     git = read_document(folder, "git.json") or {}
     in_sweep = parent_run_id is not None or (folder.parent / summary.SWEEP_FILE).is_file()
@@ -213,7 +213,7 @@ def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: s
         "sleap_lab.job": None if run.job is None else str(run.job),
     }
     return Entry(
-        name=logger.run_name or shorten(", ".join(run.overrides) or f"{folder.parent.name} {folder.name}"),
+        name=name,
         tags=tags,
         params=parameters(run, config),
         metrics=logged_metrics(run),

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
+from uuid import uuid4
 
 from filelock import FileLock
 
@@ -40,8 +41,8 @@ LOCK_SECONDS = 120
 
 # With MLflow's own defaults a server that is away holds a run up for 4 to 20 minutes.
 ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "120",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -52,6 +53,8 @@ ENVIRONMENT = {
 HOST_TAG = "sleap_lab.host"
 PID_TAG = "sleap_lab.pid"
 COMPLETE_TAG = "sleap_lab.complete"
+"""When the attempt ended that the run holds all of; a job that is run again has a later end, and is logged again."""
+KEY_TAG = "sleap_lab.key"
 PARENT_TAG = "mlflow.parentRunId"
 
 
@@ -215,19 +218,20 @@ def close_orphans(store: Store) -> list[str]:
     return orphans
 
 
-def is_complete(store: Store, recorded: Mapping[str, str] | None) -> bool:
+def is_complete(store: Store, run: RunSummary) -> bool:
     """Whether the store holds all of a run; one that the user deleted there is left deleted."""
-    run = _find(store, recorded)
-    if run is None:
+    found = _find(store, run.mlflow)
+    if found is None:
         return False
-    return run.info.lifecycle_stage == "deleted" or (COMPLETE_TAG in run.data.tags and run.info.status != "RUNNING")
+    complete = found.data.tags.get(COMPLETE_TAG) == (run.ended or run.started) and found.info.status != "RUNNING"
+    return complete or found.info.lifecycle_stage == "deleted"
 
 
 def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entry) -> str:
-    """Return the MLflow run that mirrors a folder, created if there is none yet.
+    """Return the MLflow run that mirrors a folder, created if there is none yet, and running.
 
-    The id is recorded in the summary at once, so that an attempt that is cut short is taken up again
-    and not repeated beside it.
+    Before it is created the summary records the key it will have, and after that its id, so that an attempt that is cut
+    short anywhere is taken up again and not repeated beside it.
 
     Args:
         store: The open store.
@@ -237,16 +241,35 @@ def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entr
         entry: Name and tags of the run.
     """
     found = _find(store, run.mlflow)
-    if found is not None:
-        return found.info.run_id
-    run_id = store.client.create_run(store.experiment_id, milliseconds(run.started), _tags(entry), entry.name).info.run_id
+    if found is None:
+        key = uuid4().hex
+        run.mlflow = {"key": key, "tracking_uri": store.uri}
+        summary.write(folder, run, name)
+        tags = _tags(entry) | {KEY_TAG: key}
+        run_id = store.client.create_run(store.experiment_id, milliseconds(run.started), tags, entry.name).info.run_id
+    else:
+        run_id = found.info.run_id
+        _reopen(store, found, entry)
     run.mlflow = {"run_id": run_id, "tracking_uri": store.uri}
     summary.write(folder, run, name)
     return run_id
 
 
+def _reopen(store: Store, found: Any, entry: Entry) -> None:
+    """Set a run running again that an earlier attempt ended, and forget what only that attempt said."""
+    from mlflow.entities import RunTag
+
+    run_id = found.info.run_id
+    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in _tags(entry).items()])
+    for key in found.data.tags:
+        if key in entry.tags and entry.tags[key] is None:
+            store.client.delete_tag(run_id, key)
+    if found.info.status != "RUNNING":
+        store.client.update_run(run_id, status="RUNNING")
+
+
 def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str) -> None:
-    """Write everything into an MLflow run and close it; on any error it is closed as FAILED.
+    """Write everything into an MLflow run and close it; on any error but a server that went away it is closed as FAILED.
 
     Doing it twice gives the same run as doing it once. Of a file that is too big only path, size
     and SHA-256 are logged, in `references.json`.
@@ -275,10 +298,11 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
             store.client.log_artifact(run_id, str(path), posixpath.dirname(place) or None)
         for name, document in documents.items():
             store.client.log_dict(run_id, document, name)
-        store.client.set_tag(run_id, COMPLETE_TAG, "true")
+        store.client.set_tag(run_id, COMPLETE_TAG, ended)
         store.client.set_terminated(run_id, status, end_time)
     except BaseException:
         with suppress(Exception):
+            probe(store.uri)
             store.client.set_terminated(run_id, "FAILED", end_time)
         raise
 
@@ -301,6 +325,9 @@ def _find(store: Store, recorded: Mapping[str, str] | None) -> Any:
 
     if recorded is None or recorded["tracking_uri"] != store.uri:
         return None
+    if "run_id" not in recorded:
+        found = store.client.search_runs([store.experiment_id], f"tags.`{KEY_TAG}` = '{recorded['key']}'")
+        return found[0] if found else None
     try:
         return store.client.get_run(recorded["run_id"])
     except MlflowException as error:

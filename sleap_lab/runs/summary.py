@@ -8,11 +8,13 @@ import json
 import math
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
@@ -42,13 +44,14 @@ class RunSummary:
         counts: Whole numbers: requested_frames, frames, frames_without_instances, instances, tracks, bad_frames, ….
         videos: For each video that frames were predicted of: the frames asked for, read and bad, its status and its first problem.
         bad_frames: Frames that could not be read: for each range its video, frames, count and first problem.
+        notes: What one must know to read the result, a sentence each.
         metrics: Headline metrics under their flat names, as in `eval/oks_map`; nan where undefined.
         overrides: What the user overrode, as typed: `tracker=flow`.
         choices: The option chosen in each config group.
         job: Number of the job within its sweep.
         host: Machine that runs or ran it.
         pid: Process that runs or ran it.
-        mlflow: `run_id` and `tracking_uri` of the MLflow run that mirrors the folder, once there is one.
+        mlflow: `run_id` and `tracking_uri` of the MLflow run that mirrors the folder, once there is one; while it is created, its `key`.
     """
 
     status: str = "running"
@@ -61,6 +64,7 @@ class RunSummary:
     counts: dict[str, int] = field(default_factory=dict)
     videos: list[dict[str, Any]] = field(default_factory=list)
     bad_frames: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)
@@ -105,18 +109,36 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
     return summary
 
 
+def lock(folder: Path, name: str = RUN_FILE) -> FileLock:
+    """Return the lock that the process of a run, or of a sweep, holds as long as it lives."""
+    return FileLock((folder / name).with_suffix(".lock"))
+
+
 def settle(folder: Path, name: str = RUN_FILE) -> RunSummary:
     """Read a summary and, if its process died without a word, record the run as interrupted.
 
     The time of the last write stands in for the time of death.
     """
     summary = read(folder, name)
-    if summary.status == "running" and not process_exists(summary.host, summary.pid):
+    if summary.status == "running" and not is_alive(folder, summary, name):
         summary.status = "interrupted"
         summary.error = f"process {summary.pid} on {summary.host} ended without a word (killed, out of memory, power)"
         summary.ended = datetime.fromtimestamp((folder / name).stat().st_mtime, UTC).isoformat()
         write(folder, summary, name)
     return summary
+
+
+def is_alive(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> bool:
+    """Whether the process of a run lives, as told by its lock, or where there is none, by its number."""
+    held = lock(folder, name)
+    if not Path(held.lock_file).exists():
+        return process_exists(summary.host, summary.pid)
+    try:
+        held.acquire(timeout=0)
+    except OSError:  # Timeout is one: it is held, or not ours to try
+        return True
+    held.release()
+    return False
 
 
 def process_exists(host: str, pid: int) -> bool:
@@ -130,6 +152,11 @@ def process_exists(host: str, pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics that have a value; MLflow would store infinity as a large number and draw nan as a gap."""
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 
 def overridden(overrides: Iterable[str]) -> dict[str, str]:

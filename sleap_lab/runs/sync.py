@@ -1,16 +1,17 @@
 """Log run folders to MLflow whose logging did not happen or did not finish."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from sleap_lab.config import LoggerConfig
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
+from sleap_lab.runs.ledger import read_plan
 from sleap_lab.runs.mlflow_log import mirror_run, read_logger
-from sleap_lab.runs.snapshot import SNAPSHOT
-from sleap_lab.runs.store import ARTIFACT_FOLDER, first_line, is_complete, open_store, probe, store_uri
-from sleap_lab.runs.sweep import finish_parent, read_jobs, unlogged
+from sleap_lab.runs.store import ARTIFACT_FOLDER, first_line, is_complete, open_store, prepare_store, probe, store_uri
+from sleap_lab.runs.sweep import finish_sweep, log_sweep, read_jobs, unlogged
 
 
 def sync(folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | None = None) -> dict[Path, str]:
@@ -36,8 +37,11 @@ def sync(folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | Non
             logger = _logger(found)
             if logger.mlflow or found in (folder, folder.parent):
                 loggers[found] = replace(logger, mlflow=True, tracking_uri=tracking_uri or logger.tracking_uri)
-    for uri in {store_uri(logger, outputs_root) for logger in loggers.values()}:
+    stores = {(store_uri(logger, outputs_root), logger.experiment_name): logger for logger in loggers.values()}
+    for (uri, _), logger in stores.items():
         probe(uri)  # once, and not once per run
+        with suppress(RunError):  # each run will say so
+            prepare_store(logger, outputs_root)
     return {folder: _sync(folder, logger, outputs_root) for folder, logger in loggers.items()}
 
 
@@ -55,9 +59,11 @@ def _is_sweep(folder: Path) -> bool:
 
 
 def _logger(folder: Path) -> LoggerConfig:
-    """Return the logger settings of a run, or of the first job of a sweep that left any."""
-    folders = [job.folder for job in read_jobs(folder)] if _is_sweep(folder) else [folder]
-    return next((read_logger(each) for each in folders if (each / SNAPSHOT).is_dir()), LoggerConfig())
+    """Return the logger settings of a run or a sweep; those of a damaged one do not keep it from being named as such."""
+    try:
+        return read_plan(folder).logger if _is_sweep(folder) else read_logger(folder)
+    except RunError:
+        return LoggerConfig(mlflow=True)
 
 
 def _sync(folder: Path, logger: LoggerConfig, outputs_root: Path) -> str:
@@ -66,10 +72,11 @@ def _sync(folder: Path, logger: LoggerConfig, outputs_root: Path) -> str:
         if run.status == "running":
             return "still running"
         store = open_store(logger, outputs_root)
-        if is_complete(store, run.mlflow) and not (_is_sweep(folder) and unlogged(store, read_jobs(folder))):
+        if is_complete(store, run) and not (_is_sweep(folder) and unlogged(store, read_jobs(folder))):
             return "already logged"
         if _is_sweep(folder):
-            finish_parent(logger, folder, outputs_root, interrupted=run.status == "interrupted")
+            finish_sweep(folder, interrupted=run.status == "interrupted")
+            log_sweep(folder, logger, outputs_root)
         else:
             mirror_run(store, folder, run, logger, None)
     except Exception as error:  # one run that cannot be logged must not keep the others from it

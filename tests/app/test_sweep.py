@@ -1,12 +1,21 @@
-"""Many experiments with one command, in the file system and in MLflow."""
+"""Many experiments with one command, in the file system and in MLflow, whatever happens to them."""
 
 import csv
+import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import sleap_io as sio
 
 from sleap_lab.runs.store import PARENT_TAG
+from sleap_lab.runs.summary import process_exists
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +29,49 @@ def sweep(finished, sleap_lab, mlflow_runs):
         runs = [run for run in mlflow_runs(finished.cwd) if run.data.tags["sleap_lab.folder"].startswith(str(folder))]
         (parent,) = [run for run in runs if PARENT_TAG not in run.data.tags]
         children = sorted((run for run in runs if run is not parent), key=lambda run: run.data.tags["sleap_lab.job"])
-        rows = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
-        return SimpleNamespace(folder=folder, parent=parent, children=children, rows=rows, **vars(ended))
+        return SimpleNamespace(folder=folder, parent=parent, children=children, rows=rows_of(folder), **vars(ended))
 
     return sweep
+
+
+@pytest.fixture
+def tracking(demo):
+    """The words of a sweep of four jobs that cost little: they track the true poses, and are compared with them."""
+    truth = [f"data.path={demo.truth}", f"evaluator.ground_truth_path={demo.truth}", "data.frames=0-40"]
+    return ["-m", *truth, "model=none", "evaluator=identity", "report=none", "tracker=fixed_window,local_queues", "tracker.max_tracks=2,3"]
+
+
+def rows_of(folder):
+    return list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
+
+
+def outcome(cwd):
+    """Return the results, poses and tracks of the one sweep in a folder, without what is never the same."""
+    (folder,) = cwd.glob("outputs/multirun/*/*")
+    results = [{name: value for name, value in row.items() if name != "seconds"} for row in rows_of(folder)]
+    jobs = []
+    for number in range(len(results)):
+        labels = sio.load_slp(str(folder / str(number) / "predictions.slp"), open_videos=False)
+        tracks = [[instance.track.name if instance.track else None for instance in frame] for frame in labels]
+        jobs.append((hashlib.sha256(labels.numpy().tobytes()).hexdigest(), tracks))
+    return results, jobs
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+def running(cwd):
+    """Return the processes of the jobs that run in a folder."""
+    records = [json.loads(path.read_text()) for path in cwd.glob("outputs/multirun/*/*/*/run.json")]
+    return [record["pid"] for record in records if record["status"] == "running" and process_exists(record["host"], record["pid"])]
+
+
+# --- what a sweep leaves ----------------------------------------------------------------
 
 
 def test_two_by_two_settings_are_four_runs_under_one(sweep, finished):
@@ -33,6 +81,9 @@ def test_two_by_two_settings_are_four_runs_under_one(sweep, finished):
     assert (done.parent.info.status, done.parent.data.tags["sleap_lab.folder"]) == ("FINISHED", str(done.folder))
     assert [run.data.tags[PARENT_TAG] for run in done.children] == 4 * [done.parent.info.run_id]
     assert [run.info.status for run in done.children] == 4 * ["FINISHED"]
+    assert [run.info.run_name for run in done.children] == [
+        f"tracker={tracker}, tracking_window_size={size}" for tracker in ("fixed_window", "local_queues") for size in (3, 5)
+    ]
     settings = [(run.data.params["tracker.candidates_method"], run.data.params["tracker.tracking_window_size"]) for run in done.children]
     assert settings == [("fixed_window", "3"), ("fixed_window", "5"), ("local_queues", "3"), ("local_queues", "5")]
     assert [(row["tracker"], row["tracker.tracking_window_size"]) for row in done.rows] == settings
@@ -41,6 +92,7 @@ def test_two_by_two_settings_are_four_runs_under_one(sweep, finished):
         record = json.loads((done.folder / str(number) / "run.json").read_text())
         assert record["mlflow"]["run_id"] == run.info.run_id
         assert record["metrics"]["identity/idf1"] == run.data.metrics["identity/idf1"] == float(done.rows[number]["identity/idf1"])
+    assert "best          job 0 by identity/idf1" in done.out
 
 
 def test_a_job_that_fails_fails_alone(sweep):
@@ -52,6 +104,7 @@ def test_a_job_that_fails_fails_alone(sweep):
     assert done.parent.info.status == "FAILED"
     assert [run.info.status for run in done.children] == ["FINISHED", "FAILED", "FINISHED"]
     assert "5000" in done.out
+    assert "error: job 1 failed: data.frames: frame 5000" in done.err
 
 
 def test_a_mistake_in_one_job_stops_the_sweep_before_it_begins(finished, sleap_lab):
@@ -61,11 +114,132 @@ def test_a_mistake_in_one_job_stops_the_sweep_before_it_begins(finished, sleap_l
     assert set(finished.cwd.glob("outputs/multirun/*/*")) == before
 
 
-@pytest.mark.slow
-def test_jobs_can_run_side_by_side(demo, sleap_lab, tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    words = [f"data.path={demo.truth}", "data.frames=0-3", "model=none", "tracker=fixed_window", "logger=none", "report=none"]
-    ended = sleap_lab("-m", *words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "tracker.tracking_window_size=2,3", cwd=tmp_path)
+def test_the_sweep_of_the_demo(finished, sleap_lab):
+    ended = sleap_lab("-m", "experiment=demo_sweep", "data.frames=0-5", "logger=none", cwd=finished.cwd)
     assert ended.code == 0, ended.err
-    records = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/multirun/*/*/*/run.json")]
-    assert [record["status"] for record in records] == 2 * ["finished"]
+    assert ended.out.count("finished in") == 2 * 3 * 2
+    assert sleap_lab("experiment=demo_sweep", "--cfg", "job", cwd=finished.cwd).code == 0
+
+
+# --- what may happen to a sweep ---------------------------------------------------------
+
+
+def test_a_sweep_goes_on_where_it_was_killed(start, sleap_lab, mlflow_runs, tracking, tmp_path):
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    assert sleap_lab(*tracking, "logger=none", cwd=undisturbed).code == 0
+
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    process = start(*tracking, cwd=killed)
+    os.kill(wait_for(lambda: running(killed))[0], signal.SIGKILL)  # one job
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 3, (out, err)
+    assert err.count("its process was ended by SIGKILL") == 1
+
+    process = start(*tracking, "sweep.rerun=failed", cwd=killed)
+    pid = wait_for(lambda: running(killed))[0]
+    process.kill()  # the sweep itself
+    process.wait()
+    wait_for(lambda: not process_exists(os.uname().nodename, pid))  # takes its job with it
+    process.stdout.close()
+    process.stderr.close()
+
+    ended = sleap_lab(*tracking, cwd=killed)
+    assert ended.code == 0, ended.err
+    assert "note: resuming" in ended.err
+    assert outcome(killed) == outcome(undisturbed)
+    runs = mlflow_runs(killed)
+    (parent,) = [run for run in runs if PARENT_TAG not in run.data.tags]
+    assert len(runs) == 1 + 4
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {run.data.tags[PARENT_TAG] for run in runs if run is not parent} == {parent.info.run_id}
+
+    again = sleap_lab(*tracking, cwd=killed)
+    assert (again.code, again.out.count("finished in")) == (0, 0)
+    assert "nothing is left to do" in again.err
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(start, sleap_lab, tracking, tmp_path, stop):
+    process = start(*tracking, "logger=none", "data.frames=null", cwd=tmp_path)
+    (pid,) = wait_for(lambda: running(tmp_path))
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert not process_exists(os.uname().nodename, pid)
+    (folder,) = tmp_path.glob("outputs/multirun/*/*")
+    assert json.loads((folder / "sweep.json").read_text())["status"] == "interrupted"
+    assert "not run" in [row["status"] for row in rows_of(folder)]
+    assert sleap_lab(*tracking, "logger=none", "data.frames=null", cwd=tmp_path).code == 0
+    assert list(tmp_path.glob("outputs/multirun/*/*")) == [folder]
+
+
+@pytest.mark.parametrize("launcher", [["joblib", "hydra.launcher.n_jobs=2"], ["submitit_local"]], ids=lambda words: words[0])
+@pytest.mark.slow
+def test_jobs_that_run_side_by_side_come_out_the_same(start, sleap_lab, tracking, tmp_path, launcher, monkeypatch):
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher[0].removesuffix('_local')}_launcher")
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for folder in (alone, together):
+        folder.mkdir()
+    assert sleap_lab(*tracking, "logger=none", cwd=alone).code == 0
+    process = start(*tracking, "logger=none", f"hydra/launcher={launcher[0]}", *launcher[1:], cwd=together)
+    os.kill(wait_for(lambda: running(together))[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 3, err
+    assert err.count("its process was ended by SIGKILL") == 1
+    (folder,) = together.glob("outputs/multirun/*/*")
+    assert [row["status"] for row in rows_of(folder)].count("finished") == 3
+    assert sleap_lab(*tracking, "logger=none", cwd=together).code == 0  # another launcher finishes it
+    assert outcome(together) == outcome(alone)
+
+
+@pytest.mark.slow
+def test_jobs_that_run_side_by_side_see_one_gpu_each(sleap_lab, tracking, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    look = f"import os, pathlib; pathlib.Path({str(seen)!r}, str(os.getpid())).write_text(os.environ.get('CUDA_VISIBLE_DEVICES', 'none'))"
+    (tmp_path / "sitecustomize.py").write_text(LOOKING.format(look=look))
+    words = [*tracking, "logger=none", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    program = f"import sys; sys.argv = ['sleap-lab', *{words!r}]; from sleap_lab.cli import main; main()"
+    environment = {**os.environ, "SLEAP_LAB_GPUS": "2", "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert {path.read_text() for path in seen.iterdir()} == {"0", "1"}
+    assert len(list(seen.iterdir())) == 4
+
+
+# Run by every Python that starts in the test's folder: what the process of a job sees once it begins.
+LOOKING = """
+import multiprocessing.process
+begin = multiprocessing.process.BaseProcess.run
+def run(process):
+    import sleap_lab.experiment
+    inner = sleap_lab.experiment.run
+    def looking(*arguments):
+        {look}
+        return inner(*arguments)
+    sleap_lab.experiment.run = looking
+    begin(process)
+multiprocessing.process.BaseProcess.run = run
+"""
+
+
+def test_a_server_that_is_away_all_along_costs_a_sweep_nothing(sleap_lab, mlflow_runs, tracking, tmp_path):
+    away = [*tracking, "logger.tracking_uri=http://127.0.0.1:9"]
+    ended = sleap_lab(*away, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "`sleap-lab sync" in ended.err
+    (folder,) = tmp_path.glob("outputs/multirun/*/*")
+    for file in (folder / "ledger.jsonl", *folder.glob("*/snapshot/config.yaml")):  # the address was wrong
+        file.write_text(file.read_text().replace("http://127.0.0.1:9", f"sqlite:///{tmp_path}/outputs/mlflow.db"))
+    synced = sleap_lab("sync", cwd=tmp_path)
+    assert (synced.code, synced.out.split()[-1]) == (0, "logged"), synced.err
+    runs = mlflow_runs(tmp_path)
+    assert len(runs) == 1 + 4
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {run.data.metrics["identity/idf1"] for run in runs if PARENT_TAG in run.data.tags} == {
+        float(row["identity/idf1"]) for row in rows_of(Path(folder))
+    }

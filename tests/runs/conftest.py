@@ -9,6 +9,7 @@ import pytest
 
 from sleap_lab.config import LoggerConfig
 from sleap_lab.runs import summary
+from sleap_lab.runs.ledger import Plan, PlannedJob, write_plan
 from sleap_lab.runs.snapshot import write_snapshot
 from sleap_lab.runs.store import create_database, import_mlflow, open_store
 from sleap_lab.runs.summary import RunSummary
@@ -49,6 +50,29 @@ def logger():
 @pytest.fixture
 def store(root, logger):
     return open_store(logger, root)
+
+
+@pytest.fixture
+def make_sweep(make_run):
+    """Return a function that writes the folder of a sweep whose jobs are over."""
+
+    def make(folder: Path, *jobs, logger: LoggerConfig | None = None) -> Path:
+        """Write it.
+
+        Args:
+            folder: The sweep folder.
+            *jobs: What is special about each job; a status of None for one that has not run.
+            logger: Where it is to be logged.
+        """
+        folder.mkdir(parents=True)
+        planned = [PlannedJob(number, str(number), fields.get("overrides", [])) for number, fields in enumerate(jobs)]
+        write_plan(folder, Plan("abc", logger or LoggerConfig(), planned))
+        for number, fields in enumerate(jobs):
+            if fields.get("status", "") is not None:
+                make_run(folder / str(number), logger, **{"job": number, "overrides": [], **fields})
+        return folder
+
+    return make
 
 
 @pytest.fixture

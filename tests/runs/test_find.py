@@ -10,7 +10,7 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.find import find_run, find_runs
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary
-from sleap_lab.runs.sweep import finish_parent, start_parent
+from sleap_lab.runs.sweep import begin_sweep, finish_sweep, log_sweep
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def find(root, scratch):
 
 
 @pytest.fixture
-def sweep(root, logger, make_run):
+def sweep(root, logger, make_sweep):
     """A sweep of three jobs, of which the second failed, in the file system and in MLflow."""
-    folder = root / "multirun" / "noon"
-    start_parent(logger, folder, ["sleap-lab", "-m"], root)
-    for job, status in enumerate(("finished", "failed", "partial")):
-        make_run(folder / str(job), logger, job=job, status=status, error="no memory" if status == "failed" else None)
-    finish_parent(logger, folder, root)
+    jobs = [{"status": "finished"}, {"status": "failed", "error": "no memory"}, {"status": "partial"}]
+    folder = make_sweep(root / "multirun" / "noon", *jobs, logger=logger)
+    begin_sweep(folder, ["sleap-lab", "-m"])
+    finish_sweep(folder)
+    log_sweep(folder, logger, root)
     return folder
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def test_settings_of_the_user_are_kept(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     store_module.import_mlflow()
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
-    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
@@ -140,7 +141,7 @@ def test_an_entry_is_written_whole(tmp_path, store, record):
     assert run.data.metrics == {"eval/tail_x40_base": 0.5}
     assert run.data.params["a.b"] == "1"
     assert run.data.params["long"].startswith("6001 characters, sha256 ")
-    assert run.data.tags.items() >= {"lab": "west", "where_x40_": "x", "sleap_lab.complete": "true"}.items()
+    assert run.data.tags.items() >= {"lab": "west", "where_x40_": "x", "sleap_lab.complete": ENDED}.items()
     assert "none" not in run.data.tags
     assert {item.path for item in store.client.list_artifacts(run_id)} == {"report.html", "snapshot", "results.json"}
 
@@ -170,26 +171,79 @@ def test_a_run_is_never_left_running(tmp_path, store, record, monkeypatch, error
         broken.setattr(type(store.client), "log_dict", fail)
         with pytest.raises(type(error)):
             fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
-    recorded = summary.read(tmp_path).mlflow
+    recorded = replace(summary.read(tmp_path), ended=ENDED)
     assert store.client.get_run(run_id).info.status == "FAILED"
     assert not is_complete(store, recorded)
 
-    assert record(entry, summary.read(tmp_path)) == run_id  # taken up again, not repeated
+    assert record(entry, recorded) == run_id  # taken up again, not repeated
     fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
     assert store.client.get_run(run_id).info.status == "FINISHED"
     assert len(store.client.get_metric_history(run_id, "eval/pck")) == 1
     assert is_complete(store, recorded)
 
 
+def test_a_run_that_was_tried_again_is_logged_again(store, record):
+    first = RunSummary(started=STARTED, ended=ENDED)
+    failed = Entry("x", {"mlflow.note.content": "out of memory", "lab": "west"}, metrics={"counts/frames": 3})
+    run_id = record(failed, first)
+    fill_run(store, run_id, failed, status="FAILED", ended=ENDED)
+    assert is_complete(store, first)
+    again = replace(first, ended="2026-01-02T03:04:07+00:00")
+    assert not is_complete(store, again)
+
+    finished = Entry("x", {"mlflow.note.content": None, "lab": "west"}, metrics={"counts/frames": 7})
+    assert record(finished, again) == run_id
+    assert store.client.get_run(run_id).info.status == "RUNNING"
+    fill_run(store, run_id, finished, status="FINISHED", ended=again.ended)
+    run = store.client.get_run(run_id)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"counts/frames": 7})
+    assert "mlflow.note.content" not in run.data.tags
+    assert is_complete(store, again)
+
+
+@pytest.mark.parametrize("created", [False, True])
+def test_a_process_that_dies_while_it_creates_a_run_leaves_no_second_one(tmp_path, store, record, monkeypatch, created):
+    create = type(store.client).create_run
+
+    def die(*arguments):
+        if created:
+            create(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(type(store.client), "create_run", die)
+        with pytest.raises(KeyboardInterrupt):
+            record(Entry("x", {}))
+    assert "run_id" not in summary.read(tmp_path).mlflow
+    run_id = record(Entry("x", {}), summary.read(tmp_path))
+    assert summary.read(tmp_path).mlflow == {"run_id": run_id, "tracking_uri": store.uri}
+    assert [run.info.run_id for run in store.client.search_runs([store.experiment_id])] == [run_id]
+
+
+def test_a_server_that_goes_away_is_not_asked_again(store, record, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("connection reset")
+
+    def away(uri):
+        raise RunError("away")
+
+    run_id = record(Entry("x", {}))
+    with monkeypatch.context() as broken:
+        broken.setattr(type(store.client), "log_batch", fail)
+        broken.setattr(store_module, "probe", away)
+        with pytest.raises(OSError, match="connection reset"):
+            fill_run(store, run_id, Entry("x", {}), status="FINISHED", ended=ENDED)
+    assert store.client.get_run(run_id).info.status == "RUNNING"  # until someone finds its process gone
+
+
 def test_what_the_store_does_not_have_is_not_complete(store):
-    assert not is_complete(store, None)
-    assert not is_complete(store, {"run_id": "0" * 32, "tracking_uri": store.uri})
-    assert not is_complete(store, {"run_id": "0" * 32, "tracking_uri": "http://elsewhere"})
+    for recorded in (None, {"run_id": "0" * 32, "tracking_uri": store.uri}, {"run_id": "0" * 32, "tracking_uri": "http://elsewhere"}):
+        assert not is_complete(store, RunSummary(mlflow=recorded))
 
 
 def test_a_run_that_the_user_deleted_stays_deleted(tmp_path, store, record):
     store.client.delete_run(record(Entry("x", {})))
-    assert is_complete(store, summary.read(tmp_path).mlflow)
+    assert is_complete(store, summary.read(tmp_path))
 
 
 def test_orphans_are_closed_and_living_runs_are_not(root, logger, store, record):

@@ -12,7 +12,7 @@ import pytest
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, overridden, process_exists, settle
+from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, finite, is_alive, lock, overridden, process_exists, settle
 
 
 @pytest.fixture
@@ -72,6 +72,16 @@ def test_a_run_whose_process_is_gone_was_interrupted(tmp_path, dead_process):
     assert summary.read(tmp_path, SWEEP_FILE) == run
 
 
+def test_a_lock_says_more_than_the_number_of_a_process(tmp_path, dead_process):
+    elsewhere = RunSummary(host="elsewhere", pid=dead_process)
+    with lock(tmp_path):
+        summary.write(tmp_path, elsewhere)
+        assert settle(tmp_path) == elsewhere
+        assert is_alive(tmp_path, elsewhere)
+    assert settle(tmp_path).status == "interrupted"
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["run.json", "run.lock"]
+
+
 @pytest.mark.parametrize("change", [{}, {"host": "elsewhere", "pid": -1}, {"status": "failed"}])
 def test_other_runs_are_left_as_they_are(tmp_path, change):
     run = replace(RunSummary(), **change)
@@ -88,6 +98,10 @@ def test_processes_of_other_users_and_machines_count_as_there(monkeypatch, dead_
 
     monkeypatch.setattr(os, "kill", refuse)
     assert process_exists(socket.gethostname(), dead_process)
+
+
+def test_only_metrics_with_a_value_are_finite():
+    assert finite({"a": 1, "b": math.nan, "c": math.inf}) == {"a": 1.0}
 
 
 def test_overrides_are_split_at_the_first_equals_sign():

@@ -1,5 +1,6 @@
 """Logging later: whatever was missed is logged once, and nothing else."""
 
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.summary import SWEEP_FILE
-from sleap_lab.runs.sweep import start_parent
+from sleap_lab.runs.sweep import begin_sweep, finish_sweep
 from sleap_lab.runs.sync import sync
 
 
@@ -61,14 +62,9 @@ def test_a_damaged_run_does_not_keep_others_from_being_logged(root, logger, make
     assert outcome[damaged].startswith(f"failed: {damaged}/run.json is damaged")
 
 
-def test_a_sweep_that_missed_everything_is_logged_with_its_parent(root, logger, store, make_run, gone):
-    sweep = root / "multirun" / "sweep"
-    away = replace(logger, tracking_uri="http://127.0.0.1:9")
-    with pytest.raises(RunError):
-        start_parent(away, sweep, ["sleap-lab"], root)
-    summary.write(sweep, replace(summary.read(sweep, SWEEP_FILE), pid=gone), SWEEP_FILE)  # killed
-    for number in range(2):
-        make_run(sweep / str(number), logger, job=number)
+def test_a_sweep_that_missed_everything_is_logged_with_its_parent(root, logger, store, make_sweep, gone):
+    sweep = make_sweep(root / "multirun" / "sweep", {}, {}, logger=logger)
+    summary.write(sweep, replace(begin_sweep(sweep, ["sleap-lab"]), pid=gone), SWEEP_FILE)  # killed
     assert sync([sweep / "1"], outputs_root=root) == {sweep: "logged"}
     assert sync([sweep], outputs_root=root) == {sweep: "already logged"}
     parent = summary.read(sweep, SWEEP_FILE).mlflow["run_id"]
@@ -76,11 +72,10 @@ def test_a_sweep_that_missed_everything_is_logged_with_its_parent(root, logger, 
     assert len(runs(store, f"tags.`mlflow.parentRunId` = '{parent}'")) == 2
 
 
-def test_a_job_that_was_missed_is_added_to_its_sweep(root, logger, store, make_run):
-    sweep = root / "sweep"
-    start_parent(logger, sweep, ["sleap-lab"], root)
-    make_run(sweep / "0", logger, job=0)
-    summary.write(sweep, replace(summary.read(sweep, SWEEP_FILE), status="finished", ended=summary.now()), SWEEP_FILE)
+def test_a_job_that_was_missed_is_added_to_its_sweep(root, logger, store, make_sweep, make_run):
+    sweep = make_sweep(root / "sweep", {}, {"status": None}, logger=logger)
+    begin_sweep(sweep, ["sleap-lab"])
+    finish_sweep(sweep)
     assert sync([], outputs_root=root) == {sweep: "logged"}
     make_run(sweep / "1", logger, job=1)
     assert sync([], outputs_root=root) == {sweep: "logged"}
@@ -99,6 +94,39 @@ def test_copies_in_the_artifact_folder_are_no_runs(root, logger, make_run):
     sync([], outputs_root=root)
     assert list((root / "mlartifacts").rglob("run.json"))
     assert list(sync([], outputs_root=root)) == [folder]
+
+
+def test_a_sweep_that_another_command_runs_is_left_alone(root, logger, store, make_sweep):
+    sweep = make_sweep(root / "sweep", {}, logger=logger)
+    begin_sweep(sweep, ["sleap-lab"])
+    with summary.lock(sweep, SWEEP_FILE):
+        assert sync([], outputs_root=root) == {sweep: "still running"}
+
+
+def test_a_sweep_without_any_run_is_logged_too(root, logger, store, make_sweep):
+    sweep = make_sweep(root / "sweep", {"status": None}, logger=logger)
+    begin_sweep(sweep, ["sleap-lab"])
+    finish_sweep(sweep, interrupted=True)
+    assert sync([], outputs_root=root) == {sweep: "logged"}
+    assert [run.info.status for run in runs(store)] == ["KILLED"]
+
+
+def test_a_sweep_without_its_ledger_is_named(root, logger, make_sweep, make_run):
+    sweep, good = make_sweep(root / "sweep", {}, logger=logger), make_run(root / "good", logger)
+    begin_sweep(sweep, ["sleap-lab"])
+    finish_sweep(sweep)
+    (sweep / "ledger.jsonl").unlink()
+    outcome = sync([], outputs_root=root)
+    assert outcome[good] == "logged"
+    assert "it holds no ledger.jsonl" in outcome[sweep]
+
+
+def test_runs_that_were_left_running_are_closed(root, logger, store, make_run, gone):
+    make_run(root / "run", logger)
+    tags = {"sleap_lab.host": socket.gethostname(), "sleap_lab.pid": str(gone)}
+    orphan = store.client.create_run(store.experiment_id, tags=tags).info.run_id
+    sync([], outputs_root=root)
+    assert store.client.get_run(orphan).info.status == "KILLED"
 
 
 def test_a_folder_without_runs_is_named(tmp_path):

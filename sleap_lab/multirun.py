@@ -1,0 +1,254 @@
+"""A sweep from a checked command line: find what an earlier one left, run what is not done, show the results."""
+
+import math
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
+
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig
+
+from sleap_lab import terminal
+from sleap_lab.compose import CheckedJob, Launch, launching, parse_overrides, quote
+from sleap_lab.errors import RunError
+from sleap_lab.job import SECONDS_TO_STOP, Share, Sweep, supervise
+from sleap_lab.runs import ledger, summary
+from sleap_lab.runs.folder import OUTPUTS
+from sleap_lab.runs.follow import began_since, ended_since, following, is_running
+from sleap_lab.runs.ledger import Plan, PlannedJob, claim, has_to_run, sweep_fingerprint, write_plan
+from sleap_lab.runs.store import first_line
+from sleap_lab.runs.summary import SWEEP_FILE
+from sleap_lab.runs.sweep import begin_sweep, finish_sweep, log_sweep, read_jobs
+from sleap_lab.runs.sweep_table import Job, best_job, sweep_rows, sweep_table
+
+SOME_FAILED, ALL_FAILED = 3, 1
+LAUNCHES = 3  # how often jobs are handed to a launcher that breaks
+SECONDS_BETWEEN_LOOKS = 0.5
+GPUS = "SLEAP_LAB_GPUS"
+MINUTES = {"LocalLauncher": 60 * 24 * 365, "SlurmLauncher": 60 * 24}
+"""How long a job may take where the user says nothing; submitit's own default ends it after an hour."""
+
+
+def run_sweep(
+    checked: Sequence[CheckedJob], overrides: Sequence[str], command: Sequence[str], chosen: Path | None, config_dir: str | None
+) -> int:
+    """Run the jobs of a sweep that are not done yet, and return the exit code of the command.
+
+    Args:
+        checked: All its jobs.
+        overrides: The command line's overrides.
+        command: What the user typed, for the record.
+        chosen: The folder that the user chose, if he chose one.
+        config_dir: Folder with further config options.
+
+    Raises:
+        ConfigError: The chosen folder is not free.
+        RunError: The launcher cannot start jobs.
+    """
+    config = checked[0].config
+    plan = Plan(
+        sweep_fingerprint([job.config for job in checked]),
+        config.logger,
+        [PlannedJob(number, job.folder, job.overrides) for number, job in enumerate(checked)],
+    )
+    folder, lock = claim(Path(OUTPUTS) / "multirun", chosen, plan.fingerprint, afresh=config.sweep.rerun == "all")
+    with lock:
+        write_plan(folder, plan)
+        jobs = read_jobs(folder)
+        pending = [job for job in jobs if has_to_run(job.run, config.sweep.rerun)]
+        _say_what_is_left(folder, jobs, pending)
+        if pending or not _is_over(folder):
+            jobs = _run(folder, jobs, pending, plan, overrides, command, config_dir, fail_fast=config.sweep.fail_fast)
+    _show(folder, jobs)
+    _say_what_to_do(jobs)
+    return exit_code(jobs)
+
+
+def _show(folder: Path, jobs: Sequence[Job]) -> None:
+    """Show the results side by side, and where they are."""
+    terminal.results.print(sweep_table(sweep_rows(jobs)))
+    criterion, best = best_job(jobs)
+    said = [("best", f"job {best.number} by {criterion}")] if best is not None else []
+    terminal.table([*said, ("results", terminal.shown(folder / "results.html")), ("sweep folder", terminal.shown(folder))])
+
+
+def exit_code(jobs: Sequence[Job]) -> int:
+    """Return 0 if all jobs finished, 1 if none has a result, 3 otherwise."""
+    if all(job.status == "finished" for job in jobs):
+        return 0
+    return SOME_FAILED if any(job.ended_well for job in jobs) else ALL_FAILED
+
+
+def _is_over(folder: Path) -> bool:
+    """Whether the results of the sweep in a folder are written."""
+    return (folder / SWEEP_FILE).is_file() and summary.settle(folder, SWEEP_FILE).status in ("finished", "failed")
+
+
+def _say_what_is_left(folder: Path, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
+    """Say that a sweep is taken up again, if it is."""
+    if all(job.run is None for job in jobs):
+        return
+    where = terminal.shown(folder)
+    if pending:
+        terminal.note(f"resuming {where}: {len(jobs) - len(pending)} of {len(jobs)} jobs are done")
+    else:
+        terminal.note(f"nothing is left to do in {where}; sweep.rerun=all runs the sweep again")
+
+
+def _say_what_to_do(jobs: Sequence[Job]) -> None:
+    """Say how to get the results that are missing."""
+    again = [str(job.number) for job in jobs if has_to_run(job.run, "none")]
+    failed = [str(job.number) for job in jobs if has_to_run(job.run, "failed") and str(job.number) not in again]
+    if again:
+        terminal.note(f"the same command runs what has no result: job {', '.join(again)}")
+    if failed:
+        terminal.note(f"sweep.rerun=failed also runs what failed: job {', '.join(failed)}")
+
+
+def _run(
+    folder: Path,
+    jobs: Sequence[Job],
+    pending: Sequence[Job],
+    plan: Plan,
+    overrides: Sequence[str],
+    command: Sequence[str],
+    config_dir: str | None,
+    *,
+    fail_fast: bool,
+) -> list[Job]:
+    """Run the pending jobs, then write and log the results of the sweep."""
+    outputs_root = Path(OUTPUTS).absolute()
+    (folder / ledger.STOP_FILE).unlink(missing_ok=True)
+    begin_sweep(folder, command)
+    started = summary.now()
+    words = [*overrides, f"hydra.sweep.dir={quote(str(folder))}"]
+    interrupted = False
+    try:
+        with following(folder, jobs, pending, plan.logger, outputs_root, started), launching(words, config_dir) as (settings, launch):
+            sweep = Sweep(
+                folder=folder.absolute(),
+                jobs={job.folder: job.number for job in plan.jobs},
+                command=tuple(command),
+                cwd=Path.cwd(),
+                started=started,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                share=share(settings.hydra.launcher, len(pending), overrides),
+                fail_fast=fail_fast,
+            )
+            _launch(launch, pending, sweep)
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        jobs = finish_sweep(folder, interrupted=interrupted)
+        if plan.logger.mlflow:
+            try:
+                log_sweep(folder, plan.logger, outputs_root)
+            except RunError as error:
+                terminal.warn(str(error))
+    return jobs
+
+
+def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep) -> None:
+    """Hand jobs to the launcher, and again those that it lost, until none is left.
+
+    Raises:
+        RunError: The launcher cannot start any.
+    """
+    left, problem = list(pending), ""
+    try:
+        for _ in range(LAUNCHES):
+            if not left or ledger.stopped(sweep.folder):
+                return
+            if problem:
+                terminal.warn(f"hydra/launcher: {problem}; what is left is started again")
+            words = [[*job.overrides, f"hydra.sweep.subdir={quote(job.folder.name)}"] for job in left]
+            try:
+                with _waiting_for_all():
+                    launch(words, partial(supervise, sweep=sweep))
+            except Exception as error:  # a worker of the launcher was killed, and it gave up
+                problem = first_line(error)
+            else:
+                return
+            finally:
+                _wait(left)
+            if not any(began_since(job, sweep.started) for job in pending):
+                raise RunError(f"hydra/launcher: {problem}")
+            left = [job for job in left if ended_since(job, sweep.started) is None]
+    except BaseException:
+        ledger.stop(sweep.folder, ledger.INTERRUPTED)
+        _wait(pending, SECONDS_TO_STOP)
+        raise
+
+
+def _wait(jobs: Sequence[Job], seconds: float = math.inf) -> None:
+    """Wait until none of the jobs runs any more; one may outlive the process that the launcher started it in."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(is_running(job) for job in jobs):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+@contextmanager
+def _waiting_for_all() -> Iterator[None]:
+    """Let submitit wait for every job: by itself it gives up at the first that was killed, and leaves the others alone."""
+    if find_spec("submitit") is None:
+        yield
+        return
+    from submitit.core.core import Job as SubmittedJob
+
+    results = SubmittedJob.results
+
+    def patient(job: SubmittedJob) -> list[JobReturn]:
+        try:
+            return results(job)
+        except Exception as error:  # the job's folder tells what became of it
+            return [JobReturn(status=JobStatus.FAILED, _return_value=error)]
+
+    SubmittedJob.results = patient  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        SubmittedJob.results = results  # type: ignore[method-assign]
+
+
+def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
+    """Return what each job gets of this machine, and give the launcher the defaults that it lacks.
+
+    Args:
+        launcher: Settings of the launcher; changed.
+        jobs: How many jobs there are.
+        overrides: What the user typed; his settings are kept.
+    """
+    kind = str(launcher["_target_"]).rpartition(".")[2]
+    typed = {override.key_or_group for override in parse_overrides(overrides)}
+    if kind in MINUTES and "hydra.launcher.timeout_min" not in typed:
+        launcher.timeout_min = MINUTES[kind]
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if kind == "JoblibLauncher":
+        wanted = int(launcher.n_jobs)
+        launcher.n_jobs = max(1, min(jobs, wanted if wanted > 0 else cpus + 1 + wanted))
+        return Share(launcher.n_jobs, gpus(), max(1, cpus // launcher.n_jobs))
+    if kind == "LocalLauncher":  # it starts all jobs at once
+        at_once = min(cpus, jobs)
+        return Share(at_once, gpus() if launcher.gpus_per_node is None else (), cpus // at_once)
+    return Share()
+
+
+def gpus() -> tuple[str, ...]:
+    """Return the GPUs that jobs may share, as CUDA names them; `SLEAP_LAB_GPUS` says how many there are where that is set."""
+    if count := os.environ.get(GPUS):
+        return tuple(map(str, range(int(count))))
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return tuple(filter(None, visible.split(",")))
+    if which("nvidia-smi") is None:
+        return ()
+    listed = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, check=False)
+    return tuple(listed.stdout.split()) if listed.returncode == 0 else ()

@@ -1,0 +1,40 @@
+"""Where a run leaves what it makes, and how it was asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+OUTPUTS = "outputs"
+LOG_FILE = "run.log"
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How an experiment was asked for.
+
+    Attributes:
+        command: The command line, word by word.
+        overrides: What was overridden, as typed.
+        choices: The option chosen in each config group.
+        job: Number of the job within its sweep.
+        mlflow: The MLflow run of an earlier attempt at the same job, which this one fills again.
+    """
+
+    command: Sequence[str] = ()
+    overrides: Sequence[str] = ()
+    choices: dict[str, str] | None = None
+    job: int | None = None
+    mlflow: dict[str, str] | None = None
+
+
+def new_folder(root: Path) -> Path:
+    """Create a run folder that no other run has, named by date and time."""
+    while True:
+        now = datetime.now()
+        folder = root / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S-%f}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
