@@ -37,7 +37,7 @@ def write_options(folder: Path, name: str, tracker: TrackerConfig, filters: Filt
         values = {key.partition(".")[2]: value for key, value in unusual(tracker, filters).items() if key.startswith(f"{group}.")}
         path = folder / group / f"{name}.yaml"
         with replacing(path) as temporary:
-            lines = [*(f"# {comment}" for comment in comments), yaml.safe_dump(values, sort_keys=False)]
+            lines = [*(f"# {' '.join(comment.split())}" for comment in comments), yaml.safe_dump(values, sort_keys=False)]
             temporary.write_text("\n".join(lines), encoding="utf-8")
         written.append(path)
     return written

@@ -1,8 +1,6 @@
 """`sleap-lab tune`: detect once, try settings on blocks of time, and say which to use."""
 
-import json
 import re
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -10,13 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sleap_lab import terminal
-from sleap_lab.atomic import replacing
 from sleap_lab.cached import detect_cached, open_cache
 from sleap_lab.compose import compose_config, parse_overrides
-from sleap_lab.config import Config
+from sleap_lab.config import Config, FiltersConfig, TrackerConfig
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.experiment import OUTPUTS, device_name
@@ -28,14 +23,13 @@ from sleap_lab.sources import Source, open_source
 from sleap_lab.tracking import check as check_tracker
 from sleap_lab.tracking.tracker import ReadImage
 from sleap_lab.truth import open_truth
-from sleap_lab.tune.options import OPTIONS, run_command, track_flags, unusual, write_options
+from sleap_lab.tune.files import write
 from sleap_lab.tune.outcome import Outcome, Setting, conclude, number
-from sleap_lab.tune.page import write_page
 from sleap_lab.tune.problem import Problem, make_problem, require, score
 from sleap_lab.tune.settings import TuneConfig, find_metric, split_overrides
 from sleap_lab.tune.space import Choice, flat, tracker_of, with_settings
 from sleap_lab.tune.study import COVERAGE, Search, opened, run_search
-from sleap_lab.tune.trials import best_of, finished, importances
+from sleap_lab.tune.trials import best_of, finished
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -174,7 +168,9 @@ def _slug(config: Config) -> str:
 def _tune(search: Search, study: "Study", words: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> Outcome:
     """Search, compare on the held-out blocks, and write down what was found."""
     problem, settings, read_image = search.problem, search.settings, search.read_image()
-    default = _default(problem, read_image)
+    default = _scored(problem, problem.tracker, problem.filters, read_image)
+    for found in (default.searched, default.held_out):
+        require(problem, found)
     deadline = float("inf") if settings.timeout is None else time.time() + settings.timeout
     search = replace(search, floor=COVERAGE * default.searched.found, deadline=deadline)
     interrupted = False
@@ -183,33 +179,27 @@ def _tune(search: Search, study: "Study", words: Sequence[str], overrides: Seque
     except KeyboardInterrupt:
         interrupted = True
         terminal.warn("interrupted; this is what was found so far, and the same command goes on from here")
-    best = _best(search, study, default, read_image)
+    best = _best(problem, study, default, read_image)
     outcome = conclude(problem.metric, default, best, len(problem.held_out.blocks))
     command = ["sleap-lab", "tune", *overrides, *(["--config-dir", config_dir] if config_dir else [])]
-    _write(search, study, outcome, words, command, config_dir)
+    write(search, study, outcome, words, command, config_dir)
     if interrupted:
         raise KeyboardInterrupt
     return outcome
 
 
-def _default(problem: Problem, read_image: ReadImage) -> Setting:
-    """Score the default setting, and refuse a metric of which it has no value."""
-    parts = (problem.search, [problem.held_out])
-    searched, held_out = (score(problem, part, problem.tracker, problem.filters, read_image) for part in parts)
-    for found in (searched, held_out):
-        require(problem, found)
-    return Setting(problem.tracker, problem.filters, searched, held_out)
+def _scored(problem: Problem, tracker: TrackerConfig, filters: FiltersConfig, read_image: ReadImage, trial: int | None = None) -> Setting:
+    """Score a setting on both sides of the labelled frames."""
+    searched, held_out = (score(problem, parts, tracker, filters, read_image) for parts in (problem.search, [problem.held_out]))
+    return Setting(tracker, filters, searched, held_out, trial)
 
 
-def _best(search: Search, study: "Study", default: Setting, read_image: ReadImage) -> Setting | None:
+def _best(problem: Problem, study: "Study", default: Setting, read_image: ReadImage) -> Setting | None:
     """Score the best setting that was tried; None where none is better than the default."""
-    problem = search.problem
     best = best_of(finished(study), problem.metric, default.searched.value)
     if best is None:
         return None
-    tracker, filters = with_settings(problem.tracker, problem.filters, best.settings)
-    searched, held_out = (score(problem, part, tracker, filters, read_image) for part in (problem.search, [problem.held_out]))
-    return Setting(tracker, filters, searched, held_out, best.number)
+    return _scored(problem, *with_settings(problem.tracker, problem.filters, best.settings), read_image, best.number)
 
 
 def _progress(search: Search, study: "Study", default: float) -> "Callable[[Study], None]":
@@ -236,73 +226,3 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
             tell(f"{len(trials)}/{settings.trials} settings: best {metric.name} {number(best)}")
 
     return watch
-
-
-def _write(search: Search, study: "Study", outcome: Outcome, words: Sequence[str], command: Sequence[str], config_dir: str | None) -> None:
-    """Write options, report and numbers into the folder of the study, and show the outcome."""
-    folder, option, setting = search.folder, search.settings.option, outcome.recommended
-    comments = [outcome.verdict(), f"Made by: {shlex.join(command)}"]
-    files = write_options(folder / OPTIONS, option, setting.tracker, setting.filters, comments)
-    use = shlex.join(run_command(words, folder / OPTIONS, option, setting.tracker, setting.filters, config_dir))
-    flags = shlex.join(track_flags(setting.tracker, setting.filters))
-    blocks = _blocks(search.problem)
-    with replacing(folder / "tune.json") as temporary:
-        facts = {"command": shlex.join(command), "use": use, "flags": flags, "blocks": blocks, **_numbers(outcome)}
-        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    write_page(
-        folder / "report.html",
-        title=folder.name,
-        outcome=outcome,
-        trials=finished(study),
-        importances=importances(study),
-        blocks=blocks,
-        options=[terminal.shown(file) for file in files],
-        use=use,
-        flags=flags,
-        command=shlex.join(command),
-    )
-    name, best = outcome.metric.name, outcome.best
-    rows = [(f"{name}, default setting", number(outcome.default.held_out.value))]
-    if best is not None:
-        rows.append((f"{name}, best found", f"{number(best.held_out.value)} (trial {best.trial})"))
-    rows += [("held out", blocks), ("options", " ".join(map(terminal.shown, files))), ("report", terminal.shown(folder / "report.html"))]
-    terminal.table(rows)
-    terminal.results.print(f"\n{outcome.verdict()}\n\nUse it:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")
-
-
-def _blocks(problem: Problem) -> str:
-    """Say how the labelled frames were divided."""
-    kept = problem.held_out.blocks
-    videos = {block.video for part in (*problem.search, problem.held_out) for block in part.blocks}
-    shown = ", ".join(f"{f'video {block.video}: ' if len(videos) > 1 else ''}{block.first}-{block.last}" for block in kept[:12])
-    more = f" and {len(kept) - 12} more" if len(kept) > 12 else ""
-    n_search = sum(len(part.blocks) for part in problem.search)
-    return (
-        f"{len(kept)} of {n_search + len(kept)} blocks of consecutive time, about {problem.length} labelled frames each: "
-        f"frames {shown}{more}. The search sees the others; every block is tracked by itself."
-    )
-
-
-def _numbers(outcome: Outcome) -> dict[str, Any]:
-    """Return the outcome as JSON can hold it; null for nan."""
-
-    def known(value: float) -> float | None:
-        return None if np.isnan(value) else value
-
-    def told(setting: Setting) -> dict[str, Any]:
-        return {
-            "trial": setting.trial,
-            "searched": known(setting.searched.value),
-            "held_out": {name: known(value) for name, value in setting.held_out.evaluation.headline().items()},
-            "frames_per_second": setting.searched.frames_per_second,
-            "settings": unusual(setting.tracker, setting.filters),
-        }
-
-    return {
-        "metric": outcome.metric.name,
-        "verdict": outcome.verdict(),
-        "recommended": "default" if outcome.recommended is outcome.default else "best",
-        "default": told(outcome.default),
-        "best": None if outcome.best is None else told(outcome.best),
-        "difference": list(map(known, outcome.difference)),
-    }

@@ -5,11 +5,12 @@ import optuna
 import pytest
 import sleap_io as sio
 
-from sleap_lab.config import EvaluatorConfig, FiltersConfig, TrackerConfig
+from sleap_lab.config import DataConfig, EvaluatorConfig, FiltersConfig, TrackerConfig
 from sleap_lab.labels import save_labels, to_labels
 from sleap_lab.poses import Skeleton, make_poses
 from sleap_lab.tune.problem import make_problem
 from sleap_lab.tune.settings import TuneConfig, find_metric
+from sleap_lab.tune.study import Search
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -56,6 +57,27 @@ def problem(crossings):
             FiltersConfig(),
             evaluator or EvaluatorConfig(evaluate=True, oks_stddev=0.1),
             predicted=False,
+        )
+
+    return make
+
+
+@pytest.fixture
+def search(tmp_path, problem):
+    """Return a function that makes a search on the crossings in a folder of this name."""
+
+    def make(name="study", *, metric="identity/idf1", floor=0.9, deadline=float("inf"), trackers=("fixed_window",), **settings):
+        return Search(
+            folder=tmp_path / name,
+            problem=problem(60, metric=metric),
+            settings=TuneConfig(metric=metric, **settings),
+            data=DataConfig(),
+            predicting=False,
+            trackers=trackers,
+            n_animals=None,
+            typed={"filters.filter_overlapping": False},
+            floor=floor,
+            deadline=deadline,
         )
 
     return make

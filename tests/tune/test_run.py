@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sys
 
 import pytest
 import sleap_io as sio
@@ -65,6 +66,19 @@ def test_the_page_tells_the_outcome_and_needs_nothing_else(tuned):
     assert all(heading in page for heading in ("Quality and speed", "What matters", "All 14 settings"))
     assert "--scoring_method" in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
+
+
+def test_the_command_is_shown_as_it_is_to_be_typed(files, tmp_path, capsys):
+    tune([*files[:3], "evaluator.oks_stddev=[0.1,0.2]", "tune.trials=1"])
+    use = json.loads((folder_of(tmp_path) / "tune.json").read_text())["use"]
+    assert "'evaluator.oks_stddev=[0.1,0.2]'" in use
+    assert use in capsys.readouterr().out
+
+
+def test_optuna_is_asked_for_where_it_is_missing(files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(RunError, match=r"sleap-lab tune needs Optuna: pip install 'sleap-lab\[tune\]'"):
+        tune(files)
 
 
 def test_the_same_command_goes_on_in_the_same_folder(files, tmp_path, capsys):

@@ -5,32 +5,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from sleap_lab.config import DataConfig
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.tune.settings import TuneConfig
-from sleap_lab.tune.study import JOURNAL, Search, opened, run_search
-from sleap_lab.tune.trials import Tried, best_of, finished, importances
-
-
-@pytest.fixture
-def search(tmp_path, problem):
-    """Return a function that makes a search on the crossings in a folder of this name."""
-
-    def make(name="study", *, metric="identity/idf1", floor=0.9, deadline=float("inf"), trackers=("fixed_window",), **settings):
-        return Search(
-            folder=tmp_path / name,
-            problem=problem(60, metric=metric),
-            settings=TuneConfig(metric=metric, **settings),
-            data=DataConfig(),
-            predicting=False,
-            trackers=trackers,
-            n_animals=None,
-            typed={"filters.filter_overlapping": False},
-            floor=floor,
-            deadline=deadline,
-        )
-
-    return make
+from sleap_lab.tune.study import JOURNAL, opened, run_search
+from sleap_lab.tune.trials import finished
 
 
 def run(search, after=lambda study: None):
@@ -114,21 +91,3 @@ def test_settings_that_do_worse_than_most_are_stopped_early(search):
     stopped = [trial for trial in found if trial.why == "worse than most"]
     assert 0 < len(stopped) < 15
     assert all(np.isnan(trial.value) for trial in stopped)
-
-
-def test_the_best_trial_is_the_first_of_equals(search):
-    metric = search(metric="identity/switches").problem.metric
-    trials = [Tried(i, value, 1.0, {}) for i, value in enumerate([7, float("nan"), 5, 5, 6])]
-    assert best_of(trials, metric, default=8).number == 2
-    assert best_of(trials, metric, default=5) is None
-
-
-def test_importances_need_trials_that_differ(search):
-    with opened(search(trials=12), {}) as study:
-        run_search(search(trials=3), study, lambda study: None)
-        assert importances(study) == {}
-        run_search(search(trials=16), study, lambda study: None)
-        shares = importances(study)
-    assert "tracker.tracking_window_size" in shares
-    assert list(shares.values()) == sorted(shares.values(), reverse=True)
-    assert sum(shares.values()) == pytest.approx(1)

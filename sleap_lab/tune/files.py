@@ -1,0 +1,102 @@
+"""What a search leaves in its folder, and says at its end."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sleap_lab import terminal
+from sleap_lab.atomic import replacing
+from sleap_lab.tune.options import OPTIONS, run_command, track_flags, unusual, write_options
+from sleap_lab.tune.outcome import Outcome, Setting, number
+from sleap_lab.tune.page import write_page
+from sleap_lab.tune.problem import Problem
+from sleap_lab.tune.study import Search
+from sleap_lab.tune.trials import finished, importances
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+def write(search: Search, study: "Study", outcome: Outcome, words: Sequence[str], command: Sequence[str], config_dir: str | None) -> None:
+    """Write options, report and numbers into the folder of the study, and show the outcome.
+
+    Args:
+        search: What was searched.
+        study: Its study.
+        outcome: What it found.
+        words: Overrides of the experiment.
+        command: The command line that asked for the search.
+        config_dir: Folder with options of the user, if there is one.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    folder, option, setting = search.folder, search.settings.option, outcome.recommended
+    comments = [outcome.verdict(), f"Made by: {shlex.join(command)}"]
+    files = write_options(folder / OPTIONS, option, setting.tracker, setting.filters, comments)
+    use = shlex.join(run_command(words, folder / OPTIONS, option, setting.tracker, setting.filters, config_dir))
+    flags = shlex.join(track_flags(setting.tracker, setting.filters))
+    blocks = _blocks(search.problem)
+    with replacing(folder / "tune.json") as temporary:
+        facts = {"command": shlex.join(command), "use": use, "flags": flags, "blocks": blocks, **_numbers(outcome)}
+        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    write_page(
+        folder / "report.html",
+        title=folder.name,
+        outcome=outcome,
+        trials=finished(study),
+        importances=importances(study),
+        blocks=blocks,
+        options=[terminal.shown(file) for file in files],
+        use=use,
+        flags=flags,
+        command=shlex.join(command),
+    )
+    name, best = outcome.metric.name, outcome.best
+    rows = [(f"{name}, default setting", number(outcome.default.held_out.value))]
+    if best is not None:
+        rows.append((f"{name}, best found", f"{number(best.held_out.value)} (trial {best.trial})"))
+    rows += [("held out", blocks), ("options", " ".join(map(terminal.shown, files))), ("report", terminal.shown(folder / "report.html"))]
+    terminal.table(rows)
+    print(f"\n{outcome.verdict()}\n\nUse it:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")
+
+
+def _blocks(problem: Problem) -> str:
+    """Say how the labelled frames were divided."""
+    kept = problem.held_out.blocks
+    videos = {block.video for part in (*problem.search, problem.held_out) for block in part.blocks}
+    shown = ", ".join(f"{f'video {block.video}: ' if len(videos) > 1 else ''}{block.first}-{block.last}" for block in kept[:12])
+    more = f" and {len(kept) - 12} more" if len(kept) > 12 else ""
+    n_search = sum(len(part.blocks) for part in problem.search)
+    return (
+        f"{len(kept)} of {n_search + len(kept)} blocks of consecutive time, about {problem.length} labelled frames each: "
+        f"frames {shown}{more}. The search sees the others; every block is tracked by itself."
+    )
+
+
+def _numbers(outcome: Outcome) -> dict[str, Any]:
+    """Return the outcome as JSON can hold it; null for nan."""
+
+    def known(value: float) -> float | None:
+        return None if np.isnan(value) else value
+
+    def told(setting: Setting) -> dict[str, Any]:
+        return {
+            "trial": setting.trial,
+            "searched": known(setting.searched.value),
+            "held_out": {name: known(value) for name, value in setting.held_out.evaluation.headline().items()},
+            "frames_per_second": setting.searched.frames_per_second,
+            "settings": unusual(setting.tracker, setting.filters),
+        }
+
+    return {
+        "metric": outcome.metric.name,
+        "verdict": outcome.verdict(),
+        "recommended": "default" if outcome.recommended is outcome.default else "best",
+        "default": told(outcome.default),
+        "best": None if outcome.best is None else told(outcome.best),
+        "difference": list(map(known, outcome.difference)),
+    }
