@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from sleap_lab.config import Config, TrackerConfig
 from sleap_lab.inference import Inference, Stage, Track, detect
+from sleap_lab.parts import Parts
 from sleap_lab.poses import Poses, concatenate
 from sleap_lab.runs.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
 from sleap_lab.runs.fingerprint import network_fingerprint, predict_fingerprint, track_fingerprint
@@ -17,17 +19,18 @@ from sleap_lab.tracking import track
 
 if TYPE_CHECKING:
     from sleap_lab.predict.model import Prediction
+    from sleap_lab.predict.plan import Plan
 
-HIT, MISS = "hit", "miss"
+HIT, MISS, RESUMED = "hit", "miss", "resumed"
 
 SPARE = 0.1
 """Crops that are looked at for settings of later runs, as a share of those that a run needs itself."""
 
-MOST_BYTES = 500_000_000
+MOST_BYTES = 100_000_000
 """Observations beyond this size are not stored, so that a long video does not fill the memory."""
 
 Outcomes = dict[str, str]
-"""Stage -> whether its result was in the cache: `hit` or `miss`; stages that did not ask the cache are not in it."""
+"""Stage -> whether its result was in the cache: `hit`, `miss`, or `resumed` where a part of it was; only stages that asked the cache."""
 
 
 def open_cache(config: Config, warn: Callable[[str], None]) -> Cache:
@@ -62,21 +65,28 @@ def detect_cached(
         return detect(source, config, stage=stage, watch=watch)
     models = ", ".join(Path(path).name for path in config.model.paths)
     about = f"{source.path.name}, {len(source.frames)} frames; {models}"
+    key = predict_fingerprint(config, source, device)
     bad_frames: tuple[Frame, ...] = ()
+    parts: Parts | None = None
 
     def compute() -> Result:
-        nonlocal bad_frames
-        found = _observe_or_decode(source, config, device, cache, outcomes, about, stage=stage, watch=watch)
+        nonlocal bad_frames, parts
+        parts = Parts(source, cache, key, about)
+        found = _observe_or_decode(source, parts, config, device, cache, outcomes, about, stage=stage, watch=watch)
         bad_frames = found.bad_frames
         return Result(found.poses.to_arrays(), {"kind": found.kind, "notes": list(found.notes)}, complete=not bad_frames)
 
-    result, recalled = remember(cache, predict_fingerprint(config, source, device), compute, stage="predict", about=about)
+    result, recalled = remember(cache, key, compute, stage="predict", about=about)
     outcomes["predict"] = HIT if recalled else MISS
+    if parts is not None:
+        outcomes["predict"] = RESUMED if parts.poses else MISS
+        parts.remove()
     return Inference(Poses.from_arrays(result.arrays), result.facts["kind"], device, bad_frames, tuple(result.facts["notes"]))
 
 
 def _observe_or_decode(
     source: Source,
+    parts: Parts,
     config: Config,
     device: str,
     cache: Cache,
@@ -104,21 +114,23 @@ def _observe_or_decode(
         if cache.mode == "read":
             fresh = detect(source, config, stage=stage, watch=watch)
             return Result({}, complete=False)
-        parts: list[Any] = []
-        size, complete = 0, True
+        seen: list[Any] = []
+        size, complete = 0, not parts.poses
 
         def keep(prediction: "Prediction") -> None:
             nonlocal size, complete
+            parts.add(prediction.poses)
             size += sum(array.nbytes for part in prediction.observations or () for array in vars(part).values())
             complete = complete and prediction.observations is not None and size <= MOST_BYTES
             if complete:
-                parts.extend(prediction.observations or ())
+                seen.extend(prediction.observations or ())
             else:
-                parts.clear()
+                seen.clear()
 
         # Settings that needed more than is stored will not be the last: this time everything is looked at.
-        fresh = detect(source, config, stage=stage, watch=watch, keep=keep, spare=math.inf if too_little else SPARE)
-        return Result(pack(parts) if complete else {}, complete=complete)
+        spare = math.inf if too_little else SPARE
+        fresh = _detect_rest(parts, config, plan, device, stage=stage, watch=watch, keep=keep, spare=spare)
+        return Result(pack(seen) if complete else {}, complete=complete)
 
     key = network_fingerprint(config, source, device, plan.depends)
     result, recalled = remember(cache, key, observe, stage="network", about=about, fits=covers)
@@ -128,6 +140,28 @@ def _observe_or_decode(
     with stage("decode"):
         poses = concatenate([plan.decode(content) for content in unpack(plan.content, result.arrays)])
     return Inference(poses, plan.kind, device, notes=plan.notes)
+
+
+def _detect_rest(
+    parts: Parts,
+    config: Config,
+    plan: "Plan",
+    device: str,
+    *,
+    stage: Stage,
+    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    keep: Callable[["Prediction"], None],
+    spare: float,
+) -> Inference:
+    """Predict the frames that are left, and keep what was done however that ends."""
+    if not len(parts.rest.frames):
+        return Inference(concatenate(parts.poses), plan.kind, device, tuple(parts.lost), plan.notes)
+    try:
+        rest = detect(parts.rest, config, stage=stage, watch=watch, keep=keep, lost=parts.lost, spare=spare)
+    except BaseException:
+        parts.store()
+        raise
+    return replace(rest, poses=concatenate([*parts.poses, rest.poses]))
 
 
 def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcomes) -> Track:

@@ -19,7 +19,7 @@ from pathlib import Path
 import sleap_io as sio
 
 from sleap_lab import terminal
-from sleap_lab.cached import detect_cached, open_cache, track_cached
+from sleap_lab.cached import RESUMED, detect_cached, open_cache, track_cached
 from sleap_lab.compose import compose_config
 from sleap_lab.config import Config, defaults, wants_arrays
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed
@@ -131,6 +131,8 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
         except KeyboardInterrupt:
             interrupted = True
             summary.status, summary.exit_code, summary.error = "interrupted", 130, "interrupted by the user"
+            if config.cache == "rw" and invocation.job is None:
+                terminal.warn(f"what was done so far is kept; go on with: {shlex.join(invocation.command)}")
         except Exception as error:
             _record_failure(summary, error, f"{type(error).__name__}: {' '.join(str(error).split())}", debug=config.debug)
         summary.ended = run_summary.now()
@@ -185,7 +187,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     if inference.bad_frames:
         write_bad_frames(folder / BAD_FRAMES_FILE, source, inference.bad_frames)
     summary.videos = video_table(source, inference.bad_frames) if config.model.kind != "none" else []
-    if predict_seconds := summary.stages.get("predict"):
+    if (predict_seconds := summary.stages.get("predict")) and summary.cache.get("predict") != RESUMED:
         summary.metrics["speed/frames_per_second"] = round(summary.counts["frames"] / predict_seconds, 3)
     notes = [*inference.notes, *losses(source, inference.bad_frames)]
     files: list[Path] = []

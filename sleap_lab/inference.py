@@ -50,6 +50,7 @@ def detect(
     stage: Stage = lambda name: nullcontext(),
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]] = lambda frames, total: frames,
     keep: Callable[["Prediction"], None] | None = None,
+    lost: list[Frame] | None = None,
     details: bool = False,
     spare: float = 0,
 ) -> Inference:
@@ -61,6 +62,7 @@ def detect(
         stage: Context in which the stage of a name runs, for timing.
         watch: Wraps the frames on their way to the network, for a progress bar.
         keep: Called with each batch's prediction, for those who want more than the poses.
+        lost: Gets the frames that cannot be read as soon as that is known.
         details: The predictions that are kept hold what instances were made from, too.
         spare: Crops that are looked at for observations that are decoded again with other settings, as a share of those needed.
 
@@ -74,7 +76,8 @@ def detect(
     from sleap_lab.predict.engine import predict  # torch, which nothing else here needs
     from sleap_lab.predict.pipeline import build_pipeline
 
-    bad: list[Frame] = []
+    bad = [] if lost is None else lost
+    before = len(bad)
     notes: list[str] = []
     with stage("load"):
         pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth, spare=spare, details=details)
@@ -87,7 +90,7 @@ def detect(
             if keep is not None:
                 keep(prediction)
     poses = concatenate(parts)
-    check_account(source.frames, poses, bad)
+    check_account(source.frames, poses, bad[before:])
     return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad), (*pipeline.notes, *notes))
 
 

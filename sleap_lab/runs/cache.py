@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
+from sleap_lab.untrusted import read_arrays, read_json
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ def remember(
         compute: Makes the result; what it raises comes through.
         stage: Name of the stage, for people.
         about: What the result is, for people.
-        fits: Whether a stored result is enough; one that is not is computed again and replaced.
+        fits: Whether a stored result is enough; one that is not, or that this cannot make sense of, is computed again and replaced.
 
     Returns:
         The result, and whether it was stored already.
@@ -115,7 +116,7 @@ def remember(
     if cache.mode == "off":
         return compute(), False
     with _alone(cache, key) as writable:
-        if (found := _load(cache, key)) is not None and fits(found):
+        if (found := _load(cache, key, fits)) is not None:
             return found, True
         result = compute()
         if writable and result.complete:
@@ -123,6 +124,11 @@ def remember(
     if writable:
         _make_room(cache, key)
     return result, False
+
+
+def recall(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | None:
+    """Return a stored result; None where there is none, it does not fit, or the cache is off."""
+    return None if cache.mode == "off" else _load(cache, key, fits)
 
 
 @contextmanager
@@ -156,16 +162,17 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split()) or type(error).__name__
 
 
-def _load(cache: Cache, key: str) -> Result | None:
-    """Return a stored result; None where there is none that is whole."""
+def _load(cache: Cache, key: str, fits: Callable[[Result], bool] = lambda result: True) -> Result | None:
+    """Return a stored result; None where there is none that is whole, or that fits."""
     header_path = cache.folder / f"{key}.json"
     try:
-        header = json.loads(header_path.read_text(encoding="utf-8"))
+        header = read_json(header_path)
         content = (cache.folder / f"{key}.npz").read_bytes()
         if header.pop("digest") != _digest(header, content):
             raise ValueError("it has changed since it was stored")
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            result = Result(dict(file), header["facts"])
+        result = Result(read_arrays(io.BytesIO(content)), header["facts"])
+        if not fits(result):
+            return None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # damaged in whatever way: computing again is always right
@@ -239,7 +246,7 @@ def entries(folder: Path) -> list[Entry]:
         header_path, arrays_path = folder / f"{key}.json", folder / f"{key}.npz"
         try:
             used, size = header_path.stat().st_mtime, header_path.stat().st_size + arrays_path.stat().st_size
-            header = json.loads(header_path.read_text(encoding="utf-8"))
+            header = read_json(header_path)
             found.append(Entry(key, str(header["stage"]), str(header["about"]), size, float(header["created"]), used))
         except (OSError, ValueError, KeyError, TypeError):  # being written, being removed, or damaged
             continue

@@ -1,0 +1,51 @@
+"""A run that is killed, or stopped from the keyboard, goes on when the same command is typed again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sleap_lab.labels import read_labels, to_poses
+
+RUN = "import sys; from sleap_lab import parts; parts.PART_SECONDS = 0.2; from sleap_lab.cli import main; main(sys.argv[1:])"
+WORDS = ("experiment=demo", "data.frames=0-59", "report=none", "logger=none", "runtime.device=cpu", "runtime.num_threads=1")
+
+
+def start(folder, name):
+    """Start the command; parts are stored five times a second."""
+    words = [*WORDS, f"output.path={folder / name}.slp"]
+    return subprocess.Popen([sys.executable, "-c", RUN, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_parts(folder, process, count):
+    """Wait until some entries are stored, or the command is done."""
+    deadline = time.monotonic() + 240
+    while len(list((folder / "outputs" / "cache").glob("*.json"))) < count and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_the_same_command_goes_on(tmp_path, how):
+    process = start(tmp_path, "stopped")
+    wait_for_parts(tmp_path, process, 2)
+    os.kill(process.pid, how)
+    output, _ = process.communicate()
+    assert not (tmp_path / "stopped.slp").exists()
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "go on with: sleap-lab experiment=demo" in output
+    process = start(tmp_path, "stopped")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert "predict resumed" in output
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    process = start(whole, "whole")
+    assert "predict miss" in process.communicate()[0]
+    resumed, uninterrupted = (to_poses(read_labels(path)).to_arrays() for path in (tmp_path / "stopped.slp", whole / "whole.slp"))
+    for name, array in uninterrupted.items():
+        assert array.tobytes() == resumed[name].tobytes(), name
