@@ -12,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.errors import ConfigError, brief, did_you_mean
 from sleap_lab.inputs import find_inputs, is_labels
 
 
@@ -366,7 +366,14 @@ def _absolute(name: str, value: Any) -> str:
     """Return a path against the current directory; a name that is a number is a name too."""
     if not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
         raise ConfigError(f"{name}: got {value!r}; accepted: a path")
-    return str(Path(str(value)).absolute())
+    path = Path(str(value)).absolute()
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # too long, not allowed, not a name
+        raise ConfigError(f"{name}: {brief(value)} cannot be looked for ({getattr(error, 'strerror', error)})") from error
+    return str(path)
 
 
 def _fits(value: Any, annotation: Any) -> bool:

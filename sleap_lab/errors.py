@@ -25,6 +25,15 @@ class RunError(SleapLabError, RuntimeError):
     exit_code = 1
 
 
+def brief(value: object) -> str:
+    """Return a value for a message, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        text = f"a number of the type {type(value).__name__}"
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """Return names for a message: the first few, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from sleap_lab.errors import ConfigError
+from sleap_lab.errors import ConfigError, brief
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mj2", ".mkv", ".seq")
 HDF5 = (".h5", ".hdf5")
@@ -89,6 +89,8 @@ def _manifest(file: Path) -> list[Path]:
             found += _expanded(file.parent / line)
         except ConfigError as error:
             raise ConfigError(f"{error} (line {number} of {file})") from error
+        except (OSError, ValueError) as error:  # too long, not allowed, not a name
+            raise ConfigError(f"data.path: line {number} of {file} cannot be looked for ({brief(line)})") from error
     if not found:
         raise ConfigError(f"data.path: {file} names no file; accepted: one path per line")
     return found
@@ -102,6 +104,8 @@ def _expanded(path: Path) -> list[Path]:
             raise ConfigError(f"data.path: {path} holds no video and no image ({kinds}); HDF5 videos are given by name or as a glob")
         return found
     if path.exists():
+        if not path.is_file():
+            raise ConfigError(f"data.path: {path} is neither a file nor a folder")
         if _is(path, MANIFEST):
             raise ConfigError(f"data.path: {path} is a text file; a list of paths is given alone")
         return [path]

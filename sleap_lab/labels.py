@@ -1,6 +1,7 @@
 """Between the pose record and label files: everything that touches sleap-io's label objects."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,34 @@ import sleap_io as sio
 from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
 from sleap_lab.poses import Poses, Skeleton, make_poses
+from sleap_lab.vetting import ADDRESS, file_names, vet_labels
 
 
 def read_labels(path: str | Path) -> sio.Labels:
     """Read a `.slp` or `.pkg.slp` file; videos that are not where the file says are looked for beside it.
 
+    Nothing is fetched: videos with an address in place of a file name cannot be read, what the labels say of them can.
+
     Raises:
-        RunError: The file is missing or is not a SLEAP labels file.
+        RunError: The file is missing, is not a SLEAP labels file, or reaches beyond itself.
     """
     path = Path(path)
     if not path.is_file():
         raise RunError(f"{path}: no such labels file")
     try:
-        labels = sio.load_slp(str(path))
+        on_disk = not any(map(ADDRESS.match, vet_labels(path)))
+        labels = sio.load_slp(str(path), open_videos=on_disk)
+        if frames := [frame.frame_idx for frame in labels.labeled_frames if not 0 <= frame.frame_idx < 2**31]:
+            raise ValueError(f"it has a frame of the number {frames[0]}")
     except Exception as error:  # whatever h5py and sleap-io raise for a broken file
         raise RunError(f"{path}: not a readable SLEAP labels file ({one_line(error)})") from error
     for video in labels.videos:
         name = video.filename
         if isinstance(name, str) and not Path(name).exists() and (beside := path.parent / Path(name.replace("\\", "/")).name).exists():
             _move(video, beside)
+        if not on_disk and not any(map(ADDRESS.match, file_names(video.filename))):
+            with suppress(Exception):  # as sleap-io itself does; reading a frame says what is wrong
+                video.open()
     return labels
 
 
@@ -74,6 +84,8 @@ def to_poses(labels: sio.Labels) -> Poses:
     if not labels.skeletons:
         raise RunError("the labels hold no skeleton")
     skeleton = to_skeleton(labels.skeletons[0])
+    if not skeleton.nodes:
+        raise RunError("the skeleton of the labels has no nodes")
     video_index = {id(video): i for i, video in enumerate(labels.videos)}
     track_index = {id(track): i for i, track in enumerate(labels.tracks)}
     frames: dict[tuple[int, int], None] = {}

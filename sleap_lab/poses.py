@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from sleap_lab.untrusted import read_arrays
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -133,8 +135,7 @@ class Poses:
     @classmethod
     def load(cls, path: str | Path) -> "Poses":
         """Read a record written by `save`; never unpickles."""
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
-            return cls.from_arrays(data)
+        return cls.from_arrays(read_arrays(path))
 
 
 COLUMNS = tuple(f.name for f in fields(Poses) if f.name not in ("skeleton", "track_names", "frames"))

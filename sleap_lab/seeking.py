@@ -53,9 +53,7 @@ def seek_problem(video: sio.Video, frames: Sequence[int]) -> str | None:
             found = _digest(sought, frame)
             if None not in (found, digests[frame]) and found != digests[frame]:
                 instead = f"frame {digests.index(found)}" if found in digests else "another one"
-                return _warning(
-                    video, f"looking for frame {frame} finds {instead}", "Poses will be of other frames than asked for."
-                )
+                return _warning(video, f"looking for frame {frame} finds {instead}", "Poses will be of other frames than asked for.")
     return None
 
 

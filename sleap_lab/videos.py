@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import h5py
 import numpy as np
 import sleap_io as sio
-from sleap_io.io.video_reading import ImageVideo, MediaVideo
+from sleap_io.io.video_reading import HDF5Video, ImageVideo, MediaVideo
 
 from sleap_lab.errors import RunError, did_you_mean
 from sleap_lab.inputs import HDF5, Input, input_name
+from sleap_lab.untrusted import check_dataset, check_hdf5
+from sleap_lab.vetting import ADDRESS
 
 ACCEPTED = "accepted: videos, image folders, .slp"
 NO_FRAME = "it holds no readable frame, as when recording or copying was cut short (copy it again from where it was recorded)"
+MAX_PIXELS = 2**28
+"""Largest image, also of those that are files of their own (see `sleap_lab/__init__.py`)."""
 TRIES = 10
 """Frames that are looked at to tell what numbers a video holds; the first that can be read decides."""
 
@@ -73,6 +78,13 @@ def _check_dataset(file: Path, dataset: str | None) -> None:
         raise RunError(f"{file} holds no dataset of frames, with four axes; it holds {held}")
     if wanted is not None and not {wanted, f"{wanted}/video"} & set(able):
         raise RunError(f"{file} has no frames in the dataset {dataset!r}; accepted: {', '.join(able)}.{did_you_mean(wanted, able)}")
+    if any(name.endswith("/video") for name in able):  # beside which sleap-io looks for more
+        check_hdf5(file, images=True)
+    with h5py.File(file) as opened:
+        for name in able:
+            check_dataset(opened[name])
+            if (size := prod(shapes[name][1:])) > MAX_PIXELS:
+                raise RunError(f"{file} holds images of {size} numbers in {name}; accepted: up to {MAX_PIXELS}")
 
 
 def _check_pages(file: Path, video: sio.Video) -> None:
@@ -91,8 +103,9 @@ def frame_numbers(video: sio.Video) -> Sequence[int]:
     if held := getattr(video.backend, "frame_map", None):
         return sorted(map(int, held))
     try:
-        # Whatever the file says, a frame takes a byte at least.
-        return range(min(len(video), Path(video.filename).stat().st_size) if isinstance(video.backend, MediaVideo) else len(video))
+        if isinstance(video.backend, (HDF5Video, ImageVideo)) or not isinstance(video.filename, str):
+            return range(len(video))
+        return range(min(len(video), Path(video.filename).stat().st_size))  # whatever a file says, a frame takes a byte at least
     except Exception:  # an unreadable file
         return range(0)
 
@@ -107,6 +120,8 @@ def read_pixels(video: sio.Video, frame: int) -> np.ndarray:
         ValueError: It has another number of channels, or is another frame.
         Exception: Whatever the reader of this kind of video raises.
     """
+    if isinstance(video.filename, str) and ADDRESS.match(video.filename):
+        raise ValueError("it is an address, and nothing is fetched; download it and put it beside the labels")
     image = np.asarray(video[frame])
     if isinstance(video.backend, MediaVideo) and (position := _position(video.backend)) not in (None, frame + 1):
         # Where a file is damaged, looking for a frame ends at the last good one before, which is given instead.

@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sleap_lab.checkpoints.native import network_errors
+from sleap_lab.checkpoints.native import network_errors, refuse_giants
 from sleap_lab.checkpoints.training_config import LEGACY_CONFIG_NAME, TrainingConfig
 from sleap_lab.errors import RunError
 from sleap_lab.networks import PoseNetwork
 from sleap_lab.networks.heads import OFFSETS_LAYER
 from sleap_lab.networks.unet import UNet
+from sleap_lab.untrusted import check_hdf5
 
 WEIGHTS_NAME = "best_model.h5"
 DATASETS = {"weight": "kernel:0", "bias": "bias:0"}
 FIRST_LAYER = "stack0_enc0_conv0"
-MAX_COMPRESSION = 1032  # deflate does no better; an array that claims more holds less than it says
 
 Layers = dict[str, dict[str, np.ndarray]]
 """Layer -> its arrays by dataset name, in Keras' layout."""
@@ -42,6 +42,7 @@ def read_layers(path: str | Path) -> Layers:
         raise RunError(f"{path}: no such file; it holds the weights of a legacy model")
     layers: Layers = {}
     try:
+        check_hdf5(path)
         with h5py.File(path, "r") as file:
             for layer, group in _members(_member(file, "model_weights")):
                 arrays = {name: _array(item) for _, inner in _members(group) for name, item in _members(inner)}
@@ -61,23 +62,15 @@ def _members(group: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _member(group: h5py.Group, name: str) -> Any:
-    """Return what a group holds under a name, unless it is elsewhere."""
-    link = group.get(name, getlink=True)
-    if link is None:
+    """Return what a group holds under a name."""
+    if name not in group:
         raise ValueError(f"it has no {name}")
-    if not isinstance(link, h5py.HardLink):
-        raise ValueError(f"{group.name.rstrip('/')}/{name} is a link; refused, because weights are read from the file itself only")
     return group[name]
 
 
 def _array(dataset: Any) -> np.ndarray:
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f":
         raise ValueError(f"{dataset.name} is no array of numbers")
-    if dataset.external or dataset.is_virtual:
-        raise ValueError(f"{dataset.name} is stored in other files; refused, because weights are read from the file itself only")
-    stored = dataset.id.get_storage_size()
-    if dataset.nbytes > stored * MAX_COMPRESSION:
-        raise ValueError(f"{dataset.name} has the shape {dataset.shape}, but only {stored} bytes")
     return np.asarray(dataset[()], dtype=np.float32)
 
 
@@ -122,6 +115,8 @@ def _build(config: TrainingConfig, layers: Layers, path: Path, *, offsets: bool)
     heads = {name: head for name, head in config.heads.items() if offsets or name != "offsets"}
     unet = config.raw["model_config"]["backbone_config"]["unet"] | {"in_channels": first.shape[2]}
     with network_errors(config.folder / LEGACY_CONFIG_NAME, "model"), torch.device("meta"):
+        refuse_giants(unet, "backbone.unet")
+        refuse_giants(heads, "heads")
         return PoseNetwork(UNet(unet, keras=True), config.kind, heads)
 
 

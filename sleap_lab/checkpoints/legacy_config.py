@@ -16,10 +16,11 @@ from sleap_lab.checkpoints.training_config import (
     positive_number,
     positive_whole,
 )
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, brief
 from sleap_lab.labels import to_skeleton
 from sleap_lab.networks.heads import HEAD_LAYERS
 from sleap_lab.poses import Skeleton
+from sleap_lab.untrusted import read_json
 
 KINDS = {
     "single_instance": "single_instance",
@@ -47,8 +48,8 @@ def read_legacy_config(folder: Path) -> TrainingConfig:
     """
     file = folder / LEGACY_CONFIG_NAME
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        raw = read_json(file)
+    except (OSError, ValueError) as error:
         raise RunError(f"{file}: not a readable JSON file ({' '.join(str(error).split())})") from error
     if not isinstance(raw, dict):
         raise RunError(f"{file}: not a training config, but a {type(raw).__name__}")
@@ -94,7 +95,7 @@ def _unet(raw: dict[str, Any], file: Path) -> dict[str, Any]:
     # A stem pools otherwise than SLEAP-NN's, and neither several stacks nor a missing middle block exist there.
     for key, only in (("stem_stride", None), ("stacks", 1), ("middle_block", True)):
         if section.get(key, only) != only:
-            raise RunError(f"{where}.{key}: got {section[key]!r}, which is not supported; accepted: {json.dumps(only)}")
+            raise RunError(f"{where}.{key}: got {brief(section[key])}, which is not supported; accepted: {json.dumps(only)}")
     return {key: section[key] for key in UNET_KEYS if section.get(key) is not None}
 
 
@@ -105,7 +106,7 @@ def _chosen(raw: dict[str, Any], name: str, accepted: Mapping[str, Any] | tuple[
         raise RunError(f"{file}: {name} chooses {', '.join(options) or 'nothing'}; accepted: one of {', '.join(accepted)}")
     ((option, section),) = options.items()
     if not isinstance(section, dict):
-        raise RunError(f"{file}: {name}.{option}: got {section!r}; accepted: a section")
+        raise RunError(f"{file}: {name}.{option}: got {brief(section)}; accepted: a section")
     return option, section
 
 
@@ -114,7 +115,7 @@ def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
     found = find_section(raw, "data.labels", file).get("skeletons")
     try:
         if not isinstance(found, list) or not found:
-            raise ValueError(f"got {found!r}; accepted: a list of one")
+            raise ValueError(f"got {brief(found)}; accepted: a list of one")
         skeletons = sio.load_skeleton(str(file))
         skeleton = to_skeleton(skeletons[0] if isinstance(skeletons, list) else skeletons)
         if not skeleton.nodes:

@@ -2,14 +2,15 @@
 
 A checkpoint is a zip file with one pickle and one raw file per tensor storage. The pickle is read by
 an unpickler that knows tensors and plain containers; objects of the libraries that training stores
-beside the weights become inert stand-ins, and any other name is refused.
+beside the weights become inert stand-ins, and any other name is refused. Tensors that would be larger
+than the file are refused, too.
 """
 
 import io
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import torch
 from torch import Tensor
 
 from sleap_lab.checkpoints.training_config import CONFIG_NAME, TrainingConfig
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, brief
 from sleap_lab.networks import PoseNetwork, build_network
+from sleap_lab.untrusted import check_pickle
 
 STORAGE_DTYPES = {
     "FloatStorage": torch.float32,
@@ -33,6 +35,11 @@ STORAGE_DTYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
+LARGEST = {
+    **dict.fromkeys(("convs_per_block", "num_fc_layers", "window_size"), 64),
+    **dict.fromkeys(("max_stride", "stem_stride", "depths"), 1024),
+}
+"""What decides how many layers a network has; of depths, their sum. A window's table grows with the fourth power of its side."""
 INERT_LIBRARIES = {
     "collections", "datetime", "enum", "lightning", "lightning_fabric", "numpy", "omegaconf", "pathlib",
     "pytorch_lightning", "sleap_nn", "torch", "typing",
@@ -96,7 +103,9 @@ class WeightsUnpickler(pickle.Unpickler):
     """Unpickler that builds tensors and plain containers only."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(io.BytesIO(archive.read(f"{root}/data.pkl")), encoding="utf-8")
+        content = archive.read(f"{root}/data.pkl")
+        check_pickle(content)
+        super().__init__(io.BytesIO(content), encoding="utf-8")
         self.archive, self.root = archive, root
         self.storages: dict[str, Tensor] = {}
 
@@ -141,6 +150,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         raise RunError(f"{path}: no such checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
+            _refuse_expansion(archive, path.stat().st_size)
             root = next((name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")), None)
             if root is None:
                 raise RunError(f"{path}: a zip file, but not a PyTorch checkpoint")
@@ -153,6 +163,15 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise RunError(f"{path}: holds no state_dict of tensors")
     return {str(name).removeprefix("model."): value for name, value in state.items()}
+
+
+def _refuse_expansion(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse an archive whose members are larger than the file: PyTorch compresses nothing."""
+    members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("it is compressed, which checkpoints are not")
+    if (claimed := sum(member.file_size for member in members)) > size:
+        raise ValueError(f"it says it holds {claimed} bytes in {size}")
 
 
 def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = None, head_ckpt_path: str | None = None) -> PoseNetwork:
@@ -171,6 +190,8 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
     widths = [value.shape[0] for name, value in state.items() if name.endswith("middle_contract_conv0.weight") and value.ndim == 4]
     # Without memory for its weights, which are not known to be as large as the config says.
     with network_errors(config.folder / CONFIG_NAME), torch.device("meta"):
+        for section in ("backbone_config", "head_configs"):
+            refuse_giants(config.raw["model_config"][section], f"model_config.{section}")
         network = build_network(config.raw, middle_width=widths[0] if widths else None)
     _fill(network, state, checkpoint, strict=True)
     for path, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
@@ -180,6 +201,19 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
                 raise RunError(f"{path}: holds no {part} weights of the network in {config.folder}")
             _fill(network, other, Path(path), strict=False)
     return network.eval()
+
+
+def refuse_giants(section: Any, where: str) -> None:
+    """Refuse a section of a training config that asks for more layers than any network has, before they are made.
+
+    Raises:
+        RunError: Naming the key.
+    """
+    for key, value in section.items() if isinstance(section, Mapping) else ():
+        numbers = [number for number in (value if isinstance(value, list) else [value]) if isinstance(number, (int, float))]
+        if key in LARGEST and sum(numbers) > LARGEST[key]:
+            raise RunError(f"{where}.{key}: got {brief(value)}; accepted: at most {LARGEST[key]}")
+        refuse_giants(value, f"{where}.{key}")
 
 
 @contextmanager
@@ -206,6 +240,8 @@ def _fill(network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict:
     for name in sorted(expected.keys() & state.keys()):
         if state[name].shape != expected[name].shape:
             raise RunError(f"{path}: {name} has shape {tuple(state[name].shape)}, the network needs {tuple(expected[name].shape)}")
+        if state[name].untyped_storage().nbytes() < state[name].nbytes:  # a stride of 0 repeats a number as often as it likes
+            raise RunError(f"{path}: {name} has shape {tuple(state[name].shape)}, but holds fewer numbers")
     weights = {name: state[name].to(value.dtype).contiguous() for name, value in expected.items() if name in state}
     for name, constant in network.named_buffers():
         if name in weights and not torch.equal(weights[name], constant):

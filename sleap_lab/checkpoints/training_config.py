@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from packaging.version import InvalidVersion, Version
 
-from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors import ConfigError, RunError, brief
 from sleap_lab.networks.heads import HEAD_LAYERS
 from sleap_lab.poses import Skeleton
+from sleap_lab.untrusted import read_yaml
 
 CONFIG_NAME = "training_config.yaml"
 LEGACY_CONFIG_NAME = "training_config.json"
@@ -25,6 +25,8 @@ REQUIRED = {
     "class_vectors": ("classes",),
 }
 """Head -> keys that inference needs; those of centroids need no part_names."""
+MOST = 1e308
+"""What a number of Python can be at most to be a number of a processor."""
 CROPPING = ("centered_instance", "multi_class_topdown")
 """Model kinds that see crops."""
 CROPS_UNSCALED_SINCE = Version("0.1.0")
@@ -104,14 +106,14 @@ def read_yaml_config(folder: Path) -> TrainingConfig:
     """
     file = folder / CONFIG_NAME
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raw = read_yaml(file)
+    except (ValueError, OSError) as error:
         raise RunError(f"{file}: not a readable YAML file ({' '.join(str(error).split())})") from error
     if not isinstance(raw, dict):
         raise RunError(f"{file}: not a training config, but a {type(raw).__name__}")
     kind, heads = _chosen(raw, "model_config.head_configs", file)
     if kind not in HEAD_LAYERS:
-        raise RunError(f"{file}: model kind {kind!r} is not supported; accepted: {', '.join(HEAD_LAYERS)}")
+        raise RunError(f"{file}: model kind {brief(kind)} is not supported; accepted: {', '.join(HEAD_LAYERS)}")
     backbone_kind, backbone = _chosen(raw, "model_config.backbone_config", file)
     preprocessing = find_section(raw, "data_config.preprocessing", file)
     skeleton = _skeleton(raw, file)
@@ -149,7 +151,7 @@ def _crop_size(preprocessing: Mapping[str, Any], version: Version | None, where:
     size = positive_whole(preprocessing, "crop_size", where)
     if size is None and (sides := preprocessing.get("crop_hw")) is not None:
         if not isinstance(sides, list) or len(sides) != 2:
-            raise RunError(f"{where}.crop_hw: got {sides!r}; accepted: a list of height and width")
+            raise RunError(f"{where}.crop_hw: got {brief(sides)}; accepted: a list of height and width")
         lengths = [positive_whole({"crop_hw": side}, "crop_hw", where) for side in sides]
         size = max((length for length in lengths if length is not None), default=None)
     scale = positive_number(preprocessing, "scale", where) or 1.0
@@ -181,13 +183,13 @@ def check_heads(heads: Mapping[str, Any], kind: str, n_nodes: int, where: Callab
             if name == "output_stride":
                 positive_whole(section, name, section_name)
             elif not isinstance(value, list):
-                raise RunError(f"{section_name}.{name}: got {value!r}; accepted: a list")
+                raise RunError(f"{section_name}.{name}: got {brief(value)}; accepted: a list")
         if head == "confmaps" and kind != "centroid" and len(section["part_names"]) != n_nodes:
             raise RunError(f"{section_name}.part_names has {len(section['part_names'])} entries, the skeleton {n_nodes} nodes")
         if head == "pafs":
             names, edges = [str(name) for name in heads["confmaps"]["part_names"]], section["edges"]
             if not all(isinstance(edge, list) and len(edge) == 2 and {str(end) for end in edge} <= set(names) for edge in edges):
-                raise RunError(f"{section_name}.edges: got {edges!r}; accepted: pairs of part_names {', '.join(names)}")
+                raise RunError(f"{section_name}.edges: got {brief(edges)}; accepted: pairs of part_names {', '.join(names)}")
 
 
 def positive_number(section: Mapping[str, Any], name: str, where: str, *, accepted: str = "a number above 0") -> float | None:
@@ -199,8 +201,8 @@ def positive_number(section: Mapping[str, Any], name: str, where: str, *, accept
     value = section.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise RunError(f"{where}.{name}: got {value!r}; accepted: {accepted}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < MOST:
+        raise RunError(f"{where}.{name}: got {brief(value)}; accepted: {accepted}")
     return float(value)
 
 
@@ -213,7 +215,7 @@ def positive_whole(section: Mapping[str, Any], name: str, where: str) -> int | N
     accepted = "a whole number above 0"
     value = positive_number(section, name, where, accepted=accepted)
     if value is not None and not value.is_integer():
-        raise RunError(f"{where}.{name}: got {value!r}; accepted: {accepted}")
+        raise RunError(f"{where}.{name}: got {brief(value)}; accepted: {accepted}")
     return None if value is None else int(value)
 
 

@@ -5,13 +5,11 @@ import io
 import json
 import math
 import pickle
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.lib import format as npy
 
 from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
@@ -19,6 +17,7 @@ from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.untrusted import check_pickle, read_arrays
 
 
 def write_metrics(evaluation: Evaluation, npz_path: str | Path, *, bad_frames: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -103,12 +102,12 @@ def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable
     try:
         with open(frames_file, newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)
-        with np.load(flat_file, allow_pickle=False) as file:
-            pairs, detections = (
-                Detections(*(file[f"{group}/{name}"] for name in Detections._fields)) if f"{group}/frame" in file.files else None
-                for group in ("pairs", "detections")
-            )
-            distances = file["distance_metrics/dists"]
+        arrays = read_arrays(flat_file)
+        pairs, detections = (
+            Detections(*(arrays[f"{group}/{name}"] for name in Detections._fields)) if f"{group}/frame" in arrays else None
+            for group in ("pairs", "detections")
+        )
+        distances = arrays["distance_metrics/dists"]
         videos, numbers = [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float64)
         frame = numbers[:, 0].astype(np.int64)
         columns = dict(zip(header[2:], numbers[:, 1:].T, strict=True))
@@ -181,24 +180,20 @@ def load_metrics(path: str | Path, split: str = "test", dataset_idx: int = 0) ->
     if found is None:
         raise FileNotFoundError(f"{path}: no metrics file" + (f"; looked for {', '.join(names)}" if path.is_dir() else ""))
     try:
-        with zipfile.ZipFile(found) as archive:
-            content = {name.removesuffix(".npy"): _read_npy(archive.read(name)) for name in archive.namelist()}
+        content = read_arrays(found, read_object=_read_object)
     except Exception as error:  # whatever a broken or hostile file makes zipfile, numpy and pickle raise
         raise RunError(f"{found}: not a metrics file that can be read safely ({' '.join(str(error).split())})") from error
-    return content.get("metrics", content)
+    metrics = content.get("metrics", content)
+    if not isinstance(metrics, dict):
+        raise RunError(f"{found}: not a metrics file, its metrics are of type {type(metrics).__name__}")
+    return metrics
 
 
-def _read_npy(data: bytes) -> Any:
-    """Read one array of an `.npz` file; of a 0-d object array, the object inside."""
-    file = io.BytesIO(data)
-    version = npy.read_magic(file)
-    _, _, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
-    if dtype.hasobject:
-        array = _unwrap(_Unpickler(file).load())
-    else:
-        file.seek(0)
-        array = npy.read_array(file, allow_pickle=False)
-    return array.item() if array.dtype.hasobject and array.ndim == 0 else array
+def _read_object(content: bytes) -> Any:
+    """Read the pickle of an array of objects; of a 0-d array, the object inside."""
+    check_pickle(content)
+    array = _unwrap(_Unpickler(io.BytesIO(content)).load(), {})
+    return array.item() if isinstance(array, np.ndarray) and array.dtype.hasobject and array.ndim == 0 else array
 
 
 class _Dtype:
@@ -223,7 +218,8 @@ class _Array:
         _, shape, dtype, is_fortran, data = state
         if dtype.dtype.hasobject:
             flat = np.empty(len(data), dtype=object)
-            flat[:] = [_unwrap(item) for item in data]
+            known: dict[int, Any] = {}
+            flat[:] = [_unwrap(item, known) for item in data]
         else:
             flat = np.frombuffer(data, dtype.dtype).copy()
         self.array = flat.reshape(shape, order="F" if is_fortran else "C")
@@ -233,15 +229,18 @@ def _scalar(dtype: _Dtype, data: bytes) -> Any:
     return np.frombuffer(data, dtype.dtype)[0]
 
 
-def _unwrap(value: Any) -> Any:
-    """Put arrays in the place of their stand-ins."""
+def _unwrap(value: Any, known: dict[int, Any]) -> Any:
+    """Put arrays in the place of their stand-ins; what occurs twice is looked at once, so `known` must be dropped with the value."""
     if isinstance(value, _Array):
         return value.array
-    if isinstance(value, dict):
-        return {key: _unwrap(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_unwrap(item) for item in value)
-    return value
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+    if id(value) not in known:
+        if isinstance(value, dict):
+            known[id(value)] = {key: _unwrap(item, known) for key, item in value.items()}
+        else:
+            known[id(value)] = type(value)(_unwrap(item, known) for item in value)
+    return known[id(value)]
 
 
 class _Unpickler(pickle.Unpickler):

@@ -1,6 +1,5 @@
 """Runs as their folders tell of them, and their metrics paired by frame, so that differences can be told from chance."""
 
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from sleap_lab.runs.find import RUN_ID
 from sleap_lab.runs.snapshot import flatten, read_document
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.runs.verify import contents, recorded_facts
+from sleap_lab.untrusted import read_json
 
 NAN = float("nan")
 SHORT_ID = 8
@@ -99,10 +99,10 @@ def read_run(folder: Path, name: str) -> Run:
     nodes: list[str] = []
     if (file := folder / "metrics.json").is_file():
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = read_json(file)
             metrics |= {name: _value(value) for name, value in content["headline"].items()}
             parts, nodes = _parts(content)
-        except (ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise RunError(f"{file}: not a metrics file ({error})") from error
     places, table = read_frames(folder / "metrics.npz") or ([], None)
     settings = flatten(read_document(folder, "config.yaml") or {})

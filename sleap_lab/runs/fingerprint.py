@@ -18,7 +18,7 @@ from sleap_lab.runs.snapshot import file_facts, model_files
 if TYPE_CHECKING:
     from sleap_lab.sources import Source
 
-READING = ("inputs.py", "poses.py", "seeking.py", "sources.py", "videos.py")
+READING = ("inputs.py", "poses.py", "seeking.py", "sources.py", "untrusted.py", "vetting.py", "videos.py")
 PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py", "labels.py", "preprocess.py", *READING)
 TRACK_ROOMS = ("tracking", "boxes.py", "filters.py", *READING)
 """Files and folders whose code decides the result of a stage."""

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from yaml import YAMLError
-
 from sleap_lab import terminal
 from sleap_lab.atomic import replacing
 from sleap_lab.config import GROUPS, Config, LoggerConfig, OutputConfig, check, check_value, keys
@@ -135,8 +133,8 @@ def _snapshot(folder: Path) -> dict[str, Any]:
     for name in ("config.yaml", "hashes.json", "packages.json", "device.json"):
         try:
             documents[name] = read_document(folder, name)
-        except (ValueError, YAMLError) as error:
-            raise ConfigError(f"{folder / SNAPSHOT / name}: cannot be read ({' '.join(str(error).split())})") from error
+        except RunError as error:
+            raise ConfigError(str(error)) from error
         if not isinstance(documents[name], dict):
             raise ConfigError(f"{folder / SNAPSHOT / name}: there is no such snapshot to repeat the run from")
     return documents

@@ -19,6 +19,8 @@ from typing import Any
 import yaml
 
 from sleap_lab.config import keys
+from sleap_lab.errors import RunError
+from sleap_lab.untrusted import read_json, read_yaml
 
 SNAPSHOT = "snapshot"
 MODEL_FILES = ("best.ckpt", "training_config.yaml", "best_model.h5", "training_config.json")
@@ -80,12 +82,19 @@ def read_document(folder: Path, name: str) -> Any:
 
     Returns:
         The content; None if there is no such file, as when the run ended before its snapshot was written.
+
+    Raises:
+        RunError: The file is damaged.
     """
     path = folder / SNAPSHOT / name
     if not path.is_file():
         return None
-    text = path.read_text(encoding="utf-8")
-    return yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text) if path.suffix == ".json" else text.strip()
+    try:
+        if path.suffix == ".yaml":
+            return read_yaml(path)
+        return read_json(path) if path.suffix == ".json" else path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

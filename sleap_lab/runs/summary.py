@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
+from sleap_lab.untrusted import read_json
 
 RUN_FILE = "run.json"
 SWEEP_FILE = "sweep.json"
@@ -99,13 +100,13 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
     """
     path = folder / name
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         summary = RunSummary(**{"status": record["status"]} | {f.name: record[f.name] for f in fields(RunSummary) if f.name in record})
+        summary.metrics = {key: math.nan if value is None else float(value) for key, value in summary.metrics.items()}
     except FileNotFoundError:
         raise RunError(f"{folder} is not a run folder: it holds no {name}") from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
-    summary.metrics = {key: math.nan if value is None else value for key, value in summary.metrics.items()}
     return summary
 
 

@@ -347,7 +347,7 @@ def test_a_file_without_weights_is_refused(folder):
     assert unreadable(folder) == "it has no model_weights"
 
 
-ELSEWHERE = "refused, because weights are read from the file itself only"
+ELSEWHERE = "refused, because only the file itself is read"
 
 
 @pytest.fixture

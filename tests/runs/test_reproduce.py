@@ -278,7 +278,7 @@ def test_a_run_without_a_result_is_refused(first, again):
             "{model: {kind: none}, tracker: {tracking: true}, data: {path: '${oc.env:HOME}'}}",
             r"data\.path: no such file: .*oc.env:HOME",
         ),
-        ("hashes.json", "{", "hashes.json: cannot be read"),
+        ("hashes.json", "{", "hashes.json is damaged"),
         ("hashes.json", "{}", "not what a snapshot holds"),
         ("packages.json", "{}", "not what a snapshot holds"),
         ("device.json", None, "there is no such snapshot"),
