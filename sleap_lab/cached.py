@@ -10,6 +10,7 @@ import numpy as np
 
 from sleap_lab.config import Config, TrackerConfig
 from sleap_lab.inference import Inference, Stage, Track, detect
+from sleap_lab.losses import check_account
 from sleap_lab.parts import Parts
 from sleap_lab.poses import Poses, concatenate
 from sleap_lab.runs.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
@@ -76,12 +77,19 @@ def detect_cached(
         bad_frames = found.bad_frames
         return Result(found.poses.to_arrays(), {"kind": found.kind, "notes": list(found.notes)}, complete=not bad_frames)
 
-    result, recalled = remember(cache, key, compute, stage="predict", about=about)
+    result, recalled = remember(cache, key, compute, stage="predict", about=about, fits=lambda stored: _holds(stored, source.frames))
     outcomes["predict"] = HIT if recalled else MISS
     if parts is not None:
         outcomes["predict"] = RESUMED if parts.poses else MISS
         parts.remove()
-    return Inference(Poses.from_arrays(result.arrays), result.facts["kind"], device, bad_frames, tuple(result.facts["notes"]))
+    poses = Poses.from_arrays(result.arrays)
+    check_account(source.frames, poses, bad_frames)
+    return Inference(poses, result.facts["kind"], device, bad_frames, tuple(result.facts["notes"]))
+
+
+def _holds(stored: Result, frames: np.ndarray) -> bool:
+    """Say whether a stored result is of these frames, and whole."""
+    return np.array_equal(Poses.from_arrays(stored.arrays).frames, frames) and {"kind", "notes"} <= stored.facts.keys()
 
 
 def _observe_or_decode(
@@ -157,7 +165,7 @@ def _detect_rest(
     if not len(parts.rest.frames):
         return Inference(concatenate(parts.poses), plan.kind, device, tuple(parts.lost), plan.notes)
     try:
-        rest = detect(parts.rest, config, stage=stage, watch=watch, keep=keep, lost=parts.lost, spare=spare)
+        rest = detect(parts.rest, config, stage=stage, watch=watch, keep=keep, lost=parts.lost, requested=len(parts.frames), spare=spare)
     except BaseException:
         parts.store()
         raise
@@ -180,7 +188,14 @@ def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcome
         motion = [name for name, used in (("flow", tracker.use_flow), ("kalman", tracker.use_kalman)) if used]
         about = f"{source.path.name}, {len(poses.frames)} frames; {', '.join([tracker.candidates_method, *motion])}"
         key = track_fingerprint(config, source, poses)
-        result, recalled = remember(cache, key, lambda: Result(track(poses, tracker, read_image).to_arrays()), stage="track", about=about)
+
+        def compute() -> Result:
+            return Result(track(poses, tracker, read_image).to_arrays())
+
+        def fits(stored: Result) -> bool:
+            return np.array_equal(Poses.from_arrays(stored.arrays).frames, poses.frames)
+
+        result, recalled = remember(cache, key, compute, stage="track", about=about, fits=fits)
         outcomes["track"] = HIT if recalled else MISS
         return Poses.from_arrays(result.arrays)
 

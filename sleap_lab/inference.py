@@ -51,6 +51,7 @@ def detect(
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]] = lambda frames, total: frames,
     keep: Callable[["Prediction"], None] | None = None,
     lost: list[Frame] | None = None,
+    requested: int | None = None,
     details: bool = False,
     spare: float = 0,
 ) -> Inference:
@@ -62,7 +63,8 @@ def detect(
         stage: Context in which the stage of a name runs, for timing.
         watch: Wraps the frames on their way to the network, for a progress bar.
         keep: Called with each batch's prediction, for those who want more than the poses.
-        lost: Gets the frames that cannot be read as soon as that is known.
+        lost: Gets the frames that cannot be read as soon as that is known; those of a part that was done before are in it.
+        requested: How many frames were asked for, those of such a part included.
         details: The predictions that are kept hold what instances were made from, too.
         spare: Crops that are looked at for observations that are decoded again with other settings, as a share of those needed.
 
@@ -83,7 +85,7 @@ def detect(
         pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth, spare=spare, details=details)
     with stage("predict"):
         frames = _watched_order(read_ahead(source, config.runtime.queue_maxsize), source, notes)
-        frames = readable(frames, len(source.frames), config.data, bad)
+        frames = readable(frames, len(source.frames) if requested is None else requested, config.data, bad)
         parts = []
         for prediction in predict(watch(frames, len(source.frames)), pipeline, batch_size=config.runtime.batch_size):
             parts.append(prediction.poses)

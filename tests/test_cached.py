@@ -17,7 +17,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.inference import detect
 from sleap_lab.predict import observation
 from sleap_lab.predict.model import Model
-from sleap_lab.runs.cache import Cache, entries
+from sleap_lab.runs.cache import Cache, Result, entries, remember
 from sleap_lab.sources import Source, open_source
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
@@ -209,6 +209,36 @@ def test_nothing_is_stored_of_a_run_with_unreadable_frames(tmp_path, monkeypatch
     assert [frame.index for frame in found.bad_frames] == [unreadable]
     assert outcomes == {"network": "miss", "predict": "miss"}
     assert entries(tmp_path) == []
+
+
+def rewritten(cache, stage, change):
+    """Change an entry as somebody would who knows how entries are made."""
+    (entry,) = [entry for entry in entries(cache.folder) if entry.stage == stage]
+    with np.load(cache.folder / f"{entry.key}.npz") as file:
+        arrays, facts = change(dict(file))
+    remember(cache, entry.key, lambda: Result(arrays, facts), stage=stage, fits=lambda old: False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: (arrays | {"frames": arrays["frames"] + 1}, {"kind": "bottomup", "notes": []}),  # of other frames
+        lambda arrays: (arrays | {"points": arrays["points"][:-1]}, {"kind": "bottomup", "notes": []}),
+        lambda arrays: (arrays | {"header": np.array("[")}, {"kind": "bottomup", "notes": []}),
+        lambda arrays: ({}, {"kind": "bottomup", "notes": []}),
+        lambda arrays: (arrays, {}),
+    ],
+    ids=["frames", "points", "header", "nothing", "facts"],
+)
+def test_an_entry_that_holds_something_else_costs_time_only(tmp_path, change):
+    config, warnings = configured("bottomup"), []
+    cache = Cache(tmp_path, warn=warnings.append)
+    fresh, _ = remembered(config, cache)
+    rewritten(cache, "predict", change)
+    again, outcomes = remembered(config, cache)
+    assert outcomes["predict"] == "miss"
+    assert same(again.poses, fresh.poses)
+    assert remembered(config, cache)[1] == {"predict": "hit"}  # it was replaced
 
 
 def test_a_cache_that_is_only_read_costs_no_crops_that_nobody_needs(tmp_path, monkeypatch):

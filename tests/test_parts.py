@@ -112,6 +112,7 @@ def test_frames_that_could_not_be_read_are_remembered_with_their_part(config, tm
         return read(self, video, frame)
 
     monkeypatch.setattr(Source, "pixels", broken)
+    config.data.max_bad_share = 2 / 9  # of all frames; of those that are left it is more
     for on_bad_frame in ("nan", "skip"):
         config.data.on_bad_frame = on_bad_frame
         whole = detect(open_source(config.data), config)

@@ -162,7 +162,7 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split()) or type(error).__name__
 
 
-def _load(cache: Cache, key: str, fits: Callable[[Result], bool] = lambda result: True) -> Result | None:
+def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | None:
     """Return a stored result; None where there is none that is whole, or that fits."""
     header_path = cache.folder / f"{key}.json"
     try:
