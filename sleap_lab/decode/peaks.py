@@ -20,29 +20,21 @@ class Refinement:
     bounded: bool = False
 
 
-def global_peaks(maps: Tensor, threshold: float, refinement: Refinement | Tensor | None) -> tuple[Tensor, Tensor]:
-    """Find the highest pixel of every map.
+def global_peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the highest pixel of every map, the first in reading order where several are equal.
 
     Args:
         maps: (b, nodes, h, w) confidence maps.
-        threshold: Smallest value of a peak; an equal value is kept.
-        refinement: How points leave the grid, as in `refine`; None leaves them there.
 
     Returns:
-        Points (b, nodes, 2), map space (x, y), nan below the threshold; values (b, nodes), 0 below it.
+        Points (b, nodes, 2), map space (x, y), whole pixels; values (b, nodes).
     """
-    b, nodes, _, w = maps.shape
+    w = maps.shape[-1]
     values, index = maps.flatten(2).max(dim=-1)
-    pixels = torch.stack((index % w, index.div(w, rounding_mode="floor")), dim=-1)
-    points = pixels.to(maps.dtype)
-    if refinement is not None:
-        flat = torch.arange(b * nodes, device=maps.device)
-        points = refine(maps, flat.div(nodes, rounding_mode="floor"), flat % nodes, pixels.view(-1, 2), refinement).view(b, nodes, 2)
-    found = values >= threshold
-    return points.where(found[..., None], torch.nan), values.where(found, 0.0)
+    return torch.stack((index % w, index.div(w, rounding_mode="floor")), dim=-1).to(maps.dtype), values
 
 
-def local_peaks(maps: Tensor, threshold: float, refinement: Refinement | Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find all local maxima.
 
     A pixel is a peak if it is above the threshold, strictly above the four neighbours before it in reading
@@ -52,7 +44,6 @@ def local_peaks(maps: Tensor, threshold: float, refinement: Refinement | Tensor 
     Args:
         maps: (b, nodes, h, w) confidence maps.
         threshold: Peaks are strictly above it.
-        refinement: How points leave the grid, as in `refine`; None leaves them there.
 
     Returns:
         samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample, row, column, node.
@@ -78,8 +69,6 @@ def local_peaks(maps: Tensor, threshold: float, refinement: Refinement | Tensor 
             if mean is not None:
                 points[i] = points.new_tensor(mean)
         samples, nodes, points, values = samples[keep], nodes[keep], points[keep], values[keep]
-    if refinement is not None:
-        points = refine(maps, samples, nodes, points.floor().long(), refinement)
     return samples, nodes, points, values
 
 
@@ -100,7 +89,7 @@ def _tied_mean(padded: Tensor, row: int, column: int) -> tuple[float, float] | N
     return None
 
 
-def refine(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, refinement: Refinement | Tensor) -> Tensor:
+def refine(maps: Tensor, samples: Tensor, nodes: Tensor, points: Tensor, refinement: Refinement | Tensor | None) -> Tensor:
     """Move peaks to the centre of mass of the map around them, or by the offsets that the network predicts.
 
     With offsets g from -(k - 1) / 2 to (k - 1) / 2 and map values v in a k x k patch, zeros outside the map:
@@ -111,13 +100,16 @@ def refine(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, refinem
         maps: (b, nodes, h, w) confidence maps.
         samples: (n,) sample of each peak.
         nodes: (n,) map of each peak.
-        pixels: (n, 2) int64, map space (x, y), whole pixels.
+        points: (n, 2) peaks, map space (x, y); one between pixels moves from the floor of its place.
         refinement: Size k of the patch, and whether values are bounded; or offsets (b, 2 * nodes, h, w), map pixels,
-            x and y of the first node, then of the next.
+            x and y of the first node, then of the next; None leaves points where they are.
 
     Returns:
         (n, 2) refined points, map space (x, y).
     """
+    if refinement is None:
+        return points
+    pixels = points.floor().long()
     if isinstance(refinement, Tensor):
         return pixels + refinement.unflatten(1, (-1, 2))[samples, nodes, :, pixels[:, 1], pixels[:, 0]]
     k, half = refinement.patch_size, refinement.patch_size // 2

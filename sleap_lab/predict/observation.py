@@ -59,7 +59,7 @@ def observe_peaks(maps: Mapping[str, Tensor], threshold: float, refinements: Ref
         whether these are all of them.
     """
     confmaps = maps["confmaps"]
-    samples, nodes, points, values = local_peaks(confmaps, min(threshold, FLOOR), None)
+    samples, nodes, points, values = local_peaks(confmaps, min(threshold, FLOOR))
     complete = len(values) <= MOST_PEAKS * len(confmaps)
     if not complete:
         samples, nodes, points, values = (column[values > threshold] for column in (samples, nodes, points, values))
@@ -69,8 +69,7 @@ def observe_peaks(maps: Mapping[str, Tensor], threshold: float, refinements: Ref
 def refined(maps: Mapping[str, Tensor], samples: Tensor, nodes: Tensor, points: Tensor, refinements: Refinements) -> Tensor:
     """Return peaks (p, 2) on the grid as points (p, refinements, 2), each refined in all the given ways."""
     ways = [maps["offsets"]] if "offsets" in maps else refinements
-    moved = [points if way is None else refine(maps["confmaps"], samples, nodes, points.floor().long(), way) for way in ways]
-    return torch.stack(moved, dim=1)
+    return torch.stack([refine(maps["confmaps"], samples, nodes, points, way) for way in ways], dim=1)
 
 
 def pack(parts: Sequence[Any]) -> dict[str, np.ndarray]:

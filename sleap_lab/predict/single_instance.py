@@ -38,7 +38,7 @@ def observe_highest(batch: FrameBatch, model: Model, *, refinements: Refinements
 
 def highest(maps: Mapping[str, Tensor], refinements: Refinements) -> tuple[Tensor, Tensor]:
     """Return points (b, nodes, refinements, 2) in map space and values (b, nodes) of the highest pixels of confidence maps."""
-    points, values = global_peaks(maps["confmaps"], -torch.inf, None)
+    points, values = global_peaks(maps["confmaps"])
     b, nodes = values.shape
     each = torch.arange(b * nodes, device=values.device)
     moved = refined(maps, each.div(nodes, rounding_mode="floor"), each % nodes, points.view(-1, 2), refinements)

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.decode.peaks import Refinement, global_peaks, local_peaks, refine
+from sleap_lab.decode import peaks
+from sleap_lab.decode.peaks import Refinement, refine
 
 nan = torch.nan
 
@@ -22,6 +23,19 @@ def spot(x, y, sigma=1.5, h=16, w=20):
 
 def noise(seed, *shape):
     return torch.from_numpy(np.random.default_rng(seed).normal(0.3, 0.3, shape))
+
+
+def global_peaks(maps, refinement=None):
+    """The highest pixels of maps, refined: points (b, nodes, 2) and values (b, nodes)."""
+    points, values = peaks.global_peaks(maps)
+    samples, nodes = (index.flatten() for index in torch.meshgrid(*map(torch.arange, values.shape), indexing="ij"))
+    return refine(maps, samples, nodes, points.view(-1, 2), refinement).view(points.shape), values
+
+
+def local_peaks(maps, threshold, refinement=None):
+    """Local peaks, refined: samples, nodes, points, values."""
+    samples, nodes, points, values = peaks.local_peaks(maps, threshold)
+    return samples, nodes, refine(maps, samples, nodes, points, refinement), values
 
 
 def found(maps, threshold=0.2, refinement=None):
@@ -46,40 +60,25 @@ def test_the_highest_pixel_of_every_map():
         (1, 2, 3, 4, 0.6),
     ]:
         maps[b, node, y, x] = value
-    points, values = global_peaks(maps, 0.2, None)
+    points, values = global_peaks(maps)
     assert points.tolist() == [[[4, 1], [0, 3], [2, 0]], [[2, 2], [0, 0], [4, 3]]]
     assert values.flatten().tolist() == pytest.approx([0.5, 2.5, 0.3, 0.9, 1.0, 0.6])
-
-
-@pytest.mark.parametrize(("threshold", "kept"), [(0.5, True), (0.5 - 2**-10, True), (0.5 + 2**-10, False), (-1.0, True)])
-def test_a_peak_on_the_threshold_is_kept(threshold, kept):
-    points, values = global_peaks(one([[0, 0], [0, 0.5]]), threshold, None)
-    assert points.isnan().any().item() is not kept
-    assert values.item() == (0.5 if kept else 0)
-
-
-def test_a_peak_below_the_threshold_is_nan_with_value_0():
-    maps = torch.stack([spot(3, 4), 0.1 * spot(3, 4)])[None]
-    points, values = global_peaks(maps, 0.2, Refinement(5))
-    assert not points[0, 0].isnan().any()
-    assert points[0, 1].isnan().all()
-    assert values[0].tolist() == [1, 0]
 
 
 def test_the_first_of_equal_pixels_counts_and_is_one_of_them():
     # Rows and columns taken by themselves would give (1, 1), which is no peak at all.
     maps = torch.zeros(1, 1, 6, 7)
     maps[0, 0, 1, 5] = maps[0, 0, 4, 1] = 0.9
-    assert global_peaks(maps, 0.2, None)[0].tolist() == [[[5, 1]]]
+    assert global_peaks(maps)[0].tolist() == [[[5, 1]]]
 
 
-def test_negative_maps_have_a_peak_above_a_negative_threshold():
-    points, values = global_peaks(one([[-3, -2], [-4, -5]]), -2.5, None)
+def test_negative_maps_have_a_highest_pixel_too():
+    points, values = global_peaks(one([[-3, -2], [-4, -5]]))
     assert (points.tolist(), values.tolist()) == ([[[1, 0]]], [[-2]])
 
 
 def test_global_peaks_are_refined_in_their_own_map():
-    points, _ = global_peaks(torch.stack([spot(3, 4), spot(7, 8)])[None].expand(2, 2, 16, 20), 0.2, Refinement(5))
+    points, _ = global_peaks(torch.stack([spot(3, 4), spot(7, 8)])[None].expand(2, 2, 16, 20), Refinement(5))
     torch.testing.assert_close(points, torch.tensor([[[3.0, 4.0], [7.0, 8.0]]] * 2, dtype=torch.float64))
 
 
@@ -289,7 +288,7 @@ def test_offsets_move_each_peak_by_its_own_node_x_before_y():
         maps[b, node, y, x] = 1
         offsets[b, 2 * node, y, x], offsets[b, 2 * node + 1, y, x] = dx, dy
     expected = [[[2 + 0.25, 1 - 0.5], [4 - 0.75, 3]], [[0.5, 0.125], [3 + 1.5, 2 + 2]]]
-    assert global_peaks(maps, 0.2, offsets)[0].tolist() == expected
+    assert global_peaks(maps, offsets)[0].tolist() == expected
     samples, nodes, points, _ = local_peaks(maps, 0.2, offsets)
     assert points.tolist() == [expected[b][node] for b, node in zip(samples, nodes, strict=True)]
 
@@ -302,22 +301,22 @@ def test_offsets_of_a_plateau_are_those_at_the_floor_of_its_mean():
 
 def test_offsets_of_nothing():
     assert local_peaks(torch.zeros(1, 2, 3, 3), 0.2, torch.ones(1, 4, 3, 3))[2].shape == (0, 2)
-    assert global_peaks(torch.zeros(0, 2, 3, 3), 0.2, torch.ones(0, 4, 3, 3))[0].shape == (0, 2, 2)
+    assert global_peaks(torch.zeros(0, 2, 3, 3), torch.ones(0, 4, 3, 3))[0].shape == (0, 2, 2)
 
 
 @given(x=st.floats(3, 12), y=st.floats(3, 12), sigma=st.floats(0.7, 2.5))
 def test_the_peak_of_a_rendered_spot_comes_back(x, y, sigma):
     # Five pixels see only a part of a wide spot, whose centre of mass is nearer to the middle of the patch.
     tolerance = {0.7: 0.01, 1.0: 0.05, 1.5: 0.2, 2.5: 0.4}
-    points, _ = global_peaks(spot(x, y, sigma)[None, None], 0.2, Refinement(5))
+    points, _ = global_peaks(spot(x, y, sigma)[None, None], Refinement(5))
     np.testing.assert_allclose(points[0, 0].numpy(), [x, y], atol=next(t for s, t in tolerance.items() if sigma <= s))
-    whole, _ = global_peaks(spot(x + 12, y + 12, sigma, 40, 40)[None, None], 0.2, Refinement(17))
+    whole, _ = global_peaks(spot(x + 12, y + 12, sigma, 40, 40)[None, None], Refinement(17))
     np.testing.assert_allclose(whole[0, 0].numpy(), [x + 12, y + 12], atol=0.02)
 
 
 @given(x=st.integers(2, 13), y=st.integers(2, 13), sigma=st.floats(0.5, 3), k=st.sampled_from([1, 3, 5]))
 def test_a_spot_on_a_pixel_comes_back_exactly(x, y, sigma, k):
-    points, values = global_peaks(spot(x, y, sigma)[None, None], 0.2, Refinement(k))
+    points, values = global_peaks(spot(x, y, sigma)[None, None], Refinement(k))
     np.testing.assert_allclose(points.numpy()[0, 0], [x, y], atol=1e-9)
     assert values.item() == 1
 
@@ -325,8 +324,8 @@ def test_a_spot_on_a_pixel_comes_back_exactly(x, y, sigma, k):
 @given(seed=seeds, k=st.sampled_from([3, 5, 7]))
 def test_a_point_of_a_positive_map_stays_in_its_patch(seed, k):
     maps = noise(seed, 2, 2, 9, 11).abs() + 0.01
-    plain, _ = global_peaks(maps, 0, None)
-    moved, _ = global_peaks(maps, 0, Refinement(k))
+    plain, _ = global_peaks(maps)
+    moved, _ = global_peaks(maps, Refinement(k))
     assert (moved - plain).abs().max() <= (k - 1) / 2
 
 
@@ -336,8 +335,9 @@ def test_a_point_of_a_positive_map_stays_in_its_patch(seed, k):
 @given(seed=seeds, factor=st.floats(0.1, 10), k=st.sampled_from([None, 5]))
 def test_a_factor_moves_no_point(seed, factor, k):
     maps = noise(seed, 2, 2, 8, 9)
-    for peaks, at in ((global_peaks, 0), (local_peaks, 2)):
-        plain, scaled = peaks(maps, 0.2, refinement(k)), peaks(maps * factor, 0.2 * factor, refinement(k))
+    highest = global_peaks(maps, refinement(k)), global_peaks(maps * factor, refinement(k))
+    local = local_peaks(maps, 0.2, refinement(k)), local_peaks(maps * factor, 0.2 * factor, refinement(k))
+    for (plain, scaled), at in ((highest, 0), (local, 2)):
         torch.testing.assert_close(scaled[at], plain[at], equal_nan=True)
         torch.testing.assert_close(scaled[-1], plain[-1] * factor)
 
@@ -369,14 +369,14 @@ def test_maps_of_a_batch_do_not_mix(seed, k):
         torch.testing.assert_close(together[column], torch.cat([found[column] for found in apart]))
     for node in range(2):
         torch.testing.assert_close(
-            global_peaks(maps, 0.2, refinement(k))[0][:, [node]], global_peaks(maps[:, [node]], 0.2, refinement(k))[0], equal_nan=True
+            global_peaks(maps, refinement(k))[0][:, [node]], global_peaks(maps[:, [node]], refinement(k))[0], equal_nan=True
         )
 
 
 def test_maps_are_left_as_they_are():
     maps = noise(0, 1, 2, 6, 6)
     before = maps.clone()
-    global_peaks(maps, 0.2, Refinement(5))
+    global_peaks(maps, Refinement(5))
     local_peaks(maps, 0.2, Refinement(5))
     assert torch.equal(maps, before)
 
@@ -387,8 +387,8 @@ def test_maps_are_left_as_they_are():
 @given(seed=seeds, threshold=st.sampled_from([-1.0, 0.2, 0.8]), k=st.sampled_from([None, 3, 4, 5]))
 def test_the_slow_decoder_finds_the_same(slow, seed, threshold, k):
     maps = noise(seed, 2, 2, 7, 9)
-    expected_points, expected_values = slow.global_peaks(maps.numpy(), threshold, k)
-    points, values = global_peaks(maps, threshold, refinement(k))
+    expected_points, expected_values = slow.global_peaks(maps.numpy(), -np.inf, k)
+    points, values = global_peaks(maps, refinement(k))
     np.testing.assert_allclose(points, expected_points, rtol=1e-6)
     np.testing.assert_allclose(values, expected_values)
     expected = np.array(slow.local_peaks(maps.numpy(), threshold, k)).reshape(-1, 5)
@@ -400,7 +400,7 @@ def test_the_slow_decoder_finds_the_same(slow, seed, threshold, k):
 
 def test_answers_of_old(fixtures):
     maps = torch.from_numpy(fixtures["confmaps"])
-    points, values = global_peaks(maps, 0.2, Refinement(5))
+    points, values = global_peaks(maps, Refinement(5))
     np.testing.assert_allclose(points, fixtures["global_points"], atol=1e-4)
     np.testing.assert_allclose(values, fixtures["global_values"], atol=1e-6)
     samples, nodes, points, values = local_peaks(maps, 0.2, Refinement(5))

@@ -33,6 +33,13 @@ def test_a_missing_node_is_nan_and_scores_0(fake, batch, draw):
     np.testing.assert_allclose(poses.instance_scores, [0.9])
 
 
+@pytest.mark.parametrize(("threshold", "kept"), [(0.7, True), (0.7 - 2**-10, True), (0.7 + 2**-10, False), (-1.0, True)])
+def test_a_node_on_the_threshold_is_kept(fake, batch, draw, threshold, kept):
+    # 0.7 is smaller as a float32: both sides are compared as such.
+    poses = run(fake, batch, draw((1, 2, 8, 9), (0, 0, 3, 2, 0.9), (0, 1, 8, 7, 0.7)), peak_threshold=threshold).poses
+    assert poses.visible.tolist() == [[True, kept]]
+
+
 def test_a_frame_without_any_node_is_empty(fake, batch, draw):
     poses = run(fake, batch, draw((3, 2, 8, 9), (1, 0, 3, 2, 0.9))).poses
     assert poses.frame.tolist() == [11]
