@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import io
 import shlex
 import signal
 import sys
@@ -74,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     # Imports and labels make many lasting objects; looking through them again and again is an eighth of a short run.
     gc.set_threshold(100_000)
     signal.signal(signal.SIGTERM, _stop)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files may hold bytes that are no text
     try:
         code = _dispatch(arguments)
     except SleapLabError as error:
@@ -86,6 +89,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
+        code = 1
+    except Exception as error:  # what should not happen is told in one line, too
+        import traceback
+
+        from sleap_lab import terminal
+
+        if "debug=true" in arguments:
+            traceback.print_exception(error)
+        terminal.fail(f"{type(error).__name__}: {' '.join(str(error).split())} (not foreseen; debug=true tells where, please report it)")
         code = 1
     gc.freeze()  # the interpreter's last collections would walk through all of it once more: up to a second
     sys.exit(code)
@@ -215,7 +227,7 @@ def _compare(arguments: list[str]) -> int:
         comparison = compare([folder for part in found for folder in part.folders], [note for part in found for note in part.left_out])
     page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
     write_page(comparison, page)
-    print(as_text(comparison), end="\n\n")
+    terminal.text(as_text(comparison) + "\n")
     terminal.table([("page", terminal.shown(page))])
     return 0
 
@@ -306,6 +318,7 @@ def _cache(arguments: list[str]) -> int:
             "sleap-lab cache clear [KEY …] [cache_dir=DIR]: remove it, or the entries whose keys begin so; what is in use stays."
         )
         return 0
+    from sleap_lab import terminal
     from sleap_lab.runs import cache
 
     folder = cache.DEFAULT_FOLDER
@@ -316,10 +329,10 @@ def _cache(arguments: list[str]) -> int:
         else:
             words.append(word)
     if words == ["ls"]:
-        print(f"{cache.as_text(cache.entries(folder))} in {folder}")
+        terminal.text(f"{cache.as_text(cache.entries(folder))} in {folder}")
     elif words[:1] == ["clear"]:
         removed, in_use = cache.clear(folder, words[1:])
-        print(f"{cache.as_text(removed)} removed from {folder}")
+        terminal.text(f"{cache.as_text(removed)} removed from {folder}")
         if in_use:
             print(f"{cache.as_text(in_use)} in use and kept")
     else:

@@ -34,6 +34,9 @@ def find_inputs(path: str | Sequence[str]) -> list[Input]:
         found = _manifest(Path(path))
     else:
         found = [file for entry in ([path] if isinstance(path, str) else path) for file in _expanded(Path(entry))]
+    for file in found:
+        if not is_text(str(file)):
+            raise ConfigError(f"data.path: the name {brief(str(file))} is no text in UTF-8; rename the file")
     inputs = _with_images_joined(dict.fromkeys(found))
     if not inputs:
         raise ConfigError("data.path: the list is empty")
@@ -41,6 +44,15 @@ def find_inputs(path: str | Sequence[str]) -> list[Input]:
         if len(inputs) > 1:
             raise ConfigError(f"data.path: the labels file {labels} stands beside {len(inputs) - 1} others; a .slp file is given alone")
     return inputs
+
+
+def is_text(name: str) -> bool:
+    """Say whether a name can be written in UTF-8; OpenCV ends the program where it is given one that cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_labels(inputs: Sequence[Input]) -> bool:

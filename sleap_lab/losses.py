@@ -149,7 +149,7 @@ def write_bad_frames(path: Path, source: Source, bad_frames: Sequence[Frame]) ->
     Raises:
         RunError: The file cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         table = csv.writer(file)
         table.writerow(("video", "frame", "problem"))
         table.writerows((video_name(source.videos[frame.video]), frame.index, frame.problem) for frame in bad_frames)

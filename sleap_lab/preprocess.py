@@ -17,6 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sleap_lab.errors import RunError
+
+MAX_PIXELS = 2**28
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)
 
 
@@ -59,6 +62,7 @@ def match_size(image: Tensor, max_height: int | None, max_width: int | None) -> 
     if (h, w) == (height, width):
         return image, 1.0
     eff = min(height / h, width / w)
+    _refuse_giant(height, width)
     image = resize(image, round(h * eff), round(w * eff))
     return F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])), eff
 
@@ -82,9 +86,23 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
     """Resize (c, h, w) or (b, c, h, w) bilinearly with antialiasing, to one pixel at least; uint8 stays uint8."""
     batch = images if images.ndim == 4 else images[None]
     height, width = max(height, 1), max(width, 1)
+    _refuse_giant(height, width)
     if batch.shape[-2:] != (height, width):
         batch = F.interpolate(batch, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
     return batch if images.ndim == 4 else batch[0]
+
+
+def _refuse_giant(height: int, width: int) -> None:
+    """Refuse a size that a network would never be given; a model's config can ask for anything.
+
+    Raises:
+        RunError: It is such a size.
+    """
+    if height * width > MAX_PIXELS:
+        raise RunError(
+            f"images would be resized to {height}x{width} px; accepted: up to {MAX_PIXELS} px. "
+            "preprocessing.max_height, max_width and input_scale, or the training config of the model, ask for it"
+        )
 
 
 def scale_and_pad(images: Tensor, scale: float, stride: int) -> Tensor:

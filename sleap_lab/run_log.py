@@ -10,7 +10,7 @@ from pathlib import Path
 @contextmanager
 def logging_to(path: Path, *, verbose: bool) -> Iterator[None]:
     """Send log messages and Python warnings to the run's log file, and to the terminal where asked."""
-    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8")]
+    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")]
     if verbose:
         handlers.append(logging.StreamHandler(sys.stderr))
         handlers[1].setLevel(logging.INFO)

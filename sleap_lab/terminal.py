@@ -2,6 +2,7 @@
 
 import sys
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ from rich.text import Text
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
+MOST_CHARACTERS = 5000
 WIDTH_OF_FILES = 160  # of tables that no terminal limits
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -51,27 +53,38 @@ def note(text: str) -> None:
     messages.print(Text.assemble(("note:", "cyan"), " ", text))
 
 
+def printable(text: str) -> str:
+    """Return a text as one line of bounded length, whose control characters are written out: names in files may hold any."""
+    text = "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}… ({len(text)} characters)"
+
+
 def warn(text: str) -> None:
     """Show a warning that the user can do something about."""
-    messages.print(Text.assemble(("warning:", "yellow"), " ", text))
+    messages.print(Text.assemble(("warning:", "yellow"), " ", printable(text)))
 
 
 def fail(text: str) -> None:
     """Show the one line that says why a command failed."""
-    messages.print(Text.assemble(("error:", "red"), " ", text))
+    messages.print(Text.assemble(("error:", "red"), " ", printable(text)))
+
+
+def text(lines: str) -> None:
+    """Show a text of several lines."""
+    print("\n".join(map(printable, lines.split("\n"))))
 
 
 def table(rows: Iterable[tuple[str, str]]) -> None:
     """Show names and values, one line each."""
-    rows = list(rows)
+    rows = [(printable(name), value) for name, value in rows]
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        results.print(Text.assemble((f"{name:<{width}}", "bold"), "  ", value))
+        results.print(Text.assemble((f"{name:<{width}}", "bold"), "  ", printable(value)))
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Show a table with a header; nothing is a dash, and columns of numbers end together."""
-    cells = [["–" if value is None else str(value) for value in row] for row in rows]
+    cells = [["–" if value is None else printable(str(value)) for value in row] for row in rows]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
     for name, column in zip(header, zip(*cells, strict=True), strict=True):
         numbers = any(cell.isdecimal() for cell in column)

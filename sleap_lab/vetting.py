@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 
-from sleap_lab.inputs import HDF5, LABELS
+from sleap_lab.inputs import HDF5, LABELS, is_text
 from sleap_lab.untrusted import check_hdf5, refuse_larger
 
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -32,7 +32,10 @@ def vet_labels(path: Path) -> list[str]:
         file.visititems(lambda name, item: documents.extend(_source_documents(item)) if name.endswith("_video") else None)
         _check_instances(file)
         _check_score_maps(file, path.stat().st_size)
-    names = list(dict.fromkeys(name for document in documents for name in _named_in(json.loads(document))))
+    descriptions = [json.loads(document) for document in documents]
+    if not is_text(json.dumps(descriptions, ensure_ascii=False)):
+        raise ValueError("the name of a video is no text in UTF-8")
+    names = list(dict.fromkeys(name for description in descriptions for name in _named_in(description)))
     for name in names:
         for place in (Path(name), path.parent / Path(name.replace("\\", "/")).name):
             if place.exists() and not place.is_file() and not place.is_dir():

@@ -35,6 +35,22 @@ def code_of(*arguments):
     return end.value.code
 
 
+# --- what should not happen -----------------------------------------------------------
+
+
+def broken(arguments):
+    raise ZeroDivisionError("half\nof it")
+
+
+def test_what_is_not_foreseen_is_one_line_too(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_sync", broken)
+    assert code_of("sync") == 1
+    expected = "error: ZeroDivisionError: half of it (not foreseen; debug=true tells where, please report it)\n"
+    assert capsys.readouterr().err == expected
+    assert code_of("sync", "debug=true") == 1
+    assert "in broken" in capsys.readouterr().err
+
+
 # --- help -------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleap_lab.config import GROUPS, Config, ModelConfig, check, defaults, keys, parse_frames, peak_thresholds, type_name
-from sleap_lab.errors import ConfigError
+from sleap_lab.errors import ConfigError, brief
 
 LIMITS = {name: field.metadata for name, field in keys().items()}
 
@@ -161,6 +161,17 @@ def test_not_a_number_is_not_within_bounds(config, name):
 
 
 # ---- paths
+
+
+@pytest.mark.parametrize(("name", "reason"), [("x" * 5000, "File name too long"), ("a\0b", "embedded null byte")])
+@pytest.mark.parametrize("key", ["data.path", "evaluator.ground_truth_path", "output.path", "cache_dir", "model.paths"])
+def test_what_is_no_name_of_a_file_is_refused(config, key, name, reason):
+    group, _, last = key.rpartition(".")
+    setattr(getattr(config, group) if group else config, last, [name] if key == "model.paths" else name)
+    with pytest.raises(ConfigError) as caught:
+        check(config)
+    assert str(caught.value).startswith(f"{key}: {brief(name)} cannot be looked for (")
+    assert reason in str(caught.value)
 
 
 def test_paths_become_absolute(config, tmp_path, monkeypatch):

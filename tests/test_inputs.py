@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.inputs import find_inputs, input_name, is_labels, natural_order, predictions_path
+from sleap_lab.inputs import find_inputs, input_name, is_labels, is_text, natural_order, predictions_path
 
 
 @pytest.fixture
@@ -233,3 +234,29 @@ def test_the_order_is_the_same_however_the_names_come(names):
     paths = [Path(name) for name in names]
     assert natural_order(paths) == natural_order(reversed(paths))
     assert sorted(natural_order(paths)) == sorted(paths)
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "clip\udcff.mp4"
+    path.touch()
+    for name in (path, tmp_path, tmp_path / "*.mp4"):
+        with pytest.raises(ConfigError, match=r"data\.path: the name '.*clip\\udcff\.mp4' is no text in UTF-8; rename the file"):
+            find_inputs(str(name))
+    assert is_text("ü 中 \u202e")
+    assert not is_text("\udcff")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_neither_file_nor_folder_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")  # opening it would wait for ever
+    with pytest.raises(ConfigError, match=r"data\.path: .*pipe\.mp4 is neither a file nor a folder"):
+        find_inputs(str(tmp_path / "pipe.mp4"))
+
+
+@pytest.mark.parametrize("line", ["x" * 5000 + ".mp4", "a\0b.mp4"])
+def test_lines_that_are_no_names_are_refused(tmp_path, line):
+    (tmp_path / "list.txt").write_text(f"# first\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        find_inputs(str(tmp_path / "list.txt"))
+    assert "line 2 of" in str(caught.value)
+    assert len(str(caught.value)) < 1000

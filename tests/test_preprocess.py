@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from sleap_lab.errors import RunError
 from sleap_lab.preprocess import ImageSpec, convert_channels, crop_corners, cut_crops, match_size, prepare, resize, scale_and_pad, to_float
 
 
@@ -246,6 +247,19 @@ def test_crops_are_windows_of_the_padded_image(centroids, size):
         # Truncated, not floored, where even the first half of the crop is outside.
         left, top = (int(np.trunc(c + size // 2)) - size // 2 + margin for c in (x, y))
         np.testing.assert_array_equal(crop[0].numpy(), padded[top : top + size, left : left + size])
+
+
+@pytest.mark.parametrize("spec", [ImageSpec(10**6, 10**6), ImageSpec(max_height=10**9), ImageSpec(max_width=10**9)])
+def test_images_of_gigabytes_are_refused(spec):
+    with pytest.raises(
+        RunError, match=r"images would be resized to [0-9]+x[0-9]+ px; accepted: up to 268435456 px\. preprocessing\.max_height"
+    ):
+        prepare(np.zeros((4, 4, 1), dtype=np.uint8), spec)
+
+
+def test_giant_scales_are_refused():
+    with pytest.raises(RunError, match="images would be resized to 4000000x4000000 px"):
+        scale_and_pad(torch.zeros(1, 1, 4, 4), 1e6, 16)
 
 
 # ---- there and back

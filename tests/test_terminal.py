@@ -23,6 +23,33 @@ def test_messages_are_one_line_whatever_they_hold(show, word, capsys):
     assert capsys.readouterr() == ("", f"{word}: {ODD * 10}\n")
 
 
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[2J\x1b]0;title\x07", "a\rb\tc\x00", "\udcff"])
+def test_control_characters_are_written_out(text, capsys):
+    for show in (
+        terminal.warn,
+        terminal.fail,
+        terminal.text,
+        lambda text: terminal.table([(text, text)]),
+        lambda text: terminal.grid(["x"], [[text]]),
+    ):
+        show(text.replace("\n", "\x0b"))  # a text for itself may have several lines
+        shown = "".join(capsys.readouterr())
+        assert repr(text.replace("\n", "\x0b"))[1:-1] in shown
+        assert not {c for c in shown if c != "\n" and not c.isprintable()}
+    terminal.fail(text)
+    assert capsys.readouterr().err == f"error: {repr(text)[1:-1]}\n"
+
+
+def test_endless_messages_are_cut(capsys):
+    terminal.fail("x" * 10_000)
+    assert capsys.readouterr().err == f"error: {'x' * terminal.MOST_CHARACTERS}… (10000 characters)\n"
+
+
+def test_texts_keep_their_lines(capsys):
+    terminal.text("a\n  [b]\n\nc")
+    assert capsys.readouterr().out == "a\n  [b]\n\nc\n"
+
+
 def test_table_lines_up_names_and_leaves_values_alone(capsys):
     terminal.table([("frames", "10"), ("[x]", ODD)])
     assert capsys.readouterr() == (f"frames  10\n[x]     {ODD}\n", "")

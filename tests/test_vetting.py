@@ -167,6 +167,12 @@ def test_descriptions_of_videos_may_be_nonsense(path, document):
     refusal(path)
 
 
+@pytest.mark.parametrize("names", ["\udcff.mp4", ["a.png", "\udcff.png"]])
+def test_names_that_are_no_text_are_refused(path, names):
+    rename_video(path, "a.mp4", filenames=names)
+    assert refusal(path) == "the name of a video is no text in UTF-8"
+
+
 def test_demo_and_reference_pass(reference):
     files = [*reference.rglob("*.slp"), *(Path(__file__).parents[1] / "sleap_lab" / "demo").glob("*.slp")]
     assert len(files) > 50

@@ -78,7 +78,7 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path, *, bad_frames: S
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(["" if value is None or value != value else value for value in row] for row in rows)
@@ -134,7 +134,7 @@ def write_switches(evaluation: Evaluation, path: str | Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         table = csv.writer(file)
         table.writerow(("video", "video_name", "frame", "animal", "from_track", "to_track", "nearest_animal", "nearest_distance_px"))
         for s in evaluation.switches:

@@ -71,10 +71,10 @@ def write_snapshot(
         "device.json": device_facts(device),
     }
     for name, document in documents.items():
-        (snapshot / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (snapshot / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     for name, content in {"config.yaml": dict(config), "overrides.yaml": list(overrides)}.items():
         (snapshot / name).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    (snapshot / "command.txt").write_text(shlex.join(command) + "\n", encoding="utf-8")
+    (snapshot / "command.txt").write_text(shlex.join(command) + "\n", encoding="utf-8", errors="surrogateescape")
 
 
 def read_document(folder: Path, name: str) -> Any:
@@ -92,7 +92,7 @@ def read_document(folder: Path, name: str) -> Any:
     try:
         if path.suffix == ".yaml":
             return read_yaml(path)
-        return read_json(path) if path.suffix == ".json" else path.read_text(encoding="utf-8").strip()
+        return read_json(path) if path.suffix == ".json" else path.read_text(encoding="utf-8", errors="surrogateescape").strip()
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
 

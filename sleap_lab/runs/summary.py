@@ -89,7 +89,7 @@ def write(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> None:
     record = asdict(summary)
     record["metrics"] = {key: float(value) if math.isfinite(value) else None for key, value in summary.metrics.items()}
     with replacing(folder / name) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read(folder: Path, name: str = RUN_FILE) -> RunSummary:

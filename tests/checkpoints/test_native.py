@@ -1,4 +1,5 @@
 import collections
+import copy
 import datetime
 import os
 import pickle
@@ -284,6 +285,41 @@ def test_a_tensor_of_endless_size_costs_no_memory(folder):
     assert read_state_dict(folder / "best.ckpt")["x"].shape == (10**6, 10**6)
 
 
+def test_one_number_is_not_spread_over_a_layer(folder):
+    # Where the config asks for as many, filling the network would take the memory that the file does not have.
+    resave(folder, lambda state: state.update({name: torch.zeros(1).expand(value.shape) for name, value in state.items()}))
+    assert fit_error(folder).endswith(", but holds fewer numbers")
+
+
+def test_compressed_checkpoints_are_refused(folder):
+    """Bytes could become a thousand times as many."""
+    path = folder / "best.ckpt"
+    with zipfile.ZipFile(path) as file:
+        content = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in content.items():
+            file.writestr(name, data)
+    assert refusal(path) == "not a readable checkpoint: it is compressed, which checkpoints are not"
+
+
+def test_members_that_share_their_bytes_are_refused(tmp_path):
+    path = tmp_path / "a.ckpt"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a/data.pkl", pickle.dumps({"state_dict": {}}))
+        file.writestr("a/data/0", bytes(10**6))
+        first = file.infolist()[1]
+        for i in range(1, 100):  # a hundred names for one megabyte
+            again = copy.copy(first)
+            again.filename = f"a/data/{i}"
+            file.filelist.append(again)
+    assert re.fullmatch(r"not a readable checkpoint: it says it holds 1000000[0-9]{2} bytes in 10[0-9]{5}", refusal(path))
+
+
+def test_a_pickle_that_numbers_its_parts_into_the_billions_is_refused(tmp_path):
+    path = archive(tmp_path / "a.ckpt", b"\x80\x02}r\xff\xff\xff\x7f.")  # the reader would make a table of 16 GB
+    assert refusal(path) == "not a readable checkpoint: it numbers part 2147483647 of 2"
+
+
 def test_files_that_are_no_checkpoint_are_named(tmp_path):
     path = tmp_path / "a.ckpt"
     assert refusal(path) == "no such checkpoint"
@@ -511,6 +547,23 @@ def test_a_config_of_another_size_than_the_weights_is_refused(backbone_folder, b
 def test_a_config_of_another_depth_than_the_weights_is_refused(backbone_folder, backbone):
     folder = backbone_folder(backbone, arch=BACKBONES[backbone]["arch"] | {"depths": [1, 2, 2, 1]})
     assert re.match(r"weights do not fit .+: lacks backbone\.enc\.features\.\d\.1\.\S+ and \d+ more$", fit_error(folder))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "other", "key"),
+    [
+        ("unet", {"convs_per_block": 10**9}, "unet.convs_per_block: got 1000000000; accepted: at most 64"),
+        ("unet", {"max_stride": 2**400}, "unet.max_stride: got 2582249878"),
+        ("unet", {"stem_stride": 2**20}, "unet.stem_stride: got 1048576; accepted: at most 1024"),
+        ("convnext", {"arch": BACKBONES["convnext"]["arch"] | {"depths": [10**8] * 4}}, "convnext.arch.depths: got [100000000, "),
+        ("swint", {"window_size": 10**5}, "swint.window_size: got 100000; accepted: at most 64"),
+    ],
+)
+def test_networks_of_endless_layers_are_not_built(backbone_folder, backbone, other, key):
+    folder = backbone_folder(backbone, **other)
+    with pytest.raises(RunError) as caught:
+        load_network(read_training_config(folder))
+    assert str(caught.value).startswith(f"{folder / 'training_config.yaml'}: model_config.backbone_config.{key}")
 
 
 @pytest.mark.parametrize("backbone", ["convnext", "swint"])
