@@ -11,10 +11,10 @@ from scipy.ndimage import map_coordinates
 
 from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.config import ModelConfig, PreprocessingConfig, RuntimeConfig
-from sleap_lab.decode.peaks import global_peaks
 from sleap_lab.networks.heads import HEAD_LAYERS, OFFSETS_LAYER
 from sleap_lab.predict.model import FrameBatch
 from sleap_lab.predict.pipeline import build_pipeline
+from sleap_lab.predict.single_instance import highest
 
 pytestmark = pytest.mark.conformance
 
@@ -96,6 +96,8 @@ def test_offsets_of_a_centered_instance_model(frame, reference):
         crop = map_coordinates(image, np.meshgrid(y + steps, x + steps, indexing="ij"), order=1, output=float).astype(np.uint8)
         with torch.inference_mode():
             maps = network(torch.from_numpy(crop)[None, None] / 255)
-        found, values = global_peaks(maps["confmaps"], 0.2, maps["offsets"])
-        np.testing.assert_allclose(found[0] * config.stride("confmaps") + torch.tensor([x, y]) - size / 2, expected, rtol=0, atol=0.025)
+        found, values = highest(maps, [None])
+        np.testing.assert_allclose(
+            found[0, :, 0] * config.stride("confmaps") + torch.tensor([x, y]) - size / 2, expected, rtol=0, atol=0.025
+        )
         np.testing.assert_allclose(values[0], score, rtol=0, atol=0.005)
