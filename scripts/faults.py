@@ -1,4 +1,4 @@
-"""Kill a sweep or one of its jobs at random moments, run the same command again, and compare with a sweep that was left alone.
+"""Kill a sweep, one of its jobs or a process between them at random moments, run the same command again, and compare the outcome.
 
     python scripts/faults.py [--rounds 20] [--launcher basic] [--seed 0]
 
@@ -28,6 +28,7 @@ SWEEP = [
     *("tracker=fixed_window,local_queues", "tracker.tracking_window_size=1,3,5", "cache=off"),
 ]
 SECONDS_AT_MOST = 300
+SECONDS_TO_END = 20
 
 
 def start(folder: Path, launcher: str) -> subprocess.Popen[bytes]:
@@ -53,18 +54,26 @@ def running_jobs(folder: Path) -> list[int]:
     return found
 
 
-def kill_a_job(folder: Path, sweep: subprocess.Popen[bytes], moment: float) -> str:
-    """Kill a job that runs at a moment or soon after it."""
+def kill_a_job(folder: Path, sweep: subprocess.Popen[bytes], moment: float, ancestor: int) -> str:
+    """Kill a job that runs at a moment or soon after it, or an ancestor of it, such as the worker of a launcher."""
     time.sleep(moment)
     while sweep.poll() is None:
-        for pid in running_jobs(folder):
+        for job in running_jobs(folder):
             try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
+                victim = job
+                for _ in range(ancestor):
+                    victim = parent_of(victim)
+                os.kill(victim, signal.SIGKILL)
+            except (ProcessLookupError, FileNotFoundError):
                 continue
-            return f"job {pid} killed after {moment:.1f} s"
+            return f"{('job', 'parent of a job', 'grandparent of a job')[ancestor]} killed after {moment:.1f} s"
         time.sleep(0.01)
     return f"no job ran after {moment:.1f} s"
+
+
+def parent_of(pid: int) -> int:
+    """Return the process that started a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def kill_the_sweep(sweep: subprocess.Popen[bytes], moment: float) -> str:
@@ -101,6 +110,14 @@ def mlflow_runs(folder: Path) -> list[tuple[str, ...]]:
     return sorted([("parent", parent.info.status), *((run.info.run_name, run.info.status) for run in children)])
 
 
+def left_in(folder: Path) -> list[str]:
+    """Return the command lines of the processes that work in a folder and do not end by themselves."""
+    end = time.monotonic() + SECONDS_TO_END
+    while (found := processes_in(folder)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
 def processes_in(folder: Path) -> list[str]:
     """Return the command lines of the processes that work in a folder."""
     found = []
@@ -133,14 +150,14 @@ def main() -> None:
             folder = Path(scratch) / str(number)
             sweep = start(folder, options.launcher)
             moment = chance.uniform(0, seconds)
-            what = kill_the_sweep(sweep, moment) if number % 2 else kill_a_job(folder, sweep, moment)
+            what = kill_the_sweep(sweep, moment) if number % 2 else kill_a_job(folder, sweep, moment, number // 2 % 3)
             sweep.wait(SECONDS_AT_MOST)
             code = start(folder, options.launcher).wait(SECONDS_AT_MOST)
             problems = [f"exit code {code}"] if code else []
             if not problems:
                 found = outcome(folder)
                 problems = [f"{name} differ" for name in expected if found[name] != expected[name]]
-            problems += [f"still running: {command}" for command in processes_in(folder)]
+            problems += [f"still running: {command}" for command in left_in(folder)]
             then = "; ".join(problems) or "the same"
             print(f"round {number}: {what}, ended with {sweep.returncode}; then {then}", flush=True)
             if problems:

@@ -242,6 +242,7 @@ def _work(config: Config, folder: Path, invocation: Invocation, environment: Map
     os.environ.update(environment)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from sleap_lab.experiment import run
 
@@ -250,6 +251,14 @@ def _work(config: Config, folder: Path, invocation: Invocation, environment: Map
         if not _is_done(folder, started):
             with suppress(KeyboardInterrupt):  # it is recorded
                 run(config, folder, replace(invocation, mlflow=_clear(folder)))
+
+
+def _interrupt_again(lost: Any) -> None:
+    """Interrupt the job once more where an interruption fell into a callback of the interpreter, which swallows it."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _end_with_parent() -> None:

@@ -33,7 +33,8 @@ LAUNCHES = 3  # how often jobs are handed to a launcher that breaks
 SECONDS_BETWEEN_LOOKS = 0.5
 GPUS = "SLEAP_LAB_GPUS"
 MINUTES = {"LocalLauncher": 60 * 24 * 365, "SlurmLauncher": 60 * 24}
-"""How long a job may take where the user says nothing; submitit's own default ends it after an hour."""
+PLUGIN_MINUTES = 60
+"""How long a job may take where nobody says so; by the plugin's own default it ends after an hour."""
 
 
 def run_sweep(
@@ -229,7 +230,7 @@ def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
     """
     kind = str(launcher["_target_"]).rpartition(".")[2]
     typed = {override.key_or_group for override in parse_overrides(overrides)}
-    if kind in MINUTES and "hydra.launcher.timeout_min" not in typed:
+    if kind in MINUTES and launcher.timeout_min == PLUGIN_MINUTES and "hydra.launcher.timeout_min" not in typed:
         launcher.timeout_min = MINUTES[kind]
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if kind == "JoblibLauncher":

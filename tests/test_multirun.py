@@ -321,6 +321,7 @@ BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
         (LOCAL | {"gpus_per_node": 2}, 8, [], Share(8, (), 1), {"timeout_min": 365 * 24 * 60}),
         (LOCAL, 8, ["hydra.launcher.timeout_min=60"], Share(8, ("0", "1"), 1), {"timeout_min": 60}),
         (SLURM, 8, [], Share(), {"timeout_min": 24 * 60}),
+        (SLURM | {"timeout_min": 90}, 8, [], Share(), {"timeout_min": 90}),  # an option of the user's own says so
     ],
 )
 def test_what_each_job_gets_of_the_machine(settings, jobs, typed, expected, changed, monkeypatch):

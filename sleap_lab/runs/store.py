@@ -36,6 +36,7 @@ SQLITE = "sqlite:///"
 ARTIFACT_FOLDER = "mlartifacts"
 MAX_ARTIFACT_BYTES = 50_000_000
 MAX_VALUE = 5000
+PROBE = "api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"  # what needs the server's database, too
 PROBE_SECONDS = 3
 LOCK_SECONDS = 120
 
@@ -161,7 +162,7 @@ def probe(uri: str) -> None:
     if not uri.startswith(("http://", "https://")):
         return
     try:
-        urlopen(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS).close()
+        urlopen(f"{uri.rstrip('/')}/{PROBE}", timeout=PROBE_SECONDS).close()
     except HTTPError as error:
         error.close()  # an answer, if an unfriendly one: the server is there
     except (OSError, HTTPException, ValueError) as error:

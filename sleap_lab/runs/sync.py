@@ -1,5 +1,6 @@
 """Log run folders to MLflow whose logging did not happen or did not finish."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +13,9 @@ from sleap_lab.runs.ledger import read_plan
 from sleap_lab.runs.mlflow_log import mirror_run, read_logger
 from sleap_lab.runs.store import ARTIFACT_FOLDER, first_line, is_complete, open_store, prepare_store, probe, store_uri
 from sleap_lab.runs.sweep import finish_sweep, log_sweep, read_jobs, unlogged
+
+# Whoever asks for nothing but logging can wait for a server that is slow.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 
 
 def sync(folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | None = None) -> dict[Path, str]:
@@ -31,6 +35,8 @@ def sync(folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | Non
     Raises:
         RunError: A folder holds no run, or a tracking server does not answer.
     """
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
     loggers = {}
     for folder in map(Path.absolute, folders or [outputs_root]):
         for found in _find(folder):
