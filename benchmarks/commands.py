@@ -13,7 +13,7 @@ from benchmarks.timing import OURS, Row, peer_command, peer_version, summary, ti
 SIDES = ("ours", "peer")
 CLIP = 100
 TRACKERS = (
-    *(f"tracker.{name}" for name in ("candidates_method=fixed_window,local_queues", "scoring_method=oks,euclidean_dist")),
+    *(f"tracker.{name}" for name in ("candidates_method=fixed_window,local_queues", "scoring_method=euclidean_dist,cosine_sim")),
     *("tracker.features=keypoints,centroids", "tracker.tracking_window_size=3,5,10"),
 )
 SWEPT = 24
