@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test conformance bench-tracking lint fix docs clean
+.PHONY: help install demo test conformance bench-tracking lint fix docs docs-commands clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		|| { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); try make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,joblib,tune]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,joblib,tune]'
 	@touch $@
 
 demo: install  ## Track and evaluate the demo clip, about a minute on two cores
@@ -44,8 +44,12 @@ fix: install  ## Format and repair what can be repaired
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: install  ## Regenerate the reference pages from the code
+docs: install  ## Regenerate the reference pages from the code, and build the site into site/
 	$(BIN)/python scripts/make_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-commands: install  ## Run every command of the README and of docs/, about half an hour
+	$(BIN)/python -m pytest tests/docs/test_commands.py -m slow
 
 clean:  ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,174 @@
+"""The commands of the README and of the pages in docs/.
+
+A block tagged `bash` or `python` is run, in the order of its page; a block tagged `sh` is not, and its title tells the reader why.
+A `yaml` block with a title is a file of that name. The fast tests check every `sleap-lab` command up to the point where work would begin,
+and run Python on ten frames; the slow ones (`make docs-commands`) run whole pages in a shell, on the demo's clips.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import pytest
+
+from sleap_lab.cli import help_page, main
+from sleap_lab.demo.__main__ import copy
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+VERBS = ("track", "eval", "compare", "tune", "reproduce", "doctor", "sync", "cache")
+READ_BY_HYDRA = ("compare", "reproduce", "doctor", "sync", "cache")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: its language, its title and its text."""
+
+    language: str
+    title: str
+    text: str
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Yield the fenced blocks of a page."""
+    fence = re.compile(r'^( *)```(\w*)(?: +title="([^"]*)")?\n(.*?)^\1```$', re.DOTALL | re.MULTILINE)
+    for indent, language, title, text in fence.findall(page.read_text(encoding="utf-8")):
+        yield Block(language, title, re.sub(rf"^{indent}", "", text, flags=re.MULTILINE))
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the commands of a shell block, word by word, without the variables that are set before them."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        while words and re.match(r"[A-Z_]+=", words[0]):
+            words = words[1:]
+        if words:
+            yield words
+
+
+def pages(*languages: str) -> list[object]:
+    """Return the pages with a block in one of the languages, as parameters."""
+    chosen = [page for page in PAGES if any(block.language in languages for block in blocks(page))]
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in chosen]
+
+
+def write(block: Block, folder: Path) -> None:
+    """Write the file that a block shows."""
+    path = folder / block.title
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(block.text, encoding="utf-8")
+
+
+def furnish(folder: Path) -> None:
+    """Add the files that pages take for granted beside the copy of the demo."""
+    for name in ("labels.slp", "predictions.slp"):
+        shutil.copyfile(folder / "truth.slp", folder / name)
+    (folder / "clips").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copyfile(folder / "video.mp4", folder / "clips" / name)
+
+
+def shorten(video: Path, n: int) -> None:
+    """Keep the first frames of a video."""
+    reader = cv2.VideoCapture(str(video))
+    frames = [reader.read()[1] for _ in range(n)]
+    reader.release()
+    height, width, _ = frames[0].shape
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), 15, (width, height))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+
+
+@pytest.fixture(scope="module")
+def short_lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("docs") / "practice"
+    copy(folder)
+    shorten(folder / "video.mp4", 10)
+    furnish(folder)
+    return folder
+
+
+@pytest.fixture
+def lab(short_lab, tmp_path, monkeypatch):
+    """A folder with what the pages name, and clips of ten frames."""
+    folder = shutil.copytree(short_lab, tmp_path / "practice")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Let commands end where their work would begin."""
+
+    def end(*args, **options):
+        sys.exit(0)
+
+    monkeypatch.setattr("sleap_lab.launch.launch", lambda *args, **options: 0)
+    monkeypatch.setattr("sleap_lab.tune.run.open_source", end)
+
+
+@pytest.mark.parametrize("page", pages("bash"))
+def test_commands_are_accepted(page, lab, no_work, capsys):
+    for block in blocks(page):
+        if block.language == "yaml" and block.title:
+            write(block, lab)
+        for words in commands(block.text) if block.language == "bash" else ():
+            if words[0] in ("cp", "mkdir"):
+                subprocess.run(words, check=True)
+            if words[0] != "sleap-lab":
+                continue
+            if words[1] in READ_BY_HYDRA:
+                assert f"sleap-lab {words[1]}" in help_page()
+                continue
+            with pytest.raises(SystemExit) as ended:
+                main(words[1:])
+            assert ended.value.code in (0, None), f"{shlex.join(words)}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("page", pages("python"))
+def test_python_runs(page, lab):
+    names: dict[str, object] = {}
+    for block in blocks(page):
+        if block.language == "python":
+            exec(compile(block.text, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def test_what_is_not_run_says_why(page):
+    for block in blocks(page):
+        if block.language == "sh":
+            assert block.title, f"{page.name}: a title that says why this is not run is missing\n{block.text}"
+        elif block.language == "":
+            typed = [line for line in block.text.splitlines() if re.match(r"(\$ )?(sleap-lab|make|pip|python) ", line)]
+            assert not typed, f"{page.name}: tag the block as bash, or as sh with a title that says why it is not run\n{block.text}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages("bash", "python"))
+def test_pages_run(page, tmp_path):
+    """All blocks of a page in one shell, so that a later command finds what an earlier one left."""
+    copy(folder := tmp_path / "practice")
+    furnish(folder)
+    script = ["set -eu"]
+    for i, block in enumerate(blocks(page)):
+        if block.language == "yaml" and block.title:
+            write(block, folder)
+        elif block.language == "python":
+            (tmp_path / f"{i}.py").write_text(block.text, encoding="utf-8")
+            script.append(f"{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / f'{i}.py'))}")
+        elif block.language == "bash":
+            script.append(block.text)
+    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    (tmp_path / "page.sh").write_text("\n".join(script), encoding="utf-8")
+    ended = subprocess.run(
+        ["bash", "-x", tmp_path / "page.sh"], cwd=folder, env=environment, capture_output=True, text=True, timeout=1800, check=False
+    )
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]

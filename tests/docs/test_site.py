@@ -1,0 +1,85 @@
+"""The site builds without a warning: every page is in the navigation, every link and anchor leads somewhere, nothing is fetched."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sleap_lab.compose import options
+from sleap_lab.config import keys
+from sleap_lab.flags import EVAL, TRACK
+
+ROOT = Path(__file__).parents[2]
+FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
+LARGEST_PICTURE = 150_000
+
+
+class Resources(HTMLParser):
+    """Collects the addresses from which a page fetches something."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        address = dict(attrs).get(FETCHED.get(tag, ""))
+        if address and dict(attrs).get("rel") != "canonical":
+            self.found.append(address)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    built = subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+def test_pages_fetch_nothing_from_elsewhere(site):
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 20
+    for page in pages:
+        resources = Resources()
+        resources.feed(page.read_text(encoding="utf-8"))
+        assert resources.found
+        for address in resources.found:
+            assert not re.match("(https?:)?//", address), f"{page.name} fetches {address}"
+
+
+def test_the_architecture_page_lists_every_module(site):
+    page = (site / "architecture.html").read_text(encoding="utf-8")
+    for name in ("poses.py", "experiment.py", "tracking/assign.py", "evaluation/result.py"):
+        assert f"<code>{name}</code>" in page
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_files_that_are_linked_beside_the_site_exist(name):
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / name).read_text(encoding="utf-8"))
+    missing = [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
+    assert missing == []
+
+
+def test_every_key_flag_and_preset_is_documented():
+    reference = {name: (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8") for name in ("config", "flags")}
+    assert [key for key in keys() if f"| `{key}` |" not in reference["config"]] == []
+    assert [flag.name for flag in [*TRACK, *EVAL] if f"`--{flag.name}`" not in reference["flags"]] == []
+    presets = (ROOT / "docs" / "presets.md").read_text(encoding="utf-8")
+    assert [name for name in options()["experiment"] if f"`{name}`\n" not in presets] == []
+
+
+def test_pictures_are_small_and_shown():
+    pages = "".join(page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+    for picture in (ROOT / "docs" / "assets").iterdir():
+        assert picture.stat().st_size <= LARGEST_PICTURE
+        assert f"assets/{picture.name})" in pages
+
+
+def test_no_fonts_from_elsewhere():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert settings["theme"]["font"] is False
