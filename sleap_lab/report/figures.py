@@ -362,6 +362,7 @@ def _thinned(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def legend_above(axes: "Axes", handles: Sequence[Any], labels: Sequence[str], *, ncols: int = 3) -> None:
+    """Put a legend above the axes, where it covers no data."""
     legend = axes.legend(handles, labels, loc="lower left", ncols=ncols, bbox_to_anchor=(0, 1), borderaxespad=0.2)
     for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)  # where thousands of points are drawn, a single one is too pale to be seen
