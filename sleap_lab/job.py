@@ -32,7 +32,7 @@ from sleap_lab.config import Config
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.runs import ledger, summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation
-from sleap_lab.runs.summary import RunSummary
+from sleap_lab.runs.summary import RunSummary, Stamp, read_stamp
 
 SLOTS = ".slots"
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -70,9 +70,9 @@ class Sweep:
     Attributes:
         folder: The sweep folder.
         jobs: Number of each job by the name of its folder.
+        known: What was known of each job when this command began.
         command: The command line, word by word.
         cwd: Where it was typed; relative paths are meant from there.
-        started: When this command began, ISO 8601; a job that ended later is not run again.
         pid: Process that runs the sweep; jobs on its machine end with it.
         host: Its machine.
         share: What each job gets of its machine.
@@ -81,9 +81,9 @@ class Sweep:
 
     folder: Path
     jobs: Mapping[str, int]
+    known: Mapping[str, Stamp | None]
     command: tuple[str, ...]
     cwd: Path
-    started: str
     pid: int
     host: str
     share: Share = Share()
@@ -115,10 +115,11 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
             summary.write(folder, run)
         else:
             environment = _environment(sweep.share, slot, config)
-            process = _context(config).Process(target=_work, args=(config, folder, invocation, environment, sweep.started))
+            process = _context(config).Process(target=_work, args=(config, folder, invocation, environment, sweep.known[folder.name]))
+            earlier = read_stamp(folder)
             process.start()
             stopped = _wait(process, sweep.folder)
-            run = _record(folder, process, invocation, sweep, stopped=stopped)
+            run = _record(folder, process, invocation, earlier, stopped=stopped)
     if sweep.fail_fast and run.status == "failed":
         ledger.stop(sweep.folder, ledger.FAILED)
 
@@ -207,12 +208,20 @@ def _stop(process: BaseProcess) -> None:
     process.join()
 
 
-def _record(folder: Path, process: BaseProcess, invocation: Invocation, sweep: Sweep, *, stopped: bool) -> RunSummary:
-    """Return how a job went; one whose process died without a word is recorded as failed, with the reason."""
+def _record(folder: Path, process: BaseProcess, invocation: Invocation, earlier: Stamp | None, *, stopped: bool) -> RunSummary:
+    """Return how a job went; one whose process died without a word is recorded as failed, with the reason.
+
+    Args:
+        folder: Its folder.
+        process: The process that ran it, and has ended.
+        invocation: How it was asked for.
+        earlier: What the folder said before it began.
+        stopped: Whether it was stopped because the sweep was.
+    """
     run = _new_summary(invocation)
     with suppress(RunError):
         found = summary.read(folder)
-        if max(found.started, found.ended or "") > sweep.started:
+        if summary.stamp(found) != earlier:
             run = found
         else:  # it died before it began
             run.mlflow = found.mlflow
@@ -236,7 +245,7 @@ def _cause(exitcode: int | None) -> str:
     return f"its process ended with exit code {exitcode} before the run was over"
 
 
-def _work(config: Config, folder: Path, invocation: Invocation, environment: Mapping[str, str], started: str) -> None:
+def _work(config: Config, folder: Path, invocation: Invocation, environment: Mapping[str, str], known: Stamp | None) -> None:
     """Run the job, in the child process."""
     os.environ.clear()
     os.environ.update(environment)
@@ -248,7 +257,7 @@ def _work(config: Config, folder: Path, invocation: Invocation, environment: Map
 
     with summary.lock(folder), open(folder / LOG_FILE, "ab") as log:  # a killed attempt may need a moment to end
         faulthandler.enable(log)
-        if not _is_done(folder, started):
+        if not _is_done(folder, known):
             with suppress(KeyboardInterrupt):  # it is recorded
                 run(config, folder, replace(invocation, mlflow=_clear(folder)))
 
@@ -269,13 +278,13 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _is_done(folder: Path, started: str) -> bool:
-    """Whether a process that outlived the last command has finished the job meanwhile."""
+def _is_done(folder: Path, known: Stamp | None) -> bool:
+    """Whether a process that outlived the last command has finished the job since the sweep began."""
     try:
         run = summary.read(folder)
     except RunError:
         return False
-    return run.status in ("finished", "partial", "failed") and run.ended is not None and run.ended > started
+    return run.status in ("finished", "partial", "failed") and summary.stamp(run) != known
 
 
 def _clear(folder: Path) -> dict[str, str] | None:

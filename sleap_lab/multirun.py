@@ -2,13 +2,13 @@
 
 import math
 import os
+import shlex
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
@@ -21,7 +21,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.job import SECONDS_TO_STOP, Share, Sweep, supervise
 from sleap_lab.runs import ledger, summary
 from sleap_lab.runs.folder import OUTPUTS
-from sleap_lab.runs.follow import began_since, ended_since, following, is_running
+from sleap_lab.runs.follow import began, ended, following, is_running
 from sleap_lab.runs.ledger import Plan, PlannedJob, claim, has_to_run, sweep_fingerprint, write_plan
 from sleap_lab.runs.store import first_line
 from sleap_lab.runs.summary import SWEEP_FILE
@@ -46,7 +46,7 @@ def run_sweep(
         checked: All its jobs.
         overrides: The command line's overrides.
         command: What the user typed, for the record.
-        chosen: The folder that the user chose, if he chose one.
+        chosen: The folder that the user chose, if any.
         config_dir: Folder with further config options.
 
     Raises:
@@ -60,13 +60,15 @@ def run_sweep(
         [PlannedJob(number, job.folder, job.overrides) for number, job in enumerate(checked)],
     )
     folder, lock = claim(Path(OUTPUTS) / "multirun", chosen, plan.fingerprint, afresh=config.sweep.rerun == "all")
-    with lock:
+    try:
         write_plan(folder, plan)
         jobs = read_jobs(folder)
         pending = [job for job in jobs if has_to_run(job.run, config.sweep.rerun)]
-        _say_what_is_left(folder, jobs, pending)
+        _say_what_is_left(folder, jobs, pending, config.sweep.rerun)
         if pending or not _is_over(folder):
             jobs = _run(folder, jobs, pending, plan, overrides, command, config_dir, fail_fast=config.sweep.fail_fast)
+    finally:
+        lock.release()
     _show(folder, jobs)
     _say_what_to_do(jobs)
     return exit_code(jobs)
@@ -92,12 +94,14 @@ def _is_over(folder: Path) -> bool:
     return (folder / SWEEP_FILE).is_file() and summary.settle(folder, SWEEP_FILE).status in ("finished", "failed")
 
 
-def _say_what_is_left(folder: Path, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
+def _say_what_is_left(folder: Path, jobs: Sequence[Job], pending: Sequence[Job], rerun: str) -> None:
     """Say that a sweep is taken up again, if it is."""
     if all(job.run is None for job in jobs):
         return
     where = terminal.shown(folder)
-    if pending:
+    if rerun == "all":
+        terminal.note(f"running all of {where} again")
+    elif pending:
         terminal.note(f"resuming {where}: {len(jobs) - len(pending)} of {len(jobs)} jobs are done")
     else:
         terminal.note(f"nothing is left to do in {where}; sweep.rerun=all runs the sweep again")
@@ -128,27 +132,30 @@ def _run(
     outputs_root = Path(OUTPUTS).absolute()
     (folder / ledger.STOP_FILE).unlink(missing_ok=True)
     begin_sweep(folder, command)
-    started = summary.now()
     words = [*overrides, f"hydra.sweep.dir={quote(str(folder))}"]
     interrupted = False
     try:
-        with following(folder, jobs, pending, plan.logger, outputs_root, started), launching(words, config_dir) as (settings, launch):
+        with following(folder, jobs, pending, plan.logger, outputs_root), launching(words, config_dir) as (settings, launch):
             sweep = Sweep(
                 folder=folder.absolute(),
                 jobs={job.folder: job.number for job in plan.jobs},
+                known={job.folder.name: summary.stamp(job.run) for job in jobs},
                 command=tuple(command),
                 cwd=Path.cwd(),
-                started=started,
                 pid=os.getpid(),
                 host=socket.gethostname(),
                 share=share(settings.hydra.launcher, len(pending), overrides),
                 fail_fast=fail_fast,
             )
-            _launch(launch, pending, sweep)
+            with _waiting_for_all(settings.hydra.launcher):
+                _launch(launch, pending, sweep)
     except KeyboardInterrupt:
         interrupted = True
+        terminal.warn(f"what was done so far is kept; go on with: {shlex.join(command)}")
         raise
     finally:
+        with suppress(OSError):  # submitit makes a folder of this very name
+            (folder / ".submitit" / "%j").rmdir()
         jobs = finish_sweep(folder, interrupted=interrupted)
         if plan.logger.mlflow:
             try:
@@ -164,29 +171,29 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep) -> None:
     Raises:
         RunError: The launcher cannot start any.
     """
-    left, problem = list(pending), ""
+    left = list(pending)
     try:
         for _ in range(LAUNCHES):
             if not left or ledger.stopped(sweep.folder):
                 return
-            if problem:
-                terminal.warn(f"hydra/launcher: {problem}; what is left is started again")
             words = [[*job.overrides, f"hydra.sweep.subdir={quote(job.folder.name)}"] for job in left]
             try:
-                with _waiting_for_all():
-                    launch(words, partial(supervise, sweep=sweep))
+                launch(words, partial(supervise, sweep=sweep))
             except Exception as error:  # a worker of the launcher was killed, and it gave up
-                problem = first_line(error)
-            else:
-                return
-            finally:
                 _wait(left)
-            if not any(began_since(job, sweep.started) for job in pending):
-                raise RunError(f"hydra/launcher: {problem}")
-            left = [job for job in left if ended_since(job, sweep.started) is None]
+                if not any(map(began, pending)):
+                    raise RunError(f"hydra/launcher: {first_line(error)}") from error
+                terminal.warn(f"hydra/launcher: {first_line(error)}; what is left is started again")
+                left = [job for job in left if ended(job) is None]
+            else:
+                _wait(left)
+                return
     except BaseException:
         ledger.stop(sweep.folder, ledger.INTERRUPTED)
         _wait(pending, SECONDS_TO_STOP)
+        for job in pending:
+            with suppress(RunError):  # it never began
+                summary.settle(job.folder, cause="interrupted by the user")
         raise
 
 
@@ -198,9 +205,9 @@ def _wait(jobs: Sequence[Job], seconds: float = math.inf) -> None:
 
 
 @contextmanager
-def _waiting_for_all() -> Iterator[None]:
+def _waiting_for_all(launcher: DictConfig) -> Iterator[None]:
     """Let submitit wait for every job: by itself it gives up at the first that was killed, and leaves the others alone."""
-    if find_spec("submitit") is None:
+    if "submitit" not in launcher["_target_"]:
         yield
         return
     from submitit.core.core import Job as SubmittedJob
@@ -226,7 +233,7 @@ def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
     Args:
         launcher: Settings of the launcher; changed.
         jobs: How many jobs there are.
-        overrides: What the user typed; his settings are kept.
+        overrides: What the user typed, which is kept.
     """
     kind = str(launcher["_target_"]).rpartition(".")[2]
     typed = {override.key_or_group for override in parse_overrides(overrides)}
@@ -238,7 +245,7 @@ def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
         launcher.n_jobs = max(1, min(jobs, wanted if wanted > 0 else cpus + 1 + wanted))
         return Share(launcher.n_jobs, gpus(), max(1, cpus // launcher.n_jobs))
     if kind == "LocalLauncher":  # it starts all jobs at once
-        at_once = min(cpus, jobs)
+        at_once = max(1, min(cpus, jobs))
         return Share(at_once, gpus() if launcher.gpus_per_node is None else (), cpus // at_once)
     return Share()
 

@@ -17,7 +17,6 @@ from sleap_lab.runs import ledger, summary
 from sleap_lab.runs.folder import Invocation
 from sleap_lab.runs.summary import RunSummary
 
-STARTED = "2026-01-02T03:00:00+00:00"
 BEFORE, AFTER = "2026-01-02T02:59:59+00:00", "2026-01-02T03:00:01+00:00"
 ASKED = Invocation(overrides=["tracker=flow"], choices={"tracker": "flow"}, job=7)
 
@@ -26,7 +25,7 @@ ASKED = Invocation(overrides=["tracker=flow"], choices={"tracker": "flow"}, job=
 def make_sweep(tmp_path):
     def make(**fields):
         share = Share(**fields)
-        return Sweep(tmp_path, {}, ("sleap-lab",), tmp_path, STARTED, os.getpid(), "here", share)
+        return Sweep(tmp_path, {}, {}, ("sleap-lab",), tmp_path, os.getpid(), "here", share)
 
     return make
 
@@ -145,32 +144,32 @@ def test_the_cause_of_death(exitcode, expected):
     assert _cause(exitcode) == expected
 
 
-def record(folder, make_sweep, *, stopped=False):
-    run = _record(folder, Ended(-signal.SIGKILL), ASKED, make_sweep(), stopped=stopped)
+def record(folder, *, earlier=None, stopped=False):
+    run = _record(folder, Ended(-signal.SIGKILL), ASKED, summary.stamp(earlier), stopped=stopped)
     assert summary.read(folder) == run
     return run
 
 
 @pytest.mark.parametrize(("stopped", "status"), [(False, "failed"), (True, "interrupted")])
-def test_a_job_that_died_has_no_verdict(tmp_path, make_sweep, stopped, status):
+def test_a_job_that_died_has_no_verdict(tmp_path, stopped, status):
     summary.write(tmp_path, RunSummary(started=AFTER, job=7, pid=1))
-    run = record(tmp_path, make_sweep, stopped=stopped)
+    run = record(tmp_path, stopped=stopped)
     assert (run.status, run.exit_code, run.started, run.pid) == (status, None, AFTER, 1)
     assert run.ended is not None
     assert ("SIGKILL" in run.error) == (not stopped)
     assert ledger.has_to_run(run, "none")
 
 
-def test_a_job_that_said_how_it_ended_is_believed(tmp_path, make_sweep):
+def test_a_job_that_said_how_it_ended_is_believed(tmp_path):
     summary.write(tmp_path, RunSummary(status="failed", exit_code=1, started=AFTER, ended=AFTER, error="no such file"))
-    assert record(tmp_path, make_sweep).error == "no such file"
+    assert record(tmp_path, earlier=RunSummary(started=BEFORE)).error == "no such file"
 
 
 @pytest.mark.parametrize("earlier", [None, RunSummary(status="finished", started=BEFORE, ended=BEFORE, mlflow={"run_id": "x"})])
-def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, make_sweep, earlier):
+def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, earlier):
     if earlier is not None:
         summary.write(tmp_path, earlier)
-    run = record(tmp_path, make_sweep)
+    run = record(tmp_path, earlier=earlier)
     assert (run.status, run.job, run.overrides, run.choices) == ("failed", 7, ["tracker=flow"], {"tracker": "flow"})
     assert run.mlflow == (earlier and {"run_id": "x"})
 
@@ -179,20 +178,21 @@ def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, make_sweep, e
 
 
 @pytest.mark.parametrize(
-    ("run", "done"),
+    ("known", "now", "done"),
     [
-        (None, False),
-        (RunSummary(status="finished", ended=BEFORE), False),  # it is run again on purpose
-        (RunSummary(status="finished", ended=AFTER), True),
-        (RunSummary(status="failed", ended=AFTER), True),
-        (RunSummary(status="interrupted", ended=AFTER), False),
-        (RunSummary(status="running", started=AFTER), False),
+        (None, None, False),
+        (RunSummary(started=BEFORE), RunSummary(status="finished", started=BEFORE, ended=AFTER), True),
+        (RunSummary(started=BEFORE), RunSummary(status="failed", started=BEFORE, ended=AFTER), True),
+        (RunSummary(started=BEFORE), RunSummary(status="interrupted", started=BEFORE, ended=AFTER), False),
+        (RunSummary(started=BEFORE), RunSummary(status="running", started=AFTER), False),
+        (None, RunSummary(status="finished", started=BEFORE, ended=AFTER), True),
+        *((same, same, False) for same in [RunSummary(status="finished", started=BEFORE, ended=BEFORE)]),  # it is run again on purpose
     ],
 )
-def test_a_job_that_was_finished_meanwhile_is_done(tmp_path, run, done):
-    if run is not None:
-        summary.write(tmp_path, run)
-    assert _is_done(tmp_path, STARTED) == done
+def test_a_job_that_was_finished_meanwhile_is_done(tmp_path, known, now, done):
+    if now is not None:
+        summary.write(tmp_path, now)
+    assert _is_done(tmp_path, summary.stamp(known)) == done
 
 
 def test_a_new_attempt_begins_in_an_empty_folder_with_the_log_of_the_last(tmp_path):

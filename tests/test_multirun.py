@@ -210,7 +210,7 @@ def test_another_launcher_takes_the_same_sweep_up(capsys):
     assert len(sweep_folders()) == 1
 
 
-def test_jobs_that_never_ran_are_run(monkeypatch):
+def test_jobs_that_never_ran_are_run(monkeypatch, capsys):
     words = ["tracker.tracking_window_size=2,3,4"]
 
     def interrupt(*_, **__):
@@ -221,6 +221,7 @@ def test_jobs_that_never_ran_are_run(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             swept(*words)
     (folder,) = sweep_folders()
+    assert "go on with: sleap-lab -m data.path=labels.slp" in capsys.readouterr().err
     assert statuses(folder) == 3 * ["not run"]
     assert summary.read(folder, SWEEP_FILE).status == "interrupted"
     assert swept(*words) == 0

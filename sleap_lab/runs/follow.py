@@ -5,7 +5,7 @@ only one process writes to the MLflow store.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -25,28 +25,25 @@ from sleap_lab.runs.sweep_table import HEADLINES, Job
 SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_BETWEEN_CHECKS = 2.0  # for processes that died with nobody to say so
 
-Ended = SimpleQueue[Job | None]
+Queue = SimpleQueue[Job | None]
 
 
 @contextmanager
-def following(
-    folder: Path, jobs: Sequence[Job], pending: Sequence[Job], logger: LoggerConfig, outputs_root: Path, started: str
-) -> Iterator[None]:
+def following(folder: Path, jobs: Sequence[Job], pending: Sequence[Job], logger: LoggerConfig, outputs_root: Path) -> Iterator[None]:
     """Report and mirror jobs as they end, as long as the block runs.
 
     Args:
         folder: The sweep folder.
         jobs: All its jobs.
-        pending: The jobs that are to run.
+        pending: The jobs that are to run, and what is known of them.
         logger: Where to log them.
         outputs_root: Folder of the default store.
-        started: When this command began, ISO 8601; what ended earlier was an earlier attempt.
     """
-    ended: Ended = SimpleQueue()
+    done: Queue = SimpleQueue()
     over = Event()
     threads = [
-        Thread(target=_report, args=(pending, started, over, ended), daemon=True),
-        Thread(target=_mirror, args=(folder, jobs, logger, outputs_root, ended), daemon=True),
+        Thread(target=_report, args=(pending, over, done), daemon=True),
+        Thread(target=_mirror, args=(folder, jobs, logger, outputs_root, done), daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -58,8 +55,15 @@ def following(
             thread.join()
 
 
-def _report(pending: Sequence[Job], started: str, over: Event, ended: Ended) -> None:
+def _report(pending: Sequence[Job], over: Event, done: Queue) -> None:
     """Print a line for each job that ends, and hand it on."""
+    try:
+        _report_all(pending, over, done)
+    finally:
+        done.put(None)
+
+
+def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
     waiting = list(pending)
     noted: set[str] = set()
     dead: set[Path] = set()
@@ -70,32 +74,34 @@ def _report(pending: Sequence[Job], started: str, over: Event, ended: Ended) -> 
             checked = monotonic()
             found = {job.folder for job in waiting if _is_dead(job)}
             for folder in found if last else found & dead:  # whoever watches a job needs a moment to say what it died of
-                summary.settle(folder)
+                with suppress(RunError):
+                    summary.settle(folder)
             dead = found
         for job in waiting[:]:
-            if (run := ended_since(job, started)) is not None:
+            if (run := ended(job)) is not None:
                 waiting.remove(job)
                 print_job(job.number, run, job.folder)
                 for note in run.notes:  # what holds for all jobs is said once
                     if note not in noted:
                         terminal.warn(f"job {job.number}: {note}")
                 noted.update(run.notes)
-                ended.put(replace(job, run=run))
+                done.put(replace(job, run=run))
         if last:
             break
-    ended.put(None)
 
 
-def ended_since(job: Job, started: str) -> RunSummary | None:
-    """Return how a job went, if it has ended since the command began."""
+def ended(job: Job) -> RunSummary | None:
+    """Return how a job went, if it has ended since what is known of it; that an earlier attempt died is no end."""
     run = _read(job)
-    return run if run is not None and run.status != "running" and (run.ended or "") > started else None
+    if run is None or run.status == "running" or summary.stamp(run) == summary.stamp(job.run):
+        return None
+    return run if run.status != "interrupted" or began(job) else None
 
 
-def began_since(job: Job, started: str) -> bool:
-    """Whether a job has begun since the command did."""
+def began(job: Job) -> bool:
+    """Whether a job has begun since what is known of it."""
     run = _read(job)
-    return run is not None and run.started > started
+    return run is not None and (job.run is None or run.started != job.run.started)
 
 
 def is_running(job: Job) -> bool:
@@ -127,7 +133,7 @@ def print_job(number: int, run: RunSummary, folder: Path) -> None:
     terminal.table([(f"job {number}", f"{run.status} in {sum(run.stages.values()):.1f} s" + (f": {said}" if said else ""))])
 
 
-def _mirror(folder: Path, jobs: Sequence[Job], logger: LoggerConfig, outputs_root: Path, ended: Ended) -> None:
+def _mirror(folder: Path, jobs: Sequence[Job], logger: LoggerConfig, outputs_root: Path, done: Queue) -> None:
     """Log each job that ends under the sweep's MLflow run; what cannot be logged now is logged with the results of the sweep."""
     parent = None
     if logger.mlflow:
@@ -135,7 +141,7 @@ def _mirror(folder: Path, jobs: Sequence[Job], logger: LoggerConfig, outputs_roo
             parent = open_parent(logger, folder, outputs_root)
         except RunError as error:
             terminal.warn(str(error))
-    while (job := ended.get()) is not None:
+    while (job := done.get()) is not None:
         if parent is None:
             continue
         try:

@@ -115,15 +115,36 @@ def lock(folder: Path, name: str = RUN_FILE) -> FileLock:
     return FileLock((folder / name).with_suffix(".lock"))
 
 
-def settle(folder: Path, name: str = RUN_FILE) -> RunSummary:
+Stamp = tuple[str, str | None]
+
+
+def stamp(run: RunSummary | None) -> Stamp | None:
+    """Return what tells an attempt at a run, and whether it is over, from every other; no two clocks are compared."""
+    return None if run is None else (run.started, run.ended)
+
+
+def read_stamp(folder: Path) -> Stamp | None:
+    """Return the stamp of the run in a folder; None where there is none that can be read."""
+    try:
+        return stamp(read(folder))
+    except RunError:
+        return None
+
+
+def settle(folder: Path, name: str = RUN_FILE, *, cause: str | None = None) -> RunSummary:
     """Read a summary and, if its process died without a word, record the run as interrupted.
 
     The time of the last write stands in for the time of death.
+
+    Args:
+        folder: The run folder.
+        name: The file in it.
+        cause: What ended the process, where that is known.
     """
     summary = read(folder, name)
     if summary.status == "running" and not is_alive(folder, summary, name):
         summary.status = "interrupted"
-        summary.error = f"process {summary.pid} on {summary.host} ended without a word (killed, out of memory, power)"
+        summary.error = cause or f"process {summary.pid} on {summary.host} ended without a word (killed, out of memory, power)"
         summary.ended = datetime.fromtimestamp((folder / name).stat().st_mtime, UTC).isoformat()
         write(folder, summary, name)
     return summary

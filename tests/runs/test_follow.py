@@ -1,6 +1,7 @@
 """What is said of jobs, and mirrored, while a sweep runs."""
 
 import os
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -9,12 +10,10 @@ import pytest
 
 from sleap_lab.config import LoggerConfig
 from sleap_lab.runs import follow, summary
-from sleap_lab.runs.follow import began_since, ended_since, following, is_running
+from sleap_lab.runs.follow import began, ended, following, is_running
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary
 from sleap_lab.runs.sweep import begin_sweep, read_jobs
 
-STARTED = "2026-01-02T03:00:00+00:00"
-EARLIER = {"started": "2026-01-02T02:00:00+00:00", "ended": "2026-01-02T02:00:01+00:00"}
 OFF = LoggerConfig(mlflow=False)
 
 
@@ -26,26 +25,26 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def make_jobs(root, make_sweep):
-    """Return a function that writes a sweep and returns its folder and jobs."""
+    """Return a function that writes a sweep and returns its folder and jobs, of which nothing but what is given is known."""
 
-    def make(*jobs, logger=OFF):
+    def make(*jobs, logger=OFF, known=()):
         folder = make_sweep(root / "sweep", *jobs, logger=logger)
         begin_sweep(folder, ["sleap-lab"])
-        return folder, read_jobs(folder)
+        return folder, [job if job.number in known else replace(job, run=None) for job in read_jobs(folder)]
 
     return make
 
 
-def said_of(make_jobs, root, capsys, *fields):
-    folder, jobs = make_jobs(*fields)
-    with following(folder, jobs, jobs, OFF, root, STARTED):
+def said_of(make_jobs, root, capsys, *fields, known=()):
+    folder, jobs = make_jobs(*fields, known=known)
+    with following(folder, jobs, jobs, OFF, root):
         pass
     return capsys.readouterr()
 
 
 def test_a_line_says_how_a_job_went(make_jobs, root, capsys):
     metrics = {"eval/oks_map": 0.75, "eval/other": 1.0, "identity/switches": 2}
-    said = said_of(make_jobs, root, capsys, {"metrics": metrics}, {"status": "partial"}, {"status": None}, EARLIER)
+    said = said_of(make_jobs, root, capsys, {"metrics": metrics}, {"status": "partial"}, {"status": None}, {}, known=[3])
     assert said.out == "job 0  finished in 1.5 s: oks_map 0.75, switches 2\njob 1  partial in 1.5 s: oks_map 0.75\n"
     assert said.err == ""
 
@@ -63,7 +62,7 @@ def test_what_holds_for_all_jobs_is_noted_once(make_jobs, root, capsys):
 
 def test_it_is_said_at_once(make_jobs, root, capsys):
     folder, jobs = make_jobs({"status": None}, {"status": None})
-    with following(folder, jobs, jobs, OFF, root, STARTED):
+    with following(folder, jobs, jobs, OFF, root):
         summary.write(folder / "1", RunSummary(status="finished", ended=summary.now(), job=1))
         deadline = time.monotonic() + 10
         while "job 1" not in (said := capsys.readouterr().out):
@@ -75,7 +74,7 @@ def test_it_is_said_at_once(make_jobs, root, capsys):
 
 def test_a_job_whose_processes_all_died_is_said_to_be_dead(make_jobs, root, capsys):
     folder, jobs = make_jobs({"status": None})
-    with following(folder, jobs, jobs, OFF, root, STARTED):
+    with following(folder, jobs, jobs, OFF, root):
         with summary.lock(jobs[0].folder):
             summary.write(jobs[0].folder, RunSummary(job=0))
             time.sleep(0.1)
@@ -86,26 +85,34 @@ def test_a_job_whose_processes_all_died_is_said_to_be_dead(make_jobs, root, caps
             time.sleep(0.01)
 
 
+RUNNING = {"status": "running", "ended": None, "pid": os.getpid()}
+
+
 @pytest.mark.parametrize(
-    ("fields", "ended", "began", "running"),
+    ("known", "now", "has_ended", "has_begun", "runs"),
     [
-        ({"status": None}, False, False, False),
-        ({}, True, True, False),
-        ({"status": "running", "ended": None, "pid": os.getpid()}, False, True, True),
-        (EARLIER, False, False, False),
-        ({"started": EARLIER["started"]}, True, False, False),  # begun by a command that was killed, ended meanwhile
+        (None, None, False, False, False),
+        (None, {}, True, True, False),
+        (None, RUNNING, False, True, True),
+        ({}, {}, False, False, False),  # an earlier attempt
+        ({}, {"started": "2026-01-02T02:00:00+00:00"}, True, True, False),  # another one, whatever the clock of its machine says
+        (RUNNING, {}, True, False, False),  # begun by a command that was killed, ended meanwhile
+        (RUNNING, RUNNING, False, False, True),
+        (RUNNING, {"status": "interrupted"}, False, False, False),  # it will be run again
     ],
 )
-def test_what_is_known_of_a_job(make_jobs, fields, ended, began, running):
-    _, (job,) = make_jobs(fields)
-    assert (ended_since(job, STARTED) is not None, began_since(job, STARTED), is_running(job)) == (ended, began, running)
+def test_what_has_become_of_a_job(make_jobs, make_run, known, now, has_ended, has_begun, runs):
+    folder, (job,) = make_jobs({"status": None} if known is None else known, known=[0])
+    if now is not None:
+        shutil.rmtree(folder / "0", ignore_errors=True)
+        make_run(folder / "0", job=0, **now)
+    assert (ended(job) is not None, began(job), is_running(job)) == (has_ended, has_begun, runs)
 
 
 def test_jobs_are_mirrored_as_they_end(make_jobs, root, logger, store):
-    folder, jobs = make_jobs(
-        {"overrides": ["a=1"]}, {"overrides": ["a=2"], "status": "failed"}, {"overrides": ["a=3"], **EARLIER}, logger=logger
-    )
-    with following(folder, jobs, jobs, logger, root, STARTED):
+    fields = [{"overrides": ["a=1"]}, {"overrides": ["a=2"], "status": "failed"}, {"overrides": ["a=3"]}]
+    folder, jobs = make_jobs(*fields, logger=logger, known=[2])
+    with following(folder, jobs, jobs, logger, root):
         pass
     parent = summary.read(folder, SWEEP_FILE).mlflow["run_id"]
     assert store.client.get_run(parent).info.status == "RUNNING"  # until the sweep is over
@@ -118,7 +125,7 @@ def test_a_server_that_is_away_costs_one_try(make_jobs, root, logger, capsys, mo
     tries = []
     monkeypatch.setattr(follow, "mirror_job", lambda *arguments: tries.append(arguments))
     folder, jobs = make_jobs({}, {}, logger=away)
-    with following(folder, jobs, jobs, away, root, STARTED):
+    with following(folder, jobs, jobs, away, root):
         pass
     assert tries == []
     assert capsys.readouterr().err.count("no MLflow server answers") == 1
@@ -133,7 +140,7 @@ def test_a_store_that_breaks_is_left_alone_until_the_end(make_jobs, root, logger
 
     monkeypatch.setattr(follow, "mirror_job", fail)
     folder, jobs = make_jobs({}, {}, logger=logger)
-    with following(folder, jobs, jobs, logger, root, STARTED):
+    with following(folder, jobs, jobs, logger, root):
         pass
     assert len(tries) == 1
     assert "warning: MLflow: disk full; the jobs are logged when the sweep is over\n" in capsys.readouterr().err
@@ -141,6 +148,6 @@ def test_a_store_that_breaks_is_left_alone_until_the_end(make_jobs, root, logger
 
 def test_it_ends_with_its_block_whatever_happens(make_jobs, root):
     folder, jobs = make_jobs({"status": None})
-    with pytest.raises(ZeroDivisionError), following(folder, jobs, jobs, OFF, root, STARTED):
+    with pytest.raises(ZeroDivisionError), following(folder, jobs, jobs, OFF, root):
         raise ZeroDivisionError
     assert threading.active_count() == 1
