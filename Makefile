@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test conformance bench-tracking lint fix docs docs-commands clean
+.PHONY: help install demo test conformance faults bench-tracking lint fix docs docs-commands clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		|| { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); try make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,joblib,tune]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,joblib,submitit,tune]'
 	@touch $@
 
 demo: install  ## Track and evaluate the demo clip, about a minute on two cores
@@ -31,6 +31,10 @@ test: install  ## Run the tests that need minutes, not hours
 
 conformance: install  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)
 	$(BIN)/python -m pytest tests/conformance
+
+faults: install  ## Kill sweeps at random moments; start 16 runs at once on a store that does not exist; about half an hour
+	$(BIN)/python scripts/faults.py
+	$(BIN)/python scripts/cold_start.py
 
 bench-tracking: install  ## Time tracking against sleap-nn; PEER is the Python of an environment with sleap-nn 0.3.5
 	$(BIN)/python -m benchmarks tracking --peer-python $(PEER)
