@@ -12,7 +12,7 @@ help:  ## Show this list
 
 install: $(INSTALLED)  ## Create .venv with everything pinned
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): Makefile pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); try make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
