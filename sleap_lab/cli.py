@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from sleap_lab.errors import ConfigError, SleapLabError
 
 INTERRUPTED = 130
+SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 HYDRA_ONLY = ("cfg", "info", "hydra_help", "shell_completion", "version")
 
 TUNE_HELP = """\
@@ -123,6 +124,11 @@ def _dispatch(arguments: list[str]) -> int:
         return 0 if arguments else ConfigError.exit_code
     if arguments[0] in verbs:
         return verbs[arguments[0]](arguments[1:])
+    if arguments[0] in ("-sc", "--shell-completion") and any(word.startswith("query=") for word in arguments):
+        from sleap_lab.completion import complete
+
+        if not complete(tuple(verbs)):
+            return 0
     if "-h" in arguments or "--help" in arguments:
         print(help_page())
         return 0
@@ -189,13 +195,13 @@ def _eval(arguments: list[str]) -> int:
 
 def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
     """Run what flags ask for, after printing the same in overrides."""
-    from sleap_lab.compose import quote
+    from sleap_lab.compose import as_typed, quote
 
     words = [f"{key}={quote(value)}" for key, value in values.items()]
     chosen = {override.partition("=")[0] for override in overrides}
     words += [word for word in ("logger=none", "report=none") if word.partition("=")[0] not in chosen]
     words += overrides
-    print(shlex.join(["sleap-lab", *words]))
+    print(as_typed(["sleap-lab", *words]))
     return _experiment(words, ["sleap-lab", *words])
 
 
@@ -372,7 +378,7 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     parser.error = _refuse  # type: ignore[method-assign]  # argparse would print its whole usage
     options, unknown = parser.parse_known_intermixed_args(arguments)
     if unknown:
-        raise ConfigError(f"{unknown[0]}: there is no such option; see sleap-lab --help")
+        raise ConfigError(f"{unknown[0]}: there is no such option; {SEE}")
     # Hydra's own parser loses overrides that stand on both sides of an option.
     flags = [word for word in arguments if word not in options.overrides]
     if any(getattr(options, name, None) for name in HYDRA_ONLY):
@@ -387,4 +393,4 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"{message}; see sleap-lab --help")
+    raise ConfigError(f"{message}; {SEE}")

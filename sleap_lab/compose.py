@@ -303,7 +303,7 @@ def _quoting_hint(text: str, error: Exception) -> str:
     name, separator, value = text.partition("=")
     if not separator:
         return f"{text!r} is neither a verb nor KEY=VALUE; see sleap-lab --help"
-    return f"{name}: the value {value!r} has characters with a meaning in overrides; quote it: {shlex.quote(f'{name}={quote(value)}')}"
+    return f"{name}: the value {value!r} has characters with a meaning in overrides; quote it: {as_typed([f'{name}={quote(value)}'])}"
 
 
 def _refuse_sweeps(overrides: Sequence[str]) -> None:
@@ -311,8 +311,13 @@ def _refuse_sweeps(overrides: Sequence[str]) -> None:
         if override.is_sweep_override():
             name, value = override.key_or_group, override.get_value_string()
             raise ConfigError(
-                f"{name}: {value} are several values; add -m to run each, or quote it: {shlex.quote(f'{name}={quote(value)}')}"
+                f"{name}: {value} are several values; add -m to run each, or quote it: {as_typed([f'{name}={quote(value)}'])}"
             )
+
+
+def as_typed(words: Sequence[str]) -> str:
+    """Write words as a line for a shell; where a pair of double quotes is enough, it reads better than the escapes of `shlex`."""
+    return " ".join(f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word) for word in words)
 
 
 def quote(value: Any) -> str:

@@ -20,7 +20,7 @@ import sleap_io as sio
 
 from sleap_lab import terminal
 from sleap_lab.cached import RESUMED, detect_cached, open_cache, track_cached
-from sleap_lab.compose import compose_config
+from sleap_lab.compose import as_typed, compose_config
 from sleap_lab.config import Config, defaults, wants_arrays
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
@@ -45,6 +45,7 @@ log = logging.getLogger("sleap_lab")
 
 FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
 VIDEO_COLUMNS = ("video", "asked", "read", "bad", "status")
+OVERLAY = "overlay.mp4"
 TERMINAL_METRICS = (
     "eval/n_matched",
     "eval/n_missed",
@@ -132,7 +133,7 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
             interrupted = True
             summary.status, summary.exit_code, summary.error = "interrupted", 130, "interrupted by the user"
             if config.cache == "rw" and invocation.job is None:
-                terminal.warn(f"what was done so far is kept; go on with: {shlex.join(invocation.command)}")
+                terminal.warn(f"what was done so far is kept; go on with: {as_typed(invocation.command)}")
         except Exception as error:
             _record_failure(summary, error, f"{type(error).__name__}: {' '.join(str(error).split())}", debug=config.debug)
         summary.ended = run_summary.now()
@@ -326,7 +327,7 @@ def _write_overlay(
 ) -> None:
     from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
 
-    path = folder / "overlay.mp4"
+    path = folder / OVERLAY
     predictions = with_pictures(predictions, source.read)
     if config.output.overlay_video == "full":
         write_video(predictions, path)
@@ -396,6 +397,8 @@ def _show(result: Result, config: Config, invocation: Invocation, notes: Sequenc
         rows.append(("predictions", listed([terminal.shown(file) for file in files], 3)))
     if config.report == "html":
         rows.append(("report", terminal.shown(result.folder / "report.html")))
+    if (overlay := result.folder / OVERLAY).exists():
+        rows.append(("overlay", terminal.shown(overlay)))
     rows.append(("run folder", terminal.shown(result.folder)))
     if len(summary.videos) > 1:
         terminal.grid(VIDEO_COLUMNS, [[terminal.shown(row["video"]), *(row[name] for name in VIDEO_COLUMNS[1:])] for row in summary.videos])

@@ -2,7 +2,6 @@
 
 import math
 import os
-import shlex
 import socket
 import subprocess
 import time
@@ -16,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from sleap_lab import terminal
-from sleap_lab.compose import CheckedJob, Launch, launching, parse_overrides, quote
+from sleap_lab.compose import CheckedJob, Launch, as_typed, launching, parse_overrides, quote
 from sleap_lab.errors import RunError
 from sleap_lab.job import SECONDS_TO_STOP, Share, Sweep, supervise
 from sleap_lab.runs import ledger, summary
@@ -151,7 +150,7 @@ def _run(
                 _launch(launch, pending, sweep)
     except KeyboardInterrupt:
         interrupted = True
-        terminal.warn(f"what was done so far is kept; go on with: {shlex.join(command)}")
+        terminal.warn(f"what was done so far is kept; go on with: {as_typed(command)}")
         raise
     finally:
         with suppress(OSError):  # submitit makes a folder of this very name

@@ -125,6 +125,10 @@ def test_a_reader_that_leaves_early_is_no_traceback():
     ("words", "says"),
     [
         (["trak", "-i", "a.mp4"], "argument --info/-i: invalid choice: 'a.mp4'"),
+        (
+            ["--data_path", "a.mp4"],
+            "--data_path: there is no such option; see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help",
+        ),
         (["data.path=a.mp4", "--opton"], "--opton: there is no such option; see sleap-lab --help"),
         (["a.mp4"], "'a.mp4' is neither a verb nor KEY=VALUE; see sleap-lab --help"),
         (["--config-dir", "nowhere", "data.path=a.mp4"], "--config-dir: no such folder: nowhere"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from sleap_lab import compose
-from sleap_lab.compose import check_jobs, compose_config, options, parse_overrides, quote, unknown_key
+from sleap_lab.compose import as_typed, check_jobs, compose_config, options, parse_overrides, quote, unknown_key
 from sleap_lab.config import GROUPS
 from sleap_lab.errors import ConfigError
 
@@ -66,6 +66,16 @@ def test_quoted_values_keep_their_type(value):
 @pytest.mark.parametrize("text", ["models/unet", "a-b_c.d", "/videos/x.mp4"])
 def test_plain_text_stays_readable(text):
     assert quote(text) == text
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=3))
+@example(["!'", "`'", "\\'", '"', "a 'b' c"])
+def test_lines_for_a_shell_are_read_as_the_words_they_were(words):
+    assert shlex.split(as_typed(words)) == words
+
+
+def test_quotes_within_quotes_stay_readable():
+    assert as_typed(["sleap-lab", "data.frames='0-5,7'"]) == "sleap-lab \"data.frames='0-5,7'\""
 
 
 def test_a_path_with_every_meaningful_character_reaches_the_config(labels):

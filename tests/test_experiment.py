@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -271,10 +272,11 @@ def test_videos_that_cannot_be_told_apart_are_refused_until_a_map_says_which_is_
 # --- figures and overlays ---------------------------------------------------------------
 
 
-def test_figures_and_the_clip_of_the_worst_moments_are_written_where_asked(track, video_path, make_labels):
+def test_figures_and_the_clip_of_the_worst_moments_are_written_where_asked(track, video_path, make_labels, capsys):
     make_labels([video_path], user=[(0, 0, TRIANGLE), (0, 1, TRIANGLE)]).save("truth.slp", verbose=False)
     scored = ["evaluator=oks", "evaluator.ground_truth_path=truth.slp"]
     track(*scored, "output.overlay_video=true", "report=html", "report_figures=svg")
+    assert re.search(r"^overlay +run/overlay.mp4$", capsys.readouterr().out, re.MULTILINE)
     assert sio.load_video("run/overlay.mp4").shape[0] == 3
     assert Path("run/figures/error_over_the_frames.svg").is_file()
     track(*scored, "output.overlay_video=full")
