@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test conformance faults bench-tracking lint fix docs docs-commands clean
+.PHONY: help install demo test conformance faults fuzz bench-tracking lint fix docs docs-commands clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +36,9 @@ conformance: install  ## Compare with all reference answers (env SLEAP_LAB_REFER
 faults: install  ## Kill sweeps at random moments; start 16 runs at once on a store that does not exist; about half an hour
 	$(BIN)/python scripts/faults.py
 	$(BIN)/python scripts/cold_start.py
+
+fuzz: install  ## Change files and command lines at random for SECONDS (60), and look for what nobody foresaw
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
 bench-tracking: install  ## Time tracking against sleap-nn; PEER is the Python of an environment with sleap-nn 0.3.5
 	$(BIN)/python -m benchmarks tracking --peer-python $(PEER)

@@ -102,10 +102,13 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
     try:
         record = read_json(path)
         summary = RunSummary(**{"status": record["status"]} | {f.name: record[f.name] for f in fields(RunSummary) if f.name in record})
+        for name, value in asdict(RunSummary()).items():
+            if value is not None and not isinstance(getattr(summary, name), type(value)):
+                raise TypeError(f"{name} is of type {type(getattr(summary, name)).__name__}")
         summary.metrics = {key: math.nan if value is None else float(value) for key, value in summary.metrics.items()}
     except FileNotFoundError:
         raise RunError(f"{folder} is not a run folder: it holds no {name}") from None
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
     return summary
 
@@ -169,7 +172,7 @@ def process_exists(host: str, pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
