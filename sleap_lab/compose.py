@@ -16,7 +16,6 @@ from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_module
-from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra._internal.hydra import Hydra
 from hydra.conf import HydraConf
@@ -26,7 +25,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -39,8 +37,6 @@ FREE_FORM = ("logger.tags",)
 LAUNCHING = ("hydra/launcher", "hydra/sweeper")
 EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 """Which extra of the package brings a launcher."""
-
-Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]
 
 
 def register() -> None:
@@ -69,35 +65,6 @@ def hand_to_hydra(words: Sequence[str], task: Callable[[DictConfig], None]) -> N
         sys.argv = before
 
 
-@contextmanager
-def launching(overrides: Sequence[str], config_dir: str | None = None) -> Iterator[tuple[DictConfig, Launch]]:
-    """Give what hands the jobs of a sweep to the launcher that the user chose.
-
-    Args:
-        overrides: As on the command line; several values of a key are left out.
-        config_dir: Folder with further config options.
-
-    Yields:
-        The composed settings, whose `hydra.launcher` may still be changed, and a function that runs a task once per job. It
-        takes what each job overrides and the task, and returns when the launcher is done with all of them, however they went.
-    """
-    with _hydra() as hydra:
-        words = [*fixed(overrides), *_search(config_dir)]
-        settings = hydra.compose_config("config", words, run_mode=RunMode.MULTIRUN)
-        callbacks = Callbacks(settings)
-        callbacks.on_multirun_start(config=settings, config_name="config")
-
-        def launch(jobs: Sequence[Sequence[str]], task: Callable[[DictConfig], None]) -> None:
-            context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
-            launcher = Plugins.instance().instantiate_launcher(context, task, settings)
-            most = settings.hydra.sweeper.max_batch_size or len(jobs)
-            for first in range(0, len(jobs), most):
-                launcher.launch(jobs[first : first + most], initial_job_idx=first)
-
-        yield settings, launch
-        callbacks.on_multirun_end(config=settings, config_name="config")
-
-
 def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -> tuple[Config, DictConfig]:
     """Compose one experiment.
 
@@ -116,15 +83,15 @@ def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -
 
 
 def _compose_node(overrides: Sequence[str], config_dir: str | None) -> DictConfig:
-    overrides = [*overrides, *_search(config_dir)]
-    with _hydra():
+    overrides = [*overrides, *search(config_dir)]
+    with hydra_application():
         check_overrides(overrides)
         _refuse_sweeps(overrides)
         return compose("config", overrides=list(overrides), return_hydra_config=True)
 
 
 @contextmanager
-def _hydra() -> Iterator[Hydra]:
+def hydra_application() -> Iterator[Hydra]:
     """Give a Hydra that knows our configs, beside any that is there already; what it finds wrong becomes a `ConfigError`."""
     register()
     previous = GlobalHydra.instance().hydra
@@ -140,7 +107,7 @@ def _hydra() -> Iterator[Hydra]:
         GlobalHydra.instance().hydra = previous
 
 
-def _search(config_dir: str | None) -> list[str]:
+def search(config_dir: str | None) -> list[str]:
     """Return the override that adds a folder to those where Hydra looks for options."""
     return [f"hydra.searchpath={quote([f'file://{Path(config_dir).absolute()}'])}"] if config_dir else []
 
@@ -171,7 +138,7 @@ def check_jobs(overrides: Sequence[str], *, multirun: bool, config_dir: str | No
     own, hydras = split_overrides(overrides)
     batches = [own]
     if multirun:
-        check_overrides([*overrides, *_search(config_dir)])
+        check_overrides([*overrides, *search(config_dir)])
         settings = _compose_node([*fixed(own), *hydras], config_dir)
         if settings.hydra.sweeper["_target_"] != BASIC_SWEEPER:
             raise ConfigError("hydra/sweeper: all jobs are known before the first one runs, so only basic can be used")

@@ -3,21 +3,17 @@
 import math
 import os
 import socket
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from shutil import which
-
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
 
 from sleap_lab import terminal
-from sleap_lab.compose import CheckedJob, Launch, as_typed, launching, parse_overrides, quote
+from sleap_lab.compose import CheckedJob, as_typed, quote
 from sleap_lab.errors import RunError
-from sleap_lab.job import SECONDS_TO_STOP, Share, Sweep, supervise
+from sleap_lab.job import SECONDS_TO_STOP, Sweep, supervise
+from sleap_lab.launchers import Launch, launching, share, waiting_for_all
 from sleap_lab.runs import ledger, summary
 from sleap_lab.runs.folder import OUTPUTS
 from sleap_lab.runs.follow import began, ended, following, is_running
@@ -30,10 +26,6 @@ from sleap_lab.runs.sweep_table import Job, best_job, sweep_rows, sweep_table
 SOME_FAILED, ALL_FAILED = 3, 1
 LAUNCHES = 3  # how often jobs are handed to a launcher that breaks
 SECONDS_BETWEEN_LOOKS = 0.5
-GPUS = "SLEAP_LAB_GPUS"
-MINUTES = {"LocalLauncher": 60 * 24 * 365, "SlurmLauncher": 60 * 24}
-PLUGIN_MINUTES = 60
-"""How long a job may take where nobody says so; by the plugin's own default it ends after an hour."""
 
 
 def run_sweep(
@@ -146,7 +138,7 @@ def _run(
                 share=share(settings.hydra.launcher, len(pending), overrides),
                 fail_fast=fail_fast,
             )
-            with _waiting_for_all(settings.hydra.launcher):
+            with waiting_for_all(settings.hydra.launcher):
                 _launch(launch, pending, sweep)
     except KeyboardInterrupt:
         interrupted = True
@@ -201,61 +193,3 @@ def _wait(jobs: Sequence[Job], seconds: float = math.inf) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and any(is_running(job) for job in jobs):
         time.sleep(SECONDS_BETWEEN_LOOKS)
-
-
-@contextmanager
-def _waiting_for_all(launcher: DictConfig) -> Iterator[None]:
-    """Let submitit wait for every job: by itself it gives up at the first that was killed, and leaves the others alone."""
-    if "submitit" not in launcher["_target_"]:
-        yield
-        return
-    from submitit.core.core import Job as SubmittedJob
-
-    results = SubmittedJob.results
-
-    def patient(job: SubmittedJob) -> list[JobReturn]:
-        try:
-            return results(job)
-        except Exception as error:  # the job's folder tells what became of it
-            return [JobReturn(status=JobStatus.FAILED, _return_value=error)]
-
-    SubmittedJob.results = patient  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        SubmittedJob.results = results  # type: ignore[method-assign]
-
-
-def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
-    """Return what each job gets of this machine, and give the launcher the defaults that it lacks.
-
-    Args:
-        launcher: Settings of the launcher; changed.
-        jobs: How many jobs there are.
-        overrides: What the user typed, which is kept.
-    """
-    kind = str(launcher["_target_"]).rpartition(".")[2]
-    typed = {override.key_or_group for override in parse_overrides(overrides)}
-    if kind in MINUTES and launcher.timeout_min == PLUGIN_MINUTES and "hydra.launcher.timeout_min" not in typed:
-        launcher.timeout_min = MINUTES[kind]
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if kind == "JoblibLauncher":
-        wanted = int(launcher.n_jobs)
-        launcher.n_jobs = max(1, min(jobs, wanted if wanted > 0 else cpus + 1 + wanted))
-        return Share(launcher.n_jobs, gpus(), max(1, cpus // launcher.n_jobs))
-    if kind == "LocalLauncher":  # it starts all jobs at once
-        at_once = max(1, min(cpus, jobs))
-        return Share(at_once, gpus() if launcher.gpus_per_node is None else (), cpus // at_once)
-    return Share()
-
-
-def gpus() -> tuple[str, ...]:
-    """Return the GPUs that jobs may share, as CUDA names them; `SLEAP_LAB_GPUS` says how many there are where that is set."""
-    if count := os.environ.get(GPUS):
-        return tuple(map(str, range(int(count))))
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return tuple(filter(None, visible.split(",")))
-    if which("nvidia-smi") is None:
-        return ()
-    listed = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, check=False)
-    return tuple(listed.stdout.split()) if listed.returncode == 0 else ()

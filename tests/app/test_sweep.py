@@ -176,9 +176,14 @@ def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(start, sl
     assert list(tmp_path.glob("outputs/multirun/*/*")) == [folder]
 
 
-@pytest.mark.parametrize("launcher", [["joblib", "hydra.launcher.n_jobs=2"], ["submitit_local"]], ids=lambda words: words[0])
-@pytest.mark.slow
-def test_jobs_that_run_side_by_side_come_out_the_same(start, sleap_lab, tracking, tmp_path, launcher, monkeypatch):
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        pytest.param(["joblib", "hydra.launcher.n_jobs=2"], id="joblib"),
+        pytest.param(["submitit_local"], id="submitit", marks=pytest.mark.slow),
+    ],
+)
+def test_jobs_that_run_side_by_side_come_out_the_same(start, sleap_lab, tracking, tmp_path, launcher):
     pytest.importorskip(f"hydra_plugins.hydra_{launcher[0].removesuffix('_local')}_launcher")
     alone, together = tmp_path / "alone", tmp_path / "together"
     for folder in (alone, together):

@@ -267,7 +267,6 @@ store.client.set_terminated(store.client.create_run(store.experiment_id).info.ru
 """
 
 
-@pytest.mark.slow
 def test_four_processes_may_start_on_a_missing_store(tmp_path):
     root = tmp_path / "outputs"
     starters = [subprocess.Popen([sys.executable, "-c", START, root], stderr=subprocess.PIPE, cwd=tmp_path) for _ in range(4)]

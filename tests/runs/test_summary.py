@@ -12,7 +12,7 @@ import pytest
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, finite, is_alive, lock, overridden, process_exists, settle
+from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, finite, is_alive, lock, overridden, process_exists, read_stamp, settle, stamp
 
 
 @pytest.fixture
@@ -80,6 +80,20 @@ def test_a_lock_says_more_than_the_number_of_a_process(tmp_path, dead_process):
         assert is_alive(tmp_path, elsewhere)
     assert settle(tmp_path).status == "interrupted"
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["run.json", "run.lock"]
+
+
+def test_what_ended_a_process_may_be_known(tmp_path, dead_process):
+    summary.write(tmp_path, RunSummary(pid=dead_process))
+    assert settle(tmp_path, cause="interrupted by the user").error == "interrupted by the user"
+
+
+def test_attempts_at_a_run_are_told_apart(tmp_path):
+    first = RunSummary()
+    assert stamp(None) is None
+    assert read_stamp(tmp_path) is None
+    summary.write(tmp_path, first)
+    assert read_stamp(tmp_path) == stamp(first)
+    assert len({stamp(first), stamp(replace(first, ended=first.started)), stamp(replace(first, started="later"))}) == 3
 
 
 @pytest.mark.parametrize("change", [{}, {"host": "elsewhere", "pid": -1}, {"status": "failed"}])
