@@ -1,4 +1,4 @@
-"""A look at a labels file before it is opened: opening labels opens the videos they name, and expands what is packed in them."""
+"""A look at labels and videos before they are opened: labels open the videos they name, and readers make room for what headers promise."""
 
 import json
 import re
@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+from sleap_io.io.seq import SeqHeader
 
 from sleap_lab.inputs import HDF5, LABELS, is_text
 from sleap_lab.untrusted import check_hdf5, refuse_larger
 
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
 """How an address begins that is no file; a single letter is a drive of Windows."""
+SEQ = ".seq"
 SCORE_MAPS = ("mask", "label_image")
 
 
@@ -40,9 +42,24 @@ def vet_labels(path: Path) -> list[str]:
         for place in (Path(name), path.parent / Path(name.replace("\\", "/")).name):
             if place.exists() and not place.is_file() and not place.is_dir():
                 raise ValueError(f"the video {name} is no file")
-            if place.suffix.lower() in (*HDF5, LABELS) and place.is_file() and not place.samefile(path):
-                check_hdf5(place, images=True)
+            if place.is_file() and not place.samefile(path):
+                vet_video(place)
     return names
+
+
+def vet_video(path: Path) -> None:
+    """Look at a video whose reader makes room for all that its header promises.
+
+    Raises:
+        Exception: The file cannot be read, reaches beyond itself, or says it holds more than it does.
+    """
+    if path.suffix.lower() in (*HDF5, LABELS):
+        check_hdf5(path, images=True)
+    elif path.suffix.lower() == SEQ:
+        with open(path, "rb") as file:
+            header = SeqHeader.from_file(file)
+        if header.num_frames > (size := path.stat().st_size):
+            raise ValueError(f"it says it has {header.num_frames} frames in {size} bytes")
 
 
 def file_names(name: Any) -> list[str]:

@@ -13,7 +13,7 @@ from sleap_io.io.video_reading import HDF5Video, ImageVideo, MediaVideo
 from sleap_lab.errors import RunError, did_you_mean
 from sleap_lab.inputs import HDF5, Input, input_name
 from sleap_lab.untrusted import check_dataset, check_hdf5
-from sleap_lab.vetting import ADDRESS
+from sleap_lab.vetting import ADDRESS, vet_video
 
 ACCEPTED = "accepted: videos, image folders, .slp"
 NO_FRAME = "it holds no readable frame, as when recording or copying was cut short (copy it again from where it was recorded)"
@@ -53,6 +53,8 @@ def open_video(item: Input, *, dataset: str | None = None, input_format: str = "
         if isinstance(item, Path) and item.suffix.lower() in HDF5:
             _check_dataset(item, dataset)
             options = {"dataset": dataset, "input_format": input_format}
+        elif isinstance(item, Path):
+            vet_video(item)
         video = sio.load_video(str(item) if isinstance(item, Path) else [str(image) for image in item], **options)
         _check_pages(item if isinstance(item, Path) else item[0], video)
     except RunError:

@@ -39,3 +39,15 @@ def test_permissions_are_those_of_new_files(tmp_path):
     with replacing(tmp_path / "b.txt") as temporary:
         temporary.touch()
     assert (tmp_path / "b.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").write_text("precious")
+    with replacing(tmp_path / "b.txt") as temporary:
+        temporary.touch()
+    temporary.symlink_to(tmp_path / "elsewhere")  # as somebody could who writes to the same folder
+    with replacing(tmp_path / "b.txt") as again:
+        assert again == temporary
+        again.write_text("mine")
+    assert (tmp_path / "elsewhere").read_text() == "precious"
+    assert (tmp_path / "b.txt").read_text() == "mine"

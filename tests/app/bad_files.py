@@ -200,6 +200,17 @@ def tiff(folder: Path) -> None:
     tifffile.imwrite(folder / "bad.tif", np.zeros((3, 20, 30), np.uint8), photometric="minisblack")
 
 
+def seq(count: int) -> bytes:
+    """Return the header of a Norpix video of so many frames of 64 x 64 bytes."""
+    header = bytearray(1024)
+    struct.pack_into("<I", header, 0, 0xFEED)
+    header[4:24] = "Norpix seq".encode("utf-16-le")
+    struct.pack_into("<iI", header, 28, 5, 1024)
+    struct.pack_into("<9I", header, 548, 64, 64, 8, 8, 4096, 100, count, 0, 4096)
+    struct.pack_into("<d", header, 584, 30.0)
+    return bytes(header)
+
+
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://nowhere.invalid/a.ts\n#EXT-X-ENDLIST\n"
 
 VIDEOS = [
@@ -207,6 +218,7 @@ VIDEOS = [
     video("text called .mp4", "bad.mp4", text("bad.mp4"), 1, "bad.mp4 cannot be read as a video: it holds no readable frame"),
     video("noise called .avi", "bad.avi", write("bad.avi", bytes(range(256)) * 40), 1, "bad.avi cannot be read as a video: it holds no readable frame"),
     video("text called .seq", "bad.seq", text("bad.seq"), 1, "bad.seq cannot be read as a video"),
+    video("a .seq video of four billion frames in 1 kB", "bad.seq", write("bad.seq", seq(2**32 - 1)), 1, "it says it has 4294967295 frames in 1024 bytes"),
     video("a file of no known kind", "bad.xyz", text("bad.xyz"), 1, "bad.xyz cannot be read as a video"),
     video("a playlist called .mp4", "bad.mp4", write("bad.mp4", PLAYLIST), 1, "bad.mp4 cannot be read as a video: it holds no readable frame"),
     video("a video cut short before its index", "bad.mp4", then(clip("bad.mp4"), "bad.mp4", cut(0.5)), 1, "it holds no readable frame, as when recording"),
