@@ -7,7 +7,7 @@ folder. A server that is away costs nothing but the mirror, and logging later is
 import getpass
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,13 @@ def logged_metrics(run: RunSummary) -> dict[str, float]:
     return dict(list(finite(metrics).items())[:MAX_METRICS])
 
 
+def own_files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
+    """Return the files of a folder that match patterns, by their path in it; a link to a file elsewhere is none of them."""
+    inside = folder.resolve()
+    found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return {path.relative_to(folder).as_posix(): path for path in found if path.is_file() and path.resolve().is_relative_to(inside)}
+
+
 def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None, name: str) -> Entry:
     config = read_document(folder, "config.yaml") or {}
     git = read_document(folder, "git.json") or {}
@@ -217,7 +224,5 @@ def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: s
         tags=tags,
         params=parameters(run, config),
         metrics=logged_metrics(run),
-        files={
-            path.relative_to(folder).as_posix(): path for pattern in ARTIFACTS for path in sorted(folder.glob(pattern)) if path.is_file()
-        },
+        files=own_files(folder, ARTIFACTS),
     )

@@ -16,7 +16,7 @@ from sleap_lab.config import LoggerConfig
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.ledger import LEDGER, PlannedJob, read_plan
-from sleap_lab.runs.mlflow_log import later, logged_metrics, mirror_run, read_logger, shorten, sweep_name, user
+from sleap_lab.runs.mlflow_log import later, logged_metrics, mirror_run, own_files, read_logger, shorten, sweep_name, user
 from sleap_lab.runs.snapshot import SNAPSHOT
 from sleap_lab.runs.store import Entry, Store, fill_run, is_complete, nest, open_run, open_store, prepare_store
 from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
@@ -198,7 +198,6 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
     rows = sweep_rows(jobs)
     varied = varied_keys([job.overrides for job in jobs])
     criterion, best = best_job(jobs)
-    files = [path for pattern in ARTIFACTS for path in sorted(folder.glob(pattern))] if jobs else []
     return Entry(
         name=logger.run_name or shorten(f"sweep {sweep_name(folder)}"),
         tags={
@@ -217,6 +216,6 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
             "sleap_lab.best_command": _command(best) if best else None,
         },
         metrics=logged_metrics(sweep),
-        files={path.relative_to(folder).as_posix(): path for path in files},
+        files=own_files(folder, ARTIFACTS) if jobs else {},
         documents={"results.json": {"columns": columns(rows), "data": [[text(value) for value in row.values()] for row in rows]}},
     )

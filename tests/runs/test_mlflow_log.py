@@ -65,6 +65,18 @@ def test_everything_that_matters_is_logged(log, root, store):
     assert summary.read(root / "run").mlflow == {"run_id": run.info.run_id, "tracking_uri": store.uri}
 
 
+def test_links_to_files_elsewhere_are_not_logged(log, root, make_run, logger, store, tmp_path):
+    (tmp_path / "secret").write_text("of nobody's concern")
+    folder = make_run(root / "linked", logger)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "a.png").symlink_to(tmp_path / "secret")
+    (folder / "report.html").symlink_to(folder / "predictions.slp")  # within the folder
+    run_id = log_run(folder, logger, outputs_root=root)
+    places = {item.path for item in store.client.list_artifacts(run_id)}
+    assert "report.html" in places
+    assert "figures" not in places
+
+
 def test_the_code_is_named_by_commit(log, root, make_run, logger, store):
     folder = make_run(root / "coded", logger)
     (folder / "snapshot" / "git.json").write_text(json.dumps({"commit": "c0ffee", "branch": "main", "dirty": True}))
