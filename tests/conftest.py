@@ -1,6 +1,7 @@
 """Small videos, labels and models, made on the spot, that tests of several rooms share."""
 
 import os
+import signal
 from pathlib import Path
 
 import h5py
@@ -11,6 +12,9 @@ from hypothesis import settings
 
 settings.register_profile("shared_machine", deadline=None)
 settings.load_profile("shared_machine")
+
+# Shells have what they start in the background ignore Ctrl-C, which the commands under test would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GRAY_LEVELS = (20, 50, 80, 110, 140, 170)
 """Brightness of the frames of the video: a frame is known by its mean."""

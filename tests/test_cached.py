@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,15 @@ def passes(monkeypatch):
     run = Model.__call__
     monkeypatch.setattr(Model, "__call__", lambda model, images: calls.append(len(images)) or run(model, images))
     return calls
+
+
+@pytest.fixture
+def one_thread():
+    """Let one core do the work of a batch: how many share it decides which crops share a pass."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def remembered(config, cache):
@@ -166,7 +176,7 @@ def test_where_the_highest_pixel_counts_there_is_no_floor(kind, settings, observ
     assert outcomes["network"] == "hit"
 
 
-def test_crops_that_were_not_looked_at_are_looked_at_all_together(tmp_path, passes):
+def test_crops_that_were_not_looked_at_are_looked_at_all_together(tmp_path, passes, one_thread):
     """At most two passes for any sweep: the second time everything is looked at."""
     cache = Cache(tmp_path)
     outcomes = []
