@@ -151,8 +151,9 @@ def help_page() -> str:
 
 
 def _key_row(name: str, default: Any, field: "Field[Any]") -> str:
-    shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-    return f"  {name + '=' + shown:<48} {field.metadata['help']}"
+    from sleap_lab.config import shown
+
+    return f"  {name + '=' + shown(default):<48} {field.metadata['help']}"
 
 
 def _track(arguments: list[str]) -> int:

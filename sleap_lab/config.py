@@ -390,6 +390,11 @@ def _fits(value: Any, annotation: Any) -> bool:
     return isinstance(value, annotation)
 
 
+def shown(value: Any) -> str:
+    """Return the value of a key as it is typed."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def type_name(annotation: Any) -> str:
     """Return the type of a key as a message shows it."""
     name = annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -12,6 +12,7 @@ import yaml
 
 from sleap_lab.compose import options
 from sleap_lab.config import keys
+from sleap_lab.evaluation import METRICS
 from sleap_lab.flags import EVAL, TRACK
 
 ROOT = Path(__file__).parents[2]
@@ -73,9 +74,14 @@ def test_every_key_flag_and_preset_is_documented():
     assert [name for name in options()["experiment"] if f"`{name}`\n" not in presets] == []
 
 
+def test_every_metric_has_its_card():
+    cards = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    assert [metric.name for metric in METRICS if f"| `{metric.name}` |" not in cards] == []
+
+
 def test_pictures_are_small_and_shown():
     pages = "".join(page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-    for picture in (ROOT / "docs" / "assets").iterdir():
+    for picture in [*(ROOT / "docs" / "assets").glob("*.png"), *(ROOT / "docs" / "assets").glob("*.jpg")]:
         assert picture.stat().st_size <= LARGEST_PICTURE
         assert f"assets/{picture.name})" in pages
 
