@@ -1,0 +1,138 @@
+"""Give the corpus of bad files to sleap-lab and to sleap-nn, and write docs/robustness.md: what each says, side by side.
+
+    python scripts/compare_robustness.py --peer PATH/sleap-nn      (sleap-nn 0.3.5; half an hour on two cores)
+
+Each input is given to either command once, in a folder of its own. What happened is kept in tests/app/bad_files.json, so that a case that
+is added asks for itself only.
+"""
+
+import argparse
+import importlib.util
+import json
+import re
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sleap_lab.errors import SleapLabError
+from sleap_lab.labels import read_labels
+
+ROOT = Path(__file__).parents[1]
+PAGE, ANSWERS = ROOT / "docs" / "robustness.md", ROOT / "tests" / "app" / "bad_files.json"
+MARK = "<!-- The table below is written by scripts/compare_robustness.py. -->\n"
+SECONDS = 60
+MEMORY = 6 * 10**9
+LONGEST = 160
+NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|/tmp/[^ '\"]*?/(?=[^ /'\"]*)")
+
+
+def load_corpus() -> Any:
+    """Return the module of the corpus."""
+    spec = importlib.util.spec_from_file_location("bad_files", ROOT / "tests" / "app" / "bad_files.py")
+    assert spec is not None
+    assert spec.loader is not None
+    corpus = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = corpus
+    spec.loader.exec_module(corpus)
+    return corpus
+
+
+def ask(case: Any, corpus: Any, command: list[str], words: str) -> dict[str, Any]:
+    """Give a bad input to a command, and return how it ended: `code`, `kind`, `says`, `seconds`."""
+    with tempfile.TemporaryDirectory(prefix="robust-") as name:
+        folder = Path(name) / "lab"
+        folder.mkdir()
+        corpus.prepare(folder)
+        case.make(folder)
+        start = time.monotonic()
+        try:
+            line = [*command, *shlex.split(words)]
+            done = subprocess.run(line, cwd=folder, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL, preexec_fn=limit_memory)
+        except subprocess.TimeoutExpired:
+            return {"code": None, "kind": "hangs", "says": "", "seconds": SECONDS}
+        seconds = round(time.monotonic() - start, 1)
+        harmed = (folder / "harmed").exists()
+        predicted = None
+        with suppress(SleapLabError):
+            for path in [*folder.rglob("*.predictions.slp"), *folder.rglob("predictions.slp")]:
+                predicted = len(read_labels(path))
+        text = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace")
+    kind = "traceback" if "Traceback" in text else "goes on" if done.returncode in (0, 3) else "message"
+    if done.returncode < 0:
+        kind = f"killed ({signal.Signals(-done.returncode).name})"
+    if harmed:
+        kind = f"runs the file's code, {kind}"
+    says = last_words(text, kind)
+    return {"code": done.returncode, "kind": kind, "says": says, "frames": predicted, "seconds": seconds}
+
+
+def limit_memory() -> None:
+    """Let a command have 6 GB and no more: some inputs ask for all there is."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def last_words(text: str, kind: str) -> str:
+    """Return the line that says most: of a traceback the error, of a message the last line, of a run that goes on its warnings."""
+    lines = [" ".join(NOISE.sub("", line).strip(" │╭╮╰╯─|").split()) for line in text.splitlines()]
+    lines = [line for line in lines if line]
+    if kind.endswith("goes on"):
+        lines = [line for line in lines if re.match("warning|.*WARNING", line)] or [""]
+    elif kind.endswith("traceback"):
+        named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt|Exit)\b", line)]
+        lines = named or lines
+    said = lines[-1] if lines else ""
+    return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
+
+
+def table(corpus: Any, answers: dict[str, Any]) -> str:
+    """Return the table of the page."""
+    rows = ["| input | sleap-lab | sleap-nn 0.3.5 |", "| --- | --- | --- |"]
+    for case in corpus.CASES:
+        rows.append(f"| {case.name} | {shown(answers[case.name]['ours'])} | {shown(answers[case.name]['peer'])} |")
+    return "\n".join(rows) + "\n"
+
+
+def shown(answer: dict[str, Any] | None) -> str:
+    """Return how a command ended, as a cell of the table."""
+    if answer is None:
+        return "–"
+    code = "" if answer["code"] is None else f"{answer['code']}, "
+    said = answer["says"].replace("|", "\\|").replace("`", "'")
+    frames = "" if answer.get("frames") is None else f", {answer['frames']} frames written"
+    return f"{code}{answer['kind']}{frames}" + (f": `{said}`" if said else "")
+
+
+def main() -> None:
+    """Ask for what is not known yet, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--peer", type=Path, help="The command sleap-nn; without it only sleap-lab is asked.")
+    parser.add_argument("--again", action="store_true", help="Ask sleap-lab again for what is known.")
+    arguments = parser.parse_args()
+    corpus = load_corpus()
+    answers: dict[str, Any] = json.loads(ANSWERS.read_text(encoding="utf-8")) if ANSWERS.is_file() else {}
+    for case in corpus.CASES:
+        known = answers.setdefault(case.name, {})
+        if "ours" not in known or arguments.again:
+            ours = f"{case.words} logger=none report=none cache=off"
+            known["ours"] = ask(case, corpus, [sys.executable, "-m", "sleap_lab"], ours)
+        if "peer" not in known and (case.peer is None or arguments.peer is not None):
+            # On another device than ours it would be asked something else.
+            words = f"{case.peer} --device cpu" if str(case.peer).startswith("track") else str(case.peer)
+            known["peer"] = None if case.peer is None else ask(case, corpus, [str(arguments.peer)], words)
+        ANSWERS.write_text(json.dumps(answers, indent=1), encoding="utf-8")
+        print(f"{case.name}\n  ours {known['ours']}\n  peer {known.get('peer')}", flush=True)
+    names = {case.name for case in corpus.CASES}
+    ANSWERS.write_text(json.dumps({name: answers[name] for name in answers if name in names}, indent=1) + "\n", encoding="utf-8")
+    before = PAGE.read_text(encoding="utf-8").partition(MARK)[0] if PAGE.is_file() else "# Bad files\n\n"
+    PAGE.write_text(before + MARK + "\n" + table(corpus, answers), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
