@@ -152,18 +152,15 @@ def test_what_is_not_run_says_why(page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", pages("bash", "python"))
+@pytest.mark.parametrize("page", pages("bash"))
 def test_pages_run(page, tmp_path):
-    """All blocks of a page in one shell, so that a later command finds what an earlier one left."""
+    """All shell blocks of a page in one shell, so that a later command finds what an earlier one left."""
     copy(folder := tmp_path / "practice")
     furnish(folder)
     script = ["set -eu"]
-    for i, block in enumerate(blocks(page)):
+    for block in blocks(page):
         if block.language == "yaml" and block.title:
             write(block, folder)
-        elif block.language == "python":
-            (tmp_path / f"{i}.py").write_text(block.text, encoding="utf-8")
-            script.append(f"{shlex.quote(sys.executable)} {shlex.quote(str(tmp_path / f'{i}.py'))}")
         elif block.language == "bash":
             script.append(block.text)
     environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
