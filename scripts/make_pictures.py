@@ -155,7 +155,7 @@ def mlflow() -> None:
 def site() -> None:
     """The first page of the documentation."""
     with serving("http.server", "{port}", "--bind", "127.0.0.1", "--directory", str(ROOT / "site")) as address:
-        save(screenshot(f"{address}/index.html", 1300, 760), "site.png")
+        save(screenshot(f"{address}/index.html", 1300, 760), "site.jpg")
 
 
 def call(cwd: str, *words: str) -> None:
