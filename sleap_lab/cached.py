@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sleap_lab.config import Config, TrackerConfig
-from sleap_lab.inference import Inference, Stage, Track, detect
+from sleap_lab.inference import Inference, Track, detect
 from sleap_lab.losses import check_account
 from sleap_lab.parts import Parts
 from sleap_lab.poses import Poses, concatenate
 from sleap_lab.runs.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
 from sleap_lab.runs.fingerprint import network_fingerprint, predict_fingerprint, track_fingerprint
 from sleap_lab.sources import Frame, Source
+from sleap_lab.stages import Stage, untimed
 from sleap_lab.tracking import track
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def detect_cached(
     cache: Cache,
     outcomes: Outcomes,
     *,
-    stage: Stage,
+    stage: Stage = untimed,
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
 ) -> Inference:
     """Do what `detect` does, at most once; poses that are read from labels are not cached.
@@ -64,6 +65,21 @@ def detect_cached(
     """
     if config.model.kind == "none" or cache.mode == "off":
         return detect(source, config, stage=stage, watch=watch)
+    with stage("cache"):
+        return _remembered(source, config, device, cache, outcomes, stage=stage, watch=watch)
+
+
+def _remembered(
+    source: Source,
+    config: Config,
+    device: str,
+    cache: Cache,
+    outcomes: Outcomes,
+    *,
+    stage: Stage,
+    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+) -> Inference:
+    """Return predicted poses from the cache, or predict and store them."""
     models = ", ".join(Path(path).name for path in config.model.paths)
     about = f"{source.path.name}, {len(source.frames)} frames; {models}"
     key = predict_fingerprint(config, source, device)
@@ -145,7 +161,7 @@ def _observe_or_decode(
     outcomes["network"] = HIT if recalled else MISS
     if fresh is not None:
         return fresh
-    with stage("decode"):
+    with stage("peaks"):
         poses = concatenate([plan.decode(content) for content in unpack(plan.content, result.arrays)])
     return Inference(poses, plan.kind, device, notes=plan.notes)
 

@@ -8,10 +8,8 @@ The run folder is the truth. It is complete before anything is logged to MLflow,
 
 import logging
 import shlex
-import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +37,7 @@ from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.sources import Frame, Source, open_source
+from sleap_lab.stages import Stopwatch, predicting_seconds
 from sleap_lab.truth import open_truth
 
 log = logging.getLogger("sleap_lab")
@@ -121,10 +120,10 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
     summary = RunSummary(
         overrides=list(invocation.overrides), choices=invocation.choices or {}, job=invocation.job, mlflow=invocation.mlflow
     )
-    run_summary.write(folder, summary)
     result = Result(folder, summary)
     interrupted = False
     with logging_to(folder / LOG_FILE, verbose=config.verbose):
+        run_summary.write(folder, summary)
         try:
             result = _run_stages(config, folder, summary, invocation)
         except SleapLabError as error:
@@ -158,17 +157,19 @@ def _record_failure(summary: RunSummary, error: Exception, message: str, *, debu
 
 def _log_to_mlflow(config: Config, folder: Path) -> None:
     try:
-        log_run(folder, config.logger, outputs_root=Path(OUTPUTS).absolute())
+        with Stopwatch({})("log"):  # told in the log file only: what is logged to MLflow is complete before
+            log_run(folder, config.logger, outputs_root=Path(OUTPUTS).absolute())
     except Exception as error:  # the run itself is done and kept
         log.debug("".join(traceback.format_exception(error)))
         terminal.warn(str(error))
 
 
 def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: Invocation) -> Result:
-    stage = partial(_timed, summary.stages)
+    stage = Stopwatch(summary.stages)
     with stage("open"):
         source = open_source(config.data, predicting=config.model.kind != "none")
         truth = open_truth(config, source)
+    with stage("load"):
         device = device_name(config)
     for note in source.notes:
         _warn(note)
@@ -182,20 +183,20 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     else:
         detected = detect_cached(source, config, device, cache, summary.cache, stage=stage, watch=watch)
     inference = refine(detected, source, config, stage=stage, track=track_cached(source, config, cache, summary.cache))
-    predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
-    summary.counts = _counts(inference, len(source.frames))
-    summary.bad_frames = bad_ranges(source, inference.bad_frames)
-    if inference.bad_frames:
-        write_bad_frames(folder / BAD_FRAMES_FILE, source, inference.bad_frames)
-    summary.videos = video_table(source, inference.bad_frames) if config.model.kind != "none" else []
-    if (predict_seconds := summary.stages.get("predict")) and summary.cache.get("predict") != RESUMED:
-        summary.metrics["speed/frames_per_second"] = round(summary.counts["frames"] / predict_seconds, 3)
+    if (seconds := predicting_seconds(summary.stages)) and summary.cache.get("predict") != RESUMED:
+        summary.metrics["speed/frames_per_second"] = round(len(inference.poses.frames) / seconds, 3)
     notes = [*inference.notes, *losses(source, inference.bad_frames)]
     files: list[Path] = []
-    if config.output.make_labels and (config.model.kind != "none" or config.tracker.tracking):
-        with stage("write"):
+    with stage("write"):
+        predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
+        summary.counts = _counts(inference, len(source.frames))
+        summary.bad_frames = bad_ranges(source, inference.bad_frames)
+        if inference.bad_frames:
+            write_bad_frames(folder / BAD_FRAMES_FILE, source, inference.bad_frames)
+        summary.videos = video_table(source, inference.bad_frames) if config.model.kind != "none" else []
+        if config.output.make_labels and (config.model.kind != "none" or config.tracker.tracking):
             files, lost = _write_predictions(predictions, config, folder)
-        notes += lost
+            notes += lost
     if arrays is not None:
         files.append(arrays)
     evaluation = None
@@ -220,9 +221,9 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             summary.metrics |= evaluation.headline()
     summary.status, summary.exit_code = ("partial", 3) if inference.bad_frames or source.unreadable else ("finished", 0)
     if config.report == "html":
-        from sleap_lab.report import write_report
-
         with stage("report"):
+            from sleap_lab.report import write_report
+
             write_report(
                 folder / "report.html",
                 settings=flatten(asdict(config)),
@@ -243,16 +244,6 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     result = Result(folder, summary, inference.poses, evaluation)
     _show(result, config, invocation, notes, files)
     return result
-
-
-@contextmanager
-def _timed(stages: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        stages[name] = round(stages.get(name, 0.0) + time.perf_counter() - start, 4)
-        log.info("%s: %.2f s", name, stages[name])
 
 
 def _watch(frames: Iterable[Frame], total: int, invocation: Invocation) -> Iterable[Frame]:

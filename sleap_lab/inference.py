@@ -1,7 +1,6 @@
 """The stages that make poses: frames, network, filters, tracker. No files, no logging, no global config."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,12 @@ from sleap_lab.losses import check_account, readable
 from sleap_lab.poses import Poses, concatenate
 from sleap_lab.seeking import is_media, order_problem
 from sleap_lab.sources import Frame, Source, read_ahead
+from sleap_lab.stages import Stage, untimed
 from sleap_lab.tracking import track
 
 if TYPE_CHECKING:
     from sleap_lab.predict.model import Prediction
 
-Stage = Callable[[str], AbstractContextManager[object]]
 MOST_LOOKS = 8
 """How many stretches of frames that were read in order are checked in a run."""
 Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray]], Poses]
@@ -47,7 +46,7 @@ def detect(
     source: Source,
     config: Config,
     *,
-    stage: Stage = lambda name: nullcontext(),
+    stage: Stage = untimed,
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]] = lambda frames, total: frames,
     keep: Callable[["Prediction"], None] | None = None,
     lost: list[Frame] | None = None,
@@ -75,30 +74,31 @@ def detect(
     if config.model.kind == "none":
         assert source.labels is not None, "only labels files are read without a model"
         return Inference(_on_frames(source.labels, source.frames), kind="none", device="")
-    from sleap_lab.predict.engine import predict  # torch, which nothing else here needs
-    from sleap_lab.predict.pipeline import build_pipeline
-
     bad = [] if lost is None else lost
     before = len(bad)
     notes: list[str] = []
     with stage("load"):
+        from sleap_lab.predict.clock import Clock  # torch, which nothing else here needs
+        from sleap_lab.predict.engine import predict
+        from sleap_lab.predict.pipeline import build_pipeline
+
         pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth, spare=spare, details=details)
-    with stage("predict"):
+    clock = Clock()
+    with stage("predict", clock.split):
         frames = _watched_order(read_ahead(source, config.runtime.queue_maxsize), source, notes)
         frames = readable(frames, len(source.frames) if requested is None else requested, config.data, bad)
         parts = []
-        for prediction in predict(watch(frames, len(source.frames)), pipeline, batch_size=config.runtime.batch_size):
+        for prediction in predict(watch(frames, len(source.frames)), pipeline, batch_size=config.runtime.batch_size, clock=clock):
             parts.append(prediction.poses)
             if keep is not None:
-                keep(prediction)
+                with clock.meanwhile("write"):
+                    keep(prediction)
     poses = concatenate(parts)
     check_account(source.frames, poses, bad[before:])
     return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad), (*pipeline.notes, *notes))
 
 
-def refine(
-    detected: Inference, source: Source, config: Config, *, stage: Stage = lambda name: nullcontext(), track: Track = track
-) -> Inference:
+def refine(detected: Inference, source: Source, config: Config, *, stage: Stage = untimed, track: Track = track) -> Inference:
     """Filter and track detected poses.
 
     Args:

@@ -11,8 +11,9 @@ import numpy as np
 from sleap_lab.atomic import replacing
 from sleap_lab.config import Config, FiltersConfig, OutputConfig
 from sleap_lab.filters import kept
-from sleap_lab.inference import Inference, Stage, detect
+from sleap_lab.inference import Inference, detect
 from sleap_lab.sources import Frame, Source
+from sleap_lab.stages import Stage
 
 if TYPE_CHECKING:
     from sleap_lab.predict.model import Graph, Prediction

@@ -1,6 +1,5 @@
 """Stages before which the cache stands give what they give without it, to the last bit."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -68,7 +67,7 @@ def one_thread():
 def remembered(config, cache):
     outcomes = {}
     source = open_source(config.data)
-    found = detect_cached(source, config, "cpu", cache, outcomes, stage=lambda name: nullcontext(), watch=lambda frames, total: frames)
+    found = detect_cached(source, config, "cpu", cache, outcomes, watch=lambda frames, total: frames)
     return found, outcomes
 
 

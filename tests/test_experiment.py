@@ -71,6 +71,19 @@ def test_a_finished_run_is_recorded(track):
     assert sorted(path.name for path in Path("run").iterdir()) == ["predictions.slp", "run.json", "run.log", "snapshot"]
 
 
+@pytest.mark.parametrize("cache", ["off", "rw"])
+def test_the_stages_add_up_to_the_time_that_passed(tmp_path, monkeypatch, cache):
+    monkeypatch.chdir(tmp_path)
+    summary = run_experiment(["experiment=demo", "data.frames=0-29", "logger=none", f"cache={cache}"]).summary
+    passed = (datetime.fromisoformat(summary.ended) - datetime.fromisoformat(summary.started)).total_seconds()
+    assert sum(summary.stages.values()) == pytest.approx(passed, rel=0.05)
+    predicting = ["read", "preprocess", "network", "peaks"]
+    others = {"open", "load", "snapshot", "filter", "track", "write", "evaluate", "report", *(("cache",) if cache == "rw" else ())}
+    assert summary.stages.keys() == others | set(predicting)
+    speed = summary.metrics["speed/frames_per_second"]
+    assert speed == pytest.approx(30 / sum(summary.stages[name] for name in predicting), rel=0.01)
+
+
 def test_every_processed_frame_is_in_the_predictions_unless_empty_ones_are_not_wanted(track):
     track()
     assert [frame.frame_idx for frame in sio.load_slp("run/predictions.slp")] == [0, 1, 2]

@@ -1,4 +1,6 @@
+import time
 from contextlib import contextmanager
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,7 +14,8 @@ from sleap_lab.inference import detect, refine
 from sleap_lab.labels import to_labels
 from sleap_lab.poses import Skeleton, make_poses
 from sleap_lab.predict.engine import predict
-from sleap_lab.sources import open_source
+from sleap_lab.sources import Source, open_source
+from sleap_lab.stages import PREDICTING, Stopwatch
 
 GREEN, BLUE = [0, 1.0, 0, 0], [0, 0, 1.0, 0]
 N = 5
@@ -50,7 +53,7 @@ def labelled(video_path):
 
 
 @contextmanager
-def noted(stages, name):
+def noted(stages, name, split=None):
     stages.append(name)
     yield
 
@@ -82,11 +85,24 @@ def test_stages_batches_and_progress_can_be_watched(config):
             watched.append(frame.index)
             yield frame
 
-    detect(open_source(config.data), config, stage=lambda name: noted(stages, name), watch=watch, keep=kept.append)
+    detect(open_source(config.data), config, stage=partial(noted, stages), watch=watch, keep=kept.append)
     assert stages == ["load", "predict"]
     assert watched == [N, 0, 1, 2, 3, 4]
     assert [prediction.poses.frames[:, 1].tolist() for prediction in kept] == [[0, 1], [2, 3], [4]]
     assert [tuple(prediction.maps["confmaps"].shape) for prediction in kept] == [(2, 2, 12, 16), (2, 2, 12, 16), (1, 2, 12, 16)]
+
+
+def test_waiting_for_frames_is_reading(config):
+    class Slow(Source):
+        def pixels(self, video, frame):
+            time.sleep(0.1)
+            return super().pixels(video, frame)
+
+    seconds, source = {}, open_source(config.data)
+    detect(Slow(**vars(source)), config, stage=Stopwatch(seconds))
+    assert seconds.keys() == {"load", *PREDICTING}
+    assert seconds["read"] > sum(seconds.values()) - seconds["load"] - seconds["read"]
+    assert all(seconds[name] > 0 for name in PREDICTING)
 
 
 def test_without_a_model_the_poses_of_the_labels_are_read(labelled):
@@ -179,14 +195,14 @@ def test_nothing_asked_for_changes_nothing(config):
     source = open_source(config.data)
     found = detect(source, config)
     stages = []
-    assert refine(found, source, config, stage=lambda name: noted(stages, name)).poses.points.tolist() == found.poses.points.tolist()
+    assert refine(found, source, config, stage=partial(noted, stages)).poses.points.tolist() == found.poses.points.tolist()
     assert stages == ["filter"]
 
 
 def test_poses_are_tracked_where_asked(config):
     config.tracker.tracking, config.tracker.scoring_method = True, "euclidean_dist"
     source, stages = open_source(config.data), []
-    tracked = refine(detect(source, config), source, config, stage=lambda name: noted(stages, name)).poses
+    tracked = refine(detect(source, config), source, config, stage=partial(noted, stages)).poses
     assert stages == ["filter", "track"]
     assert tracked.track_names == ("track_0",)
     assert tracked.tracks.tolist() == [0] * N

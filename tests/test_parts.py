@@ -1,6 +1,5 @@
 """Predictions that are stopped go on where they were, and give what they would have given."""
 
-from contextlib import nullcontext
 from importlib import resources
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def predicted(config, cache, watch=lambda frames, total: frames):
             seen.append(frame.index)
             yield frame
 
-    found = detect_cached(open_source(config.data), config, "cpu", cache, outcomes, stage=lambda name: nullcontext(), watch=watched)
+    found = detect_cached(open_source(config.data), config, "cpu", cache, outcomes, watch=watched)
     return found, outcomes["predict"], seen
 
 

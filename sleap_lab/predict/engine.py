@@ -12,6 +12,7 @@ import torch
 
 from sleap_lab.errors import RunError
 from sleap_lab.poses import concatenate, make_poses
+from sleap_lab.predict.clock import PREPROCESS, Clock, doing
 from sleap_lab.predict.model import Crops, FrameBatch, Prediction
 from sleap_lab.predict.pipeline import Pipeline
 from sleap_lab.preprocess import prepare
@@ -20,7 +21,7 @@ from sleap_lab.sources import Frame
 log = logging.getLogger(__name__)
 
 
-def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int) -> Iterator[Prediction]:
+def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clock: Clock | None = None) -> Iterator[Prediction]:
     """Predict frames in order; unreadable frames stay empty.
 
     On a processor each batch is shared out among the cores, each of which takes its frames all the way from image to poses:
@@ -30,6 +31,7 @@ def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int) -> 
         frames: Frames in order; of differing sizes, if need be.
         pipeline: Loaded models with their options.
         batch_size: Largest number of frames in flight.
+        clock: Gets what the time is spent on.
 
     Yields:
         The prediction of each batch: consecutive frames of one size.
@@ -37,6 +39,7 @@ def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int) -> 
     Raises:
         RunError: There is not enough memory for a single frame.
     """
+    clock = clock or Clock()
     threads = torch.get_num_threads()
     workers = min(threads, batch_size) if pipeline.device.type == "cpu" else 1
     pool = ThreadPoolExecutor(workers, "predict", initializer=torch.set_num_threads, initargs=(max(threads // workers, 1),))
@@ -44,7 +47,7 @@ def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int) -> 
     try:
         for batch in _batches(frames, batch_size):
             share = ceil(len(batch) / workers)
-            pending.append([pool.submit(_predict, batch[i : i + share], pipeline) for i in range(0, len(batch), share)])
+            pending.append([pool.submit(_timed, batch[i : i + share], pipeline, clock) for i in range(0, len(batch), share)])
             if len(pending) > 1:  # the next batch waits in line, so that no core does
                 yield _joined([part.result() for part in pending.popleft()])
         if pending:
@@ -69,10 +72,16 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
+def _timed(frames: list[Frame], pipeline: Pipeline, clock: Clock) -> Prediction:
+    with clock.working():
+        return _predict(frames, pipeline)
+
+
 def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
     """Predict frames of one size in one pass, or where memory runs out, in smaller ones."""
     where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(-1, 2)
-    prepared = [prepare(frame.image, pipeline.images) for frame in frames if frame.image is not None]
+    with doing(PREPROCESS):
+        prepared = [prepare(frame.image, pipeline.images) for frame in frames if frame.image is not None]
     if not prepared:
         empty = make_poses(pipeline.skeleton, [], track_names=pipeline.track_names, frames=where)
         return Prediction(empty, {}, sizes=np.zeros_like(where), eff=np.full(len(where), np.nan))

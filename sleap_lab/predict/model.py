@@ -11,6 +11,7 @@ from sleap_lab.checkpoints import CropRule, TrainingConfig
 from sleap_lab.decode.paf import Candidates
 from sleap_lab.networks import PoseNetwork
 from sleap_lab.poses import Poses
+from sleap_lab.predict.clock import NETWORK, PREPROCESS, doing
 from sleap_lab.preprocess import crop_origins, scale_and_pad, to_float
 
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
@@ -48,11 +49,15 @@ class Model:
         Returns:
             Float32 maps (b, channels, h / stride, w / stride) by head name; class vectors are (b, classes).
         """
-        images = scale_and_pad(images, self.scale, self.config.max_stride)
-        inputs = to_float(images.to(self.device)).contiguous(memory_format=torch.channels_last)
+        with doing(PREPROCESS):
+            images = scale_and_pad(images, self.scale, self.config.max_stride)
+            inputs = to_float(images.to(self.device)).contiguous(memory_format=torch.channels_last)
         dtype = AUTOCAST_DTYPES.get(self.precision)
-        with torch.inference_mode(), torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            return {name: output.float() for name, output in self.network(inputs).items()}
+        with doing(NETWORK), torch.inference_mode(), torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+            maps = {name: output.float() for name, output in self.network(inputs).items()}
+            if self.device.type != "cpu":  # an accelerator works on after the call; peaks would wait for it, and be timed with it
+                torch.accelerator.synchronize(self.device)
+        return maps
 
     def from_crops(self, points: np.ndarray, corners: np.ndarray) -> np.ndarray:
         """Turn points of crops into points of the image the crops were cut from.

@@ -11,6 +11,7 @@ from torch import Tensor
 from sleap_lab.decode.classes import assign_classes
 from sleap_lab.poses import Poses, Skeleton, make_poses
 from sleap_lab.predict.centroid import TrueCentroids, choose_centroids, observe_centroids, rank_in_frame
+from sleap_lab.predict.clock import PREPROCESS, doing
 from sleap_lab.predict.model import Crops, FrameBatch, Model
 from sleap_lab.predict.observation import Observed, Refinements
 from sleap_lab.predict.single_instance import highest
@@ -133,7 +134,11 @@ def observe_crops(
     size = instance_model.crop_size
     assert size is not None, "checked when the pipeline is built"
     corners = crop_corners(centroids, size)
-    outputs = [instance_model(cut_crops(batch.images, sample[rows], corners[rows], size)) for rows in chosen]
+    outputs = []
+    for rows in chosen:
+        with doing(PREPROCESS):
+            crops = cut_crops(batch.images, sample[rows], corners[rows], size)
+        outputs.append(instance_model(crops))
     rows = np.concatenate([np.zeros(0, dtype=np.intp), *chosen])
     points, values, probabilities = _read_crops(outputs, instance_model, corners[rows], refinements)
     eff, n = batch.eff[sample, None], len(sample)

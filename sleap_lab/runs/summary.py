@@ -40,7 +40,7 @@ class RunSummary:
         error: One line that says why the run failed.
         started: ISO 8601, UTC.
         ended: ISO 8601, UTC.
-        stages: Seconds spent in each stage.
+        stages: Seconds of each stage; together those from `started` to `ended`.
         cache: Of the stages that asked the stage cache, whether it knew the result: `hit` or `miss`.
         counts: Whole numbers: requested_frames, frames, frames_without_instances, instances, tracks, bad_frames, ….
         videos: For each video that frames were predicted of: the frames asked for, read and bad, its status and its first problem.

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +125,6 @@ def _detect(config: Config, source: Source) -> Inference:
         device_name(config),
         open_cache(config, terminal.warn),
         {},
-        stage=lambda name: nullcontext(),
         watch=lambda frames, total: terminal.progress(frames, total, "predicting"),
     )
     for note in detected.notes:

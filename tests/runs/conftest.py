@@ -85,7 +85,7 @@ def make_run():
             "exit_code": 0,
             "started": "2026-01-02T03:04:05.500000+00:00",
             "ended": "2026-01-02T03:05:05.500000+00:00",
-            "stages": {"predict": 1.5},
+            "stages": {"network": 1.5},
             "counts": {"frames": 10},
             "metrics": {"eval/oks_map": 0.75},
             "overrides": ["tracker=flow", "tracker.tracking_window_size=10"],

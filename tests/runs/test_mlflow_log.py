@@ -12,7 +12,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.evaluation import METRICS
 from sleap_lab.evaluation.result import NOT_LOGGED
 from sleap_lab.runs import summary
-from sleap_lab.runs.mlflow_log import KEY_SETTINGS, MAX_METRICS, MAX_PARAMS, log_run, logged_metrics, parameters, read_logger
+from sleap_lab.runs.mlflow_log import KEY_SETTINGS, LOGGED_STAGES, MAX_METRICS, MAX_PARAMS, log_run, logged_metrics, parameters, read_logger
 from sleap_lab.runs.store import open_store
 from sleap_lab.runs.summary import RunSummary
 
@@ -45,7 +45,7 @@ def test_everything_that_matters_is_logged(log, root, store):
         cache={"predict": "hit"},
     )
     assert run.info.run_name == "tracker=flow, tracker.tracking_window_size=10"
-    assert run.data.metrics == {"eval/oks_map": 0.75, "counts/frames": 10, "speed/predict_seconds": 1.5, "speed/total_seconds": 1.5}
+    assert run.data.metrics == {"eval/oks_map": 0.75, "counts/frames": 10, "speed/network_seconds": 1.5, "speed/total_seconds": 1.5}
     assert run.data.params == {
         "tracker": "flow",
         "tracker.tracking_window_size": "10",
@@ -151,13 +151,13 @@ def test_a_store_that_breaks_midway_leaves_a_run_that_can_be_completed(root, log
 
 
 def test_metrics_are_the_headlines_and_at_most_forty():
-    stages = dict.fromkeys(("open", "snapshot", "load", "predict", "filter", "track", "write", "evaluate", "report", "overlay"), 0.5)
+    stages = dict.fromkeys(("open", "snapshot", "cache", *LOGGED_STAGES, "filter", "report", "overlay"), 0.5)
     counts = dict.fromkeys(("requested_frames", "frames", "frames_without_instances", "instances", "tracks", "bad_frames"), 1)
     poses = {metric.name: 1.0 for metric in METRICS if not metric.name.startswith("eval/centroid")}
     everything = RunSummary(metrics=poses | {"speed/frames_per_second": 1.0}, counts=counts, stages=stages)
     logged = logged_metrics(everything)
     assert {f"counts/{name}" for name in counts} | {"speed/evaluate_seconds", "speed/frames_per_second", "coco/ap"} <= set(logged)
-    assert logged["speed/total_seconds"] == 10 * 0.5
+    assert logged["speed/total_seconds"] == len(stages) * 0.5
     assert not NOT_LOGGED & set(logged)
     assert len(logged) < MAX_METRICS == 40  # nothing had to be cut off
     many = RunSummary(metrics={f"eval/{i}": 1.0 for i in range(60)}, counts=counts)
