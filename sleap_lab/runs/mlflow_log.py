@@ -25,7 +25,7 @@ MAX_METRICS = 40
 MAX_NAME = 120
 
 # Stages whose seconds are metrics, as is the sum of all; those of every stage are in `run.json`.
-LOGGED_STAGES = ("load", "read", "preprocess", "network", "peaks", "track", "evaluate", "write")
+LOGGED_STAGES = ("load", "read", "preprocess", "network", "peaks", "track", "evaluate")
 
 # What is logged of a run: these files and whole folders of the run folder.
 ARTIFACTS = (
