@@ -17,20 +17,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sleap_lab.errors import SleapLabError
-from sleap_lab.labels import read_labels
-
 ROOT = Path(__file__).parents[1]
 PAGE, ANSWERS = ROOT / "docs" / "robustness.md", ROOT / "tests" / "app" / "bad_files.json"
-MARK = "<!-- The table below is written by scripts/compare_robustness.py. -->\n"
+MARK = "<!-- What follows is written by scripts/compare_robustness.py. -->\n"
+GROUPS = {"VIDEOS": "Videos, images and lists", "LABELS": "Labels", "MODELS": "Models"}
+SILENT = "goes on without a word"
 SECONDS = 60
 MEMORY = 6 * 10**9
 LONGEST = 160
-NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|/tmp/[^ '\"]*?/(?=[^ /'\"]*)")
+NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|/tmp/[^ '\"]*?/(?=[^ /'\"]*)|^[-0-9]{10} [:0-9]{8} \| ")
 
 
 def load_corpus() -> Any:
@@ -59,10 +59,6 @@ def ask(case: Any, corpus: Any, command: list[str], words: str) -> dict[str, Any
             return {"code": None, "kind": "hangs", "says": "", "seconds": SECONDS}
         seconds = round(time.monotonic() - start, 1)
         harmed = (folder / "harmed").exists()
-        predicted = None
-        with suppress(SleapLabError):
-            for path in [*folder.rglob("*.predictions.slp"), *folder.rglob("predictions.slp")]:
-                predicted = len(read_labels(path))
         text = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace")
     kind = "traceback" if "Traceback" in text else "goes on" if done.returncode in (0, 3) else "message"
     if done.returncode < 0:
@@ -70,7 +66,7 @@ def ask(case: Any, corpus: Any, command: list[str], words: str) -> dict[str, Any
     if harmed:
         kind = f"runs the file's code, {kind}"
     says = last_words(text, kind)
-    return {"code": done.returncode, "kind": kind, "says": says, "frames": predicted, "seconds": seconds}
+    return {"code": done.returncode, "kind": kind, "says": says, "seconds": seconds}
 
 
 def limit_memory() -> None:
@@ -79,11 +75,13 @@ def limit_memory() -> None:
 
 
 def last_words(text: str, kind: str) -> str:
-    """Return the line that says most: of a traceback the error, of a message the last line, of a run that goes on its warnings."""
+    """Return the line that says most: of a traceback the error, of a message the last line, of a run that goes on its last warning."""
     lines = [" ".join(NOISE.sub("", line).strip(" │╭╮╰╯─|").split()) for line in text.splitlines()]
     lines = [line for line in lines if line]
-    if kind.endswith("goes on"):
-        lines = [line for line in lines if re.match("warning|.*WARNING", line)] or [""]
+    if kind.startswith("killed"):
+        lines = []
+    elif kind.endswith("goes on"):
+        lines = [line for line in lines if re.match("warning|error|.*WARNING", line, re.IGNORECASE)]
     elif kind.endswith("traceback"):
         named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt|Exit)\b", line)]
         lines = named or lines
@@ -91,11 +89,40 @@ def last_words(text: str, kind: str) -> str:
     return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
 
 
-def table(corpus: Any, answers: dict[str, Any]) -> str:
-    """Return the table of the page."""
+def page(corpus: Any, answers: dict[str, Any]) -> str:
+    """Return what follows the mark: how often either ends in which way, and a table of every input, folded up."""
+    cases = [case for case in corpus.CASES if answers[case.name]["peer"] is not None]
+    parts = [
+        f"Both were given {len(cases)} inputs, one at a time, with 6 GB of memory and {SECONDS} s. How they ended:\n",
+        counts(cases, answers),
+    ]
+    for group, title in GROUPS.items():
+        chosen = getattr(corpus, group)
+        parts += [f"<details markdown>\n<summary>{title}: {len(chosen)}</summary>\n", table(chosen, answers), "</details>\n"]
+    return "\n".join(parts)
+
+
+def counts(cases: Iterable[Any], answers: dict[str, Any]) -> str:
+    """Return a table that counts how inputs ended."""
+    ours, peers = (Counter(ending(answers[case.name][side]) for case in cases) for side in ("ours", "peer"))
+    rows = ["| ends with | sleap-lab | sleap-nn 0.3.5 |", "| --- | ---: | ---: |"]
+    rows += [f"| {name} | {ours[name]} | {peers[name]} |" for name in sorted(ours | peers, key=lambda name: (-ours[name], -peers[name]))]
+    return "\n".join(rows) + "\n"
+
+
+def ending(answer: dict[str, Any]) -> str:
+    """Return how a command ended, in words."""
+    if answer["code"] is None:
+        return f"nothing for {SECONDS} s"
+    if answer["kind"] == "goes on":
+        return f"exit code {answer['code']}, {'a warning' if answer['says'] else 'not a word'}"
+    return {"message": "one line and an exit code", "traceback": "a traceback"}.get(answer["kind"], answer["kind"])
+
+
+def table(cases: Iterable[Any], answers: dict[str, Any]) -> str:
+    """Return the table of inputs, with the exit code and the words of both."""
     rows = ["| input | sleap-lab | sleap-nn 0.3.5 |", "| --- | --- | --- |"]
-    for case in corpus.CASES:
-        rows.append(f"| {case.name} | {shown(answers[case.name]['ours'])} | {shown(answers[case.name]['peer'])} |")
+    rows += [f"| {case.name} | {shown(answers[case.name]['ours'])} | {shown(answers[case.name]['peer'])} |" for case in cases]
     return "\n".join(rows) + "\n"
 
 
@@ -103,10 +130,10 @@ def shown(answer: dict[str, Any] | None) -> str:
     """Return how a command ended, as a cell of the table."""
     if answer is None:
         return "–"
-    code = "" if answer["code"] is None else f"{answer['code']}, "
     said = answer["says"].replace("|", "\\|").replace("`", "'")
-    frames = "" if answer.get("frames") is None else f", {answer['frames']} frames written"
-    return f"{code}{answer['kind']}{frames}" + (f": `{said}`" if said else "")
+    kind = "" if answer["kind"] == "message" else answer["kind"] if said or answer["kind"] != "goes on" else SILENT
+    words = ", ".join(part for part in ("" if answer["code"] is None else str(answer["code"]), kind) if part)
+    return f"{words}: `{said}`" if said else words
 
 
 def main() -> None:
@@ -131,7 +158,7 @@ def main() -> None:
     names = {case.name for case in corpus.CASES}
     ANSWERS.write_text(json.dumps({name: answers[name] for name in answers if name in names}, indent=1) + "\n", encoding="utf-8")
     before = PAGE.read_text(encoding="utf-8").partition(MARK)[0] if PAGE.is_file() else "# Bad files\n\n"
-    PAGE.write_text(before + MARK + "\n" + table(corpus, answers), encoding="utf-8")
+    PAGE.write_text(before + MARK + "\n" + page(corpus, answers), encoding="utf-8")
 
 
 if __name__ == "__main__":
