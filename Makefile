@@ -18,7 +18,7 @@ $(INSTALLED): Makefile pyproject.toml constraints.txt
 		|| { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); try make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,joblib,submitit,tune]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,joblib,openvino,submitit,tune]'
 	@touch $@
 
 demo: install  ## Track and evaluate the demo clip, about a minute on two cores

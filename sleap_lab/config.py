@@ -136,6 +136,11 @@ class RuntimeConfig:
     queue_maxsize: int = key(32, "Frames read ahead of the network.", minimum=1)
     precision: str = key("32", "Number format of the network: 32, bf16 or 16.", choices=("32", "bf16", "16"))
     compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
+    backend: str = key(
+        "torch",
+        "What runs the network; openvino is faster on a processor, rounds differently, and needs pip install 'sleap-lab[openvino]'.",
+        choices=("torch", "openvino"),
+    )
     num_threads: int | None = key(None, "CPU threads of the network. Default: PyTorch's choice.", minimum=1)
 
 

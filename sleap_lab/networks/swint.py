@@ -174,7 +174,7 @@ def shift_mask(size: Sequence[int], window: int, shift: Sequence[int], *, like: 
     """
     rows, columns = (torch.arange(side, device=like.device) >= side - s for side, s in zip(size, shift, strict=True))
     side_of = to_windows((2 * rows[:, None] + columns)[None, :, :, None], window)  # (windows, pixels, 1)
-    return torch.where(side_of == side_of.mT, 0.0, APART).to(like.dtype)
+    return torch.where(side_of == side_of.transpose(-2, -1), 0.0, APART).to(like.dtype)
 
 
 def swint(config: Mapping[str, Any], *, middle_width: int | None = None) -> Pyramid:

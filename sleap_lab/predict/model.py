@@ -1,5 +1,6 @@
 """One trained model, ready to run: where it runs, what it sees, and how its maps relate to the image."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,11 +10,11 @@ from torch import Tensor
 
 from sleap_lab.checkpoints import CropRule, TrainingConfig
 from sleap_lab.decode.paf import Candidates
-from sleap_lab.networks import PoseNetwork
 from sleap_lab.poses import Poses
 from sleap_lab.predict.clock import NETWORK, PREPROCESS, doing
 from sleap_lab.preprocess import crop_origins, scale_and_pad, to_float
 
+Network = Callable[[Tensor], dict[str, Tensor]]
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
@@ -22,7 +23,7 @@ class Model:
     """A network with its training config on a device.
 
     Attributes:
-        network: The network, in evaluation mode, on `device`.
+        network: Maps images to maps by head; in evaluation mode, on `device`.
         config: How it was trained.
         scale: Factor applied to images before the network.
         device: Where it runs.
@@ -32,7 +33,7 @@ class Model:
             a crop's corner, as sleap-nn does.
     """
 
-    network: PoseNetwork
+    network: Network
     config: TrainingConfig
     scale: float
     device: torch.device

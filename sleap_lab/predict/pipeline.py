@@ -14,8 +14,9 @@ from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.poses import Poses, Skeleton
 from sleap_lab.predict.centroid import CENTROID_SKELETON
 from sleap_lab.predict.memory import keep_freed_memory
-from sleap_lab.predict.model import FrameBatch, Model, Prediction
+from sleap_lab.predict.model import FrameBatch, Model, Network, Prediction
 from sleap_lab.predict.observation import Observed
+from sleap_lab.predict.openvino import compile_network
 from sleap_lab.predict.plan import Plan, make_plan
 from sleap_lab.predict.topdown import Allowance
 from sleap_lab.preprocess import ImageSpec
@@ -205,13 +206,16 @@ def _load(
         backbone_ckpt_path=model.backbone_ckpt_path,
         head_ckpt_path=model.head_ckpt_path,
     )
-    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    if runtime.compile:
-        network.compile()
+    if runtime.backend == "openvino":
+        run: Network = compile_network(network, device, runtime.precision, runtime.batch_size)
+    else:
+        run = network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+        if runtime.compile:
+            network.compile()
     scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale
     crop_size = preprocessing.crop_size or config.crop_size
     rule = crop_rule(config, crop_size) if preprocessing.crop_registration == "exact" and crop_size is not None else None
-    return Model(network, config, scale, device, runtime.precision, crop_size, rule)
+    return Model(run, config, scale, device, runtime.precision, crop_size, rule)
 
 
 def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> ImageSpec:

@@ -23,6 +23,10 @@ PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py",
 TRACK_ROOMS = ("tracking", "boxes.py", "filters.py", *READING)
 """Files and folders whose code decides the result of a stage."""
 
+PREDICT_PACKAGES = ("torch", "numpy", "scipy", "sleap-io", "opencv-python")
+BACKEND_PACKAGES: dict[str, tuple[str, ...]] = {"torch": (), "openvino": ("openvino",)}
+"""Packages that decide what networks answer: always, and by `runtime.backend`."""
+
 WEIGHTS = ("paths", "backbone_ckpt_path", "head_ckpt_path")
 """Settings of the model that name files, whose content counts and not their names."""
 
@@ -56,13 +60,13 @@ def _network_facts(config: Config, source: "Source", device: str) -> dict[str, A
     folders = [path if path.is_dir() else path.parent for path in map(Path, model.paths)]
     return {
         "code": code_hash(*PREDICT_ROOMS),
-        "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "sleap-io", "opencv-python")},
+        "versions": {name: version(name) for name in (*PREDICT_PACKAGES, *BACKEND_PACKAGES[runtime.backend])},
         "images": _images(config, source),
         "frames": hashlib.sha256(np.ascontiguousarray(source.frames).tobytes()).hexdigest(),
         "weights": [_content(path) for path in [*(file for folder in folders for file in model_files(folder)), *map(Path, overrides)]],
         "overridden": [model.backbone_ckpt_path is not None, model.head_ckpt_path is not None],
         "preprocessing": asdict(config.preprocessing),
-        "runtime": [device, runtime.precision, runtime.batch_size, runtime.compile],
+        "runtime": [device, runtime.precision, runtime.batch_size, runtime.compile, runtime.backend],
         "processor": _processor(device, runtime.num_threads),
     }
 
