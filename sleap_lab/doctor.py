@@ -8,16 +8,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from sleap_lab.compose import compose_config, quote
-from sleap_lab.config import Config, DataConfig
-from sleap_lab.errors import ConfigError, SleapLabError
-from sleap_lab.runs.store import probe, store_uri
+from sleap_lab.config import Config, DataConfig, defaults
+from sleap_lab.errors import ConfigError, RunError, SleapLabError
+from sleap_lab.poses import Poses, concatenate
+from sleap_lab.runs.snapshot import flatten
+from sleap_lab.runs.store import open_store, probe, store_uri
 from sleap_lab.sources import Frame, Source, open_source, read_ahead
 from sleap_lab.videos import frame_numbers
 
@@ -50,7 +52,7 @@ class Estimate(NamedTuple):
 
     Attributes:
         frames: Frames of the run.
-        seconds: Time of loading and predicting; tracking and reports come on top, at thousands of frames per second.
+        seconds: Time of all of it but tracking and evaluation, which do thousands of frames per second.
         megabytes: Peak memory; None where this system does not tell.
         frames_per_second: Rate that was measured.
     """
@@ -80,6 +82,7 @@ def examine(paths: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Fin
         yield Finding("videos", PROBLEM, "none given; name a video, a folder of images or a .slp file")
         return
     path = data if len(data) > 1 else data[0]
+    start = time.perf_counter()
     try:
         if models:
             config, _ = compose_config([f"data.path={quote(path)}", f"model.paths={quote(models)}", *overrides])
@@ -91,10 +94,11 @@ def examine(paths: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Fin
     except SleapLabError as error:
         yield Finding("videos", PROBLEM, str(error))
         return
+    opening = time.perf_counter() - start
     yield from _videos(source)
     yield _logger(config)
     if models:
-        yield from _trial(source, config)
+        yield from _trial(source, config, opening)
 
 
 def _is_model(path: Path) -> bool:
@@ -149,19 +153,23 @@ def _videos(source: Source) -> Iterator[Finding]:
         yield Finding("video", OK if len(shapes) == 1 else WARNING, f"{text}, {1000 * each:.0f} ms to reach a frame")
 
 
-def _trial(source: Source, config: Config) -> Iterator[Finding]:
+def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
     from sleap_lab.predict.pipeline import build_pipeline
 
     start = time.perf_counter()
     try:
         pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth)
-        loading = time.perf_counter() - start
-        nodes = ", ".join(pipeline.skeleton.nodes[:6]) + (" …" if len(pipeline.skeleton.nodes) > 6 else "")
-        yield Finding("models", OK, f"{pipeline.kind}, {len(pipeline.skeleton.nodes)} nodes ({nodes})")
-        yield Finding("device", OK, f"{pipeline.device}, {_cores()}")
-        estimate, found = _measure(source, config, pipeline, loading)
     except SleapLabError as error:
         yield Finding("models", PROBLEM, str(error))
+        return
+    starting = opening + time.perf_counter() - start
+    nodes = ", ".join(pipeline.skeleton.nodes[:6]) + (" …" if len(pipeline.skeleton.nodes) > 6 else "")
+    yield Finding("models", OK, f"{pipeline.kind}, {len(pipeline.skeleton.nodes)} nodes ({nodes})")
+    yield Finding("device", OK, f"{pipeline.device}, {_cores()}")
+    try:
+        estimate, found = _measure(source, config, pipeline, starting)
+    except SleapLabError as error:
+        yield Finding("trial", PROBLEM, str(error))
         return
     if not found:
         yield Finding("trial", WARNING, "nothing was found in the frames tried; try a lower model.peak_threshold or check the models")
@@ -174,8 +182,8 @@ def _trial(source: Source, config: Config) -> Iterator[Finding]:
         yield Finding("run", OK, text)
 
 
-def _measure(source: Source, config: Config, pipeline: "Pipeline", loading: float) -> tuple[Estimate, int]:
-    """Predict some frames from the middle, and return what all would need, and how many instances were found."""
+def _measure(source: Source, config: Config, pipeline: "Pipeline", starting: float) -> tuple[Estimate, int]:
+    """Rehearse a run with some frames from the middle, and return what all would need, and how many instances were found."""
     from sleap_lab.predict.engine import predict
 
     batch_size = config.runtime.batch_size
@@ -184,23 +192,49 @@ def _measure(source: Source, config: Config, pipeline: "Pipeline", loading: floa
     part = replace(source, frames=source.frames[first : first + count])
     frames: Iterator[Frame] = (frame for frame in read_ahead(part, config.runtime.queue_maxsize) if frame.image is not None)
     began = time.perf_counter()
-    done = instances = 0
-    seconds = 0.0
+    found: list[Poses] = []
+    done = warm = 0
+    seconds = measured_from = 0.0
     for prediction in predict(frames, pipeline, batch_size=batch_size):
-        warming, elapsed = not done, time.perf_counter() - began
+        found.append(prediction.poses)
         done += len(prediction.poses.frames)
-        instances += len(prediction.poses)
-        if warming:  # the first batch also pays for what is set up once
+        elapsed = time.perf_counter() - began
+        if not warm:  # the first batch also pays for what is set up once
             warm, measured_from = done, elapsed
             continue
         seconds = elapsed - measured_from
         if seconds > TRIAL_SECONDS:
             break
+    if not found:
+        raise RunError("none of the frames tried can be read")
     rate = (done - warm) / seconds if seconds else done / max(time.perf_counter() - began, 1e-9)
-    total = len(source.frames)
-    per_frame = instances / max(done, 1) * len(pipeline.skeleton.nodes) * BYTES_PER_POINT
+    start = time.perf_counter()
+    _end(source, config, concatenate(found))
+    total, instances = len(source.frames), sum(map(len, found))
+    duration = starting + total / rate + time.perf_counter() - start
+    per_frame = instances / done * len(pipeline.skeleton.nodes) * BYTES_PER_POINT
     megabytes = _peak_megabytes()
-    return Estimate(total, loading + total / rate, None if megabytes is None else megabytes + total * per_frame / 1e6, rate), instances
+    return Estimate(total, duration, None if megabytes is None else megabytes + total * per_frame / 1e6, rate), instances
+
+
+def _end(source: Source, config: Config, poses: Poses) -> None:
+    """Do with some poses what the end of a run does with all, in a folder that is removed: write the report, open an MLflow store."""
+    with tempfile.TemporaryDirectory(prefix="sleap-lab-") as scratch:
+        if config.report == "html":
+            from sleap_lab.report import write_report
+
+            write_report(
+                Path(scratch) / "report.html",
+                settings=flatten(asdict(config)),
+                defaults=defaults(),
+                summary={},
+                poses=poses,
+                truth=None,
+                evaluation=None,
+                read_image=source.read,
+            )
+        if config.logger.mlflow:
+            open_store(replace(config.logger, tracking_uri=None), Path(scratch))
 
 
 def verdict(findings: Sequence[Finding]) -> str:

@@ -1,8 +1,14 @@
+import os
+import re
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 
 from sleap_lab import doctor
+from sleap_lab.demo.__main__ import copy
 from sleap_lab.doctor import OK, PROBLEM, WARNING, Finding, examine, verdict
 from sleap_lab.errors import ConfigError
 
@@ -75,6 +81,30 @@ def test_a_run_that_needs_more_memory_than_there_is_is_a_problem(video_path, sin
     assert "runtime.batch_size" in finding.text
 
 
+def test_a_video_without_a_readable_frame_is_a_problem(video_path, single, monkeypatch):
+    from sleap_lab.errors import RunError
+    from sleap_lab.sources import Source
+
+    def broken(self, video, frame):
+        raise RunError(f"frame {frame} cannot be read")
+
+    monkeypatch.setattr(Source, "read", broken)
+    monkeypatch.setattr(Source, "pixels", broken)
+    assert found(video_path, single, overrides=["logger=none"])["trial"] == Finding(
+        "trial", PROBLEM, "none of the frames tried can be read"
+    )
+
+
+def test_what_the_end_of_a_run_needs_is_tried_out_in_a_folder_that_is_removed(video_path, single, tmp_path, monkeypatch):
+    stores = []
+    monkeypatch.setattr(doctor, "open_store", lambda logger, root: stores.append((logger.tracking_uri, root)))
+    found(video_path, single, overrides=["logger.tracking_uri=sqlite:///mine.db"])
+    [(uri, root)] = stores
+    assert uri is None
+    assert not root.exists()
+    assert not (tmp_path / "mine.db").exists()
+
+
 def test_a_full_disk_is_told(video_path, monkeypatch):
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=5_000_000))
@@ -122,3 +152,31 @@ def test_exit_codes(arguments, code):
     with pytest.raises(SystemExit) as stopped:
         main(["doctor", *arguments])
     assert stopped.value.code == code
+
+
+def ended(*words):
+    """Run the command; return what it printed, its seconds, and its peak memory in MB."""
+    start = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", "sleap_lab", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    text = process.stdout.read()
+    process.stdout.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return text, time.monotonic() - start, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="the peak memory of a process is not told here")
+@pytest.mark.parametrize(
+    ("video", "models"),
+    [("single.mp4", ["models/single_instance"]), ("video.mp4", ["models/centroid", "models/centered_instance"])],
+    ids=["single instance", "top-down"],
+)
+def test_time_and_memory_are_within_a_factor_of_2_of_the_run_that_follows(video, models, tmp_path):
+    copy(tmp_path / "practice")
+    os.chdir(tmp_path / "practice")
+    foretold = re.search(r"take about (\d+) s, ([\d,]+) MB", ended("doctor", video, *models)[0])
+    _, seconds, megabytes = ended(f"data.path={video}", f"model.paths=[{','.join(models)}]")
+    assert 1 / 2 <= int(foretold[1]) / seconds <= 2
+    assert 1 / 2 <= int(foretold[2].replace(",", "")) / megabytes <= 2
