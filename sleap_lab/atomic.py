@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, system_reason
 
 
 @contextmanager
@@ -24,9 +24,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)  # what somebody else put there may be a link to elsewhere
         try:
             yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        reason = error.strerror or " ".join(str(error).split())
-        raise RunError(f"{path}: cannot be written ({reason})") from error
+        raise RunError(f"{path}: cannot be written ({system_reason(error)})") from error

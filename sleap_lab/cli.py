@@ -11,7 +11,7 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sleap_lab.errors import ConfigError, SleapLabError
+from sleap_lab.errors import ConfigError, SleapLabError, system_problem
 
 INTERRUPTED = 130
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
@@ -90,6 +90,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
+        code = 1
+    except OSError as error:  # a disk that is full, a folder that may not be written to
+        from sleap_lab import terminal
+
+        terminal.fail(system_problem(error))
         code = 1
     except Exception as error:  # what should not happen is told in one line, too
         import traceback

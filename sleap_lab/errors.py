@@ -4,7 +4,11 @@ Every message is one line that names the key or file, what was found and what is
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
+
+HDF5_REASON = re.compile(r"errno = \d+, error message = '([^']*)'")
+"""Where a long message of HDF5 holds what the system says."""
 
 
 class SleapLabError(Exception):
@@ -23,6 +27,18 @@ class RunError(SleapLabError, RuntimeError):
     """The run itself failed: a file could not be read, a model does not fit, …."""
 
     exit_code = 1
+
+
+def system_reason(error: Exception) -> str:
+    """Return what the system says when a file cannot be read or written, without the number of the error."""
+    if found := HDF5_REASON.search(str(error)):
+        return found[1]
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
+def system_problem(error: OSError) -> str:
+    """Return which file cannot be read or written, where the error says so, and the reason."""
+    return f"{error.filename}: {system_reason(error)}" if error.filename is not None else system_reason(error)
 
 
 def brief(value: object) -> str:

@@ -1,5 +1,6 @@
 """From a checked command line to runs: through Hydra, one job or many."""
 
+import os
 from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
@@ -12,6 +13,8 @@ from sleap_lab.compose import CheckedJob, hand_to_hydra, parse_overrides, quote,
 from sleap_lab.errors import ConfigError
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import OUTPUTS, Invocation, new_folder
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def launch(
@@ -67,4 +70,11 @@ def _run_job(words: Sequence[str], command: Sequence[str]) -> None:
         with chdir(settings.runtime.cwd):  # paths are meant from where the command was typed, whatever hydra.job.chdir says
             run(to_config(node), Path(settings.runtime.output_dir), invocation)
 
-    hand_to_hydra(words, job)
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"  # what Hydra cannot write is told as everything else is, and not with a traceback
+    try:
+        hand_to_hydra(words, job)
+    finally:
+        del os.environ[FULL_ERROR]
+        if before is not None:
+            os.environ[FULL_ERROR] = before

@@ -6,11 +6,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sleap_lab import terminal
+from sleap_lab.errors import system_reason
+
+
+class _LogFile(logging.FileHandler):
+    """A log file; where it cannot be written any more, that is told once, and the run goes on without it."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Tell what is wrong with the file; what is wrong with a message is told by `logging`."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self._fail(error)
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, which writes what was not written yet."""
+        try:
+            super().close()
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        if not self.failed:
+            self.failed = True
+            terminal.warn(f"{self.baseFilename}: the log is not complete ({system_reason(error)})")
+
 
 @contextmanager
 def logging_to(path: Path, *, verbose: bool) -> Iterator[None]:
     """Send log messages and Python warnings to the run's log file, and to the terminal where asked."""
-    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")]
+    handlers: list[logging.Handler] = [_LogFile(path, encoding="utf-8", errors="backslashreplace")]
     if verbose:
         handlers.append(logging.StreamHandler(sys.stderr))
         handlers[1].setLevel(logging.INFO)

@@ -69,6 +69,15 @@ def test_skeletons_come_back(skeleton):
     assert to_skeleton(from_skeleton(skeleton)) == skeleton
 
 
+def test_what_hdf5_cannot_write_is_one_line(tmp_path, monkeypatch):
+    def fail(self, path, **options):
+        raise RuntimeError("Can't decrement id (file write failed: errno = 28, error message = 'No space left on device', buf = 1)")
+
+    monkeypatch.setattr(sio.Labels, "save", fail)
+    with pytest.raises(RunError, match=r"^\S*poses\.slp: cannot be written \(No space left on device\)$"):
+        save_labels(sio.Labels(), tmp_path / "poses.slp")
+
+
 def test_a_symmetry_has_no_direction():
     skeleton = sio.Skeleton(["a", "b"])
     skeleton.add_symmetry("b", "a")

@@ -25,7 +25,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from sleap_lab.atomic import replacing
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, system_reason
 from sleap_lab.untrusted import read_arrays, read_json
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def _alone(cache: Cache, key: str) -> Iterator[bool]:
                 lock.acquire()
         except (OSError, NotImplementedError) as error:
             lock = None
-            cache.warn(f"cache_dir: {cache.folder} cannot be written to ({_reason(error)}); nothing is stored")
+            cache.warn(f"cache_dir: {cache.folder} cannot be written to ({system_reason(error)}); nothing is stored")
     try:
         yield lock is not None
     finally:
@@ -156,10 +156,6 @@ def _alone(cache: Cache, key: str) -> Iterator[bool]:
 
 def _lock(folder: Path, key: str) -> FileLock:
     return FileLock(folder / f"{key}.lock")
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split()) or type(error).__name__
 
 
 def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | None:
@@ -176,7 +172,7 @@ def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | No
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # damaged in whatever way: computing again is always right
-        cache.warn(f"entry {key[:8]} of the cache cannot be used ({_reason(error)}) and is computed again")
+        cache.warn(f"entry {key[:8]} of the cache cannot be used ({system_reason(error)}) and is computed again")
         return None
     with suppress(OSError):
         os.utime(header_path)  # the time of its last use

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from sleap_lab.atomic import replacing
 from sleap_lab.config import keys
 from sleap_lab.errors import RunError
 from sleap_lab.untrusted import read_json, read_yaml
@@ -55,12 +56,14 @@ def write_snapshot(
         inputs: Input files or folders by the key that names them; one that is missing is recorded as missing.
         models: Model folders or single weight files.
         device: Where the network ran, as in `cuda:0`.
+
+    Raises:
+        RunError: A file cannot be written.
     """
     snapshot = folder / SNAPSHOT
-    snapshot.mkdir(parents=True, exist_ok=True)
     git, patch = git_state(Path(__file__).parent)
     if patch:
-        (snapshot / "dirty.patch").write_bytes(patch)
+        _write(snapshot / "dirty.patch", patch)
     documents = {
         "packages.json": environment(),
         "git.json": git,
@@ -71,10 +74,15 @@ def write_snapshot(
         "device.json": device_facts(device),
     }
     for name, document in documents.items():
-        (snapshot / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        _write(snapshot / name, (json.dumps(document, indent=2) + "\n").encode())
     for name, content in {"config.yaml": dict(config), "overrides.yaml": list(overrides)}.items():
-        (snapshot / name).write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    (snapshot / "command.txt").write_text(shlex.join(command) + "\n", encoding="utf-8", errors="surrogateescape")
+        _write(snapshot / name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    _write(snapshot / "command.txt", (shlex.join(command) + "\n").encode(errors="surrogateescape"))
+
+
+def _write(path: Path, content: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def read_document(folder: Path, name: str) -> Any:

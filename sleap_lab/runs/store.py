@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import posixpath
+import shutil
 import socket
 import ssl
 from collections.abc import Mapping
@@ -36,9 +37,11 @@ SQLITE = "sqlite:///"
 ARTIFACT_FOLDER = "mlartifacts"
 MAX_ARTIFACT_BYTES = 50_000_000
 MAX_VALUE = 5000
+UNFINISHED = ".mlflow-"
 PROBE = "api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"  # what needs the server's database, too
 PROBE_SECONDS = 3
 LOCK_SECONDS = 120
+ASIDE = "(raised as a result of"  # SQLAlchemy says what it was about before it says what went wrong
 
 # With MLflow's own defaults a server that is away holds a run up for 4 to 20 minutes.
 ENVIRONMENT = {
@@ -96,7 +99,7 @@ def import_mlflow() -> Any:
     import mlflow
 
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised, too, and told in one line
     return mlflow
 
 
@@ -149,8 +152,9 @@ def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its kind if it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the first line of an error's message that says what is wrong, or its kind if it has none."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith(ASIDE)]
+    return (lines or [type(error).__name__])[0]
 
 
 def probe(uri: str) -> None:
@@ -185,7 +189,10 @@ def create_database(path: Path, artifacts: str) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock", timeout=LOCK_SECONDS), TemporaryDirectory(dir=path.parent, prefix=".mlflow-") as scratch:
+    with FileLock(f"{path}.lock", timeout=LOCK_SECONDS), TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as scratch:
+        for leftover in path.parent.glob(f"{UNFINISHED}*"):  # of those who were killed
+            if leftover != Path(scratch):
+                shutil.rmtree(leftover, ignore_errors=True)
         if not path.exists():
             unfinished = Path(scratch) / path.name
             SqlAlchemyStore(f"{SQLITE}{unfinished.as_posix()}", artifacts).engine.dispose()
@@ -299,8 +306,8 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
             store.client.log_artifact(run_id, str(path), posixpath.dirname(place) or None)
         for name, document in documents.items():
             store.client.log_dict(run_id, document, name)
-        store.client.set_tag(run_id, COMPLETE_TAG, ended)
         store.client.set_terminated(run_id, status, end_time)
+        store.client.set_tag(run_id, COMPLETE_TAG, ended)
     except BaseException:
         with suppress(Exception):
             probe(store.uri)

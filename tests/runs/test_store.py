@@ -160,15 +160,16 @@ def test_big_files_are_logged_by_reference(tmp_path, store, record, monkeypatch)
     assert load_dict(f"{artifacts}/references.json")["big"].items() >= {"path": str(tmp_path / "big"), "size": 4}.items()
 
 
+@pytest.mark.parametrize("step", ["log_dict", "set_tag"])
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
-def test_a_run_is_never_left_running(tmp_path, store, record, monkeypatch, error):
+def test_a_run_is_never_left_running(tmp_path, store, record, monkeypatch, error, step):
     def fail(*_):
         raise error
 
     entry = Entry("x", {}, metrics={"eval/pck": 0.5}, documents={"a.json": 1})
     run_id = record(entry)
     with monkeypatch.context() as broken:
-        broken.setattr(type(store.client), "log_dict", fail)
+        broken.setattr(type(store.client), step, fail)
         with pytest.raises(type(error)):
             fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
     recorded = replace(summary.read(tmp_path), ended=ENDED)
@@ -269,6 +270,7 @@ store.client.set_terminated(store.client.create_run(store.experiment_id).info.ru
 
 def test_four_processes_may_start_on_a_missing_store(tmp_path):
     root = tmp_path / "outputs"
+    (root / ".mlflow-killed" / "mlflow.db").mkdir(parents=True)  # one that did not get far
     starters = [subprocess.Popen([sys.executable, "-c", START, root], stderr=subprocess.PIPE, cwd=tmp_path) for _ in range(4)]
     printed = [starter.communicate()[1].decode() for starter in starters]
     assert [starter.returncode for starter in starters] == [0] * 4, printed
