@@ -1,0 +1,129 @@
+"""What runs leave behind in a folder: whether every file can be read, and what must not depend on what happened on the way."""
+
+import csv
+import io
+import json
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import yaml
+
+from sleap_lab.labels import read_labels, to_poses
+from sleap_lab.runs.cache import OURS, Cache, recall
+from sleap_lab.runs.store import ARTIFACT_FOLDER, UNFINISHED
+
+
+def unreadable(folder: Path) -> list[str]:
+    """Return each file below a folder that is not whole, and why.
+
+    Files that were being written have names that begin with a dot, and nobody reads them. What MLflow holds of a run is whole once
+    that run is `FINISHED`, so it is not looked at here.
+    """
+    problems = []
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).parts
+        hidden = path.name.startswith(".") or any(part.startswith(UNFINISHED) for part in inside)
+        if path.is_dir() or path.is_symlink() or hidden or ARTIFACT_FOLDER in inside or path.suffix not in READERS:
+            continue
+        try:
+            READERS[path.suffix](path)
+        except Exception as error:  # whatever it is, the file is not as it should be
+            problems.append(f"{path.relative_to(folder)}: {type(error).__name__}: {error}")
+    for cache in folder.rglob("cache"):
+        problems += unusable(cache)
+    return problems
+
+
+def unusable(folder: Path) -> list[str]:
+    """Return what the entries of a cache are that are there and cannot be used."""
+    warnings: list[str] = []
+    for path in folder.glob("*.json"):
+        if (match := OURS.fullmatch(path.name)) and recall(Cache(folder, warn=warnings.append), match[1], lambda result: True) is None:
+            warnings.append(f"{path.name} is of no use")
+    return warnings
+
+
+def _read_csv(path: Path) -> None:
+    rows = list(csv.reader(io.StringIO(path.read_text()), strict=True))
+    if not rows or len({len(row) for row in rows}) != 1:
+        raise ValueError("rows of different lengths, or none")
+
+
+def _read_npz(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"{damaged} is damaged")
+
+
+def _read_html(path: Path) -> None:
+    if not path.read_text().rstrip().endswith("</html>"):
+        raise ValueError("it ends early")
+
+
+def _read_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        if (answer := database.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:
+            raise ValueError(str(answer))
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    ".slp": lambda path: to_poses(read_labels(path)),
+    ".h5": lambda path: h5py.File(path).close(),
+    ".npz": _read_npz,
+    ".json": lambda path: json.loads(path.read_text()),
+    ".yaml": lambda path: yaml.safe_load(path.read_text()),
+    ".csv": _read_csv,
+    ".html": _read_html,
+    ".db": _read_database,
+}
+
+
+def results(run: Path, poses: Path) -> dict[str, Any]:
+    """Return what must not depend on what happened: poses and tracks to the last bit, counts and metrics.
+
+    Args:
+        run: The run folder.
+        poses: The labels file that the run wrote.
+    """
+    arrays = to_poses(read_labels(poses)).to_arrays()
+    record = json.loads((run / "run.json").read_text())
+    tables = {path.name: path.read_text() for path in run.glob("*.csv")}
+    with np.load(run / "metrics.flat.npz") as flat:
+        metrics = {name: array.tobytes() for name, array in flat.items()}
+    return {
+        **{f"poses: {name}": array.tobytes() for name, array in arrays.items()},
+        **{f"metrics: {name}": content for name, content in metrics.items()},
+        **{f"run: {name}": record[name] for name in ("status", "exit_code", "counts", "bad_frames")},
+        "metrics.json": json.loads((run / "metrics.json").read_text()),
+        **tables,
+    }
+
+
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Return the names of results that differ."""
+    return [f"{name} differs" for name in expected.keys() | found.keys() if found.get(name) != expected.get(name)]
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """Return the run folders below the folder in which the command ran, the latest last."""
+    return sorted(path.parent for path in folder.glob("outputs/*/*/run.json"))
+
+
+def mlflow_problems(folder: Path) -> list[str]:
+    """Return which runs below a folder MLflow does not hold as they ended, after `sleap-lab sync` in it."""
+    from sleap_lab.runs.mlflow_log import MLFLOW_STATUS
+    from sleap_lab.runs.store import import_mlflow
+
+    client = import_mlflow().MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    held = sorted((run.data.tags["sleap_lab.folder"], run.info.status) for run in runs)
+    known = [run for run in run_folders(folder) if (run / "snapshot" / "config.yaml").exists()]  # where a run is to be logged stands there
+    ended = [(run, json.loads((run / "run.json").read_text())["status"]) for run in known]
+    expected = sorted((str(run), MLFLOW_STATUS.get(status, status)) for run, status in ended)
+    return [] if held == expected else [f"MLflow holds {held}, not {expected}"]

@@ -1,0 +1,17 @@
+"""A few of the calls that `make faults` lets fail, all of them."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "writes.py"
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="calls are made to fail on Linux, with a C compiler")
+@pytest.mark.parametrize("first", [3, 20])
+def test_a_call_that_fails_costs_a_line_and_no_file(first):
+    ended = subprocess.run([sys.executable, SCRIPT, "--first", str(first), "--every", "90"], capture_output=True, text=True, timeout=600)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
