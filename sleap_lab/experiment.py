@@ -20,7 +20,7 @@ from sleap_lab import terminal
 from sleap_lab.cached import RESUMED, detect_cached, open_cache, track_cached
 from sleap_lab.compose import as_typed, compose_config
 from sleap_lab.config import Config, defaults, wants_arrays
-from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed
+from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed, system_problem
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.formats import write_formats
@@ -133,6 +133,8 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
             summary.status, summary.exit_code, summary.error = "interrupted", 130, "interrupted by the user"
             if config.cache == "rw" and invocation.job is None:
                 terminal.warn(f"what was done so far is kept; go on with: {as_typed(invocation.command)}")
+        except OSError as error:
+            _record_failure(summary, error, system_problem(error), debug=config.debug)
         except Exception as error:
             _record_failure(summary, error, f"{type(error).__name__}: {' '.join(str(error).split())}", debug=config.debug)
         summary.ended = run_summary.now()
