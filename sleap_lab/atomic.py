@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from sleap_lab.errors import RunError, system_reason
 
@@ -18,10 +19,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         RunError: The file cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    # Numbers of processes are not enough of a name: in containers that share a folder they are all alike.
+    temporary = path.with_name(f".{path.stem}.{token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)  # what somebody else put there may be a link to elsewhere
         try:
             yield temporary
             with open(temporary, "rb+") as file:

@@ -352,12 +352,25 @@ def _filtered(labels: sio.Labels, poses: Poses, config: DataConfig) -> np.ndarra
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 
+def _state(video: sio.Video) -> tuple[int, int] | None:
+    """Return what changes with the file of a video; None where it is not there, or not a single file."""
+    try:
+        found = Path(video.filename).stat()
+    except (OSError, TypeError):
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
-    """Yield the frames of a source in order, read by a thread that stays at most `queue_maxsize` frames ahead."""
-    frames: queue.Queue[Frame | None] = queue.Queue(maxsize=queue_maxsize)
+    """Yield the frames of a source in order, read by a thread that stays at most `queue_maxsize` frames ahead.
+
+    Raises:
+        RunError: A frame cannot be read because its file is gone, or another than when reading began.
+    """
+    frames: queue.Queue[Frame | RunError | None] = queue.Queue(maxsize=queue_maxsize)
     stop = threading.Event()
 
-    def put(frame: Frame | None) -> None:
+    def put(frame: Frame | RunError | None) -> None:
         while not stop.is_set():
             try:
                 return frames.put(frame, timeout=0.1)
@@ -366,6 +379,7 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
 
     rows = source.frames.tolist()
     ends = {video: place for place, (video, _) in enumerate(rows)}
+    opened = {video: _state(source.videos[video]) for video in ends}
 
     def work() -> None:
         for place, (video, index) in enumerate(rows):
@@ -374,6 +388,11 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
             try:
                 put(Frame(video, index, source.pixels(video, index)))
             except RunError as error:
+                if _state(source.videos[video]) != opened[video]:
+                    name = _called(source.videos[video])
+                    return put(
+                        RunError(f"{name}: it has changed, or is gone, since the run began; put it back, and run the same command again")
+                    )
                 put(Frame(video, index, None, str(error)))
             if place == ends[video] and len(ends) > 1:
                 release(source.videos[video])
@@ -383,6 +402,8 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
     thread.start()
     try:
         while (frame := frames.get()) is not None:
+            if isinstance(frame, RunError):
+                raise frame
             yield frame
     finally:
         stop.set()

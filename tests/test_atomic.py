@@ -41,13 +41,9 @@ def test_permissions_are_those_of_new_files(tmp_path):
     assert (tmp_path / "b.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path):
-    (tmp_path / "elsewhere").write_text("precious")
-    with replacing(tmp_path / "b.txt") as temporary:
-        temporary.touch()
-    temporary.symlink_to(tmp_path / "elsewhere")  # as somebody could who writes to the same folder
-    with replacing(tmp_path / "b.txt") as again:
-        assert again == temporary
-        again.write_text("mine")
-    assert (tmp_path / "elsewhere").read_text() == "precious"
-    assert (tmp_path / "b.txt").read_text() == "mine"
+def test_two_that_write_the_same_file_do_not_meet(tmp_path):
+    with replacing(tmp_path / "b.txt") as first, replacing(tmp_path / "b.txt") as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert (tmp_path / "b.txt").read_text() == "first"  # the last to end, and whole
+    assert [file.name for file in tmp_path.iterdir()] == ["b.txt"]

@@ -34,7 +34,7 @@ Facts = dict[str, Any]
 
 DEFAULT_FOLDER = Path("outputs") / "cache"
 GB = 10**9
-OURS = re.compile(r"\.?([0-9a-f]{64})\.(?:[0-9]+\.)?(?:json|npz|lock)")
+OURS = re.compile(r"\.?([0-9a-f]{64})\.(?:[0-9a-f]+\.)?(?:json|npz|lock)")
 """Names of files of the cache: the two of an entry, the same while they are written, and its lock."""
 
 

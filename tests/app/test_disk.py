@@ -1,0 +1,131 @@
+"""A disk that is full, folders that may not be written to, a video that is taken away: one line, nothing damaged, and the run goes on."""
+
+import ctypes
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sleap_lab.labels import read_labels, to_poses
+
+QUIET = ("report=none", "logger=none")
+RUN = "import sys; from sleap_lab import cli, parts; parts.PART_SECONDS = 0.1; cli.main(sys.argv[1:])"
+DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS = 24, 1  # of prctl and its capabilities
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses limits and permissions as Linux has them")
+
+
+def begin(*words, cwd, limit=None):
+    """Start the command as somebody whom permissions bind, be it root, and whose files cannot grow beyond a limit."""
+
+    def bind():
+        ctypes.CDLL(None).prctl(DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS, 0, 0, 0)
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    words = [sys.executable, "-c", RUN, *words]
+    here = {**os.environ, "PATH": ""}  # without git, what a checkout differs in is no large file of its own
+    return subprocess.Popen(words, cwd=cwd, env=here, preexec_fn=bind, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    """Return the exit code and what was said, by line."""
+    err = process.communicate(timeout=300)[1]
+    return process.returncode, err.splitlines()
+
+
+@pytest.fixture
+def words(demo):
+    return (f"data.path={demo.truth}", "model=none", "tracker=local_queues", *QUIET)
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """A folder that may only be read."""
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o555)
+    yield folder
+    folder.chmod(0o755)
+
+
+def test_a_full_disk_is_one_line_and_the_file_from_before_stays(words, tmp_path):
+    (tmp_path / "poses.slp").write_text("from before")
+    words = (*words, "cache=off", "output.path=poses.slp")
+    code, said = finish(begin(*words, cwd=tmp_path, limit=50_000))
+    assert (code, said) == (1, [f"error: {tmp_path / 'poses.slp'}: cannot be written (File too large)"])
+    assert (tmp_path / "poses.slp").read_text() == "from before"
+    (record,) = tmp_path.glob("outputs/*/*/run.json")
+    run = json.loads(record.read_text())
+    assert (run["status"], run["error"]) == ("failed", said[0].removeprefix("error: "))
+    assert not list(tmp_path.rglob(".poses*"))
+    assert finish(begin(*words, cwd=tmp_path)) == (0, [])
+    assert len(to_poses(read_labels(tmp_path / "poses.slp"))) > 0
+
+
+def test_a_disk_without_any_room_is_one_line(words, tmp_path):
+    code, (said,) = finish(begin(*words, cwd=tmp_path, limit=100))
+    assert code == 1
+    assert said.startswith("error: outputs/")
+    assert said.endswith(": cannot be written to (File too large)")
+
+
+def test_a_folder_that_may_only_be_read_is_told_before_the_run(words, locked, tmp_path):
+    assert finish(begin(*words, cwd=locked)) == (1, ["error: outputs: Permission denied"])
+    code, (said,) = finish(begin(*words, "output.path=locked/poses.slp", cwd=tmp_path))
+    assert code == 2
+    assert said.startswith("error: output.path: ")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_cache_that_may_only_be_read_is_a_warning(words, locked, tmp_path):
+    code, (said,) = finish(begin(*words, "cache_dir=locked/cache", cwd=tmp_path))
+    assert code == 0
+    assert said == f"warning: cache_dir: {locked / 'cache'} cannot be written to (Permission denied); nothing is stored"
+
+
+@pytest.fixture
+def under_way(demo, tmp_path):
+    """A run that has stored a part, and the command line it was started with; its video can be taken away."""
+    shutil.copy(demo.clip, tmp_path / "video.mp4")
+    line = (
+        "data.path=video.mp4",
+        demo.paths,
+        "runtime.device=cpu",
+        "runtime.num_threads=1",
+        "runtime.queue_maxsize=1",
+        "output.path=poses.slp",
+    )
+    process = begin(*line, *QUIET, cwd=tmp_path)
+    deadline = time.monotonic() + 240
+    while not list((tmp_path / "outputs" / "cache").glob("*.json")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process, (*line, *QUIET)
+
+
+def test_a_video_that_is_cut_short_meanwhile_ends_the_run_which_goes_on_when_it_is_back(demo, under_way, tmp_path):
+    process, line = under_way
+    video = tmp_path / "video.mp4"
+    with open(video, "rb+") as file:
+        file.truncate(1000)
+    code, said = finish(process)
+    assert (code, said[-1]) == (
+        1,
+        f"error: {video}: it has changed, or is gone, since the run began; put it back, and run the same command again",
+    )
+    shutil.copy(demo.clip, video)
+    assert finish(begin(*line, cwd=tmp_path))[0] == 0
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    shutil.copy(video, whole)
+    assert finish(begin(*line, cwd=whole))[0] == 0
+    again, expected = (to_poses(read_labels(folder / "poses.slp")).to_arrays() for folder in (tmp_path, whole))
+    for name, array in expected.items():
+        assert array.tobytes() == again[name].tobytes(), name
