@@ -21,7 +21,6 @@ from sleap_lab.tracking import track
 
 if TYPE_CHECKING:
     from sleap_lab.predict.model import Prediction
-    from sleap_lab.predict.plan import Plan
 
 HIT, MISS, RESUMED = "hit", "miss", "resumed"
 
@@ -30,6 +29,9 @@ SPARE = 0.1
 
 MOST_BYTES = 100_000_000
 """Observations beyond this size are not stored, so that a long video does not fill the memory."""
+
+Predict = Callable[..., Inference]
+"""Does what `detect` does with a source, on one device or on several."""
 
 Outcomes = dict[str, str]
 """Stage -> whether its result was in the cache: `hit`, `miss`, or `resumed` where a part of it was; only stages that asked the cache."""
@@ -49,8 +51,9 @@ def detect_cached(
     *,
     stage: Stage = untimed,
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    requested: int | None = None,
 ) -> Inference:
-    """Do what `detect` does, at most once; poses that are read from labels are not cached.
+    """Do what `detect` does, at most once, and on several devices where asked; poses that are read from labels are not cached.
 
     What the networks observe is kept beside the poses, so that other thresholds and limits need no network.
 
@@ -62,11 +65,23 @@ def detect_cached(
         outcomes: Gets the outcome of the stage `predict` and, where the poses are not known, `network`.
         stage: Context in which the stage of a name runs, for timing.
         watch: Wraps the frames on their way to the network, for a progress bar.
+        requested: How many frames were asked for, where these are a part of them.
     """
-    if config.model.kind == "none" or cache.mode == "off":
-        return detect(source, config, stage=stage, watch=watch)
+    if config.model.kind == "none":
+        return detect(source, config)
+    requested = len(source.frames) if requested is None else requested
+
+    def predict(source: Source, **options: Any) -> Inference:
+        if config.runtime.devices == 1:
+            return detect(source, config, stage=stage, watch=watch, requested=requested, **options)
+        from sleap_lab.shards import detect_on_devices  # which calls this for each range of the frames
+
+        return detect_on_devices(source, config, device, cache, outcomes, stage=stage, watch=watch, requested=requested, **options)
+
+    if cache.mode == "off":
+        return predict(source)
     with stage("cache"):
-        return _remembered(source, config, device, cache, outcomes, stage=stage, watch=watch)
+        return _remembered(source, config, device, cache, outcomes, stage, predict)
 
 
 def _remembered(
@@ -75,9 +90,8 @@ def _remembered(
     device: str,
     cache: Cache,
     outcomes: Outcomes,
-    *,
     stage: Stage,
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    predict: Predict,
 ) -> Inference:
     """Return predicted poses from the cache, or predict and store them."""
     models = ", ".join(Path(path).name for path in config.model.paths)
@@ -89,14 +103,15 @@ def _remembered(
     def compute() -> Result:
         nonlocal bad_frames, parts
         parts = Parts(source, cache, key, about)
-        found = _observe_or_decode(source, parts, config, device, cache, outcomes, about, stage=stage, watch=watch)
+        found = _observe_or_decode(source, parts, config, device, cache, outcomes, about, stage, predict)
         bad_frames = found.bad_frames
         return Result(found.poses.to_arrays(), {"kind": found.kind, "notes": list(found.notes)}, complete=not bad_frames)
 
     result, recalled = remember(cache, key, compute, stage="predict", about=about, fits=lambda stored: _holds(stored, source.frames))
-    outcomes["predict"] = HIT if recalled else MISS
+    outcomes.setdefault("predict", HIT if recalled else MISS)
     if parts is not None:
-        outcomes["predict"] = RESUMED if parts.poses else MISS
+        resumed = outcomes.pop("predict") == RESUMED  # it comes last
+        outcomes["predict"] = RESUMED if parts.poses or resumed else MISS
         parts.remove()
     poses = Poses.from_arrays(result.arrays)
     check_account(source.frames, poses, bad_frames)
@@ -116,9 +131,8 @@ def _observe_or_decode(
     cache: Cache,
     outcomes: Outcomes,
     about: str,
-    *,
     stage: Stage,
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    predict: Predict,
 ) -> Inference:
     """Decode what networks observed before, or let them observe it."""
     from sleap_lab.predict.observation import pack, unpack  # torch, which a run that predicts nothing does not need
@@ -136,10 +150,10 @@ def _observe_or_decode(
     def observe() -> Result:
         nonlocal fresh
         if cache.mode == "read":
-            fresh = detect(source, config, stage=stage, watch=watch)
+            fresh = predict(source)
             return Result({}, complete=False)
         seen: list[Any] = []
-        size, complete = 0, not parts.poses
+        size, complete = 0, not parts.poses and config.runtime.devices == 1
 
         def keep(prediction: "Prediction") -> None:
             nonlocal size, complete
@@ -151,9 +165,19 @@ def _observe_or_decode(
             else:
                 seen.clear()
 
-        # Settings that needed more than is stored will not be the last: this time everything is looked at.
-        spare = math.inf if too_little else SPARE
-        fresh = _detect_rest(parts, config, plan, device, stage=stage, watch=watch, keep=keep, spare=spare)
+        if not len(parts.rest.frames):
+            fresh = Inference(concatenate(parts.poses), plan.kind, device, tuple(parts.lost), plan.notes)
+            return Result({}, complete=False)
+        try:
+            if config.runtime.devices == 1:
+                # Settings that needed more than is stored will not be the last: this time everything is looked at.
+                fresh = predict(parts.rest, lost=parts.lost, keep=keep, spare=math.inf if too_little else SPARE)
+            else:  # each range keeps its own
+                fresh = predict(parts.rest, lost=parts.lost)
+        except BaseException:
+            parts.store()
+            raise
+        fresh = replace(fresh, poses=concatenate([*parts.poses, fresh.poses]))
         return Result(pack(seen) if complete else {}, complete=complete)
 
     key = network_fingerprint(config, source, device, plan.depends)
@@ -164,28 +188,6 @@ def _observe_or_decode(
     with stage("peaks"):
         poses = concatenate([plan.decode(content) for content in unpack(plan.content, result.arrays)])
     return Inference(poses, plan.kind, device, notes=plan.notes)
-
-
-def _detect_rest(
-    parts: Parts,
-    config: Config,
-    plan: "Plan",
-    device: str,
-    *,
-    stage: Stage,
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
-    keep: Callable[["Prediction"], None],
-    spare: float,
-) -> Inference:
-    """Predict the frames that are left, and keep what was done however that ends."""
-    if not len(parts.rest.frames):
-        return Inference(concatenate(parts.poses), plan.kind, device, tuple(parts.lost), plan.notes)
-    try:
-        rest = detect(parts.rest, config, stage=stage, watch=watch, keep=keep, lost=parts.lost, requested=len(parts.frames), spare=spare)
-    except BaseException:
-        parts.store()
-        raise
-    return replace(rest, poses=concatenate([*parts.poses, rest.poses]))
 
 
 def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcomes) -> Track:

@@ -132,6 +132,7 @@ class RuntimeConfig:
     """Where and how fast to compute; changes no result but for precision."""
 
     device: str = key("auto", "auto, cpu, cuda, cuda:1, mps, … as this PyTorch build offers.")
+    devices: int = key(1, "How many devices of that kind share the frames, each in a process of its own; on cpu, processes.", minimum=1)
     batch_size: int = key(4, "Frames per batch; larger is faster and needs more memory.", minimum=1)
     queue_maxsize: int = key(32, "Frames read ahead of the network.", minimum=1)
     precision: str = key("32", "Number format of the network: 32, bf16 or 16.", choices=("32", "bf16", "16"))

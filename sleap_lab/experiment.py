@@ -259,8 +259,11 @@ def device_name(config: Config) -> str:
     if config.model.kind == "none":
         return ""
     from sleap_lab.predict.pipeline import choose_device
+    from sleap_lab.shards import check_devices
 
-    return str(choose_device(config.runtime.device))
+    device = str(choose_device(config.runtime.device))
+    check_devices(device, config.runtime.devices)
+    return device
 
 
 def _snapshot(config: Config, source: Source, folder: Path, invocation: Invocation, device: str) -> None:

@@ -37,16 +37,25 @@ def readable(frames: Iterable[Frame], total: int, config: DataConfig, bad: list[
             if config.on_bad_frame == "fail":
                 raise RunError(f"{frame.problem}; data.on_bad_frame=nan or skip goes on without it")
             bad.append(frame)
-            if len(bad) > config.max_bad_share * total:
-                raise RunError(
-                    f"data.max_bad_share: {len(bad)} of {total} frames could not be read, more than the share of {config.max_bad_share:g}; "
-                    f"the first: {bad[0].problem}; {WHAT_TO_DO}"
-                )
+            refuse_too_many(bad, total, config)
             if config.on_bad_frame == "skip":
                 continue
         yield frame
     if total and len(bad) == total:
         raise RunError(f"data.path: none of the {total} frames could be read; the first: {bad[0].problem}")
+
+
+def refuse_too_many(bad: Sequence[Frame], total: int, config: DataConfig) -> None:
+    """Refuse to go on where too many frames cannot be read.
+
+    Raises:
+        RunError: They are more than the share that may be.
+    """
+    if len(bad) > config.max_bad_share * total:
+        raise RunError(
+            f"data.max_bad_share: {len(bad)} of {total} frames could not be read, more than the share of {config.max_bad_share:g}; "
+            f"the first: {bad[0].problem}; {WHAT_TO_DO}"
+        )
 
 
 def check_account(requested: np.ndarray, poses: Poses, bad_frames: Sequence[Frame]) -> None:
