@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.predict.clock import doing
 from sleap_lab.predict.model import Network
 
 PRECISIONS = {"32": "f32", "bf16": "bf16", "16": "f16"}
@@ -59,7 +60,7 @@ def compile_network(network: nn.Module, device: torch.device, precision: str, wo
         """Return this thread's own request to the network for images of a shape."""
         if not hasattr(own, "requests"):
             own.requests = lru_cache(MOST_SHAPES)(lambda *shape: compiled(*shape).create_infer_request())
-        with lock:
+        with doing("load"), lock:
             return own.requests(*shape)
 
     def answer(images: Tensor) -> dict[str, Tensor]:
