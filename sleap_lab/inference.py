@@ -9,7 +9,7 @@ import numpy as np
 from sleap_lab.config import Config, TrackerConfig
 from sleap_lab.filters import apply_filters
 from sleap_lab.losses import check_account, readable
-from sleap_lab.poses import Poses, concatenate
+from sleap_lab.poses import Gathering, Poses
 from sleap_lab.seeking import is_media, order_problem
 from sleap_lab.sources import Frame, Source, read_ahead
 from sleap_lab.stages import Stage, untimed
@@ -80,6 +80,7 @@ def detect(
     with stage("load"):
         from sleap_lab.predict.clock import Clock  # torch, which nothing else here needs
         from sleap_lab.predict.engine import predict
+        from sleap_lab.predict.observation import FLOOD
         from sleap_lab.predict.pipeline import build_pipeline
 
         pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth, spare=spare, details=details)
@@ -87,13 +88,16 @@ def detect(
     with stage("predict", clock.split):
         frames = _watched_order(read_ahead(source, config.runtime.queue_maxsize), source, notes)
         frames = readable(frames, len(source.frames) if requested is None else requested, config.data, bad)
-        parts = []
+        gathering = Gathering()
         for prediction in predict(watch(frames, len(source.frames)), pipeline, batch_size=config.runtime.batch_size, clock=clock):
-            parts.append(prediction.poses)
+            gathering.add(prediction.poses)
+            if prediction.flooded and FLOOD not in notes:
+                notes.append(FLOOD)
             if keep is not None:
                 with clock.meanwhile("write"):
                     keep(prediction)
-    poses = concatenate(parts)
+    poses = gathering.whole()
+    assert poses is not None, "a source has frames, and not all of them are unreadable"
     check_account(source.frames, poses, bad[before:])
     return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad), (*pipeline.notes, *notes))
 

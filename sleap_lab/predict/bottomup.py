@@ -1,6 +1,7 @@
 """Bottom-up: all peaks of a frame at once, grouped into instances by part affinity fields or by class."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,13 @@ from sleap_lab.decode.classes import group_by_class
 from sleap_lab.decode.paf import Candidates, GroupingOptions, Lines, count_lines, field_size, group, score_lines, trace_lines
 from sleap_lab.poses import Poses, Skeleton, concatenate, make_poses
 from sleap_lab.predict.model import FrameBatch, Graph, Model
-from sleap_lab.predict.observation import Observed, Refinements, observe_peaks
+from sleap_lab.predict.observation import Observed, Refinements, highest_of_each, observe_peaks
 
 MOST_LINES = 50_000
 """Lines between peaks, per frame. With more, only peaks above the threshold are observed."""
+
+MOST_TRACED = 500_000
+"""Lines between peaks above the threshold, per frame. With more, only the highest peaks of each node are used."""
 
 Edges = Sequence[tuple[int, int]]
 
@@ -90,10 +94,13 @@ def observe_lines(batch: FrameBatch, model: Model, *, peak_threshold: float, ref
     maps = model(batch.images)
     edges, pafs, stride = edges_of(model.config), maps["pafs"], model.config.stride("pafs")
     n_samples, n_nodes = maps["confmaps"].shape[:2]
-    samples, nodes, points, values, complete = observe_peaks(maps, peak_threshold, refinements)
+    samples, nodes, points, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements)
     if count_lines(samples, nodes, edges, n_samples, n_nodes) > MOST_LINES * n_samples:
         complete, above = False, values > peak_threshold
         samples, nodes, points, values = samples[above], nodes[above], points[above], values[above]
+    if count_lines(samples, nodes, edges, n_samples, n_nodes) > MOST_TRACED * n_samples:
+        kept = highest_of_each(samples, nodes, values, math.isqrt(MOST_TRACED // len(edges)))
+        flooded, samples, nodes, points, values = True, samples[kept], nodes[kept], points[kept], values[kept]
     found = points[:, 0]
     lines = trace_lines(pafs, samples, nodes, found * model.config.stride("confmaps"), edges, stride, n_points)
     sample = samples.cpu().numpy().astype(np.int32)
@@ -110,7 +117,7 @@ def observe_lines(batch: FrameBatch, model: Model, *, peak_threshold: float, ref
         length=lines.length,
         size=np.array([field_size(pafs, stride)], dtype=np.float64),
     )
-    return Observed(traced, maps, model.steps(*maps), complete=complete)
+    return Observed(traced, maps, model.steps(*maps), complete=complete, flooded=flooded)
 
 
 def graphs(seen: Traced, *, peak_threshold: float, grouping: GroupingOptions) -> list[Graph]:
@@ -175,7 +182,7 @@ def observe_classes(batch: FrameBatch, model: Model, *, peak_threshold: float, r
         refinements: The one way in which points leave the grid, as classes are read at refined points.
     """
     maps = model(batch.images)
-    samples, nodes, points, values, complete = observe_peaks(maps, peak_threshold, refinements)
+    samples, nodes, points, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements)
     found, class_maps = points[:, 0], maps["class_maps"]
     h, w = class_maps.shape[-2:]
     pixels = (found * (model.config.stride("confmaps") / model.config.stride("class_maps"))).round().long()
@@ -189,7 +196,7 @@ def observe_classes(batch: FrameBatch, model: Model, *, peak_threshold: float, r
         values=values.cpu().numpy(),
         probabilities=class_maps[samples, :, y, x].cpu().numpy(),
     )
-    return Observed(classified, maps, model.steps(*maps), complete=complete)
+    return Observed(classified, maps, model.steps(*maps), complete=complete, flooded=flooded)
 
 
 def decode_classes(

@@ -87,11 +87,11 @@ def observe_centroids(batch: FrameBatch, model: Model, *, peak_threshold: float,
         refinements: Ways in which points leave the grid.
     """
     maps = model(batch.images)
-    samples, _, found, values, complete = observe_peaks(maps, peak_threshold, refinements)
+    samples, _, found, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements)
     step = model.step("confmaps")
     points = (found * step).cpu().numpy()
     centroids = Centroids(batch.where, batch.eff, samples.cpu().numpy().astype(np.int32), points, values.cpu().numpy())
-    return Observed(centroids, {"centroid_confmaps": maps["confmaps"]}, {"centroid_confmaps": step}, complete=complete)
+    return Observed(centroids, {"centroid_confmaps": maps["confmaps"]}, {"centroid_confmaps": step}, complete=complete, flooded=flooded)
 
 
 def choose_centroids(sample: np.ndarray, values: np.ndarray, *, peak_threshold: float, max_instances: int | None) -> np.ndarray:

@@ -132,6 +132,7 @@ def _joined(parts: list[Prediction]) -> Prediction:
         sizes=np.concatenate([part.sizes for part in parts]),
         eff=np.concatenate([part.eff for part in parts]),
         observations=None if None in seen else tuple(content for contents in seen for content in contents or ()),
+        flooded=any(part.flooded for part in parts),
     )
 
 

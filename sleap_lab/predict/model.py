@@ -151,6 +151,7 @@ class Prediction:
         eff: (b,) factor from image space to size-matched px; nan likewise.
         observations: What was observed, as dataclasses of arrays that the pipeline's plan decodes into these poses; None where
             that would not do for other settings, as with a frame that could not be read.
+        flooded: Whether there were more peaks above the threshold than can be used.
     """
 
     poses: Poses
@@ -161,3 +162,4 @@ class Prediction:
     sizes: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     eff: np.ndarray = field(default_factory=lambda: np.zeros(0))
     observations: tuple[Any, ...] | None = None
+    flooded: bool = False

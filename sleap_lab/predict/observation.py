@@ -22,6 +22,14 @@ FLOOR = 0.1
 MOST_PEAKS = 5_000
 """Peaks per frame. With more, as of a network that sees peaks everywhere, only those above the threshold are observed."""
 
+MOST_OF_A_NODE = 1_000
+"""Peaks above the threshold, per frame and node. Of more, only the highest are used, so that no network can fill the memory."""
+
+FLOOD = (
+    "In some frames there were more peaks above the threshold than can be used, and only the highest were: raise model.peak_threshold, "
+    "and check that the models are trained and fit the video."
+)
+
 Refinements = Sequence[Refinement | None]
 
 T = TypeVar("T")
@@ -37,6 +45,7 @@ class Observed(Generic[T]):
         steps: Size of a pixel of maps by name, size-matched px.
         crop_maps: Network outputs (n, …) by name, of the crops that the run needs.
         complete: Whether all candidates above the floor are there, so that it can be decoded with any threshold above.
+        flooded: Whether there were more peaks above the threshold than can be used.
     """
 
     content: T
@@ -44,9 +53,12 @@ class Observed(Generic[T]):
     steps: dict[str, float]
     crop_maps: dict[str, Tensor] = field(default_factory=dict)
     complete: bool = True
+    flooded: bool = False
 
 
-def observe_peaks(maps: Mapping[str, Tensor], threshold: float, refinements: Refinements) -> tuple[Tensor, Tensor, Tensor, Tensor, bool]:
+def observe_peaks(
+    maps: Mapping[str, Tensor], threshold: float, refinements: Refinements
+) -> tuple[Tensor, Tensor, Tensor, Tensor, bool, bool]:
     """Find the local maxima above the floor, or above the threshold where that is lower.
 
     Args:
@@ -55,15 +67,31 @@ def observe_peaks(maps: Mapping[str, Tensor], threshold: float, refinements: Ref
         refinements: Ways in which points leave the grid; one where the network predicts offsets.
 
     Returns:
-        samples (p,), nodes (p,), points (p, refinements, 2) in map space, values (p,), as `local_peaks` orders them, and
-        whether these are all of them.
+        samples (p,), nodes (p,), points (p, refinements, 2) in map space, values (p,), as `local_peaks` orders them;
+        whether these are all of them; and whether peaks above the threshold are left out.
     """
     confmaps = maps["confmaps"]
     samples, nodes, points, values = local_peaks(confmaps, min(threshold, FLOOR))
     complete = len(values) <= MOST_PEAKS * len(confmaps)
     if not complete:
         samples, nodes, points, values = (column[values > threshold] for column in (samples, nodes, points, values))
-    return samples, nodes, refined(maps, samples, nodes, points, refinements), values, complete
+    flooded = False
+    if len(values) > MOST_OF_A_NODE:
+        kept = highest_of_each(samples, nodes, values, MOST_OF_A_NODE)
+        complete = complete and len(kept) == len(values)
+        flooded = bool((values > threshold).sum() > (values[kept] > threshold).sum())
+        samples, nodes, points, values = (column[kept] for column in (samples, nodes, points, values))
+    return samples, nodes, refined(maps, samples, nodes, points, refinements), values, complete, flooded
+
+
+def highest_of_each(samples: Tensor, nodes: Tensor, values: Tensor, most: int) -> Tensor:
+    """Return the rows of the highest peaks of every node of every frame, at most so many, in the order in which they come."""
+    order = torch.argsort(values, descending=True, stable=True)
+    group = (samples * (nodes.max() + 1) + nodes)[order]
+    by_group = torch.argsort(group, stable=True)
+    counts = torch.unique_consecutive(group[by_group], return_counts=True)[1]
+    rank = torch.arange(len(group), device=group.device) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    return order[by_group[rank < most]].sort().values
 
 
 def refined(maps: Mapping[str, Tensor], samples: Tensor, nodes: Tensor, points: Tensor, refinements: Refinements) -> Tensor:

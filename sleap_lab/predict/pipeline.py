@@ -175,7 +175,7 @@ def _predict(batch: FrameBatch, *, observe: Callable[[FrameBatch], Observed[Any]
     seen = observe(batch)
     observations = (seen.content,) if seen.complete else None
     made_from = plan.details(seen) if details else {}
-    return Prediction(plan.decode(seen.content), seen.maps, seen.steps, observations=observations, **made_from)
+    return Prediction(plan.decode(seen.content), seen.maps, seen.steps, observations=observations, flooded=seen.flooded, **made_from)
 
 
 def _check(

@@ -121,11 +121,11 @@ def observe_crops(
     if centroid_model is not None:
         found = observe_centroids(batch, centroid_model, peak_threshold=centroid_threshold, refinements=refinements)
         sample, centroids, scores = found.content.sample, found.content.points[:, 0], found.content.values
-        maps, steps, complete = found.maps, found.steps, found.complete
+        maps, steps, complete, flooded = found.maps, found.steps, found.complete, found.flooded
     else:
         assert truth is not None, "crops need a centroid model or ground truth"
         sample, centroids = _labelled(batch, truth)
-        scores, maps, steps, complete = np.ones(len(sample), dtype=np.float32), {}, {}, True
+        scores, maps, steps, complete, flooded = np.ones(len(sample), dtype=np.float32), {}, {}, True, False
     needed = choose_centroids(sample, scores, peak_threshold=centroid_threshold, max_instances=max_instances)
     passes = list(crop_passes(sample, scores, FEWEST_PER_PASS.get(instance_model.device.type, MOST_PER_PASS)))
     chosen = [rows for rows in passes if np.isin(rows, needed).any()]
@@ -162,7 +162,7 @@ def observe_crops(
         crop_maps = {name: torch.cat([output[name] for output in outputs])[wanted] for name in outputs[0]}
     rule = instance_model.crop_rule
     step = instance_model.step("confmaps") * (1 + (rule.gain if rule is not None else 0))
-    return Observed(content, maps, {**steps, "confmaps": step}, crop_maps, complete)
+    return Observed(content, maps, {**steps, "confmaps": step}, crop_maps, complete, flooded)
 
 
 def _labelled(batch: FrameBatch, truth: TrueCentroids) -> tuple[np.ndarray, np.ndarray]:
