@@ -39,7 +39,7 @@ faults: install  ## Kill runs and sweeps at random moments, let every write fail
 	$(BIN)/python scripts/faults.py
 	$(BIN)/python scripts/cold_start.py
 
-fuzz: install  ## Change files and command lines at random for SECONDS (60), and look for what nobody foresaw
+fuzz: install  ## Change files and command lines at random, each kind for SECONDS (60), and look for what nobody foresaw
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
 bench-tracking: install  ## Time tracking against sleap-nn; PEER is the Python of an environment with sleap-nn 0.3.5
