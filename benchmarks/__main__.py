@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import commands as whole_commands
-from benchmarks import inference, localisation, network, tracking
+from benchmarks import inference, localisation, memory, network, tracking
 from benchmarks.timing import REFERENCE
 
 BENCHMARKS: dict[str, Callable[..., None]] = {"inference": inference.run, "tracking": tracking.run, **whole_commands.COMMANDS}
@@ -21,6 +21,9 @@ for name in BENCHMARKS:
 command = commands.add_parser("network", help=network.__doc__)
 command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
 command.add_argument("--rounds", type=int, default=5, help="How often each side is timed.")
+command = commands.add_parser("memory", help=memory.__doc__)
+command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
+command.add_argument("--rounds", type=int, default=1, help="How often each length is run.")
 command = commands.add_parser("localisation", help=localisation.__doc__)
 command.add_argument(
     "--peer-python", type=Path, help="Python of an environment with sleap-nn, for the whole table; without it no page is written."
@@ -31,6 +34,9 @@ command.add_argument("--only", default="", help="Only the cases whose name conta
 arguments = parser.parse_args()
 if arguments.benchmark == "network":
     network.run(arguments.reference, rounds=arguments.rounds)
+    raise SystemExit
+if arguments.benchmark == "memory":
+    memory.run(arguments.reference, rounds=arguments.rounds)
     raise SystemExit
 if arguments.benchmark == "localisation":
     localisation.run(arguments.reference, peer_python=arguments.peer_python, dots=arguments.dots, only=arguments.only)

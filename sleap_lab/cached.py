@@ -30,6 +30,9 @@ SPARE = 0.1
 MOST_BYTES = 100_000_000
 """Observations beyond this size are not stored, so that a long video does not fill the memory."""
 
+PACKED_AT_ONCE = 512
+"""Observations of this many passes are joined while the next are made."""
+
 Predict = Callable[..., Inference]
 """Does what `detect` does with a source, on one device or on several."""
 
@@ -153,6 +156,7 @@ def _observe_or_decode(
             fresh = predict(source)
             return Result({}, complete=False)
         seen: list[Any] = []
+        packed: list[dict[str, np.ndarray]] = []
         size, complete = 0, not parts.poses and config.runtime.devices == 1
 
         def keep(prediction: "Prediction") -> None:
@@ -160,9 +164,12 @@ def _observe_or_decode(
             parts.add(prediction.poses)
             size += sum(array.nbytes for part in prediction.observations or () for array in vars(part).values())
             complete = complete and prediction.observations is not None and size <= MOST_BYTES
-            if complete:
-                seen.extend(prediction.observations or ())
-            else:
+            seen.extend(prediction.observations or ())
+            if len(seen) >= PACKED_AT_ONCE:  # thousands of small arrays take several times the memory
+                packed.append(pack(seen))
+                seen.clear()
+            if not complete:
+                packed.clear()
                 seen.clear()
 
         if not len(parts.rest.frames):
@@ -178,7 +185,10 @@ def _observe_or_decode(
             parts.store()
             raise
         fresh = replace(fresh, poses=concatenate([*parts.poses, fresh.poses]))
-        return Result(pack(seen) if complete else {}, complete=complete)
+        if not complete:
+            return Result({}, complete=False)
+        packed += [pack(seen)] if seen else []
+        return Result({name: np.concatenate([part[name] for part in packed]) for name in packed[0]})
 
     key = network_fingerprint(config, source, device, plan.depends)
     result, recalled = remember(cache, key, observe, stage="network", about=about, fits=covers)

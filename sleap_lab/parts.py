@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sleap_lab.poses import Poses, concatenate
+from sleap_lab.poses import Gathering, Poses
 from sleap_lab.runs.cache import Cache, Result, clear, recall, remember
 from sleap_lab.runs.fingerprint import fingerprint
 from sleap_lab.sources import Frame, Source
@@ -47,7 +47,7 @@ class Parts:
             pass
         self.rest = replace(source, frames=source.frames[self.done :])
         self._stored = len(self.poses)
-        self._fresh: list[Poses] = []
+        self._fresh = Gathering()
         self._since = time.monotonic()
 
     def _take(self, part: Result) -> bool:
@@ -63,23 +63,23 @@ class Parts:
 
     def add(self, poses: Poses) -> None:
         """Take the poses of the next frames, and store those of the last minute."""
-        self._fresh.append(poses)
+        self._fresh.add(poses)
         if time.monotonic() - self._since > PART_SECONDS:
             self.store()
 
     def store(self) -> None:
         """Store what was taken since the last part."""
         self._since = time.monotonic()
-        if not self._fresh:
+        poses = self._fresh.whole()
+        if poses is None:
             return
-        poses = concatenate(self._fresh)
         stop = self.done + 1 + int(np.flatnonzero((self.frames[self.done :] == poses.frames[-1]).all(axis=1))[0])
         lost = [[frame.video, frame.index, frame.problem] for frame in self._lost_between(self.done, stop)]
         result = Result(poses.to_arrays(), {"start": self.done, "stop": stop, "lost": lost})
         remember(self.cache, self._part_key(self._stored), lambda: result, stage="predict, part", about=self.about, fits=lambda old: False)
         self.done = stop
         self._stored += 1
-        self._fresh = []
+        self._fresh = Gathering()
 
     def remove(self) -> None:
         """Remove the parts: the whole is stored."""

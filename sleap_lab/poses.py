@@ -209,3 +209,27 @@ def concatenate(parts: Sequence[Poses]) -> Poses:
             raise ValueError("records to concatenate must share skeleton and track names")
     columns: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in (*COLUMNS, "frames")}
     return replace(first, **columns)
+
+
+class Gathering:
+    """Records that come one after the other, such as those of batches, joined now and then.
+
+    Thousands of records of a few instances take several times the memory of one record of all of them.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._joined: list[Poses] = []
+        self._loose: list[Poses] = []
+
+    def add(self, poses: Poses) -> None:
+        """Take the next record."""
+        self._loose.append(poses)
+        if len(self._loose) == 256:
+            self._joined.append(concatenate(self._loose))
+            self._loose = []
+
+    def whole(self) -> Poses | None:
+        """Return all of them as one record; None where there are none."""
+        parts = [*self._joined, *self._loose]
+        return concatenate(parts) if parts else None

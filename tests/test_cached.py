@@ -96,6 +96,17 @@ def test_predictions_are_remembered(kind, tmp_path, passes):
     assert len(fresh.poses)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 512])
+def test_observations_are_joined_on_the_way(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr(cached, "PACKED_AT_ONCE", at_once)
+    config, cache = configured("topdown"), Cache(tmp_path)
+    remembered(config, cache)
+    config.model.peak_threshold = 0.5
+    found, outcomes = remembered(config, cache)
+    assert outcomes == {"network": "hit", "predict": "miss"}
+    assert same(found.poses, detect(open_source(config.data), config).poses)
+
+
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory):
     """Return the cache in which what the networks observe for a kind was stored by a run with the default settings."""

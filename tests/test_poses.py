@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sleap_lab.poses import COLUMNS, Poses, Skeleton, concatenate, make_poses
+from sleap_lab.poses import COLUMNS, Gathering, Poses, Skeleton, concatenate, make_poses
 
 NAN = np.nan
 AB = Skeleton(("a", "b"), edges=((0, 1),))
@@ -208,3 +208,18 @@ def test_concatenate_undoes_a_split():
 def test_records_that_do_not_belong_together_are_not_joined(parts, message):
     with pytest.raises(ValueError, match=message):
         concatenate(parts)
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 1000])
+def test_records_are_gathered_in_order(n):
+    gathering = Gathering()
+    for frame in range(n):
+        gathering.add(make_poses(AB, np.full((frame % 2, 2, 2), frame), frame=frame, frames=[(0, frame)]))
+    whole = gathering.whole()
+    assert whole.frames.tolist() == [[0, frame] for frame in range(n)]
+    assert whole.frame.tolist() == [frame for frame in range(n) if frame % 2]
+    assert same(gathering.whole(), whole)
+
+
+def test_nothing_was_gathered():
+    assert Gathering().whole() is None

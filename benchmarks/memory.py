@@ -1,0 +1,51 @@
+"""Peak memory and time per frame of 1,000 frames and of 100,000: the smallest model on a video that is played again and again."""
+
+import tempfile
+from pathlib import Path
+
+import cv2
+
+from benchmarks.timing import OURS, Row, publish, table, timed
+
+VIDEO, MODEL = "small_robot.mp4", "minimal_instance_single_instance"
+WIDTH, HEIGHT = 112, 64  # pixels cost time, and memory only while their batch is in flight
+SHORT, LONG = 1_000, 100_000
+MOST_MEGABYTES = 300
+
+
+def run(reference: Path, *, rounds: int) -> None:
+    """Run both lengths by turns, print what they took and whether memory stays within the limit, and write a CSV file."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        video = Path(scratch) / "long.mp4"
+        _play_again(reference / "videos" / VIDEO, video)
+        for turn in range(rounds):
+            for frames in (SHORT, LONG):
+                took = timed(_command(video, reference / "models" / MODEL, frames), Path(scratch))
+                rows.append(Row(f"{frames:,} frames", "ours", turn, frames, *took))
+                print(f"{frames:>7,} frames: {took.megabytes:5.0f} MB, {1000 * took.seconds / frames:6.3f} ms per frame, start-up and all")
+    peaks = {frames: max(row.megabytes for row in rows if row.frames == frames) for frames in (SHORT, LONG)}
+    more = peaks[LONG] - peaks[SHORT]
+    print(f"{more:.0f} MB more; {'within' if more <= MOST_MEGABYTES else 'beyond'} {MOST_MEGABYTES} MB")
+    lines = [[f"{row.frames:,}", f"{row.megabytes:.0f}", f"{1000 * row.seconds / row.frames:.2f}"] for row in rows]
+    publish("memory", table(["frames", "peak MB", "ms per frame, start-up and all"], lines), rows)
+
+
+def _play_again(video: Path, path: Path) -> None:
+    """Write a small video of many frames that shows another one over and over."""
+    capture = cv2.VideoCapture(str(video))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(cv2.resize(read[1], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, (WIDTH, HEIGHT))
+    for number in range(LONG):
+        writer.write(frames[number % len(frames)])
+    writer.release()
+
+
+def _command(video: Path, model: Path, frames: int) -> list[str]:
+    """Return the command, with a cache of its own so that nothing is remembered from one run to the next."""
+    size = (f"preprocessing.max_width={WIDTH}", f"preprocessing.max_height={HEIGHT}")
+    cache = f"cache_dir={tempfile.mkdtemp(dir=video.parent)}"
+    flags = ("-i", str(video), "-m", str(model), "--frames", f"0-{frames - 1}", "-o", str(video.with_suffix(".slp")), "-d", "cpu")
+    return [*OURS, "track", *flags, *size, cache]
