@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test conformance faults fuzz bench-tracking lint fix docs docs-commands clean
+.PHONY: help install demo test conformance faults fuzz bench lint fix docs docs-commands clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,8 +42,11 @@ faults: install  ## Kill runs and sweeps at random moments, let every write fail
 fuzz: install  ## Change files and command lines at random, each kind for SECONDS (60), and look for what nobody foresaw
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
-bench-tracking: install  ## Time tracking against sleap-nn; PEER is the Python of an environment with sleap-nn 0.3.5
-	$(BIN)/python -m benchmarks tracking --peer-python $(PEER)
+bench: install  ## Time everything against sleap-nn, two hours; PEER is the Python of an environment with sleap-nn 0.3.5
+	@test -x "$(PEER)" || { echo "error: make bench PEER=path/to/python of an environment with sleap-nn 0.3.5"; exit 1; }
+	for name in inference tracking evaluation startup sweep; do $(BIN)/python -m benchmarks $$name --peer-python $(PEER) --rounds 5 || exit 1; done
+	$(BIN)/python -m benchmarks network
+	$(BIN)/python -m benchmarks memory
 
 lint: install  ## Check style and types
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import sleap_io as sio
 
-from benchmarks.timing import OURS, Row, peer_command, peer_version, summary, timed, write
+from benchmarks.timing import OURS, Row, peer_command, peer_version, publish, summary, timed
 
 SIDES = ("ours", "peer")
 CLIP = 100
@@ -43,9 +43,9 @@ def run(cases: Callable[[str, Path], list[Case]], peer_python: Path, reference: 
                     _write_truth(reference / "labels" / "centered_pair_proofread.slp", Path(folder) / "truth.slp")
                 seconds, cpu_seconds, megabytes = timed(case.command, Path(folder))
             rows.append(Row(case.name, case.side, turn, case.frames, seconds * case.times, cpu_seconds * case.times, megabytes))
-    print(summary(rows, SIDES))
+    print(shown := summary(rows, SIDES))
     if not only:
-        print(f"\n{write(name, rows, peer_version(peer_python))}")
+        publish(name, shown, rows, peer_version(peer_python))
 
 
 def _write_truth(proofread: Path, path: Path) -> None:
@@ -77,7 +77,7 @@ def startup(peer: str, reference: Path) -> list[Case]:
 
 
 def sweep(peer: str, reference: Path) -> list[Case]:
-    """Try 24 trackers on one video with one model; sleap-nn's command is timed once and counted 24 times."""
+    """Try 24 trackers on one video with one model; commands for one of them are timed once and counted 24 times."""
     video, model = "videos/centered_pair_small.mp4", "models/minimal_instance_bottomup"
     shared = (
         f"data.path={video}",
@@ -88,11 +88,13 @@ def sweep(peer: str, reference: Path) -> list[Case]:
         "report=none",
     )
     once = ("track", "-i", video, "-m", model, "--frames", f"0-{CLIP - 1}", "-o", "once.slp", "-d", "cpu")
+    tracking = ("track", "-i", "labels/centered_pair_predictions.slp", "--frames", f"0-{CLIP - 1}", "-o", "tracked.slp", "-t")
     name = f"{SWEPT} trackers, {CLIP} frames"
     return [
         Case(name, "ours", [*OURS, "-m", "tracker=fixed_window", *TRACKERS, *shared], SWEPT * CLIP),
         Case(name, "peer", [peer, *once, "-t"], SWEPT * CLIP, SWEPT),
         Case("inference alone, once", "ours", [*OURS, *once], CLIP),
+        Case(f"tracking alone, {SWEPT} times", "ours", [*OURS, *tracking], SWEPT * CLIP, SWEPT),
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import sleap_io as sio
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.timing import OURS, Row, Timing, peer_command, peer_version, summary, timed, write
+from benchmarks.timing import OURS, Row, Timing, peer_command, peer_version, publish, summary, timed
 from sleap_lab.labels import to_poses
 from sleap_lab.poses import Poses
 
@@ -64,6 +64,7 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
     Start-up is excluded by timing each command on a few frames and on many, and dividing the difference.
     """
     rows: list[Row] = []
+    agreements: list[str] = []
     cases = [case for case in CASES if only in case.name]
     if not cases:
         sys.exit(f"no case has {only!r} in its name")
@@ -73,10 +74,11 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
                 for side in SIDES:
                     rows += _rows(case, side, turn, peer_python, reference, Path(scratch))
                 if not turn:
-                    print(f"{case.name}: {_agreement(Path(scratch), case)}", flush=True)
-    print(summary(rows, SIDES))
+                    agreements.append(f"- {case.name}: {_agreement(Path(scratch), case)}")
+                    print(agreements[-1], flush=True)
+    print(shown := "\n".join([summary(rows, SIDES), "\nThe answers, beside those of sleap-nn's `track`:\n", *agreements]))
     if not only:
-        print(f"\n{write('inference', rows, peer_version(peer_python))}")
+        publish("inference", shown, rows, peer_version(peer_python))
 
 
 def _rows(case: Case, side: str, turn: int, peer_python: Path, reference: Path, folder: Path) -> list[Row]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.crop_models import make
-from benchmarks.timing import REFERENCE, REPOSITORY
+from benchmarks.timing import REFERENCE, REPOSITORY, write_between
 from sleap_lab.checkpoints import read_training_config
 from sleap_lab.config import Config, EvaluatorConfig, check
 from sleap_lab.evaluation import evaluate
@@ -15,7 +15,6 @@ from sleap_lab.sources import open_source
 
 DEMO = REPOSITORY / "sleap_lab" / "demo"
 PAGE = REPOSITORY / "docs" / "localisation.md"
-START, END = "<!-- python -m benchmarks localisation -->\n", "<!-- end -->"
 
 
 class Case(NamedTuple):
@@ -98,5 +97,4 @@ def run(reference: Path = REFERENCE, *, peer_python: Path | None = None, dots: P
             os.chdir(reference)
     if only or peer_python is None:
         return
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-    PAGE.write_text(before + START + "\n".join(rows) + "\n" + END + rest.partition(END)[2], encoding="utf-8")
+    write_between(PAGE, "localisation", "\n".join(rows))

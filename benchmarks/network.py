@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.timing import write
+from benchmarks.timing import publish, table
 from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.compose import compose_config
 from sleap_lab.inference import detect
@@ -50,18 +50,25 @@ def run(reference: Path, *, rounds: int) -> None:
         for side, (option, dtype) in SIDES.items()
     ]
     rows = [row for row in rows if row.round >= 0]
-    print(f"{'ms per frame':<20}" + "".join(f"{name:>12}" for name in (*PREDICTING, "GFLOP/s", "of matmul")))
+    lines = []
     for side in SIDES:
         own = [row for row in rows if row.side == side]
-        times = "".join(f"{statistics.median(getattr(row, name) for row in own):>12.2f}" for name in PREDICTING)
+        times = [f"{statistics.median(getattr(row, name) for row in own):.2f}" for name in PREDICTING]
         rate, share = (statistics.median(getattr(row, name) for row in own) for name in ("network_gflops", "share"))
-        print(f"{side:<20}{times}{rate:>12.0f}{share:>12.0%}")
-    print(f"\n{write('network', rows)}")
+        lines.append([side, *times, f"{rate:.0f}", f"{share:.0%}"])
+    print(shown := table(["ms per frame", *PREDICTING, "GFLOP/s", "of matrix products"], lines))
+    publish("network", shown, rows)
 
 
 def _row(side: str, option: str, dtype: torch.dtype, turn: int, reference: Path) -> Row:
     model = reference / "models" / MODEL
-    words = (f"data.path={reference / 'videos' / VIDEO}", f"data.frames=0-{FRAMES - 1}", f"model.paths=[{model}]", "runtime.device=cpu", option)
+    words = (
+        f"data.path={reference / 'videos' / VIDEO}",
+        f"data.frames=0-{FRAMES - 1}",
+        f"model.paths=[{model}]",
+        "runtime.device=cpu",
+        option,
+    )
     config, _ = compose_config(words)
     seconds: dict[str, float] = {}
     detect(open_source(config.data, predicting=True), config, stage=Stopwatch(seconds))

@@ -17,6 +17,7 @@ import numpy as np
 REPOSITORY = Path(__file__).parents[1]
 REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
 RESULTS = Path(__file__).parent / "results"
+PAGE = REPOSITORY / "docs" / "performance.md"
 OURS = (sys.executable, "-m", "sleap_lab")
 
 
@@ -70,22 +71,30 @@ def peer_version(peer_python: Path) -> str:
 
 
 def summary(rows: Sequence[Row], sides: Sequence[str]) -> str:
-    """Return a table: median frames per second of each side and of ours over each other side, with its range over the rounds."""
+    """Return a table: median frames per second of each side, and of ours over each other side with its range over the rounds."""
     others = [side for side in sides if side != "ours"]
-    lines = [f"{'case':<38}{'ours, frames/s':>16}" + "".join(f"{side + ', frames/s':>20}{'ratio (range)':>20}" for side in others)]
+    heads = ["", "ours, frames/s", *(head for side in others for head in (f"{side}, frames/s", "ratio (range)")), "ours, MB"]
+    lines = []
     for case in dict.fromkeys(row.case for row in rows):
         rates = {side: {row.round: row.frames / row.seconds for row in rows if (row.case, row.side) == (case, side)} for side in sides}
-        line = f"{case:<38}{_median(rates['ours'].values()):>16.1f}"
+        line = [case, f"{_median(rates['ours'].values()):.1f}"]
         for side in others:
             pairs = [rates["ours"][turn] / rate for turn, rate in rates[side].items()]
-            shown = f"{_median(pairs):.1f} ({min(pairs):.1f}-{max(pairs):.1f})" if pairs else ""
-            line += f"{_median(rates[side].values()):>20.1f}{shown:>20}"
-        lines.append(line)
-    return "\n".join(lines)
+            shown = f"{_median(pairs):.1f} ({min(pairs):.1f}–{max(pairs):.1f})" if pairs else ""
+            line += [f"{_median(rates[side].values()):.1f}" if pairs else "", shown]
+        lines.append([*line, f"{max(row.megabytes for row in rows if (row.case, row.side) == (case, 'ours')):.0f}"])
+    return table(heads, lines)
 
 
-def write(name: str, rows: Sequence[Any], peer: str = "") -> Path:
-    """Write timings to a CSV file named by processor and versions."""
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table, its numbers to the right."""
+    lines = [heads, ["---", *(["---:"] * (len(heads) - 1))], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def publish(name: str, shown: str, rows: Sequence[Any], peer: str = "") -> None:
+    """Put the table of a benchmark on the page about performance, and its timings into a CSV file named by processor and versions."""
+    write_between(PAGE, name, shown)
     processor = "-".join(processor_name().split())
     RESULTS.mkdir(exist_ok=True)
     tail = f"-sleap_nn{peer}" if peer else ""
@@ -94,7 +103,15 @@ def write(name: str, rows: Sequence[Any], peer: str = "") -> Path:
         writer = csv.writer(file)
         writer.writerow(rows[0]._fields)
         writer.writerows(rows)
-    return path
+    print(f"\n{path}")
+
+
+def write_between(page: Path, name: str, shown: str) -> None:
+    """Put a table on a page, between the mark of its benchmark and the end mark that follows."""
+    mark, end = f"<!-- python -m benchmarks {name} -->\n", "<!-- end -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(mark)
+    assert found, f"{page} has no place for {name}"
+    page.write_text(before + mark + shown + "\n" + end + rest.partition(end)[2], encoding="utf-8")
 
 
 def processor_name() -> str:

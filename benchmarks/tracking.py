@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.timing import OURS, peer_command, peer_version, timed, write
+from benchmarks.timing import OURS, peer_command, peer_version, publish, table, timed
 
 PAIR, FLIES = "labels/centered_pair_predictions.slp", "labels/two_flies.slp"
 NODES = 13
@@ -76,10 +76,9 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
                     rows.append(Row(name, side, turn, 1100, *timed(command, Path(folder))[:2]))
     if not rows:
         sys.exit(f"no case has {only!r} in its name")
-    print(_summary(rows))
-    if only:
-        return
-    print(f"\n{write('tracking', rows, peer_version(peer_python))}")
+    print(shown := _summary(rows))
+    if not only:
+        publish("tracking", shown, rows, peer_version(peer_python))
 
 
 def _crowd(path: Path, animals: int, frames: int) -> None:
@@ -112,11 +111,12 @@ def _commands(peer_python: Path) -> list[tuple[str, str, list[str]]]:
 
 
 def _summary(rows: list[Row]) -> str:
-    lines = [f"{'case':<36}{'ours, frames/s':>16}{'peer, frames/s':>16}{'ratio':>8}{'ratio, CPU time':>17}{'own ms/frame':>14}"]
+    lines = []
     for case in dict.fromkeys(row.case for row in rows):
         ours, peer = ([row for row in rows if (row.case, row.side) == (case, side)] for side in ("ours", "peer"))
-        rates = [statistics.median(row.frames / row.seconds for row in side) if side else float("nan") for side in (ours, peer)]
-        cpu = [statistics.median(row.cpu_seconds / row.frames for row in side) if side else float("nan") for side in (ours, peer)]
-        own = statistics.median(row.own_ms if row.own_ms is not None else float("nan") for row in ours)
-        lines.append(f"{case:<36}{rates[0]:>16.1f}{rates[1]:>16.1f}{rates[0] / rates[1]:>8.1f}{cpu[1] / cpu[0]:>17.1f}{own:>14.3f}")
-    return "\n".join(lines)
+        rates = [f"{statistics.median(row.frames / row.seconds for row in side):.1f}" if side else "" for side in (ours, peer)]
+        pairs = [b.seconds / a.seconds for a, b in zip(ours, peer, strict=False)]
+        ratio = f"{statistics.median(pairs):.1f} ({min(pairs):.1f}–{max(pairs):.1f})" if pairs else ""
+        own = [row.own_ms for row in ours if row.own_ms is not None]
+        lines.append([case, *rates, ratio, f"{statistics.median(own):.3f}" if own else ""])
+    return table(["", "ours, frames/s", "peer, frames/s", "ratio (range)", "own ms/frame"], lines)
