@@ -14,6 +14,9 @@ from sleap_lab.labels import to_poses
 from sleap_lab.poses import Poses
 
 SIDES = ("ours", "track", "predict")
+WAYS = {"": (), ", bf16": ("runtime.precision=bf16",), ", openvino": ("runtime.backend=openvino",)}
+"""How our side runs a case: what is added to its name -> what is added to the command."""
+
 SHORT = 8
 CLIP = 100
 
@@ -25,10 +28,9 @@ class Case(NamedTuple):
         name: What the table calls it.
         video: File in the reference folder.
         models: Folders in the reference folder.
-        frames: How many the video has; our long run takes them all, sleap-nn's the clip.
+        frames: Frames of our long run; sleap-nn's is the clip.
         options: Flags for every side.
-        ours: Words for our side only.
-        clip: Frames of the clip.
+        ways: Keys of `WAYS`; all are compared with the same runs of sleap-nn.
     """
 
     name: str
@@ -36,23 +38,19 @@ class Case(NamedTuple):
     models: tuple[str, ...]
     frames: int
     options: tuple[str, ...] = ()
-    ours: tuple[str, ...] = ()
-    clip: int = CLIP
+    ways: tuple[str, ...] = ("",)
 
 
 CASES = (
     Case("single instance", "small_robot.mp4", ("minimal_instance_single_instance",), 166),
-    Case("top-down", "centered_pair_small.mp4", ("minimal_instance_centroid", "minimal_instance_centered_instance"), 200),
-    Case("top-down, flies", "two_flies.mp4", ("flies13_centroid", "flies13_centered_instance"), 128, clip=40),
-    Case("bottom-up", "centered_pair_small.mp4", ("minimal_instance_bottomup",), 200),
-    Case("bottom-up, bf16", "centered_pair_small.mp4", ("minimal_instance_bottomup",), 200, ours=("runtime.precision=bf16",)),
-    Case("bottom-up, flies", "two_flies.mp4", ("flies13_bottomup",), 128, clip=40),
-    Case("multi-class bottom-up", "centered_pair_small.mp4", ("minimal_instance_multiclass_bottomup",), 200),
+    Case("top-down", "centered_pair_small.mp4", ("minimal_instance_centroid", "minimal_instance_centered_instance"), 300),
+    Case("bottom-up", "centered_pair_small.mp4", ("minimal_instance_bottomup",), 400, ways=tuple(WAYS)),
+    Case("multi-class bottom-up", "centered_pair_small.mp4", ("minimal_instance_multiclass_bottomup",), 400),
     Case(
         "multi-class top-down",
         "centered_pair_small.mp4",
         ("minimal_instance_centroid", "minimal_instance_multiclass_centered_instance"),
-        200,
+        300,
         ("--peak_threshold", "0.03"),
     ),
 )
@@ -71,38 +69,46 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
     for turn in range(rounds):
         with tempfile.TemporaryDirectory() as scratch:  # nothing is in the cache
             for case in cases:
-                for side in SIDES:
-                    rows += _rows(case, side, turn, peer_python, reference, Path(scratch))
-                if not turn:
-                    agreements.append(f"- {case.name}: {_agreement(Path(scratch), case)}")
+                rows += _rows(case, turn, peer_python, reference, Path(scratch))
+                for way in case.ways if not turn else ():
+                    agreements.append(f"- {case.name}{way}: {_agreement(Path(scratch), case, way)}")
                     print(agreements[-1], flush=True)
     print(shown := "\n".join([summary(rows, SIDES), "\nThe answers, beside those of sleap-nn's `track`:\n", *agreements]))
     if not only:
         publish("inference", shown, rows, peer_version(peer_python))
 
 
-def _rows(case: Case, side: str, turn: int, peer_python: Path, reference: Path, folder: Path) -> list[Row]:
-    """Time a case on a few frames, on a clip and, for ours, on all; returns the rate without start-up, and the command on the clip."""
-    short, clip = (_timed(case, side, count, peer_python, reference, folder) for count in (SHORT, case.clip))
-    most, long = case.clip, clip
-    if side == "ours":  # so fast that the clip alone would say more about start-up
-        most, long = case.frames, _timed(case, side, case.frames, peer_python, reference, folder, keep=False)
-    steady = Row(case.name, side, turn, most - SHORT, long.seconds - short.seconds, long.cpu_seconds - short.cpu_seconds, long.megabytes)
-    return [steady, Row(f"{case.name}: command, {case.clip} frames", side, turn, case.clip, *clip)]
-
-
-def _timed(case: Case, side: str, frames: int, peer_python: Path, reference: Path, folder: Path, *, keep: bool = True) -> Timing:
-    output = folder / f"{case.name}.{side if keep else 'long'}.slp"
-    program = [*OURS, "track"] if side == "ours" else [peer_command(peer_python), side]
+def _rows(case: Case, turn: int, peer_python: Path, reference: Path, folder: Path) -> list[Row]:
+    """Time a case on a few frames and on many; returns the rates without start-up, and the whole commands on the clip."""
     models = [word for name in case.models for word in ("-m", str(reference / "models" / name))]
-    video = str(reference / "videos" / case.video)
-    command = [*program, "-i", video, *models, "--frames", f"0-{frames - 1}", "-o", str(output), "-d", "cpu", *case.options]
-    return timed([*command, *(case.ours if side == "ours" else ())], folder)
+    words = ["-i", str(reference / "videos" / case.video), *models, "-d", "cpu", *case.options]
+
+    def seconds(command: list[str], frames: int, output: str) -> Timing:
+        return timed([*command, "--frames", f"0-{frames - 1}", "-o", str(folder / output)], folder)
+
+    rows = []
+    for way in case.ways:
+        command = [*OURS, "track", *words, *WAYS[way]]
+        short, clip = seconds(command, SHORT, "short.slp"), seconds(command, CLIP, f"{case.name}{way}.slp")
+        long = seconds(command, case.frames, "long.slp")  # the clip alone would say more about start-up
+        rows += _pair(case.name + way, "ours", turn, short, clip, long, case.frames)
+    for side in SIDES[1:]:
+        command = [peer_command(peer_python), side, *words]
+        short, clip = seconds(command, SHORT, "short.slp"), seconds(command, CLIP, f"{case.name}.{side}.slp")
+        for way in case.ways:
+            rows += _pair(case.name + way, side, turn, short, clip, clip, CLIP)
+    return rows
 
 
-def _agreement(folder: Path, case: Case) -> str:
+def _pair(name: str, side: str, turn: int, short: Timing, clip: Timing, long: Timing, frames: int) -> list[Row]:
+    """Return the rate without start-up, and the command on the clip."""
+    steady = Row(name, side, turn, frames - SHORT, long.seconds - short.seconds, long.cpu_seconds - short.cpu_seconds, long.megabytes)
+    return [steady, Row(f"{name}: command, {CLIP} frames", side, turn, CLIP, *clip)]
+
+
+def _agreement(folder: Path, case: Case, way: str) -> str:
     """Say how far our points lie from those of sleap-nn's `track`."""
-    ours, theirs = (to_poses(sio.load_slp(str(folder / f"{case.name}.{side}.slp"), open_videos=False)) for side in ("ours", "track"))
+    ours, theirs = (to_poses(sio.load_slp(str(folder / f"{case.name}{side}.slp"), open_videos=False)) for side in (way, ".track"))
     distances = _distances(ours, theirs)
     counts = f"{len(ours)} and {len(theirs)} instances"
     return f"{counts}, points differ by {np.median(distances):.4f} px (median) and {distances.max():.4f} px (largest)"
