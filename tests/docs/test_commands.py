@@ -151,6 +151,14 @@ def test_what_is_not_run_says_why(page):
             assert not typed, f"{page.name}: tag the block as bash, or as sh with a title that says why it is not run\n{block.text}"
 
 
+def test_what_pages_make_is_in_the_makefile():
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in PAGES:
+        typed = "\n".join(block.text for block in blocks(page) if block.language in ("bash", "sh"))
+        named = {*re.findall(r"^make ([a-z-]+)", typed, re.MULTILINE), *re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))}
+        assert named <= made, f"{page.name}: make {', '.join(sorted(named - made))}"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages("bash"))
 def test_pages_run(page, tmp_path):
