@@ -10,6 +10,7 @@ from sleap_lab.config import Config, TrackerConfig
 from sleap_lab.filters import apply_filters
 from sleap_lab.losses import check_account, readable
 from sleap_lab.poses import Gathering, Poses
+from sleap_lab.predict.clock import Clock
 from sleap_lab.seeking import is_media, order_problem
 from sleap_lab.sources import Frame, Source, read_ahead
 from sleap_lab.stages import Stage, untimed
@@ -78,8 +79,7 @@ def detect(
     before = len(bad)
     notes: list[str] = []
     with stage("load"):
-        from sleap_lab.predict.clock import Clock  # torch, which nothing else here needs
-        from sleap_lab.predict.engine import predict
+        from sleap_lab.predict.engine import predict  # torch, which nothing else here needs
         from sleap_lab.predict.observation import FLOOD
         from sleap_lab.predict.pipeline import build_pipeline
 

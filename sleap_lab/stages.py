@@ -6,13 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
+from sleap_lab.predict.clock import PREDICTING
+
 log = logging.getLogger(__name__)
-
-PREDICTING = ("read", "preprocess", "network", "peaks")
-"""The stages of a prediction, which take place at the same time: the time that passes is shared out among them.
-
-The network's own images are prepared in `preprocess`, `peaks` is all that makes poses of its maps, and `read` is waiting for frames.
-"""
 
 Split = Callable[[float], Mapping[str, float]]
 """Shares out the seconds of a stage among its parts."""

@@ -13,9 +13,10 @@ from sleap_lab.errors import RunError
 from sleap_lab.inference import detect, refine
 from sleap_lab.labels import to_labels
 from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.predict.clock import PREDICTING
 from sleap_lab.predict.engine import predict
 from sleap_lab.sources import Source, open_source
-from sleap_lab.stages import PREDICTING, Stopwatch
+from sleap_lab.stages import Stopwatch
 
 GREEN, BLUE = [0, 1.0, 0, 0], [0, 0, 1.0, 0]
 N = 5

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from sleap_lab.stages import PREDICTING
+PREDICTING = READ, PREPROCESS, NETWORK, PEAKS = "read", "preprocess", "network", "peaks"
+"""The stages of a prediction, which take place at the same time: the time that passes is shared out among them.
 
-READ, PREPROCESS, NETWORK, PEAKS = PREDICTING
+The network's own images are prepared in `preprocess`, `peaks` is all that makes poses of its maps, and `read` is waiting for frames.
+"""
 
 
 class Clock:
