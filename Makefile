@@ -33,7 +33,7 @@ test: install  ## Run the tests that need minutes, not hours
 conformance: install  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)
 	$(BIN)/python -m pytest tests/conformance
 
-faults: install  ## Kill runs and sweeps at random moments, let every write fail, start 16 runs at once; about two hours
+faults: install  ## Kill runs and sweeps at random moments, let every write fail, start 16 runs at once; an hour or two
 	$(BIN)/python scripts/kills.py
 	$(BIN)/python scripts/writes.py
 	$(BIN)/python scripts/faults.py
