@@ -190,16 +190,17 @@ def _tried(source: Source, config: DataConfig) -> Source:
         if there < len(ascending):
             missing += len(ascending) - there
             end = f"after frame {ascending[there - 1]}" if there else f"from frame {ascending[0]} on"
-            notes.append(
-                f"{_called(video)} says it has {len(video)} frames, but nothing can be read {end}: "
-                f"{len(ascending) - there} of the {len(ascending)} frames asked for are missing."
-            )
+            gone = not video.exists()
+            what = "is not there" if gone else f"says it has {len(video)} frames, but nothing can be read {end}"
+            notes.append(f"{_called(video)} {what}: {len(ascending) - there} of the {len(ascending)} frames asked for are missing.")
             allowed = 0.0 if config.on_bad_frame == "fail" else config.max_bad_share
             if missing > allowed * len(source.frames):
-                raise RunError(
-                    f"data.path: {notes[-1]} Copy the file again from where it was recorded, ask for what is there with data.frames, "
-                    "or go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
+                advice = (
+                    "Put the video, or a link to it, beside the labels file, or give the video itself as data.path,"
+                    if gone
+                    else "Copy the file again from where it was recorded, ask for what is there with data.frames,"
                 )
+                raise RunError(f"data.path: {notes[-1]} {advice} or go on in any case with data.on_bad_frame=nan data.max_bad_share=1")
         if problem := seek_problem(video, frames.tolist()):
             notes.append(problem)
     return replace(source, notes=(*source.notes, *notes))

@@ -347,7 +347,7 @@ LABELS = [
     labels("labels of a video that is not in them", changed(field("frames", "video", 7)), NOT_LABELS),
     labels("labels that name a track that is not in them", changed(field("instances", "track", 99)), NOT_LABELS),
     labels("labels with a packed image that is larger than it says", changed(score_maps), "a score map of mask is larger than it says"),
-    labels("labels of a video that is not there", without_video, "single.mp4"),
+    labels("labels of a video that is not there", without_video, "single.mp4 is not there: 60 of the 60 frames asked for are missing. Put the video"),
     labels("labels of a video at an address", changed(put("videos_json", [described("https://nowhere.invalid/a.h5")])), "it is an address, and nothing is fetched"),
     labels("labels of a video whose name is no text", changed(put("videos_json", [b'{"filename":"\\udcff.mp4","backend":{"filename":"\\udcff.mp4"}}'])), "the name of a video is no text in UTF-8"),
     labels("labels of a video that JSON cannot hold", changed(put("videos_json", [b"[" * 100_000])), NOT_LABELS),
