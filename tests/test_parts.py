@@ -131,16 +131,41 @@ def test_parts_of_other_settings_are_not_taken(config, tmp_path, every_batch):
     assert predicted(config, cache)[1] == "miss"
 
 
-def test_a_damaged_part_is_predicted_again(config, tmp_path, every_batch):
-    cache = Cache(tmp_path)
+DAMAGE = {
+    "cut short": lambda content: content[:-1],
+    "empty": lambda content: b"",
+    "flipped": lambda content: content[:50] + bytes([content[50] ^ 1]) + content[51:],
+}
+
+
+@pytest.mark.parametrize("suffix", ["npz", "json"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_part_is_predicted_again(config, tmp_path, every_batch, suffix, damage):
+    told = []
+    cache = Cache(tmp_path, warn=told.append)
     with pytest.raises(KeyboardInterrupt):
         predicted(config, cache, stopping(8))
-    arrays = sorted(tmp_path.glob("*.npz"))
-    for path in arrays:
-        path.write_bytes(path.read_bytes()[:-1])
+    for path in tmp_path.glob(f"*.{suffix}"):
+        path.write_bytes(damage(path.read_bytes()))
     found, outcome, seen = predicted(config, cache)
     assert (outcome, len(seen)) == ("miss", 9)
+    assert any("cannot be used" in text and text.endswith("and is computed again") for text in told)
     assert_same(found, detect(open_source(config.data), config))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "json"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_result_is_predicted_again(config, tmp_path, suffix, damage):
+    told = []
+    cache = Cache(tmp_path, warn=told.append)
+    whole, _, _ = predicted(config, cache)
+    for path in tmp_path.glob(f"*.{suffix}"):
+        path.write_bytes(damage(path.read_bytes()))
+    found, outcome, seen = predicted(config, cache)
+    assert (outcome, len(seen)) == ("miss", 9)
+    assert sum("cannot be used" in text for text in told) == 2  # the poses, and what the network observed
+    assert_same(found, whole)
+    assert predicted(config, cache)[1] == "hit"
 
 
 def test_a_cache_that_is_only_read_gets_no_parts(config, tmp_path, every_batch):
