@@ -2,7 +2,7 @@
 
 import ctypes
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
 
 def keep_freed_memory() -> bool:
@@ -10,6 +10,7 @@ def keep_freed_memory() -> bool:
 
     By default glibc maps every large array anew and unmaps it when it is freed, so that each layer of a network has its
     memory cleared and faulted in page by page: a fifth to a half of the time of a small network on a processor.
+    Threads share one pool: with one each, what a thread frees is of no use to the others, and a long run grows.
 
     Returns:
         Whether the C library knows this setting; other than glibc do not.
@@ -19,4 +20,5 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # musl, macOS; Windows
         return False
     largest = 2**31 - 1
-    return bool(mallopt(M_MMAP_THRESHOLD, largest)) and bool(mallopt(M_TRIM_THRESHOLD, largest))
+    settings = ((M_MMAP_THRESHOLD, largest), (M_TRIM_THRESHOLD, largest), (M_ARENA_MAX, 1))
+    return all([bool(mallopt(name, value)) for name, value in settings])
