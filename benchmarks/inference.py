@@ -5,11 +5,12 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import sleap_io as sio
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.timing import OURS, Row, Timing, peer_command, peer_version, publish, summary, timed
+from benchmarks.timing import OURS, Row, peer_command, peer_version, publish, summary, timed
 from sleap_lab.labels import to_poses
 from sleap_lab.poses import Poses
 
@@ -17,7 +18,6 @@ SIDES = ("ours", "track", "predict")
 WAYS = {"": (), ", bf16": ("runtime.precision=bf16",), ", openvino": ("runtime.backend=openvino",)}
 """How our side runs a case: what is added to its name -> what is added to the command."""
 
-SHORT = 8
 CLIP = 100
 
 
@@ -28,7 +28,7 @@ class Case(NamedTuple):
         name: What the table calls it.
         video: File in the reference folder.
         models: Folders in the reference folder.
-        frames: Frames of our long run; sleap-nn's is the clip.
+        frames: Frames of the long run.
         options: Flags for every side.
         ways: Keys of `WAYS`; all are compared with the same runs of sleap-nn.
     """
@@ -42,24 +42,24 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("single instance", "small_robot.mp4", ("minimal_instance_single_instance",), 166),
-    Case("top-down", "centered_pair_small.mp4", ("minimal_instance_centroid", "minimal_instance_centered_instance"), 300),
-    Case("bottom-up", "centered_pair_small.mp4", ("minimal_instance_bottomup",), 400, ways=tuple(WAYS)),
-    Case("multi-class bottom-up", "centered_pair_small.mp4", ("minimal_instance_multiclass_bottomup",), 400),
+    Case("single instance", "small_robot.mp4", ("minimal_instance_single_instance",), 1000),
+    Case("top-down", "centered_pair_small.mp4", ("minimal_instance_centroid", "minimal_instance_centered_instance"), 250),
+    Case("bottom-up", "centered_pair_small.mp4", ("minimal_instance_bottomup",), 300, ways=tuple(WAYS)),
+    Case("multi-class bottom-up", "centered_pair_small.mp4", ("minimal_instance_multiclass_bottomup",), 1100),
     Case(
         "multi-class top-down",
         "centered_pair_small.mp4",
         ("minimal_instance_centroid", "minimal_instance_multiclass_centered_instance"),
-        300,
+        250,
         ("--peak_threshold", "0.03"),
     ),
 )
 
 
 def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
-    """Time everything by turns, print medians and ratios, and write all timings of a whole run to a CSV file.
+    """Time everything by turns, print medians and ratios, and publish a whole run.
 
-    Start-up is excluded by timing each command on a few frames and on many, and dividing the difference.
+    Start-up is excluded by timing each command on a clip and on many frames, and dividing the difference.
     """
     rows: list[Row] = []
     agreements: list[str] = []
@@ -79,31 +79,42 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
 
 
 def _rows(case: Case, turn: int, peer_python: Path, reference: Path, folder: Path) -> list[Row]:
-    """Time a case on a few frames and on many; returns the rates without start-up, and the whole commands on the clip."""
+    """Time a case on a clip and on many frames; returns the rates without start-up, and the whole commands on the clip."""
     models = [word for name in case.models for word in ("-m", str(reference / "models" / name))]
-    words = ["-i", str(reference / "videos" / case.video), *models, "-d", "cpu", *case.options]
+    video = _long_enough(reference / "videos" / case.video, case.frames, folder)
+    words = ["-i", str(video), *models, "-d", "cpu", *case.options]
 
-    def seconds(command: list[str], frames: int, output: str) -> Timing:
-        return timed([*command, "--frames", f"0-{frames - 1}", "-o", str(folder / output)], folder)
+    def rows(name: str, side: str, command: list[str], output: str) -> list[Row]:
+        clip = timed([*command, *words, "--frames", f"0-{CLIP - 1}", "-o", str(folder / output)], folder)
+        long = timed([*command, *words, "--frames", f"0-{case.frames - 1}", "-o", str(folder / "long.slp")], folder)
+        more, cpu_more = long.seconds - clip.seconds, long.cpu_seconds - clip.cpu_seconds
+        return [
+            Row(name, side, turn, case.frames - CLIP, more, cpu_more, long.megabytes),
+            Row(f"{name}: command, {CLIP} frames", side, turn, CLIP, *clip),
+        ]
 
-    rows = []
-    for way in case.ways:
-        command = [*OURS, "track", *words, *WAYS[way]]
-        short, clip = seconds(command, SHORT, "short.slp"), seconds(command, CLIP, f"{case.name}{way}.slp")
-        long = seconds(command, case.frames, "long.slp")  # the clip alone would say more about start-up
-        rows += _pair(case.name + way, "ours", turn, short, clip, long, case.frames)
+    found = [row for way in case.ways for row in rows(case.name + way, "ours", [*OURS, "track", *WAYS[way]], f"{case.name}{way}.slp")]
     for side in SIDES[1:]:
-        command = [peer_command(peer_python), side, *words]
-        short, clip = seconds(command, SHORT, "short.slp"), seconds(command, CLIP, f"{case.name}.{side}.slp")
-        for way in case.ways:
-            rows += _pair(case.name + way, side, turn, short, clip, clip, CLIP)
-    return rows
+        theirs = rows(case.name, side, [peer_command(peer_python), side], f"{case.name}.{side}.slp")
+        found += [row._replace(case=row.case.replace(case.name, case.name + way, 1)) for way in case.ways for row in theirs]
+    return found
 
 
-def _pair(name: str, side: str, turn: int, short: Timing, clip: Timing, long: Timing, frames: int) -> list[Row]:
-    """Return the rate without start-up, and the command on the clip."""
-    steady = Row(name, side, turn, frames - SHORT, long.seconds - short.seconds, long.cpu_seconds - short.cpu_seconds, long.megabytes)
-    return [steady, Row(f"{name}: command, {CLIP} frames", side, turn, CLIP, *clip)]
+def _long_enough(video: Path, frames: int, folder: Path) -> Path:
+    """Return the video, or one that shows it over and over until it has enough frames."""
+    capture = cv2.VideoCapture(str(video))
+    if capture.get(cv2.CAP_PROP_FRAME_COUNT) >= frames:
+        return video
+    path = folder / f"long {video.name}"
+    if not path.exists():
+        images = []
+        while (read := capture.read())[0]:
+            images.append(read[1])
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, images[0].shape[1::-1])
+        for number in range(frames):
+            writer.write(images[number % len(images)])
+        writer.release()
+    return path
 
 
 def _agreement(folder: Path, case: Case, way: str) -> str:
