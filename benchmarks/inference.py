@@ -11,6 +11,7 @@ import sleap_io as sio
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.timing import OURS, Row, peer_command, peer_version, publish, summary, timed
+from benchmarks.videos import play_again
 from sleap_lab.labels import to_poses
 from sleap_lab.poses import Poses
 
@@ -102,19 +103,10 @@ def _rows(case: Case, turn: int, peer_python: Path, reference: Path, folder: Pat
 
 def _long_enough(video: Path, frames: int, folder: Path) -> Path:
     """Return the video, or one that shows it over and over until it has enough frames."""
-    capture = cv2.VideoCapture(str(video))
-    if capture.get(cv2.CAP_PROP_FRAME_COUNT) >= frames:
+    if cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) >= frames:
         return video
     path = folder / f"long {video.name}"
-    if not path.exists():
-        images = []
-        while (read := capture.read())[0]:
-            images.append(read[1])
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, images[0].shape[1::-1])
-        for number in range(frames):
-            writer.write(images[number % len(images)])
-        writer.release()
-    return path
+    return path if path.exists() else play_again(video, path, frames)
 
 
 def _agreement(folder: Path, case: Case, way: str) -> str:

@@ -3,9 +3,8 @@
 import tempfile
 from pathlib import Path
 
-import cv2
-
 from benchmarks.timing import OURS, Row, publish, table, timed
+from benchmarks.videos import play_again
 
 VIDEO, MODEL = "small_robot.mp4", "minimal_instance_single_instance"
 WIDTH, HEIGHT = 112, 64  # pixels cost time, and memory only while their batch is in flight
@@ -17,8 +16,7 @@ def run(reference: Path, *, rounds: int) -> None:
     """Run both lengths by turns, print what they took and whether memory stays within the limit, and write a CSV file."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
-        video = Path(scratch) / "long.mp4"
-        _play_again(reference / "videos" / VIDEO, video)
+        video = play_again(reference / "videos" / VIDEO, Path(scratch) / "long.mp4", LONG, (WIDTH, HEIGHT))
         for turn in range(rounds):
             for frames in (SHORT, LONG):
                 took = timed(_command(video, reference / "models" / MODEL, frames), Path(scratch))
@@ -29,18 +27,6 @@ def run(reference: Path, *, rounds: int) -> None:
     print(f"{more:.0f} MB more; {'within' if more <= MOST_MEGABYTES else 'beyond'} {MOST_MEGABYTES} MB")
     lines = [[f"{row.frames:,}", f"{row.megabytes:.0f}", f"{1000 * row.seconds / row.frames:.2f}"] for row in rows]
     publish("memory", table(["frames", "peak MB", "ms per frame, start-up and all"], lines), rows)
-
-
-def _play_again(video: Path, path: Path) -> None:
-    """Write a small video of many frames that shows another one over and over."""
-    capture = cv2.VideoCapture(str(video))
-    frames = []
-    while (read := capture.read())[0]:
-        frames.append(cv2.resize(read[1], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, (WIDTH, HEIGHT))
-    for number in range(LONG):
-        writer.write(frames[number % len(frames)])
-    writer.release()
 
 
 def _command(video: Path, model: Path, frames: int) -> list[str]:
