@@ -16,7 +16,12 @@ from sleap_lab.labels import to_poses
 from sleap_lab.poses import Poses
 
 SIDES = ("ours", "track", "predict")
-WAYS = {"": (), ", bf16": ("runtime.precision=bf16",), ", openvino": ("runtime.backend=openvino",)}
+WAYS = {
+    "": (),
+    ", bf16": ("runtime.precision=bf16",),
+    ", openvino": ("runtime.backend=openvino",),
+    ", openvino, bf16": ("runtime.backend=openvino", "runtime.precision=bf16"),
+}
 """How our side runs a case: what is added to its name -> what is added to the command."""
 
 CLIP = 100
