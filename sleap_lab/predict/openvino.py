@@ -51,7 +51,7 @@ def compile_network(network: nn.Module, device: torch.device, precision: str, wo
     @lru_cache(MOST_SHAPES)
     def compiled(channels: int, height: int, width: int) -> Any:
         sizes = openvino.PartialShape([-1, channels, height, width])
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.autocast("cpu", enabled=False):  # the precision is a setting of what is compiled
             warnings.simplefilter("ignore")  # of sizes that become constants, which is why each has a network of its own
             model = openvino.convert_model(values, example_input=torch.zeros(2, channels, height, width), input=[sizes])
         return openvino.compile_model(model, "CPU", settings)

@@ -48,6 +48,15 @@ def test_a_compiled_network_answers_as_the_network_whatever_the_size_of_images_a
             assert worst(compiled(images), network(images)) < 1e-5
 
 
+def test_a_network_is_compiled_where_pytorch_chooses_precisions_of_its_own(network):
+    compiled = compile_network(network, CPU, "bf16", 1)
+    images = torch.rand(1, 1, 16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = compiled(images)
+    with torch.inference_mode():
+        assert worst(found, network(images)) < 0.02  # of values below 1; bf16 has 8 bits
+
+
 def test_threads_that_share_a_compiled_network_do_not_disturb_each_other(network):
     compiled = compile_network(network, CPU, "32", 4)
     batches = [torch.full((2, 1, 16, 16), float(value)) for value in range(16)]
