@@ -21,4 +21,4 @@ def keep_freed_memory() -> bool:
         return False
     largest = 2**31 - 1
     settings = ((M_MMAP_THRESHOLD, largest), (M_TRIM_THRESHOLD, largest), (M_ARENA_MAX, 1))
-    return all([bool(mallopt(name, value)) for name, value in settings])
+    return all(mallopt(name, value) for name, value in settings)
