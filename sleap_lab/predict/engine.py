@@ -44,6 +44,8 @@ def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clo
     workers = min(threads, batch_size) if pipeline.device.type == "cpu" else 1
     pool = ThreadPoolExecutor(workers, "predict", initializer=torch.set_num_threads, initargs=(max(threads // workers, 1),))
     pending: deque[list[Future[Prediction]]] = deque()
+    if pipeline.device.type == "cpu":
+        torch.set_num_threads(1)  # here, where little is left to do: threads that help with it would stay awake, in the way of the workers
     try:
         for batch in _batches(frames, batch_size):
             share = ceil(len(batch) / workers)
