@@ -12,6 +12,9 @@ from sleap_lab.poses import Poses, Skeleton, make_poses
 from sleap_lab.predict.model import FrameBatch, Model
 from sleap_lab.predict.observation import Observed, Refinements, observe_peaks
 
+MOST_CENTROIDS = 1_000
+"""Centroids per frame. Of more, only the highest are used: in a top-down pipeline each is a crop."""
+
 CENTROID_SKELETON = Skeleton(nodes=("centroid",), name="centroid")
 
 
@@ -87,7 +90,7 @@ def observe_centroids(batch: FrameBatch, model: Model, *, peak_threshold: float,
         refinements: Ways in which points leave the grid.
     """
     maps = model(batch.images)
-    samples, _, found, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements)
+    samples, _, found, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements, MOST_CENTROIDS)
     step = model.step("confmaps")
     points = (found * step).cpu().numpy()
     centroids = Centroids(batch.where, batch.eff, samples.cpu().numpy().astype(np.int32), points, values.cpu().numpy())

@@ -22,7 +22,7 @@ FLOOR = 0.1
 MOST_PEAKS = 5_000
 """Peaks per frame. With more, as of a network that sees peaks everywhere, only those above the threshold are observed."""
 
-MOST_OF_A_NODE = 1_000
+MOST_OF_A_NODE = 10_000
 """Peaks above the threshold, per frame and node. Of more, only the highest are used, so that no network can fill the memory."""
 
 FLOOD = (
@@ -57,7 +57,7 @@ class Observed(Generic[T]):
 
 
 def observe_peaks(
-    maps: Mapping[str, Tensor], threshold: float, refinements: Refinements
+    maps: Mapping[str, Tensor], threshold: float, refinements: Refinements, most: int = MOST_OF_A_NODE
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, bool, bool]:
     """Find the local maxima above the floor, or above the threshold where that is lower.
 
@@ -65,6 +65,7 @@ def observe_peaks(
         maps: Confidence maps and, where the network predicts them, offsets.
         threshold: The run's threshold.
         refinements: Ways in which points leave the grid; one where the network predicts offsets.
+        most: Peaks per frame and node that are used at most.
 
     Returns:
         samples (p,), nodes (p,), points (p, refinements, 2) in map space, values (p,), as `local_peaks` orders them;
@@ -76,8 +77,8 @@ def observe_peaks(
     if not complete:
         samples, nodes, points, values = (column[values > threshold] for column in (samples, nodes, points, values))
     flooded = False
-    if len(values) > MOST_OF_A_NODE:
-        kept = highest_of_each(samples, nodes, values, MOST_OF_A_NODE)
+    if len(values) > most:
+        kept = highest_of_each(samples, nodes, values, most)
         complete = complete and len(kept) == len(values)
         flooded = bool((values > threshold).sum() > (values[kept] > threshold).sum())
         samples, nodes, points, values = (column[kept] for column in (samples, nodes, points, values))

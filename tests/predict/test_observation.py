@@ -69,10 +69,9 @@ def test_of_too_many_peaks_only_those_above_the_threshold_are_observed(draw, mon
         (0.2, 3, [0.9, 0.3, 0.6, 0.5], False),
     ],
 )
-def test_of_a_flood_of_peaks_the_highest_of_each_node_are_used(draw, monkeypatch, threshold, most, expected, flooded):
-    monkeypatch.setattr(observation, "MOST_OF_A_NODE", most)
+def test_of_a_flood_of_peaks_the_highest_of_each_node_are_used(draw, threshold, most, expected, flooded):
     peaks = [(0, 0, 1, 1, 0.9), (0, 0, 4, 1, 0.3), (0, 0, 7, 1, 0.6), (0, 1, 10, 1, 0.5)]
-    *_, values, complete, found = observe_peaks({"confmaps": draw((1, 2, 3, 12), *peaks)}, threshold, [None])
+    *_, values, complete, found = observe_peaks({"confmaps": draw((1, 2, 3, 12), *peaks)}, threshold, [None], most)
     assert (values.tolist(), complete, found) == (pytest.approx(expected), len(expected) == len(peaks), flooded)
 
 
