@@ -12,6 +12,9 @@ from sleap_lab.compose import quote
 
 REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
 
+OWN_FOLDERS = {"hydra.run.dir": "run", "cache_dir": "cache"}
+"""What a run would leave in its working directory, which is the reference: key -> folder of the test."""
+
 # Cases of a few seconds that together have every model kind, every way to choose frames and every family of options.
 QUICK = {
     "single_instance_labels",
@@ -75,7 +78,7 @@ def run(tmp_path, capsys):
 
     def run(verb: str, flags: str, *more: str) -> None:
         with pytest.raises(SystemExit) as end:
-            main([verb, *shlex.split(flags), *more, f"hydra.run.dir={quote(str(tmp_path / 'run'))}"])
+            main([verb, *shlex.split(flags), *more, *(f"{key}={quote(str(tmp_path / name))}" for key, name in OWN_FOLDERS.items())])
         assert end.value.code == 0, capsys.readouterr().err
 
     return run
