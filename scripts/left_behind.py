@@ -43,7 +43,7 @@ def unreadable(folder: Path) -> list[str]:
 def unusable(folder: Path) -> list[str]:
     """Return what the entries of a cache are that are there and cannot be used."""
     warnings: list[str] = []
-    for path in folder.glob("*.json"):
+    for path in folder.glob("[!.]*.json"):
         if (match := OURS.fullmatch(path.name)) and recall(Cache(folder, warn=warnings.append), match[1], lambda result: True) is None:
             warnings.append(f"{path.name} is of no use")
     return warnings
