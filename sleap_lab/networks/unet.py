@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from sleap_lab.networks.decoder import ConvBlock, Decoder
+from sleap_lab.networks.decoder import ConvBlock, Decoder, max_pool
 
 STEM_KERNEL_SIZE = 7
 
@@ -34,7 +33,7 @@ class Stem(nn.Module):
         """Return the last block's output, pooled."""
         for block in self.stem_stack:
             x = block(x)
-        return F.max_pool2d(x, 2)
+        return max_pool(x)
 
 
 class Encoder(nn.Module):
@@ -50,7 +49,7 @@ class Encoder(nn.Module):
         for block in self.encoder_stack:
             x = block(x)
             skips.insert(0, x)
-        return F.max_pool2d(x, 2), skips
+        return max_pool(x), skips
 
 
 class UNet(nn.Module):

@@ -18,19 +18,22 @@ from sleap_lab.predict.pipeline import Pipeline
 from sleap_lab.preprocess import prepare
 from sleap_lab.sources import Frame
 
+CACHE_BYTES = 8_000_000
+"""What the first maps of a pass may take: more would come from memory, and with less the cost of a pass itself counts."""
+
 log = logging.getLogger(__name__)
 
 
 def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clock: Clock | None = None) -> Iterator[Prediction]:
     """Predict frames in order; unreadable frames stay empty.
 
-    On a processor each batch is shared out among the cores, each of which takes its frames all the way from image to poses:
-    cores that share the work of every single layer wait for each other most of the time.
+    On a processor each core takes frames all the way from image to poses: cores that share the work of every single layer wait
+    for each other most of the time. A batch is shared out among the cores, unless its frames are so small that one core takes them all.
 
     Args:
         frames: Frames in order; of differing sizes, if need be.
         pipeline: Loaded models with their options.
-        batch_size: Largest number of frames in flight.
+        batch_size: Frames per batch. A batch is in flight while the next waits; of small frames one for every core is.
         clock: Gets what the time is spent on.
 
     Yields:
@@ -48,11 +51,11 @@ def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clo
         torch.set_num_threads(1)  # here, where little is left to do: threads that help with it would stay awake, in the way of the workers
     try:
         for batch in _batches(frames, batch_size):
-            share = ceil(len(batch) / workers)
+            share = max(ceil(len(batch) / workers), min(len(batch), _frames_at_once(batch[0], pipeline)))
             pending.append([pool.submit(_timed, batch[i : i + share], pipeline, clock) for i in range(0, len(batch), share)])
-            if len(pending) > 1:  # the next batch waits in line, so that no core does
+            if sum(map(len, pending)) > workers:  # something waits in line, so that no core does
                 yield _joined([part.result() for part in pending.popleft()])
-        if pending:
+        while pending:
             yield _joined([part.result() for part in pending.popleft()])
     finally:
         pool.shutdown(cancel_futures=True)
@@ -72,6 +75,14 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
         batch.append(frame)
     if batch:
         yield batch
+
+
+def _frames_at_once(frame: Frame, pipeline: Pipeline) -> int:
+    """Return how many frames like this a core does in one pass without leaving its cache."""
+    if frame.image is None or pipeline.device.type != "cpu":
+        return 1
+    height, width = pipeline.images.max_height or frame.image.shape[0], pipeline.images.max_width or frame.image.shape[1]
+    return int(CACHE_BYTES / (height * width * pipeline.bytes_per_pixel))
 
 
 def _timed(frames: list[Frame], pipeline: Pipeline, clock: Clock) -> Prediction:

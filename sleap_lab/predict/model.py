@@ -26,6 +26,7 @@ class Model:
         network: Maps images to maps by head; in evaluation mode, on `device`.
         config: How it was trained.
         scale: Factor applied to images before the network.
+        width: Channels of the network's first layer.
         device: Where it runs.
         precision: `32`, `bf16` or `16`.
         crop_size: Side of the crops it sees, size-matched px; None where it sees whole images.
@@ -36,6 +37,7 @@ class Model:
     network: Network
     config: TrainingConfig
     scale: float
+    width: int
     device: torch.device
     precision: str = "32"
     crop_size: int | None = None

@@ -47,6 +47,7 @@ class Pipeline:
         images: How frames are prepared.
         predict: Frames in, poses and maps out.
         device: Where the networks run.
+        bytes_per_pixel: What the first map of a network takes for each pixel of a size-matched image.
         notes: What a reader of the results must know.
     """
 
@@ -56,6 +57,7 @@ class Pipeline:
     images: ImageSpec
     predict: Callable[[FrameBatch], Prediction]
     device: torch.device
+    bytes_per_pixel: float
     notes: tuple[str, ...] = ()
 
 
@@ -153,7 +155,7 @@ def build_pipeline(
         truth: Labelled instances of the source, where it has any.
         spare: Crops that are looked at though no instance needs them, as a share of those that are needed; for observations that
             are decoded again with other settings.
-        details: Predictions hold what instances were made from, too: crops and graphs.
+        details: Predictions hold what instances were made from, too: maps, crops and graphs.
 
     Raises:
         ConfigError: The models do not fit together, or lack something the pipeline needs.
@@ -167,7 +169,8 @@ def build_pipeline(
     models = {kind: _load(config, model, preprocessing, runtime, device) for kind, config in plan.configs.items()}
     first = models.get("centroid") or next(iter(models.values()))
     predict = partial(_predict, observe=plan.observe(models, Allowance(spare), details), plan=plan, details=details)
-    return Pipeline(plan.kind, plan.skeleton, plan.track_names, _image_spec(first.config, preprocessing), predict, device, plan.notes)
+    images, bytes_per_pixel = _image_spec(first.config, preprocessing), 4 * first.width * first.scale**2
+    return Pipeline(plan.kind, plan.skeleton, plan.track_names, images, predict, device, bytes_per_pixel, plan.notes)
 
 
 def _predict(batch: FrameBatch, *, observe: Callable[[FrameBatch], Observed[Any]], plan: Plan, details: bool) -> Prediction:
@@ -175,7 +178,8 @@ def _predict(batch: FrameBatch, *, observe: Callable[[FrameBatch], Observed[Any]
     seen = observe(batch)
     observations = (seen.content,) if seen.complete else None
     made_from = plan.details(seen) if details else {}
-    return Prediction(plan.decode(seen.content), seen.maps, seen.steps, observations=observations, flooded=seen.flooded, **made_from)
+    maps = seen.maps if details else {}
+    return Prediction(plan.decode(seen.content), maps, seen.steps, observations=observations, flooded=seen.flooded, **made_from)
 
 
 def _check(
@@ -215,7 +219,7 @@ def _load(
     scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale
     crop_size = preprocessing.crop_size or config.crop_size
     rule = crop_rule(config, crop_size) if preprocessing.crop_registration == "exact" and crop_size is not None else None
-    return Model(run, config, scale, device, runtime.precision, crop_size, rule)
+    return Model(run, config, scale, len(next(network.parameters())), device, runtime.precision, crop_size, rule)
 
 
 def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> ImageSpec:

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.networks.decoder import ConvBlock, Decoder, DecoderBlock, KerasConvTranspose2d, conv_relu
+from sleap_lab.networks.decoder import ConvBlock, Decoder, DecoderBlock, KerasConvTranspose2d, conv_relu, max_pool
 
 
 def shapes(module):
@@ -143,3 +143,15 @@ def test_keras_and_pytorch_are_a_pixel_apart(keras, expected):
     up.blocks.up_trans_conv.bias.zero_()
     pick(up.blocks.up_refine_conv0, 0)
     assert up(torch.tensor([[[[1.0, 0.0]]]]), None)[0, 0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("size", [(1, 1, 2, 2), (2, 3, 6, 8), (1, 8, 7, 5)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_pooling_is_the_same_with_and_without_gradients(size, layout):
+    x = torch.randn(size, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
+    x[0, 0, 0, 0] = torch.nan
+    pooled, trained = max_pool(x), max_pool(x.clone().requires_grad_())
+    assert pooled.shape == (*size[:2], size[2] // 2, size[3] // 2)
+    torch.testing.assert_close(pooled, trained.detach(), rtol=0, atol=0, equal_nan=True)
+    assert "MaxPool2D" in type(trained.grad_fn).__name__
+    assert pooled.is_contiguous(memory_format=layout)

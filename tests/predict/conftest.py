@@ -54,7 +54,7 @@ def fake():
             ensure_grayscale=False,
             crop_size=crop_size,
         )
-        return Model(network, config, scale, torch.device("cpu"), crop_size=crop_size)
+        return Model(network, config, scale, 1, torch.device("cpu"), crop_size=crop_size)
 
     return make
 

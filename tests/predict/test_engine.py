@@ -29,7 +29,7 @@ def pipeline():
         poses = make_poses(AB, points, video=batch.where[:, 0], frame=batch.where[:, 1], track_names=["x"], frames=batch.where)
         return Prediction(poses, {"confmaps": batch.images})
 
-    pipeline = Pipeline("single_instance", AB, ("x",), ImageSpec(), find, torch.device("cpu"))
+    pipeline = Pipeline("single_instance", AB, ("x",), ImageSpec(), find, torch.device("cpu"), bytes_per_pixel=1_000_000)
     return pipeline, seen
 
 
@@ -60,6 +60,27 @@ def test_cores_share_the_frames_in_flight(pipeline, threads, cores, batch_size, 
     assert poses.frames.tolist() == [[0, 10 + i] for i in range(5)]
     assert poses.points[:, 0].tolist() == [[2 * i, 1] for i in range(5)]
     assert torch.get_num_threads() == cores
+
+
+@pytest.mark.parametrize(
+    ("cores", "batch_size", "bytes_per_pixel", "sizes"),
+    [
+        (2, 4, 80_000, [4, 4, 4, 1]),
+        (2, 4, 120_000, [2] * 6 + [1]),
+        (2, 8, 80_000, [4, 4, 4, 1]),
+        (2, 12, 80_000, [6, 6, 1]),
+        (4, 4, 80_000, [4, 4, 4, 1]),
+    ],
+)
+def test_a_core_takes_as_many_small_frames_as_its_cache_holds(pipeline, threads, cores, batch_size, bytes_per_pixel, sizes):
+    pipeline, seen = pipeline
+    threads(cores)
+    pipeline = replace(pipeline, bytes_per_pixel=bytes_per_pixel)  # of frames of 4 x 6 px
+    poses = concatenate([p.poses for p in predict((frame(i, i) for i in range(13)), pipeline, batch_size=batch_size)])
+    seen.sort(key=lambda batch: batch.where[0, 1])
+    assert [len(batch.where) for batch in seen] == sizes
+    assert poses.frames[:, 1].tolist() == list(range(13))
+    assert poses.points[:, 0, 0].tolist() == list(range(13))
 
 
 def test_passes_that_end_early_wait_for_their_turn(pipeline, threads):

@@ -178,9 +178,10 @@ def test_the_nearest_spelling_of_a_device(machine):
 # ---- whole pipelines
 
 
-def build(paths, *, truth=None, preprocessing=None, runtime=None, refinement=None, **options):
+def build(paths, *, truth=None, preprocessing=None, runtime=None, refinement=None, details=False, **options):
     model = ModelConfig(paths=[str(path) for path in paths], integral_refinement=refinement, **options)
-    return build_pipeline(model, PreprocessingConfig(**(preprocessing or {})), RuntimeConfig(device="cpu", **(runtime or {})), truth)
+    runtime_config = RuntimeConfig(device="cpu", **(runtime or {}))
+    return build_pipeline(model, PreprocessingConfig(**(preprocessing or {})), runtime_config, truth, details=details)
 
 
 def spots(*pixels, h=32, w=48):
@@ -374,7 +375,7 @@ def test_top_down_images_are_prepared_as_for_centroids(make_model):
 @pytest.mark.parametrize(("trained", "given", "expected"), [(1.0, None, 1.0), (0.5, None, 0.5), (0.5, 2.0, 2.0)])
 def test_scale_is_that_of_training_unless_told_otherwise(make_model, trained, given, expected):
     path = make_model("single_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"scale": trained})
-    maps = build([path], preprocessing={"input_scale": given}).predict(ANIMAL).maps["confmaps"]
+    maps = build([path], preprocessing={"input_scale": given}, details=True).predict(ANIMAL).maps["confmaps"]
     assert maps.shape[-2:] == (32 * expected / 2, 48 * expected / 2)
 
 
@@ -489,7 +490,7 @@ def test_threads(make_model, monkeypatch, threads):
 
 def test_lower_precision_gives_the_same_grid_points(make_model):
     path = make_model("single_instance", {"confmaps": [GREEN, BLUE]})
-    prediction = build([path], runtime={"precision": "bf16"}).predict(ANIMAL)
+    prediction = build([path], runtime={"precision": "bf16"}, details=True).predict(ANIMAL)
     assert prediction.maps["confmaps"].dtype == torch.float32
     assert prediction.poses.points.tolist() == [[[12, 14], [22, 10]]]
 
