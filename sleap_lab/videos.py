@@ -136,6 +136,10 @@ def read_pixels(video: sio.Video, frame: int) -> np.ndarray:
         image = image[..., :1]
     elif channels not in (1, 3):
         raise ValueError(f"an image of {channels} channels; accepted: grey or RGB, with or without transparency")
+    if image.shape[2] == 3 and image.strides[2] == -1:  # OpenCV's blue first, seen from behind; copying that is slow
+        import cv2
+
+        return cv2.cvtColor(image[..., ::-1], cv2.COLOR_BGR2RGB)
     return np.ascontiguousarray(image)
 
 

@@ -151,3 +151,12 @@ def test_video_files_are_bytes_and_are_not_looked_at(video_path):
     video = sio.Video(str(video_path))
     assert find_levels(video, np.array([0])) is None
     assert video.backend._open_reader is None
+
+
+def test_red_comes_first_in_video_files(tmp_path):
+    orange = np.full((48, 64, 3), (250, 120, 10), dtype=np.uint8)
+    sio.save_video([orange, orange], str(tmp_path / "orange.mp4"))
+    image = read_pixels(open_video(tmp_path / "orange.mp4"), 1)
+    np.testing.assert_allclose(image, orange, atol=8)
+    np.testing.assert_array_equal(image, sio.load_video(str(tmp_path / "orange.mp4"))[1])
+    assert image.flags.c_contiguous

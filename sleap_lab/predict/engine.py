@@ -101,7 +101,10 @@ def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
     sizes = np.array([frame.image.shape[:2] for frame in frames if frame.image is not None], dtype=np.int64)
     eff = np.array([factor for _, factor in prepared])
     try:
-        prediction = pipeline.predict(FrameBatch(torch.stack([image for image, _ in prepared]), eff, where))
+        images = torch.stack([image.movedim(0, 2) for image, _ in prepared]).movedim(
+            3, 1
+        )  # channels stay last in memory, as resizing wants
+        prediction = pipeline.predict(FrameBatch(images, eff, where))
         return replace(prediction, sizes=sizes, eff=eff)
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
