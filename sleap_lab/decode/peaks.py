@@ -49,18 +49,22 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
         samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample, row, column, node.
     """
     padded = F.pad(maps, (1, 1, 1, 1), value=-torch.inf)
-    h, w = maps.shape[-2:]
-
-    def neighbour(dy: int, dx: int) -> Tensor:
-        return padded[..., 1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w]
-
-    before = torch.maximum(torch.maximum(neighbour(-1, -1), neighbour(-1, 0)), torch.maximum(neighbour(-1, 1), neighbour(0, -1)))
-    after = torch.maximum(torch.maximum(neighbour(0, 1), neighbour(1, -1)), torch.maximum(neighbour(1, 0), neighbour(1, 1)))
-    peaks = (maps > threshold) & (maps > before) & (maps >= after)
-    samples, rows, columns, nodes = peaks.permute(0, 2, 3, 1).nonzero(as_tuple=True)
-    values = maps[samples, nodes, rows, columns]
+    n_nodes, height, width = padded.shape[1:]
+    pixels = padded.permute(0, 2, 3, 1).reshape(-1)
+    row, column = width * n_nodes, n_nodes  # how far apart pixels are
+    before = torch.tensor([-row - column, -row, -row + column], device=maps.device)
+    after = torch.tensor([column, row - column, row, row + column], device=maps.device)
+    peaks = (pixels > threshold).nonzero().flatten()
+    peaks = peaks[pixels[peaks] > pixels[peaks - column]]  # of every hill a slope is left
+    peaks = peaks[(pixels[peaks][:, None] > pixels[peaks[:, None] + before]).all(dim=1)]
+    values, later = pixels[peaks], pixels[peaks[:, None] + after]
+    highest = (values[:, None] >= later).all(dim=1)
+    peaks, values, later = peaks[highest], values[highest], later[highest]
+    tied = (later == values[:, None]).any(dim=1).nonzero().flatten()
+    nodes, places = peaks % n_nodes, peaks.div(n_nodes, rounding_mode="floor")
+    columns, places = places % width - 1, places.div(width, rounding_mode="floor")
+    rows, samples = places % height - 1, places.div(height, rounding_mode="floor")
     points = torch.stack((columns, rows), dim=-1).to(maps.dtype)
-    tied = (after[samples, nodes, rows, columns] == values).nonzero().flatten()
     if len(tied):
         keep = torch.ones(len(values), dtype=torch.bool, device=maps.device)
         for i in tied.tolist():
