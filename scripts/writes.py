@@ -115,6 +115,14 @@ def said_badly(code: int, lines: list[str], way: str) -> list[str]:
     return problems
 
 
+def compared(folder: Path, expected: dict[str, Any]) -> list[str]:
+    """Return what of the results of the latest run in a folder is not as expected."""
+    try:
+        return differences(results(run_folders(folder)[-1], folder / "poses.slp"), expected)
+    except Exception as error:  # whatever a damaged file leads to
+        return [f"{type(error).__name__}: {error}"]
+
+
 def attempt(chosen: tuple[Path, str, int, str, dict[str, Any]]) -> tuple[str, list[str]]:
     """Let one call fail; returns what happened, and what is wrong with it."""
     scratch, report, at, way, expected = chosen
@@ -125,14 +133,13 @@ def attempt(chosen: tuple[Path, str, int, str, dict[str, Any]]) -> tuple[str, li
     problems = said_badly(code, lines, way)
     told = [line for line in lines if line.startswith(("error: ", "warning: "))]
     if code == 0:
-        (made,) = run_folders(folder)
-        problems += differences(results(made, folder / "poses.slp"), expected)
+        problems += compared(folder, expected)
     problems += unreadable(folder)
     again, _, more = run(folder, words)
     if again:
         problems.append(f"then exit code {again}: {' | '.join(more)}")
     else:
-        problems += [f"then {text}" for text in differences(results(run_folders(folder)[-1], folder / "poses.slp"), expected)]
+        problems += [f"then {text}" for text in compared(folder, expected)]
     synced, _, more = run(folder, ["sync"])
     problems += [f"sync: exit code {synced}: {' | '.join(more)}"] if synced else mlflow_problems(folder)
     problems += [f"then {text}" for text in unreadable(folder)]

@@ -29,7 +29,7 @@ class RunError(SleapLabError, RuntimeError):
     exit_code = 1
 
 
-def system_reason(error: Exception) -> str:
+def system_reason(error: BaseException) -> str:
     """Return what the system says when a file cannot be read or written, without the number of the error."""
     if found := HDF5_REASON.search(str(error)):
         return found[1]

@@ -16,7 +16,7 @@ from uuid import uuid4
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.atomic import replacing
+from sleap_lab.atomic import hdf5_errors, replacing
 from sleap_lab.errors import RunError
 from sleap_lab.labels import one_line, save_labels, to_labels, to_poses, video_name
 from sleap_lab.poses import Poses
@@ -79,7 +79,7 @@ def _write_coco_file(poses: Poses, videos: Sequence[sio.Video], path: Path) -> t
 
 def _write(file: Path, name: str, write: Callable[[str], None]) -> None:
     try:
-        with replacing(file) as temporary:
+        with replacing(file) as temporary, hdf5_errors():
             write(str(temporary))
     except RunError:
         raise

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.atomic import replacing
-from sleap_lab.errors import HDF5_REASON, RunError, system_reason
+from sleap_lab.atomic import hdf5_errors, replacing
+from sleap_lab.errors import RunError
 from sleap_lab.poses import Poses, Skeleton, make_poses
 from sleap_lab.vetting import ADDRESS, file_names, vet_labels
 
@@ -175,13 +175,8 @@ def save_labels(labels: sio.Labels, path: str | Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    try:
-        with replacing(path) as temporary:
-            labels.save(str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False)
-    except RuntimeError as error:  # what HDF5 says at length when it cannot write what it holds
-        if HDF5_REASON.search(str(error)) is None:
-            raise
-        raise RunError(f"{path}: cannot be written ({system_reason(error)})") from error
+    with replacing(path) as temporary, hdf5_errors():
+        labels.save(str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False)
 
 
 def video_name(video: sio.Video) -> str:

@@ -1,6 +1,9 @@
+import sys
+from types import SimpleNamespace
+
 import pytest
 
-from sleap_lab.atomic import replacing
+from sleap_lab.atomic import hdf5_errors, replacing
 from sleap_lab.errors import RunError
 
 
@@ -47,3 +50,46 @@ def test_two_that_write_the_same_file_do_not_meet(tmp_path):
         second.write_text("second")
     assert (tmp_path / "b.txt").read_text() == "first"  # the last to end, and whole
     assert [file.name for file in tmp_path.iterdir()] == ["b.txt"]
+
+
+FULL = "Can't do it (file write failed: time = now\n, errno = 28, error message = 'No space left on device', buf = 0x0)"
+
+
+def print_error(error, where):
+    """Do what a library does with an error that it cannot raise."""
+    try:
+        raise error
+    except Exception as raised:
+        sys.excepthook(type(raised), raised, raised.__traceback__)
+        sys.unraisablehook(SimpleNamespace(exc_type=type(raised), exc_value=raised, exc_traceback=None, err_msg=None, object=where))
+
+
+def lose(path):
+    with replacing(path) as temporary, hdf5_errors():
+        temporary.write_text("half")
+        print_error(RuntimeError(FULL), "h5py._objects.ObjectID.__dealloc__")
+
+
+def test_errors_that_hdf5_only_prints_are_raised(tmp_path, capsys):
+    hooks = sys.unraisablehook, sys.excepthook
+    (tmp_path / "b.h5").write_text("old")
+    with pytest.raises(RunError, match=r"b\.h5: cannot be written \(No space left on device\)"):
+        lose(tmp_path / "b.h5")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("b.h5", "old")]
+    assert (sys.unraisablehook, sys.excepthook) == hooks
+    assert capsys.readouterr().err == ""
+
+
+def test_errors_that_hdf5_raises_say_what_the_system_says():
+    with pytest.raises(OSError, match=r"^No space left on device$"), hdf5_errors():
+        raise RuntimeError(FULL)
+    with pytest.raises(RuntimeError, match="something else"), hdf5_errors():
+        raise RuntimeError("something else")
+
+
+def test_what_others_cannot_raise_goes_where_it_went(monkeypatch):
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    with hdf5_errors():
+        print_error(ValueError("of another"), "another.__del__")
+    assert [str(found.exc_value) for found in seen] == ["of another"]
