@@ -22,13 +22,14 @@ from sleap_lab.runs.store import ARTIFACT_FOLDER, UNFINISHED
 def unreadable(folder: Path) -> list[str]:
     """Return each file below a folder that is not whole, and why.
 
-    Files that were being written have names that begin with a dot, and nobody reads them. What MLflow holds of a run is whole once
-    that run is `FINISHED`, so it is not looked at here.
+    Files that were being written have names that begin with a dot, and nobody reads them, nor what Hydra itself writes of a run that
+    has not begun. What MLflow holds of a run is whole once that run is `FINISHED`, so it is not looked at here.
     """
     problems = []
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
         hidden = path.name.startswith(".") or any(part.startswith(UNFINISHED) for part in inside)
+        hidden = hidden or (path.parent.name == ".hydra" and not (path.parents[1] / "run.json").exists())
         if path.is_dir() or path.is_symlink() or hidden or ARTIFACT_FOLDER in inside or path.suffix not in READERS:
             continue
         try:
