@@ -86,7 +86,7 @@ def test_stages_batches_and_progress_can_be_watched(config):
             watched.append(frame.index)
             yield frame
 
-    detect(open_source(config.data), config, stage=partial(noted, stages), watch=watch, keep=kept.append)
+    detect(open_source(config.data), config, stage=partial(noted, stages), watch=watch, keep=kept.append, details=True)
     assert stages == ["load", "predict"]
     assert watched == [N, 0, 1, 2, 3, 4]
     assert [prediction.poses.frames[:, 1].tolist() for prediction in kept] == [[0, 1], [2, 3], [4]]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sleap_lab import parts
 from sleap_lab.cached import detect_cached
@@ -25,7 +26,10 @@ def config():
     config.data.path, config.data.frames = str(DEMO / "single.mp4"), "10-18"
     config.model.paths = [str(DEMO / "models" / "single_instance")]
     config.runtime.device, config.runtime.batch_size = "cpu", BATCH
-    return config
+    config.runtime.num_threads = 1  # with more, more small frames are in flight
+    threads = torch.get_num_threads()
+    yield config
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
