@@ -48,7 +48,7 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("single instance", "small_robot.mp4", ("minimal_instance_single_instance",), 1000),
+    Case("single instance", "small_robot.mp4", ("minimal_instance_single_instance",), 3000),
     Case("top-down", "centered_pair_small.mp4", ("minimal_instance_centroid", "minimal_instance_centered_instance"), 250),
     Case("bottom-up", "centered_pair_small.mp4", ("minimal_instance_bottomup",), 300, ways=tuple(WAYS)),
     Case("multi-class bottom-up", "centered_pair_small.mp4", ("minimal_instance_multiclass_bottomup",), 1100),
