@@ -221,7 +221,8 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             if evaluation.identity is not None:
                 _write_switches(evaluation, predictions, folder)
             summary.metrics |= evaluation.headline()
-    summary.status, summary.exit_code = ("partial", 3) if inference.bad_frames or source.unreadable else ("finished", 0)
+    incomplete = inference.bad_frames or source.unreadable or source.cut_short
+    summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
         with stage("report"):
             from sleap_lab.report import write_report
