@@ -256,7 +256,7 @@ def open_video(item: Input, *, dataset: str | None = None, input_format: str = "
     reader = StoredReader(video)
     if not len(reader.numbers):
         raise RunError(f"{name} cannot be read as a video: {NO_FRAME}; {ACCEPTED}")
-    video.backend.grayscale = reader.gray
+    video.grayscale = reader.gray  # and not what its first frame looks like
     return video, reader
 
 

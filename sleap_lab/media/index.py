@@ -28,12 +28,16 @@ TRIED = 32
 """Pictures at the beginning whose order is compared with what packets say."""
 TIMED_BY_HEADER = ("matroska", "asf", "flv")
 """Containers whose header promises a duration; others compute it from what is there."""
+BROADCAST = ("mpegts", "mpeg", "h264", "hevc")
+"""Containers without a table of their packets, which may begin anywhere."""
 SHORTEST_LOSS = 0.5
 """Seconds of a promised duration that may be missing at the end without a word; durations are rounded, and sound may last longer."""
 UNEVEN = 0.1
 """How far an interval between frames may be from the usual one, as a share of it; times are rounded to milliseconds in some files."""
 GAP = 1.5
 """An interval of so many usual ones is a gap."""
+FEW = 10
+"""More gaps than this are not listed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +95,12 @@ class FrameIndex:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a media file and its first video stream that is no cover picture.
+
+    Args:
+        path: The file.
+        threads: Decode on all cores. Where data are damaged, that loses pictures that one core alone decodes.
 
     Raises:
         RunError: It holds no video, or one in a codec that there is no decoder for.
@@ -106,7 +114,8 @@ def opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream = streams[0]
         if stream.codec_context is None:
             raise RunError("its video is in a codec that cannot be decoded here; re-encode it: " + REENCODE.format(path=path))
-        stream.thread_type = "AUTO"
+        stream.codec_context.thread_type = "AUTO" if threads else "NONE"
+        stream.codec_context.thread_count = 0 if threads else 1
         yield container, stream
 
 
@@ -123,12 +132,15 @@ def read_index(path: str | Path) -> FrameIndex:
     packets = _read_packets(path)
     shown = np.flatnonzero(packets.shown)
     timed = bool(len(shown)) and bool((packets.pts[shown] != NO_TIME).all())
-    distinct = timed and len(np.unique(packets.pts[shown])) == len(shown)
-    order = shown[np.argsort(packets.pts[shown], kind="stable")] if timed else shown
-    first, whole, reordered, (height, width) = _first_order(path)
-    as_told = distinct and not (reordered and packets.in_order_of_decoding) and _follows(first, order, whole)
-    if not as_told:
-        order = _whole_order(path, shown)
+    told = timed and len(np.unique(packets.pts[shown])) == len(shown)
+    order = shown[np.argsort(packets.pts[shown], kind="stable")]
+    first = _decode(path, most=TRIED)
+    if not (told and np.array_equal(first.packets, order[:TRIED]) and not (first.reordered and packets.in_order_of_decoding)):
+        found = _decode(path)
+        told = told and np.array_equal(found.packets, order[np.isin(order, found.packets)]) and not _hidden(shown, found)
+        if not told:
+            order = found.packets if _hidden(shown, found) else _with_lost(found.packets, shown)
+    height, width = first.size
     times = np.sort(packets.pts[order])
     seconds = (times - times[0]) * packets.tick if timed and len(times) else np.full(len(order), np.nan)
     seek = np.where(packets.dts > NO_TIME, packets.dts, packets.pts)
@@ -144,18 +156,11 @@ def read_index(path: str | Path) -> FrameIndex:
         size=packets.size,
         seek=seek,
         missing=packets.missing,
-        empty=int((packets.size == 0).sum()),
+        empty=packets.empty,
         damaged=np.flatnonzero(packets.corrupt[order]),
         short=packets.short,
-        decoded=not as_told,
+        decoded=not told,
     )
-
-
-def _follows(first: np.ndarray, order: np.ndarray, whole: bool) -> bool:
-    """Say whether the first pictures are those of the first packets by time; where some cannot be decoded, without these."""
-    if whole:
-        return np.array_equal(first, order[: max(len(first), min(TRIED, len(order)))])
-    return len(first) > 0 and np.array_equal(first, order[np.isin(order, first)])
 
 
 NO_TIME = np.iinfo(np.int64).min
@@ -177,12 +182,14 @@ class _Packets:
     size: np.ndarray
     in_order_of_decoding: bool
     missing: int
+    empty: int
     short: str
 
 
 def _read_packets(path: str | Path) -> _Packets:
     with opened(path) as (container, stream):
         promised = _promised_end(container)
+        codec = stream.codec_context.codec.canonical_name
         rows, end = [], 0.0
         try:
             for packet in container.demux(*([] if promised else [stream])):
@@ -191,44 +198,55 @@ def _read_packets(path: str | Path) -> _Packets:
                 if promised and packet.pts is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream_index == stream.index:
-                    rows.append(_row(packet))
+                    rows.append(_row(packet, codec))
         except av.FFmpegError:  # the file ends in the middle of a packet
             pass
         columns = np.array(rows, dtype=np.int64).reshape(-1, 7).T
-        pts, dts, place, size, key, discard, corrupt = columns
+        pts, dts, place, size, key, unseen, corrupt = columns
         rate = stream.average_rate or stream.guessed_rate
         short = ""
         if promised and promised - end > SHORTEST_LOSS:
             short = f"it says that it lasts {promised:.1f} s, but ends after {end:.1f} s"
+        avi = "avi" in container.format.name
         return _Packets(
-            codec=stream.codec_context.codec.canonical_name,
+            codec=codec,
             rate=float(rate) if rate else np.nan,
             tick=float(stream.time_base or 1),
             pts=pts,
             dts=dts,
             key=key.astype(bool) & (size > 0),
-            shown=(size > 0) & ~discard.astype(bool) & _decodable(pts, key.astype(bool)),
+            shown=(size > 0) & ~unseen.astype(bool) & _decodable(pts, key.astype(bool), container.format.name in BROADCAST),
             corrupt=corrupt.astype(bool),
             place=place,
             size=size,
-            in_order_of_decoding="avi" in container.format.name,  # which stores no times of showing
+            in_order_of_decoding=avi,  # it stores no times of showing
             missing=_missing(path, container, stream, len(size)),
+            # The time of an AVI file is the number of the chunk, and its reader leaves empty ones out.
+            empty=int(np.ptp(dts)) + 1 - len(dts) if avi and len(dts) and (dts != NO_TIME).all() else int((size == 0).sum()),
             short=short,
         )
 
 
-def _row(packet: Packet) -> tuple[int, ...]:
+def _row(packet: Packet, codec: str) -> tuple[int, ...]:
     pts, dts = (NO_TIME if time is None else time for time in (packet.pts, packet.dts))
     place = -1 if packet.pos is None else packet.pos
-    return pts, dts, place, packet.size, packet.is_keyframe, packet.is_discard, packet.is_corrupt
+    unseen = packet.is_discard or (codec == "vp8" and packet.size > 0 and not memoryview(packet)[0] & VP8_SHOWN)
+    return pts, dts, place, packet.size, packet.is_keyframe, unseen, packet.is_corrupt
 
 
-def _decodable(pts: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Say of which packets the pictures can be decoded: not of those that need one from before the first key frame."""
+VP8_SHOWN = 0x10
+"""Bit of the first byte of a VP8 frame that says that it is shown (RFC 6386, section 9.1)."""
+
+
+def _decodable(pts: np.ndarray, key: np.ndarray, broadcast: bool) -> np.ndarray:
+    """Say of which packets the pictures can be decoded: not of those that need one from before the first key frame.
+
+    What is received or cut out of a broadcast begins anywhere; the first frame of a file is a key frame, though damage may hide that.
+    """
     if not key.any():
         return np.ones(len(key), dtype=bool)
     first = int(np.argmax(key))
-    return (np.arange(len(key)) >= first) & (pts >= pts[first])
+    return np.where(np.arange(len(key)) >= first, pts >= pts[first], not broadcast)
 
 
 def _promised_end(container: InputContainer) -> float | None:
@@ -298,43 +316,53 @@ def _decoded(stream: VideoStream, packet: Packet | None) -> list[Any]:
         return [None]
 
 
-def _first_order(path: str | Path) -> tuple[np.ndarray, bool, bool, tuple[int, int]]:
-    """Decode the first pictures.
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """What came of decoding the beginning of a recording, or all of it.
 
-    Returns:
-        Their packets in the order of the decoder; whether all could be decoded; whether the codec shows pictures in another order than
-        it decodes them; height and width of the first.
+    Attributes:
+        packets: (pictures,) int64, packets of the pictures in the order of the decoder.
+        whole: Whether the decoder met nothing that it could not decode.
+        reordered: Whether the codec shows pictures in another order than it decodes them.
+        size: Height and width of the first picture, px.
     """
-    numbers: list[int] = []
+
+    packets: np.ndarray
+    whole: bool
+    reordered: bool
+    size: tuple[int, int]
+
+
+def _decode(path: str | Path, most: int | None = None) -> _Decoded:
+    """Decode the first pictures of a recording, all of them by default."""
+    numbers: dict[int, None] = {}
     whole, size = True, (0, 0)
-    with opened(path) as (container, stream):
+    with opened(path, threads=False) as (container, stream):
         for picture in pictures(numbered(container, stream), stream):
+            whole = whole and picture is not None and not picture.is_corrupt
             if picture is None:
-                whole = False
                 continue
             if not numbers:
                 size = upright(picture)
-            numbers.append(packet_of(picture))
-            whole = whole and not picture.is_corrupt
-            if len(numbers) == TRIED:
+            numbers[packet_of(picture)] = None
+            if len(numbers) == most:
                 break
-        reordered = bool(stream.codec_context.has_b_frames)
-    return np.array(numbers, dtype=np.int64), whole, reordered, size
+        return _Decoded(np.array(list(numbers), dtype=np.int64), whole, bool(stream.codec_context.has_b_frames), size)
 
 
-def _whole_order(path: str | Path, shown: np.ndarray) -> np.ndarray:
-    """Decode a recording and return the packets of its frames in the order of the decoder.
+def _hidden(shown: np.ndarray, found: _Decoded) -> bool:
+    """Say whether packets without a picture are meant to have none: second fields, references that are not shown.
 
-    Where something could not be decoded, packets without a picture are frames, too: they come behind the packets before them.
+    These stand alone between others that have one, all over a recording whose decoding meets no damage.
     """
-    with opened(path) as (container, stream):
-        found = list(pictures(numbered(container, stream), stream))
-        order = list(dict.fromkeys(packet_of(picture) for picture in found if picture is not None))
-    if None not in found:
-        return np.array(order, dtype=np.int64)
-    for packet in sorted(set(shown.tolist()) - set(order)):
-        order.insert(sum(other < packet for other in order), packet)
-    return np.array(order, dtype=np.int64)
+    lost = np.setdiff1d(shown, found.packets)
+    return found.whole and len(lost) > 1 and bool((np.diff(lost) > 1).all())
+
+
+def _with_lost(order: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Add packets whose pictures did not come to those whose did, each behind the packets before it."""
+    lost = np.setdiff1d(shown, order)
+    return np.insert(order, [int((order < packet).sum()) for packet in lost], lost)
 
 
 def upright(picture: VideoFrame) -> tuple[int, int]:
@@ -355,8 +383,8 @@ def unevenness(index: FrameIndex, name: str) -> str | None:
         return None
     gaps = np.flatnonzero(intervals > max(GAP * usual, usual + tolerance))
     longest = int(np.argmax(intervals))
-    if len(gaps) == uneven.sum():
-        places = listed([str(frame + 1) for frame in gaps.tolist()], 10)
+    if len(gaps) == uneven.sum() <= FEW:
+        places = listed([str(frame + 1) for frame in gaps.tolist()], FEW)
         what = f"time is missing before {'frame' if len(gaps) == 1 else 'frames'} {places}"
     else:
         what = f"frames are not evenly spaced in time (usually {usual:.4g} s apart, {int(uneven.sum())} times not)"

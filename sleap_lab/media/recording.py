@@ -48,7 +48,9 @@ class Recording:
         self._convert = VideoReformatter()
         self._files = ExitStack()
         self._file: tuple[InputContainer, VideoStream] | None = None
+        self._threads = True
         self._run: _Run | None = None
+        self._failed = -1
 
     def key_frames(self) -> list[int]:
         """Return the frames that can be decoded by themselves, in order."""
@@ -73,18 +75,20 @@ class Recording:
         if frame >= len(self.index.packet):
             raise ValueError("the file ends before it")
         starts = self._starts(frame)
-        run, problem = self._run, ""
-        if run is not None and run.next <= frame and starts[0] <= run.packet:  # to go on is not further than to begin anew
-            starts = [start for start in starts if start < run.start]
-            picture, problem = run.advance(frame)
+        run = self._run
+        if run is None or run.next > frame or starts[0] > run.packet or (run.alone and starts[0] != self._failed):
+            run = self._begin(starts[0])
+        picture, problem = run.advance(frame)
+        for start in starts if picture is None else ():
+            if not (run.alone and run.start <= start):  # which would give the same again
+                self._failed = starts[0]
+                run = self._begin(start, alone=True)
+                picture, _ = run.advance(frame)
             if picture is not None:
-                return _image(self._convert, picture, gray=gray)
-        for start in starts:
-            picture, found = self._begin(start).advance(frame)
-            if picture is not None:
-                return _image(self._convert, picture, gray=gray)
-            problem = problem or found
-        raise ValueError(problem)
+                break
+        if picture is None:
+            raise ValueError(problem)
+        return _image(self._convert, picture, gray=gray)
 
     def close(self) -> None:
         """Close the file, which reading opens again."""
@@ -101,18 +105,21 @@ class Recording:
         fit = keys[(shown >= 0) & (shown <= frame)]
         return list(dict.fromkeys(int(fit[-1 - earlier]) if earlier < len(fit) else 0 for earlier in EARLIER))
 
-    def _begin(self, start: int) -> "_Run":
-        """Begin to decode at a packet."""
+    def _begin(self, start: int, *, alone: bool = False) -> "_Run":
+        """Begin to decode at a packet; alone on one core, where more of damaged data can be decoded."""
+        if self._threads == alone:
+            self.close()
+            self._threads = not alone
         packets = self._sought(start) if self._packet_at and start else None
         if packets is None:
             self.close()
             packets = numbered(*self._opened())
-        self._run = _Run(packets, self._opened()[1], start, self._frame_of, self._keys, self._incomplete)
+        self._run = _Run(packets, self._opened()[1], start, alone, self._frame_of, self._keys, self._incomplete)
         return self._run
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
         if self._file is None:
-            self._file = self._files.enter_context(opened(self.path))
+            self._file = self._files.enter_context(opened(self.path, threads=self._threads))
         return self._file
 
     def _sought(self, start: int) -> Iterator[Packet] | None:
@@ -135,14 +142,23 @@ class _Run:
 
     Attributes:
         start: The packet at which it began.
+        alone: Whether it is done on one core.
         packet: The packet that was decoded last.
         next: The lowest frame that may still come.
     """
 
     def __init__(
-        self, packets: Iterator[Packet], stream: VideoStream, start: int, frame_of: np.ndarray, keys: set[int], incomplete: set[int]
+        self,
+        packets: Iterator[Packet],
+        stream: VideoStream,
+        start: int,
+        alone: bool,
+        frame_of: np.ndarray,
+        keys: set[int],
+        incomplete: set[int],
     ) -> None:
         self.start = self.packet = start
+        self.alone = alone
         self.next = 0
         self._pictures = self._told(pictures(self._from_start(packets), stream), frame_of, keys, incomplete)
         self._held: tuple[int, VideoFrame, bool] | None = None
@@ -173,16 +189,19 @@ class _Run:
     def _told(
         found: Iterator[VideoFrame | None], frame_of: np.ndarray, keys: set[int], incomplete: set[int]
     ) -> Iterator[tuple[int, VideoFrame, bool]]:
-        """Yield frames, their pictures, and whether these are whole: from one that is not up to the next key frame, none is."""
-        whole = True
+        """Yield frames, their pictures, and whether these are whole: behind one that is not, or is missing, none is up to a key frame."""
+        whole, expected = True, None
         for picture in found:
             if picture is None:
                 whole = False
                 continue
             packet = packet_of(picture)
-            whole = (whole or packet in keys) and not picture.is_corrupt and packet not in incomplete
-            if frame_of[packet] >= 0:
-                yield int(frame_of[packet]), picture, whole
+            frame = int(frame_of[packet])
+            missed = expected is not None and frame > expected
+            whole = ((whole and not missed) or packet in keys) and not picture.is_corrupt and packet not in incomplete
+            if frame >= 0:
+                yield frame, picture, whole
+                expected = frame + 1
 
 
 def _image(convert: VideoReformatter, picture: VideoFrame, *, gray: bool) -> np.ndarray:
