@@ -14,9 +14,9 @@ from sleap_lab.config import DataConfig, parse_frames
 from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
 from sleap_lab.labels import read_labels, to_poses, video_name
-from sleap_lab.media.index import unevenness
+from sleap_lab.media.index import read_index, unevenness
 from sleap_lab.poses import Poses
-from sleap_lab.videos import ACCEPTED, NO_FRAME, Levels, Reader, find_levels, open_reader, open_video
+from sleap_lab.videos import ACCEPTED, NO_FRAME, Indexer, Levels, Reader, find_levels, open_reader, open_video
 
 LABEL_FILTERS = ("only_labeled_frames", "only_suggested_frames", "exclude_user_labeled", "only_predicted_frames")
 
@@ -45,6 +45,7 @@ class Source:
         cut_short: Videos that lack frames at their end which cannot be counted, and why that is known.
         notes: What a reader of the results must know, one sentence each.
         readers: By video, what reads it; those that nothing was read of are not there yet.
+        index: Reads the index of a media file.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Source:
     cut_short: tuple[tuple[Path, str], ...] = ()
     notes: tuple[str, ...] = ()
     readers: dict[int, Reader] = field(default_factory=dict)
+    index: Indexer = read_index
 
     @property
     def truth(self) -> Poses | None:
@@ -73,8 +75,20 @@ class Source:
     def reader(self, video: int) -> Reader:
         """Return what reads a video, opened when it is first asked for."""
         if video not in self.readers:
-            self.readers[video] = open_reader(self.videos[video])
+            self.readers[video] = open_reader(self.videos[video], self.index)
         return self.readers[video]
+
+    def reading(self) -> list[dict[str, Any]]:
+        """Return how each video that was opened is read: by what, and for a recording what its packets tell."""
+        facts: list[dict[str, Any]] = []
+        for i, reader in sorted(self.readers.items()):
+            own: dict[str, Any] = {"video": str(_called(self.videos[i])), "decoder": reader.decoder, "frames": len(reader.numbers)}
+            if (index := reader.index) is not None:
+                rate = None if np.isnan(index.rate) else index.rate
+                own |= {"codec": index.codec, "size": [index.height, index.width], "rate": rate, "missing": index.missing}
+                own |= {"dropped": index.empty, "order": "of decoding" if index.decoded else "by time stamps"}
+            facts.append(own)
+        return facts
 
     def meaning(self, video: int) -> Levels:
         """Return what the pixels of a video mean, told once, so that dark frames mean the same as bright ones."""
@@ -111,7 +125,9 @@ class Source:
         return (image * (levels.white / levels.brightest * 255)).round().clip(0, 255).astype(np.uint8)
 
 
-def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels | sio.Video | None = None) -> Source:
+def open_source(
+    config: DataConfig, *, predicting: bool = True, data: sio.Labels | sio.Video | None = None, index: Indexer = read_index
+) -> Source:
     """Open videos or a labels file and select their frames.
 
     Args:
@@ -119,6 +135,7 @@ def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels
         predicting: Whether the frames go through a network; otherwise only labeled frames are selected, and
             `frames` are their frame numbers.
         data: Labels or a video that are already open and stand for `config.path`.
+        index: Reads the index of a media file.
 
     Raises:
         ConfigError: The selection does not fit the files.
@@ -130,14 +147,14 @@ def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels
     if isinstance(data, sio.Labels) or is_labels(inputs):
         _refuse_hdf5_keys(config, path)
         labels = data if data is not None else read_labels(path)
-        source = _from_labels(labels, path, config) if predicting else _labeled(labels, path, config)
+        source = _from_labels(labels, path, config, index) if predicting else _labeled(labels, path, config)
     elif not predicting:
         raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
     else:
-        source = _from_videos([data] if data is not None else inputs, path, config)
+        source = _from_videos([data] if data is not None else inputs, path, config, index)
     if not len(source.frames):
         raise ConfigError(f"data: the selection holds no frame of {path} ({_selection(config)})")
-    return _with_levels(_checked(source, config)) if predicting else source
+    return _with_levels(_checked(replace(source, index=index), config)) if predicting else replace(source, index=index)
 
 
 def _inputs(config: DataConfig) -> list[Input]:
@@ -263,7 +280,7 @@ def _with_levels(source: Source) -> Source:
     return replace(source, notes=(*source.notes, *notes))
 
 
-def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataConfig) -> Source:
+def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataConfig, index: Indexer) -> Source:
     for name in LABEL_FILTERS:
         if _given(getattr(config, name)):
             raise ConfigError(f"data.{name}: only for .slp files, data.path is {path}")
@@ -278,7 +295,7 @@ def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataCo
     unreadable: list[tuple[Path, str]] = []
     for item in inputs:
         try:
-            video, reader = _opened(item, config)
+            video, reader = _opened(item, config, index)
             if len(inputs) > 1:
                 reader.close()
             readers[len(videos)] = reader
@@ -295,10 +312,10 @@ def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataCo
     return Source(path, videos, frames, None, unreadable=tuple(unreadable), notes=notes, readers=readers)
 
 
-def _opened(item: Input | sio.Video, config: DataConfig) -> tuple[sio.Video, Reader]:
+def _opened(item: Input | sio.Video, config: DataConfig, index: Indexer) -> tuple[sio.Video, Reader]:
     if not isinstance(item, sio.Video):
-        return open_video(item, dataset=config.video_dataset, input_format=config.video_input_format)
-    reader = open_reader(item)
+        return open_video(item, dataset=config.video_dataset, input_format=config.video_input_format, index=index)
+    reader = open_reader(item, index)
     if not len(reader.numbers):
         raise RunError(f"{_called(item)} cannot be read as a video: {reader.problem or NO_FRAME}; {ACCEPTED}")
     return item, reader
@@ -330,7 +347,7 @@ def _in_each(videos: Sequence[sio.Video], numbers: Sequence[Sequence[int]], want
     return np.concatenate(rows), (f"data.frames goes beyond the end of {listed(short, 5)}: what they have of it was taken.",)
 
 
-def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
+def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Indexer) -> Source:
     poses = to_poses(labels)
     frames = _filtered(labels, poses, config)
     wanted = parse_frames(config.frames)
@@ -346,7 +363,7 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
             frames = frames[wanted]
         return Source(path, labels.videos, poses.frames if frames is None else frames, poses)
     video = _video(labels, path, config.video_index)
-    reader = open_reader(video)
+    reader = open_reader(video, index)
     if not len(reader.numbers):
         raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)}: {reader.problem or NO_FRAME}")
     chosen = _in_video(0, wanted, reader.numbers, f"video {config.video_index} of {path}")

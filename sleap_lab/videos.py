@@ -1,6 +1,6 @@
 """Videos as pixels: opened whatever they are stored in, and read in one convention, (h, w, c) with one or three channels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import prod
@@ -30,6 +30,8 @@ LOOKED_AT = 5
 """Frames of a video, spread over it, that are looked at to tell whether it has colour."""
 BEGINNING = (1, 2, 4, 8, 16)
 """Further frames of a recording that are looked at, because looking far ahead takes long where key frames are rare."""
+Indexer = Callable[[Path], FrameIndex]
+"""Does what `read_index` does; it may remember what it read."""
 SLEAP_IO = (*HDF5, *IMAGES, LABELS, SEQ)
 """Suffixes of what sleap-io reads; everything else is taken for a media file, whatever it is called."""
 
@@ -55,12 +57,14 @@ class Reader(Protocol):
         index: What the packets of a recording say of its frames; None for other videos.
         gray: Whether frames that were looked at have no colour.
         problem: Why it cannot be read; empty where it can.
+        decoder: What its pixels come from, for the snapshot of a run.
     """
 
     numbers: Sequence[int]
     index: FrameIndex | None
     gray: bool
     problem: str
+    decoder: str
 
     def read(self, frame: int) -> np.ndarray:
         """Read one frame as it is stored, without transparency.
@@ -84,6 +88,7 @@ class Unreadable:
 
     index: FrameIndex | None = None
     gray = False
+    decoder = ""
 
     def __init__(self, problem: str) -> None:
         """Take the reason."""
@@ -107,6 +112,7 @@ class MediaReader:
         """Take a recording, and look at a few frames to tell whether it has colour."""
         self.index: FrameIndex | None = recording.index
         self.numbers: Sequence[int] = range(recording.index.count)
+        self.decoder = f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
         self._recording = recording
         self.gray = False
         keys = recording.key_frames()
@@ -131,6 +137,7 @@ class StoredReader:
         """Take an open video, and look at a few frames to tell whether it has colour."""
         self._backend = copy(video.backend)  # asked for all channels, which the video itself need not be
         self._backend.grayscale = False
+        self.decoder = f"sleap-io {sio.__version__}, {type(video.backend).__name__}"
         self.numbers = _frame_numbers(video)
         self.gray = False
         self.gray = _without_colour(self, _spread(self.numbers))
@@ -178,13 +185,13 @@ def _has_equal_channels(image: np.ndarray) -> bool:
     return all(np.array_equal(image[..., 0], image[..., channel]) for channel in range(1, image.shape[2]))
 
 
-def open_reader(video: sio.Video) -> Reader:
+def open_reader(video: sio.Video, index: Indexer = read_index) -> Reader:
     """Return what reads a video; where it cannot be read, a reader that says why."""
     name = video.filename
     if isinstance(name, str) and ADDRESS.match(name):
         return Unreadable("it is an address, and nothing is fetched; download it and put it beside the labels")
     if isinstance(name, str) and is_media(Path(name)):
-        return open_recording(Path(name))
+        return open_recording(Path(name), index)
     if video.backend is None:
         return Unreadable("it is not there" if not video.exists() else f"it cannot be read as a video; {ACCEPTED}")
     return StoredReader(video)
@@ -195,37 +202,35 @@ def is_media(path: Path) -> bool:
     return path.suffix.lower() not in SLEAP_IO
 
 
-def open_recording(path: Path) -> Reader:
+def open_recording(path: Path, index: Indexer = read_index) -> Reader:
     """Return what reads a media file; where it cannot be read, a reader that says why."""
     try:
         if not path.exists():
             return Unreadable("it is not there")
-        index = read_index(path)
-    except (av.FFmpegError, OSError) as error:
-        return Unreadable(_unreadable_reason(path, error))
+        found = index(path)
     except RunError as error:
         return Unreadable(str(error))
-    if not len(index.packet):
+    except PermissionError as error:
+        return Unreadable(f"it may not be read ({error.strerror})")
+    except (av.FFmpegError, OSError):
         return Unreadable(NO_FRAME)
-    if index.height * index.width > MAX_PIXELS:
-        return Unreadable(f"its pictures have {index.height}x{index.width} px; accepted: up to {MAX_PIXELS} px")
-    return MediaReader(Recording(path, index))
+    if not len(found.packet):
+        return Unreadable(NO_FRAME)
+    if found.height * found.width > MAX_PIXELS:
+        return Unreadable(f"its pictures have {found.height}x{found.width} px; accepted: up to {MAX_PIXELS} px")
+    return MediaReader(Recording(path, found))
 
 
-def _unreadable_reason(path: Path, error: Exception) -> str:
-    text = getattr(error, "strerror", None) or " ".join(str(error).split())
-    if isinstance(error, (av.InvalidDataError, av.EOFError)):
-        return f"{text}; {NO_FRAME}"
-    return text
-
-
-def open_video(item: Input, *, dataset: str | None = None, input_format: str = "channels_last") -> tuple[sio.Video, Reader]:
+def open_video(
+    item: Input, *, dataset: str | None = None, input_format: str = "channels_last", index: Indexer = read_index
+) -> tuple[sio.Video, Reader]:
     """Open a video file, or the images of one video.
 
     Args:
         item: The file or images.
         dataset: Dataset of an HDF5 video; by default the first with four axes. Other videos have none.
         input_format: Axes of an HDF5 video: `channels_last` (frames, h, w, c) or `channels_first` (frames, c, w, h).
+        index: Reads the index of a media file.
 
     Returns:
         What a labels file says of the video, and what reads it.
@@ -235,7 +240,7 @@ def open_video(item: Input, *, dataset: str | None = None, input_format: str = "
     """
     name = input_name(item)
     if isinstance(item, Path) and is_media(item):
-        reader = open_recording(item)
+        reader = open_recording(item, index)
         if reader.problem:
             raise RunError(f"{name} cannot be read as a video: {reader.problem}; {ACCEPTED}")
         return describe_recording(item, reader), reader

@@ -8,7 +8,7 @@ Where times are not told, not distinct, or say another order than the decoder, o
 or a hidden reference), the whole recording is decoded once, and the order in which pictures come counts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -26,6 +26,11 @@ from sleap_lab.errors import RunError, listed
 
 TRIED = 32
 """Pictures at the beginning whose order is compared with what packets say."""
+CONTAINERS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "asf", "flv", "gif", "ogg", "mxf", "ivf", "nut", "dv", "rm", "wtv"),
+    *("h264", "hevc", "m4v", "mjpeg", "vc1", "obu", "av1", "yuv4mpegpipe", "wav", "mp3", "aac", "flac"),
+)
+"""Containers that are read, as ffmpeg calls them; those of sound only to say what they are."""
 TIMED_BY_HEADER = ("matroska", "asf", "flv")
 """Containers whose header promises a duration; others compute it from what is there."""
 BROADCAST = ("mpegts", "mpeg", "h264", "hevc")
@@ -88,7 +93,7 @@ class FrameIndex:
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "FrameIndex":
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "FrameIndex":
         """Make an index of what `to_arrays` returned."""
         values: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
         return cls(**{name: value.item() if value.ndim == 0 else value for name, value in values.items()})
@@ -106,7 +111,9 @@ def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputCon
         RunError: It holds no video, or one in a codec that there is no decoder for.
         av.FFmpegError: It is not a media file, or is damaged.
     """
-    with av.open(str(path), metadata_errors="replace") as container:
+    # Said to be a file, no name is taken for an address; and no list of other files or addresses is opened for a recording.
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
+    with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
         streams = [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
         if not streams:
             kinds = listed([stream.type for stream in container.streams], 5)

@@ -36,6 +36,11 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def index_fingerprint(path: Path) -> str:
+    """Return the fingerprint of the index of a media file: its content and the code that reads it."""
+    return fingerprint({"stage": "index", "code": code_hash("media"), "version": version("av"), "file": _content(path)})
+
+
 def network_fingerprint(config: Config, source: "Source", device: str, depends: Mapping[str, Any]) -> str:
     """Return the fingerprint of what networks observe: all that predictions depend on, but of the decoding options only some.
 
