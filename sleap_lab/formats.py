@@ -17,8 +17,8 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.atomic import hdf5_errors, replacing
-from sleap_lab.errors import RunError
-from sleap_lab.labels import one_line, save_labels, to_labels, to_poses, video_name
+from sleap_lab.errors import RunError, one_line
+from sleap_lab.labels import save_labels, to_labels, to_poses, video_name
 from sleap_lab.poses import Poses
 
 MIDPOINTS = "(x, y) from the top left of the image; (0, 0) is the midpoint of its first pixel"

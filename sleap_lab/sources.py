@@ -15,6 +15,7 @@ from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
 from sleap_lab.labels import read_labels, to_poses, video_name
 from sleap_lab.poses import Poses
+from sleap_lab.relink import missing_frames
 from sleap_lab.seeking import last_readable, seek_problem
 from sleap_lab.videos import ACCEPTED, NO_FRAME, Levels, find_levels, frame_numbers, open_video, read_pixels, release
 
@@ -186,22 +187,22 @@ def _tried(source: Source, config: DataConfig) -> Source:
     for i in np.unique(source.frames[:, 0]).tolist():
         video, frames = source.videos[i], source.frames[source.frames[:, 0] == i, 1]
         ascending = np.unique(frames).tolist()
-        there = last_readable(video, ascending)
+        gone, what = missing_frames(video, ascending)
+        there = len(ascending) - gone if gone else last_readable(video, ascending)
         if there < len(ascending):
             missing += len(ascending) - there
             end = f"after frame {ascending[there - 1]}" if there else f"from frame {ascending[0]} on"
-            gone = not video.exists()
-            what = "is not there" if gone else f"says it has {len(video)} frames, but nothing can be read {end}"
+            what = what or f"says it has {len(video)} frames, but nothing can be read {end}"
             notes.append(f"{_called(video)} {what}: {len(ascending) - there} of the {len(ascending)} frames asked for are missing.")
             allowed = 0.0 if config.on_bad_frame == "fail" else config.max_bad_share
             if missing > allowed * len(source.frames):
                 advice = (
                     "Put the video, or a link to it, beside the labels file, or give the video itself as data.path,"
-                    if gone
+                    if gone and source.labels is not None
                     else "Copy the file again from where it was recorded, ask for what is there with data.frames,"
                 )
                 raise RunError(f"data.path: {notes[-1]} {advice} or go on in any case with data.on_bad_frame=nan data.max_bad_share=1")
-        if problem := seek_problem(video, frames.tolist()):
+        if not gone and (problem := seek_problem(video, frames.tolist())):
             notes.append(problem)
     return replace(source, notes=(*source.notes, *notes))
 
@@ -306,7 +307,8 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
     video = _video(labels, path, config.video_index)
     numbers = frame_numbers(video)
     if not len(numbers):
-        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)}")
+        reason = missing_frames(video, ())[1] or "holds no readable frame"
+        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)} {reason}")
     chosen = _in_video(0, wanted, numbers, f"video {config.video_index} of {path}")
     if frames is not None:
         allowed = set(frames[frames[:, 0] == config.video_index][:, 1].tolist())

@@ -31,6 +31,31 @@ DEFLATE_RATIO = 1032
 """What the compression of HDF5 reaches at most, of an array of equal numbers."""
 
 
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How the few lines begin that Git LFS puts in place of a large file until it is asked for it."""
+
+
+def is_pointer(path: Path) -> bool:
+    """Say whether Git LFS left only a pointer where a file should be.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    with open(path, "rb") as file:
+        return file.read(len(POINTER)) == POINTER
+
+
+def refuse_pointer(path: Path) -> None:
+    """Refuse a pointer of Git LFS.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is one.
+    """
+    if is_pointer(path):
+        raise ValueError("it is a Git LFS pointer, not the file itself; fetch that with: git lfs pull")
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
@@ -96,6 +121,7 @@ def _size(node: yaml.Node | None, known: dict[int, float]) -> float:
 
 
 def _read_text(path: Path, most: int) -> str:
+    refuse_pointer(path)
     with open(path, "rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -117,6 +143,8 @@ def read_arrays(file: str | Path | IO[bytes], *, read_object: Callable[[bytes], 
         OSError: It cannot be opened.
         ValueError: It is no such file, or what it says of itself is not true.
     """
+    if isinstance(file, (str, Path)):
+        refuse_pointer(Path(file))
     with zipfile.ZipFile(file) as archive:
         claimed = sum(member.file_size for member in archive.infolist())
         if claimed > memory_limit():
@@ -184,6 +212,7 @@ def check_hdf5(path: Path, *, images: bool = False) -> None:
     def fault_of_link(name: str, link: Any) -> str | None:
         return None if isinstance(link, h5py.HardLink) else f"/{name} is a link; refused, because only the file itself is read"
 
+    refuse_pointer(path)
     datasets: list[Any] = []
     with h5py.File(path, "r") as file:
         if fault := file.visititems_links(fault_of_link):
