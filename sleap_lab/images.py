@@ -1,12 +1,17 @@
 """What can be known of the images of a video before they are read: which are not there, and which are meant to be turned."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from sleap_lab.untrusted import is_pointer
+import sleap_io as sio
+
+from sleap_lab.pointers import is_pointer
 
 JPEG = (".jpg", ".jpeg")
 EXIF_ORIENTATION = 274
+TURNED = range(2, 9)
+"""Orientations other than upright."""
 
 
 def is_there(name: str | Path) -> bool:
@@ -26,23 +31,25 @@ def absent_images(names: Sequence[str]) -> list[str]:
     return [name for name in names if not is_there(name) or is_pointer(Path(name))]
 
 
-def orientation_note(names: Sequence[str]) -> str | None:
-    """Return a warning where cameras noted that images are to be turned: they are read as they are stored, as SLEAP reads them."""
+def orientation_notes(video: sio.Video, frames: Sequence[int]) -> list[str]:
+    """Return a warning where a camera noted that images are to be turned for showing: they are read as they are stored.
+
+    Args:
+        video: The video; what is not made of images has no such notes.
+        frames: Its frames that will be read.
+    """
     from PIL import Image  # most videos are no images
 
+    names = [video.filename[frame] for frame in frames if frame < len(video.filename)] if isinstance(video.filename, list) else []
     turned = []
     for name in names:
         if Path(name).suffix.lower() in JPEG:
-            try:
-                with Image.open(name) as image:
-                    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-            except Exception:  # reading it says what is wrong
-                continue
-            if orientation in range(2, 9):
-                turned.append(name)
+            with suppress(Exception), Image.open(name) as image:  # reading its pixels says what is wrong
+                if image.getexif().get(EXIF_ORIENTATION) in TURNED:
+                    turned.append(name)
     if not turned:
-        return None
-    return (
-        f"{len(turned)} of {len(names)} images, the first {turned[0]}, carry the note that they are to be turned (EXIF orientation). "
-        "They are read as they are stored, as SLEAP does, and so are the poses. To have them turned: mogrify -auto-orient"
-    )
+        return []
+    return [
+        f"{len(turned)} of {len(names)} images, the first {turned[0]}, have a note that they are to be turned (EXIF orientation). They are "
+        "read as they are stored, as SLEAP reads them, and so are the poses. To turn the images themselves: mogrify -auto-orient"
+    ]

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from sleap_lab.errors import ConfigError, brief
+from sleap_lab.pointers import refuse_pointer
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mj2", ".mkv", ".seq")
 HDF5 = (".h5", ".hdf5")
@@ -90,8 +91,9 @@ def _is(path: str | Path, *suffixes: str) -> bool:
 def _manifest(file: Path) -> list[Path]:
     """Return the files that the lines of a manifest stand for."""
     try:
+        refuse_pointer(file)
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no access, another encoding, a pointer
         raise ConfigError(f"data.path: {file} cannot be read as a list of paths ({error})") from error
     found: list[Path] = []
     for number, line in enumerate(map(str.strip, lines), start=1):

@@ -13,7 +13,7 @@ import sleap_io as sio
 from sleap_io.io.seq import SeqVideo
 from sleap_io.io.video_reading import CropVideoBackend, HDF5Video, ImageVideo, MediaVideo, TiffVideo, VideoBackend
 
-from sleap_lab.errors import one_line
+from sleap_lab.errors import RunError, one_line
 from sleap_lab.fit import OTHER, Files, Fit, Stored, fit, open_reader, size_problem, stored_of
 from sleap_lab.images import absent_images, is_there
 from sleap_lab.vetting import ADDRESS, vet_video
@@ -58,6 +58,14 @@ class MissingVideo(sio.Video):
         return False
 
 
+class PartialVideo(sio.Video):
+    """A video of images the first of which is not there; sleap-io takes that for all of them."""
+
+    def exists(self, *_: Any, **__: Any) -> bool:
+        """Return True: some are there."""
+        return True
+
+
 def relink(labels: sio.Labels, path: Path) -> None:
     """Open the videos of labels that were read without, each from the file that it is; those of no file become missing ones.
 
@@ -91,9 +99,34 @@ def relink(labels: sio.Labels, path: Path) -> None:
             del reasons[id(video)]
         else:
             reasons[id(video)] += problem
-    missing = {video: _missing(video, reasons[id(video)]) for video in labels.videos if id(video) in reasons}
-    if missing:
-        labels.replace_videos(video_map=missing)
+    replaced: dict[sio.Video, sio.Video] = {video: _missing(video, reasons[id(video)]) for video in labels.videos if id(video) in reasons}
+    replaced |= {video: _partial(video) for video in labels.videos if id(video) not in reasons and _lacks_first(video)}
+    if replaced:
+        labels.replace_videos(video_map=replaced)
+
+
+def refuse_mistaken(labels: sio.Labels) -> None:
+    """Refuse open labels whose videos sleap-io found by their names alone, where these are not them.
+
+    Raises:
+        RunError: A video is read from a file that does not fit it, or that is another video of the labels.
+    """
+    owners: dict[Any, tuple[str, bool]] = {}
+    for video in labels.videos:
+        said = video.backend_metadata.get("filename")
+        if not isinstance(video.filename, str) or not isinstance(said, str) or said == "." or video.backend is None:
+            continue
+        moved = PurePosixPath(said.replace("\\", "/")) != PurePosixPath(video.filename)
+        owner, owner_moved = owners.setdefault(_identity(video.filename), (said, moved))
+        problem = f"is {owner} as well" if owner != said and (moved or owner_moved) else ""
+        if moved and not problem:
+            last = max((int(frame.frame_idx) for frame in labels.labeled_frames if frame.video is video), default=-1)
+            problem = fit(video, video.filename, last)[1]
+        if problem:
+            raise RunError(
+                f"the video {said} of these labels is read from {video.filename}, which {problem}; open them with data_path in place of "
+                "input_labels, or name the right file: video.replace_filename(path)"
+            )
 
 
 def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
@@ -165,6 +198,8 @@ def _beside(video: sio.Video, labels: Path, last: int, taken: dict[Any, Name]) -
     """
     remark = ""
     for files in _candidates(video.filename, labels.parent):
+        if _identity(files) == _identity(video.filename):
+            continue
         owner = taken.get(_identity(files))
         if owner is not None and owner != _name(video):
             how, problem = Fit.NO, f"is the video {_short(owner)} of theirs"
@@ -222,6 +257,16 @@ def _missing(video: sio.Video, reason: str) -> MissingVideo:
     )
     missing.reason = reason
     return missing
+
+
+def _partial(video: sio.Video) -> PartialVideo:
+    return PartialVideo(
+        filename=video.filename, backend=video.backend, backend_metadata=video.backend_metadata, source_video=video.source_video
+    )
+
+
+def _lacks_first(video: sio.Video) -> bool:
+    return isinstance(video.filename, list) and not is_there(video.filename[0])
 
 
 def _open(video: sio.Video, files: Files, *, vetted: bool = False) -> str | None:

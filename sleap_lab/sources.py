@@ -12,10 +12,11 @@ import sleap_io as sio
 
 from sleap_lab.config import DataConfig, parse_frames
 from sleap_lab.errors import ConfigError, RunError, listed
+from sleap_lab.images import orientation_notes
 from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
 from sleap_lab.labels import read_labels, to_poses, video_name
 from sleap_lab.poses import Poses
-from sleap_lab.relink import missing_frames
+from sleap_lab.relink import missing_frames, refuse_mistaken
 from sleap_lab.seeking import last_readable, seek_problem
 from sleap_lab.videos import ACCEPTED, NO_FRAME, Levels, find_levels, frame_numbers, open_video, read_pixels, release
 
@@ -115,6 +116,8 @@ def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels
     if isinstance(data, sio.Labels) or is_labels(inputs):
         _refuse_hdf5_keys(config, path)
         labels = data if data is not None else read_labels(path)
+        if predicting:
+            refuse_mistaken(labels)
         source = _from_labels(labels, path, config) if predicting else _labeled(labels, path, config)
     elif not predicting:
         raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
@@ -188,6 +191,7 @@ def _tried(source: Source, config: DataConfig) -> Source:
         video, frames = source.videos[i], source.frames[source.frames[:, 0] == i, 1]
         ascending = np.unique(frames).tolist()
         gone, what = missing_frames(video, ascending)
+        notes += orientation_notes(video, ascending)
         there = len(ascending) - gone if gone else last_readable(video, ascending)
         if there < len(ascending):
             missing += len(ascending) - there

@@ -19,6 +19,8 @@ import numpy as np
 import yaml
 from numpy.lib import format as npy
 
+from sleap_lab.pointers import refuse_pointer
+
 MAX_TEXT = 100_000_000
 MAX_YAML = 2_000_000
 MAX_YAML_NODES = 100_000
@@ -29,31 +31,6 @@ HDF5_FREE = 16_000_000
 """Arrays of an HDF5 file may hold so many bytes in any case, and beyond that so many times the bytes of the file."""
 DEFLATE_RATIO = 1032
 """What the compression of HDF5 reaches at most, of an array of equal numbers."""
-
-
-POINTER = b"version https://git-lfs.github.com/spec/"
-"""How the few lines begin that Git LFS puts in place of a large file until it is asked for it."""
-
-
-def is_pointer(path: Path) -> bool:
-    """Say whether Git LFS left only a pointer where a file should be.
-
-    Raises:
-        OSError: It cannot be opened.
-    """
-    with open(path, "rb") as file:
-        return file.read(len(POINTER)) == POINTER
-
-
-def refuse_pointer(path: Path) -> None:
-    """Refuse a pointer of Git LFS.
-
-    Raises:
-        OSError: It cannot be opened.
-        ValueError: It is one.
-    """
-    if is_pointer(path):
-        raise ValueError("it is a Git LFS pointer, not the file itself; fetch that with: git lfs pull")
 
 
 def read_json(path: Path) -> Any:

@@ -3,6 +3,7 @@
 import json
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import h5py
 from sleap_io.io.seq import SeqHeader
 
 from sleap_lab.inputs import HDF5, LABELS, is_text
-from sleap_lab.untrusted import check_hdf5, refuse_larger, refuse_pointer
+from sleap_lab.pointers import refuse_pointer
+from sleap_lab.untrusted import check_hdf5, refuse_larger
 
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
 """How an address begins that is no file; a single letter is a drive of Windows."""
@@ -48,6 +50,41 @@ def vet_video(path: Path) -> None:
             header = SeqHeader.from_file(file)
         if header.num_frames > (size := path.stat().st_size):
             raise ValueError(f"it says it has {header.num_frames} frames in {size} bytes")
+
+
+def refuse_no_video(path: Path, dataset: str | None = None) -> None:
+    """Refuse what is given as a video and is something else, by what it holds.
+
+    Args:
+        path: The file.
+        dataset: Dataset of an HDF5 file that was asked for; then it is for others to say whether that holds frames.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is something else; the message says what it is, and what to do.
+    """
+    refuse_pointer(path)
+    if dataset is None and h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            kind = next((kind for kind, is_it in NO_VIDEOS.items() if is_it(file)), None)
+        if kind:
+            raise ValueError(f"it is {kind}")
+
+
+NO_VIDEOS: dict[str, Callable[[h5py.File], bool]] = {
+    "a SLEAP analysis file: it holds poses, no frames; give the .slp file or the video": lambda file: (
+        "tracks" in file and ("track_occupancy" in file or "node_names" in file)
+    ),
+    "an NWB file, of poses most likely; give the .slp file or the video, or name its frames with data.video_dataset": lambda file: (
+        "nwb_version" in file.attrs
+    ),
+    "a table of pandas, as DeepLabCut writes poses: it holds no frames; give the video": lambda file: any(
+        "pandas_type" in item.attrs for item in file.values() if isinstance(item, h5py.Group)
+    ),
+    "the weights of a Keras model; give its folder as model.paths": lambda file: "model_weights" in file,
+    "a SLEAP labels file; call it .slp": lambda file: "videos_json" in file and "frames" in file and "instances" in file,
+}
+"""What HDF5 files are that are no videos, and what to do -> how to tell."""
 
 
 def _source_documents(item: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from sleap_io.io.video_reading import HDF5Video, ImageVideo, MediaVideo
 from sleap_lab.errors import RunError, did_you_mean
 from sleap_lab.inputs import HDF5, Input, input_name
 from sleap_lab.untrusted import check_dataset, check_hdf5
-from sleap_lab.vetting import ADDRESS, vet_video
+from sleap_lab.vetting import ADDRESS, refuse_no_video, vet_video
 
 ACCEPTED = "accepted: videos, image folders, .slp"
 NO_FRAME = "it holds no readable frame, as when recording or copying was cut short (copy it again from where it was recorded)"
@@ -50,13 +50,15 @@ def open_video(item: Input, *, dataset: str | None = None, input_format: str = "
     name = input_name(item)
     options = {}
     try:
+        refuse_no_video(item if isinstance(item, Path) else item[0], dataset)
         if isinstance(item, Path) and item.suffix.lower() in HDF5:
             _check_dataset(item, dataset)
             options = {"dataset": dataset, "input_format": input_format}
         elif isinstance(item, Path):
             vet_video(item)
         video = sio.load_video(str(item) if isinstance(item, Path) else [str(image) for image in item], **options)
-        _check_pages(item if isinstance(item, Path) else item[0], video)
+        for file in [item] if isinstance(item, Path) else item:
+            _check_pages(file, video)
     except RunError:
         raise
     except Exception as error:  # every backend has its own errors for a file it cannot read
@@ -95,9 +97,24 @@ def _check_pages(file: Path, video: sio.Video) -> None:
 
     if file.suffix.lower() not in (".tif", ".tiff") or (pages := cv2.imcount(str(file))) <= 1:
         return
-    page = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    if page is None or len(video) != pages or video[0].shape[:2] != page.shape[:2]:
+    if (
+        isinstance(video.backend, ImageVideo)
+        or len(video) != pages
+        or not all(_is_page(file, video, i) for i in (0, pages // 2, pages - 1))
+    ):
         raise RunError(f"{file} holds {pages} pages that cannot be read one by one; convert it to a video or to one image per frame")
+
+
+def _is_page(file: Path, video: sio.Video, page: int) -> bool:
+    """Say whether a frame of a video is the page of that number, by its first channel."""
+    import cv2
+
+    _, images = cv2.imreadmulti(str(file), page, 1, flags=cv2.IMREAD_UNCHANGED)
+    if not len(images):
+        return False
+    image = np.asarray(images[0])
+    image = image[..., 2] if image.ndim == 3 and image.shape[2] in (3, 4) else image.squeeze()  # OpenCV has blue first
+    return np.array_equal(image, video[page][..., 0])
 
 
 def frame_numbers(video: sio.Video) -> Sequence[int]:
