@@ -30,9 +30,16 @@ Name = str | tuple[str, ...]
 
 
 class Found(NamedTuple):
-    """What lies beside labels in place of a video: the file or images, and by how much of its name and how well it fits."""
+    """What lies beside labels in place of a video.
+
+    Attributes:
+        files: The file or images.
+        identity: What is the same of them whatever they are called.
+        rank: Whether it has the whole name of the video, and how well it fits.
+    """
 
     files: Files
+    identity: Any
     rank: tuple[bool, Fit]
 
 
@@ -73,9 +80,7 @@ def relink(labels: sio.Labels, path: Path) -> None:
         labels: The labels.
         path: The file they were read from.
     """
-    last: dict[int, int] = defaultdict(lambda: -1)
-    for frame in labels.labeled_frames:
-        last[id(frame.video)] = max(last[id(frame.video)], int(frame.frame_idx))
+    last = _last_labeled(labels)
     reasons: dict[int, str] = {}
     taken: dict[Any, Name] = {}
     lost: list[sio.Video] = []
@@ -111,6 +116,7 @@ def refuse_mistaken(labels: sio.Labels) -> None:
     Raises:
         RunError: A video is read from a file that does not fit it, or that is another video of the labels.
     """
+    last = _last_labeled(labels)
     owners: dict[Any, tuple[str, bool]] = {}
     for video in labels.videos:
         said = video.backend_metadata.get("filename")
@@ -120,8 +126,7 @@ def refuse_mistaken(labels: sio.Labels) -> None:
         owner, owner_moved = owners.setdefault(_identity(video.filename), (said, moved))
         problem = f"is {owner} as well" if owner != said and (moved or owner_moved) else ""
         if moved and not problem:
-            last = max((int(frame.frame_idx) for frame in labels.labeled_frames if frame.video is video), default=-1)
-            problem = fit(video, video.filename, last)[1]
+            problem = fit(video, video.filename, last[id(video)])[1]
         if problem:
             raise RunError(
                 f"the video {said} of these labels is read from {video.filename}, which {problem}; open them with data_path in place of "
@@ -142,7 +147,7 @@ def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
     if isinstance(video, MissingVideo):
         return len(frames), video.reason
     if isinstance(video.filename, list):
-        wanted = [video.filename[frame] for frame in frames if frame < len(video.filename)]
+        wanted = [video.filename[frame] if frame < len(video.filename) else f"number {frame}" for frame in frames]
         gone = absent_images(wanted) if isinstance(video.backend, ImageVideo | None) else []
         return len(gone), _lacks(gone, wanted) if gone else ""
     if not isinstance(video.backend, (*FILE_READERS, type(None))):  # pictures that are in no file
@@ -151,6 +156,14 @@ def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
         return len(frames), IS_ADDRESS
     absence = _absence(video.filename)
     return (0, "") if absence is None else (len(frames), absence)
+
+
+def _last_labeled(labels: sio.Labels) -> dict[int, int]:
+    """Return the last labeled frame by id of the video, -1 for one without any."""
+    last: dict[int, int] = defaultdict(lambda: -1)
+    for frame in labels.labeled_frames:
+        last[id(frame.video)] = max(last[id(frame.video)], int(frame.frame_idx))
+    return last
 
 
 def _with_sources(videos: Sequence[sio.Video]) -> Iterator[sio.Video]:
@@ -198,15 +211,15 @@ def _beside(video: sio.Video, labels: Path, last: int, taken: dict[Any, Name]) -
     """
     remark = ""
     for files in _candidates(video.filename, labels.parent):
-        if _identity(files) == _identity(video.filename):
+        if (identity := _identity(files)) == _identity(video.filename):
             continue
-        owner = taken.get(_identity(files))
+        owner = taken.get(identity)
         if owner is not None and owner != _name(video):
             how, problem = Fit.NO, f"is the video {_short(owner)} of theirs"
         else:
             how, problem = fit(video, files, last)
         if how:
-            return Found(files, (_identity(files) == _identity(_below(video.filename, labels.parent)), how)), ""
+            return Found(files, identity, (identity == _identity(_below(video.filename, labels.parent)), how)), ""
         remark = remark or f"{_called(files)} {problem}"
     return None, remark
 
@@ -217,13 +230,15 @@ def _candidates(name: Files, folder: Path) -> Iterator[Files]:
     shared = min((len(own) for own in parts), default=0)
     while shared and any(own[: shared - 1] != parts[0][: shared - 1] for own in parts):
         shared -= 1
-    for dropped in range(shared):  # images stay as they lie to each other
-        files = [str(folder.joinpath(*own[dropped:])) for own in parts]
+    for dropped in range(shared):
+        first = str(folder.joinpath(*parts[0][dropped:]))
         if isinstance(name, str):
-            if _absence(files[0]) is None:
-                yield files[0]
-        elif is_there(files[0]) and not absent_images(files):
-            yield files
+            if _absence(first) is None:
+                yield first
+        elif is_there(first):
+            files = [str(folder.joinpath(*own[dropped:])) for own in parts]  # they lie to each other as they did
+            if not absent_images(files):
+                yield files
 
 
 def _below(name: Files, folder: Path) -> Files:
@@ -233,9 +248,9 @@ def _below(name: Files, folder: Path) -> Files:
 
 def _rivals(video: sio.Video, videos: Sequence[sio.Video], found: dict[int, Found]) -> list[str]:
     """Return the names of other videos that the file found for one fits no worse."""
-    files, rank = found[id(video)]
-    others = [other for other in videos if id(other) in found and _name(other) != _name(video)]
-    rivals = [other for other in others if _identity(found[id(other)].files) == _identity(files) and found[id(other)].rank >= rank]
+    _, identity, rank = found[id(video)]
+    others = [other for other in videos if id(other) in found and found[id(other)].identity == identity]
+    rivals = [other for other in others if _name(other) != _name(video) and found[id(other)].rank >= rank]
     return list(dict.fromkeys(_short(_name(other)) for other in rivals))
 
 

@@ -287,6 +287,7 @@ def test_pointers_in_place_of_images_are_missing(tmp_path):
     Path(images[1]).write_text("version https://git-lfs.github.com/spec/v1\n")
     assert missing_frames(sio.load_video(images), [0, 1]) == (1, f"lacks 1 of 2 images, the first: {images[1]}")
     assert missing_frames(sio.load_video(images), [0]) == (0, "")
+    assert missing_frames(sio.load_video(images[:1]), [0, 1]) == (1, "lacks 1 of 2 images, the first: number 1")
 
 
 def test_pictures_that_are_in_no_file_are_not_missing():
