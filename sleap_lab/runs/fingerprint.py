@@ -18,7 +18,10 @@ from sleap_lab.runs.snapshot import file_facts, model_files
 if TYPE_CHECKING:
     from sleap_lab.sources import Source
 
-READING = ("media", "inputs.py", "poses.py", "sources.py", "untrusted.py", "vetting.py", "videos.py")
+READING = (
+    *("media", "fit.py", "images.py", "inputs.py", "pointers.py", "poses.py", "relink.py", "sources.py", "untrusted.py"),
+    *("vetting.py", "videos.py"),
+)
 PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py", "labels.py", "preprocess.py", *READING)
 TRACK_ROOMS = ("tracking", "boxes.py", "filters.py", *READING)
 """Files and folders whose code decides the result of a stage."""
