@@ -1,8 +1,8 @@
 """Ctrl-C and requests to terminate, which end what they are meant to end wherever they fall.
 
 Python raises KeyboardInterrupt at the next step of the main thread. Where that step belongs to a callback of compiled code, the exception
-does not arrive: from weak references and destructors, of which h5py has many, it is only printed; h5py's visitors turn it into another error;
-NumPy, which looks for attributes, takes it for a missing one.
+does not arrive: from weak references and destructors, of which h5py has many, it is only printed; h5py's visitors turn it into another
+error; NumPy, which looks for attributes, takes it for a missing one.
 """
 
 import _thread

@@ -150,8 +150,13 @@ def test_it_ends_with_its_block_whatever_happens(make_jobs, root):
     folder, jobs = make_jobs({"status": None})
     before = set(threading.enumerate())  # other tests may have left some
     started = set()
-    with pytest.raises(ZeroDivisionError), following(folder, jobs, jobs, OFF, root):
-        started = set(threading.enumerate()) - before
-        raise ZeroDivisionError
+
+    def fail():
+        with following(folder, jobs, jobs, OFF, root):
+            started.update(set(threading.enumerate()) - before)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert len(started) == 2
     assert not started & set(threading.enumerate())
