@@ -273,8 +273,8 @@ def _write_nwb(poses: Poses, video: sio.Video, path: str) -> None:
     import warnings
 
     import pynwb
-    from hdmf.backends.hdf5 import H5DataIO
     from ndx_pose import PoseEstimation, PoseEstimationSeries
+    from pynwb import H5DataIO
     from sleap_io.io.nwb_predictions import create_skeleton_container
 
     file = pynwb.NWBFile(session_description="Animal poses", identifier=str(uuid4()), session_start_time=datetime.now(UTC))

@@ -1,3 +1,4 @@
+import threading
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -91,6 +92,49 @@ def test_stages_batches_and_progress_can_be_watched(config):
     assert watched == [N, 0, 1, 2, 3, 4]
     assert [prediction.poses.frames[:, 1].tolist() for prediction in kept] == [[0, 1], [2, 3], [4]]
     assert [tuple(prediction.maps["confmaps"].shape) for prediction in kept] == [(2, 2, 12, 16), (2, 2, 12, 16), (1, 2, 12, 16)]
+
+
+def test_progress_counts_frames_whose_predictions_exist(config):
+    done, before = [], []
+
+    def watch(frames, total):
+        for frame in frames:
+            before.append(frame.index in done)
+            yield frame
+
+    detect(open_source(config.data), config, watch=watch, keep=lambda found: done.extend(found.poses.frames[:, 1].tolist()))
+    assert before == [True] * N
+
+
+@pytest.mark.parametrize("on_bad_frame", ["nan", "skip"])
+def test_frames_that_cannot_be_read_are_done_too(config, monkeypatch, on_bad_frame):
+    read, shown = Source.pixels, []
+
+    def broken(self, video, frame):
+        if frame in (0, 2, 4):
+            raise RunError(f"frame {frame} is broken")
+        return read(self, video, frame)
+
+    def watch(frames, total):
+        for frame in frames:
+            shown.append((frame.index, frame.image))
+            yield frame
+
+    monkeypatch.setattr(Source, "pixels", broken)
+    config.data.on_bad_frame, config.data.max_bad_share = on_bad_frame, 1
+    detect(open_source(config.data), config, watch=watch)
+    assert shown == [(i, None) for i in range(N)]
+
+
+def test_an_interruption_by_what_shows_progress_ends_the_workers(config):
+    def watch(frames, total):
+        for _ in frames:
+            raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        detect(open_source(config.data), config, watch=watch)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("predict")]
 
 
 def test_waiting_for_frames_is_reading(config):
