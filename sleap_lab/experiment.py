@@ -169,7 +169,7 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
 
 
 def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: Invocation) -> Result:
-    stage = Stopwatch(summary.stages)
+    stage = Stopwatch(summary.stages, tell=partial(_tell, invocation=invocation))
     cache = open_cache(config, _warn)
     with stage("open"):
         source = open_source(config.data, predicting=config.model.kind != "none", index=index_cached(cache))
@@ -180,7 +180,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         _warn(note)
     with stage("snapshot"):
         _snapshot(config, source, folder, invocation, device)
-    watch = partial(_watch, invocation=invocation)
+    watch = partial(_watch, everything=len(source.frames), invocation=invocation)
     arrays = _arrays_file(config, folder)
     if arrays is not None:
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
@@ -251,10 +251,17 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     return result
 
 
-def _watch(frames: Iterable[Frame], total: int, invocation: Invocation) -> Iterable[Frame]:
-    if invocation.job is None:
-        return terminal.progress(frames, total, "predicting")
-    return terminal.progress(frames, total, f"job {invocation.job}: predicting", bar=False)
+def _watch(frames: Iterable[Frame], left: int, everything: int, invocation: Invocation) -> Iterable[Frame]:
+    """Show how many of all frames are done, those that an earlier run did included."""
+    return terminal.progress(frames, everything, _of_job("predicting", invocation), before=everything - left, bar=invocation.job is None)
+
+
+def _tell(what: str, invocation: Invocation) -> None:
+    terminal.doing(_of_job(what, invocation))
+
+
+def _of_job(what: str, invocation: Invocation) -> str:
+    return what if invocation.job is None else f"job {invocation.job}: {what}"
 
 
 def device_name(config: Config) -> str:
