@@ -8,10 +8,11 @@ processed, because there an image without annotations says that nothing is in it
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path, PurePath, PureWindowsPath
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -35,13 +36,16 @@ PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle
 MIDPOINTS = "(x, y) from the top left of the image; (0, 0) is the midpoint of its first pixel"
 
 
-def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str]) -> tuple[list[Path], list[str]]:
+def write_formats(
+    labels: sio.Labels, path: Path, formats: Sequence[str], times: Mapping[int, np.ndarray] = MappingProxyType({})
+) -> tuple[list[Path], list[str]]:
     """Write labels in several formats beside each other.
 
     Args:
         labels: What to write.
         path: The `.slp` file; other formats replace its suffix and, where there are several videos, put number and name before theirs.
         formats: `slp`, `csv`, `analysis_h5`, `nwb`, `coco`.
+        times: By video, (frames,) s, when each of its frames was taken, where they are not evenly spaced.
 
     Returns:
         The files, and a sentence about each thing that a format could not hold.
@@ -58,7 +62,7 @@ def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str]) -> tup
         poses = to_poses(labels)
         plain = cache(lambda i: _plain(labels.videos[i], poses.of_video(i)))  # a look into the file of the video, once for all formats
         for name in others:
-            write = _write_coco_file if name == "coco" else partial(_write_videos, name=name)
+            write = _write_coco_file if name == "coco" else partial(_write_videos, name=name, times=times)
             made, lost = write(poses, labels.videos, path, plain)
             files += made
             notes += lost
@@ -66,7 +70,7 @@ def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str]) -> tup
 
 
 def _write_videos(
-    poses: Poses, videos: Sequence[sio.Video], path: Path, plain: Callable[[int], sio.Video], *, name: str
+    poses: Poses, videos: Sequence[sio.Video], path: Path, plain: Callable[[int], sio.Video], *, name: str, times: Mapping[int, np.ndarray]
 ) -> tuple[list[Path], list[str]]:
     """Write a file for each video of which frames were processed."""
     suffix, write = PER_VIDEO[name]
@@ -89,9 +93,14 @@ def _write_videos(
             )
         if name == "analysis_h5" and own.track_names and (trackless := int((own.tracks < 0).sum())):
             notes.append(f"{file.name} holds tracks only: {trackless} instances without a track are not in it.")
-        _write(file, name, partial(write, own, video))
+        _write(file, name, partial(write, own, video, _over(times.get(i), len(video))))
         files.append(file)
     return files, notes
+
+
+def _over(times: np.ndarray | None, length: int) -> np.ndarray | None:
+    """Return times of as many frames as a video is taken to have, nan where there are none."""
+    return None if times is None else np.concatenate([times[:length], np.full(max(length - len(times), 0), np.nan)])
 
 
 def _spans(poses: Poses, length: int) -> bool:
@@ -158,8 +167,8 @@ def _plain(video: sio.Video, poses: Poses) -> sio.Video:
     )
 
 
-def _write_csv(poses: Poses, video: sio.Video, path: str) -> None:
-    """Write a table of SLEAP's columns with a row for every instance and for every frame without one."""
+def _write_csv(poses: Poses, video: sio.Video, times: np.ndarray | None, path: str) -> None:
+    """Write a table of SLEAP's columns with a row for every instance and for every frame without one; times, if any, come last."""
     shown = range(len(video)) if _spans(poses, len(video)) else np.unique(poses.frames[:, 1])
     empty = np.setdiff1d(shown, poses.frame)
     frames = np.concatenate([poses.frame, empty])
@@ -169,7 +178,7 @@ def _write_csv(poses: Poses, video: sio.Video, path: str) -> None:
     by_name = sorted(range(len(nodes)), key=nodes.__getitem__)
     with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["track", "frame_idx", "instance.score", *(nodes[i] for i in by_name)])
+        table.writerow(["track", "frame_idx", "instance.score", *(nodes[i] for i in by_name), *([] if times is None else ["time_s"])])
         for start in range(0, len(order), BLOCK):
             rows = order[start : start + BLOCK]
             cells = np.full((len(rows), 3 + len(nodes)), "", dtype=object)
@@ -180,10 +189,13 @@ def _write_csv(poses: Poses, video: sio.Video, path: str) -> None:
             numbers = np.concatenate([own.instance_scores[:, None], numbers], axis=1)
             cells[filled, 2:] = np.where(np.isnan(numbers), "", numbers.astype(object))
             cells[filled, 0] = [poses.track_names[track] if track >= 0 else "" for track in own.tracks.tolist()]
+            if times is not None:
+                seconds = times[frames[rows]].round(6)
+                cells = np.column_stack([cells, np.where(np.isnan(seconds), "", seconds.astype(object))])
             table.writerows(cells.tolist())
 
 
-def _write_analysis_h5(poses: Poses, video: sio.Video, path: str) -> None:
+def _write_analysis_h5(poses: Poses, video: sio.Video, times: np.ndarray | None, path: str) -> None:
     """Write SLEAP's arrays, laid out as sleap-io writes and reads them, without holding them in memory."""
     skeleton, slots = poses.skeleton, _slots(poses)
     n, length = len(slots), len(video)
@@ -209,6 +221,8 @@ def _write_analysis_h5(poses: Poses, video: sio.Video, path: str) -> None:
             for slot, (_, rows) in enumerate(slots):
                 for where, block in _blocks(poses.frame[rows], values[rows], length):
                     array[(slot, ..., where)] = np.moveaxis(block, 0, -1)
+        if times is not None:
+            file.create_dataset("time_s", data=times).attrs["dims"] = json.dumps(("frame",))
         array = file.create_dataset("track_occupancy", data=occupancy, **PACKED)
         array.attrs["dims"] = json.dumps(("frame", "track"))
         for name, listed in names.items():
@@ -271,7 +285,7 @@ def _slots(poses: Poses) -> list[tuple[str, np.ndarray]]:
     return [(names[slot], rows) for slot, rows in zip(occurring.tolist(), np.split(order[by_slot], starts[1:]), strict=False)]
 
 
-def _write_nwb(poses: Poses, video: sio.Video, path: str) -> None:
+def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: str) -> None:
     """Write PoseEstimation containers, laid out as sleap-io writes and reads them.
 
     sleap-io itself leaves frames out and rounds the rate down to whole frames per second, so that times are wrong. Instances
@@ -287,7 +301,9 @@ def _write_nwb(poses: Poses, video: sio.Video, path: str) -> None:
     file = pynwb.NWBFile(session_description="Animal poses", identifier=str(uuid4()), session_start_time=datetime.now(UTC))
     (skeleton,) = create_skeleton_container(to_labels(poses[:0], [video]), file).values()
     module = file.create_processing_module(f"SLEAP_VIDEO_000_{_legal(_path(video.filename).stem)}", "Animal poses")
-    rate = float(video.fps or 1.0)
+    told = times is not None and not np.isnan(times).any()
+    timing: dict[str, Any] = {"timestamps": times} if told else {"rate": float(video.fps or 1.0), "starting_time": 0.0}
+    meaning = "Times are seconds." if told or video.fps else "The frame rate is not known; times are frame numbers."
     length, scores = len(video), np.where(poses.user[:, None] & poses.visible, 1.0, poses.point_scores)
     filled: list[tuple[H5DataIO, np.ndarray, np.ndarray]] = []
 
@@ -309,9 +325,8 @@ def _write_nwb(poses: Poses, video: sio.Video, path: str) -> None:
                 confidence_definition="Height of the peak in the confidence map; 1 where a person placed the point.",
                 reference_frame=MIDPOINTS,
                 unit="pixels",
-                rate=rate,
-                starting_time=0.0,
-                comments="Times are seconds." if video.fps else "The frame rate is not known; times are frame numbers.",
+                comments=meaning,
+                **timing,
             )
             for i, node in enumerate(poses.skeleton.nodes)
         ]
@@ -383,9 +398,12 @@ def _write_coco(poses: Poses, videos: Sequence[sio.Video], plain: Sequence[sio.V
     Path(path).write_text(json.dumps(coco, indent=2), encoding="utf-8")
 
 
-PER_VIDEO: dict[str, tuple[str, Callable[[Poses, sio.Video, str], None]]] = {
+PER_VIDEO: dict[str, tuple[str, Callable[[Poses, sio.Video, np.ndarray | None, str], None]]] = {
     "csv": (".csv", _write_csv),
     "analysis_h5": (".analysis.h5", _write_analysis_h5),
     "nwb": (".nwb", _write_nwb),
 }
 """Formats that hold one video -> file suffix and writer of its poses."""
+
+TIMED = tuple(PER_VIDEO)
+"""Formats that say when frames were taken."""

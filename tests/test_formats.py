@@ -41,9 +41,9 @@ def tracked():
 def write(tmp_path, video_path):
     """Return a function that writes poses in one format and returns the files that were made, and what was said."""
 
-    def write(poses, name, videos=None):
+    def write(poses, name, videos=None, times=None):
         folder = tmp_path / "out"
-        files, notes = write_formats(to_labels(poses, videos or [sio.Video(str(video_path))]), folder / "p.slp", [name])
+        files, notes = write_formats(to_labels(poses, videos or [sio.Video(str(video_path))]), folder / "p.slp", [name], times or {})
         assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in files) if files else not folder.exists()
         return files, notes
 
@@ -450,7 +450,7 @@ def test_formats_are_written_beside_each_other_and_named_in_order(tmp_path, trac
 
 
 def test_poses_that_a_format_cannot_hold_are_an_error_that_names_the_file(tmp_path, monkeypatch, tracked):
-    def fail(poses, video, path):
+    def fail(poses, video, times, path):
         raise IndexError("frame 3 is\nout of bounds")
 
     monkeypatch.setitem(PER_VIDEO, "nwb", (".nwb", fail))
@@ -470,3 +470,45 @@ def test_every_format_of_the_config_can_be_written():
     from sleap_lab.config import keys
 
     assert set(keys()["output.formats"].metadata["choices"]) == {"slp", "coco", *formats.PER_VIDEO}
+
+
+# ---- time
+
+UNEVEN = np.array([0, 0.04, 0.08, 1.08, 1.12, NAN])
+
+
+def test_csv_has_the_time_of_each_row_where_frames_are_not_evenly_spaced(tracked, write):
+    (file,), _ = write(tracked, "csv", times={0: UNEVEN})
+    table = [line.split(",") for line in file.read_text().splitlines()]
+    assert table[0][-1] == "time_s"
+    assert [(int(row[1]), row[-1]) for row in table[1:]] == [
+        *[(0, "0.0"), (1, "0.04"), (1, "0.04"), (2, "0.08"), (3, "1.08"), (4, "1.12"), (4, "1.12"), (5, "")]
+    ]
+    read = to_poses(sio.load_file(str(file)))
+    assert read.visible.any(axis=1).sum() == len(tracked)
+    assert set(read.skeleton.nodes) == set(BAC.nodes)
+
+
+def test_analysis_hdf5_has_the_time_of_each_frame(tracked, write):
+    (file,), _ = write(tracked, "analysis_h5", times={0: UNEVEN})
+    with h5py.File(file) as opened:
+        np.testing.assert_array_equal(opened["time_s"], UNEVEN)
+        assert json.loads(opened["time_s"].attrs["dims"]) == ["frame"]
+    assert len(sio.load_analysis_h5(str(file)).labeled_frames) > 0
+
+
+def test_nwb_has_times_instead_of_a_rate(tracked, write, read_nwb):
+    times = np.where(np.isnan(UNEVEN), 1.16, UNEVEN)
+    (file,), _ = write(tracked, "nwb", times={0: times})
+    with h5py.File(file) as opened:
+        found = []
+        opened.visititems(lambda name, item: found.append(item[()]) if name.endswith("/timestamps") else None)
+    assert len(found) == 9  # three lanes of three nodes
+    for own in found:
+        np.testing.assert_array_equal(own, times)
+    assert sorted(frame.frame_idx for frame in read_nwb(file) if len(frame.instances)) == [1, 4]
+
+
+def test_where_frames_are_evenly_spaced_no_times_are_written(tracked, write):
+    (file,), _ = write(tracked, "csv")
+    assert "time_s" not in file.read_text()
