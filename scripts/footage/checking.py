@@ -7,10 +7,10 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
+
 from footage.bar_code import read_number
 from footage.recipes import Recording
 from footage.tools import decoded
-
 from sleap_lab.config import DataConfig
 from sleap_lab.errors import SleapLabError
 from sleap_lab.sources import Source, open_source, read_ahead
@@ -156,9 +156,7 @@ def a_range(path: Path, count: int, pictures: Sequence[np.ndarray]) -> Reading:
     return in_order(open_source(DataConfig(path=str(path), frames=f"{first}-{last}")), pictures)
 
 
-def wrong_numbers(
-    how: str, reading: Reading, truth: Sequence[int | None], *, damaged: bool, exempt: Mapping[int, str]
-) -> list[str]:
+def wrong_numbers(how: str, reading: Reading, truth: Sequence[int | None], *, damaged: bool, exempt: Mapping[int, str]) -> list[str]:
     """Say which frames are others than ffmpeg decodes.
 
     Of a damaged recording, frame k may be picture k of those that were recorded, or of those that ffmpeg still finds.
@@ -174,7 +172,11 @@ def wrong_numbers(
     if damaged:
         expected.append(lambda k: k)
     counted = [
-        [f"{how}: frame {k} is number {number}, not {want(k)}" for k, number in reading.numbers.items() if number is None or number != want(k)]
+        [
+            f"{how}: frame {k} is number {number}, not {want(k)}"
+            for k, number in reading.numbers.items()
+            if number is None or number != want(k)
+        ]
         for want in expected
     ]
     found = min(counted, key=len)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+
 from footage.bar_code import picture
 from footage.recipes import RECORDINGS, Recording
 from footage.tools import ffmpeg

@@ -84,8 +84,15 @@ def _sound(codec: str, seconds: float = 3.84) -> str:
 CONTAINERS = (
     Recording("h264.mp4", "H.264", "B-frames", X264, end_to_end=True),
     Recording("h264_fragmented.mp4", "H.264", "fragmented", f"{X264} -movflags frag_keyframe+empty_moov"),
-    Recording("h264_fragmented_live.mp4", "H.264", "fragmented, written to a pipe", f"{X264} -movflags frag_keyframe+empty_moov", live="mp4"),
-    Recording("h264_fragmented_dash.mp4", "H.264", "fragmented, default-base-moof", f"{X264} -movflags frag_every_frame+empty_moov+default_base_moof"),
+    Recording(
+        "h264_fragmented_live.mp4", "H.264", "fragmented, written to a pipe", f"{X264} -movflags frag_keyframe+empty_moov", live="mp4"
+    ),
+    Recording(
+        "h264_fragmented_dash.mp4",
+        "H.264",
+        "fragmented, default-base-moof",
+        f"{X264} -movflags frag_every_frame+empty_moov+default_base_moof",
+    ),
     Recording("h264_faststart.mp4", "H.264", "index at the front", f"{X264} -movflags +faststart"),
     Recording("h264.mov", "H.264", "B-frames", X264),
     Recording("h264.m4v", "H.264", "B-frames", X264),
@@ -112,7 +119,9 @@ CODECS = (
     Recording("h264_open_gop.mp4", "H.264", "open groups of pictures", f"{X264} -bf 3 -x264-params open-gop=1:b-pyramid=normal:b-adapt=0"),
     Recording("h264_open_gop.ts", "H.264", "open groups of pictures", f"{X264} -bf 3 -x264-params open-gop=1:b-adapt=0"),
     Recording("h264_long_gop.mp4", "H.264", "one key frame", f"{X264} -g 1000 -keyint_min 1000 -sc_threshold 0"),
-    Recording("h264_pyramid.mp4", "H.264", "16 references, pyramid of B-frames", f"{X264} -bf 8 -refs 16 -x264-params b-pyramid=strict:b-adapt=0"),
+    Recording(
+        "h264_pyramid.mp4", "H.264", "16 references, pyramid of B-frames", f"{X264} -bf 8 -refs 16 -x264-params b-pyramid=strict:b-adapt=0"
+    ),
     Recording("h264_refresh.mp4", "H.264", "key pictures spread over many frames", f"{X264} -bf 0 -x264-params intra-refresh=1"),
     Recording("h264_refresh.ts", "H.264", "key pictures spread over many frames", f"{X264} -bf 0 -x264-params intra-refresh=1"),
     Recording("h264_all_key.mp4", "H.264", "each a key frame", f"{X264} -g 1"),
@@ -145,9 +154,24 @@ CODECS = (
     Recording("mpeg4.mov", "MPEG-4", "", MPEG4),
     Recording("msmpeg4.avi", "MS MPEG-4", "", "-c:v msmpeg4 -q:v 3 -g 24"),
     Recording("vp9.mp4", "VP9", "", VP9),
-    Recording("vp9_hidden.webm", "VP9", "hidden frames", "-c:v libvpx-vp9 -deadline good -cpu-used 5 -b:v 300k -lag-in-frames 16 -auto-alt-ref 1 -arnr-maxframes 5 -g 48"),
-    Recording("vp9_hidden.mkv", "VP9", "hidden frames", "-c:v libvpx-vp9 -deadline good -cpu-used 5 -b:v 300k -lag-in-frames 16 -auto-alt-ref 1 -g 48"),
-    Recording("vp8_hidden.webm", "VP8", "hidden frames", "-c:v libvpx -deadline good -cpu-used 5 -b:v 600k -lag-in-frames 16 -auto-alt-ref 1 -g 48"),
+    Recording(
+        "vp9_hidden.webm",
+        "VP9",
+        "hidden frames",
+        "-c:v libvpx-vp9 -deadline good -cpu-used 5 -b:v 300k -lag-in-frames 16 -auto-alt-ref 1 -arnr-maxframes 5 -g 48",
+    ),
+    Recording(
+        "vp9_hidden.mkv",
+        "VP9",
+        "hidden frames",
+        "-c:v libvpx-vp9 -deadline good -cpu-used 5 -b:v 300k -lag-in-frames 16 -auto-alt-ref 1 -g 48",
+    ),
+    Recording(
+        "vp8_hidden.webm",
+        "VP8",
+        "hidden frames",
+        "-c:v libvpx -deadline good -cpu-used 5 -b:v 600k -lag-in-frames 16 -auto-alt-ref 1 -g 48",
+    ),
     Recording("av1.mp4", "AV1", "", AV1),
     Recording("av1.mkv", "AV1", "", AV1),
     Recording("av1.webm", "AV1", "libaom", "-c:v libaom-av1 -cpu-used 8 -usage realtime -crf 30 -b:v 0 -g 24 -frames:v 48", frames=48),
@@ -186,9 +210,21 @@ PIXELS = (
     Recording("ffv1_rgb.mkv", "FFV1", "RGB", "-c:v ffv1 -level 3 -pix_fmt bgr0"),
     Recording("ffv1_alpha.mkv", "FFV1", "with transparency", "-c:v ffv1 -level 3 -pix_fmt yuva420p"),
     Recording("h264_full.mp4", "H.264", "full range", f"{X264} -vf scale=out_range=full -color_range pc"),
-    Recording("h264_709.mp4", "H.264", "BT.709", f"{X264} -vf scale=out_color_matrix=bt709 -colorspace bt709 -color_primaries bt709 -color_trc bt709"),
-    Recording("h264_601.mp4", "H.264", "BT.601", f"{X264} -vf scale=out_color_matrix=bt601 -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m"),
-    Recording("h264_2020.mkv", "H.264", "BT.2020, 10 bits", f"{X264} -pix_fmt yuv420p10le -vf scale=out_color_matrix=bt2020 -colorspace bt2020nc"),
+    Recording(
+        "h264_709.mp4",
+        "H.264",
+        "BT.709",
+        f"{X264} -vf scale=out_color_matrix=bt709 -colorspace bt709 -color_primaries bt709 -color_trc bt709",
+    ),
+    Recording(
+        "h264_601.mp4",
+        "H.264",
+        "BT.601",
+        f"{X264} -vf scale=out_color_matrix=bt601 -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m",
+    ),
+    Recording(
+        "h264_2020.mkv", "H.264", "BT.2020, 10 bits", f"{X264} -pix_fmt yuv420p10le -vf scale=out_color_matrix=bt2020 -colorspace bt2020nc"
+    ),
     Recording("h264_anamorphic.mp4", "H.264", "pixels that are not square", f"{X264} -aspect 16:9"),
     Recording("mjpeg_444.avi", "MJPEG", "4:4:4", f"{MJPEG} -pix_fmt yuvj444p"),
     Recording("h264_odd.mp4", "H.264", "161 x 121 px", f"{X264} -pix_fmt yuv444p", size=(161, 121)),
@@ -233,9 +269,16 @@ TIME = (
     Recording("sound_longer.webm", "VP9", "sound that is longer than the pictures", f"{_sound('libopus', 6)} {VP9}"),
     Recording("sound_fragmented.mp4", "H.264", "with sound, fragmented", f"{_sound('aac')} {X264} -movflags frag_keyframe+empty_moov"),
     Recording("sound_trimmed.mp4", "H.264", "with sound, trimmed without re-encoding", source="sound.mp4", before="-ss 1.3"),
-    Recording("sound_first.mkv", "H.264", "sound is the first stream", f"{SOUND.format(codec='libopus', seconds=4)} -map 1:a -map 0:v {X264}"),
+    Recording(
+        "sound_first.mkv", "H.264", "sound is the first stream", f"{SOUND.format(codec='libopus', seconds=4)} -map 1:a -map 0:v {X264}"
+    ),
     Recording("sound.ts", "H.264", "with sound", f"{_sound('aac')} {X264}"),
-    Recording("cover.mp4", "H.264", "with a cover picture", f"-f lavfi -i color=red:s=64x64:d=0.04 -map 0:v -map 1:v -c:v:1 png -frames:v:1 1 -disposition:v:1 attached_pic {X264.replace('c:v', 'c:v:0')}"),
+    Recording(
+        "cover.mp4",
+        "H.264",
+        "with a cover picture",
+        f"-f lavfi -i color=red:s=64x64:d=0.04 -map 0:v -map 1:v -c:v:1 png -frames:v:1 1 -disposition:v:1 attached_pic {X264.replace('c:v', 'c:v:0')}",
+    ),
     Recording("same_time.mkv", "MJPEG", "times that repeat", f"{MJPEG} -bsf:v \"setts=pts='PTS-mod(N,3)':dts='DTS-mod(N,3)'\""),
     Recording("one_frame.mp4", "H.264", "a single frame", X264, frames=1),
     Recording("two_frames.avi", "MPEG-4", "two frames", MPEG4, frames=2),
@@ -244,15 +287,28 @@ HEADERS = (
     Recording("says_fewer.avi", "MJPEG", "header says 60 of 96 frames", source="mjpeg.avi", edit=edits.stale_avi(60), end_to_end=True),
     Recording("says_none.avi", "MJPEG", "header says no frames", source="mjpeg.avi", edit=edits.stale_avi(0)),
     Recording("says_more.avi", "MJPEG", "header says 200 frames of 96", source="mjpeg.avi", edit=edits.stale_avi(200)),
-    Recording("empty_chunks.avi", "MJPEG", "empty chunks for dropped frames", source="mjpeg.avi", edit=edits.with_empty_chunks, end_to_end=True),
+    Recording(
+        "empty_chunks.avi", "MJPEG", "empty chunks for dropped frames", source="mjpeg.avi", edit=edits.with_empty_chunks, end_to_end=True
+    ),
     Recording("empty_chunks_mpeg4.avi", "MPEG-4", "empty chunks for dropped frames", MPEG4, edit=edits.with_empty_chunks),
     Recording("no_index.avi", "MJPEG", "no index", source="mjpeg.avi", edit=edits.without_index),
     Recording("chunks_lost.avi", "MJPEG", "seven frames taken out", source="mjpeg.avi", edit=edits.without_some_chunks),
     Recording("live.avi", "MJPEG", "written to a pipe", MJPEG, live="avi"),
 )
 DAMAGE = (
-    Recording("cut.mp4", "H.264", "cut short", source="h264.mp4", edit=edits.cut(0.5), expect=REFUSED, why="its index stands at the end", end_to_end=True),
-    Recording("cut_faststart.mp4", "H.264", "cut short, index at the front", source="h264_faststart.mp4", edit=edits.cut(0.7), expect=NAMED),
+    Recording(
+        "cut.mp4",
+        "H.264",
+        "cut short",
+        source="h264.mp4",
+        edit=edits.cut(0.5),
+        expect=REFUSED,
+        why="its index stands at the end",
+        end_to_end=True,
+    ),
+    Recording(
+        "cut_faststart.mp4", "H.264", "cut short, index at the front", source="h264_faststart.mp4", edit=edits.cut(0.7), expect=NAMED
+    ),
     Recording("cut_fragmented.mp4", "H.264", "cut short, fragmented", source="h264_fragmented.mp4", edit=edits.cut(0.6), expect=NAMED),
     Recording("cut.mkv", "H.264", "cut short", source="h264.mkv", edit=edits.cut(0.6), expect=NAMED),
     Recording("cut.avi", "MJPEG", "cut short", source="mjpeg.avi", edit=edits.cut(0.7), expect=NAMED),
@@ -264,25 +320,52 @@ DAMAGE = (
     Recording("cut.wmv", "WMV 8", "cut short", source="wmv2.wmv", edit=edits.cut(0.6), expect=NAMED),
     Recording("cut.gif", "GIF", "cut short", source="pictures.gif", edit=edits.cut(0.6), expect=NAMED),
     Recording("cut_early.mkv", "H.264", "cut short near its beginning", source="h264.mkv", edit=edits.cut(0.12), expect=NAMED),
-    Recording("bad_key.mp4", "H.264", "a key frame damaged", source="h264.mp4", edit=edits.damage(0.5, key=True), expect=NAMED, end_to_end=True),
+    Recording(
+        "bad_key.mp4", "H.264", "a key frame damaged", source="h264.mp4", edit=edits.damage(0.5, key=True), expect=NAMED, end_to_end=True
+    ),
     Recording("bad_p.mp4", "H.264", "one frame damaged", source="h264.mp4", edit=edits.damage(0.4), expect=NAMED),
     Recording("bad_end.mp4", "H.264", "one frame near the end damaged", source="h264.mp4", edit=edits.damage(0.97), expect=NAMED),
-    Recording("bad_first.mp4", "H.264", "the first frame damaged", source="h264.mp4", edit=edits.damage(0.0, key=True, whole=True), expect=NAMED),
+    Recording(
+        "bad_first.mp4", "H.264", "the first frame damaged", source="h264.mp4", edit=edits.damage(0.0, key=True, whole=True), expect=NAMED
+    ),
     Recording("bad_whole.mp4", "H.264", "one frame overwritten", source="h264_no_b.mp4", edit=edits.damage(0.4, whole=True), expect=NAMED),
     Recording("bad_key.mkv", "H.264", "a key frame damaged", source="h264.mkv", edit=edits.damage(0.5, key=True), expect=NAMED),
     Recording("bad_p.mkv", "H.264", "one frame damaged, no B-frames", NO_B, edit=edits.damage(0.4), expect=NAMED),
     Recording("bad.ts", "H.264", "one frame damaged", source="h264.ts", edit=edits.damage(0.4), expect=NAMED),
     Recording("bad.avi", "MPEG-4", "one frame damaged", MPEG4, edit=edits.damage(0.4, whole=True), expect=NAMED),
     Recording("bad_mjpeg.avi", "MJPEG", "one frame damaged", source="mjpeg.avi", edit=edits.damage(0.5, key=True), expect=NAMED),
-    Recording("bad_mjpeg_whole.avi", "MJPEG", "one frame overwritten", source="mjpeg.avi", edit=edits.damage(0.5, key=True, whole=True), expect=NAMED),
+    Recording(
+        "bad_mjpeg_whole.avi",
+        "MJPEG",
+        "one frame overwritten",
+        source="mjpeg.avi",
+        edit=edits.damage(0.5, key=True, whole=True),
+        expect=NAMED,
+    ),
     Recording("bad_vp9.webm", "VP9", "one frame overwritten", source="vp9.webm", edit=edits.damage(0.4, whole=True), expect=NAMED),
     Recording("bad_h265.mp4", "H.265", "one frame damaged", source="h265.mp4", edit=edits.damage(0.4), expect=NAMED),
-    Recording("bad_h265_key.mp4", "H.265", "a key frame damaged", source="h265_closed.mp4", edit=edits.damage(0.5, key=True, whole=True), expect=NAMED),
+    Recording(
+        "bad_h265_key.mp4",
+        "H.265",
+        "a key frame damaged",
+        source="h265_closed.mp4",
+        edit=edits.damage(0.5, key=True, whole=True),
+        expect=NAMED,
+    ),
     Recording("bad_ffv1.mkv", "FFV1", "one frame damaged", source="ffv1_v3.mkv", edit=edits.damage(0.5, key=True), expect=NAMED),
     Recording("bad_av1.mp4", "AV1", "one frame overwritten", source="av1.mp4", edit=edits.damage(0.4, whole=True), expect=NAMED),
     Recording("bad_mpeg2.mpg", "MPEG-2", "one frame damaged", source="mpeg2.mpg", edit=edits.damage(0.4), expect=NAMED),
-    Recording("bad_huffyuv.avi", "HuffYUV", "one frame overwritten", source="huffyuv.avi", edit=edits.damage(0.5, key=True, whole=True), expect=NAMED),
-    Recording("nothing.mp4", "", "an empty file", source="h264.mp4", edit=edits.empty, expect=REFUSED, why="it holds nothing", end_to_end=True),
+    Recording(
+        "bad_huffyuv.avi",
+        "HuffYUV",
+        "one frame overwritten",
+        source="huffyuv.avi",
+        edit=edits.damage(0.5, key=True, whole=True),
+        expect=NAMED,
+    ),
+    Recording(
+        "nothing.mp4", "", "an empty file", source="h264.mp4", edit=edits.empty, expect=REFUSED, why="it holds nothing", end_to_end=True
+    ),
     Recording("nothing.mkv", "", "an empty file", source="h264.mkv", edit=edits.empty, expect=REFUSED, why="it holds nothing"),
     Recording("pointer.mp4", "", "a Git LFS pointer", source="h264.mp4", edit=edits.no_video, expect=REFUSED, why="it is text"),
 )
