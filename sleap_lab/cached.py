@@ -11,13 +11,15 @@ import numpy as np
 from sleap_lab.config import Config, TrackerConfig
 from sleap_lab.inference import Inference, Track, detect
 from sleap_lab.losses import check_account
+from sleap_lab.media.index import FrameIndex, read_index
 from sleap_lab.parts import Parts
 from sleap_lab.poses import Poses, concatenate
 from sleap_lab.runs.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
-from sleap_lab.runs.fingerprint import network_fingerprint, predict_fingerprint, track_fingerprint
+from sleap_lab.runs.fingerprint import index_fingerprint, network_fingerprint, predict_fingerprint, track_fingerprint
 from sleap_lab.sources import Frame, Source
 from sleap_lab.stages import Stage, untimed
 from sleap_lab.tracking import track
+from sleap_lab.videos import Indexer
 
 if TYPE_CHECKING:
     from sleap_lab.predict.model import Prediction
@@ -43,6 +45,18 @@ Outcomes = dict[str, str]
 def open_cache(config: Config, warn: Callable[[str], None]) -> Cache:
     """Return the cache that a config asks for; `warn` is told what is wrong with it."""
     return Cache(Path(config.cache_dir or DEFAULT_FOLDER), config.cache, config.cache_max_gb * GB, warn)
+
+
+def index_cached(cache: Cache) -> Indexer:
+    """Return what reads the index of a media file at most once, whatever the file is called."""
+
+    def read(path: Path) -> FrameIndex:
+        if cache.mode == "off":
+            return read_index(path)
+        result, _ = remember(cache, index_fingerprint(path), lambda: Result(read_index(path).to_arrays()), stage="index", about=path.name)
+        return FrameIndex.from_arrays(result.arrays)
+
+    return read
 
 
 def detect_cached(

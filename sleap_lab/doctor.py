@@ -21,7 +21,6 @@ from sleap_lab.poses import Poses, concatenate
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.runs.store import open_store, probe, store_uri
 from sleap_lab.sources import Frame, Source, open_source, read_ahead
-from sleap_lab.videos import frame_numbers
 
 if TYPE_CHECKING:
     from sleap_lab.predict.pipeline import Pipeline
@@ -148,7 +147,7 @@ def _videos(source: Source) -> Iterator[Finding]:
             continue
         each = (time.perf_counter() - start) / len(chosen)
         height, width, channels = next(iter(shapes))
-        total = len(frame_numbers(source.videos[video]))
+        total = len(source.reader(video).numbers)
         text = f"{name}: {len(wanted):,} of {total:,} frames, {width}x{height} px, {channels} channel{'s' * (channels > 1)}"
         yield Finding("video", OK if len(shapes) == 1 else WARNING, f"{text}, {1000 * each:.0f} ms to reach a frame")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import sleap_io as sio
 
 from sleap_lab import terminal
-from sleap_lab.cached import RESUMED, detect_cached, open_cache, track_cached
+from sleap_lab.cached import RESUMED, detect_cached, index_cached, open_cache, track_cached
 from sleap_lab.compose import as_typed, compose_config
 from sleap_lab.config import Config, defaults, wants_arrays
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed, system_problem
@@ -168,8 +168,9 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
 
 def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: Invocation) -> Result:
     stage = Stopwatch(summary.stages)
+    cache = open_cache(config, _warn)
     with stage("open"):
-        source = open_source(config.data, predicting=config.model.kind != "none")
+        source = open_source(config.data, predicting=config.model.kind != "none", index=index_cached(cache))
         truth = open_truth(config, source)
     with stage("load"):
         device = device_name(config)
@@ -177,7 +178,6 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         _warn(note)
     with stage("snapshot"):
         _snapshot(config, source, folder, invocation, device)
-    cache = open_cache(config, _warn)
     watch = partial(_watch, invocation=invocation)
     arrays = _arrays_file(config, folder)
     if arrays is not None:
@@ -221,7 +221,8 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             if evaluation.identity is not None:
                 _write_switches(evaluation, predictions, folder)
             summary.metrics |= evaluation.headline()
-    summary.status, summary.exit_code = ("partial", 3) if inference.bad_frames or source.unreadable else ("finished", 0)
+    incomplete = inference.bad_frames or source.unreadable or source.cut_short
+    summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
         with stage("report"):
             from sleap_lab.report import write_report
@@ -281,6 +282,7 @@ def _snapshot(config: Config, source: Source, folder: Path, invocation: Invocati
         inputs={name: Path(path) for name, path in inputs.items() if path is not None},
         models=[Path(path) for path in config.model.paths],
         device=device,
+        videos=source.reading(),
     )
 
 

@@ -1,6 +1,6 @@
 """The stages that make poses: frames, network, filters, tracker. No files, no logging, no global config."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -8,10 +8,11 @@ import numpy as np
 
 from sleap_lab.config import Config, TrackerConfig
 from sleap_lab.filters import apply_filters
+from sleap_lab.labels import video_name
 from sleap_lab.losses import check_account, readable
+from sleap_lab.media.stretches import Stretches
 from sleap_lab.poses import Gathering, Poses
 from sleap_lab.predict.clock import Clock
-from sleap_lab.seeking import is_media, order_problem
 from sleap_lab.sources import Frame, Source, read_ahead
 from sleap_lab.stages import Stage, untimed
 from sleap_lab.tracking import track
@@ -19,8 +20,6 @@ from sleap_lab.tracking import track
 if TYPE_CHECKING:
     from sleap_lab.predict.model import Prediction
 
-MOST_LOOKS = 8
-"""How many stretches of frames that were read in order are checked in a run."""
 Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray]], Poses]
 
 
@@ -85,8 +84,9 @@ def detect(
 
         pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth, spare=spare, details=details)
     clock = Clock()
+    stretches = Stretches()
     with stage("predict", clock.split):
-        frames = _watched_order(read_ahead(source, config.runtime.queue_maxsize), source, notes)
+        frames: Iterable[Frame] = stretches.watch(read_ahead(source, config.runtime.queue_maxsize))
         frames = readable(frames, len(source.frames) if requested is None else requested, config.data, bad)
         gathering = Gathering()
         for prediction in predict(watch(frames, len(source.frames)), pipeline, batch_size=config.runtime.batch_size, clock=clock):
@@ -99,6 +99,7 @@ def detect(
     poses = gathering.whole()
     assert poses is not None, "a source has frames, and not all of them are unreadable"
     check_account(source.frames, poses, bad[before:])
+    notes += stretches.notes([video_name(video) for video in source.videos])
     return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad), (*pipeline.notes, *notes))
 
 
@@ -130,31 +131,6 @@ def refine(detected: Inference, source: Source, config: Config, *, stage: Stage 
         with stage("track"):
             poses = track(poses, config.tracker, source.read)
     return replace(detected, poses=poses, notes=tuple(notes))
-
-
-def _watched_order(frames: Iterable[Frame], source: Source, notes: list[str]) -> Iterator[Frame]:
-    """Yield the frames, and note where the last of those that were read in order is not the frame that looking for its number finds."""
-    looks = MOST_LOOKS
-    previous: Frame | None = None
-    in_order = False
-
-    def look(last: Frame) -> None:
-        nonlocal looks
-        if looks and last.image is not None and is_media(source.videos[last.video]):
-            looks -= 1
-            if problem := order_problem(source.videos[last.video], last.index, last.image):
-                notes.append(problem)
-                looks = 0
-
-    for frame in frames:
-        follows = previous is not None and (previous.video, previous.index + 1) == (frame.video, frame.index)
-        if previous is not None and in_order and not (follows and frame.image is not None):
-            look(previous)
-        in_order = follows and frame.image is not None
-        previous = frame
-        yield frame
-    if previous is not None and in_order:
-        look(previous)
 
 
 def _on_frames(poses: Poses, frames: np.ndarray) -> Poses:

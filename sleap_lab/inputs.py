@@ -8,7 +8,12 @@ from pathlib import Path
 
 from sleap_lab.errors import ConfigError, brief
 
-VIDEOS = (".mp4", ".avi", ".mov", ".mj2", ".mkv", ".seq")
+MEDIA = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".asf", ".flv", ".3gp"),
+    *(".ogv", ".mj2", ".gif"),
+)
+SEQ = ".seq"
+VIDEOS = (*MEDIA, SEQ)
 HDF5 = (".h5", ".hdf5")
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 LABELS = ".slp"

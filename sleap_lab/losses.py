@@ -170,6 +170,8 @@ def losses(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
     if closed:
         names = listed([str(path) for path, _ in closed], 5)
         said.append(f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: {names}. The first: {closed[0][1]}")
+    for path, reason in source.cut_short:
+        said.append(f"{path} seems to have been cut short: {reason}. What it holds was used; copy it again from where it was recorded.")
     if bad_frames:
         frames = listed([where["frames"] for where in bad_ranges(source, bad_frames)], 20)
         said.append(f"{len(bad_frames)} frames could not be read: {frames}. The first: {bad_frames[0].problem}")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sleap_lab.cached import MISS, RESUMED, Outcomes, detect_cached
+from sleap_lab.cached import MISS, RESUMED, Outcomes, detect_cached, index_cached
 from sleap_lab.config import Config
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.inference import Inference
@@ -281,8 +281,9 @@ def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int
     stage = Stopwatch(seconds)
     own = task.ranges[rank]
     config = replace(task.config, runtime=replace(task.config.runtime, device=device))
+    cache = Cache(*task.cache, warn=log.warning)
     with stage("open"):
-        source = replace(open_source(config.data), frames=task.frames[own.start : own.stop])
+        source = replace(open_source(config.data, index=index_cached(cache)), frames=task.frames[own.start : own.stop])
 
     def watch(frames: Iterable[Frame], total: int) -> Iterator[Frame]:
         done[rank] = len(own) - total  # those of an earlier run
@@ -291,7 +292,6 @@ def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int
             done[rank] += 1
 
     outcomes: Outcomes = {}
-    cache = Cache(*task.cache, warn=log.warning)
     found = detect_cached(source, config, device, cache, outcomes, stage=stage, watch=watch, requested=task.requested)
     done[rank] = len(own)
     found.poses.save(task.folder / f"{rank}.npz")

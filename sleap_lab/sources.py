@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from sleap_lab.config import DataConfig, parse_frames
 from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
 from sleap_lab.labels import read_labels, to_poses, video_name
+from sleap_lab.media.index import read_index, unevenness
 from sleap_lab.poses import Poses
-from sleap_lab.seeking import last_readable, seek_problem
-from sleap_lab.videos import ACCEPTED, NO_FRAME, Levels, find_levels, frame_numbers, open_video, read_pixels, release
+from sleap_lab.videos import ACCEPTED, NO_FRAME, Indexer, Levels, Reader, find_levels, open_reader, open_video
 
 LABEL_FILTERS = ("only_labeled_frames", "only_suggested_frames", "exclude_user_labeled", "only_predicted_frames")
 
@@ -40,18 +40,24 @@ class Source:
         videos: Videos of the output; `frames` refers to them by position.
         frames: (frames, 2) int64 (video, frame), in order, each once.
         labels: Poses of the labels file on these frames, where there is one.
-        levels: By video, what its pixels mean where they are not bytes.
+        levels: By video, what its pixels mean; those that nothing was read of are not there yet.
         unreadable: Videos that could not be opened beside others, and why.
+        cut_short: Videos that lack frames at their end which cannot be counted, and why that is known.
         notes: What a reader of the results must know, one sentence each.
+        readers: By video, what reads it; those that nothing was read of are not there yet.
+        index: Reads the index of a media file.
     """
 
     path: Path
     videos: Sequence[sio.Video]
     frames: np.ndarray
     labels: Poses | None
-    levels: Mapping[int, Levels] = field(default_factory=dict)
+    levels: dict[int, Levels] = field(default_factory=dict)
     unreadable: tuple[tuple[Path, str], ...] = ()
+    cut_short: tuple[tuple[Path, str], ...] = ()
     notes: tuple[str, ...] = ()
+    readers: dict[int, Reader] = field(default_factory=dict)
+    index: Indexer = read_index
 
     @property
     def truth(self) -> Poses | None:
@@ -66,6 +72,30 @@ class Source:
         names = [name for several in used for name in (several if isinstance(several, list) else [several])]
         return list(dict.fromkeys([*([] if self.labels is None else [self.path]), *map(Path, names)]))
 
+    def reader(self, video: int) -> Reader:
+        """Return what reads a video, opened when it is first asked for."""
+        if video not in self.readers:
+            self.readers[video] = open_reader(self.videos[video], self.index)
+        return self.readers[video]
+
+    def reading(self) -> list[dict[str, Any]]:
+        """Return how each video that was opened is read: by what, and for a recording what its packets tell."""
+        facts: list[dict[str, Any]] = []
+        for i, reader in sorted(self.readers.items()):
+            own: dict[str, Any] = {"video": str(_called(self.videos[i])), "decoder": reader.decoder, "frames": len(reader.numbers)}
+            if (index := reader.index) is not None:
+                rate = None if np.isnan(index.rate) else index.rate
+                own |= {"codec": index.codec, "size": [index.height, index.width], "rate": rate, "missing": index.missing}
+                own |= {"dropped": index.empty, "order": "of decoding" if index.decoded else "by time stamps"}
+            facts.append(own)
+        return facts
+
+    def meaning(self, video: int) -> Levels:
+        """Return what the pixels of a video mean, told once, so that dark frames mean the same as bright ones."""
+        if video not in self.levels:
+            self.levels[video] = find_levels(self.reader(video), self.frames[self.frames[:, 0] == video, 1])
+        return self.levels[video]
+
     def pixels(self, video: int, frame: int) -> np.ndarray:
         """Read one frame for a network.
 
@@ -76,11 +106,11 @@ class Source:
             RunError: It cannot be read.
         """
         try:
-            image = read_pixels(self.videos[video], frame)
+            image = self.reader(video).read(frame)
         except Exception as error:  # every backend has its own errors for a frame it cannot decode
             reason = " ".join(str(error).split()) or type(error).__name__
             raise RunError(f"{_called(self.videos[video])}: frame {frame} cannot be read ({reason})") from error
-        return image if image.dtype == np.uint8 else (image / self.levels.get(video, Levels()).white).astype(np.float32)
+        return image if image.dtype == np.uint8 else (image / self.meaning(video).white).astype(np.float32)
 
     def read(self, video: int, frame: int) -> np.ndarray:
         """Read one frame as a picture, (h, w, c) uint8.
@@ -91,11 +121,13 @@ class Source:
         image = self.pixels(video, frame)
         if image.dtype == np.uint8:
             return image
-        levels = self.levels.get(video, Levels())
+        levels = self.meaning(video)
         return (image * (levels.white / levels.brightest * 255)).round().clip(0, 255).astype(np.uint8)
 
 
-def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels | sio.Video | None = None) -> Source:
+def open_source(
+    config: DataConfig, *, predicting: bool = True, data: sio.Labels | sio.Video | None = None, index: Indexer = read_index
+) -> Source:
     """Open videos or a labels file and select their frames.
 
     Args:
@@ -103,6 +135,7 @@ def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels
         predicting: Whether the frames go through a network; otherwise only labeled frames are selected, and
             `frames` are their frame numbers.
         data: Labels or a video that are already open and stand for `config.path`.
+        index: Reads the index of a media file.
 
     Raises:
         ConfigError: The selection does not fit the files.
@@ -114,14 +147,14 @@ def open_source(config: DataConfig, *, predicting: bool = True, data: sio.Labels
     if isinstance(data, sio.Labels) or is_labels(inputs):
         _refuse_hdf5_keys(config, path)
         labels = data if data is not None else read_labels(path)
-        source = _from_labels(labels, path, config) if predicting else _labeled(labels, path, config)
+        source = _from_labels(labels, path, config, index) if predicting else _labeled(labels, path, config)
     elif not predicting:
         raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
     else:
-        source = _from_videos([data] if data is not None else inputs, path, config)
+        source = _from_videos([data] if data is not None else inputs, path, config, index)
     if not len(source.frames):
         raise ConfigError(f"data: the selection holds no frame of {path} ({_selection(config)})")
-    return _with_levels(_tried(source, config) if predicting else source)
+    return _with_levels(_checked(replace(source, index=index), config)) if predicting else replace(source, index=index)
 
 
 def _inputs(config: DataConfig) -> list[Input]:
@@ -176,55 +209,78 @@ def _refuse_hdf5_keys(config: DataConfig, path: Path) -> None:
             raise ConfigError(f"data.{name}: only for HDF5 videos ({', '.join(HDF5)}), data.path is {path}")
 
 
-def _tried(source: Source, config: DataConfig) -> Source:
-    """Look, before any work, whether videos end where they say and whether their frames are where their numbers say.
+def _checked(source: Source, config: DataConfig) -> Source:
+    """Look, before any work, whether the frames that were asked for are there, and what must be known of the videos.
 
     Raises:
         RunError: More frames are missing than may be.
     """
-    notes, missing = [], 0
+    notes: list[str] = []
+    cut_short: list[tuple[Path, str]] = []
+    missing = 0
+    allowed = 0.0 if config.on_bad_frame == "fail" else config.max_bad_share
     for i in np.unique(source.frames[:, 0]).tolist():
-        video, frames = source.videos[i], source.frames[source.frames[:, 0] == i, 1]
-        ascending = np.unique(frames).tolist()
-        there = last_readable(video, ascending)
-        if there < len(ascending):
-            missing += len(ascending) - there
-            end = f"after frame {ascending[there - 1]}" if there else f"from frame {ascending[0]} on"
-            gone = not video.exists()
-            what = "is not there" if gone else f"says it has {len(video)} frames, but nothing can be read {end}"
-            notes.append(f"{_called(video)} {what}: {len(ascending) - there} of the {len(ascending)} frames asked for are missing.")
-            allowed = 0.0 if config.on_bad_frame == "fail" else config.max_bad_share
+        reader, name = source.reader(i), _called(source.videos[i])
+        frames = source.frames[source.frames[:, 0] == i, 1]
+        if lost := _lost(reader, frames):
+            missing += lost
+            why = reader.problem.removeprefix("it ") or _end_of(reader)
+            notes.append(f"{name} {why}: {lost} of the {len(frames)} frames asked for are missing.")
             if missing > allowed * len(source.frames):
-                advice = (
-                    "Put the video, or a link to it, beside the labels file, or give the video itself as data.path,"
-                    if gone
-                    else "Copy the file again from where it was recorded, ask for what is there with data.frames,"
+                raise RunError(
+                    f"data.path: {notes[-1]} {MISSING_VIDEO if reader.problem else MISSING_FRAMES} "
+                    "or go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
                 )
-                raise RunError(f"data.path: {notes[-1]} {advice} or go on in any case with data.on_bad_frame=nan data.max_bad_share=1")
-        if problem := seek_problem(video, frames.tolist()):
-            notes.append(problem)
-    return replace(source, notes=(*source.notes, *notes))
+        if reader.index is not None:
+            if reader.index.short:
+                cut_short.append((name, reader.index.short))
+            if reader.index.empty:
+                notes.append(EMPTY.format(name=name, count=reader.index.empty))
+            if uneven := unevenness(reader.index, str(name)):
+                notes.append(uneven)
+        if len(source.videos) > 1:
+            reader.close()
+    return replace(source, notes=(*source.notes, *notes), cut_short=tuple(cut_short))
+
+
+MISSING_VIDEO = "Put the video, or a link to it, beside the labels file, or give the video itself as data.path,"
+MISSING_FRAMES = "Copy the file again from where it was recorded, ask for what is there with data.frames,"
+EMPTY = (
+    "{name} has {count} places without a picture, where the recorder dropped frames. They are not counted; "
+    "programs that count them, and show the picture before again, give later frames higher numbers."
+)
+
+
+def _lost(reader: Reader, frames: np.ndarray) -> int:
+    """Return how many frames a video does not hold; damage within it shows when they are read."""
+    if reader.problem:
+        return len(frames)
+    return 0 if reader.index is None else int((frames >= len(reader.index.packet)).sum())
+
+
+def _end_of(reader: Reader) -> str:
+    """Say where a recording ends."""
+    assert reader.index is not None, "only of recordings is it known where they end"
+    last = len(reader.index.packet) - 1
+    return f"says it has {reader.index.count} frames, but ends after frame {last}" if reader.index.missing else f"ends after frame {last}"
 
 
 def _with_levels(source: Source) -> Source:
-    """Look what numbers the videos hold, once, so that dark frames mean the same as bright ones."""
-    levels: dict[int, Levels] = {}
+    """Look what numbers the videos hold, and note which are beyond white."""
     notes = []
-    for i, video in enumerate(source.videos):
-        found = find_levels(video, source.frames[source.frames[:, 0] == i, 1])
+    for i, reader in sorted(source.readers.items()):
+        levels = source.meaning(i)
         if len(source.videos) > 1:
-            release(video)
-        if found:
-            levels[i] = found
-            if found.brightest > found.white:
-                notes.append(
-                    f"{_called(video)} holds numbers up to {found.brightest:.0f}; to the network {found.white:.0f} is white, "
-                    "as in sleap-nn's training. A model that was trained on 8-bit images needs an 8-bit video."
-                )
-    return replace(source, levels=levels, notes=(*source.notes, *notes))
+            reader.close()
+        if levels.brightest > levels.white:
+            notes.append(
+                f"{_called(source.videos[i])} holds numbers up to {levels.brightest:.0f}; to the network {levels.white:.0f} is white, "
+                "as in sleap-nn's training. A model that was trained on 8-bit images needs an 8-bit video."
+            )
+    return replace(source, notes=(*source.notes, *notes))
 
 
-def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataConfig) -> Source:
+def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataConfig, index: Indexer) -> Source:
     for name in LABEL_FILTERS:
         if _given(getattr(config, name)):
             raise ConfigError(f"data.{name}: only for .slp files, data.path is {path}")
@@ -235,12 +291,15 @@ def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataCo
     if not any(isinstance(item, Path) and item.suffix.lower() in HDF5 for item in inputs):
         _refuse_hdf5_keys(config, path)
     videos: list[sio.Video] = []
+    readers: dict[int, Reader] = {}
     unreadable: list[tuple[Path, str]] = []
     for item in inputs:
         try:
-            videos.append(_opened(item, config))
+            video, reader = _opened(item, config, index)
             if len(inputs) > 1:
-                release(videos[-1])
+                reader.close()
+            readers[len(videos)] = reader
+            videos.append(video)
         except RunError as error:
             unreadable.append((path if isinstance(item, sio.Video) else input_name(item), str(error)))
     if not videos:
@@ -248,17 +307,18 @@ def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataCo
         raise RunError(f"data.path: {which}{unreadable[0][1]}")
     wanted = parse_frames(config.frames)
     if len(inputs) == 1:
-        return Source(path, videos, _in_video(0, wanted, frame_numbers(videos[0]), path), None)
-    frames, notes = _in_each(videos, wanted)
-    return Source(path, videos, frames, None, unreadable=tuple(unreadable), notes=notes)
+        return Source(path, videos, _in_video(0, wanted, readers[0].numbers, path), None, readers=readers)
+    frames, notes = _in_each(videos, [readers[i].numbers for i in range(len(videos))], wanted)
+    return Source(path, videos, frames, None, unreadable=tuple(unreadable), notes=notes, readers=readers)
 
 
-def _opened(item: Input | sio.Video, config: DataConfig) -> sio.Video:
+def _opened(item: Input | sio.Video, config: DataConfig, index: Indexer) -> tuple[sio.Video, Reader]:
     if not isinstance(item, sio.Video):
-        return open_video(item, dataset=config.video_dataset, input_format=config.video_input_format)
-    if not len(frame_numbers(item)):
-        raise RunError(f"{_called(item)} cannot be read as a video: {NO_FRAME}; {ACCEPTED}")
-    return item
+        return open_video(item, dataset=config.video_dataset, input_format=config.video_input_format, index=index)
+    reader = open_reader(item, index)
+    if not len(reader.numbers):
+        raise RunError(f"{_called(item)} cannot be read as a video: {reader.problem or NO_FRAME}; {ACCEPTED}")
+    return item, reader
 
 
 def _in_video(video: int, wanted: list[int] | None, numbers: Sequence[int], path: Path | str) -> np.ndarray:
@@ -272,9 +332,8 @@ def _in_video(video: int, wanted: list[int] | None, numbers: Sequence[int], path
     return np.array([(video, frame) for frame in wanted], dtype=np.int64).reshape(-1, 2)
 
 
-def _in_each(videos: Sequence[sio.Video], wanted: list[int] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def _in_each(videos: Sequence[sio.Video], numbers: Sequence[Sequence[int]], wanted: list[int] | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the rows of the wanted frames of several videos, of each as far as it goes, and a note on those that end before."""
-    numbers = [frame_numbers(video) for video in videos]
     if wanted is None:
         return np.concatenate([_in_video(i, None, own, "") for i, own in enumerate(numbers)]), ()
     longest = max(range(len(videos)), key=lambda i: len(numbers[i]))
@@ -288,7 +347,7 @@ def _in_each(videos: Sequence[sio.Video], wanted: list[int] | None) -> tuple[np.
     return np.concatenate(rows), (f"data.frames goes beyond the end of {listed(short, 5)}: what they have of it was taken.",)
 
 
-def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
+def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Indexer) -> Source:
     poses = to_poses(labels)
     frames = _filtered(labels, poses, config)
     wanted = parse_frames(config.frames)
@@ -304,14 +363,14 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
             frames = frames[wanted]
         return Source(path, labels.videos, poses.frames if frames is None else frames, poses)
     video = _video(labels, path, config.video_index)
-    numbers = frame_numbers(video)
-    if not len(numbers):
-        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)}")
-    chosen = _in_video(0, wanted, numbers, f"video {config.video_index} of {path}")
+    reader = open_reader(video, index)
+    if not len(reader.numbers):
+        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)}: {reader.problem or NO_FRAME}")
+    chosen = _in_video(0, wanted, reader.numbers, f"video {config.video_index} of {path}")
     if frames is not None:
         allowed = set(frames[frames[:, 0] == config.video_index][:, 1].tolist())
         chosen = chosen[[frame in allowed for frame in chosen[:, 1].tolist()]]
-    return Source(path, [video], chosen, poses.of_video(config.video_index))
+    return Source(path, [video], chosen, poses.of_video(config.video_index), readers={0: reader})
 
 
 def _video(labels: sio.Labels, path: Path, index: int) -> sio.Video:
@@ -396,7 +455,7 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
                     )
                 put(Frame(video, index, None, str(error)))
             if place == ends[video] and len(ends) > 1:
-                release(source.videos[video])
+                source.reader(video).close()
         put(None)
 
     thread = threading.Thread(target=work, name="read-ahead", daemon=True)

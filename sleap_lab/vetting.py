@@ -10,12 +10,11 @@ from typing import Any
 import h5py
 from sleap_io.io.seq import SeqHeader
 
-from sleap_lab.inputs import HDF5, LABELS, is_text
+from sleap_lab.inputs import HDF5, LABELS, SEQ, is_text
 from sleap_lab.untrusted import check_hdf5, refuse_larger
 
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
 """How an address begins that is no file; a single letter is a drive of Windows."""
-SEQ = ".seq"
 SCORE_MAPS = ("mask", "label_image")
 
 

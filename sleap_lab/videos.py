@@ -1,17 +1,22 @@
 """Videos as pixels: opened whatever they are stored in, and read in one convention, (h, w, c) with one or three channels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Protocol
 
+import av
 import h5py
 import numpy as np
 import sleap_io as sio
 from sleap_io.io.video_reading import HDF5Video, ImageVideo, MediaVideo
 
 from sleap_lab.errors import RunError, did_you_mean
-from sleap_lab.inputs import HDF5, Input, input_name
+from sleap_lab.inputs import HDF5, IMAGES, LABELS, SEQ, Input, input_name
+from sleap_lab.media.index import FrameIndex, read_index
+from sleap_lab.media.recording import Recording
 from sleap_lab.untrusted import check_dataset, check_hdf5
 from sleap_lab.vetting import ADDRESS, vet_video
 
@@ -21,6 +26,14 @@ MAX_PIXELS = 2**28
 """Largest image, also of those that are files of their own (see `sleap_lab/__init__.py`)."""
 TRIES = 10
 """Frames that are looked at to tell what numbers a video holds; the first that can be read decides."""
+LOOKED_AT = 5
+"""Frames of a video, spread over it, that are looked at to tell whether it has colour."""
+BEGINNING = (1, 2, 4, 8, 16)
+"""Further frames of a recording that are looked at, because looking far ahead takes long where key frames are rare."""
+Indexer = Callable[[Path], FrameIndex]
+"""Does what `read_index` does; it may remember what it read."""
+SLEAP_IO = (*HDF5, *IMAGES, LABELS, SEQ)
+"""Suffixes of what sleap-io reads; everything else is taken for a media file, whatever it is called."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +49,201 @@ class Levels:
     brightest: float = 255.0
 
 
-def open_video(item: Input, *, dataset: str | None = None, input_format: str = "channels_last") -> sio.Video:
+class Reader(Protocol):
+    """Reads frames of one video by number.
+
+    Attributes:
+        numbers: The frames that it has; none where it cannot be read.
+        index: What the packets of a recording say of its frames; None for other videos.
+        gray: Whether frames that were looked at have no colour.
+        problem: Why it cannot be read; empty where it can.
+        decoder: What its pixels come from, for the snapshot of a run.
+    """
+
+    numbers: Sequence[int]
+    index: FrameIndex | None
+    gray: bool
+    problem: str
+    decoder: str
+
+    def read(self, frame: int) -> np.ndarray:
+        """Read one frame as it is stored, without transparency.
+
+        Returns:
+            (h, w, c) of the video's own type, c 1 or 3.
+
+        Raises:
+            ValueError: It has another number of channels, or cannot be decoded.
+            Exception: Whatever the reader of this kind of video raises.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the files of the video, which reading opens again."""
+        ...
+
+
+class Unreadable:
+    """A video that cannot be read."""
+
+    index: FrameIndex | None = None
+    gray = False
+    decoder = ""
+
+    def __init__(self, problem: str) -> None:
+        """Take the reason."""
+        self.problem = problem
+        self.numbers: Sequence[int] = ()
+
+    def read(self, frame: int) -> np.ndarray:
+        """Raise the reason."""
+        raise ValueError(self.problem)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class MediaReader:
+    """Reads a media file."""
+
+    problem = ""
+
+    def __init__(self, recording: Recording) -> None:
+        """Take a recording, and look at a few frames to tell whether it has colour."""
+        self.index: FrameIndex | None = recording.index
+        self.numbers: Sequence[int] = range(recording.index.count)
+        self.decoder = f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
+        self._recording = recording
+        self.gray = False
+        keys = recording.key_frames()
+        self.gray = _without_colour(self, sorted({*BEGINNING, *_spread(keys)} & set(range(len(recording.index.packet)))))
+
+    def read(self, frame: int) -> np.ndarray:
+        """Read one frame; of a video without colour, one with three channels only where the frame has colour after all."""
+        return self._recording.read(frame, gray=self.gray)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._recording.close()
+
+
+class StoredReader:
+    """Reads images, HDF5 files and what else sleap-io reads."""
+
+    index: FrameIndex | None = None
+    problem = ""
+
+    def __init__(self, video: sio.Video) -> None:
+        """Take an open video, and look at a few frames to tell whether it has colour."""
+        self._backend = copy(video.backend)  # asked for all channels, which the video itself need not be
+        self._backend.grayscale = False
+        self.decoder = f"sleap-io {sio.__version__}, {type(video.backend).__name__}"
+        self.numbers = _frame_numbers(video)
+        self.gray = False
+        self.gray = _without_colour(self, _spread(self.numbers))
+
+    def read(self, frame: int) -> np.ndarray:
+        """Read one frame as it is stored; of a video without colour, one channel of a picture whose channels are equal."""
+        image = np.asarray(self._backend[frame])
+        channels = image.shape[2]
+        if channels == 4:
+            opencv = (
+                isinstance(self._backend, ImageVideo) and self._backend.plugin == "opencv"
+            )  # which keeps blue first beside transparency
+            image = image[..., 2::-1] if opencv else image[..., :3]
+        elif channels == 2:
+            image = image[..., :1]
+        elif channels not in (1, 3):
+            raise ValueError(f"an image of {channels} channels; accepted: grey or RGB, with or without transparency")
+        return np.ascontiguousarray(image[..., :1] if self.gray and _has_equal_channels(image) else image)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._backend.close()
+
+
+def _spread(numbers: Sequence[int]) -> list[int]:
+    """Return a few of some numbers, the first and the last among them."""
+    return [int(numbers[i]) for i in np.unique(np.linspace(0, len(numbers) - 1, LOOKED_AT).astype(int))] if len(numbers) else []
+
+
+def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
+    """Say whether none of some frames has colour; of those that can be read, of which there must be one."""
+    seen = False
+    for frame in frames:
+        try:
+            image = reader.read(frame)
+        except Exception:  # reading it says what is wrong
+            continue
+        if not _has_equal_channels(image):
+            return False
+        seen = True
+    return seen
+
+
+def _has_equal_channels(image: np.ndarray) -> bool:
+    return all(np.array_equal(image[..., 0], image[..., channel]) for channel in range(1, image.shape[2]))
+
+
+def open_reader(video: sio.Video, index: Indexer = read_index) -> Reader:
+    """Return what reads a video; where it cannot be read, a reader that says why."""
+    name = video.filename
+    if isinstance(name, str) and ADDRESS.match(name):
+        return Unreadable("it is an address, and nothing is fetched; download it and put it beside the labels")
+    if isinstance(name, str) and is_media(Path(name)):
+        return open_recording(Path(name), index)
+    if video.backend is None:
+        return Unreadable("it is not there" if not video.exists() else f"it cannot be read as a video; {ACCEPTED}")
+    return StoredReader(video)
+
+
+def is_media(path: Path) -> bool:
+    """Say whether a file is read as a recording: compressed pictures in a container."""
+    return path.suffix.lower() not in SLEAP_IO
+
+
+def open_recording(path: Path, index: Indexer = read_index) -> Reader:
+    """Return what reads a media file; where it cannot be read, a reader that says why."""
+    try:
+        if not path.exists():
+            return Unreadable("it is not there")
+        found = index(path)
+    except RunError as error:
+        return Unreadable(str(error))
+    except PermissionError as error:
+        return Unreadable(f"it may not be read ({error.strerror})")
+    except (av.FFmpegError, OSError):
+        return Unreadable(NO_FRAME)
+    if not len(found.packet):
+        return Unreadable(NO_FRAME)
+    if found.height * found.width > MAX_PIXELS:
+        return Unreadable(f"its pictures have {found.height}x{found.width} px; accepted: up to {MAX_PIXELS} px")
+    return MediaReader(Recording(path, found))
+
+
+def open_video(
+    item: Input, *, dataset: str | None = None, input_format: str = "channels_last", index: Indexer = read_index
+) -> tuple[sio.Video, Reader]:
     """Open a video file, or the images of one video.
 
     Args:
         item: The file or images.
         dataset: Dataset of an HDF5 video; by default the first with four axes. Other videos have none.
         input_format: Axes of an HDF5 video: `channels_last` (frames, h, w, c) or `channels_first` (frames, c, w, h).
+        index: Reads the index of a media file.
+
+    Returns:
+        What a labels file says of the video, and what reads it.
 
     Raises:
         RunError: It cannot be read, or holds no frame.
     """
     name = input_name(item)
+    if isinstance(item, Path) and is_media(item):
+        reader = open_recording(item, index)
+        if reader.problem:
+            raise RunError(f"{name} cannot be read as a video: {reader.problem}; {ACCEPTED}")
+        return describe_recording(item, reader), reader
     options = {}
     try:
         if isinstance(item, Path) and item.suffix.lower() in HDF5:
@@ -62,9 +258,21 @@ def open_video(item: Input, *, dataset: str | None = None, input_format: str = "
     except Exception as error:  # every backend has its own errors for a file it cannot read
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RunError(f"{name} cannot be read as a video ({reason}); {ACCEPTED}") from error
-    if not len(frame_numbers(video)):
+    reader = StoredReader(video)
+    if not len(reader.numbers):
         raise RunError(f"{name} cannot be read as a video: {NO_FRAME}; {ACCEPTED}")
-    return video
+    video.grayscale = reader.gray  # and not what its first frame looks like
+    return video, reader
+
+
+def describe_recording(path: Path, reader: Reader) -> sio.Video:
+    """Return what a labels file says of a media file: its shape and rate, which sleap-io would ask its header for."""
+    index = reader.index
+    assert index is not None, "a recording has an index"
+    backend = MediaVideo(path.as_posix(), grayscale=reader.gray, plugin="pyav")
+    backend._cached_shape = (index.count, index.height, index.width, 1 if reader.gray else 3)
+    backend._fps = None if np.isnan(index.rate) else index.rate
+    return sio.Video(path.as_posix(), backend=backend)
 
 
 def _check_dataset(file: Path, dataset: str | None) -> None:
@@ -100,7 +308,7 @@ def _check_pages(file: Path, video: sio.Video) -> None:
         raise RunError(f"{file} holds {pages} pages that cannot be read one by one; convert it to a video or to one image per frame")
 
 
-def frame_numbers(video: sio.Video) -> Sequence[int]:
+def _frame_numbers(video: sio.Video) -> Sequence[int]:
     """Return the frames that a video has; of a package those that it holds, and none where it cannot be read."""
     if held := getattr(video.backend, "frame_map", None):
         return sorted(map(int, held))
@@ -112,72 +320,26 @@ def frame_numbers(video: sio.Video) -> Sequence[int]:
         return range(0)
 
 
-def read_pixels(video: sio.Video, frame: int) -> np.ndarray:
-    """Read one frame as it is stored, without transparency.
-
-    Returns:
-        (h, w, c) of the video's own type, c 1 or 3.
-
-    Raises:
-        ValueError: It has another number of channels, or is another frame.
-        Exception: Whatever the reader of this kind of video raises.
-    """
-    if isinstance(video.filename, str) and ADDRESS.match(video.filename):
-        raise ValueError("it is an address, and nothing is fetched; download it and put it beside the labels")
-    image = np.asarray(video[frame])
-    if isinstance(video.backend, MediaVideo) and (position := _position(video.backend)) not in (None, frame + 1):
-        # Where a file is damaged, looking for a frame ends at the last good one before, which is given instead.
-        raise ValueError(f"another frame came instead, number {position - 1}")
-    channels = image.shape[2]
-    if channels == 4:
-        opencv = isinstance(video.backend, ImageVideo) and video.backend.plugin == "opencv"  # which keeps blue first beside transparency
-        image = image[..., 2::-1] if opencv else image[..., :3]
-    elif channels == 2:
-        image = image[..., :1]
-    elif channels not in (1, 3):
-        raise ValueError(f"an image of {channels} channels; accepted: grey or RGB, with or without transparency")
-    if image.shape[2] == 3 and image.strides[2] == -1:  # OpenCV's blue first, seen from behind; copying that is slow
-        import cv2
-
-        return cv2.cvtColor(image[..., ::-1], cv2.COLOR_BGR2RGB)
-    return np.ascontiguousarray(image)
-
-
-def _position(backend: MediaVideo) -> int | None:
-    """Return the number of the frame that comes next; None where the reader does not tell."""
-    if backend.plugin != "opencv" or not backend.keep_open:
-        return None
-    import cv2
-
-    return int(backend.reader.get(cv2.CAP_PROP_POS_FRAMES))
-
-
-def find_levels(video: sio.Video, frames: np.ndarray) -> Levels | None:
-    """Tell from the first frame that can be read what the numbers of a video mean; None where they are bytes.
+def find_levels(reader: Reader, frames: np.ndarray) -> Levels:
+    """Tell from the first frame that can be read what the numbers of a video mean; the default is that of bytes.
 
     Whole numbers of any size are divided by 255 for the network, as sleap-nn does in training. Fractions are too, unless the
     first frame stays within 0 and 1: then they already are what a network takes.
 
     Args:
-        video: The video.
+        reader: Reads the video.
         frames: (frames,) its frames that will be read, in order.
     """
-    if video.backend is None or isinstance(video.backend, MediaVideo):  # decoders of video files give bytes
-        return None
+    if not isinstance(reader, StoredReader):  # decoders of media files give bytes
+        return Levels()
     for frame in frames[:TRIES].tolist():
         try:
-            image = read_pixels(video, frame)
+            image = reader.read(frame)
         except Exception:
             continue
         if image.dtype == np.uint8:
-            return None
+            return Levels()
         highest = float(np.nanmax(image))
         white = 255.0 if image.dtype.kind in "iu" or highest > 1 else 1.0
         return Levels(white, max(white, 2.0 ** int(highest).bit_length() - 1))
-    return None
-
-
-def release(video: sio.Video) -> None:
-    """Close the files of a video, which reading opens again: of many videos, only one at a time is held open."""
-    if video.backend is not None:
-        video.backend.close()
+    return Levels()

@@ -12,7 +12,7 @@ import sleap_io as sio
 from sleap_lab.errors import RunError
 from sleap_lab.labels import read_labels, save_labels, to_poses
 from sleap_lab.vetting import vet_labels
-from sleap_lab.videos import read_pixels
+from sleap_lab.videos import open_reader
 
 POSE = [[1, 1], [2, 2], [3, 3]]
 
@@ -71,7 +71,7 @@ def test_addresses_are_not_opened(path, monkeypatch, address):
     labels = read_labels(path)
     assert len(to_poses(labels)) == 2  # what they say can be used
     with pytest.raises(ValueError, match=r"it is an address, and nothing is fetched; download it"):
-        read_pixels(labels.videos[0], 0)
+        open_reader(labels.videos[0]).read(0)
 
 
 def test_files_beside_addresses_are_opened(path, tmp_path):
@@ -79,7 +79,7 @@ def test_files_beside_addresses_are_opened(path, tmp_path):
     change(path, "videos_json", [json.dumps({"filename": name, "backend": {"filename": name}}).encode() for name in names])
     labels = read_labels(path)
     assert [video.is_open for video in labels.videos] == [False, True, True]
-    assert read_pixels(labels.videos[1], 0).shape[:2] == (48, 64)
+    assert open_reader(labels.videos[1]).read(0).shape[:2] == (48, 64)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

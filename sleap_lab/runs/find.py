@@ -16,7 +16,10 @@ from sleap_lab.runs.sweep import read_jobs
 RUN_ID = re.compile("[0-9a-f]{32}")
 FOLDER_TAG = "sleap_lab.folder"
 JOB_TAG = "sleap_lab.job"
-DOCUMENTS = ("config.yaml", "overrides.yaml", "command.txt", "packages.json", "git.json", "hashes.json", "device.json", "dirty.patch")
+DOCUMENTS = (
+    *("config.yaml", "overrides.yaml", "command.txt", "packages.json", "git.json", "hashes.json", "device.json", "videos.json"),
+    "dirty.patch",
+)
 ARTIFACTS = (
     *(summary.RUN_FILE, "metrics.json", "metrics.frames.csv", "metrics.flat.npz", "predictions.slp"),
     *(f"{SNAPSHOT}/{name}" for name in DOCUMENTS),

@@ -18,12 +18,12 @@ from sleap_lab.runs.snapshot import file_facts, model_files
 if TYPE_CHECKING:
     from sleap_lab.sources import Source
 
-READING = ("inputs.py", "poses.py", "seeking.py", "sources.py", "untrusted.py", "vetting.py", "videos.py")
+READING = ("media", "inputs.py", "poses.py", "sources.py", "untrusted.py", "vetting.py", "videos.py")
 PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py", "labels.py", "preprocess.py", *READING)
 TRACK_ROOMS = ("tracking", "boxes.py", "filters.py", *READING)
 """Files and folders whose code decides the result of a stage."""
 
-PREDICT_PACKAGES = ("torch", "numpy", "scipy", "sleap-io", "opencv-python")
+PREDICT_PACKAGES = ("torch", "numpy", "scipy", "sleap-io", "av", "opencv-python")
 BACKEND_PACKAGES: dict[str, tuple[str, ...]] = {"torch": (), "openvino": ("openvino",)}
 """Packages that decide what networks answer: always, and by `runtime.backend`."""
 
@@ -34,6 +34,11 @@ WEIGHTS = ("paths", "backbone_ckpt_path", "head_ckpt_path")
 def fingerprint(facts: Mapping[str, Any]) -> str:
     """Return the SHA-256 of plain facts."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def index_fingerprint(path: Path) -> str:
+    """Return the fingerprint of the index of a media file: its content and the code that reads it."""
+    return fingerprint({"stage": "index", "code": code_hash("media"), "version": version("av"), "file": _content(path)})
 
 
 def network_fingerprint(config: Config, source: "Source", device: str, depends: Mapping[str, Any]) -> str:
@@ -78,7 +83,7 @@ def track_fingerprint(config: Config, source: "Source", poses: Poses) -> str:
         {
             "stage": "track",
             "code": code_hash(*TRACK_ROOMS),
-            "versions": {name: version(name) for name in ("numpy", "scipy", "sleap-io", "opencv-python")},
+            "versions": {name: version(name) for name in ("numpy", "scipy", "sleap-io", "av", "opencv-python")},
             "poses": array_hash(poses.to_arrays()),
             "images": _images(config, source) if tracker.use_flow or tracker.features == "image" else None,
             "tracker": asdict(tracker),

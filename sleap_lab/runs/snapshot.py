@@ -45,6 +45,7 @@ def write_snapshot(
     inputs: Mapping[str, Path],
     models: Sequence[Path],
     device: str,
+    videos: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write `folder/snapshot/`.
 
@@ -56,6 +57,7 @@ def write_snapshot(
         inputs: Input files or folders by the key that names them; one that is missing is recorded as missing.
         models: Model folders or single weight files.
         device: Where the network ran, as in `cuda:0`.
+        videos: How each video is read.
 
     Raises:
         RunError: A file cannot be written.
@@ -72,6 +74,7 @@ def write_snapshot(
             "models": [facts for path in models for facts in map(file_facts, model_files(Path(path)))],
         },
         "device.json": device_facts(device),
+        "videos.json": list(videos),
     }
     for name, document in documents.items():
         _write(snapshot / name, (json.dumps(document, indent=2) + "\n").encode())

@@ -16,7 +16,7 @@ RUN_FOLDER = {
     "metrics.csv", "metrics.flat.npz", "metrics.frames.csv", "metrics.json", "metrics.npz",
     "predictions.slp", "report.html", "run.json", "run.log", "switches.csv",
     "snapshot/command.txt", "snapshot/config.yaml", "snapshot/device.json", "snapshot/git.json", "snapshot/hashes.json",
-    "snapshot/overrides.yaml", "snapshot/packages.json",
+    "snapshot/overrides.yaml", "snapshot/packages.json", "snapshot/videos.json",
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.cache import Cache, Result, remember
 from sleap_lab.runs.snapshot import SNAPSHOT, read_document
 from sleap_lab.untrusted import read_yaml
-from sleap_lab.videos import frame_numbers
+from sleap_lab.videos import open_reader
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 1)
@@ -315,7 +315,7 @@ def labels(random: Random, folder: Path) -> None:
         path.write_bytes(changed(random, path.read_bytes()))
     found = read_labels(path)
     for video in found.videos:
-        frame_numbers(video)
+        open_reader(video)
     list(to_poses(found).by_frame())
 
 

@@ -48,15 +48,17 @@ def test_a_snapshot_holds_everything(tmp_path):
         inputs={"data.path": tmp_path / "video.mp4", "evaluator.ground_truth_path": tmp_path / "missing.slp"},
         models=[model],
         device="cpu",
+        videos=[{"video": "a.mp4", "decoder": "PyAV", "frames": 6}],
     )
     folder = tmp_path / "run" / "snapshot"
     assert {path.name for path in folder.iterdir()} - {"dirty.patch"} == {
-        *("config.yaml", "overrides.yaml", "command.txt", "packages.json", "git.json", "hashes.json", "device.json")
+        *("config.yaml", "overrides.yaml", "command.txt", "packages.json", "git.json", "hashes.json", "device.json", "videos.json")
     }
     assert yaml.safe_load((folder / "config.yaml").read_text()) == config
     assert yaml.safe_load((folder / "overrides.yaml").read_text()) == ['data.path="a b=c.mp4"']
     assert shlex.split((folder / "command.txt").read_text()) == command
     assert json.loads((folder / "device.json").read_text())["device"] == "cpu"
+    assert json.loads((folder / "videos.json").read_text()) == [{"video": "a.mp4", "decoder": "PyAV", "frames": 6}]
     assert json.loads((folder / "hashes.json").read_text()) == {
         "inputs": {
             "data.path": {"path": str(tmp_path / "video.mp4"), "sha256": sha256(b"frames"), "size": 6},

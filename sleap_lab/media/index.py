@@ -1,0 +1,409 @@
+"""Which frames a recording has: one pass over its packets, before any picture is decoded.
+
+A container stores packets in the order in which they are decoded. Each holds a picture, as a rule, and the time at which it is shown;
+the frames of a recording are its pictures in the order of these times. What the header of a file says about their number is not
+believed: it is wrong where recording ended without notice, where the rate varies, and where a file was trimmed without re-encoding.
+
+Where times are not told, not distinct, or say another order than the decoder, or where a packet holds no picture of its own (two fields,
+or a hidden reference), the whole recording is decoded once, and the order in which pictures come counts.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from sleap_lab.errors import RunError, listed
+
+TRIED = 32
+"""Pictures at the beginning whose order is compared with what packets say."""
+CONTAINERS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "asf", "flv", "gif", "ogg", "mxf", "ivf", "nut", "dv", "rm", "wtv"),
+    *("h264", "hevc", "m4v", "mjpeg", "vc1", "obu", "av1", "yuv4mpegpipe", "wav", "mp3", "aac", "flac"),
+)
+"""Containers that are read, as ffmpeg calls them; those of sound only to say what they are."""
+TIMED_BY_HEADER = ("matroska", "asf", "flv")
+"""Containers whose header promises a duration; others compute it from what is there."""
+BROADCAST = ("mpegts", "mpeg", "h264", "hevc")
+"""Containers without a table of their packets, which may begin anywhere."""
+SHORTEST_LOSS = 0.5
+"""Seconds of a promised duration that may be missing at the end without a word; durations are rounded, and sound may last longer."""
+UNEVEN = 0.1
+"""How far an interval between frames may be from the usual one, as a share of it; times are rounded to milliseconds in some files."""
+GAP = 1.5
+"""An interval of so many usual ones is a gap."""
+FEW = 10
+"""More gaps than this are not listed."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameIndex:
+    """The frames of a recording in the order in which they are shown.
+
+    Attributes:
+        codec: Name of the codec, as ffmpeg calls it.
+        height: Of a picture as it is shown, px; a rotation that the file asks for is done.
+        width: Likewise.
+        rate: Frames per second on average, as the file says; nan where it does not.
+        packet: (frames,) int64, number of the packet that holds the frame, counted in the file from 0.
+        time: (frames,) float64, s, when it is shown, the first frame at 0; nan where the file does not tell.
+        keys: (keys,) int64, packets at which decoding can begin, in order.
+        place: (packets,) int64, byte in the file at which a packet begins; -1 where it is not known.
+        size: (packets,) int64, bytes of a packet.
+        seek: (packets,) int64, time that a demuxer looks for to find the packet, in units of the stream; the lowest where there is none.
+        missing: Frames at the end that the file promises and does not hold.
+        empty: Packets without a picture: frames that were dropped while recording.
+        damaged: (damaged,) int64, frames whose data are marked as incomplete.
+        short: Why the recording must be taken for cut short though its missing frames cannot be counted; empty where it need not.
+        decoded: Whether the order is that of a whole decoding, because packets do not tell it.
+    """
+
+    codec: str
+    height: int
+    width: int
+    rate: float
+    packet: np.ndarray
+    time: np.ndarray
+    keys: np.ndarray
+    place: np.ndarray
+    size: np.ndarray
+    seek: np.ndarray
+    missing: int
+    empty: int
+    damaged: np.ndarray
+    short: str
+    decoded: bool
+
+    @property
+    def count(self) -> int:
+        """Number of frames, those at the end that are missing included."""
+        return len(self.packet) + self.missing
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the index as plain arrays by name."""
+        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "FrameIndex":
+        """Make an index of what `to_arrays` returned."""
+        values: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
+        return cls(**{name: value.item() if value.ndim == 0 else value for name, value in values.items()})
+
+
+@contextmanager
+def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a media file and its first video stream that is no cover picture.
+
+    Args:
+        path: The file.
+        threads: Decode on all cores. Where data are damaged, that loses pictures that one core alone decodes.
+
+    Raises:
+        RunError: It holds no video, or one in a codec that there is no decoder for.
+        av.FFmpegError: It is not a media file, or is damaged.
+    """
+    # Said to be a file, no name is taken for an address; and no list of other files or addresses is opened for a recording.
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
+    with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+        streams = [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
+        if not streams:
+            kinds = listed([stream.type for stream in container.streams], 5)
+            raise RunError(f"it holds no video, only {kinds}" if kinds else "it holds no video")
+        stream = streams[0]
+        if stream.codec_context is None:
+            raise RunError("its video is in a codec that cannot be decoded here; re-encode it: " + REENCODE.format(path=path))
+        stream.codec_context.thread_type = "AUTO" if threads else "NONE"
+        stream.codec_context.thread_count = 0 if threads else 1
+        yield container, stream
+
+
+REENCODE = "ffmpeg -i {path} -c:v libx264 -crf 18 -pix_fmt yuv420p fixed.mp4"
+
+
+def read_index(path: str | Path) -> FrameIndex:
+    """Read the index of a recording.
+
+    Raises:
+        RunError: It holds no video, or one in a codec that there is no decoder for.
+        av.FFmpegError: It is not a media file.
+    """
+    packets = _read_packets(path)
+    shown = np.flatnonzero(packets.shown)
+    timed = bool(len(shown)) and bool((packets.pts[shown] != NO_TIME).all())
+    told = timed and len(np.unique(packets.pts[shown])) == len(shown)
+    order = shown[np.argsort(packets.pts[shown], kind="stable")]
+    first = _decode(path, most=TRIED)
+    if not (told and np.array_equal(first.packets, order[:TRIED]) and not (first.reordered and packets.in_order_of_decoding)):
+        found = _decode(path)
+        told = told and np.array_equal(found.packets, order[np.isin(order, found.packets)]) and not _hidden(shown, found)
+        if not told:
+            order = found.packets if _hidden(shown, found) else _with_lost(found.packets, shown)
+    height, width = first.size
+    times = np.sort(packets.pts[order])
+    seconds = (times - times[0]) * packets.tick if timed and len(times) else np.full(len(order), np.nan)
+    seek = np.where(packets.dts > NO_TIME, packets.dts, packets.pts)
+    return FrameIndex(
+        codec=packets.codec,
+        height=height,
+        width=width,
+        rate=packets.rate,
+        packet=order,
+        time=seconds,
+        keys=np.flatnonzero(packets.key),
+        place=packets.place,
+        size=packets.size,
+        seek=seek,
+        missing=packets.missing,
+        empty=packets.empty,
+        damaged=np.flatnonzero(packets.corrupt[order]),
+        short=packets.short,
+        decoded=not told,
+    )
+
+
+NO_TIME = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, eq=False)
+class _Packets:
+    """What a demuxer tells about the packets of a stream, in the order of the file; see `FrameIndex` for most."""
+
+    codec: str
+    rate: float
+    tick: float
+    pts: np.ndarray
+    dts: np.ndarray
+    key: np.ndarray
+    shown: np.ndarray
+    corrupt: np.ndarray
+    place: np.ndarray
+    size: np.ndarray
+    in_order_of_decoding: bool
+    missing: int
+    empty: int
+    short: str
+
+
+def _read_packets(path: str | Path) -> _Packets:
+    with opened(path) as (container, stream):
+        promised = _promised_end(container)
+        codec = stream.codec_context.codec.canonical_name
+        rows, end = [], 0.0
+        try:
+            for packet in container.demux(*([] if promised else [stream])):
+                if _is_end(packet):
+                    continue
+                if promised and packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if packet.stream_index == stream.index:
+                    rows.append(_row(packet, codec))
+        except av.FFmpegError:  # the file ends in the middle of a packet
+            pass
+        columns = np.array(rows, dtype=np.int64).reshape(-1, 7).T
+        pts, dts, place, size, key, unseen, corrupt = columns
+        rate = stream.average_rate or stream.guessed_rate
+        short = ""
+        if promised and promised - end > SHORTEST_LOSS:
+            short = f"it says that it lasts {promised:.1f} s, but ends after {end:.1f} s"
+        avi = "avi" in container.format.name
+        return _Packets(
+            codec=codec,
+            rate=float(rate) if rate else np.nan,
+            tick=float(stream.time_base or 1),
+            pts=pts,
+            dts=dts,
+            key=key.astype(bool) & (size > 0),
+            shown=(size > 0) & ~unseen.astype(bool) & _decodable(pts, key.astype(bool), container.format.name in BROADCAST),
+            corrupt=corrupt.astype(bool),
+            place=place,
+            size=size,
+            in_order_of_decoding=avi,  # it stores no times of showing
+            missing=_missing(path, container, stream, len(size)),
+            # The time of an AVI file is the number of the chunk, and its reader leaves empty ones out.
+            empty=int(np.ptp(dts)) + 1 - len(dts) if avi and len(dts) and (dts != NO_TIME).all() else int((size == 0).sum()),
+            short=short,
+        )
+
+
+def _row(packet: Packet, codec: str) -> tuple[int, ...]:
+    pts, dts = (NO_TIME if time is None else time for time in (packet.pts, packet.dts))
+    place = -1 if packet.pos is None else packet.pos
+    unseen = packet.is_discard or (codec == "vp8" and packet.size > 0 and not memoryview(packet)[0] & VP8_SHOWN)
+    return pts, dts, place, packet.size, packet.is_keyframe, unseen, packet.is_corrupt
+
+
+VP8_SHOWN = 0x10
+"""Bit of the first byte of a VP8 frame that says that it is shown (RFC 6386, section 9.1)."""
+
+
+def _decodable(pts: np.ndarray, key: np.ndarray, broadcast: bool) -> np.ndarray:
+    """Say of which packets the pictures can be decoded: not of those that need one from before the first key frame.
+
+    What is received or cut out of a broadcast begins anywhere; the first frame of a file is a key frame, though damage may hide that.
+    """
+    if not key.any():
+        return np.ones(len(key), dtype=bool)
+    first = int(np.argmax(key))
+    return np.where(np.arange(len(key)) >= first, pts >= pts[first], not broadcast)
+
+
+def _promised_end(container: InputContainer) -> float | None:
+    """Return the second at which a file says it ends; None where its header says nothing."""
+    if container.duration is None or not any(name in container.format.name for name in TIMED_BY_HEADER):
+        return None
+    return container.duration / av.time_base
+
+
+def _missing(path: str | Path, container: InputContainer, stream: VideoStream, there: int) -> int:
+    """Return how many frames the file promises beyond the packets that are there."""
+    if "mov" in container.format.name:  # a table of all packets
+        return max(stream.frames, len(stream.index_entries), there) - there
+    if "avi" in container.format.name and _riff_is_cut(Path(path)):
+        return max(stream.frames - there, 0)
+    return 0
+
+
+def _riff_is_cut(path: Path) -> bool:
+    """Say whether an AVI file is shorter than it says; a header that nobody brought up to date says less."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return int.from_bytes(head[4:8], "little") + 8 > path.stat().st_size
+
+
+def numbered(container: InputContainer, stream: VideoStream, first: int = 0) -> Iterator[Packet]:
+    """Yield the packets of a stream with their numbers in place of their times; where the file ends in the middle of one, stop.
+
+    A decoder hands the time of a packet on to its picture, so that each picture says which packet it is from.
+    """
+    number = first
+    try:
+        for packet in container.demux(stream):
+            if not _is_end(packet):
+                packet.pts = number
+                number += 1
+                yield packet
+    except av.FFmpegError:
+        return
+
+
+def _is_end(packet: Packet) -> bool:
+    """Say whether a packet is the mark that a demuxer sets behind the last one."""
+    return not packet.size and packet.pos is None
+
+
+def packet_of(picture: VideoFrame) -> int:
+    """Return the number of the packet that a picture is from."""
+    assert picture.pts is not None, "packets are numbered"
+    return picture.pts
+
+
+def pictures(packets: Iterable[Packet], stream: VideoStream) -> Iterator[VideoFrame | None]:
+    """Yield the pictures of packets in the order of the decoder, and None wherever it meets data that it cannot decode."""
+    for packet in packets:
+        if packet.size:  # an empty one would end the decoder
+            yield from _decoded(stream, packet)
+    yield from _decoded(stream, None)
+
+
+def _decoded(stream: VideoStream, packet: Packet | None) -> list[Any]:
+    try:
+        return stream.codec_context.decode(packet)
+    except av.EOFError:
+        return []
+    except av.FFmpegError:
+        return [None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """What came of decoding the beginning of a recording, or all of it.
+
+    Attributes:
+        packets: (pictures,) int64, packets of the pictures in the order of the decoder.
+        whole: Whether the decoder met nothing that it could not decode.
+        reordered: Whether the codec shows pictures in another order than it decodes them.
+        size: Height and width of the first picture, px.
+    """
+
+    packets: np.ndarray
+    whole: bool
+    reordered: bool
+    size: tuple[int, int]
+
+
+def _decode(path: str | Path, most: int | None = None) -> _Decoded:
+    """Decode the first pictures of a recording, all of them by default."""
+    numbers: dict[int, None] = {}
+    whole, size = True, (0, 0)
+    with opened(path, threads=False) as (container, stream):
+        for picture in pictures(numbered(container, stream), stream):
+            whole = whole and picture is not None and not picture.is_corrupt
+            if picture is None:
+                continue
+            if not numbers:
+                size = upright(picture)
+            numbers[packet_of(picture)] = None
+            if len(numbers) == most:
+                break
+        return _Decoded(np.array(list(numbers), dtype=np.int64), whole, bool(stream.codec_context.has_b_frames), size)
+
+
+def _hidden(shown: np.ndarray, found: _Decoded) -> bool:
+    """Say whether packets without a picture are meant to have none: second fields, references that are not shown.
+
+    These stand alone between others that have one, all over a recording whose decoding meets no damage.
+    """
+    lost = np.setdiff1d(shown, found.packets)
+    return found.whole and len(lost) > 1 and bool((np.diff(lost) > 1).all())
+
+
+def _with_lost(order: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Add packets whose pictures did not come to those whose did, each behind the packets before it."""
+    lost = np.setdiff1d(shown, order)
+    return np.insert(order, [int((order < packet).sum()) for packet in lost], lost)
+
+
+def upright(picture: VideoFrame) -> tuple[int, int]:
+    """Return height and width of a picture as it is shown."""
+    size = (picture.height, picture.width)
+    return size[::-1] if picture.rotation % 180 else size
+
+
+def unevenness(index: FrameIndex, name: str) -> str | None:
+    """Return a sentence about frames that do not follow each other evenly; None where they do."""
+    intervals = np.diff(index.time)
+    if not len(intervals) or np.isnan(intervals).any():
+        return None
+    usual = float(np.median(intervals))
+    tolerance = max(UNEVEN * usual, 0.0015)
+    uneven = np.abs(intervals - usual) > tolerance
+    if not uneven.any():
+        return None
+    gaps = np.flatnonzero(intervals > max(GAP * usual, usual + tolerance))
+    longest = int(np.argmax(intervals))
+    if len(gaps) == uneven.sum() <= FEW:
+        places = listed([str(frame + 1) for frame in gaps.tolist()], FEW)
+        what = f"time is missing before {'frame' if len(gaps) == 1 else 'frames'} {places}"
+    else:
+        what = f"frames are not evenly spaced in time (usually {usual:.4g} s apart, {int(uneven.sum())} times not)"
+    return (
+        f"{name}: {what}; the longest interval is {intervals[longest]:.4g} s, before frame {longest + 1}. "
+        "CSV and analysis HDF5 have the time of each frame (time_s)."
+    )
+
+
+def runs(numbers: list[int]) -> list[tuple[int, int]]:
+    """Return ascending numbers as (first, last) of stretches without a hole."""
+    if not numbers:
+        return []
+    edges = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(numbers)) if b != a + 1), len(numbers)]
+    return [(numbers[start], numbers[stop - 1]) for start, stop in pairwise(edges)]

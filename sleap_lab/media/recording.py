@@ -1,0 +1,229 @@
+"""Reading the frames of a media file by number, so that what comes is the frame that was asked for, or an error.
+
+Decoding begins at a key frame and goes forward. Every picture says which packet it is from (`numbered`), so no count and no
+position of a decoder is believed.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+
+from sleap_lab.media.index import FrameIndex, numbered, opened, packet_of, pictures
+
+EARLIER = (0, 1, 4)
+"""How many key frames before the nearest one decoding begins, one try after the other: some give whole pictures only after a while."""
+LOOKED_AT = 64
+"""Packets that are looked at after a seek for one that is known."""
+NEUTRAL = {"yuv420p": 128, "yuvj420p": 128, "yuv422p": 128, "yuvj422p": 128, "yuv444p": 128, "yuvj444p": 128}
+"""Formats of eight bits with two planes for colour, and the value of both where there is none."""
+
+
+class Recording:
+    """A media file whose frames are read by number.
+
+    Attributes:
+        path: The file.
+        index: Its frames.
+    """
+
+    def __init__(self, path: Path, index: FrameIndex) -> None:
+        """Take a file and what `read_index` says of it; it is opened when a frame is read."""
+        self.path, self.index = path, index
+        self._frame_of = np.full(len(index.size), -1, dtype=np.int64)
+        self._frame_of[index.packet] = np.arange(len(index.packet))
+        self._incomplete = set(index.packet[index.damaged].tolist())
+        self._keys = set(index.keys.tolist())
+        places = list(zip(index.place.tolist(), index.size.tolist(), strict=True))
+        known = {place: packet for packet, place in enumerate(places)}
+        self._packet_at = {place: packet for place, packet in known.items() if place[0] >= 0} if len(known) == len(places) else {}
+        self._convert = VideoReformatter()
+        self._files = ExitStack()
+        self._file: tuple[InputContainer, VideoStream] | None = None
+        self._threads = True
+        self._run: _Run | None = None
+        self._failed = -1
+
+    def key_frames(self) -> list[int]:
+        """Return the frames that can be decoded by themselves, in order."""
+        frames = self._frame_of[self.index.keys]
+        return sorted(frames[frames >= 0].tolist())
+
+    def read(self, frame: int, *, gray: bool = False) -> np.ndarray:
+        """Read a frame as it is shown.
+
+        Args:
+            frame: Its number.
+            gray: A picture without colour comes with one channel.
+
+        Returns:
+            (h, w, 3) uint8, red first; (h, w, 1) where that is wished and the picture has no colour.
+
+        Raises:
+            ValueError: There is no such frame, or it cannot be decoded as it was recorded.
+        """
+        if not 0 <= frame < self.index.count:
+            raise ValueError(f"it has {self.index.count} frames")
+        if frame >= len(self.index.packet):
+            raise ValueError("the file ends before it")
+        starts = self._starts(frame)
+        run = self._run
+        if run is None or run.next > frame or starts[0] > run.packet or (run.alone and starts[0] != self._failed):
+            run = self._begin(starts[0])
+        picture, problem = run.advance(frame)
+        for start in starts if picture is None else ():
+            if not (run.alone and run.start <= start):  # which would give the same again
+                self._failed = starts[0]
+                run = self._begin(start, alone=True)
+                picture, _ = run.advance(frame)
+            if picture is not None:
+                break
+        if picture is None:
+            raise ValueError(problem)
+        return _image(self._convert, picture, gray=gray)
+
+    def close(self) -> None:
+        """Close the file, which reading opens again."""
+        self._run = self._file = None
+        self._files.close()
+
+    def _starts(self, frame: int) -> list[int]:
+        """Return the packets from which a frame may be decoded, the best one first.
+
+        A key frame must come before the frame in both orders: pictures that are shown before it and decoded after it need others.
+        """
+        keys = self.index.keys[: np.searchsorted(self.index.keys, self.index.packet[frame], side="right")]
+        shown = self._frame_of[keys]
+        fit = keys[(shown >= 0) & (shown <= frame)]
+        return list(dict.fromkeys(int(fit[-1 - earlier]) if earlier < len(fit) else 0 for earlier in EARLIER))
+
+    def _begin(self, start: int, *, alone: bool = False) -> "_Run":
+        """Begin to decode at a packet; alone on one core, where more of damaged data can be decoded."""
+        if self._threads == alone:
+            self.close()
+            self._threads = not alone
+        packets = self._sought(start) if self._packet_at and start else None
+        if packets is None:
+            self.close()
+            packets = numbered(*self._opened())
+        self._run = _Run(packets, self._opened()[1], start, alone, self._frame_of, self._keys, self._incomplete)
+        return self._run
+
+    def _opened(self) -> tuple[InputContainer, VideoStream]:
+        if self._file is None:
+            self._file = self._files.enter_context(opened(self.path, threads=self._threads))
+        return self._file
+
+    def _sought(self, start: int) -> Iterator[Packet] | None:
+        """Return the packets from `start` or one before it on, found by its time; None where looking for it does not find it."""
+        container, stream = self._opened()
+        try:
+            container.seek(int(self.index.seek[start]), stream=stream)
+        except (OSError, OverflowError):
+            return None
+        for packet in islice(numbered(container, stream), LOOKED_AT):
+            number = self._packet_at.get((-1 if packet.pos is None else packet.pos, packet.size))
+            if number is not None:
+                packet.pts = number
+                return chain([packet], numbered(container, stream, number + 1)) if number <= start else None
+        return None
+
+
+class _Run:
+    """Decoding from a key frame on.
+
+    Attributes:
+        start: The packet at which it began.
+        alone: Whether it is done on one core.
+        packet: The packet that was decoded last.
+        next: The lowest frame that may still come.
+    """
+
+    def __init__(
+        self,
+        packets: Iterator[Packet],
+        stream: VideoStream,
+        start: int,
+        alone: bool,
+        frame_of: np.ndarray,
+        keys: set[int],
+        incomplete: set[int],
+    ) -> None:
+        self.start = self.packet = start
+        self.alone = alone
+        self.next = 0
+        self._pictures = self._told(pictures(self._from_start(packets), stream), frame_of, keys, incomplete)
+        self._held: tuple[int, VideoFrame, bool] | None = None
+
+    def advance(self, frame: int) -> tuple[VideoFrame | None, str]:
+        """Decode up to a frame; return its picture, or None and why it cannot be had."""
+        while True:
+            if self._held is None:
+                self._held = next(self._pictures, None)
+            if self._held is None:
+                self.next = frame + 1
+                return None, "no picture comes where it should be; its data are damaged or missing"
+            number, picture, whole = self._held
+            if number > frame:
+                self.next = max(self.next, frame + 1)
+                return None, "no picture comes in its place; its data are damaged or missing"
+            self._held, self.next = None, number + 1
+            if number == frame:
+                return (picture, "") if whole else (None, "its data, or those of a frame that it is built on, are damaged")
+
+    def _from_start(self, packets: Iterator[Packet]) -> Iterator[Packet]:
+        for packet in packets:
+            if packet.pts is not None and packet.pts >= self.start:
+                self.packet = packet.pts
+                yield packet
+
+    @staticmethod
+    def _told(
+        found: Iterator[VideoFrame | None], frame_of: np.ndarray, keys: set[int], incomplete: set[int]
+    ) -> Iterator[tuple[int, VideoFrame, bool]]:
+        """Yield frames, their pictures, and whether these are whole: behind one that is not, or is missing, none is up to a key frame."""
+        whole, expected = True, None
+        for picture in found:
+            if picture is None:
+                whole = False
+                continue
+            packet = packet_of(picture)
+            frame = int(frame_of[packet])
+            missed = expected is not None and frame > expected
+            whole = ((whole and not missed) or packet in keys) and not picture.is_corrupt and packet not in incomplete
+            if frame >= 0:
+                yield frame, picture, whole
+                expected = frame + 1
+
+
+def _image(convert: VideoReformatter, picture: VideoFrame, *, gray: bool) -> np.ndarray:
+    """Convert a picture to an image, turned as the file asks for."""
+    # Colour is interpolated as OpenCV does it: models are trained on its pixels.
+    converted = convert.reformat(picture, format="rgb24", interpolation=Interpolation.BICUBIC)
+    image = _rows(converted.planes[0], 3 * converted.width).reshape(converted.height, converted.width, 3)
+    if picture.rotation:
+        image = np.rot90(image, picture.rotation // 90)
+    return np.ascontiguousarray(image[..., :1] if gray and _is_gray(picture, image) else image)
+
+
+def _rows(plane: VideoPlane, width: int) -> np.ndarray:
+    """Return the bytes of a plane (height, width) without the padding at the ends of its rows."""
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, :width]
+
+
+def _is_gray(picture: VideoFrame, image: np.ndarray) -> bool:
+    """Say whether a picture has no colour: all channels of its image are equal."""
+    name = picture.format.name
+    if name.startswith("gray"):
+        return True
+    if neutral := NEUTRAL.get(name):
+        return all((_rows(plane, plane.width) == neutral).all() for plane in picture.planes[1:])
+    return np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 0], image[..., 2])

@@ -1,0 +1,98 @@
+"""Stretches of pictures that cannot be right: blank ones, one picture again and again, or another size than before."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sleap_lab.errors import listed
+
+if TYPE_CHECKING:
+    from sleap_lab.sources import Frame
+
+LONG = 10
+"""Frames of a stretch that is told of: a still animal may leave a compressed picture unchanged for a few."""
+SAMPLED = 16
+"""Every so many pixels of a picture are looked at first, because nearly all pictures differ there."""
+
+BLANK, REPEATED = "blank", "repeated"
+MEANING = {
+    BLANK: "{count} frames of {video} are blank, the same value everywhere: {ranges}. Nothing can be found in them.",
+    REPEATED: "{count} frames of {video} show the picture of the frame before, unchanged: {ranges}. "
+    "The camera or the recorder stood still there, or nothing moved.",
+}
+RESIZED = (
+    "{video} changes its size from {old} to {new} px at frame {frame}. Poses are in pixels of their own frame; those before and after "
+    "must not be compared."
+)
+
+
+class Stretches:
+    """Looks at frames as they pass."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._found: dict[tuple[int, str], list[tuple[int, int]]] = {}
+        self._shapes: dict[int, tuple[int, int]] = {}
+        self._resized: list[tuple[int, int, tuple[int, int], tuple[int, int]]] = []
+
+    def watch(self, frames: "Iterable[Frame]") -> "Iterator[Frame]":
+        """Yield the frames, and remember stretches among those that follow each other."""
+        previous: Frame | None = None
+        for frame in frames:
+            if frame.image is not None:
+                self._look(frame, previous)
+                previous = frame
+            yield frame
+
+    def notes(self, names: Sequence[str]) -> list[str]:
+        """Return a sentence about each kind of stretch in each video.
+
+        Args:
+            names: What the videos are called.
+        """
+        said = []
+        for (video, kind), spans in sorted(self._found.items()):
+            long = [(first, last) for first, last in spans if last - first + 1 >= LONG]
+            if long:
+                count = sum(last - first + 1 for first, last in long)
+                ranges = listed([f"{first}-{last}" for first, last in long], 10)
+                said.append(MEANING[kind].format(count=count, video=names[video], ranges=ranges))
+        for video, frame, old, new in self._resized:
+            said.append(RESIZED.format(video=names[video], frame=frame, old=_size(old), new=_size(new)))
+        return said
+
+    def _look(self, frame: "Frame", previous: "Frame | None") -> None:
+        assert frame.image is not None, "only frames that were read are looked at"
+        shape = frame.image.shape[:2]
+        before = self._shapes.setdefault(frame.video, shape)
+        if before != shape:
+            self._resized.append((frame.video, frame.index, before, shape))
+            self._shapes[frame.video] = shape
+        if _is_blank(frame.image):
+            self._add(frame, BLANK)
+        elif previous is not None and (previous.video, previous.index + 1) == (frame.video, frame.index):
+            assert previous.image is not None, "only frames that were read are kept"
+            if _is_same(frame.image, previous.image):
+                self._add(frame, REPEATED)
+
+    def _add(self, frame: "Frame", kind: str) -> None:
+        spans = self._found.setdefault((frame.video, kind), [])
+        if spans and spans[-1][1] + 1 == frame.index:
+            spans[-1] = (spans[-1][0], frame.index)
+        else:
+            spans.append((frame.index, frame.index))
+
+
+def _is_blank(image: np.ndarray) -> bool:
+    sample = image[::SAMPLED, ::SAMPLED]
+    return bool((sample == image[0, 0]).all() and (image == image[0, 0]).all())
+
+
+def _is_same(image: np.ndarray, other: np.ndarray) -> bool:
+    sample = np.array_equal(image[::SAMPLED, ::SAMPLED], other[::SAMPLED, ::SAMPLED])
+    return sample and np.array_equal(image, other)
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return f"{shape[1]}x{shape[0]}"
