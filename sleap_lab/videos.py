@@ -15,15 +15,13 @@ from sleap_io.io.video_reading import HDF5Video, ImageVideo, MediaVideo
 
 from sleap_lab.errors import RunError, did_you_mean
 from sleap_lab.inputs import HDF5, IMAGES, LABELS, SEQ, Input, input_name
-from sleap_lab.media.index import FrameIndex, read_index
+from sleap_lab.media.index import MAX_PIXELS, FrameIndex, read_index
 from sleap_lab.media.recording import Recording
 from sleap_lab.untrusted import check_dataset, check_hdf5
 from sleap_lab.vetting import ADDRESS, vet_video
 
 ACCEPTED = "accepted: videos, image folders, .slp"
 NO_FRAME = "it holds no readable frame, as when recording or copying was cut short (copy it again from where it was recorded)"
-MAX_PIXELS = 2**28
-"""Largest image, also of those that are files of their own (see `sleap_lab/__init__.py`)."""
 TRIES = 10
 """Frames that are looked at to tell what numbers a video holds; the first that can be read decides."""
 LOOKED_AT = 5
@@ -205,8 +203,8 @@ def is_media(path: Path) -> bool:
 def open_recording(path: Path, index: Indexer = read_index) -> Reader:
     """Return what reads a media file; where it cannot be read, a reader that says why."""
     try:
-        if not path.exists():
-            return Unreadable("it is not there")
+        if not path.is_file():
+            return Unreadable("it is no file" if path.exists() else "it is not there")
         found = index(path)
     except RunError as error:
         return Unreadable(str(error))
@@ -216,8 +214,6 @@ def open_recording(path: Path, index: Indexer = read_index) -> Reader:
         return Unreadable(NO_FRAME)
     if not len(found.packet):
         return Unreadable(NO_FRAME)
-    if found.height * found.width > MAX_PIXELS:
-        return Unreadable(f"its pictures have {found.height}x{found.width} px; accepted: up to {MAX_PIXELS} px")
     return MediaReader(Recording(path, found))
 
 

@@ -24,6 +24,8 @@ from av.video.stream import VideoStream
 
 from sleap_lab.errors import RunError, listed
 
+MAX_PIXELS = 2**28
+"""Largest picture that is decoded, so that a file cannot ask for more memory than any recording needs."""
 TRIED = 32
 """Pictures at the beginning whose order is compared with what packets say."""
 CONTAINERS = (
@@ -121,6 +123,7 @@ def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputCon
         stream = streams[0]
         if stream.codec_context is None:
             raise RunError("its video is in a codec that cannot be decoded here; re-encode it: " + REENCODE.format(path=path))
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         stream.codec_context.thread_type = "AUTO" if threads else "NONE"
         stream.codec_context.thread_count = 0 if threads else 1
         yield container, stream
