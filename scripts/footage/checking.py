@@ -1,22 +1,29 @@
 """What the project reads in a recording, compared with what ffmpeg decodes."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from footage.bar_code import read_number
-from footage.recipes import Recording
+from footage.recipes import Expect, Recording, recorded
 from footage.tools import decoded
 from sleap_lab.config import DataConfig
 from sleap_lab.errors import SleapLabError
+from sleap_lab.media.stretches import Stretches
 from sleap_lab.sources import Source, open_source, read_ahead
 
 RANDOM_READS = 10
-ALARM = ("damaged", "cut short", "copy the file", "copy it again", "missing", "cannot be read", "could not be read", "nothing can be read")
+LOST_BY_FFMPEG = 2
+"""Pictures that ffmpeg may lose of an intact recording: its encoders and decoders hold back some where a stream ends or changes."""
+ALARM = ("damaged", "cut short", "copy the file", "frames asked for are missing", "cannot be read", "could not be read")
 """Words that an intact recording must not be called by."""
 PIXELS = 16.0
 """How far pictures may be from those of ffmpeg on average, gray levels; versions of it convert colours in their own ways."""
@@ -27,13 +34,23 @@ class Verdict(Enum):
 
     RIGHT = "right"
     NAMED = "named"
+    SAME = "as ffmpeg shows it"
     REFUSED = "refused"
     WRONG = "WRONG IN SILENCE"
     FALSE_ALARM = "INTACT, CALLED DAMAGED"
     BROKEN = "CRASH"
 
+    OTHER = "NOT AS THE TABLE SAYS"
 
-GOOD = (Verdict.RIGHT, Verdict.NAMED, Verdict.REFUSED)
+
+GOOD = {
+    Expect.READ: Verdict.RIGHT,
+    Expect.NOTE: Verdict.RIGHT,
+    Expect.NAMED: Verdict.NAMED,
+    Expect.REFUSED: Verdict.REFUSED,
+    Expect.UNSEEN: Verdict.SAME,
+}
+"""How a recording must end."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +113,10 @@ def check(recording: Recording, path: Path) -> Outcome:
     """Read a recording in order, at random and a range of it, and compare each frame with what ffmpeg decodes."""
     pictures = decoded(path)
     truth = [read_number(picture) for picture in pictures]
-    faults = [] if recording.damaged else faults_of_truth(truth)
     try:
         source = open_source(DataConfig(path=str(path)))
-        readings = {"in order": in_order(source, pictures)}
+        stretches = Stretches()
+        readings = {"in order": in_order(source, pictures, stretches)}
         readings["at random"] = at_random(source, recording.name, pictures)
         readings["a range"] = a_range(path, len(source.frames), pictures)
     except SleapLabError as error:
@@ -107,34 +124,51 @@ def check(recording: Recording, path: Path) -> Outcome:
     except Exception as error:
         return Outcome(Verdict.BROKEN, (f"{type(error).__name__}: {error}"[:500],), len(pictures))
     orderly = readings["in order"]
-    said = bool(source.notes or orderly.bad)
+    notes = (*source.notes, *(reason for _, reason in source.cut_short), *stretches.notes([path.name]))
+    faults = wrong_truth(recording, truth)
     for how, reading in readings.items():
-        faults += wrong_numbers(how, reading, truth, damaged=recording.damaged, exempt=orderly.bad if how != "in order" else {})
-    if len(source.frames) < len(truth) and not said:
+        faults += wrong_numbers(how, reading, recording, truth)
+    if len(source.frames) != len(truth) and not notes and not orderly.bad:
         faults.append(f"{len(source.frames)} frames, ffmpeg decodes {len(truth)}, and nothing is said")
-    if recording.damaged and len(source.frames) > len(truth) and not said:
-        faults.append(f"{len(source.frames)} frames, ffmpeg decodes only {len(truth)}, and nothing is said")
     distance = max(reading.distance for reading in readings.values())
     if distance > PIXELS and not recording.damaged:
         faults.append(f"pictures are up to {distance:.0f} gray levels from those of ffmpeg on average")
-    alarms = [] if recording.damaged else false_alarms(source, orderly, truth)
-    verdict = Verdict.WRONG if faults else Verdict.FALSE_ALARM if alarms else Verdict.NAMED if said and recording.damaged else Verdict.RIGHT
     counts = (len(truth), len(orderly.numbers), len(orderly.bad))
-    return Outcome(verdict, tuple([*faults, *alarms]), *counts, source.notes, distance)
+    if faults:
+        return Outcome(Verdict.WRONG, tuple(faults), *counts, notes, distance)
+    if not recording.damaged and (alarms := false_alarms(notes, readings, truth)):
+        return Outcome(Verdict.FALSE_ALARM, tuple(alarms), *counts, notes, distance)
+    verdict = Verdict.RIGHT
+    if recording.damaged:
+        verdict = Verdict.NAMED if notes or orderly.bad else Verdict.SAME if recording.expect is Expect.UNSEEN else Verdict.RIGHT
+    said = f"{verdict.value}{' with a note' if notes else ''}"
+    if verdict is not GOOD[recording.expect] or (verdict is Verdict.RIGHT and bool(notes) is (recording.expect is Expect.READ)):
+        return Outcome(Verdict.OTHER, (f"{said}, not {recording.expect.value}",), *counts, notes, distance)
+    return Outcome(verdict, (), *counts, notes, distance)
 
 
-def faults_of_truth(truth: Sequence[int | None]) -> list[str]:
-    """Say what is wrong with the truth: an intact recording holds numbers that grow, and each can be read."""
-    numbers = [number for number in truth if number is not None]
-    if not truth or numbers != sorted(set(truth) - {None}) or len(numbers) < len(truth):
-        return [f"the recording is not what it should be: ffmpeg decodes {list(truth)}"]
-    return []
+def wrong_truth(recording: Recording, truth: Sequence[int | None]) -> list[str]:
+    """Say what is wrong with the recording itself: an intact one holds the numbers that were drawn, or, made of another, some of them."""
+    if recording.damaged:
+        return []
+    whole = recorded(recording)
+    if whole is None and truth and None not in truth and list(truth) == sorted(set(truth), key=lambda number: number or 0):
+        return []
+    if whole is not None and len(truth) >= len(whole) - LOST_BY_FFMPEG and is_part(truth, whole):
+        return []
+    return [f"ffmpeg decodes {list(truth)}, which is not what was recorded"]
 
 
-def in_order(source: Source, pictures: Sequence[np.ndarray]) -> Reading:
-    """Read all frames of a source."""
+def is_part(numbers: Sequence[int | None], whole: Sequence[int | None]) -> bool:
+    """Say whether numbers are some of others, in their order."""
+    rest = iter(whole)
+    return all(number in rest for number in numbers)
+
+
+def in_order(source: Source, pictures: Sequence[np.ndarray], stretches: Stretches) -> Reading:
+    """Read all frames of a source, and look for stretches among them."""
     reading = Reading()
-    for frame in read_ahead(source, 8):
+    for frame in stretches.watch(read_ahead(source, 8)):
         reading.add(frame.index, frame.image, frame.problem, pictures)
     return reading
 
@@ -153,47 +187,44 @@ def at_random(source: Source, seed: str, pictures: Sequence[np.ndarray]) -> Read
 def a_range(path: Path, count: int, pictures: Sequence[np.ndarray]) -> Reading:
     """Read the middle of a recording, opened anew."""
     first, last = count * 2 // 5, min(count * 2 // 5 + 12, count - 1)
-    return in_order(open_source(DataConfig(path=str(path), frames=f"{first}-{last}")), pictures)
+    return in_order(open_source(DataConfig(path=str(path), frames=f"{first}-{last}")), pictures, Stretches())
 
 
-def wrong_numbers(how: str, reading: Reading, truth: Sequence[int | None], *, damaged: bool, exempt: Mapping[int, str]) -> list[str]:
-    """Say which frames are others than ffmpeg decodes.
+def wrong_numbers(how: str, reading: Reading, recording: Recording, truth: Sequence[int | None]) -> list[str]:
+    """Say which frames are others than they should be.
 
-    Of a damaged recording, frame k may be picture k of those that were recorded, or of those that ffmpeg still finds.
+    Frame k may be the k-th that was recorded, or the k-th that ffmpeg finds.
 
     Args:
         how: How they were read.
         reading: What was read.
+        recording: The recording.
         truth: Numbers of the pictures that ffmpeg decodes.
-        damaged: Whether the recording is.
-        exempt: Frames that were named as bad when everything was read.
     """
-    expected: list[Callable[[int], int | None]] = [lambda k: truth[k] if k < len(truth) else None]
-    if damaged:
-        expected.append(lambda k: k)
-    counted = [
-        [
-            f"{how}: frame {k} is number {number}, not {want(k)}"
-            for k, number in reading.numbers.items()
-            if number is None or number != want(k)
+
+    def of(numbers: Sequence[int | None]) -> list[str]:
+        expected = dict(enumerate(numbers))
+        return [
+            f"{how}: frame {k} holds {'no number' if number is None else f'number {number}'}, not {expected.get(k, 'a frame at all')}"
+            for k, number in sorted(reading.numbers.items())
+            if k not in expected or number != expected[k] or (number is None and named)
         ]
-        for want in expected
-    ]
-    found = min(counted, key=len)
-    numbers = [number for k, number in sorted(reading.numbers.items())]
-    if damaged and not found and (twice := len(numbers) - len(set(numbers))):
-        found = [f"{how}: {twice} pictures came twice"]
-    if not damaged:
-        found += [f"{how}: frame {k} was not read: {problem}" for k, problem in reading.bad.items() if k not in exempt and k < len(truth)]
+
+    named = recording.damaged and recording.expect is not Expect.UNSEEN
+    found = of(truth)
+    whole = range(max(reading.numbers, default=0) + 1) if recording.damaged else recorded(recording)
+    if whole is not None and recording.expect is not Expect.UNSEEN:
+        found = min(of(whole), found, key=len)
     return [*found[:3], f"{how}: {len(found) - 3} more such frames"] if len(found) > 3 else found
 
 
-def false_alarms(source: Source, reading: Reading, truth: Sequence[int | None]) -> list[str]:
+def false_alarms(notes: Sequence[str], readings: Mapping[str, Reading], truth: Sequence[int | None]) -> list[str]:
     """Say how an intact recording was called damaged."""
-    alarms = [f"frame {k} was called bad: {problem}" for k, problem in list(reading.bad.items())[:3]]
-    alarms += [f"note: {note}" for note in source.notes if any(word in note for word in ALARM)]
-    if len(reading.numbers) < len(truth):
-        alarms.append(f"{len(reading.numbers)} of {len(truth)} frames were read")
+    alarms = [f"note: {note}" for note in notes if any(word in note for word in ALARM)]
+    for how, reading in readings.items():
+        alarms += [f"{how}: frame {k} was called bad: {problem}" for k, problem in list(reading.bad.items())[:3]]
+    if len(readings["in order"].numbers) < len(truth):
+        alarms.append(f"{len(readings['in order'].numbers)} of {len(truth)} frames were read")
     return alarms
 
 
@@ -203,4 +234,22 @@ def refusal(recording: Recording, path: Path, message: str, count: int) -> Outco
         return Outcome(Verdict.FALSE_ALARM, (f"refused: {message}",), count)
     if path.name not in message or "\n" in message:
         return Outcome(Verdict.BROKEN, (f"refused in a message that is not one line with its name: {message}",), count)
+    if recording.expect is not Expect.REFUSED:
+        return Outcome(Verdict.OTHER, (f"refused, not {recording.expect.value}: {message}",), count)
     return Outcome(Verdict.REFUSED, (), count, notes=(message,))
+
+
+EXIT = {Expect.READ: 0, Expect.NOTE: 0, Expect.NAMED: 3, Expect.REFUSED: 1, Expect.UNSEEN: 0}
+"""How the command must end."""
+MODEL = resources.files("sleap_lab.demo") / "models" / "single_instance"
+
+
+def check_command(recording: Recording, path: Path) -> str | None:
+    """Track a recording with the command and say what is wrong with how it ended; None where nothing is."""
+    words = [sys.executable, "-m", "sleap_lab", "track", "-i", str(path.resolve()), "-m", str(MODEL), "-o", "poses.slp"]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    if done.returncode == EXIT[recording.expect]:
+        return None
+    last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+    return f"the command ended with {done.returncode}, not {EXIT[recording.expect]}: {last}"

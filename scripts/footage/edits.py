@@ -1,4 +1,4 @@
-"""What happens to recordings after they were made: headers that are out of date, dropped chunks, cuts, damage. Each edit changes a file in place."""
+"""What happens to recordings after they were made: stale headers, dropped chunks, cuts, damage. Each edit changes a file in place."""
 
 import random
 import struct
@@ -78,7 +78,8 @@ def avi_chunks(data: bytes) -> tuple[int, list[tuple[bytes, bytes, int]]]:
     """
     start = data.find(b"movi", data.find(b"LIST", data.find(b"avih"))) + 4
     size = struct.unpack("<I", data[start - 8 : start - 4])[0]
-    place, end, found = start, start + size - 4, []
+    place, end = start, start + size - 4
+    found: list[tuple[bytes, bytes, int]] = []
     index = data.find(b"idx1", end) + 8
     while place < end:
         name, length = struct.unpack("<4sI", data[place : place + 8])
@@ -139,3 +140,38 @@ def turned(degrees: int) -> Edit:
         path.write_bytes(data)
 
     return edit
+
+
+def set_back(first: int, milliseconds: int) -> Edit:
+    """Return an edit that makes the times of a Matroska file earlier from a packet on."""
+
+    def edit(path: Path, _: random.Random) -> None:
+        times = block_times(path)
+        write_block_times(path, [time - milliseconds if i >= first else time for i, time in enumerate(times)])
+
+    return edit
+
+
+def swap_times(one: int, other: int) -> Edit:
+    """Return an edit that gives two packets of a Matroska file the times of each other."""
+
+    def edit(path: Path, _: random.Random) -> None:
+        times = block_times(path)
+        times[one], times[other] = times[other], times[one]
+        write_block_times(path, times)
+
+    return edit
+
+
+def block_times(path: Path) -> list[int]:
+    """Return the times of the packets of a Matroska file, ms from the beginning of their cluster."""
+    data = path.read_bytes()
+    return [struct.unpack(">h", data[packet.position + 1 : packet.position + 3])[0] for packet in packets(path)]
+
+
+def write_block_times(path: Path, times: list[int]) -> None:
+    """Write other times, as `block_times` returns them."""
+    data = bytearray(path.read_bytes())
+    for packet, time in zip(packets(path), times, strict=True):
+        data[packet.position + 1 : packet.position + 3] = struct.pack(">h", time)
+    path.write_bytes(data)

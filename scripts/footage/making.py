@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from footage.bar_code import picture
-from footage.recipes import RECORDINGS, Recording
+from footage.bar_code import BLACK, picture
+from footage.recipes import Recording, named
 from footage.tools import ffmpeg
 
 RATE = 25
@@ -44,7 +44,7 @@ def encode(recording: Recording, folder: Path, path: Path) -> None:
             return
         first = [*shlex.split(recording.before), "-i", str(source)]
     else:
-        drawn = [np.rot90(picture(k, *recording.size), recording.turns) for k in range(recording.frames)]
+        drawn = [np.rot90(_drawn(number, recording.size), recording.turns) for number in recording.numbers]
         pictures = b"".join(image.tobytes() for image in drawn)
         height, width = drawn[0].shape[:2]
         first = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(RATE), "-i", "pipe:0"]
@@ -54,6 +54,6 @@ def encode(recording: Recording, folder: Path, path: Path) -> None:
         path.write_bytes(ffmpeg(*first, *words, "-f", recording.live, "pipe:1", pictures=pictures))
 
 
-def named(name: str) -> Recording:
-    """Return the recording of a name."""
-    return next(recording for recording in RECORDINGS if recording.name == name)
+def _drawn(number: int | None, size: tuple[int, int]) -> np.ndarray:
+    """Draw a picture, or none: black."""
+    return np.full((size[1], size[0], 3), BLACK, np.uint8) if number is None else picture(number, *size)

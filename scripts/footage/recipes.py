@@ -14,6 +14,7 @@ class Expect(Enum):
     NOTE = "read, with a note"
     NAMED = "bad frames named, exit 3"
     REFUSED = "refused, exit 1"
+    UNSEEN = "read as it is, exit 0"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class Recording:
         more: Recording whose bytes are put behind those of the first.
         live: Container, where ffmpeg writes to a pipe, in which nothing can be corrected afterwards.
         edit: What happens to the file afterwards.
+        first: Number of the first picture that is drawn.
         frames: How many pictures are drawn.
+        blank: Those of them, counted from 0, that are all of one gray level.
+        frozen: Those that show the picture before again.
         size: Width and height of the pictures as they are shown, px.
         turns: Quarter turns to the left by which pictures are stored turned.
         end_to_end: Whether the real command is tried, too.
@@ -49,7 +53,10 @@ class Recording:
     more: str | None = None
     live: str | None = None
     edit: Edit | None = None
+    first: int = 0
     frames: int = 96
+    blank: range = range(0)
+    frozen: range = range(0)
     size: tuple[int, int] = (160, 120)
     turns: int = 0
     end_to_end: bool = False
@@ -57,7 +64,13 @@ class Recording:
     @property
     def damaged(self) -> bool:
         """Whether frames of it may be missing or unreadable."""
-        return self.expect in (Expect.NAMED, Expect.REFUSED)
+        return self.expect in (Expect.NAMED, Expect.REFUSED, Expect.UNSEEN)
+
+    @property
+    def numbers(self) -> list[int | None]:
+        """Numbers of the pictures that are drawn; None where one is blank."""
+        drawn = [self.first + (self.frozen.start - 1 if k in self.frozen else k) for k in range(self.frames)]
+        return [None if k in self.blank else number for k, number in enumerate(drawn)]
 
 
 X264 = "-c:v libx264 -preset veryfast -crf 20 -pix_fmt yuv420p -g 24"
@@ -70,11 +83,12 @@ VP9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 800k -g 24"
 AV1 = "-c:v libsvtav1 -preset 12 -crf 35 -g 24 -pix_fmt yuv420p -svtav1-params logical-processors=1"
 SOUND = "-f lavfi -i sine=440:duration={seconds} -c:a {codec}"
 FIELDS = "-flags +ilme+ildct -field_order tt"
+COVER = "-f lavfi -i color=red:s=64x64:d=0.04 -map 0:v -map 1:v -c:v:1 png -frames:v:1 1 -disposition:v:1 attached_pic"
 MILLI = "-enc_time_base 1:1000 -fps_mode passthrough"
 SLOW_FAST = "-vf \"settb=1/1000,setpts='if(lt(N,40),N*100,4000+(N-40)*17)'\""
 GAP = "-vf \"settb=1/1000,setpts='N*40+if(gte(N,50),300,0)'\""
 JITTER = "-vf \"settb=1/1000,setpts='N*40+mod(N*7,11)'\""
-READ, NOTE, NAMED, REFUSED = Expect
+READ, NOTE, NAMED, REFUSED, UNSEEN = Expect
 
 
 def _sound(codec: str, seconds: float = 3.84) -> str:
@@ -277,11 +291,62 @@ TIME = (
         "cover.mp4",
         "H.264",
         "with a cover picture",
-        f"-f lavfi -i color=red:s=64x64:d=0.04 -map 0:v -map 1:v -c:v:1 png -frames:v:1 1 -disposition:v:1 attached_pic {X264.replace('c:v', 'c:v:0')}",
+        f"{COVER} {X264.replace('c:v', 'c:v:0')}",
     ),
     Recording("same_time.mkv", "MJPEG", "times that repeat", f"{MJPEG} -bsf:v \"setts=pts='PTS-mod(N,3)':dts='DTS-mod(N,3)'\""),
+    Recording(
+        "same_time.mp4", "H.264", "times that differ by less than their unit tells", f"{JITTER} {NO_B} {MILLI} -video_track_timescale 20"
+    ),
+    Recording("back_in_time.mkv", "MJPEG", "a clock that was set back while recording", MJPEG, edit=edits.set_back(48, 400)),
+    Recording("swapped_times.mkv", "MJPEG", "times of two frames swapped", MJPEG, edit=edits.swap_times(40, 45)),
+    Recording("second.ts", "H.264", "second half of others", X264, first=96),
+    Recording(
+        "restarted.ts",
+        "H.264",
+        "a clock that begins again in the middle",
+        X264,
+        expect=NAMED,
+        why="a join cannot be told from lost data",
+        more="second.ts",
+    ),
+    Recording("second.mpg", "MPEG-2", "second half of another", MPEG2, first=96),
+    Recording("restarted.mpg", "MPEG-2", "two recordings, one behind the other", MPEG2, more="second.mpg"),
+    Recording("second_later.ts", "MPEG-2", "second half of another", f"{MPEG2} -output_ts_offset 3.84", first=96),
+    Recording(
+        "joined.ts",
+        "MPEG-2",
+        "two recordings, one behind the other",
+        MPEG2,
+        expect=NAMED,
+        why="a join cannot be told from lost data",
+        more="second_later.ts",
+    ),
     Recording("one_frame.mp4", "H.264", "a single frame", X264, frames=1),
     Recording("two_frames.avi", "MPEG-4", "two frames", MPEG4, frames=2),
+)
+CONTENT = (
+    Recording("black_first.mp4", "H.264", "the first frames black", X264, blank=range(3)),
+    Recording("black_stretch.mp4", "H.264", "20 black frames", X264, blank=range(40, 60), end_to_end=True),
+    Recording("black_stretch.avi", "MJPEG", "20 black frames", MJPEG, blank=range(40, 60)),
+    Recording("repeated_stretch.mkv", "FFV1", "one picture for 20 frames", "-c:v ffv1 -level 3 -pix_fmt yuv420p", frozen=range(40, 60)),
+    Recording(
+        "second_larger.ts", "H.264", "second half of others, 320 x 240 px", f"{X264} -output_ts_offset 3.84", first=96, size=(320, 240)
+    ),
+    Recording(
+        "larger.ts",
+        "H.264",
+        "a size that changes in the middle",
+        X264,
+        expect=NAMED,
+        why="a join cannot be told from lost data",
+        more="second_larger.ts",
+        end_to_end=True,
+    ),
+    Recording("larger.mkv", "H.264", "a size that changes in the middle", source="larger.ts"),
+    Recording(
+        "second_larger.mpg", "MPEG-2", "second half of another, 320 x 240 px", f"{MPEG2} -output_ts_offset 3.84", first=96, size=(320, 240)
+    ),
+    Recording("larger.mpg", "MPEG-2", "a size that changes in the middle", MPEG2, more="second_larger.mpg"),
 )
 HEADERS = (
     Recording("says_fewer.avi", "MJPEG", "header says 60 of 96 frames", source="mjpeg.avi", edit=edits.stale_avi(60), end_to_end=True),
@@ -319,7 +384,15 @@ DAMAGE = (
     Recording("cut.mov", "MJPEG", "cut short", source="mjpeg.mov", edit=edits.cut(0.5), expect=REFUSED, why="its index stands at the end"),
     Recording("cut.wmv", "WMV 8", "cut short", source="wmv2.wmv", edit=edits.cut(0.6), expect=NAMED),
     Recording("cut.gif", "GIF", "cut short", source="pictures.gif", edit=edits.cut(0.6), expect=NAMED),
-    Recording("cut_early.mkv", "H.264", "cut short near its beginning", source="h264.mkv", edit=edits.cut(0.12), expect=NAMED),
+    Recording(
+        "cut_early.mkv",
+        "H.264",
+        "cut short near its beginning",
+        source="h264.mkv",
+        edit=edits.cut(0.12),
+        expect=REFUSED,
+        why="not one frame is whole",
+    ),
     Recording(
         "bad_key.mp4", "H.264", "a key frame damaged", source="h264.mp4", edit=edits.damage(0.5, key=True), expect=NAMED, end_to_end=True
     ),
@@ -343,7 +416,15 @@ DAMAGE = (
         expect=NAMED,
     ),
     Recording("bad_vp9.webm", "VP9", "one frame overwritten", source="vp9.webm", edit=edits.damage(0.4, whole=True), expect=NAMED),
-    Recording("bad_h265.mp4", "H.265", "one frame damaged", source="h265.mp4", edit=edits.damage(0.4), expect=NAMED),
+    Recording(
+        "bad_h265.mp4",
+        "H.265",
+        "one frame damaged",
+        source="h265.mp4",
+        edit=edits.damage(0.4),
+        expect=UNSEEN,
+        why="the damaged data are valid data of another picture",
+    ),
     Recording(
         "bad_h265_key.mp4",
         "H.265",
@@ -361,7 +442,8 @@ DAMAGE = (
         "one frame overwritten",
         source="huffyuv.avi",
         edit=edits.damage(0.5, key=True, whole=True),
-        expect=NAMED,
+        expect=UNSEEN,
+        why="the damaged data are valid data of another picture",
     ),
     Recording(
         "nothing.mp4", "", "an empty file", source="h264.mp4", edit=edits.empty, expect=REFUSED, why="it holds nothing", end_to_end=True
@@ -369,4 +451,16 @@ DAMAGE = (
     Recording("nothing.mkv", "", "an empty file", source="h264.mkv", edit=edits.empty, expect=REFUSED, why="it holds nothing"),
     Recording("pointer.mp4", "", "a Git LFS pointer", source="h264.mp4", edit=edits.no_video, expect=REFUSED, why="it is text"),
 )
-RECORDINGS = (*CONTAINERS, *CODECS, *PIXELS, *TIME, *HEADERS, *DAMAGE)
+RECORDINGS = (*CONTAINERS, *CODECS, *PIXELS, *TIME, *CONTENT, *HEADERS, *DAMAGE)
+
+
+def named(name: str) -> Recording:
+    """Return the recording of a name."""
+    return next(recording for recording in RECORDINGS if recording.name == name)
+
+
+def recorded(recording: Recording) -> list[int | None] | None:
+    """Return the numbers that were recorded, in order; None of a recording that is made of another, which may be a part of it."""
+    if recording.source is not None:
+        return None
+    return [*recording.numbers, *(named(recording.more).numbers if recording.more is not None else ())]
