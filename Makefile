@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+OPENCV = $(shell sed -n 's/^opencv-python==//p' constraints.txt)
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
@@ -16,9 +17,17 @@ install: $(INSTALLED)  ## Create .venv with everything pinned
 $(INSTALLED): Makefile pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); try make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,joblib,openvino,submitit,tune]'
+# Both builds of OpenCV install the same folder, so one has to go before the other comes.
+	@reason=$$($(BIN)/python -c 'import cv2' 2>&1) || { \
+		echo "note: opencv-python cannot be loaded here ($$(echo "$$reason" | tail -n 1)); opencv-python-headless $(OPENCV) takes its place"; \
+		$(BIN)/python -m pip uninstall -qq --yes opencv-python opencv-python-headless \
+		&& $(BIN)/python -m pip install --quiet --no-deps opencv-python-headless==$(OPENCV) \
+		&& $(BIN)/python -c 'import cv2'; }
 	@touch $@
 
 demo: install  ## Track and evaluate the demo clip, about a minute on two cores

@@ -74,6 +74,7 @@ def run_inference(
     ]
     if not given:
         raise ConfigError("run_inference needs data_path, input_labels or input_video")
+    _check_kinds(data_path=data_path, input_labels=input_labels, input_video=input_video)
     data = input_labels if input_labels is not None else input_video
     options |= {
         "make_labels": make_labels,
@@ -103,6 +104,35 @@ def run_inference(
     if output_path is not None:
         save_labels(labels, output_path)
     return labels
+
+
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "data_path": ((str, Path), "a path, or a list of paths"),
+    "input_labels": ((sio.Labels,), "open labels, as sleap_io.load_slp(path) returns"),
+    "input_video": ((sio.Video,), "an open video, as sleap_io.load_video(path) returns"),
+}
+"""Argument -> what it may be."""
+WAYS = {"str": "; give a path as data_path", "Video": "; give it as input_video", "Labels": "; give them as input_labels"}
+"""Type of what was given as another argument -> which it should have been."""
+
+
+def _check_kinds(**given: Any) -> None:
+    """Refuse inputs of other kinds, and say how they become one of those that are accepted.
+
+    Raises:
+        ConfigError: One is of another kind.
+    """
+    for name, value in given.items():
+        kinds, accepted = KINDS[name]
+        several = name == "data_path" and isinstance(value, (list, tuple))
+        for item in value if several else [value]:
+            if item is None or isinstance(item, kinds):
+                continue
+            if hasattr(item, "dtype"):
+                got, way = f"an array of the shape {tuple(item.shape)}", "; write frames (frames, h, w, c) to a dataset of an .h5 file"
+            else:
+                got, way = type(item).__name__, WAYS.get(type(item).__name__, "")
+            raise ConfigError(f"run_inference: {name} is {got}; accepted: {accepted}{way}")
 
 
 def _config(

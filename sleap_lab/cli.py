@@ -297,12 +297,14 @@ def _doctor(arguments: list[str]) -> int:
     from sleap_lab import terminal
     from sleap_lab.config import GROUPS, keys
     from sleap_lab.doctor import PROBLEM, examine, verdict
+    from sleap_lab.interruption import interruptible
 
     overrides = [word for word in arguments if word.partition("=")[0] in {*keys(), *GROUPS} and not Path(word).exists()]
     findings = []
-    for finding in examine([word for word in arguments if word not in overrides], overrides):
-        findings.append(finding)
-        terminal.table([(f"{finding.verdict:<8} {finding.name:<8}", finding.text)])
+    with interruptible():
+        for finding in examine([word for word in arguments if word not in overrides], overrides):
+            findings.append(finding)
+            terminal.table([(f"{finding.verdict:<8} {finding.name:<8}", finding.text)])
     print(verdict(findings))
     return 1 if any(finding.verdict == PROBLEM for finding in findings) else 0
 

@@ -29,6 +29,11 @@ class RunError(SleapLabError, RuntimeError):
     exit_code = 1
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an error says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def system_reason(error: BaseException) -> str:
     """Return what the system says when a file cannot be read or written, without the number of the error."""
     if found := HDF5_REASON.search(str(error)):

@@ -25,6 +25,7 @@ from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_swit
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.formats import write_formats
 from sleap_lab.inference import Inference, refine
+from sleap_lab.interruption import interruptible
 from sleap_lab.labels import save_labels, to_labels, with_suggestions
 from sleap_lab.losses import BAD_FRAMES_FILE, bad_ranges, losses, video_table, write_bad_frames
 from sleap_lab.outputs import OUTPUTS_FILE, detect_to_file
@@ -125,7 +126,8 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
     with logging_to(folder / LOG_FILE, verbose=config.verbose):
         run_summary.write(folder, summary)
         try:
-            result = _run_stages(config, folder, summary, invocation)
+            with interruptible():
+                result = _run_stages(config, folder, summary, invocation)
         except SleapLabError as error:
             _record_failure(summary, error, str(error), debug=config.debug)
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 from uuid import uuid4
 
@@ -17,9 +17,10 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.atomic import hdf5_errors, replacing
-from sleap_lab.errors import RunError
-from sleap_lab.labels import one_line, save_labels, to_labels, to_poses, video_name
+from sleap_lab.errors import RunError, one_line
+from sleap_lab.labels import save_labels, to_labels, to_poses, video_name
 from sleap_lab.poses import Poses
+from sleap_lab.vetting import ADDRESS
 
 MIDPOINTS = "(x, y) from the top left of the image; (0, 0) is the midpoint of its first pixel"
 
@@ -89,8 +90,14 @@ def _write(file: Path, name: str, write: Callable[[str], None]) -> None:
 
 def _stem(video: sio.Video) -> str:
     """Return the name of a video without its suffix; of images, that of their folder."""
-    path = Path(video_name(video))
+    path = _path(video_name(video))
     return path.parent.name if isinstance((video.source_video or video).filename, list) else path.stem
+
+
+def _path(name: str) -> PurePath:
+    """Return the path that a name is: one of this system, unless it is one of Windows, which is in no folder here."""
+    foreign = PureWindowsPath(name)
+    return foreign if (foreign.drive or "\\" in name) and not isinstance(Path(), PureWindowsPath) else Path(name)
 
 
 def _plain(video: sio.Video, poses: Poses) -> sio.Video:
@@ -99,12 +106,12 @@ def _plain(video: sio.Video, poses: Poses) -> sio.Video:
     A package names the video its frames are from. Its length, where it is not known, ends with the last processed frame.
     """
     original = video.source_video or video
-    name = Path(video_name(video))
+    name = _path(video_name(video))
     known = original.shape if original is not video or not getattr(video.backend, "frame_map", None) else None
     shape = known or video.shape or (0, 0, 0, 0)
     length = max(known[0] if known else 0, int(poses.frames[:, 1].max(initial=-1)) + 1)
     return sio.Video(
-        str(name.parent if isinstance(original.filename, list) else name),
+        str(name.parent) if isinstance(original.filename, list) else video_name(video),
         backend_metadata={"shape": (length, *map(int, shape[1:])), "fps": video.fps},
         open_backend=False,
     )
@@ -137,7 +144,7 @@ def _write_nwb(poses: Poses, video: sio.Video, path: str) -> None:
 
     file = pynwb.NWBFile(session_description="Animal poses", identifier=str(uuid4()), session_start_time=datetime.now(UTC))
     (skeleton,) = create_skeleton_container(to_labels(poses[:0], [video]), file).values()
-    module = file.create_processing_module(f"SLEAP_VIDEO_000_{_legal(Path(video.filename).stem)}", "Animal poses")
+    module = file.create_processing_module(f"SLEAP_VIDEO_000_{_legal(_path(video.filename).stem)}", "Animal poses")
     rate = float(video.fps or 1.0)
     length, scores = len(video), np.where(poses.user[:, None] & poses.visible, 1.0, poses.point_scores)
     for name, rows in _lanes(poses).items():
@@ -192,6 +199,12 @@ def _lanes(poses: Poses) -> dict[str, np.ndarray]:
     return {name: np.array(rows) for name, rows in lanes.items()}
 
 
+def _absolute(name: str) -> str:
+    """Return a file as it is found from any folder; one of Windows, or at an address, as it is called."""
+    path = _path(name)
+    return str(path.absolute()) if isinstance(path, Path) and not ADDRESS.match(name) else name
+
+
 def _write_coco(poses: Poses, videos: Sequence[sio.Video], path: str) -> None:
     """Write one COCO file: images are the processed frames, annotations the instances, with the scores of predicted ones.
 
@@ -207,7 +220,7 @@ def _write_coco(poses: Poses, videos: Sequence[sio.Video], path: str) -> None:
 
     def image(video: int, frame: int) -> str:
         files = videos[video].filename
-        return str(Path(files[frame]).absolute()) if isinstance(files, list) else f"{stems[video]}_frame_{frame:06d}.png"
+        return _absolute(files[frame]) if isinstance(files, list) else f"{stems[video]}_frame_{frame:06d}.png"
 
     labels = to_labels(poses, plain)
     coco: dict[str, Any] = convert_labels(labels, [image(video, frame) for video, frame in poses.frames.tolist()])

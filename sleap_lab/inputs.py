@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from sleap_lab.errors import ConfigError, brief
+from sleap_lab.pointers import refuse_pointer
 
 MEDIA = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".asf", ".flv", ".3gp"),
@@ -60,6 +61,11 @@ def is_text(name: str) -> bool:
     return True
 
 
+def is_media(path: Path) -> bool:
+    """Say whether a file is taken for a recording, compressed pictures in a container: all that is nothing else, whatever it is called."""
+    return not _is(path, *HDF5, *IMAGES, LABELS, SEQ)
+
+
 def is_labels(inputs: Sequence[Input]) -> bool:
     """Say whether inputs are a labels file."""
     return len(inputs) == 1 and isinstance(inputs[0], Path) and _is(inputs[0], LABELS)
@@ -95,8 +101,9 @@ def _is(path: str | Path, *suffixes: str) -> bool:
 def _manifest(file: Path) -> list[Path]:
     """Return the files that the lines of a manifest stand for."""
     try:
+        refuse_pointer(file)
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no access, another encoding, a pointer
         raise ConfigError(f"data.path: {file} cannot be read as a list of paths ({error})") from error
     found: list[Path] = []
     for number, line in enumerate(map(str.strip, lines), start=1):

@@ -249,25 +249,16 @@ def _work(config: Config, folder: Path, invocation: Invocation, environment: Map
     """Run the job, in the child process."""
     os.environ.clear()
     os.environ.update(environment)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.unraisablehook = _interrupt_again
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    from sleap_lab.experiment import run
+    with suppress(KeyboardInterrupt):  # a run records it; before there is one, who started this does
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        from sleap_lab.experiment import run
 
-    with summary.lock(folder), open(folder / LOG_FILE, "ab") as log:  # a killed attempt may need a moment to end
-        faulthandler.enable(log)
-        if not _is_done(folder, known):
-            with suppress(KeyboardInterrupt):  # it is recorded
+        with summary.lock(folder), open(folder / LOG_FILE, "ab") as log:  # a killed attempt may need a moment to end
+            faulthandler.enable(log)
+            if not _is_done(folder, known):
                 run(config, folder, replace(invocation, mlflow=_clear(folder)))
-
-
-def _interrupt_again(lost: Any) -> None:
-    """Interrupt the job once more where an interruption fell into a callback of the interpreter, which swallows it."""
-    if issubclass(lost.exc_type, KeyboardInterrupt):
-        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
-    else:
-        sys.__unraisablehook__(lost)
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,6 @@
 """Between the pose record and label files: everything that touches sleap-io's label objects."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +8,16 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.atomic import hdf5_errors, replacing
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, one_line
 from sleap_lab.poses import Poses, Skeleton, make_poses
-from sleap_lab.vetting import ADDRESS, file_names, vet_labels
+from sleap_lab.relink import relink
+from sleap_lab.vetting import vet_labels
 
 
 def read_labels(path: str | Path) -> sio.Labels:
     """Read a `.slp` or `.pkg.slp` file; videos that are not where the file says are looked for beside it.
 
-    Nothing is fetched: videos with an address in place of a file name cannot be read, what the labels say of them can.
+    Those that no file is taken for are `MissingVideo`: they cannot be read, what the labels say of them can. Nothing is fetched.
 
     Raises:
         RunError: The file is missing, is not a SLEAP labels file, or reaches beyond itself.
@@ -26,32 +26,14 @@ def read_labels(path: str | Path) -> sio.Labels:
     if not path.is_file():
         raise RunError(f"{path}: no such labels file")
     try:
-        on_disk = not any(map(ADDRESS.match, vet_labels(path)))
-        labels = sio.load_slp(str(path), open_videos=on_disk)
+        vet_labels(path)
+        labels = sio.load_slp(str(path), open_videos=False)
         if frames := [frame.frame_idx for frame in labels.labeled_frames if not 0 <= frame.frame_idx < 2**31]:
             raise ValueError(f"it has a frame of the number {frames[0]}")
     except Exception as error:  # whatever h5py and sleap-io raise for a broken file
         raise RunError(f"{path}: not a readable SLEAP labels file ({one_line(error)})") from error
-    for video in labels.videos:
-        name = video.filename
-        if isinstance(name, str) and not Path(name).exists() and (beside := path.parent / Path(name.replace("\\", "/")).name).exists():
-            _move(video, beside)
-        if not on_disk and not any(map(ADDRESS.match, file_names(video.filename))):
-            with suppress(Exception):  # as sleap-io itself does; reading a frame says what is wrong
-                video.open()
+    relink(labels, path)
     return labels
-
-
-def _move(video: sio.Video, file: Path) -> None:
-    """Let a video be read from another file, in the same way: sleap-io forgets the order of the axes."""
-    video.replace_filename(str(file))
-    if video.backend is not None and (axes := video.backend_metadata.get("input_format")):
-        video.backend.input_format = axes
-
-
-def one_line(error: Exception) -> str:
-    """Return what an error says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def to_skeleton(skeleton: sio.Skeleton) -> Skeleton:

@@ -12,10 +12,12 @@ import sleap_io as sio
 
 from sleap_lab.config import DataConfig, parse_frames
 from sleap_lab.errors import ConfigError, RunError, listed
+from sleap_lab.images import orientation_notes
 from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
 from sleap_lab.labels import read_labels, to_poses, video_name
 from sleap_lab.media.index import read_index, unevenness
 from sleap_lab.poses import Poses
+from sleap_lab.relink import missing_frames, refuse_mistaken
 from sleap_lab.videos import ACCEPTED, NO_FRAME, Indexer, Levels, Reader, find_levels, open_reader, open_video
 
 LABEL_FILTERS = ("only_labeled_frames", "only_suggested_frames", "exclude_user_labeled", "only_predicted_frames")
@@ -147,6 +149,8 @@ def open_source(
     if isinstance(data, sio.Labels) or is_labels(inputs):
         _refuse_hdf5_keys(config, path)
         labels = data if data is not None else read_labels(path)
+        if predicting:
+            refuse_mistaken(labels)
         source = _from_labels(labels, path, config, index) if predicting else _labeled(labels, path, config)
     elif not predicting:
         raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
@@ -220,15 +224,17 @@ def _checked(source: Source, config: DataConfig) -> Source:
     missing = 0
     allowed = 0.0 if config.on_bad_frame == "fail" else config.max_bad_share
     for i in np.unique(source.frames[:, 0]).tolist():
-        reader, name = source.reader(i), _called(source.videos[i])
-        frames = source.frames[source.frames[:, 0] == i, 1]
-        if lost := _lost(reader, frames):
+        video, reader = source.videos[i], source.reader(i)
+        name, frames = _called(video), source.frames[source.frames[:, 0] == i, 1]
+        notes += orientation_notes(video, frames.tolist())
+        lost, why = _lost(video, reader, frames)
+        if lost:
             missing += lost
-            why = reader.problem.removeprefix("it ") or _end_of(reader)
             notes.append(f"{name} {why}: {lost} of the {len(frames)} frames asked for are missing.")
             if missing > allowed * len(source.frames):
+                elsewhere = source.labels is not None and (reader.index is None or bool(reader.problem))
                 raise RunError(
-                    f"data.path: {notes[-1]} {MISSING_VIDEO if reader.problem else MISSING_FRAMES} "
+                    f"data.path: {notes[-1]} {MISSING_VIDEO if elsewhere else MISSING_FRAMES} "
                     "or go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
                 )
         if reader.index is not None:
@@ -251,18 +257,18 @@ EMPTY = (
 )
 
 
-def _lost(reader: Reader, frames: np.ndarray) -> int:
-    """Return how many frames a video does not hold; damage within it shows when they are read."""
+def _lost(video: sio.Video, reader: Reader, frames: np.ndarray) -> tuple[int, str]:
+    """Return how many frames a video does not hold, and why, as it goes on after its name; damage shows when frames are read."""
+    gone, why = missing_frames(video, frames.tolist())
+    if gone:
+        return gone, why
     if reader.problem:
-        return len(frames)
-    return 0 if reader.index is None else int((frames >= len(reader.index.packet)).sum())
-
-
-def _end_of(reader: Reader) -> str:
-    """Say where a recording ends."""
-    assert reader.index is not None, "only of recordings is it known where they end"
-    last = len(reader.index.packet) - 1
-    return f"says it has {reader.index.count} frames, but ends after frame {last}" if reader.index.missing else f"ends after frame {last}"
+        return len(frames), reader.problem.removeprefix("it ")
+    if reader.index is None:
+        return 0, ""
+    held = len(reader.index.packet)
+    promised = f"says it has {reader.index.count} frames, but " if reader.index.missing else ""
+    return int((frames >= held).sum()), f"{promised}ends after frame {held - 1}"
 
 
 def _with_levels(source: Source) -> Source:
@@ -365,7 +371,8 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Inde
     video = _video(labels, path, config.video_index)
     reader = open_reader(video, index)
     if not len(reader.numbers):
-        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)}: {reader.problem or NO_FRAME}")
+        why = missing_frames(video, ())[1] or (reader.problem or NO_FRAME).removeprefix("it ")
+        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)} {why}")
     chosen = _in_video(0, wanted, reader.numbers, f"video {config.video_index} of {path}")
     if frames is not None:
         allowed = set(frames[frames[:, 0] == config.video_index][:, 1].tolist())

@@ -19,6 +19,8 @@ import numpy as np
 import yaml
 from numpy.lib import format as npy
 
+from sleap_lab.pointers import refuse_pointer
+
 MAX_TEXT = 100_000_000
 MAX_YAML = 2_000_000
 MAX_YAML_NODES = 100_000
@@ -96,6 +98,7 @@ def _size(node: yaml.Node | None, known: dict[int, float]) -> float:
 
 
 def _read_text(path: Path, most: int) -> str:
+    refuse_pointer(path)
     with open(path, "rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -117,6 +120,8 @@ def read_arrays(file: str | Path | IO[bytes], *, read_object: Callable[[bytes], 
         OSError: It cannot be opened.
         ValueError: It is no such file, or what it says of itself is not true.
     """
+    if isinstance(file, (str, Path)):
+        refuse_pointer(Path(file))
     with zipfile.ZipFile(file) as archive:
         claimed = sum(member.file_size for member in archive.infolist())
         if claimed > memory_limit():
@@ -184,6 +189,7 @@ def check_hdf5(path: Path, *, images: bool = False) -> None:
     def fault_of_link(name: str, link: Any) -> str | None:
         return None if isinstance(link, h5py.HardLink) else f"/{name} is a link; refused, because only the file itself is read"
 
+    refuse_pointer(path)
     datasets: list[Any] = []
     with h5py.File(path, "r") as file:
         if fault := file.visititems_links(fault_of_link):

@@ -1,9 +1,9 @@
-"""A look at labels and videos before they are opened: labels open the videos they name, and readers make room for what headers promise."""
+"""A look at labels and videos before they are opened: readers make room for what headers promise, and take what is none for a video."""
 
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import h5py
 from sleap_io.io.seq import SeqHeader
 
 from sleap_lab.inputs import HDF5, LABELS, SEQ, is_text
+from sleap_lab.pointers import refuse_pointer
 from sleap_lab.untrusted import check_hdf5, refuse_larger
 
 ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -18,14 +19,11 @@ ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
 SCORE_MAPS = ("mask", "label_image")
 
 
-def vet_labels(path: Path) -> list[str]:
-    """Look at a labels file and at what opening it opens.
-
-    Returns:
-        The names of its videos; of a video that is made of images, the first.
+def vet_labels(path: Path) -> None:
+    """Look at a labels file.
 
     Raises:
-        Exception: The file or one of its videos cannot be read, reaches beyond itself, or says it holds more than it does.
+        Exception: It cannot be read, reaches beyond itself, or says it holds more than it does.
     """
     check_hdf5(path, images=True)
     with h5py.File(path, "r") as file:
@@ -33,17 +31,8 @@ def vet_labels(path: Path) -> list[str]:
         file.visititems(lambda name, item: documents.extend(_source_documents(item)) if name.endswith("_video") else None)
         _check_instances(file)
         _check_score_maps(file, path.stat().st_size)
-    descriptions = [json.loads(document) for document in documents]
-    if not is_text(json.dumps(descriptions, ensure_ascii=False)):
+    if not is_text(json.dumps([json.loads(document) for document in documents], ensure_ascii=False)):
         raise ValueError("the name of a video is no text in UTF-8")
-    names = list(dict.fromkeys(name for description in descriptions for name in _named_in(description)))
-    for name in names:
-        for place in (Path(name), path.parent / Path(name.replace("\\", "/")).name):
-            if place.exists() and not place.is_file() and not place.is_dir():
-                raise ValueError(f"the video {name} is no file")
-            if place.is_file() and not place.samefile(path):
-                vet_video(place)
-    return names
 
 
 def vet_video(path: Path) -> None:
@@ -52,6 +41,7 @@ def vet_video(path: Path) -> None:
     Raises:
         Exception: The file cannot be read, reaches beyond itself, or says it holds more than it does.
     """
+    refuse_pointer(path)
     if path.suffix.lower() in (*HDF5, LABELS):
         check_hdf5(path, images=True)
     elif path.suffix.lower() == SEQ:
@@ -61,9 +51,39 @@ def vet_video(path: Path) -> None:
             raise ValueError(f"it says it has {header.num_frames} frames in {size} bytes")
 
 
-def file_names(name: Any) -> list[str]:
-    """Return the file that a video is named by; of a list of images the first."""
-    return [str(name)] if not isinstance(name, list) else [str(name[0])] if name else []
+def refuse_no_video(path: Path, dataset: str | None = None) -> None:
+    """Refuse what is given as a video and is something else, by what it holds.
+
+    Args:
+        path: The file.
+        dataset: Dataset of an HDF5 file that was asked for; then it is for others to say whether that holds frames.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is something else; the message says what it is, and what to do.
+    """
+    refuse_pointer(path)
+    if dataset is None and h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            kind = next((kind for kind, is_it in NO_VIDEOS.items() if is_it(file)), None)
+        if kind:
+            raise ValueError(f"it is {kind}")
+
+
+NO_VIDEOS: dict[str, Callable[[h5py.File], bool]] = {
+    "a SLEAP analysis file: it holds poses, no frames; give the .slp file or the video": lambda file: (
+        "tracks" in file and ("track_occupancy" in file or "node_names" in file)
+    ),
+    "an NWB file, of poses most likely; give the .slp file or the video, or name its frames with data.video_dataset": lambda file: (
+        "nwb_version" in file.attrs
+    ),
+    "a table of pandas, as DeepLabCut writes poses: it holds no frames; give the video": lambda file: any(
+        "pandas_type" in item.attrs for item in file.values() if isinstance(item, h5py.Group)
+    ),
+    "the weights of a Keras model; give its folder as model.paths": lambda file: "model_weights" in file,
+    "a SLEAP labels file; call it .slp": lambda file: "videos_json" in file and "frames" in file and "instances" in file,
+}
+"""What HDF5 files are that are no videos, and what to do -> how to tell."""
 
 
 def _source_documents(item: Any) -> list[Any]:
@@ -71,15 +91,6 @@ def _source_documents(item: Any) -> list[Any]:
     if not isinstance(item, h5py.Group):
         return []
     return [item.attrs["json"]] if "json" in item.attrs else [item["json"][()]] if "json" in item else []
-
-
-def _named_in(document: Any) -> Iterator[str]:
-    """Yield the files that the description of a video names."""
-    for key, value in document.items() if isinstance(document, dict) else ():
-        if key in ("filename", "filenames"):
-            yield from file_names(value)
-        else:
-            yield from _named_in(value)
 
 
 def _check_instances(file: h5py.File) -> None:

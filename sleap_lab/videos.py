@@ -11,27 +11,25 @@ import av
 import h5py
 import numpy as np
 import sleap_io as sio
-from sleap_io.io.video_reading import HDF5Video, ImageVideo, MediaVideo
+from sleap_io.io.video_reading import CropVideoBackend, HDF5Video, ImageVideo, MediaVideo
+from sleap_io.transform.frame import crop_frame
 
 from sleap_lab.errors import RunError, did_you_mean
-from sleap_lab.inputs import HDF5, IMAGES, LABELS, SEQ, Input, input_name
+from sleap_lab.inputs import HDF5, Input, input_name, is_media
 from sleap_lab.media.index import MAX_PIXELS, FrameIndex, read_index
 from sleap_lab.media.recording import Recording
+from sleap_lab.relink import IS_ADDRESS, MissingVideo
 from sleap_lab.untrusted import check_dataset, check_hdf5
-from sleap_lab.vetting import ADDRESS, vet_video
+from sleap_lab.vetting import ADDRESS, refuse_no_video, vet_video
 
 ACCEPTED = "accepted: videos, image folders, .slp"
 NO_FRAME = "it holds no readable frame, as when recording or copying was cut short (copy it again from where it was recorded)"
 TRIES = 10
 """Frames that are looked at to tell what numbers a video holds; the first that can be read decides."""
 LOOKED_AT = 5
-"""Frames of a video, spread over it, that are looked at to tell whether it has colour."""
-BEGINNING = (1, 2, 4, 8, 16)
-"""Further frames of a recording that are looked at, because looking far ahead takes long where key frames are rare."""
+"""Images of a video, spread over it, that are looked at to tell whether it has colour."""
 Indexer = Callable[[Path], FrameIndex]
 """Does what `read_index` does; it may remember what it read."""
-SLEAP_IO = (*HDF5, *IMAGES, LABELS, SEQ)
-"""Suffixes of what sleap-io reads; everything else is taken for a media file, whatever it is called."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,7 @@ class MediaReader:
         self.numbers: Sequence[int] = range(recording.index.count)
         self.decoder = f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
         self._recording = recording
-        self.gray = False
-        keys = recording.key_frames()
-        self.gray = _without_colour(self, sorted({*BEGINNING, *_spread(keys)} & set(range(len(recording.index.packet)))))
+        self.gray = recording.is_gray()
 
     def read(self, frame: int) -> np.ndarray:
         """Read one frame; of a video without colour, one with three channels only where the frame has colour after all."""
@@ -160,6 +156,24 @@ class StoredReader:
         self._backend.close()
 
 
+class CroppedReader:
+    """Reads the part of each frame that a crop shows, as labels may define one."""
+
+    def __init__(self, whole: Reader, crop: tuple[int, int, int, int], fill: int | tuple[int, ...]) -> None:
+        """Take what reads whole frames, and the corners (x1, y1, x2, y2) of the part, px; beyond the frame there is `fill`."""
+        self.numbers, self.index, self.gray = whole.numbers, whole.index, whole.gray
+        self.problem, self.decoder = whole.problem, whole.decoder
+        self._whole, self._crop, self._fill = whole, crop, fill
+
+    def read(self, frame: int) -> np.ndarray:
+        """Read the part of one frame."""
+        return np.ascontiguousarray(crop_frame(self._whole.read(frame), self._crop, fill=self._fill))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._whole.close()
+
+
 def _spread(numbers: Sequence[int]) -> list[int]:
     """Return a few of some numbers, the first and the last among them."""
     return [int(numbers[i]) for i in np.unique(np.linspace(0, len(numbers) - 1, LOOKED_AT).astype(int))] if len(numbers) else []
@@ -186,8 +200,13 @@ def _has_equal_channels(image: np.ndarray) -> bool:
 def open_reader(video: sio.Video, index: Indexer = read_index) -> Reader:
     """Return what reads a video; where it cannot be read, a reader that says why."""
     name = video.filename
+    if isinstance(video, MissingVideo):
+        return Unreadable(f"it {video.reason}")
+    if isinstance(video.backend, CropVideoBackend):
+        whole = open_reader(sio.Video(name, backend=video.backend.inner, open_backend=False), index)
+        return CroppedReader(whole, video.backend.crop, video.backend.fill)
     if isinstance(name, str) and ADDRESS.match(name):
-        return Unreadable("it is an address, and nothing is fetched; download it and put it beside the labels")
+        return Unreadable(f"it {IS_ADDRESS}")
     if isinstance(name, str) and is_media(Path(name)):
         return open_recording(Path(name), index)
     if video.backend is None:
@@ -195,23 +214,19 @@ def open_reader(video: sio.Video, index: Indexer = read_index) -> Reader:
     return StoredReader(video)
 
 
-def is_media(path: Path) -> bool:
-    """Say whether a file is read as a recording: compressed pictures in a container."""
-    return path.suffix.lower() not in SLEAP_IO
-
-
 def open_recording(path: Path, index: Indexer = read_index) -> Reader:
     """Return what reads a media file; where it cannot be read, a reader that says why."""
     try:
         if not path.is_file():
             return Unreadable("it is no file" if path.exists() else "it is not there")
+        refuse_no_video(path, None)
         found = index(path)
-    except RunError as error:
-        return Unreadable(str(error))
     except PermissionError as error:
         return Unreadable(f"it may not be read ({error.strerror})")
     except (av.FFmpegError, OSError):
         return Unreadable(NO_FRAME)
+    except (RunError, ValueError) as error:  # whose words say what it is
+        return Unreadable(str(error))
     if not len(found.packet):
         return Unreadable(NO_FRAME)
     return MediaReader(Recording(path, found))
@@ -242,13 +257,15 @@ def open_video(
         return describe_recording(item, reader), reader
     options = {}
     try:
+        refuse_no_video(item if isinstance(item, Path) else item[0], dataset)
         if isinstance(item, Path) and item.suffix.lower() in HDF5:
             _check_dataset(item, dataset)
             options = {"dataset": dataset, "input_format": input_format}
         elif isinstance(item, Path):
             vet_video(item)
         video = sio.load_video(str(item) if isinstance(item, Path) else [str(image) for image in item], **options)
-        _check_pages(item if isinstance(item, Path) else item[0], video)
+        for file in [item] if isinstance(item, Path) else item:
+            _check_pages(file, video)
     except RunError:
         raise
     except Exception as error:  # every backend has its own errors for a file it cannot read
@@ -299,9 +316,24 @@ def _check_pages(file: Path, video: sio.Video) -> None:
 
     if file.suffix.lower() not in (".tif", ".tiff") or (pages := cv2.imcount(str(file))) <= 1:
         return
-    page = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    if page is None or len(video) != pages or video[0].shape[:2] != page.shape[:2]:
+    if (
+        isinstance(video.backend, ImageVideo)
+        or len(video) != pages
+        or not all(_is_page(file, video, i) for i in (0, pages // 2, pages - 1))
+    ):
         raise RunError(f"{file} holds {pages} pages that cannot be read one by one; convert it to a video or to one image per frame")
+
+
+def _is_page(file: Path, video: sio.Video, page: int) -> bool:
+    """Say whether a frame of a video is the page of that number, by its first channel."""
+    import cv2
+
+    _, images = cv2.imreadmulti(str(file), page, 1, flags=cv2.IMREAD_UNCHANGED)
+    if not len(images):
+        return False
+    image = np.asarray(images[0])
+    image = image[..., 2] if image.ndim == 3 and image.shape[2] in (3, 4) else image.squeeze()  # OpenCV has blue first
+    return np.array_equal(image, video[page][..., 0])
 
 
 def _frame_numbers(video: sio.Video) -> Sequence[int]:

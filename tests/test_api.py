@@ -410,6 +410,35 @@ def test_files_that_are_not_there_are_named(run, single):
         run([single], data_path=str(single / "best.ckpt"))
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"data_path": np.zeros((2, 4, 6, 1))}, "data_path is an array of the shape (2, 4, 6, 1); accepted: a path, or a list of paths"),
+        ({"data_path": ["a.mp4", 7]}, "data_path is int; accepted: a path, or a list of paths"),
+        ({"data_path": sio.Video("a.mp4")}, "data_path is Video; accepted: a path, or a list of paths; give it as input_video"),
+        ({"data_path": sio.Labels()}, "data_path is Labels; accepted: a path, or a list of paths; give them as input_labels"),
+        (
+            {"input_video": np.zeros((2, 4, 6, 1))},
+            "input_video is an array of the shape (2, 4, 6, 1); accepted: an open video, as sleap_io.load_video(path) returns; "
+            "write frames (frames, h, w, c) to a dataset of an .h5 file",
+        ),
+        (
+            {"input_video": "a.mp4"},
+            "input_video is str; accepted: an open video, as sleap_io.load_video(path) returns; give a path as data_path",
+        ),
+        (
+            {"input_labels": "a.slp"},
+            "input_labels is str; accepted: open labels, as sleap_io.load_slp(path) returns; give a path as data_path",
+        ),
+    ],
+)
+def test_inputs_of_other_kinds_are_refused_with_the_way_to_go(single, given, says):
+    with pytest.raises(ConfigError) as caught:
+        run_inference(model_paths=[single], **given)
+    assert str(caught.value).startswith(f"run_inference: {says}")
+    assert "\n" not in str(caught.value)
+
+
 def test_there_must_be_something_to_do(run, single, data_path):
     with pytest.raises(ConfigError, match="needs data_path, input_labels or input_video"):
         run_inference(model_paths=[str(single)])

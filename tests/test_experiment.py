@@ -1,6 +1,8 @@
 import json
 import logging
 import re
+import signal
+import time
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -160,6 +162,26 @@ def test_an_interruption_is_recorded_and_passed_on(track, monkeypatch):
     record = run_summary.read(Path("run"))
     assert (record.status, record.exit_code, record.error) == ("interrupted", 130, "interrupted by the user")
     assert record.ended is not None
+
+
+class Callback:
+    """Something that is destroyed just when Ctrl-C is typed; Python prints what a destructor raises, and goes on."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("after", [lambda: time.sleep(30), lambda: 1 / 0])
+def test_an_interruption_that_is_swallowed_is_recorded_nevertheless(track, monkeypatch, capfd, after):
+    def interrupted(*_, **__):
+        Callback()
+        return after()
+
+    monkeypatch.setattr(experiment, "open_source", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        track()
+    assert run_summary.read(Path("run")).status == "interrupted"
+    assert "Exception ignored" not in capfd.readouterr().err
 
 
 def test_unreadable_frames_make_a_run_partial(tmp_path, monkeypatch, video_path, make_model, capsys):

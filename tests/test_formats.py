@@ -189,6 +189,21 @@ def test_coco_lists_every_processed_frame_and_keeps_scores(write, tracked, tmp_p
     assert notes == []
 
 
+@pytest.mark.parametrize("folder", ["C:\\data", "C:/data", "\\\\server\\share"])
+def test_coco_of_images_of_windows_calls_them_as_the_labels_do(write, tracked, folder):
+    separator = "\\" if "\\" in folder else "/"
+    names = [f"{folder}{separator}{i}.png" for i in range(LENGTH)]
+    video = sio.Video(names, backend_metadata={"shape": (LENGTH, 4, 6, 1)}, open_backend=False)
+    (file,), _ = write(tracked, "coco", [video])
+    assert [image["file_name"] for image in json.loads(file.read_text())["images"]] == [names[i] for i in (1, 2, 4)]
+
+
+def test_a_video_of_windows_is_called_as_in_the_labels(write, tracked):
+    video = sio.Video(r"C:\data\day.1.mp4", backend_metadata={"shape": (LENGTH, 4, 6, 1)}, open_backend=False)
+    (file,), _ = write(tracked, "coco", [video])
+    assert [image["file_name"] for image in json.loads(file.read_text())["images"]] == [f"day.1_frame_{i:06d}.png" for i in (1, 2, 4)]
+
+
 def test_coco_of_images_names_them(write, tracked, tmp_path):
     import cv2
 

@@ -211,28 +211,6 @@ def test_a_new_attempt_begins_in_an_empty_folder_with_the_log_of_the_last(tmp_pa
     assert (again.status, again.job, again.mlflow) == ("running", 7, {"run_id": "x"})
 
 
-SWALLOWED = """
-import signal, sys, time
-from sleap_lab.job import _interrupt_again
-sys.unraisablehook = _interrupt_again
-
-class Callback:
-    def __del__(self):
-        raise KeyboardInterrupt  # as when a signal arrives just here
-
-try:
-    Callback()
-    time.sleep(60)
-except KeyboardInterrupt:
-    print("interrupted")
-"""
-
-
-def test_an_interruption_is_not_lost_in_a_callback():
-    ended = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, check=True, timeout=50)
-    assert (ended.stdout, ended.stderr) == ("interrupted\n", "")
-
-
 # --- processes --------------------------------------------------------------------------
 
 ORPHAN = """

@@ -309,7 +309,7 @@ def test_a_video_that_the_labels_lack_is_refused(labels_path):
 def test_a_video_of_labels_that_cannot_be_read_is_named(tmp_path, make_labels):
     save_labels(make_labels(["/no/such.mp4"], user=[(0, 0, POSE)]), tmp_path / "labels.slp")
     message = refusal(tmp_path / "labels.slp", RunError, video_index=0)
-    assert message == f"data.path: video 0 of {tmp_path / 'labels.slp'} cannot be read: /no/such.mp4: it is not there"
+    assert message == f"data.path: video 0 of {tmp_path / 'labels.slp'} cannot be read: /no/such.mp4 is not there"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import sleap_io as sio
 from sleap_lab.errors import RunError
 from sleap_lab.labels import read_labels, save_labels, to_poses
 from sleap_lab.vetting import vet_labels
-from sleap_lab.videos import open_reader
+from sleap_lab.videos import open_reader, open_video
 
 POSE = [[1, 1], [2, 2], [3, 3]]
 
@@ -49,14 +49,23 @@ def refusal(path):
 # ---- what labels name
 
 
-def test_the_videos_of_labels_are_named(path, tmp_path):
-    assert vet_labels(path) == [str(tmp_path / "gray.mp4")]
+def missing(path):
+    """Return why the only video of labels cannot be read; what the labels say of it can."""
+    labels = read_labels(path)
+    assert len(to_poses(labels)) == 2
+    (video,) = labels.videos
+    assert not video.is_open
+    with pytest.raises(ValueError, match=r"^it "):
+        open_reader(video).read(0)
+    return video.reason
 
 
-def test_videos_behind_embedded_frames_are_named_too(path, tmp_path):
+def test_videos_behind_embedded_frames_may_not_be_named_badly(path, tmp_path):
     read_labels(path).save(str(tmp_path / "some.pkg.slp"), embed=True, verbose=False)
-    assert str(tmp_path / "gray.mp4") in vet_labels(tmp_path / "some.pkg.slp")
     assert len(to_poses(read_labels(tmp_path / "some.pkg.slp"))) == 2
+    with h5py.File(tmp_path / "some.pkg.slp", "a") as file:
+        file["video0/source_video"].attrs["json"] = '{"filename": "\\udcff.mp4"}'
+    assert refusal(tmp_path / "some.pkg.slp") == "the name of a video is no text in UTF-8"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +87,7 @@ def test_files_beside_addresses_are_opened(path, tmp_path):
     names = ["https://example.invalid/a.mp4", "gray.mp4", r"C:\elsewhere\gray.mp4"]
     change(path, "videos_json", [json.dumps({"filename": name, "backend": {"filename": name}}).encode() for name in names])
     labels = read_labels(path)
-    assert [video.is_open for video in labels.videos] == [False, True, True]
+    assert [video.is_open for video in labels.videos] == [False, True, False]  # the third is not that file as well
     assert open_reader(labels.videos[1]).read(0).shape[:2] == (48, 64)
 
 
@@ -86,7 +95,7 @@ def test_files_beside_addresses_are_opened(path, tmp_path):
 def test_a_pipe_is_no_video(path, tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")  # opening it would wait for ever
     rename_video(path, str(tmp_path / "pipe.mp4"))
-    assert refusal(path) == f"the video {tmp_path / 'pipe.mp4'} is no file"
+    assert missing(path) == "is no file"
 
 
 def test_hdf5_videos_of_labels_are_looked_at_too(path, write_h5, tmp_path):
@@ -95,7 +104,56 @@ def test_hdf5_videos_of_labels_are_looked_at_too(path, write_h5, tmp_path):
     assert read_labels(path).videos[0].is_open
     with h5py.File(video, "a") as file:
         file["frame_numbers"] = h5py.ExternalLink("/etc/other.h5", "/x")
-    assert refusal(path) == "/frame_numbers is a link; refused, because only the file itself is read"
+    assert missing(path) == "cannot be read (/frame_numbers is a link; refused, because only the file itself is read)"
+
+
+# ---- what is no video
+
+
+def grouped(file, name, **attributes):
+    file.create_group(name).attrs.update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("fill", "says"),
+    [
+        (
+            lambda file: file.update({"tracks": np.zeros((2, 2, 3, 9)), "track_occupancy": np.ones((9, 2))}),
+            "it is a SLEAP analysis file: it holds poses, no frames; give the .slp file or the video",
+        ),
+        (
+            lambda file: grouped(file, "df_with_missing", pandas_type=b"frame_table"),
+            "it is a table of pandas, as DeepLabCut writes poses: it holds no frames; give the video",
+        ),
+        (
+            lambda file: file.attrs.update({"nwb_version": "2.7.0"}),
+            "it is an NWB file, of poses most likely; give the .slp file or the video, or name its frames with data.video_dataset",
+        ),
+        (
+            lambda file: file.update({"model_weights/conv/conv/kernel:0": np.zeros((3, 3, 1, 8))}),
+            "it is the weights of a Keras model; give its folder as model.paths",
+        ),
+    ],
+    ids=["analysis", "deeplabcut", "nwb", "keras"],
+)
+def test_poses_and_weights_are_no_videos(tmp_path, fill, says):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        fill(file)
+    with pytest.raises(RunError) as caught:
+        open_video(tmp_path / "other.h5")
+    assert str(caught.value) == f"{tmp_path / 'other.h5'} cannot be read as a video ({says}); accepted: videos, image folders, .slp"
+
+
+def test_labels_of_another_suffix_are_no_video(path, tmp_path):
+    path.rename(tmp_path / "labels.h5")
+    with pytest.raises(RunError, match=r"\(it is a SLEAP labels file; call it \.slp\)"):
+        open_video(tmp_path / "labels.h5")
+
+
+def test_frames_beside_poses_are_read_where_they_are_named(tmp_path):
+    with h5py.File(tmp_path / "both.h5", "w") as file:
+        file.update({"tracks": np.zeros((2, 2, 3, 9)), "node_names": [b"a"], "images": np.ones((3, 4, 6, 1), np.uint8)})
+    assert open_video(tmp_path / "both.h5", dataset="images")[0].shape == (3, 4, 6, 1)
 
 
 # ---- what labels hold

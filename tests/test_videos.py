@@ -103,10 +103,21 @@ def test_tiff_stacks_are_read_where_their_axes_can_be_told(tmp_path):
         open_video(tmp_path / "oblong.tif")
 
 
+@pytest.mark.parametrize("shape", [(5, 5, 5), (3, 5, 6, 3), (4, 5, 6, 3)])
+def test_pages_are_the_frames_or_are_refused(tmp_path, shape):
+    pages = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack" if len(shape) == 3 else "rgb")
+    if shape == (4, 5, 6, 3):
+        np.testing.assert_array_equal(frames_of(open_video(tmp_path / "a.tif")), pages)
+    else:  # as many frames of the same size could be cut along another axis, and are
+        with pytest.raises(RunError, match=rf"a\.tif holds {shape[0]} pages that cannot be read one by one"):
+            open_video(tmp_path / "a.tif")
+
+
 def test_tiff_stacks_are_no_images_of_one_video(tmp_path):
-    for name in ("a.tif", "b.tif"):
-        tifffile.imwrite(tmp_path / name, np.zeros((3, 5, 5), dtype=np.uint8), photometric="minisblack")
-    with pytest.raises(RunError, match=r"a\.tif holds 3 pages"):
+    for name, count in (("a.tif", 1), ("b.tif", 3)):
+        tifffile.imwrite(tmp_path / name, np.zeros((count, 5, 5), dtype=np.uint8), photometric="minisblack")
+    with pytest.raises(RunError, match=r"b\.tif holds 3 pages"):
         open_video((tmp_path / "a.tif", tmp_path / "b.tif"))
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from sleap_lab.checkpoints.training_config import CONFIG_NAME, TrainingConfig
 from sleap_lab.errors import RunError, brief
 from sleap_lab.networks import PoseNetwork, build_network
+from sleap_lab.pointers import refuse_pointer
 from sleap_lab.untrusted import check_pickle
 
 STORAGE_DTYPES = {
@@ -149,6 +150,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise RunError(f"{path}: no such checkpoint")
     try:
+        refuse_pointer(path)
         with zipfile.ZipFile(path) as archive:
             _refuse_expansion(archive, path.stat().st_size)
             root = next((name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")), None)

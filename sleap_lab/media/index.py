@@ -24,6 +24,8 @@ from av.video.stream import VideoStream
 
 from sleap_lab.errors import RunError, listed
 
+AV_TIME_BASE: int = av.time_base
+"""Units per second of the duration of a container."""
 MAX_PIXELS = 2**28
 """Largest picture that is decoded, so that a file cannot ask for more memory than any recording needs."""
 TRIED = 32
@@ -263,7 +265,7 @@ def _promised_end(container: InputContainer) -> float | None:
     """Return the second at which a file says it ends; None where its header says nothing."""
     if container.duration is None or not any(name in container.format.name for name in TIMED_BY_HEADER):
         return None
-    return container.duration / av.time_base
+    return container.duration / AV_TIME_BASE
 
 
 def _missing(path: str | Path, container: InputContainer, stream: VideoStream, there: int) -> int:

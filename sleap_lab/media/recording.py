@@ -21,7 +21,10 @@ from sleap_lab.media.index import FrameIndex, numbered, opened, packet_of, pictu
 
 EARLIER = (0, 1, 4)
 """How many key frames before the nearest one decoding begins, one try after the other: some give whole pictures only after a while."""
-LOOKED_AT = 64
+BEGINNING = (0, 1, 2, 4, 8, 16)
+LOOKED_AT = 5
+"""How many key frames are looked at to tell whether a recording has colour."""
+PASSED = 64
 """Packets that are looked at after a seek for one that is known."""
 NEUTRAL = {"yuv420p": 128, "yuvj420p": 128, "yuv422p": 128, "yuvj422p": 128, "yuv444p": 128, "yuvj444p": 128}
 """Formats of eight bits with two planes for colour, and the value of both where there is none."""
@@ -52,10 +55,20 @@ class Recording:
         self._run: _Run | None = None
         self._failed = -1
 
-    def key_frames(self) -> list[int]:
-        """Return the frames that can be decoded by themselves, in order."""
-        frames = self._frame_of[self.index.keys]
-        return sorted(frames[frames >= 0].tolist())
+    def is_gray(self) -> bool:
+        """Say whether none of a few frames has colour: of the beginning, and of key frames further on, which are reached at once."""
+        keys = np.sort(self._frame_of[self.index.keys])
+        keys = keys[keys >= 0]
+        chosen = keys[np.unique(np.linspace(0, len(keys) - 1, LOOKED_AT).astype(int))].tolist() if len(keys) else []
+        gray = False
+        for frame in sorted({*BEGINNING, *chosen} & set(range(len(self.index.packet)))):
+            try:
+                gray = self.read(frame, gray=True).shape[2] == 1
+            except ValueError:  # reading it says what is wrong
+                continue
+            if not gray:
+                return False
+        return gray
 
     def read(self, frame: int, *, gray: bool = False) -> np.ndarray:
         """Read a frame as it is shown.
@@ -129,7 +142,7 @@ class Recording:
             container.seek(int(self.index.seek[start]), stream=stream)
         except (OSError, OverflowError):
             return None
-        for packet in islice(numbered(container, stream), LOOKED_AT):
+        for packet in islice(numbered(container, stream), PASSED):
             number = self._packet_at.get((-1 if packet.pos is None else packet.pos, packet.size))
             if number is not None:
                 packet.pts = number

@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,15 @@ import numpy as np
 
 from sleap_lab.config import Config
 from sleap_lab.poses import Poses
-from sleap_lab.runs.snapshot import file_facts, model_files
+from sleap_lab.runs.snapshot import file_facts, model_files, package_version
 
 if TYPE_CHECKING:
     from sleap_lab.sources import Source
 
-READING = ("media", "inputs.py", "poses.py", "sources.py", "untrusted.py", "vetting.py", "videos.py")
+READING = (
+    *("media", "fit.py", "images.py", "inputs.py", "pointers.py", "poses.py", "relink.py", "sources.py", "untrusted.py"),
+    *("vetting.py", "videos.py"),
+)
 PREDICT_ROOMS = ("checkpoints", "decode", "networks", "predict", "centroids.py", "labels.py", "preprocess.py", *READING)
 TRACK_ROOMS = ("tracking", "boxes.py", "filters.py", *READING)
 """Files and folders whose code decides the result of a stage."""
@@ -38,7 +40,7 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
 
 def index_fingerprint(path: Path) -> str:
     """Return the fingerprint of the index of a media file: its content and the code that reads it."""
-    return fingerprint({"stage": "index", "code": code_hash("media"), "version": version("av"), "file": _content(path)})
+    return fingerprint({"stage": "index", "code": code_hash("media"), "version": package_version("av"), "file": _content(path)})
 
 
 def network_fingerprint(config: Config, source: "Source", device: str, depends: Mapping[str, Any]) -> str:
@@ -65,7 +67,7 @@ def _network_facts(config: Config, source: "Source", device: str) -> dict[str, A
     folders = [path if path.is_dir() else path.parent for path in map(Path, model.paths)]
     return {
         "code": code_hash(*PREDICT_ROOMS),
-        "versions": {name: version(name) for name in (*PREDICT_PACKAGES, *BACKEND_PACKAGES[runtime.backend])},
+        "versions": {name: package_version(name) for name in (*PREDICT_PACKAGES, *BACKEND_PACKAGES[runtime.backend])},
         "images": _images(config, source),
         "frames": hashlib.sha256(np.ascontiguousarray(source.frames).tobytes()).hexdigest(),
         "weights": [_content(path) for path in [*(file for folder in folders for file in model_files(folder)), *map(Path, overrides)]],
@@ -83,7 +85,7 @@ def track_fingerprint(config: Config, source: "Source", poses: Poses) -> str:
         {
             "stage": "track",
             "code": code_hash(*TRACK_ROOMS),
-            "versions": {name: version(name) for name in ("numpy", "scipy", "sleap-io", "av", "opencv-python")},
+            "versions": {name: package_version(name) for name in ("numpy", "scipy", "sleap-io", "av", "opencv-python")},
             "poses": array_hash(poses.to_arrays()),
             "images": _images(config, source) if tracker.use_flow or tracker.features == "image" else None,
             "tracker": asdict(tracker),

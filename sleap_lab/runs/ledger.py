@@ -11,7 +11,6 @@ commands never run the same sweep, and what a killed one left is told from what 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from sleap_lab.inputs import find_inputs
 from sleap_lab.runs import summary
 from sleap_lab.runs.fingerprint import code_hash, fingerprint
 from sleap_lab.runs.folder import new_folder
-from sleap_lab.runs.snapshot import flatten
+from sleap_lab.runs.snapshot import flatten, package_version
 from sleap_lab.runs.summary import RunSummary
 
 LEDGER = "ledger.jsonl"
@@ -69,7 +68,7 @@ def sweep_fingerprint(configs: Sequence[Config]) -> str:
             "jobs": [{name: value for name, value in each.items() if not name.startswith(NOT_IN_FINGERPRINT)} for each in flat],
             "files": {str(path): _stamps(path) for path in sorted({path for each in flat for path in _read_by(each)})},
             "code": code_hash(*sorted(entry.name for entry in package.iterdir() if entry.is_dir() or entry.suffix == ".py")),
-            "versions": {name: version(name) for name in LIBRARIES},
+            "versions": {name: package_version(name) for name in LIBRARIES},
         }
     )
 

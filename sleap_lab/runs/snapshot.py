@@ -11,8 +11,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from sleap_lab.untrusted import read_json, read_yaml
 
 SNAPSHOT = "snapshot"
 MODEL_FILES = ("best.ckpt", "training_config.yaml", "best_model.h5", "training_config.json")
+BUILDS = {"opencv-python": ("opencv-python", "opencv-python-headless")}
+"""Packages of which one of several builds is installed, all of them with the same numbers."""
+
 MAX_PATCH_BYTES = 5_000_000
 MAX_UNTRACKED = 100
 GIT_SECONDS = 20
@@ -186,6 +190,18 @@ def environment() -> dict[str, Any]:
         "cwd": str(Path.cwd()),
         "packages": dict(sorted((item["Name"], item["Version"]) for item in packages if item["Name"])),
     }
+
+
+def package_version(name: str) -> str:
+    """Return the version of an installed package, whichever build of it is installed.
+
+    Raises:
+        PackageNotFoundError: None is.
+    """
+    for build in BUILDS.get(name, ()):
+        with suppress(PackageNotFoundError):
+            return version(build)
+    return version(name)
 
 
 def device_facts(device: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sleap_lab.inputs import LABELS
-from sleap_lab.runs.snapshot import SNAPSHOT, device_facts, environment, file_facts, git_state, model_files, read_document
+from sleap_lab.runs.snapshot import BUILDS, SNAPSHOT, device_facts, environment, file_facts, git_state, model_files, read_document
 
 # Packages that numbers come from.
 PACKAGES = ("sleap-lab", "torch", "numpy", "scipy", "opencv-python", "sleap-io", "trackeval")
@@ -107,7 +107,8 @@ def present_facts(device: str) -> dict[str, str]:
 
 
 def _facts(packages: Mapping[str, Any], device: Mapping[str, Any], git: Mapping[str, Any] | None, patch: bytes) -> dict[str, str]:
-    facts = {name: packages["packages"].get(name) for name in PACKAGES}
+    versions = packages["packages"]
+    facts = {name: next((versions[build] for build in BUILDS.get(name, (name,)) if build in versions), None) for name in PACKAGES}
     facts |= {"python": packages["python"], "platform": packages["platform"], THREADS: packages["torch_threads"]}
     facts |= {"device": device["device"], "processor": device["processor"], "card": device.get("name"), "cuda": device.get("cuda")}
     if git is not None:

@@ -15,6 +15,7 @@ from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.experiment import OUTPUTS, device_name
 from sleap_lab.inference import Inference
+from sleap_lab.interruption import interruptible
 from sleap_lab.labels import to_labels
 from sleap_lab.run_log import logging_to
 from sleap_lab.runs.fingerprint import array_hash, code_hash, fingerprint
@@ -61,9 +62,11 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
     chosen = "tracker" in given and node.hydra.runtime.choices["tracker"] != "none"
     trackers, n_animals = _trackers(settings, config, chosen=chosen)
     everything = flat(config.tracker, config.filters)
+    with interruptible():
+        problem = _open_problem(settings, config)
     search = Search(
         folder=Path(),
-        problem=_open_problem(settings, config),
+        problem=problem,
         settings=settings,
         data=config.data,
         predicting=config.model.kind != "none",
@@ -173,7 +176,8 @@ def _tune(search: Search, study: "Study", words: Sequence[str], overrides: Seque
     search = replace(search, floor=COVERAGE * default.searched.found, deadline=deadline)
     interrupted = False
     try:
-        run_search(search, study, _progress(search, study, default.searched.value))
+        with interruptible():
+            run_search(search, study, _progress(search, study, default.searched.value))
     except KeyboardInterrupt:
         interrupted = True
         terminal.warn("interrupted; this is what was found so far, and the same command goes on from here")

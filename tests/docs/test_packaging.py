@@ -1,8 +1,14 @@
 """What the project's files say about versions and folders agrees."""
 
+import os
 import re
+import subprocess
 import tomllib
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+
+import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -39,3 +45,82 @@ def test_version_is_one():
     from sleap_lab import __version__
 
     assert __version__ == PROJECT["project"]["version"]
+
+
+def test_every_pin_installs_on_the_oldest_python():
+    """Debian 12 has Python 3.11.2; a package may ask for more than its neighbours do."""
+    oldest = PROJECT["project"]["requires-python"].removeprefix(">=") + ".0"
+    refused = {}
+    for name in pins():
+        try:
+            asked = metadata(name)["Requires-Python"]
+        except PackageNotFoundError:  # what other systems or Pythons need
+            continue
+        if asked and not SpecifierSet(asked).contains(oldest):
+            refused[name] = asked
+    assert refused == {}
+
+
+# --- make install -----------------------------------------------------------------------
+
+# Stands for the Python of a fresh machine and for that of its .venv: writes down what it is asked to do, and OpenCV loads as $LOADS says.
+PYTHON = """#!/bin/sh
+echo "$*" >> "$LOG"
+case "$*" in
+  "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+  *ensurepip*) test "$LOADS" != "no venv" ;;
+  *opencv-python-headless==*) touch "$LOG.headless" ;;
+  *"import cv2"*)
+    test "$LOADS" = all || test -e "$LOG.headless" || { printf 'Traceback\\nImportError: libGL.so.1: no such file\\n' >&2; exit 1; } ;;
+esac
+"""
+
+
+@pytest.fixture
+def install(tmp_path):
+    """Return a function that runs `make install` with a stand-in for Python, and returns its end and what Python was asked to do."""
+    python, log = tmp_path / "python", tmp_path / "log"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+
+    def install(loads):
+        words = ["make", "-C", str(ROOT), "install", f"PYTHON={python}", f"VENV={tmp_path}/venv"]
+        environment = os.environ | {"LOADS": loads, "LOG": str(log), "MAKEFLAGS": ""}
+        ended = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        return ended, [line.removeprefix("-m pip ") for line in log.read_text().splitlines()]
+
+    return install
+
+
+def test_without_libgl_the_headless_build_of_the_same_version_is_installed(install):
+    ended, asked = install("headless")
+    assert ended.returncode == 0, ended.stderr
+    version = pins()["opencv-python"]
+    assert asked[-4:] == [
+        "-c import cv2",
+        "uninstall -qq --yes opencv-python opencv-python-headless",
+        f"install --quiet --no-deps opencv-python-headless=={version}",
+        "-c import cv2",
+    ]
+    assert f"(ImportError: libGL.so.1: no such file); opencv-python-headless {version} takes its place\n" in ended.stdout
+
+
+def test_with_libgl_it_is_not(install):
+    ended, asked = install("all")
+    assert ended.returncode == 0, ended.stderr
+    assert asked[-1] == "-c import cv2"
+    assert "headless" not in ended.stdout
+
+
+def test_a_python_without_venv_is_told_in_a_line(install):
+    ended, asked = install("no venv")
+    assert ended.returncode != 0
+    assert re.search(
+        r"^error: \S+ cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv$", ended.stdout, re.MULTILINE
+    )
+    assert not any("venv " in line for line in asked)
+
+
+def test_the_readme_names_the_same_version():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"opencv-python-headless==(\S+)", readme) == [pins()["opencv-python"]]

@@ -1,16 +1,18 @@
 """Run folders and MLflow stores for the tests of this room."""
 
+import importlib.metadata
 import os
 import shutil
 import warnings
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 from sleap_lab.config import LoggerConfig
-from sleap_lab.runs import summary
+from sleap_lab.runs import snapshot, summary
 from sleap_lab.runs.ledger import Plan, PlannedJob, write_plan
-from sleap_lab.runs.snapshot import write_snapshot
+from sleap_lab.runs.snapshot import package_version, write_snapshot
 from sleap_lab.runs.store import create_database, import_mlflow, open_store
 from sleap_lab.runs.summary import RunSummary
 
@@ -107,3 +109,20 @@ def make_run():
         return folder
 
     return make
+
+
+@pytest.fixture
+def use_headless_opencv(monkeypatch):
+    """Return a function after which OpenCV's other build is installed, as far as Python tells, in the same version."""
+
+    def use():
+        installed = {"opencv-python-headless": package_version("opencv-python")}
+
+        def version(name):
+            if name == "opencv-python":
+                raise PackageNotFoundError(name)
+            return installed.get(name) or importlib.metadata.version(name)
+
+        monkeypatch.setattr(snapshot, "version", version)
+
+    return use

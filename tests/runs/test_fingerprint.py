@@ -187,3 +187,15 @@ def test_all_code_that_a_stage_imports_counts(room, rooms):
 def test_code_of_different_rooms_differs():
     assert code_hash("decode") != code_hash("predict")
     assert code_hash("decode") == code_hash("decode")
+
+
+def test_the_build_of_opencv_does_not_matter(case, use_headless_opencv):
+    config, source = case
+    poses = make_poses(Skeleton(("a",)), [[[1, 2]]])
+
+    def fingerprints():
+        return [predict_fingerprint(config, source, "cpu"), track_fingerprint(config, source, poses)]
+
+    before = fingerprints()
+    use_headless_opencv()
+    assert fingerprints() == before

@@ -148,6 +148,15 @@ def test_a_store_that_breaks_is_left_alone_until_the_end(make_jobs, root, logger
 
 def test_it_ends_with_its_block_whatever_happens(make_jobs, root):
     folder, jobs = make_jobs({"status": None})
-    with pytest.raises(ZeroDivisionError), following(folder, jobs, jobs, OFF, root):
-        raise ZeroDivisionError
-    assert threading.active_count() == 1
+    before = set(threading.enumerate())  # other tests may have left some
+    started = set()
+
+    def fail():
+        with following(folder, jobs, jobs, OFF, root):
+            started.update(set(threading.enumerate()) - before)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert len(started) == 2
+    assert not started & set(threading.enumerate())

@@ -56,6 +56,12 @@ def test_a_file_that_changed_makes_another_sweep(config, labels):
     assert sweep_fingerprint([config]) != before
 
 
+def test_the_build_of_opencv_does_not_make_another_sweep(config, use_headless_opencv):
+    before = sweep_fingerprint([config])
+    use_headless_opencv()
+    assert sweep_fingerprint([config]) == before
+
+
 def test_a_model_folder_is_told_by_its_files(config, tmp_path):
     model = tmp_path / "model"
     model.mkdir()

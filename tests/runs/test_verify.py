@@ -140,10 +140,15 @@ def test_versions_code_and_machine_count(folder):
         change(document)
         path.write_text(json.dumps(document))
 
-    edit("packages.json", lambda d: (d["packages"].update({"numpy": "1.0", "trackeval": "0.1", "black": "0"}), d.update(python="3.0.0")))
+    edit("packages.json", lambda d: d["packages"].update({"opencv-python-headless": d["packages"].pop("opencv-python")}))
+    assert changed_facts(recorded_facts(folder), present_facts("cpu")) == []  # another build of the same version
+    edit(
+        "packages.json",
+        lambda d: (d["packages"].update({"numpy": "1.0", "trackeval": "0.1", "opencv-python-headless": "1"}), d.update(python="3.0.0")),
+    )
     edit("device.json", lambda d: d.update(device="cuda:0", name="Big card"))
     facts = {fact.name: fact for fact in changed_facts(recorded_facts(folder), present_facts("cpu"))}
-    assert set(facts) == {"numpy", "trackeval", "python", "device", "card"}
+    assert set(facts) == {"numpy", "trackeval", "opencv-python", "python", "device", "card"}
     assert (facts["numpy"].then, facts["device"].now, facts["card"].now) == ("1.0", "cpu", "none")
 
 

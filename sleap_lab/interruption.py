@@ -1,0 +1,80 @@
+"""Ctrl-C and requests to terminate, which end what they are meant to end wherever they fall.
+
+Python raises KeyboardInterrupt at the next step of the main thread. Where that step belongs to a callback of compiled code, the exception
+does not arrive: from weak references and destructors, of which h5py has many, it is only printed; h5py's visitors turn it into another
+error; NumPy, which looks for attributes, takes it for a missing one.
+"""
+
+import _thread
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SECONDS_BETWEEN_REPEATS = 0.5
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """See to it that the block ends with KeyboardInterrupt where a signal asks for one.
+
+    An interruption that was swallowed is repeated until the block ends, but not while one is being dealt with, so that files are closed and
+    what was done is stored. Whatever else an interrupted block ends with counts as the interruption. Blocks are not nested.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals never get there
+        yield
+        return
+    handlers = {number: handler for number in (signal.SIGINT, signal.SIGTERM) if callable(handler := signal.getsignal(number))}
+    came, repeating, over = threading.Event(), threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def repeat(number: int) -> None:
+        while not over.wait(SECONDS_BETWEEN_REPEATS):
+            repeating.set()
+            if hasattr(signal, "pthread_kill"):
+                signal.pthread_kill(threading.main_thread().ident or 0, number)  # wakes it where it waits, too
+            else:
+                _thread.interrupt_main(number)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        repeated = repeating.is_set()
+        repeating.clear()
+        if repeated and (over.is_set() or _is_dealt_with(sys.exception())):
+            return
+        try:
+            handlers[signal.Signals(number)](number, frame)
+        except KeyboardInterrupt:
+            if not came.is_set():
+                came.set()
+                threads.append(threading.Thread(target=repeat, args=(number,), daemon=True))
+                threads[0].start()
+            raise
+
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if issubclass(lost.exc_type, KeyboardInterrupt) else hook(lost)
+    for number in handlers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    except Exception as error:
+        if came.is_set():
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = hook
+    if came.is_set():
+        raise KeyboardInterrupt
+
+
+def _is_dealt_with(error: BaseException | None) -> bool:
+    """Whether an error that is being handled is an interruption, came of one, or closes a generator, as an interruption does."""
+    while error is not None and not isinstance(error, KeyboardInterrupt | GeneratorExit):
+        error = error.__context__
+    return error is not None
