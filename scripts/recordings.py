@@ -18,7 +18,9 @@ from pathlib import Path
 
 from footage.checking import GOOD, Outcome, Verdict, check, check_command
 from footage.making import make
-from footage.recipes import RECORDINGS, Recording
+from footage.recipes import RECORDINGS
+from footage.recording import Recording
+from footage.table import write_table
 
 
 def main() -> int:
@@ -26,7 +28,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="keep the recordings here")
     parser.add_argument("--only", nargs="+", metavar="NAME", default=["*"], help="names or patterns")
+    parser.add_argument("--table", type=Path, metavar="PAGE", help="only write the table of what is read into this page")
     arguments = parser.parse_args()
+    if arguments.table is not None:
+        write_table(arguments.table)
+        return 0
     chosen = [recording for recording in RECORDINGS if any(fnmatch.fnmatch(recording.name, name) for name in arguments.only)]
     if not chosen:
         parser.error(f"--only: no recording is named {' or '.join(arguments.only)}")

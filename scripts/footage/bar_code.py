@@ -10,6 +10,8 @@ import numpy as np
 BITS, CHECK_BITS = 10, 6
 COLUMNS, ROWS = 8, 2
 WIDTH, HEIGHT, LEFT, TOP, BLOCK = 160, 120, 16, 28, 16
+SCATTER = 421
+"""Factor that lets neighbours differ in both rows of bits, so that a picture that is torn between two is no number."""
 BLACK, WHITE = 16, 235
 """Gray levels that no range cuts off."""
 DARK, BRIGHT = 85, 170
@@ -19,7 +21,7 @@ DARK, BRIGHT = 85, 170
 def code(number: int) -> np.ndarray:
     """Return the blocks of a number, (4, 8) bool, True where white."""
     check = (number * 37 + 11) % 2**CHECK_BITS
-    word = number << CHECK_BITS | check
+    word = number * SCATTER % 2**BITS << CHECK_BITS | check
     bits = np.array([word >> i & 1 for i in range(BITS + CHECK_BITS)], dtype=bool).reshape(ROWS, COLUMNS)
     return np.stack([bits, ~bits], axis=1).reshape(2 * ROWS, COLUMNS)
 
@@ -57,5 +59,5 @@ def read_number(image: np.ndarray) -> int | None:
         return None
     white = blocks > BRIGHT
     word = sum(1 << i for i, bit in enumerate(white[::2].ravel()) if bit)
-    number = word >> CHECK_BITS
+    number = (word >> CHECK_BITS) * pow(SCATTER, -1, 2**BITS) % 2**BITS
     return number if (code(number) == white).all() else None

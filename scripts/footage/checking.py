@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from footage.bar_code import read_number
-from footage.recipes import Expect, Recording, recorded
+from footage.recipes import recorded
+from footage.recording import Expect, Recording
 from footage.tools import decoded
 from sleap_lab.config import DataConfig
 from sleap_lab.errors import SleapLabError

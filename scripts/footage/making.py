@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from footage.bar_code import BLACK, picture
-from footage.recipes import Recording, named
+from footage.recipes import named
+from footage.recording import Recording
 from footage.tools import ffmpeg
 
 RATE = 25

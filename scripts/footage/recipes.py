@@ -1,99 +1,28 @@
 """The recordings: what is in each, how ffmpeg makes it, and what becomes of it when it is read."""
 
-from dataclasses import dataclass
-from enum import Enum
-
 from footage import edits
-from footage.edits import Edit
-
-
-class Expect(Enum):
-    """What becomes of a recording."""
-
-    READ = "read"
-    NOTE = "read, with a note"
-    NAMED = "bad frames named, exit 3"
-    REFUSED = "refused, exit 1"
-    UNSEEN = "read as it is, exit 0"
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One recording.
-
-    Attributes:
-        name: Of the file; its suffix is the container.
-        codec: As people call it.
-        what: What is special about it.
-        args: Arguments of ffmpeg for the output.
-        expect: What becomes of it.
-        why: Why it is not simply read.
-        source: Recording that it is made of, by name; by default pictures that are drawn.
-        before: Arguments of ffmpeg before that input.
-        more: Recording whose bytes are put behind those of the first.
-        live: Container, where ffmpeg writes to a pipe, in which nothing can be corrected afterwards.
-        edit: What happens to the file afterwards.
-        first: Number of the first picture that is drawn.
-        frames: How many pictures are drawn.
-        blank: Those of them, counted from 0, that are all of one gray level.
-        frozen: Those that show the picture before again.
-        size: Width and height of the pictures as they are shown, px.
-        turns: Quarter turns to the left by which pictures are stored turned.
-        end_to_end: Whether the real command is tried, too.
-    """
-
-    name: str
-    codec: str
-    what: str
-    args: str = "-c copy"
-    expect: Expect = Expect.READ
-    why: str = ""
-    source: str | None = None
-    before: str = ""
-    more: str | None = None
-    live: str | None = None
-    edit: Edit | None = None
-    first: int = 0
-    frames: int = 96
-    blank: range = range(0)
-    frozen: range = range(0)
-    size: tuple[int, int] = (160, 120)
-    turns: int = 0
-    end_to_end: bool = False
-
-    @property
-    def damaged(self) -> bool:
-        """Whether frames of it may be missing or unreadable."""
-        return self.expect in (Expect.NAMED, Expect.REFUSED, Expect.UNSEEN)
-
-    @property
-    def numbers(self) -> list[int | None]:
-        """Numbers of the pictures that are drawn; None where one is blank."""
-        drawn = [self.first + (self.frozen.start - 1 if k in self.frozen else k) for k in range(self.frames)]
-        return [None if k in self.blank else number for k, number in enumerate(drawn)]
-
-
-X264 = "-c:v libx264 -preset veryfast -crf 20 -pix_fmt yuv420p -g 24"
-NO_B = f"{X264} -bf 0"
-X265 = "-c:v libx265 -preset veryfast -crf 22 -pix_fmt yuv420p -x265-params log-level=none:keyint=24:frame-threads=1:pools=1"
-MJPEG = "-c:v mjpeg -q:v 3 -pix_fmt yuvj420p"
-MPEG4 = "-c:v mpeg4 -q:v 3 -g 24"
-MPEG2 = "-c:v mpeg2video -q:v 3 -g 12"
-VP9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 800k -g 24"
-AV1 = "-c:v libsvtav1 -preset 12 -crf 35 -g 24 -pix_fmt yuv420p -svtav1-params logical-processors=1"
-SOUND = "-f lavfi -i sine=440:duration={seconds} -c:a {codec}"
-FIELDS = "-flags +ilme+ildct -field_order tt"
-COVER = "-f lavfi -i color=red:s=64x64:d=0.04 -map 0:v -map 1:v -c:v:1 png -frames:v:1 1 -disposition:v:1 attached_pic"
-MILLI = "-enc_time_base 1:1000 -fps_mode passthrough"
-SLOW_FAST = "-vf \"settb=1/1000,setpts='if(lt(N,40),N*100,4000+(N-40)*17)'\""
-GAP = "-vf \"settb=1/1000,setpts='N*40+if(gte(N,50),300,0)'\""
-JITTER = "-vf \"settb=1/1000,setpts='N*40+mod(N*7,11)'\""
-READ, NOTE, NAMED, REFUSED, UNSEEN = Expect
-
-
-def _sound(codec: str, seconds: float = 3.84) -> str:
-    return SOUND.format(codec=codec, seconds=seconds) + " -map 0:v -map 1:a"
-
+from footage.broken import DAMAGE, HEADERS
+from footage.recording import (
+    AV1,
+    COVER,
+    FIELDS,
+    GAP,
+    JITTER,
+    MILLI,
+    MJPEG,
+    MPEG2,
+    MPEG4,
+    NAMED,
+    NO_B,
+    NOTE,
+    SLOW_FAST,
+    SOUND,
+    VP9,
+    X264,
+    X265,
+    Recording,
+    with_sound,
+)
 
 CONTAINERS = (
     Recording("h264.mp4", "H.264", "B-frames", X264, end_to_end=True),
@@ -115,7 +44,7 @@ CONTAINERS = (
     Recording("h264.avi", "H.264", "B-frames, of which AVI stores no times", X264),
     Recording("h264_no_b.avi", "H.264", "no B-frames", NO_B),
     Recording("h264.ts", "H.264", "B-frames", X264),
-    Recording("h264.mpg", "H.264", "in a program stream", f"{X264} -f mpeg"),
+    Recording("h264.mpg", "H.264", "in a program stream", f"{X264} -f mpeg", expect=NOTE, why="its times make no sense"),
     Recording("mpeg2.ts", "MPEG-2", "no B-frames", MPEG2),
     Recording("mpeg2.mpg", "MPEG-2", "no B-frames", MPEG2),
     Recording("mpeg2_b.mpg", "MPEG-2", "B-frames", f"{MPEG2} -bf 2"),
@@ -163,7 +92,7 @@ CODECS = (
     Recording("mpeg4.mp4", "MPEG-4", "", MPEG4),
     Recording("mpeg4_b.mp4", "MPEG-4", "B-frames", f"{MPEG4} -bf 2"),
     Recording("mpeg4_b.avi", "MPEG-4", "B-frames", f"{MPEG4} -bf 2"),
-    Recording("xvid.avi", "MPEG-4", "Xvid, B-frames", "-c:v libxvid -q:v 2 -g 24 -bf 2"),
+    Recording("xvid.avi", "MPEG-4", "Xvid, B-frames", "-c:v libxvid -q:v 2 -g 24 -bf 2", expect=NOTE, why="dropped frames are counted"),
     Recording("mpeg4.mkv", "MPEG-4", "B-frames", f"{MPEG4} -bf 2"),
     Recording("mpeg4.mov", "MPEG-4", "", MPEG4),
     Recording("msmpeg4.avi", "MS MPEG-4", "", "-c:v msmpeg4 -q:v 3 -g 24"),
@@ -254,39 +183,60 @@ PIXELS = (
     Recording("turned_90.mov", "MJPEG", "rotation flag: 90 degrees", MJPEG, edit=edits.turned(90), turns=1),
 )
 TIME = (
-    Recording("slow_fast.mp4", "H.264", "variable rate: slow, then fast", f"{SLOW_FAST} {X264} {MILLI}"),
-    Recording("slow_fast.mkv", "H.264", "variable rate: slow, then fast", source="slow_fast.mp4"),
-    Recording("slow_fast.webm", "VP9", "variable rate: slow, then fast", f"{SLOW_FAST} {VP9} {MILLI}"),
-    Recording("slow_fast.ts", "H.264", "variable rate: slow, then fast", f"{SLOW_FAST} {X264} {MILLI}"),
-    Recording("jitter.mp4", "H.264", "times that jitter", f"{JITTER} {X264} {MILLI}"),
-    Recording("jitter.mkv", "H.264", "times that jitter, no B-frames", f"{JITTER} {NO_B} {MILLI}"),
-    Recording("gap.mp4", "H.264", "0.3 s missing in the middle", f"{GAP} {X264} {MILLI}", end_to_end=True),
-    Recording("gap.mkv", "H.264", "0.3 s missing in the middle", f"{GAP} {NO_B} {MILLI}"),
-    Recording("gap.ts", "MPEG-2", "0.3 s missing in the middle", f"{GAP} {MPEG2} -r 25 -fps_mode passthrough"),
-    Recording("gap_fragmented.mp4", "H.264", "0.3 s missing, fragmented", f"{GAP} {X264} {MILLI} -movflags frag_keyframe+empty_moov"),
+    Recording(
+        "slow_fast.mp4", "H.264", "variable rate: slow, then fast", f"{SLOW_FAST} {X264} {MILLI}", expect=NOTE, why="the rate varies"
+    ),
+    Recording("slow_fast.mkv", "H.264", "variable rate: slow, then fast", source="slow_fast.mp4", expect=NOTE, why="the rate varies"),
+    Recording("slow_fast.webm", "VP9", "variable rate: slow, then fast", f"{SLOW_FAST} {VP9} {MILLI}", expect=NOTE, why="the rate varies"),
+    Recording("slow_fast.ts", "H.264", "variable rate: slow, then fast", f"{SLOW_FAST} {X264} {MILLI}", expect=NOTE, why="the rate varies"),
+    Recording("jitter.mp4", "H.264", "times that jitter", f"{JITTER} {X264} {MILLI}", expect=NOTE, why="the rate varies"),
+    Recording("jitter.mkv", "H.264", "times that jitter, no B-frames", f"{JITTER} {NO_B} {MILLI}", expect=NOTE, why="the rate varies"),
+    Recording(
+        "gap.mp4", "H.264", "0.3 s missing in the middle", f"{GAP} {X264} {MILLI}", end_to_end=True, expect=NOTE, why="the gap is named"
+    ),
+    Recording("gap.mkv", "H.264", "0.3 s missing in the middle", f"{GAP} {NO_B} {MILLI}", expect=NOTE, why="the gap is named"),
+    Recording(
+        "gap.ts", "MPEG-2", "0.3 s missing in the middle", f"{GAP} {MPEG2} -r 25 -fps_mode passthrough", expect=NOTE, why="the gap is named"
+    ),
+    Recording(
+        "gap_fragmented.mp4",
+        "H.264",
+        "0.3 s missing, fragmented",
+        f"{GAP} {X264} {MILLI} -movflags frag_keyframe+empty_moov",
+        expect=NOTE,
+        why="the gap is named",
+    ),
     Recording("late.mkv", "H.264", "begins at 8 s", source="h264.mp4", before="-itsoffset 8"),
     Recording("late.mp4", "H.264", "begins at 8 s", source="h264.mp4", before="-itsoffset 8"),
     Recording("late.ts", "H.264", "begins at 3600 s", source="h264.mp4", before="-itsoffset 3600"),
     Recording("late.webm", "VP9", "begins at 8 s", source="vp9.webm", before="-itsoffset 8"),
     Recording("trimmed.mp4", "H.264", "trimmed without re-encoding (edit list)", source="h264.mp4", before="-ss 1.3", end_to_end=True),
     Recording("trimmed.mov", "H.264", "trimmed without re-encoding (edit list)", source="h264_no_b.mp4", before="-ss 1.3"),
-    Recording("trimmed_end.mp4", "H.264", "end trimmed without re-encoding", source="h264.mp4", args="-t 2.2 -c copy"),
+    Recording(
+        "trimmed_end.mp4",
+        "H.264",
+        "end trimmed without re-encoding",
+        source="h264.mp4",
+        args="-t 2.2 -c copy",
+        expect=NOTE,
+        why="the gap is named",
+    ),
     Recording("trimmed.mkv", "H.264", "trimmed without re-encoding", source="h264.mp4", before="-ss 1.3"),
     Recording("trimmed.ts", "H.264", "trimmed without re-encoding", source="h264.mp4", before="-ss 1.3"),
     Recording("trimmed_open_gop.mp4", "H.264", "open groups, trimmed without re-encoding", source="h264_open_gop.mp4", before="-ss 1.3"),
     Recording("trimmed.webm", "VP9", "trimmed without re-encoding", source="vp9.webm", before="-ss 1.3"),
-    Recording("sound.mp4", "H.264", "with sound", f"{_sound('aac')} {X264}"),
-    Recording("sound.mkv", "H.264", "with sound", f"{_sound('libopus')} {X264}", end_to_end=True),
-    Recording("sound_longer.mp4", "H.264", "sound that is longer than the pictures", f"{_sound('aac', 6)} {X264}"),
-    Recording("sound_longer.mkv", "H.264", "sound that is longer than the pictures", f"{_sound('ac3', 6)} {X264}"),
-    Recording("sound_longer.avi", "MPEG-4", "sound that is longer than the pictures", f"{_sound('mp2', 6)} {MPEG4}"),
-    Recording("sound_longer.webm", "VP9", "sound that is longer than the pictures", f"{_sound('libopus', 6)} {VP9}"),
-    Recording("sound_fragmented.mp4", "H.264", "with sound, fragmented", f"{_sound('aac')} {X264} -movflags frag_keyframe+empty_moov"),
+    Recording("sound.mp4", "H.264", "with sound", f"{with_sound('aac')} {X264}"),
+    Recording("sound.mkv", "H.264", "with sound", f"{with_sound('libopus')} {X264}", end_to_end=True),
+    Recording("sound_longer.mp4", "H.264", "sound that is longer than the pictures", f"{with_sound('aac', 6)} {X264}"),
+    Recording("sound_longer.mkv", "H.264", "sound that is longer than the pictures", f"{with_sound('ac3', 6)} {X264}"),
+    Recording("sound_longer.avi", "MPEG-4", "sound that is longer than the pictures", f"{with_sound('mp2', 6)} {MPEG4}"),
+    Recording("sound_longer.webm", "VP9", "sound that is longer than the pictures", f"{with_sound('libopus', 6)} {VP9}"),
+    Recording("sound_fragmented.mp4", "H.264", "with sound, fragmented", f"{with_sound('aac')} {X264} -movflags frag_keyframe+empty_moov"),
     Recording("sound_trimmed.mp4", "H.264", "with sound, trimmed without re-encoding", source="sound.mp4", before="-ss 1.3"),
     Recording(
         "sound_first.mkv", "H.264", "sound is the first stream", f"{SOUND.format(codec='libopus', seconds=4)} -map 1:a -map 0:v {X264}"
     ),
-    Recording("sound.ts", "H.264", "with sound", f"{_sound('aac')} {X264}"),
+    Recording("sound.ts", "H.264", "with sound", f"{with_sound('aac')} {X264}"),
     Recording(
         "cover.mp4",
         "H.264",
@@ -297,8 +247,24 @@ TIME = (
     Recording(
         "same_time.mp4", "H.264", "times that differ by less than their unit tells", f"{JITTER} {NO_B} {MILLI} -video_track_timescale 20"
     ),
-    Recording("back_in_time.mkv", "MJPEG", "a clock that was set back while recording", MJPEG, edit=edits.set_back(48, 400)),
-    Recording("swapped_times.mkv", "MJPEG", "times of two frames swapped", MJPEG, edit=edits.swap_times(40, 45)),
+    Recording(
+        "back_in_time.mkv",
+        "MJPEG",
+        "a clock that was set back while recording",
+        MJPEG,
+        edit=edits.set_back(48, 400),
+        expect=NOTE,
+        why="its times make no sense",
+    ),
+    Recording(
+        "swapped_times.mkv",
+        "MJPEG",
+        "times of two frames swapped",
+        MJPEG,
+        edit=edits.swap_times(40, 45),
+        expect=NOTE,
+        why="its times make no sense",
+    ),
     Recording("second.ts", "H.264", "second half of others", X264, first=96),
     Recording(
         "restarted.ts",
@@ -310,7 +276,15 @@ TIME = (
         more="second.ts",
     ),
     Recording("second.mpg", "MPEG-2", "second half of another", MPEG2, first=96),
-    Recording("restarted.mpg", "MPEG-2", "two recordings, one behind the other", MPEG2, more="second.mpg"),
+    Recording(
+        "restarted.mpg",
+        "MPEG-2",
+        "two recordings, one behind the other",
+        MPEG2,
+        more="second.mpg",
+        expect=NOTE,
+        why="its times make no sense",
+    ),
     Recording("second_later.ts", "MPEG-2", "second half of another", f"{MPEG2} -output_ts_offset 3.84", first=96),
     Recording(
         "joined.ts",
@@ -326,9 +300,19 @@ TIME = (
 )
 CONTENT = (
     Recording("black_first.mp4", "H.264", "the first frames black", X264, blank=range(3)),
-    Recording("black_stretch.mp4", "H.264", "20 black frames", X264, blank=range(40, 60), end_to_end=True),
-    Recording("black_stretch.avi", "MJPEG", "20 black frames", MJPEG, blank=range(40, 60)),
-    Recording("repeated_stretch.mkv", "FFV1", "one picture for 20 frames", "-c:v ffv1 -level 3 -pix_fmt yuv420p", frozen=range(40, 60)),
+    Recording(
+        "black_stretch.mp4", "H.264", "20 black frames", X264, blank=range(40, 60), end_to_end=True, expect=NOTE, why="the frames are named"
+    ),
+    Recording("black_stretch.avi", "MJPEG", "20 black frames", MJPEG, blank=range(40, 60), expect=NOTE, why="the frames are named"),
+    Recording(
+        "repeated_stretch.mkv",
+        "FFV1",
+        "one picture for 20 frames",
+        "-c:v ffv1 -level 3 -pix_fmt yuv420p",
+        frozen=range(40, 60),
+        expect=NOTE,
+        why="the frames are named",
+    ),
     Recording(
         "second_larger.ts", "H.264", "second half of others, 320 x 240 px", f"{X264} -output_ts_offset 3.84", first=96, size=(320, 240)
     ),
@@ -342,116 +326,24 @@ CONTENT = (
         more="second_larger.ts",
         end_to_end=True,
     ),
-    Recording("larger.mkv", "H.264", "a size that changes in the middle", source="larger.ts"),
+    Recording("larger.mkv", "H.264", "a size that changes in the middle", source="larger.ts", expect=NOTE, why="the change is named"),
     Recording(
         "second_larger.mpg", "MPEG-2", "second half of another, 320 x 240 px", f"{MPEG2} -output_ts_offset 3.84", first=96, size=(320, 240)
     ),
-    Recording("larger.mpg", "MPEG-2", "a size that changes in the middle", MPEG2, more="second_larger.mpg"),
+    Recording(
+        "larger.mpg", "MPEG-2", "a size that changes in the middle", MPEG2, more="second_larger.mpg", expect=NOTE, why="the change is named"
+    ),
 )
-HEADERS = (
-    Recording("says_fewer.avi", "MJPEG", "header says 60 of 96 frames", source="mjpeg.avi", edit=edits.stale_avi(60), end_to_end=True),
-    Recording("says_none.avi", "MJPEG", "header says no frames", source="mjpeg.avi", edit=edits.stale_avi(0)),
-    Recording("says_more.avi", "MJPEG", "header says 200 frames of 96", source="mjpeg.avi", edit=edits.stale_avi(200)),
-    Recording(
-        "empty_chunks.avi", "MJPEG", "empty chunks for dropped frames", source="mjpeg.avi", edit=edits.with_empty_chunks, end_to_end=True
-    ),
-    Recording("empty_chunks_mpeg4.avi", "MPEG-4", "empty chunks for dropped frames", MPEG4, edit=edits.with_empty_chunks),
-    Recording("no_index.avi", "MJPEG", "no index", source="mjpeg.avi", edit=edits.without_index),
-    Recording("chunks_lost.avi", "MJPEG", "seven frames taken out", source="mjpeg.avi", edit=edits.without_some_chunks),
-    Recording("live.avi", "MJPEG", "written to a pipe", MJPEG, live="avi"),
-)
-DAMAGE = (
-    Recording(
-        "cut.mp4",
-        "H.264",
-        "cut short",
-        source="h264.mp4",
-        edit=edits.cut(0.5),
-        expect=REFUSED,
-        why="its index stands at the end",
-        end_to_end=True,
-    ),
-    Recording(
-        "cut_faststart.mp4", "H.264", "cut short, index at the front", source="h264_faststart.mp4", edit=edits.cut(0.7), expect=NAMED
-    ),
-    Recording("cut_fragmented.mp4", "H.264", "cut short, fragmented", source="h264_fragmented.mp4", edit=edits.cut(0.6), expect=NAMED),
-    Recording("cut.mkv", "H.264", "cut short", source="h264.mkv", edit=edits.cut(0.6), expect=NAMED),
-    Recording("cut.avi", "MJPEG", "cut short", source="mjpeg.avi", edit=edits.cut(0.7), expect=NAMED),
-    Recording("cut_mpeg4.avi", "MPEG-4", "cut short", source="mpeg4_b.avi", edit=edits.cut(0.7), expect=NAMED),
-    Recording("cut.ts", "H.264", "cut short", source="h264.ts", edit=edits.cut(0.6), expect=NAMED),
-    Recording("cut.webm", "VP9", "cut short", source="vp9.webm", edit=edits.cut(0.6), expect=NAMED),
-    Recording("cut.mpg", "MPEG-2", "cut short", source="mpeg2.mpg", edit=edits.cut(0.6), expect=NAMED),
-    Recording("cut.mov", "MJPEG", "cut short", source="mjpeg.mov", edit=edits.cut(0.5), expect=REFUSED, why="its index stands at the end"),
-    Recording("cut.wmv", "WMV 8", "cut short", source="wmv2.wmv", edit=edits.cut(0.6), expect=NAMED),
-    Recording("cut.gif", "GIF", "cut short", source="pictures.gif", edit=edits.cut(0.6), expect=NAMED),
-    Recording(
-        "cut_early.mkv",
-        "H.264",
-        "cut short near its beginning",
-        source="h264.mkv",
-        edit=edits.cut(0.12),
-        expect=REFUSED,
-        why="not one frame is whole",
-    ),
-    Recording(
-        "bad_key.mp4", "H.264", "a key frame damaged", source="h264.mp4", edit=edits.damage(0.5, key=True), expect=NAMED, end_to_end=True
-    ),
-    Recording("bad_p.mp4", "H.264", "one frame damaged", source="h264.mp4", edit=edits.damage(0.4), expect=NAMED),
-    Recording("bad_end.mp4", "H.264", "one frame near the end damaged", source="h264.mp4", edit=edits.damage(0.97), expect=NAMED),
-    Recording(
-        "bad_first.mp4", "H.264", "the first frame damaged", source="h264.mp4", edit=edits.damage(0.0, key=True, whole=True), expect=NAMED
-    ),
-    Recording("bad_whole.mp4", "H.264", "one frame overwritten", source="h264_no_b.mp4", edit=edits.damage(0.4, whole=True), expect=NAMED),
-    Recording("bad_key.mkv", "H.264", "a key frame damaged", source="h264.mkv", edit=edits.damage(0.5, key=True), expect=NAMED),
-    Recording("bad_p.mkv", "H.264", "one frame damaged, no B-frames", NO_B, edit=edits.damage(0.4), expect=NAMED),
-    Recording("bad.ts", "H.264", "one frame damaged", source="h264.ts", edit=edits.damage(0.4), expect=NAMED),
-    Recording("bad.avi", "MPEG-4", "one frame damaged", MPEG4, edit=edits.damage(0.4, whole=True), expect=NAMED),
-    Recording("bad_mjpeg.avi", "MJPEG", "one frame damaged", source="mjpeg.avi", edit=edits.damage(0.5, key=True), expect=NAMED),
-    Recording(
-        "bad_mjpeg_whole.avi",
-        "MJPEG",
-        "one frame overwritten",
-        source="mjpeg.avi",
-        edit=edits.damage(0.5, key=True, whole=True),
-        expect=NAMED,
-    ),
-    Recording("bad_vp9.webm", "VP9", "one frame overwritten", source="vp9.webm", edit=edits.damage(0.4, whole=True), expect=NAMED),
-    Recording(
-        "bad_h265.mp4",
-        "H.265",
-        "one frame damaged",
-        source="h265.mp4",
-        edit=edits.damage(0.4),
-        expect=UNSEEN,
-        why="the damaged data are valid data of another picture",
-    ),
-    Recording(
-        "bad_h265_key.mp4",
-        "H.265",
-        "a key frame damaged",
-        source="h265_closed.mp4",
-        edit=edits.damage(0.5, key=True, whole=True),
-        expect=NAMED,
-    ),
-    Recording("bad_ffv1.mkv", "FFV1", "one frame damaged", source="ffv1_v3.mkv", edit=edits.damage(0.5, key=True), expect=NAMED),
-    Recording("bad_av1.mp4", "AV1", "one frame overwritten", source="av1.mp4", edit=edits.damage(0.4, whole=True), expect=NAMED),
-    Recording("bad_mpeg2.mpg", "MPEG-2", "one frame damaged", source="mpeg2.mpg", edit=edits.damage(0.4), expect=NAMED),
-    Recording(
-        "bad_huffyuv.avi",
-        "HuffYUV",
-        "one frame overwritten",
-        source="huffyuv.avi",
-        edit=edits.damage(0.5, key=True, whole=True),
-        expect=UNSEEN,
-        why="the damaged data are valid data of another picture",
-    ),
-    Recording(
-        "nothing.mp4", "", "an empty file", source="h264.mp4", edit=edits.empty, expect=REFUSED, why="it holds nothing", end_to_end=True
-    ),
-    Recording("nothing.mkv", "", "an empty file", source="h264.mkv", edit=edits.empty, expect=REFUSED, why="it holds nothing"),
-    Recording("pointer.mp4", "", "a Git LFS pointer", source="h264.mp4", edit=edits.no_video, expect=REFUSED, why="it is text"),
-)
-RECORDINGS = (*CONTAINERS, *CODECS, *PIXELS, *TIME, *CONTENT, *HEADERS, *DAMAGE)
+THEMES = {
+    "Containers": CONTAINERS,
+    "Codecs": CODECS,
+    "Pixels, size and rotation": PIXELS,
+    "Time and sound": TIME,
+    "What the pictures show": CONTENT,
+    "Headers": HEADERS,
+    "Damage": DAMAGE,
+}
+RECORDINGS = tuple(recording for theme in THEMES.values() for recording in theme)
 
 
 def named(name: str) -> Recording:
