@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import commands as whole_commands
-from benchmarks import inference, localisation, memory, network, reading, tracking
+from benchmarks import exports, inference, localisation, memory, network, reading, tracking
 from benchmarks.timing import REFERENCE
 
 BENCHMARKS: dict[str, Callable[..., None]] = {"inference": inference.run, "tracking": tracking.run, **whole_commands.COMMANDS}
@@ -27,6 +27,9 @@ command.add_argument("--rounds", type=int, default=1, help="How often each lengt
 command = commands.add_parser("reading", help=reading.__doc__)
 command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
 command.add_argument("--rounds", type=int, default=5, help="How often each side is timed.")
+command = commands.add_parser("exports", help=exports.__doc__)
+command.add_argument("--rounds", type=int, default=1, help="How often each case is timed.")
+command.add_argument("--only", default="", help="Only the cases whose name contains this; writes no file.")
 command = commands.add_parser("localisation", help=localisation.__doc__)
 command.add_argument(
     "--peer-python", type=Path, help="Python of an environment with sleap-nn, for the whole table; without it no page is written."
@@ -43,6 +46,9 @@ if arguments.benchmark == "memory":
     raise SystemExit
 if arguments.benchmark == "reading":
     reading.run(arguments.reference, rounds=arguments.rounds)
+    raise SystemExit
+if arguments.benchmark == "exports":
+    exports.run(rounds=arguments.rounds, only=arguments.only)
     raise SystemExit
 if arguments.benchmark == "localisation":
     localisation.run(arguments.reference, peer_python=arguments.peer_python, dots=arguments.dots, only=arguments.only)

@@ -81,7 +81,7 @@ def detect_cached(
         cache: The stage cache.
         outcomes: Gets the outcome of the stage `predict` and, where the poses are not known, `network`.
         stage: Context in which the stage of a name runs, for timing.
-        watch: Wraps the frames on their way to the network, for a progress bar.
+        watch: Wraps the frames as they are done, for a progress bar; they come without images.
         requested: How many frames were asked for, where these are a part of them.
     """
     if config.model.kind == "none":

@@ -23,7 +23,7 @@ from sleap_lab.config import Config, defaults, wants_arrays
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed, system_problem
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.videos import compared, match_videos
-from sleap_lab.formats import write_formats
+from sleap_lab.formats import TIMED, write_formats
 from sleap_lab.inference import Inference, refine
 from sleap_lab.interruption import interruptible
 from sleap_lab.labels import save_labels, to_labels, with_suggestions
@@ -169,7 +169,7 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
 
 
 def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: Invocation) -> Result:
-    stage = Stopwatch(summary.stages)
+    stage = Stopwatch(summary.stages, tell=partial(_tell, invocation=invocation))
     cache = open_cache(config, _warn)
     with stage("open"):
         source = open_source(config.data, predicting=config.model.kind != "none", index=index_cached(cache))
@@ -180,7 +180,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         _warn(note)
     with stage("snapshot"):
         _snapshot(config, source, folder, invocation, device)
-    watch = partial(_watch, invocation=invocation)
+    watch = partial(_watch, everything=len(source.frames), invocation=invocation)
     arrays = _arrays_file(config, folder)
     if arrays is not None:
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
@@ -199,7 +199,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             write_bad_frames(folder / BAD_FRAMES_FILE, source, inference.bad_frames)
         summary.videos = video_table(source, inference.bad_frames) if config.model.kind != "none" else []
         if config.output.make_labels and (config.model.kind != "none" or config.tracker.tracking):
-            files, lost = _write_predictions(predictions, config, folder)
+            files, lost = _write_predictions(predictions, source, config, folder)
             notes += lost
     if arrays is not None:
         files.append(arrays)
@@ -251,10 +251,17 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     return result
 
 
-def _watch(frames: Iterable[Frame], total: int, invocation: Invocation) -> Iterable[Frame]:
-    if invocation.job is None:
-        return terminal.progress(frames, total, "predicting")
-    return terminal.progress(frames, total, f"job {invocation.job}: predicting", bar=False)
+def _watch(frames: Iterable[Frame], left: int, everything: int, invocation: Invocation) -> Iterable[Frame]:
+    """Show how many of all frames are done, those that an earlier run did included."""
+    return terminal.progress(frames, everything, _of_job("predicting", invocation), before=everything - left, bar=invocation.job is None)
+
+
+def _tell(what: str, invocation: Invocation) -> None:
+    terminal.doing(_of_job(what, invocation))
+
+
+def _of_job(what: str, invocation: Invocation) -> str:
+    return what if invocation.job is None else f"job {invocation.job}: {what}"
 
 
 def device_name(config: Config) -> str:
@@ -307,11 +314,12 @@ def _arrays_file(config: Config, folder: Path) -> Path | None:
     return Path(chosen) if chosen is not None else folder / OUTPUTS_FILE
 
 
-def _write_predictions(predictions: sio.Labels, config: Config, folder: Path) -> tuple[list[Path], list[str]]:
+def _write_predictions(predictions: sio.Labels, source: Source, config: Config, folder: Path) -> tuple[list[Path], list[str]]:
     path = Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
     if config.output.no_empty_frames:
         predictions.labeled_frames = [frame for frame in predictions.labeled_frames if len(frame.instances)]
-    return write_formats(predictions, path, config.output.formats)
+    times = source.times() if set(config.output.formats) & set(TIMED) else {}
+    return write_formats(predictions, path, config.output.formats, times)
 
 
 def _write_switches(evaluation: Evaluation, predictions: sio.Labels, folder: Path) -> None:

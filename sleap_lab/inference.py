@@ -1,6 +1,7 @@
 """The stages that make poses: frames, network, filters, tracker. No files, no logging, no global config."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ def detect(
         source: Opened videos and selected frames.
         config: The experiment; the sections data, model, preprocessing and runtime are used.
         stage: Context in which the stage of a name runs, for timing.
-        watch: Wraps the frames on their way to the network, for a progress bar.
+        watch: Wraps the frames as they are done, for a progress bar; they come without images.
         keep: Called with each batch's prediction, for those who want more than the poses.
         lost: Gets the frames that cannot be read as soon as that is known; those of a part that was done before are in it.
         requested: How many frames were asked for, those of such a part included.
@@ -89,13 +90,20 @@ def detect(
         frames: Iterable[Frame] = stretches.watch(read_ahead(source, config.runtime.queue_maxsize))
         frames = readable(frames, len(source.frames) if requested is None else requested, config.data, bad)
         gathering = Gathering()
-        for prediction in predict(watch(frames, len(source.frames)), pipeline, batch_size=config.runtime.batch_size, clock=clock):
-            gathering.add(prediction.poses)
-            if prediction.flooded and FLOOD not in notes:
-                notes.append(FLOOD)
-            if keep is not None:
-                with clock.meanwhile("write"):
-                    keep(prediction)
+
+        def predicted() -> Iterator[np.ndarray]:
+            for prediction in predict(frames, pipeline, batch_size=config.runtime.batch_size, clock=clock):
+                gathering.add(prediction.poses)
+                if prediction.flooded and FLOOD not in notes:
+                    notes.append(FLOOD)
+                if keep is not None:
+                    with clock.meanwhile("write"):
+                        keep(prediction)
+                yield prediction.poses.frames
+
+        with closing(_done_frames(source.frames, predicted())) as done:
+            for _ in watch(done, len(source.frames)):
+                pass
     poses = gathering.whole()
     assert poses is not None, "a source has frames, and not all of them are unreadable"
     check_account(source.frames, poses, bad[before:])
@@ -131,6 +139,24 @@ def refine(detected: Inference, source: Source, config: Config, *, stage: Stage 
         with stage("track"):
             poses = track(poses, config.tracker, source.read)
     return replace(detected, poses=poses, notes=tuple(notes))
+
+
+def _done_frames(frames: np.ndarray, predicted: Iterable[np.ndarray]) -> Generator[Frame, None, None]:
+    """Yield a frame, without its image, for each that is done: predicted, or left out before one that is.
+
+    Args:
+        frames: (frames, 2) int64 (video, frame) that were asked for, in order.
+        predicted: The same of each batch.
+    """
+    asked = iter(frames.tolist())
+    for batch in predicted:
+        last = batch[-1].tolist()
+        for video, index in asked:
+            yield Frame(video, index, None)
+            if [video, index] == last:
+                break
+    for video, index in asked:
+        yield Frame(video, index, None)
 
 
 def _on_frames(poses: Poses, frames: np.ndarray) -> Poses:

@@ -36,7 +36,7 @@ def interruptible() -> Iterator[None]:
             if hasattr(signal, "pthread_kill"):
                 signal.pthread_kill(threading.main_thread().ident or 0, number)  # wakes it where it waits, too
             else:
-                _thread.interrupt_main(number)
+                _thread.interrupt_main(signal.Signals(number))
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         repeated = repeating.is_set()

@@ -103,7 +103,7 @@ def detect_to_file(
         config: The experiment.
         path: The archive.
         stage: Context in which the stage of a name runs, for timing.
-        watch: Wraps the frames on their way to the network, for a progress bar.
+        watch: Wraps the frames as they are done, for a progress bar; they come without images.
 
     Raises:
         RunError: The file cannot be written, or something cannot be read.

@@ -288,8 +288,8 @@ def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int
     def watch(frames: Iterable[Frame], total: int) -> Iterator[Frame]:
         done[rank] = len(own) - total  # those of an earlier run
         for frame in frames:
-            yield frame
             done[rank] += 1
+            yield frame
 
     outcomes: Outcomes = {}
     found = detect_cached(source, config, device, cache, outcomes, stage=stage, watch=watch, requested=task.requested)

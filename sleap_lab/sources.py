@@ -15,7 +15,7 @@ from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.images import orientation_notes
 from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
 from sleap_lab.labels import read_labels, to_poses, video_name
-from sleap_lab.media.index import read_index, unevenness
+from sleap_lab.media.index import read_index, uneven_times, unevenness
 from sleap_lab.poses import Poses
 from sleap_lab.relink import missing_frames, refuse_mistaken
 from sleap_lab.videos import ACCEPTED, NO_FRAME, Indexer, Levels, Reader, find_levels, open_reader, open_video
@@ -79,6 +79,12 @@ class Source:
         if video not in self.readers:
             self.readers[video] = open_reader(self.videos[video], self.index)
         return self.readers[video]
+
+    def times(self) -> dict[int, np.ndarray]:
+        """Return by video the time of each frame, (frames,) s, the first at 0; of recordings whose frames are not evenly spaced only."""
+        indices = {i: self.reader(i).index for i in np.unique(self.frames[:, 0]).tolist()}
+        uneven = {i: uneven_times(index) for i, index in indices.items() if index is not None}
+        return {i: times for i, times in uneven.items() if times is not None}
 
     def reading(self) -> list[dict[str, Any]]:
         """Return how each video that was opened is read: by what, and for a recording what its packets tell."""

@@ -29,23 +29,40 @@ class _RateColumn(ProgressColumn):
         return Text(f"{task.speed:.1f} frames/s" if task.speed else "", style="cyan")
 
 
-def progress(items: Iterable[T], total: int, label: str, *, bar: bool = True) -> Iterator[T]:
-    """Yield the items and show how many are done; a bar on a terminal, plain lines elsewhere or where several run at once."""
+def progress(items: Iterable[T], total: int, label: str, *, before: int = 0, bar: bool = True) -> Iterator[T]:
+    """Yield the items as they are done and show how many are; a bar on a terminal, plain lines elsewhere or where several run at once.
+
+    Args:
+        items: What is done, one after the other.
+        total: How many there are, those of an earlier run included.
+        label: What is being done.
+        before: How many an earlier run did, which are no part of the rate.
+        bar: Whether a terminal may show a bar.
+    """
     if bar and messages.is_terminal:
         columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         with Progress(*columns, console=messages) as shown:
-            yield from shown.track(items, total=total)
+            task = shown.add_task(label, total=total, completed=before)
+            for item in items:
+                yield item
+                shown.advance(task)
         return
     start = last = time.monotonic()
-    done = 0
-    for done, item in enumerate(items, start=1):
+    done = before
+    for done, item in enumerate(items, start=before + 1):
         yield item
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES and done < total:
-            rate = done / (now - start)
+            rate = (done - before) / (now - start)
             print(f"{label}: {done}/{total} frames, {rate:.1f} frames/s, {(total - done) / rate:.0f} s left", file=sys.stderr)
             last = now
-    print(f"{label}: {done}/{total} frames in {time.monotonic() - start:.1f} s", file=sys.stderr)
+    earlier = f", {before} of them before" if before else ""
+    print(f"{label}: {done}/{total} frames in {time.monotonic() - start:.1f} s{earlier}", file=sys.stderr)
+
+
+def doing(what: str) -> None:
+    """Say what takes its time."""
+    messages.print(Text(f"{what} …"))
 
 
 def note(text: str) -> None:

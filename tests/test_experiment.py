@@ -370,3 +370,10 @@ def test_without_switches_there_is_a_table_but_nothing_to_look_at(tmp_path, monk
     run(compose_config(words)[0], Path("run"), Invocation(["sleap-lab", *words], words))
     assert len(Path("run/switches.csv").read_text().splitlines()) == 1
     assert not Path("run/switches.slp").exists()
+
+
+@pytest.mark.parametrize(("job", "label"), [(None, "predicting"), (3, "job 3: predicting")])
+def test_progress_of_a_run_that_goes_on_is_that_of_all_frames(capsys, job, label):
+    shown = experiment._watch("ab", left=2, everything=5, invocation=Invocation(job=job))
+    assert list(shown) == ["a", "b"]
+    assert re.fullmatch(rf"{label}: 5/5 frames in \d+\.\d s, 3 of them before\n", capsys.readouterr().err)

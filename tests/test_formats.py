@@ -41,9 +41,9 @@ def tracked():
 def write(tmp_path, video_path):
     """Return a function that writes poses in one format and returns the files that were made, and what was said."""
 
-    def write(poses, name, videos=None):
+    def write(poses, name, videos=None, times=None):
         folder = tmp_path / "out"
-        files, notes = write_formats(to_labels(poses, videos or [sio.Video(str(video_path))]), folder / "p.slp", [name])
+        files, notes = write_formats(to_labels(poses, videos or [sio.Video(str(video_path))]), folder / "p.slp", [name], times or {})
         assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in files) if files else not folder.exists()
         return files, notes
 
@@ -229,6 +229,125 @@ def test_videos_of_images_are_named_by_their_folder(write, tracked, name, read_n
         assert read_nwb(file).video.filename == "/shots"
 
 
+# ---- as sleap-io writes them
+
+
+@pytest.fixture
+def mixed():
+    """Sixty instances of people and models in forty frames in no order, with and without tracks, some of one track in one frame."""
+    random = np.random.default_rng(0)
+    points = random.normal(50, 30, (60, 3, 2))
+    points[random.random((60, 3)) < 0.3] = NAN
+    user = random.random(60) < 0.4
+    frame = random.integers(0, 40, 60)
+    return make_poses(
+        Skeleton(("b", "a,x", "c"), edges=((0, 1), (1, 2)), symmetries=((0, 2),)),
+        points,
+        frame=frame,
+        point_scores=np.where(user[:, None], NAN, random.random((60, 3))),
+        instance_scores=np.where(user, NAN, random.random(60)),
+        tracks=random.integers(-1, 3, 60),
+        track_scores=np.where(random.random(60) < 0.5, NAN, 1.5),
+        user=user,
+        track_names=["never", 'q"1', "é"],
+        frames=[(0, i) for i in dict.fromkeys([*random.permutation(45)[:40].tolist(), *frame.tolist()])],
+    )
+
+
+@pytest.fixture(params=[True, False], ids=["tracked", "trackless"])
+def either(request, mixed):
+    mixed.tracks[mixed.tracks == 0] = -1
+    return mixed if request.param else replace(mixed, tracks=np.full_like(mixed.tracks, -1), track_names=())
+
+
+MADE_UP = {"backend_metadata": {"shape": (50, 48, 64, 1), "fps": 25.0}, "open_backend": False}
+
+
+def test_a_table_is_that_of_sleap_io_byte_by_byte(write, either, tmp_path):
+    video = sio.Video("v.mp4", **MADE_UP)
+    labels = to_labels(either, [video])
+    labels.labeled_frames = [frame for frame in labels.labeled_frames if len(frame.instances)]
+    sio.save_csv(labels, tmp_path / "theirs.csv", include_empty=True)
+    (file,), _ = write(either, "csv", [video])
+    assert file.read_bytes() == (tmp_path / "theirs.csv").read_bytes()
+
+
+@pytest.mark.parametrize("block", [7, 4096])
+def test_arrays_are_those_of_sleap_io(write, either, tmp_path, monkeypatch, block):
+    monkeypatch.setattr(formats, "BLOCK", block)
+    video = sio.Video("v.mp4", **MADE_UP)
+    sio.save_analysis_h5(to_labels(either, [video]), tmp_path / "theirs.h5")
+    (file,), _ = write(either, "analysis_h5", [video])
+    with h5py.File(file) as ours, h5py.File(tmp_path / "theirs.h5") as theirs:
+        assert set(ours) == set(theirs)
+        for name, array in theirs.items():
+            assert ours[name].dtype == array.dtype
+            np.testing.assert_array_equal(ours[name][()], array[()], err_msg=name)
+            assert dict(ours[name].attrs) == dict(array.attrs)
+        assert [set(json.loads(file.attrs["skeleton_symmetries"])[0]) for file in (ours, theirs)] == [{"b", "c"}] * 2
+        named = [{name: value for name, value in file.attrs.items() if name != "skeleton_symmetries"} for file in (ours, theirs)]
+        assert named[0] == named[1]
+
+
+def test_nwb_is_the_same_in_blocks_of_any_size(write, either, monkeypatch):
+    def arrays():
+        found = {}
+        (file,), _ = write(either, "nwb", [sio.Video("v.mp4", **MADE_UP)])
+        with h5py.File(file) as opened:
+            module = opened["processing/SLEAP_VIDEO_000_v"]
+            module.visititems(lambda name, item: found.update({name: item[()]}) if name.endswith(("data", "confidence")) else None)
+        return found
+
+    at_once = arrays()
+    monkeypatch.setattr(formats, "BLOCK", 7)
+    in_parts = arrays()
+    assert at_once.keys() == in_parts.keys()
+    for name, array in at_once.items():
+        assert len(array) == 50
+        np.testing.assert_array_equal(in_parts[name], array)
+
+
+# ---- mostly nothing
+
+
+def test_a_table_that_would_be_mostly_nothing_has_the_processed_frames(write, tracked):
+    long = {"backend_metadata": {"shape": (11_000_000, 48, 64, 1)}, "open_backend": False}
+    (file,), notes = write(tracked, "csv", [sio.Video("long.mp4", **long)])
+    rows = [line.split(",")[:2] for line in file.read_text().splitlines()[1:]]
+    assert rows == [["x", "1"], ["y", "1"], ["", "2"], ["x", "4"], ["", "4"]]
+    assert notes == ["p.csv has the 3 frames that were processed, and no rows for the other 10,999,997 of the video."]
+
+
+def test_frames_that_were_processed_are_in_the_table_however_many_are_empty(write, tracked, monkeypatch):
+    monkeypatch.setattr(formats, "MOST_EMPTY_ROWS", 3)  # frames 0, 3 and 5
+    (file,), notes = write(tracked, "csv")
+    assert (len(file.read_text().splitlines()), notes) == (1 + 8, [])
+    monkeypatch.setattr(formats, "MOST_EMPTY_ROWS", 2)
+    (file,), notes = write(tracked, "csv")
+    assert (len(file.read_text().splitlines()), len(notes)) == (1 + 5, 1)
+
+
+def test_arrays_take_space_only_where_there_are_poses(write, tracked):
+    long = {"backend_metadata": {"shape": (3_000_000, 48, 64, 1), "fps": 25.0}, "open_backend": False}
+    for name, array in (("analysis_h5", "tracks"), ("nwb", "processing/SLEAP_VIDEO_000_long/track=x/b/data")):
+        (file,), _ = write(tracked, name, [sio.Video("long.mp4", **long)])
+        file.rename(file.parent.parent / file.name)
+        with h5py.File(file.parent.parent / file.name) as opened:
+            assert 3_000_000 in opened[array].shape
+        assert (file.parent.parent / file.name).stat().st_size < 2_000_000
+        (file.parent).rmdir()
+
+
+@pytest.mark.parametrize("name", ["analysis_h5", "nwb"])
+def test_arrays_of_mostly_nothing_are_not_written_and_the_rest_is(tmp_path, name):
+    n = 8000  # every instance a track of its own: 8000 x 8000 places of three numbers for each node
+    poses = make_poses(BAC, np.zeros((n, 3, 2)), frame=range(n), tracks=range(n), track_names=[f"t{i}" for i in range(n)])
+    files, notes = write_formats(to_labels(poses, [sio.Video("/no/such.mp4")]), tmp_path / "p.slp", [name, "csv"])
+    assert [file.name for file in files] == ["p.csv"]
+    assert len(notes) == 1
+    assert f"was not written: 8,000 frames x 8,000 tracks x 3 nodes take {n * n * 3 * 3 * 8 / 2**30:.1f} GB" in notes[0]
+
+
 # ---- how long a video is
 
 
@@ -331,7 +450,7 @@ def test_formats_are_written_beside_each_other_and_named_in_order(tmp_path, trac
 
 
 def test_poses_that_a_format_cannot_hold_are_an_error_that_names_the_file(tmp_path, monkeypatch, tracked):
-    def fail(poses, video, path):
+    def fail(poses, video, times, path):
         raise IndexError("frame 3 is\nout of bounds")
 
     monkeypatch.setitem(PER_VIDEO, "nwb", (".nwb", fail))
@@ -351,3 +470,45 @@ def test_every_format_of_the_config_can_be_written():
     from sleap_lab.config import keys
 
     assert set(keys()["output.formats"].metadata["choices"]) == {"slp", "coco", *formats.PER_VIDEO}
+
+
+# ---- time
+
+UNEVEN = np.array([0, 0.04, 0.08, 1.08, 1.12, NAN])
+
+
+def test_csv_has_the_time_of_each_row_where_frames_are_not_evenly_spaced(tracked, write):
+    (file,), _ = write(tracked, "csv", times={0: UNEVEN})
+    table = [line.split(",") for line in file.read_text().splitlines()]
+    assert table[0][-1] == "time_s"
+    assert [(int(row[1]), row[-1]) for row in table[1:]] == [
+        *[(0, "0.0"), (1, "0.04"), (1, "0.04"), (2, "0.08"), (3, "1.08"), (4, "1.12"), (4, "1.12"), (5, "")]
+    ]
+    read = to_poses(sio.load_file(str(file)))
+    assert read.visible.any(axis=1).sum() == len(tracked)
+    assert set(read.skeleton.nodes) == set(BAC.nodes)
+
+
+def test_analysis_hdf5_has_the_time_of_each_frame(tracked, write):
+    (file,), _ = write(tracked, "analysis_h5", times={0: UNEVEN})
+    with h5py.File(file) as opened:
+        np.testing.assert_array_equal(opened["time_s"], UNEVEN)
+        assert json.loads(opened["time_s"].attrs["dims"]) == ["frame"]
+    assert len(sio.load_analysis_h5(str(file)).labeled_frames) > 0
+
+
+def test_nwb_has_times_instead_of_a_rate(tracked, write, read_nwb):
+    times = np.where(np.isnan(UNEVEN), 1.16, UNEVEN)
+    (file,), _ = write(tracked, "nwb", times={0: times})
+    with h5py.File(file) as opened:
+        found = []
+        opened.visititems(lambda name, item: found.append(item[()]) if name.endswith("/timestamps") else None)
+    assert len(found) == 9  # three lanes of three nodes
+    for own in found:
+        np.testing.assert_array_equal(own, times)
+    assert sorted(frame.frame_idx for frame in read_nwb(file) if len(frame.instances)) == [1, 4]
+
+
+def test_where_frames_are_evenly_spaced_no_times_are_written(tracked, write):
+    (file,), _ = write(tracked, "csv")
+    assert "time_s" not in file.read_text()

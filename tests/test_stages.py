@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from sleap_lab import stages
@@ -78,3 +80,26 @@ def test_without_a_watch_stages_just_run():
 )
 def test_seconds_of_a_prediction(seconds, total):
     assert predicting_seconds(seconds) == total
+
+
+def test_a_stage_that_takes_long_is_named_once(monkeypatch):
+    monkeypatch.setattr(stages, "SECONDS_OF_SILENCE", 0.001)
+    told, said = [], threading.Event()
+
+    def tell(what):
+        told.append(what)
+        said.set()
+
+    stage = Stopwatch({}, tell)
+    with stage("predict"), stage("cache"), stage("track"):  # the first shows its own progress
+        assert said.wait(30)
+    assert told == ["tracking"]
+
+
+def test_a_stage_that_is_over_is_not_named(monkeypatch):
+    monkeypatch.setattr(stages, "SECONDS_OF_SILENCE", 60)
+    told = []
+    with Stopwatch({}, told.append)("track"):
+        (timer,) = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    timer.join(30)
+    assert (timer.is_alive(), told) == (False, [])

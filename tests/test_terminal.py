@@ -69,6 +69,29 @@ def test_progress_hands_items_on_and_says_how_it_went(clock, capsys):
     ]
 
 
+def test_what_an_earlier_run_did_is_done_and_no_part_of_the_rate(clock, capsys):
+    assert list(terminal.progress("abcd", 10, "predicting", before=6)) == list("abcd")
+    assert capsys.readouterr().err.splitlines() == [
+        f"predicting: 9/10 frames, {3 / 12:.1f} frames/s, {1 / (3 / 12):.0f} s left",
+        "predicting: 10/10 frames in 20.0 s, 6 of them before",
+    ]
+
+
+def test_an_interrupted_progress_does_not_say_that_it_is_done(clock, capsys):
+    def items():
+        yield "a"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(terminal.progress(items(), 2, "predicting"))
+    assert capsys.readouterr().err == ""
+
+
+def test_says_what_takes_its_time(capsys):
+    terminal.doing("job 3: tracking")
+    assert capsys.readouterr().err == "job 3: tracking …\n"
+
+
 def test_progress_reads_an_item_only_when_it_is_wanted(capsys):
     items = iter("abc")
     shown = terminal.progress(items, 3, "predicting")
@@ -79,9 +102,9 @@ def test_progress_reads_an_item_only_when_it_is_wanted(capsys):
 def test_progress_is_a_bar_on_a_terminal(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(terminal, "messages", Console(file=screen, force_terminal=True, width=120))
-    assert list(terminal.progress(range(3), 3, "predicting")) == [0, 1, 2]
+    assert list(terminal.progress(range(3), 5, "predicting", before=2)) == [0, 1, 2]
     assert "predicting" in screen.getvalue()
-    assert "3/3" in screen.getvalue()
+    assert "5/5" in screen.getvalue()
 
 
 def test_paths_below_the_working_directory_are_shown_relative(tmp_path, monkeypatch):

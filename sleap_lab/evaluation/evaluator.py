@@ -18,8 +18,8 @@ from sleap_lab.evaluation.coco import Detections, average_precisions, detect
 from sleap_lab.evaluation.distances import summarize
 from sleap_lab.evaluation.frames import FrameTable, frame_table, ratios
 from sleap_lab.evaluation.identity import SIMILARITY_THRESHOLD, IdentityResult, score_identity
-from sleap_lab.evaluation.match import FramePair, Matches, align_nodes, greedy, labelled_frames, match_frames, pair_frames
-from sleap_lab.evaluation.oks import oks
+from sleap_lab.evaluation.match import FramePair, Matches, align_nodes, compared_at_once, greedy, labelled_frames, match_frames, pair_frames
+from sleap_lab.evaluation.oks import oks_of_pairs
 from sleap_lab.evaluation.pck import hits, pck_metrics
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
@@ -106,10 +106,14 @@ def _evaluate(
     def distance(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
         return np.linalg.norm(truth.points[truth_rows] - poses.points[pose_rows, 0], axis=-1)
 
-    def similarity(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
-        if by_centroid:  # 1 at the true centroid, 0.5 at the largest distance of a match
-            return np.maximum(0, 1 - distance(truth_rows, pose_rows) / (2 * config.match_threshold))
-        return oks(truth.points[truth_rows], poses.points[pose_rows], stddev=stddev, scale=config.oks_scale)
+    def closeness(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
+        """1 at the true centroid, 0.5 at the largest distance of a match."""
+        return np.maximum(0, 1 - distance(truth_rows, pose_rows) / (2 * config.match_threshold))
+
+    def score(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
+        return oks_of_pairs(truth.points[truth_rows], poses.points[pose_rows], stddev=stddev, scale=config.oks_scale)
+
+    similarity = closeness if by_centroid else compared_at_once([*frames, *pairs], score, len(truth), len(poses))
 
     def assign(pair: FramePair, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if by_centroid:

@@ -1,7 +1,7 @@
 """Which frames are compared, and which prediction belongs to which true instance."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,6 +12,8 @@ from sleap_lab.poses import Poses
 
 # (row indices into the truth, row indices into the predictions) -> (g, p) matrix
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
+PAIRS_AT_ONCE = 65536
+"""Instances of this many pairs are compared at once, which takes tens of megabytes."""
 
 
 class FramePair(NamedTuple):
@@ -165,6 +167,30 @@ def _contents(poses: Poses, video_names: Sequence[str]) -> str:
         name = f" ({video_names[video]})" if video < len(video_names) else ""
         parts.append(f"video {video}{name} with {len(frames)} frames from {frames.min()} to {frames.max()}")
     return ", ".join(parts) or "no frames"
+
+
+def compared_at_once(pairs: Iterable[FramePair], score: Compare, n_truth: int, n_poses: int) -> Compare:
+    """Score all instances that share a frame at once, and return what looks their scores up.
+
+    Args:
+        pairs: Frames to compare; a frame may come twice.
+        score: Gives the (n,) scores of n rows of the truth and the n rows of the predictions that are beside them.
+        n_truth: Number of true instances.
+        n_poses: Number of predicted instances.
+    """
+    place, start, size = np.zeros(n_truth, dtype=np.intp), np.zeros(n_poses, dtype=np.intp), 0
+    truth_rows, pose_rows = [], []
+    for pair in {(pair.pose_video, pair.frame): pair for pair in pairs}.values():
+        g, p = len(pair.all_truth_rows), len(pair.all_pose_rows)
+        place[pair.all_truth_rows] = np.arange(g)
+        start[pair.all_pose_rows] = size + g * np.arange(p)
+        truth_rows.append(np.tile(pair.all_truth_rows, p))
+        pose_rows.append(np.repeat(pair.all_pose_rows, g))
+        size += g * p
+    truths, poses = np.concatenate(truth_rows), np.concatenate(pose_rows)
+    parts = [slice(first, first + PAIRS_AT_ONCE) for first in range(0, max(size, 1), PAIRS_AT_ONCE)]
+    scores = np.concatenate([score(truths[part], poses[part]) for part in parts])
+    return lambda rows, columns: scores[place[rows][:, None] + start[columns]]
 
 
 def match_frames(

@@ -29,21 +29,27 @@ def oks(truth: np.ndarray, poses: np.ndarray, *, stddev: ArrayLike = 0.025, scal
     Returns:
         (g, p) similarities; nan for a true pose without visible nodes.
     """
-    squared = np.square(truth[:, None] - poses[None]).sum(axis=-1)
+    scale = None if scale is None else np.expand_dims(scale, -1)
+    return oks_of_pairs(truth[:, None], poses[None], stddev=stddev, scale=scale)
+
+
+def oks_of_pairs(truth: np.ndarray, poses: np.ndarray, *, stddev: ArrayLike = 0.025, scale: ArrayLike | None = None) -> np.ndarray:
+    """Return the similarities (...) of true poses (..., nodes, 2) and predicted ones that are paired with them; see `oks`."""
+    squared = np.square(truth - poses).sum(axis=-1)
     extent = areas(bounding_boxes(truth))
     scales = np.broadcast_to(extent if scale is None else np.asarray(scale, dtype=np.float64), extent.shape)
-    kernel = np.exp(-squared / ((2 * np.asarray(stddev)) ** 2 * 2 * (scales[:, None, None] + EPSILON)))
+    kernel = np.exp(-squared / ((2 * np.asarray(stddev)) ** 2 * 2 * (scales[..., None] + EPSILON)))
     visible = ~np.isnan(truth).any(axis=-1)
     with np.errstate(invalid="ignore"):  # 0 / 0 is the nan of a true pose without visible nodes
-        similarity = np.nan_to_num(kernel).sum(axis=-1) / visible.sum(axis=-1)[:, None]
-    shapeless = extent < POINT_AREA
+        similarity = np.nan_to_num(kernel).sum(axis=-1) / visible.sum(axis=-1)
+    shapeless = np.broadcast_to(extent < POINT_AREA, similarity.shape)
     if shapeless.any():
         similarity[shapeless] = _point_similarity(squared[shapeless])
     return similarity
 
 
 def _point_similarity(squared: np.ndarray) -> np.ndarray:
-    """Similarity from (g, p, nodes) squared distances where there is no scale; 0 where no node is visible in both."""
+    """Similarity from (..., nodes) squared distances where there is no scale; 0 where no node is visible in both."""
     in_both = (~np.isnan(squared)).sum(axis=-1)
     mean = np.sqrt(np.nan_to_num(squared)).sum(axis=-1) / np.maximum(in_both, 1)
     return np.where(in_both > 0, np.maximum(0, 1 - mean / POINT_REACH), 0)

@@ -11,7 +11,6 @@ or a hidden reference), the whole recording is decoded once, and the order in wh
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,8 @@ SHORTEST_LOSS = 0.5
 """Seconds of a promised duration that may be missing at the end without a word; durations are rounded, and sound may last longer."""
 UNEVEN = 0.1
 """How far an interval between frames may be from the usual one, as a share of it; times are rounded to milliseconds in some files."""
+ROUNDED = 0.0015
+"""Seconds by which intervals differ because times are rounded."""
 GAP = 1.5
 """An interval of so many usual ones is a gap."""
 FEW = 10
@@ -383,17 +384,30 @@ def upright(picture: VideoFrame) -> tuple[int, int]:
     return size[::-1] if picture.rotation % 180 else size
 
 
-def unevenness(index: FrameIndex, name: str) -> str | None:
-    """Return a sentence about frames that do not follow each other evenly; None where they do."""
-    intervals = np.diff(index.time)
-    if not len(intervals) or np.isnan(intervals).any():
-        return None
-    usual = float(np.median(intervals))
-    tolerance = max(UNEVEN * usual, 0.0015)
-    uneven = np.abs(intervals - usual) > tolerance
+def uneven_times(index: FrameIndex) -> np.ndarray | None:
+    """Return the time of every frame, (frames,) float64, s, nan for those that are missing; None where frames follow each other evenly."""
+    usual, uneven = _uneven(index)
     if not uneven.any():
         return None
-    gaps = np.flatnonzero(intervals > max(GAP * usual, usual + tolerance))
+    return np.concatenate([index.time, np.full(index.missing, np.nan)])
+
+
+def _uneven(index: FrameIndex) -> tuple[float, np.ndarray]:
+    """Return the usual interval between frames, s, and which intervals are others; none where times are not known."""
+    intervals = np.diff(index.time)
+    if not len(intervals) or np.isnan(intervals).any():
+        return np.nan, np.zeros(0, dtype=bool)
+    usual = float(np.median(intervals))
+    return usual, np.abs(intervals - usual) > max(UNEVEN * usual, ROUNDED)
+
+
+def unevenness(index: FrameIndex, name: str) -> str | None:
+    """Return a sentence about frames that do not follow each other evenly; None where they do."""
+    usual, uneven = _uneven(index)
+    if not uneven.any():
+        return None
+    intervals = np.diff(index.time)
+    gaps = np.flatnonzero(uneven & (intervals > GAP * usual))
     longest = int(np.argmax(intervals))
     if len(gaps) == uneven.sum() <= FEW:
         places = listed([str(frame + 1) for frame in gaps.tolist()], FEW)
@@ -404,11 +418,3 @@ def unevenness(index: FrameIndex, name: str) -> str | None:
         f"{name}: {what}; the longest interval is {intervals[longest]:.4g} s, before frame {longest + 1}. "
         "CSV and analysis HDF5 have the time of each frame (time_s)."
     )
-
-
-def runs(numbers: list[int]) -> list[tuple[int, int]]:
-    """Return ascending numbers as (first, last) of stretches without a hole."""
-    if not numbers:
-        return []
-    edges = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(numbers)) if b != a + 1), len(numbers)]
-    return [(numbers[start], numbers[stop - 1]) for start, stop in pairwise(edges)]

@@ -1,14 +1,18 @@
 """Sequences are drawn as one line per animal and one character per frame: its track, `.` absent, `?` without a track."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleap_lab.evaluation.identity import (
+    SIMILARITY_THRESHOLD,
     Neighbour,
     Switch,
     TrackSequence,
+    _trackeval_data,
     combine_identity,
     count_identity,
     identity_switches,
@@ -215,17 +219,15 @@ def test_prints_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10_000))
-def test_lists_as_many_switches_as_trackeval_counts(seed):
+def at_random(seed, n_frames=12, n_true=3, n_predicted=4, presence=0.7):
+    """A sequence of ids that come and go, with similarities without any sense."""
     rng = np.random.default_rng(seed)
-    n_frames, n_true, n_predicted = 12, 3, 4
 
     def present(n):
-        return [np.flatnonzero(rng.random(n) < 0.7) for _ in range(n_frames)]
+        return [np.flatnonzero(rng.random(n) < presence) for _ in range(n_frames)]
 
     truth_ids, pose_ids = present(n_true), present(n_predicted)
-    sequence = TrackSequence(
+    return TrackSequence(
         video=0,
         pose_video=0,
         frames=list(range(n_frames)),
@@ -233,8 +235,52 @@ def test_lists_as_many_switches_as_trackeval_counts(seed):
         pose_ids=pose_ids,
         similarities=[rng.random((len(a), len(b))) for a, b in zip(truth_ids, pose_ids, strict=True)],
         neighbours=[[Neighbour("", float("nan"))] * len(ids) for ids in truth_ids],
-        truth_names=list("ABC"),
-        pose_names=list("1234"),
+        truth_names=[f"true {i}" for i in range(n_true)],
+        pose_names=[f"predicted {i}" for i in range(n_predicted)],
     )
-    switches = identity_switches([sequence])
-    assert len(switches) == combine_identity([count_identity(sequence)])["switches"]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000))
+def test_lists_as_many_switches_as_trackeval_counts(seed):
+    sequence = at_random(seed)
+    assert len(identity_switches([sequence])) == combine_identity([count_identity(sequence)])["switches"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 11), st.integers(1, 11), st.sampled_from([0.1, 0.7, 1.0]))
+def test_counts_are_those_of_trackeval(seed, n_frames, n_true, n_predicted, presence):
+    from trackeval.metrics import HOTA, Identity
+
+    sequence = at_random(seed, n_frames, n_true, n_predicted, presence)
+    counts, data = count_identity(sequence), _trackeval_data(sequence)
+    quiet = {"PRINT_CONFIG": False, "THRESHOLD": SIMILARITY_THRESHOLD}
+    with np.errstate(invalid="ignore"):  # of tracks that never occur
+        reference = {"hota": HOTA().eval_sequence(data), "identity": Identity(quiet).eval_sequence(data)}
+    for ours, theirs in ((counts[family], reference[family]) for family in reference):
+        for name, values in ours.items():
+            np.testing.assert_allclose(values, theirs[name], rtol=1e-12, err_msg=name)
+
+
+def test_as_many_tracks_as_instances_cost_no_square():
+    # 4,000 predicted tracks of one frame each: a table of all tracks by all tracks has 128 MB
+    n = 4000
+    one, nearest = np.zeros(1, dtype=np.intp), [Neighbour("", float("nan"))]
+    sequence = TrackSequence(
+        video=0,
+        pose_video=0,
+        frames=list(range(n)),
+        truth_ids=[one] * n,
+        pose_ids=[one + i for i in range(n)],
+        similarities=[np.ones((1, 1))] * n,
+        neighbours=[nearest] * n,
+        truth_names=["A"],
+        pose_names=[str(i) for i in range(n)],
+    )
+    tracemalloc.start()
+    metrics = combine_identity([count_identity(sequence)])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # One instance is found by the track of its animal; every other belongs to a track of its own.
+    assert (metrics["idr"], metrics["switches"]) == (1 / n, n - 1)
+    assert most < 8 * n * n / 4

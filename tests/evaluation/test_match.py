@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.evaluation.match import align_nodes, greedy, match_frames, pair_frames
+from sleap_lab.evaluation.match import align_nodes, compared_at_once, greedy, labelled_frames, match_frames, pair_frames
 from sleap_lab.poses import Skeleton, make_poses
 
 POINT = Skeleton(("a",))
@@ -151,3 +151,22 @@ def test_other_nodes_are_refused_and_named(truth_nodes, pose_nodes, only_truth, 
     with pytest.raises(ConfigError, match="ground truth with another skeleton") as error:
         align_nodes(make_poses(Skeleton(truth_nodes), []), make_poses(Skeleton(pose_nodes), []))
     assert f"only in the ground truth: {only_truth}; only in the predictions: {only_poses}" in str(error.value)
+
+
+def test_scores_that_are_made_at_once_are_those_of_each_frame():
+    # two predicted videos are the same true one; frame 1 has two predictions, one of which a person placed
+    truth = make_poses(POINT, [[[1, 0]], [[2, 0]], [[3, 0]], [[4, 0]]], frame=[0, 0, 1, 2])
+    poses = make_poses(POINT, [[[10, 0]], [[20, 0]], [[30, 0]], [[40, 0]]], video=[0, 1, 1, 1], frame=[0, 0, 1, 1], user=[0, 0, 0, 1])
+    pairs = labelled_frames(truth, poses, {0: 0, 1: 0}, user_labels_only=False)
+    calls = []
+
+    def score(truth_rows, pose_rows):
+        calls.append(len(truth_rows))
+        return truth.points[truth_rows, 0, 0] + poses.points[pose_rows, 0, 0]
+
+    look_up = compared_at_once([*pairs, *pairs], score, len(truth), len(poses))
+    assert calls == [2 * 1 + 2 * 1 + 1 * 2]
+    expected = {(0, 0): [[11], [12]], (0, 1): [[]], (0, 2): [[]], (1, 0): [[21], [22]], (1, 1): [[33, 43]], (1, 2): [[]]}
+    assert {(pair.pose_video, pair.frame): look_up(pair.all_truth_rows, pair.all_pose_rows).tolist() for pair in pairs} == expected
+    assert look_up(np.array([1]), np.array([1])).tolist() == [[22]]
+    assert calls == [6]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.errors import RunError
-from sleap_lab.media.index import FrameIndex, read_index, runs, unevenness
+from sleap_lab.media.index import FrameIndex, read_index, uneven_times, unevenness
 
 COUNT = 40
 CONSTANT = ("clip.mp4", "libx264", ())
@@ -38,6 +38,7 @@ def test_every_frame_is_counted_once_and_timed(clip, name, codec, options):
         # Times are whole milliseconds in Matroska and ASF, hundredths in GIF.
         np.testing.assert_allclose(index.time, np.arange(COUNT) / 25, atol=0.0011)
         assert unevenness(index, name) is None
+        assert uneven_times(index) is None
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,7 @@ def test_a_gap_is_told_with_its_place(clip):
     path = clip("-vf", "setpts='PTS+if(gt(N,19),0.4/TB,0)'", "-fps_mode", "passthrough")
     index = read_index(path)
     assert index.time[20] - index.time[19] == pytest.approx(0.04 + 0.4, abs=0.001)
+    np.testing.assert_array_equal(uneven_times(index), index.time)
     note = unevenness(index, "a.mp4")
     assert note.startswith("a.mp4: time is missing before frame 20; the longest interval is 0.44 s, before frame 20.")
 
@@ -164,11 +166,3 @@ def test_sound_alone_is_refused(convert, tmp_path):
     convert("-f", "lavfi", "-i", "sine=d=1", tmp_path / "sound.wav")
     with pytest.raises(RunError, match=r"^it holds no video, only audio$"):
         read_index(tmp_path / "sound.wav")
-
-
-@pytest.mark.parametrize(
-    ("numbers", "expected"),
-    [([], []), ([4], [(4, 4)]), ([1, 2, 3], [(1, 3)]), ([1, 2, 5, 7, 8], [(1, 2), (5, 5), (7, 8)])],
-)
-def test_runs(numbers, expected):
-    assert runs(numbers) == expected
