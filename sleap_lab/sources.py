@@ -18,7 +18,7 @@ from sleap_lab.labels import read_labels, to_poses, video_name
 from sleap_lab.media.index import read_index, uneven_times, unevenness
 from sleap_lab.poses import Poses
 from sleap_lab.relink import missing_frames, refuse_mistaken
-from sleap_lab.videos import ACCEPTED, NO_FRAME, Indexer, Levels, Reader, find_levels, open_reader, open_video
+from sleap_lab.videos import ACCEPTED, NO_FRAME, Indexer, Levels, Reader, file_state, find_levels, open_reader, open_video
 
 LABEL_FILTERS = ("only_labeled_frames", "only_suggested_frames", "exclude_user_labeled", "only_predicted_frames")
 
@@ -425,15 +425,6 @@ def _filtered(labels: sio.Labels, poses: Poses, config: DataConfig) -> np.ndarra
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 
-def _state(video: sio.Video) -> tuple[int, int] | None:
-    """Return what changes with the file of a video; None where it is not there, or not a single file."""
-    try:
-        found = Path(video.filename).stat()
-    except (OSError, TypeError):
-        return None
-    return found.st_size, found.st_mtime_ns
-
-
 def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
     """Yield the frames of a source in order, read by a thread that stays at most `queue_maxsize` frames ahead.
 
@@ -452,7 +443,6 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
 
     rows = source.frames.tolist()
     ends = {video: place for place, (video, _) in enumerate(rows)}
-    opened = {video: _state(source.videos[video]) for video in ends}
 
     def work() -> None:
         for place, (video, index) in enumerate(rows):
@@ -461,7 +451,7 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
             try:
                 put(Frame(video, index, source.pixels(video, index)))
             except RunError as error:
-                if _state(source.videos[video]) != opened[video]:
+                if file_state(source.videos[video].filename) != source.reader(video).state:
                     name = _called(source.videos[video])
                     return put(
                         RunError(f"{name}: it has changed, or is gone, since the run began; put it back, and run the same command again")

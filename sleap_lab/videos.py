@@ -45,6 +45,19 @@ class Levels:
     brightest: float = 255.0
 
 
+State = tuple[int, int]
+"""Size in bytes and time of the last change of a file, in ns."""
+
+
+def file_state(name: str | list[str]) -> State | None:
+    """Return what changes with the file of a video; None where it is not there, or not a single file."""
+    try:
+        found = Path(name).stat() if isinstance(name, str) else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_size, found.st_mtime_ns)
+
+
 class Reader(Protocol):
     """Reads frames of one video by number.
 
@@ -54,6 +67,7 @@ class Reader(Protocol):
         gray: Whether frames that were looked at have no colour.
         problem: Why it cannot be read; empty where it can.
         decoder: What its pixels come from, for the snapshot of a run.
+        state: What changes with its file, as it was when it was opened; None where there is no single file.
     """
 
     numbers: Sequence[int]
@@ -61,6 +75,7 @@ class Reader(Protocol):
     gray: bool
     problem: str
     decoder: str
+    state: State | None
 
     def read(self, frame: int) -> np.ndarray:
         """Read one frame as it is stored, without transparency.
@@ -85,6 +100,7 @@ class Unreadable:
     index: FrameIndex | None = None
     gray = False
     decoder = ""
+    state: State | None = None
 
     def __init__(self, problem: str) -> None:
         """Take the reason."""
@@ -104,8 +120,9 @@ class MediaReader:
 
     problem = ""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, state: State | None) -> None:
         """Take a recording, and look at a few frames to tell whether it has colour."""
+        self.state = state
         self.index: FrameIndex | None = recording.index
         self.numbers: Sequence[int] = range(recording.index.count)
         self.decoder = f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
@@ -131,6 +148,7 @@ class StoredReader:
         """Take an open video, and look at a few frames to tell whether it has colour."""
         self._backend = copy(video.backend)  # asked for all channels, which the video itself need not be
         self._backend.grayscale = False
+        self.state = file_state(video.filename)
         self.decoder = f"sleap-io {sio.__version__}, {type(video.backend).__name__}"
         self.numbers = _frame_numbers(video)
         self.gray = False
@@ -141,10 +159,9 @@ class StoredReader:
         image = np.asarray(self._backend[frame])
         channels = image.shape[2]
         if channels == 4:
-            opencv = (
-                isinstance(self._backend, ImageVideo) and self._backend.plugin == "opencv"
-            )  # which keeps blue first beside transparency
-            image = image[..., 2::-1] if opencv else image[..., :3]
+            # OpenCV keeps blue first beside transparency.
+            blue_first = isinstance(self._backend, ImageVideo) and self._backend.plugin == "opencv"
+            image = image[..., 2::-1] if blue_first else image[..., :3]
         elif channels == 2:
             image = image[..., :1]
         elif channels not in (1, 3):
@@ -162,7 +179,7 @@ class CroppedReader:
     def __init__(self, whole: Reader, crop: tuple[int, int, int, int], fill: int | tuple[int, ...]) -> None:
         """Take what reads whole frames, and the corners (x1, y1, x2, y2) of the part, px; beyond the frame there is `fill`."""
         self.numbers, self.index, self.gray = whole.numbers, whole.index, whole.gray
-        self.problem, self.decoder = whole.problem, whole.decoder
+        self.problem, self.decoder, self.state = whole.problem, whole.decoder, whole.state
         self._whole, self._crop, self._fill = whole, crop, fill
 
     def read(self, frame: int) -> np.ndarray:
@@ -219,6 +236,7 @@ def open_recording(path: Path, index: Indexer = read_index) -> Reader:
     try:
         if not path.is_file():
             return Unreadable("it is no file" if path.exists() else "it is not there")
+        state = file_state(str(path))
         refuse_no_video(path, None)
         found = index(path)
     except PermissionError as error:
@@ -229,7 +247,7 @@ def open_recording(path: Path, index: Indexer = read_index) -> Reader:
         return Unreadable(str(error))
     if not len(found.packet):
         return Unreadable(NO_FRAME)
-    return MediaReader(Recording(path, found))
+    return MediaReader(Recording(path, found), state)
 
 
 def open_video(

@@ -413,7 +413,7 @@ def test_a_frame_that_cannot_be_read_is_named(video_path, tmp_path):
 class Recorder:
     """Reads endless black frames and counts what is read; frame 2 is broken."""
 
-    numbers, index, gray, problem = range(10_000), None, True, ""
+    numbers, index, gray, problem, state = range(10_000), None, True, "", None
 
     def __init__(self, alarm=0):
         self.were_read = []

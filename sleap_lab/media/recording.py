@@ -88,6 +88,17 @@ class Recording:
             raise ValueError(f"it has {self.index.count} frames")
         if frame >= len(self.index.packet):
             raise ValueError("the file ends before it")
+        try:
+            return _image(self._convert, self._decode(frame), gray=gray)
+        except av.FFmpegError as error:
+            raise ValueError(f"it can no longer be opened: {error.strerror}") from error
+
+    def _decode(self, frame: int) -> VideoFrame:
+        """Decode a frame, going on from the one before where that is the shortest way.
+
+        Raises:
+            ValueError: It cannot be decoded as it was recorded.
+        """
         starts = self._starts(frame)
         run = self._run
         if run is None or run.next > frame or starts[0] > run.packet or (run.alone and starts[0] != self._failed):
@@ -102,7 +113,7 @@ class Recording:
                 break
         if picture is None:
             raise ValueError(problem)
-        return _image(self._convert, picture, gray=gray)
+        return picture
 
     def close(self) -> None:
         """Close the file, which reading opens again."""

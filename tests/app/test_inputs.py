@@ -261,6 +261,7 @@ KINDS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Centroid-only:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_model_takes_gray_and_rgb(kind, tmp_path):
     name, models = KINDS[kind]
