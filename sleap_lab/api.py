@@ -65,7 +65,7 @@ def run_inference(
         RunError: Something cannot be read or written.
 
     Warns:
-        UserWarning: Some frames, or some of several videos, could not be read.
+        UserWarning: Some frames, or some of several videos, could not be read, or something must be known of the frames or the poses.
     """
     given = [
         name
@@ -89,8 +89,8 @@ def run_inference(
     source = open_source(config.data, predicting=config.model.kind != "none", data=data)
     keep = None if make_labels else lambda found: batches.append(batch_outputs(found, config.filters, config.output))
     detected = detect(source, config, keep=keep, details=not make_labels)
-    for loss in [*source.notes, *losses(source, detected.bad_frames)]:
-        warnings.warn(loss, stacklevel=2)
+    for note in [*source.notes, *detected.notes, *losses(source, detected.bad_frames)]:
+        warnings.warn(note, stacklevel=2)
     if not make_labels:
         if config.output.path is not None:
             with outputs_file(Path(config.output.path)) as add:

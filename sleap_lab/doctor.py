@@ -135,6 +135,10 @@ def _logger(config: Config) -> Finding:
 def _videos(source: Source) -> Iterator[Finding]:
     for path, reason in source.unreadable:
         yield Finding("video", WARNING, f"{path}: left out, {reason}")
+    for path, reason in source.cut_short:
+        yield Finding("video", WARNING, f"{path} seems to have been cut short: {reason}")
+    for note in source.notes:
+        yield Finding("video", WARNING, note)
     for video in np.unique(source.frames[:, 0]).tolist():
         name = Path(str(np.ravel(source.videos[video].filename)[0])).name
         wanted = source.frames[source.frames[:, 0] == video, 1]

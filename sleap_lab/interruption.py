@@ -30,7 +30,7 @@ def interruptible() -> Iterator[None]:
     came, repeating, over = threading.Event(), threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 
-    def repeat(number: int) -> None:
+    def repeat(number: signal.Signals) -> None:
         while not over.wait(SECONDS_BETWEEN_REPEATS):
             repeating.set()
             if hasattr(signal, "pthread_kill"):
@@ -48,7 +48,7 @@ def interruptible() -> Iterator[None]:
         except KeyboardInterrupt:
             if not came.is_set():
                 came.set()
-                threads.append(threading.Thread(target=repeat, args=(number,), daemon=True))
+                threads.append(threading.Thread(target=repeat, args=(signal.Signals(number),), daemon=True))
                 threads[0].start()
             raise
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import sleap_io as sio
 
-from sleap_lab.fit import Fit, count_frames, fit, read_media, size_problem, stored_of
+from sleap_lab.fit import Fit, fit, read_media, size_problem, stored_of
 from sleap_lab.relink import relink
 
 NO, ROUGHLY, EXACTLY = Fit.NO, Fit.ROUGHLY, Fit.EXACTLY
@@ -59,7 +59,7 @@ def test_where_a_header_has_no_count_that_of_the_labels_may_be_off_a_little(tmp_
                 packet.stream = stream
                 copy.mux(packet)
     assert read_media(tmp_path / "a.mkv").frames == 0
-    assert count_frames(tmp_path / "a.mkv") == 4
+    assert read_media(tmp_path / "a.mkv").held == 4
     found = {count: fit(closed(shape=(count, 48, 64, 3)), str(tmp_path / "a.mkv"), 1)[0] for count in (4, 5, 8)}
     assert (found[4], found[8]) == (EXACTLY, NO)
     assert found[5] != NO

@@ -212,7 +212,7 @@ def _read_packets(path: str | Path) -> _Packets:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream_index == stream.index:
                     rows.append(_row(packet, codec))
-        except av.FFmpegError:  # the file ends in the middle of a packet
+        except UNREADABLE:
             pass
         columns = np.array(rows, dtype=np.int64).reshape(-1, 7).T
         pts, dts, place, size, key, unseen, corrupt = columns
@@ -272,9 +272,10 @@ def _promised_end(container: InputContainer) -> float | None:
 def _missing(path: str | Path, container: InputContainer, stream: VideoStream, there: int) -> int:
     """Return how many frames the file promises beyond the packets that are there."""
     if "mov" in container.format.name:  # a table of all packets
-        return max(stream.frames, len(stream.index_entries), there) - there
+        promised = max(stream.frames, len(stream.index_entries))
+        return min(max(promised - there, 0), Path(path).stat().st_size)  # whatever a file says, a frame takes a byte at least
     if "avi" in container.format.name and _riff_is_cut(Path(path)):
-        return max(stream.frames - there, 0)
+        return min(max(stream.frames - there, 0), Path(path).stat().st_size)
     return 0
 
 
@@ -283,6 +284,10 @@ def _riff_is_cut(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(8)
     return int.from_bytes(head[4:8], "little") + 8 > path.stat().st_size
+
+
+UNREADABLE = (av.FFmpegError, IndexError)
+"""What a demuxer raises where a file ends in the middle of a packet, or a stream turns up that its head does not name."""
 
 
 def numbered(container: InputContainer, stream: VideoStream, first: int = 0) -> Iterator[Packet]:
@@ -297,7 +302,7 @@ def numbered(container: InputContainer, stream: VideoStream, first: int = 0) -> 
                 packet.pts = number
                 number += 1
                 yield packet
-    except av.FFmpegError:
+    except UNREADABLE:
         return
 
 
@@ -386,7 +391,7 @@ def upright(picture: VideoFrame) -> tuple[int, int]:
 
 def uneven_times(index: FrameIndex) -> np.ndarray | None:
     """Return the time of every frame, (frames,) float64, s, nan for those that are missing; None where frames follow each other evenly."""
-    usual, uneven = _uneven(index)
+    _, uneven = _uneven(index)
     if not uneven.any():
         return None
     return np.concatenate([index.time, np.full(index.missing, np.nan)])

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
 
+import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
@@ -140,7 +141,7 @@ class Recording:
         container, stream = self._opened()
         try:
             container.seek(int(self.index.seek[start]), stream=stream)
-        except (OSError, OverflowError):
+        except (av.FFmpegError, OSError, OverflowError):
             return None
         for packet in islice(numbered(container, stream), PASSED):
             number = self._packet_at.get((-1 if packet.pos is None else packet.pos, packet.size))

@@ -1,12 +1,12 @@
 """Videos with the predictions drawn over them: a short clip of the worst moments, or everything."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
+import cv2
 import numpy as np
 import sleap_io as sio
 
@@ -15,10 +15,14 @@ from sleap_lab.errors import RunError
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.labels import video_name
 from sleap_lab.poses import Poses
+from sleap_lab.report.figures import track_color
 
 MOMENTS = 6
 AROUND = 8  # processed frames before and after the worst one
 FALLBACK_RATE = 15.0  # frames per second where the video does not say
+LINE_WIDTH, NODE_RADIUS = 2, 3  # px
+SUBPIXEL_BITS = 4  # OpenCV draws at whole numbers of 1/16 px
+FAR = 1e6  # px; 32 bits hold no more
 
 
 def worst_frames(poses: Poses, evaluation: Evaluation | None, count: int = MOMENTS) -> list[tuple[int, int]]:
@@ -106,7 +110,7 @@ def write_clip(labels: sio.Labels, path: Path, moments: Sequence[tuple[int, int]
         for _, frame in group:
             place = int(np.searchsorted(known, frame))
             frames |= dict.fromkeys(known[max(0, place - around) : place + around + 1].tolist())
-        images += _render(labels, number, frame_inds=list(frames))
+        images += _drawn(labels, number, list(frames))
     _save(images, path, labels.videos[moments[0][0]].fps)
 
 
@@ -116,22 +120,59 @@ def write_video(labels: sio.Labels, path: Path) -> list[Path]:
     Raises:
         RunError: A file cannot be written.
     """
-    used = [i for i, video in enumerate(labels.videos) if any(frame.video is video for frame in labels.labeled_frames)]
     written = []
+    processed = {
+        i: sorted(frame.frame_idx for frame in labels.labeled_frames if frame.video is video) for i, video in enumerate(labels.videos)
+    }
+    used = [i for i, frames in processed.items() if frames]
     for i in used:
         target = path if len(used) == 1 else path.with_stem(f"{path.stem}.{i}")
         with replacing(target) as temporary:
-            _render(labels, i, save_path=str(temporary))
+            sio.save_video(_drawn(labels, i, processed[i]), str(temporary), fps=labels.videos[i].fps or FALLBACK_RATE)
         written.append(target)
     return written
 
 
-def _render(labels: sio.Labels, video: int, **options: Any) -> Any:
-    try:
-        return labels.render(video=labels.videos[video], show_progress=False, **options)
-    except Exception as error:  # every kind of video has its own errors for a frame that cannot be read
-        reason = " ".join(str(error).split())
-        raise RunError(f"output.overlay_video: {video_name(labels.videos[video])} cannot be drawn over ({reason})") from error
+def _drawn(labels: sio.Labels, number: int, frames: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield pictures (h, w, 3) of some frames of a video with the poses drawn over them.
+
+    Raises:
+        RunError: The video cannot be read.
+    """
+    video = labels.videos[number]
+    found = {frame.frame_idx: frame for frame in labels.labeled_frames if frame.video is video}
+    tracks = {id(track): i for i, track in enumerate(labels.tracks)}
+    for index in frames:
+        try:
+            picture = np.asarray(video[index])
+        except Exception as error:  # every kind of video has its own errors for a frame that cannot be read
+            reason = " ".join(str(error).split())
+            raise RunError(f"output.overlay_video: {video_name(video)} cannot be drawn over ({reason})") from error
+        picture = np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))).copy()
+        for place, instance in enumerate(found[index].instances):
+            _draw_pose(picture, instance.numpy(), instance.skeleton.edge_inds, track_color(tracks.get(id(instance.track), place)))
+        yield picture
+
+
+def _draw_pose(picture: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], color: str) -> None:
+    """Draw a pose over a picture (h, w, 3), in place.
+
+    OpenCV draws it and not sleap-io, whose renderer needs system libraries that containers lack.
+
+    Args:
+        picture: (h, w, 3) uint8, red first.
+        points: (nodes, 2) px, image space; nan where a node is missing.
+        edges: Pairs of nodes.
+        color: As `#rrggbb`.
+    """
+    red_green_blue = tuple(bytes.fromhex(color.removeprefix("#")))
+    known = np.isfinite(points).all(axis=1)
+    places = [(int(x), int(y)) for x, y in np.rint(np.where(known[:, None], points, 0).clip(-FAR, FAR) * 2**SUBPIXEL_BITS)]
+    for a, b in edges:
+        if known[a] and known[b]:
+            cv2.line(picture, places[a], places[b], red_green_blue, LINE_WIDTH, cv2.LINE_AA, SUBPIXEL_BITS)
+    for place in np.flatnonzero(known):
+        cv2.circle(picture, places[place], NODE_RADIUS << SUBPIXEL_BITS, red_green_blue, cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _save(images: Sequence[np.ndarray], path: Path, rate: float | None) -> None:

@@ -10,6 +10,7 @@ import shutil
 import struct
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from importlib import resources
@@ -18,6 +19,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import h5py
 import numpy as np
 import yaml
@@ -27,13 +29,15 @@ from sleap_lab import flags
 from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.checkpoints.native import read_state_dict
 from sleap_lab.compose import check_overrides, parse_overrides, quote
-from sleap_lab.config import parse_frames
+from sleap_lab.config import DataConfig, parse_frames
+from sleap_lab.errors import RunError
 from sleap_lab.evaluation.files import load_metrics, read_frames
 from sleap_lab.labels import read_labels, to_poses
 from sleap_lab.poses import Poses, Skeleton, make_poses
 from sleap_lab.runs import summary
 from sleap_lab.runs.cache import Cache, Result, remember
 from sleap_lab.runs.snapshot import SNAPSHOT, read_document
+from sleap_lab.sources import open_source
 from sleap_lab.untrusted import read_yaml
 from sleap_lab.videos import open_reader
 
@@ -196,6 +200,7 @@ def good() -> SimpleNamespace:
         checkpoint=unzipped(model / "best.ckpt"),
         config=(model / "training_config.yaml").read_bytes(),
         labels=DEMO / "single_truth.slp",
+        recordings=recordings(),
         run=asdict(
             summary.RunSummary("finished", 0, metrics={"eval/x": 1.0}, counts={"frames": 3}, stages={"open": 0.1}, ended=summary.now())
         ),
@@ -207,6 +212,23 @@ def unzipped_bytes(file: io.BytesIO) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+def recordings() -> dict[str, bytes]:
+    """Return small recordings in several containers and codecs, by file name; every frame is as bright as its number says."""
+    found = {}
+    for name, codec in {"a.mp4": "libx264", "a.mkv": "libx264", "a.avi": "mpeg4", "a.ts": "mpeg2video", "a.webm": "libvpx-vp9"}.items():
+        file = io.BytesIO()
+        with av.open(file, "w", format={"ts": "mpegts", "mkv": "matroska"}.get(name[2:], name[2:])) as container:
+            stream = container.add_stream(codec, rate=25, options={"g": "8"})
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for number in range(FRAMES):
+                picture = av.VideoFrame.from_ndarray(np.full((48, 64), 10 * number, dtype=np.uint8), format="gray")
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+        found[name] = file.getvalue()
+    return found
+
+
+FRAMES = 24
 LEGACY = {
     "data": {
         "labels": {
@@ -319,6 +341,16 @@ def labels(random: Random, folder: Path) -> None:
     list(to_poses(found).by_frame())
 
 
+def recording(random: Random, folder: Path) -> None:
+    """Media files."""
+    name, content = random.choice(sorted(good().recordings.items()))
+    (folder / name).write_bytes(changed(random, content))
+    source = open_source(DataConfig(path=str(folder / name), max_bad_share=1.0))
+    for frame in random.sample(range(len(source.frames)), min(len(source.frames), 8)):
+        with suppress(RunError):
+            source.pixels(0, frame)
+
+
 def metrics_file(random: Random, folder: Path) -> None:
     """metrics.npz of ours and of sleap-nn, and the table beside it."""
     (folder / "metrics.npz").write_bytes(changed_zip(random, good().pickled))
@@ -361,6 +393,7 @@ def run_folder(random: Random, folder: Path) -> None:
 TARGETS: dict[str, Callable[[Random, Path], None]] = {
     target.__name__: target
     for target in (
-        frame_grammar, overrides, flag_parser, training_config, checkpoint, legacy_model, labels, metrics_file, cache_entry, run_folder,
+        frame_grammar, overrides, flag_parser, training_config, checkpoint, legacy_model, labels, recording, metrics_file, cache_entry,
+        run_folder,
     )
 }  # fmt: skip

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -35,6 +36,28 @@ def test_a_clip_shows_the_frames_around_the_moments(labels, tmp_path):
     # a border is added, nothing is moved: the pose lies along y = 10
     assert abs(np.median(places[:, 0]) - 10) <= 1
     assert 1 <= places[:, 1].min() <= places[:, 1].max() <= 49  # nodes at 5 and 45, drawn 4 px wide
+
+
+def test_a_track_keeps_its_colour_and_a_missing_node_its_edges(labels, tmp_path):
+    labels[1].instances[0].points["xy"][1] = np.nan
+    write_clip(labels, tmp_path / "clip.mp4", [(0, 1)], around=1)
+    video = sio.load_video(str(tmp_path / "clip.mp4"))
+    orange = np.array([230, 159, 0])  # the first of the report's palette
+    for i in (0, 1, 2):
+        assert np.abs(video[i][10, 5].astype(int) - orange).max() < 60  # colours are stored at half the resolution
+    assert video[0][10, 25].max() > 100
+    assert video[1][10, 25].max() < 30
+
+
+def test_a_node_far_outside_costs_nothing(labels, tmp_path):
+    labels[0].instances[0].points["xy"][1] = 1e12
+    write_clip(labels, tmp_path / "clip.mp4", [(0, 0)], around=1)
+    assert sio.load_video(str(tmp_path / "clip.mp4"))[0][10, 5].max() > 100
+
+
+def test_nothing_of_the_system_is_needed_to_draw(labels, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skia", None)  # which needs libEGL
+    assert write_video(labels, tmp_path / "overlay.mp4")
 
 
 def test_frames_of_overlapping_moments_are_shown_once(labels, tmp_path):

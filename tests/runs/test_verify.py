@@ -9,7 +9,7 @@ import pytest
 
 from sleap_lab.config import keys
 from sleap_lab.runs import verify
-from sleap_lab.runs.snapshot import read_document, write_snapshot
+from sleap_lab.runs.snapshot import BUILDS, environment, read_document, write_snapshot
 from sleap_lab.runs.verify import PATH_KEYS, changed_facts, check_inputs, present_facts, recorded_facts
 
 
@@ -133,6 +133,10 @@ def test_nothing_differs_at_once(folder):
     assert changed_facts(recorded_facts(folder), present_facts("cpu")) == []
 
 
+OPENCV = sorted(BUILDS["opencv-python"], key=lambda name: name not in environment()["packages"])
+"""The build of OpenCV that is installed, then the other."""
+
+
 def test_versions_code_and_machine_count(folder):
     def edit(name, change):
         path = folder / "snapshot" / name
@@ -140,11 +144,11 @@ def test_versions_code_and_machine_count(folder):
         change(document)
         path.write_text(json.dumps(document))
 
-    edit("packages.json", lambda d: d["packages"].update({"opencv-python-headless": d["packages"].pop("opencv-python")}))
+    edit("packages.json", lambda d: d["packages"].update({OPENCV[1]: d["packages"].pop(OPENCV[0])}))
     assert changed_facts(recorded_facts(folder), present_facts("cpu")) == []  # another build of the same version
     edit(
         "packages.json",
-        lambda d: (d["packages"].update({"numpy": "1.0", "trackeval": "0.1", "opencv-python-headless": "1"}), d.update(python="3.0.0")),
+        lambda d: (d["packages"].update({"numpy": "1.0", "trackeval": "0.1", OPENCV[1]: "1"}), d.update(python="3.0.0")),
     )
     edit("device.json", lambda d: d.update(device="cuda:0", name="Big card"))
     facts = {fact.name: fact for fact in changed_facts(recorded_facts(folder), present_facts("cpu"))}
