@@ -67,7 +67,9 @@ DAMAGE = (
         "bad_key.mp4", "H.264", "a key frame damaged", source="h264.mp4", edit=edits.damage(0.5, key=True), expect=NAMED, end_to_end=True
     ),
     Recording("bad_p.mp4", "H.264", "one frame damaged", source="h264.mp4", edit=edits.damage(0.4), expect=NAMED),
-    Recording("bad_end.mp4", "H.264", "one frame near the end damaged", source="h264.mp4", edit=edits.damage(0.97), expect=NAMED),
+    Recording(
+        "bad_end.mp4", "H.264", "one frame near the end overwritten", source="h264.mp4", edit=edits.damage(0.97, whole=True), expect=NAMED
+    ),
     Recording(
         "bad_first.mp4", "H.264", "the first frame damaged", source="h264.mp4", edit=edits.damage(0.0, key=True, whole=True), expect=NAMED
     ),

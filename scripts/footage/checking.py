@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from footage.bar_code import read_number
+from footage.bar_code import BITS, read_number
 from footage.recipes import recorded
 from footage.recording import Expect, Recording
 from footage.tools import decoded
@@ -202,21 +202,25 @@ def wrong_numbers(how: str, reading: Reading, recording: Recording, truth: Seque
         recording: The recording.
         truth: Numbers of the pictures that ffmpeg decodes.
     """
-
-    def of(numbers: Sequence[int | None]) -> list[str]:
-        expected = dict(enumerate(numbers))
-        return [
-            f"{how}: frame {k} holds {'no number' if number is None else f'number {number}'}, not {expected.get(k, 'a frame at all')}"
-            for k, number in sorted(reading.numbers.items())
-            if k not in expected or number != expected[k] or (number is None and named)
-        ]
-
-    named = recording.damaged and recording.expect is not Expect.UNSEEN
-    found = of(truth)
-    whole = range(max(reading.numbers, default=0) + 1) if recording.damaged else recorded(recording)
-    if whole is not None and recording.expect is not Expect.UNSEEN:
-        found = min(of(whole), found, key=len)
+    if recording.expect is Expect.UNSEEN:
+        candidates: list[Sequence[int | None]] = [truth]
+    elif recording.damaged:
+        upward = range(2**BITS)
+        candidates = [upward, truth] if is_part(truth, upward) else [upward]  # what ffmpeg repeats or cannot show is no truth
+    else:
+        candidates = [truth, recorded(recording) or truth]
+    found = min((differing(how, reading, numbers) for numbers in candidates), key=len)
     return [*found[:3], f"{how}: {len(found) - 3} more such frames"] if len(found) > 3 else found
+
+
+def differing(how: str, reading: Reading, numbers: Sequence[int | None]) -> list[str]:
+    """Say which frames do not hold the number of their place."""
+    expected = dict(enumerate(numbers))
+    return [
+        f"{how}: frame {k} holds {'no number' if number is None else f'number {number}'}, not {expected.get(k, 'a frame at all')}"
+        for k, number in sorted(reading.numbers.items())
+        if k not in expected or number != expected[k]
+    ]
 
 
 def false_alarms(notes: Sequence[str], readings: Mapping[str, Reading], truth: Sequence[int | None]) -> list[str]:

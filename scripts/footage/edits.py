@@ -7,6 +7,8 @@ from pathlib import Path
 
 from footage.tools import packets
 
+NEAR = 6
+"""Packets among which the largest is damaged."""
 Edit = Callable[[Path, random.Random], None]
 
 
@@ -25,14 +27,15 @@ def damage(share: float, *, key: bool = False, whole: bool = False) -> Edit:
 
     Args:
         share: Where in the recording, from 0 to 1.
-        key: Take the nearest packet at which decoding begins; by default one at which it does not, where there is one.
+        key: Take the nearest packet at which decoding begins; by default the largest nearby at which it does not, as others need it.
         whole: Overwrite all of the packet; by default only its middle half.
     """
 
     def edit(path: Path, chance: random.Random) -> None:
         found = packets(path)
         wanted = [i for i, packet in enumerate(found) if packet.key == key] or range(len(found))
-        packet = found[min(wanted, key=lambda i: abs(i - share * len(found)))]
+        near = sorted(wanted, key=lambda i: abs(i - share * len(found)))[:NEAR]
+        packet = found[near[0] if key else max(near, key=lambda i: found[i].size)]
         start = locate(path, packet.position, packet.size)
         first, count = (0, packet.size) if whole else (packet.size // 4, packet.size // 2)
         data = bytearray(path.read_bytes())

@@ -331,7 +331,13 @@ CONTENT = (
         "second_larger.mpg", "MPEG-2", "second half of another, 320 x 240 px", f"{MPEG2} -output_ts_offset 3.84", first=96, size=(320, 240)
     ),
     Recording(
-        "larger.mpg", "MPEG-2", "a size that changes in the middle", MPEG2, more="second_larger.mpg", expect=NOTE, why="the change is named"
+        "larger.mpg",
+        "MPEG-2",
+        "a size that changes in the middle",
+        MPEG2,
+        more="second_larger.mpg",
+        expect=NAMED,
+        why="the decoder loses the last picture before the change",
     ),
 )
 THEMES = {

@@ -72,7 +72,7 @@ class Recording:
         return [None if k in self.blank else number for k, number in enumerate(drawn)]
 
 
-X264 = "-c:v libx264 -preset veryfast -crf 20 -pix_fmt yuv420p -g 24"
+X264 = "-c:v libx264 -threads 1 -preset veryfast -crf 20 -pix_fmt yuv420p -g 24"
 NO_B = f"{X264} -bf 0"
 X265 = "-c:v libx265 -preset veryfast -crf 22 -pix_fmt yuv420p -x265-params log-level=none:keyint=24:frame-threads=1:pools=1"
 MJPEG = "-c:v mjpeg -q:v 3 -pix_fmt yuvj420p"
