@@ -27,6 +27,10 @@ AV_TIME_BASE: int = av.time_base
 """Units per second of the duration of a container."""
 MAX_PIXELS = 2**28
 """Largest picture that is decoded, so that a file cannot ask for more memory than any recording needs."""
+STRICT = ("mjpeg",)
+"""Codecs whose decoder gives the rest of an earlier picture in place of damage, unless it is told to give errors."""
+LISTENED = ("ffv1",)
+"""Codecs whose decoder tells of damage that it conceals in its log only."""
 TRIED = 32
 """Pictures at the beginning whose order is compared with what packets say."""
 CONTAINERS = (
@@ -44,6 +48,8 @@ UNEVEN = 0.1
 """How far an interval between frames may be from the usual one, as a share of it; times are rounded to milliseconds in some files."""
 ROUNDED = 0.0015
 """Seconds by which intervals differ because times are rounded."""
+REORDERED = 16
+"""Frames by which the order of decoding may differ from that of showing, at most (ITU-T H.264, max_num_reorder_frames)."""
 GAP = 1.5
 """An interval of so many usual ones is a gap."""
 FEW = 10
@@ -67,7 +73,7 @@ class FrameIndex:
         seek: (packets,) int64, time that a demuxer looks for to find the packet, in units of the stream; the lowest where there is none.
         missing: Frames at the end that the file promises and does not hold.
         empty: Packets without a picture: frames that were dropped while recording.
-        damaged: (damaged,) int64, frames whose data are marked as incomplete.
+        damaged: (damaged,) int64, frames whose data are incomplete, or whose numbers are not known behind a missing end.
         short: Why the recording must be taken for cut short though its missing frames cannot be counted; empty where it need not.
         decoded: Whether the order is that of a whole decoding, because packets do not tell it.
     """
@@ -126,8 +132,11 @@ def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputCon
         stream = streams[0]
         if stream.codec_context is None:
             raise RunError("its video is in a codec that cannot be decoded here; re-encode it: " + REENCODE.format(path=path))
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        stream.codec_context.thread_type = "AUTO" if threads else "NONE"
+        strict = {"err_detect": "explode"} if stream.codec_context.name in STRICT else {}
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS), **strict}
+        # Pictures that are decoded side by side would tell of damage when the next ones are asked for.
+        several = "SLICE" if stream.codec_context.name in LISTENED else "AUTO"
+        stream.codec_context.thread_type = several if threads else "NONE"
         stream.codec_context.thread_count = 0 if threads else 1
         yield container, stream
 
@@ -156,6 +165,7 @@ def read_index(path: str | Path) -> FrameIndex:
     height, width = first.size
     times = np.sort(packets.pts[order])
     seconds = (times - times[0]) * packets.tick if timed and len(times) else np.full(len(order), np.nan)
+    behind = _behind_hole(seconds) if packets.missing or packets.short else np.zeros(0, dtype=np.int64)
     seek = np.where(packets.dts > NO_TIME, packets.dts, packets.pts)
     return FrameIndex(
         codec=packets.codec,
@@ -170,10 +180,24 @@ def read_index(path: str | Path) -> FrameIndex:
         seek=seek,
         missing=packets.missing,
         empty=packets.empty,
-        damaged=np.flatnonzero(packets.corrupt[order]),
+        damaged=np.union1d(np.flatnonzero(packets.corrupt[order]), behind),
         short=packets.short,
         decoded=not told,
     )
+
+
+def _behind_hole(seconds: np.ndarray) -> np.ndarray:
+    """Return the last frames of a recording that was cut short whose numbers are not known: those behind frames that are decoded later.
+
+    Args:
+        seconds: (frames,) s, when frames are shown.
+    """
+    intervals = np.diff(seconds)
+    if not len(intervals):
+        return np.zeros(0, dtype=np.int64)
+    last = max(len(intervals) - REORDERED, 0)
+    holes = last + np.flatnonzero(intervals[last:] > GAP * np.median(intervals))
+    return np.arange(holes[0] + 1 if len(holes) else len(seconds), len(seconds))
 
 
 NO_TIME = np.iinfo(np.int64).min
@@ -282,8 +306,12 @@ def _missing(path: str | Path, container: InputContainer, stream: VideoStream, t
 def _riff_is_cut(path: Path) -> bool:
     """Say whether an AVI file is shorter than it says; a header that nobody brought up to date says less."""
     with path.open("rb") as file:
-        head = file.read(8)
-    return int.from_bytes(head[4:8], "little") + 8 > path.stat().st_size
+        said = int.from_bytes(file.read(8)[4:8], "little")
+    return 0 < said < NOT_TOLD and said + 8 > path.stat().st_size
+
+
+NOT_TOLD = 0xFFFFFFFF
+"""Size that a writer to a pipe gives, who cannot go back."""
 
 
 UNREADABLE = (av.FFmpegError, IndexError)
@@ -326,12 +354,21 @@ def pictures(packets: Iterable[Packet], stream: VideoStream) -> Iterator[VideoFr
 
 
 def _decoded(stream: VideoStream, packet: Packet | None) -> list[Any]:
+    """Decode a packet, or what is left; None stands for data that cannot be decoded."""
+    context = stream.codec_context
     try:
-        return stream.codec_context.decode(packet)
+        if context.name not in LISTENED:
+            return context.decode(packet)
+        av.logging.set_level(av.logging.ERROR)
+        with av.logging.Capture(local=False) as errors:
+            found = context.decode(packet)
+        return [None, *found] if errors else list(found)
     except av.EOFError:
         return []
     except av.FFmpegError:
         return [None]
+    finally:
+        av.logging.set_level(None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -412,6 +449,8 @@ def unevenness(index: FrameIndex, name: str) -> str | None:
     if not uneven.any():
         return None
     intervals = np.diff(index.time)
+    if usual <= 0:
+        return f"{name}: its times make no sense: {int((intervals <= 0).sum())} frames have that of the frame before. Frames are in order."
     gaps = np.flatnonzero(uneven & (intervals > GAP * usual))
     longest = int(np.argmax(intervals))
     if len(gaps) == uneven.sum() <= FEW:

@@ -18,10 +18,13 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from sleap_lab.media.index import FrameIndex, numbered, opened, packet_of, pictures
+from sleap_lab.media.decoding import PacketOrder, Run
+from sleap_lab.media.index import FrameIndex, numbered, opened
 
-EARLIER = (0, 1, 4)
-"""How many key frames before the nearest one decoding begins, one try after the other: some give whole pictures only after a while."""
+NEAR = 8
+"""Packets that are decoded in passing rather than looked for."""
+MOST_TRIES = 4
+"""Places that are tried to begin at before the beginning of the file: some key frames give whole pictures only after a while."""
 BEGINNING = (0, 1, 2, 4, 8, 16)
 LOOKED_AT = 5
 """How many key frames are looked at to tell whether a recording has colour."""
@@ -42,10 +45,7 @@ class Recording:
     def __init__(self, path: Path, index: FrameIndex) -> None:
         """Take a file and what `read_index` says of it; it is opened when a frame is read."""
         self.path, self.index = path, index
-        self._frame_of = np.full(len(index.size), -1, dtype=np.int64)
-        self._frame_of[index.packet] = np.arange(len(index.packet))
-        self._incomplete = set(index.packet[index.damaged].tolist())
-        self._keys = set(index.keys.tolist())
+        self._order = PacketOrder.of(index)
         places = list(zip(index.place.tolist(), index.size.tolist(), strict=True))
         known = {place: packet for packet, place in enumerate(places)}
         self._packet_at = {place: packet for place, packet in known.items() if place[0] >= 0} if len(known) == len(places) else {}
@@ -53,12 +53,13 @@ class Recording:
         self._files = ExitStack()
         self._file: tuple[InputContainer, VideoStream] | None = None
         self._threads = True
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._failed = -1
+        self._unsound: set[int] = set()
 
     def is_gray(self) -> bool:
         """Say whether none of a few frames has colour: of the beginning, and of key frames further on, which are reached at once."""
-        keys = np.sort(self._frame_of[self.index.keys])
+        keys = np.sort(self._order.frame_of[self.index.keys])
         keys = keys[keys >= 0]
         chosen = keys[np.unique(np.linspace(0, len(keys) - 1, LOOKED_AT).astype(int))].tolist() if len(keys) else []
         gray = False
@@ -99,18 +100,20 @@ class Recording:
         Raises:
             ValueError: It cannot be decoded as it was recorded.
         """
-        starts = self._starts(frame)
-        run = self._run
-        if run is None or run.next > frame or starts[0] > run.packet or (run.alone and starts[0] != self._failed):
-            run = self._begin(starts[0])
+        run, start = self._run, self._start(frame)
+        if run is None or run.next > frame or start > run.packet + NEAR or (run.alone and start != self._failed):
+            run = self._begin(start)
         picture, problem = run.advance(frame)
-        for start in starts if picture is None else ():
-            if not (run.alone and run.start <= start):  # which would give the same again
-                self._failed = starts[0]
-                run = self._begin(start, alone=True)
-                picture, _ = run.advance(frame)
-            if picture is not None:
-                break
+        tries = 0
+        while picture is None and (run.unsound or not run.alone):
+            tries += 1
+            if run.unsound:
+                self._unsound.add(run.start)
+            else:
+                self._failed = start
+            start = self._start(frame) if tries <= MOST_TRIES else 0
+            run = self._begin(start, alone=run.alone or not run.unsound)
+            picture, problem = run.advance(frame)
         if picture is None:
             raise ValueError(problem)
         return picture
@@ -120,17 +123,11 @@ class Recording:
         self._run = self._file = None
         self._files.close()
 
-    def _starts(self, frame: int) -> list[int]:
-        """Return the packets from which a frame may be decoded, the best one first.
+    def _start(self, frame: int) -> int:
+        """Return the packet from which a frame is decoded."""
+        return self._order.key_before(int(self.index.packet[frame]), self._unsound)
 
-        A key frame must come before the frame in both orders: pictures that are shown before it and decoded after it need others.
-        """
-        keys = self.index.keys[: np.searchsorted(self.index.keys, self.index.packet[frame], side="right")]
-        shown = self._frame_of[keys]
-        fit = keys[(shown >= 0) & (shown <= frame)]
-        return list(dict.fromkeys(int(fit[-1 - earlier]) if earlier < len(fit) else 0 for earlier in EARLIER))
-
-    def _begin(self, start: int, *, alone: bool = False) -> "_Run":
+    def _begin(self, start: int, *, alone: bool = False) -> Run:
         """Begin to decode at a packet; alone on one core, where more of damaged data can be decoded."""
         if self._threads == alone:
             self.close()
@@ -139,7 +136,7 @@ class Recording:
         if packets is None:
             self.close()
             packets = numbered(*self._opened())
-        self._run = _Run(packets, self._opened()[1], start, alone, self._frame_of, self._keys, self._incomplete)
+        self._run = Run(packets, self._opened()[1], self._order, start, alone=alone)
         return self._run
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
@@ -160,73 +157,6 @@ class Recording:
                 packet.pts = number
                 return chain([packet], numbered(container, stream, number + 1)) if number <= start else None
         return None
-
-
-class _Run:
-    """Decoding from a key frame on.
-
-    Attributes:
-        start: The packet at which it began.
-        alone: Whether it is done on one core.
-        packet: The packet that was decoded last.
-        next: The lowest frame that may still come.
-    """
-
-    def __init__(
-        self,
-        packets: Iterator[Packet],
-        stream: VideoStream,
-        start: int,
-        alone: bool,
-        frame_of: np.ndarray,
-        keys: set[int],
-        incomplete: set[int],
-    ) -> None:
-        self.start = self.packet = start
-        self.alone = alone
-        self.next = 0
-        self._pictures = self._told(pictures(self._from_start(packets), stream), frame_of, keys, incomplete)
-        self._held: tuple[int, VideoFrame, bool] | None = None
-
-    def advance(self, frame: int) -> tuple[VideoFrame | None, str]:
-        """Decode up to a frame; return its picture, or None and why it cannot be had."""
-        while True:
-            if self._held is None:
-                self._held = next(self._pictures, None)
-            if self._held is None:
-                self.next = frame + 1
-                return None, "no picture comes where it should be; its data are damaged or missing"
-            number, picture, whole = self._held
-            if number > frame:
-                self.next = max(self.next, frame + 1)
-                return None, "no picture comes in its place; its data are damaged or missing"
-            self._held, self.next = None, number + 1
-            if number == frame:
-                return (picture, "") if whole else (None, "its data, or those of a frame that it is built on, are damaged")
-
-    def _from_start(self, packets: Iterator[Packet]) -> Iterator[Packet]:
-        for packet in packets:
-            if packet.pts is not None and packet.pts >= self.start:
-                self.packet = packet.pts
-                yield packet
-
-    @staticmethod
-    def _told(
-        found: Iterator[VideoFrame | None], frame_of: np.ndarray, keys: set[int], incomplete: set[int]
-    ) -> Iterator[tuple[int, VideoFrame, bool]]:
-        """Yield frames, their pictures, and whether these are whole: behind one that is not, or is missing, none is up to a key frame."""
-        whole, expected = True, None
-        for picture in found:
-            if picture is None:
-                whole = False
-                continue
-            packet = packet_of(picture)
-            frame = int(frame_of[packet])
-            missed = expected is not None and frame > expected
-            whole = ((whole and not missed) or packet in keys) and not picture.is_corrupt and packet not in incomplete
-            if frame >= 0:
-                yield frame, picture, whole
-                expected = frame + 1
 
 
 def _image(convert: VideoReformatter, picture: VideoFrame, *, gray: bool) -> np.ndarray:

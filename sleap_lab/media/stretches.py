@@ -15,9 +15,12 @@ LONG = 10
 SAMPLED = 16
 """Every so many pixels of a picture are looked at first, because nearly all pictures differ there."""
 
+BLANK_SPREAD = 4
+"""Gray levels by which the pixels of a blank picture may differ: compression is not exact."""
+
 BLANK, REPEATED = "blank", "repeated"
 MEANING = {
-    BLANK: "{count} frames of {video} are blank, the same value everywhere: {ranges}. Nothing can be found in them.",
+    BLANK: "{count} frames of {video} are blank, of one value everywhere: {ranges}. Nothing can be found in them.",
     REPEATED: "{count} frames of {video} show the picture of the frame before, unchanged: {ranges}. "
     "The camera or the recorder stood still there, or nothing moved.",
 }
@@ -85,8 +88,13 @@ class Stretches:
 
 
 def _is_blank(image: np.ndarray) -> bool:
-    sample = image[::SAMPLED, ::SAMPLED]
-    return bool((sample == image[0, 0]).all() and (image == image[0, 0]).all())
+    return all(_spread(pixels) <= BLANK_SPREAD for pixels in (image[::SAMPLED, ::SAMPLED], image))
+
+
+def _spread(pixels: np.ndarray) -> float:
+    """Return how far the values of a channel differ, of the channel where they do most; bytes are 255 wide, fractions 1."""
+    widest = float(np.ptp(pixels, axis=(0, 1)).max())
+    return widest if pixels.dtype == np.uint8 else 255 * widest
 
 
 def _is_same(image: np.ndarray, other: np.ndarray) -> bool:

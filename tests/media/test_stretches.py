@@ -32,7 +32,12 @@ def test_blank_pictures_of_any_value():
     black, orange = np.zeros((40, 60, 1), np.uint8), np.full((40, 60, 3), (250, 120, 10), np.uint8)
     for blank in (black, orange):
         (note,) = told([*[noise()] * 2, *[blank] * 12, noise()], first=100)
-        assert note == "12 frames of a.mp4 are blank, the same value everywhere: 102-113. Nothing can be found in them."
+        assert note == "12 frames of a.mp4 are blank, of one value everywhere: 102-113. Nothing can be found in them."
+
+
+def test_compression_leaves_blank_pictures_not_quite_even():
+    assert len(told([GENERATOR.integers(0, 5, (40, 60, 1), dtype=np.uint8) for _ in range(12)])) == 1
+    assert told([GENERATOR.integers(0, 7, (40, 60, 1), dtype=np.uint8) for _ in range(12)]) == []
 
 
 def test_one_pixel_makes_a_picture_another():

@@ -1,0 +1,147 @@
+"""Decoding from a key frame on: which pictures come, and which of them are what was recorded.
+
+A decoder conceals damage with what it has, and flags only some of it. So a picture counts only if nothing that it is built on is damaged
+or lost: neither its own packet nor one since the key frame before it. Pictures come in the order of showing, and one may rest on a packet
+whose picture comes later; it waits until all packets before its own have shown what they are.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from sleap_lab.media.index import FrameIndex, packet_of, pictures
+
+LOST = "no picture comes where it should be; its data are damaged or missing"
+DAMAGED = "its data, or those of a frame that it is built on, are damaged"
+
+
+@dataclass(frozen=True, eq=False)
+class PacketOrder:
+    """How packets and frames of a recording belong together.
+
+    Attributes:
+        packet_of: (frames,) int64, packet of each frame.
+        frame_of: (packets,) int64, frame of each packet; -1 where it has none.
+        keys: Packets at which decoding can begin, in order.
+        incomplete: Packets that are marked as incomplete.
+    """
+
+    packet_of: np.ndarray
+    frame_of: np.ndarray
+    keys: list[int]
+    incomplete: frozenset[int]
+
+    @classmethod
+    def of(cls, index: FrameIndex) -> "PacketOrder":
+        """Return the order that an index tells."""
+        frame_of = np.full(len(index.size), -1, dtype=np.int64)
+        frame_of[index.packet] = np.arange(len(index.packet))
+        return cls(index.packet, frame_of, index.keys.tolist(), frozenset(index.packet[index.damaged].tolist()))
+
+    def key_before(self, packet: int, unsound: Collection[int] = ()) -> int:
+        """Return the key packet that a picture rests on; 0 where there is none.
+
+        It comes before the picture in both orders: what is shown before a key frame and decoded after it needs others.
+
+        Args:
+            packet: Packet of the picture.
+            unsound: Key packets that do not count.
+        """
+        shown = self.frame_of[packet]
+        for key in reversed(self.keys[: bisect_right(self.keys, packet)]):
+            if 0 <= self.frame_of[key] <= shown and key not in unsound:
+                return key
+        return 0
+
+
+class Run:
+    """Decoding from a key frame on.
+
+    Attributes:
+        start: The packet at which it began.
+        alone: Whether it is done on one core; then an error belongs to the packet that was decoded last, and the run goes on behind it.
+        packet: The packet that was decoded last.
+        next: The lowest frame that may still come.
+        unsound: Whether the first picture was not that of a key frame, as where recovery takes many: then none of them can be trusted.
+    """
+
+    def __init__(self, packets: Iterator[Packet], stream: VideoStream, order: PacketOrder, start: int, *, alone: bool) -> None:
+        """Take packets, the first of which is `start` or one before it."""
+        self.start = self.packet = start
+        self.alone = alone
+        self.next = 0
+        self.unsound = False
+        self._order = order
+        self._damaged: list[int] = []
+        self._trusted = self._judged(pictures(self._from_start(packets), stream))
+        self._held: tuple[int, VideoFrame, bool] | None = None
+
+    def advance(self, frame: int) -> tuple[VideoFrame | None, str]:
+        """Decode up to a frame; return its picture, or None and why it cannot be had."""
+        while True:
+            if self._held is None:
+                self._held = next(self._trusted, None)
+            if self._held is None or self._held[0] > frame:
+                self.next = max(self.next, frame + 1)
+                return None, LOST
+            number, picture, whole = self._held
+            self._held, self.next = None, number + 1
+            if number == frame:
+                return (picture, "") if whole else (None, DAMAGED)
+
+    def _from_start(self, packets: Iterator[Packet]) -> Iterator[Packet]:
+        for packet in packets:
+            if packet.pts is not None and packet.pts >= self.start:
+                self.packet = packet.pts
+                yield packet
+
+    def _judged(self, found: Iterator[VideoFrame | None]) -> Iterator[tuple[int, VideoFrame, bool]]:
+        """Yield frames in order, their pictures, and whether these are what was recorded."""
+        order = self._order
+        first = expected = max(int(order.frame_of[self.start]), 0)
+        waiting: deque[tuple[int, VideoFrame, int]] = deque()
+        seen: set[int] = set()
+        low = self.start  # all packets before it have shown what they are
+        for picture in found:
+            if picture is None:
+                if not self.alone:  # it cannot be told which packet it was
+                    return
+                self._damaged.append(self.packet)
+                continue
+            packet = packet_of(picture)
+            frame = int(order.frame_of[packet])
+            if frame < expected:  # pictures shown before the key frame, or none of the recording
+                continue
+            if self.start and not seen and not (packet == self.start and picture.key_frame):
+                self.unsound = True
+                return
+            lost = order.packet_of[expected:frame].tolist()
+            self._damaged += lost
+            if picture.is_corrupt or packet in order.incomplete:
+                self._damaged.append(packet)
+            seen.update(lost, [packet])
+            expected = frame + 1
+            waiting.append((frame, picture, packet))
+            while low in seen or (low < len(order.frame_of) and order.frame_of[low] < first):
+                seen.discard(low)
+                low += 1
+            while waiting and waiting[0][2] < low:
+                yield self._weighed(*waiting.popleft())
+        if self.start and not seen and not waiting and low == self.start:  # the recording ends before a whole picture
+            self.unsound = True
+        self._damaged += [packet for packet in range(low, self.packet + 1) if packet not in seen and order.frame_of[packet] >= first]
+        while waiting:
+            yield self._weighed(*waiting.popleft())
+
+    def _weighed(self, frame: int, picture: VideoFrame, packet: int) -> tuple[int, VideoFrame, bool]:
+        """Say whether a picture rests on nothing that is damaged."""
+        if not self._damaged:
+            return frame, picture, True
+        key = self._order.key_before(packet)
+        return frame, picture, not any(key <= damaged <= packet for damaged in self._damaged)
