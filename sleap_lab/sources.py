@@ -180,7 +180,7 @@ def _named(path: str | Sequence[str], inputs: Sequence[Input]) -> Path:
 
 
 def _require_opencv() -> None:
-    """Refuse to go on without OpenCV: other ways to read videos are a hundred times slower.
+    """Refuse to go on without OpenCV, which decodes images and turns colours.
 
     Raises:
         RunError: OpenCV or a system library that it needs is missing.
@@ -188,7 +188,8 @@ def _require_opencv() -> None:
     try:
         import cv2  # noqa: F401  # it is sleap-io that uses it
     except ImportError as error:
-        hint = "install it: on Debian and Ubuntu apt-get install libgl1" if "libGL" in str(error) else "install opencv-python"
+        windows = "cannot open shared object file" in str(error)  # libraries for windows, which nothing here opens
+        hint = "put opencv-python-headless in place of opencv-python" if windows else "install opencv-python"
         raise RunError(f"OpenCV cannot be loaded ({error}); {hint}") from error
 
 
