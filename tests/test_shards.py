@@ -175,7 +175,7 @@ def test_what_a_range_has_is_not_done_again(config, tmp_path, in_turn, monkeypat
         broken.setattr(shards, "_predict_range", stopped)
         with pytest.raises(RunError, match="stopped"):
             predicted(config, cache)
-    assert sorted(entry.stage for entry in entries(tmp_path)) == ["network", "predict"]
+    assert sorted(entry.stage for entry in entries(tmp_path)) == ["index", "network", "predict"]
     found, outcomes, *_ = predicted(config, cache)
     assert outcomes == {"network": "miss", "predict": "resumed"}
     assert_same(found, detect(open_source(config.data), config))
@@ -191,7 +191,7 @@ def test_frames_that_cannot_be_read_are_counted_over_all_ranges(config, tmp_path
 
     source = open_source(config.data)
     monkeypatch.setattr(shards.Source, "pixels", broken)
-    monkeypatch.setattr(shards, "open_source", lambda data: source)
+    monkeypatch.setattr(shards, "open_source", lambda data, index: source)
     config.data.max_bad_share = 2 / N
     outcomes = {}
     found = detect_cached(source, config, "cpu", Cache(tmp_path), outcomes, watch=lambda frames, total: frames)

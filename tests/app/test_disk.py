@@ -103,7 +103,7 @@ def under_way(demo, tmp_path):
     )
     process = begin(*line, *QUIET, cwd=tmp_path)
     deadline = time.monotonic() + 240
-    while not list((tmp_path / "outputs" / "cache").glob("[!.]*.json")):
+    while not any("predict, part" in path.read_text() for path in (tmp_path / "outputs" / "cache").glob("[!.]*.json")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
