@@ -35,7 +35,7 @@ def run(reference: Path, *, rounds: int) -> None:
     """Time both sides by turns, print medians, and write all timings to a CSV file."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
-        hour = play_again(reference / "videos" / VIDEOS[0], Path(scratch) / "hour.mp4", HOUR, (384, 384))
+        hour = play_again(reference / "videos" / VIDEOS[0], Path(scratch) / "hour.mp4", HOUR, (128, 128))
         somewhere = [Random(0).randrange(HOUR) for _ in range(LOOKED_FOR)]
         cases: list[tuple[str, Path, Sequence[int]]] = [
             *((f"{name}, in order", path, range(read_index(path).count)) for name in VIDEOS for path in [reference / "videos" / name]),

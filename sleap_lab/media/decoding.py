@@ -108,6 +108,7 @@ class Run:
         waiting: deque[tuple[int, VideoFrame, int]] = deque()
         seen: set[int] = set()
         low = self.start  # all packets before it have shown what they are
+        begun = self.start == 0
         for picture in found:
             if picture is None:
                 if not self.alone:  # it cannot be told which packet it was
@@ -118,9 +119,10 @@ class Run:
             frame = int(order.frame_of[packet])
             if frame < expected:  # pictures shown before the key frame, or none of the recording
                 continue
-            if self.start and not seen and not (packet == self.start and picture.key_frame):
+            if not begun and not (packet == self.start and picture.key_frame):
                 self.unsound = True
                 return
+            begun = True
             lost = order.packet_of[expected:frame].tolist()
             self._damaged += lost
             if picture.is_corrupt or packet in order.incomplete:
@@ -133,7 +135,7 @@ class Run:
                 low += 1
             while waiting and waiting[0][2] < low:
                 yield self._weighed(*waiting.popleft())
-        if self.start and not seen and not waiting and low == self.start:  # the recording ends before a whole picture
+        if not begun:  # the recording ends before a whole picture
             self.unsound = True
         self._damaged += [packet for packet in range(low, self.packet + 1) if packet not in seen and order.frame_of[packet] >= first]
         while waiting:

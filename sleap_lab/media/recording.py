@@ -149,6 +149,7 @@ class Recording:
         container, stream = self._opened()
         try:
             container.seek(int(self.index.seek[start]), stream=stream)
+            stream.codec_context.flush_buffers()  # of what was decoded elsewhere, and has not been asked for
         except (av.FFmpegError, OSError, OverflowError):
             return None
         for packet in islice(numbered(container, stream), PASSED):

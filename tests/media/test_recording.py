@@ -48,6 +48,20 @@ def test_frame_k_is_frame_k(clip, shown, name, codec, options):
     assert [shown(recording.read(k)) for k in range(15, 25)] == list(range(15, 25)), "after it was closed"
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("clip.mp4", "libx264"), ("clip.mp4", "mpeg4"), ("clip.mkv", "libvpx-vp9"), ("clip.ts", "mpeg2video")]
+)
+def test_looking_for_a_frame_decodes_from_the_key_frame_before_it(clip, monkeypatch, name, codec):
+    recording = open_recording(clip("-bf", "0", "-sc_threshold", "0", name=name, codec=codec))
+    recording.read(39)
+    began = []
+    begin = Recording._begin
+    monkeypatch.setattr(Recording, "_begin", lambda self, start, **options: began.append(start) or begin(self, start, **options))
+    for frame in (25, 3, 31):
+        recording.read(frame)
+    assert began == [20, 0, 30]
+
+
 def test_a_frame_that_there_is_not_is_refused(clip):
     recording = open_recording(clip())
     for frame in (-1, COUNT):
