@@ -23,7 +23,7 @@ from sleap_lab.config import Config, defaults, wants_arrays
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed, system_problem
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.videos import compared, match_videos
-from sleap_lab.formats import TIMED, write_formats
+from sleap_lab.formats import Written, write_formats
 from sleap_lab.inference import Inference, refine
 from sleap_lab.interruption import interruptible
 from sleap_lab.labels import leave_out_empty_frames, save_labels, to_labels, with_suggestions
@@ -192,6 +192,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         summary.metrics["speed/frames_per_second"] = round(len(inference.poses.frames) / seconds, 3)
     notes = [*inference.notes, *losses(source, inference.bad_frames)]
     files: list[Path] = []
+    failed: list[str] = []
     with stage("write"):
         predictions = result_labels(inference, source, config)
         summary.counts = _counts(inference, len(source.frames))
@@ -200,8 +201,8 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             write_bad_frames(folder / BAD_FRAMES_FILE, source, inference.bad_frames)
         summary.videos = video_table(source, inference.bad_frames) if config.model.kind != "none" else []
         if config.output.make_labels and (config.model.kind != "none" or config.tracker.tracking):
-            files, lost = _write_predictions(predictions, source, config, folder)
-            notes += lost
+            files, lost, failed = _write_predictions(predictions, source, config, folder)
+            notes += [*lost, *failed]
     if arrays is not None:
         files.append(arrays)
     evaluation = None
@@ -224,7 +225,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             if evaluation.identity is not None:
                 _write_switches(evaluation, predictions, folder)
             summary.metrics |= evaluation.headline()
-    incomplete = inference.bad_frames or source.unreadable or source.cut_short
+    incomplete = inference.bad_frames or source.unreadable or source.cut_short or failed
     summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
         with stage("report"):
@@ -315,12 +316,11 @@ def _arrays_file(config: Config, folder: Path) -> Path | None:
     return Path(chosen) if chosen is not None else folder / OUTPUTS_FILE
 
 
-def _write_predictions(predictions: sio.Labels, source: Source, config: Config, folder: Path) -> tuple[list[Path], list[str]]:
+def _write_predictions(predictions: sio.Labels, source: Source, config: Config, folder: Path) -> Written:
     path = Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
     if config.output.no_empty_frames:
         leave_out_empty_frames(predictions)
-    times = source.times() if set(config.output.formats) & set(TIMED) else {}
-    return write_formats(predictions, path, config.output.formats, times)
+    return write_formats(predictions, path, config.output.formats, source.times)
 
 
 def _write_switches(evaluation: Evaluation, predictions: sio.Labels, folder: Path) -> None:

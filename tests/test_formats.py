@@ -10,7 +10,6 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab import formats
-from sleap_lab.errors import RunError
 from sleap_lab.formats import PER_VIDEO, write_formats
 from sleap_lab.labels import to_labels, to_poses
 from sleap_lab.poses import Skeleton, make_poses
@@ -43,7 +42,9 @@ def write(tmp_path, video_path):
 
     def write(poses, name, videos=None, times=None):
         folder = tmp_path / "out"
-        files, notes = write_formats(to_labels(poses, videos or [sio.Video(str(video_path))]), folder / "p.slp", [name], times or {})
+        labels = to_labels(poses, videos or [sio.Video(str(video_path))])
+        files, notes, failed = write_formats(labels, folder / "p.slp", [name], lambda: times or {})
+        assert not failed
         assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in files) if files else not folder.exists()
         return files, notes
 
@@ -342,10 +343,11 @@ def test_arrays_take_space_only_where_there_are_poses(write, tracked):
 def test_arrays_of_mostly_nothing_are_not_written_and_the_rest_is(tmp_path, name):
     n = 8000  # every instance a track of its own: 8000 x 8000 places of three numbers for each node
     poses = make_poses(BAC, np.zeros((n, 3, 2)), frame=range(n), tracks=range(n), track_names=[f"t{i}" for i in range(n)])
-    files, notes = write_formats(to_labels(poses, [sio.Video("/no/such.mp4")]), tmp_path / "p.slp", [name, "csv"])
+    files, notes, failed = write_formats(to_labels(poses, [sio.Video("/no/such.mp4")]), tmp_path / "p.slp", [name, "csv"])
     assert [file.name for file in files] == ["p.csv"]
-    assert len(notes) == 1
-    assert f"was not written: 8,000 frames x 8,000 tracks x 3 nodes take {n * n * 3 * 3 * 8 / 2**30:.1f} GB" in notes[0]
+    assert notes == []
+    assert len(failed) == 1
+    assert f"was not written: 8,000 frames x 8,000 tracks x 3 nodes take {n * n * 3 * 3 * 8 / 2**30:.1f} GB" in failed[0]
 
 
 # ---- how long a video is
@@ -407,7 +409,7 @@ def test_formats_of_many_videos_are_one_file_for_all(write, two, tracked):
     (file,), _ = write(two[0], "coco", two[1])
     images = [image["file_name"] for image in json.loads(file.read_text())["images"]]
     assert images == [f"{video:03}_gray_frame_{frame:06d}.png" for video in (0, 1) for frame in (1, 2, 4)]  # which differ
-    (file,), _ = write_formats(to_labels(*two), file.parent / "all.slp", ["slp"])
+    (file,), *_ = write_formats(to_labels(*two), file.parent / "all.slp", ["slp"])
     assert len(sio.load_slp(str(file)).videos) == 3
 
 
@@ -444,26 +446,28 @@ def test_a_skeleton_of_one_node(write, name):
 
 def test_formats_are_written_beside_each_other_and_named_in_order(tmp_path, tracked, video_path):
     labels = to_labels(tracked, [sio.Video(str(video_path))])
-    files, _ = write_formats(labels, tmp_path / "a.predictions.slp", ["csv", "slp", "coco"])
+    files, *_ = write_formats(labels, tmp_path / "a.predictions.slp", ["csv", "slp", "coco"])
     assert [file.name for file in files] == ["a.predictions.slp", "a.predictions.csv", "a.predictions.coco.json"]
     assert all(file.is_file() for file in files)
 
 
-def test_poses_that_a_format_cannot_hold_are_an_error_that_names_the_file(tmp_path, monkeypatch, tracked):
+def test_a_format_that_cannot_be_written_is_named_and_the_others_are_written(tmp_path, monkeypatch, tracked):
     def fail(poses, video, times, path):
         raise IndexError("frame 3 is\nout of bounds")
 
     monkeypatch.setitem(PER_VIDEO, "nwb", (".nwb", fail))
-    with pytest.raises(RunError, match=r"p\.nwb: these poses cannot be written as nwb \(frame 3 is out of bounds\)"):
-        write_formats(to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["nwb"])
-    assert list(tmp_path.iterdir()) == []
+    files, _, failed = write_formats(to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["nwb", "csv", "slp"])
+    assert failed == [f"{tmp_path / 'p.nwb'}: these poses cannot be written as nwb (frame 3 is out of bounds)"]
+    assert [file.name for file in files] == ["p.slp", "p.csv"]
+    assert sorted(tmp_path.iterdir()) == sorted(files)
 
 
 def test_names_that_nwb_refuses_are_changed(tmp_path, tracked):
     poses = replace(tracked, track_names=("x/1", "y:2"))
-    (file,), _ = write_formats(to_labels(poses, [sio.Video("10:20:30.mp4")]), tmp_path / "p.slp", ["nwb"])
+    (file,), (note,), _ = write_formats(to_labels(poses, [sio.Video("10:20:30.mp4")]), tmp_path / "p.slp", ["nwb"])
     with h5py.File(file) as opened:
         assert {"track=x_1", "track=y_2"} < set(opened["processing/SLEAP_VIDEO_000_10_20_30"])
+    assert note == ("names that p.nwb cannot hold or tell apart were replaced there: track 0 'x/1' is x_1, track 1 'y:2' is y_2.")
 
 
 def test_every_format_of_the_config_can_be_written():
