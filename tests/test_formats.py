@@ -516,3 +516,63 @@ def test_nwb_has_times_instead_of_a_rate(tracked, write, read_nwb):
 def test_where_frames_are_evenly_spaced_no_times_are_written(tracked, write):
     (file,), _ = write(tracked, "csv")
     assert "time_s" not in file.read_text()
+
+
+# ---- names
+
+AWKWARD = ["mouse", "mouse", "", "a/b", "a:b", "a_b", "Mäuse 🐭", "n" * 300, "..", "untracked_0", "mouse_2"]
+
+
+@pytest.fixture
+def awkward():
+    """An animal for each of many names, and one without a track, in two frames; two nodes that would be called alike."""
+    n = len(AWKWARD)
+    places = np.tile(np.arange(n + 1), 2)
+    points = np.stack([places * 10, places * 10 + 1], axis=1)[:, None] + np.array([[0, 0], [1, 1], [2, 2]])
+    return make_poses(
+        Skeleton(("x/y", "x_y", "."), edges=((0, 1),), name="a/b:c"),
+        points,
+        frame=np.repeat([0, 1], n + 1),
+        tracks=np.where(places < n, places, -1),
+        track_names=AWKWARD,
+    )
+
+
+def test_no_name_of_a_track_or_node_loses_an_animal_in_csv(write, awkward):
+    (file,), (note,) = write(awkward, "csv")
+    assert note.endswith("cannot hold or tell apart were replaced there: track 1 'mouse' is mouse_3, track 2 '' is track.")
+    rows = [line.split(",") for line in file.read_text().splitlines()[1:]]
+    tracks = [row[0] for row in rows if row[1] == "0"]
+    assert len(set(tracks)) == len(AWKWARD) + 1  # one without a track
+    assert {"Mäuse 🐭", "a/b", "n" * 300, ""} < set(tracks)
+
+
+def test_no_name_of_a_track_or_node_loses_an_animal_in_nwb(write, awkward, read_nwb):
+    (file,), notes = write(awkward, "nwb")
+    labels = read_nwb(file)
+    assert sorted(to_poses(labels).points[:, 0, 0].tolist()) == sorted(awkward.points[:, 0, 0].tolist())
+    assert len(set(labels.skeleton.node_names)) == 3
+    assert "track 3 'a/b' is a_b_2, track 4 'a:b' is a_b_3" in notes[1]
+    with h5py.File(file) as opened:
+        (group,) = [group for name, group in opened["processing"].items() if name.startswith("SLEAP")]
+        assert sum(name.startswith("track=") for name in group) == len(AWKWARD) + 1
+        assert group["track=a_b_2"].attrs["description"] == "Poses of a/b"
+
+
+def test_no_name_of_a_track_or_node_loses_an_animal_in_analysis_h5(write, awkward):
+    (file,), _ = write(awkward, "analysis_h5")
+    labels = sio.load_analysis_h5(str(file))
+    assert sorted(to_poses(labels).points[:, 0, 0].tolist()) == sorted(awkward.points[awkward.tracks >= 0, 0, 0].tolist())
+    assert len({track.name for track in labels.tracks}) == len(AWKWARD)
+
+
+def test_names_come_back_from_slp(write, awkward):
+    (file,), _ = write(awkward, "slp")
+    assert to_poses(sio.load_slp(str(file))).track_names == tuple(AWKWARD)
+
+
+def test_a_long_name_of_a_video_fits_into_the_name_of_a_file(tmp_path, tracked):
+    two = replace(tracked, video=np.array([0, 1, 0, 1]), frames=np.array([(0, 1), (1, 1), (0, 4), (1, 4)]))
+    videos = [sio.Video("ü" * 120 + ".mp4"), sio.Video("b.mp4")]
+    files, _, failed = write_formats(to_labels(two, videos), tmp_path / "p.slp", ["csv"])
+    assert (len(files), failed) == (2, [])
