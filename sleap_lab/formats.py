@@ -91,7 +91,10 @@ def _names(names: Sequence[str], empty: str, legal: Callable[[str], str] = lambd
         empty: What stands for an empty one.
         legal: Returns a name as a format accepts it.
     """
-    return distinct([legal(name.replace("\0", "")) or empty for name in names])
+    accepted = [legal(name.replace("\0", "")) or empty for name in names]
+    order = sorted(range(len(names)), key=lambda i: accepted[i] != names[i])  # who can keep a name keeps it
+    unlike = dict(zip(order, distinct([accepted[i] for i in order]), strict=True))
+    return tuple(unlike[i] for i in range(len(names)))
 
 
 def _renamed(where: str, before: Poses, after: Poses) -> list[str]:
@@ -105,7 +108,7 @@ def _renamed(where: str, before: Poses, after: Poses) -> list[str]:
         for i, (old, new) in enumerate(zip(names, others, strict=True))
         if old != new
     ]
-    return [f"names that {where} cannot hold or tell apart were replaced there: {listed(pairs, 5)}."] if pairs else []
+    return [f"names that {where} cannot hold or tell apart were replaced there: {listed(pairs, 20)}."] if pairs else []
 
 
 def _write_videos(
