@@ -79,7 +79,7 @@ def evaluate(
     config = replace(config, match_method=_resolve_method(config.match_method, poses))
     if config.match_method == "centroid" and config.match_threshold == 0:
         config = replace(config, match_threshold=CENTROID_REACH)
-    evaluation = _evaluate(truth, poses, config, videos, video_names, requested, details=details)
+    evaluation = _evaluate(truth, poses, config, videos, distinct(video_names), requested, details=details)
     notes = _video_notes(truth, poses, video_matches)
     return replace(evaluation, videos=tuple(video_matches), notes=(*notes, *evaluation.notes))
 

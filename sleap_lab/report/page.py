@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from sleap_lab.atomic import replacing
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.match import on_compared_nodes
-from sleap_lab.poses import Poses
+from sleap_lab.poses import Poses, distinct
 from sleap_lab.report import numbers
 from sleap_lab.report.figures import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
@@ -62,6 +62,7 @@ def write_report(
     Raises:
         RunError: The file cannot be written.
     """
+    poses = replace(poses, track_names=distinct(poses.track_names))  # as switches name them
     if truth is not None and evaluation is not None:
         truth, poses = _aligned(truth, poses, evaluation)
     with house_style():
