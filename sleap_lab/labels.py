@@ -267,9 +267,7 @@ ANNOTATIONS = ("centroids", "bboxes", "masks", "label_images", "rois")
 
 def staying_tracks(labels: sio.Labels) -> list[sio.Track]:
     """Return the tracks of some labels that stay when their poses are tracked anew: those that no pose uses, and those of annotations."""
-    replaced = {
-        id(instance.track) for frame in labels.labeled_frames for instance in frame if _is_user(instance) or not _marked_empty([frame])
-    }
+    replaced = {id(instance.track) for frame in labels.labeled_frames for instance in frame}
     on_frames = (getattr(frame, name) for frame in labels.labeled_frames for name in ANNOTATIONS)
     named = {id(getattr(item, "track", None)) for item in chain(*on_frames, labels.static_rois)}
     named |= {id(who) for event in labels.events for who in (event.subject, event.target)}
@@ -282,7 +280,7 @@ def revise_labels(
     """Put what was done to the poses of labels back into them, once; all else in them stays as it is.
 
     Frames that were not asked for and instances that were filtered out go; where the poses were tracked, they have other tracks,
-    and a prediction behind a user instance has that of the instance. Of several skeletons the one that is used stays.
+    a prediction behind a user instance has that of the instance, and one in a frame marked as empty has none. Of several skeletons the one that is used stays.
 
     Args:
         labels: The labels that the poses were read from. They are changed.
@@ -308,6 +306,8 @@ def revise_labels(
         behind = {id(own) for own in place.behind}
         if _marked_empty(place.entries):
             stay |= behind
+            for own in place.behind if tracked else ():
+                own.track, own.tracking_score = None, None
         for own in place.instances:
             if id(own) not in stay:
                 continue

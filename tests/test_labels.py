@@ -389,6 +389,17 @@ def test_poses_come_back_into_a_frame_that_was_there_twice():
     assert len(frame.bboxes) == 1
 
 
+def test_a_guess_in_a_frame_that_is_marked_as_empty_has_a_track_no_more(tmp_path):
+    old = sio.Track("track_0")
+    labels = entries((0, [guess(0, old)]), (1, [guess(0, old)]), negative=(1,))
+    poses = replace(to_poses(labels), track_names=("track_0",))
+    revised = revise_labels(labels, poses, labels.videos, tracked=True)
+    save_labels(revised, tmp_path / "a.slp")
+    assert [[own.track and own.track.name for own in frame] for frame in read_labels(tmp_path / "a.slp")] == [["track_0"], [None]]
+    assert [track.name for track in revised.tracks] == ["track_0"]
+    assert revised[1].is_negative
+
+
 # ---- which skeleton
 
 
