@@ -279,8 +279,9 @@ def revise_labels(
 ) -> sio.Labels:
     """Put what was done to the poses of labels back into them, once; all else in them stays as it is.
 
-    Frames that were not asked for and instances that were filtered out go; where the poses were tracked, they have other tracks,
-    a prediction behind a user instance has that of the instance, and one in a frame marked as empty has none. Of several skeletons the one that is used stays.
+    Frames that were not asked for and instances that were filtered out go. Where the poses were tracked, they have other tracks, a
+    prediction behind a user instance has that of the instance, and one in a frame marked as empty has none. Of several skeletons the
+    one that is used stays.
 
     Args:
         labels: The labels that the poses were read from. They are changed.
