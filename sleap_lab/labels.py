@@ -126,7 +126,8 @@ def _merged(entries: Sequence[sio.LabeledFrame]) -> tuple[list[sio.Instance], li
     counting, behind = _counting(entries)
     counts = set(map(id, counting))
     users: list[sio.Instance] = []
-    for entry in entries:  # poses that are equal within one entry are not for us to judge
+    # Of equal poses the one that knows most stays; poses that are equal within one entry are not for us to judge.
+    for entry in sorted(entries, key=_known, reverse=True):
         users += [own for own in entry if _is_user(own) and not _among(own, users)]
     by_hand = [entry for entry in entries if any(map(_is_user, entry))]
     guesses = next((entry for entry in reversed(by_hand or entries) if any(not _is_user(own) for own in entry)), ())
@@ -135,6 +136,11 @@ def _merged(entries: Sequence[sio.LabeledFrame]) -> tuple[list[sio.Instance], li
         hidden = {id(own.from_predicted) for own in users}
         behind = [own for own in behind if id(own) in hidden]
     return [*users, *predicted], behind
+
+
+def _known(entry: sio.LabeledFrame) -> int:
+    """Return how often the user instances of an entry say which track they are of, and which prediction they came from."""
+    return sum((own.track is not None) + (own.from_predicted is not None) for own in entry if _is_user(own))
 
 
 def _among(instance: sio.Instance, others: Iterable[sio.Instance]) -> bool:

@@ -378,6 +378,15 @@ def test_a_frame_that_is_there_twice_counts_once(name):
     assert note.endswith(f"; {lost} instances were left out.")
 
 
+def test_of_equal_corrections_the_one_stays_that_knows_what_it_corrected():
+    origin = guess(0)
+    labels = entries((3, [by_hand(1)]), (3, [origin, guess(20), by_hand(1, of=origin)]))
+    poses = to_poses(labels)
+    assert (poses.origin.tolist(), poses.user.tolist()) == ([2, 3], [False, True])
+    (frame,) = revise_labels(labels, poses, labels.videos, tracked=False)
+    assert frame.instances[-1].from_predicted is frame.instances[0] is origin
+
+
 def test_poses_come_back_into_a_frame_that_was_there_twice():
     first, second, _ = TWICE["two people corrected one animal each"]
     labels = entries((3, first), (3, second))

@@ -343,7 +343,8 @@ class Evaluator:
         """
         from sleap_lab.labels import to_poses, video_name  # sleap-io is not needed to import this module
 
-        truth, poses = to_poses(gt_labels), to_poses(pred_labels)
+        notes: list[str] = []
+        truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)
         if anchor_ind is not None:
             nodes = truth.skeleton.nodes
             if not 0 <= anchor_ind < len(nodes):
@@ -362,7 +363,8 @@ class Evaluator:
         _check_choices(config)
         config = replace(config, match_method=_resolve_method(match_method, poses))
         names = [video_name(video) for video in gt_labels.videos]
-        self.evaluation = _evaluate(truth, poses, config, compared(match_videos(gt_labels, pred_labels)), names, reference=True)
+        found = _evaluate(truth, poses, config, compared(match_videos(gt_labels, pred_labels)), names, reference=True)
+        self.evaluation = replace(found, notes=(*notes, *found.notes))
         matches = self.evaluation.matches
         self.frame_pairs = list(self.evaluation.frame_pairs)
         matched = truth.origin[matches.truth_rows], poses.origin[matches.pose_rows], matches.scores

@@ -106,6 +106,8 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     source = open_source(config.data, predicting=config.model.kind != "none")
     truth = open_truth(config, source)
     assert truth is not None, "evaluator.evaluate was checked"
+    for note in (*source.notes, *truth.notes):
+        terminal.warn(note)
     detected = _detect(config, source)
     matches = truth.videos or match_videos(truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map)
     return make_problem(
