@@ -47,9 +47,9 @@ FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "p
 VIDEO_COLUMNS = ("video", "asked", "read", "bad", "status")
 OVERLAY = "overlay.mp4"
 TERMINAL_METRICS = (
-    "eval/n_frames",
     "eval/n_matched",
     "eval/n_missed",
+    "eval/n_frames",
     "coco/ap",
     "eval/oks_map",
     "eval/moks",

@@ -34,9 +34,9 @@ class Metric(NamedTuple):
 
 METRICS = (
     Metric("eval/n_frame_pairs", "counts", "n_frame_pairs", "", "Frames compared: in the predictions, with ground truth.", "count"),
-    Metric("eval/n_frames", "counts", "n_frames", "", "Frames judged: all with ground truth, those without an animal included.", "count"),
     Metric("eval/n_matched", "counts", "n_matched", "higher", "True instances that a prediction was matched with.", "count"),
     Metric("eval/n_missed", "counts", "n_missed", "lower", "True instances that no prediction was matched with.", "count"),
+    Metric("eval/n_frames", "counts", "n_frames", "", "Frames judged: all with ground truth, those without an animal included.", "count"),
     Metric(
         "eval/oks_map",
         "voc_metrics",
