@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -225,6 +226,20 @@ def to_poses(labels: sio.Labels, notes: list[str] | None = None) -> Poses:
         track_names=[track.name for track in labels.tracks],
         frames=[(place.video, place.frame) for place in places],
     )
+
+
+def before_corrections(labels: sio.Labels, poses: Poses) -> Poses:
+    """Return the poses of labels with each user instance as the prediction it came from, where the labels hold that."""
+    used = _used_skeleton(labels, [])
+    instances = list(chain.from_iterable(labels.labeled_frames))
+    points, point_scores, scores, user = (getattr(poses, name).copy() for name in ("points", "point_scores", "instance_scores", "user"))
+    for row in np.flatnonzero(user):
+        guess = instances[poses.origin[row]].from_predicted
+        if isinstance(guess, sio.PredictedInstance):
+            order = _order(guess.skeleton, used) or slice(None)
+            points[row], point_scores[row] = guess.numpy()[order], guess.points["score"][order]
+            scores[row], user[row] = guess.score, False
+    return replace(poses, points=points, point_scores=point_scores, instance_scores=scores, user=user)
 
 
 def _order(skeleton: sio.Skeleton, used: sio.Skeleton) -> list[int] | None:

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from sleap_lab.errors import RunError
 from sleap_lab.labels import (
+    before_corrections,
     from_skeleton,
     read_labels,
     revise_labels,
@@ -407,6 +408,15 @@ def test_a_guess_in_a_frame_that_is_marked_as_empty_has_a_track_no_more(tmp_path
     assert [[own.track and own.track.name for own in frame] for frame in read_labels(tmp_path / "a.slp")] == [["track_0"], [None]]
     assert [track.name for track in revised.tracks] == ["track_0"]
     assert revised[1].is_negative
+
+
+def test_before_corrections_there_were_guesses():
+    first = guess(0, skeleton=sio.Skeleton(["c", "b", "a"]), score=0.25)
+    labels = entries((0, [guess(20), first, by_hand(1, of=first), by_hand(40)]))
+    poses = before_corrections(labels, to_poses(labels))
+    assert poses.points[:, :, 0].tolist() == [[20, 25, 30], [10, 5, 0], [40, 45, 50]]
+    assert poses.user.tolist() == [False, False, True]
+    assert poses.instance_scores[:2].tolist() == [0.5, 0.25]
 
 
 # ---- which skeleton
