@@ -74,7 +74,12 @@ def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str], times:
         named = replace(poses, track_names=_names(poses.track_names, "track"), skeleton=skeleton)
         done.notes.extend(_renamed("other formats than slp", poses, named))
         plain = cache(lambda i: _plain(labels.videos[i], poses.of_video(i)))  # a look into the file of the video, once for all formats
-        taken = times() if set(others) & set(TIMED) else {}
+        taken: Mapping[int, np.ndarray] = {}
+        if set(others) & set(TIMED):
+            try:
+                taken = times()
+            except RunError as error:
+                done.notes.append(f"times of frames are left out, because a video cannot be read: {error}")
         for name in others:
             if name == "coco":
                 _write_coco_file(named, labels.videos, path, plain, done)

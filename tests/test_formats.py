@@ -10,6 +10,7 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab import formats
+from sleap_lab.errors import RunError
 from sleap_lab.formats import PER_VIDEO, write_formats
 from sleap_lab.labels import to_labels, to_poses
 from sleap_lab.poses import Skeleton, make_poses
@@ -460,6 +461,15 @@ def test_a_format_that_cannot_be_written_is_named_and_the_others_are_written(tmp
     assert failed == [f"{tmp_path / 'p.nwb'}: these poses cannot be written as nwb (frame 3 is out of bounds)"]
     assert [file.name for file in files] == ["p.slp", "p.csv"]
     assert sorted(tmp_path.iterdir()) == sorted(files)
+
+
+def test_a_video_that_cannot_be_read_takes_times_along_and_nothing_else(tmp_path, tracked):
+    def times():
+        raise RunError("v.mp4: gone")
+
+    files, notes, failed = write_formats(to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["csv"], times)
+    assert (len(files), failed) == (1, [])
+    assert "times of frames are left out, because a video cannot be read: v.mp4: gone" in notes
 
 
 def test_names_that_nwb_refuses_are_changed(tmp_path, tracked):
