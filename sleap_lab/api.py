@@ -13,10 +13,10 @@ from sleap_lab import flags
 from sleap_lab.config import Config, check, defaults, keys
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.inference import detect, refine
-from sleap_lab.labels import save_labels, to_labels
+from sleap_lab.labels import leave_out_empty_frames, save_labels
 from sleap_lab.losses import losses
 from sleap_lab.outputs import batch_outputs, outputs_file
-from sleap_lab.provenance import provenance
+from sleap_lab.results import result_labels
 from sleap_lab.sources import open_source
 from sleap_lab.tracking import check as check_tracker
 
@@ -98,9 +98,9 @@ def run_inference(
                     add(batch)
         return [_stacked(batch) for batch in batches] if detected.kind == "single_instance" else batches
     inference = refine(detected, source, config)
-    labels = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
+    labels = result_labels(inference, source, config)
     if config.output.no_empty_frames:
-        labels.labeled_frames = [frame for frame in labels.labeled_frames if len(frame.instances)]
+        leave_out_empty_frames(labels)
     if output_path is not None:
         save_labels(labels, output_path)
     return labels

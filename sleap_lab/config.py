@@ -227,6 +227,11 @@ class EvaluatorConfig:
     video_map: Any = key(
         None, "Which video is which, {prediction: truth}, by name or index, null for none, e.g. {0:1,b.mp4:null}. Default: found."
     )
+    nodes: str = key(
+        "all",
+        "Nodes that are compared: all, and refuse skeletons with different ones; common, those that both sides have.",
+        choices=("all", "common"),
+    )
     match_threshold: float = key(0.0, "Smallest OKS (or, for centroids, largest distance in px; 0 means 50) of a match.", minimum=0)
     user_labels_only: bool = key(True, "Use only ground truth that a person labelled.")
     match_method: str = key(

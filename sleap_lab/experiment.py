@@ -23,14 +23,14 @@ from sleap_lab.config import Config, defaults, wants_arrays
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed, system_problem
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.videos import compared, match_videos
-from sleap_lab.formats import TIMED, write_formats
+from sleap_lab.formats import Written, write_formats
 from sleap_lab.inference import Inference, refine
 from sleap_lab.interruption import interruptible
-from sleap_lab.labels import save_labels, to_labels, with_suggestions
+from sleap_lab.labels import leave_out_empty_frames, save_labels, to_labels, with_suggestions
 from sleap_lab.losses import BAD_FRAMES_FILE, bad_ranges, losses, video_table, write_bad_frames
 from sleap_lab.outputs import OUTPUTS_FILE, detect_to_file
 from sleap_lab.poses import Poses
-from sleap_lab.provenance import provenance
+from sleap_lab.results import result_labels
 from sleap_lab.run_log import logging_to
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import LOG_FILE, OUTPUTS, Invocation, new_folder
@@ -49,6 +49,7 @@ OVERLAY = "overlay.mp4"
 TERMINAL_METRICS = (
     "eval/n_matched",
     "eval/n_missed",
+    "eval/n_frames",
     "coco/ap",
     "eval/oks_map",
     "eval/moks",
@@ -176,7 +177,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         truth = open_truth(config, source)
     with stage("load"):
         device = device_name(config)
-    for note in source.notes:
+    for note in (*source.notes, *(truth.notes if truth is not None else ())):
         _warn(note)
     with stage("snapshot"):
         _snapshot(config, source, folder, invocation, device)
@@ -191,16 +192,17 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         summary.metrics["speed/frames_per_second"] = round(len(inference.poses.frames) / seconds, 3)
     notes = [*inference.notes, *losses(source, inference.bad_frames)]
     files: list[Path] = []
+    failed: list[str] = []
     with stage("write"):
-        predictions = to_labels(inference.poses, source.videos, provenance=provenance(config, inference))
+        predictions = result_labels(inference, source, config)
         summary.counts = _counts(inference, len(source.frames))
         summary.bad_frames = bad_ranges(source, inference.bad_frames)
         if inference.bad_frames:
             write_bad_frames(folder / BAD_FRAMES_FILE, source, inference.bad_frames)
         summary.videos = video_table(source, inference.bad_frames) if config.model.kind != "none" else []
         if config.output.make_labels and (config.model.kind != "none" or config.tracker.tracking):
-            files, lost = _write_predictions(predictions, source, config, folder)
-            notes += lost
+            files, lost, failed = _write_predictions(predictions, source, config, folder)
+            notes += [*lost, *failed]
     if arrays is not None:
         files.append(arrays)
     evaluation = None
@@ -223,7 +225,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             if evaluation.identity is not None:
                 _write_switches(evaluation, predictions, folder)
             summary.metrics |= evaluation.headline()
-    incomplete = inference.bad_frames or source.unreadable or source.cut_short
+    incomplete = inference.bad_frames or source.unreadable or source.cut_short or failed
     summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
         with stage("report"):
@@ -245,7 +247,7 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
             )
     if config.output.overlay_video:
         with stage("overlay"):
-            _write_overlay(predictions, source, config, folder, inference.poses, evaluation)
+            _write_overlay(source, config, folder, inference.poses, evaluation)
     result = Result(folder, summary, inference.poses, evaluation)
     _show(result, config, invocation, notes, files)
     return result
@@ -314,12 +316,11 @@ def _arrays_file(config: Config, folder: Path) -> Path | None:
     return Path(chosen) if chosen is not None else folder / OUTPUTS_FILE
 
 
-def _write_predictions(predictions: sio.Labels, source: Source, config: Config, folder: Path) -> tuple[list[Path], list[str]]:
+def _write_predictions(predictions: sio.Labels, source: Source, config: Config, folder: Path) -> Written:
     path = Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
     if config.output.no_empty_frames:
-        predictions.labeled_frames = [frame for frame in predictions.labeled_frames if len(frame.instances)]
-    times = source.times() if set(config.output.formats) & set(TIMED) else {}
-    return write_formats(predictions, path, config.output.formats, times)
+        leave_out_empty_frames(predictions)
+    return write_formats(predictions, path, config.output.formats, source.times)
 
 
 def _write_switches(evaluation: Evaluation, predictions: sio.Labels, folder: Path) -> None:
@@ -330,13 +331,11 @@ def _write_switches(evaluation: Evaluation, predictions: sio.Labels, folder: Pat
         save_labels(with_suggestions(predictions, frames), folder / "switches.slp")
 
 
-def _write_overlay(
-    predictions: sio.Labels, source: Source, config: Config, folder: Path, poses: Poses, evaluation: Evaluation | None
-) -> None:
+def _write_overlay(source: Source, config: Config, folder: Path, poses: Poses, evaluation: Evaluation | None) -> None:
     from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
 
     path = folder / OVERLAY
-    predictions = with_pictures(predictions, source.read)
+    predictions = with_pictures(to_labels(poses, source.videos), source.read)  # what counts: no guess behind a correction
     if config.output.overlay_video == "full":
         write_video(predictions, path)
     elif moments := worst_frames(poses, evaluation):

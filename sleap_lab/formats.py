@@ -9,11 +9,11 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path, PurePath, PureWindowsPath
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import h5py
@@ -21,9 +21,9 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.atomic import hdf5_errors, replacing
-from sleap_lab.errors import RunError, one_line
+from sleap_lab.errors import RunError, listed, one_line
 from sleap_lab.labels import save_labels, to_labels, to_poses, video_name
-from sleap_lab.poses import Poses
+from sleap_lab.poses import Poses, distinct
 from sleap_lab.vetting import ADDRESS
 
 MOST_EMPTY_ROWS = 1_000_000
@@ -33,69 +33,121 @@ MOST_EMPTY_BYTES = 4 * 2**30
 BLOCK = 4096
 """Frames that are stored together: arrays take space and time only where a block holds a pose."""
 PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+LONGEST_STEM = 48
+"""Letters of a video's name in the name of its file: file systems take 255 bytes, and a letter may be four of them."""
 MIDPOINTS = "(x, y) from the top left of the image; (0, 0) is the midpoint of its first pixel"
 
 
-def write_formats(
-    labels: sio.Labels, path: Path, formats: Sequence[str], times: Mapping[int, np.ndarray] = MappingProxyType({})
-) -> tuple[list[Path], list[str]]:
-    """Write labels in several formats beside each other.
+class Written(NamedTuple):
+    """What became of the formats that were asked for.
+
+    Attributes:
+        files: The files.
+        notes: A sentence about each thing that a format could not hold as it is.
+        failed: A sentence about each file that could not be written.
+    """
+
+    files: list[Path]
+    notes: list[str]
+    failed: list[str]
+
+
+def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str], times: Callable[[], Mapping[int, np.ndarray]] = dict) -> Written:
+    """Write labels in several formats beside each other: the `.slp` first, and each of the others whatever becomes of the rest.
 
     Args:
         labels: What to write.
         path: The `.slp` file; other formats replace its suffix and, where there are several videos, put number and name before theirs.
         formats: `slp`, `csv`, `analysis_h5`, `nwb`, `coco`.
-        times: By video, (frames,) s, when each of its frames was taken, where they are not evenly spaced.
-
-    Returns:
-        The files, and a sentence about each thing that a format could not hold.
+        times: Returns by video, (frames,) s, when each of its frames was taken, where they are not evenly spaced.
 
     Raises:
-        RunError: A file cannot be written.
+        RunError: The `.slp` file cannot be written.
     """
-    files: list[Path] = []
-    notes: list[str] = []
+    done = Written([], [], [])
     if "slp" in formats:
         save_labels(labels, path)
-        files.append(path)
+        done.files.append(path)
     if others := [name for name in formats if name != "slp"]:
         poses = to_poses(labels)
+        skeleton = replace(poses.skeleton, nodes=_names(poses.skeleton.nodes, "node"))
+        named = replace(poses, track_names=_names(poses.track_names, "track"), skeleton=skeleton)
+        done.notes.extend(_renamed("other formats than slp", poses, named))
         plain = cache(lambda i: _plain(labels.videos[i], poses.of_video(i)))  # a look into the file of the video, once for all formats
+        taken: Mapping[int, np.ndarray] = {}
+        if set(others) & set(TIMED):
+            try:
+                taken = times()
+            except RunError as error:
+                done.notes.append(f"times of frames are left out, because a video cannot be read: {error}")
         for name in others:
-            write = _write_coco_file if name == "coco" else partial(_write_videos, name=name, times=times)
-            made, lost = write(poses, labels.videos, path, plain)
-            files += made
-            notes += lost
-    return files, notes
+            if name == "coco":
+                _write_coco_file(named, labels.videos, path, plain, done)
+            else:
+                _write_videos(named, labels.videos, path, plain, done, name=name, times=taken)
+    return done
+
+
+def _names(names: Sequence[str], empty: str, legal: Callable[[str], str] = lambda name: name) -> tuple[str, ...]:
+    """Return names of which each says which one is meant: none is empty, no two are alike.
+
+    Args:
+        names: Names.
+        empty: What stands for an empty one.
+        legal: Returns a name as a format accepts it.
+    """
+    accepted = [legal(name.replace("\0", "")) or empty for name in names]
+    order = sorted(range(len(names)), key=lambda i: accepted[i] != names[i])  # who can keep a name keeps it
+    unlike = dict(zip(order, distinct([accepted[i] for i in order]), strict=True))
+    return tuple(unlike[i] for i in range(len(names)))
+
+
+def _renamed(where: str, before: Poses, after: Poses) -> list[str]:
+    """Say which tracks and nodes have other names in a file."""
+    pairs = [
+        f"{kind} {i} {old!r} is {new}"
+        for kind, names, others in (
+            ("track", before.track_names, after.track_names),
+            ("node", before.skeleton.nodes, after.skeleton.nodes),
+        )
+        for i, (old, new) in enumerate(zip(names, others, strict=True))
+        if old != new
+    ]
+    return [f"names that {where} cannot hold or tell apart were replaced there: {listed(pairs, 20)}."] if pairs else []
 
 
 def _write_videos(
-    poses: Poses, videos: Sequence[sio.Video], path: Path, plain: Callable[[int], sio.Video], *, name: str, times: Mapping[int, np.ndarray]
-) -> tuple[list[Path], list[str]]:
-    """Write a file for each video of which frames were processed."""
+    poses: Poses,
+    videos: Sequence[sio.Video],
+    path: Path,
+    plain: Callable[[int], sio.Video],
+    done: Written,
+    *,
+    name: str,
+    times: Mapping[int, np.ndarray],
+) -> None:
+    """Write a file for each video of which frames were processed, and tell `done`."""
     suffix, write = PER_VIDEO[name]
-    files: list[Path] = []
-    notes: list[str] = []
     used = np.unique(poses.frames[:, 0]).tolist()
     for i in used:
         own, video = poses.of_video(i), plain(i)
         file = path.with_suffix(suffix if len(used) == 1 else f".{i:03}_{_stem(videos[i])}{suffix}")
         if name == "nwb" and not len(own):
-            notes.append(f"{video_name(videos[i])} has no poses, and NWB cannot say so: {file.name} was not written.")
+            done.notes.append(f"{video_name(videos[i])} has no poses, and NWB cannot say so: {file.name} was not written.")
             continue
         if name != "csv" and (problem := _mostly_nothing(own, _lanes(own) if name == "nwb" else _slots(own), len(video))):
-            notes.append(f"{file.name} was not written: {problem}")
+            done.failed.append(f"{file.name} was not written: {problem}")
             continue
         if name == "csv" and not _spans(own, len(video)):
             frames = len(np.unique(own.frames[:, 1]))
-            notes.append(
+            done.notes.append(
                 f"{file.name} has the {frames} frames that were processed, and no rows for the other {len(video) - frames:,} of the video."
             )
         if name == "analysis_h5" and own.track_names and (trackless := int((own.tracks < 0).sum())):
-            notes.append(f"{file.name} holds tracks only: {trackless} instances without a track are not in it.")
-        _write(file, name, partial(write, own, video, _over(times.get(i), len(video))))
-        files.append(file)
-    return files, notes
+            done.notes.append(f"{file.name} holds tracks only: {trackless} instances without a track are not in it.")
+        if name == "nwb":
+            done.notes.extend(_renamed(file.name, own, _in_nwb(own)))
+        _write(file, name, partial(write, own, video, _over(times.get(i), len(video))), done)
 
 
 def _over(times: np.ndarray | None, length: int) -> np.ndarray | None:
@@ -120,28 +172,27 @@ def _mostly_nothing(poses: Poses, lanes: Sequence[tuple[str, np.ndarray]], lengt
     )
 
 
-def _write_coco_file(
-    poses: Poses, videos: Sequence[sio.Video], path: Path, plain: Callable[[int], sio.Video]
-) -> tuple[list[Path], list[str]]:
-    file = path.with_suffix(".coco.json")
-    _write(file, "coco", partial(_write_coco, poses, videos, [plain(i) for i in range(len(videos))]))
-    return [file], []
+def _write_coco_file(poses: Poses, videos: Sequence[sio.Video], path: Path, plain: Callable[[int], sio.Video], done: Written) -> None:
+    _write(path.with_suffix(".coco.json"), "coco", partial(_write_coco, poses, videos, [plain(i) for i in range(len(videos))]), done)
 
 
-def _write(file: Path, name: str, write: Callable[[str], None]) -> None:
+def _write(file: Path, name: str, write: Callable[[str], None], done: Written) -> None:
+    """Write a file, and tell `done` what became of it: one that cannot be written takes neither the others nor the run with it."""
     try:
         with replacing(file) as temporary, hdf5_errors():
             write(str(temporary))
-    except RunError:
-        raise
+        done.files.append(file)
+    except RunError as error:
+        done.failed.append(str(error))
     except Exception as error:  # every writer has its own errors for poses that its format cannot hold
-        raise RunError(f"{file}: these poses cannot be written as {name} ({one_line(error)})") from error
+        done.failed.append(f"{file}: these poses cannot be written as {name} ({one_line(error)})")
 
 
 def _stem(video: sio.Video) -> str:
-    """Return the name of a video without its suffix; of images, that of their folder."""
+    """Return the name of a video without its suffix, as far as it fits into a longer name; of images, that of their folder."""
     path = _path(video_name(video))
-    return path.parent.name if isinstance((video.source_video or video).filename, list) else path.stem
+    stem = path.parent.name if isinstance((video.source_video or video).filename, list) else path.stem
+    return stem[:LONGEST_STEM]
 
 
 def _path(name: str) -> PurePath:
@@ -298,8 +349,9 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
     from pynwb import H5DataIO
     from sleap_io.io.nwb_predictions import create_skeleton_container
 
+    legal = _in_nwb(poses)
     file = pynwb.NWBFile(session_description="Animal poses", identifier=str(uuid4()), session_start_time=datetime.now(UTC))
-    (skeleton,) = create_skeleton_container(to_labels(poses[:0], [video]), file).values()
+    (skeleton,) = create_skeleton_container(to_labels(legal[:0], [video]), file).values()
     module = file.create_processing_module(f"SLEAP_VIDEO_000_{_legal(_path(video.filename).stem)}", "Animal poses")
     told = times is not None and not np.isnan(times).any()
     timing: dict[str, Any] = {"timestamps": times} if told else {"rate": float(video.fps or 1.0), "starting_time": 0.0}
@@ -315,11 +367,11 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
         filled.append((array, poses.frame[rows], values[rows]))
         return array
 
-    for name, rows in _lanes(poses):
+    for (name, rows), (given, _) in zip(_lanes(legal), _lanes(poses), strict=True):
         series = [
             PoseEstimationSeries(
                 name=node,
-                description=f"Positions of {node}; nan where it was not found.",
+                description=f"Positions of {poses.skeleton.nodes[i]}; nan where it was not found.",
                 data=over_video(rows, poses.points[:, i]),
                 confidence=over_video(rows, scores[:, i]),
                 confidence_definition="Height of the peak in the confidence map; 1 where a person placed the point.",
@@ -328,14 +380,14 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
                 comments=meaning,
                 **timing,
             )
-            for i, node in enumerate(poses.skeleton.nodes)
+            for i, node in enumerate(legal.skeleton.nodes)
         ]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of the names of videos, which are what readers look for
             module.add(
                 PoseEstimation(
-                    name=f"track={_legal(name)}",
-                    description=f"Poses of {name}",
+                    name=f"track={name}",
+                    description=f"Poses of {given}",
                     pose_estimation_series=series,
                     skeleton=skeleton,
                     source_software="sleap_lab",
@@ -350,21 +402,29 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
                 array.dataset[where] = block
 
 
+def _in_nwb(poses: Poses) -> Poses:
+    """Return poses whose tracks and nodes are called so that NWB accepts it."""
+    skeleton = replace(poses.skeleton, nodes=_names(poses.skeleton.nodes, "node", _legal), name=_legal(poses.skeleton.name))
+    return replace(poses, skeleton=skeleton, track_names=_names(poses.track_names, "track", _legal))
+
+
 def _legal(name: str) -> str:
-    """Return a name as NWB accepts it."""
-    return name.replace("/", "_").replace(":", "_")
+    """Return a name as NWB accepts it; to HDF5, a name of one or two dots is a folder."""
+    name = name.replace("/", "_").replace(":", "_")
+    return name if name.strip(".") else name.replace(".", "_")
 
 
 def _lanes(poses: Poses) -> list[tuple[str, np.ndarray]]:
     """Return name and rows of each track, and of instances without one by their place among those of their frame."""
-    lanes: dict[str, list[int]] = {}
+    lanes: dict[tuple[bool, int], list[int]] = {}  # whether there is a track; its index, or the place
     for *_, rows in poses.by_frame():
         trackless = 0
         for row in rows.tolist():
-            name = poses.track_names[poses.tracks[row]] if poses.tracks[row] >= 0 else f"untracked_{trackless}"
-            trackless += poses.tracks[row] < 0
-            lanes.setdefault(name, []).append(row)
-    return [(name, np.array(rows)) for name, rows in lanes.items()]
+            tracked = bool(poses.tracks[row] >= 0)
+            lanes.setdefault((tracked, int(poses.tracks[row]) if tracked else trackless), []).append(row)
+            trackless += not tracked
+    names = distinct([poses.track_names[i] if tracked else f"untracked_{i}" for tracked, i in lanes])
+    return [(name, np.array(rows)) for name, rows in zip(names, lanes.values(), strict=True)]
 
 
 def _absolute(name: str) -> str:

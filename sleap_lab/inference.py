@@ -16,7 +16,7 @@ from sleap_lab.poses import Gathering, Poses
 from sleap_lab.predict.clock import Clock
 from sleap_lab.sources import Frame, Source, read_ahead
 from sleap_lab.stages import Stage, untimed
-from sleap_lab.tracking import track
+from sleap_lab.tracking import named_apart, track
 
 if TYPE_CHECKING:
     from sleap_lab.predict.model import Prediction
@@ -137,7 +137,7 @@ def refine(detected: Inference, source: Source, config: Config, *, stage: Stage 
         )
     elif config.tracker.tracking:
         with stage("track"):
-            poses = track(poses, config.tracker, source.read)
+            poses = named_apart(track(poses, config.tracker, source.read), source.staying)
     return replace(detected, poses=poses, notes=tuple(notes))
 
 

@@ -13,6 +13,7 @@ Arrays are float64 because label files store float64 and metrics are compared wi
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ class Poses:
         tracks: (n,) int32, index into `track_names`; -1 for none.
         track_scores: (n,) float64, confidence of the identity; nan where there is none.
         user: (n,) bool, true for instances that a person labelled.
-        track_names: Names of the tracks.
+        origin: (n,) int64, place among all instances of the labels file that they were read from; -1 for those that were not.
+        track_names: Names of the tracks, which are told apart by index: several may have one name.
         frames: (frames, 2) int64, every processed (video, frame), in output order, empty ones included.
     """
 
@@ -58,6 +60,7 @@ class Poses:
     tracks: np.ndarray
     track_scores: np.ndarray
     user: np.ndarray
+    origin: np.ndarray
     track_names: tuple[str, ...] = ()
     frames: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
 
@@ -152,6 +155,7 @@ def make_poses(
     tracks: Any = -1,
     track_scores: Any = np.nan,
     user: Any = False,
+    origin: Any = -1,
     track_names: Sequence[str] = (),
     frames: Any = None,
 ) -> Poses:
@@ -167,6 +171,7 @@ def make_poses(
         tracks: (n,) or one number.
         track_scores: (n,) or one number.
         user: (n,) or one value.
+        origin: (n,) or one number.
         track_names: Names of the tracks.
         frames: (frames, 2) processed (video, frame); by default those that hold an instance, in order of first appearance.
     """
@@ -190,6 +195,7 @@ def make_poses(
         tracks=column(tracks, np.int32, (n,)),
         track_scores=column(track_scores, np.float64, (n,)),
         user=column(user, np.bool_, (n,)),
+        origin=column(origin, np.int64, (n,)),
         track_names=tuple(track_names),
         frames=np.asarray(frames, dtype=np.int64).reshape(-1, 2),
     )
@@ -209,6 +215,21 @@ def concatenate(parts: Sequence[Poses]) -> Poses:
             raise ValueError("records to concatenate must share skeleton and track names")
     columns: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in (*COLUMNS, "frames")}
     return replace(first, **columns)
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of which no two are alike: one that was there before gets a number."""
+    taken = set(names)
+    seen: set[str] = set()
+    found = []
+    for name in names:
+        unlike = name
+        if name in seen:
+            unlike = next(other for number in count(2) if (other := f"{name}_{number}") not in taken)
+            taken.add(unlike)
+        seen.add(name)
+        found.append(unlike)
+    return tuple(found)
 
 
 class Gathering:

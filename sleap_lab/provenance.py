@@ -23,15 +23,18 @@ def provenance(config: Config, inference: Inference) -> dict[str, Any]:
         "generator": "sleap_lab",
         "sleap_lab_version": __version__,
         "sleap_io_version": version("sleap-io"),
-        "model_paths": list(config.model.paths),
-        "model_type": inference.kind,
         "source_file": config.data.path,
-        "device": inference.device,
         "frames_processed": len(inference.poses.frames),
         "data_config": given(config.data),
-        "inference_config": {**given(config.model), **given(config.preprocessing)},
         "filter_config": given(config.filters),
     }
+    if inference.kind != "none":  # what poses were read from says itself how they were made
+        facts |= {
+            "model_paths": list(config.model.paths),
+            "model_type": inference.kind,
+            "device": inference.device,
+            "inference_config": {**given(config.model), **given(config.preprocessing)},
+        }
     if config.tracker.tracking:
         facts["tracking_config"] = given(config.tracker)
     return facts

@@ -100,8 +100,8 @@ def relink(labels: sio.Labels, path: Path) -> None:
     rivals = {id(video): _rivals(video, lost, found) for video in lost if id(video) in found}
     for video in lost:
         problem = _moved(video, found.get(id(video)), rivals.get(id(video), []))
-        if problem is None:
-            del reasons[id(video)]
+        if problem is None or (reasons[id(video)].startswith(OTHER) and _open(video, video.filename) is None):
+            del reasons[id(video)]  # with nothing better beside the labels, it is what they name
         else:
             reasons[id(video)] += problem
     replaced: dict[sio.Video, sio.Video] = {video: _missing(video, reasons[id(video)]) for video in labels.videos if id(video) in reasons}

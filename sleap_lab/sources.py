@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import sleap_io as sio
 
 from sleap_lab.config import DataConfig, parse_frames
 from sleap_lab.errors import ConfigError, RunError, listed
+from sleap_lab.fit import size_problem
 from sleap_lab.images import orientation_notes
 from sleap_lab.inputs import HDF5, Input, find_inputs, input_name, is_labels
-from sleap_lab.labels import read_labels, to_poses, video_name
+from sleap_lab.labels import read_labels, staying_tracks, to_poses, video_name
 from sleap_lab.media.index import read_index, uneven_times, unevenness
 from sleap_lab.poses import Poses
 from sleap_lab.relink import missing_frames, refuse_mistaken
@@ -42,6 +44,8 @@ class Source:
         videos: Videos of the output; `frames` refers to them by position.
         frames: (frames, 2) int64 (video, frame), in order, each once.
         labels: Poses of the labels file on these frames, where there is one.
+        project: The labels themselves, where nothing is predicted: what is done to their poses is put back into them.
+        staying: Names of their tracks that stay when the poses are tracked anew.
         levels: By video, what its pixels mean; those that nothing was read of are not there yet.
         unreadable: Videos that could not be opened beside others, and why.
         cut_short: Videos that lack frames at their end which cannot be counted, and why that is known.
@@ -60,6 +64,8 @@ class Source:
     notes: tuple[str, ...] = ()
     readers: dict[int, Reader] = field(default_factory=dict)
     index: Indexer = read_index
+    project: sio.Labels | None = None
+    staying: tuple[str, ...] = ()
 
     @property
     def truth(self) -> Poses | None:
@@ -142,7 +148,7 @@ def open_source(
         config: What to open and which frames of it.
         predicting: Whether the frames go through a network; otherwise only labeled frames are selected, and
             `frames` are their frame numbers.
-        data: Labels or a video that are already open and stand for `config.path`.
+        data: Labels or a video that are already open and stand for `config.path`; they are not changed.
         index: Reads the index of a media file.
 
     Raises:
@@ -157,7 +163,9 @@ def open_source(
         labels = data if data is not None else read_labels(path)
         if predicting:
             refuse_mistaken(labels)
-        source = _from_labels(labels, path, config, index) if predicting else _labeled(labels, path, config)
+            source = _from_labels(labels, path, config, index)
+        else:
+            source = _labeled(labels if data is None else _copy(labels), path, config)
     elif not predicting:
         raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
     else:
@@ -165,6 +173,12 @@ def open_source(
     if not len(source.frames):
         raise ConfigError(f"data: the selection holds no frame of {path} ({_selection(config)})")
     return _with_levels(_checked(replace(source, index=index), config)) if predicting else replace(source, index=index)
+
+
+def _copy(labels: sio.Labels) -> sio.Labels:
+    """Return labels that can be changed, over the same videos."""
+    whole = labels.materialize() if labels.is_lazy else labels
+    return deepcopy(whole, {id(video): video for video in whole.videos})
 
 
 def _inputs(config: DataConfig) -> list[Input]:
@@ -234,6 +248,8 @@ def _checked(source: Source, config: DataConfig) -> Source:
         video, reader = source.videos[i], source.reader(i)
         name, frames = _called(video), source.frames[source.frames[:, 0] == i, 1]
         notes += orientation_notes(video, frames.tolist())
+        if source.labels is not None and not reader.problem and (size := size_problem(video)):
+            notes.append(f"{name} has {size}, as the labels say. If it is another recording, so are the frames.")
         lost, why = _lost(video, reader, frames)
         if lost:
             missing += lost
@@ -361,7 +377,7 @@ def _in_each(videos: Sequence[sio.Video], numbers: Sequence[Sequence[int]], want
 
 
 def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Indexer) -> Source:
-    poses = to_poses(labels)
+    poses, notes = _read_poses(labels, path)
     frames = _filtered(labels, poses, config)
     wanted = parse_frames(config.frames)
     if config.video_index is None:
@@ -374,7 +390,7 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Inde
                     "Positions count labeled frames; for frame numbers of a video add data.video_index"
                 )
             frames = frames[wanted]
-        return Source(path, labels.videos, poses.frames if frames is None else frames, poses)
+        return Source(path, labels.videos, poses.frames if frames is None else frames, poses, notes=notes)
     video = _video(labels, path, config.video_index)
     reader = open_reader(video, index)
     if not len(reader.numbers):
@@ -384,7 +400,7 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Inde
     if frames is not None:
         allowed = set(frames[frames[:, 0] == config.video_index][:, 1].tolist())
         chosen = chosen[[frame in allowed for frame in chosen[:, 1].tolist()]]
-    return Source(path, [video], chosen, poses.of_video(config.video_index), readers={0: reader})
+    return Source(path, [video], chosen, poses.of_video(config.video_index), readers={0: reader}, notes=notes)
 
 
 def _video(labels: sio.Labels, path: Path, index: int) -> sio.Video:
@@ -393,9 +409,16 @@ def _video(labels: sio.Labels, path: Path, index: int) -> sio.Video:
     return labels.videos[index]
 
 
+def _read_poses(labels: sio.Labels, path: Path) -> tuple[Poses, tuple[str, ...]]:
+    """Return the poses of a labels file, and what does not count of it."""
+    notes: list[str] = []
+    poses = to_poses(labels, notes)
+    return poses, tuple(f"{path}: {note}" for note in notes)
+
+
 def _labeled(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
     """Select labeled frames by frame number, for tracking or evaluating what a file already holds."""
-    poses = to_poses(labels)
+    poses, notes = _read_poses(labels, path)
     frames = poses.frames if (filtered := _filtered(labels, poses, config)) is None else filtered
     videos = labels.videos
     if config.video_index is not None:
@@ -404,7 +427,8 @@ def _labeled(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
         poses = poses.of_video(config.video_index)
     if (wanted := parse_frames(config.frames)) is not None:
         frames = frames[np.isin(frames[:, 1], wanted)]
-    return Source(path, videos, frames, poses)
+    staying = tuple(track.name for track in staying_tracks(labels))
+    return Source(path, videos, frames, poses, notes=notes, project=labels, staying=staying)
 
 
 def _filtered(labels: sio.Labels, poses: Poses, config: DataConfig) -> np.ndarray | None:

@@ -6,7 +6,7 @@ import sleap_io as sio
 
 from sleap_lab.config import Config
 from sleap_lab.errors import RunError
-from sleap_lab.evaluation.match import align_nodes
+from sleap_lab.evaluation.match import on_compared_nodes
 from sleap_lab.evaluation.videos import VideoMatch, match_videos
 from sleap_lab.labels import read_labels, to_poses, video_name
 from sleap_lab.poses import Poses, make_poses
@@ -22,12 +22,14 @@ class Truth:
         labels: Its labels.
         names: Names of its videos.
         videos: Which of the source they are, where that is known before there are predictions.
+        notes: What does not count of it, one sentence each.
     """
 
     poses: Poses
     labels: sio.Labels
     names: list[str]
     videos: list[VideoMatch] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def open_truth(config: Config, source: Source) -> Truth | None:
@@ -41,9 +43,10 @@ def open_truth(config: Config, source: Source) -> Truth | None:
         return None
     predicting = config.model.kind != "none"
     videos: list[VideoMatch] | None = None
+    notes: list[str] = []
     if config.evaluator.ground_truth_path is not None:
         labels = read_labels(config.evaluator.ground_truth_path)
-        poses = to_poses(labels)
+        poses = to_poses(labels, notes)
         if predicting:  # poses to recognise videos by there are only where nothing is predicted
             used = [sio.LabeledFrame(source.videos[video], 0) for video in sorted(set(source.frames[:, 0].tolist()))]
             videos = match_videos(labels, sio.Labels(used, videos=list(source.videos)), config.evaluator.video_map)
@@ -52,11 +55,12 @@ def open_truth(config: Config, source: Source) -> Truth | None:
         videos = [VideoMatch(i, name, i, name, "same labels file") for i, name in enumerate(map(video_name, source.videos))]
     else:
         raise RunError(f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth")
-    truth = Truth(poses, labels, [video_name(video) for video in labels.videos], videos)
+    told = tuple(f"{config.evaluator.ground_truth_path}: {note}" for note in notes)
+    truth = Truth(poses, labels, [video_name(video) for video in labels.videos], videos, told)
     if predicting and config.evaluator.match_method != "centroid":
         from sleap_lab.predict.pipeline import output_skeleton
 
         skeleton = output_skeleton(config.model, source.truth)
         if len(skeleton.nodes) > 1:
-            align_nodes(truth.poses, make_poses(skeleton, []))
+            on_compared_nodes(truth.poses, make_poses(skeleton, []), config.evaluator.nodes)
     return truth

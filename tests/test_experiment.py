@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sleap_io as sio
 
-from sleap_lab import experiment, run_experiment
+from sleap_lab import experiment, formats, run_experiment
 from sleap_lab.compose import compose_config
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import run
@@ -377,3 +377,34 @@ def test_progress_of_a_run_that_goes_on_is_that_of_all_frames(capsys, job, label
     shown = experiment._watch("ab", left=2, everything=5, invocation=Invocation(job=job))
     assert list(shown) == ["a", "b"]
     assert re.fullmatch(rf"{label}: 5/5 frames in \d+\.\d s, 3 of them before\n", capsys.readouterr().err)
+
+
+def test_an_export_that_fails_takes_neither_the_others_nor_the_run_with_it(track, monkeypatch):
+    def fail(poses, video, times, path):
+        raise IndexError("too many")
+
+    monkeypatch.setitem(formats.PER_VIDEO, "nwb", (".nwb", fail))
+    result = track("output.formats=[nwb,csv,slp]")
+    assert (result.summary.status, result.summary.exit_code) == ("partial", 3)
+    assert [note for note in result.summary.notes if note.endswith("predictions.nwb: these poses cannot be written as nwb (too many)")]
+    assert {path.name for path in Path("run").iterdir()} > {"predictions.slp", "predictions.csv"}
+    assert result.poses is not None
+
+
+def test_what_is_said_of_a_project_is_said_once(track):
+    labels = sio.load_slp("labels.slp")
+    labels.skeletons.insert(0, sio.Skeleton(["other"]))
+    labels.save("labels.slp", verbose=False)
+    assert Path("run/run.log").exists() is False
+    track()
+    said = Path("run/run.log").read_text()
+    assert said.count("labels.slp: no instance uses the skeleton with nodes other: it was left out.") == 1
+
+
+def test_a_ground_truth_with_other_nodes_is_compared_on_common_ones_if_asked_for(track, video_path):
+    labels = sio.load_slp("labels.slp")
+    labels.skeleton.rename_nodes({labels.skeleton.node_names[-1]: "other"})
+    labels.save("truth.slp", verbose=False)
+    scored = ("evaluator=oks", "evaluator.user_labels_only=false", "evaluator.ground_truth_path=truth.slp")
+    assert "evaluator.nodes=common" in track(*scored).summary.error
+    assert track(*scored, "evaluator.nodes=common", "report=html").summary.metrics["coco/ap"] == pytest.approx(1)

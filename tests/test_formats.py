@@ -43,7 +43,9 @@ def write(tmp_path, video_path):
 
     def write(poses, name, videos=None, times=None):
         folder = tmp_path / "out"
-        files, notes = write_formats(to_labels(poses, videos or [sio.Video(str(video_path))]), folder / "p.slp", [name], times or {})
+        labels = to_labels(poses, videos or [sio.Video(str(video_path))])
+        files, notes, failed = write_formats(labels, folder / "p.slp", [name], lambda: times or {})
+        assert not failed
         assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in files) if files else not folder.exists()
         return files, notes
 
@@ -342,10 +344,11 @@ def test_arrays_take_space_only_where_there_are_poses(write, tracked):
 def test_arrays_of_mostly_nothing_are_not_written_and_the_rest_is(tmp_path, name):
     n = 8000  # every instance a track of its own: 8000 x 8000 places of three numbers for each node
     poses = make_poses(BAC, np.zeros((n, 3, 2)), frame=range(n), tracks=range(n), track_names=[f"t{i}" for i in range(n)])
-    files, notes = write_formats(to_labels(poses, [sio.Video("/no/such.mp4")]), tmp_path / "p.slp", [name, "csv"])
+    files, notes, failed = write_formats(to_labels(poses, [sio.Video("/no/such.mp4")]), tmp_path / "p.slp", [name, "csv"])
     assert [file.name for file in files] == ["p.csv"]
-    assert len(notes) == 1
-    assert f"was not written: 8,000 frames x 8,000 tracks x 3 nodes take {n * n * 3 * 3 * 8 / 2**30:.1f} GB" in notes[0]
+    assert notes == []
+    assert len(failed) == 1
+    assert f"was not written: 8,000 frames x 8,000 tracks x 3 nodes take {n * n * 3 * 3 * 8 / 2**30:.1f} GB" in failed[0]
 
 
 # ---- how long a video is
@@ -407,7 +410,7 @@ def test_formats_of_many_videos_are_one_file_for_all(write, two, tracked):
     (file,), _ = write(two[0], "coco", two[1])
     images = [image["file_name"] for image in json.loads(file.read_text())["images"]]
     assert images == [f"{video:03}_gray_frame_{frame:06d}.png" for video in (0, 1) for frame in (1, 2, 4)]  # which differ
-    (file,), _ = write_formats(to_labels(*two), file.parent / "all.slp", ["slp"])
+    (file,), *_ = write_formats(to_labels(*two), file.parent / "all.slp", ["slp"])
     assert len(sio.load_slp(str(file)).videos) == 3
 
 
@@ -444,26 +447,37 @@ def test_a_skeleton_of_one_node(write, name):
 
 def test_formats_are_written_beside_each_other_and_named_in_order(tmp_path, tracked, video_path):
     labels = to_labels(tracked, [sio.Video(str(video_path))])
-    files, _ = write_formats(labels, tmp_path / "a.predictions.slp", ["csv", "slp", "coco"])
+    files, *_ = write_formats(labels, tmp_path / "a.predictions.slp", ["csv", "slp", "coco"])
     assert [file.name for file in files] == ["a.predictions.slp", "a.predictions.csv", "a.predictions.coco.json"]
     assert all(file.is_file() for file in files)
 
 
-def test_poses_that_a_format_cannot_hold_are_an_error_that_names_the_file(tmp_path, monkeypatch, tracked):
+def test_a_format_that_cannot_be_written_is_named_and_the_others_are_written(tmp_path, monkeypatch, tracked):
     def fail(poses, video, times, path):
         raise IndexError("frame 3 is\nout of bounds")
 
     monkeypatch.setitem(PER_VIDEO, "nwb", (".nwb", fail))
-    with pytest.raises(RunError, match=r"p\.nwb: these poses cannot be written as nwb \(frame 3 is out of bounds\)"):
-        write_formats(to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["nwb"])
-    assert list(tmp_path.iterdir()) == []
+    files, _, failed = write_formats(to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["nwb", "csv", "slp"])
+    assert failed == [f"{tmp_path / 'p.nwb'}: these poses cannot be written as nwb (frame 3 is out of bounds)"]
+    assert [file.name for file in files] == ["p.slp", "p.csv"]
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+
+
+def test_a_video_that_cannot_be_read_takes_times_along_and_nothing_else(tmp_path, tracked):
+    def times():
+        raise RunError("v.mp4: gone")
+
+    files, notes, failed = write_formats(to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["csv"], times)
+    assert (len(files), failed) == (1, [])
+    assert "times of frames are left out, because a video cannot be read: v.mp4: gone" in notes
 
 
 def test_names_that_nwb_refuses_are_changed(tmp_path, tracked):
     poses = replace(tracked, track_names=("x/1", "y:2"))
-    (file,), _ = write_formats(to_labels(poses, [sio.Video("10:20:30.mp4")]), tmp_path / "p.slp", ["nwb"])
+    (file,), (note,), _ = write_formats(to_labels(poses, [sio.Video("10:20:30.mp4")]), tmp_path / "p.slp", ["nwb"])
     with h5py.File(file) as opened:
         assert {"track=x_1", "track=y_2"} < set(opened["processing/SLEAP_VIDEO_000_10_20_30"])
+    assert note == ("names that p.nwb cannot hold or tell apart were replaced there: track 0 'x/1' is x_1, track 1 'y:2' is y_2.")
 
 
 def test_every_format_of_the_config_can_be_written():
@@ -512,3 +526,63 @@ def test_nwb_has_times_instead_of_a_rate(tracked, write, read_nwb):
 def test_where_frames_are_evenly_spaced_no_times_are_written(tracked, write):
     (file,), _ = write(tracked, "csv")
     assert "time_s" not in file.read_text()
+
+
+# ---- names
+
+AWKWARD = ["mouse", "mouse", "", "a/b", "a:b", "a_b", "Mäuse 🐭", "n" * 300, "..", "untracked_0", "mouse_2"]
+
+
+@pytest.fixture
+def awkward():
+    """An animal for each of many names, and one without a track, in two frames; two nodes that would be called alike."""
+    n = len(AWKWARD)
+    places = np.tile(np.arange(n + 1), 2)
+    points = np.stack([places * 10, places * 10 + 1], axis=1)[:, None] + np.array([[0, 0], [1, 1], [2, 2]])
+    return make_poses(
+        Skeleton(("x/y", "x_y", "."), edges=((0, 1),), name="a/b:c"),
+        points,
+        frame=np.repeat([0, 1], n + 1),
+        tracks=np.where(places < n, places, -1),
+        track_names=AWKWARD,
+    )
+
+
+def test_no_name_of_a_track_or_node_loses_an_animal_in_csv(write, awkward):
+    (file,), (note,) = write(awkward, "csv")
+    assert note.endswith("cannot hold or tell apart were replaced there: track 1 'mouse' is mouse_3, track 2 '' is track.")
+    rows = [line.split(",") for line in file.read_text().splitlines()[1:]]
+    tracks = [row[0] for row in rows if row[1] == "0"]
+    assert len(set(tracks)) == len(AWKWARD) + 1  # one without a track
+    assert {"Mäuse 🐭", "a/b", "n" * 300, ""} < set(tracks)
+
+
+def test_no_name_of_a_track_or_node_loses_an_animal_in_nwb(write, awkward, read_nwb):
+    (file,), notes = write(awkward, "nwb")
+    labels = read_nwb(file)
+    assert sorted(to_poses(labels).points[:, 0, 0].tolist()) == sorted(awkward.points[:, 0, 0].tolist())
+    assert len(set(labels.skeleton.node_names)) == 3
+    assert "track 3 'a/b' is a_b_2, track 4 'a:b' is a_b_3" in notes[1]
+    with h5py.File(file) as opened:
+        (group,) = [group for name, group in opened["processing"].items() if name.startswith("SLEAP")]
+        assert sum(name.startswith("track=") for name in group) == len(AWKWARD) + 1
+        assert group["track=a_b_2/description"][()] == b"Poses of a/b"
+
+
+def test_no_name_of_a_track_or_node_loses_an_animal_in_analysis_h5(write, awkward):
+    (file,), _ = write(awkward, "analysis_h5")
+    labels = sio.load_analysis_h5(str(file))
+    assert sorted(to_poses(labels).points[:, 0, 0].tolist()) == sorted(awkward.points[awkward.tracks >= 0, 0, 0].tolist())
+    assert len({track.name for track in labels.tracks}) == len(AWKWARD)
+
+
+def test_names_come_back_from_slp(write, awkward):
+    (file,), _ = write(awkward, "slp")
+    assert to_poses(sio.load_slp(str(file))).track_names == tuple(AWKWARD)
+
+
+def test_a_long_name_of_a_video_fits_into_the_name_of_a_file(tmp_path, tracked):
+    two = replace(tracked, video=np.array([0, 1, 0, 1]), frames=np.array([(0, 1), (1, 1), (0, 4), (1, 4)]))
+    videos = [sio.Video("ü" * 120 + ".mp4"), sio.Video("b.mp4")]
+    files, _, failed = write_formats(to_labels(two, videos), tmp_path / "p.slp", ["csv"])
+    assert (len(files), failed) == (2, [])

@@ -45,7 +45,15 @@ def test_columns_have_the_documented_types():
     poses = make_poses(AB, [[[0, 0], [1, 1]]])
     types = {name: getattr(poses, name).dtype for name in (*COLUMNS, "frames")}
     floats = dict.fromkeys(("points", "point_scores", "instance_scores", "track_scores"), np.float64)
-    assert types == {"video": np.int32, "frame": np.int64, "tracks": np.int32, "user": np.bool_, "frames": np.int64, **floats}
+    assert types == {
+        "video": np.int32,
+        "frame": np.int64,
+        "tracks": np.int32,
+        "user": np.bool_,
+        "origin": np.int64,
+        "frames": np.int64,
+        **floats,
+    }
 
 
 def test_frames_are_those_with_instances_unless_given():

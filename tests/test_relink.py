@@ -126,11 +126,13 @@ def test_a_video_of_another_length_is_another(tmp_path, project):
     assert reasons(labels) == [f"is not there, and {found} is another recording: 4 frames instead of 6"]
 
 
-def test_a_video_of_another_size_in_the_very_place_is_another(tmp_path, project):
+def test_a_video_of_another_size_in_the_very_place_is_taken_with_a_warning_where_none_fits(tmp_path, project):
     video = make_video(tmp_path / "a" / "v.mp4")
     labels = project(video)
     make_video(video, height=96)
-    assert reasons(labels) == ["is another recording than the labels are of: 64x96 px instead of 64x48"]
+    source = open_source(DataConfig(path=str(labels)))
+    assert source.notes == (f"{video} has 64x96 px instead of 64x48, as the labels say. If it is another recording, so are the frames.",)
+    assert source.read(0, 0).shape[:2] == (96, 64)
     right = make_video(labels.parent / "v.mp4")
     assert read_labels(labels).videos[0].filename == str(right)
 

@@ -483,3 +483,13 @@ def test_reading_ends_when_the_listener_fails():
 def test_no_frames():
     source = replace(recorded(Recorder(), 1), frames=np.zeros((0, 2), dtype=np.int64))
     assert list(read_ahead(source, 1)) == []
+
+
+@pytest.mark.parametrize("predicting", [True, False])
+def test_what_does_not_count_of_a_labels_file_is_noted_with_its_name(tmp_path, video_path, make_labels, predicting):
+    labels = make_labels([video_path], predicted=[(0, 0, [[1, 2], [3, 4], [5, 6]])])
+    labels.skeletons.insert(0, sio.Skeleton(["other"]))
+    labels.save(str(tmp_path / "a.slp"), verbose=False)
+    source = open_source(DataConfig(path=str(tmp_path / "a.slp")), predicting=predicting)
+    assert source.notes == (f"{tmp_path / 'a.slp'}: no instance uses the skeleton with nodes other: it was left out.",)
+    assert (source.project is None) is predicting

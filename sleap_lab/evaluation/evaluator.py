@@ -18,13 +18,23 @@ from sleap_lab.evaluation.coco import Detections, average_precisions, detect
 from sleap_lab.evaluation.distances import summarize
 from sleap_lab.evaluation.frames import FrameTable, frame_table, ratios
 from sleap_lab.evaluation.identity import SIMILARITY_THRESHOLD, IdentityResult, score_identity
-from sleap_lab.evaluation.match import FramePair, Matches, align_nodes, compared_at_once, greedy, labelled_frames, match_frames, pair_frames
+from sleap_lab.evaluation.match import (
+    FramePair,
+    Matches,
+    compared_at_once,
+    greedy,
+    labelled_frames,
+    leave_out_ignored,
+    match_frames,
+    on_compared_nodes,
+    pair_frames,
+)
 from sleap_lab.evaluation.oks import oks_of_pairs
 from sleap_lab.evaluation.pck import hits, pck_metrics
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.evaluation.visibility import visibility_metrics
-from sleap_lab.poses import Poses, Skeleton
+from sleap_lab.poses import Poses, Skeleton, distinct
 
 if TYPE_CHECKING:
     import sleap_io as sio
@@ -69,7 +79,7 @@ def evaluate(
     config = replace(config, match_method=_resolve_method(config.match_method, poses))
     if config.match_method == "centroid" and config.match_threshold == 0:
         config = replace(config, match_threshold=CENTROID_REACH)
-    evaluation = _evaluate(truth, poses, config, videos, video_names, requested, details=details)
+    evaluation = _evaluate(truth, poses, config, videos, distinct(video_names), requested, details=details)
     notes = _video_notes(truth, poses, video_matches)
     return replace(evaluation, videos=tuple(video_matches), notes=(*notes, *evaluation.notes))
 
@@ -89,19 +99,29 @@ def _evaluate(
     requested: np.ndarray | None = None,
     *,
     details: bool = True,
+    reference: bool = False,
 ) -> Evaluation:
-    """Evaluate with `match_method` and `match_threshold` as they are."""
+    """Evaluate with `match_method` and `match_threshold` as they are.
+
+    Where only human-labelled truth counts, `reference` lets the true predictions beside it, and frames that a person emptied, mean
+    what they mean to sleap-nn: a prediction on the former may be matched with what a person labelled, the latter are no pairs.
+    """
     by_centroid = config.match_method == "centroid"
+    truth, poses = (replace(record, track_names=distinct(record.track_names)) for record in (truth, poses))
     if by_centroid:
+        stddev = oks_stddevs(config)
         config, notes = _resolve_centroid(truth, config)
         truth, poses = _to_centroids(truth, poses, config)
     else:
-        notes = [] if poses.skeleton.nodes == truth.skeleton.nodes else ["nodes are in another order in the predictions; compared by name"]
-        poses = align_nodes(truth, poses)
-    stddev = oks_stddevs(config, None if by_centroid else len(truth.skeleton.nodes))
+        notes = _node_notes(truth.skeleton, poses.skeleton)
+        everything = truth.skeleton.nodes
+        truth, poses = on_compared_nodes(truth, poses, config.nodes)
+        stddev = oks_stddevs(config, len(everything))
+        if isinstance(stddev, list):
+            stddev = [stddev[everything.index(node)] for node in truth.skeleton.nodes]
     user_only = config.user_labels_only
     frames = labelled_frames(truth, poses, videos, user_labels_only=user_only, requested=requested)
-    pairs = pair_frames(truth, poses, videos, user_labels_only=user_only, video_names=video_names)
+    pairs = pair_frames(truth, poses, videos, user_labels_only=user_only, emptied=not reference, video_names=video_names)
 
     def distance(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
         return np.linalg.norm(truth.points[truth_rows] - poses.points[pose_rows, 0], axis=-1)
@@ -120,6 +140,9 @@ def _evaluate(
             return hungarian(table, config.match_threshold)
         return greedy(table, poses.instance_scores[pair.pose_rows], config.match_threshold)
 
+    predicted = sum(len(frame.pose_rows) for frame in frames)
+    if user_only and not reference:
+        frames, pairs = leave_out_ignored(frames, similarity), leave_out_ignored(pairs, similarity)
     matches = match_frames(pairs, distance if by_centroid else similarity, assign)
     if not len(matches.scores):
         log.info("No prediction was matched with a true instance: the metrics are zero or undefined.")
@@ -128,7 +151,7 @@ def _evaluate(
     paths = [names.get(video, str(video)) for video in truth.video[matches.truth_rows].tolist()]
     detections = None if by_centroid else detect(frames, similarity, np.any(truth.visible, axis=1), poses.instance_scores)
     table = frame_table(frames, truth, poses, matches, distances, detections)
-    identity = score_identity(truth, poses, pairs, similarity) if config.identity else IdentityResult()
+    identity = score_identity(truth, poses, frames, similarity) if config.identity else IdentityResult()
     return Evaluation(
         metrics=(_centroid_metrics if by_centroid else _pose_metrics)(truth, poses, matches, distances, paths),
         settings=_settings(config),
@@ -143,7 +166,7 @@ def _evaluate(
         identity_counts=identity.counts,
         video_names=tuple(video_names),
         switches=identity.switches,
-        notes=(*notes, *_coverage_notes(poses, frames, by_centroid), *identity.notes),
+        notes=(*notes, *_coverage_notes(poses, frames, predicted, by_centroid), *identity.notes),
     )
 
 
@@ -216,6 +239,8 @@ def _settings(config: EvaluatorConfig) -> dict[str, Any]:
     else:
         keys += ["oks_stddev", "oks_scale"]
     settings = {key: getattr(config, key) for key in keys}
+    if config.nodes != "all":
+        settings["nodes"] = config.nodes
     return settings | {"identity_threshold": SIMILARITY_THRESHOLD} if config.identity else settings
 
 
@@ -231,9 +256,35 @@ def _video_notes(truth: Poses, poses: Poses, matches: Sequence[VideoMatch]) -> l
     return notes
 
 
-def _coverage_notes(poses: Poses, frames: Sequence[FramePair], by_centroid: bool) -> list[str]:
-    """Say which labelled frames and predicted instances are not compared as the reader may expect."""
+def _node_notes(truth: Skeleton, poses: Skeleton) -> list[str]:
+    """Say how nodes are compared where the two skeletons are not alike."""
+    if set(truth.nodes) != set(poses.nodes):
+        shared = [node for node in truth.nodes if node in poses.nodes]
+        others = [node for node in (*truth.nodes, *poses.nodes) if node not in shared]
+        return [f"compared on the nodes that both sides have ({', '.join(shared)}); left out: {', '.join(others)}"]
+    return [] if truth.nodes == poses.nodes else ["nodes are in another order in the predictions; compared by name"]
+
+
+def _coverage_notes(poses: Poses, frames: Sequence[FramePair], predicted: int, by_centroid: bool) -> list[str]:
+    """Say which labelled frames and instances are not compared as the reader may expect.
+
+    Args:
+        poses: Predictions.
+        frames: Labelled frames, with the predictions that count.
+        predicted: How many predictions these frames have, those included that do not count.
+        by_centroid: Whether centroids are matched.
+    """
     notes = []
+    if ignored := sum(len(frame.all_truth_rows) - len(frame.truth_rows) for frame in frames):
+        away = predicted - sum(len(frame.pose_rows) for frame in frames)
+        notes.append(
+            f"evaluator.user_labels_only=true: {ignored} predictions in labelled frames of the ground truth, which nobody corrected, "
+            f"count neither way; nor do the {away} predicted instances on them"
+        )
+    empty = [frame for frame in frames if not len(frame.all_truth_rows)]
+    if extra := sum(len(frame.pose_rows) for frame in empty):
+        counted = "count as false" if by_centroid else "count as false in coco/… and identity/…"
+        notes.append(f"{len(empty)} of {len(frames)} labelled frames hold no animal; {extra} predictions there {counted}")
     labelled = [frame for frame in frames if len(frame.truth_rows)]
     if absent := sum(not frame.processed for frame in labelled):
         missed = "" if by_centroid else "; coco/… counts their instances as missed"
@@ -254,7 +305,7 @@ class Evaluator:
         false_positives: Rows of the predicted instances that were matched with nothing.
         dists_dict: Distances (px), frame index and video of each match.
 
-    Rows count the instances of the labels in file order.
+    Rows count all instances of the labels in file order; `frame_pairs` counts those that are compared.
     """
 
     def __init__(
@@ -292,7 +343,8 @@ class Evaluator:
         """
         from sleap_lab.labels import to_poses, video_name  # sleap-io is not needed to import this module
 
-        truth, poses = to_poses(gt_labels), to_poses(pred_labels)
+        notes: list[str] = []
+        truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)
         if anchor_ind is not None:
             nodes = truth.skeleton.nodes
             if not 0 <= anchor_ind < len(nodes):
@@ -311,12 +363,14 @@ class Evaluator:
         _check_choices(config)
         config = replace(config, match_method=_resolve_method(match_method, poses))
         names = [video_name(video) for video in gt_labels.videos]
-        self.evaluation = _evaluate(truth, poses, config, compared(match_videos(gt_labels, pred_labels)), names)
+        found = _evaluate(truth, poses, config, compared(match_videos(gt_labels, pred_labels)), names, reference=True)
+        self.evaluation = replace(found, notes=(*notes, *found.notes))
         matches = self.evaluation.matches
         self.frame_pairs = list(self.evaluation.frame_pairs)
-        self.positive_pairs = list(zip(matches.truth_rows.tolist(), matches.pose_rows.tolist(), matches.scores.tolist(), strict=True))
-        self.false_negatives: list[int] = matches.false_negatives.tolist()
-        self.false_positives: list[int] = matches.false_positives.tolist()
+        matched = truth.origin[matches.truth_rows], poses.origin[matches.pose_rows], matches.scores
+        self.positive_pairs = list(zip(*(column.tolist() for column in matched), strict=True))
+        self.false_negatives: list[int] = truth.origin[matches.false_negatives].tolist()
+        self.false_positives: list[int] = poses.origin[matches.false_positives].tolist()
         distances = self.evaluation.metrics["distance_metrics"]
         self.dists_dict = {key: distances[key] for key in ("dists", "frame_idxs", "video_paths")}
 

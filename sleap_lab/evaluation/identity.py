@@ -15,11 +15,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.centroids import instance_centroids
-from sleap_lab.evaluation.match import Compare, FramePair
+from sleap_lab.evaluation.match import SIMILARITY_THRESHOLD, Compare, FramePair, on_ignored
 from sleap_lab.poses import Poses
-
-# Smallest similarity of a match in CLEAR and Identity; HOTA averages over 0.05, 0.10 … 0.95.
-SIMILARITY_THRESHOLD = 0.5
 
 # our name -> TrackEval's
 FIELDS = {
@@ -142,7 +139,7 @@ def score_identity(truth: Poses, poses: Poses, pairs: Sequence[FramePair], simil
     notes = []
     if sparse := len(everything) - len(sequences):
         notes.append(f"identity: {sparse} of {len(everything)} videos left out, no true track on two consecutive frames (sparse labels)")
-    paired_truth = np.concatenate([pair.all_truth_rows for pair in pairs])
+    paired_truth = np.concatenate([pair.truth_rows for pair in pairs])
     if ignored := int((truth_tracks[paired_truth] < 0).sum()):
         notes.append(f"identity: {ignored} true instances without a track of their own count neither way")
     paired_poses = np.concatenate([pair.all_pose_rows for pair in pairs])
@@ -173,7 +170,7 @@ def tracks_once_per_frame(poses: Poses) -> np.ndarray:
 def build_sequences(
     truth: Poses, poses: Poses, truth_tracks: np.ndarray, pose_tracks: np.ndarray, pairs: Sequence[FramePair], similarity: Compare
 ) -> list[TrackSequence]:
-    """Collect, per predicted video, the frames in which the truth has tracks, without what is "don't care".
+    """Collect, per predicted video, the frames in question, without what is "don't care"; a frame without true animals is one of them.
 
     Args:
         truth: Ground truth.
@@ -195,16 +192,15 @@ def build_sequences(
             rows = pair.all_truth_rows[truth_shown[pair.all_truth_rows]]
             columns = pair.all_pose_rows[pose_shown[pair.all_pose_rows]]
             tracked = truth_tracks[rows] >= 0
-            if not tracked.any():
-                continue
             table = similarity(rows, columns)
-            kept = ~_on_ignored(table[tracked], table[~tracked])
+            kept = ~on_ignored(table[tracked], table[~tracked])
             frames.append(pair.frame)
             truth_rows.append(rows[tracked])
             pose_rows.append(columns[kept])
             similarities.append(table[np.ix_(tracked, kept)])
-            neighbours.append(_neighbours(rows[tracked], np.intersect1d(rows, pair.truth_rows), centers, names))
-        if frames:
+            others = np.intersect1d(rows, pair.truth_rows)
+            neighbours.append(_neighbours(rows[tracked], others, centers, names) if tracked.any() else [])
+        if any(map(len, truth_rows)):
             truth_ids, truth_names = _number_tracks(truth_tracks, truth_rows, truth.track_names)
             pose_ids, pose_names = _number_tracks(pose_tracks, pose_rows, poses.track_names)
             videos = in_time[0].truth_video, in_time[0].pose_video
@@ -226,16 +222,6 @@ def _neighbours(rows: np.ndarray, others: np.ndarray, centers: np.ndarray, names
     nearest = distances.argmin(axis=1)
     found = [(others[column], distance[column]) for column, distance in zip(nearest, distances, strict=True)]
     return [Neighbour(names[row], float(px)) if np.isfinite(px) else Neighbour("", float("nan")) for row, px in found]
-
-
-def _on_ignored(tracked: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    """Which predictions lie on a "don't care" instance and are not needed for a tracked one: (p,) bool."""
-    if not len(ignored):
-        return np.zeros(tracked.shape[1], dtype=bool)
-    rows, columns = linear_sum_assignment(-np.where(tracked >= SIMILARITY_THRESHOLD, tracked, 0))
-    needed = np.zeros(tracked.shape[1], dtype=bool)
-    needed[columns[tracked[rows, columns] >= SIMILARITY_THRESHOLD]] = True
-    return (ignored >= SIMILARITY_THRESHOLD).any(axis=0) & ~needed
 
 
 def _number_tracks(tracks: np.ndarray, rows: list[np.ndarray], names: Sequence[str]) -> tuple[list[np.ndarray], list[str]]:

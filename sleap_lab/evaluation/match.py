@@ -1,17 +1,20 @@
 """Which frames are compared, and which prediction belongs to which true instance."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.poses import Poses
 
 # (row indices into the truth, row indices into the predictions) -> (g, p) matrix
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
+SIMILARITY_THRESHOLD = 0.5
+"""Similarity from which a prediction is taken to be of an animal, where that is not a setting."""
 PAIRS_AT_ONCE = 65536
 """Instances of this many pairs are compared at once, which takes tens of megabytes."""
 
@@ -73,10 +76,47 @@ def align_nodes(truth: Poses, poses: Poses) -> Poses:
         extra = ", ".join(sorted(set(found) - set(expected))) or "none"
         raise ConfigError(
             "evaluator.ground_truth_path: ground truth with another skeleton than the predictions; "
-            f"nodes only in the ground truth: {missing}; only in the predictions: {extra}"
+            f"nodes only in the ground truth: {missing}; only in the predictions: {extra}; "
+            "evaluator.nodes=common compares the nodes that both have"
         )
     order = [found.index(name) for name in expected]
     return replace(poses, skeleton=truth.skeleton, points=poses.points[:, order], point_scores=poses.point_scores[:, order])
+
+
+def on_compared_nodes(truth: Poses, poses: Poses, nodes: str) -> tuple[Poses, Poses]:
+    """Return both records with the same nodes in the order of the ground truth, matched by name.
+
+    Args:
+        truth: Ground truth.
+        poses: Predictions.
+        nodes: `all`, or `common` for those that both have.
+
+    Raises:
+        ConfigError: The two skeletons do not have the same nodes, or not one in common.
+    """
+    if nodes == "common":
+        shared = set(truth.skeleton.nodes) & set(poses.skeleton.nodes)
+        if not shared:
+            raise ConfigError(
+                "evaluator.nodes=common: ground truth and predictions have no node in common; "
+                f"ground truth: {', '.join(truth.skeleton.nodes)}; predictions: {', '.join(poses.skeleton.nodes)}"
+            )
+        truth, poses = (with_nodes(record, shared) for record in (truth, poses))
+    return truth, align_nodes(truth, poses)
+
+
+def with_nodes(poses: Poses, names: Collection[str]) -> Poses:
+    """Return poses with some of their nodes only."""
+    skeleton = poses.skeleton
+    chosen = [i for i, name in enumerate(skeleton.nodes) if name in names]
+    place = {node: i for i, node in enumerate(chosen)}
+
+    def between(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+        return tuple((place[a], place[b]) for a, b in pairs if a in place and b in place)
+
+    nodes = tuple(skeleton.nodes[i] for i in chosen)
+    fewer = replace(skeleton, nodes=nodes, edges=between(skeleton.edges), symmetries=between(skeleton.symmetries))
+    return replace(poses, skeleton=fewer, points=poses.points[:, chosen], point_scores=poses.point_scores[:, chosen])
 
 
 def labelled_frames(
@@ -119,18 +159,25 @@ def labelled_frames(
 
 
 def pair_frames(
-    truth: Poses, poses: Poses, videos: Mapping[int, int], *, user_labels_only: bool, video_names: Sequence[str] = ()
+    truth: Poses,
+    poses: Poses,
+    videos: Mapping[int, int],
+    *,
+    user_labels_only: bool,
+    emptied: bool = False,
+    video_names: Sequence[str] = (),
 ) -> list[FramePair]:
-    """Pair the frames with true instances with the same frames of the predictions, as sleap-nn does.
+    """Pair the labelled frames with the same frames of the predictions.
 
-    Of the labelled frames, those that the predictions do not list are left out; a predicted frame that is listed but empty
-    is a pair. A frame that the truth lists without any instance is one only where all instances count.
+    As in sleap-nn, those that the predictions do not list are left out; a predicted frame that is listed but empty is a pair.
+    A frame that the truth lists without any instance is one if `emptied` says so, or where all instances count.
 
     Args:
         truth: Ground truth.
         poses: Predictions.
         videos: Index of a video in the predictions -> its index in the truth.
         user_labels_only: Whether only human-labelled true instances count.
+        emptied: Whether frames without true instances are judged where only human-labelled ones count.
         video_names: Names of the videos of the truth, for the error message.
 
     Returns:
@@ -140,7 +187,7 @@ def pair_frames(
         RunError: There is no pair.
     """
     frames = labelled_frames(truth, poses, videos, user_labels_only=user_labels_only)
-    pairs = [frame for frame in frames if frame.processed and (len(frame.truth_rows) or not user_labels_only)]
+    pairs = [frame for frame in frames if frame.processed and (len(frame.truth_rows) or emptied or not user_labels_only)]
     if not pairs:
         raise RunError(_why_no_pairs(truth, poses, videos, user_labels_only, video_names))
     return pairs
@@ -191,6 +238,41 @@ def compared_at_once(pairs: Iterable[FramePair], score: Compare, n_truth: int, n
     parts = [slice(first, first + PAIRS_AT_ONCE) for first in range(0, max(size, 1), PAIRS_AT_ONCE)]
     scores = np.concatenate([score(truths[part], poses[part]) for part in parts])
     return lambda rows, columns: scores[place[rows][:, None] + start[columns]]
+
+
+def leave_out_ignored(pairs: Sequence[FramePair], similarity: Compare) -> list[FramePair]:
+    """Leave out the predictions of true instances that do not count: nobody said whether these are right.
+
+    Args:
+        pairs: Frames, with the true instances that count and all of them.
+        similarity: Gives (g, p) similarities of rows of the two records.
+    """
+    found = []
+    for pair in pairs:
+        ignored = np.setdiff1d(pair.all_truth_rows, pair.truth_rows)
+        if len(ignored) and len(pair.pose_rows):
+            tables = similarity(pair.truth_rows, pair.pose_rows), similarity(ignored, pair.pose_rows)
+            pair = pair._replace(pose_rows=pair.pose_rows[~on_ignored(*tables)])
+        found.append(pair)
+    return found
+
+
+def on_ignored(counted: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    """Say which predictions lie on a true instance that does not count, and are not needed for one that does.
+
+    Args:
+        counted: (g, p) similarities of the true instances that count.
+        ignored: (n, p) similarities of the others.
+
+    Returns:
+        (p,) bool.
+    """
+    if not len(ignored):
+        return np.zeros(counted.shape[1], dtype=bool)
+    rows, columns = linear_sum_assignment(-np.where(counted >= SIMILARITY_THRESHOLD, counted, 0))
+    needed = np.zeros(counted.shape[1], dtype=bool)
+    needed[columns[counted[rows, columns] >= SIMILARITY_THRESHOLD]] = True
+    return (ignored >= SIMILARITY_THRESHOLD).any(axis=0) & ~needed
 
 
 def match_frames(

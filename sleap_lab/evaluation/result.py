@@ -36,6 +36,7 @@ METRICS = (
     Metric("eval/n_frame_pairs", "counts", "n_frame_pairs", "", "Frames compared: in the predictions, with ground truth.", "count"),
     Metric("eval/n_matched", "counts", "n_matched", "higher", "True instances that a prediction was matched with.", "count"),
     Metric("eval/n_missed", "counts", "n_missed", "lower", "True instances that no prediction was matched with.", "count"),
+    Metric("eval/n_frames", "counts", "n_frames", "", "Frames judged: all with ground truth, those without an animal included.", "count"),
     Metric(
         "eval/oks_map",
         "voc_metrics",
@@ -101,7 +102,7 @@ METRICS = (
 
 NOT_LOGGED = frozenset(
     {
-        *("eval/n_frame_pairs", "eval/oks_mar", "eval/visibility_precision", "eval/visibility_recall"),
+        *("eval/n_frame_pairs", "eval/n_frames", "eval/oks_mar", "eval/visibility_precision", "eval/visibility_recall"),
         *("eval/dist_p75", "eval/dist_p95", "eval/dist_p99"),
         *("coco/precision_75", "coco/recall_75", "coco/f1_75", "coco/pck_size_05"),
         *("identity/deta", "identity/assa", "identity/idp", "identity/idr", "identity/motp", "identity/fragmentations"),
@@ -155,6 +156,8 @@ class Evaluation:
             "n_matched": len(self.matches.truth_rows),
             "n_missed": len(self.matches.false_negatives),
         }
+        if self.table is not None:
+            counts["n_frames"] = len(self.table.frame)
         groups = {**self.metrics, "counts": counts, "coco": self.coco, "identity": self.identity or {}}
         return {m.name: float(groups[m.group][m.key]) for m in METRICS if m.key in groups.get(m.group, {})}
 

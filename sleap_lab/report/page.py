@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sleap_lab.atomic import replacing
 from sleap_lab.evaluation import Evaluation
-from sleap_lab.evaluation.match import align_nodes
-from sleap_lab.poses import Poses
+from sleap_lab.evaluation.match import on_compared_nodes
+from sleap_lab.poses import Poses, distinct
 from sleap_lab.report import numbers
 from sleap_lab.report.figures import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
@@ -62,6 +62,7 @@ def write_report(
     Raises:
         RunError: The file cannot be written.
     """
+    poses = replace(poses, track_names=distinct(poses.track_names))  # as switches name them
     if truth is not None and evaluation is not None:
         truth, poses = _aligned(truth, poses, evaluation)
     with house_style():
@@ -111,7 +112,7 @@ def _write_figures(folder: Path, panels: Sequence[Panel], kind: str) -> None:
 
 
 def _aligned(truth: Poses, poses: Poses, evaluation: Evaluation) -> tuple[Poses, Poses]:
-    """Give both records the same video indices and, where they have the same nodes, the same order of nodes.
+    """Give both records the same video indices and, where poses were compared, the same nodes in the same order.
 
     Videos of the ground truth that were not compared become -1.
     """
@@ -119,8 +120,9 @@ def _aligned(truth: Poses, poses: Poses, evaluation: Evaluation) -> tuple[Poses,
     frames = truth.frames.copy()
     frames[:, 0] = [here.get(video, -1) for video in frames[:, 0].tolist()]
     truth = replace(truth, video=np.array([here.get(video, -1) for video in truth.video.tolist()], dtype=np.int32), frames=frames)
-    same_nodes = sorted(truth.skeleton.nodes) == sorted(poses.skeleton.nodes)
-    return truth, align_nodes(truth, poses) if same_nodes else poses
+    if evaluation.settings.get("nodes") == "common" or sorted(truth.skeleton.nodes) == sorted(poses.skeleton.nodes):
+        return on_compared_nodes(truth, poses, "common")
+    return truth, poses
 
 
 def _changed(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[tuple[str, str, str]]:

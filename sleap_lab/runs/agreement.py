@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.evaluation import METRICS
-from sleap_lab.poses import Poses
+from sleap_lab.poses import Poses, distinct
 
 PIXELS, NUMBERS = 0.01, 0.002
 """Largest difference of a distance in px, and of any other metric or score, between machines or versions that count as agreeing."""
@@ -75,7 +75,7 @@ def compare_poses(then: Poses, now: Poses, *, exact: bool) -> list[Difference]:
     shown = then.visible[rows], now.visible[others]
     both = shown[0] & shown[1]
     frames = [set(map(tuple, poses.frames.tolist())) for poses in (then, now)]
-    names = [np.array([*poses.track_names, ""], dtype=object) for poses in (then, now)]
+    names = [np.array([*distinct(poses.track_names), ""], dtype=object) for poses in (then, now)]
     other_tracks = names[0][then.tracks[rows]] != names[1][now.tracks[others]]
     scores = [
         _largest(getattr(then, name)[rows], getattr(now, name)[others]) for name in ("point_scores", "instance_scores", "track_scores")

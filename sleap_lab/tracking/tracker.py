@@ -1,7 +1,7 @@
 """Tracking of whole recordings: which instances are tracked, clean-up, and names of tracks."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from itertools import count, islice
@@ -22,8 +22,7 @@ ReadImage = Callable[[int, int], np.ndarray]
 def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = None) -> Poses:
     """Give every instance a track; each video is tracked by itself, its frames in order.
 
-    In a frame with user-labelled instances only those are tracked, and predicted ones are passed through before them
-    with the track they had. Instances that find no track are left out; the frames all stay.
+    Predicted instances that find no track are left out; those that a person labelled stay without one, and so do all frames.
 
     Args:
         poses: Instances to track; tracks they have are replaced.
@@ -84,12 +83,13 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
     frames, links = [], []
     by_hand = poses.user.any()
     for _, frame, rows in poses.by_frame():
-        passed, tracked = _to_track(poses, rows) if by_hand else (rows[:0], rows)
         if config.tracking_pre_cull_to_target:
-            tracked = _cull(poses, tracked, config.tracking_target_instance_count or 0, config.tracking_pre_cull_iou_threshold)
-        link = linker.link(frame, tracked)
+            rows = _cull(poses, rows, config.tracking_target_instance_count or 0, config.tracking_pre_cull_iou_threshold)
+        link = linker.link(frame, rows)
         links.append(link)
-        frames.append(np.append(passed, link[0]) if len(passed) else link[0])
+        lost = np.setdiff1d(rows[poses.user[rows]], link[0]) if by_hand else rows[:0]
+        tracks[lost], scores[lost] = -1, np.nan
+        frames.append(np.append(link[0], lost) if len(lost) else link[0])
     if links:
         linked, ids, link_scores = (np.concatenate(column) for column in zip(*links, strict=True))
         found = ids >= 0
@@ -101,12 +101,6 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
             tracks[rows] = joined
     order = np.concatenate([np.zeros(0, dtype=np.intp), *frames])
     return replace(poses, tracks=tracks, track_scores=scores)[order]
-
-
-def _to_track(poses: Poses, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Divide the instances of one frame into those that are passed through and those that are tracked."""
-    user = poses.user[rows]
-    return (rows[~user], rows[user]) if user.any() else (rows[:0], rows)
 
 
 def _cull(poses: Poses, rows: np.ndarray, target: int, iou_threshold: float) -> np.ndarray:
@@ -127,3 +121,11 @@ def _name_tracks(poses: Poses) -> Poses:
     renumbered = np.full(end + 1, -1, dtype=np.int32)  # its last place is what the track -1 refers to
     renumbered[used] = np.arange(len(used))
     return replace(poses, tracks=renumbered[poses.tracks], track_names=tuple(names[index] for index in used))
+
+
+def named_apart(poses: Poses, names: Collection[str]) -> Poses:
+    """Rename the tracks that are called like others, which stand beside them in the same file."""
+    if not set(poses.track_names) & set(names):
+        return poses
+    free = (name for name in map("track_{}".format, count()) if name not in {*names, *poses.track_names})
+    return replace(poses, track_names=tuple(next(free) if name in names else name for name in poses.track_names))

@@ -16,7 +16,7 @@ from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.experiment import OUTPUTS, device_name
 from sleap_lab.inference import Inference
 from sleap_lab.interruption import interruptible
-from sleap_lab.labels import to_labels
+from sleap_lab.labels import before_corrections, to_labels
 from sleap_lab.run_log import logging_to
 from sleap_lab.runs.fingerprint import array_hash, code_hash, fingerprint
 from sleap_lab.sources import Source, open_source
@@ -106,10 +106,14 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     source = open_source(config.data, predicting=config.model.kind != "none")
     truth = open_truth(config, source)
     assert truth is not None, "evaluator.evaluate was checked"
+    for note in (*source.notes, *truth.notes):
+        terminal.warn(note)
     detected = _detect(config, source)
     matches = truth.videos or match_videos(truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map)
+    # A setting is judged by what it does with detections, and a correction is none.
+    detections = detected.poses if source.project is None else before_corrections(source.project, detected.poses)
     return make_problem(
-        detected.poses,
+        detections,
         truth.poses,
         compared(matches),
         settings,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sleap_lab.config import EvaluatorConfig
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation import Evaluator, evaluate, load_metrics
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses import Skeleton, concatenate, make_poses
 
 REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
 GOLDEN = REFERENCE / "evaluation" / "single_instance_with_metrics"
@@ -378,3 +378,109 @@ def test_a_wider_kernel_gives_the_other_known_value():
     truth = sio.load_slp(GOLDEN / "labels_val_gt_0.slp", open_videos=False)
     poses = sio.load_slp(GOLDEN / "pred_val_0.slp", open_videos=False)
     assert Evaluator(truth, poses, oks_stddev=0.05).evaluate()["mOKS"]["mOKS"] == pytest.approx(0.04171, abs=5e-6)
+
+
+# ---- truth that people have begun to proofread
+
+
+def half_proofread():
+    """Two animals in each of two frames: a person corrected the first, the other is the prediction that nobody touched."""
+    return make_poses(
+        SKELETON,
+        [square(0), square(200), square(0, 5), square(200, 5)],
+        frame=[0, 0, 1, 1],
+        user=[True, False] * 2,
+        instance_scores=[np.nan, 0.9] * 2,
+        tracks=[0, 1] * 2,
+        track_names=["x", "y"],
+    )
+
+
+@pytest.mark.parametrize("user_labels_only", [True, False])
+@pytest.mark.parametrize("first", [0.1, 0.9])  # whichever animal is predicted with the larger score
+def test_predictions_equal_to_a_half_proofread_truth_are_perfect(user_labels_only, first):
+    truth = half_proofread()
+    poses = replace(truth, user=np.zeros(4, dtype=bool), instance_scores=np.array([first, 1 - first] * 2))
+    # A kernel so wide that the other animal, 200 px away, has an OKS above 0.
+    config = EvaluatorConfig(user_labels_only=user_labels_only, identity=True, oks_stddev=0.2)
+    result = evaluate(truth, poses, config, videos={0: 0})
+    found = result.headline()
+    perfect = ["eval/moks", "coco/ap", "coco/ar", "coco/precision_50", "coco/recall_75", "identity/hota", "identity/idf1", "identity/mota"]
+    assert {name: found[name] for name in perfect} == pytest.approx(dict.fromkeys(perfect, 1))
+    assert found["eval/oks_map"] == pytest.approx(1)
+    assert (found["eval/n_matched"], found["eval/n_missed"], found["identity/false_positives"]) == (2 if user_labels_only else 4, 0, 0)
+    notes = [note for note in result.notes if "nobody corrected" in note]
+    assert bool(notes) is user_labels_only
+    assert all("2 predictions in labelled frames" in note and "the 2 predicted instances" in note for note in notes)
+
+
+def test_an_extra_prediction_beside_what_nobody_corrected_is_false():
+    truth = half_proofread()
+    extra = make_poses(SKELETON, [square(FAR)], track_names=["x", "y"], instance_scores=0.5, tracks=-1, frames=[])
+    poses = concatenate([replace(truth, user=np.zeros(4, dtype=bool), instance_scores=np.full(4, 0.9)), extra])
+    found = evaluate(truth, poses, EvaluatorConfig(), videos={0: 0}).headline()
+    assert found["coco/precision_50"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("user_labels_only", [True, False])
+@pytest.mark.parametrize("method", ["oks", "centroid"])
+def test_predictions_in_a_frame_that_a_person_emptied_are_false(user_labels_only, method):
+    truth = make_poses(
+        SKELETON, [square(), square(1)], frame=[0, 1], user=True, tracks=0, track_names=["x"], frames=[(0, 0), (0, 1), (0, 2)]
+    )
+    poses = make_poses(
+        SKELETON, [square(), square(1), square(2), square(FAR)], frame=[0, 1, 2, 2], tracks=[0, 0, 0, 1], track_names=["x", "y"]
+    )
+    reach = 0 if method == "oks" else 200  # a predicted centroid is the first node, 71 px from the true one
+    config = EvaluatorConfig(user_labels_only=user_labels_only, identity=True, match_method=method, match_threshold=reach)
+    result = evaluate(truth, poses, config, videos={0: 0})
+    found = result.headline()
+    assert found["identity/false_positives"] == 2
+    assert found["identity/idp"] == pytest.approx(2 / 4)
+    assert found["coco/precision_50" if method == "oks" else "eval/centroid_precision"] == pytest.approx(2 / 4)
+    assert (found["eval/n_frames"], found["eval/n_frame_pairs"]) == (3, 3)
+    assert [note for note in result.notes if note.startswith("1 of 3 labelled frames hold no animal; 2 predictions there")]
+
+
+def test_pose_and_identity_metrics_judge_the_same_frames():
+    truth = make_poses(SKELETON, [square(), square(), square()], frame=[0, 1, 2], user=True, tracks=0, track_names=["x"])
+    poses = make_poses(SKELETON, [square(), square()], frame=[0, 1], tracks=0, track_names=["x"])  # frame 2 was left out
+    found = evaluate(truth, poses, EvaluatorConfig(identity=True), videos={0: 0}).headline()
+    assert (found["eval/n_frames"], found["coco/recall_50"], found["identity/misses"]) == (3, pytest.approx(2 / 3), 1)
+
+
+def test_tracks_of_one_name_are_two():
+    truth = make_poses(
+        SKELETON, [square(), square(300)] * 3, frame=np.repeat(range(3), 2), user=True, tracks=[0, 1] * 3, track_names=["m", "m"]
+    )
+    poses = replace(truth, user=np.zeros(6, dtype=bool), instance_scores=np.ones(6), tracks=np.array([0, 1, 0, 1, 1, 0]))
+    result = evaluate(truth, poses, EvaluatorConfig(identity=True), videos={0: 0})
+    assert [(switch.truth_track, switch.from_track, switch.to_track) for switch in result.switches] == [
+        ("m", "m", "m_2"),
+        ("m_2", "m_2", "m"),
+    ]
+    assert {row.animal for row in result.breakdown if row.animal is not None} == {"m", "m_2"}
+
+
+def test_on_common_nodes_the_rest_does_not_count():
+    other = replace(POSES, skeleton=Skeleton(("b", "x", "a", "c")), points=POSES.points[:, [B, D, A, C]])
+    config = EvaluatorConfig(nodes="common", oks_stddev=[0.025, 0.025, 0.025, 0.5])
+    result = evaluate(TRUTH, other, config, videos={0: 0})
+    three = replace(TRUTH, skeleton=Skeleton(("a", "b", "c")), points=TRUTH.points[:, :3], point_scores=TRUTH.point_scores[:, :3])
+    poses = replace(POSES, skeleton=three.skeleton, points=POSES.points[:, :3], point_scores=POSES.point_scores[:, :3])
+    assert result.headline() == evaluate(three, poses, EvaluatorConfig(), videos={0: 0}).headline()
+    assert result.settings["nodes"] == "common"
+    assert "compared on the nodes that both sides have (a, b, c); left out: d, x" in result.notes
+
+
+def test_rows_of_the_evaluator_count_all_instances_of_the_labels():
+    skeleton = sio.Skeleton(list("abcd"))
+    guess = sio.PredictedInstance.from_numpy(square(), skeleton=skeleton, score=0.5)
+    fixed = sio.Instance.from_numpy(square(1), skeleton=skeleton)
+    fixed.from_predicted = guess
+    missed = sio.Instance.from_numpy(square(FAR), skeleton=skeleton)
+    video = sio.Video("v.mp4")
+    truth = sio.Labels([sio.LabeledFrame(video, 0, [guess, missed, fixed])])
+    found = sio.Labels([sio.LabeledFrame(video, 0, [sio.PredictedInstance.from_numpy(square(1), skeleton=skeleton, score=0.5)])])
+    evaluator = Evaluator(truth, found)
+    assert (evaluator.positive_pairs, evaluator.false_negatives) == ([(2, 0, 1.0)], [1])

@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.evaluation.match import align_nodes, compared_at_once, greedy, labelled_frames, match_frames, pair_frames
+from sleap_lab.evaluation.match import (
+    align_nodes,
+    compared_at_once,
+    greedy,
+    labelled_frames,
+    match_frames,
+    on_compared_nodes,
+    on_ignored,
+    pair_frames,
+)
 from sleap_lab.poses import Skeleton, make_poses
 
 POINT = Skeleton(("a",))
@@ -170,3 +179,41 @@ def test_scores_that_are_made_at_once_are_those_of_each_frame():
     assert {(pair.pose_video, pair.frame): look_up(pair.all_truth_rows, pair.all_pose_rows).tolist() for pair in pairs} == expected
     assert look_up(np.array([1]), np.array([1])).tolist() == [[22]]
     assert calls == [6]
+
+
+def named(nodes, edges=()):
+    return make_poses(
+        Skeleton(tuple(nodes), edges=edges), np.arange(2.0 * len(nodes)).reshape(1, -1, 2), point_scores=[np.arange(len(nodes))]
+    )
+
+
+def test_common_nodes_are_compared_in_the_order_of_the_truth():
+    truth, poses = on_compared_nodes(named("abcd", [(0, 1), (1, 3)]), named("xdba"), "common")
+    assert truth.skeleton == Skeleton(("a", "b", "d"), edges=((0, 1), (1, 2)))
+    assert poses.skeleton.nodes == ("a", "b", "d")
+    assert truth.points[0, :, 0].tolist() == [0, 2, 6]
+    assert poses.points[0, :, 0].tolist() == [6, 4, 2]
+    assert poses.point_scores.tolist() == [[3, 2, 1]]
+
+
+def test_the_refusal_of_other_nodes_names_the_way_out_and_nothing_in_common_is_refused():
+    with pytest.raises(ConfigError, match=r"evaluator\.nodes=common compares the nodes that both have$"):
+        on_compared_nodes(named("ab"), named("bc"), "all")
+    with pytest.raises(ConfigError, match=r"^evaluator\.nodes=common: .* no node in common; ground truth: a, b; predictions: x$"):
+        on_compared_nodes(named("ab"), named("x"), "common")
+
+
+def test_a_prediction_on_what_does_not_count_is_left_out_unless_it_is_needed():
+    counted = np.array([[0.9, 0.6, 0.2, 0.1]])
+    ignored = np.array([[0.0, 0.7, 0.8, 0.4], [0.9, 0.0, 0.0, 0.1]])
+    # The first is needed for the one that counts, though it lies on an ignored one, too; the last lies on none.
+    assert on_ignored(counted, ignored).tolist() == [False, True, True, False]
+    assert on_ignored(counted, ignored[:0]).tolist() == [False] * 4
+    assert on_ignored(counted[:0], ignored).tolist() == [True, True, True, False]
+
+
+def test_frames_that_a_person_emptied_are_pairs_where_that_is_asked_for():
+    truth = record([(0, 1)], frames=[(0, 0), (0, 1)], user=True)
+    poses = record([(0, 0), (0, 1)])
+    pairs = pair_frames(truth, poses, {0: 0}, user_labels_only=True, emptied=True)
+    assert [(pair.frame, len(pair.truth_rows), len(pair.pose_rows)) for pair in pairs] == [(0, 0, 1), (1, 1, 1)]

@@ -12,7 +12,7 @@ import yaml
 from sleap_lab.config import EvaluatorConfig
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics
 from sleap_lab.evaluation.videos import VideoMatch
-from sleap_lab.poses import Poses, Skeleton, make_poses
+from sleap_lab.poses import Poses, Skeleton, concatenate, make_poses
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
 
@@ -43,9 +43,8 @@ def poses(truth: Poses) -> Poses:
     points = truth.points + np.stack([np.zeros(8), truth.frame], axis=1)[:, None]
     points[0, 2] = np.nan
     found = replace(truth, points=points, instance_scores=np.linspace(0.9, 0.2, 8), user=np.zeros(8, bool))[:7]
-    extra = make_poses(SKELETON, [FLY + np.array([0, 60])], frame=2, instance_scores=0.1, tracks=-1, track_names=["a", "b"])
-    columns = ("video", "frame", "points", "point_scores", "instance_scores", "tracks", "track_scores", "user")
-    return replace(found, **{name: np.concatenate([getattr(found, name), getattr(extra, name)]) for name in columns})
+    extra = make_poses(SKELETON, [FLY + np.array([0, 60])], frame=2, instance_scores=0.1, tracks=-1, track_names=["a", "b"], frames=[])
+    return concatenate([found, extra])
 
 
 @pytest.fixture(scope="session")

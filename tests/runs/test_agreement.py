@@ -97,3 +97,10 @@ def test_no_poses_agree_with_no_poses():
 def test_metrics(name, then, now, exact, agrees):
     (found,) = compare_metrics(*({} if value is None else {name: value} for value in (then, now)), exact=exact)
     assert found.agrees == agrees
+
+
+def test_tracks_of_one_name_are_two():
+    then, now = (replace(POSES, tracks=np.array(tracks), track_names=("x", "x")) for tracks in ([0, 1, -1], [1, 0, -1]))
+    assert differing(replace(then, track_names=("x", "x"))) != {} or len(POSES) == 0
+    (difference,) = [item for item in compare_poses(then, now, exact=True) if not item.agrees]
+    assert (difference.name, difference.now) == ("instances with another track", 2)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sleap_lab.config import TrackerConfig
 from sleap_lab.errors import ConfigError
 from sleap_lab.poses import Skeleton, make_poses
-from sleap_lab.tracking import track
+from sleap_lab.tracking import named_apart, track
 
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
 SKELETON = Skeleton(("a", "b", "c", "d"))
@@ -53,32 +53,28 @@ def test_each_video_is_tracked_by_itself():
     assert tracked.tracks.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_only_user_instances_are_tracked_where_there_are_any():
+def test_animals_beside_one_that_a_person_corrected_keep_their_tracks():
     poses = squares(
         0, 50, 51, 1, 1, frame=[0, 0, 1, 1, 2], user=[False, False, True, False, False], tracks=[-1, -1, -1, 0, -1], track_names=["old"]
     )
     tracked = track(poses, TrackerConfig())
-    assert named(tracked) == [(0, 0, "track_0"), (0, 50, "track_1"), (1, 1, "old"), (1, 51, "track_1"), (2, 1, "track_0")]
-    assert tracked.track_names == ("track_0", "track_1", "old")
+    assert named(tracked) == [(0, 0, "track_0"), (0, 50, "track_1"), (1, 51, "track_1"), (1, 1, "track_0"), (2, 1, "track_0")]
+    assert tracked.track_names == ("track_0", "track_1")
+
+
+@pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
+def test_what_a_person_labelled_stays_without_a_track(method):
+    config = TrackerConfig(max_tracks=1, candidates_method=method)
+    tracked = track(squares(0, 0, 50, frame=[0, 1, 1], user=[False, False, True], tracks=0, track_names=["old"]), config)
+    assert named(tracked) == [(0, 0, "track_0"), (1, 0, "track_0"), (1, 50, None)]
     assert np.isnan(tracked.track_scores[2])
+    assert len(track(squares(0, 0, 50, frame=[0, 1, 1]), config)) == 2  # a guess does not stay
 
 
-def test_a_predicted_instance_beside_user_instances_may_stay_untracked():
-    tracked = track(squares(0, 50, user=[True, False]), TrackerConfig())
-    assert named(tracked) == [(0, 50, None), (0, 0, "track_0")]
-
-
-def test_new_names_avoid_those_that_are_kept():
-    poses = squares(
-        0, 50, 90, 0, 50, user=[True, False, True, True, True], tracks=1, track_names=["track_0", "track_1"], video=[0, 0, 0, 1, 1]
-    )
-    assert named(track(poses, TrackerConfig())) == [
-        (0, 50, "track_1"),
-        (0, 0, "track_0"),
-        (0, 90, "track_2"),
-        (0, 0, "track_3"),
-        (0, 50, "track_4"),
-    ]
+def test_new_names_avoid_those_that_stay_beside_them():
+    tracked = track(squares(0, 50), TrackerConfig())
+    assert named_apart(tracked, ["track_1", "track_2"]).track_names == ("track_0", "track_3")
+    assert named_apart(tracked, ["mouse"]) is tracked
 
 
 def test_pre_cull():
@@ -119,7 +115,7 @@ def test_clean_up_culls_and_connects():
 def test_clean_up_does_not_count_user_instances():
     poses = squares(0, 50, 90, 130, user=[False, True, True, False], instance_scores=[0.5, np.nan, np.nan, 0.9])
     tracked = track(poses, TrackerConfig(tracking_clean_instance_count=1))
-    assert tracked.points[:, 0, 0].tolist() == [130, 50, 90]
+    assert tracked.points[:, 0, 0].tolist() == [50, 90, 130]
 
 
 def test_a_track_limit_holds_with_the_default_candidates():
