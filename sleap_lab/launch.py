@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.compose import CheckedJob, hand_to_hydra, parse_overrides, quote, to_config
+from sleap_lab.credentials import HIDDEN
 from sleap_lab.errors import ConfigError, RunError, system_reason
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import OUTPUTS, Invocation, new_folder
@@ -40,6 +41,9 @@ def launch(
         ConfigError: The folder that the user chose cannot be told before the run, or is not free.
         RunError: Nothing can be written into the run folder.
     """
+    uri = jobs[0].config.logger.tracking_uri
+    if uri and HIDDEN in uri and not any(word.startswith("logger.tracking_uri=") for word in overrides):
+        overrides = [*overrides, f"logger.tracking_uri={quote(uri)}"]  # Hydra writes what a preset says into files of its own
     if multirun:
         from sleap_lab.multirun import run_sweep
 

@@ -237,7 +237,7 @@ def test_flags_that_are_not_enough(words, says, asked, capsys):
 @pytest.mark.parametrize(("outcome", "code"), [("logged", 0), ("failed: no server", 1)])
 def test_sync_tells_what_became_of_each_folder(monkeypatch, capsys, tmp_path, outcome, code):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sleap_lab.runs.sync.sync", lambda folders, outputs_root: dict.fromkeys(folders, outcome))
+    monkeypatch.setattr("sleap_lab.runs.sync.sync", lambda folders, outputs_root, tracking_uri: dict.fromkeys(folders, outcome))
     assert code_of("sync", "outputs/a [1]") == code
     assert capsys.readouterr().out.split("  ") == ["outputs/a [1]", f"{outcome}\n"]
 

@@ -65,7 +65,7 @@ def test_a_run_of_mlflow_whose_folder_is_gone_is_fetched(find, root, scratch, lo
     assert find(word).folders == [scratch / word]
     assert summary.read(scratch / word).metrics == {"eval/oks_map": 0.25}
     fetched = {path.relative_to(scratch / word).as_posix() for path in (scratch / word).rglob("*") if path.is_file()}
-    documents = {f"snapshot/{name}" for name in ("config", "overrides", "command", "packages", "git", "hashes", "device")}
+    documents = {f"snapshot/{name}" for name in ("config", "overrides", "command", "packages", "git", "hashes", "device", "videos")}
     assert {name.rpartition(".")[0] for name in fetched} - {"snapshot/dirty"} == documents | {"run", "metrics", "predictions"}
 
 

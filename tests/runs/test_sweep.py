@@ -86,12 +86,12 @@ def test_results_are_written_in_several_ways(sweep, make_jobs):
     make_jobs(FLOW, KALMAN, BROKEN)
     finish_sweep(sweep)
     assert list(csv.reader((sweep / "results.csv").read_text().splitlines())) == [
-        ["job", "status", "tracker", "eval/oks_map", "seconds", "error"],
-        ["0", "finished", "flow", "0.5", "1.5", ""],
-        ["1", "finished", "kalman", "0.75", "1.5", ""],
-        ["2", "failed", "x|y[z]", "", "1.5", "out of memory"],
+        ["job", "status", "best", "tracker", "eval/oks_map", "seconds", "error"],
+        ["0", "finished", "", "flow", "0.5", "1.5", ""],
+        ["1", "finished", "best", "kalman", "0.75", "1.5", ""],
+        ["2", "failed", "", "x|y[z]", "", "1.5", "out of memory"],
     ]
-    assert "| 2 | failed | x\\|y[z] | – | 1.5 | out of memory |" in (sweep / "results.md").read_text()
+    assert "| 2 | failed | – | x\\|y[z] | – | 1.5 | out of memory |" in (sweep / "results.md").read_text()
     page = (sweep / "results.html").read_text()
     assert all(text in page for text in ("2026-01-02/03-04-05", "x|y[z]", "out of memory", "sleap-lab data.path=a.mp4 tracker=kalman"))
     assert {path.name for path in (sweep / "figures").iterdir()} == {"importance.png", "parallel_coordinates.png"}

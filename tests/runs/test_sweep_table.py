@@ -32,10 +32,10 @@ def jobs(make_job):
 
 def test_rows_show_what_varied_and_what_came_out(jobs):
     assert sweep_rows(jobs) == [
-        {"job": 0, "status": "finished", "tracker": "flow", "eval/oks_map": 0.5, "seconds": 1.5, "error": None},
-        {"job": 1, "status": "finished", "tracker": "kalman", "eval/oks_map": 0.75, "seconds": 1.5, "error": None},
-        {"job": 2, "status": "failed", "tracker": "x|y[z]", "eval/oks_map": None, "seconds": 1.5, "error": "out of memory"},
-        {"job": 3, "status": "not run", "tracker": "none", "eval/oks_map": None, "seconds": None, "error": None},
+        {"job": 0, "status": "finished", "best": None, "tracker": "flow", "eval/oks_map": 0.5, "seconds": 1.5, "error": None},
+        {"job": 1, "status": "finished", "best": "best", "tracker": "kalman", "eval/oks_map": 0.75, "seconds": 1.5, "error": None},
+        {"job": 2, "status": "failed", "best": None, "tracker": "x|y[z]", "eval/oks_map": None, "seconds": 1.5, "error": "out of memory"},
+        {"job": 3, "status": "not run", "best": None, "tracker": "none", "eval/oks_map": None, "seconds": None, "error": None},
     ]
 
 
@@ -76,7 +76,7 @@ MAP, IDF1 = "eval/oks_map", "identity/idf1"
 )
 def test_the_best_job(make_job, given, criterion, best):
     found = best_job([make_job(number, **fields) for number, fields in enumerate(given)])
-    assert (found[0], found[1] and found[1].number) == (criterion, best)
+    assert (found and found.criterion, found and found.job.number) == (criterion, best)
 
 
 def test_the_terminal_table_shows_values_as_they_are(jobs):
@@ -89,14 +89,14 @@ def test_the_terminal_table_shows_values_as_they_are(jobs):
 
 def test_files_hold_the_same_rows(jobs):
     rows = sweep_rows(jobs)
-    assert as_csv(rows).splitlines()[0] == "job,status,tracker,eval/oks_map,seconds,error"
-    assert as_csv(rows).splitlines()[3] == "2,failed,x|y[z],,1.5,out of memory"
+    assert as_csv(rows).splitlines()[0] == "job,status,best,tracker,eval/oks_map,seconds,error"
+    assert as_csv(rows).splitlines()[3] == "2,failed,,x|y[z],,1.5,out of memory"
     assert as_markdown(rows).splitlines() == [
-        "| job | status | tracker | eval/oks_map | seconds | error |",
-        "| --- | --- | --- | --- | --- | --- |",
-        "| 0 | finished | flow | 0.5 | 1.5 | – |",
-        "| 1 | finished | kalman | 0.75 | 1.5 | – |",
-        "| 2 | failed | x\\|y[z] | – | 1.5 | out of memory |",
-        "| 3 | not run | none | – | – | – |",
+        "| job | status | best | tracker | eval/oks_map | seconds | error |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| 0 | finished | – | flow | 0.5 | 1.5 | – |",
+        "| 1 | finished | best | kalman | 0.75 | 1.5 | – |",
+        "| 2 | failed | – | x\\|y[z] | – | 1.5 | out of memory |",
+        "| 3 | not run | – | none | – | – | – |",
     ]
     assert as_csv([]) == "job,status\n"
