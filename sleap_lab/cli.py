@@ -7,11 +7,12 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sleap_lab.credentials import conceal
+from sleap_lab.credentials import conceal, redact
 from sleap_lab.errors import ConfigError, SleapLabError, system_problem
 
 INTERRUPTED = 130
@@ -407,7 +408,10 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     # Hydra's own parser loses overrides that stand on both sides of an option.
     flags = [word for word in arguments if word not in options.overrides]
     if any(getattr(options, name, None) for name in HYDRA_ONLY):
-        hand_to_hydra([*options.overrides, *flags], lambda node: None)
+        with redirect_stdout(io.StringIO()) if options.cfg else nullcontext() as shown:
+            hand_to_hydra([*options.overrides, *flags], lambda node: None)
+        if shown is not None:
+            print(redact(shown.getvalue()), end="")
         return 0
     if options.config_dir is not None and not Path(options.config_dir).is_dir():
         raise ConfigError(f"--config-dir: no such folder: {options.config_dir}")

@@ -1,6 +1,6 @@
 """What decides which run is best: a metric, and which end of it is better."""
 
-from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.errors import ConfigError, closest
 from sleap_lab.evaluation.result import METRICS
 
 MAXIMIZE, MINIMIZE = "maximize", "minimize"
@@ -32,7 +32,8 @@ def nearest(name: str, known: list[str]) -> str:
     """Return a hint at the metric that was meant, found by its last part or by its whole name; else all there are."""
     by_last = {full.rpartition("/")[2]: full for full in reversed(known)}
     last = name.rpartition("/")[2]
-    return did_you_mean(by_last.get(last, name), known) or did_you_mean(last, by_last) or f" Accepted: {', '.join(known)}"
+    meant = by_last.get(last) or closest(name, known) or by_last.get(closest(last, by_last) or "")
+    return f" Did you mean {meant!r}?" if meant else f" Accepted: {', '.join(known)}"
 
 
 def natural_direction(name: str) -> str | None:

@@ -233,6 +233,8 @@ def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
         artifacts = None
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
+            if _storable(str(database)) != str(database):  # MLflow would write artifacts into a folder of another name
+                raise RunError(f"logger.tracking_uri: MLflow cannot use {database.parent}, whose name holds bytes that are no text")
             artifacts = (database.parent / ARTIFACT_FOLDER).as_uri()
             import_mlflow()
             create_database(database, artifacts)
