@@ -8,6 +8,7 @@ MAXIMIZE, MINIMIZE = "maximize", "minimize"
 # Metrics of a run that are no metrics of an evaluation: those that are known, and groups whose names depend on the run.
 SPEED = "speed/frames_per_second"
 SECONDS = "speed/total_seconds"
+KNOWN = [*(metric.name for metric in METRICS), SPEED, SECONDS]
 FAMILIES = ("counts/", "speed/", "quality/")
 
 
@@ -21,9 +22,8 @@ def check_objective(name: str, direction: str | None) -> None:
     Raises:
         ConfigError: Naming the nearest spelling.
     """
-    known = [*(metric.name for metric in METRICS), SPEED, SECONDS]
-    if name not in known and not name.startswith(FAMILIES):
-        raise ConfigError(f"sweep.objective: there is no metric {name!r}.{nearest(name, known)}")
+    if name not in KNOWN and not name.startswith(FAMILIES):
+        raise ConfigError(f"sweep.objective: there is no metric {name!r}.{nearest(name, KNOWN)}")
     if direction is None and natural_direction(name) is None:
         raise ConfigError(f"sweep.direction: neither side of {name} is better by itself; accepted: {MAXIMIZE}, {MINIMIZE}")
 

@@ -231,9 +231,10 @@ def objective_problem(jobs: Sequence[Job], objective: Objective) -> str | None:
     known = sorted({name for job in jobs if job.ended_well for name in job.numbers})
     if objective.name is None or objective.name in known or not known:
         return None
-    from sleap_lab.runs.objective import nearest
+    from sleap_lab.runs.objective import KNOWN, nearest
 
-    return f"sweep.objective: no job has {objective.name}, so none is best.{nearest(objective.name, known)}"
+    hint = f" They have {', '.join(known)}" if objective.name in KNOWN else nearest(objective.name, known)
+    return f"sweep.objective: no job has {objective.name}, so none is best.{hint}"
 
 
 def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:

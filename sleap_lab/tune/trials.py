@@ -59,7 +59,7 @@ def finished(study: "Study") -> list[Tried]:
 
 
 def ranked(trials: Sequence[Tried], metric: Metric, usual: Settings) -> list[Tried]:
-    """Return the trials that count, the best first; of equals the one that changes fewer settings from the usual ones, then the earlier one."""
+    """Return the trials that count, the best first; of equals the one that changes fewer of the usual settings, then the earlier."""
 
     def key(trial: Tried) -> tuple[float, int, int]:
         changed = sum(usual.get(name) != value for name, value in trial.settings.items())

@@ -130,3 +130,18 @@ def test_without_something_to_compare_there_are_no_figures(write, tmp_path, chan
     page = write(**changes)
     assert "Which settings mattered" not in page
     assert not (tmp_path / "figures").exists()
+
+
+def test_ties_and_the_smallest_are_said(write):
+    page = write(
+        best=BestShown(0, 0, "map", 0.5, True, "job 0 by map, tied with job 1; the simpler setting decides", (1,), "sleap-lab x=1")
+    )
+    assert "The smallest map, 0.5, is that of 2 jobs: best is job 0 by map, tied with job 1" in page
+    assert "the lighter, the smaller map" in page
+
+
+def test_the_best_line_is_that_of_the_best_job_though_others_are_as_good():
+    with house_style():
+        figure = parallel_coordinates({"x": ["1", "2", "3"]}, np.array([0.5, 0.75, 0.75]), 1)
+    assert figure.axes[0].lines[3].get_ydata() == [0.5]  # the second of three
+    assert figure.axes[0].lines[3].get_linewidth() > 2

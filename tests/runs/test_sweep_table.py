@@ -169,7 +169,11 @@ def test_a_metric_that_no_job_has_is_told_with_the_nearest(make_job):
     jobs = [make_job(0, metrics={MAP: 0.5}), make_job(1, "failed")]
     objective = Objective("identity/idf1")
     assert best_job(jobs, objective) is None
-    assert "no job has identity/idf1" in objective_problem(jobs, objective)
+    problem = objective_problem(jobs, objective)
+    assert (
+        problem
+        == "sweep.objective: no job has identity/idf1, so none is best. They have eval/oks_map, speed/total_seconds, speed/track_seconds"
+    )
     assert "Did you mean 'eval/oks_map'" in objective_problem(jobs, Objective("quality/oks_map", "maximize"))
     assert objective_problem(jobs, Objective(MAP)) is None
     assert objective_problem(jobs, Objective()) is None
