@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from sleap_lab import terminal
-from sleap_lab.compose import CheckedJob, as_typed, quote
+from sleap_lab.compose import CheckedJob, as_typed, hiding, quote
 from sleap_lab.errors import RunError
 from sleap_lab.job import SECONDS_TO_STOP, Sweep, supervise
 from sleap_lab.launchers import Launch, launching, share, waiting_for_all
@@ -129,7 +129,8 @@ def _run(
     outputs_root = Path(OUTPUTS).absolute()
     (folder / ledger.STOP_FILE).unlink(missing_ok=True)
     begin_sweep(folder, command)
-    words = [*overrides, f"hydra.sweep.dir={quote(str(folder))}"]
+    shared = hiding(plan.logger.tracking_uri, overrides)
+    words = [*overrides, *shared, f"hydra.sweep.dir={quote(str(folder))}"]
     interrupted = False
     try:
         with following(folder, jobs, pending, plan.logger, outputs_root), launching(words, config_dir) as (settings, launch):
@@ -145,7 +146,7 @@ def _run(
                 fail_fast=fail_fast,
             )
             with waiting_for_all(settings.hydra.launcher):
-                _launch(launch, pending, sweep)
+                _launch(launch, pending, sweep, shared)
     except KeyboardInterrupt:
         interrupted = True
         terminal.warn(f"what was done so far is kept; go on with: {as_typed(command)}")
@@ -162,8 +163,14 @@ def _run(
     return jobs
 
 
-def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep) -> None:
+def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequence[str]) -> None:
     """Hand jobs to the launcher, and again those that it lost, until none is left.
+
+    Args:
+        launch: Gives jobs to the launcher.
+        pending: The jobs.
+        sweep: Their sweep.
+        shared: Overrides of all of them, beside their own.
 
     Raises:
         RunError: The launcher cannot start any.
@@ -173,7 +180,7 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep) -> None:
         for _ in range(LAUNCHES):
             if not left or ledger.stopped(sweep.folder):
                 return
-            words = [[*job.overrides, f"hydra.sweep.subdir={quote(job.folder.name)}"] for job in left]
+            words = [[*job.overrides, *shared, f"hydra.sweep.subdir={quote(job.folder.name)}"] for job in left]
             try:
                 launch(words, partial(supervise, sweep=sweep))
             except Exception as error:  # a worker of the launcher was killed, and it gave up
