@@ -78,7 +78,8 @@ def mirror_run(
     """
     if run.mlflow is not None and "run_id" in run.mlflow and is_complete(store, run):
         return run.mlflow["run_id"]
-    name = name or logger.run_name or shorten(", ".join(run.overrides) or f"{folder.parent.name} {folder.name}")
+    overrides = [override for override in run.overrides if not override.startswith("logger.")]  # where it is logged is not what it is
+    name = name or logger.run_name or shorten(", ".join(overrides) or f"{folder.parent.name} {folder.name}")
     entry = _entry(folder, run, logger, parent_run_id or _sweep_run(folder, store), name)
     run_id = open_run(store, folder, summary.RUN_FILE, run, entry)
     fill_run(store, run_id, entry, status=MLFLOW_STATUS[run.status], ended=run.ended or run.started)

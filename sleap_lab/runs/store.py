@@ -34,7 +34,7 @@ from sleap_lab.config import LoggerConfig
 from sleap_lab.credentials import conceal, redact, reveal, without_user
 from sleap_lab.errors import RunError, listed
 from sleap_lab.runs import summary
-from sleap_lab.runs.names import clean_name
+from sleap_lab.runs.names import clean_name, file_name
 from sleap_lab.runs.snapshot import file_facts
 from sleap_lab.runs.summary import RunSummary
 
@@ -414,7 +414,7 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
             batch = [RunTag(key, value) for key, value in list(tags.items())[start : start + MAX_BATCH]]
             store.client.log_batch(run_id, params=new[start : start + MAX_BATCH], tags=batch)
         for place, path in small.items():
-            store.client.log_artifact(run_id, str(path), posixpath.dirname(place) or None)
+            _upload(store, run_id, path, posixpath.dirname(place) or None)
         for name, document in documents.items():
             store.client.log_dict(run_id, document, name)
         store.client.set_terminated(run_id, status, end_time)
@@ -424,6 +424,14 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
             probe(store.uri)
             store.client.set_terminated(run_id, "FAILED", end_time)
         raise
+
+
+def _upload(store: Store, run_id: str, path: Path, folder: str | None) -> None:
+    """Upload a file, under a name that arrives."""
+    with TemporaryDirectory(prefix="sleap-lab-") as scratch:
+        if (name := file_name(path.name)) != path.name:
+            path = shutil.copyfile(path, Path(scratch) / name)
+        store.client.log_artifact(run_id, str(path), folder)
 
 
 def nest(store: Store, recorded: Mapping[str, str] | None, parent_run_id: str) -> None:

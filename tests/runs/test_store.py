@@ -143,7 +143,7 @@ def test_a_store_whose_artifacts_lie_elsewhere_is_left_alone(root, logger, store
 
 def test_passwords_go_to_the_server_and_nowhere_else(root, logger, server, monkeypatch):
     asked = []
-    monkeypatch.setattr(store_module, "urlopen", lambda address, timeout: asked.append(address) or closing(io.BytesIO()))
+    monkeypatch.setattr(store_module, "urlopen", lambda address, timeout: asked.append(address) or io.BytesIO())
     client_uris = []
 
     def break_off(self, name):
@@ -266,6 +266,16 @@ def test_a_run_is_never_left_running(tmp_path, store, record, monkeypatch, error
     assert store.client.get_run(run_id).info.status == "FINISHED"
     assert len(store.client.get_metric_history(run_id, "eval/pck")) == 1
     assert is_complete(store, recorded)
+
+
+def test_files_of_videos_with_odd_names_stay_apart(tmp_path, store, record):
+    files = {name: tmp_path / name for name in ("predictions.a?1.csv", "predictions.a?2.csv")}
+    for name, path in files.items():
+        path.write_text(name)
+    entry = Entry("x", {}, files=files)
+    run_id = record(entry)
+    fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    assert [item.path for item in store.client.list_artifacts(run_id)] == ["predictions.a_x3F_1.csv", "predictions.a_x3F_2.csv"]
 
 
 def test_more_than_a_hundred_parameters_are_logged_and_one_that_changed_is_said(store, record):
