@@ -7,10 +7,12 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sleap_lab.credentials import conceal, redact
 from sleap_lab.errors import ConfigError, SleapLabError, system_problem
 
 INTERRUPTED = 130
@@ -72,7 +74,7 @@ Exit codes: 0 done; 1 the run failed; 2 the command line or config is wrong; 3 d
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [conceal(word) if "tracking_uri=" in word else word for word in (sys.argv[1:] if argv is None else argv)]
     # Imports and labels make many lasting objects; looking through them again and again is an eighth of a short run.
     gc.set_threshold(100_000)
     signal.signal(signal.SIGTERM, _stop)
@@ -316,11 +318,27 @@ def _store_word(arguments: list[str]) -> tuple[list[str], str | None]:
     return [word for word in arguments if not word.startswith(key)], chosen[-1] if chosen else None
 
 
+SYNC = """\
+sleap-lab sync [RUN …] [KEY=VALUE]: log runs to MLflow that are not there yet, where each was to be logged.
+
+RUN is a run folder, the folder of a sweep, or any folder that holds some (default: outputs).
+
+  logger.tracking_uri=URI   log them there instead, as after a server has moved
+"""
+
+
 def _sync(arguments: list[str]) -> int:
+    if "-h" in arguments or "--help" in arguments:
+        print(SYNC, end="")
+        return 0
     from sleap_lab import terminal
     from sleap_lab.runs.sync import sync
 
-    outcomes = sync([Path(folder) for folder in arguments], outputs_root=Path("outputs").absolute())
+    folders, uri = _store_word(arguments)
+    for word in folders:
+        if "=" in word and not Path(word).exists():
+            raise ConfigError(f"sync: {word} is no folder; accepted: folders of runs, and logger.tracking_uri=URI")
+    outcomes = sync([Path(folder) for folder in folders], outputs_root=Path("outputs").absolute(), tracking_uri=uri)
     terminal.table([(terminal.shown(folder), outcome) for folder, outcome in outcomes.items()])
     return 1 if any(outcome.startswith("failed") for outcome in outcomes.values()) else 0
 
@@ -390,7 +408,10 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     # Hydra's own parser loses overrides that stand on both sides of an option.
     flags = [word for word in arguments if word not in options.overrides]
     if any(getattr(options, name, None) for name in HYDRA_ONLY):
-        hand_to_hydra([*options.overrides, *flags], lambda node: None)
+        with redirect_stdout(io.StringIO()) if options.cfg else nullcontext() as shown:
+            hand_to_hydra([*options.overrides, *flags], lambda node: None)
+        if shown is not None:
+            print(redact(shown.getvalue()), end="")
         return 0
     if options.config_dir is not None and not Path(options.config_dir).is_dir():
         raise ConfigError(f"--config-dir: no such folder: {options.config_dir}")

@@ -29,6 +29,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.config import GROUPS, Config, check, keys, type_name
+from sleap_lab.credentials import HIDDEN
 from sleap_lab.errors import ConfigError, closest, did_you_mean
 
 CONFIG_MODULE = "sleap_lab.conf"
@@ -317,6 +318,17 @@ def quote(value: Any) -> str:
         escaped.append(pending * 2 + "\\" + c if special else pending + c)
         pending = ""
     return "'" + "".join(escaped) + pending * 2 + "'"
+
+
+def hiding(uri: str | None, overrides: Sequence[str]) -> list[str]:
+    """Return the override that keeps Hydra from writing the password that a preset holds into files of its own; none if there is none.
+
+    Args:
+        uri: `logger.tracking_uri` of the checked config, without its password.
+        overrides: The others.
+    """
+    named = any(word.startswith("logger.tracking_uri=") for word in overrides)
+    return [f"logger.tracking_uri={quote(uri)}"] if uri and HIDDEN in uri and not named else []
 
 
 def check_overrides(overrides: Sequence[str]) -> None:

@@ -12,8 +12,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from sleap_lab.credentials import TRACKING_URI, conceal
 from sleap_lab.errors import ConfigError, brief, did_you_mean
 from sleap_lab.inputs import find_inputs, is_labels
+
+EXPERIMENT_NAME = "MLFLOW_EXPERIMENT_NAME"
 
 
 def key(
@@ -275,15 +278,17 @@ class LoggerConfig:
     """Where runs are recorded for comparison."""
 
     mlflow: bool = key(False, "Log the finished run folder to MLflow.")
-    tracking_uri: str | None = key(None, "MLflow tracking server or database. Default: an SQLite file under outputs/.")
-    experiment_name: str = key("sleap_lab", "MLflow experiment.")
+    tracking_uri: str | None = key(
+        None, "MLflow tracking server or database. Default: what MLFLOW_TRACKING_URI says, else an SQLite file under outputs/."
+    )
+    experiment_name: str | None = key(None, "MLflow experiment. Default: what MLFLOW_EXPERIMENT_NAME says, else sleap_lab.")
     run_name: str | None = key(None, "Name of the run. Default: what was overridden.")
     tags: dict[str, str] = key({}, "Extra tags of the run.")
 
 
 @dataclass
 class SweepConfig:
-    """How a multirun goes on after failures, and what it runs again."""
+    """How a multirun goes on after failures, what it runs again, and which of its jobs is best."""
 
     rerun: str = key(
         "none",
@@ -291,6 +296,12 @@ class SweepConfig:
         choices=("none", "failed", "all"),
     )
     fail_fast: bool = key(False, "Start no further job after one has failed.")
+    objective: str | None = key(None, "Metric that says which job is best. Default: identity/idf1, without identities eval/oks_map.")
+    direction: str | None = key(
+        None,
+        "Whether the best job has most or least of it. Default: as the metric is meant.",
+        choices=("maximize", "minimize"),
+    )
 
 
 @dataclass
@@ -341,6 +352,11 @@ def check(config: Config, *, opened: bool = False) -> None:
     _check_together(config)
     _check_arrays(config)
     _check_outputs(config)
+    _settle_logger(config.logger)
+    if config.sweep.objective is not None:
+        from sleap_lab.runs.objective import check_objective  # the names of metrics cost half a second
+
+        check_objective(config.sweep.objective, config.sweep.direction)
 
 
 def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
@@ -504,6 +520,15 @@ def _check_outputs(config: Config) -> None:
         parent = next(folder for folder in target.parents if folder.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             raise ConfigError(f"{name}: {path} cannot be written, because {parent} is not a folder that can be written to")
+
+
+def _settle_logger(logger: LoggerConfig) -> None:
+    """Take from MLflow's variables what the config does not say, so that a run is logged there later, too; passwords stay out."""
+    if logger.mlflow:
+        logger.tracking_uri = logger.tracking_uri or os.environ.get(TRACKING_URI) or None
+        logger.experiment_name = logger.experiment_name or os.environ.get(EXPERIMENT_NAME) or None
+    if logger.tracking_uri is not None:
+        logger.tracking_uri = conceal(logger.tracking_uri)
 
 
 def keys() -> dict[str, Field[Any]]:

@@ -20,6 +20,7 @@ from sleap_lab import terminal
 from sleap_lab.cached import RESUMED, detect_cached, index_cached, open_cache, track_cached
 from sleap_lab.compose import as_typed, compose_config
 from sleap_lab.config import Config, defaults, wants_arrays
+from sleap_lab.credentials import conceal, redact
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed, system_problem
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
 from sleap_lab.evaluation.videos import compared, match_videos
@@ -95,6 +96,7 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
         ConfigError: The overrides are wrong.
         RunError: The run failed; the run folder says how.
     """
+    overrides = list(map(conceal, overrides))
     config, node = compose_config(overrides)
     folder = new_folder(Path(OUTPUTS)) if folder is None else Path(folder)
     choices = {str(name): str(option) for name, option in node.hydra.runtime.choices.items() if "/" not in str(name)}
@@ -165,7 +167,7 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
         with Stopwatch({})("log"):  # told in the log file only: what is logged to MLflow is complete before
             log_run(folder, config.logger, outputs_root=Path(OUTPUTS).absolute())
     except Exception as error:  # the run itself is done and kept
-        log.debug("".join(traceback.format_exception(error)))
+        log.debug(redact("".join(traceback.format_exception(error))))
         terminal.warn(str(error))
 
 

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sleap_lab.compose import CheckedJob, hand_to_hydra, parse_overrides, quote, to_config
+from sleap_lab.compose import CheckedJob, hand_to_hydra, hiding, parse_overrides, quote, to_config
 from sleap_lab.errors import ConfigError, RunError, system_reason
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import OUTPUTS, Invocation, new_folder
@@ -46,7 +46,9 @@ def launch(
         return run_sweep(jobs, overrides, command, _chosen_folder(overrides, "hydra.sweep.dir"), config_dir)
     folder = _chosen_folder(overrides, "hydra.run.dir") or new_folder(Path(OUTPUTS))
     try:
-        _run_job([*overrides, f"hydra.run.dir={quote(str(folder))}", *flags], command)
+        _run_job(
+            [*overrides, *hiding(jobs[0].config.logger.tracking_uri, overrides), f"hydra.run.dir={quote(str(folder))}", *flags], command
+        )
     except OSError as error:  # of the files that Hydra writes into it
         raise RunError(f"{folder}: cannot be written to ({system_reason(error)})") from error
     return run_summary.read(folder).exit_code or 0

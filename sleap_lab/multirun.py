@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from sleap_lab import terminal
-from sleap_lab.compose import CheckedJob, as_typed, quote
+from sleap_lab.compose import CheckedJob, as_typed, hiding, quote
 from sleap_lab.errors import RunError
 from sleap_lab.job import SECONDS_TO_STOP, Sweep, supervise
 from sleap_lab.launchers import Launch, launching, share, waiting_for_all
@@ -20,8 +20,8 @@ from sleap_lab.runs.follow import began, ended, following, is_running
 from sleap_lab.runs.ledger import Plan, PlannedJob, claim, has_to_run, sweep_fingerprint, write_plan
 from sleap_lab.runs.store import first_line
 from sleap_lab.runs.summary import SWEEP_FILE
-from sleap_lab.runs.sweep import begin_sweep, finish_sweep, log_sweep, read_jobs
-from sleap_lab.runs.sweep_table import Job, best_job, sweep_rows, sweep_table
+from sleap_lab.runs.sweep import begin_sweep, finish_sweep, log_sweep, read_jobs, read_objective
+from sleap_lab.runs.sweep_table import Job, Objective, best_job, objective_problem, sweep_rows, sweep_table
 
 SOME_FAILED, ALL_FAILED = 3, 1
 LAUNCHES = 3  # how often jobs are handed to a launcher that breaks
@@ -49,27 +49,33 @@ def run_sweep(
         sweep_fingerprint([job.config for job in checked]),
         config.logger,
         [PlannedJob(number, job.folder, job.overrides) for number, job in enumerate(checked)],
+        config.sweep.objective,
+        config.sweep.direction,
     )
+    objective = Objective(plan.objective, plan.direction)
     folder, lock = claim(Path(OUTPUTS) / "multirun", chosen, plan.fingerprint, afresh=config.sweep.rerun == "all")
     try:
+        earlier = read_objective(folder) if (folder / ledger.LEDGER).is_file() else objective
         write_plan(folder, plan)
         jobs = read_jobs(folder)
         pending = [job for job in jobs if has_to_run(job.run, config.sweep.rerun)]
         _say_what_is_left(folder, jobs, pending, config.sweep.rerun)
-        if pending or not _is_over(folder):
+        if pending or not _is_over(folder) or objective != earlier:
             jobs = _run(folder, jobs, pending, plan, overrides, command, config_dir, fail_fast=config.sweep.fail_fast)
     finally:
         lock.release()
-    _show(folder, jobs)
+    _show(folder, jobs, objective)
     _say_what_to_do(jobs)
     return exit_code(jobs)
 
 
-def _show(folder: Path, jobs: Sequence[Job]) -> None:
+def _show(folder: Path, jobs: Sequence[Job], objective: Objective) -> None:
     """Show the results side by side, and where they are."""
-    terminal.results.print(sweep_table(sweep_rows(jobs)))
-    criterion, best = best_job(jobs)
-    said = [("best", f"job {best.number} by {criterion}")] if best is not None else []
+    best = best_job(jobs, objective)
+    terminal.results.print(sweep_table(sweep_rows(jobs, objective), best.criterion if best else None))
+    if problem := objective_problem(jobs, objective):
+        terminal.warn(problem)
+    said = [("best", str(best))] if best is not None else []
     terminal.table([*said, ("results", terminal.shown(folder / "results.html")), ("sweep folder", terminal.shown(folder))])
 
 
@@ -123,7 +129,8 @@ def _run(
     outputs_root = Path(OUTPUTS).absolute()
     (folder / ledger.STOP_FILE).unlink(missing_ok=True)
     begin_sweep(folder, command)
-    words = [*overrides, f"hydra.sweep.dir={quote(str(folder))}"]
+    shared = hiding(plan.logger.tracking_uri, overrides)
+    words = [*overrides, *shared, f"hydra.sweep.dir={quote(str(folder))}"]
     interrupted = False
     try:
         with following(folder, jobs, pending, plan.logger, outputs_root), launching(words, config_dir) as (settings, launch):
@@ -139,7 +146,7 @@ def _run(
                 fail_fast=fail_fast,
             )
             with waiting_for_all(settings.hydra.launcher):
-                _launch(launch, pending, sweep)
+                _launch(launch, pending, sweep, shared)
     except KeyboardInterrupt:
         interrupted = True
         terminal.warn(f"what was done so far is kept; go on with: {as_typed(command)}")
@@ -156,8 +163,14 @@ def _run(
     return jobs
 
 
-def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep) -> None:
+def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequence[str]) -> None:
     """Hand jobs to the launcher, and again those that it lost, until none is left.
+
+    Args:
+        launch: Gives jobs to the launcher.
+        pending: The jobs.
+        sweep: Their sweep.
+        shared: Overrides of all of them, beside their own.
 
     Raises:
         RunError: The launcher cannot start any.
@@ -167,7 +180,7 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep) -> None:
         for _ in range(LAUNCHES):
             if not left or ledger.stopped(sweep.folder):
                 return
-            words = [[*job.overrides, f"hydra.sweep.subdir={quote(job.folder.name)}"] for job in left]
+            words = [[*job.overrides, *shared, f"hydra.sweep.subdir={quote(job.folder.name)}"] for job in left]
             try:
                 launch(words, partial(supervise, sweep=sweep))
             except Exception as error:  # a worker of the launcher was killed, and it gave up

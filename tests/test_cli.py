@@ -10,6 +10,7 @@ import pytest
 from sleap_lab import cli
 from sleap_lab.compose import options, quote
 from sleap_lab.config import keys
+from sleap_lab.credentials import reveal
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.flags import PARITY
 
@@ -234,10 +235,23 @@ def test_flags_that_are_not_enough(words, says, asked, capsys):
 # --- sync -------------------------------------------------------------------------------
 
 
+def test_sync_may_log_elsewhere_and_knows_the_password_that_nobody_sees(monkeypatch, capsys, tmp_path):
+    asked = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sleap_lab.runs.sync.sync", lambda folders, outputs_root, tracking_uri: asked.append((folders, tracking_uri)) or {})
+    assert code_of("sync", "outputs/a", "logger.tracking_uri=https://ann:s3cret@host") == 0
+    assert asked == [([Path("outputs/a")], "https://ann:***@host")]
+    assert reveal("https://ann:***@host") == "https://ann:s3cret@host"
+    assert code_of("sync", "logger.experiment_name=mice") == 2
+    assert "logger.experiment_name=mice is no folder; accepted: folders of runs, and logger.tracking_uri=URI" in capsys.readouterr().err
+    assert code_of("sync", "--help") == 0
+    assert "logger.tracking_uri=URI" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("outcome", "code"), [("logged", 0), ("failed: no server", 1)])
 def test_sync_tells_what_became_of_each_folder(monkeypatch, capsys, tmp_path, outcome, code):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sleap_lab.runs.sync.sync", lambda folders, outputs_root: dict.fromkeys(folders, outcome))
+    monkeypatch.setattr("sleap_lab.runs.sync.sync", lambda folders, outputs_root, tracking_uri: dict.fromkeys(folders, outcome))
     assert code_of("sync", "outputs/a [1]") == code
     assert capsys.readouterr().out.split("  ") == ["outputs/a [1]", f"{outcome}\n"]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.config import GROUPS, Config, ModelConfig, check, defaults, keys, parse_frames, peak_thresholds, type_name
+from sleap_lab.config import GROUPS, Config, LoggerConfig, ModelConfig, check, defaults, keys, parse_frames, peak_thresholds, type_name
 from sleap_lab.errors import ConfigError, brief
 
 LIMITS = {name: field.metadata for name, field in keys().items()}
@@ -379,3 +379,36 @@ def test_the_spread_of_the_oks_kernel_is_a_positive_number_or_several(config, va
 def test_a_map_of_videos_needs_a_ground_truth_and_to_be_one(config):
     assert refused(config, evaluator__video_map=3).startswith("evaluator.video_map: got 3; accepted: names or indices")
     assert "no evaluator.ground_truth_path" in refused(config, evaluator__video_map={0: 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "expected"),
+    [
+        ({}, {}, (None, None)),
+        ({}, {"MLFLOW_TRACKING_URI": "http://theirs", "MLFLOW_EXPERIMENT_NAME": "mice"}, ("http://theirs", "mice")),
+        ({"tracking_uri": "http://ours", "experiment_name": "flies"}, {"MLFLOW_TRACKING_URI": "http://theirs"}, ("http://ours", "flies")),
+        ({}, {"MLFLOW_TRACKING_URI": "", "MLFLOW_EXPERIMENT_NAME": ""}, (None, None)),
+        ({}, {"MLFLOW_TRACKING_URI": "https://ann:secret@host"}, ("https://ann:***@host", None)),
+        ({"tracking_uri": "postgresql://ann:secret@host/db"}, {}, ("postgresql://ann:***@host/db", None)),
+        ({"mlflow": False}, {"MLFLOW_TRACKING_URI": "http://theirs"}, (None, None)),  # nothing is logged
+    ],
+)
+def test_where_runs_are_logged_is_what_the_key_says_or_the_environment(config, monkeypatch, given, environment, expected):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    config.logger = LoggerConfig(**{"mlflow": True, **given})
+    check(config)
+    assert (config.logger.tracking_uri, config.logger.experiment_name) == expected
+
+
+def test_an_objective_is_checked_before_the_sweep(config):
+    config.sweep.objective = "idf1"
+    with pytest.raises(ConfigError, match=r"^sweep\.objective: there is no metric 'idf1'\. Did you mean 'identity/idf1'\?"):
+        check(config)
+    config.sweep.objective = "counts/tracks"
+    with pytest.raises(ConfigError, match=r"^sweep\.direction: "):
+        check(config)
+    config.sweep.direction = "minimize"
+    check(config)

@@ -123,6 +123,28 @@ def test_paths_are_meant_from_where_the_command_was_typed():
     assert Path("out.slp").is_file()
 
 
+def test_another_objective_chooses_another_best_job_and_runs_nothing(capsys):
+    words = [
+        "tracker.tracking_window_size=2,3",
+        "evaluator=oks",
+        "evaluator.ground_truth_path=labels.slp",
+        "evaluator.user_labels_only=false",
+    ]
+    assert swept(*words) == 0
+    (folder,) = sweep_folders()
+    before = started_at(folder)
+    seconds = {job: sum(summary.read(folder / job).stages.values()) for job in before}
+    capsys.readouterr()
+    for direction, choose in (("minimize", min), ("maximize", max)):
+        assert swept(*words, "sweep.objective=speed/total_seconds", f"sweep.direction={direction}") == 0
+        best = choose(seconds, key=seconds.get)
+        assert f"best          job {best} by speed/total_seconds\n" in capsys.readouterr().out
+        assert f"tracking_window_size: {2 + int(best)}\n" in (folder / "best.yaml").read_text()
+    assert started_at(folder) == before
+    with pytest.raises(ConfigError, match=r"^sweep\.objective: there is no metric 'oks_mapp'\. Did you mean 'eval/oks_map'\?"):
+        swept(*words, "sweep.objective=oks_mapp")
+
+
 # --- jobs that fail or die --------------------------------------------------------------
 
 

@@ -1,14 +1,16 @@
 """What differs between runs: settings, what they were made with, metrics, and what each setting does."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sleap_lab.errors import ConfigError
+from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.report.effects import Effect, Factor, effects, factors
 from sleap_lab.report.numbers import text
 from sleap_lab.report.paired import NAN, PARTS, Change, Run, Samples, names_of, read_run
-from sleap_lab.runs.sweep_table import Job, best_job
+from sleap_lab.runs.sweep import read_objective
+from sleap_lab.runs.sweep_table import Job, Objective, best_job
 
 COLUMNS = (
     "coco/ap",
@@ -137,11 +139,19 @@ def _parts(runs: Sequence[Run], samples: Samples) -> dict[str, dict[str, list[Li
 
 def _best(runs: Sequence[Run]) -> tuple[str | None, list[int]]:
     """Return the metric that decides, and the runs that are best by it."""
-    criterion, best = best_job([Job(number, run.folder, (), run.summary) for number, run in enumerate(runs)])
-    if criterion is None or best is None:
+    best = best_job([Job(number, run.folder, (), run.summary) for number, run in enumerate(runs)], _objective(runs))
+    if best is None:
         return None, []
-    equal = [i for i, run in enumerate(runs) if run.summary.metrics.get(criterion) == best.metrics[criterion]]
-    return criterion, equal if len(equal) < len(runs) else []
+    equal = sorted([best.job.number, *best.tied])
+    return best.criterion, equal if len(equal) < len(runs) else []
+
+
+def _objective(runs: Sequence[Run]) -> Objective:
+    """Return what says which job is best of the sweep that all runs belong to, if they belong to one."""
+    sweeps = {run.folder.absolute().parent for run in runs}
+    with suppress(RunError):
+        return read_objective(sweeps.pop()) if len(sweeps) == 1 else Objective()
+    return Objective()
 
 
 def _warnings(differ: Sequence[str]) -> list[str]:

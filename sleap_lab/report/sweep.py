@@ -96,12 +96,13 @@ def _numbers(values: Sequence[str | None]) -> np.ndarray | None:
         return None
 
 
-def parallel_coordinates(axes_of: Mapping[str, Sequence[str | float | None]], scores: np.ndarray) -> "Figure":
+def parallel_coordinates(axes_of: Mapping[str, Sequence[str | float | None]], scores: np.ndarray, best: int) -> "Figure":
     """Draw each job as a line through its settings and metrics, coloured by a score, the best one on top.
 
     Args:
         axes_of: Values of all jobs by name of the axis: texts for settings, numbers for metrics.
-        scores: (jobs,) what the lines are coloured by.
+        scores: (jobs,) what the lines are coloured by, larger is better.
+        best: Index of the best job.
     """
     from matplotlib import colormaps
 
@@ -112,7 +113,7 @@ def parallel_coordinates(axes_of: Mapping[str, Sequence[str | float | None]], sc
     order = np.argsort(scores)
     for job in order:
         axes.plot(places[job], color=colors[job], alpha=0.75, linewidth=1.2)
-    axes.plot(places[order[-1]], color=CONTRAST, linewidth=2.4)
+    axes.plot(places[best], color=CONTRAST, linewidth=2.4)
     for x, values in enumerate(axes_of.values()):
         axes.axvline(x, color=PALE, linewidth=1)
         ticks = dict(zip(_places(values).tolist(), values, strict=True))
@@ -152,12 +153,27 @@ def importance_bars(found: Sequence[Importance], metric: str) -> "Figure":
     return figure
 
 
-class Best(NamedTuple):
-    """The best job: its number, the metric that decided, its value, and the command that runs it by itself."""
+class BestShown(NamedTuple):
+    """The best job.
+
+    Attributes:
+        number: Its number.
+        row: Its place among the jobs that have a result.
+        metric: The metric that decided.
+        value: Its value.
+        minimize: Whether smaller is better.
+        said: Which job is best, by what, and which ones are as good, in words.
+        tied: Numbers of those that are as good.
+        command: The command that runs it by itself.
+    """
 
     number: int
+    row: int
     metric: str
     value: float
+    minimize: bool
+    said: str
+    tied: Sequence[int]
     command: str
 
 
@@ -171,7 +187,7 @@ def write_sweep_page(
     rows: Sequence[Sequence[str]],
     settings: Mapping[str, Sequence[str | None]],
     metrics: Mapping[str, Sequence[float]],
-    best: Best | None,
+    best: BestShown | None,
 ) -> None:
     """Write `results.html` and the figures it shows.
 
@@ -196,7 +212,7 @@ def write_sweep_page(
             scores = np.array(metrics[best.metric])
             found = [importance(key, values, scores) for key, values in settings.items()]
             found.sort(key=lambda each: -np.nan_to_num(each.share))
-            figures["parallel_coordinates"] = parallel_coordinates({**settings, **metrics}, scores)
+            figures["parallel_coordinates"] = parallel_coordinates({**settings, **metrics}, -scores if best.minimize else scores, best.row)
             figures["importance"] = importance_bars(found, best.metric)
         for name, figure in figures.items():
             with replacing(folder / FIGURES / f"{name}.png") as temporary:

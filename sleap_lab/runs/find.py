@@ -1,5 +1,6 @@
 """From what a user calls a run to its folder: a run folder, the folder of a sweep, or the id of a run in MLflow."""
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -7,10 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from sleap_lab.config import LoggerConfig
+from sleap_lab.credentials import TRACKING_URI
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.snapshot import SNAPSHOT
-from sleap_lab.runs.store import PARENT_TAG, SQLITE, first_line, import_mlflow, probe, store_uri
+from sleap_lab.runs.store import PARENT_TAG, SQLITE, client_of, first_line, probe, store_uri
 from sleap_lab.runs.sweep import read_jobs
 
 RUN_ID = re.compile("[0-9a-f]{32}")
@@ -40,7 +42,7 @@ def find_runs(word: str, scratch: Path, *, tracking_uri: str | None = None, outp
     Args:
         word: A run folder, a sweep folder, or the id of an MLflow run of either.
         scratch: Folder for what is fetched from MLflow where the run folder is not on this machine.
-        tracking_uri: The MLflow store; by default the one in the outputs folder.
+        tracking_uri: The MLflow store; by default what MLFLOW_TRACKING_URI says, else the one in the outputs folder.
         outputs_root: The outputs folder.
 
     Raises:
@@ -52,13 +54,12 @@ def find_runs(word: str, scratch: Path, *, tracking_uri: str | None = None, outp
         return _expanded(folder)
     if folder.exists() or not RUN_ID.fullmatch(word):
         raise ConfigError(f"{word} is not a run folder (it holds no {summary.RUN_FILE}), nor that of a sweep, nor the id of an MLflow run")
-    uri = store_uri(LoggerConfig(tracking_uri=tracking_uri), outputs_root)
+    uri = store_uri(LoggerConfig(tracking_uri=tracking_uri or os.environ.get(TRACKING_URI)), outputs_root)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
         raise ConfigError(f"{word}: there is no MLflow store at {uri.removeprefix(SQLITE)}; logger.tracking_uri=… names another")
     probe(uri)
-    mlflow = import_mlflow()
     try:
-        return _from_mlflow(mlflow.MlflowClient(tracking_uri=uri), word, scratch)
+        return _from_mlflow(client_of(uri), word, scratch)
     except (ConfigError, RunError):
         raise
     except Exception as error:  # whatever kind of store it is, it fails in its own way

@@ -49,11 +49,13 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is to do: its fingerprint, where it is logged, and its jobs."""
+    """What a sweep is to do: its fingerprint, where it is logged, its jobs, and which metric says which of them is best, by which end."""
 
     fingerprint: str
     logger: LoggerConfig
     jobs: list[PlannedJob]
+    objective: str | None = None
+    direction: str | None = None
 
 
 def sweep_fingerprint(configs: Sequence[Config]) -> str:
@@ -147,7 +149,8 @@ def _fingerprint(folder: Path) -> str | None:
 
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write the plan of a sweep."""
-    lines = [{"fingerprint": plan.fingerprint, "logger": asdict(plan.logger)}, *map(asdict, plan.jobs)]
+    first = {"fingerprint": plan.fingerprint, "logger": asdict(plan.logger), "objective": plan.objective, "direction": plan.direction}
+    lines = [first, *map(asdict, plan.jobs)]
     with replacing(folder / LEDGER) as temporary:
         temporary.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
@@ -160,7 +163,8 @@ def read_plan(folder: Path) -> Plan:
     """
     try:
         first, *rest = map(json.loads, (folder / LEDGER).read_text(encoding="utf-8").splitlines())
-        return Plan(first["fingerprint"], LoggerConfig(**first["logger"]), [PlannedJob(**line) for line in rest])
+        jobs = [PlannedJob(**line) for line in rest]
+        return Plan(first["fingerprint"], LoggerConfig(**first["logger"]), jobs, first.get("objective"), first.get("direction"))
     except FileNotFoundError:
         raise RunError(f"{folder} is not a sweep folder: it holds no {LEDGER}") from None
     except (ValueError, TypeError, KeyError) as error:

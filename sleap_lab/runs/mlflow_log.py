@@ -16,11 +16,10 @@ from sleap_lab.config import LoggerConfig
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.snapshot import SNAPSHOT, config_hash, flatten, read_document
-from sleap_lab.runs.store import PARENT_TAG, Entry, Store, fill_run, first_line, is_complete, open_run, open_store
+from sleap_lab.runs.store import DELETED, PARENT_TAG, Entry, Store, fill_run, find, first_line, is_complete, open_run, open_store
 from sleap_lab.runs.summary import RunSummary, finite
 
 MLFLOW_STATUS = {"finished": "FINISHED", "partial": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-MAX_PARAMS = 60
 MAX_METRICS = 40
 MAX_NAME = 120
 
@@ -41,45 +40,6 @@ ARTIFACTS = (
     "run.json",
     f"{SNAPSHOT}/**/*",
     ".hydra/**/*",
-)
-
-# Settings that are parameters of every run, beside those that were overridden; the whole config is an artifact.
-KEY_SETTINGS = (
-    "data.path",
-    "data.frames",
-    "model.kind",
-    "model.paths",
-    "model.max_instances",
-    "model.peak_threshold",
-    "model.integral_refinement",
-    "preprocessing.input_scale",
-    "runtime.device",
-    "runtime.batch_size",
-    "runtime.precision",
-    "filters.filter_overlapping",
-    "filters.filter_overlapping_method",
-    "filters.filter_overlapping_threshold",
-    "filters.filter_min_visible_nodes",
-    "filters.filter_min_instance_score",
-    "tracker.tracking",
-    "tracker.tracking_window_size",
-    "tracker.candidates_method",
-    "tracker.features",
-    "tracker.scoring_method",
-    "tracker.scoring_reduction",
-    "tracker.track_matching_method",
-    "tracker.max_tracks",
-    "tracker.use_flow",
-    "tracker.use_kalman",
-    "tracker.tracking_target_instance_count",
-    "evaluator.evaluate",
-    "evaluator.identity",
-    "evaluator.ground_truth_path",
-    "evaluator.oks_stddev",
-    "evaluator.oks_scale",
-    "evaluator.match_threshold",
-    "evaluator.match_method",
-    "evaluator.user_labels_only",
 )
 
 
@@ -118,7 +78,8 @@ def mirror_run(
     """
     if run.mlflow is not None and "run_id" in run.mlflow and is_complete(store, run):
         return run.mlflow["run_id"]
-    name = name or logger.run_name or shorten(", ".join(run.overrides) or f"{folder.parent.name} {folder.name}")
+    overrides = [override for override in run.overrides if not override.startswith("logger.")]  # where it is logged is not what it is
+    name = name or logger.run_name or shorten(", ".join(overrides) or f"{folder.parent.name} {folder.name}")
     entry = _entry(folder, run, logger, parent_run_id or _sweep_run(folder, store), name)
     run_id = open_run(store, folder, summary.RUN_FILE, run, entry)
     fill_run(store, run_id, entry, status=MLFLOW_STATUS[run.status], ended=run.ended or run.started)
@@ -138,15 +99,14 @@ def read_logger(folder: Path) -> LoggerConfig:
 
 
 def parameters(run: RunSummary, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return what was overridden and the key settings, as text, at most `MAX_PARAMS`; overrides come first.
+    """Return every setting and the option chosen in every group, as text, so that runs that differ can be told apart.
 
-    An override that is no key of the config, such as the choice of an option, is kept as typed.
+    It does not matter where a setting came from: the command line, a preset, or an option file of the user. An override that is neither,
+    as one of a group that is not there any more, is kept as typed.
     """
-    flat = flatten(config)
-    params = {key: flat.get(key, typed) for key, typed in summary.overridden(run.overrides).items()}
-    params |= {key: flat[key] for key in KEY_SETTINGS if key in flat}
-    texts = {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in params.items()}
-    return dict(list(texts.items())[:MAX_PARAMS])
+    params = dict(summary.overridden(run.overrides)) | flatten(config)
+    params |= {group: option for group, option in run.choices.items() if not group.startswith("hydra/")}
+    return {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in params.items()}
 
 
 def shorten(text: str) -> str:
@@ -171,8 +131,8 @@ def _sweep_run(folder: Path, store: Store) -> str | None:
     """Return the MLflow run of the sweep that a job's folder lies in."""
     if not (folder.parent / summary.SWEEP_FILE).is_file():
         return None
-    recorded = summary.read(folder.parent, summary.SWEEP_FILE).mlflow
-    return recorded.get("run_id") if recorded and recorded["tracking_uri"] == store.uri else None
+    found = find(store, summary.read(folder.parent, summary.SWEEP_FILE).mlflow)
+    return None if found is None or found.info.lifecycle_stage == DELETED else found.info.run_id
 
 
 def logged_metrics(run: RunSummary) -> dict[str, float]:

@@ -13,6 +13,17 @@ _REFUSED = re.compile(r"[^\w\-. /]|^/|/(?=/|\Z)|(?:^|(?<=/))\.|_(?=x[0-9A-F])")
 _ENCODED = re.compile(r"_x([0-9A-F]+)_")
 
 
+_CUT = re.compile(r"[?#%]")
+
+
+def file_name(name: str) -> str:
+    """Return the name of a file as it arrives at every store.
+
+    On the way to a server a name is cut off at `?` and `#`, and `%20` is decoded, so that several files could become one.
+    """
+    return _CUT.sub(lambda match: f"_x{ord(match[0]):02X}_", name)
+
+
 def clean_name(name: str) -> str:
     """Return the name with every character that MLflow refuses encoded."""
     return _REFUSED.sub(lambda match: f"_x{ord(match[0]):02X}_", name)

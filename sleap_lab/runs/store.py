@@ -11,32 +11,40 @@ import os
 import posixpath
 import shutil
 import socket
+import sqlite3
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import unquote, unquote_to_bytes
 from urllib.request import urlopen
 from uuid import uuid4
 
 from filelock import FileLock
 
+from sleap_lab import terminal
 from sleap_lab.config import LoggerConfig
-from sleap_lab.errors import RunError
+from sleap_lab.credentials import conceal, redact, reveal, without_user
+from sleap_lab.errors import RunError, listed
 from sleap_lab.runs import summary
-from sleap_lab.runs.names import clean_name
+from sleap_lab.runs.names import clean_name, file_name
 from sleap_lab.runs.snapshot import file_facts
 from sleap_lab.runs.summary import RunSummary
 
 SQLITE = "sqlite:///"
 ARTIFACT_FOLDER = "mlartifacts"
+EXPERIMENT = "sleap_lab"
 MAX_ARTIFACT_BYTES = 50_000_000
 MAX_VALUE = 5000
+ODD = set("?%")
+MAX_BATCH = 100  # parameters or tags that MLflow takes at once
 UNFINISHED = ".mlflow-"
 PROBE = "api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"  # what needs the server's database, too
 PROBE_SECONDS = 3
@@ -60,15 +68,28 @@ COMPLETE_TAG = "sleap_lab.complete"
 """When the attempt ended that the run holds all of; a job that is run again has a later end, and is logged again."""
 KEY_TAG = "sleap_lab.key"
 PARENT_TAG = "mlflow.parentRunId"
+LEFT_OUT_TAG = "sleap_lab.left_out"
+DELETED = "deleted"
+
+# Where MLflow stores whole addresses of artifacts.
+ADDRESSES = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
 
 
 @dataclass(frozen=True)
 class Store:
-    """An open MLflow store and the experiment in it that runs go to."""
+    """An open MLflow store and the experiment in it that runs go to.
+
+    Attributes:
+        client: MLflow's client.
+        uri: Its address, without passwords.
+        experiment_id: The experiment.
+        created: When the experiment was made, which no other store's was: it tells a store that was moved from another one.
+    """
 
     client: Any
     uri: str
     experiment_id: str
+    created: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,12 +125,84 @@ def import_mlflow() -> Any:
 
 
 def store_uri(logger: LoggerConfig, outputs_root: Path) -> str:
-    """Return the tracking address; by default an SQLite file in the outputs folder, wherever the command was typed."""
+    """Return the tracking address, without passwords; by default an SQLite file in the outputs folder, wherever the command was typed.
+
+    What follows `sqlite:///` is a path as it stands, whatever characters it holds; one that is there only with its `%20` and the
+    like read as MLflow would is that one.
+    """
     if logger.tracking_uri is None:
         return f"{SQLITE}{(outputs_root / 'mlflow.db').absolute().as_posix()}"
     if logger.tracking_uri.startswith(SQLITE):
-        return f"{SQLITE}{Path(logger.tracking_uri.removeprefix(SQLITE)).absolute().as_posix()}"
-    return logger.tracking_uri.rstrip("/")
+        path = Path(logger.tracking_uri.removeprefix(SQLITE)).absolute()
+        decoded = Path(unquote(str(path)))
+        return f"{SQLITE}{(decoded if decoded.exists() and not path.exists() else path).as_posix()}"
+    return conceal(logger.tracking_uri).rstrip("/")
+
+
+def client_of(uri: str) -> Any:
+    """Return MLflow's client for an address as `store_uri` gives it.
+
+    Raises:
+        RunError: MLflow can read no such path.
+    """
+    mlflow = import_mlflow()
+    if not uri.startswith(SQLITE):
+        return mlflow.MlflowClient(tracking_uri=reveal(uri))
+    database = Path(uri.removeprefix(SQLITE))
+    if database.exists():
+        follow_moved(database)
+    return mlflow.MlflowClient(tracking_uri=_sqlite_address(database))
+
+
+def _sqlite_address(database: Path) -> str:
+    """Return the address of an SQLite file as MLflow can read it.
+
+    It takes what follows a `?` for options. What it makes of `%20` depends on the version of SQLAlchemy, which decodes it or not, and
+    MLflow itself makes folders of the name as it stands. So it gets another name of the file, which SQLite resolves.
+    """
+    path = database.as_posix()
+    return f"{SQLITE}{_alias(path) if ODD & set(path) else path}"
+
+
+@cache
+def _alias(path: str) -> str:
+    """Return another name of a file that is there as long as this process."""
+    link = Path(_aliases().name) / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    try:
+        link.symlink_to(path)
+    except OSError as error:  # as on Windows
+        raise RunError(f"logger.tracking_uri: MLflow cannot read {path}, because of the ? or % in its name; rename the folder") from error
+    return link.as_posix()
+
+
+@cache
+def _aliases() -> "TemporaryDirectory[str]":
+    return TemporaryDirectory(prefix="sleap-lab-mlflow-")
+
+
+def follow_moved(database: Path) -> None:
+    """Let the records of a store that was moved, or copied with its artifacts, say where these are now.
+
+    MLflow stores whole addresses: artifacts of runs would be looked for, and those of new ones written, where the store once was.
+    """
+    here = database.parent / ARTIFACT_FOLDER
+    with closing(sqlite3.connect(database, timeout=LOCK_SECONDS)) as connection:
+        try:
+            found = connection.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone()
+        except sqlite3.OperationalError:  # no store yet; MLflow says what it is
+            return
+        there = found[0].removesuffix("/0") if found else ""
+        if there == here.as_uri() or not (there.startswith("file://") and there.endswith(f"/{ARTIFACT_FOLDER}")):
+            return
+        before = Path(os.fsdecode(unquote_to_bytes(there.removeprefix("file://"))))
+        if before.exists() and not (here.exists() and not here.samefile(before)):
+            return
+        with connection:
+            for table, column in ADDRESSES:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column} || '/', 1, ?) = ?",
+                    (here.as_uri(), len(there) + 1, len(there) + 1, f"{there}/"),
+                )
 
 
 def prepare_store(logger: LoggerConfig, outputs_root: Path) -> Store:
@@ -137,14 +230,17 @@ def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
     uri = store_uri(logger, outputs_root)
     try:
         probe(uri)
-        mlflow = import_mlflow()
         artifacts = None
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
+            if _storable(str(database)) != str(database):  # MLflow would write artifacts into a folder of another name
+                raise RunError(f"logger.tracking_uri: MLflow cannot use {database.parent}, whose name holds bytes that are no text")
             artifacts = (database.parent / ARTIFACT_FOLDER).as_uri()
+            import_mlflow()
             create_database(database, artifacts)
-        client = mlflow.MlflowClient(tracking_uri=uri)
-        return Store(client, uri, _experiment_id(client, logger.experiment_name, artifacts))
+        client = client_of(uri)
+        experiment = _experiment(client, logger.experiment_name or EXPERIMENT, artifacts)
+        return Store(client, uri, experiment.experiment_id, str(experiment.creation_time or ""))
     except RunError:
         raise
     except Exception as error:  # whatever kind of store it is, it fails in its own way
@@ -152,9 +248,9 @@ def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message that says what is wrong, or its kind if it has none."""
+    """Return the first line of an error's message that says what is wrong, or its kind if it has none; passwords are hidden."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith(ASIDE)]
-    return (lines or [type(error).__name__])[0]
+    return redact((lines or [type(error).__name__])[0])
 
 
 def probe(uri: str) -> None:
@@ -166,12 +262,12 @@ def probe(uri: str) -> None:
     if not uri.startswith(("http://", "https://")):
         return
     try:
-        urlopen(f"{uri.rstrip('/')}/{PROBE}", timeout=PROBE_SECONDS).close()
+        urlopen(f"{without_user(uri).rstrip('/')}/{PROBE}", timeout=PROBE_SECONDS).close()
     except HTTPError as error:
         error.close()  # an answer, if an unfriendly one: the server is there
     except (OSError, HTTPException, ValueError) as error:
         if not isinstance(getattr(error, "reason", None), ssl.SSLError):  # MLflow has its own settings for certificates
-            raise RunError(f"logger.tracking_uri: no MLflow server answers at {uri} ({first_line(error)})") from error
+            raise RunError(f"logger.tracking_uri: no MLflow server answers at {redact(uri)} ({first_line(error)})") from error
 
 
 def create_database(path: Path, artifacts: str) -> None:
@@ -195,25 +291,25 @@ def create_database(path: Path, artifacts: str) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
         if not path.exists():
             unfinished = Path(scratch) / path.name
-            SqlAlchemyStore(f"{SQLITE}{unfinished.as_posix()}", artifacts).engine.dispose()
+            SqlAlchemyStore(_sqlite_address(unfinished), artifacts).engine.dispose()
             unfinished.replace(path)
 
 
-def _experiment_id(client: Any, name: str, artifacts: str | None) -> str:
-    """Return the id of an experiment, created if there is none; never another experiment's."""
+def _experiment(client: Any, name: str, artifacts: str | None) -> Any:
+    """Return an experiment, created if there is none; never another one."""
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name, artifact_location=artifacts)
+            return client.get_experiment(client.create_experiment(name, artifact_location=artifacts))
         except MlflowException:
             experiment = client.get_experiment_by_name(name)  # another process was faster
             if experiment is None:
                 raise
-    if experiment.lifecycle_stage == "deleted":
+    if experiment.lifecycle_stage == DELETED:
         raise RunError(f"logger.experiment_name: {name!r} was deleted in MLflow; restore it there, or choose another name")
-    return experiment.experiment_id
+    return experiment
 
 
 def close_orphans(store: Store) -> list[str]:
@@ -228,11 +324,18 @@ def close_orphans(store: Store) -> list[str]:
 
 def is_complete(store: Store, run: RunSummary) -> bool:
     """Whether the store holds all of a run; one that the user deleted there is left deleted."""
-    found = _find(store, run.mlflow)
+    found = find(store, run.mlflow)
+    if found is None or found.info.lifecycle_stage == DELETED:
+        return is_deleted(store, run)
+    return found.data.tags.get(COMPLETE_TAG) == (run.ended or run.started) and found.info.status != "RUNNING"
+
+
+def is_deleted(store: Store, run: RunSummary) -> bool:
+    """Whether the user deleted a run in this very store, for good or so that it can be restored."""
+    found = find(store, run.mlflow)
     if found is None:
-        return False
-    complete = found.data.tags.get(COMPLETE_TAG) == (run.ended or run.started) and found.info.status != "RUNNING"
-    return complete or found.info.lifecycle_stage == "deleted"
+        return store.created != "" and (run.mlflow or {}).get("experiment") == store.created
+    return found.info.lifecycle_stage == DELETED
 
 
 def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entry) -> str:
@@ -248,27 +351,27 @@ def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entr
         run: That summary; its `mlflow` is updated.
         entry: Name and tags of the run.
     """
-    found = _find(store, run.mlflow)
+    found = find(store, run.mlflow)
+    key = (run.mlflow or {}).get("key") or uuid4().hex
+    tags = _tags(entry) | {KEY_TAG: key}
     if found is None:
-        key = uuid4().hex
         run.mlflow = {"key": key, "tracking_uri": store.uri}
         summary.write(folder, run, name)
-        tags = _tags(entry) | {KEY_TAG: key}
-        run_id = store.client.create_run(store.experiment_id, milliseconds(run.started), tags, entry.name).info.run_id
+        run_id = store.client.create_run(store.experiment_id, milliseconds(run.started), tags, _storable(entry.name)).info.run_id
     else:
         run_id = found.info.run_id
-        _reopen(store, found, entry)
-    run.mlflow = {"run_id": run_id, "tracking_uri": store.uri}
+        _reopen(store, found, entry, tags)
+    run.mlflow = {"key": key, "run_id": run_id, "tracking_uri": store.uri, "experiment": store.created}
     summary.write(folder, run, name)
     return run_id
 
 
-def _reopen(store: Store, found: Any, entry: Entry) -> None:
+def _reopen(store: Store, found: Any, entry: Entry, tags: Mapping[str, str]) -> None:
     """Set a run running again that an earlier attempt ended, and forget what only that attempt said."""
     from mlflow.entities import RunTag
 
     run_id = found.info.run_id
-    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in _tags(entry).items()])
+    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     for key in found.data.tags:
         if key in entry.tags and entry.tags[key] is None:
             store.client.delete_tag(run_id, key)
@@ -279,8 +382,9 @@ def _reopen(store: Store, found: Any, entry: Entry) -> None:
 def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str) -> None:
     """Write everything into an MLflow run and close it; on any error but a server that went away it is closed as FAILED.
 
-    Doing it twice gives the same run as doing it once. Of a file that is too big only path, size
-    and SHA-256 are logged, in `references.json`.
+    Doing it twice gives the same run as doing it once. Of a file that is too big only path, size and SHA-256 are logged, in
+    `references.json`; a tag names it, and so does the terminal. A parameter that has another value in the run already, as
+    `sweep.rerun` may where a job runs again, keeps it, because MLflow lets none be changed, and a tag `now.KEY` has the new one.
 
     Args:
         store: The open store.
@@ -296,14 +400,21 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
         small = {place: path for place, path in entry.files.items() if path.stat().st_size <= MAX_ARTIFACT_BYTES}
         large = {place: file_facts(path) for place, path in entry.files.items() if place not in small}
         documents = {**entry.documents, **({"references.json": large} if large else {})}
-        store.client.log_batch(
-            run_id,
-            metrics=[Metric(clean_name(key), value, end_time, 0) for key, value in entry.metrics.items()],
-            params=[Param(clean_name(key), _bounded(value)) for key, value in entry.params.items()],
-            tags=[RunTag(key, value) for key, value in _tags(entry).items()],
-        )
+        params = {clean_name(key): _bounded(_storable(value)) for key, value in entry.params.items()}
+        there = store.client.get_run(run_id).data.params
+        tags = _tags(entry) | {f"now.{key}": value for key, value in params.items() if there.get(key, value) != value}
+        if large:
+            names = [f"{place} ({facts['size'] / 1e6:,.0f} MB)" for place, facts in large.items()]
+            tags[LEFT_OUT_TAG] = ", ".join(names)[:MAX_VALUE]
+            most = f"{MAX_ARTIFACT_BYTES / 1e6:,.0f} MB"
+            terminal.note(f"MLflow: larger than {most} and left out: {listed(names, 5)}; the run names them, and they stay where they are")
+        new = [Param(key, value) for key, value in params.items() if key not in there]
+        store.client.log_batch(run_id, metrics=[Metric(clean_name(key), value, end_time, 0) for key, value in entry.metrics.items()])
+        for start in range(0, max(len(new), len(tags)), MAX_BATCH):
+            batch = [RunTag(key, value) for key, value in list(tags.items())[start : start + MAX_BATCH]]
+            store.client.log_batch(run_id, params=new[start : start + MAX_BATCH], tags=batch)
         for place, path in small.items():
-            store.client.log_artifact(run_id, str(path), posixpath.dirname(place) or None)
+            _upload(store, run_id, path, posixpath.dirname(place) or None)
         for name, document in documents.items():
             store.client.log_dict(run_id, document, name)
         store.client.set_terminated(run_id, status, end_time)
@@ -315,10 +426,18 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
         raise
 
 
+def _upload(store: Store, run_id: str, path: Path, folder: str | None) -> None:
+    """Upload a file, under a name that arrives."""
+    with TemporaryDirectory(prefix="sleap-lab-") as scratch:
+        if (name := file_name(path.name)) != path.name:
+            path = shutil.copyfile(path, Path(scratch) / name)
+        store.client.log_artifact(run_id, str(path), folder)
+
+
 def nest(store: Store, recorded: Mapping[str, str] | None, parent_run_id: str) -> None:
     """Put a logged run under a parent that was opened after it."""
-    run = _find(store, recorded)
-    if run is not None and run.info.lifecycle_stage == "active" and run.data.tags.get(PARENT_TAG) != parent_run_id:
+    run = find(store, recorded)
+    if run is not None and run.info.lifecycle_stage != DELETED and run.data.tags.get(PARENT_TAG) != parent_run_id:
         store.client.set_tag(run.info.run_id, PARENT_TAG, parent_run_id)
 
 
@@ -327,26 +446,36 @@ def milliseconds(time: str) -> int:
     return round(datetime.fromisoformat(time).timestamp() * 1000)
 
 
-def _find(store: Store, recorded: Mapping[str, str] | None) -> Any:
-    """Return the recorded run if this store has it, else None."""
+def find(store: Store, recorded: Mapping[str, str] | None) -> Any:
+    """Return the recorded run if this store has it, deleted or not, else None.
+
+    It is told by its id or key, which no other run has, and not by the address: that of the same store may be another one tomorrow.
+    """
+    from mlflow.entities import ViewType
     from mlflow.exceptions import MlflowException
 
-    if recorded is None or recorded["tracking_uri"] != store.uri:
+    if recorded is None:
         return None
-    if "run_id" not in recorded:
-        found = store.client.search_runs([store.experiment_id], f"tags.`{KEY_TAG}` = '{recorded['key']}'")
-        return found[0] if found else None
-    try:
-        return store.client.get_run(recorded["run_id"])
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
+    if "run_id" in recorded:
+        try:
+            return store.client.get_run(recorded["run_id"])
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+    if "key" not in recorded:
+        return None
+    found = store.client.search_runs([store.experiment_id], f"tags.`{KEY_TAG}` = '{recorded['key']}'", ViewType.ALL)
+    return found[0] if found else None
+
+
+def _storable(value: str) -> str:
+    """Return a text as every store takes it: a path may hold bytes that are no text."""
+    return value.encode(errors="backslashreplace").decode()
 
 
 def _tags(entry: Entry) -> dict[str, str]:
     owner = {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
-    return {clean_name(key): str(value)[:MAX_VALUE] for key, value in {**entry.tags, **owner}.items() if value is not None}
+    return {clean_name(key): _storable(str(value))[:MAX_VALUE] for key, value in {**entry.tags, **owner}.items() if value is not None}
 
 
 def _bounded(value: str) -> str:

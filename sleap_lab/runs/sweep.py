@@ -18,11 +18,12 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.ledger import LEDGER, PlannedJob, read_plan
 from sleap_lab.runs.mlflow_log import later, logged_metrics, mirror_run, own_files, read_logger, shorten, sweep_name, user
 from sleap_lab.runs.snapshot import SNAPSHOT
-from sleap_lab.runs.store import Entry, Store, fill_run, is_complete, nest, open_run, open_store, prepare_store
+from sleap_lab.runs.store import Entry, Store, fill_run, is_complete, is_deleted, nest, open_run, open_store, prepare_store
 from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
 from sleap_lab.runs.sweep_table import (
     HEADLINES,
     Job,
+    Objective,
     as_csv,
     as_markdown,
     best_job,
@@ -63,14 +64,16 @@ def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Paren
     """Open the MLflow run of a sweep that runs, so that its jobs can be logged under it.
 
     Raises:
-        RunError: The store cannot be used. The sweep itself can run, and be logged later.
+        RunError: The store cannot be used, and the sweep can run and be logged later; or the user deleted its run there.
     """
     try:
         store = prepare_store(logger, outputs_root)
         sweep = summary.read(folder, SWEEP_FILE)
-        return Parent(store, open_run(store, folder, SWEEP_FILE, sweep, _entry(folder, sweep, [], logger)))
+        if not is_deleted(store, sweep):
+            return Parent(store, open_run(store, folder, SWEEP_FILE, sweep, _entry(folder, sweep, [], logger)))
     except Exception as error:  # the mirror may break in any way; the sweep must not
         raise later(folder, error) from error
+    raise RunError(f"{folder} was deleted in MLflow, so it is not logged again; restore it there if it should be")
 
 
 def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
@@ -92,8 +95,8 @@ def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
     sweep.ended = sweep.ended or summary.now()
     counted = Counter(job.status for job in jobs)
     sweep.counts = {"jobs": len(jobs)} | {f"jobs_{name.replace(' ', '_')}": counted[name] for name in (*STATUSES, "not run")}
-    _, best = best_job(jobs)
-    sweep.metrics = best.metrics if best else {}
+    best = best_job(jobs, read_objective(folder))
+    sweep.metrics = best.job.metrics if best else {}
     _write_results(folder, sweep, jobs)
     summary.write(folder, sweep, SWEEP_FILE)
     return jobs
@@ -125,7 +128,7 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
         store = open_store(logger, outputs_root)
         sweep, jobs = summary.read(folder, SWEEP_FILE), read_jobs(folder)
         missing = unlogged(store, jobs)
-        if not missing and is_complete(store, sweep):
+        if is_deleted(store, sweep) or (not missing and is_complete(store, sweep)):
             return
         entry = _entry(folder, sweep, jobs, logger)
         run_id = open_run(store, folder, SWEEP_FILE, sweep, entry)
@@ -148,6 +151,12 @@ def read_jobs(folder: Path) -> list[Job]:
     return [_read_job(folder, planned) for planned in read_plan(folder).jobs]
 
 
+def read_objective(folder: Path) -> Objective:
+    """Return what says which job of a sweep is best."""
+    plan = read_plan(folder)
+    return Objective(plan.objective, plan.direction)
+
+
 def _read_job(folder: Path, planned: PlannedJob) -> Job:
     own = folder / planned.folder
     run = None
@@ -165,16 +174,18 @@ def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
 
 
 def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None:
-    from sleap_lab.report.sweep import Best, write_sweep_page
+    from sleap_lab.report.sweep import BestShown, write_sweep_page
 
-    rows = sweep_rows(jobs)
+    objective = read_objective(folder)
+    rows, best = sweep_rows(jobs, objective), best_job(jobs, objective)
     (folder / "results.csv").write_text(as_csv(rows), encoding="utf-8")
     (folder / "results.md").write_text(as_markdown(rows), encoding="utf-8")
-    criterion, best = best_job(jobs)
-    scored = [job for job in jobs if job.ended_well and criterion in job.metrics]
+    scored = [job for job in jobs if best is not None and job.ended_well and best.criterion in job.numbers]
     varied = varied_keys([job.overrides for job in scored])
+    names = dict.fromkeys([*([best.criterion] if best else []), *HEADLINES])
+    (folder / BEST_FILE).unlink(missing_ok=True)
     if best is not None:
-        shutil.copy(best.folder / SNAPSHOT / "config.yaml", folder / BEST_FILE)
+        shutil.copy(best.job.folder / SNAPSHOT / "config.yaml", folder / BEST_FILE)
     write_sweep_page(
         folder,
         title=f"Sweep {sweep_name(folder)}",
@@ -183,8 +194,18 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
         columns=columns(rows),
         rows=[[text(value) for value in row.values()] for row in rows],
         settings={short_name(key, varied): [overridden(job.overrides).get(key) for job in scored] for key in varied},
-        metrics={name: [job.metrics[name] for job in scored] for name in HEADLINES if all(name in job.metrics for job in scored)},
-        best=Best(best.number, criterion, best.metrics[criterion], _command(best)) if best is not None and criterion is not None else None,
+        metrics={name: [job.numbers[name] for job in scored] for name in names if all(name in job.numbers for job in scored)},
+        best=best
+        and BestShown(
+            number=best.job.number,
+            row=[job.number for job in scored].index(best.job.number),
+            metric=best.criterion,
+            value=best.value,
+            minimize=best.minimize,
+            said=str(best),
+            tied=best.tied,
+            command=_command(best.job),
+        ),
     )
 
 
@@ -195,9 +216,9 @@ def _command(job: Job) -> str:
 
 def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerConfig) -> Entry:
     """Return the MLflow run of a sweep; without jobs, as it is while the sweep runs."""
-    rows = sweep_rows(jobs)
+    objective = read_objective(folder)
+    rows, best = sweep_rows(jobs, objective), best_job(jobs, objective)
     varied = varied_keys([job.overrides for job in jobs])
-    criterion, best = best_job(jobs)
     return Entry(
         name=logger.run_name or shorten(f"sweep {sweep_name(folder)}"),
         tags={
@@ -211,9 +232,10 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
             "sleap_lab.command": (folder / COMMAND_FILE).read_text(encoding="utf-8").strip(),
             "sleap_lab.folder": str(folder.absolute()),
             "sleap_lab.sweep": sweep_name(folder),
-            "sleap_lab.best_by": criterion,
-            "sleap_lab.best_job": str(best.number) if best else None,
-            "sleap_lab.best_command": _command(best) if best else None,
+            "sleap_lab.best_by": best.criterion if best else None,
+            "sleap_lab.best_job": str(best.job.number) if best else None,
+            "sleap_lab.best_tied": ", ".join(map(str, best.tied)) if best and best.tied else None,
+            "sleap_lab.best_command": _command(best.job) if best else None,
         },
         metrics=logged_metrics(sweep),
         files=own_files(folder, ARTIFACTS) if jobs else {},

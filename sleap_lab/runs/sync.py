@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.ledger import read_plan
 from sleap_lab.runs.mlflow_log import mirror_run, read_logger
-from sleap_lab.runs.store import ARTIFACT_FOLDER, first_line, is_complete, open_store, prepare_store, probe, store_uri
+from sleap_lab.runs.store import ARTIFACT_FOLDER, Store, first_line, is_complete, is_deleted, prepare_store, store_uri
 from sleap_lab.runs.sweep import finish_sweep, log_sweep, read_jobs, unlogged
 
 # Whoever asks for nothing but logging can wait for a server that is slow.
@@ -30,10 +29,10 @@ def sync(folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | Non
         tracking_uri: Log here and not where the runs were to be logged, as after moving them to another machine.
 
     Returns:
-        What became of each run or sweep folder: `logged`, `already logged`, `still running`, or `failed: ` and the reason.
+        What became of each run or sweep folder: `logged`, `already logged`, `still running`, `left out: ` or `failed: ` and the reason.
 
     Raises:
-        RunError: A folder holds no run, or a tracking server does not answer.
+        RunError: A folder holds no run.
     """
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
@@ -43,12 +42,21 @@ def sync(folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | Non
             logger = _logger(found)
             if logger.mlflow or found in (folder, folder.parent):
                 loggers[found] = replace(logger, mlflow=True, tracking_uri=tracking_uri or logger.tracking_uri)
-    stores = {(store_uri(logger, outputs_root), logger.experiment_name): logger for logger in loggers.values()}
-    for (uri, _), logger in stores.items():
-        probe(uri)  # once, and not once per run
-        with suppress(RunError):  # each run will say so
-            prepare_store(logger, outputs_root)
-    return {folder: _sync(folder, logger, outputs_root) for folder, logger in loggers.items()}
+    stores: dict[tuple[str, str | None], Store | RunError] = {}
+    outcomes = {}
+    for folder, logger in loggers.items():
+        place = store_uri(logger, outputs_root), logger.experiment_name
+        if place not in stores:  # a server that is away is asked once, and not once per run
+            stores[place] = _opened(logger, outputs_root)
+        outcomes[folder] = _sync(folder, logger, outputs_root, stores[place])
+    return outcomes
+
+
+def _opened(logger: LoggerConfig, outputs_root: Path) -> Store | RunError:
+    try:
+        return prepare_store(logger, outputs_root)
+    except RunError as error:  # the runs of other stores are logged all the same
+        return error
 
 
 def _find(folder: Path) -> list[Path]:
@@ -72,12 +80,15 @@ def _logger(folder: Path) -> LoggerConfig:
         return LoggerConfig(mlflow=True)
 
 
-def _sync(folder: Path, logger: LoggerConfig, outputs_root: Path) -> str:
+def _sync(folder: Path, logger: LoggerConfig, outputs_root: Path, store: Store | RunError) -> str:
     try:
         run = summary.settle(folder, summary.SWEEP_FILE if _is_sweep(folder) else summary.RUN_FILE)
         if run.status == "running":
             return "still running"
-        store = open_store(logger, outputs_root)
+        if isinstance(store, RunError):
+            raise store
+        if is_deleted(store, run):
+            return "left out: deleted in MLflow"
         if is_complete(store, run) and not (_is_sweep(folder) and unlogged(store, read_jobs(folder))):
             return "already logged"
         if _is_sweep(folder):

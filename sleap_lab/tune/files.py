@@ -9,12 +9,13 @@ import numpy as np
 
 from sleap_lab import terminal
 from sleap_lab.atomic import replacing
+from sleap_lab.errors import listed
 from sleap_lab.tune.options import OPTIONS, run_command, track_flags, unusual, write_options
 from sleap_lab.tune.outcome import Outcome, Setting, number
 from sleap_lab.tune.page import write_page
 from sleap_lab.tune.problem import Problem
 from sleap_lab.tune.study import Search
-from sleap_lab.tune.trials import finished, importances
+from sleap_lab.tune.trials import as_good, finished, importances
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -58,7 +59,9 @@ def write(search: Search, study: "Study", outcome: Outcome, words: Sequence[str]
     name, best = outcome.metric.name, outcome.best
     rows = [(f"{name}, default setting", number(outcome.default.held_out.value))]
     if best is not None:
-        rows.append((f"{name}, best found", f"{number(best.held_out.value)} (trial {best.trial})"))
+        equal = as_good(finished(study), best.trial) if best.trial is not None else []
+        others = f"; as good where it was searched: {listed(list(map(str, equal)), 8)}; the simpler setting decides" if equal else ""
+        rows.append((f"{name}, best found", f"{number(best.held_out.value)} (trial {best.trial}{others})"))
     rows += [("held out", blocks), ("options", " ".join(map(terminal.shown, files))), ("report", terminal.shown(folder / "report.html"))]
     terminal.table(rows)
     print(f"\n{outcome.verdict()}\n\nUse it:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")

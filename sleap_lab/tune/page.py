@@ -14,7 +14,7 @@ from sleap_lab.report.page import template
 from sleap_lab.report.panels import Panel
 from sleap_lab.tune.outcome import Difference, Outcome, number, pareto_front
 from sleap_lab.tune.space import Settings, flat, tracker_of, with_settings
-from sleap_lab.tune.trials import Tried
+from sleap_lab.tune.trials import Tried, ranked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,9 +117,7 @@ def _trial_tables(outcome: Outcome, trials: Sequence[Tried]) -> Iterator[Table]:
         return str(trial.number), said, f"{trial.frames_per_second:,.0f}", _settings(trial.settings, usual)
 
     header = ("Trial", metric.name, "frames/s", "Settings")
-    complete = [trial for trial in trials if not trial.why]
-    ranked = sorted(complete, key=lambda trial: -trial.value if metric.better == "higher" else trial.value)
-    shown = [trial for place, trial in enumerate(ranked) if place < BEST_SHOWN or trial in front]
+    shown = [trial for place, trial in enumerate(ranked(trials, metric, usual)) if place < BEST_SHOWN or trial in front]
     rows = [("default", *row(_default(outcome))[1:]), *map(row, shown)]
     yield Table("The best settings, and those on the Pareto front (front)", header, rows)
     yield Table(f"All {len(trials)} settings", header, [row(trial) for trial in trials])

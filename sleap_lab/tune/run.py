@@ -202,7 +202,7 @@ def _scored(problem: Problem, tracker: TrackerConfig, filters: FiltersConfig, re
 
 def _best(problem: Problem, study: "Study", default: Setting, read_image: ReadImage) -> Setting | None:
     """Score the best setting that was tried; None where none is better than the default."""
-    best = best_of(finished(study), problem.metric, default.searched.value)
+    best = best_of(finished(study), problem.metric, default.searched.value, flat(problem.tracker, problem.filters))
     if best is None:
         return None
     return _scored(problem, *with_settings(problem.tracker, problem.filters, best.settings), read_image, best.number)
@@ -226,7 +226,7 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
     def watch(study: "Study") -> None:
         nonlocal best, last
         trials = finished(study)
-        better = best_of(trials, metric, best)
+        better = best_of(trials, metric, best, flat(problem.tracker, problem.filters))
         if better is not None or time.monotonic() - last > terminal.SECONDS_BETWEEN_LINES:
             best, last = best if better is None else better.value, time.monotonic()
             tell(f"{len(trials)}/{settings.trials} settings: best {metric.name} {number(best)}")

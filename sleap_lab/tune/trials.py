@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING
 
 from sleap_lab.evaluation import Metric
@@ -57,13 +58,26 @@ def finished(study: "Study") -> list[Tried]:
     ]
 
 
-def best_of(trials: Sequence[Tried], metric: Metric, default: float) -> Tried | None:
-    """Return the best of some trials, of equals the first; None where none is better than the default setting."""
-    best: Tried | None = None
-    for trial in trials:
-        if is_better(metric, trial.value, default if best is None else best.value):
-            best = trial
-    return best
+def ranked(trials: Sequence[Tried], metric: Metric, usual: Settings) -> list[Tried]:
+    """Return the trials that count, the best first; of equals the one that changes fewer of the usual settings, then the earlier."""
+
+    def key(trial: Tried) -> tuple[float, int, int]:
+        changed = sum(usual.get(name) != value for name, value in trial.settings.items())
+        return -trial.value if metric.better == "higher" else trial.value, changed, trial.number
+
+    return sorted((trial for trial in trials if not (trial.why or isnan(trial.value))), key=key)
+
+
+def best_of(trials: Sequence[Tried], metric: Metric, default: float, usual: Settings) -> Tried | None:
+    """Return the first of the ranked trials; None where none is better than the default setting."""
+    best = next(iter(ranked(trials, metric, usual)), None)
+    return best if best is not None and is_better(metric, best.value, default) else None
+
+
+def as_good(trials: Sequence[Tried], number: int) -> list[int]:
+    """Return the numbers of the other trials with the same value as one of them."""
+    value = next(trial.value for trial in trials if trial.number == number)
+    return [trial.number for trial in trials if trial.value == value and trial.number != number and not trial.why]
 
 
 def importances(study: "Study") -> dict[str, float]:

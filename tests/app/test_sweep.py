@@ -92,7 +92,7 @@ def test_two_by_two_settings_are_four_runs_under_one(sweep, finished):
         record = json.loads((done.folder / str(number) / "run.json").read_text())
         assert record["mlflow"]["run_id"] == run.info.run_id
         assert record["metrics"]["identity/idf1"] == run.data.metrics["identity/idf1"] == float(done.rows[number]["identity/idf1"])
-    assert "best          job 0 by identity/idf1" in done.out
+    assert "best          job 1 by identity/idf1, tied with jobs 0, 2, 3; the simpler setting decides\n" in done.out
 
 
 def test_a_job_that_fails_fails_alone(sweep):

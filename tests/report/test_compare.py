@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from sleap_lab.config import keys
+from sleap_lab.config import LoggerConfig, keys
 from sleap_lab.errors import ConfigError
 from sleap_lab.evaluation import METRICS
 from sleap_lab.report.compare import COLUMNS, MEANING, compare
 from sleap_lab.runs import summary
+from sleap_lab.runs.ledger import Plan, write_plan
 from sleap_lab.runs.snapshot import write_snapshot
 from sleap_lab.runs.summary import RunSummary
 
@@ -56,6 +57,14 @@ def test_the_best_run_is_named_and_those_that_are_as_good(make_run):
     assert (nothing.best_by, nothing.best) == (None, [])
     equal = compare([make_run(name, metrics={"identity/idf1": 0.5}) for name in "fg"])
     assert (equal.best_by, equal.best) == ("identity/idf1", [])
+
+
+def test_jobs_of_a_sweep_are_best_by_its_objective(make_run, tmp_path):
+    folders = [make_run(name, metrics={"identity/idf1": i, "eval/dist_avg": i}) for i, name in enumerate("ab")]
+    assert compare(folders).best == [1]
+    (sweep,) = {folder.parent for folder in folders}
+    write_plan(sweep, Plan("x", LoggerConfig(), [], "eval/dist_avg"))
+    assert (compare(folders).best_by, compare(folders).best) == ("eval/dist_avg", [0])
 
 
 def test_measures_that_do_not_mean_the_same_are_named(make_run):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.report.figures import house_style
-from sleap_lab.report.sweep import Best, importance, importance_bars, parallel_coordinates, write_sweep_page
+from sleap_lab.report.sweep import BestShown, importance, importance_bars, parallel_coordinates, write_sweep_page
 
 NAN = float("nan")
 
@@ -64,7 +64,7 @@ def labels(figure):
 def test_lines_run_through_settings_and_metrics():
     axes_of = {"size": ["10", "9", "9"], "kind": ["a", "b", None], "map": [0.5, 0.75, 0.75]}
     with house_style():
-        figure = parallel_coordinates(axes_of, np.array([0.5, 0.75, 0.7]))
+        figure = parallel_coordinates(axes_of, np.array([0.5, 0.75, 0.7]), 1)
     lines = [list(line.get_ydata()) for line in figure.axes[0].lines]
     # Worst to best, and the best once more on top; sizes in order, kinds as they come, metrics to scale.
     assert lines[:4] == [[1, 0, 0], [0, 1, 1], [0, 0.5, 1], [0, 0.5, 1]]
@@ -74,13 +74,13 @@ def test_lines_run_through_settings_and_metrics():
 
 def test_an_axis_of_many_values_names_its_ends():
     with house_style():
-        figure = parallel_coordinates({"size": [str(i) for i in range(30)]}, np.arange(30.0))
+        figure = parallel_coordinates({"size": [str(i) for i in range(30)]}, np.arange(30.0), 29)
     assert labels(figure) == ["0", "29"]
 
 
 def test_metrics_that_are_all_the_same_are_drawn():
     with house_style():
-        figure = parallel_coordinates({"x": ["1", "2"], "map": [1.0, 1.0]}, np.array([1.0, 1.0]))
+        figure = parallel_coordinates({"x": ["1", "2"], "map": [1.0, 1.0]}, np.array([1.0, 1.0]), 0)
     assert figure.axes[0].lines[0].get_ydata()[1] == 0.5
 
 
@@ -107,7 +107,7 @@ def write(tmp_path):
             "rows": [["0", "1", "0.5"], ["1", "<2>", "0.75"]],
             "settings": {"x": ["1", "<2>"]},
             "metrics": {"map": [0.5, 0.75]},
-            "best": Best(1, "map", 0.75, "sleap-lab x='<2>'"),
+            "best": BestShown(1, 1, "map", 0.75, False, "job 1 by map", (), "sleap-lab x='<2>'"),
         }
         write_sweep_page(tmp_path, **(page | changes))
         return (tmp_path / "results.html").read_text()
@@ -130,3 +130,18 @@ def test_without_something_to_compare_there_are_no_figures(write, tmp_path, chan
     page = write(**changes)
     assert "Which settings mattered" not in page
     assert not (tmp_path / "figures").exists()
+
+
+def test_ties_and_the_smallest_are_said(write):
+    page = write(
+        best=BestShown(0, 0, "map", 0.5, True, "job 0 by map, tied with job 1; the simpler setting decides", (1,), "sleap-lab x=1")
+    )
+    assert "The smallest map, 0.5, is that of 2 jobs: best is job 0 by map, tied with job 1" in page
+    assert "the lighter, the smaller map" in page
+
+
+def test_the_best_line_is_that_of_the_best_job_though_others_are_as_good():
+    with house_style():
+        figure = parallel_coordinates({"x": ["1", "2", "3"]}, np.array([0.5, 0.75, 0.75]), 1)
+    assert figure.axes[0].lines[3].get_ydata() == [0.5]  # the second of three
+    assert figure.axes[0].lines[3].get_linewidth() > 2

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sleap_lab.runs.names import clean_name, restore_name
+from sleap_lab.runs.names import clean_name, file_name, restore_name
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,17 @@ def test_every_name_is_accepted_and_restored(name, validate):
 @given(st.text(max_size=12), st.text(max_size=12))
 def test_different_names_stay_different(first, second):
     assert (clean_name(first) == clean_name(second)) == (first == second)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("predictions.50%20.csv", "predictions.50_x25_20.csv"),
+        ("predictions.a?1.csv", "predictions.a_x3F_1.csv"),
+        ("predictions.a#1 [ü].csv", "predictions.a_x23_1 [ü].csv"),
+        (".hydra", ".hydra"),
+    ],
+)
+def test_names_of_files_arrive_whole(name, expected):
+    assert file_name(name) == expected
+    assert restore_name(expected) == name

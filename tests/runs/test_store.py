@@ -1,6 +1,8 @@
 """The MLflow store: where it is, opening it, and what is written when something breaks."""
 
+import io
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -77,6 +79,87 @@ def test_runs_from_any_folder_share_one_store(root, logger, monkeypatch, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == [root.name]
 
 
+ODD = ["fed or starved?", "My%20Data", "%hh", '#1 it\'s "x"', "Mäuse 日本", "x?timeout=1", "a%25b", "file:", "new\nline"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_any_name_of_a_folder_will_do(root, logger, tmp_path, monkeypatch, name):
+    folder = root / name
+    folder.mkdir()
+    shutil.copy(root / "mlflow.db", folder)
+    monkeypatch.chdir(folder)
+    store = open_store(logger, folder)
+    assert store.uri == f"sqlite:///{folder}/mlflow.db"
+    (folder / "a.txt").write_text("poses")
+    run = RunSummary(started=STARTED, ended=ENDED)
+    entry = Entry("x", {"where": str(folder)}, files={"snapshot/a.txt": folder / "a.txt"})
+    run_id = open_run(store, folder, "run.json", run, entry)
+    fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        assert database.execute("SELECT run_uuid FROM runs").fetchall() == [(run_id,)]
+    assert [path.relative_to(folder / "mlartifacts" / run_id).as_posix() for path in folder.rglob("mlartifacts/**/*.txt")] == [
+        "artifacts/snapshot/a.txt"
+    ]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    assert Path(store.client.download_artifacts(run_id, "snapshot/a.txt", str(scratch))).read_text() == "poses"
+    assert {path.name for path in root.iterdir()} == {"mlflow.db", name}  # nothing beside it
+    assert {path.name for path in folder.iterdir()} == {"mlflow.db", "mlartifacts", "a.txt", "run.json"}
+
+
+def test_a_missing_database_is_created_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    open_store(LoggerConfig(), tmp_path / "50%20?")
+    assert {path.name for path in (tmp_path / "50%20?").iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"50%20?"}
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_at_once(root, logger):
+    folder = root / os.fsdecode(b"caf\xe9")
+    with pytest.raises(RunError, match=r"MLflow cannot use .*, whose name holds bytes that are no text"):
+        open_store(logger, folder)
+    assert not folder.exists()
+
+
+def test_an_address_may_be_written_as_mlflow_shows_it(root):
+    (root / "My%20Data").mkdir()
+    (root / "My Data").mkdir()
+    (root / "My Data" / "x.db").touch()
+    given = LoggerConfig(tracking_uri=f"sqlite:///{root}/My%20Data/x.db")
+    assert store_uri(given, root) == f"sqlite:///{root}/My Data/x.db"
+    (root / "My%20Data" / "x.db").touch()  # what it says comes first
+    assert store_uri(given, root) == f"sqlite:///{root}/My%20Data/x.db"
+
+
+def test_a_store_whose_artifacts_lie_elsewhere_is_left_alone(root, logger, store, tmp_path):
+    (root / "mlartifacts").mkdir()
+    before = [experiment.artifact_location for experiment in store.client.search_experiments()]
+    shutil.copy(root / "mlflow.db", tmp_path)  # a copy of the database alone
+    assert [each.artifact_location for each in open_store(logger, tmp_path).client.search_experiments()] == before
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    assert [each.artifact_location for each in open_store(logger, link).client.search_experiments()] == before
+
+
+def test_passwords_go_to_the_server_and_nowhere_else(root, logger, server, monkeypatch):
+    asked = []
+    monkeypatch.setattr(store_module, "urlopen", lambda address, timeout: asked.append(address) or io.BytesIO())
+    client_uris = []
+
+    def break_off(self, name):
+        client_uris.append(self._tracking_client.tracking_uri)
+        raise OSError(f"request to {self._tracking_client.tracking_uri} failed")
+
+    monkeypatch.setattr("mlflow.MlflowClient.get_experiment_by_name", break_off)
+    given = server.replace("://", "://ann:s3cret@")
+    with pytest.raises(RunError) as error:
+        open_store(replace(logger, tracking_uri=given), root)
+    assert client_uris == [given]
+    assert asked[0].startswith(f"{server}/api/")
+    assert "s3cret" not in str(error.value)
+    assert "ann:***@127.0.0.1" in str(error.value)
+
+
 def test_a_run_never_lands_in_another_experiment(root, store):
     assert store.client.get_experiment(store.experiment_id).name == "flies"
     store.client.delete_experiment(store.experiment_id)
@@ -146,7 +229,7 @@ def test_an_entry_is_written_whole(tmp_path, store, record):
     assert {item.path for item in store.client.list_artifacts(run_id)} == {"report.html", "snapshot", "results.json"}
 
 
-def test_big_files_are_logged_by_reference(tmp_path, store, record, monkeypatch):
+def test_big_files_are_logged_by_reference(tmp_path, store, record, monkeypatch, capsys):
     monkeypatch.setattr(store_module, "MAX_ARTIFACT_BYTES", 3)
     (tmp_path / "small").write_bytes(b"123")
     (tmp_path / "big").write_bytes(b"1234")
@@ -154,6 +237,8 @@ def test_big_files_are_logged_by_reference(tmp_path, store, record, monkeypatch)
     run_id = record(entry)
     fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
     assert {item.path for item in store.client.list_artifacts(run_id)} == {"small", "references.json"}
+    assert store.client.get_run(run_id).data.tags["sleap_lab.left_out"] == "big (0 MB)"
+    assert "larger than 0 MB and left out: big (0 MB)" in capsys.readouterr().err
     from mlflow.artifacts import load_dict
 
     artifacts = store.client.get_run(run_id).info.artifact_uri
@@ -181,6 +266,27 @@ def test_a_run_is_never_left_running(tmp_path, store, record, monkeypatch, error
     assert store.client.get_run(run_id).info.status == "FINISHED"
     assert len(store.client.get_metric_history(run_id, "eval/pck")) == 1
     assert is_complete(store, recorded)
+
+
+def test_files_of_videos_with_odd_names_stay_apart(tmp_path, store, record):
+    files = {name: tmp_path / name for name in ("predictions.a?1.csv", "predictions.a?2.csv")}
+    for name, path in files.items():
+        path.write_text(name)
+    entry = Entry("x", {}, files=files)
+    run_id = record(entry)
+    fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    assert [item.path for item in store.client.list_artifacts(run_id)] == ["predictions.a_x3F_1.csv", "predictions.a_x3F_2.csv"]
+
+
+def test_more_than_a_hundred_parameters_are_logged_and_one_that_changed_is_said(store, record):
+    params = {f"group.key_{i}": str(i) for i in range(250)}
+    run_id = record(Entry("x", {}, params))
+    fill_run(store, run_id, Entry("x", {}, params), status="FINISHED", ended=ENDED)
+    assert store.client.get_run(run_id).data.params == params
+    again = params | {"group.key_7": "other"}  # as sweep.rerun, where a job runs again
+    fill_run(store, run_id, Entry("x", {}, again), status="FINISHED", ended=ENDED)
+    run = store.client.get_run(run_id)
+    assert (run.info.status, run.data.params, run.data.tags["now.group.key_7"]) == ("FINISHED", params, "other")
 
 
 def test_a_run_that_was_tried_again_is_logged_again(store, record):
@@ -217,7 +323,7 @@ def test_a_process_that_dies_while_it_creates_a_run_leaves_no_second_one(tmp_pat
             record(Entry("x", {}))
     assert "run_id" not in summary.read(tmp_path).mlflow
     run_id = record(Entry("x", {}), summary.read(tmp_path))
-    assert summary.read(tmp_path).mlflow == {"run_id": run_id, "tracking_uri": store.uri}
+    assert summary.read(tmp_path).mlflow.items() >= {"run_id": run_id, "tracking_uri": store.uri}.items()
     assert [run.info.run_id for run in store.client.search_runs([store.experiment_id])] == [run_id]
 
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from sleap_lab.errors import RunError
+from sleap_lab.report.figures import canvas
 from sleap_lab.runs import summary
-from sleap_lab.runs.ledger import read_plan
+from sleap_lab.runs.ledger import read_plan, write_plan
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.summary import SWEEP_FILE
 from sleap_lab.runs.sweep import begin_sweep, finish_sweep, log_sweep, mirror_job, open_parent, read_jobs
@@ -86,12 +87,12 @@ def test_results_are_written_in_several_ways(sweep, make_jobs):
     make_jobs(FLOW, KALMAN, BROKEN)
     finish_sweep(sweep)
     assert list(csv.reader((sweep / "results.csv").read_text().splitlines())) == [
-        ["job", "status", "tracker", "eval/oks_map", "seconds", "error"],
-        ["0", "finished", "flow", "0.5", "1.5", ""],
-        ["1", "finished", "kalman", "0.75", "1.5", ""],
-        ["2", "failed", "x|y[z]", "", "1.5", "out of memory"],
+        ["job", "status", "best", "tracker", "eval/oks_map", "seconds", "error"],
+        ["0", "finished", "", "flow", "0.5", "1.5", ""],
+        ["1", "finished", "best", "kalman", "0.75", "1.5", ""],
+        ["2", "failed", "", "x|y[z]", "", "1.5", "out of memory"],
     ]
-    assert "| 2 | failed | x\\|y[z] | – | 1.5 | out of memory |" in (sweep / "results.md").read_text()
+    assert "| 2 | failed | – | x\\|y[z] | – | 1.5 | out of memory |" in (sweep / "results.md").read_text()
     page = (sweep / "results.html").read_text()
     assert all(text in page for text in ("2026-01-02/03-04-05", "x|y[z]", "out of memory", "sleap-lab data.path=a.mp4 tracker=kalman"))
     assert {path.name for path in (sweep / "figures").iterdir()} == {"importance.png", "parallel_coordinates.png"}
@@ -103,6 +104,39 @@ def test_results_are_written_in_several_ways(sweep, make_jobs):
         **{"jobs_interrupted": 0, "jobs_not_run": 0},
     }
     assert recorded.metrics == {"eval/oks_map": 0.75}
+
+
+def test_the_best_job_is_the_same_everywhere(sweep, make_jobs, root, logger, store, monkeypatch):
+    tie = {"metrics": {"eval/oks_map": 0.75}}
+    make_jobs(FLOW, KALMAN, {"overrides": ["data.path=a.mp4", "tracker=ocsort"], **tie}, logger=logger)
+    for number, window in enumerate([5, 7, 6]):
+        path = sweep / str(number) / "snapshot" / "config.yaml"
+        path.write_text(path.read_text().replace("tracking_window_size: 10", f"tracking_window_size: {window}"))
+    drawn = {}
+    monkeypatch.setattr(
+        "sleap_lab.report.sweep.parallel_coordinates", lambda axes, scores, best: (drawn.update(best=best), canvas(1, 1)[0])[1]
+    )
+    finish_sweep(sweep)
+    log_sweep(sweep, logger, root)
+    assert yaml.safe_load((sweep / "best.yaml").read_text())["tracker"]["tracking_window_size"] == 6
+    rows = csv.DictReader((sweep / "results.csv").read_text().splitlines())
+    assert [row["best"] for row in rows] == ["", "tied", "best"]
+    assert "job 2 by eval/oks_map, tied with job 1; the simpler setting decides" in (sweep / "results.html").read_text()
+    assert drawn == {"best": 2}
+    tags = store.client.get_run(summary.read(sweep, SWEEP_FILE).mlflow["run_id"]).data.tags
+    assert (tags["sleap_lab.best_job"], tags["sleap_lab.best_tied"]) == ("2", "1")
+
+
+def test_the_objective_of_the_command_decides_and_is_kept(sweep, make_jobs):
+    make_jobs(FLOW, KALMAN)
+    write_plan(sweep, replace(read_plan(sweep), objective="eval/oks_map", direction="minimize"))
+    finish_sweep(sweep)
+    assert "tracker=flow" in (sweep / "results.html").read_text().partition("best.yaml")[2].partition("</pre>")[0]
+    assert summary.read(sweep, SWEEP_FILE).metrics["eval/oks_map"] == 0.5
+    assert "has the smallest eval/oks_map, 0.5" in (sweep / "results.html").read_text()
+    write_plan(sweep, replace(read_plan(sweep), objective="eval/dist_avg", direction=None))
+    finish_sweep(sweep)
+    assert not (sweep / "best.yaml").exists()  # none of them has it
 
 
 def test_without_a_metric_to_compare_there_is_no_best_job(sweep, make_jobs):

@@ -1,5 +1,6 @@
 """Logging later: whatever was missed is logged once, and nothing else."""
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 from sleap_lab.config import LoggerConfig
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
+from sleap_lab.runs import sync as sync_module
 from sleap_lab.runs.mlflow_log import log_run
+from sleap_lab.runs.store import open_store
 from sleap_lab.runs.summary import SWEEP_FILE
 from sleap_lab.runs.sweep import begin_sweep, finish_sweep
 from sleap_lab.runs.sync import sync
@@ -84,9 +87,70 @@ def test_a_job_that_was_missed_is_added_to_its_sweep(root, logger, store, make_s
 
 def test_another_address_may_be_given(root, logger, store, make_run):
     folder = make_run(root / "run", replace(logger, tracking_uri="http://127.0.0.1:9"))
-    with pytest.raises(RunError, match="no MLflow server answers"):
-        sync([folder], outputs_root=root)
+    assert sync([folder], outputs_root=root)[folder].startswith("failed: logger.tracking_uri: no MLflow server answers")
     assert sync([folder], outputs_root=root, tracking_uri=store.uri) == {folder: "logged"}
+
+
+def test_one_dead_server_is_asked_once_and_does_not_stop_the_others(root, logger, make_run, monkeypatch):
+    dead = replace(logger, tracking_uri="http://127.0.0.1:9")
+    folders = [make_run(root / "a", dead), make_run(root / "b", logger), make_run(root / "c", dead)]
+    asked = []
+    prepare = sync_module.prepare_store
+    monkeypatch.setattr(sync_module, "prepare_store", lambda *given: (asked.append(given[0].tracking_uri), prepare(*given))[1])
+    outcomes = sync([], outputs_root=root)
+    assert [outcomes[folder].partition(":")[0] for folder in folders] == ["failed", "logged", "failed"]
+    assert asked == [dead.tracking_uri, None]
+
+
+def test_a_project_that_is_renamed_takes_its_store_along(root, logger, store, make_run):
+    make_run(root / "old", logger)
+    sync([], outputs_root=root)
+    moved = root.rename(root.with_name("fed or starved? 50%20"))
+    new = make_run(moved / "new", logger)
+    assert sync([], outputs_root=moved) == {new: "logged", moved / "old": "already logged"}
+    there = open_store(logger, moved)
+    found = there.client.search_runs([there.experiment_id])
+    assert len(found) == 2
+    for run in found:
+        assert run.info.artifact_uri.startswith((moved / "mlartifacts").as_uri())
+        assert "run.json" in {item.path for item in there.client.list_artifacts(run.info.run_id)}
+    assert not root.exists()
+
+
+def test_a_copy_keeps_its_artifacts_to_itself(root, logger, store, make_run):
+    make_run(root / "old", logger)
+    sync([], outputs_root=root)
+    copy = shutil.copytree(root, root.with_name("copy"))
+    new = make_run(copy / "new", logger)
+    before = sorted(path for path in root.rglob("*"))
+    assert sync([new], outputs_root=copy) == {new: "logged"}
+    assert sorted(path for path in root.rglob("*")) == before
+    assert open_store(logger, root).client.get_experiment("0").artifact_location == (root / "mlartifacts" / "0").as_uri()
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_what_a_person_deleted_is_not_logged_again(root, logger, store, make_run, make_sweep, for_good):
+    run = make_run(root / "run", logger)
+    sweep = make_sweep(root / "sweep", {}, {"status": None}, logger=logger)
+    begin_sweep(sweep, ["sleap-lab"])
+    finish_sweep(sweep)
+    assert sync([], outputs_root=root) == {run: "logged", sweep: "logged"}
+    make_run(sweep / "1", logger, job=1)
+    for found in runs(store):
+        store.client.delete_run(found.info.run_id)
+        if for_good:
+            store.client._tracking_client.store._hard_delete_run(found.info.run_id)
+    assert sync([run, sweep], outputs_root=root) == dict.fromkeys([run, sweep], "left out: deleted in MLflow")
+    assert runs(store) == []
+    assert sync([run], outputs_root=root.parent / "elsewhere") == {run: "logged"}  # another store never had it
+
+
+def test_a_run_that_was_sent_elsewhere_is_known_where_it_was(root, logger, store, make_run, tmp_path):
+    run = make_run(root / "run", logger)
+    assert sync([], outputs_root=root) == {run: "logged"}
+    assert sync([run], outputs_root=root, tracking_uri=f"sqlite:///{tmp_path}/second.db") == {run: "logged"}
+    assert sync([run], outputs_root=root) == {run: "already logged"}
+    assert len(runs(store)) == 1
 
 
 def test_copies_in_the_artifact_folder_are_no_runs(root, logger, make_run):
