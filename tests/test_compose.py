@@ -2,14 +2,14 @@ import re
 import shlex
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from sleap_lab import compose
-from sleap_lab.compose import as_typed, check_jobs, compose_config, options, parse_overrides, quote, unknown_key
+from sleap_lab.compose import Configs, as_typed, check_jobs, compose_config, options, parse_overrides, quote, unknown_key
 from sleap_lab.config import GROUPS
 from sleap_lab.errors import ConfigError
 
@@ -23,12 +23,12 @@ def labels(tmp_path, monkeypatch):
 
 
 def configs_of(overrides, **options):
-    return [job.config for job in check_jobs(overrides, multirun=True, **options)]
+    return [job.config for job in check_jobs(overrides, multirun=True, configs=Configs(**options)).jobs]
 
 
 def read_back(text):
     """Return what a config holds after an override, through Hydra's grammar and OmegaConf's interpolation."""
-    value = OverridesParser.create().parse_override(f"key={text}").value()
+    value = OverridesParser.create().parse_override(f"tune.key={text}").value()
     return OmegaConf.to_container(OmegaConf.create({"key": value}), resolve=True)["key"]
 
 
@@ -132,12 +132,12 @@ def test_a_preset_can_bring_its_own_sweep(labels, tmp_path):
     (tmp_path / "mine" / "experiment" / "search.yaml").write_text(
         "# @package _global_\nhydra:\n  sweeper:\n    params:\n      tracker.tracking_window_size: 2,3\n"
     )
-    configs = configs_of([*labels, "experiment=search", "filters=none,overlap"], config_dir="mine")
+    configs = configs_of([*labels, "experiment=search", "filters=none,overlap"], folder="mine")
     assert [(config.tracker.tracking_window_size, config.filters.filter_overlapping) for config in configs] == [
         (2, False), (2, True), (3, False), (3, True),
     ]  # fmt: skip
     with pytest.raises(ConfigError, match="got 0; accepted: at least 1"):
-        check_jobs([*labels, "experiment=search", "tracker.max_tracks=0"], multirun=True, config_dir="mine")
+        check_jobs([*labels, "experiment=search", "tracker.max_tracks=0"], multirun=True, configs=Configs(folder="mine"))
 
 
 def test_every_group_has_options():
@@ -220,9 +220,13 @@ def test_a_mistake_in_any_job_of_a_sweep_is_found_before_the_first(labels, overr
     ("override", "says"),
     [
         ("hydra/launcher=jobbib", "hydra/launcher=jobbib: there is no such option; accepted: "),
-        ("hydra/sweeper=nothing", "hydra/sweeper=nothing: there is no such option; accepted: "),
+        ("hydra/sweeper=nothing", "hydra/sweeper=nothing: all jobs are known before the first one runs, so only basic can be used"),
+        ("hydra/sweeper=optuna", "-m KEY=A,B runs every combination, and sleap-lab tune searches"),
+        ("hydra.sweeper._target_=lab.Sweeper", "hydra/sweeper: got Sweeper; all jobs are known before the first one runs"),
         ("hydra.sweep.subdir=same", "hydra.sweep.subdir: jobs 0 and 1 would share 'same'; add ${hydra.job.num} to it"),
-        ("hydra.sweep.subdir=a/${hydra.job.num}", "hydra.sweep.subdir: got 'a/0'; accepted: the name of one folder"),
+        ("hydra.sweep.subdir=../${hydra.job.num}", "hydra.sweep.subdir: got '../0'; accepted: folders within that of the sweep"),
+        ("hydra.sweep.subdir=/${hydra.job.num}", "hydra.sweep.subdir: got '/0'; accepted: folders within that of the sweep"),
+        ("hydra.sweep.subdir=.a/${hydra.job.num}", "hydra.sweep.subdir: got '.a/0'; accepted: folders within that of the sweep"),
         ("hydra.sweep.subdir=${hydra.nothing}", "hydra.sweep.subdir: cannot be told before the job runs"),
     ],
 )
@@ -232,17 +236,18 @@ def test_a_mistake_in_how_jobs_are_launched_is_found_before_the_first(labels, ov
 
 
 def test_a_launcher_that_is_not_installed_says_how_to_get_it(labels, monkeypatch):
-    monkeypatch.setattr(compose, "_installed", lambda group: ["basic"])
-    with pytest.raises(ConfigError, match=re.escape("accepted: basic. joblib comes with pip install 'sleap-lab[joblib]'")):
+    there = ConfigLoaderImpl.get_group_options
+    monkeypatch.setattr(ConfigLoaderImpl, "get_group_options", lambda *words: [name for name in there(*words) if name != "joblib"])
+    with pytest.raises(ConfigError, match=re.escape("joblib comes with pip install 'sleap-lab[joblib]'")):
         check_jobs([*labels, "hydra/launcher=joblib"], multirun=True)
 
 
 def test_jobs_say_what_they_override_and_where_they_go(labels):
     words = [*labels, "filters=none,overlap", "hydra/launcher=basic", "hydra.sweep.subdir='job ${hydra.job.num}'"]
-    jobs = check_jobs(words, multirun=True)
+    jobs = check_jobs(words, multirun=True).jobs
     assert [job.overrides for job in jobs] == [[*labels, "filters=none"], [*labels, "filters=overlap"]]
     assert [job.folder for job in jobs] == ["job 0", "job 1"]
-    assert [job.folder for job in check_jobs([*labels, "filters=none,overlap"], multirun=True)] == ["0", "1"]
+    assert [job.folder for job in check_jobs([*labels, "filters=none,overlap"], multirun=True).jobs] == ["0", "1"]
 
 
 def test_unknown_keys_of_another_table_can_be_told():

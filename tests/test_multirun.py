@@ -69,7 +69,7 @@ def dying(tmp_path_factory, monkeypatch):
 
 def swept(*overrides):
     words = [*WORDS, *overrides]
-    return launch(check_jobs(words, multirun=True), words, ["-m"], ["sleap-lab", "-m", *words], multirun=True)
+    return launch(check_jobs(words, multirun=True), words, ["sleap-lab", "-m", *words])
 
 
 def sweep_folders(root="outputs"):
