@@ -345,6 +345,8 @@ def _check_folders_differ(folders: Sequence[str]) -> None:
     for number, name in enumerate(folders):
         if (first := folders.index(name)) < number:
             raise ConfigError(f"hydra.sweep.subdir: jobs {first} and {number} would share {name!r}; add ${{hydra.job.num}} to it")
+        if inner := set(map(str, Path(name).parents)) & set(folders):
+            raise ConfigError(f"hydra.sweep.subdir: the folder {name!r} of job {number} would lie in that of another job, {inner.pop()!r}")
 
 
 def _check_outputs_differ(configs: Sequence[Config]) -> None:

@@ -102,7 +102,7 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
     register()  # a launcher may run this in a process that has not
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
-    name = str(folder.relative_to(sweep.folder))
+    name = str(settings.sweep.subdir)
     choices = {str(name): str(option) for name, option in settings.runtime.choices.items() if "/" not in str(name)}
     invocation = Invocation(sweep.command, list(settings.overrides.task), choices, sweep.jobs[name])
     os.chdir(sweep.cwd)

@@ -165,7 +165,7 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep) -> None:
         for _ in range(LAUNCHES):
             if not left or ledger.stopped(sweep.folder):
                 return
-            words = [[*job.overrides, f"hydra.sweep.subdir={quote(str(job.folder.relative_to(sweep.folder)))}"] for job in left]
+            words = [[*job.overrides, f"hydra.sweep.subdir={quote(str(job.folder.absolute().relative_to(sweep.folder)))}"] for job in left]
             try:
                 launch(words, partial(supervise, sweep=sweep))
             except Exception as error:  # a worker of the launcher was killed, and it gave up
