@@ -35,7 +35,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from sleap_lab import terminal
 from sleap_lab.config import GROUPS, Config, check, defaults, keys, type_name
 from sleap_lab.errors import ConfigError, brief, closest, did_you_mean
 from sleap_lab.runs.folder import OUTPUTS
@@ -252,6 +251,8 @@ def check_jobs(overrides: Sequence[str], *, multirun: bool, configs: Configs = O
                 config, left_out = _read_config(node)
             jobs.append(CheckedJob(words, config, folder))
             unused |= dict.fromkeys(left_out)
+    if unused:
+        from sleap_lab import terminal  # which takes as long to load as all of this
     for name in unused:
         terminal.note(f"{name} is not used: there is {'no model' if name.startswith('model') else 'nothing to evaluate'}")
     if any(job.config.tracker.tracking for job in jobs):

@@ -33,8 +33,9 @@ from sleap_lab.poses import Poses
 from sleap_lab.provenance import provenance
 from sleap_lab.run_log import logging_to
 from sleap_lab.runs import summary as run_summary
-from sleap_lab.runs.folder import LOG_FILE, OUTPUTS, Invocation, new_folder, occupied
+from sleap_lab.runs.folder import LOG_FILE, OUTPUTS, Invocation, new_folder
 from sleap_lab.runs.mlflow_log import log_run
+from sleap_lab.runs.occupancy import occupied
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.sources import Frame, Source, open_source

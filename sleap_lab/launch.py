@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from sleap_lab.compose import OURS, CheckedCommand, Configs, hydra_application, quote, to_config
 from sleap_lab.errors import RunError, system_reason
 from sleap_lab.runs import summary as run_summary
-from sleap_lab.runs.folder import OUTPUTS, Invocation, new_folder, occupied
+from sleap_lab.runs.folder import OUTPUTS, Invocation, new_folder
+from sleap_lab.runs.occupancy import occupied
 
 
 def launch(checked: CheckedCommand, overrides: Sequence[str], command: Sequence[str], configs: Configs = OURS) -> int:

@@ -9,7 +9,7 @@ from sleap_lab.compose import check_jobs, find_configs
 from sleap_lab.errors import ConfigError
 from sleap_lab.launch import launch
 from sleap_lab.runs import summary as run_summary
-from sleap_lab.runs.folder import LEFT_BY_RUNS
+from sleap_lab.runs.occupancy import LEFT_BY_RUNS
 
 POINTS = [[10, 10], [20, 10], [10, 20]]
 WORDS = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none"]
@@ -111,7 +111,8 @@ def test_a_run_takes_the_place_of_one_that_failed():
 
 def test_every_file_of_a_run_makes_room_for_another():
     words = [
-        "experiment=demo", "data.frames=0-9", "logger=none", "cache=off", "hydra.run.dir=mine", "output.formats=[slp,csv,analysis_h5,nwb,coco]",
+        "experiment=demo", "data.frames=0-9", "logger=none", "cache=off", "hydra.run.dir=mine",
+        "output.formats=[slp,csv,analysis_h5,nwb,coco]",
         "report_figures=svg", "output.overlay_video=true", "output.return_confmaps=true",
     ]  # fmt: skip
     checked = check_jobs(words, multirun=False)

@@ -267,8 +267,8 @@ def test_the_best_config_of_a_sweep_runs():
     Path("truth.slp").write_bytes(Path("labels.slp").read_bytes())
     assert swept("tracker.tracking_window_size=2,3", "hydra.sweep.dir=mine", *truth) == 0
     configs = find_configs("best", "mine")
-    for words, multirun in ((["hydra.run.dir=again"], False), (["tracker=flow,local_queues", "hydra.sweep.dir=more"], True)):
-        assert launch(check_jobs(words, multirun=multirun, configs=configs), words, ["sleap-lab"], configs) == 0
+    for words, many in ((["hydra.run.dir=again"], False), (["tracker=flow,local_queues", "hydra.sweep.dir=more"], True)):
+        assert launch(check_jobs(words, multirun=many, configs=configs), words, ["sleap-lab"], configs) == 0
     assert Path("again/metrics.json").is_file()
     assert Path("more/1/metrics.json").is_file()
 
