@@ -33,7 +33,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from sleap_lab.config import GROUPS, Config, check, defaults, keys, type_name
 from sleap_lab.errors import ConfigError, brief, closest, did_you_mean
@@ -531,6 +531,8 @@ def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
         elif name not in keys():
             if options := options_of(name):
                 value = override.value()
+                if value is None and override.value_type is not None:
+                    raise ConfigError(f"{name}: got null; accepted: {', '.join(options)}; or leave it out")
                 if isinstance(value, str) and value not in options and override.value_type is not None:
                     raise ConfigError(
                         f"{name}={value}: there is no such option; accepted: {', '.join(options)}.{did_you_mean(value, options)}"
@@ -581,7 +583,7 @@ def explain(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             name = str(cause.full_key).partition("[")[0]
-            if name.startswith(tuple(f"{free}." for free in FREE_FORM)):
+            if name.startswith(tuple(f"{free}." for free in FREE_FORM)) and not isinstance(cause, ValidationError):
                 return f"{name}: entries are added one by one: +{name}=VALUE"
             if file is not None and isinstance(cause, ConfigKeyError):
                 own_group = file[1].startswith(f"{name}/")

@@ -264,6 +264,8 @@ def test_every_group_has_options():
         # options
         ("tracker=fixed_windw", "accepted: fixed_window, flow, kalman, local_queues, none. Did you mean 'fixed_window'?"),
         ("experiment=dmo", "dmo"),
+        ("experiment=null", "experiment: got null; accepted: crowd, demo, "),
+        ("+logger.tags.lab=null", "logger.tags.lab: "),
         # values
         ("tracker.tracking_window_size=many", "tracker.tracking_window_size: Value 'many'"),
         ("tracker.tracking_window_size=0", "tracker.tracking_window_size: got 0; accepted: at least 1"),
