@@ -10,6 +10,7 @@ import logging
 import shlex
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -96,10 +97,11 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
         RunError: The run failed; the run folder says how.
     """
     config, node = compose_config(overrides)
+    holding = nullcontext() if folder is None else occupied(Path(folder))
     folder = new_folder(Path(OUTPUTS)) if folder is None else Path(folder)
     choices = {str(name): str(option) for name, option in node.hydra.runtime.choices.items() if "/" not in str(name)}
     command = ["sleap-lab", *overrides]
-    with occupied(folder) as mlflow:
+    with holding as mlflow:
         result = run(config, folder, Invocation(command, list(overrides), choices, mlflow=mlflow))
     if result.summary.exit_code == ConfigError.exit_code:
         raise ConfigError(result.summary.error)

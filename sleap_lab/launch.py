@@ -1,7 +1,7 @@
 """From a checked command line to runs: through Hydra, one job or many."""
 
 from collections.abc import Sequence
-from contextlib import chdir
+from contextlib import chdir, nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -33,7 +33,8 @@ def launch(checked: CheckedCommand, overrides: Sequence[str], command: Sequence[
         return run_sweep(checked, overrides, command, configs)
     folder = checked.folder or new_folder(Path(OUTPUTS))
     try:
-        with occupied(folder) as mlflow:
+        # Nobody else can know of a new folder.
+        with nullcontext() if checked.folder is None else occupied(folder) as mlflow:
             _run_job([*overrides, f"hydra.run.dir={quote(str(folder))}"], command, mlflow, configs)
             return run_summary.read(folder).exit_code or 0
     except OSError as error:  # of the files that Hydra writes into it
