@@ -18,6 +18,11 @@ from sleap_lab.errors import ConfigError, SleapLabError, system_problem
 INTERRUPTED = 130
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 HYDRA_ONLY = ("cfg", "info", "hydra_help", "shell_completion", "version")
+INSTEAD = {
+    "config_path": "the package's own options are always needed; use --config-dir DIR, and --config-name NAME for a primary config in it",
+    "experimental_rerun": "use sleap-lab reproduce RUN",
+}
+"""Options of Hydra that cannot be used here, and what can."""
 
 TUNE_HELP = """\
 sleap-lab tune KEY=VALUE … [--config-dir DIR]: search tracker and filter settings on detections that are made once, or that a .slp
@@ -397,7 +402,7 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     """Check every job of a command line, then hand it to Hydra."""
     from hydra._internal.utils import get_args_parser
 
-    from sleap_lab.compose import check_jobs, hand_to_hydra, register
+    from sleap_lab.compose import check_jobs, find_configs, hand_to_hydra, register
 
     register()
     parser = get_args_parser()
@@ -405,20 +410,22 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     options, unknown = parser.parse_known_intermixed_args(arguments)
     if unknown:
         raise ConfigError(f"{unknown[0]}: there is no such option; {SEE}")
-    # Hydra's own parser loses overrides that stand on both sides of an option.
-    flags = [word for word in arguments if word not in options.overrides]
+    for name, instead in INSTEAD.items():
+        if getattr(options, name) is not None:
+            raise ConfigError(f"--{name.replace('_', '-')}: {instead}")
+    configs = find_configs(options.config_name, options.config_dir)
     if any(getattr(options, name, None) for name in HYDRA_ONLY):
+        # Hydra's own parser loses overrides that stand on both sides of an option.
+        flags = [word for word in arguments if word not in options.overrides]
         with redirect_stdout(io.StringIO()) if options.cfg else nullcontext() as shown:
-            hand_to_hydra([*options.overrides, *flags], lambda node: None)
+            hand_to_hydra([*options.overrides, *flags, "--config-name", configs.name], lambda node: None)
         if shown is not None:
             print(redact(shown.getvalue()), end="")
         return 0
-    if options.config_dir is not None and not Path(options.config_dir).is_dir():
-        raise ConfigError(f"--config-dir: no such folder: {options.config_dir}")
-    jobs = check_jobs(options.overrides, multirun=options.multirun, config_dir=options.config_dir)
+    checked = check_jobs(options.overrides, multirun=options.multirun, configs=configs)
     from sleap_lab.launch import launch
 
-    return launch(jobs, options.overrides, flags, command, multirun=options.multirun, config_dir=options.config_dir)
+    return launch(checked, options.overrides, command, configs)
 
 
 def _refuse(message: str) -> NoReturn:

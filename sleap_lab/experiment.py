@@ -10,6 +10,7 @@ import logging
 import shlex
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ from sleap_lab.run_log import logging_to
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import LOG_FILE, OUTPUTS, Invocation, new_folder
 from sleap_lab.runs.mlflow_log import log_run
+from sleap_lab.runs.occupancy import occupied
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.sources import Frame, Source, open_source
@@ -93,15 +95,17 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
         folder: Run folder; a new one under `outputs/` by default.
 
     Raises:
-        ConfigError: The overrides are wrong.
+        ConfigError: The overrides are wrong, or the folder holds another run.
         RunError: The run failed; the run folder says how.
     """
     overrides = list(map(conceal, overrides))
     config, node = compose_config(overrides)
+    holding = nullcontext() if folder is None else occupied(Path(folder))
     folder = new_folder(Path(OUTPUTS)) if folder is None else Path(folder)
     choices = {str(name): str(option) for name, option in node.hydra.runtime.choices.items() if "/" not in str(name)}
     command = ["sleap-lab", *overrides]
-    result = run(config, folder, Invocation(command, list(overrides), choices))
+    with holding as mlflow:
+        result = run(config, folder, Invocation(command, list(overrides), choices, mlflow=mlflow))
     if result.summary.exit_code == ConfigError.exit_code:
         raise ConfigError(result.summary.error)
     if result.summary.status in ("failed", "interrupted"):

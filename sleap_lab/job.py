@@ -102,8 +102,9 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
     register()  # a launcher may run this in a process that has not
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
+    name = str(settings.sweep.subdir)
     choices = {str(name): str(option) for name, option in settings.runtime.choices.items() if "/" not in str(name)}
-    invocation = Invocation(sweep.command, list(settings.overrides.task), choices, sweep.jobs[folder.name])
+    invocation = Invocation(sweep.command, list(settings.overrides.task), choices, sweep.jobs[name])
     os.chdir(sweep.cwd)
     with _slot(sweep) as slot:
         if slot is None:
@@ -115,7 +116,7 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
             summary.write(folder, run)
         else:
             environment = _environment(sweep.share, slot, config)
-            process = _context(config).Process(target=_work, args=(config, folder, invocation, environment, sweep.known[folder.name]))
+            process = _context(config).Process(target=_work, args=(config, folder, invocation, environment, sweep.known[name]))
             earlier = read_stamp(folder)
             process.start()
             stopped = _wait(process, sweep.folder)

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from sleap_lab.compose import fixed, hydra_application, parse_overrides, search
+from sleap_lab.compose import OURS, Configs, fixed, hydra_application, parse_overrides
 from sleap_lab.job import Share
 
 Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]
@@ -24,22 +24,21 @@ PLUGIN_MINUTES = 60
 
 
 @contextmanager
-def launching(overrides: Sequence[str], config_dir: str | None = None) -> Iterator[tuple[DictConfig, Launch]]:
+def launching(overrides: Sequence[str], configs: Configs = OURS) -> Iterator[tuple[DictConfig, Launch]]:
     """Give what hands the jobs of a sweep to the launcher that the user chose.
 
     Args:
         overrides: As on the command line; several values of a key are left out.
-        config_dir: Folder with further config options.
+        configs: The configs that they are about.
 
     Yields:
         The composed settings, whose `hydra.launcher` may still be changed, and a function that runs a task once per job. It
         takes what each job overrides and the task, and returns when the launcher is done with all of them, however they went.
     """
-    with hydra_application() as hydra:
-        words = [*fixed(overrides), *search(config_dir)]
-        settings = hydra.compose_config("config", words, run_mode=RunMode.MULTIRUN)
+    with hydra_application(configs) as hydra:
+        settings = hydra.compose_config(configs.name, fixed(overrides), run_mode=RunMode.MULTIRUN)
         callbacks = Callbacks(settings)
-        callbacks.on_multirun_start(config=settings, config_name="config")
+        callbacks.on_multirun_start(config=settings, config_name=configs.name)
 
         def launch(jobs: Sequence[Sequence[str]], task: Callable[[DictConfig], None]) -> None:
             context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
@@ -49,7 +48,7 @@ def launching(overrides: Sequence[str], config_dir: str | None = None) -> Iterat
                 launcher.launch(jobs[first : first + most], initial_job_idx=first)
 
         yield settings, launch
-        callbacks.on_multirun_end(config=settings, config_name="config")
+        callbacks.on_multirun_end(config=settings, config_name=configs.name)
 
 
 @contextmanager

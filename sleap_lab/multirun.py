@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from sleap_lab import terminal
-from sleap_lab.compose import CheckedJob, as_typed, hiding, quote
+from sleap_lab.compose import CheckedCommand, Configs, as_typed, hiding, quote
 from sleap_lab.errors import RunError
 from sleap_lab.job import SECONDS_TO_STOP, Sweep, supervise
 from sleap_lab.launchers import Launch, launching, share, waiting_for_all
@@ -28,32 +28,30 @@ LAUNCHES = 3  # how often jobs are handed to a launcher that breaks
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
-def run_sweep(
-    checked: Sequence[CheckedJob], overrides: Sequence[str], command: Sequence[str], chosen: Path | None, config_dir: str | None
-) -> int:
+def run_sweep(checked: CheckedCommand, overrides: Sequence[str], command: Sequence[str], configs: Configs) -> int:
     """Run the jobs of a sweep that are not done yet, and return the exit code of the command.
 
     Args:
-        checked: All its jobs.
+        checked: All its jobs, and the folder that the user chose, if any.
         overrides: The command line's overrides.
         command: What the user typed, for the record.
-        chosen: The folder that the user chose, if any.
-        config_dir: Folder with further config options.
+        configs: The configs that it is about.
 
     Raises:
         ConfigError: The chosen folder is not free.
         RunError: The launcher cannot start jobs.
     """
-    config = checked[0].config
+    config = checked.jobs[0].config
+    folders = [job.folder for job in checked.jobs]
     plan = Plan(
-        sweep_fingerprint([job.config for job in checked]),
+        sweep_fingerprint([job.config for job in checked.jobs], folders),
         config.logger,
-        [PlannedJob(number, job.folder, job.overrides) for number, job in enumerate(checked)],
+        [PlannedJob(number, job.folder, job.overrides) for number, job in enumerate(checked.jobs)],
         config.sweep.objective,
         config.sweep.direction,
     )
     objective = Objective(plan.objective, plan.direction)
-    folder, lock = claim(Path(OUTPUTS) / "multirun", chosen, plan.fingerprint, afresh=config.sweep.rerun == "all")
+    folder, lock = claim(Path(OUTPUTS) / "multirun", checked.folder, plan, afresh=config.sweep.rerun == "all")
     try:
         earlier = read_objective(folder) if (folder / ledger.LEDGER).is_file() else objective
         write_plan(folder, plan)
@@ -61,7 +59,7 @@ def run_sweep(
         pending = [job for job in jobs if has_to_run(job.run, config.sweep.rerun)]
         _say_what_is_left(folder, jobs, pending, config.sweep.rerun)
         if pending or not _is_over(folder) or objective != earlier:
-            jobs = _run(folder, jobs, pending, plan, overrides, command, config_dir, fail_fast=config.sweep.fail_fast)
+            jobs = _run(folder, jobs, pending, plan, overrides, command, configs, fail_fast=config.sweep.fail_fast)
     finally:
         lock.release()
     _show(folder, jobs, objective)
@@ -121,7 +119,7 @@ def _run(
     plan: Plan,
     overrides: Sequence[str],
     command: Sequence[str],
-    config_dir: str | None,
+    configs: Configs,
     *,
     fail_fast: bool,
 ) -> list[Job]:
@@ -133,11 +131,11 @@ def _run(
     words = [*overrides, *shared, f"hydra.sweep.dir={quote(str(folder))}"]
     interrupted = False
     try:
-        with following(folder, jobs, pending, plan.logger, outputs_root), launching(words, config_dir) as (settings, launch):
+        with following(folder, jobs, pending, plan.logger, outputs_root), launching(words, configs) as (settings, launch):
             sweep = Sweep(
                 folder=folder.absolute(),
                 jobs={job.folder: job.number for job in plan.jobs},
-                known={job.folder.name: summary.stamp(job.run) for job in jobs},
+                known={str(job.folder.relative_to(folder)): summary.stamp(job.run) for job in jobs},
                 command=tuple(command),
                 cwd=Path.cwd(),
                 pid=os.getpid(),
@@ -180,7 +178,8 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequen
         for _ in range(LAUNCHES):
             if not left or ledger.stopped(sweep.folder):
                 return
-            words = [[*job.overrides, *shared, f"hydra.sweep.subdir={quote(job.folder.name)}"] for job in left]
+            names = [job.folder.absolute().relative_to(sweep.folder) for job in left]
+            words = [[*job.overrides, *shared, f"hydra.sweep.subdir={quote(str(name))}"] for job, name in zip(left, names, strict=True)]
             try:
                 launch(words, partial(supervise, sweep=sweep))
             except Exception as error:  # a worker of the launcher was killed, and it gave up

@@ -5,10 +5,11 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from sleap_lab import experiment
-from sleap_lab.compose import check_jobs
+from sleap_lab.compose import check_jobs, find_configs
 from sleap_lab.errors import ConfigError
 from sleap_lab.launch import launch
 from sleap_lab.runs import summary as run_summary
+from sleap_lab.runs.occupancy import LEFT_BY_RUNS
 
 POINTS = [[10, 10], [20, 10], [10, 20]]
 WORDS = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none"]
@@ -30,7 +31,7 @@ def labels(tmp_path, monkeypatch, video_path, make_labels):
 
 def started(*overrides):
     words = [*WORDS, *overrides]
-    return launch(check_jobs(words, multirun=False), words, (), ["sleap-lab", *words], multirun=False)
+    return launch(check_jobs(words, multirun=False), words, ["sleap-lab", *words])
 
 
 def run_folders(root="outputs"):
@@ -79,10 +80,8 @@ def test_paths_are_meant_from_where_the_command_was_typed():
 
 
 def test_a_folder_that_cannot_be_told_is_refused():
-    with pytest.raises(
-        ConfigError, match=r"hydra\.run\.dir: only \$\{now:…\} and \$\{oc\.env:…\} can stand in it, got \$\{hydra\.job\.name\}"
-    ):
-        started("hydra.run.dir=${hydra.job.name}")
+    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: cannot be told before the run: "):
+        started("hydra.run.dir=${hydra.job.num}")
 
 
 def test_an_interruption_comes_through(monkeypatch):
@@ -92,3 +91,43 @@ def test_an_interruption_comes_through(monkeypatch):
     monkeypatch.setattr(experiment, "run", interrupt)
     with pytest.raises(KeyboardInterrupt):
         started()
+
+
+def test_a_second_run_in_a_folder_is_refused():
+    assert started("hydra.run.dir=mine") == 0
+    before = Path("mine/run.json").read_bytes()
+    with pytest.raises(ConfigError, match="mine holds the results of another run"):
+        started("hydra.run.dir=mine", "tracker.max_tracks=1")
+    assert Path("mine/run.json").read_bytes() == before
+
+
+def test_a_run_takes_the_place_of_one_that_failed():
+    truth = ["evaluator=oks", "evaluator.ground_truth_path=labels.slp", "evaluator.user_labels_only=false"]
+    assert started("hydra.run.dir=mine", "data.video_index=7", *truth) == 2
+    Path("mine/metrics.json").write_text("{}")
+    assert started("hydra.run.dir=mine") == 0
+    assert not Path("mine/metrics.json").exists()
+
+
+def test_every_file_of_a_run_makes_room_for_another():
+    words = [
+        "experiment=demo", "data.frames=0-9", "logger=none", "cache=off", "hydra.run.dir=mine",
+        "output.formats=[slp,csv,analysis_h5,nwb,coco]",
+        "report_figures=svg", "output.overlay_video=true", "output.return_confmaps=true",
+    ]  # fmt: skip
+    checked = check_jobs(words, multirun=False)
+    assert launch(checked, words, ["sleap-lab", *words]) == 0
+    left = {path.name for path in Path("mine").iterdir()} - {"run.json", "run.log", "run.lock", ".hydra"}
+    assert left == {path.name for pattern in LEFT_BY_RUNS for path in Path("mine").glob(pattern)}
+
+
+def test_a_config_of_ones_own_holds_in_the_run():
+    Path("mine/experiment").mkdir(parents=True)
+    Path("mine/experiment/box.yaml").write_text(
+        "# @package _global_\nhydra: {run: {dir: results/monday}}\noutput: {path: '${hydra:runtime.output_dir}/own.slp'}\n"
+    )
+    Path("mine/ours.yaml").write_text("tracker: {max_tracks: 1}\n")
+    words, configs = [*WORDS, "experiment=box"], find_configs("ours", "mine")
+    assert launch(check_jobs(words, multirun=False, configs=configs), words, ["sleap-lab"], configs) == 0
+    assert Path("results/monday/own.slp").is_file()
+    assert yaml.safe_load(Path("results/monday/snapshot/config.yaml").read_text())["tracker"]["max_tracks"] == 1

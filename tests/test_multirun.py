@@ -11,13 +11,15 @@ from hydra.core.plugins import Plugins
 
 from sleap_lab import job as job_module
 from sleap_lab import multirun
-from sleap_lab.compose import check_jobs
+from sleap_lab.compose import check_jobs, find_configs
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.launch import launch
 from sleap_lab.multirun import exit_code
 from sleap_lab.runs import summary
+from sleap_lab.runs.find import find_runs
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary
 from sleap_lab.runs.sweep_table import Job
+from sleap_lab.runs.sync import sync
 
 POINTS = [[10, 10], [20, 10], [10, 20]]
 WORDS = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none"]
@@ -69,7 +71,7 @@ def dying(tmp_path_factory, monkeypatch):
 
 def swept(*overrides):
     words = [*WORDS, *overrides]
-    return launch(check_jobs(words, multirun=True), words, ["-m"], ["sleap-lab", "-m", *words], multirun=True)
+    return launch(check_jobs(words, multirun=True), words, ["sleap-lab", "-m", *words])
 
 
 def sweep_folders(root="outputs"):
@@ -257,6 +259,40 @@ def test_all_in_a_chosen_folder_is_run_there():
     assert swept(*words, "sweep.rerun=all") == 0
     assert started_at(Path("mine")) != before
     assert not Path("mine/0/leftover.txt").exists()
+
+
+def test_folders_of_jobs_may_lie_deeper():
+    Path("mine").mkdir()
+    Path("mine/ours.yaml").write_text("hydra: {sweep: {subdir: 'w${tracker.tracking_window_size}/n${tracker.min_match_points}'}}\n")
+    configs = find_configs("ours", "mine")
+    words = [*WORDS, "tracker.tracking_window_size=2,3", "tracker.min_match_points=0,1"]
+    words = ["logger=mlflow" if word == "logger=none" else word for word in words]
+    for _ in range(2):  # the second time there is nothing left to do
+        assert launch(check_jobs(words, multirun=True, configs=configs), words, ["sleap-lab", "-m", *words], configs) == 0
+    (folder,) = sweep_folders()
+    jobs = [f"w{window}/n{points}" for window in (2, 3) for points in (0, 1)]
+    assert [(folder / job / "predictions.slp").is_file() for job in jobs] == [True] * 4
+    assert find_runs(str(folder), folder, outputs_root=Path("outputs")).folders == [folder / job for job in jobs]
+    assert [summary.sweep_of(folder / job) for job in jobs] == [folder.absolute()] * 4
+    assert list(sync([], outputs_root=Path("outputs").absolute())) == [folder.absolute()]
+
+
+def test_other_folders_of_the_jobs_make_another_sweep():
+    for word in ("hydra.sweep.subdir=${hydra.job.num}", "hydra.sweep.subdir=job_${hydra.job.num}"):
+        assert swept("tracker.tracking_window_size=2,3", word) == 0
+    assert sorted(path.parent.name for path in Path("outputs").rglob("run.json")) == ["0", "1", "job_0", "job_1"]
+    assert len(sweep_folders()) == 2
+
+
+def test_the_best_config_of_a_sweep_runs():
+    truth = ["evaluator=oks", "evaluator.user_labels_only=false", "evaluator.ground_truth_path=truth.slp"]
+    Path("truth.slp").write_bytes(Path("labels.slp").read_bytes())
+    assert swept("tracker.tracking_window_size=2,3", "hydra.sweep.dir=mine", *truth) == 0
+    configs = find_configs("best", "mine")
+    for words, many in ((["hydra.run.dir=again"], False), (["tracker=flow,local_queues", "hydra.sweep.dir=more"], True)):
+        assert launch(check_jobs(words, multirun=many, configs=configs), words, ["sleap-lab"], configs) == 0
+    assert Path("again/metrics.json").is_file()
+    assert Path("more/1/metrics.json").is_file()
 
 
 def test_two_sweeps_never_share_a_folder():

@@ -58,8 +58,8 @@ class Plan:
     direction: str | None = None
 
 
-def sweep_fingerprint(configs: Sequence[Config]) -> str:
-    """Return what tells a sweep from every other: the config of each job, the files they read, the code and the libraries.
+def sweep_fingerprint(configs: Sequence[Config], folders: Sequence[str]) -> str:
+    """Return what tells a sweep from every other: the config and folder of each job, the files they read, the code and the libraries.
 
     Files are told by size and time of change, so that a sweep over long videos starts at once.
     """
@@ -68,6 +68,7 @@ def sweep_fingerprint(configs: Sequence[Config]) -> str:
     return fingerprint(
         {
             "jobs": [{name: value for name, value in each.items() if not name.startswith(NOT_IN_FINGERPRINT)} for each in flat],
+            "folders": list(folders),
             "files": {str(path): _stamps(path) for path in sorted({path for each in flat for path in _read_by(each)})},
             "code": code_hash(*sorted(entry.name for entry in package.iterdir() if entry.is_dir() or entry.suffix == ".py")),
             "versions": {name: package_version(name) for name in LIBRARIES},
@@ -91,26 +92,32 @@ def _stamps(path: Path) -> list[tuple[str, int, int]]:
     return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
 
 
-def claim(root: Path, chosen: Path | None, key: str, *, afresh: bool) -> tuple[Path, BaseFileLock]:
+def claim(root: Path, chosen: Path | None, plan: Plan, *, afresh: bool) -> tuple[Path, BaseFileLock]:
     """Find the folder of a sweep, or make one, and take its lock, which keeps every other command out of it.
 
     Args:
         root: Where sweeps get their folders.
         chosen: The folder that the user chose.
-        key: Fingerprint of the sweep.
+        plan: The sweep.
         afresh: Whether to leave earlier sweeps of the same fingerprint alone and begin another.
 
     Raises:
-        ConfigError: The chosen folder holds another sweep, or this one still runs in it.
+        ConfigError: The chosen folder holds another sweep or a run, or this sweep still runs in it.
     """
     if chosen is not None:
         chosen.mkdir(parents=True, exist_ok=True)
         if (lock := _take(chosen)) is None:
             raise ConfigError(f"hydra.sweep.dir: a sweep is running in {chosen}; choose another folder")
-        if _fingerprint(chosen) not in (key, None) or (_fingerprint(chosen) is None and any(chosen.glob(f"*/{summary.RUN_FILE}"))):
+        if (chosen / summary.RUN_FILE).exists():
+            lock.release()
+            raise ConfigError(f"hydra.sweep.dir: {chosen} holds a run; choose another folder")
+        found = _fingerprint(chosen)
+        strangers = found is None and any((chosen / job.folder / summary.RUN_FILE).exists() for job in plan.jobs)
+        if found not in (plan.fingerprint, None) or strangers:
+            lock.release()
             raise ConfigError(f"hydra.sweep.dir: {chosen} holds another sweep; choose another folder")
         return chosen, lock
-    for folder in [] if afresh else _found(root, key):
+    for folder in [] if afresh else _found(root, plan.fingerprint):
         if (lock := _take(folder)) is not None:
             return folder, lock
         terminal.warn(f"the same sweep is running in {terminal.shown(folder)}; this one gets a folder of its own")

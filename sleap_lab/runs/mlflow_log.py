@@ -129,9 +129,9 @@ def user() -> str | None:
 
 def _sweep_run(folder: Path, store: Store) -> str | None:
     """Return the MLflow run of the sweep that a job's folder lies in."""
-    if not (folder.parent / summary.SWEEP_FILE).is_file():
+    if (sweep := summary.sweep_of(folder)) is None:
         return None
-    found = find(store, summary.read(folder.parent, summary.SWEEP_FILE).mlflow)
+    found = find(store, summary.read(sweep, summary.SWEEP_FILE).mlflow)
     return None if found is None or found.info.lifecycle_stage == DELETED else found.info.run_id
 
 
@@ -157,7 +157,7 @@ def own_files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
 def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None, name: str) -> Entry:
     config = read_document(folder, "config.yaml") or {}
     git = read_document(folder, "git.json") or {}
-    in_sweep = parent_run_id is not None or (folder.parent / summary.SWEEP_FILE).is_file()
+    sweep = summary.sweep_of(folder) or (folder.parent if parent_run_id is not None else None)
     tags = {
         **logger.tags,
         **{f"sleap_lab.cache.{stage}": outcome for stage, outcome in run.cache.items()},
@@ -176,7 +176,7 @@ def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: s
         "sleap_lab.status": run.status,
         "sleap_lab.exit_code": None if run.exit_code is None else str(run.exit_code),
         "sleap_lab.run_host": run.host,
-        "sleap_lab.sweep": sweep_name(folder.parent) if in_sweep else None,
+        "sleap_lab.sweep": sweep_name(sweep) if sweep is not None else None,
         "sleap_lab.job": None if run.job is None else str(run.job),
     }
     return Entry(

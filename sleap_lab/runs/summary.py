@@ -113,6 +113,11 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
     return summary
 
 
+def sweep_of(folder: Path) -> Path | None:
+    """Return the folder of the sweep that a job's folder lies in, however deep; None for a run of its own."""
+    return next((parent for parent in folder.absolute().parents if (parent / SWEEP_FILE).is_file()), None)
+
+
 def lock(folder: Path, name: str = RUN_FILE) -> FileLock:
     """Return the lock that the process of a run, or of a sweep, holds as long as it lives."""
     return FileLock((folder / name).with_suffix(".lock"))

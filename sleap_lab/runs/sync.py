@@ -65,7 +65,7 @@ def _find(folder: Path) -> list[Path]:
     originals = [path.parent for path in files if ARTIFACT_FOLDER not in path.relative_to(folder).parts]
     if not originals:
         raise RunError(f"{folder} holds no run: there is no {summary.RUN_FILE} in it or below it")
-    return list(dict.fromkeys(parent if _is_sweep(parent := path.parent) else path for path in originals))
+    return list(dict.fromkeys(summary.sweep_of(path) or path for path in originals))
 
 
 def _is_sweep(folder: Path) -> bool:

@@ -29,6 +29,15 @@ def config(labels):
 # --- the fingerprint --------------------------------------------------------------------
 
 
+def told(configs):
+    return sweep_fingerprint(configs, [str(number) for number in range(len(configs))])
+
+
+def test_other_folders_of_its_jobs_make_another_sweep(config):
+    assert sweep_fingerprint([config], ["0"]) == told([config])
+    assert sweep_fingerprint([config], ["w5"]) != told([config])
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [
@@ -41,25 +50,25 @@ def config(labels):
     ],
 )
 def test_a_sweep_is_another_where_its_results_are(config, change, same):
-    assert (sweep_fingerprint([config, replace(config, **change)]) == sweep_fingerprint([config, config])) == same
+    assert (told([config, replace(config, **change)]) == told([config, config])) == same
 
 
 def test_the_order_and_number_of_jobs_matter(config):
     other = replace(config, report="none")
-    assert len({sweep_fingerprint(jobs) for jobs in ([config], [config, config], [config, other], [other, config])}) == 4
+    assert len({told(jobs) for jobs in ([config], [config, config], [config, other], [other, config])}) == 4
 
 
 def test_a_file_that_changed_makes_another_sweep(config, labels):
-    before = sweep_fingerprint([config])
-    assert sweep_fingerprint([config]) == before
+    before = told([config])
+    assert told([config]) == before
     os.utime(labels, ns=(0, labels.stat().st_mtime_ns + 1))
-    assert sweep_fingerprint([config]) != before
+    assert told([config]) != before
 
 
 def test_the_build_of_opencv_does_not_make_another_sweep(config, use_headless_opencv):
-    before = sweep_fingerprint([config])
+    before = told([config])
     use_headless_opencv()
-    assert sweep_fingerprint([config]) == before
+    assert told([config]) == before
 
 
 def test_a_model_folder_is_told_by_its_files(config, tmp_path):
@@ -67,9 +76,9 @@ def test_a_model_folder_is_told_by_its_files(config, tmp_path):
     model.mkdir()
     (model / "best.ckpt").write_bytes(b"1")
     predicting = replace(config, model=ModelConfig(paths=[str(model)]))
-    before = sweep_fingerprint([predicting])
+    before = told([predicting])
     (model / "best.ckpt").write_bytes(b"12")
-    assert sweep_fingerprint([predicting]) != before
+    assert told([predicting]) != before
 
 
 # --- the plan ---------------------------------------------------------------------------
@@ -105,8 +114,9 @@ def begin(tmp_path):
     """Return a function that begins a sweep in a folder of its own and returns the folder and its lock."""
 
     def begin(key="abc", chosen=None, *, afresh=False):
-        folder, lock = claim(tmp_path / "multirun", chosen, key, afresh=afresh)
-        write_plan(folder, replace(PLAN, fingerprint=key))
+        plan = replace(PLAN, fingerprint=key)
+        folder, lock = claim(tmp_path / "multirun", chosen, plan, afresh=afresh)
+        write_plan(folder, plan)
         return folder, lock
 
     return begin
@@ -159,6 +169,13 @@ def test_a_chosen_folder_may_hold_other_things_but_no_runs(begin, tmp_path):
     summary.write(chosen / "0", RunSummary())
     with pytest.raises(ConfigError, match="holds another sweep"):
         begin(chosen=chosen)
+
+
+def test_a_chosen_folder_that_holds_a_run_is_refused(begin, tmp_path):
+    (tmp_path / "mine").mkdir()
+    summary.write(tmp_path / "mine", RunSummary())
+    with pytest.raises(ConfigError, match=r"^hydra\.sweep\.dir: .*mine holds a run; choose another folder$"):
+        begin(chosen=tmp_path / "mine")
 
 
 # --- what is left to do -----------------------------------------------------------------

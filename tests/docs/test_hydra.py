@@ -1,0 +1,45 @@
+"""Every command of the table in docs/hydra.md gives what the table says."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sleap_lab.cli import main
+from sleap_lab.demo.__main__ import copy
+
+PAGE = Path(__file__).parents[2] / "docs" / "hydra.md"
+FILES = re.findall(r'^```yaml title="(.*?)"\n(.*?)^```$', PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+ROWS = re.findall(r"^\|[^`\n]*(?:`[^`\n]*`[^`|\n]*)*\| `(sleap-lab .*?)` \| `(.*?)` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the files of the page, in which its commands are typed one after the other."""
+    folder = tmp_path_factory.mktemp("page") / "here"
+    copy(folder)
+    shutil.copyfile(folder / "truth.slp", folder / "predictions.slp")
+    for name, text in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_every_row_with_a_command_is_found():
+    assert len(ROWS) == PAGE.read_text(encoding="utf-8").count("| `sleap-lab ") >= 20
+
+
+@pytest.mark.parametrize(("command", "gives"), ROWS)
+def test_a_command_gives_what_the_table_says(command, gives, folder, monkeypatch, capfd):
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as ended:
+        main(shlex.split(command)[1:])
+    out, err = capfd.readouterr()
+    if gives.startswith("error: "):
+        assert (ended.value.code, gives in " ".join(err.split())) == (2, True), err
+    elif "--cfg" in command or "--info" in command:
+        assert (ended.value.code, gives in out) == (0, True), out + err
+    else:
+        assert (ended.value.code, any(path.is_file() for path in folder.glob(gives))) == (0, True), out + err
