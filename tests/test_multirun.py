@@ -269,7 +269,7 @@ def test_folders_of_jobs_may_lie_deeper():
     words = ["logger=mlflow" if word == "logger=none" else word for word in words]
     for _ in range(2):  # the second time there is nothing left to do
         assert launch(check_jobs(words, multirun=True, configs=configs), words, ["sleap-lab", "-m", *words], configs) == 0
-    (folder,) = sweep_folders()
+    (folder,) = sweep_folders("outputs/multirun")  # MLflow has copies of its files
     jobs = [f"w{window}/n{points}" for window in (2, 3) for points in (0, 1)]
     assert [(folder / job / "predictions.slp").is_file() for job in jobs] == [True] * 4
     assert find_runs(str(folder), folder, outputs_root=Path("outputs")).folders == [folder / job for job in jobs]
