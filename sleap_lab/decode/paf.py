@@ -89,6 +89,11 @@ def count_lines(samples: Tensor, nodes: Tensor, edges: Sequence[tuple[int, int]]
     return int((peaks[:, sources] * peaks[:, destinations]).sum())
 
 
+SPAN = 1 + 2**-23
+"""What the reference divides the way from source to destination by before it samples it (spec, grouping, step 4). It decides which pixel is
+sampled where a point lies exactly on half a pixel of the field, as between peaks that are not refined."""
+
+
 def trace_lines(
     pafs: Tensor, samples: Tensor, nodes: Tensor, points: Tensor, edges: Sequence[tuple[int, int]], stride: int, n_points: int
 ) -> Lines:
@@ -117,7 +122,7 @@ def trace_lines(
     edge, source, destination = torch.cat(pairs, dim=1)
     start, vector = points[source], points[destination] - points[source]
     t = torch.linspace(0, 1, n_points, dtype=points.dtype, device=points.device)
-    line = start[:, None] + vector[:, None] * t[None, :, None]
+    line = start[:, None] + (vector / SPAN)[:, None] * t[None, :, None]
     pixels = (line / stride).round().long()
     x, y = pixels[..., 0].clamp(0, w - 1), pixels[..., 1].clamp(0, h - 1)
     sample = samples[source][:, None].expand_as(x)

@@ -52,6 +52,9 @@ def local_peaks(maps, threshold, k):
     return found
 
 
+SPAN = np.float32(1 + 2**-23)
+
+
 def line_score(field, source, destination, *, stride, n_points, max_edge_length_ratio, dist_penalty_weight, channels):
     """Return the score of the edge between two peaks in a field (2, h, w) that is one of `channels` / 2."""
     h, w = field.shape[-2:]
@@ -62,8 +65,12 @@ def line_score(field, source, destination, *, stride, n_points, max_edge_length_
     total = 0.0
     for i in range(n_points):
         t = i / (n_points - 1) if n_points > 1 else 0.0
-        column = min(max(round((source[0] + t * dx) / stride), 0), w - 1)
-        row = min(max(round((source[1] + t * dy) / stride), 0), h - 1)
+        x, y = (
+            float(np.float32(start + np.float32(np.float32(way) / SPAN) * np.float32(t)))
+            for start, way in ((source[0], dx), (source[1], dy))
+        )
+        column = min(max(round(x / stride), 0), w - 1)
+        row = min(max(round(y / stride), 0), h - 1)
         total += field[0, row, column] * dx / d + field[1, row, column] * dy / d
     longest = max_edge_length_ratio * max(h, w, channels) * stride
     return total / n_points + dist_penalty_weight * min(longest / d - 1, 0)

@@ -15,6 +15,28 @@ NO_PENALTY = replace(OPTIONS, dist_penalty_weight=0.0)
 seeds = st.integers(0, 2**32 - 1)
 
 
+# ---- which pixels a line passes
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "stride", "columns"),
+    [
+        (0, 24, 8, [0, 1, 3]),  # the middle is 12 / (1 + 2**-23), a little before pixel 1.5: without the factor, 2
+        (24, 0, 8, [3, 2, 0]),  # the other way it is a little behind it
+        (0, 40, 8, [0, 2, 5]),  # 2.5, which is even below: the same either way
+        (40, 0, 8, [5, 3, 0]),  # and here it is not
+        (0, 16, 8, [0, 1, 2]),  # on a whole pixel nothing changes
+    ],
+)
+def test_points_on_half_a_pixel_are_sampled_on_the_side_of_their_source(source, destination, stride, columns):
+    fields = torch.zeros(1, 2, 1, 8)
+    fields[0, 0, 0] = 10.0 ** torch.arange(8)  # so that a sum says which pixels are in it
+    points = torch.tensor([[float(source), 0.0], [float(destination), 0.0]])
+    lines = trace_lines(fields, torch.tensor([0, 0]), torch.tensor([0, 1]), points, [(0, 1)], stride, 3)
+    toward = 1 if destination > source else -1
+    assert lines.along.tolist() == pytest.approx([toward * sum(10.0**column for column in columns) / 3])
+
+
 # ---- order of edges
 
 
@@ -108,11 +130,11 @@ def test_the_score_is_the_field_along_the_edge(field, destination, expected):
 
 
 def test_the_field_is_sampled_at_the_nearest_pixel_from_end_to_end():
-    # Five points at x = 0, 1.5, 3, 4.5, 6: pixels 0, 2, 3, 4 and 6, as halves go to the even side.
+    # Five points at x = 0, 1.5, 3, 4.5, 6, all but the first a trace nearer to the source: pixels 0, 1, 3, 4 and 6.
     field = np.zeros((1, 2, 1, 7))
     field[0, 0, 0] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
     found = scored(field, [(0, 0, 0), (1, 6, 0)], options=NO_PENALTY)
-    assert found.scores.tolist() == pytest.approx([(1 + 100 + 1000 + 10_000 + 1_000_000) / 5])
+    assert found.scores.tolist() == pytest.approx([(1 + 10 + 1000 + 10_000 + 1_000_000) / 5])
 
 
 def test_points_are_divided_by_the_stride():
