@@ -21,7 +21,7 @@ class Filters:
     Attributes:
         track: (m,) ids of the tracks.
         frame: (m,) frame of the state.
-        accepted: (m,) frame of the last observation that was believed.
+        accepted: (m,) frame of the last observation that was no leap; one without a centroid is none.
         gate: (m,) px, distance beyond which an observation is not believed.
         mean: (m, 4 P) states.
         covariance: (m, 4 P, 4 P) of the states.
@@ -155,12 +155,14 @@ class Kalman:
         observed = self.observed[rows]
         missing = np.isnan(observed).any(axis=-1, keepdims=True)
         centers = _centers(np.where(missing, np.nan, _positions(filters.mean[seen, 0::2])))
-        believed = np.linalg.norm(self.centers[rows] - centers, axis=-1) <= filters.gate[seen]
+        distance = np.linalg.norm(self.centers[rows] - centers, axis=-1)
+        # Without a centroid nothing can be corrected, but the animal was seen (spec, Kalman): only a leap is no sign of it.
+        filters.accepted[seen[~(distance > filters.gate[seen])]] = frame
+        believed = distance <= filters.gate[seen]
         seen, observed = seen[believed], observed[believed]
         filters.mean[seen], filters.covariance[seen] = correct(
             filters.mean[seen], filters.covariance[seen], observed.reshape(len(seen), 2 * observed.shape[1]), filters.observation[seen]
         )
-        filters.accepted[seen] = frame
 
     def _fit(self, shortest: int) -> None:
         """Fit filters to tracks that have none and were seen in enough consecutive frames."""

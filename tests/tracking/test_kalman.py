@@ -71,6 +71,20 @@ def test_a_leap_is_not_believed():
     np.testing.assert_allclose(predicted(leap, 13), [(39 - 86) / 2] * 4, atol=1e-3)
 
 
+@pytest.mark.parametrize("settings", [{}, BY_NODE])
+def test_a_pose_without_a_centroid_corrects_nothing_and_keeps_the_filter(settings):
+    xs = [3 * t for t in range(18)]
+    poor = [(frame, node) for frame in range(12, 18) for node in (0, 1, 2)]  # one of four nodes is fewer than half
+    kalman = followed(xs, missing=poor, kf_reset_gap_size=5, **settings)
+    assert kalman.filters.accepted.tolist() == [17]
+    unseen = followed([*xs[:12], *[None] * 5], kf_reset_gap_size=5, **settings)
+    assert unseen.filters.accepted.tolist() == []  # where nothing was seen for as long, the filter is gone
+    coasting = followed([*xs[:12], *[None] * 3], kf_reset_gap_size=5, **settings)
+    both = followed(xs[:15], missing=[place for place in poor if place[0] < 15], kf_reset_gap_size=5, **settings)
+    ahead = [k.filters.mean[:, 0::2] + k.filters.mean[:, 1::2] * (15 - k.filters.frame)[:, None] for k in (both, coasting)]
+    np.testing.assert_allclose(*ahead)
+
+
 def test_the_gate_and_the_speed_limit_grow_with_the_speed():
     assert followed([3 * t for t in range(10)]).filters.gate.tolist() == [40]
     assert followed([10 * t for t in range(10)]).filters.gate == pytest.approx([8 * 10])
