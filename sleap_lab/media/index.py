@@ -8,6 +8,7 @@ Where times are not told, not distinct, or say another order than the decoder, o
 or a hidden reference), the whole recording is decoded once, and the order in which pictures come counts.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -131,7 +132,9 @@ def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputCon
             raise RunError(f"it holds no video, only {kinds}" if kinds else "it holds no video")
         stream = streams[0]
         if stream.codec_context is None:
-            raise RunError("its video is in a codec that cannot be decoded here; re-encode it: " + REENCODE.format(path=path))
+            raise RunError(
+                "its video is in a codec that cannot be decoded here; re-encode it: " + REENCODE.format(path=shlex.quote(str(path)))
+            )
         strict = {"err_detect": "explode"} if stream.codec_context.name in STRICT else {}
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS), **strict}
         # Pictures that are decoded side by side would tell of damage when the next ones are asked for.
@@ -312,7 +315,6 @@ def _riff_is_cut(path: Path) -> bool:
 
 NOT_TOLD = 0xFFFFFFFF
 """Size that a writer to a pipe gives, who cannot go back."""
-
 
 UNREADABLE = (av.FFmpegError, IndexError)
 """What a demuxer raises where a file ends in the middle of a packet, or a stream turns up that its head does not name."""

@@ -1,3 +1,6 @@
+import shlex
+
+import av
 import numpy as np
 import pytest
 
@@ -166,3 +169,31 @@ def test_sound_alone_is_refused(convert, tmp_path):
     convert("-f", "lavfi", "-i", "sine=d=1", tmp_path / "sound.wav")
     with pytest.raises(RunError, match=r"^it holds no video, only audio$"):
         read_index(tmp_path / "sound.wav")
+
+
+def test_a_codec_without_a_decoder_is_told_with_what_to_type(clip):
+    path = clip(name="it's.mp4")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"avc1", content.index(b"stsd"))
+    content[place : place + 4] = b"none"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="^its video is in a codec that cannot be decoded here; re-encode it: ffmpeg -i ") as caught:
+        read_index(path)
+    assert shlex.split(str(caught.value).split(": ", 1)[1])[2] == str(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["#EXTM3U\n#EXTINF:1,\nclip.mp4\n", "ffconcat version 1.0\nfile clip.mp4\n", "v=0\nm=video 1 RTP/AVP 96\n"]
+)
+def test_lists_of_other_files_are_no_recordings(clip, tmp_path, content):
+    clip()
+    (tmp_path / "list.mp4").write_text(content)
+    with pytest.raises((RunError, av.FFmpegError)):
+        read_index(tmp_path / "list.mp4")
+
+
+@pytest.mark.parametrize("name", ["a:b.mp4", "http:b.mp4", "50%d.mp4", "take [1] (2).mp4", "concat:x.mp4", "ü.mp4"])
+def test_names_are_names_of_files(clip, monkeypatch, tmp_path, name):
+    clip().rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert read_index(name).count == read_index(tmp_path / name).count == COUNT
