@@ -177,7 +177,7 @@ def test_a_codec_without_a_decoder_is_told_with_what_to_type(clip):
     place = content.index(b"avc1", content.index(b"stsd"))
     content[place : place + 4] = b"none"
     path.write_bytes(content)
-    with pytest.raises(RunError, match="^its video is in a codec that cannot be decoded here; re-encode it: ffmpeg -i ") as caught:
+    with pytest.raises(RunError, match=r"^its video is in a codec that cannot be decoded here; re-encode it: ffmpeg -i ") as caught:
         read_index(path)
     assert shlex.split(str(caught.value).split(": ", 1)[1])[2] == str(path)
 
