@@ -6,10 +6,12 @@ position of a decoder is believed.
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
@@ -30,8 +32,10 @@ LOOKED_AT = 5
 """How many key frames are looked at to tell whether a recording has colour."""
 PASSED = 64
 """Packets that are looked at after a seek for one that is known."""
-NEUTRAL = {"yuv420p": 128, "yuvj420p": 128, "yuv422p": 128, "yuvj422p": 128, "yuv444p": 128, "yuvj444p": 128}
-"""Formats of eight bits with two planes for colour, and the value of both where there is none."""
+TABLES = ("yuv420p", "yuvj420p")
+"""Formats whose pictures without colour are converted by a table of levels."""
+NEUTRAL = 128
+"""Value of both planes of colour where there is none."""
 
 
 class Recording:
@@ -162,12 +166,48 @@ class Recording:
 
 def _image(convert: VideoReformatter, picture: VideoFrame, *, gray: bool) -> np.ndarray:
     """Convert a picture to an image, turned as the file asks for."""
-    # Colour is interpolated as OpenCV does it: models are trained on its pixels.
-    converted = convert.reformat(picture, format="rgb24", interpolation=Interpolation.BICUBIC)
-    image = _rows(converted.planes[0], 3 * converted.width).reshape(converted.height, converted.width, 3)
+    image = _without_colour(picture) if gray else None
+    if image is None:
+        # Colour is interpolated as OpenCV does it: models are trained on its pixels.
+        converted = convert.reformat(picture, format="rgb24", interpolation=Interpolation.BICUBIC)
+        image = _rows(converted.planes[0], 3 * converted.width).reshape(converted.height, converted.width, 3)
+        if gray and _has_equal_channels(image):
+            image = image[..., :1]
     if picture.rotation:
         image = np.rot90(image, picture.rotation // 90)
-    return np.ascontiguousarray(image[..., :1] if gray and _is_gray(picture, image) else image)
+    return np.ascontiguousarray(image)
+
+
+def _without_colour(picture: VideoFrame) -> np.ndarray | None:
+    """Return the image (h, w, 1) of a picture whose planes of colour are empty, without converting it; None where that cannot be done."""
+    name = picture.format.name
+    if name not in TABLES or not all((_rows(plane, plane.width) == NEUTRAL).all() for plane in picture.planes[1:]):
+        return None
+    table = gray_table(name, picture.width, picture.colorspace, picture.color_range)
+    return None if table is None else cv2.LUT(_rows(picture.planes[0], picture.width), table)[..., None]
+
+
+@lru_cache
+def gray_table(name: str, width: int, colorspace: int, color_range: int) -> np.ndarray | None:
+    """Return what brightness becomes in an image where there is no colour.
+
+    Args:
+        name: Format of the pictures, one of `TABLES`.
+        width: Of the pictures, px.
+        colorspace: Of the pictures, as ffmpeg numbers it.
+        color_range: Likewise.
+
+    Returns:
+        (256,) uint8; None where it depends on the place in the picture, or cannot be told.
+    """
+    if width % 2:
+        return None
+    levels = (np.arange(256)[:, None] + np.arange(width)).astype(np.uint8)  # every level in every column
+    ramp = VideoFrame.from_ndarray(np.concatenate([levels, np.full((128, width), NEUTRAL, dtype=np.uint8)]), format=name)
+    ramp.colorspace, ramp.color_range = colorspace, color_range
+    image = ramp.to_ndarray(format="rgb24", interpolation=Interpolation.BICUBIC)
+    table = image[:, 0, 0].copy()
+    return table if (image == table[levels][..., None]).all() else None
 
 
 def _rows(plane: VideoPlane, width: int) -> np.ndarray:
@@ -175,11 +215,5 @@ def _rows(plane: VideoPlane, width: int) -> np.ndarray:
     return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, :width]
 
 
-def _is_gray(picture: VideoFrame, image: np.ndarray) -> bool:
-    """Say whether a picture has no colour: all channels of its image are equal."""
-    name = picture.format.name
-    if name.startswith("gray"):
-        return True
-    if neutral := NEUTRAL.get(name):
-        return all((_rows(plane, plane.width) == neutral).all() for plane in picture.planes[1:])
+def _has_equal_channels(image: np.ndarray) -> bool:
     return np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 0], image[..., 2])

@@ -9,7 +9,7 @@ import pytest
 from sleap_lab.config import DataConfig
 from sleap_lab.errors import RunError
 from sleap_lab.media.index import read_index
-from sleap_lab.media.recording import Recording
+from sleap_lab.media.recording import TABLES, Recording, gray_table
 from sleap_lab.sources import open_source
 
 COUNT = 40
@@ -94,11 +94,31 @@ def test_a_recording_is_turned_as_it_asks_for(clip, convert, tmp_path, degrees):
 # ---- colour
 
 
-def test_gray_comes_with_one_channel_where_that_is_wished(clip):
-    recording = open_recording(clip())
-    image = recording.read(3)
-    assert image.shape == (32, 96, 3)
-    np.testing.assert_array_equal(recording.read(3, gray=True), image[..., :1])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("-vf", "format=gray,format=yuvj420p", "-pix_fmt", "yuvj420p"),
+        ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
+        ("-vf", "scale=98:34"),
+        ("-vf", "scale=97:33", "-pix_fmt", "yuv444p"),
+        ("-flags", "+ilme+ildct", "-x264-params", "tff=1"),
+    ],
+)
+def test_gray_comes_with_one_channel_where_that_is_wished(clip, options):
+    recording = open_recording(clip("-crf", "25", *options))
+    for frame in (0, 3, 21):
+        image = recording.read(frame)
+        assert image.shape[2] == 3
+        np.testing.assert_array_equal(recording.read(frame, gray=True), image[..., :1])
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("width", [2, 64, 98, 1024])
+def test_levels_without_colour_have_a_table(name, width):
+    table = gray_table(name, width, 5, 2 if name == "yuvj420p" else 1)  # BT.601; full range, or limited
+    assert (np.diff(table.astype(int)) >= 0).all()
+    assert (table[16], table[235], table[255]) == ((16, 235, 255) if name == "yuvj420p" else (0, 255, 255))
 
 
 @pytest.mark.parametrize("pixels", ["gray", "yuv420p", "yuv444p", "yuv420p10le", "bgr0"])
