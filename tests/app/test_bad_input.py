@@ -44,7 +44,7 @@ def lab(call, demo, tmp_path, training_config, legacy_config, make_labels, video
         (f"data.path=[video.mp4,missing.mp4] {TOPDOWN}", 2, "data.path: no such file: "),
         (f"data.path=[video.mp4,truth.slp] {TOPDOWN}", 2, "truth.slp stands beside 1 others; a .slp file is given alone"),
         (f"data.path=[] {TOPDOWN}", 2, "data.path: the list is empty"),
-        (f"data.path=[video.mp4,3.5] {TOPDOWN}", 2, "data.path: got 3.5; accepted: a path"),
+        (f"data.path=[video.mp4,3.5] {TOPDOWN}", 2, "data.path: no such file: "),  # what was typed is a name
         (f"data.path=video.mp4 {TOPDOWN} data.video_index=1", 2, "video.mp4 has no video 1; accepted: 0-0"),
         (f"data.path=video.mp4 {TOPDOWN} data.video_dataset=images", 2, "data.video_dataset: only for HDF5 videos"),
         (f"data.path=text.slp {TOPDOWN}", 1, "text.slp: not a readable SLEAP labels file"),
