@@ -192,6 +192,7 @@ def test_a_primary_config_that_cannot_be_used_is_refused(labels, name, folder, s
 
 
 def test_values_of_hydra_are_those_that_the_job_will_see(labels):
+    HydraConfig.instance().cfg = None  # what another test may have left
     words = [*labels, "tracker.tracking_window_size=2,3", "output.path=${hydra:runtime.output_dir}/w${hydra:job.num}.slp"]
     jobs = check_jobs([*words, "hydra.sweep.dir=s"], multirun=True).jobs
     assert [job.config.output.path for job in jobs] == [str(Path(f"s/{i}/w{i}.slp").absolute()) for i in (0, 1)]
