@@ -11,6 +11,7 @@ import av
 import h5py
 import numpy as np
 import sleap_io as sio
+from av import library_versions
 from sleap_io.io.video_reading import CropVideoBackend, HDF5Video, ImageVideo, MediaVideo
 from sleap_io.transform.frame import crop_frame
 
@@ -125,7 +126,7 @@ class MediaReader:
         self.state = state
         self.index: FrameIndex | None = recording.index
         self.numbers: Sequence[int] = range(recording.index.count)
-        self.decoder = f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
+        self.decoder = f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, library_versions['libavcodec']))}"
         self._recording = recording
         self.gray = recording.is_gray()
 
