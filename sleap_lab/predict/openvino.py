@@ -7,7 +7,7 @@ rounding only: about 1e-6 of a confidence in float32.
 import sys
 import threading
 import warnings
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -54,7 +54,7 @@ def compile_network(network: nn.Module, device: torch.device, precision: str, wo
         with warnings.catch_warnings(), torch.autocast("cpu", enabled=False):  # the precision is a setting of what is compiled
             warnings.simplefilter("ignore")  # of sizes that become constants, which is why each has a network of its own
             model = openvino.convert_model(values, example_input=torch.zeros(2, channels, height, width), input=[sizes])
-        return openvino.compile_model(model, "CPU", settings)
+        return _core().compile_model(model, "CPU", settings)
 
     def request(shape: tuple[int, ...]) -> Any:
         """Return this thread's own request to the network for images of a shape."""
@@ -82,6 +82,16 @@ class _Values(nn.Module):
         maps = self.network(x)
         self.names = list(maps)
         return tuple(maps.values())
+
+
+@cache
+def _core() -> Any:
+    """Return the one OpenVINO of this process.
+
+    Each would give the thread that makes it a stack for signal handlers, and when it goes bring back the one it found. Two of them
+    that go in the order in which they came leave a stack that is no longer there, and the next Ctrl-C ends the process.
+    """
+    return _import_openvino().Core()
 
 
 def _import_openvino() -> Any:

@@ -1,5 +1,6 @@
 """Networks compiled by OpenVINO answer as they do in PyTorch."""
 
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -71,6 +72,36 @@ def test_answers_stay_what_they_are_when_the_network_is_called_again(network):
     kept = {name: map_.clone() for name, map_ in first.items()}
     compiled(torch.zeros(1, 1, 16, 16))
     assert worst(first, kept) == 0
+
+
+INTERRUPTED_AFTER_TWO_NETWORKS = """
+import gc, signal
+import torch
+from sleap_lab.predict.openvino import compile_network
+
+def compiled(channels):
+    network = torch.nn.ModuleDict({"maps": torch.nn.Conv2d(1, channels, 3)})
+    network.forward = lambda x: {"maps": network["maps"](x)}
+    answer = compile_network(network.eval(), torch.device("cpu"), "32", 1)
+    answer(torch.zeros(1, 1, 16, 16))
+    return answer
+
+first, second = compiled(1), compiled(2)
+del first
+gc.collect()
+del second
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_still_arrives_after_two_networks(network):
+    command = [sys.executable, "-X", "faulthandler", "-c", INTERRUPTED_AFTER_TWO_NETWORKS]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (ended.stdout, ended.returncode) == ("interrupted\n", 0), ended.stderr
 
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
