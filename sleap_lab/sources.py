@@ -1,6 +1,7 @@
 """Where frames come from: videos and labels files, which of their frames, in which order, read ahead."""
 
 import queue
+import shlex
 import threading
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -263,6 +264,9 @@ def _checked(source: Source, config: DataConfig) -> Source:
         if reader.index is not None:
             if reader.index.short:
                 cut_short.append((name, reader.index.short))
+            if others := reader.index.others:
+                path, other = (shlex.quote(str(path)) for path in (name, name.with_suffix(f".second{name.suffix}")))
+                notes.append(OTHERS.format(name=name, count=others + 1, path=path, other=other))
             if reader.index.empty:
                 notes.append(EMPTY.format(name=name, count=reader.index.empty))
             if uneven := unevenness(reader.index, str(name)):
@@ -274,6 +278,10 @@ def _checked(source: Source, config: DataConfig) -> Source:
 
 MISSING_VIDEO = "Put the video, or a link to it, beside the labels file, or give the video itself as data.path,"
 MISSING_FRAMES = "Copy the file again from where it was recorded, ask for what is there with data.frames,"
+OTHERS = (
+    "{name} holds {count} video streams, of which the first is read. "
+    "A file of the second alone: ffmpeg -i {path} -map 0:V:1 -c copy {other}"
+)
 EMPTY = (
     "{name} has {count} places without a picture, where the recorder dropped frames. They are not counted; "
     "programs that count them, and show the picture before again, give later frames higher numbers."

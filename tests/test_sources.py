@@ -1,8 +1,10 @@
+import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import sleap_io as sio
@@ -174,6 +176,18 @@ def test_frames_are_taken_of_each_video_as_far_as_it_goes(clips):
     (note,) = source.notes
     assert note == f"data.frames goes beyond the end of {clips / 'c.h5'} (frames 0-2): what they have of it was taken."
     assert open_source(DataConfig(path=str(clips / "[ac].*"), frames="0-2")).notes == ()
+
+
+def test_a_second_camera_in_a_file_is_said(video_path, tmp_path):
+    path = tmp_path / "two cameras.mkv"
+    twice = ["-i", video_path, "-map", "0:v", "-map", "0:v", "-c", "copy", path]
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *twice], check=True)
+    source = open_source(DataConfig(path=str(path)))
+    assert len(source.frames) == 6
+    assert source.notes == (
+        f"{path} holds 2 video streams, of which the first is read. A file of the second alone: "
+        f"ffmpeg -i '{path}' -map 0:V:1 -c copy '{tmp_path / 'two cameras.second.mkv'}'",
+    )
 
 
 def test_a_frame_beyond_the_end_of_every_video_is_refused(clips):

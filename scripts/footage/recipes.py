@@ -243,6 +243,14 @@ TIME = (
         "with a cover picture",
         f"{COVER} {X264.replace('c:v', 'c:v:0')}",
     ),
+    Recording(
+        "two_cameras.mkv",
+        "H.264",
+        "two video streams, the second turned upside down",
+        f"-map 0:v -map 0:v {X264} -filter:v:1 vflip",
+        expect=NOTE,
+        why="the first is read",
+    ),
     Recording("same_time.mkv", "MJPEG", "times that repeat", f"{MJPEG} -bsf:v \"setts=pts='PTS-mod(N,3)':dts='DTS-mod(N,3)'\""),
     Recording(
         "same_time.mp4", "H.264", "times that differ by less than their unit tells", f"{JITTER} {NO_B} {MILLI} -video_track_timescale 20"

@@ -77,6 +77,7 @@ class FrameIndex:
         damaged: (damaged,) int64, frames whose data are incomplete, or whose numbers are not known behind a missing end.
         short: Why the recording must be taken for cut short though its missing frames cannot be counted; empty where it need not.
         decoded: Whether the order is that of a whole decoding, because packets do not tell it.
+        others: Further video streams of the file, such as a second camera, which are not read.
     """
 
     codec: str
@@ -94,6 +95,7 @@ class FrameIndex:
     damaged: np.ndarray
     short: str
     decoded: bool
+    others: int
 
     @property
     def count(self) -> int:
@@ -126,7 +128,7 @@ def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputCon
     # Said to be a file, no name is taken for an address; and no list of other files or addresses is opened for a recording.
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
     with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
-        streams = [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
+        streams = _video_streams(container)
         if not streams:
             kinds = listed([stream.type for stream in container.streams], 5)
             raise RunError(f"it holds no video, only {kinds}" if kinds else "it holds no video")
@@ -142,6 +144,11 @@ def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputCon
         stream.codec_context.thread_type = several if threads else "NONE"
         stream.codec_context.thread_count = 0 if threads else 1
         yield container, stream
+
+
+def _video_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams of a file, without cover pictures."""
+    return [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
 
 
 REENCODE = "ffmpeg -i {path} -c:v libx264 -crf 18 -pix_fmt yuv420p fixed.mp4"
@@ -186,6 +193,7 @@ def read_index(path: str | Path) -> FrameIndex:
         damaged=np.union1d(np.flatnonzero(packets.corrupt[order]), behind),
         short=packets.short,
         decoded=not told,
+        others=packets.others,
     )
 
 
@@ -224,6 +232,7 @@ class _Packets:
     missing: int
     empty: int
     short: str
+    others: int
 
 
 def _read_packets(path: str | Path) -> _Packets:
@@ -264,6 +273,7 @@ def _read_packets(path: str | Path) -> _Packets:
             # The time of an AVI file is the number of the chunk, and its reader leaves empty ones out.
             empty=int(np.ptp(dts)) + 1 - len(dts) if avi and len(dts) and (dts != NO_TIME).all() else int((size == 0).sum()),
             short=short,
+            others=len(_video_streams(container)) - 1,
         )
 
 

@@ -61,6 +61,17 @@ def test_an_index_survives_being_stored(clip):
     assert (type(again.codec), type(again.missing), type(again.decoded)) == (str, int, bool)
 
 
+def test_further_streams_are_counted_and_cover_pictures_are_not(clip, convert, tmp_path):
+    first, second = clip(name="a.mp4"), clip(name="b.mp4", count=30)
+    convert("-i", first, "-i", second, "-map", "0", "-map", "1", "-c", "copy", tmp_path / "both.mkv")
+    convert("-i", first, "-frames:v", "1", tmp_path / "cover.png")
+    cover = ("-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic")
+    convert("-i", first, "-i", tmp_path / "cover.png", *cover, tmp_path / "cover.mp4")
+    both, covered = read_index(tmp_path / "both.mkv"), read_index(tmp_path / "cover.mp4")
+    assert (both.count, both.others) == (COUNT, 1)
+    assert (covered.count, covered.others) == (COUNT, 0)
+
+
 # ---- time
 
 
