@@ -10,11 +10,11 @@ import numpy as np
 import sleap_io as sio
 
 from benchmarks.timing import publish, table
-from sleap_lab.config import EvaluatorConfig
 from sleap_lab.evaluation import evaluate
-from sleap_lab.formats import write_formats
-from sleap_lab.labels import to_labels
-from sleap_lab.poses import Poses, Skeleton, make_poses
+from sleap_lab.media.formats import write_formats
+from sleap_lab.media.labels import to_labels
+from sleap_lab.poses.record import Poses, Skeleton, make_poses
+from sleap_lab.settings.config import EvaluatorConfig
 
 NODES = 13
 SKELETON = Skeleton(tuple(f"node{i}" for i in range(NODES)), tuple((i, i + 1) for i in range(NODES - 1)))

@@ -12,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.timing import OURS, Row, peer_command, peer_version, publish, summary, timed
 from benchmarks.videos import play_again
-from sleap_lab.labels import to_poses
-from sleap_lab.poses import Poses
+from sleap_lab.media.labels import to_poses
+from sleap_lab.poses.record import Poses
 
 SIDES = ("ours", "track", "predict")
 WAYS = {

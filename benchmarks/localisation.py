@@ -8,10 +8,10 @@ from typing import NamedTuple
 from benchmarks.crop_models import make
 from benchmarks.timing import REFERENCE, REPOSITORY, write_between
 from sleap_lab.checkpoints import read_training_config
-from sleap_lab.config import Config, EvaluatorConfig, check
 from sleap_lab.evaluation import evaluate
-from sleap_lab.inference import detect
-from sleap_lab.sources import open_source
+from sleap_lab.inference.detect import detect
+from sleap_lab.media.sources import open_source
+from sleap_lab.settings.config import Config, EvaluatorConfig, check
 
 DEMO = REPOSITORY / "sleap_lab" / "demo"
 PAGE = REPOSITORY / "docs" / "localisation.md"

@@ -10,10 +10,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import publish, table
 from sleap_lab.checkpoints import load_network, read_training_config
-from sleap_lab.compose import compose_config
-from sleap_lab.inference import detect
-from sleap_lab.sources import open_source
-from sleap_lab.stages import PREDICTING, Stopwatch
+from sleap_lab.inference.detect import detect
+from sleap_lab.inference.stopwatch import PREDICTING, Stopwatch
+from sleap_lab.media.sources import open_source
+from sleap_lab.settings.compose import compose_config
 
 MODEL, VIDEO, FRAMES = "minimal_instance_bottomup", "centered_pair_small.mp4", 200
 SIDE = 3072

@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from sleap_lab.config import TrackerConfig
-from sleap_lab.poses import Poses, Skeleton, make_poses
+from sleap_lab.poses.record import Poses, Skeleton, make_poses
+from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking import track
 
 
@@ -19,7 +19,7 @@ def load(job: dict) -> tuple[Poses, list]:
             points, frame = data["points"], data["frame"]
         kept = frame < (job["frames"] or np.inf)
         return make_poses(Skeleton(tuple(f"node {i}" for i in range(points.shape[1]))), points[kept], frame=frame[kept]), []
-    from sleap_lab.labels import read_labels, to_poses
+    from sleap_lab.media.labels import read_labels, to_poses
 
     labels = read_labels(job["labels"])
     return to_poses(labels), labels.videos

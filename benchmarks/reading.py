@@ -14,7 +14,7 @@ import sleap_io as sio
 from benchmarks.timing import publish, table
 from benchmarks.videos import play_again
 from sleap_lab.media.index import read_index
-from sleap_lab.videos import open_recording
+from sleap_lab.media.videos import open_recording
 
 VIDEOS = ("centered_pair_small.mp4", "small_robot.mp4", "two_flies.mp4")
 HOUR = 108_000

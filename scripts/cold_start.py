@@ -16,11 +16,11 @@ from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from sleap_lab.config import LoggerConfig
 from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.store import import_mlflow
 from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.config import LoggerConfig
 
 SECONDS_TO_MEET = 120  # a process that died must not let all others wait for it
 COUNT = "SELECT experiments.name, status, COUNT(*) FROM runs JOIN experiments USING (experiment_id) GROUP BY 1, 2"

@@ -25,10 +25,13 @@ from typing import Any
 from left_behind import differences, mlflow_problems, results, run_folders, unreadable
 
 from sleap_lab.runs.store import create_database, import_mlflow
-from sleap_lab.runs.sync import sync
+from sleap_lab.sweeps.sync import sync
 
-PART_SECONDS = 0.1  # so that a run of seconds is stored in parts, as a run of hours is
-RUN = f"import sys; from sleap_lab import cli, parts; parts.PART_SECONDS = {PART_SECONDS}; cli.main(sys.argv[1:])"
+CHUNK_SECONDS = 0.1  # so that a run of seconds is stored in chunks, as a run of hours is
+RUN = (
+    "import sys; from sleap_lab import cli; from sleap_lab.inference import chunks; "
+    f"chunks.CHUNK_SECONDS = {CHUNK_SECONDS}; cli.main(sys.argv[1:])"
+)
 WORDS = (
     "experiment=demo",
     "data.frames=0-99",

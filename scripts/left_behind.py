@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import yaml
 
-from sleap_lab.labels import read_labels, to_poses
-from sleap_lab.runs.cache import OURS, Cache, recall
+from sleap_lab.inference.cache import OURS, Cache, recall
+from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.runs.store import ARTIFACT_FOLDER, UNFINISHED
 
 

@@ -25,8 +25,8 @@ import torch
 from demo import choreography, models
 from demo.scene import IDENTITIES, SKELETON, Animal, expose, floor, nodes_of, render
 
-from sleap_lab.labels import save_labels, to_labels
-from sleap_lab.poses import Poses, make_poses
+from sleap_lab.media.labels import save_labels, to_labels
+from sleap_lab.poses.record import Poses, make_poses
 
 OUT = Path(__file__).resolve().parent.parent / "sleap_lab" / "demo"
 FPS = 15

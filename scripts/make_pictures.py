@@ -32,8 +32,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sleap_lab import run_experiment
-from sleap_lab.labels import read_labels, to_poses
-from sleap_lab.poses import Poses
+from sleap_lab.media.labels import read_labels, to_poses
+from sleap_lab.poses.record import Poses
 from sleap_lab.report.figures import track_color
 
 ROOT = Path(__file__).resolve().parents[1]

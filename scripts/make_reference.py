@@ -9,12 +9,11 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
-from sleap_lab.compose import options
-from sleap_lab.config import GROUPS, defaults, keys, shown
-from sleap_lab.evaluation import METRICS
-from sleap_lab.evaluation.result import NOT_LOGGED
-from sleap_lab.flags import EVAL, TRACK, markdown_table
 from sleap_lab.runs.mlflow_log import LOGGED_STAGES, MAX_METRICS
+from sleap_lab.settings.compose import options
+from sleap_lab.settings.config import GROUPS, defaults, keys, shown
+from sleap_lab.settings.flags import EVAL, TRACK, markdown_table
+from sleap_lab.settings.metrics import METRICS, NOT_LOGGED
 from sleap_lab.tune.settings import PREFIX, TuneConfig
 
 FAMILIES = {

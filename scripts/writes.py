@@ -33,7 +33,7 @@ WORDS = [
     *("runtime.device=cpu", "runtime.num_threads=1", "runtime.batch_size=2"),
 ]
 WAYS = ("once", "full", "kill")  # in the order of fail.c
-PRELOADED = ("sleap_lab.experiment", "sleap_lab.predict.pipeline", "sleap_lab.tracking", "sleap_lab.report.page", "sleap_lab.runs.sync")
+PRELOADED = ("sleap_lab.experiment", "sleap_lab.pipelines.pipeline", "sleap_lab.tracking", "sleap_lab.report.page", "sleap_lab.sweeps.sync")
 STORE = "mlflow.db"
 SECONDS_AT_MOST = 120
 LIBRARY = "SLEAP_LAB_FAIL_LIBRARY"
@@ -79,9 +79,10 @@ def _reason(at: int, way: str) -> int:
 
 def _end_with(words: list[str]) -> None:
     """Run the command in this process, and end it."""
-    from sleap_lab import cli, parts
+    from sleap_lab import cli
+    from sleap_lab.inference import chunks
 
-    parts.PART_SECONDS = -1.0  # a part after each batch
+    chunks.CHUNK_SECONDS = -1.0  # a part after each batch
     code: Any = 70
     try:
         cli.main(words)

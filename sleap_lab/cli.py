@@ -12,8 +12,8 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sleap_lab.credentials import conceal, redact
 from sleap_lab.errors import ConfigError, SleapLabError, system_problem
+from sleap_lab.settings.credentials import conceal, redact
 
 INTERRUPTED = 130
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
@@ -151,7 +151,7 @@ def help_page() -> str:
     """Return the help page: groups, keys, options, examples."""
     from importlib import resources
 
-    from sleap_lab.config import GROUPS, defaults, keys
+    from sleap_lab.settings.config import GROUPS, defaults, keys
 
     lines = []
     for group in [*GROUPS, "experiment"]:
@@ -163,14 +163,14 @@ def help_page() -> str:
 
 
 def _key_row(name: str, default: Any, field: "Field[Any]") -> str:
-    from sleap_lab.config import shown
+    from sleap_lab.settings.config import shown
 
     return f"  {name + '=' + shown(default):<48} {field.metadata['help']}"
 
 
 def _track(arguments: list[str]) -> int:
-    from sleap_lab import flags
-    from sleap_lab.inputs import predictions_path
+    from sleap_lab.settings import flags
+    from sleap_lab.settings.inputs import predictions_path
 
     if "-h" in arguments or "--help" in arguments:
         print("sleap-lab track FLAGS [KEY=VALUE …]: predict, and track with -t, in sleap-nn's own flags." + flags.help_text(flags.TRACK))
@@ -193,7 +193,7 @@ def _track(arguments: list[str]) -> int:
 
 
 def _eval(arguments: list[str]) -> int:
-    from sleap_lab import flags
+    from sleap_lab.settings import flags
 
     if "-h" in arguments or "--help" in arguments:
         print("sleap-lab eval FLAGS [KEY=VALUE …]: compare predictions with ground truth." + flags.help_text(flags.EVAL))
@@ -208,7 +208,7 @@ def _eval(arguments: list[str]) -> int:
 
 def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
     """Run what flags ask for, after printing the same in overrides."""
-    from sleap_lab.compose import as_typed, quote
+    from sleap_lab.settings.compose import as_typed, quote
 
     words = [f"{key}={quote(value)}" for key, value in values.items()]
     chosen = {override.partition("=")[0] for override in overrides}
@@ -236,9 +236,9 @@ def _compare(arguments: list[str]) -> int:
         print(COMPARE, end="")
         return 0
     from sleap_lab import terminal
-    from sleap_lab.report.compare import compare
-    from sleap_lab.report.side_by_side import as_text, write_page
-    from sleap_lab.runs.find import find_runs
+    from sleap_lab.compare.runs import compare
+    from sleap_lab.compare.side_by_side import as_text, write_page
+    from sleap_lab.sweeps.find import find_runs
 
     words, uri = _store_word(arguments)
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
@@ -270,10 +270,10 @@ def _reproduce(arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(REPRODUCE, end="")
         return 0
-    from sleap_lab.compose import parse_overrides
-    from sleap_lab.config import keys
-    from sleap_lab.runs.find import find_run
-    from sleap_lab.runs.reproduce import reproduce, show
+    from sleap_lab.reproduce import reproduce, show
+    from sleap_lab.settings.compose import parse_overrides
+    from sleap_lab.settings.config import keys
+    from sleap_lab.sweeps.find import find_run
 
     words, uri = _store_word(arguments)
     overrides = [word for word in words if word.partition("=")[0] in keys()]
@@ -302,9 +302,9 @@ def _doctor(arguments: list[str]) -> int:
         print(DOCTOR, end="")
         return 0 if arguments else ConfigError.exit_code
     from sleap_lab import terminal
-    from sleap_lab.config import GROUPS, keys
     from sleap_lab.doctor import PROBLEM, examine, verdict
-    from sleap_lab.interruption import interruptible
+    from sleap_lab.inference.interruption import interruptible
+    from sleap_lab.settings.config import GROUPS, keys
 
     overrides = [word for word in arguments if word.partition("=")[0] in {*keys(), *GROUPS} and not Path(word).exists()]
     findings = []
@@ -337,7 +337,7 @@ def _sync(arguments: list[str]) -> int:
         print(SYNC, end="")
         return 0
     from sleap_lab import terminal
-    from sleap_lab.runs.sync import sync
+    from sleap_lab.sweeps.sync import sync
 
     folders, uri = _store_word(arguments)
     for word in folders:
@@ -356,7 +356,7 @@ def _cache(arguments: list[str]) -> int:
         )
         return 0
     from sleap_lab import terminal
-    from sleap_lab.runs import cache
+    from sleap_lab.inference import cache
 
     folder = cache.DEFAULT_FOLDER
     words = []
@@ -402,7 +402,7 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     """Check every job of a command line, then hand it to Hydra."""
     from hydra._internal.utils import get_args_parser
 
-    from sleap_lab.compose import check_jobs, find_configs, hand_to_hydra, register
+    from sleap_lab.settings.compose import check_jobs, find_configs, hand_to_hydra, register
 
     register()
     parser = get_args_parser()
@@ -423,7 +423,7 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
             print(redact(shown.getvalue()), end="")
         return 0
     checked = check_jobs(options.overrides, multirun=options.multirun, configs=configs)
-    from sleap_lab.launch import launch
+    from sleap_lab.sweeps.launch import launch
 
     return launch(checked, options.overrides, command, configs)
 

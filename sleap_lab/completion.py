@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from sleap_lab import flags
+from sleap_lab.settings import flags
 
 TABLES = {"track": flags.TRACK, "eval": flags.EVAL}
 MAY_BE_KEYS = ("track", "eval", "tune", "doctor")

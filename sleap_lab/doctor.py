@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sleap_lab.compose import compose_config, quote
-from sleap_lab.config import Config, DataConfig, defaults
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
-from sleap_lab.poses import Poses, concatenate
+from sleap_lab.media.sources import Frame, Source, open_source, read_ahead
+from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.runs.store import open_store, probe, store_uri
-from sleap_lab.sources import Frame, Source, open_source, read_ahead
+from sleap_lab.settings.compose import compose_config, quote
+from sleap_lab.settings.config import Config, DataConfig, defaults
 
 if TYPE_CHECKING:
-    from sleap_lab.predict.pipeline import Pipeline
+    from sleap_lab.pipelines.pipeline import Pipeline
 
 TRIAL_FRAMES = 48
 TRIAL_SECONDS = 20.0
@@ -157,7 +157,7 @@ def _videos(source: Source) -> Iterator[Finding]:
 
 
 def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
-    from sleap_lab.predict.pipeline import build_pipeline
+    from sleap_lab.pipelines.pipeline import build_pipeline
 
     start = time.perf_counter()
     try:
@@ -187,7 +187,7 @@ def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
 
 def _measure(source: Source, config: Config, pipeline: "Pipeline", starting: float) -> tuple[Estimate, int]:
     """Rehearse a run with some frames from the middle, and return what all would need, and how many instances were found."""
-    from sleap_lab.predict.engine import predict
+    from sleap_lab.pipelines.engine import predict
 
     batch_size = config.runtime.batch_size
     count = max(TRIAL_FRAMES // batch_size, 4) * batch_size

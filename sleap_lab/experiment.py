@@ -18,31 +18,32 @@ from pathlib import Path
 import sleap_io as sio
 
 from sleap_lab import terminal
-from sleap_lab.cached import RESUMED, detect_cached, index_cached, open_cache, track_cached
-from sleap_lab.compose import as_typed, compose_config
-from sleap_lab.config import Config, defaults, wants_arrays
-from sleap_lab.credentials import conceal, redact
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, listed, system_problem
 from sleap_lab.evaluation import Evaluation, evaluate, write_metrics, write_switches
+from sleap_lab.evaluation.truth import open_truth
 from sleap_lab.evaluation.videos import compared, match_videos
-from sleap_lab.formats import Written, write_formats
-from sleap_lab.inference import Inference, refine
-from sleap_lab.interruption import interruptible
-from sleap_lab.labels import leave_out_empty_frames, save_labels, to_labels, with_suggestions
-from sleap_lab.losses import BAD_FRAMES_FILE, bad_ranges, losses, video_table, write_bad_frames
-from sleap_lab.outputs import OUTPUTS_FILE, detect_to_file
-from sleap_lab.poses import Poses
-from sleap_lab.results import result_labels
-from sleap_lab.run_log import logging_to
+from sleap_lab.inference.cached import RESUMED, detect_cached, index_cached, open_cache, track_cached
+from sleap_lab.inference.detect import Inference, device_name, predicted_skeleton, refine
+from sleap_lab.inference.interruption import interruptible
+from sleap_lab.inference.labels import result_labels
+from sleap_lab.inference.outputs import OUTPUTS_FILE, detect_to_file
+from sleap_lab.inference.shards import check_devices, predictor
+from sleap_lab.inference.stopwatch import Stopwatch, predicting_seconds
+from sleap_lab.media.bad_frames import BAD_FRAMES_FILE, bad_ranges, losses, video_table, write_bad_frames
+from sleap_lab.media.formats import Written, write_formats
+from sleap_lab.media.labels import leave_out_empty_frames, save_labels, to_labels, with_suggestions
+from sleap_lab.media.sources import Frame, Source, open_source
+from sleap_lab.poses.record import Poses
 from sleap_lab.runs import summary as run_summary
-from sleap_lab.runs.folder import LOG_FILE, OUTPUTS, Invocation, new_folder
+from sleap_lab.runs.folder import LOG_FILE, Invocation, new_folder
+from sleap_lab.runs.log import logging_to
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.occupancy import occupied
 from sleap_lab.runs.snapshot import flatten, write_snapshot
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.sources import Frame, Source, open_source
-from sleap_lab.stages import Stopwatch, predicting_seconds
-from sleap_lab.truth import open_truth
+from sleap_lab.settings.compose import as_typed, compose_config
+from sleap_lab.settings.config import OUTPUTS, Config, defaults, wants_arrays
+from sleap_lab.settings.credentials import conceal, redact
 
 log = logging.getLogger("sleap_lab")
 
@@ -180,9 +181,10 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     cache = open_cache(config, _warn)
     with stage("open"):
         source = open_source(config.data, predicting=config.model.kind != "none", index=index_cached(cache))
-        truth = open_truth(config, source)
+        truth = open_truth(config, source, predicted_skeleton(config, source)) if config.evaluator.evaluate else None
     with stage("load"):
         device = device_name(config)
+        check_devices(device, config.runtime.devices)
     for note in (*source.notes, *(truth.notes if truth is not None else ())):
         _warn(note)
     with stage("snapshot"):
@@ -192,7 +194,8 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     if arrays is not None:
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
     else:
-        detected = detect_cached(source, config, device, cache, summary.cache, stage=stage, watch=watch)
+        predict = predictor(config, device, cache, summary.cache)
+        detected = detect_cached(source, config, device, cache, summary.cache, stage=stage, watch=watch, predict=predict)
     inference = refine(detected, source, config, stage=stage, track=track_cached(source, config, cache, summary.cache))
     if (seconds := predicting_seconds(summary.stages)) and summary.cache.get("predict") != RESUMED:
         summary.metrics["speed/frames_per_second"] = round(len(inference.poses.frames) / seconds, 3)
@@ -270,18 +273,6 @@ def _tell(what: str, invocation: Invocation) -> None:
 
 def _of_job(what: str, invocation: Invocation) -> str:
     return what if invocation.job is None else f"job {invocation.job}: {what}"
-
-
-def device_name(config: Config) -> str:
-    """Return the device that the networks will run on; empty without networks."""
-    if config.model.kind == "none":
-        return ""
-    from sleap_lab.predict.pipeline import choose_device
-    from sleap_lab.shards import check_devices
-
-    device = str(choose_device(config.runtime.device))
-    check_devices(device, config.runtime.devices)
-    return device
 
 
 def _snapshot(config: Config, source: Source, folder: Path, invocation: Invocation, device: str) -> None:

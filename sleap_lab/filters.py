@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from sleap_lab.boxes import areas, bounding_boxes, intersections
-from sleap_lab.config import FiltersConfig
-from sleap_lab.poses import Poses
+from sleap_lab.poses.boxes import areas, bounding_boxes, intersections
+from sleap_lab.poses.record import Poses
+from sleap_lab.settings.config import FiltersConfig
 
 OVERLAP_OKS_STDDEV = 0.1  # spread of the overlap OKS; not a setting in SLEAP either
 USER_SCORE = 1.0  # what an instance labelled by a person counts as among predicted ones

@@ -1,7 +1,14 @@
 """Small videos, labels and models, made on the spot, that tests of several rooms share."""
 
+import importlib.metadata
+import json
 import os
+import re
+import shutil
 import signal
+import subprocess
+import warnings
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import h5py
@@ -9,6 +16,13 @@ import numpy as np
 import pytest
 import sleap_io as sio
 from hypothesis import settings
+
+from sleap_lab.runs import snapshot, summary
+from sleap_lab.runs.snapshot import package_version, write_snapshot
+from sleap_lab.runs.store import create_database, import_mlflow, open_store
+from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.config import LoggerConfig
+from sleap_lab.sweeps.ledger import Plan, PlannedJob, write_plan
 
 settings.register_profile("shared_machine", deadline=None)
 settings.load_profile("shared_machine")
@@ -290,3 +304,163 @@ def make_legacy_model(tmp_path, legacy_config):
         return folder
 
     return make
+
+
+# ---- run folders and MLflow stores
+
+
+@pytest.fixture(scope="session")
+def template_database(tmp_path_factory):
+    """An empty MLflow database: creating one takes seconds, copying it none."""
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own mappings use deprecated options of SQLAlchemy
+        import_mlflow()
+        create_database(path, (path.parent / "mlartifacts").as_uri())
+    return path
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    """No test depends on the MLflow settings of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def root(tmp_path, template_database):
+    """An outputs folder with an empty MLflow store, its path as awkward as paths are."""
+    root = tmp_path / "my outputs=1, #2"
+    root.mkdir()
+    shutil.copy(template_database, root / "mlflow.db")
+    return root
+
+
+@pytest.fixture
+def logger():
+    return LoggerConfig(mlflow=True, experiment_name="flies", tags={"lab": "west"})
+
+
+@pytest.fixture
+def store(root, logger):
+    return open_store(logger, root)
+
+
+@pytest.fixture
+def make_sweep(make_run):
+    """Return a function that writes the folder of a sweep whose jobs are over."""
+
+    def make(folder: Path, *jobs, logger: LoggerConfig | None = None) -> Path:
+        """Write it.
+
+        Args:
+            folder: The sweep folder.
+            *jobs: What is special about each job; a status of None for one that has not run.
+            logger: Where it is to be logged.
+        """
+        folder.mkdir(parents=True)
+        planned = [PlannedJob(number, str(number), fields.get("overrides", [])) for number, fields in enumerate(jobs)]
+        write_plan(folder, Plan("abc", logger or LoggerConfig(), planned))
+        for number, fields in enumerate(jobs):
+            if fields.get("status", "") is not None:
+                make_run(folder / str(number), logger, **{"job": number, "overrides": [], **fields})
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def make_run():
+    """Return a function that writes a run folder as an experiment would."""
+
+    def make(folder: Path, logger: LoggerConfig | None = None, **fields) -> Path:
+        run = {
+            "status": "finished",
+            "exit_code": 0,
+            "started": "2026-01-02T03:04:05.500000+00:00",
+            "ended": "2026-01-02T03:05:05.500000+00:00",
+            "stages": {"network": 1.5},
+            "counts": {"frames": 10},
+            "metrics": {"eval/oks_map": 0.75},
+            "overrides": ["tracker=flow", "tracker.tracking_window_size=10"],
+            "choices": {"tracker": "flow", "hydra/launcher": "basic"},
+        }
+        folder.mkdir(parents=True)
+        config = {
+            "data": {"path": "/videos/a.mp4", "frames": None},
+            "model": {"paths": ["/models/unet"]},
+            "tracker": {"tracking_window_size": 10},
+            "logger": vars(logger or LoggerConfig()),
+        }
+        write_snapshot(folder, config=config, overrides=run["overrides"], command=["sleap-lab", "a b"], inputs={}, models=[], device="cpu")
+        (folder / "predictions.slp").write_bytes(b"poses")
+        (folder / "scratch.tmp").write_bytes(b"not to be logged")
+        (folder / ".hydra").mkdir()
+        (folder / ".hydra" / "overrides.yaml").write_text("- tracker=flow\n")
+        summary.write(folder, RunSummary(**(run | fields)))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def use_headless_opencv(monkeypatch):
+    """Return a function after which OpenCV's other build is installed, as far as Python tells, in the same version."""
+
+    def use():
+        installed = {"opencv-python-headless": package_version("opencv-python")}
+
+        def version(name):
+            if name == "opencv-python":
+                raise PackageNotFoundError(name)
+            return installed.get(name) or importlib.metadata.version(name)
+
+        monkeypatch.setattr(snapshot, "version", version)
+
+    return use
+
+
+# ---- pages in a real browser
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+# Leaves, in the title of the page, what went wrong and what is there.
+PROBE = """<script>
+const problems = [];
+for (const kind of ["error", "warn"]) { console[kind] = (...words) => problems.push(words.join(" ")); }
+window.addEventListener("error", event => problems.push(event.message || "failed: " + event.target.src), true);
+window.addEventListener("load", () => {
+  const images = [...document.images];
+  document.title = "PROBE" + JSON.stringify({
+    problems,
+    images: images.length,
+    drawn: images.filter(image => image.complete && image.naturalWidth > 0).length,
+    titles: [...document.querySelectorAll("figure.panel h3")].map(node => node.textContent),
+    fetched: performance.getEntriesByType("resource").filter(entry => !entry.name.startsWith("data:")).map(entry => entry.name),
+    overflow: document.documentElement.scrollWidth - window.innerWidth,
+  });
+});
+</script>"""
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Return a function that opens a page in a headless browser of some width and tells what is there."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine; the pages are not looked at")
+
+    def browse(path, width):
+        page = tmp_path / "probe.html"
+        page.write_text(path.read_text(encoding="utf-8").replace("<head>", f"<head>{PROBE}", 1), encoding="utf-8")
+        command = [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},900", "--enable-logging=stderr", "--v=0", "--dump-dom", page.as_uri(),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        found = re.search(r"<title>PROBE(.*?)</title>", done.stdout)
+        assert found, done.stderr[-2000:]
+        messages = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return json.loads(found[1].replace("&amp;", "&")) | {"messages": messages}
+
+    return browse

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from sleap_lab import cli
-from sleap_lab.compose import options, quote
-from sleap_lab.config import keys
-from sleap_lab.credentials import reveal
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.flags import PARITY
+from sleap_lab.settings.compose import options, quote
+from sleap_lab.settings.config import keys
+from sleap_lab.settings.credentials import reveal
+from sleap_lab.settings.flags import PARITY
 
 
 @pytest.fixture(autouse=True)
@@ -238,7 +238,9 @@ def test_flags_that_are_not_enough(words, says, asked, capsys):
 def test_sync_may_log_elsewhere_and_knows_the_password_that_nobody_sees(monkeypatch, capsys, tmp_path):
     asked = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sleap_lab.runs.sync.sync", lambda folders, outputs_root, tracking_uri: asked.append((folders, tracking_uri)) or {})
+    monkeypatch.setattr(
+        "sleap_lab.sweeps.sync.sync", lambda folders, outputs_root, tracking_uri: asked.append((folders, tracking_uri)) or {}
+    )
     assert code_of("sync", "outputs/a", "logger.tracking_uri=https://ann:s3cret@host") == 0
     assert asked == [([Path("outputs/a")], "https://ann:***@host")]
     assert reveal("https://ann:***@host") == "https://ann:s3cret@host"
@@ -251,7 +253,7 @@ def test_sync_may_log_elsewhere_and_knows_the_password_that_nobody_sees(monkeypa
 @pytest.mark.parametrize(("outcome", "code"), [("logged", 0), ("failed: no server", 1)])
 def test_sync_tells_what_became_of_each_folder(monkeypatch, capsys, tmp_path, outcome, code):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sleap_lab.runs.sync.sync", lambda folders, outputs_root, tracking_uri: dict.fromkeys(folders, outcome))
+    monkeypatch.setattr("sleap_lab.sweeps.sync.sync", lambda folders, outputs_root, tracking_uri: dict.fromkeys(folders, outcome))
     assert code_of("sync", "outputs/a [1]") == code
     assert capsys.readouterr().out.split("  ") == ["outputs/a [1]", f"{outcome}\n"]
 
@@ -281,7 +283,8 @@ def test_compare_refuses_what_is_no_run(monkeypatch, capsys, tmp_path):
 
 
 def test_compare_takes_sweeps_and_runs_of_mlflow(monkeypatch, capsys, tmp_path):
-    from sleap_lab.runs import find, summary
+    from sleap_lab.runs import summary
+    from sleap_lab.sweeps import find
 
     monkeypatch.chdir(tmp_path)
     asked = []
@@ -308,7 +311,8 @@ def test_compare_takes_sweeps_and_runs_of_mlflow(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize(("differences", "code"), [([], 0), (["eval/oks_map"], 1)])
 def test_reproduce_runs_one_run_again(monkeypatch, capsys, tmp_path, differences, code):
-    from sleap_lab.runs import find, reproduce
+    from sleap_lab import reproduce
+    from sleap_lab.sweeps import find
 
     monkeypatch.chdir(tmp_path)
     asked = []
@@ -338,7 +342,9 @@ def test_reproduce_takes_one_run(words, capsys):
 HEAVY = "'torch', 'mlflow', 'lightning', 'sleap_io', 'pandas', 'matplotlib', 'numpy', 'rich'"
 
 
-@pytest.mark.parametrize("module", ["sleap_lab", "sleap_lab.config", "sleap_lab.cli", "sleap_lab.flags", "sleap_lab.compose"])
+@pytest.mark.parametrize(
+    "module", ["sleap_lab", "sleap_lab.settings.config", "sleap_lab.cli", "sleap_lab.settings.flags", "sleap_lab.settings.compose"]
+)
 def test_importing_costs_little(module):
     code = f"import sys, {module}; print(*({{{HEAVY}}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import sleap_io as sio
 
-from sleap_lab import experiment, formats, run_experiment
-from sleap_lab.compose import compose_config
+from sleap_lab import experiment, run_experiment
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import run
+from sleap_lab.media import formats
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation
+from sleap_lab.settings.compose import compose_config
 
 TRIANGLE = [[10, 10], [20, 10], [10, 20]]
 SHIFTED = [[11, 10], [21, 10], [11, 20]]

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from sleap_lab.config import FiltersConfig
 from sleap_lab.filters import apply_filters, box_iou, overlap_oks, unsuppressed
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import FiltersConfig
 
 NAN = np.nan
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)

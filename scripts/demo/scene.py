@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from sleap_lab.poses import Skeleton
+from sleap_lab.poses.record import Skeleton
 
 SKELETON = Skeleton(
     nodes=("nose", "left_ear", "right_ear", "thorax", "abdomen", "tail_base"),

@@ -16,10 +16,10 @@ from footage.bar_code import BITS, read_number
 from footage.recipes import recorded
 from footage.recording import Expect, Recording
 from footage.tools import decoded
-from sleap_lab.config import DataConfig
 from sleap_lab.errors import SleapLabError
+from sleap_lab.media.sources import Source, open_source, read_ahead
 from sleap_lab.media.stretches import Stretches
-from sleap_lab.sources import Source, open_source, read_ahead
+from sleap_lab.settings.config import DataConfig
 
 RANDOM_READS = 10
 LOST_BY_FFMPEG = 2

@@ -17,10 +17,10 @@ from sleap_lab.checkpoints.training_config import (
     positive_whole,
 )
 from sleap_lab.errors import RunError, brief
-from sleap_lab.labels import to_skeleton
+from sleap_lab.files.safe_load import read_json
+from sleap_lab.media.labels import to_skeleton
 from sleap_lab.networks.heads import HEAD_LAYERS
-from sleap_lab.poses import Skeleton
-from sleap_lab.untrusted import read_json
+from sleap_lab.poses.record import Skeleton
 
 KINDS = {
     "single_instance": "single_instance",

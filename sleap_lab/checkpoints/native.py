@@ -20,9 +20,9 @@ from torch import Tensor
 
 from sleap_lab.checkpoints.training_config import CONFIG_NAME, TrainingConfig
 from sleap_lab.errors import RunError, brief
+from sleap_lab.files.pointers import refuse_pointer
+from sleap_lab.files.safe_load import check_pickle
 from sleap_lab.networks import PoseNetwork, build_network
-from sleap_lab.pointers import refuse_pointer
-from sleap_lab.untrusted import check_pickle
 
 STORAGE_DTYPES = {
     "FloatStorage": torch.float32,

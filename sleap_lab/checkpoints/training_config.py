@@ -12,9 +12,9 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from sleap_lab.errors import ConfigError, RunError, brief
+from sleap_lab.files.safe_load import read_yaml
 from sleap_lab.networks.heads import HEAD_LAYERS
-from sleap_lab.poses import Skeleton
-from sleap_lab.untrusted import read_yaml
+from sleap_lab.poses.record import Skeleton
 
 CONFIG_NAME = "training_config.yaml"
 LEGACY_CONFIG_NAME = "training_config.json"

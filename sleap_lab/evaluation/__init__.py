@@ -3,6 +3,6 @@
 from sleap_lab.evaluation.evaluator import Evaluator, evaluate
 from sleap_lab.evaluation.files import load_metrics, write_metrics, write_switches
 from sleap_lab.evaluation.identity import Switch
-from sleap_lab.evaluation.result import METRICS, Evaluation, Metric
+from sleap_lab.evaluation.result import Evaluation
 
-__all__ = ["METRICS", "Evaluation", "Evaluator", "Metric", "Switch", "evaluate", "load_metrics", "write_metrics", "write_switches"]
+__all__ = ["Evaluation", "Evaluator", "Switch", "evaluate", "load_metrics", "write_metrics", "write_switches"]

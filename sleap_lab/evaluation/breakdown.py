@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sleap_lab.centroids import instance_centroids
 from sleap_lab.evaluation.distances import summarize
 from sleap_lab.evaluation.match import FramePair, Matches
 from sleap_lab.evaluation.pck import THRESHOLDS, body_sizes, hits
-from sleap_lab.poses import Poses
+from sleap_lab.poses.centroids import instance_centroids
+from sleap_lab.poses.record import Poses
 
 CROWDED, ALONE = "crowded", "alone"
 

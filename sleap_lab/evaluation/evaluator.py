@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sleap_lab.centroids import instance_centroids
-from sleap_lab.config import EvaluatorConfig, oks_stddevs
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.evaluation.ap import voc
 from sleap_lab.evaluation.bootstrap import intervals
@@ -34,7 +32,9 @@ from sleap_lab.evaluation.pck import hits, pck_metrics
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.evaluation.visibility import visibility_metrics
-from sleap_lab.poses import Poses, Skeleton, distinct
+from sleap_lab.poses.centroids import instance_centroids
+from sleap_lab.poses.record import Poses, Skeleton, distinct
+from sleap_lab.settings.config import EvaluatorConfig, oks_stddevs
 
 if TYPE_CHECKING:
     import sleap_io as sio
@@ -341,7 +341,7 @@ class Evaluator:
             ConfigError: The skeletons have different nodes, or the settings do not fit together.
             RunError: No frame of the truth is in the predictions.
         """
-        from sleap_lab.labels import to_poses, video_name  # sleap-io is not needed to import this module
+        from sleap_lab.media.labels import to_poses, video_name  # sleap-io is not needed to import this module
 
         notes: list[str] = []
         truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)

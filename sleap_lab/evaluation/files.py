@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.result import Evaluation
-from sleap_lab.untrusted import check_pickle, read_arrays
+from sleap_lab.files.atomic import replacing
+from sleap_lab.files.safe_load import check_pickle, read_arrays
 
 
 def write_metrics(evaluation: Evaluation, npz_path: str | Path, *, bad_frames: Sequence[Mapping[str, Any]] = ()) -> None:

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from sleap_lab.centroids import instance_centroids
 from sleap_lab.evaluation.match import SIMILARITY_THRESHOLD, Compare, FramePair, on_ignored
-from sleap_lab.poses import Poses
+from sleap_lab.poses.centroids import instance_centroids
+from sleap_lab.poses.record import Poses
 
 # our name -> TrackEval's
 FIELDS = {

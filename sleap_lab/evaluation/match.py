@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
 
 # (row indices into the truth, row indices into the predictions) -> (g, p) matrix
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sleap_lab.boxes import areas, bounding_boxes
+from sleap_lab.poses.boxes import areas, bounding_boxes
 
 # Keeps the kernel finite for boxes without area.
 EPSILON = float(np.finfo(np.float64).eps)

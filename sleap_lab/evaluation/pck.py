@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from sleap_lab.boxes import bounding_boxes
+from sleap_lab.poses.boxes import bounding_boxes
 
 THRESHOLDS = np.arange(1.0, 11.0)
 # Shares of the body size within which a node counts as found: name -> share.

@@ -56,7 +56,7 @@ def match_videos(truth: "sio.Labels", labels: "sio.Labels", video_map: Mapping[A
     Raises:
         ConfigError: The map names a video that does not exist, or videos cannot be told apart.
     """
-    from sleap_lab.labels import video_name  # sleap-io is not needed to import this module
+    from sleap_lab.media.labels import video_name  # sleap-io is not needed to import this module
 
     names, true_names = ([video_name(video) for video in side.videos] for side in (labels, truth))
     mapped = {
@@ -108,7 +108,7 @@ def _reason(truth: "sio.Video", video: "sio.Video") -> str:
     """Say what sleap-io recognised a video by."""
     from sleap_io.model.matching import is_same_file, shapes_compatible
 
-    from sleap_lab.labels import video_name
+    from sleap_lab.media.labels import video_name
 
     if is_same_file(truth, video) or video_name(truth) == video_name(video):
         return "same file"

@@ -8,7 +8,7 @@ import numpy as np
 from sleap_lab.errors import listed
 
 if TYPE_CHECKING:
-    from sleap_lab.sources import Frame
+    from sleap_lab.media.sources import Frame
 
 LONG = 10
 """Frames of a stretch that is told of: a still animal may leave a compressed picture unchanged for a few."""

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from sleap_lab.errors import RunError
 from sleap_lab.networks.convnext import convnext
 from sleap_lab.networks.heads import HEAD_LAYERS, OFFSETS_LAYER, ClassVectorsHead, map_head
+from sleap_lab.networks.preprocess import to_gray
 from sleap_lab.networks.pyramid import Pyramid
 from sleap_lab.networks.swint import swint
 from sleap_lab.networks.unet import UNet
-from sleap_lab.preprocess import to_gray
 
 BACKBONES: dict[str, Callable[..., UNet | Pyramid]] = {"unet": UNet, "convnext": convnext, "swint": swint}
 

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation import Evaluation
-from sleap_lab.labels import video_name
-from sleap_lab.poses import Poses
+from sleap_lab.files.atomic import replacing
+from sleap_lab.media.labels import video_name
+from sleap_lab.poses.record import Poses
 from sleap_lab.report.figures import track_color
 
 MOMENTS = 6

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from sleap_lab.evaluation import METRICS, Evaluation
+from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.breakdown import Row
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
+from sleap_lab.settings.metrics import METRICS
 
 
 @dataclass(frozen=True)

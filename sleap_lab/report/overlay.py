@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
 from sleap_lab.report.figures import INK, track_color
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from sleap_lab.atomic import replacing
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.match import on_compared_nodes
-from sleap_lab.poses import Poses, distinct
+from sleap_lab.files.atomic import replacing
+from sleap_lab.poses.record import Poses, distinct
 from sleap_lab.report import numbers
 from sleap_lab.report.figures import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sleap_lab.evaluation import Evaluation
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
 from sleap_lab.report import figures
 from sleap_lab.report.numbers import px, share, text
 from sleap_lab.report.pictures import pair_errors

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sleap_lab.evaluation import Evaluation
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
 from sleap_lab.report import figures, overlay
 
 WORST_FRAMES = 4

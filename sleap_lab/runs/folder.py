@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-OUTPUTS = "outputs"
 LOG_FILE = "run.log"
 
 

@@ -12,12 +12,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from sleap_lab.config import LoggerConfig
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.snapshot import SNAPSHOT, config_hash, flatten, read_document
 from sleap_lab.runs.store import DELETED, PARENT_TAG, Entry, Store, fill_run, find, first_line, is_complete, open_run, open_store
 from sleap_lab.runs.summary import RunSummary, finite
+from sleap_lab.settings.config import LoggerConfig
 
 MLFLOW_STATUS = {"finished": "FINISHED", "partial": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 MAX_METRICS = 40
@@ -137,7 +137,7 @@ def _sweep_run(folder: Path, store: Store) -> str | None:
 
 def logged_metrics(run: RunSummary) -> dict[str, float]:
     """Return what is worth a column in a table of runs, at most `MAX_METRICS`: headline metrics, counts, and how long it took."""
-    from sleap_lab.evaluation.result import NOT_LOGGED  # SciPy, which only this needs here
+    from sleap_lab.settings.metrics import NOT_LOGGED
 
     metrics = {name: value for name, value in run.metrics.items() if name not in NOT_LOGGED}
     metrics |= {f"counts/{name}": value for name, value in run.counts.items()}

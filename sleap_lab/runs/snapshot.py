@@ -12,20 +12,20 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sleap_lab.atomic import replacing
-from sleap_lab.config import keys
 from sleap_lab.errors import RunError
-from sleap_lab.untrusted import read_json, read_yaml
+from sleap_lab.files.atomic import replacing
+from sleap_lab.files.hashes import file_facts
+from sleap_lab.files.safe_load import read_json, read_yaml
+from sleap_lab.settings.config import keys
+from sleap_lab.settings.inputs import model_files
 
 SNAPSHOT = "snapshot"
-MODEL_FILES = ("best.ckpt", "training_config.yaml", "best_model.h5", "training_config.json")
 BUILDS = {"opencv-python": ("opencv-python", "opencv-python-headless")}
 """Packages of which one of several builds is installed, all of them with the same numbers."""
 
@@ -139,43 +139,6 @@ def _last_part(value: Any) -> Any:
     if isinstance(value, list):
         return [_last_part(item) for item in value]
     return Path(value).name if isinstance(value, str) else value
-
-
-def model_files(path: Path) -> list[Path]:
-    """Return the files of a model folder that decide what it predicts; a single file stands for itself."""
-    if path.is_dir():
-        return [path / name for name in MODEL_FILES if (path / name).is_file()]
-    return [path]
-
-
-def file_facts(path: Path) -> dict[str, Any]:
-    """Return path, SHA-256 and size in bytes of a file, or of all files in a folder together.
-
-    The hash of a folder is that of its sorted relative names and the hashes of the files. Hash and
-    size of what does not exist are None.
-    """
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        listing = [[file.relative_to(path).as_posix(), file_hash(file)] for file in files]
-        return {
-            "path": str(path.absolute()),
-            "sha256": hashlib.sha256(json.dumps(listing).encode()).hexdigest(),
-            "size": sum(file.stat().st_size for file in files),
-        }
-    exists = path.is_file()
-    return {"path": str(path.absolute()), "sha256": file_hash(path) if exists else None, "size": path.stat().st_size if exists else None}
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, read in pieces; one that did not change is read once per process."""
-    stat = path.stat()
-    return _hash(path.absolute(), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _hash(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def environment() -> dict[str, Any]:

@@ -30,13 +30,13 @@ from uuid import uuid4
 from filelock import FileLock
 
 from sleap_lab import terminal
-from sleap_lab.config import LoggerConfig
-from sleap_lab.credentials import conceal, redact, reveal, without_user
 from sleap_lab.errors import RunError, listed
+from sleap_lab.files.hashes import file_facts
 from sleap_lab.runs import summary
 from sleap_lab.runs.names import clean_name, file_name
-from sleap_lab.runs.snapshot import file_facts
 from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.config import LoggerConfig
+from sleap_lab.settings.credentials import conceal, redact, reveal, without_user
 
 SQLITE = "sqlite:///"
 ARTIFACT_FOLDER = "mlartifacts"

@@ -16,9 +16,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from sleap_lab.atomic import replacing
 from sleap_lab.errors import RunError
-from sleap_lab.untrusted import read_json
+from sleap_lab.files.atomic import replacing
+from sleap_lab.files.safe_load import read_json
 
 RUN_FILE = "run.json"
 SWEEP_FILE = "sweep.json"

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sleap_lab.inputs import LABELS
-from sleap_lab.runs.snapshot import BUILDS, SNAPSHOT, device_facts, environment, file_facts, git_state, model_files, read_document
+from sleap_lab.files.hashes import file_facts
+from sleap_lab.runs.snapshot import BUILDS, SNAPSHOT, device_facts, environment, git_state, read_document
+from sleap_lab.settings.inputs import LABELS, model_files
 
 # Packages that numbers come from.
 PACKAGES = ("sleap-lab", "torch", "numpy", "scipy", "opencv-python", "sleap-io", "trackeval")

@@ -1,6 +1,5 @@
 """Tracking: give the detections of each animal one identity over time."""
 
-from sleap_lab.tracking.settings import check
 from sleap_lab.tracking.tracker import named_apart, track
 
-__all__ = ["check", "named_apart", "track"]
+__all__ = ["named_apart", "track"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from sleap_lab.boxes import bounding_boxes
+from sleap_lab.poses.boxes import bounding_boxes
 
 SIDE = 16  # px of a patch, whatever the size of the animals
 SMALLEST = 32.0  # px of the image that a patch covers at least

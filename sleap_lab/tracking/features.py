@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sleap_lab.boxes import bounding_boxes
+from sleap_lab.poses.boxes import bounding_boxes
 
 
 def keypoints(points: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from sleap_lab.config import TrackerConfig
 from sleap_lab.errors import RunError
+from sleap_lab.settings.config import TrackerConfig
 
 STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)
 

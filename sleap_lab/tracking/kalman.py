@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sleap_lab.config import TrackerConfig
 from sleap_lab.errors import ConfigError
+from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.state_space import advance, correct, learn
 
 BLEND = 0.5  # share of the predicted displacement by which a candidate is moved

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sleap_lab.config import TrackerConfig
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
+from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.assign import MATCHING, Pairs
 from sleap_lab.tracking.candidates import Candidates
 from sleap_lab.tracking.features import FEATURES

@@ -9,20 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from sleap_lab.boxes import areas, bounding_boxes, intersections
-from sleap_lab.config import TrackerConfig
+from sleap_lab.poses.boxes import areas, bounding_boxes, intersections
+from sleap_lab.settings.config import TrackerConfig
 
 EPSILON = float(np.spacing(1))  # keeps the OKS of a pose without area defined
 OKS_STDDEV = 0.025
 KALMAN_OKS_STDDEV = 0.1  # where single nodes are predicted
 BLOCK = 16_384  # coordinates compared at once: small enough to stay in the processor's cache and in memory that is reused
-
-COMPARABLE = {
-    "oks": ("keypoints",),
-    "iou": ("bboxes",),
-    "euclidean_dist": ("keypoints", "centroids", "bboxes"),
-    "cosine_sim": ("keypoints", "centroids", "bboxes", "image"),
-}
 
 
 def pose_sizes(points: np.ndarray) -> np.ndarray:

@@ -8,11 +8,11 @@ from itertools import count, islice
 
 import numpy as np
 
-from sleap_lab.config import TrackerConfig
-from sleap_lab.poses import Poses, concatenate
+from sleap_lab.poses.record import Poses, concatenate
+from sleap_lab.settings.config import TrackerConfig
+from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.linker import Linker
-from sleap_lab.tracking.settings import check
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = No
         ValueError: Optical flow or appearance is asked for without `read_image`.
         RunError: Images differ in size (optical flow).
     """
-    config = _resolve(check(config), poses)
+    config = _resolve(check_tracker(config), poses)
     if (config.use_flow or config.features == "image") and read_image is None:
         raise ValueError("optical flow and appearance need read_image")
     frames = poses.frames[np.lexsort((poses.frames[:, 1], poses.frames[:, 0]))]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sleap_lab import terminal
-from sleap_lab.atomic import replacing
 from sleap_lab.errors import listed
+from sleap_lab.files.atomic import replacing
 from sleap_lab.tune.options import OPTIONS, run_command, track_flags, unusual, write_options
 from sleap_lab.tune.outcome import Outcome, Setting, number
 from sleap_lab.tune.page import write_page

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sleap_lab.config import FiltersConfig, TrackerConfig
-from sleap_lab.evaluation import METRICS, Evaluation, Metric
+from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.bootstrap import FEWEST_BLOCKS, Blocks, draw, limits, paired_differences, sample
 from sleap_lab.evaluation.identity import combine_identity
+from sleap_lab.settings.config import FiltersConfig, TrackerConfig
+from sleap_lab.settings.metrics import METRICS, Metric
 from sleap_lab.tune.problem import Score, is_better
 
 

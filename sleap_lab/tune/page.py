@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sleap_lab.atomic import replacing
+from sleap_lab.files.atomic import replacing
 from sleap_lab.report import figures
 from sleap_lab.report.numbers import Table, text
 from sleap_lab.report.numbers import number as long_number

@@ -7,12 +7,13 @@ from math import ceil
 
 import numpy as np
 
-from sleap_lab.config import EvaluatorConfig, FiltersConfig, TrackerConfig
 from sleap_lab.errors import RunError
-from sleap_lab.evaluation import Evaluation, Metric, evaluate
+from sleap_lab.evaluation import Evaluation, evaluate
 from sleap_lab.evaluation.match import labelled_frames
 from sleap_lab.filters import apply_filters
-from sleap_lab.poses import Poses, concatenate
+from sleap_lab.poses.record import Poses, concatenate
+from sleap_lab.settings.config import EvaluatorConfig, FiltersConfig, TrackerConfig
+from sleap_lab.settings.metrics import Metric
 from sleap_lab.tracking import track
 from sleap_lab.tracking.tracker import ReadImage
 from sleap_lab.tune.settings import TuneConfig

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sleap_lab import terminal
-from sleap_lab.cached import detect_cached, open_cache
-from sleap_lab.compose import compose_config, parse_overrides
-from sleap_lab.config import Config, FiltersConfig, TrackerConfig
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.evaluation.truth import open_truth
 from sleap_lab.evaluation.videos import compared, match_videos
-from sleap_lab.experiment import OUTPUTS, device_name
-from sleap_lab.inference import Inference
-from sleap_lab.interruption import interruptible
-from sleap_lab.labels import before_corrections, to_labels
-from sleap_lab.run_log import logging_to
-from sleap_lab.runs.fingerprint import array_hash, code_hash, fingerprint
-from sleap_lab.sources import Source, open_source
-from sleap_lab.tracking import check as check_tracker
+from sleap_lab.inference.cached import detect_cached, open_cache
+from sleap_lab.inference.detect import Inference, device_name, predicted_skeleton
+from sleap_lab.inference.fingerprint import array_hash, fingerprint, results_version
+from sleap_lab.inference.interruption import interruptible
+from sleap_lab.inference.shards import check_devices, predictor
+from sleap_lab.media.labels import before_corrections, to_labels
+from sleap_lab.media.sources import Source, open_source
+from sleap_lab.runs.log import logging_to
+from sleap_lab.settings.compose import compose_config, parse_overrides
+from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig
+from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking.tracker import ReadImage
-from sleap_lab.truth import open_truth
 from sleap_lab.tune.files import write
 from sleap_lab.tune.outcome import Outcome, Setting, conclude, number
 from sleap_lab.tune.problem import Problem, make_problem, require, score
@@ -33,9 +33,6 @@ from sleap_lab.tune.trials import best_of, finished
 
 if TYPE_CHECKING:
     from optuna import Study
-
-ROOMS = ("tracking", "evaluation", "tune", "boxes.py", "centroids.py", "filters.py", "poses.py")
-"""Files and folders whose code decides over scores."""
 
 
 def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
@@ -104,8 +101,7 @@ def _trackers(settings: TuneConfig, config: Config, *, chosen: bool) -> tuple[tu
 def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     """Read or make the detections, read the ground truth, and cut both into blocks."""
     source = open_source(config.data, predicting=config.model.kind != "none")
-    truth = open_truth(config, source)
-    assert truth is not None, "evaluator.evaluate was checked"
+    truth = open_truth(config, source, predicted_skeleton(config, source))
     for note in (*source.notes, *truth.notes):
         terminal.warn(note)
     detected = _detect(config, source)
@@ -126,12 +122,15 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
 
 
 def _detect(config: Config, source: Source) -> Inference:
+    device, cache = device_name(config), open_cache(config, terminal.warn)
+    check_devices(device, config.runtime.devices)
     detected = detect_cached(
         source,
         config,
-        device_name(config),
-        open_cache(config, terminal.warn),
+        device,
+        cache,
         {},
+        predict=predictor(config, device, cache, {}),
         watch=lambda frames, total: terminal.progress(frames, total, "predicting"),
     )
     for note in detected.notes:
@@ -160,7 +159,7 @@ def _facts(search: Search) -> dict[str, Any]:
         "seed": settings.seed,
         "holdout": settings.holdout,
         "block_frames": problem.length,
-        "version of sleap_lab": code_hash(*ROOMS),
+        "version of sleap_lab": results_version("tune"),
     }
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sleap_lab.config import FiltersConfig, TrackerConfig
 from sleap_lab.errors import ConfigError
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
+from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sleap_lab.errors import RunError
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
 
 BLOCKS = 20
 FEWEST_FRAMES = 20

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
-from sleap_lab.evaluation import Metric
+from sleap_lab.settings.metrics import Metric
 from sleap_lab.tune.problem import is_better
 from sleap_lab.tune.space import Settings
 

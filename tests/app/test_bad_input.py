@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sleap_lab.labels import read_labels
+from sleap_lab.media.labels import read_labels
 
 TOPDOWN = "model.paths=[centroid,centered]"
 TRACKED = "data.path=truth.slp model=none tracker=fixed_window"

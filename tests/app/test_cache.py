@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from sleap_lab.labels import read_labels, to_poses
-from sleap_lab.runs.cache import entries
+from sleap_lab.inference.cache import entries
+from sleap_lab.media.labels import read_labels, to_poses
 
 QUIET = ("report=none", "logger=none")
 

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from sleap_lab.labels import read_labels, to_poses
+from sleap_lab.media.labels import read_labels, to_poses
 
 QUIET = ("report=none", "logger=none")
-RUN = "import sys; from sleap_lab import cli, parts; parts.PART_SECONDS = 0.1; cli.main(sys.argv[1:])"
+RUN = "import sys; from sleap_lab import cli; from sleap_lab.inference import chunks; chunks.CHUNK_SECONDS = 0.1; cli.main(sys.argv[1:])"
 DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS = 24, 1  # of prctl and its capabilities
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses limits and permissions as Linux has them")
@@ -91,7 +91,7 @@ def test_a_cache_that_may_only_be_read_is_a_warning(words, locked, tmp_path):
 
 @pytest.fixture
 def under_way(demo, tmp_path):
-    """A run that has stored a part, and the command line it was started with; its video can be taken away."""
+    """A run that has stored a chunk, and the command line it was started with; its video can be taken away."""
     shutil.copy(demo.clip, tmp_path / "video.mp4")
     line = (
         "data.path=video.mp4",

@@ -11,7 +11,7 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab import Evaluator, load_metrics, run_inference
-from sleap_lab.labels import read_labels, to_poses
+from sleap_lab.media.labels import read_labels, to_poses
 
 ODD_NAMES = [
     "two words", "a=b, [1] {2} (3)", "#a@b 100% ü", "it's \"a\" \\ back\\slash", "end\\", "${x} $HOME", "~a:b&c;d|*?!", "-a", "null", " a ",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sleap_lab.evaluation import load_metrics
-from sleap_lab.labels import read_labels, to_poses
-from sleap_lab.poses import COLUMNS
+from sleap_lab.media.labels import read_labels, to_poses
+from sleap_lab.poses.record import COLUMNS
 
 RUN_FOLDER = {
     ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",

@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from sleap_lab.labels import read_labels, to_poses
-from sleap_lab.runs.cache import entries
+from sleap_lab.inference.cache import entries
+from sleap_lab.media.labels import read_labels, to_poses
 
 QUIET = ("report=none", "logger=none")
 

@@ -8,20 +8,20 @@ import time
 
 import pytest
 
-from sleap_lab.labels import read_labels, to_poses
+from sleap_lab.media.labels import read_labels, to_poses
 
-RUN = "import sys; from sleap_lab import parts; parts.PART_SECONDS = 0.1; from sleap_lab.cli import main; main(sys.argv[1:])"
+RUN = "import sys; from sleap_lab.inference import chunks; chunks.CHUNK_SECONDS = 0.1; from sleap_lab.cli import main; main(sys.argv[1:])"
 WORDS = ("experiment=demo", "data.frames=0-149", "report=none", "logger=none", "runtime.device=cpu", "runtime.num_threads=1")
 
 
 def start(folder, name):
-    """Start the command; a part is stored ten times a second."""
+    """Start the command; a chunk is stored ten times a second."""
     words = [*WORDS, f"output.path={folder / name}.slp"]
     return subprocess.Popen([sys.executable, "-c", RUN, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def wait_for_parts(folder, process, count):
-    """Wait until some parts are stored."""
+def wait_for_chunks(folder, process, count):
+    """Wait until some chunks are stored."""
     deadline = time.monotonic() + 240
     while sum("predict, part" in path.read_text() for path in (folder / "outputs" / "cache").glob("[!.]*.json")) < count:
         assert process.poll() is None, process.communicate()[0]
@@ -32,7 +32,7 @@ def wait_for_parts(folder, process, count):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_the_same_command_goes_on(tmp_path, how):
     process = start(tmp_path, "stopped")
-    wait_for_parts(tmp_path, process, 1)
+    wait_for_chunks(tmp_path, process, 1)
     os.kill(process.pid, how)
     output, _ = process.communicate()
     assert not (tmp_path / "stopped.slp").exists()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sleap_lab.labels import read_labels, save_labels
+from sleap_lab.media.labels import read_labels, save_labels
 
 
 @pytest.fixture(scope="module")

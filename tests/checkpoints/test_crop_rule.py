@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleap_lab.checkpoints import CropRule, TrainingConfig, crop_rule
-from sleap_lab.poses import Skeleton
+from sleap_lab.poses.record import Skeleton
 
 
 def config(*, version="0.3.5", augmented=True, geometric=None, crop_size=96, legacy=False):

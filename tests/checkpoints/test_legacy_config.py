@@ -4,7 +4,7 @@ import pytest
 
 from sleap_lab.checkpoints import read_training_config
 from sleap_lab.errors import RunError
-from sleap_lab.poses import Skeleton
+from sleap_lab.poses.record import Skeleton
 
 KINDS = {
     "single_instance": "single_instance",

@@ -7,7 +7,7 @@ import yaml
 from sleap_lab.checkpoints import read_training_config
 from sleap_lab.checkpoints.training_config import model_folder
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.poses import Skeleton
+from sleap_lab.poses.record import Skeleton
 
 KINDS = ("single_instance", "centroid", "centered_instance", "bottomup", "multi_class_bottomup", "multi_class_topdown")
 

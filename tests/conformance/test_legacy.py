@@ -10,11 +10,11 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from sleap_lab.checkpoints import load_network, read_training_config
-from sleap_lab.config import ModelConfig, PreprocessingConfig, RuntimeConfig
 from sleap_lab.networks.heads import HEAD_LAYERS, OFFSETS_LAYER
-from sleap_lab.predict.model import FrameBatch
-from sleap_lab.predict.pipeline import build_pipeline
-from sleap_lab.predict.single_instance import highest
+from sleap_lab.pipelines.model import FrameBatch
+from sleap_lab.pipelines.pipeline import build_pipeline
+from sleap_lab.pipelines.single_instance import highest
+from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, RuntimeConfig
 
 pytestmark = pytest.mark.conformance
 

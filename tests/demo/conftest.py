@@ -5,8 +5,8 @@ import pytest
 import sleap_io as sio
 
 import sleap_lab.demo
-from sleap_lab.labels import read_labels
-from sleap_lab.poses import Poses
+from sleap_lab.media.labels import read_labels
+from sleap_lab.poses.record import Poses
 
 # The maker of the demo is a script with modules beside it, not part of the package.
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
@@ -19,7 +19,7 @@ def folder() -> Path:
 
 @pytest.fixture(scope="session")
 def truth(folder: Path) -> Poses:
-    from sleap_lab.labels import to_poses
+    from sleap_lab.media.labels import to_poses
 
     return to_poses(read_labels(folder / "truth.slp"))
 

@@ -9,8 +9,8 @@ import sleap_io as sio
 from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.checkpoints import load_network, read_training_config
-from sleap_lab.labels import read_labels
-from sleap_lab.poses import Poses
+from sleap_lab.media.labels import read_labels
+from sleap_lab.poses.record import Poses
 
 KINDS = ("single_instance", "centroid", "centered_instance", "bottomup", "multi_class_bottomup", "multi_class_topdown")
 

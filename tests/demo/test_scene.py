@@ -7,7 +7,7 @@ from demo.scene import SKELETON, SPINE_DISTANCE, Animal, bent_spine, nodes_of, s
 from make_demo import frames
 from make_demo import truth as truth_of
 
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
 
 
 def test_rendering_depends_on_the_seed_only() -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sleap_lab.config import TrackerConfig
-from sleap_lab.poses import Poses
+from sleap_lab.poses.record import Poses
+from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking import track
 
 

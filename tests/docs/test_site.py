@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sleap_lab.compose import options
-from sleap_lab.config import keys
-from sleap_lab.evaluation import METRICS
-from sleap_lab.flags import EVAL, TRACK
+from sleap_lab.settings.compose import options
+from sleap_lab.settings.config import keys
+from sleap_lab.settings.flags import EVAL, TRACK
+from sleap_lab.settings.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
@@ -55,7 +55,7 @@ def test_pages_fetch_nothing_from_elsewhere(site):
 
 def test_the_architecture_page_lists_every_module(site):
     page = (site / "architecture.html").read_text(encoding="utf-8")
-    for name in ("poses.py", "experiment.py", "tracking/assign.py", "evaluation/result.py"):
+    for name in ("poses/record.py", "experiment.py", "tracking/assign.py", "evaluation/result.py"):
         assert f"<code>{name}</code>" in page
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from sleap_lab.evaluation.breakdown import breakdown, in_crowd
 from sleap_lab.evaluation.match import Matches, labelled_frames
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
 
 NAN = np.nan
 NODES = Skeleton(("head", "tail"))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sleap_lab.config import EvaluatorConfig
 from sleap_lab.evaluation import evaluate
 from sleap_lab.evaluation.coco import Detections, average_precisions, match_per_threshold
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import EvaluatorConfig
 
 SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)
 NODES = Skeleton(tuple("abcd"))

@@ -11,10 +11,10 @@ import sleap_io as sio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sleap_lab.config import EvaluatorConfig
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation import Evaluator, evaluate, load_metrics
-from sleap_lab.poses import Skeleton, concatenate, make_poses
+from sleap_lab.poses.record import Skeleton, concatenate, make_poses
+from sleap_lab.settings.config import EvaluatorConfig
 
 REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
 GOLDEN = REFERENCE / "evaluation" / "single_instance_with_metrics"

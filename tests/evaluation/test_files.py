@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sleap_lab.config import EvaluatorConfig
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation import Switch, evaluate, load_metrics, write_metrics, write_switches
 from sleap_lab.evaluation.bootstrap import sample
 from sleap_lab.evaluation.files import read_frames
 from sleap_lab.evaluation.videos import VideoMatch
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import EvaluatorConfig
 
 FILES = ["metrics.csv", "metrics.flat.npz", "metrics.frames.csv", "metrics.json", "metrics.npz"]
 SQUARE = [[0, 0], [100, 0], [100, 100], [0, 100]]
@@ -240,7 +240,10 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path):
 @pytest.mark.parametrize(
     ("member", "reason"),
     [
-        (npy_of(pickle.dumps(np.array(Skeleton(("a",)), dtype=object))), "sleap_lab.poses.Skeleton"),  # a class of somebody's package
+        (
+            npy_of(pickle.dumps(np.array(Skeleton(("a",)), dtype=object))),
+            "sleap_lab.poses.record.Skeleton",
+        ),  # a class of somebody's package
         (npy_of(b"cnumpy\ndtype\n(S'V8'\ntR."), "type V8"),  # raw memory
         (npy_of(b""), ""),
         (b"no array", ""),

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from sleap_lab.config import EvaluatorConfig
-from sleap_lab.evaluation import METRICS, evaluate
+from sleap_lab.evaluation import evaluate
 from sleap_lab.evaluation.bootstrap import sample
 from sleap_lab.evaluation.frames import COUNTS, RATIOS, of_node, on_frames, ratios
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import EvaluatorConfig
+from sleap_lab.settings.metrics import METRICS
 
 SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)
 TRUTH = make_poses(Skeleton(tuple("abcd")), [SQUARE, SQUARE + 300, SQUARE, SQUARE], frame=[0, 0, 1, 2])

@@ -21,7 +21,7 @@ from sleap_lab.evaluation.identity import (
 )
 from sleap_lab.evaluation.match import pair_frames
 from sleap_lab.evaluation.oks import oks
-from sleap_lab.poses import Skeleton, concatenate, make_poses
+from sleap_lab.poses.record import Skeleton, concatenate, make_poses
 
 SKELETON = Skeleton(("a", "b"))
 

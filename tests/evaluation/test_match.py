@@ -15,7 +15,7 @@ from sleap_lab.evaluation.match import (
     on_ignored,
     pair_frames,
 )
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
 
 POINT = Skeleton(("a",))
 

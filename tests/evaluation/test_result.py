@@ -3,10 +3,10 @@ import re
 import numpy as np
 import pytest
 
-from sleap_lab.config import EvaluatorConfig
-from sleap_lab.evaluation import METRICS, evaluate
-from sleap_lab.evaluation.result import NOT_LOGGED
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.evaluation import evaluate
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import EvaluatorConfig
+from sleap_lab.settings.metrics import METRICS, NOT_LOGGED
 
 TRUTH = make_poses(
     Skeleton(("a", "b")),

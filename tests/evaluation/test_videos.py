@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import sleap_io as sio
 
-from sleap_lab.config import EvaluatorConfig
 from sleap_lab.errors import ConfigError
 from sleap_lab.evaluation import evaluate
 from sleap_lab.evaluation.videos import compared, match_videos
-from sleap_lab.labels import to_labels, to_poses
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.media.labels import to_labels, to_poses
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import EvaluatorConfig
 
 NODES = ("a", "b", "c")
 TRIANGLE = np.array([[0, 0], [40, 0], [0, 40]], dtype=float)

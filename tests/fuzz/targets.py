@@ -25,21 +25,21 @@ import numpy as np
 import yaml
 from omegaconf import OmegaConf
 
-from sleap_lab import flags
 from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.checkpoints.native import read_state_dict
-from sleap_lab.compose import check_overrides, parse_overrides, quote
-from sleap_lab.config import DataConfig, parse_frames
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation.files import load_metrics, read_frames
-from sleap_lab.labels import read_labels, to_poses
-from sleap_lab.poses import Poses, Skeleton, make_poses
+from sleap_lab.files.safe_load import read_yaml
+from sleap_lab.inference.cache import Cache, Result, remember
+from sleap_lab.media.labels import read_labels, to_poses
+from sleap_lab.media.sources import open_source
+from sleap_lab.media.videos import open_reader
+from sleap_lab.poses.record import Poses, Skeleton, make_poses
 from sleap_lab.runs import summary
-from sleap_lab.runs.cache import Cache, Result, remember
 from sleap_lab.runs.snapshot import SNAPSHOT, read_document
-from sleap_lab.sources import open_source
-from sleap_lab.untrusted import read_yaml
-from sleap_lab.videos import open_reader
+from sleap_lab.settings import flags
+from sleap_lab.settings.compose import check_overrides, parse_overrides, quote
+from sleap_lab.settings.config import DataConfig, parse_frames
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 1)
@@ -366,7 +366,7 @@ def cache_entry(random: Random, folder: Path) -> None:
     remember(cache, key, lambda: result, stage="predict")
     header, arrays = folder / f"{key}.json", folder / f"{key}.npz"
     if random.random() < 0.5:
-        from sleap_lab.runs.cache import _digest
+        from sleap_lab.inference.cache import _digest
 
         content = changed_zip(random, unzipped(arrays))
         facts = json.loads(header.read_text())

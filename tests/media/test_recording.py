@@ -6,11 +6,11 @@ import av
 import numpy as np
 import pytest
 
-from sleap_lab.config import DataConfig
 from sleap_lab.errors import RunError
 from sleap_lab.media.index import read_index
 from sleap_lab.media.recording import TABLES, Recording, gray_table
-from sleap_lab.sources import open_source
+from sleap_lab.media.sources import open_source
+from sleap_lab.settings.config import DataConfig
 
 COUNT = 40
 VARYING = ("-vf", "setpts='if(lt(N,20),N*0.04,0.8+(N-20)*0.08)/TB'", "-fps_mode", "passthrough")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from sleap_lab.media.sources import Frame
 from sleap_lab.media.stretches import LONG, Stretches
-from sleap_lab.sources import Frame
 
 GENERATOR = np.random.default_rng(0)
 

@@ -6,8 +6,8 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab.errors import RunError
-from sleap_lab.labels import to_labels
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.media.labels import to_labels
+from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
 
 PAIR = Skeleton(("a", "b"), ((0, 1),))

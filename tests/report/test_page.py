@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.errors import RunError
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.report import write_report
 
 SETTINGS = {"data.path": "flies.mp4", "tracker.tracking": True, "model.max_instances": None}

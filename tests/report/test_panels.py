@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.evaluation import Switch
-from sleap_lab.poses import Skeleton
+from sleap_lab.poses.record import Skeleton
 from sleap_lab.report import figures
 from sleap_lab.report.panels import accuracy_panels, content_panels
 

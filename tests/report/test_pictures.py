@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.report.pictures import even_frames, pair_errors, take_pictures, worst_pairs
 
 

@@ -8,14 +8,13 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from sleap_lab.config import LoggerConfig, keys
 from sleap_lab.errors import RunError
-from sleap_lab.evaluation import METRICS
-from sleap_lab.evaluation.result import NOT_LOGGED
 from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_log import LOGGED_STAGES, MAX_METRICS, log_run, logged_metrics, parameters, read_logger
 from sleap_lab.runs.store import open_store
 from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.config import LoggerConfig, keys
+from sleap_lab.settings.metrics import METRICS, NOT_LOGGED
 
 
 @pytest.fixture
@@ -215,5 +214,5 @@ def test_names_may_be_chosen_and_long_ones_are_shortened(log, root, logger, make
 
 
 def test_importing_the_room_imports_nothing_heavy():
-    code = "import sys, sleap_lab.runs.sync; print({'mlflow', 'torch', 'pandas', 'sqlalchemy', 'sleap_io'} & set(sys.modules))"
+    code = "import sys, sleap_lab.sweeps.sync; print({'mlflow', 'torch', 'pandas', 'sqlalchemy', 'sleap_io'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from sleap_lab.config import LoggerConfig
 from sleap_lab.errors import RunError
 from sleap_lab.runs import store as store_module
 from sleap_lab.runs import summary
 from sleap_lab.runs.store import Entry, close_orphans, fill_run, is_complete, open_run, open_store, prepare_store, probe, store_uri
 from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.config import LoggerConfig
 
 STARTED = "2026-01-02T03:04:05+00:00"
 ENDED = "2026-01-02T03:04:06.250000+00:00"
@@ -367,7 +367,7 @@ def test_orphans_are_closed_and_living_runs_are_not(root, logger, store, record)
 START = """
 import sys
 from pathlib import Path
-from sleap_lab.config import LoggerConfig
+from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.runs.store import open_store
 store = open_store(LoggerConfig(), Path(sys.argv[1]))
 store.client.set_terminated(store.client.create_run(store.experiment_id).info.run_id)

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sleap_lab.config import TrackerConfig
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking import track
 from sleap_lab.tracking.appearance import Appearance, placed
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from sleap_lab.config import TrackerConfig
 from sleap_lab.errors import RunError
+from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.flow import Flow
 
 NAN = np.nan

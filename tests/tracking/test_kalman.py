@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sleap_lab.config import TrackerConfig
 from sleap_lab.errors import ConfigError
+from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.kalman import Kalman
 
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)

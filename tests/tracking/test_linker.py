@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sleap_lab.config import TrackerConfig
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.linker import Linker
 
 NAN = np.nan

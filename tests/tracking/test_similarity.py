@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sleap_lab.boxes import bounding_boxes
-from sleap_lab.config import TrackerConfig
+from sleap_lab.poses.boxes import bounding_boxes
+from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.similarity import BLOCK, cosine_sim, euclidean_dist, iou, largest, mean, oks, quantile, reduction, scoring
 
 NAN = np.nan

@@ -5,9 +5,9 @@ import optuna
 import pytest
 import sleap_io as sio
 
-from sleap_lab.config import DataConfig, EvaluatorConfig, FiltersConfig, TrackerConfig
-from sleap_lab.labels import save_labels, to_labels
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.media.labels import save_labels, to_labels
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import DataConfig, EvaluatorConfig, FiltersConfig, TrackerConfig
 from sleap_lab.tune.problem import make_problem
 from sleap_lab.tune.settings import TuneConfig, find_metric
 from sleap_lab.tune.study import Search

@@ -4,9 +4,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.compose import compose_config
-from sleap_lab.config import Config, FiltersConfig, TrackerConfig
-from sleap_lab.flags import PARITY, TRACK, parse, special_defaults
+from sleap_lab.settings.compose import compose_config
+from sleap_lab.settings.config import Config, FiltersConfig, TrackerConfig
+from sleap_lab.settings.flags import PARITY, TRACK, parse, special_defaults
 from sleap_lab.tune.options import run_command, track_flags, unusual, write_options
 from sleap_lab.tune.settings import TRACKERS
 from sleap_lab.tune.space import flat, suggest, tracker_space, with_settings

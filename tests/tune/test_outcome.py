@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sleap_lab.config import EvaluatorConfig, FiltersConfig, TrackerConfig
 from sleap_lab.evaluation import evaluate
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import EvaluatorConfig, FiltersConfig, TrackerConfig
 from sleap_lab.tune.outcome import Difference, Outcome, Setting, conclude, differences, pareto_front
 from sleap_lab.tune.settings import find_metric
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sleap_lab.config import FiltersConfig, TrackerConfig
+from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 from sleap_lab.tune.outcome import Difference, Outcome, Setting
 from sleap_lab.tune.page import write_page
 from sleap_lab.tune.settings import find_metric

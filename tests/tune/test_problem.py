@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sleap_lab.config import EvaluatorConfig, FiltersConfig, TrackerConfig
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation import evaluate
-from sleap_lab.poses import concatenate
+from sleap_lab.poses.record import concatenate
+from sleap_lab.settings.config import EvaluatorConfig, FiltersConfig, TrackerConfig
 from sleap_lab.tracking import track
 from sleap_lab.tune.problem import is_better, make_problem, require, score, scores
 from sleap_lab.tune.settings import TuneConfig, find_metric

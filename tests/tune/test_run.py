@@ -8,9 +8,9 @@ import sys
 import pytest
 import sleap_io as sio
 
-from sleap_lab.compose import compose_config
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.labels import read_labels, save_labels
+from sleap_lab.media.labels import read_labels, save_labels
+from sleap_lab.settings.compose import compose_config
 from sleap_lab.tune.run import tune
 
 

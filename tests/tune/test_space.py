@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.config import FiltersConfig, TrackerConfig
 from sleap_lab.errors import ConfigError
-from sleap_lab.poses import Skeleton, make_poses
-from sleap_lab.tracking import check
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import FiltersConfig, TrackerConfig
+from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tune.settings import TRACKERS
 from sleap_lab.tune.space import (
     Choice,
@@ -66,7 +66,7 @@ def test_only_what_matters_is_drawn_and_all_of_it_is_accepted(seed):
         assert (name in drawn) == (settings[key] == value)
     assert ("tracker.candidates_method" in drawn) == (settings["tracker.use_flow"] or settings["tracker.use_kalman"])
     tracker, _ = with_settings(TrackerConfig(tracking=True), FiltersConfig(), settings)
-    assert check(tracker) == tracker  # neither refused nor changed
+    assert check_tracker(tracker) == tracker  # neither refused nor changed
     assert sum([settings["tracker.use_flow"], settings["tracker.use_kalman"]]) <= 1
     assert 0.0 in (settings["filters.filter_min_instance_score"], settings["filters.filter_min_mean_node_score"])  # one at a time
 

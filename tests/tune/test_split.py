@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleap_lab.errors import RunError
-from sleap_lab.poses import Skeleton, make_poses
+from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.tune.split import Block, block_length, cut, hold_out, inside, time_blocks
 
 

@@ -1,0 +1,137 @@
+"""What each setting that varies between runs does to the metrics, all other settings being equal."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sleap_lab.compare.paired import NAN, Change, Run, Samples, judged
+from sleap_lab.evaluation.bootstrap import limits
+from sleap_lab.report.numbers import text
+from sleap_lab.runs.snapshot import decides
+
+MOST_KEYS = 2
+PRESETS = "experiment"
+
+
+class Factor(NamedTuple):
+    """Something that varies between runs: the option of a group, or settings that always change together.
+
+    Attributes:
+        names: The group or the setting, and every setting that changes with it.
+        levels: The option, or the value of the setting, of each run.
+    """
+
+    names: tuple[str, ...]
+    levels: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        if "." not in self.names[0]:
+            return self.names[0]
+        more = len(self.names) - MOST_KEYS
+        return ", ".join(self.names[:MOST_KEYS]) + (f" and {more} more" if more > 0 else "")
+
+
+class Effect(NamedTuple):
+    """What another level of a factor does, on average over the pairs of runs that differ in nothing else.
+
+    Attributes:
+        factor: The factor.
+        first: The level that is compared with, that of the first run.
+        level: The other level.
+        n_pairs: Pairs of runs; runs that are alike in every factor are replicates, and each makes pairs of its own.
+        changes: Mean difference by name of the metric.
+        spread: Smallest and largest difference of a pair.
+    """
+
+    factor: Factor
+    first: str
+    level: str
+    n_pairs: int
+    changes: dict[str, Change]
+    spread: dict[str, tuple[float, float]]
+
+
+def factors(runs: Sequence[Run]) -> list[Factor]:
+    """Find what varies between runs, among the settings that can change a result.
+
+    Where runs chose different options of a group, settings that follow from the option belong to it. What varies in step is
+    one factor, because nothing can tell the effects apart.
+    """
+    keys = dict.fromkeys(key for run in runs for key in run.settings if decides(key))
+    values = {key: tuple(text(run.settings.get(key)) for run in runs) for key in keys}
+    varied = {key: levels for key, levels in values.items() if len(set(levels)) > 1}
+    groups = sorted({group for run in runs for group in run.summary.choices}, key=lambda group: (group != PRESETS, group))
+    options = {group: tuple(text(run.summary.choices.get(group)) for run in runs) for group in groups}
+    options = {group: chosen for group, chosen in options.items() if any(_belongs(key, varied[key], group, chosen) for key in varied)}
+    found: list[Factor] = []
+    for name, levels in (options | varied).items():
+        for i, factor in enumerate(found):
+            if _partition(levels) == _partition(factor.levels) or any(_belongs(name, levels, host, factor.levels) for host in factor.names):
+                found[i] = factor._replace(names=(*factor.names, name))
+                break
+        else:
+            found.append(Factor((name,), levels))
+    return found
+
+
+def _belongs(name: str, values: Sequence[str], group: str, options: Sequence[str]) -> bool:
+    """Whether a setting is one of a group, and the option that was chosen decides it."""
+    return group in (PRESETS, name.partition(".")[0]) and len(set(zip(options, values, strict=True))) == len(set(options))
+
+
+def _partition(levels: Sequence[str]) -> tuple[int, ...]:
+    """Return which runs have the same level: for each run, the first one that is like it."""
+    return tuple(levels.index(level) for level in levels)
+
+
+def effects(found: Sequence[Factor], samples: Samples, metrics: Sequence[str]) -> list[Effect]:
+    """Return what every level of every factor does to some metrics, the largest effect on the first of them first.
+
+    Args:
+        found: What varies between the runs.
+        samples: Metrics of the runs.
+        metrics: Names of the metrics.
+    """
+    all_effects = [
+        effect
+        for place, factor in enumerate(found)
+        for level in list(dict.fromkeys(factor.levels))[1:]
+        if (effect := _effect(place, level, found, samples, metrics))
+    ]
+    return sorted(all_effects, key=lambda effect: [-abs(np.nan_to_num(effect.changes[name].difference)) for name in metrics])
+
+
+def _effect(place: int, level: str, found: Sequence[Factor], samples: Samples, metrics: Sequence[str]) -> Effect | None:
+    factor, others = found[place], [other for i, other in enumerate(found) if i != place]
+    first = factor.levels[0]
+    cells: dict[Any, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for run, own in enumerate(factor.levels):
+        cells[tuple(other.levels[run] for other in others)][own].append(run)
+    # Pairs of one cell are replicates of each other; every cell counts the same.
+    pairs = [[(a, b) for a in cell[first] for b in cell[level]] for cell in cells.values() if {first, level} <= cell.keys()]
+    if not pairs:
+        return None
+    changes, spread = {}, {}
+    for name in metrics:
+        differences = [[samples.difference(a, b, name) for a, b in cell] for cell in pairs]
+        known = [difference for cell in differences for difference in cell if not np.isnan(difference)]
+        means = [float(np.nanmean(cell)) for cell in differences if not np.isnan(cell).all()]
+        interval = _interval(pairs, name, samples)
+        changes[name] = judged(name, Change(float(np.mean(means)) if means else NAN, *interval))
+        spread[name] = (min(known), max(known)) if known else (NAN, NAN)
+    return Effect(factor, first, level, sum(map(len, pairs)), changes, spread)
+
+
+def _interval(pairs: Sequence[Sequence[tuple[int, int]]], name: str, samples: Samples) -> tuple[float, float]:
+    """Return the interval of the mean difference; nan where a pair shares too few frames to draw from."""
+    drawn = []
+    for cell in pairs:
+        found = [samples.pair(a, b) for a, b in cell]
+        if any(pair is None or name not in pair[0].drawn or name not in pair[1].drawn for pair in found):
+            return NAN, NAN
+        drawn.append(np.mean([second.drawn[name] - first.drawn[name] for first, second in filter(None, found)], axis=0))
+    return limits({name: np.mean(drawn, axis=0)}).get(name, (NAN, NAN))

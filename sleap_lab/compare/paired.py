@@ -1,0 +1,243 @@
+"""Runs as their folders tell of them, and their metrics paired by frame, so that differences can be told from chance."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.evaluation.bootstrap import FEWEST_BLOCKS, LEVEL, Sample, paired_differences, sample
+from sleap_lab.evaluation.files import read_frames
+from sleap_lab.evaluation.frames import FrameTable, of_node, on_frames
+from sleap_lab.files.safe_load import read_json
+from sleap_lab.runs import summary
+from sleap_lab.runs.snapshot import flatten, read_document
+from sleap_lab.runs.summary import RunSummary
+from sleap_lab.runs.verify import contents, recorded_facts
+from sleap_lab.settings.metrics import METRICS
+from sleap_lab.sweeps.find import RUN_ID
+
+NAN = float("nan")
+SHORT_ID = 8
+
+VIDEO, NODE = "video", "node"
+PARTS = {
+    VIDEO: ("eval/n_missed", "eval/dist_avg", "eval/dist_p50", "eval/dist_p90", "eval/pck", "identity/idf1", "identity/switches"),
+    NODE: ("eval/dist_avg", "eval/dist_p50", "eval/dist_p90", "eval/pck"),
+}
+"""Metrics that are compared for each video, where there are several, and for each node, where there are several."""
+
+BETTER = {metric.name: metric.better for metric in METRICS} | {"speed/frames_per_second": "higher"}
+
+
+class Part(NamedTuple):
+    """One metric of one video or node: `video` or `node`, its name, and the metric."""
+
+    kind: str
+    name: str
+    metric: str
+
+
+class Run(NamedTuple):
+    """What a run folder says.
+
+    Attributes:
+        name: How tables call it.
+        folder: The run folder.
+        summary: How the run went.
+        settings: Full config, dotted key to value.
+        made_with: Versions, code, machine, and the content of inputs, by name.
+        metrics: Headline metrics by name.
+        parts: The same for single videos and nodes.
+        nodes: Names of the nodes.
+        places: (video, frame) of each labelled frame.
+        table: What each of them adds to the metrics; None where nothing was evaluated.
+    """
+
+    name: str
+    folder: Path
+    summary: RunSummary
+    settings: dict[str, Any]
+    made_with: dict[str, str]
+    metrics: dict[str, float]
+    parts: dict[Part, float]
+    nodes: list[str]
+    places: list[tuple[str, int]]
+    table: FrameTable | None
+
+
+class Change(NamedTuple):
+    """How much a metric differs from another run.
+
+    Attributes:
+        difference: This run minus the other; on common frames where it is paired.
+        low: Lower limit of its interval; nan where there is none.
+        high: Upper limit.
+        verdict: `better` or `worse` where the interval does not hold 0; else empty.
+    """
+
+    difference: float
+    low: float = NAN
+    high: float = NAN
+    verdict: str = ""
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """Read a run folder.
+
+    Raises:
+        ConfigError: There is no run in the folder.
+        RunError: Its metrics cannot be read.
+    """
+    if not (folder / summary.RUN_FILE).is_file():
+        raise ConfigError(f"compare: {folder} is not a run folder (it holds no {summary.RUN_FILE})")
+    run = summary.read(folder)
+    metrics = dict(run.metrics)
+    parts: dict[Part, float] = {}
+    nodes: list[str] = []
+    if (file := folder / "metrics.json").is_file():
+        try:
+            content = read_json(file)
+            metrics |= {name: _value(value) for name, value in content["headline"].items()}
+            parts, nodes = _parts(content)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise RunError(f"{file}: not a metrics file ({error})") from error
+    places, table = read_frames(folder / "metrics.npz") or ([], None)
+    settings = flatten(read_document(folder, "config.yaml") or {})
+    made_with = recorded_facts(folder) | contents(folder) if read_document(folder, "packages.json") else {}
+    return Run(name, folder, run, settings, made_with, metrics, parts, nodes, places, table)
+
+
+def _value(number: float | None) -> float:
+    return NAN if number is None else number
+
+
+def _parts(content: Mapping[str, Any]) -> tuple[dict[Part, float], list[str]]:
+    """Return the numbers of single videos and nodes from a metrics file, and the names of the nodes."""
+    rows = [row for row in content["breakdown"] if row["animal"] is None and row["stratum"] is None]
+    by_video = [row for row in rows if row["video"] is not None and row["node"] is None]
+    by_node = [row for row in rows if row["video"] is None and row["node"] is not None]
+    identity = [row | {"video": row["name"]} for row in (content["identity"] or {"videos": []})["videos"]]
+    parts = {
+        Part(kind, row[kind], metric): _value(row[key])
+        for kind, found in ((VIDEO, by_video), (NODE, by_node), (VIDEO, identity))
+        for row in found
+        for metric in PARTS[kind]
+        if (key := metric.partition("/")[2]) in row
+    }
+    return parts, [row["node"] for row in by_node]
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """Name run folders by what their paths do not share, and those called by the id of an MLflow run by its beginning."""
+    named = {folder: RUN_ID.fullmatch(folder.name) for folder in folders}
+    parts = {folder: folder.absolute().parts for folder, is_id in named.items() if not is_id}
+    shortest = min(map(len, parts.values()), default=1)
+    shared = next((i for i in range(shortest) if len({part[i] for part in parts.values()}) > 1), shortest - 1)
+    return [folder.name[:SHORT_ID] if is_id else "/".join(parts[folder][shared:]) for folder, is_id in named.items()]
+
+
+class Samples:
+    """Metrics of runs on the frames that two of them share, drawn anew with the same draws; what was drawn once is kept."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+        self._shared: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._pairs: dict[Any, tuple[Sample, Sample] | None] = {}
+        self._drawn: dict[Any, Sample | None] = {}
+
+    def changes(self, first: int, second: int, part: tuple[str, str] | None = None) -> dict[str, Change]:
+        """Return how every metric changes from one run to another.
+
+        Args:
+            first: Index of a run.
+            second: Index of the run that is compared with it.
+            part: `video` or `node` and its name, for the metrics of one of these; default: all together.
+        """
+        pair = self.pair(first, second, part)
+        found = {} if pair is None else paired_differences(*pair)
+        limits = {name: change[1:] for name, change in found.items()}
+        names = dict.fromkeys([*self._values(first, part), *self._values(second, part)])
+        return {name: judged(name, Change(self.difference(first, second, name, part), *limits.get(name, ()))) for name in names}
+
+    def difference(self, first: int, second: int, name: str, part: tuple[str, str] | None = None) -> float:
+        """Return how much one metric changes: on the frames that both runs share where it is formed from frames, else as it stands."""
+        if (pair := self.pair(first, second, part)) is not None:
+            before, after = (sample.values.get(name, NAN) for sample in pair)
+            if not np.isnan(after - before):
+                return after - before
+        before, after = (self._values(run, part).get(name, NAN) for run in (first, second))
+        return after - before
+
+    def pair(self, first: int, second: int, part: tuple[str, str] | None = None) -> tuple[Sample, Sample] | None:
+        """Return the metrics of both runs on the frames they share; None where they share none. Arguments as for `changes`."""
+        if (first, second, part) not in self._pairs:
+            rows, places = self.shared(first, second), self.runs[first].places
+            videos = tuple(dict.fromkeys(places[row][0] for row in rows[0].tolist()))
+            mine, other = (self._sample(run, own, videos, part) for run, own in zip((first, second), rows, strict=True))
+            self._pairs[first, second, part] = None if mine is None or other is None else (mine, other)
+        return self._pairs[first, second, part]
+
+    def shared(self, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of the frames that two runs share, in the tables of both."""
+        if (first, second) not in self._shared:
+            mine, other = self.runs[first].places, self.runs[second].places
+            row_of = {place: row for row, place in enumerate(other)}
+            common = [(row, row_of[place]) for row, place in enumerate(mine) if place in row_of]
+            rows = np.array(common, dtype=np.intp).reshape(-1, 2)
+            self._shared[first, second] = rows[:, 0], rows[:, 1]
+        return self._shared[first, second]
+
+    def note(self, first: int, second: int) -> str:
+        """Say what the differences between two runs are based on; empty where one of them was not evaluated."""
+        mine, other = self.runs[first], self.runs[second]
+        if mine.table is None or other.table is None:
+            return ""
+        pair, n_frames = self.pair(first, second), len(self.shared(first, second)[0])
+        if pair is None:
+            return f"{other.name}: no labelled frame in common with {mine.name}, so differences have no interval"
+        paired = f"paired over the same {n_frames} labelled frames"
+        if not len(mine.places) == len(other.places) == n_frames:
+            paired = f"{other.name}: paired over {n_frames} labelled frames in common (of {len(mine.places)} and {len(other.places)})"
+        if not pair[0].drawn:
+            return f"{paired}; no interval from fewer than {FEWEST_BLOCKS} blocks of frames"
+        blocks = pair[0].blocks
+        return f"{paired}; {LEVEL:.0%} intervals from {len(blocks.video)} blocks of {blocks.length} consecutive frames"
+
+    def _values(self, run: int, part: tuple[str, str] | None) -> Mapping[str, float]:
+        if part is None:
+            return self.runs[run].metrics
+        return {found.metric: value for found, value in self.runs[run].parts.items() if found[:2] == part}
+
+    def _sample(self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None) -> Sample | None:
+        """Draw metrics of some frames of a run anew, None where there is nothing to draw; draws of other videos are independent."""
+        key = run, rows.tobytes(), part
+        if key not in self._drawn:
+            table = self._table(run, rows, videos, part)
+            seed = zlib.crc32("\n".join(videos).encode())
+            self._drawn[key] = sample(table, seed) if table is not None and len(table.frame) else None
+        return self._drawn[key]
+
+    def _table(self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None) -> FrameTable | None:
+        """Return what some frames of a run add to the metrics of a part; None where the run has no such part."""
+        places, table, nodes = self.runs[run].places, self.runs[run].table, self.runs[run].nodes
+        if table is None:
+            return None
+        number = {video: i for i, video in enumerate(videos)}
+        table = on_frames(table, rows)._replace(video=np.array([number[places[row][0]] for row in rows.tolist()], dtype=np.intp))
+        if part is None:
+            return table
+        kind, name = part
+        if kind == NODE:
+            return of_node(table, nodes.index(name)) if name in nodes else None
+        return on_frames(table._replace(detections=None), np.flatnonzero(table.video == number.get(name, -1)))
+
+
+def judged(name: str, change: Change) -> Change:
+    """Say whether a change is for the better or the worse, where its interval does not hold 0."""
+    better = BETTER.get(name, "")
+    if not better or not (change.low > 0 or change.high < 0):
+        return change._replace(verdict="")
+    return change._replace(verdict="better" if (change.low > 0) == (better == "higher") else "worse")

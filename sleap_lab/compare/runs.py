@@ -1,0 +1,160 @@
+"""What differs between runs: settings, what they were made with, metrics, and what each setting does."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from sleap_lab.compare.effects import Effect, Factor, effects, factors
+from sleap_lab.compare.paired import NAN, PARTS, Change, Run, Samples, names_of, read_run
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.report.numbers import text
+from sleap_lab.sweeps.results import read_objective
+from sleap_lab.sweeps.table import Job, Objective, best_job
+
+COLUMNS = (
+    "coco/ap",
+    "eval/oks_map",
+    "eval/pck",
+    "eval/dist_avg",
+    "eval/dist_p90",
+    "eval/n_missed",
+    "identity/idf1",
+    "identity/hota",
+    "identity/switches",
+    "speed/frames_per_second",
+)
+"""Metrics that many runs are compared by, side by side."""
+
+# Settings that say what the metrics mean.
+MEANING = tuple(f"evaluator.{name}" for name in ("oks_stddev", "oks_scale", "match_method", "match_threshold", "user_labels_only"))
+
+
+class Line(NamedTuple):
+    """One metric of all runs: its name, its values, and the changes of all but the first."""
+
+    name: str
+    values: list[float]
+    changes: list[Change]
+
+
+class Comparison(NamedTuple):
+    """What differs between runs.
+
+    Attributes:
+        runs: The runs; the others are compared with the first.
+        settings: Settings that differ: key, value of each run as text.
+        made_with: What the runs were made with that differs, likewise: versions, code, machine, content of inputs.
+        metrics: Headline metrics.
+        columns: Those that many runs are compared by, the one that decides first.
+        parts: By `video` or `node`, then by its name, the metrics in `PARTS`.
+        factors: What varies, as far as it can change a result.
+        effects: What each level of it does to the columns, the largest first; none for two runs, whose changes are just that.
+        best_by: Metric that says which run is best; None where no run has one.
+        best: Indices of the best runs; several where they are equal, none where all are.
+        warnings: What makes numbers that cannot be compared, or runs that are left out.
+        notes: What the differences are based on.
+    """
+
+    runs: list[Run]
+    settings: list[tuple[str, list[str]]]
+    made_with: list[tuple[str, list[str]]]
+    metrics: list[Line]
+    columns: list[Line]
+    parts: dict[str, dict[str, list[Line]]]
+    factors: list[Factor]
+    effects: list[Effect]
+    best_by: str | None
+    best: list[int]
+    warnings: list[str]
+    notes: list[str]
+
+
+def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison:
+    """Compare runs with the first of them.
+
+    Args:
+        folders: Run folders; one that comes again counts once.
+        left_out: One sentence for each run that the user may miss.
+
+    Raises:
+        ConfigError: There are fewer than two, or one is no run folder.
+        RunError: The metrics of one cannot be read.
+    """
+    unique: dict[Path, Path] = {}
+    for folder in folders:
+        unique.setdefault(folder.resolve(), folder)
+    folders = list(unique.values())
+    if len(folders) < 2:
+        raise ConfigError(f"compare needs two runs or more, got {len(folders)}")
+    runs = [read_run(folder, name) for folder, name in zip(folders, names_of(folders), strict=True)]
+    samples = Samples(runs)
+    settings = _differing([{key: text(value) for key, value in run.settings.items()} for run in runs], absent="null")
+    names = dict.fromkeys(name for run in runs for name in run.metrics)
+    changes = [samples.changes(0, other) for other in range(1, len(runs))]
+    varied = factors(runs)
+    best_by, best = _best(runs)
+    columns = [name for name in dict.fromkeys([best_by, *COLUMNS]) if name in names]
+    lines = {
+        name: Line(name, [run.metrics.get(name, NAN) for run in runs], [found.get(name, Change(NAN)) for found in changes])
+        for name in names
+    }
+    return Comparison(
+        runs,
+        settings,
+        _differing([run.made_with for run in runs], absent="–"),
+        list(lines.values()),
+        [lines[name] for name in columns],
+        _parts(runs, samples),
+        varied,
+        effects(varied, samples, columns) if len(runs) > 2 else [],
+        best_by,
+        best,
+        [*_warnings([key for key, _ in settings]), *left_out],
+        list(filter(None, dict.fromkeys(samples.note(0, other) for other in range(1, len(runs))))),
+    )
+
+
+def _differing(rows: Sequence[Mapping[str, str]], *, absent: str) -> list[tuple[str, list[str]]]:
+    """Return the keys that do not have the same value in all rows, and their values."""
+    values = {key: [row.get(key, absent) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
+    return [(key, shown) for key, shown in values.items() if len(set(shown)) > 1]
+
+
+def _parts(runs: Sequence[Run], samples: Samples) -> dict[str, dict[str, list[Line]]]:
+    """Compare single videos and nodes, where there are several."""
+    found = dict.fromkeys(part for run in runs for part in run.parts)
+    lines: dict[str, dict[str, list[Line]]] = {}
+    for kind in PARTS:
+        names = dict.fromkeys(part.name for part in found if part.kind == kind)
+        for name in names if len(names) > 1 else ():
+            changes = [samples.changes(0, other, (kind, name)) for other in range(1, len(runs))]
+            lines.setdefault(kind, {})[name] = [
+                Line(part.metric, [run.parts.get(part, NAN) for run in runs], [change[part.metric] for change in changes])
+                for part in found
+                if part[:2] == (kind, name)
+            ]
+    return lines
+
+
+def _best(runs: Sequence[Run]) -> tuple[str | None, list[int]]:
+    """Return the metric that decides, and the runs that are best by it."""
+    best = best_job([Job(number, run.folder, (), run.summary) for number, run in enumerate(runs)], _objective(runs))
+    if best is None:
+        return None, []
+    equal = sorted([best.job.number, *best.tied])
+    return best.criterion, equal if len(equal) < len(runs) else []
+
+
+def _objective(runs: Sequence[Run]) -> Objective:
+    """Return what says which job is best of the sweep that all runs belong to, if they belong to one."""
+    sweeps = {run.folder.absolute().parent for run in runs}
+    with suppress(RunError):
+        return read_objective(sweeps.pop()) if len(sweeps) == 1 else Objective()
+    return Objective()
+
+
+def _warnings(differ: Sequence[str]) -> list[str]:
+    """Name the settings that differ and without which metrics do not mean the same."""
+    named = [key for key in differ if key in MEANING]
+    return [f"not the same measure: {', '.join(named)} differ, so metrics that depend on it cannot be compared"] if named else []

@@ -1,0 +1,64 @@
+"""The ground truth of an experiment, read and checked before any work is done."""
+
+from dataclasses import dataclass
+
+import sleap_io as sio
+
+from sleap_lab.errors import RunError
+from sleap_lab.evaluation.match import on_compared_nodes
+from sleap_lab.evaluation.videos import VideoMatch, match_videos
+from sleap_lab.media.labels import read_labels, to_poses, video_name
+from sleap_lab.media.sources import Source
+from sleap_lab.poses.record import Poses, Skeleton, make_poses
+from sleap_lab.settings.config import Config
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Ground truth.
+
+    Attributes:
+        poses: Its poses.
+        labels: Its labels.
+        names: Names of its videos.
+        videos: Which of the source they are, where that is known before there are predictions.
+        notes: What does not count of it, one sentence each.
+    """
+
+    poses: Poses
+    labels: sio.Labels
+    names: list[str]
+    videos: list[VideoMatch] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Truth:
+    """Read the ground truth, and refuse one that cannot be compared with what the models predict.
+
+    Args:
+        config: The experiment.
+        source: Opened videos and selected frames.
+        skeleton: Which the models will predict; None where nothing is predicted.
+
+    Raises:
+        ConfigError: It has another skeleton than the predictions, or its videos cannot be told apart.
+        RunError: It cannot be read or holds nothing to compare with.
+    """
+    videos: list[VideoMatch] | None = None
+    notes: list[str] = []
+    if config.evaluator.ground_truth_path is not None:
+        labels = read_labels(config.evaluator.ground_truth_path)
+        poses = to_poses(labels, notes)
+        if skeleton is not None:  # poses to recognise videos by there are only where nothing is predicted
+            used = [sio.LabeledFrame(source.videos[video], 0) for video in sorted(set(source.frames[:, 0].tolist()))]
+            videos = match_videos(labels, sio.Labels(used, videos=list(source.videos)), config.evaluator.video_map)
+    elif source.labels is not None and source.truth is not None:
+        labels, poses = sio.Labels(videos=list(source.videos)), source.labels
+        videos = [VideoMatch(i, name, i, name, "same labels file") for i, name in enumerate(map(video_name, source.videos))]
+    else:
+        raise RunError(f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth")
+    told = tuple(f"{config.evaluator.ground_truth_path}: {note}" for note in notes)
+    truth = Truth(poses, labels, [video_name(video) for video in labels.videos], videos, told)
+    if skeleton is not None and config.evaluator.match_method != "centroid" and len(skeleton.nodes) > 1:
+        on_compared_nodes(truth.poses, make_poses(skeleton, []), config.evaluator.nodes)
+    return truth

@@ -1,0 +1,292 @@
+"""The stage cache: a result that was computed once is never computed again.
+
+An entry is two files named by the fingerprint of what the result depends on: its arrays (`.npz`), and a header of plain
+facts (`.json`), written last, that says what it is and holds a digest of both. Nothing in them can run code, an entry that was
+cut short or damaged is noticed, and whatever is wrong with the cache costs time only: the result is computed as if there were none.
+
+Several processes that need the same entry compute it once: each entry has a lock, which the system releases when its holder
+ends, however it ends. The least recently used entries make room for new ones; one that is locked is left alone.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from sleap_lab.errors import RunError, system_reason
+from sleap_lab.files.atomic import replacing
+from sleap_lab.files.safe_load import read_arrays, read_json
+
+log = logging.getLogger(__name__)
+
+Facts = dict[str, Any]
+
+DEFAULT_FOLDER = Path("outputs") / "cache"
+GB = 10**9
+OURS = re.compile(r"\.?([0-9a-f]{64})\.(?:[0-9a-f]+\.)?(?:json|npz|lock)")
+"""Names of files of the cache: the two of an entry, the same while they are written, and its lock."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where results are kept, and what may be done there.
+
+    Attributes:
+        folder: The cache; made when something is stored.
+        mode: `rw` reads and stores, `read` only reads, `off` does neither.
+        max_bytes: Size that storing keeps the folder below.
+        warn: Told in a sentence what is wrong with the cache.
+    """
+
+    folder: Path
+    mode: str = "rw"
+    max_bytes: float = np.inf
+    warn: Callable[[str], None] = log.warning
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage computes and the cache keeps.
+
+    Attributes:
+        arrays: Arrays by name; numbers and text, no objects.
+        facts: Facts about them that JSON can hold.
+        complete: Whether it is worth keeping; false where input could not be read.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    facts: Facts = field(default_factory=dict)
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the cache says about one of its entries.
+
+    Attributes:
+        key: Fingerprint of what the result depends on.
+        stage: Stage that computed it.
+        about: What it is, for people.
+        size: Bytes of its files.
+        created: When it was stored, seconds since the epoch.
+        used: When it was last used, likewise.
+    """
+
+    key: str
+    stage: str
+    about: str
+    size: int
+    created: float
+    used: float
+
+
+def remember(
+    cache: Cache,
+    key: str,
+    compute: Callable[[], Result],
+    *,
+    stage: str,
+    about: str = "",
+    fits: Callable[[Result], bool] = lambda result: True,
+) -> tuple[Result, bool]:
+    """Return a stored result, or compute and store it.
+
+    Args:
+        cache: The cache.
+        key: Fingerprint of the result.
+        compute: Makes the result; what it raises comes through.
+        stage: Name of the stage, for people.
+        about: What the result is, for people.
+        fits: Whether a stored result is enough; one that is not, or that this cannot make sense of, is computed again and replaced.
+
+    Returns:
+        The result, and whether it was stored already.
+    """
+    if cache.mode == "off":
+        return compute(), False
+    with _alone(cache, key) as writable:
+        if (found := _load(cache, key, fits)) is not None:
+            return found, True
+        result = compute()
+        if writable and result.complete:
+            _store(cache, key, result, stage=stage, about=about)
+    if writable:
+        _make_room(cache, key)
+    return result, False
+
+
+def recall(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | None:
+    """Return a stored result; None where there is none, it does not fit, or the cache is off."""
+    return None if cache.mode == "off" else _load(cache, key, fits)
+
+
+@contextmanager
+def _alone(cache: Cache, key: str) -> Iterator[bool]:
+    """Hold an entry alone, after waiting for whoever holds it; false, without waiting, where nothing may or can be written."""
+    lock: FileLock | None = None
+    if cache.mode == "rw":
+        try:
+            cache.folder.mkdir(parents=True, exist_ok=True)
+            lock = _lock(cache.folder, key)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                cache.warn("waiting for another process that computes the same (cache=off does not wait)")
+                lock.acquire()
+        except (OSError, NotImplementedError) as error:
+            lock = None
+            cache.warn(f"cache_dir: {cache.folder} cannot be written to ({system_reason(error)}); nothing is stored")
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _lock(folder: Path, key: str) -> FileLock:
+    return FileLock(folder / f"{key}.lock")
+
+
+def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | None:
+    """Return a stored result; None where there is none that is whole, or that fits."""
+    header_path = cache.folder / f"{key}.json"
+    try:
+        header = read_json(header_path)
+        content = (cache.folder / f"{key}.npz").read_bytes()
+        if header.pop("digest") != _digest(header, content):
+            raise ValueError("it has changed since it was stored")
+        result = Result(read_arrays(io.BytesIO(content)), header["facts"])
+        if not fits(result):
+            return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:  # damaged in whatever way: computing again is always right
+        cache.warn(f"entry {key[:8]} of the cache cannot be used ({system_reason(error)}) and is computed again")
+        return None
+    with suppress(OSError):
+        os.utime(header_path)  # the time of its last use
+    return result
+
+
+def _digest(header: Mapping[str, Any], content: bytes) -> str:
+    """Return the SHA-256 of an entry's arrays, as they are in their file, and of its header."""
+    digest = hashlib.sha256(content)
+    digest.update(json.dumps(header, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _store(cache: Cache, key: str, result: Result, *, stage: str, about: str) -> None:
+    """Write an entry whose lock is held; where that is not possible, say so."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **result.arrays)  # type: ignore[arg-type]  # numpy takes these for its own options
+    content = buffer.getvalue()
+    if len(content) > cache.max_bytes:
+        cache.warn(f"{stage}: {len(content) / GB:.3g} GB are more than cache_max_gb={cache.max_bytes / GB:g} and are not stored")
+        return
+    header = {"stage": stage, "about": about, "created": time.time(), "facts": result.facts}
+    header["digest"] = _digest(header, content)
+    try:
+        with replacing(cache.folder / f"{key}.npz") as temporary:
+            temporary.write_bytes(content)
+        with replacing(cache.folder / f"{key}.json") as temporary:
+            temporary.write_text(json.dumps(header, indent=1), encoding="utf-8")
+    except RunError as error:
+        cache.warn(f"{stage}: not stored in the cache: {error}")
+
+
+def _make_room(cache: Cache, key: str) -> None:
+    """Remove what writers that were killed left behind, and the least recently used entries beyond the limit, but not one entry."""
+    known = entries(cache.folder)
+    for leftover in _keys(cache.folder) - {entry.key for entry in known}:
+        _remove(cache.folder, leftover)
+    size = sum(entry.size for entry in known)
+    for entry in sorted(known, key=lambda entry: entry.used):
+        if size > cache.max_bytes and entry.key != key and _remove(cache.folder, entry.key):
+            log.info("cache: entry %s (%s, %s) made room", entry.key[:8], entry.stage, entry.about)
+            size -= entry.size
+
+
+def _keys(folder: Path) -> set[str]:
+    """Return the keys of all entries, whole or not; files that are not of the cache do not count."""
+    with suppress(OSError):
+        return {match[1] for path in folder.iterdir() if (match := OURS.fullmatch(path.name))}
+    return set()
+
+
+def _remove(folder: Path, key: str) -> bool:
+    """Remove the files of an entry and say whether that was done; one that is in use is left alone."""
+    try:
+        with _lock(folder, key).acquire(timeout=0):
+            for path in (folder / f"{key}.json", folder / f"{key}.npz", *folder.glob(f".{key}.*"), folder / f"{key}.lock"):
+                path.unlink(missing_ok=True)
+    except (OSError, NotImplementedError):
+        return False
+    return True
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Return what a cache holds, the most recently used first; nothing where there is no such folder."""
+    found = []
+    for key in _keys(folder):
+        header_path, arrays_path = folder / f"{key}.json", folder / f"{key}.npz"
+        try:
+            used, size = header_path.stat().st_mtime, header_path.stat().st_size + arrays_path.stat().st_size
+            header = read_json(header_path)
+            found.append(Entry(key, str(header["stage"]), str(header["about"]), size, float(header["created"]), used))
+        except (OSError, ValueError, KeyError, TypeError):  # being written, being removed, or damaged
+            continue
+    return sorted(found, key=lambda entry: entry.used, reverse=True)
+
+
+def clear(folder: Path, keys: Collection[str] = (), *, older_than: float = 0) -> tuple[list[Entry], list[Entry]]:
+    """Remove entries.
+
+    Args:
+        folder: The cache.
+        keys: Beginnings of the keys to remove; all by default.
+        older_than: Only what was not used for this many seconds.
+
+    Returns:
+        What was removed, and what was not because it is in use.
+    """
+    before = time.time() - older_than
+    known = entries(folder)
+    chosen = [entry for entry in known if entry.used <= before and (not keys or entry.key.startswith(tuple(keys)))]
+    if not keys:
+        for leftover in _keys(folder) - {entry.key for entry in known}:
+            _remove(folder, leftover)
+    done = {entry.key: _remove(folder, entry.key) for entry in chosen}
+    return [entry for entry in chosen if done[entry.key]], [entry for entry in chosen if not done[entry.key]]
+
+
+def as_text(listed: Collection[Entry]) -> str:
+    """Return entries as a table with their number and total size."""
+    rows = [(entry.key[:8], entry.stage, _size(entry.size), _ago(entry.created), _ago(entry.used), entry.about) for entry in listed]
+    total = f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}, {_size(sum(entry.size for entry in listed))}"
+    if not rows:
+        return total
+    table = [("key", "stage", "size", "stored", "last used", "what"), *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n".join([*lines, total])
+
+
+def _size(count: int) -> str:
+    return next((f"{count / unit:.1f} {name}" for name, unit in (("GB", GB), ("MB", 10**6), ("kB", 10**3)) if count >= unit), f"{count} B")
+
+
+def _ago(then: float) -> str:
+    seconds = max(time.time() - then, 0)
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    return next(f"{seconds / unit:.0f} {name} ago" for name, unit in units if seconds >= unit or unit == 1)

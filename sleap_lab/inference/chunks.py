@@ -1,0 +1,94 @@
+"""Long predictions, kept chunk by chunk: what a run that was stopped has done is read, and not done again.
+
+Every minute, and when it is stopped, a run stores in the cache what it has predicted since. Run again, it goes on at the next
+frame with the same batches as if it had never been stopped, so that the answer is the same to the last bit. Once all of it
+is stored as a whole, the chunks are removed.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sleap_lab.inference.cache import Cache, Result, clear, recall, remember
+from sleap_lab.inference.fingerprint import fingerprint
+from sleap_lab.media.sources import Frame, Source
+from sleap_lab.poses.record import Gathering, Poses
+
+CHUNK_SECONDS = 60.0
+"""What a run that is killed loses at most."""
+
+
+class Chunks:
+    """What of a prediction is done.
+
+    Attributes:
+        poses: Poses of the frames that an earlier run predicted, in order, one record per chunk.
+        lost: Frames that could not be read, in order; the one that predicts the rest adds to them.
+        rest: The source with the frames that are left.
+    """
+
+    def __init__(self, source: Source, cache: Cache, key: str, about: str) -> None:
+        """Read the chunks that are stored.
+
+        Args:
+            source: What is to be predicted.
+            cache: Where the chunks are.
+            key: Fingerprint of the whole prediction.
+            about: What it is, for people.
+        """
+        self.cache, self.key, self.about = cache, key, about
+        self.frames = source.frames
+        self.poses: list[Poses] = []
+        self.lost: list[Frame] = []
+        self.done = 0
+        while recall(cache, self._chunk_key(len(self.poses)), self._take) is not None:
+            pass
+        self.rest = replace(source, frames=source.frames[self.done :])
+        self._stored = len(self.poses)
+        self._fresh = Gathering()
+        self._since = time.monotonic()
+
+    def _take(self, chunk: Result) -> bool:
+        """Take a stored chunk, if it follows those that were taken."""
+        poses, stop = Poses.from_arrays(chunk.arrays), int(chunk.facts["stop"])
+        lost = [Frame(int(video), int(index), None, str(problem)) for video, index, problem in chunk.facts["lost"]]
+        if chunk.facts["start"] != self.done or not self.done < stop <= len(self.frames):
+            return False
+        self.poses.append(poses)
+        self.lost += lost
+        self.done = stop
+        return True
+
+    def add(self, poses: Poses) -> None:
+        """Take the poses of the next frames, and store those of the last minute."""
+        self._fresh.add(poses)
+        if time.monotonic() - self._since > CHUNK_SECONDS:
+            self.store()
+
+    def store(self) -> None:
+        """Store what was taken since the last chunk."""
+        self._since = time.monotonic()
+        poses = self._fresh.whole()
+        if poses is None:
+            return
+        stop = self.done + 1 + int(np.flatnonzero((self.frames[self.done :] == poses.frames[-1]).all(axis=1))[0])
+        lost = [[frame.video, frame.index, frame.problem] for frame in self._lost_between(self.done, stop)]
+        result = Result(poses.to_arrays(), {"start": self.done, "stop": stop, "lost": lost})
+        remember(self.cache, self._chunk_key(self._stored), lambda: result, stage="predict, part", about=self.about, fits=lambda old: False)
+        self.done = stop
+        self._stored += 1
+        self._fresh = Gathering()
+
+    def remove(self) -> None:
+        """Remove the chunks: the whole is stored."""
+        if self._stored and self.cache.mode == "rw":
+            clear(self.cache.folder, [self._chunk_key(number) for number in range(self._stored)])
+
+    def _chunk_key(self, number: int) -> str:
+        return fingerprint({"part": number, "of": self.key})
+
+    def _lost_between(self, start: int, stop: int) -> Sequence[Frame]:
+        within = set(map(tuple, self.frames[start:stop].tolist()))
+        return [frame for frame in self.lost if (frame.video, frame.index) in within]

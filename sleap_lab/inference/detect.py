@@ -1,0 +1,193 @@
+"""The stages that make poses: frames, network, filters, tracker. No files, no logging, no global config."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sleap_lab.filters import apply_filters
+from sleap_lab.inference.stopwatch import Stage, untimed
+from sleap_lab.media.bad_frames import check_account, readable
+from sleap_lab.media.labels import video_name
+from sleap_lab.media.sources import Frame, Source, read_ahead
+from sleap_lab.media.stretches import Stretches
+from sleap_lab.pipelines.profile import Clock
+from sleap_lab.poses.record import Gathering, Poses, Skeleton
+from sleap_lab.settings.config import Config, TrackerConfig
+from sleap_lab.tracking import named_apart, track
+
+if TYPE_CHECKING:
+    from sleap_lab.pipelines.model import Prediction
+
+Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray]], Poses]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Poses of a source, and what happened on the way.
+
+    Attributes:
+        poses: The result, all processed frames included.
+        kind: Kind of pipeline; `none` where poses were read and not predicted.
+        device: Where the network ran; empty without one.
+        bad_frames: Frames that could not be read, with the reason.
+        notes: What a reader of the results must know, one sentence each.
+    """
+
+    poses: Poses
+    kind: str
+    device: str
+    bad_frames: tuple[Frame, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def detect(
+    source: Source,
+    config: Config,
+    *,
+    stage: Stage = untimed,
+    watch: Callable[[Iterable[Frame], int], Iterable[Frame]] = lambda frames, total: frames,
+    keep: Callable[["Prediction"], None] | None = None,
+    lost: list[Frame] | None = None,
+    requested: int | None = None,
+    details: bool = False,
+    spare: float = 0,
+) -> Inference:
+    """Predict the poses of a source, or read those that its labels hold.
+
+    Args:
+        source: Opened videos and selected frames.
+        config: The experiment; the sections data, model, preprocessing and runtime are used.
+        stage: Context in which the stage of a name runs, for timing.
+        watch: Wraps the frames as they are done, for a progress bar; they come without images.
+        keep: Called with each batch's prediction, for those who want more than the poses.
+        lost: Gets the frames that cannot be read as soon as that is known; those of a part that was done before are in it.
+        requested: How many frames were asked for, those of such a part included.
+        details: The predictions that are kept hold what instances were made from, too.
+        spare: Crops that are looked at for observations that are decoded again with other settings, as a share of those needed.
+
+    Raises:
+        ConfigError: Models, data or settings do not fit together.
+        RunError: Something cannot be read.
+    """
+    if config.model.kind == "none":
+        assert source.labels is not None, "only labels files are read without a model"
+        return Inference(_on_frames(source.labels, source.frames), kind="none", device="")
+    bad = [] if lost is None else lost
+    before = len(bad)
+    notes: list[str] = []
+    with stage("load"):
+        from sleap_lab.pipelines.engine import predict  # torch, which nothing else here needs
+        from sleap_lab.pipelines.observation import FLOOD
+        from sleap_lab.pipelines.pipeline import build_pipeline
+
+        pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth, spare=spare, details=details)
+    clock = Clock()
+    stretches = Stretches()
+    with stage("predict", clock.split):
+        frames: Iterable[Frame] = stretches.watch(read_ahead(source, config.runtime.queue_maxsize))
+        frames = readable(frames, len(source.frames) if requested is None else requested, config.data, bad)
+        gathering = Gathering()
+
+        def predicted() -> Iterator[np.ndarray]:
+            for prediction in predict(frames, pipeline, batch_size=config.runtime.batch_size, clock=clock):
+                gathering.add(prediction.poses)
+                if prediction.flooded and FLOOD not in notes:
+                    notes.append(FLOOD)
+                if keep is not None:
+                    with clock.meanwhile("write"):
+                        keep(prediction)
+                yield prediction.poses.frames
+
+        with closing(_done_frames(source.frames, predicted())) as done:
+            for _ in watch(done, len(source.frames)):
+                pass
+    poses = gathering.whole()
+    assert poses is not None, "a source has frames, and not all of them are unreadable"
+    check_account(source.frames, poses, bad[before:])
+    notes += stretches.notes([video_name(video) for video in source.videos])
+    return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad), (*pipeline.notes, *notes))
+
+
+def device_name(config: Config) -> str:
+    """Return the device that the networks will run on; empty without networks.
+
+    Raises:
+        ConfigError: This machine or PyTorch build has no such device.
+    """
+    if config.model.kind == "none":
+        return ""
+    from sleap_lab.pipelines.pipeline import choose_device
+
+    return str(choose_device(config.runtime.device))
+
+
+def predicted_skeleton(config: Config, source: Source) -> Skeleton | None:
+    """Return the skeleton that the models will predict; None without models.
+
+    Raises:
+        ConfigError: The models do not fit together.
+        RunError: A training config cannot be read.
+    """
+    if config.model.kind == "none":
+        return None
+    from sleap_lab.pipelines.pipeline import output_skeleton
+
+    return output_skeleton(config.model, source.truth)
+
+
+def refine(detected: Inference, source: Source, config: Config, *, stage: Stage = untimed, track: Track = track) -> Inference:
+    """Filter and track detected poses.
+
+    Args:
+        detected: What `detect` returned.
+        source: Where it came from; images are read for optical flow and appearance only.
+        config: The experiment; the sections filters and tracker are used.
+        stage: Context in which the stage of a name runs, for timing.
+        track: Tracks poses, for those who remember what was tracked before.
+
+    Raises:
+        ConfigError: Tracker settings contradict each other.
+    """
+    predicted, notes = detected.kind != "none", list(detected.notes)
+    with stage("filter"):
+        poses = apply_filters(detected.poses, config.filters, track_only=not predicted)
+    if not len(poses):
+        why = "every instance was filtered out" if len(detected.poses) else "nothing was found"
+        notes.append(f"No instances in any of the {len(poses.frames)} frames: {why}; try a lower model.peak_threshold or check the models.")
+    if config.tracker.tracking and predicted and poses.track_names and not config.tracker.override_class_tracks:
+        notes.append(
+            "The models know the animals' identities; their tracks are kept and the tracker was not used "
+            "(tracker.override_class_tracks=true lets it replace them)."
+        )
+    elif config.tracker.tracking:
+        with stage("track"):
+            poses = named_apart(track(poses, config.tracker, source.read), source.staying)
+    return replace(detected, poses=poses, notes=tuple(notes))
+
+
+def _done_frames(frames: np.ndarray, predicted: Iterable[np.ndarray]) -> Generator[Frame, None, None]:
+    """Yield a frame, without its image, for each that is done: predicted, or left out before one that is.
+
+    Args:
+        frames: (frames, 2) int64 (video, frame) that were asked for, in order.
+        predicted: The same of each batch.
+    """
+    asked = iter(frames.tolist())
+    for batch in predicted:
+        last = batch[-1].tolist()
+        for video, index in asked:
+            yield Frame(video, index, None)
+            if [video, index] == last:
+                break
+    for video, index in asked:
+        yield Frame(video, index, None)
+
+
+def _on_frames(poses: Poses, frames: np.ndarray) -> Poses:
+    """Keep the instances on some frames, which become the processed ones."""
+    wanted = {tuple(where) for where in frames.tolist()}
+    keep = np.array([where in wanted for where in zip(poses.video.tolist(), poses.frame.tolist(), strict=True)], dtype=bool)
+    return replace(poses[keep], frames=frames)

@@ -1,0 +1,159 @@
+"""What a stage's result depends on, as one hash: equal fingerprints mean equal results."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sleap_lab.files.hashes import file_facts
+from sleap_lab.poses.record import Poses
+from sleap_lab.runs.snapshot import package_version
+from sleap_lab.settings.config import Config
+from sleap_lab.settings.inputs import model_files
+
+if TYPE_CHECKING:
+    from sleap_lab.media.sources import Source
+
+INDEX = tuple(f"media/{name}.py" for name in ("decoding", "index", "recording", "stretches"))
+READING = (
+    *INDEX,
+    *(f"media/{name}.py" for name in ("fit", "headers", "images", "relink", "sources", "videos")),
+    *("poses/record.py", "files/safe_load.py", "files/pointers.py", "settings/inputs.py"),
+)
+STAGE_CODE: dict[str, tuple[str, ...]] = {
+    "index": INDEX,
+    "predict": ("checkpoints", "decode", "networks", "pipelines", "media/labels.py", "poses/centroids.py", *READING),
+    "track": ("tracking", "filters.py", "poses/boxes.py", "settings/tracker.py", *READING),
+    "tune": ("tracking", "evaluation", "tune", "filters.py", "poses", "settings/tracker.py"),
+}
+"""Files and folders whose code decides the result of a stage."""
+
+RECORD = "stage_code.json"
+"""By stage: the hash of its code when it was last looked at, and the version of its results: the hash of the code they began with."""
+
+PREDICT_PACKAGES = ("torch", "numpy", "scipy", "sleap-io", "av", "opencv-python")
+BACKEND_PACKAGES: dict[str, tuple[str, ...]] = {"torch": (), "openvino": ("openvino",)}
+"""Packages that decide what networks answer: always, and by `runtime.backend`."""
+
+WEIGHTS = ("paths", "backbone_ckpt_path", "head_ckpt_path")
+"""Settings of the model that name files, whose content counts and not their names."""
+
+
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of plain facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def index_fingerprint(path: Path) -> str:
+    """Return the fingerprint of the index of a media file: its content and the code that reads it."""
+    return fingerprint({"stage": "index", "code": results_version("index"), "version": package_version("av"), "file": _content(path)})
+
+
+def network_fingerprint(config: Config, source: "Source", device: str, depends: Mapping[str, Any]) -> str:
+    """Return the fingerprint of what networks observe: all that predictions depend on, but of the decoding options only some.
+
+    Args:
+        config: The experiment.
+        source: Opened videos and selected frames.
+        device: Where the networks run.
+        depends: The decoding options that matter, as a `Plan` names them.
+    """
+    return fingerprint({"stage": "network", **_network_facts(config, source, device), "depends": depends})
+
+
+def predict_fingerprint(config: Config, source: "Source", device: str) -> str:
+    """Return the fingerprint of predictions: videos, labels, frames, weights, every setting that can change a number, and the code."""
+    model = {name: value for name, value in asdict(config.model).items() if name not in WEIGHTS}
+    return fingerprint({"stage": "predict", **_network_facts(config, source, device), "model": model})
+
+
+def _network_facts(config: Config, source: "Source", device: str) -> dict[str, Any]:
+    model, runtime = config.model, config.runtime
+    overrides = [path for path in (model.backbone_ckpt_path, model.head_ckpt_path) if path is not None]
+    folders = [path if path.is_dir() else path.parent for path in map(Path, model.paths)]
+    return {
+        "code": results_version("predict"),
+        "versions": {name: package_version(name) for name in (*PREDICT_PACKAGES, *BACKEND_PACKAGES[runtime.backend])},
+        "images": _images(config, source),
+        "frames": hashlib.sha256(np.ascontiguousarray(source.frames).tobytes()).hexdigest(),
+        "weights": [_content(path) for path in [*(file for folder in folders for file in model_files(folder)), *map(Path, overrides)]],
+        "overridden": [model.backbone_ckpt_path is not None, model.head_ckpt_path is not None],
+        "preprocessing": asdict(config.preprocessing),
+        "runtime": [device, runtime.precision, runtime.batch_size, runtime.compile, runtime.backend],
+        "processor": _processor(device, runtime.num_threads),
+    }
+
+
+def track_fingerprint(config: Config, source: "Source", poses: Poses) -> str:
+    """Return the fingerprint of tracks: the poses, the tracker's settings, the images where it looks at them, and the code."""
+    tracker = config.tracker
+    return fingerprint(
+        {
+            "stage": "track",
+            "code": results_version("track"),
+            "versions": {name: package_version(name) for name in ("numpy", "scipy", "sleap-io", "av", "opencv-python")},
+            "poses": array_hash(poses.to_arrays()),
+            "images": _images(config, source) if tracker.use_flow or tracker.features == "image" else None,
+            "tracker": asdict(tracker),
+        }
+    )
+
+
+def array_hash(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of arrays by name: types, shapes and every byte."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _images(config: Config, source: "Source") -> list[Any]:
+    """Return what decides which images the frames of a source have: files, and how they are read."""
+    return [[_content(path) for path in source.files], config.data.video_index, config.data.video_dataset, config.data.video_input_format]
+
+
+def _processor(device: str, num_threads: int | None) -> list[Any]:
+    """Return what decides how a device rounds: the name of the card, or the instruction set and how many threads share a batch."""
+    import torch  # those who predict have it
+
+    if device.startswith("cuda") and torch.cuda.is_available():
+        return [torch.cuda.get_device_name(device)]
+    return [torch.backends.cpu.get_cpu_capability(), num_threads or torch.get_num_threads()]
+
+
+def _content(path: Path) -> str:
+    """Return the hash of a file's or folder's content; of one that is not there, its name."""
+    return file_facts(path)["sha256"] or str(path)
+
+
+@lru_cache
+def results_version(stage: str) -> str:
+    """Return what changes when the results of a stage can.
+
+    Code that was declared to answer as before, moved or renamed, keeps the version, and what users have cached stays valid. Code that
+    nobody has looked at is its own version, so a change that was not declared never meets an old result.
+
+    Args:
+        stage: Key of `STAGE_CODE`.
+    """
+    recorded = json.loads(resources.files("sleap_lab.inference").joinpath(RECORD).read_text())[stage]
+    code = code_hash(*STAGE_CODE[stage])
+    return str(recorded["results"]) if code == recorded["code"] else code
+
+
+@lru_cache
+def code_hash(*rooms: str) -> str:
+    """Return the SHA-256 of the package's own source in some files and folders."""
+    package = Path(__file__).parents[1]
+    files = [file for room in rooms for file in ([package / room] if room.endswith(".py") else sorted((package / room).glob("*.py")))]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,146 @@
+"""What networks answered, as plain arrays: per batch for Python, per frame in a file, never pickled."""
+
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sleap_lab.files.atomic import replacing
+from sleap_lab.filters import kept
+from sleap_lab.inference.detect import Inference, detect
+from sleap_lab.inference.stopwatch import Stage
+from sleap_lab.media.sources import Frame, Source
+from sleap_lab.settings.config import Config, FiltersConfig, OutputConfig
+
+if TYPE_CHECKING:
+    from sleap_lab.pipelines.model import Graph, Prediction
+
+OUTPUTS_FILE = "outputs.npz"
+FRAME_MAPS = {
+    "return_confmaps": {"confmaps": "pred_confmaps", "centroid_confmaps": "pred_centroid_confmaps"},
+    "return_pafs": {"pafs": "pred_part_affinity_fields"},
+    "return_class_maps": {"class_maps": "pred_class_maps"},
+}
+"""Key of the group `output` -> outputs of whole frames that it adds -> their names among the arrays."""
+CROP_MAPS = {"return_confmaps": ("confmaps", "pred_confmaps"), "return_class_vectors": ("class_vectors", "pred_class_vectors")}
+"""Key -> the output of crops that it adds, and its name among the arrays."""
+CORNERS = ((0, 1, 1, 0), (0, 0, 1, 1))
+"""Which ends of a box the corners take x from, and y: top left, top right, bottom right, bottom left."""
+
+
+def batch_outputs(prediction: "Prediction", filters: FiltersConfig, output: OutputConfig) -> dict[str, Any]:
+    """Return what a pipeline found in a batch of B frames; `docs/outputs.md` describes every array.
+
+    Args:
+        prediction: What was found.
+        filters: Instances that these settings drop are left out, with their crops.
+        output: Which maps to add.
+
+    Returns:
+        Arrays with one row per frame, and for what comes in any number per frame, lists of B arrays. Points are (x, y)
+        in px of image space.
+    """
+    rows = kept(prediction.poses, filters)
+    poses = prediction.poses[rows]
+    frames = [own for *_, own in poses.by_frame()]
+    batch: dict[str, Any] = {
+        "video_idx": poses.frames[:, 0],
+        "frame_idx": poses.frames[:, 1],
+        "orig_size": prediction.sizes,
+        "eff_scale": prediction.eff,
+        "pred_instance_peaks": [poses.points[own] for own in frames],
+        "pred_peak_values": [poses.point_scores[own] for own in frames],
+        "instance_scores": [poses.instance_scores[own] for own in frames],
+    }
+    if poses.track_names:
+        batch["pred_class_inds"] = [poses.tracks[own] for own in frames]
+        batch["class_scores"] = [poses.track_scores[own] for own in frames]
+    for option, names in FRAME_MAPS.items():
+        for name, shown in names.items():
+            if getattr(output, option) and name in prediction.maps:
+                array = prediction.maps[name].cpu().numpy()
+                batch[shown] = array.transpose(0, 2, 3, 1) if name == "pafs" else array
+                batch[f"{shown}_px"] = prediction.steps[name] / prediction.eff
+    if crops := prediction.crops:
+        boxes = np.stack([crops.boxes[:, end, axis] for axis, end in enumerate(CORNERS)], axis=-1)
+        batch["pred_centroids"] = [crops.centroids[rows[own]] for own in frames]
+        batch["centroid_val"] = [crops.scores[rows[own]] for own in frames]
+        batch["instance_bbox"] = [boxes[rows[own]] for own in frames]
+        nothing = {"confmaps": (0, len(poses.skeleton.nodes), 0, 0), "class_vectors": (0, len(poses.track_names))}
+        for option, (name, shown) in CROP_MAPS.items():
+            if getattr(output, option) and (name == "confmaps" or poses.track_names):
+                array = crops.maps[name].cpu().numpy() if name in crops.maps else np.zeros(nothing[name], dtype=np.float32)
+                batch[shown] = [array[rows[own]] for own in frames]
+        if output.return_confmaps:
+            batch["pred_confmaps_px"] = prediction.steps["confmaps"] / prediction.eff
+    if output.return_paf_graph and prediction.graphs:
+        batch |= _graphs(prediction.graphs)
+    return batch
+
+
+def _graphs(graphs: "tuple[Graph, ...]") -> dict[str, list[np.ndarray]]:
+    candidates = [graph.candidates for graph in graphs]
+    return {
+        "peaks": [graph.points for graph in graphs],
+        "peak_vals": [graph.scores for graph in graphs],
+        "peak_channel_inds": [graph.nodes for graph in graphs],
+        "edge_inds": [edges.edge for edges in candidates],
+        "edge_peak_inds": [np.stack([edges.source, edges.destination], axis=1) for edges in candidates],
+        "line_scores": [edges.scores for edges in candidates],
+    }
+
+
+def detect_to_file(
+    source: Source, config: Config, path: Path, *, stage: Stage, watch: Callable[[Iterable[Frame], int], Iterable[Frame]]
+) -> Inference:
+    """Do what `detect` does, and write what the networks answer to an `.npz` archive on the way.
+
+    Args:
+        source: Opened videos and selected frames.
+        config: The experiment.
+        path: The archive.
+        stage: Context in which the stage of a name runs, for timing.
+        watch: Wraps the frames as they are done, for a progress bar; they come without images.
+
+    Raises:
+        RunError: The file cannot be written, or something cannot be read.
+    """
+    with outputs_file(path) as add:
+        return detect(
+            source,
+            config,
+            stage=stage,
+            watch=watch,
+            keep=lambda found: add(batch_outputs(found, config.filters, config.output)),
+            details=True,
+        )
+
+
+@contextmanager
+def outputs_file(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Write an `.npz` archive batch by batch, so that memory does not grow with the number of frames.
+
+    The arrays of a frame are named `<video>/<frame>/<name>`; `numpy.load` reads each when it is asked for.
+
+    Args:
+        path: The archive, complete when the context is left and absent when it fails.
+
+    Yields:
+        A function that adds what `batch_outputs` returned.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+
+        def add(batch: dict[str, Any]) -> None:
+            for b, (video, frame) in enumerate(zip(batch["video_idx"].tolist(), batch["frame_idx"].tolist(), strict=True)):
+                for name, values in batch.items():
+                    if name not in ("video_idx", "frame_idx"):
+                        with archive.open(f"{video}/{frame}/{name}.npy", "w", force_zip64=True) as file:
+                            np.lib.format.write_array(file, np.asarray(values[b]), allow_pickle=False)
+
+        yield add

@@ -1,0 +1,325 @@
+"""One prediction on several devices: each predicts a range of the frames, in a process of its own.
+
+Each process opens the source itself and does what a run on one device does, with its own entries in the stage cache, so that
+what was stopped goes on range by range. It leaves poses and facts as files, which are put together in the end.
+"""
+
+import gc
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.inference.cache import Cache
+from sleap_lab.inference.cached import MISS, RESUMED, Outcomes, Predict, detect_cached, index_cached
+from sleap_lab.inference.detect import Inference, detect
+from sleap_lab.inference.stopwatch import Stage, Stopwatch
+from sleap_lab.media.bad_frames import refuse_too_many
+from sleap_lab.media.sources import Frame, Source, open_source
+from sleap_lab.poses.record import Poses, concatenate
+from sleap_lab.runs.log import logging_to
+from sleap_lab.settings.config import Config
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+log = logging.getLogger(__name__)
+
+ERRORS = {error.__name__: error for error in (ConfigError, RunError)}
+SECONDS_TO_STOP = 30.0
+"""How long processes that are ended may take to store what they have done."""
+
+
+def check_devices(device: str, wanted: int) -> None:
+    """Refuse more devices than there are.
+
+    Args:
+        device: Name of the chosen device; its kind counts.
+        wanted: How many are wanted.
+
+    Raises:
+        ConfigError: There are fewer, or the name is that of a single one.
+    """
+    kind, _, number = device.partition(":")
+    if wanted == 1:
+        return
+    if number:
+        raise ConfigError(
+            f"runtime.devices: got {wanted}, but runtime.device={device} is one device; accepted: 1, or runtime.device={kind}"
+        )
+    there = _count(kind)
+    if wanted > there:
+        what = "as many processes as there are cores" if kind == "cpu" else f"as many as there are of the kind {kind}"
+        raise ConfigError(f"runtime.devices: got {wanted}; accepted: {f'1-{there}' if there > 1 else 1}, {what}")
+
+
+def _count(kind: str) -> int:
+    if kind == "cpu":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    import torch
+
+    return torch.cuda.device_count() if kind == "cuda" else 1
+
+
+def shard_ranges(frames: int, devices: int, batch_size: int) -> list[range]:
+    """Return contiguous ranges of whole batches, nearly equal, at most one per device and none of them empty.
+
+    Batches are then those of a single device, unless frames that cannot be read, or a change of size, cut a batch short before.
+    """
+    batches = ceil(frames / batch_size)
+    count = min(devices, batches)
+    edges = [min(i * batches // count * batch_size, frames) for i in range(count + 1)]
+    return [range(start, stop) for start, stop in pairwise(edges)]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the processes are told, the same to each.
+
+    Attributes:
+        config: The experiment.
+        frames: (frames, 2) int64 (video, frame) of all ranges.
+        ranges: Range of each process.
+        requested: How many frames were asked for.
+        cache: The stage cache, `warn` left out: folder, mode and limit.
+        folder: Where each leaves its files.
+    """
+
+    config: Config
+    frames: np.ndarray
+    ranges: list[range]
+    requested: int
+    cache: tuple[Path, str, float]
+    folder: Path
+
+
+def predictor(config: Config, device: str, cache: Cache, outcomes: Outcomes) -> Predict:
+    """Return what predicts on the devices that a config asks for: `detect` on one, `detect_on_devices` on several."""
+    if config.runtime.devices == 1:
+        return detect
+    return partial(detect_on_devices, device=device, cache=cache, outcomes=outcomes)
+
+
+def detect_on_devices(
+    source: Source,
+    config: Config,
+    device: str,
+    cache: Cache,
+    outcomes: Outcomes,
+    *,
+    stage: Stage,
+    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    requested: int,
+    lost: list[Frame] | None = None,
+) -> Inference:
+    """Do what `detect` does, on several devices of one kind.
+
+    Args:
+        source: Opened videos and selected frames.
+        config: The experiment; its data are opened again by each process.
+        device: Kind of the devices.
+        cache: The stage cache, of which each range has its own entries.
+        outcomes: Gets `resumed` as the outcome of the stage `predict` where some of it was in the cache.
+        stage: Context in which the stage of a name runs, for timing.
+        watch: Wraps the frames as they are done, for a progress bar; they come without images.
+        requested: How many frames were asked for, those of a part that was done before included.
+        lost: Gets the frames that cannot be read; those of such a part are in it.
+
+    Raises:
+        ConfigError: Models, data or settings do not fit together.
+        RunError: Something cannot be read, or a process ended without a word.
+    """
+    import torch
+
+    with stage("load"):
+        from sleap_lab.inference import devices
+    ranges = shard_ranges(len(source.frames), config.runtime.devices, config.runtime.batch_size)
+    # As many threads as one process would have, so that they share batches in the same way and the answer is the same.
+    runtime = replace(config.runtime, devices=1, num_threads=config.runtime.num_threads or torch.get_num_threads())
+    with tempfile.TemporaryDirectory(prefix="sleap-lab-") as scratch:
+        folder = Path(scratch)
+        task = Task(replace(config, runtime=runtime), source.frames, ranges, requested, (cache.folder, cache.mode, cache.max_bytes), folder)
+        with stage("predict", lambda seconds: _split(seconds, sorted(folder.glob("*.json")))):
+            done = multiprocessing.get_context("spawn").Array("q", len(ranges), lock=False)
+            work = partial(_work, task=task, done=done)
+            _launched(lambda: devices.launch(work, device, len(ranges)), source, done, watch, folder)
+        facts = [_read_facts(folder / f"{rank}.json") for rank in range(len(ranges))]
+        poses = concatenate([Poses.load(folder / f"{rank}.npz") for rank in range(len(ranges))])
+    lost = [] if lost is None else lost
+    lost += [Frame(video, index, None, problem) for fact in facts for video, index, problem in fact["lost"]]
+    if any(fact["outcome"] != MISS for fact in facts):
+        outcomes["predict"] = RESUMED
+    refuse_too_many(lost, requested, config.data)
+    notes = dict.fromkeys(note for fact in facts for note in fact["notes"])
+    return Inference(poses, facts[0]["kind"], device, tuple(lost), tuple(notes))
+
+
+def _launched(
+    launch: Callable[[], None],
+    source: Source,
+    done: MutableSequence[int],
+    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    folder: Path,
+) -> None:
+    """Run the processes in another thread, show how far they are, and end them when this one is stopped."""
+    before = multiprocessing.active_children()
+    errors: list[Exception] = []
+    over = threading.Event()  # and not the end of the thread: waiting for that is not safe from interruptions
+
+    def call() -> None:
+        try:
+            launch()
+        except Exception as error:
+            errors.append(error)
+        finally:
+            over.set()
+
+    threading.Thread(target=call, name="devices", daemon=True).start()
+    try:
+        while not sum(done) and not over.wait(0.1):
+            pass  # starting takes seconds, which are no part of the rate that is shown
+        for _ in watch(_done_frames(source, done, over), len(source.frames)):
+            pass
+        over.wait()
+    except _StoppedError:
+        pass
+    except BaseException:
+        _end(over, before)
+        raise
+    finally:
+        for path in sorted(folder.glob("*.log")):
+            for line in path.read_text(encoding="utf-8", errors="backslashreplace").splitlines():
+                log.info("device %s: %s", path.stem, line)
+    if errors:
+        raise _explained(errors[0], folder) from errors[0]
+
+
+class _StoppedError(Exception):
+    """The processes ended before all frames were done."""
+
+
+def _done_frames(source: Source, done: MutableSequence[int], over: threading.Event) -> Iterator[Frame]:
+    """Yield a frame, without its image, whenever one more is done, in the order of the source."""
+    shown = 0
+    while shown < len(source.frames):
+        ended = over.wait(0.1)
+        for video, index in source.frames[shown : sum(done)].tolist():
+            yield Frame(video, index, None)
+            shown += 1
+        if ended and shown < len(source.frames):
+            raise _StoppedError
+
+
+def _end(over: threading.Event, before: list[Any]) -> None:
+    """End the processes, those that are about to start included, and wait until they have stored what they did."""
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    ended = set()
+    while not over.wait(0.1) and time.monotonic() < deadline:
+        for process in multiprocessing.active_children():
+            if process not in before and process.pid not in ended:
+                ended.add(process.pid)
+                process.terminate()
+    for process in multiprocessing.active_children():
+        if process not in before:
+            process.kill()
+            process.join()
+
+
+def _explained(error: Exception, folder: Path) -> Exception:
+    """Return what went wrong in a process, as its own words tell it."""
+    for path in sorted(folder.glob("*.error.json")):
+        told = _read_facts(path)
+        log.debug("%s", told["traceback"])
+        kind = ERRORS.get(told["kind"])
+        return kind(told["message"]) if kind is not None else RuntimeError(f"{told['kind']}: {told['message']}")
+    rank, code = getattr(error, "error_index", 0), getattr(error, "exit_code", None)
+    if code is None:
+        log.debug("%s", error)
+        return RuntimeError(f"the process of device {rank}: {str(error).strip().splitlines()[-1]}")
+    return RunError(f"runtime.devices: the process of device {rank} ended without a word (exit code {code}: killed, or out of memory)")
+
+
+def _work(fabric: "Fabric", task: Task, done: MutableSequence[int]) -> None:
+    """Predict one range; the call of each process."""
+    _let_signals_in()
+    rank = fabric.local_rank
+    try:
+        with logging_to(task.folder / f"{rank}.log", verbose=False):
+            _predict_range(rank, str(fabric.device), task, done)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception as error:
+        told = {"kind": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
+        (task.folder / f"{rank}.error.json").write_text(json.dumps(told), encoding="utf-8")
+        raise
+
+
+def _let_signals_in() -> None:
+    """Let the first signal to end interrupt the work, which then has the time to store what it did."""
+
+    def stop(*_: Any) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int]) -> None:
+    seconds: dict[str, float] = {}
+    stage = Stopwatch(seconds)
+    own = task.ranges[rank]
+    config = replace(task.config, runtime=replace(task.config.runtime, device=device))
+    cache = Cache(*task.cache, warn=log.warning)
+    with stage("open"):
+        source = replace(open_source(config.data, index=index_cached(cache)), frames=task.frames[own.start : own.stop])
+
+    def watch(frames: Iterable[Frame], total: int) -> Iterator[Frame]:
+        done[rank] = len(own) - total  # those of an earlier run
+        for frame in frames:
+            done[rank] += 1
+            yield frame
+
+    outcomes: Outcomes = {}
+    found = detect_cached(source, config, device, cache, outcomes, stage=stage, watch=watch, requested=task.requested)
+    done[rank] = len(own)
+    found.poses.save(task.folder / f"{rank}.npz")
+    facts = {
+        "kind": found.kind,
+        "notes": found.notes,
+        "lost": [(frame.video, frame.index, frame.problem) for frame in found.bad_frames],
+        "outcome": outcomes.get("predict", MISS),
+        "seconds": seconds,
+    }
+    (task.folder / f"{rank}.json").write_text(json.dumps(facts), encoding="utf-8")
+    gc.freeze()  # as in the command: or the end of the process takes seconds
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return facts
+
+
+def _split(seconds: float, facts: Sequence[Path]) -> Mapping[str, float]:
+    """Return what the processes spent their time on, on average; what is left is that they had to be started."""
+    each = [own for path in facts if (own := _read_facts(path).get("seconds"))]
+    spent = {name: sum(own.get(name, 0.0) for own in each) / len(each) for own in each for name in own}
+    return spent | {"load": spent.get("load", 0.0) + seconds - sum(spent.values())}

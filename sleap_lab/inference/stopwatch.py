@@ -1,0 +1,82 @@
+"""How long each stage of a run takes: seconds by name that add up to the time that passed."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+from sleap_lab.pipelines.profile import PREDICTING
+
+log = logging.getLogger(__name__)
+
+SECONDS_OF_SILENCE = 5.0
+"""After how long the user is told what is being done."""
+TOLD = {
+    "open": "opening the data",
+    "load": "loading the models",
+    "snapshot": "noting what the run is made from",
+    "track": "tracking",
+    "write": "writing the predictions",
+    "evaluate": "evaluating",
+    "report": "writing the report",
+    "overlay": "rendering the overlay",
+}
+"""Stages that may take long and show nothing themselves -> what is being done."""
+
+Split = Callable[[float], Mapping[str, float]]
+"""Shares out the seconds of a stage among its parts."""
+
+
+class Stage(Protocol):
+    """What times the stages of a run, or does not."""
+
+    def __call__(self, name: str, split: Split | None = None) -> AbstractContextManager[object]:
+        """Return the context in which the stage of a name runs; with `split`, its parts are what is timed."""
+
+
+def untimed(name: str, split: Split | None = None) -> AbstractContextManager[object]:
+    """Run a stage without timing it."""
+    return nullcontext()
+
+
+class Stopwatch:
+    """Times stages; the time of a stage that runs within another is its own and not the other's, so no second counts twice."""
+
+    def __init__(self, seconds: dict[str, float], tell: Callable[[str], None] = lambda what: None) -> None:
+        """Start with no stage.
+
+        Args:
+            seconds: Gets the seconds of each stage, in the order in which they start.
+            tell: Called from another thread with what is being done, when a stage that shows nothing takes more than a few seconds.
+        """
+        self._seconds = seconds
+        self._tell = tell
+        self._within = 0.0
+
+    @contextmanager
+    def __call__(self, name: str, split: Split | None = None) -> Iterator[None]:
+        """Time what happens in the context as the stage of a name, or as the parts that `split` makes of it."""
+        if split is None:
+            self._seconds.setdefault(name, 0.0)
+        before, self._within = self._within, 0.0
+        start = time.perf_counter()
+        silence = threading.Timer(SECONDS_OF_SILENCE, lambda: self._tell(TOLD[name]))
+        silence.daemon = True
+        if name in TOLD:
+            silence.start()
+        try:
+            yield
+        finally:
+            silence.cancel()
+            passed = time.perf_counter() - start
+            own, self._within = passed - self._within, before + passed
+            for part, seconds in ({name: own} if split is None else split(own)).items():
+                self._seconds[part] = round(self._seconds.get(part, 0.0) + seconds, 4)
+                log.info("%s: %.2f s", part, seconds)
+
+
+def predicting_seconds(seconds: Mapping[str, float]) -> float:
+    """Return how long a prediction took; 0 where no network ran."""
+    return sum(seconds.get(name, 0.0) for name in PREDICTING) if "network" in seconds else 0.0

@@ -1,0 +1,178 @@
+"""What became of the frames that were asked for: which could not be read, why, and that none is missing beside these."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sleap_lab.errors import RunError, listed
+from sleap_lab.files.atomic import replacing
+from sleap_lab.media.labels import video_name
+from sleap_lab.media.sources import Frame, Source
+from sleap_lab.poses.record import Poses
+from sleap_lab.settings.config import DataConfig
+
+FRAMES_PER_VIDEO = 2**40  # more than any video has
+BAD_FRAMES_FILE = "bad_frames.csv"
+WHAT_TO_DO = "copy the file again or re-encode it, or go on in any case with data.max_bad_share=1"
+
+
+def readable(frames: Iterable[Frame], total: int, config: DataConfig, bad: list[Frame]) -> Iterator[Frame]:
+    """Yield the frames that take part, and collect those that cannot be read.
+
+    Args:
+        frames: Frames in order.
+        total: How many were asked for.
+        config: What to do with a frame that cannot be read, and how many of them are too many.
+        bad: Gets the frames that cannot be read.
+
+    Raises:
+        RunError: A frame cannot be read and none may be, or too many cannot.
+    """
+    for frame in frames:
+        if frame.image is None:
+            if config.on_bad_frame == "fail":
+                raise RunError(f"{frame.problem}; data.on_bad_frame=nan or skip goes on without it")
+            bad.append(frame)
+            refuse_too_many(bad, total, config)
+            if config.on_bad_frame == "skip":
+                continue
+        yield frame
+    if total and len(bad) == total:
+        raise RunError(f"data.path: none of the {total} frames could be read; the first: {bad[0].problem}")
+
+
+def refuse_too_many(bad: Sequence[Frame], total: int, config: DataConfig) -> None:
+    """Refuse to go on where too many frames cannot be read.
+
+    Raises:
+        RunError: They are more than the share that may be.
+    """
+    if len(bad) > config.max_bad_share * total:
+        raise RunError(
+            f"data.max_bad_share: {len(bad)} of {total} frames could not be read, more than the share of {config.max_bad_share:g}; "
+            f"the first: {bad[0].problem}; {WHAT_TO_DO}"
+        )
+
+
+def check_account(requested: np.ndarray, poses: Poses, bad_frames: Sequence[Frame]) -> None:
+    """Make sure that the requested frames are those that were predicted and those that could not be read, each once.
+
+    Args:
+        requested: (frames, 2) int64 (video, frame).
+        poses: What was predicted; an unreadable frame may be among its frames, without instances.
+        bad_frames: Frames that could not be read.
+
+    Raises:
+        RunError: A frame was lost, came twice, or nobody asked for it: a fault of the program, and not of the user.
+    """
+    asked, bad = _keys(requested), _keys([(frame.video, frame.index) for frame in bad_frames])
+    processed = _keys(poses.frames)
+    predicted = processed[~np.isin(processed, bad)]
+    done, times = np.unique(np.concatenate([predicted, bad]), return_counts=True)
+    faults = {
+        "lost": np.setdiff1d(asked, done),
+        "not asked for": np.setdiff1d(done, asked),
+        "done twice": done[times > 1],
+        "with poses, but not predicted": np.setdiff1d(_keys(np.stack([poses.video, poses.frame], axis=1)), predicted),
+    }
+    if found := {fault: keys for fault, keys in faults.items() if len(keys)}:
+        said = "; ".join(f"{len(keys)} {fault}, the first of them {_place(keys[0])}" for fault, keys in found.items())
+        raise RunError(
+            f"{len(asked)} frames were asked for, {len(predicted)} predicted and {len(bad)} unreadable, but {said}; "
+            "this is a fault of sleap-lab, please report it"
+        )
+
+
+def _keys(rows: Any) -> np.ndarray:
+    """Return one number for each (video, frame)."""
+    rows = np.asarray(rows, dtype=np.int64).reshape(-1, 2)
+    return rows[:, 0] * FRAMES_PER_VIDEO + rows[:, 1]
+
+
+def _place(key: int) -> str:
+    video, frame = divmod(int(key), FRAMES_PER_VIDEO)
+    return f"frame {frame} of video {video}"
+
+
+def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, Any]]:
+    """Say for each video what became of its frames.
+
+    Args:
+        source: Where they come from.
+        bad_frames: Frames that could not be read.
+
+    Returns:
+        One row per video: `video`; `asked`, the frames asked for, None where it could not be opened; `read`; `bad`;
+        `status`: ok, partial, unreadable, or no frames where none were asked for; `problem`, the first.
+    """
+    rows: list[dict[str, Any]] = []
+    for i, video in enumerate(source.videos):
+        asked = int((source.frames[:, 0] == i).sum())
+        bad = [frame for frame in bad_frames if frame.video == i]
+        status = "no frames" if not asked else "ok" if not bad else "partial" if len(bad) < asked else "unreadable"
+        problem = bad[0].problem if bad else ""
+        rows.append(
+            {"video": video_name(video), "asked": asked, "read": asked - len(bad), "bad": len(bad), "status": status, "problem": problem}
+        )
+    for path, problem in source.unreadable:
+        rows.append({"video": str(path), "asked": None, "read": 0, "bad": 0, "status": "unreadable", "problem": problem})
+    return rows
+
+
+def bad_ranges(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, Any]]:
+    """Return the frames that could not be read as ranges: frames that follow each other in one video, for one reason.
+
+    Args:
+        source: Where they come from.
+        bad_frames: Frames that could not be read.
+
+    Returns:
+        For each range its `video`, `frames` as in `7` or `7-12`, their `count`, and the `problem` of the first.
+    """
+    ranges: list[dict[str, Any]] = []
+    previous: Frame | None = None
+    for frame in sorted(bad_frames, key=lambda frame: (frame.video, frame.index)):
+        if previous is not None and (frame.video, frame.index - 1, _kind(frame)) == (previous.video, previous.index, _kind(previous)):
+            last = ranges[-1]
+            last["count"] += 1
+            last["frames"] = f"{last['frames'].partition('-')[0]}-{frame.index}"
+        else:
+            name = video_name(source.videos[frame.video])
+            ranges.append({"video": name, "frames": str(frame.index), "count": 1, "problem": frame.problem})
+        previous = frame
+    return ranges
+
+
+def _kind(frame: Frame) -> str:
+    """Return a problem without the numbers in it, which differ from frame to frame."""
+    return re.sub("[0-9]+", "", frame.problem)
+
+
+def write_bad_frames(path: Path, source: Source, bad_frames: Sequence[Frame]) -> None:
+    """Write a table of the frames that could not be read, one row each: video, frame and problem.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("video", "frame", "problem"))
+        table.writerows((video_name(source.videos[frame.video]), frame.index, frame.problem) for frame in bad_frames)
+
+
+def losses(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
+    """Return one sentence each about the videos and the frames that could not be read, if there are any."""
+    closed, said = source.unreadable, []
+    if closed:
+        names = listed([str(path) for path, _ in closed], 5)
+        said.append(f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: {names}. The first: {closed[0][1]}")
+    for path, reason in source.cut_short:
+        said.append(f"{path} seems to have been cut short: {reason}. What it holds was used; copy it again from where it was recorded.")
+    if bad_frames:
+        frames = listed([where["frames"] for where in bad_ranges(source, bad_frames)], 20)
+        said.append(f"{len(bad_frames)} frames could not be read: {frames}. The first: {bad_frames[0].problem}")
+    return said

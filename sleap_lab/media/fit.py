@@ -1,0 +1,195 @@
+"""Whether a file can be a video of labels: what the labels store of the video, compared with what the file holds."""
+
+from contextlib import suppress
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import sleap_io as sio
+from sleap_io.io.video_reading import CropVideoBackend, HDF5Video, MediaVideo, VideoBackend
+
+from sleap_lab.errors import one_line
+from sleap_lab.media.headers import vet_video
+from sleap_lab.media.index import AV_TIME_BASE, opened, read_index
+from sleap_lab.media.recording import Recording
+from sleap_lab.settings.inputs import is_media
+
+Files = str | list[str]
+"""What a video is read from: a file, a folder of images, or images."""
+OTHER = "is another recording"
+
+
+class Fit(IntEnum):
+    """How well a file fits; `ROUGHLY` where labels do not store all of it, or store what can be true of several."""
+
+    NO = 0
+    ROUGHLY = 1
+    EXACTLY = 2
+
+
+class Stored(NamedTuple):
+    """What labels store of a video, before any crop; None for what they do not."""
+
+    frames: int | None
+    height: int | None
+    width: int | None
+    channels: int | None
+
+
+class Media(NamedTuple):
+    """What a media file holds, and what its header says.
+
+    Attributes:
+        height: Of its images as they are shown, px.
+        width: Likewise.
+        channels: 1 where it has no colour, otherwise 3.
+        held: Number of frames that it holds.
+        frames: Number of frames by its header; 0 where it says nothing.
+        estimate: Number of frames by duration and rate, as readers take it where the header says nothing.
+        rate: Frames per second; 0 where the header says nothing.
+    """
+
+    height: int
+    width: int
+    channels: int
+    held: int
+    frames: int
+    estimate: int
+    rate: float
+
+
+def fit(video: sio.Video, files: Files, last: int) -> tuple[Fit, str]:
+    """Compare a file with what labels store of a video.
+
+    Args:
+        video: The video.
+        files: The file or images.
+        last: Last labeled frame of the video, -1 where there is none.
+
+    Returns:
+        How well it fits, and what does not, as it goes on after the name of the file.
+    """
+    stored = stored_of(video)
+    try:
+        if isinstance(files, str) and Path(files).is_file():
+            vet_video(Path(files))
+        reader = open_reader(video, files, grayscale=None)
+        media = read_media(Path(files)) if isinstance(reader, MediaVideo) and isinstance(files, str) else None
+        height, width, channels = media[:3] if media else reader.img_shape
+    except Exception as error:  # every reader has its own errors for a file it cannot read
+        return Fit.NO, f"cannot be read ({one_line(error)})"
+    if (size := _unlike(stored, height, width)) is not None:
+        return Fit.NO, f"{OTHER}: {size}"
+    if stored.channels == 3 and channels == 1:
+        return Fit.NO, f"{OTHER}: it is gray, and the labels are of one in colour"
+    counted, problem = _fit_of_media(stored.frames, last, media) if media else _fit_of_reader(stored.frames, last, reader)
+    if None in (stored.height, stored.width) or stored.channels != channels:  # colour may be labeled as gray, and often is
+        counted = min(counted, Fit.ROUGHLY)
+    return counted, problem
+
+
+def size_problem(video: sio.Video) -> str | None:
+    """Return how the images of an open video are of another size than labels store; None where they are not, or nobody knows."""
+    stored = stored_of(video)
+    reader = video.backend.inner if isinstance(video.backend, CropVideoBackend) else video.backend
+    if None in (stored.height, stored.width) or isinstance(reader, HDF5Video):  # SLEAP may have turned the axes of arrays
+        return None
+    with suppress(Exception):  # what cannot be read is not another recording; reading its frames says what is wrong
+        if isinstance(reader, MediaVideo):
+            file = Path(reader.filename)
+            return None if _coded_size(file) == (stored.height, stored.width) else _unlike(stored, *read_media(file)[:2])
+        return _unlike(stored, *reader.img_shape[:2])
+    return None
+
+
+def stored_of(video: sio.Video) -> Stored:
+    """Return what labels store of a video."""
+    metadata = video.backend_metadata
+    shape = metadata.get("source_shape") or metadata.get("shape")
+    if not isinstance(shape, (list, tuple)) or len(shape) != 4:
+        shape = (None, *(metadata.get(f"{name}_") for name in ("height", "width", "channels")))
+    return Stored(*(int(size) if isinstance(size, int) and size > 0 else None for size in shape))
+
+
+def open_reader(video: sio.Video, files: Files, grayscale: bool | None) -> VideoBackend:
+    """Return what says of a file what labels do, and reads what is no media file.
+
+    Raises:
+        Exception: There is none for such files, or the file cannot be read.
+    """
+    metadata = video.backend_metadata
+    if isinstance(files, str) and is_media(Path(files)):
+        return _described(Path(files), stored_of(video), metadata.get("fps"), grayscale)
+    options = {name: metadata[name] for name in ("input_format", "format") if metadata.get(name)}
+    return VideoBackend.from_filename(files, dataset=metadata.get("dataset"), grayscale=grayscale, **options)
+
+
+def _described(file: Path, stored: Stored, rate: float | None, grayscale: bool | None) -> MediaVideo:
+    """Return sleap-io's reader of a media file, told what it would ask the header for, which may be wrong."""
+    reader = MediaVideo(str(file), grayscale=grayscale, plugin="pyav")
+    if rate is None or None in stored[:3] or (grayscale is None and stored.channels is None):
+        media = read_media(file)
+        stored = Stored(*(ours or theirs for ours, theirs in zip(stored, (media.held, *media[:3]), strict=True)))
+        rate = rate or media.rate or None
+    reader.grayscale = stored.channels == 1 if grayscale is None else grayscale
+    reader._cached_shape = (*stored[:3], 1 if reader.grayscale else 3)
+    reader._fps = rate
+    return reader
+
+
+def read_media(file: Path) -> Media:
+    """Read the frame index and the header of a media file.
+
+    Raises:
+        Exception: It cannot be read.
+    """
+    index = read_index(file)
+    recording = Recording(file, index)
+    with opened(file) as (container, stream):
+        seconds = float(stream.duration * (stream.time_base or 1)) if stream.duration else (container.duration or 0) / AV_TIME_BASE
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        channels = 1 if recording.is_gray() else 3
+        recording.close()
+        return Media(index.height, index.width, channels, index.count, stream.frames, int(seconds * rate + 0.5), rate)
+
+
+def _coded_size(file: Path) -> tuple[int, int]:
+    """Return height and width by the header of a media file, before it is turned for showing."""
+    with opened(file) as (_, stream):
+        return stream.height, stream.width
+
+
+def _fit_of_reader(stored: int | None, last: int, reader: VideoBackend) -> tuple[Fit, str]:
+    """Compare the number of frames of images or arrays, which is certain."""
+    held = len(reader)
+    if stored is not None and stored != held:
+        return Fit.NO, f"{OTHER}: {held} frames instead of {stored}"
+    if last >= held and not getattr(reader, "frame_map", None):
+        return Fit.NO, f"{OTHER}: {held} frames, and frame {last} is labeled"
+    return Fit.ROUGHLY if stored is None else Fit.EXACTLY, ""
+
+
+def _fit_of_media(stored: int | None, last: int, media: Media) -> tuple[Fit, str]:
+    """Compare the number of frames of a media file.
+
+    Labels store what the header said, or what was made of duration and rate where it said nothing; both may be wrong about the frames.
+    """
+    said = media.frames or media.estimate
+    if stored == said and last < said:
+        return Fit.EXACTLY, ""
+    held = media.held
+    if last >= max(said, held):
+        return Fit.NO, f"{OTHER}: {held} frames, and frame {last} is labeled"
+    if stored is None:
+        return Fit.ROUGHLY, ""
+    if stored == held:
+        return Fit.EXACTLY, ""
+    if not media.frames and abs(stored - media.estimate) <= max(2, media.estimate // 100):  # readers differ in duration and rate
+        return Fit.ROUGHLY, ""
+    return Fit.NO, f"{OTHER}: {held} frames instead of {stored}"
+
+
+def _unlike(stored: Stored, height: int, width: int) -> str | None:
+    """Return in what way a size is not the stored one."""
+    wanted = (stored.height or height, stored.width or width)
+    return None if wanted == (height, width) else f"{width}x{height} px instead of {wanted[1]}x{wanted[0]}"

@@ -1,0 +1,116 @@
+"""A look at labels and videos before they are opened: readers make room for what headers promise, and take what is none for a video."""
+
+import json
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+from sleap_io.io.seq import SeqHeader
+
+from sleap_lab.files.pointers import refuse_pointer
+from sleap_lab.files.safe_load import check_hdf5, refuse_larger
+from sleap_lab.settings.inputs import HDF5, LABELS, SEQ, is_text
+
+ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How an address begins that is no file; a single letter is a drive of Windows."""
+SCORE_MAPS = ("mask", "label_image")
+
+
+def vet_labels(path: Path) -> None:
+    """Look at a labels file.
+
+    Raises:
+        Exception: It cannot be read, reaches beyond itself, or says it holds more than it does.
+    """
+    check_hdf5(path, images=True)
+    with h5py.File(path, "r") as file:
+        documents = list(file["videos_json"][()]) if "videos_json" in file else []
+        file.visititems(lambda name, item: documents.extend(_source_documents(item)) if name.endswith("_video") else None)
+        _check_instances(file)
+        _check_score_maps(file, path.stat().st_size)
+    if not is_text(json.dumps([json.loads(document) for document in documents], ensure_ascii=False)):
+        raise ValueError("the name of a video is no text in UTF-8")
+
+
+def vet_video(path: Path) -> None:
+    """Look at a video whose reader makes room for all that its header promises.
+
+    Raises:
+        Exception: The file cannot be read, reaches beyond itself, or says it holds more than it does.
+    """
+    refuse_pointer(path)
+    if path.suffix.lower() in (*HDF5, LABELS):
+        check_hdf5(path, images=True)
+    elif path.suffix.lower() == SEQ:
+        with open(path, "rb") as file:
+            header = SeqHeader.from_file(file)
+        if header.num_frames > (size := path.stat().st_size):
+            raise ValueError(f"it says it has {header.num_frames} frames in {size} bytes")
+
+
+def refuse_no_video(path: Path, dataset: str | None = None) -> None:
+    """Refuse what is given as a video and is something else, by what it holds.
+
+    Args:
+        path: The file.
+        dataset: Dataset of an HDF5 file that was asked for; then it is for others to say whether that holds frames.
+
+    Raises:
+        OSError: It cannot be opened.
+        ValueError: It is something else; the message says what it is, and what to do.
+    """
+    refuse_pointer(path)
+    if dataset is None and h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            kind = next((kind for kind, is_it in NO_VIDEOS.items() if is_it(file)), None)
+        if kind:
+            raise ValueError(f"it is {kind}")
+
+
+NO_VIDEOS: dict[str, Callable[[h5py.File], bool]] = {
+    "a SLEAP analysis file: it holds poses, no frames; give the .slp file or the video": lambda file: (
+        "tracks" in file and ("track_occupancy" in file or "node_names" in file)
+    ),
+    "an NWB file, of poses most likely; give the .slp file or the video, or name its frames with data.video_dataset": lambda file: (
+        "nwb_version" in file.attrs
+    ),
+    "a table of pandas, as DeepLabCut writes poses: it holds no frames; give the video": lambda file: any(
+        "pandas_type" in item.attrs for item in file.values() if isinstance(item, h5py.Group)
+    ),
+    "the weights of a Keras model; give its folder as model.paths": lambda file: "model_weights" in file,
+    "a SLEAP labels file; call it .slp": lambda file: "videos_json" in file and "frames" in file and "instances" in file,
+}
+"""What HDF5 files are that are no videos, and what to do -> how to tell."""
+
+
+def _source_documents(item: Any) -> list[Any]:
+    """Return what an HDF5 group says about the video that embedded frames are from."""
+    if not isinstance(item, h5py.Group):
+        return []
+    return [item.attrs["json"]] if "json" in item.attrs else [item["json"][()]] if "json" in item else []
+
+
+def _check_instances(file: h5py.File) -> None:
+    """Refuse labels that lost instances which their frames have; they would be read as if there were none."""
+    fields = file["frames"].dtype.names if "frames" in file else None
+    if fields and len(file["frames"]) and (last := int(file["frames"]["instance_id_end"].max())) > len(file["instances"]):
+        raise ValueError(f"it has {len(file['instances'])} instances, but a frame with number {last - 1}")
+
+
+def _check_score_maps(file: h5py.File, size: int) -> None:
+    """Refuse packed images that are larger than they say; the size of the file is `size`."""
+    total = 0
+    for kind in SCORE_MAPS:
+        if f"{kind}_score_map_index" not in file:
+            continue
+        data = file[f"{kind}_score_maps"]
+        for row in file[f"{kind}_score_map_index"][()]:
+            count = 4 * int(row["height"]) * int(row["width"])
+            total += count
+            refuse_larger(total, size)
+            packed = data[int(row["data_start"]) : int(row["data_end"])].tobytes()
+            if len(zlib.decompressobj().decompress(packed, count + 1)) > count:
+                raise ValueError(f"a score map of {kind} is larger than it says")

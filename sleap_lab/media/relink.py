@@ -1,0 +1,367 @@
+"""Which file a video of a labels file is: the one that is named, one of that name beside the labels, or none.
+
+Labels travel without their videos, and the videos of a rig are often called the same. A file is taken for a video only if it fits what
+the labels store of it, and if it cannot be another video of theirs: poses of the wrong recording are worse than none.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import sleap_io as sio
+from sleap_io.io.seq import SeqVideo
+from sleap_io.io.video_reading import CropVideoBackend, HDF5Video, ImageVideo, MediaVideo, TiffVideo, VideoBackend
+
+from sleap_lab.errors import RunError, one_line
+from sleap_lab.media.fit import OTHER, Files, Fit, Stored, fit, open_reader, size_problem, stored_of
+from sleap_lab.media.headers import ADDRESS, vet_video
+from sleap_lab.media.images import absent_images, is_there
+
+NOT_THERE = "is not there"
+NOT_ALLOWED = "is not there, or may not be read"
+NO_FILE = "is no file"
+IS_ADDRESS = "is an address, and nothing is fetched; download it and put it beside the labels"
+FILE_READERS = (MediaVideo, HDF5Video, TiffVideo, SeqVideo, CropVideoBackend)
+"""Readers of sleap-io that read a video from a single file."""
+
+Name = str | tuple[str, ...]
+"""What labels call a video; videos of the same name may share their file."""
+
+
+class Found(NamedTuple):
+    """What lies beside labels in place of a video.
+
+    Attributes:
+        files: The file or images.
+        identity: What is the same of them whatever they are called.
+        rank: Whether it has the whole name of the video, and how well it fits.
+    """
+
+    files: Files
+    identity: Any
+    rank: tuple[bool, Fit]
+
+
+class MissingVideo(sio.Video):
+    """A video of labels that no file is taken for.
+
+    Attributes:
+        reason: Why, as it goes on after the name of the video.
+    """
+
+    reason: str = NOT_THERE
+
+    def __getitem__(self, frames: Any) -> Any:
+        """Refuse to read.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f"it {self.reason}")
+
+    def exists(self, *_: Any, **__: Any) -> bool:
+        """Return False: whatever has its name is not this video."""
+        return False
+
+
+class PartialVideo(sio.Video):
+    """A video of images the first of which is not there; sleap-io takes that for all of them."""
+
+    def exists(self, *_: Any, **__: Any) -> bool:
+        """Return True: some are there."""
+        return True
+
+
+def relink(labels: sio.Labels, path: Path) -> None:
+    """Open the videos of labels that were read without, each from the file that it is; those of no file become missing ones.
+
+    Args:
+        labels: The labels.
+        path: The file they were read from.
+    """
+    last = _last_labeled(labels)
+    reasons: dict[int, str] = {}
+    taken: dict[Any, Name] = {}
+    lost: list[sio.Video] = []
+    for video in _with_sources(labels.videos):
+        if (reason := _open_original(video, path)) is None:
+            taken.setdefault(_identity(video.filename), _name(video))
+        else:
+            reasons[id(video)] = reason
+            lost.append(video)
+    found: dict[int, Found] = {}
+    for video in lost:
+        choice, remark = _beside(video, path, last[id(video)], taken)
+        if choice is not None:
+            found[id(video)] = choice
+        elif remark:
+            reasons[id(video)] += f", and {remark}"
+    rivals = {id(video): _rivals(video, lost, found) for video in lost if id(video) in found}
+    for video in lost:
+        problem = _moved(video, found.get(id(video)), rivals.get(id(video), []))
+        if problem is None or (reasons[id(video)].startswith(OTHER) and _open(video, video.filename) is None):
+            del reasons[id(video)]  # with nothing better beside the labels, it is what they name
+        else:
+            reasons[id(video)] += problem
+    replaced: dict[sio.Video, sio.Video] = {video: _missing(video, reasons[id(video)]) for video in labels.videos if id(video) in reasons}
+    replaced |= {video: _partial(video) for video in labels.videos if id(video) not in reasons and _lacks_first(video)}
+    if replaced:
+        labels.replace_videos(video_map=replaced)
+
+
+def refuse_mistaken(labels: sio.Labels) -> None:
+    """Refuse open labels whose videos sleap-io found by their names alone, where these are not them.
+
+    Raises:
+        RunError: A video is read from a file that does not fit it, or that is another video of the labels.
+    """
+    last = _last_labeled(labels)
+    owners: dict[Any, tuple[str, bool]] = {}
+    for video in labels.videos:
+        said = video.backend_metadata.get("filename")
+        if not isinstance(video.filename, str) or not isinstance(said, str) or said == "." or video.backend is None:
+            continue
+        moved = PurePosixPath(said.replace("\\", "/")) != PurePosixPath(video.filename)
+        owner, owner_moved = owners.setdefault(_identity(video.filename), (said, moved))
+        problem = f"is {owner} as well" if owner != said and (moved or owner_moved) else ""
+        if moved and not problem:
+            problem = fit(video, video.filename, last[id(video)])[1]
+        if problem:
+            raise RunError(
+                f"the video {said} of these labels is read from {video.filename}, which {problem}; open them with data_path in place of "
+                "input_labels, or name the right file: video.replace_filename(path)"
+            )
+
+
+def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
+    """Tell what is known of a video before it is read.
+
+    Args:
+        video: The video.
+        frames: Frames that will be read of it.
+
+    Returns:
+        How many of them cannot be read, and why, as it goes on after the name of the video.
+    """
+    if isinstance(video, MissingVideo):
+        return len(frames), video.reason
+    if isinstance(video.filename, list):
+        wanted = [video.filename[frame] if frame < len(video.filename) else f"number {frame}" for frame in frames]
+        gone = absent_images(wanted) if isinstance(video.backend, ImageVideo | None) else []
+        return len(gone), _lacks(gone, wanted) if gone else ""
+    if not isinstance(video.backend, (*FILE_READERS, type(None))):  # pictures that are in no file
+        return 0, ""
+    if ADDRESS.match(video.filename):
+        return len(frames), IS_ADDRESS
+    absence = _absence(video.filename)
+    return (0, "") if absence is None else (len(frames), absence)
+
+
+def _last_labeled(labels: sio.Labels) -> dict[int, int]:
+    """Return the last labeled frame by id of the video, -1 for one without any."""
+    last: dict[int, int] = defaultdict(lambda: -1)
+    for frame in labels.labeled_frames:
+        last[id(frame.video)] = max(last[id(frame.video)], int(frame.frame_idx))
+    return last
+
+
+def _with_sources(videos: Sequence[sio.Video]) -> Iterator[sio.Video]:
+    """Yield videos and those that their frames are from, each once."""
+    seen: set[int] = set()
+    for video in videos:
+        current: sio.Video | None = video
+        while current is not None and id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            current = current.source_video
+
+
+def _open_original(video: sio.Video, labels: Path) -> str | None:
+    """Open a video from where the labels say it is; return the reason where it is not there."""
+    files = video.filename
+    if isinstance(files, list):
+        if gone := absent_images(files):
+            return NOT_THERE if len(gone) == len(files) else _lacks(gone, files)
+    elif ADDRESS.match(files):
+        return IS_ADDRESS
+    elif (absence := _absence(files)) is not None:
+        return absence
+    elif _same(files, labels):  # a package, which was looked at as a whole
+        return _open(video, files, vetted=True)
+    if (problem := _open(video, files)) is not None:
+        return problem
+    if (size := size_problem(video)) is None:
+        return None
+    video.backend, video.open_backend = None, False
+    return f"{OTHER} than the labels are of: {size}"
+
+
+def _beside(video: sio.Video, labels: Path, last: int, taken: dict[Any, Name]) -> tuple[Found | None, str]:
+    """Look for a video beside its labels.
+
+    Args:
+        video: The video.
+        labels: The labels file.
+        last: Last labeled frame of the video, -1 where there is none.
+        taken: Files that are videos of the labels -> the names of these.
+
+    Returns:
+        What fits, if anything; otherwise why the first that has the name does not, if anything has it.
+    """
+    remark = ""
+    for files in _candidates(video.filename, labels.parent):
+        if (identity := _identity(files)) == _identity(video.filename):
+            continue
+        owner = taken.get(identity)
+        if owner is not None and owner != _name(video):
+            how, problem = Fit.NO, f"is the video {_short(owner)} of theirs"
+        else:
+            how, problem = fit(video, files, last)
+        if how:
+            return Found(files, identity, (identity == _identity(_below(video.filename, labels.parent)), how)), ""
+        remark = remark or f"{_called(files)} {problem}"
+    return None, remark
+
+
+def _candidates(name: Files, folder: Path) -> Iterator[Files]:
+    """Yield what lies below a folder under the last parts of the name of a video, the longest first."""
+    parts = [_parts(one) for one in ([name] if isinstance(name, str) else name)]
+    shared = min((len(own) for own in parts), default=0)
+    while shared and any(own[: shared - 1] != parts[0][: shared - 1] for own in parts):
+        shared -= 1
+    for dropped in range(shared):
+        first = str(folder.joinpath(*parts[0][dropped:]))
+        if isinstance(name, str):
+            if _absence(first) is None:
+                yield first
+        elif is_there(first):
+            files = [str(folder.joinpath(*own[dropped:])) for own in parts]  # they lie to each other as they did
+            if not absent_images(files):
+                yield files
+
+
+def _below(name: Files, folder: Path) -> Files:
+    """Return what a whole name stands for below a folder."""
+    return str(folder / name) if isinstance(name, str) else [str(folder / one) for one in name]
+
+
+def _rivals(video: sio.Video, videos: Sequence[sio.Video], found: dict[int, Found]) -> list[str]:
+    """Return the names of other videos that the file found for one fits no worse."""
+    _, identity, rank = found[id(video)]
+    others = [other for other in videos if id(other) in found and found[id(other)].identity == identity]
+    rivals = [other for other in others if _name(other) != _name(video) and found[id(other)].rank >= rank]
+    return list(dict.fromkeys(_short(_name(other)) for other in rivals))
+
+
+def _moved(video: sio.Video, found: Found | None, rivals: Sequence[str]) -> str | None:
+    """Open a video from what was found for it, or from what is left of its images; return what goes on after the reason if neither."""
+    if found is not None and not rivals:
+        return None if (problem := _open(video, found.files)) is None else f", and {_called(found.files)} {problem}"
+    if found is not None:
+        folders = ", ".join([_short(_name(video)), *rivals])
+        return f", and {_called(found.files)} may be {' or '.join(rivals)} as well; put each beside the labels in its folder: {folders}"
+    if isinstance(video.filename, list) and len(absent_images(video.filename)) < len(video.filename):
+        return _open(video, video.filename)
+    return ""
+
+
+def _missing(video: sio.Video, reason: str) -> MissingVideo:
+    missing = MissingVideo(
+        filename=video.filename, backend_metadata=video.backend_metadata, source_video=video.source_video, open_backend=False
+    )
+    missing.reason = reason
+    return missing
+
+
+def _partial(video: sio.Video) -> PartialVideo:
+    return PartialVideo(
+        filename=video.filename, backend=video.backend, backend_metadata=video.backend_metadata, source_video=video.source_video
+    )
+
+
+def _lacks_first(video: sio.Video) -> bool:
+    return isinstance(video.filename, list) and not is_there(video.filename[0])
+
+
+def _open(video: sio.Video, files: Files, *, vetted: bool = False) -> str | None:
+    """Open a video from a file, as the labels say that it is read; return the reason where it cannot be."""
+    metadata = video.backend_metadata
+    try:
+        if isinstance(files, str) and not vetted and Path(files).is_file():
+            vet_video(Path(files))
+        shape = metadata.get("source_shape") or metadata.get("shape")
+        reader = open_reader(video, files, metadata.get("grayscale", shape[-1] == 1 if shape else None))
+        if isinstance(files, list) and not is_there(files[0]):
+            _tell_shape(reader, stored_of(video), files)
+        if (crop := metadata.get("crop")) is not None:
+            reader = CropVideoBackend.wrap(inner=reader, crop=tuple(crop), fill=metadata.get("crop_fill", 0))
+    except Exception as error:  # every reader has its own errors for a file it cannot read
+        return f"cannot be read ({one_line(error)})"
+    if (rate := metadata.get("fps")) is not None and not isinstance(reader, MediaVideo):
+        reader._fps = rate
+    video.filename, video.backend, video.open_backend = files, reader, True
+    if isinstance(files, list):
+        metadata["filename"], metadata["filenames"] = files[0], files
+    elif metadata.get("filename") != ".":
+        metadata["filename"] = files
+    return None
+
+
+def _tell_shape(reader: VideoBackend, stored: Stored, files: Sequence[str]) -> None:
+    """Tell a reader of images their shape: it would ask the first of them for it, and that one is not there."""
+    there = next(file for file in files if is_there(file))
+    height, width, channels = VideoBackend.from_filename([there], grayscale=reader.grayscale).img_shape
+    reader.grayscale = (stored.channels or channels) == 1
+    reader._cached_shape = (len(files), height, width, 1 if reader.grayscale else 3)
+
+
+def _absence(name: str) -> str | None:
+    """Return why no video is at a place; what cannot be looked for (no access, too long a name) is not there. None where one may be."""
+    try:
+        if Path(name).is_dir() or is_there(name):
+            return None
+        return NO_FILE if Path(name).exists() and not Path(name).is_file() else NOT_ALLOWED if Path(name).is_file() else NOT_THERE
+    except PermissionError:
+        return NOT_ALLOWED
+    except (OSError, ValueError):
+        return NOT_THERE
+
+
+def _lacks(gone: Sequence[str], images: Sequence[str]) -> str:
+    return f"lacks {len(gone)} of {len(images)} images, the first: {gone[0]}"
+
+
+def _name(video: sio.Video) -> Name:
+    return tuple(video.filename) if isinstance(video.filename, list) else video.filename
+
+
+def _short(name: Name) -> str:
+    """Return the end of a name: a file and its folder; of images, their folder and the one above."""
+    return "/".join(_parts(name)[-2:] if isinstance(name, str) else _parts(name[0])[-3:-1])
+
+
+def _called(files: Files) -> str:
+    """Return how messages call a file; images by their folder."""
+    return files if isinstance(files, str) else str(Path(files[0]).parent)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Return the parts of a path of whatever system, none of which leads upwards."""
+    return tuple(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "//", ".."))
+
+
+def _identity(files: Files) -> Any:
+    """Return what is the same of a file whatever it is called; of images, that of the first."""
+    name = files if isinstance(files, str) else files[0]
+    try:
+        return Path(name).resolve(strict=True)
+    except (OSError, ValueError):
+        return name
+
+
+def _same(name: str, path: Path) -> bool:
+    try:
+        return Path(name).samefile(path)
+    except (OSError, ValueError):
+        return False

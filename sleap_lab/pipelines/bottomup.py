@@ -1,0 +1,234 @@
+"""Bottom-up: all peaks of a frame at once, grouped into instances by part affinity fields or by class."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sleap_lab.checkpoints import TrainingConfig
+from sleap_lab.decode.classes import group_by_class
+from sleap_lab.decode.paf import Candidates, GroupingOptions, Lines, count_lines, field_size, group, score_lines, trace_lines
+from sleap_lab.pipelines.model import FrameBatch, Graph, Model
+from sleap_lab.pipelines.observation import Observed, Refinements, highest_of_each, observe_peaks
+from sleap_lab.poses.record import Poses, Skeleton, concatenate, make_poses
+
+MOST_LINES = 50_000
+"""Lines between peaks, per frame. With more, only peaks above the threshold are observed."""
+
+MOST_TRACED = 500_000
+"""Lines between peaks above the threshold, per frame. With more, only the highest peaks of each node are used."""
+
+Edges = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Peaks of all nodes and the lines between them.
+
+    Attributes:
+        where: (b, 2) int64 (video, frame).
+        sample: (p,) int32, row of `where`, ascending.
+        node: (p,) int32.
+        points: (p, 2) float64 px, image space.
+        values: (p,) float32, confidence.
+        edge: (m,) int32, edge of each line.
+        source: (m,) int32, peak that the line comes from.
+        destination: (m,) int32, peak that it leads to.
+        along: (m,) float32, the field along it; nan where the peaks coincide.
+        length: (m,) float32, network px.
+        size: (1,) float64, what lengths are compared with, network px.
+    """
+
+    where: np.ndarray
+    sample: np.ndarray
+    node: np.ndarray
+    points: np.ndarray
+    values: np.ndarray
+    edge: np.ndarray
+    source: np.ndarray
+    destination: np.ndarray
+    along: np.ndarray
+    length: np.ndarray
+    size: np.ndarray
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Peaks of all nodes and which animals they look like.
+
+    Attributes:
+        where: (b, 2) int64 (video, frame).
+        sample: (p,) int32, row of `where`, ascending.
+        node: (p,) int32.
+        points: (p, 2) float64 px, image space.
+        values: (p,) float32, confidence.
+        probabilities: (p, classes) float32.
+    """
+
+    where: np.ndarray
+    sample: np.ndarray
+    node: np.ndarray
+    points: np.ndarray
+    values: np.ndarray
+    probabilities: np.ndarray
+
+
+def edges_of(config: TrainingConfig) -> Edges:
+    """Return the node pairs of the affinity fields, in the order of their channels."""
+    names = [str(name) for name in config.heads["confmaps"]["part_names"]]
+    return [(names.index(str(a)), names.index(str(b))) for a, b in config.heads["pafs"]["edges"]]
+
+
+def observe_lines(batch: FrameBatch, model: Model, *, peak_threshold: float, refinements: Refinements, n_points: int) -> Observed[Traced]:
+    """Find the peaks of a batch and follow the affinity fields between them.
+
+    Args:
+        batch: The frames.
+        model: A bottom-up model.
+        peak_threshold: The run's threshold.
+        refinements: The one way in which points leave the grid, as lines begin and end at refined points.
+        n_points: Points sampled along each line.
+    """
+    maps = model(batch.images)
+    edges, pafs, stride = edges_of(model.config), maps["pafs"], model.config.stride("pafs")
+    n_samples, n_nodes = maps["confmaps"].shape[:2]
+    samples, nodes, points, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements)
+    if count_lines(samples, nodes, edges, n_samples, n_nodes) > MOST_LINES * n_samples:
+        complete, above = False, values > peak_threshold
+        samples, nodes, points, values = samples[above], nodes[above], points[above], values[above]
+    if count_lines(samples, nodes, edges, n_samples, n_nodes) > MOST_TRACED * n_samples:
+        kept = highest_of_each(samples, nodes, values, math.isqrt(MOST_TRACED // len(edges)))
+        flooded, samples, nodes, points, values = True, samples[kept], nodes[kept], points[kept], values[kept]
+    found = points[:, 0]
+    lines = trace_lines(pafs, samples, nodes, found * model.config.stride("confmaps"), edges, stride, n_points)
+    sample = samples.cpu().numpy().astype(np.int32)
+    traced = Traced(
+        where=batch.where,
+        sample=sample,
+        node=nodes.cpu().numpy().astype(np.int32),
+        points=model.to_image(found.double().cpu().numpy(), "confmaps") / batch.eff[sample, None],
+        values=values.cpu().numpy(),
+        edge=lines.edge.astype(np.int32),
+        source=lines.source.astype(np.int32),
+        destination=lines.destination.astype(np.int32),
+        along=lines.along,
+        length=lines.length,
+        size=np.array([field_size(pafs, stride)], dtype=np.float64),
+    )
+    return Observed(traced, maps, model.steps(*maps), complete=complete, flooded=flooded)
+
+
+def graphs(seen: Traced, *, peak_threshold: float, grouping: GroupingOptions) -> list[Graph]:
+    """Return the peaks above the threshold of each frame and the edges that could connect them."""
+    above = seen.values > peak_threshold
+    row = np.cumsum(above) - 1
+    kept = above[seen.source] & above[seen.destination]
+    lines = Lines(seen.edge[kept], row[seen.source[kept]], row[seen.destination[kept]], seen.along[kept], seen.length[kept])
+    candidates = score_lines(lines, float(seen.size[0]), grouping)
+    node, points, point_scores = seen.node[above], seen.points[above], seen.values[above].astype(np.float64)
+    bounds = np.searchsorted(seen.sample[above], np.arange(len(seen.where) + 1))
+    found = []
+    for start, stop in itertools.pairwise(bounds):
+        here = (candidates.source >= start) & (candidates.source < stop)
+        own = Candidates(
+            candidates.edge[here], candidates.source[here] - start, candidates.destination[here] - start, candidates.scores[here]
+        )
+        found.append(Graph(points[start:stop], point_scores[start:stop], node[start:stop], own))
+    return found
+
+
+def decode_lines(
+    seen: Traced, skeleton: Skeleton, edges: Edges, *, peak_threshold: float, grouping: GroupingOptions, max_instances: int | None
+) -> Poses:
+    """Group peaks by part affinity fields; the score of an instance is the sum of its edge scores.
+
+    With `max_instances` the best scored are kept, best first; otherwise instances come in the order of grouping.
+    """
+    frames = []
+    for where, graph in zip(seen.where, graphs(seen, peak_threshold=peak_threshold, grouping=grouping), strict=True):
+        peaks, scores = group(graph.candidates, graph.nodes, edges, len(skeleton.nodes), grouping)
+        if max_instances is not None:
+            best = np.argsort(-scores, kind="stable")[:max_instances]
+            peaks, scores = peaks[best], scores[best]
+        frames.append(
+            make_poses(
+                skeleton,
+                _take(graph.points, peaks),
+                video=where[0],
+                frame=where[1],
+                point_scores=_take(graph.scores, peaks),
+                instance_scores=scores,
+                frames=where,
+            )
+        )
+    return concatenate(frames)
+
+
+def _take(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return values[rows], nan where a row is -1."""
+    missing = np.full((1, *values.shape[1:]), np.nan)
+    return np.concatenate([values, missing])[rows]
+
+
+def observe_classes(batch: FrameBatch, model: Model, *, peak_threshold: float, refinements: Refinements) -> Observed[Classified]:
+    """Find the peaks of a batch and the class probabilities at them.
+
+    Args:
+        batch: The frames.
+        model: A multi-class bottom-up model.
+        peak_threshold: The run's threshold.
+        refinements: The one way in which points leave the grid, as classes are read at refined points.
+    """
+    maps = model(batch.images)
+    samples, nodes, points, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements)
+    found, class_maps = points[:, 0], maps["class_maps"]
+    h, w = class_maps.shape[-2:]
+    pixels = (found * (model.config.stride("confmaps") / model.config.stride("class_maps"))).round().long()
+    x, y = pixels[:, 0].clamp(0, w - 1), pixels[:, 1].clamp(0, h - 1)
+    sample = samples.cpu().numpy().astype(np.int32)
+    classified = Classified(
+        where=batch.where,
+        sample=sample,
+        node=nodes.cpu().numpy().astype(np.int32),
+        points=model.to_image(found.double().cpu().numpy(), "confmaps") / batch.eff[sample, None],
+        values=values.cpu().numpy(),
+        probabilities=class_maps[samples, :, y, x].cpu().numpy(),
+    )
+    return Observed(classified, maps, model.steps(*maps), complete=complete, flooded=flooded)
+
+
+def decode_classes(
+    seen: Classified, skeleton: Skeleton, classes: tuple[str, ...], *, peak_threshold: float, max_instances: int | None
+) -> Poses:
+    """Group peaks by class; every instance is the animal its class names.
+
+    The score of an instance is the mean of its point scores, its track score the mean probability of its class.
+    """
+    point_scores, probabilities = seen.values.astype(np.float64), seen.probabilities.astype(np.float64)
+    frames = []
+    for b, where in enumerate(seen.where):
+        own = (seen.sample == b) & (seen.values > peak_threshold)
+        grouped, scores, chances = group_by_class(
+            seen.points[own], point_scores[own], seen.node[own], probabilities[own], len(skeleton.nodes)
+        )
+        rows = np.flatnonzero(~np.isnan(scores).all(axis=1))
+        instance_scores = np.array([np.nanmean(scores[row]) for row in rows])
+        if max_instances is not None:
+            rows = rows[np.argsort(-instance_scores, kind="stable")[:max_instances]]
+        frames.append(
+            make_poses(
+                skeleton,
+                grouped[rows],
+                video=where[0],
+                frame=where[1],
+                point_scores=scores[rows],
+                instance_scores=[np.nanmean(scores[row]) for row in rows],
+                tracks=rows,
+                track_scores=[np.nanmean(chances[row]) for row in rows],
+                track_names=classes,
+                frames=where,
+            )
+        )
+    return concatenate(frames)

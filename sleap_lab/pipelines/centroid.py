@@ -1,0 +1,166 @@
+"""Centroids: where animals are, found by a centroid model or computed from labelled instances."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from sleap_lab.checkpoints import TrainingConfig
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.pipelines.model import FrameBatch, Model
+from sleap_lab.pipelines.observation import Observed, Refinements, observe_peaks
+from sleap_lab.poses.centroids import METHODS, instance_centroids
+from sleap_lab.poses.record import Poses, Skeleton, make_poses
+
+MOST_CENTROIDS = 1_000
+"""Centroids per frame. Of more, only the highest are used: in a top-down pipeline each is a crop."""
+
+CENTROID_SKELETON = Skeleton(nodes=("centroid",), name="centroid")
+
+
+@dataclass(frozen=True)
+class Centroids:
+    """Centroids of a batch, one row each.
+
+    Attributes:
+        where: (b, 2) int64 (video, frame).
+        eff: (b,) float64 factor from image space to size-matched px.
+        sample: (n,) int32, row of `where`, ascending.
+        points: (n, refinements, 2) float32, size-matched px, refined in each of the ways asked for.
+        values: (n,) float32, confidence.
+    """
+
+    where: np.ndarray
+    eff: np.ndarray
+    sample: np.ndarray
+    points: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class TrueCentroids:
+    """Labelled instances that stand in for, or are found by, predicted centroids.
+
+    Attributes:
+        poses: The labelled instances.
+        points: (n, 2) px, image space, their centroids.
+    """
+
+    poses: Poses
+    points: np.ndarray
+
+    def in_frame(self, where: np.ndarray) -> np.ndarray:
+        """Return the rows of a (video, frame) that have a centroid."""
+        here = (self.poses.video == where[0]) & (self.poses.frame == where[1])
+        return np.flatnonzero(here & ~np.isnan(self.points).any(axis=-1))
+
+
+def true_centroids(truth: Poses, config: TrainingConfig, *, anchor_part: str | None) -> TrueCentroids:
+    """Compute the centroids of labelled instances the way a model's training did.
+
+    Args:
+        truth: Labelled instances.
+        config: The model's training config; its confidence map head says what a centroid is.
+        anchor_part: Node that overrides the head's anchor.
+
+    Raises:
+        ConfigError: The labels have no such node.
+        RunError: The training config names a centroid that is not known.
+    """
+    head = config.heads["confmaps"]
+    part = anchor_part or head.get("anchor_part")
+    if part and part not in truth.skeleton.nodes:
+        nodes = ", ".join(truth.skeleton.nodes)
+        raise ConfigError(f"preprocessing.anchor_part: {part!r}, as in {config.folder}, is no node of the labels; accepted: {nodes}")
+    method = "anchor" if part else head.get("centroid_method") or "center_of_mass"
+    if method not in METHODS:
+        raise RunError(f"{config.folder}: centroid_method {method!r} is not known; accepted: {', '.join(METHODS)}")
+    anchor = truth.skeleton.nodes.index(part) if part else None
+    fallback = head.get("centroid_fallback") or "center_of_mass"
+    return TrueCentroids(truth, instance_centroids(truth.points, method=method, anchor=anchor, fallback=fallback))
+
+
+def observe_centroids(batch: FrameBatch, model: Model, *, peak_threshold: float, refinements: Refinements) -> Observed[Centroids]:
+    """Find the centroids of a batch, in reading order.
+
+    Args:
+        batch: The frames.
+        model: A centroid model.
+        peak_threshold: The run's threshold.
+        refinements: Ways in which points leave the grid.
+    """
+    maps = model(batch.images)
+    samples, _, found, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements, MOST_CENTROIDS)
+    step = model.step("confmaps")
+    points = (found * step).cpu().numpy()
+    centroids = Centroids(batch.where, batch.eff, samples.cpu().numpy().astype(np.int32), points, values.cpu().numpy())
+    return Observed(centroids, {"centroid_confmaps": maps["confmaps"]}, {"centroid_confmaps": step}, complete=complete, flooded=flooded)
+
+
+def choose_centroids(sample: np.ndarray, values: np.ndarray, *, peak_threshold: float, max_instances: int | None) -> np.ndarray:
+    """Return the rows of centroids above the threshold, in their order, or with `max_instances` the best of each frame, best first.
+
+    Args:
+        sample: (n,) frame of each centroid, ascending.
+        values: (n,) float32, confidence.
+        peak_threshold: Centroids are strictly above it.
+        max_instances: Most centroids per frame.
+    """
+    rows = np.flatnonzero(values > peak_threshold)
+    if max_instances is None:
+        return rows
+    rows = rows[np.lexsort((-values[rows], sample[rows]))]
+    return rows[rank_in_frame(sample[rows]) < max_instances]
+
+
+def rank_in_frame(sample: np.ndarray) -> np.ndarray:
+    """Return how many of the same frame stand before each row (n,); `sample` is ascending."""
+    return np.arange(len(sample)) - np.searchsorted(sample, sample)
+
+
+def decode_centroids(
+    seen: Centroids, truth: TrueCentroids | None, *, peak_threshold: float, refinement: int, max_instances: int | None
+) -> Poses:
+    """Make instances of centroids alone.
+
+    With ground truth each centroid takes the keypoints of the labelled instance whose own centroid is
+    nearest, one to one, so that evaluation measures detection; centroids beyond the number of labelled
+    instances are left out. Without ground truth the centroids themselves are the result.
+
+    Args:
+        seen: What was observed.
+        truth: Labelled instances, if there are any.
+        peak_threshold: Centroids are strictly above it.
+        refinement: Which of the observed refinements to take.
+        max_instances: Most instances per frame, the best ones, best first.
+    """
+    rows = choose_centroids(seen.sample, seen.values, peak_threshold=peak_threshold, max_instances=max_instances)
+    sample, scores = seen.sample[rows], seen.values[rows].astype(np.float64)
+    found = make_poses(
+        CENTROID_SKELETON,
+        seen.points[rows, None, refinement] / seen.eff[sample, None, None],
+        video=seen.where[sample, 0],
+        frame=seen.where[sample, 1],
+        point_scores=scores[:, None],
+        instance_scores=scores,
+        frames=seen.where,
+    )
+    return found if truth is None else _copied(found, truth)
+
+
+def _copied(found: Poses, truth: TrueCentroids) -> Poses:
+    """Return centroids with the keypoints of the labelled instances that they are nearest to."""
+    pairs = []
+    for video, frame, rows in found.by_frame():
+        labelled = truth.in_frame(np.array([video, frame]))
+        distance = np.linalg.norm(found.points[rows, None, 0] - truth.points[None, labelled], axis=-1)
+        pairs += [(rows[i], labelled[j]) for i, j in zip(*linear_sum_assignment(distance), strict=True)]
+    rows, labelled = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    return make_poses(
+        truth.poses.skeleton,
+        truth.poses.points[labelled],
+        video=found.video[rows],
+        frame=found.frame[rows],
+        instance_scores=found.instance_scores[rows],
+        frames=found.frames,
+    )

@@ -1,0 +1,162 @@
+"""Frames through a pipeline, batch by batch, the frames of a batch shared out among the cores."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+import torch
+
+from sleap_lab.errors import RunError
+from sleap_lab.media.sources import Frame
+from sleap_lab.networks.preprocess import prepare
+from sleap_lab.pipelines.model import Crops, FrameBatch, Prediction
+from sleap_lab.pipelines.pipeline import Pipeline
+from sleap_lab.pipelines.profile import PREPROCESS, Clock, doing
+from sleap_lab.poses.record import concatenate, make_poses
+
+CACHE_BYTES = 8_000_000
+"""What the first maps of a pass may take: more would come from memory, and with less the cost of a pass itself counts."""
+
+log = logging.getLogger(__name__)
+
+
+def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clock: Clock | None = None) -> Iterator[Prediction]:
+    """Predict frames in order; unreadable frames stay empty.
+
+    On a processor each core takes frames all the way from image to poses: cores that share the work of every single layer wait
+    for each other most of the time. A batch is shared out among the cores, unless its frames are so small that one core takes them all.
+
+    Args:
+        frames: Frames in order; of differing sizes, if need be.
+        pipeline: Loaded models with their options.
+        batch_size: Frames per batch. A batch is in flight while the next waits; of small frames one for every core is.
+        clock: Gets what the time is spent on.
+
+    Yields:
+        The prediction of each batch: consecutive frames of one size.
+
+    Raises:
+        RunError: There is not enough memory for a single frame.
+    """
+    clock = clock or Clock()
+    threads = torch.get_num_threads()
+    workers = min(threads, batch_size) if pipeline.device.type == "cpu" else 1
+    pool = ThreadPoolExecutor(workers, "predict", initializer=torch.set_num_threads, initargs=(max(threads // workers, 1),))
+    pending: deque[list[Future[Prediction]]] = deque()
+    if pipeline.device.type == "cpu":
+        torch.set_num_threads(1)  # here, where little is left to do: threads that help with it would stay awake, in the way of the workers
+    try:
+        for batch in _batches(frames, batch_size):
+            share = max(ceil(len(batch) / workers), min(len(batch), _frames_at_once(batch[0], pipeline)))
+            pending.append([pool.submit(_timed, batch[i : i + share], pipeline, clock) for i in range(0, len(batch), share)])
+            if sum(map(len, pending)) > workers:  # something waits in line, so that no core does
+                yield _joined([part.result() for part in pending.popleft()])
+        while pending:
+            yield _joined([part.result() for part in pending.popleft()])
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Put consecutive frames that fit into one array into batches of at most `size`; unreadable ones are batches of their own."""
+    batch: list[Frame] = []
+    kind = None
+    for frame in frames:
+        this = None if frame.image is None else (frame.image.shape, frame.image.dtype)
+        if batch and (len(batch) == size or this != kind):
+            yield batch
+            batch = []
+        kind = this
+        batch.append(frame)
+    if batch:
+        yield batch
+
+
+def _frames_at_once(frame: Frame, pipeline: Pipeline) -> int:
+    """Return how many frames like this a core does in one pass without leaving its cache."""
+    if frame.image is None or pipeline.device.type != "cpu":
+        return 1
+    height, width = pipeline.images.max_height or frame.image.shape[0], pipeline.images.max_width or frame.image.shape[1]
+    return int(CACHE_BYTES / (height * width * pipeline.bytes_per_pixel))
+
+
+def _timed(frames: list[Frame], pipeline: Pipeline, clock: Clock) -> Prediction:
+    with clock.working():
+        return _predict(frames, pipeline)
+
+
+def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
+    """Predict frames of one size in one pass, or where memory runs out, in smaller ones."""
+    where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(-1, 2)
+    with doing(PREPROCESS):
+        prepared = [prepare(frame.image, pipeline.images) for frame in frames if frame.image is not None]
+    if not prepared:
+        empty = make_poses(pipeline.skeleton, [], track_names=pipeline.track_names, frames=where)
+        return Prediction(empty, {}, sizes=np.zeros_like(where), eff=np.full(len(where), np.nan))
+    sizes = np.array([frame.image.shape[:2] for frame in frames if frame.image is not None], dtype=np.int64)
+    eff = np.array([factor for _, factor in prepared])
+    try:
+        images = torch.stack([image.movedim(0, 2) for image, _ in prepared]).movedim(
+            3, 1
+        )  # channels stay last in memory, as resizing wants
+        prediction = pipeline.predict(FrameBatch(images, eff, where))
+        return replace(prediction, sizes=sizes, eff=eff)
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        if len(frames) == 1:
+            height, width = prepared[0][0].shape[-2:]
+            raise RunError(
+                f"not enough memory on {pipeline.device} for one frame of {height}x{width} px; "
+                "a smaller preprocessing.input_scale, preprocessing.max_height or max_width needs less"
+            ) from error
+    half = len(frames) // 2
+    log.warning(
+        "not enough memory for %d frames at once, they are done in two halves; a smaller runtime.batch_size avoids this", len(frames)
+    )
+    halves = _joined([_predict(frames[:half], pipeline), _predict(frames[half:], pipeline)])
+    return replace(halves, observations=None)  # with more memory they would differ in the last bits
+
+
+def _joined(parts: list[Prediction]) -> Prediction:
+    """Put the predictions of consecutive frames together."""
+    if len(parts) == 1:
+        return parts[0]
+    found = [part.crops for part in parts if part.crops is not None]
+    crops = (
+        Crops(
+            centroids=np.concatenate([one.centroids for one in found]),
+            scores=np.concatenate([one.scores for one in found]),
+            boxes=np.concatenate([one.boxes for one in found]),
+            maps=_all_maps([one.maps for one in found]),
+        )
+        if found
+        else None
+    )
+    seen = [part.observations for part in parts]
+    return Prediction(
+        poses=concatenate([part.poses for part in parts]),
+        maps=_all_maps([part.maps for part in parts]),
+        steps=parts[0].steps,
+        crops=crops,
+        graphs=tuple(graph for part in parts for graph in part.graphs),
+        sizes=np.concatenate([part.sizes for part in parts]),
+        eff=np.concatenate([part.eff for part in parts]),
+        observations=None if None in seen else tuple(content for contents in seen for content in contents or ()),
+        flooded=any(part.flooded for part in parts),
+    )
+
+
+def _all_maps(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    names = dict.fromkeys(name for maps in parts for name in maps)
+    return {name: torch.cat([maps[name] for maps in parts if name in maps]) for name in names}
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether an error is that memory ran out; PyTorch has no class of its own for it on a processor."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)

@@ -1,0 +1,167 @@
+"""One trained model, ready to run: where it runs, what it sees, and how its maps relate to the image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sleap_lab.checkpoints import CropRule, TrainingConfig
+from sleap_lab.decode.paf import Candidates
+from sleap_lab.networks.preprocess import crop_origins, scale_and_pad, to_float
+from sleap_lab.pipelines.profile import NETWORK, PREPROCESS, doing
+from sleap_lab.poses.record import Poses
+
+Network = Callable[[Tensor], dict[str, Tensor]]
+AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its training config on a device.
+
+    Attributes:
+        network: Maps images to maps by head; in evaluation mode, on `device`.
+        config: How it was trained.
+        scale: Factor applied to images before the network.
+        width: Channels of the network's first layer.
+        device: Where it runs.
+        precision: `32`, `bf16` or `16`.
+        crop_size: Side of the crops it sees, size-matched px; None where it sees whole images.
+        crop_rule: How training crops were cut, where points are to lie on what crops show; None adds the fraction of
+            a crop's corner, as sleap-nn does.
+    """
+
+    network: Network
+    config: TrainingConfig
+    scale: float
+    width: int
+    device: torch.device
+    precision: str = "32"
+    crop_size: int | None = None
+    crop_rule: CropRule | None = None
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Run the network.
+
+        Args:
+            images: (b, c, h, w) size-matched images or crops.
+
+        Returns:
+            Float32 maps (b, channels, h / stride, w / stride) by head name; class vectors are (b, classes).
+        """
+        with doing(PREPROCESS):
+            images = scale_and_pad(images, self.scale, self.config.max_stride)
+            inputs = to_float(images.to(self.device)).contiguous(memory_format=torch.channels_last)
+        dtype = AUTOCAST_DTYPES.get(self.precision)
+        with doing(NETWORK), torch.inference_mode(), torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+            maps = {name: output.float() for name, output in self.network(inputs).items()}
+            if self.device.type != "cpu":  # an accelerator works on after the call; peaks would wait for it, and be timed with it
+                torch.accelerator.synchronize(self.device)
+        return maps
+
+    def from_crops(self, points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+        """Turn points of crops into points of the image the crops were cut from.
+
+        Args:
+            points: (n, nodes, 2) px of the crops, as the network answers.
+            corners: (n, 2) top-left corners of the crops, size-matched px.
+
+        Returns:
+            (n, nodes, 2) size-matched px.
+        """
+        if self.crop_rule is None:
+            return points + corners[:, None]
+        assert self.crop_size is not None, "models that see whole images have no crops"
+        return self.crop_rule.content(points, self.crop_size) + crop_origins(corners, self.crop_size)[:, None]
+
+    def step(self, head: str) -> float:
+        """Return the size of a pixel of a head's maps, size-matched px."""
+        return self.config.stride(head) / self.scale
+
+    def steps(self, *heads: str) -> dict[str, float]:
+        """Return the sizes of the pixels of maps by head, size-matched px."""
+        return {head: self.step(head) for head in heads}
+
+    def to_image(self, points: np.ndarray, head: str) -> np.ndarray:
+        """Turn points (…, 2) of a head's map space into size-matched px."""
+        return points * self.step(head)
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Frames on their way through a pipeline.
+
+    Attributes:
+        images: (b, c, h, w) size-matched, channels converted.
+        eff: (b,) float64 factor from image space to size-matched px.
+        where: (b, 2) int64 (video, frame).
+    """
+
+    images: Tensor
+    eff: np.ndarray
+    where: np.ndarray
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a frame's instances were assembled from: its peaks and the edges that could connect them.
+
+    Attributes:
+        points: (p, 2) px, image space, all peaks of the frame.
+        scores: (p,) their confidences.
+        nodes: (p,) node of each.
+        candidates: Possible edges; their peaks are rows of `points`.
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    nodes: np.ndarray
+    candidates: Candidates
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The crop that each instance was found in, one row per instance.
+
+    Attributes:
+        centroids: (n, 2) px, image space, what the crops were cut around.
+        scores: (n,) confidence of the centroids; 1 for labelled ones.
+        boxes: (n, 2, 2) px, image space (x, y), where points at the first and at the last pixel of a crop would lie.
+        maps: Network outputs (n, …) by name.
+    """
+
+    centroids: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    maps: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a pipeline finds in a batch.
+
+    Attributes:
+        poses: Instances in image space, with the batch's frames as processed frames.
+        maps: Network outputs of whole frames by name, for those who ask for them: (b, …).
+        steps: Size of a pixel of maps by name, size-matched px.
+        crops: Of top-down models, what instances were found in, for those who ask for it.
+        graphs: Of bottom-up models, what the instances of each frame were assembled from, likewise.
+        sizes: (b, 2) int64 height and width of the frames, px; 0 for those that could not be read.
+        eff: (b,) factor from image space to size-matched px; nan likewise.
+        observations: What was observed, as dataclasses of arrays that the pipeline's plan decodes into these poses; None where
+            that would not do for other settings, as with a frame that could not be read.
+        flooded: Whether there were more peaks above the threshold than can be used.
+    """
+
+    poses: Poses
+    maps: dict[str, Tensor]
+    steps: dict[str, float] = field(default_factory=dict)
+    crops: Crops | None = None
+    graphs: tuple[Graph, ...] = ()
+    sizes: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+    eff: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    observations: tuple[Any, ...] | None = None
+    flooded: bool = False

@@ -1,0 +1,234 @@
+"""From model folders to a pipeline: which kinds fit together, and what each is called with."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from sleap_lab.checkpoints import TrainingConfig, crop_rule, load_network, read_training_config
+from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.networks.preprocess import ImageSpec
+from sleap_lab.pipelines.centroid import CENTROID_SKELETON
+from sleap_lab.pipelines.memory import keep_freed_memory
+from sleap_lab.pipelines.model import FrameBatch, Model, Network, Prediction
+from sleap_lab.pipelines.observation import Observed
+from sleap_lab.pipelines.openvino import compile_network
+from sleap_lab.pipelines.plan import Plan, make_plan
+from sleap_lab.pipelines.topdown import Allowance
+from sleap_lab.poses.record import Poses, Skeleton
+from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, RuntimeConfig
+
+LEGAL = {
+    frozenset({"single_instance"}): "single_instance",
+    frozenset({"bottomup"}): "bottomup",
+    frozenset({"multi_class_bottomup"}): "multi_class_bottomup",
+    frozenset({"centroid"}): "centroid",
+    frozenset({"centered_instance"}): "centered_instance",
+    frozenset({"multi_class_topdown"}): "multi_class_topdown",
+    frozenset({"centroid", "centered_instance"}): "topdown",
+    frozenset({"centroid", "multi_class_topdown"}): "multi_class_topdown",
+}
+"""Kinds of the given models -> kind of the pipeline they make up."""
+
+NEEDS_TRUTH = "needs labelled instances: data.path must be a .slp file with user-labelled instances"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Everything from a batch of frames to poses.
+
+    Attributes:
+        kind: What it is made of, e.g. `topdown`.
+        skeleton: Skeleton of the poses.
+        track_names: Known animals, for multi-class models.
+        images: How frames are prepared.
+        predict: Frames in, poses and maps out.
+        device: Where the networks run.
+        bytes_per_pixel: What the first map of a network takes for each pixel of a size-matched image.
+        notes: What a reader of the results must know.
+    """
+
+    kind: str
+    skeleton: Skeleton
+    track_names: tuple[str, ...]
+    images: ImageSpec
+    predict: Callable[[FrameBatch], Prediction]
+    device: torch.device
+    bytes_per_pixel: float
+    notes: tuple[str, ...] = ()
+
+
+def pipeline_kind(configs: Sequence[TrainingConfig], wanted: str) -> str:
+    """Return the kind of pipeline that models make up.
+
+    Args:
+        configs: Training configs, in any order.
+        wanted: Kind that was asked for; `auto` takes what the models make up.
+
+    Raises:
+        ConfigError: The models do not fit together, or make up another kind than asked for.
+    """
+    kinds = [config.kind for config in configs]
+    found = ", ".join(f"{config.folder} ({config.kind})" for config in configs)
+    kind = LEGAL.get(frozenset(kinds)) if len(set(kinds)) == len(kinds) else None
+    if kind is None:
+        accepted = "; ".join(" + ".join(sorted(names)) for names in LEGAL)
+        raise ConfigError(f"model.paths: these models do not fit together: {found}; accepted: {accepted}")
+    if wanted not in ("auto", kind):
+        missing = " (a centroid and a centered-instance model are needed)" if wanted == "topdown" else ""
+        raise ConfigError(f"model.kind: {wanted} was asked for, but the models make up {kind}: {found}{missing}")
+    return kind
+
+
+def output_skeleton(model: ModelConfig, truth: Poses | None) -> Skeleton:
+    """Return the skeleton that models will predict, from their training configs alone.
+
+    Raises:
+        ConfigError: The models do not fit together.
+        RunError: A training config cannot be read.
+    """
+    configs = [read_training_config(path) for path in model.paths]
+    return _skeleton(configs, pipeline_kind(configs, model.kind), truth)
+
+
+def _skeleton(configs: Sequence[TrainingConfig], kind: str, truth: Poses | None) -> Skeleton:
+    if kind == "centroid":
+        return truth.skeleton if truth is not None else CENTROID_SKELETON
+    return next(config.skeleton for config in configs if config.kind != "centroid")
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the torch device of a name; `auto` takes cuda, else mps, else cpu.
+
+    Raises:
+        ConfigError: This machine or PyTorch build has no such device.
+    """
+    available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if accelerator is not None:
+        available[accelerator.type] = torch.accelerator.device_count()
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    parts = re.fullmatch(r"(\w+)(?::([0-9]+))?", name)
+    if parts is None or int(parts[2] or 0) >= available.get(parts[1], 0):
+        names = ["auto"] + [f"{kind}:{i}" if count > 1 else kind for kind, count in available.items() for i in range(count)]
+        raise ConfigError(f"runtime.device: {name!r} is not available here; accepted: {', '.join(names)}.{did_you_mean(name, names)}")
+    return torch.device(name)
+
+
+def read_plan(model: ModelConfig, preprocessing: PreprocessingConfig, truth: Poses | None) -> Plan:
+    """Return what models will observe and how that becomes poses, from their training configs alone.
+
+    Args:
+        model: Model folders and decoding options.
+        preprocessing: Overrides of what the training configs say.
+        truth: Labelled instances of the source, where it has any.
+
+    Raises:
+        ConfigError: The models do not fit together, or lack something the pipeline needs.
+        RunError: A training config cannot be read.
+    """
+    configs = [read_training_config(path) for path in model.paths]
+    kind = pipeline_kind(configs, model.kind)
+    _check(configs, kind, model, preprocessing, truth)
+    return make_plan(kind, {config.kind: config for config in configs}, _skeleton(configs, kind, truth), model, preprocessing, truth)
+
+
+def build_pipeline(
+    model: ModelConfig,
+    preprocessing: PreprocessingConfig,
+    runtime: RuntimeConfig,
+    truth: Poses | None,
+    *,
+    spare: float = 0,
+    details: bool = False,
+) -> Pipeline:
+    """Load the models and put the pipeline together.
+
+    Args:
+        model: Model folders and decoding options.
+        preprocessing: Overrides of what the training configs say.
+        runtime: Device and precision.
+        truth: Labelled instances of the source, where it has any.
+        spare: Crops that are looked at though no instance needs them, as a share of those that are needed; for observations that
+            are decoded again with other settings.
+        details: Predictions hold what instances were made from, too: maps, crops and graphs.
+
+    Raises:
+        ConfigError: The models do not fit together, or lack something the pipeline needs.
+        RunError: A model cannot be read.
+    """
+    device = choose_device(runtime.device)
+    plan = read_plan(model, preprocessing, truth)
+    keep_freed_memory()
+    if runtime.num_threads is not None:
+        torch.set_num_threads(runtime.num_threads)
+    models = {kind: _load(config, model, preprocessing, runtime, device) for kind, config in plan.configs.items()}
+    first = models.get("centroid") or next(iter(models.values()))
+    predict = partial(_predict, observe=plan.observe(models, Allowance(spare), details), plan=plan, details=details)
+    images, bytes_per_pixel = _image_spec(first.config, preprocessing), 4 * first.width * first.scale**2
+    return Pipeline(plan.kind, plan.skeleton, plan.track_names, images, predict, device, bytes_per_pixel, plan.notes)
+
+
+def _predict(batch: FrameBatch, *, observe: Callable[[FrameBatch], Observed[Any]], plan: Plan, details: bool) -> Prediction:
+    """Observe a batch and decode what was observed."""
+    seen = observe(batch)
+    observations = (seen.content,) if seen.complete else None
+    made_from = plan.details(seen) if details else {}
+    maps = seen.maps if details else {}
+    return Prediction(plan.decode(seen.content), maps, seen.steps, observations=observations, flooded=seen.flooded, **made_from)
+
+
+def _check(
+    configs: Sequence[TrainingConfig], kind: str, model: ModelConfig, preprocessing: PreprocessingConfig, truth: Poses | None
+) -> None:
+    needs_truth = "centroid" not in {config.kind for config in configs} and kind in ("centered_instance", "multi_class_topdown")
+    if needs_truth and truth is None:
+        raise ConfigError(f"model.paths: a {kind} model without a centroid model {NEEDS_TRUTH}")
+    for config in configs:
+        if config.kind in ("centered_instance", "multi_class_topdown") and preprocessing.crop_size is None and config.crop_size is None:
+            raise ConfigError(f"preprocessing.crop_size: {config.folder} names no crop size; give one in px")
+        if model.integral_refinement == "offsets" and "offsets" not in config.heads:
+            raise ConfigError(
+                f"model.integral_refinement: got 'offsets', but {config.folder} has no head that predicts offsets; "
+                "accepted: integral, bounded or null"
+            )
+    part, nodes = preprocessing.anchor_part, truth.skeleton.nodes if truth is not None else configs[-1].skeleton.nodes
+    if part is not None and part not in nodes:
+        raise ConfigError(f"preprocessing.anchor_part: no node {part!r}; accepted: {', '.join(nodes)}.{did_you_mean(part, nodes)}")
+
+
+def _load(
+    config: TrainingConfig, model: ModelConfig, preprocessing: PreprocessingConfig, runtime: RuntimeConfig, device: torch.device
+) -> Model:
+    network = load_network(
+        config,
+        offsets=model.integral_refinement == "offsets",
+        backbone_ckpt_path=model.backbone_ckpt_path,
+        head_ckpt_path=model.head_ckpt_path,
+    )
+    if runtime.backend == "openvino":
+        run: Network = compile_network(network, device, runtime.precision, runtime.batch_size)
+    else:
+        run = network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+        if runtime.compile:
+            network.compile()
+    scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale
+    crop_size = preprocessing.crop_size or config.crop_size
+    rule = crop_rule(config, crop_size) if preprocessing.crop_registration == "exact" and crop_size is not None else None
+    return Model(run, config, scale, len(next(network.parameters())), device, runtime.precision, crop_size, rule)
+
+
+def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> ImageSpec:
+    def chosen(override: Any, trained: Any) -> Any:
+        return trained if override is None else override
+
+    return ImageSpec(
+        max_height=chosen(preprocessing.max_height, config.max_height),
+        max_width=chosen(preprocessing.max_width, config.max_width),
+        ensure_rgb=chosen(preprocessing.ensure_rgb, config.ensure_rgb),
+        ensure_grayscale=chosen(preprocessing.ensure_grayscale, config.ensure_grayscale),
+    )

@@ -1,0 +1,71 @@
+"""One animal per frame: the highest pixel of every node's map."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sleap_lab.decode.peaks import global_peaks
+from sleap_lab.pipelines.model import FrameBatch, Model
+from sleap_lab.pipelines.observation import Observed, Refinements, refined
+from sleap_lab.poses.record import Poses, Skeleton, make_poses
+
+
+@dataclass(frozen=True)
+class Highest:
+    """The highest pixel of every map.
+
+    Attributes:
+        where: (b, 2) int64 (video, frame).
+        points: (b, nodes, refinements, 2) float64 px, image space, refined in each of the ways asked for.
+        values: (b, nodes) float32, confidence.
+    """
+
+    where: np.ndarray
+    points: np.ndarray
+    values: np.ndarray
+
+
+def observe_highest(batch: FrameBatch, model: Model, *, refinements: Refinements) -> Observed[Highest]:
+    """Find the highest pixel of every map of a batch."""
+    maps = model(batch.images)
+    points, values = highest(maps, refinements)
+    in_image = model.to_image(points.double().cpu().numpy(), "confmaps") / batch.eff[:, None, None, None]
+    return Observed(Highest(batch.where, in_image, values.cpu().numpy()), maps, model.steps(*maps))
+
+
+def highest(maps: Mapping[str, Tensor], refinements: Refinements) -> tuple[Tensor, Tensor]:
+    """Return points (b, nodes, refinements, 2) in map space and values (b, nodes) of the highest pixels of confidence maps."""
+    points, values = global_peaks(maps["confmaps"])
+    b, nodes = values.shape
+    each = torch.arange(b * nodes, device=values.device)
+    moved = refined(maps, each.div(nodes, rounding_mode="floor"), each % nodes, points.view(-1, 2), refinements)
+    return moved.view(b, nodes, -1, 2), values
+
+
+def decode_highest(seen: Highest, skeleton: Skeleton, *, peak_threshold: float, refinement: int) -> Poses:
+    """Make at most one instance per frame; its score is the sum of its point scores.
+
+    Frames in which no node is found stay empty.
+
+    Args:
+        seen: What was observed.
+        skeleton: Skeleton of the poses.
+        peak_threshold: Smallest confidence of a node.
+        refinement: Which of the observed refinements to take.
+    """
+    found = seen.values >= peak_threshold
+    points = np.where(found[..., None], seen.points[:, :, refinement], np.nan)
+    scores = np.where(found, seen.values, 0).astype(np.float64)
+    kept = ~np.isnan(points).all(axis=(1, 2))
+    return make_poses(
+        skeleton,
+        points[kept],
+        video=seen.where[kept, 0],
+        frame=seen.where[kept, 1],
+        point_scores=scores[kept],
+        instance_scores=scores[kept].sum(axis=1),
+        frames=seen.where,
+    )

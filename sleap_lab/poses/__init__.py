@@ -1,0 +1,1 @@
+"""The record that flows between stages, and what follows from its points alone."""

@@ -1,0 +1,197 @@
+"""`run_inference`: predictions from Python, in sleap-nn's own argument names."""
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sleap_io as sio
+
+from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.inference.detect import detect, refine
+from sleap_lab.inference.labels import result_labels
+from sleap_lab.inference.outputs import batch_outputs, outputs_file
+from sleap_lab.media.bad_frames import losses
+from sleap_lab.media.labels import leave_out_empty_frames, save_labels
+from sleap_lab.media.sources import open_source
+from sleap_lab.settings import flags
+from sleap_lab.settings.config import Config, check, defaults, keys
+from sleap_lab.settings.tracker import check_tracker
+
+
+def run_inference(
+    data_path: str | Path | Sequence[str | Path] | None = None,
+    input_labels: sio.Labels | None = None,
+    input_video: sio.Video | None = None,
+    model_paths: Sequence[str | Path] | str | Path | None = None,
+    *,
+    make_labels: bool = True,
+    output_path: str | Path | None = None,
+    return_confmaps: bool = False,
+    return_pafs: bool = False,
+    return_paf_graph: bool = False,
+    return_class_maps: bool = False,
+    return_class_vectors: bool = False,
+    **options: Any,
+) -> sio.Labels | list[dict[str, Any]]:
+    """Predict, and track where asked, as `sleap-lab track` does; writes `output_path` and nothing else.
+
+    Args:
+        data_path: Video or `.slp` file, or several videos: a list, a glob, a folder, or a `.txt` file of paths.
+        input_labels: Labels that are already open, instead of `data_path`.
+        input_video: A video that is already open, instead of `data_path`.
+        model_paths: Model folders, or a single one; none to track existing labels.
+        make_labels: Return labels; otherwise a list of dictionaries of arrays, one per batch of frames.
+        output_path: Where to write the labels, or with `make_labels=False` the arrays, to an `.npz` file; nowhere without it.
+        return_confmaps: Add the confidence maps to the arrays, here and below of no effect on labels.
+        return_pafs: Add the part affinity fields.
+        return_paf_graph: Add all peaks and candidate edges.
+        return_class_maps: Add the class maps.
+        return_class_vectors: Add the class probabilities of crops.
+        **options: Every other flag of `sleap-lab track` by its name, e.g. `tracking=True`, `frames=[0, 1]`.
+
+    Returns:
+        The labels; or with `make_labels=False` a dictionary per batch of B frames, filtered as the labels would be and with all points
+        (x, y) in px of image space: `video_idx`, `frame_idx` (B,), `orig_size` (B, 2) height and width, `eff_scale` (B,),
+        `pred_instance_peaks`, B arrays (n, nodes, 2), `pred_peak_values`, B arrays (n, nodes), and `instance_scores`, B arrays (n,);
+        of single-instance models these are (B, nodes, 2), (B, nodes) and (B,), nan where no instance was found. Multi-class models add
+        `pred_class_inds` and `class_scores`, B arrays (n,), top-down models `pred_centroids` (n, 2), `centroid_val` (n,) and
+        `instance_bbox` (n, 4, 2). `docs/outputs.md` describes these and the maps.
+
+    Raises:
+        ConfigError: An argument is unknown or does not fit.
+        RunError: Something cannot be read or written.
+
+    Warns:
+        UserWarning: Some frames, or some of several videos, could not be read, or something must be known of the frames or the poses.
+    """
+    given = [
+        name
+        for name, value in (("data_path", data_path), ("input_labels", input_labels), ("input_video", input_video))
+        if value is not None
+    ]
+    if not given:
+        raise ConfigError("run_inference needs data_path, input_labels or input_video")
+    _check_kinds(data_path=data_path, input_labels=input_labels, input_video=input_video)
+    data = input_labels if input_labels is not None else input_video
+    options |= {
+        "make_labels": make_labels,
+        "return_confmaps": return_confmaps,
+        "return_pafs": return_pafs,
+        "return_paf_graph": return_paf_graph,
+        "return_class_maps": return_class_maps,
+        "return_class_vectors": return_class_vectors,
+    }
+    config = _config(options, data_path=data_path if data is None else None, model_paths=model_paths, output_path=output_path)
+    batches: list[dict[str, Any]] = []
+    source = open_source(config.data, predicting=config.model.kind != "none", data=data)
+    keep = None if make_labels else lambda found: batches.append(batch_outputs(found, config.filters, config.output))
+    detected = detect(source, config, keep=keep, details=not make_labels)
+    for note in [*source.notes, *detected.notes, *losses(source, detected.bad_frames)]:
+        warnings.warn(note, stacklevel=2)
+    if not make_labels:
+        if config.output.path is not None:
+            with outputs_file(Path(config.output.path)) as add:
+                for batch in batches:
+                    add(batch)
+        return [_stacked(batch) for batch in batches] if detected.kind == "single_instance" else batches
+    inference = refine(detected, source, config)
+    labels = result_labels(inference, source, config)
+    if config.output.no_empty_frames:
+        leave_out_empty_frames(labels)
+    if output_path is not None:
+        save_labels(labels, output_path)
+    return labels
+
+
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "data_path": ((str, Path), "a path, or a list of paths"),
+    "input_labels": ((sio.Labels,), "open labels, as sleap_io.load_slp(path) returns"),
+    "input_video": ((sio.Video,), "an open video, as sleap_io.load_video(path) returns"),
+}
+"""Argument -> what it may be."""
+WAYS = {"str": "; give a path as data_path", "Video": "; give it as input_video", "Labels": "; give them as input_labels"}
+"""Type of what was given as another argument -> which it should have been."""
+
+
+def _check_kinds(**given: Any) -> None:
+    """Refuse inputs of other kinds, and say how they become one of those that are accepted.
+
+    Raises:
+        ConfigError: One is of another kind.
+    """
+    for name, value in given.items():
+        kinds, accepted = KINDS[name]
+        several = name == "data_path" and isinstance(value, (list, tuple))
+        for item in value if several else [value]:
+            if item is None or isinstance(item, kinds):
+                continue
+            if hasattr(item, "dtype"):
+                got, way = f"an array of the shape {tuple(item.shape)}", "; write frames (frames, h, w, c) to a dataset of an .h5 file"
+            else:
+                got, way = type(item).__name__, WAYS.get(type(item).__name__, "")
+            raise ConfigError(f"run_inference: {name} is {got}; accepted: {accepted}{way}")
+
+
+def _config(
+    options: dict[str, Any],
+    *,
+    data_path: str | Path | Sequence[str | Path] | None,
+    model_paths: Sequence[str | Path] | str | Path | None,
+    output_path: str | Path | None,
+) -> Config:
+    """Build the config of a call; settings are checked as on the command line."""
+    by_name = {flag.name: flag for flag in flags.TRACK if flag.name not in ("data_path", "model_paths", "output_path")}
+    config = Config()
+    paths = [model_paths] if isinstance(model_paths, (str, Path)) else model_paths or []
+    values: dict[str, Any] = {"data.path": data_path, "model.paths": paths, "output.path": output_path}
+    for name, value in options.items():
+        if name not in by_name:
+            raise ConfigError(f"run_inference has no argument {name!r}.{did_you_mean(name, by_name)}")
+        values[by_name[name].key] = value
+    if not paths:
+        values["model.kind"] = "none"
+    for key, value in (flags.parity(values) | values).items():
+        group, _, name = key.partition(".")
+        setattr(getattr(config, group), name, _plain(value))
+    check(config, opened=data_path is None)
+    if config.tracker.tracking:
+        check_tracker(config.tracker)
+    return config
+
+
+def _plain(value: Any) -> Any:
+    """Return paths as text, and numbers, arrays and ranges as the plain ones that a config and a file hold."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple, range)) else value
+
+
+def _stacked(batch: dict[str, Any]) -> dict[str, Any]:
+    """Turn the lists of a single-instance batch into arrays with one row per frame, nan where there is no instance."""
+    nodes = batch["pred_instance_peaks"][0].shape[1]
+    empty = {
+        "pred_instance_peaks": np.full((1, nodes, 2), np.nan),
+        "pred_peak_values": np.zeros((1, nodes)),
+        "instance_scores": np.full(1, np.nan),
+    }
+    stacked = {name: np.concatenate([rows if len(rows) else nothing for rows in batch[name]]) for name, nothing in empty.items()}
+    return batch | stacked
+
+
+def _signature() -> inspect.Signature:
+    """Return the signature with every flag spelled out, for help pages and editors."""
+    shown = inspect.signature(run_inference)
+    named = [p for p in shown.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    for flag in flags.TRACK:
+        if flag.name not in shown.parameters:
+            kind = inspect.Parameter.KEYWORD_ONLY
+            named.append(inspect.Parameter(flag.name, kind, default=defaults()[flag.key], annotation=keys()[flag.key].type))
+    return shown.replace(parameters=named)
+
+
+run_inference.__signature__ = _signature()  # type: ignore[attr-defined]

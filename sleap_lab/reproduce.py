@@ -1,0 +1,268 @@
+"""Run an experiment again from its snapshot, and say whether the answer is the same.
+
+A snapshot is data: its files are parsed as YAML and JSON, its config is checked like any other, and nothing in it is executed.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sleap_lab import terminal
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.evaluation.agreement import LARGEST_PIXELS, LARGEST_SCORE, NUMBERS, PIXELS, Difference, compare_metrics, compare_poses
+from sleap_lab.experiment import Invocation, device_name, new_folder, run
+from sleap_lab.files.atomic import replacing
+from sleap_lab.media.labels import read_labels, to_poses
+from sleap_lab.runs import summary as run_summary
+from sleap_lab.runs.snapshot import SNAPSHOT, flatten, read_document
+from sleap_lab.runs.summary import RunSummary
+from sleap_lab.runs.verify import HARMLESS, PATH_KEYS, Fact, Input, changed_facts, check_inputs, present_facts, recorded_facts
+from sleap_lab.settings.config import GROUPS, Config, LoggerConfig, OutputConfig, check, check_value, keys
+from sleap_lab.sweeps.find import RUN_ID
+
+RECEIPT = "receipt.json"
+MOST = 20  # differences that the terminal shows
+CHANGEABLE = (*PATH_KEYS, "runtime.device")
+"""Settings that a reproduction may change: where things are. What is done with them stays."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """How a reproduction went.
+
+    Attributes:
+        first: The first run: its folder, or its id in MLflow.
+        again: The folder of the reproduction.
+        inputs: Input files, all unchanged or merely moved.
+        facts: What the two were made with that differs: versions, code, machine.
+        exact: Whether no difference was allowed: the same code, versions and processor, and no card that rounds as it likes.
+        predictions: How far the poses agree; empty where the first run left none.
+        metrics: How far counts and metrics agree.
+        notes: What was not compared, and why.
+    """
+
+    first: str
+    again: Path
+    inputs: list[Input]
+    facts: list[Fact]
+    exact: bool
+    predictions: list[Difference]
+    metrics: list[Difference]
+    notes: list[str]
+
+    @property
+    def differences(self) -> list[Difference]:
+        """What differs by more than is allowed."""
+        return [item for item in (*self.predictions, *self.metrics) if not item.agrees]
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in words."""
+        if self.differences:
+            return "differs"
+        same = not any(item.size for item in (*self.predictions, *self.metrics))
+        return "identical" if same else f"agrees within {PIXELS} px and {NUMBERS} of every metric"
+
+
+def reproduce(folder: Path, changes: Mapping[str, Any], *, command: Sequence[str], outputs_root: Path) -> Receipt:
+    """Run an experiment again, without cache and without MLflow, in a new run folder, and leave a receipt there.
+
+    Args:
+        folder: Folder of the first run.
+        changes: Settings in `CHANGEABLE` that are to be another, for inputs that moved.
+        command: The command line, for the record.
+        outputs_root: Where the new run folder is made.
+
+    Raises:
+        ConfigError: The folder holds nothing that can be repeated, or the changes do not fit.
+        RunError: Inputs are missing or not the same, which is shown; or the second run failed.
+    """
+    folder, first = folder.absolute(), _first_run(folder)
+    snapshot = _snapshot(folder)
+    config = _config(snapshot["config.yaml"], changes)
+    inputs, then = _inputs(snapshot, config), _facts(folder)
+    if wrong := [item for item in inputs if item.status not in HARMLESS]:
+        terminal.table([(item.status, f"{item.key}: {item.path}") for item in wrong])
+        raise RunError(f"{len(wrong)} of {len(inputs)} inputs are not what they were, so nothing was run; KEY=PATH says where one moved to")
+    check(config)
+    device = device_name(config)
+    facts = changed_facts(then, present_facts(device))
+    for fact in facts:
+        terminal.warn(f"{fact.name}: {fact.then} then, {fact.now} now")
+    again = new_folder(outputs_root.absolute())
+    cwd = Path(snapshot["packages.json"].get("cwd", ""))
+    with chdir(cwd) if cwd.is_absolute() and cwd.is_dir() else nullcontext():  # labels may name videos from there
+        second = run(config, again, Invocation(command, first.overrides, first.choices)).summary
+    if second.status == "failed":
+        raise RunError(f"the second run failed (see {again})")
+    exact = not facts and device in ("", "cpu")
+    metrics = compare_metrics(_numbers(first), _numbers(second), exact=exact)
+    predictions, notes = _compare_predictions(folder, first, snapshot["config.yaml"], again, exact=exact)
+    receipt = Receipt(
+        folder.name if RUN_ID.fullmatch(folder.name) else str(folder), again, inputs, facts, exact, predictions, metrics, notes
+    )
+    _write(receipt)
+    return receipt
+
+
+def _first_run(folder: Path) -> RunSummary:
+    """Return how the first run went.
+
+    Raises:
+        ConfigError: It left nothing to compare with.
+    """
+    first = run_summary.read(folder)
+    if first.status not in ("finished", "partial"):
+        raise ConfigError(f"{folder}: the run is {first.status}, so there is nothing to compare with ({first.error or 'it has not ended'})")
+    return first
+
+
+def _snapshot(folder: Path) -> dict[str, Any]:
+    """Return the documents of a snapshot that a run can be repeated from.
+
+    Raises:
+        ConfigError: One is missing or cannot be read.
+    """
+    documents = {}
+    for name in ("config.yaml", "hashes.json", "packages.json", "device.json"):
+        try:
+            documents[name] = read_document(folder, name)
+        except RunError as error:
+            raise ConfigError(str(error)) from error
+        if not isinstance(documents[name], dict):
+            raise ConfigError(f"{folder / SNAPSHOT / name}: there is no such snapshot to repeat the run from")
+    return documents
+
+
+def _config(document: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
+    """Return the config of a snapshot, changed so that results go to a new run folder and nowhere else.
+
+    Raises:
+        ConfigError: The snapshot has keys or values that this version does not know, or something else is to be changed than `CHANGEABLE`.
+    """
+    config = Config()
+    for name, value in [*_keys(document), *changes.items()]:
+        if name not in keys():
+            raise ConfigError(f"{name}: it is in the snapshot, but this version has no such key")
+        if name in changes and name not in CHANGEABLE:
+            raise ConfigError(f"{name}: a reproduction keeps the settings; only these can be changed: {', '.join(CHANGEABLE)}")
+        group, _, last = name.rpartition(".")
+        setattr(getattr(config, group) if group else config, last, check_value(name, value, keys()[name]))
+    config.output = OutputConfig(no_empty_frames=config.output.no_empty_frames)
+    config.evaluator.save_metrics = None
+    config.logger = LoggerConfig()
+    config.cache, config.report, config.report_figures = "off", "none", "none"
+    return config
+
+
+def _keys(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the keys of a config and their values, which may be dictionaries themselves."""
+    for name, value in document.items():
+        if name in GROUPS and isinstance(value, dict):
+            yield from ((f"{name}.{key}", item) for key, item in value.items())
+        else:
+            yield name, value
+
+
+def _inputs(snapshot: Mapping[str, Any], config: Config) -> list[Input]:
+    now = flatten(asdict(config))
+    try:
+        return check_inputs(snapshot["hashes.json"], flatten(snapshot["config.yaml"]), {key: now[key] for key in PATH_KEYS})
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(f"hashes.json: this is not what a snapshot holds ({error})") from error
+
+
+def _facts(folder: Path) -> dict[str, str]:
+    try:
+        return recorded_facts(folder)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{folder / SNAPSHOT}: this is not what a snapshot holds ({error})") from error
+
+
+def _compare_predictions(
+    folder: Path, first: RunSummary, config: Mapping[str, Any], again: Path, *, exact: bool
+) -> tuple[list[Difference], list[str]]:
+    """Compare the poses of both runs, where both left any; returns the differences, and what one must know of them."""
+    found = again / "predictions.slp"
+    if not found.is_file():  # the runs only evaluated
+        return [], []
+    wanted = (config.get("output") or {}).get("path")
+    places = [folder / found.name, *([Path(wanted)] if wanted else [])]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        return [], ["the first run left no .slp file that is still there, so poses were not compared"]
+    differences = compare_poses(*(to_poses(read_labels(file)) for file in (path, found)), exact=exact)
+    ended = datetime.fromisoformat(first.ended) if first.ended else datetime.max.replace(tzinfo=UTC)
+    if not all(item.agrees for item in differences) and datetime.fromtimestamp(path.stat().st_mtime, UTC) > ended:
+        return differences, [f"{path} was written after the first run ended; it may hold something else than what that run found"]
+    return differences, []
+
+
+def _numbers(run: RunSummary) -> dict[str, float]:
+    """Return counts and metrics; how fast it was is no result."""
+    metrics = {name: value for name, value in run.metrics.items() if not name.startswith("speed/")}
+    return {f"counts/{name}": float(value) for name, value in run.counts.items()} | metrics
+
+
+def _write(receipt: Receipt) -> None:
+    """Write a receipt into the folder of the second run.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    content = {
+        "verdict": receipt.verdict,
+        "agrees": not receipt.differences,
+        "first": receipt.first,
+        "again": str(receipt.again),
+        "time": run_summary.now(),
+        "exact": receipt.exact,
+        "tolerance": {"px": 0.0 if receipt.exact else PIXELS, "metrics": 0.0 if receipt.exact else NUMBERS},
+        "inputs": [item._asdict() | {"path": str(item.path)} for item in receipt.inputs],
+        "made_with": [fact._asdict() for fact in receipt.facts],
+        "predictions": [_plain(item) for item in receipt.predictions],
+        "metrics": [_plain(item) for item in receipt.metrics],
+        "notes": receipt.notes,
+    }
+    with replacing(receipt.again / RECEIPT) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _plain(item: Difference) -> dict[str, Any]:
+    """Return a difference as JSON knows it; what is undefined or not there is null."""
+    values = item._asdict() | {"difference": item.size}
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()}
+
+
+def show(receipt: Receipt) -> None:
+    """Show a receipt: what was compared, the largest differences, the verdict."""
+    statuses = Counter(item.status for item in receipt.inputs)
+    rows = [("first run", receipt.first)]
+    rows.append(("inputs", ", ".join(f"{count} {status}" for status, count in statuses.items())))
+    largest = {item.name: item for item in receipt.predictions}
+    if largest:
+        pixels, scores = (largest[name].now for name in (LARGEST_PIXELS, LARGEST_SCORE))
+        rows.append(("poses", f"{largest['instances'].now:.0f} instances: differ by up to {pixels:.3g} px, scores by up to {scores:.3g}"))
+    rows.append(
+        ("metrics", f"{len(receipt.metrics)} metrics: differ by up to {max((item.size for item in receipt.metrics), default=0):.3g}")
+    )
+    allowed = "no difference, on the same machine and versions" if receipt.exact else f"{PIXELS} px and {NUMBERS} of a metric"
+    rows += [("allowed", allowed), ("verdict", receipt.verdict), ("receipt", terminal.shown(receipt.again / RECEIPT))]
+    worst = sorted(receipt.differences, key=lambda item: -item.size)
+    if worst:
+        terminal.table([("differs", "then → now"), *((item.name, f"{_shown(item.then)} → {_shown(item.now)}") for item in worst[:MOST])])
+    if len(worst) > MOST:
+        rows.append(("", f"{len(worst) - MOST} more differences are in the receipt"))
+    for note in receipt.notes:
+        terminal.warn(note)
+    terminal.table(rows)
+
+
+def _shown(value: float) -> str:
+    return "nothing" if math.isinf(value) else "undefined" if math.isnan(value) else f"{value:.6g}"

@@ -1,0 +1,621 @@
+"""Every setting of an experiment: one dataclass per config group, one field per key.
+
+A field owns the key's name, type, default, one line of help and the values it accepts; the YAML
+presets in `conf/` only say what differs. The help page, the config reference and the checks below
+are derived from the fields.
+"""
+
+import os
+import re
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from sleap_lab.errors import ConfigError, brief, did_you_mean
+from sleap_lab.settings.credentials import TRACKING_URI, conceal
+from sleap_lab.settings.inputs import find_inputs, is_labels
+from sleap_lab.settings.objective import check_objective
+
+OUTPUTS = "outputs"
+"""Folder that runs are kept in."""
+
+EXPERIMENT_NAME = "MLFLOW_EXPERIMENT_NAME"
+
+
+def key(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[Any, ...] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    path: bool = False,
+) -> Any:
+    """Declare one config key.
+
+    Args:
+        default: Its default; a list or dict is copied for each config.
+        help: One line that says what it does.
+        choices: The only values it accepts, if there are only some.
+        minimum: Smallest accepted number.
+        maximum: Largest accepted number.
+        path: Whether it names a file or folder, resolved against the directory the command was typed in.
+    """
+    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "path": path}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class DataConfig:
+    """What to look at: a video or a labels file, and which of its frames."""
+
+    path: Any = key(
+        None,
+        "Video, .slp or .pkg.slp file; or several videos: a list, a glob, a folder, or a .txt file of paths, one per line.",
+        path=True,
+    )
+    frames: Any = key(
+        None,
+        'Frames: "0-100,200-300", "5,9,12-20" or a list; of several videos, of each; of a .slp without video_index, '
+        "positions among its labeled frames. Default: all.",
+    )
+    video_index: int | None = key(None, "Of several videos use only this one; of a .slp file use all frames of this video.", minimum=0)
+    video_dataset: str | None = key(None, "Dataset inside an HDF5 video. Default: the first with four axes.")
+    video_input_format: str = key(
+        "channels_last",
+        "Axes of an HDF5 video: frames, height, width, channels; or frames, channels, width, height.",
+        choices=("channels_last", "channels_first"),
+    )
+    only_labeled_frames: bool = key(False, "Only frames that a person labelled.")
+    only_suggested_frames: bool = key(False, "Only suggested frames that nobody has labelled yet.")
+    exclude_user_labeled: bool = key(False, "Skip frames that a person labelled.")
+    only_predicted_frames: bool = key(False, "Only frames that already hold predictions.")
+    on_bad_frame: str = key(
+        "nan", "Frame that cannot be read: keep it as an empty frame, leave it out, or fail.", choices=("nan", "skip", "fail")
+    )
+    max_bad_share: float = key(0.5, "Largest share of the frames that may be unreadable; the run fails beyond it.", minimum=0, maximum=1)
+
+
+MODEL_KINDS = ("single_instance", "centroid", "centered_instance", "topdown", "bottomup", "multi_class_bottomup", "multi_class_topdown")
+
+
+@dataclass
+class ModelConfig:
+    """Which trained models predict, and how their maps are turned into poses."""
+
+    kind: str = key(
+        "auto",
+        "What the models must make up; auto reads it from their training configs, none only tracks or evaluates.",
+        choices=("auto", *MODEL_KINDS, "none"),
+    )
+    paths: list[str] = key(
+        [],
+        "Model folders, two for top-down in any order: best.ckpt + training_config.yaml, or SLEAP's best_model.h5 + training_config.json.",
+        path=True,
+    )
+    backbone_ckpt_path: str | None = key(None, "Checkpoint whose backbone weights replace those of the model.", path=True)
+    head_ckpt_path: str | None = key(None, "Checkpoint whose head weights replace those of the model.", path=True)
+    max_instances: int | None = key(None, "Keep at most this many instances per frame, the best scored.", minimum=1)
+    peak_threshold: Any = key(0.2, "Smallest confidence of a peak; for top-down also [centroid, keypoint].")
+    integral_refinement: str | None = key(
+        "integral",
+        "Refine peaks below the grid: integral regression, the same without negative confidences (bounded), the offsets that some legacy "
+        "models predict, or null for the grid.",
+        choices=("integral", "bounded", "offsets"),
+    )
+    integral_patch_size: int = key(5, "Side of the patch used for refinement, in map pixels (odd).", minimum=1)
+    max_edge_length_ratio: float = key(0.25, "Bottom-up: edges longer than this share of the map are penalised.", minimum=0)
+    dist_penalty_weight: float = key(1.0, "Bottom-up: weight of that penalty.", minimum=0)
+    n_points: int = key(10, "Bottom-up: points sampled along each candidate edge.", minimum=1)
+    min_instance_peaks: float = key(
+        0, "Bottom-up: instances with fewer peaks are dropped; below 1 a share of the nodes, else a count.", minimum=0
+    )
+    min_line_scores: float = key(0.25, "Bottom-up: smallest edge score that connects two peaks.")
+
+
+@dataclass
+class PreprocessingConfig:
+    """How images are prepared; null means as in training."""
+
+    max_height: int | None = key(None, "Resize and pad images to this height.", minimum=1)
+    max_width: int | None = key(None, "Resize and pad images to this width.", minimum=1)
+    input_scale: float | None = key(None, "Factor applied to the image before the network.", minimum=1e-6)
+    ensure_rgb: bool | None = key(None, "Convert images to three channels.")
+    ensure_grayscale: bool | None = key(None, "Convert images to one channel.")
+    crop_size: int | None = key(None, "Side of the square crop around each animal, px (top-down).", minimum=1)
+    anchor_part: str | None = key(None, "Node at the centre of crops from labelled instances (centered-instance only).")
+    crop_registration: str = key(
+        "exact",
+        "Where keypoints of a crop land: on what the crop shows, by the rule it was trained with, or up to 1 px beside, as in sleap-nn.",
+        choices=("exact", "reference"),
+    )
+
+
+@dataclass
+class RuntimeConfig:
+    """Where and how fast to compute; changes no result but for precision."""
+
+    device: str = key("auto", "auto, cpu, cuda, cuda:1, mps, … as this PyTorch build offers.")
+    devices: int = key(1, "How many devices of that kind share the frames, each in a process of its own; on cpu, processes.", minimum=1)
+    batch_size: int = key(4, "Frames per batch; larger is faster and needs more memory.", minimum=1)
+    queue_maxsize: int = key(32, "Frames read ahead of the network.", minimum=1)
+    precision: str = key("32", "Number format of the network: 32, bf16 or 16.", choices=("32", "bf16", "16"))
+    compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
+    backend: str = key(
+        "torch",
+        "What runs the network; openvino is faster on a processor, rounds differently, and needs pip install 'sleap-lab[openvino]'.",
+        choices=("torch", "openvino"),
+    )
+    num_threads: int | None = key(None, "CPU threads of the network. Default: PyTorch's choice.", minimum=1)
+
+
+@dataclass
+class FiltersConfig:
+    """Which predicted instances are dropped before tracking; all off by default."""
+
+    filter_overlapping: bool = key(False, "Drop an instance that overlaps a better scored one.")
+    filter_overlapping_method: str = key("iou", "Overlap of bounding boxes, or similarity of poses.", choices=("iou", "oks"))
+    filter_overlapping_threshold: float = key(0.8, "Overlap above which the worse one is dropped.", minimum=0)
+    filter_min_visible_nodes: int = key(0, "Drop instances with fewer visible nodes.", minimum=0)
+    filter_min_visible_node_fraction: float = key(0.0, "Drop instances with a smaller share of visible nodes.", minimum=0, maximum=1)
+    filter_min_mean_node_score: float = key(0.0, "Drop instances whose visible nodes score less on average.")
+    filter_min_instance_score: float = key(0.0, "Drop instances with a smaller score.")
+
+
+@dataclass
+class TrackerConfig:
+    """How detections are linked into tracks."""
+
+    tracking: bool = key(False, "Track the instances.")
+    tracking_window_size: int = key(5, "Frames (fixed_window) or entries per track (local_queues) to match against.", minimum=1)
+    candidates_method: str = key(
+        "fixed_window",
+        "Candidates: all instances of the last frames, or the last instances of each track.",
+        choices=("fixed_window", "local_queues"),
+    )
+    min_new_track_points: int = key(0, "A detection opens a track only with more visible nodes than this.", minimum=0)
+    min_match_points: int = key(0, "A candidate is compared only with more visible nodes than this.", minimum=0)
+    window_by_frame_number: bool = key(
+        False, "fixed_window: frames that were not processed age the window too; otherwise only processed frames count."
+    )
+    features: str = key(
+        "keypoints",
+        "What is compared; image is the appearance around each detection, compared by cosine_sim.",
+        choices=("keypoints", "centroids", "bboxes", "image"),
+    )
+    scoring_method: str = key("oks", "How two features are compared.", choices=("oks", "iou", "euclidean_dist", "cosine_sim"))
+    missing_nodes: str = key(
+        "shared",
+        "Poses with a missing node (euclidean_dist, cosine_sim): compare the nodes both have, or do not compare them, as sleap-nn does.",
+        choices=("shared", "reference"),
+    )
+    one_node_distance: bool = key(
+        True, "Compare poses of a single node by their distance instead of by oks, which could only tell whether they are equal."
+    )
+    scoring_reduction: str = key(
+        "mean", "How the scores against one track's candidates become one.", choices=("mean", "max", "robust_quantile")
+    )
+    robust_best_instance: float = key(1.0, "Quantile used by robust_quantile.", minimum=0, maximum=1)
+    oks_stddev: float | None = key(None, "Spread of the OKS kernel. Default: 0.025, with kf_track_features=keypoints 0.1.", minimum=1e-9)
+    track_matching_method: str = key("hungarian", "Assignment of detections to tracks.", choices=("hungarian", "greedy"))
+    max_tracks: int | None = key(None, "Largest number of tracks; switches candidates_method to local_queues.", minimum=1)
+    use_flow: bool = key(False, "Shift candidates by optical flow before matching.")
+    of_img_scale: float = key(1.0, "Optical flow: factor on the images.", minimum=1e-6)
+    of_window_size: int = key(21, "Optical flow: side of the search window, px.", minimum=3)
+    of_max_levels: int = key(3, "Optical flow: pyramid levels.", minimum=0)
+    use_kalman: bool = key(False, "Predict candidates with a Kalman filter per track.")
+    kf_track_features: str = key("centroid", "Kalman: what is predicted.", choices=("centroid", "keypoints"))
+    kf_init_frame_count: int = key(10, "Kalman: frames of plain tracking before filters are fitted.", minimum=3)
+    kf_node_indices: list[int] | None = key(None, "Kalman: nodes to use. Default: all.")
+    kf_reset_gap_size: int = key(5, "Kalman: a filter unseen for more frames than this is dropped.", minimum=1)
+    tracking_target_instance_count: int | None = key(
+        None, "Expected number of animals; used by pre-cull, break connection and Kalman.", minimum=0
+    )
+    tracking_pre_cull_to_target: int = key(0, "If not 0, drop the worst detections above the target count before tracking.", minimum=0)
+    tracking_pre_cull_iou_threshold: float = key(0.0, "Pre-cull: first drop detections that overlap by more than this.", minimum=0)
+    tracking_clean_instance_count: int = key(0, "If not 0, keep at most this many instances per frame after tracking.", minimum=0)
+    tracking_clean_iou_threshold: float = key(0.0, "Clean-up: first drop instances that overlap by more than this.", minimum=0)
+    post_connect_single_breaks: bool = key(False, "Join a lost and a new track when there is exactly one of each.")
+    override_class_tracks: bool = key(False, "Track also where the models know the identities; their tracks are replaced.")
+
+
+@dataclass
+class EvaluatorConfig:
+    """How predictions are scored against ground truth."""
+
+    evaluate: bool = key(False, "Evaluate the result.")
+    identity: bool = key(False, "Also compute identity metrics (MOTA, IDF1, HOTA) where the ground truth has tracks.")
+    ground_truth_path: str | None = key(None, "Ground truth .slp file. Default: data.path, if that is a .slp.", path=True)
+    oks_stddev: Any = key(0.025, "Spread of the OKS kernel, one number or one per node of the ground truth; larger forgives more.")
+    oks_scale: float | None = key(None, "Object area for OKS in px². Default: bounding box of each instance.", minimum=0)
+    video_map: Any = key(
+        None, "Which video is which, {prediction: truth}, by name or index, null for none, e.g. {0:1,b.mp4:null}. Default: found."
+    )
+    nodes: str = key(
+        "all",
+        "Nodes that are compared: all, and refuse skeletons with different ones; common, those that both sides have.",
+        choices=("all", "common"),
+    )
+    match_threshold: float = key(0.0, "Smallest OKS (or, for centroids, largest distance in px; 0 means 50) of a match.", minimum=0)
+    user_labels_only: bool = key(True, "Use only ground truth that a person labelled.")
+    match_method: str = key(
+        "auto", "Match whole poses or centroids; auto takes centroid for one-node predictions.", choices=("auto", "oks", "centroid")
+    )
+    anchor_part: str | None = key(None, "Node that is the centroid of a ground truth instance (centroid matching).")
+    centroid_method: str | None = key(
+        None, "Centroid of a ground truth instance.", choices=("anchor", "center_of_mass", "bbox_center", "geometric_median")
+    )
+    centroid_fallback: str | None = key(
+        None, "Centroid where the anchor is missing.", choices=("center_of_mass", "bbox_center", "geometric_median")
+    )
+    save_metrics: str | None = key(None, "Also write the metrics to this .npz file.", path=True)
+
+
+@dataclass
+class OutputConfig:
+    """What is written, and where."""
+
+    path: str | None = key(None, "Predictions file. Default: predictions.slp (outputs.npz) in the run folder.", path=True)
+    make_labels: bool = key(True, "Write predictions as labels; otherwise only as arrays, to an .npz file.")
+    return_confmaps: bool = key(False, "Add the confidence maps to the arrays, which are written beside the labels then.")
+    return_pafs: bool = key(False, "Likewise the part affinity fields (bottom-up).")
+    return_paf_graph: bool = key(False, "Likewise all peaks and candidate edges (bottom-up).")
+    return_class_maps: bool = key(False, "Likewise the class maps (multi-class bottom-up).")
+    return_class_vectors: bool = key(False, "Likewise the class probabilities of crops (multi-class top-down).")
+    no_empty_frames: bool = key(False, "Leave frames without instances out of .slp and COCO files; tables span the video.")
+    formats: list[str] = key(
+        ["slp"],
+        "Formats to write beside each other; csv, analysis_h5 and nwb are one file per video.",
+        choices=("slp", "csv", "analysis_h5", "nwb", "coco"),
+    )
+    overlay_video: Any = key(
+        False, "Render the predictions over the video: a clip of the worst moments (true or worst), or all of it.",
+        choices=(False, True, "worst", "full"),
+    )  # fmt: skip
+
+
+@dataclass
+class LoggerConfig:
+    """Where runs are recorded for comparison."""
+
+    mlflow: bool = key(False, "Log the finished run folder to MLflow.")
+    tracking_uri: str | None = key(
+        None, "MLflow tracking server or database. Default: what MLFLOW_TRACKING_URI says, else an SQLite file under outputs/."
+    )
+    experiment_name: str | None = key(None, "MLflow experiment. Default: what MLFLOW_EXPERIMENT_NAME says, else sleap_lab.")
+    run_name: str | None = key(None, "Name of the run. Default: what was overridden.")
+    tags: dict[str, str] = key({}, "Extra tags of the run.")
+
+
+@dataclass
+class SweepConfig:
+    """How a multirun goes on after failures, what it runs again, and which of its jobs is best."""
+
+    rerun: str = key(
+        "none",
+        "Jobs to run again besides those without a result: none, those that failed by an error of their own, or all in a new folder.",
+        choices=("none", "failed", "all"),
+    )
+    fail_fast: bool = key(False, "Start no further job after one has failed.")
+    objective: str | None = key(None, "Metric that says which job is best. Default: identity/idf1, without identities eval/oks_map.")
+    direction: str | None = key(
+        None,
+        "Whether the best job has most or least of it. Default: as the metric is meant.",
+        choices=("maximize", "minimize"),
+    )
+
+
+@dataclass
+class Config:
+    """A whole experiment, in the order in which data flows."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    filters: FiltersConfig = field(default_factory=FiltersConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    cache: str = key(
+        "rw", "Stage cache: reuse and store predictions and tracks, only reuse them, or neither.", choices=("rw", "read", "off")
+    )
+    cache_dir: str | None = key(None, "Folder of the stage cache. Default: outputs/cache.", path=True)
+    cache_max_gb: float = key(10.0, "Size that the stage cache is kept below, GB; what was not used for longest makes room.", minimum=0)
+    report: str = key("html", "Write report.html, or not.", choices=("html", "none"))
+    report_figures: str = key("none", "Also write the report's figures as files.", choices=("none", "svg", "png", "both"))
+    verbose: bool = key(False, "Print log messages to the terminal.")
+    debug: bool = key(False, "Print the traceback when a run fails.")
+
+
+GROUPS: dict[str, type] = {f.name: f.default_factory for f in fields(Config) if f.default_factory is not MISSING}  # type: ignore[misc]
+
+
+def check(config: Config, *, opened: bool = False) -> None:
+    """Check every value by itself and settings against each other, and make paths absolute.
+
+    Args:
+        config: The config, changed in place.
+        opened: The data are already open, so that `data.path` is not needed.
+
+    Raises:
+        ConfigError: Naming the key, what it got, and what it may be.
+    """
+    for name, field_ in keys().items():
+        group, _, last = name.rpartition(".")
+        owner = getattr(config, group) if group else config
+        setattr(owner, last, check_value(name, getattr(owner, last), field_))
+    _check_models(config)
+    if not opened:
+        _check_data(config)
+    _check_together(config)
+    _check_arrays(config)
+    _check_outputs(config)
+    _settle_logger(config.logger)
+    if config.sweep.objective is not None:
+        check_objective(config.sweep.objective, config.sweep.direction)
+
+
+def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
+    """Return the value of a key with its paths made absolute.
+
+    Args:
+        name: The key, for the message.
+        value: What it got.
+        field_: Its declaration, made with `key`.
+
+    Raises:
+        ConfigError: The value has another type than the key, or is none of those it accepts.
+    """
+    metadata = field_.metadata
+    choices, minimum, maximum = metadata["choices"], metadata["minimum"], metadata["maximum"]
+    if not _fits(value, field_.type):
+        raise ConfigError(f"{name}: got {value!r}; accepted: {type_name(field_.type)}")
+    for item in value if isinstance(value, list) else [value]:
+        if item is None:
+            continue
+        if choices and item not in choices:
+            accepted = ", ".join(map(str, choices))
+            raise ConfigError(f"{name}: got {item!r}; accepted: {accepted}.{did_you_mean(str(item), map(str, choices))}")
+        # Negated, because nan is neither above nor below anything.
+        if (minimum is not None and not item >= minimum) or (maximum is not None and not item <= maximum):
+            bounds = [f"at least {minimum}" if minimum is not None else "", f"at most {maximum}" if maximum is not None else ""]
+            raise ConfigError(f"{name}: got {item!r}; accepted: {' and '.join(filter(None, bounds))}")
+    if not metadata["path"] or value is None:
+        return value
+    return [_absolute(name, item) for item in value] if isinstance(value, list) else _absolute(name, value)
+
+
+def _absolute(name: str, value: Any) -> str:
+    """Return a path against the current directory; a name that is a number is a name too."""
+    if not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
+        raise ConfigError(f"{name}: got {value!r}; accepted: a path")
+    path = Path(str(value)).absolute()
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # too long, not allowed, not a name
+        raise ConfigError(f"{name}: {brief(value)} cannot be looked for ({getattr(error, 'strerror', error)})") from error
+    return str(path)
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Say whether a value is of a key's type; a whole number is a number too, but a switch is neither."""
+    if annotation is Any:
+        return True
+    if isinstance(annotation, UnionType):
+        return any(_fits(value, option) for option in get_args(annotation))
+    if (container := get_origin(annotation)) is not None:
+        parts = value.items() if isinstance(value, dict) else [(item,) for item in value] if isinstance(value, list) else ()
+        return isinstance(value, container) and all(all(map(_fits, part, get_args(annotation))) for part in parts)
+    if annotation in (int, float):
+        return isinstance(value, (int, annotation)) and not isinstance(value, bool)
+    return isinstance(value, annotation)
+
+
+def shown(value: Any) -> str:
+    """Return the value of a key as it is typed."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def type_name(annotation: Any) -> str:
+    """Return the type of a key as a message shows it."""
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return name.replace(" | None", " or null").replace("list[str]", "a list, e.g. [a,b]")
+
+
+def _check_data(config: Config) -> None:
+    """Refuse data that are not there or that the rest of the experiment cannot use."""
+    path, predicting, evaluator = config.data.path, config.model.kind != "none", config.evaluator
+    if path is None:
+        raise ConfigError("data.path: give a video or a .slp file, e.g. data.path=video.mp4")
+    labels = is_labels(find_inputs(path))
+    if not predicting and not labels:
+        raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
+    if evaluator.evaluate and evaluator.ground_truth_path is None and not (labels and predicting):
+        raise ConfigError("evaluator.ground_truth_path: give the .slp file with the ground truth")
+
+
+def _check_models(config: Config) -> None:
+    """Refuse models that are not there."""
+    model = config.model
+    peak_thresholds(model)
+    if model.kind == "none" and model.paths:
+        raise ConfigError("model.kind: none was asked for, but model.paths is given; leave one out")
+    if model.kind != "none" and not model.paths:
+        raise ConfigError(
+            "model.paths: give the model folders, e.g. model.paths=[models/centroid,models/centered]; model=none only tracks or evaluates"
+        )
+    for path in model.paths:
+        if not Path(path).exists():
+            raise ConfigError(f"model.paths: no such model folder: {path}")
+    for name in ("backbone_ckpt_path", "head_ckpt_path"):
+        if (path := getattr(model, name)) is not None and not Path(path).is_file():
+            raise ConfigError(f"model.{name}: no such file: {path}")
+
+
+def _check_together(config: Config) -> None:
+    """Refuse settings that contradict each other."""
+    data, evaluator = config.data, config.evaluator
+    parse_frames(data.frames)
+    oks_stddevs(evaluator)
+    if config.model.kind == "none" and not config.tracker.tracking and not evaluator.evaluate:
+        raise ConfigError("model=none leaves nothing to do; add tracker=fixed_window to track, or evaluator=oks to evaluate")
+    if config.preprocessing.ensure_rgb and config.preprocessing.ensure_grayscale:
+        raise ConfigError("preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other")
+    if data.only_labeled_frames and data.exclude_user_labeled:
+        raise ConfigError("data.only_labeled_frames and data.exclude_user_labeled exclude each other")
+    if evaluator.video_map is not None:
+        if not isinstance(evaluator.video_map, dict):
+            raise ConfigError(f"evaluator.video_map: got {evaluator.video_map!r}; accepted: names or indices, e.g. {{0:1,b.mp4:null}}")
+        if evaluator.ground_truth_path is None:
+            raise ConfigError("evaluator.video_map is given, but no evaluator.ground_truth_path, whose videos it could name")
+    if evaluator.ground_truth_path is not None:
+        if not evaluator.evaluate:
+            raise ConfigError("evaluator.ground_truth_path is given, but nothing is evaluated; add evaluator=oks (or centroid, identity)")
+        if not Path(evaluator.ground_truth_path).is_file():
+            raise ConfigError(f"evaluator.ground_truth_path: no such file: {evaluator.ground_truth_path}")
+
+
+ARRAYS = ("return_confmaps", "return_pafs", "return_paf_graph", "return_class_maps", "return_class_vectors")
+"""Keys of the group `output` that ask for what networks answered."""
+
+
+def wants_arrays(output: OutputConfig) -> bool:
+    """Whether predictions are returned as arrays, with or without labels."""
+    return not output.make_labels or any(getattr(output, name) for name in ARRAYS)
+
+
+def _check_arrays(config: Config) -> None:
+    """Refuse arrays that nothing makes or that cannot hold what is asked for."""
+    if config.model.kind == "none" and wants_arrays(config.output):
+        name = next((name for name in ARRAYS if getattr(config.output, name)), "make_labels")
+        raise ConfigError(f"output.{name}: without a model there is no network whose answers could be returned")
+    path = config.output.path
+    if not config.output.make_labels:
+        if config.tracker.tracking:
+            raise ConfigError("output.make_labels: got False, but the arrays hold no tracks; tracker.tracking needs labels")
+        if path is not None and Path(path).suffix != ".npz":
+            raise ConfigError(f"output.path: got {path}, but output.make_labels=false writes arrays only; accepted: an .npz file")
+
+
+def _check_outputs(config: Config) -> None:
+    """Refuse files that cannot be written, or that would take the place of what is read."""
+    data = [] if config.data.path is None else [item for item in find_inputs(config.data.path) if isinstance(item, Path)]
+    truth = config.evaluator.ground_truth_path
+    inputs = [*(("data.path", file) for file in data), *([] if truth is None else [("evaluator.ground_truth_path", Path(truth))])]
+    for name, path in (("output.path", config.output.path), ("evaluator.save_metrics", config.evaluator.save_metrics)):
+        if path is None:
+            continue
+        target = Path(path).resolve()
+        for key_, source in inputs:
+            if source.resolve() == target:
+                raise ConfigError(f"{name}: {path} is the file that {key_} reads; choose another")
+        if target.exists() and not target.is_file():
+            raise ConfigError(f"{name}: {path} exists and is not a file; choose another")
+        parent = next(folder for folder in target.parents if folder.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise ConfigError(f"{name}: {path} cannot be written, because {parent} is not a folder that can be written to")
+
+
+def _settle_logger(logger: LoggerConfig) -> None:
+    """Take from MLflow's variables what the config does not say, so that a run is logged there later, too; passwords stay out."""
+    if logger.mlflow:
+        logger.tracking_uri = logger.tracking_uri or os.environ.get(TRACKING_URI) or None
+        logger.experiment_name = logger.experiment_name or os.environ.get(EXPERIMENT_NAME) or None
+    if logger.tracking_uri is not None:
+        logger.tracking_uri = conceal(logger.tracking_uri)
+
+
+def keys() -> dict[str, Field[Any]]:
+    """Return every key with its full dotted name, in the order of the config."""
+    flat: dict[str, Field[Any]] = {}
+    for item in fields(Config):
+        if item.name in GROUPS:
+            flat |= {f"{item.name}.{f.name}": f for f in fields(GROUPS[item.name])}
+        else:
+            flat[item.name] = item
+    return flat
+
+
+def defaults() -> dict[str, Any]:
+    """Return the default of every key."""
+    return {name: f.default if f.default_factory is MISSING else f.default_factory() for name, f in keys().items()}
+
+
+def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
+    """Return the peak thresholds of centroids and of keypoints.
+
+    Raises:
+        ConfigError: `model.peak_threshold` is neither a number nor a pair of numbers.
+    """
+    value = config.peak_threshold
+    values = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    if len(values) != 2 or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        raise ConfigError(f"model.peak_threshold: got {value!r}; accepted: a number, or for top-down [centroid, keypoint]")
+    return float(values[0]), float(values[1])
+
+
+def oks_stddevs(config: EvaluatorConfig, n_nodes: int | None = None) -> float | list[float]:
+    """Return the spread of the OKS kernel, one number or one per node.
+
+    Args:
+        config: The config.
+        n_nodes: Number of nodes that a list must have, where it is known.
+
+    Raises:
+        ConfigError: `evaluator.oks_stddev` is not a positive number or a list of them, or has another length.
+    """
+    value = config.oks_stddev
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 1e-9 for v in values):
+        raise ConfigError(f"evaluator.oks_stddev: got {value!r}; accepted: a number of at least 1e-09, or a list of one per node")
+    if isinstance(value, list) and n_nodes not in (None, len(value)):
+        raise ConfigError(f"evaluator.oks_stddev: got {len(value)} numbers; accepted: one number, or one for each of the {n_nodes} nodes")
+    return value
+
+
+MOST_FRAMES = 20_000_000
+"""A range of more frames is a slip of the finger: more than two days at 100 frames/s."""
+
+
+def parse_frames(spec: Any) -> list[int] | None:
+    """Read a frame selection.
+
+    Accepted are numbers, ranges with both ends included, and lists of these: `"0-100,200-300"`, `"5,9,12-20"`,
+    `[5, 9, "12-20"]`, `7`; `"0,-100"` is the range 0-100. Repeated frames count once.
+
+    Returns:
+        Frame numbers in the order given; None for no selection.
+
+    Raises:
+        ConfigError: The selection cannot be read.
+    """
+    if spec is None or spec == "":
+        return None
+    given = list(spec) if isinstance(spec, (list, tuple)) else [spec]
+    if negative := [item for item in given if isinstance(item, int) and item < 0]:
+        raise ConfigError(f"data.frames: got the negative frame {negative[0]}; frames count from 0")
+    items = [part for item in given for part in str(item).split(",")]
+    frames: list[int] = []
+    for item in (part.strip() for part in items):
+        if match := re.fullmatch(r"(\d+)\s*-\s*(\d+)", item):
+            first, last = int(match[1]), int(match[2])
+        elif re.fullmatch(r"\d+", item):
+            first = last = int(item)
+        elif re.fullmatch(r"-\d+", item) and frames:
+            first, last = frames[-1] + 1, int(item[1:])
+        else:
+            raise ConfigError(f'data.frames: cannot read {item!r} in {spec!r}; accepted: "0-100,200-300", "5,9,12-20" or a list of these')
+        if last < first - item.startswith("-"):  # after a "-" the range goes on behind the frame before it
+            raise ConfigError(f"data.frames: the range {item!r} in {spec!r} is empty; write the smaller frame first")
+        if last - first >= MOST_FRAMES:
+            raise ConfigError(f"data.frames: the range {item!r} in {spec!r} is longer than any video ({MOST_FRAMES} frames)")
+        frames.extend(range(first, last + 1))
+    return list(dict.fromkeys(frames))

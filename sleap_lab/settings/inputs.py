@@ -1,0 +1,195 @@
+"""Which files `data.path` names: a video, a labels file, or many videos by list, glob, folder or manifest. Opens none of them."""
+
+import glob
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from sleap_lab.errors import ConfigError, brief
+from sleap_lab.files.pointers import refuse_pointer
+
+MEDIA = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".asf", ".flv", ".3gp"),
+    *(".ogv", ".mj2", ".gif"),
+)
+SEQ = ".seq"
+VIDEOS = (*MEDIA, SEQ)
+HDF5 = (".h5", ".hdf5")
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+LABELS = ".slp"
+MANIFEST = ".txt"
+
+Input = Path | tuple[Path, ...]
+"""A file, or the images of one video in their order."""
+
+
+def find_inputs(path: str | Sequence[str]) -> list[Input]:
+    """Find the files that a path, or each path of a list, stands for.
+
+    What exists under the very name is taken before the name is read as a glob. A folder stands for its videos, or for the video
+    that its images make up; a glob for the videos and images among its matches; a `.txt` file, where it is all that is given, for the
+    paths in its lines, relative to its own folder (empty lines and lines that begin with `#` are left out).
+    Folders and globs are taken in natural order (`2.mp4` before `10.mp4`), lists and manifests as they are written. Images that follow
+    each other from one folder are one video. What is named twice is taken once.
+
+    Raises:
+        ConfigError: Something is missing, holds no video, or does not go together.
+    """
+    if isinstance(path, str) and _is(path, MANIFEST) and Path(path).is_file():
+        found = _manifest(Path(path))
+    else:
+        found = [file for entry in ([path] if isinstance(path, str) else path) for file in _expanded(Path(entry))]
+    for file in found:
+        if not is_text(str(file)):
+            raise ConfigError(f"data.path: the name {brief(str(file))} is no text in UTF-8; rename the file")
+    inputs = _with_images_joined(dict.fromkeys(found))
+    if not inputs:
+        raise ConfigError("data.path: the list is empty")
+    for labels in (item for item in inputs if isinstance(item, Path) and _is(item, LABELS)):
+        if len(inputs) > 1:
+            raise ConfigError(f"data.path: the labels file {labels} stands beside {len(inputs) - 1} others; a .slp file is given alone")
+    return inputs
+
+
+def is_text(name: str) -> bool:
+    """Say whether a name can be written in UTF-8; OpenCV ends the program where it is given one that cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_media(path: Path) -> bool:
+    """Say whether a file is taken for a recording, compressed pictures in a container: all that is nothing else, whatever it is called."""
+    return not _is(path, *HDF5, *IMAGES, LABELS, SEQ)
+
+
+def is_labels(inputs: Sequence[Input]) -> bool:
+    """Say whether inputs are a labels file."""
+    return len(inputs) == 1 and isinstance(inputs[0], Path) and _is(inputs[0], LABELS)
+
+
+def input_name(item: Input) -> Path:
+    """Return how messages call an input: the file, or the folder of its images."""
+    return item if isinstance(item, Path) else item[0].parent
+
+
+def predictions_path(path: Path) -> Path:
+    """Return where predictions go that are told no other place: the path with another suffix; `predictions.slp` where a glob begins."""
+    if not path.exists() and _is_glob(path):
+        return _split(path)[0] / "predictions.slp"
+    path = path if path.name else path.absolute()  # `.` has no name of its own
+    return path.with_name(f"{path.stem}.predictions.slp")
+
+
+def natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Sort paths part by part as people do: by the values of the numbers in them."""
+    return sorted(paths, key=lambda path: [(_words(part), part) for part in path.parts])
+
+
+def _words(text: str) -> list[str | int]:
+    """Split a text into words, at even places, and numbers, at odd ones."""
+    return [int(word) if place % 2 else word.casefold() for place, word in enumerate(re.split("([0-9]+)", text))]
+
+
+def _is(path: str | Path, *suffixes: str) -> bool:
+    return Path(path).suffix.lower() in suffixes
+
+
+def _manifest(file: Path) -> list[Path]:
+    """Return the files that the lines of a manifest stand for."""
+    try:
+        refuse_pointer(file)
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:  # no access, another encoding, a pointer
+        raise ConfigError(f"data.path: {file} cannot be read as a list of paths ({error})") from error
+    found: list[Path] = []
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if not line or line.startswith("#"):
+            continue
+        try:
+            found += _expanded(file.parent / line)
+        except ConfigError as error:
+            raise ConfigError(f"{error} (line {number} of {file})") from error
+        except (OSError, ValueError) as error:  # too long, not allowed, not a name
+            raise ConfigError(f"data.path: line {number} of {file} cannot be looked for ({brief(line)})") from error
+    if not found:
+        raise ConfigError(f"data.path: {file} names no file; accepted: one path per line")
+    return found
+
+
+def _expanded(path: Path) -> list[Path]:
+    """Return the files that one path stands for."""
+    if path.is_dir():
+        if not (found := _in_folder(path)):
+            kinds = ", ".join((*VIDEOS, *IMAGES))
+            raise ConfigError(f"data.path: {path} holds no video and no image ({kinds}); HDF5 videos are given by name or as a glob")
+        return found
+    if path.exists():
+        if not path.is_file():
+            raise ConfigError(f"data.path: {path} is neither a file nor a folder")
+        if _is(path, MANIFEST):
+            raise ConfigError(f"data.path: {path} is a text file; a list of paths is given alone")
+        return [path]
+    if not _is_glob(path):
+        raise ConfigError(f"data.path: no such file: {path}")
+    if not (found := _matching(path)):
+        raise ConfigError(f"data.path: no video, image or .slp file matches {path}")
+    return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Return the videos of a folder, or its images."""
+    files = natural_order(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    videos, images = ([file for file in files if _is(file, *kinds)] for kinds in (VIDEOS, IMAGES))
+    if videos and images:
+        raise ConfigError(
+            f"data.path: {folder} holds {len(videos)} videos and {len(images)} images; "
+            f"say which: '{folder / f'*{videos[0].suffix}'}' or '{folder / f'*{images[0].suffix}'}'"
+        )
+    return videos or images
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """Return the videos and images that match a glob; where there are none, those in folders that match, or else labels files."""
+    root, below = _split(pattern)
+    matches = natural_order(root / match for match in glob.glob(below, root_dir=root, recursive=True))  # noqa: PTH207  # no hidden files
+    files = [match for match in matches if match.is_file()]
+    return (
+        [file for file in files if _is(file, *VIDEOS, *HDF5, *IMAGES)]
+        or [file for folder in matches if folder.is_dir() for file in _in_folder(folder)]
+        or [file for file in files if _is(file, LABELS)]
+    )
+
+
+def _is_glob(path: Path) -> bool:
+    return bool(set("*?[") & set(str(path)))
+
+
+def _split(pattern: Path) -> tuple[Path, str]:
+    """Split a glob into the folders that are there by their very names, brackets included, and the rest."""
+    parts = pattern.parts
+    literal = max(i for i in range(len(parts)) if Path(*parts[:i]).is_dir())
+    return Path(*parts[:literal]), str(Path(*parts[literal:]))
+
+
+def _with_images_joined(files: Iterable[Path]) -> list[Input]:
+    """Join images that follow each other from one folder into one video each; a lone TIFF may be a video by itself."""
+    joined: list[Input] = []
+    for folder, group in groupby(files, key=lambda file: file.parent if _is(file, *IMAGES) else None):
+        members = tuple(group)
+        lone_stack = len(members) == 1 and _is(members[0], ".tif", ".tiff")
+        joined += members if folder is None or lone_stack else [members]
+    return joined
+
+
+MODEL_FILES = ("best.ckpt", "training_config.yaml", "best_model.h5", "training_config.json")
+
+
+def model_files(path: Path) -> list[Path]:
+    """Return the files of a model folder that decide what it predicts; a single file stands for itself."""
+    if path.is_dir():
+        return [path / name for name in MODEL_FILES if (path / name).is_file()]
+    return [path]

@@ -1,0 +1,43 @@
+"""What decides which run is best: a metric, and which end of it is better."""
+
+from sleap_lab.errors import ConfigError, closest
+from sleap_lab.settings.metrics import METRICS
+
+MAXIMIZE, MINIMIZE = "maximize", "minimize"
+
+# Metrics of a run that are no metrics of an evaluation: those that are known, and groups whose names depend on the run.
+SPEED = "speed/frames_per_second"
+SECONDS = "speed/total_seconds"
+KNOWN = [*(metric.name for metric in METRICS), SPEED, SECONDS]
+FAMILIES = ("counts/", "speed/", "quality/")
+
+
+def check_objective(name: str, direction: str | None) -> None:
+    """Refuse a metric that no run has, and one that has no better side.
+
+    Args:
+        name: `sweep.objective`.
+        direction: `sweep.direction`.
+
+    Raises:
+        ConfigError: Naming the nearest spelling.
+    """
+    if name not in KNOWN and not name.startswith(FAMILIES):
+        raise ConfigError(f"sweep.objective: there is no metric {name!r}.{nearest(name, KNOWN)}")
+    if direction is None and natural_direction(name) is None:
+        raise ConfigError(f"sweep.direction: neither side of {name} is better by itself; accepted: {MAXIMIZE}, {MINIMIZE}")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return a hint at the metric that was meant, found by its last part or by its whole name; else all there are."""
+    by_last = {full.rpartition("/")[2]: full for full in reversed(known)}
+    last = name.rpartition("/")[2]
+    meant = by_last.get(last) or closest(name, known) or by_last.get(closest(last, by_last) or "")
+    return f" Did you mean {meant!r}?" if meant else f" Accepted: {', '.join(known)}"
+
+
+def natural_direction(name: str) -> str | None:
+    """Return which side of a metric is better; None where neither is."""
+    sides = {metric.name: metric.better for metric in METRICS} | {SPEED: "higher"}
+    better = "lower" if name.startswith("speed/") and name.endswith("_seconds") else sides.get(name, "")
+    return {"higher": MAXIMIZE, "lower": MINIMIZE}.get(better)

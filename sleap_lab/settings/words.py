@@ -1,0 +1,219 @@
+"""What was typed for a key of text stays text, where Hydra and YAML would make `2024_01_05` the number 20240105.
+
+Hydra reads values in two places, the command line and YAML files, and knows the keys' types in neither. Both are extended here
+when this module is imported, and not later, because a launcher may compose jobs in a process that has only imported them.
+"""
+
+from enum import Enum
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.core_plugins import file_config_source, importlib_resources_config_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.override_parser import overrides_parser
+from hydra.core.override_parser.overrides_visitor import HydraOverrideVisitor
+from hydra.core.override_parser.types import Key, QuotedString
+from hydra.grammar.gen.OverrideParser import OverrideParser
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from omegaconf import OmegaConf
+from omegaconf._utils import get_yaml_loader
+
+from sleap_lab.errors import ConfigError
+from sleap_lab.settings.config import GROUPS, keys
+
+Name = tuple[str, ...]
+TEXT_TYPES = (str, str | None, list[str], dict[str, str])
+VIDEO_MAP = ("evaluator", "video_map")
+HYDRAS = tuple(
+    tuple(name.split("."))
+    for name in (
+        "hydra.run.dir",
+        "hydra.sweep.dir",
+        "hydra.sweep.subdir",
+        "hydra.sweeper.params",
+        "hydra.searchpath",
+        "hydra.output_subdir",
+        "hydra.job.name",
+        "hydra.job.env_set",
+    )
+)
+"""Keys of Hydra's own that hold text; what is set for a sweep in a file, as `3` or `2024_01_05`, is read as on the command line later."""
+
+CONTAINERS = (("logger", "tags"), VIDEO_MAP, ("hydra", "sweeper", "params"), ("hydra", "job", "env_set"))
+"""Keys whose value holds entries, all of which are of the same kind."""
+
+NULLABLE = "tag:yaml.org,2002:null"
+TEXT = "tag:yaml.org,2002:str"
+MERGE = "tag:yaml.org,2002:merge"
+
+
+class Kind(Enum):
+    """What becomes of a value; the value of each lists the types that are kept where writing the value again gives what was typed."""
+
+    TYPED = None
+    """A key with a type of its own, which converts it."""
+    TEXT = ()
+    INDEX_OR_NAME = (int,)
+    ANY = (int, float, bool)
+    """A key of the user's own or of a plugin, which may be a word in a path as well as a number."""
+
+
+@cache
+def _kinds() -> dict[str, list[tuple[Name, Kind]]]:
+    """Return the kind of every key under the last part of its name."""
+    kinds: dict[str, list[tuple[Name, Kind]]] = {}
+    for name, field in keys().items():
+        path = tuple(name.split("."))
+        is_text = field.type in TEXT_TYPES or field.metadata["path"]
+        kind = Kind.INDEX_OR_NAME if path == VIDEO_MAP else Kind.TEXT if is_text else Kind.TYPED
+        kinds.setdefault(path[-1], []).append((path, kind))
+    for path in HYDRAS:
+        kinds.setdefault(path[-1], []).append((path, Kind.TEXT))
+    return kinds
+
+
+def kind_of(path: Name) -> Kind:
+    """Return the kind of a key.
+
+    Args:
+        path: Its name, part by part; without its first parts, as in the file of an option, or with others in front of them.
+    """
+    for length in range(len(path), 0, -1):
+        for key, kind in _kinds().get(path[length - 1], ()):
+            common = min(length, len(key))
+            if key[-common:] == path[:length][-common:] and (length == len(path) or key in CONTAINERS):
+                return kind
+    return Kind.ANY if path and path[0] != "tune" else Kind.TYPED
+
+
+def _kept(value: Any, text: str, kind: Kind) -> bool:
+    """Say whether a value may stand for the text that it was read from."""
+    if value is None or isinstance(value, (str, QuotedString)) or kind.value is None:
+        return True
+    return type(value) in kind.value and (str(value).lower() if isinstance(value, bool) else repr(value)) == text
+
+
+class TypedWords(HydraOverrideVisitor):
+    """Reads overrides as Hydra does, but for text."""
+
+    _path: Name = ()
+
+    def visitKey(self, ctx: OverrideParser.KeyContext) -> Key:
+        """Note which key is overridden."""
+        key = super().visitKey(ctx)
+        self._path = tuple(key.key_or_group.split("."))
+        return key
+
+    def visitDictKeyValuePair(self, ctx: OverrideParser.DictKeyValuePairContext) -> Any:
+        """Read an entry of a dictionary, whose key is a part of the name of what is overridden."""
+        outer = self._path
+        self._path = (*outer, ctx.dictKey().getText().strip())
+        try:
+            return super().visitDictKeyValuePair(ctx)
+        finally:
+            self._path = outer
+
+    def visitFunction(self, ctx: OverrideParser.FunctionContext) -> Any:
+        """Read a function; the limits of a range are numbers even where each of its numbers becomes text."""
+        outer = self._path
+        if ctx.getChild(0).getText() in ("range", "interval"):
+            self._path = ()
+        try:
+            return super().visitFunction(ctx)
+        finally:
+            self._path = outer
+
+    def _createPrimitive(self, ctx: Any) -> Any:
+        value = super()._createPrimitive(ctx)
+        if isinstance(ctx.parentCtx, OverrideParser.ElementContext) and _is_named_argument(ctx.parentCtx):
+            return value
+        text = ctx.getText().strip()
+        return value if _kept(value, text, self._kind()) else text
+
+    def _kind(self) -> Kind:
+        is_group = len(self._path) == 1 and (self._path[0] in GROUPS or self._path[0] not in keys())
+        return Kind.TEXT if is_group else kind_of(self._path)
+
+
+def _is_named_argument(element: OverrideParser.ElementContext) -> bool:
+    """Say whether an element is an option of a function, as in `sort(a,b,reverse=true)`."""
+    siblings = element.parentCtx.children
+    return isinstance(siblings[max(siblings.index(element) - 1, 0)], OverrideParser.ArgNameContext)
+
+
+class _Loader(get_yaml_loader()):  # type: ignore[misc]
+    """Reads YAML as OmegaConf does, but for text."""
+
+    def get_single_node(self) -> Any:
+        node = super().get_single_node()
+        if node is not None:
+            self._keep(node, ())
+        return node
+
+    def _keep(self, node: yaml.Node, path: Name) -> None:
+        """Make text of what is text in a node and below it."""
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                below = (*path, str(key.value))
+                if key.tag != MERGE:
+                    self._keep_scalar(key, kind_of(below))
+                self._keep(value, path if key.tag == MERGE else below)
+        elif isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                self._keep(item, path)
+        elif path:
+            self._keep_scalar(node, Kind.TEXT if path[0] == "defaults" else kind_of(path))
+
+    def _keep_scalar(self, node: yaml.Node, kind: Kind) -> None:
+        if not isinstance(node, yaml.ScalarNode) or node.tag in (TEXT, NULLABLE) or kind is Kind.TYPED:
+            return
+        if kind is Kind.TEXT or not _kept(self.construct_object(node), node.value, kind):
+            self.constructed_objects.pop(node, None)
+            node.tag = TEXT
+
+
+def _read(source: ConfigSource, name: str, text: str) -> ConfigResult:
+    """Read a config file.
+
+    Raises:
+        ConfigError: It is no YAML.
+    """
+    try:
+        loaded = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from error
+    return ConfigResult(
+        config=OmegaConf.create({} if loaded is None else loaded),
+        path=f"{source.scheme()}://{source.path}",
+        provider=source.provider,
+        header=ConfigSource._get_header_dict(text[:512]),
+    )
+
+
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Hydra's source of configs in folders; it has the name of the one it stands in for, which Hydra then leaves out."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a config file of a folder."""
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if not path.exists():
+            raise ConfigLoadError(f"Config not found : {path}")
+        return _read(self, str(path), path.read_text(encoding="utf-8"))
+
+
+class ImportlibResourcesConfigSource(importlib_resources_config_source.ImportlibResourcesConfigSource):
+    """Hydra's source of configs in packages; as above."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a config file of a package."""
+        file = resources.files(self.path).joinpath(self._normalize_file_name(config_path))
+        if not file.is_file():
+            raise ConfigLoadError(f"Config not found : {config_path}")
+        return _read(self, str(file), file.read_text(encoding="utf-8"))
+
+
+overrides_parser.HydraOverrideVisitor = TypedWords  # type: ignore[misc]
+SourcesRegistry.instance().types |= {"file": FileConfigSource, "pkg": ImportlibResourcesConfigSource}

@@ -1,0 +1,151 @@
+"""While a sweep runs: say how each job went as soon as it ends, and mirror it to MLflow.
+
+Both are done by the process that runs the sweep, from the files that jobs leave. So it is the same for every launcher, and
+only one process writes to the MLflow store.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
+from time import monotonic
+
+from sleap_lab import terminal
+from sleap_lab.errors import RunError
+from sleap_lab.runs import summary
+from sleap_lab.runs.folder import LOG_FILE
+from sleap_lab.runs.store import first_line
+from sleap_lab.runs.summary import RunSummary, finite
+from sleap_lab.settings.config import LoggerConfig
+from sleap_lab.sweeps.results import mirror_job, open_parent
+from sleap_lab.sweeps.table import HEADLINES, Job
+
+SECONDS_BETWEEN_LOOKS = 0.3
+SECONDS_BETWEEN_CHECKS = 2.0  # for processes that died with nobody to say so
+
+Queue = SimpleQueue[Job | None]
+
+
+@contextmanager
+def following(folder: Path, jobs: Sequence[Job], pending: Sequence[Job], logger: LoggerConfig, outputs_root: Path) -> Iterator[None]:
+    """Report and mirror jobs as they end, as long as the block runs.
+
+    Args:
+        folder: The sweep folder.
+        jobs: All its jobs.
+        pending: The jobs that are to run, and what is known of them.
+        logger: Where to log them.
+        outputs_root: Folder of the default store.
+    """
+    done: Queue = SimpleQueue()
+    over = Event()
+    threads = [
+        Thread(target=_report, args=(pending, over, done), daemon=True),
+        Thread(target=_mirror, args=(folder, jobs, logger, outputs_root, done), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _report(pending: Sequence[Job], over: Event, done: Queue) -> None:
+    """Print a line for each job that ends, and hand it on."""
+    try:
+        _report_all(pending, over, done)
+    finally:
+        done.put(None)
+
+
+def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
+    waiting = list(pending)
+    noted: set[str] = set()
+    dead: set[Path] = set()
+    checked = monotonic()
+    while waiting:
+        last = over.wait(SECONDS_BETWEEN_LOOKS)
+        if last or monotonic() - checked > SECONDS_BETWEEN_CHECKS:
+            checked = monotonic()
+            found = {job.folder for job in waiting if _is_dead(job)}
+            for folder in found if last else found & dead:  # whoever watches a job needs a moment to say what it died of
+                with suppress(RunError):
+                    summary.settle(folder)
+            dead = found
+        for job in waiting[:]:
+            if (run := ended(job)) is not None:
+                waiting.remove(job)
+                print_job(job.number, run, job.folder)
+                for note in run.notes:  # what holds for all jobs is said once
+                    if note not in noted:
+                        terminal.warn(f"job {job.number}: {note}")
+                noted.update(run.notes)
+                done.put(replace(job, run=run))
+        if last:
+            break
+
+
+def ended(job: Job) -> RunSummary | None:
+    """Return how a job went, if it has ended since what is known of it; that an earlier attempt died is no end."""
+    run = _read(job)
+    if run is None or run.status == "running" or summary.stamp(run) == summary.stamp(job.run):
+        return None
+    return run if run.status != "interrupted" or began(job) else None
+
+
+def began(job: Job) -> bool:
+    """Whether a job has begun since what is known of it."""
+    run = _read(job)
+    return run is not None and (job.run is None or run.started != job.run.started)
+
+
+def is_running(job: Job) -> bool:
+    """Whether the process of a job lives."""
+    run = _read(job)
+    return run is not None and run.status == "running" and summary.is_alive(job.folder, run)
+
+
+def _is_dead(job: Job) -> bool:
+    """Whether the process of a job died without a word."""
+    run = _read(job)
+    return run is not None and run.status == "running" and not summary.is_alive(job.folder, run)
+
+
+def _read(job: Job) -> RunSummary | None:
+    try:
+        return summary.read(job.folder)
+    except RunError:
+        return None
+
+
+def print_job(number: int, run: RunSummary, folder: Path) -> None:
+    """Say in a line how a job went, and where its log is if it did not go well."""
+    if run.error is not None:
+        terminal.fail(f"job {number} {run.status}: {run.error} (log: {terminal.shown(folder / LOG_FILE)})")
+        return
+    metrics = finite(run.metrics)
+    said = ", ".join(f"{name.rpartition('/')[2]} {metrics[name]:.4g}" for name in HEADLINES if name in metrics)
+    terminal.table([(f"job {number}", f"{run.status} in {sum(run.stages.values()):.1f} s" + (f": {said}" if said else ""))])
+
+
+def _mirror(folder: Path, jobs: Sequence[Job], logger: LoggerConfig, outputs_root: Path, done: Queue) -> None:
+    """Log each job that ends under the sweep's MLflow run; what cannot be logged now is logged with the results of the sweep."""
+    parent = None
+    if logger.mlflow:
+        try:
+            parent = open_parent(logger, folder, outputs_root)
+        except RunError as error:
+            terminal.warn(str(error))
+    while (job := done.get()) is not None:
+        if parent is None:
+            continue
+        try:
+            mirror_job(parent.store, job, jobs, logger, parent.run_id)
+        except Exception as error:  # whatever kind of store it is, it fails in its own way
+            terminal.warn(f"MLflow: {first_line(error)}; the jobs are logged when the sweep is over")
+            parent = None

@@ -1,0 +1,294 @@
+"""One job of a sweep, in a process of its own.
+
+Whatever launcher starts a job, its work is done by a child of the process that the launcher runs it in. So a job that crashes
+or is killed takes nothing with it, and its parent records what became of it. The children are forked from a server that has
+imported what they need (on Linux; elsewhere each imports it anew), so a job starts within a tenth of a second.
+"""
+
+import faulthandler
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.runs import summary
+from sleap_lab.runs.folder import LOG_FILE, Invocation
+from sleap_lab.runs.summary import RunSummary, Stamp, read_stamp
+from sleap_lab.settings.compose import register, to_config
+from sleap_lab.settings.config import Config
+from sleap_lab.sweeps import ledger
+
+SLOTS = ".slots"
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_TO_STOP = 10.0
+ENDED_BY = {
+    signal.SIGKILL: "as by kill -9, or because memory ran out",
+    signal.SIGSEGV: "a crash in compiled code; the log shows where",
+    signal.SIGABRT: "a crash in compiled code; the log shows where",
+    signal.SIGBUS: "a crash in compiled code; the log shows where",
+}
+
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+
+@dataclass(frozen=True)
+class Share:
+    """What each of the jobs gets that run at once on a machine.
+
+    Attributes:
+        slots: How many may run at once; None where the launcher sees to it.
+        gpus: The GPUs that they share, one for each at a time; empty to leave that to the environment.
+        threads: CPU threads of each; None to leave them alone.
+    """
+
+    slots: int | None = None
+    gpus: tuple[str, ...] = ()
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What every job must know of its sweep.
+
+    Attributes:
+        folder: The sweep folder.
+        jobs: Number of each job by the name of its folder.
+        known: What was known of each job when this command began.
+        command: The command line, word by word.
+        cwd: Where it was typed; relative paths are meant from there.
+        pid: Process that runs the sweep; jobs on its machine end with it.
+        host: Its machine.
+        share: What each job gets of its machine.
+        fail_fast: Whether no job starts after one has failed.
+    """
+
+    folder: Path
+    jobs: Mapping[str, int]
+    known: Mapping[str, Stamp | None]
+    command: tuple[str, ...]
+    cwd: Path
+    pid: int
+    host: str
+    share: Share = Share()
+    fail_fast: bool = False
+
+
+def supervise(node: DictConfig, *, sweep: Sweep) -> None:
+    """Run a job in a child process and record what became of it; the task that Hydra's launchers call.
+
+    Args:
+        node: The composed config of the job.
+        sweep: Its sweep.
+    """
+    if os.getpid() != sweep.pid:
+        _end_with(sweep.pid, sweep.host)
+    register()  # a launcher may run this in a process that has not
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir)
+    name = str(settings.sweep.subdir)
+    choices = {str(name): str(option) for name, option in settings.runtime.choices.items() if "/" not in str(name)}
+    invocation = Invocation(sweep.command, list(settings.overrides.task), choices, sweep.jobs[name])
+    os.chdir(sweep.cwd)
+    with _slot(sweep) as slot:
+        if slot is None:
+            return
+        try:
+            config = to_config(node)
+        except ConfigError as error:  # a file is gone that was there when the command was checked
+            run = _new_summary(invocation, status="failed", exit_code=error.exit_code, ended=summary.now(), error=str(error))
+            summary.write(folder, run)
+        else:
+            environment = _environment(sweep.share, slot, config)
+            process = _context(config).Process(target=_work, args=(config, folder, invocation, environment, sweep.known[name]))
+            earlier = read_stamp(folder)
+            process.start()
+            stopped = _wait(process, sweep.folder)
+            run = _record(folder, process, invocation, earlier, stopped=stopped)
+    if sweep.fail_fast and run.status == "failed":
+        ledger.stop(sweep.folder, ledger.FAILED)
+
+
+def _environment(share: Share, slot: int, config: Config) -> dict[str, str]:
+    """Return the environment of a job; threads are set here too, because libraries are loaded before the job is forked."""
+    threads = share.threads or os.environ.get("SLURM_CPUS_PER_TASK")
+    for name in THREADS if threads else ():
+        os.environ.setdefault(name, str(threads))
+    environment = dict(os.environ)
+    if share.gpus and config.runtime.device in ("auto", "cuda"):
+        environment["CUDA_VISIBLE_DEVICES"] = share.gpus[slot % len(share.gpus)]
+    return environment
+
+
+@cache
+def _end_with(pid: int, host: str) -> None:
+    """End this process when the process that runs the sweep does; on other machines jobs go on without it."""
+
+    def watch() -> None:
+        while summary.process_exists(host, pid):
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _slot(sweep: Sweep) -> Iterator[int | None]:
+    """Wait for a place among the jobs that run at once on this machine; None if the sweep stops before there is one."""
+    held = None
+    try:
+        while ledger.stopped(sweep.folder) is None:
+            if sweep.share.slots is None:
+                yield 0
+                return
+            for number in range(sweep.share.slots):
+                lock = FileLock(sweep.folder / SLOTS / f"{number}.lock")
+                with suppress(Timeout):
+                    held = lock.acquire(timeout=0)
+                    yield number
+                    return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        yield None
+    finally:
+        if held is not None:
+            held.lock.release()
+
+
+def _context(config: Config) -> ForkServerContext | SpawnContext:
+    """Return what starts processes, with everything imported that the job needs, so that the next need not import it again."""
+    method = "forkserver" if sys.platform == "linux" else "spawn"
+    multiprocessing.set_start_method(method, force=True)  # joblib's workers have one of their own, which children do not know
+    if method == "spawn":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    wanted = {
+        "sleap_lab.experiment": True,
+        "sleap_lab.pipelines.pipeline": config.model.kind != "none",
+        "sleap_lab.tracking": config.tracker.tracking,
+        "sleap_lab.report": config.report == "html",
+    }
+    context.set_forkserver_preload([name for name, needed in wanted.items() if needed])
+    return context
+
+
+def _wait(process: BaseProcess, sweep_folder: Path) -> bool:
+    """Wait for a process; where its sweep is interrupted first, stop it and return true."""
+    try:
+        while not wait([process.sentinel], timeout=SECONDS_BETWEEN_LOOKS):
+            if ledger.stopped(sweep_folder) == ledger.INTERRUPTED:
+                _stop(process)
+                return True
+    except BaseException:
+        _stop(process)
+        raise
+    process.join()
+    return False
+
+
+def _stop(process: BaseProcess) -> None:
+    """End a process: let it write down that it was interrupted, but do not wait for long."""
+    process.terminate()
+    process.join(SECONDS_TO_STOP)
+    process.kill()
+    process.join()
+
+
+def _record(folder: Path, process: BaseProcess, invocation: Invocation, earlier: Stamp | None, *, stopped: bool) -> RunSummary:
+    """Return how a job went; one whose process died without a word is recorded as failed, with the reason.
+
+    Args:
+        folder: Its folder.
+        process: The process that ran it, and has ended.
+        invocation: How it was asked for.
+        earlier: What the folder said before it began.
+        stopped: Whether it was stopped because the sweep was.
+    """
+    run = _new_summary(invocation)
+    with suppress(RunError):
+        found = summary.read(folder)
+        if summary.stamp(found) != earlier:
+            run = found
+        else:  # it died before it began
+            run.mlflow = found.mlflow
+    if run.status == "running":
+        run.status, run.ended = "interrupted" if stopped else "failed", summary.now()
+        run.error = "interrupted by the user" if stopped else _cause(process.exitcode)
+        summary.write(folder, run)
+    return run
+
+
+def _new_summary(invocation: Invocation, **fields: Any) -> RunSummary:
+    return RunSummary(overrides=list(invocation.overrides), choices=invocation.choices or {}, job=invocation.job, **fields)
+
+
+def _cause(exitcode: int | None) -> str:
+    """Say what ended a process."""
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        hint = ENDED_BY.get(signal.Signals(-exitcode))
+        return f"its process was ended by {name}" + (f" ({hint})" if hint else "")
+    return f"its process ended with exit code {exitcode} before the run was over"
+
+
+def _work(config: Config, folder: Path, invocation: Invocation, environment: Mapping[str, str], known: Stamp | None) -> None:
+    """Run the job, in the child process."""
+    os.environ.clear()
+    os.environ.update(environment)
+    with suppress(KeyboardInterrupt):  # a run records it; before there is one, who started this does
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        from sleap_lab.experiment import run
+
+        with summary.lock(folder), open(folder / LOG_FILE, "ab") as log:  # a killed attempt may need a moment to end
+            faulthandler.enable(log)
+            if not _is_done(folder, known):
+                run(config, folder, replace(invocation, mlflow=_clear(folder)))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent does, however that ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _is_done(folder: Path, known: Stamp | None) -> bool:
+    """Whether a process that outlived the last command has finished the job since the sweep began."""
+    try:
+        run = summary.read(folder)
+    except RunError:
+        return False
+    return run.status in ("finished", "partial", "failed") and summary.stamp(run) != known
+
+
+def _clear(folder: Path) -> dict[str, str] | None:
+    """Remove what an earlier attempt left, but for its log; returns the MLflow run that mirrors it."""
+    try:
+        earlier = summary.read(folder)
+    except RunError:
+        return None
+    summary.write(folder, RunSummary(job=earlier.job, overrides=earlier.overrides, mlflow=earlier.mlflow))
+    kept = (summary.RUN_FILE, LOG_FILE, Path(summary.lock(folder).lock_file).name, ".hydra")
+    for entry in folder.iterdir():
+        if entry.name not in kept:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    return earlier.mlflow

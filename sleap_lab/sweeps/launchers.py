@@ -1,0 +1,109 @@
+"""Hydra's launchers: handing them jobs, and what each job gets of the machine."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from shutil import which
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from sleap_lab.settings.compose import OURS, Configs, fixed, hydra_application, parse_overrides
+from sleap_lab.sweeps.job import Share
+
+Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]
+
+GPUS = "SLEAP_LAB_GPUS"
+MINUTES = {"LocalLauncher": 60 * 24 * 365, "SlurmLauncher": 60 * 24}
+PLUGIN_MINUTES = 60
+"""How long a job may take where nobody says so; by the plugin's own default it ends after an hour."""
+
+
+@contextmanager
+def launching(overrides: Sequence[str], configs: Configs = OURS) -> Iterator[tuple[DictConfig, Launch]]:
+    """Give what hands the jobs of a sweep to the launcher that the user chose.
+
+    Args:
+        overrides: As on the command line; several values of a key are left out.
+        configs: The configs that they are about.
+
+    Yields:
+        The composed settings, whose `hydra.launcher` may still be changed, and a function that runs a task once per job. It
+        takes what each job overrides and the task, and returns when the launcher is done with all of them, however they went.
+    """
+    with hydra_application(configs) as hydra:
+        settings = hydra.compose_config(configs.name, fixed(overrides), run_mode=RunMode.MULTIRUN)
+        callbacks = Callbacks(settings)
+        callbacks.on_multirun_start(config=settings, config_name=configs.name)
+
+        def launch(jobs: Sequence[Sequence[str]], task: Callable[[DictConfig], None]) -> None:
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
+            launcher = Plugins.instance().instantiate_launcher(context, task, settings)
+            most = settings.hydra.sweeper.max_batch_size or len(jobs)
+            for first in range(0, len(jobs), most):
+                launcher.launch(jobs[first : first + most], initial_job_idx=first)
+
+        yield settings, launch
+        callbacks.on_multirun_end(config=settings, config_name=configs.name)
+
+
+@contextmanager
+def waiting_for_all(launcher: DictConfig) -> Iterator[None]:
+    """Let submitit wait for every job: by itself it gives up at the first that was killed, and leaves the others alone."""
+    if "submitit" not in launcher["_target_"]:
+        yield
+        return
+    from submitit.core.core import Job as SubmittedJob
+
+    results = SubmittedJob.results
+
+    def patient(job: SubmittedJob) -> list[JobReturn]:
+        try:
+            return results(job)
+        except Exception as error:  # the job's folder tells what became of it
+            return [JobReturn(status=JobStatus.FAILED, _return_value=error)]
+
+    SubmittedJob.results = patient  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        SubmittedJob.results = results  # type: ignore[method-assign]
+
+
+def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
+    """Return what each job gets of this machine, and give the launcher the defaults that it lacks.
+
+    Args:
+        launcher: Settings of the launcher; changed.
+        jobs: How many jobs there are.
+        overrides: What the user typed, which is kept.
+    """
+    kind = str(launcher["_target_"]).rpartition(".")[2]
+    typed = {override.key_or_group for override in parse_overrides(overrides)}
+    if kind in MINUTES and launcher.timeout_min == PLUGIN_MINUTES and "hydra.launcher.timeout_min" not in typed:
+        launcher.timeout_min = MINUTES[kind]
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if kind == "JoblibLauncher":
+        wanted = int(launcher.n_jobs)
+        launcher.n_jobs = max(1, min(jobs, wanted if wanted > 0 else cpus + 1 + wanted))
+        return Share(launcher.n_jobs, gpus(), max(1, cpus // launcher.n_jobs))
+    if kind == "LocalLauncher":  # it starts all jobs at once
+        at_once = max(1, min(cpus, jobs))
+        return Share(at_once, gpus() if launcher.gpus_per_node is None else (), cpus // at_once)
+    return Share()
+
+
+def gpus() -> tuple[str, ...]:
+    """Return the GPUs that jobs may share, as CUDA names them; `SLEAP_LAB_GPUS` says how many there are where that is set."""
+    if count := os.environ.get(GPUS):
+        return tuple(map(str, range(int(count))))
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return tuple(filter(None, visible.split(",")))
+    if which("nvidia-smi") is None:
+        return ()
+    listed = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, check=False)
+    return tuple(listed.stdout.split()) if listed.returncode == 0 else ()

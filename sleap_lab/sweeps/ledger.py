@@ -1,0 +1,207 @@
+"""The ledger of a sweep: which jobs it has, which of them still have to run, and how the same command finds it again.
+
+    ledger.jsonl    the plan: a line about the sweep, then one line per job
+    0/run.json      how job 0 went; not there before it starts
+    stop            there once no further job is to start, and why
+
+Each file is written whole. A process that runs a sweep or a job holds its lock (see `summary.lock`) until it ends, so two
+commands never run the same sweep, and what a killed one left is told from what still runs.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import BaseFileLock, Timeout
+
+from sleap_lab import terminal
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.files.atomic import replacing
+from sleap_lab.inference.fingerprint import code_hash, fingerprint
+from sleap_lab.runs import summary
+from sleap_lab.runs.folder import new_folder
+from sleap_lab.runs.snapshot import flatten, package_version
+from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.config import Config, LoggerConfig, keys
+from sleap_lab.settings.inputs import find_inputs
+
+LEDGER = "ledger.jsonl"
+STOP_FILE = "stop"
+FAILED, INTERRUPTED = "failed", "interrupted"
+"""Why a sweep stops: a job failed with `sweep.fail_fast`, which lets running jobs end; the user interrupted it, which does not."""
+
+# How a sweep is run, logged and shown; none of it makes it another sweep.
+NOT_IN_FINGERPRINT = ("sweep.", "cache", "verbose", "debug", "logger.mlflow", "logger.tracking_uri")
+WRITTEN = ("output.path", "evaluator.save_metrics", "cache_dir")
+LIBRARIES = ("torch", "numpy", "scipy", "sleap-io", "opencv-python", "trackeval")
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job of a sweep: its number, the name of its folder, and what it overrides, as typed."""
+
+    number: int
+    folder: str
+    overrides: list[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep is to do: its fingerprint, where it is logged, its jobs, and which metric says which of them is best, by which end."""
+
+    fingerprint: str
+    logger: LoggerConfig
+    jobs: list[PlannedJob]
+    objective: str | None = None
+    direction: str | None = None
+
+
+def sweep_fingerprint(configs: Sequence[Config], folders: Sequence[str]) -> str:
+    """Return what tells a sweep from every other: the config and folder of each job, the files they read, the code and the libraries.
+
+    Files are told by size and time of change, so that a sweep over long videos starts at once.
+    """
+    flat = [flatten(asdict(config)) for config in configs]
+    package = Path(__file__).parents[1]
+    return fingerprint(
+        {
+            "jobs": [{name: value for name, value in each.items() if not name.startswith(NOT_IN_FINGERPRINT)} for each in flat],
+            "folders": list(folders),
+            "files": {str(path): _stamps(path) for path in sorted({path for each in flat for path in _read_by(each)})},
+            "code": code_hash(*sorted(entry.name for entry in package.iterdir() if entry.is_dir() or entry.suffix == ".py")),
+            "versions": {name: package_version(name) for name in LIBRARIES},
+        }
+    )
+
+
+def _read_by(settings: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the files and folders that a job reads."""
+    for item in find_inputs(settings["data.path"]):
+        yield from [item] if isinstance(item, Path) else item
+    for name, key in keys().items():
+        value = settings.get(name)
+        if key.metadata["path"] and value is not None and name != "data.path" and name not in WRITTEN:
+            yield from map(Path, value if isinstance(value, list) else [value])
+
+
+def _stamps(path: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of a file, or of each file in a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+
+
+def claim(root: Path, chosen: Path | None, plan: Plan, *, afresh: bool) -> tuple[Path, BaseFileLock]:
+    """Find the folder of a sweep, or make one, and take its lock, which keeps every other command out of it.
+
+    Args:
+        root: Where sweeps get their folders.
+        chosen: The folder that the user chose.
+        plan: The sweep.
+        afresh: Whether to leave earlier sweeps of the same fingerprint alone and begin another.
+
+    Raises:
+        ConfigError: The chosen folder holds another sweep or a run, or this sweep still runs in it.
+    """
+    if chosen is not None:
+        chosen.mkdir(parents=True, exist_ok=True)
+        if (lock := _take(chosen)) is None:
+            raise ConfigError(f"hydra.sweep.dir: a sweep is running in {chosen}; choose another folder")
+        if (chosen / summary.RUN_FILE).exists():
+            lock.release()
+            raise ConfigError(f"hydra.sweep.dir: {chosen} holds a run; choose another folder")
+        found = _fingerprint(chosen)
+        strangers = found is None and any((chosen / job.folder / summary.RUN_FILE).exists() for job in plan.jobs)
+        if found not in (plan.fingerprint, None) or strangers:
+            lock.release()
+            raise ConfigError(f"hydra.sweep.dir: {chosen} holds another sweep; choose another folder")
+        return chosen, lock
+    for folder in [] if afresh else _found(root, plan.fingerprint):
+        if (lock := _take(folder)) is not None:
+            return folder, lock
+        terminal.warn(f"the same sweep is running in {terminal.shown(folder)}; this one gets a folder of its own")
+    folder = new_folder(root)
+    lock = summary.lock(folder, summary.SWEEP_FILE)
+    lock.acquire()
+    return folder, lock
+
+
+def _take(folder: Path) -> BaseFileLock | None:
+    lock = summary.lock(folder, summary.SWEEP_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return lock
+
+
+def _found(root: Path, key: str) -> Iterator[Path]:
+    """Yield the sweep folders with a fingerprint, the newest first."""
+    for ledger in sorted(root.glob(f"*/*/{LEDGER}"), reverse=True):
+        if _fingerprint(ledger.parent) == key:
+            yield ledger.parent
+
+
+def _fingerprint(folder: Path) -> str | None:
+    """Return the fingerprint of the sweep in a folder; None without a sweep."""
+    try:
+        with open(folder / LEDGER, encoding="utf-8") as file:
+            return json.loads(file.readline())["fingerprint"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return ""  # damaged: no sweep is like it
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Write the plan of a sweep."""
+    first = {"fingerprint": plan.fingerprint, "logger": asdict(plan.logger), "objective": plan.objective, "direction": plan.direction}
+    lines = [first, *map(asdict, plan.jobs)]
+    with replacing(folder / LEDGER) as temporary:
+        temporary.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+
+
+def read_plan(folder: Path) -> Plan:
+    """Read the plan of a sweep.
+
+    Raises:
+        RunError: The folder holds no ledger, or one that cannot be read.
+    """
+    try:
+        first, *rest = map(json.loads, (folder / LEDGER).read_text(encoding="utf-8").splitlines())
+        jobs = [PlannedJob(**line) for line in rest]
+        return Plan(first["fingerprint"], LoggerConfig(**first["logger"]), jobs, first.get("objective"), first.get("direction"))
+    except FileNotFoundError:
+        raise RunError(f"{folder} is not a sweep folder: it holds no {LEDGER}") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{folder / LEDGER} is damaged: {error}") from error
+
+
+def has_to_run(run: RunSummary | None, rerun: str) -> bool:
+    """Whether a job has to run, again or at all.
+
+    Args:
+        run: How it went; None if it never started.
+        rerun: `sweep.rerun`. By default a job that failed by an error of its own is left, since it would fail again; one
+            that was interrupted, or whose process died, has no result and no verdict.
+    """
+    if run is None or rerun == "all":
+        return True
+    if run.status in ("finished", "partial"):
+        return False
+    return rerun == "failed" or run.status != "failed" or run.exit_code is None
+
+
+def stop(folder: Path, reason: str) -> None:
+    """Let no further job of a sweep start."""
+    with replacing(folder / STOP_FILE) as temporary:
+        temporary.write_text(reason, encoding="utf-8")
+
+
+def stopped(folder: Path) -> str | None:
+    """Return why no further job of a sweep is to start; None while it goes on."""
+    try:
+        return (folder / STOP_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,208 @@
+"""A sweep from a checked command line: find what an earlier one left, run what is not done, show the results."""
+
+import math
+import os
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from sleap_lab import terminal
+from sleap_lab.errors import RunError
+from sleap_lab.runs import summary
+from sleap_lab.runs.store import first_line
+from sleap_lab.runs.summary import SWEEP_FILE
+from sleap_lab.settings.compose import CheckedCommand, Configs, as_typed, hiding, quote
+from sleap_lab.settings.config import OUTPUTS
+from sleap_lab.sweeps import ledger
+from sleap_lab.sweeps.follow import began, ended, following, is_running
+from sleap_lab.sweeps.job import SECONDS_TO_STOP, Sweep, supervise
+from sleap_lab.sweeps.launchers import Launch, launching, share, waiting_for_all
+from sleap_lab.sweeps.ledger import Plan, PlannedJob, claim, has_to_run, sweep_fingerprint, write_plan
+from sleap_lab.sweeps.results import begin_sweep, finish_sweep, log_sweep, read_jobs, read_objective
+from sleap_lab.sweeps.table import Job, Objective, best_job, objective_problem, sweep_rows, sweep_table
+
+SOME_FAILED, ALL_FAILED = 3, 1
+LAUNCHES = 3  # how often jobs are handed to a launcher that breaks
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def run_sweep(checked: CheckedCommand, overrides: Sequence[str], command: Sequence[str], configs: Configs) -> int:
+    """Run the jobs of a sweep that are not done yet, and return the exit code of the command.
+
+    Args:
+        checked: All its jobs, and the folder that the user chose, if any.
+        overrides: The command line's overrides.
+        command: What the user typed, for the record.
+        configs: The configs that it is about.
+
+    Raises:
+        ConfigError: The chosen folder is not free.
+        RunError: The launcher cannot start jobs.
+    """
+    config = checked.jobs[0].config
+    folders = [job.folder for job in checked.jobs]
+    plan = Plan(
+        sweep_fingerprint([job.config for job in checked.jobs], folders),
+        config.logger,
+        [PlannedJob(number, job.folder, job.overrides) for number, job in enumerate(checked.jobs)],
+        config.sweep.objective,
+        config.sweep.direction,
+    )
+    objective = Objective(plan.objective, plan.direction)
+    folder, lock = claim(Path(OUTPUTS) / "multirun", checked.folder, plan, afresh=config.sweep.rerun == "all")
+    try:
+        earlier = read_objective(folder) if (folder / ledger.LEDGER).is_file() else objective
+        write_plan(folder, plan)
+        jobs = read_jobs(folder)
+        pending = [job for job in jobs if has_to_run(job.run, config.sweep.rerun)]
+        _say_what_is_left(folder, jobs, pending, config.sweep.rerun)
+        if pending or not _is_over(folder) or objective != earlier:
+            jobs = _run(folder, jobs, pending, plan, overrides, command, configs, fail_fast=config.sweep.fail_fast)
+    finally:
+        lock.release()
+    _show(folder, jobs, objective)
+    _say_what_to_do(jobs)
+    return exit_code(jobs)
+
+
+def _show(folder: Path, jobs: Sequence[Job], objective: Objective) -> None:
+    """Show the results side by side, and where they are."""
+    best = best_job(jobs, objective)
+    terminal.results.print(sweep_table(sweep_rows(jobs, objective), best.criterion if best else None))
+    if problem := objective_problem(jobs, objective):
+        terminal.warn(problem)
+    said = [("best", str(best))] if best is not None else []
+    terminal.table([*said, ("results", terminal.shown(folder / "results.html")), ("sweep folder", terminal.shown(folder))])
+
+
+def exit_code(jobs: Sequence[Job]) -> int:
+    """Return 0 if all jobs finished, 1 if none has a result, 3 otherwise."""
+    if all(job.status == "finished" for job in jobs):
+        return 0
+    return SOME_FAILED if any(job.ended_well for job in jobs) else ALL_FAILED
+
+
+def _is_over(folder: Path) -> bool:
+    """Whether the results of the sweep in a folder are written."""
+    return (folder / SWEEP_FILE).is_file() and summary.settle(folder, SWEEP_FILE).status in ("finished", "failed")
+
+
+def _say_what_is_left(folder: Path, jobs: Sequence[Job], pending: Sequence[Job], rerun: str) -> None:
+    """Say that a sweep is taken up again, if it is."""
+    if all(job.run is None for job in jobs):
+        return
+    where = terminal.shown(folder)
+    if rerun == "all":
+        terminal.note(f"running all of {where} again")
+    elif pending:
+        terminal.note(f"resuming {where}: {len(jobs) - len(pending)} of {len(jobs)} jobs are done")
+    else:
+        terminal.note(f"nothing is left to do in {where}; sweep.rerun=all runs the sweep again")
+
+
+def _say_what_to_do(jobs: Sequence[Job]) -> None:
+    """Say how to get the results that are missing."""
+    again = [str(job.number) for job in jobs if has_to_run(job.run, "none")]
+    failed = [str(job.number) for job in jobs if has_to_run(job.run, "failed") and str(job.number) not in again]
+    if again:
+        terminal.note(f"the same command runs what has no result: job {', '.join(again)}")
+    if failed:
+        terminal.note(f"sweep.rerun=failed also runs what failed: job {', '.join(failed)}")
+
+
+def _run(
+    folder: Path,
+    jobs: Sequence[Job],
+    pending: Sequence[Job],
+    plan: Plan,
+    overrides: Sequence[str],
+    command: Sequence[str],
+    configs: Configs,
+    *,
+    fail_fast: bool,
+) -> list[Job]:
+    """Run the pending jobs, then write and log the results of the sweep."""
+    outputs_root = Path(OUTPUTS).absolute()
+    (folder / ledger.STOP_FILE).unlink(missing_ok=True)
+    begin_sweep(folder, command)
+    shared = hiding(plan.logger.tracking_uri, overrides)
+    words = [*overrides, *shared, f"hydra.sweep.dir={quote(str(folder))}"]
+    interrupted = False
+    try:
+        with following(folder, jobs, pending, plan.logger, outputs_root), launching(words, configs) as (settings, launch):
+            sweep = Sweep(
+                folder=folder.absolute(),
+                jobs={job.folder: job.number for job in plan.jobs},
+                known={str(job.folder.relative_to(folder)): summary.stamp(job.run) for job in jobs},
+                command=tuple(command),
+                cwd=Path.cwd(),
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                share=share(settings.hydra.launcher, len(pending), overrides),
+                fail_fast=fail_fast,
+            )
+            with waiting_for_all(settings.hydra.launcher):
+                _launch(launch, pending, sweep, shared)
+    except KeyboardInterrupt:
+        interrupted = True
+        terminal.warn(f"what was done so far is kept; go on with: {as_typed(command)}")
+        raise
+    finally:
+        with suppress(OSError):  # submitit makes a folder of this very name
+            (folder / ".submitit" / "%j").rmdir()
+        jobs = finish_sweep(folder, interrupted=interrupted)
+        if plan.logger.mlflow:
+            try:
+                log_sweep(folder, plan.logger, outputs_root)
+            except RunError as error:
+                terminal.warn(str(error))
+    return jobs
+
+
+def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequence[str]) -> None:
+    """Hand jobs to the launcher, and again those that it lost, until none is left.
+
+    Args:
+        launch: Gives jobs to the launcher.
+        pending: The jobs.
+        sweep: Their sweep.
+        shared: Overrides of all of them, beside their own.
+
+    Raises:
+        RunError: The launcher cannot start any.
+    """
+    left = list(pending)
+    try:
+        for _ in range(LAUNCHES):
+            if not left or ledger.stopped(sweep.folder):
+                return
+            names = [job.folder.absolute().relative_to(sweep.folder) for job in left]
+            words = [[*job.overrides, *shared, f"hydra.sweep.subdir={quote(str(name))}"] for job, name in zip(left, names, strict=True)]
+            try:
+                launch(words, partial(supervise, sweep=sweep))
+            except Exception as error:  # a worker of the launcher was killed, and it gave up
+                _wait(left)
+                if not any(map(began, pending)):
+                    raise RunError(f"hydra/launcher: {first_line(error)}") from error
+                terminal.warn(f"hydra/launcher: {first_line(error)}; what is left is started again")
+                left = [job for job in left if ended(job) is None]
+            else:
+                _wait(left)
+                return
+    except BaseException:
+        ledger.stop(sweep.folder, ledger.INTERRUPTED)
+        _wait(pending, SECONDS_TO_STOP)
+        for job in pending:
+            with suppress(RunError):  # it never began
+                summary.settle(job.folder, cause="interrupted by the user")
+        raise
+
+
+def _wait(jobs: Sequence[Job], seconds: float = math.inf) -> None:
+    """Wait until none of the jobs runs any more; one may outlive the process that the launcher started it in."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(is_running(job) for job in jobs):
+        time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -1,0 +1,243 @@
+"""A sweep as a whole: what it left, its results, and the MLflow run that holds its jobs together.
+
+A sweep folder holds one run folder per job, the `ledger` of what is to be done, `sweep.json` with the sweep's own fate,
+`command.txt`, and once it is over its results: `results.csv`, `.md` and `.html`, figures, and `best.yaml`, the best job's config.
+"""
+
+import json
+import shlex
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sleap_lab.errors import RunError
+from sleap_lab.runs import summary
+from sleap_lab.runs.mlflow_log import later, logged_metrics, mirror_run, own_files, read_logger, shorten, sweep_name, user
+from sleap_lab.runs.snapshot import SNAPSHOT
+from sleap_lab.runs.store import Entry, Store, fill_run, is_complete, is_deleted, nest, open_run, open_store, prepare_store
+from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
+from sleap_lab.settings.config import LoggerConfig
+from sleap_lab.sweeps.ledger import LEDGER, PlannedJob, read_plan
+from sleap_lab.sweeps.table import (
+    HEADLINES,
+    Job,
+    Objective,
+    as_csv,
+    as_markdown,
+    best_job,
+    columns,
+    short_name,
+    sweep_rows,
+    text,
+    varied_keys,
+    varied_name,
+)
+
+COMMAND_FILE = "command.txt"
+BEST_FILE = "best.yaml"
+ARTIFACTS = ("results.*", "figures/*", BEST_FILE, COMMAND_FILE, SWEEP_FILE, LEDGER)
+MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The open MLflow run of a sweep."""
+
+    store: Store
+    run_id: str
+
+
+def begin_sweep(folder: Path, command: Sequence[str]) -> RunSummary:
+    """Record that a sweep begins, or goes on; the MLflow run it has already stays its own."""
+    sweep = RunSummary()
+    if (folder / SWEEP_FILE).is_file():
+        earlier = summary.read(folder, SWEEP_FILE)
+        sweep.started, sweep.mlflow = earlier.started, earlier.mlflow
+    summary.write(folder, sweep, SWEEP_FILE)
+    (folder / COMMAND_FILE).write_text(shlex.join(command) + "\n", encoding="utf-8")
+    return sweep
+
+
+def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Parent:
+    """Open the MLflow run of a sweep that runs, so that its jobs can be logged under it.
+
+    Raises:
+        RunError: The store cannot be used, and the sweep can run and be logged later; or the user deleted its run there.
+    """
+    try:
+        store = prepare_store(logger, outputs_root)
+        sweep = summary.read(folder, SWEEP_FILE)
+        if not is_deleted(store, sweep):
+            return Parent(store, open_run(store, folder, SWEEP_FILE, sweep, _entry(folder, sweep, [], logger)))
+    except Exception as error:  # the mirror may break in any way; the sweep must not
+        raise later(folder, error) from error
+    raise RunError(f"{folder} was deleted in MLflow, so it is not logged again; restore it there if it should be")
+
+
+def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
+    """Record how a sweep went and write its results.
+
+    It has finished if all its jobs ended well, was interrupted if the user stopped it, and failed otherwise. It takes over the
+    metrics of its best job.
+
+    Args:
+        folder: Folder of the sweep.
+        interrupted: Whether the sweep was stopped before all jobs had run.
+
+    Returns:
+        Its jobs.
+    """
+    jobs = read_jobs(folder)
+    sweep = summary.read(folder, SWEEP_FILE)
+    sweep.status = "interrupted" if interrupted else "finished" if jobs and all(job.ended_well for job in jobs) else "failed"
+    sweep.ended = sweep.ended or summary.now()
+    counted = Counter(job.status for job in jobs)
+    sweep.counts = {"jobs": len(jobs)} | {f"jobs_{name.replace(' ', '_')}": counted[name] for name in (*STATUSES, "not run")}
+    best = best_job(jobs, read_objective(folder))
+    sweep.metrics = best.job.metrics if best else {}
+    _write_results(folder, sweep, jobs)
+    summary.write(folder, sweep, SWEEP_FILE)
+    return jobs
+
+
+def mirror_job(store: Store, job: Job, jobs: Sequence[Job], logger: LoggerConfig, parent_run_id: str) -> None:
+    """Log a job that has ended under the MLflow run of its sweep, named by what sets it apart from the others.
+
+    Args:
+        store: The open store.
+        job: The job.
+        jobs: All jobs of the sweep.
+        logger: How to log it if it died before it could write that down.
+        parent_run_id: The sweep's run.
+    """
+    assert job.run is not None
+    own = read_logger(job.folder) if (job.folder / SNAPSHOT).is_dir() else logger
+    name = varied_name(job.overrides, varied_keys([other.overrides for other in jobs])) or f"job {job.number}"
+    mirror_run(store, job.folder, job.run, own, parent_run_id, shorten(f"{own.run_name}: {name}" if own.run_name else name))
+
+
+def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
+    """Log a sweep that is over, with every job that is not logged yet; nothing happens if the store holds all of it.
+
+    Raises:
+        RunError: The store cannot be used; the sweep can be logged later.
+    """
+    try:
+        store = open_store(logger, outputs_root)
+        sweep, jobs = summary.read(folder, SWEEP_FILE), read_jobs(folder)
+        missing = unlogged(store, jobs)
+        if is_deleted(store, sweep) or (not missing and is_complete(store, sweep)):
+            return
+        entry = _entry(folder, sweep, jobs, logger)
+        run_id = open_run(store, folder, SWEEP_FILE, sweep, entry)
+        for job in jobs:
+            if job in missing:
+                mirror_job(store, job, jobs, logger, run_id)
+            elif job.run is not None:
+                nest(store, job.run.mlflow, run_id)
+        fill_run(store, run_id, entry, status=MLFLOW_STATUS[sweep.status], ended=sweep.ended or sweep.started)
+    except Exception as error:  # the mirror may break in any way; the results are safe
+        raise later(folder, error) from error
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """Return all jobs of a sweep; one that died without a word is recorded as interrupted.
+
+    Raises:
+        RunError: The folder holds no sweep.
+    """
+    return [_read_job(folder, planned) for planned in read_plan(folder).jobs]
+
+
+def read_objective(folder: Path) -> Objective:
+    """Return what says which job of a sweep is best."""
+    plan = read_plan(folder)
+    return Objective(plan.objective, plan.direction)
+
+
+def _read_job(folder: Path, planned: PlannedJob) -> Job:
+    own = folder / planned.folder
+    run = None
+    if (own / summary.RUN_FILE).is_file():
+        try:
+            run = summary.settle(own)
+        except RunError as error:
+            run = RunSummary(status="failed", error=str(error))
+    return Job(planned.number, own, planned.overrides, run)
+
+
+def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that have ended and that the store does not hold, or not all of."""
+    return [job for job in jobs if job.run is not None and job.run.status != "running" and not is_complete(store, job.run)]
+
+
+def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None:
+    from sleap_lab.sweeps.page import BestShown, write_sweep_page
+
+    objective = read_objective(folder)
+    rows, best = sweep_rows(jobs, objective), best_job(jobs, objective)
+    (folder / "results.csv").write_text(as_csv(rows), encoding="utf-8")
+    (folder / "results.md").write_text(as_markdown(rows), encoding="utf-8")
+    scored = [job for job in jobs if best is not None and job.ended_well and best.criterion in job.numbers]
+    varied = varied_keys([job.overrides for job in scored])
+    names = dict.fromkeys([*([best.criterion] if best else []), *HEADLINES])
+    (folder / BEST_FILE).unlink(missing_ok=True)
+    if best is not None:
+        shutil.copy(best.job.folder / SNAPSHOT / "config.yaml", folder / BEST_FILE)
+    write_sweep_page(
+        folder,
+        title=f"Sweep {sweep_name(folder)}",
+        status=sweep.status,
+        command=(folder / COMMAND_FILE).read_text(encoding="utf-8").strip(),
+        columns=columns(rows),
+        rows=[[text(value) for value in row.values()] for row in rows],
+        settings={short_name(key, varied): [overridden(job.overrides).get(key) for job in scored] for key in varied},
+        metrics={name: [job.numbers[name] for job in scored] for name in names if all(name in job.numbers for job in scored)},
+        best=best
+        and BestShown(
+            number=best.job.number,
+            row=[job.number for job in scored].index(best.job.number),
+            metric=best.criterion,
+            value=best.value,
+            minimize=best.minimize,
+            said=str(best),
+            tied=best.tied,
+            command=_command(best.job),
+        ),
+    )
+
+
+def _command(job: Job) -> str:
+    """Return the command that runs a job by itself."""
+    return shlex.join(["sleap-lab", *job.overrides])
+
+
+def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerConfig) -> Entry:
+    """Return the MLflow run of a sweep; without jobs, as it is while the sweep runs."""
+    objective = read_objective(folder)
+    rows, best = sweep_rows(jobs, objective), best_job(jobs, objective)
+    varied = varied_keys([job.overrides for job in jobs])
+    return Entry(
+        name=logger.run_name or shorten(f"sweep {sweep_name(folder)}"),
+        tags={
+            **logger.tags,
+            **{f"varied.{key}": ", ".join(dict.fromkeys(text(row[key]) for row in rows)) for key in varied},
+            "mlflow.user": user(),
+            "mlflow.source.name": "sleap-lab",
+            "mlflow.source.type": "LOCAL",
+            "mlflow.note.content": sweep.error,
+            "mlflow.loggedArtifacts": json.dumps([{"path": "results.json", "type": "table"}]) if rows else None,
+            "sleap_lab.command": (folder / COMMAND_FILE).read_text(encoding="utf-8").strip(),
+            "sleap_lab.folder": str(folder.absolute()),
+            "sleap_lab.sweep": sweep_name(folder),
+            "sleap_lab.best_by": best.criterion if best else None,
+            "sleap_lab.best_job": str(best.job.number) if best else None,
+            "sleap_lab.best_tied": ", ".join(map(str, best.tied)) if best and best.tied else None,
+            "sleap_lab.best_command": _command(best.job) if best else None,
+        },
+        metrics=logged_metrics(sweep),
+        files=own_files(folder, ARTIFACTS) if jobs else {},
+        documents={"results.json": {"columns": columns(rows), "data": [[text(value) for value in row.values()] for row in rows]}},
+    )

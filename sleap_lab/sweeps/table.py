@@ -1,0 +1,293 @@
+"""The results of a sweep side by side: what varied between its jobs, and what came out."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.markup import escape
+from rich.table import Table
+
+from sleap_lab.errors import RunError, listed
+from sleap_lab.runs.snapshot import decides, flatten, read_document
+from sleap_lab.runs.summary import RunSummary, finite, overridden
+from sleap_lab.settings.config import defaults
+
+# What decides which job is best, unless `sweep.objective` does: the first that any job has.
+CRITERIA = ("identity/idf1", "eval/oks_map")
+
+# What decides between jobs that are equal by it, one after the other.
+SECOND = (*CRITERIA, "eval/dist_avg")
+SIMPLER = "the simpler setting"
+EQUAL = 1e-9  # relative difference of numbers that were added up in another order
+
+# Metrics that are columns of the table, where any job has them.
+HEADLINES = (
+    "eval/oks_map",
+    "eval/pck",
+    "eval/dist_p90",
+    "identity/hota",
+    "identity/idf1",
+    "identity/mota",
+    "identity/switches",
+    "speed/frames_per_second",
+)
+
+SECONDARY = ("eval/pck", "identity/mota", "speed/frames_per_second")  # left out of the terminal's table, which is narrow
+STYLES = {"finished": "green", "partial": "yellow", "failed": "red", "interrupted": "red", "running": "cyan", "not run": "dim"}
+
+Row = dict[str, Any]
+BEST, TIED = "best", "tied"  # in the column of that name
+MOST_TIED = 8  # jobs that a line names
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One job of a sweep: its number, its folder, what it overrides, and how it went; None if it never started."""
+
+    number: int
+    folder: Path
+    overrides: Sequence[str]
+    run: RunSummary | None = None
+
+    @property
+    def status(self) -> str:
+        """How it went, in a word."""
+        return "not run" if self.run is None else self.run.status
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong."""
+        return None if self.run is None else self.run.error
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether the job has a result."""
+        return self.status in ("finished", "partial")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Its metrics that have a value."""
+        return {} if self.run is None else finite(self.run.metrics)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Whatever the best job may be chosen by: metrics, counts, and the seconds of its stages."""
+        if self.run is None:
+            return {}
+        counts = {f"counts/{name}": float(value) for name, value in self.run.counts.items()}
+        seconds = {f"speed/{name}_seconds": value for name, value in self.run.stages.items()}
+        return counts | seconds | {"speed/total_seconds": sum(self.run.stages.values())} | self.metrics
+
+
+class Objective(NamedTuple):
+    """What says which job is best: `sweep.objective` and `sweep.direction`, None for what is meant by default."""
+
+    name: str | None = None
+    direction: str | None = None
+
+
+class Best(NamedTuple):
+    """The best job.
+
+    Attributes:
+        job: The job.
+        criterion: The metric that says so.
+        value: Its value.
+        minimize: Whether smaller is better.
+        tied: The other jobs that are as good by it, by number.
+        decided_by: What chose between them: another metric, or `SIMPLER`; None without ties.
+    """
+
+    job: Job
+    criterion: str
+    value: float
+    minimize: bool
+    tied: tuple[int, ...] = ()
+    decided_by: str | None = None
+
+    def __str__(self) -> str:
+        said = f"job {self.job.number} by {self.criterion}"
+        if not self.tied:
+            return said
+        others = f"job{'s' * (len(self.tied) > 1)} {listed(list(map(str, self.tied)), MOST_TIED)}"
+        return f"{said}, tied with {others}; {self.decided_by} decides"
+
+
+DEFAULT = Objective()
+
+
+def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
+    """Return the overridden keys that do not have the same value in all jobs, given what each job overrides."""
+    typed = [overridden(each) for each in overrides]
+    return [key for key in dict.fromkeys(key for each in typed for key in each) if len({each.get(key) for each in typed}) > 1]
+
+
+def varied_name(overrides: Sequence[str], varied: Sequence[str]) -> str:
+    """Return what sets a job apart, as in `tracker=flow, tracking_window_size=5`."""
+    values = overridden(overrides)
+    return ", ".join(f"{short_name(key, varied)}={values[key]}" for key in varied if key in values)
+
+
+def short_name(name: str, names: Sequence[str]) -> str:
+    """Return the last part of a dotted or slashed name, or all of it where another name ends alike."""
+
+    def last(text: str) -> str:
+        return text.replace("/", ".").rpartition(".")[2]
+
+    return last(name) if sum(last(other) == last(name) for other in names) == 1 else name
+
+
+def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]:
+    """Return one row per job: number, status, which is best, what varied between the jobs, headline metrics, seconds and error.
+
+    An override that all jobs share is left out, and a metric that no job has.
+    """
+    varied = varied_keys([job.overrides for job in jobs])
+    best = best_job(jobs, objective)
+    marks = {} if best is None else {best.job.number: BEST} | dict.fromkeys(best.tied, TIED)
+    names = dict.fromkeys([*([best.criterion] if best and best.criterion != "speed/total_seconds" else []), *HEADLINES])
+    numbers = [job.numbers for job in jobs]
+    headlines = [name for name in names if any(name in each for each in numbers)]
+    return [
+        {
+            "job": job.number,
+            "status": job.status,
+            **({"best": marks.get(job.number)} if best else {}),
+            **{key: overridden(job.overrides).get(key) for key in varied},
+            **{name: each.get(name) for name in headlines},
+            "seconds": round(sum(job.run.stages.values()), 1) if job.run else None,
+            "error": job.error,
+        }
+        for job, each in zip(jobs, numbers, strict=True)
+    ]
+
+
+def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None:
+    """Return the best of the jobs that ended well, whatever their order; None if none has the metric.
+
+    Of jobs that are equal by it, the first of `SECOND` that differs decides, and then the simpler setting: the one that changes fewer
+    keys from their defaults, and then the one whose values come first, key by key: nothing, no, small numbers.
+    """
+    ended = {job: job.numbers for job in jobs if job.ended_well}
+    names = CRITERIA if objective.name is None else (objective.name,)
+    criterion = next((name for name in names if any(name in numbers for numbers in ended.values())), None)
+    if criterion is None:
+        return None
+    minimize = _is_minimized(criterion, objective.direction)
+    tied = equal = _best_by(criterion, minimize, list(ended))
+    decided_by = None
+    for name in SECOND:
+        if len(equal) > 1 and name != criterion and len(better := _best_by(name, _is_minimized(name), equal)) < len(equal):
+            equal, decided_by = better, name
+    if len(equal) > 1:
+        equal, decided_by = sorted(equal, key=_simplicity), SIMPLER
+    best = equal[0]
+    numbers = tuple(sorted(job.number for job in tied if job is not best))
+    return Best(best, criterion, ended[best][criterion], minimize, numbers, decided_by)
+
+
+def _is_minimized(name: str, direction: str | None = None) -> bool:
+    from sleap_lab.settings.objective import MINIMIZE, natural_direction  # SciPy, which only the end of a sweep needs
+
+    return (direction or natural_direction(name)) == MINIMIZE
+
+
+def _best_by(name: str, minimize: bool, jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that are best by a metric; all of them if none has it."""
+    values = {job: job.numbers[name] for job in jobs if name in job.numbers}
+    if not values:
+        return list(jobs)
+    best = min(values.values()) if minimize else max(values.values())
+    return [job for job, value in values.items() if math.isclose(value, best, rel_tol=EQUAL, abs_tol=EQUAL)]
+
+
+def _simplicity(job: Job) -> tuple[int, list[Any], int]:
+    """Return what the simpler of two jobs has less of: keys that are not at their defaults, and their values in order."""
+    try:
+        settings = {key: value for key, value in flatten(read_document(job.folder, "config.yaml") or {}).items() if decides(key)}
+    except RunError:
+        settings = {}
+    usual = defaults()
+    changed = {key: value for key, value in (settings or overridden(job.overrides)).items() if value != usual.get(key)}
+    return len(changed), [(key, _place(value)) for key, value in sorted(changed.items())], job.number
+
+
+def _place(value: Any) -> tuple[int, float, str]:
+    """Return where a value stands among those of its key."""
+    if value is None or isinstance(value, bool):
+        return 0 if value is None else 1, float(value or 0), ""
+    with suppress(ValueError, TypeError):
+        return 2, float(value), ""
+    return 3, 0.0, str(value)
+
+
+def objective_problem(jobs: Sequence[Job], objective: Objective) -> str | None:
+    """Say that no job that ended well has the metric that was asked for, and which they have; None if one has, or none was asked for."""
+    known = sorted({name for job in jobs if job.ended_well for name in job.numbers})
+    if objective.name is None or objective.name in known or not known:
+        return None
+    from sleap_lab.settings.objective import KNOWN, nearest
+
+    hint = f" They have {', '.join(known)}" if objective.name in KNOWN else nearest(objective.name, known)
+    return f"sweep.objective: no job has {objective.name}, so none is best.{hint}"
+
+
+def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
+    """Return the result table of a sweep for the terminal: names by their last part, and only what tells the jobs apart.
+
+    Args:
+        rows: The results.
+        criterion: The metric that says which job is best; it is shown even where all jobs have the same.
+    """
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
+    shown = [name for name in columns(rows) if name == criterion or _tells_apart(name, [row[name] for row in rows])]
+    for name in shown:
+        texts = [text(row[name]) for row in rows]
+        number = any(isinstance(row[name], float) for row in rows)
+        width = None if name == "error" else max(map(len, texts), default=0)  # titles and errors are broken, values are not
+        title = escape(short_name(name, shown).replace("_", " "))
+        table.add_column(title, overflow="fold", min_width=width, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(escape(text(row[name])) for name in shown), style=STYLES[row["status"]])
+    return table
+
+
+def _tells_apart(name: str, values: Sequence[Any]) -> bool:
+    """Whether a column belongs into the terminal's table: not one that is empty, secondary, or a metric that is the same in all jobs."""
+    if name in SECONDARY or (values and set(values) == {None}):
+        return False
+    return name not in HEADLINES or len(values) < 2 or len({text(value) for value in values}) > 1
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the columns."""
+    return list(rows[0]) if rows else ["job", "status"]
+
+
+def text(value: Any) -> str:
+    """Return a value as it is shown to people; nothing is a dash."""
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Return the table as CSV."""
+    written = io.StringIO()
+    writer = csv.DictWriter(written, columns(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Return the table as Markdown."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
+
+    names = columns(rows)
+    return line(names) + line(["---"] * len(names)) + "".join(line([text(value) for value in row.values()]) for row in rows)

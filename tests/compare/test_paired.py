@@ -1,0 +1,143 @@
+"""Runs, and their metrics paired by frame."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sleap_lab.compare.paired import BETTER, Change, Part, Samples, judged, names_of, read_run
+from sleap_lab.errors import ConfigError, RunError
+
+
+@pytest.fixture
+def samples(make_run):
+    """Return a function that writes runs, one per dictionary, and pairs them."""
+
+    def samples(*runs):
+        return Samples([read_run(make_run(str(i), **options), str(i)) for i, options in enumerate(runs)])
+
+    return samples
+
+
+def test_a_run_is_read_from_its_folder(make_run):
+    run = read_run(make_run("a", off=3, videos=["x.mp4", "y.mp4"], settings={"tracker.features": "keypoints"}, job=7), "a")
+    assert (run.name, run.settings, run.summary.job) == ("a", {"tracker.features": "keypoints"}, 7)
+    assert run.metrics["eval/dist_avg"] == pytest.approx(3, abs=0.1)
+    assert run.places == [(video, frame) for video in ("x.mp4", "y.mp4") for frame in range(100)]
+    assert run.nodes == list("abcd")
+    assert run.parts[Part("video", "y.mp4", "eval/n_missed")] == 0
+    assert run.parts[Part("node", "b", "eval/dist_p50")] == pytest.approx(3, abs=0.1)
+    assert Part("node", "b", "eval/n_missed") not in run.parts
+
+
+def test_identity_of_each_video_is_read(make_run):
+    folder = make_run("a", off=3)
+    content = json.loads((folder / "metrics.json").read_text())
+    content["identity"] = {"pooled": {}, "videos": [{"video": 0, "name": "clip.mp4", "idf1": 0.5, "switches": 2.0, "mota": None}]}
+    (folder / "metrics.json").write_text(json.dumps(content))
+    parts = read_run(folder, "a").parts
+    assert (parts["video", "clip.mp4", "identity/idf1"], parts["video", "clip.mp4", "identity/switches"]) == (0.5, 2)
+
+
+def test_what_is_no_run_or_damaged_is_named(make_run, tmp_path):
+    with pytest.raises(ConfigError, match="not a run folder"):
+        read_run(tmp_path, "x")
+    folder = make_run("a", off=3)
+    for content in ("{", "{}", '{"headline": {}, "breakdown": [{}]}'):
+        (folder / "metrics.json").write_text(content)
+        with pytest.raises(RunError, match=r"metrics\.json: not a metrics file"):
+            read_run(folder, "a")
+
+
+def test_differences_are_paired_by_frame(samples):
+    runs = samples({"off": 3}, {"off": 4}, {"off": 3})
+    worse, same = runs.changes(0, 1), runs.changes(0, 2)
+    change = worse["eval/dist_avg"]
+    assert change.difference == pytest.approx(1, abs=0.01)
+    # The same noise is in both, so the interval is far narrower than that of either.
+    assert change.low < change.difference < change.high < change.low + 0.01
+    assert same["eval/dist_avg"] == (0, 0, 0, "")
+    for name in ("eval/dist_avg", "eval/dist_p90", "eval/moks", "eval/oks_map", "coco/ap"):
+        assert worse[name].verdict == "worse", name
+        assert (same[name].difference, same[name].low, same[name].verdict) == (0, 0, ""), name
+    assert worse["speed/frames_per_second"][:1] == (0,)
+    assert np.isnan(worse["speed/frames_per_second"].low)
+    assert runs.note(0, 1) == "paired over the same 100 labelled frames; 95% intervals from 10 blocks of 10 consecutive frames"
+
+
+def test_only_common_frames_are_paired(samples):
+    runs = samples({"off": 3}, {"off": 3, "frames": 60})
+    assert "1: paired over 60 labelled frames in common (of 100 and 60)" in runs.note(0, 1)
+    assert runs.changes(0, 1)["eval/dist_avg"].difference == 0
+    assert runs.changes(1, 0)["eval/dist_avg"].difference == 0
+
+
+def test_other_videos_have_no_frame_in_common(samples):
+    runs = samples({"off": 3}, {"off": 4, "videos": ["other.mp4"]})
+    assert runs.changes(0, 1)["eval/dist_avg"] == (pytest.approx(1, abs=0.01), pytest.approx(np.nan, nan_ok=True),
+                                                   pytest.approx(np.nan, nan_ok=True), "")  # fmt: skip
+    assert "no labelled frame in common" in runs.note(0, 1)
+
+
+def test_few_frames_give_no_interval(samples):
+    runs = samples({"off": 3, "frames": 4}, {"off": 4, "frames": 4})
+    assert np.isnan(runs.changes(0, 1)["eval/dist_avg"].low)
+    assert runs.note(0, 1) == "paired over the same 4 labelled frames; no interval from fewer than 5 blocks of frames"
+
+
+def test_a_run_without_evaluation_has_nothing_to_pair(samples):
+    runs = samples({"off": 3}, {})
+    assert runs.pair(0, 1) is None
+    assert runs.note(0, 1) == ""
+    assert np.isnan(runs.changes(0, 1)["eval/dist_avg"].difference)
+    assert runs.changes(0, 1)["speed/frames_per_second"].difference == 0
+
+
+def test_videos_and_nodes_are_paired(samples):
+    runs = samples({"off": 3, "videos": ["x.mp4", "y.mp4"]}, {"off": [3, 3, 3, 5], "videos": ["y.mp4", "x.mp4"]})
+    for part, expected in {("node", "a"): 0, ("node", "d"): 2, ("video", "x.mp4"): 2 / 4, ("video", "y.mp4"): 2 / 4}.items():
+        change = runs.changes(0, 1, part)["eval/dist_avg"]
+        # The noise of the second run is that of the other video, so nothing cancels out.
+        assert change.difference == pytest.approx(expected, abs=0.1), part
+        assert change.low < change.difference < change.high, part
+    assert runs.changes(0, 1, ("node", "d"))["eval/dist_p90"].verdict == "worse"
+    assert runs.pair(0, 1, ("node", "tail")) is None
+    assert runs.pair(0, 1, ("video", "z.mp4")) is None
+
+
+def test_a_video_that_only_one_run_has_is_not_paired(samples):
+    runs = samples({"off": 3, "videos": ["x.mp4", "y.mp4"]}, {"off": 4, "videos": ["x.mp4"]})
+    assert runs.pair(0, 1, ("video", "y.mp4")) is None
+    assert np.isnan(runs.changes(0, 1, ("video", "y.mp4"))["eval/dist_avg"].difference)
+    assert runs.changes(0, 1)["eval/dist_avg"].difference == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "verdict"),
+    [
+        ("eval/pck", Change(1, 0.5, 2), "better"),
+        ("eval/dist_avg", Change(1, 0.5, 2), "worse"),
+        ("eval/dist_avg", Change(-1, -2, -0.5), "better"),
+        ("eval/pck", Change(-1, -2, 0.5), ""),  # may be chance
+        ("eval/pck", Change(1), ""),  # no interval
+        ("eval/n_frame_pairs", Change(1, 0.5, 2), ""),  # neither way is better
+    ],
+)
+def test_the_verdict_follows_from_the_interval(name, change, verdict):
+    assert judged(name, change).verdict == verdict
+    assert name in BETTER
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["outputs/multirun/2026/10-00/0", "outputs/multirun/2026/10-00/10"], ["0", "10"]),
+        (["o/2026-11-22/10-00", "o/2026-11-21/10-00"], ["2026-11-22/10-00", "2026-11-21/10-00"]),
+        (["o/10-00", "o/10-00/1"], ["10-00", "10-00/1"]),  # one lies in the other
+        (["o/10-00"], ["10-00"]),
+        (["o/2026/10-00", "/tmp/x/0123456789abcdef0123456789abcdef"], ["10-00", "01234567"]),  # from MLflow
+    ],
+)
+def test_runs_are_called_by_what_their_paths_do_not_share(folders, names):
+    assert names_of([Path(folder) for folder in folders]) == names

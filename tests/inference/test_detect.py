@@ -1,0 +1,301 @@
+import threading
+import time
+from contextlib import contextmanager
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+import sleap_io as sio
+from sleap_io.io.video_writing import VideoWriter
+
+from sleap_lab.errors import RunError
+from sleap_lab.inference.detect import detect, refine
+from sleap_lab.inference.stopwatch import Stopwatch
+from sleap_lab.media.labels import to_labels
+from sleap_lab.media.sources import Source, open_source
+from sleap_lab.pipelines.engine import predict
+from sleap_lab.pipelines.profile import PREDICTING
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import Config
+
+GREEN, BLUE = [0, 1.0, 0, 0], [0, 0, 1.0, 0]
+N = 5
+
+
+def walk(i):
+    """A frame of 24 x 32 pixels: node a, green, walks to the right; node b, blue, stands still."""
+    image = np.zeros((24, 32, 3), dtype=np.uint8)
+    image[6, 4 + 2 * i] = [0, 255, 0]
+    image[16, 20] = [0, 0, 204]
+    return image
+
+
+@pytest.fixture
+def config(make_model, write_h5):
+    config = Config()
+    config.data.path = str(write_h5([walk(i) for i in range(N)]))
+    config.model.paths = [str(make_model("single_instance", {"confmaps": [GREEN, BLUE]}))]
+    config.model.integral_refinement = None
+    config.runtime.device, config.runtime.batch_size = "cpu", 2
+    return config
+
+
+@pytest.fixture
+def labelled(video_path):
+    """Labels with predicted instances in frames 0, 1 and 3, the last two of them good, and an empty frame 4."""
+    poses = make_poses(
+        Skeleton(("a", "b")),
+        [[[4, 6], [20, 16]], [[6, 6], [20, 16]], [[8, 6], [20, 16]], [[9, 9], [9, 9]]],
+        frame=[0, 1, 3, 3],
+        instance_scores=[0.25, 0.75, 0.75, 0.5],
+        frames=[(0, 0), (0, 1), (0, 3), (0, 4)],
+    )
+    return to_labels(poses, [sio.Video(str(video_path))])
+
+
+@contextmanager
+def noted(stages, name, split=None):
+    stages.append(name)
+    yield
+
+
+# ---- detect
+
+
+def test_every_frame_is_predicted(config):
+    found = detect(open_source(config.data), config)
+    assert found.poses.frames.tolist() == [[0, i] for i in range(N)]
+    assert found.poses.points.tolist() == [[[4 + 2 * i, 6], [20, 16]] for i in range(N)]
+    np.testing.assert_allclose(found.poses.instance_scores, 1 + 0.8)
+    assert (found.kind, found.device, found.bad_frames, found.notes) == ("single_instance", "cpu", (), ())
+
+
+def test_only_chosen_frames_are_predicted_in_their_order(config):
+    config.data.frames = "3,0-1"
+    poses = detect(open_source(config.data), config).poses
+    assert poses.frames[:, 1].tolist() == [3, 0, 1]
+    assert poses.points[:, 0, 0].tolist() == [10, 4, 6]
+
+
+def test_stages_batches_and_progress_can_be_watched(config):
+    stages, kept, watched = [], [], []
+
+    def watch(frames, total):
+        watched.append(total)
+        for frame in frames:
+            watched.append(frame.index)
+            yield frame
+
+    detect(open_source(config.data), config, stage=partial(noted, stages), watch=watch, keep=kept.append, details=True)
+    assert stages == ["load", "predict"]
+    assert watched == [N, 0, 1, 2, 3, 4]
+    assert [prediction.poses.frames[:, 1].tolist() for prediction in kept] == [[0, 1], [2, 3], [4]]
+    assert [tuple(prediction.maps["confmaps"].shape) for prediction in kept] == [(2, 2, 12, 16), (2, 2, 12, 16), (1, 2, 12, 16)]
+
+
+def test_progress_counts_frames_whose_predictions_exist(config):
+    done, before = [], []
+
+    def watch(frames, total):
+        for frame in frames:
+            before.append(frame.index in done)
+            yield frame
+
+    detect(open_source(config.data), config, watch=watch, keep=lambda found: done.extend(found.poses.frames[:, 1].tolist()))
+    assert before == [True] * N
+
+
+@pytest.mark.parametrize("on_bad_frame", ["nan", "skip"])
+def test_frames_that_cannot_be_read_are_done_too(config, monkeypatch, on_bad_frame):
+    read, shown = Source.pixels, []
+
+    def broken(self, video, frame):
+        if frame in (0, 2, 4):
+            raise RunError(f"frame {frame} is broken")
+        return read(self, video, frame)
+
+    def watch(frames, total):
+        for frame in frames:
+            shown.append((frame.index, frame.image))
+            yield frame
+
+    monkeypatch.setattr(Source, "pixels", broken)
+    config.data.on_bad_frame, config.data.max_bad_share = on_bad_frame, 1
+    detect(open_source(config.data), config, watch=watch)
+    assert shown == [(i, None) for i in range(N)]
+
+
+def test_an_interruption_by_what_shows_progress_ends_the_workers(config):
+    def watch(frames, total):
+        for _ in frames:
+            raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        detect(open_source(config.data), config, watch=watch)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("predict")]
+
+
+def test_waiting_for_frames_is_reading(config):
+    class Slow(Source):
+        def pixels(self, video, frame):
+            time.sleep(0.1)
+            return super().pixels(video, frame)
+
+    seconds, source = {}, open_source(config.data)
+    detect(Slow(**vars(source)), config, stage=Stopwatch(seconds))
+    assert seconds.keys() == {"load", *PREDICTING}
+    assert seconds["read"] > sum(seconds.values()) - seconds["load"] - seconds["read"]
+    assert all(seconds[name] > 0 for name in PREDICTING)
+
+
+def test_without_a_model_the_poses_of_the_labels_are_read(labelled):
+    config = Config()
+    config.model.kind = "none"
+    config.data.frames = "1-4"
+    found = detect(open_source(config.data, predicting=False, data=labelled), config)
+    assert (found.kind, found.device) == ("none", "")
+    assert found.poses.frames.tolist() == [[0, 1], [0, 3], [0, 4]]
+    assert found.poses.frame.tolist() == [1, 3, 3]
+
+
+@pytest.fixture
+def torn(config, tmp_path):
+    """The same frames as images, of which 1 and 2 are broken."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(N):
+        cv2.imwrite(str(folder / f"{i}.png"), walk(i)[..., ::-1])
+    for i in (1, 2):
+        (folder / f"{i}.png").write_bytes(b"torn")
+    config.data.path = str(folder)
+    return config
+
+
+@pytest.mark.parametrize(("on_bad_frame", "frames"), [("nan", [0, 1, 2, 3, 4]), ("skip", [0, 3, 4])])
+def test_frames_that_cannot_be_read_are_kept_empty_or_left_out(torn, on_bad_frame, frames):
+    torn.data.on_bad_frame = on_bad_frame
+    found = detect(open_source(torn.data), torn)
+    assert found.poses.frames[:, 1].tolist() == frames
+    assert found.poses.frame.tolist() == [0, 3, 4]
+    assert found.poses.points[:, 0, 0].tolist() == [4, 10, 12]
+    assert [frame.index for frame in found.bad_frames] == [1, 2]
+    assert "frame 1 cannot be read" in found.bad_frames[0].problem
+
+
+def test_a_frame_that_cannot_be_read_may_be_an_error(torn):
+    torn.data.on_bad_frame = "fail"
+    with pytest.raises(RunError, match=r"images: frame 1 cannot be read .*; data.on_bad_frame=nan or skip goes on without it"):
+        detect(open_source(torn.data), torn)
+
+
+@pytest.mark.parametrize("on_bad_frame", ["nan", "skip"])
+def test_it_is_an_error_when_no_frame_can_be_read(torn, on_bad_frame):
+    torn.data.on_bad_frame, torn.data.frames, torn.data.max_bad_share = on_bad_frame, "1-2", 1.0
+    with pytest.raises(RunError, match=r"data.path: none of the 2 frames could be read; the first: .*frame 1 cannot be read"):
+        detect(open_source(torn.data), torn)
+
+
+def test_a_batch_that_gets_lost_is_an_error(config, monkeypatch):
+    def losing(*arguments, **options):
+        return list(predict(*arguments, **options))[1:]
+
+    monkeypatch.setattr("sleap_lab.pipelines.engine.predict", losing)
+    with pytest.raises(RunError, match=r"5 frames were asked for, 3 predicted and 0 unreadable, but 2 lost, the first of them frame 0"):
+        detect(open_source(config.data), config)
+
+
+def walking(path, *options, still=()):
+    """Write the walk, magnified, as a compressed video of 40 frames; some of them show the picture before."""
+    with VideoWriter(path, output_params=["-g", "10", "-crf", "0", *options]) as writer:
+        for i in range(40):
+            image = np.zeros((32, 96, 3), dtype=np.uint8)
+            place = min(set(range(i + 1)) - set(still), key=lambda j: i - j)
+            image[:, 2 * place : 2 * place + 4] = 255
+            writer.write_frame(image)
+    return str(path)
+
+
+def test_stretches_of_one_picture_are_noted(config, tmp_path):
+    config.data.path = walking(tmp_path / "still.mp4", still=range(5, 20))
+    found = detect(open_source(config.data), config)
+    assert len(found.poses.frames) == 40
+    (note,) = found.notes
+    assert note.startswith(f"15 frames of {tmp_path / 'still.mp4'} show the picture of the frame before, unchanged: 5-19.")
+    config.data.path = walking(tmp_path / "moving.mp4")
+    assert detect(open_source(config.data), config).notes == ()
+
+
+def test_notes_of_the_pipeline_are_handed_on(config, make_model):
+    config.model.paths = [str(make_model("centroid", {"confmaps": [GREEN]}))]
+    assert "without labelled instances" in detect(open_source(config.data), config).notes[0]
+
+
+# ---- refine
+
+
+def test_nothing_asked_for_changes_nothing(config):
+    source = open_source(config.data)
+    found = detect(source, config)
+    stages = []
+    assert refine(found, source, config, stage=partial(noted, stages)).poses.points.tolist() == found.poses.points.tolist()
+    assert stages == ["filter"]
+
+
+def test_poses_are_tracked_where_asked(config):
+    config.tracker.tracking, config.tracker.scoring_method = True, "euclidean_dist"
+    source, stages = open_source(config.data), []
+    tracked = refine(detect(source, config), source, config, stage=partial(noted, stages)).poses
+    assert stages == ["filter", "track"]
+    assert tracked.track_names == ("track_0",)
+    assert tracked.tracks.tolist() == [0] * N
+
+
+def test_poor_instances_are_dropped_before_tracking(labelled):
+    config = Config()
+    config.model.kind, config.tracker.tracking, config.tracker.scoring_method = "none", True, "euclidean_dist"
+    config.filters.filter_min_instance_score = 0.6
+    source = open_source(config.data, predicting=False, data=labelled)
+    refined = refine(detect(source, config), source, config).poses
+    assert refined.frame.tolist() == [1, 3]
+    assert refined.track_names == ("track_0",)
+    assert refined.frames.tolist() == [[0, 0], [0, 1], [0, 3], [0, 4]]
+
+
+def test_what_was_found_stays_as_it_was(labelled):
+    config = Config()
+    config.model.kind, config.filters.filter_min_instance_score = "none", 0.6
+    source = open_source(config.data, predicting=False, data=labelled)
+    found = detect(source, config)
+    refine(found, source, config)
+    assert len(found.poses) == 4
+
+
+@pytest.mark.parametrize(
+    ("threshold", "filtered", "reason"), [(2.0, 0.0, "nothing was found"), (0.2, 5.0, "every instance was filtered out")]
+)
+def test_no_instances_at_all_is_said_with_the_reason(config, threshold, filtered, reason):
+    config.model.peak_threshold, config.filters.filter_min_instance_score = threshold, filtered
+    source = open_source(config.data)
+    refined = refine(detect(source, config), source, config)
+    assert len(refined.poses) == 0
+    assert refined.poses.frames.tolist() == [[0, i] for i in range(N)]
+    (note,) = refined.notes
+    assert note.startswith(f"No instances in any of the {N} frames: {reason}")
+
+
+def test_known_animals_are_not_tracked_again(config, make_model):
+    weights = {"confmaps": [GREEN, BLUE], "class_maps": [[0, 0, -8.0, 4.0], [0, 0, 8.0, -4.0]]}
+    config.model.paths, config.tracker.tracking = [str(make_model("multi_class_bottomup", weights))], True
+    source = open_source(config.data)
+    detected = detect(source, config)
+    refined = refine(detected, source, config)
+    assert refined.poses.track_names == ("x", "y")
+    assert set(refined.poses.tracks.tolist()) == {0, 1}
+    (note,) = refined.notes
+    assert note.startswith("The models know the animals' identities; their tracks are kept and the tracker was not used")
+    config.tracker.override_class_tracks = True
+    tracked = refine(detected, source, config)
+    assert tracked.poses.track_names == ("track_0", "track_1")
+    assert tracked.notes == ()

@@ -1,0 +1,84 @@
+"""Models whose network is a function of the image, so that what they must find can be told from what was drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sleap_lab.checkpoints import TrainingConfig
+from sleap_lab.pipelines.model import FrameBatch, Model
+from sleap_lab.poses.record import Skeleton
+
+
+@pytest.fixture
+def fake():
+    """Return a function that makes a model of a function from images (b, c, h, w) to maps by head."""
+
+    def make(kind, network, *, nodes=("a", "b"), edges=(), classes=(), stride=1, strides=None, scale=1.0, crop_size=None, **head):
+        """Make a model.
+
+        Args:
+            kind: Model kind.
+            network: From images to maps.
+            nodes: Names of the nodes, and of the parts.
+            edges: Pairs of names.
+            classes: Names of the classes.
+            stride: Output stride of all heads.
+            strides: Output strides of single heads.
+            scale: Factor applied to images.
+            crop_size: Side of crops.
+            **head: Further keys of the confidence map head.
+        """
+        heads = {
+            "confmaps": {"part_names": list(nodes), **head},
+            "pafs": {"edges": [list(edge) for edge in edges]},
+            "class_maps": {"classes": list(classes)},
+            "class_vectors": {"classes": list(classes)},
+        }
+        if not kind.startswith("multi_class"):
+            heads["class_maps"] = heads["class_vectors"] = {}
+        for name, section in heads.items():
+            section["output_stride"] = (strides or {}).get(name, stride)
+        config = TrainingConfig(
+            folder=Path(kind),
+            kind=kind,
+            raw={},
+            skeleton=Skeleton(tuple(nodes)),
+            heads=heads,
+            max_stride=1,
+            scale=scale,
+            max_height=None,
+            max_width=None,
+            ensure_rgb=False,
+            ensure_grayscale=False,
+            crop_size=crop_size,
+        )
+        return Model(network, config, scale, 1, torch.device("cpu"), crop_size=crop_size)
+
+    return make
+
+
+@pytest.fixture
+def draw():
+    """Return a function that draws maps (b, channels, h, w) from single pixels (sample, channel, x, y, value)."""
+
+    def maps(shape, *pixels):
+        drawn = torch.zeros(shape)
+        for sample, channel, x, y, value in pixels:
+            drawn[sample, channel, y, x] = value
+        return drawn
+
+    return maps
+
+
+@pytest.fixture
+def batch():
+    """Return a function that makes a batch of images; frame i is frame 10 + i of video 0 unless told otherwise."""
+
+    def make(images, eff=1.0, where=None):
+        n = len(images)
+        where = [(0, 10 + i) for i in range(n)] if where is None else where
+        return FrameBatch(images, np.broadcast_to(np.asarray(eff, dtype=float), (n,)), np.array(where, dtype=np.int64).reshape(n, 2))
+
+    return make
