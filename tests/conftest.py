@@ -17,8 +17,10 @@ import pytest
 import sleap_io as sio
 from hypothesis import settings
 
-from sleap_lab.runs import snapshot, summary
-from sleap_lab.runs.snapshot import package_version, write_snapshot
+from sleap_lab.files import packages
+from sleap_lab.files.packages import package_version
+from sleap_lab.runs import summary
+from sleap_lab.runs.snapshot import write_snapshot
 from sleap_lab.runs.store import create_database, import_mlflow, open_store
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import LoggerConfig
@@ -415,7 +417,7 @@ def use_headless_opencv(monkeypatch):
                 raise PackageNotFoundError(name)
             return installed.get(name) or importlib.metadata.version(name)
 
-        monkeypatch.setattr(snapshot, "version", version)
+        monkeypatch.setattr(packages, "version", version)
 
     return use
 

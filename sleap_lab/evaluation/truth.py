@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import sleap_io as sio
 
 from sleap_lab.errors import RunError
+from sleap_lab.evaluation.evaluator import evaluate
 from sleap_lab.evaluation.match import on_compared_nodes
-from sleap_lab.evaluation.videos import VideoMatch, match_videos
+from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.media.labels import read_labels, to_poses, video_name
 from sleap_lab.media.sources import Source
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
@@ -62,3 +64,26 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
     if skeleton is not None and config.evaluator.match_method != "centroid" and len(skeleton.nodes) > 1:
         on_compared_nodes(truth.poses, make_poses(skeleton, []), config.evaluator.nodes)
     return truth
+
+
+def evaluate_predictions(truth: Truth, poses: Poses, predictions: sio.Labels, source: Source, config: Config) -> Evaluation:
+    """Compare predictions with ground truth, video by video.
+
+    Args:
+        truth: Ground truth.
+        poses: The predictions.
+        predictions: The same as labels, by which videos are recognised.
+        source: Opened videos and selected frames.
+        config: The experiment.
+    """
+    videos = truth.videos or match_videos(truth.labels, predictions, config.evaluator.video_map)
+    chosen = config.model.kind != "none" or config.data.frames is not None
+    return evaluate(
+        truth.poses,
+        poses,
+        config.evaluator,
+        videos=compared(videos),
+        video_names=truth.names,
+        video_matches=videos,
+        requested=source.frames if chosen else None,
+    )

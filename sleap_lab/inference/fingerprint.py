@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sleap_lab.files.hashes import file_facts
+from sleap_lab.files.packages import package_version
 from sleap_lab.poses.record import Poses
-from sleap_lab.runs.snapshot import package_version
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.inputs import model_files
 

@@ -13,7 +13,7 @@ from sleap_lab.filters import kept
 from sleap_lab.inference.detect import Inference, detect
 from sleap_lab.inference.stopwatch import Stage
 from sleap_lab.media.sources import Frame, Source
-from sleap_lab.settings.config import Config, FiltersConfig, OutputConfig
+from sleap_lab.settings.config import Config, FiltersConfig, OutputConfig, wants_arrays
 
 if TYPE_CHECKING:
     from sleap_lab.pipelines.model import Graph, Prediction
@@ -144,3 +144,11 @@ def outputs_file(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
                             np.lib.format.write_array(file, np.asarray(values[b]), allow_pickle=False)
 
         yield add
+
+
+def arrays_file(config: Config, folder: Path) -> Path | None:
+    """Return the file for the outputs of the networks; None where they are not asked for."""
+    if not wants_arrays(config.output):
+        return None
+    chosen = None if config.output.make_labels else config.output.path
+    return Path(chosen) if chosen is not None else folder / OUTPUTS_FILE

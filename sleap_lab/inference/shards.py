@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached import MISS, RESUMED, Outcomes, Predict, detect_cached, index_cached
 from sleap_lab.inference.detect import Inference, detect
@@ -32,7 +33,6 @@ from sleap_lab.inference.stopwatch import Stage, Stopwatch
 from sleap_lab.media.bad_frames import refuse_too_many
 from sleap_lab.media.sources import Frame, Source, open_source
 from sleap_lab.poses.record import Poses, concatenate
-from sleap_lab.runs.log import logging_to
 from sleap_lab.settings.config import Config
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, distributions, version
+from dataclasses import asdict
+from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -22,12 +22,14 @@ from sleap_lab.errors import RunError
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.hashes import file_facts
 from sleap_lab.files.safe_load import read_json, read_yaml
-from sleap_lab.settings.config import keys
+from sleap_lab.runs.folder import Invocation
+from sleap_lab.settings.config import Config, keys
 from sleap_lab.settings.inputs import model_files
 
+if TYPE_CHECKING:
+    from sleap_lab.media.sources import Source
+
 SNAPSHOT = "snapshot"
-BUILDS = {"opencv-python": ("opencv-python", "opencv-python-headless")}
-"""Packages of which one of several builds is installed, all of them with the same numbers."""
 
 MAX_PATCH_BYTES = 5_000_000
 MAX_UNTRACKED = 100
@@ -38,6 +40,41 @@ _NOT_IN_HASH = (
     *("output", "logger", "report", "report_figures", "verbose", "debug", "cache", "cache_dir", "cache_max_gb", "sweep"),
     "evaluator.save_metrics",
 )
+
+
+def snapshot_experiment(config: Config, source: "Source", folder: Path, invocation: Invocation, device: str) -> None:
+    """Write the snapshot of an experiment into its run folder.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    inputs = {
+        **_input_files(config, source),
+        "evaluator.ground_truth_path": config.evaluator.ground_truth_path,
+        "model.backbone_ckpt_path": config.model.backbone_ckpt_path,
+        "model.head_ckpt_path": config.model.head_ckpt_path,
+    }
+    write_snapshot(
+        folder,
+        config=asdict(config),
+        overrides=invocation.overrides,
+        command=invocation.command,
+        inputs={name: Path(path) for name, path in inputs.items() if path is not None},
+        models=[Path(path) for path in config.model.paths],
+        device=device,
+        videos=source.reading(),
+    )
+
+
+def _input_files(config: Config, source: Source) -> dict[str, str]:
+    """Return the files that frames and labels come from, by key; of images in a folder, the folder."""
+    path = config.data.path
+    if isinstance(path, str) and Path(path).is_dir() and len(source.videos) == 1:
+        return {"data.path": path}
+    named = {"data.path": path} if isinstance(path, str) and Path(path).is_file() else {}
+    looks_at_images = config.model.kind != "none" or config.tracker.use_flow or config.tracker.features == "image"
+    others = [str(file) for file in source.files if str(file) != path] if looks_at_images else []
+    return named | {f"data.path[{i}]": file for i, file in enumerate(others)}
 
 
 def write_snapshot(
@@ -153,18 +190,6 @@ def environment() -> dict[str, Any]:
         "cwd": str(Path.cwd()),
         "packages": dict(sorted((item["Name"], item["Version"]) for item in packages if item["Name"])),
     }
-
-
-def package_version(name: str) -> str:
-    """Return the version of an installed package, whichever build of it is installed.
-
-    Raises:
-        PackageNotFoundError: None is.
-    """
-    for build in BUILDS.get(name, ()):
-        with suppress(PackageNotFoundError):
-            return version(build)
-    return version(name)
 
 
 def device_facts(device: str) -> dict[str, Any]:

@@ -5,9 +5,11 @@ it from here. A sweep keeps the same record of itself as `sweep.json` in the fol
 """
 
 import json
+import logging
 import math
 import os
 import socket
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -16,9 +18,12 @@ from typing import Any
 
 from filelock import FileLock
 
-from sleap_lab.errors import RunError
+from sleap_lab import terminal
+from sleap_lab.errors import RunError, SleapLabError
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_json
+
+log = logging.getLogger("sleap_lab")
 
 RUN_FILE = "run.json"
 SWEEP_FILE = "sweep.json"
@@ -111,6 +116,25 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
     except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
     return summary
+
+
+def record_failure(summary: RunSummary, error: Exception, message: str, *, debug: bool) -> None:
+    """Record that a run failed, in its summary and its log, and tell it.
+
+    Args:
+        summary: Gets status, exit code and message.
+        error: Why.
+        message: Why, in one line.
+        debug: Print the traceback, too.
+    """
+    summary.status, summary.error = "failed", message
+    summary.exit_code = error.exit_code if isinstance(error, SleapLabError) else 1
+    log.error("%s", message)
+    log.debug("".join(traceback.format_exception(error)))
+    if debug:
+        traceback.print_exception(error)
+    if summary.job is None:  # whoever runs a sweep says which job it was
+        terminal.fail(message)
 
 
 def sweep_of(folder: Path) -> Path | None:

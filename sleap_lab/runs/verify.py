@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sleap_lab.files.hashes import file_facts
-from sleap_lab.runs.snapshot import BUILDS, SNAPSHOT, device_facts, environment, git_state, read_document
+from sleap_lab.files.packages import BUILDS
+from sleap_lab.runs.snapshot import SNAPSHOT, device_facts, environment, git_state, read_document
 from sleap_lab.settings.inputs import LABELS, model_files
 
 # Packages that numbers come from.

@@ -19,10 +19,11 @@ from filelock import BaseFileLock, Timeout
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.files.atomic import replacing
+from sleap_lab.files.packages import package_version
 from sleap_lab.inference.fingerprint import code_hash, fingerprint
 from sleap_lab.runs import summary
 from sleap_lab.runs.folder import new_folder
-from sleap_lab.runs.snapshot import flatten, package_version
+from sleap_lab.runs.snapshot import flatten
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import Config, LoggerConfig, keys
 from sleap_lab.settings.inputs import find_inputs

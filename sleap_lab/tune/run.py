@@ -11,6 +11,7 @@ from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation.truth import open_truth
 from sleap_lab.evaluation.videos import compared, match_videos
+from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cached import detect_cached, open_cache
 from sleap_lab.inference.detect import Inference, device_name, predicted_skeleton
 from sleap_lab.inference.fingerprint import array_hash, fingerprint, results_version
@@ -18,7 +19,6 @@ from sleap_lab.inference.interruption import interruptible
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.media.labels import before_corrections, to_labels
 from sleap_lab.media.sources import Source, open_source
-from sleap_lab.runs.log import logging_to
 from sleap_lab.settings.compose import compose_config, parse_overrides
 from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig
 from sleap_lab.settings.tracker import check_tracker

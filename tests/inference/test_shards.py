@@ -89,7 +89,7 @@ def test_more_devices_than_there_are_are_refused(monkeypatch, device, there, wan
 
 def test_they_are_refused_before_any_work(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(experiment, "_snapshot", lambda *_: pytest.fail("work began"))
+    monkeypatch.setattr(experiment, "snapshot_experiment", lambda *_: pytest.fail("work began"))
     config.runtime.devices = 3
     result = experiment.run(config, tmp_path / "run", Invocation())
     assert (result.summary.status, result.summary.exit_code) == ("failed", 2)

@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
 import pytest
@@ -21,7 +20,6 @@ from sleap_lab.runs.snapshot import (
     flatten,
     git_state,
     model_files,
-    package_version,
     write_snapshot,
 )
 
@@ -119,18 +117,6 @@ def test_the_environment_lists_versions():
     assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
     assert facts["packages"]["numpy"] == __import__("numpy").__version__
     assert facts["cpu_count"] == os.cpu_count()
-
-
-def test_the_version_of_a_package_is_that_of_the_build_that_is_installed(monkeypatch):
-    def version(name):
-        if name != "opencv-python-headless":
-            raise PackageNotFoundError(name)
-        return "5.0"
-
-    monkeypatch.setattr(snapshot, "version", version)
-    assert package_version("opencv-python") == "5.0"
-    with pytest.raises(PackageNotFoundError, match="numpy"):
-        package_version("numpy")
 
 
 def test_a_device_without_a_card_names_the_processor():

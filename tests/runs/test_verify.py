@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from sleap_lab.files.packages import BUILDS
 from sleap_lab.runs import verify
-from sleap_lab.runs.snapshot import BUILDS, environment, read_document, write_snapshot
+from sleap_lab.runs.snapshot import environment, read_document, write_snapshot
 from sleap_lab.runs.verify import PATH_KEYS, changed_facts, check_inputs, present_facts, recorded_facts
 from sleap_lab.settings.config import keys
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from sleap_lab.runs.log import logging_to
+from sleap_lab.files.log import logging_to
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file that is always full")

@@ -1,0 +1,67 @@
+"""What the terminal shows of a run that is over: a few lines that lead to the rest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sleap_lab import terminal
+from sleap_lab.errors import listed
+from sleap_lab.evaluation import Evaluation
+from sleap_lab.runs.results import OVERLAY, REPORT
+from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.config import Config
+
+VIDEO_COLUMNS = ("video", "asked", "read", "bad", "status")
+TERMINAL_METRICS = (
+    "eval/n_matched",
+    "eval/n_missed",
+    "eval/n_frames",
+    "coco/ap",
+    "eval/oks_map",
+    "eval/moks",
+    "eval/dist_avg",
+    "eval/dist_p50",
+    "eval/dist_p90",
+    "eval/pck",
+    "eval/centroid_precision",
+    "eval/centroid_recall",
+    "identity/switches",
+    "identity/idf1",
+    "identity/mota",
+    "identity/hota",
+)
+"""Metrics worth a line in the terminal; all of them are in `metrics.json`."""
+
+
+def show(summary: RunSummary, evaluation: Evaluation | None, config: Config, folder: Path, files: Sequence[Path]) -> None:
+    """Show how a run went.
+
+    Args:
+        summary: How it went.
+        evaluation: The metrics, where it was evaluated.
+        config: The experiment.
+        folder: The run folder.
+        files: The predictions that were written.
+    """
+    for note in summary.notes:
+        terminal.warn(note)
+    metrics = {name: f"{value:.4f}".rstrip("0").rstrip(".") for name, value in summary.metrics.items() if name in TERMINAL_METRICS}
+    counts = summary.counts if summary.counts["bad_frames"] else {**summary.counts, "requested_frames": 0}
+    rows = [(name.replace("_", " "), str(value)) for name, value in counts.items() if value or name in ("frames", "instances")]
+    if summary.cache:
+        rows.append(("cache", ", ".join(f"{stage} {outcome}" for stage, outcome in summary.cache.items())))
+    if "speed/frames_per_second" in summary.metrics:
+        rows.append(("speed", f"{summary.metrics['speed/frames_per_second']:.1f} frames/s"))
+    rows += list(metrics.items())
+    if evaluation is not None:
+        rows.append(("evaluated with", ", ".join(f"{name}={value}" for name, value in evaluation.settings.items())))
+        rows.append(("metrics", terminal.shown(config.evaluator.save_metrics or folder / "metrics.json")))
+    if files:
+        rows.append(("predictions", listed([terminal.shown(file) for file in files], 3)))
+    if config.report == "html":
+        rows.append(("report", terminal.shown(folder / REPORT)))
+    if (overlay := folder / OVERLAY).exists():
+        rows.append(("overlay", terminal.shown(overlay)))
+    rows.append(("run folder", terminal.shown(folder)))
+    if len(summary.videos) > 1:
+        terminal.grid(VIDEO_COLUMNS, [[terminal.shown(row["video"]), *(row[name] for name in VIDEO_COLUMNS[1:])] for row in summary.videos])
+    terminal.table(rows)
