@@ -66,7 +66,7 @@ def snapshot_experiment(config: Config, source: "Source", folder: Path, invocati
     )
 
 
-def _input_files(config: Config, source: Source) -> dict[str, str]:
+def _input_files(config: Config, source: "Source") -> dict[str, str]:
     """Return the files that frames and labels come from, by key; of images in a folder, the folder."""
     path = config.data.path
     if isinstance(path, str) and Path(path).is_dir() and len(source.videos) == 1:
