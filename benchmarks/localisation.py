@@ -11,7 +11,8 @@ from sleap_lab.checkpoints import read_training_config
 from sleap_lab.evaluation import evaluate
 from sleap_lab.inference.detect import detect
 from sleap_lab.media.sources import open_source
-from sleap_lab.settings.config import Config, EvaluatorConfig, check
+from sleap_lab.settings.check import check
+from sleap_lab.settings.config import Config, EvaluatorConfig
 
 DEMO = REPOSITORY / "sleap_lab" / "demo"
 PAGE = REPOSITORY / "docs" / "localisation.md"

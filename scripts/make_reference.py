@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sleap_lab.runs.mlflow_log import LOGGED_STAGES, MAX_METRICS
+from sleap_lab.settings.check import shown
 from sleap_lab.settings.compose import options
-from sleap_lab.settings.config import GROUPS, defaults, keys, shown
+from sleap_lab.settings.config import GROUPS, defaults, keys
 from sleap_lab.settings.flags import EVAL, TRACK, markdown_table
 from sleap_lab.settings.metrics import METRICS, NOT_LOGGED
 from sleap_lab.tune.settings import PREFIX, TuneConfig

@@ -163,7 +163,7 @@ def help_page() -> str:
 
 
 def _key_row(name: str, default: Any, field: "Field[Any]") -> str:
-    from sleap_lab.settings.config import shown
+    from sleap_lab.settings.check import shown
 
     return f"  {name + '=' + shown(default):<48} {field.metadata['help']}"
 

@@ -17,7 +17,8 @@ from sleap_lab.media.bad_frames import losses
 from sleap_lab.media.labels import leave_out_empty_frames, save_labels
 from sleap_lab.media.sources import open_source
 from sleap_lab.settings import flags
-from sleap_lab.settings.config import Config, check, defaults, keys
+from sleap_lab.settings.check import check
+from sleap_lab.settings.config import Config, defaults, keys
 from sleap_lab.settings.tracker import check_tracker
 
 

@@ -23,7 +23,8 @@ from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.snapshot import SNAPSHOT, flatten, read_document
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.runs.verify import HARMLESS, PATH_KEYS, Fact, Input, changed_facts, check_inputs, present_facts, recorded_facts
-from sleap_lab.settings.config import GROUPS, Config, LoggerConfig, OutputConfig, check, check_value, keys
+from sleap_lab.settings.check import check, check_value
+from sleap_lab.settings.config import GROUPS, Config, LoggerConfig, OutputConfig, keys
 from sleap_lab.sweeps.find import RUN_ID
 
 RECEIPT = "receipt.json"

@@ -36,7 +36,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from sleap_lab.errors import ConfigError, brief, closest, did_you_mean
-from sleap_lab.settings.config import GROUPS, OUTPUTS, Config, check, defaults, keys, type_name
+from sleap_lab.settings.check import check, type_name
+from sleap_lab.settings.config import GROUPS, OUTPUTS, Config, defaults, keys
 from sleap_lab.settings.credentials import HIDDEN
 from sleap_lab.settings.words import FileConfigSource
 

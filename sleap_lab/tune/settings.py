@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.settings.check import check_value, type_name
 from sleap_lab.settings.compose import explain, options, parse_overrides, unknown_key
-from sleap_lab.settings.config import check_value, key, type_name
+from sleap_lab.settings.config import key
 from sleap_lab.settings.metrics import METRICS, Metric
 
 TRACKERS = ("fixed_window", "local_queues", "flow", "kalman")

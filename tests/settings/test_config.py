@@ -8,18 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleap_lab.errors import ConfigError, brief
-from sleap_lab.settings.config import (
-    GROUPS,
-    Config,
-    LoggerConfig,
-    ModelConfig,
-    check,
-    defaults,
-    keys,
-    parse_frames,
-    peak_thresholds,
-    type_name,
-)
+from sleap_lab.settings.check import check, type_name
+from sleap_lab.settings.config import GROUPS, Config, LoggerConfig, ModelConfig, defaults, keys, parse_frames, peak_thresholds
 
 LIMITS = {name: field.metadata for name, field in keys().items()}
 

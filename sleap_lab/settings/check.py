@@ -1,0 +1,211 @@
+"""Whether settings make sense: each by itself, and all of them together."""
+
+import os
+from dataclasses import Field
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from sleap_lab.errors import ConfigError, brief, did_you_mean
+from sleap_lab.settings.config import (
+    ARRAYS,
+    EXPERIMENT_NAME,
+    Config,
+    LoggerConfig,
+    keys,
+    oks_stddevs,
+    parse_frames,
+    peak_thresholds,
+    wants_arrays,
+)
+from sleap_lab.settings.credentials import TRACKING_URI, conceal
+from sleap_lab.settings.inputs import find_inputs, is_labels
+from sleap_lab.settings.objective import check_objective
+
+
+def check(config: Config, *, opened: bool = False) -> None:
+    """Check every value by itself and settings against each other, and make paths absolute.
+
+    Args:
+        config: The config, changed in place.
+        opened: The data are already open, so that `data.path` is not needed.
+
+    Raises:
+        ConfigError: Naming the key, what it got, and what it may be.
+    """
+    for name, field_ in keys().items():
+        group, _, last = name.rpartition(".")
+        owner = getattr(config, group) if group else config
+        setattr(owner, last, check_value(name, getattr(owner, last), field_))
+    _check_models(config)
+    if not opened:
+        _check_data(config)
+    _check_together(config)
+    _check_arrays(config)
+    _check_outputs(config)
+    _settle_logger(config.logger)
+    if config.sweep.objective is not None:
+        check_objective(config.sweep.objective, config.sweep.direction)
+
+
+def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
+    """Return the value of a key with its paths made absolute.
+
+    Args:
+        name: The key, for the message.
+        value: What it got.
+        field_: Its declaration, made with `key`.
+
+    Raises:
+        ConfigError: The value has another type than the key, or is none of those it accepts.
+    """
+    metadata = field_.metadata
+    choices, minimum, maximum = metadata["choices"], metadata["minimum"], metadata["maximum"]
+    if not _fits(value, field_.type):
+        raise ConfigError(f"{name}: got {value!r}; accepted: {type_name(field_.type)}")
+    for item in value if isinstance(value, list) else [value]:
+        if item is None:
+            continue
+        if choices and item not in choices:
+            accepted = ", ".join(map(str, choices))
+            raise ConfigError(f"{name}: got {item!r}; accepted: {accepted}.{did_you_mean(str(item), map(str, choices))}")
+        # Negated, because nan is neither above nor below anything.
+        if (minimum is not None and not item >= minimum) or (maximum is not None and not item <= maximum):
+            bounds = [f"at least {minimum}" if minimum is not None else "", f"at most {maximum}" if maximum is not None else ""]
+            raise ConfigError(f"{name}: got {item!r}; accepted: {' and '.join(filter(None, bounds))}")
+    if not metadata["path"] or value is None:
+        return value
+    return [_absolute(name, item) for item in value] if isinstance(value, list) else _absolute(name, value)
+
+
+def _absolute(name: str, value: Any) -> str:
+    """Return a path against the current directory; a name that is a number is a name too."""
+    if not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
+        raise ConfigError(f"{name}: got {value!r}; accepted: a path")
+    path = Path(str(value)).absolute()
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # too long, not allowed, not a name
+        raise ConfigError(f"{name}: {brief(value)} cannot be looked for ({getattr(error, 'strerror', error)})") from error
+    return str(path)
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Say whether a value is of a key's type; a whole number is a number too, but a switch is neither."""
+    if annotation is Any:
+        return True
+    if isinstance(annotation, UnionType):
+        return any(_fits(value, option) for option in get_args(annotation))
+    if (container := get_origin(annotation)) is not None:
+        parts = value.items() if isinstance(value, dict) else [(item,) for item in value] if isinstance(value, list) else ()
+        return isinstance(value, container) and all(all(map(_fits, part, get_args(annotation))) for part in parts)
+    if annotation in (int, float):
+        return isinstance(value, (int, annotation)) and not isinstance(value, bool)
+    return isinstance(value, annotation)
+
+
+def shown(value: Any) -> str:
+    """Return the value of a key as it is typed."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def type_name(annotation: Any) -> str:
+    """Return the type of a key as a message shows it."""
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    return name.replace(" | None", " or null").replace("list[str]", "a list, e.g. [a,b]")
+
+
+def _check_data(config: Config) -> None:
+    """Refuse data that are not there or that the rest of the experiment cannot use."""
+    path, predicting, evaluator = config.data.path, config.model.kind != "none", config.evaluator
+    if path is None:
+        raise ConfigError("data.path: give a video or a .slp file, e.g. data.path=video.mp4")
+    labels = is_labels(find_inputs(path))
+    if not predicting and not labels:
+        raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
+    if evaluator.evaluate and evaluator.ground_truth_path is None and not (labels and predicting):
+        raise ConfigError("evaluator.ground_truth_path: give the .slp file with the ground truth")
+
+
+def _check_models(config: Config) -> None:
+    """Refuse models that are not there."""
+    model = config.model
+    peak_thresholds(model)
+    if model.kind == "none" and model.paths:
+        raise ConfigError("model.kind: none was asked for, but model.paths is given; leave one out")
+    if model.kind != "none" and not model.paths:
+        raise ConfigError(
+            "model.paths: give the model folders, e.g. model.paths=[models/centroid,models/centered]; model=none only tracks or evaluates"
+        )
+    for path in model.paths:
+        if not Path(path).exists():
+            raise ConfigError(f"model.paths: no such model folder: {path}")
+    for name in ("backbone_ckpt_path", "head_ckpt_path"):
+        if (path := getattr(model, name)) is not None and not Path(path).is_file():
+            raise ConfigError(f"model.{name}: no such file: {path}")
+
+
+def _check_together(config: Config) -> None:
+    """Refuse settings that contradict each other."""
+    data, evaluator = config.data, config.evaluator
+    parse_frames(data.frames)
+    oks_stddevs(evaluator)
+    if config.model.kind == "none" and not config.tracker.tracking and not evaluator.evaluate:
+        raise ConfigError("model=none leaves nothing to do; add tracker=fixed_window to track, or evaluator=oks to evaluate")
+    if config.preprocessing.ensure_rgb and config.preprocessing.ensure_grayscale:
+        raise ConfigError("preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other")
+    if data.only_labeled_frames and data.exclude_user_labeled:
+        raise ConfigError("data.only_labeled_frames and data.exclude_user_labeled exclude each other")
+    if evaluator.video_map is not None:
+        if not isinstance(evaluator.video_map, dict):
+            raise ConfigError(f"evaluator.video_map: got {evaluator.video_map!r}; accepted: names or indices, e.g. {{0:1,b.mp4:null}}")
+        if evaluator.ground_truth_path is None:
+            raise ConfigError("evaluator.video_map is given, but no evaluator.ground_truth_path, whose videos it could name")
+    if evaluator.ground_truth_path is not None:
+        if not evaluator.evaluate:
+            raise ConfigError("evaluator.ground_truth_path is given, but nothing is evaluated; add evaluator=oks (or centroid, identity)")
+        if not Path(evaluator.ground_truth_path).is_file():
+            raise ConfigError(f"evaluator.ground_truth_path: no such file: {evaluator.ground_truth_path}")
+
+
+def _check_arrays(config: Config) -> None:
+    """Refuse arrays that nothing makes or that cannot hold what is asked for."""
+    if config.model.kind == "none" and wants_arrays(config.output):
+        name = next((name for name in ARRAYS if getattr(config.output, name)), "make_labels")
+        raise ConfigError(f"output.{name}: without a model there is no network whose answers could be returned")
+    path = config.output.path
+    if not config.output.make_labels:
+        if config.tracker.tracking:
+            raise ConfigError("output.make_labels: got False, but the arrays hold no tracks; tracker.tracking needs labels")
+        if path is not None and Path(path).suffix != ".npz":
+            raise ConfigError(f"output.path: got {path}, but output.make_labels=false writes arrays only; accepted: an .npz file")
+
+
+def _check_outputs(config: Config) -> None:
+    """Refuse files that cannot be written, or that would take the place of what is read."""
+    data = [] if config.data.path is None else [item for item in find_inputs(config.data.path) if isinstance(item, Path)]
+    truth = config.evaluator.ground_truth_path
+    inputs = [*(("data.path", file) for file in data), *([] if truth is None else [("evaluator.ground_truth_path", Path(truth))])]
+    for name, path in (("output.path", config.output.path), ("evaluator.save_metrics", config.evaluator.save_metrics)):
+        if path is None:
+            continue
+        target = Path(path).resolve()
+        for key_, source in inputs:
+            if source.resolve() == target:
+                raise ConfigError(f"{name}: {path} is the file that {key_} reads; choose another")
+        if target.exists() and not target.is_file():
+            raise ConfigError(f"{name}: {path} exists and is not a file; choose another")
+        parent = next(folder for folder in target.parents if folder.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise ConfigError(f"{name}: {path} cannot be written, because {parent} is not a folder that can be written to")
+
+
+def _settle_logger(logger: LoggerConfig) -> None:
+    """Take from MLflow's variables what the config does not say, so that a run is logged there later, too; passwords stay out."""
+    if logger.mlflow:
+        logger.tracking_uri = logger.tracking_uri or os.environ.get(TRACKING_URI) or None
+        logger.experiment_name = logger.experiment_name or os.environ.get(EXPERIMENT_NAME) or None
+    if logger.tracking_uri is not None:
+        logger.tracking_uri = conceal(logger.tracking_uri)
