@@ -15,6 +15,7 @@ from sleap_lab.config import Config
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import device_name
 from sleap_lab.inference import detect
+from sleap_lab.poses import Skeleton, make_poses
 from sleap_lab.runs.cache import Cache, entries
 from sleap_lab.shards import check_devices, shard_ranges
 from sleap_lab.sources import open_source
@@ -237,3 +238,41 @@ def test_a_process_that_dies_is_told(config, tmp_path, monkeypatch, attributes, 
     monkeypatch.setattr(devices, "launch", launch)
     with pytest.raises(RuntimeError, match=message):
         predicted(config, Cache(tmp_path))
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [(None, 7), (2, 2)])
+def test_each_process_has_as_many_threads_as_one_would_have(config, tmp_path, in_turn, monkeypatch, wanted, expected):
+    told = []
+    monkeypatch.setattr("torch.get_num_threads", lambda: 7)
+    monkeypatch.setattr("torch.set_num_threads", told.append)
+    config.runtime.num_threads = wanted
+    work = shards._predict_range
+    seen = []
+    monkeypatch.setattr(shards, "_predict_range", lambda rank, device, task, done: seen.append(task.config) or work(rank, device, task, done))
+    predicted(config, Cache(tmp_path))
+    assert [own.runtime.num_threads for own in seen] == [expected] * 2
+    assert [own.runtime.devices for own in seen] == [1, 1]
+
+
+def test_the_progress_of_a_range_begins_with_what_an_earlier_run_did(config, tmp_path, monkeypatch):
+    frames = open_source(config.data).frames
+    task = shards.Task(config, frames, [range(0, 4), range(4, N)], N, (tmp_path / "cache", "rw", 1e9), tmp_path)
+    done, shown = [0, 0], []
+
+    def detect_rest(source, config, *arguments, watch, **options):
+        assert source.frames.tolist() == frames[4:].tolist()
+        for _ in watch(source.frames[2:].tolist(), len(source.frames) - 2):
+            shown.append(list(done))
+        return detect_nothing(source)
+
+    monkeypatch.setattr(shards, "detect_cached", detect_rest)
+    shards._predict_range(1, "cpu", task, done)
+    assert shown == [[0, 3], [0, 4], [0, 5]]
+    monkeypatch.setattr(shards, "detect_cached", lambda source, *arguments, watch, **options: detect_nothing(source))
+    done[:] = [0, 0]
+    shards._predict_range(1, "cpu", task, done)
+    assert done == [0, 5]  # all of it was in the cache
+
+
+def detect_nothing(source):
+    return shards.Inference(make_poses(Skeleton(("a",)), [], frames=source.frames), "single_instance", "cpu")

@@ -11,6 +11,7 @@ from sleap_lab.config import DataConfig
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.labels import save_labels
 from sleap_lab.sources import Source, open_source, read_ahead
+from sleap_lab.videos import file_state
 
 POSE = [[1, 1], [2, 2], [3, 3]]
 USER, PREDICTED, BOTH, SUGGESTED, EMPTY = 4, 2, 0, 5, 3  # frames of the first video of `labels_path`
@@ -478,6 +479,31 @@ def test_reading_ends_when_the_listener_fails():
     # The generator is closed when it is collected, which happens at once.
     assert readers() == []
     assert len(video.were_read) < 10_000
+
+
+@pytest.mark.parametrize("change", ["written again", "gone", "nothing"])
+def test_a_video_that_changes_while_it_is_read_ends_the_run(tmp_path, change):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"before")
+
+    class Changing(Recorder):
+        state = file_state(str(path))
+
+        def read(self, frame):
+            if frame == 2 and change == "written again":
+                path.write_bytes(b"and after")
+            if frame == 2 and change == "gone":
+                path.unlink()
+            return super().read(frame)
+
+    source = replace(recorded(Changing(), 4), videos=[sio.Video(str(path), open_backend=False)])
+    if change == "nothing":
+        assert [frame.image is None for frame in read_ahead(source, 1)] == [False, False, True, False]
+        return
+    read = []
+    with pytest.raises(RunError, match=r"clip\.mp4: it has changed, or is gone, since the run began"):
+        read.extend(read_ahead(source, 1))
+    assert [frame.index for frame in read] == [0, 1]
 
 
 def test_no_frames():

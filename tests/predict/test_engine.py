@@ -119,6 +119,21 @@ def test_passes_that_do_not_fit_into_memory_are_halved(pipeline, threads, caplog
     assert ("runtime.batch_size" in caplog.text) == (frames > 1)
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_what_was_observed_in_halves_is_not_kept(pipeline, threads, fits):
+    """With more memory it would differ in the last bits."""
+    pipeline, _ = pipeline
+    threads(1)
+
+    def find(batch):
+        if len(batch.where) > 2 and not fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return replace(pipeline.predict(batch), observations=(len(batch.where),))
+
+    (prediction,) = predict((frame(i, i) for i in range(4)), replace(pipeline, predict=find), batch_size=4)
+    assert prediction.observations == ((4,) if fits else None)
+
+
 def test_a_frame_that_does_not_fit_into_memory_is_an_error_that_helps(pipeline):
     def find(batch):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -488,6 +488,14 @@ def test_threads(make_model, monkeypatch, threads):
     assert given == ([] if threads is None else [3])
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_networks_are_compiled_where_asked(topdown_paths, monkeypatch, wanted):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: compiled.append(network))
+    build_pipeline(ModelConfig(paths=topdown_paths), PreprocessingConfig(), RuntimeConfig(device="cpu", compile=wanted), None)
+    assert len(compiled) == (2 if wanted else 0)
+
+
 def test_lower_precision_gives_the_same_grid_points(make_model):
     path = make_model("single_instance", {"confmaps": [GREEN, BLUE]})
     prediction = build([path], runtime={"precision": "bf16"}, details=True).predict(ANIMAL)

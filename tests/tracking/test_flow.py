@@ -43,6 +43,12 @@ def test_empty_places_and_missing_nodes_stay_missing():
     np.testing.assert_array_equal(np.isnan(moved[..., 0]), [[True, True], [False, True]])
 
 
+def test_a_frame_without_any_node_is_nothing_to_follow():
+    moved = Flow(Video(), 0, config()).move(np.stack([np.full((2, 2), NAN), POSES[0]]), np.array([0, 1]), 2)
+    assert np.isnan(moved[0]).all()
+    np.testing.assert_allclose(moved[1], POSES[0] + [3, 2], atol=0.15)
+
+
 def test_a_lost_point_is_missing():
     outside = np.array([[[1000.0, 1000.0], [50.0, 40.0]]])
     moved = Flow(Video(), 0, config()).move(outside, np.array([0]), 1)

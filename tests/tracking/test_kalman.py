@@ -63,6 +63,13 @@ def test_a_filter_coasts_and_is_dropped_after_the_gap():
     assert predicted(followed([*xs, *[None] * 5], kf_reset_gap_size=5), 17) is None
 
 
+def test_a_track_that_lost_its_filter_is_seen_for_the_whole_count_before_it_gets_another():
+    # Last seen in frame 11; in frame 17, when it is seen again, its filter goes, and only the frames after count.
+    xs = [*(3 * t for t in range(12)), *[None] * 5, *(100 + 3 * t for t in range(11))]
+    assert predicted(followed(xs[:-1], kf_reset_gap_size=5), 27) is None
+    np.testing.assert_allclose(predicted(followed(xs, kf_reset_gap_size=5), 28), [1.5] * 4, atol=0.01)
+
+
 def test_a_leap_is_not_believed():
     calm = followed([3 * t for t in range(12)] + [36 + 30])
     assert calm.filters.accepted.tolist() == [12]  # 30 px is within the smallest gate of 40 px
