@@ -1,6 +1,8 @@
 """Frames that are shared out among devices give what one device gives."""
 
+import json
 import os
+import threading
 from importlib import resources
 from pathlib import Path
 
@@ -248,10 +250,10 @@ def test_each_process_has_as_many_threads_as_one_would_have(config, tmp_path, in
     config.runtime.num_threads = wanted
     work = shards._predict_range
     seen = []
-    monkeypatch.setattr(shards, "_predict_range", lambda rank, device, task, done: seen.append(task.config) or work(rank, device, task, done))
+    monkeypatch.setattr(shards, "_predict_range", lambda rank, device, task, done: seen.append(task) or work(rank, device, task, done))
     predicted(config, Cache(tmp_path))
-    assert [own.runtime.num_threads for own in seen] == [expected] * 2
-    assert [own.runtime.devices for own in seen] == [1, 1]
+    assert [task.config.runtime.num_threads for task in seen] == [expected] * 2
+    assert [task.config.runtime.devices for task in seen] == [1, 1]
 
 
 def test_the_progress_of_a_range_begins_with_what_an_earlier_run_did(config, tmp_path, monkeypatch):
@@ -276,3 +278,52 @@ def test_the_progress_of_a_range_begins_with_what_an_earlier_run_did(config, tmp
 
 def detect_nothing(source):
     return shards.Inference(make_poses(Skeleton(("a",)), [], frames=source.frames), "single_instance", "cpu")
+
+
+class Stubborn:
+    """A process that counts what is done to it."""
+
+    def __init__(self, pid):
+        self.pid, self.calls = pid, []
+
+    def terminate(self):
+        self.calls.append("terminate")
+
+    def kill(self):
+        self.calls.append("kill")
+
+    def join(self):
+        self.calls.append("join")
+
+
+def test_processes_are_asked_to_end_once_and_killed_when_they_do_not(monkeypatch):
+    other, own = Stubborn(1), Stubborn(2)
+    monkeypatch.setattr(shards, "SECONDS_TO_STOP", 0.35)
+    monkeypatch.setattr(shards.multiprocessing, "active_children", lambda: [other, own])
+    shards._end(threading.Event(), [other])
+    assert own.calls == ["terminate", "kill", "join"]
+    assert other.calls == []  # of somebody else
+
+
+def test_where_all_is_over_nobody_is_asked_to_end(monkeypatch):
+    own, over = Stubborn(2), threading.Event()
+    over.set()
+    children = [[own], []]
+    monkeypatch.setattr(shards.multiprocessing, "active_children", lambda: children.pop())
+    shards._end(over, [])
+    assert own.calls == []
+
+
+def test_what_processes_spent_is_averaged_and_the_rest_is_their_start(tmp_path):
+    for rank, seconds in enumerate([{"load": 1.0, "network": 4.0}, {"load": 3.0, "network": 2.0, "read": 1.0}, {}]):
+        (tmp_path / f"{rank}.json").write_text(json.dumps({"seconds": seconds}))
+    spent = shards._split(10.0, sorted(tmp_path.glob("*.json")))
+    assert spent == {"network": 3.0, "read": 0.5, "load": 2.0 + 10.0 - 2.0 - 3.0 - 0.5}
+    assert shards._split(10.0, []) == {"load": 10.0}
+
+
+@pytest.mark.parametrize(("there", "count"), [(4, 4), (None, 1)])
+def test_cores_are_counted_where_the_system_does_not_say_which_may_be_used(monkeypatch, there, count):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: there)
+    assert shards._count("cpu") == count

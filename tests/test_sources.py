@@ -411,6 +411,24 @@ def test_a_frame_that_cannot_be_read_is_named(video_path, tmp_path):
     assert str(tmp_path / "1.png") in str(caught.value)
 
 
+def test_how_a_recording_is_read_is_told(video_path, write_h5):
+    (facts,) = open_source(DataConfig(path=str(video_path))).reading()
+    decoder, rate = facts.pop("decoder"), facts.pop("rate")
+    assert decoder
+    assert rate > 0
+    assert facts == {
+        "video": str(video_path),
+        "frames": 6,
+        "codec": "h264",
+        "size": [48, 64],
+        "missing": 0,
+        "dropped": 0,
+        "order": "by time stamps",
+    }
+    (facts,) = open_source(DataConfig(path=str(write_h5(np.zeros((2, 4, 6, 1), np.uint8))))).reading()
+    assert facts.keys() == {"video", "decoder", "frames"}
+
+
 class Recorder:
     """Reads endless black frames and counts what is read; frame 2 is broken."""
 

@@ -206,6 +206,13 @@ def test_class_maps_may_have_another_stride(fake, batch, draw):
     poses = run_classes(fake, batch, draw((1, 2, 12, 16), *pixels), chances(h=6, w=8), strides={"confmaps": 2, "class_maps": 4}).poses
     assert poses.tracks.tolist() == [0, 1]
     np.testing.assert_allclose(poses.points[:, 0], [[30, 16], [30, 10]])
+    # Row 3 is 1.5, rounded to even, too: 2.
+    first = torch.ones(1, 6, 8)
+    first[:, :2] = 0
+    (track,) = run_classes(
+        fake, batch, draw((1, 2, 12, 16), (0, 0, 8, 3, 0.9)), torch.stack([first, 1 - first], 1), strides={"confmaps": 2, "class_maps": 4}
+    ).poses.tracks
+    assert track == 0
 
 
 def test_classes_are_read_at_the_border_where_a_point_lies_beyond(fake, batch, draw):
@@ -231,7 +238,9 @@ def test_a_peak_at_the_threshold_is_of_no_animal(fake, batch, draw):
 
 
 def test_animals_know_their_video(fake, batch, draw):
-    model = fake("multi_class_bottomup", lambda x: {"confmaps": draw((1, 2, 12, 16), *animals()), "class_maps": chances()}, classes=("x", "y"))
+    model = fake(
+        "multi_class_bottomup", lambda x: {"confmaps": draw((1, 2, 12, 16), *animals()), "class_maps": chances()}, classes=("x", "y")
+    )
     seen = observe_classes(batch(torch.zeros(1, 1, 4, 4), where=[(3, 7)]), model, peak_threshold=0.2, refinements=[None])
     poses = decode_classes(seen.content, model.config.skeleton, ("x", "y"), peak_threshold=0.2, max_instances=None)
     assert poses.video.tolist() == [3, 3]

@@ -1,6 +1,3 @@
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 import yaml
@@ -21,7 +18,7 @@ def plan(tmp_path, training_config):
     def make(kind, *kinds, **options):
         configs = {}
         for one in kinds or [kind]:
-            folder = Path(tmp_path / one)
+            folder = tmp_path / one
             folder.mkdir(exist_ok=True)
             (folder / "training_config.yaml").write_text(yaml.safe_dump(training_config(one)))
             configs[one] = read_training_config(folder)

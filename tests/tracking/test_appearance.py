@@ -125,3 +125,9 @@ def test_a_patch_is_centered_on_the_animal(spread):
     (patch,) = Appearance(lambda frame: image, body[None], np.zeros(1, int)).describe(np.array([0]))
     patch = patch.reshape(16, 16)
     np.testing.assert_allclose(patch, patch[::-1, ::-1], atol=0.002)
+
+
+@pytest.mark.parametrize(("scales", "extent"), [([2.0, 3.0, 4.0], 3 * np.hypot(36, 18)), ([0.1, 0.1], 32), ([], 32)])
+def test_patches_are_as_large_as_the_median_pose(scales, extent):
+    points = np.stack([*(BODY * scale for scale in scales), np.full_like(BODY, np.nan)])
+    assert Appearance(lambda frame: None, points, np.zeros(len(points), int)).extent == pytest.approx(extent)
