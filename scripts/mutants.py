@@ -42,7 +42,7 @@ CORE: dict[str, tuple[str, ...]] = {
     "cached.py": ("test_parts.py", "test_shards.py"),
     "parts.py": (),
     "shards.py": (),
-    "sources.py": ("test_losses.py",),
+    "sources.py": ("test_relink.py", "test_losses.py"),
     "inference.py": (),
     "losses.py": ("test_sources.py",),
 }

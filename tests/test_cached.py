@@ -302,6 +302,8 @@ def test_tracks_are_remembered(tmp_path, monkeypatch):
     assert outcomes == {"track": "hit"}
     assert same(first, again)
     assert first.track_names == ("track_0", "track_1", "track_2")
+    (entry,) = entries(tmp_path)
+    assert (entry.stage, entry.about) == ("track", "clip.mp4, 3 frames; fixed_window")
 
 
 # --- whole experiments --------------------------------------------------------------------

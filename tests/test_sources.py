@@ -429,6 +429,40 @@ def test_how_a_recording_is_read_is_told(video_path, write_h5):
     assert facts.keys() == {"video", "decoder", "frames"}
 
 
+def test_one_file_is_called_by_its_name_however_it_was_asked_for(tmp_path, video_path):
+    path = tmp_path / "gray.mp4"
+    path.write_bytes(video_path.read_bytes())
+    for asked in (str(path), [str(path)], str(tmp_path / "*.mp4")):
+        assert open_source(DataConfig(path=asked)).path == path
+    other = tmp_path / "other.mp4"
+    other.write_bytes(video_path.read_bytes())
+    assert open_source(DataConfig(path=str(tmp_path / "*.mp4"))).path == tmp_path / "*.mp4"
+    assert open_source(DataConfig(path=[str(path), str(other)])).path == Path(f"{path} and 1 more")
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({"max_bad_share": 0.25}, False),
+        ({"max_bad_share": 0.2}, True),
+        ({"max_bad_share": 1, "on_bad_frame": "fail"}, True),
+        ({"max_bad_share": 1, "on_bad_frame": "skip"}, False),
+    ],
+)
+def test_labelled_frames_beyond_the_end_are_missing_before_the_run(tmp_path, video_path, make_labels, options, refused):
+    make_labels([video_path], user=[(0, frame, POSE) for frame in (0, 4, 5, 6)]).save(str(tmp_path / "a.slp"), verbose=False)
+    config = DataConfig(path=str(tmp_path / "a.slp"), **options)
+    said = f"{video_path} ends after frame 5: 1 of the 4 frames asked for are missing."
+    if refused:
+        with pytest.raises(RunError) as caught:
+            open_source(config)
+        assert str(caught.value).startswith(f"data.path: {said} Copy the file again from where it was recorded")
+    else:
+        source = open_source(config)
+        assert source.notes == (said,)
+        assert len(source.frames) == 4
+
+
 class Recorder:
     """Reads endless black frames and counts what is read; frame 2 is broken."""
 

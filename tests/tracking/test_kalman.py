@@ -78,6 +78,25 @@ def test_a_leap_is_not_believed():
     np.testing.assert_allclose(predicted(leap, 13), [(39 - 86) / 2] * 4, atol=1e-3)
 
 
+def test_the_leap_of_one_animal_is_none_of_the_other():
+    frames = 13
+    xs = np.array([[3 * t, 500 - 3 * t] for t in range(frames)])
+    xs[-1, 1] += 60  # beyond the gate of 40 px
+    points = np.stack([SQUARE + np.array([x, 0]) for x in xs.ravel()])
+    kalman = Kalman(points, TrackerConfig())
+    for frame in range(frames):
+        kalman.update(frame)
+        kalman.observe(frame, np.array([1, 0]), np.array([2 * frame + 1, 2 * frame]))
+    kalman.update(frames)
+    assert kalman.filters.track.tolist() == [0, 1]
+    assert kalman.filters.accepted.tolist() == [frames - 1, frames - 2]
+    places, rows, poses = kalman.predict(np.array([0, 1]), frames)
+    assert places.tolist() == [0, 1]
+    assert rows.tolist() == [24, 25]
+    expected = [3 / 2, (500 - 3 * frames - xs[-1, 1]) / 2]
+    np.testing.assert_allclose((poses - points[rows])[:, 0, 0], expected, atol=1e-3)
+
+
 @pytest.mark.parametrize("settings", [{}, BY_NODE])
 def test_a_pose_without_a_centroid_corrects_nothing_and_keeps_the_filter(settings):
     xs = [3 * t for t in range(18)]
