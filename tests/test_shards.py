@@ -327,3 +327,12 @@ def test_cores_are_counted_where_the_system_does_not_say_which_may_be_used(monke
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: there)
     assert shards._count("cpu") == count
+
+
+def test_what_processes_logged_is_told_whatever_bytes_it_holds(config, tmp_path, caplog):
+    (tmp_path / "1.log").write_bytes(b"second\xff\n")
+    (tmp_path / "0.log").write_bytes(b"first\nagain\n")
+    source = open_source(config.data)
+    with caplog.at_level("INFO", logger=shards.__name__):
+        shards._launched(lambda: None, source, [4, N - 4], lambda frames, total: frames, tmp_path)
+    assert caplog.messages == ["device 0: first", "device 0: again", "device 1: second\\xff"]

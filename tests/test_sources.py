@@ -10,6 +10,7 @@ import sleap_io as sio
 from sleap_lab.config import DataConfig
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.labels import save_labels
+from sleap_lab.media.index import read_index
 from sleap_lab.sources import Source, open_source, read_ahead
 from sleap_lab.videos import file_state
 
@@ -461,6 +462,18 @@ def test_labelled_frames_beyond_the_end_are_missing_before_the_run(tmp_path, vid
         source = open_source(config)
         assert source.notes == (said,)
         assert len(source.frames) == 4
+
+
+def test_what_a_recording_lacks_is_noted_with_its_name(video_path):
+    def index(path):
+        return replace(read_index(path), empty=3, missing=2, short="it ends in the middle of a frame")
+
+    source = open_source(DataConfig(path=str(video_path), frames="0-5"), index=index)
+    (note,) = source.notes
+    assert note.startswith(f"{video_path} has 3 places without a picture, where the recorder dropped frames.")
+    assert source.cut_short == ((video_path, "it ends in the middle of a frame"),)
+    with pytest.raises(RunError, match=r"gray\.mp4 says it has 8 frames, but ends after frame 5: 2 of the 2 frames asked for are missing"):
+        open_source(DataConfig(path=str(video_path), frames="6-7", on_bad_frame="fail"), index=index)
 
 
 class Recorder:
