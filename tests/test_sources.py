@@ -476,6 +476,14 @@ def test_what_a_recording_lacks_is_noted_with_its_name(video_path):
         open_source(DataConfig(path=str(video_path), frames="6-7", on_bad_frame="fail"), index=index)
 
 
+def test_what_pixels_mean_is_told_by_the_first_frame_of_their_video_that_is_asked_for(write_h5):
+    first, second = (np.zeros((3, 4, 6, 1), np.uint16) for _ in range(2))
+    first[:] = np.reshape([5000, 300, 9000], (3, 1, 1, 1))
+    second[:] = np.reshape([5000, 1000, 9000], (3, 1, 1, 1))
+    source = open_source(DataConfig(path=[str(write_h5(first, "a.h5")), str(write_h5(second, "b.h5"))], frames="1-2"))
+    assert [source.meaning(i).brightest for i in (0, 1)] == [2**9 - 1, 2**10 - 1]
+
+
 class Recorder:
     """Reads endless black frames and counts what is read; frame 2 is broken."""
 

@@ -45,6 +45,12 @@ def test_the_end_of_the_name_that_two_videos_share_is_told():
     assert reasons(truth, labels)[0] == (0, 0, "same name of/monday/one.mp4, same size and number of frames")
 
 
+def test_frames_of_a_package_are_those_of_the_file_they_were_taken_from():
+    truth, labels = labels_on("/a/one.mp4"), labels_on("/b/labels.pkg.slp", moved=1)
+    labels.videos[0].source_video = sio.Video("/a/one.mp4", open_backend=False)
+    assert reasons(truth, labels) == [(0, 0, "same file")]
+
+
 def test_renamed_videos_are_matched_by_identical_poses():
     assert reasons(labels_on("/a/one.mp4"), labels_on("/b/other.mp4")) == [(0, 0, "same poses")]
 

@@ -87,7 +87,7 @@ def test_a_core_takes_as_many_small_frames_as_its_cache_holds(pipeline, threads,
 def test_what_fills_the_cache_is_the_size_that_the_network_sees(pipeline, threads, images, sizes):
     pipeline, seen = pipeline
     threads(2)
-    list(predict((frame(i, i) for i in range(4)), replace(pipeline, images=images, bytes_per_pixel=80_000), batch_size=4))
+    list(predict((frame(i, i) for i in range(4)), replace(pipeline, images=images, bytes_per_pixel=40_000), batch_size=4))
     assert [len(batch.where) for batch in seen] == sizes
 
 
