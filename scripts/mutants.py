@@ -263,6 +263,7 @@ def start(change: Change | None, tests: list[str], place: Path, limit: float) ->
     """Run tests on a copy of the package in which a change is made."""
     if change is not None:
         file = place / "sleap_lab" / change.path
+        shutil.copy2(file, place / "before.py")
         file.write_text(changed(file.read_text(encoding="utf-8"), change.number), encoding="utf-8")
         os.utime(file, (change.number, change.number))  # compiled code goes by the time; no other version of the file has this one
     process = multiprocessing.get_context("fork").Process(target=_run, args=(tests, place))
@@ -292,7 +293,7 @@ def finish(trial: Trial) -> int | None:
         os.killpg(trial.process.pid or 0, signal.SIGKILL)
     trial.process.join()
     if trial.change is not None:
-        shutil.copy2(PACKAGE / trial.change.path, trial.place / "sleap_lab" / trial.change.path)
+        shutil.copy2(trial.place / "before.py", trial.place / "sleap_lab" / trial.change.path)
     return None if hung else trial.process.exitcode
 
 
