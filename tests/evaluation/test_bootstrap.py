@@ -8,6 +8,7 @@ from sleap_lab.evaluation.bootstrap import (
     _quantiles,
     draw,
     intervals,
+    limits,
     make_blocks,
     paired_differences,
     sample,
@@ -128,6 +129,11 @@ def test_average_precision_is_that_of_the_drawn_frames(alike):
         repeated = np.repeat(ranked, times[frame[ranked]])
         precisions, _ = precision_recall(hits[:, repeated], int(n_truth @ times))
         assert value == pytest.approx(precisions.mean(), abs=1e-9)
+
+
+def test_the_limits_hold_95_of_100_samples_between_them():
+    samples = {"some": np.append(np.arange(201.0), np.nan), "none": np.full(3, np.nan)}
+    assert limits(samples) == {"some": pytest.approx((200 * 0.025, 200 * 0.975))}
 
 
 def test_quantile_is_that_of_the_drawn_frames():

@@ -71,6 +71,11 @@ def test_a_crowd_is_another_animal_within_a_body_length():
     assert in_crowd(truth, frames).tolist() == [True, True, False, False, False]
 
 
+def test_animals_may_be_smaller_than_a_pixel():
+    truth = make_poses(NODES, [BODY / 20, BODY / 20 + np.array([0.4, 0]), BODY / 20 + np.array([3, 0])])  # body length 0.5
+    assert in_crowd(truth, labelled_frames(truth, truth, {0: 0}, user_labels_only=False)).tolist() == [True, True, False]
+
+
 def test_without_extent_nobody_is_in_a_crowd():
     points = make_poses(NODES, [[[0, 0], [NAN, NAN]], [[1, 0], [NAN, NAN]]])
     assert not in_crowd(points, labelled_frames(points, points, {0: 0}, user_labels_only=False)).any()

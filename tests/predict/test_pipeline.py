@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sleap_lab.checkpoints import read_training_config
+from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.config import ModelConfig, PreprocessingConfig, RuntimeConfig
 from sleap_lab.errors import ConfigError
 from sleap_lab.poses import Skeleton, make_poses
@@ -503,6 +503,19 @@ def test_networks_are_compiled_where_asked(topdown_paths, monkeypatch, wanted):
     monkeypatch.setattr(torch.nn.Module, "compile", lambda network: compiled.append(network))
     build_pipeline(ModelConfig(paths=topdown_paths), PreprocessingConfig(), RuntimeConfig(device="cpu", compile=wanted), None)
     assert len(compiled) == (2 if wanted else 0)
+
+
+def test_memory_is_kept_before_networks_are_loaded(topdown_paths, monkeypatch):
+    done = []
+
+    def load(*args, **options):
+        done.append("loaded")
+        return load_network(*args, **options)
+
+    monkeypatch.setattr("sleap_lab.predict.pipeline.keep_freed_memory", lambda: done.append("kept"))
+    monkeypatch.setattr("sleap_lab.predict.pipeline.load_network", load)
+    build(topdown_paths)
+    assert done == ["kept", "loaded", "loaded"]
 
 
 def test_lower_precision_gives_the_same_grid_points(make_model):
