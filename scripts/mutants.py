@@ -300,19 +300,23 @@ def finish(trial: Trial) -> int | None:
 def run_all(todo: Iterator[tuple[Change | None, list[str], float]], places: list[Path]) -> Iterator[tuple[Trial, int | None]]:
     """Run trials side by side, one in each place, and yield each with how it ended."""
     free, running = list(places), list[Trial]()
-    while True:
-        while free and (following := next(todo, None)) is not None:
-            change, tests, limit = following
-            running.append(start(change, tests, free.pop(), limit))
-        if not running:
-            return
-        soonest = min(trial.began + trial.limit for trial in running)
-        wait([trial.process.sentinel for trial in running], timeout=max(soonest - time.monotonic(), 0))
-        for trial in list(running):
-            if not trial.process.is_alive() or time.monotonic() > trial.began + trial.limit:
-                running.remove(trial)
-                yield trial, finish(trial)
-                free.append(trial.place)
+    try:
+        while True:
+            while free and (following := next(todo, None)) is not None:
+                change, tests, limit = following
+                running.append(start(change, tests, free.pop(), limit))
+            if not running:
+                return
+            soonest = min(trial.began + trial.limit for trial in running)
+            wait([trial.process.sentinel for trial in running], timeout=max(soonest - time.monotonic(), 0))
+            for trial in list(running):
+                if not trial.process.is_alive() or time.monotonic() > trial.began + trial.limit:
+                    running.remove(trial)
+                    yield trial, finish(trial)
+                    free.append(trial.place)
+    finally:  # stopped: their processes do not hear a Ctrl-C
+        for trial in running:
+            finish(trial)
 
 
 def prepare(folder: Path, workers: int) -> list[Path]:
