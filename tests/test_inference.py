@@ -16,7 +16,7 @@ from sleap_lab.labels import to_labels
 from sleap_lab.poses import Skeleton, make_poses
 from sleap_lab.predict.clock import PREDICTING
 from sleap_lab.predict.engine import predict
-from sleap_lab.sources import Source, open_source
+from sleap_lab.sources import Frame, Source, open_source
 from sleap_lab.stages import Stopwatch
 
 GREEN, BLUE = [0, 1.0, 0, 0], [0, 0, 1.0, 0]
@@ -69,6 +69,13 @@ def test_every_frame_is_predicted(config):
     assert found.poses.points.tolist() == [[[4 + 2 * i, 6], [20, 16]] for i in range(N)]
     np.testing.assert_allclose(found.poses.instance_scores, 1 + 0.8)
     assert (found.kind, found.device, found.bad_frames, found.notes) == ("single_instance", "cpu", (), ())
+
+
+def test_frames_that_were_lost_in_a_part_before_are_not_missed(config):
+    torn = Frame(0, 99, None, "torn")
+    found = detect(open_source(config.data), config, lost=[torn], requested=N + 1)
+    assert found.bad_frames == (torn,)
+    assert found.poses.frames.tolist() == [[0, i] for i in range(N)]
 
 
 def test_only_chosen_frames_are_predicted_in_their_order(config):

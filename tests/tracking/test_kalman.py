@@ -63,12 +63,38 @@ def test_a_filter_coasts_and_is_dropped_after_the_gap():
     assert predicted(followed([*xs, *[None] * 5], kf_reset_gap_size=5), 17) is None
 
 
+def test_a_track_that_lost_its_filter_is_seen_for_the_whole_count_before_it_gets_another():
+    # Last seen in frame 11; in frame 17, when it is seen again, its filter goes, and only the frames after count.
+    xs = [*(3 * t for t in range(12)), *[None] * 5, *(100 + 3 * t for t in range(11))]
+    assert predicted(followed(xs[:-1], kf_reset_gap_size=5), 27) is None
+    np.testing.assert_allclose(predicted(followed(xs, kf_reset_gap_size=5), 28), [1.5] * 4, atol=0.01)
+
+
 def test_a_leap_is_not_believed():
     calm = followed([3 * t for t in range(12)] + [36 + 30])
     assert calm.filters.accepted.tolist() == [12]  # 30 px is within the smallest gate of 40 px
     leap = followed([3 * t for t in range(12)] + [36 + 50])
     assert leap.filters.accepted.tolist() == [11]
     np.testing.assert_allclose(predicted(leap, 13), [(39 - 86) / 2] * 4, atol=1e-3)
+
+
+def test_the_leap_of_one_animal_is_none_of_the_other():
+    frames = 13
+    xs = np.array([[3 * t, 500 - 3 * t] for t in range(frames)])
+    xs[-1, 1] += 60  # beyond the gate of 40 px
+    points = np.stack([SQUARE + np.array([x, 0]) for x in xs.ravel()])
+    kalman = Kalman(points, TrackerConfig())
+    for frame in range(frames):
+        kalman.update(frame)
+        kalman.observe(frame, np.array([1, 0]), np.array([2 * frame + 1, 2 * frame]))
+    kalman.update(frames)
+    assert kalman.filters.track.tolist() == [0, 1]
+    assert kalman.filters.accepted.tolist() == [frames - 1, frames - 2]
+    places, rows, poses = kalman.predict(np.array([0, 1]), frames)
+    assert places.tolist() == [0, 1]
+    assert rows.tolist() == [24, 25]
+    expected = [3 / 2, (500 - 3 * frames - xs[-1, 1]) / 2]
+    np.testing.assert_allclose((poses - points[rows])[:, 0, 0], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("settings", [{}, BY_NODE])
