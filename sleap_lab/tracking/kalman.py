@@ -10,6 +10,7 @@ from sleap_lab.tracking.state_space import advance, correct, learn
 
 BLEND = 0.5  # share of the predicted displacement by which a candidate is moved
 SHORTEST_RUN = 3  # frames
+FEWEST = 2  # centroids among them
 GATE_STEPS, SMALLEST_GATE = 8.0, 40.0  # px
 SPEED_STEPS, SMALLEST_SPEED_LIMIT = 3.0, 15.0  # px per frame
 
@@ -23,6 +24,7 @@ class Filters:
         frame: (m,) frame of the state.
         accepted: (m,) frame of the last observation that was no leap; one without a centroid is none.
         gate: (m,) px, distance beyond which an observation is not believed.
+        limit: (m,) px per frame, the fastest in each direction that a state may say.
         mean: (m, 4 P) states.
         covariance: (m, 4 P, 4 P) of the states.
         process: (m, 4 P, 4 P) process noise.
@@ -33,6 +35,7 @@ class Filters:
     frame: np.ndarray
     accepted: np.ndarray
     gate: np.ndarray
+    limit: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
     process: np.ndarray
@@ -80,7 +83,7 @@ class Kalman:
     def _no_filters(self) -> Filters:
         whole, size = np.zeros(0, dtype=np.int64), 2 * self.observed.shape[1]
         square = np.zeros((0, 2 * size, 2 * size))
-        return Filters(whole, whole, whole, np.zeros(0), np.zeros((0, 2 * size)), square, square, np.zeros((0, size, size)))
+        return Filters(whole, whole, whole, np.zeros(0), np.zeros(0), np.zeros((0, 2 * size)), square, square, np.zeros((0, size, size)))
 
     def observe(self, frame: int, tracks: np.ndarray, rows: np.ndarray) -> None:
         """Take note of what a frame's detections were linked to.
@@ -163,6 +166,8 @@ class Kalman:
         filters.mean[seen], filters.covariance[seen] = correct(
             filters.mean[seen], filters.covariance[seen], observed.reshape(len(seen), 2 * observed.shape[1]), filters.observation[seen]
         )
+        limit = filters.limit[seen, None]
+        filters.mean[seen, 1::2] = np.clip(filters.mean[seen, 1::2], -limit, limit)
 
     def _fit(self, shortest: int) -> None:
         """Fit filters to tracks that have none and were seen in enough consecutive frames."""
@@ -170,7 +175,10 @@ class Kalman:
         ready[self.filters.track] = False
         for length in np.unique(self.run[ready]).tolist():
             tracks = np.flatnonzero(ready & (self.run == length))
-            self.filters += self._fitted(tracks, self.recent[tracks, -length:].T)
+            there = ~np.isnan(self.centers[self.recent[tracks, -length:]]).any(axis=-1)
+            tracks = tracks[there.sum(axis=-1) >= FEWEST]
+            if len(tracks):
+                self.filters += self._fitted(tracks, self.recent[tracks, -length:].T)
 
     def _fitted(self, tracks: np.ndarray, rows: np.ndarray) -> Filters:
         """Fit filters to runs of consecutive frames, (frames, m) rows."""
@@ -192,6 +200,7 @@ class Kalman:
             frame=frame,
             accepted=frame.copy(),
             gate=np.maximum(SMALLEST_GATE, GATE_STEPS * step),
+            limit=limit[:, 0],
             mean=mean,
             covariance=covariance,
             process=noise.process,
