@@ -183,8 +183,11 @@ class Kalman:
     def _fitted(self, tracks: np.ndarray, rows: np.ndarray) -> Filters:
         """Fit filters to runs of consecutive frames, (frames, m) rows."""
         observed = self.observed[rows]
-        first, last = _first_finite(self.centers[rows]), _first_finite(self.centers[rows[::-1]])
-        step = np.nan_to_num(np.linalg.norm(last - first, axis=-1) / (len(rows) - 1))
+        centers = self.centers[rows]
+        first, last = _first_finite(centers), _first_finite(centers[::-1])
+        there = ~np.isnan(centers).any(axis=-1)
+        frames = len(rows) - 1 - np.argmax(there, axis=0) - np.argmax(there[::-1], axis=0)
+        step = np.linalg.norm(last - first, axis=-1) / frames
         limit = np.maximum(SMALLEST_SPEED_LIMIT, SPEED_STEPS * step)[:, None]
         positions = observed.reshape(*rows.shape, -1)
         start = np.empty((len(tracks), 2 * positions.shape[-1]))
