@@ -156,8 +156,7 @@ class Kalman:
             filters.mean[late], filters.covariance[late] = advance(filters.mean[late], filters.covariance[late], filters.process[late])
             filters.frame[late] += 1
         observed = self.observed[rows]
-        missing = np.isnan(observed).any(axis=-1, keepdims=True)
-        centers = _centers(np.where(missing, np.nan, _positions(filters.mean[seen, 0::2])))
+        centers = _centers(_positions(filters.mean[seen, 0::2]))
         distance = np.linalg.norm(self.centers[rows] - centers, axis=-1)
         # Without a centroid nothing can be corrected, but the animal was seen (spec, Kalman): only a leap is no sign of it.
         filters.accepted[seen[~(distance > filters.gate[seen])]] = frame
@@ -175,8 +174,8 @@ class Kalman:
         ready[self.filters.track] = False
         for length in np.unique(self.run[ready]).tolist():
             tracks = np.flatnonzero(ready & (self.run == length))
-            there = ~np.isnan(self.centers[self.recent[tracks, -length:]]).any(axis=-1)
-            tracks = tracks[there.sum(axis=-1) >= FEWEST]
+            seen = ~np.isnan(self.observed[self.recent[tracks, -length:]]).all(axis=(-2, -1))
+            tracks = tracks[seen.sum(axis=-1) >= FEWEST]
             if len(tracks):
                 self.filters += self._fitted(tracks, self.recent[tracks, -length:].T)
 
@@ -187,13 +186,13 @@ class Kalman:
         first, last = _first_finite(centers), _first_finite(centers[::-1])
         there = ~np.isnan(centers).any(axis=-1)
         frames = len(rows) - 1 - np.argmax(there, axis=0) - np.argmax(there[::-1], axis=0)
-        step = np.linalg.norm(last - first, axis=-1) / frames
+        step = np.nan_to_num(np.linalg.norm(last - first, axis=-1)) / np.maximum(frames, 1)
         limit = np.maximum(SMALLEST_SPEED_LIMIT, SPEED_STEPS * step)[:, None]
         positions = observed.reshape(*rows.shape, -1)
         start = np.empty((len(tracks), 2 * positions.shape[-1]))
-        unseen = np.broadcast_to(np.nan_to_num(first)[:, None], observed.shape[1:]).reshape(len(tracks), -1)
-        start[:, 0::2] = _first_finite(positions)
-        start[:, 0::2] = np.where(np.isnan(start[:, 0::2]), unseen, start[:, 0::2])
+        places = _positions(_first_finite(positions))
+        places = np.where(np.isnan(places), _centers(places)[:, None], places)
+        start[:, 0::2] = places.reshape(len(tracks), -1)
         start[:, 1::2] = np.clip(np.nan_to_num(_first_finite(np.diff(positions, axis=0))), -limit, limit)
         mean, covariance, noise = learn(positions, start)
         mean[:, 1::2] = np.clip(mean[:, 1::2], -limit, limit)
