@@ -1,4 +1,17 @@
-"""Kalman filters per track: where an animal that moves as it did should be now."""
+"""Kalman filters per track: where an animal that moves as it did should be now.
+
+The rules are those that sleap-nn 0.3.5 follows, found from its answers (`tests/tracking/make_kalman_cases.py`). With c the centroid of the
+chosen nodes, there where at least half of them are:
+
+* Fit: a run of consecutive frames is fitted if at least 2 of them hold an observation. The step is |c_last - c_first| / (t_last - t_first)
+  over the frames that have a centroid, 0 with fewer than two; gate = max(40, 8 step) px and limit = max(15, 3 step) px per frame. Centroids
+  0, 8, 16, -, - px: step 8, not 4, hence gate 64 px.
+* Start: a node is where it is first seen, one that never is at the mean of these places: (0, 0), (10, 0) and (10, 10) give (6.67, 3.33).
+* Correction: an observation is a leap where its centroid is further than the gate from the mean of all predicted nodes, those that it lacks
+  included. What is no leap is accepted, also without a centroid, which corrects nothing. Then velocities are cut to +-limit in each
+  direction: 20 px per frame become 15.
+* Loss: a filter whose last accepted observation is more frames old than the gap is dropped; only frames from then on count for the next.
+"""
 
 from dataclasses import dataclass, fields
 
@@ -10,7 +23,7 @@ from sleap_lab.tracking.state_space import advance, correct, learn
 
 BLEND = 0.5  # share of the predicted displacement by which a candidate is moved
 SHORTEST_RUN = 3  # frames
-FEWEST = 2  # centroids among them
+FEWEST = 2  # of its frames in which anything is observed
 GATE_STEPS, SMALLEST_GATE = 8.0, 40.0  # px
 SPEED_STEPS, SMALLEST_SPEED_LIMIT = 3.0, 15.0  # px per frame
 
@@ -158,7 +171,7 @@ class Kalman:
         observed = self.observed[rows]
         centers = _centers(_positions(filters.mean[seen, 0::2]))
         distance = np.linalg.norm(self.centers[rows] - centers, axis=-1)
-        # Without a centroid nothing can be corrected, but the animal was seen (spec, Kalman): only a leap is no sign of it.
+        # Without a centroid nothing can be corrected, but the animal was seen : only a leap is no sign of it.
         filters.accepted[seen[~(distance > filters.gate[seen])]] = frame
         believed = distance <= filters.gate[seen]
         seen, observed = seen[believed], observed[believed]
@@ -180,15 +193,10 @@ class Kalman:
                 self.filters += self._fitted(tracks, self.recent[tracks, -length:].T)
 
     def _fitted(self, tracks: np.ndarray, rows: np.ndarray) -> Filters:
-        """Fit filters to runs of consecutive frames, (frames, m) rows."""
-        observed = self.observed[rows]
-        centers = self.centers[rows]
-        first, last = _first_finite(centers), _first_finite(centers[::-1])
-        there = ~np.isnan(centers).any(axis=-1)
-        frames = len(rows) - 1 - np.argmax(there, axis=0) - np.argmax(there[::-1], axis=0)
-        step = np.nan_to_num(np.linalg.norm(last - first, axis=-1)) / np.maximum(frames, 1)
+        """Fit filters to runs of consecutive frames, (frames, m) rows; nodes that are never seen start amid the others."""
+        step = _step(self.centers[rows])
         limit = np.maximum(SMALLEST_SPEED_LIMIT, SPEED_STEPS * step)[:, None]
-        positions = observed.reshape(*rows.shape, -1)
+        positions = self.observed[rows].reshape(*rows.shape, -1)
         start = np.empty((len(tracks), 2 * positions.shape[-1]))
         places = _positions(_first_finite(positions))
         places = np.where(np.isnan(places), _centers(places)[:, None], places)
@@ -216,6 +224,14 @@ def _centers(points: np.ndarray, fewest: float = 0) -> np.ndarray:
     count = there.sum(axis=-2)
     total = np.where(there, points, 0.0).sum(axis=-2)
     return np.where(count >= max(fewest, 1), total / np.maximum(count, 1), np.nan)
+
+
+def _step(centers: np.ndarray) -> np.ndarray:
+    """Return how far centroids go in a frame, (frames, m, 2) -> (m,) px: from the first to the last that is there, by the frames between."""
+    there = ~np.isnan(centers).any(axis=-1)
+    frames = len(centers) - 1 - np.argmax(there, axis=0) - np.argmax(there[::-1], axis=0)
+    way = np.linalg.norm(_first_finite(centers[::-1]) - _first_finite(centers), axis=-1)
+    return np.nan_to_num(way) / np.maximum(frames, 1)
 
 
 def _positions(vectors: np.ndarray) -> np.ndarray:

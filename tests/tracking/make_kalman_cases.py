@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import tempfile
+import warnings
 from pathlib import Path
 from random import Random
 
@@ -39,8 +40,9 @@ VARIANTS = {
     "cosine": {"features": "centroids", "scoring_method": "cosine_sim", "kf_init_frame_count": 5, "kf_reset_gap_size": 3},
     "queues": {"candidates_method": "local_queues", "kf_init_frame_count": 5, "kf_reset_gap_size": 2},
     "queues, keypoints": {"candidates_method": "local_queues", "kf_track_features": "keypoints", "kf_init_frame_count": 6},
-    "greedy": {"track_matching_method": "greedy", "scoring_reduction": "robust_quantile", "robust_best_instance": 0.9, "oks_stddev": 0.1},
-    "few points": {"min_new_track_points": 2, "min_match_points": 1, "tracking_window_size": 10, "kf_init_frame_count": 5},
+    "greedy": {"track_matching_method": "greedy", "features": "centroids", "scoring_method": "euclidean_dist", "kf_init_frame_count": 5},
+    "quantile": {"scoring_reduction": "robust_quantile", "robust_best_instance": 0.9, "oks_stddev": 0.1, "kf_reset_gap_size": 3},
+    "few points": {"min_match_points": 1, "tracking_window_size": 10, "kf_init_frame_count": 5},
 }
 
 
@@ -94,6 +96,7 @@ def main():
     from sleap_nn.legacy_predict import run_inference
 
     logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
     answers = {variant: [] for variant in VARIANTS}
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(N_SCENES):
@@ -107,7 +110,6 @@ def main():
                     tracking=True,
                     use_kalman=True,
                     tracking_target_instance_count=animals,
-                    max_instances=animals,
                     **settings,
                 )
                 answers[variant].append(tracks_of(frames, tracked))
@@ -119,7 +121,7 @@ def main():
 
 def save(path, frames):
     """Write poses as predictions of a video of black images beside them, since sleap-nn reads the images."""
-    video = sio.save_video(np.zeros((len(frames), 32, 32, 1), dtype=np.uint8), str(path.with_suffix(".mp4")))
+    sio.save_video(np.zeros((len(frames), 32, 32, 1), dtype=np.uint8), str(path.with_suffix(".mp4")))
     video = sio.load_video(str(path.with_suffix(".mp4")))
     skeleton = sio.Skeleton([f"node {i}" for i in range(len(BODY))])
     labeled = [
