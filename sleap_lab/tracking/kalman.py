@@ -3,9 +3,9 @@
 The rules are those that sleap-nn 0.3.5 follows, found from its answers (`tests/tracking/make_kalman_cases.py`). With c the centroid of the
 chosen nodes, there where at least half of them are:
 
-* Fit: a run of consecutive frames is fitted if at least 2 of them hold an observation. The step is |c_last - c_first| / (t_last - t_first)
-  over the frames that have a centroid, 0 with fewer than two; gate = max(40, 8 step) px and limit = max(15, 3 step) px per frame. Centroids
-  0, 8, 16, -, - px: step 8, not 4, hence gate 64 px.
+* Fit: a run of consecutive frames is fitted if at least 2 of them hold an observation and its end is no more frames old than the gap.
+  The step is |c_last - c_first| / (t_last - t_first) over the frames that have a centroid, 0 with fewer than two; gate = max(40, 8 step)
+  px and limit = max(15, 3 step) px per frame. Centroids 0, 8, 16, -, - px: step 8, not 4, hence gate 64 px.
 * Start: a node is where it is first seen, one that never is at the mean of these places: (0, 0), (10, 0) and (10, 10) give (6.67, 3.33).
 * Correction: an observation is a leap where its centroid is further than the gate from the mean of all predicted nodes, those that it lacks
   included. What is no leap is accepted, also without a centroid, which corrects nothing. Then velocities are cut to +-limit in each
@@ -127,7 +127,7 @@ class Kalman:
         self.run[self.filters.track[lost]], self.reset[self.filters.track[lost]] = 0, frame
         self.filters = self.filters[~lost]
         self._correct()
-        self._fit(SHORTEST_RUN if self.frames_left == 0 else self.warm_up)
+        self._fit(frame, SHORTEST_RUN if self.frames_left == 0 else self.warm_up)
 
     def predict(self, tracks: np.ndarray, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Predict poses in a frame.
@@ -181,9 +181,9 @@ class Kalman:
         limit = filters.limit[seen, None]
         filters.mean[seen, 1::2] = np.clip(filters.mean[seen, 1::2], -limit, limit)
 
-    def _fit(self, shortest: int) -> None:
-        """Fit filters to tracks that have none and were seen in enough consecutive frames."""
-        ready = self.run >= shortest
+    def _fit(self, frame: int, shortest: int) -> None:
+        """Fit filters to tracks that have none and were seen in enough consecutive frames, not too long ago."""
+        ready = (self.run >= shortest) & (frame - self.last_frame <= self.gap)
         ready[self.filters.track] = False
         for length in np.unique(self.run[ready]).tolist():
             tracks = np.flatnonzero(ready & (self.run == length))
@@ -227,7 +227,7 @@ def _centers(points: np.ndarray, fewest: float = 0) -> np.ndarray:
 
 
 def _step(centers: np.ndarray) -> np.ndarray:
-    """Return how far centroids go in a frame, (frames, m, 2) -> (m,) px: from the first to the last that is there, by the frames between."""
+    """Return how far centroids go in a frame, (frames, m, 2) -> (m,) px: from the first that is there to the last."""
     there = ~np.isnan(centers).any(axis=-1)
     frames = len(centers) - 1 - np.argmax(there, axis=0) - np.argmax(there[::-1], axis=0)
     way = np.linalg.norm(_first_finite(centers[::-1]) - _first_finite(centers), axis=-1)

@@ -115,7 +115,10 @@ def flags(refinement):
 def groups(labels):
     """Return per frame the found instances, by score: [score, coordinates of all nodes px], None for a node that is missing."""
     frames = {frame.frame_idx: frame.predicted_instances for frame in sio.load_slp(str(labels), open_videos=False)}
-    return [sorted(([float(i.score), [None if c != c else float(c) for c in i.numpy().ravel()]] for i in frames.get(f, [])), key=str) for f in range(FRAMES)]
+    return [
+        sorted(([float(i.score), [None if c != c else float(c) for c in i.numpy().ravel()]] for i in frames.get(f, [])), key=str)
+        for f in range(FRAMES)
+    ]
 
 
 def main():

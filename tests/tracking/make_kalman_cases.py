@@ -42,7 +42,6 @@ VARIANTS = {
     "queues, keypoints": {"candidates_method": "local_queues", "kf_track_features": "keypoints", "kf_init_frame_count": 6},
     "greedy": {"track_matching_method": "greedy", "features": "centroids", "scoring_method": "euclidean_dist", "kf_init_frame_count": 5},
     "quantile": {"scoring_reduction": "robust_quantile", "robust_best_instance": 0.9, "oks_stddev": 0.1, "kf_reset_gap_size": 3},
-    "few points": {"min_match_points": 1, "tracking_window_size": 10, "kf_init_frame_count": 5},
 }
 
 
@@ -128,7 +127,9 @@ def save(path, frames):
         sio.LabeledFrame(
             video=video,
             frame_idx=t,
-            instances=[sio.PredictedInstance.from_numpy(pose, skeleton=skeleton, point_scores=np.ones(len(pose)), score=1.0) for pose in poses],
+            instances=[
+                sio.PredictedInstance.from_numpy(pose, skeleton=skeleton, point_scores=np.ones(len(pose)), score=1.0) for pose in poses
+            ],
         )
         for t, poses in enumerate(frames)
     ]

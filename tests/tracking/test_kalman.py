@@ -112,6 +112,12 @@ def test_one_observation_is_no_motion():
     assert predicted(followed([3 * t for t in range(10)], missing=most, **BY_NODE), 10) is not None  # a node is seen in every frame
 
 
+def test_a_run_that_ended_longer_ago_than_the_gap_is_not_fitted():
+    xs = [*range(6), *[None] * 4]  # last seen in frame 5, fitted in frame 10
+    assert predicted(followed(xs, kf_reset_gap_size=4), 10) is None
+    assert predicted(followed(xs, kf_reset_gap_size=5), 10) is not None
+
+
 def test_a_node_that_was_never_seen_is_amid_those_that_were():
     kalman = followed([0] * 10, missing=[(t, 3) for t in range(10)], **BY_NODE)
     _, _, poses = kalman.predict(np.array([0]), 10)
