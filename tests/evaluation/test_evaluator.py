@@ -489,7 +489,7 @@ def test_rows_of_the_evaluator_count_all_instances_of_the_labels():
 def test_a_pck_on_a_threshold_reaches_it():
     skeleton = sio.Skeleton(["a", "b"])
     truth = np.array([[0.0, 0.0], [40.0, 30.0]])
-    off = truth + [[4.5, 0], [3.5, 0]]  # hit at 6 and 7 of the ten thresholds: 13 / 20
+    off = truth + np.array([[4.5, 0], [3.5, 0]])  # hit at 6 and 7 of the ten thresholds: 13 / 20
     video = sio.Video("a.mp4", open_backend=False)
     true = sio.Instance.from_numpy(truth, skeleton=skeleton)
     found = sio.PredictedInstance.from_numpy(off, skeleton=skeleton, point_scores=np.ones(2), score=1.0)
