@@ -8,13 +8,13 @@ from sleap_lab.tracking.kalman import Kalman
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
 
 
-def followed(xs, *, until=None, missing=(), **settings):
+def followed(xs, *, missing=(), shape=SQUARE, **settings):
     """Let the filter of one animal see squares at xs (None: not seen), one per frame, and bring it up to date for the frame after.
 
     `missing` are (frame, node) pairs.
     """
     seen = [frame for frame, x in enumerate(xs) if x is not None]
-    points = np.stack([SQUARE + np.array([xs[frame], 0]) for frame in seen])
+    points = np.stack([shape + np.array([xs[frame], 0]) for frame in seen])
     for frame, node in missing:
         points[seen.index(frame), node] = np.nan
     kalman = Kalman(points, TrackerConfig(**settings))
@@ -114,6 +114,48 @@ def test_a_pose_without_a_centroid_corrects_nothing_and_keeps_the_filter(setting
 def test_the_gate_and_the_speed_limit_grow_with_the_speed():
     assert followed([3 * t for t in range(10)]).filters.gate.tolist() == [40]
     assert followed([10 * t for t in range(10)]).filters.gate == pytest.approx([8 * 10])
+
+
+def test_velocities_stay_within_the_limit():
+    kalman = followed([0.0] * 10 + [30.0])  # a leap of 30 px is within the gate of 40 px
+    assert kalman.filters.limit.tolist() == [15]
+    assert kalman.filters.mean[0, 1] == 15
+    place = kalman.filters.mean[0, 0]
+    np.testing.assert_allclose(predicted(kalman, 11), [(place + 15 - 35) / 2] * 4)  # the last centroid is at 35
+
+
+def test_the_step_is_taken_over_the_frames_with_a_centroid():
+    poor = [(frame, node) for frame in (3, 4) for node in (0, 1, 2)]
+    kalman = followed([0, 8, 16, 16, 16], missing=poor, kf_init_frame_count=5)
+    assert kalman.filters.gate == pytest.approx([8 * 16 / 2])  # two frames from the first centroid to the last, not four
+    assert kalman.filters.limit == pytest.approx([3 * 16 / 2])
+
+
+def test_one_observation_is_no_motion():
+    most = [(frame, node) for frame in range(9) for node in (0, 1, 2)]  # a centroid in the last of ten frames only
+    assert predicted(followed([3 * t for t in range(10)], missing=most), 10) is None
+    assert predicted(followed([3 * t for t in range(10)], missing=most[:-3]), 10) is not None
+    assert predicted(followed([3 * t for t in range(10)], missing=most, **BY_NODE), 10) is not None  # a node is seen in every frame
+
+
+def test_a_run_that_ended_longer_ago_than_the_gap_is_not_fitted():
+    xs = [*range(6), *[None] * 4]  # last seen in frame 5, fitted in frame 10
+    assert predicted(followed(xs, kf_reset_gap_size=4), 10) is None
+    assert predicted(followed(xs, kf_reset_gap_size=5), 10) is not None
+
+
+def test_a_node_that_was_never_seen_is_amid_those_that_were():
+    kalman = followed([0] * 10, missing=[(t, 3) for t in range(10)], **BY_NODE)
+    _, _, poses = kalman.predict(np.array([0]), 10)
+    np.testing.assert_allclose(poses[0, 3], [20 / 3, 10 / 3])  # of (0, 0), (10, 0) and (10, 10)
+
+
+def test_a_leap_is_judged_by_all_nodes():
+    half = [(12, 2), (12, 3)]  # the upper half of the square is seen: its centroid is half a side away from that of the square
+    near = followed([0] * 13, missing=half, shape=7 * SQUARE, **BY_NODE)
+    far = followed([0] * 13, missing=half, shape=9 * SQUARE, **BY_NODE)
+    assert near.filters.accepted.tolist() == [12]  # 35 px
+    assert far.filters.accepted.tolist() == [11]  # 45 px
 
 
 def test_missing_nodes_take_the_prediction_and_nodes_that_are_not_used_move_along():
