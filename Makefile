@@ -7,7 +7,7 @@ OPENCV = $(shell sed -n 's/^opencv-python==//p' constraints.txt)
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test conformance faults fuzz bench lint fix docs docs-commands clean
+.PHONY: help install demo test conformance faults fuzz mutants bench lint fix docs docs-commands clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ faults: install  ## Kill runs and sweeps at random moments, let every write fail
 
 fuzz: install  ## Change files and command lines at random, each kind for SECONDS (60), and look for what nobody foresaw
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
+
+mutants: install  ## Change the core in 300 places, one at a time, and list what no unit test notices; an hour or less
+	$(BIN)/python scripts/mutants.py
 
 bench: install  ## Time everything against sleap-nn, two hours; PEER is the Python of an environment with sleap-nn 0.3.5
 	@test -x "$(PEER)" || { echo "error: make bench PEER=path/to/python of an environment with sleap-nn 0.3.5"; exit 1; }

@@ -216,5 +216,5 @@ def _quantiles(counts: np.ndarray, blocks: Blocks, frame: np.ndarray, values: np
     drawn = np.cumsum(counts @ _binned(blocks, frame[order], np.ones(len(order)), n_bins), axis=1)
     edges = np.searchsorted(_bins(len(order), n_bins), np.arange(n_bins + 1))
     middle = values[order][(edges[:-1] + edges[1:] - 1) // 2]
-    places = [(drawn < share * drawn[:, -1:]).sum(axis=1).clip(max=n_bins - 1) for share in shares]
+    places = [(drawn < share * drawn[:, -1:]).sum(axis=1) for share in shares]
     return [np.where(drawn[:, -1] > 0, middle[place], np.nan) for place in places]

@@ -110,7 +110,7 @@ def _reason(truth: "sio.Video", video: "sio.Video") -> str:
 
     from sleap_lab.media.labels import video_name
 
-    if is_same_file(truth, video) or video_name(truth) == video_name(video):
+    if is_same_file(truth, video):
         return "same file"
     ending: list[str] = []
     for ours, theirs in zip(reversed(_parts(video_name(video))), reversed(_parts(video_name(truth))), strict=False):

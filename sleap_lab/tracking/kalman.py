@@ -1,4 +1,17 @@
-"""Kalman filters per track: where an animal that moves as it did should be now."""
+"""Kalman filters per track: where an animal that moves as it did should be now.
+
+The rules are those that sleap-nn 0.3.5 follows, found from its answers (`tests/tracking/make_kalman_cases.py`). With c the centroid of the
+chosen nodes, there where at least half of them are:
+
+* Fit: a run of consecutive frames is fitted if at least 2 of them hold an observation and its end is no more frames old than the gap.
+  The step is |c_last - c_first| / (t_last - t_first) over the frames that have a centroid, 0 with fewer than two; gate = max(40, 8 step)
+  px and limit = max(15, 3 step) px per frame. Centroids 0, 8, 16, -, - px: step 8, not 4, hence gate 64 px.
+* Start: a node is where it is first seen, one that never is at the mean of these places: (0, 0), (10, 0) and (10, 10) give (6.67, 3.33).
+* Correction: an observation is a leap where its centroid is further than the gate from the mean of all predicted nodes, those that it lacks
+  included. What is no leap is accepted, also without a centroid, which corrects nothing. Then velocities are cut to +-limit in each
+  direction: 20 px per frame become 15.
+* Loss: a filter whose last accepted observation is more frames old than the gap is dropped; only frames from then on count for the next.
+"""
 
 from dataclasses import dataclass, fields
 
@@ -10,6 +23,7 @@ from sleap_lab.tracking.state_space import advance, correct, learn
 
 BLEND = 0.5  # share of the predicted displacement by which a candidate is moved
 SHORTEST_RUN = 3  # frames
+FEWEST = 2  # of its frames in which anything is observed
 GATE_STEPS, SMALLEST_GATE = 8.0, 40.0  # px
 SPEED_STEPS, SMALLEST_SPEED_LIMIT = 3.0, 15.0  # px per frame
 
@@ -23,6 +37,7 @@ class Filters:
         frame: (m,) frame of the state.
         accepted: (m,) frame of the last observation that was no leap; one without a centroid is none.
         gate: (m,) px, distance beyond which an observation is not believed.
+        limit: (m,) px per frame, the fastest in each direction that a state may say.
         mean: (m, 4 P) states.
         covariance: (m, 4 P, 4 P) of the states.
         process: (m, 4 P, 4 P) process noise.
@@ -33,6 +48,7 @@ class Filters:
     frame: np.ndarray
     accepted: np.ndarray
     gate: np.ndarray
+    limit: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
     process: np.ndarray
@@ -80,7 +96,7 @@ class Kalman:
     def _no_filters(self) -> Filters:
         whole, size = np.zeros(0, dtype=np.int64), 2 * self.observed.shape[1]
         square = np.zeros((0, 2 * size, 2 * size))
-        return Filters(whole, whole, whole, np.zeros(0), np.zeros((0, 2 * size)), square, square, np.zeros((0, size, size)))
+        return Filters(whole, whole, whole, np.zeros(0), np.zeros(0), np.zeros((0, 2 * size)), square, square, np.zeros((0, size, size)))
 
     def observe(self, frame: int, tracks: np.ndarray, rows: np.ndarray) -> None:
         """Take note of what a frame's detections were linked to.
@@ -111,7 +127,7 @@ class Kalman:
         self.run[self.filters.track[lost]], self.reset[self.filters.track[lost]] = 0, frame
         self.filters = self.filters[~lost]
         self._correct()
-        self._fit(SHORTEST_RUN if self.frames_left == 0 else self.warm_up)
+        self._fit(frame, SHORTEST_RUN if self.frames_left == 0 else self.warm_up)
 
     def predict(self, tracks: np.ndarray, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Predict poses in a frame.
@@ -153,36 +169,38 @@ class Kalman:
             filters.mean[late], filters.covariance[late] = advance(filters.mean[late], filters.covariance[late], filters.process[late])
             filters.frame[late] += 1
         observed = self.observed[rows]
-        missing = np.isnan(observed).any(axis=-1, keepdims=True)
-        centers = _centers(np.where(missing, np.nan, _positions(filters.mean[seen, 0::2])))
+        centers = _centers(_positions(filters.mean[seen, 0::2]))
         distance = np.linalg.norm(self.centers[rows] - centers, axis=-1)
-        # Without a centroid nothing can be corrected, but the animal was seen (spec, Kalman): only a leap is no sign of it.
+        # Without a centroid nothing can be corrected, but the animal was seen : only a leap is no sign of it.
         filters.accepted[seen[~(distance > filters.gate[seen])]] = frame
         believed = distance <= filters.gate[seen]
         seen, observed = seen[believed], observed[believed]
         filters.mean[seen], filters.covariance[seen] = correct(
             filters.mean[seen], filters.covariance[seen], observed.reshape(len(seen), 2 * observed.shape[1]), filters.observation[seen]
         )
+        limit = filters.limit[seen, None]
+        filters.mean[seen, 1::2] = np.clip(filters.mean[seen, 1::2], -limit, limit)
 
-    def _fit(self, shortest: int) -> None:
-        """Fit filters to tracks that have none and were seen in enough consecutive frames."""
-        ready = self.run >= shortest
+    def _fit(self, frame: int, shortest: int) -> None:
+        """Fit filters to tracks that have none and were seen in enough consecutive frames, not too long ago."""
+        ready = (self.run >= shortest) & (frame - self.last_frame <= self.gap)
         ready[self.filters.track] = False
         for length in np.unique(self.run[ready]).tolist():
             tracks = np.flatnonzero(ready & (self.run == length))
-            self.filters += self._fitted(tracks, self.recent[tracks, -length:].T)
+            seen = ~np.isnan(self.observed[self.recent[tracks, -length:]]).all(axis=(-2, -1))
+            tracks = tracks[seen.sum(axis=-1) >= FEWEST]
+            if len(tracks):
+                self.filters += self._fitted(tracks, self.recent[tracks, -length:].T)
 
     def _fitted(self, tracks: np.ndarray, rows: np.ndarray) -> Filters:
-        """Fit filters to runs of consecutive frames, (frames, m) rows."""
-        observed = self.observed[rows]
-        first, last = _first_finite(self.centers[rows]), _first_finite(self.centers[rows[::-1]])
-        step = np.nan_to_num(np.linalg.norm(last - first, axis=-1) / (len(rows) - 1))
+        """Fit filters to runs of consecutive frames, (frames, m) rows; nodes that are never seen start amid the others."""
+        step = _step(self.centers[rows])
         limit = np.maximum(SMALLEST_SPEED_LIMIT, SPEED_STEPS * step)[:, None]
-        positions = observed.reshape(*rows.shape, -1)
+        positions = self.observed[rows].reshape(*rows.shape, -1)
         start = np.empty((len(tracks), 2 * positions.shape[-1]))
-        unseen = np.broadcast_to(np.nan_to_num(first)[:, None], observed.shape[1:]).reshape(len(tracks), -1)
-        start[:, 0::2] = _first_finite(positions)
-        start[:, 0::2] = np.where(np.isnan(start[:, 0::2]), unseen, start[:, 0::2])
+        places = _positions(_first_finite(positions))
+        places = np.where(np.isnan(places), _centers(places)[:, None], places)
+        start[:, 0::2] = places.reshape(len(tracks), -1)
         start[:, 1::2] = np.clip(np.nan_to_num(_first_finite(np.diff(positions, axis=0))), -limit, limit)
         mean, covariance, noise = learn(positions, start)
         mean[:, 1::2] = np.clip(mean[:, 1::2], -limit, limit)
@@ -192,6 +210,7 @@ class Kalman:
             frame=frame,
             accepted=frame.copy(),
             gate=np.maximum(SMALLEST_GATE, GATE_STEPS * step),
+            limit=limit[:, 0],
             mean=mean,
             covariance=covariance,
             process=noise.process,
@@ -205,6 +224,14 @@ def _centers(points: np.ndarray, fewest: float = 0) -> np.ndarray:
     count = there.sum(axis=-2)
     total = np.where(there, points, 0.0).sum(axis=-2)
     return np.where(count >= max(fewest, 1), total / np.maximum(count, 1), np.nan)
+
+
+def _step(centers: np.ndarray) -> np.ndarray:
+    """Return how far centroids go in a frame, (frames, m, 2) -> (m,) px: from the first that is there to the last."""
+    there = ~np.isnan(centers).any(axis=-1)
+    frames = len(centers) - 1 - np.argmax(there, axis=0) - np.argmax(there[::-1], axis=0)
+    way = np.linalg.norm(_first_finite(centers[::-1]) - _first_finite(centers), axis=-1)
+    return np.nan_to_num(way) / np.maximum(frames, 1)
 
 
 def _positions(vectors: np.ndarray) -> np.ndarray:

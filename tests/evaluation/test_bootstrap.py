@@ -8,6 +8,7 @@ from sleap_lab.evaluation.bootstrap import (
     _quantiles,
     draw,
     intervals,
+    limits,
     make_blocks,
     paired_differences,
     sample,
@@ -113,20 +114,26 @@ def test_too_few_blocks_give_no_interval():
     assert intervals(table([0, 0, 0], [0, 1, 2], [1, 1, 1], [1, 1, 1])) is None
 
 
-def test_average_precision_is_that_of_the_drawn_frames():
+@pytest.mark.parametrize("alike", [1, 10])
+def test_average_precision_is_that_of_the_drawn_frames(alike):
     random = np.random.default_rng(1)
     n_frames, n = 12, 40
-    frame, scores = random.integers(0, n_frames, n), random.permutation(n) / n
+    frame, scores = random.integers(0, n_frames, n), random.permutation(n) // alike / n
     hits, n_truth = random.random((2, n)) < 0.6, random.integers(4, 6, n_frames)
     blocks = Blocks(np.arange(n_frames) // 2, np.zeros(6, dtype=int), 2)
     counts = draw(blocks, resamples=5)
     found = _average_precision(counts, blocks, Detections(frame, scores, hits, n_truth))
     for drawn, value in zip(counts, found, strict=True):
         times = drawn[blocks.of_frame]
-        ranked = np.argsort(-scores)
+        ranked = np.argsort(-scores, kind="stable")  # those of equal scores as they come
         repeated = np.repeat(ranked, times[frame[ranked]])
         precisions, _ = precision_recall(hits[:, repeated], int(n_truth @ times))
         assert value == pytest.approx(precisions.mean(), abs=1e-9)
+
+
+def test_the_limits_hold_95_of_100_samples_between_them():
+    samples = {"some": np.append(np.arange(201.0), np.nan), "none": np.full(3, np.nan)}
+    assert limits(samples) == {"some": pytest.approx((200 * 0.025, 200 * 0.975))}
 
 
 def test_quantile_is_that_of_the_drawn_frames():

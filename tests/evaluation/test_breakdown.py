@@ -65,9 +65,15 @@ def test_counts_of_the_animals_add_up():
 
 
 def test_a_crowd_is_another_animal_within_a_body_length():
-    truth = make_poses(NODES, [BODY, BODY + np.array([9, 0]), BODY + np.array([30, 0]), BODY], frame=[0, 0, 0, 1])  # body length 10
+    places = [[0, 0], [9, 0], [19, 0], [30, 0]]  # the third is exactly one body length, 10, from the second
+    truth = make_poses(NODES, [*(BODY + np.array(place) for place in places), BODY], frame=[0, 0, 0, 0, 1])
     frames = labelled_frames(truth, truth, {0: 0}, user_labels_only=False)
-    assert in_crowd(truth, frames).tolist() == [True, True, False, False]
+    assert in_crowd(truth, frames).tolist() == [True, True, False, False, False]
+
+
+def test_animals_may_be_smaller_than_a_pixel():
+    truth = make_poses(NODES, [BODY / 20, BODY / 20 + np.array([0.4, 0]), BODY / 20 + np.array([3, 0])])  # body length 0.5
+    assert in_crowd(truth, labelled_frames(truth, truth, {0: 0}, user_labels_only=False)).tolist() == [True, True, False]
 
 
 def test_without_extent_nobody_is_in_a_crowd():

@@ -484,3 +484,16 @@ def test_rows_of_the_evaluator_count_all_instances_of_the_labels():
     found = sio.Labels([sio.LabeledFrame(video, 0, [sio.PredictedInstance.from_numpy(square(1), skeleton=skeleton, score=0.5)])])
     evaluator = Evaluator(truth, found)
     assert (evaluator.positive_pairs, evaluator.false_negatives) == ([(2, 0, 1.0)], [1])
+
+
+def test_a_pck_on_a_threshold_reaches_it():
+    skeleton = sio.Skeleton(["a", "b"])
+    truth = np.array([[0.0, 0.0], [40.0, 30.0]])
+    off = truth + np.array([[4.5, 0], [3.5, 0]])  # hit at 6 and 7 of the ten thresholds: 13 / 20
+    video = sio.Video("a.mp4", open_backend=False)
+    true = sio.Instance.from_numpy(truth, skeleton=skeleton)
+    found = sio.PredictedInstance.from_numpy(off, skeleton=skeleton, point_scores=np.ones(2), score=1.0)
+    sides = [sio.Labels([sio.LabeledFrame(video, 0, [i])], videos=[video], skeletons=[skeleton]) for i in (true, found)]
+    voc = Evaluator(*sides).evaluate()["voc_metrics"]
+    assert voc["pck_voc.match_scores"].tolist() == [0.65]
+    np.testing.assert_array_equal(voc["pck_voc.AR"], [1] * 4 + [0] * 6)  # 0.5 to 0.65

@@ -219,6 +219,26 @@ def test_prints_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("empty", ["truth_ids", "pose_ids"])
+def test_a_frame_without_truth_or_without_predictions_is_passed_over(empty):
+    """What was assigned before it is kept, though another prediction is more alike afterwards."""
+    both, nobody = np.array([0]), np.zeros(0, dtype=np.intp)
+    ids = {"truth_ids": [both, both, both], "pose_ids": [both, both, np.array([0, 1])]}
+    ids[empty][1] = nobody
+    sequence = TrackSequence(
+        video=0,
+        pose_video=0,
+        frames=[0, 1, 2],
+        **ids,
+        similarities=[np.array([[1.0]]), np.zeros((len(ids["truth_ids"][1]), len(ids["pose_ids"][1]))), np.array([[0.6, 0.9]])],
+        neighbours=[[Neighbour("", float("nan"))] * len(own) for own in ids["truth_ids"]],
+        truth_names=["A"],
+        pose_names=["1", "2"],
+    )
+    assert identity_switches([sequence]) == []
+    assert combine_identity([count_identity(sequence)])["switches"] == 0
+
+
 def at_random(seed, n_frames=12, n_true=3, n_predicted=4, presence=0.7):
     """A sequence of ids that come and go, with similarities without any sense."""
     rng = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from sleap_lab.evaluation.match import (
     on_compared_nodes,
     on_ignored,
     pair_frames,
+    with_nodes,
 )
 from sleap_lab.poses.record import Skeleton, make_poses
 
@@ -217,3 +218,12 @@ def test_frames_that_a_person_emptied_are_pairs_where_that_is_asked_for():
     poses = record([(0, 0), (0, 1)])
     pairs = pair_frames(truth, poses, {0: 0}, user_labels_only=True, emptied=True)
     assert [(pair.frame, len(pair.truth_rows), len(pair.pose_rows)) for pair in pairs] == [(0, 0, 1), (1, 1, 1)]
+
+
+def test_edges_and_symmetries_of_nodes_that_are_left_out_go_with_them():
+    skeleton = Skeleton(("a", "b", "c"), edges=((0, 1), (1, 2), (2, 0)), symmetries=((0, 2), (1, 2)))
+    poses = make_poses(skeleton, [[[0, 0], [1, 1], [2, 2]]], point_scores=[[0.1, 0.2, 0.3]])
+    fewer = with_nodes(poses, {"c", "a"})
+    assert fewer.skeleton == Skeleton(("a", "c"), edges=((1, 0),), symmetries=((0, 1),))
+    assert fewer.points.tolist() == [[[0, 0], [2, 2]]]
+    assert fewer.point_scores.tolist() == [[0.1, 0.3]]

@@ -40,6 +40,17 @@ def test_videos_of_other_folders_are_matched_by_name():
     assert compared(match_videos(truth, labels)) == {0: 1, 1: 0}
 
 
+def test_the_end_of_the_name_that_two_videos_share_is_told():
+    truth, labels = labels_on("/a/of/monday/one.mp4", "/a/two.mp4"), labels_on("/b/of/monday/one.mp4", moved=1)
+    assert reasons(truth, labels)[0] == (0, 0, "same name of/monday/one.mp4, same size and number of frames")
+
+
+def test_frames_of_a_package_are_those_of_the_file_they_were_taken_from():
+    truth, labels = labels_on("/a/one.mp4"), labels_on("/b/labels.pkg.slp", moved=1)
+    labels.videos[0].source_video = sio.Video("/a/one.mp4", open_backend=False)
+    assert reasons(truth, labels) == [(0, 0, "same file")]
+
+
 def test_renamed_videos_are_matched_by_identical_poses():
     assert reasons(labels_on("/a/one.mp4"), labels_on("/b/other.mp4")) == [(0, 0, "same poses")]
 

@@ -230,6 +230,16 @@ def test_nothing_is_stored_of_a_run_with_unreadable_frames(tmp_path, monkeypatch
     assert entries(tmp_path) == []
 
 
+def test_a_frame_that_goes_astray_is_an_error(tmp_path, monkeypatch):
+    def astray(*arguments, **options):
+        found = detect(*arguments, **options)
+        return replace(found, poses=replace(found.poses, frames=found.poses.frames[:-1]))
+
+    monkeypatch.setattr(cached, "detect", astray)
+    with pytest.raises(RunError, match="1 lost, the first of them frame 42 of video 0"):
+        remembered(configured("single_instance"), Cache(tmp_path))
+
+
 def rewritten(cache, stage, change):
     """Change an entry as somebody would who knows how entries are made."""
     (entry,) = [entry for entry in entries(cache.folder) if entry.stage == stage]
@@ -295,6 +305,8 @@ def test_tracks_are_remembered(tmp_path, monkeypatch):
     assert outcomes == {"track": "hit"}
     assert same(first, again)
     assert first.track_names == ("track_0", "track_1", "track_2")
+    (entry,) = entries(tmp_path)
+    assert (entry.stage, entry.about) == ("track", "clip.mp4, 3 frames; fixed_window")
 
 
 # --- whole experiments --------------------------------------------------------------------

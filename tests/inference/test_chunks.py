@@ -9,9 +9,10 @@ import torch
 
 from sleap_lab.errors import RunError
 from sleap_lab.inference import chunks
-from sleap_lab.inference.cache import Cache, entries
+from sleap_lab.inference.cache import Cache, Result, entries, remember
 from sleap_lab.inference.cached import detect_cached
 from sleap_lab.inference.detect import detect
+from sleap_lab.inference.fingerprint import fingerprint
 from sleap_lab.media.sources import Frame, Source, open_source
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 from sleap_lab.settings.config import Config
@@ -192,3 +193,23 @@ def test_a_part_holds_what_belongs_to_its_frames(tmp_path):
     assert isinstance(second.poses[0], Poses)
     second.remove()
     assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "fits"),
+    [
+        (0, 4, True),
+        (0, 10, True),
+        (1, 4, False),  # begins after a frame that nobody predicted
+        (0, 0, False),  # holds nothing
+        (0, 11, False),  # goes beyond the last frame
+    ],
+)
+def test_a_part_that_does_not_fit_is_not_taken(tmp_path, start, stop, fits):
+    frames = np.array([(0, index) for index in range(10)])
+    source, cache = Source(Path("a.mp4"), [], frames, None), Cache(tmp_path)
+    part = Result(make_poses(Skeleton(("a",)), [], frames=frames[start:stop]).to_arrays(), {"start": start, "stop": stop, "lost": []})
+    remember(cache, fingerprint({"part": 0, "of": "k"}), lambda: part, stage="predict, part")
+    taken = chunks.Chunks(source, cache, "k", "a.mp4")
+    assert len(taken.poses) == fits
+    assert taken.rest.frames.tolist() == frames[stop if fits else 0 :].tolist()

@@ -13,7 +13,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.inference.detect import detect, refine
 from sleap_lab.inference.stopwatch import Stopwatch
 from sleap_lab.media.labels import to_labels
-from sleap_lab.media.sources import Source, open_source
+from sleap_lab.media.sources import Frame, Source, open_source
 from sleap_lab.pipelines.engine import predict
 from sleap_lab.pipelines.profile import PREDICTING
 from sleap_lab.poses.record import Skeleton, make_poses
@@ -69,6 +69,13 @@ def test_every_frame_is_predicted(config):
     assert found.poses.points.tolist() == [[[4 + 2 * i, 6], [20, 16]] for i in range(N)]
     np.testing.assert_allclose(found.poses.instance_scores, 1 + 0.8)
     assert (found.kind, found.device, found.bad_frames, found.notes) == ("single_instance", "cpu", (), ())
+
+
+def test_frames_that_were_lost_in_a_part_before_are_not_missed(config):
+    torn = Frame(0, 99, None, "torn")
+    found = detect(open_source(config.data), config, lost=[torn], requested=N + 1)
+    assert found.bad_frames == (torn,)
+    assert found.poses.frames.tolist() == [[0, i] for i in range(N)]
 
 
 def test_only_chosen_frames_are_predicted_in_their_order(config):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sleap_lab.inference import fingerprint as fingerprints
 from sleap_lab.inference.fingerprint import (
@@ -119,6 +120,29 @@ def test_videos_embedded_in_one_file_are_different(case):
     config, source = case
     fingerprints = {predict_fingerprint(changed(config, "data", video_index=index), source, "cpu") for index in (None, 0, 1)}
     assert len(fingerprints) == 3
+
+
+def test_the_processor_and_its_threads_count(case, monkeypatch):
+    config, source = case
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    before = predict_fingerprint(config, source, "cpu")
+    assert predict_fingerprint(changed(config, "runtime", num_threads=2), source, "cpu") == before
+    assert predict_fingerprint(changed(config, "runtime", num_threads=3), source, "cpu") != before
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert predict_fingerprint(config, source, "cpu") != before
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
+    assert predict_fingerprint(config, source, "cpu") != before
+
+
+def test_of_graphics_cards_the_name_counts_and_not_the_threads(case, monkeypatch):
+    config, source = case
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    found = set()
+    for card, threads in (("H100", 2), ("H100", 3), ("H200", 2)):
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device, card=card: f"{card} {device}")
+        found.add(predict_fingerprint(changed(config, "runtime", num_threads=threads), source, "cuda:1"))
+    assert len(found) == 2
 
 
 def test_only_videos_that_are_looked_at_count(case, tmp_path):

@@ -1,6 +1,8 @@
 """Frames that are shared out among devices give what one device gives."""
 
+import json
 import os
+import threading
 from importlib import resources
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from sleap_lab.inference.detect import detect
 from sleap_lab.inference.shards import check_devices, predictor, shard_ranges
 from sleap_lab.inference.stopwatch import Stopwatch
 from sleap_lab.media.sources import open_source
+from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.runs.folder import Invocation
 from sleap_lab.settings.config import Config
 
@@ -246,3 +249,99 @@ def test_a_process_that_dies_is_told(config, tmp_path, monkeypatch, attributes, 
     monkeypatch.setattr(devices, "launch", launch)
     with pytest.raises(RuntimeError, match=message):
         predicted(config, Cache(tmp_path))
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [(None, 7), (2, 2)])
+def test_each_process_has_as_many_threads_as_one_would_have(config, tmp_path, in_turn, monkeypatch, wanted, expected):
+    told = []
+    monkeypatch.setattr("torch.get_num_threads", lambda: 7)
+    monkeypatch.setattr("torch.set_num_threads", told.append)
+    config.runtime.num_threads = wanted
+    work = shards._predict_range
+    seen = []
+    monkeypatch.setattr(shards, "_predict_range", lambda rank, device, task, done: seen.append(task) or work(rank, device, task, done))
+    predicted(config, Cache(tmp_path))
+    assert [task.config.runtime.num_threads for task in seen] == [expected] * 2
+    assert [task.config.runtime.devices for task in seen] == [1, 1]
+
+
+def test_the_progress_of_a_range_begins_with_what_an_earlier_run_did(config, tmp_path, monkeypatch):
+    frames = open_source(config.data).frames
+    task = shards.Task(config, frames, [range(0, 4), range(4, N)], N, (tmp_path / "cache", "rw", 1e9), tmp_path)
+    done, shown = [0, 0], []
+
+    def detect_rest(source, config, *arguments, watch, **options):
+        assert source.frames.tolist() == frames[4:].tolist()
+        for _ in watch(source.frames[2:].tolist(), len(source.frames) - 2):
+            shown.append(list(done))
+        return detect_nothing(source)
+
+    monkeypatch.setattr(shards, "detect_cached", detect_rest)
+    shards._predict_range(1, "cpu", task, done)
+    assert shown == [[0, 3], [0, 4], [0, 5]]
+    monkeypatch.setattr(shards, "detect_cached", lambda source, *arguments, watch, **options: detect_nothing(source))
+    done[:] = [0, 0]
+    shards._predict_range(1, "cpu", task, done)
+    assert done == [0, 5]  # all of it was in the cache
+
+
+def detect_nothing(source):
+    return shards.Inference(make_poses(Skeleton(("a",)), [], frames=source.frames), "single_instance", "cpu")
+
+
+class Stubborn:
+    """A process that counts what is done to it."""
+
+    def __init__(self, pid):
+        self.pid, self.calls = pid, []
+
+    def terminate(self):
+        self.calls.append("terminate")
+
+    def kill(self):
+        self.calls.append("kill")
+
+    def join(self):
+        self.calls.append("join")
+
+
+def test_processes_are_asked_to_end_once_and_killed_when_they_do_not(monkeypatch):
+    other, own = Stubborn(1), Stubborn(2)
+    monkeypatch.setattr(shards, "SECONDS_TO_STOP", 0.35)
+    monkeypatch.setattr(shards.multiprocessing, "active_children", lambda: [other, own])
+    shards._end(threading.Event(), [other])
+    assert own.calls == ["terminate", "kill", "join"]
+    assert other.calls == []  # of somebody else
+
+
+def test_where_all_is_over_nobody_is_asked_to_end(monkeypatch):
+    own, over = Stubborn(2), threading.Event()
+    over.set()
+    children = [[own], []]
+    monkeypatch.setattr(shards.multiprocessing, "active_children", lambda: children.pop())
+    shards._end(over, [])
+    assert own.calls == []
+
+
+def test_what_processes_spent_is_averaged_and_the_rest_is_their_start(tmp_path):
+    for rank, seconds in enumerate([{"load": 1.0, "network": 4.0}, {"load": 3.0, "network": 2.0, "read": 1.0}, {}]):
+        (tmp_path / f"{rank}.json").write_text(json.dumps({"seconds": seconds}))
+    spent = shards._split(10.0, sorted(tmp_path.glob("*.json")))
+    assert spent == {"network": 3.0, "read": 0.5, "load": 2.0 + 10.0 - 2.0 - 3.0 - 0.5}
+    assert shards._split(10.0, []) == {"load": 10.0}
+
+
+@pytest.mark.parametrize(("there", "count"), [(4, 4), (None, 1)])
+def test_cores_are_counted_where_the_system_does_not_say_which_may_be_used(monkeypatch, there, count):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: there)
+    assert shards._count("cpu") == count
+
+
+def test_what_processes_logged_is_told_whatever_bytes_it_holds(config, tmp_path, caplog):
+    (tmp_path / "1.log").write_bytes(b"second\xff\n")
+    (tmp_path / "0.log").write_bytes(b"first\nagain\n")
+    source = open_source(config.data)
+    with caplog.at_level("INFO", logger=shards.__name__):
+        shards._launched(lambda: None, source, [4, N - 4], lambda frames, total: frames, tmp_path)
+    assert caplog.messages == ["device 0: first", "device 0: again", "device 1: second\\xff"]

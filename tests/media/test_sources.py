@@ -10,8 +10,10 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.media.index import read_index
 from sleap_lab.media.labels import save_labels
 from sleap_lab.media.sources import Source, open_source, read_ahead
+from sleap_lab.media.videos import file_state
 from sleap_lab.settings.config import DataConfig
 
 POSE = [[1, 1], [2, 2], [3, 3]]
@@ -424,6 +426,78 @@ def test_a_frame_that_cannot_be_read_is_named(video_path, tmp_path):
     assert str(tmp_path / "1.png") in str(caught.value)
 
 
+def test_how_a_recording_is_read_is_told(video_path, write_h5):
+    (facts,) = open_source(DataConfig(path=str(video_path))).reading()
+    decoder, rate = facts.pop("decoder"), facts.pop("rate")
+    assert decoder
+    assert rate > 0
+    assert facts == {
+        "video": str(video_path),
+        "frames": 6,
+        "codec": "h264",
+        "size": [48, 64],
+        "missing": 0,
+        "dropped": 0,
+        "order": "by time stamps",
+    }
+    (facts,) = open_source(DataConfig(path=str(write_h5(np.zeros((2, 4, 6, 1), np.uint8))))).reading()
+    assert facts.keys() == {"video", "decoder", "frames"}
+
+
+def test_one_file_is_called_by_its_name_however_it_was_asked_for(tmp_path, video_path):
+    path = tmp_path / "gray.mp4"
+    path.write_bytes(video_path.read_bytes())
+    for asked in (str(path), [str(path)], str(tmp_path / "*.mp4")):
+        assert open_source(DataConfig(path=asked)).path == path
+    other = tmp_path / "other.mp4"
+    other.write_bytes(video_path.read_bytes())
+    assert open_source(DataConfig(path=str(tmp_path / "*.mp4"))).path == tmp_path / "*.mp4"
+    assert open_source(DataConfig(path=[str(path), str(other)])).path == Path(f"{path} and 1 more")
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({"max_bad_share": 0.25}, False),
+        ({"max_bad_share": 0.2}, True),
+        ({"max_bad_share": 1, "on_bad_frame": "fail"}, True),
+        ({"max_bad_share": 1, "on_bad_frame": "skip"}, False),
+    ],
+)
+def test_labelled_frames_beyond_the_end_are_missing_before_the_run(tmp_path, video_path, make_labels, options, refused):
+    make_labels([video_path], user=[(0, frame, POSE) for frame in (0, 4, 5, 6)]).save(str(tmp_path / "a.slp"), verbose=False)
+    config = DataConfig(path=str(tmp_path / "a.slp"), **options)
+    said = f"{video_path} ends after frame 5: 1 of the 4 frames asked for are missing."
+    if refused:
+        with pytest.raises(RunError) as caught:
+            open_source(config)
+        assert str(caught.value).startswith(f"data.path: {said} Copy the file again from where it was recorded")
+    else:
+        source = open_source(config)
+        assert source.notes == (said,)
+        assert len(source.frames) == 4
+
+
+def test_what_a_recording_lacks_is_noted_with_its_name(video_path):
+    def index(path):
+        return replace(read_index(path), empty=3, missing=2, short="it ends in the middle of a frame")
+
+    source = open_source(DataConfig(path=str(video_path), frames="0-5"), index=index)
+    (note,) = source.notes
+    assert note.startswith(f"{video_path} has 3 places without a picture, where the recorder dropped frames.")
+    assert source.cut_short == ((video_path, "it ends in the middle of a frame"),)
+    with pytest.raises(RunError, match=r"gray\.mp4 says it has 8 frames, but ends after frame 5: 2 of the 2 frames asked for are missing"):
+        open_source(DataConfig(path=str(video_path), frames="6-7", on_bad_frame="fail"), index=index)
+
+
+def test_what_pixels_mean_is_told_by_the_first_frame_of_their_video_that_is_asked_for(write_h5):
+    first, second = (np.zeros((3, 4, 6, 1), np.uint16) for _ in range(2))
+    first[:] = np.reshape([5000, 300, 9000], (3, 1, 1, 1))
+    second[:] = np.reshape([5000, 1000, 9000], (3, 1, 1, 1))
+    source = open_source(DataConfig(path=[str(write_h5(first, "a.h5")), str(write_h5(second, "b.h5"))], frames="1-2"))
+    assert [source.meaning(i).brightest for i in (0, 1)] == [2**9 - 1, 2**10 - 1]
+
+
 class Recorder:
     """Reads endless black frames and counts what is read; frame 2 is broken."""
 
@@ -492,6 +566,31 @@ def test_reading_ends_when_the_listener_fails():
     # The generator is closed when it is collected, which happens at once.
     assert readers() == []
     assert len(video.were_read) < 10_000
+
+
+@pytest.mark.parametrize("change", ["written again", "gone", "nothing"])
+def test_a_video_that_changes_while_it_is_read_ends_the_run(tmp_path, change):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"before")
+
+    class Changing(Recorder):
+        state = file_state(str(path))
+
+        def read(self, frame):
+            if frame == 2 and change == "written again":
+                path.write_bytes(b"and after")
+            if frame == 2 and change == "gone":
+                path.unlink()
+            return super().read(frame)
+
+    source = replace(recorded(Changing(), 4), videos=[sio.Video(str(path), open_backend=False)])
+    if change == "nothing":
+        assert [frame.image is None for frame in read_ahead(source, 1)] == [False, False, True, False]
+        return
+    read = []
+    with pytest.raises(RunError, match=r"clip\.mp4: it has changed, or is gone, since the run began"):
+        read.extend(read_ahead(source, 1))
+    assert [frame.index for frame in read] == [0, 1]
 
 
 def test_no_frames():

@@ -117,6 +117,13 @@ def test_points_are_refined_where_asked(fake, batch, draw):
     np.testing.assert_allclose(poses.points, [[[3 + 0.3 / 1.2, 2], [9, 2]]])
 
 
+def test_a_peak_at_the_threshold_is_none(fake, batch, draw):
+    pixels = [(0, 0, 3, 2, 0.5), (0, 1, 9, 2, 0.75), (0, 0, 3, 8, 0.75), (0, 1, 9, 8, 0.75)]
+    prediction = run(fake, batch, draw((1, 2, 12, 16), *pixels), fields(1), peak_threshold=0.5)
+    assert prediction.poses.points.tolist() == [[[3, 8], [9, 8]]]
+    assert len(prediction.graphs[0].points) == 3
+
+
 def test_no_peaks(fake, batch):
     prediction = run(fake, batch, torch.zeros(2, 2, 12, 16), fields(2))
     assert len(prediction.poses) == 0
@@ -145,12 +152,12 @@ def test_what_instances_were_assembled_from(fake, batch, draw):
 # ---- by class
 
 
-def run_classes(fake, batch, confmaps, class_maps, *, eff=1.0, max_instances=None, **options):
+def run_classes(fake, batch, confmaps, class_maps, *, eff=1.0, max_instances=None, peak_threshold=0.2, refinement=None, **options):
     model = fake("multi_class_bottomup", lambda x: {"confmaps": confmaps, "class_maps": class_maps}, classes=("x", "y"), **options)
     images = batch(torch.zeros(len(confmaps), 1, 4, 4), eff)
-    seen = observe_classes(images, model, peak_threshold=0.2, refinements=[None])
+    seen = observe_classes(images, model, peak_threshold=peak_threshold, refinements=[refinement])
     config = model.config
-    poses = decode_classes(seen.content, config.skeleton, config.classes, peak_threshold=0.2, max_instances=max_instances)
+    poses = decode_classes(seen.content, config.skeleton, config.classes, peak_threshold=peak_threshold, max_instances=max_instances)
     return Prediction(poses, seen.maps)
 
 
@@ -199,6 +206,45 @@ def test_class_maps_may_have_another_stride(fake, batch, draw):
     poses = run_classes(fake, batch, draw((1, 2, 12, 16), *pixels), chances(h=6, w=8), strides={"confmaps": 2, "class_maps": 4}).poses
     assert poses.tracks.tolist() == [0, 1]
     np.testing.assert_allclose(poses.points[:, 0], [[30, 16], [30, 10]])
+    # Row 3 is 1.5, rounded to even, too: 2.
+    first = torch.ones(1, 6, 8)
+    first[:, :2] = 0
+    (track,) = run_classes(
+        fake, batch, draw((1, 2, 12, 16), (0, 0, 8, 3, 0.9)), torch.stack([first, 1 - first], 1), strides={"confmaps": 2, "class_maps": 4}
+    ).poses.tracks
+    assert track == 0
+
+
+def test_classes_are_read_at_the_border_where_a_point_lies_beyond(fake, batch, draw):
+    # With stride 2 beside 4 row 11 is row 5.5, rounded to 6, which is beyond the last of 6.
+    maps = chances(h=6, w=8, upper=0.9, lower=0.2)
+    poses = run_classes(fake, batch, draw((1, 2, 12, 16), (0, 0, 3, 11, 0.9)), maps, strides={"confmaps": 2, "class_maps": 4}).poses
+    assert poses.tracks.tolist() == [1]
+    # A fainter negative neighbour drives the refined point away from it, by 0.6 / (1 - 0.6) = 1.5 px to -1.5.
+    by_row = torch.zeros(1, 2, 12, 16)
+    by_row[:, 0], by_row[:, 1, 1:] = 0.5, 1.0
+    for maps, pixel in ((by_row, (3, 0)), (by_row.transpose(2, 3), (0, 3))):
+        x, y = pixel
+        drawn = draw((1, 2, *maps.shape[2:]), (0, 0, x, y, 1.0), (0, 0, x + (x == 0), y + (y == 0), -0.6))
+        poses = run_classes(fake, batch, drawn, maps, refinement=Refinement(3)).poses
+        np.testing.assert_allclose(poses.points[:, 0], [[x - 1.5 * (x == 0), y - 1.5 * (y == 0)]], rtol=1e-5)
+        assert poses.tracks.tolist() == [0]
+
+
+def test_a_peak_at_the_threshold_is_of_no_animal(fake, batch, draw):
+    pixels = [(0, 0, 3, 2, 0.5), (0, 0, 3, 8, 0.75)]
+    poses = run_classes(fake, batch, draw((1, 2, 12, 16), *pixels), chances(), peak_threshold=0.5).poses
+    assert poses.points[:, 0].tolist() == [[3, 8]]
+
+
+def test_animals_know_their_video(fake, batch, draw):
+    model = fake(
+        "multi_class_bottomup", lambda x: {"confmaps": draw((1, 2, 12, 16), *animals()), "class_maps": chances()}, classes=("x", "y")
+    )
+    seen = observe_classes(batch(torch.zeros(1, 1, 4, 4), where=[(3, 7)]), model, peak_threshold=0.2, refinements=[None])
+    poses = decode_classes(seen.content, model.config.skeleton, ("x", "y"), peak_threshold=0.2, max_instances=None)
+    assert poses.video.tolist() == [3, 3]
+    assert poses.frame.tolist() == [7, 7]
 
 
 def test_points_of_animals_are_in_pixels_of_the_frame(fake, batch, draw):

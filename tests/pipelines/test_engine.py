@@ -83,6 +83,26 @@ def test_a_core_takes_as_many_small_frames_as_its_cache_holds(pipeline, threads,
     assert poses.points[:, 0, 0].tolist() == list(range(13))
 
 
+@pytest.mark.parametrize(("images", "sizes"), [(ImageSpec(), [4]), (ImageSpec(max_height=8, max_width=12), [2, 2])])
+def test_what_fills_the_cache_is_the_size_that_the_network_sees(pipeline, threads, images, sizes):
+    pipeline, seen = pipeline
+    threads(2)
+    list(predict((frame(i, i) for i in range(4)), replace(pipeline, images=images, bytes_per_pixel=40_000), batch_size=4))
+    assert [len(batch.where) for batch in seen] == sizes
+
+
+def test_a_part_that_cannot_be_kept_keeps_none_of_its_batch(pipeline, threads):
+    pipeline, _ = pipeline
+    threads(2)
+
+    def find(batch):
+        return replace(pipeline.predict(batch), observations=None if batch.where[0, 1] else ("first half",))
+
+    (prediction,) = predict([frame(i, 7) for i in range(4)], replace(pipeline, predict=find), batch_size=4)
+    assert prediction.observations is None
+    assert not prediction.flooded
+
+
 def test_passes_that_end_early_wait_for_their_turn(pipeline, threads):
     pipeline, _ = pipeline
     threads(2)
@@ -117,6 +137,21 @@ def test_passes_that_do_not_fit_into_memory_are_halved(pipeline, threads, caplog
     assert concatenate([p.poses for p in predictions]).points[:, 0, 0].tolist() == list(range(frames))
     assert predictions[0].maps["confmaps"][:, 0, 0, 0].tolist() == list(range(frames))
     assert ("runtime.batch_size" in caplog.text) == (frames > 1)
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_what_was_observed_in_halves_is_not_kept(pipeline, threads, fits):
+    """With more memory it would differ in the last bits."""
+    pipeline, _ = pipeline
+    threads(1)
+
+    def find(batch):
+        if len(batch.where) > 2 and not fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return replace(pipeline.predict(batch), observations=(len(batch.where),))
+
+    (prediction,) = predict((frame(i, i) for i in range(4)), replace(pipeline, predict=find), batch_size=4)
+    assert prediction.observations == ((4,) if fits else None)
 
 
 def test_a_frame_that_does_not_fit_into_memory_is_an_error_that_helps(pipeline):
@@ -181,7 +216,14 @@ def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
             if number[0] == 0
             else Crops(np.stack([number, number], axis=1), number, np.zeros((n, 2, 2)), {"confmaps": torch.from_numpy(number)})
         )
-        return replace(pipeline.predict(batch), steps={"confmaps": 4}, crops=crops, graphs=(graph,) * n)
+        return replace(
+            pipeline.predict(batch),
+            steps={"confmaps": 4},
+            crops=crops,
+            graphs=(graph,) * n,
+            observations=(number[0],),
+            flooded=number[0] > 0,
+        )
 
     (joined,) = predict([frame(i, 7) for i in range(4)], replace(pipeline, predict=find), batch_size=4)
     assert joined.crops.centroids.tolist() == [[2, 2], [3, 3]]
@@ -190,6 +232,8 @@ def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
     assert joined.crops.maps["confmaps"].tolist() == [2, 3]
     assert [graph.scores.tolist() for graph in joined.graphs] == [[0, 1], [0, 1], [2, 3], [2, 3]]
     assert joined.steps == {"confmaps": 4}
+    assert joined.observations == (0, 2)
+    assert joined.flooded
     assert joined.eff.tolist() == [1] * 4
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sleap_lab.checkpoints import read_training_config
+from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.errors import ConfigError
 from sleap_lab.networks.preprocess import ImageSpec
 from sleap_lab.pipelines.model import FrameBatch
@@ -189,7 +189,16 @@ def spots(*pixels, h=32, w=48):
     image = torch.zeros(1, 3, h, w, dtype=torch.uint8)
     for channel, x, y, value in pixels:
         image[0, channel, y, x] = value
-    return FrameBatch(image, np.ones(1), np.array([[0, 7]]))
+    return FrameBatch(image, np.ones(1), np.array([[2, 7]]))
+
+
+def predicted(pipeline, drawn):
+    """Return the poses of an image, which are all in its frame."""
+    poses = pipeline.predict(drawn).poses
+    assert poses.video.tolist() == [2] * len(poses)
+    assert poses.frame.tolist() == [7] * len(poses)
+    assert poses.frames.tolist() == [[2, 7]]
+    return poses
 
 
 # One animal: centroid at map pixel (8, 6), nodes at (6, 7) and (11, 5); map pixels are 2 x 2 image pixels.
@@ -200,7 +209,7 @@ def test_single_instance(make_model):
     pipeline = build([make_model("single_instance", {"confmaps": [GREEN, BLUE]})])
     assert (pipeline.kind, pipeline.skeleton.nodes, pipeline.track_names, pipeline.notes) == ("single_instance", ("a", "b"), (), ())
     assert pipeline.device == torch.device("cpu")
-    poses = pipeline.predict(ANIMAL).poses
+    poses = predicted(pipeline, ANIMAL)
     assert poses.points.tolist() == [[[12, 14], [22, 10]]]
     np.testing.assert_allclose(poses.point_scores, [[0.8, 0.6]])
     assert poses.frame.tolist() == [7]
@@ -218,7 +227,7 @@ def test_topdown(topdown_paths):
     # and (14, 6), in map pixels (2, 5) and (7, 3).
     pipeline = build(topdown_paths)
     assert pipeline.kind == "topdown"
-    poses = pipeline.predict(ANIMAL).poses
+    poses = predicted(pipeline, ANIMAL)
     np.testing.assert_allclose(poses.points, [[[8.5 + 2 * 2, 4.5 + 2 * 5], [8.5 + 2 * 7, 4.5 + 2 * 3]]])
     np.testing.assert_allclose(poses.instance_scores, [1.0])
 
@@ -261,7 +270,7 @@ def test_bottomup(make_model):
     options = {"max_edge_length_ratio": 1.0}
     pipeline = build([path], **options)
     assert pipeline.kind == "bottomup"
-    poses = pipeline.predict(drawn).poses
+    poses = predicted(pipeline, drawn)
     assert poses.points.tolist() == [[[10, 12], [30, 12]]]
     np.testing.assert_allclose(poses.instance_scores, [1.0])
     assert len(build([path], min_line_scores=1.1, **options).predict(drawn).poses) == 0
@@ -277,7 +286,7 @@ def test_multi_class_bottomup(make_model):
     drawn = spots((0, 10, 12, 255), (1, 30, 12, 204), (2, 30, 12, 255))
     pipeline = build([path])
     assert (pipeline.kind, pipeline.track_names) == ("multi_class_bottomup", ("x", "y"))
-    poses = pipeline.predict(drawn).poses
+    poses = predicted(pipeline, drawn)
     assert poses.tracks.tolist() == [0, 1]
     np.testing.assert_array_equal(poses.points, [[[10, 12], [np.nan, np.nan]], [[np.nan, np.nan], [30, 12]]])
     np.testing.assert_allclose(poses.track_scores, [1 / (1 + np.exp(-4))] * 2, rtol=1e-6)
@@ -290,7 +299,7 @@ def test_multi_class_topdown(make_model):
     )
     pipeline = build([centroid, classes])
     assert (pipeline.kind, pipeline.track_names) == ("multi_class_topdown", ("x", "y"))
-    poses = pipeline.predict(ANIMAL).poses
+    poses = predicted(pipeline, ANIMAL)
     assert poses.tracks.tolist() == [1]
     np.testing.assert_allclose(poses.track_scores, [1 / (1 + np.exp(-3 * 0.6))], rtol=1e-6)
 
@@ -300,12 +309,12 @@ def test_centroids_alone(make_model):
     pipeline = build([path])
     assert (pipeline.kind, pipeline.skeleton.nodes) == ("centroid", ("centroid",))
     assert "without labelled instances" in pipeline.notes[0]
-    assert pipeline.predict(ANIMAL).poses.points.tolist() == [[[16, 12]]]
-    labelled = make_poses(AB, [[[15, 12], [19, 14]]], frame=7, user=True)
+    assert predicted(pipeline, ANIMAL).points.tolist() == [[[16, 12]]]
+    labelled = make_poses(AB, [[[15, 12], [19, 14]]], video=2, frame=7, user=True)
     pipeline = build([path], truth=labelled)
     assert "copied from the nearest labelled instance" in pipeline.notes[0]
     assert pipeline.skeleton == AB
-    assert pipeline.predict(ANIMAL).poses.points.tolist() == [[[15, 12], [19, 14]]]
+    assert predicted(pipeline, ANIMAL).points.tolist() == [[[15, 12], [19, 14]]]
 
 
 @pytest.fixture
@@ -314,14 +323,14 @@ def centered_path(make_model):
 
 
 def test_crops_around_labels(centered_path):
-    labelled = make_poses(AB, [[[16, 12], [16, 12]]], frame=7, user=True)
+    labelled = make_poses(AB, [[[16, 12], [16, 12]]], video=2, frame=7, user=True)
     pipeline = build([centered_path], truth=labelled)
     assert pipeline.kind == "centered_instance"
-    np.testing.assert_allclose(pipeline.predict(ANIMAL).poses.points, [[[12.5, 14.5], [22.5, 10.5]]])
+    np.testing.assert_allclose(predicted(pipeline, ANIMAL).points, [[[12.5, 14.5], [22.5, 10.5]]])
 
 
 def test_crops_around_a_node_of_the_labels(centered_path):
-    labelled = make_poses(AB, [[[16, 12], [32, 24]]], frame=7, user=True)
+    labelled = make_poses(AB, [[[16, 12], [32, 24]]], video=2, frame=7, user=True)
     poses = build([centered_path], truth=labelled, preprocessing={"anchor_part": "a"}).predict(ANIMAL).poses
     np.testing.assert_allclose(poses.points, [[[12.5, 14.5], [22.5, 10.5]]])
     # Around b the crop holds no node.
@@ -486,6 +495,27 @@ def test_threads(make_model, monkeypatch, threads):
     monkeypatch.setattr(torch, "set_num_threads", given.append)
     build([make_model("single_instance", {"confmaps": [GREEN, BLUE]})], runtime={"num_threads": threads})
     assert given == ([] if threads is None else [3])
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_networks_are_compiled_where_asked(topdown_paths, monkeypatch, wanted):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: compiled.append(network))
+    build_pipeline(ModelConfig(paths=topdown_paths), PreprocessingConfig(), RuntimeConfig(device="cpu", compile=wanted), None)
+    assert len(compiled) == (2 if wanted else 0)
+
+
+def test_memory_is_kept_before_networks_are_loaded(topdown_paths, monkeypatch):
+    done = []
+
+    def load(*args, **options):
+        done.append("loaded")
+        return load_network(*args, **options)
+
+    monkeypatch.setattr("sleap_lab.pipelines.pipeline.keep_freed_memory", lambda: done.append("kept"))
+    monkeypatch.setattr("sleap_lab.pipelines.pipeline.load_network", load)
+    build(topdown_paths)
+    assert done == ["kept", "loaded", "loaded"]
 
 
 def test_lower_precision_gives_the_same_grid_points(make_model):

@@ -218,6 +218,26 @@ def test_every_stage_has_its_own_stride_and_scale(fake, batch, draw):
     np.testing.assert_allclose(poses.points[0, 0], [(20 + 1 * 2 / 2) / 0.8, (12 + 2 * 2 / 2) / 0.8])
 
 
+def test_crops_are_those_of_the_instances_where_a_point_is_not_a_number(batch, draw, centroid_model, instance_model):
+    model = instance_model(9)
+    seen = observe(batch(draw((1, 3, 24, 40), *two_animals())), centroid_model, model)
+    points = seen.content.points.copy()
+    points[0] = NAN
+    prediction = decode(replace(seen, content=replace(seen.content, points=points)), model)
+    np.testing.assert_allclose(prediction.poses.points, [[[28, 15], [32, 13]]])
+    np.testing.assert_allclose(prediction.crops.centroids, [[30, 14]])
+    assert len(prediction.crops.maps["confmaps"]) == 1
+
+
+def test_a_node_at_the_threshold_counts_and_a_centroid_at_it_does_not(batch, draw, centroid_model, instance_model):
+    model = instance_model(9)
+    pixels = [(0, 0, 10, 10, 0.5), (0, 1, 8, 9, 0.25), (0, 0, 30, 14, 0.75), (0, 1, 28, 15, 0.25)]
+    seen = observe(batch(draw((1, 3, 24, 40), *pixels)), centroid_model, model, threshold=0.25)
+    prediction = decode(seen, model, threshold=0.5, keypoint_threshold=0.25)
+    np.testing.assert_array_equal(prediction.poses.points, [[[28, 15], [NAN, NAN]]])
+    np.testing.assert_allclose(prediction.crops.centroids, [[30, 14]])
+
+
 # ---- classes
 
 

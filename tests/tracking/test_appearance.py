@@ -115,3 +115,19 @@ def test_turns_are_found_over_the_nodes_both_have():
     np.testing.assert_allclose(turns, [turned(angle) for angle in angles], atol=1e-12)
     np.testing.assert_allclose(centers[1], [10, 5], atol=1e-12)
     assert placed(points[:0])[1].shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize("spread", [1.0, 2.5])
+def test_a_patch_is_centered_on_the_animal(spread):
+    y, x = np.mgrid[:160, :160]
+    image = (255 * np.exp(-((x - 80) ** 2 + (y - 80) ** 2) / 800)).astype(np.uint8)[..., None]
+    body = np.array([[-18, -9], [18, 9], [0, 9], [0, -9], [0, 0]]) * spread + 80
+    (patch,) = Appearance(lambda frame: image, body[None], np.zeros(1, int)).describe(np.array([0]))
+    patch = patch.reshape(16, 16)
+    np.testing.assert_allclose(patch, patch[::-1, ::-1], atol=0.002)
+
+
+@pytest.mark.parametrize(("scales", "extent"), [([2.0, 3.0, 4.0], 3 * np.hypot(36, 18)), ([0.1, 0.1], 32), ([], 32)])
+def test_patches_are_as_large_as_the_median_pose(scales, extent):
+    points = np.stack([*(BODY * scale for scale in scales), np.full_like(BODY, np.nan)])
+    assert Appearance(lambda frame: None, points, np.zeros(len(points), int)).extent == pytest.approx(extent)

@@ -1,10 +1,11 @@
+import cv2
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from sleap_lab.errors import RunError
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.tracking.flow import Flow
+from sleap_lab.tracking.flow import STOP, Flow
 
 NAN = np.nan
 NOISE = gaussian_filter(np.random.default_rng(0).normal(size=(120, 160)), 3)
@@ -41,6 +42,20 @@ def test_poses_follow_the_image(channels, settings):
 def test_empty_places_and_missing_nodes_stay_missing():
     moved = Flow(Video(), 0, config()).move(POSES, np.array([-1, 0]), 1)
     np.testing.assert_array_equal(np.isnan(moved[..., 0]), [[True, True], [False, True]])
+
+
+def test_a_frame_without_any_node_is_nothing_to_follow():
+    moved = Flow(Video(), 0, config()).move(np.stack([np.full((2, 2), NAN), POSES[0]]), np.array([0, 1]), 2)
+    assert np.isnan(moved[0]).all()
+    np.testing.assert_allclose(moved[1], POSES[0] + [3, 2], atol=0.15)
+
+
+def test_opencv_is_told_what_was_set(monkeypatch):
+    told = {}
+    follow = cv2.calcOpticalFlowPyrLK
+    monkeypatch.setattr(cv2, "calcOpticalFlowPyrLK", lambda *images, **options: told.update(options) or follow(*images, **options))
+    Flow(Video(), 0, config(of_window_size=15, of_max_levels=1)).move(POSES, np.array([0, 1]), 2)
+    assert told == {"winSize": (15, 15), "maxLevel": 1, "criteria": STOP}
 
 
 def test_a_lost_point_is_missing():

@@ -8,13 +8,13 @@ from sleap_lab.tracking.kalman import Kalman
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
 
 
-def followed(xs, *, until=None, missing=(), **settings):
+def followed(xs, *, missing=(), shape=SQUARE, **settings):
     """Let the filter of one animal see squares at xs (None: not seen), one per frame, and bring it up to date for the frame after.
 
     `missing` are (frame, node) pairs.
     """
     seen = [frame for frame, x in enumerate(xs) if x is not None]
-    points = np.stack([SQUARE + np.array([xs[frame], 0]) for frame in seen])
+    points = np.stack([shape + np.array([xs[frame], 0]) for frame in seen])
     for frame, node in missing:
         points[seen.index(frame), node] = np.nan
     kalman = Kalman(points, TrackerConfig(**settings))
@@ -63,12 +63,38 @@ def test_a_filter_coasts_and_is_dropped_after_the_gap():
     assert predicted(followed([*xs, *[None] * 5], kf_reset_gap_size=5), 17) is None
 
 
+def test_a_track_that_lost_its_filter_is_seen_for_the_whole_count_before_it_gets_another():
+    # Last seen in frame 11; in frame 17, when it is seen again, its filter goes, and only the frames after count.
+    xs = [*(3 * t for t in range(12)), *[None] * 5, *(100 + 3 * t for t in range(11))]
+    assert predicted(followed(xs[:-1], kf_reset_gap_size=5), 27) is None
+    np.testing.assert_allclose(predicted(followed(xs, kf_reset_gap_size=5), 28), [1.5] * 4, atol=0.01)
+
+
 def test_a_leap_is_not_believed():
     calm = followed([3 * t for t in range(12)] + [36 + 30])
     assert calm.filters.accepted.tolist() == [12]  # 30 px is within the smallest gate of 40 px
     leap = followed([3 * t for t in range(12)] + [36 + 50])
     assert leap.filters.accepted.tolist() == [11]
     np.testing.assert_allclose(predicted(leap, 13), [(39 - 86) / 2] * 4, atol=1e-3)
+
+
+def test_the_leap_of_one_animal_is_none_of_the_other():
+    frames = 13
+    xs = np.array([[3 * t, 500 - 3 * t] for t in range(frames)])
+    xs[-1, 1] += 60  # beyond the gate of 40 px
+    points = np.stack([SQUARE + np.array([x, 0]) for x in xs.ravel()])
+    kalman = Kalman(points, TrackerConfig())
+    for frame in range(frames):
+        kalman.update(frame)
+        kalman.observe(frame, np.array([1, 0]), np.array([2 * frame + 1, 2 * frame]))
+    kalman.update(frames)
+    assert kalman.filters.track.tolist() == [0, 1]
+    assert kalman.filters.accepted.tolist() == [frames - 1, frames - 2]
+    places, rows, poses = kalman.predict(np.array([0, 1]), frames)
+    assert places.tolist() == [0, 1]
+    assert rows.tolist() == [24, 25]
+    expected = [3 / 2, (500 - 3 * frames - xs[-1, 1]) / 2]
+    np.testing.assert_allclose((poses - points[rows])[:, 0, 0], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("settings", [{}, BY_NODE])
@@ -88,6 +114,48 @@ def test_a_pose_without_a_centroid_corrects_nothing_and_keeps_the_filter(setting
 def test_the_gate_and_the_speed_limit_grow_with_the_speed():
     assert followed([3 * t for t in range(10)]).filters.gate.tolist() == [40]
     assert followed([10 * t for t in range(10)]).filters.gate == pytest.approx([8 * 10])
+
+
+def test_velocities_stay_within_the_limit():
+    kalman = followed([0.0] * 10 + [30.0])  # a leap of 30 px is within the gate of 40 px
+    assert kalman.filters.limit.tolist() == [15]
+    assert kalman.filters.mean[0, 1] == 15
+    place = kalman.filters.mean[0, 0]
+    np.testing.assert_allclose(predicted(kalman, 11), [(place + 15 - 35) / 2] * 4)  # the last centroid is at 35
+
+
+def test_the_step_is_taken_over_the_frames_with_a_centroid():
+    poor = [(frame, node) for frame in (3, 4) for node in (0, 1, 2)]
+    kalman = followed([0, 8, 16, 16, 16], missing=poor, kf_init_frame_count=5)
+    assert kalman.filters.gate == pytest.approx([8 * 16 / 2])  # two frames from the first centroid to the last, not four
+    assert kalman.filters.limit == pytest.approx([3 * 16 / 2])
+
+
+def test_one_observation_is_no_motion():
+    most = [(frame, node) for frame in range(9) for node in (0, 1, 2)]  # a centroid in the last of ten frames only
+    assert predicted(followed([3 * t for t in range(10)], missing=most), 10) is None
+    assert predicted(followed([3 * t for t in range(10)], missing=most[:-3]), 10) is not None
+    assert predicted(followed([3 * t for t in range(10)], missing=most, **BY_NODE), 10) is not None  # a node is seen in every frame
+
+
+def test_a_run_that_ended_longer_ago_than_the_gap_is_not_fitted():
+    xs = [*range(6), *[None] * 4]  # last seen in frame 5, fitted in frame 10
+    assert predicted(followed(xs, kf_reset_gap_size=4), 10) is None
+    assert predicted(followed(xs, kf_reset_gap_size=5), 10) is not None
+
+
+def test_a_node_that_was_never_seen_is_amid_those_that_were():
+    kalman = followed([0] * 10, missing=[(t, 3) for t in range(10)], **BY_NODE)
+    _, _, poses = kalman.predict(np.array([0]), 10)
+    np.testing.assert_allclose(poses[0, 3], [20 / 3, 10 / 3])  # of (0, 0), (10, 0) and (10, 10)
+
+
+def test_a_leap_is_judged_by_all_nodes():
+    half = [(12, 2), (12, 3)]  # the upper half of the square is seen: its centroid is half a side away from that of the square
+    near = followed([0] * 13, missing=half, shape=7 * SQUARE, **BY_NODE)
+    far = followed([0] * 13, missing=half, shape=9 * SQUARE, **BY_NODE)
+    assert near.filters.accepted.tolist() == [12]  # 35 px
+    assert far.filters.accepted.tolist() == [11]  # 45 px
 
 
 def test_missing_nodes_take_the_prediction_and_nodes_that_are_not_used_move_along():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from sleap_lab.poses.record.boxes import bounding_boxes
 
-from sleap_lab.poses.boxes import bounding_boxes
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.similarity import BLOCK, cosine_sim, euclidean_dist, iou, largest, mean, oks, quantile, reduction, scoring
 
@@ -151,3 +151,7 @@ def test_quantile_is_numpys(q):
     scores = np.random.default_rng(2).normal(size=(3, 4, 7))
     scores[scores > 0.8] = NAN
     np.testing.assert_allclose(quantile(scores, q), np.nanquantile(scores, q, axis=-1))
+
+
+def test_without_candidates_there_is_nothing_to_compare():
+    assert oks(SQUARE[None], np.zeros((0, 5, 4, 2)), 0.025).shape == (1, 0, 5)

@@ -53,6 +53,12 @@ def test_each_video_is_tracked_by_itself():
     assert tracked.tracks.tolist() == [0, 1, 2, 3, 4]
 
 
+def test_a_video_without_animals_does_not_let_the_next_one_begin_anew():
+    tracked = track(squares(0, 50, 0, video=[0, 0, 2], frames=[(0, 0), (1, 0), (2, 0)]), TrackerConfig())
+    assert tracked.tracks.tolist() == [0, 1, 2]
+    assert tracked.track_names == ("track_0", "track_1", "track_2")
+
+
 def test_animals_beside_one_that_a_person_corrected_keep_their_tracks():
     poses = squares(
         0, 50, 51, 1, 1, frame=[0, 0, 1, 1, 2], user=[False, False, True, False, False], tracks=[-1, -1, -1, 0, -1], track_names=["old"]
