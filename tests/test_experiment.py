@@ -331,20 +331,22 @@ def with_tracks(labels, tracks, path):
     labels.save(str(path), verbose=False)
 
 
+IDENTITY = [
+    "data.path=found.slp",
+    "model=none",
+    "evaluator=identity",
+    "evaluator.ground_truth_path=truth.slp",
+    "logger=none",
+    "report=none",
+]
+
+
 def test_identity_switches_are_left_as_a_table_and_as_suggestions(tmp_path, monkeypatch, video_path, make_labels):
     monkeypatch.chdir(tmp_path)
     instances = [(0, index, TRIANGLE) for index in range(4)]
     with_tracks(make_labels([video_path], user=instances), "AAAA", "truth.slp")
     with_tracks(make_labels([video_path], predicted=instances), "1122", "found.slp")
-    words = [
-        "data.path=found.slp",
-        "model=none",
-        "evaluator=identity",
-        "evaluator.ground_truth_path=truth.slp",
-        "logger=none",
-        "report=none",
-    ]
-    result = run(compose_config(words)[0], Path("run"), Invocation(["sleap-lab", *words], words))
+    result = run(compose_config(IDENTITY)[0], Path("run"), Invocation(["sleap-lab", *IDENTITY], IDENTITY))
     assert result.evaluation.identity["switches"] == 1
     table = Path("run/switches.csv").read_text().splitlines()
     assert len(table) == 2
@@ -360,15 +362,7 @@ def test_without_switches_there_is_a_table_but_nothing_to_look_at(tmp_path, monk
     instances = [(0, index, TRIANGLE) for index in range(4)]
     with_tracks(make_labels([video_path], user=instances), "AAAA", "truth.slp")
     with_tracks(make_labels([video_path], predicted=instances), "1111", "found.slp")
-    words = [
-        "data.path=found.slp",
-        "model=none",
-        "evaluator=identity",
-        "evaluator.ground_truth_path=truth.slp",
-        "logger=none",
-        "report=none",
-    ]
-    run(compose_config(words)[0], Path("run"), Invocation(["sleap-lab", *words], words))
+    run(compose_config(IDENTITY)[0], Path("run"), Invocation(["sleap-lab", *IDENTITY], IDENTITY))
     assert len(Path("run/switches.csv").read_text().splitlines()) == 1
     assert not Path("run/switches.slp").exists()
 

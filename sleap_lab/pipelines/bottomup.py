@@ -24,8 +24,8 @@ Edges = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Traced:
-    """Peaks of all nodes and the lines between them.
+class Peaks:
+    """Peaks of all nodes.
 
     Attributes:
         where: (b, 2) int64 (video, frame).
@@ -33,6 +33,20 @@ class Traced:
         node: (p,) int32.
         points: (p, 2) float64 px, image space.
         values: (p,) float32, confidence.
+    """
+
+    where: np.ndarray
+    sample: np.ndarray
+    node: np.ndarray
+    points: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Traced(Peaks):
+    """Peaks of all nodes and the lines between them.
+
+    Attributes:
         edge: (m,) int32, edge of each line.
         source: (m,) int32, peak that the line comes from.
         destination: (m,) int32, peak that it leads to.
@@ -41,11 +55,6 @@ class Traced:
         size: (1,) float64, what lengths are compared with, network px.
     """
 
-    where: np.ndarray
-    sample: np.ndarray
-    node: np.ndarray
-    points: np.ndarray
-    values: np.ndarray
     edge: np.ndarray
     source: np.ndarray
     destination: np.ndarray
@@ -55,23 +64,13 @@ class Traced:
 
 
 @dataclass(frozen=True)
-class Classified:
+class Classified(Peaks):
     """Peaks of all nodes and which animals they look like.
 
     Attributes:
-        where: (b, 2) int64 (video, frame).
-        sample: (p,) int32, row of `where`, ascending.
-        node: (p,) int32.
-        points: (p, 2) float64 px, image space.
-        values: (p,) float32, confidence.
         probabilities: (p, classes) float32.
     """
 
-    where: np.ndarray
-    sample: np.ndarray
-    node: np.ndarray
-    points: np.ndarray
-    values: np.ndarray
     probabilities: np.ndarray
 
 

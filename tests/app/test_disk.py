@@ -1,9 +1,7 @@
 """A disk that is full, folders that may not be written to, a video that is taken away: one line, nothing damaged, and the run goes on."""
 
-import ctypes
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -15,22 +13,25 @@ from sleap_lab.media.labels import read_labels, to_poses
 
 QUIET = ("report=none", "logger=none")
 RUN = "import sys; from sleap_lab import cli; from sleap_lab.inference import chunks; chunks.CHUNK_SECONDS = 0.1; cli.main(sys.argv[1:])"
+BIND = """
+import ctypes, os, resource, sys
 DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS = 24, 1  # of prctl and its capabilities
+ctypes.CDLL(None).prctl(DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS, 0, 0, 0)
+if sys.argv[1] != "unlimited":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Gives up the right to ignore permissions, and limits the size of files, before the command begins; what is done between fork and exec
+could wait for a lock that another thread held."""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses limits and permissions as Linux has them")
 
 
 def begin(*words, cwd, limit=None):
     """Start the command as somebody whom permissions bind, be it root, and whose files cannot grow beyond a limit."""
-
-    def bind():
-        ctypes.CDLL(None).prctl(DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS, 0, 0, 0)
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    words = [sys.executable, "-c", RUN, *words]
+    words = [sys.executable, "-c", BIND, "unlimited" if limit is None else str(limit), sys.executable, "-c", RUN, *words]
     here = {**os.environ, "PATH": ""}  # without git, what a checkout differs in is no large file of its own
-    return subprocess.Popen(words, cwd=cwd, env=here, preexec_fn=bind, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, cwd=cwd, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process):

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra.core.global_hydra import GlobalHydra
 
 from sleap_lab import experiment
 from sleap_lab.errors import ConfigError
@@ -13,14 +12,6 @@ from sleap_lab.sweeps.launch import launch
 
 POINTS = [[10, 10], [20, 10], [10, 20]]
 WORDS = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none"]
-
-
-@pytest.fixture(autouse=True)
-def without_hydra():
-    """Hydra keeps one application per process."""
-    GlobalHydra.instance().clear()
-    yield
-    GlobalHydra.instance().clear()
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 
 from sleap_lab.errors import ConfigError, RunError
@@ -39,14 +38,6 @@ def work(config, *arguments):
         os._exit(7)
     _work(config, *arguments)
 """
-
-
-@pytest.fixture(autouse=True)
-def without_hydra():
-    """Hydra keeps one application per process."""
-    GlobalHydra.instance().clear()
-    yield
-    GlobalHydra.instance().clear()
 
 
 @pytest.fixture(autouse=True)
