@@ -8,35 +8,65 @@ from benchmarks import commands as whole_commands
 from benchmarks import exports, inference, localisation, memory, network, reading, tracking
 from benchmarks.timing import REFERENCE
 
-BENCHMARKS: dict[str, Callable[..., None]] = {"inference": inference.run, "tracking": tracking.run, **whole_commands.COMMANDS}
+BENCHMARKS: dict[str, Callable[..., None]] = {
+    "inference": inference.run,
+    "tracking": tracking.run,
+    **whole_commands.COMMANDS,
+}
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 commands = parser.add_subparsers(dest="benchmark", required=True)
 for name in BENCHMARKS:
     command = commands.add_parser(name)
-    command.add_argument("--peer-python", required=True, type=Path, help="Python of a virtual environment with sleap-nn 0.3.5.")
-    command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
+    command.add_argument(
+        "--peer-python",
+        required=True,
+        type=Path,
+        help="Python of a virtual environment with sleap-nn 0.3.5.",
+    )
+    command.add_argument(
+        "--reference",
+        type=Path,
+        default=REFERENCE,
+        help="Folder with the labels, videos and models.",
+    )
     command.add_argument("--rounds", type=int, default=3, help="How often each side is timed.")
-    command.add_argument("--only", default="", help="Only the cases whose name contains this; writes no file.")
+    command.add_argument(
+        "--only", default="", help="Only the cases whose name contains this; writes no file."
+    )
 command = commands.add_parser("network", help=network.__doc__)
-command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
 command.add_argument("--rounds", type=int, default=5, help="How often each side is timed.")
 command = commands.add_parser("memory", help=memory.__doc__)
-command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
 command.add_argument("--rounds", type=int, default=1, help="How often each length is run.")
 command = commands.add_parser("reading", help=reading.__doc__)
-command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
 command.add_argument("--rounds", type=int, default=5, help="How often each side is timed.")
 command = commands.add_parser("exports", help=exports.__doc__)
 command.add_argument("--rounds", type=int, default=1, help="How often each case is timed.")
-command.add_argument("--only", default="", help="Only the cases whose name contains this; writes no file.")
+command.add_argument(
+    "--only", default="", help="Only the cases whose name contains this; writes no file."
+)
 command = commands.add_parser("localisation", help=localisation.__doc__)
 command.add_argument(
-    "--peer-python", type=Path, help="Python of an environment with sleap-nn, for the whole table; without it no page is written."
+    "--peer-python",
+    type=Path,
+    help="Python of an environment with sleap-nn, for the whole table; without it no page is written.",
 )
-command.add_argument("--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models.")
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
 command.add_argument("--dots", type=Path, help="Folder to keep the models in that sleap-nn trains.")
-command.add_argument("--only", default="", help="Only the cases whose name contains this; writes no page.")
+command.add_argument(
+    "--only", default="", help="Only the cases whose name contains this; writes no page."
+)
 arguments = parser.parse_args()
 if arguments.benchmark == "network":
     network.run(arguments.reference, rounds=arguments.rounds)
@@ -51,6 +81,13 @@ if arguments.benchmark == "exports":
     exports.run(rounds=arguments.rounds, only=arguments.only)
     raise SystemExit
 if arguments.benchmark == "localisation":
-    localisation.run(arguments.reference, peer_python=arguments.peer_python, dots=arguments.dots, only=arguments.only)
+    localisation.run(
+        arguments.reference,
+        peer_python=arguments.peer_python,
+        dots=arguments.dots,
+        only=arguments.only,
+    )
     raise SystemExit
-BENCHMARKS[arguments.benchmark](arguments.peer_python, arguments.reference, rounds=arguments.rounds, only=arguments.only)
+BENCHMARKS[arguments.benchmark](
+    arguments.peer_python, arguments.reference, rounds=arguments.rounds, only=arguments.only
+)

@@ -13,7 +13,13 @@ from benchmarks.timing import OURS, Row, peer_command, peer_version, publish, su
 SIDES = ("ours", "peer")
 CLIP = 100
 TRACKERS = (
-    *(f"tracker.{name}" for name in ("candidates_method=fixed_window,local_queues", "scoring_method=euclidean_dist,cosine_sim")),
+    *(
+        f"tracker.{name}"
+        for name in (
+            "candidates_method=fixed_window,local_queues",
+            "scoring_method=euclidean_dist,cosine_sim",
+        )
+    ),
     *("tracker.features=keypoints,centroids", "tracker.tracking_window_size=3,5,10"),
 )
 SWEPT = 24
@@ -29,20 +35,47 @@ class Case(NamedTuple):
     times: int = 1
 
 
-def run(cases: Callable[[str, Path], list[Case]], peer_python: Path, reference: Path, *, rounds: int, only: str, name: str) -> None:
+def run(
+    cases: Callable[[str, Path], list[Case]],
+    peer_python: Path,
+    reference: Path,
+    *,
+    rounds: int,
+    only: str,
+    name: str,
+) -> None:
     """Time commands by turns in a folder of their own, print medians and ratios, and write all timings to a CSV file."""
     rows: list[Row] = []
     for turn in range(rounds):
         for case in cases(peer_command(peer_python), reference):
             if only not in case.name:
                 continue
-            with tempfile.TemporaryDirectory() as folder:  # nothing is in the cache, and the MLflow store is made anew
-                for shared in ("labels", "videos", "models"):  # labels name their videos relative to the folder above
+            with (
+                tempfile.TemporaryDirectory() as folder
+            ):  # nothing is in the cache, and the MLflow store is made anew
+                for shared in (
+                    "labels",
+                    "videos",
+                    "models",
+                ):  # labels name their videos relative to the folder above
                     (Path(folder) / shared).symlink_to(reference / shared)
                 if "truth.slp" in case.command:
-                    _write_truth(reference / "labels" / "centered_pair_proofread.slp", Path(folder) / "truth.slp")
+                    _write_truth(
+                        reference / "labels" / "centered_pair_proofread.slp",
+                        Path(folder) / "truth.slp",
+                    )
                 seconds, cpu_seconds, megabytes = timed(case.command, Path(folder))
-            rows.append(Row(case.name, case.side, turn, case.frames, seconds * case.times, cpu_seconds * case.times, megabytes))
+            rows.append(
+                Row(
+                    case.name,
+                    case.side,
+                    turn,
+                    case.frames,
+                    seconds * case.times,
+                    cpu_seconds * case.times,
+                    megabytes,
+                )
+            )
     print(shown := summary(rows, SIDES))
     if not only:
         publish(name, shown, rows, peer_version(peer_python))
@@ -52,7 +85,10 @@ def _write_truth(proofread: Path, path: Path) -> None:
     """Write proofread predictions as what a person labelled: sleap-nn compares with nothing else."""
     labels = sio.load_slp(str(proofread), open_videos=False)
     for frame in labels:
-        frame.instances = [sio.Instance.from_numpy(each.numpy(), skeleton=labels.skeleton, track=each.track) for each in frame]
+        frame.instances = [
+            sio.Instance.from_numpy(each.numpy(), skeleton=labels.skeleton, track=each.track)
+            for each in frame
+        ]
     labels.save(str(path), embed=False)
 
 
@@ -67,7 +103,16 @@ def evaluation(peer: str, reference: Path) -> list[Case]:
 
 def startup(peer: str, reference: Path) -> list[Case]:
     """Ask for help, and predict a single frame."""
-    frame = ("-i", "videos/centered_pair_small.mp4", "-m", "models/minimal_instance_bottomup", "--frames", "0", "-o", "frame.slp")
+    frame = (
+        "-i",
+        "videos/centered_pair_small.mp4",
+        "-m",
+        "models/minimal_instance_bottomup",
+        "--frames",
+        "0",
+        "-o",
+        "frame.slp",
+    )
     return [
         Case("help", "ours", [*OURS, "--help"], 1),
         Case("help", "peer", [peer, "--help"], 1),
@@ -87,8 +132,29 @@ def sweep(peer: str, reference: Path) -> list[Case]:
         "logger=none",
         "report=none",
     )
-    once = ("track", "-i", video, "-m", model, "--frames", f"0-{CLIP - 1}", "-o", "once.slp", "-d", "cpu")
-    tracking = ("track", "-i", "labels/centered_pair_predictions.slp", "--frames", f"0-{CLIP - 1}", "-o", "tracked.slp", "-t")
+    once = (
+        "track",
+        "-i",
+        video,
+        "-m",
+        model,
+        "--frames",
+        f"0-{CLIP - 1}",
+        "-o",
+        "once.slp",
+        "-d",
+        "cpu",
+    )
+    tracking = (
+        "track",
+        "-i",
+        "labels/centered_pair_predictions.slp",
+        "--frames",
+        f"0-{CLIP - 1}",
+        "-o",
+        "tracked.slp",
+        "-t",
+    )
     name = f"{SWEPT} trackers, {CLIP} frames"
     return [
         Case(name, "ours", [*OURS, "-m", "tracker=fixed_window", *TRACKERS, *shared], SWEPT * CLIP),
@@ -98,5 +164,7 @@ def sweep(peer: str, reference: Path) -> list[Case]:
     ]
 
 
-COMMANDS = {each.__name__: partial(run, each, name=each.__name__) for each in (evaluation, startup, sweep)}
+COMMANDS = {
+    each.__name__: partial(run, each, name=each.__name__) for each in (evaluation, startup, sweep)
+}
 """Benchmarks by name."""

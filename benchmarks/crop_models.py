@@ -36,9 +36,13 @@ def make(folder: Path, peer_python: Path) -> dict[str, Path]:
         run = name.replace(", ", "_")
         found[name] = folder / "models" / run
         if not (found[name] / "training_log.csv").is_file():
-            (folder / f"{run}.yaml").write_text(yaml.safe_dump(_config(folder, run, degrees)), encoding="utf-8")
+            (folder / f"{run}.yaml").write_text(
+                yaml.safe_dump(_config(folder, run, degrees)), encoding="utf-8"
+            )
             command = [str(peer_python), "-m", "sleap_nn.cli", "train", str(folder / f"{run}.yaml")]
-            subprocess.run(command, check=True, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"})
+            subprocess.run(
+                command, check=True, cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "1"}
+            )
     return found
 
 
@@ -47,31 +51,57 @@ def _draw(folder: Path, name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     (folder / name).mkdir(parents=True, exist_ok=True)
     y, x = np.mgrid[:SIDE, :SIDE]
-    skeleton = sio.Skeleton(nodes=list(NODES), edges=list(zip(NODES[:1] * 2, NODES[1:], strict=True)))
+    skeleton = sio.Skeleton(
+        nodes=list(NODES), edges=list(zip(NODES[:1] * 2, NODES[1:], strict=True))
+    )
     files, frames = [], []
     for i in range(IMAGES):
         animals, image = [], np.full((SIDE, SIDE), 0.1)
         for quarter in np.array([(40, 40), (120, 40), (40, 120), (120, 120)]):
             angle = rng.uniform(0, 2 * np.pi)
-            along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+            along, across = (
+                np.array([np.cos(angle), np.sin(angle)]),
+                np.array([-np.sin(angle), np.cos(angle)]),
+            )
             start = quarter + rng.uniform(-8, 8, 2)
             animals.append(np.array([start, start + 22 * along, start - 14 * along + 10 * across]))
             for (px, py), (height, spread) in zip(animals[-1], DOTS, strict=True):
                 image += height * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * spread**2))
         files.append(str(folder / name / f"{i:03}.png"))
-        cv2.imwrite(files[-1], (image.clip(0, 1) * 235 + rng.normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8))
+        cv2.imwrite(
+            files[-1],
+            (image.clip(0, 1) * 235 + rng.normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8),
+        )
         frames.append(animals)
     video = sio.load_video(files)
     labelled = [
-        sio.LabeledFrame(video=video, frame_idx=i, instances=[sio.Instance.from_numpy(points, skeleton=skeleton) for points in animals])
+        sio.LabeledFrame(
+            video=video,
+            frame_idx=i,
+            instances=[sio.Instance.from_numpy(points, skeleton=skeleton) for points in animals],
+        )
         for i, animals in enumerate(frames)
     ]
     sio.Labels(labelled).save(str(folder / f"{name}.slp"), verbose=False)
 
 
 def _config(folder: Path, run: str, degrees: float) -> dict[str, Any]:
-    kinds = ("single_instance", "centroid", "centered_instance", "bottomup", "multi_class_bottomup", "multi_class_topdown")
-    head = {"confmaps": {"part_names": list(NODES), "anchor_part": None, "sigma": 2.5, "output_stride": 2}}
+    kinds = (
+        "single_instance",
+        "centroid",
+        "centered_instance",
+        "bottomup",
+        "multi_class_bottomup",
+        "multi_class_topdown",
+    )
+    head = {
+        "confmaps": {
+            "part_names": list(NODES),
+            "anchor_part": None,
+            "sigma": 2.5,
+            "output_stride": 2,
+        }
+    }
     loader = {"batch_size": 8, "num_workers": 0}
     return {
         "data_config": {
@@ -80,10 +110,25 @@ def _config(folder: Path, run: str, degrees: float) -> dict[str, Any]:
             "data_pipeline_fw": "torch_dataset",
             "preprocessing": {"scale": 1.0, "crop_size": CROP_SIZE},
             "use_augmentations_train": degrees > 0,
-            "augmentation_config": {"geometric": {"rotation_min": -degrees, "rotation_max": degrees, "rotation_p": 1.0, "scale_p": 0.0}},
+            "augmentation_config": {
+                "geometric": {
+                    "rotation_min": -degrees,
+                    "rotation_max": degrees,
+                    "rotation_p": 1.0,
+                    "scale_p": 0.0,
+                }
+            },
         },
         "model_config": {
-            "backbone_config": {"unet": {"in_channels": 1, "filters": 8, "filters_rate": 1.5, "max_stride": 8, "output_stride": 2}},
+            "backbone_config": {
+                "unet": {
+                    "in_channels": 1,
+                    "filters": 8,
+                    "filters_rate": 1.5,
+                    "max_stride": 8,
+                    "output_stride": 2,
+                }
+            },
             "head_configs": {kind: head if kind == "centered_instance" else None for kind in kinds},
         },
         "trainer_config": {

@@ -17,7 +17,9 @@ from sleap_lab.poses.record import Poses, Skeleton, make_poses
 from sleap_lab.settings.config import EvaluatorConfig
 
 NODES = 13
-SKELETON = Skeleton(tuple(f"node{i}" for i in range(NODES)), tuple((i, i + 1) for i in range(NODES - 1)))
+SKELETON = Skeleton(
+    tuple(f"node{i}" for i in range(NODES)), tuple((i, i + 1) for i in range(NODES - 1))
+)
 FORMATS = ("csv", "analysis_h5", "nwb")
 
 
@@ -37,7 +39,14 @@ def run(*, rounds: int, only: str) -> None:
     lines = []
     for case in dict.fromkeys(row.case for row in rows):
         best = min((row for row in rows if row.case == case), key=lambda row: row.seconds)
-        lines.append([case, f"{best.seconds:.1f}", f"{best.cpu_seconds:.1f}", f"{best.megabytes:.1f}" if best.megabytes else ""])
+        lines.append(
+            [
+                case,
+                f"{best.seconds:.1f}",
+                f"{best.cpu_seconds:.1f}",
+                f"{best.megabytes:.1f}" if best.megabytes else "",
+            ]
+        )
     print(shown := table(["", "s", "s of the processor", "MB"], lines))
     if not only:
         publish("exports", shown, rows)
@@ -50,7 +59,12 @@ def _round(turn: int, only: str) -> Iterator[Row]:
                 start, spent = time.perf_counter(), time.process_time()
                 work(Path(scratch))
                 took = time.perf_counter() - start, time.process_time() - spent
-                yield Row(case, turn, *took, sum(file.stat().st_size for file in Path(scratch).iterdir()) / 1e6)
+                yield Row(
+                    case,
+                    turn,
+                    *took,
+                    sum(file.stat().st_size for file in Path(scratch).iterdir()) / 1e6,
+                )
 
 
 def _cases() -> Iterator[tuple[str, Callable[[Path], object]]]:
@@ -60,29 +74,54 @@ def _cases() -> Iterator[tuple[str, Callable[[Path], object]]]:
         "12 frames of 11,000,000": (1, np.linspace(0, 10_999_999, 12).astype(int), 11_000_000),
     }
     for name, (videos, frames, length) in recordings.items():
-        yield from ((f"{name}: {kind}", lambda folder, own=(kind, videos, frames, length): _export(folder, *own)) for kind in FORMATS)
+        yield from (
+            (
+                f"{name}: {kind}",
+                lambda folder, own=(kind, videos, frames, length): _export(folder, *own),
+            )
+            for kind in FORMATS
+        )
     yield "identity, 15,001 frames, 5 animals", lambda _: _identify(5, pieces=1)
     yield "identity, 15,001 frames, 2 animals in 10,002 tracks", lambda _: _identify(2, pieces=5001)
 
 
 def _export(folder: Path, kind: str, n_videos: int, frames: np.ndarray, length: int) -> None:
     shape = {"shape": (length, 480, 640, 1), "fps": 30.0}
-    videos = [sio.Video(f"/recordings/{i}.mp4", backend_metadata=dict(shape), open_backend=False) for i in range(n_videos)]
+    videos = [
+        sio.Video(f"/recordings/{i}.mp4", backend_metadata=dict(shape), open_backend=False)
+        for i in range(n_videos)
+    ]
     write_formats(to_labels(_walk(n_videos, frames, 2), videos), folder / "poses.slp", [kind])
 
 
 def _identify(animals: int, *, pieces: int) -> None:
     frames = np.arange(15_001)
-    truth, found = _walk(1, frames, animals, user=True), _walk(1, frames, animals, noise=1.5, pieces=pieces)
+    truth, found = (
+        _walk(1, frames, animals, user=True),
+        _walk(1, frames, animals, noise=1.5, pieces=pieces),
+    )
     evaluate(truth, found, EvaluatorConfig(identity=True), videos={0: 0})
 
 
-def _walk(videos: int, frames: np.ndarray, animals: int, *, noise: float = 0, pieces: int = 1, user: bool = False) -> Poses:
+def _walk(
+    videos: int,
+    frames: np.ndarray,
+    animals: int,
+    *,
+    noise: float = 0,
+    pieces: int = 1,
+    user: bool = False,
+) -> Poses:
     """Animals that wander about, the same in every video, their tracks broken into pieces of equal length."""
     random = np.random.default_rng(0)
     form = random.normal(0, 20, (NODES, 2))
-    places = np.cumsum(random.normal(0, 3, (len(frames), animals, 2)), axis=0) + 100 * np.arange(animals)[:, None]
-    points = np.broadcast_to(places[:, :, None] + form, (videos, len(frames), animals, NODES, 2)).reshape(-1, NODES, 2)
+    places = (
+        np.cumsum(random.normal(0, 3, (len(frames), animals, 2)), axis=0)
+        + 100 * np.arange(animals)[:, None]
+    )
+    points = np.broadcast_to(
+        places[:, :, None] + form, (videos, len(frames), animals, NODES, 2)
+    ).reshape(-1, NODES, 2)
     video, row, animal = (index.ravel() for index in np.indices((videos, len(frames), animals)))
     tracks = row * pieces // len(frames) * animals + animal
     return make_poses(

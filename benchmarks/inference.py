@@ -49,9 +49,25 @@ class Case(NamedTuple):
 
 CASES = (
     Case("single instance", "small_robot.mp4", ("minimal_instance_single_instance",), 3000),
-    Case("top-down", "centered_pair_small.mp4", ("minimal_instance_centroid", "minimal_instance_centered_instance"), 250),
-    Case("bottom-up", "centered_pair_small.mp4", ("minimal_instance_bottomup",), 300, ways=tuple(WAYS)),
-    Case("multi-class bottom-up", "centered_pair_small.mp4", ("minimal_instance_multiclass_bottomup",), 1100),
+    Case(
+        "top-down",
+        "centered_pair_small.mp4",
+        ("minimal_instance_centroid", "minimal_instance_centered_instance"),
+        250,
+    ),
+    Case(
+        "bottom-up",
+        "centered_pair_small.mp4",
+        ("minimal_instance_bottomup",),
+        300,
+        ways=tuple(WAYS),
+    ),
+    Case(
+        "multi-class bottom-up",
+        "centered_pair_small.mp4",
+        ("minimal_instance_multiclass_bottomup",),
+        1100,
+    ),
     Case(
         "multi-class top-down",
         "centered_pair_small.mp4",
@@ -79,7 +95,15 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
                 for way in case.ways if not turn else ():
                     agreements.append(f"- {case.name}{way}: {_agreement(Path(scratch), case, way)}")
                     print(agreements[-1], flush=True)
-    print(shown := "\n".join([summary(rows, SIDES), "\nThe answers, beside those of sleap-nn's `track`:\n", *agreements]))
+    print(
+        shown := "\n".join(
+            [
+                summary(rows, SIDES),
+                "\nThe answers, beside those of sleap-nn's `track`:\n",
+                *agreements,
+            ]
+        )
+    )
     if not only:
         publish("inference", shown, rows, peer_version(peer_python))
 
@@ -91,18 +115,33 @@ def _rows(case: Case, turn: int, peer_python: Path, reference: Path, folder: Pat
     words = ["-i", str(video), *models, "-d", "cpu", *case.options]
 
     def rows(name: str, side: str, command: list[str], output: str) -> list[Row]:
-        clip = timed([*command, *words, "--frames", f"0-{CLIP - 1}", "-o", str(folder / output)], folder)
-        long = timed([*command, *words, "--frames", f"0-{case.frames - 1}", "-o", str(folder / "long.slp")], folder)
+        clip = timed(
+            [*command, *words, "--frames", f"0-{CLIP - 1}", "-o", str(folder / output)], folder
+        )
+        long = timed(
+            [*command, *words, "--frames", f"0-{case.frames - 1}", "-o", str(folder / "long.slp")],
+            folder,
+        )
         more, cpu_more = long.seconds - clip.seconds, long.cpu_seconds - clip.cpu_seconds
         return [
             Row(name, side, turn, case.frames - CLIP, more, cpu_more, long.megabytes),
             Row(f"{name}: command, {CLIP} frames", side, turn, CLIP, *clip),
         ]
 
-    found = [row for way in case.ways for row in rows(case.name + way, "ours", [*OURS, "track", *WAYS[way]], f"{case.name}{way}.slp")]
+    found = [
+        row
+        for way in case.ways
+        for row in rows(
+            case.name + way, "ours", [*OURS, "track", *WAYS[way]], f"{case.name}{way}.slp"
+        )
+    ]
     for side in SIDES[1:]:
         theirs = rows(case.name, side, [peer_command(peer_python), side], f"{case.name}.{side}.slp")
-        found += [row._replace(case=row.case.replace(case.name, case.name + way, 1)) for way in case.ways for row in theirs]
+        found += [
+            row._replace(case=row.case.replace(case.name, case.name + way, 1))
+            for way in case.ways
+            for row in theirs
+        ]
     return found
 
 
@@ -116,7 +155,10 @@ def _long_enough(video: Path, frames: int, folder: Path) -> Path:
 
 def _agreement(folder: Path, case: Case, way: str) -> str:
     """Say how far our points lie from those of sleap-nn's `track`."""
-    ours, theirs = (to_poses(sio.load_slp(str(folder / f"{case.name}{side}.slp"), open_videos=False)) for side in (way, ".track"))
+    ours, theirs = (
+        to_poses(sio.load_slp(str(folder / f"{case.name}{side}.slp"), open_videos=False))
+        for side in (way, ".track")
+    )
     distances = _distances(ours, theirs)
     counts = f"{len(ours)} and {len(theirs)} instances"
     return f"{counts}, points differ by {np.median(distances):.4f} px (median) and {distances.max():.4f} px (largest)"

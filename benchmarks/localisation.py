@@ -35,21 +35,47 @@ def cases(reference: Path, dots: dict[str, Path], dots_labels: Path) -> list[Cas
     flies, legacy = reference / "labels" / "two_flies.slp", reference / "legacy_models"
     return [
         Case("demo, top-down", clip, (models / "centroid", models / "centered_instance"), 3),
-        Case("demo, top-down with classes", clip, (models / "centroid", models / "multi_class_topdown"), 3),
+        Case(
+            "demo, top-down with classes",
+            clip,
+            (models / "centroid", models / "multi_class_topdown"),
+            3,
+        ),
         Case("demo, bottom-up", clip, (models / "bottomup",), 3),
         Case("demo, bottom-up with classes", clip, (models / "multi_class_bottomup",), 3),
         Case("demo, single instance", DEMO / "single_truth.slp", (models / "single_instance",), 3),
         *(Case(name, dots_labels, (folder,), 4) for name, folder in dots.items()),
-        Case("two_flies, top-down", flies, (theirs / "flies13_centroid", theirs / "flies13_centered_instance"), 8),
+        Case(
+            "two_flies, top-down",
+            flies,
+            (theirs / "flies13_centroid", theirs / "flies13_centered_instance"),
+            8,
+        ),
         Case("two_flies, bottom-up", flies, (theirs / "flies13_bottomup",), 8, 0.1),
-        Case("minimal_instance, top-down", package, (theirs / "minimal_instance_centroid", theirs / "minimal_instance_centered_instance")),
-        Case("minimal_instance, bottom-up", package, (theirs / "minimal_instance_bottomup",), threshold=0.05),
+        Case(
+            "minimal_instance, top-down",
+            package,
+            (theirs / "minimal_instance_centroid", theirs / "minimal_instance_centered_instance"),
+        ),
+        Case(
+            "minimal_instance, bottom-up",
+            package,
+            (theirs / "minimal_instance_bottomup",),
+            threshold=0.05,
+        ),
         Case(
             "minimal_instance, legacy top-down",
             package,
-            (legacy / "minimal_instance.UNet.centroid", legacy / "minimal_instance.UNet.centered_instance"),
+            (
+                legacy / "minimal_instance.UNet.centroid",
+                legacy / "minimal_instance.UNet.centered_instance",
+            ),
         ),
-        Case("minimal_instance, legacy bottom-up", package, (legacy / "minimal_instance.UNet.bottomup",)),
+        Case(
+            "minimal_instance, legacy bottom-up",
+            package,
+            (legacy / "minimal_instance.UNet.bottomup",),
+        ),
     ]
 
 
@@ -65,11 +91,19 @@ def measure(case: Case, registration: str, refinement: str) -> tuple[int, float,
     source = open_source(config.data, predicting=True)
     assert source.truth is not None, "every case has labels"
     found = detect(source, config).poses
-    result = evaluate(source.truth, found, EvaluatorConfig(), videos={0: 0}, requested=source.frames).headline()
+    result = evaluate(
+        source.truth, found, EvaluatorConfig(), videos={0: 0}, requested=source.frames
+    ).headline()
     return int(result["eval/n_matched"]), result["eval/dist_p50"], result["eval/dist_p90"]
 
 
-def run(reference: Path = REFERENCE, *, peer_python: Path | None = None, dots: Path | None = None, only: str = "") -> None:
+def run(
+    reference: Path = REFERENCE,
+    *,
+    peer_python: Path | None = None,
+    dots: Path | None = None,
+    only: str = "",
+) -> None:
     """Measure everything, and write the table to its page unless only some cases were measured.
 
     Args:
@@ -78,7 +112,10 @@ def run(reference: Path = REFERENCE, *, peer_python: Path | None = None, dots: P
         dots: Folder to keep these models in.
         only: Part of the names of the cases to measure.
     """
-    rows = ["| models | trained by | instances | reference | exact | exact, bounded |", "| --- | --- | --- | --- | --- | --- |"]
+    rows = [
+        "| models | trained by | instances | reference | exact | exact, bounded |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     with tempfile.TemporaryDirectory() as scratch:
         folder = dots or Path(scratch)
         trained = make(folder, peer_python) if peer_python is not None else {}
@@ -89,8 +126,17 @@ def run(reference: Path = REFERENCE, *, peer_python: Path | None = None, dots: P
             if DEMO in case.labels.parents:
                 os.chdir(DEMO)
             last = read_training_config(case.models[-1])
-            by = "SLEAP 1" if last.legacy else f"sleap-nn {last.version}" if last.version else "scripts/make_demo.py"
-            ways = {way: measure(case, *way) for way in (("reference", "integral"), ("exact", "integral"), ("exact", "bounded"))}
+            by = (
+                "SLEAP 1"
+                if last.legacy
+                else f"sleap-nn {last.version}"
+                if last.version
+                else "scripts/make_demo.py"
+            )
+            ways = {
+                way: measure(case, *way)
+                for way in (("reference", "integral"), ("exact", "integral"), ("exact", "bounded"))
+            }
             count = ways["reference", "integral"][0]
             cells = [f"{median:.3f}, {p90:.3f}" for _, median, p90 in ways.values()]
             rows.append(f"| {case.name} | {by} | {count} | {' | '.join(cells)} |")

@@ -29,24 +29,52 @@ SIZE = (64, 64)
 BACKBONES = {
     "unet": {"filters": 4, "filters_rate": 1.5},
     "convnext": {"arch": {"depths": [1, 1, 2, 1], "channels": [4, 6, 8, 10]}, "filters_rate": 1.5},
-    "swint": {"arch": {"embed": 4, "depths": [2, 1, 2, 1], "num_heads": [1, 2, 2, 4]}, "window_size": 3, "filters_rate": 1.25},
+    "swint": {
+        "arch": {"embed": 4, "depths": [2, 1, 2, 1], "num_heads": [1, 2, 2, 4]},
+        "window_size": 3,
+        "filters_rate": 1.25,
+    },
 }
-KINDS = ("single_instance", "centroid", "centered_instance", "bottomup", "multi_class_bottomup", "multi_class_topdown")
+KINDS = (
+    "single_instance",
+    "centroid",
+    "centered_instance",
+    "bottomup",
+    "multi_class_bottomup",
+    "multi_class_topdown",
+)
 # name: (backbone, what differs from above, size of the images); the sizes of the "odd" ones leave a rest at some level
 VARIANTS = {
     "unet-stem": ("unet", {"stem_stride": 2, "output_stride": 1, "convs_per_block": 3}, SIZE),
     "unet-plain": ("unet", {"output_stride": 16, "kernel_size": 5, "in_channels": 3}, SIZE),
     "convnext-stride4": (
         "convnext",
-        {"stem_patch_stride": 4, "stem_patch_kernel": 5, "output_stride": 4, "in_channels": 3, "up_interpolate": False},
+        {
+            "stem_patch_stride": 4,
+            "stem_patch_kernel": 5,
+            "output_stride": 4,
+            "in_channels": 3,
+            "up_interpolate": False,
+        },
         (96, 128),
     ),
-    "convnext-full": ("convnext", {"output_stride": 1, "kernel_size": 5, "convs_per_block": 3}, SIZE),
+    "convnext-full": (
+        "convnext",
+        {"output_stride": 1, "kernel_size": 5, "convs_per_block": 3},
+        SIZE,
+    ),
     "convnext-plain": ("convnext", {"output_stride": 32, "stem_patch_kernel": 2}, SIZE),
     "convnext-odd": ("convnext", {"max_stride": 16}, (80, 112)),
     "swint-stride4": (
         "swint",
-        {"stem_patch_stride": 4, "patch_size": 5, "output_stride": 4, "in_channels": 3, "up_interpolate": False, "window_size": 4},
+        {
+            "stem_patch_stride": 4,
+            "patch_size": 5,
+            "output_stride": 4,
+            "in_channels": 3,
+            "up_interpolate": False,
+            "window_size": 4,
+        },
         (96, 128),
     ),
     "swint-full": ("swint", {"output_stride": 1, "convs_per_block": 3}, SIZE),
@@ -85,7 +113,10 @@ def training_config(backbone: str, kind: str, options: dict) -> DictConfig:
     config = verify_training_cfg(
         OmegaConf.create(
             {
-                "data_config": {"train_labels_path": ["labels.slp"], "preprocessing": {"scale": 1.0, "crop_size": 64}},
+                "data_config": {
+                    "train_labels_path": ["labels.slp"],
+                    "preprocessing": {"scale": 1.0, "crop_size": 64},
+                },
                 "model_config": {
                     "backbone_config": {backbone: section},
                     "head_configs": {kind: heads(kind, section["output_stride"], max_stride)},
@@ -95,7 +126,9 @@ def training_config(backbone: str, kind: str, options: dict) -> DictConfig:
         )
     )
     if "arch" in section:
-        config.model_config.backbone_config[backbone].model_type = "custom"  # a size that it knows would win over `arch`
+        config.model_config.backbone_config[
+            backbone
+        ].model_type = "custom"  # a size that it knows would win over `arch`
     config.data_config.skeletons = [
         {
             "name": "animal",
@@ -127,13 +160,22 @@ def make_folder(folder: Path, config: DictConfig, size: tuple[int, int]) -> None
     trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     trainer.strategy.connect(module)
     trainer.save_checkpoint(folder / "best.ckpt", weights_only=True)
-    backbone = next(section for section in config.model_config.backbone_config.values() if section is not None)
-    images = torch.from_numpy(np.random.default_rng(0).integers(256, size=(2, backbone.in_channels, *size))).float() / 255
+    backbone = next(
+        section for section in config.model_config.backbone_config.values() if section is not None
+    )
+    images = (
+        torch.from_numpy(
+            np.random.default_rng(0).integers(256, size=(2, backbone.in_channels, *size))
+        ).float()
+        / 255
+    )
     with torch.no_grad():
         module.model(images)  # of odd sizes sleap-nn answers differently the first time
         maps = module.model(images)
         check_every_parameter_counts(module.model, images, maps)
-    np.savez(folder / "maps.npz", images=images, **{name: value.numpy() for name, value in maps.items()})
+    np.savez(
+        folder / "maps.npz", images=images, **{name: value.numpy() for name, value in maps.items()}
+    )
 
 
 def check_every_parameter_counts(model: torch.nn.Module, images: torch.Tensor, maps: dict) -> None:
@@ -153,21 +195,37 @@ def parameters(backbone: str, model_type: str, up_interpolate: bool) -> dict[str
         "model_type": model_type, "arch": None, "pre_trained_weights": None, "in_channels": 1, "kernel_size": 3, "filters_rate": 2,
         "convs_per_block": 2, "up_interpolate": up_interpolate, "stem_patch_stride": 2, "max_stride": 32, "output_stride": 1,
     }  # fmt: skip
-    section |= {"stem_patch_kernel": 4} if backbone == "convnext" else {"patch_size": 4, "window_size": 7}
+    section |= (
+        {"stem_patch_kernel": 4} if backbone == "convnext" else {"patch_size": 4, "window_size": 7}
+    )
     with torch.device("meta"):
-        model = Model.from_config(backbone, OmegaConf.create(section), OmegaConf.create(heads("single_instance", 1, 32)), "single_instance")
+        model = Model.from_config(
+            backbone,
+            OmegaConf.create(section),
+            OmegaConf.create(heads("single_instance", 1, 32)),
+            "single_instance",
+        )
     return {name: list(value.shape) for name, value in model.state_dict().items()}
 
 
 def main() -> None:
     """Write both files."""
     cases = {
-        f"{backbone}-{kind}-{'interpolated' if up else 'transposed'}": (training_config(backbone, kind, {"up_interpolate": up}), SIZE)
+        f"{backbone}-{kind}-{'interpolated' if up else 'transposed'}": (
+            training_config(backbone, kind, {"up_interpolate": up}),
+            SIZE,
+        )
         for backbone, kind, up in product(BACKBONES, KINDS, (True, False))
     }
-    cases |= {name: (training_config(backbone, "single_instance", options), size) for name, (backbone, options, size) in VARIANTS.items()}
+    cases |= {
+        name: (training_config(backbone, "single_instance", options), size)
+        for name, (backbone, options, size) in VARIANTS.items()
+    }
     DATA.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary, tarfile.open(DATA / "sleap_nn_0.3.5_networks.tar.xz", "w:xz", preset=9) as archive:
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        tarfile.open(DATA / "sleap_nn_0.3.5_networks.tar.xz", "w:xz", preset=9) as archive,
+    ):
         for name, (config, size) in cases.items():
             print(name)
             folder = Path(temporary) / name
@@ -177,7 +235,9 @@ def main() -> None:
                 info.size = file.stat().st_size
                 archive.addfile(info, io.BytesIO(file.read_bytes()))
     listing = {
-        f"{backbone}-{model_type}-{'interpolated' if up else 'transposed'}": parameters(backbone, model_type, up)
+        f"{backbone}-{model_type}-{'interpolated' if up else 'transposed'}": parameters(
+            backbone, model_type, up
+        )
         for backbone, model_types in SIZES.items()
         for model_type, up in product(model_types, (True, False))
     }

@@ -16,16 +16,28 @@ def run(reference: Path, *, rounds: int) -> None:
     """Run both lengths by turns, print what they took and whether memory stays within the limit, and write a CSV file."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
-        video = play_again(reference / "videos" / VIDEO, Path(scratch) / "long.mp4", LONG, (WIDTH, HEIGHT))
+        video = play_again(
+            reference / "videos" / VIDEO, Path(scratch) / "long.mp4", LONG, (WIDTH, HEIGHT)
+        )
         for turn in range(rounds):
             for frames in (SHORT, LONG):
                 took = timed(_command(video, reference / "models" / MODEL, frames), Path(scratch))
                 rows.append(Row(f"{frames:,} frames", "ours", turn, frames, *took))
-                print(f"{frames:>7,} frames: {took.megabytes:5.0f} MB, {1000 * took.seconds / frames:6.3f} ms per frame, start-up and all")
-    peaks = {frames: max(row.megabytes for row in rows if row.frames == frames) for frames in (SHORT, LONG)}
+                print(
+                    f"{frames:>7,} frames: {took.megabytes:5.0f} MB, {1000 * took.seconds / frames:6.3f} ms per frame, start-up and all"
+                )
+    peaks = {
+        frames: max(row.megabytes for row in rows if row.frames == frames)
+        for frames in (SHORT, LONG)
+    }
     more = peaks[LONG] - peaks[SHORT]
-    print(f"{more:.0f} MB more; {'within' if more <= MOST_MEGABYTES else 'beyond'} {MOST_MEGABYTES} MB")
-    lines = [[f"{row.frames:,}", f"{row.megabytes:.0f}", f"{1000 * row.seconds / row.frames:.2f}"] for row in rows]
+    print(
+        f"{more:.0f} MB more; {'within' if more <= MOST_MEGABYTES else 'beyond'} {MOST_MEGABYTES} MB"
+    )
+    lines = [
+        [f"{row.frames:,}", f"{row.megabytes:.0f}", f"{1000 * row.seconds / row.frames:.2f}"]
+        for row in rows
+    ]
     publish("memory", table(["frames", "peak MB", "ms per frame, start-up and all"], lines), rows)
 
 
@@ -33,5 +45,16 @@ def _command(video: Path, model: Path, frames: int) -> list[str]:
     """Return the command, with a cache of its own so that nothing is remembered from one run to the next."""
     size = (f"preprocessing.max_width={WIDTH}", f"preprocessing.max_height={HEIGHT}")
     cache = f"cache_dir={tempfile.mkdtemp(dir=video.parent)}"
-    flags = ("-i", str(video), "-m", str(model), "--frames", f"0-{frames - 1}", "-o", str(video.with_suffix(".slp")), "-d", "cpu")
+    flags = (
+        "-i",
+        str(video),
+        "-m",
+        str(model),
+        "--frames",
+        f"0-{frames - 1}",
+        "-o",
+        str(video.with_suffix(".slp")),
+        "-d",
+        "cpu",
+    )
     return [*OURS, "track", *flags, *size, cache]

@@ -53,8 +53,13 @@ def run(reference: Path, *, rounds: int) -> None:
     lines = []
     for side in SIDES:
         own = [row for row in rows if row.side == side]
-        times = [f"{statistics.median(getattr(row, name) for row in own):.2f}" for name in PREDICTING]
-        rate, share = (statistics.median(getattr(row, name) for row in own) for name in ("network_gflops", "share"))
+        times = [
+            f"{statistics.median(getattr(row, name) for row in own):.2f}" for name in PREDICTING
+        ]
+        rate, share = (
+            statistics.median(getattr(row, name) for row in own)
+            for name in ("network_gflops", "share")
+        )
         lines.append([side, *times, f"{rate:.0f}", f"{share:.0%}"])
     print(shown := table(["ms per frame", *PREDICTING, "GFLOP/s", "of matrix products"], lines))
     publish("network", shown, rows)
@@ -74,7 +79,9 @@ def _row(side: str, option: str, dtype: torch.dtype, turn: int, reference: Path)
     detect(open_source(config.data, predicting=True), config, stage=Stopwatch(seconds))
     per_frame = {name: seconds[name] / FRAMES for name in PREDICTING}
     rate = _operations(model) / per_frame["network"] / 1e9
-    return Row(side, turn, *(1000 * per_frame[name] for name in PREDICTING), rate, _matmul_rate(dtype))
+    return Row(
+        side, turn, *(1000 * per_frame[name] for name in PREDICTING), rate, _matmul_rate(dtype)
+    )
 
 
 def _operations(model: Path) -> int:

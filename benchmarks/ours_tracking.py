@@ -18,7 +18,11 @@ def load(job: dict) -> tuple[Poses, list]:
         with np.load(job["labels"]) as data:
             points, frame = data["points"], data["frame"]
         kept = frame < (job["frames"] or np.inf)
-        return make_poses(Skeleton(tuple(f"node {i}" for i in range(points.shape[1]))), points[kept], frame=frame[kept]), []
+        return make_poses(
+            Skeleton(tuple(f"node {i}" for i in range(points.shape[1]))),
+            points[kept],
+            frame=frame[kept],
+        ), []
     from sleap_lab.media.labels import read_labels, to_poses
 
     labels = read_labels(job["labels"])
@@ -32,7 +36,9 @@ def main() -> None:
     """
     job = json.loads(sys.argv[1])
     poses, videos = load(job)
-    config = TrackerConfig(tracking=True, missing_nodes="reference", one_node_distance=False, **job["options"])
+    config = TrackerConfig(
+        tracking=True, missing_nodes="reference", one_node_distance=False, **job["options"]
+    )
     read_image = cache(lambda video, frame: np.asarray(videos[video][frame]))
     opencv = 0.0
     if config.use_flow:
@@ -52,8 +58,21 @@ def main() -> None:
     opencv, start, cpu, thread = 0.0, time.perf_counter(), time.process_time(), time.thread_time()
     track(poses, config, read_image)
     own_seconds = time.thread_time() - thread - opencv
-    seconds, cpu_seconds, frames = time.perf_counter() - start, time.process_time() - cpu, len(poses.frames)
-    print(json.dumps({"frames": frames, "seconds": seconds, "cpu_seconds": cpu_seconds, "own_ms": 1000 * own_seconds / frames}))
+    seconds, cpu_seconds, frames = (
+        time.perf_counter() - start,
+        time.process_time() - cpu,
+        len(poses.frames),
+    )
+    print(
+        json.dumps(
+            {
+                "frames": frames,
+                "seconds": seconds,
+                "cpu_seconds": cpu_seconds,
+                "own_ms": 1000 * own_seconds / frames,
+            }
+        )
+    )
 
 
 main()

@@ -22,15 +22,26 @@ def load(job: dict) -> list:
         skeleton = sio.Skeleton([f"node {i}" for i in range(points.shape[1])])
 
         def instance(pose):
-            return sio.PredictedInstance.from_numpy(pose, skeleton=skeleton, point_scores=np.ones(len(pose)), score=1.0)
+            return sio.PredictedInstance.from_numpy(
+                pose, skeleton=skeleton, point_scores=np.ones(len(pose)), score=1.0
+            )
 
         count = min(int(frame.max()) + 1, job["frames"] or int(frame.max()) + 1)
-        return [(index, [instance(pose) for pose in points[frame == index]], None) for index in range(count)]
+        return [
+            (index, [instance(pose) for pose in points[frame == index]], None)
+            for index in range(count)
+        ]
     labels = sio.load_slp(job["labels"])
     frames = []
     for labeled in sorted(labels, key=lambda labeled: labeled.frame_idx):
         instances = labeled.user_instances or labeled.predicted_instances
-        frames.append((labeled.frame_idx, instances, labeled.image if job["options"].get("use_flow") else None))
+        frames.append(
+            (
+                labeled.frame_idx,
+                instances,
+                labeled.image if job["options"].get("use_flow") else None,
+            )
+        )
     return frames
 
 

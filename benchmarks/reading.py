@@ -35,24 +35,38 @@ def run(reference: Path, *, rounds: int) -> None:
     """Time both sides by turns, print medians, and write all timings to a CSV file."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
-        hour = play_again(reference / "videos" / VIDEOS[0], Path(scratch) / "hour.mp4", HOUR, (128, 128))
+        hour = play_again(
+            reference / "videos" / VIDEOS[0], Path(scratch) / "hour.mp4", HOUR, (128, 128)
+        )
         somewhere = [Random(0).randrange(HOUR) for _ in range(LOOKED_FOR)]
         cases: list[tuple[str, Path, Sequence[int]]] = [
-            *((f"{name}, in order", path, range(read_index(path).count)) for name in VIDEOS for path in [reference / "videos" / name]),
+            *(
+                (f"{name}, in order", path, range(read_index(path).count))
+                for name in VIDEOS
+                for path in [reference / "videos" / name]
+            ),
             ("an hour, frames here and there", hour, somewhere),
         ]
         for turn in range(-1, rounds):  # the first is for warming up
             for case, path, frames in cases:
-                rows += [Row(case, side, turn, _ms_per_frame(read(path), frames)) for side, read in SIDES.items()]
+                rows += [
+                    Row(case, side, turn, _ms_per_frame(read(path), frames))
+                    for side, read in SIDES.items()
+                ]
             begun = time.perf_counter()
             read_index(hour)
             rows.append(Row("an hour, index", "ours", turn, time.perf_counter() - begun))
     rows = [row for row in rows if row.round >= 0]
     lines = []
     for case in dict.fromkeys(row.case for row in rows):
-        medians = [statistics.median(values) if (values := _values(rows, case, side)) else None for side in SIDES]
+        medians = [
+            statistics.median(values) if (values := _values(rows, case, side)) else None
+            for side in SIDES
+        ]
         unit = "s" if case.endswith("index") else "ms per frame"
-        lines.append([case, unit, *("–" if median is None else f"{median:.3g}" for median in medians)])
+        lines.append(
+            [case, unit, *("–" if median is None else f"{median:.3g}" for median in medians)]
+        )
     print(shown := table(["", "", *SIDES], lines))
     publish("reading", shown, rows)
 
@@ -78,4 +92,7 @@ def _ours(path: Path) -> Callable[[int], np.ndarray]:
     return open_recording(path).read
 
 
-SIDES: dict[str, Callable[[Path], Callable[[int], np.ndarray]]] = {"ours": _ours, "sleap-io with OpenCV": _with_opencv}
+SIDES: dict[str, Callable[[Path], Callable[[int], np.ndarray]]] = {
+    "ours": _ours,
+    "sleap-io with OpenCV": _with_opencv,
+}

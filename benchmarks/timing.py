@@ -49,13 +49,17 @@ def timed(command: Sequence[str | Path], folder: Path) -> Timing:
     """
     start = time.perf_counter()
     with (folder / "last-words.txt").open("w+b") as log:
-        process = subprocess.Popen(list(map(str, command)), cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            list(map(str, command)), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             log.seek(0)
-            raise RuntimeError(f"{' '.join(map(str, command))}\n{log.read().decode(errors='replace')[-2000:]}")
+            raise RuntimeError(
+                f"{' '.join(map(str, command))}\n{log.read().decode(errors='replace')[-2000:]}"
+            )
     return Timing(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
@@ -73,16 +77,33 @@ def peer_version(peer_python: Path) -> str:
 def summary(rows: Sequence[Row], sides: Sequence[str]) -> str:
     """Return a table: median frames per second of each side, and of ours over each other side with its range over the rounds."""
     others = [side for side in sides if side != "ours"]
-    heads = ["", "ours, frames/s", *(head for side in others for head in (f"{side}, frames/s", "ratio (range)")), "ours, MB"]
+    heads = [
+        "",
+        "ours, frames/s",
+        *(head for side in others for head in (f"{side}, frames/s", "ratio (range)")),
+        "ours, MB",
+    ]
     lines = []
     for case in dict.fromkeys(row.case for row in rows):
-        rates = {side: {row.round: row.frames / row.seconds for row in rows if (row.case, row.side) == (case, side)} for side in sides}
+        rates = {
+            side: {
+                row.round: row.frames / row.seconds
+                for row in rows
+                if (row.case, row.side) == (case, side)
+            }
+            for side in sides
+        }
         line = [case, f"{_median(rates['ours'].values()):.1f}"]
         for side in others:
             pairs = [rates["ours"][turn] / rate for turn, rate in rates[side].items()]
             shown = f"{_median(pairs):.1f} ({min(pairs):.1f}–{max(pairs):.1f})" if pairs else ""
             line += [f"{_median(rates[side].values()):.1f}" if pairs else "", shown]
-        lines.append([*line, f"{max(row.megabytes for row in rows if (row.case, row.side) == (case, 'ours')):.0f}"])
+        lines.append(
+            [
+                *line,
+                f"{max(row.megabytes for row in rows if (row.case, row.side) == (case, 'ours')):.0f}",
+            ]
+        )
     return table(heads, lines)
 
 
@@ -98,7 +119,10 @@ def publish(name: str, shown: str, rows: Sequence[Any], peer: str = "") -> None:
     processor = "-".join(processor_name().split())
     RESULTS.mkdir(exist_ok=True)
     tail = f"-sleap_nn{peer}" if peer else ""
-    path = RESULTS / f"{name}-{processor}-numpy{np.__version__}-sleap_lab{version('sleap-lab')}{tail}.csv"
+    path = (
+        RESULTS
+        / f"{name}-{processor}-numpy{np.__version__}-sleap_lab{version('sleap-lab')}{tail}.csv"
+    )
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(rows[0]._fields)
@@ -119,7 +143,10 @@ def processor_name() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return "".join(c if c.isalnum() else " " for c in (names[0] if names else platform.processor() or platform.machine()))
+    return "".join(
+        c if c.isalnum() else " "
+        for c in (names[0] if names else platform.processor() or platform.machine())
+    )
 
 
 def _median(values: Iterable[float]) -> float:

@@ -37,7 +37,10 @@ CORES = (
 # only ours: how the cost grows
 SCALING = (
     *(Core(f"crowd {n}, long", f"crowd_{n}.npz", {}) for n in (10, 50, 100)),
-    *(Core(f"crowd 50, window {window}", "crowd_50.npz", {"tracking_window_size": window}) for window in WINDOWS),
+    *(
+        Core(f"crowd 50, window {window}", "crowd_50.npz", {"tracking_window_size": window})
+        for window in WINDOWS
+    ),
 )
 EVERYTHING = (f"data.path={PAIR}", "model=none", "tracker=fixed_window")
 
@@ -62,7 +65,9 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
             (Path(folder) / name).symlink_to(reference / name)
         for animals in (10, 50, 100):
             _crowd(Path(folder) / f"crowd_{animals}.npz", animals, frames=100)
-        for _, name, command in _commands(peer_python):  # fills disk caches, and makes the MLflow store, which is done once
+        for _, name, command in _commands(
+            peer_python
+        ):  # fills disk caches, and makes the MLflow store, which is done once
             if only in name:
                 timed(command, Path(folder))
         for turn in range(rounds):
@@ -87,7 +92,12 @@ def _crowd(path: Path, animals: int, frames: int) -> None:
     side = 100 * np.sqrt(animals)
     body = rng.uniform(-20, 20, (animals, NODES, 2))
     steps = rng.normal(0, 2, (frames, animals, 2)).cumsum(axis=0)
-    points = rng.uniform(0, side, (animals, 2))[None, :, None] + steps[:, :, None] + body + rng.normal(0, 0.5, (frames, animals, NODES, 2))
+    points = (
+        rng.uniform(0, side, (animals, 2))[None, :, None]
+        + steps[:, :, None]
+        + body
+        + rng.normal(0, 0.5, (frames, animals, NODES, 2))
+    )
     points[rng.random(points.shape[:3]) < 0.05] = np.nan
     np.savez(path, points=points.reshape(-1, NODES, 2), frame=np.repeat(np.arange(frames), animals))
 
@@ -95,9 +105,19 @@ def _crowd(path: Path, animals: int, frames: int) -> None:
 def _core(python: str, side: str, case: Core, folder: Path, turn: int) -> Row:
     job = json.dumps({"labels": case.labels, "options": case.options, "frames": case.frames})
     worker = Path(__file__).parent / f"{side}_tracking.py"
-    output = subprocess.run([python, worker, job], cwd=folder, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(
+        [python, worker, job], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
     timing = json.loads(output.splitlines()[-1])
-    return Row(f"core: {case.name}", side, turn, timing["frames"], timing["seconds"], timing["cpu_seconds"], timing.get("own_ms"))
+    return Row(
+        f"core: {case.name}",
+        side,
+        turn,
+        timing["frames"],
+        timing["seconds"],
+        timing["cpu_seconds"],
+        timing.get("own_ms"),
+    )
 
 
 def _commands(peer_python: Path) -> list[tuple[str, str, list[str]]]:
@@ -113,10 +133,18 @@ def _commands(peer_python: Path) -> list[tuple[str, str, list[str]]]:
 def _summary(rows: list[Row]) -> str:
     lines = []
     for case in dict.fromkeys(row.case for row in rows):
-        ours, peer = ([row for row in rows if (row.case, row.side) == (case, side)] for side in ("ours", "peer"))
-        rates = [f"{statistics.median(row.frames / row.seconds for row in side):.1f}" if side else "" for side in (ours, peer)]
+        ours, peer = (
+            [row for row in rows if (row.case, row.side) == (case, side)]
+            for side in ("ours", "peer")
+        )
+        rates = [
+            f"{statistics.median(row.frames / row.seconds for row in side):.1f}" if side else ""
+            for side in (ours, peer)
+        ]
         pairs = [b.seconds / a.seconds for a, b in zip(ours, peer, strict=False)]
-        ratio = f"{statistics.median(pairs):.1f} ({min(pairs):.1f}–{max(pairs):.1f})" if pairs else ""
+        ratio = (
+            f"{statistics.median(pairs):.1f} ({min(pairs):.1f}–{max(pairs):.1f})" if pairs else ""
+        )
         own = [row.own_ms for row in ours if row.own_ms is not None]
         lines.append([case, *rates, ratio, f"{statistics.median(own):.3f}" if own else ""])
     return table(["", "ours, frames/s", "peer, frames/s", "ratio (range)", "own ms/frame"], lines)

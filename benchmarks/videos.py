@@ -20,7 +20,9 @@ def play_again(video: Path, path: Path, frames: int, size: tuple[int, int] | Non
     capture = cv2.VideoCapture(str(video))
     images = []
     while (read := capture.read())[0]:
-        images.append(read[1] if size is None else cv2.resize(read[1], size, interpolation=cv2.INTER_AREA))
+        images.append(
+            read[1] if size is None else cv2.resize(read[1], size, interpolation=cv2.INTER_AREA)
+        )
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, images[0].shape[1::-1])
     for number in range(frames):
         writer.write(images[number % len(images)])

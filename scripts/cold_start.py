@@ -30,16 +30,26 @@ def finish_a_run(outputs: Path, number: int, together: Barrier) -> None:
     """Do what the end of a run does, at the same moment as all others."""
     folder = outputs / "runs" / str(number)
     folder.mkdir(parents=True)
-    summary.write(folder, RunSummary(status="finished", exit_code=0, ended=summary.now(), metrics={"eval/oks_map": 0.5}))
+    summary.write(
+        folder,
+        RunSummary(
+            status="finished", exit_code=0, ended=summary.now(), metrics={"eval/oks_map": 0.5}
+        ),
+    )
     together.wait()
     log_run(folder, LoggerConfig(mlflow=True, experiment_name="flies"), outputs_root=outputs)
 
 
 def cold_start(outputs: Path, processes: int) -> list[tuple[str, str, int]]:
     """Start processes on a store that does not exist; returns how many runs there are by experiment and status."""
-    context = multiprocessing.get_context("fork")  # sixteen times the imports would take longer than what is tried
+    context = multiprocessing.get_context(
+        "fork"
+    )  # sixteen times the imports would take longer than what is tried
     together = context.Barrier(processes, timeout=SECONDS_TO_MEET)
-    runs = [context.Process(target=finish_a_run, args=(outputs, number, together)) for number in range(processes)]
+    runs = [
+        context.Process(target=finish_a_run, args=(outputs, number, together))
+        for number in range(processes)
+    ]
     for run in runs:
         run.start()
     for run in runs:

@@ -35,7 +35,9 @@ NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|/tmp/[^ '\"]*?/(?=[^ /'\"]*)|^[-0-9]{
 
 def load_corpus() -> Any:
     """Return the module of the corpus."""
-    spec = importlib.util.spec_from_file_location("bad_files", ROOT / "tests" / "app" / "bad_files.py")
+    spec = importlib.util.spec_from_file_location(
+        "bad_files", ROOT / "tests" / "app" / "bad_files.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     corpus = importlib.util.module_from_spec(spec)
@@ -54,13 +56,26 @@ def ask(case: Any, corpus: Any, command: list[str], words: str) -> dict[str, Any
         start = time.monotonic()
         try:
             line = [*command, *shlex.split(words)]
-            done = subprocess.run(line, cwd=folder, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL, preexec_fn=limit_memory)
+            done = subprocess.run(
+                line,
+                cwd=folder,
+                capture_output=True,
+                timeout=SECONDS,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=limit_memory,
+            )
         except subprocess.TimeoutExpired:
             return {"code": None, "kind": "hangs", "says": "", "seconds": SECONDS}
         seconds = round(time.monotonic() - start, 1)
         harmed = (folder / "harmed").exists()
         text = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace")
-    kind = "traceback" if "Traceback" in text else "goes on" if done.returncode in (0, 3) else "message"
+    kind = (
+        "traceback"
+        if "Traceback" in text
+        else "goes on"
+        if done.returncode in (0, 3)
+        else "message"
+    )
     if done.returncode < 0:
         kind = f"killed ({signal.Signals(-done.returncode).name})"
     if harmed:
@@ -83,7 +98,9 @@ def last_words(text: str, kind: str) -> str:
     elif kind.endswith("goes on"):
         lines = [line for line in lines if re.match("warning|error|.*WARNING", line, re.IGNORECASE)]
     elif kind.endswith("traceback"):
-        named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt|Exit)\b", line)]
+        named = [
+            line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt|Exit)\b", line)
+        ]
         lines = named or lines
     said = lines[-1] if lines else ""
     return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
@@ -98,15 +115,24 @@ def page(corpus: Any, answers: dict[str, Any]) -> str:
     ]
     for group, title in GROUPS.items():
         chosen = getattr(corpus, group)
-        parts += [f"<details markdown>\n<summary>{title}: {len(chosen)}</summary>\n", table(chosen, answers), "</details>\n"]
+        parts += [
+            f"<details markdown>\n<summary>{title}: {len(chosen)}</summary>\n",
+            table(chosen, answers),
+            "</details>\n",
+        ]
     return "\n".join(parts)
 
 
 def counts(cases: Iterable[Any], answers: dict[str, Any]) -> str:
     """Return a table that counts how inputs ended."""
-    ours, peers = (Counter(ending(answers[case.name][side]) for case in cases) for side in ("ours", "peer"))
+    ours, peers = (
+        Counter(ending(answers[case.name][side]) for case in cases) for side in ("ours", "peer")
+    )
     rows = ["| ends with | sleap-lab | sleap-nn 0.3.5 |", "| --- | ---: | ---: |"]
-    rows += [f"| {name} | {ours[name]} | {peers[name]} |" for name in sorted(ours | peers, key=lambda name: (-ours[name], -peers[name]))]
+    rows += [
+        f"| {name} | {ours[name]} | {peers[name]} |"
+        for name in sorted(ours | peers, key=lambda name: (-ours[name], -peers[name]))
+    ]
     return "\n".join(rows) + "\n"
 
 
@@ -116,13 +142,18 @@ def ending(answer: dict[str, Any]) -> str:
         return f"nothing for {SECONDS} s"
     if answer["kind"] == "goes on":
         return f"exit code {answer['code']}, {'a warning' if answer['says'] else 'not a word'}"
-    return {"message": "one line and an exit code", "traceback": "a traceback"}.get(answer["kind"], answer["kind"])
+    return {"message": "one line and an exit code", "traceback": "a traceback"}.get(
+        answer["kind"], answer["kind"]
+    )
 
 
 def table(cases: Iterable[Any], answers: dict[str, Any]) -> str:
     """Return the table of inputs, with the exit code and the words of both."""
     rows = ["| input | sleap-lab | sleap-nn 0.3.5 |", "| --- | --- | --- |"]
-    rows += [f"| {case.name} | {shown(answers[case.name]['ours'])} | {shown(answers[case.name]['peer'])} |" for case in cases]
+    rows += [
+        f"| {case.name} | {shown(answers[case.name]['ours'])} | {shown(answers[case.name]['peer'])} |"
+        for case in cases
+    ]
     return "\n".join(rows) + "\n"
 
 
@@ -131,19 +162,33 @@ def shown(answer: dict[str, Any] | None) -> str:
     if answer is None:
         return "–"
     said = answer["says"].replace("|", "\\|").replace("`", "'")
-    kind = "" if answer["kind"] == "message" else answer["kind"] if said or answer["kind"] != "goes on" else SILENT
-    words = ", ".join(part for part in ("" if answer["code"] is None else str(answer["code"]), kind) if part)
+    kind = (
+        ""
+        if answer["kind"] == "message"
+        else answer["kind"]
+        if said or answer["kind"] != "goes on"
+        else SILENT
+    )
+    words = ", ".join(
+        part for part in ("" if answer["code"] is None else str(answer["code"]), kind) if part
+    )
     return f"{words}: `{said}`" if said else words
 
 
 def main() -> None:
     """Ask for what is not known yet, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--peer", type=Path, help="The command sleap-nn; without it only sleap-lab is asked.")
-    parser.add_argument("--again", action="store_true", help="Ask sleap-lab again for what is known.")
+    parser.add_argument(
+        "--peer", type=Path, help="The command sleap-nn; without it only sleap-lab is asked."
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="Ask sleap-lab again for what is known."
+    )
     arguments = parser.parse_args()
     corpus = load_corpus()
-    answers: dict[str, Any] = json.loads(ANSWERS.read_text(encoding="utf-8")) if ANSWERS.is_file() else {}
+    answers: dict[str, Any] = (
+        json.loads(ANSWERS.read_text(encoding="utf-8")) if ANSWERS.is_file() else {}
+    )
     for case in corpus.CASES:
         known = answers.setdefault(case.name, {})
         if "ours" not in known or arguments.again:
@@ -151,13 +196,24 @@ def main() -> None:
             known["ours"] = ask(case, corpus, [sys.executable, "-m", "sleap_lab"], ours)
         if "peer" not in known and (case.peer is None or arguments.peer is not None):
             # On another device than ours it would be asked something else.
-            words = f"{case.peer} --device cpu" if str(case.peer).startswith("track") else str(case.peer)
-            known["peer"] = None if case.peer is None else ask(case, corpus, [str(arguments.peer)], words)
+            words = (
+                f"{case.peer} --device cpu"
+                if str(case.peer).startswith("track")
+                else str(case.peer)
+            )
+            known["peer"] = (
+                None if case.peer is None else ask(case, corpus, [str(arguments.peer)], words)
+            )
         ANSWERS.write_text(json.dumps(answers, indent=1), encoding="utf-8")
         print(f"{case.name}\n  ours {known['ours']}\n  peer {known.get('peer')}", flush=True)
     names = {case.name for case in corpus.CASES}
-    ANSWERS.write_text(json.dumps({name: answers[name] for name in answers if name in names}, indent=1) + "\n", encoding="utf-8")
-    before = PAGE.read_text(encoding="utf-8").partition(MARK)[0] if PAGE.is_file() else "# Bad files\n\n"
+    ANSWERS.write_text(
+        json.dumps({name: answers[name] for name in answers if name in names}, indent=1) + "\n",
+        encoding="utf-8",
+    )
+    before = (
+        PAGE.read_text(encoding="utf-8").partition(MARK)[0] if PAGE.is_file() else "# Bad files\n\n"
+    )
     PAGE.write_text(before + MARK + "\n" + page(corpus, answers), encoding="utf-8")
 
 

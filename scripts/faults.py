@@ -24,7 +24,13 @@ import sleap_io as sio
 
 TRUTH = resources.files("sleap_lab.demo") / "truth.slp"
 SWEEP = [
-    *(f"data.path={TRUTH}", f"evaluator.ground_truth_path={TRUTH}", "model=none", "evaluator=identity", "report=none"),
+    *(
+        f"data.path={TRUTH}",
+        f"evaluator.ground_truth_path={TRUTH}",
+        "model=none",
+        "evaluator=identity",
+        "report=none",
+    ),
     *("tracker=fixed_window,local_queues", "tracker.tracking_window_size=1,3,5", "cache=off"),
 ]
 SECONDS_AT_MOST = 300
@@ -90,7 +96,10 @@ def outcome(folder: Path) -> dict[str, Any]:
     poses = {}
     for row in rows:
         labels = sio.load_slp(str(sweep / row["job"] / "predictions.slp"), open_videos=False)
-        tracks = [[instance.track.name if instance.track else None for instance in frame] for frame in labels]
+        tracks = [
+            [instance.track.name if instance.track else None for instance in frame]
+            for frame in labels
+        ]
         poses[row["job"]] = (np.nan_to_num(labels.numpy(), nan=-1).tobytes(), tracks)
     return {
         "rows": [{name: value for name, value in row.items() if name != "seconds"} for row in rows],
@@ -104,10 +113,17 @@ def mlflow_runs(folder: Path) -> list[tuple[str, ...]]:
     from sleap_lab.runs.store import PARENT_TAG, import_mlflow
 
     client = import_mlflow().MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
-    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    runs = client.search_runs(
+        [experiment.experiment_id for experiment in client.search_experiments()]
+    )
     (parent,) = [run for run in runs if PARENT_TAG not in run.data.tags]
     children = [run for run in runs if run.data.tags.get(PARENT_TAG) == parent.info.run_id]
-    return sorted([("parent", parent.info.status), *((run.info.run_name, run.info.status) for run in children)])
+    return sorted(
+        [
+            ("parent", parent.info.status),
+            *((run.info.run_name, run.info.status) for run in children),
+        ]
+    )
 
 
 def left_in(folder: Path) -> list[str]:
@@ -134,7 +150,9 @@ def main() -> None:
     """Run all rounds."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--launcher", default="basic", choices=("basic", "joblib", "submitit_local"))
+    parser.add_argument(
+        "--launcher", default="basic", choices=("basic", "joblib", "submitit_local")
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     chance = random.Random(options.seed)
@@ -150,7 +168,11 @@ def main() -> None:
             folder = Path(scratch) / str(number)
             sweep = start(folder, options.launcher)
             moment = chance.uniform(0, seconds)
-            what = kill_the_sweep(sweep, moment) if number % 2 else kill_a_job(folder, sweep, moment, number // 2 % 3)
+            what = (
+                kill_the_sweep(sweep, moment)
+                if number % 2
+                else kill_a_job(folder, sweep, moment, number // 2 % 3)
+            )
             sweep.wait(SECONDS_AT_MOST)
             code = start(folder, options.launcher).wait(SECONDS_AT_MOST)
             problems = [f"exit code {code}"] if code else []

@@ -15,8 +15,33 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sleap_lab"
 PICTURE = PACKAGE.parent / "docs" / "assets" / "rooms.svg"
 
 ROOMS = (
-    *("__main__", "cli", "completion", "reproduce", "compare", "sweeps", "tune", "experiment", "predict", "doctor", "inference", "runs"),
-    *("report", "pipelines", "evaluation", "checkpoints", "tracking", "filters", "media", "networks", "settings", "poses", "decode"),
+    *(
+        "__main__",
+        "cli",
+        "completion",
+        "reproduce",
+        "compare",
+        "sweeps",
+        "tune",
+        "experiment",
+        "predict",
+        "doctor",
+        "inference",
+        "runs",
+    ),
+    *(
+        "report",
+        "pipelines",
+        "evaluation",
+        "checkpoints",
+        "tracking",
+        "filters",
+        "media",
+        "networks",
+        "settings",
+        "poses",
+        "decode",
+    ),
     "files",
 )
 """From the top to the bottom; the order of the chain, from what a user types to what everything is made of."""
@@ -45,10 +70,15 @@ def modules(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module == "sleap_lab":
-            names = [f"sleap_lab.{alias.name}" if is_room(alias.name) else "sleap_lab.__init__" for alias in node.names]
+            names = [
+                f"sleap_lab.{alias.name}" if is_room(alias.name) else "sleap_lab.__init__"
+                for alias in node.names
+            ]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
-        yield from (name.removeprefix("sleap_lab.") for name in names if name.startswith("sleap_lab."))
+        yield from (
+            name.removeprefix("sleap_lab.") for name in names if name.startswith("sleap_lab.")
+        )
 
 
 def is_room(name: str) -> bool:
@@ -58,7 +88,10 @@ def is_room(name: str) -> bool:
 
 def floors(arrows: Imports) -> dict[str, int]:
     """Return the floor of each room, 1 at the bottom: one above the highest room that it imports; the ground is below all of them."""
-    below = {room: [there for here, there in arrows if here == room and there not in GROUND] for room in ROOMS}
+    below = {
+        room: [there for here, there in arrows if here == room and there not in GROUND]
+        for room in ROOMS
+    }
 
     @cache
     def floor(room: str) -> int:
@@ -74,7 +107,10 @@ def upward(arrows: Imports) -> list[str]:
         where
         for (here, there), files in arrows.items()
         for where in files
-        if here not in APART and here != "__init__" and rank[here] >= rank[there] and not (here in GROUND and there in GROUND)
+        if here not in APART
+        and here != "__init__"
+        and rank[here] >= rank[there]
+        and not (here in GROUND and there in GROUND)
     ]
 
 
@@ -90,16 +126,26 @@ def draw(arrows: Imports) -> str:
         return frozenset(below[room]).union(*map(reached, below[room]))
 
     level, width, height, gap = floors(arrows), 118, 34, 34
-    rows = [[room for room in ROOMS if level[room] == number] for number in range(max(level.values()), 0, -1)]
+    rows = [
+        [room for room in ROOMS if level[room] == number]
+        for number in range(max(level.values()), 0, -1)
+    ]
     whole = max(map(len, rows)) * (width + gap) + gap
     place = {
-        room: (whole / 2 + (k - (len(row) - 1) / 2) * (width + gap), gap + y * (height + gap) + height / 2)
+        room: (
+            whole / 2 + (k - (len(row) - 1) / 2) * (width + gap),
+            gap + y * (height + gap) + height / 2,
+        )
         for y, row in enumerate(rows)
         for k, room in enumerate(row)
     }
     lines = []
     for room in ROOMS:
-        for other in sorted(there for there in below[room] if not any(there in reached(way) for way in below[room] - {there})):
+        for other in sorted(
+            there
+            for there in below[room]
+            if not any(there in reached(way) for way in below[room] - {there})
+        ):
             (x1, y1), (x2, y2) = place[room], place[other]
             lines.append(
                 f'<line x1="{x1:.0f}" y1="{y1 + height / 2:.0f}" x2="{x2:.0f}" y2="{y2 - height / 2 - 3:.0f}" marker-end="url(#tip)"/>'
@@ -119,7 +165,10 @@ def draw(arrows: Imports) -> str:
             '<g stroke="#66727f" stroke-width="1.2">',
             *lines,
             '</g><g fill="#eef3f8" stroke="#3b5b7a">',
-            *(box.replace("<text", '<text fill="#1c2733" stroke="none" text-anchor="middle"') for box in boxes),
+            *(
+                box.replace("<text", '<text fill="#1c2733" stroke="none" text-anchor="middle"')
+                for box in boxes
+            ),
             "</g></svg>\n",
         ]
     )
@@ -129,7 +178,9 @@ def main() -> None:
     """Draw the picture and count."""
     arrows = imports()
     PICTURE.write_text(draw(arrows), encoding="utf-8")
-    print(f"{len(ROOMS)} rooms, {max(floors(arrows).values())} floors, {len(arrows)} arrows, {len(upward(arrows))} upwards: {PICTURE}")
+    print(
+        f"{len(ROOMS)} rooms, {max(floors(arrows).values())} floors, {len(arrows)} arrows, {len(upward(arrows))} upwards: {PICTURE}"
+    )
 
 
 if __name__ == "__main__":

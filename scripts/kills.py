@@ -51,7 +51,12 @@ in_turn = Lock()
 def start(folder: Path) -> subprocess.Popen[bytes]:
     """Start the command in a folder."""
     with open(folder.with_suffix(".txt"), "a") as printed:
-        return subprocess.Popen([sys.executable, "-c", RUN, *WORDS], cwd=folder, stdout=printed, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            [sys.executable, "-c", RUN, *WORDS],
+            cwd=folder,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def begin(folder: Path, *, store: bool) -> None:
@@ -85,11 +90,17 @@ def kill(folder: Path, share: float, seconds: float) -> str:
 def stage(folder: Path) -> str:
     """Return the last stage that the latest run finished."""
     lines = (run_folders(folder)[-1] / "run.log").read_text().splitlines()
-    ended = [line.split()[3].rstrip(":") for line in lines if line.endswith(" s") and line.split()[2] == "INFO"]
+    ended = [
+        line.split()[3].rstrip(":")
+        for line in lines
+        if line.endswith(" s") and line.split()[2] == "INFO"
+    ]
     return f"after {ended[-1]}" if ended else "before open"
 
 
-def play(number: int, *, scratch: Path, seed: int, seconds: float, expected: dict[str, Any]) -> tuple[str, list[str]]:
+def play(
+    number: int, *, scratch: Path, seed: int, seconds: float, expected: dict[str, Any]
+) -> tuple[str, list[str]]:
     """Play a round; returns what happened, and what is wrong."""
     chance = random.Random(f"{seed} {number}")
     folder = scratch / str(number)
@@ -108,7 +119,11 @@ def play(number: int, *, scratch: Path, seed: int, seconds: float, expected: dic
         happened.append(next(line for line in text.splitlines()[::-1] if line.startswith("cache ")))
     with in_turn:
         became = sync([], outputs_root=folder / "outputs")
-        problems += [f"{run}: {fate}" for run, fate in became.items() if fate not in ("logged", "already logged")]
+        problems += [
+            f"{run}: {fate}"
+            for run, fate in became.items()
+            if fate not in ("logged", "already logged")
+        ]
         problems += mlflow_problems(folder)
     problems += unreadable(folder)
     if not problems:
@@ -144,8 +159,12 @@ def main() -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for number, (happened, problems) in enumerate(pool.map(one, range(options.rounds))):
                 failures += bool(problems)
-                print(f"round {number}: {happened}; {'; '.join(problems) or 'the same'}", flush=True)
-    print(f"{options.rounds - failures} of {options.rounds} rounds came out the same, with every file readable")
+                print(
+                    f"round {number}: {happened}; {'; '.join(problems) or 'the same'}", flush=True
+                )
+    print(
+        f"{options.rounds - failures} of {options.rounds} rounds came out the same, with every file readable"
+    )
     sys.exit(1 if failures else 0)
 
 

@@ -29,8 +29,16 @@ def unreadable(folder: Path) -> list[str]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
         hidden = path.name.startswith(".") or any(part.startswith(UNFINISHED) for part in inside)
-        hidden = hidden or (path.parent.name == ".hydra" and not (path.parents[1] / "run.json").exists())
-        if path.is_dir() or path.is_symlink() or hidden or ARTIFACT_FOLDER in inside or path.suffix not in READERS:
+        hidden = hidden or (
+            path.parent.name == ".hydra" and not (path.parents[1] / "run.json").exists()
+        )
+        if (
+            path.is_dir()
+            or path.is_symlink()
+            or hidden
+            or ARTIFACT_FOLDER in inside
+            or path.suffix not in READERS
+        ):
             continue
         try:
             READERS[path.suffix](path)
@@ -45,7 +53,9 @@ def unusable(folder: Path) -> list[str]:
     """Return what the entries of a cache are that are there and cannot be used."""
     warnings: list[str] = []
     for path in folder.glob("[!.]*.json"):
-        if (match := OURS.fullmatch(path.name)) and recall(Cache(folder, warn=warnings.append), match[1], lambda result: True) is None:
+        if (match := OURS.fullmatch(path.name)) and recall(
+            Cache(folder, warn=warnings.append), match[1], lambda result: True
+        ) is None:
             warnings.append(f"{path.name} is of no use")
     return warnings
 
@@ -100,7 +110,9 @@ def results(run: Path, poses: Path) -> dict[str, Any]:
     return {
         **{f"poses: {name}": array.tobytes() for name, array in arrays.items()},
         **{f"metrics: {name}": content for name, content in metrics.items()},
-        **{f"run: {name}": record[name] for name in ("status", "exit_code", "counts", "bad_frames")},
+        **{
+            f"run: {name}": record[name] for name in ("status", "exit_code", "counts", "bad_frames")
+        },
         "metrics.json": json.loads((run / "metrics.json").read_text()),
         **tables,
     }
@@ -108,7 +120,11 @@ def results(run: Path, poses: Path) -> dict[str, Any]:
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """Return the names of results that differ."""
-    return [f"{name} differs" for name in expected.keys() | found.keys() if found.get(name) != expected.get(name)]
+    return [
+        f"{name} differs"
+        for name in expected.keys() | found.keys()
+        if found.get(name) != expected.get(name)
+    ]
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -122,11 +138,20 @@ def mlflow_problems(folder: Path) -> list[str]:
     from sleap_lab.runs.store import import_mlflow
 
     client = import_mlflow().MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
-    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    runs = client.search_runs(
+        [experiment.experiment_id for experiment in client.search_experiments()]
+    )
     held = sorted((run.data.tags["sleap_lab.folder"], run.info.status) for run in runs)
-    ended = {str(run): json.loads((run / "run.json").read_text())["status"] for run in run_folders(folder)}
+    ended = {
+        str(run): json.loads((run / "run.json").read_text())["status"]
+        for run in run_folders(folder)
+    }
     all_runs = sorted((run, MLFLOW_STATUS.get(status, status)) for run, status in ended.items())
     # Where a run is to be logged stands in its snapshot; one that ended before may be there, too.
-    needed = [(run, status) for run, status in all_runs if (Path(run) / "snapshot" / "config.yaml").exists()]
+    needed = [
+        (run, status)
+        for run, status in all_runs
+        if (Path(run) / "snapshot" / "config.yaml").exists()
+    ]
     known = [one for one in all_runs if one in needed or one in held]
     return [] if held == known else [f"MLflow holds {held}, not {known}"]

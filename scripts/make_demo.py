@@ -54,7 +54,14 @@ def truth(scenes: list[list[Animal]]) -> Poses:
     )
 
 
-def make_clip(folder: Path, video_name: str, labels_name: str, scenes: list[list[Animal]], shape: tuple[int, int], seed: int) -> None:
+def make_clip(
+    folder: Path,
+    video_name: str,
+    labels_name: str,
+    scenes: list[list[Animal]],
+    shape: tuple[int, int],
+    seed: int,
+) -> None:
     """Write a clip and its labels, which name the video without a folder so that both can be moved together."""
     path = folder / video_name
     gray = frames(scenes, shape, seed)
@@ -69,17 +76,33 @@ def parts(folder: Path) -> dict[str, Callable[[], None]]:
     """Return what makes each part, by its name."""
     clip, single = choreography.clip(), choreography.single()
     return {
-        "clip": partial(make_clip, folder, "clip.mp4", "truth.slp", clip, choreography.CLIP_SHAPE, seed=1),
-        "single": partial(make_clip, folder, "single.mp4", "single_truth.slp", single, choreography.SINGLE_SHAPE, seed=2),
+        "clip": partial(
+            make_clip, folder, "clip.mp4", "truth.slp", clip, choreography.CLIP_SHAPE, seed=1
+        ),
+        "single": partial(
+            make_clip,
+            folder,
+            "single.mp4",
+            "single_truth.slp",
+            single,
+            choreography.SINGLE_SHAPE,
+            seed=2,
+        ),
         **{kind: partial(models.train, kind, folder / "models") for kind in models.RECIPES},
     }
 
 
 def main() -> None:
     """Make the parts that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=OUT, help="folder to write to (default: the package's own)")
-    parser.add_argument("--only", nargs="+", choices=list(parts(OUT)), help="parts to make (default: all)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, default=OUT, help="folder to write to (default: the package's own)"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=list(parts(OUT)), help="parts to make (default: all)"
+    )
     arguments = parser.parse_args()
     makers = parts(arguments.out)
     arguments.out.mkdir(parents=True, exist_ok=True)

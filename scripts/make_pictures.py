@@ -59,8 +59,17 @@ for (const node of document.querySelectorAll("button, div")) {
 
 RUN = ["experiment=demo", "logger=none"]
 SWEEP = ["-m", "experiment=demo", "report=none"]
-ACCURACY = ["data.frames=0-99", "tracker=fixed_window,local_queues", "model.peak_threshold=0.2,0.4,0.6"]
-IDENTITY = ["data.frames=100-199", "tracker.oks_stddev=0.005", "tracker.tracking_window_size=1,5", "model.peak_threshold=0.2,0.6"]
+ACCURACY = [
+    "data.frames=0-99",
+    "tracker=fixed_window,local_queues",
+    "model.peak_threshold=0.2,0.4,0.6",
+]
+IDENTITY = [
+    "data.frames=100-199",
+    "tracker.oks_stddev=0.005",
+    "tracker.tracking_window_size=1,5",
+    "model.peak_threshold=0.2,0.6",
+]
 
 
 def save(picture: Image.Image, name: str) -> None:
@@ -71,14 +80,18 @@ def save(picture: Image.Image, name: str) -> None:
         if photograph:
             picture.convert("RGB").save(buffer, "jpeg", quality=quality, optimize=True)
         else:
-            picture.convert("RGB").quantize(quality, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+            picture.convert("RGB").quantize(quality, dither=Image.Dither.NONE).save(
+                buffer, "png", optimize=True
+            )
         if buffer.tell() <= LARGEST:
             break
     else:
         raise SystemExit(f"{name} is larger than {LARGEST} bytes: {buffer.tell()}")
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / name).write_bytes(buffer.getvalue())
-    print(f"{name}: {picture.width}x{picture.height}, {'quality' if photograph else 'colours'} {quality}, {buffer.tell() // 1000} kB")
+    print(
+        f"{name}: {picture.width}x{picture.height}, {'quality' if photograph else 'colours'} {quality}, {buffer.tell() // 1000} kB"
+    )
 
 
 def demo() -> None:
@@ -111,7 +124,11 @@ def draw(add: Callable[[LineCollection], object], poses: Poses, moment: int) -> 
         path = before.points[np.argsort(before.frame), thorax]
         add(LineCollection([path], colors=track_color(track), linewidths=1.5, alpha=0.6))
         for pose in own[own.frame == moment].points:
-            add(LineCollection(list(pose[edges]), colors=track_color(track), linewidths=2.2, capstyle="round"))
+            add(
+                LineCollection(
+                    list(pose[edges]), colors=track_color(track), linewidths=2.2, capstyle="round"
+                )
+            )
 
 
 def report() -> None:
@@ -137,22 +154,32 @@ def mlflow() -> None:
     with TemporaryDirectory() as scratch:
         call(scratch, *SWEEP, *IDENTITY)
         store = f"sqlite:///{scratch}/outputs/mlflow.db"
-        with serving("mlflow", "server", "--workers", "1", "--port", "{port}", "--backend-store-uri", store) as address:
-            jobs = MlflowClient(address).search_runs(["1"], "params.`model.peak_threshold` != ''", order_by=["attributes.start_time"])
+        with serving(
+            "mlflow", "server", "--workers", "1", "--port", "{port}", "--backend-store-uri", store
+        ) as address:
+            jobs = MlflowClient(address).search_runs(
+                ["1"], "params.`model.peak_threshold` != ''", order_by=["attributes.start_time"]
+            )
             ids = quote(json.dumps([job.info.run_id for job in jobs]))
             page = f"{address}/#/compare-runs?runs={ids}&experiments={quote(json.dumps(['1']))}"
-            save(screenshot(page, 1250, 914, wait=8, then=TIDY).crop((0, 0, 1250, 771)), "mlflow.png")  # whole rows
+            save(
+                screenshot(page, 1250, 914, wait=8, then=TIDY).crop((0, 0, 1250, 771)), "mlflow.png"
+            )  # whole rows
 
 
 def site() -> None:
     """The first page of the documentation."""
-    with serving("http.server", "{port}", "--bind", "127.0.0.1", "--directory", str(ROOT / "site")) as address:
+    with serving(
+        "http.server", "{port}", "--bind", "127.0.0.1", "--directory", str(ROOT / "site")
+    ) as address:
         save(screenshot(f"{address}/index.html", 1300, 760), "site.jpg")
 
 
 def call(cwd: str, *words: str) -> None:
     """Run sleap-lab in a folder."""
-    subprocess.run([sys.executable, "-m", "sleap_lab", *words], cwd=cwd, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "sleap_lab", *words], cwd=cwd, check=True, stdout=subprocess.DEVNULL
+    )
 
 
 @contextmanager
@@ -162,7 +189,11 @@ def serving(*words: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = [sys.executable, "-m", *(word.replace("{port}", port) for word in words)]
-    process = subprocess.Popen(command, env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stderr=subprocess.DEVNULL,
+    )
     try:
         for _ in range(120):
             try:
@@ -176,7 +207,9 @@ def serving(*words: str) -> Iterator[str]:
         process.wait()
 
 
-def screenshot(address: str, width: int, height: int, *, wait: float = 2, then: str = "") -> Image.Image:
+def screenshot(
+    address: str, width: int, height: int, *, wait: float = 2, then: str = ""
+) -> Image.Image:
     """Return what a browser shows of a page.
 
     Args:
@@ -186,16 +219,26 @@ def screenshot(address: str, width: int, height: int, *, wait: float = 2, then: 
         wait: Seconds until the page has drawn itself.
         then: A script to run in the page before the picture is taken.
     """
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromium = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if chromium is None:
         raise SystemExit("Chromium is needed for this picture")
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            f"--user-data-dir={profile}",
+        ]
         command = [chromium, *options, "--remote-debugging-port=0", address]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             time.sleep(wait)
-            port = (Path(profile) / "DevToolsActivePort").read_text(encoding="utf-8").splitlines()[0]
+            port = (
+                (Path(profile) / "DevToolsActivePort").read_text(encoding="utf-8").splitlines()[0]
+            )
             return Image.open(io.BytesIO(asyncio.run(_capture(port, width, height, wait, then))))
         finally:
             process.terminate()
@@ -210,12 +253,16 @@ async def _capture(port: str, width: int, height: int, wait: float, then: str) -
         async with session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0) as socket:
             script = {"expression": f"(async () => {{ {then} }})()", "awaitPromise": True}
             size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-            await socket.send_json({"id": 1, "method": "Emulation.setDeviceMetricsOverride", "params": size})
+            await socket.send_json(
+                {"id": 1, "method": "Emulation.setDeviceMetricsOverride", "params": size}
+            )
             await socket.send_json({"id": 2, "method": "Runtime.evaluate", "params": script})
             async for message in socket:
                 if message.json().get("id") == 2:
                     await asyncio.sleep(wait)
-                    await socket.send_json({"id": 3, "method": "Page.captureScreenshot", "params": {}})
+                    await socket.send_json(
+                        {"id": 3, "method": "Page.captureScreenshot", "params": {}}
+                    )
                 if message.json().get("id") == 3:
                     return base64.b64decode(message.json()["result"]["data"])
     raise RuntimeError("the browser went away")

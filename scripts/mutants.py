@@ -47,7 +47,19 @@ CORE: dict[str, tuple[str, ...]] = {
 }
 """Files that are changed, and the tests that run after the one which mirrors a file."""
 
-HEAVY = ("torch", "lightning.fabric", "sleap_io", "cv2", "av", "h5py", "scipy.optimize", "hydra", "filelock", "hypothesis", "pytest")
+HEAVY = (
+    "torch",
+    "lightning.fabric",
+    "sleap_io",
+    "cv2",
+    "av",
+    "h5py",
+    "scipy.optimize",
+    "hydra",
+    "filelock",
+    "hypothesis",
+    "pytest",
+)
 SELECTION = "not slow and not conformance"
 GRACE = 30.0
 """Seconds that tests may take longer than three times what they take on unchanged code, before they count as hanging."""
@@ -62,7 +74,14 @@ NO_MATTER = ("strict", "device", "encoding")
 """Arguments that can be left out without a trace: what checks what cannot be, and what is the same where the tests run."""
 
 SWAPPED: dict[type[ast.AST], Any] = {
-    **{ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq},
+    **{
+        ast.Gt: ast.GtE,
+        ast.GtE: ast.Gt,
+        ast.Lt: ast.LtE,
+        ast.LtE: ast.Lt,
+        ast.Eq: ast.NotEq,
+        ast.NotEq: ast.Eq,
+    },
     **{ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In},
     **{
         ast.Add: ast.Sub,
@@ -125,7 +144,9 @@ def _changed(source: str) -> Iterator[tuple[int, str, ast.Module]]:
             _put(above[-1], other, node)
 
 
-def _nodes(node: ast.AST, above: tuple[ast.AST, ...], function: str) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...], str]]:
+def _nodes(
+    node: ast.AST, above: tuple[ast.AST, ...], function: str
+) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...], str]]:
     """Yield the nodes that may be changed, what they stand in, outermost first, and the name of their function."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         function = f"{function}.{node.name}".lstrip(".")
@@ -168,7 +189,9 @@ def _others(node: ast.AST) -> Iterator[ast.AST]:
             for i in range(len(values)):
                 rest = [*values[:i], *values[i + 1 :]]
                 yield ast.BoolOp(op, rest) if len(rest) > 1 else rest[0]
-        case ast.UnaryOp(ast.Not() | ast.Invert(), operand) | ast.UnaryOp(ast.USub(), ast.Name() | ast.Call() | ast.Attribute() as operand):
+        case ast.UnaryOp(ast.Not() | ast.Invert(), operand) | ast.UnaryOp(
+            ast.USub(), ast.Name() | ast.Call() | ast.Attribute() as operand
+        ):
             yield operand
         case ast.IfExp(_, body, orelse):
             yield from (body, orelse)
@@ -181,8 +204,16 @@ def _others(node: ast.AST) -> Iterator[ast.AST]:
         case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
             for i, part in enumerate(node.generators):
                 for test in part.ifs:
-                    less = ast.comprehension(part.target, part.iter, [one for one in part.ifs if one is not test], part.is_async)
-                    yield type(node)(**vars(node) | {"generators": [*node.generators[:i], less, *node.generators[i + 1 :]]})
+                    less = ast.comprehension(
+                        part.target,
+                        part.iter,
+                        [one for one in part.ifs if one is not test],
+                        part.is_async,
+                    )
+                    yield type(node)(
+                        **vars(node)
+                        | {"generators": [*node.generators[:i], less, *node.generators[i + 1 :]]}
+                    )
         case ast.Call(func, args, keywords):
             if isinstance(func, ast.Name) and func.id in OPPOSITES:
                 yield ast.Call(ast.Name(OPPOSITES[func.id]), args, keywords)
@@ -196,7 +227,9 @@ def _others(node: ast.AST) -> Iterator[ast.AST]:
 def _around(node: ast.AST, above: tuple[ast.AST, ...]) -> ast.AST:
     """Return the node itself, or what is around it, so far as it needs that to be told from others."""
     for outer in reversed(above):
-        if len(ast.unparse(node)) >= SHORTEST or not isinstance(outer, (ast.expr, ast.keyword, ast.Assign, ast.Return, ast.Expr)):
+        if len(ast.unparse(node)) >= SHORTEST or not isinstance(
+            outer, (ast.expr, ast.keyword, ast.Assign, ast.Return, ast.Expr)
+        ):
             break
         if len(ast.unparse(outer)) > LONGEST:
             break
@@ -207,7 +240,10 @@ def _around(node: ast.AST, above: tuple[ast.AST, ...]) -> ast.AST:
 def _shown(before: str, after: str) -> str:
     """Return what became of what in one line, without most of what is alike at either end."""
     before, after = " ".join(before.split()), " ".join(after.split())
-    start, end = max(_alike(before, after) - KEPT, 0), max(_alike(before[::-1], after[::-1]) - KEPT, 0)
+    start, end = (
+        max(_alike(before, after) - KEPT, 0),
+        max(_alike(before[::-1], after[::-1]) - KEPT, 0),
+    )
     if max(len(before), len(after)) <= LONGEST:
         start = end = 0
     cut = [text[start : max(len(text) - end, start)] for text in (before, after)]
@@ -216,7 +252,10 @@ def _shown(before: str, after: str) -> str:
 
 def _alike(one: str, other: str) -> int:
     """Return how many characters are the same from the beginning on."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return next(
+        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
 
 
 def _put(outer: ast.AST, node: ast.AST, other: ast.AST) -> None:
@@ -264,7 +303,9 @@ def start(change: Change | None, tests: list[str], place: Path, limit: float) ->
         file = place / "sleap_lab" / change.path
         shutil.copy2(file, place / "before.py")
         file.write_text(changed(file.read_text(encoding="utf-8"), change.number), encoding="utf-8")
-        os.utime(file, (change.number, change.number))  # compiled code goes by the time; no other version of the file has this one
+        os.utime(
+            file, (change.number, change.number)
+        )  # compiled code goes by the time; no other version of the file has this one
     process = multiprocessing.get_context("fork").Process(target=_run, args=(tests, place))
     process.start()
     return Trial(change, place, process, time.monotonic(), limit)
@@ -281,7 +322,15 @@ def _run(tests: list[str], place: Path) -> None:
     sys.path.insert(0, str(place))
     import pytest
 
-    options = ["-q", "-x", "-m", SELECTION, "-p", "no:cacheprovider", f"--basetemp={place / 'tests'}"]
+    options = [
+        "-q",
+        "-x",
+        "-m",
+        SELECTION,
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={place / 'tests'}",
+    ]
     os._exit(pytest.main([*options, "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]))
 
 
@@ -296,7 +345,9 @@ def finish(trial: Trial) -> int | None:
     return None if hung else trial.process.exitcode
 
 
-def run_all(todo: Iterator[tuple[Change | None, list[str], float]], places: list[Path]) -> Iterator[tuple[Trial, int | None]]:
+def run_all(
+    todo: Iterator[tuple[Change | None, list[str], float]], places: list[Path]
+) -> Iterator[tuple[Trial, int | None]]:
     """Run trials side by side, one in each place, and yield each with how it ended."""
     free, running = list(places), list[Trial]()
     try:
@@ -307,7 +358,10 @@ def run_all(todo: Iterator[tuple[Change | None, list[str], float]], places: list
             if not running:
                 return
             soonest = min(trial.began + trial.limit for trial in running)
-            wait([trial.process.sentinel for trial in running], timeout=max(soonest - time.monotonic(), 0))
+            wait(
+                [trial.process.sentinel for trial in running],
+                timeout=max(soonest - time.monotonic(), 0),
+            )
             for trial in list(running):
                 if not trial.process.is_alive() or time.monotonic() > trial.began + trial.limit:
                     running.remove(trial)
@@ -340,7 +394,13 @@ def prepare(folder: Path, workers: int) -> list[Path]:
 def all_changes() -> list[Change]:
     """Return all changes of the core."""
     files = [file for pattern in CORE for file in sorted(PACKAGE.glob(pattern))]
-    return [change for file in files for change in changes(file.relative_to(PACKAGE).as_posix(), file.read_text(encoding="utf-8"))]
+    return [
+        change
+        for file in files
+        for change in changes(
+            file.relative_to(PACKAGE).as_posix(), file.read_text(encoding="utf-8")
+        )
+    ]
 
 
 def known(text: str) -> dict[str, str]:
@@ -373,8 +433,13 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", default="", help="only files of which the path begins so")
     options = parser.parse_args()
-    found, listed = [change for change in all_changes() if change.path.startswith(options.only)], known(KNOWN.read_text(encoding="utf-8"))
-    chosen = drawn([change for change in found if change.name not in listed], options.count, options.seed)
+    found, listed = (
+        [change for change in all_changes() if change.path.startswith(options.only)],
+        known(KNOWN.read_text(encoding="utf-8")),
+    )
+    chosen = drawn(
+        [change for change in found if change.name not in listed], options.count, options.seed
+    )
     for name in sorted(listed.keys() - {change.name for change in all_changes()}):
         print(f"listed, but no such change is left: {name}", flush=True)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
@@ -395,14 +460,22 @@ def _report(chosen: list[Change], tests: dict[str, list[str]], places: list[Path
     for files in {frozenset(files): files for files in tests.values()}.values():
         ((trial, code),) = run_all(iter([(None, files, 3600.0)]), places[:1])
         if code != 0:
-            sys.exit(f"error: tests fail on the code as it is:\n{(trial.place / 'output.txt').read_text(encoding='utf-8')}")
+            sys.exit(
+                f"error: tests fail on the code as it is:\n{(trial.place / 'output.txt').read_text(encoding='utf-8')}"
+            )
         seconds[frozenset(files)] = time.monotonic() - trial.began
     unnoticed = []
-    todo = ((change, tests[change.path], GRACE + 3 * seconds[frozenset(tests[change.path])]) for change in chosen)
+    todo = (
+        (change, tests[change.path], GRACE + 3 * seconds[frozenset(tests[change.path])])
+        for change in chosen
+    )
     for done, (trial, code) in enumerate(run_all(todo, places), start=1):
         if code == 0 and trial.change is not None:
             unnoticed.append(trial.change)
-            print(f"{trial.change.path}:{trial.change.line} {trial.change.name.removeprefix(trial.change.path + ' ')}", flush=True)
+            print(
+                f"{trial.change.path}:{trial.change.line} {trial.change.name.removeprefix(trial.change.path + ' ')}",
+                flush=True,
+            )
         if done % 50 == 0:
             print(f"# {done} of {len(chosen)}, {len(unnoticed)} unnoticed", flush=True)
     return unnoticed

@@ -19,9 +19,20 @@ FILE = Path(__file__).parents[1] / "sleap_lab" / "inference" / RECORD
 
 def main() -> None:
     """Record what was declared, and list the stages whose code nobody has looked at."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--same", nargs="+", choices=STAGE_CODE, default=[], metavar="STAGE", help=", ".join(STAGE_CODE))
-    parser.add_argument("--changed", nargs="+", choices=STAGE_CODE, default=[], metavar="STAGE", help="likewise")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--same",
+        nargs="+",
+        choices=STAGE_CODE,
+        default=[],
+        metavar="STAGE",
+        help=", ".join(STAGE_CODE),
+    )
+    parser.add_argument(
+        "--changed", nargs="+", choices=STAGE_CODE, default=[], metavar="STAGE", help="likewise"
+    )
     arguments = parser.parse_args()
     record = json.loads(FILE.read_text())
     for stage in STAGE_CODE:
@@ -30,7 +41,9 @@ def main() -> None:
             record[stage] = {"results": code, "code": code}
         elif stage in arguments.same:
             record[stage]["code"] = code
-        print(f"{stage}: {'recorded' if record[stage]['code'] == code else 'changed, and nobody has said whether its results can'}")
+        print(
+            f"{stage}: {'recorded' if record[stage]['code'] == code else 'changed, and nobody has said whether its results can'}"
+        )
     FILE.write_text(json.dumps(record, indent=2) + "\n")
 
 

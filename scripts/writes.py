@@ -33,7 +33,13 @@ WORDS = [
     *("runtime.device=cpu", "runtime.num_threads=1", "runtime.batch_size=2"),
 ]
 WAYS = ("once", "full", "kill")  # in the order of fail.c
-PRELOADED = ("sleap_lab.experiment", "sleap_lab.pipelines.pipeline", "sleap_lab.tracking", "sleap_lab.report.page", "sleap_lab.sweeps.sync")
+PRELOADED = (
+    "sleap_lab.experiment",
+    "sleap_lab.pipelines.pipeline",
+    "sleap_lab.tracking",
+    "sleap_lab.report.page",
+    "sleap_lab.sweeps.sync",
+)
 STORE = "mlflow.db"
 SECONDS_AT_MOST = 120
 LIBRARY = "SLEAP_LAB_FAIL_LIBRARY"
@@ -42,11 +48,25 @@ LIBRARY = "SLEAP_LAB_FAIL_LIBRARY"
 def build(folder: Path) -> Path:
     """Compile the library that makes calls fail."""
     library = folder / "fail.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, Path(__file__).with_name("fail.c"), "-ldl"], check=True)
+    subprocess.run(
+        [
+            "cc",
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-o",
+            library,
+            Path(__file__).with_name("fail.c"),
+            "-ldl",
+        ],
+        check=True,
+    )
     return library
 
 
-def run(folder: Path, words: list[str], *, at: int = -1, way: str = "once") -> tuple[int, list[str], list[str]]:
+def run(
+    folder: Path, words: list[str], *, at: int = -1, way: str = "once"
+) -> tuple[int, list[str], list[str]]:
     """Run the command in a fork.
 
     Args:
@@ -66,10 +86,20 @@ def run(folder: Path, words: list[str], *, at: int = -1, way: str = "once") -> t
             os.dup2(terminal.fileno(), 2)
             os.chdir(folder)
             library = ctypes.CDLL(os.environ[LIBRARY])
-            library.fail_at(str(folder).encode(), ctypes.c_long(at), WAYS.index(way), _reason(at, way), counted.fileno())
+            library.fail_at(
+                str(folder).encode(),
+                ctypes.c_long(at),
+                WAYS.index(way),
+                _reason(at, way),
+                counted.fileno(),
+            )
             _end_with(words)
         status = _wait(child)
-    return os.waitstatus_to_exitcode(status), calls.read_text().splitlines(), printed.read_text().splitlines()
+    return (
+        os.waitstatus_to_exitcode(status),
+        calls.read_text().splitlines(),
+        printed.read_text().splitlines(),
+    )
 
 
 def _reason(at: int, way: str) -> int:
@@ -107,11 +137,17 @@ def _wait(child: int) -> int:
 
 def said_badly(code: int, lines: list[str], way: str) -> list[str]:
     """Return what is wrong with how a run ended, and with what it said about that."""
-    problems = [line for line in lines if any(sign in line for sign in ("Traceback", "not foreseen", "Logging error"))]
+    problems = [
+        line
+        for line in lines
+        if any(sign in line for sign in ("Traceback", "not foreseen", "Logging error"))
+    ]
     if code not in (0, -signal.SIGKILL if way == "kill" else 1):
         problems.append(f"exit code {code}")
     errors = sum(line.startswith("error: ") for line in lines)
-    if (errors > 1 and way == "once") or (not errors and code == 1):  # on a full disk run.json is another file to name
+    if (errors > 1 and way == "once") or (
+        not errors and code == 1
+    ):  # on a full disk run.json is another file to name
         problems.append(f"{errors} errors")
     return problems
 
@@ -142,7 +178,9 @@ def attempt(chosen: tuple[Path, str, int, str, dict[str, Any]]) -> tuple[str, li
     else:
         problems += [f"then {text}" for text in compared(folder, expected)]
     synced, _, more = run(folder, ["sync"])
-    problems += [f"sync: exit code {synced}: {' | '.join(more)}"] if synced else mlflow_problems(folder)
+    problems += (
+        [f"sync: exit code {synced}: {' | '.join(more)}"] if synced else mlflow_problems(folder)
+    )
     problems += [f"then {text}" for text in unreadable(folder)]
     shutil.rmtree(folder)
     call = calls[at] if at < len(calls) else f"{at} is not reached"
@@ -163,11 +201,17 @@ def try_all(scratch: Path, options: argparse.Namespace) -> int:
         code, calls, lines = run(folder, [*WORDS, f"report={report}"])
         assert code == 0, "\n".join(lines)
         expected[report] = results(run_folders(folder)[-1], folder / "poses.slp")
-        chosen += [(report, at) for at, call in enumerate(calls) if report == "none" or "report" in call]
+        chosen += [
+            (report, at) for at, call in enumerate(calls) if report == "none" or "report" in call
+        ]
     print(f"{len(chosen)} calls", flush=True)
     chosen = chosen[options.first :: options.every]
     wrong = 0
-    attempts = [(scratch, report, at, way, expected[report]) for way in options.ways for report, at in chosen]
+    attempts = [
+        (scratch, report, at, way, expected[report])
+        for way in options.ways
+        for report, at in chosen
+    ]
     with multiprocessing.get_context("fork").Pool() as pool:
         for what, problems in pool.imap(attempt, attempts):
             print(f"{what}; {'; '.join(problems) or 'good'}", flush=True)
@@ -193,7 +237,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         if LIBRARY not in os.environ:
             library = str(build(Path(scratch)))
-            sys.exit(subprocess.run([sys.executable, *sys.argv], env={**os.environ, "LD_PRELOAD": library, LIBRARY: library}).returncode)
+            sys.exit(
+                subprocess.run(
+                    [sys.executable, *sys.argv],
+                    env={**os.environ, "LD_PRELOAD": library, LIBRARY: library},
+                ).returncode
+            )
         del os.environ["LD_PRELOAD"]
         sys.exit(1 if try_all(Path(scratch).resolve(), options) else 0)
 

@@ -24,7 +24,11 @@ _HOMES = {
 
 # OpenCV reads these when it is loaded. Its decoders write pages about a damaged video, which are told in one line instead, and an
 # image whose header claims more than 2**28 pixels, 0.8 GB, is refused.
-for _name, _value in {"OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "OFF", "OPENCV_IO_MAX_IMAGE_PIXELS": str(2**28)}.items():
+for _name, _value in {
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    "OPENCV_LOG_LEVEL": "OFF",
+    "OPENCV_IO_MAX_IMAGE_PIXELS": str(2**28),
+}.items():
     os.environ.setdefault(_name, _value)
 
 

@@ -79,12 +79,17 @@ Exit codes: 0 done; 1 the run failed; 2 the command line or config is wrong; 3 d
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its code."""
-    arguments = [conceal(word) if "tracking_uri=" in word else word for word in (sys.argv[1:] if argv is None else argv)]
+    arguments = [
+        conceal(word) if "tracking_uri=" in word else word
+        for word in (sys.argv[1:] if argv is None else argv)
+    ]
     # Imports and labels make many lasting objects; looking through them again and again is an eighth of a short run.
     gc.set_threshold(100_000)
     signal.signal(signal.SIGTERM, _stop)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names of files may hold bytes that are no text
+        sys.stdout.reconfigure(
+            errors="surrogateescape"
+        )  # names of files may hold bytes that are no text
     try:
         code = _dispatch(arguments)
     except SleapLabError as error:
@@ -110,7 +115,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
         if "debug=true" in arguments:
             traceback.print_exception(error)
-        terminal.fail(f"{type(error).__name__}: {' '.join(str(error).split())} (not foreseen; debug=true tells where, please report it)")
+        terminal.fail(
+            f"{type(error).__name__}: {' '.join(str(error).split())} (not foreseen; debug=true tells where, please report it)"
+        )
         code = 1
     gc.freeze()  # the interpreter's last collections would walk through all of it once more: up to a second
     sys.exit(code)
@@ -136,7 +143,9 @@ def _dispatch(arguments: list[str]) -> int:
         return 0 if arguments else ConfigError.exit_code
     if arguments[0] in verbs:
         return verbs[arguments[0]](arguments[1:])
-    if arguments[0] in ("-sc", "--shell-completion") and any(word.startswith("query=") for word in arguments):
+    if arguments[0] in ("-sc", "--shell-completion") and any(
+        word.startswith("query=") for word in arguments
+    ):
         from sleap_lab.completion import complete
 
         if not complete(tuple(verbs)):
@@ -156,7 +165,9 @@ def help_page() -> str:
     lines = []
     for group in [*GROUPS, "experiment"]:
         files = resources.files("sleap_lab.conf").joinpath(group).iterdir()
-        options = sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+        options = sorted(
+            file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")
+        )
         lines.append(f"  {group:<15}{', '.join(options)}")
     rows = [_key_row(name, defaults()[name], field) for name, field in keys().items()]
     return HELP.format(groups="\n".join(lines), keys="\n".join(rows))
@@ -173,12 +184,17 @@ def _track(arguments: list[str]) -> int:
     from sleap_lab.settings.inputs import predictions_path
 
     if "-h" in arguments or "--help" in arguments:
-        print("sleap-lab track FLAGS [KEY=VALUE …]: predict, and track with -t, in sleap-nn's own flags." + flags.help_text(flags.TRACK))
+        print(
+            "sleap-lab track FLAGS [KEY=VALUE …]: predict, and track with -t, in sleap-nn's own flags."
+            + flags.help_text(flags.TRACK)
+        )
         return 0
     values, overrides = flags.parse(flags.TRACK, arguments)
     if not values.get("model.paths"):
         if not values.get("tracker.tracking"):
-            raise ConfigError("track needs --model_paths (-m) to predict, or --tracking (-t) to track the instances of a .slp file")
+            raise ConfigError(
+                "track needs --model_paths (-m) to predict, or --tracking (-t) to track the instances of a .slp file"
+            )
         values["model.kind"] = "none"
     if values.get("data.path") is None:
         raise ConfigError("--data_path (-i) is missing: a video or a .slp file")
@@ -189,20 +205,32 @@ def _track(arguments: list[str]) -> int:
             )
     if values.get("output.make_labels", True):
         values.setdefault("output.path", str(predictions_path(Path(values["data.path"]))))
-    return _as_overrides(flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides)
+    return _as_overrides(
+        flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides
+    )
 
 
 def _eval(arguments: list[str]) -> int:
     from sleap_lab.settings import flags
 
     if "-h" in arguments or "--help" in arguments:
-        print("sleap-lab eval FLAGS [KEY=VALUE …]: compare predictions with ground truth." + flags.help_text(flags.EVAL))
+        print(
+            "sleap-lab eval FLAGS [KEY=VALUE …]: compare predictions with ground truth."
+            + flags.help_text(flags.EVAL)
+        )
         return 0
     values, overrides = flags.parse(flags.EVAL, arguments)
-    for key, name in (("evaluator.ground_truth_path", "--ground_truth_path (-g)"), ("data.path", "--predicted_path (-p)")):
+    for key, name in (
+        ("evaluator.ground_truth_path", "--ground_truth_path (-g)"),
+        ("data.path", "--predicted_path (-p)"),
+    ):
         if values.get(key) is None:
             raise ConfigError(f"{name} is missing: a .slp file")
-    values = flags.special_defaults(flags.EVAL) | values | {"model.kind": "none", "evaluator.evaluate": True}
+    values = (
+        flags.special_defaults(flags.EVAL)
+        | values
+        | {"model.kind": "none", "evaluator.evaluate": True}
+    )
     return _as_overrides(values, overrides)
 
 
@@ -212,7 +240,9 @@ def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
 
     words = [f"{key}={quote(value)}" for key, value in values.items()]
     chosen = {override.partition("=")[0] for override in overrides}
-    words += [word for word in ("logger=none", "report=none") if word.partition("=")[0] not in chosen]
+    words += [
+        word for word in ("logger=none", "report=none") if word.partition("=")[0] not in chosen
+    ]
     words += overrides
     print(as_typed(["sleap-lab", *words]))
     return _experiment(words, ["sleap-lab", *words])
@@ -242,8 +272,16 @@ def _compare(arguments: list[str]) -> int:
 
     words, uri = _store_word(arguments)
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
-        found = [find_runs(word, Path(scratch), tracking_uri=uri, outputs_root=Path("outputs").absolute()) for word in words]
-        comparison = compare([folder for part in found for folder in part.folders], [note for part in found for note in part.left_out])
+        found = [
+            find_runs(
+                word, Path(scratch), tracking_uri=uri, outputs_root=Path("outputs").absolute()
+            )
+            for word in words
+        ]
+        comparison = compare(
+            [folder for part in found for folder in part.folders],
+            [note for part in found for note in part.left_out],
+        )
     page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
     write_page(comparison, page)
     terminal.text(as_text(comparison) + "\n")
@@ -279,12 +317,16 @@ def _reproduce(arguments: list[str]) -> int:
     overrides = [word for word in words if word.partition("=")[0] in keys()]
     runs = [word for word in words if word not in overrides]
     if len(runs) != 1:
-        raise ConfigError(f"reproduce: give one run and, where inputs moved, KEY=PATH; got {shlex.join(words) or 'nothing'}")
+        raise ConfigError(
+            f"reproduce: give one run and, where inputs moved, KEY=PATH; got {shlex.join(words) or 'nothing'}"
+        )
     changes = {parsed.key_or_group: parsed.value() for parsed in parse_overrides(overrides)}
     outputs = Path("outputs").absolute()
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
         folder = find_run(runs[0], Path(scratch), tracking_uri=uri, outputs_root=outputs)
-        receipt = reproduce(folder, changes, command=["sleap-lab", "reproduce", *arguments], outputs_root=outputs)
+        receipt = reproduce(
+            folder, changes, command=["sleap-lab", "reproduce", *arguments], outputs_root=outputs
+        )
     show(receipt)
     return 1 if receipt.differences else 0
 
@@ -306,7 +348,11 @@ def _doctor(arguments: list[str]) -> int:
     from sleap_lab.inference.interruption import interruptible
     from sleap_lab.settings.config import GROUPS, keys
 
-    overrides = [word for word in arguments if word.partition("=")[0] in {*keys(), *GROUPS} and not Path(word).exists()]
+    overrides = [
+        word
+        for word in arguments
+        if word.partition("=")[0] in {*keys(), *GROUPS} and not Path(word).exists()
+    ]
     findings = []
     with interruptible():
         for finding in examine([word for word in arguments if word not in overrides], overrides):
@@ -342,8 +388,14 @@ def _sync(arguments: list[str]) -> int:
     folders, uri = _store_word(arguments)
     for word in folders:
         if "=" in word and not Path(word).exists():
-            raise ConfigError(f"sync: {word} is no folder; accepted: folders of runs, and logger.tracking_uri=URI")
-    outcomes = sync([Path(folder) for folder in folders], outputs_root=Path("outputs").absolute(), tracking_uri=uri)
+            raise ConfigError(
+                f"sync: {word} is no folder; accepted: folders of runs, and logger.tracking_uri=URI"
+            )
+    outcomes = sync(
+        [Path(folder) for folder in folders],
+        outputs_root=Path("outputs").absolute(),
+        tracking_uri=uri,
+    )
     terminal.table([(terminal.shown(folder), outcome) for folder, outcome in outcomes.items()])
     return 1 if any(outcome.startswith("failed") for outcome in outcomes.values()) else 0
 
@@ -385,7 +437,14 @@ def _tune(arguments: list[str]) -> int:
     from sleap_lab.tune.settings import PREFIX, TuneConfig
 
     if "-h" in arguments or "--help" in arguments:
-        print(TUNE_HELP.format(keys="\n".join(_key_row(f"{PREFIX}{field.name}", field.default, field) for field in fields(TuneConfig))))
+        print(
+            TUNE_HELP.format(
+                keys="\n".join(
+                    _key_row(f"{PREFIX}{field.name}", field.default, field)
+                    for field in fields(TuneConfig)
+                )
+            )
+        )
         return 0
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.error = _refuse  # type: ignore[method-assign]  # argparse would print its usage
@@ -418,7 +477,9 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
         # Hydra's own parser loses overrides that stand on both sides of an option.
         flags = [word for word in arguments if word not in options.overrides]
         with redirect_stdout(io.StringIO()) if options.cfg else nullcontext() as shown:
-            hand_to_hydra([*options.overrides, *flags, "--config-name", configs.name], lambda node: None)
+            hand_to_hydra(
+                [*options.overrides, *flags, "--config-name", configs.name], lambda node: None
+            )
         if shown is not None:
             print(redact(shown.getvalue()), end="")
         return 0

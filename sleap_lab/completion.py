@@ -34,8 +34,12 @@ def completions(line: str, verbs: Sequence[str]) -> tuple[list[str], str | None]
         offered = _keys_of_tune()
     else:
         offered = ["ls", "clear"] if first == "cache" else []
-    keys = first in MAY_BE_KEYS and last != "" and not last.startswith("-") and not Path(last).exists()
-    return [word for word in offered if word.startswith(last)], f"{command} {last}" if keys else None
+    keys = (
+        first in MAY_BE_KEYS and last != "" and not last.startswith("-") and not Path(last).exists()
+    )
+    return [
+        word for word in offered if word.startswith(last)
+    ], f"{command} {last}" if keys else None
 
 
 def _keys_of_tune() -> list[str]:

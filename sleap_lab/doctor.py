@@ -78,13 +78,17 @@ def examine(paths: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Fin
         raise ConfigError(f"doctor: {overrides[0]} is a setting of a run; name its models, too")
     yield from _stores()
     if not data:
-        yield Finding("videos", PROBLEM, "none given; name a video, a folder of images or a .slp file")
+        yield Finding(
+            "videos", PROBLEM, "none given; name a video, a folder of images or a .slp file"
+        )
         return
     path = data if len(data) > 1 else data[0]
     start = time.perf_counter()
     try:
         if models:
-            config, _ = compose_config([f"data.path={quote(path)}", f"model.paths={quote(models)}", *overrides])
+            config, _ = compose_config(
+                [f"data.path={quote(path)}", f"model.paths={quote(models)}", *overrides]
+            )
         else:
             config = Config(data=DataConfig(path=path))
         source = open_source(config.data)
@@ -102,21 +106,36 @@ def examine(paths: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Fin
 
 def _is_model(path: Path) -> bool:
     names = ("training_config.yaml", "training_config.json")
-    return path.name in names or any((folder / name).is_file() for folder in (path, path.parent) if folder != Path() for name in names)
+    return path.name in names or any(
+        (folder / name).is_file()
+        for folder in (path, path.parent)
+        if folder != Path()
+        for name in names
+    )
 
 
 def _stores() -> Iterator[Finding]:
     folder = Path("outputs")
-    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
+    existing = next(
+        parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir()
+    )
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"\0" * 4096)
     except OSError as error:
-        yield Finding("outputs", PROBLEM, f"{existing} cannot be written to ({error.strerror}); start from another folder")
+        yield Finding(
+            "outputs",
+            PROBLEM,
+            f"{existing} cannot be written to ({error.strerror}); start from another folder",
+        )
         return
     free = shutil.disk_usage(existing).free / 1e9
     if free < 1:
-        yield Finding("outputs", WARNING, f"{existing}: only {free:.2f} GB left; free some, or start from another disk")
+        yield Finding(
+            "outputs",
+            WARNING,
+            f"{existing}: only {free:.2f} GB left; free some, or start from another disk",
+        )
     else:
         yield Finding("outputs", OK, f"{existing} can be written to, {free:,.0f} GB free")
 
@@ -128,7 +147,9 @@ def _logger(config: Config) -> Finding:
     try:
         probe(uri)
     except SleapLabError as error:
-        return Finding("mlflow", WARNING, f"{error}; runs are kept, and logged later by sleap-lab sync")
+        return Finding(
+            "mlflow", WARNING, f"{error}; runs are kept, and logged later by sleap-lab sync"
+        )
     return Finding("mlflow", OK, uri)
 
 
@@ -147,13 +168,19 @@ def _videos(source: Source) -> Iterator[Finding]:
         try:
             shapes = {source.pixels(video, frame).shape for frame in chosen}
         except SleapLabError as error:
-            yield Finding("video", WARNING, f"{error}; data.on_bad_frame says what becomes of such frames")
+            yield Finding(
+                "video", WARNING, f"{error}; data.on_bad_frame says what becomes of such frames"
+            )
             continue
         each = (time.perf_counter() - start) / len(chosen)
         height, width, channels = next(iter(shapes))
         total = len(source.reader(video).numbers)
         text = f"{name}: {len(wanted):,} of {total:,} frames, {width}x{height} px, {channels} channel{'s' * (channels > 1)}"
-        yield Finding("video", OK if len(shapes) == 1 else WARNING, f"{text}, {1000 * each:.0f} ms to reach a frame")
+        yield Finding(
+            "video",
+            OK if len(shapes) == 1 else WARNING,
+            f"{text}, {1000 * each:.0f} ms to reach a frame",
+        )
 
 
 def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
@@ -166,7 +193,9 @@ def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
         yield Finding("models", PROBLEM, str(error))
         return
     starting = opening + time.perf_counter() - start
-    nodes = ", ".join(pipeline.skeleton.nodes[:6]) + (" …" if len(pipeline.skeleton.nodes) > 6 else "")
+    nodes = ", ".join(pipeline.skeleton.nodes[:6]) + (
+        " …" if len(pipeline.skeleton.nodes) > 6 else ""
+    )
     yield Finding("models", OK, f"{pipeline.kind}, {len(pipeline.skeleton.nodes)} nodes ({nodes})")
     yield Finding("device", OK, f"{pipeline.device}, {_cores()}")
     try:
@@ -175,17 +204,27 @@ def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
         yield Finding("trial", PROBLEM, str(error))
         return
     if not found:
-        yield Finding("trial", WARNING, "nothing was found in the frames tried; try a lower model.peak_threshold or check the models")
+        yield Finding(
+            "trial",
+            WARNING,
+            "nothing was found in the frames tried; try a lower model.peak_threshold or check the models",
+        )
     memory = "" if estimate.megabytes is None else f", {estimate.megabytes:,.0f} MB of memory"
     text = f"{estimate.frames_per_second:.1f} frames/s; all {estimate.frames:,} frames take about {_duration(estimate.seconds)}{memory}"
     available = _available_megabytes()
     if available is not None and estimate.megabytes is not None and estimate.megabytes > available:
-        yield Finding("run", PROBLEM, f"{text}, and only {available:,.0f} MB are free; a smaller runtime.batch_size needs less")
+        yield Finding(
+            "run",
+            PROBLEM,
+            f"{text}, and only {available:,.0f} MB are free; a smaller runtime.batch_size needs less",
+        )
     else:
         yield Finding("run", OK, text)
 
 
-def _measure(source: Source, config: Config, pipeline: "Pipeline", starting: float) -> tuple[Estimate, int]:
+def _measure(
+    source: Source, config: Config, pipeline: "Pipeline", starting: float
+) -> tuple[Estimate, int]:
     """Rehearse a run with some frames from the middle, and return what all would need, and how many instances were found."""
     from sleap_lab.pipelines.engine import predict
 
@@ -193,7 +232,9 @@ def _measure(source: Source, config: Config, pipeline: "Pipeline", starting: flo
     count = max(TRIAL_FRAMES // batch_size, 4) * batch_size
     first = max((len(source.frames) - count) // 2, 0)
     part = replace(source, frames=source.frames[first : first + count])
-    frames: Iterator[Frame] = (frame for frame in read_ahead(part, config.runtime.queue_maxsize) if frame.image is not None)
+    frames: Iterator[Frame] = (
+        frame for frame in read_ahead(part, config.runtime.queue_maxsize) if frame.image is not None
+    )
     began = time.perf_counter()
     found: list[Poses] = []
     done = warm = 0
@@ -217,7 +258,9 @@ def _measure(source: Source, config: Config, pipeline: "Pipeline", starting: flo
     duration = starting + total / rate + time.perf_counter() - start
     per_frame = instances / done * len(pipeline.skeleton.nodes) * BYTES_PER_POINT
     megabytes = _peak_megabytes()
-    return Estimate(total, duration, None if megabytes is None else megabytes + total * per_frame / 1e6, rate), instances
+    return Estimate(
+        total, duration, None if megabytes is None else megabytes + total * per_frame / 1e6, rate
+    ), instances
 
 
 def _end(source: Source, config: Config, poses: Poses) -> None:
@@ -246,7 +289,9 @@ def verdict(findings: Sequence[Finding]) -> str:
     warnings = sum(finding.verdict == WARNING for finding in findings)
     if problems:
         return f"fix first: {problems[0].name}: {problems[0].text}"
-    return "go" + (f", but read the {warnings} warning{'s' * (warnings > 1)} first" if warnings else "")
+    return "go" + (
+        f", but read the {warnings} warning{'s' * (warnings > 1)} first" if warnings else ""
+    )
 
 
 def _cores() -> str:
@@ -262,7 +307,9 @@ def _peak_megabytes() -> float | None:
         return None
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1e6 if sys.platform == "darwin" else 1e3
+    )
 
 
 def _available_megabytes() -> float | None:

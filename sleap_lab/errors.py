@@ -43,7 +43,11 @@ def system_reason(error: BaseException) -> str:
 
 def system_problem(error: OSError) -> str:
     """Return which file cannot be read or written, where the error says so, and the reason."""
-    return f"{error.filename}: {system_reason(error)}" if error.filename is not None else system_reason(error)
+    return (
+        f"{error.filename}: {system_reason(error)}"
+        if error.filename is not None
+        else system_reason(error)
+    )
 
 
 def brief(value: object) -> str:

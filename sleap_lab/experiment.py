@@ -20,7 +20,13 @@ from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.truth import evaluate_predictions, open_truth
 from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cache import Cache
-from sleap_lab.inference.cached import RESUMED, detect_cached, index_cached, open_cache, track_cached
+from sleap_lab.inference.cached import (
+    RESUMED,
+    detect_cached,
+    index_cached,
+    open_cache,
+    track_cached,
+)
 from sleap_lab.inference.detect import Inference, device_name, predicted_skeleton, refine
 from sleap_lab.inference.interruption import interruptible
 from sleap_lab.inference.labels import result_labels
@@ -34,7 +40,13 @@ from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation, new_folder
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.occupancy import occupied
-from sleap_lab.runs.results import record_frames, write_overlay, write_page, write_predictions, write_scores
+from sleap_lab.runs.results import (
+    record_frames,
+    write_overlay,
+    write_page,
+    write_predictions,
+    write_scores,
+)
 from sleap_lab.runs.shown import show
 from sleap_lab.runs.snapshot import snapshot_experiment
 from sleap_lab.runs.summary import RunSummary, record_failure
@@ -77,7 +89,11 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
     config, node = compose_config(overrides)
     holding = nullcontext() if folder is None else occupied(Path(folder))
     folder = new_folder(Path(OUTPUTS)) if folder is None else Path(folder)
-    choices = {str(name): str(option) for name, option in node.hydra.runtime.choices.items() if "/" not in str(name)}
+    choices = {
+        str(name): str(option)
+        for name, option in node.hydra.runtime.choices.items()
+        if "/" not in str(name)
+    }
     command = ["sleap-lab", *overrides]
     with holding as mlflow:
         result = run(config, folder, Invocation(command, list(overrides), choices, mlflow=mlflow))
@@ -101,7 +117,10 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
     """
     folder.mkdir(parents=True, exist_ok=True)
     summary = RunSummary(
-        overrides=list(invocation.overrides), choices=invocation.choices or {}, job=invocation.job, mlflow=invocation.mlflow
+        overrides=list(invocation.overrides),
+        choices=invocation.choices or {},
+        job=invocation.job,
+        mlflow=invocation.mlflow,
     )
     result = Result(folder, summary)
     interrupted = False
@@ -114,16 +133,31 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
             record_failure(summary, error, str(error), debug=config.debug)
         except KeyboardInterrupt:
             interrupted = True
-            summary.status, summary.exit_code, summary.error = "interrupted", 130, "interrupted by the user"
+            summary.status, summary.exit_code, summary.error = (
+                "interrupted",
+                130,
+                "interrupted by the user",
+            )
             if config.cache == "rw" and invocation.job is None:
-                terminal.warn(f"what was done so far is kept; go on with: {as_typed(invocation.command)}")
+                terminal.warn(
+                    f"what was done so far is kept; go on with: {as_typed(invocation.command)}"
+                )
         except OSError as error:
             record_failure(summary, error, system_problem(error), debug=config.debug)
         except Exception as error:
-            record_failure(summary, error, f"{type(error).__name__}: {' '.join(str(error).split())}", debug=config.debug)
+            record_failure(
+                summary,
+                error,
+                f"{type(error).__name__}: {' '.join(str(error).split())}",
+                debug=config.debug,
+            )
         summary.ended = run_summary.now()
         run_summary.write(folder, summary)
-        if config.logger.mlflow and invocation.job is None and summary.exit_code != ConfigError.exit_code:
+        if (
+            config.logger.mlflow
+            and invocation.job is None
+            and summary.exit_code != ConfigError.exit_code
+        ):
             _log_to_mlflow(config, folder)
     if interrupted:
         raise KeyboardInterrupt
@@ -132,20 +166,30 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
 
 def _log_to_mlflow(config: Config, folder: Path) -> None:
     try:
-        with Stopwatch({})("log"):  # told in the log file only: what is logged to MLflow is complete before
+        with Stopwatch({})(
+            "log"
+        ):  # told in the log file only: what is logged to MLflow is complete before
             log_run(folder, config.logger, outputs_root=Path(OUTPUTS).absolute())
     except Exception as error:  # the run itself is done and kept
         log.debug(redact("".join(traceback.format_exception(error))))
         terminal.warn(str(error))
 
 
-def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: Invocation) -> Result:
+def _run_stages(
+    config: Config, folder: Path, summary: RunSummary, invocation: Invocation
+) -> Result:
     """Run the chain: source → predict → filter → track → evaluate → report; the files are left in the folder."""
     stage = Stopwatch(summary.stages, tell=partial(_tell, invocation=invocation))
     cache = open_cache(config, _warn)
     with stage("open"):
-        source = open_source(config.data, predicting=config.model.kind != "none", index=index_cached(cache))
-        truth = open_truth(config, source, predicted_skeleton(config, source)) if config.evaluator.evaluate else None
+        source = open_source(
+            config.data, predicting=config.model.kind != "none", index=index_cached(cache)
+        )
+        truth = (
+            open_truth(config, source, predicted_skeleton(config, source))
+            if config.evaluator.evaluate
+            else None
+        )
     with stage("load"):
         device = device_name(config)
         check_devices(device, config.runtime.devices)
@@ -155,11 +199,24 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
         snapshot_experiment(config, source, folder, invocation, device)
     watch = partial(_watch, everything=len(source.frames), invocation=invocation)
     detected, arrays = _predict(source, config, device, cache, summary, folder, stage, watch)
-    inference = refine(detected, source, config, stage=stage, track=track_cached(source, config, cache, summary.cache))
+    inference = refine(
+        detected,
+        source,
+        config,
+        stage=stage,
+        track=track_cached(source, config, cache, summary.cache),
+    )
     summary.notes = [*inference.notes, *losses(source, inference.bad_frames)]
     with stage("write"):
         predictions = result_labels(inference, source, config)
-        record_frames(summary, inference.poses, inference.bad_frames, source, folder, predicted=config.model.kind != "none")
+        record_frames(
+            summary,
+            inference.poses,
+            inference.bad_frames,
+            source,
+            folder,
+            predicted=config.model.kind != "none",
+        )
         written = write_predictions(predictions, source, config, folder)
         summary.notes += [*written.notes, *written.failed]
     evaluation = None
@@ -172,7 +229,17 @@ def _run_stages(config: Config, folder: Path, summary: RunSummary, invocation: I
     summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
         with stage("report"):
-            write_page(folder, summary, config, invocation, device, source, inference.poses, truth, evaluation)
+            write_page(
+                folder,
+                summary,
+                config,
+                invocation,
+                device,
+                source,
+                inference.poses,
+                truth,
+                evaluation,
+            )
     if config.output.overlay_video:
         with stage("overlay"):
             write_overlay(source, config, folder, inference.poses, evaluation)
@@ -196,13 +263,21 @@ def _predict(
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
     else:
         predict = predictor(config, device, cache, summary.cache)
-        detected = detect_cached(source, config, device, cache, summary.cache, stage=stage, watch=watch, predict=predict)
+        detected = detect_cached(
+            source, config, device, cache, summary.cache, stage=stage, watch=watch, predict=predict
+        )
     if (seconds := predicting_seconds(summary.stages)) and summary.cache.get("predict") != RESUMED:
         summary.metrics["speed/frames_per_second"] = round(len(detected.poses.frames) / seconds, 3)
     return detected, [] if arrays is None else [arrays]
 
 
-def _tell_outcome(summary: RunSummary, evaluation: Evaluation | None, config: Config, folder: Path, files: Sequence[Path]) -> None:
+def _tell_outcome(
+    summary: RunSummary,
+    evaluation: Evaluation | None,
+    config: Config,
+    folder: Path,
+    files: Sequence[Path],
+) -> None:
     """Note and show how a run went; whoever runs a sweep shows how its jobs went."""
     summary.notes += evaluation.notes if evaluation is not None else ()
     for note in summary.notes:
@@ -211,9 +286,17 @@ def _tell_outcome(summary: RunSummary, evaluation: Evaluation | None, config: Co
         show(summary, evaluation, config, folder, files)
 
 
-def _watch(frames: Iterable[Frame], left: int, everything: int, invocation: Invocation) -> Iterable[Frame]:
+def _watch(
+    frames: Iterable[Frame], left: int, everything: int, invocation: Invocation
+) -> Iterable[Frame]:
     """Show how many of all frames are done, those that an earlier run did included."""
-    return terminal.progress(frames, everything, _of_job("predicting", invocation), before=everything - left, bar=invocation.job is None)
+    return terminal.progress(
+        frames,
+        everything,
+        _of_job("predicting", invocation),
+        before=everything - left,
+        bar=invocation.job is None,
+    )
 
 
 def _tell(what: str, invocation: Invocation) -> None:

@@ -70,7 +70,11 @@ def run_inference(
     """
     given = [
         name
-        for name, value in (("data_path", data_path), ("input_labels", input_labels), ("input_video", input_video))
+        for name, value in (
+            ("data_path", data_path),
+            ("input_labels", input_labels),
+            ("input_video", input_video),
+        )
         if value is not None
     ]
     if not given:
@@ -85,10 +89,19 @@ def run_inference(
         "return_class_maps": return_class_maps,
         "return_class_vectors": return_class_vectors,
     }
-    config = _config(options, data_path=data_path if data is None else None, model_paths=model_paths, output_path=output_path)
+    config = _config(
+        options,
+        data_path=data_path if data is None else None,
+        model_paths=model_paths,
+        output_path=output_path,
+    )
     batches: list[dict[str, Any]] = []
     source = open_source(config.data, predicting=config.model.kind != "none", data=data)
-    keep = None if make_labels else lambda found: batches.append(batch_outputs(found, config.filters, config.output))
+    keep = (
+        None
+        if make_labels
+        else lambda found: batches.append(batch_outputs(found, config.filters, config.output))
+    )
     detected = detect(source, config, keep=keep, details=not make_labels)
     for note in [*source.notes, *detected.notes, *losses(source, detected.bad_frames)]:
         warnings.warn(note, stacklevel=2)
@@ -97,7 +110,11 @@ def run_inference(
             with outputs_file(Path(config.output.path)) as add:
                 for batch in batches:
                     add(batch)
-        return [_stacked(batch) for batch in batches] if detected.kind == "single_instance" else batches
+        return (
+            [_stacked(batch) for batch in batches]
+            if detected.kind == "single_instance"
+            else batches
+        )
     inference = refine(detected, source, config)
     labels = result_labels(inference, source, config)
     if config.output.no_empty_frames:
@@ -113,7 +130,11 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "input_video": ((sio.Video,), "an open video, as sleap_io.load_video(path) returns"),
 }
 """Argument -> what it may be."""
-WAYS = {"str": "; give a path as data_path", "Video": "; give it as input_video", "Labels": "; give them as input_labels"}
+WAYS = {
+    "str": "; give a path as data_path",
+    "Video": "; give it as input_video",
+    "Labels": "; give them as input_labels",
+}
 """Type of what was given as another argument -> which it should have been."""
 
 
@@ -130,7 +151,10 @@ def _check_kinds(**given: Any) -> None:
             if item is None or isinstance(item, kinds):
                 continue
             if hasattr(item, "dtype"):
-                got, way = f"an array of the shape {tuple(item.shape)}", "; write frames (frames, h, w, c) to a dataset of an .h5 file"
+                got, way = (
+                    f"an array of the shape {tuple(item.shape)}",
+                    "; write frames (frames, h, w, c) to a dataset of an .h5 file",
+                )
             else:
                 got, way = type(item).__name__, WAYS.get(type(item).__name__, "")
             raise ConfigError(f"run_inference: {name} is {got}; accepted: {accepted}{way}")
@@ -144,13 +168,23 @@ def _config(
     output_path: str | Path | None,
 ) -> Config:
     """Build the config of a call; settings are checked as on the command line."""
-    by_name = {flag.name: flag for flag in flags.TRACK if flag.name not in ("data_path", "model_paths", "output_path")}
+    by_name = {
+        flag.name: flag
+        for flag in flags.TRACK
+        if flag.name not in ("data_path", "model_paths", "output_path")
+    }
     config = Config()
     paths = [model_paths] if isinstance(model_paths, (str, Path)) else model_paths or []
-    values: dict[str, Any] = {"data.path": data_path, "model.paths": paths, "output.path": output_path}
+    values: dict[str, Any] = {
+        "data.path": data_path,
+        "model.paths": paths,
+        "output.path": output_path,
+    }
     for name, value in options.items():
         if name not in by_name:
-            raise ConfigError(f"run_inference has no argument {name!r}.{did_you_mean(name, by_name)}")
+            raise ConfigError(
+                f"run_inference has no argument {name!r}.{did_you_mean(name, by_name)}"
+            )
         values[by_name[name].key] = value
     if not paths:
         values["model.kind"] = "none"
@@ -180,7 +214,10 @@ def _stacked(batch: dict[str, Any]) -> dict[str, Any]:
         "pred_peak_values": np.zeros((1, nodes)),
         "instance_scores": np.full(1, np.nan),
     }
-    stacked = {name: np.concatenate([rows if len(rows) else nothing for rows in batch[name]]) for name, nothing in empty.items()}
+    stacked = {
+        name: np.concatenate([rows if len(rows) else nothing for rows in batch[name]])
+        for name, nothing in empty.items()
+    }
     return batch | stacked
 
 
@@ -191,7 +228,11 @@ def _signature() -> inspect.Signature:
     for flag in flags.TRACK:
         if flag.name not in shown.parameters:
             kind = inspect.Parameter.KEYWORD_ONLY
-            named.append(inspect.Parameter(flag.name, kind, default=defaults()[flag.key], annotation=keys()[flag.key].type))
+            named.append(
+                inspect.Parameter(
+                    flag.name, kind, default=defaults()[flag.key], annotation=keys()[flag.key].type
+                )
+            )
     return shown.replace(parameters=named)
 
 

@@ -15,14 +15,31 @@ from typing import Any
 
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.evaluation.agreement import LARGEST_PIXELS, LARGEST_SCORE, NUMBERS, PIXELS, Difference, compare_metrics, compare_poses
+from sleap_lab.evaluation.agreement import (
+    LARGEST_PIXELS,
+    LARGEST_SCORE,
+    NUMBERS,
+    PIXELS,
+    Difference,
+    compare_metrics,
+    compare_poses,
+)
 from sleap_lab.experiment import Invocation, device_name, new_folder, run
 from sleap_lab.files.atomic import replacing
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.snapshot import SNAPSHOT, flatten, read_document
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.runs.verify import HARMLESS, PATH_KEYS, Fact, Input, changed_facts, check_inputs, present_facts, recorded_facts
+from sleap_lab.runs.verify import (
+    HARMLESS,
+    PATH_KEYS,
+    Fact,
+    Input,
+    changed_facts,
+    check_inputs,
+    present_facts,
+    recorded_facts,
+)
 from sleap_lab.settings.check import check, check_value
 from sleap_lab.settings.config import GROUPS, Config, LoggerConfig, OutputConfig, keys
 from sleap_lab.sweeps.find import RUN_ID
@@ -71,7 +88,9 @@ class Receipt:
         return "identical" if same else f"agrees within {PIXELS} px and {NUMBERS} of every metric"
 
 
-def reproduce(folder: Path, changes: Mapping[str, Any], *, command: Sequence[str], outputs_root: Path) -> Receipt:
+def reproduce(
+    folder: Path, changes: Mapping[str, Any], *, command: Sequence[str], outputs_root: Path
+) -> Receipt:
     """Run an experiment again, without cache and without MLflow, in a new run folder, and leave a receipt there.
 
     Args:
@@ -90,7 +109,9 @@ def reproduce(folder: Path, changes: Mapping[str, Any], *, command: Sequence[str
     inputs, then = _inputs(snapshot, config), _facts(folder)
     if wrong := [item for item in inputs if item.status not in HARMLESS]:
         terminal.table([(item.status, f"{item.key}: {item.path}") for item in wrong])
-        raise RunError(f"{len(wrong)} of {len(inputs)} inputs are not what they were, so nothing was run; KEY=PATH says where one moved to")
+        raise RunError(
+            f"{len(wrong)} of {len(inputs)} inputs are not what they were, so nothing was run; KEY=PATH says where one moved to"
+        )
     check(config)
     device = device_name(config)
     facts = changed_facts(then, present_facts(device))
@@ -98,15 +119,26 @@ def reproduce(folder: Path, changes: Mapping[str, Any], *, command: Sequence[str
         terminal.warn(f"{fact.name}: {fact.then} then, {fact.now} now")
     again = new_folder(outputs_root.absolute())
     cwd = Path(snapshot["packages.json"].get("cwd", ""))
-    with chdir(cwd) if cwd.is_absolute() and cwd.is_dir() else nullcontext():  # labels may name videos from there
+    with (
+        chdir(cwd) if cwd.is_absolute() and cwd.is_dir() else nullcontext()
+    ):  # labels may name videos from there
         second = run(config, again, Invocation(command, first.overrides, first.choices)).summary
     if second.status == "failed":
         raise RunError(f"the second run failed (see {again})")
     exact = not facts and device in ("", "cpu")
     metrics = compare_metrics(_numbers(first), _numbers(second), exact=exact)
-    predictions, notes = _compare_predictions(folder, first, snapshot["config.yaml"], again, exact=exact)
+    predictions, notes = _compare_predictions(
+        folder, first, snapshot["config.yaml"], again, exact=exact
+    )
     receipt = Receipt(
-        folder.name if RUN_ID.fullmatch(folder.name) else str(folder), again, inputs, facts, exact, predictions, metrics, notes
+        folder.name if RUN_ID.fullmatch(folder.name) else str(folder),
+        again,
+        inputs,
+        facts,
+        exact,
+        predictions,
+        metrics,
+        notes,
     )
     _write(receipt)
     return receipt
@@ -120,7 +152,9 @@ def _first_run(folder: Path) -> RunSummary:
     """
     first = run_summary.read(folder)
     if first.status not in ("finished", "partial"):
-        raise ConfigError(f"{folder}: the run is {first.status}, so there is nothing to compare with ({first.error or 'it has not ended'})")
+        raise ConfigError(
+            f"{folder}: the run is {first.status}, so there is nothing to compare with ({first.error or 'it has not ended'})"
+        )
     return first
 
 
@@ -137,7 +171,9 @@ def _snapshot(folder: Path) -> dict[str, Any]:
         except RunError as error:
             raise ConfigError(str(error)) from error
         if not isinstance(documents[name], dict):
-            raise ConfigError(f"{folder / SNAPSHOT / name}: there is no such snapshot to repeat the run from")
+            raise ConfigError(
+                f"{folder / SNAPSHOT / name}: there is no such snapshot to repeat the run from"
+            )
     return documents
 
 
@@ -152,9 +188,15 @@ def _config(document: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
         if name not in keys():
             raise ConfigError(f"{name}: it is in the snapshot, but this version has no such key")
         if name in changes and name not in CHANGEABLE:
-            raise ConfigError(f"{name}: a reproduction keeps the settings; only these can be changed: {', '.join(CHANGEABLE)}")
+            raise ConfigError(
+                f"{name}: a reproduction keeps the settings; only these can be changed: {', '.join(CHANGEABLE)}"
+            )
         group, _, last = name.rpartition(".")
-        setattr(getattr(config, group) if group else config, last, check_value(name, value, keys()[name]))
+        setattr(
+            getattr(config, group) if group else config,
+            last,
+            check_value(name, value, keys()[name]),
+        )
     config.output = OutputConfig(no_empty_frames=config.output.no_empty_frames)
     config.evaluator.save_metrics = None
     config.logger = LoggerConfig()
@@ -174,7 +216,11 @@ def _keys(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _inputs(snapshot: Mapping[str, Any], config: Config) -> list[Input]:
     now = flatten(asdict(config))
     try:
-        return check_inputs(snapshot["hashes.json"], flatten(snapshot["config.yaml"]), {key: now[key] for key in PATH_KEYS})
+        return check_inputs(
+            snapshot["hashes.json"],
+            flatten(snapshot["config.yaml"]),
+            {key: now[key] for key in PATH_KEYS},
+        )
     except (LookupError, TypeError, AttributeError) as error:
         raise ConfigError(f"hashes.json: this is not what a snapshot holds ({error})") from error
 
@@ -183,7 +229,9 @@ def _facts(folder: Path) -> dict[str, str]:
     try:
         return recorded_facts(folder)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{folder / SNAPSHOT}: this is not what a snapshot holds ({error})") from error
+        raise ConfigError(
+            f"{folder / SNAPSHOT}: this is not what a snapshot holds ({error})"
+        ) from error
 
 
 def _compare_predictions(
@@ -197,11 +245,20 @@ def _compare_predictions(
     places = [folder / found.name, *([Path(wanted)] if wanted else [])]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
-        return [], ["the first run left no .slp file that is still there, so poses were not compared"]
-    differences = compare_poses(*(to_poses(read_labels(file)) for file in (path, found)), exact=exact)
+        return [], [
+            "the first run left no .slp file that is still there, so poses were not compared"
+        ]
+    differences = compare_poses(
+        *(to_poses(read_labels(file)) for file in (path, found)), exact=exact
+    )
     ended = datetime.fromisoformat(first.ended) if first.ended else datetime.max.replace(tzinfo=UTC)
-    if not all(item.agrees for item in differences) and datetime.fromtimestamp(path.stat().st_mtime, UTC) > ended:
-        return differences, [f"{path} was written after the first run ended; it may hold something else than what that run found"]
+    if (
+        not all(item.agrees for item in differences)
+        and datetime.fromtimestamp(path.stat().st_mtime, UTC) > ended
+    ):
+        return differences, [
+            f"{path} was written after the first run ended; it may hold something else than what that run found"
+        ]
     return differences, []
 
 
@@ -224,7 +281,10 @@ def _write(receipt: Receipt) -> None:
         "again": str(receipt.again),
         "time": run_summary.now(),
         "exact": receipt.exact,
-        "tolerance": {"px": 0.0 if receipt.exact else PIXELS, "metrics": 0.0 if receipt.exact else NUMBERS},
+        "tolerance": {
+            "px": 0.0 if receipt.exact else PIXELS,
+            "metrics": 0.0 if receipt.exact else NUMBERS,
+        },
         "inputs": [item._asdict() | {"path": str(item.path)} for item in receipt.inputs],
         "made_with": [fact._asdict() for fact in receipt.facts],
         "predictions": [_plain(item) for item in receipt.predictions],
@@ -232,13 +292,18 @@ def _write(receipt: Receipt) -> None:
         "notes": receipt.notes,
     }
     with replacing(receipt.again / RECEIPT) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def _plain(item: Difference) -> dict[str, Any]:
     """Return a difference as JSON knows it; what is undefined or not there is null."""
     values = item._asdict() | {"difference": item.size}
-    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()}
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
 
 
 def show(receipt: Receipt) -> None:
@@ -249,15 +314,39 @@ def show(receipt: Receipt) -> None:
     largest = {item.name: item for item in receipt.predictions}
     if largest:
         pixels, scores = (largest[name].now for name in (LARGEST_PIXELS, LARGEST_SCORE))
-        rows.append(("poses", f"{largest['instances'].now:.0f} instances: differ by up to {pixels:.3g} px, scores by up to {scores:.3g}"))
+        rows.append(
+            (
+                "poses",
+                f"{largest['instances'].now:.0f} instances: differ by up to {pixels:.3g} px, scores by up to {scores:.3g}",
+            )
+        )
     rows.append(
-        ("metrics", f"{len(receipt.metrics)} metrics: differ by up to {max((item.size for item in receipt.metrics), default=0):.3g}")
+        (
+            "metrics",
+            f"{len(receipt.metrics)} metrics: differ by up to {max((item.size for item in receipt.metrics), default=0):.3g}",
+        )
     )
-    allowed = "no difference, on the same machine and versions" if receipt.exact else f"{PIXELS} px and {NUMBERS} of a metric"
-    rows += [("allowed", allowed), ("verdict", receipt.verdict), ("receipt", terminal.shown(receipt.again / RECEIPT))]
+    allowed = (
+        "no difference, on the same machine and versions"
+        if receipt.exact
+        else f"{PIXELS} px and {NUMBERS} of a metric"
+    )
+    rows += [
+        ("allowed", allowed),
+        ("verdict", receipt.verdict),
+        ("receipt", terminal.shown(receipt.again / RECEIPT)),
+    ]
     worst = sorted(receipt.differences, key=lambda item: -item.size)
     if worst:
-        terminal.table([("differs", "then → now"), *((item.name, f"{_shown(item.then)} → {_shown(item.now)}") for item in worst[:MOST])])
+        terminal.table(
+            [
+                ("differs", "then → now"),
+                *(
+                    (item.name, f"{_shown(item.then)} → {_shown(item.now)}")
+                    for item in worst[:MOST]
+                ),
+            ]
+        )
     if len(worst) > MOST:
         rows.append(("", f"{len(worst) - MOST} more differences are in the receipt"))
     for note in receipt.notes:

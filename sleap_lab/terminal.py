@@ -9,7 +9,16 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +28,9 @@ MOST_CHARACTERS = 5000
 WIDTH_OF_FILES = 160  # of tables that no terminal limits
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
-results = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+results = Console(
+    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_OF_FILES
+)
 
 
 class _RateColumn(ProgressColumn):
@@ -29,7 +40,9 @@ class _RateColumn(ProgressColumn):
         return Text(f"{task.speed:.1f} frames/s" if task.speed else "", style="cyan")
 
 
-def progress(items: Iterable[T], total: int, label: str, *, before: int = 0, bar: bool = True) -> Iterator[T]:
+def progress(
+    items: Iterable[T], total: int, label: str, *, before: int = 0, bar: bool = True
+) -> Iterator[T]:
     """Yield the items as they are done and show how many are; a bar on a terminal, plain lines elsewhere or where several run at once.
 
     Args:
@@ -40,7 +53,14 @@ def progress(items: Iterable[T], total: int, label: str, *, before: int = 0, bar
         bar: Whether a terminal may show a bar.
     """
     if bar and messages.is_terminal:
-        columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn(label),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=messages) as shown:
             task = shown.add_task(label, total=total, completed=before)
             for item in items:
@@ -54,10 +74,16 @@ def progress(items: Iterable[T], total: int, label: str, *, before: int = 0, bar
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES and done < total:
             rate = (done - before) / (now - start)
-            print(f"{label}: {done}/{total} frames, {rate:.1f} frames/s, {(total - done) / rate:.0f} s left", file=sys.stderr)
+            print(
+                f"{label}: {done}/{total} frames, {rate:.1f} frames/s, {(total - done) / rate:.0f} s left",
+                file=sys.stderr,
+            )
             last = now
     earlier = f", {before} of them before" if before else ""
-    print(f"{label}: {done}/{total} frames in {time.monotonic() - start:.1f} s{earlier}", file=sys.stderr)
+    print(
+        f"{label}: {done}/{total} frames in {time.monotonic() - start:.1f} s{earlier}",
+        file=sys.stderr,
+    )
 
 
 def doing(what: str) -> None:
@@ -73,7 +99,11 @@ def note(text: str) -> None:
 def printable(text: str) -> str:
     """Return a text as one line of bounded length, whose control characters are written out: names in files may hold any."""
     text = "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}… ({len(text)} characters)"
+    return (
+        text
+        if len(text) <= MOST_CHARACTERS
+        else f"{text[:MOST_CHARACTERS]}… ({len(text)} characters)"
+    )
 
 
 def warn(text: str) -> None:

@@ -39,7 +39,9 @@ GRAY_LEVELS = (20, 50, 80, 110, 140, 170)
 @pytest.fixture(scope="session")
 def reference():
     """Folder of the reference; tests that need it are skipped where it is absent."""
-    folder = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[2] / "shared" / "reference"))
+    folder = Path(
+        os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[2] / "shared" / "reference")
+    )
     if not folder.is_dir():
         pytest.skip(f"no reference folder at {folder}; SLEAP_LAB_REFERENCE names it")
     return folder
@@ -49,7 +51,9 @@ def reference():
 def video_path(tmp_path_factory):
     """An mp4 of 6 gray frames of 48 x 64 pixels, frame i of brightness GRAY_LEVELS[i]."""
     path = tmp_path_factory.mktemp("videos") / "gray.mp4"
-    sio.save_video([np.full((48, 64, 3), level, dtype=np.uint8) for level in GRAY_LEVELS], str(path))
+    sio.save_video(
+        [np.full((48, 64, 3), level, dtype=np.uint8) for level in GRAY_LEVELS], str(path)
+    )
     return path
 
 
@@ -92,13 +96,22 @@ def make_labels():
         frames = {}
 
         def frame(video, index):
-            return frames.setdefault((video, index), sio.LabeledFrame(video=videos[video], frame_idx=index, instances=[]))
+            return frames.setdefault(
+                (video, index), sio.LabeledFrame(video=videos[video], frame_idx=index, instances=[])
+            )
 
         for video, index, points in user:
-            frame(video, index).instances.append(sio.Instance.from_numpy(np.array(points, dtype=float), skeleton=skeleton))
+            frame(video, index).instances.append(
+                sio.Instance.from_numpy(np.array(points, dtype=float), skeleton=skeleton)
+            )
         for video, index, points in predicted:
             frame(video, index).instances.append(
-                sio.PredictedInstance.from_numpy(np.array(points, dtype=float), skeleton=skeleton, point_scores=np.full(3, 0.5), score=0.9)
+                sio.PredictedInstance.from_numpy(
+                    np.array(points, dtype=float),
+                    skeleton=skeleton,
+                    point_scores=np.full(3, 0.5),
+                    score=0.9,
+                )
             )
         for video, index in empty:
             frame(video, index)
@@ -106,7 +119,10 @@ def make_labels():
             labeled_frames=list(frames.values()),
             videos=videos,
             skeletons=[skeleton],
-            suggestions=[sio.SuggestionFrame(video=videos[video], frame_idx=index) for video, index in suggestions],
+            suggestions=[
+                sio.SuggestionFrame(video=videos[video], frame_idx=index)
+                for video, index in suggestions
+            ],
         )
 
     return make
@@ -116,7 +132,17 @@ def make_labels():
 def training_config():
     """Return a function that writes down the training config of a small UNet, as a dictionary."""
 
-    def make(kind, *, nodes=("a", "b"), edges=(("a", "b"),), classes=("x", "y"), head=None, preprocessing=None, stride=2, **backbone):
+    def make(
+        kind,
+        *,
+        nodes=("a", "b"),
+        edges=(("a", "b"),),
+        classes=("x", "y"),
+        head=None,
+        preprocessing=None,
+        stride=2,
+        **backbone,
+    ):
         """Describe a model.
 
         Args:
@@ -129,13 +155,36 @@ def training_config():
             stride: Output stride of the backbone and all heads.
             **backbone: Further keys of the backbone.
         """
-        confmaps = {"sigma": 2.5, "output_stride": stride, "part_names": list(nodes), **(head or {})}
-        second = {
-            "bottomup": {"pafs": {"edges": [list(edge) for edge in edges], "sigma": 15, "output_stride": stride}},
-            "multi_class_bottomup": {"class_maps": {"classes": list(classes), "sigma": 50, "output_stride": stride}},
-            "multi_class_topdown": {"class_vectors": {"classes": list(classes), "num_fc_layers": 0}},
+        confmaps = {
+            "sigma": 2.5,
+            "output_stride": stride,
+            "part_names": list(nodes),
+            **(head or {}),
         }
-        unet = {"in_channels": 1, "kernel_size": 1, "filters": 1, "filters_rate": 1.0, "max_stride": 2, "output_stride": stride, **backbone}
+        second = {
+            "bottomup": {
+                "pafs": {
+                    "edges": [list(edge) for edge in edges],
+                    "sigma": 15,
+                    "output_stride": stride,
+                }
+            },
+            "multi_class_bottomup": {
+                "class_maps": {"classes": list(classes), "sigma": 50, "output_stride": stride}
+            },
+            "multi_class_topdown": {
+                "class_vectors": {"classes": list(classes), "num_fc_layers": 0}
+            },
+        }
+        unet = {
+            "in_channels": 1,
+            "kernel_size": 1,
+            "filters": 1,
+            "filters_rate": 1.0,
+            "max_stride": 2,
+            "output_stride": stride,
+            **backbone,
+        }
         return {
             "data_config": {
                 "preprocessing": {"scale": 1.0, **(preprocessing or {})},
@@ -143,14 +192,17 @@ def training_config():
                     {
                         "name": "animal",
                         "nodes": [{"name": name} for name in nodes],
-                        "edges": [{"source": {"name": a}, "destination": {"name": b}} for a, b in edges],
+                        "edges": [
+                            {"source": {"name": a}, "destination": {"name": b}} for a, b in edges
+                        ],
                         "symmetries": [],
                     }
                 ],
             },
             "model_config": {
                 "backbone_config": {"unet": unet, "convnext": None},
-                "head_configs": {"bottomup": None, "centroid": None} | {kind: {"confmaps": confmaps, **second.get(kind, {})}},
+                "head_configs": {"bottomup": None, "centroid": None}
+                | {kind: {"confmaps": confmaps, **second.get(kind, {})}},
             },
         }
 
@@ -189,11 +241,18 @@ def make_model(tmp_path, training_config):
         for i, rows in enumerate(weights.values()):
             for key in [key for key in state if key.startswith(f"head_layers.{i}.")]:
                 table = torch.tensor(rows, dtype=torch.float32)
-                state[key] = table[:, -1] if key.endswith("bias") else table[:, :-1].reshape(state[key].shape)
+                state[key] = (
+                    table[:, -1]
+                    if key.endswith("bias")
+                    else table[:, :-1].reshape(state[key].shape)
+                )
         folder = tmp_path / (name or kind)
         folder.mkdir()
         (folder / "training_config.yaml").write_text(yaml.safe_dump(config))
-        torch.save({"state_dict": {f"model.{key}": value for key, value in state.items()}}, folder / "best.ckpt")
+        torch.save(
+            {"state_dict": {f"model.{key}": value for key, value in state.items()}},
+            folder / "best.ckpt",
+        )
         return folder
 
     return make
@@ -203,7 +262,17 @@ def make_model(tmp_path, training_config):
 def legacy_config():
     """Return a function that writes down the training config of a small UNet as SLEAP 1.4 does, as a dictionary."""
 
-    def make(kind, *, nodes=("a", "b"), edges=(("a", "b"),), classes=("x", "y"), head=None, data=None, stride=2, **unet):
+    def make(
+        kind,
+        *,
+        nodes=("a", "b"),
+        edges=(("a", "b"),),
+        classes=("x", "y"),
+        head=None,
+        data=None,
+        stride=2,
+        **unet,
+    ):
         """Describe a model.
 
         Args:
@@ -216,19 +285,38 @@ def legacy_config():
             stride: Output stride of the backbone and all heads.
             **unet: Further keys of the backbone.
         """
-        confmaps = {"part_names": list(nodes), "sigma": 2.5, "output_stride": stride, "offset_refinement": False, **(head or {})}
+        confmaps = {
+            "part_names": list(nodes),
+            "sigma": 2.5,
+            "output_stride": stride,
+            "offset_refinement": False,
+            **(head or {}),
+        }
         heads = {
             "single_instance": confmaps,
             "centroid": {key: value for key, value in confmaps.items() if key != "part_names"},
             "centered_instance": confmaps,
             "multi_instance": {
                 "confmaps": confmaps,
-                "pafs": {"edges": [list(edge) for edge in edges], "sigma": 15, "output_stride": stride},
+                "pafs": {
+                    "edges": [list(edge) for edge in edges],
+                    "sigma": 15,
+                    "output_stride": stride,
+                },
             },
-            "multi_class_bottomup": {"confmaps": confmaps, "class_maps": {"classes": list(classes), "sigma": 50, "output_stride": stride}},
+            "multi_class_bottomup": {
+                "confmaps": confmaps,
+                "class_maps": {"classes": list(classes), "sigma": 50, "output_stride": stride},
+            },
             "multi_class_topdown": {
                 "confmaps": confmaps,
-                "class_vectors": {"classes": list(classes), "num_fc_layers": 1, "num_fc_units": 2, "global_pool": True, "output_stride": 2},
+                "class_vectors": {
+                    "classes": list(classes),
+                    "num_fc_layers": 1,
+                    "num_fc_units": 2,
+                    "global_pool": True,
+                    "output_stride": 2,
+                },
             },
         }
         seen = []
@@ -241,26 +329,56 @@ def legacy_config():
             return written
 
         def node(name):
-            return once(name, {"py/object": "sleap.skeleton.Node", "py/state": {"py/tuple": [name, 1.0]}})
+            return once(
+                name, {"py/object": "sleap.skeleton.Node", "py/state": {"py/tuple": [name, 1.0]}}
+            )
 
         def edge_type():
-            return once(1, {"py/reduce": [{"py/type": "sleap.skeleton.EdgeType"}, {"py/tuple": [1]}]})
+            return once(
+                1, {"py/reduce": [{"py/type": "sleap.skeleton.EdgeType"}, {"py/tuple": [1]}]}
+            )
 
         links = [
-            {"edge_insert_idx": i, "key": 0, "source": node(a), "target": node(b), "type": edge_type()} for i, (a, b) in enumerate(edges)
+            {
+                "edge_insert_idx": i,
+                "key": 0,
+                "source": node(a),
+                "target": node(b),
+                "type": edge_type(),
+            }
+            for i, (a, b) in enumerate(edges)
         ]
-        graph = {"directed": True, "graph": {"name": "animal", "num_edges_inserted": len(links)}, "links": links, "multigraph": True}
+        graph = {
+            "directed": True,
+            "graph": {"name": "animal", "num_edges_inserted": len(links)},
+            "links": links,
+            "multigraph": True,
+        }
         unet = {"filters": 1, "filters_rate": 1.0, "max_stride": 2, "output_stride": stride, **unet}
         return {
             "data": {
-                "labels": {"training_labels": None, "skeletons": [{**graph, "nodes": [{"id": node(name)} for name in nodes]}]},
-                "preprocessing": {"ensure_rgb": False, "ensure_grayscale": False, "input_scaling": 1.0, "pad_to_stride": 2},
+                "labels": {
+                    "training_labels": None,
+                    "skeletons": [{**graph, "nodes": [{"id": node(name)} for name in nodes]}],
+                },
+                "preprocessing": {
+                    "ensure_rgb": False,
+                    "ensure_grayscale": False,
+                    "input_scaling": 1.0,
+                    "pad_to_stride": 2,
+                },
                 "instance_cropping": {"center_on_part": None, "crop_size": 16},
                 **(data or {}),
             },
             "model": {
-                "backbone": {"leap": None, "unet": {"stem_stride": None, "middle_block": True, "stacks": 1, **unet}, "resnet": None},
-                "heads": {name: section if name == kind else None for name, section in heads.items()},
+                "backbone": {
+                    "leap": None,
+                    "unet": {"stem_stride": None, "middle_block": True, "stacks": 1, **unet},
+                    "resnet": None,
+                },
+                "heads": {
+                    name: section if name == kind else None for name, section in heads.items()
+                },
             },
             "optimization": {},
             "outputs": {},
@@ -288,21 +406,33 @@ def make_legacy_model(tmp_path, legacy_config):
 
         same = np.zeros((3, 3, channels, channels), np.float32)
         same[1, 1] = np.eye(channels)
-        convolutions = ("enc0_conv0", "enc0_conv1", "enc2_middle_expand_conv0", "enc3_middle_contract_conv0")
-        weights = {f"stack0_{convolution}": (same, np.zeros(channels)) for convolution in convolutions}
+        convolutions = (
+            "enc0_conv0",
+            "enc0_conv1",
+            "enc2_middle_expand_conv0",
+            "enc3_middle_contract_conv0",
+        )
+        weights = {
+            f"stack0_{convolution}": (same, np.zeros(channels)) for convolution in convolutions
+        }
         for layer, rows in heads.items():
             table = np.array(rows, np.float32)
             weights[layer] = (table[:, :-1].T[None, None], table[:, -1])
         weights |= layers or {}
         folder = tmp_path / (name or kind)
         folder.mkdir()
-        (folder / "training_config.json").write_text(json.dumps(legacy_config(kind, **{"filters": channels} | options)))
+        (folder / "training_config.json").write_text(
+            json.dumps(legacy_config(kind, **{"filters": channels} | options))
+        )
         with h5py.File(folder / "best_model.h5", "w") as file:
             file.create_group("optimizer_weights/Adam").create_dataset("iter:0", data=np.int64(3))
             file.create_group("model_weights/input")
             for layer, arrays in weights.items():
                 for dataset, array in zip(("kernel:0", "bias:0"), arrays or (), strict=False):
-                    file.create_dataset(f"model_weights/{layer}/{layer}/{dataset}", data=np.asarray(array, np.float32))
+                    file.create_dataset(
+                        f"model_weights/{layer}/{layer}/{dataset}",
+                        data=np.asarray(array, np.float32),
+                    )
         return folder
 
     return make
@@ -316,7 +446,9 @@ def template_database(tmp_path_factory):
     """An empty MLflow database: creating one takes seconds, copying it none."""
     path = tmp_path_factory.mktemp("template") / "mlflow.db"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's own mappings use deprecated options of SQLAlchemy
+        warnings.simplefilter(
+            "ignore"
+        )  # MLflow's own mappings use deprecated options of SQLAlchemy
         import_mlflow()
         create_database(path, (path.parent / "mlartifacts").as_uri())
     return path
@@ -361,7 +493,10 @@ def make_sweep(make_run):
             logger: Where it is to be logged.
         """
         folder.mkdir(parents=True)
-        planned = [PlannedJob(number, str(number), fields.get("overrides", [])) for number, fields in enumerate(jobs)]
+        planned = [
+            PlannedJob(number, str(number), fields.get("overrides", []))
+            for number, fields in enumerate(jobs)
+        ]
         write_plan(folder, Plan("abc", logger or LoggerConfig(), planned))
         for number, fields in enumerate(jobs):
             if fields.get("status", "") is not None:
@@ -394,7 +529,15 @@ def make_run():
             "tracker": {"tracking_window_size": 10},
             "logger": vars(logger or LoggerConfig()),
         }
-        write_snapshot(folder, config=config, overrides=run["overrides"], command=["sleap-lab", "a b"], inputs={}, models=[], device="cpu")
+        write_snapshot(
+            folder,
+            config=config,
+            overrides=run["overrides"],
+            command=["sleap-lab", "a b"],
+            inputs={},
+            models=[],
+            device="cpu",
+        )
         (folder / "predictions.slp").write_bytes(b"poses")
         (folder / "scratch.tmp").write_bytes(b"not to be logged")
         (folder / ".hydra").mkdir()
@@ -425,7 +568,9 @@ def use_headless_opencv(monkeypatch):
 # ---- pages in a real browser
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 
 # Leaves, in the title of the page, what went wrong and what is there.
 PROBE = """<script>
@@ -454,7 +599,10 @@ def browse(tmp_path):
 
     def browse(path, width):
         page = tmp_path / "probe.html"
-        page.write_text(path.read_text(encoding="utf-8").replace("<head>", f"<head>{PROBE}", 1), encoding="utf-8")
+        page.write_text(
+            path.read_text(encoding="utf-8").replace("<head>", f"<head>{PROBE}", 1),
+            encoding="utf-8",
+        )
         command = [
             CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
             f"--window-size={width},900", "--enable-logging=stderr", "--v=0", "--dump-dom", page.as_uri(),

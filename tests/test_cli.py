@@ -26,7 +26,9 @@ def signals_as_they_were():
 def asked(monkeypatch):
     """Return the list of what was asked of Hydra, instead of doing it: (overrides, command)."""
     calls = []
-    monkeypatch.setattr(cli, "_experiment", lambda arguments, command: calls.append((arguments, command)) or 0)
+    monkeypatch.setattr(
+        cli, "_experiment", lambda arguments, command: calls.append((arguments, command)) or 0
+    )
     return calls
 
 
@@ -66,7 +68,9 @@ def test_help_page_lists_every_option_of_every_group(group, names):
     assert f"  {group:<15}{', '.join(names)}" in cli.help_page().splitlines()
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["data.path=a.mp4", "-h"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["--help"], ["-h"], ["help"], ["data.path=a.mp4", "-h"]], ids=" ".join
+)
 def test_help_ends_with_success(words, capsys):
     assert code_of(*words) == 0
     assert capsys.readouterr().out == cli.help_page() + "\n"
@@ -115,7 +119,9 @@ def test_a_request_to_terminate_is_an_interruption(monkeypatch, capsys):
 
 def test_a_reader_that_leaves_early_is_no_traceback():
     code = "import sys, sleap_lab.cli as cli; cli.help_page = lambda: 'x' * 2**20; cli.main(['--help'])"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         process.stdout.read(1)
         process.stdout.close()
         assert process.stderr.read() == b""
@@ -185,7 +191,9 @@ ONLY_EVAL = "model.kind=none evaluator.evaluate=true logger=none report=none"
 def test_track_asks_for_the_same_in_keys(flags, overrides, asked):
     assert code_of("track", *flags.split()) == 0
     ((found, _),) = asked
-    assert set(found) == {f"{key}={quote(value)}" for key, value in PARITY.items()} | set(overrides.split())
+    assert set(found) == {f"{key}={quote(value)}" for key, value in PARITY.items()} | set(
+        overrides.split()
+    )
 
 
 def test_a_folder_without_a_name_of_its_own_gives_the_predictions_one(asked, tmp_path, monkeypatch):
@@ -195,10 +203,27 @@ def test_a_folder_without_a_name_of_its_own_gives_the_predictions_one(asked, tmp
 
 
 def test_eval_asks_for_the_same_in_keys(asked):
-    assert code_of("eval", *["-g", "truth.slp", "-p", "poses.slp", "-s", "metrics.npz", "--match_threshold", "0.5"]) == 0
+    assert (
+        code_of(
+            "eval",
+            *[
+                "-g",
+                "truth.slp",
+                "-p",
+                "poses.slp",
+                "-s",
+                "metrics.npz",
+                "--match_threshold",
+                "0.5",
+            ],
+        )
+        == 0
+    )
     ((found, _),) = asked
     expected = "evaluator.oks_stddev=0.05 evaluator.user_labels_only=false evaluator.match_threshold=0.5 evaluator.save_metrics=metrics.npz"
-    assert set(found) == set(f"{ONLY_EVAL} {expected} evaluator.ground_truth_path=truth.slp data.path=poses.slp".split())
+    assert set(found) == set(
+        f"{ONLY_EVAL} {expected} evaluator.ground_truth_path=truth.slp data.path=poses.slp".split()
+    )
 
 
 def test_overrides_beside_flags_have_the_last_word(asked):
@@ -221,7 +246,10 @@ def test_the_line_that_is_printed_is_what_is_done(asked, capsys):
         ("track -i a.mp4", "track needs --model_paths (-m) to predict, or --tracking (-t)"),
         ("track -m unet", "--data_path (-i) is missing"),
         ("track -t -i None", "--data_path (-i) is missing"),
-        ("track -i a.mp4 --trackng", "--trackng: there is no such flag. Did you mean '--tracking'?"),
+        (
+            "track -i a.mp4 --trackng",
+            "--trackng: there is no such flag. Did you mean '--tracking'?",
+        ),
         ("eval -p a.slp", "--ground_truth_path (-g) is missing"),
         ("eval -g a.slp", "--predicted_path (-p) is missing"),
     ],
@@ -235,17 +263,23 @@ def test_flags_that_are_not_enough(words, says, asked, capsys):
 # --- sync -------------------------------------------------------------------------------
 
 
-def test_sync_may_log_elsewhere_and_knows_the_password_that_nobody_sees(monkeypatch, capsys, tmp_path):
+def test_sync_may_log_elsewhere_and_knows_the_password_that_nobody_sees(
+    monkeypatch, capsys, tmp_path
+):
     asked = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "sleap_lab.sweeps.sync.sync", lambda folders, outputs_root, tracking_uri: asked.append((folders, tracking_uri)) or {}
+        "sleap_lab.sweeps.sync.sync",
+        lambda folders, outputs_root, tracking_uri: asked.append((folders, tracking_uri)) or {},
     )
     assert code_of("sync", "outputs/a", "logger.tracking_uri=https://ann:s3cret@host") == 0
     assert asked == [([Path("outputs/a")], "https://ann:***@host")]
     assert reveal("https://ann:***@host") == "https://ann:s3cret@host"
     assert code_of("sync", "logger.experiment_name=mice") == 2
-    assert "logger.experiment_name=mice is no folder; accepted: folders of runs, and logger.tracking_uri=URI" in capsys.readouterr().err
+    assert (
+        "logger.experiment_name=mice is no folder; accepted: folders of runs, and logger.tracking_uri=URI"
+        in capsys.readouterr().err
+    )
     assert code_of("sync", "--help") == 0
     assert "logger.tracking_uri=URI" in capsys.readouterr().out
 
@@ -253,7 +287,10 @@ def test_sync_may_log_elsewhere_and_knows_the_password_that_nobody_sees(monkeypa
 @pytest.mark.parametrize(("outcome", "code"), [("logged", 0), ("failed: no server", 1)])
 def test_sync_tells_what_became_of_each_folder(monkeypatch, capsys, tmp_path, outcome, code):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sleap_lab.sweeps.sync.sync", lambda folders, outputs_root, tracking_uri: dict.fromkeys(folders, outcome))
+    monkeypatch.setattr(
+        "sleap_lab.sweeps.sync.sync",
+        lambda folders, outputs_root, tracking_uri: dict.fromkeys(folders, outcome),
+    )
     assert code_of("sync", "outputs/a [1]") == code
     assert capsys.readouterr().out.split("  ") == ["outputs/a [1]", f"{outcome}\n"]
 
@@ -267,11 +304,18 @@ def test_compare_shows_a_table_and_writes_a_page(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name, value in (("a", 1.0), ("b", 3.0)):
         (tmp_path / name).mkdir()
-        summary.write(tmp_path / name, summary.RunSummary(metrics={"speed/frames_per_second": value}))
+        summary.write(
+            tmp_path / name, summary.RunSummary(metrics={"speed/frames_per_second": value})
+        )
     assert code_of("compare", "a", "b") == 0
     out = capsys.readouterr().out
     assert "no setting differs" in out
-    assert next(line for line in out.splitlines() if line.startswith("speed/")).split() == ["speed/frames_per_second", "1", "3", "+2"]
+    assert next(line for line in out.splitlines() if line.startswith("speed/")).split() == [
+        "speed/frames_per_second",
+        "1",
+        "3",
+        "+2",
+    ]
     (page,) = (tmp_path / "outputs" / "compare").iterdir()
     assert page.name in out
 
@@ -303,7 +347,12 @@ def test_compare_takes_sweeps_and_runs_of_mlflow(monkeypatch, capsys, tmp_path):
     assert asked == [(word, "sqlite:///a=b.db", tmp_path / "outputs") for word in ("sweep", "id")]
     out = capsys.readouterr().out
     assert "job 2 of sweep is left out: failed" in out
-    assert [line.split()[0] for line in out.splitlines()[1:5]] == ["sweep/0", "sweep/1", "id/0", "id/1"]
+    assert [line.split()[0] for line in out.splitlines()[1:5]] == [
+        "sweep/0",
+        "sweep/1",
+        "id/0",
+        "id/1",
+    ]
 
 
 # --- reproduce --------------------------------------------------------------------------
@@ -317,8 +366,16 @@ def test_reproduce_runs_one_run_again(monkeypatch, capsys, tmp_path, differences
     monkeypatch.chdir(tmp_path)
     asked = []
     receipt = SimpleNamespace(differences=differences)
-    monkeypatch.setattr(find, "find_run", lambda word, scratch, **options: asked.append((word, options)) or Path("found"))
-    monkeypatch.setattr(reproduce, "reproduce", lambda folder, changes, **options: asked.append((folder, changes, options)) or receipt)
+    monkeypatch.setattr(
+        find,
+        "find_run",
+        lambda word, scratch, **options: asked.append((word, options)) or Path("found"),
+    )
+    monkeypatch.setattr(
+        reproduce,
+        "reproduce",
+        lambda folder, changes, **options: asked.append((folder, changes, options)) or receipt,
+    )
     monkeypatch.setattr(reproduce, "show", lambda shown: print("shown", shown is receipt))
     words = ["outputs/a=b", "model.paths=[x,y]", "logger.tracking_uri=http://x"]
     assert code_of("reproduce", *words) == code
@@ -326,7 +383,11 @@ def test_reproduce_runs_one_run_again(monkeypatch, capsys, tmp_path, differences
     outputs = tmp_path / "outputs"
     assert asked == [
         ("outputs/a=b", {"tracking_uri": "http://x", "outputs_root": outputs}),
-        (Path("found"), {"model.paths": ["x", "y"]}, {"command": ["sleap-lab", "reproduce", *words], "outputs_root": outputs}),
+        (
+            Path("found"),
+            {"model.paths": ["x", "y"]},
+            {"command": ["sleap-lab", "reproduce", *words], "outputs_root": outputs},
+        ),
     ]
 
 
@@ -343,8 +404,20 @@ HEAVY = "'torch', 'mlflow', 'lightning', 'sleap_io', 'pandas', 'matplotlib', 'nu
 
 
 @pytest.mark.parametrize(
-    "module", ["sleap_lab", "sleap_lab.settings.config", "sleap_lab.cli", "sleap_lab.settings.flags", "sleap_lab.settings.compose"]
+    "module",
+    [
+        "sleap_lab",
+        "sleap_lab.settings.config",
+        "sleap_lab.cli",
+        "sleap_lab.settings.flags",
+        "sleap_lab.settings.compose",
+    ],
 )
 def test_importing_costs_little(module):
     code = f"import sys, {module}; print(*({{{HEAVY}}} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == ""
+    )

@@ -18,7 +18,11 @@ VERBS = ("track", "eval", "tune", "compare", "cache")
         ("sleap-lab ", list(VERBS), "sleap-lab "),
         ("sleap-lab tracker=f", [], "sleap-lab tracker=f"),  # no verb
         ("sleap-lab -m tracker=f", [], "sleap-lab -m tracker=f"),
-        ("sleap-lab track --tracking_c", ["--tracking_clean_instance_count", "--tracking_clean_iou_threshold"], None),
+        (
+            "sleap-lab track --tracking_c",
+            ["--tracking_clean_instance_count", "--tracking_clean_iou_threshold"],
+            None,
+        ),
         ("sleap-lab eval --oks_s", ["--oks_stddev", "--oks_scale"], None),
         ("sleap-lab compare --", [], None),  # no flags of its own
         ("sleap-lab track -i ", [], None),  # files, from the shell
@@ -40,13 +44,25 @@ def test_a_file_is_no_key(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash on this machine")
-@pytest.mark.parametrize(("line", "expected"), [("sleap-lab tracker=fi", "tracker=fixed_window"), ("sleap-lab repr", "reproduce")])
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("sleap-lab tracker=fi", "tracker=fixed_window"), ("sleap-lab repr", "reproduce")],
+)
 def test_in_bash(line, expected, tmp_path):
     script = (
         'eval "$(sleap-lab -sc install=bash)"\n'
         f"COMP_LINE='{line}' COMP_POINT={len(line)} COMP_WORDS=({line}) COMP_CWORD=1\n"
         'hydra_bash_completion; echo "${COMPREPLY[@]}"\n'
     )
-    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-    ended = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    }
+    ended = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert (ended.stdout.split(), ended.stderr) == ([expected], "")

@@ -29,7 +29,9 @@ def found(*paths, overrides=()):
 
 def test_a_run_that_would_work_is_tried_out(video_path, single, tmp_path):
     findings = found(video_path, single, overrides=["runtime.device=cpu", "logger=none"])
-    assert [finding.verdict for finding in findings.values() if finding.name != "trial"] == [OK] * (len(findings) - ("trial" in findings))
+    assert [finding.verdict for finding in findings.values() if finding.name != "trial"] == [OK] * (
+        len(findings) - ("trial" in findings)
+    )
     assert {"outputs", "video", "mlflow", "models", "device", "run"} <= set(findings)
     assert findings["models"].text.startswith("single_instance, ")
     assert "frames/s; all " in findings["run"].text
@@ -37,7 +39,9 @@ def test_a_run_that_would_work_is_tried_out(video_path, single, tmp_path):
 
 
 def test_the_server_that_is_away_is_no_reason_not_to_run(video_path, single):
-    finding = found(video_path, single, overrides=["logger.tracking_uri=http://127.0.0.1:9"])["mlflow"]
+    finding = found(video_path, single, overrides=["logger.tracking_uri=http://127.0.0.1:9"])[
+        "mlflow"
+    ]
     assert finding.verdict == WARNING
     assert "http://127.0.0.1:9" in finding.text
 
@@ -95,9 +99,13 @@ def test_a_video_without_a_readable_frame_is_a_problem(video_path, single, monke
     )
 
 
-def test_what_the_end_of_a_run_needs_is_tried_out_in_a_folder_that_is_removed(video_path, single, tmp_path, monkeypatch):
+def test_what_the_end_of_a_run_needs_is_tried_out_in_a_folder_that_is_removed(
+    video_path, single, tmp_path, monkeypatch
+):
     stores = []
-    monkeypatch.setattr(doctor, "open_store", lambda logger, root: stores.append((logger.tracking_uri, root)))
+    monkeypatch.setattr(
+        doctor, "open_store", lambda logger, root: stores.append((logger.tracking_uri, root))
+    )
     found(video_path, single, overrides=["logger.tracking_uri=sqlite:///mine.db"])
     [(uri, root)] = stores
     assert uri is None
@@ -108,7 +116,9 @@ def test_what_the_end_of_a_run_needs_is_tried_out_in_a_folder_that_is_removed(vi
 def test_a_full_disk_is_told(video_path, monkeypatch):
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=5_000_000))
-    assert found(video_path)["outputs"] == Finding("outputs", WARNING, found(video_path)["outputs"].text)
+    assert found(video_path)["outputs"] == Finding(
+        "outputs", WARNING, found(video_path)["outputs"].text
+    )
 
 
 def test_without_a_video_there_is_nothing_to_try(single):
@@ -126,10 +136,16 @@ def test_the_last_line_says_go_or_what_to_fix():
     fine = Finding("video", OK, "fine")
     assert verdict([fine]) == "go"
     assert verdict([fine, fine._replace(verdict=WARNING)]) == "go, but read the 1 warning first"
-    assert verdict([fine, fine._replace(verdict=WARNING), Finding("run", PROBLEM, "too large")]) == "fix first: run: too large"
+    assert (
+        verdict([fine, fine._replace(verdict=WARNING), Finding("run", PROBLEM, "too large")])
+        == "fix first: run: too large"
+    )
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (7200, "2.0 h")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (7200, "2.0 h")],
+)
 def test_durations_are_rounded_as_people_say_them(seconds, text):
     assert doctor._duration(seconds) == text
 
@@ -157,20 +173,32 @@ def test_exit_codes(arguments, code):
 def ended(*words):
     """Run the command; return what it printed, its seconds, and its peak memory in MB."""
     start = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", "sleap_lab", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sleap_lab", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     text = process.stdout.read()
     process.stdout.close()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    return text, time.monotonic() - start, usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return (
+        text,
+        time.monotonic() - start,
+        usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3),
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the peak memory of a process is not told here")
 @pytest.mark.parametrize(
     ("video", "models"),
-    [("single.mp4", ["models/single_instance"]), ("video.mp4", ["models/centroid", "models/centered_instance"])],
+    [
+        ("single.mp4", ["models/single_instance"]),
+        ("video.mp4", ["models/centroid", "models/centered_instance"]),
+    ],
     ids=["single instance", "top-down"],
 )
 def test_time_and_memory_are_within_a_factor_of_2_of_the_run_that_follows(video, models, tmp_path):

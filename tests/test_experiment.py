@@ -36,10 +36,21 @@ def track(labels):
     """Return a function that tracks the labels with further overrides, in the folder `run`."""
 
     def track(*overrides, prepare=lambda: None):
-        words = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none", *overrides]
+        words = [
+            "data.path=labels.slp",
+            "model=none",
+            "tracker=fixed_window",
+            "logger=none",
+            "report=none",
+            *overrides,
+        ]
         config, _ = compose_config(words)
         prepare()
-        return run(config, Path("run"), Invocation(["sleap-lab", *words], words, {"tracker": "fixed_window"}))
+        return run(
+            config,
+            Path("run"),
+            Invocation(["sleap-lab", *words], words, {"tracker": "fixed_window"}),
+        )
 
     return track
 
@@ -71,17 +82,36 @@ def test_a_finished_run_is_recorded(track):
     assert record["choices"] == {"tracker": "fixed_window"}
     assert result.summary == run_summary.read(Path("run"))
     assert result.poses.track_names == ("track_0",)
-    assert sorted(path.name for path in Path("run").iterdir()) == ["predictions.slp", "run.json", "run.log", "snapshot"]
+    assert sorted(path.name for path in Path("run").iterdir()) == [
+        "predictions.slp",
+        "run.json",
+        "run.log",
+        "snapshot",
+    ]
 
 
 @pytest.mark.parametrize("cache", ["off", "rw"])
 def test_the_stages_add_up_to_the_time_that_passed(tmp_path, monkeypatch, cache):
     monkeypatch.chdir(tmp_path)
-    summary = run_experiment(["experiment=demo", "data.frames=0-29", "logger=none", f"cache={cache}"]).summary
-    passed = (datetime.fromisoformat(summary.ended) - datetime.fromisoformat(summary.started)).total_seconds()
+    summary = run_experiment(
+        ["experiment=demo", "data.frames=0-29", "logger=none", f"cache={cache}"]
+    ).summary
+    passed = (
+        datetime.fromisoformat(summary.ended) - datetime.fromisoformat(summary.started)
+    ).total_seconds()
     assert sum(summary.stages.values()) == pytest.approx(passed, rel=0.05)
     predicting = ["read", "preprocess", "network", "peaks"]
-    others = {"open", "load", "snapshot", "filter", "track", "write", "evaluate", "report", *(("cache",) if cache == "rw" else ())}
+    others = {
+        "open",
+        "load",
+        "snapshot",
+        "filter",
+        "track",
+        "write",
+        "evaluate",
+        "report",
+        *(("cache",) if cache == "rw" else ()),
+    }
     assert summary.stages.keys() == others | set(predicting)
     speed = summary.metrics["speed/frames_per_second"]
     assert speed == pytest.approx(30 / sum(summary.stages[name] for name in predicting), rel=0.01)
@@ -96,13 +126,23 @@ def test_every_processed_frame_is_in_the_predictions_unless_empty_ones_are_not_w
 
 def test_predictions_go_where_they_are_wanted_in_every_format(track):
     track("output.path=out/mine.slp", "output.formats=[slp,csv,analysis_h5]")
-    assert sorted(path.name for path in Path("out").iterdir()) == ["mine.analysis.h5", "mine.csv", "mine.slp"]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "mine.analysis.h5",
+        "mine.csv",
+        "mine.slp",
+    ]
     assert not Path("run/predictions.slp").exists()
 
 
 def test_metrics_are_recorded_and_written(track, labels, video_path, make_labels):
-    make_labels([video_path], user=[(0, 0, TRIANGLE), (0, 1, TRIANGLE)]).save("truth.slp", verbose=False)
-    result = track("evaluator=oks", "evaluator.ground_truth_path=truth.slp", "evaluator.save_metrics=more/metrics.npz")
+    make_labels([video_path], user=[(0, 0, TRIANGLE), (0, 1, TRIANGLE)]).save(
+        "truth.slp", verbose=False
+    )
+    result = track(
+        "evaluator=oks",
+        "evaluator.ground_truth_path=truth.slp",
+        "evaluator.save_metrics=more/metrics.npz",
+    )
     assert result.summary.metrics["eval/dist_avg"] == pytest.approx((3 * 0 + 3 * 1) / 6)
     for name in ("run/metrics.npz", "run/metrics.json", "more/metrics.npz", "more/metrics.json"):
         assert Path(name).is_file()
@@ -119,7 +159,10 @@ def test_what_was_found_is_told(track, capsys):
 
 def test_an_empty_result_is_told_loudly(track, capsys):
     assert track("filters.filter_min_visible_nodes=4").summary.exit_code == 0
-    assert "warning: No instances in any of the 3 frames: every instance was filtered out" in capsys.readouterr().err
+    assert (
+        "warning: No instances in any of the 3 frames: every instance was filtered out"
+        in capsys.readouterr().err
+    )
     assert "No instances in any of the 3 frames" in Path("run/run.log").read_text()
 
 
@@ -161,7 +204,11 @@ def test_an_interruption_is_recorded_and_passed_on(track, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         track()
     record = run_summary.read(Path("run"))
-    assert (record.status, record.exit_code, record.error) == ("interrupted", 130, "interrupted by the user")
+    assert (record.status, record.exit_code, record.error) == (
+        "interrupted",
+        130,
+        "interrupted by the user",
+    )
     assert record.ended is not None
 
 
@@ -173,7 +220,9 @@ class Callback:
 
 
 @pytest.mark.parametrize("after", [lambda: time.sleep(30), lambda: 1 / 0])
-def test_an_interruption_that_is_swallowed_is_recorded_nevertheless(track, monkeypatch, capfd, after):
+def test_an_interruption_that_is_swallowed_is_recorded_nevertheless(
+    track, monkeypatch, capfd, after
+):
     def interrupted(*_, **__):
         Callback()
         return after()
@@ -185,7 +234,9 @@ def test_an_interruption_that_is_swallowed_is_recorded_nevertheless(track, monke
     assert "Exception ignored" not in capfd.readouterr().err
 
 
-def test_unreadable_frames_make_a_run_partial(tmp_path, monkeypatch, video_path, make_model, capsys):
+def test_unreadable_frames_make_a_run_partial(
+    tmp_path, monkeypatch, video_path, make_model, capsys
+):
     monkeypatch.chdir(tmp_path)
     model = make_model("single_instance", {"confmaps": [[1, 0], [1, 0]]})
     read = experiment.Source.pixels
@@ -196,14 +247,31 @@ def test_unreadable_frames_make_a_run_partial(tmp_path, monkeypatch, video_path,
         return read(self, video, frame)
 
     monkeypatch.setattr(experiment.Source, "pixels", read_but_frame_1)
-    config, _ = compose_config([f"data.path={video_path}", f"model.paths=[{model}]", "data.frames=0-2", "logger=none", "report=none"])
+    config, _ = compose_config(
+        [
+            f"data.path={video_path}",
+            f"model.paths=[{model}]",
+            "data.frames=0-2",
+            "logger=none",
+            "report=none",
+        ]
+    )
     result = run(config, Path("run"), Invocation())
-    assert (result.summary.status, result.summary.exit_code, result.summary.counts["bad_frames"]) == ("partial", 3, 1)
-    assert "warning: 1 frames could not be read: 1. The first: frame 1 is torn" in capsys.readouterr().err
+    assert (
+        result.summary.status,
+        result.summary.exit_code,
+        result.summary.counts["bad_frames"],
+    ) == ("partial", 3, 1)
+    assert (
+        "warning: 1 frames could not be read: 1. The first: frame 1 is torn"
+        in capsys.readouterr().err
+    )
     assert (result.summary.counts["requested_frames"], result.summary.counts["frames"]) == (3, 3)
     expected = {"video": str(video_path), "frames": "1", "count": 1, "problem": "frame 1 is torn"}
     assert json.loads(Path("run/run.json").read_text())["bad_frames"] == [expected]
-    assert Path("run/bad_frames.csv").read_text().splitlines()[1:] == [f"{video_path},1,frame 1 is torn"]
+    assert Path("run/bad_frames.csv").read_text().splitlines()[1:] == [
+        f"{video_path},1,frame 1 is torn"
+    ]
     assert [frame.frame_idx for frame in sio.load_slp("run/predictions.slp")] == [0, 1, 2]
 
 
@@ -215,13 +283,19 @@ def test_a_store_that_is_away_costs_the_mirror_and_not_the_run(track, monkeypatc
 
 def test_a_run_is_logged_once_it_is_over_and_never_when_the_config_was_wrong(track, monkeypatch):
     logged = []
-    monkeypatch.setattr(experiment, "log_run", lambda folder, logger, outputs_root: logged.append(run_summary.read(folder).status))
+    monkeypatch.setattr(
+        experiment,
+        "log_run",
+        lambda folder, logger, outputs_root: logged.append(run_summary.read(folder).status),
+    )
     track("logger=mlflow")
     track("logger=mlflow", "data.video_index=7")
     assert logged == ["finished"]
 
 
-@pytest.mark.parametrize(("option", "keys"), [("fixed_window", ["data.path"]), ("flow", ["data.path", "data.path[0]"])])
+@pytest.mark.parametrize(
+    ("option", "keys"), [("fixed_window", ["data.path"]), ("flow", ["data.path", "data.path[0]"])]
+)
 def test_videos_are_inputs_of_tracking_where_it_looks_at_them(track, video_path, option, keys):
     track(f"tracker={option}")
     inputs = json.loads(Path("run/snapshot/hashes.json").read_text())["inputs"]
@@ -268,7 +342,9 @@ WORDS = ("data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=n
 def test_run_experiment_makes_a_run_folder(labels):
     result = run_experiment(WORDS)
     assert result.folder.parts[0] == "outputs"
-    assert (result.folder / "snapshot" / "command.txt").read_text() == f"sleap-lab {' '.join(WORDS)}\n"
+    assert (
+        result.folder / "snapshot" / "command.txt"
+    ).read_text() == f"sleap-lab {' '.join(WORDS)}\n"
     assert result.summary.choices["tracker"] == "fixed_window"
     assert result.summary.overrides == list(WORDS)
     assert len(result.poses) == 2
@@ -281,20 +357,30 @@ def test_run_experiment_raises_what_goes_wrong(labels, monkeypatch):
     with pytest.raises(ConfigError, match=r"data\.video_index"):
         run_experiment([*WORDS, "data.video_index=7"], folder="wrong")
     labels.write_text("no longer a labels file")
-    with pytest.raises(RunError, match=r"not a readable SLEAP labels file .*\(see broken/run\.log\)"):
+    with pytest.raises(
+        RunError, match=r"not a readable SLEAP labels file .*\(see broken/run\.log\)"
+    ):
         run_experiment(WORDS, folder="broken")
 
 
 # --- which video is which ---------------------------------------------------------------
 
 
-def test_videos_that_cannot_be_told_apart_are_refused_until_a_map_says_which_is_which(track, make_labels, capsys):
-    make_labels(["a/x.mp4", "b/x.mp4"], user=[(0, 0, TRIANGLE), (1, 0, SHIFTED)]).save("truth.slp", verbose=False)
+def test_videos_that_cannot_be_told_apart_are_refused_until_a_map_says_which_is_which(
+    track, make_labels, capsys
+):
+    make_labels(["a/x.mp4", "b/x.mp4"], user=[(0, 0, TRIANGLE), (1, 0, SHIFTED)]).save(
+        "truth.slp", verbose=False
+    )
     scored = ["data.path=found.slp", "evaluator=oks", "evaluator.ground_truth_path=truth.slp"]
-    make_labels(["c/x.mp4"], predicted=[(0, 0, [[12, 10], [22, 10], [12, 20]])]).save("found.slp", verbose=False)
+    make_labels(["c/x.mp4"], predicted=[(0, 0, [[12, 10], [22, 10], [12, 20]])]).save(
+        "found.slp", verbose=False
+    )
     result = track(*scored)
     assert (result.summary.status, result.summary.exit_code) == ("failed", 2)
-    assert result.summary.error.startswith("evaluator.video_map: video 0 c/x.mp4 of the predictions could be any of these")
+    assert result.summary.error.startswith(
+        "evaluator.video_map: video 0 c/x.mp4 of the predictions could be any of these"
+    )
     shifted = track(*scored, "evaluator.video_map={0:b/x.mp4}")
     assert shifted.summary.metrics["eval/dist_avg"] == pytest.approx(1)
     assert "videos: c/x.mp4 = b/x.mp4 (evaluator.video_map)" in Path("run/run.log").read_text()
@@ -308,8 +394,12 @@ def test_videos_that_cannot_be_told_apart_are_refused_until_a_map_says_which_is_
 # --- figures and overlays ---------------------------------------------------------------
 
 
-def test_figures_and_the_clip_of_the_worst_moments_are_written_where_asked(track, video_path, make_labels, capsys):
-    make_labels([video_path], user=[(0, 0, TRIANGLE), (0, 1, TRIANGLE)]).save("truth.slp", verbose=False)
+def test_figures_and_the_clip_of_the_worst_moments_are_written_where_asked(
+    track, video_path, make_labels, capsys
+):
+    make_labels([video_path], user=[(0, 0, TRIANGLE), (0, 1, TRIANGLE)]).save(
+        "truth.slp", verbose=False
+    )
     scored = ["evaluator=oks", "evaluator.ground_truth_path=truth.slp"]
     track(*scored, "output.overlay_video=true", "report=html", "report_figures=svg")
     assert re.search(r"^overlay +run/overlay.mp4$", capsys.readouterr().out, re.MULTILINE)
@@ -341,12 +431,16 @@ IDENTITY = [
 ]
 
 
-def test_identity_switches_are_left_as_a_table_and_as_suggestions(tmp_path, monkeypatch, video_path, make_labels):
+def test_identity_switches_are_left_as_a_table_and_as_suggestions(
+    tmp_path, monkeypatch, video_path, make_labels
+):
     monkeypatch.chdir(tmp_path)
     instances = [(0, index, TRIANGLE) for index in range(4)]
     with_tracks(make_labels([video_path], user=instances), "AAAA", "truth.slp")
     with_tracks(make_labels([video_path], predicted=instances), "1122", "found.slp")
-    result = run(compose_config(IDENTITY)[0], Path("run"), Invocation(["sleap-lab", *IDENTITY], IDENTITY))
+    result = run(
+        compose_config(IDENTITY)[0], Path("run"), Invocation(["sleap-lab", *IDENTITY], IDENTITY)
+    )
     assert result.evaluation.identity["switches"] == 1
     table = Path("run/switches.csv").read_text().splitlines()
     assert len(table) == 2
@@ -357,7 +451,9 @@ def test_identity_switches_are_left_as_a_table_and_as_suggestions(tmp_path, monk
     assert [len(frame.instances) for frame in labels.labeled_frames] == [1, 1, 1, 1]
 
 
-def test_without_switches_there_is_a_table_but_nothing_to_look_at(tmp_path, monkeypatch, video_path, make_labels):
+def test_without_switches_there_is_a_table_but_nothing_to_look_at(
+    tmp_path, monkeypatch, video_path, make_labels
+):
     monkeypatch.chdir(tmp_path)
     instances = [(0, index, TRIANGLE) for index in range(4)]
     with_tracks(make_labels([video_path], user=instances), "AAAA", "truth.slp")
@@ -371,7 +467,9 @@ def test_without_switches_there_is_a_table_but_nothing_to_look_at(tmp_path, monk
 def test_progress_of_a_run_that_goes_on_is_that_of_all_frames(capsys, job, label):
     shown = experiment._watch("ab", left=2, everything=5, invocation=Invocation(job=job))
     assert list(shown) == ["a", "b"]
-    assert re.fullmatch(rf"{label}: 5/5 frames in \d+\.\d s, 3 of them before\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        rf"{label}: 5/5 frames in \d+\.\d s, 3 of them before\n", capsys.readouterr().err
+    )
 
 
 def test_an_export_that_fails_takes_neither_the_others_nor_the_run_with_it(track, monkeypatch):
@@ -381,7 +479,11 @@ def test_an_export_that_fails_takes_neither_the_others_nor_the_run_with_it(track
     monkeypatch.setitem(formats.PER_VIDEO, "nwb", (".nwb", fail))
     result = track("output.formats=[nwb,csv,slp]")
     assert (result.summary.status, result.summary.exit_code) == ("partial", 3)
-    assert [note for note in result.summary.notes if note.endswith("predictions.nwb: these poses cannot be written as nwb (too many)")]
+    assert [
+        note
+        for note in result.summary.notes
+        if note.endswith("predictions.nwb: these poses cannot be written as nwb (too many)")
+    ]
     assert {path.name for path in Path("run").iterdir()} > {"predictions.slp", "predictions.csv"}
     assert result.poses is not None
 
@@ -393,13 +495,22 @@ def test_what_is_said_of_a_project_is_said_once(track):
     assert Path("run/run.log").exists() is False
     track()
     said = Path("run/run.log").read_text()
-    assert said.count("labels.slp: no instance uses the skeleton with nodes other: it was left out.") == 1
+    assert (
+        said.count("labels.slp: no instance uses the skeleton with nodes other: it was left out.")
+        == 1
+    )
 
 
 def test_a_ground_truth_with_other_nodes_is_compared_on_common_ones_if_asked_for(track, video_path):
     labels = sio.load_slp("labels.slp")
     labels.skeleton.rename_nodes({labels.skeleton.node_names[-1]: "other"})
     labels.save("truth.slp", verbose=False)
-    scored = ("evaluator=oks", "evaluator.user_labels_only=false", "evaluator.ground_truth_path=truth.slp")
+    scored = (
+        "evaluator=oks",
+        "evaluator.user_labels_only=false",
+        "evaluator.ground_truth_path=truth.slp",
+    )
     assert "evaluator.nodes=common" in track(*scored).summary.error
-    assert track(*scored, "evaluator.nodes=common", "report=html").summary.metrics["coco/ap"] == pytest.approx(1)
+    assert track(*scored, "evaluator.nodes=common", "report=html").summary.metrics[
+        "coco/ap"
+    ] == pytest.approx(1)

@@ -60,13 +60,17 @@ def test_instance_score_on_the_threshold_stays():
 
 def test_user_instances_are_not_judged_by_nodes_or_scores():
     poses = with_visible(1, 1, user=[True, False], instance_scores=[NAN, 0.1], point_scores=NAN)
-    config = FiltersConfig(filter_min_visible_nodes=2, filter_min_mean_node_score=0.5, filter_min_instance_score=0.5)
+    config = FiltersConfig(
+        filter_min_visible_nodes=2, filter_min_mean_node_score=0.5, filter_min_instance_score=0.5
+    )
     assert apply_filters(poses, config).user.tolist() == [True]
 
 
 def test_processed_frames_stay():
     poses = squares(0, instance_scores=0.1, frames=[[0, 0], [0, 1]])
-    kept = apply_filters(poses, FiltersConfig(filter_min_instance_score=0.5, filter_overlapping=True))
+    kept = apply_filters(
+        poses, FiltersConfig(filter_min_instance_score=0.5, filter_overlapping=True)
+    )
     assert len(kept) == 0
     assert kept.frames.tolist() == [[0, 0], [0, 1]]
 
@@ -80,21 +84,41 @@ def test_overlap_drops_the_worse_of_a_frame_and_sorts_by_score():
 
 def test_overlap_of_exactly_the_threshold_stays():
     poses = squares(0, 1, instance_scores=[0.9, 0.5])
-    assert len(apply_filters(poses, FiltersConfig(filter_overlapping=True, filter_overlapping_threshold=90 / 110))) == 2
-    assert len(apply_filters(poses, FiltersConfig(filter_overlapping=True, filter_overlapping_threshold=0.81))) == 1
+    assert (
+        len(
+            apply_filters(
+                poses, FiltersConfig(filter_overlapping=True, filter_overlapping_threshold=90 / 110)
+            )
+        )
+        == 2
+    )
+    assert (
+        len(
+            apply_filters(
+                poses, FiltersConfig(filter_overlapping=True, filter_overlapping_threshold=0.81)
+            )
+        )
+        == 1
+    )
 
 
 def test_a_dropped_instance_drops_no_other():
     # each overlaps its neighbour by 7/13 > 0.5, the outer ones by 4/16
     poses = squares(0, 3, 6, instance_scores=[0.9, 0.8, 0.7])
-    kept = apply_filters(poses, FiltersConfig(filter_overlapping=True, filter_overlapping_threshold=0.5))
+    kept = apply_filters(
+        poses, FiltersConfig(filter_overlapping=True, filter_overlapping_threshold=0.5)
+    )
     assert shifts(kept) == [0, 6]
 
 
 def test_overlap_oks_counts_similar_poses():
     poses = squares(0, 1, instance_scores=[0.9, 0.5])
     for threshold, expected in [(0.6, 1), (0.61, 2)]:  # exp(-1 / 2) = 0.6065
-        config = FiltersConfig(filter_overlapping=True, filter_overlapping_method="oks", filter_overlapping_threshold=threshold)
+        config = FiltersConfig(
+            filter_overlapping=True,
+            filter_overlapping_method="oks",
+            filter_overlapping_threshold=threshold,
+        )
         assert len(apply_filters(poses, config)) == expected
 
 
@@ -104,7 +128,9 @@ def test_equal_scores_later_first():
 
 
 def test_user_instance_overlaps_with_score_1():
-    poses = squares(0, 0, 20, 20, user=[True, False, True, False], instance_scores=[NAN, 0.9, NAN, 1.1])
+    poses = squares(
+        0, 0, 20, 20, user=[True, False, True, False], instance_scores=[NAN, 0.9, NAN, 1.1]
+    )
     kept = apply_filters(poses, FiltersConfig(filter_overlapping=True))
     assert list(zip(shifts(kept), kept.user.tolist(), strict=True)) == [(20, False), (0, True)]
 

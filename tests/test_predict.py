@@ -40,7 +40,12 @@ def single(make_model):
 @pytest.fixture
 def topdown(make_model):
     centroid = make_model("centroid", {"confmaps": [RED]})
-    return [centroid, make_model("centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 15})]
+    return [
+        centroid,
+        make_model(
+            "centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 15}
+        ),
+    ]
 
 
 @pytest.fixture
@@ -49,7 +54,11 @@ def run(data_path):
 
     def run(model_paths=None, **options):
         options = {"integral_refinement": None, "device": "cpu"} | options
-        source = {} if {"input_video", "input_labels", "data_path"} & options.keys() else {"data_path": str(data_path)}
+        source = (
+            {}
+            if {"input_video", "input_labels", "data_path"} & options.keys()
+            else {"data_path": str(data_path)}
+        )
         return run_inference(model_paths=model_paths, **source, **options)
 
     return run
@@ -98,7 +107,11 @@ def test_tracking(run, topdown):
 def test_options_reach_the_stages(run, topdown):
     assert [len(frame.instances) for frame in run(topdown, max_instances=1)] == [1, 1, 1]
     assert [len(frame.instances) for frame in run(topdown, peak_threshold=[0.9, 0.2])] == [1, 1, 1]
-    assert [len(frame.instances) for frame in run(topdown, filter_min_instance_score=0.9)] == [1, 1, 1]
+    assert [len(frame.instances) for frame in run(topdown, filter_min_instance_score=0.9)] == [
+        1,
+        1,
+        1,
+    ]
     assert [frame.frame_idx for frame in run(topdown, frames="2,0")] == [2, 0]
     assert [frame.frame_idx for frame in run(topdown, frames=[1])] == [1]
 
@@ -106,7 +119,12 @@ def test_options_reach_the_stages(run, topdown):
 @pytest.mark.parametrize("no_empty_frames", [True, False])
 def test_frames_without_instances(run, topdown, no_empty_frames):
     labels = run(
-        topdown, frames="0-1", filter_min_visible_nodes=2, peak_threshold=[0.2, 0.9], max_instances=1, no_empty_frames=no_empty_frames
+        topdown,
+        frames="0-1",
+        filter_min_visible_nodes=2,
+        peak_threshold=[0.2, 0.9],
+        max_instances=1,
+        no_empty_frames=no_empty_frames,
     )
     assert [len(frame.instances) for frame in labels] == [1, 1]
     labels = run(topdown, filter_min_instance_score=2.0, no_empty_frames=no_empty_frames)
@@ -121,13 +139,17 @@ def test_only_the_output_is_written(run, topdown, tmp_path, monkeypatch):
     labels = run(topdown, tracking=True)
     assert sorted(tmp_path.rglob("*")) == before
     assert run(topdown, tracking=True, output_path=str(tmp_path / "new" / "out.slp")) is not None
-    assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "new", tmp_path / "new" / "out.slp"])
+    assert sorted(tmp_path.rglob("*")) == sorted(
+        [*before, tmp_path / "new", tmp_path / "new" / "out.slp"]
+    )
     written = sio.load_slp(str(tmp_path / "new" / "out.slp"))
     assert points(written) == points(labels)
 
 
 def test_paths_may_be_path_objects(single, data_path, tmp_path):
-    run_inference(data_path=data_path, model_paths=[single], output_path=tmp_path / "out.slp", device="cpu")
+    run_inference(
+        data_path=data_path, model_paths=[single], output_path=tmp_path / "out.slp", device="cpu"
+    )
     assert (tmp_path / "out.slp").is_file()
 
 
@@ -152,7 +174,10 @@ def test_equal_runs_write_equal_facts(run, single):
 
 
 def test_an_output_that_would_replace_the_input_is_refused(run, single, data_path):
-    with pytest.raises(ConfigError, match=r"output.path: .*frames\.h5 is the file that data.path reads; choose another"):
+    with pytest.raises(
+        ConfigError,
+        match=r"output.path: .*frames\.h5 is the file that data.path reads; choose another",
+    ):
         run([single], output_path=data_path)
 
 
@@ -169,14 +194,24 @@ def test_an_open_video(run, single, data_path):
 @pytest.fixture
 def labels(data_path, make_labels):
     pose = [[6, 6], [12, 6], [12, 6]]
-    return make_labels([data_path], user=[(0, 2, pose)], predicted=[(0, 0, pose)], suggestions=[(0, 1)])
+    return make_labels(
+        [data_path], user=[(0, 2, pose)], predicted=[(0, 0, pose)], suggestions=[(0, 1)]
+    )
 
 
 def test_open_labels(run, single, labels):
     assert [frame.frame_idx for frame in run([single], input_labels=labels)] == [2, 0]
-    assert [frame.frame_idx for frame in run([single], input_labels=labels, only_labeled_frames=True)] == [2]
-    assert [frame.frame_idx for frame in run([single], input_labels=labels, only_suggested_frames=True)] == [1]
-    assert [frame.frame_idx for frame in run([single], input_labels=labels, video_index=0)] == [0, 1, 2]
+    assert [
+        frame.frame_idx for frame in run([single], input_labels=labels, only_labeled_frames=True)
+    ] == [2]
+    assert [
+        frame.frame_idx for frame in run([single], input_labels=labels, only_suggested_frames=True)
+    ] == [1]
+    assert [frame.frame_idx for frame in run([single], input_labels=labels, video_index=0)] == [
+        0,
+        1,
+        2,
+    ]
     assert [len(frame.instances) for frame in labels] == [1, 1], "the labels are left as they were"
 
 
@@ -199,7 +234,10 @@ def test_without_models_labels_are_tracked(run, labels, tmp_path, as_file):
     data = {"data_path": str(tmp_path / "labels.slp")} if as_file else {"input_labels": labels}
     tracked = run(None, tracking=True, **data)
     assert [frame.frame_idx for frame in tracked] == [0, 2]
-    assert [instance.track.name for frame in tracked for instance in frame.instances] == ["track_0", "track_0"]
+    assert [instance.track.name for frame in tracked for instance in frame.instances] == [
+        "track_0",
+        "track_0",
+    ]
 
 
 # ---- numbers as numpy has them
@@ -230,7 +268,15 @@ def test_numbers_of_numpy_are_numbers(run, topdown, tmp_path, name, value, expec
 # ---- arrays
 
 
-ALWAYS = {"video_idx", "frame_idx", "orig_size", "eff_scale", "pred_instance_peaks", "pred_peak_values", "instance_scores"}
+ALWAYS = {
+    "video_idx",
+    "frame_idx",
+    "orig_size",
+    "eff_scale",
+    "pred_instance_peaks",
+    "pred_peak_values",
+    "instance_scores",
+}
 CROPS = {"pred_centroids", "centroid_val", "instance_bbox"}
 
 
@@ -259,14 +305,25 @@ def test_arrays_of_a_frame_without_instance(run, single):
 
 def test_pixels_of_maps_are_counted_in_the_image(run, single):
     # Images are doubled to 48 x 96 px, and of those the network sees half: 24 x 48 px, in map pixels 12 x 24.
-    (batch,) = run([single], make_labels=False, return_confmaps=True, max_height=48, max_width=96, input_scale=0.5)
+    (batch,) = run(
+        [single],
+        make_labels=False,
+        return_confmaps=True,
+        max_height=48,
+        max_width=96,
+        input_scale=0.5,
+    )
     assert batch["pred_confmaps"].shape == (3, 2, 12, 24)
     assert batch["orig_size"].tolist() == [[24, 48]] * 3
     assert batch["eff_scale"].tolist() == [2] * 3
     assert batch["pred_confmaps_px"].tolist() == [2 / 0.5 / 2] * 3
-    rows, columns = np.unravel_index(batch["pred_confmaps"][:, 0].reshape(3, -1).argmax(axis=1), (12, 24))
+    rows, columns = np.unravel_index(
+        batch["pred_confmaps"][:, 0].reshape(3, -1).argmax(axis=1), (12, 24)
+    )
     peaks = np.stack([columns, rows], axis=1) * batch["pred_confmaps_px"][:, None]
-    assert np.abs(peaks - batch["pred_instance_peaks"][:, 0]).max() <= batch["pred_confmaps_px"].max()
+    assert (
+        np.abs(peaks - batch["pred_instance_peaks"][:, 0]).max() <= batch["pred_confmaps_px"].max()
+    )
 
 
 def test_arrays_of_top_down_models(run, topdown):
@@ -274,10 +331,22 @@ def test_arrays_of_top_down_models(run, topdown):
     assert batch.keys() == ALWAYS | CROPS | {
         "pred_confmaps", "pred_confmaps_px", "pred_centroid_confmaps", "pred_centroid_confmaps_px"
     }  # fmt: skip
-    assert [array.shape for array in batch["pred_instance_peaks"]] == [(2, 2, 2), (1, 2, 2), (2, 2, 2)]
+    assert [array.shape for array in batch["pred_instance_peaks"]] == [
+        (2, 2, 2),
+        (1, 2, 2),
+        (2, 2, 2),
+    ]
     assert [array.shape for array in batch["pred_peak_values"]] == [(2, 2), (1, 2), (2, 2)]
-    assert [array.tolist() for array in batch["instance_scores"]] == [pytest.approx([1, 0.8]), pytest.approx([1]), pytest.approx([1, 0.8])]
-    assert [array.shape for array in batch["pred_confmaps"]] == [(2, 2, 8, 8), (1, 2, 8, 8), (2, 2, 8, 8)]
+    assert [array.tolist() for array in batch["instance_scores"]] == [
+        pytest.approx([1, 0.8]),
+        pytest.approx([1]),
+        pytest.approx([1, 0.8]),
+    ]
+    assert [array.shape for array in batch["pred_confmaps"]] == [
+        (2, 2, 8, 8),
+        (1, 2, 8, 8),
+        (2, 2, 8, 8),
+    ]
     assert batch["pred_centroid_confmaps"].shape == (3, 1, 12, 24)
     for name in ("pred_centroids", "centroid_val"):
         assert [len(array) for array in batch[name]] == [2, 1, 2]
@@ -286,30 +355,50 @@ def test_arrays_of_top_down_models(run, topdown):
 def test_points_lie_in_the_crop_where_its_map_has_them(run, topdown):
     (batch,) = run(topdown, make_labels=False, return_confmaps=True, integral_refinement=None)
     for points, boxes, maps, px in zip(
-        batch["pred_instance_peaks"], batch["instance_bbox"], batch["pred_confmaps"], batch["pred_confmaps_px"], strict=True
+        batch["pred_instance_peaks"],
+        batch["instance_bbox"],
+        batch["pred_confmaps"],
+        batch["pred_confmaps_px"],
+        strict=True,
     ):
         assert boxes.shape == (len(points), 4, 2)
         top_left, top_right, bottom_right, bottom_left = boxes.transpose(1, 0, 2)
-        np.testing.assert_array_equal(top_right - top_left, [[14, 0]] * len(points))  # crops of 15 px
+        np.testing.assert_array_equal(
+            top_right - top_left, [[14, 0]] * len(points)
+        )  # crops of 15 px
         np.testing.assert_array_equal(bottom_right - top_left, [[14, 14]] * len(points))
         np.testing.assert_array_equal(bottom_left - top_left, [[0, 14]] * len(points))
-        rows, columns = np.unravel_index(maps.reshape(*maps.shape[:2], -1).argmax(axis=-1), maps.shape[-2:])
-        np.testing.assert_allclose(top_left[:, None] + px * np.stack([columns, rows], axis=-1), points)
+        rows, columns = np.unravel_index(
+            maps.reshape(*maps.shape[:2], -1).argmax(axis=-1), maps.shape[-2:]
+        )
+        np.testing.assert_allclose(
+            top_left[:, None] + px * np.stack([columns, rows], axis=-1), points
+        )
 
 
 def test_filters_drop_instances_from_the_arrays_with_their_crops(run, topdown):
     (everything,) = run(topdown, make_labels=False, return_confmaps=True)
     (batch,) = run(topdown, make_labels=False, return_confmaps=True, filter_min_instance_score=0.9)
-    for name in (*CROPS, "pred_instance_peaks", "pred_peak_values", "instance_scores", "pred_confmaps"):
+    for name in (
+        *CROPS,
+        "pred_instance_peaks",
+        "pred_peak_values",
+        "instance_scores",
+        "pred_confmaps",
+    ):
         assert [len(array) for array in batch[name]] == [1, 1, 1]
         np.testing.assert_array_equal(batch[name][0], everything[name][0][:1])
     labels = run(topdown, filter_min_instance_score=0.9)
-    np.testing.assert_array_equal(to_poses(labels).points, np.concatenate(batch["pred_instance_peaks"]))
+    np.testing.assert_array_equal(
+        to_poses(labels).points, np.concatenate(batch["pred_instance_peaks"])
+    )
 
 
 def test_filters_that_sort_instances_sort_their_crops(run, topdown):
     (batch,) = run(topdown, make_labels=False, filter_overlapping=True)
-    assert [array.tolist() for array in batch["centroid_val"]] == [array.tolist() for array in batch["instance_scores"]]
+    assert [array.tolist() for array in batch["centroid_val"]] == [
+        array.tolist() for array in batch["instance_scores"]
+    ]
 
 
 def test_arrays_of_a_batch_without_crops(run, topdown):
@@ -321,7 +410,11 @@ def test_arrays_of_a_batch_without_crops(run, topdown):
 def test_arrays_of_a_bottom_up_model(run, make_model):
     path = make_model("bottomup", {"confmaps": [GREEN, BLUE], "pafs": [[0, 0, 0, 1.0], NOTHING]})
     (batch,) = run([path], make_labels=False, return_confmaps=True, return_pafs=True)
-    assert [array.shape for array in batch["pred_instance_peaks"]] == [(2, 2, 2), (1, 2, 2), (2, 2, 2)]
+    assert [array.shape for array in batch["pred_instance_peaks"]] == [
+        (2, 2, 2),
+        (1, 2, 2),
+        (2, 2, 2),
+    ]
     assert batch["pred_instance_peaks"][1].tolist() == [[[8, 6], [14, 6]]]
     assert batch["pred_confmaps"].shape == (3, 2, 12, 24)
     assert batch["pred_part_affinity_fields"].shape == (3, 12, 24, 2)
@@ -332,8 +425,19 @@ def test_arrays_of_a_bottom_up_model(run, make_model):
 def test_the_graph_of_a_bottom_up_model(run, make_model):
     path = make_model("bottomup", {"confmaps": [GREEN, BLUE], "pafs": [[0, 0, 0, 1.0], NOTHING]})
     (batch,) = run([path], make_labels=False, return_paf_graph=True)
-    assert batch.keys() == ALWAYS | {"peaks", "peak_vals", "peak_channel_inds", "edge_inds", "edge_peak_inds", "line_scores"}
-    points, nodes, pairs = batch["peaks"][1], batch["peak_channel_inds"][1], batch["edge_peak_inds"][1]
+    assert batch.keys() == ALWAYS | {
+        "peaks",
+        "peak_vals",
+        "peak_channel_inds",
+        "edge_inds",
+        "edge_peak_inds",
+        "line_scores",
+    }
+    points, nodes, pairs = (
+        batch["peaks"][1],
+        batch["peak_channel_inds"][1],
+        batch["edge_peak_inds"][1],
+    )
     assert points[np.argsort(nodes)].tolist() == [[8, 6], [14, 6]]
     assert batch["peak_vals"][1].shape == (2,)
     assert nodes[pairs].tolist() == [[0, 1]]
@@ -344,7 +448,12 @@ def test_the_graph_of_a_bottom_up_model(run, make_model):
 
 def test_arrays_of_multi_class_models(run, make_model):
     weights = {"confmaps": [GREEN, BLUE], "class_maps": [[0, 0, 0, 4.0], [0, 0, 0, -4.0]]}
-    (batch,) = run([make_model("multi_class_bottomup", weights)], make_labels=False, return_class_maps=True, frames=[1])
+    (batch,) = run(
+        [make_model("multi_class_bottomup", weights)],
+        make_labels=False,
+        return_class_maps=True,
+        frames=[1],
+    )
     assert [array.tolist() for array in batch["pred_class_inds"]] == [[0]]
     np.testing.assert_allclose(batch["class_scores"], [[1 / (1 + np.exp(-4))]], rtol=1e-6)
     assert batch["pred_class_maps"].shape == (1, 2, 12, 24)
@@ -357,13 +466,21 @@ def test_arrays_of_crops_with_classes(run, make_model, topdown):
     (batch,) = run([topdown[0], path], make_labels=False, return_class_vectors=True)
     assert [array.tolist() for array in batch["pred_class_inds"]] == [[0, 1], [0], [0, 1]]
     assert [array.shape for array in batch["pred_class_vectors"]] == [(2, 2), (1, 2), (2, 2)]
-    np.testing.assert_allclose(np.concatenate(batch["pred_class_vectors"]).sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate(batch["pred_class_vectors"]).sum(axis=1), 1, rtol=1e-6
+    )
 
 
 def test_arrays_go_to_a_file_where_asked(run, topdown, tmp_path):
-    (batch,) = run(topdown, make_labels=False, return_confmaps=True, output_path=tmp_path / "arrays.npz")
+    (batch,) = run(
+        topdown, make_labels=False, return_confmaps=True, output_path=tmp_path / "arrays.npz"
+    )
     with np.load(tmp_path / "arrays.npz", allow_pickle=False) as arrays:
-        assert set(arrays) == {f"0/{frame}/{name}" for frame in range(3) for name in batch.keys() - {"video_idx", "frame_idx"}}
+        assert set(arrays) == {
+            f"0/{frame}/{name}"
+            for frame in range(3)
+            for name in batch.keys() - {"video_idx", "frame_idx"}
+        }
         for name in ("pred_confmaps", "pred_instance_peaks", "eff_scale"):
             np.testing.assert_array_equal(arrays[f"0/2/{name}"], batch[name][2])
 
@@ -372,7 +489,10 @@ def test_arrays_go_to_a_file_where_asked(run, topdown, tmp_path):
 
 
 def test_an_unknown_argument_is_refused_with_the_nearest(run, single):
-    with pytest.raises(ConfigError, match=r"^run_inference has no argument 'peak_treshold'\. Did you mean 'peak_threshold'\?$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^run_inference has no argument 'peak_treshold'\. Did you mean 'peak_threshold'\?$",
+    ):
         run([single], peak_treshold=0.1)
 
 
@@ -387,13 +507,22 @@ def test_an_unknown_argument_is_refused_with_the_nearest(run, single):
             r"model.integral_refinement: got 'integra'; accepted: integral, bounded, offsets. Did you mean 'integral'",
         ),
         ({"peak_threshold": "high"}, r"model.peak_threshold: got 'high'"),
-        ({"ensure_rgb": True, "ensure_grayscale": True}, r"preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other"),
+        (
+            {"ensure_rgb": True, "ensure_grayscale": True},
+            r"preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other",
+        ),
         ({"frames": "9"}, r"data.frames: frame 9 is out of range; .*frames\.h5 has frames 0-2"),
         ({"frames": [-1]}, r"negative frame -1"),
         ({"device": "tpu"}, r"runtime.device: 'tpu' is not available here; accepted: auto, cpu"),
         ({"only_labeled_frames": True}, r"data.only_labeled_frames: only for .slp files"),
-        ({"make_labels": False, "tracking": True}, r"output.make_labels: got False, but the arrays hold no tracks"),
-        ({"make_labels": False, "output_path": "a.slp"}, r"output.path: got .*a.slp, but .* writes arrays only; accepted: an .npz file"),
+        (
+            {"make_labels": False, "tracking": True},
+            r"output.make_labels: got False, but the arrays hold no tracks",
+        ),
+        (
+            {"make_labels": False, "output_path": "a.slp"},
+            r"output.path: got .*a.slp, but .* writes arrays only; accepted: an .npz file",
+        ),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(run, single, options, message):
@@ -413,10 +542,19 @@ def test_files_that_are_not_there_are_named(run, single):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"data_path": np.zeros((2, 4, 6, 1))}, "data_path is an array of the shape (2, 4, 6, 1); accepted: a path, or a list of paths"),
+        (
+            {"data_path": np.zeros((2, 4, 6, 1))},
+            "data_path is an array of the shape (2, 4, 6, 1); accepted: a path, or a list of paths",
+        ),
         ({"data_path": ["a.mp4", 7]}, "data_path is int; accepted: a path, or a list of paths"),
-        ({"data_path": sio.Video("a.mp4")}, "data_path is Video; accepted: a path, or a list of paths; give it as input_video"),
-        ({"data_path": sio.Labels()}, "data_path is Labels; accepted: a path, or a list of paths; give them as input_labels"),
+        (
+            {"data_path": sio.Video("a.mp4")},
+            "data_path is Video; accepted: a path, or a list of paths; give it as input_video",
+        ),
+        (
+            {"data_path": sio.Labels()},
+            "data_path is Labels; accepted: a path, or a list of paths; give them as input_labels",
+        ),
         (
             {"input_video": np.zeros((2, 4, 6, 1))},
             "input_video is an array of the shape (2, 4, 6, 1); accepted: an open video, as sleap_io.load_video(path) returns; "
@@ -461,7 +599,9 @@ def test_the_signature_spells_out_every_flag_with_its_default():
             assert parameters[flag.name].default == defaults()[flag.key]
             assert parameters[flag.name].kind is inspect.Parameter.KEYWORD_ONLY
     assert list(parameters)[:4] == ["data_path", "input_labels", "input_video", "model_paths"]
-    assert all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    assert all(
+        parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
 
 
 def test_the_function_is_found_where_users_look_for_it():
@@ -473,7 +613,9 @@ def test_the_function_is_found_where_users_look_for_it():
 
 
 def test_tracker_options_that_do_not_fit_are_refused_before_anything_is_read(labels):
-    with pytest.raises(ConfigError, match=r"tracker\.scoring_method=oks cannot compare tracker\.features=bboxes"):
+    with pytest.raises(
+        ConfigError, match=r"tracker\.scoring_method=oks cannot compare tracker\.features=bboxes"
+    ):
         run_inference(input_labels=labels, tracking=True, features="bboxes")
     with pytest.raises(ConfigError, match=r"tracker\.use_kalman=true needs the number of animals"):
         run_inference(input_labels=labels, tracking=True, use_kalman=True)

@@ -27,8 +27,12 @@ def lab(tmp_path, monkeypatch, video_path, make_labels):
     monkeypatch.chdir(tmp_path)
     for name in ("snapshot", "verify"):  # the checkout that the tests run in may be worked on
         monkeypatch.setattr(f"sleap_lab.runs.{name}.git_state", lambda source: (None, b""))
-    make_labels([video_path], predicted=[(0, 0, TRIANGLE), (0, 1, SHIFTED)], empty=[(0, 2)]).save("labels.slp", verbose=False)
-    make_labels([video_path], user=[(0, 0, TRIANGLE), (0, 1, TRIANGLE)]).save("truth.slp", verbose=False)
+    make_labels([video_path], predicted=[(0, 0, TRIANGLE), (0, 1, SHIFTED)], empty=[(0, 2)]).save(
+        "labels.slp", verbose=False
+    )
+    make_labels([video_path], user=[(0, 0, TRIANGLE), (0, 1, TRIANGLE)]).save(
+        "truth.slp", verbose=False
+    )
     return tmp_path
 
 
@@ -37,9 +41,19 @@ def first(lab):
     """Return a function that runs an experiment in the folder `run`; by default, labels are tracked and evaluated."""
 
     def first(*words):
-        usual = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "evaluator=oks", "evaluator.ground_truth_path=truth.slp"]
+        usual = [
+            "data.path=labels.slp",
+            "model=none",
+            "tracker=fixed_window",
+            "evaluator=oks",
+            "evaluator.ground_truth_path=truth.slp",
+        ]
         words = [*(words or usual), "logger=none", "report=none"]
-        result = run(compose_config(words)[0], lab / "run", Invocation(["sleap-lab", *words], words, {"tracker": "fixed_window"}))
+        result = run(
+            compose_config(words)[0],
+            lab / "run",
+            Invocation(["sleap-lab", *words], words, {"tracker": "fixed_window"}),
+        )
         assert result.summary.exit_code in (0, 3)
         return lab / "run"
 
@@ -50,14 +64,19 @@ def first(lab):
 def again(lab):
     """Return a function that reproduces a run."""
     return lambda folder=Path("run"), **changes: reproduce(
-        folder, {key.replace("__", "."): value for key, value in changes.items()}, command=COMMAND, outputs_root=lab / "outputs"
+        folder,
+        {key.replace("__", "."): value for key, value in changes.items()},
+        command=COMMAND,
+        outputs_root=lab / "outputs",
     )
 
 
 def edit(folder, name, change):
     """Change a document of a snapshot."""
     path = folder / "snapshot" / name
-    parse, write = (yaml.safe_load, yaml.safe_dump) if path.suffix == ".yaml" else (json.loads, json.dumps)
+    parse, write = (
+        (yaml.safe_load, yaml.safe_dump) if path.suffix == ".yaml" else (json.loads, json.dumps)
+    )
     document = parse(path.read_text())
     change(document)
     path.write_text(write(document))
@@ -69,7 +88,12 @@ def edit(folder, name, change):
 def test_the_same_run_gives_the_same_answer(first, again, capsys):
     folder = first()
     receipt = again()
-    assert (receipt.verdict, receipt.exact, receipt.facts, receipt.differences) == ("identical", True, [], [])
+    assert (receipt.verdict, receipt.exact, receipt.facts, receipt.differences) == (
+        "identical",
+        True,
+        [],
+        [],
+    )
     assert {item.status for item in receipt.inputs} == {"unchanged"}
     numbers = {item.name: item.now for item in receipt.metrics}
     assert numbers.items() >= {"counts/frames": 3, "eval/dist_avg": pytest.approx(3 / 6)}.items()
@@ -77,11 +101,16 @@ def test_the_same_run_gives_the_same_answer(first, again, capsys):
     assert {item.name: item.now for item in receipt.predictions}["instances"] == 2
     assert receipt.again.parent.parent == folder.parent / "outputs"
     record = summary.read(receipt.again)
-    assert (record.overrides, record.choices) == (summary.read(folder).overrides, {"tracker": "fixed_window"})
+    assert (record.overrides, record.choices) == (
+        summary.read(folder).overrides,
+        {"tracker": "fixed_window"},
+    )
     assert (receipt.again / "snapshot" / "command.txt").read_text() == "sleap-lab reproduce run\n"
     capsys.readouterr()
     show(receipt)
-    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()}
+    lines = {
+        line.split()[0]: line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()
+    }
     assert (lines["verdict"], lines["inputs"]) == ("identical", "2 unchanged")
     assert lines["poses"] == "2 instances: differ by up to 0 px, scores by up to 0"
 
@@ -90,10 +119,19 @@ def test_the_receipt_says_what_was_compared(first, again):
     first()
     receipt = again()
     content = json.loads((receipt.again / "receipt.json").read_text())
-    assert (content["verdict"], content["agrees"], content["tolerance"]) == ("identical", True, {"px": 0, "metrics": 0})
+    assert (content["verdict"], content["agrees"], content["tolerance"]) == (
+        "identical",
+        True,
+        {"px": 0, "metrics": 0},
+    )
     assert (content["first"], content["again"]) == (str(receipt.first), str(receipt.again))
-    assert [item["key"] for item in content["inputs"]] == ["data.path", "evaluator.ground_truth_path"]
-    undefined = next(item for item in content["metrics"] if item["name"] == "eval/visibility_precision")
+    assert [item["key"] for item in content["inputs"]] == [
+        "data.path",
+        "evaluator.ground_truth_path",
+    ]
+    undefined = next(
+        item for item in content["metrics"] if item["name"] == "eval/visibility_precision"
+    )
     assert set(undefined) == {"name", "then", "now", "allowed", "difference"}
 
 
@@ -103,7 +141,12 @@ def test_it_can_be_repeated_again_and_again(first, again):
 
 
 def test_what_only_evaluates_is_compared_by_its_metrics(first, again):
-    first("data.path=labels.slp", "model=none", "evaluator=oks", "evaluator.ground_truth_path=truth.slp")
+    first(
+        "data.path=labels.slp",
+        "model=none",
+        "evaluator=oks",
+        "evaluator.ground_truth_path=truth.slp",
+    )
     receipt = again()
     assert (receipt.verdict, receipt.predictions, receipt.notes) == ("identical", [], [])
     assert len(receipt.metrics) > 10
@@ -111,7 +154,13 @@ def test_what_only_evaluates_is_compared_by_its_metrics(first, again):
 
 def test_networks_are_run_again(first, again, video_path, make_model):
     model = make_model("single_instance", {"confmaps": [[1, 0], [1, 0]]})
-    first(f"data.path={video_path}", f"model.paths=[{model}]", "data.frames=0-2", "cache=rw", "cache_dir=cache")
+    first(
+        f"data.path={video_path}",
+        f"model.paths=[{model}]",
+        "data.frames=0-2",
+        "cache=rw",
+        "cache_dir=cache",
+    )
     stored = {path: path.stat().st_mtime_ns for path in Path("cache").iterdir()}
     receipt = again()
     assert receipt.verdict == "identical"
@@ -132,7 +181,9 @@ def test_files_that_the_first_run_wrote_elsewhere_stay(first, again):
     receipt = again()
     assert receipt.verdict == "identical"
     assert {item.name: item.now for item in receipt.predictions}["instances"] == 2
-    assert before == {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path("out").iterdir()}
+    assert before == {
+        path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path("out").iterdir()
+    }
     assert (receipt.again / "predictions.slp").is_file()
 
 
@@ -147,9 +198,20 @@ def test_predictions_that_are_gone_are_not_compared(first, again, capsys):
 
 def test_it_is_not_logged_and_shows_no_report(first, again):
     folder = first()
-    edit(folder, "config.yaml", lambda config: (config["logger"].update(mlflow=True, tags={"a": "b"}), config.update(report="html")))
+    edit(
+        folder,
+        "config.yaml",
+        lambda config: (
+            config["logger"].update(mlflow=True, tags={"a": "b"}),
+            config.update(report="html"),
+        ),
+    )
     receipt = again()
-    assert {path.name for path in receipt.again.iterdir()} >= {"receipt.json", "predictions.slp", "snapshot"}
+    assert {path.name for path in receipt.again.iterdir()} >= {
+        "receipt.json",
+        "predictions.slp",
+        "snapshot",
+    }
     assert not (receipt.again / "report.html").exists()
     assert not list(receipt.again.parents[2].rglob("mlflow.db"))
 
@@ -178,12 +240,18 @@ def test_inputs_that_moved_are_named_by_their_keys(first, again):
     with pytest.raises(RunError, match="KEY=PATH says where one moved to"):
         again()
     receipt = again(data__path="moved/labels.slp")
-    assert (receipt.verdict, [item.status for item in receipt.inputs]) == ("identical", ["moved", "unchanged"])
+    assert (receipt.verdict, [item.status for item in receipt.inputs]) == (
+        "identical",
+        ["moved", "unchanged"],
+    )
 
 
 def test_settings_stay_what_they_were(first, again):
     first()
-    with pytest.raises(ConfigError, match=r"a reproduction keeps the settings; only these can be changed: data\.path"):
+    with pytest.raises(
+        ConfigError,
+        match=r"a reproduction keeps the settings; only these can be changed: data\.path",
+    ):
         again(tracker__tracking_window_size=3)
     with pytest.raises(ConfigError, match=r"model\.paths: got 'x'; accepted: a list"):
         again(model__paths="x")
@@ -240,14 +308,21 @@ def test_small_differences_are_allowed_where_versions_differ(first, again, capsy
     (folder / "run.json").write_text(json.dumps(record))
     receipt = again()
     assert f"warning: numpy: 1.0 then, {np.__version__} now" in capsys.readouterr().err
-    assert (receipt.exact, receipt.verdict) == (False, "agrees within 0.01 px and 0.002 of every metric")
-    edit(folder, "packages.json", lambda document: document["packages"].update(numpy=np.__version__))
+    assert (receipt.exact, receipt.verdict) == (
+        False,
+        "agrees within 0.01 px and 0.002 of every metric",
+    )
+    edit(
+        folder, "packages.json", lambda document: document["packages"].update(numpy=np.__version__)
+    )
     assert again().verdict == "differs"
 
 
 def test_a_second_run_that_fails_is_an_error(first, again, monkeypatch):
     first()
-    monkeypatch.setattr("sleap_lab.experiment.track_cached", lambda *_: (_ for _ in ()).throw(RunError("no room")))
+    monkeypatch.setattr(
+        "sleap_lab.experiment.track_cached", lambda *_: (_ for _ in ()).throw(RunError("no room"))
+    )
     with pytest.raises(RunError, match=r"the second run failed \(see .*outputs"):
         again()
 
@@ -260,7 +335,9 @@ def test_a_run_without_a_result_is_refused(first, again):
     record = summary.read(folder)
     record.status, record.error = "failed", "no memory"
     summary.write(folder, record)
-    with pytest.raises(ConfigError, match=r"the run is failed, so there is nothing to compare with \(no memory\)"):
+    with pytest.raises(
+        ConfigError, match=r"the run is failed, so there is nothing to compare with \(no memory\)"
+    ):
         again()
 
 
@@ -268,11 +345,23 @@ def test_a_run_without_a_result_is_refused(first, again):
     ("name", "text", "says"),
     [
         ("config.yaml", None, "there is no such snapshot"),
-        ("config.yaml", "!!python/object/apply:os.mkdir [pwned]", "could not determine a constructor"),
+        (
+            "config.yaml",
+            "!!python/object/apply:os.mkdir [pwned]",
+            "could not determine a constructor",
+        ),
         ("config.yaml", "- a", "there is no such snapshot"),
-        ("config.yaml", "tracker: {windw: 3}", r"tracker\.windw: it is in the snapshot, but this version has no such key"),
+        (
+            "config.yaml",
+            "tracker: {windw: 3}",
+            r"tracker\.windw: it is in the snapshot, but this version has no such key",
+        ),
         ("config.yaml", "tracker: {max_tracks: many}", r"tracker\.max_tracks: got 'many'"),
-        ("config.yaml", "tracker: 3", "tracker: it is in the snapshot, but this version has no such key"),
+        (
+            "config.yaml",
+            "tracker: 3",
+            "tracker: it is in the snapshot, but this version has no such key",
+        ),
         (
             "config.yaml",
             "{model: {kind: none}, tracker: {tracking: true}, data: {path: '${oc.env:HOME}'}}",
@@ -301,8 +390,16 @@ def test_the_config_of_a_snapshot_is_what_was_run(first):
     folder = first()
     document = yaml.safe_load((folder / "snapshot" / "config.yaml").read_text())
     config = module._config(document, {})
-    assert config.tracker == compose_config(["data.path=labels.slp", "model=none", "tracker=fixed_window"])[0].tracker
-    assert (config.cache, config.report, config.logger.mlflow, config.output.path) == ("off", "none", False, None)
+    assert (
+        config.tracker
+        == compose_config(["data.path=labels.slp", "model=none", "tracker=fixed_window"])[0].tracker
+    )
+    assert (config.cache, config.report, config.logger.mlflow, config.output.path) == (
+        "off",
+        "none",
+        False,
+        None,
+    )
 
 
 def test_poses_are_those_of_the_files(first, again):

@@ -17,7 +17,9 @@ def clock(monkeypatch):
     monkeypatch.setattr(terminal.time, "monotonic", lambda: next(ticks))
 
 
-@pytest.mark.parametrize(("show", "word"), [(terminal.warn, "warning"), (terminal.fail, "error")], ids=["warn", "fail"])
+@pytest.mark.parametrize(
+    ("show", "word"), [(terminal.warn, "warning"), (terminal.fail, "error")], ids=["warn", "fail"]
+)
 def test_messages_are_one_line_whatever_they_hold(show, word, capsys):
     show(ODD * 10)
     assert capsys.readouterr() == ("", f"{word}: {ODD * 10}\n")
@@ -42,7 +44,9 @@ def test_control_characters_are_written_out(text, capsys):
 
 def test_endless_messages_are_cut(capsys):
     terminal.fail("x" * 10_000)
-    assert capsys.readouterr().err == f"error: {'x' * terminal.MOST_CHARACTERS}… (10000 characters)\n"
+    assert (
+        capsys.readouterr().err == f"error: {'x' * terminal.MOST_CHARACTERS}… (10000 characters)\n"
+    )
 
 
 def test_texts_keep_their_lines(capsys):

@@ -52,7 +52,13 @@ class Lane:
 
     def at(self, walked: np.ndarray) -> np.ndarray:
         """Return points (..., 2) at these distances, wrapping round."""
-        return np.stack([np.interp(walked, self.length, self.points[:, axis], period=self.length[-1]) for axis in (0, 1)], axis=-1)
+        return np.stack(
+            [
+                np.interp(walked, self.length, self.points[:, axis], period=self.length[-1])
+                for axis in (0, 1)
+            ],
+            axis=-1,
+        )
 
 
 def loop(center: float, radius: float, waves: Sequence[tuple[int, float, float]]) -> np.ndarray:
@@ -74,7 +80,9 @@ def lane(curve: np.ndarray, outward: float) -> Lane:
     forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
     points = curve[:-1] + outward * np.stack([forward[:, 1], -forward[:, 0]], axis=-1)
     points = np.concatenate([points, points[:1]])
-    return Lane(points, np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=-1))]))
+    return Lane(
+        points, np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=-1))])
+    )
 
 
 def lanes() -> list[Lane]:
@@ -86,7 +94,10 @@ def lanes() -> list[Lane]:
 def along(track: Lane, direction: int, walk: np.ndarray, identity: str) -> list[Animal]:
     """Return an animal in every frame, its centroid this far (frames,) px along a lane."""
     spines = track.at(direction * (walk[:, None] + NODE_DISTANCE.mean() - SPINE_DISTANCE))
-    return [Animal(spine, identity, 2 * np.pi * walked / STRIDE) for spine, walked in zip(spines, walk, strict=True)]
+    return [
+        Animal(spine, identity, 2 * np.pi * walked / STRIDE)
+        for spine, walked in zip(spines, walk, strict=True)
+    ]
 
 
 def walks() -> np.ndarray:
@@ -103,13 +114,20 @@ def walks() -> np.ndarray:
         for frame, pair in DARTS:
             if animal not in pair:
                 continue
-            place = np.searchsorted(tracks[1].length, (DIRECTIONS[1] * CRUISE * frame) % tracks[1].length[-1])
+            place = np.searchsorted(
+                tracks[1].length, (DIRECTIONS[1] * CRUISE * frame) % tracks[1].length[-1]
+            )
             start = direction * track.length[place] - DART_LEAD
             if not keys:
                 keys.append((-20, start - CRUISE * (frame + 20)))
             before, walked = keys[-1]
             start += around * round((walked + CRUISE * (frame - before) - start) / around)
-            keys += [(frame - 6, start - 3), (frame, start), (frame + 1, start + DART_STEP), (frame + 4, start + DART_STEP + 16)]
+            keys += [
+                (frame - 6, start - 3),
+                (frame, start),
+                (frame + 1, start + DART_STEP),
+                (frame + 4, start + DART_STEP + 16),
+            ]
         before, walked = keys[-1]
         keys.append((CLIP_FRAMES, walked + CRUISE * (CLIP_FRAMES - before)))
         result.append(PchipInterpolator(*zip(*keys, strict=True))(np.arange(CLIP_FRAMES)))
@@ -118,7 +136,9 @@ def walks() -> np.ndarray:
 
 def clip() -> list[list[Animal]]:
     """Return the animals of every frame of the clip."""
-    walkers = [along(*walker) for walker in zip(lanes(), DIRECTIONS, walks(), IDENTITIES, strict=True)]
+    walkers = [
+        along(*walker) for walker in zip(lanes(), DIRECTIONS, walks(), IDENTITIES, strict=True)
+    ]
     return [list(animals) for animals in zip(*walkers, strict=True)]
 
 
@@ -126,4 +146,6 @@ def single() -> list[list[Animal]]:
     """Return the one animal of every frame of the short clip."""
     center = (SINGLE_SHAPE[0] - 1) / 2
     track = lane(loop(center, 62, [(2, 6, 0), (3, 5, 1)]), 0)
-    return [[animal] for animal in along(track, 1, CRUISE * np.arange(SINGLE_FRAMES), IDENTITIES[1])]
+    return [
+        [animal] for animal in along(track, 1, CRUISE * np.arange(SINGLE_FRAMES), IDENTITIES[1])
+    ]

@@ -6,7 +6,18 @@ from functools import cache
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from .scene import IDENTITIES, NODE_DISTANCE, SKELETON, SPINE_DISTANCE, Animal, bent_spine, expose, floor, nodes_of, render
+from .scene import (
+    IDENTITIES,
+    NODE_DISTANCE,
+    SKELETON,
+    SPINE_DISTANCE,
+    Animal,
+    bent_spine,
+    expose,
+    floor,
+    nodes_of,
+    render,
+)
 
 ANCHOR_PART = "thorax"
 """The node at the centre of crops."""
@@ -38,11 +49,19 @@ class Examples:
 
 def random_animal(rng: np.random.Generator, anchor: np.ndarray, heading: float) -> Animal:
     """Return an animal of random bend, gait and look whose thorax is at `anchor` (2,) px."""
-    spine = bent_spine(np.zeros(2), heading, rng.normal(0, 0.009, size=3).clip(-0.022, 0.022).tolist())
-    return Animal(spine + anchor - nodes_of(spine)[ANCHOR], str(rng.choice(IDENTITIES)), rng.uniform(0, 2 * np.pi))
+    spine = bent_spine(
+        np.zeros(2), heading, rng.normal(0, 0.009, size=3).clip(-0.022, 0.022).tolist()
+    )
+    return Animal(
+        spine + anchor - nodes_of(spine)[ANCHOR],
+        str(rng.choice(IDENTITIES)),
+        rng.uniform(0, 2 * np.pi),
+    )
 
 
-def companions(rng: np.random.Generator, animals: list[Animal], shape: tuple[int, int], count: int) -> list[Animal]:
+def companions(
+    rng: np.random.Generator, animals: list[Animal], shape: tuple[int, int], count: int
+) -> list[Animal]:
     """Return the animals and up to `count` more, often side by side with one of them, none on top of another."""
     animals = list(animals)
     for _ in range(count):
@@ -55,17 +74,24 @@ def companions(rng: np.random.Generator, animals: list[Animal], shape: tuple[int
             anchor = (nose + tail) / 2 + rng.uniform(20, 40) * beside + rng.uniform(-60, 60) * along
             heading = np.arctan2(along[1], along[0]) + rng.choice([0, np.pi]) + rng.normal(0, 0.25)
         animal = random_animal(rng, anchor, heading)
-        gaps = [np.linalg.norm(animal.spine[BODY][:, None] - other.spine[BODY], axis=-1).min() for other in animals]
+        gaps = [
+            np.linalg.norm(animal.spine[BODY][:, None] - other.spine[BODY], axis=-1).min()
+            for other in animals
+        ]
         if all(gap > SHOULDER_GAP for gap in gaps):
             animals.append(animal)
     return animals
 
 
-def photograph(rng: np.random.Generator, animals: list[Animal], shape: tuple[int, int]) -> np.ndarray:
+def photograph(
+    rng: np.random.Generator, animals: list[Animal], shape: tuple[int, int]
+) -> np.ndarray:
     """Return an image (h, w) uint8 of the animals under random light, focus and noise."""
     order = rng.permutation(len(animals))
     image = render(floor(rng, shape), [animals[i] for i in order])
-    image = gaussian_filter(image, rng.uniform(0, 0.8)) * rng.uniform(0.92, 1.08) + rng.uniform(-0.04, 0.04)
+    image = gaussian_filter(image, rng.uniform(0, 0.8)) * rng.uniform(0.92, 1.08) + rng.uniform(
+        -0.04, 0.04
+    )
     return expose(image, rng, noise=rng.uniform(0.0, 0.03))
 
 
@@ -100,7 +126,11 @@ def crops(size: int, count: int, seed: int) -> Examples:
     for k in range(count):
         corner = rng.uniform(0, 1, size=2)
         centroid = corner + size / 2 - 0.5
-        subject = random_animal(rng, centroid + rng.uniform(-CENTROID_ERROR, CENTROID_ERROR, size=2), rng.uniform(0, 2 * np.pi))
+        subject = random_animal(
+            rng,
+            centroid + rng.uniform(-CENTROID_ERROR, CENTROID_ERROR, size=2),
+            rng.uniform(0, 2 * np.pi),
+        )
         images[k] = photograph(rng, companions(rng, [subject], (size, size), 2), (size, size))
         points[k, 0] = nodes_of(subject.spine) - corner
         identities[k, 0] = IDENTITIES.index(subject.identity)

@@ -28,18 +28,48 @@ FINE, COARSE, DEEPEST = 2, 4, 16
 
 HEADS: dict[str, dict[str, Any]] = {
     "single_instance": {"confmaps": {"part_names": PARTS, "sigma": SIGMA, "output_stride": FINE}},
-    "centroid": {"confmaps": {"anchor_part": ANCHOR_PART, "sigma": 2 * SIGMA, "output_stride": COARSE}},
-    "centered_instance": {"confmaps": {"part_names": PARTS, "anchor_part": ANCHOR_PART, "sigma": SIGMA, "output_stride": FINE}},
+    "centroid": {
+        "confmaps": {"anchor_part": ANCHOR_PART, "sigma": 2 * SIGMA, "output_stride": COARSE}
+    },
+    "centered_instance": {
+        "confmaps": {
+            "part_names": PARTS,
+            "anchor_part": ANCHOR_PART,
+            "sigma": SIGMA,
+            "output_stride": FINE,
+        }
+    },
     "bottomup": {
-        "confmaps": {"part_names": PARTS, "sigma": SIGMA, "output_stride": FINE, "loss_weight": 1.0},
+        "confmaps": {
+            "part_names": PARTS,
+            "sigma": SIGMA,
+            "output_stride": FINE,
+            "loss_weight": 1.0,
+        },
         "pafs": {"edges": EDGES, "sigma": 4.0, "output_stride": COARSE, "loss_weight": 0.2},
     },
     "multi_class_bottomup": {
-        "confmaps": {"part_names": PARTS, "sigma": SIGMA, "output_stride": FINE, "loss_weight": 1.0},
-        "class_maps": {"classes": list(IDENTITIES), "sigma": 4.0, "output_stride": COARSE, "loss_weight": 0.005},
+        "confmaps": {
+            "part_names": PARTS,
+            "sigma": SIGMA,
+            "output_stride": FINE,
+            "loss_weight": 1.0,
+        },
+        "class_maps": {
+            "classes": list(IDENTITIES),
+            "sigma": 4.0,
+            "output_stride": COARSE,
+            "loss_weight": 0.005,
+        },
     },
     "multi_class_topdown": {
-        "confmaps": {"part_names": PARTS, "anchor_part": ANCHOR_PART, "sigma": SIGMA, "output_stride": FINE, "loss_weight": 1.0},
+        "confmaps": {
+            "part_names": PARTS,
+            "anchor_part": ANCHOR_PART,
+            "sigma": SIGMA,
+            "output_stride": FINE,
+            "loss_weight": 1.0,
+        },
         "class_vectors": {
             "classes": list(IDENTITIES),
             "num_fc_layers": 1,
@@ -77,9 +107,19 @@ RECIPES = {
     "centroid": Recipe(lambda: arenas(192, 3000, seed=11), epochs=10, batch_size=8),
     "centered_instance": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), epochs=10, batch_size=16),
     "bottomup": Recipe(lambda: arenas(192, 3000, seed=11), epochs=8, batch_size=8),
-    "multi_class_topdown": Recipe(lambda: crops(CROP_SIZE, 5000, seed=12), 4, 16, learning_rate=1e-3, start="centered_instance"),
-    "multi_class_bottomup": Recipe(lambda: arenas(192, 3000, seed=11), 8, 8, learning_rate=2e-3, start="bottomup"),
-    "single_instance": Recipe(lambda: arenas(192, 1500, seed=13, animals=1), 3, 8, learning_rate=1e-3, start="bottomup"),
+    "multi_class_topdown": Recipe(
+        lambda: crops(CROP_SIZE, 5000, seed=12),
+        4,
+        16,
+        learning_rate=1e-3,
+        start="centered_instance",
+    ),
+    "multi_class_bottomup": Recipe(
+        lambda: arenas(192, 3000, seed=11), 8, 8, learning_rate=2e-3, start="bottomup"
+    ),
+    "single_instance": Recipe(
+        lambda: arenas(192, 1500, seed=13, animals=1), 3, 8, learning_rate=1e-3, start="bottomup"
+    ),
 }
 SEED = 7
 CHECKPOINT = "best.ckpt"
@@ -105,8 +145,12 @@ def training_config(kind: str) -> dict[str, Any]:
                 {
                     "name": SKELETON.name,
                     "nodes": [{"name": part} for part in PARTS],
-                    "edges": [{"source": {"name": a}, "destination": {"name": b}} for a, b in EDGES],
-                    "symmetries": [[{"name": PARTS[a]}, {"name": PARTS[b]}] for a, b in SKELETON.symmetries],
+                    "edges": [
+                        {"source": {"name": a}, "destination": {"name": b}} for a, b in EDGES
+                    ],
+                    "symmetries": [
+                        [{"name": PARTS[a]}, {"name": PARTS[b]}] for a, b in SKELETON.symmetries
+                    ],
                 }
             ],
         },
@@ -146,7 +190,13 @@ def training_config(kind: str) -> dict[str, Any]:
     }
 
 
-def loss(heads: dict[str, Any], outputs: dict[str, Tensor], points: Tensor, identities: Tensor, shape: tuple[int, int]) -> Tensor:
+def loss(
+    heads: dict[str, Any],
+    outputs: dict[str, Tensor],
+    points: Tensor,
+    identities: Tensor,
+    shape: tuple[int, int],
+) -> Tensor:
     """Return the weighted sum of the losses of all heads.
 
     Args:
@@ -166,13 +216,17 @@ def loss(heads: dict[str, Any], outputs: dict[str, Tensor], points: Tensor, iden
             # Almost all of a map is background; without weights the first thing learned is to answer nothing.
             value = ((1 + 5 * target) * (output - target).square()).mean()
         elif name == "pafs":
-            target = part_affinity_fields(points, torch.tensor(SKELETON.edges), shape, stride, reach)
+            target = part_affinity_fields(
+                points, torch.tensor(SKELETON.edges), shape, stride, reach
+            )
             value = F.mse_loss(output, target)
         elif name == "class_maps":
             target = class_maps(points, identities, len(IDENTITIES), shape, stride, reach)
             # Classes are read at nodes only, and the empty rest would outweigh them.
             painted = target.amax(dim=1, keepdim=True).expand_as(target)
-            value = F.binary_cross_entropy(output, target, weight=painted, reduction="sum") / painted.sum().clamp(min=1)
+            value = F.binary_cross_entropy(
+                output, target, weight=painted, reduction="sum"
+            ) / painted.sum().clamp(min=1)
         else:
             value = F.nll_loss(output.clamp(min=1e-7).log(), identities[:, 0])
         total = total + weight * value
@@ -186,7 +240,9 @@ def train(kind: str, folder: Path) -> None:
     config, recipe = training_config(kind), RECIPES[kind]
     heads = config["model_config"]["head_configs"][kind]
     examples = recipe.examples()
-    tensors = TensorDataset(*map(torch.from_numpy, (examples.images, examples.points, examples.identities)))
+    tensors = TensorDataset(
+        *map(torch.from_numpy, (examples.images, examples.points, examples.identities))
+    )
     lightning.seed_everything(SEED)
     batches = DataLoader(tensors, recipe.batch_size, shuffle=True, drop_last=True)
 
@@ -198,20 +254,35 @@ def train(kind: str, folder: Path) -> None:
 
         def training_step(self, batch: list[Tensor], index: int) -> Tensor:
             images, points, identities = batch
-            value = loss(heads, self.model(images[:, None] / 255), points, identities, (images.shape[-2], images.shape[-1]))
+            value = loss(
+                heads,
+                self.model(images[:, None] / 255),
+                points,
+                identities,
+                (images.shape[-2], images.shape[-1]),
+            )
             self.log("loss", value, prog_bar=True)
             return value
 
         def configure_optimizers(self) -> Any:
             optimizer = torch.optim.Adam(self.parameters(), lr=recipe.learning_rate)
             steps = recipe.epochs * len(batches)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, recipe.learning_rate, total_steps=steps
+            )
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            }
 
     lesson = Lesson()
     if recipe.start:
-        lesson.load_state_dict(torch.load(folder / recipe.start / CHECKPOINT)["state_dict"], strict=False)
-    trainer = lightning.Trainer(accelerator="cpu", max_epochs=recipe.epochs, logger=False, enable_checkpointing=False)
+        lesson.load_state_dict(
+            torch.load(folder / recipe.start / CHECKPOINT)["state_dict"], strict=False
+        )
+    trainer = lightning.Trainer(
+        accelerator="cpu", max_epochs=recipe.epochs, logger=False, enable_checkpointing=False
+    )
     trainer.fit(lesson, batches)
 
     (folder / kind).mkdir(parents=True, exist_ok=True)
@@ -222,4 +293,6 @@ def train(kind: str, folder: Path) -> None:
         "global_step": trainer.global_step,
     }
     torch.save(checkpoint, folder / kind / CHECKPOINT)
-    (folder / kind / "training_config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    (folder / kind / "training_config.yaml").write_text(
+        yaml.safe_dump(config, sort_keys=False), encoding="utf-8"
+    )

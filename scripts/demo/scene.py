@@ -30,7 +30,9 @@ SPINE_STEP = 2.0
 SPINE_DISTANCE = np.arange(0.0, 114.0, SPINE_STEP)
 """Distance of each spine point from the nose, px."""
 
-RADIUS = np.interp(SPINE_DISTANCE, [0, 12, 24, 38, 55, 67, 72, 75, 112], [2.5, 8, 8, 9.5, 11, 7.5, 4, 1.8, 1])
+RADIUS = np.interp(
+    SPINE_DISTANCE, [0, 12, 24, 38, 55, 67, 72, 75, 112], [2.5, 8, 8, 9.5, 11, 7.5, 4, 1.8, 1]
+)
 EAR_RADIUS, LEG_RADIUS = 4.8, 2.6
 LEGS = ((27.0, 12.0), (27.0, -12.0), (58.0, 14.0), (58.0, -14.0))
 """Each leg's distance from the nose and reach to the left, px."""
@@ -108,7 +110,9 @@ def draw(image: np.ndarray, animal: Animal) -> None:
     feet = beside_spine(animal.spine, distance - swing, reach)
     for hip, foot in zip(hips, feet, strict=True):
         along = np.linspace(0, 1, 8)[:, None]
-        stamp(image, hip + along * (foot - hip), np.full(8, LEG_RADIUS), np.full(8, tones[-1] + 0.08))
+        stamp(
+            image, hip + along * (foot - hip), np.full(8, LEG_RADIUS), np.full(8, tones[-1] + 0.08)
+        )
     stamp(image, animal.spine, RADIUS, tones)
     nose, *ears = nodes_of(animal.spine)[:3]
     for ear in ears:
@@ -132,9 +136,15 @@ def stamp(image: np.ndarray, centers: np.ndarray, radii: np.ndarray, tones: np.n
     window = image[low[1] : high[1], low[0] : high[0]]
     if not window.size:
         return
-    x = np.arange(low[0], low[0] + window.shape[1], dtype=np.float32) - centers[:, :1].astype(np.float32)
-    y = np.arange(low[1], low[1] + window.shape[0], dtype=np.float32) - centers[:, 1:].astype(np.float32)
-    outside = np.sqrt(x[:, None, :] ** 2 + y[:, :, None] ** 2) - radii[:, None, None].astype(np.float32)
+    x = np.arange(low[0], low[0] + window.shape[1], dtype=np.float32) - centers[:, :1].astype(
+        np.float32
+    )
+    y = np.arange(low[1], low[1] + window.shape[0], dtype=np.float32) - centers[:, 1:].astype(
+        np.float32
+    )
+    outside = np.sqrt(x[:, None, :] ** 2 + y[:, :, None] ** 2) - radii[:, None, None].astype(
+        np.float32
+    )
     deepest = outside.argmin(axis=0)
     outside = np.take_along_axis(outside, deepest[None], axis=0)[0]
     cover = np.clip(0.5 - outside, 0, 1)

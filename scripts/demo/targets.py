@@ -10,7 +10,9 @@ from torch import Tensor
 
 def grid(shape: tuple[int, int], stride: int) -> Tensor:
     """Return the input coordinates (h, w, 2) of the pixels of a map at this stride of an image of shape (height, width)."""
-    y, x = torch.meshgrid(torch.arange(0, shape[0], stride), torch.arange(0, shape[1], stride), indexing="ij")
+    y, x = torch.meshgrid(
+        torch.arange(0, shape[0], stride), torch.arange(0, shape[1], stride), indexing="ij"
+    )
     return torch.stack([x, y], dim=-1).float()
 
 
@@ -30,7 +32,9 @@ def confidence_maps(points: Tensor, shape: tuple[int, int], stride: int, sigma: 
     return torch.exp(-squared / (2 * sigma**2)).nan_to_num(0.0).amax(dim=1)
 
 
-def part_affinity_fields(points: Tensor, edges: Tensor, shape: tuple[int, int], stride: int, reach: float) -> Tensor:
+def part_affinity_fields(
+    points: Tensor, edges: Tensor, shape: tuple[int, int], stride: int, reach: float
+) -> Tensor:
     """Return the direction of the nearest animal's edge wherever one is near, zero elsewhere.
 
     Args:
@@ -50,7 +54,9 @@ def part_affinity_fields(points: Tensor, edges: Tensor, shape: tuple[int, int], 
     offset = grid(shape, stride) - source[:, :, :, None, None]
     run = (offset * unit[:, :, :, None, None]).sum(dim=-1).clamp(min=0)
     run = torch.minimum(run, length[..., None])
-    distance = (offset - run[..., None] * unit[:, :, :, None, None]).norm(dim=-1).nan_to_num(torch.inf)
+    distance = (
+        (offset - run[..., None] * unit[:, :, :, None, None]).norm(dim=-1).nan_to_num(torch.inf)
+    )
     nearest, animal = distance.min(dim=1)
     index = animal[:, None, :, :, :, None].expand(-1, -1, -1, -1, -1, 2)
     fields = unit[:, :, :, None, None].expand(*distance.shape, 2).gather(1, index)[:, 0]
@@ -58,7 +64,9 @@ def part_affinity_fields(points: Tensor, edges: Tensor, shape: tuple[int, int], 
     return fields.permute(0, 1, 4, 2, 3).flatten(1, 2)
 
 
-def class_maps(points: Tensor, classes: Tensor, count: int, shape: tuple[int, int], stride: int, reach: float) -> Tensor:
+def class_maps(
+    points: Tensor, classes: Tensor, count: int, shape: tuple[int, int], stride: int, reach: float
+) -> Tensor:
     """Return one map per class, 1 around the nodes of its animals, 0 elsewhere; the nearest node decides.
 
     Args:
@@ -72,7 +80,14 @@ def class_maps(points: Tensor, classes: Tensor, count: int, shape: tuple[int, in
     Returns:
         (b, count, h, w), 0 or 1.
     """
-    distance = (grid(shape, stride) - points[:, :, :, None, None]).norm(dim=-1).nan_to_num(torch.inf).amin(dim=2)
+    distance = (
+        (grid(shape, stride) - points[:, :, :, None, None])
+        .norm(dim=-1)
+        .nan_to_num(torch.inf)
+        .amin(dim=2)
+    )
     nearest, animal = distance.min(dim=1)
     owner = classes.gather(1, animal.flatten(1)).view_as(animal)
-    return ((owner[:, None] == torch.arange(count)[:, None, None]) & (nearest <= reach)[:, None]).float()
+    return (
+        (owner[:, None] == torch.arange(count)[:, None, None]) & (nearest <= reach)[:, None]
+    ).float()

@@ -22,7 +22,9 @@ def code(number: int) -> np.ndarray:
     """Return the blocks of a number, (4, 8) bool, True where white."""
     check = (number * 37 + 11) % 2**CHECK_BITS
     word = number * SCATTER % 2**BITS << CHECK_BITS | check
-    bits = np.array([word >> i & 1 for i in range(BITS + CHECK_BITS)], dtype=bool).reshape(ROWS, COLUMNS)
+    bits = np.array([word >> i & 1 for i in range(BITS + CHECK_BITS)], dtype=bool).reshape(
+        ROWS, COLUMNS
+    )
     return np.stack([bits, ~bits], axis=1).reshape(2 * ROWS, COLUMNS)
 
 
@@ -52,9 +54,15 @@ def read_number(image: np.ndarray) -> int | None:
     blocks = np.empty((2 * ROWS, COLUMNS))
     for row in range(2 * ROWS):
         for column in range(COLUMNS):
-            top, bottom = (round((TOP + BLOCK * (row + part)) * height / HEIGHT) for part in (0.3, 0.7))
-            left, right = (round((LEFT + BLOCK * (column + part)) * width / WIDTH) for part in (0.3, 0.7))
-            blocks[row, column] = gray[top:bottom, left:right].mean() if bottom > top and right > left else np.nan
+            top, bottom = (
+                round((TOP + BLOCK * (row + part)) * height / HEIGHT) for part in (0.3, 0.7)
+            )
+            left, right = (
+                round((LEFT + BLOCK * (column + part)) * width / WIDTH) for part in (0.3, 0.7)
+            )
+            blocks[row, column] = (
+                gray[top:bottom, left:right].mean() if bottom > top and right > left else np.nan
+            )
     if not ((blocks < DARK) | (blocks > BRIGHT)).all():
         return None
     white = blocks > BRIGHT

@@ -24,7 +24,14 @@ from sleap_lab.settings.config import DataConfig
 RANDOM_READS = 10
 LOST_BY_FFMPEG = 2
 """Pictures that ffmpeg may lose of an intact recording: its encoders and decoders hold back some where a stream ends or changes."""
-ALARM = ("damaged", "cut short", "copy the file", "frames asked for are missing", "cannot be read", "could not be read")
+ALARM = (
+    "damaged",
+    "cut short",
+    "copy the file",
+    "frames asked for are missing",
+    "cannot be read",
+    "could not be read",
+)
 """Words that an intact recording must not be called by."""
 PIXELS = 16.0
 """How far pictures may be from those of ffmpeg on average, gray levels; versions of it convert colours in their own ways."""
@@ -91,7 +98,9 @@ class Reading:
     bad: dict[int, str] = field(default_factory=dict)
     distance: float = 0.0
 
-    def add(self, index: int, image: np.ndarray | None, problem: str, pictures: Sequence[np.ndarray]) -> None:
+    def add(
+        self, index: int, image: np.ndarray | None, problem: str, pictures: Sequence[np.ndarray]
+    ) -> None:
         """Take in a frame.
 
         Args:
@@ -125,15 +134,23 @@ def check(recording: Recording, path: Path) -> Outcome:
     except Exception as error:
         return Outcome(Verdict.BROKEN, (f"{type(error).__name__}: {error}"[:500],), len(pictures))
     orderly = readings["in order"]
-    notes = (*source.notes, *(reason for _, reason in source.cut_short), *stretches.notes([path.name]))
+    notes = (
+        *source.notes,
+        *(reason for _, reason in source.cut_short),
+        *stretches.notes([path.name]),
+    )
     faults = wrong_truth(recording, truth)
     for how, reading in readings.items():
         faults += wrong_numbers(how, reading, recording, truth)
     if len(source.frames) != len(truth) and not notes and not orderly.bad:
-        faults.append(f"{len(source.frames)} frames, ffmpeg decodes {len(truth)}, and nothing is said")
+        faults.append(
+            f"{len(source.frames)} frames, ffmpeg decodes {len(truth)}, and nothing is said"
+        )
     distance = max(reading.distance for reading in readings.values())
     if distance > PIXELS and not recording.damaged:
-        faults.append(f"pictures are up to {distance:.0f} gray levels from those of ffmpeg on average")
+        faults.append(
+            f"pictures are up to {distance:.0f} gray levels from those of ffmpeg on average"
+        )
     counts = (len(truth), len(orderly.numbers), len(orderly.bad))
     if faults:
         return Outcome(Verdict.WRONG, tuple(faults), *counts, notes, distance)
@@ -141,10 +158,20 @@ def check(recording: Recording, path: Path) -> Outcome:
         return Outcome(Verdict.FALSE_ALARM, tuple(alarms), *counts, notes, distance)
     verdict = Verdict.RIGHT
     if recording.damaged:
-        verdict = Verdict.NAMED if notes or orderly.bad else Verdict.SAME if recording.expect is Expect.UNSEEN else Verdict.RIGHT
+        verdict = (
+            Verdict.NAMED
+            if notes or orderly.bad
+            else Verdict.SAME
+            if recording.expect is Expect.UNSEEN
+            else Verdict.RIGHT
+        )
     said = f"{verdict.value}{' with a note' if notes else ''}"
-    if verdict is not GOOD[recording.expect] or (verdict is Verdict.RIGHT and bool(notes) is (recording.expect is Expect.READ)):
-        return Outcome(Verdict.OTHER, (f"{said}, not {recording.expect.value}",), *counts, notes, distance)
+    if verdict is not GOOD[recording.expect] or (
+        verdict is Verdict.RIGHT and bool(notes) is (recording.expect is Expect.READ)
+    ):
+        return Outcome(
+            Verdict.OTHER, (f"{said}, not {recording.expect.value}",), *counts, notes, distance
+        )
     return Outcome(verdict, (), *counts, notes, distance)
 
 
@@ -153,7 +180,12 @@ def wrong_truth(recording: Recording, truth: Sequence[int | None]) -> list[str]:
     if recording.damaged:
         return []
     whole = recorded(recording)
-    if whole is None and truth and None not in truth and list(truth) == sorted(set(truth), key=lambda number: number or 0):
+    if (
+        whole is None
+        and truth
+        and None not in truth
+        and list(truth) == sorted(set(truth), key=lambda number: number or 0)
+    ):
         return []
     if whole is not None and len(truth) >= len(whole) - LOST_BY_FFMPEG and is_part(truth, whole):
         return []
@@ -188,10 +220,14 @@ def at_random(source: Source, seed: str, pictures: Sequence[np.ndarray]) -> Read
 def a_range(path: Path, count: int, pictures: Sequence[np.ndarray]) -> Reading:
     """Read the middle of a recording, opened anew."""
     first, last = count * 2 // 5, min(count * 2 // 5 + 12, count - 1)
-    return in_order(open_source(DataConfig(path=str(path), frames=f"{first}-{last}")), pictures, Stretches())
+    return in_order(
+        open_source(DataConfig(path=str(path), frames=f"{first}-{last}")), pictures, Stretches()
+    )
 
 
-def wrong_numbers(how: str, reading: Reading, recording: Recording, truth: Sequence[int | None]) -> list[str]:
+def wrong_numbers(
+    how: str, reading: Reading, recording: Recording, truth: Sequence[int | None]
+) -> list[str]:
     """Say which frames are others than they should be.
 
     Frame k may be the k-th that was recorded, or the k-th that ffmpeg finds.
@@ -206,7 +242,9 @@ def wrong_numbers(how: str, reading: Reading, recording: Recording, truth: Seque
         candidates: list[Sequence[int | None]] = [truth]
     elif recording.damaged:
         upward = range(2**BITS)
-        candidates = [upward, truth] if is_part(truth, upward) else [upward]  # what ffmpeg repeats or cannot show is no truth
+        candidates = (
+            [upward, truth] if is_part(truth, upward) else [upward]
+        )  # what ffmpeg repeats or cannot show is no truth
     else:
         candidates = [truth, recorded(recording) or truth]
     found = min((differing(how, reading, numbers) for numbers in candidates), key=len)
@@ -223,11 +261,16 @@ def differing(how: str, reading: Reading, numbers: Sequence[int | None]) -> list
     ]
 
 
-def false_alarms(notes: Sequence[str], readings: Mapping[str, Reading], truth: Sequence[int | None]) -> list[str]:
+def false_alarms(
+    notes: Sequence[str], readings: Mapping[str, Reading], truth: Sequence[int | None]
+) -> list[str]:
     """Say how an intact recording was called damaged."""
     alarms = [f"note: {note}" for note in notes if any(word in note for word in ALARM)]
     for how, reading in readings.items():
-        alarms += [f"{how}: frame {k} was called bad: {problem}" for k, problem in list(reading.bad.items())[:3]]
+        alarms += [
+            f"{how}: frame {k} was called bad: {problem}"
+            for k, problem in list(reading.bad.items())[:3]
+        ]
     if len(readings["in order"].numbers) < len(truth):
         alarms.append(f"{len(readings['in order'].numbers)} of {len(truth)} frames were read")
     return alarms
@@ -238,7 +281,11 @@ def refusal(recording: Recording, path: Path, message: str, count: int) -> Outco
     if not recording.damaged:
         return Outcome(Verdict.FALSE_ALARM, (f"refused: {message}",), count)
     if path.name not in message or "\n" in message:
-        return Outcome(Verdict.BROKEN, (f"refused in a message that is not one line with its name: {message}",), count)
+        return Outcome(
+            Verdict.BROKEN,
+            (f"refused in a message that is not one line with its name: {message}",),
+            count,
+        )
     if recording.expect is not Expect.REFUSED:
         return Outcome(Verdict.OTHER, (f"refused, not {recording.expect.value}: {message}",), count)
     return Outcome(Verdict.REFUSED, (), count, notes=(message,))
@@ -251,7 +298,18 @@ MODEL = resources.files("sleap_lab.demo") / "models" / "single_instance"
 
 def check_command(recording: Recording, path: Path) -> str | None:
     """Track a recording with the command and say what is wrong with how it ended; None where nothing is."""
-    words = [sys.executable, "-m", "sleap_lab", "track", "-i", str(path.resolve()), "-m", str(MODEL), "-o", "poses.slp"]
+    words = [
+        sys.executable,
+        "-m",
+        "sleap_lab",
+        "track",
+        "-i",
+        str(path.resolve()),
+        "-m",
+        str(MODEL),
+        "-o",
+        "poses.slp",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
     if done.returncode == EXIT[recording.expect]:

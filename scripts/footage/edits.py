@@ -86,13 +86,17 @@ def avi_chunks(data: bytes) -> tuple[int, list[tuple[bytes, bytes, int]]]:
     index = data.find(b"idx1", end) + 8
     while place < end:
         name, length = struct.unpack("<4sI", data[place : place + 8])
-        flags = struct.unpack("<I", data[index + 16 * len(found) + 4 : index + 16 * len(found) + 8])[0]
+        flags = struct.unpack(
+            "<I", data[index + 16 * len(found) + 4 : index + 16 * len(found) + 8]
+        )[0]
         found.append((name, data[place + 8 : place + 8 + length], flags))
         place += 8 + length + length % 2
     return start, found
 
 
-def rebuilt_avi(data: bytes, start: int, chunks: list[tuple[bytes, bytes, int]], *, index: bool = True) -> bytes:
+def rebuilt_avi(
+    data: bytes, start: int, chunks: list[tuple[bytes, bytes, int]], *, index: bool = True
+) -> bytes:
     """Put an AVI together from other chunks, with a header and an index that fit."""
     head = bytearray(data[:start])
     body, entries = b"", b""
@@ -104,7 +108,9 @@ def rebuilt_avi(data: bytes, start: int, chunks: list[tuple[bytes, bytes, int]],
     for tag, offset in ((b"avih", 24), (b"strh", 40)):
         place = head.find(tag) + offset
         head[place : place + 4] = struct.pack("<I", pictures)
-    whole = bytes(head) + body + (b"idx1" + struct.pack("<I", len(entries)) + entries if index else b"")
+    whole = (
+        bytes(head) + body + (b"idx1" + struct.pack("<I", len(entries)) + entries if index else b"")
+    )
     return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:]
 
 
@@ -136,7 +142,9 @@ def turned(degrees: int) -> Edit:
 
     def edit(path: Path, _: random.Random) -> None:
         one = 0x10000
-        a, b, c, d = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[degrees]
+        a, b, c, d = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[
+            degrees
+        ]
         data = bytearray(path.read_bytes())
         matrix = data.find(b"tkhd") + 44
         data[matrix : matrix + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
@@ -150,7 +158,9 @@ def set_back(first: int, milliseconds: int) -> Edit:
 
     def edit(path: Path, _: random.Random) -> None:
         times = block_times(path)
-        write_block_times(path, [time - milliseconds if i >= first else time for i, time in enumerate(times)])
+        write_block_times(
+            path, [time - milliseconds if i >= first else time for i, time in enumerate(times)]
+        )
 
     return edit
 
@@ -169,7 +179,10 @@ def swap_times(one: int, other: int) -> Edit:
 def block_times(path: Path) -> list[int]:
     """Return the times of the packets of a Matroska file, ms from the beginning of their cluster."""
     data = path.read_bytes()
-    return [struct.unpack(">h", data[packet.position + 1 : packet.position + 3])[0] for packet in packets(path)]
+    return [
+        struct.unpack(">h", data[packet.position + 1 : packet.position + 3])[0]
+        for packet in packets(path)
+    ]
 
 
 def write_block_times(path: Path, times: list[int]) -> None:

@@ -45,10 +45,24 @@ def encode(recording: Recording, folder: Path, path: Path) -> None:
             return
         first = [*shlex.split(recording.before), "-i", str(source)]
     else:
-        drawn = [np.rot90(_drawn(number, recording.size), recording.turns) for number in recording.numbers]
+        drawn = [
+            np.rot90(_drawn(number, recording.size), recording.turns)
+            for number in recording.numbers
+        ]
         pictures = b"".join(image.tobytes() for image in drawn)
         height, width = drawn[0].shape[:2]
-        first = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(RATE), "-i", "pipe:0"]
+        first = [
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            f"{width}x{height}",
+            "-r",
+            str(RATE),
+            "-i",
+            "pipe:0",
+        ]
     if recording.live is None:
         ffmpeg(*first, *words, str(path), pictures=pictures)
     else:
@@ -57,4 +71,8 @@ def encode(recording: Recording, folder: Path, path: Path) -> None:
 
 def _drawn(number: int | None, size: tuple[int, int]) -> np.ndarray:
     """Draw a picture, or none: black."""
-    return np.full((size[1], size[0], 3), BLACK, np.uint8) if number is None else picture(number, *size)
+    return (
+        np.full((size[1], size[0], 3), BLACK, np.uint8)
+        if number is None
+        else picture(number, *size)
+    )

@@ -68,7 +68,10 @@ class Recording:
     @property
     def numbers(self) -> list[int | None]:
         """Numbers of the pictures that are drawn; None where one is blank."""
-        drawn = [self.first + (self.frozen.start - 1 if k in self.frozen else k) for k in range(self.frames)]
+        drawn = [
+            self.first + (self.frozen.start - 1 if k in self.frozen else k)
+            for k in range(self.frames)
+        ]
         return [None if k in self.blank else number for k, number in enumerate(drawn)]
 
 

@@ -33,7 +33,9 @@ def table() -> str:
                 becomes = recording.expect.value + (f": {recording.why}" if recording.why else "")
                 rows.setdefault((recording.codec, becomes), []).append(recording)
         for (codec, becomes), alike in rows.items():
-            containers = ", ".join(dict.fromkeys(CONTAINER[recording.name.rpartition(".")[2]] for recording in alike))
+            containers = ", ".join(
+                dict.fromkeys(CONTAINER[recording.name.rpartition(".")[2]] for recording in alike)
+            )
             what = "; ".join(dict.fromkeys(recording.what for recording in alike if recording.what))
             lines.append(f"| {codec or '–'} | {containers} | {what or '–'} | {becomes} |")
     return "\n".join(lines)

@@ -28,15 +28,30 @@ def ffmpeg(*words: str, pictures: bytes | None = None) -> bytes:
     Raises:
         RuntimeError: It fails.
     """
-    done = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *words], input=pictures, capture_output=True)
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-nostdin", "-y", *words], input=pictures, capture_output=True
+    )
     if done.returncode:
-        raise RuntimeError(f"ffmpeg {' '.join(words)}: {done.stderr.decode(errors='replace')[-800:]}")
+        raise RuntimeError(
+            f"ffmpeg {' '.join(words)}: {done.stderr.decode(errors='replace')[-800:]}"
+        )
     return done.stdout
 
 
 def shown(path: Path, words: str) -> bytes:
     """Return what ffmpeg makes of the pictures of a file, as far as it comes; a damaged one is no error."""
-    command = ["ffmpeg", "-v", "quiet", "-nostdin", "-i", str(path), "-map", "0:v:0", *shlex.split(words), "pipe:1"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "quiet",
+        "-nostdin",
+        "-i",
+        str(path),
+        "-map",
+        "0:v:0",
+        *shlex.split(words),
+        "pipe:1",
+    ]
     return subprocess.run(command, capture_output=True).stdout
 
 
@@ -59,5 +74,7 @@ def decoded(path: Path) -> list[np.ndarray]:
 def packets(path: Path) -> list[Packet]:
     """Return the packets of the pictures in the order of the file."""
     words = "ffprobe -v error -select_streams v:0 -show_entries packet=pos,size,flags -of json"
-    found = json.loads(subprocess.run([*shlex.split(words), str(path)], capture_output=True, check=True).stdout)["packets"]
+    found = json.loads(
+        subprocess.run([*shlex.split(words), str(path)], capture_output=True, check=True).stdout
+    )["packets"]
     return [Packet(int(row.get("pos", -1)), int(row["size"]), "K" in row["flags"]) for row in found]

@@ -58,14 +58,19 @@ def crop_rule(config: TrainingConfig, size: int) -> CropRule:
     size = max(config.crop_size or size, 2)
     first = int(math.sqrt(2) * size)
     # Each crop moves its middle by half a pixel along both axes; random rotations of the image turn that, and blur it.
-    return CropRule(shift=_mean_cosine(config.raw), gain=first / (first - 1) * size / (size - 1) - 1)
+    return CropRule(
+        shift=_mean_cosine(config.raw), gain=first / (first - 1) * size / (size - 1) - 1
+    )
 
 
 def _mean_cosine(raw: Mapping[str, Any]) -> float:
     """Return the mean cosine of the angles by which training turned its images; 1 where it did not."""
     data = _section(raw, "data_config")
     geometric = _section(_section(data, "augmentation_config"), "geometric")
-    low, high = math.radians(_number(geometric, "rotation_min", 0)), math.radians(_number(geometric, "rotation_max", 0))
+    low, high = (
+        math.radians(_number(geometric, "rotation_min", 0)),
+        math.radians(_number(geometric, "rotation_max", 0)),
+    )
     share = _number(geometric, "rotation_p", _number(geometric, "affine_p", 0))
     if not data.get("use_augmentations_train") or high <= low:
         return 1.0

@@ -4,7 +4,12 @@ from pathlib import Path
 
 from sleap_lab.checkpoints import legacy, native
 from sleap_lab.checkpoints.legacy_config import read_legacy_config
-from sleap_lab.checkpoints.training_config import CONFIG_NAME, TrainingConfig, model_folder, read_yaml_config
+from sleap_lab.checkpoints.training_config import (
+    CONFIG_NAME,
+    TrainingConfig,
+    model_folder,
+    read_yaml_config,
+)
 from sleap_lab.errors import ConfigError
 from sleap_lab.networks import PoseNetwork
 
@@ -17,11 +22,17 @@ def read_training_config(path: str | Path) -> TrainingConfig:
         RunError: The config is broken or lacks something that inference needs.
     """
     folder = model_folder(path)
-    return read_yaml_config(folder) if (folder / CONFIG_NAME).is_file() else read_legacy_config(folder)
+    return (
+        read_yaml_config(folder) if (folder / CONFIG_NAME).is_file() else read_legacy_config(folder)
+    )
 
 
 def load_network(
-    config: TrainingConfig, *, offsets: bool = False, backbone_ckpt_path: str | None = None, head_ckpt_path: str | None = None
+    config: TrainingConfig,
+    *,
+    offsets: bool = False,
+    backbone_ckpt_path: str | None = None,
+    head_ckpt_path: str | None = None,
 ) -> PoseNetwork:
     """Build the network of a model folder and fill it with its weights, in evaluation mode.
 
@@ -35,10 +46,26 @@ def load_network(
         ConfigError: A checkpoint is of the other kind than the folder: SLEAP-NN's for a legacy model or the other way round.
         RunError: A checkpoint is broken or its weights do not fit the network.
     """
-    for key, path in (("backbone_ckpt_path", backbone_ckpt_path), ("head_ckpt_path", head_ckpt_path)):
+    for key, path in (
+        ("backbone_ckpt_path", backbone_ckpt_path),
+        ("head_ckpt_path", head_ckpt_path),
+    ):
         if path is not None and (Path(path).suffix.lower() == ".h5") != config.legacy:
-            accepted = "best_model.h5 of another model of SLEAP" if config.legacy else "best.ckpt of another model of SLEAP-NN"
-            raise ConfigError(f"model.{key}: {path} cannot replace weights of the model in {config.folder}; accepted: {accepted}")
+            accepted = (
+                "best_model.h5 of another model of SLEAP"
+                if config.legacy
+                else "best.ckpt of another model of SLEAP-NN"
+            )
+            raise ConfigError(
+                f"model.{key}: {path} cannot replace weights of the model in {config.folder}; accepted: {accepted}"
+            )
     if config.legacy:
-        return legacy.load_network(config, offsets=offsets, backbone_ckpt_path=backbone_ckpt_path, head_ckpt_path=head_ckpt_path)
-    return native.load_network(config, backbone_ckpt_path=backbone_ckpt_path, head_ckpt_path=head_ckpt_path)
+        return legacy.load_network(
+            config,
+            offsets=offsets,
+            backbone_ckpt_path=backbone_ckpt_path,
+            head_ckpt_path=head_ckpt_path,
+        )
+    return native.load_network(
+        config, backbone_ckpt_path=backbone_ckpt_path, head_ckpt_path=head_ckpt_path
+    )

@@ -45,12 +45,18 @@ def read_layers(path: str | Path) -> Layers:
         check_hdf5(path)
         with h5py.File(path, "r") as file:
             for layer, group in _members(_member(file, "model_weights")):
-                arrays = {name: _array(item) for _, inner in _members(group) for name, item in _members(inner)}
+                arrays = {
+                    name: _array(item)
+                    for _, inner in _members(group)
+                    for name, item in _members(inner)
+                }
                 name = re.sub(r"Head_\d+$", "Head", layer)
                 if arrays and layers.setdefault(name, arrays) is not arrays:
                     raise ValueError(f"it has two layers {name}")
     except Exception as error:  # a broken HDF5 file can raise anything
-        raise RunError(f"{path}: not a readable Keras model: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise RunError(
+            f"{path}: not a readable Keras model: {' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
     return layers
 
 
@@ -75,7 +81,11 @@ def _array(dataset: Any) -> np.ndarray:
 
 
 def load_network(
-    config: TrainingConfig, *, offsets: bool = False, backbone_ckpt_path: str | None = None, head_ckpt_path: str | None = None
+    config: TrainingConfig,
+    *,
+    offsets: bool = False,
+    backbone_ckpt_path: str | None = None,
+    head_ckpt_path: str | None = None,
 ) -> PoseNetwork:
     """Build the network of a legacy model folder and fill it with its weights, in evaluation mode.
 
@@ -94,14 +104,20 @@ def load_network(
     expected = network.state_dict()
     unknown = layers.keys() - {_layer(name) for name in expected} - {OFFSETS_LAYER}
     if unknown:
-        raise RunError(f"{path}: the network of {LEGACY_CONFIG_NAME} has no layer {min(unknown)}, for which there are weights")
+        raise RunError(
+            f"{path}: the network of {LEGACY_CONFIG_NAME} has no layer {min(unknown)}, for which there are weights"
+        )
     state = {name: _weights(layers, name, value, path) for name, value in expected.items()}
     for other, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
         if other is not None:
             layers = read_layers(other)
-            names = [name for name in expected if name.startswith(f"{part}.") and _layer(name) in layers]
+            names = [
+                name for name in expected if name.startswith(f"{part}.") and _layer(name) in layers
+            ]
             if not names:
-                raise RunError(f"{other}: holds no {part} weights of the network in {config.folder}")
+                raise RunError(
+                    f"{other}: holds no {part} weights of the network in {config.folder}"
+                )
             state |= {name: _weights(layers, name, expected[name], Path(other)) for name in names}
     network.load_state_dict(state, assign=True)
     return network.eval()
@@ -129,9 +145,15 @@ def _weights(layers: Layers, parameter: str, expected: Tensor, path: Path) -> Te
     """Return a parameter's weights in PyTorch's layout."""
     layer, dataset = _layer(parameter), DATASETS[parameter.rpartition(".")[2]]
     if dataset not in layers.get(layer, {}):
-        raise RunError(f"{path}: layer {layer} has no {dataset}, which the network of {LEGACY_CONFIG_NAME} needs")
+        raise RunError(
+            f"{path}: layer {layer} has no {dataset}, which the network of {LEGACY_CONFIG_NAME} needs"
+        )
     array = layers[layer][dataset]
     shape = tuple(expected.permute(2, 3, 1, 0).shape if expected.ndim == 4 else expected.t().shape)
     if array.shape != shape:
-        raise RunError(f"{path}: {dataset} of layer {layer} has shape {array.shape}, the network of {LEGACY_CONFIG_NAME} needs {shape}")
-    return torch.from_numpy(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T).contiguous()
+        raise RunError(
+            f"{path}: {dataset} of layer {layer} has shape {array.shape}, the network of {LEGACY_CONFIG_NAME} needs {shape}"
+        )
+    return torch.from_numpy(
+        array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+    ).contiguous()

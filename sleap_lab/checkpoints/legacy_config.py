@@ -50,7 +50,9 @@ def read_legacy_config(folder: Path) -> TrainingConfig:
     try:
         raw = read_json(file)
     except (OSError, ValueError) as error:
-        raise RunError(f"{file}: not a readable JSON file ({' '.join(str(error).split())})") from error
+        raise RunError(
+            f"{file}: not a readable JSON file ({' '.join(str(error).split())})"
+        ) from error
     if not isinstance(raw, dict):
         raise RunError(f"{file}: not a training config, but a {type(raw).__name__}")
     name, section = _chosen(raw, "model.heads", KINDS, file)
@@ -58,16 +60,30 @@ def read_legacy_config(folder: Path) -> TrainingConfig:
     unet = _unet(raw, file)
     skeleton = _skeleton(raw, file)
     single = tuple(HEAD_LAYERS[kind]) == ("confmaps",)
-    heads: dict[str, Any] = {"confmaps": section} if single else {head: section.get(head) for head in HEAD_LAYERS[kind]}
-    check_heads(heads, kind, len(skeleton.nodes), lambda head: f"{file}: model.heads.{name}" + ("" if single else f".{head}"))
+    heads: dict[str, Any] = (
+        {"confmaps": section} if single else {head: section.get(head) for head in HEAD_LAYERS[kind]}
+    )
+    check_heads(
+        heads,
+        kind,
+        len(skeleton.nodes),
+        lambda head: f"{file}: model.heads.{name}" + ("" if single else f".{head}"),
+    )
     if "class_vectors" in heads:
         heads["class_vectors"] = {**CLASS_VECTOR_DEFAULTS, **heads["class_vectors"]}
     if heads["confmaps"].get("offset_refinement"):
         heads["offsets"] = heads["confmaps"]
-    preprocessing, image = find_section(raw, "data.preprocessing", file), f"{file}: data.preprocessing"
+    preprocessing, image = (
+        find_section(raw, "data.preprocessing", file),
+        f"{file}: data.preprocessing",
+    )
     crop_size = None
     if kind in CROPPING:
-        crop_size = positive_whole(find_section(raw, "data.instance_cropping", file), "crop_size", f"{file}: data.instance_cropping")
+        crop_size = positive_whole(
+            find_section(raw, "data.instance_cropping", file),
+            "crop_size",
+            f"{file}: data.instance_cropping",
+        )
     return TrainingConfig(
         folder=folder,
         kind=kind,
@@ -95,15 +111,25 @@ def _unet(raw: dict[str, Any], file: Path) -> dict[str, Any]:
     # A stem pools otherwise than SLEAP-NN's, and neither several stacks nor a missing middle block exist there.
     for key, only in (("stem_stride", None), ("stacks", 1), ("middle_block", True)):
         if section.get(key, only) != only:
-            raise RunError(f"{where}.{key}: got {brief(section[key])}, which is not supported; accepted: {json.dumps(only)}")
+            raise RunError(
+                f"{where}.{key}: got {brief(section[key])}, which is not supported; accepted: {json.dumps(only)}"
+            )
     return {key: section[key] for key in UNET_KEYS if section.get(key) is not None}
 
 
-def _chosen(raw: dict[str, Any], name: str, accepted: Mapping[str, Any] | tuple[str, ...], file: Path) -> tuple[str, dict[str, Any]]:
+def _chosen(
+    raw: dict[str, Any], name: str, accepted: Mapping[str, Any] | tuple[str, ...], file: Path
+) -> tuple[str, dict[str, Any]]:
     """Return the one option of a section that is not null."""
-    options = {option: section for option, section in find_section(raw, name, file).items() if section is not None}
+    options = {
+        option: section
+        for option, section in find_section(raw, name, file).items()
+        if section is not None
+    }
     if len(options) != 1 or not options.keys() <= set(accepted):
-        raise RunError(f"{file}: {name} chooses {', '.join(options) or 'nothing'}; accepted: one of {', '.join(accepted)}")
+        raise RunError(
+            f"{file}: {name} chooses {', '.join(options) or 'nothing'}; accepted: one of {', '.join(accepted)}"
+        )
     ((option, section),) = options.items()
     if not isinstance(section, dict):
         raise RunError(f"{file}: {name}.{option}: got {brief(section)}; accepted: a section")
@@ -122,4 +148,6 @@ def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
             raise ValueError("it has no nodes")
         return skeleton
     except Exception as error:  # whatever sleap-io raises for a broken graph
-        raise RunError(f"{file}: data.labels.skeletons does not describe a skeleton ({' '.join(str(error).split())})") from error
+        raise RunError(
+            f"{file}: data.labels.skeletons does not describe a skeleton ({' '.join(str(error).split())})"
+        ) from error

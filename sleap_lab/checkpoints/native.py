@@ -85,7 +85,9 @@ class Inert:
         """Accept a set item."""
 
 
-def _rebuild_tensor(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+def _rebuild_tensor(
+    storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
+) -> Tensor:
     return torch.as_strided(storage, size, stride, offset)
 
 
@@ -134,9 +136,13 @@ class WeightsUnpickler(pickle.Unpickler):
             entry = f"{self.root}/data/{key}"
             size = self.archive.getinfo(entry).file_size
             if not isinstance(dtype, torch.dtype) or size != numel * dtype.itemsize:
-                raise pickle.UnpicklingError(f"storage {key} holds {size} bytes, not {numel} numbers of {dtype}")
+                raise pickle.UnpicklingError(
+                    f"storage {key} holds {size} bytes, not {numel} numbers of {dtype}"
+                )
             data = bytearray(self.archive.read(entry))
-            self.storages[key] = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+            self.storages[key] = (
+                torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+            )
         return self.storages[key]
 
 
@@ -153,16 +159,27 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         refuse_pointer(path)
         with zipfile.ZipFile(path) as archive:
             _refuse_expansion(archive, path.stat().st_size)
-            root = next((name.removesuffix("/data.pkl") for name in archive.namelist() if name.endswith("/data.pkl")), None)
+            root = next(
+                (
+                    name.removesuffix("/data.pkl")
+                    for name in archive.namelist()
+                    if name.endswith("/data.pkl")
+                ),
+                None,
+            )
             if root is None:
                 raise RunError(f"{path}: a zip file, but not a PyTorch checkpoint")
             content = WeightsUnpickler(archive, root).load()
     except RunError:
         raise
     except Exception as error:  # a broken zip or pickle can raise anything
-        raise RunError(f"{path}: not a readable checkpoint: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise RunError(
+            f"{path}: not a readable checkpoint: {' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
     state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(value, Tensor) for value in state.values()
+    ):
         raise RunError(f"{path}: holds no state_dict of tensors")
     return {str(name).removeprefix("model."): value for name, value in state.items()}
 
@@ -176,7 +193,12 @@ def _refuse_expansion(archive: zipfile.ZipFile, size: int) -> None:
         raise ValueError(f"it says it holds {claimed} bytes in {size}")
 
 
-def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = None, head_ckpt_path: str | None = None) -> PoseNetwork:
+def load_network(
+    config: TrainingConfig,
+    *,
+    backbone_ckpt_path: str | None = None,
+    head_ckpt_path: str | None = None,
+) -> PoseNetwork:
     """Build the network of a model folder and fill it with its weights, in evaluation mode.
 
     Args:
@@ -189,7 +211,11 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
     """
     checkpoint = config.folder / "best.ckpt"
     state = read_state_dict(checkpoint)
-    widths = [value.shape[0] for name, value in state.items() if name.endswith("middle_contract_conv0.weight") and value.ndim == 4]
+    widths = [
+        value.shape[0]
+        for name, value in state.items()
+        if name.endswith("middle_contract_conv0.weight") and value.ndim == 4
+    ]
     # Without memory for its weights, which are not known to be as large as the config says.
     with network_errors(config.folder / CONFIG_NAME), torch.device("meta"):
         for section in ("backbone_config", "head_configs"):
@@ -198,7 +224,11 @@ def load_network(config: TrainingConfig, *, backbone_ckpt_path: str | None = Non
     _fill(network, state, checkpoint, strict=True)
     for path, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
         if path is not None:
-            other = {name: value for name, value in read_state_dict(path).items() if name.startswith(f"{part}.")}
+            other = {
+                name: value
+                for name, value in read_state_dict(path).items()
+                if name.startswith(f"{part}.")
+            }
             if not other.keys() & state.keys():
                 raise RunError(f"{path}: holds no {part} weights of the network in {config.folder}")
             _fill(network, other, Path(path), strict=False)
@@ -212,7 +242,11 @@ def refuse_giants(section: Any, where: str) -> None:
         RunError: Naming the key.
     """
     for key, value in section.items() if isinstance(section, Mapping) else ():
-        numbers = [number for number in (value if isinstance(value, list) else [value]) if isinstance(number, (int, float))]
+        numbers = [
+            number
+            for number in (value if isinstance(value, list) else [value])
+            if isinstance(number, (int, float))
+        ]
         if key in LARGEST and sum(numbers) > LARGEST[key]:
             raise RunError(f"{where}.{key}: got {brief(value)}; accepted: at most {LARGEST[key]}")
         refuse_giants(value, f"{where}.{key}")
@@ -229,25 +263,49 @@ def network_errors(file: Path, section: str = "model_config") -> Iterator[None]:
         yield
     except RunError as error:
         raise RunError(f"{file}: {error}") from error
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # what layers of impossible sizes raise
-        raise RunError(f"{file}: {section} does not describe a network ({' '.join(str(error).split())})") from error
+    except (
+        ArithmeticError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # what layers of impossible sizes raise
+        raise RunError(
+            f"{file}: {section} does not describe a network ({' '.join(str(error).split())})"
+        ) from error
 
 
 def _fill(network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict: bool) -> None:
     expected = network.state_dict()
     missing, unexpected = expected.keys() - state.keys(), state.keys() - expected.keys()
     if strict and (missing or unexpected):
-        what = "; ".join(f"{word} {_first(names)}" for word, names in (("lacks", missing), ("has unknown", unexpected)) if names)
+        what = "; ".join(
+            f"{word} {_first(names)}"
+            for word, names in (("lacks", missing), ("has unknown", unexpected))
+            if names
+        )
         raise RunError(f"{path}: weights do not fit the network of training_config.yaml: {what}")
     for name in sorted(expected.keys() & state.keys()):
         if state[name].shape != expected[name].shape:
-            raise RunError(f"{path}: {name} has shape {tuple(state[name].shape)}, the network needs {tuple(expected[name].shape)}")
-        if state[name].untyped_storage().nbytes() < state[name].nbytes:  # a stride of 0 repeats a number as often as it likes
-            raise RunError(f"{path}: {name} has shape {tuple(state[name].shape)}, but holds fewer numbers")
-    weights = {name: state[name].to(value.dtype).contiguous() for name, value in expected.items() if name in state}
+            raise RunError(
+                f"{path}: {name} has shape {tuple(state[name].shape)}, the network needs {tuple(expected[name].shape)}"
+            )
+        if (
+            state[name].untyped_storage().nbytes() < state[name].nbytes
+        ):  # a stride of 0 repeats a number as often as it likes
+            raise RunError(
+                f"{path}: {name} has shape {tuple(state[name].shape)}, but holds fewer numbers"
+            )
+    weights = {
+        name: state[name].to(value.dtype).contiguous()
+        for name, value in expected.items()
+        if name in state
+    }
     for name, constant in network.named_buffers():
         if name in weights and not torch.equal(weights[name], constant):
-            raise RunError(f"{path}: {name} is a fixed table of the network, but holds other numbers")
+            raise RunError(
+                f"{path}: {name} is a fixed table of the network, but holds other numbers"
+            )
     network.load_state_dict(weights, strict=False, assign=True)
 
 

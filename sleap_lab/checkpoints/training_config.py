@@ -94,7 +94,9 @@ def model_folder(path: str | Path) -> Path:
     if not path.exists():
         raise ConfigError(f"model.paths: no such model folder: {path}")
     if not any((folder / name).is_file() for name in (CONFIG_NAME, LEGACY_CONFIG_NAME)):
-        raise ConfigError(f"model.paths: {folder} is not a model folder: it holds no {CONFIG_NAME} (or {LEGACY_CONFIG_NAME})")
+        raise ConfigError(
+            f"model.paths: {folder} is not a model folder: it holds no {CONFIG_NAME} (or {LEGACY_CONFIG_NAME})"
+        )
     return folder
 
 
@@ -108,16 +110,25 @@ def read_yaml_config(folder: Path) -> TrainingConfig:
     try:
         raw = read_yaml(file)
     except (ValueError, OSError) as error:
-        raise RunError(f"{file}: not a readable YAML file ({' '.join(str(error).split())})") from error
+        raise RunError(
+            f"{file}: not a readable YAML file ({' '.join(str(error).split())})"
+        ) from error
     if not isinstance(raw, dict):
         raise RunError(f"{file}: not a training config, but a {type(raw).__name__}")
     kind, heads = _chosen(raw, "model_config.head_configs", file)
     if kind not in HEAD_LAYERS:
-        raise RunError(f"{file}: model kind {brief(kind)} is not supported; accepted: {', '.join(HEAD_LAYERS)}")
+        raise RunError(
+            f"{file}: model kind {brief(kind)} is not supported; accepted: {', '.join(HEAD_LAYERS)}"
+        )
     backbone_kind, backbone = _chosen(raw, "model_config.backbone_config", file)
     preprocessing = find_section(raw, "data_config.preprocessing", file)
     skeleton = _skeleton(raw, file)
-    check_heads(heads, kind, len(skeleton.nodes), lambda head: f"{file}: model_config.head_configs.{kind}.{head}")
+    check_heads(
+        heads,
+        kind,
+        len(skeleton.nodes),
+        lambda head: f"{file}: model_config.head_configs.{kind}.{head}",
+    )
     image = f"{file}: data_config.preprocessing"
     return TrainingConfig(
         folder=folder,
@@ -125,7 +136,9 @@ def read_yaml_config(folder: Path) -> TrainingConfig:
         raw=raw,
         skeleton=skeleton,
         heads={head: heads[head] for head in HEAD_LAYERS[kind]},
-        max_stride=positive_whole(backbone, "max_stride", f"{file}: model_config.backbone_config.{backbone_kind}")
+        max_stride=positive_whole(
+            backbone, "max_stride", f"{file}: model_config.backbone_config.{backbone_kind}"
+        )
         or (16 if backbone_kind == "unet" else 32),
         scale=positive_number(preprocessing, "scale", image) or 1.0,
         max_height=positive_whole(preprocessing, "max_height", image),
@@ -151,14 +164,22 @@ def _crop_size(preprocessing: Mapping[str, Any], version: Version | None, where:
     size = positive_whole(preprocessing, "crop_size", where)
     if size is None and (sides := preprocessing.get("crop_hw")) is not None:
         if not isinstance(sides, list) or len(sides) != 2:
-            raise RunError(f"{where}.crop_hw: got {brief(sides)}; accepted: a list of height and width")
+            raise RunError(
+                f"{where}.crop_hw: got {brief(sides)}; accepted: a list of height and width"
+            )
         lengths = [positive_whole({"crop_hw": side}, "crop_hw", where) for side in sides]
         size = max((length for length in lengths if length is not None), default=None)
     scale = positive_number(preprocessing, "scale", where) or 1.0
-    return math.ceil(size / scale) if size is not None and version is not None and version < CROPS_UNSCALED_SINCE else size
+    return (
+        math.ceil(size / scale)
+        if size is not None and version is not None and version < CROPS_UNSCALED_SINCE
+        else size
+    )
 
 
-def check_heads(heads: Mapping[str, Any], kind: str, n_nodes: int, where: Callable[[str], str]) -> None:
+def check_heads(
+    heads: Mapping[str, Any], kind: str, n_nodes: int, where: Callable[[str], str]
+) -> None:
     """Refuse heads that lack something, or that do not fit the skeleton.
 
     Args:
@@ -185,14 +206,25 @@ def check_heads(heads: Mapping[str, Any], kind: str, n_nodes: int, where: Callab
             elif not isinstance(value, list):
                 raise RunError(f"{section_name}.{name}: got {brief(value)}; accepted: a list")
         if head == "confmaps" and kind != "centroid" and len(section["part_names"]) != n_nodes:
-            raise RunError(f"{section_name}.part_names has {len(section['part_names'])} entries, the skeleton {n_nodes} nodes")
+            raise RunError(
+                f"{section_name}.part_names has {len(section['part_names'])} entries, the skeleton {n_nodes} nodes"
+            )
         if head == "pafs":
             names, edges = [str(name) for name in heads["confmaps"]["part_names"]], section["edges"]
-            if not all(isinstance(edge, list) and len(edge) == 2 and {str(end) for end in edge} <= set(names) for edge in edges):
-                raise RunError(f"{section_name}.edges: got {brief(edges)}; accepted: pairs of part_names {', '.join(names)}")
+            if not all(
+                isinstance(edge, list)
+                and len(edge) == 2
+                and {str(end) for end in edge} <= set(names)
+                for edge in edges
+            ):
+                raise RunError(
+                    f"{section_name}.edges: got {brief(edges)}; accepted: pairs of part_names {', '.join(names)}"
+                )
 
 
-def positive_number(section: Mapping[str, Any], name: str, where: str, *, accepted: str = "a number above 0") -> float | None:
+def positive_number(
+    section: Mapping[str, Any], name: str, where: str, *, accepted: str = "a number above 0"
+) -> float | None:
     """Return a positive number of a section, None where it is absent or null.
 
     Raises:
@@ -249,9 +281,16 @@ def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
             ends = [_pair(item) for item in skeleton.get(name) or ()]
             return tuple((nodes.index(a), nodes.index(b)) for a, b in ends)
 
-        return Skeleton(nodes=nodes, edges=pairs("edges"), symmetries=pairs("symmetries"), name=str(skeleton.get("name") or "skeleton"))
+        return Skeleton(
+            nodes=nodes,
+            edges=pairs("edges"),
+            symmetries=pairs("symmetries"),
+            name=str(skeleton.get("name") or "skeleton"),
+        )
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise RunError(f"{file}: data_config.skeletons does not describe a skeleton ({error!r})") from error
+        raise RunError(
+            f"{file}: data_config.skeletons does not describe a skeleton ({error!r})"
+        ) from error
 
 
 def _pair(item: Any) -> tuple[str, str]:

@@ -64,13 +64,24 @@ def factors(runs: Sequence[Run]) -> list[Factor]:
     keys = dict.fromkeys(key for run in runs for key in run.settings if decides(key))
     values = {key: tuple(text(run.settings.get(key)) for run in runs) for key in keys}
     varied = {key: levels for key, levels in values.items() if len(set(levels)) > 1}
-    groups = sorted({group for run in runs for group in run.summary.choices}, key=lambda group: (group != PRESETS, group))
-    options = {group: tuple(text(run.summary.choices.get(group)) for run in runs) for group in groups}
-    options = {group: chosen for group, chosen in options.items() if any(_belongs(key, varied[key], group, chosen) for key in varied)}
+    groups = sorted(
+        {group for run in runs for group in run.summary.choices},
+        key=lambda group: (group != PRESETS, group),
+    )
+    options = {
+        group: tuple(text(run.summary.choices.get(group)) for run in runs) for group in groups
+    }
+    options = {
+        group: chosen
+        for group, chosen in options.items()
+        if any(_belongs(key, varied[key], group, chosen) for key in varied)
+    }
     found: list[Factor] = []
     for name, levels in (options | varied).items():
         for i, factor in enumerate(found):
-            if _partition(levels) == _partition(factor.levels) or any(_belongs(name, levels, host, factor.levels) for host in factor.names):
+            if _partition(levels) == _partition(factor.levels) or any(
+                _belongs(name, levels, host, factor.levels) for host in factor.names
+            ):
                 found[i] = factor._replace(names=(*factor.names, name))
                 break
         else:
@@ -80,7 +91,9 @@ def factors(runs: Sequence[Run]) -> list[Factor]:
 
 def _belongs(name: str, values: Sequence[str], group: str, options: Sequence[str]) -> bool:
     """Whether a setting is one of a group, and the option that was chosen decides it."""
-    return group in (PRESETS, name.partition(".")[0]) and len(set(zip(options, values, strict=True))) == len(set(options))
+    return group in (PRESETS, name.partition(".")[0]) and len(
+        set(zip(options, values, strict=True))
+    ) == len(set(options))
 
 
 def _partition(levels: Sequence[str]) -> tuple[int, ...]:
@@ -102,23 +115,36 @@ def effects(found: Sequence[Factor], samples: Samples, metrics: Sequence[str]) -
         for level in list(dict.fromkeys(factor.levels))[1:]
         if (effect := _effect(place, level, found, samples, metrics))
     ]
-    return sorted(all_effects, key=lambda effect: [-abs(np.nan_to_num(effect.changes[name].difference)) for name in metrics])
+    return sorted(
+        all_effects,
+        key=lambda effect: [
+            -abs(np.nan_to_num(effect.changes[name].difference)) for name in metrics
+        ],
+    )
 
 
-def _effect(place: int, level: str, found: Sequence[Factor], samples: Samples, metrics: Sequence[str]) -> Effect | None:
+def _effect(
+    place: int, level: str, found: Sequence[Factor], samples: Samples, metrics: Sequence[str]
+) -> Effect | None:
     factor, others = found[place], [other for i, other in enumerate(found) if i != place]
     first = factor.levels[0]
     cells: dict[Any, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for run, own in enumerate(factor.levels):
         cells[tuple(other.levels[run] for other in others)][own].append(run)
     # Pairs of one cell are replicates of each other; every cell counts the same.
-    pairs = [[(a, b) for a in cell[first] for b in cell[level]] for cell in cells.values() if {first, level} <= cell.keys()]
+    pairs = [
+        [(a, b) for a in cell[first] for b in cell[level]]
+        for cell in cells.values()
+        if {first, level} <= cell.keys()
+    ]
     if not pairs:
         return None
     changes, spread = {}, {}
     for name in metrics:
         differences = [[samples.difference(a, b, name) for a, b in cell] for cell in pairs]
-        known = [difference for cell in differences for difference in cell if not np.isnan(difference)]
+        known = [
+            difference for cell in differences for difference in cell if not np.isnan(difference)
+        ]
         means = [float(np.nanmean(cell)) for cell in differences if not np.isnan(cell).all()]
         interval = _interval(pairs, name, samples)
         changes[name] = judged(name, Change(float(np.mean(means)) if means else NAN, *interval))
@@ -126,12 +152,21 @@ def _effect(place: int, level: str, found: Sequence[Factor], samples: Samples, m
     return Effect(factor, first, level, sum(map(len, pairs)), changes, spread)
 
 
-def _interval(pairs: Sequence[Sequence[tuple[int, int]]], name: str, samples: Samples) -> tuple[float, float]:
+def _interval(
+    pairs: Sequence[Sequence[tuple[int, int]]], name: str, samples: Samples
+) -> tuple[float, float]:
     """Return the interval of the mean difference; nan where a pair shares too few frames to draw from."""
     drawn = []
     for cell in pairs:
         found = [samples.pair(a, b) for a, b in cell]
-        if any(pair is None or name not in pair[0].drawn or name not in pair[1].drawn for pair in found):
+        if any(
+            pair is None or name not in pair[0].drawn or name not in pair[1].drawn for pair in found
+        ):
             return NAN, NAN
-        drawn.append(np.mean([second.drawn[name] - first.drawn[name] for first, second in filter(None, found)], axis=0))
+        drawn.append(
+            np.mean(
+                [second.drawn[name] - first.drawn[name] for first, second in filter(None, found)],
+                axis=0,
+            )
+        )
     return limits({name: np.mean(drawn, axis=0)}).get(name, (NAN, NAN))

@@ -24,7 +24,15 @@ SHORT_ID = 8
 
 VIDEO, NODE = "video", "node"
 PARTS = {
-    VIDEO: ("eval/n_missed", "eval/dist_avg", "eval/dist_p50", "eval/dist_p90", "eval/pck", "identity/idf1", "identity/switches"),
+    VIDEO: (
+        "eval/n_missed",
+        "eval/dist_avg",
+        "eval/dist_p50",
+        "eval/dist_p90",
+        "eval/pck",
+        "identity/idf1",
+        "identity/switches",
+    ),
     NODE: ("eval/dist_avg", "eval/dist_p50", "eval/dist_p90", "eval/pck"),
 }
 """Metrics that are compared for each video, where there are several, and for each node, where there are several."""
@@ -106,7 +114,9 @@ def read_run(folder: Path, name: str) -> Run:
             raise RunError(f"{file}: not a metrics file ({error})") from error
     places, table = read_frames(folder / "metrics.npz") or ([], None)
     settings = flatten(read_document(folder, "config.yaml") or {})
-    made_with = recorded_facts(folder) | contents(folder) if read_document(folder, "packages.json") else {}
+    made_with = (
+        recorded_facts(folder) | contents(folder) if read_document(folder, "packages.json") else {}
+    )
     return Run(name, folder, run, settings, made_with, metrics, parts, nodes, places, table)
 
 
@@ -119,7 +129,9 @@ def _parts(content: Mapping[str, Any]) -> tuple[dict[Part, float], list[str]]:
     rows = [row for row in content["breakdown"] if row["animal"] is None and row["stratum"] is None]
     by_video = [row for row in rows if row["video"] is not None and row["node"] is None]
     by_node = [row for row in rows if row["video"] is None and row["node"] is not None]
-    identity = [row | {"video": row["name"]} for row in (content["identity"] or {"videos": []})["videos"]]
+    identity = [
+        row | {"video": row["name"]} for row in (content["identity"] or {"videos": []})["videos"]
+    ]
     parts = {
         Part(kind, row[kind], metric): _value(row[key])
         for kind, found in ((VIDEO, by_video), (NODE, by_node), (VIDEO, identity))
@@ -135,8 +147,13 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     named = {folder: RUN_ID.fullmatch(folder.name) for folder in folders}
     parts = {folder: folder.absolute().parts for folder, is_id in named.items() if not is_id}
     shortest = min(map(len, parts.values()), default=1)
-    shared = next((i for i in range(shortest) if len({part[i] for part in parts.values()}) > 1), shortest - 1)
-    return [folder.name[:SHORT_ID] if is_id else "/".join(parts[folder][shared:]) for folder, is_id in named.items()]
+    shared = next(
+        (i for i in range(shortest) if len({part[i] for part in parts.values()}) > 1), shortest - 1
+    )
+    return [
+        folder.name[:SHORT_ID] if is_id else "/".join(parts[folder][shared:])
+        for folder, is_id in named.items()
+    ]
 
 
 class Samples:
@@ -148,7 +165,9 @@ class Samples:
         self._pairs: dict[Any, tuple[Sample, Sample] | None] = {}
         self._drawn: dict[Any, Sample | None] = {}
 
-    def changes(self, first: int, second: int, part: tuple[str, str] | None = None) -> dict[str, Change]:
+    def changes(
+        self, first: int, second: int, part: tuple[str, str] | None = None
+    ) -> dict[str, Change]:
         """Return how every metric changes from one run to another.
 
         Args:
@@ -160,9 +179,16 @@ class Samples:
         found = {} if pair is None else paired_differences(*pair)
         limits = {name: change[1:] for name, change in found.items()}
         names = dict.fromkeys([*self._values(first, part), *self._values(second, part)])
-        return {name: judged(name, Change(self.difference(first, second, name, part), *limits.get(name, ()))) for name in names}
+        return {
+            name: judged(
+                name, Change(self.difference(first, second, name, part), *limits.get(name, ()))
+            )
+            for name in names
+        }
 
-    def difference(self, first: int, second: int, name: str, part: tuple[str, str] | None = None) -> float:
+    def difference(
+        self, first: int, second: int, name: str, part: tuple[str, str] | None = None
+    ) -> float:
         """Return how much one metric changes: on the frames that both runs share where it is formed from frames, else as it stands."""
         if (pair := self.pair(first, second, part)) is not None:
             before, after = (sample.values.get(name, NAN) for sample in pair)
@@ -171,13 +197,20 @@ class Samples:
         before, after = (self._values(run, part).get(name, NAN) for run in (first, second))
         return after - before
 
-    def pair(self, first: int, second: int, part: tuple[str, str] | None = None) -> tuple[Sample, Sample] | None:
+    def pair(
+        self, first: int, second: int, part: tuple[str, str] | None = None
+    ) -> tuple[Sample, Sample] | None:
         """Return the metrics of both runs on the frames they share; None where they share none. Arguments as for `changes`."""
         if (first, second, part) not in self._pairs:
             rows, places = self.shared(first, second), self.runs[first].places
             videos = tuple(dict.fromkeys(places[row][0] for row in rows[0].tolist()))
-            mine, other = (self._sample(run, own, videos, part) for run, own in zip((first, second), rows, strict=True))
-            self._pairs[first, second, part] = None if mine is None or other is None else (mine, other)
+            mine, other = (
+                self._sample(run, own, videos, part)
+                for run, own in zip((first, second), rows, strict=True)
+            )
+            self._pairs[first, second, part] = (
+                None if mine is None or other is None else (mine, other)
+            )
         return self._pairs[first, second, part]
 
     def shared(self, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
@@ -209,30 +242,44 @@ class Samples:
     def _values(self, run: int, part: tuple[str, str] | None) -> Mapping[str, float]:
         if part is None:
             return self.runs[run].metrics
-        return {found.metric: value for found, value in self.runs[run].parts.items() if found[:2] == part}
+        return {
+            found.metric: value
+            for found, value in self.runs[run].parts.items()
+            if found[:2] == part
+        }
 
-    def _sample(self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None) -> Sample | None:
+    def _sample(
+        self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None
+    ) -> Sample | None:
         """Draw metrics of some frames of a run anew, None where there is nothing to draw; draws of other videos are independent."""
         key = run, rows.tobytes(), part
         if key not in self._drawn:
             table = self._table(run, rows, videos, part)
             seed = zlib.crc32("\n".join(videos).encode())
-            self._drawn[key] = sample(table, seed) if table is not None and len(table.frame) else None
+            self._drawn[key] = (
+                sample(table, seed) if table is not None and len(table.frame) else None
+            )
         return self._drawn[key]
 
-    def _table(self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None) -> FrameTable | None:
+    def _table(
+        self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None
+    ) -> FrameTable | None:
         """Return what some frames of a run add to the metrics of a part; None where the run has no such part."""
         places, table, nodes = self.runs[run].places, self.runs[run].table, self.runs[run].nodes
         if table is None:
             return None
         number = {video: i for i, video in enumerate(videos)}
-        table = on_frames(table, rows)._replace(video=np.array([number[places[row][0]] for row in rows.tolist()], dtype=np.intp))
+        table = on_frames(table, rows)._replace(
+            video=np.array([number[places[row][0]] for row in rows.tolist()], dtype=np.intp)
+        )
         if part is None:
             return table
         kind, name = part
         if kind == NODE:
             return of_node(table, nodes.index(name)) if name in nodes else None
-        return on_frames(table._replace(detections=None), np.flatnonzero(table.video == number.get(name, -1)))
+        return on_frames(
+            table._replace(detections=None), np.flatnonzero(table.video == number.get(name, -1))
+        )
 
 
 def judged(name: str, change: Change) -> Change:
@@ -240,4 +287,6 @@ def judged(name: str, change: Change) -> Change:
     better = BETTER.get(name, "")
     if not better or not (change.low > 0 or change.high < 0):
         return change._replace(verdict="")
-    return change._replace(verdict="better" if (change.low > 0) == (better == "higher") else "worse")
+    return change._replace(
+        verdict="better" if (change.low > 0) == (better == "higher") else "worse"
+    )

@@ -27,7 +27,10 @@ COLUMNS = (
 """Metrics that many runs are compared by, side by side."""
 
 # Settings that say what the metrics mean.
-MEANING = tuple(f"evaluator.{name}" for name in ("oks_stddev", "oks_scale", "match_method", "match_threshold", "user_labels_only"))
+MEANING = tuple(
+    f"evaluator.{name}"
+    for name in ("oks_stddev", "oks_scale", "match_method", "match_threshold", "user_labels_only")
+)
 
 
 class Line(NamedTuple):
@@ -89,14 +92,20 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
         raise ConfigError(f"compare needs two runs or more, got {len(folders)}")
     runs = [read_run(folder, name) for folder, name in zip(folders, names_of(folders), strict=True)]
     samples = Samples(runs)
-    settings = _differing([{key: text(value) for key, value in run.settings.items()} for run in runs], absent="null")
+    settings = _differing(
+        [{key: text(value) for key, value in run.settings.items()} for run in runs], absent="null"
+    )
     names = dict.fromkeys(name for run in runs for name in run.metrics)
     changes = [samples.changes(0, other) for other in range(1, len(runs))]
     varied = factors(runs)
     best_by, best = _best(runs)
     columns = [name for name in dict.fromkeys([best_by, *COLUMNS]) if name in names]
     lines = {
-        name: Line(name, [run.metrics.get(name, NAN) for run in runs], [found.get(name, Change(NAN)) for found in changes])
+        name: Line(
+            name,
+            [run.metrics.get(name, NAN) for run in runs],
+            [found.get(name, Change(NAN)) for found in changes],
+        )
         for name in names
     }
     return Comparison(
@@ -117,7 +126,10 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
 
 def _differing(rows: Sequence[Mapping[str, str]], *, absent: str) -> list[tuple[str, list[str]]]:
     """Return the keys that do not have the same value in all rows, and their values."""
-    values = {key: [row.get(key, absent) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
+    values = {
+        key: [row.get(key, absent) for row in rows]
+        for key in dict.fromkeys(key for row in rows for key in row)
+    }
     return [(key, shown) for key, shown in values.items() if len(set(shown)) > 1]
 
 
@@ -130,7 +142,11 @@ def _parts(runs: Sequence[Run], samples: Samples) -> dict[str, dict[str, list[Li
         for name in names if len(names) > 1 else ():
             changes = [samples.changes(0, other, (kind, name)) for other in range(1, len(runs))]
             lines.setdefault(kind, {})[name] = [
-                Line(part.metric, [run.parts.get(part, NAN) for run in runs], [change[part.metric] for change in changes])
+                Line(
+                    part.metric,
+                    [run.parts.get(part, NAN) for run in runs],
+                    [change[part.metric] for change in changes],
+                )
                 for part in found
                 if part[:2] == (kind, name)
             ]
@@ -139,7 +155,10 @@ def _parts(runs: Sequence[Run], samples: Samples) -> dict[str, dict[str, list[Li
 
 def _best(runs: Sequence[Run]) -> tuple[str | None, list[int]]:
     """Return the metric that decides, and the runs that are best by it."""
-    best = best_job([Job(number, run.folder, (), run.summary) for number, run in enumerate(runs)], _objective(runs))
+    best = best_job(
+        [Job(number, run.folder, (), run.summary) for number, run in enumerate(runs)],
+        _objective(runs),
+    )
     if best is None:
         return None, []
     equal = sorted([best.job.number, *best.tied])
@@ -157,4 +176,10 @@ def _objective(runs: Sequence[Run]) -> Objective:
 def _warnings(differ: Sequence[str]) -> list[str]:
     """Name the settings that differ and without which metrics do not mean the same."""
     named = [key for key in differ if key in MEANING]
-    return [f"not the same measure: {', '.join(named)} differ, so metrics that depend on it cannot be compared"] if named else []
+    return (
+        [
+            f"not the same measure: {', '.join(named)} differ, so metrics that depend on it cannot be compared"
+        ]
+        if named
+        else []
+    )

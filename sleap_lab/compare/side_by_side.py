@@ -50,7 +50,12 @@ def _few(comparison: Comparison) -> Iterator[str]:
     settings = [(key, *brief(values)) for key, values in comparison.settings]
     yield _grid([("settings that differ", *names), *settings]) if settings else "no setting differs"
     if comparison.made_with:
-        yield _grid([("made with", *names), *((name, *brief(values)) for name, values in comparison.made_with)])
+        yield _grid(
+            [
+                ("made with", *names),
+                *((name, *brief(values)) for name, values in comparison.made_with),
+            ]
+        )
     if comparison.metrics:
         header = (names[0], *(title for name in names[1:] for title in (name, "difference")))
         yield _grid([("metric", *header), *map(_row, comparison.metrics)])
@@ -62,7 +67,11 @@ def _few(comparison: Comparison) -> Iterator[str]:
             if any(change.verdict for change in line.changes)
         ]
         if moved:
-            more = f"\n{len(moved) - MOST_PARTS} more are on the page" if len(moved) > MOST_PARTS else ""
+            more = (
+                f"\n{len(moved) - MOST_PARTS} more are on the page"
+                if len(moved) > MOST_PARTS
+                else ""
+            )
             yield _grid([("video or node", *header), *map(_row, moved[:MOST_PARTS])]) + more
         elif comparison.parts:
             yield f"no single {' or '.join(comparison.parts)} changed by more than chance"
@@ -70,42 +79,75 @@ def _few(comparison: Comparison) -> Iterator[str]:
 
 def _row(line: Line) -> tuple[str, ...]:
     others = zip(line.values[1:], line.changes, strict=True)
-    return (line.name, number(line.values[0]), *(cell for value, change in others for cell in (number(value), shown(change))))
+    return (
+        line.name,
+        number(line.values[0]),
+        *(cell for value, change in others for cell in (number(value), shown(change))),
+    )
 
 
 def _many(comparison: Comparison) -> Iterator[str]:
     runs, factors = comparison.runs, comparison.factors[:MOST_FACTORS]
     differ, same = _split(comparison)
     chosen, levels = differ[:MOST_METRICS], [brief(factor.levels) for factor in factors]
-    header = ["run", *(_short(factor.name) for factor in factors), *(_short(line.name) for line in chosen)]
+    header = [
+        "run",
+        *(_short(factor.name) for factor in factors),
+        *(_short(line.name) for line in chosen),
+    ]
     rows = []
     for i, run in enumerate(runs):
-        values = [number(line.values[i]) + (MARKS[line.changes[i - 1].verdict] if i else "") for line in chosen]
-        rows.append([run.name + (" *" if i in comparison.best else ""), *(level[i] for level in levels), *values])
+        values = [
+            number(line.values[i]) + (MARKS[line.changes[i - 1].verdict] if i else "")
+            for line in chosen
+        ]
+        rows.append(
+            [
+                run.name + (" *" if i in comparison.best else ""),
+                *(level[i] for level in levels),
+                *values,
+            ]
+        )
     yield _grid([header, *rows])
     said = [f"▲ ▼ better or worse than {runs[0].name} by more than chance"] if chosen else []
     if comparison.best:
         said.append(f"* best by {comparison.best_by}")
     if same:
-        said.append(f"the same in all runs: {', '.join(f'{_short(line.name)} {number(line.values[0])}' for line in same)}")
-    if hidden := [factor.name for factor in comparison.factors[MOST_FACTORS:]] + [line.name for line in differ[MOST_METRICS:]]:
+        said.append(
+            f"the same in all runs: {', '.join(f'{_short(line.name)} {number(line.values[0])}' for line in same)}"
+        )
+    if hidden := [factor.name for factor in comparison.factors[MOST_FACTORS:]] + [
+        line.name for line in differ[MOST_METRICS:]
+    ]:
         said.append(f"on the page only: {', '.join(map(_short, hidden))}")
     if comparison.made_with:
-        said.append(f"not made alike (see the page): {', '.join(name for name, _ in comparison.made_with)}")
+        said.append(
+            f"not made alike (see the page): {', '.join(name for name, _ in comparison.made_with)}"
+        )
     yield "\n".join(said)
     if comparison.effects and chosen:
         header = ["effect of", "", "pairs", *(_short(line.name) for line in chosen)]
         rows = [
-            [_short(effect.factor.name), step(effect), str(effect.n_pairs), *(_marked(effect.changes[line.name]) for line in chosen)]
+            [
+                _short(effect.factor.name),
+                step(effect),
+                str(effect.n_pairs),
+                *(_marked(effect.changes[line.name]) for line in chosen),
+            ]
             for effect in comparison.effects[:MOST_EFFECTS]
         ]
         more = len(comparison.effects) - MOST_EFFECTS
-        yield _grid([header, *rows]) + (f"\n{more} smaller effects are on the page" if more > 0 else "")
+        yield _grid([header, *rows]) + (
+            f"\n{more} smaller effects are on the page" if more > 0 else ""
+        )
 
 
 def _split(comparison: Comparison) -> tuple[list[Line], list[Line]]:
     """Return the columns that differ between the runs, and those that are the same; one that a single run has is neither."""
-    known = [({number(value) for value in line.values if not np.isnan(value)}, line) for line in comparison.columns]
+    known = [
+        ({number(value) for value in line.values if not np.isnan(value)}, line)
+        for line in comparison.columns
+    ]
     same = [line for values, line in known if len(values) == 1 and not np.isnan(line.values).any()]
     return [line for values, line in known if len(values) > 1], same
 
@@ -120,12 +162,18 @@ def shown(change: Change) -> str:
     """Write a change with its sign, its interval and what it means."""
     if np.isnan(change.difference):
         return "n/a"
-    interval = "" if np.isnan(change.low) or change[:3] == (0, 0, 0) else f" [{number(change.low)}, {number(change.high)}]"
+    interval = (
+        ""
+        if np.isnan(change.low) or change[:3] == (0, 0, 0)
+        else f" [{number(change.low)}, {number(change.high)}]"
+    )
     return f"{_signed(change.difference)}{interval}{' ' + change.verdict if change.verdict else ''}"
 
 
 def _marked(change: Change) -> str:
-    return "n/a" if np.isnan(change.difference) else _signed(change.difference) + MARKS[change.verdict]
+    return (
+        "n/a" if np.isnan(change.difference) else _signed(change.difference) + MARKS[change.verdict]
+    )
 
 
 def _signed(value: float) -> str:
@@ -134,19 +182,28 @@ def _signed(value: float) -> str:
 
 def _short(name: str) -> str:
     """Return the last part of a dotted or slashed name."""
-    return name.rpartition("/")[2] if "/" in name else ", ".join(part.rpartition(".")[2] for part in name.split(", "))
+    return (
+        name.rpartition("/")[2]
+        if "/" in name
+        else ", ".join(part.rpartition(".")[2] for part in name.split(", "))
+    )
 
 
 def brief(values: Sequence[str]) -> list[str]:
     """Shorten long values: of paths, the folders that all share are left out, and of other texts the beginning."""
     shared = os.path.commonprefix(values).rfind("/") + 1 if len(set(values)) > 1 else 0  # noqa: RUF071  # not all are paths
-    shorter = [f"…{value[shared:]}" if shared and len(value) > WIDEST else value for value in values]
+    shorter = [
+        f"…{value[shared:]}" if shared and len(value) > WIDEST else value for value in values
+    ]
     return [value if len(value) <= WIDEST else f"…{value[1 - WIDEST :]}" for value in shorter]
 
 
 def _grid(table: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )
 
 
 def write_page(comparison: Comparison, path: Path) -> None:
@@ -163,7 +220,12 @@ def write_page(comparison: Comparison, path: Path) -> None:
         same=[f"{line.name} ({number(line.values[0])})" for line in same],
         levels=[(factor, brief(factor.levels)) for factor in comparison.factors],
         runs=_run_cells(comparison, differ),
-        effects=[(effect, step(effect), row) for effect, row in zip(comparison.effects, _effect_cells(comparison, differ), strict=True)],
+        effects=[
+            (effect, step(effect), row)
+            for effect, row in zip(
+                comparison.effects, _effect_cells(comparison, differ), strict=True
+            )
+        ],
         cells=cells,
     )
     with replacing(path) as temporary:
@@ -176,7 +238,10 @@ def cells(line: Line) -> list[Cell]:
     others = zip(line.values[1:], line.changes, strict=True)
     return [
         Cell(number(line.values[0])),
-        *(Cell(number(value), shown(change), change.verdict, _strip(change, reach)) for value, change in others),
+        *(
+            Cell(number(value), shown(change), change.verdict, _strip(change, reach))
+            for value, change in others
+        ),
     ]
 
 
@@ -184,7 +249,11 @@ def _run_cells(comparison: Comparison, lines: Sequence[Line]) -> list[list[Cell]
     """Return the cells of the table of many runs, a row per run: values, and changes without their intervals."""
     return [
         [
-            Cell(number(line.values[i]), _marked(line.changes[i - 1]) if i else "", line.changes[i - 1].verdict if i else "")
+            Cell(
+                number(line.values[i]),
+                _marked(line.changes[i - 1]) if i else "",
+                line.changes[i - 1].verdict if i else "",
+            )
             for line in lines
         ]
         for i in range(len(comparison.runs))
@@ -193,15 +262,26 @@ def _run_cells(comparison: Comparison, lines: Sequence[Line]) -> list[list[Cell]
 
 def _effect_cells(comparison: Comparison, lines: Sequence[Line]) -> Iterator[list[Cell]]:
     """Yield a row of cells per effect; a metric has one scale for all effects, so that they can be compared by eye."""
-    reach = {line.name: _reach(effect.changes[line.name] for effect in comparison.effects) for line in lines}
+    reach = {
+        line.name: _reach(effect.changes[line.name] for effect in comparison.effects)
+        for line in lines
+    }
     for effect in comparison.effects:
         row = []
         for line in lines:
             change, (low, high) = effect.changes[line.name], effect.spread[line.name]
             limits = (low, high) if np.isnan(change.low) else change[1:3]
             ends = [_signed(limit) for limit in limits]
-            below = "" if len(set(ends)) == 1 else " to ".join(ends) if np.isnan(change.low) else f"[{', '.join(ends)}]"
-            row.append(Cell(_marked(change), below, change.verdict, _strip(change, reach[line.name])))
+            below = (
+                ""
+                if len(set(ends)) == 1
+                else " to ".join(ends)
+                if np.isnan(change.low)
+                else f"[{', '.join(ends)}]"
+            )
+            row.append(
+                Cell(_marked(change), below, change.verdict, _strip(change, reach[line.name]))
+            )
         yield row
 
 
@@ -215,4 +295,7 @@ def _strip(change: Change, reach: float) -> tuple[float, float, float] | None:
 
 def _reach(changes: Iterable[Change]) -> float:
     """Return the largest number, in absolute terms, among changes and their limits that are known."""
-    return max((abs(value) for change in changes for value in change[:3] if not np.isnan(value)), default=0.0)
+    return max(
+        (abs(value) for change in changes for value in change[:3] if not np.isnan(value)),
+        default=0.0,
+    )

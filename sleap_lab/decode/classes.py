@@ -5,7 +5,11 @@ from scipy.optimize import linear_sum_assignment
 
 
 def group_by_class(
-    points: np.ndarray, values: np.ndarray, nodes: np.ndarray, probabilities: np.ndarray, n_nodes: int
+    points: np.ndarray,
+    values: np.ndarray,
+    nodes: np.ndarray,
+    probabilities: np.ndarray,
+    n_nodes: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Group the peaks of one frame into one instance per class.
 

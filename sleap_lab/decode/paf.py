@@ -82,10 +82,16 @@ def edge_order(edges: Sequence[tuple[int, int]], n_nodes: int) -> list[int]:
     return order
 
 
-def count_lines(samples: Tensor, nodes: Tensor, edges: Sequence[tuple[int, int]], n_samples: int, n_nodes: int) -> int:
+def count_lines(
+    samples: Tensor, nodes: Tensor, edges: Sequence[tuple[int, int]], n_samples: int, n_nodes: int
+) -> int:
     """Return how many lines `trace_lines` would trace."""
-    peaks = torch.bincount(samples * n_nodes + nodes, minlength=n_samples * n_nodes).view(n_samples, n_nodes)
-    sources, destinations = torch.tensor(edges, dtype=torch.int64, device=peaks.device).view(-1, 2).T
+    peaks = torch.bincount(samples * n_nodes + nodes, minlength=n_samples * n_nodes).view(
+        n_samples, n_nodes
+    )
+    sources, destinations = (
+        torch.tensor(edges, dtype=torch.int64, device=peaks.device).view(-1, 2).T
+    )
     return int((peaks[:, sources] * peaks[:, destinations]).sum())
 
 
@@ -95,7 +101,13 @@ sampled where a point lies exactly on half a pixel of the field, as between peak
 
 
 def trace_lines(
-    pafs: Tensor, samples: Tensor, nodes: Tensor, points: Tensor, edges: Sequence[tuple[int, int]], stride: int, n_points: int
+    pafs: Tensor,
+    samples: Tensor,
+    nodes: Tensor,
+    points: Tensor,
+    edges: Sequence[tuple[int, int]],
+    stride: int,
+    n_points: int,
 ) -> Lines:
     """Follow the field between every pair of peaks of one sample that an edge could connect, for a whole batch at once.
 
@@ -126,7 +138,10 @@ def trace_lines(
     pixels = (line / stride).round().long()
     x, y = pixels[..., 0].clamp(0, w - 1), pixels[..., 1].clamp(0, h - 1)
     sample = samples[source][:, None].expand_as(x)
-    field = torch.stack((pafs[sample, (2 * edge)[:, None], y, x], pafs[sample, (2 * edge + 1)[:, None], y, x]), dim=-1)
+    field = torch.stack(
+        (pafs[sample, (2 * edge)[:, None], y, x], pafs[sample, (2 * edge + 1)[:, None], y, x]),
+        dim=-1,
+    )
     length = vector.norm(dim=-1)
     along = (field * (vector / length[:, None])[:, None]).sum(dim=-1).mean(dim=-1)
     return Lines(*(tensor.cpu().numpy() for tensor in (edge, source, destination, along, length)))
@@ -153,7 +168,11 @@ def score_lines(lines: Lines, size: float, options: GroupingOptions) -> Candidat
 
 
 def group(
-    candidates: Candidates, nodes: np.ndarray, edges: Sequence[tuple[int, int]], n_nodes: int, options: GroupingOptions
+    candidates: Candidates,
+    nodes: np.ndarray,
+    edges: Sequence[tuple[int, int]],
+    n_nodes: int,
+    options: GroupingOptions,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Assemble the peaks of one sample into instances.
 
@@ -195,4 +214,8 @@ def _match_edge(candidates: Candidates, edge: int, least: float) -> list[tuple[i
     cost = np.full((len(sources), len(destinations)), INFEASIBLE)
     cost[i, j] = np.nan_to_num(-candidates.scores[rows].astype(np.float64), nan=INFEASIBLE)
     matched = zip(*linear_sum_assignment(cost), strict=True)
-    return [(int(sources[a]), int(destinations[b]), -float(cost[a, b])) for a, b in matched if -cost[a, b] >= least]
+    return [
+        (int(sources[a]), int(destinations[b]), -float(cost[a, b]))
+        for a, b in matched
+        if -cost[a, b] >= least
+    ]

@@ -31,7 +31,9 @@ def global_peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
     """
     w = maps.shape[-1]
     values, index = maps.flatten(2).max(dim=-1)
-    return torch.stack((index % w, index.div(w, rounding_mode="floor")), dim=-1).to(maps.dtype), values
+    return torch.stack((index % w, index.div(w, rounding_mode="floor")), dim=-1).to(
+        maps.dtype
+    ), values
 
 
 def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -86,14 +88,27 @@ def _tied_mean(padded: Tensor, row: int, column: int) -> tuple[float, float] | N
     """
     value = padded[row + 1, column + 1]
     for left in (column, column - 1):
-        tied = {(y, x) for y in (row, row + 1) for x in (left, left + 1) if padded[y + 1, x + 1] == value}
-        around = {(y + dy, x + dx) for y, x in tied for dy in (-1, 0, 1) for dx in (-1, 0, 1)} - tied
+        tied = {
+            (y, x)
+            for y in (row, row + 1)
+            for x in (left, left + 1)
+            if padded[y + 1, x + 1] == value
+        }
+        around = {
+            (y + dy, x + dx) for y, x in tied for dy in (-1, 0, 1) for dx in (-1, 0, 1)
+        } - tied
         if all(padded[y + 1, x + 1] < value for y, x in around):
             return sum(x for _, x in tied) / len(tied), sum(y for y, _ in tied) / len(tied)
     return None
 
 
-def refine(maps: Tensor, samples: Tensor, nodes: Tensor, points: Tensor, refinement: Refinement | Tensor | None) -> Tensor:
+def refine(
+    maps: Tensor,
+    samples: Tensor,
+    nodes: Tensor,
+    points: Tensor,
+    refinement: Refinement | Tensor | None,
+) -> Tensor:
     """Move peaks to the centre of mass of the map around them, or by the offsets that the network predicts.
 
     With offsets g from -(k - 1) / 2 to (k - 1) / 2 and map values v in a k x k patch, zeros outside the map:
@@ -115,7 +130,9 @@ def refine(maps: Tensor, samples: Tensor, nodes: Tensor, points: Tensor, refinem
         return points
     pixels = points.floor().long()
     if isinstance(refinement, Tensor):
-        return pixels + refinement.unflatten(1, (-1, 2))[samples, nodes, :, pixels[:, 1], pixels[:, 0]]
+        return (
+            pixels + refinement.unflatten(1, (-1, 2))[samples, nodes, :, pixels[:, 1], pixels[:, 0]]
+        )
     k, half = refinement.patch_size, refinement.patch_size // 2
     padded = F.pad(maps, (half, half, half, half))
     steps = torch.arange(k, device=maps.device)
@@ -125,7 +142,9 @@ def refine(maps: Tensor, samples: Tensor, nodes: Tensor, points: Tensor, refinem
     offsets = steps.to(maps.dtype) - (k - 1) / 2
     if refinement.bounded:
         patches = patches.clamp(min=0)
-        offsets = steps.to(maps.dtype) - half  # where the pixels are; the offsets above are half a pixel off for an even k
+        offsets = (
+            steps.to(maps.dtype) - half
+        )  # where the pixels are; the offsets above are half a pixel off for an even k
     mass = patches.sum(dim=(1, 2))
     dx = (patches.sum(dim=1) * offsets).sum(dim=1) / mass
     dy = (patches.sum(dim=2) * offsets).sum(dim=1) / mass

@@ -33,7 +33,10 @@ def copy(folder: Path) -> None:
 def main() -> int:
     """Read the command line and return the exit code."""
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        print("python -m sleap_lab.demo FOLDER: copy two clips, their true poses and six models into a new folder", file=sys.stderr)
+        print(
+            "python -m sleap_lab.demo FOLDER: copy two clips, their true poses and six models into a new folder",
+            file=sys.stderr,
+        )
         return 2
     folder = Path(sys.argv[1])
     try:

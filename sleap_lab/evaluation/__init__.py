@@ -5,4 +5,12 @@ from sleap_lab.evaluation.files import load_metrics, write_metrics, write_switch
 from sleap_lab.evaluation.identity import Switch
 from sleap_lab.evaluation.result import Evaluation
 
-__all__ = ["Evaluation", "Evaluator", "Switch", "evaluate", "load_metrics", "write_metrics", "write_switches"]
+__all__ = [
+    "Evaluation",
+    "Evaluator",
+    "Switch",
+    "evaluate",
+    "load_metrics",
+    "write_metrics",
+    "write_switches",
+]

@@ -12,7 +12,10 @@ from sleap_lab.settings.metrics import METRICS
 PIXELS, NUMBERS = 0.01, 0.002
 """Largest difference of a distance in px, and of any other metric or score, between machines or versions that count as agreeing."""
 
-LARGEST_PIXELS, LARGEST_SCORE = "largest difference of coordinates, px", "largest difference of scores"
+LARGEST_PIXELS, LARGEST_SCORE = (
+    "largest difference of coordinates, px",
+    "largest difference of scores",
+)
 
 LOST = 1e6  # px, the cost of pairing poses that have no node in common
 
@@ -39,7 +42,9 @@ class Difference(NamedTuple):
         return self.size <= self.allowed
 
 
-def compare_metrics(then: Mapping[str, float], now: Mapping[str, float], *, exact: bool) -> list[Difference]:
+def compare_metrics(
+    then: Mapping[str, float], now: Mapping[str, float], *, exact: bool
+) -> list[Difference]:
     """Compare metrics by name; one that only one run has differs.
 
     Args:
@@ -49,7 +54,12 @@ def compare_metrics(then: Mapping[str, float], now: Mapping[str, float], *, exac
     """
     pixels = {metric.name for metric in METRICS if metric.unit == "px"}
     return [
-        Difference(name, _number(then, name), _number(now, name), 0.0 if exact else PIXELS if name in pixels else NUMBERS)
+        Difference(
+            name,
+            _number(then, name),
+            _number(now, name),
+            0.0 if exact else PIXELS if name in pixels else NUMBERS,
+        )
         for name in dict.fromkeys([*then, *now])
     ]
 
@@ -78,7 +88,8 @@ def compare_poses(then: Poses, now: Poses, *, exact: bool) -> list[Difference]:
     names = [np.array([*distinct(poses.track_names), ""], dtype=object) for poses in (then, now)]
     other_tracks = names[0][then.tracks[rows]] != names[1][now.tracks[others]]
     scores = [
-        _largest(getattr(then, name)[rows], getattr(now, name)[others]) for name in ("point_scores", "instance_scores", "track_scores")
+        _largest(getattr(then, name)[rows], getattr(now, name)[others])
+        for name in ("point_scores", "instance_scores", "track_scores")
     ]
     pixels, numbers = (0.0, 0.0) if exact else (PIXELS, NUMBERS)
     return [
@@ -88,7 +99,9 @@ def compare_poses(then: Poses, now: Poses, *, exact: bool) -> list[Difference]:
         Difference("instances without counterpart", 0, len(then) + len(now) - 2 * len(pairs), 0),
         Difference("nodes found in one run only", 0, int((shown[0] != shown[1]).sum()), 0),
         Difference("instances with another track", 0, int(other_tracks.sum()), 0),
-        Difference(LARGEST_PIXELS, 0, _largest(then.points[rows][both], now.points[others][both]), pixels),
+        Difference(
+            LARGEST_PIXELS, 0, _largest(then.points[rows][both], now.points[others][both]), pixels
+        ),
         Difference(LARGEST_SCORE, 0, max(scores), numbers),
     ]
 
@@ -106,10 +119,14 @@ def _paired(then: Poses, now: Poses) -> np.ndarray:
         rows = {(video, frame): rows for video, frame, rows in now.by_frame()}
         for video, frame, mine in then.by_frame():
             other = rows.get((video, frame), mine[:0])
-            if len(mine) == len(other) and np.array_equal(then.points[mine], now.points[other], equal_nan=True):
+            if len(mine) == len(other) and np.array_equal(
+                then.points[mine], now.points[other], equal_nan=True
+            ):
                 pairs.append(np.stack([mine, other], axis=1))
             elif len(mine) and len(other):
-                first, second = linear_sum_assignment(_distances(then.points[mine], now.points[other]))
+                first, second = linear_sum_assignment(
+                    _distances(then.points[mine], now.points[other])
+                )
                 pairs.append(np.stack([mine[first], other[second]], axis=1))
     return np.concatenate(pairs)
 
@@ -118,4 +135,6 @@ def _distances(then: np.ndarray, now: np.ndarray) -> np.ndarray:
     """Return (n, m) mean distances of poses (n, nodes, 2) and (m, nodes, 2) over the nodes that both have, px."""
     apart = np.linalg.norm(then[:, None] - now, axis=-1)
     known = (~np.isnan(apart)).sum(axis=-1)
-    return np.divide(np.nansum(apart, axis=-1), known, out=np.full(known.shape, LOST), where=known > 0)
+    return np.divide(
+        np.nansum(apart, axis=-1), known, out=np.full(known.shape, LOST), where=known > 0
+    )

@@ -8,10 +8,22 @@ MATCH_SCORE_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_THRESHOLDS = np.linspace(0, 1, 101)
 EPSILON = np.finfo(np.float64).eps
 
-KEYS = ("match_score_thresholds", "recall_thresholds", "match_scores", "precisions", "recalls", "AP", "AR", "mAP", "mAR")
+KEYS = (
+    "match_score_thresholds",
+    "recall_thresholds",
+    "match_scores",
+    "precisions",
+    "recalls",
+    "AP",
+    "AR",
+    "mAP",
+    "mAR",
+)
 
 
-def voc(match_scores: np.ndarray, instance_scores: np.ndarray, n_missed: int, *, prefix: str) -> dict[str, Any]:
+def voc(
+    match_scores: np.ndarray, instance_scores: np.ndarray, n_missed: int, *, prefix: str
+) -> dict[str, Any]:
     """Average precision and recall of the matched pairs of a whole split, as sleap-nn computes them.
 
     Pairs are ranked by prediction score. At each threshold a pair counts as a false positive when its match score is
@@ -30,7 +42,9 @@ def voc(match_scores: np.ndarray, instance_scores: np.ndarray, n_missed: int, *,
     if not len(match_scores):
         return {prefix + key: 0 for key in KEYS}
     ranked = match_scores[np.argsort(-instance_scores, kind="stable")]
-    precisions, recall = precision_recall(ranked >= MATCH_SCORE_THRESHOLDS[:, None], len(ranked) + n_missed)
+    precisions, recall = precision_recall(
+        ranked >= MATCH_SCORE_THRESHOLDS[:, None], len(ranked) + n_missed
+    )
     average_precision, average_recall = precisions.mean(axis=1), recall
     values = (
         MATCH_SCORE_THRESHOLDS.copy(),
@@ -62,5 +76,10 @@ def precision_recall(hits: np.ndarray, n_truth: int) -> tuple[np.ndarray, np.nda
     precision = found / (np.arange(1, hits.shape[1] + 1) + EPSILON)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     envelope = np.pad(envelope, ((0, 0), (0, 1)))
-    precisions = np.stack([row[np.searchsorted(r, RECALL_THRESHOLDS)] for row, r in zip(envelope, recall, strict=True)])
+    precisions = np.stack(
+        [
+            row[np.searchsorted(r, RECALL_THRESHOLDS)]
+            for row, r in zip(envelope, recall, strict=True)
+        ]
+    )
     return precisions, hits.sum(axis=1) / n_truth

@@ -86,7 +86,9 @@ def make_blocks(video: np.ndarray, frame: np.ndarray) -> Blocks:
     longest = max(int(np.ptp(frame[video == v])) + 1 for v in np.unique(video))
     length = ceil(sqrt(longest))
     _, number = np.unique(video, return_inverse=True)
-    keys, of_frame = np.unique(np.stack([number, frame // length], axis=1), axis=0, return_inverse=True)
+    keys, of_frame = np.unique(
+        np.stack([number, frame // length], axis=1), axis=0, return_inverse=True
+    )
     return Blocks(of_frame.reshape(-1), keys[:, 0], length)
 
 
@@ -102,7 +104,9 @@ def draw(blocks: Blocks, resamples: int = RESAMPLES, seed: int = SEED) -> np.nda
     counts = np.zeros((resamples, len(blocks.video)), dtype=np.int64)
     for video in range(n_videos):
         own = np.flatnonzero(blocks.video == video)
-        counts[:, own] = random.multinomial(videos[:, video] * len(own), np.full(len(own), 1 / len(own)))
+        counts[:, own] = random.multinomial(
+            videos[:, video] * len(own), np.full(len(own), 1 / len(own))
+        )
     return counts
 
 
@@ -125,23 +129,43 @@ def intervals(table: FrameTable) -> Intervals | None:
 def sample(table: FrameTable, seed: int = SEED) -> Sample:
     """Form every metric that a table of frames allows, and draw its frames anew to see how far each may move."""
     blocks = make_blocks(table.video, table.frame)
-    values = {name: float(value) for name, value in ratios({name: column.sum() for name, column in table.columns.items()}).items()}
-    values |= {name: float(table.columns[column].sum()) for name, column in COUNTS.items() if column in table.columns}
+    values = {
+        name: float(value)
+        for name, value in ratios(
+            {name: column.sum() for name, column in table.columns.items()}
+        ).items()
+    }
+    values |= {
+        name: float(table.columns[column].sum())
+        for name, column in COUNTS.items()
+        if column in table.columns
+    }
     values |= {f"eval/dist_{name}": value for name, value in summarize(table.distances).items()}
     if table.detections is not None:
-        values |= coco_names(average_precisions(table.detections)) | {"eval/oks_map": average_precisions(table.pairs)["ap"]}
+        values |= coco_names(average_precisions(table.detections)) | {
+            "eval/oks_map": average_precisions(table.pairs)["ap"]
+        }
     if len(blocks.video) < FEWEST_BLOCKS:
         return Sample(values, {}, blocks)
     counts, rows = draw(blocks, seed=seed), np.arange(len(table.frame))
-    summed = {name: counts @ _per_block(blocks, rows, column) for name, column in table.columns.items()}
-    drawn = ratios(summed) | {name: summed[column].astype(float) for name, column in COUNTS.items() if column in summed}
+    summed = {
+        name: counts @ _per_block(blocks, rows, column) for name, column in table.columns.items()
+    }
+    drawn = ratios(summed) | {
+        name: summed[column].astype(float) for name, column in COUNTS.items() if column in summed
+    }
     pair, node = np.nonzero(~np.isnan(table.distances))
     frame, distances = table.pairs.frame[pair], table.distances[pair, node]
     quantiles = _quantiles(counts, blocks, frame, distances, [p / 100 for p in PERCENTILES])
     drawn |= {f"eval/dist_p{p}": values for p, values in zip(PERCENTILES, quantiles, strict=True)}
     if table.detections is not None:
-        parts = {name: table.detections._replace(hits=table.detections.hits[which]) for name, which in AVERAGED.items()}
-        drawn |= coco_names({name: _average_precision(counts, blocks, part) for name, part in parts.items()})
+        parts = {
+            name: table.detections._replace(hits=table.detections.hits[which])
+            for name, which in AVERAGED.items()
+        }
+        drawn |= coco_names(
+            {name: _average_precision(counts, blocks, part) for name, part in parts.items()}
+        )
         drawn["eval/oks_map"] = _average_precision(counts, blocks, table.pairs)
     return Sample(values, drawn, blocks)
 
@@ -158,9 +182,18 @@ def paired_differences(first: Sample, second: Sample) -> dict[str, tuple[float, 
     Returns:
         Difference, lower and upper limit by name of the metric; the limits are nan where there are too few blocks.
     """
-    found = limits({name: second.drawn[name] - first.drawn[name] for name in first.drawn.keys() & second.drawn.keys()})
+    found = limits(
+        {
+            name: second.drawn[name] - first.drawn[name]
+            for name in first.drawn.keys() & second.drawn.keys()
+        }
+    )
     unknown = (float("nan"), float("nan"))
-    return {name: (second.values[name] - first.values[name], *found.get(name, unknown)) for name in first.values if name in second.values}
+    return {
+        name: (second.values[name] - first.values[name], *found.get(name, unknown))
+        for name in first.values
+        if name in second.values
+    }
 
 
 def coco_names(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,7 +204,11 @@ def coco_names(values: Mapping[str, Any]) -> dict[str, Any]:
 def limits(samples: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
     """Return the limits between which the middle share of the samples lies, where there are any."""
     tail = 100 * (1 - LEVEL) / 2
-    limits = {name: np.nanpercentile(sample, [tail, 100 - tail]) for name, sample in samples.items() if np.isfinite(sample).any()}
+    limits = {
+        name: np.nanpercentile(sample, [tail, 100 - tail])
+        for name, sample in samples.items()
+        if np.isfinite(sample).any()
+    }
     return {name: (float(low), float(high)) for name, (low, high) in limits.items()}
 
 
@@ -183,7 +220,10 @@ def _binned(blocks: Blocks, frame: np.ndarray, weights: np.ndarray, n_bins: int)
     """Add up, per block, weights of items that come in ranked order: (blocks, bins)."""
     bins = _bins(len(frame), n_bins)
     kept = np.flatnonzero(weights)
-    return csr_array((weights[kept].astype(float), (blocks.of_frame[frame[kept]], bins[kept])), shape=(len(blocks.video), n_bins))
+    return csr_array(
+        (weights[kept].astype(float), (blocks.of_frame[frame[kept]], bins[kept])),
+        shape=(len(blocks.video), n_bins),
+    )
 
 
 def _bins(n: int, n_bins: int) -> np.ndarray:
@@ -202,12 +242,23 @@ def _average_precision(counts: np.ndarray, blocks: Blocks, ranked: Detections) -
         found = np.cumsum(counts @ _binned(blocks, frame, hits, n_bins), axis=1)
         precision = np.maximum.accumulate((found / (n_ranked + EPSILON))[:, ::-1], axis=1)[:, ::-1]
         precision = np.pad(precision, ((0, 0), (0, 1)))
-        recall = np.divide(found, n_truth[:, None], out=np.full(found.shape, np.nan), where=n_truth[:, None] > 0)
-        total += [row[np.searchsorted(r, RECALL_THRESHOLDS)].mean() for row, r in zip(precision, recall, strict=True)]
+        recall = np.divide(
+            found, n_truth[:, None], out=np.full(found.shape, np.nan), where=n_truth[:, None] > 0
+        )
+        total += [
+            row[np.searchsorted(r, RECALL_THRESHOLDS)].mean()
+            for row, r in zip(precision, recall, strict=True)
+        ]
     return np.where(n_truth > 0, total / len(ranked.hits), np.nan)
 
 
-def _quantiles(counts: np.ndarray, blocks: Blocks, frame: np.ndarray, values: np.ndarray, shares: Sequence[float]) -> list[np.ndarray]:
+def _quantiles(
+    counts: np.ndarray,
+    blocks: Blocks,
+    frame: np.ndarray,
+    values: np.ndarray,
+    shares: Sequence[float],
+) -> list[np.ndarray]:
     """Return (resamples,) quantile of the values for each share; nan where none was drawn."""
     if not len(values):
         return [np.full(len(counts), np.nan) for _ in shares]

@@ -56,7 +56,11 @@ class Row(NamedTuple):
 
 
 def breakdown(
-    truth: Poses, poses: Poses, frames: Sequence[FramePair], matches: Matches, video_names: Sequence[str] = ()
+    truth: Poses,
+    poses: Poses,
+    frames: Sequence[FramePair],
+    matches: Matches,
+    video_names: Sequence[str] = (),
 ) -> tuple[Row, ...]:
     """Split the matches: everything; by node; by video; by video and node; by video, animal and node; by stratum.
 
@@ -70,7 +74,13 @@ def breakdown(
     return tuple(_rows(truth, poses, frames, matches, video_names))
 
 
-def _rows(truth: Poses, poses: Poses, frames: Sequence[FramePair], matches: Matches, video_names: Sequence[str]) -> Iterator[Row]:
+def _rows(
+    truth: Poses,
+    poses: Poses,
+    frames: Sequence[FramePair],
+    matches: Matches,
+    video_names: Sequence[str],
+) -> Iterator[Row]:
     rows = np.concatenate([matches.truth_rows, matches.false_negatives])
     is_matched = np.arange(len(rows)) < len(matches.truth_rows)
     points, true_points = poses.points[matches.pose_rows], truth.points[matches.truth_rows]
@@ -79,7 +89,13 @@ def _rows(truth: Poses, poses: Poses, frames: Sequence[FramePair], matches: Matc
     names = dict(enumerate(video_names))
     videos, animals = truth.video[rows], truth.tracks[rows]
 
-    def row(chosen: np.ndarray, node: int | None, video: str | None = None, animal: str | None = None, stratum: str | None = None) -> Row:
+    def row(
+        chosen: np.ndarray,
+        node: int | None,
+        video: str | None = None,
+        animal: str | None = None,
+        stratum: str | None = None,
+    ) -> Row:
         pairs = chosen[is_matched]
         part = slice(None) if node is None else slice(node, node + 1)
         within = distances[pairs, part]
@@ -101,7 +117,9 @@ def _rows(truth: Poses, poses: Poses, frames: Sequence[FramePair], matches: Matc
             dist_p90=summary["p90"],
             dist_p95=summary["p95"],
             pck=float(table.mean()) if within.size else float("nan"),
-            pck_5=float(table[..., np.searchsorted(THRESHOLDS, 5)].mean()) if within.size else float("nan"),
+            pck_5=float(table[..., np.searchsorted(THRESHOLDS, 5)].mean())
+            if within.size
+            else float("nan"),
         )
 
     nodes = range(len(truth.skeleton.nodes))
@@ -114,7 +132,10 @@ def _rows(truth: Poses, poses: Poses, frames: Sequence[FramePair], matches: Matc
             yield from (row(here & (animals == track), node, name, animal) for node in nodes)
     if len(nodes) > 1:
         crowded = in_crowd(truth, frames)[rows]
-        yield from (row(chosen, None, stratum=name) for name, chosen in ((CROWDED, crowded), (ALONE, ~crowded)))
+        yield from (
+            row(chosen, None, stratum=name)
+            for name, chosen in ((CROWDED, crowded), (ALONE, ~crowded))
+        )
 
 
 def in_crowd(truth: Poses, frames: Sequence[FramePair]) -> np.ndarray:

@@ -15,7 +15,10 @@ from sleap_lab.evaluation.match import Compare, FramePair
 # OKS thresholds with numbers of their own: name -> index into MATCH_SCORE_THRESHOLDS.
 SINGLED_OUT = {"50": 0, "75": 5}
 # Average precisions: name -> thresholds that are averaged over.
-AVERAGED = {"ap": slice(None), **{f"ap_{name}": slice(row, row + 1) for name, row in SINGLED_OUT.items()}}
+AVERAGED = {
+    "ap": slice(None),
+    **{f"ap_{name}": slice(row, row + 1) for name, row in SINGLED_OUT.items()},
+}
 
 
 class Detections(NamedTuple):
@@ -34,7 +37,9 @@ class Detections(NamedTuple):
     n_truth: np.ndarray
 
 
-def detect(frames: Sequence[FramePair], similarity: Compare, shown: np.ndarray, scores: np.ndarray) -> Detections:
+def detect(
+    frames: Sequence[FramePair], similarity: Compare, shown: np.ndarray, scores: np.ndarray
+) -> Detections:
     """Match the predictions of every labelled frame at every threshold.
 
     Args:
@@ -47,7 +52,9 @@ def detect(frames: Sequence[FramePair], similarity: Compare, shown: np.ndarray, 
     for frame in frames:
         wanted = frame.truth_rows[shown[frame.truth_rows]]
         n_truth.append(len(wanted))
-        hits.append(match_per_threshold(similarity(wanted, frame.pose_rows), scores[frame.pose_rows]))
+        hits.append(
+            match_per_threshold(similarity(wanted, frame.pose_rows), scores[frame.pose_rows])
+        )
     rows = [frame.pose_rows for frame in frames]
     return Detections(
         frame=np.repeat(np.arange(len(frames)), [len(chunk) for chunk in rows]),
@@ -90,5 +97,7 @@ def average_precisions(detections: Detections) -> dict[str, float]:
     n_truth = int(detections.n_truth.sum())
     if not n_truth:
         return dict.fromkeys(AVERAGED, float("nan"))
-    precisions, _ = precision_recall(detections.hits[:, np.argsort(-detections.scores, kind="stable")], n_truth)
+    precisions, _ = precision_recall(
+        detections.hits[:, np.argsort(-detections.scores, kind="stable")], n_truth
+    )
     return {name: float(precisions[rows].mean()) for name, rows in AVERAGED.items()}

@@ -79,7 +79,9 @@ def evaluate(
     config = replace(config, match_method=_resolve_method(config.match_method, poses))
     if config.match_method == "centroid" and config.match_threshold == 0:
         config = replace(config, match_threshold=CENTROID_REACH)
-    evaluation = _evaluate(truth, poses, config, videos, distinct(video_names), requested, details=details)
+    evaluation = _evaluate(
+        truth, poses, config, videos, distinct(video_names), requested, details=details
+    )
     notes = _video_notes(truth, poses, video_matches)
     return replace(evaluation, videos=tuple(video_matches), notes=(*notes, *evaluation.notes))
 
@@ -107,7 +109,9 @@ def _evaluate(
     what they mean to sleap-nn: a prediction on the former may be matched with what a person labelled, the latter are no pairs.
     """
     by_centroid = config.match_method == "centroid"
-    truth, poses = (replace(record, track_names=distinct(record.track_names)) for record in (truth, poses))
+    truth, poses = (
+        replace(record, track_names=distinct(record.track_names)) for record in (truth, poses)
+    )
     if by_centroid:
         stddev = oks_stddevs(config)
         config, notes = _resolve_centroid(truth, config)
@@ -121,7 +125,14 @@ def _evaluate(
             stddev = [stddev[everything.index(node)] for node in truth.skeleton.nodes]
     user_only = config.user_labels_only
     frames = labelled_frames(truth, poses, videos, user_labels_only=user_only, requested=requested)
-    pairs = pair_frames(truth, poses, videos, user_labels_only=user_only, emptied=not reference, video_names=video_names)
+    pairs = pair_frames(
+        truth,
+        poses,
+        videos,
+        user_labels_only=user_only,
+        emptied=not reference,
+        video_names=video_names,
+    )
 
     def distance(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
         return np.linalg.norm(truth.points[truth_rows] - poses.points[pose_rows, 0], axis=-1)
@@ -131,9 +142,15 @@ def _evaluate(
         return np.maximum(0, 1 - distance(truth_rows, pose_rows) / (2 * config.match_threshold))
 
     def score(truth_rows: np.ndarray, pose_rows: np.ndarray) -> np.ndarray:
-        return oks_of_pairs(truth.points[truth_rows], poses.points[pose_rows], stddev=stddev, scale=config.oks_scale)
+        return oks_of_pairs(
+            truth.points[truth_rows], poses.points[pose_rows], stddev=stddev, scale=config.oks_scale
+        )
 
-    similarity = closeness if by_centroid else compared_at_once([*frames, *pairs], score, len(truth), len(poses))
+    similarity = (
+        closeness
+        if by_centroid
+        else compared_at_once([*frames, *pairs], score, len(truth), len(poses))
+    )
 
     def assign(pair: FramePair, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if by_centroid:
@@ -145,15 +162,27 @@ def _evaluate(
         frames, pairs = leave_out_ignored(frames, similarity), leave_out_ignored(pairs, similarity)
     matches = match_frames(pairs, distance if by_centroid else similarity, assign)
     if not len(matches.scores):
-        log.info("No prediction was matched with a true instance: the metrics are zero or undefined.")
-    distances = np.linalg.norm(truth.points[matches.truth_rows] - poses.points[matches.pose_rows], axis=-1)
+        log.info(
+            "No prediction was matched with a true instance: the metrics are zero or undefined."
+        )
+    distances = np.linalg.norm(
+        truth.points[matches.truth_rows] - poses.points[matches.pose_rows], axis=-1
+    )
     names = dict(enumerate(video_names))
     paths = [names.get(video, str(video)) for video in truth.video[matches.truth_rows].tolist()]
-    detections = None if by_centroid else detect(frames, similarity, np.any(truth.visible, axis=1), poses.instance_scores)
+    detections = (
+        None
+        if by_centroid
+        else detect(frames, similarity, np.any(truth.visible, axis=1), poses.instance_scores)
+    )
     table = frame_table(frames, truth, poses, matches, distances, detections)
-    identity = score_identity(truth, poses, frames, similarity) if config.identity else IdentityResult()
+    identity = (
+        score_identity(truth, poses, frames, similarity) if config.identity else IdentityResult()
+    )
     return Evaluation(
-        metrics=(_centroid_metrics if by_centroid else _pose_metrics)(truth, poses, matches, distances, paths),
+        metrics=(_centroid_metrics if by_centroid else _pose_metrics)(
+            truth, poses, matches, distances, paths
+        ),
         settings=_settings(config),
         matches=matches,
         frame_pairs=tuple(pairs),
@@ -173,7 +202,9 @@ def _evaluate(
 def _resolve_centroid(truth: Poses, config: EvaluatorConfig) -> tuple[EvaluatorConfig, list[str]]:
     """Say which method gives the true centroids; an anchor that the skeleton lacks is replaced with a warning, as in sleap-nn."""
     if config.centroid_method == "anchor" and config.anchor_part is None:
-        raise ConfigError("evaluator.centroid_method=anchor needs evaluator.anchor_part, the name of a node")
+        raise ConfigError(
+            "evaluator.centroid_method=anchor needs evaluator.anchor_part, the name of a node"
+        )
     fallback = config.centroid_fallback or "center_of_mass"
     if config.anchor_part is None or config.anchor_part in truth.skeleton.nodes:
         method = config.centroid_method or ("anchor" if config.anchor_part else "center_of_mass")
@@ -184,21 +215,35 @@ def _resolve_centroid(truth: Poses, config: EvaluatorConfig) -> tuple[EvaluatorC
         f"its nodes are {', '.join(truth.skeleton.nodes)}.{did_you_mean(config.anchor_part, truth.skeleton.nodes)}"
     )
     log.warning(note)
-    return replace(config, anchor_part=None, centroid_method=method, centroid_fallback=fallback), [note]
+    return replace(config, anchor_part=None, centroid_method=method, centroid_fallback=fallback), [
+        note
+    ]
 
 
 def _to_centroids(truth: Poses, poses: Poses, config: EvaluatorConfig) -> tuple[Poses, Poses]:
     """Reduce both records to poses of a single node, the centroid."""
     anchor = None if config.anchor_part is None else truth.skeleton.nodes.index(config.anchor_part)
-    centroids = instance_centroids(truth.points, method=str(config.centroid_method), anchor=anchor, fallback=str(config.centroid_fallback))
+    centroids = instance_centroids(
+        truth.points,
+        method=str(config.centroid_method),
+        anchor=anchor,
+        fallback=str(config.centroid_fallback),
+    )
 
     def reduced(record: Poses, points: np.ndarray) -> Poses:
-        return replace(record, skeleton=Skeleton(("centroid",)), points=points[:, None], point_scores=record.instance_scores[:, None])
+        return replace(
+            record,
+            skeleton=Skeleton(("centroid",)),
+            points=points[:, None],
+            point_scores=record.instance_scores[:, None],
+        )
 
     return reduced(truth, centroids), reduced(poses, first_visible(poses.points))
 
 
-def _pose_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, dict[str, Any]]:
+def _pose_metrics(
+    truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]
+) -> dict[str, dict[str, Any]]:
     ranks, n_missed = poses.instance_scores[matches.pose_rows], len(matches.false_negatives)
     return {
         "voc_metrics": {
@@ -206,27 +251,39 @@ def _pose_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.nd
             **voc(hits(distances).mean(axis=(1, 2)), ranks, n_missed, prefix="pck_voc."),
         },
         "mOKS": {"mOKS": matches.scores.mean() if len(matches.scores) else float("nan")},
-        "distance_metrics": _distance_metrics(truth, matches, distances if len(distances) else np.zeros(0), paths),
+        "distance_metrics": _distance_metrics(
+            truth, matches, distances if len(distances) else np.zeros(0), paths
+        ),
         "pck_metrics": pck_metrics(distances),
-        "visibility_metrics": visibility_metrics(truth.visible[matches.truth_rows], poses.visible[matches.pose_rows]),
+        "visibility_metrics": visibility_metrics(
+            truth.visible[matches.truth_rows], poses.visible[matches.pose_rows]
+        ),
     }
 
 
 def _coco(detections: Detections, table: FrameTable) -> dict[str, float]:
     """Metrics over every labelled frame, predicted or not."""
     totals = ratios({name: column.sum() for name, column in table.columns.items()})
-    named = {name.removeprefix("coco/"): float(value) for name, value in totals.items() if name.startswith("coco/")}
+    named = {
+        name.removeprefix("coco/"): float(value)
+        for name, value in totals.items()
+        if name.startswith("coco/")
+    }
     return average_precisions(detections) | named
 
 
-def _centroid_metrics(truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, dict[str, Any]]:
+def _centroid_metrics(
+    truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, paths: list[str]
+) -> dict[str, dict[str, Any]]:
     return {
         "detection_metrics": centroid_metrics(matches),
         "distance_metrics": _distance_metrics(truth, matches, distances[:, 0], paths),
     }
 
 
-def _distance_metrics(truth: Poses, matches: Matches, distances: np.ndarray, paths: list[str]) -> dict[str, Any]:
+def _distance_metrics(
+    truth: Poses, matches: Matches, distances: np.ndarray, paths: list[str]
+) -> dict[str, Any]:
     frames = truth.frame[matches.truth_rows].tolist()
     return {"frame_idxs": frames, "video_paths": paths, "dists": distances, **summarize(distances)}
 
@@ -246,13 +303,25 @@ def _settings(config: EvaluatorConfig) -> dict[str, Any]:
 
 def _video_notes(truth: Poses, poses: Poses, matches: Sequence[VideoMatch]) -> list[str]:
     """Name the videos that hold frames and are not compared."""
-    missing = [m.truth_name for m in matches if m.predicted is None and (truth.frames[:, 0] == m.truth).any()]
-    extra = [m.predicted_name for m in matches if m.truth is None and (poses.frames[:, 0] == m.predicted).any()]
+    missing = [
+        m.truth_name
+        for m in matches
+        if m.predicted is None and (truth.frames[:, 0] == m.truth).any()
+    ]
+    extra = [
+        m.predicted_name
+        for m in matches
+        if m.truth is None and (poses.frames[:, 0] == m.predicted).any()
+    ]
     notes = []
     if missing:
-        notes.append(f"{len(missing)} videos of the ground truth are not in the predictions and were left out: {', '.join(missing)}")
+        notes.append(
+            f"{len(missing)} videos of the ground truth are not in the predictions and were left out: {', '.join(missing)}"
+        )
     if extra:
-        notes.append(f"{len(extra)} videos of the predictions are not in the ground truth and were left out: {', '.join(extra)}")
+        notes.append(
+            f"{len(extra)} videos of the predictions are not in the ground truth and were left out: {', '.join(extra)}"
+        )
     return notes
 
 
@@ -261,11 +330,19 @@ def _node_notes(truth: Skeleton, poses: Skeleton) -> list[str]:
     if set(truth.nodes) != set(poses.nodes):
         shared = [node for node in truth.nodes if node in poses.nodes]
         others = [node for node in (*truth.nodes, *poses.nodes) if node not in shared]
-        return [f"compared on the nodes that both sides have ({', '.join(shared)}); left out: {', '.join(others)}"]
-    return [] if truth.nodes == poses.nodes else ["nodes are in another order in the predictions; compared by name"]
+        return [
+            f"compared on the nodes that both sides have ({', '.join(shared)}); left out: {', '.join(others)}"
+        ]
+    return (
+        []
+        if truth.nodes == poses.nodes
+        else ["nodes are in another order in the predictions; compared by name"]
+    )
 
 
-def _coverage_notes(poses: Poses, frames: Sequence[FramePair], predicted: int, by_centroid: bool) -> list[str]:
+def _coverage_notes(
+    poses: Poses, frames: Sequence[FramePair], predicted: int, by_centroid: bool
+) -> list[str]:
     """Say which labelled frames and instances are not compared as the reader may expect.
 
     Args:
@@ -284,13 +361,19 @@ def _coverage_notes(poses: Poses, frames: Sequence[FramePair], predicted: int, b
     empty = [frame for frame in frames if not len(frame.all_truth_rows)]
     if extra := sum(len(frame.pose_rows) for frame in empty):
         counted = "count as false" if by_centroid else "count as false in coco/… and identity/…"
-        notes.append(f"{len(empty)} of {len(frames)} labelled frames hold no animal; {extra} predictions there {counted}")
+        notes.append(
+            f"{len(empty)} of {len(frames)} labelled frames hold no animal; {extra} predictions there {counted}"
+        )
     labelled = [frame for frame in frames if len(frame.truth_rows)]
     if absent := sum(not frame.processed for frame in labelled):
         missed = "" if by_centroid else "; coco/… counts their instances as missed"
-        notes.append(f"{absent} of {len(labelled)} labelled frames are not in the predictions: eval/… leaves them out{missed}")
+        notes.append(
+            f"{absent} of {len(labelled)} labelled frames are not in the predictions: eval/… leaves them out{missed}"
+        )
     if users := sum(int(poses.user[frame.all_pose_rows].sum()) for frame in labelled):
-        notes.append(f"{users} human-labelled instances in the predictions are not predictions and were left out")
+        notes.append(
+            f"{users} human-labelled instances in the predictions are not predictions and were left out"
+        )
     return notes
 
 
@@ -341,17 +424,24 @@ class Evaluator:
             ConfigError: The skeletons have different nodes, or the settings do not fit together.
             RunError: No frame of the truth is in the predictions.
         """
-        from sleap_lab.media.labels import to_poses, video_name  # sleap-io is not needed to import this module
+        from sleap_lab.media.labels import (
+            to_poses,
+            video_name,
+        )  # sleap-io is not needed to import this module
 
         notes: list[str] = []
         truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)
         if anchor_ind is not None:
             nodes = truth.skeleton.nodes
             if not 0 <= anchor_ind < len(nodes):
-                raise ConfigError(f"anchor_ind={anchor_ind}: the skeleton has {len(nodes)} nodes, accepted are 0 to {len(nodes) - 1}")
+                raise ConfigError(
+                    f"anchor_ind={anchor_ind}: the skeleton has {len(nodes)} nodes, accepted are 0 to {len(nodes) - 1}"
+                )
             anchor_part = nodes[anchor_ind]
         config = EvaluatorConfig(
-            oks_stddev=oks_stddev if isinstance(oks_stddev, (int, float)) else [float(value) for value in oks_stddev],
+            oks_stddev=oks_stddev
+            if isinstance(oks_stddev, (int, float))
+            else [float(value) for value in oks_stddev],
             oks_scale=oks_scale,
             match_threshold=match_threshold,
             user_labels_only=user_labels_only,
@@ -363,7 +453,14 @@ class Evaluator:
         _check_choices(config)
         config = replace(config, match_method=_resolve_method(match_method, poses))
         names = [video_name(video) for video in gt_labels.videos]
-        found = _evaluate(truth, poses, config, compared(match_videos(gt_labels, pred_labels)), names, reference=True)
+        found = _evaluate(
+            truth,
+            poses,
+            config,
+            compared(match_videos(gt_labels, pred_labels)),
+            names,
+            reference=True,
+        )
         self.evaluation = replace(found, notes=(*notes, *found.notes))
         matches = self.evaluation.matches
         self.frame_pairs = list(self.evaluation.frame_pairs)
@@ -383,4 +480,6 @@ def _check_choices(config: EvaluatorConfig) -> None:
     for field in fields(config):
         value, choices = getattr(config, field.name), field.metadata["choices"]
         if choices and value is not None and value not in choices:
-            raise ConfigError(f"{field.name}={value!r}: accepted are {', '.join(choices)}.{did_you_mean(str(value), choices)}")
+            raise ConfigError(
+                f"{field.name}={value!r}: accepted are {', '.join(choices)}.{did_you_mean(str(value), choices)}"
+            )

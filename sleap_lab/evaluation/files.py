@@ -20,7 +20,9 @@ from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import check_pickle, read_arrays
 
 
-def write_metrics(evaluation: Evaluation, npz_path: str | Path, *, bad_frames: Sequence[Mapping[str, Any]] = ()) -> None:
+def write_metrics(
+    evaluation: Evaluation, npz_path: str | Path, *, bad_frames: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Write everything that was found, as files of one name.
 
     * `NAME.npz`: the single key `metrics`, a 0-d object array with the metrics dictionary, as sleap-nn writes it.
@@ -46,15 +48,25 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path, *, bad_frames: S
         path = path.with_name(path.name + ".npz")
     with replacing(path) as temporary:
         np.savez_compressed(temporary, metrics=np.array(evaluation.metrics, dtype=object))
-    flat = {f"{group}/{key}": np.asarray(value) for group, values in evaluation.metrics.items() for key, value in values.items()}
+    flat = {
+        f"{group}/{key}": np.asarray(value)
+        for group, values in evaluation.metrics.items()
+        for key, value in values.items()
+    }
     table = evaluation.table
     if table is not None:
         for group, items in {"pairs": table.pairs, "detections": table.detections}.items():
-            flat |= {f"{group}/{name}": values for name, values in ({} if items is None else items._asdict()).items()}
+            flat |= {
+                f"{group}/{name}": values
+                for name, values in ({} if items is None else items._asdict()).items()
+            }
     with replacing(path.with_suffix(".flat.npz")) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **flat)
     content = {
-        **{name: {key: value for key, value in group.items() if key != "pcks"} for name, group in evaluation.metrics.items()},
+        **{
+            name: {key: value for key, value in group.items() if key != "pcks"}
+            for name, group in evaluation.metrics.items()
+        },
         "settings": evaluation.settings,
         "headline": evaluation.headline(),
         "identity": _identity(evaluation),
@@ -66,22 +78,37 @@ def write_metrics(evaluation: Evaluation, npz_path: str | Path, *, bad_frames: S
         "notes": evaluation.notes,
     }
     with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(_plain(content), indent=1, allow_nan=False), encoding="utf-8")
+        temporary.write_text(
+            json.dumps(_plain(content), indent=1, allow_nan=False), encoding="utf-8"
+        )
     leaves = [row for row in evaluation.breakdown if row.animal is not None]
     columns = [name for name in Row._fields if name != "stratum"]
-    _write_csv(path.with_suffix(".csv"), columns, ([getattr(row, name) for name in columns] for row in leaves))
+    _write_csv(
+        path.with_suffix(".csv"),
+        columns,
+        ([getattr(row, name) for name in columns] for row in leaves),
+    )
     if table is not None:
         names = {match.truth: match.truth_name for match in evaluation.videos}
         videos = [names.get(video, str(video)) for video in table.video.tolist()]
         numbers = [table.frame.tolist(), *(column.tolist() for column in table.columns.values())]
-        _write_csv(path.with_suffix(".frames.csv"), ["video", "frame", *table.columns], zip(videos, *numbers, strict=True))
+        _write_csv(
+            path.with_suffix(".frames.csv"),
+            ["video", "frame", *table.columns],
+            zip(videos, *numbers, strict=True),
+        )
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows(["" if value is None or value != value else value for value in row] for row in rows)
+        writer.writerows(
+            ["" if value is None or value != value else value for value in row] for row in rows
+        )
 
 
 def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable] | None:
@@ -96,7 +123,10 @@ def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable
     Raises:
         RunError: They cannot be read.
     """
-    frames_file, flat_file = Path(npz_path).with_suffix(".frames.csv"), Path(npz_path).with_suffix(".flat.npz")
+    frames_file, flat_file = (
+        Path(npz_path).with_suffix(".frames.csv"),
+        Path(npz_path).with_suffix(".flat.npz"),
+    )
     if not (frames_file.is_file() and flat_file.is_file()):
         return None
     try:
@@ -104,27 +134,39 @@ def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable
             header, *rows = csv.reader(file)
         arrays = read_arrays(flat_file)
         pairs, detections = (
-            Detections(*(arrays[f"{group}/{name}"] for name in Detections._fields)) if f"{group}/frame" in arrays else None
+            Detections(*(arrays[f"{group}/{name}"] for name in Detections._fields))
+            if f"{group}/frame" in arrays
+            else None
             for group in ("pairs", "detections")
         )
         distances = arrays["distance_metrics/dists"]
-        videos, numbers = [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float64)
+        videos, numbers = (
+            [row[0] for row in rows],
+            np.array([row[1:] for row in rows], dtype=np.float64),
+        )
         frame = numbers[:, 0].astype(np.int64)
         columns = dict(zip(header[2:], numbers[:, 1:].T, strict=True))
     except Exception as error:  # whatever a damaged file makes csv, zipfile and numpy raise
-        raise RunError(f"{frames_file}, {flat_file.name}: the frames cannot be read ({' '.join(str(error).split())})") from error
+        raise RunError(
+            f"{frames_file}, {flat_file.name}: the frames cannot be read ({' '.join(str(error).split())})"
+        ) from error
     if pairs is None:
         return None
     number = {video: i for i, video in enumerate(dict.fromkeys(videos))}
     video = np.array([number[name] for name in videos])
     distances = distances.reshape(len(pairs.frame), -1) if len(distances) else np.zeros((0, 1))
-    return list(zip(videos, frame.tolist(), strict=True)), FrameTable(video, frame, columns, distances, pairs, detections)
+    return list(zip(videos, frame.tolist(), strict=True)), FrameTable(
+        video, frame, columns, distances, pairs, detections
+    )
 
 
 def _identity(evaluation: Evaluation) -> dict[str, Any] | None:
     if evaluation.identity is None:
         return None
-    videos = [{"video": video, "name": evaluation.video_name(video), **metrics} for video, metrics in evaluation.identity_by_video]
+    videos = [
+        {"video": video, "name": evaluation.video_name(video), **metrics}
+        for video, metrics in evaluation.identity_by_video
+    ]
     return {"pooled": evaluation.identity, "videos": videos}
 
 
@@ -134,12 +176,35 @@ def write_switches(evaluation: Evaluation, path: str | Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         table = csv.writer(file)
-        table.writerow(("video", "video_name", "frame", "animal", "from_track", "to_track", "nearest_animal", "nearest_distance_px"))
+        table.writerow(
+            (
+                "video",
+                "video_name",
+                "frame",
+                "animal",
+                "from_track",
+                "to_track",
+                "nearest_animal",
+                "nearest_distance_px",
+            )
+        )
         for s in evaluation.switches:
             distance = "" if math.isnan(s.nearest_distance) else f"{s.nearest_distance:.2f}"
-            row = (s.video, evaluation.video_name(s.video), s.frame, s.truth_track, s.from_track, s.to_track, s.nearest_track, distance)
+            row = (
+                s.video,
+                evaluation.video_name(s.video),
+                s.frame,
+                s.truth_track,
+                s.from_track,
+                s.to_track,
+                s.nearest_track,
+                distance,
+            )
             table.writerow(row)
 
 
@@ -174,18 +239,31 @@ def load_metrics(path: str | Path, split: str = "test", dataset_idx: int = 0) ->
     """
     path = Path(path)
     splits = [split, "val"] if split == "test" else [split]
-    names = [name for s in splits for name in (f"metrics.{s}.{dataset_idx}.npz", f"{s}_{dataset_idx}_pred_metrics.npz")]
+    names = [
+        name
+        for s in splits
+        for name in (f"metrics.{s}.{dataset_idx}.npz", f"{s}_{dataset_idx}_pred_metrics.npz")
+    ]
     candidates = [path / name for name in names] if path.is_dir() else [path]
     found = next((candidate for candidate in candidates if candidate.is_file()), None)
     if found is None:
-        raise FileNotFoundError(f"{path}: no metrics file" + (f"; looked for {', '.join(names)}" if path.is_dir() else ""))
+        raise FileNotFoundError(
+            f"{path}: no metrics file"
+            + (f"; looked for {', '.join(names)}" if path.is_dir() else "")
+        )
     try:
         content = read_arrays(found, read_object=_read_object)
-    except Exception as error:  # whatever a broken or hostile file makes zipfile, numpy and pickle raise
-        raise RunError(f"{found}: not a metrics file that can be read safely ({' '.join(str(error).split())})") from error
+    except (
+        Exception
+    ) as error:  # whatever a broken or hostile file makes zipfile, numpy and pickle raise
+        raise RunError(
+            f"{found}: not a metrics file that can be read safely ({' '.join(str(error).split())})"
+        ) from error
     metrics = content.get("metrics", content)
     if not isinstance(metrics, dict):
-        raise RunError(f"{found}: not a metrics file, its metrics are of type {type(metrics).__name__}")
+        raise RunError(
+            f"{found}: not a metrics file, its metrics are of type {type(metrics).__name__}"
+        )
     return metrics
 
 
@@ -193,7 +271,11 @@ def _read_object(content: bytes) -> Any:
     """Read the pickle of an array of objects; of a 0-d array, the object inside."""
     check_pickle(content)
     array = _unwrap(_Unpickler(io.BytesIO(content)).load(), {})
-    return array.item() if isinstance(array, np.ndarray) and array.dtype.hasobject and array.ndim == 0 else array
+    return (
+        array.item()
+        if isinstance(array, np.ndarray) and array.dtype.hasobject and array.ndim == 0
+        else array
+    )
 
 
 class _Dtype:
@@ -258,7 +340,9 @@ class _Unpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        known = self.KNOWN.get((module.replace("numpy.core.", "numpy._core."), name))  # the older name is that of NumPy 1
+        known = self.KNOWN.get(
+            (module.replace("numpy.core.", "numpy._core."), name)
+        )  # the older name is that of NumPy 1
         if known is None:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return known

@@ -23,8 +23,14 @@ RATIOS = {
     "coco/ar": Ratio(("found_mean",), ("n_true",)),
     **{f"coco/precision_{t}": Ratio((f"found_{t}",), ("n_predicted",)) for t in SINGLED_OUT},
     **{f"coco/recall_{t}": Ratio((f"found_{t}",), ("n_true",)) for t in SINGLED_OUT},
-    **{f"coco/f1_{t}": Ratio((f"found_{t}", f"found_{t}"), ("n_true", "n_predicted")) for t in SINGLED_OUT},
-    **{f"coco/pck_size_{name}": Ratio((f"pck_size_{name}_sum",), ("n_labelled",)) for name in SIZE_SHARES},
+    **{
+        f"coco/f1_{t}": Ratio((f"found_{t}", f"found_{t}"), ("n_true", "n_predicted"))
+        for t in SINGLED_OUT
+    },
+    **{
+        f"coco/pck_size_{name}": Ratio((f"pck_size_{name}_sum",), ("n_labelled",))
+        for name in SIZE_SHARES
+    },
     "eval/oks_mar": Ratio(("reached_sum",), ("n_matched", "n_missed")),
     "eval/moks": Ratio(("score_sum",), ("n_matched",)),
     "eval/dist_avg": Ratio(("dist_sum",), ("n_distances",)),
@@ -35,7 +41,9 @@ RATIOS = {
     "eval/visibility_recall": Ratio(("n_distances",), ("n_distances", "n_unpredicted")),
     "eval/centroid_precision": Ratio(("n_centroids",), ("n_centroids", "n_extra")),
     "eval/centroid_recall": Ratio(("n_centroids",), ("n_centroids", "n_missed")),
-    "eval/centroid_f1": Ratio(("n_centroids", "n_centroids"), ("n_centroids", "n_centroids", "n_extra", "n_missed")),
+    "eval/centroid_f1": Ratio(
+        ("n_centroids", "n_centroids"), ("n_centroids", "n_centroids", "n_extra", "n_missed")
+    ),
 }
 """Metrics that can be formed from `FrameTable` columns; those whose columns a table lacks do not apply to it."""
 
@@ -78,7 +86,12 @@ def positions(frames: Sequence[FramePair], rows: Sequence[np.ndarray], n: int) -
 
 
 def frame_table(
-    frames: Sequence[FramePair], truth: Poses, poses: Poses, matches: Matches, distances: np.ndarray, detections: Detections | None
+    frames: Sequence[FramePair],
+    truth: Poses,
+    poses: Poses,
+    matches: Matches,
+    distances: np.ndarray,
+    detections: Detections | None,
 ) -> FrameTable:
     """Add up per frame what the ratios need.
 
@@ -112,7 +125,10 @@ def frame_table(
         # Animals without extent, such as a single labelled node, have no size to compare a distance with.
         sizes = body_sizes(truth.points)
         wanted = np.flatnonzero((of_truth >= 0) & (sizes > 0))
-        shares = {name: (distances < share * sizes[matches.truth_rows, None]).sum(axis=1) for name, share in SIZE_SHARES.items()}
+        shares = {
+            name: (distances < share * sizes[matches.truth_rows, None]).sum(axis=1)
+            for name, share in SIZE_SHARES.items()
+        }
         columns |= {
             "score_sum": total(of_pair, matches.scores),
             "reached_sum": total(of_pair, reached.mean(axis=0)),
@@ -124,14 +140,24 @@ def frame_table(
             "n_true": detections.n_truth,
             "n_predicted": total(detections.frame),
             "found_mean": total(detections.frame, detections.hits.mean(axis=0)),
-            **{f"found_{t}": total(detections.frame, detections.hits[row]) for t, row in SINGLED_OUT.items()},
+            **{
+                f"found_{t}": total(detections.frame, detections.hits[row])
+                for t, row in SINGLED_OUT.items()
+            },
         }
-    pairs = Detections(of_pair, poses.instance_scores[matches.pose_rows], reached, columns["n_matched"] + columns["n_missed"])
+    pairs = Detections(
+        of_pair,
+        poses.instance_scores[matches.pose_rows],
+        reached,
+        columns["n_matched"] + columns["n_missed"],
+    )
     places = np.array([f.truth_video for f in frames]), np.array([f.frame for f in frames])
     return FrameTable(*places, columns, distances, pairs, detections)
 
 
-def distance_sums(of_pair: np.ndarray, distances: np.ndarray, n_frames: int) -> dict[str, np.ndarray]:
+def distance_sums(
+    of_pair: np.ndarray, distances: np.ndarray, n_frames: int
+) -> dict[str, np.ndarray]:
     """Add up the distances of each frame.
 
     Args:
@@ -141,7 +167,10 @@ def distance_sums(of_pair: np.ndarray, distances: np.ndarray, n_frames: int) -> 
     """
     known = (~np.isnan(distances)).sum(axis=1)
     sums = np.nan_to_num(distances).sum(axis=1)
-    return {"n_distances": np.bincount(of_pair, known, n_frames), "dist_sum": np.bincount(of_pair, sums, n_frames)}
+    return {
+        "n_distances": np.bincount(of_pair, known, n_frames),
+        "dist_sum": np.bincount(of_pair, sums, n_frames),
+    }
 
 
 def hit_sums(of_pair: np.ndarray, distances: np.ndarray, n_frames: int) -> dict[str, np.ndarray]:
@@ -150,7 +179,12 @@ def hit_sums(of_pair: np.ndarray, distances: np.ndarray, n_frames: int) -> dict[
     return {
         "n_nodes": np.bincount(of_pair, minlength=n_frames) * distances.shape[1],
         "pck_sum": np.bincount(of_pair, within.mean(axis=1), n_frames),
-        **{f"pck_{t}_sum": np.bincount(of_pair, within[:, np.searchsorted(THRESHOLDS, t)], n_frames) for t in (5, 10)},
+        **{
+            f"pck_{t}_sum": np.bincount(
+                of_pair, within[:, np.searchsorted(THRESHOLDS, t)], n_frames
+            )
+            for t in (5, 10)
+        },
     }
 
 
@@ -161,7 +195,12 @@ def on_frames(table: FrameTable, rows: np.ndarray) -> FrameTable:
 
     def kept(items: Detections) -> Detections:
         chosen = place[items.frame] >= 0
-        return Detections(place[items.frame[chosen]], items.scores[chosen], items.hits[:, chosen], items.n_truth[rows])
+        return Detections(
+            place[items.frame[chosen]],
+            items.scores[chosen],
+            items.hits[:, chosen],
+            items.n_truth[rows],
+        )
 
     return FrameTable(
         video=table.video[rows],
@@ -176,8 +215,16 @@ def on_frames(table: FrameTable, rows: np.ndarray) -> FrameTable:
 def of_node(table: FrameTable, node: int) -> FrameTable:
     """Return what a table says about the places of one node: its distances and what follows from them alone."""
     of_pair, distances = table.pairs.frame, table.distances[:, node : node + 1]
-    columns = distance_sums(of_pair, distances, len(table.frame)) | hit_sums(of_pair, distances, len(table.frame))
-    return FrameTable(table.video, table.frame, columns, distances, table.pairs._replace(hits=table.pairs.hits[:0]))
+    columns = distance_sums(of_pair, distances, len(table.frame)) | hit_sums(
+        of_pair, distances, len(table.frame)
+    )
+    return FrameTable(
+        table.video,
+        table.frame,
+        columns,
+        distances,
+        table.pairs._replace(hits=table.pairs.hits[:0]),
+    )
 
 
 def ratios(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -185,6 +232,10 @@ def ratios(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     values = {}
     for name, ratio in RATIOS.items():
         if columns.keys() >= {*ratio.above, *ratio.below}:
-            above, below = (np.sum([columns[column] for column in part], axis=0, dtype=float) for part in ratio)
-            values[name] = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+            above, below = (
+                np.sum([columns[column] for column in part], axis=0, dtype=float) for part in ratio
+            )
+            values[name] = np.divide(
+                above, below, out=np.full(np.shape(above), np.nan), where=below > 0
+            )
     return values

@@ -111,7 +111,9 @@ class IdentityResult(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def score_identity(truth: Poses, poses: Poses, pairs: Sequence[FramePair], similarity: Compare) -> IdentityResult:
+def score_identity(
+    truth: Poses, poses: Poses, pairs: Sequence[FramePair], similarity: Compare
+) -> IdentityResult:
     """Compute the identity metrics of all videos together, where the ground truth allows it.
 
     Identity needs true tracks on consecutive frames: videos without are left out. Where a frame holds a track twice,
@@ -138,23 +140,34 @@ def score_identity(truth: Poses, poses: Poses, pairs: Sequence[FramePair], simil
         return IdentityResult(notes=(reason,))
     notes = []
     if sparse := len(everything) - len(sequences):
-        notes.append(f"identity: {sparse} of {len(everything)} videos left out, no true track on two consecutive frames (sparse labels)")
+        notes.append(
+            f"identity: {sparse} of {len(everything)} videos left out, no true track on two consecutive frames (sparse labels)"
+        )
     paired_truth = np.concatenate([pair.truth_rows for pair in pairs])
     if ignored := int((truth_tracks[paired_truth] < 0).sum()):
-        notes.append(f"identity: {ignored} true instances without a track of their own count neither way")
+        notes.append(
+            f"identity: {ignored} true instances without a track of their own count neither way"
+        )
     paired_poses = np.concatenate([pair.all_pose_rows for pair in pairs])
     if untracked := int((pose_tracks[paired_poses] < 0).sum()):
-        notes.append(f"identity: {untracked} predicted instances without a track of their own count as not predicted")
+        notes.append(
+            f"identity: {untracked} predicted instances without a track of their own count as not predicted"
+        )
     counts = tuple(map(count_identity, sequences))
     metrics = combine_identity(counts)
-    by_video = tuple((sequence.video, combine_identity([counted])) for sequence, counted in zip(sequences, counts, strict=True))
+    by_video = tuple(
+        (sequence.video, combine_identity([counted]))
+        for sequence, counted in zip(sequences, counts, strict=True)
+    )
     n_truth = sum(len(ids) for sequence in sequences for ids in sequence.truth_ids)
     if metrics["misses"] > n_truth / 2:
         notes.append(
             f"identity: {metrics['misses']:.0f} of {n_truth} true instances have no prediction of similarity {SIMILARITY_THRESHOLD}; "
             "where animals are found but not placed accurately, a larger oks_stddev (centroids: match_threshold) says more about identity"
         )
-    return IdentityResult(metrics, by_video, counts, tuple(identity_switches(sequences)), tuple(notes))
+    return IdentityResult(
+        metrics, by_video, counts, tuple(identity_switches(sequences)), tuple(notes)
+    )
 
 
 def tracks_once_per_frame(poses: Poses) -> np.ndarray:
@@ -168,7 +181,12 @@ def tracks_once_per_frame(poses: Poses) -> np.ndarray:
 
 
 def build_sequences(
-    truth: Poses, poses: Poses, truth_tracks: np.ndarray, pose_tracks: np.ndarray, pairs: Sequence[FramePair], similarity: Compare
+    truth: Poses,
+    poses: Poses,
+    truth_tracks: np.ndarray,
+    pose_tracks: np.ndarray,
+    pairs: Sequence[FramePair],
+    similarity: Compare,
 ) -> list[TrackSequence]:
     """Collect, per predicted video, the frames in question, without what is "don't care"; a frame without true animals is one of them.
 
@@ -183,7 +201,10 @@ def build_sequences(
     truth_shown = np.any(truth.visible, axis=1)
     pose_shown = np.any(poses.visible, axis=1) & (pose_tracks >= 0)
     centers = instance_centroids(truth.points)
-    names = [truth.track_names[track] if 0 <= track < len(truth.track_names) else "" for track in truth_tracks.tolist()]
+    names = [
+        truth.track_names[track] if 0 <= track < len(truth.track_names) else ""
+        for track in truth_tracks.tolist()
+    ]
     sequences = []
     for _, group in groupby(pairs, key=lambda pair: pair.pose_video):
         in_time = sorted(group, key=lambda pair: pair.frame)
@@ -199,16 +220,31 @@ def build_sequences(
             pose_rows.append(columns[kept])
             similarities.append(table[np.ix_(tracked, kept)])
             others = np.intersect1d(rows, pair.truth_rows)
-            neighbours.append(_neighbours(rows[tracked], others, centers, names) if tracked.any() else [])
+            neighbours.append(
+                _neighbours(rows[tracked], others, centers, names) if tracked.any() else []
+            )
         if any(map(len, truth_rows)):
             truth_ids, truth_names = _number_tracks(truth_tracks, truth_rows, truth.track_names)
             pose_ids, pose_names = _number_tracks(pose_tracks, pose_rows, poses.track_names)
             videos = in_time[0].truth_video, in_time[0].pose_video
-            sequences.append(TrackSequence(*videos, frames, truth_ids, pose_ids, similarities, neighbours, truth_names, pose_names))
+            sequences.append(
+                TrackSequence(
+                    *videos,
+                    frames,
+                    truth_ids,
+                    pose_ids,
+                    similarities,
+                    neighbours,
+                    truth_names,
+                    pose_names,
+                )
+            )
     return sequences
 
 
-def _neighbours(rows: np.ndarray, others: np.ndarray, centers: np.ndarray, names: Sequence[str]) -> list[Neighbour]:
+def _neighbours(
+    rows: np.ndarray, others: np.ndarray, centers: np.ndarray, names: Sequence[str]
+) -> list[Neighbour]:
     """Return the nearest animal of each, itself left out.
 
     Args:
@@ -220,20 +256,33 @@ def _neighbours(rows: np.ndarray, others: np.ndarray, centers: np.ndarray, names
     distances = np.linalg.norm(centers[rows][:, None] - centers[others], axis=-1)
     distances[rows[:, None] == others] = np.inf
     nearest = distances.argmin(axis=1)
-    found = [(others[column], distance[column]) for column, distance in zip(nearest, distances, strict=True)]
-    return [Neighbour(names[row], float(px)) if np.isfinite(px) else Neighbour("", float("nan")) for row, px in found]
+    found = [
+        (others[column], distance[column])
+        for column, distance in zip(nearest, distances, strict=True)
+    ]
+    return [
+        Neighbour(names[row], float(px)) if np.isfinite(px) else Neighbour("", float("nan"))
+        for row, px in found
+    ]
 
 
-def _number_tracks(tracks: np.ndarray, rows: list[np.ndarray], names: Sequence[str]) -> tuple[list[np.ndarray], list[str]]:
+def _number_tracks(
+    tracks: np.ndarray, rows: list[np.ndarray], names: Sequence[str]
+) -> tuple[list[np.ndarray], list[str]]:
     """Number the tracks that occur from 0, as TrackEval needs it, and name them."""
     occurring, ids = np.unique(tracks[np.concatenate(rows)], return_inverse=True)
     ends = np.cumsum([len(chunk) for chunk in rows])
-    return np.split(ids, ends[:-1]), [names[track] if track < len(names) else str(track) for track in occurring]
+    return np.split(ids, ends[:-1]), [
+        names[track] if track < len(names) else str(track) for track in occurring
+    ]
 
 
 def _has_consecutive_frames(sequence: TrackSequence) -> bool:
     frames, ids = sequence.frames, sequence.truth_ids
-    return any(frames[t] == frames[t - 1] + 1 and np.isin(ids[t], ids[t - 1]).any() for t in range(1, len(frames)))
+    return any(
+        frames[t] == frames[t - 1] + 1 and np.isin(ids[t], ids[t - 1]).any()
+        for t in range(1, len(frames))
+    )
 
 
 def count_identity(sequence: TrackSequence) -> Counts:
@@ -274,13 +323,29 @@ class TrackPairs(NamedTuple):
 
 def _track_pairs(sequence: TrackSequence) -> TrackPairs:
     n_truth, n_poses = len(sequence.truth_names), len(sequence.pose_names)
-    keys = [np.add.outer(ids * n_poses, others).ravel() for ids, others in zip(sequence.truth_ids, sequence.pose_ids, strict=True)]
+    keys = [
+        np.add.outer(ids * n_poses, others).ravel()
+        for ids, others in zip(sequence.truth_ids, sequence.pose_ids, strict=True)
+    ]
     pairs, of = np.unique(np.concatenate(keys), return_inverse=True)
     truth, pose = np.divmod(pairs, max(n_poses, 1))
     similarities = np.concatenate([table.ravel() for table in sequence.similarities])
-    sums = np.concatenate([np.add.outer(table.sum(axis=1), table.sum(axis=0)).ravel() for table in sequence.similarities]) - similarities
-    shares = np.divide(similarities, sums, out=np.zeros_like(similarities), where=sums > np.finfo(np.float64).eps)
-    counts = [np.bincount(np.concatenate(ids), minlength=n) for ids, n in ((sequence.truth_ids, n_truth), (sequence.pose_ids, n_poses))]
+    sums = (
+        np.concatenate(
+            [
+                np.add.outer(table.sum(axis=1), table.sum(axis=0)).ravel()
+                for table in sequence.similarities
+            ]
+        )
+        - similarities
+    )
+    shares = np.divide(
+        similarities, sums, out=np.zeros_like(similarities), where=sums > np.finfo(np.float64).eps
+    )
+    counts = [
+        np.bincount(np.concatenate(ids), minlength=n)
+        for ids, n in ((sequence.truth_ids, n_truth), (sequence.pose_ids, n_poses))
+    ]
     return TrackPairs(similarities, shares, of, truth, pose, *counts)
 
 
@@ -296,12 +361,16 @@ def _count_hota(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, np.ndar
     scores = (common / (both - common))[pairs.of] * pairs.similarities
     matched, start = [np.zeros(0, dtype=np.intp)], 0
     for table in sequence.similarities:
-        rows, columns = linear_sum_assignment(-scores[start : start + table.size].reshape(table.shape))
+        rows, columns = linear_sum_assignment(
+            -scores[start : start + table.size].reshape(table.shape)
+        )
         matched.append(start + rows * table.shape[1] + columns)
         start += table.size
     chosen = np.concatenate(matched)
     similar, of = pairs.similarities[chosen], pairs.of[chosen]
-    found: dict[str, list[float]] = {name: [] for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP", "LocA", "AssA", "AssRe", "AssPr")}
+    found: dict[str, list[float]] = {
+        name: [] for name in ("HOTA_TP", "HOTA_FN", "HOTA_FP", "LocA", "AssA", "AssRe", "AssPr")
+    }
     for threshold in _families()["hota"].array_labels:
         reached = similar >= threshold - np.finfo(np.float64).eps
         n = int(reached.sum())
@@ -310,7 +379,11 @@ def _count_hota(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, np.ndar
         found["HOTA_FN"].append(n_truth - n)
         found["HOTA_FP"].append(n_poses - n)
         found["LocA"].append(max(1e-10, similar[reached].sum()) / max(1e-10, n))
-        for name, all_of in (("AssA", both - matches), ("AssRe", pairs.truth_count[pairs.truth]), ("AssPr", pairs.pose_count[pairs.pose])):
+        for name, all_of in (
+            ("AssA", both - matches),
+            ("AssRe", pairs.truth_count[pairs.truth]),
+            ("AssPr", pairs.pose_count[pairs.pose]),
+        ):
             found[name].append((matches * matches / np.maximum(1, all_of)).sum() / max(1, n))
     return {name: np.array(values, dtype=float) for name, values in found.items()}
 
@@ -321,20 +394,30 @@ def _count_idf1(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, int]:
     table = np.zeros((len(sequence.truth_names), len(sequence.pose_names)))
     table[pairs.truth, pairs.pose] = np.bincount(pairs.of, similar, len(pairs.truth))
     found = int(table[linear_sum_assignment(table, maximize=True)].sum())
-    return {"IDTP": found, "IDFN": int(pairs.truth_count.sum()) - found, "IDFP": int(pairs.pose_count.sum()) - found}
+    return {
+        "IDTP": found,
+        "IDFN": int(pairs.truth_count.sum()) - found,
+        "IDFP": int(pairs.pose_count.sum()) - found,
+    }
 
 
 def combine_identity(counts: Sequence[Counts]) -> dict[str, float]:
     """Return HOTA (mean over its thresholds), Identity and CLEAR metrics of all sequences together, as TrackEval defines them."""
     results: dict[str, Any] = {}
     for family, metric in _families().items():
-        results |= metric.combine_sequences({str(i): counted[family] for i, counted in enumerate(counts)})
+        results |= metric.combine_sequences(
+            {str(i): counted[family] for i, counted in enumerate(counts)}
+        )
     return {ours: float(np.mean(results[theirs])) for ours, theirs in FIELDS.items()}
 
 
 @lru_cache
 def _families() -> dict[str, Any]:
-    from trackeval.metrics import CLEAR, HOTA, Identity  # a second of imports that few evaluations need
+    from trackeval.metrics import (
+        CLEAR,
+        HOTA,
+        Identity,
+    )  # a second of imports that few evaluations need
 
     config = {"PRINT_CONFIG": False, "THRESHOLD": SIMILARITY_THRESHOLD}
     return {"hota": HOTA(), "identity": Identity(config), "clear": CLEAR(config)}
@@ -364,19 +447,38 @@ def identity_switches(sequences: Sequence[TrackSequence]) -> list[Switch]:
         last: dict[int, int] = {}  # true id -> predicted id it was last assigned
         before: dict[int, int] = {}  # the same, of the previous frame alone
         for frame, truth_ids, pose_ids, similarity, neighbours in zip(
-            sequence.frames, sequence.truth_ids, sequence.pose_ids, sequence.similarities, sequence.neighbours, strict=True
+            sequence.frames,
+            sequence.truth_ids,
+            sequence.pose_ids,
+            sequence.similarities,
+            sequence.neighbours,
+            strict=True,
         ):
             if not (len(truth_ids) and len(pose_ids)):
                 continue
-            kept = np.equal.outer(np.array([before.get(truth_id, -1) for truth_id in truth_ids]), pose_ids)
+            kept = np.equal.outer(
+                np.array([before.get(truth_id, -1) for truth_id in truth_ids]), pose_ids
+            )
             score = np.where(similarity >= SIMILARITY_THRESHOLD, 1000 * kept + similarity, 0)
             rows, columns = linear_sum_assignment(-score)
             matched = score[rows, columns] > 0
-            before = dict(zip(truth_ids[rows[matched]].tolist(), pose_ids[columns[matched]].tolist(), strict=True))
+            before = dict(
+                zip(
+                    truth_ids[rows[matched]].tolist(),
+                    pose_ids[columns[matched]].tolist(),
+                    strict=True,
+                )
+            )
             for truth_id, pose_id in before.items():
                 if last.get(truth_id, pose_id) != pose_id:
-                    names = sequence.truth_names[truth_id], sequence.pose_names[last[truth_id]], sequence.pose_names[pose_id]
+                    names = (
+                        sequence.truth_names[truth_id],
+                        sequence.pose_names[last[truth_id]],
+                        sequence.pose_names[pose_id],
+                    )
                     neighbour = neighbours[truth_ids.tolist().index(truth_id)]
-                    switches.append(Switch(sequence.video, sequence.pose_video, frame, *names, *neighbour))
+                    switches.append(
+                        Switch(sequence.video, sequence.pose_video, frame, *names, *neighbour)
+                    )
             last |= before
     return switches

@@ -80,7 +80,12 @@ def align_nodes(truth: Poses, poses: Poses) -> Poses:
             "evaluator.nodes=common compares the nodes that both have"
         )
     order = [found.index(name) for name in expected]
-    return replace(poses, skeleton=truth.skeleton, points=poses.points[:, order], point_scores=poses.point_scores[:, order])
+    return replace(
+        poses,
+        skeleton=truth.skeleton,
+        points=poses.points[:, order],
+        point_scores=poses.point_scores[:, order],
+    )
 
 
 def on_compared_nodes(truth: Poses, poses: Poses, nodes: str) -> tuple[Poses, Poses]:
@@ -115,12 +120,27 @@ def with_nodes(poses: Poses, names: Collection[str]) -> Poses:
         return tuple((place[a], place[b]) for a, b in pairs if a in place and b in place)
 
     nodes = tuple(skeleton.nodes[i] for i in chosen)
-    fewer = replace(skeleton, nodes=nodes, edges=between(skeleton.edges), symmetries=between(skeleton.symmetries))
-    return replace(poses, skeleton=fewer, points=poses.points[:, chosen], point_scores=poses.point_scores[:, chosen])
+    fewer = replace(
+        skeleton,
+        nodes=nodes,
+        edges=between(skeleton.edges),
+        symmetries=between(skeleton.symmetries),
+    )
+    return replace(
+        poses,
+        skeleton=fewer,
+        points=poses.points[:, chosen],
+        point_scores=poses.point_scores[:, chosen],
+    )
 
 
 def labelled_frames(
-    truth: Poses, poses: Poses, videos: Mapping[int, int], *, user_labels_only: bool, requested: np.ndarray | None = None
+    truth: Poses,
+    poses: Poses,
+    videos: Mapping[int, int],
+    *,
+    user_labels_only: bool,
+    requested: np.ndarray | None = None,
 ) -> list[FramePair]:
     """Put every labelled frame of the compared videos beside the same frame of the predictions.
 
@@ -154,7 +174,18 @@ def labelled_frames(
             if in_question and (len(wanted) or not len(truth_rows)):
                 rows = found.get((pose_video, frame), nothing)
                 processed = (pose_video, frame) in found
-                pairs.append(FramePair(truth_video, pose_video, frame, wanted, rows[predicted[rows]], truth_rows, rows, processed))
+                pairs.append(
+                    FramePair(
+                        truth_video,
+                        pose_video,
+                        frame,
+                        wanted,
+                        rows[predicted[rows]],
+                        truth_rows,
+                        rows,
+                        processed,
+                    )
+                )
     return pairs
 
 
@@ -187,13 +218,23 @@ def pair_frames(
         RunError: There is no pair.
     """
     frames = labelled_frames(truth, poses, videos, user_labels_only=user_labels_only)
-    pairs = [frame for frame in frames if frame.processed and (len(frame.truth_rows) or emptied or not user_labels_only)]
+    pairs = [
+        frame
+        for frame in frames
+        if frame.processed and (len(frame.truth_rows) or emptied or not user_labels_only)
+    ]
     if not pairs:
         raise RunError(_why_no_pairs(truth, poses, videos, user_labels_only, video_names))
     return pairs
 
 
-def _why_no_pairs(truth: Poses, poses: Poses, videos: Mapping[int, int], user_labels_only: bool, video_names: Sequence[str]) -> str:
+def _why_no_pairs(
+    truth: Poses,
+    poses: Poses,
+    videos: Mapping[int, int],
+    user_labels_only: bool,
+    video_names: Sequence[str],
+) -> str:
     if user_labels_only and len(truth) and not truth.user.any():
         return (
             f"evaluator.user_labels_only=true: none of the {len(truth)} instances of the ground truth was labelled by a person; "
@@ -212,11 +253,15 @@ def _contents(poses: Poses, video_names: Sequence[str]) -> str:
     for video in np.unique(poses.frames[:, 0]):
         frames = poses.frames[poses.frames[:, 0] == video, 1]
         name = f" ({video_names[video]})" if video < len(video_names) else ""
-        parts.append(f"video {video}{name} with {len(frames)} frames from {frames.min()} to {frames.max()}")
+        parts.append(
+            f"video {video}{name} with {len(frames)} frames from {frames.min()} to {frames.max()}"
+        )
     return ", ".join(parts) or "no frames"
 
 
-def compared_at_once(pairs: Iterable[FramePair], score: Compare, n_truth: int, n_poses: int) -> Compare:
+def compared_at_once(
+    pairs: Iterable[FramePair], score: Compare, n_truth: int, n_poses: int
+) -> Compare:
     """Score all instances that share a frame at once, and return what looks their scores up.
 
     Args:
@@ -251,7 +296,10 @@ def leave_out_ignored(pairs: Sequence[FramePair], similarity: Compare) -> list[F
     for pair in pairs:
         ignored = np.setdiff1d(pair.all_truth_rows, pair.truth_rows)
         if len(ignored) and len(pair.pose_rows):
-            tables = similarity(pair.truth_rows, pair.pose_rows), similarity(ignored, pair.pose_rows)
+            tables = (
+                similarity(pair.truth_rows, pair.pose_rows),
+                similarity(ignored, pair.pose_rows),
+            )
             pair = pair._replace(pose_rows=pair.pose_rows[~on_ignored(*tables)])
         found.append(pair)
     return found
@@ -276,7 +324,9 @@ def on_ignored(counted: np.ndarray, ignored: np.ndarray) -> np.ndarray:
 
 
 def match_frames(
-    pairs: Sequence[FramePair], compare: Compare, assign: Callable[[FramePair, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    pairs: Sequence[FramePair],
+    compare: Compare,
+    assign: Callable[[FramePair, np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> Matches:
     """Match the instances of every frame pair.
 
@@ -294,7 +344,9 @@ def match_frames(
         table = compare(pair.truth_rows, pair.pose_rows)
         rows, columns = assign(pair, table) if table.size else (nothing, nothing)
         matched.append((pair.truth_rows[rows], pair.pose_rows[columns], table[rows, columns]))
-    truth_rows, pose_rows, scores = (np.concatenate(column) for column in zip(*matched, strict=True))
+    truth_rows, pose_rows, scores = (
+        np.concatenate(column) for column in zip(*matched, strict=True)
+    )
     return Matches(
         truth_rows=truth_rows,
         pose_rows=pose_rows,
@@ -309,7 +361,9 @@ def _unmatched(rows: Sequence[np.ndarray], matched: np.ndarray) -> np.ndarray:
     return everything[~np.isin(everything, matched)]
 
 
-def greedy(similarity: np.ndarray, instance_scores: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def greedy(
+    similarity: np.ndarray, instance_scores: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Let each prediction, best scored first, take the most similar true instance that is still free (as sleap-nn does).
 
     Args:

@@ -13,7 +13,13 @@ POINT_AREA = 1e-9
 POINT_REACH = 50.0
 
 
-def oks(truth: np.ndarray, poses: np.ndarray, *, stddev: ArrayLike = 0.025, scale: ArrayLike | None = None) -> np.ndarray:
+def oks(
+    truth: np.ndarray,
+    poses: np.ndarray,
+    *,
+    stddev: ArrayLike = 0.025,
+    scale: ArrayLike | None = None,
+) -> np.ndarray:
     """Compare every true pose with every predicted pose (OKS, COCO eq.: per-node constant 2·stddev, area as s²).
 
     A node that is missing in the prediction scores 0; one that is missing in the truth is not counted. A true pose
@@ -33,11 +39,19 @@ def oks(truth: np.ndarray, poses: np.ndarray, *, stddev: ArrayLike = 0.025, scal
     return oks_of_pairs(truth[:, None], poses[None], stddev=stddev, scale=scale)
 
 
-def oks_of_pairs(truth: np.ndarray, poses: np.ndarray, *, stddev: ArrayLike = 0.025, scale: ArrayLike | None = None) -> np.ndarray:
+def oks_of_pairs(
+    truth: np.ndarray,
+    poses: np.ndarray,
+    *,
+    stddev: ArrayLike = 0.025,
+    scale: ArrayLike | None = None,
+) -> np.ndarray:
     """Return the similarities (...) of true poses (..., nodes, 2) and predicted ones that are paired with them; see `oks`."""
     squared = np.square(truth - poses).sum(axis=-1)
     extent = areas(bounding_boxes(truth))
-    scales = np.broadcast_to(extent if scale is None else np.asarray(scale, dtype=np.float64), extent.shape)
+    scales = np.broadcast_to(
+        extent if scale is None else np.asarray(scale, dtype=np.float64), extent.shape
+    )
     kernel = np.exp(-squared / ((2 * np.asarray(stddev)) ** 2 * 2 * (scales[..., None] + EPSILON)))
     visible = ~np.isnan(truth).any(axis=-1)
     with np.errstate(invalid="ignore"):  # 0 / 0 is the nan of a true pose without visible nodes

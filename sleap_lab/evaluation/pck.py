@@ -36,7 +36,11 @@ def pck_metrics(distances: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> d
         `mPCK`, the mean over nodes; `PCK@5` and `PCK@10`, the shares at the thresholds closest to 5 and 10 px.
         Without a pair: `pcks` (1, 0, thresholds), `mPCK_parts` (0,), the rest nan.
     """
-    table = hits(distances, thresholds) if len(distances) else np.zeros((1, 0, len(thresholds)), dtype=bool)
+    table = (
+        hits(distances, thresholds)
+        if len(distances)
+        else np.zeros((1, 0, len(thresholds)), dtype=bool)
+    )
     parts = table.mean(axis=0).mean(axis=-1)
 
     def mean(values: np.ndarray) -> float:

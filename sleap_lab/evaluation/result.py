@@ -60,8 +60,17 @@ class Evaluation:
         }
         if self.table is not None:
             counts["n_frames"] = len(self.table.frame)
-        groups = {**self.metrics, "counts": counts, "coco": self.coco, "identity": self.identity or {}}
-        return {m.name: float(groups[m.group][m.key]) for m in METRICS if m.key in groups.get(m.group, {})}
+        groups = {
+            **self.metrics,
+            "counts": counts,
+            "coco": self.coco,
+            "identity": self.identity or {},
+        }
+        return {
+            m.name: float(groups[m.group][m.key])
+            for m in METRICS
+            if m.key in groups.get(m.group, {})
+        }
 
     def video_name(self, video: int) -> str:
         """Return the name of a video of the ground truth, or its index."""
@@ -69,5 +78,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [f"{name:<30}{value:>14.6g}" for name, value in self.headline().items()]
-        lines.append("with " + ", ".join(f"{name}={value}" for name, value in self.settings.items()))
+        lines.append(
+            "with " + ", ".join(f"{name}={value}" for name, value in self.settings.items())
+        )
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])

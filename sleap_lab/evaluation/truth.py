@@ -51,22 +51,40 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
     if config.evaluator.ground_truth_path is not None:
         labels = read_labels(config.evaluator.ground_truth_path)
         poses = to_poses(labels, notes)
-        if skeleton is not None:  # poses to recognise videos by there are only where nothing is predicted
-            used = [sio.LabeledFrame(source.videos[video], 0) for video in sorted(set(source.frames[:, 0].tolist()))]
-            videos = match_videos(labels, sio.Labels(used, videos=list(source.videos)), config.evaluator.video_map)
+        if (
+            skeleton is not None
+        ):  # poses to recognise videos by there are only where nothing is predicted
+            used = [
+                sio.LabeledFrame(source.videos[video], 0)
+                for video in sorted(set(source.frames[:, 0].tolist()))
+            ]
+            videos = match_videos(
+                labels, sio.Labels(used, videos=list(source.videos)), config.evaluator.video_map
+            )
     elif source.labels is not None and source.truth is not None:
         labels, poses = sio.Labels(videos=list(source.videos)), source.labels
-        videos = [VideoMatch(i, name, i, name, "same labels file") for i, name in enumerate(map(video_name, source.videos))]
+        videos = [
+            VideoMatch(i, name, i, name, "same labels file")
+            for i, name in enumerate(map(video_name, source.videos))
+        ]
     else:
-        raise RunError(f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth")
+        raise RunError(
+            f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth"
+        )
     told = tuple(f"{config.evaluator.ground_truth_path}: {note}" for note in notes)
     truth = Truth(poses, labels, [video_name(video) for video in labels.videos], videos, told)
-    if skeleton is not None and config.evaluator.match_method != "centroid" and len(skeleton.nodes) > 1:
+    if (
+        skeleton is not None
+        and config.evaluator.match_method != "centroid"
+        and len(skeleton.nodes) > 1
+    ):
         on_compared_nodes(truth.poses, make_poses(skeleton, []), config.evaluator.nodes)
     return truth
 
 
-def evaluate_predictions(truth: Truth, poses: Poses, predictions: sio.Labels, source: Source, config: Config) -> Evaluation:
+def evaluate_predictions(
+    truth: Truth, poses: Poses, predictions: sio.Labels, source: Source, config: Config
+) -> Evaluation:
     """Compare predictions with ground truth, video by video.
 
     Args:

@@ -36,10 +36,16 @@ class VideoMatch(NamedTuple):
 
 def compared(matches: Sequence[VideoMatch]) -> dict[int, int]:
     """Return index in the predictions -> index in the ground truth of the videos that are compared."""
-    return {match.predicted: match.truth for match in matches if match.predicted is not None and match.truth is not None}
+    return {
+        match.predicted: match.truth
+        for match in matches
+        if match.predicted is not None and match.truth is not None
+    }
 
 
-def match_videos(truth: "sio.Labels", labels: "sio.Labels", video_map: Mapping[Any, Any] | None = None) -> list[VideoMatch]:
+def match_videos(
+    truth: "sio.Labels", labels: "sio.Labels", video_map: Mapping[Any, Any] | None = None
+) -> list[VideoMatch]:
     """Find each video of the predictions in the ground truth.
 
     Videos are recognised by file, path, unique path ending or identical poses, as sleap-io does, unless the map names them.
@@ -60,7 +66,9 @@ def match_videos(truth: "sio.Labels", labels: "sio.Labels", video_map: Mapping[A
 
     names, true_names = ([video_name(video) for video in side.videos] for side in (labels, truth))
     mapped = {
-        _find(key, names, "predictions"): None if value is None else _find(value, true_names, "ground truth")
+        _find(key, names, "predictions"): None
+        if value is None
+        else _find(value, true_names, "ground truth")
         for key, value in (video_map or {}).items()
     }
     recognised = truth.match(labels).video_map
@@ -72,15 +80,34 @@ def match_videos(truth: "sio.Labels", labels: "sio.Labels", video_map: Mapping[A
         else:
             same = recognised.get(video)
             found[i] = None if same is None else truth.videos.index(same)
-            reasons[i] = "no such video in the ground truth" if same is None else _reason(same, video)
+            reasons[i] = (
+                "no such video in the ground truth" if same is None else _reason(same, video)
+            )
     _refuse_shared(found, names, true_names)
-    _refuse_ambiguous(truth, labels, {i for i in found if found[i] is None and i not in mapped}, set(found.values()), names, true_names)
-    matches = [VideoMatch(i, names[i], j, "" if j is None else true_names[j], reasons[i]) for i, j in found.items()]
+    _refuse_ambiguous(
+        truth,
+        labels,
+        {i for i in found if found[i] is None and i not in mapped},
+        set(found.values()),
+        names,
+        true_names,
+    )
+    matches = [
+        VideoMatch(i, names[i], j, "" if j is None else true_names[j], reasons[i])
+        for i, j in found.items()
+    ]
     matches += [
-        VideoMatch(None, "", j, name, "no such video in the predictions") for j, name in enumerate(true_names) if j not in found.values()
+        VideoMatch(None, "", j, name, "no such video in the predictions")
+        for j, name in enumerate(true_names)
+        if j not in found.values()
     ]
     for match in matches:
-        log.info("videos: %s = %s (%s)", match.predicted_name or "–", match.truth_name or "–", match.reason)
+        log.info(
+            "videos: %s = %s (%s)",
+            match.predicted_name or "–",
+            match.truth_name or "–",
+            match.reason,
+        )
     return matches
 
 
@@ -96,8 +123,14 @@ def _find(wanted: Any, names: Sequence[str], side: str) -> int:
     if len(hits) == 1:
         return hits[0]
     listed = ", ".join(f"{i} {name}" for i, name in enumerate(names))
-    problem = f"{len(hits)} videos of the {side} are called so" if hits else f"the {side} have no such video"
-    raise ConfigError(f"{KEY}: {text}: {problem}; accepted is an index or a name of: {listed}.{did_you_mean(text, names)}")
+    problem = (
+        f"{len(hits)} videos of the {side} are called so"
+        if hits
+        else f"the {side} have no such video"
+    )
+    raise ConfigError(
+        f"{KEY}: {text}: {problem}; accepted is an index or a name of: {listed}.{did_you_mean(text, names)}"
+    )
 
 
 def _parts(path: str) -> tuple[str, ...]:
@@ -113,17 +146,25 @@ def _reason(truth: "sio.Video", video: "sio.Video") -> str:
     if is_same_file(truth, video):
         return "same file"
     ending: list[str] = []
-    for ours, theirs in zip(reversed(_parts(video_name(video))), reversed(_parts(video_name(truth))), strict=False):
+    for ours, theirs in zip(
+        reversed(_parts(video_name(video))), reversed(_parts(video_name(truth))), strict=False
+    ):
         if ours != theirs:
             break
         ending.insert(0, ours)
     if not ending:
         return "same poses"
-    shape = "same size and number of frames" if shapes_compatible(truth, video) else "size or number of frames not known"
+    shape = (
+        "same size and number of frames"
+        if shapes_compatible(truth, video)
+        else "size or number of frames not known"
+    )
     return f"same name {'/'.join(ending)}, {shape}"
 
 
-def _refuse_shared(found: Mapping[int, int | None], names: Sequence[str], true_names: Sequence[str]) -> None:
+def _refuse_shared(
+    found: Mapping[int, int | None], names: Sequence[str], true_names: Sequence[str]
+) -> None:
     """Refuse two videos of the predictions that would be compared with one of the ground truth."""
     takers: dict[int, list[int]] = defaultdict(list)
     for i, j in found.items():
@@ -155,7 +196,9 @@ def _refuse_ambiguous(
         possible = [
             j
             for j, candidate in enumerate(truth.videos)
-            if j not in taken and shapes_compatible(candidate, video) is not False and not original_videos_conflict(candidate, video)
+            if j not in taken
+            and shapes_compatible(candidate, video) is not False
+            and not original_videos_conflict(candidate, video)
         ]
         if id(video) in with_frames and len(possible) > 1:
             listed = ", ".join(f"{j} {true_names[j]}" for j in possible)

@@ -16,7 +16,14 @@ def visibility_metrics(truth_visible: np.ndarray, pose_visible: np.ndarray) -> d
         Counts `tp`, `fp` (predicted only), `tn`, `fn` (labelled only), and `precision` and `recall`, nan where undefined.
     """
     if not len(truth_visible):
-        return {"tp": 0, "fp": 0, "tn": 0, "fn": 0, "precision": float("nan"), "recall": float("nan")}
+        return {
+            "tp": 0,
+            "fp": 0,
+            "tn": 0,
+            "fn": 0,
+            "precision": float("nan"),
+            "recall": float("nan"),
+        }
     tp = (truth_visible & pose_visible).sum()
     fp = (~truth_visible & pose_visible).sum()
     fn = (truth_visible & ~pose_visible).sum()

@@ -30,7 +30,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         try:
             yield temporary
             with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
+                os.fsync(
+                    file.fileno()
+                )  # or a power cut could leave an empty file under the final name
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -58,7 +60,10 @@ def hdf5_errors() -> Iterator[None]:
             else:
                 hooks[0](found)
 
-        sys.unraisablehook, sys.excepthook = keep, lambda *error: None  # h5py has the error printed as well
+        sys.unraisablehook, sys.excepthook = (
+            keep,
+            lambda *error: None,
+        )  # h5py has the error printed as well
         try:
             yield
         except RuntimeError as error:

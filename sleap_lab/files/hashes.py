@@ -22,7 +22,11 @@ def file_facts(path: Path) -> dict[str, Any]:
             "size": sum(file.stat().st_size for file in files),
         }
     exists = path.is_file()
-    return {"path": str(path.absolute()), "sha256": file_hash(path) if exists else None, "size": path.stat().st_size if exists else None}
+    return {
+        "path": str(path.absolute()),
+        "sha256": file_hash(path) if exists else None,
+        "size": path.stat().st_size if exists else None,
+    }
 
 
 def file_hash(path: Path) -> str:

@@ -24,4 +24,6 @@ def refuse_pointer(path: Path) -> None:
         ValueError: It is one.
     """
     if is_pointer(path):
-        raise ValueError("it is a Git LFS pointer, not the file itself; fetch that with: git lfs pull")
+        raise ValueError(
+            "it is a Git LFS pointer, not the file itself; fetch that with: git lfs pull"
+        )

@@ -66,7 +66,13 @@ def read_yaml(path: Path) -> Any:
             loader.dispose()
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    except (yaml.YAMLError, TypeError, OverflowError, AttributeError, LookupError) as error:  # odd values have odd errors
+    except (
+        yaml.YAMLError,
+        TypeError,
+        OverflowError,
+        AttributeError,
+        LookupError,
+    ) as error:  # odd values have odd errors
         raise ValueError(" ".join(str(error).split())) from error
 
 
@@ -106,7 +112,9 @@ def _read_text(path: Path, most: int) -> str:
     return content.decode("utf-8")
 
 
-def read_arrays(file: str | Path | IO[bytes], *, read_object: Callable[[bytes], Any] | None = None) -> dict[str, Any]:
+def read_arrays(
+    file: str | Path | IO[bytes], *, read_object: Callable[[bytes], Any] | None = None
+) -> dict[str, Any]:
     """Read an `.npz` file.
 
     Args:
@@ -125,7 +133,9 @@ def read_arrays(file: str | Path | IO[bytes], *, read_object: Callable[[bytes], 
     with zipfile.ZipFile(file) as archive:
         claimed = sum(member.file_size for member in archive.infolist())
         if claimed > memory_limit():
-            raise ValueError(f"it says it holds {claimed / 1e9:.3g} GB, which is half of this machine's memory or more")
+            raise ValueError(
+                f"it says it holds {claimed / 1e9:.3g} GB, which is half of this machine's memory or more"
+            )
         arrays = {}
         for member in archive.infolist():
             with archive.open(member) as opened:
@@ -148,9 +158,15 @@ def _read_array(content: bytes, read_object: Callable[[bytes], Any] | None) -> A
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"arrays of version {version} are not read")
     try:
-        shape, fortran, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
+        shape, fortran, dtype = (
+            npy.read_array_header_1_0(file)
+            if version == (1, 0)
+            else npy.read_array_header_2_0(file)
+        )
     except Exception as error:  # a header is an expression of Python, which can be wrong in any way
-        raise ValueError(f"it has no readable header ({' '.join(str(error).split()) or type(error).__name__})") from error
+        raise ValueError(
+            f"it has no readable header ({' '.join(str(error).split()) or type(error).__name__})"
+        ) from error
     start = file.tell()
     if dtype.hasobject:
         if read_object is None:
@@ -158,8 +174,12 @@ def _read_array(content: bytes, read_object: Callable[[bytes], Any] | None) -> A
         return read_object(content[start:])
     count = math.prod(shape)
     if min(shape, default=0) < 0 or count * max(dtype.itemsize, 1) > len(content) - start:
-        raise ValueError(f"it says it has the shape {shape}, but holds {len(content) - start} bytes")
-    return np.ndarray(shape, dtype, buffer=content, offset=start, order="F" if fortran else "C").copy(order="K")
+        raise ValueError(
+            f"it says it has the shape {shape}, but holds {len(content) - start} bytes"
+        )
+    return np.ndarray(
+        shape, dtype, buffer=content, offset=start, order="F" if fortran else "C"
+    ).copy(order="K")
 
 
 def check_pickle(content: bytes) -> None:
@@ -169,7 +189,10 @@ def check_pickle(content: bytes) -> None:
         ValueError: It ends early, or numbers its parts higher than it has parts.
     """
     for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= count:
+        if (
+            operation.name in ("PUT", "BINPUT", "LONG_BINPUT")
+            and not 0 <= int(argument or 0) <= count
+        ):
             raise ValueError(f"it numbers part {argument} of {count}")
 
 
@@ -187,17 +210,25 @@ def check_hdf5(path: Path, *, images: bool = False) -> None:
     import h5py  # which many who read other files do without
 
     def fault_of_link(name: str, link: Any) -> str | None:
-        return None if isinstance(link, h5py.HardLink) else f"/{name} is a link; refused, because only the file itself is read"
+        return (
+            None
+            if isinstance(link, h5py.HardLink)
+            else f"/{name} is a link; refused, because only the file itself is read"
+        )
 
     refuse_pointer(path)
     datasets: list[Any] = []
     with h5py.File(path, "r") as file:
         if fault := file.visititems_links(fault_of_link):
             raise ValueError(fault)
-        file.visititems(lambda _, item: datasets.append(item) if isinstance(item, h5py.Dataset) else None)
+        file.visititems(
+            lambda _, item: datasets.append(item) if isinstance(item, h5py.Dataset) else None
+        )
         for dataset in datasets:
             check_dataset(dataset)
-        total = sum(dataset.nbytes for dataset in datasets if not (images and holds_images(dataset)))
+        total = sum(
+            dataset.nbytes for dataset in datasets if not (images and holds_images(dataset))
+        )
     refuse_larger(total, path.stat().st_size)
 
 
@@ -223,7 +254,9 @@ def check_dataset(dataset: Any) -> None:
         ValueError: It is refused.
     """
     if dataset.external or dataset.is_virtual:
-        raise ValueError(f"{dataset.name} is stored in other files; refused, because only the file itself is read")
+        raise ValueError(
+            f"{dataset.name} is stored in other files; refused, because only the file itself is read"
+        )
     stored = dataset.id.get_storage_size()
     if dataset.nbytes > DEFLATE_RATIO * stored:
         raise ValueError(f"{dataset.name} has the shape {dataset.shape}, but only {stored} bytes")

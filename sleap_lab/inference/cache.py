@@ -142,11 +142,15 @@ def _alone(cache: Cache, key: str) -> Iterator[bool]:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                cache.warn("waiting for another process that computes the same (cache=off does not wait)")
+                cache.warn(
+                    "waiting for another process that computes the same (cache=off does not wait)"
+                )
                 lock.acquire()
         except (OSError, NotImplementedError) as error:
             lock = None
-            cache.warn(f"cache_dir: {cache.folder} cannot be written to ({system_reason(error)}); nothing is stored")
+            cache.warn(
+                f"cache_dir: {cache.folder} cannot be written to ({system_reason(error)}); nothing is stored"
+            )
     try:
         yield lock is not None
     finally:
@@ -172,7 +176,9 @@ def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | No
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # damaged in whatever way: computing again is always right
-        cache.warn(f"entry {key[:8]} of the cache cannot be used ({system_reason(error)}) and is computed again")
+        cache.warn(
+            f"entry {key[:8]} of the cache cannot be used ({system_reason(error)}) and is computed again"
+        )
         return None
     with suppress(OSError):
         os.utime(header_path)  # the time of its last use
@@ -192,7 +198,9 @@ def _store(cache: Cache, key: str, result: Result, *, stage: str, about: str) ->
     np.savez_compressed(buffer, **result.arrays)  # type: ignore[arg-type]  # numpy takes these for its own options
     content = buffer.getvalue()
     if len(content) > cache.max_bytes:
-        cache.warn(f"{stage}: {len(content) / GB:.3g} GB are more than cache_max_gb={cache.max_bytes / GB:g} and are not stored")
+        cache.warn(
+            f"{stage}: {len(content) / GB:.3g} GB are more than cache_max_gb={cache.max_bytes / GB:g} and are not stored"
+        )
         return
     header = {"stage": stage, "about": about, "created": time.time(), "facts": result.facts}
     header["digest"] = _digest(header, content)
@@ -228,7 +236,12 @@ def _remove(folder: Path, key: str) -> bool:
     """Remove the files of an entry and say whether that was done; one that is in use is left alone."""
     try:
         with _lock(folder, key).acquire(timeout=0):
-            for path in (folder / f"{key}.json", folder / f"{key}.npz", *folder.glob(f".{key}.*"), folder / f"{key}.lock"):
+            for path in (
+                folder / f"{key}.json",
+                folder / f"{key}.npz",
+                *folder.glob(f".{key}.*"),
+                folder / f"{key}.lock",
+            ):
                 path.unlink(missing_ok=True)
     except (OSError, NotImplementedError):
         return False
@@ -241,15 +254,34 @@ def entries(folder: Path) -> list[Entry]:
     for key in _keys(folder):
         header_path, arrays_path = folder / f"{key}.json", folder / f"{key}.npz"
         try:
-            used, size = header_path.stat().st_mtime, header_path.stat().st_size + arrays_path.stat().st_size
+            used, size = (
+                header_path.stat().st_mtime,
+                header_path.stat().st_size + arrays_path.stat().st_size,
+            )
             header = read_json(header_path)
-            found.append(Entry(key, str(header["stage"]), str(header["about"]), size, float(header["created"]), used))
-        except (OSError, ValueError, KeyError, TypeError):  # being written, being removed, or damaged
+            found.append(
+                Entry(
+                    key,
+                    str(header["stage"]),
+                    str(header["about"]),
+                    size,
+                    float(header["created"]),
+                    used,
+                )
+            )
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # being written, being removed, or damaged
             continue
     return sorted(found, key=lambda entry: entry.used, reverse=True)
 
 
-def clear(folder: Path, keys: Collection[str] = (), *, older_than: float = 0) -> tuple[list[Entry], list[Entry]]:
+def clear(
+    folder: Path, keys: Collection[str] = (), *, older_than: float = 0
+) -> tuple[list[Entry], list[Entry]]:
     """Remove entries.
 
     Args:
@@ -262,31 +294,59 @@ def clear(folder: Path, keys: Collection[str] = (), *, older_than: float = 0) ->
     """
     before = time.time() - older_than
     known = entries(folder)
-    chosen = [entry for entry in known if entry.used <= before and (not keys or entry.key.startswith(tuple(keys)))]
+    chosen = [
+        entry
+        for entry in known
+        if entry.used <= before and (not keys or entry.key.startswith(tuple(keys)))
+    ]
     if not keys:
         for leftover in _keys(folder) - {entry.key for entry in known}:
             _remove(folder, leftover)
     done = {entry.key: _remove(folder, entry.key) for entry in chosen}
-    return [entry for entry in chosen if done[entry.key]], [entry for entry in chosen if not done[entry.key]]
+    return [entry for entry in chosen if done[entry.key]], [
+        entry for entry in chosen if not done[entry.key]
+    ]
 
 
 def as_text(listed: Collection[Entry]) -> str:
     """Return entries as a table with their number and total size."""
-    rows = [(entry.key[:8], entry.stage, _size(entry.size), _ago(entry.created), _ago(entry.used), entry.about) for entry in listed]
+    rows = [
+        (
+            entry.key[:8],
+            entry.stage,
+            _size(entry.size),
+            _ago(entry.created),
+            _ago(entry.used),
+            entry.about,
+        )
+        for entry in listed
+    ]
     total = f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}, {_size(sum(entry.size for entry in listed))}"
     if not rows:
         return total
     table = [("key", "stage", "size", "stored", "last used", "what"), *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    lines = [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
     return "\n".join([*lines, total])
 
 
 def _size(count: int) -> str:
-    return next((f"{count / unit:.1f} {name}" for name, unit in (("GB", GB), ("MB", 10**6), ("kB", 10**3)) if count >= unit), f"{count} B")
+    return next(
+        (
+            f"{count / unit:.1f} {name}"
+            for name, unit in (("GB", GB), ("MB", 10**6), ("kB", 10**3))
+            if count >= unit
+        ),
+        f"{count} B",
+    )
 
 
 def _ago(then: float) -> str:
     seconds = max(time.time() - then, 0)
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    return next(f"{seconds / unit:.0f} {name} ago" for name, unit in units if seconds >= unit or unit == 1)
+    return next(
+        f"{seconds / unit:.0f} {name} ago" for name, unit in units if seconds >= unit or unit == 1
+    )

@@ -12,7 +12,12 @@ import numpy as np
 from sleap_lab.inference.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
 from sleap_lab.inference.chunks import Chunks
 from sleap_lab.inference.detect import Inference, Track, detect
-from sleap_lab.inference.fingerprint import index_fingerprint, network_fingerprint, predict_fingerprint, track_fingerprint
+from sleap_lab.inference.fingerprint import (
+    index_fingerprint,
+    network_fingerprint,
+    predict_fingerprint,
+    track_fingerprint,
+)
 from sleap_lab.inference.stopwatch import Stage, untimed
 from sleap_lab.media.bad_frames import check_account
 from sleap_lab.media.index import FrameIndex, read_index
@@ -45,7 +50,9 @@ Outcomes = dict[str, str]
 
 def open_cache(config: Config, warn: Callable[[str], None]) -> Cache:
     """Return the cache that a config asks for; `warn` is told what is wrong with it."""
-    return Cache(Path(config.cache_dir or DEFAULT_FOLDER), config.cache, config.cache_max_gb * GB, warn)
+    return Cache(
+        Path(config.cache_dir or DEFAULT_FOLDER), config.cache, config.cache_max_gb * GB, warn
+    )
 
 
 def index_cached(cache: Cache) -> Indexer:
@@ -54,7 +61,13 @@ def index_cached(cache: Cache) -> Indexer:
     def read(path: Path) -> FrameIndex:
         if cache.mode == "off":
             return read_index(path)
-        result, _ = remember(cache, index_fingerprint(path), lambda: Result(read_index(path).to_arrays()), stage="index", about=path.name)
+        result, _ = remember(
+            cache,
+            index_fingerprint(path),
+            lambda: Result(read_index(path).to_arrays()),
+            stage="index",
+            about=path.name,
+        )
         return FrameIndex.from_arrays(result.arrays)
 
     return read
@@ -116,11 +129,24 @@ def _remembered(
     def compute() -> Result:
         nonlocal bad_frames, chunks
         chunks = Chunks(source, cache, key, about)
-        found = _observe_or_decode(source, chunks, config, device, cache, outcomes, about, stage, predict)
+        found = _observe_or_decode(
+            source, chunks, config, device, cache, outcomes, about, stage, predict
+        )
         bad_frames = found.bad_frames
-        return Result(found.poses.to_arrays(), {"kind": found.kind, "notes": list(found.notes)}, complete=not bad_frames)
+        return Result(
+            found.poses.to_arrays(),
+            {"kind": found.kind, "notes": list(found.notes)},
+            complete=not bad_frames,
+        )
 
-    result, recalled = remember(cache, key, compute, stage="predict", about=about, fits=lambda stored: _holds(stored, source.frames))
+    result, recalled = remember(
+        cache,
+        key,
+        compute,
+        stage="predict",
+        about=about,
+        fits=lambda stored: _holds(stored, source.frames),
+    )
     outcomes.setdefault("predict", HIT if recalled else MISS)
     if chunks is not None:
         resumed = outcomes.pop("predict") == RESUMED  # it comes last
@@ -133,7 +159,10 @@ def _remembered(
 
 def _holds(stored: Result, frames: np.ndarray) -> bool:
     """Say whether a stored result is of these frames, and whole."""
-    return np.array_equal(Poses.from_arrays(stored.arrays).frames, frames) and {"kind", "notes"} <= stored.facts.keys()
+    return (
+        np.array_equal(Poses.from_arrays(stored.arrays).frames, frames)
+        and {"kind", "notes"} <= stored.facts.keys()
+    )
 
 
 def _observe_or_decode(
@@ -148,7 +177,10 @@ def _observe_or_decode(
     predict: Predict,
 ) -> Inference:
     """Decode what networks observed before, or let them observe it."""
-    from sleap_lab.pipelines.observation import pack, unpack  # torch, which a run that predicts nothing does not need
+    from sleap_lab.pipelines.observation import (
+        pack,
+        unpack,
+    )  # torch, which a run that predicts nothing does not need
     from sleap_lab.pipelines.pipeline import read_plan
 
     plan = read_plan(config.model, config.preprocessing, source.truth)
@@ -172,10 +204,16 @@ def _observe_or_decode(
         def keep(prediction: "Prediction") -> None:
             nonlocal size, complete
             chunks.add(prediction.poses)
-            size += sum(array.nbytes for part in prediction.observations or () for array in vars(part).values())
+            size += sum(
+                array.nbytes
+                for part in prediction.observations or ()
+                for array in vars(part).values()
+            )
             complete = complete and prediction.observations is not None and size <= MOST_BYTES
             seen.extend(prediction.observations or ())
-            if len(seen) >= PACKED_AT_ONCE:  # thousands of small arrays take several times the memory
+            if (
+                len(seen) >= PACKED_AT_ONCE
+            ):  # thousands of small arrays take several times the memory
                 packed.append(pack(seen))
                 seen.clear()
             if not complete:
@@ -183,12 +221,19 @@ def _observe_or_decode(
                 seen.clear()
 
         if not len(chunks.rest.frames):
-            fresh = Inference(concatenate(chunks.poses), plan.kind, device, tuple(chunks.lost), plan.notes)
+            fresh = Inference(
+                concatenate(chunks.poses), plan.kind, device, tuple(chunks.lost), plan.notes
+            )
             return Result({}, complete=False)
         try:
             if config.runtime.devices == 1:
                 # Settings that needed more than is stored will not be the last: this time everything is looked at.
-                fresh = predict(chunks.rest, lost=chunks.lost, keep=keep, spare=math.inf if too_little else SPARE)
+                fresh = predict(
+                    chunks.rest,
+                    lost=chunks.lost,
+                    keep=keep,
+                    spare=math.inf if too_little else SPARE,
+                )
             else:  # each range keeps its own
                 fresh = predict(chunks.rest, lost=chunks.lost)
         except BaseException:
@@ -206,7 +251,9 @@ def _observe_or_decode(
     if fresh is not None:
         return fresh
     with stage("peaks"):
-        poses = concatenate([plan.decode(content) for content in unpack(plan.content, result.arrays)])
+        poses = concatenate(
+            [plan.decode(content) for content in unpack(plan.content, result.arrays)]
+        )
     return Inference(poses, plan.kind, device, notes=plan.notes)
 
 
@@ -222,8 +269,14 @@ def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcome
     if cache.mode == "off":
         return track
 
-    def track_once(poses: Poses, tracker: TrackerConfig, read_image: Callable[[int, int], np.ndarray]) -> Poses:
-        motion = [name for name, used in (("flow", tracker.use_flow), ("kalman", tracker.use_kalman)) if used]
+    def track_once(
+        poses: Poses, tracker: TrackerConfig, read_image: Callable[[int, int], np.ndarray]
+    ) -> Poses:
+        motion = [
+            name
+            for name, used in (("flow", tracker.use_flow), ("kalman", tracker.use_kalman))
+            if used
+        ]
         about = f"{source.path.name}, {len(poses.frames)} frames; {', '.join([tracker.candidates_method, *motion])}"
         key = track_fingerprint(config, source, poses)
 

@@ -53,7 +53,10 @@ class Chunks:
     def _take(self, chunk: Result) -> bool:
         """Take a stored chunk, if it follows those that were taken."""
         poses, stop = Poses.from_arrays(chunk.arrays), int(chunk.facts["stop"])
-        lost = [Frame(int(video), int(index), None, str(problem)) for video, index, problem in chunk.facts["lost"]]
+        lost = [
+            Frame(int(video), int(index), None, str(problem))
+            for video, index, problem in chunk.facts["lost"]
+        ]
         if chunk.facts["start"] != self.done or not self.done < stop <= len(self.frames):
             return False
         self.poses.append(poses)
@@ -73,10 +76,24 @@ class Chunks:
         poses = self._fresh.whole()
         if poses is None:
             return
-        stop = self.done + 1 + int(np.flatnonzero((self.frames[self.done :] == poses.frames[-1]).all(axis=1))[0])
-        lost = [[frame.video, frame.index, frame.problem] for frame in self._lost_between(self.done, stop)]
+        stop = (
+            self.done
+            + 1
+            + int(np.flatnonzero((self.frames[self.done :] == poses.frames[-1]).all(axis=1))[0])
+        )
+        lost = [
+            [frame.video, frame.index, frame.problem]
+            for frame in self._lost_between(self.done, stop)
+        ]
         result = Result(poses.to_arrays(), {"start": self.done, "stop": stop, "lost": lost})
-        remember(self.cache, self._chunk_key(self._stored), lambda: result, stage="predict, part", about=self.about, fits=lambda old: False)
+        remember(
+            self.cache,
+            self._chunk_key(self._stored),
+            lambda: result,
+            stage="predict, part",
+            about=self.about,
+            fits=lambda old: False,
+        )
         self.done = stop
         self._stored += 1
         self._fresh = Gathering()

@@ -83,16 +83,27 @@ def detect(
         from sleap_lab.pipelines.observation import FLOOD
         from sleap_lab.pipelines.pipeline import build_pipeline
 
-        pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth, spare=spare, details=details)
+        pipeline = build_pipeline(
+            config.model,
+            config.preprocessing,
+            config.runtime,
+            source.truth,
+            spare=spare,
+            details=details,
+        )
     clock = Clock()
     stretches = Stretches()
     with stage("predict", clock.split):
         frames: Iterable[Frame] = stretches.watch(read_ahead(source, config.runtime.queue_maxsize))
-        frames = readable(frames, len(source.frames) if requested is None else requested, config.data, bad)
+        frames = readable(
+            frames, len(source.frames) if requested is None else requested, config.data, bad
+        )
         gathering = Gathering()
 
         def predicted() -> Iterator[np.ndarray]:
-            for prediction in predict(frames, pipeline, batch_size=config.runtime.batch_size, clock=clock):
+            for prediction in predict(
+                frames, pipeline, batch_size=config.runtime.batch_size, clock=clock
+            ):
                 gathering.add(prediction.poses)
                 if prediction.flooded and FLOOD not in notes:
                     notes.append(FLOOD)
@@ -108,7 +119,9 @@ def detect(
     assert poses is not None, "a source has frames, and not all of them are unreadable"
     check_account(source.frames, poses, bad[before:])
     notes += stretches.notes([video_name(video) for video in source.videos])
-    return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad), (*pipeline.notes, *notes))
+    return Inference(
+        poses, pipeline.kind, str(pipeline.device), tuple(bad), (*pipeline.notes, *notes)
+    )
 
 
 def device_name(config: Config) -> str:
@@ -138,7 +151,14 @@ def predicted_skeleton(config: Config, source: Source) -> Skeleton | None:
     return output_skeleton(config.model, source.truth)
 
 
-def refine(detected: Inference, source: Source, config: Config, *, stage: Stage = untimed, track: Track = track) -> Inference:
+def refine(
+    detected: Inference,
+    source: Source,
+    config: Config,
+    *,
+    stage: Stage = untimed,
+    track: Track = track,
+) -> Inference:
     """Filter and track detected poses.
 
     Args:
@@ -156,8 +176,15 @@ def refine(detected: Inference, source: Source, config: Config, *, stage: Stage 
         poses = apply_filters(detected.poses, config.filters, track_only=not predicted)
     if not len(poses):
         why = "every instance was filtered out" if len(detected.poses) else "nothing was found"
-        notes.append(f"No instances in any of the {len(poses.frames)} frames: {why}; try a lower model.peak_threshold or check the models.")
-    if config.tracker.tracking and predicted and poses.track_names and not config.tracker.override_class_tracks:
+        notes.append(
+            f"No instances in any of the {len(poses.frames)} frames: {why}; try a lower model.peak_threshold or check the models."
+        )
+    if (
+        config.tracker.tracking
+        and predicted
+        and poses.track_names
+        and not config.tracker.override_class_tracks
+    ):
         notes.append(
             "The models know the animals' identities; their tracks are kept and the tracker was not used "
             "(tracker.override_class_tracks=true lets it replace them)."
@@ -168,7 +195,9 @@ def refine(detected: Inference, source: Source, config: Config, *, stage: Stage 
     return replace(detected, poses=poses, notes=tuple(notes))
 
 
-def _done_frames(frames: np.ndarray, predicted: Iterable[np.ndarray]) -> Generator[Frame, None, None]:
+def _done_frames(
+    frames: np.ndarray, predicted: Iterable[np.ndarray]
+) -> Generator[Frame, None, None]:
     """Yield a frame, without its image, for each that is done: predicted, or left out before one that is.
 
     Args:
@@ -189,5 +218,8 @@ def _done_frames(frames: np.ndarray, predicted: Iterable[np.ndarray]) -> Generat
 def _on_frames(poses: Poses, frames: np.ndarray) -> Poses:
     """Keep the instances on some frames, which become the processed ones."""
     wanted = {tuple(where) for where in frames.tolist()}
-    keep = np.array([where in wanted for where in zip(poses.video.tolist(), poses.frame.tolist(), strict=True)], dtype=bool)
+    keep = np.array(
+        [where in wanted for where in zip(poses.video.tolist(), poses.frame.tolist(), strict=True)],
+        dtype=bool,
+    )
     return replace(poses[keep], frames=frames)

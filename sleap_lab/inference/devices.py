@@ -36,6 +36,13 @@ def launch(function: Callable[[Fabric], None], kind: str, devices: int) -> None:
     if hasattr(signal, "pthread_sigmask"):
         resource_tracker.ensure_running()  # which would let the signal in again if it were started later
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # whom it ends is told by what comes of it
-    fabric = Fabric(accelerator=kind, devices=devices, strategy=Apart(start_method="spawn"), plugins=[LightningEnvironment()])
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(
+        logging.ERROR
+    )  # whom it ends is told by what comes of it
+    fabric = Fabric(
+        accelerator=kind,
+        devices=devices,
+        strategy=Apart(start_method="spawn"),
+        plugins=[LightningEnvironment()],
+    )
     fabric.launch(function)

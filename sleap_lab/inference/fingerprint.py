@@ -28,7 +28,15 @@ READING = (
 )
 STAGE_CODE: dict[str, tuple[str, ...]] = {
     "index": INDEX,
-    "predict": ("checkpoints", "decode", "networks", "pipelines", "media/labels.py", "poses/centroids.py", *READING),
+    "predict": (
+        "checkpoints",
+        "decode",
+        "networks",
+        "pipelines",
+        "media/labels.py",
+        "poses/centroids.py",
+        *READING,
+    ),
     "track": ("tracking", "filters.py", "poses/boxes.py", "settings/tracker.py", *READING),
     "tune": ("tracking", "evaluation", "tune", "filters.py", "poses", "settings/tracker.py"),
 }
@@ -47,15 +55,26 @@ WEIGHTS = ("paths", "backbone_ckpt_path", "head_ckpt_path")
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
     """Return the SHA-256 of plain facts."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 def index_fingerprint(path: Path) -> str:
     """Return the fingerprint of the index of a media file: its content and the code that reads it."""
-    return fingerprint({"stage": "index", "code": results_version("index"), "version": package_version("av"), "file": _content(path)})
+    return fingerprint(
+        {
+            "stage": "index",
+            "code": results_version("index"),
+            "version": package_version("av"),
+            "file": _content(path),
+        }
+    )
 
 
-def network_fingerprint(config: Config, source: "Source", device: str, depends: Mapping[str, Any]) -> str:
+def network_fingerprint(
+    config: Config, source: "Source", device: str, depends: Mapping[str, Any]
+) -> str:
     """Return the fingerprint of what networks observe: all that predictions depend on, but of the decoding options only some.
 
     Args:
@@ -64,28 +83,49 @@ def network_fingerprint(config: Config, source: "Source", device: str, depends: 
         device: Where the networks run.
         depends: The decoding options that matter, as a `Plan` names them.
     """
-    return fingerprint({"stage": "network", **_network_facts(config, source, device), "depends": depends})
+    return fingerprint(
+        {"stage": "network", **_network_facts(config, source, device), "depends": depends}
+    )
 
 
 def predict_fingerprint(config: Config, source: "Source", device: str) -> str:
     """Return the fingerprint of predictions: videos, labels, frames, weights, every setting that can change a number, and the code."""
     model = {name: value for name, value in asdict(config.model).items() if name not in WEIGHTS}
-    return fingerprint({"stage": "predict", **_network_facts(config, source, device), "model": model})
+    return fingerprint(
+        {"stage": "predict", **_network_facts(config, source, device), "model": model}
+    )
 
 
 def _network_facts(config: Config, source: "Source", device: str) -> dict[str, Any]:
     model, runtime = config.model, config.runtime
-    overrides = [path for path in (model.backbone_ckpt_path, model.head_ckpt_path) if path is not None]
+    overrides = [
+        path for path in (model.backbone_ckpt_path, model.head_ckpt_path) if path is not None
+    ]
     folders = [path if path.is_dir() else path.parent for path in map(Path, model.paths)]
     return {
         "code": results_version("predict"),
-        "versions": {name: package_version(name) for name in (*PREDICT_PACKAGES, *BACKEND_PACKAGES[runtime.backend])},
+        "versions": {
+            name: package_version(name)
+            for name in (*PREDICT_PACKAGES, *BACKEND_PACKAGES[runtime.backend])
+        },
         "images": _images(config, source),
         "frames": hashlib.sha256(np.ascontiguousarray(source.frames).tobytes()).hexdigest(),
-        "weights": [_content(path) for path in [*(file for folder in folders for file in model_files(folder)), *map(Path, overrides)]],
+        "weights": [
+            _content(path)
+            for path in [
+                *(file for folder in folders for file in model_files(folder)),
+                *map(Path, overrides),
+            ]
+        ],
         "overridden": [model.backbone_ckpt_path is not None, model.head_ckpt_path is not None],
         "preprocessing": asdict(config.preprocessing),
-        "runtime": [device, runtime.precision, runtime.batch_size, runtime.compile, runtime.backend],
+        "runtime": [
+            device,
+            runtime.precision,
+            runtime.batch_size,
+            runtime.compile,
+            runtime.backend,
+        ],
         "processor": _processor(device, runtime.num_threads),
     }
 
@@ -97,9 +137,14 @@ def track_fingerprint(config: Config, source: "Source", poses: Poses) -> str:
         {
             "stage": "track",
             "code": results_version("track"),
-            "versions": {name: package_version(name) for name in ("numpy", "scipy", "sleap-io", "av", "opencv-python")},
+            "versions": {
+                name: package_version(name)
+                for name in ("numpy", "scipy", "sleap-io", "av", "opencv-python")
+            },
             "poses": array_hash(poses.to_arrays()),
-            "images": _images(config, source) if tracker.use_flow or tracker.features == "image" else None,
+            "images": _images(config, source)
+            if tracker.use_flow or tracker.features == "image"
+            else None,
             "tracker": asdict(tracker),
         }
     )
@@ -116,7 +161,12 @@ def array_hash(arrays: Mapping[str, np.ndarray]) -> str:
 
 def _images(config: Config, source: "Source") -> list[Any]:
     """Return what decides which images the frames of a source have: files, and how they are read."""
-    return [[_content(path) for path in source.files], config.data.video_index, config.data.video_dataset, config.data.video_input_format]
+    return [
+        [_content(path) for path in source.files],
+        config.data.video_index,
+        config.data.video_dataset,
+        config.data.video_input_format,
+    ]
 
 
 def _processor(device: str, num_threads: int | None) -> list[Any]:
@@ -143,7 +193,9 @@ def results_version(stage: str) -> str:
     Args:
         stage: Key of `STAGE_CODE`.
     """
-    recorded = json.loads(resources.files("sleap_lab.inference").joinpath(RECORD).read_text())[stage]
+    recorded = json.loads(resources.files("sleap_lab.inference").joinpath(RECORD).read_text())[
+        stage
+    ]
     code = code_hash(*STAGE_CODE[stage])
     return str(recorded["results"]) if code == recorded["code"] else code
 
@@ -152,7 +204,13 @@ def results_version(stage: str) -> str:
 def code_hash(*rooms: str) -> str:
     """Return the SHA-256 of the package's own source in some files and folders."""
     package = Path(__file__).parents[1]
-    files = [file for room in rooms for file in ([package / room] if room.endswith(".py") else sorted((package / room).glob("*.py")))]
+    files = [
+        file
+        for room in rooms
+        for file in (
+            [package / room] if room.endswith(".py") else sorted((package / room).glob("*.py"))
+        )
+    ]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())

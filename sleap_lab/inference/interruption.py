@@ -26,7 +26,11 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # signals never get there
         yield
         return
-    handlers = {number: handler for number in (signal.SIGINT, signal.SIGTERM) if callable(handler := signal.getsignal(number))}
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }
     came, repeating, over = threading.Event(), threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 
@@ -34,7 +38,9 @@ def interruptible() -> Iterator[None]:
         while not over.wait(SECONDS_BETWEEN_REPEATS):
             repeating.set()
             if hasattr(signal, "pthread_kill"):
-                signal.pthread_kill(threading.main_thread().ident or 0, number)  # wakes it where it waits, too
+                signal.pthread_kill(
+                    threading.main_thread().ident or 0, number
+                )  # wakes it where it waits, too
             else:
                 _thread.interrupt_main(signal.Signals(number))
 
@@ -48,12 +54,16 @@ def interruptible() -> Iterator[None]:
         except KeyboardInterrupt:
             if not came.is_set():
                 came.set()
-                threads.append(threading.Thread(target=repeat, args=(signal.Signals(number),), daemon=True))
+                threads.append(
+                    threading.Thread(target=repeat, args=(signal.Signals(number),), daemon=True)
+                )
                 threads[0].start()
             raise
 
     hook = sys.unraisablehook
-    sys.unraisablehook = lambda lost: None if issubclass(lost.exc_type, KeyboardInterrupt) else hook(lost)
+    sys.unraisablehook = lambda lost: (
+        None if issubclass(lost.exc_type, KeyboardInterrupt) else hook(lost)
+    )
     for number in handlers:
         signal.signal(number, interrupt)
     try:

@@ -20,4 +20,10 @@ def result_labels(inference: Inference, source: Source, config: Config) -> sio.L
     facts = provenance(config, inference)
     if source.project is None:
         return to_labels(inference.poses, source.videos, provenance=facts)
-    return revise_labels(source.project, inference.poses, source.videos, tracked=config.tracker.tracking, provenance=facts)
+    return revise_labels(
+        source.project,
+        inference.poses,
+        source.videos,
+        tracked=config.tracker.tracking,
+        provenance=facts,
+    )

@@ -25,13 +25,18 @@ FRAME_MAPS = {
     "return_class_maps": {"class_maps": "pred_class_maps"},
 }
 """Key of the group `output` -> outputs of whole frames that it adds -> their names among the arrays."""
-CROP_MAPS = {"return_confmaps": ("confmaps", "pred_confmaps"), "return_class_vectors": ("class_vectors", "pred_class_vectors")}
+CROP_MAPS = {
+    "return_confmaps": ("confmaps", "pred_confmaps"),
+    "return_class_vectors": ("class_vectors", "pred_class_vectors"),
+}
 """Key -> the output of crops that it adds, and its name among the arrays."""
 CORNERS = ((0, 1, 1, 0), (0, 0, 1, 1))
 """Which ends of a box the corners take x from, and y: top left, top right, bottom right, bottom left."""
 
 
-def batch_outputs(prediction: "Prediction", filters: FiltersConfig, output: OutputConfig) -> dict[str, Any]:
+def batch_outputs(
+    prediction: "Prediction", filters: FiltersConfig, output: OutputConfig
+) -> dict[str, Any]:
     """Return what a pipeline found in a batch of B frames; `docs/outputs.md` describes every array.
 
     Args:
@@ -69,10 +74,17 @@ def batch_outputs(prediction: "Prediction", filters: FiltersConfig, output: Outp
         batch["pred_centroids"] = [crops.centroids[rows[own]] for own in frames]
         batch["centroid_val"] = [crops.scores[rows[own]] for own in frames]
         batch["instance_bbox"] = [boxes[rows[own]] for own in frames]
-        nothing = {"confmaps": (0, len(poses.skeleton.nodes), 0, 0), "class_vectors": (0, len(poses.track_names))}
+        nothing = {
+            "confmaps": (0, len(poses.skeleton.nodes), 0, 0),
+            "class_vectors": (0, len(poses.track_names)),
+        }
         for option, (name, shown) in CROP_MAPS.items():
             if getattr(output, option) and (name == "confmaps" or poses.track_names):
-                array = crops.maps[name].cpu().numpy() if name in crops.maps else np.zeros(nothing[name], dtype=np.float32)
+                array = (
+                    crops.maps[name].cpu().numpy()
+                    if name in crops.maps
+                    else np.zeros(nothing[name], dtype=np.float32)
+                )
                 batch[shown] = [array[rows[own]] for own in frames]
         if output.return_confmaps:
             batch["pred_confmaps_px"] = prediction.steps["confmaps"] / prediction.eff
@@ -88,13 +100,20 @@ def _graphs(graphs: "tuple[Graph, ...]") -> dict[str, list[np.ndarray]]:
         "peak_vals": [graph.scores for graph in graphs],
         "peak_channel_inds": [graph.nodes for graph in graphs],
         "edge_inds": [edges.edge for edges in candidates],
-        "edge_peak_inds": [np.stack([edges.source, edges.destination], axis=1) for edges in candidates],
+        "edge_peak_inds": [
+            np.stack([edges.source, edges.destination], axis=1) for edges in candidates
+        ],
         "line_scores": [edges.scores for edges in candidates],
     }
 
 
 def detect_to_file(
-    source: Source, config: Config, path: Path, *, stage: Stage, watch: Callable[[Iterable[Frame], int], Iterable[Frame]]
+    source: Source,
+    config: Config,
+    path: Path,
+    *,
+    stage: Stage,
+    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
 ) -> Inference:
     """Do what `detect` does, and write what the networks answer to an `.npz` archive on the way.
 
@@ -137,11 +156,17 @@ def outputs_file(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
 
         def add(batch: dict[str, Any]) -> None:
-            for b, (video, frame) in enumerate(zip(batch["video_idx"].tolist(), batch["frame_idx"].tolist(), strict=True)):
+            for b, (video, frame) in enumerate(
+                zip(batch["video_idx"].tolist(), batch["frame_idx"].tolist(), strict=True)
+            ):
                 for name, values in batch.items():
                     if name not in ("video_idx", "frame_idx"):
-                        with archive.open(f"{video}/{frame}/{name}.npy", "w", force_zip64=True) as file:
-                            np.lib.format.write_array(file, np.asarray(values[b]), allow_pickle=False)
+                        with archive.open(
+                            f"{video}/{frame}/{name}.npy", "w", force_zip64=True
+                        ) as file:
+                            np.lib.format.write_array(
+                                file, np.asarray(values[b]), allow_pickle=False
+                            )
 
         yield add
 

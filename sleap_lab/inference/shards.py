@@ -64,13 +64,23 @@ def check_devices(device: str, wanted: int) -> None:
         )
     there = _count(kind)
     if wanted > there:
-        what = "as many processes as there are cores" if kind == "cpu" else f"as many as there are of the kind {kind}"
-        raise ConfigError(f"runtime.devices: got {wanted}; accepted: {f'1-{there}' if there > 1 else 1}, {what}")
+        what = (
+            "as many processes as there are cores"
+            if kind == "cpu"
+            else f"as many as there are of the kind {kind}"
+        )
+        raise ConfigError(
+            f"runtime.devices: got {wanted}; accepted: {f'1-{there}' if there > 1 else 1}, {what}"
+        )
 
 
 def _count(kind: str) -> int:
     if kind == "cpu":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
     import torch
 
     return torch.cuda.device_count() if kind == "cuda" else 1
@@ -150,18 +160,33 @@ def detect_on_devices(
         from sleap_lab.inference import devices
     ranges = shard_ranges(len(source.frames), config.runtime.devices, config.runtime.batch_size)
     # As many threads as one process would have, so that they share batches in the same way and the answer is the same.
-    runtime = replace(config.runtime, devices=1, num_threads=config.runtime.num_threads or torch.get_num_threads())
+    runtime = replace(
+        config.runtime, devices=1, num_threads=config.runtime.num_threads or torch.get_num_threads()
+    )
     with tempfile.TemporaryDirectory(prefix="sleap-lab-") as scratch:
         folder = Path(scratch)
-        task = Task(replace(config, runtime=runtime), source.frames, ranges, requested, (cache.folder, cache.mode, cache.max_bytes), folder)
+        task = Task(
+            replace(config, runtime=runtime),
+            source.frames,
+            ranges,
+            requested,
+            (cache.folder, cache.mode, cache.max_bytes),
+            folder,
+        )
         with stage("predict", lambda seconds: _split(seconds, sorted(folder.glob("*.json")))):
             done = multiprocessing.get_context("spawn").Array("q", len(ranges), lock=False)
             work = partial(_work, task=task, done=done)
-            _launched(lambda: devices.launch(work, device, len(ranges)), source, done, watch, folder)
+            _launched(
+                lambda: devices.launch(work, device, len(ranges)), source, done, watch, folder
+            )
         facts = [_read_facts(folder / f"{rank}.json") for rank in range(len(ranges))]
         poses = concatenate([Poses.load(folder / f"{rank}.npz") for rank in range(len(ranges))])
     lost = [] if lost is None else lost
-    lost += [Frame(video, index, None, problem) for fact in facts for video, index, problem in fact["lost"]]
+    lost += [
+        Frame(video, index, None, problem)
+        for fact in facts
+        for video, index, problem in fact["lost"]
+    ]
     if any(fact["outcome"] != MISS for fact in facts):
         outcomes["predict"] = RESUMED
     refuse_too_many(lost, requested, config.data)
@@ -179,7 +204,9 @@ def _launched(
     """Run the processes in another thread, show how far they are, and end them when this one is stopped."""
     before = multiprocessing.active_children()
     errors: list[Exception] = []
-    over = threading.Event()  # and not the end of the thread: waiting for that is not safe from interruptions
+    over = (
+        threading.Event()
+    )  # and not the end of the thread: waiting for that is not safe from interruptions
 
     def call() -> None:
         try:
@@ -213,7 +240,9 @@ class _StoppedError(Exception):
     """The processes ended before all frames were done."""
 
 
-def _done_frames(source: Source, done: MutableSequence[int], over: threading.Event) -> Iterator[Frame]:
+def _done_frames(
+    source: Source, done: MutableSequence[int], over: threading.Event
+) -> Iterator[Frame]:
     """Yield a frame, without its image, whenever one more is done, in the order of the source."""
     shown = 0
     while shown < len(source.frames):
@@ -246,12 +275,18 @@ def _explained(error: Exception, folder: Path) -> Exception:
         told = _read_facts(path)
         log.debug("%s", told["traceback"])
         kind = ERRORS.get(told["kind"])
-        return kind(told["message"]) if kind is not None else RuntimeError(f"{told['kind']}: {told['message']}")
+        return (
+            kind(told["message"])
+            if kind is not None
+            else RuntimeError(f"{told['kind']}: {told['message']}")
+        )
     rank, code = getattr(error, "error_index", 0), getattr(error, "exit_code", None)
     if code is None:
         log.debug("%s", error)
         return RuntimeError(f"the process of device {rank}: {str(error).strip().splitlines()[-1]}")
-    return RunError(f"runtime.devices: the process of device {rank} ended without a word (exit code {code}: killed, or out of memory)")
+    return RunError(
+        f"runtime.devices: the process of device {rank} ended without a word (exit code {code}: killed, or out of memory)"
+    )
 
 
 def _work(fabric: "Fabric", task: Task, done: MutableSequence[int]) -> None:
@@ -264,7 +299,11 @@ def _work(fabric: "Fabric", task: Task, done: MutableSequence[int]) -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:
-        told = {"kind": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}
+        told = {
+            "kind": type(error).__name__,
+            "message": str(error),
+            "traceback": traceback.format_exc(),
+        }
         (task.folder / f"{rank}.error.json").write_text(json.dumps(told), encoding="utf-8")
         raise
 
@@ -290,7 +329,10 @@ def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int
     config = replace(task.config, runtime=replace(task.config.runtime, device=device))
     cache = Cache(*task.cache, warn=log.warning)
     with stage("open"):
-        source = replace(open_source(config.data, index=index_cached(cache)), frames=task.frames[own.start : own.stop])
+        source = replace(
+            open_source(config.data, index=index_cached(cache)),
+            frames=task.frames[own.start : own.stop],
+        )
 
     def watch(frames: Iterable[Frame], total: int) -> Iterator[Frame]:
         done[rank] = len(own) - total  # those of an earlier run
@@ -299,7 +341,9 @@ def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int
             yield frame
 
     outcomes: Outcomes = {}
-    found = detect_cached(source, config, device, cache, outcomes, stage=stage, watch=watch, requested=task.requested)
+    found = detect_cached(
+        source, config, device, cache, outcomes, stage=stage, watch=watch, requested=task.requested
+    )
     done[rank] = len(own)
     found.poses.save(task.folder / f"{rank}.npz")
     facts = {
@@ -321,5 +365,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
 def _split(seconds: float, facts: Sequence[Path]) -> Mapping[str, float]:
     """Return what the processes spent their time on, on average; what is left is that they had to be started."""
     each = [own for path in facts if (own := _read_facts(path).get("seconds"))]
-    spent = {name: sum(own.get(name, 0.0) for own in each) / len(each) for own in each for name in own}
+    spent = {
+        name: sum(own.get(name, 0.0) for own in each) / len(each) for own in each for name in own
+    }
     return spent | {"load": spent.get("load", 0.0) + seconds - sum(spent.values())}

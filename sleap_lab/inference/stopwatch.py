@@ -44,7 +44,9 @@ def untimed(name: str, split: Split | None = None) -> AbstractContextManager[obj
 class Stopwatch:
     """Times stages; the time of a stage that runs within another is its own and not the other's, so no second counts twice."""
 
-    def __init__(self, seconds: dict[str, float], tell: Callable[[str], None] = lambda what: None) -> None:
+    def __init__(
+        self, seconds: dict[str, float], tell: Callable[[str], None] = lambda what: None
+    ) -> None:
         """Start with no stage.
 
         Args:

@@ -20,7 +20,9 @@ BAD_FRAMES_FILE = "bad_frames.csv"
 WHAT_TO_DO = "copy the file again or re-encode it, or go on in any case with data.max_bad_share=1"
 
 
-def readable(frames: Iterable[Frame], total: int, config: DataConfig, bad: list[Frame]) -> Iterator[Frame]:
+def readable(
+    frames: Iterable[Frame], total: int, config: DataConfig, bad: list[Frame]
+) -> Iterator[Frame]:
     """Yield the frames that take part, and collect those that cannot be read.
 
     Args:
@@ -42,7 +44,9 @@ def readable(frames: Iterable[Frame], total: int, config: DataConfig, bad: list[
                 continue
         yield frame
     if total and len(bad) == total:
-        raise RunError(f"data.path: none of the {total} frames could be read; the first: {bad[0].problem}")
+        raise RunError(
+            f"data.path: none of the {total} frames could be read; the first: {bad[0].problem}"
+        )
 
 
 def refuse_too_many(bad: Sequence[Frame], total: int, config: DataConfig) -> None:
@@ -77,10 +81,15 @@ def check_account(requested: np.ndarray, poses: Poses, bad_frames: Sequence[Fram
         "lost": np.setdiff1d(asked, done),
         "not asked for": np.setdiff1d(done, asked),
         "done twice": done[times > 1],
-        "with poses, but not predicted": np.setdiff1d(_keys(np.stack([poses.video, poses.frame], axis=1)), predicted),
+        "with poses, but not predicted": np.setdiff1d(
+            _keys(np.stack([poses.video, poses.frame], axis=1)), predicted
+        ),
     }
     if found := {fault: keys for fault, keys in faults.items() if len(keys)}:
-        said = "; ".join(f"{len(keys)} {fault}, the first of them {_place(keys[0])}" for fault, keys in found.items())
+        said = "; ".join(
+            f"{len(keys)} {fault}, the first of them {_place(keys[0])}"
+            for fault, keys in found.items()
+        )
         raise RunError(
             f"{len(asked)} frames were asked for, {len(predicted)} predicted and {len(bad)} unreadable, but {said}; "
             "this is a fault of sleap-lab, please report it"
@@ -113,13 +122,37 @@ def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, A
     for i, video in enumerate(source.videos):
         asked = int((source.frames[:, 0] == i).sum())
         bad = [frame for frame in bad_frames if frame.video == i]
-        status = "no frames" if not asked else "ok" if not bad else "partial" if len(bad) < asked else "unreadable"
+        status = (
+            "no frames"
+            if not asked
+            else "ok"
+            if not bad
+            else "partial"
+            if len(bad) < asked
+            else "unreadable"
+        )
         problem = bad[0].problem if bad else ""
         rows.append(
-            {"video": video_name(video), "asked": asked, "read": asked - len(bad), "bad": len(bad), "status": status, "problem": problem}
+            {
+                "video": video_name(video),
+                "asked": asked,
+                "read": asked - len(bad),
+                "bad": len(bad),
+                "status": status,
+                "problem": problem,
+            }
         )
     for path, problem in source.unreadable:
-        rows.append({"video": str(path), "asked": None, "read": 0, "bad": 0, "status": "unreadable", "problem": problem})
+        rows.append(
+            {
+                "video": str(path),
+                "asked": None,
+                "read": 0,
+                "bad": 0,
+                "status": "unreadable",
+                "problem": problem,
+            }
+        )
     return rows
 
 
@@ -136,13 +169,19 @@ def bad_ranges(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, An
     ranges: list[dict[str, Any]] = []
     previous: Frame | None = None
     for frame in sorted(bad_frames, key=lambda frame: (frame.video, frame.index)):
-        if previous is not None and (frame.video, frame.index - 1, _kind(frame)) == (previous.video, previous.index, _kind(previous)):
+        if previous is not None and (frame.video, frame.index - 1, _kind(frame)) == (
+            previous.video,
+            previous.index,
+            _kind(previous),
+        ):
             last = ranges[-1]
             last["count"] += 1
             last["frames"] = f"{last['frames'].partition('-')[0]}-{frame.index}"
         else:
             name = video_name(source.videos[frame.video])
-            ranges.append({"video": name, "frames": str(frame.index), "count": 1, "problem": frame.problem})
+            ranges.append(
+                {"video": name, "frames": str(frame.index), "count": 1, "problem": frame.problem}
+            )
         previous = frame
     return ranges
 
@@ -158,10 +197,16 @@ def write_bad_frames(path: Path, source: Source, bad_frames: Sequence[Frame]) ->
     Raises:
         RunError: The file cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         table = csv.writer(file)
         table.writerow(("video", "frame", "problem"))
-        table.writerows((video_name(source.videos[frame.video]), frame.index, frame.problem) for frame in bad_frames)
+        table.writerows(
+            (video_name(source.videos[frame.video]), frame.index, frame.problem)
+            for frame in bad_frames
+        )
 
 
 def losses(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
@@ -169,10 +214,16 @@ def losses(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
     closed, said = source.unreadable, []
     if closed:
         names = listed([str(path) for path, _ in closed], 5)
-        said.append(f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: {names}. The first: {closed[0][1]}")
+        said.append(
+            f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: {names}. The first: {closed[0][1]}"
+        )
     for path, reason in source.cut_short:
-        said.append(f"{path} seems to have been cut short: {reason}. What it holds was used; copy it again from where it was recorded.")
+        said.append(
+            f"{path} seems to have been cut short: {reason}. What it holds was used; copy it again from where it was recorded."
+        )
     if bad_frames:
         frames = listed([where["frames"] for where in bad_ranges(source, bad_frames)], 20)
-        said.append(f"{len(bad_frames)} frames could not be read: {frames}. The first: {bad_frames[0].problem}")
+        said.append(
+            f"{len(bad_frames)} frames could not be read: {frames}. The first: {bad_frames[0].problem}"
+        )
     return said

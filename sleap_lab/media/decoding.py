@@ -42,7 +42,12 @@ class PacketOrder:
         """Return the order that an index tells."""
         frame_of = np.full(len(index.size), -1, dtype=np.int64)
         frame_of[index.packet] = np.arange(len(index.packet))
-        return cls(index.packet, frame_of, index.keys.tolist(), frozenset(index.packet[index.damaged].tolist()))
+        return cls(
+            index.packet,
+            frame_of,
+            index.keys.tolist(),
+            frozenset(index.packet[index.damaged].tolist()),
+        )
 
     def key_before(self, packet: int, unsound: Collection[int] = ()) -> int:
         """Return the key packet that a picture rests on; 0 where there is none.
@@ -71,7 +76,15 @@ class Run:
         unsound: Whether the first picture was not that of a key frame, as where recovery takes many: then none of them can be trusted.
     """
 
-    def __init__(self, packets: Iterator[Packet], stream: VideoStream, order: PacketOrder, start: int, *, alone: bool) -> None:
+    def __init__(
+        self,
+        packets: Iterator[Packet],
+        stream: VideoStream,
+        order: PacketOrder,
+        start: int,
+        *,
+        alone: bool,
+    ) -> None:
         """Take packets, the first of which is `start` or one before it."""
         self.start = self.packet = start
         self.alone = alone
@@ -137,11 +150,17 @@ class Run:
                 yield self._weighed(*waiting.popleft())
         if not begun:  # the recording ends before a whole picture
             self.unsound = True
-        self._damaged += [packet for packet in range(low, self.packet + 1) if packet not in seen and order.frame_of[packet] >= first]
+        self._damaged += [
+            packet
+            for packet in range(low, self.packet + 1)
+            if packet not in seen and order.frame_of[packet] >= first
+        ]
         while waiting:
             yield self._weighed(*waiting.popleft())
 
-    def _weighed(self, frame: int, picture: VideoFrame, packet: int) -> tuple[int, VideoFrame, bool]:
+    def _weighed(
+        self, frame: int, picture: VideoFrame, packet: int
+    ) -> tuple[int, VideoFrame, bool]:
         """Say whether a picture rests on nothing that is damaged."""
         if not self._damaged:
             return frame, picture, True

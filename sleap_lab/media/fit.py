@@ -74,7 +74,11 @@ def fit(video: sio.Video, files: Files, last: int) -> tuple[Fit, str]:
         if isinstance(files, str) and Path(files).is_file():
             vet_video(Path(files))
         reader = open_reader(video, files, grayscale=None)
-        media = read_media(Path(files)) if isinstance(reader, MediaVideo) and isinstance(files, str) else None
+        media = (
+            read_media(Path(files))
+            if isinstance(reader, MediaVideo) and isinstance(files, str)
+            else None
+        )
         height, width, channels = media[:3] if media else reader.img_shape
     except Exception as error:  # every reader has its own errors for a file it cannot read
         return Fit.NO, f"cannot be read ({one_line(error)})"
@@ -82,8 +86,14 @@ def fit(video: sio.Video, files: Files, last: int) -> tuple[Fit, str]:
         return Fit.NO, f"{OTHER}: {size}"
     if stored.channels == 3 and channels == 1:
         return Fit.NO, f"{OTHER}: it is gray, and the labels are of one in colour"
-    counted, problem = _fit_of_media(stored.frames, last, media) if media else _fit_of_reader(stored.frames, last, reader)
-    if None in (stored.height, stored.width) or stored.channels != channels:  # colour may be labeled as gray, and often is
+    counted, problem = (
+        _fit_of_media(stored.frames, last, media)
+        if media
+        else _fit_of_reader(stored.frames, last, reader)
+    )
+    if (
+        None in (stored.height, stored.width) or stored.channels != channels
+    ):  # colour may be labeled as gray, and often is
         counted = min(counted, Fit.ROUGHLY)
     return counted, problem
 
@@ -92,12 +102,20 @@ def size_problem(video: sio.Video) -> str | None:
     """Return how the images of an open video are of another size than labels store; None where they are not, or nobody knows."""
     stored = stored_of(video)
     reader = video.backend.inner if isinstance(video.backend, CropVideoBackend) else video.backend
-    if None in (stored.height, stored.width) or isinstance(reader, HDF5Video):  # SLEAP may have turned the axes of arrays
+    if None in (stored.height, stored.width) or isinstance(
+        reader, HDF5Video
+    ):  # SLEAP may have turned the axes of arrays
         return None
-    with suppress(Exception):  # what cannot be read is not another recording; reading its frames says what is wrong
+    with suppress(
+        Exception
+    ):  # what cannot be read is not another recording; reading its frames says what is wrong
         if isinstance(reader, MediaVideo):
             file = Path(reader.filename)
-            return None if _coded_size(file) == (stored.height, stored.width) else _unlike(stored, *read_media(file)[:2])
+            return (
+                None
+                if _coded_size(file) == (stored.height, stored.width)
+                else _unlike(stored, *read_media(file)[:2])
+            )
         return _unlike(stored, *reader.img_shape[:2])
     return None
 
@@ -121,15 +139,21 @@ def open_reader(video: sio.Video, files: Files, grayscale: bool | None) -> Video
     if isinstance(files, str) and is_media(Path(files)):
         return _described(Path(files), stored_of(video), metadata.get("fps"), grayscale)
     options = {name: metadata[name] for name in ("input_format", "format") if metadata.get(name)}
-    return VideoBackend.from_filename(files, dataset=metadata.get("dataset"), grayscale=grayscale, **options)
+    return VideoBackend.from_filename(
+        files, dataset=metadata.get("dataset"), grayscale=grayscale, **options
+    )
 
 
-def _described(file: Path, stored: Stored, rate: float | None, grayscale: bool | None) -> MediaVideo:
+def _described(
+    file: Path, stored: Stored, rate: float | None, grayscale: bool | None
+) -> MediaVideo:
     """Return sleap-io's reader of a media file, told what it would ask the header for, which may be wrong."""
     reader = MediaVideo(str(file), grayscale=grayscale, plugin="pyav")
     if rate is None or None in stored[:3] or (grayscale is None and stored.channels is None):
         media = read_media(file)
-        stored = Stored(*(ours or theirs for ours, theirs in zip(stored, (media.held, *media[:3]), strict=True)))
+        stored = Stored(
+            *(ours or theirs for ours, theirs in zip(stored, (media.held, *media[:3]), strict=True))
+        )
         rate = rate or media.rate or None
     reader.grayscale = stored.channels == 1 if grayscale is None else grayscale
     reader._cached_shape = (*stored[:3], 1 if reader.grayscale else 3)
@@ -146,11 +170,23 @@ def read_media(file: Path) -> Media:
     index = read_index(file)
     recording = Recording(file, index)
     with opened(file) as (container, stream):
-        seconds = float(stream.duration * (stream.time_base or 1)) if stream.duration else (container.duration or 0) / AV_TIME_BASE
+        seconds = (
+            float(stream.duration * (stream.time_base or 1))
+            if stream.duration
+            else (container.duration or 0) / AV_TIME_BASE
+        )
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         channels = 1 if recording.is_gray() else 3
         recording.close()
-        return Media(index.height, index.width, channels, index.count, stream.frames, int(seconds * rate + 0.5), rate)
+        return Media(
+            index.height,
+            index.width,
+            channels,
+            index.count,
+            stream.frames,
+            int(seconds * rate + 0.5),
+            rate,
+        )
 
 
 def _coded_size(file: Path) -> tuple[int, int]:
@@ -184,7 +220,9 @@ def _fit_of_media(stored: int | None, last: int, media: Media) -> tuple[Fit, str
         return Fit.ROUGHLY, ""
     if stored == held:
         return Fit.EXACTLY, ""
-    if not media.frames and abs(stored - media.estimate) <= max(2, media.estimate // 100):  # readers differ in duration and rate
+    if not media.frames and abs(stored - media.estimate) <= max(
+        2, media.estimate // 100
+    ):  # readers differ in duration and rate
         return Fit.ROUGHLY, ""
     return Fit.NO, f"{OTHER}: {held} frames instead of {stored}"
 
@@ -192,4 +230,8 @@ def _fit_of_media(stored: int | None, last: int, media: Media) -> tuple[Fit, str
 def _unlike(stored: Stored, height: int, width: int) -> str | None:
     """Return in what way a size is not the stored one."""
     wanted = (stored.height or height, stored.width or width)
-    return None if wanted == (height, width) else f"{width}x{height} px instead of {wanted[1]}x{wanted[0]}"
+    return (
+        None
+        if wanted == (height, width)
+        else f"{width}x{height} px instead of {wanted[1]}x{wanted[0]}"
+    )

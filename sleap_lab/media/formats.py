@@ -52,7 +52,12 @@ class Written(NamedTuple):
     failed: list[str]
 
 
-def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str], times: Callable[[], Mapping[int, np.ndarray]] = dict) -> Written:
+def write_formats(
+    labels: sio.Labels,
+    path: Path,
+    formats: Sequence[str],
+    times: Callable[[], Mapping[int, np.ndarray]] = dict,
+) -> Written:
     """Write labels in several formats beside each other: the `.slp` first, and each of the others whatever becomes of the rest.
 
     Args:
@@ -73,13 +78,17 @@ def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str], times:
         skeleton = replace(poses.skeleton, nodes=_names(poses.skeleton.nodes, "node"))
         named = replace(poses, track_names=_names(poses.track_names, "track"), skeleton=skeleton)
         done.notes.extend(_renamed("other formats than slp", poses, named))
-        plain = cache(lambda i: _plain(labels.videos[i], poses.of_video(i)))  # a look into the file of the video, once for all formats
+        plain = cache(
+            lambda i: _plain(labels.videos[i], poses.of_video(i))
+        )  # a look into the file of the video, once for all formats
         taken: Mapping[int, np.ndarray] = {}
         if set(others) & set(TIMED):
             try:
                 taken = times()
             except RunError as error:
-                done.notes.append(f"times of frames are left out, because a video cannot be read: {error}")
+                done.notes.append(
+                    f"times of frames are left out, because a video cannot be read: {error}"
+                )
         for name in others:
             if name == "coco":
                 _write_coco_file(named, labels.videos, path, plain, done)
@@ -88,7 +97,9 @@ def write_formats(labels: sio.Labels, path: Path, formats: Sequence[str], times:
     return done
 
 
-def _names(names: Sequence[str], empty: str, legal: Callable[[str], str] = lambda name: name) -> tuple[str, ...]:
+def _names(
+    names: Sequence[str], empty: str, legal: Callable[[str], str] = lambda name: name
+) -> tuple[str, ...]:
     """Return names of which each says which one is meant: none is empty, no two are alike.
 
     Args:
@@ -97,7 +108,9 @@ def _names(names: Sequence[str], empty: str, legal: Callable[[str], str] = lambd
         legal: Returns a name as a format accepts it.
     """
     accepted = [legal(name.replace("\0", "")) or empty for name in names]
-    order = sorted(range(len(names)), key=lambda i: accepted[i] != names[i])  # who can keep a name keeps it
+    order = sorted(
+        range(len(names)), key=lambda i: accepted[i] != names[i]
+    )  # who can keep a name keeps it
     unlike = dict(zip(order, distinct([accepted[i] for i in order]), strict=True))
     return tuple(unlike[i] for i in range(len(names)))
 
@@ -113,7 +126,11 @@ def _renamed(where: str, before: Poses, after: Poses) -> list[str]:
         for i, (old, new) in enumerate(zip(names, others, strict=True))
         if old != new
     ]
-    return [f"names that {where} cannot hold or tell apart were replaced there: {listed(pairs, 20)}."] if pairs else []
+    return (
+        [f"names that {where} cannot hold or tell apart were replaced there: {listed(pairs, 20)}."]
+        if pairs
+        else []
+    )
 
 
 def _write_videos(
@@ -133,9 +150,15 @@ def _write_videos(
         own, video = poses.of_video(i), plain(i)
         file = path.with_suffix(suffix if len(used) == 1 else f".{i:03}_{_stem(videos[i])}{suffix}")
         if name == "nwb" and not len(own):
-            done.notes.append(f"{video_name(videos[i])} has no poses, and NWB cannot say so: {file.name} was not written.")
+            done.notes.append(
+                f"{video_name(videos[i])} has no poses, and NWB cannot say so: {file.name} was not written."
+            )
             continue
-        if name != "csv" and (problem := _mostly_nothing(own, _lanes(own) if name == "nwb" else _slots(own), len(video))):
+        if name != "csv" and (
+            problem := _mostly_nothing(
+                own, _lanes(own) if name == "nwb" else _slots(own), len(video)
+            )
+        ):
             done.failed.append(f"{file.name} was not written: {problem}")
             continue
         if name == "csv" and not _spans(own, len(video)):
@@ -144,7 +167,9 @@ def _write_videos(
                 f"{file.name} has the {frames} frames that were processed, and no rows for the other {len(video) - frames:,} of the video."
             )
         if name == "analysis_h5" and own.track_names and (trackless := int((own.tracks < 0).sum())):
-            done.notes.append(f"{file.name} holds tracks only: {trackless} instances without a track are not in it.")
+            done.notes.append(
+                f"{file.name} holds tracks only: {trackless} instances without a track are not in it."
+            )
         if name == "nwb":
             done.notes.extend(_renamed(file.name, own, _in_nwb(own)))
         _write(file, name, partial(write, own, video, _over(times.get(i), len(video))), done)
@@ -152,7 +177,11 @@ def _write_videos(
 
 def _over(times: np.ndarray | None, length: int) -> np.ndarray | None:
     """Return times of as many frames as a video is taken to have, nan where there are none."""
-    return None if times is None else np.concatenate([times[:length], np.full(max(length - len(times), 0), np.nan)])
+    return (
+        None
+        if times is None
+        else np.concatenate([times[:length], np.full(max(length - len(times), 0), np.nan)])
+    )
 
 
 def _spans(poses: Poses, length: int) -> bool:
@@ -172,8 +201,19 @@ def _mostly_nothing(poses: Poses, lanes: Sequence[tuple[str, np.ndarray]], lengt
     )
 
 
-def _write_coco_file(poses: Poses, videos: Sequence[sio.Video], path: Path, plain: Callable[[int], sio.Video], done: Written) -> None:
-    _write(path.with_suffix(".coco.json"), "coco", partial(_write_coco, poses, videos, [plain(i) for i in range(len(videos))]), done)
+def _write_coco_file(
+    poses: Poses,
+    videos: Sequence[sio.Video],
+    path: Path,
+    plain: Callable[[int], sio.Video],
+    done: Written,
+) -> None:
+    _write(
+        path.with_suffix(".coco.json"),
+        "coco",
+        partial(_write_coco, poses, videos, [plain(i) for i in range(len(videos))]),
+        done,
+    )
 
 
 def _write(file: Path, name: str, write: Callable[[str], None], done: Written) -> None:
@@ -184,21 +224,29 @@ def _write(file: Path, name: str, write: Callable[[str], None], done: Written) -
         done.files.append(file)
     except RunError as error:
         done.failed.append(str(error))
-    except Exception as error:  # every writer has its own errors for poses that its format cannot hold
+    except (
+        Exception
+    ) as error:  # every writer has its own errors for poses that its format cannot hold
         done.failed.append(f"{file}: these poses cannot be written as {name} ({one_line(error)})")
 
 
 def _stem(video: sio.Video) -> str:
     """Return the name of a video without its suffix, as far as it fits into a longer name; of images, that of their folder."""
     path = _path(video_name(video))
-    stem = path.parent.name if isinstance((video.source_video or video).filename, list) else path.stem
+    stem = (
+        path.parent.name if isinstance((video.source_video or video).filename, list) else path.stem
+    )
     return stem[:LONGEST_STEM]
 
 
 def _path(name: str) -> PurePath:
     """Return the path that a name is: one of this system, unless it is one of Windows, which is in no folder here."""
     foreign = PureWindowsPath(name)
-    return foreign if (foreign.drive or "\\" in name) and not isinstance(Path(), PureWindowsPath) else Path(name)
+    return (
+        foreign
+        if (foreign.drive or "\\" in name) and not isinstance(Path(), PureWindowsPath)
+        else Path(name)
+    )
 
 
 def _plain(video: sio.Video, poses: Poses) -> sio.Video:
@@ -208,7 +256,11 @@ def _plain(video: sio.Video, poses: Poses) -> sio.Video:
     """
     original = video.source_video or video
     name = _path(video_name(video))
-    known = original.shape if original is not video or not getattr(video.backend, "frame_map", None) else None
+    known = (
+        original.shape
+        if original is not video or not getattr(video.backend, "frame_map", None)
+        else None
+    )
     shape = known or video.shape or (0, 0, 0, 0)
     length = max(known[0] if known else 0, int(poses.frames[:, 1].max(initial=-1)) + 1)
     return sio.Video(
@@ -229,20 +281,34 @@ def _write_csv(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
     by_name = sorted(range(len(nodes)), key=nodes.__getitem__)
     with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["track", "frame_idx", "instance.score", *(nodes[i] for i in by_name), *([] if times is None else ["time_s"])])
+        table.writerow(
+            [
+                "track",
+                "frame_idx",
+                "instance.score",
+                *(nodes[i] for i in by_name),
+                *([] if times is None else ["time_s"]),
+            ]
+        )
         for start in range(0, len(order), BLOCK):
             rows = order[start : start + BLOCK]
             cells = np.full((len(rows), 3 + len(nodes)), "", dtype=object)
             cells[:, 1] = frames[rows]
             filled = rows < len(poses)
             own = poses[rows[filled]]
-            numbers = np.concatenate([own.points, own.point_scores[..., None]], axis=-1).reshape(len(own), len(nodes))[:, by_name]
+            numbers = np.concatenate([own.points, own.point_scores[..., None]], axis=-1).reshape(
+                len(own), len(nodes)
+            )[:, by_name]
             numbers = np.concatenate([own.instance_scores[:, None], numbers], axis=1)
             cells[filled, 2:] = np.where(np.isnan(numbers), "", numbers.astype(object))
-            cells[filled, 0] = [poses.track_names[track] if track >= 0 else "" for track in own.tracks.tolist()]
+            cells[filled, 0] = [
+                poses.track_names[track] if track >= 0 else "" for track in own.tracks.tolist()
+            ]
             if times is not None:
                 seconds = times[frames[rows]].round(6)
-                cells = np.column_stack([cells, np.where(np.isnan(seconds), "", seconds.astype(object))])
+                cells = np.column_stack(
+                    [cells, np.where(np.isnan(seconds), "", seconds.astype(object))]
+                )
             table.writerows(cells.tolist())
 
 
@@ -261,13 +327,28 @@ def _write_analysis_h5(poses: Poses, video: sio.Video, times: np.ndarray | None,
     with h5py.File(path, "w") as file:
         for name, axes, values in (
             ("tracks", ("track", "xy", "node", "frame"), poses.points.transpose(0, 2, 1)),
-            ("point_scores", ("track", "node", "frame"), np.where(poses.user[:, None], np.nan, poses.point_scores)),
-            ("instance_scores", ("track", "frame"), np.where(poses.user, np.nan, poses.instance_scores)),
+            (
+                "point_scores",
+                ("track", "node", "frame"),
+                np.where(poses.user[:, None], np.nan, poses.point_scores),
+            ),
+            (
+                "instance_scores",
+                ("track", "frame"),
+                np.where(poses.user, np.nan, poses.instance_scores),
+            ),
             ("tracking_scores", ("track", "frame"), poses.track_scores),
         ):
             inner = values.shape[1:]
             chunks = (1, *inner, min(BLOCK, length)) if n else None
-            array = file.create_dataset(name, (n, *inner, length), "f8", chunks=chunks, fillvalue=np.nan, **(PACKED if n else {}))
+            array = file.create_dataset(
+                name,
+                (n, *inner, length),
+                "f8",
+                chunks=chunks,
+                fillvalue=np.nan,
+                **(PACKED if n else {}),
+            )
             array.attrs["dims"] = json.dumps(axes)
             for slot, (_, rows) in enumerate(slots):
                 for where, block in _blocks(poses.frame[rows], values[rows], length):
@@ -277,9 +358,16 @@ def _write_analysis_h5(poses: Poses, video: sio.Video, times: np.ndarray | None,
         array = file.create_dataset("track_occupancy", data=occupancy, **PACKED)
         array.attrs["dims"] = json.dumps(("frame", "track"))
         for name, listed in names.items():
-            file[name] = np.char.encode(np.array(listed, dtype=str), "utf-8") if len(listed) else np.zeros(0)
+            file[name] = (
+                np.char.encode(np.array(listed, dtype=str), "utf-8") if len(listed) else np.zeros(0)
+            )
         file["edge_inds"] = np.array(skeleton.edges)
-        for name, value in {"labels_path": "", "video_path": video.filename, "video_ind": 0, "provenance": "{}"}.items():
+        for name, value in {
+            "labels_path": "",
+            "video_path": video.filename,
+            "video_ind": 0,
+            "provenance": "{}",
+        }.items():
             file[name] = value
         symmetries = [[skeleton.nodes[node] for node in pair] for pair in skeleton.symmetries]
         file.attrs.update(
@@ -294,7 +382,9 @@ def _write_analysis_h5(poses: Poses, video: sio.Video, times: np.ndarray | None,
         )
 
 
-def _blocks(frames: np.ndarray, values: np.ndarray, length: int) -> Iterator[tuple[slice, np.ndarray]]:
+def _blocks(
+    frames: np.ndarray, values: np.ndarray, length: int
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield the stretches of a video that hold values, and these with nan between them.
 
     Args:
@@ -333,7 +423,12 @@ def _slots(poses: Poses) -> list[tuple[str, np.ndarray]]:
         names = [f"track_{i}" for i in range(most)]
     by_slot = np.argsort(slots, kind="stable")
     occurring, starts = np.unique(slots[by_slot], return_index=True)
-    return [(names[slot], rows) for slot, rows in zip(occurring.tolist(), np.split(order[by_slot], starts[1:]), strict=False)]
+    return [
+        (names[slot], rows)
+        for slot, rows in zip(
+            occurring.tolist(), np.split(order[by_slot], starts[1:]), strict=False
+        )
+    ]
 
 
 def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: str) -> None:
@@ -350,20 +445,37 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
     from sleap_io.io.nwb_predictions import create_skeleton_container
 
     legal = _in_nwb(poses)
-    file = pynwb.NWBFile(session_description="Animal poses", identifier=str(uuid4()), session_start_time=datetime.now(UTC))
+    file = pynwb.NWBFile(
+        session_description="Animal poses",
+        identifier=str(uuid4()),
+        session_start_time=datetime.now(UTC),
+    )
     (skeleton,) = create_skeleton_container(to_labels(legal[:0], [video]), file).values()
-    module = file.create_processing_module(f"SLEAP_VIDEO_000_{_legal(_path(video.filename).stem)}", "Animal poses")
+    module = file.create_processing_module(
+        f"SLEAP_VIDEO_000_{_legal(_path(video.filename).stem)}", "Animal poses"
+    )
     told = times is not None and not np.isnan(times).any()
-    timing: dict[str, Any] = {"timestamps": times} if told else {"rate": float(video.fps or 1.0), "starting_time": 0.0}
-    meaning = "Times are seconds." if told or video.fps else "The frame rate is not known; times are frame numbers."
-    length, scores = len(video), np.where(poses.user[:, None] & poses.visible, 1.0, poses.point_scores)
+    timing: dict[str, Any] = (
+        {"timestamps": times} if told else {"rate": float(video.fps or 1.0), "starting_time": 0.0}
+    )
+    meaning = (
+        "Times are seconds."
+        if told or video.fps
+        else "The frame rate is not known; times are frame numbers."
+    )
+    length, scores = (
+        len(video),
+        np.where(poses.user[:, None] & poses.visible, 1.0, poses.point_scores),
+    )
     filled: list[tuple[H5DataIO, np.ndarray, np.ndarray]] = []
 
     def over_video(rows: np.ndarray, values: np.ndarray) -> H5DataIO:
         """Return an array over the whole video, to be filled once it is in the file."""
         shape = (length, *values.shape[1:])
         chunks = (min(BLOCK, length), *values.shape[1:])
-        array = H5DataIO(shape=shape, dtype=np.dtype("f8"), chunks=chunks, fillvalue=np.nan, **PACKED)
+        array = H5DataIO(
+            shape=shape, dtype=np.dtype("f8"), chunks=chunks, fillvalue=np.nan, **PACKED
+        )
         filled.append((array, poses.frame[rows], values[rows]))
         return array
 
@@ -383,7 +495,9 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
             for i, node in enumerate(legal.skeleton.nodes)
         ]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the names of videos, which are what readers look for
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # of the names of videos, which are what readers look for
             module.add(
                 PoseEstimation(
                     name=f"track={name}",
@@ -404,7 +518,11 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
 
 def _in_nwb(poses: Poses) -> Poses:
     """Return poses whose tracks and nodes are called so that NWB accepts it."""
-    skeleton = replace(poses.skeleton, nodes=_names(poses.skeleton.nodes, "node", _legal), name=_legal(poses.skeleton.name))
+    skeleton = replace(
+        poses.skeleton,
+        nodes=_names(poses.skeleton.nodes, "node", _legal),
+        name=_legal(poses.skeleton.name),
+    )
     return replace(poses, skeleton=skeleton, track_names=_names(poses.track_names, "track", _legal))
 
 
@@ -416,14 +534,20 @@ def _legal(name: str) -> str:
 
 def _lanes(poses: Poses) -> list[tuple[str, np.ndarray]]:
     """Return name and rows of each track, and of instances without one by their place among those of their frame."""
-    lanes: dict[tuple[bool, int], list[int]] = {}  # whether there is a track; its index, or the place
+    lanes: dict[
+        tuple[bool, int], list[int]
+    ] = {}  # whether there is a track; its index, or the place
     for *_, rows in poses.by_frame():
         trackless = 0
         for row in rows.tolist():
             tracked = bool(poses.tracks[row] >= 0)
-            lanes.setdefault((tracked, int(poses.tracks[row]) if tracked else trackless), []).append(row)
+            lanes.setdefault(
+                (tracked, int(poses.tracks[row]) if tracked else trackless), []
+            ).append(row)
             trackless += not tracked
-    names = distinct([poses.track_names[i] if tracked else f"untracked_{i}" for tracked, i in lanes])
+    names = distinct(
+        [poses.track_names[i] if tracked else f"untracked_{i}" for tracked, i in lanes]
+    )
     return [(name, np.array(rows)) for name, rows in zip(names, lanes.values(), strict=True)]
 
 
@@ -433,7 +557,9 @@ def _absolute(name: str) -> str:
     return str(path.absolute()) if isinstance(path, Path) and not ADDRESS.match(name) else name
 
 
-def _write_coco(poses: Poses, videos: Sequence[sio.Video], plain: Sequence[sio.Video], path: str) -> None:
+def _write_coco(
+    poses: Poses, videos: Sequence[sio.Video], plain: Sequence[sio.Video], path: str
+) -> None:
     """Write one COCO file: images are the processed frames, annotations the instances, with the scores of predicted ones.
 
     Images of a video that is made of images have their paths, others the names that sleap-io gives them; where videos share a
@@ -447,10 +573,16 @@ def _write_coco(poses: Poses, videos: Sequence[sio.Video], plain: Sequence[sio.V
 
     def image(video: int, frame: int) -> str:
         files = videos[video].filename
-        return _absolute(files[frame]) if isinstance(files, list) else f"{stems[video]}_frame_{frame:06d}.png"
+        return (
+            _absolute(files[frame])
+            if isinstance(files, list)
+            else f"{stems[video]}_frame_{frame:06d}.png"
+        )
 
     labels = to_labels(poses, plain)
-    coco: dict[str, Any] = convert_labels(labels, [image(video, frame) for video, frame in poses.frames.tolist()])
+    coco: dict[str, Any] = convert_labels(
+        labels, [image(video, frame) for video, frame in poses.frames.tolist()]
+    )
     instances = [instance for frame in labels.labeled_frames for instance in frame.instances]
     for annotation, instance in zip(coco["annotations"], instances, strict=True):
         if isinstance(instance, sio.PredictedInstance) and np.isfinite(instance.score):

@@ -28,10 +28,16 @@ def vet_labels(path: Path) -> None:
     check_hdf5(path, images=True)
     with h5py.File(path, "r") as file:
         documents = list(file["videos_json"][()]) if "videos_json" in file else []
-        file.visititems(lambda name, item: documents.extend(_source_documents(item)) if name.endswith("_video") else None)
+        file.visititems(
+            lambda name, item: (
+                documents.extend(_source_documents(item)) if name.endswith("_video") else None
+            )
+        )
         _check_instances(file)
         _check_score_maps(file, path.stat().st_size)
-    if not is_text(json.dumps([json.loads(document) for document in documents], ensure_ascii=False)):
+    if not is_text(
+        json.dumps([json.loads(document) for document in documents], ensure_ascii=False)
+    ):
         raise ValueError("the name of a video is no text in UTF-8")
 
 
@@ -77,11 +83,15 @@ NO_VIDEOS: dict[str, Callable[[h5py.File], bool]] = {
     "an NWB file, of poses most likely; give the .slp file or the video, or name its frames with data.video_dataset": lambda file: (
         "nwb_version" in file.attrs
     ),
-    "a table of pandas, as DeepLabCut writes poses: it holds no frames; give the video": lambda file: any(
-        "pandas_type" in item.attrs for item in file.values() if isinstance(item, h5py.Group)
+    "a table of pandas, as DeepLabCut writes poses: it holds no frames; give the video": lambda file: (
+        any("pandas_type" in item.attrs for item in file.values() if isinstance(item, h5py.Group))
     ),
-    "the weights of a Keras model; give its folder as model.paths": lambda file: "model_weights" in file,
-    "a SLEAP labels file; call it .slp": lambda file: "videos_json" in file and "frames" in file and "instances" in file,
+    "the weights of a Keras model; give its folder as model.paths": lambda file: (
+        "model_weights" in file
+    ),
+    "a SLEAP labels file; call it .slp": lambda file: (
+        "videos_json" in file and "frames" in file and "instances" in file
+    ),
 }
 """What HDF5 files are that are no videos, and what to do -> how to tell."""
 
@@ -90,14 +100,26 @@ def _source_documents(item: Any) -> list[Any]:
     """Return what an HDF5 group says about the video that embedded frames are from."""
     if not isinstance(item, h5py.Group):
         return []
-    return [item.attrs["json"]] if "json" in item.attrs else [item["json"][()]] if "json" in item else []
+    return (
+        [item.attrs["json"]]
+        if "json" in item.attrs
+        else [item["json"][()]]
+        if "json" in item
+        else []
+    )
 
 
 def _check_instances(file: h5py.File) -> None:
     """Refuse labels that lost instances which their frames have; they would be read as if there were none."""
     fields = file["frames"].dtype.names if "frames" in file else None
-    if fields and len(file["frames"]) and (last := int(file["frames"]["instance_id_end"].max())) > len(file["instances"]):
-        raise ValueError(f"it has {len(file['instances'])} instances, but a frame with number {last - 1}")
+    if (
+        fields
+        and len(file["frames"])
+        and (last := int(file["frames"]["instance_id_end"].max())) > len(file["instances"])
+    ):
+        raise ValueError(
+            f"it has {len(file['instances'])} instances, but a frame with number {last - 1}"
+        )
 
 
 def _check_score_maps(file: h5py.File, size: int) -> None:

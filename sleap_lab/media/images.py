@@ -40,11 +40,18 @@ def orientation_notes(video: sio.Video, frames: Sequence[int]) -> list[str]:
     """
     from PIL import Image  # most videos are no images
 
-    names = [video.filename[frame] for frame in frames if frame < len(video.filename)] if isinstance(video.filename, list) else []
+    names = (
+        [video.filename[frame] for frame in frames if frame < len(video.filename)]
+        if isinstance(video.filename, list)
+        else []
+    )
     turned = []
     for name in names:
         if Path(name).suffix.lower() in JPEG:
-            with suppress(Exception), Image.open(name) as image:  # reading its pixels says what is wrong
+            with (
+                suppress(Exception),
+                Image.open(name) as image,
+            ):  # reading its pixels says what is wrong
                 if image.getexif().get(EXIF_ORIENTATION) in TURNED:
                     turned.append(name)
     if not turned:

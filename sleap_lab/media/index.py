@@ -35,8 +35,38 @@ LISTENED = ("ffv1",)
 TRIED = 32
 """Pictures at the beginning whose order is compared with what packets say."""
 CONTAINERS = (
-    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "asf", "flv", "gif", "ogg", "mxf", "ivf", "nut", "dv", "rm", "wtv"),
-    *("h264", "hevc", "m4v", "mjpeg", "vc1", "obu", "av1", "yuv4mpegpipe", "wav", "mp3", "aac", "flac"),
+    *(
+        "mov",
+        "matroska",
+        "avi",
+        "mpegts",
+        "mpeg",
+        "mpegvideo",
+        "asf",
+        "flv",
+        "gif",
+        "ogg",
+        "mxf",
+        "ivf",
+        "nut",
+        "dv",
+        "rm",
+        "wtv",
+    ),
+    *(
+        "h264",
+        "hevc",
+        "m4v",
+        "mjpeg",
+        "vc1",
+        "obu",
+        "av1",
+        "yuv4mpegpipe",
+        "wav",
+        "mp3",
+        "aac",
+        "flac",
+    ),
 )
 """Containers that are read, as ffmpeg calls them; those of sound only to say what they are."""
 TIMED_BY_HEADER = ("matroska", "asf", "flv")
@@ -110,11 +140,15 @@ class FrameIndex:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "FrameIndex":
         """Make an index of what `to_arrays` returned."""
         values: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)}
-        return cls(**{name: value.item() if value.ndim == 0 else value for name, value in values.items()})
+        return cls(
+            **{name: value.item() if value.ndim == 0 else value for name, value in values.items()}
+        )
 
 
 @contextmanager
-def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened(
+    path: str | Path, *, threads: bool = True
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a media file and its first video stream that is no cover picture.
 
     Args:
@@ -135,7 +169,8 @@ def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputCon
         stream = streams[0]
         if stream.codec_context is None:
             raise RunError(
-                "its video is in a codec that cannot be decoded here; re-encode it: " + REENCODE.format(path=shlex.quote(str(path)))
+                "its video is in a codec that cannot be decoded here; re-encode it: "
+                + REENCODE.format(path=shlex.quote(str(path)))
             )
         strict = {"err_detect": "explode"} if stream.codec_context.name in STRICT else {}
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS), **strict}
@@ -148,7 +183,11 @@ def opened(path: str | Path, *, threads: bool = True) -> Iterator[tuple[InputCon
 
 def _video_streams(container: InputContainer) -> list[VideoStream]:
     """Return the video streams of a file, without cover pictures."""
-    return [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
+    return [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & stream.disposition.attached_pic
+    ]
 
 
 REENCODE = "ffmpeg -i {path} -c:v libx264 -crf 18 -pix_fmt yuv420p fixed.mp4"
@@ -167,15 +206,27 @@ def read_index(path: str | Path) -> FrameIndex:
     told = timed and len(np.unique(packets.pts[shown])) == len(shown)
     order = shown[np.argsort(packets.pts[shown], kind="stable")]
     first = _decode(path, most=TRIED)
-    if not (told and np.array_equal(first.packets, order[:TRIED]) and not (first.reordered and packets.in_order_of_decoding)):
+    if not (
+        told
+        and np.array_equal(first.packets, order[:TRIED])
+        and not (first.reordered and packets.in_order_of_decoding)
+    ):
         found = _decode(path)
-        told = told and np.array_equal(found.packets, order[np.isin(order, found.packets)]) and not _hidden(shown, found)
+        told = (
+            told
+            and np.array_equal(found.packets, order[np.isin(order, found.packets)])
+            and not _hidden(shown, found)
+        )
         if not told:
             order = found.packets if _hidden(shown, found) else _with_lost(found.packets, shown)
     height, width = first.size
     times = np.sort(packets.pts[order])
-    seconds = (times - times[0]) * packets.tick if timed and len(times) else np.full(len(order), np.nan)
-    behind = _behind_hole(seconds) if packets.missing or packets.short else np.zeros(0, dtype=np.int64)
+    seconds = (
+        (times - times[0]) * packets.tick if timed and len(times) else np.full(len(order), np.nan)
+    )
+    behind = (
+        _behind_hole(seconds) if packets.missing or packets.short else np.zeros(0, dtype=np.int64)
+    )
     seek = np.where(packets.dts > NO_TIME, packets.dts, packets.pts)
     return FrameIndex(
         codec=packets.codec,
@@ -264,14 +315,18 @@ def _read_packets(path: str | Path) -> _Packets:
             pts=pts,
             dts=dts,
             key=key.astype(bool) & (size > 0),
-            shown=(size > 0) & ~unseen.astype(bool) & _decodable(pts, key.astype(bool), container.format.name in BROADCAST),
+            shown=(size > 0)
+            & ~unseen.astype(bool)
+            & _decodable(pts, key.astype(bool), container.format.name in BROADCAST),
             corrupt=corrupt.astype(bool),
             place=place,
             size=size,
             in_order_of_decoding=avi,  # it stores no times of showing
             missing=_missing(path, container, stream, len(size)),
             # The time of an AVI file is the number of the chunk, and its reader leaves empty ones out.
-            empty=int(np.ptp(dts)) + 1 - len(dts) if avi and len(dts) and (dts != NO_TIME).all() else int((size == 0).sum()),
+            empty=int(np.ptp(dts)) + 1 - len(dts)
+            if avi and len(dts) and (dts != NO_TIME).all()
+            else int((size == 0).sum()),
             short=short,
             others=len(_video_streams(container)) - 1,
         )
@@ -280,7 +335,9 @@ def _read_packets(path: str | Path) -> _Packets:
 def _row(packet: Packet, codec: str) -> tuple[int, ...]:
     pts, dts = (NO_TIME if time is None else time for time in (packet.pts, packet.dts))
     place = -1 if packet.pos is None else packet.pos
-    unseen = packet.is_discard or (codec == "vp8" and packet.size > 0 and not memoryview(packet)[0] & VP8_SHOWN)
+    unseen = packet.is_discard or (
+        codec == "vp8" and packet.size > 0 and not memoryview(packet)[0] & VP8_SHOWN
+    )
     return pts, dts, place, packet.size, packet.is_keyframe, unseen, packet.is_corrupt
 
 
@@ -301,7 +358,9 @@ def _decodable(pts: np.ndarray, key: np.ndarray, broadcast: bool) -> np.ndarray:
 
 def _promised_end(container: InputContainer) -> float | None:
     """Return the second at which a file says it ends; None where its header says nothing."""
-    if container.duration is None or not any(name in container.format.name for name in TIMED_BY_HEADER):
+    if container.duration is None or not any(
+        name in container.format.name for name in TIMED_BY_HEADER
+    ):
         return None
     return container.duration / AV_TIME_BASE
 
@@ -310,7 +369,9 @@ def _missing(path: str | Path, container: InputContainer, stream: VideoStream, t
     """Return how many frames the file promises beyond the packets that are there."""
     if "mov" in container.format.name:  # a table of all packets
         promised = max(stream.frames, len(stream.index_entries))
-        return min(max(promised - there, 0), Path(path).stat().st_size)  # whatever a file says, a frame takes a byte at least
+        return min(
+            max(promised - there, 0), Path(path).stat().st_size
+        )  # whatever a file says, a frame takes a byte at least
     if "avi" in container.format.name and _riff_is_cut(Path(path)):
         return min(max(stream.frames - there, 0), Path(path).stat().st_size)
     return 0
@@ -414,7 +475,12 @@ def _decode(path: str | Path, most: int | None = None) -> _Decoded:
             numbers[packet_of(picture)] = None
             if len(numbers) == most:
                 break
-        return _Decoded(np.array(list(numbers), dtype=np.int64), whole, bool(stream.codec_context.has_b_frames), size)
+        return _Decoded(
+            np.array(list(numbers), dtype=np.int64),
+            whole,
+            bool(stream.codec_context.has_b_frames),
+            size,
+        )
 
 
 def _hidden(shown: np.ndarray, found: _Decoded) -> bool:

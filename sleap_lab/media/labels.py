@@ -32,7 +32,9 @@ def read_labels(path: str | Path) -> sio.Labels:
     try:
         vet_labels(path)
         labels = sio.load_slp(str(path), open_videos=False)
-        if frames := [frame.frame_idx for frame in labels.labeled_frames if not 0 <= frame.frame_idx < 2**31]:
+        if frames := [
+            frame.frame_idx for frame in labels.labeled_frames if not 0 <= frame.frame_idx < 2**31
+        ]:
             raise ValueError(f"it has a frame of the number {frames[0]}")
     except Exception as error:  # whatever h5py and sleap-io raise for a broken file
         raise RunError(f"{path}: not a readable SLEAP labels file ({one_line(error)})") from error
@@ -45,7 +47,9 @@ def to_skeleton(skeleton: sio.Skeleton) -> Skeleton:
     return Skeleton(
         nodes=tuple(skeleton.node_names),
         edges=tuple((int(a), int(b)) for a, b in skeleton.edge_inds),
-        symmetries=tuple((int(a), int(b)) for a, b in (sorted(pair) for pair in skeleton.symmetry_inds)),
+        symmetries=tuple(
+            (int(a), int(b)) for a, b in (sorted(pair) for pair in skeleton.symmetry_inds)
+        ),
         name=skeleton.name or "skeleton",
     )
 
@@ -93,17 +97,30 @@ def _places(labels: sio.Labels, notes: list[str]) -> list[_Place]:
     video_index = {id(video): i for i, video in enumerate(labels.videos)}
     entries: dict[tuple[int, int], list[sio.LabeledFrame]] = {}
     for labeled in labels.labeled_frames:
-        entries.setdefault((video_index[id(labeled.video)], int(labeled.frame_idx)), []).append(labeled)
-    places = [_Place(*where, own, *(_counting(own) if len(own) == 1 else _merged(own))) for where, own in entries.items()]
+        entries.setdefault((video_index[id(labeled.video)], int(labeled.frame_idx)), []).append(
+            labeled
+        )
+    places = [
+        _Place(*where, own, *(_counting(own) if len(own) == 1 else _merged(own)))
+        for where, own in entries.items()
+    ]
     if twice := [place for place in places if len(place.entries) > 1]:
-        lost = sum(sum(map(len, place.entries)) - len(place.instances) - len(place.behind) for place in twice)
-        names = [f"frame {place.frame}" + (f" of video {place.video}" if len(labels.videos) > 1 else "") for place in twice]
+        lost = sum(
+            sum(map(len, place.entries)) - len(place.instances) - len(place.behind)
+            for place in twice
+        )
+        names = [
+            f"frame {place.frame}" + (f" of video {place.video}" if len(labels.videos) > 1 else "")
+            for place in twice
+        ]
         notes.append(
             f"{len(twice)} frames are there more than once ({listed(names, 5)}): user instances win over predictions, equal poses count "
             f"once, and later predictions replace earlier ones; {lost} instances were left out."
         )
     if denied := sum(len(place.behind) for place in places if _marked_empty(place.entries)):
-        notes.append(f"{denied} predictions are in frames that a person marked as empty, and do not count.")
+        notes.append(
+            f"{denied} predictions are in frames that a person marked as empty, and do not count."
+        )
     return places
 
 
@@ -117,7 +134,11 @@ def _counting(entries: Sequence[sio.LabeledFrame]) -> tuple[list[sio.Instance], 
     instances = list(chain(*entries))
     corrected = {id(instance.from_predicted) for instance in instances if _is_user(instance)}
     empty = _marked_empty(entries)
-    behind = [instance for instance in instances if not _is_user(instance) and (empty or id(instance) in corrected)]
+    behind = [
+        instance
+        for instance in instances
+        if not _is_user(instance) and (empty or id(instance) in corrected)
+    ]
     hidden = set(map(id, behind))
     return [instance for instance in instances if id(instance) not in hidden], behind
 
@@ -131,8 +152,19 @@ def _merged(entries: Sequence[sio.LabeledFrame]) -> tuple[list[sio.Instance], li
     for entry in sorted(entries, key=_known, reverse=True):
         users += [own for own in entry if _is_user(own) and not _among(own, users)]
     by_hand = [entry for entry in entries if any(map(_is_user, entry))]
-    guesses = next((entry for entry in reversed(by_hand or entries) if any(not _is_user(own) for own in entry)), ())
-    predicted = [own for own in guesses if id(own) in counts and not _is_user(own) and not _among(own, [*users, *behind])]
+    guesses = next(
+        (
+            entry
+            for entry in reversed(by_hand or entries)
+            if any(not _is_user(own) for own in entry)
+        ),
+        (),
+    )
+    predicted = [
+        own
+        for own in guesses
+        if id(own) in counts and not _is_user(own) and not _among(own, [*users, *behind])
+    ]
     if users:
         hidden = {id(own.from_predicted) for own in users}
         behind = [own for own in behind if id(own) in hidden]
@@ -141,7 +173,9 @@ def _merged(entries: Sequence[sio.LabeledFrame]) -> tuple[list[sio.Instance], li
 
 def _known(entry: sio.LabeledFrame) -> int:
     """Return how often the user instances of an entry say which track they are of, and which prediction they came from."""
-    return sum((own.track is not None) + (own.from_predicted is not None) for own in entry if _is_user(own))
+    return sum(
+        (own.track is not None) + (own.from_predicted is not None) for own in entry if _is_user(own)
+    )
 
 
 def _among(instance: sio.Instance, others: Iterable[sio.Instance]) -> bool:
@@ -165,18 +199,31 @@ def _used_skeleton(labels: sio.Labels, notes: list[str]) -> sio.Skeleton:
     if not skeletons:
         raise RunError("the labels hold no skeleton")
     kinds: dict[tuple[str, ...], list[sio.Skeleton]] = {}
-    for skeleton in sorted(skeletons.values(), key=lambda one: not counts[id(one)]):  # used ones first
+    for skeleton in sorted(
+        skeletons.values(), key=lambda one: not counts[id(one)]
+    ):  # used ones first
         kinds.setdefault(tuple(sorted(skeleton.node_names)), []).append(skeleton)
-    used = {nodes: total for nodes, twins in kinds.items() if (total := sum(counts[id(twin)] for twin in twins))}
+    used = {
+        nodes: total
+        for nodes, twins in kinds.items()
+        if (total := sum(counts[id(twin)] for twin in twins))
+    }
     if len(used) > 1:
-        found = " and ".join(f"{', '.join(kinds[nodes][0].node_names)} ({total} instances)" for nodes, total in used.items())
-        raise RunError(f"the labels mix skeletons, with nodes {found}; only one skeleton per file is supported")
+        found = " and ".join(
+            f"{', '.join(kinds[nodes][0].node_names)} ({total} instances)"
+            for nodes, total in used.items()
+        )
+        raise RunError(
+            f"the labels mix skeletons, with nodes {found}; only one skeleton per file is supported"
+        )
     chosen = next(iter(used), None) or next((nodes for nodes in kinds if nodes), ())
     if not chosen:
         raise RunError("the skeleton of the labels has no nodes")
     for nodes, (other, *_) in kinds.items():
         if nodes != chosen:
-            notes.append(f"no instance uses the skeleton with nodes {', '.join(other.node_names) or 'none'}: it was left out.")
+            notes.append(
+                f"no instance uses the skeleton with nodes {', '.join(other.node_names) or 'none'}: it was left out."
+            )
     return kinds[chosen][0]
 
 
@@ -195,10 +242,16 @@ def to_poses(labels: sio.Labels, notes: list[str] | None = None) -> Poses:
     notes = [] if notes is None else notes
     used = _used_skeleton(labels, notes)
     track_index = {id(track): i for i, track in enumerate(labels.tracks)}
-    origin = {id(instance): i for i, instance in enumerate(chain.from_iterable(labels.labeled_frames))}
+    origin = {
+        id(instance): i for i, instance in enumerate(chain.from_iterable(labels.labeled_frames))
+    }
     places = _places(labels, notes)
     # In a frame that was merged, instances come in the order of the file, too.
-    rows = [(place.video, place.frame, instance) for place in places for instance in sorted(place.instances, key=lambda i: origin[id(i)])]
+    rows = [
+        (place.video, place.frame, instance)
+        for place in places
+        for instance in sorted(place.instances, key=lambda i: origin[id(i)])
+    ]
     orders = {id(instance.skeleton): _order(instance.skeleton, used) for *_, instance in rows}
     predicted = [not _is_user(instance) for *_, instance in rows]
     nodes = len(used.nodes)
@@ -209,18 +262,31 @@ def to_poses(labels: sio.Labels, notes: list[str] | None = None) -> Poses:
 
     return make_poses(
         to_skeleton(used),
-        np.array([by_node(instance.numpy(), instance) for *_, instance in rows]).reshape(-1, nodes, 2),
+        np.array([by_node(instance.numpy(), instance) for *_, instance in rows]).reshape(
+            -1, nodes, 2
+        ),
         video=[video for video, *_ in rows],
         frame=[frame for _, frame, _ in rows],
         point_scores=np.array(
             [
-                by_node(instance.points["score"], instance) if is_predicted else np.full(nodes, np.nan)
+                by_node(instance.points["score"], instance)
+                if is_predicted
+                else np.full(nodes, np.nan)
                 for (*_, instance), is_predicted in zip(rows, predicted, strict=True)
             ]
         ).reshape(-1, nodes),
-        instance_scores=[instance.score if is_predicted else np.nan for (*_, instance), is_predicted in zip(rows, predicted, strict=True)],
-        tracks=[-1 if instance.track is None else track_index[id(instance.track)] for *_, instance in rows],
-        track_scores=[np.nan if instance.tracking_score is None else instance.tracking_score for *_, instance in rows],
+        instance_scores=[
+            instance.score if is_predicted else np.nan
+            for (*_, instance), is_predicted in zip(rows, predicted, strict=True)
+        ],
+        tracks=[
+            -1 if instance.track is None else track_index[id(instance.track)]
+            for *_, instance in rows
+        ],
+        track_scores=[
+            np.nan if instance.tracking_score is None else instance.tracking_score
+            for *_, instance in rows
+        ],
         user=np.logical_not(predicted),
         origin=[origin[id(instance)] for *_, instance in rows],
         track_names=[track.name for track in labels.tracks],
@@ -232,14 +298,19 @@ def before_corrections(labels: sio.Labels, poses: Poses) -> Poses:
     """Return the poses of labels with each user instance as the prediction it came from, where the labels hold that."""
     used = _used_skeleton(labels, [])
     instances = list(chain.from_iterable(labels.labeled_frames))
-    points, point_scores, scores, user = (getattr(poses, name).copy() for name in ("points", "point_scores", "instance_scores", "user"))
+    points, point_scores, scores, user = (
+        getattr(poses, name).copy()
+        for name in ("points", "point_scores", "instance_scores", "user")
+    )
     for row in np.flatnonzero(user):
         guess = instances[poses.origin[row]].from_predicted
         if isinstance(guess, sio.PredictedInstance):
             order = _order(guess.skeleton, used) or slice(None)
             points[row], point_scores[row] = guess.numpy()[order], guess.points["score"][order]
             scores[row], user[row] = guess.score, False
-    return replace(poses, points=points, point_scores=point_scores, instance_scores=scores, user=user)
+    return replace(
+        poses, points=points, point_scores=point_scores, instance_scores=scores, user=user
+    )
 
 
 def _order(skeleton: sio.Skeleton, used: sio.Skeleton) -> list[int] | None:
@@ -248,7 +319,9 @@ def _order(skeleton: sio.Skeleton, used: sio.Skeleton) -> list[int] | None:
     return None if names == used.node_names else [names.index(name) for name in used.node_names]
 
 
-def to_labels(poses: Poses, videos: Sequence[sio.Video], *, provenance: Mapping[str, Any] | None = None) -> sio.Labels:
+def to_labels(
+    poses: Poses, videos: Sequence[sio.Video], *, provenance: Mapping[str, Any] | None = None
+) -> sio.Labels:
     """Convert a pose record to labels that hold every processed frame, empty or not.
 
     Args:
@@ -264,15 +337,21 @@ def to_labels(poses: Poses, videos: Sequence[sio.Video], *, provenance: Mapping[
             "points_data": poses.points[row],
             "skeleton": skeleton,
             "track": tracks[poses.tracks[row]] if poses.tracks[row] >= 0 else None,
-            "tracking_score": None if np.isnan(poses.track_scores[row]) else float(poses.track_scores[row]),
+            "tracking_score": None
+            if np.isnan(poses.track_scores[row])
+            else float(poses.track_scores[row]),
         }
         if poses.user[row]:
             return sio.Instance.from_numpy(**common)
-        return sio.PredictedInstance.from_numpy(**common, point_scores=poses.point_scores[row], score=float(poses.instance_scores[row]))
+        return sio.PredictedInstance.from_numpy(
+            **common, point_scores=poses.point_scores[row], score=float(poses.instance_scores[row])
+        )
 
     return sio.Labels(
         labeled_frames=[
-            sio.LabeledFrame(video=videos[video], frame_idx=frame, instances=[instance(row) for row in rows])
+            sio.LabeledFrame(
+                video=videos[video], frame_idx=frame, instances=[instance(row) for row in rows]
+            )
             for video, frame, rows in poses.by_frame()
         ],
         videos=list(videos),
@@ -296,7 +375,12 @@ def staying_tracks(labels: sio.Labels) -> list[sio.Track]:
 
 
 def revise_labels(
-    labels: sio.Labels, poses: Poses, videos: Sequence[sio.Video], *, tracked: bool, provenance: Mapping[str, Any] | None = None
+    labels: sio.Labels,
+    poses: Poses,
+    videos: Sequence[sio.Video],
+    *,
+    tracked: bool,
+    provenance: Mapping[str, Any] | None = None,
 ) -> sio.Labels:
     """Put what was done to the poses of labels back into them, once; all else in them stays as it is.
 
@@ -315,7 +399,11 @@ def revise_labels(
     tracks = [sio.Track(name) for name in poses.track_names]
     used = _used_skeleton(labels, [])
     row_of = {origin: row for row, origin in enumerate(poses.origin.tolist())}
-    rows = {id(own): row_of[i] for i, own in enumerate(chain.from_iterable(labels.labeled_frames)) if i in row_of}
+    rows = {
+        id(own): row_of[i]
+        for i, own in enumerate(chain.from_iterable(labels.labeled_frames))
+        if i in row_of
+    }
     number = {id(video): i for i, video in enumerate(videos)}
     order = {(video, frame): i for i, (video, frame) in enumerate(poses.frames.tolist())}
     found: dict[int, sio.LabeledFrame] = {}
@@ -335,7 +423,10 @@ def revise_labels(
                 continue
             if tracked:
                 track, score = poses.tracks[rows[id(own)]], poses.track_scores[rows[id(own)]]
-                own.track, own.tracking_score = tracks[track] if track >= 0 else None, None if np.isnan(score) else float(score)
+                own.track, own.tracking_score = (
+                    tracks[track] if track >= 0 else None,
+                    None if np.isnan(score) else float(score),
+                )
             if id(guess := own.from_predicted) in behind and _is_user(own):
                 stay.add(id(guess))
                 if tracked:
@@ -353,7 +444,9 @@ def revise_labels(
     return labels
 
 
-def _one_frame(entries: Sequence[sio.LabeledFrame], stay: set[int], skeleton: sio.Skeleton) -> sio.LabeledFrame:
+def _one_frame(
+    entries: Sequence[sio.LabeledFrame], stay: set[int], skeleton: sio.Skeleton
+) -> sio.LabeledFrame:
     """Return the first of some entries of one frame, with what stays of all of them."""
     first, *others = entries
     first.is_negative = _marked_empty(entries) if others else first.is_negative
@@ -375,23 +468,44 @@ def _leave_out_videos(labels: sio.Labels, videos: Sequence[sio.Video]) -> None:
     for session in labels.sessions:
         for video in [video for video in session.videos if id(video) not in kept]:
             session.remove_video(video)
-    labels.sessions = [session for session in labels.sessions if session.videos or len(videos) == len(labels.videos)]
-    labels.suggestions = [suggestion for suggestion in labels.suggestions if id(suggestion.video) in kept]
-    labels.events = [event for event in labels.events if event.video is None or id(event.video) in kept]
+    labels.sessions = [
+        session
+        for session in labels.sessions
+        if session.videos or len(videos) == len(labels.videos)
+    ]
+    labels.suggestions = [
+        suggestion for suggestion in labels.suggestions if id(suggestion.video) in kept
+    ]
+    labels.events = [
+        event for event in labels.events if event.video is None or id(event.video) in kept
+    ]
     labels.videos = list(videos)
 
 
-def _prune_sessions(labels: sio.Labels, moved: Mapping[int, sio.LabeledFrame] = MappingProxyType({})) -> None:
+def _prune_sessions(
+    labels: sio.Labels, moved: Mapping[int, sio.LabeledFrame] = MappingProxyType({})
+) -> None:
     """Take frames and instances that are gone out of the groups of the sessions; sleap-io has no public way to."""
     frames = {id(frame): frame for frame in labels.labeled_frames}
     instances = set(map(id, chain.from_iterable(labels.labeled_frames)))
     for session in labels.sessions:
         for index, group in list(session.frame_groups.items()):
-            now = {camera: moved.get(id(frame), frame) for camera, frame in group._labeled_frame_by_camera.items()}
-            group._labeled_frame_by_camera = {camera: frame for camera, frame in now.items() if id(frame) in frames}
+            now = {
+                camera: moved.get(id(frame), frame)
+                for camera, frame in group._labeled_frame_by_camera.items()
+            }
+            group._labeled_frame_by_camera = {
+                camera: frame for camera, frame in now.items() if id(frame) in frames
+            }
             for animal in group._instance_groups:
-                animal._instance_by_camera = {camera: own for camera, own in animal.instance_by_camera.items() if id(own) in instances}
-            group._instance_groups = [animal for animal in group._instance_groups if animal.instance_by_camera]
+                animal._instance_by_camera = {
+                    camera: own
+                    for camera, own in animal.instance_by_camera.items()
+                    if id(own) in instances
+                }
+            group._instance_groups = [
+                animal for animal in group._instance_groups if animal.instance_by_camera
+            ]
             if not group._labeled_frame_by_camera:
                 del session.frame_groups[index]
 
@@ -399,7 +513,9 @@ def _prune_sessions(labels: sio.Labels, moved: Mapping[int, sio.LabeledFrame] = 
 def leave_out_empty_frames(labels: sio.Labels) -> None:
     """Take the frames without poses out of some labels; one that a person marked as empty, or that holds other annotations, stays."""
     labels.labeled_frames = [
-        frame for frame in labels.labeled_frames if len(frame) or frame.is_negative or any(getattr(frame, name) for name in ANNOTATIONS)
+        frame
+        for frame in labels.labeled_frames
+        if len(frame) or frame.is_negative or any(getattr(frame, name) for name in ANNOTATIONS)
     ]
     _prune_sessions(labels)
     labels.reindex()
@@ -407,7 +523,10 @@ def leave_out_empty_frames(labels: sio.Labels) -> None:
 
 def with_suggestions(labels: sio.Labels, frames: Iterable[tuple[int, int]]) -> sio.Labels:
     """Return the same labels with other suggestions: the (video, frame) to look at, each once, in this order."""
-    suggestions = [sio.SuggestionFrame(video=labels.videos[video], frame_idx=frame) for video, frame in dict.fromkeys(frames)]
+    suggestions = [
+        sio.SuggestionFrame(video=labels.videos[video], frame_idx=frame)
+        for video, frame in dict.fromkeys(frames)
+    ]
     return sio.Labels(
         labeled_frames=labels.labeled_frames,
         videos=labels.videos,
@@ -425,7 +544,9 @@ def save_labels(labels: sio.Labels, path: str | Path) -> None:
         RunError: The file cannot be written.
     """
     with replacing(path) as temporary, hdf5_errors():
-        labels.save(str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False)
+        labels.save(
+            str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False
+        )
 
 
 def video_name(video: sio.Video) -> str:

@@ -52,7 +52,11 @@ class Recording:
         self._order = PacketOrder.of(index)
         places = list(zip(index.place.tolist(), index.size.tolist(), strict=True))
         known = {place: packet for packet, place in enumerate(places)}
-        self._packet_at = {place: packet for place, packet in known.items() if place[0] >= 0} if len(known) == len(places) else {}
+        self._packet_at = (
+            {place: packet for place, packet in known.items() if place[0] >= 0}
+            if len(known) == len(places)
+            else {}
+        )
         self._convert = VideoReformatter()
         self._files = ExitStack()
         self._file: tuple[InputContainer, VideoStream] | None = None
@@ -65,7 +69,11 @@ class Recording:
         """Say whether none of a few frames has colour: of the beginning, and of key frames further on, which are reached at once."""
         keys = np.sort(self._order.frame_of[self.index.keys])
         keys = keys[keys >= 0]
-        chosen = keys[np.unique(np.linspace(0, len(keys) - 1, LOOKED_AT).astype(int))].tolist() if len(keys) else []
+        chosen = (
+            keys[np.unique(np.linspace(0, len(keys) - 1, LOOKED_AT).astype(int))].tolist()
+            if len(keys)
+            else []
+        )
         gray = False
         for frame in sorted({*BEGINNING, *chosen} & set(range(len(self.index.packet)))):
             try:
@@ -105,7 +113,12 @@ class Recording:
             ValueError: It cannot be decoded as it was recorded.
         """
         run, start = self._run, self._start(frame)
-        if run is None or run.next > frame or start > run.packet + NEAR or (run.alone and start != self._failed):
+        if (
+            run is None
+            or run.next > frame
+            or start > run.packet + NEAR
+            or (run.alone and start != self._failed)
+        ):
             run = self._begin(start)
         picture, problem = run.advance(frame)
         tries = 0
@@ -160,7 +173,11 @@ class Recording:
             number = self._packet_at.get((-1 if packet.pos is None else packet.pos, packet.size))
             if number is not None:
                 packet.pts = number
-                return chain([packet], numbered(container, stream, number + 1)) if number <= start else None
+                return (
+                    chain([packet], numbered(container, stream, number + 1))
+                    if number <= start
+                    else None
+                )
         return None
 
 
@@ -170,7 +187,9 @@ def _image(convert: VideoReformatter, picture: VideoFrame, *, gray: bool) -> np.
     if image is None:
         # Colour is interpolated as OpenCV does it: models are trained on its pixels.
         converted = convert.reformat(picture, format="rgb24", interpolation=Interpolation.BICUBIC)
-        image = _rows(converted.planes[0], 3 * converted.width).reshape(converted.height, converted.width, 3)
+        image = _rows(converted.planes[0], 3 * converted.width).reshape(
+            converted.height, converted.width, 3
+        )
         if gray and _has_equal_channels(image):
             image = image[..., :1]
     if picture.rotation:
@@ -181,10 +200,16 @@ def _image(convert: VideoReformatter, picture: VideoFrame, *, gray: bool) -> np.
 def _without_colour(picture: VideoFrame) -> np.ndarray | None:
     """Return the image (h, w, 1) of a picture whose planes of colour are empty, without converting it; None where that cannot be done."""
     name = picture.format.name
-    if name not in TABLES or not all((_rows(plane, plane.width) == NEUTRAL).all() for plane in picture.planes[1:]):
+    if name not in TABLES or not all(
+        (_rows(plane, plane.width) == NEUTRAL).all() for plane in picture.planes[1:]
+    ):
         return None
     table = gray_table(name, picture.width, picture.colorspace, picture.color_range)
-    return None if table is None else cv2.LUT(_rows(picture.planes[0], picture.width), table)[..., None]
+    return (
+        None
+        if table is None
+        else cv2.LUT(_rows(picture.planes[0], picture.width), table)[..., None]
+    )
 
 
 @lru_cache
@@ -202,8 +227,12 @@ def gray_table(name: str, width: int, colorspace: int, color_range: int) -> np.n
     """
     if width % 2:
         return None
-    levels = (np.arange(256)[:, None] + np.arange(width)).astype(np.uint8)  # every level in every column
-    ramp = VideoFrame.from_ndarray(np.concatenate([levels, np.full((128, width), NEUTRAL, dtype=np.uint8)]), format=name)
+    levels = (np.arange(256)[:, None] + np.arange(width)).astype(
+        np.uint8
+    )  # every level in every column
+    ramp = VideoFrame.from_ndarray(
+        np.concatenate([levels, np.full((128, width), NEUTRAL, dtype=np.uint8)]), format=name
+    )
     ramp.colorspace, ramp.color_range = colorspace, color_range
     image = ramp.to_ndarray(format="rgb24", interpolation=Interpolation.BICUBIC)
     table = image[:, 0, 0].copy()
@@ -216,4 +245,6 @@ def _rows(plane: VideoPlane, width: int) -> np.ndarray:
 
 
 def _has_equal_channels(image: np.ndarray) -> bool:
-    return np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 0], image[..., 2])
+    return np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(
+        image[..., 0], image[..., 2]
+    )

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 import sleap_io as sio
 from sleap_io.io.seq import SeqVideo
-from sleap_io.io.video_reading import CropVideoBackend, HDF5Video, ImageVideo, MediaVideo, TiffVideo, VideoBackend
+from sleap_io.io.video_reading import (
+    CropVideoBackend,
+    HDF5Video,
+    ImageVideo,
+    MediaVideo,
+    TiffVideo,
+    VideoBackend,
+)
 
 from sleap_lab.errors import RunError, one_line
 from sleap_lab.media.fit import OTHER, Files, Fit, Stored, fit, open_reader, size_problem, stored_of
@@ -100,12 +107,22 @@ def relink(labels: sio.Labels, path: Path) -> None:
     rivals = {id(video): _rivals(video, lost, found) for video in lost if id(video) in found}
     for video in lost:
         problem = _moved(video, found.get(id(video)), rivals.get(id(video), []))
-        if problem is None or (reasons[id(video)].startswith(OTHER) and _open(video, video.filename) is None):
+        if problem is None or (
+            reasons[id(video)].startswith(OTHER) and _open(video, video.filename) is None
+        ):
             del reasons[id(video)]  # with nothing better beside the labels, it is what they name
         else:
             reasons[id(video)] += problem
-    replaced: dict[sio.Video, sio.Video] = {video: _missing(video, reasons[id(video)]) for video in labels.videos if id(video) in reasons}
-    replaced |= {video: _partial(video) for video in labels.videos if id(video) not in reasons and _lacks_first(video)}
+    replaced: dict[sio.Video, sio.Video] = {
+        video: _missing(video, reasons[id(video)])
+        for video in labels.videos
+        if id(video) in reasons
+    }
+    replaced |= {
+        video: _partial(video)
+        for video in labels.videos
+        if id(video) not in reasons and _lacks_first(video)
+    }
     if replaced:
         labels.replace_videos(video_map=replaced)
 
@@ -120,7 +137,12 @@ def refuse_mistaken(labels: sio.Labels) -> None:
     owners: dict[Any, tuple[str, bool]] = {}
     for video in labels.videos:
         said = video.backend_metadata.get("filename")
-        if not isinstance(video.filename, str) or not isinstance(said, str) or said == "." or video.backend is None:
+        if (
+            not isinstance(video.filename, str)
+            or not isinstance(said, str)
+            or said == "."
+            or video.backend is None
+        ):
             continue
         moved = PurePosixPath(said.replace("\\", "/")) != PurePosixPath(video.filename)
         owner, owner_moved = owners.setdefault(_identity(video.filename), (said, moved))
@@ -147,7 +169,10 @@ def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
     if isinstance(video, MissingVideo):
         return len(frames), video.reason
     if isinstance(video.filename, list):
-        wanted = [video.filename[frame] if frame < len(video.filename) else f"number {frame}" for frame in frames]
+        wanted = [
+            video.filename[frame] if frame < len(video.filename) else f"number {frame}"
+            for frame in frames
+        ]
         gone = absent_images(wanted) if isinstance(video.backend, ImageVideo | None) else []
         return len(gone), _lacks(gone, wanted) if gone else ""
     if not isinstance(video.backend, (*FILE_READERS, type(None))):  # pictures that are in no file
@@ -197,7 +222,9 @@ def _open_original(video: sio.Video, labels: Path) -> str | None:
     return f"{OTHER} than the labels are of: {size}"
 
 
-def _beside(video: sio.Video, labels: Path, last: int, taken: dict[Any, Name]) -> tuple[Found | None, str]:
+def _beside(
+    video: sio.Video, labels: Path, last: int, taken: dict[Any, Name]
+) -> tuple[Found | None, str]:
     """Look for a video beside its labels.
 
     Args:
@@ -219,7 +246,9 @@ def _beside(video: sio.Video, labels: Path, last: int, taken: dict[Any, Name]) -
         else:
             how, problem = fit(video, files, last)
         if how:
-            return Found(files, identity, (identity == _identity(_below(video.filename, labels.parent)), how)), ""
+            return Found(
+                files, identity, (identity == _identity(_below(video.filename, labels.parent)), how)
+            ), ""
         remark = remark or f"{_called(files)} {problem}"
     return None, remark
 
@@ -236,7 +265,9 @@ def _candidates(name: Files, folder: Path) -> Iterator[Files]:
             if _absence(first) is None:
                 yield first
         elif is_there(first):
-            files = [str(folder.joinpath(*own[dropped:])) for own in parts]  # they lie to each other as they did
+            files = [
+                str(folder.joinpath(*own[dropped:])) for own in parts
+            ]  # they lie to each other as they did
             if not absent_images(files):
                 yield files
 
@@ -249,26 +280,39 @@ def _below(name: Files, folder: Path) -> Files:
 def _rivals(video: sio.Video, videos: Sequence[sio.Video], found: dict[int, Found]) -> list[str]:
     """Return the names of other videos that the file found for one fits no worse."""
     _, identity, rank = found[id(video)]
-    others = [other for other in videos if id(other) in found and found[id(other)].identity == identity]
-    rivals = [other for other in others if _name(other) != _name(video) and found[id(other)].rank >= rank]
+    others = [
+        other for other in videos if id(other) in found and found[id(other)].identity == identity
+    ]
+    rivals = [
+        other for other in others if _name(other) != _name(video) and found[id(other)].rank >= rank
+    ]
     return list(dict.fromkeys(_short(_name(other)) for other in rivals))
 
 
 def _moved(video: sio.Video, found: Found | None, rivals: Sequence[str]) -> str | None:
     """Open a video from what was found for it, or from what is left of its images; return what goes on after the reason if neither."""
     if found is not None and not rivals:
-        return None if (problem := _open(video, found.files)) is None else f", and {_called(found.files)} {problem}"
+        return (
+            None
+            if (problem := _open(video, found.files)) is None
+            else f", and {_called(found.files)} {problem}"
+        )
     if found is not None:
         folders = ", ".join([_short(_name(video)), *rivals])
         return f", and {_called(found.files)} may be {' or '.join(rivals)} as well; put each beside the labels in its folder: {folders}"
-    if isinstance(video.filename, list) and len(absent_images(video.filename)) < len(video.filename):
+    if isinstance(video.filename, list) and len(absent_images(video.filename)) < len(
+        video.filename
+    ):
         return _open(video, video.filename)
     return ""
 
 
 def _missing(video: sio.Video, reason: str) -> MissingVideo:
     missing = MissingVideo(
-        filename=video.filename, backend_metadata=video.backend_metadata, source_video=video.source_video, open_backend=False
+        filename=video.filename,
+        backend_metadata=video.backend_metadata,
+        source_video=video.source_video,
+        open_backend=False,
     )
     missing.reason = reason
     return missing
@@ -276,7 +320,10 @@ def _missing(video: sio.Video, reason: str) -> MissingVideo:
 
 def _partial(video: sio.Video) -> PartialVideo:
     return PartialVideo(
-        filename=video.filename, backend=video.backend, backend_metadata=video.backend_metadata, source_video=video.source_video
+        filename=video.filename,
+        backend=video.backend,
+        backend_metadata=video.backend_metadata,
+        source_video=video.source_video,
     )
 
 
@@ -291,11 +338,15 @@ def _open(video: sio.Video, files: Files, *, vetted: bool = False) -> str | None
         if isinstance(files, str) and not vetted and Path(files).is_file():
             vet_video(Path(files))
         shape = metadata.get("source_shape") or metadata.get("shape")
-        reader = open_reader(video, files, metadata.get("grayscale", shape[-1] == 1 if shape else None))
+        reader = open_reader(
+            video, files, metadata.get("grayscale", shape[-1] == 1 if shape else None)
+        )
         if isinstance(files, list) and not is_there(files[0]):
             _tell_shape(reader, stored_of(video), files)
         if (crop := metadata.get("crop")) is not None:
-            reader = CropVideoBackend.wrap(inner=reader, crop=tuple(crop), fill=metadata.get("crop_fill", 0))
+            reader = CropVideoBackend.wrap(
+                inner=reader, crop=tuple(crop), fill=metadata.get("crop_fill", 0)
+            )
     except Exception as error:  # every reader has its own errors for a file it cannot read
         return f"cannot be read ({one_line(error)})"
     if (rate := metadata.get("fps")) is not None and not isinstance(reader, MediaVideo):
@@ -311,7 +362,9 @@ def _open(video: sio.Video, files: Files, *, vetted: bool = False) -> str | None
 def _tell_shape(reader: VideoBackend, stored: Stored, files: Sequence[str]) -> None:
     """Tell a reader of images their shape: it would ask the first of them for it, and that one is not there."""
     there = next(file for file in files if is_there(file))
-    height, width, channels = VideoBackend.from_filename([there], grayscale=reader.grayscale).img_shape
+    height, width, channels = VideoBackend.from_filename(
+        [there], grayscale=reader.grayscale
+    ).img_shape
     reader.grayscale = (stored.channels or channels) == 1
     reader._cached_shape = (len(files), height, width, 1 if reader.grayscale else 3)
 
@@ -321,7 +374,13 @@ def _absence(name: str) -> str | None:
     try:
         if Path(name).is_dir() or is_there(name):
             return None
-        return NO_FILE if Path(name).exists() and not Path(name).is_file() else NOT_ALLOWED if Path(name).is_file() else NOT_THERE
+        return (
+            NO_FILE
+            if Path(name).exists() and not Path(name).is_file()
+            else NOT_ALLOWED
+            if Path(name).is_file()
+            else NOT_THERE
+        )
     except PermissionError:
         return NOT_ALLOWED
     except (OSError, ValueError):
@@ -348,7 +407,11 @@ def _called(files: Files) -> str:
 
 def _parts(name: str) -> tuple[str, ...]:
     """Return the parts of a path of whatever system, none of which leads upwards."""
-    return tuple(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "//", ".."))
+    return tuple(
+        part
+        for part in PurePosixPath(name.replace("\\", "/")).parts
+        if part not in ("/", "//", "..")
+    )
 
 
 def _identity(files: Files) -> Any:

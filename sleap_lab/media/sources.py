@@ -18,12 +18,27 @@ from sleap_lab.media.images import orientation_notes
 from sleap_lab.media.index import read_index, uneven_times, unevenness
 from sleap_lab.media.labels import read_labels, staying_tracks, to_poses, video_name
 from sleap_lab.media.relink import missing_frames, refuse_mistaken
-from sleap_lab.media.videos import ACCEPTED, NO_FRAME, Indexer, Levels, Reader, file_state, find_levels, open_reader, open_video
+from sleap_lab.media.videos import (
+    ACCEPTED,
+    NO_FRAME,
+    Indexer,
+    Levels,
+    Reader,
+    file_state,
+    find_levels,
+    open_reader,
+    open_video,
+)
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import DataConfig, parse_frames
 from sleap_lab.settings.inputs import HDF5, Input, find_inputs, input_name, is_labels
 
-LABEL_FILTERS = ("only_labeled_frames", "only_suggested_frames", "exclude_user_labeled", "only_predicted_frames")
+LABEL_FILTERS = (
+    "only_labeled_frames",
+    "only_suggested_frames",
+    "exclude_user_labeled",
+    "only_predicted_frames",
+)
 
 
 @dataclass(frozen=True)
@@ -78,8 +93,14 @@ class Source:
     def files(self) -> list[Path]:
         """Every file that the labels and these frames come from."""
         used = [self.videos[video].filename for video in np.unique(self.frames[:, 0])]
-        names = [name for several in used for name in (several if isinstance(several, list) else [several])]
-        return list(dict.fromkeys([*([] if self.labels is None else [self.path]), *map(Path, names)]))
+        names = [
+            name
+            for several in used
+            for name in (several if isinstance(several, list) else [several])
+        ]
+        return list(
+            dict.fromkeys([*([] if self.labels is None else [self.path]), *map(Path, names)])
+        )
 
     def reader(self, video: int) -> Reader:
         """Return what reads a video, opened when it is first asked for."""
@@ -97,18 +118,32 @@ class Source:
         """Return how each video that was opened is read: by what, and for a recording what its packets tell."""
         facts: list[dict[str, Any]] = []
         for i, reader in sorted(self.readers.items()):
-            own: dict[str, Any] = {"video": str(_called(self.videos[i])), "decoder": reader.decoder, "frames": len(reader.numbers)}
+            own: dict[str, Any] = {
+                "video": str(_called(self.videos[i])),
+                "decoder": reader.decoder,
+                "frames": len(reader.numbers),
+            }
             if (index := reader.index) is not None:
                 rate = None if np.isnan(index.rate) else index.rate
-                own |= {"codec": index.codec, "size": [index.height, index.width], "rate": rate, "missing": index.missing}
-                own |= {"dropped": index.empty, "order": "of decoding" if index.decoded else "by time stamps"}
+                own |= {
+                    "codec": index.codec,
+                    "size": [index.height, index.width],
+                    "rate": rate,
+                    "missing": index.missing,
+                }
+                own |= {
+                    "dropped": index.empty,
+                    "order": "of decoding" if index.decoded else "by time stamps",
+                }
             facts.append(own)
         return facts
 
     def meaning(self, video: int) -> Levels:
         """Return what the pixels of a video mean, told once, so that dark frames mean the same as bright ones."""
         if video not in self.levels:
-            self.levels[video] = find_levels(self.reader(video), self.frames[self.frames[:, 0] == video, 1])
+            self.levels[video] = find_levels(
+                self.reader(video), self.frames[self.frames[:, 0] == video, 1]
+            )
         return self.levels[video]
 
     def pixels(self, video: int, frame: int) -> np.ndarray:
@@ -124,8 +159,14 @@ class Source:
             image = self.reader(video).read(frame)
         except Exception as error:  # every backend has its own errors for a frame it cannot decode
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise RunError(f"{_called(self.videos[video])}: frame {frame} cannot be read ({reason})") from error
-        return image if image.dtype == np.uint8 else (image / self.meaning(video).white).astype(np.float32)
+            raise RunError(
+                f"{_called(self.videos[video])}: frame {frame} cannot be read ({reason})"
+            ) from error
+        return (
+            image
+            if image.dtype == np.uint8
+            else (image / self.meaning(video).white).astype(np.float32)
+        )
 
     def read(self, video: int, frame: int) -> np.ndarray:
         """Read one frame as a picture, (h, w, c) uint8.
@@ -137,11 +178,17 @@ class Source:
         if image.dtype == np.uint8:
             return image
         levels = self.meaning(video)
-        return (image * (levels.white / levels.brightest * 255)).round().clip(0, 255).astype(np.uint8)
+        return (
+            (image * (levels.white / levels.brightest * 255)).round().clip(0, 255).astype(np.uint8)
+        )
 
 
 def open_source(
-    config: DataConfig, *, predicting: bool = True, data: sio.Labels | sio.Video | None = None, index: Indexer = read_index
+    config: DataConfig,
+    *,
+    predicting: bool = True,
+    data: sio.Labels | sio.Video | None = None,
+    index: Indexer = read_index,
 ) -> Source:
     """Open videos or a labels file and select their frames.
 
@@ -158,7 +205,13 @@ def open_source(
     """
     _require_opencv()
     inputs = _inputs(config) if data is None else []
-    path = _file(data) if data is not None else input_name(inputs[0]) if len(inputs) == 1 else _named(config.path, inputs)
+    path = (
+        _file(data)
+        if data is not None
+        else input_name(inputs[0])
+        if len(inputs) == 1
+        else _named(config.path, inputs)
+    )
     if isinstance(data, sio.Labels) or is_labels(inputs):
         _refuse_hdf5_keys(config, path)
         labels = data if data is not None else read_labels(path)
@@ -173,7 +226,11 @@ def open_source(
         source = _from_videos([data] if data is not None else inputs, path, config, index)
     if not len(source.frames):
         raise ConfigError(f"data: the selection holds no frame of {path} ({_selection(config)})")
-    return _with_levels(_checked(replace(source, index=index), config)) if predicting else replace(source, index=index)
+    return (
+        _with_levels(_checked(replace(source, index=index), config))
+        if predicting
+        else replace(source, index=index)
+    )
 
 
 def _copy(labels: sio.Labels) -> sio.Labels:
@@ -191,7 +248,11 @@ def _inputs(config: DataConfig) -> list[Input]:
 
 def _named(path: str | Sequence[str], inputs: Sequence[Input]) -> Path:
     """Return how messages call several inputs."""
-    return Path(path) if isinstance(path, str) else Path(f"{input_name(inputs[0])} and {len(inputs) - 1} more")
+    return (
+        Path(path)
+        if isinstance(path, str)
+        else Path(f"{input_name(inputs[0])} and {len(inputs) - 1} more")
+    )
 
 
 def _require_opencv() -> None:
@@ -203,19 +264,31 @@ def _require_opencv() -> None:
     try:
         import cv2  # noqa: F401  # it is sleap-io that uses it
     except ImportError as error:
-        windows = "cannot open shared object file" in str(error)  # libraries for windows, which nothing here opens
-        hint = "put opencv-python-headless in place of opencv-python" if windows else "install opencv-python"
+        windows = "cannot open shared object file" in str(
+            error
+        )  # libraries for windows, which nothing here opens
+        hint = (
+            "put opencv-python-headless in place of opencv-python"
+            if windows
+            else "install opencv-python"
+        )
         raise RunError(f"OpenCV cannot be loaded ({error}); {hint}") from error
 
 
 def _file(data: sio.Labels | sio.Video) -> Path:
     """Return the file that open data come from, for messages."""
-    return Path(video_name(data) if isinstance(data, sio.Video) else data.provenance.get("filename", "the labels"))
+    return Path(
+        video_name(data)
+        if isinstance(data, sio.Video)
+        else data.provenance.get("filename", "the labels")
+    )
 
 
 def _called(video: sio.Video) -> Path:
     """Return how messages call a video: its file, or the folder of its images."""
-    return Path(video.filename[0]).parent if isinstance(video.filename, list) else Path(video.filename)
+    return (
+        Path(video.filename[0]).parent if isinstance(video.filename, list) else Path(video.filename)
+    )
 
 
 def _given(value: Any) -> bool:
@@ -225,14 +298,19 @@ def _given(value: Any) -> bool:
 
 def _selection(config: DataConfig) -> str:
     chosen = {name: getattr(config, name) for name in ("frames", "video_index", *LABEL_FILTERS)}
-    return ", ".join(f"data.{name}={value}" for name, value in chosen.items() if _given(value)) or "no filter"
+    return (
+        ", ".join(f"data.{name}={value}" for name, value in chosen.items() if _given(value))
+        or "no filter"
+    )
 
 
 def _refuse_hdf5_keys(config: DataConfig, path: Path) -> None:
     """Refuse settings of HDF5 videos where there are none."""
     for name, unset in (("video_dataset", None), ("video_input_format", "channels_last")):
         if getattr(config, name) != unset:
-            raise ConfigError(f"data.{name}: only for HDF5 videos ({', '.join(HDF5)}), data.path is {path}")
+            raise ConfigError(
+                f"data.{name}: only for HDF5 videos ({', '.join(HDF5)}), data.path is {path}"
+            )
 
 
 def _checked(source: Source, config: DataConfig) -> Source:
@@ -250,13 +328,17 @@ def _checked(source: Source, config: DataConfig) -> Source:
         name, frames = _called(video), source.frames[source.frames[:, 0] == i, 1]
         notes += orientation_notes(video, frames.tolist())
         if source.labels is not None and not reader.problem and (size := size_problem(video)):
-            notes.append(f"{name} has {size}, as the labels say. If it is another recording, so are the frames.")
+            notes.append(
+                f"{name} has {size}, as the labels say. If it is another recording, so are the frames."
+            )
         lost, why = _lost(video, reader, frames)
         if lost:
             missing += lost
             notes.append(f"{name} {why}: {lost} of the {len(frames)} frames asked for are missing.")
             if missing > allowed * len(source.frames):
-                elsewhere = source.labels is not None and (reader.index is None or bool(reader.problem))
+                elsewhere = source.labels is not None and (
+                    reader.index is None or bool(reader.problem)
+                )
                 raise RunError(
                     f"data.path: {notes[-1]} {MISSING_VIDEO if elsewhere else MISSING_FRAMES} "
                     "or go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
@@ -265,7 +347,10 @@ def _checked(source: Source, config: DataConfig) -> Source:
             if reader.index.short:
                 cut_short.append((name, reader.index.short))
             if others := reader.index.others:
-                path, other = (shlex.quote(str(path)) for path in (name, name.with_suffix(f".second{name.suffix}")))
+                path, other = (
+                    shlex.quote(str(path))
+                    for path in (name, name.with_suffix(f".second{name.suffix}"))
+                )
                 notes.append(OTHERS.format(name=name, count=others + 1, path=path, other=other))
             if reader.index.empty:
                 notes.append(EMPTY.format(name=name, count=reader.index.empty))
@@ -276,8 +361,12 @@ def _checked(source: Source, config: DataConfig) -> Source:
     return replace(source, notes=(*source.notes, *notes), cut_short=tuple(cut_short))
 
 
-MISSING_VIDEO = "Put the video, or a link to it, beside the labels file, or give the video itself as data.path,"
-MISSING_FRAMES = "Copy the file again from where it was recorded, ask for what is there with data.frames,"
+MISSING_VIDEO = (
+    "Put the video, or a link to it, beside the labels file, or give the video itself as data.path,"
+)
+MISSING_FRAMES = (
+    "Copy the file again from where it was recorded, ask for what is there with data.frames,"
+)
 OTHERS = (
     "{name} holds {count} video streams, of which the first is read. "
     "A file of the second alone: ffmpeg -i {path} -map 0:V:1 -c copy {other}"
@@ -317,13 +406,17 @@ def _with_levels(source: Source) -> Source:
     return replace(source, notes=(*source.notes, *notes))
 
 
-def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataConfig, index: Indexer) -> Source:
+def _from_videos(
+    inputs: Sequence[Input | sio.Video], path: Path, config: DataConfig, index: Indexer
+) -> Source:
     for name in LABEL_FILTERS:
         if _given(getattr(config, name)):
             raise ConfigError(f"data.{name}: only for .slp files, data.path is {path}")
     if config.video_index is not None:
         if config.video_index >= len(inputs):
-            raise ConfigError(f"data.video_index: {path} has no video {config.video_index}; accepted: 0-{len(inputs) - 1}")
+            raise ConfigError(
+                f"data.video_index: {path} has no video {config.video_index}; accepted: 0-{len(inputs) - 1}"
+            )
         inputs = [inputs[config.video_index]]
     if not any(isinstance(item, Path) and item.suffix.lower() in HDF5 for item in inputs):
         _refuse_hdf5_keys(config, path)
@@ -338,50 +431,77 @@ def _from_videos(inputs: Sequence[Input | sio.Video], path: Path, config: DataCo
             readers[len(videos)] = reader
             videos.append(video)
         except RunError as error:
-            unreadable.append((path if isinstance(item, sio.Video) else input_name(item), str(error)))
+            unreadable.append(
+                (path if isinstance(item, sio.Video) else input_name(item), str(error))
+            )
     if not videos:
-        which = f"none of the {len(inputs)} videos can be read; the first: " if len(inputs) > 1 else ""
+        which = (
+            f"none of the {len(inputs)} videos can be read; the first: " if len(inputs) > 1 else ""
+        )
         raise RunError(f"data.path: {which}{unreadable[0][1]}")
     wanted = parse_frames(config.frames)
     if len(inputs) == 1:
-        return Source(path, videos, _in_video(0, wanted, readers[0].numbers, path), None, readers=readers)
+        return Source(
+            path, videos, _in_video(0, wanted, readers[0].numbers, path), None, readers=readers
+        )
     frames, notes = _in_each(videos, [readers[i].numbers for i in range(len(videos))], wanted)
-    return Source(path, videos, frames, None, unreadable=tuple(unreadable), notes=notes, readers=readers)
+    return Source(
+        path, videos, frames, None, unreadable=tuple(unreadable), notes=notes, readers=readers
+    )
 
 
-def _opened(item: Input | sio.Video, config: DataConfig, index: Indexer) -> tuple[sio.Video, Reader]:
+def _opened(
+    item: Input | sio.Video, config: DataConfig, index: Indexer
+) -> tuple[sio.Video, Reader]:
     if not isinstance(item, sio.Video):
-        return open_video(item, dataset=config.video_dataset, input_format=config.video_input_format, index=index)
+        return open_video(
+            item, dataset=config.video_dataset, input_format=config.video_input_format, index=index
+        )
     reader = open_reader(item, index)
     if not len(reader.numbers):
-        raise RunError(f"{_called(item)} cannot be read as a video: {reader.problem or NO_FRAME}; {ACCEPTED}")
+        raise RunError(
+            f"{_called(item)} cannot be read as a video: {reader.problem or NO_FRAME}; {ACCEPTED}"
+        )
     return item, reader
 
 
-def _in_video(video: int, wanted: list[int] | None, numbers: Sequence[int], path: Path | str) -> np.ndarray:
+def _in_video(
+    video: int, wanted: list[int] | None, numbers: Sequence[int], path: Path | str
+) -> np.ndarray:
     """Return the (video, frame) rows of the wanted frames of a video, which must have them all."""
     if wanted is None:
         wanted = list(numbers)
     if missing := sorted(set(wanted) - set(numbers)):
         whole = len(numbers) == numbers[-1] + 1
         has = f"0-{numbers[-1]}" if whole else listed(list(map(str, numbers)), 20)
-        raise ConfigError(f"data.frames: frame {missing[-1]} is out of range; {path} has frames {has}")
+        raise ConfigError(
+            f"data.frames: frame {missing[-1]} is out of range; {path} has frames {has}"
+        )
     return np.array([(video, frame) for frame in wanted], dtype=np.int64).reshape(-1, 2)
 
 
-def _in_each(videos: Sequence[sio.Video], numbers: Sequence[Sequence[int]], wanted: list[int] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def _in_each(
+    videos: Sequence[sio.Video], numbers: Sequence[Sequence[int]], wanted: list[int] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the rows of the wanted frames of several videos, of each as far as it goes, and a note on those that end before."""
     if wanted is None:
         return np.concatenate([_in_video(i, None, own, "") for i, own in enumerate(numbers)]), ()
     longest = max(range(len(videos)), key=lambda i: len(numbers[i]))
     _in_video(longest, wanted, numbers[longest], f"the longest video, {_called(videos[longest])},")
-    rows = [_in_video(i, [frame for frame in wanted if frame < len(own)], own, "") for i, own in enumerate(numbers)]
+    rows = [
+        _in_video(i, [frame for frame in wanted if frame < len(own)], own, "")
+        for i, own in enumerate(numbers)
+    ]
     short = [
-        f"{_called(video)} (frames 0-{own[-1]})" for video, own in zip(videos, numbers, strict=True) if max(wanted, default=0) >= len(own)
+        f"{_called(video)} (frames 0-{own[-1]})"
+        for video, own in zip(videos, numbers, strict=True)
+        if max(wanted, default=0) >= len(own)
     ]
     if not short:
         return np.concatenate(rows), ()
-    return np.concatenate(rows), (f"data.frames goes beyond the end of {listed(short, 5)}: what they have of it was taken.",)
+    return np.concatenate(rows), (
+        f"data.frames goes beyond the end of {listed(short, 5)}: what they have of it was taken.",
+    )
 
 
 def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Indexer) -> Source:
@@ -398,22 +518,30 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Inde
                     "Positions count labeled frames; for frame numbers of a video add data.video_index"
                 )
             frames = frames[wanted]
-        return Source(path, labels.videos, poses.frames if frames is None else frames, poses, notes=notes)
+        return Source(
+            path, labels.videos, poses.frames if frames is None else frames, poses, notes=notes
+        )
     video = _video(labels, path, config.video_index)
     reader = open_reader(video, index)
     if not len(reader.numbers):
         why = missing_frames(video, ())[1] or (reader.problem or NO_FRAME).removeprefix("it ")
-        raise RunError(f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)} {why}")
+        raise RunError(
+            f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)} {why}"
+        )
     chosen = _in_video(0, wanted, reader.numbers, f"video {config.video_index} of {path}")
     if frames is not None:
         allowed = set(frames[frames[:, 0] == config.video_index][:, 1].tolist())
         chosen = chosen[[frame in allowed for frame in chosen[:, 1].tolist()]]
-    return Source(path, [video], chosen, poses.of_video(config.video_index), readers={0: reader}, notes=notes)
+    return Source(
+        path, [video], chosen, poses.of_video(config.video_index), readers={0: reader}, notes=notes
+    )
 
 
 def _video(labels: sio.Labels, path: Path, index: int) -> sio.Video:
     if index >= len(labels.videos):
-        raise ConfigError(f"data.video_index: {path} has no video {index}; accepted: 0-{len(labels.videos) - 1}")
+        raise ConfigError(
+            f"data.video_index: {path} has no video {index}; accepted: 0-{len(labels.videos) - 1}"
+        )
     return labels.videos[index]
 
 
@@ -441,8 +569,12 @@ def _labeled(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
 
 def _filtered(labels: sio.Labels, poses: Poses, config: DataConfig) -> np.ndarray | None:
     """Return the (video, frame) rows that the label filters leave, or None where no filter is set."""
-    users = set(zip(poses.video[poses.user].tolist(), poses.frame[poses.user].tolist(), strict=True))
-    predicted = set(zip(poses.video[~poses.user].tolist(), poses.frame[~poses.user].tolist(), strict=True))
+    users = set(
+        zip(poses.video[poses.user].tolist(), poses.frame[poses.user].tolist(), strict=True)
+    )
+    predicted = set(
+        zip(poses.video[~poses.user].tolist(), poses.frame[~poses.user].tolist(), strict=True)
+    )
     labeled = [(int(video), int(frame)) for video, frame in poses.frames]
     if config.only_labeled_frames:
         rows = [where for where in labeled if where in users]
@@ -487,7 +619,9 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
                 if file_state(source.videos[video].filename) != source.reader(video).state:
                     name = _called(source.videos[video])
                     return put(
-                        RunError(f"{name}: it has changed, or is gone, since the run began; put it back, and run the same command again")
+                        RunError(
+                            f"{name}: it has changed, or is gone, since the run began; put it back, and run the same command again"
+                        )
                     )
                 put(Frame(video, index, None, str(error)))
             if place == ends[video] and len(ends) > 1:

@@ -62,7 +62,9 @@ class Stretches:
                 ranges = listed([f"{first}-{last}" for first, last in long], 10)
                 said.append(MEANING[kind].format(count=count, video=names[video], ranges=ranges))
         for video, frame, old, new in self._resized:
-            said.append(RESIZED.format(video=names[video], frame=frame, old=_size(old), new=_size(new)))
+            said.append(
+                RESIZED.format(video=names[video], frame=frame, old=_size(old), new=_size(new))
+            )
         return said
 
     def _look(self, frame: "Frame", previous: "Frame | None") -> None:
@@ -74,7 +76,10 @@ class Stretches:
             self._shapes[frame.video] = shape
         if _is_blank(frame.image):
             self._add(frame, BLANK)
-        elif previous is not None and (previous.video, previous.index + 1) == (frame.video, frame.index):
+        elif previous is not None and (previous.video, previous.index + 1) == (
+            frame.video,
+            frame.index,
+        ):
             assert previous.image is not None, "only frames that were read are kept"
             if _is_same(frame.image, previous.image):
                 self._add(frame, REPEATED)

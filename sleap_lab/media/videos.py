@@ -147,7 +147,9 @@ class StoredReader:
 
     def __init__(self, video: sio.Video) -> None:
         """Take an open video, and look at a few frames to tell whether it has colour."""
-        self._backend = copy(video.backend)  # asked for all channels, which the video itself need not be
+        self._backend = copy(
+            video.backend
+        )  # asked for all channels, which the video itself need not be
         self._backend.grayscale = False
         self.state = file_state(video.filename)
         self.decoder = f"sleap-io {sio.__version__}, {type(video.backend).__name__}"
@@ -166,8 +168,12 @@ class StoredReader:
         elif channels == 2:
             image = image[..., :1]
         elif channels not in (1, 3):
-            raise ValueError(f"an image of {channels} channels; accepted: grey or RGB, with or without transparency")
-        return np.ascontiguousarray(image[..., :1] if self.gray and _has_equal_channels(image) else image)
+            raise ValueError(
+                f"an image of {channels} channels; accepted: grey or RGB, with or without transparency"
+            )
+        return np.ascontiguousarray(
+            image[..., :1] if self.gray and _has_equal_channels(image) else image
+        )
 
     def close(self) -> None:
         """Close the files."""
@@ -177,7 +183,9 @@ class StoredReader:
 class CroppedReader:
     """Reads the part of each frame that a crop shows, as labels may define one."""
 
-    def __init__(self, whole: Reader, crop: tuple[int, int, int, int], fill: int | tuple[int, ...]) -> None:
+    def __init__(
+        self, whole: Reader, crop: tuple[int, int, int, int], fill: int | tuple[int, ...]
+    ) -> None:
         """Take what reads whole frames, and the corners (x1, y1, x2, y2) of the part, px; beyond the frame there is `fill`."""
         self.numbers, self.index, self.gray = whole.numbers, whole.index, whole.gray
         self.problem, self.decoder, self.state = whole.problem, whole.decoder, whole.state
@@ -185,7 +193,9 @@ class CroppedReader:
 
     def read(self, frame: int) -> np.ndarray:
         """Read the part of one frame."""
-        return np.ascontiguousarray(crop_frame(self._whole.read(frame), self._crop, fill=self._fill))
+        return np.ascontiguousarray(
+            crop_frame(self._whole.read(frame), self._crop, fill=self._fill)
+        )
 
     def close(self) -> None:
         """Close the files."""
@@ -194,7 +204,14 @@ class CroppedReader:
 
 def _spread(numbers: Sequence[int]) -> list[int]:
     """Return a few of some numbers, the first and the last among them."""
-    return [int(numbers[i]) for i in np.unique(np.linspace(0, len(numbers) - 1, LOOKED_AT).astype(int))] if len(numbers) else []
+    return (
+        [
+            int(numbers[i])
+            for i in np.unique(np.linspace(0, len(numbers) - 1, LOOKED_AT).astype(int))
+        ]
+        if len(numbers)
+        else []
+    )
 
 
 def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
@@ -212,7 +229,9 @@ def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
 
 
 def _has_equal_channels(image: np.ndarray) -> bool:
-    return all(np.array_equal(image[..., 0], image[..., channel]) for channel in range(1, image.shape[2]))
+    return all(
+        np.array_equal(image[..., 0], image[..., channel]) for channel in range(1, image.shape[2])
+    )
 
 
 def open_reader(video: sio.Video, index: Indexer = read_index) -> Reader:
@@ -228,7 +247,9 @@ def open_reader(video: sio.Video, index: Indexer = read_index) -> Reader:
     if isinstance(name, str) and is_media(Path(name)):
         return open_recording(Path(name), index)
     if video.backend is None:
-        return Unreadable("it is not there" if not video.exists() else f"it cannot be read as a video; {ACCEPTED}")
+        return Unreadable(
+            "it is not there" if not video.exists() else f"it cannot be read as a video; {ACCEPTED}"
+        )
     return StoredReader(video)
 
 
@@ -252,7 +273,11 @@ def open_recording(path: Path, index: Indexer = read_index) -> Reader:
 
 
 def open_video(
-    item: Input, *, dataset: str | None = None, input_format: str = "channels_last", index: Indexer = read_index
+    item: Input,
+    *,
+    dataset: str | None = None,
+    input_format: str = "channels_last",
+    index: Indexer = read_index,
 ) -> tuple[sio.Video, Reader]:
     """Open a video file, or the images of one video.
 
@@ -282,7 +307,9 @@ def open_video(
             options = {"dataset": dataset, "input_format": input_format}
         elif isinstance(item, Path):
             vet_video(item)
-        video = sio.load_video(str(item) if isinstance(item, Path) else [str(image) for image in item], **options)
+        video = sio.load_video(
+            str(item) if isinstance(item, Path) else [str(image) for image in item], **options
+        )
         for file in [item] if isinstance(item, Path) else item:
             _check_pages(file, video)
     except RunError:
@@ -311,7 +338,11 @@ def _check_dataset(file: Path, dataset: str | None) -> None:
     """Refuse an HDF5 file without the dataset that was asked for, or without any that holds frames."""
     with h5py.File(file) as opened:
         shapes: dict[str, tuple[int, ...]] = {}
-        opened.visititems(lambda name, found: shapes.update({name: found.shape}) if isinstance(found, h5py.Dataset) else None)
+        opened.visititems(
+            lambda name, found: (
+                shapes.update({name: found.shape}) if isinstance(found, h5py.Dataset) else None
+            )
+        )
     # Frames are stored as an array, or as encoded images in a dataset called "video".
     able = [name for name, shape in shapes.items() if len(shape) == 4 or name.endswith("/video")]
     wanted = None if dataset is None else dataset.strip("/")
@@ -319,14 +350,18 @@ def _check_dataset(file: Path, dataset: str | None) -> None:
         held = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:5]) or "nothing"
         raise RunError(f"{file} holds no dataset of frames, with four axes; it holds {held}")
     if wanted is not None and not {wanted, f"{wanted}/video"} & set(able):
-        raise RunError(f"{file} has no frames in the dataset {dataset!r}; accepted: {', '.join(able)}.{did_you_mean(wanted, able)}")
+        raise RunError(
+            f"{file} has no frames in the dataset {dataset!r}; accepted: {', '.join(able)}.{did_you_mean(wanted, able)}"
+        )
     if any(name.endswith("/video") for name in able):  # beside which sleap-io looks for more
         check_hdf5(file, images=True)
     with h5py.File(file) as opened:
         for name in able:
             check_dataset(opened[name])
             if (size := prod(shapes[name][1:])) > MAX_PIXELS:
-                raise RunError(f"{file} holds images of {size} numbers in {name}; accepted: up to {MAX_PIXELS}")
+                raise RunError(
+                    f"{file} holds images of {size} numbers in {name}; accepted: up to {MAX_PIXELS}"
+                )
 
 
 def _check_pages(file: Path, video: sio.Video) -> None:
@@ -340,7 +375,9 @@ def _check_pages(file: Path, video: sio.Video) -> None:
         or len(video) != pages
         or not all(_is_page(file, video, i) for i in (0, pages // 2, pages - 1))
     ):
-        raise RunError(f"{file} holds {pages} pages that cannot be read one by one; convert it to a video or to one image per frame")
+        raise RunError(
+            f"{file} holds {pages} pages that cannot be read one by one; convert it to a video or to one image per frame"
+        )
 
 
 def _is_page(file: Path, video: sio.Video, page: int) -> bool:
@@ -351,7 +388,9 @@ def _is_page(file: Path, video: sio.Video, page: int) -> bool:
     if not len(images):
         return False
     image = np.asarray(images[0])
-    image = image[..., 2] if image.ndim == 3 and image.shape[2] in (3, 4) else image.squeeze()  # OpenCV has blue first
+    image = (
+        image[..., 2] if image.ndim == 3 and image.shape[2] in (3, 4) else image.squeeze()
+    )  # OpenCV has blue first
     return np.array_equal(image, video[page][..., 0])
 
 
@@ -360,9 +399,13 @@ def _frame_numbers(video: sio.Video) -> Sequence[int]:
     if held := getattr(video.backend, "frame_map", None):
         return sorted(map(int, held))
     try:
-        if isinstance(video.backend, (HDF5Video, ImageVideo)) or not isinstance(video.filename, str):
+        if isinstance(video.backend, (HDF5Video, ImageVideo)) or not isinstance(
+            video.filename, str
+        ):
             return range(len(video))
-        return range(min(len(video), Path(video.filename).stat().st_size))  # whatever a file says, a frame takes a byte at least
+        return range(
+            min(len(video), Path(video.filename).stat().st_size)
+        )  # whatever a file says, a frame takes a byte at least
     except Exception:  # an unreadable file
         return range(0)
 

@@ -60,17 +60,30 @@ class Block(nn.Module):
 class ConvNeXtEncoder(nn.Module):
     """Levels of blocks, each after a convolution that reduces the resolution."""
 
-    def __init__(self, in_channels: int, depths: Sequence[int], widths: Sequence[int], *, stem_kernel: int, stem_stride: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        depths: Sequence[int],
+        widths: Sequence[int],
+        *,
+        stem_kernel: int,
+        stem_stride: int,
+    ) -> None:
         super().__init__()
         features: list[nn.Module] = []
         for level, (depth, width) in enumerate(zip(depths, widths, strict=True)):
             if level == 0:
                 features.append(
-                    nn.Sequential(nn.Conv2d(in_channels, width, stem_kernel, stem_stride, padding=1), ChannelNorm(width, eps=EPS))
+                    nn.Sequential(
+                        nn.Conv2d(in_channels, width, stem_kernel, stem_stride, padding=1),
+                        ChannelNorm(width, eps=EPS),
+                    )
                 )
             else:
                 above = widths[level - 1]
-                features.append(nn.Sequential(ChannelNorm(above, eps=EPS), nn.Conv2d(above, width, 2, stride=2)))
+                features.append(
+                    nn.Sequential(ChannelNorm(above, eps=EPS), nn.Conv2d(above, width, 2, stride=2))
+                )
             features.append(nn.Sequential(*(Block(width) for _ in range(depth))))
         self.features = nn.ModuleList(features)
 
@@ -99,4 +112,6 @@ def convnext(config: Mapping[str, Any], *, middle_width: int | None = None) -> P
         stem_kernel=config.get("stem_patch_kernel", 4),
         stem_stride=stem_stride,
     )
-    return Pyramid(encoder, arch["channels"], config, stem_stride=stem_stride, middle_width=middle_width)
+    return Pyramid(
+        encoder, arch["channels"], config, stem_stride=stem_stride, middle_width=middle_width
+    )

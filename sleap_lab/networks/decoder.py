@@ -34,7 +34,9 @@ def max_pool(x: Tensor) -> Tensor:
 class ConvBlock(nn.Module):
     """Convolutions with ReLU, after 2x2 max pooling where asked."""
 
-    def __init__(self, name: str, widths: Sequence[int], kernel_size: int, *, pool: bool = False) -> None:
+    def __init__(
+        self, name: str, widths: Sequence[int], kernel_size: int, *, pool: bool = False
+    ) -> None:
         super().__init__()
         self.pool = pool
         self.blocks = nn.Sequential(conv_relu(name, widths, kernel_size))
@@ -69,7 +71,15 @@ class DecoderBlock(nn.Module):
     """
 
     def __init__(
-        self, name: str, in_width: int, skip_width: int, width: int, *, kernel_size: int, interpolate: bool, keras: bool = False
+        self,
+        name: str,
+        in_width: int,
+        skip_width: int,
+        width: int,
+        *,
+        kernel_size: int,
+        interpolate: bool,
+        keras: bool = False,
     ) -> None:
         super().__init__()
         layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -131,7 +141,17 @@ class Decoder(nn.Module):
         for k, width in enumerate(widths):
             name = f"{prefix}dec{k}_s{stride >> k}_to_s{stride >> (k + 1)}"
             skip_width = skip_widths[k] if k < len(skip_widths) else 0
-            blocks.append(DecoderBlock(name, in_width, skip_width, width, kernel_size=kernel_size, interpolate=interpolate, keras=keras))
+            blocks.append(
+                DecoderBlock(
+                    name,
+                    in_width,
+                    skip_width,
+                    width,
+                    kernel_size=kernel_size,
+                    interpolate=interpolate,
+                    keras=keras,
+                )
+            )
             in_width = self.widths[stride >> (k + 1)] = width
         self.decoder_stack = nn.ModuleList(blocks)
 

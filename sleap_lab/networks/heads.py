@@ -12,8 +12,14 @@ HEAD_LAYERS = {
     "centroid": {"confmaps": "CentroidConfmapsHead"},
     "centered_instance": {"confmaps": "CenteredInstanceConfmapsHead"},
     "bottomup": {"confmaps": "MultiInstanceConfmapsHead", "pafs": "PartAffinityFieldsHead"},
-    "multi_class_bottomup": {"confmaps": "MultiInstanceConfmapsHead", "class_maps": "ClassMapsHead"},
-    "multi_class_topdown": {"confmaps": "CenteredInstanceConfmapsHead", "class_vectors": "ClassVectorsHead"},
+    "multi_class_bottomup": {
+        "confmaps": "MultiInstanceConfmapsHead",
+        "class_maps": "ClassMapsHead",
+    },
+    "multi_class_topdown": {
+        "confmaps": "CenteredInstanceConfmapsHead",
+        "class_vectors": "ClassVectorsHead",
+    },
 }
 """Model kind -> its heads, in checkpoint order, with the layer name of each."""
 
@@ -23,7 +29,9 @@ OFFSETS_LAYER = "OffsetRefinementHead"
 
 def map_head(layer: str, in_width: int, channels: int, *, sigmoid: bool) -> nn.Sequential:
     """Return a 1x1 convolution, with a sigmoid where the map holds probabilities."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict([(layer, nn.Sequential(nn.Conv2d(in_width, channels, 1)))])
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        [(layer, nn.Sequential(nn.Conv2d(in_width, channels, 1)))]
+    )
     if sigmoid:
         layers["sigmoid"] = nn.Sigmoid()
     return nn.Sequential(layers)
@@ -32,7 +40,9 @@ def map_head(layer: str, in_width: int, channels: int, *, sigmoid: bool) -> nn.S
 class ClassVectorsHead(nn.Module):
     """Class probabilities of a whole crop: global max pooling, hidden layers, softmax."""
 
-    def __init__(self, in_width: int, classes: int, *, num_fc_layers: int, num_fc_units: int) -> None:
+    def __init__(
+        self, in_width: int, classes: int, *, num_fc_layers: int, num_fc_units: int
+    ) -> None:
         super().__init__()
         hidden: OrderedDict[str, nn.Module] = OrderedDict()
         width = in_width

@@ -13,13 +13,19 @@ from sleap_lab.networks.pyramid import Pyramid
 from sleap_lab.networks.swint import swint
 from sleap_lab.networks.unet import UNet
 
-BACKBONES: dict[str, Callable[..., UNet | Pyramid]] = {"unet": UNet, "convnext": convnext, "swint": swint}
+BACKBONES: dict[str, Callable[..., UNet | Pyramid]] = {
+    "unet": UNet,
+    "convnext": convnext,
+    "swint": swint,
+}
 
 
 class PoseNetwork(nn.Module):
     """Backbone and heads of one model; maps images to the arrays that are decoded into poses."""
 
-    def __init__(self, backbone: UNet | Pyramid, kind: str, heads: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self, backbone: UNet | Pyramid, kind: str, heads: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         """Attach the heads of a model kind to a backbone.
 
         Args:
@@ -38,15 +44,29 @@ class PoseNetwork(nn.Module):
         for name, layer in (HEAD_LAYERS[kind] | offsets).items():
             head = heads[name]
             if name == "class_vectors":
-                units = {"num_fc_layers": head.get("num_fc_layers", 1), "num_fc_units": head.get("num_fc_units", 64)}
-                layers.append(ClassVectorsHead(backbone.middle_width, len(head["classes"]), **units))
+                units = {
+                    "num_fc_layers": head.get("num_fc_layers", 1),
+                    "num_fc_units": head.get("num_fc_units", 64),
+                }
+                layers.append(
+                    ClassVectorsHead(backbone.middle_width, len(head["classes"]), **units)
+                )
                 self.outputs[name] = None
                 continue
             stride = head["output_stride"]
             if stride not in backbone.output_widths:
-                raise RunError(f"head {name}: output_stride {stride} is none of the backbone's strides {sorted(backbone.output_widths)}")
+                raise RunError(
+                    f"head {name}: output_stride {stride} is none of the backbone's strides {sorted(backbone.output_widths)}"
+                )
             sigmoid = name == "class_maps" or bool(head.get("use_sigmoid_activation", False))
-            layers.append(map_head(layer, backbone.output_widths[stride], channels(kind, name, head), sigmoid=sigmoid))
+            layers.append(
+                map_head(
+                    layer,
+                    backbone.output_widths[stride],
+                    channels(kind, name, head),
+                    sigmoid=sigmoid,
+                )
+            )
             self.outputs[name] = stride
         self.head_layers = nn.ModuleList(layers)
 
@@ -81,7 +101,9 @@ def match_channels(x: Tensor, expected: int) -> Tensor:
     return x
 
 
-def build_network(training_config: Mapping[str, Any], *, middle_width: int | None = None) -> PoseNetwork:
+def build_network(
+    training_config: Mapping[str, Any], *, middle_width: int | None = None
+) -> PoseNetwork:
     """Build the network that a training config describes, with random weights.
 
     Args:
@@ -92,11 +114,19 @@ def build_network(training_config: Mapping[str, Any], *, middle_width: int | Non
         RunError: The backbone or the head is of a kind that is not supported.
     """
     model = training_config["model_config"]
-    backbones = {name: section for name, section in model["backbone_config"].items() if section is not None}
+    backbones = {
+        name: section for name, section in model["backbone_config"].items() if section is not None
+    }
     name, section = next(iter(backbones.items()))
     if name not in BACKBONES:
-        raise RunError(f"model_config.backbone_config: backbone {name!r} is not supported; accepted: {', '.join(BACKBONES)}")
-    kind, heads = next((kind, heads) for kind, heads in model["head_configs"].items() if heads is not None)
+        raise RunError(
+            f"model_config.backbone_config: backbone {name!r} is not supported; accepted: {', '.join(BACKBONES)}"
+        )
+    kind, heads = next(
+        (kind, heads) for kind, heads in model["head_configs"].items() if heads is not None
+    )
     if kind not in HEAD_LAYERS:
-        raise RunError(f"model_config.head_configs: model kind {kind!r} is not supported; accepted: {', '.join(HEAD_LAYERS)}")
+        raise RunError(
+            f"model_config.head_configs: model kind {kind!r} is not supported; accepted: {', '.join(HEAD_LAYERS)}"
+        )
     return PoseNetwork(BACKBONES[name](section, middle_width=middle_width), kind, heads)

@@ -55,7 +55,9 @@ def prepare(image: np.ndarray, spec: ImageSpec) -> tuple[Tensor, float]:
     return convert_channels(tensor, spec), eff
 
 
-def match_size(image: Tensor, max_height: int | None, max_width: int | None) -> tuple[Tensor, float]:
+def match_size(
+    image: Tensor, max_height: int | None, max_width: int | None
+) -> tuple[Tensor, float]:
     """Resize (c, h, w) to fit height x width without distortion, larger or smaller, and pad with zeros."""
     h, w = image.shape[-2:]
     height, width = max_height or h, max_width or w
@@ -78,7 +80,9 @@ def convert_channels(image: Tensor, spec: ImageSpec) -> Tensor:
 
 def to_gray(images: Tensor) -> Tensor:
     """Weigh the three channels of (…, 3, h, w) into one, as float (…, 1, h, w)."""
-    red, green, blue = (weight * images[..., i : i + 1, :, :] for i, weight in enumerate(GRAY_WEIGHTS))
+    red, green, blue = (
+        weight * images[..., i : i + 1, :, :] for i, weight in enumerate(GRAY_WEIGHTS)
+    )
     return red + green + blue
 
 
@@ -88,7 +92,9 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
     height, width = max(height, 1), max(width, 1)
     _refuse_giant(height, width)
     if batch.shape[-2:] != (height, width):
-        batch = F.interpolate(batch, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
+        batch = F.interpolate(
+            batch, size=(height, width), mode="bilinear", align_corners=False, antialias=True
+        )
     return batch if images.ndim == 4 else batch[0]
 
 
@@ -123,7 +129,9 @@ def crop_corners(centroids: np.ndarray, size: int) -> np.ndarray:
 
     A crop of n pixels spans n - 1 from the first pixel centre to the last, hence the half pixel.
     """
-    return (centroids.astype(np.float32) - np.float32(size / 2) + np.float32(0.5)).astype(np.float32)
+    return (centroids.astype(np.float32) - np.float32(size / 2) + np.float32(0.5)).astype(
+        np.float32
+    )
 
 
 def crop_origins(corners: np.ndarray, size: int) -> np.ndarray:
@@ -149,5 +157,7 @@ def cut_crops(images: Tensor, samples: np.ndarray, corners: np.ndarray, size: in
     for crop, sample, (x, y) in zip(crops, samples, crop_origins(corners, size), strict=True):
         top, left, bottom, right = max(y, 0), max(x, 0), min(y + size, h), min(x + size, w)
         if top < bottom and left < right:
-            crop[:, top - y : bottom - y, left - x : right - x] = images[sample, :, top:bottom, left:right]
+            crop[:, top - y : bottom - y, left - x : right - x] = images[
+                sample, :, top:bottom, left:right
+            ]
     return crops

@@ -16,7 +16,13 @@ class Pyramid(nn.Module):
     """Encoder, middle and decoder; `forward` returns the maps that heads read."""
 
     def __init__(
-        self, encoder: nn.Module, widths: Sequence[int], config: Mapping[str, Any], *, stem_stride: int, middle_width: int | None
+        self,
+        encoder: nn.Module,
+        widths: Sequence[int],
+        config: Mapping[str, Any],
+        *,
+        stem_stride: int,
+        middle_width: int | None,
     ) -> None:
         """Put the middle and the decoder of a training config on an encoder.
 
@@ -28,7 +34,11 @@ class Pyramid(nn.Module):
             middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
         """
         super().__init__()
-        rate, kernel_size, convs = config.get("filters_rate", 2), config.get("kernel_size", 3), config.get("convs_per_block", 2)
+        rate, kernel_size, convs = (
+            config.get("filters_rate", 2),
+            config.get("kernel_size", 3),
+            config.get("convs_per_block", 2),
+        )
         levels = len(widths)
         stride = stem_stride * 2**levels
         up_blocks = int(math.log2(stride / config.get("output_stride", 1)))
@@ -37,7 +47,12 @@ class Pyramid(nn.Module):
         self.enc = encoder
         self.middle_blocks = nn.ModuleList(
             [
-                ConvBlock("convnext_middle_expand", [widths[-1]] + [middle] * (convs - 1), kernel_size, pool=True),
+                ConvBlock(
+                    "convnext_middle_expand",
+                    [widths[-1]] + [middle] * (convs - 1),
+                    kernel_size,
+                    pool=True,
+                ),
                 ConvBlock("convnext_middle_contract", [middle] * 2, kernel_size),
             ]
         )
@@ -73,6 +88,8 @@ class Permute(nn.Module):
         return x.permute(self.order)
 
 
-def architecture(config: Mapping[str, Any], sizes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+def architecture(
+    config: Mapping[str, Any], sizes: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, Any]:
     """Return the architecture that `model_type` names; where it names none, what `arch` spells out; tiny where both are silent."""
     return sizes.get(config.get("model_type", "")) or config.get("arch") or sizes["tiny"]

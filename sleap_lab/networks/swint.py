@@ -73,8 +73,12 @@ class WindowAttention(nn.Module):
         batch, height, width, _ = x.shape
         x = F.pad(x, (0, 0, 0, -width % self.window, 0, -height % self.window))
         size = x.shape[1:3]
-        shift = [self.shift if side > self.window else 0 for side in size]  # a single window stays where it is
-        bias = self.relative_position_bias_table[self.relative_position_index].T.reshape(1, self.heads, self.window**2, -1)
+        shift = [
+            self.shift if side > self.window else 0 for side in size
+        ]  # a single window stays where it is
+        bias = self.relative_position_bias_table[self.relative_position_index].T.reshape(
+            1, self.heads, self.window**2, -1
+        )
         if any(shift):
             bias = bias + shift_mask(size, self.window, shift, like=bias)[:, None]
             bias = bias.repeat(batch, 1, 1, 1)
@@ -93,7 +97,9 @@ class WindowAttention(nn.Module):
             (windows, pixels, c).
         """
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2))
+        return self.proj(
+            F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2)
+        )
 
 
 class Block(nn.Module):
@@ -104,7 +110,9 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.attn = WindowAttention(width, heads, window, shift)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(), nn.Linear(4 * width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, h, w, c) to the same shape."""
@@ -116,7 +124,15 @@ class SwinEncoder(nn.Module):
     """Levels of blocks, whose windows are shifted in every second one."""
 
     def __init__(
-        self, in_channels: int, embed: int, depths: Sequence[int], heads: Sequence[int], *, patch: int, stem_stride: int, window: int
+        self,
+        in_channels: int,
+        embed: int,
+        depths: Sequence[int],
+        heads: Sequence[int],
+        *,
+        patch: int,
+        stem_stride: int,
+        window: int,
     ) -> None:
         super().__init__()
         features: list[nn.Module] = []
@@ -127,7 +143,11 @@ class SwinEncoder(nn.Module):
                 features.append(nn.Sequential(stem, Permute(0, 2, 3, 1), nn.LayerNorm(width)))
             else:
                 features.append(PatchMerging(width // 2))
-            features.append(nn.Sequential(*(Block(width, n, window, window // 2 if j % 2 else 0) for j in range(depth))))
+            features.append(
+                nn.Sequential(
+                    *(Block(width, n, window, window // 2 if j % 2 else 0) for j in range(depth))
+                )
+            )
         self.features = nn.ModuleList(features)
         self.norm = nn.LayerNorm(width)
 
@@ -143,7 +163,9 @@ class SwinEncoder(nn.Module):
 
 def relative_positions(window: int) -> Tensor:
     """Return the row of the bias table for each pair of pixels of a window, (window^4,) int64."""
-    side = torch.arange(window, device="cpu")  # also where a network is built on the meta device, without memory for weights
+    side = torch.arange(
+        window, device="cpu"
+    )  # also where a network is built on the meta device, without memory for weights
     row, column = (axis.flatten() for axis in torch.meshgrid(side, side, indexing="ij"))
     down, right = (axis[:, None] - axis[None] + window - 1 for axis in (row, column))
     return (down * (2 * window - 1) + right).flatten()
@@ -151,13 +173,25 @@ def relative_positions(window: int) -> Tensor:
 
 def to_windows(x: Tensor, window: int) -> Tensor:
     """Cut (b, h, w, c) into (b x windows, pixels, c)."""
-    return x.unflatten(2, (-1, window)).unflatten(1, (-1, window)).transpose(2, 3).flatten(3, 4).flatten(0, 2)
+    return (
+        x.unflatten(2, (-1, window))
+        .unflatten(1, (-1, window))
+        .transpose(2, 3)
+        .flatten(3, 4)
+        .flatten(0, 2)
+    )
 
 
 def from_windows(x: Tensor, size: Sequence[int], window: int) -> Tensor:
     """Put (b x windows, pixels, c) together to (b, h, w, c), with (h, w) = `size`."""
     rows, columns = size[0] // window, size[1] // window
-    return x.unflatten(1, (window, window)).unflatten(0, (-1, rows, columns)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    return (
+        x.unflatten(1, (window, window))
+        .unflatten(0, (-1, rows, columns))
+        .transpose(2, 3)
+        .flatten(3, 4)
+        .flatten(1, 2)
+    )
 
 
 def shift_mask(size: Sequence[int], window: int, shift: Sequence[int], *, like: Tensor) -> Tensor:
@@ -172,8 +206,13 @@ def shift_mask(size: Sequence[int], window: int, shift: Sequence[int], *, like: 
     Returns:
         (windows, pixels, pixels), 0 or `APART`.
     """
-    rows, columns = (torch.arange(side, device=like.device) >= side - s for side, s in zip(size, shift, strict=True))
-    side_of = to_windows((2 * rows[:, None] + columns)[None, :, :, None], window)  # (windows, pixels, 1)
+    rows, columns = (
+        torch.arange(side, device=like.device) >= side - s
+        for side, s in zip(size, shift, strict=True)
+    )
+    side_of = to_windows(
+        (2 * rows[:, None] + columns)[None, :, :, None], window
+    )  # (windows, pixels, 1)
     return torch.where(side_of == side_of.transpose(-2, -1), 0.0, APART).to(like.dtype)
 
 

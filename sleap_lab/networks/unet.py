@@ -55,7 +55,9 @@ class Encoder(nn.Module):
 class UNet(nn.Module):
     """Encoder, middle and decoder; `forward` returns the maps that heads read."""
 
-    def __init__(self, config: Mapping[str, Any], *, middle_width: int | None = None, keras: bool = False) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], *, middle_width: int | None = None, keras: bool = False
+    ) -> None:
         """Build the network a training config describes.
 
         Args:
@@ -80,21 +82,36 @@ class UNet(nn.Module):
         if stem_levels:
             blocks = []
             for b in range(stem_levels):
-                blocks.append(ConvBlock(f"stem{b}", [in_width] + [width(b)] * convs, STEM_KERNEL_SIZE, pool=b > 0))
+                blocks.append(
+                    ConvBlock(
+                        f"stem{b}", [in_width] + [width(b)] * convs, STEM_KERNEL_SIZE, pool=b > 0
+                    )
+                )
                 in_width = width(b)
             self.stem = Stem(blocks)
             skip_widths = [in_width]
         blocks = []
         for b in range(depth):
             level = b + stem_levels
-            blocks.append(ConvBlock(f"stack0_enc{b}", [in_width] + [width(level)] * convs, kernel_size, pool=level > 0))
+            blocks.append(
+                ConvBlock(
+                    f"stack0_enc{b}",
+                    [in_width] + [width(level)] * convs,
+                    kernel_size,
+                    pool=level > 0,
+                )
+            )
             in_width = width(level)
             skip_widths.insert(0, in_width)
         self.encoders = nn.ModuleList([Encoder(blocks)])
         middle = middle_width or width(depth + stem_levels)
         self.middle_blocks = nn.ModuleList(
             [
-                ConvBlock(f"stack0_enc{depth + 1}_middle_expand", [in_width] + [middle] * (convs - 1), kernel_size),
+                ConvBlock(
+                    f"stack0_enc{depth + 1}_middle_expand",
+                    [in_width] + [middle] * (convs - 1),
+                    kernel_size,
+                ),
                 ConvBlock(f"stack0_enc{depth + 2}_middle_contract", [middle] * 2, kernel_size),
             ]
         )

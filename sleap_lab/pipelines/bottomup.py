@@ -9,7 +9,16 @@ import numpy as np
 
 from sleap_lab.checkpoints import TrainingConfig
 from sleap_lab.decode.classes import group_by_class
-from sleap_lab.decode.paf import Candidates, GroupingOptions, Lines, count_lines, field_size, group, score_lines, trace_lines
+from sleap_lab.decode.paf import (
+    Candidates,
+    GroupingOptions,
+    Lines,
+    count_lines,
+    field_size,
+    group,
+    score_lines,
+    trace_lines,
+)
 from sleap_lab.pipelines.model import FrameBatch, Graph, Model
 from sleap_lab.pipelines.observation import Observed, Refinements, highest_of_each, observe_peaks
 from sleap_lab.poses.record import Poses, Skeleton, concatenate, make_poses
@@ -80,7 +89,14 @@ def edges_of(config: TrainingConfig) -> Edges:
     return [(names.index(str(a)), names.index(str(b))) for a, b in config.heads["pafs"]["edges"]]
 
 
-def observe_lines(batch: FrameBatch, model: Model, *, peak_threshold: float, refinements: Refinements, n_points: int) -> Observed[Traced]:
+def observe_lines(
+    batch: FrameBatch,
+    model: Model,
+    *,
+    peak_threshold: float,
+    refinements: Refinements,
+    n_points: int,
+) -> Observed[Traced]:
     """Find the peaks of a batch and follow the affinity fields between them.
 
     Args:
@@ -93,15 +109,25 @@ def observe_lines(batch: FrameBatch, model: Model, *, peak_threshold: float, ref
     maps = model(batch.images)
     edges, pafs, stride = edges_of(model.config), maps["pafs"], model.config.stride("pafs")
     n_samples, n_nodes = maps["confmaps"].shape[:2]
-    samples, nodes, points, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements)
+    samples, nodes, points, values, complete, flooded = observe_peaks(
+        maps, peak_threshold, refinements
+    )
     if count_lines(samples, nodes, edges, n_samples, n_nodes) > MOST_LINES * n_samples:
         complete, above = False, values > peak_threshold
         samples, nodes, points, values = samples[above], nodes[above], points[above], values[above]
     if count_lines(samples, nodes, edges, n_samples, n_nodes) > MOST_TRACED * n_samples:
         kept = highest_of_each(samples, nodes, values, math.isqrt(MOST_TRACED // len(edges)))
-        flooded, samples, nodes, points, values = True, samples[kept], nodes[kept], points[kept], values[kept]
+        flooded, samples, nodes, points, values = (
+            True,
+            samples[kept],
+            nodes[kept],
+            points[kept],
+            values[kept],
+        )
     found = points[:, 0]
-    lines = trace_lines(pafs, samples, nodes, found * model.config.stride("confmaps"), edges, stride, n_points)
+    lines = trace_lines(
+        pafs, samples, nodes, found * model.config.stride("confmaps"), edges, stride, n_points
+    )
     sample = samples.cpu().numpy().astype(np.int32)
     traced = Traced(
         where=batch.where,
@@ -124,29 +150,50 @@ def graphs(seen: Traced, *, peak_threshold: float, grouping: GroupingOptions) ->
     above = seen.values > peak_threshold
     row = np.cumsum(above) - 1
     kept = above[seen.source] & above[seen.destination]
-    lines = Lines(seen.edge[kept], row[seen.source[kept]], row[seen.destination[kept]], seen.along[kept], seen.length[kept])
+    lines = Lines(
+        seen.edge[kept],
+        row[seen.source[kept]],
+        row[seen.destination[kept]],
+        seen.along[kept],
+        seen.length[kept],
+    )
     candidates = score_lines(lines, float(seen.size[0]), grouping)
-    node, points, point_scores = seen.node[above], seen.points[above], seen.values[above].astype(np.float64)
+    node, points, point_scores = (
+        seen.node[above],
+        seen.points[above],
+        seen.values[above].astype(np.float64),
+    )
     bounds = np.searchsorted(seen.sample[above], np.arange(len(seen.where) + 1))
     found = []
     for start, stop in itertools.pairwise(bounds):
         here = (candidates.source >= start) & (candidates.source < stop)
         own = Candidates(
-            candidates.edge[here], candidates.source[here] - start, candidates.destination[here] - start, candidates.scores[here]
+            candidates.edge[here],
+            candidates.source[here] - start,
+            candidates.destination[here] - start,
+            candidates.scores[here],
         )
         found.append(Graph(points[start:stop], point_scores[start:stop], node[start:stop], own))
     return found
 
 
 def decode_lines(
-    seen: Traced, skeleton: Skeleton, edges: Edges, *, peak_threshold: float, grouping: GroupingOptions, max_instances: int | None
+    seen: Traced,
+    skeleton: Skeleton,
+    edges: Edges,
+    *,
+    peak_threshold: float,
+    grouping: GroupingOptions,
+    max_instances: int | None,
 ) -> Poses:
     """Group peaks by part affinity fields; the score of an instance is the sum of its edge scores.
 
     With `max_instances` the best scored are kept, best first; otherwise instances come in the order of grouping.
     """
     frames = []
-    for where, graph in zip(seen.where, graphs(seen, peak_threshold=peak_threshold, grouping=grouping), strict=True):
+    for where, graph in zip(
+        seen.where, graphs(seen, peak_threshold=peak_threshold, grouping=grouping), strict=True
+    ):
         peaks, scores = group(graph.candidates, graph.nodes, edges, len(skeleton.nodes), grouping)
         if max_instances is not None:
             best = np.argsort(-scores, kind="stable")[:max_instances]
@@ -171,7 +218,9 @@ def _take(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.concatenate([values, missing])[rows]
 
 
-def observe_classes(batch: FrameBatch, model: Model, *, peak_threshold: float, refinements: Refinements) -> Observed[Classified]:
+def observe_classes(
+    batch: FrameBatch, model: Model, *, peak_threshold: float, refinements: Refinements
+) -> Observed[Classified]:
     """Find the peaks of a batch and the class probabilities at them.
 
     Args:
@@ -181,10 +230,16 @@ def observe_classes(batch: FrameBatch, model: Model, *, peak_threshold: float, r
         refinements: The one way in which points leave the grid, as classes are read at refined points.
     """
     maps = model(batch.images)
-    samples, nodes, points, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements)
+    samples, nodes, points, values, complete, flooded = observe_peaks(
+        maps, peak_threshold, refinements
+    )
     found, class_maps = points[:, 0], maps["class_maps"]
     h, w = class_maps.shape[-2:]
-    pixels = (found * (model.config.stride("confmaps") / model.config.stride("class_maps"))).round().long()
+    pixels = (
+        (found * (model.config.stride("confmaps") / model.config.stride("class_maps")))
+        .round()
+        .long()
+    )
     x, y = pixels[:, 0].clamp(0, w - 1), pixels[:, 1].clamp(0, h - 1)
     sample = samples.cpu().numpy().astype(np.int32)
     classified = Classified(
@@ -199,18 +254,30 @@ def observe_classes(batch: FrameBatch, model: Model, *, peak_threshold: float, r
 
 
 def decode_classes(
-    seen: Classified, skeleton: Skeleton, classes: tuple[str, ...], *, peak_threshold: float, max_instances: int | None
+    seen: Classified,
+    skeleton: Skeleton,
+    classes: tuple[str, ...],
+    *,
+    peak_threshold: float,
+    max_instances: int | None,
 ) -> Poses:
     """Group peaks by class; every instance is the animal its class names.
 
     The score of an instance is the mean of its point scores, its track score the mean probability of its class.
     """
-    point_scores, probabilities = seen.values.astype(np.float64), seen.probabilities.astype(np.float64)
+    point_scores, probabilities = (
+        seen.values.astype(np.float64),
+        seen.probabilities.astype(np.float64),
+    )
     frames = []
     for b, where in enumerate(seen.where):
         own = (seen.sample == b) & (seen.values > peak_threshold)
         grouped, scores, chances = group_by_class(
-            seen.points[own], point_scores[own], seen.node[own], probabilities[own], len(skeleton.nodes)
+            seen.points[own],
+            point_scores[own],
+            seen.node[own],
+            probabilities[own],
+            len(skeleton.nodes),
         )
         rows = np.flatnonzero(~np.isnan(scores).all(axis=1))
         instance_scores = np.array([np.nanmean(scores[row]) for row in rows])

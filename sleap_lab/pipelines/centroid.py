@@ -55,7 +55,9 @@ class TrueCentroids:
         return np.flatnonzero(here & ~np.isnan(self.points).any(axis=-1))
 
 
-def true_centroids(truth: Poses, config: TrainingConfig, *, anchor_part: str | None) -> TrueCentroids:
+def true_centroids(
+    truth: Poses, config: TrainingConfig, *, anchor_part: str | None
+) -> TrueCentroids:
     """Compute the centroids of labelled instances the way a model's training did.
 
     Args:
@@ -71,16 +73,24 @@ def true_centroids(truth: Poses, config: TrainingConfig, *, anchor_part: str | N
     part = anchor_part or head.get("anchor_part")
     if part and part not in truth.skeleton.nodes:
         nodes = ", ".join(truth.skeleton.nodes)
-        raise ConfigError(f"preprocessing.anchor_part: {part!r}, as in {config.folder}, is no node of the labels; accepted: {nodes}")
+        raise ConfigError(
+            f"preprocessing.anchor_part: {part!r}, as in {config.folder}, is no node of the labels; accepted: {nodes}"
+        )
     method = "anchor" if part else head.get("centroid_method") or "center_of_mass"
     if method not in METHODS:
-        raise RunError(f"{config.folder}: centroid_method {method!r} is not known; accepted: {', '.join(METHODS)}")
+        raise RunError(
+            f"{config.folder}: centroid_method {method!r} is not known; accepted: {', '.join(METHODS)}"
+        )
     anchor = truth.skeleton.nodes.index(part) if part else None
     fallback = head.get("centroid_fallback") or "center_of_mass"
-    return TrueCentroids(truth, instance_centroids(truth.points, method=method, anchor=anchor, fallback=fallback))
+    return TrueCentroids(
+        truth, instance_centroids(truth.points, method=method, anchor=anchor, fallback=fallback)
+    )
 
 
-def observe_centroids(batch: FrameBatch, model: Model, *, peak_threshold: float, refinements: Refinements) -> Observed[Centroids]:
+def observe_centroids(
+    batch: FrameBatch, model: Model, *, peak_threshold: float, refinements: Refinements
+) -> Observed[Centroids]:
     """Find the centroids of a batch, in reading order.
 
     Args:
@@ -90,14 +100,26 @@ def observe_centroids(batch: FrameBatch, model: Model, *, peak_threshold: float,
         refinements: Ways in which points leave the grid.
     """
     maps = model(batch.images)
-    samples, _, found, values, complete, flooded = observe_peaks(maps, peak_threshold, refinements, MOST_CENTROIDS)
+    samples, _, found, values, complete, flooded = observe_peaks(
+        maps, peak_threshold, refinements, MOST_CENTROIDS
+    )
     step = model.step("confmaps")
     points = (found * step).cpu().numpy()
-    centroids = Centroids(batch.where, batch.eff, samples.cpu().numpy().astype(np.int32), points, values.cpu().numpy())
-    return Observed(centroids, {"centroid_confmaps": maps["confmaps"]}, {"centroid_confmaps": step}, complete=complete, flooded=flooded)
+    centroids = Centroids(
+        batch.where, batch.eff, samples.cpu().numpy().astype(np.int32), points, values.cpu().numpy()
+    )
+    return Observed(
+        centroids,
+        {"centroid_confmaps": maps["confmaps"]},
+        {"centroid_confmaps": step},
+        complete=complete,
+        flooded=flooded,
+    )
 
 
-def choose_centroids(sample: np.ndarray, values: np.ndarray, *, peak_threshold: float, max_instances: int | None) -> np.ndarray:
+def choose_centroids(
+    sample: np.ndarray, values: np.ndarray, *, peak_threshold: float, max_instances: int | None
+) -> np.ndarray:
     """Return the rows of centroids above the threshold, in their order, or with `max_instances` the best of each frame, best first.
 
     Args:
@@ -119,7 +141,12 @@ def rank_in_frame(sample: np.ndarray) -> np.ndarray:
 
 
 def decode_centroids(
-    seen: Centroids, truth: TrueCentroids | None, *, peak_threshold: float, refinement: int, max_instances: int | None
+    seen: Centroids,
+    truth: TrueCentroids | None,
+    *,
+    peak_threshold: float,
+    refinement: int,
+    max_instances: int | None,
 ) -> Poses:
     """Make instances of centroids alone.
 
@@ -134,7 +161,9 @@ def decode_centroids(
         refinement: Which of the observed refinements to take.
         max_instances: Most instances per frame, the best ones, best first.
     """
-    rows = choose_centroids(seen.sample, seen.values, peak_threshold=peak_threshold, max_instances=max_instances)
+    rows = choose_centroids(
+        seen.sample, seen.values, peak_threshold=peak_threshold, max_instances=max_instances
+    )
     sample, scores = seen.sample[rows], seen.values[rows].astype(np.float64)
     found = make_poses(
         CENTROID_SKELETON,
@@ -153,8 +182,12 @@ def _copied(found: Poses, truth: TrueCentroids) -> Poses:
     pairs = []
     for video, frame, rows in found.by_frame():
         labelled = truth.in_frame(np.array([video, frame]))
-        distance = np.linalg.norm(found.points[rows, None, 0] - truth.points[None, labelled], axis=-1)
-        pairs += [(rows[i], labelled[j]) for i, j in zip(*linear_sum_assignment(distance), strict=True)]
+        distance = np.linalg.norm(
+            found.points[rows, None, 0] - truth.points[None, labelled], axis=-1
+        )
+        pairs += [
+            (rows[i], labelled[j]) for i, j in zip(*linear_sum_assignment(distance), strict=True)
+        ]
     rows, labelled = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
     return make_poses(
         truth.poses.skeleton,

@@ -24,7 +24,9 @@ CACHE_BYTES = 8_000_000
 log = logging.getLogger(__name__)
 
 
-def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clock: Clock | None = None) -> Iterator[Prediction]:
+def predict(
+    frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clock: Clock | None = None
+) -> Iterator[Prediction]:
     """Predict frames in order; unreadable frames stay empty.
 
     On a processor each core takes frames all the way from image to poses: cores that share the work of every single layer wait
@@ -45,14 +47,28 @@ def predict(frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clo
     clock = clock or Clock()
     threads = torch.get_num_threads()
     workers = min(threads, batch_size) if pipeline.device.type == "cpu" else 1
-    pool = ThreadPoolExecutor(workers, "predict", initializer=torch.set_num_threads, initargs=(max(threads // workers, 1),))
+    pool = ThreadPoolExecutor(
+        workers,
+        "predict",
+        initializer=torch.set_num_threads,
+        initargs=(max(threads // workers, 1),),
+    )
     pending: deque[list[Future[Prediction]]] = deque()
     if pipeline.device.type == "cpu":
-        torch.set_num_threads(1)  # here, where little is left to do: threads that help with it would stay awake, in the way of the workers
+        torch.set_num_threads(
+            1
+        )  # here, where little is left to do: threads that help with it would stay awake, in the way of the workers
     try:
         for batch in _batches(frames, batch_size):
-            share = max(ceil(len(batch) / workers), min(len(batch), _frames_at_once(batch[0], pipeline)))
-            pending.append([pool.submit(_timed, batch[i : i + share], pipeline, clock) for i in range(0, len(batch), share)])
+            share = max(
+                ceil(len(batch) / workers), min(len(batch), _frames_at_once(batch[0], pipeline))
+            )
+            pending.append(
+                [
+                    pool.submit(_timed, batch[i : i + share], pipeline, clock)
+                    for i in range(0, len(batch), share)
+                ]
+            )
             if sum(map(len, pending)) > workers:  # something waits in line, so that no core does
                 yield _joined([part.result() for part in pending.popleft()])
         while pending:
@@ -81,7 +97,10 @@ def _frames_at_once(frame: Frame, pipeline: Pipeline) -> int:
     """Return how many frames like this a core does in one pass without leaving its cache."""
     if frame.image is None or pipeline.device.type != "cpu":
         return 1
-    height, width = pipeline.images.max_height or frame.image.shape[0], pipeline.images.max_width or frame.image.shape[1]
+    height, width = (
+        pipeline.images.max_height or frame.image.shape[0],
+        pipeline.images.max_width or frame.image.shape[1],
+    )
     return int(CACHE_BYTES / (height * width * pipeline.bytes_per_pixel))
 
 
@@ -92,13 +111,19 @@ def _timed(frames: list[Frame], pipeline: Pipeline, clock: Clock) -> Prediction:
 
 def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
     """Predict frames of one size in one pass, or where memory runs out, in smaller ones."""
-    where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(-1, 2)
+    where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(
+        -1, 2
+    )
     with doing(PREPROCESS):
-        prepared = [prepare(frame.image, pipeline.images) for frame in frames if frame.image is not None]
+        prepared = [
+            prepare(frame.image, pipeline.images) for frame in frames if frame.image is not None
+        ]
     if not prepared:
         empty = make_poses(pipeline.skeleton, [], track_names=pipeline.track_names, frames=where)
         return Prediction(empty, {}, sizes=np.zeros_like(where), eff=np.full(len(where), np.nan))
-    sizes = np.array([frame.image.shape[:2] for frame in frames if frame.image is not None], dtype=np.int64)
+    sizes = np.array(
+        [frame.image.shape[:2] for frame in frames if frame.image is not None], dtype=np.int64
+    )
     eff = np.array([factor for _, factor in prepared])
     try:
         images = torch.stack([image.movedim(0, 2) for image, _ in prepared]).movedim(
@@ -117,7 +142,8 @@ def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
             ) from error
     half = len(frames) // 2
     log.warning(
-        "not enough memory for %d frames at once, they are done in two halves; a smaller runtime.batch_size avoids this", len(frames)
+        "not enough memory for %d frames at once, they are done in two halves; a smaller runtime.batch_size avoids this",
+        len(frames),
     )
     halves = _joined([_predict(frames[:half], pipeline), _predict(frames[half:], pipeline)])
     return replace(halves, observations=None)  # with more memory they would differ in the last bits
@@ -147,7 +173,9 @@ def _joined(parts: list[Prediction]) -> Prediction:
         graphs=tuple(graph for part in parts for graph in part.graphs),
         sizes=np.concatenate([part.sizes for part in parts]),
         eff=np.concatenate([part.eff for part in parts]),
-        observations=None if None in seen else tuple(content for contents in seen for content in contents or ()),
+        observations=None
+        if None in seen
+        else tuple(content for contents in seen for content in contents or ()),
         flooded=any(part.flooded for part in parts),
     )
 
@@ -159,4 +187,6 @@ def _all_maps(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tenso
 
 def _out_of_memory(error: Exception) -> bool:
     """Whether an error is that memory ran out; PyTorch has no class of its own for it on a processor."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(
+        error
+    )

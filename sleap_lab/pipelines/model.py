@@ -56,9 +56,15 @@ class Model:
             images = scale_and_pad(images, self.scale, self.config.max_stride)
             inputs = to_float(images.to(self.device)).contiguous(memory_format=torch.channels_last)
         dtype = AUTOCAST_DTYPES.get(self.precision)
-        with doing(NETWORK), torch.inference_mode(), torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+        with (
+            doing(NETWORK),
+            torch.inference_mode(),
+            torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None),
+        ):
             maps = {name: output.float() for name, output in self.network(inputs).items()}
-            if self.device.type != "cpu":  # an accelerator works on after the call; peaks would wait for it, and be timed with it
+            if (
+                self.device.type != "cpu"
+            ):  # an accelerator works on after the call; peaks would wait for it, and be timed with it
                 torch.accelerator.synchronize(self.device)
         return maps
 
@@ -75,7 +81,10 @@ class Model:
         if self.crop_rule is None:
             return points + corners[:, None]
         assert self.crop_size is not None, "models that see whole images have no crops"
-        return self.crop_rule.content(points, self.crop_size) + crop_origins(corners, self.crop_size)[:, None]
+        return (
+            self.crop_rule.content(points, self.crop_size)
+            + crop_origins(corners, self.crop_size)[:, None]
+        )
 
     def step(self, head: str) -> float:
         """Return the size of a pixel of a head's maps, size-matched px."""

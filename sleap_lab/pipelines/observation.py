@@ -57,7 +57,10 @@ class Observed(Generic[T]):
 
 
 def observe_peaks(
-    maps: Mapping[str, Tensor], threshold: float, refinements: Refinements, most: int = MOST_OF_A_NODE
+    maps: Mapping[str, Tensor],
+    threshold: float,
+    refinements: Refinements,
+    most: int = MOST_OF_A_NODE,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, bool, bool]:
     """Find the local maxima above the floor, or above the threshold where that is lower.
 
@@ -75,14 +78,25 @@ def observe_peaks(
     samples, nodes, points, values = local_peaks(confmaps, min(threshold, FLOOR))
     complete = len(values) <= MOST_PEAKS * len(confmaps)
     if not complete:
-        samples, nodes, points, values = (column[values > threshold] for column in (samples, nodes, points, values))
+        samples, nodes, points, values = (
+            column[values > threshold] for column in (samples, nodes, points, values)
+        )
     flooded = False
     if len(values) > most:
         kept = highest_of_each(samples, nodes, values, most)
         complete = complete and len(kept) == len(values)
         flooded = bool((values > threshold).sum() > (values[kept] > threshold).sum())
-        samples, nodes, points, values = (column[kept] for column in (samples, nodes, points, values))
-    return samples, nodes, refined(maps, samples, nodes, points, refinements), values, complete, flooded
+        samples, nodes, points, values = (
+            column[kept] for column in (samples, nodes, points, values)
+        )
+    return (
+        samples,
+        nodes,
+        refined(maps, samples, nodes, points, refinements),
+        values,
+        complete,
+        flooded,
+    )
 
 
 def highest_of_each(samples: Tensor, nodes: Tensor, values: Tensor, most: int) -> Tensor:
@@ -91,21 +105,33 @@ def highest_of_each(samples: Tensor, nodes: Tensor, values: Tensor, most: int) -
     group = (samples * (nodes.max() + 1) + nodes)[order]
     by_group = torch.argsort(group, stable=True)
     counts = torch.unique_consecutive(group[by_group], return_counts=True)[1]
-    rank = torch.arange(len(group), device=group.device) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    rank = torch.arange(len(group), device=group.device) - torch.repeat_interleave(
+        counts.cumsum(0) - counts, counts
+    )
     return order[by_group[rank < most]].sort().values
 
 
-def refined(maps: Mapping[str, Tensor], samples: Tensor, nodes: Tensor, points: Tensor, refinements: Refinements) -> Tensor:
+def refined(
+    maps: Mapping[str, Tensor],
+    samples: Tensor,
+    nodes: Tensor,
+    points: Tensor,
+    refinements: Refinements,
+) -> Tensor:
     """Return peaks (p, 2) on the grid as points (p, refinements, 2), each refined in all the given ways."""
     ways = [maps["offsets"]] if "offsets" in maps else refinements
-    return torch.stack([refine(maps["confmaps"], samples, nodes, points, way) for way in ways], dim=1)
+    return torch.stack(
+        [refine(maps["confmaps"], samples, nodes, points, way) for way in ways], dim=1
+    )
 
 
 def pack(parts: Sequence[Any]) -> dict[str, np.ndarray]:
     """Join contents of one kind into one array per field, and `rows` (parts, fields) that tells them apart."""
     names = [f.name for f in fields(parts[0])]
     rows = np.array([[len(getattr(part, name)) for name in names] for part in parts])
-    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names} | {"rows": rows}
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names} | {
+        "rows": rows
+    }
 
 
 def unpack(kind: type[T], arrays: Mapping[str, np.ndarray]) -> Iterator[T]:
@@ -113,4 +139,6 @@ def unpack(kind: type[T], arrays: Mapping[str, np.ndarray]) -> Iterator[T]:
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # always a dataclass
     stops = arrays["rows"].cumsum(axis=0)
     for start, stop in zip(stops - arrays["rows"], stops, strict=True):
-        yield kind(**{name: arrays[name][a:b] for name, a, b in zip(names, start, stop, strict=True)})
+        yield kind(
+            **{name: arrays[name][a:b] for name, a, b in zip(names, start, stop, strict=True)}
+        )

@@ -22,7 +22,9 @@ MOST_SHAPES = 8
 """Image sizes that stay compiled; a compiled network takes batches of any size, but images of one size only."""
 
 
-def compile_network(network: nn.Module, device: torch.device, precision: str, workers: int) -> Network:
+def compile_network(
+    network: nn.Module, device: torch.device, precision: str, workers: int
+) -> Network:
     """Return a function that answers as a network does.
 
     It may be called from several threads at once, each of which gets its share of the cores. A network is compiled for each size of
@@ -38,7 +40,9 @@ def compile_network(network: nn.Module, device: torch.device, precision: str, wo
         ConfigError: OpenVINO is not installed, or the device is not a processor.
     """
     if device.type != "cpu":
-        raise ConfigError(f"runtime.backend: openvino runs on the processor only, got runtime.device={device}; accepted there: torch")
+        raise ConfigError(
+            f"runtime.backend: openvino runs on the processor only, got runtime.device={device}; accepted there: torch"
+        )
     openvino = _import_openvino()
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
@@ -51,20 +55,31 @@ def compile_network(network: nn.Module, device: torch.device, precision: str, wo
     @lru_cache(MOST_SHAPES)
     def compiled(channels: int, height: int, width: int) -> Any:
         sizes = openvino.PartialShape([-1, channels, height, width])
-        with warnings.catch_warnings(), torch.autocast("cpu", enabled=False):  # the precision is a setting of what is compiled
-            warnings.simplefilter("ignore")  # of sizes that become constants, which is why each has a network of its own
-            model = openvino.convert_model(values, example_input=torch.zeros(2, channels, height, width), input=[sizes])
+        with (
+            warnings.catch_warnings(),
+            torch.autocast("cpu", enabled=False),
+        ):  # the precision is a setting of what is compiled
+            warnings.simplefilter(
+                "ignore"
+            )  # of sizes that become constants, which is why each has a network of its own
+            model = openvino.convert_model(
+                values, example_input=torch.zeros(2, channels, height, width), input=[sizes]
+            )
         return _core().compile_model(model, "CPU", settings)
 
     def request(shape: tuple[int, ...]) -> Any:
         """Return this thread's own request to the network for images of a shape."""
         if not hasattr(own, "requests"):
-            own.requests = lru_cache(MOST_SHAPES)(lambda *shape: compiled(*shape).create_infer_request())
+            own.requests = lru_cache(MOST_SHAPES)(
+                lambda *shape: compiled(*shape).create_infer_request()
+            )
         with doing("load"), lock:
             return own.requests(*shape)
 
     def answer(images: Tensor) -> dict[str, Tensor]:
-        outputs = request(tuple(images.shape[1:])).infer([images.contiguous().numpy()], share_inputs=True)
+        outputs = request(tuple(images.shape[1:])).infer(
+            [images.contiguous().numpy()], share_inputs=True
+        )
         return {name: torch.from_numpy(outputs[i]) for i, name in enumerate(values.names)}
 
     return answer
@@ -100,5 +115,7 @@ def _import_openvino() -> Any:
     try:
         import openvino
     except ImportError:
-        raise ConfigError("runtime.backend: openvino is not installed; pip install 'sleap-lab[openvino]', or take torch") from None
+        raise ConfigError(
+            "runtime.backend: openvino is not installed; pip install 'sleap-lab[openvino]', or take torch"
+        ) from None
     return openvino

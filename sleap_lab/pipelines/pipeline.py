@@ -76,10 +76,16 @@ def pipeline_kind(configs: Sequence[TrainingConfig], wanted: str) -> str:
     kind = LEGAL.get(frozenset(kinds)) if len(set(kinds)) == len(kinds) else None
     if kind is None:
         accepted = "; ".join(" + ".join(sorted(names)) for names in LEGAL)
-        raise ConfigError(f"model.paths: these models do not fit together: {found}; accepted: {accepted}")
+        raise ConfigError(
+            f"model.paths: these models do not fit together: {found}; accepted: {accepted}"
+        )
     if wanted not in ("auto", kind):
-        missing = " (a centroid and a centered-instance model are needed)" if wanted == "topdown" else ""
-        raise ConfigError(f"model.kind: {wanted} was asked for, but the models make up {kind}: {found}{missing}")
+        missing = (
+            " (a centroid and a centered-instance model are needed)" if wanted == "topdown" else ""
+        )
+        raise ConfigError(
+            f"model.kind: {wanted} was asked for, but the models make up {kind}: {found}{missing}"
+        )
     return kind
 
 
@@ -106,16 +112,28 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ConfigError: This machine or PyTorch build has no such device.
     """
-    available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    available = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    accelerator = (
+        torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    )
     if accelerator is not None:
         available[accelerator.type] = torch.accelerator.device_count()
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
     parts = re.fullmatch(r"(\w+)(?::([0-9]+))?", name)
     if parts is None or int(parts[2] or 0) >= available.get(parts[1], 0):
-        names = ["auto"] + [f"{kind}:{i}" if count > 1 else kind for kind, count in available.items() for i in range(count)]
-        raise ConfigError(f"runtime.device: {name!r} is not available here; accepted: {', '.join(names)}.{did_you_mean(name, names)}")
+        names = ["auto"] + [
+            f"{kind}:{i}" if count > 1 else kind
+            for kind, count in available.items()
+            for i in range(count)
+        ]
+        raise ConfigError(
+            f"runtime.device: {name!r} is not available here; accepted: {', '.join(names)}.{did_you_mean(name, names)}"
+        )
     return torch.device(name)
 
 
@@ -134,7 +152,14 @@ def read_plan(model: ModelConfig, preprocessing: PreprocessingConfig, truth: Pos
     configs = [read_training_config(path) for path in model.paths]
     kind = pipeline_kind(configs, model.kind)
     _check(configs, kind, model, preprocessing, truth)
-    return make_plan(kind, {config.kind: config for config in configs}, _skeleton(configs, kind, truth), model, preprocessing, truth)
+    return make_plan(
+        kind,
+        {config.kind: config for config in configs},
+        _skeleton(configs, kind, truth),
+        model,
+        preprocessing,
+        truth,
+    )
 
 
 def build_pipeline(
@@ -166,43 +191,94 @@ def build_pipeline(
     keep_freed_memory()
     if runtime.num_threads is not None:
         torch.set_num_threads(runtime.num_threads)
-    models = {kind: _load(config, model, preprocessing, runtime, device) for kind, config in plan.configs.items()}
+    models = {
+        kind: _load(config, model, preprocessing, runtime, device)
+        for kind, config in plan.configs.items()
+    }
     first = models.get("centroid") or next(iter(models.values()))
-    predict = partial(_predict, observe=plan.observe(models, Allowance(spare), details), plan=plan, details=details)
-    images, bytes_per_pixel = _image_spec(first.config, preprocessing), 4 * first.width * first.scale**2
-    return Pipeline(plan.kind, plan.skeleton, plan.track_names, images, predict, device, bytes_per_pixel, plan.notes)
+    predict = partial(
+        _predict,
+        observe=plan.observe(models, Allowance(spare), details),
+        plan=plan,
+        details=details,
+    )
+    images, bytes_per_pixel = (
+        _image_spec(first.config, preprocessing),
+        4 * first.width * first.scale**2,
+    )
+    return Pipeline(
+        plan.kind,
+        plan.skeleton,
+        plan.track_names,
+        images,
+        predict,
+        device,
+        bytes_per_pixel,
+        plan.notes,
+    )
 
 
-def _predict(batch: FrameBatch, *, observe: Callable[[FrameBatch], Observed[Any]], plan: Plan, details: bool) -> Prediction:
+def _predict(
+    batch: FrameBatch, *, observe: Callable[[FrameBatch], Observed[Any]], plan: Plan, details: bool
+) -> Prediction:
     """Observe a batch and decode what was observed."""
     seen = observe(batch)
     observations = (seen.content,) if seen.complete else None
     made_from = plan.details(seen) if details else {}
     maps = seen.maps if details else {}
-    return Prediction(plan.decode(seen.content), maps, seen.steps, observations=observations, flooded=seen.flooded, **made_from)
+    return Prediction(
+        plan.decode(seen.content),
+        maps,
+        seen.steps,
+        observations=observations,
+        flooded=seen.flooded,
+        **made_from,
+    )
 
 
 def _check(
-    configs: Sequence[TrainingConfig], kind: str, model: ModelConfig, preprocessing: PreprocessingConfig, truth: Poses | None
+    configs: Sequence[TrainingConfig],
+    kind: str,
+    model: ModelConfig,
+    preprocessing: PreprocessingConfig,
+    truth: Poses | None,
 ) -> None:
-    needs_truth = "centroid" not in {config.kind for config in configs} and kind in ("centered_instance", "multi_class_topdown")
+    needs_truth = "centroid" not in {config.kind for config in configs} and kind in (
+        "centered_instance",
+        "multi_class_topdown",
+    )
     if needs_truth and truth is None:
         raise ConfigError(f"model.paths: a {kind} model without a centroid model {NEEDS_TRUTH}")
     for config in configs:
-        if config.kind in ("centered_instance", "multi_class_topdown") and preprocessing.crop_size is None and config.crop_size is None:
-            raise ConfigError(f"preprocessing.crop_size: {config.folder} names no crop size; give one in px")
+        if (
+            config.kind in ("centered_instance", "multi_class_topdown")
+            and preprocessing.crop_size is None
+            and config.crop_size is None
+        ):
+            raise ConfigError(
+                f"preprocessing.crop_size: {config.folder} names no crop size; give one in px"
+            )
         if model.integral_refinement == "offsets" and "offsets" not in config.heads:
             raise ConfigError(
                 f"model.integral_refinement: got 'offsets', but {config.folder} has no head that predicts offsets; "
                 "accepted: integral, bounded or null"
             )
-    part, nodes = preprocessing.anchor_part, truth.skeleton.nodes if truth is not None else configs[-1].skeleton.nodes
+    part, nodes = (
+        preprocessing.anchor_part,
+        truth.skeleton.nodes if truth is not None else configs[-1].skeleton.nodes,
+    )
     if part is not None and part not in nodes:
-        raise ConfigError(f"preprocessing.anchor_part: no node {part!r}; accepted: {', '.join(nodes)}.{did_you_mean(part, nodes)}")
+        raise ConfigError(
+            f"preprocessing.anchor_part: no node {part!r}; accepted: {', '.join(nodes)}.{did_you_mean(part, nodes)}"
+        )
 
 
 def _load(
-    config: TrainingConfig, model: ModelConfig, preprocessing: PreprocessingConfig, runtime: RuntimeConfig, device: torch.device
+    config: TrainingConfig,
+    model: ModelConfig,
+    preprocessing: PreprocessingConfig,
+    runtime: RuntimeConfig,
+    device: torch.device,
 ) -> Model:
     network = load_network(
         config,
@@ -218,8 +294,21 @@ def _load(
             network.compile()
     scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale
     crop_size = preprocessing.crop_size or config.crop_size
-    rule = crop_rule(config, crop_size) if preprocessing.crop_registration == "exact" and crop_size is not None else None
-    return Model(run, config, scale, len(next(network.parameters())), device, runtime.precision, crop_size, rule)
+    rule = (
+        crop_rule(config, crop_size)
+        if preprocessing.crop_registration == "exact" and crop_size is not None
+        else None
+    )
+    return Model(
+        run,
+        config,
+        scale,
+        len(next(network.parameters())),
+        device,
+        runtime.precision,
+        crop_size,
+        rule,
+    )
 
 
 def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> ImageSpec:

@@ -12,19 +12,41 @@ from typing import Any
 from sleap_lab.checkpoints import TrainingConfig
 from sleap_lab.decode.paf import GroupingOptions
 from sleap_lab.decode.peaks import Refinement
-from sleap_lab.pipelines.bottomup import Classified, Traced, decode_classes, decode_lines, edges_of, graphs, observe_classes, observe_lines
-from sleap_lab.pipelines.centroid import Centroids, TrueCentroids, decode_centroids, observe_centroids, true_centroids
+from sleap_lab.pipelines.bottomup import (
+    Classified,
+    Traced,
+    decode_classes,
+    decode_lines,
+    edges_of,
+    graphs,
+    observe_classes,
+    observe_lines,
+)
+from sleap_lab.pipelines.centroid import (
+    Centroids,
+    TrueCentroids,
+    decode_centroids,
+    observe_centroids,
+    true_centroids,
+)
 from sleap_lab.pipelines.model import FrameBatch, Model
 from sleap_lab.pipelines.observation import FLOOR, Observed, Refinements
 from sleap_lab.pipelines.single_instance import Highest, decode_highest, observe_highest
-from sleap_lab.pipelines.topdown import Allowance, Cropped, covers, crops_of_instances, decode_crops, observe_crops
+from sleap_lab.pipelines.topdown import (
+    Allowance,
+    Cropped,
+    covers,
+    crops_of_instances,
+    decode_crops,
+    observe_crops,
+)
 from sleap_lab.poses.record import Poses, Skeleton
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, peak_thresholds
 
-CENTROIDS_WITH_TRUTH = (
-    "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint errors measure detection only."
+CENTROIDS_WITH_TRUTH = "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint errors measure detection only."
+CENTROIDS_ALONE = (
+    "Centroid-only without labelled instances: the predictions are the centroids themselves."
 )
-CENTROIDS_ALONE = "Centroid-only without labelled instances: the predictions are the centroids themselves."
 
 ONE_REFINEMENT = ("bottomup", "multi_class_bottomup")
 """Kinds that look up lines or classes at refined points, as pipelines of two models do crops: other points would need the maps again."""
@@ -87,7 +109,11 @@ def make_plan(
     centroid_threshold, keypoint_threshold = peak_thresholds(options)
     limit = options.max_instances
     ways, chosen = _refinements(options, kind in ONE_REFINEMENT or len(configs) > 1)
-    depends = {"kind": kind, "offsets": options.integral_refinement == "offsets", "refinements": str(ways)}
+    depends = {
+        "kind": kind,
+        "offsets": options.integral_refinement == "offsets",
+        "refinements": str(ways),
+    }
     if kind == "single_instance":
         return Plan(
             kind,
@@ -95,8 +121,15 @@ def make_plan(
             configs=configs,
             content=Highest,
             depends=depends,
-            observe=lambda models, *_: partial(observe_highest, model=models[kind], refinements=ways),
-            decode=partial(decode_highest, skeleton=skeleton, peak_threshold=keypoint_threshold, refinement=chosen),
+            observe=lambda models, *_: partial(
+                observe_highest, model=models[kind], refinements=ways
+            ),
+            decode=partial(
+                decode_highest,
+                skeleton=skeleton,
+                peak_threshold=keypoint_threshold,
+                refinement=chosen,
+            ),
         )
     if kind == "bottomup":
         edges = edges_of(configs[kind])
@@ -111,14 +144,28 @@ def make_plan(
             skeleton,
             configs=configs,
             content=Traced,
-            depends=depends | {"floor": min(keypoint_threshold, FLOOR), "n_points": options.n_points},
+            depends=depends
+            | {"floor": min(keypoint_threshold, FLOOR), "n_points": options.n_points},
             observe=lambda models, *_: partial(
-                observe_lines, model=models[kind], peak_threshold=keypoint_threshold, refinements=ways, n_points=options.n_points
+                observe_lines,
+                model=models[kind],
+                peak_threshold=keypoint_threshold,
+                refinements=ways,
+                n_points=options.n_points,
             ),
             decode=partial(
-                decode_lines, skeleton=skeleton, edges=edges, peak_threshold=keypoint_threshold, grouping=grouping, max_instances=limit
+                decode_lines,
+                skeleton=skeleton,
+                edges=edges,
+                peak_threshold=keypoint_threshold,
+                grouping=grouping,
+                max_instances=limit,
             ),
-            details=lambda seen: {"graphs": tuple(graphs(seen.content, peak_threshold=keypoint_threshold, grouping=grouping))},
+            details=lambda seen: {
+                "graphs": tuple(
+                    graphs(seen.content, peak_threshold=keypoint_threshold, grouping=grouping)
+                )
+            },
         )
     if kind == "multi_class_bottomup":
         classes = configs[kind].classes
@@ -129,12 +176,27 @@ def make_plan(
             configs=configs,
             content=Classified,
             depends=depends | {"floor": min(keypoint_threshold, FLOOR)},
-            observe=lambda models, *_: partial(observe_classes, model=models[kind], peak_threshold=keypoint_threshold, refinements=ways),
-            decode=partial(decode_classes, skeleton=skeleton, classes=classes, peak_threshold=keypoint_threshold, max_instances=limit),
+            observe=lambda models, *_: partial(
+                observe_classes,
+                model=models[kind],
+                peak_threshold=keypoint_threshold,
+                refinements=ways,
+            ),
+            decode=partial(
+                decode_classes,
+                skeleton=skeleton,
+                classes=classes,
+                peak_threshold=keypoint_threshold,
+                max_instances=limit,
+            ),
         )
 
     def labelled(config: TrainingConfig) -> TrueCentroids | None:
-        return None if truth is None else true_centroids(truth, config, anchor_part=preprocessing.anchor_part)
+        return (
+            None
+            if truth is None
+            else true_centroids(truth, config, anchor_part=preprocessing.anchor_part)
+        )
 
     if kind == "centroid":
         return Plan(
@@ -143,9 +205,18 @@ def make_plan(
             configs=configs,
             content=Centroids,
             depends=depends | {"floor": min(centroid_threshold, FLOOR)},
-            observe=lambda models, *_: partial(observe_centroids, model=models[kind], peak_threshold=centroid_threshold, refinements=ways),
+            observe=lambda models, *_: partial(
+                observe_centroids,
+                model=models[kind],
+                peak_threshold=centroid_threshold,
+                refinements=ways,
+            ),
             decode=partial(
-                decode_centroids, truth=labelled(configs[kind]), peak_threshold=centroid_threshold, refinement=chosen, max_instances=limit
+                decode_centroids,
+                truth=labelled(configs[kind]),
+                peak_threshold=centroid_threshold,
+                refinement=chosen,
+                max_instances=limit,
             ),
             notes=(CENTROIDS_ALONE if truth is None else CENTROIDS_WITH_TRUTH,),
         )
@@ -184,7 +255,9 @@ def _refinements(options: ModelConfig, one: bool) -> tuple[Refinements, int]:
     """Return the refinements to observe, just the run's or all of them, and which of them is the run's."""
     size = options.integral_patch_size
     every = {None: None, "integral": Refinement(size), "bounded": Refinement(size, bounded=True)}
-    if options.integral_refinement == "offsets":  # which come with the maps, whose heads predict them
+    if (
+        options.integral_refinement == "offsets"
+    ):  # which come with the maps, whose heads predict them
         return (None,), 0
     if one:
         return (every[options.integral_refinement],), 0

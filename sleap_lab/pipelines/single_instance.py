@@ -28,11 +28,15 @@ class Highest:
     values: np.ndarray
 
 
-def observe_highest(batch: FrameBatch, model: Model, *, refinements: Refinements) -> Observed[Highest]:
+def observe_highest(
+    batch: FrameBatch, model: Model, *, refinements: Refinements
+) -> Observed[Highest]:
     """Find the highest pixel of every map of a batch."""
     maps = model(batch.images)
     points, values = highest(maps, refinements)
-    in_image = model.to_image(points.double().cpu().numpy(), "confmaps") / batch.eff[:, None, None, None]
+    in_image = (
+        model.to_image(points.double().cpu().numpy(), "confmaps") / batch.eff[:, None, None, None]
+    )
     return Observed(Highest(batch.where, in_image, values.cpu().numpy()), maps, model.steps(*maps))
 
 
@@ -41,11 +45,15 @@ def highest(maps: Mapping[str, Tensor], refinements: Refinements) -> tuple[Tenso
     points, values = global_peaks(maps["confmaps"])
     b, nodes = values.shape
     each = torch.arange(b * nodes, device=values.device)
-    moved = refined(maps, each.div(nodes, rounding_mode="floor"), each % nodes, points.view(-1, 2), refinements)
+    moved = refined(
+        maps, each.div(nodes, rounding_mode="floor"), each % nodes, points.view(-1, 2), refinements
+    )
     return moved.view(b, nodes, -1, 2), values
 
 
-def decode_highest(seen: Highest, skeleton: Skeleton, *, peak_threshold: float, refinement: int) -> Poses:
+def decode_highest(
+    seen: Highest, skeleton: Skeleton, *, peak_threshold: float, refinement: int
+) -> Poses:
     """Make at most one instance per frame; its score is the sum of its point scores.
 
     Frames in which no node is found stay empty.

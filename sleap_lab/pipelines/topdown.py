@@ -10,7 +10,12 @@ from torch import Tensor
 
 from sleap_lab.decode.classes import assign_classes
 from sleap_lab.networks.preprocess import crop_corners, cut_crops
-from sleap_lab.pipelines.centroid import TrueCentroids, choose_centroids, observe_centroids, rank_in_frame
+from sleap_lab.pipelines.centroid import (
+    TrueCentroids,
+    choose_centroids,
+    observe_centroids,
+    rank_in_frame,
+)
 from sleap_lab.pipelines.model import Crops, FrameBatch, Model
 from sleap_lab.pipelines.observation import Observed, Refinements
 from sleap_lab.pipelines.profile import PREPROCESS, doing
@@ -62,7 +67,10 @@ class Allowance:
         """Say whether a batch that needs some crops may also look at the rest, which it does not need."""
         with self._lock:
             self._needed += needed
-            granted = self._share > 0 and self._spent + spare <= self._share * self._needed + MOST_PER_PASS
+            granted = (
+                self._share > 0
+                and self._spent + spare <= self._share * self._needed + MOST_PER_PASS
+            )
             self._spent += spare if granted else 0
         return granted
 
@@ -119,15 +127,31 @@ def observe_crops(
         keep_maps: Return the maps of the crops that are needed, in the order in which they become instances.
     """
     if centroid_model is not None:
-        found = observe_centroids(batch, centroid_model, peak_threshold=centroid_threshold, refinements=refinements)
-        sample, centroids, scores = found.content.sample, found.content.points[:, 0], found.content.values
+        found = observe_centroids(
+            batch, centroid_model, peak_threshold=centroid_threshold, refinements=refinements
+        )
+        sample, centroids, scores = (
+            found.content.sample,
+            found.content.points[:, 0],
+            found.content.values,
+        )
         maps, steps, complete, flooded = found.maps, found.steps, found.complete, found.flooded
     else:
         assert truth is not None, "crops need a centroid model or ground truth"
         sample, centroids = _labelled(batch, truth)
-        scores, maps, steps, complete, flooded = np.ones(len(sample), dtype=np.float32), {}, {}, True, False
-    needed = choose_centroids(sample, scores, peak_threshold=centroid_threshold, max_instances=max_instances)
-    passes = list(crop_passes(sample, scores, FEWEST_PER_PASS.get(instance_model.device.type, MOST_PER_PASS)))
+        scores, maps, steps, complete, flooded = (
+            np.ones(len(sample), dtype=np.float32),
+            {},
+            {},
+            True,
+            False,
+        )
+    needed = choose_centroids(
+        sample, scores, peak_threshold=centroid_threshold, max_instances=max_instances
+    )
+    passes = list(
+        crop_passes(sample, scores, FEWEST_PER_PASS.get(instance_model.device.type, MOST_PER_PASS))
+    )
     chosen = [rows for rows in passes if np.isin(rows, needed).any()]
     if allowance.grants(len(needed), sum(map(len, passes)) - sum(map(len, chosen))):
         chosen = passes
@@ -159,7 +183,9 @@ def observe_crops(
         place = np.zeros(n, dtype=np.int64)
         place[rows] = np.arange(len(rows))
         wanted = torch.from_numpy(place[needed]).to(instance_model.device)
-        crop_maps = {name: torch.cat([output[name] for output in outputs])[wanted] for name in outputs[0]}
+        crop_maps = {
+            name: torch.cat([output[name] for output in outputs])[wanted] for name in outputs[0]
+        }
     rule = instance_model.crop_rule
     step = instance_model.step("confmaps") * (1 + (rule.gain if rule is not None else 0))
     return Observed(content, maps, {**steps, "confmaps": step}, crop_maps, complete, flooded)
@@ -182,7 +208,11 @@ def _read_crops(
     """
     nodes, classes = len(model.config.skeleton.nodes), len(model.config.classes)
     if not outputs:
-        return np.zeros((0, nodes, len(refinements), 2)), np.zeros((0, nodes), np.float32), np.zeros((0, classes), np.float32)
+        return (
+            np.zeros((0, nodes, len(refinements), 2)),
+            np.zeros((0, nodes), np.float32),
+            np.zeros((0, classes), np.float32),
+        )
     peaks = [highest(maps, refinements) for maps in outputs]
     found, values = (torch.cat(tensors) for tensors in zip(*peaks, strict=True))
     in_crop = model.to_image(found.double().cpu().numpy(), "confmaps")
@@ -221,7 +251,9 @@ def decode_crops(
         refinement: Which of the observed refinements to take.
         max_instances: Most instances per frame, those with the best centroids, best first.
     """
-    rows = choose_centroids(seen.sample, seen.scores, peak_threshold=centroid_threshold, max_instances=max_instances)
+    rows = choose_centroids(
+        seen.sample, seen.scores, peak_threshold=centroid_threshold, max_instances=max_instances
+    )
     sample, values = seen.sample[rows], seen.values[rows]
     found = values >= keypoint_threshold
     tracks, track_scores = np.full(len(rows), -1), np.full(len(rows), np.nan)
@@ -246,19 +278,38 @@ def decode_crops(
 
 
 def crops_of_instances(
-    seen: Observed[Cropped], *, centroid_threshold: float, keypoint_threshold: float, refinement: int, max_instances: int | None
+    seen: Observed[Cropped],
+    *,
+    centroid_threshold: float,
+    keypoint_threshold: float,
+    refinement: int,
+    max_instances: int | None,
 ) -> Crops:
     """Return the crops that the instances which `decode_crops` makes were found in."""
     content = seen.content
-    rows = choose_centroids(content.sample, content.scores, peak_threshold=centroid_threshold, max_instances=max_instances)
-    found = (content.values[rows] >= keypoint_threshold) & ~np.isnan(content.points[rows, :, refinement]).any(axis=-1)
+    rows = choose_centroids(
+        content.sample,
+        content.scores,
+        peak_threshold=centroid_threshold,
+        max_instances=max_instances,
+    )
+    found = (content.values[rows] >= keypoint_threshold) & ~np.isnan(
+        content.points[rows, :, refinement]
+    ).any(axis=-1)
     kept = np.flatnonzero(found.any(axis=1))
-    maps = {name: values[torch.from_numpy(kept).to(values.device)] for name, values in seen.crop_maps.items()}
+    maps = {
+        name: values[torch.from_numpy(kept).to(values.device)]
+        for name, values in seen.crop_maps.items()
+    }
     rows = rows[kept]
-    return Crops(content.centroids[rows], content.scores[rows].astype(np.float64), content.boxes[rows], maps)
+    return Crops(
+        content.centroids[rows], content.scores[rows].astype(np.float64), content.boxes[rows], maps
+    )
 
 
 def covers(seen: Cropped, *, centroid_threshold: float, max_instances: int | None) -> bool:
     """Say whether all crops that such settings need were looked at."""
-    rows = choose_centroids(seen.sample, seen.scores, peak_threshold=centroid_threshold, max_instances=max_instances)
+    rows = choose_centroids(
+        seen.sample, seen.scores, peak_threshold=centroid_threshold, max_instances=max_instances
+    )
     return bool(seen.seen[rows].all())

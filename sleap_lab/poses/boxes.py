@@ -15,7 +15,9 @@ def bounding_boxes(points: np.ndarray) -> np.ndarray:
     Returns:
         (..., 4) boxes.
     """
-    return np.concatenate([np.fmin.reduce(points, axis=-2), np.fmax.reduce(points, axis=-2)], axis=-1)
+    return np.concatenate(
+        [np.fmin.reduce(points, axis=-2), np.fmax.reduce(points, axis=-2)], axis=-1
+    )
 
 
 def areas(boxes: np.ndarray, border: int = 0) -> np.ndarray:

@@ -8,7 +8,11 @@ WEISZFELD_TOLERANCE = 1e-6
 
 
 def instance_centroids(
-    points: np.ndarray, *, method: str = "center_of_mass", anchor: int | None = None, fallback: str = "center_of_mass"
+    points: np.ndarray,
+    *,
+    method: str = "center_of_mass",
+    anchor: int | None = None,
+    fallback: str = "center_of_mass",
 ) -> np.ndarray:
     """Return one point per instance.
 
@@ -32,7 +36,9 @@ def instance_centroids(
     if method == "center_of_mass":
         centroids[visible] = np.nanmean(points[visible], axis=1)
     elif method == "bbox_center":
-        centroids[visible] = (np.nanmin(points[visible], axis=1) + np.nanmax(points[visible], axis=1)) / 2
+        centroids[visible] = (
+            np.nanmin(points[visible], axis=1) + np.nanmax(points[visible], axis=1)
+        ) / 2
     else:
         for row in np.flatnonzero(visible):
             centroids[row] = geometric_median(points[row][~np.isnan(points[row]).any(axis=-1)])

@@ -71,7 +71,10 @@ class Poses:
             ValueError: A column has another shape than `points` asks for.
         """
         n, nodes = len(self.points), len(self.skeleton.nodes)
-        expected = dict.fromkeys(COLUMNS, (n,)) | {"points": (n, nodes, 2), "point_scores": (n, nodes)}
+        expected = dict.fromkeys(COLUMNS, (n,)) | {
+            "points": (n, nodes, 2),
+            "point_scores": (n, nodes),
+        }
         for name, shape in expected.items():
             if (found := getattr(self, name).shape) != shape:
                 raise ValueError(f"Poses.{name} must have shape {shape}, got {found}")
@@ -89,7 +92,11 @@ class Poses:
     def of_video(self, video: int) -> "Poses":
         """Return the poses and processed frames of one video, renumbered to be the only one."""
         own = self[self.video == video]
-        return replace(own, video=np.zeros_like(own.video), frames=self.frames[self.frames[:, 0] == video] * [0, 1])
+        return replace(
+            own,
+            video=np.zeros_like(own.video),
+            frames=self.frames[self.frames[:, 0] == video] * [0, 1],
+        )
 
     @property
     def visible(self) -> np.ndarray:
@@ -112,7 +119,9 @@ class Poses:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the record as plain arrays by name, for files; skeleton and track names are one text, `header`."""
         header = {"skeleton": vars(self.skeleton), "track_names": self.track_names}
-        return {"header": np.array(json.dumps(header))} | {name: getattr(self, name) for name in (*COLUMNS, "frames")}
+        return {"header": np.array(json.dumps(header))} | {
+            name: getattr(self, name) for name in (*COLUMNS, "frames")
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Poses":
@@ -141,7 +150,9 @@ class Poses:
         return cls.from_arrays(read_arrays(path))
 
 
-COLUMNS = tuple(f.name for f in fields(Poses) if f.name not in ("skeleton", "track_names", "frames"))
+COLUMNS = tuple(
+    f.name for f in fields(Poses) if f.name not in ("skeleton", "track_names", "frames")
+)
 
 
 def make_poses(
@@ -213,7 +224,9 @@ def concatenate(parts: Sequence[Poses]) -> Poses:
     for part in parts[1:]:
         if part.skeleton != first.skeleton or part.track_names != first.track_names:
             raise ValueError("records to concatenate must share skeleton and track names")
-    columns: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in (*COLUMNS, "frames")}
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(p, name) for p in parts]) for name in (*COLUMNS, "frames")
+    }
     return replace(first, **columns)
 
 
@@ -225,7 +238,9 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         unlike = name
         if name in seen:
-            unlike = next(other for number in count(2) if (other := f"{name}_{number}") not in taken)
+            unlike = next(
+                other for number in count(2) if (other := f"{name}_{number}") not in taken
+            )
             taken.add(unlike)
         seen.add(name)
         found.append(unlike)

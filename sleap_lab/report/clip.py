@@ -25,7 +25,9 @@ SUBPIXEL_BITS = 4  # OpenCV draws at whole numbers of 1/16 px
 FAR = 1e6  # px; 32 bits hold no more
 
 
-def worst_frames(poses: Poses, evaluation: Evaluation | None, count: int = MOMENTS) -> list[tuple[int, int]]:
+def worst_frames(
+    poses: Poses, evaluation: Evaluation | None, count: int = MOMENTS
+) -> list[tuple[int, int]]:
     """Return the (video, frame) worth looking at first, in the order of the video.
 
     With an evaluation these are the identity switches, then the frames with the most instances missed or extra, then those
@@ -84,11 +86,16 @@ def with_pictures(labels: sio.Labels, read_image: Callable[[int, int], np.ndarra
         pictures = _Pictures(partial(read_image, i), video.shape or (0, 1, 1, 1), video.fps)
         videos.append(sio.Video(video.filename, backend=pictures, open_backend=False))
     place = {id(video): i for i, video in enumerate(labels.videos)}
-    frames = [sio.LabeledFrame(videos[place[id(frame.video)]], frame.frame_idx, frame.instances) for frame in labels.labeled_frames]
+    frames = [
+        sio.LabeledFrame(videos[place[id(frame.video)]], frame.frame_idx, frame.instances)
+        for frame in labels.labeled_frames
+    ]
     return sio.Labels(frames, videos=videos, skeletons=labels.skeletons, tracks=labels.tracks)
 
 
-def write_clip(labels: sio.Labels, path: Path, moments: Sequence[tuple[int, int]], around: int = AROUND) -> None:
+def write_clip(
+    labels: sio.Labels, path: Path, moments: Sequence[tuple[int, int]], around: int = AROUND
+) -> None:
     """Write the frames around some moments one after the other, as one video.
 
     Sides that the codec cannot encode get a black border on the right and below, so coordinates stay what they are.
@@ -105,7 +112,9 @@ def write_clip(labels: sio.Labels, path: Path, moments: Sequence[tuple[int, int]
     images: list[np.ndarray] = []
     for number, group in groupby(moments, key=lambda moment: moment[0]):
         video = labels.videos[number]
-        known = np.array(sorted(frame.frame_idx for frame in labels.labeled_frames if frame.video is video))
+        known = np.array(
+            sorted(frame.frame_idx for frame in labels.labeled_frames if frame.video is video)
+        )
         frames: dict[int, None] = {}
         for _, frame in group:
             place = int(np.searchsorted(known, frame))
@@ -122,13 +131,18 @@ def write_video(labels: sio.Labels, path: Path) -> list[Path]:
     """
     written = []
     processed = {
-        i: sorted(frame.frame_idx for frame in labels.labeled_frames if frame.video is video) for i, video in enumerate(labels.videos)
+        i: sorted(frame.frame_idx for frame in labels.labeled_frames if frame.video is video)
+        for i, video in enumerate(labels.videos)
     }
     used = [i for i, frames in processed.items() if frames]
     for i in used:
         target = path if len(used) == 1 else path.with_stem(f"{path.stem}.{i}")
         with replacing(target) as temporary:
-            sio.save_video(_drawn(labels, i, processed[i]), str(temporary), fps=labels.videos[i].fps or FALLBACK_RATE)
+            sio.save_video(
+                _drawn(labels, i, processed[i]),
+                str(temporary),
+                fps=labels.videos[i].fps or FALLBACK_RATE,
+            )
         written.append(target)
     return written
 
@@ -145,16 +159,27 @@ def _drawn(labels: sio.Labels, number: int, frames: Sequence[int]) -> Iterator[n
     for index in frames:
         try:
             picture = np.asarray(video[index])
-        except Exception as error:  # every kind of video has its own errors for a frame that cannot be read
+        except (
+            Exception
+        ) as error:  # every kind of video has its own errors for a frame that cannot be read
             reason = " ".join(str(error).split())
-            raise RunError(f"output.overlay_video: {video_name(video)} cannot be drawn over ({reason})") from error
+            raise RunError(
+                f"output.overlay_video: {video_name(video)} cannot be drawn over ({reason})"
+            ) from error
         picture = np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))).copy()
         for place, instance in enumerate(found[index].instances):
-            _draw_pose(picture, instance.numpy(), instance.skeleton.edge_inds, track_color(tracks.get(id(instance.track), place)))
+            _draw_pose(
+                picture,
+                instance.numpy(),
+                instance.skeleton.edge_inds,
+                track_color(tracks.get(id(instance.track), place)),
+            )
         yield picture
 
 
-def _draw_pose(picture: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], color: str) -> None:
+def _draw_pose(
+    picture: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]], color: str
+) -> None:
     """Draw a pose over a picture (h, w, 3), in place.
 
     OpenCV draws it and not sleap-io, whose renderer needs system libraries that containers lack.
@@ -167,17 +192,39 @@ def _draw_pose(picture: np.ndarray, points: np.ndarray, edges: Sequence[tuple[in
     """
     red_green_blue = tuple(bytes.fromhex(color.removeprefix("#")))
     known = np.isfinite(points).all(axis=1)
-    places = [(int(x), int(y)) for x, y in np.rint(np.where(known[:, None], points, 0).clip(-FAR, FAR) * 2**SUBPIXEL_BITS)]
+    places = [
+        (int(x), int(y))
+        for x, y in np.rint(np.where(known[:, None], points, 0).clip(-FAR, FAR) * 2**SUBPIXEL_BITS)
+    ]
     for a, b in edges:
         if known[a] and known[b]:
-            cv2.line(picture, places[a], places[b], red_green_blue, LINE_WIDTH, cv2.LINE_AA, SUBPIXEL_BITS)
+            cv2.line(
+                picture,
+                places[a],
+                places[b],
+                red_green_blue,
+                LINE_WIDTH,
+                cv2.LINE_AA,
+                SUBPIXEL_BITS,
+            )
     for place in np.flatnonzero(known):
-        cv2.circle(picture, places[place], NODE_RADIUS << SUBPIXEL_BITS, red_green_blue, cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
+        cv2.circle(
+            picture,
+            places[place],
+            NODE_RADIUS << SUBPIXEL_BITS,
+            red_green_blue,
+            cv2.FILLED,
+            cv2.LINE_AA,
+            SUBPIXEL_BITS,
+        )
 
 
 def _save(images: Sequence[np.ndarray], path: Path, rate: float | None) -> None:
     """Write images (h, w, 3) of any sizes as one video; smaller ones get a black border on the right and below."""
     height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
-    padded = [np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))) for image in images]
+    padded = [
+        np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)))
+        for image in images
+    ]
     with replacing(path) as temporary:
         sio.save_video(padded, str(temporary), fps=rate or FALLBACK_RATE)

@@ -68,7 +68,11 @@ def house_style() -> Iterator[None]:
 def encoded(figure: "Figure", kind: str) -> bytes:
     """Return a figure as a file, `svg` or `png`, the same bytes for the same figure."""
     file = BytesIO()
-    figure.savefig(file, format=kind, metadata={"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind])
+    figure.savefig(
+        file,
+        format=kind,
+        metadata={"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind],
+    )
     return file.getvalue()
 
 
@@ -120,7 +124,12 @@ def frame_axis(frames: np.ndarray) -> FrameAxis:
     if len(np.unique(frames[:, 0])) <= 1:
         return FrameAxis(frames, frames[:, 1].astype(float), "Frame", ())
     changes = np.flatnonzero(np.diff(frames[:, 0]))
-    return FrameAxis(frames, np.arange(len(frames), dtype=float), "Processed frame, video after video", tuple(changes + 0.5))
+    return FrameAxis(
+        frames,
+        np.arange(len(frames), dtype=float),
+        "Processed frame, video after video",
+        tuple(changes + 0.5),
+    )
 
 
 def node_errors(nodes: Sequence[str], distances: np.ndarray) -> "Figure":
@@ -136,7 +145,16 @@ def node_errors(nodes: Sequence[str], distances: np.ndarray) -> "Figure":
         if len(values):
             low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95])
             axes.plot([low, high], [row, row], color=ACCENT, linewidth=1)
-            axes.barh(row, third - first, left=first, height=0.62, color=ACCENT, alpha=0.35, edgecolor=ACCENT, linewidth=0.8)
+            axes.barh(
+                row,
+                third - first,
+                left=first,
+                height=0.62,
+                color=ACCENT,
+                alpha=0.35,
+                edgecolor=ACCENT,
+                linewidth=0.8,
+            )
             axes.plot([median], [row], marker="|", markersize=8, markeredgewidth=2, color=INK)
     name_rows(axes, nodes)
     axes.set_xlim(left=0)
@@ -144,7 +162,9 @@ def node_errors(nodes: Sequence[str], distances: np.ndarray) -> "Figure":
     return figure
 
 
-def pck_curves(nodes: Sequence[str], thresholds: np.ndarray, shares: np.ndarray, *, highlighted: int = 3) -> "Figure":
+def pck_curves(
+    nodes: Sequence[str], thresholds: np.ndarray, shares: np.ndarray, *, highlighted: int = 3
+) -> "Figure":
     """Draw the share of nodes found within each distance, one line per node; the worst are named.
 
     Args:
@@ -157,7 +177,10 @@ def pck_curves(nodes: Sequence[str], thresholds: np.ndarray, shares: np.ndarray,
     order = np.argsort(shares.mean(axis=1), kind="stable")
     for node in order[highlighted:]:
         axes.plot(thresholds, 100 * shares[node], color=PALE, linewidth=1)
-    worst = [axes.plot(thresholds, 100 * shares[n], color=track_color(i), linewidth=1.6)[0] for i, n in enumerate(order[:highlighted])]
+    worst = [
+        axes.plot(thresholds, 100 * shares[n], color=track_color(i), linewidth=1.6)[0]
+        for i, n in enumerate(order[:highlighted])
+    ]
     (mean,) = axes.plot(thresholds, 100 * shares.mean(axis=0), color=INK, linewidth=2.2)
     labels = [f"{cut(nodes[n])} ({shares[n].mean():.0%})" for n in order[:highlighted]]
     legend_above(axes, [mean, *worst], [f"mean of nodes ({shares.mean():.0%})", *labels], ncols=2)
@@ -178,14 +201,27 @@ def errors_over_frames(axis: FrameAxis, index: np.ndarray, errors: np.ndarray) -
     figure, axes = canvas(WIDE, 2.8)
     index, errors = index[np.isfinite(errors)], errors[np.isfinite(errors)]
     opacity = min(0.45, max(0.06, 900 / max(1, len(errors))))
-    axes.scatter(axis.x[index], errors, s=9, color=ACCENT, alpha=opacity, linewidths=0, rasterized=True, label="one matched pair")
+    axes.scatter(
+        axis.x[index],
+        errors,
+        s=9,
+        color=ACCENT,
+        alpha=opacity,
+        linewidths=0,
+        rasterized=True,
+        label="one matched pair",
+    )
     if len(errors) > 2 * STRETCHES:
         edges = np.linspace(axis.x[index].min(), axis.x[index].max(), STRETCHES + 1)
         stretch = np.digitize(axis.x[index], edges[1:-1])
         used = np.unique(stretch)
         medians = [np.median(errors[stretch == s]) for s in used]
         axes.plot(
-            (edges[:-1] + edges[1:])[used] / 2, medians, color=CONTRAST, linewidth=1.5, label=f"median of {edges[1] - edges[0]:.0f} frames"
+            (edges[:-1] + edges[1:])[used] / 2,
+            medians,
+            color=CONTRAST,
+            linewidth=1.5,
+            label=f"median of {edges[1] - edges[0]:.0f} frames",
         )
     legend_above(axes, *axes.get_legend_handles_labels())
     top = errors.max(initial=1.0)
@@ -218,7 +254,13 @@ def nodes_found(nodes: Sequence[str], shares: np.ndarray) -> "Figure":
     return figure
 
 
-def histogram(groups: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str, limits: tuple[float, float] | None = None) -> "Figure":
+def histogram(
+    groups: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    ylabel: str,
+    limits: tuple[float, float] | None = None,
+) -> "Figure":
     """Draw a histogram, stacked where there are several groups.
 
     Args:
@@ -230,9 +272,21 @@ def histogram(groups: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str, lim
     figure, axes = canvas(NARROW, 2.8)
     finite = {name: values[np.isfinite(values)] for name, values in groups.items()}
     colors = (ACCENT, CONTRAST, PALE)[: len(finite)]
-    axes.hist(list(finite.values()), bins=30, range=limits, stacked=True, color=colors, edgecolor="white", linewidth=0.4)
+    axes.hist(
+        list(finite.values()),
+        bins=30,
+        range=limits,
+        stacked=True,
+        color=colors,
+        edgecolor="white",
+        linewidth=0.4,
+    )
     if len(groups) > 1:
-        shown = [(bars, f"{name} ({len(finite[name])})") for bars, name in zip(axes.containers, finite, strict=True) if len(finite[name])]
+        shown = [
+            (bars, f"{name} ({len(finite[name])})")
+            for bars, name in zip(axes.containers, finite, strict=True)
+            if len(finite[name])
+        ]
         legend_above(axes, *zip(*shown, strict=True))
     axes.set_xlim(limits)
     axes.set_xlabel(xlabel)
@@ -252,8 +306,24 @@ def calibration(scores: np.ndarray, errors: np.ndarray, groups: int = 10) -> "Fi
     order = np.argsort(scores, kind="stable")
     parts = [part for part in np.array_split(order, groups) if len(part)]
     x = [scores[part].mean() for part in parts]
-    axes.plot(x, [np.percentile(errors[part], 90) for part in parts], "o-", color=CONTRAST, linewidth=1.3, markersize=4, label="90 % below")
-    axes.plot(x, [np.median(errors[part]) for part in parts], "o-", color=ACCENT, linewidth=1.8, markersize=4, label="median")
+    axes.plot(
+        x,
+        [np.percentile(errors[part], 90) for part in parts],
+        "o-",
+        color=CONTRAST,
+        linewidth=1.3,
+        markersize=4,
+        label="90 % below",
+    )
+    axes.plot(
+        x,
+        [np.median(errors[part]) for part in parts],
+        "o-",
+        color=ACCENT,
+        linewidth=1.8,
+        markersize=4,
+        label="median",
+    )
     legend_above(axes, *axes.get_legend_handles_labels())
     axes.set_ylim(bottom=0)
     axes.set_xlabel("Confidence of the node (mean of the group)")
@@ -261,7 +331,9 @@ def calibration(scores: np.ndarray, errors: np.ndarray, groups: int = 10) -> "Fi
     return figure
 
 
-def instances_per_frame(axis: FrameAxis, found: np.ndarray, labelled: np.ndarray | None) -> "Figure":
+def instances_per_frame(
+    axis: FrameAxis, found: np.ndarray, labelled: np.ndarray | None
+) -> "Figure":
     """Draw how many instances each processed frame holds.
 
     Args:
@@ -273,15 +345,33 @@ def instances_per_frame(axis: FrameAxis, found: np.ndarray, labelled: np.ndarray
 
     figure, axes = canvas(WIDE, 2.0)
     x, low, mean, high = _thinned(axis.x, found)
-    label = "predicted" if len(x) == len(axis.x) else f"predicted (mean and range of {len(axis.x) / len(x):.0f} frames)"
+    label = (
+        "predicted"
+        if len(x) == len(axis.x)
+        else f"predicted (mean and range of {len(axis.x) / len(x):.0f} frames)"
+    )
     axes.fill_between(x, mean, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True)
-    axes.fill_between(x, low, high, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True)
+    axes.fill_between(
+        x, low, high, step="mid", color=ACCENT, alpha=0.3, linewidth=0, rasterized=True
+    )
     axes.step(x, mean, where="mid", color=ACCENT, linewidth=1, rasterized=True, label=label)
     if labelled is not None:
         x, _, mean, _ = _thinned(axis.x, labelled)
-        axes.plot(x, mean, ".-", color=INK, markersize=2, linewidth=0.8, rasterized=True, label="ground truth")
+        axes.plot(
+            x,
+            mean,
+            ".-",
+            color=INK,
+            markersize=2,
+            linewidth=0.8,
+            rasterized=True,
+            label="ground truth",
+        )
         legend_above(axes, *axes.get_legend_handles_labels())
-    axes.set_ylim(0, 1.15 * max(found.max(initial=1), 1 if labelled is None else np.nanmax(labelled, initial=1)))
+    axes.set_ylim(
+        0,
+        1.15 * max(found.max(initial=1), 1 if labelled is None else np.nanmax(labelled, initial=1)),
+    )
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     _frame_axis(axes, axis)
     axes.set_ylabel("Instances")
@@ -289,7 +379,11 @@ def instances_per_frame(axis: FrameAxis, found: np.ndarray, labelled: np.ndarray
 
 
 def track_timeline(
-    axis: FrameAxis, names: Sequence[str], index: np.ndarray, tracks: np.ndarray, switches: Sequence[tuple[int, str]] = ()
+    axis: FrameAxis,
+    names: Sequence[str],
+    index: np.ndarray,
+    tracks: np.ndarray,
+    switches: Sequence[tuple[int, str]] = (),
 ) -> "Figure":
     """Draw which frames each track covers, as bars over consecutive processed frames, and where identities switch.
 
@@ -303,20 +397,38 @@ def track_timeline(
         switches: Index on the axis, and name of the track that takes an animal over there.
     """
     lengths = np.bincount(tracks[tracks >= 0], minlength=len(names))
-    shown = np.sort(np.argsort(-lengths, kind="stable")[: min(MAX_TRACK_ROWS, np.count_nonzero(lengths))])
+    shown = np.sort(
+        np.argsort(-lengths, kind="stable")[: min(MAX_TRACK_ROWS, np.count_nonzero(lengths))]
+    )
     step = float(np.median(np.diff(axis.x))) if len(axis.x) > 1 else 1.0
-    narrowest = (axis.x[-1] - axis.x[0]) / 500  # a track of one frame in a long video must still be seen
+    narrowest = (
+        axis.x[-1] - axis.x[0]
+    ) / 500  # a track of one frame in a long video must still be seen
     figure, axes = canvas(WIDE, rows_height(len(shown)))
     for row, track in enumerate(shown):
         covered = np.unique(index[tracks == track])
         pieces = np.split(covered, np.flatnonzero(np.diff(covered) > 1) + 1)
-        bars = [(axis.x[p[0]] - step / 2, max(axis.x[p[-1]] - axis.x[p[0]] + step, narrowest)) for p in pieces]
-        axes.broken_barh(bars, (row - 0.36, 0.72), color=track_color(track), linewidth=0, rasterized=True)
+        bars = [
+            (axis.x[p[0]] - step / 2, max(axis.x[p[-1]] - axis.x[p[0]] + step, narrowest))
+            for p in pieces
+        ]
+        axes.broken_barh(
+            bars, (row - 0.36, 0.72), color=track_color(track), linewidth=0, rasterized=True
+        )
     row_of = {names[track]: row for row, track in enumerate(shown)}
     marks = [(axis.x[place], row_of[name]) for place, name in switches if name in row_of]
     if marks:
         x, y = zip(*marks, strict=True)
-        axes.scatter(x, y, marker="v", s=26, color=INK, linewidths=0, zorder=3, label="identity switch to this track")
+        axes.scatter(
+            x,
+            y,
+            marker="v",
+            s=26,
+            color=INK,
+            linewidths=0,
+            zorder=3,
+            label="identity switch to this track",
+        )
         legend_above(axes, *axes.get_legend_handles_labels())
     name_rows(axes, [f"{cut(names[t])} ({lengths[t]})" for t in shown])
     _frame_axis(axes, axis)
@@ -353,19 +465,32 @@ def _frame_axis(axes: "Axes", axis: FrameAxis) -> None:
     axes.set_xlabel(axis.label)
 
 
-def _thinned(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _thinned(
+    x: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return place, smallest, mean and largest value of up to `MAX_COLUMNS` stretches of a series; nan only where all are."""
     starts = np.unique(np.linspace(0, len(x), MAX_COLUMNS, endpoint=False).astype(int))
     known = np.add.reduceat(np.isfinite(values).astype(int), starts)
-    mean = np.divide(np.add.reduceat(np.nan_to_num(values), starts), known, out=np.full(len(starts), np.nan), where=known > 0)
+    mean = np.divide(
+        np.add.reduceat(np.nan_to_num(values), starts),
+        known,
+        out=np.full(len(starts), np.nan),
+        where=known > 0,
+    )
     return x[starts], np.fmin.reduceat(values, starts), mean, np.fmax.reduceat(values, starts)
 
 
-def legend_above(axes: "Axes", handles: Sequence[Any], labels: Sequence[str], *, ncols: int = 3) -> None:
+def legend_above(
+    axes: "Axes", handles: Sequence[Any], labels: Sequence[str], *, ncols: int = 3
+) -> None:
     """Put a legend above the axes, where it covers no data."""
-    legend = axes.legend(handles, labels, loc="lower left", ncols=ncols, bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    legend = axes.legend(
+        handles, labels, loc="lower left", ncols=ncols, bbox_to_anchor=(0, 1), borderaxespad=0.2
+    )
     for handle in filter(None, legend.legend_handles):
-        handle.set_alpha(1)  # where thousands of points are drawn, a single one is too pale to be seen
+        handle.set_alpha(
+            1
+        )  # where thousands of points are drawn, a single one is too pale to be seen
 
 
 def cut(name: str, length: int = 26) -> str:

@@ -41,7 +41,9 @@ class Table:
         return len(self.header) > 3 or any(sum(map(len, row)) > 40 for row in self.rows)
 
 
-def cards(summary: Mapping[str, Any], poses: Poses, evaluation: Evaluation | None) -> Iterator[Card]:
+def cards(
+    summary: Mapping[str, Any], poses: Poses, evaluation: Evaluation | None
+) -> Iterator[Card]:
     """Yield the numbers a reader looks for first, as far as they are there."""
     if evaluation is not None:
         yield from _accuracy_cards(evaluation)
@@ -50,7 +52,11 @@ def cards(summary: Mapping[str, Any], poses: Poses, evaluation: Evaluation | Non
         yield Card("Speed", f"{frames_per_second:.1f}", "frames/s")
     frames = len(poses.frames)
     yield Card(
-        "Instances", f"{len(poses):,}", hint=f"{len(poses) / frames:.2f} per frame, {frames:,} frames" if frames else "no frame processed"
+        "Instances",
+        f"{len(poses):,}",
+        hint=f"{len(poses) / frames:.2f} per frame, {frames:,} frames"
+        if frames
+        else "no frame processed",
     )
     if tracks := len(np.unique(poses.tracks[poses.tracks >= 0])):
         yield Card("Tracks", f"{tracks:,}")
@@ -68,27 +74,57 @@ def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
 
     if evaluation.coco:
         spread = f"oks_stddev {text(evaluation.settings['oks_stddev'])}"
-        yield Card("AP", share(evaluation.coco["ap"]), hint=hint("coco/ap", f"OKS 0.50 to 0.95, extra and missing count; {spread}"))
-        precision, recall = (share(evaluation.coco[f"{name}_50"]) for name in ("precision", "recall"))
-        yield Card("F1 at OKS 0.50", share(evaluation.coco["f1_50"]), hint=hint("coco/f1_50", f"precision {precision}, recall {recall}"))
+        yield Card(
+            "AP",
+            share(evaluation.coco["ap"]),
+            hint=hint("coco/ap", f"OKS 0.50 to 0.95, extra and missing count; {spread}"),
+        )
+        precision, recall = (
+            share(evaluation.coco[f"{name}_50"]) for name in ("precision", "recall")
+        )
+        yield Card(
+            "F1 at OKS 0.50",
+            share(evaluation.coco["f1_50"]),
+            hint=hint("coco/f1_50", f"precision {precision}, recall {recall}"),
+        )
     if "voc_metrics" in metrics:
-        yield Card("OKS mAP", share(metrics["voc_metrics"]["oks_voc.mAP"]), hint=hint("eval/oks_map", "as sleap-nn: extra do not count"))
-        yield Card("mOKS", share(metrics["mOKS"]["mOKS"]), hint=hint("eval/moks", "matched pairs only"))
+        yield Card(
+            "OKS mAP",
+            share(metrics["voc_metrics"]["oks_voc.mAP"]),
+            hint=hint("eval/oks_map", "as sleap-nn: extra do not count"),
+        )
+        yield Card(
+            "mOKS", share(metrics["mOKS"]["mOKS"]), hint=hint("eval/moks", "matched pairs only")
+        )
     if "detection_metrics" in metrics:
         found = metrics["detection_metrics"]
         others = f"precision {share(found['precision'])}, recall {share(found['recall'])}"
         yield Card("Detection F1", share(found["f1"]), hint=hint("eval/centroid_f1", others))
     n_matched, n_missed = len(matches.truth_rows), len(matches.false_negatives)
     total = f"of {n_matched + n_missed:,} true instances"
-    yield Card("Found", f"{n_matched:,}", hint=f"{total}; extra predictions: {len(matches.false_positives):,}")
+    yield Card(
+        "Found",
+        f"{n_matched:,}",
+        hint=f"{total}; extra predictions: {len(matches.false_positives):,}",
+    )
     distances = metrics["distance_metrics"]
     yield _distance_card("Mean error", distances["avg"], hint("eval/dist_avg", unit=" px"))
     yield _distance_card("Median error", distances["p50"], f"90 % below {px(distances['p90'])}")
     if "pck_metrics" in metrics:
         pck = metrics["pck_metrics"]
-        yield Card("mPCK", share(pck["mPCK"]), hint=hint("eval/pck", f"PCK@5 px {share(pck['PCK@5'])}, PCK@10 px {share(pck['PCK@10'])}"))
+        yield Card(
+            "mPCK",
+            share(pck["mPCK"]),
+            hint=hint(
+                "eval/pck", f"PCK@5 px {share(pck['PCK@5'])}, PCK@10 px {share(pck['PCK@10'])}"
+            ),
+        )
         sized = evaluation.coco["pck_size_10"]
-        yield Card("PCK by size", share(sized), hint=hint("coco/pck_size_10", "of all labelled nodes, within 10 % of the body size"))
+        yield Card(
+            "PCK by size",
+            share(sized),
+            hint=hint("coco/pck_size_10", "of all labelled nodes, within 10 % of the body size"),
+        )
     identity = evaluation.identity or {}
     for name in ("idf1", "mota", "hota"):
         if name in identity:
@@ -107,23 +143,41 @@ def interval_note(evaluation: Evaluation | None) -> str:
 
 
 def _distance_card(label: str, value: float, hint: str = "") -> Card:
-    return Card(label, "n/a", hint=hint) if np.isnan(value) else Card(label, f"{value:.2f}", "px", hint)
+    return (
+        Card(label, "n/a", hint=hint)
+        if np.isnan(value)
+        else Card(label, f"{value:.2f}", "px", hint)
+    )
 
 
 def tables(evaluation: Evaluation) -> Iterator[Table]:
     """Yield the numbers behind the figures, the most read ones first; there is at least one matched pair."""
     metrics = evaluation.metrics
     if evaluation.identity:
-        yield Table("Identity", ("Metric", "Value"), [(name, number(value)) for name, value in evaluation.identity.items()])
+        yield Table(
+            "Identity",
+            ("Metric", "Value"),
+            [(name, number(value)) for name, value in evaluation.identity.items()],
+        )
     if "voc_metrics" in metrics:
         voc = metrics["voc_metrics"]
         columns = (voc["oks_voc.match_score_thresholds"], voc["oks_voc.AP"], voc["oks_voc.AR"])
-        rows = [(f"{threshold:.2f}", *map(share, values)) for threshold, *values in zip(*columns, strict=True)]
+        rows = [
+            (f"{threshold:.2f}", *map(share, values))
+            for threshold, *values in zip(*columns, strict=True)
+        ]
         rows.append(("mean", share(voc["oks_voc.mAP"]), share(voc["oks_voc.mAR"])))
         yield Table("Precision and recall", ("OKS at least", "AP", "AR"), rows)
-    for group, title in {"visibility_metrics": "Visibility of nodes in matched pairs", "detection_metrics": "Detection"}.items():
+    for group, title in {
+        "visibility_metrics": "Visibility of nodes in matched pairs",
+        "detection_metrics": "Detection",
+    }.items():
         if group in metrics:
-            yield Table(title, ("Metric", "Value"), [(name, number(value)) for name, value in metrics[group].items()])
+            yield Table(
+                title,
+                ("Metric", "Value"),
+                [(name, number(value)) for name, value in metrics[group].items()],
+            )
     whole = [row for row in evaluation.breakdown if row.animal is None and row.stratum is None]
     nodes = [row for row in whole if row.video is None and row.node is not None]
     if len(nodes) > 1:
@@ -133,24 +187,53 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
         yield _breakdown_table("Error in each video", "Video", [(row.video, row) for row in videos])
     strata = [row for row in evaluation.breakdown if row.stratum is not None]
     if all(row.n_matched for row in strata) and strata:
-        yield _breakdown_table("Error in a crowd and alone", "Animals", [(row.stratum, row) for row in strata])
+        yield _breakdown_table(
+            "Error in a crowd and alone", "Animals", [(row.stratum, row) for row in strata]
+        )
     if evaluation.switches:
-        header = ("True track", "Video", "Frame", "Followed before", "Followed from here", "Nearest animal", "Its distance")
+        header = (
+            "True track",
+            "Video",
+            "Frame",
+            "Followed before",
+            "Followed from here",
+            "Nearest animal",
+            "Its distance",
+        )
         rows = [
-            (s.truth_track, str(s.video), str(s.frame), s.from_track, s.to_track, s.nearest_track or "–", px(s.nearest_distance))
+            (
+                s.truth_track,
+                str(s.video),
+                str(s.frame),
+                s.from_track,
+                s.to_track,
+                s.nearest_track or "–",
+                px(s.nearest_distance),
+            )
             for s in evaluation.switches
         ]
         yield Table("Identity switches", header, rows)
-    values, limits = evaluation.headline(), evaluation.intervals.values if evaluation.intervals is not None else {}
+    values, limits = (
+        evaluation.headline(),
+        evaluation.intervals.values if evaluation.intervals is not None else {},
+    )
     described = {metric.name: (metric.unit, metric.better, metric.help) for metric in METRICS}
-    rows = [(name, number(value), _interval(limits.get(name)), *described[name]) for name, value in values.items()]
-    yield Table("All metrics", ("Metric", "Value", "95 % interval", "Unit", "Better", "Meaning"), rows)
+    rows = [
+        (name, number(value), _interval(limits.get(name)), *described[name])
+        for name, value in values.items()
+    ]
+    yield Table(
+        "All metrics", ("Metric", "Value", "95 % interval", "Unit", "Better", "Meaning"), rows
+    )
 
 
 def video_table(evaluation: Evaluation) -> Iterator[Table]:
     """Yield which videos were compared, and why these."""
     if evaluation.videos:
-        rows: list[tuple[str, ...]] = [(match.predicted_name or "–", match.truth_name or "–", match.reason) for match in evaluation.videos]
+        rows: list[tuple[str, ...]] = [
+            (match.predicted_name or "–", match.truth_name or "–", match.reason)
+            for match in evaluation.videos
+        ]
         yield Table("Videos compared", ("Predictions", "Ground truth", "Why"), rows)
 
 
@@ -183,14 +266,20 @@ def stage_times(stages: Mapping[str, float]) -> list[tuple[str, str, float]]:
 
 def text(value: Any) -> str:
     """Write a setting as the config files do."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
 
 
 def number(value: float) -> str:
     """Write a number, whole ones without decimals and small ones with more; `n/a` for nan."""
     if np.isnan(value):
         return "n/a"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{2 if abs(value) >= 10 else 4}f}"
+    return (
+        f"{value:,.0f}"
+        if float(value).is_integer()
+        else f"{value:,.{2 if abs(value) >= 10 else 4}f}"
+    )
 
 
 def share(value: float) -> str:
@@ -207,4 +296,8 @@ def _seconds(value: float) -> str:
     minutes, seconds = divmod(round(value), 60)
     if minutes == 0:
         return f"{value:.2f} s"
-    return f"{minutes} min {seconds:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    return (
+        f"{minutes} min {seconds:02} s"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60:02} min"
+    )

@@ -26,7 +26,9 @@ class Window:
     bottom: int
 
 
-def window_around(points: np.ndarray, image_shape: tuple[int, ...], *, smallest: int = 96) -> Window:
+def window_around(
+    points: np.ndarray, image_shape: tuple[int, ...], *, smallest: int = 96
+) -> Window:
     """Return the part of an image that shows these points with some surroundings.
 
     Args:
@@ -48,11 +50,17 @@ def window_around(points: np.ndarray, image_shape: tuple[int, ...], *, smallest:
 
 def colors(poses: Poses) -> list[str]:
     """Return one colour per instance of a frame: that of its track, or of its place where it has none."""
-    return [track_color(int(track) if track >= 0 else place) for place, track in enumerate(poses.tracks)]
+    return [
+        track_color(int(track) if track >= 0 else place) for place, track in enumerate(poses.tracks)
+    ]
 
 
 def draw(
-    image: np.ndarray, poses: Poses, truth: Poses | None = None, offsets: np.ndarray | None = None, window: Window | None = None
+    image: np.ndarray,
+    poses: Poses,
+    truth: Poses | None = None,
+    offsets: np.ndarray | None = None,
+    window: Window | None = None,
 ) -> "Figure":
     """Draw the poses of one frame over its image.
 
@@ -76,23 +84,38 @@ def draw(
     # Integer coordinates are pixel centres, so the picture begins half a pixel before the first one.
     extent = (window.left - 0.5, window.right - 0.5, window.bottom - 0.5, window.top - 0.5)
     gray = part.shape[-1] == 1
-    axes.imshow(part[..., 0] if gray else part, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="hanning")
+    axes.imshow(
+        part[..., 0] if gray else part,
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+        extent=extent,
+        interpolation="hanning",
+    )
     for color, instance in zip(colors(poses), poses.points, strict=True):
         _draw_pose(axes, instance, poses.skeleton.edges, color)
     if truth is not None:
-        _draw_truth(axes, truth.points.reshape(-1, 2), np.zeros((0, 2, 2)) if offsets is None else offsets)
+        _draw_truth(
+            axes, truth.points.reshape(-1, 2), np.zeros((0, 2, 2)) if offsets is None else offsets
+        )
     axes.set_xlim(extent[:2])
     axes.set_ylim(extent[2:])
     return figure
 
 
-def _draw_pose(axes: "Axes", points: np.ndarray, edges: tuple[tuple[int, int], ...], color: str) -> None:
+def _draw_pose(
+    axes: "Axes", points: np.ndarray, edges: tuple[tuple[int, int], ...], color: str
+) -> None:
     from matplotlib.collections import LineCollection
 
     segments = points[np.array(edges, dtype=int).reshape(-1, 2)]
     segments = segments[np.isfinite(segments).all(axis=(1, 2))]
-    axes.add_collection(LineCollection(list(segments), colors=color, linewidths=1.1, alpha=0.9), autolim=False)
-    axes.scatter(points[:, 0], points[:, 1], s=9, color=color, edgecolors=INK, linewidths=0.3, zorder=3)
+    axes.add_collection(
+        LineCollection(list(segments), colors=color, linewidths=1.1, alpha=0.9), autolim=False
+    )
+    axes.scatter(
+        points[:, 0], points[:, 1], s=9, color=color, edgecolors=INK, linewidths=0.3, zorder=3
+    )
 
 
 def _draw_truth(axes: "Axes", points: np.ndarray, offsets: np.ndarray) -> None:
@@ -101,5 +124,17 @@ def _draw_truth(axes: "Axes", points: np.ndarray, offsets: np.ndarray) -> None:
 
     halo = [withStroke(linewidth=1.5, foreground=INK)]
     offsets = offsets[np.isfinite(offsets).all(axis=(1, 2))]
-    axes.add_collection(LineCollection(list(offsets), colors="white", linewidths=0.7, path_effects=halo, zorder=4), autolim=False)
-    axes.scatter(points[:, 0], points[:, 1], s=26, facecolors="none", edgecolors="white", linewidths=0.7, path_effects=halo, zorder=5)
+    axes.add_collection(
+        LineCollection(list(offsets), colors="white", linewidths=0.7, path_effects=halo, zorder=4),
+        autolim=False,
+    )
+    axes.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=26,
+        facecolors="none",
+        edgecolors="white",
+        linewidths=0.7,
+        path_effects=halo,
+        zorder=5,
+    )

@@ -18,7 +18,18 @@ from sleap_lab.report.figures import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
 from sleap_lab.report.pictures import take_pictures
 
-SUMMARY = ("title", "status", "command", "started", "device", "stages", "counts", "models", "data", "cache")
+SUMMARY = (
+    "title",
+    "status",
+    "command",
+    "started",
+    "device",
+    "stages",
+    "counts",
+    "models",
+    "data",
+    "cache",
+)
 MOST_RANGES = 200
 NOTHING_FOUND = (
     "No instance was found in any of the {frames:,} processed frames. "
@@ -68,7 +79,9 @@ def write_report(
     with house_style():
         accuracy = list(accuracy_panels(poses, evaluation)) if evaluation is not None else []
         content = list(content_panels(poses, truth, evaluation))
-        worst, even, unreadable = take_pictures(poses, truth, evaluation, read_image) if read_image else ([], [], [])
+        worst, even, unreadable = (
+            take_pictures(poses, truth, evaluation, read_image) if read_image else ([], [], [])
+        )
         for kind in figure_files:
             _write_figures(path.parent / "figures", [*accuracy, *content], kind)
     page = template("page.html").render(
@@ -95,7 +108,9 @@ def write_report(
         number=numbers.number,
     )
     with replacing(path) as temporary:
-        temporary.write_bytes(page.encode(errors="backslashreplace"))  # names of files may hold bytes that are not text
+        temporary.write_bytes(
+            page.encode(errors="backslashreplace")
+        )  # names of files may hold bytes that are not text
 
 
 def _tables(evaluation: Evaluation | None) -> list[numbers.Table]:
@@ -107,7 +122,9 @@ def _tables(evaluation: Evaluation | None) -> list[numbers.Table]:
 
 def _write_figures(folder: Path, panels: Sequence[Panel], kind: str) -> None:
     for panel in panels:
-        with replacing(folder / f"{re.sub('[^a-z0-9]+', '_', panel.title.lower())}.{kind}") as temporary:
+        with replacing(
+            folder / f"{re.sub('[^a-z0-9]+', '_', panel.title.lower())}.{kind}"
+        ) as temporary:
             temporary.write_bytes(encoded(panel.figure, kind))
 
 
@@ -119,19 +136,38 @@ def _aligned(truth: Poses, poses: Poses, evaluation: Evaluation) -> tuple[Poses,
     here = {pair.truth_video: pair.pose_video for pair in evaluation.frame_pairs}
     frames = truth.frames.copy()
     frames[:, 0] = [here.get(video, -1) for video in frames[:, 0].tolist()]
-    truth = replace(truth, video=np.array([here.get(video, -1) for video in truth.video.tolist()], dtype=np.int32), frames=frames)
-    if evaluation.settings.get("nodes") == "common" or sorted(truth.skeleton.nodes) == sorted(poses.skeleton.nodes):
+    truth = replace(
+        truth,
+        video=np.array([here.get(video, -1) for video in truth.video.tolist()], dtype=np.int32),
+        frames=frames,
+    )
+    if evaluation.settings.get("nodes") == "common" or sorted(truth.skeleton.nodes) == sorted(
+        poses.skeleton.nodes
+    ):
         return on_compared_nodes(truth, poses, "common")
     return truth, poses
 
 
-def _changed(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _changed(
+    settings: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
     """Return (key, value, default) of the settings that differ; a dash for a key without a default."""
-    differ = [key for key, value in settings.items() if key not in defaults or value != defaults[key]]
-    return [(key, numbers.text(settings[key]), numbers.text(defaults[key]) if key in defaults else "–") for key in differ]
+    differ = [
+        key for key, value in settings.items() if key not in defaults or value != defaults[key]
+    ]
+    return [
+        (key, numbers.text(settings[key]), numbers.text(defaults[key]) if key in defaults else "–")
+        for key in differ
+    ]
 
 
 def template(name: str) -> Template:
     """Return a page's template; names and texts are escaped."""
     loader = PackageLoader("sleap_lab.report", "")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(name)
+    return Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template(name)

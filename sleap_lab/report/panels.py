@@ -60,7 +60,12 @@ def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
             "Error of matched centroids",
             "Distance between each predicted centroid and the true one it was matched with.",
             f"Histogram of centroid errors: {spread}.",
-            figures.histogram({"pairs": errors}, xlabel="Error (px)", ylabel="Matched pairs", limits=(0, errors.max())),
+            figures.histogram(
+                {"pairs": errors},
+                xlabel="Error (px)",
+                ylabel="Matched pairs",
+                limits=(0, errors.max()),
+            ),
         )
     yield from _calibration_panel(poses, evaluation)
     axis = figures.frame_axis(poses.frames)
@@ -76,7 +81,11 @@ def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
 def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel]:
     metrics = evaluation.metrics
     distances = np.asarray(metrics["distance_metrics"]["dists"], dtype=float)
-    medians = {node: float(np.median(d[np.isfinite(d)])) for node, d in zip(nodes, distances.T, strict=True) if np.isfinite(d).any()}
+    medians = {
+        node: float(np.median(d[np.isfinite(d)]))
+        for node, d in zip(nodes, distances.T, strict=True)
+        if np.isfinite(d).any()
+    }
     worst = max(medians, key=lambda node: medians[node], default=None)
     yield _panel(
         "Error of each node",
@@ -100,7 +109,12 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
         "Similarity of matched pairs",
         f"OKS of each matched pair, with {spread}. Misses are not in it.",
         f"Histogram of OKS. Mean {share(metrics['mOKS']['mOKS'])}.",
-        figures.histogram({"pairs": np.asarray(evaluation.matches.scores)}, xlabel="OKS", ylabel="Matched pairs", limits=(0, 1)),
+        figures.histogram(
+            {"pairs": np.asarray(evaluation.matches.scores)},
+            xlabel="OKS",
+            ylabel="Matched pairs",
+            limits=(0, 1),
+        ),
     )
 
 
@@ -115,7 +129,10 @@ def _calibration_panel(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
         return
     scores, errors = scores[known], errors[known]
     order = np.argsort(scores)
-    unsure, sure = (np.median(errors[part]) for part in (order[: len(order) // 10], order[-(len(order) // 10) :]))
+    unsure, sure = (
+        np.median(errors[part])
+        for part in (order[: len(order) // 10], order[-(len(order) // 10) :])
+    )
     yield _panel(
         "Confidence and error",
         "Compared nodes in ten groups by confidence. Where the curves fall, a threshold on confidence removes bad nodes first.",
@@ -124,7 +141,9 @@ def _calibration_panel(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
     )
 
 
-def content_panels(poses: Poses, truth: Poses | None, evaluation: Evaluation | None) -> Iterator[Panel]:
+def content_panels(
+    poses: Poses, truth: Poses | None, evaluation: Evaluation | None
+) -> Iterator[Panel]:
     """Yield the figures about what was predicted, with or without ground truth.
 
     Args:
@@ -141,7 +160,9 @@ def content_panels(poses: Poses, truth: Poses | None, evaluation: Evaluation | N
         "Instances in each frame",
         f"{np.count_nonzero(found == 0):,} of {len(found):,} processed frames are empty.",
         f"Predicted instances per frame: {found.min()} to {found.max()}, mean {found.mean():.2f}.",
-        figures.instances_per_frame(axis, found, None if truth is None else _labelled_per_frame(axis, truth)),
+        figures.instances_per_frame(
+            axis, found, None if truth is None else _labelled_per_frame(axis, truth)
+        ),
         shape="wide",
     )
     if tracks := len(np.unique(poses.tracks[poses.tracks >= 0])):
@@ -173,7 +194,9 @@ def content_panels(poses: Poses, truth: Poses | None, evaluation: Evaluation | N
             "Confidence of predicted instances",
             "Instance scores as the model gives them; what is high depends on the kind of model.",
             f"Histogram of instance scores, median {np.nanmedian(poses.instance_scores):.3f}.",
-            figures.histogram(_score_groups(poses, evaluation), xlabel="Instance score", ylabel="Instances"),
+            figures.histogram(
+                _score_groups(poses, evaluation), xlabel="Instance score", ylabel="Instances"
+            ),
         )
 
 
@@ -183,7 +206,11 @@ def _switches(axis: figures.FrameAxis, evaluation: Evaluation | None) -> list[tu
         return []
     video, frame = np.array([(switch.pose_video, switch.frame) for switch in evaluation.switches]).T
     places = axis.index(video, frame).tolist()
-    return [(place, switch.to_track) for place, switch in zip(places, evaluation.switches, strict=True) if place >= 0]
+    return [
+        (place, switch.to_track)
+        for place, switch in zip(places, evaluation.switches, strict=True)
+        if place >= 0
+    ]
 
 
 def _labelled_per_frame(axis: figures.FrameAxis, truth: Poses) -> np.ndarray:
@@ -199,7 +226,10 @@ def _labelled_per_frame(axis: figures.FrameAxis, truth: Poses) -> np.ndarray:
 def _score_groups(poses: Poses, evaluation: Evaluation | None) -> dict[str, np.ndarray]:
     if evaluation is None:
         return {"instances": poses.instance_scores}
-    matched, extra = (np.isin(np.arange(len(poses)), rows) for rows in (evaluation.matches.pose_rows, evaluation.matches.false_positives))
+    matched, extra = (
+        np.isin(np.arange(len(poses)), rows)
+        for rows in (evaluation.matches.pose_rows, evaluation.matches.false_positives)
+    )
     groups = {"matched": matched, "matched nothing": extra, "not compared": ~matched & ~extra}
     return {name: poses.instance_scores[rows] for name, rows in groups.items()}
 

@@ -38,7 +38,12 @@ def pair_errors(evaluation: Evaluation) -> np.ndarray:
     if distances.ndim < 2:  # centroids, or no pair at all
         return distances
     compared = np.isfinite(distances).sum(axis=1)
-    return np.divide(np.nansum(distances, axis=1), compared, out=np.full(len(distances), np.nan), where=compared > 0)
+    return np.divide(
+        np.nansum(distances, axis=1),
+        compared,
+        out=np.full(len(distances), np.nan),
+        where=compared > 0,
+    )
 
 
 def worst_pairs(poses: Poses, evaluation: Evaluation, count: int = WORST_FRAMES) -> list[int]:
@@ -62,7 +67,10 @@ def even_frames(poses: Poses, count: int = EVEN_FRAMES) -> list[tuple[int, int]]
 
 
 def take_pictures(
-    poses: Poses, truth: Poses | None, evaluation: Evaluation | None, read_image: Callable[[int, int], np.ndarray]
+    poses: Poses,
+    truth: Poses | None,
+    evaluation: Evaluation | None,
+    read_image: Callable[[int, int], np.ndarray],
 ) -> tuple[list[Picture], list[Picture], list[str]]:
     """Draw the worst matched pairs, zoomed in, and evenly spaced whole frames.
 
@@ -78,7 +86,10 @@ def take_pictures(
     wanted: list[tuple[int, int, int | None]] = []
     if evaluation is not None:
         rows = evaluation.matches.pose_rows
-        wanted += [(int(poses.video[rows[pair]]), int(poses.frame[rows[pair]]), pair) for pair in worst_pairs(poses, evaluation)]
+        wanted += [
+            (int(poses.video[rows[pair]]), int(poses.frame[rows[pair]]), pair)
+            for pair in worst_pairs(poses, evaluation)
+        ]
     wanted += [(video, frame, None) for video, frame in even_frames(poses)]
     worst: list[Picture] = []
     even: list[Picture] = []
@@ -95,7 +106,13 @@ def take_pictures(
 
 
 def _picture(
-    image: np.ndarray, poses: Poses, truth: Poses | None, evaluation: Evaluation | None, video: int, frame: int, pair: int | None
+    image: np.ndarray,
+    poses: Poses,
+    truth: Poses | None,
+    evaluation: Evaluation | None,
+    video: int,
+    frame: int,
+    pair: int | None,
 ) -> Picture:
     rows = np.flatnonzero((poses.video == video) & (poses.frame == frame))
     here = poses[rows]
@@ -105,16 +122,27 @@ def _picture(
         facts.append(f"{len(labelled)} in the ground truth")
     if truth is not None and evaluation is not None:
         pairs = np.flatnonzero(np.isin(evaluation.matches.pose_rows, rows))
-        true_points, points = truth.points[evaluation.matches.truth_rows], poses.points[evaluation.matches.pose_rows]
+        true_points, points = (
+            truth.points[evaluation.matches.truth_rows],
+            poses.points[evaluation.matches.pose_rows],
+        )
         if points.shape == true_points.shape:
             offsets = np.stack([true_points[pairs], points[pairs]], axis=2).reshape(-1, 2, 2)
         if pair is None:
             facts += _mean_error(evaluation, pairs)
         else:
-            window = overlay.window_around(np.concatenate([true_points[pair], points[pair]]), image.shape)
-            facts = [*_mean_error(evaluation, np.array([pair])), *_worst_node(poses, evaluation, pair)]
+            window = overlay.window_around(
+                np.concatenate([true_points[pair], points[pair]]), image.shape
+            )
+            facts = [
+                *_mean_error(evaluation, np.array([pair])),
+                *_worst_node(poses, evaluation, pair),
+            ]
     figure = overlay.draw(image, here, labelled, offsets, window)
-    names = [poses.track_names[track] if track >= 0 else f"instance {place + 1}" for place, track in enumerate(here.tracks)]
+    names = [
+        poses.track_names[track] if track >= 0 else f"instance {place + 1}"
+        for place, track in enumerate(here.tracks)
+    ]
     title, caption = _place(poses, video, frame), ", ".join(facts)
     return Picture(
         title=title,

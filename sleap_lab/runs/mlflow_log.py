@@ -15,11 +15,27 @@ from typing import Any
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.snapshot import SNAPSHOT, config_hash, flatten, read_document
-from sleap_lab.runs.store import DELETED, PARENT_TAG, Entry, Store, fill_run, find, first_line, is_complete, open_run, open_store
+from sleap_lab.runs.store import (
+    DELETED,
+    PARENT_TAG,
+    Entry,
+    Store,
+    fill_run,
+    find,
+    first_line,
+    is_complete,
+    open_run,
+    open_store,
+)
 from sleap_lab.runs.summary import RunSummary, finite
 from sleap_lab.settings.config import LoggerConfig
 
-MLFLOW_STATUS = {"finished": "FINISHED", "partial": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+MLFLOW_STATUS = {
+    "finished": "FINISHED",
+    "partial": "FINISHED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
 MAX_METRICS = 40
 MAX_NAME = 120
 
@@ -43,7 +59,9 @@ ARTIFACTS = (
 )
 
 
-def log_run(folder: Path, logger: LoggerConfig, *, outputs_root: Path, parent_run_id: str | None = None) -> str:
+def log_run(
+    folder: Path, logger: LoggerConfig, *, outputs_root: Path, parent_run_id: str | None = None
+) -> str:
     """Create one MLflow run from a run folder and record its id in the folder's `run.json`.
 
     Nothing happens if the store already holds all of the run. An attempt that was cut short is completed.
@@ -62,7 +80,9 @@ def log_run(folder: Path, logger: LoggerConfig, *, outputs_root: Path, parent_ru
     """
     run = summary.settle(folder)
     if run.status == "running":
-        raise RunError(f"{folder} cannot be logged yet: process {run.pid} on {run.host} is still running it")
+        raise RunError(
+            f"{folder} cannot be logged yet: process {run.pid} on {run.host} is still running it"
+        )
     try:
         return mirror_run(open_store(logger, outputs_root), folder, run, logger, parent_run_id)
     except Exception as error:  # the mirror may break in any way; the run is safe
@@ -70,7 +90,12 @@ def log_run(folder: Path, logger: LoggerConfig, *, outputs_root: Path, parent_ru
 
 
 def mirror_run(
-    store: Store, folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None, name: str | None = None
+    store: Store,
+    folder: Path,
+    run: RunSummary,
+    logger: LoggerConfig,
+    parent_run_id: str | None,
+    name: str | None = None,
 ) -> str:
     """Do what `log_run` does in an open store, for a run that has ended; errors of the store come through.
 
@@ -78,8 +103,14 @@ def mirror_run(
     """
     if run.mlflow is not None and "run_id" in run.mlflow and is_complete(store, run):
         return run.mlflow["run_id"]
-    overrides = [override for override in run.overrides if not override.startswith("logger.")]  # where it is logged is not what it is
-    name = name or logger.run_name or shorten(", ".join(overrides) or f"{folder.parent.name} {folder.name}")
+    overrides = [
+        override for override in run.overrides if not override.startswith("logger.")
+    ]  # where it is logged is not what it is
+    name = (
+        name
+        or logger.run_name
+        or shorten(", ".join(overrides) or f"{folder.parent.name} {folder.name}")
+    )
     entry = _entry(folder, run, logger, parent_run_id or _sweep_run(folder, store), name)
     run_id = open_run(store, folder, summary.RUN_FILE, run, entry)
     fill_run(store, run_id, entry, status=MLFLOW_STATUS[run.status], ended=run.ended or run.started)
@@ -89,7 +120,9 @@ def mirror_run(
 def later(folder: Path, error: Exception) -> RunError:
     """Return the error that says that logging failed, that nothing is lost and how to log again."""
     reason = str(error) if isinstance(error, RunError) else f"MLflow: {first_line(error)}"
-    return RunError(f"{reason}; the run is complete in {folder}, `sleap-lab sync {shlex.quote(str(folder))}` uploads it later")
+    return RunError(
+        f"{reason}; the run is complete in {folder}, `sleap-lab sync {shlex.quote(str(folder))}` uploads it later"
+    )
 
 
 def read_logger(folder: Path) -> LoggerConfig:
@@ -105,8 +138,13 @@ def parameters(run: RunSummary, config: Mapping[str, Any]) -> dict[str, str]:
     as one of a group that is not there any more, is kept as typed.
     """
     params = dict(summary.overridden(run.overrides)) | flatten(config)
-    params |= {group: option for group, option in run.choices.items() if not group.startswith("hydra/")}
-    return {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in params.items()}
+    params |= {
+        group: option for group, option in run.choices.items() if not group.startswith("hydra/")
+    }
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in params.items()
+    }
 
 
 def shorten(text: str) -> str:
@@ -143,7 +181,11 @@ def logged_metrics(run: RunSummary) -> dict[str, float]:
     metrics |= {f"counts/{name}": value for name, value in run.counts.items()}
     if run.stages:
         metrics["speed/total_seconds"] = sum(run.stages.values())
-        metrics |= {f"speed/{name}_seconds": run.stages[name] for name in LOGGED_STAGES if name in run.stages}
+        metrics |= {
+            f"speed/{name}_seconds": run.stages[name]
+            for name in LOGGED_STAGES
+            if name in run.stages
+        }
     return dict(list(finite(metrics).items())[:MAX_METRICS])
 
 
@@ -151,17 +193,27 @@ def own_files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
     """Return the files of a folder that match patterns, by their path in it; a link to a file elsewhere is none of them."""
     inside = folder.resolve()
     found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
-    return {path.relative_to(folder).as_posix(): path for path in found if path.is_file() and path.resolve().is_relative_to(inside)}
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in found
+        if path.is_file() and path.resolve().is_relative_to(inside)
+    }
 
 
-def _entry(folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None, name: str) -> Entry:
+def _entry(
+    folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None, name: str
+) -> Entry:
     config = read_document(folder, "config.yaml") or {}
     git = read_document(folder, "git.json") or {}
     sweep = summary.sweep_of(folder) or (folder.parent if parent_run_id is not None else None)
     tags = {
         **logger.tags,
         **{f"sleap_lab.cache.{stage}": outcome for stage, outcome in run.cache.items()},
-        **{f"choice.{group}": option for group, option in run.choices.items() if not group.startswith("hydra/")},
+        **{
+            f"choice.{group}": option
+            for group, option in run.choices.items()
+            if not group.startswith("hydra/")
+        },
         "mlflow.user": user(),
         "mlflow.source.name": "sleap-lab",
         "mlflow.source.type": "LOCAL",

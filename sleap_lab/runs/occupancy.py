@@ -12,7 +12,15 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
 
 LEFT_BY_RUNS = (
-    *("snapshot", "figures", "predictions.*", "outputs.npz", "metrics.*", "switches.csv", "switches.slp"),
+    *(
+        "snapshot",
+        "figures",
+        "predictions.*",
+        "outputs.npz",
+        "metrics.*",
+        "switches.csv",
+        "switches.slp",
+    ),
     *("bad_frames.csv", "report.html", "overlay.mp4"),
 )
 """What a run writes into its folder besides its summary and its log; a folder that a user chose may hold other things."""
@@ -36,7 +44,9 @@ def occupied(folder: Path) -> Iterator[dict[str, str] | None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ConfigError(f"hydra.run.dir: a run is going on in {folder}; choose another folder") from None
+        raise ConfigError(
+            f"hydra.run.dir: a run is going on in {folder}; choose another folder"
+        ) from None
     try:
         if (folder / summary.SWEEP_FILE).exists():
             raise ConfigError(f"hydra.run.dir: {folder} holds a sweep; choose another folder")
@@ -54,8 +64,14 @@ def _make_room(folder: Path, *, may_live: bool) -> dict[str, str] | None:
     except RunError as error:
         raise ConfigError(f"hydra.run.dir: {error}; choose another folder") from error
     if earlier.status in ("finished", "partial"):
-        raise ConfigError(f"hydra.run.dir: {folder} holds the results of another run; choose another folder, or remove this one")
-    if may_live and earlier.status == "running" and summary.process_exists(earlier.host, earlier.pid):
+        raise ConfigError(
+            f"hydra.run.dir: {folder} holds the results of another run; choose another folder, or remove this one"
+        )
+    if (
+        may_live
+        and earlier.status == "running"
+        and summary.process_exists(earlier.host, earlier.pid)
+    ):
         raise ConfigError(f"hydra.run.dir: a run is going on in {folder}; choose another folder")
     summary.write(folder, RunSummary(overrides=earlier.overrides, mlflow=earlier.mlflow))
     for entry in (entry for pattern in LEFT_BY_RUNS for entry in folder.glob(pattern)):

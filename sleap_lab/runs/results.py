@@ -24,7 +24,15 @@ REPORT, OVERLAY = "report.html", "overlay.mp4"
 FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
 
 
-def record_frames(summary: RunSummary, poses: Poses, bad_frames: Sequence[Frame], source: Source, folder: Path, *, predicted: bool) -> None:
+def record_frames(
+    summary: RunSummary,
+    poses: Poses,
+    bad_frames: Sequence[Frame],
+    source: Source,
+    folder: Path,
+    *,
+    predicted: bool,
+) -> None:
     """Record what became of the frames that were asked for, and write the bad ones as a table.
 
     Args:
@@ -49,7 +57,9 @@ def record_frames(summary: RunSummary, poses: Poses, bad_frames: Sequence[Frame]
         write_bad_frames(folder / BAD_FRAMES_FILE, source, bad_frames)
 
 
-def write_predictions(predictions: sio.Labels, source: Source, config: Config, folder: Path) -> Written:
+def write_predictions(
+    predictions: sio.Labels, source: Source, config: Config, folder: Path
+) -> Written:
     """Write the predictions in every format that is asked for; nothing where nothing was predicted or tracked.
 
     Args:
@@ -58,15 +68,25 @@ def write_predictions(predictions: sio.Labels, source: Source, config: Config, f
         config: The experiment.
         folder: The run folder.
     """
-    if not config.output.make_labels or (config.model.kind == "none" and not config.tracker.tracking):
+    if not config.output.make_labels or (
+        config.model.kind == "none" and not config.tracker.tracking
+    ):
         return Written([], [], [])
-    path = Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
+    path = (
+        Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
+    )
     if config.output.no_empty_frames:
         leave_out_empty_frames(predictions)
     return write_formats(predictions, path, config.output.formats, source.times)
 
 
-def write_scores(evaluation: Evaluation, predictions: sio.Labels, summary: RunSummary, config: Config, folder: Path) -> None:
+def write_scores(
+    evaluation: Evaluation,
+    predictions: sio.Labels,
+    summary: RunSummary,
+    config: Config,
+    folder: Path,
+) -> None:
     """Write the metrics, and the identity switches: as a table, and as labels that the SLEAP GUI steps through."""
     write_metrics(evaluation, folder / "metrics.npz", bad_frames=summary.bad_frames)
     if config.evaluator.save_metrics is not None:
@@ -121,14 +141,18 @@ def write_page(
     )
 
 
-def _headline(summary: RunSummary, config: Config, invocation: Invocation, device: str) -> dict[str, object]:
+def _headline(
+    summary: RunSummary, config: Config, invocation: Invocation, device: str
+) -> dict[str, object]:
     """Return what the report says about the run itself."""
     counts: dict[str, float] = dict(summary.counts)
     data: str | list[str] = config.data.path
     if "speed/frames_per_second" in summary.metrics:
         counts["frames_per_second"] = summary.metrics["speed/frames_per_second"]
     return {
-        "title": listed([Path(path).name for path in ([data] if isinstance(data, str) else data)], 1),
+        "title": listed(
+            [Path(path).name for path in ([data] if isinstance(data, str) else data)], 1
+        ),
         "status": summary.status,
         "command": shlex.join(invocation.command),
         "started": f"{summary.started[:19].replace('T', ' ')} UTC",
@@ -141,12 +165,16 @@ def _headline(summary: RunSummary, config: Config, invocation: Invocation, devic
     }
 
 
-def write_overlay(source: Source, config: Config, folder: Path, poses: Poses, evaluation: Evaluation | None) -> None:
+def write_overlay(
+    source: Source, config: Config, folder: Path, poses: Poses, evaluation: Evaluation | None
+) -> None:
     """Write the video with the poses drawn in: all of it, or its worst moments."""
     from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
 
     path = folder / OVERLAY
-    predictions = with_pictures(to_labels(poses, source.videos), source.read)  # what counts: no guess behind a correction
+    predictions = with_pictures(
+        to_labels(poses, source.videos), source.read
+    )  # what counts: no guess behind a correction
     if config.output.overlay_video == "full":
         write_video(predictions, path)
     elif moments := worst_frames(poses, evaluation):

@@ -32,7 +32,13 @@ TERMINAL_METRICS = (
 """Metrics worth a line in the terminal; all of them are in `metrics.json`."""
 
 
-def show(summary: RunSummary, evaluation: Evaluation | None, config: Config, folder: Path, files: Sequence[Path]) -> None:
+def show(
+    summary: RunSummary,
+    evaluation: Evaluation | None,
+    config: Config,
+    folder: Path,
+    files: Sequence[Path],
+) -> None:
     """Show how a run went.
 
     Args:
@@ -44,17 +50,38 @@ def show(summary: RunSummary, evaluation: Evaluation | None, config: Config, fol
     """
     for note in summary.notes:
         terminal.warn(note)
-    metrics = {name: f"{value:.4f}".rstrip("0").rstrip(".") for name, value in summary.metrics.items() if name in TERMINAL_METRICS}
-    counts = summary.counts if summary.counts["bad_frames"] else {**summary.counts, "requested_frames": 0}
-    rows = [(name.replace("_", " "), str(value)) for name, value in counts.items() if value or name in ("frames", "instances")]
+    metrics = {
+        name: f"{value:.4f}".rstrip("0").rstrip(".")
+        for name, value in summary.metrics.items()
+        if name in TERMINAL_METRICS
+    }
+    counts = (
+        summary.counts
+        if summary.counts["bad_frames"]
+        else {**summary.counts, "requested_frames": 0}
+    )
+    rows = [
+        (name.replace("_", " "), str(value))
+        for name, value in counts.items()
+        if value or name in ("frames", "instances")
+    ]
     if summary.cache:
-        rows.append(("cache", ", ".join(f"{stage} {outcome}" for stage, outcome in summary.cache.items())))
+        rows.append(
+            ("cache", ", ".join(f"{stage} {outcome}" for stage, outcome in summary.cache.items()))
+        )
     if "speed/frames_per_second" in summary.metrics:
         rows.append(("speed", f"{summary.metrics['speed/frames_per_second']:.1f} frames/s"))
     rows += list(metrics.items())
     if evaluation is not None:
-        rows.append(("evaluated with", ", ".join(f"{name}={value}" for name, value in evaluation.settings.items())))
-        rows.append(("metrics", terminal.shown(config.evaluator.save_metrics or folder / "metrics.json")))
+        rows.append(
+            (
+                "evaluated with",
+                ", ".join(f"{name}={value}" for name, value in evaluation.settings.items()),
+            )
+        )
+        rows.append(
+            ("metrics", terminal.shown(config.evaluator.save_metrics or folder / "metrics.json"))
+        )
     if files:
         rows.append(("predictions", listed([terminal.shown(file) for file in files], 3)))
     if config.report == "html":
@@ -63,5 +90,11 @@ def show(summary: RunSummary, evaluation: Evaluation | None, config: Config, fol
         rows.append(("overlay", terminal.shown(overlay)))
     rows.append(("run folder", terminal.shown(folder)))
     if len(summary.videos) > 1:
-        terminal.grid(VIDEO_COLUMNS, [[terminal.shown(row["video"]), *(row[name] for name in VIDEO_COLUMNS[1:])] for row in summary.videos])
+        terminal.grid(
+            VIDEO_COLUMNS,
+            [
+                [terminal.shown(row["video"]), *(row[name] for name in VIDEO_COLUMNS[1:])]
+                for row in summary.videos
+            ],
+        )
     terminal.table(rows)

@@ -37,12 +37,25 @@ GIT_SECONDS = 20
 
 # Sections and keys that say where results go and how they are shown, not what they are.
 _NOT_IN_HASH = (
-    *("output", "logger", "report", "report_figures", "verbose", "debug", "cache", "cache_dir", "cache_max_gb", "sweep"),
+    *(
+        "output",
+        "logger",
+        "report",
+        "report_figures",
+        "verbose",
+        "debug",
+        "cache",
+        "cache_dir",
+        "cache_max_gb",
+        "sweep",
+    ),
     "evaluator.save_metrics",
 )
 
 
-def snapshot_experiment(config: Config, source: "Source", folder: Path, invocation: Invocation, device: str) -> None:
+def snapshot_experiment(
+    config: Config, source: "Source", folder: Path, invocation: Invocation, device: str
+) -> None:
     """Write the snapshot of an experiment into its run folder.
 
     Raises:
@@ -72,7 +85,9 @@ def _input_files(config: Config, source: "Source") -> dict[str, str]:
     if isinstance(path, str) and Path(path).is_dir() and len(source.videos) == 1:
         return {"data.path": path}
     named = {"data.path": path} if isinstance(path, str) and Path(path).is_file() else {}
-    looks_at_images = config.model.kind != "none" or config.tracker.use_flow or config.tracker.features == "image"
+    looks_at_images = (
+        config.model.kind != "none" or config.tracker.use_flow or config.tracker.features == "image"
+    )
     others = [str(file) for file in source.files if str(file) != path] if looks_at_images else []
     return named | {f"data.path[{i}]": file for i, file in enumerate(others)}
 
@@ -112,7 +127,9 @@ def write_snapshot(
         "git.json": git,
         "hashes.json": {
             "inputs": {name: file_facts(Path(path)) for name, path in inputs.items()},
-            "models": [facts for path in models for facts in map(file_facts, model_files(Path(path)))],
+            "models": [
+                facts for path in models for facts in map(file_facts, model_files(Path(path)))
+            ],
         },
         "device.json": device_facts(device),
         "videos.json": list(videos),
@@ -120,7 +137,9 @@ def write_snapshot(
     for name, document in documents.items():
         _write(snapshot / name, (json.dumps(document, indent=2) + "\n").encode())
     for name, content in {"config.yaml": dict(config), "overrides.yaml": list(overrides)}.items():
-        _write(snapshot / name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+        _write(
+            snapshot / name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
+        )
     _write(snapshot / "command.txt", (shlex.join(command) + "\n").encode(errors="surrogateescape"))
 
 
@@ -144,7 +163,11 @@ def read_document(folder: Path, name: str) -> Any:
     try:
         if path.suffix == ".yaml":
             return read_yaml(path)
-        return read_json(path) if path.suffix == ".json" else path.read_text(encoding="utf-8", errors="surrogateescape").strip()
+        return (
+            read_json(path)
+            if path.suffix == ".json"
+            else path.read_text(encoding="utf-8", errors="surrogateescape").strip()
+        )
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
 
@@ -153,7 +176,11 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return a nested config under dotted keys; lists stay values."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        flat |= (
+            flatten(value, f"{prefix}{name}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{name}": value}
+        )
     return flat
 
 
@@ -168,8 +195,14 @@ def config_hash(config: Mapping[str, Any]) -> str:
     Of every path only the last part counts, so that the same experiment has the same hash on another machine.
     """
     paths = {name for name, key in keys().items() if key.metadata["path"]}
-    settings = {name: _last_part(value) if name in paths else value for name, value in flatten(config).items() if decides(name)}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+    settings = {
+        name: _last_part(value) if name in paths else value
+        for name, value in flatten(config).items()
+        if decides(name)
+    }
+    return hashlib.sha256(
+        json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str).encode()
+    ).hexdigest()
 
 
 def _last_part(value: Any) -> Any:
@@ -188,7 +221,9 @@ def environment() -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "torch_threads": torch.get_num_threads() if torch else None,
         "cwd": str(Path.cwd()),
-        "packages": dict(sorted((item["Name"], item["Version"]) for item in packages if item["Name"])),
+        "packages": dict(
+            sorted((item["Name"], item["Version"]) for item in packages if item["Name"])
+        ),
     }
 
 
@@ -223,7 +258,19 @@ def git_state(source: Path) -> tuple[dict[str, Any] | None, bytes]:
     if not _git(source, "ls-files", ".") or not (commit := _git(source, "rev-parse", "HEAD")):
         return None, b""
     branch = _git(source, "rev-parse", "--abbrev-ref", "HEAD") or b""
-    patch = _git(source, "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative") or b""
+    patch = (
+        _git(
+            source,
+            "diff",
+            "HEAD",
+            "--binary",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-relative",
+        )
+        or b""
+    )
     changes = (_git(source, "status", "--porcelain") or b"").decode(errors="replace").splitlines()
     state = {
         "commit": commit.decode().strip(),
@@ -238,9 +285,13 @@ def git_state(source: Path) -> tuple[dict[str, Any] | None, bytes]:
 def _git(folder: Path, *arguments: str) -> bytes | None:
     """Return what git prints, or None if it cannot; a run must never fail because of git."""
     # GIT_DIR and the like, as set inside git hooks, would point to another checkout.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"GIT_OPTIONAL_LOCKS": "0"}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
+        "GIT_OPTIONAL_LOCKS": "0"
+    }
     try:
         command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, env=environ, capture_output=True, timeout=GIT_SECONDS, check=True).stdout
+        return subprocess.run(
+            command, env=environ, capture_output=True, timeout=GIT_SECONDS, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return None

@@ -120,7 +120,9 @@ def import_mlflow() -> Any:
     import mlflow
 
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised, too, and told in one line
+        logging.getLogger(name).setLevel(
+            logging.CRITICAL
+        )  # what goes wrong is raised, too, and told in one line
     return mlflow
 
 
@@ -171,7 +173,9 @@ def _alias(path: str) -> str:
     try:
         link.symlink_to(path)
     except OSError as error:  # as on Windows
-        raise RunError(f"logger.tracking_uri: MLflow cannot read {path}, because of the ? or % in its name; rename the folder") from error
+        raise RunError(
+            f"logger.tracking_uri: MLflow cannot read {path}, because of the ? or % in its name; rename the folder"
+        ) from error
     return link.as_posix()
 
 
@@ -188,11 +192,15 @@ def follow_moved(database: Path) -> None:
     here = database.parent / ARTIFACT_FOLDER
     with closing(sqlite3.connect(database, timeout=LOCK_SECONDS)) as connection:
         try:
-            found = connection.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone()
+            found = connection.execute(
+                "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
+            ).fetchone()
         except sqlite3.OperationalError:  # no store yet; MLflow says what it is
             return
         there = found[0].removesuffix("/0") if found else ""
-        if there == here.as_uri() or not (there.startswith("file://") and there.endswith(f"/{ARTIFACT_FOLDER}")):
+        if there == here.as_uri() or not (
+            there.startswith("file://") and there.endswith(f"/{ARTIFACT_FOLDER}")
+        ):
             return
         before = Path(os.fsdecode(unquote_to_bytes(there.removeprefix("file://"))))
         if before.exists() and not (here.exists() and not here.samefile(before)):
@@ -233,8 +241,12 @@ def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
         artifacts = None
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
-            if _storable(str(database)) != str(database):  # MLflow would write artifacts into a folder of another name
-                raise RunError(f"logger.tracking_uri: MLflow cannot use {database.parent}, whose name holds bytes that are no text")
+            if _storable(str(database)) != str(
+                database
+            ):  # MLflow would write artifacts into a folder of another name
+                raise RunError(
+                    f"logger.tracking_uri: MLflow cannot use {database.parent}, whose name holds bytes that are no text"
+                )
             artifacts = (database.parent / ARTIFACT_FOLDER).as_uri()
             import_mlflow()
             create_database(database, artifacts)
@@ -266,8 +278,12 @@ def probe(uri: str) -> None:
     except HTTPError as error:
         error.close()  # an answer, if an unfriendly one: the server is there
     except (OSError, HTTPException, ValueError) as error:
-        if not isinstance(getattr(error, "reason", None), ssl.SSLError):  # MLflow has its own settings for certificates
-            raise RunError(f"logger.tracking_uri: no MLflow server answers at {redact(uri)} ({first_line(error)})") from error
+        if not isinstance(
+            getattr(error, "reason", None), ssl.SSLError
+        ):  # MLflow has its own settings for certificates
+            raise RunError(
+                f"logger.tracking_uri: no MLflow server answers at {redact(uri)} ({first_line(error)})"
+            ) from error
 
 
 def create_database(path: Path, artifacts: str) -> None:
@@ -285,7 +301,10 @@ def create_database(path: Path, artifacts: str) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock", timeout=LOCK_SECONDS), TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as scratch:
+    with (
+        FileLock(f"{path}.lock", timeout=LOCK_SECONDS),
+        TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as scratch,
+    ):
         for leftover in path.parent.glob(f"{UNFINISHED}*"):  # of those who were killed
             if leftover != Path(scratch):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -302,21 +321,31 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> Any:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.get_experiment(client.create_experiment(name, artifact_location=artifacts))
+            return client.get_experiment(
+                client.create_experiment(name, artifact_location=artifacts)
+            )
         except MlflowException:
             experiment = client.get_experiment_by_name(name)  # another process was faster
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == DELETED:
-        raise RunError(f"logger.experiment_name: {name!r} was deleted in MLflow; restore it there, or choose another name")
+        raise RunError(
+            f"logger.experiment_name: {name!r} was deleted in MLflow; restore it there, or choose another name"
+        )
     return experiment
 
 
 def close_orphans(store: Store) -> list[str]:
     """Mark runs as KILLED that are still RUNNING but whose process on this machine is gone; returns their ids."""
     host = socket.gethostname()
-    still_open = store.client.search_runs([store.experiment_id], f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{host}'")
-    orphans = [run.info.run_id for run in still_open if not summary.process_exists(host, int(run.data.tags[PID_TAG]))]
+    still_open = store.client.search_runs(
+        [store.experiment_id], f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{host}'"
+    )
+    orphans = [
+        run.info.run_id
+        for run in still_open
+        if not summary.process_exists(host, int(run.data.tags[PID_TAG]))
+    ]
     for run_id in orphans:
         store.client.set_terminated(run_id, "KILLED")
     return orphans
@@ -327,7 +356,10 @@ def is_complete(store: Store, run: RunSummary) -> bool:
     found = find(store, run.mlflow)
     if found is None or found.info.lifecycle_stage == DELETED:
         return is_deleted(store, run)
-    return found.data.tags.get(COMPLETE_TAG) == (run.ended or run.started) and found.info.status != "RUNNING"
+    return (
+        found.data.tags.get(COMPLETE_TAG) == (run.ended or run.started)
+        and found.info.status != "RUNNING"
+    )
 
 
 def is_deleted(store: Store, run: RunSummary) -> bool:
@@ -357,11 +389,18 @@ def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entr
     if found is None:
         run.mlflow = {"key": key, "tracking_uri": store.uri}
         summary.write(folder, run, name)
-        run_id = store.client.create_run(store.experiment_id, milliseconds(run.started), tags, _storable(entry.name)).info.run_id
+        run_id = store.client.create_run(
+            store.experiment_id, milliseconds(run.started), tags, _storable(entry.name)
+        ).info.run_id
     else:
         run_id = found.info.run_id
         _reopen(store, found, entry, tags)
-    run.mlflow = {"key": key, "run_id": run_id, "tracking_uri": store.uri, "experiment": store.created}
+    run.mlflow = {
+        "key": key,
+        "run_id": run_id,
+        "tracking_uri": store.uri,
+        "experiment": store.created,
+    }
     summary.write(folder, run, name)
     return run_id
 
@@ -397,21 +436,40 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
 
     end_time = milliseconds(ended)
     try:
-        small = {place: path for place, path in entry.files.items() if path.stat().st_size <= MAX_ARTIFACT_BYTES}
-        large = {place: file_facts(path) for place, path in entry.files.items() if place not in small}
+        small = {
+            place: path
+            for place, path in entry.files.items()
+            if path.stat().st_size <= MAX_ARTIFACT_BYTES
+        }
+        large = {
+            place: file_facts(path) for place, path in entry.files.items() if place not in small
+        }
         documents = {**entry.documents, **({"references.json": large} if large else {})}
-        params = {clean_name(key): _bounded(_storable(value)) for key, value in entry.params.items()}
+        params = {
+            clean_name(key): _bounded(_storable(value)) for key, value in entry.params.items()
+        }
         there = store.client.get_run(run_id).data.params
-        tags = _tags(entry) | {f"now.{key}": value for key, value in params.items() if there.get(key, value) != value}
+        tags = _tags(entry) | {
+            f"now.{key}": value for key, value in params.items() if there.get(key, value) != value
+        }
         if large:
             names = [f"{place} ({facts['size'] / 1e6:,.0f} MB)" for place, facts in large.items()]
             tags[LEFT_OUT_TAG] = ", ".join(names)[:MAX_VALUE]
             most = f"{MAX_ARTIFACT_BYTES / 1e6:,.0f} MB"
-            terminal.note(f"MLflow: larger than {most} and left out: {listed(names, 5)}; the run names them, and they stay where they are")
+            terminal.note(
+                f"MLflow: larger than {most} and left out: {listed(names, 5)}; the run names them, and they stay where they are"
+            )
         new = [Param(key, value) for key, value in params.items() if key not in there]
-        store.client.log_batch(run_id, metrics=[Metric(clean_name(key), value, end_time, 0) for key, value in entry.metrics.items()])
+        store.client.log_batch(
+            run_id,
+            metrics=[
+                Metric(clean_name(key), value, end_time, 0) for key, value in entry.metrics.items()
+            ],
+        )
         for start in range(0, max(len(new), len(tags)), MAX_BATCH):
-            batch = [RunTag(key, value) for key, value in list(tags.items())[start : start + MAX_BATCH]]
+            batch = [
+                RunTag(key, value) for key, value in list(tags.items())[start : start + MAX_BATCH]
+            ]
             store.client.log_batch(run_id, params=new[start : start + MAX_BATCH], tags=batch)
         for place, path in small.items():
             _upload(store, run_id, path, posixpath.dirname(place) or None)
@@ -437,7 +495,11 @@ def _upload(store: Store, run_id: str, path: Path, folder: str | None) -> None:
 def nest(store: Store, recorded: Mapping[str, str] | None, parent_run_id: str) -> None:
     """Put a logged run under a parent that was opened after it."""
     run = find(store, recorded)
-    if run is not None and run.info.lifecycle_stage != DELETED and run.data.tags.get(PARENT_TAG) != parent_run_id:
+    if (
+        run is not None
+        and run.info.lifecycle_stage != DELETED
+        and run.data.tags.get(PARENT_TAG) != parent_run_id
+    ):
         store.client.set_tag(run.info.run_id, PARENT_TAG, parent_run_id)
 
 
@@ -464,7 +526,9 @@ def find(store: Store, recorded: Mapping[str, str] | None) -> Any:
                 raise
     if "key" not in recorded:
         return None
-    found = store.client.search_runs([store.experiment_id], f"tags.`{KEY_TAG}` = '{recorded['key']}'", ViewType.ALL)
+    found = store.client.search_runs(
+        [store.experiment_id], f"tags.`{KEY_TAG}` = '{recorded['key']}'", ViewType.ALL
+    )
     return found[0] if found else None
 
 
@@ -475,9 +539,17 @@ def _storable(value: str) -> str:
 
 def _tags(entry: Entry) -> dict[str, str]:
     owner = {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
-    return {clean_name(key): _storable(str(value))[:MAX_VALUE] for key, value in {**entry.tags, **owner}.items() if value is not None}
+    return {
+        clean_name(key): _storable(str(value))[:MAX_VALUE]
+        for key, value in {**entry.tags, **owner}.items()
+        if value is not None
+    }
 
 
 def _bounded(value: str) -> str:
     """Return a parameter that is too long for MLflow by its hash; the whole value is in the snapshot."""
-    return value if len(value) <= MAX_VALUE else f"{len(value)} characters, sha256 {hashlib.sha256(value.encode()).hexdigest()}"
+    return (
+        value
+        if len(value) <= MAX_VALUE
+        else f"{len(value)} characters, sha256 {hashlib.sha256(value.encode()).hexdigest()}"
+    )

@@ -92,7 +92,10 @@ class RunSummary:
 def write(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> None:
     """Write the summary so that a reader, or a crash, only ever sees a whole file; nan and inf are stored as null."""
     record = asdict(summary)
-    record["metrics"] = {key: float(value) if math.isfinite(value) else None for key, value in summary.metrics.items()}
+    record["metrics"] = {
+        key: float(value) if math.isfinite(value) else None
+        for key, value in summary.metrics.items()
+    }
     with replacing(folder / name) as temporary:
         temporary.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -106,11 +109,17 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
     path = folder / name
     try:
         record = read_json(path)
-        summary = RunSummary(**{"status": record["status"]} | {f.name: record[f.name] for f in fields(RunSummary) if f.name in record})
+        summary = RunSummary(
+            **{"status": record["status"]}
+            | {f.name: record[f.name] for f in fields(RunSummary) if f.name in record}
+        )
         for name, value in asdict(RunSummary()).items():
             if value is not None and not isinstance(getattr(summary, name), type(value)):
                 raise TypeError(f"{name} is of type {type(getattr(summary, name)).__name__}")
-        summary.metrics = {key: math.nan if value is None else float(value) for key, value in summary.metrics.items()}
+        summary.metrics = {
+            key: math.nan if value is None else float(value)
+            for key, value in summary.metrics.items()
+        }
     except FileNotFoundError:
         raise RunError(f"{folder} is not a run folder: it holds no {name}") from None
     except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
@@ -139,7 +148,9 @@ def record_failure(summary: RunSummary, error: Exception, message: str, *, debug
 
 def sweep_of(folder: Path) -> Path | None:
     """Return the folder of the sweep that a job's folder lies in, however deep; None for a run of its own."""
-    return next((parent for parent in folder.absolute().parents if (parent / SWEEP_FILE).is_file()), None)
+    return next(
+        (parent for parent in folder.absolute().parents if (parent / SWEEP_FILE).is_file()), None
+    )
 
 
 def lock(folder: Path, name: str = RUN_FILE) -> FileLock:
@@ -176,7 +187,10 @@ def settle(folder: Path, name: str = RUN_FILE, *, cause: str | None = None) -> R
     summary = read(folder, name)
     if summary.status == "running" and not is_alive(folder, summary, name):
         summary.status = "interrupted"
-        summary.error = cause or f"process {summary.pid} on {summary.host} ended without a word (killed, out of memory, power)"
+        summary.error = (
+            cause
+            or f"process {summary.pid} on {summary.host} ended without a word (killed, out of memory, power)"
+        )
         summary.ended = datetime.fromtimestamp((folder / name).stat().st_mtime, UTC).isoformat()
         write(folder, summary, name)
     return summary

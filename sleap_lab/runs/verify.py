@@ -15,7 +15,13 @@ PACKAGES = ("sleap-lab", "torch", "numpy", "scipy", "opencv-python", "sleap-io",
 
 THREADS = "threads"
 
-PATH_KEYS = ("data.path", "evaluator.ground_truth_path", "model.paths", "model.backbone_ckpt_path", "model.head_ckpt_path")
+PATH_KEYS = (
+    "data.path",
+    "evaluator.ground_truth_path",
+    "model.paths",
+    "model.backbone_ckpt_path",
+    "model.head_ckpt_path",
+)
 """Settings that say where inputs are."""
 
 UNCHANGED, MOVED, CHANGED, MISSING, NEW = "unchanged", "moved", "changed", "missing", "new"
@@ -45,7 +51,9 @@ class Fact(NamedTuple):
     now: str
 
 
-def check_inputs(hashes: Mapping[str, Any], then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Input]:
+def check_inputs(
+    hashes: Mapping[str, Any], then: Mapping[str, Any], now: Mapping[str, Any]
+) -> list[Input]:
     """Compare the input files of a run with what its snapshot says of them.
 
     Args:
@@ -55,7 +63,9 @@ def check_inputs(hashes: Mapping[str, Any], then: Mapping[str, Any], now: Mappin
     """
     moves = [move for key in PATH_KEYS for move in _moves(then.get(key), now.get(key))]
     beside = Path(now["data.path"]).parent if isinstance(now.get("data.path"), str) else None
-    recorded = [(key, facts) for key, facts in hashes["inputs"].items()] + [("model.paths", facts) for facts in hashes["models"]]
+    recorded = [(key, facts) for key, facts in hashes["inputs"].items()] + [
+        ("model.paths", facts) for facts in hashes["models"]
+    ]
     inputs = []
     for key, facts in recorded:
         path = _located(Path(facts["path"]), moves, beside)
@@ -66,7 +76,9 @@ def check_inputs(hashes: Mapping[str, Any], then: Mapping[str, Any], now: Mappin
         inputs.append(Input(key, path, status))
     known = {item.path for item in inputs}
     models = [file for path in now.get("model.paths") or [] for file in model_files(Path(path))]
-    return inputs + [Input("model.paths", file, NEW) for file in models if file.is_file() and file not in known]
+    return inputs + [
+        Input("model.paths", file, NEW) for file in models if file.is_file() and file not in known
+    ]
 
 
 def _moves(then: Any, now: Any) -> Iterator[tuple[Path, Path]]:
@@ -84,13 +96,17 @@ def _located(path: Path, moves: Sequence[tuple[Path, Path]], beside: Path | None
     """Return where a recorded file is now: where it was moved to, where it was, or, as for videos of labels, beside the labels."""
     named = [new / path.relative_to(old) for old, new in moves if path.is_relative_to(old)]
     others = [path] if beside is None else [path, beside / path.name]
-    return next((place for place in [*named, *others] if place.exists()), named[0] if named else path)
+    return next(
+        (place for place in [*named, *others] if place.exists()), named[0] if named else path
+    )
 
 
 def recorded_facts(folder: Path) -> dict[str, str]:
     """Return what a run was made with, by name, from its snapshot."""
     patch = folder / SNAPSHOT / "dirty.patch"
-    packages, device, git = (read_document(folder, f"{name}.json") for name in ("packages", "device", "git"))
+    packages, device, git = (
+        read_document(folder, f"{name}.json") for name in ("packages", "device", "git")
+    )
     return _facts(packages, device, git, patch.read_bytes() if patch.is_file() else b"")
 
 
@@ -98,9 +114,15 @@ def contents(folder: Path) -> dict[str, str]:
     """Return a short hash of the content of each of a run's inputs, by the setting that names it, from its snapshot."""
     hashes = read_document(folder, "hashes.json") or {"inputs": {}, "models": []}
     found: dict[str, list[str]] = {}
-    for key, facts in [*hashes["inputs"].items(), *(("model.paths", facts) for facts in hashes["models"])]:
+    for key, facts in [
+        *hashes["inputs"].items(),
+        *(("model.paths", facts) for facts in hashes["models"]),
+    ]:
         found.setdefault(f"content of {key.partition('[')[0]}", []).append(str(facts["sha256"]))
-    return {key: hashlib.sha256(" ".join(several).encode()).hexdigest()[:8] for key, several in found.items()}
+    return {
+        key: hashlib.sha256(" ".join(several).encode()).hexdigest()[:8]
+        for key, several in found.items()
+    }
 
 
 def present_facts(device: str) -> dict[str, str]:
@@ -108,18 +130,45 @@ def present_facts(device: str) -> dict[str, str]:
     return _facts(environment(), device_facts(device), *git_state(Path(__file__).parent))
 
 
-def _facts(packages: Mapping[str, Any], device: Mapping[str, Any], git: Mapping[str, Any] | None, patch: bytes) -> dict[str, str]:
+def _facts(
+    packages: Mapping[str, Any],
+    device: Mapping[str, Any],
+    git: Mapping[str, Any] | None,
+    patch: bytes,
+) -> dict[str, str]:
     versions = packages["packages"]
-    facts = {name: next((versions[build] for build in BUILDS.get(name, (name,)) if build in versions), None) for name in PACKAGES}
-    facts |= {"python": packages["python"], "platform": packages["platform"], THREADS: packages["torch_threads"]}
-    facts |= {"device": device["device"], "processor": device["processor"], "card": device.get("name"), "cuda": device.get("cuda")}
+    facts = {
+        name: next(
+            (versions[build] for build in BUILDS.get(name, (name,)) if build in versions), None
+        )
+        for name in PACKAGES
+    }
+    facts |= {
+        "python": packages["python"],
+        "platform": packages["platform"],
+        THREADS: packages["torch_threads"],
+    }
+    facts |= {
+        "device": device["device"],
+        "processor": device["processor"],
+        "card": device.get("name"),
+        "cuda": device.get("cuda"),
+    }
     if git is not None:
         changes = f", changed ({hashlib.sha256(patch).hexdigest()[:8]})" if patch else ""
-        facts["commit"] = git["commit"][:12] + changes + (f", {len(git['untracked'])} new files" if git["untracked"] else "")
+        facts["commit"] = (
+            git["commit"][:12]
+            + changes
+            + (f", {len(git['untracked'])} new files" if git["untracked"] else "")
+        )
     return {name: str(value) for name, value in facts.items() if value not in (None, "")}
 
 
 def changed_facts(then: Mapping[str, str], now: Mapping[str, str]) -> list[Fact]:
     """Return what differs; the threads of a library that only one side had loaded say nothing."""
     facts = [Fact(name, value, now.get(name, "none")) for name, value in then.items()]
-    return [fact for fact in facts if fact.then != fact.now and not (fact.name == THREADS and fact.now == "none")]
+    return [
+        fact
+        for fact in facts
+        if fact.then != fact.now and not (fact.name == THREADS and fact.now == "none")
+    ]

@@ -68,14 +68,27 @@ def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
             continue
         if choices and item not in choices:
             accepted = ", ".join(map(str, choices))
-            raise ConfigError(f"{name}: got {item!r}; accepted: {accepted}.{did_you_mean(str(item), map(str, choices))}")
+            raise ConfigError(
+                f"{name}: got {item!r}; accepted: {accepted}.{did_you_mean(str(item), map(str, choices))}"
+            )
         # Negated, because nan is neither above nor below anything.
-        if (minimum is not None and not item >= minimum) or (maximum is not None and not item <= maximum):
-            bounds = [f"at least {minimum}" if minimum is not None else "", f"at most {maximum}" if maximum is not None else ""]
-            raise ConfigError(f"{name}: got {item!r}; accepted: {' and '.join(filter(None, bounds))}")
+        if (minimum is not None and not item >= minimum) or (
+            maximum is not None and not item <= maximum
+        ):
+            bounds = [
+                f"at least {minimum}" if minimum is not None else "",
+                f"at most {maximum}" if maximum is not None else "",
+            ]
+            raise ConfigError(
+                f"{name}: got {item!r}; accepted: {' and '.join(filter(None, bounds))}"
+            )
     if not metadata["path"] or value is None:
         return value
-    return [_absolute(name, item) for item in value] if isinstance(value, list) else _absolute(name, value)
+    return (
+        [_absolute(name, item) for item in value]
+        if isinstance(value, list)
+        else _absolute(name, value)
+    )
 
 
 def _absolute(name: str, value: Any) -> str:
@@ -88,7 +101,9 @@ def _absolute(name: str, value: Any) -> str:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:  # too long, not allowed, not a name
-        raise ConfigError(f"{name}: {brief(value)} cannot be looked for ({getattr(error, 'strerror', error)})") from error
+        raise ConfigError(
+            f"{name}: {brief(value)} cannot be looked for ({getattr(error, 'strerror', error)})"
+        ) from error
     return str(path)
 
 
@@ -99,8 +114,16 @@ def _fits(value: Any, annotation: Any) -> bool:
     if isinstance(annotation, UnionType):
         return any(_fits(value, option) for option in get_args(annotation))
     if (container := get_origin(annotation)) is not None:
-        parts = value.items() if isinstance(value, dict) else [(item,) for item in value] if isinstance(value, list) else ()
-        return isinstance(value, container) and all(all(map(_fits, part, get_args(annotation))) for part in parts)
+        parts = (
+            value.items()
+            if isinstance(value, dict)
+            else [(item,) for item in value]
+            if isinstance(value, list)
+            else ()
+        )
+        return isinstance(value, container) and all(
+            all(map(_fits, part, get_args(annotation))) for part in parts
+        )
     if annotation in (int, float):
         return isinstance(value, (int, annotation)) and not isinstance(value, bool)
     return isinstance(value, annotation)
@@ -108,7 +131,9 @@ def _fits(value: Any, annotation: Any) -> bool:
 
 def shown(value: Any) -> str:
     """Return the value of a key as it is typed."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
 
 
 def type_name(annotation: Any) -> str:
@@ -153,42 +178,72 @@ def _check_together(config: Config) -> None:
     parse_frames(data.frames)
     oks_stddevs(evaluator)
     if config.model.kind == "none" and not config.tracker.tracking and not evaluator.evaluate:
-        raise ConfigError("model=none leaves nothing to do; add tracker=fixed_window to track, or evaluator=oks to evaluate")
+        raise ConfigError(
+            "model=none leaves nothing to do; add tracker=fixed_window to track, or evaluator=oks to evaluate"
+        )
     if config.preprocessing.ensure_rgb and config.preprocessing.ensure_grayscale:
-        raise ConfigError("preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other")
+        raise ConfigError(
+            "preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other"
+        )
     if data.only_labeled_frames and data.exclude_user_labeled:
-        raise ConfigError("data.only_labeled_frames and data.exclude_user_labeled exclude each other")
+        raise ConfigError(
+            "data.only_labeled_frames and data.exclude_user_labeled exclude each other"
+        )
     if evaluator.video_map is not None:
         if not isinstance(evaluator.video_map, dict):
-            raise ConfigError(f"evaluator.video_map: got {evaluator.video_map!r}; accepted: names or indices, e.g. {{0:1,b.mp4:null}}")
+            raise ConfigError(
+                f"evaluator.video_map: got {evaluator.video_map!r}; accepted: names or indices, e.g. {{0:1,b.mp4:null}}"
+            )
         if evaluator.ground_truth_path is None:
-            raise ConfigError("evaluator.video_map is given, but no evaluator.ground_truth_path, whose videos it could name")
+            raise ConfigError(
+                "evaluator.video_map is given, but no evaluator.ground_truth_path, whose videos it could name"
+            )
     if evaluator.ground_truth_path is not None:
         if not evaluator.evaluate:
-            raise ConfigError("evaluator.ground_truth_path is given, but nothing is evaluated; add evaluator=oks (or centroid, identity)")
+            raise ConfigError(
+                "evaluator.ground_truth_path is given, but nothing is evaluated; add evaluator=oks (or centroid, identity)"
+            )
         if not Path(evaluator.ground_truth_path).is_file():
-            raise ConfigError(f"evaluator.ground_truth_path: no such file: {evaluator.ground_truth_path}")
+            raise ConfigError(
+                f"evaluator.ground_truth_path: no such file: {evaluator.ground_truth_path}"
+            )
 
 
 def _check_arrays(config: Config) -> None:
     """Refuse arrays that nothing makes or that cannot hold what is asked for."""
     if config.model.kind == "none" and wants_arrays(config.output):
         name = next((name for name in ARRAYS if getattr(config.output, name)), "make_labels")
-        raise ConfigError(f"output.{name}: without a model there is no network whose answers could be returned")
+        raise ConfigError(
+            f"output.{name}: without a model there is no network whose answers could be returned"
+        )
     path = config.output.path
     if not config.output.make_labels:
         if config.tracker.tracking:
-            raise ConfigError("output.make_labels: got False, but the arrays hold no tracks; tracker.tracking needs labels")
+            raise ConfigError(
+                "output.make_labels: got False, but the arrays hold no tracks; tracker.tracking needs labels"
+            )
         if path is not None and Path(path).suffix != ".npz":
-            raise ConfigError(f"output.path: got {path}, but output.make_labels=false writes arrays only; accepted: an .npz file")
+            raise ConfigError(
+                f"output.path: got {path}, but output.make_labels=false writes arrays only; accepted: an .npz file"
+            )
 
 
 def _check_outputs(config: Config) -> None:
     """Refuse files that cannot be written, or that would take the place of what is read."""
-    data = [] if config.data.path is None else [item for item in find_inputs(config.data.path) if isinstance(item, Path)]
+    data = (
+        []
+        if config.data.path is None
+        else [item for item in find_inputs(config.data.path) if isinstance(item, Path)]
+    )
     truth = config.evaluator.ground_truth_path
-    inputs = [*(("data.path", file) for file in data), *([] if truth is None else [("evaluator.ground_truth_path", Path(truth))])]
-    for name, path in (("output.path", config.output.path), ("evaluator.save_metrics", config.evaluator.save_metrics)):
+    inputs = [
+        *(("data.path", file) for file in data),
+        *([] if truth is None else [("evaluator.ground_truth_path", Path(truth))]),
+    ]
+    for name, path in (
+        ("output.path", config.output.path),
+        ("evaluator.save_metrics", config.evaluator.save_metrics),
+    ):
         if path is None:
             continue
         target = Path(path).resolve()
@@ -199,7 +254,9 @@ def _check_outputs(config: Config) -> None:
             raise ConfigError(f"{name}: {path} exists and is not a file; choose another")
         parent = next(folder for folder in target.parents if folder.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK):
-            raise ConfigError(f"{name}: {path} cannot be written, because {parent} is not a folder that can be written to")
+            raise ConfigError(
+                f"{name}: {path} cannot be written, because {parent} is not a folder that can be written to"
+            )
 
 
 def _settle_logger(logger: LoggerConfig) -> None:

@@ -111,16 +111,26 @@ def find_configs(name: str | None, folder: str | None) -> Configs:
         return Configs(PRIMARY, folder)
     source = FileConfigSource("command-line", str(Path(folder or ".").absolute()))
     if folder is None or not source.is_config(name):
-        where = f"no {name}.yaml in {folder}" if folder is not None else "give the folder of your own primary config with --config-dir"
+        where = (
+            f"no {name}.yaml in {folder}"
+            if folder is not None
+            else "give the folder of your own primary config with --config-dir"
+        )
         raise ConfigError(f"--config-name={name}: there is no such config; {where}")
     loaded = source.load_config(name).config
     if not isinstance(loaded, DictConfig):
         raise ConfigError(f"--config-name={name}: a config is made of KEY: VALUE")
     if "defaults" not in loaded:
-        ConfigStore.instance().store(name=f"{name}_on_{PRIMARY}", node={"defaults": [PRIMARY, name, "_self_"]})
+        ConfigStore.instance().store(
+            name=f"{name}_on_{PRIMARY}", node={"defaults": [PRIMARY, name, "_self_"]}
+        )
         return Configs(f"{name}_on_{PRIMARY}", folder)
-    if not {PRIMARY, "schema"} & {str(entry).lstrip("/") for entry in loaded.defaults if isinstance(entry, str)}:
-        raise ConfigError(f"--config-name={name}: its defaults list leaves out what an experiment is made of; begin it with: - {PRIMARY}")
+    if not {PRIMARY, "schema"} & {
+        str(entry).lstrip("/") for entry in loaded.defaults if isinstance(entry, str)
+    }:
+        raise ConfigError(
+            f"--config-name={name}: its defaults list leaves out what an experiment is made of; begin it with: - {PRIMARY}"
+        )
     return Configs(name, folder)
 
 
@@ -134,12 +144,16 @@ def hand_to_hydra(words: Sequence[str], task: Callable[[DictConfig], None]) -> N
     before = sys.argv
     sys.argv = ["sleap-lab", *words]
     try:
-        hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=PRIMARY)(task)()
+        hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=PRIMARY)(
+            task
+        )()
     finally:
         sys.argv = before
 
 
-def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -> tuple[Config, DictConfig]:
+def compose_config(
+    overrides: Sequence[str], *, config_dir: str | None = None
+) -> tuple[Config, DictConfig]:
     """Compose one experiment.
 
     Args:
@@ -162,7 +176,13 @@ def compose_config(overrides: Sequence[str], *, config_dir: str | None = None) -
 
 
 def _compose_node(hydra: Hydra, configs: Configs, overrides: Sequence[str]) -> DictConfig:
-    return hydra.compose_config(configs.name, list(overrides), run_mode=RunMode.RUN, from_shell=False, with_log_configuration=False)
+    return hydra.compose_config(
+        configs.name,
+        list(overrides),
+        run_mode=RunMode.RUN,
+        from_shell=False,
+        with_log_configuration=False,
+    )
 
 
 @contextmanager
@@ -176,7 +196,9 @@ def hydra_application(configs: Configs = OURS) -> Iterator[Hydra]:
         search_path = create_config_search_path(f"pkg://{CONFIG_MODULE}")
         if configs.folder is not None:
             own = f"file://{Path(configs.folder).absolute()}"
-            search_path.prepend(provider="command-line", path=own, anchor=SearchPathQuery(provider="schema"))
+            search_path.prepend(
+                provider="command-line", path=own, anchor=SearchPathQuery(provider="schema")
+            )
         yield Hydra.create_main_hydra2(task_name="sleap_lab", config_search_path=search_path)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error)) from error
@@ -221,7 +243,9 @@ class CheckedCommand:
     folder: Path | None
 
 
-def check_jobs(overrides: Sequence[str], *, multirun: bool, configs: Configs = OURS) -> CheckedCommand:
+def check_jobs(
+    overrides: Sequence[str], *, multirun: bool, configs: Configs = OURS
+) -> CheckedCommand:
     """Compose every job of a command line, so that a mistake is found before any of them runs.
 
     Args:
@@ -255,7 +279,9 @@ def check_jobs(overrides: Sequence[str], *, multirun: bool, configs: Configs = O
     if unused:
         from sleap_lab import terminal  # which takes as long to load as all of this
     for name in unused:
-        terminal.note(f"{name} is not used: there is {'no model' if name.startswith('model') else 'nothing to evaluate'}")
+        terminal.note(
+            f"{name} is not used: there is {'no model' if name.startswith('model') else 'nothing to evaluate'}"
+        )
     if any(job.config.tracker.tracking for job in jobs):
         from sleap_lab.settings.tracker import check_tracker  # costs half a second
 
@@ -271,7 +297,9 @@ def _batches(overrides: Sequence[str], settings: DictConfig, hydra: Hydra) -> li
     """Return what each job of a sweep overrides."""
     if (sweeper := settings.hydra.sweeper["_target_"]) != BASIC_SWEEPER:
         raise ConfigError(f"hydra/sweeper: got {sweeper.rpartition('.')[2]}; {ONLY_BASIC}")
-    presets = [f"{name}={value}" for name, value in (settings.hydra.sweeper.get("params") or {}).items()]
+    presets = [
+        f"{name}={value}" for name, value in (settings.hydra.sweeper.get("params") or {}).items()
+    ]
     parsed = parse_overrides([*presets, *overrides])
     for override in parsed:
         override.config_loader = hydra.config_loader  # glob looks for options
@@ -309,7 +337,9 @@ def _set_up(node: DictConfig, chosen: Path | None, number: int | None) -> str:
             return ""
         node.hydra.job.num, node.hydra.job.id = number, str(number)
         folder = _job_folder(node)
-        node.hydra.runtime.output_dir = str(((chosen or Path(OUTPUTS) / "multirun") / folder).absolute())
+        node.hydra.runtime.output_dir = str(
+            ((chosen or Path(OUTPUTS) / "multirun") / folder).absolute()
+        )
     return folder
 
 
@@ -321,7 +351,11 @@ def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def fixed(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that have one value."""
-    return [text for text, parsed in zip(overrides, parse_overrides(overrides), strict=True) if not parsed.is_sweep_override()]
+    return [
+        text
+        for text, parsed in zip(overrides, parse_overrides(overrides), strict=True)
+        if not parsed.is_sweep_override()
+    ]
 
 
 def _job_folder(node: DictConfig) -> str:
@@ -330,10 +364,14 @@ def _job_folder(node: DictConfig) -> str:
         with _oursof(node):
             name = str(node.hydra.sweep.subdir)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"hydra.sweep.subdir: cannot be told before the job runs: {_first_line(error)}") from error
+        raise ConfigError(
+            f"hydra.sweep.subdir: cannot be told before the job runs: {_first_line(error)}"
+        ) from error
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or any(part.startswith(".") for part in parts):
-        raise ConfigError(f"hydra.sweep.subdir: got {name!r}; accepted: folders within that of the sweep, as ${{hydra.job.num}} is")
+        raise ConfigError(
+            f"hydra.sweep.subdir: got {name!r}; accepted: folders within that of the sweep, as ${{hydra.job.num}} is"
+        )
     if long := next((part for part in parts if len(os.fsencode(part)) > LONGEST_NAME), None):
         raise ConfigError(
             f"hydra.sweep.subdir: {brief(long)} is longer than the name of a folder can be; use ${{hydra.job.num}}, or leave keys out "
@@ -346,9 +384,13 @@ def _check_folders_differ(folders: Sequence[str]) -> None:
     """Refuse a sweep whose jobs would share a folder."""
     for number, name in enumerate(folders):
         if (first := folders.index(name)) < number:
-            raise ConfigError(f"hydra.sweep.subdir: jobs {first} and {number} would share {name!r}; add ${{hydra.job.num}} to it")
+            raise ConfigError(
+                f"hydra.sweep.subdir: jobs {first} and {number} would share {name!r}; add ${{hydra.job.num}} to it"
+            )
         if inner := set(map(str, Path(name).parents)) & set(folders):
-            raise ConfigError(f"hydra.sweep.subdir: the folder {name!r} of job {number} would lie in that of another job, {inner.pop()!r}")
+            raise ConfigError(
+                f"hydra.sweep.subdir: the folder {name!r} of job {number} would lie in that of another job, {inner.pop()!r}"
+            )
 
 
 def _check_outputs_differ(configs: Sequence[Config]) -> None:
@@ -360,7 +402,9 @@ def _check_outputs_differ(configs: Sequence[Config]) -> None:
     for name, paths in outputs.items():
         given = [path for path in paths if path is not None]
         if len(set(given)) < len(given):
-            raise ConfigError(f"{name}: several jobs of the sweep would write {given[0]}; leave it out, each job has its own folder")
+            raise ConfigError(
+                f"{name}: several jobs of the sweep would write {given[0]}; leave it out, each job has its own folder"
+            )
 
 
 def to_config(node: DictConfig) -> Config:
@@ -374,7 +418,9 @@ def to_config(node: DictConfig) -> Config:
 
 def _read_config(node: DictConfig) -> tuple[Config, list[str]]:
     """Return the checked config of a node, and the keys that it leaves out because nothing would use them."""
-    settings = node.hydra if "hydra" in node else HydraConfig.get()  # Hydra takes it out before it calls a task
+    settings = (
+        node.hydra if "hydra" in node else HydraConfig.get()
+    )  # Hydra takes it out before it calls a task
     typed = {override.key_or_group for override in parse_overrides(settings.overrides.task)}
     names = {f.name for f in fields(Config)}
     for name in sorted(set(map(str, node)) - names - {"hydra"}):
@@ -394,7 +440,10 @@ def _read_config(node: DictConfig) -> tuple[Config, list[str]]:
 
 def _leave_out(config: Config, typed: Collection[str]) -> list[str]:
     """Reset what a preset sets for an evaluator or a model that another choice has taken away; what was typed is left to be refused."""
-    without_use = [*([] if config.evaluator.evaluate else FOR_EVALUATION), *(FOR_MODELS if config.model.kind == "none" else [])]
+    without_use = [
+        *([] if config.evaluator.evaluate else FOR_EVALUATION),
+        *(FOR_MODELS if config.model.kind == "none" else []),
+    ]
     unused = []
     for name in without_use:
         group, _, key = name.partition(".")
@@ -425,9 +474,15 @@ def _closest(name: str, known: Sequence[str]) -> str:
     """Suggest the nearest key: by its whole name, by the words of the keys of its group, by the last part of any key."""
     group, _, last = name.rpartition(".")
     siblings = [key for key in known if key.rpartition(".")[0] == group]
-    by_word = {word: key for key in reversed(siblings) for word in key.rpartition(".")[2].split("_")}
+    by_word = {
+        word: key for key in reversed(siblings) for word in key.rpartition(".")[2].split("_")
+    }
     by_last = {key.rpartition(".")[2]: key for key in reversed(known)}
-    found = closest(name, known, cutoff=0.8) or by_word.get(closest(last, by_word) or "") or by_last.get(closest(last, by_last) or "")
+    found = (
+        closest(name, known, cutoff=0.8)
+        or by_word.get(closest(last, by_word) or "")
+        or by_last.get(closest(last, by_last) or "")
+    )
     if found:
         return f" Did you mean {found!r}?"
     return f" Accepted: {', '.join(siblings)}" if siblings else f" Groups: {', '.join(GROUPS)}"
@@ -466,7 +521,10 @@ def _refuse_sweeps(overrides: Sequence[str]) -> None:
 
 def as_typed(words: Sequence[str]) -> str:
     """Write words as a line for a shell; where a pair of double quotes is enough, it reads better than the escapes of `shlex`."""
-    return " ".join(f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word) for word in words)
+    return " ".join(
+        f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+        for word in words
+    )
 
 
 def quote(value: Any) -> str:
@@ -519,7 +577,11 @@ Options = Callable[[str], list[str]]
 def _options_of(hydra: Hydra, configs: Configs, overrides: Sequence[str]) -> Options:
     """Return what knows the options of each group, those in folders of the user among them."""
     searched = [text for text in overrides if text.lstrip("+").startswith("hydra.searchpath=")]
-    return cache(lambda group: list(hydra.config_loader.get_group_options(group, ObjectType.CONFIG, configs.name, searched)))
+    return cache(
+        lambda group: list(
+            hydra.config_loader.get_group_options(group, ObjectType.CONFIG, configs.name, searched)
+        )
+    )
 
 
 def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
@@ -544,8 +606,14 @@ def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
             if options := options_of(name):
                 value = override.value()
                 if value is None and override.value_type is not None:
-                    raise ConfigError(f"{name}: got null; accepted: {', '.join(options)}; or leave it out")
-                if isinstance(value, str) and value not in options and override.value_type is not None:
+                    raise ConfigError(
+                        f"{name}: got null; accepted: {', '.join(options)}; or leave it out"
+                    )
+                if (
+                    isinstance(value, str)
+                    and value not in options
+                    and override.value_type is not None
+                ):
                     raise ConfigError(
                         f"{name}={value}: there is no such option; accepted: {', '.join(options)}.{did_you_mean(value, options)}"
                     )
@@ -558,8 +626,14 @@ def _check_launching(group: str, value: Any, options: Sequence[str]) -> None:
     if group == "hydra/sweeper" and value != "basic":
         raise ConfigError(f"{group}={value}: {ONLY_BASIC}")
     if value not in options:
-        how = f" {value} comes with pip install 'sleap-lab[{EXTRAS[value]}]'" if value in EXTRAS else did_you_mean(str(value), options)
-        raise ConfigError(f"{group}={value}: there is no such option; accepted: {', '.join(options)}.{how}")
+        how = (
+            f" {value} comes with pip install 'sleap-lab[{EXTRAS[value]}]'"
+            if value in EXTRAS
+            else did_you_mean(str(value), options)
+        )
+        raise ConfigError(
+            f"{group}={value}: there is no such option; accepted: {', '.join(options)}.{how}"
+        )
 
 
 def _check_hydra_key(name: str) -> None:
@@ -577,7 +651,9 @@ def _check_hydra_key(name: str) -> None:
 
 def _options(group: str) -> Iterator[str]:
     """Yield the options of a config group that ship with the package."""
-    for file in sorted(resources.files(CONFIG_MODULE).joinpath(group).iterdir(), key=lambda f: f.name):
+    for file in sorted(
+        resources.files(CONFIG_MODULE).joinpath(group).iterdir(), key=lambda f: f.name
+    ):
         if file.name.endswith(".yaml"):
             yield file.name.removesuffix(".yaml")
 
@@ -595,14 +671,20 @@ def explain(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             name = str(cause.full_key).partition("[")[0]
-            if name.startswith(tuple(f"{free}." for free in FREE_FORM)) and not isinstance(cause, ValidationError):
+            if name.startswith(tuple(f"{free}." for free in FREE_FORM)) and not isinstance(
+                cause, ValidationError
+            ):
                 return f"{name}: entries are added one by one: +{name}=VALUE"
             if file is not None and isinstance(cause, ConfigKeyError):
                 own_group = file[1].startswith(f"{name}/")
-                return where + (f"begin the file with the line: {GLOBAL}" if own_group else unknown_key(name))
+                return where + (
+                    f"begin the file with the line: {GLOBAL}" if own_group else unknown_key(name)
+                )
             field = keys().get(name)
             accepted = f"; accepted: {type_name(field.type)}" if field is not None else ""
-            return f"{where}{cause.full_key}: {_first_line(cause.msg or cause).rstrip('.')}{accepted}"
+            return (
+                f"{where}{cause.full_key}: {_first_line(cause.msg or cause).rstrip('.')}{accepted}"
+            )
         cause = cause.__cause__ or cause.__context__
     if "hydra/sweeper" in str(error):
         return f"{_first_line(error)}; {ONLY_BASIC}"
@@ -610,4 +692,6 @@ def explain(error: BaseException) -> str:
 
 
 def _first_line(error: Any) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+    )

@@ -36,7 +36,13 @@ def key(
         maximum: Largest accepted number.
         path: Whether it names a file or folder, resolved against the directory the command was typed in.
     """
-    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "path": path}
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "minimum": minimum,
+        "maximum": maximum,
+        "path": path,
+    }
     if isinstance(default, (list, dict)):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -56,8 +62,14 @@ class DataConfig:
         'Frames: "0-100,200-300", "5,9,12-20" or a list; of several videos, of each; of a .slp without video_index, '
         "positions among its labeled frames. Default: all.",
     )
-    video_index: int | None = key(None, "Of several videos use only this one; of a .slp file use all frames of this video.", minimum=0)
-    video_dataset: str | None = key(None, "Dataset inside an HDF5 video. Default: the first with four axes.")
+    video_index: int | None = key(
+        None,
+        "Of several videos use only this one; of a .slp file use all frames of this video.",
+        minimum=0,
+    )
+    video_dataset: str | None = key(
+        None, "Dataset inside an HDF5 video. Default: the first with four axes."
+    )
     video_input_format: str = key(
         "channels_last",
         "Axes of an HDF5 video: frames, height, width, channels; or frames, channels, width, height.",
@@ -68,12 +80,27 @@ class DataConfig:
     exclude_user_labeled: bool = key(False, "Skip frames that a person labelled.")
     only_predicted_frames: bool = key(False, "Only frames that already hold predictions.")
     on_bad_frame: str = key(
-        "nan", "Frame that cannot be read: keep it as an empty frame, leave it out, or fail.", choices=("nan", "skip", "fail")
+        "nan",
+        "Frame that cannot be read: keep it as an empty frame, leave it out, or fail.",
+        choices=("nan", "skip", "fail"),
     )
-    max_bad_share: float = key(0.5, "Largest share of the frames that may be unreadable; the run fails beyond it.", minimum=0, maximum=1)
+    max_bad_share: float = key(
+        0.5,
+        "Largest share of the frames that may be unreadable; the run fails beyond it.",
+        minimum=0,
+        maximum=1,
+    )
 
 
-MODEL_KINDS = ("single_instance", "centroid", "centered_instance", "topdown", "bottomup", "multi_class_bottomup", "multi_class_topdown")
+MODEL_KINDS = (
+    "single_instance",
+    "centroid",
+    "centered_instance",
+    "topdown",
+    "bottomup",
+    "multi_class_bottomup",
+    "multi_class_topdown",
+)
 
 
 @dataclass
@@ -90,22 +117,36 @@ class ModelConfig:
         "Model folders, two for top-down in any order: best.ckpt + training_config.yaml, or SLEAP's best_model.h5 + training_config.json.",
         path=True,
     )
-    backbone_ckpt_path: str | None = key(None, "Checkpoint whose backbone weights replace those of the model.", path=True)
-    head_ckpt_path: str | None = key(None, "Checkpoint whose head weights replace those of the model.", path=True)
-    max_instances: int | None = key(None, "Keep at most this many instances per frame, the best scored.", minimum=1)
-    peak_threshold: Any = key(0.2, "Smallest confidence of a peak; for top-down also [centroid, keypoint].")
+    backbone_ckpt_path: str | None = key(
+        None, "Checkpoint whose backbone weights replace those of the model.", path=True
+    )
+    head_ckpt_path: str | None = key(
+        None, "Checkpoint whose head weights replace those of the model.", path=True
+    )
+    max_instances: int | None = key(
+        None, "Keep at most this many instances per frame, the best scored.", minimum=1
+    )
+    peak_threshold: Any = key(
+        0.2, "Smallest confidence of a peak; for top-down also [centroid, keypoint]."
+    )
     integral_refinement: str | None = key(
         "integral",
         "Refine peaks below the grid: integral regression, the same without negative confidences (bounded), the offsets that some legacy "
         "models predict, or null for the grid.",
         choices=("integral", "bounded", "offsets"),
     )
-    integral_patch_size: int = key(5, "Side of the patch used for refinement, in map pixels (odd).", minimum=1)
-    max_edge_length_ratio: float = key(0.25, "Bottom-up: edges longer than this share of the map are penalised.", minimum=0)
+    integral_patch_size: int = key(
+        5, "Side of the patch used for refinement, in map pixels (odd).", minimum=1
+    )
+    max_edge_length_ratio: float = key(
+        0.25, "Bottom-up: edges longer than this share of the map are penalised.", minimum=0
+    )
     dist_penalty_weight: float = key(1.0, "Bottom-up: weight of that penalty.", minimum=0)
     n_points: int = key(10, "Bottom-up: points sampled along each candidate edge.", minimum=1)
     min_instance_peaks: float = key(
-        0, "Bottom-up: instances with fewer peaks are dropped; below 1 a share of the nodes, else a count.", minimum=0
+        0,
+        "Bottom-up: instances with fewer peaks are dropped; below 1 a share of the nodes, else a count.",
+        minimum=0,
     )
     min_line_scores: float = key(0.25, "Bottom-up: smallest edge score that connects two peaks.")
 
@@ -116,11 +157,17 @@ class PreprocessingConfig:
 
     max_height: int | None = key(None, "Resize and pad images to this height.", minimum=1)
     max_width: int | None = key(None, "Resize and pad images to this width.", minimum=1)
-    input_scale: float | None = key(None, "Factor applied to the image before the network.", minimum=1e-6)
+    input_scale: float | None = key(
+        None, "Factor applied to the image before the network.", minimum=1e-6
+    )
     ensure_rgb: bool | None = key(None, "Convert images to three channels.")
     ensure_grayscale: bool | None = key(None, "Convert images to one channel.")
-    crop_size: int | None = key(None, "Side of the square crop around each animal, px (top-down).", minimum=1)
-    anchor_part: str | None = key(None, "Node at the centre of crops from labelled instances (centered-instance only).")
+    crop_size: int | None = key(
+        None, "Side of the square crop around each animal, px (top-down).", minimum=1
+    )
+    anchor_part: str | None = key(
+        None, "Node at the centre of crops from labelled instances (centered-instance only)."
+    )
     crop_registration: str = key(
         "exact",
         "Where keypoints of a crop land: on what the crop shows, by the rule it was trained with, or up to 1 px beside, as in sleap-nn.",
@@ -133,17 +180,25 @@ class RuntimeConfig:
     """Where and how fast to compute; changes no result but for precision."""
 
     device: str = key("auto", "auto, cpu, cuda, cuda:1, mps, … as this PyTorch build offers.")
-    devices: int = key(1, "How many devices of that kind share the frames, each in a process of its own; on cpu, processes.", minimum=1)
+    devices: int = key(
+        1,
+        "How many devices of that kind share the frames, each in a process of its own; on cpu, processes.",
+        minimum=1,
+    )
     batch_size: int = key(4, "Frames per batch; larger is faster and needs more memory.", minimum=1)
     queue_maxsize: int = key(32, "Frames read ahead of the network.", minimum=1)
-    precision: str = key("32", "Number format of the network: 32, bf16 or 16.", choices=("32", "bf16", "16"))
+    precision: str = key(
+        "32", "Number format of the network: 32, bf16 or 16.", choices=("32", "bf16", "16")
+    )
     compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
     backend: str = key(
         "torch",
         "What runs the network; openvino is faster on a processor, rounds differently, and needs pip install 'sleap-lab[openvino]'.",
         choices=("torch", "openvino"),
     )
-    num_threads: int | None = key(None, "CPU threads of the network. Default: PyTorch's choice.", minimum=1)
+    num_threads: int | None = key(
+        None, "CPU threads of the network. Default: PyTorch's choice.", minimum=1
+    )
 
 
 @dataclass
@@ -151,11 +206,19 @@ class FiltersConfig:
     """Which predicted instances are dropped before tracking; all off by default."""
 
     filter_overlapping: bool = key(False, "Drop an instance that overlaps a better scored one.")
-    filter_overlapping_method: str = key("iou", "Overlap of bounding boxes, or similarity of poses.", choices=("iou", "oks"))
-    filter_overlapping_threshold: float = key(0.8, "Overlap above which the worse one is dropped.", minimum=0)
+    filter_overlapping_method: str = key(
+        "iou", "Overlap of bounding boxes, or similarity of poses.", choices=("iou", "oks")
+    )
+    filter_overlapping_threshold: float = key(
+        0.8, "Overlap above which the worse one is dropped.", minimum=0
+    )
     filter_min_visible_nodes: int = key(0, "Drop instances with fewer visible nodes.", minimum=0)
-    filter_min_visible_node_fraction: float = key(0.0, "Drop instances with a smaller share of visible nodes.", minimum=0, maximum=1)
-    filter_min_mean_node_score: float = key(0.0, "Drop instances whose visible nodes score less on average.")
+    filter_min_visible_node_fraction: float = key(
+        0.0, "Drop instances with a smaller share of visible nodes.", minimum=0, maximum=1
+    )
+    filter_min_mean_node_score: float = key(
+        0.0, "Drop instances whose visible nodes score less on average."
+    )
     filter_min_instance_score: float = key(0.0, "Drop instances with a smaller score.")
 
 
@@ -164,56 +227,100 @@ class TrackerConfig:
     """How detections are linked into tracks."""
 
     tracking: bool = key(False, "Track the instances.")
-    tracking_window_size: int = key(5, "Frames (fixed_window) or entries per track (local_queues) to match against.", minimum=1)
+    tracking_window_size: int = key(
+        5, "Frames (fixed_window) or entries per track (local_queues) to match against.", minimum=1
+    )
     candidates_method: str = key(
         "fixed_window",
         "Candidates: all instances of the last frames, or the last instances of each track.",
         choices=("fixed_window", "local_queues"),
     )
-    min_new_track_points: int = key(0, "A detection opens a track only with more visible nodes than this.", minimum=0)
-    min_match_points: int = key(0, "A candidate is compared only with more visible nodes than this.", minimum=0)
+    min_new_track_points: int = key(
+        0, "A detection opens a track only with more visible nodes than this.", minimum=0
+    )
+    min_match_points: int = key(
+        0, "A candidate is compared only with more visible nodes than this.", minimum=0
+    )
     window_by_frame_number: bool = key(
-        False, "fixed_window: frames that were not processed age the window too; otherwise only processed frames count."
+        False,
+        "fixed_window: frames that were not processed age the window too; otherwise only processed frames count.",
     )
     features: str = key(
         "keypoints",
         "What is compared; image is the appearance around each detection, compared by cosine_sim.",
         choices=("keypoints", "centroids", "bboxes", "image"),
     )
-    scoring_method: str = key("oks", "How two features are compared.", choices=("oks", "iou", "euclidean_dist", "cosine_sim"))
+    scoring_method: str = key(
+        "oks",
+        "How two features are compared.",
+        choices=("oks", "iou", "euclidean_dist", "cosine_sim"),
+    )
     missing_nodes: str = key(
         "shared",
         "Poses with a missing node (euclidean_dist, cosine_sim): compare the nodes both have, or do not compare them, as sleap-nn does.",
         choices=("shared", "reference"),
     )
     one_node_distance: bool = key(
-        True, "Compare poses of a single node by their distance instead of by oks, which could only tell whether they are equal."
+        True,
+        "Compare poses of a single node by their distance instead of by oks, which could only tell whether they are equal.",
     )
     scoring_reduction: str = key(
-        "mean", "How the scores against one track's candidates become one.", choices=("mean", "max", "robust_quantile")
+        "mean",
+        "How the scores against one track's candidates become one.",
+        choices=("mean", "max", "robust_quantile"),
     )
-    robust_best_instance: float = key(1.0, "Quantile used by robust_quantile.", minimum=0, maximum=1)
-    oks_stddev: float | None = key(None, "Spread of the OKS kernel. Default: 0.025, with kf_track_features=keypoints 0.1.", minimum=1e-9)
-    track_matching_method: str = key("hungarian", "Assignment of detections to tracks.", choices=("hungarian", "greedy"))
-    max_tracks: int | None = key(None, "Largest number of tracks; switches candidates_method to local_queues.", minimum=1)
+    robust_best_instance: float = key(
+        1.0, "Quantile used by robust_quantile.", minimum=0, maximum=1
+    )
+    oks_stddev: float | None = key(
+        None,
+        "Spread of the OKS kernel. Default: 0.025, with kf_track_features=keypoints 0.1.",
+        minimum=1e-9,
+    )
+    track_matching_method: str = key(
+        "hungarian", "Assignment of detections to tracks.", choices=("hungarian", "greedy")
+    )
+    max_tracks: int | None = key(
+        None, "Largest number of tracks; switches candidates_method to local_queues.", minimum=1
+    )
     use_flow: bool = key(False, "Shift candidates by optical flow before matching.")
     of_img_scale: float = key(1.0, "Optical flow: factor on the images.", minimum=1e-6)
     of_window_size: int = key(21, "Optical flow: side of the search window, px.", minimum=3)
     of_max_levels: int = key(3, "Optical flow: pyramid levels.", minimum=0)
     use_kalman: bool = key(False, "Predict candidates with a Kalman filter per track.")
-    kf_track_features: str = key("centroid", "Kalman: what is predicted.", choices=("centroid", "keypoints"))
-    kf_init_frame_count: int = key(10, "Kalman: frames of plain tracking before filters are fitted.", minimum=3)
-    kf_node_indices: list[int] | None = key(None, "Kalman: nodes to use. Default: all.")
-    kf_reset_gap_size: int = key(5, "Kalman: a filter unseen for more frames than this is dropped.", minimum=1)
-    tracking_target_instance_count: int | None = key(
-        None, "Expected number of animals; used by pre-cull, break connection and Kalman.", minimum=0
+    kf_track_features: str = key(
+        "centroid", "Kalman: what is predicted.", choices=("centroid", "keypoints")
     )
-    tracking_pre_cull_to_target: int = key(0, "If not 0, drop the worst detections above the target count before tracking.", minimum=0)
-    tracking_pre_cull_iou_threshold: float = key(0.0, "Pre-cull: first drop detections that overlap by more than this.", minimum=0)
-    tracking_clean_instance_count: int = key(0, "If not 0, keep at most this many instances per frame after tracking.", minimum=0)
-    tracking_clean_iou_threshold: float = key(0.0, "Clean-up: first drop instances that overlap by more than this.", minimum=0)
-    post_connect_single_breaks: bool = key(False, "Join a lost and a new track when there is exactly one of each.")
-    override_class_tracks: bool = key(False, "Track also where the models know the identities; their tracks are replaced.")
+    kf_init_frame_count: int = key(
+        10, "Kalman: frames of plain tracking before filters are fitted.", minimum=3
+    )
+    kf_node_indices: list[int] | None = key(None, "Kalman: nodes to use. Default: all.")
+    kf_reset_gap_size: int = key(
+        5, "Kalman: a filter unseen for more frames than this is dropped.", minimum=1
+    )
+    tracking_target_instance_count: int | None = key(
+        None,
+        "Expected number of animals; used by pre-cull, break connection and Kalman.",
+        minimum=0,
+    )
+    tracking_pre_cull_to_target: int = key(
+        0, "If not 0, drop the worst detections above the target count before tracking.", minimum=0
+    )
+    tracking_pre_cull_iou_threshold: float = key(
+        0.0, "Pre-cull: first drop detections that overlap by more than this.", minimum=0
+    )
+    tracking_clean_instance_count: int = key(
+        0, "If not 0, keep at most this many instances per frame after tracking.", minimum=0
+    )
+    tracking_clean_iou_threshold: float = key(
+        0.0, "Clean-up: first drop instances that overlap by more than this.", minimum=0
+    )
+    post_connect_single_breaks: bool = key(
+        False, "Join a lost and a new track when there is exactly one of each."
+    )
+    override_class_tracks: bool = key(
+        False, "Track also where the models know the identities; their tracks are replaced."
+    )
 
 
 @dataclass
@@ -221,29 +328,51 @@ class EvaluatorConfig:
     """How predictions are scored against ground truth."""
 
     evaluate: bool = key(False, "Evaluate the result.")
-    identity: bool = key(False, "Also compute identity metrics (MOTA, IDF1, HOTA) where the ground truth has tracks.")
-    ground_truth_path: str | None = key(None, "Ground truth .slp file. Default: data.path, if that is a .slp.", path=True)
-    oks_stddev: Any = key(0.025, "Spread of the OKS kernel, one number or one per node of the ground truth; larger forgives more.")
-    oks_scale: float | None = key(None, "Object area for OKS in px². Default: bounding box of each instance.", minimum=0)
+    identity: bool = key(
+        False, "Also compute identity metrics (MOTA, IDF1, HOTA) where the ground truth has tracks."
+    )
+    ground_truth_path: str | None = key(
+        None, "Ground truth .slp file. Default: data.path, if that is a .slp.", path=True
+    )
+    oks_stddev: Any = key(
+        0.025,
+        "Spread of the OKS kernel, one number or one per node of the ground truth; larger forgives more.",
+    )
+    oks_scale: float | None = key(
+        None, "Object area for OKS in px². Default: bounding box of each instance.", minimum=0
+    )
     video_map: Any = key(
-        None, "Which video is which, {prediction: truth}, by name or index, null for none, e.g. {0:1,b.mp4:null}. Default: found."
+        None,
+        "Which video is which, {prediction: truth}, by name or index, null for none, e.g. {0:1,b.mp4:null}. Default: found.",
     )
     nodes: str = key(
         "all",
         "Nodes that are compared: all, and refuse skeletons with different ones; common, those that both sides have.",
         choices=("all", "common"),
     )
-    match_threshold: float = key(0.0, "Smallest OKS (or, for centroids, largest distance in px; 0 means 50) of a match.", minimum=0)
+    match_threshold: float = key(
+        0.0,
+        "Smallest OKS (or, for centroids, largest distance in px; 0 means 50) of a match.",
+        minimum=0,
+    )
     user_labels_only: bool = key(True, "Use only ground truth that a person labelled.")
     match_method: str = key(
-        "auto", "Match whole poses or centroids; auto takes centroid for one-node predictions.", choices=("auto", "oks", "centroid")
+        "auto",
+        "Match whole poses or centroids; auto takes centroid for one-node predictions.",
+        choices=("auto", "oks", "centroid"),
     )
-    anchor_part: str | None = key(None, "Node that is the centroid of a ground truth instance (centroid matching).")
+    anchor_part: str | None = key(
+        None, "Node that is the centroid of a ground truth instance (centroid matching)."
+    )
     centroid_method: str | None = key(
-        None, "Centroid of a ground truth instance.", choices=("anchor", "center_of_mass", "bbox_center", "geometric_median")
+        None,
+        "Centroid of a ground truth instance.",
+        choices=("anchor", "center_of_mass", "bbox_center", "geometric_median"),
     )
     centroid_fallback: str | None = key(
-        None, "Centroid where the anchor is missing.", choices=("center_of_mass", "bbox_center", "geometric_median")
+        None,
+        "Centroid where the anchor is missing.",
+        choices=("center_of_mass", "bbox_center", "geometric_median"),
     )
     save_metrics: str | None = key(None, "Also write the metrics to this .npz file.", path=True)
 
@@ -252,14 +381,26 @@ class EvaluatorConfig:
 class OutputConfig:
     """What is written, and where."""
 
-    path: str | None = key(None, "Predictions file. Default: predictions.slp (outputs.npz) in the run folder.", path=True)
-    make_labels: bool = key(True, "Write predictions as labels; otherwise only as arrays, to an .npz file.")
-    return_confmaps: bool = key(False, "Add the confidence maps to the arrays, which are written beside the labels then.")
+    path: str | None = key(
+        None,
+        "Predictions file. Default: predictions.slp (outputs.npz) in the run folder.",
+        path=True,
+    )
+    make_labels: bool = key(
+        True, "Write predictions as labels; otherwise only as arrays, to an .npz file."
+    )
+    return_confmaps: bool = key(
+        False, "Add the confidence maps to the arrays, which are written beside the labels then."
+    )
     return_pafs: bool = key(False, "Likewise the part affinity fields (bottom-up).")
     return_paf_graph: bool = key(False, "Likewise all peaks and candidate edges (bottom-up).")
     return_class_maps: bool = key(False, "Likewise the class maps (multi-class bottom-up).")
-    return_class_vectors: bool = key(False, "Likewise the class probabilities of crops (multi-class top-down).")
-    no_empty_frames: bool = key(False, "Leave frames without instances out of .slp and COCO files; tables span the video.")
+    return_class_vectors: bool = key(
+        False, "Likewise the class probabilities of crops (multi-class top-down)."
+    )
+    no_empty_frames: bool = key(
+        False, "Leave frames without instances out of .slp and COCO files; tables span the video."
+    )
     formats: list[str] = key(
         ["slp"],
         "Formats to write beside each other; csv, analysis_h5 and nwb are one file per video.",
@@ -277,9 +418,12 @@ class LoggerConfig:
 
     mlflow: bool = key(False, "Log the finished run folder to MLflow.")
     tracking_uri: str | None = key(
-        None, "MLflow tracking server or database. Default: what MLFLOW_TRACKING_URI says, else an SQLite file under outputs/."
+        None,
+        "MLflow tracking server or database. Default: what MLFLOW_TRACKING_URI says, else an SQLite file under outputs/.",
     )
-    experiment_name: str | None = key(None, "MLflow experiment. Default: what MLFLOW_EXPERIMENT_NAME says, else sleap_lab.")
+    experiment_name: str | None = key(
+        None, "MLflow experiment. Default: what MLFLOW_EXPERIMENT_NAME says, else sleap_lab."
+    )
     run_name: str | None = key(None, "Name of the run. Default: what was overridden.")
     tags: dict[str, str] = key({}, "Extra tags of the run.")
 
@@ -294,7 +438,10 @@ class SweepConfig:
         choices=("none", "failed", "all"),
     )
     fail_fast: bool = key(False, "Start no further job after one has failed.")
-    objective: str | None = key(None, "Metric that says which job is best. Default: identity/idf1, without identities eval/oks_map.")
+    objective: str | None = key(
+        None,
+        "Metric that says which job is best. Default: identity/idf1, without identities eval/oks_map.",
+    )
     direction: str | None = key(
         None,
         "Whether the best job has most or least of it. Default: as the metric is meant.",
@@ -317,20 +464,38 @@ class Config:
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     cache: str = key(
-        "rw", "Stage cache: reuse and store predictions and tracks, only reuse them, or neither.", choices=("rw", "read", "off")
+        "rw",
+        "Stage cache: reuse and store predictions and tracks, only reuse them, or neither.",
+        choices=("rw", "read", "off"),
     )
-    cache_dir: str | None = key(None, "Folder of the stage cache. Default: outputs/cache.", path=True)
-    cache_max_gb: float = key(10.0, "Size that the stage cache is kept below, GB; what was not used for longest makes room.", minimum=0)
+    cache_dir: str | None = key(
+        None, "Folder of the stage cache. Default: outputs/cache.", path=True
+    )
+    cache_max_gb: float = key(
+        10.0,
+        "Size that the stage cache is kept below, GB; what was not used for longest makes room.",
+        minimum=0,
+    )
     report: str = key("html", "Write report.html, or not.", choices=("html", "none"))
-    report_figures: str = key("none", "Also write the report's figures as files.", choices=("none", "svg", "png", "both"))
+    report_figures: str = key(
+        "none", "Also write the report's figures as files.", choices=("none", "svg", "png", "both")
+    )
     verbose: bool = key(False, "Print log messages to the terminal.")
     debug: bool = key(False, "Print the traceback when a run fails.")
 
 
-GROUPS: dict[str, type] = {f.name: f.default_factory for f in fields(Config) if f.default_factory is not MISSING}  # type: ignore[misc]
+GROUPS: dict[str, type] = {
+    f.name: f.default_factory for f in fields(Config) if f.default_factory is not MISSING
+}  # type: ignore[misc]
 
 
-ARRAYS = ("return_confmaps", "return_pafs", "return_paf_graph", "return_class_maps", "return_class_vectors")
+ARRAYS = (
+    "return_confmaps",
+    "return_pafs",
+    "return_paf_graph",
+    "return_class_maps",
+    "return_class_vectors",
+)
 """Keys of the group `output` that ask for what networks answered."""
 
 
@@ -352,7 +517,10 @@ def keys() -> dict[str, Field[Any]]:
 
 def defaults() -> dict[str, Any]:
     """Return the default of every key."""
-    return {name: f.default if f.default_factory is MISSING else f.default_factory() for name, f in keys().items()}
+    return {
+        name: f.default if f.default_factory is MISSING else f.default_factory()
+        for name, f in keys().items()
+    }
 
 
 def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
@@ -363,8 +531,12 @@ def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
     """
     value = config.peak_threshold
     values = list(value) if isinstance(value, (list, tuple)) else [value, value]
-    if len(values) != 2 or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
-        raise ConfigError(f"model.peak_threshold: got {value!r}; accepted: a number, or for top-down [centroid, keypoint]")
+    if len(values) != 2 or not all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) for v in values
+    ):
+        raise ConfigError(
+            f"model.peak_threshold: got {value!r}; accepted: a number, or for top-down [centroid, keypoint]"
+        )
     return float(values[0]), float(values[1])
 
 
@@ -380,10 +552,16 @@ def oks_stddevs(config: EvaluatorConfig, n_nodes: int | None = None) -> float | 
     """
     value = config.oks_stddev
     values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 1e-9 for v in values):
-        raise ConfigError(f"evaluator.oks_stddev: got {value!r}; accepted: a number of at least 1e-09, or a list of one per node")
+    if not values or not all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 1e-9 for v in values
+    ):
+        raise ConfigError(
+            f"evaluator.oks_stddev: got {value!r}; accepted: a number of at least 1e-09, or a list of one per node"
+        )
     if isinstance(value, list) and n_nodes not in (None, len(value)):
-        raise ConfigError(f"evaluator.oks_stddev: got {len(value)} numbers; accepted: one number, or one for each of the {n_nodes} nodes")
+        raise ConfigError(
+            f"evaluator.oks_stddev: got {len(value)} numbers; accepted: one number, or one for each of the {n_nodes} nodes"
+        )
     return value
 
 
@@ -418,10 +596,18 @@ def parse_frames(spec: Any) -> list[int] | None:
         elif re.fullmatch(r"-\d+", item) and frames:
             first, last = frames[-1] + 1, int(item[1:])
         else:
-            raise ConfigError(f'data.frames: cannot read {item!r} in {spec!r}; accepted: "0-100,200-300", "5,9,12-20" or a list of these')
-        if last < first - item.startswith("-"):  # after a "-" the range goes on behind the frame before it
-            raise ConfigError(f"data.frames: the range {item!r} in {spec!r} is empty; write the smaller frame first")
+            raise ConfigError(
+                f'data.frames: cannot read {item!r} in {spec!r}; accepted: "0-100,200-300", "5,9,12-20" or a list of these'
+            )
+        if last < first - item.startswith(
+            "-"
+        ):  # after a "-" the range goes on behind the frame before it
+            raise ConfigError(
+                f"data.frames: the range {item!r} in {spec!r} is empty; write the smaller frame first"
+            )
         if last - first >= MOST_FRAMES:
-            raise ConfigError(f"data.frames: the range {item!r} in {spec!r} is longer than any video ({MOST_FRAMES} frames)")
+            raise ConfigError(
+                f"data.frames: the range {item!r} in {spec!r} is longer than any video ({MOST_FRAMES} frames)"
+            )
         frames.extend(range(first, last + 1))
     return list(dict.fromkeys(frames))

@@ -12,8 +12,12 @@ TRACKING_URI = "MLFLOW_TRACKING_URI"
 _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"]+")
 # A user with a password, which may hold any character; what looks like a port is none.
 _PASSWORD = re.compile(r"(?P<user>://[^/@:?#]*:)(?!\d+(?:[/?#]|\Z)).*@")
-_TOKEN = re.compile(r"(?P<scheme>https?://)[^/@:?#]+@")  # a user without one, which is a token where a server is asked
-_QUERY = re.compile(r"(?P<name>[?&](?:password|passwd|pwd|token|secret|sslpassword)=)[^&#]*", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"(?P<scheme>https?://)[^/@:?#]+@"
+)  # a user without one, which is a token where a server is asked
+_QUERY = re.compile(
+    r"(?P<name>[?&](?:password|passwd|pwd|token|secret|sslpassword)=)[^&#]*", re.IGNORECASE
+)
 
 _known: dict[str, str] = {}
 
@@ -38,7 +42,11 @@ def reveal(uri: str) -> str:
     given = os.environ.get(TRACKING_URI, "").rstrip("/")
     if uri in _known or _hidden(given) == uri:
         return _known.get(uri, given)
-    return without_user(uri) if uri.startswith("http") else re.sub(r"[?&][a-z]+=\*\*\*", "", uri.replace(f":{HIDDEN}@", "@"))
+    return (
+        without_user(uri)
+        if uri.startswith("http")
+        else re.sub(r"[?&][a-z]+=\*\*\*", "", uri.replace(f":{HIDDEN}@", "@"))
+    )
 
 
 def without_user(uri: str) -> str:

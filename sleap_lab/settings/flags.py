@@ -57,7 +57,15 @@ PARITY: dict[str, Any] = {
 def _flags(section: str, group: str, names: str, **special: Mapping[str, Any]) -> tuple[Flag, ...]:
     """Return flags named like the last part of their keys; `special` gives what differs, by name."""
     return tuple(
-        Flag(**{"name": name, "key": f"{group}.{name}", "section": section, "default": INHERIT, **special.get(name, {})})
+        Flag(
+            **{
+                "name": name,
+                "key": f"{group}.{name}",
+                "section": section,
+                "default": INHERIT,
+                **special.get(name, {}),
+            }
+        )
         for name in names.split()
     )
 
@@ -83,7 +91,11 @@ TRACK = (
         "model",
         "backbone_ckpt_path head_ckpt_path max_edge_length_ratio dist_penalty_weight n_points min_instance_peaks min_line_scores",
     ),
-    *_flags("Image", "preprocessing", "max_height max_width input_scale ensure_rgb ensure_grayscale crop_size anchor_part"),
+    *_flags(
+        "Image",
+        "preprocessing",
+        "max_height max_width input_scale ensure_rgb ensure_grayscale crop_size anchor_part",
+    ),
     *_flags(
         "Frames",
         "data",
@@ -141,7 +153,9 @@ def parse(flags: Iterable[Flag], argv: Sequence[str]) -> tuple[dict[str, Any], l
     Raises:
         ConfigError: A flag is unknown, lacks its value or has one it cannot take.
     """
-    by_name = {flag.name: flag for flag in flags} | {flag.short: flag for flag in flags if flag.short}
+    by_name = {flag.name: flag for flag in flags} | {
+        flag.short: flag for flag in flags if flag.short
+    }
     values: dict[str, Any] = {}
     overrides: list[str] = []
     rest = list(argv)
@@ -158,9 +172,14 @@ def parse(flags: Iterable[Flag], argv: Sequence[str]) -> tuple[dict[str, Any], l
         negated = positive is not None and positive.kind == "bool"
         flag = positive if negated else by_name.get(name)
         if flag is None or (len(name) == 1 and word.startswith("--")):
-            raise ConfigError(f"{word}: there is no such flag.{did_you_mean('--' + name, (f'--{f}' for f in by_name if len(f) > 1))}")
+            raise ConfigError(
+                f"{word}: there is no such flag.{did_you_mean('--' + name, (f'--{f}' for f in by_name if len(f) > 1))}"
+            )
         if flag.kind == "bool" and not equals:
-            equals, inline = "=", rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "true"
+            equals, inline = (
+                "=",
+                rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "true",
+            )
         if not equals:
             if not rest:
                 raise ConfigError(f"{word}: the value is missing; it takes {_accepts(flag)}")
@@ -177,7 +196,9 @@ def _accepts(flag: Flag) -> str:
     return (
         ", ".join(map(str, choices))
         if choices
-        else {"bool": "true or false", "int": "a whole number", "float": "a number"}.get(flag.kind, "a value")
+        else {"bool": "true or false", "int": "a whole number", "float": "a number"}.get(
+            flag.kind, "a value"
+        )
     )
 
 
@@ -188,7 +209,11 @@ def _convert(flag: Flag, word: str, text: str) -> Any:
         numbers = [float(n) for n in _numbers(flag, word, text.strip("[]"))]
         return numbers[0] if len(numbers) == 1 else numbers
     if flag.kind == "list":
-        return [int(n) for n in _numbers(flag, word, text.strip("[]"))] if flag.name == "kf_node_indices" else [text]
+        return (
+            [int(n) for n in _numbers(flag, word, text.strip("[]"))]
+            if flag.name == "kf_node_indices"
+            else [text]
+        )
     if flag.kind == "bool":
         if text.lower() not in ("true", "false"):
             raise ConfigError(f"{word}: got {text!r}; it takes {_accepts(flag)}")
@@ -241,7 +266,11 @@ def parity(values: Mapping[str, Any]) -> dict[str, Any]:
     animals = values.get("model.max_instances")
     connect = values.get("tracker.post_connect_single_breaks")
     implied: dict[str, Any] = {}
-    if animals and (connect or values.get("tracker.tracking_pre_cull_to_target") or values.get("tracker.use_kalman")):
+    if animals and (
+        connect
+        or values.get("tracker.tracking_pre_cull_to_target")
+        or values.get("tracker.use_kalman")
+    ):
         implied["tracker.tracking_target_instance_count"] = animals
     if animals and connect:
         implied["tracker.max_tracks"] = animals

@@ -10,7 +10,23 @@ from sleap_lab.errors import ConfigError, brief
 from sleap_lab.files.pointers import refuse_pointer
 
 MEDIA = (
-    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".asf", ".flv", ".3gp"),
+    *(
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".avi",
+        ".mkv",
+        ".webm",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".mpg",
+        ".mpeg",
+        ".wmv",
+        ".asf",
+        ".flv",
+        ".3gp",
+    ),
     *(".ogv", ".mj2", ".gif"),
 )
 SEQ = ".seq"
@@ -39,16 +55,24 @@ def find_inputs(path: str | Sequence[str]) -> list[Input]:
     if isinstance(path, str) and _is(path, MANIFEST) and Path(path).is_file():
         found = _manifest(Path(path))
     else:
-        found = [file for entry in ([path] if isinstance(path, str) else path) for file in _expanded(Path(entry))]
+        found = [
+            file
+            for entry in ([path] if isinstance(path, str) else path)
+            for file in _expanded(Path(entry))
+        ]
     for file in found:
         if not is_text(str(file)):
-            raise ConfigError(f"data.path: the name {brief(str(file))} is no text in UTF-8; rename the file")
+            raise ConfigError(
+                f"data.path: the name {brief(str(file))} is no text in UTF-8; rename the file"
+            )
     inputs = _with_images_joined(dict.fromkeys(found))
     if not inputs:
         raise ConfigError("data.path: the list is empty")
     for labels in (item for item in inputs if isinstance(item, Path) and _is(item, LABELS)):
         if len(inputs) > 1:
-            raise ConfigError(f"data.path: the labels file {labels} stands beside {len(inputs) - 1} others; a .slp file is given alone")
+            raise ConfigError(
+                f"data.path: the labels file {labels} stands beside {len(inputs) - 1} others; a .slp file is given alone"
+            )
     return inputs
 
 
@@ -91,7 +115,10 @@ def natural_order(paths: Iterable[Path]) -> list[Path]:
 
 def _words(text: str) -> list[str | int]:
     """Split a text into words, at even places, and numbers, at odd ones."""
-    return [int(word) if place % 2 else word.casefold() for place, word in enumerate(re.split("([0-9]+)", text))]
+    return [
+        int(word) if place % 2 else word.casefold()
+        for place, word in enumerate(re.split("([0-9]+)", text))
+    ]
 
 
 def _is(path: str | Path, *suffixes: str) -> bool:
@@ -104,7 +131,9 @@ def _manifest(file: Path) -> list[Path]:
         refuse_pointer(file)
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:  # no access, another encoding, a pointer
-        raise ConfigError(f"data.path: {file} cannot be read as a list of paths ({error})") from error
+        raise ConfigError(
+            f"data.path: {file} cannot be read as a list of paths ({error})"
+        ) from error
     found: list[Path] = []
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
@@ -114,7 +143,9 @@ def _manifest(file: Path) -> list[Path]:
         except ConfigError as error:
             raise ConfigError(f"{error} (line {number} of {file})") from error
         except (OSError, ValueError) as error:  # too long, not allowed, not a name
-            raise ConfigError(f"data.path: line {number} of {file} cannot be looked for ({brief(line)})") from error
+            raise ConfigError(
+                f"data.path: line {number} of {file} cannot be looked for ({brief(line)})"
+            ) from error
     if not found:
         raise ConfigError(f"data.path: {file} names no file; accepted: one path per line")
     return found
@@ -125,7 +156,9 @@ def _expanded(path: Path) -> list[Path]:
     if path.is_dir():
         if not (found := _in_folder(path)):
             kinds = ", ".join((*VIDEOS, *IMAGES))
-            raise ConfigError(f"data.path: {path} holds no video and no image ({kinds}); HDF5 videos are given by name or as a glob")
+            raise ConfigError(
+                f"data.path: {path} holds no video and no image ({kinds}); HDF5 videos are given by name or as a glob"
+            )
         return found
     if path.exists():
         if not path.is_file():
@@ -142,7 +175,9 @@ def _expanded(path: Path) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     """Return the videos of a folder, or its images."""
-    files = natural_order(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    files = natural_order(
+        file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
+    )
     videos, images = ([file for file in files if _is(file, *kinds)] for kinds in (VIDEOS, IMAGES))
     if videos and images:
         raise ConfigError(
@@ -155,7 +190,9 @@ def _in_folder(folder: Path) -> list[Path]:
 def _matching(pattern: Path) -> list[Path]:
     """Return the videos and images that match a glob; where there are none, those in folders that match, or else labels files."""
     root, below = _split(pattern)
-    matches = natural_order(root / match for match in glob.glob(below, root_dir=root, recursive=True))  # noqa: PTH207  # no hidden files
+    matches = natural_order(
+        root / match for match in glob.glob(below, root_dir=root, recursive=True)
+    )  # noqa: PTH207  # no hidden files
     files = [match for match in matches if match.is_file()]
     return (
         [file for file in files if _is(file, *VIDEOS, *HDF5, *IMAGES)]
@@ -178,7 +215,9 @@ def _split(pattern: Path) -> tuple[Path, str]:
 def _with_images_joined(files: Iterable[Path]) -> list[Input]:
     """Join images that follow each other from one folder into one video each; a lone TIFF may be a video by itself."""
     joined: list[Input] = []
-    for folder, group in groupby(files, key=lambda file: file.parent if _is(file, *IMAGES) else None):
+    for folder, group in groupby(
+        files, key=lambda file: file.parent if _is(file, *IMAGES) else None
+    ):
         members = tuple(group)
         lone_stack = len(members) == 1 and _is(members[0], ".tif", ".tiff")
         joined += members if folder is None or lone_stack else [members]

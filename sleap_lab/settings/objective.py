@@ -25,7 +25,9 @@ def check_objective(name: str, direction: str | None) -> None:
     if name not in KNOWN and not name.startswith(FAMILIES):
         raise ConfigError(f"sweep.objective: there is no metric {name!r}.{nearest(name, KNOWN)}")
     if direction is None and natural_direction(name) is None:
-        raise ConfigError(f"sweep.direction: neither side of {name} is better by itself; accepted: {MAXIMIZE}, {MINIMIZE}")
+        raise ConfigError(
+            f"sweep.direction: neither side of {name} is better by itself; accepted: {MAXIMIZE}, {MINIMIZE}"
+        )
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -39,5 +41,7 @@ def nearest(name: str, known: list[str]) -> str:
 def natural_direction(name: str) -> str | None:
     """Return which side of a metric is better; None where neither is."""
     sides = {metric.name: metric.better for metric in METRICS} | {SPEED: "higher"}
-    better = "lower" if name.startswith("speed/") and name.endswith("_seconds") else sides.get(name, "")
+    better = (
+        "lower" if name.startswith("speed/") and name.endswith("_seconds") else sides.get(name, "")
+    )
     return {"higher": MAXIMIZE, "lower": MINIMIZE}.get(better)

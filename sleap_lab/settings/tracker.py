@@ -37,12 +37,16 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
         raise ConfigError("tracker.use_flow and tracker.use_kalman are both true; choose one")
     if config.features == "image" and (config.use_flow or config.use_kalman):
         motion = "use_flow" if config.use_flow else "use_kalman"
-        raise ConfigError(f"tracker.{motion} moves poses, but tracker.features=image compares none; choose one")
+        raise ConfigError(
+            f"tracker.{motion} moves poses, but tracker.features=image compares none; choose one"
+        )
     if config.use_kalman and not (config.tracking_target_instance_count or config.max_tracks):
         raise ConfigError(
             "tracker.use_kalman=true needs the number of animals in tracker.tracking_target_instance_count or tracker.max_tracks"
         )
-    if config.kf_node_indices is not None and (not config.kf_node_indices or min(config.kf_node_indices) < 0):
+    if config.kf_node_indices is not None and (
+        not config.kf_node_indices or min(config.kf_node_indices) < 0
+    ):
         raise ConfigError(
             f"tracker.kf_node_indices: got {config.kf_node_indices}; accepted: a list of node numbers from 0, or null for all"
         )
@@ -56,7 +60,9 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
             f"tracker.tracking_pre_cull_to_target={config.tracking_pre_cull_to_target} needs the number of animals in "
             "tracker.tracking_target_instance_count"
         )
-    if config.post_connect_single_breaks and not (config.tracking_target_instance_count or config.max_tracks):
+    if config.post_connect_single_breaks and not (
+        config.tracking_target_instance_count or config.max_tracks
+    ):
         raise ConfigError(
             "tracker.post_connect_single_breaks=true needs the number of animals in "
             "tracker.tracking_target_instance_count or tracker.max_tracks"
@@ -67,9 +73,14 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
 def _resolve(config: TrackerConfig) -> TrackerConfig:
     """Replace the settings that others need to be different."""
     if config.max_tracks and config.candidates_method == "fixed_window":
-        log.info("tracker.candidates_method: local_queues instead of fixed_window, because of tracker.max_tracks=%d", config.max_tracks)
+        log.info(
+            "tracker.candidates_method: local_queues instead of fixed_window, because of tracker.max_tracks=%d",
+            config.max_tracks,
+        )
         config = replace(config, candidates_method="local_queues")
     if config.features == "image" and config.scoring_method == "oks":
-        log.info("tracker.scoring_method: cosine_sim instead of oks, because of tracker.features=image")
+        log.info(
+            "tracker.scoring_method: cosine_sim instead of oks, because of tracker.features=image"
+        )
         config = replace(config, scoring_method="cosine_sim")
     return config

@@ -42,7 +42,12 @@ HYDRAS = tuple(
 )
 """Keys of Hydra's own that hold text; what is set for a sweep in a file, as `3` or `2024_01_05`, is read as on the command line later."""
 
-CONTAINERS = (("logger", "tags"), VIDEO_MAP, ("hydra", "sweeper", "params"), ("hydra", "job", "env_set"))
+CONTAINERS = (
+    ("logger", "tags"),
+    VIDEO_MAP,
+    ("hydra", "sweeper", "params"),
+    ("hydra", "job", "env_set"),
+)
 """Keys whose value holds entries, all of which are of the same kind."""
 
 NULLABLE = "tag:yaml.org,2002:null"
@@ -84,7 +89,9 @@ def kind_of(path: Name) -> Kind:
     for length in range(len(path), 0, -1):
         for key, kind in _kinds().get(path[length - 1], ()):
             common = min(length, len(key))
-            if key[-common:] == path[:length][-common:] and (length == len(path) or key in CONTAINERS):
+            if key[-common:] == path[:length][-common:] and (
+                length == len(path) or key in CONTAINERS
+            ):
                 return kind
     return Kind.ANY if path and path[0] != "tune" else Kind.TYPED
 
@@ -93,7 +100,10 @@ def _kept(value: Any, text: str, kind: Kind) -> bool:
     """Say whether a value may stand for the text that it was read from."""
     if value is None or isinstance(value, (str, QuotedString)) or kind.value is None:
         return True
-    return type(value) in kind.value and (str(value).lower() if isinstance(value, bool) else repr(value)) == text
+    return (
+        type(value) in kind.value
+        and (str(value).lower() if isinstance(value, bool) else repr(value)) == text
+    )
 
 
 class TypedWords(HydraOverrideVisitor):
@@ -128,7 +138,9 @@ class TypedWords(HydraOverrideVisitor):
 
     def _createPrimitive(self, ctx: Any) -> Any:
         value = super()._createPrimitive(ctx)
-        if isinstance(ctx.parentCtx, OverrideParser.ElementContext) and _is_named_argument(ctx.parentCtx):
+        if isinstance(ctx.parentCtx, OverrideParser.ElementContext) and _is_named_argument(
+            ctx.parentCtx
+        ):
             return value
         text = ctx.getText().strip()
         return value if _kept(value, text, self._kind()) else text
@@ -168,7 +180,11 @@ class _Loader(get_yaml_loader()):  # type: ignore[misc]
             self._keep_scalar(node, Kind.TEXT if path[0] == "defaults" else kind_of(path))
 
     def _keep_scalar(self, node: yaml.Node, kind: Kind) -> None:
-        if not isinstance(node, yaml.ScalarNode) or node.tag in (TEXT, NULLABLE) or kind is Kind.TYPED:
+        if (
+            not isinstance(node, yaml.ScalarNode)
+            or node.tag in (TEXT, NULLABLE)
+            or kind is Kind.TYPED
+        ):
             return
         if kind is Kind.TEXT or not _kept(self.construct_object(node), node.value, kind):
             self.constructed_objects.pop(node, None)
@@ -204,7 +220,9 @@ class FileConfigSource(file_config_source.FileConfigSource):
         return _read(self, str(path), path.read_text(encoding="utf-8"))
 
 
-class ImportlibResourcesConfigSource(importlib_resources_config_source.ImportlibResourcesConfigSource):
+class ImportlibResourcesConfigSource(
+    importlib_resources_config_source.ImportlibResourcesConfigSource
+):
     """Hydra's source of configs in packages; as above."""
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -216,4 +234,7 @@ class ImportlibResourcesConfigSource(importlib_resources_config_source.Importlib
 
 
 overrides_parser.HydraOverrideVisitor = TypedWords  # type: ignore[misc]
-SourcesRegistry.instance().types |= {"file": FileConfigSource, "pkg": ImportlibResourcesConfigSource}
+SourcesRegistry.instance().types |= {
+    "file": FileConfigSource,
+    "pkg": ImportlibResourcesConfigSource,
+}

@@ -19,11 +19,26 @@ RUN_ID = re.compile("[0-9a-f]{32}")
 FOLDER_TAG = "sleap_lab.folder"
 JOB_TAG = "sleap_lab.job"
 DOCUMENTS = (
-    *("config.yaml", "overrides.yaml", "command.txt", "packages.json", "git.json", "hashes.json", "device.json", "videos.json"),
+    *(
+        "config.yaml",
+        "overrides.yaml",
+        "command.txt",
+        "packages.json",
+        "git.json",
+        "hashes.json",
+        "device.json",
+        "videos.json",
+    ),
     "dirty.patch",
 )
 ARTIFACTS = (
-    *(summary.RUN_FILE, "metrics.json", "metrics.frames.csv", "metrics.flat.npz", "predictions.slp"),
+    *(
+        summary.RUN_FILE,
+        "metrics.json",
+        "metrics.frames.csv",
+        "metrics.flat.npz",
+        "predictions.slp",
+    ),
     *(f"{SNAPSHOT}/{name}" for name in DOCUMENTS),
 )
 """What is fetched of a run whose folder is not here: what runs are compared and run again by."""
@@ -36,7 +51,9 @@ class Found(NamedTuple):
     left_out: list[str]
 
 
-def find_runs(word: str, scratch: Path, *, tracking_uri: str | None = None, outputs_root: Path) -> Found:
+def find_runs(
+    word: str, scratch: Path, *, tracking_uri: str | None = None, outputs_root: Path
+) -> Found:
     """Return the run folder, or those of all jobs of a sweep.
 
     Args:
@@ -53,10 +70,16 @@ def find_runs(word: str, scratch: Path, *, tracking_uri: str | None = None, outp
     if (folder / summary.RUN_FILE).is_file() or (folder / summary.SWEEP_FILE).is_file():
         return _expanded(folder)
     if folder.exists() or not RUN_ID.fullmatch(word):
-        raise ConfigError(f"{word} is not a run folder (it holds no {summary.RUN_FILE}), nor that of a sweep, nor the id of an MLflow run")
-    uri = store_uri(LoggerConfig(tracking_uri=tracking_uri or os.environ.get(TRACKING_URI)), outputs_root)
+        raise ConfigError(
+            f"{word} is not a run folder (it holds no {summary.RUN_FILE}), nor that of a sweep, nor the id of an MLflow run"
+        )
+    uri = store_uri(
+        LoggerConfig(tracking_uri=tracking_uri or os.environ.get(TRACKING_URI)), outputs_root
+    )
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
-        raise ConfigError(f"{word}: there is no MLflow store at {uri.removeprefix(SQLITE)}; logger.tracking_uri=… names another")
+        raise ConfigError(
+            f"{word}: there is no MLflow store at {uri.removeprefix(SQLITE)}; logger.tracking_uri=… names another"
+        )
     probe(uri)
     try:
         return _from_mlflow(client_of(uri), word, scratch)
@@ -64,15 +87,21 @@ def find_runs(word: str, scratch: Path, *, tracking_uri: str | None = None, outp
         raise
     except Exception as error:  # whatever kind of store it is, it fails in its own way
         if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
-            raise ConfigError(f"{word}: {uri} has no such run; logger.tracking_uri=… names another store") from error
+            raise ConfigError(
+                f"{word}: {uri} has no such run; logger.tracking_uri=… names another store"
+            ) from error
         raise RunError(f"{word}: cannot be read from {uri}: {first_line(error)}") from error
 
 
-def find_run(word: str, scratch: Path, *, tracking_uri: str | None = None, outputs_root: Path) -> Path:
+def find_run(
+    word: str, scratch: Path, *, tracking_uri: str | None = None, outputs_root: Path
+) -> Path:
     """Return the folder of a single run. Arguments and errors as for `find_runs`; a sweep is refused."""
     found = find_runs(word, scratch, tracking_uri=tracking_uri, outputs_root=outputs_root)
     if found.left_out or len(found.folders) != 1:
-        raise ConfigError(f"{word} is a sweep of {len(found.folders) + len(found.left_out)} jobs; give the folder of one of them")
+        raise ConfigError(
+            f"{word} is a sweep of {len(found.folders) + len(found.left_out)} jobs; give the folder of one of them"
+        )
     return found.folders[0]
 
 
@@ -81,7 +110,11 @@ def _expanded(folder: Path) -> Found:
     if not (folder / summary.SWEEP_FILE).is_file():
         return Found([folder], [])
     jobs = read_jobs(folder)
-    left_out = [f"job {job.number} of {folder} is left out: {job.error or job.status}" for job in jobs if not job.ended_well]
+    left_out = [
+        f"job {job.number} of {folder} is left out: {job.error or job.status}"
+        for job in jobs
+        if not job.ended_well
+    ]
     return Found([job.folder for job in jobs if job.ended_well], left_out)
 
 
@@ -97,14 +130,24 @@ def _from_mlflow(client: Any, run_id: str, scratch: Path) -> Found:
         return Found([_fetched(client, run_id, scratch)], [])
     jobs = client.search_runs([run.info.experiment_id], f"tags.`{PARENT_TAG}` = '{run_id}'")
     jobs = sorted(jobs, key=lambda job: int(job.data.tags.get(JOB_TAG, 0)))
-    found = [_from_mlflow(client, job.info.run_id, scratch) for job in jobs if job.info.status == "FINISHED"]
-    left_out = [f"job {job.info.run_id} is left out: {job.info.status}" for job in jobs if job.info.status != "FINISHED"]
+    found = [
+        _from_mlflow(client, job.info.run_id, scratch)
+        for job in jobs
+        if job.info.status == "FINISHED"
+    ]
+    left_out = [
+        f"job {job.info.run_id} is left out: {job.info.status}"
+        for job in jobs
+        if job.info.status != "FINISHED"
+    ]
     return Found([folder for part in found for folder in part.folders], left_out)
 
 
 def _listed(client: Any, run_id: str) -> set[str]:
     """Return the paths of a run's artifacts, those of its snapshot included."""
-    return {item.path for folder in (None, SNAPSHOT) for item in client.list_artifacts(run_id, folder)}
+    return {
+        item.path for folder in (None, SNAPSHOT) for item in client.list_artifacts(run_id, folder)
+    }
 
 
 def _fetched(client: Any, run_id: str, scratch: Path) -> Path:

@@ -29,7 +29,13 @@ Queue = SimpleQueue[Job | None]
 
 
 @contextmanager
-def following(folder: Path, jobs: Sequence[Job], pending: Sequence[Job], logger: LoggerConfig, outputs_root: Path) -> Iterator[None]:
+def following(
+    folder: Path,
+    jobs: Sequence[Job],
+    pending: Sequence[Job],
+    logger: LoggerConfig,
+    outputs_root: Path,
+) -> Iterator[None]:
     """Report and mirror jobs as they end, as long as the block runs.
 
     Args:
@@ -73,7 +79,9 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
         if last or monotonic() - checked > SECONDS_BETWEEN_CHECKS:
             checked = monotonic()
             found = {job.folder for job in waiting if _is_dead(job)}
-            for folder in found if last else found & dead:  # whoever watches a job needs a moment to say what it died of
+            for folder in (
+                found if last else found & dead
+            ):  # whoever watches a job needs a moment to say what it died of
                 with suppress(RunError):
                     summary.settle(folder)
             dead = found
@@ -126,14 +134,27 @@ def _read(job: Job) -> RunSummary | None:
 def print_job(number: int, run: RunSummary, folder: Path) -> None:
     """Say in a line how a job went, and where its log is if it did not go well."""
     if run.error is not None:
-        terminal.fail(f"job {number} {run.status}: {run.error} (log: {terminal.shown(folder / LOG_FILE)})")
+        terminal.fail(
+            f"job {number} {run.status}: {run.error} (log: {terminal.shown(folder / LOG_FILE)})"
+        )
         return
     metrics = finite(run.metrics)
-    said = ", ".join(f"{name.rpartition('/')[2]} {metrics[name]:.4g}" for name in HEADLINES if name in metrics)
-    terminal.table([(f"job {number}", f"{run.status} in {sum(run.stages.values()):.1f} s" + (f": {said}" if said else ""))])
+    said = ", ".join(
+        f"{name.rpartition('/')[2]} {metrics[name]:.4g}" for name in HEADLINES if name in metrics
+    )
+    terminal.table(
+        [
+            (
+                f"job {number}",
+                f"{run.status} in {sum(run.stages.values()):.1f} s" + (f": {said}" if said else ""),
+            )
+        ]
+    )
 
 
-def _mirror(folder: Path, jobs: Sequence[Job], logger: LoggerConfig, outputs_root: Path, done: Queue) -> None:
+def _mirror(
+    folder: Path, jobs: Sequence[Job], logger: LoggerConfig, outputs_root: Path, done: Queue
+) -> None:
     """Log each job that ends under the sweep's MLflow run; what cannot be logged now is logged with the results of the sweep."""
     parent = None
     if logger.mlflow:
@@ -147,5 +168,7 @@ def _mirror(folder: Path, jobs: Sequence[Job], logger: LoggerConfig, outputs_roo
         try:
             mirror_job(parent.store, job, jobs, logger, parent.run_id)
         except Exception as error:  # whatever kind of store it is, it fails in its own way
-            terminal.warn(f"MLflow: {first_line(error)}; the jobs are logged when the sweep is over")
+            terminal.warn(
+                f"MLflow: {first_line(error)}; the jobs are logged when the sweep is over"
+            )
             parent = None

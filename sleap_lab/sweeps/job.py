@@ -104,7 +104,11 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     name = str(settings.sweep.subdir)
-    choices = {str(name): str(option) for name, option in settings.runtime.choices.items() if "/" not in str(name)}
+    choices = {
+        str(name): str(option)
+        for name, option in settings.runtime.choices.items()
+        if "/" not in str(name)
+    }
     invocation = Invocation(sweep.command, list(settings.overrides.task), choices, sweep.jobs[name])
     os.chdir(sweep.cwd)
     with _slot(sweep) as slot:
@@ -113,11 +117,19 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
         try:
             config = to_config(node)
         except ConfigError as error:  # a file is gone that was there when the command was checked
-            run = _new_summary(invocation, status="failed", exit_code=error.exit_code, ended=summary.now(), error=str(error))
+            run = _new_summary(
+                invocation,
+                status="failed",
+                exit_code=error.exit_code,
+                ended=summary.now(),
+                error=str(error),
+            )
             summary.write(folder, run)
         else:
             environment = _environment(sweep.share, slot, config)
-            process = _context(config).Process(target=_work, args=(config, folder, invocation, environment, sweep.known[name]))
+            process = _context(config).Process(
+                target=_work, args=(config, folder, invocation, environment, sweep.known[name])
+            )
             earlier = read_stamp(folder)
             process.start()
             stopped = _wait(process, sweep.folder)
@@ -174,7 +186,9 @@ def _slot(sweep: Sweep) -> Iterator[int | None]:
 def _context(config: Config) -> ForkServerContext | SpawnContext:
     """Return what starts processes, with everything imported that the job needs, so that the next need not import it again."""
     method = "forkserver" if sys.platform == "linux" else "spawn"
-    multiprocessing.set_start_method(method, force=True)  # joblib's workers have one of their own, which children do not know
+    multiprocessing.set_start_method(
+        method, force=True
+    )  # joblib's workers have one of their own, which children do not know
     if method == "spawn":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -210,7 +224,14 @@ def _stop(process: BaseProcess) -> None:
     process.join()
 
 
-def _record(folder: Path, process: BaseProcess, invocation: Invocation, earlier: Stamp | None, *, stopped: bool) -> RunSummary:
+def _record(
+    folder: Path,
+    process: BaseProcess,
+    invocation: Invocation,
+    earlier: Stamp | None,
+    *,
+    stopped: bool,
+) -> RunSummary:
     """Return how a job went; one whose process died without a word is recorded as failed, with the reason.
 
     Args:
@@ -235,7 +256,12 @@ def _record(folder: Path, process: BaseProcess, invocation: Invocation, earlier:
 
 
 def _new_summary(invocation: Invocation, **fields: Any) -> RunSummary:
-    return RunSummary(overrides=list(invocation.overrides), choices=invocation.choices or {}, job=invocation.job, **fields)
+    return RunSummary(
+        overrides=list(invocation.overrides),
+        choices=invocation.choices or {},
+        job=invocation.job,
+        **fields,
+    )
 
 
 def _cause(exitcode: int | None) -> str:
@@ -247,17 +273,28 @@ def _cause(exitcode: int | None) -> str:
     return f"its process ended with exit code {exitcode} before the run was over"
 
 
-def _work(config: Config, folder: Path, invocation: Invocation, environment: Mapping[str, str], known: Stamp | None) -> None:
+def _work(
+    config: Config,
+    folder: Path,
+    invocation: Invocation,
+    environment: Mapping[str, str],
+    known: Stamp | None,
+) -> None:
     """Run the job, in the child process."""
     os.environ.clear()
     os.environ.update(environment)
-    with suppress(KeyboardInterrupt):  # a run records it; before there is one, who started this does
+    with suppress(
+        KeyboardInterrupt
+    ):  # a run records it; before there is one, who started this does
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=_end_with_parent, daemon=True).start()
         from sleap_lab.experiment import run
 
-        with summary.lock(folder), open(folder / LOG_FILE, "ab") as log:  # a killed attempt may need a moment to end
+        with (
+            summary.lock(folder),
+            open(folder / LOG_FILE, "ab") as log,
+        ):  # a killed attempt may need a moment to end
             faulthandler.enable(log)
             if not _is_done(folder, known):
                 run(config, folder, replace(invocation, mlflow=_clear(folder)))
@@ -286,7 +323,9 @@ def _clear(folder: Path) -> dict[str, str] | None:
         earlier = summary.read(folder)
     except RunError:
         return None
-    summary.write(folder, RunSummary(job=earlier.job, overrides=earlier.overrides, mlflow=earlier.mlflow))
+    summary.write(
+        folder, RunSummary(job=earlier.job, overrides=earlier.overrides, mlflow=earlier.mlflow)
+    )
     kept = (summary.RUN_FILE, LOG_FILE, Path(summary.lock(folder).lock_file).name, ".hydra")
     for entry in folder.iterdir():
         if entry.name not in kept:

@@ -11,11 +11,24 @@ from sleap_lab.errors import RunError, system_reason
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation, new_folder
 from sleap_lab.runs.occupancy import occupied
-from sleap_lab.settings.compose import OURS, CheckedCommand, Configs, hiding, hydra_application, quote, to_config
+from sleap_lab.settings.compose import (
+    OURS,
+    CheckedCommand,
+    Configs,
+    hiding,
+    hydra_application,
+    quote,
+    to_config,
+)
 from sleap_lab.settings.config import OUTPUTS
 
 
-def launch(checked: CheckedCommand, overrides: Sequence[str], command: Sequence[str], configs: Configs = OURS) -> int:
+def launch(
+    checked: CheckedCommand,
+    overrides: Sequence[str],
+    command: Sequence[str],
+    configs: Configs = OURS,
+) -> int:
     """Run a checked command line and return its exit code.
 
     Args:
@@ -37,21 +50,34 @@ def launch(checked: CheckedCommand, overrides: Sequence[str], command: Sequence[
         hidden = hiding(checked.jobs[0].config.logger.tracking_uri, overrides)
         # Nobody else can know of a new folder.
         with nullcontext() if checked.folder is None else occupied(folder) as mlflow:
-            _run_job([*overrides, *hidden, f"hydra.run.dir={quote(str(folder))}"], command, mlflow, configs)
+            _run_job(
+                [*overrides, *hidden, f"hydra.run.dir={quote(str(folder))}"],
+                command,
+                mlflow,
+                configs,
+            )
             return run_summary.read(folder).exit_code or 0
     except OSError as error:  # of the files that Hydra writes into it
         raise RunError(f"{folder}: cannot be written to ({system_reason(error)})") from error
 
 
-def _run_job(words: Sequence[str], command: Sequence[str], mlflow: dict[str, str] | None, configs: Configs) -> None:
+def _run_job(
+    words: Sequence[str], command: Sequence[str], mlflow: dict[str, str] | None, configs: Configs
+) -> None:
     """Let Hydra compose the job, and run it in its folder."""
     from sleap_lab.experiment import run
 
     def job(node: DictConfig) -> None:
         settings = HydraConfig.get()
-        choices = {str(name): str(option) for name, option in settings.runtime.choices.items() if "/" not in str(name)}
+        choices = {
+            str(name): str(option)
+            for name, option in settings.runtime.choices.items()
+            if "/" not in str(name)
+        }
         invocation = Invocation(command, list(settings.overrides.task), choices, mlflow=mlflow)
-        with chdir(settings.runtime.cwd):  # paths are meant from where the command was typed, whatever hydra.job.chdir says
+        with chdir(
+            settings.runtime.cwd
+        ):  # paths are meant from where the command was typed, whatever hydra.job.chdir says
             run(to_config(node), Path(settings.runtime.output_dir), invocation)
 
     with hydra_application(configs) as hydra:

@@ -24,7 +24,9 @@ PLUGIN_MINUTES = 60
 
 
 @contextmanager
-def launching(overrides: Sequence[str], configs: Configs = OURS) -> Iterator[tuple[DictConfig, Launch]]:
+def launching(
+    overrides: Sequence[str], configs: Configs = OURS
+) -> Iterator[tuple[DictConfig, Launch]]:
     """Give what hands the jobs of a sweep to the launcher that the user chose.
 
     Args:
@@ -84,7 +86,11 @@ def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
     """
     kind = str(launcher["_target_"]).rpartition(".")[2]
     typed = {override.key_or_group for override in parse_overrides(overrides)}
-    if kind in MINUTES and launcher.timeout_min == PLUGIN_MINUTES and "hydra.launcher.timeout_min" not in typed:
+    if (
+        kind in MINUTES
+        and launcher.timeout_min == PLUGIN_MINUTES
+        and "hydra.launcher.timeout_min" not in typed
+    ):
         launcher.timeout_min = MINUTES[kind]
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if kind == "JoblibLauncher":
@@ -105,5 +111,10 @@ def gpus() -> tuple[str, ...]:
         return tuple(filter(None, visible.split(",")))
     if which("nvidia-smi") is None:
         return ()
-    listed = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return tuple(listed.stdout.split()) if listed.returncode == 0 else ()

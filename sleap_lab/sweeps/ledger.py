@@ -68,10 +68,26 @@ def sweep_fingerprint(configs: Sequence[Config], folders: Sequence[str]) -> str:
     package = Path(__file__).parents[1]
     return fingerprint(
         {
-            "jobs": [{name: value for name, value in each.items() if not name.startswith(NOT_IN_FINGERPRINT)} for each in flat],
+            "jobs": [
+                {
+                    name: value
+                    for name, value in each.items()
+                    if not name.startswith(NOT_IN_FINGERPRINT)
+                }
+                for each in flat
+            ],
             "folders": list(folders),
-            "files": {str(path): _stamps(path) for path in sorted({path for each in flat for path in _read_by(each)})},
-            "code": code_hash(*sorted(entry.name for entry in package.iterdir() if entry.is_dir() or entry.suffix == ".py")),
+            "files": {
+                str(path): _stamps(path)
+                for path in sorted({path for each in flat for path in _read_by(each)})
+            },
+            "code": code_hash(
+                *sorted(
+                    entry.name
+                    for entry in package.iterdir()
+                    if entry.is_dir() or entry.suffix == ".py"
+                )
+            ),
             "versions": {name: package_version(name) for name in LIBRARIES},
         }
     )
@@ -83,17 +99,28 @@ def _read_by(settings: Mapping[str, Any]) -> Iterator[Path]:
         yield from [item] if isinstance(item, Path) else item
     for name, key in keys().items():
         value = settings.get(name)
-        if key.metadata["path"] and value is not None and name != "data.path" and name not in WRITTEN:
+        if (
+            key.metadata["path"]
+            and value is not None
+            and name != "data.path"
+            and name not in WRITTEN
+        ):
             yield from map(Path, value if isinstance(value, list) else [value])
 
 
 def _stamps(path: Path) -> list[tuple[str, int, int]]:
     """Return name, size and time of change of a file, or of each file in a folder."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    return [
+        (file.name, file.stat().st_size, file.stat().st_mtime_ns)
+        for file in files
+        if file.is_file()
+    ]
 
 
-def claim(root: Path, chosen: Path | None, plan: Plan, *, afresh: bool) -> tuple[Path, BaseFileLock]:
+def claim(
+    root: Path, chosen: Path | None, plan: Plan, *, afresh: bool
+) -> tuple[Path, BaseFileLock]:
     """Find the folder of a sweep, or make one, and take its lock, which keeps every other command out of it.
 
     Args:
@@ -108,20 +135,28 @@ def claim(root: Path, chosen: Path | None, plan: Plan, *, afresh: bool) -> tuple
     if chosen is not None:
         chosen.mkdir(parents=True, exist_ok=True)
         if (lock := _take(chosen)) is None:
-            raise ConfigError(f"hydra.sweep.dir: a sweep is running in {chosen}; choose another folder")
+            raise ConfigError(
+                f"hydra.sweep.dir: a sweep is running in {chosen}; choose another folder"
+            )
         if (chosen / summary.RUN_FILE).exists():
             lock.release()
             raise ConfigError(f"hydra.sweep.dir: {chosen} holds a run; choose another folder")
         found = _fingerprint(chosen)
-        strangers = found is None and any((chosen / job.folder / summary.RUN_FILE).exists() for job in plan.jobs)
+        strangers = found is None and any(
+            (chosen / job.folder / summary.RUN_FILE).exists() for job in plan.jobs
+        )
         if found not in (plan.fingerprint, None) or strangers:
             lock.release()
-            raise ConfigError(f"hydra.sweep.dir: {chosen} holds another sweep; choose another folder")
+            raise ConfigError(
+                f"hydra.sweep.dir: {chosen} holds another sweep; choose another folder"
+            )
         return chosen, lock
     for folder in [] if afresh else _found(root, plan.fingerprint):
         if (lock := _take(folder)) is not None:
             return folder, lock
-        terminal.warn(f"the same sweep is running in {terminal.shown(folder)}; this one gets a folder of its own")
+        terminal.warn(
+            f"the same sweep is running in {terminal.shown(folder)}; this one gets a folder of its own"
+        )
     folder = new_folder(root)
     lock = summary.lock(folder, summary.SWEEP_FILE)
     lock.acquire()
@@ -157,10 +192,17 @@ def _fingerprint(folder: Path) -> str | None:
 
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write the plan of a sweep."""
-    first = {"fingerprint": plan.fingerprint, "logger": asdict(plan.logger), "objective": plan.objective, "direction": plan.direction}
+    first = {
+        "fingerprint": plan.fingerprint,
+        "logger": asdict(plan.logger),
+        "objective": plan.objective,
+        "direction": plan.direction,
+    }
     lines = [first, *map(asdict, plan.jobs)]
     with replacing(folder / LEDGER) as temporary:
-        temporary.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        temporary.write_text(
+            "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8"
+        )
 
 
 def read_plan(folder: Path) -> Plan:
@@ -172,7 +214,13 @@ def read_plan(folder: Path) -> Plan:
     try:
         first, *rest = map(json.loads, (folder / LEDGER).read_text(encoding="utf-8").splitlines())
         jobs = [PlannedJob(**line) for line in rest]
-        return Plan(first["fingerprint"], LoggerConfig(**first["logger"]), jobs, first.get("objective"), first.get("direction"))
+        return Plan(
+            first["fingerprint"],
+            LoggerConfig(**first["logger"]),
+            jobs,
+            first.get("objective"),
+            first.get("direction"),
+        )
     except FileNotFoundError:
         raise RunError(f"{folder} is not a sweep folder: it holds no {LEDGER}") from None
     except (ValueError, TypeError, KeyError) as error:

@@ -20,16 +20,32 @@ from sleap_lab.sweeps import ledger
 from sleap_lab.sweeps.follow import began, ended, following, is_running
 from sleap_lab.sweeps.job import SECONDS_TO_STOP, Sweep, supervise
 from sleap_lab.sweeps.launchers import Launch, launching, share, waiting_for_all
-from sleap_lab.sweeps.ledger import Plan, PlannedJob, claim, has_to_run, sweep_fingerprint, write_plan
+from sleap_lab.sweeps.ledger import (
+    Plan,
+    PlannedJob,
+    claim,
+    has_to_run,
+    sweep_fingerprint,
+    write_plan,
+)
 from sleap_lab.sweeps.results import begin_sweep, finish_sweep, log_sweep, read_jobs, read_objective
-from sleap_lab.sweeps.table import Job, Objective, best_job, objective_problem, sweep_rows, sweep_table
+from sleap_lab.sweeps.table import (
+    Job,
+    Objective,
+    best_job,
+    objective_problem,
+    sweep_rows,
+    sweep_table,
+)
 
 SOME_FAILED, ALL_FAILED = 3, 1
 LAUNCHES = 3  # how often jobs are handed to a launcher that breaks
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
-def run_sweep(checked: CheckedCommand, overrides: Sequence[str], command: Sequence[str], configs: Configs) -> int:
+def run_sweep(
+    checked: CheckedCommand, overrides: Sequence[str], command: Sequence[str], configs: Configs
+) -> int:
     """Run the jobs of a sweep that are not done yet, and return the exit code of the command.
 
     Args:
@@ -52,7 +68,9 @@ def run_sweep(checked: CheckedCommand, overrides: Sequence[str], command: Sequen
         config.sweep.direction,
     )
     objective = Objective(plan.objective, plan.direction)
-    folder, lock = claim(Path(OUTPUTS) / "multirun", checked.folder, plan, afresh=config.sweep.rerun == "all")
+    folder, lock = claim(
+        Path(OUTPUTS) / "multirun", checked.folder, plan, afresh=config.sweep.rerun == "all"
+    )
     try:
         earlier = read_objective(folder) if (folder / ledger.LEDGER).is_file() else objective
         write_plan(folder, plan)
@@ -60,7 +78,16 @@ def run_sweep(checked: CheckedCommand, overrides: Sequence[str], command: Sequen
         pending = [job for job in jobs if has_to_run(job.run, config.sweep.rerun)]
         _say_what_is_left(folder, jobs, pending, config.sweep.rerun)
         if pending or not _is_over(folder) or objective != earlier:
-            jobs = _run(folder, jobs, pending, plan, overrides, command, configs, fail_fast=config.sweep.fail_fast)
+            jobs = _run(
+                folder,
+                jobs,
+                pending,
+                plan,
+                overrides,
+                command,
+                configs,
+                fail_fast=config.sweep.fail_fast,
+            )
     finally:
         lock.release()
     _show(folder, jobs, objective)
@@ -71,11 +98,19 @@ def run_sweep(checked: CheckedCommand, overrides: Sequence[str], command: Sequen
 def _show(folder: Path, jobs: Sequence[Job], objective: Objective) -> None:
     """Show the results side by side, and where they are."""
     best = best_job(jobs, objective)
-    terminal.results.print(sweep_table(sweep_rows(jobs, objective), best.criterion if best else None))
+    terminal.results.print(
+        sweep_table(sweep_rows(jobs, objective), best.criterion if best else None)
+    )
     if problem := objective_problem(jobs, objective):
         terminal.warn(problem)
     said = [("best", str(best))] if best is not None else []
-    terminal.table([*said, ("results", terminal.shown(folder / "results.html")), ("sweep folder", terminal.shown(folder))])
+    terminal.table(
+        [
+            *said,
+            ("results", terminal.shown(folder / "results.html")),
+            ("sweep folder", terminal.shown(folder)),
+        ]
+    )
 
 
 def exit_code(jobs: Sequence[Job]) -> int:
@@ -87,10 +122,15 @@ def exit_code(jobs: Sequence[Job]) -> int:
 
 def _is_over(folder: Path) -> bool:
     """Whether the results of the sweep in a folder are written."""
-    return (folder / SWEEP_FILE).is_file() and summary.settle(folder, SWEEP_FILE).status in ("finished", "failed")
+    return (folder / SWEEP_FILE).is_file() and summary.settle(folder, SWEEP_FILE).status in (
+        "finished",
+        "failed",
+    )
 
 
-def _say_what_is_left(folder: Path, jobs: Sequence[Job], pending: Sequence[Job], rerun: str) -> None:
+def _say_what_is_left(
+    folder: Path, jobs: Sequence[Job], pending: Sequence[Job], rerun: str
+) -> None:
     """Say that a sweep is taken up again, if it is."""
     if all(job.run is None for job in jobs):
         return
@@ -106,7 +146,11 @@ def _say_what_is_left(folder: Path, jobs: Sequence[Job], pending: Sequence[Job],
 def _say_what_to_do(jobs: Sequence[Job]) -> None:
     """Say how to get the results that are missing."""
     again = [str(job.number) for job in jobs if has_to_run(job.run, "none")]
-    failed = [str(job.number) for job in jobs if has_to_run(job.run, "failed") and str(job.number) not in again]
+    failed = [
+        str(job.number)
+        for job in jobs
+        if has_to_run(job.run, "failed") and str(job.number) not in again
+    ]
     if again:
         terminal.note(f"the same command runs what has no result: job {', '.join(again)}")
     if failed:
@@ -132,7 +176,10 @@ def _run(
     words = [*overrides, *shared, f"hydra.sweep.dir={quote(str(folder))}"]
     interrupted = False
     try:
-        with following(folder, jobs, pending, plan.logger, outputs_root), launching(words, configs) as (settings, launch):
+        with (
+            following(folder, jobs, pending, plan.logger, outputs_root),
+            launching(words, configs) as (settings, launch),
+        ):
             sweep = Sweep(
                 folder=folder.absolute(),
                 jobs={job.folder: job.number for job in plan.jobs},
@@ -180,7 +227,10 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequen
             if not left or ledger.stopped(sweep.folder):
                 return
             names = [job.folder.absolute().relative_to(sweep.folder) for job in left]
-            words = [[*job.overrides, *shared, f"hydra.sweep.subdir={quote(str(name))}"] for job, name in zip(left, names, strict=True)]
+            words = [
+                [*job.overrides, *shared, f"hydra.sweep.subdir={quote(str(name))}"]
+                for job, name in zip(left, names, strict=True)
+            ]
             try:
                 launch(words, partial(supervise, sweep=sweep))
             except Exception as error:  # a worker of the launcher was killed, and it gave up

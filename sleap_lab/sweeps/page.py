@@ -66,7 +66,10 @@ def importance(setting: str, values: Sequence[str | None], scores: np.ndarray) -
         return Importance(setting, 0.0, slope)
     if len(kinds) < len(values):
         parameters = len(kinds)
-        left = sum(float(((ranks[same] - ranks[same].mean()) ** 2).sum()) for same in map(np.array, kinds.values()))
+        left = sum(
+            float(((ranks[same] - ranks[same].mean()) ** 2).sum())
+            for same in map(np.array, kinds.values())
+        )
     else:
         parameters = 2
         left = total * (1 - slope**2)
@@ -91,12 +94,18 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
 def _numbers(values: Sequence[str | None]) -> np.ndarray | None:
     """Return values as numbers, if all are."""
     try:
-        return np.array([float(value) for value in values if value is not None]) if None not in values else None
+        return (
+            np.array([float(value) for value in values if value is not None])
+            if None not in values
+            else None
+        )
     except ValueError:
         return None
 
 
-def parallel_coordinates(axes_of: Mapping[str, Sequence[str | float | None]], scores: np.ndarray, best: int) -> "Figure":
+def parallel_coordinates(
+    axes_of: Mapping[str, Sequence[str | float | None]], scores: np.ndarray, best: int
+) -> "Figure":
     """Draw each job as a line through its settings and metrics, coloured by a score, the best one on top.
 
     Args:
@@ -117,11 +126,25 @@ def parallel_coordinates(axes_of: Mapping[str, Sequence[str | float | None]], sc
     for x, values in enumerate(axes_of.values()):
         axes.axvline(x, color=PALE, linewidth=1)
         ticks = dict(zip(_places(values).tolist(), values, strict=True))
-        shown = ticks if len(ticks) <= MOST_TICKS else {place: ticks[place] for place in (min(ticks), max(ticks))}
+        shown = (
+            ticks
+            if len(ticks) <= MOST_TICKS
+            else {place: ticks[place] for place in (min(ticks), max(ticks))}
+        )
         for place, value in shown.items():
-            label = "–" if value is None else cut(f"{value:.4g}" if isinstance(value, float) else value)
+            label = (
+                "–" if value is None else cut(f"{value:.4g}" if isinstance(value, float) else value)
+            )
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
-            axes.annotate(label, (x, place), (4, 0), textcoords="offset points", va="center", fontsize=8, bbox=box)
+            axes.annotate(
+                label,
+                (x, place),
+                (4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                bbox=box,
+            )
     axes.set_xticks(range(len(axes_of)), [cut(name) for name in axes_of])
     axes.set_yticks([])
     axes.grid(visible=False)
@@ -146,7 +169,13 @@ def _places(values: Sequence[str | float | None]) -> np.ndarray:
 def importance_bars(found: Sequence[Importance], metric: str) -> "Figure":
     """Draw how much each setting mattered for a metric, as shares of the variance of its ranks."""
     figure, axes = canvas(NARROW, rows_height(len(found)))
-    axes.barh(range(len(found)), [100 * np.nan_to_num(each.share) for each in found], height=0.62, color=ACCENT, alpha=0.75)
+    axes.barh(
+        range(len(found)),
+        [100 * np.nan_to_num(each.share) for each in found],
+        height=0.62,
+        color=ACCENT,
+        alpha=0.75,
+    )
     name_rows(axes, [each.setting for each in found])
     axes.set_xlim(0, 100)
     axes.set_xlabel(f"Variance of {metric} explained (%)")
@@ -212,7 +241,9 @@ def write_sweep_page(
             scores = np.array(metrics[best.metric])
             found = [importance(key, values, scores) for key, values in settings.items()]
             found.sort(key=lambda each: -np.nan_to_num(each.share))
-            figures["parallel_coordinates"] = parallel_coordinates({**settings, **metrics}, -scores if best.minimize else scores, best.row)
+            figures["parallel_coordinates"] = parallel_coordinates(
+                {**settings, **metrics}, -scores if best.minimize else scores, best.row
+            )
             figures["importance"] = importance_bars(found, best.metric)
         for name, figure in figures.items():
             with replacing(folder / FIGURES / f"{name}.png") as temporary:

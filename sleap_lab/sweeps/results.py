@@ -14,9 +14,28 @@ from pathlib import Path
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.mlflow_log import later, logged_metrics, mirror_run, own_files, read_logger, shorten, sweep_name, user
+from sleap_lab.runs.mlflow_log import (
+    later,
+    logged_metrics,
+    mirror_run,
+    own_files,
+    read_logger,
+    shorten,
+    sweep_name,
+    user,
+)
 from sleap_lab.runs.snapshot import SNAPSHOT
-from sleap_lab.runs.store import Entry, Store, fill_run, is_complete, is_deleted, nest, open_run, open_store, prepare_store
+from sleap_lab.runs.store import (
+    Entry,
+    Store,
+    fill_run,
+    is_complete,
+    is_deleted,
+    nest,
+    open_run,
+    open_store,
+    prepare_store,
+)
 from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.ledger import LEDGER, PlannedJob, read_plan
@@ -70,10 +89,14 @@ def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Paren
         store = prepare_store(logger, outputs_root)
         sweep = summary.read(folder, SWEEP_FILE)
         if not is_deleted(store, sweep):
-            return Parent(store, open_run(store, folder, SWEEP_FILE, sweep, _entry(folder, sweep, [], logger)))
+            return Parent(
+                store, open_run(store, folder, SWEEP_FILE, sweep, _entry(folder, sweep, [], logger))
+            )
     except Exception as error:  # the mirror may break in any way; the sweep must not
         raise later(folder, error) from error
-    raise RunError(f"{folder} was deleted in MLflow, so it is not logged again; restore it there if it should be")
+    raise RunError(
+        f"{folder} was deleted in MLflow, so it is not logged again; restore it there if it should be"
+    )
 
 
 def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
@@ -91,10 +114,18 @@ def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
     """
     jobs = read_jobs(folder)
     sweep = summary.read(folder, SWEEP_FILE)
-    sweep.status = "interrupted" if interrupted else "finished" if jobs and all(job.ended_well for job in jobs) else "failed"
+    sweep.status = (
+        "interrupted"
+        if interrupted
+        else "finished"
+        if jobs and all(job.ended_well for job in jobs)
+        else "failed"
+    )
     sweep.ended = sweep.ended or summary.now()
     counted = Counter(job.status for job in jobs)
-    sweep.counts = {"jobs": len(jobs)} | {f"jobs_{name.replace(' ', '_')}": counted[name] for name in (*STATUSES, "not run")}
+    sweep.counts = {"jobs": len(jobs)} | {
+        f"jobs_{name.replace(' ', '_')}": counted[name] for name in (*STATUSES, "not run")
+    }
     best = best_job(jobs, read_objective(folder))
     sweep.metrics = best.job.metrics if best else {}
     _write_results(folder, sweep, jobs)
@@ -102,7 +133,9 @@ def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
     return jobs
 
 
-def mirror_job(store: Store, job: Job, jobs: Sequence[Job], logger: LoggerConfig, parent_run_id: str) -> None:
+def mirror_job(
+    store: Store, job: Job, jobs: Sequence[Job], logger: LoggerConfig, parent_run_id: str
+) -> None:
     """Log a job that has ended under the MLflow run of its sweep, named by what sets it apart from the others.
 
     Args:
@@ -114,8 +147,18 @@ def mirror_job(store: Store, job: Job, jobs: Sequence[Job], logger: LoggerConfig
     """
     assert job.run is not None
     own = read_logger(job.folder) if (job.folder / SNAPSHOT).is_dir() else logger
-    name = varied_name(job.overrides, varied_keys([other.overrides for other in jobs])) or f"job {job.number}"
-    mirror_run(store, job.folder, job.run, own, parent_run_id, shorten(f"{own.run_name}: {name}" if own.run_name else name))
+    name = (
+        varied_name(job.overrides, varied_keys([other.overrides for other in jobs]))
+        or f"job {job.number}"
+    )
+    mirror_run(
+        store,
+        job.folder,
+        job.run,
+        own,
+        parent_run_id,
+        shorten(f"{own.run_name}: {name}" if own.run_name else name),
+    )
 
 
 def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
@@ -137,7 +180,13 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
                 mirror_job(store, job, jobs, logger, run_id)
             elif job.run is not None:
                 nest(store, job.run.mlflow, run_id)
-        fill_run(store, run_id, entry, status=MLFLOW_STATUS[sweep.status], ended=sweep.ended or sweep.started)
+        fill_run(
+            store,
+            run_id,
+            entry,
+            status=MLFLOW_STATUS[sweep.status],
+            ended=sweep.ended or sweep.started,
+        )
     except Exception as error:  # the mirror may break in any way; the results are safe
         raise later(folder, error) from error
 
@@ -170,7 +219,11 @@ def _read_job(folder: Path, planned: PlannedJob) -> Job:
 
 def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs that have ended and that the store does not hold, or not all of."""
-    return [job for job in jobs if job.run is not None and job.run.status != "running" and not is_complete(store, job.run)]
+    return [
+        job
+        for job in jobs
+        if job.run is not None and job.run.status != "running" and not is_complete(store, job.run)
+    ]
 
 
 def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None:
@@ -180,7 +233,9 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
     rows, best = sweep_rows(jobs, objective), best_job(jobs, objective)
     (folder / "results.csv").write_text(as_csv(rows), encoding="utf-8")
     (folder / "results.md").write_text(as_markdown(rows), encoding="utf-8")
-    scored = [job for job in jobs if best is not None and job.ended_well and best.criterion in job.numbers]
+    scored = [
+        job for job in jobs if best is not None and job.ended_well and best.criterion in job.numbers
+    ]
     varied = varied_keys([job.overrides for job in scored])
     names = dict.fromkeys([*([best.criterion] if best else []), *HEADLINES])
     (folder / BEST_FILE).unlink(missing_ok=True)
@@ -193,8 +248,15 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
         command=(folder / COMMAND_FILE).read_text(encoding="utf-8").strip(),
         columns=columns(rows),
         rows=[[text(value) for value in row.values()] for row in rows],
-        settings={short_name(key, varied): [overridden(job.overrides).get(key) for job in scored] for key in varied},
-        metrics={name: [job.numbers[name] for job in scored] for name in names if all(name in job.numbers for job in scored)},
+        settings={
+            short_name(key, varied): [overridden(job.overrides).get(key) for job in scored]
+            for key in varied
+        },
+        metrics={
+            name: [job.numbers[name] for job in scored]
+            for name in names
+            if all(name in job.numbers for job in scored)
+        },
         best=best
         and BestShown(
             number=best.job.number,
@@ -223,12 +285,17 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
         name=logger.run_name or shorten(f"sweep {sweep_name(folder)}"),
         tags={
             **logger.tags,
-            **{f"varied.{key}": ", ".join(dict.fromkeys(text(row[key]) for row in rows)) for key in varied},
+            **{
+                f"varied.{key}": ", ".join(dict.fromkeys(text(row[key]) for row in rows))
+                for key in varied
+            },
             "mlflow.user": user(),
             "mlflow.source.name": "sleap-lab",
             "mlflow.source.type": "LOCAL",
             "mlflow.note.content": sweep.error,
-            "mlflow.loggedArtifacts": json.dumps([{"path": "results.json", "type": "table"}]) if rows else None,
+            "mlflow.loggedArtifacts": json.dumps([{"path": "results.json", "type": "table"}])
+            if rows
+            else None,
             "sleap_lab.command": (folder / COMMAND_FILE).read_text(encoding="utf-8").strip(),
             "sleap_lab.folder": str(folder.absolute()),
             "sleap_lab.sweep": sweep_name(folder),
@@ -239,5 +306,10 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
         },
         metrics=logged_metrics(sweep),
         files=own_files(folder, ARTIFACTS) if jobs else {},
-        documents={"results.json": {"columns": columns(rows), "data": [[text(value) for value in row.values()] for row in rows]}},
+        documents={
+            "results.json": {
+                "columns": columns(rows),
+                "data": [[text(value) for value in row.values()] for row in rows],
+            }
+        },
     )

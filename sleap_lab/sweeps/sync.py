@@ -8,7 +8,15 @@ from pathlib import Path
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_log import mirror_run, read_logger
-from sleap_lab.runs.store import ARTIFACT_FOLDER, Store, first_line, is_complete, is_deleted, prepare_store, store_uri
+from sleap_lab.runs.store import (
+    ARTIFACT_FOLDER,
+    Store,
+    first_line,
+    is_complete,
+    is_deleted,
+    prepare_store,
+    store_uri,
+)
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.ledger import read_plan
 from sleap_lab.sweeps.results import finish_sweep, log_sweep, read_jobs, unlogged
@@ -17,7 +25,9 @@ from sleap_lab.sweeps.results import finish_sweep, log_sweep, read_jobs, unlogge
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 
 
-def sync(folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | None = None) -> dict[Path, str]:
+def sync(
+    folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | None = None
+) -> dict[Path, str]:
     """Log every run that is not logged yet, each with the logger settings it was made with.
 
     A job of a sweep is logged with its whole sweep. Runs that the user names are logged in any case, runs
@@ -41,7 +51,9 @@ def sync(folders: Sequence[Path], *, outputs_root: Path, tracking_uri: str | Non
         for found in _find(folder):
             logger = _logger(found)
             if logger.mlflow or found in (folder, folder.parent):
-                loggers[found] = replace(logger, mlflow=True, tracking_uri=tracking_uri or logger.tracking_uri)
+                loggers[found] = replace(
+                    logger, mlflow=True, tracking_uri=tracking_uri or logger.tracking_uri
+                )
     stores: dict[tuple[str, str | None], Store | RunError] = {}
     outcomes = {}
     for folder, logger in loggers.items():
@@ -62,7 +74,9 @@ def _opened(logger: LoggerConfig, outputs_root: Path) -> Store | RunError:
 def _find(folder: Path) -> list[Path]:
     """Return the run and sweep folders at or below a folder; a job stands for its sweep."""
     files = sorted({*folder.rglob(summary.RUN_FILE), *folder.rglob(summary.SWEEP_FILE)})
-    originals = [path.parent for path in files if ARTIFACT_FOLDER not in path.relative_to(folder).parts]
+    originals = [
+        path.parent for path in files if ARTIFACT_FOLDER not in path.relative_to(folder).parts
+    ]
     if not originals:
         raise RunError(f"{folder} holds no run: there is no {summary.RUN_FILE} in it or below it")
     return list(dict.fromkeys(summary.sweep_of(path) or path for path in originals))
@@ -89,7 +103,9 @@ def _sync(folder: Path, logger: LoggerConfig, outputs_root: Path, store: Store |
             raise store
         if is_deleted(store, run):
             return "left out: deleted in MLflow"
-        if is_complete(store, run) and not (_is_sweep(folder) and unlogged(store, read_jobs(folder))):
+        if is_complete(store, run) and not (
+            _is_sweep(folder) and unlogged(store, read_jobs(folder))
+        ):
             return "already logged"
         if _is_sweep(folder):
             finish_sweep(folder, interrupted=run.status == "interrupted")

@@ -37,8 +37,19 @@ HEADLINES = (
     "speed/frames_per_second",
 )
 
-SECONDARY = ("eval/pck", "identity/mota", "speed/frames_per_second")  # left out of the terminal's table, which is narrow
-STYLES = {"finished": "green", "partial": "yellow", "failed": "red", "interrupted": "red", "running": "cyan", "not run": "dim"}
+SECONDARY = (
+    "eval/pck",
+    "identity/mota",
+    "speed/frames_per_second",
+)  # left out of the terminal's table, which is narrow
+STYLES = {
+    "finished": "green",
+    "partial": "yellow",
+    "failed": "red",
+    "interrupted": "red",
+    "running": "cyan",
+    "not run": "dim",
+}
 
 Row = dict[str, Any]
 BEST, TIED = "best", "tied"  # in the column of that name
@@ -81,7 +92,9 @@ class Job:
             return {}
         counts = {f"counts/{name}": float(value) for name, value in self.run.counts.items()}
         seconds = {f"speed/{name}_seconds": value for name, value in self.run.stages.items()}
-        return counts | seconds | {"speed/total_seconds": sum(self.run.stages.values())} | self.metrics
+        return (
+            counts | seconds | {"speed/total_seconds": sum(self.run.stages.values())} | self.metrics
+        )
 
 
 class Objective(NamedTuple):
@@ -124,7 +137,11 @@ DEFAULT = Objective()
 def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
     """Return the overridden keys that do not have the same value in all jobs, given what each job overrides."""
     typed = [overridden(each) for each in overrides]
-    return [key for key in dict.fromkeys(key for each in typed for key in each) if len({each.get(key) for each in typed}) > 1]
+    return [
+        key
+        for key in dict.fromkeys(key for each in typed for key in each)
+        if len({each.get(key) for each in typed}) > 1
+    ]
 
 
 def varied_name(overrides: Sequence[str], varied: Sequence[str]) -> str:
@@ -150,7 +167,12 @@ def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]
     varied = varied_keys([job.overrides for job in jobs])
     best = best_job(jobs, objective)
     marks = {} if best is None else {best.job.number: BEST} | dict.fromkeys(best.tied, TIED)
-    names = dict.fromkeys([*([best.criterion] if best and best.criterion != "speed/total_seconds" else []), *HEADLINES])
+    names = dict.fromkeys(
+        [
+            *([best.criterion] if best and best.criterion != "speed/total_seconds" else []),
+            *HEADLINES,
+        ]
+    )
     numbers = [job.numbers for job in jobs]
     headlines = [name for name in names if any(name in each for each in numbers)]
     return [
@@ -175,14 +197,20 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
     """
     ended = {job: job.numbers for job in jobs if job.ended_well}
     names = CRITERIA if objective.name is None else (objective.name,)
-    criterion = next((name for name in names if any(name in numbers for numbers in ended.values())), None)
+    criterion = next(
+        (name for name in names if any(name in numbers for numbers in ended.values())), None
+    )
     if criterion is None:
         return None
     minimize = _is_minimized(criterion, objective.direction)
     tied = equal = _best_by(criterion, minimize, list(ended))
     decided_by = None
     for name in SECOND:
-        if len(equal) > 1 and name != criterion and len(better := _best_by(name, _is_minimized(name), equal)) < len(equal):
+        if (
+            len(equal) > 1
+            and name != criterion
+            and len(better := _best_by(name, _is_minimized(name), equal)) < len(equal)
+        ):
             equal, decided_by = better, name
     if len(equal) > 1:
         equal, decided_by = sorted(equal, key=_simplicity), SIMPLER
@@ -192,7 +220,10 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
 
 
 def _is_minimized(name: str, direction: str | None = None) -> bool:
-    from sleap_lab.settings.objective import MINIMIZE, natural_direction  # SciPy, which only the end of a sweep needs
+    from sleap_lab.settings.objective import (
+        MINIMIZE,
+        natural_direction,
+    )  # SciPy, which only the end of a sweep needs
 
     return (direction or natural_direction(name)) == MINIMIZE
 
@@ -203,18 +234,34 @@ def _best_by(name: str, minimize: bool, jobs: Sequence[Job]) -> list[Job]:
     if not values:
         return list(jobs)
     best = min(values.values()) if minimize else max(values.values())
-    return [job for job, value in values.items() if math.isclose(value, best, rel_tol=EQUAL, abs_tol=EQUAL)]
+    return [
+        job
+        for job, value in values.items()
+        if math.isclose(value, best, rel_tol=EQUAL, abs_tol=EQUAL)
+    ]
 
 
 def _simplicity(job: Job) -> tuple[int, list[Any], int]:
     """Return what the simpler of two jobs has less of: keys that are not at their defaults, and their values in order."""
     try:
-        settings = {key: value for key, value in flatten(read_document(job.folder, "config.yaml") or {}).items() if decides(key)}
+        settings = {
+            key: value
+            for key, value in flatten(read_document(job.folder, "config.yaml") or {}).items()
+            if decides(key)
+        }
     except RunError:
         settings = {}
     usual = defaults()
-    changed = {key: value for key, value in (settings or overridden(job.overrides)).items() if value != usual.get(key)}
-    return len(changed), [(key, _place(value)) for key, value in sorted(changed.items())], job.number
+    changed = {
+        key: value
+        for key, value in (settings or overridden(job.overrides)).items()
+        if value != usual.get(key)
+    }
+    return (
+        len(changed),
+        [(key, _place(value)) for key, value in sorted(changed.items())],
+        job.number,
+    )
 
 
 def _place(value: Any) -> tuple[int, float, str]:
@@ -233,7 +280,11 @@ def objective_problem(jobs: Sequence[Job], objective: Objective) -> str | None:
         return None
     from sleap_lab.settings.objective import KNOWN, nearest
 
-    hint = f" They have {', '.join(known)}" if objective.name in KNOWN else nearest(objective.name, known)
+    hint = (
+        f" They have {', '.join(known)}"
+        if objective.name in KNOWN
+        else nearest(objective.name, known)
+    )
     return f"sweep.objective: no job has {objective.name}, so none is best.{hint}"
 
 
@@ -245,13 +296,21 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
         criterion: The metric that says which job is best; it is shown even where all jobs have the same.
     """
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
-    shown = [name for name in columns(rows) if name == criterion or _tells_apart(name, [row[name] for row in rows])]
+    shown = [
+        name
+        for name in columns(rows)
+        if name == criterion or _tells_apart(name, [row[name] for row in rows])
+    ]
     for name in shown:
         texts = [text(row[name]) for row in rows]
         number = any(isinstance(row[name], float) for row in rows)
-        width = None if name == "error" else max(map(len, texts), default=0)  # titles and errors are broken, values are not
+        width = (
+            None if name == "error" else max(map(len, texts), default=0)
+        )  # titles and errors are broken, values are not
         title = escape(short_name(name, shown).replace("_", " "))
-        table.add_column(title, overflow="fold", min_width=width, justify="right" if number else "left")
+        table.add_column(
+            title, overflow="fold", min_width=width, justify="right" if number else "left"
+        )
     for row in rows:
         table.add_row(*(escape(text(row[name])) for name in shown), style=STYLES[row["status"]])
     return table
@@ -287,7 +346,15 @@ def as_markdown(rows: Sequence[Row]) -> str:
     """Return the table as Markdown."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
+        return (
+            "| "
+            + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+            + " |\n"
+        )
 
     names = columns(rows)
-    return line(names) + line(["---"] * len(names)) + "".join(line([text(value) for value in row.values()]) for row in rows)
+    return (
+        line(names)
+        + line(["---"] * len(names))
+        + "".join(line([text(value) for value in row.values()]) for row in rows)
+    )

@@ -25,7 +25,9 @@ class Appearance:
         frame: (n,) frame index of each.
     """
 
-    def __init__(self, read_image: Callable[[int], np.ndarray], points: np.ndarray, frame: np.ndarray) -> None:
+    def __init__(
+        self, read_image: Callable[[int], np.ndarray], points: np.ndarray, frame: np.ndarray
+    ) -> None:
         self.read_image = read_image
         self.frame = frame
         self.centers, self.turns = placed(points)
@@ -47,7 +49,9 @@ class Appearance:
         """
         wanted = np.unique(rows[rows >= 0])
         self.patches = {row: self.patches[row] for row in wanted.tolist() if row in self.patches}
-        missing = np.array([row for row in wanted.tolist() if row not in self.patches], dtype=np.intp)
+        missing = np.array(
+            [row for row in wanted.tolist() if row not in self.patches], dtype=np.intp
+        )
         for frame in np.unique(self.frame[missing]).tolist():
             image = np.asarray(self.read_image(frame))
             for row in missing[self.frame[missing] == frame].tolist():
@@ -66,8 +70,18 @@ class Appearance:
         turn = self.turns[row]
         corner = self.centers[row] - turn @ np.full(2, (side - 1) / 2)
         matrix = np.column_stack([turn, corner])
-        patch = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
-        patch = cv2.resize(patch, (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(SIDE, SIDE, channels).astype(np.float32)
+        patch = cv2.warpAffine(
+            image,
+            matrix,
+            (side, side),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        patch = (
+            cv2.resize(patch, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+            .reshape(SIDE, SIDE, channels)
+            .astype(np.float32)
+        )
         patch = ((patch - (patch * WINDOW).sum(axis=(0, 1)) / WINDOW.sum()) * WINDOW).ravel()
         length = np.linalg.norm(patch)
         return (patch / length if length > 0 else np.full_like(patch, np.nan)).astype(np.float32)
@@ -95,6 +109,10 @@ def placed(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     a, b = np.where(shared, model, 0.0), np.where(shared, points, 0.0)
     a = np.where(shared, a - a.sum(axis=1, keepdims=True) / number, 0.0)
     b = np.where(shared, b - b.sum(axis=1, keepdims=True) / number, 0.0)
-    angle = np.arctan2((a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(axis=1), (a * b).sum(axis=(1, 2)))
+    angle = np.arctan2(
+        (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(axis=1), (a * b).sum(axis=(1, 2))
+    )
     cos, sin = np.cos(angle), np.sin(angle)
-    return centers, np.stack([np.stack([cos, -sin], axis=-1), np.stack([sin, cos], axis=-1)], axis=-2)
+    return centers, np.stack(
+        [np.stack([cos, -sin], axis=-1), np.stack([sin, cos], axis=-1)], axis=-2
+    )

@@ -36,7 +36,9 @@ def greedy(cost: np.ndarray) -> Pairs:
     """
     free = np.ones(cost.shape, dtype=bool)
     pairs = []
-    for row, column in np.stack(np.unravel_index(np.argsort(cost, axis=None, kind="stable"), cost.shape), axis=1).tolist():
+    for row, column in np.stack(
+        np.unravel_index(np.argsort(cost, axis=None, kind="stable"), cost.shape), axis=1
+    ).tolist():
         if free[row, column]:
             pairs.append((row, column))
             free[row] = free[:, column] = False

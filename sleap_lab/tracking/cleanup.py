@@ -23,7 +23,9 @@ def cull(points: np.ndarray, scores: np.ndarray, target: int, iou_threshold: flo
     order = np.argsort(scores, kind="stable")[::-1]
     if len(order) > target and iou_threshold:
         boxes = bounding_boxes(points[order])
-        covered = intersections(boxes[:, None], boxes, border=1) / areas(boxes, border=1) > iou_threshold
+        covered = (
+            intersections(boxes[:, None], boxes, border=1) / areas(boxes, border=1) > iou_threshold
+        )
         free = unsuppressed(covered)
         order = np.concatenate([order[free], order[~free]])
     keep = np.zeros(len(points), dtype=bool)

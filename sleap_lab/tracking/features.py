@@ -24,7 +24,9 @@ def centroids(points: np.ndarray) -> np.ndarray:
     # np.nanmedian is slow on small arrays and warns about poses without a visible node; nan sorts to the end
     ordered = np.sort(points, axis=-2)
     last = np.maximum((~np.isnan(points)).sum(axis=-2, keepdims=True) - 1, 0)
-    middle = np.take_along_axis(ordered, last // 2, axis=-2) + np.take_along_axis(ordered, (last + 1) // 2, axis=-2)
+    middle = np.take_along_axis(ordered, last // 2, axis=-2) + np.take_along_axis(
+        ordered, (last + 1) // 2, axis=-2
+    )
     return middle[..., 0, :] / 2
 
 

@@ -20,7 +20,9 @@ class Flow:
         config: Tracker settings.
     """
 
-    def __init__(self, read_image: Callable[[int, int], np.ndarray], video: int, config: TrackerConfig) -> None:
+    def __init__(
+        self, read_image: Callable[[int, int], np.ndarray], video: int, config: TrackerConfig
+    ) -> None:
         self.read_image = read_image
         self.video = video
         self.scale = config.of_img_scale
@@ -53,7 +55,9 @@ class Flow:
         found = np.full(start.shape, np.nan)
         for source, first, last in zip(earlier.tolist(), [0, *ends], ends, strict=False):
             if last > first:
-                found[first:last] = self._follow(start[first:last], self.images[source], self.images[frame])
+                found[first:last] = self._follow(
+                    start[first:last], self.images[source], self.images[frame]
+                )
         moved = np.full(points.shape, np.nan)
         moved[tuple(index[order] for index in chosen)] = found
         return moved
@@ -75,6 +79,12 @@ class Flow:
     def _follow(self, start: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Follow (n, 2) float32 points, in scaled images, by pyramidal Lucas-Kanade (OpenCV); px of the image, nan where one gets lost."""
         end, status, _ = cv2.calcOpticalFlowPyrLK(
-            before, after, start, np.empty_like(start), winSize=self.window, maxLevel=self.levels, criteria=STOP
+            before,
+            after,
+            start,
+            np.empty_like(start),
+            winSize=self.window,
+            maxLevel=self.levels,
+            criteria=STOP,
         )
         return np.where(status == 1, end / np.float32(self.scale), np.nan)

@@ -58,7 +58,12 @@ class Filters:
         return Filters(*(getattr(self, field.name)[keep] for field in fields(self)))
 
     def __add__(self, other: "Filters") -> "Filters":
-        return Filters(*(np.concatenate([getattr(self, field.name), getattr(other, field.name)]) for field in fields(self)))
+        return Filters(
+            *(
+                np.concatenate([getattr(self, field.name), getattr(other, field.name)])
+                for field in fields(self)
+            )
+        )
 
 
 class Kalman:
@@ -76,7 +81,9 @@ class Kalman:
         nodes = points.shape[1]
         chosen = list(range(nodes)) if config.kf_node_indices is None else config.kf_node_indices
         if max(chosen) >= nodes:
-            raise ConfigError(f"tracker.kf_node_indices: there is no node {max(chosen)}; accepted: 0 to {nodes - 1}")
+            raise ConfigError(
+                f"tracker.kf_node_indices: there is no node {max(chosen)}; accepted: 0 to {nodes - 1}"
+            )
         self.points = points
         self.nodes = np.array(chosen)
         self.by_node = config.kf_track_features == "keypoints"
@@ -86,17 +93,35 @@ class Kalman:
         self.warm_up = config.kf_init_frame_count
         self.gap = config.kf_reset_gap_size
         self.frames_left = self.warm_up  # until the first fit
-        self.recent = np.zeros((0, self.warm_up), dtype=np.intp)  # per track its last rows, newest last
-        self.run = np.zeros(0, dtype=np.intp)  # per track how many of them are of consecutive frames
+        self.recent = np.zeros(
+            (0, self.warm_up), dtype=np.intp
+        )  # per track its last rows, newest last
+        self.run = np.zeros(
+            0, dtype=np.intp
+        )  # per track how many of them are of consecutive frames
         self.last_frame = np.zeros(0, dtype=np.int64)  # per track
-        self.reset = np.zeros(0, dtype=np.int64)  # per track the frame in which it lost its filter; later ones count for a new one
-        self.news = np.zeros((2, 0), dtype=np.intp)  # track and row of what was observed since the filters were corrected
+        self.reset = np.zeros(
+            0, dtype=np.int64
+        )  # per track the frame in which it lost its filter; later ones count for a new one
+        self.news = np.zeros(
+            (2, 0), dtype=np.intp
+        )  # track and row of what was observed since the filters were corrected
         self.filters = self._no_filters()
 
     def _no_filters(self) -> Filters:
         whole, size = np.zeros(0, dtype=np.int64), 2 * self.observed.shape[1]
         square = np.zeros((0, 2 * size, 2 * size))
-        return Filters(whole, whole, whole, np.zeros(0), np.zeros(0), np.zeros((0, 2 * size)), square, square, np.zeros((0, size, size)))
+        return Filters(
+            whole,
+            whole,
+            whole,
+            np.zeros(0),
+            np.zeros(0),
+            np.zeros((0, 2 * size)),
+            square,
+            square,
+            np.zeros((0, size, size)),
+        )
 
     def observe(self, frame: int, tracks: np.ndarray, rows: np.ndarray) -> None:
         """Take note of what a frame's detections were linked to.
@@ -109,7 +134,9 @@ class Kalman:
         new = max(int(tracks.max(initial=-1)) + 1 - len(self.run), 0)
         self.recent = np.concatenate([self.recent, np.full((new, self.warm_up), -1)])
         self.run = np.append(self.run, np.zeros(new, dtype=np.intp))
-        self.last_frame, self.reset = (np.append(column, np.full(new, -1)) for column in (self.last_frame, self.reset))
+        self.last_frame, self.reset = (
+            np.append(column, np.full(new, -1)) for column in (self.last_frame, self.reset)
+        )
         self.recent[tracks] = np.roll(self.recent[tracks], -1, axis=1)
         self.recent[tracks, -1] = rows
         goes_on = self.last_frame[tracks] == frame - 1
@@ -166,7 +193,9 @@ class Kalman:
         frame = self.last_frame[filters.track[seen][0]]
         for ahead in range(int((frame - filters.frame[seen]).max()), 0, -1):
             late = seen[frame - filters.frame[seen] == ahead]
-            filters.mean[late], filters.covariance[late] = advance(filters.mean[late], filters.covariance[late], filters.process[late])
+            filters.mean[late], filters.covariance[late] = advance(
+                filters.mean[late], filters.covariance[late], filters.process[late]
+            )
             filters.frame[late] += 1
         observed = self.observed[rows]
         centers = _centers(_positions(filters.mean[seen, 0::2]))
@@ -176,7 +205,10 @@ class Kalman:
         believed = distance <= filters.gate[seen]
         seen, observed = seen[believed], observed[believed]
         filters.mean[seen], filters.covariance[seen] = correct(
-            filters.mean[seen], filters.covariance[seen], observed.reshape(len(seen), 2 * observed.shape[1]), filters.observation[seen]
+            filters.mean[seen],
+            filters.covariance[seen],
+            observed.reshape(len(seen), 2 * observed.shape[1]),
+            filters.observation[seen],
         )
         limit = filters.limit[seen, None]
         filters.mean[seen, 1::2] = np.clip(filters.mean[seen, 1::2], -limit, limit)
@@ -201,7 +233,9 @@ class Kalman:
         places = _positions(_first_finite(positions))
         places = np.where(np.isnan(places), _centers(places)[:, None], places)
         start[:, 0::2] = places.reshape(len(tracks), -1)
-        start[:, 1::2] = np.clip(np.nan_to_num(_first_finite(np.diff(positions, axis=0))), -limit, limit)
+        start[:, 1::2] = np.clip(
+            np.nan_to_num(_first_finite(np.diff(positions, axis=0))), -limit, limit
+        )
         mean, covariance, noise = learn(positions, start)
         mean[:, 1::2] = np.clip(mean[:, 1::2], -limit, limit)
         frame = self.last_frame[tracks]

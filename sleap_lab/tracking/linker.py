@@ -76,7 +76,11 @@ class Linker:
         if self.kalman and not none_yet:
             self.kalman.update(frame)
         may_open = self.may_open[rows]
-        spare = len(rows) if self.config.max_tracks is None else self.config.max_tracks - candidates.opened
+        spare = (
+            len(rows)
+            if self.config.max_tracks is None
+            else self.config.max_tracks - candidates.opened
+        )
         ids, scores = np.full(len(rows), -1), np.ones(len(rows))
         matched = rows[:0]
         if len(rows) and len(candidates.ids):
@@ -103,18 +107,30 @@ class Linker:
         stored = self.candidates.rows
         if self.appearance:
             described = self.appearance.describe(np.append(rows, stored))
-            detections, features = described[: len(rows)], described[len(rows) :].reshape(*stored.shape, -1)
+            detections, features = (
+                described[: len(rows)],
+                described[len(rows) :].reshape(*stored.shape, -1),
+            )
         else:
-            detections, features = self.features.take(rows, axis=0), self.features.take(stored, axis=0)
+            detections, features = (
+                self.features.take(rows, axis=0),
+                self.features.take(stored, axis=0),
+            )
         if self.flow:
-            features = self.featurize(self.flow.move(self.points[stored], self.frame[stored], frame))
+            features = self.featurize(
+                self.flow.move(self.points[stored], self.frame[stored], frame)
+            )
         if self.kalman:
             tracks, last, poses = self.kalman.predict(self.candidates.ids, frame)
             stored = stored.copy()
             stored[tracks] = -1
             stored[tracks, 0] = last
             features[tracks, 0] = self.featurize(poses)
-        scores = self.score(detections, features) if self.sizes is None else self.score(detections, features, sizes=self.sizes[rows])
+        scores = (
+            self.score(detections, features)
+            if self.sizes is None
+            else self.score(detections, features, sizes=self.sizes[rows])
+        )
         np.copyto(scores, np.nan, where=self.poor[stored])
         return np.fmin(-self.reduce(scores), np.inf)  # inf instead of nan
 

@@ -31,7 +31,9 @@ def pose_sizes(points: np.ndarray) -> np.ndarray:
     return np.stack([areas(bounding_boxes(points)), np.where(visible, visible, np.nan)], axis=-1)
 
 
-def oks(detections: np.ndarray, candidates: np.ndarray, stddev: float, sizes: np.ndarray | None = None) -> np.ndarray:
+def oks(
+    detections: np.ndarray, candidates: np.ndarray, stddev: float, sizes: np.ndarray | None = None
+) -> np.ndarray:
     """Object keypoint similarity, COCO's formula, with the detection in the role of the ground truth.
 
     A node missing in the candidate lowers the score, a node missing in the detection is left out.
@@ -50,7 +52,12 @@ def oks(detections: np.ndarray, candidates: np.ndarray, stddev: float, sizes: np
     block = max(BLOCK // max(candidates.size, 1), 1)
     if block < len(detections):
         starts = range(0, len(detections), block)
-        return np.concatenate([oks(detections[i : i + block], candidates, stddev, sizes[i : i + block]) for i in starts])
+        return np.concatenate(
+            [
+                oks(detections[i : i + block], candidates, stddev, sizes[i : i + block])
+                for i in starts
+            ]
+        )
     area, visible = sizes.T[..., None, None]
     difference = detections[:, None, None] - candidates
     distance = np.einsum("...i,...i", difference, difference)
@@ -74,7 +81,9 @@ def iou(detections: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     return shared / (areas(detections, border=1) + areas(candidates, border=1) - shared)
 
 
-def euclidean_dist(detections: np.ndarray, candidates: np.ndarray, *, shared: bool = False) -> np.ndarray:
+def euclidean_dist(
+    detections: np.ndarray, candidates: np.ndarray, *, shared: bool = False
+) -> np.ndarray:
     """Minus the distance between two features, all coordinates taken as one vector.
 
     Args:
@@ -92,11 +101,17 @@ def euclidean_dist(detections: np.ndarray, candidates: np.ndarray, *, shared: bo
     if shared and np.isnan(squares).any():
         count = (~np.isnan(difference)).sum(axis=-1)
         difference[np.isnan(difference)] = 0.0
-        squares = np.einsum("...i,...i", difference, difference) * a.shape[-1] / np.where(count, count, np.nan)
+        squares = (
+            np.einsum("...i,...i", difference, difference)
+            * a.shape[-1]
+            / np.where(count, count, np.nan)
+        )
     return -np.sqrt(squares)
 
 
-def cosine_sim(detections: np.ndarray, candidates: np.ndarray, *, shared: bool = False) -> np.ndarray:
+def cosine_sim(
+    detections: np.ndarray, candidates: np.ndarray, *, shared: bool = False
+) -> np.ndarray:
     """Cosine of the angle between two features, all coordinates taken as one vector.
 
     Args:
@@ -112,7 +127,9 @@ def cosine_sim(detections: np.ndarray, candidates: np.ndarray, *, shared: bool =
         a_there, b_there, a, b = ~np.isnan(a), ~np.isnan(b), np.nan_to_num(a), np.nan_to_num(b)
         norms = np.sqrt(_products(a * a, b_there) * _products(a_there, b * b))
     else:
-        norms = np.sqrt(np.einsum("...i,...i", a, a))[:, None, None] * np.sqrt(np.einsum("...i,...i", b, b))
+        norms = np.sqrt(np.einsum("...i,...i", a, a))[:, None, None] * np.sqrt(
+            np.einsum("...i,...i", b, b)
+        )
     return _products(a, b) / np.where(norms > 0, norms, np.nan)
 
 
@@ -128,7 +145,11 @@ def _vectors(detections: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray
 def scoring(config: TrackerConfig) -> Callable[..., np.ndarray]:
     """Return the function that scores detections against candidates; that of oks may be given their `sizes` too."""
     if config.scoring_method == "oks":
-        default = KALMAN_OKS_STDDEV if config.use_kalman and config.kf_track_features == "keypoints" else OKS_STDDEV
+        default = (
+            KALMAN_OKS_STDDEV
+            if config.use_kalman and config.kf_track_features == "keypoints"
+            else OKS_STDDEV
+        )
         return partial(oks, stddev=default if config.oks_stddev is None else config.oks_stddev)
     if config.scoring_method == "iou":
         return iou

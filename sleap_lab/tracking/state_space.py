@@ -34,7 +34,9 @@ def _model(points: int) -> tuple[np.ndarray, np.ndarray]:
     return step, np.kron(np.eye(2 * points), [[1.0, 0.0]])
 
 
-def advance(mean: np.ndarray, covariance: np.ndarray, process: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def advance(
+    mean: np.ndarray, covariance: np.ndarray, process: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Predict the state one frame later.
 
     Args:
@@ -46,7 +48,9 @@ def advance(mean: np.ndarray, covariance: np.ndarray, process: np.ndarray) -> tu
     return mean @ step.T, _symmetric(step @ covariance @ step.T + process)
 
 
-def correct(mean: np.ndarray, covariance: np.ndarray, observed: np.ndarray, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def correct(
+    mean: np.ndarray, covariance: np.ndarray, observed: np.ndarray, observation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Correct predicted states by what was observed.
 
     Args:
@@ -60,7 +64,9 @@ def correct(mean: np.ndarray, covariance: np.ndarray, observed: np.ndarray, obse
     gain = across @ _inverse(look @ across + observation)
     gain[np.isnan(observed).any(axis=-1)] = 0.0
     surprise = np.nan_to_num(observed) - mean @ look.T
-    return mean + (gain @ surprise[..., None])[..., 0], _symmetric(covariance - gain @ look @ covariance)
+    return mean + (gain @ surprise[..., None])[..., 0], _symmetric(
+        covariance - gain @ look @ covariance
+    )
 
 
 def learn(observed: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, Noise]:
@@ -77,7 +83,9 @@ def learn(observed: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     filters, size = start.shape
     identity = np.broadcast_to(np.eye(size), (filters, size, size))
-    noise = Noise(identity, np.broadcast_to(np.eye(size // 2), (filters, size // 2, size // 2)), identity)
+    noise = Noise(
+        identity, np.broadcast_to(np.eye(size // 2), (filters, size // 2, size // 2)), identity
+    )
     for _ in range(ITERATIONS):
         noise = _maximize(observed, start, noise)
     means, covariances, *_ = _filter(observed, start, noise)
@@ -104,24 +112,42 @@ def _maximize(observed: np.ndarray, start: np.ndarray, noise: Noise) -> Noise:
     step, look = _model(size // 4)
     means, covariances, predicted_means, predicted_covariances = _filter(observed, start, noise)
     process = np.zeros_like(noise.process)
-    for t in range(len(observed) - 2, -1, -1):  # smooth backwards; the entries after t are smoothed already
+    for t in range(
+        len(observed) - 2, -1, -1
+    ):  # smooth backwards; the entries after t are smoothed already
         gain = covariances[t] @ step.T @ _inverse(predicted_covariances[t + 1])
         means[t] = means[t] + (gain @ (means[t + 1] - predicted_means[t + 1])[..., None])[..., 0]
-        covariances[t] = _symmetric(covariances[t] + gain @ (covariances[t + 1] - predicted_covariances[t + 1]) @ _transposed(gain))
+        covariances[t] = _symmetric(
+            covariances[t]
+            + gain @ (covariances[t + 1] - predicted_covariances[t + 1]) @ _transposed(gain)
+        )
         paired = covariances[t + 1] @ _transposed(gain) @ step.T
         error = means[t + 1] - means[t] @ step.T
-        process += _outer(error) + step @ covariances[t] @ step.T + covariances[t + 1] - paired - _transposed(paired)
+        process += (
+            _outer(error)
+            + step @ covariances[t] @ step.T
+            + covariances[t + 1]
+            - paired
+            - _transposed(paired)
+        )
     seen = ~np.isnan(observed).any(axis=-1)
     residuals = [
-        _outer(np.nan_to_num(z) - mean @ look.T) + look @ p @ look.T for z, mean, p in zip(observed, means, covariances, strict=True)
+        _outer(np.nan_to_num(z) - mean @ look.T) + look @ p @ look.T
+        for z, mean, p in zip(observed, means, covariances, strict=True)
     ]
-    observation = (np.stack(residuals) * seen[..., None, None]).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)[:, None, None]
-    return Noise(process / (len(observed) - 1), observation, covariances[0] + _outer(means[0] - start))
+    observation = (np.stack(residuals) * seen[..., None, None]).sum(axis=0) / np.maximum(
+        seen.sum(axis=0), 1
+    )[:, None, None]
+    return Noise(
+        process / (len(observed) - 1), observation, covariances[0] + _outer(means[0] - start)
+    )
 
 
 def _inverse(covariances: np.ndarray) -> np.ndarray:
     """Return pseudo-inverses: learned covariances come close to singular where the motion is nearly perfect."""
-    return np.linalg.pinv(covariances, rcond=covariances.shape[-1] * np.finfo(np.float64).eps, hermitian=True)
+    return np.linalg.pinv(
+        covariances, rcond=covariances.shape[-1] * np.finfo(np.float64).eps, hermitian=True
+    )
 
 
 def _symmetric(covariances: np.ndarray) -> np.ndarray:

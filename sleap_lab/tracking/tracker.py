@@ -54,13 +54,21 @@ def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = No
 
 def _resolve(config: TrackerConfig, poses: Poses) -> TrackerConfig:
     """Compare poses of a single node by their distance, if asked: without an area, oks only tells whether they are equal."""
-    if config.one_node_distance and len(poses.skeleton.nodes) == 1 and config.scoring_method == "oks":
-        log.info("tracker.scoring_method: euclidean_dist instead of oks, because the skeleton has a single node")
+    if (
+        config.one_node_distance
+        and len(poses.skeleton.nodes) == 1
+        and config.scoring_method == "oks"
+    ):
+        log.info(
+            "tracker.scoring_method: euclidean_dist instead of oks, because the skeleton has a single node"
+        )
         return replace(config, scoring_method="euclidean_dist")
     return config
 
 
-def _linker(poses: Poses, config: TrackerConfig, read_image: ReadImage | None, video: int) -> Linker:
+def _linker(
+    poses: Poses, config: TrackerConfig, read_image: ReadImage | None, video: int
+) -> Linker:
     """Return the linker of one video with the kind of motion or appearance that is asked for; OpenCV is imported for these only."""
     if config.use_flow and read_image:
         from sleap_lab.tracking.flow import Flow
@@ -69,7 +77,11 @@ def _linker(poses: Poses, config: TrackerConfig, read_image: ReadImage | None, v
     if config.features == "image" and read_image:
         from sleap_lab.tracking.appearance import Appearance
 
-        return Linker(poses, config, appearance=Appearance(partial(read_image, video), poses.points, poses.frame))
+        return Linker(
+            poses,
+            config,
+            appearance=Appearance(partial(read_image, video), poses.points, poses.frame),
+        )
     if config.use_kalman:
         from sleap_lab.tracking.kalman import Kalman
 
@@ -84,7 +96,12 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
     by_hand = poses.user.any()
     for _, frame, rows in poses.by_frame():
         if config.tracking_pre_cull_to_target:
-            rows = _cull(poses, rows, config.tracking_target_instance_count or 0, config.tracking_pre_cull_iou_threshold)
+            rows = _cull(
+                poses,
+                rows,
+                config.tracking_target_instance_count or 0,
+                config.tracking_pre_cull_iou_threshold,
+            )
         link = linker.link(frame, rows)
         links.append(link)
         lost = np.setdiff1d(rows[poses.user[rows]], link[0]) if by_hand else rows[:0]
@@ -95,9 +112,19 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
         found = ids >= 0
         tracks[linked[found]], scores[linked[found]] = first + ids[found], link_scores[found]
     if config.tracking_clean_instance_count:
-        frames = [_cull(poses, rows, config.tracking_clean_instance_count, config.tracking_clean_iou_threshold) for rows in frames]
+        frames = [
+            _cull(
+                poses,
+                rows,
+                config.tracking_clean_instance_count,
+                config.tracking_clean_iou_threshold,
+            )
+            for rows in frames
+        ]
     if config.tracking_clean_instance_count or config.post_connect_single_breaks:
-        for rows, joined in zip(frames, connect_single_breaks([tracks[rows] for rows in frames]), strict=True):
+        for rows, joined in zip(
+            frames, connect_single_breaks([tracks[rows] for rows in frames]), strict=True
+        ):
             tracks[rows] = joined
     order = np.concatenate([np.zeros(0, dtype=np.intp), *frames])
     return replace(poses, tracks=tracks, track_scores=scores)[order]
@@ -107,7 +134,9 @@ def _cull(poses: Poses, rows: np.ndarray, target: int, iou_threshold: float) -> 
     """Cull the predicted instances among those of one frame; user-labelled ones stay and do not count."""
     predicted = ~poses.user[rows]
     stay = poses.user[rows]
-    stay[predicted] = cull(poses.points[rows[predicted]], poses.instance_scores[rows[predicted]], target, iou_threshold)
+    stay[predicted] = cull(
+        poses.points[rows[predicted]], poses.instance_scores[rows[predicted]], target, iou_threshold
+    )
     return rows[stay]
 
 
@@ -118,14 +147,23 @@ def _name_tracks(poses: Poses) -> Poses:
     kept = {poses.track_names[index] for index in used if index < len(poses.track_names)}
     free = (name for name in map("track_{}".format, count()) if name not in kept)
     names = [*poses.track_names, *islice(free, max(end - len(poses.track_names), 0))]
-    renumbered = np.full(end + 1, -1, dtype=np.int32)  # its last place is what the track -1 refers to
+    renumbered = np.full(
+        end + 1, -1, dtype=np.int32
+    )  # its last place is what the track -1 refers to
     renumbered[used] = np.arange(len(used))
-    return replace(poses, tracks=renumbered[poses.tracks], track_names=tuple(names[index] for index in used))
+    return replace(
+        poses, tracks=renumbered[poses.tracks], track_names=tuple(names[index] for index in used)
+    )
 
 
 def named_apart(poses: Poses, names: Collection[str]) -> Poses:
     """Rename the tracks that are called like others, which stand beside them in the same file."""
     if not set(poses.track_names) & set(names):
         return poses
-    free = (name for name in map("track_{}".format, count()) if name not in {*names, *poses.track_names})
-    return replace(poses, track_names=tuple(next(free) if name in names else name for name in poses.track_names))
+    free = (
+        name for name in map("track_{}".format, count()) if name not in {*names, *poses.track_names}
+    )
+    return replace(
+        poses,
+        track_names=tuple(next(free) if name in names else name for name in poses.track_names),
+    )

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
-def write(search: Search, study: "Study", outcome: Outcome, words: Sequence[str], command: Sequence[str], config_dir: str | None) -> None:
+def write(
+    search: Search,
+    study: "Study",
+    outcome: Outcome,
+    words: Sequence[str],
+    command: Sequence[str],
+    config_dir: str | None,
+) -> None:
     """Write options, report and numbers into the folder of the study, and show the outcome.
 
     Args:
@@ -38,11 +45,19 @@ def write(search: Search, study: "Study", outcome: Outcome, words: Sequence[str]
     folder, option, setting = search.folder, search.settings.option, outcome.recommended
     comments = [outcome.verdict(), f"Made by: {shlex.join(command)}"]
     files = write_options(folder / OPTIONS, option, setting.tracker, setting.filters, comments)
-    use = shlex.join(run_command(words, folder / OPTIONS, option, setting.tracker, setting.filters, config_dir))
+    use = shlex.join(
+        run_command(words, folder / OPTIONS, option, setting.tracker, setting.filters, config_dir)
+    )
     flags = shlex.join(track_flags(setting.tracker, setting.filters))
     blocks = _blocks(search.problem)
     with replacing(folder / "tune.json") as temporary:
-        facts = {"command": shlex.join(command), "use": use, "flags": flags, "blocks": blocks, **_numbers(outcome)}
+        facts = {
+            "command": shlex.join(command),
+            "use": use,
+            "flags": flags,
+            "blocks": blocks,
+            **_numbers(outcome),
+        }
         temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
     write_page(
         folder / "report.html",
@@ -60,9 +75,19 @@ def write(search: Search, study: "Study", outcome: Outcome, words: Sequence[str]
     rows = [(f"{name}, default setting", number(outcome.default.held_out.value))]
     if best is not None:
         equal = as_good(finished(study), best.trial) if best.trial is not None else []
-        others = f"; as good where it was searched: {listed(list(map(str, equal)), 8)}; the simpler setting decides" if equal else ""
-        rows.append((f"{name}, best found", f"{number(best.held_out.value)} (trial {best.trial}{others})"))
-    rows += [("held out", blocks), ("options", " ".join(map(terminal.shown, files))), ("report", terminal.shown(folder / "report.html"))]
+        others = (
+            f"; as good where it was searched: {listed(list(map(str, equal)), 8)}; the simpler setting decides"
+            if equal
+            else ""
+        )
+        rows.append(
+            (f"{name}, best found", f"{number(best.held_out.value)} (trial {best.trial}{others})")
+        )
+    rows += [
+        ("held out", blocks),
+        ("options", " ".join(map(terminal.shown, files))),
+        ("report", terminal.shown(folder / "report.html")),
+    ]
     terminal.table(rows)
     print(f"\n{outcome.verdict()}\n\nUse it:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")
 
@@ -71,7 +96,10 @@ def _blocks(problem: Problem) -> str:
     """Say how the labelled frames were divided."""
     kept = problem.held_out.blocks
     videos = {block.video for part in (*problem.search, problem.held_out) for block in part.blocks}
-    shown = ", ".join(f"{f'video {block.video}: ' if len(videos) > 1 else ''}{block.first}-{block.last}" for block in kept[:12])
+    shown = ", ".join(
+        f"{f'video {block.video}: ' if len(videos) > 1 else ''}{block.first}-{block.last}"
+        for block in kept[:12]
+    )
     more = f" and {len(kept) - 12} more" if len(kept) > 12 else ""
     n_search = sum(len(part.blocks) for part in problem.search)
     return (
@@ -90,7 +118,9 @@ def _numbers(outcome: Outcome) -> dict[str, Any]:
         return {
             "trial": setting.trial,
             "searched": known(setting.searched.value),
-            "held_out": {name: known(value) for name, value in setting.held_out.evaluation.headline().items()},
+            "held_out": {
+                name: known(value) for name, value in setting.held_out.evaluation.headline().items()
+            },
             "frames_per_second": setting.searched.frames_per_second,
             "settings": unusual(setting.tracker, setting.filters),
         }

@@ -19,7 +19,9 @@ def unusual(tracker: TrackerConfig, filters: FiltersConfig) -> Settings:
     return {key: value for key, value in flat(tracker, filters).items() if value != defaults()[key]}
 
 
-def write_options(folder: Path, name: str, tracker: TrackerConfig, filters: FiltersConfig, comments: Sequence[str]) -> list[Path]:
+def write_options(
+    folder: Path, name: str, tracker: TrackerConfig, filters: FiltersConfig, comments: Sequence[str]
+) -> list[Path]:
     """Write config options for a setting, and return their files.
 
     Args:
@@ -34,17 +36,29 @@ def write_options(folder: Path, name: str, tracker: TrackerConfig, filters: Filt
     """
     written = []
     for group in ("tracker", "filters"):
-        values = {key.partition(".")[2]: value for key, value in unusual(tracker, filters).items() if key.startswith(f"{group}.")}
+        values = {
+            key.partition(".")[2]: value
+            for key, value in unusual(tracker, filters).items()
+            if key.startswith(f"{group}.")
+        }
         path = folder / group / f"{name}.yaml"
         with replacing(path) as temporary:
-            lines = [*(f"# {' '.join(comment.split())}" for comment in comments), yaml.safe_dump(values, sort_keys=False)]
+            lines = [
+                *(f"# {' '.join(comment.split())}" for comment in comments),
+                yaml.safe_dump(values, sort_keys=False),
+            ]
             temporary.write_text("\n".join(lines), encoding="utf-8")
         written.append(path)
     return written
 
 
 def run_command(
-    overrides: Sequence[str], folder: Path, name: str, tracker: TrackerConfig, filters: FiltersConfig, config_dir: str | None
+    overrides: Sequence[str],
+    folder: Path,
+    name: str,
+    tracker: TrackerConfig,
+    filters: FiltersConfig,
+    config_dir: str | None,
 ) -> list[str]:
     """Return the command line that runs an experiment with a setting, word by word.
 
@@ -57,16 +71,34 @@ def run_command(
         config_dir: Folder with options of the user, if there is one.
     """
     groups = ("tracker", "filters")
-    kept = [text for text, o in zip(overrides, parse_overrides(overrides), strict=True) if o.key_or_group.partition(".")[0] not in groups]
+    kept = [
+        text
+        for text, o in zip(overrides, parse_overrides(overrides), strict=True)
+        if o.key_or_group.partition(".")[0] not in groups
+    ]
     words = [*kept, *(f"{group}={name}" for group in groups)]
-    search = [f"hydra.searchpath={quote([f'file://{Path(folder).absolute()}' for folder in (config_dir, folder)])}"] if config_dir else []
+    search = (
+        [
+            f"hydra.searchpath={quote([f'file://{Path(folder).absolute()}' for folder in (config_dir, folder)])}"
+        ]
+        if config_dir
+        else []
+    )
     config, _ = compose_config([*words, *search], config_dir=None if config_dir else str(folder))
-    composed = flat(config.tracker, config.filters)  # a preset may say more about the tracker than which one it is, and speaks last
-    words += [f"{key}={quote(value)}" for key, value in flat(tracker, filters).items() if composed[key] != value]
+    composed = flat(
+        config.tracker, config.filters
+    )  # a preset may say more about the tracker than which one it is, and speaks last
+    words += [
+        f"{key}={quote(value)}"
+        for key, value in flat(tracker, filters).items()
+        if composed[key] != value
+    ]
     return ["sleap-lab", *words, *(search or ["--config-dir", str(folder)])]
 
 
 def track_flags(tracker: TrackerConfig, filters: FiltersConfig) -> list[str]:
     """Return what `sleap-lab track` must be given for a setting: flags, and overrides for keys that have none."""
     usual = defaults() | PARITY
-    return as_words(TRACK, {key: value for key, value in flat(tracker, filters).items() if value != usual[key]})
+    return as_words(
+        TRACK, {key: value for key, value in flat(tracker, filters).items() if value != usual[key]}
+    )

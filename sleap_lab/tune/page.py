@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 BEST_SHOWN = 10
 MOST_NAMED = 15
 OTHER_METRICS = (
-    *("identity/idf1", "identity/hota", "identity/mota", "identity/switches", "identity/misses", "identity/false_positives"),
+    *(
+        "identity/idf1",
+        "identity/hota",
+        "identity/mota",
+        "identity/switches",
+        "identity/misses",
+        "identity/false_positives",
+    ),
     *("coco/ap", "eval/n_missed"),
 )
 """Metrics in the table beside the one that was to be improved."""
@@ -83,28 +90,44 @@ def write_page(
 def _held_out_table(outcome: Outcome) -> Table:
     default, best = outcome.default, outcome.best
     names = dict.fromkeys([outcome.metric.name, *OTHER_METRICS])
-    values = [{} if setting is None else setting.held_out.evaluation.headline() for setting in (default, best)]
+    values = [
+        {} if setting is None else setting.held_out.evaluation.headline()
+        for setting in (default, best)
+    ]
     rows: list[tuple[str, ...]] = []
     for name in (name for name in names if name in values[0]):
         cells = [long_number(found[name]) if name in found else "" for found in values]
         rows.append((name, *cells, _shown(outcome.differences.get(name))))
-    speeds = ["" if setting is None else f"{setting.searched.frames_per_second:,.0f}" for setting in (default, best)]
+    speeds = [
+        "" if setting is None else f"{setting.searched.frames_per_second:,.0f}"
+        for setting in (default, best)
+    ]
     rows.append(("frames/s, filtered and tracked", *speeds, ""))
-    return Table("", ("Metric", "Default setting", "Best found", "Difference [95 % interval]"), rows)
+    return Table(
+        "", ("Metric", "Default setting", "Best found", "Difference [95 % interval]"), rows
+    )
 
 
 def _shown(difference: Difference | None) -> str:
     if difference is None or np.isnan(difference.value):
         return ""
-    interval = "" if np.isnan(difference.low) else f" [{number(difference.low)}, {number(difference.high)}]"
+    interval = (
+        ""
+        if np.isnan(difference.low)
+        else f" [{number(difference.low)}, {number(difference.high)}]"
+    )
     return f"{'+' if difference.value > 0 else ''}{number(difference.value)}{interval}"
 
 
 def _changed(outcome: Outcome) -> list[tuple[str, str, str]]:
     if outcome.best is None:
         return []
-    default, best = (flat(setting.tracker, setting.filters) for setting in (outcome.default, outcome.best))
-    return [(key, text(value), text(best[key])) for key, value in default.items() if best[key] != value]
+    default, best = (
+        flat(setting.tracker, setting.filters) for setting in (outcome.default, outcome.best)
+    )
+    return [
+        (key, text(value), text(best[key])) for key, value in default.items() if best[key] != value
+    ]
 
 
 def _trial_tables(outcome: Outcome, trials: Sequence[Tried]) -> Iterator[Table]:
@@ -114,10 +137,19 @@ def _trial_tables(outcome: Outcome, trials: Sequence[Tried]) -> Iterator[Table]:
 
     def row(trial: Tried) -> tuple[str, ...]:
         said = trial.why or number(trial.value) + (" (front)" if trial in front else "")
-        return str(trial.number), said, f"{trial.frames_per_second:,.0f}", _settings(trial.settings, usual)
+        return (
+            str(trial.number),
+            said,
+            f"{trial.frames_per_second:,.0f}",
+            _settings(trial.settings, usual),
+        )
 
     header = ("Trial", metric.name, "frames/s", "Settings")
-    shown = [trial for place, trial in enumerate(ranked(trials, metric, usual)) if place < BEST_SHOWN or trial in front]
+    shown = [
+        trial
+        for place, trial in enumerate(ranked(trials, metric, usual))
+        if place < BEST_SHOWN or trial in front
+    ]
     rows = [("default", *row(_default(outcome))[1:]), *map(row, shown)]
     yield Table("The best settings, and those on the Pareto front (front)", header, rows)
     yield Table(f"All {len(trials)} settings", header, [row(trial) for trial in trials])
@@ -131,15 +163,23 @@ def _default(outcome: Outcome) -> Tried:
 def _front(outcome: Outcome, trials: Sequence[Tried]) -> list[Tried]:
     """Return the settings on the Pareto front, the fastest first; the default setting takes part."""
     everything = [_default(outcome), *trials]
-    front = pareto_front(outcome.metric, [trial.value for trial in everything], [trial.frames_per_second for trial in everything])
+    front = pareto_front(
+        outcome.metric,
+        [trial.value for trial in everything],
+        [trial.frames_per_second for trial in everything],
+    )
     return [everything[i] for i in front]
 
 
 def _settings(settings: Settings, usual: Settings) -> str:
-    return " ".join(f"{key}={text(value)}" for key, value in settings.items() if usual[key] != value)
+    return " ".join(
+        f"{key}={text(value)}" for key, value in settings.items() if usual[key] != value
+    )
 
 
-def _panels(outcome: Outcome, trials: Sequence[Tried], importances: Mapping[str, float]) -> Iterator[Panel]:
+def _panels(
+    outcome: Outcome, trials: Sequence[Tried], importances: Mapping[str, float]
+) -> Iterator[Panel]:
     complete = [trial for trial in trials if not trial.why]
     yield _panel(
         "Quality and speed",
@@ -169,7 +209,10 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
 
     figure, axes = figures.canvas(figures.NARROW, 3.8)
     default, best = outcome.default, outcome.best
-    kinds = [tracker_of(with_settings(default.tracker, default.filters, trial.settings)[0]) for trial in trials]
+    kinds = [
+        tracker_of(with_settings(default.tracker, default.filters, trial.settings)[0])
+        for trial in trials
+    ]
     for i, kind in enumerate(dict.fromkeys(kinds)):
         own = [trial for trial, other in zip(trials, kinds, strict=True) if other == kind]
         axes.scatter(
@@ -178,11 +221,19 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
             s=14, alpha=0.7, linewidths=0, color=figures.track_color(i), label=kind,
         )  # fmt: skip
     front = _front(outcome, trials)
-    axes.plot([t.frames_per_second for t in front], [t.value for t in front], color=figures.MUTED, linewidth=1, label="Pareto front")
+    axes.plot(
+        [t.frames_per_second for t in front],
+        [t.value for t in front],
+        color=figures.MUTED,
+        linewidth=1,
+        label="Pareto front",
+    )
     for setting, marker, label in ((default, "D", "default setting"), (best, "*", "best found")):
         if setting is not None:
             place = setting.searched.frames_per_second, setting.searched.value
-            axes.plot(*place, marker, color=figures.INK, markersize=9 if marker == "*" else 6, label=label)
+            axes.plot(
+                *place, marker, color=figures.INK, markersize=9 if marker == "*" else 6, label=label
+            )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda speed, _: f"{speed:,g}")
@@ -199,7 +250,13 @@ def _importance(importances: Mapping[str, float]) -> "Figure":
     """Draw the importance of each searched dimension."""
     names = list(importances)[:MOST_NAMED]
     figure, axes = figures.canvas(figures.NARROW, figures.rows_height(len(names)))
-    axes.barh(range(len(names)), [importances[name] for name in names], height=0.62, color=figures.ACCENT, alpha=0.75)
+    axes.barh(
+        range(len(names)),
+        [importances[name] for name in names],
+        height=0.62,
+        color=figures.ACCENT,
+        alpha=0.75,
+    )
     figures.name_rows(axes, [name.partition(".")[2] or name for name in names])
     axes.set_xlim(left=0)
     axes.set_xlabel("Importance")

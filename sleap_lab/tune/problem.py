@@ -125,11 +125,15 @@ def make_problem(
     if not detections.user.all():
         detections = detections[~detections.user]
     untracked = np.full(len(detections), -1, dtype=np.int32)
-    detections = replace(detections, tracks=untracked, track_scores=np.full(len(detections), np.nan), track_names=())
+    detections = replace(
+        detections, tracks=untracked, track_scores=np.full(len(detections), np.nan), track_names=()
+    )
     truth = _renumbered(truth, {j: i for i, j in videos.items()})
     same = {video: video for video in videos}
     pairs = labelled_frames(truth, detections, same, user_labels_only=evaluator.user_labels_only)
-    labelled = np.array([(pair.pose_video, pair.frame) for pair in pairs if pair.processed], dtype=np.int64).reshape(-1, 2)
+    labelled = np.array(
+        [(pair.pose_video, pair.frame) for pair in pairs if pair.processed], dtype=np.int64
+    ).reshape(-1, 2)
     length = settings.block_frames or block_length(len(labelled))
     blocks = time_blocks(labelled, length)
     searched, kept = hold_out(blocks, labelled, settings.holdout, settings.seed)
@@ -144,7 +148,9 @@ def make_problem(
         filters=filters,
         evaluator=evaluator,
         predicted=predicted,
-        search=tuple(part(searched[start:end], start) for start, end in zip([0, *ends], ends, strict=False)),
+        search=tuple(
+            part(searched[start:end], start) for start, end in zip([0, *ends], ends, strict=False)
+        ),
         held_out=part(kept, len(searched)),
         length=length,
     )
@@ -156,7 +162,11 @@ def _renumbered(poses: Poses, videos: dict[int, int]) -> Poses:
     frames = poses.frames[np.isin(poses.frames[:, 0], list(videos))]
     numbers = np.arange(max([0, *videos]) + 1)
     numbers[list(videos)] = list(videos.values())
-    return replace(kept, video=numbers[kept.video].astype(np.int32), frames=np.stack([numbers[frames[:, 0]], frames[:, 1]], axis=1))
+    return replace(
+        kept,
+        video=numbers[kept.video].astype(np.int32),
+        frames=np.stack([numbers[frames[:, 0]], frames[:, 1]], axis=1),
+    )
 
 
 def is_better(metric: Metric, value: float, than: float) -> bool:
@@ -165,7 +175,13 @@ def is_better(metric: Metric, value: float, than: float) -> bool:
 
 
 def scores(
-    problem: Problem, parts: Sequence[Part], tracker: TrackerConfig, filters: FiltersConfig, read_image: ReadImage, *, identity: bool
+    problem: Problem,
+    parts: Sequence[Part],
+    tracker: TrackerConfig,
+    filters: FiltersConfig,
+    read_image: ReadImage,
+    *,
+    identity: bool,
 ) -> Iterator[Score]:
     """Score a setting on one part after the other, each time on all parts so far.
 
@@ -198,7 +214,13 @@ def scores(
         )
 
 
-def score(problem: Problem, parts: Sequence[Part], tracker: TrackerConfig, filters: FiltersConfig, read_image: ReadImage) -> Score:
+def score(
+    problem: Problem,
+    parts: Sequence[Part],
+    tracker: TrackerConfig,
+    filters: FiltersConfig,
+    read_image: ReadImage,
+) -> Score:
     """Score a setting on all parts together, with every metric."""
     *_, last = scores(problem, parts, tracker, filters, read_image, identity=True)
     return last
@@ -217,7 +239,11 @@ def require(problem: Problem, found: Score) -> None:
         RunError: Naming those that there are.
     """
     if np.isnan(found.value):
-        present = ", ".join(name for name, value in found.evaluation.headline().items() if not np.isnan(value))
+        present = ", ".join(
+            name for name, value in found.evaluation.headline().items() if not np.isnan(value)
+        )
         notes = "; ".join(found.evaluation.notes)
         why = f" ({notes})" if notes else ""
-        raise RunError(f"tune.metric: {problem.metric.name} cannot be computed here{why}; there are: {present}")
+        raise RunError(
+            f"tune.metric: {problem.metric.name} cannot be computed here{why}; there are: {present}"
+        )

@@ -54,7 +54,9 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
         words.append("evaluator=identity")
     config, node = compose_config([*words, "tracker.tracking=true"], config_dir=config_dir)
     if not config.evaluator.evaluate:
-        raise ConfigError("evaluator: nothing is evaluated; tuning needs ground truth, add evaluator=identity (or oks, centroid)")
+        raise ConfigError(
+            "evaluator: nothing is evaluated; tuning needs ground truth, add evaluator=identity (or oks, centroid)"
+        )
     check_tracker(config.tracker)
     chosen = "tracker" in given and node.hydra.runtime.choices["tracker"] != "none"
     trackers, n_animals = _trackers(settings, config, chosen=chosen)
@@ -75,7 +77,10 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
     name = settings.name or f"{_slug(config)}-{fingerprint(facts)[:8]}"
     search = replace(search, folder=Path(OUTPUTS) / "tune" / name)
     search.space()  # refuses what cannot be searched
-    with opened(search, facts) as study, logging_to(search.folder / "tune.log", verbose=config.verbose):
+    with (
+        opened(search, facts) as study,
+        logging_to(search.folder / "tune.log", verbose=config.verbose),
+    ):
         return _tune(search, study, words, overrides, config_dir)
 
 
@@ -86,12 +91,20 @@ def _require_optuna() -> None:
         raise RunError("sleap-lab tune needs Optuna: pip install 'sleap-lab[tune]'") from error
 
 
-def _trackers(settings: TuneConfig, config: Config, *, chosen: bool) -> tuple[tuple[str, ...], int | None]:
+def _trackers(
+    settings: TuneConfig, config: Config, *, chosen: bool
+) -> tuple[tuple[str, ...], int | None]:
     """Return the trackers to try, and the number of animals where it is known."""
-    n_animals = config.tracker.tracking_target_instance_count or config.tracker.max_tracks or config.model.max_instances
+    n_animals = (
+        config.tracker.tracking_target_instance_count
+        or config.tracker.max_tracks
+        or config.model.max_instances
+    )
     if settings.trackers is not None:
         if "kalman" in settings.trackers and not n_animals:
-            raise ConfigError("tune.trackers: kalman needs the number of animals in tracker.tracking_target_instance_count")
+            raise ConfigError(
+                "tune.trackers: kalman needs the number of animals in tracker.tracking_target_instance_count"
+            )
         return tuple(dict.fromkeys(settings.trackers)), n_animals
     if chosen:
         return (tracker_of(config.tracker),), n_animals
@@ -105,9 +118,15 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     for note in (*source.notes, *truth.notes):
         terminal.warn(note)
     detected = _detect(config, source)
-    matches = truth.videos or match_videos(truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map)
+    matches = truth.videos or match_videos(
+        truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map
+    )
     # A setting is judged by what it does with detections, and a correction is none.
-    detections = detected.poses if source.project is None else before_corrections(source.project, detected.poses)
+    detections = (
+        detected.poses
+        if source.project is None
+        else before_corrections(source.project, detected.poses)
+    )
     return make_problem(
         detections,
         truth.poses,
@@ -135,7 +154,11 @@ def _detect(config: Config, source: Source) -> Inference:
     )
     for note in detected.notes:
         terminal.warn(note)
-    if detected.kind != "none" and detected.poses.track_names and not config.tracker.override_class_tracks:
+    if (
+        detected.kind != "none"
+        and detected.poses.track_names
+        and not config.tracker.override_class_tracks
+    ):
         raise RunError(
             "model.paths: the models know the animals' identities, so that the tracker is not used and there is nothing to tune; "
             "tracker.override_class_tracks=true lets it replace them"
@@ -169,7 +192,13 @@ def _slug(config: Config) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", Path(str(path)).stem).strip("-") or "data"
 
 
-def _tune(search: Search, study: "Study", words: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> Outcome:
+def _tune(
+    search: Search,
+    study: "Study",
+    words: Sequence[str],
+    overrides: Sequence[str],
+    config_dir: str | None,
+) -> Outcome:
     """Search, compare on the held-out blocks, and write down what was found."""
     problem, settings, read_image = search.problem, search.settings, search.read_image()
     default = _scored(problem, problem.tracker, problem.filters, read_image)
@@ -183,28 +212,56 @@ def _tune(search: Search, study: "Study", words: Sequence[str], overrides: Seque
             run_search(search, study, _progress(search, study, default.searched.value))
     except KeyboardInterrupt:
         interrupted = True
-        terminal.warn("interrupted; this is what was found so far, and the same command goes on from here")
+        terminal.warn(
+            "interrupted; this is what was found so far, and the same command goes on from here"
+        )
     best = _best(problem, study, default, read_image)
     outcome = conclude(problem.metric, default, best, len(problem.held_out.blocks))
-    command = ["sleap-lab", "tune", *overrides, *(["--config-dir", config_dir] if config_dir else [])]
+    command = [
+        "sleap-lab",
+        "tune",
+        *overrides,
+        *(["--config-dir", config_dir] if config_dir else []),
+    ]
     write(search, study, outcome, words, command, config_dir)
     if interrupted:
         raise KeyboardInterrupt
     return outcome
 
 
-def _scored(problem: Problem, tracker: TrackerConfig, filters: FiltersConfig, read_image: ReadImage, trial: int | None = None) -> Setting:
+def _scored(
+    problem: Problem,
+    tracker: TrackerConfig,
+    filters: FiltersConfig,
+    read_image: ReadImage,
+    trial: int | None = None,
+) -> Setting:
     """Score a setting on both sides of the labelled frames."""
-    searched, held_out = (score(problem, parts, tracker, filters, read_image) for parts in (problem.search, [problem.held_out]))
+    searched, held_out = (
+        score(problem, parts, tracker, filters, read_image)
+        for parts in (problem.search, [problem.held_out])
+    )
     return Setting(tracker, filters, searched, held_out, trial)
 
 
-def _best(problem: Problem, study: "Study", default: Setting, read_image: ReadImage) -> Setting | None:
+def _best(
+    problem: Problem, study: "Study", default: Setting, read_image: ReadImage
+) -> Setting | None:
     """Score the best setting that was tried; None where none is better than the default."""
-    best = best_of(finished(study), problem.metric, default.searched.value, flat(problem.tracker, problem.filters))
+    best = best_of(
+        finished(study),
+        problem.metric,
+        default.searched.value,
+        flat(problem.tracker, problem.filters),
+    )
     if best is None:
         return None
-    return _scored(problem, *with_settings(problem.tracker, problem.filters, best.settings), read_image, best.number)
+    return _scored(
+        problem,
+        *with_settings(problem.tracker, problem.filters, best.settings),
+        read_image,
+        best.number,
+    )
 
 
 def _progress(search: Search, study: "Study", default: float) -> "Callable[[Study], None]":
@@ -213,13 +270,18 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
     n_search = sum(len(part.blocks) for part in problem.search)
     done, best, last = len(finished(study)), default, time.monotonic()
     tell = terminal.messages.print
-    trackers = next((dimension.options for dimension in search.space() if isinstance(dimension, Choice)), {})
+    trackers = next(
+        (dimension.options for dimension in search.space() if isinstance(dimension, Choice)), {}
+    )
     tell(
         f"tuning {', '.join(trackers)} on {n_search} blocks of about {problem.length} labelled frames, "
-        f"{len(problem.held_out.blocks)} blocks held out" + (f"; {done} settings tried before" if done else "")
+        f"{len(problem.held_out.blocks)} blocks held out"
+        + (f"; {done} settings tried before" if done else "")
     )
     if search.n_animals is None:
-        tell("kalman and limits of tracks are tried where the number of animals is known: tracker.tracking_target_instance_count=N")
+        tell(
+            "kalman and limits of tracks are tried where the number of animals is known: tracker.tracking_target_instance_count=N"
+        )
     tell(f"default setting: {metric.name} {number(default)}")
 
     def watch(study: "Study") -> None:

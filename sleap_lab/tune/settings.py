@@ -31,10 +31,20 @@ class TuneConfig:
     trials: int = key(100, "Settings to try, those of earlier calls included.", minimum=1)
     timeout: float | None = key(None, "Begin no new trial after this many seconds.", minimum=0)
     jobs: int = key(1, "Processes that try settings at the same time.", minimum=1)
-    holdout: float = key(0.3, "Share of the labelled frames, in blocks, that the search does not see.", minimum=0.05, maximum=0.95)
-    block_frames: int | None = key(None, "Labelled frames of a block. Default: a twentieth of them, at least 20.", minimum=2)
+    holdout: float = key(
+        0.3,
+        "Share of the labelled frames, in blocks, that the search does not see.",
+        minimum=0.05,
+        maximum=0.95,
+    )
+    block_frames: int | None = key(
+        None, "Labelled frames of a block. Default: a twentieth of them, at least 20.", minimum=2
+    )
     seed: int = key(0, "Seed of the choice of blocks and of the search.", minimum=0)
-    name: str | None = key(None, "Folder below outputs/tune and name of the options. Default: a folder of its own, options called tuned.")
+    name: str | None = key(
+        None,
+        "Folder below outputs/tune and name of the options. Default: a folder of its own, options called tuned.",
+    )
 
     @property
     def option(self) -> str:
@@ -49,7 +59,11 @@ def split_overrides(overrides: Sequence[str]) -> tuple[TuneConfig, list[str]]:
         ConfigError: A key of the section is unknown or has a value that it cannot take.
     """
     parsed = parse_overrides(overrides)
-    rest = [text for text, override in zip(overrides, parsed, strict=True) if not override.key_or_group.startswith(PREFIX)]
+    rest = [
+        text
+        for text, override in zip(overrides, parsed, strict=True)
+        if not override.key_or_group.startswith(PREFIX)
+    ]
     known = {f"{PREFIX}{field.name}": field for field in fields(TuneConfig)}
     config = OmegaConf.create({"tune": OmegaConf.structured(TuneConfig)})
     for override in parsed:
@@ -63,7 +77,9 @@ def split_overrides(overrides: Sequence[str]) -> tuple[TuneConfig, list[str]]:
         try:
             OmegaConf.update(config, name, override.value())
         except OmegaConfBaseException as error:
-            raise ConfigError(f"{explain(error)}; accepted: {type_name(known[name].type)}") from error
+            raise ConfigError(
+                f"{explain(error)}; accepted: {type_name(known[name].type)}"
+            ) from error
     settings = OmegaConf.to_object(config.tune)
     assert isinstance(settings, TuneConfig)
     for name, field in known.items():
@@ -78,7 +94,9 @@ def _check_name(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ConfigError(f"tune.name: got {name!r}; accepted: letters, digits, _ and -")
     if name in {option for group in ("tracker", "filters") for option in options()[group]}:
-        raise ConfigError(f"tune.name: {name} is an option that ships with sleap_lab; choose another name")
+        raise ConfigError(
+            f"tune.name: {name} is an option that ships with sleap_lab; choose another name"
+        )
 
 
 def find_metric(name: str) -> Metric:
@@ -90,6 +108,9 @@ def find_metric(name: str) -> Metric:
     known = {metric.name: metric for metric in METRICS if metric.better}
     if name not in known:
         by_last = {full.rpartition("/")[2]: full for full in known}
-        hint = did_you_mean(by_last.get(name.rpartition("/")[2], name), known) or f" Accepted: {', '.join(known)}"
+        hint = (
+            did_you_mean(by_last.get(name.rpartition("/")[2], name), known)
+            or f" Accepted: {', '.join(known)}"
+        )
         raise ConfigError(f"tune.metric: there is no metric {name!r} with a better side.{hint}")
     return known[name]

@@ -89,7 +89,9 @@ def tracker_of(config: TrackerConfig) -> str:
     return "local_queues" if config.max_tracks else config.candidates_method
 
 
-def tracker_space(trackers: Sequence[str], n_nodes: int, n_animals: int | None, n_frames: int) -> list[Dimension]:
+def tracker_space(
+    trackers: Sequence[str], n_nodes: int, n_animals: int | None, n_frames: int
+) -> list[Dimension]:
     """Return what is searched of the tracker.
 
     Args:
@@ -98,10 +100,15 @@ def tracker_space(trackers: Sequence[str], n_nodes: int, n_animals: int | None, 
         n_animals: Number of animals, if it is known.
         n_frames: Frames of a block; longer memories than that cannot be told apart.
     """
-    fixed_window: Settings = {"tracker.candidates_method": "fixed_window", "tracker.max_tracks": None}
+    fixed_window: Settings = {
+        "tracker.candidates_method": "fixed_window",
+        "tracker.max_tracks": None,
+    }
     local_queues: Settings = {"tracker.candidates_method": "local_queues"}
     plain: Settings = {"tracker.use_flow": False, "tracker.use_kalman": False}
-    known: Settings = {} if n_animals is None else {"tracker.tracking_target_instance_count": n_animals}
+    known: Settings = (
+        {} if n_animals is None else {"tracker.tracking_target_instance_count": n_animals}
+    )
     kinds = {
         "fixed_window": plain | fixed_window,
         "local_queues": plain | local_queues,
@@ -119,24 +126,42 @@ def tracker_space(trackers: Sequence[str], n_nodes: int, n_animals: int | None, 
         ),
         Range("tracker.tracking_window_size", 1, max(2, min(LARGEST_WINDOW, n_frames)), log=True),
         Choice("comparison", _comparisons(n_nodes)),
-        Range("tracker.oks_stddev", 0.01, 0.5, log=True, when=is_set("tracker.scoring_method", "oks")),
+        Range(
+            "tracker.oks_stddev", 0.01, 0.5, log=True, when=is_set("tracker.scoring_method", "oks")
+        ),
         one_of("tracker.scoring_reduction", ["mean", "max", "robust_quantile"]),
-        Range("tracker.robust_best_instance", 0.5, 0.99, when=is_set("tracker.scoring_reduction", "robust_quantile")),
+        Range(
+            "tracker.robust_best_instance",
+            0.5,
+            0.99,
+            when=is_set("tracker.scoring_reduction", "robust_quantile"),
+        ),
         one_of("tracker.track_matching_method", ["hungarian", "greedy"]),
         Range("tracker.of_window_size", 9, 41, when=flow),
         Range("tracker.of_max_levels", 1, 5, when=flow),
         one_of("tracker.of_img_scale", [0.25, 0.5, 1.0], flow),
         one_of("tracker.kf_track_features", ["centroid", "keypoints"], kalman),
-        Range("tracker.kf_init_frame_count", 3, max(3, min(30, n_frames // 2)), log=True, when=kalman),
+        Range(
+            "tracker.kf_init_frame_count", 3, max(3, min(30, n_frames // 2)), log=True, when=kalman
+        ),
         Range("tracker.kf_reset_gap_size", 1, max(1, min(30, n_frames)), log=True, when=kalman),
     ]
     if n_nodes > 1:
-        space += [Range(f"tracker.{name}", 0, n_nodes // 2) for name in ("min_new_track_points", "min_match_points")]
+        space += [
+            Range(f"tracker.{name}", 0, n_nodes // 2)
+            for name in ("min_new_track_points", "min_match_points")
+        ]
     if n_animals is not None:
         space += [
             one_of("tracker.max_tracks", [None, n_animals], queues),
-            Choice("tracker.post_connect_single_breaks", _switch("tracker.post_connect_single_breaks", True, False, known)),
-            Choice("tracker.tracking_pre_cull_to_target", _switch("tracker.tracking_pre_cull_to_target", n_animals, 0, known)),
+            Choice(
+                "tracker.post_connect_single_breaks",
+                _switch("tracker.post_connect_single_breaks", True, False, known),
+            ),
+            Choice(
+                "tracker.tracking_pre_cull_to_target",
+                _switch("tracker.tracking_pre_cull_to_target", n_animals, 0, known),
+            ),
         ]
     return space
 
@@ -148,8 +173,16 @@ def _comparisons(n_nodes: int) -> dict[str, Settings]:
     """
     pairs = [("centroids", "euclidean_dist")]
     if n_nodes > 1:
-        pairs += [("keypoints", "oks"), ("keypoints", "euclidean_dist"), ("bboxes", "iou"), ("bboxes", "euclidean_dist")]
-    return {f"{features} {scoring}": {"tracker.features": features, "tracker.scoring_method": scoring} for features, scoring in pairs}
+        pairs += [
+            ("keypoints", "oks"),
+            ("keypoints", "euclidean_dist"),
+            ("bboxes", "iou"),
+            ("bboxes", "euclidean_dist"),
+        ]
+    return {
+        f"{features} {scoring}": {"tracker.features": features, "tracker.scoring_method": scoring}
+        for features, scoring in pairs
+    }
 
 
 def _switch(key: str, on: Any, off: Any, needed: Settings) -> dict[str, Settings]:
@@ -162,18 +195,32 @@ def filter_space(detections: Poses) -> list[Dimension]:
     if not len(predicted):
         return []
     overlap, method = "filters.filter_overlapping", "filters.filter_overlapping_method"
-    means = np.nanmean(np.where(predicted.visible, predicted.point_scores, np.nan)[predicted.visible.any(axis=1)], axis=1)
+    means = np.nanmean(
+        np.where(predicted.visible, predicted.point_scores, np.nan)[predicted.visible.any(axis=1)],
+        axis=1,
+    )
     space: list[Dimension] = [
-        Choice(overlap, {"off": {overlap: False}, **{name: {overlap: True, method: name} for name in ("iou", "oks")}}),
+        Choice(
+            overlap,
+            {
+                "off": {overlap: False},
+                **{name: {overlap: True, method: name} for name in ("iou", "oks")},
+            },
+        ),
         Range("filters.filter_overlapping_threshold", 0.2, 0.95, when=is_set(overlap, True)),
     ]
     if len(predicted.skeleton.nodes) > 1:
         space.append(one_of("filters.filter_min_visible_node_fraction", [0.0, 0.25, 0.5, 0.75]))
-    scores = {"filters.filter_min_instance_score": predicted.instance_scores, "filters.filter_min_mean_node_score": means}
+    scores = {
+        "filters.filter_min_instance_score": predicted.instance_scores,
+        "filters.filter_min_mean_node_score": means,
+    }
     limits = {key: found for key, values in scores.items() if (found := _limits(values))}
     if limits:
         off = dict.fromkeys(limits, 0.0)
-        by = {key.partition(".")[2]: {other: 0.0 for other in off if other != key} for key in limits}
+        by = {
+            key.partition(".")[2]: {other: 0.0 for other in off if other != key} for key in limits
+        }
         space.append(Choice("score filter", {"off": off, **by}))
         space += [one_of(key, limits[key], _unless(key)) for key in limits]
     return space
@@ -206,11 +253,17 @@ def held_fixed(space: Sequence[Dimension], typed: Settings) -> list[Dimension]:
         if isinstance(dimension, Range):
             left += [dimension] if dimension.name not in typed else []
             continue
-        fitting = {label: option for label, option in dimension.options.items() if _agree(option, typed)}
+        fitting = {
+            label: option for label, option in dimension.options.items() if _agree(option, typed)
+        }
         if dimension.name == "tracker" and not fitting:
             raise ConfigError(
                 f"tune.trackers: none of {', '.join(dimension.options)} goes with "
-                + ", ".join(f"{key}={value}" for key, value in typed.items() if any(key in option for option in dimension.options.values()))
+                + ", ".join(
+                    f"{key}={value}"
+                    for key, value in typed.items()
+                    if any(key in option for option in dimension.options.values())
+                )
             )
         if fitting:
             left.append(replace(dimension, options=fitting))
@@ -236,15 +289,21 @@ def suggest(trial: "BaseTrial", space: Sequence[Dimension], typed: Settings) -> 
         name = dimension.name
         if isinstance(dimension, Choice):
             labels = list(dimension.options)
-            chosen |= dimension.options[labels[0] if len(labels) == 1 else trial.suggest_categorical(name, labels)]
+            chosen |= dimension.options[
+                labels[0] if len(labels) == 1 else trial.suggest_categorical(name, labels)
+            ]
         elif isinstance(dimension.low, int) and isinstance(dimension.high, int):
             chosen[name] = trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
         else:
-            chosen[name] = _rounded(trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log))
+            chosen[name] = _rounded(
+                trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+            )
     return {key: value for key, value in chosen.items() if key not in typed}
 
 
-def first_draws(space: Sequence[Dimension], base: Settings, typed: Settings) -> list[dict[str, Any]]:
+def first_draws(
+    space: Sequence[Dimension], base: Settings, typed: Settings
+) -> list[dict[str, Any]]:
     """Return what the first trials draw: each tracker with each way to compare, everything else as near to the default as can be.
 
     Args:
@@ -252,13 +311,21 @@ def first_draws(space: Sequence[Dimension], base: Settings, typed: Settings) -> 
         base: The default setting, every key of it.
         typed: Keys with the values that they keep.
     """
-    crossed = [dimension for dimension in space if isinstance(dimension, Choice) and dimension.name in CROSSED]
+    crossed = [
+        dimension
+        for dimension in space
+        if isinstance(dimension, Choice) and dimension.name in CROSSED
+    ]
     names = [dimension.name for dimension in crossed]
     combinations = product(*(dimension.options for dimension in crossed))
-    return [_usual(space, dict(zip(names, labels, strict=True)), base, typed) for labels in combinations]
+    return [
+        _usual(space, dict(zip(names, labels, strict=True)), base, typed) for labels in combinations
+    ]
 
 
-def _usual(space: Sequence[Dimension], picked: Mapping[str, str], base: Settings, typed: Settings) -> dict[str, Any]:
+def _usual(
+    space: Sequence[Dimension], picked: Mapping[str, str], base: Settings, typed: Settings
+) -> dict[str, Any]:
     chosen, drawn = dict(typed), dict[str, Any]()
     for dimension in space:
         if not dimension.when(chosen):
@@ -266,7 +333,9 @@ def _usual(space: Sequence[Dimension], picked: Mapping[str, str], base: Settings
         name = dimension.name
         if isinstance(dimension, Choice):
             labels = list(dimension.options)
-            label = picked.get(name) or next((label for label in labels if _agree(dimension.options[label], base)), labels[0])
+            label = picked.get(name) or next(
+                (label for label in labels if _agree(dimension.options[label], base)), labels[0]
+            )
             chosen |= dimension.options[label]
             drawn |= {name: label} if len(labels) > 1 else {}
         else:
@@ -277,10 +346,16 @@ def _usual(space: Sequence[Dimension], picked: Mapping[str, str], base: Settings
 def flat(tracker: TrackerConfig, filters: FiltersConfig) -> Settings:
     """Return every key of the two sections with its value."""
     sections = {"tracker": asdict(tracker), "filters": asdict(filters)}
-    return {f"{group}.{name}": value for group, section in sections.items() for name, value in section.items()}
+    return {
+        f"{group}.{name}": value
+        for group, section in sections.items()
+        for name, value in section.items()
+    }
 
 
-def with_settings(tracker: TrackerConfig, filters: FiltersConfig, settings: Settings) -> tuple[TrackerConfig, FiltersConfig]:
+def with_settings(
+    tracker: TrackerConfig, filters: FiltersConfig, settings: Settings
+) -> tuple[TrackerConfig, FiltersConfig]:
     """Return the two sections with some keys changed."""
     changed: dict[str, Settings] = {"tracker": {}, "filters": {}}
     for key, value in settings.items():

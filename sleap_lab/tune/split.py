@@ -51,7 +51,9 @@ def time_blocks(labelled: np.ndarray, length: int) -> list[Block]:
     return blocks
 
 
-def hold_out(blocks: Sequence[Block], labelled: np.ndarray, share: float, seed: int) -> tuple[list[Block], list[Block]]:
+def hold_out(
+    blocks: Sequence[Block], labelled: np.ndarray, share: float, seed: int
+) -> tuple[list[Block], list[Block]]:
     """Choose blocks at random until they hold a share of the labelled frames; at least one, and not all.
 
     Args:
@@ -80,7 +82,9 @@ def hold_out(blocks: Sequence[Block], labelled: np.ndarray, share: float, seed: 
 
 def inside(frames: np.ndarray, block: Block) -> np.ndarray:
     """Say which (video, frame) rows lie in a block: (frames,) bool."""
-    return (frames[:, 0] == block.video) & (frames[:, 1] >= block.first) & (frames[:, 1] <= block.last)
+    return (
+        (frames[:, 0] == block.video) & (frames[:, 1] >= block.first) & (frames[:, 1] <= block.last)
+    )
 
 
 def cut(poses: Poses, blocks: Sequence[Block], first: int = 0) -> Poses:
@@ -90,7 +94,14 @@ def cut(poses: Poses, blocks: Sequence[Block], first: int = 0) -> Poses:
     """
     where = np.stack([poses.video, poses.frame], axis=1).astype(np.int64)
     rows = [np.flatnonzero(inside(where, block)) for block in blocks]
-    frames = [poses.frames[inside(poses.frames, block)] * [0, 1] + [first + i, 0] for i, block in enumerate(blocks)]
+    frames = [
+        poses.frames[inside(poses.frames, block)] * [0, 1] + [first + i, 0]
+        for i, block in enumerate(blocks)
+    ]
     part = poses[np.concatenate([np.zeros(0, dtype=np.intp), *rows])]
     numbers = np.repeat(np.arange(first, first + len(blocks)), [len(chunk) for chunk in rows])
-    return replace(part, video=numbers.astype(np.int32), frames=np.concatenate([np.zeros((0, 2), dtype=np.int64), *frames]))
+    return replace(
+        part,
+        video=numbers.astype(np.int32),
+        frames=np.concatenate([np.zeros((0, 2), dtype=np.int64), *frames]),
+    )

@@ -23,7 +23,17 @@ from sleap_lab.tracking.similarity import OKS_STDDEV
 from sleap_lab.tracking.tracker import ReadImage
 from sleap_lab.tune.problem import Problem, scores
 from sleap_lab.tune.settings import TuneConfig
-from sleap_lab.tune.space import Dimension, Settings, filter_space, first_draws, flat, held_fixed, suggest, tracker_space, with_settings
+from sleap_lab.tune.space import (
+    Dimension,
+    Settings,
+    filter_space,
+    first_draws,
+    flat,
+    held_fixed,
+    suggest,
+    tracker_space,
+    with_settings,
+)
 from sleap_lab.tune.trials import tried
 
 if TYPE_CHECKING:
@@ -68,7 +78,9 @@ class Search:
         """Return what is searched."""
         detections = self.problem.detections()
         n_nodes = len(detections.skeleton.nodes)
-        space = tracker_space(self.trackers, n_nodes, self.n_animals, self.problem.block_frames()) + filter_space(detections)
+        space = tracker_space(
+            self.trackers, n_nodes, self.n_animals, self.problem.block_frames()
+        ) + filter_space(detections)
         return held_fixed(space, self.typed)
 
     def read_image(self) -> ReadImage:
@@ -100,7 +112,9 @@ def opened(search: Search, facts: Mapping[str, Any]) -> "Iterator[Study]":
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(f"{folder}: another process is tuning here; wait for it, or choose another tune.name") from None
+        raise RunError(
+            f"{folder}: another process is tuning here; wait for it, or choose another tune.name"
+        ) from None
     try:
         _mend(folder / JOURNAL)
         study = load(search)
@@ -137,8 +151,14 @@ def load(search: Search) -> "Study":
     lock: Any = FileLock(search.folder / ".journal.lock")
     storage = JournalStorage(JournalFileBackend(str(search.folder / JOURNAL), lock))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
-    direction = StudyDirection.MAXIMIZE if search.problem.metric.better == "higher" else StudyDirection.MINIMIZE
-    return optuna.create_study(storage=storage, study_name="tune", direction=direction, pruner=pruner, load_if_exists=True)
+    direction = (
+        StudyDirection.MAXIMIZE
+        if search.problem.metric.better == "higher"
+        else StudyDirection.MINIMIZE
+    )
+    return optuna.create_study(
+        storage=storage, study_name="tune", direction=direction, pruner=pruner, load_if_exists=True
+    )
 
 
 def _give_up_unfinished(study: "Study") -> None:
@@ -169,12 +189,17 @@ def run_search(search: Search, study: "Study", watch: "Callable[[Study], None]")
             worker.terminate()
             worker.join()
     if any(worker.exitcode for worker in workers):
-        raise RunError(f"tune.jobs: a process ended with exit code {max(abs(w.exitcode or 0) for w in workers)}; what it tried is lost")
+        raise RunError(
+            f"tune.jobs: a process ended with exit code {max(abs(w.exitcode or 0) for w in workers)}; what it tried is lost"
+        )
 
 
 def _start_workers(search: Search) -> list[BaseProcess]:
     context = multiprocessing.get_context("spawn")
-    workers: list[BaseProcess] = [context.Process(target=_join_in, args=(search,), daemon=True) for _ in range(search.settings.jobs - 1)]
+    workers: list[BaseProcess] = [
+        context.Process(target=_join_in, args=(search,), daemon=True)
+        for _ in range(search.settings.jobs - 1)
+    ]
     for worker in workers:
         worker.start()
     return workers
@@ -190,20 +215,31 @@ def _join_in(search: Search) -> None:
         return
 
 
-def _work(search: Search, study: "Study", after: Callable[[], None], is_wanted: Callable[[], bool] = lambda: True) -> None:
+def _work(
+    search: Search,
+    study: "Study",
+    after: Callable[[], None],
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> None:
     space, read_image = search.space(), search.read_image()
     base = flat(search.problem.tracker, search.problem.filters)
-    first = first_draws(space, base | {"tracker.oks_stddev": base["tracker.oks_stddev"] or OKS_STDDEV}, search.typed)
+    first = first_draws(
+        space, base | {"tracker.oks_stddev": base["tracker.oks_stddev"] or OKS_STDDEV}, search.typed
+    )
     while is_wanted() and (begun := _begin(search, study, space, first)) is not None:
         _try(search, study, *begun, read_image)
         after()
 
 
-def _begin(search: Search, study: "Study", space: list[Dimension], first: list[dict[str, Any]]) -> "tuple[Trial, Settings] | None":
+def _begin(
+    search: Search, study: "Study", space: list[Dimension], first: list[dict[str, Any]]
+) -> "tuple[Trial, Settings] | None":
     """Begin a trial; None where there are enough, or the time is over."""
     from optuna.samplers import TPESampler
 
-    with FileLock(search.folder / ".begin.lock"):  # so that every trial knows which others there are
+    with FileLock(
+        search.folder / ".begin.lock"
+    ):  # so that every trial knows which others there are
         n = len(tried(study))
         if n >= search.settings.trials or time.time() > search.deadline:
             return None
@@ -215,7 +251,9 @@ def _begin(search: Search, study: "Study", space: list[Dimension], first: list[d
         return trial, suggest(trial, space, search.typed)
 
 
-def _try(search: Search, study: "Study", trial: "Trial", settings: Settings, read_image: ReadImage) -> None:
+def _try(
+    search: Search, study: "Study", trial: "Trial", settings: Settings, read_image: ReadImage
+) -> None:
     """Score the settings of a trial on more and more blocks, and record how it went."""
     from optuna.trial import TrialState
 
@@ -223,7 +261,11 @@ def _try(search: Search, study: "Study", trial: "Trial", settings: Settings, rea
     tracker, filters = with_settings(problem.tracker, problem.filters, settings)
     trial.set_user_attr("settings", settings)
     why = ""
-    for rung, found in enumerate(scores(problem, problem.search, tracker, filters, read_image, identity=_needs_identity(problem))):
+    for rung, found in enumerate(
+        scores(
+            problem, problem.search, tracker, filters, read_image, identity=_needs_identity(problem)
+        )
+    ):
         if rung < len(problem.search) - 1 and not np.isnan(found.value):
             trial.report(found.value, rung)
             if trial.should_prune():

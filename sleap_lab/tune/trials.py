@@ -40,7 +40,9 @@ def tried(study: "Study") -> "list[FrozenTrial]":
     """Return the trials that were finished, stopped early or are under way, in the order in which they began."""
     from optuna.trial import TrialState
 
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
+    return study.get_trials(
+        deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+    )
 
 
 def finished(study: "Study") -> list[Tried]:
@@ -48,7 +50,9 @@ def finished(study: "Study") -> list[Tried]:
     return [
         Tried(
             number=trial.number,
-            value=float("nan") if trial.user_attrs.get("why") or trial.value is None else trial.value,
+            value=float("nan")
+            if trial.user_attrs.get("why") or trial.value is None
+            else trial.value,
             frames_per_second=trial.user_attrs["frames_per_second"],
             settings=trial.user_attrs["settings"],
             why=trial.user_attrs.get("why", ""),
@@ -68,7 +72,9 @@ def ranked(trials: Sequence[Tried], metric: Metric, usual: Settings) -> list[Tri
     return sorted((trial for trial in trials if not (trial.why or isnan(trial.value))), key=key)
 
 
-def best_of(trials: Sequence[Tried], metric: Metric, default: float, usual: Settings) -> Tried | None:
+def best_of(
+    trials: Sequence[Tried], metric: Metric, default: float, usual: Settings
+) -> Tried | None:
     """Return the first of the ranked trials; None where none is better than the default setting."""
     best = next(iter(ranked(trials, metric, usual)), None)
     return best if best is not None and is_better(metric, best.value, default) else None
@@ -77,7 +83,11 @@ def best_of(trials: Sequence[Tried], metric: Metric, default: float, usual: Sett
 def as_good(trials: Sequence[Tried], number: int) -> list[int]:
     """Return the numbers of the other trials with the same value as one of them."""
     value = next(trial.value for trial in trials if trial.number == number)
-    return [trial.number for trial in trials if trial.value == value and trial.number != number and not trial.why]
+    return [
+        trial.number
+        for trial in trials
+        if trial.value == value and trial.number != number and not trial.why
+    ]
 
 
 def importances(study: "Study") -> dict[str, float]:
@@ -92,6 +102,8 @@ def importances(study: "Study") -> dict[str, float]:
     if len(complete) < FEWEST_TRIALS or len({trial.value for trial in complete}) < 2:
         return {}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Some regimes for parameter")  # few trials, as the page says
+        warnings.filterwarnings(
+            "ignore", message="Some regimes for parameter"
+        )  # few trials, as the page says
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in found.items()}

@@ -58,20 +58,50 @@ def prepare(folder: Path) -> None:
     shutil.copytree(DEMO / "models" / "single_instance", folder / "model")
 
 
-def video(name: str, file: str, make: Callable[[Path], Any], code: int, says: str, *, words: str = "", frames: bool = False) -> Case:
+def video(
+    name: str,
+    file: str,
+    make: Callable[[Path], Any],
+    code: int,
+    says: str,
+    *,
+    words: str = "",
+    frames: bool = False,
+) -> Case:
     """A video that a model is to look at, all of it or the first ten frames."""
     ours = f"data.path={file} model.paths=[model] {'' if not frames else 'data.frames=0-9'} {words}"
-    return Case(name, make, " ".join(ours.split()), code, says, f"track --data_path {file} --model_paths model")
+    return Case(
+        name,
+        make,
+        " ".join(ours.split()),
+        code,
+        says,
+        f"track --data_path {file} --model_paths model",
+    )
 
 
 def labels(name: str, make: Callable[[Path], Any], says: str, code: int = 1) -> Case:
     """A labels file that a model is to look at."""
-    return Case(name, make, "data.path=bad.slp model.paths=[model]", code, says, "track --data_path bad.slp --model_paths model")
+    return Case(
+        name,
+        make,
+        "data.path=bad.slp model.paths=[model]",
+        code,
+        says,
+        "track --data_path bad.slp --model_paths model",
+    )
 
 
 def model(name: str, make: Callable[[Path], Any], says: str, code: int = 1) -> Case:
     """A model that is to look at a good video."""
-    return Case(name, make, f"data.path=video.mp4 {OURS}", code, says, "track --data_path video.mp4 --model_paths model --frames 0-9")
+    return Case(
+        name,
+        make,
+        f"data.path=video.mp4 {OURS}",
+        code,
+        says,
+        "track --data_path video.mp4 --model_paths model --frames 0-9",
+    )
 
 
 # ---- makers of videos
@@ -103,7 +133,9 @@ def clip(name: str, *options: str, count: int = 40) -> Callable[[Path], Any]:
     return make
 
 
-def then(make: Callable[[Path], Any], name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], Any]:
+def then(
+    make: Callable[[Path], Any], name: str, change: Callable[[bytes], bytes]
+) -> Callable[[Path], Any]:
     """Write a file and change its bytes."""
 
     def both(folder: Path) -> None:
@@ -148,7 +180,12 @@ def secret(folder: Path) -> str:
 
 def frames_elsewhere(folder: Path) -> None:
     name = secret(folder)
-    hdf5("bad.h5", lambda file: file.create_dataset("frames", (5, 64, 96, 1), "u1", external=[(name, 0, 5 * 64 * 96)]))(folder)
+    hdf5(
+        "bad.h5",
+        lambda file: file.create_dataset(
+            "frames", (5, 64, 96, 1), "u1", external=[(name, 0, 5 * 64 * 96)]
+        ),
+    )(folder)
 
 
 def images(count: int, bad: dict[int, bytes]) -> Callable[[Path], Any]:
@@ -168,11 +205,15 @@ def png(width: int, height: int, rows: int) -> bytes:
     """Return a PNG file that says it is so large, with that many black rows of one bit per pixel."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     pixels = zlib.compress(bytes(1 + (width + 7) // 8) * rows, 9)
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
 
 
 def several(folder: Path) -> None:
@@ -211,7 +252,9 @@ def seq(count: int) -> bytes:
     return bytes(header)
 
 
-PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://nowhere.invalid/a.ts\n#EXT-X-ENDLIST\n"
+PLAYLIST = (
+    b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://nowhere.invalid/a.ts\n#EXT-X-ENDLIST\n"
+)
 
 VIDEOS = [
     video("a video of no bytes", "bad.mp4", write("bad.mp4", b""), 1, "it holds no readable frame, as when recording or copying was cut short"),
@@ -308,13 +351,23 @@ def described(name: str) -> bytes:
 
 def elsewhere(folder: Path) -> None:
     name = secret(folder)
-    changed(lambda file: file.create_dataset("video0/video", (2, 64, 96, 1), "u1", external=[(name, 0, 2 * 64 * 96)]))(folder)
+    changed(
+        lambda file: file.create_dataset(
+            "video0/video", (2, 64, 96, 1), "u1", external=[(name, 0, 2 * 64 * 96)]
+        )
+    )(folder)
 
 
 def score_maps(file: h5py.File) -> None:
     """Pack a gigabyte into a megabyte, and that into a kilobyte."""
     packed = np.frombuffer(zlib.compress(bytes(10**8)), "u1")
-    row = [("mask_idx", "u4"), ("data_start", "u8"), ("data_end", "u8"), ("height", "u4"), ("width", "u4")]
+    row = [
+        ("mask_idx", "u4"),
+        ("data_start", "u8"),
+        ("data_end", "u8"),
+        ("height", "u4"),
+        ("width", "u4"),
+    ]
     file["mask_score_map_index"] = np.array([(0, 0, len(packed), 4, 4)], row)
     file.create_dataset("mask_score_maps", data=packed, compression="gzip")
 
@@ -430,12 +483,31 @@ def legacy(change: Callable[[Path], Any]) -> Callable[[Path], Any]:
     """Put a model of SLEAP 1.4 in the place of the other, and change it."""
     links = [{"edge_insert_idx": 0, "key": 0, "source": _node("a"), "target": _node("b"), "type": {"py/reduce": [{"py/type": "sleap.skeleton.EdgeType"}, {"py/tuple": [1]}]}}]  # fmt: skip
     graph = {"directed": True, "graph": {"name": "x", "num_edges_inserted": 1}, "links": links, "multigraph": True, "nodes": [{"id": {"py/id": 1}}, {"id": {"py/id": 2}}]}  # fmt: skip
-    unet = {"stem_stride": None, "middle_block": True, "stacks": 1, "filters": 1, "filters_rate": 1.0, "max_stride": 2, "output_stride": 2}
+    unet = {
+        "stem_stride": None,
+        "middle_block": True,
+        "stacks": 1,
+        "filters": 1,
+        "filters_rate": 1.0,
+        "max_stride": 2,
+        "output_stride": 2,
+    }
     content = {
-        "data": {"labels": {"skeletons": [graph]}, "preprocessing": {"input_scaling": 1.0}, "instance_cropping": {"crop_size": 16}},
+        "data": {
+            "labels": {"skeletons": [graph]},
+            "preprocessing": {"input_scaling": 1.0},
+            "instance_cropping": {"crop_size": 16},
+        },
         "model": {
             "backbone": {"unet": unet},
-            "heads": {"single_instance": {"part_names": ["a", "b"], "sigma": 2.5, "output_stride": 2, "offset_refinement": False}},
+            "heads": {
+                "single_instance": {
+                    "part_names": ["a", "b"],
+                    "sigma": 2.5,
+                    "output_stride": 2,
+                    "offset_refinement": False,
+                }
+            },
         },
     }
 
@@ -444,7 +516,9 @@ def legacy(change: Callable[[Path], Any]) -> Callable[[Path], Any]:
         (folder / "model").mkdir()
         (folder / "model" / "training_config.json").write_text(json.dumps(content))
         with h5py.File(folder / "model" / "best_model.h5", "w") as file:
-            file["model_weights/stack0_enc0_conv0/stack0_enc0_conv0/kernel:0"] = np.zeros((3, 3, 1, 1), np.float32)
+            file["model_weights/stack0_enc0_conv0/stack0_enc0_conv0/kernel:0"] = np.zeros(
+                (3, 3, 1, 1), np.float32
+            )
         change(folder / "model")
 
     return make
@@ -467,7 +541,8 @@ def remove(name: str) -> Callable[[Path], Any]:
 
 
 BOMB = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
-    b"%c: &%c [%s]\n" % (c + 1, c + 1, b",".join([b"*%c" % c] * 10)) for c in range(ord("a"), ord("j"))
+    b"%c: &%c [%s]\n" % (c + 1, c + 1, b",".join([b"*%c" % c] * 10))
+    for c in range(ord("a"), ord("j"))
 )
 NOT_YAML = "training_config.yaml: not a readable YAML file ("
 NOT_CHECKPOINT = "best.ckpt: not a readable checkpoint: "

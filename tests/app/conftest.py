@@ -16,14 +16,23 @@ from sleap_lab.cli import main
 from sleap_lab.runs.store import import_mlflow
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HYDRA_", "SLEAP_LAB_"))}
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("MLFLOW_", "HYDRA_", "SLEAP_LAB_"))
+}
 
 
 @pytest.fixture(scope="session")
 def demo():
     """Files of the demo: a clip, its true poses, a top-down pair of models, and the override that names the models."""
     models = [DEMO / "models" / "centroid", DEMO / "models" / "centered_instance"]
-    return SimpleNamespace(clip=DEMO / "clip.mp4", truth=DEMO / "truth.slp", models=models, paths=f"model.paths=[{models[0]},{models[1]}]")
+    return SimpleNamespace(
+        clip=DEMO / "clip.mp4",
+        truth=DEMO / "truth.slp",
+        models=models,
+        paths=f"model.paths=[{models[0]},{models[1]}]",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +72,13 @@ def finished(sleap_lab, tmp_path_factory):
     words = ["experiment=demo", "data.frames=0-5"]
     ended = sleap_lab(*words, cwd=cwd)
     (record,) = cwd.glob("outputs/*/*/run.json")
-    return SimpleNamespace(cwd=cwd, words=words, folder=record.parent, run=json.loads(record.read_text()), **vars(ended))
+    return SimpleNamespace(
+        cwd=cwd,
+        words=words,
+        folder=record.parent,
+        run=json.loads(record.read_text()),
+        **vars(ended),
+    )
 
 
 @pytest.fixture
@@ -88,8 +103,12 @@ def mlflow_runs():
 
     def mlflow_runs(cwd):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MLflow's own mappings use deprecated options of SQLAlchemy
+            warnings.simplefilter(
+                "ignore"
+            )  # MLflow's own mappings use deprecated options of SQLAlchemy
             client = import_mlflow().MlflowClient(f"sqlite:///{cwd}/outputs/mlflow.db")
-            return client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+            return client.search_runs(
+                [experiment.experiment_id for experiment in client.search_experiments()]
+            )
 
     return mlflow_runs

@@ -51,6 +51,8 @@ def test_bad_files(case, call, in_time, tmp_path):
         assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
         assert not list(Path("outputs").glob("*/*/predictions.slp"))
     assert "Traceback" not in ended.err + ended.out
-    assert {path for path in tmp_path.rglob("*") if "outputs" not in path.parts} == before  # nothing beside the run folder
+    assert {
+        path for path in tmp_path.rglob("*") if "outputs" not in path.parts
+    } == before  # nothing beside the run folder
     assert not Path("harmed").exists()
     assert Path.cwd() == tmp_path

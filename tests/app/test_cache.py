@@ -13,19 +13,33 @@ QUIET = ("report=none", "logger=none")
 
 @pytest.fixture
 def track_words(demo):
-    return (f"data.path={demo.truth}", "data.frames=0-3", "model=none", "tracker=fixed_window", *QUIET)
+    return (
+        f"data.path={demo.truth}",
+        "data.frames=0-3",
+        "model=none",
+        "tracker=fixed_window",
+        *QUIET,
+    )
 
 
 def outcomes(cwd):
     """What the runs in a folder say about the cache, in the order in which they were made."""
-    return [json.loads(path.read_text())["cache"] for path in sorted(cwd.glob("outputs/*/*/run.json"))]
+    return [
+        json.loads(path.read_text())["cache"] for path in sorted(cwd.glob("outputs/*/*/run.json"))
+    ]
 
 
 def test_tracks_are_remembered_and_the_run_says_so(call, track_words, tmp_path):
-    first, again, other, without = (call(*track_words, *more) for more in [(), (), ("tracker.tracking_window_size=3",), ("cache=off",)])
+    first, again, other, without = (
+        call(*track_words, *more)
+        for more in [(), (), ("tracker.tracking_window_size=3",), ("cache=off",)]
+    )
     assert [ended.code for ended in (first, again, other, without)] == [0, 0, 0, 0]
     assert outcomes(tmp_path) == [{"track": "miss"}, {"track": "hit"}, {"track": "miss"}, {}]
-    told = [re.findall(r"^cache +(.*)$", ended.out, re.MULTILINE) for ended in (first, again, other, without)]
+    told = [
+        re.findall(r"^cache +(.*)$", ended.out, re.MULTILINE)
+        for ended in (first, again, other, without)
+    ]
     assert told == [["track miss"], ["track hit"], ["track miss"], []]
     files = sorted(tmp_path.glob("outputs/*/*/predictions.slp"))
     a, b, _, d = (to_poses(read_labels(file)) for file in files)
@@ -74,8 +88,16 @@ def test_a_limit_of_nothing_keeps_nothing(call, track_words, tmp_path):
 @pytest.mark.slow
 def test_runs_side_by_side_share_one_pass_of_the_networks(demo, start, tmp_path):
     words = [f"data.path={demo.clip}", "data.frames=0-9", demo.paths, "runtime.device=cpu", *QUIET]
-    processes = [start(*words, f"model.peak_threshold={threshold}", cwd=tmp_path) for threshold in (0.2, 0.3, 0.4, 0.5)]
+    processes = [
+        start(*words, f"model.peak_threshold={threshold}", cwd=tmp_path)
+        for threshold in (0.2, 0.3, 0.4, 0.5)
+    ]
     told = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0, 0], told
     assert sum("predicting" in err for err in told) == 1
-    assert sorted(outcome["network"] for outcome in outcomes(tmp_path)) == ["hit", "hit", "hit", "miss"]
+    assert sorted(outcome["network"] for outcome in outcomes(tmp_path)) == [
+        "hit",
+        "hit",
+        "hit",
+        "miss",
+    ]

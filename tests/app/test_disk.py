@@ -24,14 +24,30 @@ os.execv(sys.argv[2], sys.argv[2:])
 """Gives up the right to ignore permissions, and limits the size of files, before the command begins; what is done between fork and exec
 could wait for a lock that another thread held."""
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses limits and permissions as Linux has them")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="uses limits and permissions as Linux has them"
+)
 
 
 def begin(*words, cwd, limit=None):
     """Start the command as somebody whom permissions bind, be it root, and whose files cannot grow beyond a limit."""
-    words = [sys.executable, "-c", BIND, "unlimited" if limit is None else str(limit), sys.executable, "-c", RUN, *words]
-    here = {**os.environ, "PATH": ""}  # without git, what a checkout differs in is no large file of its own
-    return subprocess.Popen(words, cwd=cwd, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    words = [
+        sys.executable,
+        "-c",
+        BIND,
+        "unlimited" if limit is None else str(limit),
+        sys.executable,
+        "-c",
+        RUN,
+        *words,
+    ]
+    here = {
+        **os.environ,
+        "PATH": "",
+    }  # without git, what a checkout differs in is no large file of its own
+    return subprocess.Popen(
+        words, cwd=cwd, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process):
@@ -59,7 +75,10 @@ def test_a_full_disk_is_one_line_and_the_file_from_before_stays(words, tmp_path)
     (tmp_path / "poses.slp").write_text("from before")
     words = (*words, "cache=off", "output.path=poses.slp")
     code, said = finish(begin(*words, cwd=tmp_path, limit=50_000))
-    assert (code, said) == (1, [f"error: {tmp_path / 'poses.slp'}: cannot be written (File too large)"])
+    assert (code, said) == (
+        1,
+        [f"error: {tmp_path / 'poses.slp'}: cannot be written (File too large)"],
+    )
     assert (tmp_path / "poses.slp").read_text() == "from before"
     (record,) = tmp_path.glob("outputs/*/*/run.json")
     run = json.loads(record.read_text())
@@ -87,7 +106,10 @@ def test_a_folder_that_may_only_be_read_is_told_before_the_run(words, locked, tm
 def test_a_cache_that_may_only_be_read_is_a_warning(words, locked, tmp_path):
     code, (said,) = finish(begin(*words, "cache_dir=locked/cache", cwd=tmp_path))
     assert code == 0
-    assert said == f"warning: cache_dir: {locked / 'cache'} cannot be written to (Permission denied); nothing is stored"
+    assert (
+        said
+        == f"warning: cache_dir: {locked / 'cache'} cannot be written to (Permission denied); nothing is stored"
+    )
 
 
 @pytest.fixture
@@ -104,14 +126,19 @@ def under_way(demo, tmp_path):
     )
     process = begin(*line, *QUIET, cwd=tmp_path)
     deadline = time.monotonic() + 240
-    while not any("predict, part" in path.read_text() for path in (tmp_path / "outputs" / "cache").glob("[!.]*.json")):
+    while not any(
+        "predict, part" in path.read_text()
+        for path in (tmp_path / "outputs" / "cache").glob("[!.]*.json")
+    ):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return process, (*line, *QUIET)
 
 
-def test_a_video_that_is_cut_short_meanwhile_ends_the_run_which_goes_on_when_it_is_back(demo, under_way, tmp_path):
+def test_a_video_that_is_cut_short_meanwhile_ends_the_run_which_goes_on_when_it_is_back(
+    demo, under_way, tmp_path
+):
     process, line = under_way
     video = tmp_path / "video.mp4"
     with open(video, "rb+") as file:
@@ -127,6 +154,8 @@ def test_a_video_that_is_cut_short_meanwhile_ends_the_run_which_goes_on_when_it_
     whole.mkdir()
     shutil.copy(video, whole)
     assert finish(begin(*line, cwd=whole))[0] == 0
-    again, expected = (to_poses(read_labels(folder / "poses.slp")).to_arrays() for folder in (tmp_path, whole))
+    again, expected = (
+        to_poses(read_labels(folder / "poses.slp")).to_arrays() for folder in (tmp_path, whole)
+    )
     for name, array in expected.items():
         assert array.tobytes() == again[name].tobytes(), name

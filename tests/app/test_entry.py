@@ -20,11 +20,21 @@ HEAVY = {"torch", "mlflow", "lightning", "sleap_io", "pandas", "matplotlib", "cv
     ids=["module", "script", "console"],
 )
 def test_every_entry_is_the_same_command(entry, tmp_path):
-    for words, expected in ((["--help"], "sleap-lab: experiments for animal pose estimation"), (["--cfg", "job"], "data:\n  path: null")):
-        ended = subprocess.run([*entry, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+    for words, expected in (
+        (["--help"], "sleap-lab: experiments for animal pose estimation"),
+        (["--cfg", "job"], "data:\n  path: null"),
+    ):
+        ended = subprocess.run(
+            [*entry, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
         assert ended.stdout.startswith(expected)
         assert ended.stderr == ""
-    assert subprocess.run([*entry, "data.path=missing.mp4"], cwd=tmp_path, capture_output=True, check=False).returncode == 2
+    assert (
+        subprocess.run(
+            [*entry, "data.path=missing.mp4"], cwd=tmp_path, capture_output=True, check=False
+        ).returncode
+        == 2
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -51,7 +61,9 @@ def test_what_needs_no_run_imports_nothing_heavy(words, code, says, tmp_path):
         "except SystemExit as end:\n"
         f"    print('', end.code, *sorted({HEAVY!r} & set(sys.modules)), sep='|')\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert says in ended.stdout
     assert ended.stdout.splitlines()[-1] == f"|{code}"
     assert list(tmp_path.iterdir()) == []
@@ -59,5 +71,7 @@ def test_what_needs_no_run_imports_nothing_heavy(words, code, says, tmp_path):
 
 def test_import_paths_of_the_founding_page():
     program = "from sleap_lab.predict import run_inference; from sleap_lab.evaluation import Evaluator; print(run_inference, Evaluator)"
-    ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
     assert "run_inference" in ended.stdout

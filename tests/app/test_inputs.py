@@ -38,7 +38,11 @@ def write_images(folder, frames, name="{}.png"):
 def points(labels, video=0):
     """Return {frame: points of its only instance} of one video of labels."""
     frames = [frame for frame in labels if frame.video is labels.videos[video]]
-    return {frame.frame_idx: frame.instances[0].numpy().tolist() for frame in frames if len(frame.instances)}
+    return {
+        frame.frame_idx: frame.instances[0].numpy().tolist()
+        for frame in frames
+        if len(frame.instances)
+    }
 
 
 @pytest.fixture
@@ -54,7 +58,15 @@ def predict(tmp_path, monkeypatch, model):
     def predict(path, *overrides):
         paths = path if isinstance(path, list) else [path]
         data = f"[{','.join(map(str, paths))}]" if isinstance(path, list) else path
-        result = run_experiment([f"data.path={data}", f"model.paths=[{model}]", "model.integral_refinement=null", *PLAIN, *overrides])
+        result = run_experiment(
+            [
+                f"data.path={data}",
+                f"model.paths=[{model}]",
+                "model.integral_refinement=null",
+                *PLAIN,
+                *overrides,
+            ]
+        )
         return result, sio.load_slp(str(result.folder / "predictions.slp"))
 
     return predict
@@ -63,9 +75,16 @@ def predict(tmp_path, monkeypatch, model):
 # ---- one video, however it is stored
 
 
-@pytest.mark.parametrize("stored", ["last", "first", "float", "double", "fractions", "words", "images", "list", "glob", "rgba"])
-def test_the_same_frames_give_the_same_poses_however_they_are_stored(predict, write_h5, tmp_path, stored):
-    frames = np.stack([walk(i) for i in range(12)])  # of which 10 and 11 come before 2 in the order of text
+@pytest.mark.parametrize(
+    "stored",
+    ["last", "first", "float", "double", "fractions", "words", "images", "list", "glob", "rgba"],
+)
+def test_the_same_frames_give_the_same_poses_however_they_are_stored(
+    predict, write_h5, tmp_path, stored
+):
+    frames = np.stack(
+        [walk(i) for i in range(12)]
+    )  # of which 10 and 11 come before 2 in the order of text
     options = []
     if stored in ("images", "list", "glob", "rgba"):
         alpha = np.full((*frames.shape[:3], 1), 255, dtype=np.uint8)
@@ -74,7 +93,9 @@ def test_the_same_frames_give_the_same_poses_however_they_are_stored(predict, wr
         folder.mkdir()
         for i, frame in enumerate(shots):
             cv2.imwrite(str(folder / f"{i}.png"), frame[..., [2, 1, 0, *range(3, frame.shape[2])]])
-        path = {"list": [folder / f"{i}.png" for i in range(12)], "glob": folder / "*.png"}.get(stored, folder)
+        path = {"list": [folder / f"{i}.png" for i in range(12)], "glob": folder / "*.png"}.get(
+            stored, folder
+        )
     else:
         change = {
             "first": lambda f: f.transpose(0, 3, 2, 1),  # frames, channels, width, height
@@ -84,17 +105,31 @@ def test_the_same_frames_give_the_same_poses_however_they_are_stored(predict, wr
             "words": lambda f: f.astype(np.uint16),
         }.get(stored, lambda f: f)
         path = write_h5(change(frames), dataset="pixels")
-        options = ["data.video_dataset=pixels"] + (["data.video_input_format=channels_first"] if stored == "first" else [])
+        options = ["data.video_dataset=pixels"] + (
+            ["data.video_input_format=channels_first"] if stored == "first" else []
+        )
     result, labels = predict(path, *options)
     assert points(labels) == {i: poses(i) for i in range(12)}
     assert result.summary.counts["frames"] == 12
     if stored == "first":
-        np.testing.assert_array_equal(labels.videos[0][3], frames[3])  # as those who open the predictions will see it
+        np.testing.assert_array_equal(
+            labels.videos[0][3], frames[3]
+        )  # as those who open the predictions will see it
 
 
 def test_everything_that_looks_at_images_can_look_at_other_numbers_and_axes(predict, write_h5):
-    frames = np.stack([np.maximum(walk(i, 32), 51) for i in range(N)]).astype(np.float64).transpose(0, 3, 2, 1) / 255
-    more = ["data.video_input_format=channels_first", "tracker=flow", "tracker.scoring_method=euclidean_dist", "report=html"]
+    frames = (
+        np.stack([np.maximum(walk(i, 32), 51) for i in range(N)])
+        .astype(np.float64)
+        .transpose(0, 3, 2, 1)
+        / 255
+    )
+    more = [
+        "data.video_input_format=channels_first",
+        "tracker=flow",
+        "tracker.scoring_method=euclidean_dist",
+        "report=html",
+    ]
     result, labels = predict(write_h5(frames), *more, "output.overlay_video=full")
     assert result.summary.status == "finished"
     assert [track.name for track in labels.tracks] == ["track_0"]
@@ -111,7 +146,9 @@ def test_a_package_needs_no_source_video(predict, write_h5, tmp_path, make_label
     skeleton = labels.skeletons[0]
     instance = sio.Instance.from_numpy(np.array([[1.0, 1], [2, 2], [3, 3]]), skeleton=skeleton)
     frames = [sio.LabeledFrame(video=video, frame_idx=i, instances=[instance]) for i in (3, 1)]
-    sio.Labels(frames, videos=[video], skeletons=[skeleton]).save(str(tmp_path / "some.pkg.slp"), embed=True, verbose=False)
+    sio.Labels(frames, videos=[video], skeletons=[skeleton]).save(
+        str(tmp_path / "some.pkg.slp"), embed=True, verbose=False
+    )
     for image in (tmp_path / "shots").iterdir():
         image.unlink()
     for overrides in ((), ("data.video_index=0",), ("report=html",)):
@@ -136,20 +173,32 @@ def clips(tmp_path, write_h5, video_path):
 
 
 def rows(result):
-    return [(Path(row["video"]).name, row["asked"], row["read"], row["bad"], row["status"]) for row in result.summary.videos]
+    return [
+        (Path(row["video"]).name, row["asked"], row["read"], row["bad"], row["status"])
+        for row in result.summary.videos
+    ]
 
 
-WHOLE = [("a.h5", 4, 4, 0, "ok"), ("b=2.h5", 2, 2, 0, "ok"), ("c.mp4", 6, 6, 0, "ok"), ("d.mp4", None, 0, 0, "unreadable")]
+WHOLE = [
+    ("a.h5", 4, 4, 0, "ok"),
+    ("b=2.h5", 2, 2, 0, "ok"),
+    ("c.mp4", 6, 6, 0, "ok"),
+    ("d.mp4", None, 0, 0, "unreadable"),
+]
 
 
-def test_videos_of_all_sizes_channels_and_numbers_run_together_and_a_broken_one_is_listed(predict, clips, tmp_path, capsys):
+def test_videos_of_all_sizes_channels_and_numbers_run_together_and_a_broken_one_is_listed(
+    predict, clips, tmp_path, capsys
+):
     result, labels = predict("'my clips [1]/*'", "report=html", "runtime.batch_size=3")
     assert rows(result) == WHOLE
     assert (result.summary.status, result.summary.exit_code) == ("partial", 3)
     assert [Path(video.filename).name for video in labels.videos] == ["a.h5", "b=2.h5", "c.mp4"]
     assert points(labels, 0) == {i: poses(i) for i in range(N)}
     assert points(labels, 1) == {i: poses(i) for i in range(2)}
-    assert [frame.frame_idx for frame in labels if frame.video is labels.videos[2]] == list(range(6))
+    assert [frame.frame_idx for frame in labels if frame.video is labels.videos[2]] == list(
+        range(6)
+    )
     captured = capsys.readouterr()
     table = [line.split() for line in captured.out.splitlines()[:5]]
     assert table[0] == ["video", "asked", "read", "bad", "status"]
@@ -166,13 +215,21 @@ def test_videos_of_all_sizes_channels_and_numbers_run_together_and_a_broken_one_
 def test_a_list_a_glob_and_a_manifest_name_the_same_videos(predict, clips, tmp_path, how):
     names = ["a.h5", "b=2.h5"]
     (tmp_path / "lists").mkdir()
-    (tmp_path / "lists" / "of videos.txt").write_text("# two\n" + "".join(f"../{clips.name}/{name}\n" for name in names))
-    path = {"list": [f"'{clips / name}'" for name in names], "glob": f"'{clips}/*.h5'", "manifest": "'lists/of videos.txt'"}[how]
+    (tmp_path / "lists" / "of videos.txt").write_text(
+        "# two\n" + "".join(f"../{clips.name}/{name}\n" for name in names)
+    )
+    path = {
+        "list": [f"'{clips / name}'" for name in names],
+        "glob": f"'{clips}/*.h5'",
+        "manifest": "'lists/of videos.txt'",
+    }[how]
     result, _ = predict(path)
     assert rows(result) == WHOLE[:2]
     assert result.summary.exit_code == 0
     hashes = json.loads((result.folder / "snapshot" / "hashes.json").read_text())["inputs"]
-    assert [Path(facts["path"]).name for name, facts in hashes.items() if name.startswith("data.path[")] == names
+    assert [
+        Path(facts["path"]).name for name, facts in hashes.items() if name.startswith("data.path[")
+    ] == names
     assert ("data.path" in hashes) == (how == "manifest")
 
 
@@ -186,8 +243,18 @@ def test_frames_and_index_choose_among_several_videos(predict, clips, capsys):
 
 
 def test_tracks_of_several_videos_have_names_of_their_own(predict, clips):
-    _, labels = predict(f"'{clips}/*.h5'", "tracker=fixed_window", "tracker.scoring_method=euclidean_dist")
-    names = [{instance.track.name for frame in labels if frame.video is video for instance in frame.instances} for video in labels.videos]
+    _, labels = predict(
+        f"'{clips}/*.h5'", "tracker=fixed_window", "tracker.scoring_method=euclidean_dist"
+    )
+    names = [
+        {
+            instance.track.name
+            for frame in labels
+            if frame.video is video
+            for instance in frame.instances
+        }
+        for video in labels.videos
+    ]
     assert [len(own) for own in names] == [1, 1]
     assert not names[0] & names[1]
 
@@ -201,10 +268,16 @@ def test_formats_of_several_videos_are_read_back(predict, clips):
     ]  # fmt: skip
     for i, (name, count) in enumerate((("a", N), ("b=2", 2))):
         stem = result.folder / f"predictions.{i:03}_{name}"
-        assert points(sio.load_analysis_h5(f"{stem}.analysis.h5")) == {i: poses(i) for i in range(count)}
-        assert points(sio.load_csv(f"{stem}.csv", video="v.mp4")) == {i: poses(i) for i in range(count)}
+        assert points(sio.load_analysis_h5(f"{stem}.analysis.h5")) == {
+            i: poses(i) for i in range(count)
+        }
+        assert points(sio.load_csv(f"{stem}.csv", video="v.mp4")) == {
+            i: poses(i) for i in range(count)
+        }
         with h5py.File(f"{stem}.nwb") as file:
-            assert file[f"processing/SLEAP_VIDEO_000_{name}/track=untracked_0/a/data"][()].tolist() == [poses(i)[0] for i in range(count)]
+            assert file[f"processing/SLEAP_VIDEO_000_{name}/track=untracked_0/a/data"][
+                ()
+            ].tolist() == [poses(i)[0] for i in range(count)]
 
 
 def test_it_is_an_error_when_no_video_can_be_read(call, model, tmp_path):
@@ -232,18 +305,29 @@ def test_track_takes_one_path_whatever_it_names(call, model, clips, tmp_path, gi
     (tmp_path / "videos.txt").write_text("my clips [1]/a.h5\n")
     ended = call("track", "-i", given, "-m", model, "-d", "cpu", "cache=off")
     assert ended.code == (3 if given == clips.name else 0), ended.err
-    assert len(sio.load_slp(str(tmp_path / output))) == {"my clips [1]/a.h5": 4, "my clips [1]/b=2.h5": 2, "videos.txt": 4}.get(given, 6)
+    assert len(sio.load_slp(str(tmp_path / output))) == {
+        "my clips [1]/a.h5": 4,
+        "my clips [1]/b=2.h5": 2,
+        "videos.txt": 4,
+    }.get(given, 6)
 
 
 def test_a_glob_that_the_shell_has_read_is_refused_with_the_way_out(call, model, clips, tmp_path):
     ended = call("track", "-i", "my clips [1]/a.h5", "my clips [1]/c.mp4", "-m", model)
     assert ended.code == 2
-    assert ended.err.startswith("error: my clips [1]/c.mp4: a path too many; put a glob into quotes (-i 'clips/*.mp4')")
+    assert ended.err.startswith(
+        "error: my clips [1]/c.mp4: a path too many; put a glob into quotes (-i 'clips/*.mp4')"
+    )
 
 
 def test_run_inference_takes_several_videos_and_warns_of_what_it_could_not_read(model, clips):
     with pytest.warns(UserWarning, match=r"^1 of 2 videos could not be opened: .*d\.mp4"):
-        labels = run_inference([clips / "a.h5", clips / "d.mp4"], model_paths=model, integral_refinement=None, device="cpu")
+        labels = run_inference(
+            [clips / "a.h5", clips / "d.mp4"],
+            model_paths=model,
+            integral_refinement=None,
+            device="cpu",
+        )
     assert points(labels) == {i: poses(i) for i in range(N)}
 
 
@@ -278,16 +362,34 @@ def test_every_kind_of_model_takes_gray_and_rgb(kind, tmp_path):
         data = {"input_video": video}
         if name == "truth.slp":
             instances = {frame.frame_idx: frame.instances for frame in truth if frame.frame_idx < 2}
-            labeled = [sio.LabeledFrame(video=video, frame_idx=i, instances=instances[i]) for i in (0, 1)]
-            data = {"input_labels": sio.Labels(labeled, videos=[video], skeletons=truth.skeletons, tracks=truth.tracks)}
-        labels = run_inference(**data, model_paths=[DEMO / "models" / model for model in models], device="cpu", **options)
+            labeled = [
+                sio.LabeledFrame(video=video, frame_idx=i, instances=instances[i]) for i in (0, 1)
+            ]
+            data = {
+                "input_labels": sio.Labels(
+                    labeled, videos=[video], skeletons=truth.skeletons, tracks=truth.tracks
+                )
+            }
+        labels = run_inference(
+            **data,
+            model_paths=[DEMO / "models" / model for model in models],
+            device="cpu",
+            **options,
+        )
         assert labels.videos[0].shape[3] == images.shape[3]
         return [np.array([instance.numpy() for instance in frame.instances]) for frame in labels]
 
     gray, rgb = frames[..., :1], np.repeat(frames[..., :1], 3, axis=3)
     expected = run(gray)
     assert all(len(found) for found in expected)
-    for images, options in ((gray, {"ensure_rgb": True}), (rgb, {}), (rgb, {"ensure_grayscale": True}), (rgb, {"ensure_rgb": True})):
+    for images, options in (
+        (gray, {"ensure_rgb": True}),
+        (rgb, {}),
+        (rgb, {"ensure_grayscale": True}),
+        (rgb, {"ensure_rgb": True}),
+    ):
         for found, wanted in zip(run(images, **options), expected, strict=True):
             # Weights of the channels add up to 0.9999, and whole numbers are cut off.
-            np.testing.assert_allclose(found, wanted, atol=0.2, err_msg=f"{images.shape[3]} channels, {options}")
+            np.testing.assert_allclose(
+                found, wanted, atol=0.2, err_msg=f"{images.shape[3]} channels, {options}"
+            )

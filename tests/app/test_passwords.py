@@ -29,6 +29,10 @@ def test_passwords_reach_no_file_and_no_screen(call, demo, tmp_path, monkeypatch
     (options / "mine.yaml").unlink()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(list(tmp_path.glob("outputs/**/run.json"))) == 3 + 2
-    assert [path for path in files if SECRET.encode() in path.read_bytes() or b"s3cr" in path.read_bytes()] == []
+    assert [
+        path
+        for path in files
+        if SECRET.encode() in path.read_bytes() or b"s3cr" in path.read_bytes()
+    ] == []
     told = (next(tmp_path.glob("outputs/*/*/snapshot/config.yaml"))).read_text()
     assert "tracking_uri: http://ann:***@127.0.0.1:9/mlflow" in told

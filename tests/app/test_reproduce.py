@@ -35,7 +35,11 @@ def test_the_demo_gives_the_same_answer_again(finished, reproduce):
     assert (done.told["verdict"], done.told["inputs"]) == ("identical", "6 unchanged")
     (receipt,) = done.receipts
     assert receipt["agrees"] is True
-    assert {item["key"] for item in receipt["inputs"]} == {"data.path", "evaluator.ground_truth_path", "model.paths"}
+    assert {item["key"] for item in receipt["inputs"]} == {
+        "data.path",
+        "evaluator.ground_truth_path",
+        "model.paths",
+    }
 
 
 def test_another_answer_ends_with_1(finished, reproduce, tmp_path):
@@ -49,15 +53,27 @@ def test_another_answer_ends_with_1(finished, reproduce, tmp_path):
     assert done.told["identity/idf1"].endswith(f"→ {finished.run['metrics']['identity/idf1']:.6g}")
 
 
-def test_a_run_of_mlflow_is_repeated_after_its_folder_is_gone(finished, sleap_lab, reproduce, tmp_path):
-    words = [f"data.path={DEMO / 'truth.slp'}", "data.frames=0-3", "model=none", "tracker=fixed_window", "report=none"]
+def test_a_run_of_mlflow_is_repeated_after_its_folder_is_gone(
+    finished, sleap_lab, reproduce, tmp_path
+):
+    words = [
+        f"data.path={DEMO / 'truth.slp'}",
+        "data.frames=0-3",
+        "model=none",
+        "tracker=fixed_window",
+        "report=none",
+    ]
     ended = sleap_lab(*words, f"hydra.run.dir='{tmp_path / 'run'}'", cwd=finished.cwd)
     assert ended.code == 0, ended.err
     run_id = json.loads((tmp_path / "run" / "run.json").read_text())["mlflow"]["run_id"]
     shutil.rmtree(tmp_path / "run")
     done = reproduce(run_id, cwd=finished.cwd)
     assert done.code == 0, done.err
-    assert (done.told["verdict"], done.told["first run"], done.receipts[0]["first"]) == ("identical", run_id, run_id)
+    assert (done.told["verdict"], done.told["first run"], done.receipts[0]["first"]) == (
+        "identical",
+        run_id,
+        run_id,
+    )
     assert done.receipts[0]["predictions"]
 
 
@@ -67,7 +83,14 @@ def test_a_single_animal_is_found_again_from_another_folder(sleap_lab, reproduce
         folder.mkdir()
     shutil.copy(DEMO / "single.mp4", here / "clip, 1.mp4")
     shutil.copytree(DEMO / "models" / "single_instance", here / "model")
-    words = ["data.path='clip, 1.mp4'", "model.paths=[model]", "data.frames=0-1", "output.path=mine.slp", "logger=none", "report=none"]
+    words = [
+        "data.path='clip, 1.mp4'",
+        "model.paths=[model]",
+        "data.frames=0-1",
+        "output.path=mine.slp",
+        "logger=none",
+        "report=none",
+    ]
     ended = sleap_lab(*words, "hydra.run.dir=run", cwd=here)
     assert ended.code == 0, ended.err
     before = (here / "mine.slp").read_bytes()

@@ -22,13 +22,21 @@ def words(demo):
 def database(tmp_path_factory, sleap_lab, demo):
     """An MLflow store with a run in it: making one takes seconds, copying it none."""
     cwd = tmp_path_factory.mktemp("store")
-    assert sleap_lab(f"data.path={demo.truth}", "model=none", "tracker=fixed_window", "report=none", cwd=cwd).code == 0
+    assert (
+        sleap_lab(
+            f"data.path={demo.truth}", "model=none", "tracker=fixed_window", "report=none", cwd=cwd
+        ).code
+        == 0
+    )
     return cwd / "outputs" / "mlflow.db"
 
 
 def test_of_runs_that_write_the_same_file_the_last_one_wins_and_it_is_whole(words, start, tmp_path):
     settings = [("data.frames=0-9",), ("data.frames=10-39",), ("data.frames=40-99",)]
-    processes = [start(*words, "tracker=fixed_window", "output.path=poses.slp", *more, *QUIET, cwd=tmp_path) for more in settings]
+    processes = [
+        start(*words, "tracker=fixed_window", "output.path=poses.slp", *more, *QUIET, cwd=tmp_path)
+        for more in settings
+    ]
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], said
     frames = to_poses(read_labels(tmp_path / "poses.slp")).frames[:, 1].tolist()
@@ -41,15 +49,29 @@ def test_runs_that_need_the_same_compute_it_once(words, start, tmp_path):
     processes = [start(*words, "tracker=fixed_window", *QUIET, cwd=tmp_path) for _ in range(3)]
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], said
-    asked = [json.loads(path.read_text())["cache"]["track"] for path in tmp_path.glob("outputs/*/*/run.json")]
+    asked = [
+        json.loads(path.read_text())["cache"]["track"]
+        for path in tmp_path.glob("outputs/*/*/run.json")
+    ]
     assert sorted(asked) == ["hit", "hit", "miss"]
     assert len(entries(tmp_path / "outputs" / "cache")) == 1
-    arrays = [to_poses(read_labels(path)).to_arrays() for path in tmp_path.glob("outputs/*/*/predictions.slp")]
-    assert all(array.tobytes() == other[name].tobytes() for name, array in arrays[0].items() for other in arrays)
+    arrays = [
+        to_poses(read_labels(path)).to_arrays()
+        for path in tmp_path.glob("outputs/*/*/predictions.slp")
+    ]
+    assert all(
+        array.tobytes() == other[name].tobytes()
+        for name, array in arrays[0].items()
+        for other in arrays
+    )
 
 
-@pytest.mark.parametrize("hold", ["EXCLUSIVE", "IMMEDIATE"])  # nobody else may read; nobody else may write
-def test_a_store_that_somebody_holds_costs_a_warning_and_is_filled_later(words, sleap_lab, database, mlflow_runs, tmp_path, hold):
+@pytest.mark.parametrize(
+    "hold", ["EXCLUSIVE", "IMMEDIATE"]
+)  # nobody else may read; nobody else may write
+def test_a_store_that_somebody_holds_costs_a_warning_and_is_filled_later(
+    words, sleap_lab, database, mlflow_runs, tmp_path, hold
+):
     (tmp_path / "outputs").mkdir()
     held = shutil.copy(database, tmp_path / "outputs")
     with closing(sqlite3.connect(held, isolation_level=None)) as holder:
@@ -60,8 +82,14 @@ def test_a_store_that_somebody_holds_costs_a_warning_and_is_filled_later(words, 
     (said,) = ended.err.splitlines()
     assert ended.code == 0
     assert said.startswith("warning: ")
-    assert said.endswith(f"database is locked; the run is complete in {run.parent}, `sleap-lab sync {run.parent}` uploads it later")
+    assert said.endswith(
+        f"database is locked; the run is complete in {run.parent}, `sleap-lab sync {run.parent}` uploads it later"
+    )
     assert (run.parent / "predictions.slp").exists()
     assert sleap_lab("sync", cwd=tmp_path).code == 0
-    (logged,) = [run for run in mlflow_runs(tmp_path) if run.data.tags["sleap_lab.folder"].startswith(str(tmp_path))]
+    (logged,) = [
+        run
+        for run in mlflow_runs(tmp_path)
+        if run.data.tags["sleap_lab.folder"].startswith(str(tmp_path))
+    ]
     assert logged.info.status == "FINISHED"

@@ -11,19 +11,38 @@ import pytest
 from sleap_lab.media.labels import read_labels, to_poses
 
 RUN = "import sys; from sleap_lab.inference import chunks; chunks.CHUNK_SECONDS = 0.1; from sleap_lab.cli import main; main(sys.argv[1:])"
-WORDS = ("experiment=demo", "data.frames=0-149", "report=none", "logger=none", "runtime.device=cpu", "runtime.num_threads=1")
+WORDS = (
+    "experiment=demo",
+    "data.frames=0-149",
+    "report=none",
+    "logger=none",
+    "runtime.device=cpu",
+    "runtime.num_threads=1",
+)
 
 
 def start(folder, name):
     """Start the command; a chunk is stored ten times a second."""
     words = [*WORDS, f"output.path={folder / name}.slp"]
-    return subprocess.Popen([sys.executable, "-c", RUN, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def wait_for_chunks(folder, process, count):
     """Wait until some chunks are stored."""
     deadline = time.monotonic() + 240
-    while sum("predict, part" in path.read_text() for path in (folder / "outputs" / "cache").glob("[!.]*.json")) < count:
+    while (
+        sum(
+            "predict, part" in path.read_text()
+            for path in (folder / "outputs" / "cache").glob("[!.]*.json")
+        )
+        < count
+    ):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -47,6 +66,9 @@ def test_the_same_command_goes_on(tmp_path, how):
     whole.mkdir()
     process = start(whole, "whole")
     assert "predict miss" in process.communicate()[0]
-    resumed, uninterrupted = (to_poses(read_labels(path)).to_arrays() for path in (tmp_path / "stopped.slp", whole / "whole.slp"))
+    resumed, uninterrupted = (
+        to_poses(read_labels(path)).to_arrays()
+        for path in (tmp_path / "stopped.slp", whole / "whole.slp")
+    )
     for name, array in uninterrupted.items():
         assert array.tobytes() == resumed[name].tobytes(), name

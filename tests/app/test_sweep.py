@@ -26,10 +26,19 @@ def sweep(finished, sleap_lab, mlflow_runs):
         before = set(finished.cwd.glob("outputs/multirun/*/*"))
         ended = sleap_lab("-m", "experiment=demo", "report=none", *words, cwd=finished.cwd)
         (folder,) = set(finished.cwd.glob("outputs/multirun/*/*")) - before
-        runs = [run for run in mlflow_runs(finished.cwd) if run.data.tags["sleap_lab.folder"].startswith(str(folder))]
+        runs = [
+            run
+            for run in mlflow_runs(finished.cwd)
+            if run.data.tags["sleap_lab.folder"].startswith(str(folder))
+        ]
         (parent,) = [run for run in runs if PARENT_TAG not in run.data.tags]
-        children = sorted((run for run in runs if run is not parent), key=lambda run: run.data.tags["sleap_lab.job"])
-        return SimpleNamespace(folder=folder, parent=parent, children=children, rows=rows_of(folder), **vars(ended))
+        children = sorted(
+            (run for run in runs if run is not parent),
+            key=lambda run: run.data.tags["sleap_lab.job"],
+        )
+        return SimpleNamespace(
+            folder=folder, parent=parent, children=children, rows=rows_of(folder), **vars(ended)
+        )
 
     return sweep
 
@@ -37,8 +46,20 @@ def sweep(finished, sleap_lab, mlflow_runs):
 @pytest.fixture
 def tracking(demo):
     """The words of a sweep of four jobs that cost little: they track the true poses, and are compared with them."""
-    truth = [f"data.path={demo.truth}", f"evaluator.ground_truth_path={demo.truth}", "data.frames=0-40"]
-    return ["-m", *truth, "model=none", "evaluator=identity", "report=none", "tracker=fixed_window,local_queues", "tracker.max_tracks=2,3"]
+    truth = [
+        f"data.path={demo.truth}",
+        f"evaluator.ground_truth_path={demo.truth}",
+        "data.frames=0-40",
+    ]
+    return [
+        "-m",
+        *truth,
+        "model=none",
+        "evaluator=identity",
+        "report=none",
+        "tracker=fixed_window,local_queues",
+        "tracker.max_tracks=2,3",
+    ]
 
 
 def rows_of(folder):
@@ -48,11 +69,16 @@ def rows_of(folder):
 def outcome(cwd):
     """Return the results, poses and tracks of the one sweep in a folder, without what is never the same."""
     (folder,) = cwd.glob("outputs/multirun/*/*")
-    results = [{name: value for name, value in row.items() if name != "seconds"} for row in rows_of(folder)]
+    results = [
+        {name: value for name, value in row.items() if name != "seconds"} for row in rows_of(folder)
+    ]
     jobs = []
     for number in range(len(results)):
         labels = sio.load_slp(str(folder / str(number) / "predictions.slp"), open_videos=False)
-        tracks = [[instance.track.name if instance.track else None for instance in frame] for frame in labels]
+        tracks = [
+            [instance.track.name if instance.track else None for instance in frame]
+            for frame in labels
+        ]
         jobs.append((hashlib.sha256(labels.numpy().tobytes()).hexdigest(), tracks))
     return results, jobs
 
@@ -68,35 +94,66 @@ def wait_for(condition, seconds=120):
 def running(cwd):
     """Return the processes of the jobs that run in a folder."""
     records = [json.loads(path.read_text()) for path in cwd.glob("outputs/multirun/*/*/*/run.json")]
-    return [record["pid"] for record in records if record["status"] == "running" and process_exists(record["host"], record["pid"])]
+    return [
+        record["pid"]
+        for record in records
+        if record["status"] == "running" and process_exists(record["host"], record["pid"])
+    ]
 
 
 # --- what a sweep leaves ----------------------------------------------------------------
 
 
 def test_two_by_two_settings_are_four_runs_under_one(sweep, finished):
-    done = sweep("data.frames=0-5", "tracker=fixed_window,local_queues", "tracker.tracking_window_size=3,5")
+    done = sweep(
+        "data.frames=0-5", "tracker=fixed_window,local_queues", "tracker.tracking_window_size=3,5"
+    )
     assert done.code == 0, done.err
     assert "predicting" not in done.err  # all four track what the demo has predicted
-    assert (done.parent.info.status, done.parent.data.tags["sleap_lab.folder"]) == ("FINISHED", str(done.folder))
+    assert (done.parent.info.status, done.parent.data.tags["sleap_lab.folder"]) == (
+        "FINISHED",
+        str(done.folder),
+    )
     assert [run.data.tags[PARENT_TAG] for run in done.children] == 4 * [done.parent.info.run_id]
     assert [run.info.status for run in done.children] == 4 * ["FINISHED"]
     assert [run.info.run_name for run in done.children] == [
-        f"tracker={tracker}, tracking_window_size={size}" for tracker in ("fixed_window", "local_queues") for size in (3, 5)
+        f"tracker={tracker}, tracking_window_size={size}"
+        for tracker in ("fixed_window", "local_queues")
+        for size in (3, 5)
     ]
-    settings = [(run.data.params["tracker.candidates_method"], run.data.params["tracker.tracking_window_size"]) for run in done.children]
-    assert settings == [("fixed_window", "3"), ("fixed_window", "5"), ("local_queues", "3"), ("local_queues", "5")]
+    settings = [
+        (
+            run.data.params["tracker.candidates_method"],
+            run.data.params["tracker.tracking_window_size"],
+        )
+        for run in done.children
+    ]
+    assert settings == [
+        ("fixed_window", "3"),
+        ("fixed_window", "5"),
+        ("local_queues", "3"),
+        ("local_queues", "5"),
+    ]
     assert [(row["tracker"], row["tracker.tracking_window_size"]) for row in done.rows] == settings
     assert [row["status"] for row in done.rows] == 4 * ["finished"]
     for number, run in enumerate(done.children):
         record = json.loads((done.folder / str(number) / "run.json").read_text())
         assert record["mlflow"]["run_id"] == run.info.run_id
-        assert record["metrics"]["identity/idf1"] == run.data.metrics["identity/idf1"] == float(done.rows[number]["identity/idf1"])
-    assert "best          job 1 by identity/idf1, tied with jobs 0, 2, 3; the simpler setting decides\n" in done.out
+        assert (
+            record["metrics"]["identity/idf1"]
+            == run.data.metrics["identity/idf1"]
+            == float(done.rows[number]["identity/idf1"])
+        )
+    assert (
+        "best          job 1 by identity/idf1, tied with jobs 0, 2, 3; the simpler setting decides\n"
+        in done.out
+    )
 
 
 def test_a_job_that_fails_fails_alone(sweep):
-    done = sweep('data.frames="0-1","5000","2-3"', "evaluator=none", "evaluator.ground_truth_path=null")
+    done = sweep(
+        'data.frames="0-1","5000","2-3"', "evaluator=none", "evaluator.ground_truth_path=null"
+    )
     assert done.code == 3
     assert "Traceback" not in done.err
     assert [row["status"] for row in done.rows] == ["finished", "failed", "finished"]
@@ -110,12 +167,17 @@ def test_a_job_that_fails_fails_alone(sweep):
 def test_a_mistake_in_one_job_stops_the_sweep_before_it_begins(finished, sleap_lab):
     before = set(finished.cwd.glob("outputs/multirun/*/*"))
     ended = sleap_lab("-m", "experiment=demo", "tracker.tracking_window_size=3,0", cwd=finished.cwd)
-    assert (ended.code, ended.err) == (2, "error: tracker.tracking_window_size: got 0; accepted: at least 1\n")
+    assert (ended.code, ended.err) == (
+        2,
+        "error: tracker.tracking_window_size: got 0; accepted: at least 1\n",
+    )
     assert set(finished.cwd.glob("outputs/multirun/*/*")) == before
 
 
 def test_the_sweep_of_the_demo(finished, sleap_lab):
-    ended = sleap_lab("-m", "experiment=demo_sweep", "data.frames=0-5", "logger=none", cwd=finished.cwd)
+    ended = sleap_lab(
+        "-m", "experiment=demo_sweep", "data.frames=0-5", "logger=none", cwd=finished.cwd
+    )
     assert ended.code == 0, ended.err
     assert ended.out.count("finished in") == 2 * 3 * 2
     assert sleap_lab("experiment=demo_sweep", "--cfg", "job", cwd=finished.cwd).code == 0
@@ -161,7 +223,9 @@ def test_a_sweep_goes_on_where_it_was_killed(start, sleap_lab, mlflow_runs, trac
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(start, sleap_lab, tracking, tmp_path, stop):
+def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(
+    start, sleap_lab, tracking, tmp_path, stop
+):
     process = start(*tracking, "logger=none", "data.frames=null", cwd=tmp_path)
     (pid,) = wait_for(lambda: running(tmp_path))
     process.send_signal(stop)
@@ -183,20 +247,26 @@ def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(start, sl
         pytest.param(["submitit_local"], id="submitit", marks=pytest.mark.slow),
     ],
 )
-def test_jobs_that_run_side_by_side_come_out_the_same(start, sleap_lab, tracking, tmp_path, launcher):
+def test_jobs_that_run_side_by_side_come_out_the_same(
+    start, sleap_lab, tracking, tmp_path, launcher
+):
     pytest.importorskip(f"hydra_plugins.hydra_{launcher[0].removesuffix('_local')}_launcher")
     alone, together = tmp_path / "alone", tmp_path / "together"
     for folder in (alone, together):
         folder.mkdir()
     assert sleap_lab(*tracking, "logger=none", cwd=alone).code == 0
-    process = start(*tracking, "logger=none", f"hydra/launcher={launcher[0]}", *launcher[1:], cwd=together)
+    process = start(
+        *tracking, "logger=none", f"hydra/launcher={launcher[0]}", *launcher[1:], cwd=together
+    )
     os.kill(wait_for(lambda: running(together))[0], signal.SIGKILL)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 3, err
     assert err.count("its process was ended by SIGKILL") == 1
     (folder,) = together.glob("outputs/multirun/*/*")
     assert [row["status"] for row in rows_of(folder)].count("finished") == 3
-    assert sleap_lab(*tracking, "logger=none", cwd=together).code == 0  # another launcher finishes it
+    assert (
+        sleap_lab(*tracking, "logger=none", cwd=together).code == 0
+    )  # another launcher finishes it
     assert outcome(together) == outcome(alone)
 
 
@@ -208,9 +278,22 @@ def test_jobs_that_run_side_by_side_see_one_gpu_each(sleap_lab, tracking, tmp_pa
     look = f"import os, pathlib; pathlib.Path({str(seen)!r}, str(os.getpid())).write_text(os.environ.get('CUDA_VISIBLE_DEVICES', 'none'))"
     (tmp_path / "sitecustomize.py").write_text(LOOKING.format(look=look))
     words = [*tracking, "logger=none", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    program = f"import sys; sys.argv = ['sleap-lab', *{words!r}]; from sleap_lab.cli import main; main()"
-    environment = {**os.environ, "SLEAP_LAB_GPUS": "2", "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
-    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    program = (
+        f"import sys; sys.argv = ['sleap-lab', *{words!r}]; from sleap_lab.cli import main; main()"
+    )
+    environment = {
+        **os.environ,
+        "SLEAP_LAB_GPUS": "2",
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stderr
     assert {path.read_text() for path in seen.iterdir()} == {"0", "1"}
     assert len(list(seen.iterdir())) == 4
@@ -232,14 +315,23 @@ multiprocessing.process.BaseProcess.run = run
 """
 
 
-def test_a_server_that_is_away_all_along_costs_a_sweep_nothing(sleap_lab, mlflow_runs, tracking, tmp_path):
+def test_a_server_that_is_away_all_along_costs_a_sweep_nothing(
+    sleap_lab, mlflow_runs, tracking, tmp_path
+):
     away = [*tracking, "logger.tracking_uri=http://127.0.0.1:9"]
     ended = sleap_lab(*away, cwd=tmp_path)
     assert ended.code == 0, ended.err
     assert "`sleap-lab sync" in ended.err
     (folder,) = tmp_path.glob("outputs/multirun/*/*")
-    for file in (folder / "ledger.jsonl", *folder.glob("*/snapshot/config.yaml")):  # the address was wrong
-        file.write_text(file.read_text().replace("http://127.0.0.1:9", f"sqlite:///{tmp_path}/outputs/mlflow.db"))
+    for file in (
+        folder / "ledger.jsonl",
+        *folder.glob("*/snapshot/config.yaml"),
+    ):  # the address was wrong
+        file.write_text(
+            file.read_text().replace(
+                "http://127.0.0.1:9", f"sqlite:///{tmp_path}/outputs/mlflow.db"
+            )
+        )
     synced = sleap_lab("sync", cwd=tmp_path)
     assert (synced.code, synced.out.split()[-1]) == (0, "logged"), synced.err
     runs = mlflow_runs(tmp_path)

@@ -18,7 +18,13 @@ def words(demo, tmp_path_factory):
     labels = read_labels(demo.truth)
     labels.remove_predictions()
     save_labels(labels, path)
-    return ["tune", f"data.path={path}", "model=none", f"evaluator.ground_truth_path={demo.truth}", "tune.name=mice"]
+    return [
+        "tune",
+        f"data.path={path}",
+        "model=none",
+        f"evaluator.ground_truth_path={demo.truth}",
+        "tune.name=mice",
+    ]
 
 
 def progress(folder):
@@ -38,7 +44,9 @@ def test_detections_are_taken_from_the_cache_and_the_setting_can_be_used(finishe
     assert ended.code == 0, ended.err
     assert "predicting" not in ended.err
     assert "kalman" in ended.err  # the preset knows that there are three animals
-    (facts,) = (json.loads(path.read_text()) for path in finished.cwd.glob("outputs/tune/clip-*/tune.json"))
+    (facts,) = (
+        json.loads(path.read_text()) for path in finished.cwd.glob("outputs/tune/clip-*/tune.json")
+    )
     assert facts["use"] in ended.out
     used = sleap_lab(*shlex.split(facts["use"])[1:], "report=none", "logger=none", cwd=finished.cwd)
     assert used.code == 0, used.err
@@ -72,5 +80,8 @@ def test_ctrl_c_ends_all_processes_and_keeps_what_was_found(words, start, tmp_pa
 
 def test_mistakes_are_found_before_any_work(words, sleap_lab, tmp_path):
     ended = sleap_lab(*words, "tune.trails=3", cwd=tmp_path)
-    assert (ended.code, ended.err) == (2, "error: tune.trails: there is no such key. Did you mean 'tune.trials'?\n")
+    assert (ended.code, ended.err) == (
+        2,
+        "error: tune.trails: there is no such key. Did you mean 'tune.trials'?\n",
+    )
     assert not list(tmp_path.iterdir())

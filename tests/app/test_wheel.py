@@ -15,11 +15,28 @@ def installed(tmp_path_factory):
     """Return the folder with the commands of an environment that holds the wheel, and borrows what the wheel depends on."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)  # building leaves files behind
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)], check=True)
+    subprocess.run(
+        ["git", "clone", "--quiet", str(ROOT), str(source)], check=True
+    )  # building leaves files behind
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--wheel-dir",
+            str(folder),
+            str(source),
+        ],
+        check=True,
+    )
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     python = folder / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", *folder.glob("*.whl")], check=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--no-deps", *folder.glob("*.whl")], check=True
+    )
     site = sysconfig.get_path("purelib", vars={"base": str(folder / "venv")})
     (Path(site) / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return python.parent
@@ -38,10 +55,19 @@ def test_the_wheel_runs_from_any_folder(installed, tmp_path):
     )
     assert Path(where.stdout.strip()).is_relative_to(installed.parent)
     run = subprocess.run(
-        [installed / "sleap-lab", "experiment=demo", "data.frames=0-20"], cwd=cwd, capture_output=True, text=True, check=False
+        [installed / "sleap-lab", "experiment=demo", "data.frames=0-20"],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     (report,) = cwd.glob("outputs/*/*/report.html")
     assert {"predictions.slp", "metrics.json"} <= {path.name for path in report.parent.iterdir()}
-    subprocess.run([installed / "python", "-m", "sleap_lab.demo", "practice"], cwd=cwd, check=True, capture_output=True)
+    subprocess.run(
+        [installed / "python", "-m", "sleap_lab.demo", "practice"],
+        cwd=cwd,
+        check=True,
+        capture_output=True,
+    )
     assert (cwd / "practice" / "video.mp4").is_file()

@@ -21,7 +21,9 @@ def config(*, version="0.3.5", augmented=True, geometric=None, crop_size=96, leg
 
 
 def turned(low, high, **shares):
-    return crop_rule(config(geometric={"rotation_min": low, "rotation_max": high, **shares}), 96).shift
+    return crop_rule(
+        config(geometric={"rotation_min": low, "rotation_max": high, **shares}), 96
+    ).shift
 
 
 @pytest.mark.parametrize(
@@ -56,33 +58,51 @@ def test_content_lies_where_two_stretched_crops_put_it():
         seen_in_first = in_first * first / (first - 1)
         seen = (seen_in_first - (first - n) / 2) * n / (n - 1)
         # The rule leaves out 1 / (n - 1) of the first crop's half pixel.
-        assert rule.content(np.array([label, label]), n) == pytest.approx([seen, seen], abs=0.5 / (n - 1) + 1e-9)
+        assert rule.content(np.array([label, label]), n) == pytest.approx(
+            [seen, seen], abs=0.5 / (n - 1) + 1e-9
+        )
 
 
 @pytest.mark.parametrize(("place", "expected"), [(-0.35, 0.4), (0, 1.0), (0.35, 1.6)])
 def test_content_lies_where_sleap_nn_was_seen_to_put_it(place, expected):
     n = 160
     label = np.full(2, (n - 1) / 2 + place * n)
-    assert crop_rule(config(crop_size=n), 0).content(label, n) - label == pytest.approx([expected, expected], abs=0.05)
+    assert crop_rule(config(crop_size=n), 0).content(label, n) - label == pytest.approx(
+        [expected, expected], abs=0.05
+    )
 
 
 def test_random_rotations_blur_the_shift():
     assert turned(-180, 180, rotation_p=1.0) == pytest.approx(0)
     assert turned(-180, 180, rotation_p=0.5) == pytest.approx(0.5)
     assert turned(-90, 90, rotation_p=1.0) == pytest.approx(2 / math.pi)
-    assert turned(-180, 180, affine_p=1.0) == pytest.approx(0), "before rotations had a share of their own"
+    assert turned(-180, 180, affine_p=1.0) == pytest.approx(0), (
+        "before rotations had a share of their own"
+    )
     assert turned(-180, 180, affine_p=1.0, rotation_p=0.0) == 1
     assert turned(-180, 180) == 1
     assert turned(0, 0, rotation_p=1.0) == 1
 
 
-@pytest.mark.parametrize("geometric", [None, "rotation", {}, {"rotation_min": "all", "rotation_max": None, "rotation_p": 1.0}])
+@pytest.mark.parametrize(
+    "geometric",
+    [None, "rotation", {}, {"rotation_min": "all", "rotation_max": None, "rotation_p": 1.0}],
+)
 def test_what_does_not_tell_of_rotations_tells_of_none(geometric):
     assert crop_rule(config(geometric=geometric), 96).shift == 1
 
 
 def test_rotations_of_a_training_without_augmentation_do_not_count():
-    assert crop_rule(config(augmented=False, geometric={"rotation_min": -180, "rotation_max": 180, "rotation_p": 1.0}), 96).shift == 1
+    assert (
+        crop_rule(
+            config(
+                augmented=False,
+                geometric={"rotation_min": -180, "rotation_max": 180, "rotation_p": 1.0},
+            ),
+            96,
+        ).shift
+        == 1
+    )
 
 
 def test_the_size_of_training_counts_where_it_is_known():

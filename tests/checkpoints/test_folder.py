@@ -14,7 +14,9 @@ def modern(make_model):
 
 @pytest.fixture
 def legacy(make_legacy_model):
-    return make_legacy_model("single_instance", {"SingleInstanceConfmapsHead": [[1, 0], [-1, 1]]}, name="legacy")
+    return make_legacy_model(
+        "single_instance", {"SingleInstanceConfmapsHead": [[1, 0], [-1, 1]]}, name="legacy"
+    )
 
 
 @pytest.mark.parametrize("inside", ["", "training_config.json", "best_model.h5"])
@@ -32,7 +34,10 @@ def test_the_modern_config_counts_where_there_are_both(modern, legacy_config, tr
 
 
 def test_both_makes_have_the_same_parameters(modern, legacy):
-    names = [load_network(read_training_config(folder)).state_dict().keys() for folder in (modern, legacy)]
+    names = [
+        load_network(read_training_config(folder)).state_dict().keys()
+        for folder in (modern, legacy)
+    ]
     assert names[0] == names[1]
 
 
@@ -45,4 +50,7 @@ def test_weights_of_the_other_make_are_refused(modern, legacy, make, key):
     }[make]
     with pytest.raises(ConfigError) as caught:
         load_network(read_training_config(folder), **{key: str(other)})
-    assert str(caught.value) == f"model.{key}: {other} cannot replace weights of the model in {folder}; accepted: {accepted}"
+    assert (
+        str(caught.value)
+        == f"model.{key}: {other} cannot replace weights of the model in {folder}; accepted: {accepted}"
+    )

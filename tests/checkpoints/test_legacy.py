@@ -14,8 +14,14 @@ HEADS = {
     "single_instance": {"SingleInstanceConfmapsHead_0": [[1, 0], [-1, 1]]},
     "centroid": {"CentroidConfmapsHead_0": [[2, 0]]},
     "centered_instance": {"CenteredInstanceConfmapsHead_0": [[1, 0], [-1, 1]]},
-    "multi_instance": {"MultiInstanceConfmapsHead_0": [[1, 0], [-1, 1]], "PartAffinityFieldsHead_0": [[3, 0], [0, 4]]},
-    "multi_class_bottomup": {"MultiInstanceConfmapsHead_0": [[1, 0], [-1, 1]], "ClassMapsHead_0": [[1, 0], [0, 0]]},
+    "multi_instance": {
+        "MultiInstanceConfmapsHead_0": [[1, 0], [-1, 1]],
+        "PartAffinityFieldsHead_0": [[3, 0], [0, 4]],
+    },
+    "multi_class_bottomup": {
+        "MultiInstanceConfmapsHead_0": [[1, 0], [-1, 1]],
+        "ClassMapsHead_0": [[1, 0], [0, 0]],
+    },
 }
 IMAGE = torch.tensor([[[[0.1, 0.2, 0.0, 0.4], [0.3, 0.0, 0.5, 0.0]]]])
 BRIGHTEST = [0.3, 0.5]  # of each 2 x 2 pixels
@@ -29,7 +35,10 @@ def folder(make_legacy_model):
 def maps(folder, image=IMAGE, **options):
     """Return what a model answers, as lists per channel and row."""
     with torch.inference_mode():
-        return {name: output[0].tolist() for name, output in load_network(read_training_config(folder), **options)(image).items()}
+        return {
+            name: output[0].tolist()
+            for name, output in load_network(read_training_config(folder), **options)(image).items()
+        }
 
 
 def close(expected):
@@ -60,19 +69,30 @@ def rewrite(folder, change):
         ("single_instance", {"confmaps": [[[0.3, 0.5]], [[1 - 0.3, 1 - 0.5]]]}),
         ("centroid", {"confmaps": [[[2 * 0.3, 2 * 0.5]]]}),
         ("centered_instance", {"confmaps": [[[0.3, 0.5]], [[1 - 0.3, 1 - 0.5]]]}),
-        ("multi_instance", {"confmaps": [[[0.3, 0.5]], [[1 - 0.3, 1 - 0.5]]], "pafs": [[[3 * 0.3, 3 * 0.5]], [[4, 4]]]}),
+        (
+            "multi_instance",
+            {
+                "confmaps": [[[0.3, 0.5]], [[1 - 0.3, 1 - 0.5]]],
+                "pafs": [[[3 * 0.3, 3 * 0.5]], [[4, 4]]],
+            },
+        ),
         (
             "multi_class_bottomup",
             {
                 "confmaps": [[[0.3, 0.5]], [[1 - 0.3, 1 - 0.5]]],
-                "class_maps": [[[1 / (1 + np.exp(-0.3)), 1 / (1 + np.exp(-0.5))]], [[0.5, 0.5]]],  # sigmoid
+                "class_maps": [
+                    [[1 / (1 + np.exp(-0.3)), 1 / (1 + np.exp(-0.5))]],
+                    [[0.5, 0.5]],
+                ],  # sigmoid
             },
         ),
     ],
 )
 @pytest.mark.parametrize("numbered", [True, False])
 def test_every_kind_of_map(make_legacy_model, kind, expected, numbered):
-    heads = {layer if numbered else layer.removesuffix("_0"): rows for layer, rows in HEADS[kind].items()}
+    heads = {
+        layer if numbered else layer.removesuffix("_0"): rows for layer, rows in HEADS[kind].items()
+    }
     found = maps(make_legacy_model(kind, heads))
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -86,11 +106,15 @@ def test_class_vectors(make_legacy_model):
         "pre_classification0_fc": ([[2, -1]], [1, 0]),
         "ClassVectorsHead_0": ([[3, 1], [5, 7]], [0, -1]),
     }
-    folder = make_legacy_model("multi_class_topdown", {"CenteredInstanceConfmapsHead_0": [[1, 0], [-1, 1]]}, layers=layers)
+    folder = make_legacy_model(
+        "multi_class_topdown", {"CenteredInstanceConfmapsHead_0": [[1, 0], [-1, 1]]}, layers=layers
+    )
     found = maps(folder)
     hidden = 2 * 0.5 + 1
     first, second = np.exp(3 * hidden), np.exp(hidden - 1)
-    assert np.array(found["class_vectors"]) == close([first / (first + second), second / (first + second)])
+    assert np.array(found["class_vectors"]) == close(
+        [first / (first + second), second / (first + second)]
+    )
     assert np.array(found["confmaps"]) == close([[[0.3, 0.5]], [[0.7, 0.5]]])
 
 
@@ -108,17 +132,28 @@ def test_kernels_are_not_flipped_and_images_are_padded_with_zeros(make_legacy_mo
 def test_input_channels_come_before_output_channels(make_legacy_model):
     kernel = np.zeros((3, 3, 3, 3))
     kernel[1, 1] = [[1, 2, 3], [10, 20, 30], [100, 200, 300]]  # row: input channel
-    heads = {"SingleInstanceConfmapsHead_0": [[1, 0, 0, 0], [0, 0, 1, 0]]}  # the first and the last channel
-    folder = make_legacy_model("single_instance", heads, channels=3, layers={"stack0_enc0_conv0": (kernel, [0, 0, 0.5])})
+    heads = {
+        "SingleInstanceConfmapsHead_0": [[1, 0, 0, 0], [0, 0, 1, 0]]
+    }  # the first and the last channel
+    folder = make_legacy_model(
+        "single_instance", heads, channels=3, layers={"stack0_enc0_conv0": (kernel, [0, 0, 0.5])}
+    )
     image = torch.tensor([1.0, 2.0, 3.0])[:, None, None].expand(1, 3, 2, 2)
-    assert maps(folder, image)["confmaps"] == [[[1 * 1 + 10 * 2 + 100 * 3]], [[3 * 1 + 30 * 2 + 300 * 3 + 0.5]]]
+    assert maps(folder, image)["confmaps"] == [
+        [[1 * 1 + 10 * 2 + 100 * 3]],
+        [[3 * 1 + 30 * 2 + 300 * 3 + 0.5]],
+    ]
 
 
 def upsampling(**layers):
     """Layers of a decoder block that answers with the upsampled map, not with the skip connection."""
     first, same = np.zeros((3, 3, 2, 1)), np.zeros((3, 3, 1, 1))
     first[1, 1, 1] = same[1, 1] = 1
-    return {"stack0_dec0_s2_to_s1_refine_conv0": (first, [0]), "stack0_dec0_s2_to_s1_refine_conv1": (same, [0]), **layers}
+    return {
+        "stack0_dec0_s2_to_s1_refine_conv0": (first, [0]),
+        "stack0_dec0_s2_to_s1_refine_conv1": (same, [0]),
+        **layers,
+    }
 
 
 def test_transposed_convolutions_are_padded_as_keras_does(make_legacy_model):
@@ -144,15 +179,25 @@ def test_transposed_convolutions_are_padded_as_keras_does(make_legacy_model):
 
 
 def test_interpolated_upsampling_has_pixel_centres_at_one_half(make_legacy_model):
-    folder = make_legacy_model("centroid", {"CentroidConfmapsHead_0": [[1, 0]]}, layers=upsampling(), stride=1, up_interpolate=True)
+    folder = make_legacy_model(
+        "centroid",
+        {"CentroidConfmapsHead_0": [[1, 0]]},
+        layers=upsampling(),
+        stride=1,
+        up_interpolate=True,
+    )
     image = torch.zeros(1, 1, 2, 4)
     image[..., 2:] = 4
-    assert maps(folder, image)["confmaps"] == [[[0, 0.75 * 0 + 0.25 * 4, 0.25 * 0 + 0.75 * 4, 4]] * 2]
+    assert maps(folder, image)["confmaps"] == [
+        [[0, 0.75 * 0 + 0.25 * 4, 0.25 * 0 + 0.75 * 4, 4]] * 2
+    ]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_channels_of_the_input_are_those_of_the_first_layer(make_legacy_model, channels):
-    folder = make_legacy_model("centroid", {"CentroidConfmapsHead_0": [[1] * channels + [0]]}, channels=channels)
+    folder = make_legacy_model(
+        "centroid", {"CentroidConfmapsHead_0": [[1] * channels + [0]]}, channels=channels
+    )
     assert load_network(read_training_config(folder)).backbone.in_channels == channels
 
 
@@ -160,7 +205,9 @@ def test_channels_of_the_input_are_those_of_the_first_layer(make_legacy_model, c
 def test_offsets_only_where_they_are_asked_for(make_legacy_model, kind):
     nodes = len(next(iter(HEADS[kind].values())))
     rows = [[0, i] for i in range(2 * nodes)]
-    folder = make_legacy_model(kind, HEADS[kind] | {"OffsetRefinementHead_0": rows}, head={"offset_refinement": True})
+    folder = make_legacy_model(
+        kind, HEADS[kind] | {"OffsetRefinementHead_0": rows}, head={"offset_refinement": True}
+    )
     assert list(maps(folder)) == ["confmaps"]
     found = maps(folder, offsets=True)
     assert list(found) == ["confmaps", "offsets"]
@@ -168,14 +215,18 @@ def test_offsets_only_where_they_are_asked_for(make_legacy_model, kind):
 
 
 def test_offsets_that_the_config_does_not_mention_are_left_alone(make_legacy_model):
-    folder = make_legacy_model("centroid", HEADS["centroid"] | {"OffsetRefinementHead_0": [[0, 0], [0, 1]]})
+    folder = make_legacy_model(
+        "centroid", HEADS["centroid"] | {"OffsetRefinementHead_0": [[0, 0], [0, 1]]}
+    )
     assert list(maps(folder)) == ["confmaps"]
 
 
 def test_the_network_is_ready(folder):
     network = load_network(read_training_config(folder))
     assert not network.training
-    assert {(value.device.type, value.dtype) for value in network.state_dict().values()} == {("cpu", torch.float32)}
+    assert {(value.device.type, value.dtype) for value in network.state_dict().values()} == {
+        ("cpu", torch.float32)
+    }
 
 
 # ---- weights of other models
@@ -192,26 +243,45 @@ def test_backbone_and_head_of_other_models(make_legacy_model, folder):
     )
     weights = str(other / "best_model.h5")
     p, q = BRIGHTEST
-    assert np.array(maps(folder, backbone_ckpt_path=weights)["confmaps"]) == close([[[2 * p, 2 * q]], [[1 - 2 * p, 1 - 2 * q]]])
-    assert np.array(maps(folder, head_ckpt_path=weights)["confmaps"]) == close([[[10 * p, 10 * q]], [[20, 20]]])
+    assert np.array(maps(folder, backbone_ckpt_path=weights)["confmaps"]) == close(
+        [[[2 * p, 2 * q]], [[1 - 2 * p, 1 - 2 * q]]]
+    )
+    assert np.array(maps(folder, head_ckpt_path=weights)["confmaps"]) == close(
+        [[[10 * p, 10 * q]], [[20, 20]]]
+    )
     both = maps(folder, backbone_ckpt_path=weights, head_ckpt_path=weights)
     assert both == maps(other)
 
 
 def test_hidden_layers_of_class_vectors_belong_to_the_head(make_legacy_model):
     def model(name, factor):
-        layers = {"pre_classification0_fc": ([[factor, 0]], [0, 0]), "ClassVectorsHead": ([[1, 0], [0, 0]], [0, 0])}
-        return make_legacy_model("multi_class_topdown", {"CenteredInstanceConfmapsHead": [[1, 0], [1, 0]]}, layers=layers, name=name)
+        layers = {
+            "pre_classification0_fc": ([[factor, 0]], [0, 0]),
+            "ClassVectorsHead": ([[1, 0], [0, 0]], [0, 0]),
+        }
+        return make_legacy_model(
+            "multi_class_topdown",
+            {"CenteredInstanceConfmapsHead": [[1, 0], [1, 0]]},
+            layers=layers,
+            name=name,
+        )
 
     one, two = model("one", 1), model("two", 2)
-    assert maps(one, head_ckpt_path=str(two / "best_model.h5"))["class_vectors"] == maps(two)["class_vectors"] != maps(one)["class_vectors"]
+    assert (
+        maps(one, head_ckpt_path=str(two / "best_model.h5"))["class_vectors"]
+        == maps(two)["class_vectors"]
+        != maps(one)["class_vectors"]
+    )
 
 
 def test_a_head_of_another_kind_holds_nothing_for_this_one(make_legacy_model, folder):
     other = make_legacy_model("centroid", HEADS["centroid"])
     with pytest.raises(RunError) as caught:
         load_network(read_training_config(folder), head_ckpt_path=str(other / "best_model.h5"))
-    assert str(caught.value) == f"{other / 'best_model.h5'}: holds no head_layers weights of the network in {folder}"
+    assert (
+        str(caught.value)
+        == f"{other / 'best_model.h5'}: holds no head_layers weights of the network in {folder}"
+    )
 
 
 # ---- weights that do not fit are refused, by the name of the layer
@@ -235,9 +305,18 @@ CONV = "stack0_enc0_conv1/stack0_enc0_conv1"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (without("stack0_enc0_conv1"), "layer stack0_enc0_conv1 has no kernel:0, which the network of training_config.json needs"),
-        (without(f"{CONV}/bias:0"), "layer stack0_enc0_conv1 has no bias:0, which the network of training_config.json needs"),
-        (without("stack0_enc0_conv0"), "the first layer, stack0_enc0_conv0, is missing or no convolution"),
+        (
+            without("stack0_enc0_conv1"),
+            "layer stack0_enc0_conv1 has no kernel:0, which the network of training_config.json needs",
+        ),
+        (
+            without(f"{CONV}/bias:0"),
+            "layer stack0_enc0_conv1 has no bias:0, which the network of training_config.json needs",
+        ),
+        (
+            without("stack0_enc0_conv0"),
+            "the first layer, stack0_enc0_conv0, is missing or no convolution",
+        ),
         (
             without("SingleInstanceConfmapsHead_0"),
             "layer SingleInstanceConfmapsHead has no kernel:0, which the network of training_config.json needs",
@@ -279,27 +358,37 @@ def test_weights_that_do_not_fit_are_named(folder, change, message):
     ],
 )
 def test_a_config_of_another_network_is_refused(folder, legacy_config, unet, message):
-    (folder / "training_config.json").write_text(json.dumps(legacy_config("single_instance", **unet)))
+    (folder / "training_config.json").write_text(
+        json.dumps(legacy_config("single_instance", **unet))
+    )
     assert refusal(folder) == message
 
 
 @pytest.mark.parametrize(
     ("unet", "message"),
     [
-        ({"stride": 1, "output_stride": 2}, "head confmaps: output_stride 1 is none of the backbone's strides [2]"),
+        (
+            {"stride": 1, "output_stride": 2},
+            "head confmaps: output_stride 1 is none of the backbone's strides [2]",
+        ),
         ({"filters_rate": 1e300, "max_stride": 16}, "model does not describe a network ("),
         ({"filters": 10**18}, "model does not describe a network ("),
     ],
 )
 def test_a_config_of_no_network_is_refused(folder, legacy_config, unet, message):
-    (folder / "training_config.json").write_text(json.dumps(legacy_config("single_instance", **unet)))
+    (folder / "training_config.json").write_text(
+        json.dumps(legacy_config("single_instance", **unet))
+    )
     assert refusal(folder).startswith(f"{folder / 'training_config.json'}: {message}")
 
 
 def test_a_head_of_offsets_that_the_file_lacks_is_named(make_legacy_model):
     folder = make_legacy_model("centroid", HEADS["centroid"], head={"offset_refinement": True})
     assert list(maps(folder)) == ["confmaps"]
-    assert refusal(folder, offsets=True) == "layer OffsetRefinementHead has no kernel:0, which the network of training_config.json needs"
+    assert (
+        refusal(folder, offsets=True)
+        == "layer OffsetRefinementHead has no kernel:0, which the network of training_config.json needs"
+    )
 
 
 # ---- broken files, and files that point elsewhere
@@ -316,7 +405,9 @@ def test_missing_weights(folder):
     assert refusal(folder) == "no such file; it holds the weights of a legacy model"
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(1000)])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(1000)]
+)
 def test_other_files_are_refused(folder, content):
     (folder / "best_model.h5").write_bytes(content)
     unreadable(folder)
@@ -388,10 +479,18 @@ def test_numbers_in_another_file_are_not_read(folder, tmp_path):
 
     def change(weights):
         del weights[f"{CONV}/kernel:0"]
-        weights.create_dataset(f"{CONV}/kernel:0", (3, 3, 1, 1), np.float32, external=[(str(tmp_path / "numbers"), 0, 36)])
+        weights.create_dataset(
+            f"{CONV}/kernel:0",
+            (3, 3, 1, 1),
+            np.float32,
+            external=[(str(tmp_path / "numbers"), 0, 36)],
+        )
 
     rewrite(folder, change)
-    assert unreadable(folder) == f"/model_weights/{CONV}/kernel:0 is stored in other files; {ELSEWHERE}"
+    assert (
+        unreadable(folder)
+        == f"/model_weights/{CONV}/kernel:0 is stored in other files; {ELSEWHERE}"
+    )
 
 
 def test_views_of_other_files_are_not_read(folder, secret):
@@ -402,20 +501,30 @@ def test_views_of_other_files_are_not_read(folder, secret):
         weights.create_virtual_dataset(f"{CONV}/kernel:0", layout)
 
     rewrite(folder, change)
-    assert unreadable(folder) == f"/model_weights/{CONV}/kernel:0 is stored in other files; {ELSEWHERE}"
+    assert (
+        unreadable(folder)
+        == f"/model_weights/{CONV}/kernel:0 is stored in other files; {ELSEWHERE}"
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"chunks": (100, 100, 100, 100), "compression": "gzip"}])
 def test_a_shape_without_numbers_is_refused(folder, options):
     def change(weights):
         del weights[f"{CONV}/kernel:0"]
-        weights.create_dataset(f"{CONV}/kernel:0", (10**4, 10**4, 10**4, 10**4), np.float32, **options)
+        weights.create_dataset(
+            f"{CONV}/kernel:0", (10**4, 10**4, 10**4, 10**4), np.float32, **options
+        )
 
     rewrite(folder, change)
-    assert unreadable(folder) == f"/model_weights/{CONV}/kernel:0 has the shape (10000, 10000, 10000, 10000), but only 0 bytes"
+    assert (
+        unreadable(folder)
+        == f"/model_weights/{CONV}/kernel:0 has the shape (10000, 10000, 10000, 10000), but only 0 bytes"
+    )
 
 
-@pytest.mark.parametrize("value", [b"text", "text", np.array([1, 2]), np.array([b"a"]), h5py.Empty("f")])
+@pytest.mark.parametrize(
+    "value", [b"text", "text", np.array([1, 2]), np.array([b"a"]), h5py.Empty("f")]
+)
 def test_what_is_no_array_of_numbers_is_refused(folder, value):
     def change(weights):
         del weights[f"{CONV}/kernel:0"]
@@ -426,7 +535,12 @@ def test_what_is_no_array_of_numbers_is_refused(folder, value):
 
 
 def test_a_head_that_is_there_twice_is_refused(folder):
-    rewrite(folder, lambda weights: weights.copy("SingleInstanceConfmapsHead_0", "SingleInstanceConfmapsHead_1"))
+    rewrite(
+        folder,
+        lambda weights: weights.copy(
+            "SingleInstanceConfmapsHead_0", "SingleInstanceConfmapsHead_1"
+        ),
+    )
     assert unreadable(folder) == "it has two layers SingleInstanceConfmapsHead"
 
 

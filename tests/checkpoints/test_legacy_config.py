@@ -66,7 +66,9 @@ def test_every_head_is_a_kind(read, legacy_config, head, kind):
     assert config.legacy
     assert config.stride("confmaps") == 2
     assert config.classes == (("x", "y") if head.startswith("multi_class") else ())
-    assert config.crop_size == (16 if head in ("centered_instance", "multi_class_topdown") else None)
+    assert config.crop_size == (
+        16 if head in ("centered_instance", "multi_class_topdown") else None
+    )
 
 
 def test_older_files_know_fewer_heads(read, legacy_config):
@@ -77,30 +79,58 @@ def test_older_files_know_fewer_heads(read, legacy_config):
 
 
 def test_images(read, legacy_config):
-    preprocessing = {"input_scaling": 0.5, "target_height": 320, "target_width": 560, "ensure_rgb": True, "pad_to_stride": 7}
+    preprocessing = {
+        "input_scaling": 0.5,
+        "target_height": 320,
+        "target_width": 560,
+        "ensure_rgb": True,
+        "pad_to_stride": 7,
+    }
     config = read(legacy_config("centroid", data={"preprocessing": preprocessing}, max_stride=32))
-    assert (config.scale, config.max_height, config.max_width, config.max_stride) == (0.5, 320, 560, 32)
+    assert (config.scale, config.max_height, config.max_width, config.max_stride) == (
+        0.5,
+        320,
+        560,
+        32,
+    )
     assert (config.ensure_rgb, config.ensure_grayscale) == (True, False)
 
 
 def test_what_is_missing_or_null_is_as_by_default(read, legacy_config):
-    config = legacy_config("centered_instance", data={"preprocessing": {"input_scaling": None}, "instance_cropping": {"crop_size": None}})
+    config = legacy_config(
+        "centered_instance",
+        data={"preprocessing": {"input_scaling": None}, "instance_cropping": {"crop_size": None}},
+    )
     for key in ("max_stride", "filters", "filters_rate", "stem_stride", "stacks", "middle_block"):
         del config["model"]["backbone"]["unet"][key]
     config = read(config)
-    assert (config.scale, config.max_height, config.max_width, config.crop_size, config.max_stride) == (1.0, None, None, None, 16)
+    assert (
+        config.scale,
+        config.max_height,
+        config.max_width,
+        config.crop_size,
+        config.max_stride,
+    ) == (1.0, None, None, None, 16)
     assert (config.ensure_rgb, config.ensure_grayscale) == (False, False)
 
 
 def test_the_skeleton(read, legacy_config):
     # The nodes come in the order of their own list, whatever the edges mention first.
-    config = read(legacy_config("multi_instance", nodes=("nose", "tail", "ear"), edges=(("ear", "nose"), ("nose", "tail"))))
+    config = read(
+        legacy_config(
+            "multi_instance",
+            nodes=("nose", "tail", "ear"),
+            edges=(("ear", "nose"), ("nose", "tail")),
+        )
+    )
     assert config.skeleton == Skeleton(("nose", "tail", "ear"), ((2, 0), (0, 1)), (), "animal")
     assert config.heads["pafs"]["edges"] == [["ear", "nose"], ["nose", "tail"]]
 
 
 def test_a_skeleton_without_edges(read, legacy_config):
-    assert read(legacy_config("single_instance", nodes=("nose",), edges=())).skeleton == Skeleton(("nose",), name="animal")
+    assert read(legacy_config("single_instance", nodes=("nose",), edges=())).skeleton == Skeleton(
+        ("nose",), name="animal"
+    )
 
 
 @pytest.mark.parametrize("head", KINDS)
@@ -140,7 +170,11 @@ def test_a_file_that_is_no_text(tmp_path):
         read_training_config(tmp_path)
 
 
-UNET, CONFMAPS, PAFS = "model.backbone.unet", "model.heads.multi_instance.confmaps", "model.heads.multi_instance.pafs"
+UNET, CONFMAPS, PAFS = (
+    "model.backbone.unet",
+    "model.heads.multi_instance.confmaps",
+    "model.heads.multi_instance.pafs",
+)
 
 
 @pytest.mark.parametrize(
@@ -182,15 +216,25 @@ def test_another_backbone_is_named(refusal, legacy_config):
 
 
 def test_keys_of_a_single_head_are_named_without_confmaps(refusal, legacy_config):
-    config = put(legacy_config("centered_instance"), "model.heads.centered_instance.output_stride", None)
+    config = put(
+        legacy_config("centered_instance"), "model.heads.centered_instance.output_stride", None
+    )
     assert refusal(config) == "model.heads.centered_instance.output_stride is missing"
 
 
 def test_the_crop_size_is_named(refusal, legacy_config):
     config = put(legacy_config("centered_instance"), "data.instance_cropping.crop_size", -96)
-    assert refusal(config) == "data.instance_cropping.crop_size: got -96; accepted: a whole number above 0"
+    assert (
+        refusal(config)
+        == "data.instance_cropping.crop_size: got -96; accepted: a whole number above 0"
+    )
 
 
-@pytest.mark.parametrize("skeletons", [None, 3, [None], [{}], [{"links": [{"source": 1}], "nodes": [{"id": {"py/id": 7}}]}], [[]]])
+@pytest.mark.parametrize(
+    "skeletons",
+    [None, 3, [None], [{}], [{"links": [{"source": 1}], "nodes": [{"id": {"py/id": 7}}]}], [[]]],
+)
 def test_a_broken_skeleton_is_named(refusal, legacy_config, skeletons):
-    assert refusal(put(legacy_config("centroid"), "data.labels.skeletons", skeletons)).startswith("data.labels.skeletons ")
+    assert refusal(put(legacy_config("centroid"), "data.labels.skeletons", skeletons)).startswith(
+        "data.labels.skeletons "
+    )

@@ -9,7 +9,14 @@ from sleap_lab.checkpoints.training_config import model_folder
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.poses.record import Skeleton
 
-KINDS = ("single_instance", "centroid", "centered_instance", "bottomup", "multi_class_bottomup", "multi_class_topdown")
+KINDS = (
+    "single_instance",
+    "centroid",
+    "centered_instance",
+    "bottomup",
+    "multi_class_bottomup",
+    "multi_class_topdown",
+)
 
 
 @pytest.fixture
@@ -56,7 +63,10 @@ def test_a_missing_folder_is_named():
 def test_a_folder_without_config_is_named(tmp_path):
     (tmp_path / "best.ckpt").touch()
     for path in (tmp_path, tmp_path / "best.ckpt"):
-        with pytest.raises(ConfigError, match=f"model.paths: {tmp_path} is not a model folder: it holds no training_config.yaml"):
+        with pytest.raises(
+            ConfigError,
+            match=f"model.paths: {tmp_path} is not a model folder: it holds no training_config.yaml",
+        ):
             read_training_config(path)
 
 
@@ -73,18 +83,33 @@ def test_every_kind_is_recognised(read, training_config, kind):
 
 
 def test_what_inference_needs_is_read(read, training_config, tmp_path):
-    preprocessing = {"scale": 0.5, "max_height": 320, "max_width": 560, "ensure_rgb": True, "ensure_grayscale": False, "crop_size": 96}
+    preprocessing = {
+        "scale": 0.5,
+        "max_height": 320,
+        "max_width": 560,
+        "ensure_rgb": True,
+        "ensure_grayscale": False,
+        "crop_size": 96,
+    }
     raw = training_config("centered_instance", preprocessing=preprocessing, max_stride=8)
     config = read(raw)
     assert config.folder == tmp_path
     assert config.raw == raw
     assert config.skeleton == Skeleton(("a", "b"), edges=((0, 1),), name="animal")
-    assert (config.scale, config.max_height, config.max_width, config.crop_size, config.max_stride) == (0.5, 320, 560, 96, 8)
+    assert (
+        config.scale,
+        config.max_height,
+        config.max_width,
+        config.crop_size,
+        config.max_stride,
+    ) == (0.5, 320, 560, 96, 8)
     assert (config.ensure_rgb, config.ensure_grayscale) == (True, False)
 
 
 def test_strides_may_differ(read, training_config):
-    config = read(put(training_config("bottomup"), "model_config.head_configs.bottomup.pafs.output_stride", 4))
+    config = read(
+        put(training_config("bottomup"), "model_config.head_configs.bottomup.pafs.output_stride", 4)
+    )
     assert (config.stride("confmaps"), config.stride("pafs")) == (2, 4)
 
 
@@ -99,7 +124,9 @@ def test_strides_may_differ(read, training_config):
         ("model_config.backbone_config.unet.max_stride", "max_stride", 16),
     ],
 )
-def test_what_has_a_default_may_be_absent_or_null(read, training_config, name, attribute, default, value):
+def test_what_has_a_default_may_be_absent_or_null(
+    read, training_config, name, attribute, default, value
+):
     preprocessing = {"max_height": 1, "crop_size": 1, "ensure_rgb": True}
     raw = put(training_config("centered_instance", preprocessing=preprocessing), name, value)
     assert getattr(read(raw), attribute) == default
@@ -107,7 +134,16 @@ def test_what_has_a_default_may_be_absent_or_null(read, training_config, name, a
 
 @pytest.mark.parametrize(("backbone", "expected"), [("unet", 16), ("convnext", 32), ("swint", 32)])
 def test_the_stride_to_pad_to_depends_on_the_backbone(read, training_config, backbone, expected):
-    assert read(put(training_config("centroid"), "model_config.backbone_config", {"unet": None, backbone: {}})).max_stride == expected
+    assert (
+        read(
+            put(
+                training_config("centroid"),
+                "model_config.backbone_config",
+                {"unet": None, backbone: {}},
+            )
+        ).max_stride
+        == expected
+    )
 
 
 def test_a_skeleton_needs_only_nodes(read, training_config):
@@ -125,7 +161,12 @@ def test_what_only_training_needs_may_be_absent(read, training_config):
 
 def test_unknown_keys_do_no_harm(read, training_config):
     raw = training_config("bottomup")
-    for name in ("new", "model_config.new", "data_config.preprocessing.new", "model_config.head_configs.bottomup.confmaps.new"):
+    for name in (
+        "new",
+        "model_config.new",
+        "data_config.preprocessing.new",
+        "model_config.head_configs.bottomup.confmaps.new",
+    ):
         raw = put(raw, name, {"a": 1})
     assert read(raw).kind == "bottomup"
 
@@ -152,7 +193,9 @@ def test_the_first_option_that_is_not_null_is_the_choice(read, training_config):
 def test_skeletons_are_read_as_they_are_written(read, training_config, written, edges, symmetries):
     raw = training_config("centroid")
     raw["data_config"]["skeletons"][0].update(written)
-    assert read(raw).skeleton == Skeleton(("a", "b"), edges=edges, symmetries=symmetries, name="animal")
+    assert read(raw).skeleton == Skeleton(
+        ("a", "b"), edges=edges, symmetries=symmetries, name="animal"
+    )
 
 
 def test_the_first_skeleton_counts(read, training_config):
@@ -162,7 +205,11 @@ def test_the_first_skeleton_counts(read, training_config):
 
 
 def test_parts_may_be_named_otherwise_than_nodes(read, training_config):
-    raw = put(training_config("single_instance"), "model_config.head_configs.single_instance.confmaps.part_names", ["0", "1"])
+    raw = put(
+        training_config("single_instance"),
+        "model_config.head_configs.single_instance.confmaps.part_names",
+        ["0", "1"],
+    )
     assert read(raw).skeleton.nodes == ("a", "b")
 
 
@@ -202,21 +249,40 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 
 @pytest.mark.parametrize("value", [..., None, 3, []])
 @pytest.mark.parametrize(
-    "section", ["model_config", "model_config.head_configs", "model_config.backbone_config", "data_config.preprocessing"]
+    "section",
+    [
+        "model_config",
+        "model_config.head_configs",
+        "model_config.backbone_config",
+        "data_config.preprocessing",
+    ],
 )
 def test_a_missing_section_is_named(read, training_config, section, value):
     expected = "model_config.head_configs" if section == "model_config" else section
-    assert message(read, put(training_config("bottomup"), section, value)) == f"section {expected} is missing"
+    assert (
+        message(read, put(training_config("bottomup"), section, value))
+        == f"section {expected} is missing"
+    )
 
 
 @pytest.mark.parametrize("section", ["model_config.head_configs", "model_config.backbone_config"])
 def test_a_section_of_nulls_chooses_nothing(read, training_config, section):
-    assert message(read, put(training_config("bottomup"), section, {"unet": None, "bottomup": None})) == f"{section} chooses nothing"
+    assert (
+        message(read, put(training_config("bottomup"), section, {"unet": None, "bottomup": None}))
+        == f"{section} chooses nothing"
+    )
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones(read, training_config):
-    raw = put(training_config("bottomup"), "model_config.head_configs", {"bottomup": None, "segmentation": {"confmaps": {}}})
-    assert message(read, raw) == f"model kind 'segmentation' is not supported; accepted: {', '.join(KINDS)}"
+    raw = put(
+        training_config("bottomup"),
+        "model_config.head_configs",
+        {"bottomup": None, "segmentation": {"confmaps": {}}},
+    )
+    assert (
+        message(read, raw)
+        == f"model kind 'segmentation' is not supported; accepted: {', '.join(KINDS)}"
+    )
 
 
 REQUIRED = [
@@ -241,9 +307,14 @@ def test_a_missing_key_of_a_head_is_named(read, training_config, kind, name, val
 
 
 @pytest.mark.parametrize("value", [..., None, 3])
-@pytest.mark.parametrize(("kind", "head"), [("bottomup", "pafs"), ("centroid", "confmaps"), ("multi_class_topdown", "class_vectors")])
+@pytest.mark.parametrize(
+    ("kind", "head"),
+    [("bottomup", "pafs"), ("centroid", "confmaps"), ("multi_class_topdown", "class_vectors")],
+)
 def test_a_missing_head_is_named_by_its_key(read, training_config, kind, head, value):
-    found = message(read, put(training_config(kind), f"model_config.head_configs.{kind}.{head}", value))
+    found = message(
+        read, put(training_config(kind), f"model_config.head_configs.{kind}.{head}", value)
+    )
     assert found.startswith(f"model_config.head_configs.{kind}.{head}.")
     assert found.endswith(" is missing")
 
@@ -260,7 +331,11 @@ def test_a_missing_head_is_named_by_its_key(read, training_config, kind, head, v
         ("data_config.preprocessing.crop_size", [96, 96], "a whole number above 0"),
         ("data_config.preprocessing.crop_size", 96.5, "a whole number above 0"),
         ("model_config.backbone_config.unet.max_stride", "x", "a whole number above 0"),
-        ("model_config.head_configs.centered_instance.confmaps.output_stride", "two", "a whole number above 0"),
+        (
+            "model_config.head_configs.centered_instance.confmaps.output_stride",
+            "two",
+            "a whole number above 0",
+        ),
     ],
 )
 def test_a_value_that_is_no_number_is_named(read, training_config, name, value, accepted):
@@ -270,17 +345,30 @@ def test_a_value_that_is_no_number_is_named(read, training_config, name, value, 
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("single_instance", "confmaps.part_names"), ("bottomup", "pafs.edges"), ("multi_class_bottomup", "class_maps.classes")],
+    [
+        ("single_instance", "confmaps.part_names"),
+        ("bottomup", "pafs.edges"),
+        ("multi_class_bottomup", "class_maps.classes"),
+    ],
 )
 def test_names_come_in_lists(read, training_config, kind, name):
     key = f"model_config.head_configs.{kind}.{name}"
-    assert message(read, put(training_config(kind), key, "ab")) == f"{key}: got 'ab'; accepted: a list"
+    assert (
+        message(read, put(training_config(kind), key, "ab")) == f"{key}: got 'ab'; accepted: a list"
+    )
 
 
 def test_only_models_that_cut_crops_have_a_crop_size(read, training_config):
-    assert read(training_config("centered_instance", preprocessing={"crop_size": 96})).crop_size == 96
-    assert read(training_config("multi_class_topdown", preprocessing={"crop_size": 96})).crop_size == 96
-    assert read(training_config("centroid", preprocessing={"crop_size": "whatever"})).crop_size is None
+    assert (
+        read(training_config("centered_instance", preprocessing={"crop_size": 96})).crop_size == 96
+    )
+    assert (
+        read(training_config("multi_class_topdown", preprocessing={"crop_size": 96})).crop_size
+        == 96
+    )
+    assert (
+        read(training_config("centroid", preprocessing={"crop_size": "whatever"})).crop_size is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -299,18 +387,28 @@ def test_only_models_that_cut_crops_have_a_crop_size(read, training_config):
         ({"crop_hw": [None, None]}, "0.0.1", None),
     ],
 )
-def test_crops_of_all_versions_are_counted_in_pixels_of_the_image(read, training_config, preprocessing, version, expected):
-    raw = training_config("centered_instance", preprocessing=preprocessing) | {"sleap_nn_version": version}
+def test_crops_of_all_versions_are_counted_in_pixels_of_the_image(
+    read, training_config, preprocessing, version, expected
+):
+    raw = training_config("centered_instance", preprocessing=preprocessing) | {
+        "sleap_nn_version": version
+    }
     assert read(raw).crop_size == expected
 
 
 @pytest.mark.parametrize("sides", [96, [96], "96x96"])
 def test_sides_of_a_crop_come_in_pairs(read, training_config, sides):
     raw = training_config("centered_instance", preprocessing={"crop_hw": sides})
-    assert message(read, raw) == f"data_config.preprocessing.crop_hw: got {sides!r}; accepted: a list of height and width"
+    assert (
+        message(read, raw)
+        == f"data_config.preprocessing.crop_hw: got {sides!r}; accepted: a list of height and width"
+    )
 
 
-@pytest.mark.parametrize(("told", "expected"), [("0.3.5", "0.3.5"), ("0.1.0a4", "0.1.0a4"), (None, None), ("", None), ("new", None)])
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [("0.3.5", "0.3.5"), ("0.1.0a4", "0.1.0a4"), (None, None), ("", None), ("new", None)],
+)
 def test_the_version_that_trained_a_model(read, training_config, told, expected):
     found = read(training_config("centered_instance") | {"sleap_nn_version": told}).version
     assert (None if found is None else str(found)) == expected
@@ -337,8 +435,14 @@ def test_what_is_no_skeleton_is_refused(read, training_config, skeletons):
 
 @pytest.mark.parametrize("kind", ["single_instance", "bottomup", "multi_class_topdown"])
 def test_as_many_parts_as_nodes(read, training_config, kind):
-    raw = put(training_config(kind), f"model_config.head_configs.{kind}.confmaps.part_names", ["a", "b", "c"])
-    expected = f"model_config.head_configs.{kind}.confmaps.part_names has 3 entries, the skeleton 2 nodes"
+    raw = put(
+        training_config(kind),
+        f"model_config.head_configs.{kind}.confmaps.part_names",
+        ["a", "b", "c"],
+    )
+    expected = (
+        f"model_config.head_configs.{kind}.confmaps.part_names has 3 entries, the skeleton 2 nodes"
+    )
     assert message(read, raw) == expected
 
 

@@ -15,7 +15,9 @@ VERSIONS = {"0.0.1": 0.5, "0.0.5": 0.5, "0.1.0": 0.5, "0.2.0": 0.5, "0.3.5": 1.0
 USED = {
     "data_config": {"preprocessing": {"scale", "crop_size", "crop_hw"}, "skeletons": ...},
     "model_config": {
-        "backbone_config": {"unet": {"in_channels", "filters", "filters_rate", "max_stride", "output_stride"}},
+        "backbone_config": {
+            "unet": {"in_channels", "filters", "filters_rate", "max_stride", "output_stride"}
+        },
         "head_configs": {"centered_instance": {"confmaps": {"part_names", "output_stride"}}},
     },
     "sleap_nn_version": ...,
@@ -25,7 +27,9 @@ USED = {
 @pytest.fixture
 def written():
     """Return a function that loads the config that a version wrote."""
-    return lambda version: yaml.safe_load((DATA / f"sleap_nn_{version}.yaml").read_text(encoding="utf-8"))
+    return lambda version: yaml.safe_load(
+        (DATA / f"sleap_nn_{version}.yaml").read_text(encoding="utf-8")
+    )
 
 
 @pytest.fixture
@@ -64,9 +68,21 @@ def test_every_version_is_understood(read, written, version, scale):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_no_key_is_required_that_is_not_used(read, written, version):
     whole, bare = read(written(version)), read(only(written(version), USED))
-    for name in ("kind", "skeleton", "max_stride", "scale", "crop_size", "ensure_rgb", "ensure_grayscale", "version"):
+    for name in (
+        "kind",
+        "skeleton",
+        "max_stride",
+        "scale",
+        "crop_size",
+        "ensure_rgb",
+        "ensure_grayscale",
+        "version",
+    ):
         assert getattr(bare, name) == getattr(whole, name)
-    shapes = [{key: value.shape for key, value in build_network(config.raw).state_dict().items()} for config in (whole, bare)]
+    shapes = [
+        {key: value.shape for key, value in build_network(config.raw).state_dict().items()}
+        for config in (whole, bare)
+    ]
     assert shapes[0] == shapes[1]
     assert crop_rule(bare, 0) == crop_rule(whole, 0)
 

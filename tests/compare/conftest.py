@@ -20,7 +20,9 @@ SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)
 
 
 @lru_cache
-def evaluated(offs: tuple[float, ...], frames: int, videos: tuple[str, ...], noise: float) -> Evaluation:
+def evaluated(
+    offs: tuple[float, ...], frames: int, videos: tuple[str, ...], noise: float
+) -> Evaluation:
     """Score predictions of a square; arguments as for `make_run`."""
     places = [(video, frame) for video in range(len(videos)) for frame in range(100)]
     columns = {"video": [video for video, _ in places], "frame": [frame for _, frame in places]}
@@ -74,7 +76,12 @@ def make_run(tmp_path) -> Callable[..., Path]:
             result = evaluated(offs, frames, tuple(videos), noise)
             write_metrics(result, folder / "metrics.npz")
             found |= result.headline()
-        summary.write(folder, RunSummary(**{"status": "finished", "metrics": found | dict(metrics or {})} | summarized))
+        summary.write(
+            folder,
+            RunSummary(
+                **{"status": "finished", "metrics": found | dict(metrics or {})} | summarized
+            ),
+        )
         return folder
 
     return make

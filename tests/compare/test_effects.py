@@ -13,7 +13,10 @@ METRICS = ["eval/dist_avg", "identity/idf1"]
 
 def runs_with(*rows):
     """Runs that know nothing but their settings and choices."""
-    return [SimpleNamespace(settings=settings, summary=SimpleNamespace(choices=choices)) for settings, choices in rows]
+    return [
+        SimpleNamespace(settings=settings, summary=SimpleNamespace(choices=choices))
+        for settings, choices in rows
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,9 @@ def effects_of(make_run):
     def effects_of(*rows, **options):
         runs = []
         for i, (off, idf1, settings) in enumerate(rows):
-            folder = make_run(str(i), off=off, metrics={"identity/idf1": idf1}, settings=settings, **options)
+            folder = make_run(
+                str(i), off=off, metrics={"identity/idf1": idf1}, settings=settings, **options
+            )
             runs.append(read_run(folder, str(i)))
         found = effects(factors(runs), Samples(runs), METRICS)
         return {(effect.factor.name, effect.first, effect.level): effect for effect in found}
@@ -75,8 +80,14 @@ def effects_of(make_run):
 
 def test_an_effect_is_the_mean_over_runs_that_differ_in_nothing_else(effects_of):
     grid = [(x, y) for x in (0, 1) for y in (0, 1, 2)]
-    found = effects_of(*((3 + 2 * x, 0.5 + 0.1 * y + 0.05 * x * y, {"a.x": x, "a.y": y}) for x, y in grid))
-    assert list(found) == [("a.x", "0", "1"), ("a.y", "0", "2"), ("a.y", "0", "1")]  # the largest on the first metric first, then the next
+    found = effects_of(
+        *((3 + 2 * x, 0.5 + 0.1 * y + 0.05 * x * y, {"a.x": x, "a.y": y}) for x, y in grid)
+    )
+    assert list(found) == [
+        ("a.x", "0", "1"),
+        ("a.y", "0", "2"),
+        ("a.y", "0", "1"),
+    ]  # the largest on the first metric first, then the next
     assert [effect.n_pairs for effect in found.values()] == [3, 2, 2]
     first = found["a.x", "0", "1"]
     distance = first.changes["eval/dist_avg"]
@@ -93,7 +104,13 @@ def test_an_effect_is_the_mean_over_runs_that_differ_in_nothing_else(effects_of)
 
 
 def test_replicates_are_pooled(effects_of):
-    rows = [(3, 0.5, {"a.x": 0}), (3.2, 0.7, {"a.x": 0}), (4, 0.9, {"a.x": 1}), (4.2, 0.9, {"a.x": 1}), (4.4, 0.9, {"a.x": 1})]
+    rows = [
+        (3, 0.5, {"a.x": 0}),
+        (3.2, 0.7, {"a.x": 0}),
+        (4, 0.9, {"a.x": 1}),
+        (4.2, 0.9, {"a.x": 1}),
+        (4.4, 0.9, {"a.x": 1}),
+    ]
     (effect,) = effects_of(*rows).values()
     assert effect.n_pairs == 2 * 3
     assert effect.changes["eval/dist_avg"].difference == pytest.approx(4.2 - 3.1, abs=0.02)
@@ -101,13 +118,23 @@ def test_replicates_are_pooled(effects_of):
 
 
 def test_every_cell_counts_the_same_whatever_its_replicates(effects_of):
-    rows = [(3, 0.5, {"a.x": 0, "a.y": 0}), (3, 0.6, {"a.x": 1, "a.y": 0}), (3, 0.5, {"a.x": 0, "a.y": 1})]
+    rows = [
+        (3, 0.5, {"a.x": 0, "a.y": 0}),
+        (3, 0.6, {"a.x": 1, "a.y": 0}),
+        (3, 0.5, {"a.x": 0, "a.y": 1}),
+    ]
     rows += [(3, 0.8, {"a.x": 1, "a.y": 1})] * 3
-    assert effects_of(*rows)["a.x", "0", "1"].changes["identity/idf1"].difference == pytest.approx((0.1 + 0.3) / 2)
+    assert effects_of(*rows)["a.x", "0", "1"].changes["identity/idf1"].difference == pytest.approx(
+        (0.1 + 0.3) / 2
+    )
 
 
 def test_runs_that_differ_in_more_make_no_effect(effects_of):
-    rows = [(3, 0.5, {"a.x": 0, "a.y": 0}), (4, 0.6, {"a.x": 1, "a.y": 1}), (5, 0.7, {"a.x": 2, "a.y": 1})]
+    rows = [
+        (3, 0.5, {"a.x": 0, "a.y": 0}),
+        (4, 0.6, {"a.x": 1, "a.y": 1}),
+        (5, 0.7, {"a.x": 2, "a.y": 1}),
+    ]
     assert effects_of(*rows) == {}
 
 
@@ -117,7 +144,9 @@ def test_one_real_effect_among_many_settings_is_ranked_first(effects_of):
             for a in (0, 1) for b in (0, 1) for c in (0, 1) for d in (0, 1)]  # fmt: skip
     found = effects_of(*(rows[i] for i in random.permutation(len(rows))), noise=1)
     assert next(iter(found))[0] == "t.c"
-    verdicts = {name: effect.changes["eval/dist_avg"].verdict for (name, *_), effect in found.items()}
+    verdicts = {
+        name: effect.changes["eval/dist_avg"].verdict for (name, *_), effect in found.items()
+    }
     assert verdicts.pop("t.c") != ""
     assert set(verdicts.values()) == {""}
 

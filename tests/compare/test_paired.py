@@ -15,13 +15,20 @@ def samples(make_run):
     """Return a function that writes runs, one per dictionary, and pairs them."""
 
     def samples(*runs):
-        return Samples([read_run(make_run(str(i), **options), str(i)) for i, options in enumerate(runs)])
+        return Samples(
+            [read_run(make_run(str(i), **options), str(i)) for i, options in enumerate(runs)]
+        )
 
     return samples
 
 
 def test_a_run_is_read_from_its_folder(make_run):
-    run = read_run(make_run("a", off=3, videos=["x.mp4", "y.mp4"], settings={"tracker.features": "keypoints"}, job=7), "a")
+    run = read_run(
+        make_run(
+            "a", off=3, videos=["x.mp4", "y.mp4"], settings={"tracker.features": "keypoints"}, job=7
+        ),
+        "a",
+    )
     assert (run.name, run.settings, run.summary.job) == ("a", {"tracker.features": "keypoints"}, 7)
     assert run.metrics["eval/dist_avg"] == pytest.approx(3, abs=0.1)
     assert run.places == [(video, frame) for video in ("x.mp4", "y.mp4") for frame in range(100)]
@@ -34,10 +41,16 @@ def test_a_run_is_read_from_its_folder(make_run):
 def test_identity_of_each_video_is_read(make_run):
     folder = make_run("a", off=3)
     content = json.loads((folder / "metrics.json").read_text())
-    content["identity"] = {"pooled": {}, "videos": [{"video": 0, "name": "clip.mp4", "idf1": 0.5, "switches": 2.0, "mota": None}]}
+    content["identity"] = {
+        "pooled": {},
+        "videos": [{"video": 0, "name": "clip.mp4", "idf1": 0.5, "switches": 2.0, "mota": None}],
+    }
     (folder / "metrics.json").write_text(json.dumps(content))
     parts = read_run(folder, "a").parts
-    assert (parts["video", "clip.mp4", "identity/idf1"], parts["video", "clip.mp4", "identity/switches"]) == (0.5, 2)
+    assert (
+        parts["video", "clip.mp4", "identity/idf1"],
+        parts["video", "clip.mp4", "identity/switches"],
+    ) == (0.5, 2)
 
 
 def test_what_is_no_run_or_damaged_is_named(make_run, tmp_path):
@@ -63,7 +76,10 @@ def test_differences_are_paired_by_frame(samples):
         assert (same[name].difference, same[name].low, same[name].verdict) == (0, 0, ""), name
     assert worse["speed/frames_per_second"][:1] == (0,)
     assert np.isnan(worse["speed/frames_per_second"].low)
-    assert runs.note(0, 1) == "paired over the same 100 labelled frames; 95% intervals from 10 blocks of 10 consecutive frames"
+    assert (
+        runs.note(0, 1)
+        == "paired over the same 100 labelled frames; 95% intervals from 10 blocks of 10 consecutive frames"
+    )
 
 
 def test_only_common_frames_are_paired(samples):
@@ -83,7 +99,10 @@ def test_other_videos_have_no_frame_in_common(samples):
 def test_few_frames_give_no_interval(samples):
     runs = samples({"off": 3, "frames": 4}, {"off": 4, "frames": 4})
     assert np.isnan(runs.changes(0, 1)["eval/dist_avg"].low)
-    assert runs.note(0, 1) == "paired over the same 4 labelled frames; no interval from fewer than 5 blocks of frames"
+    assert (
+        runs.note(0, 1)
+        == "paired over the same 4 labelled frames; no interval from fewer than 5 blocks of frames"
+    )
 
 
 def test_a_run_without_evaluation_has_nothing_to_pair(samples):
@@ -95,8 +114,16 @@ def test_a_run_without_evaluation_has_nothing_to_pair(samples):
 
 
 def test_videos_and_nodes_are_paired(samples):
-    runs = samples({"off": 3, "videos": ["x.mp4", "y.mp4"]}, {"off": [3, 3, 3, 5], "videos": ["y.mp4", "x.mp4"]})
-    for part, expected in {("node", "a"): 0, ("node", "d"): 2, ("video", "x.mp4"): 2 / 4, ("video", "y.mp4"): 2 / 4}.items():
+    runs = samples(
+        {"off": 3, "videos": ["x.mp4", "y.mp4"]},
+        {"off": [3, 3, 3, 5], "videos": ["y.mp4", "x.mp4"]},
+    )
+    for part, expected in {
+        ("node", "a"): 0,
+        ("node", "d"): 2,
+        ("video", "x.mp4"): 2 / 4,
+        ("video", "y.mp4"): 2 / 4,
+    }.items():
         change = runs.changes(0, 1, part)["eval/dist_avg"]
         # The noise of the second run is that of the other video, so nothing cancels out.
         assert change.difference == pytest.approx(expected, abs=0.1), part
@@ -136,7 +163,10 @@ def test_the_verdict_follows_from_the_interval(name, change, verdict):
         (["o/2026-11-22/10-00", "o/2026-11-21/10-00"], ["2026-11-22/10-00", "2026-11-21/10-00"]),
         (["o/10-00", "o/10-00/1"], ["10-00", "10-00/1"]),  # one lies in the other
         (["o/10-00"], ["10-00"]),
-        (["o/2026/10-00", "/tmp/x/0123456789abcdef0123456789abcdef"], ["10-00", "01234567"]),  # from MLflow
+        (
+            ["o/2026/10-00", "/tmp/x/0123456789abcdef0123456789abcdef"],
+            ["10-00", "01234567"],
+        ),  # from MLflow
     ],
 )
 def test_runs_are_called_by_what_their_paths_do_not_share(folders, names):

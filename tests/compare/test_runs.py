@@ -17,7 +17,12 @@ from sleap_lab.sweeps.ledger import Plan, write_plan
 
 def test_only_settings_that_differ_are_shown(make_run):
     settings = {"tracker.window": 5, "tracker.features": "keypoints"}
-    comparison = compare([make_run("a", settings=settings), make_run("b", settings=settings | {"tracker.window": 10})])
+    comparison = compare(
+        [
+            make_run("a", settings=settings),
+            make_run("b", settings=settings | {"tracker.window": 10}),
+        ]
+    )
     assert comparison.settings == [("tracker.window", ["5", "10"])]
     assert [line.name for line in comparison.metrics] == ["speed/frames_per_second"]
     assert [factor.name for factor in comparison.factors] == ["tracker.window"]
@@ -35,8 +40,16 @@ def test_runs_are_compared_with_the_first(make_run):
 def test_videos_and_nodes_are_compared_where_there_are_several(make_run):
     comparison = compare([make_run("a", off=3), make_run("b", off=4)])
     assert list(comparison.parts) == ["node"]
-    comparison = compare([make_run("c", off=3, videos=["x.mp4", "y.mp4"]), make_run("d", off=4, videos=["x.mp4", "y.mp4"])])
-    assert {kind: list(parts) for kind, parts in comparison.parts.items()} == {"video": ["x.mp4", "y.mp4"], "node": list("abcd")}
+    comparison = compare(
+        [
+            make_run("c", off=3, videos=["x.mp4", "y.mp4"]),
+            make_run("d", off=4, videos=["x.mp4", "y.mp4"]),
+        ]
+    )
+    assert {kind: list(parts) for kind, parts in comparison.parts.items()} == {
+        "video": ["x.mp4", "y.mp4"],
+        "node": list("abcd"),
+    }
     line = comparison.parts["node"]["b"][0]
     assert (line.name, line.changes[0].verdict) == ("eval/dist_avg", "worse")
 
@@ -50,9 +63,14 @@ def test_a_run_that_comes_again_counts_once_at_its_first_place(make_run):
 
 def test_the_best_run_is_named_and_those_that_are_as_good(make_run):
     scores = {"a": 0.5, "b": 0.75, "c": 0.75}
-    comparison = compare([make_run(name, metrics={"identity/idf1": score}) for name, score in scores.items()])
+    comparison = compare(
+        [make_run(name, metrics={"identity/idf1": score}) for name, score in scores.items()]
+    )
     assert (comparison.best_by, comparison.best) == ("identity/idf1", [1, 2])
-    assert [line.name for line in comparison.columns] == ["identity/idf1", "speed/frames_per_second"]
+    assert [line.name for line in comparison.columns] == [
+        "identity/idf1",
+        "speed/frames_per_second",
+    ]
     nothing = compare([make_run("d"), make_run("e")])
     assert (nothing.best_by, nothing.best) == (None, [])
     equal = compare([make_run(name, metrics={"identity/idf1": 0.5}) for name in "fg"])
@@ -60,7 +78,10 @@ def test_the_best_run_is_named_and_those_that_are_as_good(make_run):
 
 
 def test_jobs_of_a_sweep_are_best_by_its_objective(make_run, tmp_path):
-    folders = [make_run(name, metrics={"identity/idf1": i, "eval/dist_avg": i}) for i, name in enumerate("ab")]
+    folders = [
+        make_run(name, metrics={"identity/idf1": i, "eval/dist_avg": i})
+        for i, name in enumerate("ab")
+    ]
     assert compare(folders).best == [1]
     (sweep,) = {folder.parent for folder in folders}
     write_plan(sweep, Plan("x", LoggerConfig(), [], "eval/dist_avg"))
@@ -68,8 +89,12 @@ def test_jobs_of_a_sweep_are_best_by_its_objective(make_run, tmp_path):
 
 
 def test_measures_that_do_not_mean_the_same_are_named(make_run):
-    comparison = compare([make_run(str(value), settings={"evaluator.oks_stddev": value}) for value in (0.05, 0.1)])
-    assert comparison.warnings == ["not the same measure: evaluator.oks_stddev differ, so metrics that depend on it cannot be compared"]
+    comparison = compare(
+        [make_run(str(value), settings={"evaluator.oks_stddev": value}) for value in (0.05, 0.1)]
+    )
+    assert comparison.warnings == [
+        "not the same measure: evaluator.oks_stddev differ, so metrics that depend on it cannot be compared"
+    ]
 
 
 def test_runs_of_other_modes_are_compared_as_far_as_they_go(make_run):
@@ -85,7 +110,9 @@ def test_runs_of_other_modes_are_compared_as_far_as_they_go(make_run):
 
 def test_a_metric_that_only_some_runs_have_is_compared_where_it_is(make_run):
     scores = [{}, {}, {"identity/idf1": 0.5}, {"identity/idf1": 0.75}]
-    comparison = compare([make_run(str(i), metrics=found, settings={"a.x": i}) for i, found in enumerate(scores)])
+    comparison = compare(
+        [make_run(str(i), metrics=found, settings={"a.x": i}) for i, found in enumerate(scores)]
+    )
     (line,) = [line for line in comparison.metrics if line.name == "identity/idf1"]
     assert np.isnan([change.difference for change in line.changes]).all()
     assert comparison.best == [3]
@@ -95,16 +122,30 @@ def test_what_runs_were_made_with_is_told_where_it_differs(make_run, tmp_path):
     folders = [make_run(name) for name in "abc"]
     for folder, content in zip(folders, "xxy", strict=True):
         (folder / "labels.slp").write_text(content)
-        write_snapshot(folder, config={}, overrides=[], command=[], inputs={"data.path": folder / "labels.slp"}, models=[], device="cpu")
+        write_snapshot(
+            folder,
+            config={},
+            overrides=[],
+            command=[],
+            inputs={"data.path": folder / "labels.slp"},
+            models=[],
+            device="cpu",
+        )
     packages = json.loads((folders[1] / "snapshot" / "packages.json").read_text())
     packages["packages"]["numpy"] = "1.0"
     (folders[1] / "snapshot" / "packages.json").write_text(json.dumps(packages))
     for folder in folders:
-        (folder / "snapshot" / "git.json").write_text("null")  # the checkout that the tests run in may be worked on
+        (folder / "snapshot" / "git.json").write_text(
+            "null"
+        )  # the checkout that the tests run in may be worked on
     comparison = compare(folders)
     (numpy, versions), (data, hashes) = comparison.made_with
     assert (numpy, versions) == ("numpy", [np.__version__, "1.0", np.__version__])
-    assert (data, hashes[0] == hashes[1], hashes[0] == hashes[2]) == ("content of data.path", True, False)
+    assert (data, hashes[0] == hashes[1], hashes[0] == hashes[2]) == (
+        "content of data.path",
+        True,
+        False,
+    )
     assert compare(folders[::2]).made_with == [("content of data.path", hashes[::2])]
 
 

@@ -14,20 +14,37 @@ from sleap_lab.compare.side_by_side import as_text, brief, cells, write_page
 def sweep(make_run):
     """Compare 24 runs: 3 trackers x 4 windows x 2 models in a deep folder; the tracker matters, and the window for identity."""
     folders: list[Path] = []
-    grid = product(("model_a", "model_b"), enumerate(("fixed_window", "local_queues", "flow")), (3, 5, 10, 20))
+    grid = product(
+        ("model_a", "model_b"), enumerate(("fixed_window", "local_queues", "flow")), (3, 5, 10, 20)
+    )
     for job, (model, (i, tracker), window) in enumerate(grid):
         settings = {
             "model.paths": [f"/data/models/a/long/way/down/{model}"], "tracker.use_flow": tracker == "flow", "tracker.method": tracker,
             "tracker.window": window,
         }  # fmt: skip
-        scores = {"identity/idf1": 0.5 + i / 10 + window / 100, "identity/hota": 0.5 + window / 1000, "identity/switches": 7.0}
+        scores = {
+            "identity/idf1": 0.5 + i / 10 + window / 100,
+            "identity/hota": 0.5 + window / 1000,
+            "identity/switches": 7.0,
+        }
         folder = f"outputs/multirun/2026-11-22/17-00-44-793184/{job}"
-        folders.append(make_run(folder, off=3 - i / 10, settings=settings, choices={"tracker": tracker}, metrics=scores, job=job))
+        folders.append(
+            make_run(
+                folder,
+                off=3 - i / 10,
+                settings=settings,
+                choices={"tracker": tracker},
+                metrics=scores,
+                job=job,
+            )
+        )
     return compare(folders)
 
 
 def test_text_and_page_show_the_same(make_run, tmp_path):
-    comparison = compare([make_run("a", off=3, settings={"t.w": "<5>"}), make_run("b", off=4, settings={"t.w": 10})])
+    comparison = compare(
+        [make_run("a", off=3, settings={"t.w": "<5>"}), make_run("b", off=4, settings={"t.w": 10})]
+    )
     text = as_text(comparison)
     assert "t.w" in text
     shown = next(row for row in text.splitlines() if row.startswith("eval/dist_avg"))
@@ -41,11 +58,15 @@ def test_text_and_page_show_the_same(make_run, tmp_path):
 
 
 def test_videos_and_nodes_that_changed_are_told(make_run):
-    text = as_text(compare([make_run("a", off=3), make_run("b", off=[3, 3, 3, 5]), make_run("c", off=3)]))
+    text = as_text(
+        compare([make_run("a", off=3), make_run("b", off=[3, 3, 3, 5]), make_run("c", off=3)])
+    )
     rows = [line.split("  ")[0] for line in text.split("video or node")[1].splitlines()[1:5]]
     assert rows == ["d: dist_avg", "d: dist_p50", "d: dist_p90", "d: pck"]
     assert "a: dist_avg" not in text
-    assert "no single node changed by more than chance" in as_text(compare([make_run("d", off=3), make_run("e", off=3)]))
+    assert "no single node changed by more than chance" in as_text(
+        compare([make_run("d", off=3), make_run("e", off=3)])
+    )
     text = as_text(compare([make_run("f", off=3), make_run("g", off=4)]))
     assert "4 more are on the page" in text  # of 4 nodes x 4 metrics, 12 are shown
 
@@ -54,7 +75,18 @@ def test_many_runs_are_a_line_each(sweep):
     text = as_text(sweep)
     runs, said, effects, notes = (part.splitlines() for part in text.split("\n\n"))
     assert max(map(len, text.splitlines())) <= 140
-    assert runs[0].split() == ["run", "tracker", "paths", "window", "idf1", "ap", "oks_map", "pck", "dist_avg", "dist_p90"]
+    assert runs[0].split() == [
+        "run",
+        "tracker",
+        "paths",
+        "window",
+        "idf1",
+        "ap",
+        "oks_map",
+        "pck",
+        "dist_avg",
+        "dist_p90",
+    ]
     assert len(runs) == 1 + 24
     assert runs[1].split()[:5] == ["0", "fixed_window", "…model_a']", "3", "0.5300"]
     assert runs[24].split()[:6] == ["23", "*", "flow", "…model_b']", "20", "0.9000"]
@@ -88,7 +120,9 @@ def test_the_page_has_every_run_and_metric(sweep, tmp_path):
 
 
 def test_warnings_stand_above_all(make_run, tmp_path):
-    comparison = compare([make_run(str(value), settings={"evaluator.oks_stddev": value}) for value in (0.05, 0.1)])
+    comparison = compare(
+        [make_run(str(value), settings={"evaluator.oks_stddev": value}) for value in (0.05, 0.1)]
+    )
     assert comparison.warnings[0] in as_text(comparison)
     write_page(comparison, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
@@ -97,22 +131,39 @@ def test_warnings_stand_above_all(make_run, tmp_path):
 
 def test_runs_that_are_alike_are_told_so(make_run, tmp_path):
     folders = [
-        make_run(str(i), settings={"a.x": i}, metrics={"eval/pck": 0.5} | ({"eval/dist_avg": 1.0} if i == 2 else {})) for i in range(4)
+        make_run(
+            str(i),
+            settings={"a.x": i},
+            metrics={"eval/pck": 0.5} | ({"eval/dist_avg": 1.0} if i == 2 else {}),
+        )
+        for i in range(4)
     ]
     comparison = compare(folders)
-    assert as_text(comparison) == ("run  x\n0    0\n1    1\n2    2\n3    3\n\nthe same in all runs: pck 0.5000, frames_per_second 10")
+    assert as_text(comparison) == (
+        "run  x\n0    0\n1    1\n2    2\n3    3\n\nthe same in all runs: pck 0.5000, frames_per_second 10"
+    )
     write_page(comparison, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "The same in all runs: eval/pck (0.5000), speed/frames_per_second (10)." in page
     assert 'id="effects"' not in page
 
 
-@pytest.mark.parametrize(("n", "says"), [(2, "made with  0  1\nnumpy      1  2"), (4, "not made alike (see the page): numpy")])
+@pytest.mark.parametrize(
+    ("n", "says"),
+    [(2, "made with  0  1\nnumpy      1  2"), (4, "not made alike (see the page): numpy")],
+)
 def test_versions_that_differ_are_told(make_run, tmp_path, n, says):
-    comparison = compare([make_run(str(i)) for i in range(n)])._replace(made_with=[("numpy", list("1234"[:n]))])
+    comparison = compare([make_run(str(i)) for i in range(n)])._replace(
+        made_with=[("numpy", list("1234"[:n]))]
+    )
     assert says in as_text(comparison)
     write_page(comparison, tmp_path / "page.html")
-    section = (tmp_path / "page.html").read_text().split('<section id="made_with">')[1].split("</section>")[0]
+    section = (
+        (tmp_path / "page.html")
+        .read_text()
+        .split('<section id="made_with">')[1]
+        .split("</section>")[0]
+    )
     assert section.count("<code>") == 1 + n
 
 
@@ -120,7 +171,10 @@ def test_versions_that_differ_are_told(make_run, tmp_path, n, says):
     ("values", "short"),
     [
         (["3", "10"], ["3", "10"]),
-        (["/data/models/here/a", "/data/models/here/b"], ["/data/models/here/a", "/data/models/here/b"]),  # not long
+        (
+            ["/data/models/here/a", "/data/models/here/b"],
+            ["/data/models/here/a", "/data/models/here/b"],
+        ),  # not long
         (["/data/models/right/here/a", "/data/models/right/here/b"], ["…a", "…b"]),
         (["/data/models/right/here/a"] * 2, ["…" + "/data/models/right/here/a"[-23:]] * 2),
         (["x" * 30 + "a", "x" * 30 + "b"], ["…" + "x" * 22 + "a", "…" + "x" * 22 + "b"]),
@@ -132,9 +186,17 @@ def test_long_values_are_shortened_to_where_they_differ(values, short):
 
 
 def test_a_strip_shows_where_a_change_lies():
-    line = Line("eval/pck", [0.5, 0.6, 0.5, 0.5], [Change(0.1, 0, 0.2), Change(-0.2, -0.2, -0.1, "worse"), Change(0, 0, 0)])
+    line = Line(
+        "eval/pck",
+        [0.5, 0.6, 0.5, 0.5],
+        [Change(0.1, 0, 0.2), Change(-0.2, -0.2, -0.1, "worse"), Change(0, 0, 0)],
+    )
     first, unsure, worse, same = cells(line)
     assert (first.value, first.change, first.strip) == ("0.5000", "", None)
     assert (unsure.change, unsure.strip) == ("+0.1000 [0, 0.2000]", pytest.approx((75, 50, 100)))
-    assert (worse.change, worse.verdict, worse.strip) == ("-0.2000 [-0.2000, -0.1000] worse", "worse", pytest.approx((0, 0, 25)))
+    assert (worse.change, worse.verdict, worse.strip) == (
+        "-0.2000 [-0.2000, -0.1000] worse",
+        "worse",
+        pytest.approx((0, 0, 25)),
+    )
     assert (same.change, same.strip) == ("0", None)

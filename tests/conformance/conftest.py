@@ -10,7 +10,9 @@ import yaml
 from sleap_lab.cli import main
 from sleap_lab.settings.compose import quote
 
-REFERENCE = Path(os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
+REFERENCE = Path(
+    os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference")
+)
 
 OWN_FOLDERS = {"hydra.run.dir": "run", "cache_dir": "cache"}
 """What a run would leave in its working directory, which is the reference: key -> folder of the test."""
@@ -58,7 +60,8 @@ def pytest_generate_tests(metafunc):
     """Run a test that takes `case` and `flags` once per case of the reference."""
     if {"case", "flags"} <= set(metafunc.fixturenames):
         cases = [
-            pytest.param(name, flags, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, flags in reference_cases().items()
+            pytest.param(name, flags, id=name, marks=() if name in QUICK else pytest.mark.slow)
+            for name, flags in reference_cases().items()
         ]
         metafunc.parametrize(("case", "flags"), cases)
 
@@ -78,7 +81,14 @@ def run(tmp_path, capsys):
 
     def run(verb: str, flags: str, *more: str) -> None:
         with pytest.raises(SystemExit) as end:
-            main([verb, *shlex.split(flags), *more, *(f"{key}={quote(str(tmp_path / name))}" for key, name in OWN_FOLDERS.items())])
+            main(
+                [
+                    verb,
+                    *shlex.split(flags),
+                    *more,
+                    *(f"{key}={quote(str(tmp_path / name))}" for key, name in OWN_FOLDERS.items()),
+                ]
+            )
         assert end.value.code == 0, capsys.readouterr().err
 
     return run
@@ -87,7 +97,11 @@ def run(tmp_path, capsys):
 def pytest_terminal_summary(terminalreporter):
     """Say how many cases agree with the reference, of those that ran."""
     reports = {
-        outcome: [report for report in terminalreporter.stats.get(outcome, []) if "parity" in dict(report.user_properties)]
+        outcome: [
+            report
+            for report in terminalreporter.stats.get(outcome, [])
+            if "parity" in dict(report.user_properties)
+        ]
         for outcome in ("passed", "failed")
     }
     met, ran = len(reports["passed"]), sum(map(len, reports.values()))

@@ -12,19 +12,27 @@ import pytest
 pytestmark = pytest.mark.conformance
 
 
-def test_track_agrees_with_the_reference(case, flags, reference, run, tmp_path, monkeypatch, record_property):
+def test_track_agrees_with_the_reference(
+    case, flags, reference, run, tmp_path, monkeypatch, record_property
+):
     record_property("parity", case)
     predictions = tmp_path / "predictions.slp"
     run("track", flags, "-o", str(predictions))
     verdict = compared(
-        monkeypatch, reference / "compare_labels.py", reference / "golden" / f"{case}.slp", predictions, tracks="-t" in shlex.split(flags)
+        monkeypatch,
+        reference / "compare_labels.py",
+        reference / "golden" / f"{case}.slp",
+        predictions,
+        tracks="-t" in shlex.split(flags),
     )
     assert verdict["agrees"], verdict
 
 
 def compared(monkeypatch, script, expected, actual, *, tracks):
     """Return what the reference's own comparison prints."""
-    monkeypatch.setattr(sys, "argv", [str(script), str(expected), str(actual), *(["--tracks"] if tracks else [])])
+    monkeypatch.setattr(
+        sys, "argv", [str(script), str(expected), str(actual), *(["--tracks"] if tracks else [])]
+    )
     printed = io.StringIO()
     with redirect_stdout(printed), pytest.raises(SystemExit):
         runpy.run_path(str(script), run_name="__main__")

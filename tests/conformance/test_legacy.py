@@ -37,7 +37,11 @@ def test_maps_of_an_image_of_zeros(name, reference):
     config = read_training_config(folder)
     network = load_network(config, offsets="offsets" in config.heads)
     with h5py.File(folder / "dummy_activations.h5") as file:
-        expected = {layer.removesuffix("_0"): values[()] for layer, values in file.items() if layer != "metadata"}
+        expected = {
+            layer.removesuffix("_0"): values[()]
+            for layer, values in file.items()
+            if layer != "metadata"
+        }
         _, h, w, channels = json.loads(file["metadata"][()])["input_shape"]
     with torch.inference_mode():
         maps = network(torch.zeros(1, channels, h, w))
@@ -47,14 +51,19 @@ def test_maps_of_an_image_of_zeros(name, reference):
         found = found.permute(0, 2, 3, 1) if found.ndim == 4 else found
         # TensorFlow's own answer is 1.2e-5 off there, as float64 shows.
         tolerance = 3e-5 if (config.kind, head) == ("multi_class_bottomup", "confmaps") else 1e-6
-        np.testing.assert_allclose(found.numpy(), expected[layers[head]], rtol=0, atol=tolerance, err_msg=head)
+        np.testing.assert_allclose(
+            found.numpy(), expected[layers[head]], rtol=0, atol=tolerance, err_msg=head
+        )
 
 
 def predicted(folder):
     """Return what TensorFlow predicted in the first frame: points and scores, by x of the first node."""
     instances = sio.load_slp(str(folder / "labels_pr.val.slp"), open_videos=False)[0].instances
     order = np.argsort([instance.numpy()[0, 0] for instance in instances])
-    return (np.array([values[i] for i in order]) for values in zip(*((i.numpy(), i.points["score"]) for i in instances), strict=True))
+    return (
+        np.array([values[i] for i in order])
+        for values in zip(*((i.numpy(), i.points["score"]) for i in instances), strict=True)
+    )
 
 
 @pytest.fixture
@@ -64,14 +73,20 @@ def frame(reference):
     TensorFlow's video decoder gave a gray level more than the one that packed the frame, as all scores tell.
     """
     labels = sio.load_slp(str(reference / "labels/minimal_instance.pkg.slp"))
-    return labels[0].image[..., 0].clip(max=254) + 1, np.array([instance.numpy() for instance in labels[0].instances])
+    return labels[0].image[..., 0].clip(max=254) + 1, np.array(
+        [instance.numpy() for instance in labels[0].instances]
+    )
 
 
 def test_offsets_of_a_bottomup_model(frame, reference):
     points, scores = predicted(reference / "legacy_models" / BOTTOMUP)
-    model = ModelConfig(paths=[str(reference / "legacy_models" / BOTTOMUP)], integral_refinement="offsets")
+    model = ModelConfig(
+        paths=[str(reference / "legacy_models" / BOTTOMUP)], integral_refinement="offsets"
+    )
     pipeline = build_pipeline(model, PreprocessingConfig(), RuntimeConfig(device="cpu"), None)
-    poses = pipeline.predict(FrameBatch(torch.from_numpy(frame[0])[None, None], np.ones(1), np.zeros((1, 2), np.int64))).poses
+    poses = pipeline.predict(
+        FrameBatch(torch.from_numpy(frame[0])[None, None], np.ones(1), np.zeros((1, 2), np.int64))
+    ).poses
     poses = poses[np.argsort(poses.points[:, 0, 0])]
     np.testing.assert_allclose(poses.points, points, rtol=0, atol=0.025)
     np.testing.assert_allclose(poses.point_scores, scores, rtol=0, atol=0.005)
@@ -81,7 +96,14 @@ def test_offsets_from_the_command(reference, run, tmp_path):
     points, _ = predicted(reference / "legacy_models" / BOTTOMUP)
     flags = f"-i videos/centered_pair_small.mp4 -m legacy_models/{BOTTOMUP} --frames 0 --integral_refinement offsets"
     run("track", flags, "-o", str(tmp_path / "found.slp"))
-    found = np.array([instance.numpy() for instance in sio.load_slp(str(tmp_path / "found.slp"), open_videos=False)[0].instances])
+    found = np.array(
+        [
+            instance.numpy()
+            for instance in sio.load_slp(str(tmp_path / "found.slp"), open_videos=False)[
+                0
+            ].instances
+        ]
+    )
     np.testing.assert_allclose(found[np.argsort(found[:, 0, 0])], points, rtol=0, atol=0.1)
 
 
@@ -93,11 +115,16 @@ def test_offsets_of_a_centered_instance_model(frame, reference):
     network, size = load_network(config, offsets=True), config.crop_size
     for (x, y), expected, score in zip(labels.mean(axis=1), points, scores, strict=True):
         steps = np.arange(size) - (size - 1) / 2
-        crop = map_coordinates(image, np.meshgrid(y + steps, x + steps, indexing="ij"), order=1, output=float).astype(np.uint8)
+        crop = map_coordinates(
+            image, np.meshgrid(y + steps, x + steps, indexing="ij"), order=1, output=float
+        ).astype(np.uint8)
         with torch.inference_mode():
             maps = network(torch.from_numpy(crop)[None, None] / 255)
         found, values = highest(maps, [None])
         np.testing.assert_allclose(
-            found[0, :, 0] * config.stride("confmaps") + torch.tensor([x, y]) - size / 2, expected, rtol=0, atol=0.025
+            found[0, :, 0] * config.stride("confmaps") + torch.tensor([x, y]) - size / 2,
+            expected,
+            rtol=0,
+            atol=0.025,
         )
         np.testing.assert_allclose(values[0], score, rtol=0, atol=0.005)

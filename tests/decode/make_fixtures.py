@@ -42,9 +42,15 @@ def scene():
                 continue
             start, end = np.array(points[a]), np.array(points[b])
             unit = (end - start) / np.linalg.norm(end - start)
-            along = np.clip(((np.stack([x, y], axis=-1) - start) @ unit), 0, np.linalg.norm(end - start))
-            away = np.linalg.norm(np.stack([x, y], axis=-1) - start - along[..., None] * unit, axis=-1)
-            fields[frame, 2 * e : 2 * e + 2] += unit[:, None, None] * np.exp(-(away**2) / (2 * 5.0**2))
+            along = np.clip(
+                ((np.stack([x, y], axis=-1) - start) @ unit), 0, np.linalg.norm(end - start)
+            )
+            away = np.linalg.norm(
+                np.stack([x, y], axis=-1) - start - along[..., None] * unit, axis=-1
+            )
+            fields[frame, 2 * e : 2 * e + 2] += unit[:, None, None] * np.exp(
+                -(away**2) / (2 * 5.0**2)
+            )
     return confmaps.astype(np.float32), fields.astype(np.float32), classes.astype(np.float32)
 
 
@@ -58,12 +64,24 @@ def build():
     for frame in range(len(confmaps)):
         own = np.flatnonzero(samples == frame)
         for peaks, score in slow.group(
-            points[own] * STRIDE, nodes[own], fields[frame], EDGES, NODES, stride=STRIDE, **SCORING, **THRESHOLDS
+            points[own] * STRIDE,
+            nodes[own],
+            fields[frame],
+            EDGES,
+            NODES,
+            stride=STRIDE,
+            **SCORING,
+            **THRESHOLDS,
         ):
             grouped.append((frame, *(own[peak] if peak >= 0 else -1 for peak in peaks), score))
         pixels = np.array([[round(y), round(x)] for x, y in points[own]])
-        table = slow.group_by_class(nodes[own], classes[frame][:, pixels[:, 0], pixels[:, 1]].T, NODES)
-        by_class += [(frame, c, *(own[peak] if peak >= 0 else -1 for peak in row)) for c, row in enumerate(table)]
+        table = slow.group_by_class(
+            nodes[own], classes[frame][:, pixels[:, 0], pixels[:, 1]].T, NODES
+        )
+        by_class += [
+            (frame, c, *(own[peak] if peak >= 0 else -1 for peak in row))
+            for c, row in enumerate(table)
+        ]
     return {
         "confmaps": confmaps,
         "fields": fields,

@@ -55,7 +55,17 @@ def local_peaks(maps, threshold, k):
 SPAN = np.float32(1 + 2**-23)
 
 
-def line_score(field, source, destination, *, stride, n_points, max_edge_length_ratio, dist_penalty_weight, channels):
+def line_score(
+    field,
+    source,
+    destination,
+    *,
+    stride,
+    n_points,
+    max_edge_length_ratio,
+    dist_penalty_weight,
+    channels,
+):
     """Return the score of the edge between two peaks in a field (2, h, w) that is one of `channels` / 2."""
     h, w = field.shape[-2:]
     dx, dy = destination[0] - source[0], destination[1] - source[1]
@@ -86,7 +96,9 @@ def best_pairs(scores):
     return list(enumerate(best))
 
 
-def group(points, nodes, fields, edges, n_nodes, *, stride, min_line_scores, least_peaks=0, **scoring):
+def group(
+    points, nodes, fields, edges, n_nodes, *, stride, min_line_scores, least_peaks=0, **scoring
+):
     """Group the peaks (p, 2) of one frame along a tree of edges, given parents first.
 
     Returns:
@@ -101,7 +113,12 @@ def group(points, nodes, fields, edges, n_nodes, *, stride, min_line_scores, lea
         field = fields[2 * e : 2 * e + 2]
         table = np.array(
             [
-                [line_score(field, points[s], points[d], stride=stride, channels=len(fields), **scoring) for d in destinations]
+                [
+                    line_score(
+                        field, points[s], points[d], stride=stride, channels=len(fields), **scoring
+                    )
+                    for d in destinations
+                ]
                 for s in sources
             ]
         )
@@ -115,7 +132,11 @@ def group(points, nodes, fields, edges, n_nodes, *, stride, min_line_scores, lea
                 instances.append(own)
             own[0][b] = destinations[j]
             own[1] += table[i, j]
-    return [(peaks, score) for peaks, score in instances if sum(peak >= 0 for peak in peaks) >= least_peaks]
+    return [
+        (peaks, score)
+        for peaks, score in instances
+        if sum(peak >= 0 for peak in peaks) >= least_peaks
+    ]
 
 
 def group_by_class(nodes, probabilities, n_nodes):

@@ -12,8 +12,13 @@ seeds = st.integers(0, 2**32 - 1)
 def peaks_of(table, probabilities, n_nodes=2):
     """Group peaks given as [(node)] whose point is (i, 10 i) and whose value is i / 10; return the peak of every class and node."""
     n = len(table)
-    points, values = np.stack([np.arange(n), 10 * np.arange(n)], axis=1).astype(float), np.arange(n) / 10
-    found, scores, chances = group_by_class(points, values, np.array(table, dtype=int), np.array(probabilities, dtype=float), n_nodes)
+    points, values = (
+        np.stack([np.arange(n), 10 * np.arange(n)], axis=1).astype(float),
+        np.arange(n) / 10,
+    )
+    found, scores, chances = group_by_class(
+        points, values, np.array(table, dtype=int), np.array(probabilities, dtype=float), n_nodes
+    )
     peaks = np.where(np.isnan(scores), -1, np.round(scores * 10)).astype(int)
     for c, node in np.ndindex(*peaks.shape):
         i = peaks[c, node]
@@ -33,7 +38,11 @@ def peaks_of(table, probabilities, n_nodes=2):
         ([0, 0], [[0.6, 0.4], [0.9, 0.1]], [[1, -1], [-1, -1]]),
         # The largest sum, 0.8 + 0.7, is not with the largest probability.
         ([0, 0], [[0.9, 0.8], [0.7, 0.1]], [[1, -1], [-1, -1]]),
-        ([0, 0, 0], [[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]], [[1, -1], [2, -1]]),  # more peaks than animals
+        (
+            [0, 0, 0],
+            [[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]],
+            [[1, -1], [2, -1]],
+        ),  # more peaks than animals
         ([1], [[0.3, 0.7]], [[-1, -1], [-1, 0]]),
         ([0], [[0.5, 0.5]], [[0, -1], [-1, -1]]),  # equal: the first
     ],
@@ -43,7 +52,9 @@ def test_peaks_go_to_classes(nodes, probabilities, expected):
 
 
 def test_no_peaks():
-    points, values, chances = group_by_class(np.zeros((0, 2)), np.zeros(0), np.zeros(0, dtype=int), np.zeros((0, 3)), 4)
+    points, values, chances = group_by_class(
+        np.zeros((0, 2)), np.zeros(0), np.zeros(0, dtype=int), np.zeros((0, 3)), 4
+    )
     assert (points.shape, values.shape, chances.shape) == ((3, 4, 2), (3, 4), (3, 4))
     assert np.isnan(points).all()
     assert np.isnan(values).all()
@@ -55,7 +66,9 @@ def test_the_slow_decoder_groups_the_same(slow, seed, classes):
     random = np.random.default_rng(seed)
     nodes = random.integers(0, 3, random.integers(0, 8))
     probabilities = random.uniform(0, 1, (len(nodes), classes))
-    assert peaks_of(nodes, probabilities, 3) == slow.group_by_class(nodes, probabilities, 3).tolist()
+    assert (
+        peaks_of(nodes, probabilities, 3) == slow.group_by_class(nodes, probabilities, 3).tolist()
+    )
 
 
 def test_answers_of_old(fixtures):
@@ -64,9 +77,18 @@ def test_answers_of_old(fixtures):
         own = np.flatnonzero(fixtures["samples"] == frame)
         pixels = np.rint(fixtures["points"][own]).astype(int)
         probabilities = fixtures["classes"][frame][:, pixels[:, 1], pixels[:, 0]].T
-        found, _, _ = group_by_class(fixtures["points"][own], fixtures["values"][own], fixtures["nodes"][own], probabilities, 3)
+        found, _, _ = group_by_class(
+            fixtures["points"][own],
+            fixtures["values"][own],
+            fixtures["nodes"][own],
+            probabilities,
+            3,
+        )
         for c, row in enumerate(found):
-            peaks = [next((int(i) for i in own if (fixtures["points"][i] == point).all()), -1) for point in row]
+            peaks = [
+                next((int(i) for i in own if (fixtures["points"][i] == point).all()), -1)
+                for point in row
+            ]
             answers.append([frame, c, *peaks])
     assert answers == fixtures["by_class"].tolist()
 
@@ -78,7 +100,11 @@ def test_answers_of_old(fixtures):
     ("probabilities", "classes", "scores"),
     [
         ([[0.9, 0.1], [0.2, 0.8]], [0, 1], [0.9, 0.8]),
-        ([[0.9, 0.1], [0.6, 0.4]], [0, 1], [0.9, 0.4]),  # the loser takes the other, however improbable
+        (
+            [[0.9, 0.1], [0.6, 0.4]],
+            [0, 1],
+            [0.9, 0.4],
+        ),  # the loser takes the other, however improbable
         ([[1.0, 0.0], [1.0 - 3e-9, 3e-9]], [0, 1], [1.0, 3e-9]),
         ([[0.9, 0.8], [0.7, 0.1]], [1, 0], [0.8, 0.7]),  # the largest sum
         ([[0.1, 0.2, 0.7]], [2], [0.7]),
@@ -99,7 +125,9 @@ def test_no_crops():
 
 @given(seed=seeds, n=st.integers(0, 5), classes=st.integers(1, 4))
 def test_every_class_is_given_once_and_the_sum_is_the_largest(slow, seed, n, classes):
-    probabilities = np.random.default_rng(seed).dirichlet([0.5] * classes, n) if n else np.zeros((0, classes))
+    probabilities = (
+        np.random.default_rng(seed).dirichlet([0.5] * classes, n) if n else np.zeros((0, classes))
+    )
     found, chances = assign_classes(probabilities)
     given = found[found >= 0]
     assert len(given) == min(n, classes) == len(set(given.tolist()))

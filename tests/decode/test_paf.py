@@ -8,9 +8,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.decode.paf import Candidates, GroupingOptions, count_lines, edge_order, field_size, group, score_lines, trace_lines
+from sleap_lab.decode.paf import (
+    Candidates,
+    GroupingOptions,
+    count_lines,
+    edge_order,
+    field_size,
+    group,
+    score_lines,
+    trace_lines,
+)
 
-OPTIONS = GroupingOptions(max_edge_length_ratio=0.25, dist_penalty_weight=1.0, min_instance_peaks=0, min_line_scores=0.25)
+OPTIONS = GroupingOptions(
+    max_edge_length_ratio=0.25, dist_penalty_weight=1.0, min_instance_peaks=0, min_line_scores=0.25
+)
 NO_PENALTY = replace(OPTIONS, dist_penalty_weight=0.0)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -21,20 +32,31 @@ seeds = st.integers(0, 2**32 - 1)
 @pytest.mark.parametrize(
     ("source", "destination", "stride", "columns"),
     [
-        (0, 24, 8, [0, 1, 3]),  # the middle is 12 / (1 + 2**-23), a little before pixel 1.5: without the factor, 2
+        (
+            0,
+            24,
+            8,
+            [0, 1, 3],
+        ),  # the middle is 12 / (1 + 2**-23), a little before pixel 1.5: without the factor, 2
         (24, 0, 8, [3, 2, 0]),  # the other way it is a little behind it
         (0, 40, 8, [0, 2, 5]),  # 2.5, which is even below: the same either way
         (40, 0, 8, [5, 3, 0]),  # and here it is not
         (0, 16, 8, [0, 1, 2]),  # on a whole pixel nothing changes
     ],
 )
-def test_points_on_half_a_pixel_are_sampled_on_the_side_of_their_source(source, destination, stride, columns):
+def test_points_on_half_a_pixel_are_sampled_on_the_side_of_their_source(
+    source, destination, stride, columns
+):
     fields = torch.zeros(1, 2, 1, 8)
     fields[0, 0, 0] = 10.0 ** torch.arange(8)  # so that a sum says which pixels are in it
     points = torch.tensor([[float(source), 0.0], [float(destination), 0.0]])
-    lines = trace_lines(fields, torch.tensor([0, 0]), torch.tensor([0, 1]), points, [(0, 1)], stride, 3)
+    lines = trace_lines(
+        fields, torch.tensor([0, 0]), torch.tensor([0, 1]), points, [(0, 1)], stride, 3
+    )
     toward = 1 if destination > source else -1
-    assert lines.along.tolist() == pytest.approx([toward * sum(10.0**column for column in columns) / 3])
+    assert lines.along.tolist() == pytest.approx(
+        [toward * sum(10.0**column for column in columns) / 3]
+    )
 
 
 # ---- order of edges
@@ -68,7 +90,11 @@ def test_edge_order(edges, n_nodes, expected):
 def test_all_edges_of_a_forest_are_used_parents_first(seed, n_nodes):
     random = np.random.default_rng(seed)
     names = random.permutation(n_nodes)
-    edges = [(int(names[random.integers(i)]), int(names[i])) for i in range(1, n_nodes) if random.random() < 0.8]
+    edges = [
+        (int(names[random.integers(i)]), int(names[i]))
+        for i in range(1, n_nodes)
+        if random.random() < 0.8
+    ]
     random.shuffle(edges)
     edges = [tuple(edge) for edge in edges]
     order = edge_order(edges, n_nodes)
@@ -95,8 +121,13 @@ def test_any_graph_is_walked_and_each_node_reached_once(edges):
 
 def scored(fields, peaks, edges=((0, 1),), *, stride=1, n_points=5, options=OPTIONS, samples=None):
     """Score the peaks [(node, x, y)] of one sample, or of several."""
-    nodes, points = torch.tensor([p[0] for p in peaks]), torch.tensor([p[1:] for p in peaks], dtype=torch.float64).reshape(-1, 2)
-    samples = torch.zeros(len(peaks), dtype=torch.int64) if samples is None else torch.tensor(samples)
+    nodes, points = (
+        torch.tensor([p[0] for p in peaks]),
+        torch.tensor([p[1:] for p in peaks], dtype=torch.float64).reshape(-1, 2),
+    )
+    samples = (
+        torch.zeros(len(peaks), dtype=torch.int64) if samples is None else torch.tensor(samples)
+    )
     fields = torch.as_tensor(fields, dtype=torch.float64)
     lines = trace_lines(fields, samples, nodes.long(), points, list(edges), stride, n_points)
     n_nodes = 1 + max(*itertools.chain(*edges), *(p[0] for p in peaks))
@@ -105,7 +136,14 @@ def scored(fields, peaks, edges=((0, 1),), *, stride=1, n_points=5, options=OPTI
 
 
 def rows(candidates):
-    return list(zip(candidates.edge.tolist(), candidates.source.tolist(), candidates.destination.tolist(), strict=True))
+    return list(
+        zip(
+            candidates.edge.tolist(),
+            candidates.source.tolist(),
+            candidates.destination.tolist(),
+            strict=True,
+        )
+    )
 
 
 def uniform(x, y, h=20, w=20):
@@ -155,7 +193,9 @@ def test_points_outside_are_sampled_at_the_border():
 def test_one_point_is_the_source():
     field = np.zeros((1, 2, 1, 5))
     field[0, 0, 0] = [1, 2, 4, 8, 16]
-    assert scored(field, [(0, 0, 0), (1, 4, 0)], options=NO_PENALTY, n_points=1).scores.tolist() == [1]
+    assert scored(
+        field, [(0, 0, 0), (1, 4, 0)], options=NO_PENALTY, n_points=1
+    ).scores.tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +213,12 @@ def test_one_point_is_the_source():
     ],
 )
 def test_long_edges_are_penalised(length, stride, options, penalty):
-    found = scored(uniform(1, 0), [(0, 0, 0), (1, length, 0)], stride=stride, options=replace(OPTIONS, **options))
+    found = scored(
+        uniform(1, 0),
+        [(0, 0, 0), (1, length, 0)],
+        stride=stride,
+        options=replace(OPTIONS, **options),
+    )
     assert found.scores.tolist() == pytest.approx([1 + penalty])
 
 
@@ -196,7 +241,9 @@ def test_all_pairs_of_a_sample_are_candidates_and_none_across_samples():
     peaks = [(0, 0, 0), (1, 4, 0), (1, 4, 4), (1, 8, 8), (0, 8, 4)]
     found = scored(np.concatenate([uniform(1, 0), uniform(0, 1)]), peaks, samples=[0, 0, 0, 1, 1])
     assert rows(found) == [(0, 0, 1), (0, 0, 2), (0, 4, 3)]
-    assert found.scores.tolist() == pytest.approx([1, 4 / math.hypot(4, 4) + min(5 / math.hypot(4, 4) - 1, 0), 1])
+    assert found.scores.tolist() == pytest.approx(
+        [1, 4 / math.hypot(4, 4) + min(5 / math.hypot(4, 4) - 1, 0), 1]
+    )
 
 
 def test_an_edge_of_no_length_has_no_score():
@@ -218,12 +265,17 @@ def candidates(*given):
     """Candidates from (edge, source, destination, score)."""
     edge, source, destination, scores = zip(*given, strict=True) if given else ((), (), (), ())
     return Candidates(
-        np.array(edge, dtype=int), np.array(source, dtype=int), np.array(destination, dtype=int), np.array(scores, dtype=float)
+        np.array(edge, dtype=int),
+        np.array(source, dtype=int),
+        np.array(destination, dtype=int),
+        np.array(scores, dtype=float),
     )
 
 
 def grouped(found, nodes, edges, n_nodes, **options):
-    peaks, scores = group(found, np.array(nodes, dtype=int), edges, n_nodes, replace(OPTIONS, **options))
+    peaks, scores = group(
+        found, np.array(nodes, dtype=int), edges, n_nodes, replace(OPTIONS, **options)
+    )
     return peaks.tolist(), pytest.approx(scores.tolist())
 
 
@@ -232,7 +284,14 @@ CHAIN = [(0, 1), (1, 2)]
 
 def test_two_animals():
     # Peaks 0 and 1 are heads, 2 and 3 bodies, 4 a tail; the pairs 0-3 and 1-2 fit, and 4 belongs to 2.
-    found = candidates((0, 0, 2, 0.1), (0, 0, 3, 0.9), (0, 1, 2, 0.8), (0, 1, 3, 0.2), (1, 2, 4, 0.7), (1, 3, 4, 0.3))
+    found = candidates(
+        (0, 0, 2, 0.1),
+        (0, 0, 3, 0.9),
+        (0, 1, 2, 0.8),
+        (0, 1, 3, 0.2),
+        (1, 2, 4, 0.7),
+        (1, 3, 4, 0.3),
+    )
     assert grouped(found, [0, 0, 1, 1, 2], CHAIN, 3) == ([[0, 3, -1], [1, 2, 4]], [0.9, 0.8 + 0.7])
 
 
@@ -261,7 +320,10 @@ def test_a_part_below_a_gap_is_an_instance_of_its_own():
 def test_instances_come_in_the_order_in_which_they_are_begun():
     # Edge 0 begins an instance at peak 1; edge 1 then one at peak 0.
     found = candidates((0, 1, 2, 0.9), (1, 0, 3, 0.9))
-    assert grouped(found, [0, 0, 1, 2], [(0, 1), (0, 2)], 3) == ([[1, 2, -1], [0, -1, 3]], [0.9, 0.9])
+    assert grouped(found, [0, 0, 1, 2], [(0, 1), (0, 2)], 3) == (
+        [[1, 2, -1], [0, -1, 3]],
+        [0.9, 0.9],
+    )
 
 
 def test_edges_are_walked_from_the_root_whatever_their_order():
@@ -271,7 +333,10 @@ def test_edges_are_walked_from_the_root_whatever_their_order():
 
 def test_trees_of_a_forest_are_instances_apart():
     found = candidates((0, 0, 1, 0.9), (1, 2, 3, 0.8))
-    assert grouped(found, [0, 1, 2, 3], [(0, 1), (2, 3)], 4) == ([[0, 1, -1, -1], [-1, -1, 2, 3]], [0.9, 0.8])
+    assert grouped(found, [0, 1, 2, 3], [(0, 1), (2, 3)], 4) == (
+        [[0, 1, -1, -1], [-1, -1, 2, 3]],
+        [0.9, 0.8],
+    )
 
 
 def test_a_cycle_is_grouped_without_its_last_edge():
@@ -296,7 +361,14 @@ def test_a_cycle_is_grouped_without_its_last_edge():
 )
 def test_instances_with_too_few_peaks_are_dropped(least, expected):
     nodes = [0, 0, 0, 1, 1, 1, 2, 2, 3]
-    found = candidates((0, 0, 3, 0.9), (0, 1, 4, 0.9), (0, 2, 5, 0.9), (1, 3, 6, 0.9), (1, 4, 7, 0.9), (2, 6, 8, 0.9))
+    found = candidates(
+        (0, 0, 3, 0.9),
+        (0, 1, 4, 0.9),
+        (0, 2, 5, 0.9),
+        (1, 3, 6, 0.9),
+        (1, 4, 7, 0.9),
+        (2, 6, 8, 0.9),
+    )
     peaks, _ = grouped(found, nodes, [(0, 1), (1, 2), (2, 3)], 4, min_instance_peaks=least)
     assert [sum(peak >= 0 for peak in row) for row in peaks] == expected
 
@@ -337,7 +409,13 @@ def test_a_peak_belongs_to_one_instance_and_stands_at_its_node(seed):
 # ---- the slow decoder, and its answers of old
 
 
-@given(seed=seeds, stride=st.sampled_from([1, 2, 4]), n_points=st.integers(1, 12), ratio=st.floats(0, 1), weight=st.floats(0, 2))
+@given(
+    seed=seeds,
+    stride=st.sampled_from([1, 2, 4]),
+    n_points=st.integers(1, 12),
+    ratio=st.floats(0, 1),
+    weight=st.floats(0, 2),
+)
 def test_the_slow_decoder_scores_the_same(slow, seed, stride, n_points, ratio, weight):
     random = np.random.default_rng(seed)
     fields = random.normal(0, 1, (2, 4, 9, 11))
@@ -355,7 +433,14 @@ def test_the_slow_decoder_scores_the_same(slow, seed, stride, n_points, ratio, w
         options=replace(OPTIONS, **penalty),
     )
     expected = {
-        (e, i, j): slow.line_score(fields[samples[i], 2 * e : 2 * e + 2], points[i], points[j], stride=stride, channels=4, **options)
+        (e, i, j): slow.line_score(
+            fields[samples[i], 2 * e : 2 * e + 2],
+            points[i],
+            points[j],
+            stride=stride,
+            channels=4,
+            **options,
+        )
         for e, (a, b) in enumerate(CHAIN)
         for i in range(8)
         for j in range(8)
@@ -371,7 +456,13 @@ def test_the_slow_decoder_groups_the_same(slow, seed, least):
     nodes = random.integers(0, 4, random.integers(0, 10))
     points = random.uniform(0, 20, (len(nodes), 2))
     options = replace(OPTIONS, min_instance_peaks=least)
-    found = scored(fields, list(zip(nodes.tolist(), *points.T.tolist(), strict=True)), edges, stride=2, options=options)
+    found = scored(
+        fields,
+        list(zip(nodes.tolist(), *points.T.tolist(), strict=True)),
+        edges,
+        stride=2,
+        options=options,
+    )
     peaks, scores = group(found, nodes, edges, 4, options)
     expected = slow.group(
         points,
@@ -395,17 +486,27 @@ def test_answers_of_old(fixtures, make_fixtures):
     points = torch.from_numpy(fixtures["points"]) * make_fixtures.STRIDE
     scoring = dict(make_fixtures.SCORING)
     n_points = scoring.pop("n_points")
-    options = GroupingOptions(min_instance_peaks=make_fixtures.THRESHOLDS["least_peaks"], min_line_scores=0.25, **scoring)
+    options = GroupingOptions(
+        min_instance_peaks=make_fixtures.THRESHOLDS["least_peaks"], min_line_scores=0.25, **scoring
+    )
     fields = torch.from_numpy(fixtures["fields"])
-    lines = trace_lines(fields, samples, nodes, points, make_fixtures.EDGES, make_fixtures.STRIDE, n_points)
+    lines = trace_lines(
+        fields, samples, nodes, points, make_fixtures.EDGES, make_fixtures.STRIDE, n_points
+    )
     found = score_lines(lines, field_size(fields, make_fixtures.STRIDE), options)
     answers = []
     for frame in range(2):
         # Peaks of the other frame take no part, as they have no candidates here.
         here = fixtures["samples"][found.source] == frame
-        own = Candidates(found.edge[here], found.source[here], found.destination[here], found.scores[here])
-        peaks, scores = group(own, fixtures["nodes"], make_fixtures.EDGES, make_fixtures.NODES, options)
-        answers += [[frame, *row, score] for row, score in zip(peaks.tolist(), scores.tolist(), strict=True)]
+        own = Candidates(
+            found.edge[here], found.source[here], found.destination[here], found.scores[here]
+        )
+        peaks, scores = group(
+            own, fixtures["nodes"], make_fixtures.EDGES, make_fixtures.NODES, options
+        )
+        answers += [
+            [frame, *row, score] for row, score in zip(peaks.tolist(), scores.tolist(), strict=True)
+        ]
     np.testing.assert_allclose(answers, fixtures["grouped"], atol=1e-4)
 
 
@@ -413,4 +514,6 @@ def test_the_fixtures_are_those_of_the_script(fixtures, make_fixtures):
     built = make_fixtures.build()
     assert built.keys() == fixtures.keys()
     for name, array in built.items():
-        np.testing.assert_allclose(fixtures[name], array, atol=1e-6, err_msg=f"{name}: run tests/decode/make_fixtures.py")
+        np.testing.assert_allclose(
+            fixtures[name], array, atol=1e-6, err_msg=f"{name}: run tests/decode/make_fixtures.py"
+        )

@@ -17,7 +17,9 @@ def one(rows):
 
 def spot(x, y, sigma=1.5, h=16, w=20):
     """A Gaussian of height 1 with its peak at (x, y)."""
-    rows, columns = torch.meshgrid(torch.arange(h, dtype=torch.float64), torch.arange(w, dtype=torch.float64), indexing="ij")
+    rows, columns = torch.meshgrid(
+        torch.arange(h, dtype=torch.float64), torch.arange(w, dtype=torch.float64), indexing="ij"
+    )
     return torch.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
 
 
@@ -28,7 +30,9 @@ def noise(seed, *shape):
 def global_peaks(maps, refinement=None):
     """The highest pixels of maps, refined: points (b, nodes, 2) and values (b, nodes)."""
     points, values = peaks.global_peaks(maps)
-    samples, nodes = (index.flatten() for index in torch.meshgrid(*map(torch.arange, values.shape), indexing="ij"))
+    samples, nodes = (
+        index.flatten() for index in torch.meshgrid(*map(torch.arange, values.shape), indexing="ij")
+    )
     return refine(maps, samples, nodes, points.view(-1, 2), refinement).view(points.shape), values
 
 
@@ -78,8 +82,12 @@ def test_negative_maps_have_a_highest_pixel_too():
 
 
 def test_global_peaks_are_refined_in_their_own_map():
-    points, _ = global_peaks(torch.stack([spot(3, 4), spot(7, 8)])[None].expand(2, 2, 16, 20), Refinement(5))
-    torch.testing.assert_close(points, torch.tensor([[[3.0, 4.0], [7.0, 8.0]]] * 2, dtype=torch.float64))
+    points, _ = global_peaks(
+        torch.stack([spot(3, 4), spot(7, 8)])[None].expand(2, 2, 16, 20), Refinement(5)
+    )
+    torch.testing.assert_close(
+        points, torch.tensor([[[3.0, 4.0], [7.0, 8.0]]] * 2, dtype=torch.float64)
+    )
 
 
 # ---- local peaks
@@ -112,7 +120,14 @@ def test_peaks_two_pixels_apart_are_two():
 
 def test_order_is_sample_row_column_node():
     maps = torch.zeros(2, 2, 6, 6)
-    for b, node, y, x in [(1, 0, 0, 0), (0, 1, 0, 4), (0, 0, 4, 0), (0, 0, 0, 4), (0, 1, 0, 2), (0, 1, 4, 0)]:
+    for b, node, y, x in [
+        (1, 0, 0, 0),
+        (0, 1, 0, 4),
+        (0, 0, 4, 0),
+        (0, 0, 0, 4),
+        (0, 1, 0, 2),
+        (0, 1, 4, 0),
+    ]:
         maps[b, node, y, x] = 0.5
     samples, nodes, points, values = local_peaks(maps, 0.2, None)
     assert samples.tolist() == [0, 0, 0, 0, 0, 1]
@@ -155,10 +170,17 @@ def plateau(pixels, y, x, background):
     return maps
 
 
-low = st.builds(lambda seed: torch.from_numpy(np.random.default_rng(seed).uniform(0, 0.19, (1, 1, 6, 7))), seeds)
+low = st.builds(
+    lambda seed: torch.from_numpy(np.random.default_rng(seed).uniform(0, 0.19, (1, 1, 6, 7))), seeds
+)
 
 
-@given(pixels=st.sampled_from(list(SMALL.values())), y=st.integers(0, 4), x=st.integers(1, 5), background=low)
+@given(
+    pixels=st.sampled_from(list(SMALL.values())),
+    y=st.integers(0, 4),
+    x=st.integers(1, 5),
+    background=low,
+)
 def test_equal_pixels_within_two_by_two_are_one_peak_at_their_mean(pixels, y, x, background):
     mean = tuple(np.mean([(x + dx, y + dy) for dy, dx in pixels], axis=0))
     samples, nodes, points, values = local_peaks(plateau(pixels, y, x, background), 0.2, None)
@@ -166,7 +188,12 @@ def test_equal_pixels_within_two_by_two_are_one_peak_at_their_mean(pixels, y, x,
     assert (samples.tolist(), nodes.tolist(), values.tolist()) == ([0], [0], [0.75])
 
 
-@given(pixels=st.sampled_from(list(WIDE.values())), y=st.integers(0, 3), x=st.integers(1, 4), background=low)
+@given(
+    pixels=st.sampled_from(list(WIDE.values())),
+    y=st.integers(0, 3),
+    x=st.integers(1, 4),
+    background=low,
+)
 def test_wider_plateaus_are_no_peak(pixels, y, x, background):
     assert found(plateau(pixels, y, x, background)) == []
 
@@ -199,7 +226,9 @@ def test_a_plateau_is_refined_around_the_floor_of_its_mean():
 
 def refined(values, x, y, k, *, bounded=False):
     zero = torch.zeros(1, dtype=torch.int64)
-    return refine(one(values), zero, zero, torch.tensor([[x, y]]), Refinement(k, bounded))[0].tolist()
+    return refine(one(values), zero, zero, torch.tensor([[x, y]]), Refinement(k, bounded))[
+        0
+    ].tolist()
 
 
 def refinement(k):
@@ -215,10 +244,14 @@ def test_refinement_by_hand():
         [0, 0, 0, 0, 9],
     ]
     total = 1 + 2 + 3 + 8 + 5 + 1
-    assert refined(values, 2, 2, 3) == pytest.approx([2 + (-1 - 3 + 5) / total, 2 + (-1 - 2 + 1) / total])
+    assert refined(values, 2, 2, 3) == pytest.approx(
+        [2 + (-1 - 3 + 5) / total, 2 + (-1 - 2 + 1) / total]
+    )
     assert refined(values, 2, 2, 1) == [2, 2]
     wide = total + 9
-    assert refined(values, 2, 2, 5) == pytest.approx([2 + (-1 - 3 + 5 + 2 * 9) / wide, 2 + (-1 - 2 + 1 + 2 * 9) / wide])
+    assert refined(values, 2, 2, 5) == pytest.approx(
+        [2 + (-1 - 3 + 5 + 2 * 9) / wide, 2 + (-1 - 2 + 1 + 2 * 9) / wide]
+    )
 
 
 def test_outside_counts_as_zero():
@@ -229,7 +262,9 @@ def test_outside_counts_as_zero():
 
 def test_negative_values_take_part():
     assert refined([[-1, 4, 1]], 1, 0, 3) == pytest.approx([1 + (1 + 1) / (-1 + 4 + 1), 0])
-    assert refined([[-1.5, 2, 0]], 1, 0, 3) == pytest.approx([1 + 1.5 / 0.5, 0])  # far out, as nothing bounds it
+    assert refined([[-1.5, 2, 0]], 1, 0, 3) == pytest.approx(
+        [1 + 1.5 / 0.5, 0]
+    )  # far out, as nothing bounds it
 
 
 def test_an_even_patch_lies_half_a_pixel_too_far():
@@ -238,7 +273,9 @@ def test_an_even_patch_lies_half_a_pixel_too_far():
     values[3, 3] = 1
     assert refined(values.tolist(), 3, 3, 4) == [3.5, 3.5]
     values[3, 1], values[3, 5] = 0.5, 0.25  # x - 2 is in, x + 2 is not
-    assert refined(values.tolist(), 3, 3, 4) == pytest.approx([3 + (1 * 0.5 - 0.5 * 1.5) / 1.5, 3.5])
+    assert refined(values.tolist(), 3, 3, 4) == pytest.approx(
+        [3 + (1 * 0.5 - 0.5 * 1.5) / 1.5, 3.5]
+    )
 
 
 def test_bounded_leaves_negative_values_out():
@@ -259,7 +296,13 @@ def test_bounded_weighs_an_even_patch_where_its_pixels_are():
     assert refined(values.tolist(), 3, 3, 4, bounded=True) == pytest.approx([3 - 2 * 0.5 / 1.5, 3])
 
 
-@given(seed=seeds, k=st.integers(1, 8), x=st.integers(0, 10), y=st.integers(0, 8), mean=st.floats(-1, 1))
+@given(
+    seed=seeds,
+    k=st.integers(1, 8),
+    x=st.integers(0, 10),
+    y=st.integers(0, 8),
+    mean=st.floats(-1, 1),
+)
 def test_bounded_never_leaves_the_patch(seed, k, x, y, mean):
     maps = noise(seed, 9, 11) + mean  # mostly positive, mostly negative, and all between
     found = np.array(refined(maps.tolist(), x, y, k, bounded=True))
@@ -296,7 +339,9 @@ def test_offsets_move_each_peak_by_its_own_node_x_before_y():
 def test_offsets_of_a_plateau_are_those_at_the_floor_of_its_mean():
     offsets = torch.zeros(1, 2, 3, 4)
     offsets[0, :, 1, 1] = torch.tensor([0.75, -0.25])
-    assert found(torch.tensor([[[[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]]]).float(), refinement=offsets) == [(1 + 0.75, 1 - 0.25)]
+    assert found(
+        torch.tensor([[[[0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]]]).float(), refinement=offsets
+    ) == [(1 + 0.75, 1 - 0.25)]
 
 
 def test_offsets_of_nothing():
@@ -309,12 +354,19 @@ def test_the_peak_of_a_rendered_spot_comes_back(x, y, sigma):
     # Five pixels see only a part of a wide spot, whose centre of mass is nearer to the middle of the patch.
     tolerance = {0.7: 0.01, 1.0: 0.05, 1.5: 0.2, 2.5: 0.4}
     points, _ = global_peaks(spot(x, y, sigma)[None, None], Refinement(5))
-    np.testing.assert_allclose(points[0, 0].numpy(), [x, y], atol=next(t for s, t in tolerance.items() if sigma <= s))
+    np.testing.assert_allclose(
+        points[0, 0].numpy(), [x, y], atol=next(t for s, t in tolerance.items() if sigma <= s)
+    )
     whole, _ = global_peaks(spot(x + 12, y + 12, sigma, 40, 40)[None, None], Refinement(17))
     np.testing.assert_allclose(whole[0, 0].numpy(), [x + 12, y + 12], atol=0.02)
 
 
-@given(x=st.integers(2, 13), y=st.integers(2, 13), sigma=st.floats(0.5, 3), k=st.sampled_from([1, 3, 5]))
+@given(
+    x=st.integers(2, 13),
+    y=st.integers(2, 13),
+    sigma=st.floats(0.5, 3),
+    k=st.sampled_from([1, 3, 5]),
+)
 def test_a_spot_on_a_pixel_comes_back_exactly(x, y, sigma, k):
     points, values = global_peaks(spot(x, y, sigma)[None, None], Refinement(k))
     np.testing.assert_allclose(points.numpy()[0, 0], [x, y], atol=1e-9)
@@ -336,7 +388,10 @@ def test_a_point_of_a_positive_map_stays_in_its_patch(seed, k):
 def test_a_factor_moves_no_point(seed, factor, k):
     maps = noise(seed, 2, 2, 8, 9)
     highest = global_peaks(maps, refinement(k)), global_peaks(maps * factor, refinement(k))
-    local = local_peaks(maps, 0.2, refinement(k)), local_peaks(maps * factor, 0.2 * factor, refinement(k))
+    local = (
+        local_peaks(maps, 0.2, refinement(k)),
+        local_peaks(maps * factor, 0.2 * factor, refinement(k)),
+    )
     for (plain, scaled), at in ((highest, 0), (local, 2)):
         torch.testing.assert_close(scaled[at], plain[at], equal_nan=True)
         torch.testing.assert_close(scaled[-1], plain[-1] * factor)
@@ -345,7 +400,10 @@ def test_a_factor_moves_no_point(seed, factor, k):
 @given(seed=seeds, constant=st.floats(-5, 5).map(lambda c: round(c * 64) / 64))
 def test_a_constant_moves_no_grid_point(seed, constant):
     maps = noise(seed, 2, 2, 8, 9).mul(64).round() / 64  # sums are exact
-    plain, raised = local_peaks(maps, 0.25, None), local_peaks(maps + constant, 0.25 + constant, None)
+    plain, raised = (
+        local_peaks(maps, 0.25, None),
+        local_peaks(maps + constant, 0.25 + constant, None),
+    )
     assert all(torch.equal(a, b) for a, b in zip(plain[:3], raised[:3], strict=True))
     assert torch.equal(plain[3] + constant, raised[3])
 
@@ -354,8 +412,12 @@ def test_a_constant_moves_no_grid_point(seed, constant):
 def test_a_mirror_mirrors_the_peaks(seed, k):
     maps = noise(seed, 1, 1, 8, 9)
     plain = {(round(8 - x, 6), round(y, 6)) for x, y in found(maps, 0.2, refinement(k))}
-    assert {(round(x, 6), round(y, 6)) for x, y in found(maps.flip(-1), 0.2, refinement(k))} == plain
-    transposed = {(round(y, 6), round(x, 6)) for x, y in found(maps.transpose(-1, -2), 0.2, refinement(k))}
+    assert {
+        (round(x, 6), round(y, 6)) for x, y in found(maps.flip(-1), 0.2, refinement(k))
+    } == plain
+    transposed = {
+        (round(y, 6), round(x, 6)) for x, y in found(maps.transpose(-1, -2), 0.2, refinement(k))
+    }
     assert transposed == {(round(x, 6), round(y, 6)) for x, y in found(maps, 0.2, refinement(k))}
 
 
@@ -369,7 +431,9 @@ def test_maps_of_a_batch_do_not_mix(seed, k):
         torch.testing.assert_close(together[column], torch.cat([found[column] for found in apart]))
     for node in range(2):
         torch.testing.assert_close(
-            global_peaks(maps, refinement(k))[0][:, [node]], global_peaks(maps[:, [node]], refinement(k))[0], equal_nan=True
+            global_peaks(maps, refinement(k))[0][:, [node]],
+            global_peaks(maps[:, [node]], refinement(k))[0],
+            equal_nan=True,
         )
 
 

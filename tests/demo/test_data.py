@@ -12,7 +12,14 @@ from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.media.labels import read_labels
 from sleap_lab.poses.record import Poses
 
-KINDS = ("single_instance", "centroid", "centered_instance", "bottomup", "multi_class_bottomup", "multi_class_topdown")
+KINDS = (
+    "single_instance",
+    "centroid",
+    "centered_instance",
+    "bottomup",
+    "multi_class_bottomup",
+    "multi_class_topdown",
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +30,11 @@ def walks(truth: Poses) -> np.ndarray:
 
 
 def test_the_demo_is_small(folder: Path) -> None:
-    sizes = [file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.suffix in (".mp4", ".slp", ".ckpt", ".yaml")]
+    sizes = [
+        file.stat().st_size
+        for file in folder.rglob("*")
+        if file.is_file() and file.suffix in (".mp4", ".slp", ".ckpt", ".yaml")
+    ]
     assert max(sizes) < 1.4e6
     assert sum(sizes) < 5e6
 
@@ -37,7 +48,9 @@ def test_every_model_loads(folder: Path, kind: str, truth: Poses) -> None:
     assert not load_network(config).training
 
 
-@pytest.mark.parametrize(("labels", "video"), [("truth.slp", "clip.mp4"), ("single_truth.slp", "single.mp4")])
+@pytest.mark.parametrize(
+    ("labels", "video"), [("truth.slp", "clip.mp4"), ("single_truth.slp", "single.mp4")]
+)
 def test_labels_find_their_video_beside_them(folder: Path, labels: str, video: str) -> None:
     found = read_labels(folder / labels)
     assert Path(found.videos[0].filename) == folder / video

@@ -5,7 +5,13 @@ import sleap_io as sio
 
 
 def copy(*words, cwd):
-    return subprocess.run([sys.executable, "-m", "sleap_lab.demo", *words], cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "sleap_lab.demo", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_copy_has_the_names_of_the_documentation(tmp_path):
@@ -22,7 +28,10 @@ def test_the_copy_has_the_names_of_the_documentation(tmp_path):
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "taken").mkdir()
     ended = copy("taken", cwd=tmp_path)
-    assert (ended.returncode, ended.stderr) == (2, "error: taken is there already; choose a new folder\n")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "error: taken is there already; choose a new folder\n",
+    )
     assert list((tmp_path / "taken").iterdir()) == []
 
 

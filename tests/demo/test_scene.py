@@ -36,37 +36,51 @@ def test_the_committed_truth_is_what_the_script_makes(truth: Poses) -> None:
 def test_the_committed_clip_shows_what_the_script_renders(clip: sio.Video) -> None:
     made = frames(choreography.clip()[:3], choreography.CLIP_SHAPE, seed=1)
     shown = np.stack([clip[i][..., 0] for i in range(3)])
-    assert np.abs(shown.astype(float) - made).mean() < 6  # sensor noise that the encoder smooths away
+    assert (
+        np.abs(shown.astype(float) - made).mean() < 6
+    )  # sensor noise that the encoder smooths away
 
 
 def test_nodes_of_a_straight_animal() -> None:
     nodes = nodes_of(bent_spine(np.array([50.0, 20.0]), 0.0, (0, 0, 0)))
     # It looks to the right, so its left ear is up, where y is smaller.
-    np.testing.assert_allclose(nodes, [[50, 20], [37, 20 - 8], [37, 20 + 8], [50 - 38, 20], [50 - 55, 20], [50 - 72, 20]], atol=1e-9)
+    np.testing.assert_allclose(
+        nodes,
+        [[50, 20], [37, 20 - 8], [37, 20 + 8], [50 - 38, 20], [50 - 55, 20], [50 - 72, 20]],
+        atol=1e-9,
+    )
 
 
 def test_spines_keep_their_length_when_they_bend() -> None:
     spine = bent_spine(np.zeros(2), 1.0, (0.02, -0.02, 0.02))
-    np.testing.assert_allclose(np.linalg.norm(np.diff(spine, axis=0), axis=-1), np.diff(SPINE_DISTANCE))
+    np.testing.assert_allclose(
+        np.linalg.norm(np.diff(spine, axis=0), axis=-1), np.diff(SPINE_DISTANCE)
+    )
 
 
 def test_stamp_centres_a_disc_below_the_pixel() -> None:
     image = np.zeros((21, 31))
     stamp(image, np.array([[12.3, 9.6]]), np.array([4.0]), np.array([1.0]))
     y, x = np.mgrid[:21, :31]
-    np.testing.assert_allclose([(image * x).sum() / image.sum(), (image * y).sum() / image.sum()], [12.3, 9.6], atol=0.02)
+    np.testing.assert_allclose(
+        [(image * x).sum() / image.sum(), (image * y).sum() / image.sum()], [12.3, 9.6], atol=0.02
+    )
 
 
 def test_stamp_outside_the_image_changes_nothing() -> None:
     image = np.full((8, 8), 0.5)
-    stamp(image, np.array([[-20.0, 4.0], [-18.0, 40.0]]), np.array([3.0, 3.0]), np.array([1.0, 1.0]))
+    stamp(
+        image, np.array([[-20.0, 4.0], [-18.0, 40.0]]), np.array([3.0, 3.0]), np.array([1.0, 1.0])
+    )
     assert (image == 0.5).all()
 
 
 def test_crops_show_the_animal_where_its_nodes_say() -> None:
     made = examples.crops.__wrapped__(96, 20, 5)
     dark = [
-        made.images[k, y, x] for k in range(20) for x, y in made.points[k, 0, [3, 4]].round().astype(int)
+        made.images[k, y, x]
+        for k in range(20)
+        for x, y in made.points[k, 0, [3, 4]].round().astype(int)
     ]  # thorax and abdomen lie in the middle of a body darker than the floor
     assert np.median(dark) < 110 < np.median(made.images)
 

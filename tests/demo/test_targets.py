@@ -14,7 +14,9 @@ def test_confidence_maps_take_the_nearer_animal_and_ignore_absent_ones() -> None
     points = torch.tensor([[[[4.0, 2.0], [NAN, NAN]], [[10.0, 2.0], [0.0, 0.0]], ABSENT]])
     maps = confidence_maps(points, (4, 16), stride=2, sigma=2.0)
     assert maps.shape == (1, 2, 2, 8)
-    np.testing.assert_allclose(maps[0, 0, 1, :6], np.exp(-(np.array([4, 2, 0, 2, 2, 0]) ** 2) / (2 * 2**2)), rtol=1e-6)
+    np.testing.assert_allclose(
+        maps[0, 0, 1, :6], np.exp(-(np.array([4, 2, 0, 2, 2, 0]) ** 2) / (2 * 2**2)), rtol=1e-6
+    )
     assert maps[0, 1, 0, 0] == 1
 
 
@@ -26,7 +28,13 @@ def test_part_affinity_fields_point_along_the_nearest_edge() -> None:
     points = torch.tensor([[[[0.0, 0.0], [8.0, 0.0]], [[8.0, 8.0], [0.0, 8.0]], ABSENT]])
     fields = part_affinity_fields(points, torch.tensor([[0, 1]]), (10, 12), stride=2, reach=2.0)
     assert fields.shape == (1, 2, 5, 6)
-    assert fields[0, 0, :, 0].tolist() == [1, 1, 0, -1, -1]  # y = 0, 2 near the first edge, 6, 8 near the second
+    assert fields[0, 0, :, 0].tolist() == [
+        1,
+        1,
+        0,
+        -1,
+        -1,
+    ]  # y = 0, 2 near the first edge, 6, 8 near the second
     assert fields[0, 0, 0].tolist() == [1, 1, 1, 1, 1, 1]  # x = 10 is 2 px past the end
     assert (fields[0, 1] == 0).all()
 

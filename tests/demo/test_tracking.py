@@ -10,7 +10,10 @@ from sleap_lab.tracking import track
 
 
 def switches(truth: Poses, **settings: str) -> int:
-    tracked = track(replace(truth, tracks=np.full(len(truth), -1, np.int32), track_names=()), TrackerConfig(tracking=True, **settings))
+    tracked = track(
+        replace(truth, tracks=np.full(len(truth), -1, np.int32), track_names=()),
+        TrackerConfig(tracking=True, **settings),
+    )
     order = np.lexsort((tracked.points[:, 0, 0], tracked.frame))
     same = np.lexsort((truth.points[:, 0, 0], truth.frame))
     found = np.empty(len(truth), np.int32)

@@ -38,7 +38,9 @@ class Block:
 
 def blocks(page: Path) -> Iterator[Block]:
     """Yield the fenced blocks of a page."""
-    fence = re.compile(r'^( *)```(\w*)(?: +title="([^"]*)")?\n(.*?)^\1```$', re.DOTALL | re.MULTILINE)
+    fence = re.compile(
+        r'^( *)```(\w*)(?: +title="([^"]*)")?\n(.*?)^\1```$', re.DOTALL | re.MULTILINE
+    )
     for indent, language, title, text in fence.findall(page.read_text(encoding="utf-8")):
         yield Block(language, title, re.sub(rf"^{indent}", "", text, flags=re.MULTILINE))
 
@@ -141,21 +143,36 @@ def test_python_runs(page, lab):
             exec(compile(block.text, str(page), "exec"), names)
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
+)
 def test_what_is_not_run_says_why(page):
     for block in blocks(page):
         if block.language == "sh":
-            assert block.title, f"{page.name}: a title that says why this is not run is missing\n{block.text}"
+            assert block.title, (
+                f"{page.name}: a title that says why this is not run is missing\n{block.text}"
+            )
         elif block.language == "":
-            typed = [line for line in block.text.splitlines() if re.match(r"(\$ )?(sleap-lab|make|pip|python) ", line)]
-            assert not typed, f"{page.name}: tag the block as bash, or as sh with a title that says why it is not run\n{block.text}"
+            typed = [
+                line
+                for line in block.text.splitlines()
+                if re.match(r"(\$ )?(sleap-lab|make|pip|python) ", line)
+            ]
+            assert not typed, (
+                f"{page.name}: tag the block as bash, or as sh with a title that says why it is not run\n{block.text}"
+            )
 
 
 def test_what_pages_make_is_in_the_makefile():
-    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    made = set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     for page in PAGES:
         typed = "\n".join(block.text for block in blocks(page) if block.language in ("bash", "sh"))
-        named = {*re.findall(r"^make ([a-z-]+)", typed, re.MULTILINE), *re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))}
+        named = {
+            *re.findall(r"^make ([a-z-]+)", typed, re.MULTILINE),
+            *re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8")),
+        }
         assert named <= made, f"{page.name}: make {', '.join(sorted(named - made))}"
 
 
@@ -171,9 +188,17 @@ def test_pages_run(page, tmp_path):
             write(block, folder)
         elif block.language == "bash":
             script.append(block.text)
-    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    }
     (tmp_path / "page.sh").write_text("\n".join(script), encoding="utf-8")
     ended = subprocess.run(
-        ["bash", "-x", tmp_path / "page.sh"], cwd=folder, env=environment, capture_output=True, text=True, timeout=1800, check=False
+        ["bash", "-x", tmp_path / "page.sh"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]

@@ -16,7 +16,9 @@ SPEC.loader.exec_module(floor_plan)
 
 def test_every_room_has_its_place():
     rooms = {
-        path.name.removesuffix(".py") for path in floor_plan.PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+        path.name.removesuffix(".py")
+        for path in floor_plan.PACKAGE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
     assert rooms == {*floor_plan.ROOMS, *floor_plan.GROUND, *floor_plan.APART}
 
@@ -35,9 +37,15 @@ def test_the_house_stays_low_and_its_rooms_apart():
 @pytest.mark.parametrize(
     ("arrows", "wrong"),
     [
-        ({("poses", "tracking"): ["poses/a.py imports tracking.b"]}, ["poses/a.py imports tracking.b"]),
+        (
+            {("poses", "tracking"): ["poses/a.py imports tracking.b"]},
+            ["poses/a.py imports tracking.b"],
+        ),
         ({("tracking", "poses"): ["tracking/b.py imports poses.a"]}, []),
-        ({("errors", "files"): ["errors.py imports files.atomic"]}, ["errors.py imports files.atomic"]),
+        (
+            {("errors", "files"): ["errors.py imports files.atomic"]},
+            ["errors.py imports files.atomic"],
+        ),
         ({("files", "errors"): ["files/a.py imports errors"]}, []),
         ({("__init__", "experiment"): ["__init__.py imports experiment"]}, []),  # what is public
     ],
@@ -48,7 +56,12 @@ def test_an_import_against_the_order_is_found(arrows, wrong):
 
 def test_imports_are_found_wherever_they_stand(tmp_path):
     code = "import sleap_lab.cli\nfrom sleap_lab import terminal, run_inference\ndef f():\n    from sleap_lab.poses.record import Poses\n"
-    assert sorted(floor_plan.modules(floor_plan.ast.parse(code))) == ["__init__", "cli", "poses.record", "terminal"]
+    assert sorted(floor_plan.modules(floor_plan.ast.parse(code))) == [
+        "__init__",
+        "cli",
+        "poses.record",
+        "terminal",
+    ]
 
 
 def test_the_picture_is_that_of_the_code():
@@ -61,4 +74,8 @@ def test_the_table_of_where_to_change_what_names_files_that_exist():
     table = page[page.index("## Where to change what") : page.index("`make docs` writes")]
     names = set(re.findall(r"`([\w/]+(?:\.py|/))`", table))
     assert len(names) > 15
-    assert {name for name in names if not any((ROOT / start / name).exists() for start in ("sleap_lab", "."))} == set()
+    assert {
+        name
+        for name in names
+        if not any((ROOT / start / name).exists() for start in ("sleap_lab", "."))
+    } == set()

@@ -12,8 +12,16 @@ import pytest
 from sleap_lab.demo.__main__ import copy
 
 PAGE = Path(__file__).parents[2] / "docs" / "hydra.md"
-FILES = re.findall(r'^```yaml title="(.*?)"\n(.*?)^```$', PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-ROWS = re.findall(r"^\|[^`\n]*(?:`[^`\n]*`[^`|\n]*)*\| `(sleap-lab .*?)` \| `(.*?)` \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+FILES = re.findall(
+    r'^```yaml title="(.*?)"\n(.*?)^```$',
+    PAGE.read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+ROWS = re.findall(
+    r"^\|[^`\n]*(?:`[^`\n]*`[^`|\n]*)*\| `(sleap-lab .*?)` \| `(.*?)` \|$",
+    PAGE.read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +43,16 @@ def test_every_row_with_a_command_is_found():
 @pytest.mark.parametrize(("command", "gives"), ROWS)
 def test_a_command_gives_what_the_table_says(command, gives, folder):
     words = [sys.executable, "-m", "sleap_lab", *shlex.split(command)[1:]]
-    ended = subprocess.run(words, cwd=folder, capture_output=True, text=True)  # Hydra changes the logging of its process
+    ended = subprocess.run(
+        words, cwd=folder, capture_output=True, text=True
+    )  # Hydra changes the logging of its process
     said = ended.stdout + ended.stderr
     if gives.startswith("error: "):
         assert (ended.returncode, gives in " ".join(ended.stderr.split())) == (2, True), said
     elif "--cfg" in command or "--info" in command:
         assert (ended.returncode, gives in ended.stdout) == (0, True), said
     else:
-        assert (ended.returncode, any(path.is_file() for path in folder.glob(gives))) == (0, True), said
+        assert (ended.returncode, any(path.is_file() for path in folder.glob(gives))) == (
+            0,
+            True,
+        ), said

@@ -20,17 +20,25 @@ def normalized(name: str) -> str:
 
 def pins() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    return {normalized(name): version for name, _, version in (line.partition("==") for line in lines) if version}
+    return {
+        normalized(name): version
+        for name, _, version in (line.partition("==") for line in lines)
+        if version
+    }
 
 
 def test_uv_installs_the_versions_that_pip_does():
     pinned = dict(text.split("==") for text in PROJECT["tool"]["uv"]["constraint-dependencies"])
-    assert {normalized(name): version for name, version in pinned.items()} == {name: pins()[normalized(name)] for name in pinned}
+    assert {normalized(name): version for name, version in pinned.items()} == {
+        name: pins()[normalized(name)] for name in pinned
+    }
 
 
 def test_every_dependency_is_pinned():
     project = PROJECT["project"]
-    wanted = project["dependencies"] + [text for extra in project["optional-dependencies"].values() for text in extra]
+    wanted = project["dependencies"] + [
+        text for extra in project["optional-dependencies"].values() for text in extra
+    ]
     names = {normalized(re.match(r"[\w.-]+", text)[0]) for text in wanted}
     assert names - pins().keys() == set()
 
@@ -102,7 +110,10 @@ def test_without_libgl_the_headless_build_of_the_same_version_is_installed(insta
         f"install --quiet --no-deps opencv-python-headless=={version}",
         "-c import cv2",
     ]
-    assert f"(ImportError: libGL.so.1: no such file); opencv-python-headless {version} takes its place\n" in ended.stdout
+    assert (
+        f"(ImportError: libGL.so.1: no such file); opencv-python-headless {version} takes its place\n"
+        in ended.stdout
+    )
 
 
 def test_with_libgl_it_is_not(install):
@@ -116,7 +127,9 @@ def test_a_python_without_venv_is_told_in_a_line(install):
     ended, asked = install("no venv")
     assert ended.returncode != 0
     assert re.search(
-        r"^error: \S+ cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv$", ended.stdout, re.MULTILINE
+        r"^error: \S+ cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv$",
+        ended.stdout,
+        re.MULTILINE,
     )
     assert not any("venv " in line for line in asked)
 

@@ -22,12 +22,37 @@ def test_every_recipe_is_told():
 def test_a_recipe_leads_to_a_test_that_passes(recipe, tmp_path):
     """It does not apply: follow it by hand, and write the new diff."""
     for folder in ("sleap_lab", "conf"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "models", "*.mp4"))
-    applied = subprocess.run(["git", "apply", "--verbose", recipe], cwd=tmp_path, capture_output=True, text=True, check=False)
+        shutil.copytree(
+            ROOT / folder,
+            tmp_path / folder,
+            ignore=shutil.ignore_patterns("__pycache__", "models", "*.mp4"),
+        )
+    applied = subprocess.run(
+        ["git", "apply", "--verbose", recipe],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert applied.returncode == 0, applied.stderr
     (test,) = tmp_path.glob("tests/**/test_*.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, test]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        tmp_path,
+        test,
+    ]
     ended = subprocess.run(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout

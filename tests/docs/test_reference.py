@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SPEC = importlib.util.spec_from_file_location("make_reference", ROOT / "scripts" / "make_reference.py")
+SPEC = importlib.util.spec_from_file_location(
+    "make_reference", ROOT / "scripts" / "make_reference.py"
+)
 assert SPEC is not None
 assert SPEC.loader is not None
 make_reference = importlib.util.module_from_spec(SPEC)

@@ -37,7 +37,14 @@ class Resources(HTMLParser):
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    built = subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert built.returncode == 0, built.stderr
     return folder
 
@@ -67,9 +74,14 @@ def test_files_that_are_linked_beside_the_site_exist(name):
 
 
 def test_every_key_flag_and_preset_is_documented():
-    reference = {name: (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8") for name in ("config", "flags")}
+    reference = {
+        name: (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8")
+        for name in ("config", "flags")
+    }
     assert [key for key in keys() if f"| `{key}` |" not in reference["config"]] == []
-    assert [flag.name for flag in [*TRACK, *EVAL] if f"`--{flag.name}`" not in reference["flags"]] == []
+    assert [
+        flag.name for flag in [*TRACK, *EVAL] if f"`--{flag.name}`" not in reference["flags"]
+    ] == []
     presets = (ROOT / "docs" / "presets.md").read_text(encoding="utf-8")
     assert [name for name in options()["experiment"] if f"`{name}`\n" not in presets] == []
 
@@ -80,8 +92,14 @@ def test_every_metric_has_its_card():
 
 
 def test_pictures_are_small_and_shown():
-    pages = "".join(page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-    for picture in [*(ROOT / "docs" / "assets").glob("*.png"), *(ROOT / "docs" / "assets").glob("*.jpg")]:
+    pages = "".join(
+        page.read_text(encoding="utf-8")
+        for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    )
+    for picture in [
+        *(ROOT / "docs" / "assets").glob("*.png"),
+        *(ROOT / "docs" / "assets").glob("*.jpg"),
+    ]:
         assert picture.stat().st_size <= LARGEST_PICTURE
         assert f"assets/{picture.name})" in pages
 

@@ -20,12 +20,29 @@ SIDE = 100.0
 
 # What is stored of each group of the answer; `precisions` are left out, AP is their mean.
 KEPT = {
-    "voc_metrics": [f"{family}.{key}" for family in ("oks_voc", "pck_voc") for key in ("match_scores", "AP", "AR", "mAP", "mAR")],
+    "voc_metrics": [
+        f"{family}.{key}"
+        for family in ("oks_voc", "pck_voc")
+        for key in ("match_scores", "AP", "AR", "mAP", "mAR")
+    ],
     "mOKS": ["mOKS"],
     "distance_metrics": ["dists", "frame_idxs", "avg", "p50", "p75", "p90", "p95", "p99"],
     "pck_metrics": ["mPCK_parts", "mPCK", "PCK@5", "PCK@10"],
     "visibility_metrics": ["tp", "fp", "tn", "fn", "precision", "recall"],
-    "detection_metrics": ["precision", "recall", "f1", "n_tp", "n_fp", "n_fn", "avg", "p50", "p75", "p90", "p95", "p99"],
+    "detection_metrics": [
+        "precision",
+        "recall",
+        "f1",
+        "n_tp",
+        "n_fp",
+        "n_fn",
+        "avg",
+        "p50",
+        "p75",
+        "p90",
+        "p95",
+        "p99",
+    ],
 }
 
 
@@ -37,8 +54,12 @@ def make_set(seed):
     other_nodes = n_nodes + (draw() < 0.03)
     settings = _settings(draw, n_nodes)
     n_videos = 1 + (draw() < 0.25)
-    truth_skeleton, skeleton = (sio.Skeleton([f"n{i}" for i in range(n)]) for n in (n_nodes, other_nodes))
-    true_videos, videos = ([sio.Video(f"clips/{i}.mp4", open_backend=False) for i in range(n_videos)] for _ in range(2))
+    truth_skeleton, skeleton = (
+        sio.Skeleton([f"n{i}" for i in range(n)]) for n in (n_nodes, other_nodes)
+    )
+    true_videos, videos = (
+        [sio.Video(f"clips/{i}.mp4", open_backend=False) for i in range(n_videos)] for _ in range(2)
+    )
     true_frames, frames = [], []
     for v in range(n_videos):
         for frame in sorted(range(1 + int(4 * draw())), key=lambda _: draw()):
@@ -48,13 +69,19 @@ def make_set(seed):
                 shapes.append(shape)
                 by_person = draw() < 0.85
                 kind = sio.Instance if by_person else sio.PredictedInstance
-                score = {} if by_person else {"score": draw(), "point_scores": np.full(n_nodes, draw())}
-                instances.append(kind.from_numpy(_with_gaps(draw, shape, 0.25), skeleton=truth_skeleton, **score))
+                score = (
+                    {} if by_person else {"score": draw(), "point_scores": np.full(n_nodes, draw())}
+                )
+                instances.append(
+                    kind.from_numpy(_with_gaps(draw, shape, 0.25), skeleton=truth_skeleton, **score)
+                )
             if instances or draw() < 0.3:
                 true_frames.append(sio.LabeledFrame(true_videos[v], frame, instances))
             if draw() < 0.1:
                 continue  # a frame that the predictions do not have
-            found = [_near(draw, shape) for shape in shapes if draw() < 0.85] + [_animal(draw, n_nodes) for _ in range(int(2.2 * draw()))]
+            found = [_near(draw, shape) for shape in shapes if draw() < 0.85] + [
+                _animal(draw, n_nodes) for _ in range(int(2.2 * draw()))
+            ]
             found = [np.vstack([points, points[:1]])[:other_nodes] for points in found]
             frames.append(
                 sio.LabeledFrame(
@@ -78,7 +105,10 @@ def make_set(seed):
 def _settings(draw, n_nodes):
     settings = {"user_labels_only": draw() < 0.6}
     if draw() < 0.2:
-        settings |= {"match_method": "centroid", "match_threshold": (20.0, 50.0, 100.0)[int(3 * draw())]}
+        settings |= {
+            "match_method": "centroid",
+            "match_threshold": (20.0, 50.0, 100.0)[int(3 * draw())],
+        }
         method = (None, "anchor", "center_of_mass", "bbox_center")[int(4 * draw())]
         if method is not None:
             settings["centroid_method"] = method

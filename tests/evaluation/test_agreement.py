@@ -5,7 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sleap_lab.evaluation.agreement import LARGEST_PIXELS, LARGEST_SCORE, compare_metrics, compare_poses
+from sleap_lab.evaluation.agreement import (
+    LARGEST_PIXELS,
+    LARGEST_SCORE,
+    compare_metrics,
+    compare_poses,
+)
 from sleap_lab.poses.record import Skeleton, make_poses
 
 NAN = float("nan")
@@ -24,7 +29,9 @@ POSES = make_poses(
 
 def differing(now, *, exact=True, then=POSES):
     """What differs by more than is allowed: name -> number in the second run."""
-    return {item.name: item.now for item in compare_poses(then, now, exact=exact) if not item.agrees}
+    return {
+        item.name: item.now for item in compare_poses(then, now, exact=exact) if not item.agrees
+    }
 
 
 def moved(poses, by):
@@ -46,7 +53,9 @@ def test_names_of_tracks_matter_and_not_their_numbers():
     renumbered = replace(POSES, tracks=np.array([1, 0, -1]), track_names=("y", "x"))
     assert differing(renumbered) == {}
     assert differing(replace(POSES, track_names=("y", "x"))) == {"instances with another track": 2}
-    assert differing(replace(POSES, tracks=np.array([0, 1, 0]))) == {"instances with another track": 1}
+    assert differing(replace(POSES, tracks=np.array([0, 1, 0]))) == {
+        "instances with another track": 1
+    }
 
 
 def test_small_differences_are_allowed_between_machines():
@@ -59,10 +68,15 @@ def test_small_differences_are_allowed_between_machines():
 
 def test_what_is_not_there_never_agrees():
     assert differing(POSES[:2], exact=False) == {"instances": 2, "instances without counterpart": 1}
-    assert differing(replace(POSES, frames=POSES.frames[:2])) == {"frames": 2, "frames of one run only": 1}
+    assert differing(replace(POSES, frames=POSES.frames[:2])) == {
+        "frames": 2,
+        "frames of one run only": 1,
+    }
     points = POSES.points.copy()
     points[0, 1] = NAN
-    assert differing(replace(POSES, points=points), exact=False) == {"nodes found in one run only": 1}
+    assert differing(replace(POSES, points=points), exact=False) == {
+        "nodes found in one run only": 1
+    }
     scores = np.array([0.9, NAN, NAN])
     assert differing(replace(POSES, instance_scores=scores), exact=False) == {LARGEST_SCORE: np.inf}
 
@@ -75,7 +89,10 @@ def test_other_skeletons_have_nothing_in_common():
 def test_no_poses_agree_with_no_poses():
     empty = make_poses(SKELETON, [], frames=[(0, 0)])
     assert differing(empty, then=empty) == {}
-    assert differing(empty, then=make_poses(SKELETON, [])) == {"frames": 1, "frames of one run only": 1}
+    assert differing(empty, then=make_poses(SKELETON, [])) == {
+        "frames": 1,
+        "frames of one run only": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -95,12 +112,17 @@ def test_no_poses_agree_with_no_poses():
     ],
 )
 def test_metrics(name, then, now, exact, agrees):
-    (found,) = compare_metrics(*({} if value is None else {name: value} for value in (then, now)), exact=exact)
+    (found,) = compare_metrics(
+        *({} if value is None else {name: value} for value in (then, now)), exact=exact
+    )
     assert found.agrees == agrees
 
 
 def test_tracks_of_one_name_are_two():
-    then, now = (replace(POSES, tracks=np.array(tracks), track_names=("x", "x")) for tracks in ([0, 1, -1], [1, 0, -1]))
+    then, now = (
+        replace(POSES, tracks=np.array(tracks), track_names=("x", "x"))
+        for tracks in ([0, 1, -1], [1, 0, -1])
+    )
     assert differing(replace(then, track_names=("x", "x"))) != {} or len(POSES) == 0
     (difference,) = [item for item in compare_poses(then, now, exact=True) if not item.agrees]
     assert (difference.name, difference.now) == ("instances with another track", 2)

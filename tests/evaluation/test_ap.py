@@ -8,7 +8,11 @@ from sleap_lab.evaluation.ap import KEYS, voc
 
 def voc_of(match_scores, instance_scores=None, n_missed=0):
     match_scores = np.array(match_scores, dtype=float)
-    ranks = -np.arange(len(match_scores)) if instance_scores is None else np.array(instance_scores, dtype=float)
+    ranks = (
+        -np.arange(len(match_scores))
+        if instance_scores is None
+        else np.array(instance_scores, dtype=float)
+    )
     return voc(match_scores, ranks, n_missed, prefix="x.")
 
 
@@ -36,18 +40,27 @@ def test_ranked_by_prediction_score():
         ([1, 1], 2, 51 / 101, 1 / 2),  # half of the animals missed: the grid points 0, 0.01 … 0.5
         ([0, 1], 0, 51 / 101 / 2, 1 / 2),  # the better scored prediction is wrong
         ([1, 0], 0, 51 / 101, 1 / 2),  # the worse scored prediction is wrong
-        ([0, 1, 1], 0, 67 / 101 * 2 / 3, 2 / 3),  # precision may not rise with recall: 1/2 is raised to 2/3
+        (
+            [0, 1, 1],
+            0,
+            67 / 101 * 2 / 3,
+            2 / 3,
+        ),  # precision may not rise with recall: 1/2 is raised to 2/3
         ([0, 0], 0, 0, 0),  # matched, but never well enough
     ],
 )
-def test_average_precision_at_any_threshold(match_scores, n_missed, average_precision, average_recall):
+def test_average_precision_at_any_threshold(
+    match_scores, n_missed, average_precision, average_recall
+):
     result = voc_of(match_scores, n_missed=n_missed)
     np.testing.assert_allclose(result["x.AP"], average_precision)
     np.testing.assert_allclose(result["x.AR"], average_recall)
 
 
 def test_equal_scores_keep_their_order():
-    np.testing.assert_array_equal(voc_of([0.1, 0.9, 0.5], instance_scores=[1, 1, 2])["x.match_scores"], [0.5, 0.1, 0.9])
+    np.testing.assert_array_equal(
+        voc_of([0.1, 0.9, 0.5], instance_scores=[1, 1, 2])["x.match_scores"], [0.5, 0.1, 0.9]
+    )
 
 
 def test_a_match_at_the_threshold_hits():
@@ -96,4 +109,6 @@ def test_stays_in_bounds_and_falls_with_the_threshold(match_scores, n_missed):
 @given(scores)
 def test_only_the_order_of_prediction_scores_matters(match_scores):
     ranks = np.linspace(0.1, 1, len(match_scores))
-    np.testing.assert_array_equal(voc_of(match_scores, ranks)["x.AP"], voc_of(match_scores, ranks**3)["x.AP"])
+    np.testing.assert_array_equal(
+        voc_of(match_scores, ranks)["x.AP"], voc_of(match_scores, ranks**3)["x.AP"]
+    )

@@ -16,12 +16,16 @@ from sleap_lab.evaluation.bootstrap import (
 from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
 
-NO_PAIRS = Detections(np.zeros(0, dtype=int), np.zeros(0), np.zeros((10, 0), dtype=bool), np.zeros(0))
+NO_PAIRS = Detections(
+    np.zeros(0, dtype=int), np.zeros(0), np.zeros((10, 0), dtype=bool), np.zeros(0)
+)
 
 
 def table(video, frame, found, true, pairs=NO_PAIRS, distances=(), detections=None):
     columns = {"found_50": np.array(found), "n_true": np.array(true)}
-    return FrameTable(np.array(video), np.array(frame), columns, np.reshape(distances, (-1, 1)), pairs, detections)
+    return FrameTable(
+        np.array(video), np.array(frame), columns, np.reshape(distances, (-1, 1)), pairs, detections
+    )
 
 
 def test_blocks_are_consecutive_frames_of_one_video():
@@ -64,10 +68,16 @@ def test_interval_of_a_share():
 def test_what_makes_frames_hard_for_both_cancels_out():
     frame = np.arange(400)
     hard = (frame // 20) % 2
-    first, second = (table(np.zeros(400), frame, found, np.ones(400)) for found in (0.5 * hard, 0.5 * hard + 0.1))
-    assert paired_differences(sample(first), sample(second))["coco/recall_50"] == pytest.approx((0.1, 0.1, 0.1))
+    first, second = (
+        table(np.zeros(400), frame, found, np.ones(400)) for found in (0.5 * hard, 0.5 * hard + 0.1)
+    )
+    assert paired_differences(sample(first), sample(second))["coco/recall_50"] == pytest.approx(
+        (0.1, 0.1, 0.1)
+    )
     few = table([0, 0], [0, 1], [1, 1], [1, 1])
-    assert paired_differences(sample(few), sample(few))["coco/recall_50"] == pytest.approx((0, np.nan, np.nan), nan_ok=True)
+    assert paired_differences(sample(few), sample(few))["coco/recall_50"] == pytest.approx(
+        (0, np.nan, np.nan), nan_ok=True
+    )
 
 
 def test_average_precisions_are_paired_too():
@@ -76,7 +86,8 @@ def test_average_precisions_are_paired_too():
     some = Detections(frame, random.random(400), found, np.ones(400, dtype=int))
     every = some._replace(hits=np.ones_like(found))
     first, second = (
-        sample(table(np.zeros(400), frame, np.ones(400), np.ones(400), items, np.zeros(400), items)) for items in (some, every)
+        sample(table(np.zeros(400), frame, np.ones(400), np.ones(400), items, np.zeros(400), items))
+        for items in (some, every)
     )
     for name in ("coco/ap", "eval/oks_map"):
         difference, low, high = paired_differences(first, second)[name]
@@ -90,7 +101,9 @@ def test_percentiles_are_paired_too():
     frame, random = np.arange(400), np.random.default_rng(4)
     pairs = NO_PAIRS._replace(frame=frame)
     near = random.normal(5, 1, 400).clip(0)
-    first, second = (sample(table(np.zeros(400), frame, frame, frame, pairs, px)) for px in (near, near + 2))
+    first, second = (
+        sample(table(np.zeros(400), frame, frame, frame, pairs, px)) for px in (near, near + 2)
+    )
     assert first.values["eval/dist_p90"] == np.percentile(near, 90)
     # A shift moves every percentile alike, whatever the frames: nothing is left to chance.
     assert paired_differences(first, second)["eval/dist_p90"] == pytest.approx((2, 2, 2))
@@ -105,7 +118,10 @@ def test_counts_are_sums():
 
 def test_other_seeds_are_other_draws():
     frame, found = np.arange(400), np.arange(400) % 7
-    first, again, other = (sample(table(np.zeros(400), frame, found, np.ones(400)), seed).drawn["coco/recall_50"] for seed in (0, 0, 1))
+    first, again, other = (
+        sample(table(np.zeros(400), frame, found, np.ones(400)), seed).drawn["coco/recall_50"]
+        for seed in (0, 0, 1)
+    )
     assert (first == again).all()
     assert (first != other).any()
 
@@ -140,13 +156,20 @@ def test_quantile_is_that_of_the_drawn_frames():
     frame, values = np.repeat(np.arange(6), 50), np.random.default_rng(2).random(300)
     blocks = Blocks(np.arange(6), np.zeros(6, dtype=int), 1)
     counts = draw(blocks, resamples=5)
-    for share, found in zip((0.5, 0.9), _quantiles(counts, blocks, frame, values, (0.5, 0.9)), strict=True):
-        expected = [np.quantile(np.repeat(values, drawn[frame]), share, method="inverted_cdf") for drawn in counts]
+    for share, found in zip(
+        (0.5, 0.9), _quantiles(counts, blocks, frame, values, (0.5, 0.9)), strict=True
+    ):
+        expected = [
+            np.quantile(np.repeat(values, drawn[frame]), share, method="inverted_cdf")
+            for drawn in counts
+        ]
         np.testing.assert_allclose(found, expected)
 
 
 def test_long_data_are_binned():
     frame, values = np.repeat(np.arange(6), 5000), np.linspace(0, 1, 30000)
     counts = np.ones((1, 6), dtype=int)
-    (median,) = _quantiles(counts, Blocks(np.arange(6), np.zeros(6, dtype=int), 1), frame, values, [0.5])
+    (median,) = _quantiles(
+        counts, Blocks(np.arange(6), np.zeros(6, dtype=int), 1), frame, values, [0.5]
+    )
     assert median[0] == pytest.approx(0.5, abs=1 / 512)

@@ -16,12 +16,20 @@ def off(head, tail):
 
 
 # Matched in video 0 twice (tracks one and two), in video 1 once; missed in videos 1 and 2.
-TRUTH = make_poses(NODES, [BODY] * 5, video=[0, 0, 1, 1, 2], frame=[0, 1, 0, 1, 0], tracks=[0, 1, 0, 0, -1], track_names=["one", "two"])
+TRUTH = make_poses(
+    NODES,
+    [BODY] * 5,
+    video=[0, 0, 1, 1, 2],
+    frame=[0, 1, 0, 1, 0],
+    tracks=[0, 1, 0, 0, -1],
+    track_names=["one", "two"],
+)
 POSES = make_poses(NODES, [off(1, 3), off(5, NAN), off(20, 20)], video=[0, 0, 1], frame=[0, 1, 0])
 MATCHES = Matches(np.arange(3), np.arange(3), np.ones(3), np.array([3, 4]), np.zeros(0, dtype=int))
 FRAMES = labelled_frames(TRUTH, POSES, {0: 0, 1: 1, 2: 2}, user_labels_only=False)
 ROWS = {
-    (row.video, row.animal, row.node, row.stratum): row for row in breakdown(TRUTH, POSES, FRAMES, MATCHES, ["a.mp4", "b.mp4", "c.mp4"])
+    (row.video, row.animal, row.node, row.stratum): row
+    for row in breakdown(TRUTH, POSES, FRAMES, MATCHES, ["a.mp4", "b.mp4", "c.mp4"])
 }
 
 
@@ -29,7 +37,9 @@ def test_every_part_has_a_row():
     parts = [(None, None), ("a.mp4", None), ("b.mp4", None), ("c.mp4", None)]
     assert {key[:2] for key in ROWS if key[2] is None and key[3] is None} == set(parts)
     animals = {("a.mp4", "one"), ("a.mp4", "two"), ("b.mp4", "one"), ("c.mp4", "")}
-    assert {key for key in ROWS if key[1] is not None} == {(*animal, node, None) for animal in animals for node in NODES.nodes}
+    assert {key for key in ROWS if key[1] is not None} == {
+        (*animal, node, None) for animal in animals for node in NODES.nodes
+    }
     assert [key[3] for key in ROWS][-2:] == ["crowded", "alone"]
 
 
@@ -59,23 +69,40 @@ def test_visibility_of_a_part():
 
 def test_counts_of_the_animals_add_up():
     for node in NODES.nodes:
-        parts = [row for (_, animal, name, _), row in ROWS.items() if name == node and animal is not None]
+        parts = [
+            row for (_, animal, name, _), row in ROWS.items() if name == node and animal is not None
+        ]
         for count in ("n_matched", "n_missed", "n_labelled", "n_distances"):
-            assert sum(getattr(row, count) for row in parts) == getattr(ROWS[None, None, node, None], count)
+            assert sum(getattr(row, count) for row in parts) == getattr(
+                ROWS[None, None, node, None], count
+            )
 
 
 def test_a_crowd_is_another_animal_within_a_body_length():
-    places = [[0, 0], [9, 0], [19, 0], [30, 0]]  # the third is exactly one body length, 10, from the second
-    truth = make_poses(NODES, [*(BODY + np.array(place) for place in places), BODY], frame=[0, 0, 0, 0, 1])
+    places = [
+        [0, 0],
+        [9, 0],
+        [19, 0],
+        [30, 0],
+    ]  # the third is exactly one body length, 10, from the second
+    truth = make_poses(
+        NODES, [*(BODY + np.array(place) for place in places), BODY], frame=[0, 0, 0, 0, 1]
+    )
     frames = labelled_frames(truth, truth, {0: 0}, user_labels_only=False)
     assert in_crowd(truth, frames).tolist() == [True, True, False, False, False]
 
 
 def test_animals_may_be_smaller_than_a_pixel():
-    truth = make_poses(NODES, [BODY / 20, BODY / 20 + np.array([0.4, 0]), BODY / 20 + np.array([3, 0])])  # body length 0.5
-    assert in_crowd(truth, labelled_frames(truth, truth, {0: 0}, user_labels_only=False)).tolist() == [True, True, False]
+    truth = make_poses(
+        NODES, [BODY / 20, BODY / 20 + np.array([0.4, 0]), BODY / 20 + np.array([3, 0])]
+    )  # body length 0.5
+    assert in_crowd(
+        truth, labelled_frames(truth, truth, {0: 0}, user_labels_only=False)
+    ).tolist() == [True, True, False]
 
 
 def test_without_extent_nobody_is_in_a_crowd():
     points = make_poses(NODES, [[[0, 0], [NAN, NAN]], [[1, 0], [NAN, NAN]]])
-    assert not in_crowd(points, labelled_frames(points, points, {0: 0}, user_labels_only=False)).any()
+    assert not in_crowd(
+        points, labelled_frames(points, points, {0: 0}, user_labels_only=False)
+    ).any()

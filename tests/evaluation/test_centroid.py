@@ -11,7 +11,11 @@ NAN = np.nan
     ("distances", "threshold", "expected"),
     [
         ([[1, 4], [2, 10]], 50, [(1, 0), (0, 1)]),  # smallest sum: 4 + 2 < 1 + 10
-        ([[1, 4], [2, 10]], 3, [(1, 0)]),  # far pairs are discarded, the assignment is not solved again
+        (
+            [[1, 4], [2, 10]],
+            3,
+            [(1, 0)],
+        ),  # far pairs are discarded, the assignment is not solved again
         ([[5]], 5, [(0, 0)]),  # at the threshold
         ([[NAN, NAN], [7, 3]], 50, [(1, 1)]),  # a true instance without a centroid
         ([[NAN, 70], [NAN, 3]], 50, [(1, 1)]),  # a prediction without one
@@ -30,7 +34,13 @@ def test_first_visible_node():
 
 def outcome(distances, n_missed, n_extra):
     n = len(distances)
-    return Matches(np.arange(n), np.arange(n), np.array(distances, dtype=float), np.arange(n_missed), np.arange(n_extra))
+    return Matches(
+        np.arange(n),
+        np.arange(n),
+        np.array(distances, dtype=float),
+        np.arange(n_missed),
+        np.arange(n_extra),
+    )
 
 
 def test_counts_ratios_and_distances():
@@ -39,8 +49,23 @@ def test_counts_ratios_and_distances():
     assert result["recall"] == 2 / 4
     assert result["f1"] == pytest.approx(2 * 1 * 0.5 / 1.5)
     # Percentiles between 5 and 70, 65 px apart.
-    assert [result[f"p{p}"] for p in (50, 75, 90, 95, 99)] == pytest.approx([5 + 65 * p / 100 for p in (50, 75, 90, 95, 99)])
-    assert list(result) == ["precision", "recall", "f1", "n_tp", "n_fp", "n_fn", "avg", "p50", "p75", "p90", "p95", "p99"]
+    assert [result[f"p{p}"] for p in (50, 75, 90, 95, 99)] == pytest.approx(
+        [5 + 65 * p / 100 for p in (50, 75, 90, 95, 99)]
+    )
+    assert list(result) == [
+        "precision",
+        "recall",
+        "f1",
+        "n_tp",
+        "n_fp",
+        "n_fn",
+        "avg",
+        "p50",
+        "p75",
+        "p90",
+        "p95",
+        "p99",
+    ]
 
 
 @pytest.mark.parametrize(("n_missed", "n_extra"), [(0, 0), (3, 0), (0, 3)])

@@ -53,8 +53,13 @@ def pycocotools_answers(truth, poses, frames, stddev):
         }
         coco.createIndex()
         # A node that was not found is, for pycocotools, one that is far away.
-        found = [annotation(row, poses, row + 1, 1e7) | {"score": float(poses.instance_scores[row])} for row in range(len(poses))]
-        results = coco.loadRes([{k: v for k, v in item.items() if k not in ("bbox", "area")} for item in found])
+        found = [
+            annotation(row, poses, row + 1, 1e7) | {"score": float(poses.instance_scores[row])}
+            for row in range(len(poses))
+        ]
+        results = coco.loadRes(
+            [{k: v for k, v in item.items() if k not in ("bbox", "area")} for item in found]
+        )
         judge = COCOeval(coco, results, "keypoints")
         judge.params.kpt_oks_sigmas = np.full(len(truth.skeleton.nodes), stddev)
         judge.params.maxDets = [1000]
@@ -63,7 +68,13 @@ def pycocotools_answers(truth, poses, frames, stddev):
         judge.accumulate()
     precision, recall = judge.eval["precision"][:, :, 0, 0, 0], judge.eval["recall"][:, 0, 0, 0]
     ap = precision.mean(axis=1)
-    return {"coco/ap": ap.mean(), "coco/ap_50": ap[0], "coco/ap_75": ap[5], "coco/ar": recall.mean(), "coco/recall_50": recall[0]}
+    return {
+        "coco/ap": ap.mean(),
+        "coco/ap_50": ap[0],
+        "coco/ap_75": ap[5],
+        "coco/ar": recall.mean(),
+        "coco/recall_50": recall[0],
+    }
 
 
 @st.composite
@@ -74,7 +85,11 @@ def random_sets(draw):
     truth, true_frames, found, found_frames = [], [], [], []
     for frame in range(n_frames):
         for _ in range(random.integers(0, 5)):
-            animal = SQUARE * random.uniform(0.2, 1) + random.uniform(0, 150, 2) + random.normal(0, 3, (4, 2))
+            animal = (
+                SQUARE * random.uniform(0.2, 1)
+                + random.uniform(0, 150, 2)
+                + random.normal(0, 3, (4, 2))
+            )
             labelled = animal.copy()
             labelled[random.permutation(4)[: random.integers(0, 3)]] = np.nan
             truth.append(labelled)
@@ -90,7 +105,9 @@ def random_sets(draw):
     absent = random.integers(0, n_frames + 2)  # a frame that the predictions do not list
     kept = [i for i, frame in enumerate(found_frames) if frame != absent]
     listed = [(0, frame) for frame in range(n_frames) if frame != absent]
-    truth_record = make_poses(NODES, truth, frame=true_frames, frames=[(0, frame) for frame in range(n_frames)])
+    truth_record = make_poses(
+        NODES, truth, frame=true_frames, frames=[(0, frame) for frame in range(n_frames)]
+    )
     poses = make_poses(
         NODES,
         [found[i] for i in kept],
@@ -103,7 +120,9 @@ def random_sets(draw):
 
 def comparable(case):
     truth, poses, *_ = case
-    return len(poses) and set(map(tuple, truth.frames[np.isin(truth.frames[:, 1], truth.frame)])) & set(map(tuple, poses.frames))
+    return len(poses) and set(
+        map(tuple, truth.frames[np.isin(truth.frames[:, 1], truth.frame)])
+    ) & set(map(tuple, poses.frames))
 
 
 @settings(max_examples=60)
@@ -121,9 +140,24 @@ def test_equals_pycocotools(case):
         ([[0.8]], [1], [1], [1]),
         ([[0.6]], [1], [1], [0]),
         ([[0.5]], [1], [1], [0]),  # the threshold itself is enough
-        ([[0.9, 0.8]], [0.1, 0.9], [0, 1], [0, 1]),  # the better scored one takes it, the other is extra
-        ([[0.6, 0.9]], [0.9, 0.1], [1, 0], [0, 1]),  # matched anew: what fails at 0.75 leaves the animal to the next
-        ([[0.6, 0.6], [0.6, 0.0]], [0.9, 0.1], [1, 1], [0, 0]),  # of equals the last is taken, the first stays free
+        (
+            [[0.9, 0.8]],
+            [0.1, 0.9],
+            [0, 1],
+            [0, 1],
+        ),  # the better scored one takes it, the other is extra
+        (
+            [[0.6, 0.9]],
+            [0.9, 0.1],
+            [1, 0],
+            [0, 1],
+        ),  # matched anew: what fails at 0.75 leaves the animal to the next
+        (
+            [[0.6, 0.6], [0.6, 0.0]],
+            [0.9, 0.1],
+            [1, 1],
+            [0, 0],
+        ),  # of equals the last is taken, the first stays free
         ([[np.nan]], [1], [0], [0]),
         (np.zeros((0, 2)), [1, 1], [0, 0], [0, 0]),  # nothing to find
         (np.zeros((2, 0)), [], [], []),  # nothing found
@@ -137,17 +171,38 @@ def test_match_per_threshold(similarity, scores, expected_50, expected_75):
 
 def test_single_thresholds():
     truth = make_poses(NODES, [SQUARE + 300 * i for i in range(5)])  # (0.05)² · 2 · 10⁴ = 50
-    off = [np.array([0, 0]), np.array([3, 4]), np.array([3, 4]), np.array([10, 0])]  # OKS 1, e^-0.5, e^-0.5, e^-2
-    poses = make_poses(NODES, [SQUARE + 300 * i + d for i, d in enumerate(off)], instance_scores=[0.9, 0.8, 0.7, 0.6])
+    off = [
+        np.array([0, 0]),
+        np.array([3, 4]),
+        np.array([3, 4]),
+        np.array([10, 0]),
+    ]  # OKS 1, e^-0.5, e^-0.5, e^-2
+    poses = make_poses(
+        NODES,
+        [SQUARE + 300 * i + d for i, d in enumerate(off)],
+        instance_scores=[0.9, 0.8, 0.7, 0.6],
+    )
     headline = score(truth, poses)
-    expected = {"precision_50": 3 / 4, "recall_50": 3 / 5, "f1_50": 2 * 3 / (4 + 5), "precision_75": 1 / 4, "recall_75": 1 / 5}
+    expected = {
+        "precision_50": 3 / 4,
+        "recall_50": 3 / 5,
+        "f1_50": 2 * 3 / (4 + 5),
+        "precision_75": 1 / 4,
+        "recall_75": 1 / 5,
+    }
     assert {name: headline[f"coco/{name}"] for name in expected} == pytest.approx(expected)
-    assert headline["coco/ap_50"] == pytest.approx(61 / 101)  # recall reaches 0.60, 61 of 101 grid points
-    assert headline["coco/ar"] == pytest.approx((3 * 3 / 5 + 7 * 1 / 5) / 10)  # e^-0.5 = 0.607 is above three thresholds
+    assert headline["coco/ap_50"] == pytest.approx(
+        61 / 101
+    )  # recall reaches 0.60, 61 of 101 grid points
+    assert headline["coco/ar"] == pytest.approx(
+        (3 * 3 / 5 + 7 * 1 / 5) / 10
+    )  # e^-0.5 = 0.607 is above three thresholds
 
 
 def test_nothing_to_find_and_nothing_found_are_undefined():
-    nothing = Detections(np.zeros(0, dtype=int), np.zeros(0), np.zeros((10, 0), dtype=bool), np.array([0]))
+    nothing = Detections(
+        np.zeros(0, dtype=int), np.zeros(0), np.zeros((10, 0), dtype=bool), np.array([0])
+    )
     assert all(np.isnan(value) for value in average_precisions(nothing).values())
     truth = make_poses(NODES, [SQUARE, SQUARE + 300])
     missed = score(truth, make_poses(NODES, [], frames=[(0, 0)]))
@@ -158,11 +213,17 @@ def test_nothing_to_find_and_nothing_found_are_undefined():
 def test_what_the_voc_family_overlooks():
     truth = make_poses(NODES, [SQUARE, SQUARE], frame=[0, 1])
     perfect = make_poses(NODES, [SQUARE, SQUARE], frame=[0, 1])
-    extra = make_poses(NODES, [SQUARE, SQUARE, SQUARE + FAR], frame=[0, 1, 1], instance_scores=[0.5, 0.5, 0.9])
+    extra = make_poses(
+        NODES, [SQUARE, SQUARE, SQUARE + FAR], frame=[0, 1, 1], instance_scores=[0.5, 0.5, 0.9]
+    )
     half = make_poses(NODES, [SQUARE], frame=[0])
-    assert [score(truth, poses)["coco/ap"] for poses in (perfect, half)] == pytest.approx([1, 51 / 101])
+    assert [score(truth, poses)["coco/ap"] for poses in (perfect, half)] == pytest.approx(
+        [1, 51 / 101]
+    )
     assert score(truth, extra)["coco/ap"] == pytest.approx(2 / 3)  # precision 2/3 at every recall
-    assert [score(truth, poses)["eval/oks_map"] for poses in (perfect, extra, half)] == pytest.approx([1, 1, 1])
+    assert [
+        score(truth, poses)["eval/oks_map"] for poses in (perfect, extra, half)
+    ] == pytest.approx([1, 1, 1])
 
 
 def test_predictions_on_a_frame_labelled_as_empty_are_extra():
@@ -172,7 +233,9 @@ def test_predictions_on_a_frame_labelled_as_empty_are_extra():
 
 
 def test_pck_by_body_size_counts_every_labelled_node():
-    truth = make_poses(NODES, [SQUARE, SQUARE + 300], frame=[0, 0])  # body size 100: within 5 and 10 px
+    truth = make_poses(
+        NODES, [SQUARE, SQUARE + 300], frame=[0, 0]
+    )  # body size 100: within 5 and 10 px
     poses = make_poses(NODES, [SQUARE + np.array([[4, 0], [6, 0], [0, 9], [0, 11]])])
     headline = score(truth, poses)
     assert (headline["coco/pck_size_05"], headline["coco/pck_size_10"]) == (1 / 8, 3 / 8)
@@ -180,6 +243,12 @@ def test_pck_by_body_size_counts_every_labelled_node():
 
 def test_only_requested_frames_can_be_missed():
     truth, poses = make_poses(NODES, [SQUARE, SQUARE], frame=[0, 1]), make_poses(NODES, [SQUARE])
-    result = evaluate(truth, poses, EvaluatorConfig(user_labels_only=False), videos={0: 0}, requested=np.array([[0, 0]]))
+    result = evaluate(
+        truth,
+        poses,
+        EvaluatorConfig(user_labels_only=False),
+        videos={0: 0},
+        requested=np.array([[0, 0]]),
+    )
     assert result.headline()["coco/recall_50"] == 1
     assert result.notes == ()

@@ -23,7 +23,9 @@ SQUARE = [[0, 0], [100, 0], [100, 100], [0, 100]]
 @pytest.fixture
 def evaluation():
     truth = make_poses(Skeleton(tuple("abcd")), [SQUARE], user=True, frame=[3])
-    poses = make_poses(truth.skeleton, [[[0, 5], [np.nan, np.nan], [100, 100], [0, 100]]], frame=[3])
+    poses = make_poses(
+        truth.skeleton, [[[0, 5], [np.nan, np.nan], [100, 100], [0, 100]]], frame=[3]
+    )
     return evaluate(truth, poses, EvaluatorConfig(), videos={0: 0}, video_names=["a.mp4"])
 
 
@@ -60,10 +62,18 @@ def test_what_is_written_is_read_again(tmp_path, evaluation):
 def test_flat_arrays_need_no_pickle(tmp_path, evaluation):
     write_metrics(evaluation, tmp_path / "metrics.npz")
     with np.load(tmp_path / "metrics.flat.npz", allow_pickle=False) as data:
-        numbers = {f"{group}/{key}" for group, values in evaluation.metrics.items() for key in values}
-        lists = {f"{group}/{name}" for group in ("pairs", "detections") for name in ("frame", "scores", "hits", "n_truth")}
+        numbers = {
+            f"{group}/{key}" for group, values in evaluation.metrics.items() for key in values
+        }
+        lists = {
+            f"{group}/{name}"
+            for group in ("pairs", "detections")
+            for name in ("frame", "scores", "hits", "n_truth")
+        }
         assert set(data.files) == numbers | lists
-        np.testing.assert_array_equal(data["pck_metrics/pcks"], evaluation.metrics["pck_metrics"]["pcks"])
+        np.testing.assert_array_equal(
+            data["pck_metrics/pcks"], evaluation.metrics["pck_metrics"]["pcks"]
+        )
         assert data["distance_metrics/video_paths"].tolist() == ["a.mp4"]
 
 
@@ -77,7 +87,12 @@ def test_tables_have_one_row_per_animal_and_node_and_per_frame(tmp_path, evaluat
     assert rows[1]["dist_avg"] == ""  # nan
     with open(tmp_path / "metrics.frames.csv", newline="") as file:
         (frame,) = csv.DictReader(file)
-    assert (frame["video"], frame["frame"], frame["n_matched"], frame["dist_sum"]) == ("0", "3", "1", "5.0")
+    assert (frame["video"], frame["frame"], frame["n_matched"], frame["dist_sum"]) == (
+        "0",
+        "3",
+        "1",
+        "5.0",
+    )
 
 
 @pytest.mark.parametrize("match_method", ["oks", "centroid"])
@@ -86,18 +101,29 @@ def test_metrics_can_be_formed_from_the_files_again(tmp_path, match_method, n):
     frame, video = [3, 4, 1], [0, 0, 2]
     truth = make_poses(Skeleton(tuple("abcd")), [SQUARE] * 3, user=True, frame=frame, video=video)
     points = truth.points + np.array([[[3, 4]], [[0, 1]], [[0, 2]]])
-    poses = make_poses(truth.skeleton, points[:n], frame=frame[:n], video=video[:n], frames=truth.frames)
+    poses = make_poses(
+        truth.skeleton, points[:n], frame=frame[:n], video=video[:n], frames=truth.frames
+    )
     matches = [VideoMatch(i, f"{i}.mp4", i, f"{i}.mp4", "same file") for i in (0, 2)]
-    config = EvaluatorConfig(match_method=match_method, match_threshold=20 if match_method == "centroid" else 0)
+    config = EvaluatorConfig(
+        match_method=match_method, match_threshold=20 if match_method == "centroid" else 0
+    )
     result = evaluate(truth, poses, config, videos={0: 0, 2: 2}, video_matches=matches)
     write_metrics(result, tmp_path / "metrics.npz")
     places, table = read_frames(tmp_path / "metrics.npz")
     assert places == [("0.mp4", 3), ("0.mp4", 4), ("2.mp4", 1)]
     assert table.video.tolist() == [0, 0, 1]
-    headline, formed = result.headline(), {name: value for name, value in sample(table).values.items() if not np.isnan(value)}
+    headline, formed = (
+        result.headline(),
+        {name: value for name, value in sample(table).values.items() if not np.isnan(value)},
+    )
     assert {"eval/n_missed"} <= set(formed)
     if n:
-        assert set(formed) >= ({"coco/ap", "eval/oks_map", "eval/visibility_recall"} if match_method == "oks" else {"eval/centroid_f1"})
+        assert set(formed) >= (
+            {"coco/ap", "eval/oks_map", "eval/visibility_recall"}
+            if match_method == "oks"
+            else {"eval/centroid_f1"}
+        )
     assert {name: headline[name] for name in formed} == pytest.approx(formed, abs=1e-12)
 
 
@@ -105,9 +131,13 @@ def test_frames_that_are_not_there_or_damaged(tmp_path, evaluation):
     assert read_frames(tmp_path / "metrics.npz") is None
     write_metrics(evaluation, tmp_path / "metrics.npz")
     (tmp_path / "metrics.flat.npz").write_bytes(b"half")
-    with pytest.raises(RunError, match=r"metrics\.frames\.csv, metrics\.flat\.npz: the frames cannot be read"):
+    with pytest.raises(
+        RunError, match=r"metrics\.frames\.csv, metrics\.flat\.npz: the frames cannot be read"
+    ):
         read_frames(tmp_path / "metrics.npz")
-    np.savez(tmp_path / "metrics.flat.npz", **{"distance_metrics/dists": np.array([{}], dtype=object)})
+    np.savez(
+        tmp_path / "metrics.flat.npz", **{"distance_metrics/dists": np.array([{}], dtype=object)}
+    )
     with pytest.raises(RunError, match="it holds objects, which are not read"):
         read_frames(tmp_path / "metrics.npz")
 
@@ -125,18 +155,40 @@ def test_json_has_the_numbers_and_what_explains_them(tmp_path, evaluation):
     write_metrics(evaluation, tmp_path / "metrics", bad_frames=torn)  # the suffix is added
     content = json.loads((tmp_path / "metrics.json").read_text())
     groups = list(evaluation.metrics)
-    others = ["settings", "headline", "identity", "intervals", "breakdown", "switches", "videos", "bad_frames", "notes"]
+    others = [
+        "settings",
+        "headline",
+        "identity",
+        "intervals",
+        "breakdown",
+        "switches",
+        "videos",
+        "bad_frames",
+        "notes",
+    ]
     assert list(content) == [*groups, *others]
     assert content["bad_frames"] == torn
     assert "pcks" not in content["pck_metrics"]
-    assert content["pck_metrics"]["mPCK_parts"] == evaluation.metrics["pck_metrics"]["mPCK_parts"].tolist()
+    assert (
+        content["pck_metrics"]["mPCK_parts"]
+        == evaluation.metrics["pck_metrics"]["mPCK_parts"].tolist()
+    )
     assert content["distance_metrics"]["dists"] == [[5, None, 0, 0]]
     assert content["distance_metrics"]["video_paths"] == ["a.mp4"]
     assert content["visibility_metrics"]["fn"] == 1
     assert content["settings"]["oks_stddev"] == 0.025
     assert content["headline"]["eval/dist_avg"] == pytest.approx(5 / 3)
     row = content["breakdown"][2]
-    expected = {"video": None, "animal": None, "node": "b", "n_matched": 1, "n_labelled": 1, "n_distances": 0, "dist_avg": None, "pck": 0}
+    expected = {
+        "video": None,
+        "animal": None,
+        "node": "b",
+        "n_matched": 1,
+        "n_labelled": 1,
+        "n_distances": 0,
+        "dist_avg": None,
+        "pck": 0,
+    }
     assert {name: row[name] for name in expected} == expected
     assert content["intervals"] is None  # a single frame
 
@@ -167,7 +219,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, evaluation, monkeypatch):
     [
         (["metrics.test.0.npz", "metrics.val.0.npz"], {}, "metrics.test.0.npz"),
         (["metrics.val.0.npz"], {}, "metrics.val.0.npz"),  # test falls back to val
-        (["train_1_pred_metrics.npz", "train_0_pred_metrics.npz"], {"split": "train", "dataset_idx": 1}, "train_1_pred_metrics.npz"),
+        (
+            ["train_1_pred_metrics.npz", "train_0_pred_metrics.npz"],
+            {"split": "train", "dataset_idx": 1},
+            "train_1_pred_metrics.npz",
+        ),
         (["metrics.val.0.npz", "val_0_pred_metrics.npz"], {"split": "val"}, "metrics.val.0.npz"),
         (["test_0_pred_metrics.npz", "metrics.val.0.npz"], {}, "test_0_pred_metrics.npz"),
     ],
@@ -179,7 +235,9 @@ def test_files_in_a_model_folder(tmp_path, files, arguments, expected):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"metrics\.train\.2\.npz, train_2_pred_metrics\.npz"):
+    with pytest.raises(
+        FileNotFoundError, match=r"metrics\.train\.2\.npz, train_2_pred_metrics\.npz"
+    ):
         load_metrics(tmp_path, split="train", dataset_idx=2)
     with pytest.raises(FileNotFoundError, match=r"nothing\.npz"):
         load_metrics(tmp_path / "nothing.npz")
@@ -215,7 +273,9 @@ def test_arrays_of_every_kind(tmp_path):
 
 
 def test_files_of_numpy_1(tmp_path):
-    data = pickle.dumps(np.array({"x": np.arange(3)}, dtype=object), protocol=3).replace(b"numpy._core", b"numpy.core")
+    data = pickle.dumps(np.array({"x": np.arange(3)}, dtype=object), protocol=3).replace(
+        b"numpy._core", b"numpy.core"
+    )
     assert b"numpy.core.multiarray" in data
     found = load_metrics(write_npz(tmp_path / "m.npz", metrics=npy_of(data)))
     assert found["x"].tolist() == [0, 1, 2]
@@ -262,18 +322,32 @@ def test_a_file_that_is_no_archive_is_named(tmp_path):
 
 def test_identity_metrics_of_every_video_stand_beside_those_of_all(tmp_path, evaluation):
     pooled, alone = {"idf1": 0.8}, {"idf1": 0.9}
-    tracked = replace(evaluation, identity=pooled, identity_by_video=((0, alone), (1, {"idf1": 0.5})), video_names=("a.mp4",))
+    tracked = replace(
+        evaluation,
+        identity=pooled,
+        identity_by_video=((0, alone), (1, {"idf1": 0.5})),
+        video_names=("a.mp4",),
+    )
     write_metrics(tracked, tmp_path / "metrics.npz")
     identity = json.loads((tmp_path / "metrics.json").read_text())["identity"]
     assert identity == {
         "pooled": pooled,
-        "videos": [{"video": 0, "name": "a.mp4", "idf1": 0.9}, {"video": 1, "name": "1", "idf1": 0.5}],
+        "videos": [
+            {"video": 0, "name": "a.mp4", "idf1": 0.9},
+            {"video": 1, "name": "1", "idf1": 0.5},
+        ],
     }
 
 
 def test_switches_are_written_as_a_table(tmp_path, evaluation):
-    events = (Switch(0, 0, 12, "A", "track_0", "track_1", "B", 10 / 3), Switch(0, 0, 20, "A", "track_1", "track_0", "", float("nan")))
-    write_switches(replace(evaluation, switches=events, video_names=("a,b.mp4",)), tmp_path / "run" / "switches.csv")
+    events = (
+        Switch(0, 0, 12, "A", "track_0", "track_1", "B", 10 / 3),
+        Switch(0, 0, 20, "A", "track_1", "track_0", "", float("nan")),
+    )
+    write_switches(
+        replace(evaluation, switches=events, video_names=("a,b.mp4",)),
+        tmp_path / "run" / "switches.csv",
+    )
     with (tmp_path / "run" / "switches.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0] == {

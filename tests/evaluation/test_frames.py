@@ -9,8 +9,15 @@ from sleap_lab.settings.config import EvaluatorConfig
 from sleap_lab.settings.metrics import METRICS
 
 SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)
-TRUTH = make_poses(Skeleton(tuple("abcd")), [SQUARE, SQUARE + 300, SQUARE, SQUARE], frame=[0, 0, 1, 2])
-POSES = make_poses(TRUTH.skeleton, [SQUARE + np.array([3, 4]), SQUARE, SQUARE + 500], frame=[0, 1, 1], frames=[(0, 0), (0, 1)])
+TRUTH = make_poses(
+    Skeleton(tuple("abcd")), [SQUARE, SQUARE + 300, SQUARE, SQUARE], frame=[0, 0, 1, 2]
+)
+POSES = make_poses(
+    TRUTH.skeleton,
+    [SQUARE + np.array([3, 4]), SQUARE, SQUARE + 500],
+    frame=[0, 1, 1],
+    frames=[(0, 0), (0, 1)],
+)
 
 THRESHOLD = {"oks": 0, "centroid": 100}
 
@@ -20,17 +27,28 @@ def test_ratios_of_all_frames_are_the_headline(match_method):
     result = evaluate(
         TRUTH,
         POSES,
-        EvaluatorConfig(user_labels_only=False, match_method=match_method, match_threshold=THRESHOLD[match_method]),
+        EvaluatorConfig(
+            user_labels_only=False,
+            match_method=match_method,
+            match_threshold=THRESHOLD[match_method],
+        ),
         videos={0: 0},
     )
-    formed = {name: float(value) for name, value in ratios({k: column.sum() for k, column in result.table.columns.items()}).items()}
+    formed = {
+        name: float(value)
+        for name, value in ratios(
+            {k: column.sum() for k, column in result.table.columns.items()}
+        ).items()
+    }
     headline = result.headline()
     assert {name: headline[name] for name in formed} == pytest.approx(formed, abs=1e-12)
     assert set(formed) == {name for name in RATIOS if name in headline}
 
 
 def test_sums_of_each_frame():
-    table = evaluate(TRUTH, POSES, EvaluatorConfig(user_labels_only=False, match_method="oks"), videos={0: 0}).table
+    table = evaluate(
+        TRUTH, POSES, EvaluatorConfig(user_labels_only=False, match_method="oks"), videos={0: 0}
+    ).table
     assert table.frame.tolist() == [0, 1, 2]
     expected = {
         "n_true": [2, 1, 1], "n_predicted": [1, 2, 0], "found_50": [1, 1, 0], "found_75": [0, 1, 0], "n_matched": [1, 1, 0],
@@ -56,7 +74,13 @@ def test_every_count_is_a_metric():
 
 
 def scored(points, frame=(0, 0, 1, 2), videos=0):
-    poses = make_poses(TRUTH.skeleton, points, frame=frame, video=videos, instance_scores=np.linspace(1, 0.5, len(points)))
+    poses = make_poses(
+        TRUTH.skeleton,
+        points,
+        frame=frame,
+        video=videos,
+        instance_scores=np.linspace(1, 0.5, len(points)),
+    )
     truth = make_poses(TRUTH.skeleton, TRUTH.points, frame=frame, video=videos)
     return evaluate(truth, poses, EvaluatorConfig(user_labels_only=False), videos={0: 0, 1: 1})
 
@@ -70,7 +94,9 @@ def test_some_frames_are_scored_as_if_there_were_no_others():
     rows = np.flatnonzero(everything.video == 0)
     only = evaluate(
         make_poses(TRUTH.skeleton, TRUTH.points[:3], frame=[0, 0, 1]),
-        make_poses(TRUTH.skeleton, SHAKEN[:3], frame=[0, 0, 1], instance_scores=np.linspace(1, 0.5, 4)[:3]),
+        make_poses(
+            TRUTH.skeleton, SHAKEN[:3], frame=[0, 0, 1], instance_scores=np.linspace(1, 0.5, 4)[:3]
+        ),
         EvaluatorConfig(user_labels_only=False),
         videos={0: 0},
     )
@@ -87,7 +113,11 @@ def test_one_node_is_that_of_the_breakdown():
     points[0, 2] = np.nan
     result = scored(points)
     for node, name in enumerate(TRUTH.skeleton.nodes):
-        (row,) = [row for row in result.breakdown if (row.node, row.video, row.animal) == (name, None, None)]
+        (row,) = [
+            row
+            for row in result.breakdown
+            if (row.node, row.video, row.animal) == (name, None, None)
+        ]
         values = sample(of_node(result.table, node)).values
         for key in ("dist_avg", "dist_p50", "dist_p90", "pck", "pck_5"):
             assert values[f"eval/{key}"] == pytest.approx(getattr(row, key)), (name, key)

@@ -41,7 +41,11 @@ def draw(*animals, frames=None, video=0, names="ABC123456", user=False, scores=N
         video=video,
         frame=[frame for frame, _, _ in cells],
         tracks=[names.find(character) for _, _, character in cells],
-        instance_scores=np.nan if user else 1.0 if scores is None else [scores[i] for _, i, _ in cells],
+        instance_scores=np.nan
+        if user
+        else 1.0
+        if scores is None
+        else [scores[i] for _, i, _ in cells],
         track_names=tuple(names),
         frames=[(video, frame) for frame in frames],
         user=user,
@@ -71,8 +75,13 @@ def test_two_animals_exchange_their_tracks():
     result = score(draw("AAAAA", "BBBBB"), draw("11122", "22211"))
     # Each animal: 3 frames with one track (3 / (5 + 5 - 3) in common), 2 with the other (2 / (5 + 5 - 2)).
     assa = (2 * 3 * 3 / 7 + 2 * 2 * 2 / 8) / 10
-    assert_metrics(result, deta=1, assa=assa, hota=assa**0.5, idf1=6 / 10, mota=1 - 2 / 10, switches=2)
-    assert result.switches == (Switch(0, 0, 3, "A", "1", "2", "B", 1000), Switch(0, 0, 3, "B", "2", "1", "A", 1000))
+    assert_metrics(
+        result, deta=1, assa=assa, hota=assa**0.5, idf1=6 / 10, mota=1 - 2 / 10, switches=2
+    )
+    assert result.switches == (
+        Switch(0, 0, 3, "A", "1", "2", "B", 1000),
+        Switch(0, 0, 3, "B", "2", "1", "A", 1000),
+    )
 
 
 def test_a_track_that_breaks():
@@ -85,7 +94,17 @@ def test_a_track_that_breaks():
 
 def test_a_missed_detection():
     result = score(draw("AAAAA", "BBBBB"), draw("11.11", "22222"))
-    assert_metrics(result, mota=1 - 1 / 10, idr=9 / 10, idp=1, idf1=9 / (9 + 1 / 2), deta=9 / 10, fragmentations=1, misses=1, switches=0)
+    assert_metrics(
+        result,
+        mota=1 - 1 / 10,
+        idr=9 / 10,
+        idp=1,
+        idf1=9 / (9 + 1 / 2),
+        deta=9 / 10,
+        fragmentations=1,
+        misses=1,
+        switches=0,
+    )
 
 
 def test_a_switch_across_a_gap():
@@ -105,16 +124,26 @@ def test_videos_are_pooled_by_their_counts():
     result = score(truth, poses, {0: 0, 1: 1})
     assert_metrics(result, mota=1 - 2 / 14, idf1=(6 + 4) / 14)
     (first, by_first), (second, by_second) = result.by_video
-    assert (first, by_first["mota"], by_first["idf1"], by_first["switches"]) == (0, pytest.approx(1 - 2 / 10), 6 / 10, 2)
+    assert (first, by_first["mota"], by_first["idf1"], by_first["switches"]) == (
+        0,
+        pytest.approx(1 - 2 / 10),
+        6 / 10,
+        2,
+    )
     assert (second, by_second["mota"], by_second["idf1"], by_second["switches"]) == (1, 1, 1, 0)
     assert combine_identity(result.counts) == result.metrics
-    assert combine_identity([result.counts[0], *[result.counts[1]] * 2])["idf1"] == (6 + 2 * 4) / (10 + 2 * 4)
+    assert combine_identity([result.counts[0], *[result.counts[1]] * 2])["idf1"] == (6 + 2 * 4) / (
+        10 + 2 * 4
+    )
 
 
 def test_five_planted_swaps_are_five_switches_at_their_frames():
     # the track of A changes at frames 2, 4, 7, 8 and 11; B goes on
     result = score(draw("A" * 13, "B" * 13), draw("1133444133311", "2" * 13))
-    assert [(switch.frame, switch.truth_track, switch.from_track + switch.to_track) for switch in result.switches] == [
+    assert [
+        (switch.frame, switch.truth_track, switch.from_track + switch.to_track)
+        for switch in result.switches
+    ] == [
         (2, "A", "13"),
         (4, "A", "34"),
         (7, "A", "41"),
@@ -127,9 +156,16 @@ def test_switches_tell_who_was_nearest():
     # only animals of the same frame count: A is alone at frame 1, C is 2000 px away at frame 2, and has no track at frame 3
     truth = draw("AAAA", "B...", "C.C?")
     switches = score(truth, draw("1231", "4...", "5.56"[:4])).switches
-    assert [switch[:6] for switch in switches] == [(0, 0, 1, "A", "1", "2"), (0, 0, 2, "A", "2", "3"), (0, 0, 3, "A", "3", "1")]
+    assert [switch[:6] for switch in switches] == [
+        (0, 0, 1, "A", "1", "2"),
+        (0, 0, 2, "A", "2", "3"),
+        (0, 0, 3, "A", "3", "1"),
+    ]
     assert np.isnan(switches[0].nearest_distance)
-    assert [(switch.nearest_track, switch.nearest_distance) for switch in switches[1:]] == [("C", 2000), ("", 2000)]
+    assert [(switch.nearest_track, switch.nearest_distance) for switch in switches[1:]] == [
+        ("C", 2000),
+        ("", 2000),
+    ]
 
 
 def test_switches_name_the_video_of_the_truth():
@@ -177,7 +213,9 @@ def test_true_instances_without_a_track_count_neither_way():
 
 def test_true_instances_that_nobody_labelled_count_neither_way():
     truth = concatenate([draw("AAAA", user=True), draw("....", "BBBB")])
-    assert_metrics(score(truth, draw("1111", "2222"), user_labels_only=True), mota=1, false_positives=0)
+    assert_metrics(
+        score(truth, draw("1111", "2222"), user_labels_only=True), mota=1, false_positives=0
+    )
     assert_metrics(score(truth, draw("1111", "...."), user_labels_only=True), mota=1, misses=0)
     assert_metrics(score(truth, draw("1111", "...."), user_labels_only=False), mota=1 - 4 / 8)
 
@@ -202,7 +240,11 @@ def test_a_frame_keeps_each_track_once_for_its_best_instance():
     poses = draw("1111", "11.1", "????", scores=[0.5, 0.9, 0.7])
     assert tracks_once_per_frame(poses).tolist() == [-1, 3, -1, -1, 3, -1, 3, -1, -1, 3, -1]
     both = concatenate([poses, draw("1...", user=True)])
-    assert tracks_once_per_frame(both)[[0, 1, -1]].tolist() == [-1, -1, 3]  # a human label goes first
+    assert tracks_once_per_frame(both)[[0, 1, -1]].tolist() == [
+        -1,
+        -1,
+        3,
+    ]  # a human label goes first
 
 
 def test_says_when_low_similarity_hides_identity():
@@ -230,7 +272,11 @@ def test_a_frame_without_truth_or_without_predictions_is_passed_over(empty):
         pose_video=0,
         frames=[0, 1, 2],
         **ids,
-        similarities=[np.array([[1.0]]), np.zeros((len(ids["truth_ids"][1]), len(ids["pose_ids"][1]))), np.array([[0.6, 0.9]])],
+        similarities=[
+            np.array([[1.0]]),
+            np.zeros((len(ids["truth_ids"][1]), len(ids["pose_ids"][1]))),
+            np.array([[0.6, 0.9]]),
+        ],
         neighbours=[[Neighbour("", float("nan"))] * len(own) for own in ids["truth_ids"]],
         truth_names=["A"],
         pose_names=["1", "2"],
@@ -253,7 +299,9 @@ def at_random(seed, n_frames=12, n_true=3, n_predicted=4, presence=0.7):
         frames=list(range(n_frames)),
         truth_ids=truth_ids,
         pose_ids=pose_ids,
-        similarities=[rng.random((len(a), len(b))) for a, b in zip(truth_ids, pose_ids, strict=True)],
+        similarities=[
+            rng.random((len(a), len(b))) for a, b in zip(truth_ids, pose_ids, strict=True)
+        ],
         neighbours=[[Neighbour("", float("nan"))] * len(ids) for ids in truth_ids],
         truth_names=[f"true {i}" for i in range(n_true)],
         pose_names=[f"predicted {i}" for i in range(n_predicted)],
@@ -264,11 +312,20 @@ def at_random(seed, n_frames=12, n_true=3, n_predicted=4, presence=0.7):
 @given(st.integers(0, 10_000))
 def test_lists_as_many_switches_as_trackeval_counts(seed):
     sequence = at_random(seed)
-    assert len(identity_switches([sequence])) == combine_identity([count_identity(sequence)])["switches"]
+    assert (
+        len(identity_switches([sequence]))
+        == combine_identity([count_identity(sequence)])["switches"]
+    )
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 11), st.integers(1, 11), st.sampled_from([0.1, 0.7, 1.0]))
+@given(
+    st.integers(0, 10_000),
+    st.integers(1, 12),
+    st.integers(1, 11),
+    st.integers(1, 11),
+    st.sampled_from([0.1, 0.7, 1.0]),
+)
 def test_counts_are_those_of_trackeval(seed, n_frames, n_true, n_predicted, presence):
     from trackeval.metrics import HOTA, Identity
 
@@ -276,7 +333,10 @@ def test_counts_are_those_of_trackeval(seed, n_frames, n_true, n_predicted, pres
     counts, data = count_identity(sequence), _trackeval_data(sequence)
     quiet = {"PRINT_CONFIG": False, "THRESHOLD": SIMILARITY_THRESHOLD}
     with np.errstate(invalid="ignore"):  # of tracks that never occur
-        reference = {"hota": HOTA().eval_sequence(data), "identity": Identity(quiet).eval_sequence(data)}
+        reference = {
+            "hota": HOTA().eval_sequence(data),
+            "identity": Identity(quiet).eval_sequence(data),
+        }
     for ours, theirs in ((counts[family], reference[family]) for family in reference):
         for name, values in ours.items():
             np.testing.assert_allclose(values, theirs[name], rtol=1e-12, err_msg=name)

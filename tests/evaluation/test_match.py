@@ -24,12 +24,17 @@ POINT = Skeleton(("a",))
 def record(places, **columns):
     """One one-node instance per (video, frame) in `places`."""
     video, frame = zip(*places, strict=True) if places else ((), ())
-    return make_poses(POINT, [[[10.0 * i, 0]] for i in range(len(places))], video=video, frame=frame, **columns)
+    return make_poses(
+        POINT, [[[10.0 * i, 0]] for i in range(len(places))], video=video, frame=frame, **columns
+    )
 
 
 def pairs_of(truth, poses, videos=None, user_labels_only=False):
     pairs = pair_frames(truth, poses, videos or {0: 0}, user_labels_only=user_labels_only)
-    return [(p.truth_video, p.pose_video, p.frame, p.truth_rows.tolist(), p.pose_rows.tolist()) for p in pairs]
+    return [
+        (p.truth_video, p.pose_video, p.frame, p.truth_rows.tolist(), p.pose_rows.tolist())
+        for p in pairs
+    ]
 
 
 @pytest.mark.parametrize(
@@ -37,11 +42,21 @@ def pairs_of(truth, poses, videos=None, user_labels_only=False):
     [
         # truth at 0 and 20; predictions at 9 (score .9) and 0 (score .5): greedy, not optimal
         ([[0.1979, 1.0], [0.05, 0.0003]], [0.9, 0.5], 0, [(0, 0), (1, 1)]),
-        ([[0.1979, 1.0], [0.05, 0.0003]], [0.5, 0.9], 0, [(0, 1), (1, 0)]),  # the better scored one chooses first
+        (
+            [[0.1979, 1.0], [0.05, 0.0003]],
+            [0.5, 0.9],
+            0,
+            [(0, 1), (1, 0)],
+        ),  # the better scored one chooses first
         ([[0.6], [0.6]], [1], 0, [(0, 0)]),  # the first of equals
         ([[0.6, 0.6]], [1, 1], 0, [(0, 0)]),  # equal scores keep their order
         ([[0.6, 0.6]], [np.nan, 0.1], 0, [(0, 1)]),  # a score of nan comes last
-        ([[0.6, 0.4]], [1, 2], 0.5, [(0, 0)]),  # a prediction without a match leaves the truth to the next
+        (
+            [[0.6, 0.4]],
+            [1, 2],
+            0.5,
+            [(0, 0)],
+        ),  # a prediction without a match leaves the truth to the next
         ([[0.6]], [1], 0.6, []),  # the threshold must be exceeded
         ([[0.0]], [1], 0, []),  # so that 0 discards exact zeros only
         ([[np.nan], [0.2]], [1], 0, [(1, 0)]),  # nan never matches
@@ -49,11 +64,17 @@ def pairs_of(truth, poses, videos=None, user_labels_only=False):
     ],
 )
 def test_greedy(similarity, scores, threshold, expected):
-    rows, columns = greedy(np.array(similarity, dtype=float), np.array(scores, dtype=float), threshold)
+    rows, columns = greedy(
+        np.array(similarity, dtype=float), np.array(scores, dtype=float), threshold
+    )
     assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == expected
 
 
-tables = arrays(np.float64, st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(lambda s: s[0] > 0), elements=st.floats(0, 1))
+tables = arrays(
+    np.float64,
+    st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(lambda s: s[0] > 0),
+    elements=st.floats(0, 1),
+)
 
 
 @settings(deadline=None)
@@ -83,14 +104,20 @@ def test_pairs_come_in_the_order_of_the_predicted_videos():
 def test_an_absent_predicted_frame_is_no_pair_but_an_empty_one_is():
     truth = record([(0, 0), (0, 1), (0, 2)])
     poses = record([(0, 0)], frames=[(0, 0), (0, 2)])
-    assert [(frame, pose_rows) for *_, frame, _, pose_rows in pairs_of(truth, poses)] == [(0, [0]), (2, [])]
+    assert [(frame, pose_rows) for *_, frame, _, pose_rows in pairs_of(truth, poses)] == [
+        (0, [0]),
+        (2, []),
+    ]
 
 
 def test_only_human_labels_count_if_asked_for_and_frames_without_them_are_left_out():
     truth = record([(0, 0), (0, 0), (0, 1)], user=[True, False, False])
     poses = record([(0, 0), (0, 1)])
     assert pairs_of(truth, poses, user_labels_only=True) == [(0, 0, 0, [0], [0])]
-    assert pairs_of(truth, poses, user_labels_only=False) == [(0, 0, 0, [0, 1], [0]), (0, 0, 1, [2], [1])]
+    assert pairs_of(truth, poses, user_labels_only=False) == [
+        (0, 0, 0, [0, 1], [0]),
+        (0, 0, 1, [2], [1]),
+    ]
     (pair,) = pair_frames(truth, poses, {0: 0}, user_labels_only=True)
     assert pair.all_truth_rows.tolist() == [0, 1]
 
@@ -160,13 +187,21 @@ def test_nodes_are_put_in_the_order_of_the_truth():
 def test_other_nodes_are_refused_and_named(truth_nodes, pose_nodes, only_truth, only_poses):
     with pytest.raises(ConfigError, match="ground truth with another skeleton") as error:
         align_nodes(make_poses(Skeleton(truth_nodes), []), make_poses(Skeleton(pose_nodes), []))
-    assert f"only in the ground truth: {only_truth}; only in the predictions: {only_poses}" in str(error.value)
+    assert f"only in the ground truth: {only_truth}; only in the predictions: {only_poses}" in str(
+        error.value
+    )
 
 
 def test_scores_that_are_made_at_once_are_those_of_each_frame():
     # two predicted videos are the same true one; frame 1 has two predictions, one of which a person placed
     truth = make_poses(POINT, [[[1, 0]], [[2, 0]], [[3, 0]], [[4, 0]]], frame=[0, 0, 1, 2])
-    poses = make_poses(POINT, [[[10, 0]], [[20, 0]], [[30, 0]], [[40, 0]]], video=[0, 1, 1, 1], frame=[0, 0, 1, 1], user=[0, 0, 0, 1])
+    poses = make_poses(
+        POINT,
+        [[[10, 0]], [[20, 0]], [[30, 0]], [[40, 0]]],
+        video=[0, 1, 1, 1],
+        frame=[0, 0, 1, 1],
+        user=[0, 0, 0, 1],
+    )
     pairs = labelled_frames(truth, poses, {0: 0, 1: 0}, user_labels_only=False)
     calls = []
 
@@ -176,15 +211,27 @@ def test_scores_that_are_made_at_once_are_those_of_each_frame():
 
     look_up = compared_at_once([*pairs, *pairs], score, len(truth), len(poses))
     assert calls == [2 * 1 + 2 * 1 + 1 * 2]
-    expected = {(0, 0): [[11], [12]], (0, 1): [[]], (0, 2): [[]], (1, 0): [[21], [22]], (1, 1): [[33, 43]], (1, 2): [[]]}
-    assert {(pair.pose_video, pair.frame): look_up(pair.all_truth_rows, pair.all_pose_rows).tolist() for pair in pairs} == expected
+    expected = {
+        (0, 0): [[11], [12]],
+        (0, 1): [[]],
+        (0, 2): [[]],
+        (1, 0): [[21], [22]],
+        (1, 1): [[33, 43]],
+        (1, 2): [[]],
+    }
+    assert {
+        (pair.pose_video, pair.frame): look_up(pair.all_truth_rows, pair.all_pose_rows).tolist()
+        for pair in pairs
+    } == expected
     assert look_up(np.array([1]), np.array([1])).tolist() == [[22]]
     assert calls == [6]
 
 
 def named(nodes, edges=()):
     return make_poses(
-        Skeleton(tuple(nodes), edges=edges), np.arange(2.0 * len(nodes)).reshape(1, -1, 2), point_scores=[np.arange(len(nodes))]
+        Skeleton(tuple(nodes), edges=edges),
+        np.arange(2.0 * len(nodes)).reshape(1, -1, 2),
+        point_scores=[np.arange(len(nodes))],
     )
 
 
@@ -198,9 +245,14 @@ def test_common_nodes_are_compared_in_the_order_of_the_truth():
 
 
 def test_the_refusal_of_other_nodes_names_the_way_out_and_nothing_in_common_is_refused():
-    with pytest.raises(ConfigError, match=r"evaluator\.nodes=common compares the nodes that both have$"):
+    with pytest.raises(
+        ConfigError, match=r"evaluator\.nodes=common compares the nodes that both have$"
+    ):
         on_compared_nodes(named("ab"), named("bc"), "all")
-    with pytest.raises(ConfigError, match=r"^evaluator\.nodes=common: .* no node in common; ground truth: a, b; predictions: x$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^evaluator\.nodes=common: .* no node in common; ground truth: a, b; predictions: x$",
+    ):
         on_compared_nodes(named("ab"), named("x"), "common")
 
 
@@ -217,11 +269,16 @@ def test_frames_that_a_person_emptied_are_pairs_where_that_is_asked_for():
     truth = record([(0, 1)], frames=[(0, 0), (0, 1)], user=True)
     poses = record([(0, 0), (0, 1)])
     pairs = pair_frames(truth, poses, {0: 0}, user_labels_only=True, emptied=True)
-    assert [(pair.frame, len(pair.truth_rows), len(pair.pose_rows)) for pair in pairs] == [(0, 0, 1), (1, 1, 1)]
+    assert [(pair.frame, len(pair.truth_rows), len(pair.pose_rows)) for pair in pairs] == [
+        (0, 0, 1),
+        (1, 1, 1),
+    ]
 
 
 def test_edges_and_symmetries_of_nodes_that_are_left_out_go_with_them():
-    skeleton = Skeleton(("a", "b", "c"), edges=((0, 1), (1, 2), (2, 0)), symmetries=((0, 2), (1, 2)))
+    skeleton = Skeleton(
+        ("a", "b", "c"), edges=((0, 1), (1, 2), (2, 0)), symmetries=((0, 2), (1, 2))
+    )
     poses = make_poses(skeleton, [[[0, 0], [1, 1], [2, 2]]], point_scores=[[0.1, 0.2, 0.3]])
     fewer = with_nodes(poses, {"c", "a"})
     assert fewer.skeleton == Skeleton(("a", "c"), edges=((1, 0),), symmetries=((0, 1),))

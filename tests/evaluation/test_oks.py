@@ -7,7 +7,9 @@ from hypothesis.extra.numpy import arrays
 from sleap_lab.evaluation.oks import oks
 
 NAN = [np.nan, np.nan]
-SQUARE = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float)  # area 10⁴, so (0.05)² · 2 · 10⁴ = 50
+SQUARE = np.array(
+    [[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float
+)  # area 10⁴, so (0.05)² · 2 · 10⁴ = 50
 
 
 def shifted(pose, x, y):
@@ -27,12 +29,28 @@ def without(pose, *nodes):
         (SQUARE, shifted(SQUARE, 3, 4), np.exp(-25 / 50)),  # 5 px off everywhere
         (SQUARE, without(SQUARE, 0), 3 / 4),  # a node missing in the prediction scores 0
         (SQUARE, without(SQUARE, 0, 1, 2, 3), 0),  # nothing predicted
-        (without(SQUARE, 2), shifted(SQUARE, 0, 2), np.exp(-4 / 50)),  # a node missing in the truth is not counted
+        (
+            without(SQUARE, 2),
+            shifted(SQUARE, 0, 2),
+            np.exp(-4 / 50),
+        ),  # a node missing in the truth is not counted
         (without(SQUARE, 0, 1), without(SQUARE, 2, 3), 0),  # on one axis, nothing visible in both
-        (without(SQUARE, 1, 2, 3), shifted(SQUARE, 3, 4), 1 - 5 / 50),  # one visible node: plain distance
+        (
+            without(SQUARE, 1, 2, 3),
+            shifted(SQUARE, 3, 4),
+            1 - 5 / 50,
+        ),  # one visible node: plain distance
         (without(SQUARE, 1, 2, 3), shifted(SQUARE, 60, 0), 0),  # the same, out of reach
-        (without(SQUARE, 2, 3), shifted(SQUARE, 0, 10), 1 - 10 / 50),  # all on one axis: plain distance
-        (without(SQUARE, 2, 3), np.array([[0, 10], NAN, NAN, NAN]), 1 - 10 / 50),  # mean over nodes visible in both
+        (
+            without(SQUARE, 2, 3),
+            shifted(SQUARE, 0, 10),
+            1 - 10 / 50,
+        ),  # all on one axis: plain distance
+        (
+            without(SQUARE, 2, 3),
+            np.array([[0, 10], NAN, NAN, NAN]),
+            1 - 10 / 50,
+        ),  # mean over nodes visible in both
     ],
 )
 def test_oks_of_one_pair(truth, pose, expected):
@@ -57,7 +75,9 @@ def test_one_spread_per_node():
 
 def test_scale_is_an_area_and_may_differ_between_true_poses():
     moved = shifted(SQUARE[None], 3, 4)
-    assert oks(SQUARE[None], moved, scale=100)[0, 0] == pytest.approx(np.exp(-25 / (0.05**2 * 2 * 100)))
+    assert oks(SQUARE[None], moved, scale=100)[0, 0] == pytest.approx(
+        np.exp(-25 / (0.05**2 * 2 * 100))
+    )
     table = oks(np.stack([SQUARE, SQUARE]), moved, scale=[10_000, 40_000])
     np.testing.assert_allclose(table, [[np.exp(-25 / 50)], [np.exp(-25 / 200)]])
 
@@ -86,20 +106,27 @@ def test_agrees_with_pycocotools():
     coco.params.maxDets = [20]
     coco._gts[1, 1] = [
         {
-            "keypoints": np.column_stack([np.nan_to_num(pose), np.where(np.isnan(pose[:, 0]), 0, 2)]).ravel(),
+            "keypoints": np.column_stack(
+                [np.nan_to_num(pose), np.where(np.isnan(pose[:, 0]), 0, 2)]
+            ).ravel(),
             "area": float(np.prod(h - lo)),
             "bbox": [*lo, *(h - lo)],
         }
         for pose, lo, h in zip(truth, low, high, strict=True)
     ]
-    coco._dts[1, 1] = [{"keypoints": np.column_stack([pose, np.full(5, 2)]).ravel(), "score": -i} for i, pose in enumerate(poses)]
+    coco._dts[1, 1] = [
+        {"keypoints": np.column_stack([pose, np.full(5, 2)]).ravel(), "score": -i}
+        for i, pose in enumerate(poses)
+    ]
     expected = coco.computeOks(1, 1).T
     assert (expected > 0.1).any()
     np.testing.assert_allclose(oks(truth, poses, stddev=0.03), expected, rtol=1e-12)
 
 
 coordinates = st.floats(-1000, 1000).map(lambda x: round(x, 3))
-pose_sets = arrays(np.float64, st.tuples(st.integers(1, 3), st.just(4), st.just(2)), elements=coordinates)
+pose_sets = arrays(
+    np.float64, st.tuples(st.integers(1, 3), st.just(4), st.just(2)), elements=coordinates
+)
 
 
 @settings(deadline=None)

@@ -20,7 +20,9 @@ def test_shares():
 
 
 def test_a_distance_equal_to_the_threshold_and_a_missing_node_are_misses():
-    assert hits(np.array([[3.0, NAN]]), np.array([3.0, 4.0])).tolist() == [[[False, True], [False, False]]]
+    assert hits(np.array([[3.0, NAN]]), np.array([3.0, 4.0])).tolist() == [
+        [[False, True], [False, False]]
+    ]
 
 
 def test_named_thresholds_are_the_closest_ones():

@@ -16,7 +16,9 @@ TRUTH = make_poses(
     tracks=0,
     track_names=("t",),
 )
-POSES = make_poses(TRUTH.skeleton, TRUTH.points + np.array([3, 4]), frame=[0, 1], tracks=0, track_names=("p",))
+POSES = make_poses(
+    TRUTH.skeleton, TRUTH.points + np.array([3, 4]), frame=[0, 1], tracks=0, track_names=("p",)
+)
 
 
 def evaluation(**settings):
@@ -31,14 +33,24 @@ def test_names_are_legal_and_unique():
 
 
 def test_every_metric_appears_in_one_of_the_modes():
-    poses, centroids = evaluation(identity=True).headline(), evaluation(match_method="centroid").headline()
+    poses, centroids = (
+        evaluation(identity=True).headline(),
+        evaluation(match_method="centroid").headline(),
+    )
     assert set(poses) | set(centroids) == {metric.name for metric in METRICS}
     assert not {"eval/centroid_f1", "identity/idf1"} & set(evaluation().headline())
 
 
 def test_headline_values():
     headline = evaluation(identity=True).headline()
-    expected = {"eval/n_frame_pairs": 2, "eval/n_matched": 2, "eval/n_missed": 0, "eval/dist_p90": 5, "eval/pck_5": 0, "eval/pck_10": 1}
+    expected = {
+        "eval/n_frame_pairs": 2,
+        "eval/n_matched": 2,
+        "eval/n_missed": 0,
+        "eval/dist_p90": 5,
+        "eval/pck_5": 0,
+        "eval/pck_10": 1,
+    }
     assert {name: headline[name] for name in expected} == expected
     assert headline["eval/moks"] == pytest.approx(np.exp(-25 / 50))
     assert headline["identity/idf1"] == 1
@@ -56,4 +68,6 @@ def test_text_shows_numbers_settings_and_notes():
 def test_few_enough_metrics_are_logged():
     assert {metric.name for metric in METRICS} > NOT_LOGGED
     for found in (evaluation(identity=True), evaluation(identity=True, match_method="centroid")):
-        assert len(found.headline().keys() - NOT_LOGGED) <= 25  # with counts and times, at most 40 of a run
+        assert (
+            len(found.headline().keys() - NOT_LOGGED) <= 25
+        )  # with counts and times, at most 40 of a run

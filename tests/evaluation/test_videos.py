@@ -17,7 +17,10 @@ TRIANGLE = np.array([[0, 0], [40, 0], [0, 40]], dtype=float)
 
 def labels_on(*names, moved=0.0, order=(0, 1, 2), used=None):
     """Labels of one animal on frame 0 of every video, further right in each; nodes in the given order."""
-    videos = [sio.Video(name, open_backend=False, backend_metadata={"shape": (9, 48, 64, 1)}) for name in names]
+    videos = [
+        sio.Video(name, open_backend=False, backend_metadata={"shape": (9, 48, 64, 1)})
+        for name in names
+    ]
     numbers = range(len(names)) if used is None else used
     points = [(TRIANGLE + 100 * number + moved)[list(order)] for number in numbers]
     skeleton = Skeleton(tuple(NODES[i] for i in order))
@@ -30,19 +33,35 @@ def reasons(truth, labels, video_map=None):
 
 def test_videos_are_matched_by_file(video_path):
     truth, labels = labels_on("/a/first.mp4", str(video_path)), labels_on(str(video_path), moved=1)
-    assert reasons(truth, labels) == [(0, 1, "same file"), (None, 0, "no such video in the predictions")]
+    assert reasons(truth, labels) == [
+        (0, 1, "same file"),
+        (None, 0, "no such video in the predictions"),
+    ]
 
 
 def test_videos_of_other_folders_are_matched_by_name():
-    truth, labels = labels_on("/a/one.mp4", "/a/two.mp4"), labels_on("/b/two.mp4", "/b/one.mp4", moved=1)
+    truth, labels = (
+        labels_on("/a/one.mp4", "/a/two.mp4"),
+        labels_on("/b/two.mp4", "/b/one.mp4", moved=1),
+    )
     same = "same size and number of frames"
-    assert reasons(truth, labels) == [(0, 1, f"same name two.mp4, {same}"), (1, 0, f"same name one.mp4, {same}")]
+    assert reasons(truth, labels) == [
+        (0, 1, f"same name two.mp4, {same}"),
+        (1, 0, f"same name one.mp4, {same}"),
+    ]
     assert compared(match_videos(truth, labels)) == {0: 1, 1: 0}
 
 
 def test_the_end_of_the_name_that_two_videos_share_is_told():
-    truth, labels = labels_on("/a/of/monday/one.mp4", "/a/two.mp4"), labels_on("/b/of/monday/one.mp4", moved=1)
-    assert reasons(truth, labels)[0] == (0, 0, "same name of/monday/one.mp4, same size and number of frames")
+    truth, labels = (
+        labels_on("/a/of/monday/one.mp4", "/a/two.mp4"),
+        labels_on("/b/of/monday/one.mp4", moved=1),
+    )
+    assert reasons(truth, labels)[0] == (
+        0,
+        0,
+        "same name of/monday/one.mp4, same size and number of frames",
+    )
 
 
 def test_frames_of_a_package_are_those_of_the_file_they_were_taken_from():
@@ -58,14 +77,21 @@ def test_renamed_videos_are_matched_by_identical_poses():
 def test_videos_that_cannot_be_told_apart_are_refused():
     truth, labels = labels_on("/a/x.mp4", "/b/x.mp4"), labels_on("/c/x.mp4", "/d/x.mp4", moved=1)
     with pytest.raises(
-        ConfigError, match=r"^evaluator\.video_map: video 0 /c/x.mp4 .* could be any of .*: 0 /a/x.mp4, 1 /b/x.mp4; .*\{0:0\}"
+        ConfigError,
+        match=r"^evaluator\.video_map: video 0 /c/x.mp4 .* could be any of .*: 0 /a/x.mp4, 1 /b/x.mp4; .*\{0:0\}",
     ):
         match_videos(truth, labels)
-    assert reasons(truth, labels, {0: 1, "/d/x.mp4": "a/x.mp4"}) == [(0, 1, "evaluator.video_map"), (1, 0, "evaluator.video_map")]
+    assert reasons(truth, labels, {0: 1, "/d/x.mp4": "a/x.mp4"}) == [
+        (0, 1, "evaluator.video_map"),
+        (1, 0, "evaluator.video_map"),
+    ]
 
 
 def test_a_video_without_frames_need_not_be_told_apart():
-    truth, labels = labels_on("/a/x.mp4", "/b/x.mp4", "/b/y.mp4"), labels_on("/c/x.mp4", "/c/y.mp4", moved=1, used=[1])
+    truth, labels = (
+        labels_on("/a/x.mp4", "/b/x.mp4", "/b/y.mp4"),
+        labels_on("/c/x.mp4", "/c/y.mp4", moved=1, used=[1]),
+    )
     assert compared(match_videos(truth, labels)) == {1: 2}
 
 
@@ -77,7 +103,10 @@ def test_videos_of_another_size_are_not_candidates():
 
 def test_two_videos_cannot_be_compared_with_the_same_one():
     truth, labels = labels_on("/a/x.mp4"), labels_on("/c/x.mp4", "/d/x.mp4", moved=1)
-    with pytest.raises(ConfigError, match=r"0 /c/x\.mp4 and 1 /d/x.mp4 of the predictions would both be compared with 0 /a/x\.mp4"):
+    with pytest.raises(
+        ConfigError,
+        match=r"0 /c/x\.mp4 and 1 /d/x.mp4 of the predictions would both be compared with 0 /a/x\.mp4",
+    ):
         match_videos(truth, labels)
     assert compared(match_videos(truth, labels, {1: None})) == {0: 0}
 
@@ -85,7 +114,10 @@ def test_two_videos_cannot_be_compared_with_the_same_one():
 @pytest.mark.parametrize(
     ("video_map", "message"),
     [
-        ({"z.mp4": 0}, "z.mp4: the predictions have no such video; accepted is an index or a name of: 0 /c/x.mp4, 1 /d/x.mp4"),
+        (
+            {"z.mp4": 0},
+            "z.mp4: the predictions have no such video; accepted is an index or a name of: 0 /c/x.mp4, 1 /d/x.mp4",
+        ),
         ({5: 0}, "5: the predictions have no such video"),
         ({"x.mp4": 0}, "x.mp4: 2 videos of the predictions are called so"),
         ({0: "z.mp4"}, "z.mp4: the ground truth have no such video"),
@@ -99,7 +131,9 @@ def test_a_map_that_names_no_video_is_refused(video_map, message):
 def evaluation(truth, labels, video_map=None):
     matches = match_videos(truth, labels, video_map)
     config = EvaluatorConfig(user_labels_only=False, match_method="oks")
-    return evaluate(to_poses(truth), to_poses(labels), config, videos=compared(matches), video_matches=matches)
+    return evaluate(
+        to_poses(truth), to_poses(labels), config, videos=compared(matches), video_matches=matches
+    )
 
 
 def test_swapped_videos_and_permuted_nodes_give_the_same_metrics_with_a_map_and_an_error_without():
@@ -112,7 +146,9 @@ def test_swapped_videos_and_permuted_nodes_give_the_same_metrics_with_a_map_and_
         evaluation(truth, swapped)
     expected = evaluation(truth, straight, {0: 0, 1: 1}).headline()
     assert expected["eval/dist_avg"] == pytest.approx(2**0.5)
-    assert evaluation(truth, swapped, {"c/x.mp4": "a/x.mp4", "d/x.mp4": "b/x.mp4"}).headline() == pytest.approx(expected)
+    assert evaluation(
+        truth, swapped, {"c/x.mp4": "a/x.mp4", "d/x.mp4": "b/x.mp4"}
+    ).headline() == pytest.approx(expected)
 
 
 def test_videos_that_are_not_compared_are_named():
@@ -122,4 +158,7 @@ def test_videos_that_are_not_compared_are_named():
         "1 videos of the ground truth are not in the predictions and were left out: /a/y.mp4",
         "1 videos of the predictions are not in the ground truth and were left out: /a/z.mp4",
     )
-    assert [match.reason for match in result.videos][1:] == ["left out by evaluator.video_map", "no such video in the predictions"]
+    assert [match.reason for match in result.videos][1:] == [
+        "left out by evaluator.video_map",
+        "no such video in the predictions",
+    ]

@@ -10,7 +10,15 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "scripts" / "writes.py"
 
 
-@pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="calls are made to fail on Linux, with a C compiler")
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None,
+    reason="calls are made to fail on Linux, with a C compiler",
+)
 def test_a_call_that_fails_costs_a_line_and_no_file():
-    ended = subprocess.run([sys.executable, SCRIPT, "--first", "20", "--every", "151"], capture_output=True, text=True, timeout=600)
+    ended = subprocess.run(
+        [sys.executable, SCRIPT, "--first", "20", "--every", "151"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr

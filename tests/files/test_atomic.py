@@ -33,7 +33,10 @@ def test_what_goes_wrong_leaves_the_old_file(tmp_path, error):
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"b\.txt: cannot be written"), replacing(tmp_path / "file" / "b.txt") as temporary:
+    with (
+        pytest.raises(RunError, match=r"b\.txt: cannot be written"),
+        replacing(tmp_path / "file" / "b.txt") as temporary,
+    ):
         temporary.write_text("x")
 
 
@@ -61,7 +64,15 @@ def print_error(error, where):
         raise error
     except Exception as raised:
         sys.excepthook(type(raised), raised, raised.__traceback__)
-        sys.unraisablehook(SimpleNamespace(exc_type=type(raised), exc_value=raised, exc_traceback=None, err_msg=None, object=where))
+        sys.unraisablehook(
+            SimpleNamespace(
+                exc_type=type(raised),
+                exc_value=raised,
+                exc_traceback=None,
+                err_msg=None,
+                object=where,
+            )
+        )
 
 
 def lose(path):

@@ -13,7 +13,10 @@ def test_a_log_that_cannot_be_written_costs_one_warning_and_not_the_run(tmp_path
         for _ in range(3):
             logging.getLogger("sleap_lab").warning("x" * 100_000)
     err = capsys.readouterr().err
-    assert err == f"warning: {tmp_path / 'run.log'}: the log is not complete (No space left on device)\n"
+    assert (
+        err
+        == f"warning: {tmp_path / 'run.log'}: the log is not complete (No space left on device)\n"
+    )
 
 
 def test_a_wrong_message_is_not_taken_for_a_full_disk(tmp_path, capsys):

@@ -35,7 +35,9 @@ def test_a_pointer_is_called_so_whatever_it_stands_for(tmp_path, name, read):
     (tmp_path / name).write_text(POINTER)
     with pytest.raises(SleapLabError) as caught:
         read(tmp_path / name)
-    assert "it is a Git LFS pointer, not the file itself; fetch that with: git lfs pull" in str(caught.value)
+    assert "it is a Git LFS pointer, not the file itself; fetch that with: git lfs pull" in str(
+        caught.value
+    )
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
 

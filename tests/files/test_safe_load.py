@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from sleap_lab.files import safe_load
-from sleap_lab.files.safe_load import check_dataset, check_hdf5, check_pickle, read_arrays, read_json, read_yaml
+from sleap_lab.files.safe_load import (
+    check_dataset,
+    check_hdf5,
+    check_pickle,
+    read_arrays,
+    read_json,
+    read_yaml,
+)
 
 
 def yaml_of(tmp_path, text):
@@ -31,7 +38,9 @@ def test_json_is_read(tmp_path):
     assert read_json(tmp_path / "a.json") == {"a": [1, 2.5, "ü", None]}
 
 
-@pytest.mark.parametrize("text", [b"{", b"", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000])
+@pytest.mark.parametrize(
+    "text", [b"{", b"", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000]
+)
 def test_what_is_no_json_is_a_value_error(tmp_path, text):
     (tmp_path / "a.json").write_bytes(text)
     with pytest.raises(ValueError, match=r"."):
@@ -90,7 +99,9 @@ def doubled(first, line):
     ids=range(18),
 )
 def test_what_is_no_plain_yaml_is_a_value_error(tmp_path, monkeypatch, text):
-    monkeypatch.setattr(safe_load, "MAX_YAML_NODES", 5000)  # or building one of too many would take seconds
+    monkeypatch.setattr(
+        safe_load, "MAX_YAML_NODES", 5000
+    )  # or building one of too many would take seconds
     with pytest.raises(ValueError, match=r".") as caught:
         read_yaml(yaml_of(tmp_path, text))
     assert type(caught.value) is ValueError or isinstance(caught.value, UnicodeDecodeError)
@@ -133,7 +144,11 @@ def test_arrays_come_back(array, fortran):
 def npz(header, data=b"", *, version=(1, 0), name="x.npy", compress=zipfile.ZIP_STORED):
     """Write an `.npz` file whose header says what it likes."""
     text = header if isinstance(header, bytes) else repr(header).encode()
-    magic = b"\x93NUMPY" + bytes(version) + (struct.pack("<H", len(text)) if version[0] == 1 else struct.pack("<I", len(text)))
+    magic = (
+        b"\x93NUMPY"
+        + bytes(version)
+        + (struct.pack("<H", len(text)) if version[0] == 1 else struct.pack("<I", len(text)))
+    )
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compress) as archive:
         archive.writestr(name, magic + text + data)
@@ -152,7 +167,10 @@ def test_a_true_header_is_believed():
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        (npz(header((10**12,)), bytes(24)), r"it says it has the shape \(1000000000000,\), but holds 24 bytes"),
+        (
+            npz(header((10**12,)), bytes(24)),
+            r"it says it has the shape \(1000000000000,\), but holds 24 bytes",
+        ),
         (npz(header((2**40, 2**40)), bytes(24)), "but holds 24 bytes"),
         (npz(header((-1,)), bytes(24)), "but holds 24 bytes"),
         (npz(header((-1, -3)), bytes(24)), "but holds 24 bytes"),
@@ -198,7 +216,9 @@ def test_a_stream_is_not_read_beyond_the_size_it_claims():
     content = npz(header((1000,)), bytes(8000), compress=zipfile.ZIP_DEFLATED).getvalue()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = archive.infolist()[0].file_size
-    assert content.count(struct.pack("<I", size)) == 2  # in front of the member and in the directory
+    assert (
+        content.count(struct.pack("<I", size)) == 2
+    )  # in front of the member and in the directory
     with pytest.raises((ValueError, zipfile.BadZipFile)):
         read_arrays(io.BytesIO(content.replace(struct.pack("<I", size), struct.pack("<I", 100))))
 
@@ -218,7 +238,9 @@ def test_memory_is_known():
 
 @pytest.mark.parametrize("protocol", range(2, 6))
 def test_honest_pickles_pass(protocol):
-    check_pickle(pickle.dumps({"a": [1, "x" * 300, (2.5, None)] * 20, "b": list(range(300))}, protocol))
+    check_pickle(
+        pickle.dumps({"a": [1, "x" * 300, (2.5, None)] * 20, "b": list(range(300))}, protocol)
+    )
 
 
 @pytest.mark.parametrize(
@@ -274,15 +296,24 @@ def test_honest_files_pass(hdf5):
     check_hdf5(hdf5(fill))
 
 
-@pytest.mark.parametrize("link", [h5py.SoftLink("/inner/x"), h5py.SoftLink("/nowhere"), h5py.ExternalLink("other.h5", "/x")])
+@pytest.mark.parametrize(
+    "link",
+    [h5py.SoftLink("/inner/x"), h5py.SoftLink("/nowhere"), h5py.ExternalLink("other.h5", "/x")],
+)
 def test_links_are_refused(hdf5, link):
-    with pytest.raises(ValueError, match=r"^/inner/y is a link; refused, because only the file itself is read$"):
+    with pytest.raises(
+        ValueError, match=r"^/inner/y is a link; refused, because only the file itself is read$"
+    ):
         check_hdf5(hdf5(linked(link)))
 
 
 def test_numbers_of_other_files_are_refused(hdf5, tmp_path):
     (tmp_path / "secret").write_bytes(bytes(range(100)))
-    path = hdf5(lambda file: file.create_dataset("x", (100,), "u1", external=[(str(tmp_path / "secret"), 0, 100)]))
+    path = hdf5(
+        lambda file: file.create_dataset(
+            "x", (100,), "u1", external=[(str(tmp_path / "secret"), 0, 100)]
+        )
+    )
     with pytest.raises(ValueError, match=r"^/x is stored in other files"):
         check_hdf5(path)
     layout = h5py.VirtualLayout((3,), "f8")
@@ -296,7 +327,9 @@ def test_numbers_of_other_files_are_refused(hdf5, tmp_path):
 @pytest.mark.parametrize("images", [False, True])
 def test_shapes_without_numbers_are_refused(hdf5, options, shape, images):
     with pytest.raises(ValueError, match=r"^/x has the shape \(1.*\), but only 0 bytes$"):
-        check_hdf5(hdf5(lambda file: file.create_dataset("x", shape, "f4", **options)), images=images)
+        check_hdf5(
+            hdf5(lambda file: file.create_dataset("x", shape, "f4", **options)), images=images
+        )
 
 
 def test_well_packed_arrays_may_be_too_large_together(hdf5, monkeypatch):
@@ -315,7 +348,11 @@ def test_well_packed_arrays_may_be_too_large_together(hdf5, monkeypatch):
 def test_videos_are_read_frame_by_frame_and_may_be_larger(hdf5, monkeypatch):
     monkeypatch.setattr(safe_load, "HDF5_FREE", 0)
     monkeypatch.setattr(safe_load, "HDF5_RATIO", 1)
-    path = hdf5(lambda file: file.create_dataset("video0/x", data=np.zeros((50, 20, 20, 1), "u1"), compression="gzip"))
+    path = hdf5(
+        lambda file: file.create_dataset(
+            "video0/x", data=np.zeros((50, 20, 20, 1), "u1"), compression="gzip"
+        )
+    )
     check_hdf5(path, images=True)
     with pytest.raises(ValueError, match="it says it holds"):
         check_hdf5(path)

@@ -34,5 +34,9 @@ def test_neither_have_mixed_pictures() -> None:
 
 def test_nor_has_one_that_is_turned_or_mirrored() -> None:
     numbers = range(0, 2**BITS, 7)
-    wrong = [read_number(np.rot90(picture(number), 2)) == number or read_number(picture(number)[:, ::-1]) == number for number in numbers]
+    wrong = [
+        read_number(np.rot90(picture(number), 2)) == number
+        or read_number(picture(number)[:, ::-1]) == number
+        for number in numbers
+    ]
     assert not any(wrong)

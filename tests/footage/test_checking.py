@@ -13,7 +13,10 @@ ALL = [0, 1, 2, 3]
 
 
 def reading(*numbers: int | None, bad: tuple[int, ...] = ()) -> Reading:
-    return Reading({k: number for k, number in enumerate(numbers) if k not in bad}, dict.fromkeys(bad, "damaged"))
+    return Reading(
+        {k: number for k, number in enumerate(numbers) if k not in bad},
+        dict.fromkeys(bad, "damaged"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -24,15 +27,27 @@ def reading(*numbers: int | None, bad: tuple[int, ...] = ()) -> Reading:
         (INTACT, reading(0, 1, None, 3), ALL, 1),  # no picture at all
         (INTACT, reading(0, 1, 2, 3, 3), ALL, 1),  # one more than there are
         (DAMAGED, reading(0, 1, 9, 3, bad=(2,)), [0, 1, 1, 3], 0),  # named
-        (DAMAGED, reading(0, 1, 1, 3), [0, 1, 1, 3], 1),  # as ffmpeg shows it, which repeats a picture; not named
+        (
+            DAMAGED,
+            reading(0, 1, 1, 3),
+            [0, 1, 1, 3],
+            1,
+        ),  # as ffmpeg shows it, which repeats a picture; not named
         (DAMAGED, reading(0, 1, None, 3), [0, 1, None, 3], 1),  # rubbish that is not named
         (DAMAGED, reading(0, 2, 3), [0, 2, 3], 0),  # counted as ffmpeg counts, without the lost one
         (DAMAGED, reading(0, 1, 3), ALL, 1),
-        (UNSEEN, reading(0, 1, None, 3), [0, 1, None, 3], 0),  # nothing tells of the damage, ffmpeg shows the same
+        (
+            UNSEEN,
+            reading(0, 1, None, 3),
+            [0, 1, None, 3],
+            0,
+        ),  # nothing tells of the damage, ffmpeg shows the same
         (UNSEEN, reading(0, 1, 1, 3), [0, 1, None, 3], 1),
     ],
 )
-def test_wrong_numbers_are_found(recording: Recording, got: Reading, decoded: list[int | None], faults: int) -> None:
+def test_wrong_numbers_are_found(
+    recording: Recording, got: Reading, decoded: list[int | None], faults: int
+) -> None:
     assert len(wrong_numbers("in order", got, recording, decoded)) == faults
 
 
@@ -45,7 +60,9 @@ def test_a_recording_that_is_not_what_it_should_be_is_found() -> None:
 
 def test_intact_recordings_that_are_called_damaged_are_found() -> None:
     assert not false_alarms(["time is missing before frame 2"], {"in order": reading(*ALL)}, ALL)
-    assert len(false_alarms(["a.mp4 was cut short"], {"in order": reading(*ALL, bad=(3,))}, ALL)) == 3
+    assert (
+        len(false_alarms(["a.mp4 was cut short"], {"in order": reading(*ALL, bad=(3,))}, ALL)) == 3
+    )
 
 
 def test_pictures_are_compared_with_those_of_ffmpeg() -> None:

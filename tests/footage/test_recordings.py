@@ -8,9 +8,20 @@ from footage.checking import GOOD, check, check_command
 from footage.making import make
 from footage.recipes import named
 
-pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg makes these recordings; on Debian: apt-get install ffmpeg")
+pytestmark = pytest.mark.skipif(
+    shutil.which("ffmpeg") is None,
+    reason="ffmpeg makes these recordings; on Debian: apt-get install ffmpeg",
+)
 PART = (
-    *("h264.mp4", "h264_live.mkv", "h264_interlaced.mp4", "mpeg4_b.avi", "vp9_hidden.webm", "av1.mp4", "turned_90.mp4"),
+    *(
+        "h264.mp4",
+        "h264_live.mkv",
+        "h264_interlaced.mp4",
+        "mpeg4_b.avi",
+        "vp9_hidden.webm",
+        "av1.mp4",
+        "turned_90.mp4",
+    ),
     *("gap.mp4", "slow_fast.mkv", "late.ts", "trimmed.mp4", "sound_longer.mkv", "larger.mkv"),
     *("says_fewer.avi", "empty_chunks.avi", "cut.mp4", "cut_faststart.mp4", "bad_key.mp4"),
     *("xvid.avi", "h264_refresh.mp4", "bad_p.mp4", "bad_mjpeg.avi", "bad_ffv1.mkv", "live.avi"),

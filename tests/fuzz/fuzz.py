@@ -25,7 +25,10 @@ from typing import Any
 HANG = 10
 if hasattr(signal, "SIGALRM"):
     # Of the processor's time, as a machine that is busy, or asleep, makes everything take long; but nothing may wait for ever.
-    TIMERS = ((signal.ITIMER_PROF, signal.SIGPROF, HANG), (signal.ITIMER_REAL, signal.SIGALRM, 10 * HANG))
+    TIMERS = (
+        (signal.ITIMER_PROF, signal.SIGPROF, HANG),
+        (signal.ITIMER_REAL, signal.SIGALRM, 10 * HANG),
+    )
 MEMORY = 8 * 10**9
 
 
@@ -80,7 +83,9 @@ def work(name: str, first: int, most: int, seconds: float, reports: Any) -> None
     reports.close()
 
 
-def fuzz(name: str, *, seconds: float, first: int = 0, most: int = sys.maxsize) -> tuple[int, dict[int, str]]:
+def fuzz(
+    name: str, *, seconds: float, first: int = 0, most: int = sys.maxsize
+) -> tuple[int, dict[int, str]]:
     """Fuzz one target; a process that ends is a fault, and the next goes on behind it.
 
     Returns:
@@ -117,11 +122,20 @@ def fuzz(name: str, *, seconds: float, first: int = 0, most: int = sys.maxsize) 
 def main() -> int:
     """Fuzz all targets or one, and show what is wrong."""
     names = list(load_targets().TARGETS)
-    parser = argparse.ArgumentParser(description="Change files and command lines at random until time is up.")
+    parser = argparse.ArgumentParser(
+        description="Change files and command lines at random until time is up."
+    )
     parser.add_argument("--seconds", type=float, default=60, help="Time of each target.")
     parser.add_argument("--only", choices=names, help="A single target.")
-    parser.add_argument("--first", type=int, default=int(time.time()) * 1000, help="Number of the first attempt, from which all follows.")
-    parser.add_argument("--attempts", type=int, default=sys.maxsize, help="Largest number of attempts per target.")
+    parser.add_argument(
+        "--first",
+        type=int,
+        default=int(time.time()) * 1000,
+        help="Number of the first attempt, from which all follows.",
+    )
+    parser.add_argument(
+        "--attempts", type=int, default=sys.maxsize, help="Largest number of attempts per target."
+    )
     arguments = parser.parse_args()
     chosen = [arguments.only] if arguments.only else names
     total = wrong = 0
@@ -131,8 +145,15 @@ def main() -> int:
             kinds = Counter(fault.strip().splitlines()[-1][:100] for fault in faults.values())
             print(f"{name}: {done} attempts, {len(faults)} faults", flush=True)
             for kind, count in kinds.most_common(10):
-                number = next(number for number, fault in faults.items() if fault.strip().splitlines()[-1][:100] == kind)
-                print(f"  {count} x {kind}\n  --only {name} --first {number} --attempts 1\n{faults[number]}", flush=True)
+                number = next(
+                    number
+                    for number, fault in faults.items()
+                    if fault.strip().splitlines()[-1][:100] == kind
+                )
+                print(
+                    f"  {count} x {kind}\n  --only {name} --first {number} --attempts 1\n{faults[number]}",
+                    flush=True,
+                )
             total, wrong = total + done, wrong + len(faults)
     print(f"{total} attempts, {wrong} faults")
     return 1 if wrong else 0

@@ -42,7 +42,20 @@ from sleap_lab.settings.compose import check_overrides, parse_overrides, quote
 from sleap_lab.settings.config import DataConfig, parse_frames
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
-INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 1)
+INTERESTING = (
+    0,
+    1,
+    0x7F,
+    0x80,
+    0xFF,
+    0xFFFF,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFF,
+    2**63 - 1,
+    2**63,
+    2**64 - 1,
+)
 ODD: tuple[Any, ...] = (
     None,
     True,
@@ -102,7 +115,9 @@ def changed(random: Random, content: bytes) -> bytes:
         elif kind == 3:
             data[place:place] = data[place : place + size]
         elif kind == 4:
-            data[place : place + 8] = struct.pack(random.choice("<>") + "Q", random.choice(INTERESTING))[: random.choice((1, 2, 4, 8))]
+            data[place : place + 8] = struct.pack(
+                random.choice("<>") + "Q", random.choice(INTERESTING)
+            )[: random.choice((1, 2, 4, 8))]
         else:
             data = data[: random.randrange(len(data) + 1)] or data
     return bytes(data)
@@ -127,7 +142,16 @@ def words(random: Random, seeds: tuple[str, ...]) -> str:
     for _ in range(random.randrange(1, 6)):
         text = random.choice((*seeds, *TEXTS))
         start = random.randrange(len(text) + 1)
-        pieces.append(random.choice((text, text[start:], text[:start], chr(random.choice((0, 9, 10, 27, 0xE9, 0x202E, 0x1F400, 0xDCFF))))))
+        pieces.append(
+            random.choice(
+                (
+                    text,
+                    text[start:],
+                    text[:start],
+                    chr(random.choice((0, 9, 10, 27, 0xE9, 0x202E, 0x1F400, 0xDCFF))),
+                )
+            )
+        )
     return "".join(pieces)
 
 
@@ -148,7 +172,11 @@ def changed_zip(random: Random, parts: dict[str, bytes]) -> bytes:
     """Change a member of an archive, so that its checksum holds, or the archive itself."""
     if random.random() < 0.3:
         return changed(random, zipped(parts))
-    name = random.choice([name for name in parts if name.endswith((".pkl", ".npy"))] if random.random() < 0.8 else list(parts))
+    name = random.choice(
+        [name for name in parts if name.endswith((".pkl", ".npy"))]
+        if random.random() < 0.8
+        else list(parts)
+    )
     return zipped(parts | {name: changed(random, parts[name])})
 
 
@@ -156,7 +184,13 @@ def change_hdf5(random: Random, path: Path) -> None:
     """Change numbers or texts inside a file that stays an HDF5 file."""
     with h5py.File(path, "a") as file:
         places: list[tuple[Any, str]] = []
-        file.visititems(lambda name, item: places.extend([(item, key) for key in item.attrs] + [(file, name)]) if name else None)
+        file.visititems(
+            lambda name, item: (
+                places.extend([(item, key) for key in item.attrs] + [(file, name)])
+                if name
+                else None
+            )
+        )
         for _ in range(random.choice((1, 1, 3))):
             owner, name = random.choice(places)
             holder = owner.attrs if owner is not file else file
@@ -169,13 +203,20 @@ def change_hdf5(random: Random, path: Path) -> None:
             array = np.array(value[()] if isinstance(value, h5py.Dataset) else value)
             if array.dtype.hasobject:
                 texts = [
-                    changed(random, item if isinstance(item, bytes) else str(item).encode()).replace(b"\0", b"") for item in array.ravel()
+                    changed(
+                        random, item if isinstance(item, bytes) else str(item).encode()
+                    ).replace(b"\0", b"")
+                    for item in array.ravel()
                 ]
                 new: Any = texts if array.ndim else texts[0]
             else:
                 content = changed(random, array.tobytes())
                 rows = len(content) // max(array.dtype.itemsize, 1)
-                new = np.frombuffer(content[: rows * array.dtype.itemsize], array.dtype) if rows else array
+                new = (
+                    np.frombuffer(content[: rows * array.dtype.itemsize], array.dtype)
+                    if rows
+                    else array
+                )
                 new = new[:1].reshape(()) if not array.ndim and rows else new
             del holder[name]
             holder[name] = new
@@ -187,11 +228,27 @@ def change_hdf5(random: Random, path: Path) -> None:
 @lru_cache
 def good() -> SimpleNamespace:
     """Return files of the demo, and others that the package itself writes."""
-    poses = make_poses(Skeleton(("a", "b"), ((0, 1),)), [[[1, 2], [3, 4]]] * 3, frame=[0, 1, 2], tracks=0, track_names=["x"])
-    metrics = {"voc": {"map": 0.5, "scores": np.arange(3.0)}, "paths": {"videos": ["a.mp4"], "nested": np.array([1, "x"], dtype=object)}}
+    poses = make_poses(
+        Skeleton(("a", "b"), ((0, 1),)),
+        [[[1, 2], [3, 4]]] * 3,
+        frame=[0, 1, 2],
+        tracks=0,
+        track_names=["x"],
+    )
+    metrics = {
+        "voc": {"map": 0.5, "scores": np.arange(3.0)},
+        "paths": {"videos": ["a.mp4"], "nested": np.array([1, "x"], dtype=object)},
+    }
     pickled, arrays = io.BytesIO(), io.BytesIO()
     np.savez(pickled, metrics=np.array(metrics, dtype=object))
-    np.savez(arrays, **{"distance_metrics/dists": np.zeros((2, 3)), "pairs/frame": np.zeros(2), "pairs/video": np.zeros(2)})
+    np.savez(
+        arrays,
+        **{
+            "distance_metrics/dists": np.zeros((2, 3)),
+            "pairs/frame": np.zeros(2),
+            "pairs/video": np.zeros(2),
+        },
+    )
     model = DEMO / "models" / "single_instance"
     return SimpleNamespace(
         poses=poses,
@@ -202,7 +259,14 @@ def good() -> SimpleNamespace:
         labels=DEMO / "single_truth.slp",
         recordings=recordings(),
         run=asdict(
-            summary.RunSummary("finished", 0, metrics={"eval/x": 1.0}, counts={"frames": 3}, stages={"open": 0.1}, ended=summary.now())
+            summary.RunSummary(
+                "finished",
+                0,
+                metrics={"eval/x": 1.0},
+                counts={"frames": 3},
+                stages={"open": 0.1},
+                ended=summary.now(),
+            )
         ),
     )
 
@@ -215,13 +279,23 @@ def unzipped_bytes(file: io.BytesIO) -> dict[str, bytes]:
 def recordings() -> dict[str, bytes]:
     """Return small recordings in several containers and codecs, by file name; every frame is as bright as its number says."""
     found = {}
-    for name, codec in {"a.mp4": "libx264", "a.mkv": "libx264", "a.avi": "mpeg4", "a.ts": "mpeg2video", "a.webm": "libvpx-vp9"}.items():
+    for name, codec in {
+        "a.mp4": "libx264",
+        "a.mkv": "libx264",
+        "a.avi": "mpeg4",
+        "a.ts": "mpeg2video",
+        "a.webm": "libvpx-vp9",
+    }.items():
         file = io.BytesIO()
-        with av.open(file, "w", format={"ts": "mpegts", "mkv": "matroska"}.get(name[2:], name[2:])) as container:
+        with av.open(
+            file, "w", format={"ts": "mpegts", "mkv": "matroska"}.get(name[2:], name[2:])
+        ) as container:
             stream = container.add_stream(codec, rate=25, options={"g": "8"})
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
             for number in range(FRAMES):
-                picture = av.VideoFrame.from_ndarray(np.full((48, 64), 10 * number, dtype=np.uint8), format="gray")
+                picture = av.VideoFrame.from_ndarray(
+                    np.full((48, 64), 10 * number, dtype=np.uint8), format="gray"
+                )
                 container.mux(stream.encode(picture))
             container.mux(stream.encode())
         found[name] = file.getvalue()
@@ -261,8 +335,21 @@ def frame_grammar(random: Random, folder: Path) -> None:
 
 def overrides(random: Random, folder: Path) -> None:
     """KEY=VALUE, and values that are quoted for it."""
-    text = words(random, ("tracker.tracking_window_size=5", "model.paths=[a,b]", "data.frames='0-3'", "+a.b=1", "~x"))
-    value = words(random, ("C:\\x", "a=b,c", "${oc.env:HOME}", "[x]", "'quoted'")).replace("\0", "").replace("\n", "")
+    text = words(
+        random,
+        (
+            "tracker.tracking_window_size=5",
+            "model.paths=[a,b]",
+            "data.frames='0-3'",
+            "+a.b=1",
+            "~x",
+        ),
+    )
+    value = (
+        words(random, ("C:\\x", "a=b,c", "${oc.env:HOME}", "[x]", "'quoted'"))
+        .replace("\0", "")
+        .replace("\n", "")
+    )
     (parsed,) = parse_overrides([f"data.path={quote(value)}"])
     assert str(OmegaConf.create({"x": parsed.value()})["x"]) == value
     check_overrides([text], lambda group: ["none", "flow"] if group == "tracker" else [])
@@ -271,9 +358,14 @@ def overrides(random: Random, folder: Path) -> None:
 def flag_parser(random: Random, folder: Path) -> None:
     """Flags of track and eval."""
     table = random.choice((flags.TRACK, flags.EVAL))
-    names = [f"--{flag.name}" for flag in table] + [f"-{flag.short}" for flag in table if flag.short]
+    names = [f"--{flag.name}" for flag in table] + [
+        f"-{flag.short}" for flag in table if flag.short
+    ]
     line = [
-        random.choice((random.choice(names), words(random, ("none", "1.5", "[1,2]", "--x=y", "true")))) for _ in range(random.randrange(6))
+        random.choice(
+            (random.choice(names), words(random, ("none", "1.5", "[1,2]", "--x=y", "true")))
+        )
+        for _ in range(random.randrange(6))
     ]
     values, _ = flags.parse(table, line)
     flags.parity(values)
@@ -291,7 +383,9 @@ def training_config(random: Random, folder: Path) -> None:
     (folder / "best.ckpt").write_bytes(zipped(good().checkpoint))
     if random.random() < 0.2:
         (folder / "any.yaml").write_text(
-            words(random, ("a: &x [1, *x]", "<<: {a: b}", "- - -", "{a: [", "!!binary x", "? b")), "utf-8", "replace"
+            words(random, ("a: &x [1, *x]", "<<: {a: b}", "- - -", "{a: [", "!!binary x", "? b")),
+            "utf-8",
+            "replace",
         )
         try:
             read_yaml(folder / "any.yaml")
@@ -315,11 +409,20 @@ def legacy_model(random: Random, folder: Path) -> None:
     (folder / "training_config.json").write_bytes(json.dumps(document).encode())
     path = folder / "best_model.h5"
     with h5py.File(path, "w") as file:
-        for layer in ("enc0_conv0", "enc0_conv1", "enc2_middle_expand_conv0", "enc3_middle_contract_conv0"):
+        for layer in (
+            "enc0_conv0",
+            "enc0_conv1",
+            "enc2_middle_expand_conv0",
+            "enc3_middle_contract_conv0",
+        ):
             for name, shape in (("kernel:0", (3, 3, 1, 1)), ("bias:0", (1,))):
-                file[f"model_weights/stack0_{layer}/stack0_{layer}/{name}"] = np.zeros(shape, np.float32)
+                file[f"model_weights/stack0_{layer}/stack0_{layer}/{name}"] = np.zeros(
+                    shape, np.float32
+                )
         for name, shape in (("kernel:0", (1, 1, 1, 2)), ("bias:0", (2,))):
-            file[f"model_weights/SingleInstanceConfmapsHead/SingleInstanceConfmapsHead/{name}"] = np.zeros(shape, np.float32)
+            file[f"model_weights/SingleInstanceConfmapsHead/SingleInstanceConfmapsHead/{name}"] = (
+                np.zeros(shape, np.float32)
+            )
     if kind == 1:
         change_hdf5(random, path)
     elif kind == 2:
@@ -355,7 +458,9 @@ def metrics_file(random: Random, folder: Path) -> None:
     """metrics.npz of ours and of sleap-nn, and the table beside it."""
     (folder / "metrics.npz").write_bytes(changed_zip(random, good().pickled))
     (folder / "metrics.flat.npz").write_bytes(changed_zip(random, good().arrays))
-    (folder / "metrics.frames.csv").write_bytes(changed(random, b"video,frame,oks\na.mp4,0,0.5\na.mp4,1,\n"))
+    (folder / "metrics.frames.csv").write_bytes(
+        changed(random, b"video,frame,oks\na.mp4,0,0.5\na.mp4,1,\n")
+    )
     random.choice((load_metrics, read_frames))(folder / "metrics.npz")
 
 
@@ -376,7 +481,13 @@ def cache_entry(random: Random, folder: Path) -> None:
         header.write_text(json.dumps(facts))
     else:
         header.write_bytes(changed(random, header.read_bytes()))
-    found, _ = remember(cache, key, lambda: result, stage="predict", fits=lambda stored: Poses.from_arrays(stored.arrays) is not None)
+    found, _ = remember(
+        cache,
+        key,
+        lambda: result,
+        stage="predict",
+        fits=lambda stored: Poses.from_arrays(stored.arrays) is not None,
+    )
     Poses.from_arrays(found.arrays)
 
 

@@ -20,7 +20,9 @@ def test_no_file_and_no_line_is_a_surprise(name, tmp_path):
     for number in range(ATTEMPTS):
         folder = tmp_path / str(number)
         folder.mkdir()
-        assert fuzz.attempt(name, number, folder, targets) is None, f"python tests/fuzz/fuzz.py --only {name} --first {number} --attempts 1"
+        assert fuzz.attempt(name, number, folder, targets) is None, (
+            f"python tests/fuzz/fuzz.py --only {name} --first {number} --attempts 1"
+        )
 
 
 def test_what_is_wrong_is_told(tmp_path, monkeypatch):

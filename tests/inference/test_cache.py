@@ -26,7 +26,9 @@ class Work:
 
     def __call__(self):
         self.times += 1
-        return Result({"points": self.points, "header": np.array("text")}, self.facts, self.complete)
+        return Result(
+            {"points": self.points, "header": np.array("text")}, self.facts, self.complete
+        )
 
 
 @pytest.fixture
@@ -105,10 +107,20 @@ def test_what_goes_wrong_in_the_computation_comes_through_and_leaves_nothing_loc
     arrays=st.dictionaries(
         st.text("abcxyz", min_size=1, max_size=3),
         st.sampled_from(
-            [np.zeros((0, 2)), np.array([np.nan, -0.0, np.inf]), np.arange(4, dtype=np.int32), np.array([True]), np.array("ü")]
+            [
+                np.zeros((0, 2)),
+                np.array([np.nan, -0.0, np.inf]),
+                np.arange(4, dtype=np.int32),
+                np.array([True]),
+                np.array("ü"),
+            ]
         ),
     ),
-    facts=st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), max_size=3),
+    facts=st.dictionaries(
+        st.text(),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        max_size=3,
+    ),
 )
 def test_what_comes_out_is_what_went_in(tmp_path, arrays, facts):
     cache = Cache(tmp_path)
@@ -142,7 +154,9 @@ def test_every_flipped_byte_is_noticed(cache, warnings):
     for path, content in whole.items():
         for i in range(0, len(content), 5):
             path.write_bytes(content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :])
-            assert not remember(Cache(cache.folder, "read", warn=warnings.append), KEY, Work(), stage="predict")[1], (path.name, i)
+            assert not remember(
+                Cache(cache.folder, "read", warn=warnings.append), KEY, Work(), stage="predict"
+            )[1], (path.name, i)
             flips += 1
         path.write_bytes(content)
     assert len(warnings) == flips > 100
@@ -184,7 +198,9 @@ def test_a_folder_that_cannot_be_made_costs_the_cache_and_not_the_run(tmp_path, 
     cache = Cache(tmp_path / "file" / "cache", warn=warnings.append)
     assert not store(cache)[1]
     assert not store(cache)[1]
-    assert warnings == 2 * [f"cache_dir: {cache.folder} cannot be written to (Not a directory); nothing is stored"]
+    assert warnings == 2 * [
+        f"cache_dir: {cache.folder} cannot be written to (Not a directory); nothing is stored"
+    ]
     assert entries(cache.folder) == []
 
 
@@ -198,7 +214,9 @@ def test_a_folder_that_may_only_be_read_is_read(cache, warnings, monkeypatch):
     monkeypatch.setattr(module.os, "utime", deny)
     assert store(cache, KEY)[1]
     assert not store(cache, OTHER)[1]
-    assert warnings == 2 * [f"cache_dir: {cache.folder} cannot be written to (Permission denied); nothing is stored"]
+    assert warnings == 2 * [
+        f"cache_dir: {cache.folder} cannot be written to (Permission denied); nothing is stored"
+    ]
     assert [entry.key for entry in entries(cache.folder)] == [KEY]
 
 
@@ -209,7 +227,9 @@ def test_a_disk_that_is_full_costs_the_entry_and_not_the_run(cache, warnings, mo
 
     monkeypatch.setattr(module.Path, "write_bytes", full)
     assert not store(cache)[1]
-    assert warnings == [f"predict: not stored in the cache: {cache.folder / KEY}.npz: cannot be written (No space left on device)"]
+    assert warnings == [
+        f"predict: not stored in the cache: {cache.folder / KEY}.npz: cannot be written (No space left on device)"
+    ]
     monkeypatch.undo()
     assert not store(cache)[1]
     assert store(cache)[1]
@@ -227,7 +247,10 @@ def test_those_who_need_the_same_wait_for_one_and_say_so(cache, warnings):
         return work()
 
     results = []
-    threads = [threading.Thread(target=lambda compute=compute: results.append(store(cache, work=compute))) for compute in (slow, work)]
+    threads = [
+        threading.Thread(target=lambda compute=compute: results.append(store(cache, work=compute)))
+        for compute in (slow, work)
+    ]
     threads[0].start()
     started.wait(10)
     threads[1].start()
@@ -238,7 +261,9 @@ def test_those_who_need_the_same_wait_for_one_and_say_so(cache, warnings):
         thread.join(10)
     assert work.times == 1
     assert sorted(recalled for _, recalled in results) == [False, True]
-    assert warnings == ["waiting for another process that computes the same (cache=off does not wait)"]
+    assert warnings == [
+        "waiting for another process that computes the same (cache=off does not wait)"
+    ]
 
 
 PROGRAM = """
@@ -260,7 +285,11 @@ cache = module.Cache(folder / "cache", warn=lambda text: None)
 
 
 def start(program, folder):
-    return subprocess.Popen([sys.executable, "-c", PROGRAM + program, str(folder), KEY], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + program, str(folder), KEY],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_four_processes_that_need_the_same_compute_it_once(tmp_path):
@@ -272,7 +301,9 @@ def test_four_processes_that_need_the_same_compute_it_once(tmp_path):
 
 
 @pytest.mark.parametrize("half", ["npz", "json"])
-def test_a_process_killed_while_it_writes_leaves_no_entry_and_no_lock(cache, warnings, tmp_path, half):
+def test_a_process_killed_while_it_writes_leaves_no_entry_and_no_lock(
+    cache, warnings, tmp_path, half
+):
     """It is killed when half of one of the two files is written."""
     process = start(
         f"""
@@ -309,7 +340,11 @@ def test_what_killed_writers_left_is_removed_by_the_next_who_stores(cache):
     (cache.folder / f".{OTHER}.123.npz").write_bytes(b"half")
     (cache.folder / f"{THIRD}.npz").write_bytes(b"whole, without its header")
     store(cache)
-    assert sorted(path.name for path in cache.folder.iterdir()) == [f"{KEY}.json", f"{KEY}.lock", f"{KEY}.npz"]
+    assert sorted(path.name for path in cache.folder.iterdir()) == [
+        f"{KEY}.json",
+        f"{KEY}.lock",
+        f"{KEY}.npz",
+    ]
 
 
 def test_files_of_others_are_left_alone(cache):
@@ -318,7 +353,11 @@ def test_files_of_others_are_left_alone(cache):
         (cache.folder / name).write_text("mine")
     store(cache)
     clear(cache.folder)
-    assert sorted(path.name for path in cache.folder.iterdir()) == [".hidden.json", "metrics.json", "poses.npz"]
+    assert sorted(path.name for path in cache.folder.iterdir()) == [
+        ".hidden.json",
+        "metrics.json",
+        "poses.npz",
+    ]
 
 
 # --- size -------------------------------------------------------------------------------
@@ -368,10 +407,15 @@ def test_entries_say_what_they_are(cache):
     store(cache, OTHER, stage="track", about="fixed_window")
     age(cache, KEY, 60)
     first, second = entries(cache.folder)
-    assert [(entry.stage, entry.about) for entry in (first, second)] == [("track", "fixed_window"), ("predict", "clip.mp4, 6 frames")]
+    assert [(entry.stage, entry.about) for entry in (first, second)] == [
+        ("track", "fixed_window"),
+        ("predict", "clip.mp4, 6 frames"),
+    ]
     assert first.used - second.used == pytest.approx(60, abs=5)
     assert second.created == pytest.approx(time.time(), abs=60)
-    assert second.size == sum((cache.folder / f"{KEY}.{suffix}").stat().st_size for suffix in ("json", "npz"))
+    assert second.size == sum(
+        (cache.folder / f"{KEY}.{suffix}").stat().st_size for suffix in ("json", "npz")
+    )
 
 
 def test_entries_are_shown_as_a_table_with_the_total(cache):
@@ -400,7 +444,9 @@ def test_entries_are_shown_as_a_table_with_the_total(cache):
 )
 def test_sizes_and_times_are_shown_in_the_largest_unit(monkeypatch, seconds, size, shown):
     monkeypatch.setattr(time, "time", lambda: 1e9)
-    _, row, total = as_text([Entry(KEY, "predict", "clip.mp4", size, 1e9 - seconds, 1e9)]).splitlines()
+    _, row, total = as_text(
+        [Entry(KEY, "predict", "clip.mp4", size, 1e9 - seconds, 1e9)]
+    ).splitlines()
     assert row.split()[2:] == [*shown.split(), "0", "s", "ago", "clip.mp4"]
     assert total == f"1 entry, {' '.join(shown.split()[:2])}"
 

@@ -52,7 +52,9 @@ def passes(monkeypatch):
     """A list that grows by one whenever a network runs."""
     calls = []
     run = Model.__call__
-    monkeypatch.setattr(Model, "__call__", lambda model, images: calls.append(len(images)) or run(model, images))
+    monkeypatch.setattr(
+        Model, "__call__", lambda model, images: calls.append(len(images)) or run(model, images)
+    )
     return calls
 
 
@@ -68,14 +70,19 @@ def one_thread():
 def remembered(config, cache, predict=detect):
     outcomes = {}
     source = open_source(config.data)
-    found = detect_cached(source, config, "cpu", cache, outcomes, watch=lambda frames, total: frames, predict=predict)
+    found = detect_cached(
+        source, config, "cpu", cache, outcomes, watch=lambda frames, total: frames, predict=predict
+    )
     return found, outcomes
 
 
 def same(one, other):
     """Whether two records hold the same poses, to the last bit."""
     a, b = one.to_arrays(), other.to_arrays()
-    return a.keys() == b.keys() and all((a[k].dtype, a[k].shape, a[k].tobytes()) == (b[k].dtype, b[k].shape, b[k].tobytes()) for k in a)
+    return a.keys() == b.keys() and all(
+        (a[k].dtype, a[k].shape, a[k].tobytes()) == (b[k].dtype, b[k].shape, b[k].tobytes())
+        for k in a
+    )
 
 
 # --- poses --------------------------------------------------------------------------------
@@ -144,7 +151,9 @@ def test_other_settings_of_the_cheap_half_need_no_network(kind, observed):
     def check(options):
         config = configured(kind, **options)
         fresh = detect(open_source(config.data), config)
-        found, outcomes = remembered(config, replace(cache, mode="read"), predict=lambda *_, **__: pytest.fail("predicted"))
+        found, outcomes = remembered(
+            config, replace(cache, mode="read"), predict=lambda *_, **__: pytest.fail("predicted")
+        )
         assert outcomes == {"network": "hit", "predict": "miss"}
         assert same(found.poses, fresh.poses)
         assert found.notes == fresh.notes
@@ -154,7 +163,9 @@ def test_other_settings_of_the_cheap_half_need_no_network(kind, observed):
 
 @pytest.mark.parametrize("kind", ["single_instance", "centroid", "centered_instance"])
 @pytest.mark.parametrize(("way", "again"), [(None, "hit"), ("bounded", "hit"), ("integral", None)])
-def test_refinement_needs_no_network_where_nothing_is_looked_up_at_refined_points(kind, way, again, observed):
+def test_refinement_needs_no_network_where_nothing_is_looked_up_at_refined_points(
+    kind, way, again, observed
+):
     config = configured(kind, integral_refinement=way)
     found, outcomes = remembered(config, replace(observed(kind), mode="read"))
     assert outcomes.get("network") == again
@@ -178,7 +189,8 @@ def test_what_the_networks_are_asked_makes_an_entry_of_its_own(kind, settings, o
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings"), [("single_instance", {"peak_threshold": 0.01}), ("topdown", {"peak_threshold": [0.2, 0.01]})]
+    ("kind", "settings"),
+    [("single_instance", {"peak_threshold": 0.01}), ("topdown", {"peak_threshold": [0.2, 0.01]})],
 )
 def test_where_the_highest_pixel_counts_there_is_no_floor(kind, settings, observed):
     _, outcomes = remembered(configured(kind, **settings), replace(observed(kind), mode="read"))
@@ -251,8 +263,14 @@ def rewritten(cache, stage, change):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda arrays: (arrays | {"frames": arrays["frames"] + 1}, {"kind": "bottomup", "notes": []}),  # of other frames
-        lambda arrays: (arrays | {"points": arrays["points"][:-1]}, {"kind": "bottomup", "notes": []}),
+        lambda arrays: (
+            arrays | {"frames": arrays["frames"] + 1},
+            {"kind": "bottomup", "notes": []},
+        ),  # of other frames
+        lambda arrays: (
+            arrays | {"points": arrays["points"][:-1]},
+            {"kind": "bottomup", "notes": []},
+        ),
         lambda arrays: (arrays | {"header": np.array("[")}, {"kind": "bottomup", "notes": []}),
         lambda arrays: ({}, {"kind": "bottomup", "notes": []}),
         lambda arrays: (arrays, {}),
@@ -313,14 +331,23 @@ def test_tracks_are_remembered(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("kind", "order"), [("topdown", -1), pytest.param("bottomup", 1, marks=pytest.mark.slow)], ids=["topdown, falling", "bottomup, rising"]
+    ("kind", "order"),
+    [("topdown", -1), pytest.param("bottomup", 1, marks=pytest.mark.slow)],
+    ids=["topdown, falling", "bottomup, rising"],
 )
 def test_a_sweep_over_ten_thresholds_runs_the_networks_once(kind, order, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     calls = []
-    monkeypatch.setattr(shards, "detect", lambda *args, **options: calls.append(1) or detect(*args, **options))
+    monkeypatch.setattr(
+        shards, "detect", lambda *args, **options: calls.append(1) or detect(*args, **options)
+    )
     config = configured(kind)
-    words = [f"data.path={config.data.path}", "data.frames=40-42", f"model.paths=[{','.join(config.model.paths)}]", "runtime.batch_size=2"]
+    words = [
+        f"data.path={config.data.path}",
+        "data.frames=40-42",
+        f"model.paths=[{','.join(config.model.paths)}]",
+        "runtime.batch_size=2",
+    ]
     words += ["runtime.device=cpu", "logger=none", "report=none"]
     found = set()
     for threshold in np.linspace(0.1, 0.9, 10).round(3)[::order].tolist():

@@ -70,7 +70,9 @@ def assert_same(a, b):
 
 
 @pytest.mark.parametrize("after", range(10))
-def test_a_stopped_prediction_goes_on_and_ends_as_if_it_had_never_been_stopped(config, tmp_path, every_batch, after):
+def test_a_stopped_prediction_goes_on_and_ends_as_if_it_had_never_been_stopped(
+    config, tmp_path, every_batch, after
+):
     cache = Cache(tmp_path)
     whole = detect(open_source(config.data), config)
     if after < 9:
@@ -80,8 +82,12 @@ def test_a_stopped_prediction_goes_on_and_ends_as_if_it_had_never_been_stopped(c
     assert_same(found, whole)
     kept = 18 - 10 + 1 - len(seen)
     assert outcome == ("resumed" if kept else "miss")
-    assert kept == (0 if after == 9 else min(9, (after // BATCH + 1) * BATCH))  # the whole batch of the last frame that was seen to be done
-    assert sorted(entry.stage for entry in entries(tmp_path)) == ([] if kept else ["network"]) + ["predict"]
+    assert kept == (
+        0 if after == 9 else min(9, (after // BATCH + 1) * BATCH)
+    )  # the whole batch of the last frame that was seen to be done
+    assert sorted(entry.stage for entry in entries(tmp_path)) == ([] if kept else ["network"]) + [
+        "predict"
+    ]
     again, outcome, seen = predicted(config, cache)
     assert_same(again, whole)
     assert (outcome, seen) == ("hit", [])
@@ -107,7 +113,9 @@ def test_stopped_twice(config, tmp_path, every_batch):
     assert len(seen) == 9 - 4 - 4
 
 
-def test_frames_that_could_not_be_read_are_remembered_with_their_part(config, tmp_path, every_batch, monkeypatch):
+def test_frames_that_could_not_be_read_are_remembered_with_their_part(
+    config, tmp_path, every_batch, monkeypatch
+):
     read = Source.pixels
 
     def broken(self, video, frame):
@@ -125,7 +133,10 @@ def test_frames_that_could_not_be_read_are_remembered_with_their_part(config, tm
             predicted(config, cache, stopping(6))
         found, _, _ = predicted(config, cache)
         assert_same(found, whole)
-        assert [(frame.index, frame.problem) for frame in found.bad_frames] == [(11, "frame 11 is broken"), (17, "frame 17 is broken")]
+        assert [(frame.index, frame.problem) for frame in found.bad_frames] == [
+            (11, "frame 11 is broken"),
+            (17, "frame 17 is broken"),
+        ]
 
 
 def test_parts_of_other_settings_are_not_taken(config, tmp_path, every_batch):
@@ -168,7 +179,9 @@ def test_a_damaged_result_is_predicted_again(config, tmp_path, suffix, damage):
         path.write_bytes(damage(path.read_bytes()))
     found, outcome, seen = predicted(config, cache)
     assert (outcome, len(seen)) == ("miss", 9)
-    assert sum("cannot be used" in text for text in told) == 2  # the poses, and what the network observed
+    assert (
+        sum("cannot be used" in text for text in told) == 2
+    )  # the poses, and what the network observed
     assert_same(found, whole)
     assert predicted(config, cache)[1] == "hit"
 
@@ -184,7 +197,10 @@ def test_a_part_holds_what_belongs_to_its_frames(tmp_path):
     source = Source(Path("a.mp4"), [], frames, None)
     cache = Cache(tmp_path)
     first = chunks.Chunks(source, cache, "k" * 64, "a.mp4")
-    first.lost += [Frame(0, 1, None, "torn"), Frame(0, 7, None, "later")]  # read ahead of the batch that is done
+    first.lost += [
+        Frame(0, 1, None, "torn"),
+        Frame(0, 7, None, "later"),
+    ]  # read ahead of the batch that is done
     first.add(make_poses(Skeleton(("a",)), [[[1, 2]]], frame=[3], frames=frames[:4]))
     first.store()
     second = chunks.Chunks(source, cache, "k" * 64, "a.mp4")
@@ -208,7 +224,10 @@ def test_a_part_holds_what_belongs_to_its_frames(tmp_path):
 def test_a_part_that_does_not_fit_is_not_taken(tmp_path, start, stop, fits):
     frames = np.array([(0, index) for index in range(10)])
     source, cache = Source(Path("a.mp4"), [], frames, None), Cache(tmp_path)
-    part = Result(make_poses(Skeleton(("a",)), [], frames=frames[start:stop]).to_arrays(), {"start": start, "stop": stop, "lost": []})
+    part = Result(
+        make_poses(Skeleton(("a",)), [], frames=frames[start:stop]).to_arrays(),
+        {"start": start, "stop": stop, "lost": []},
+    )
     remember(cache, fingerprint({"part": 0, "of": "k"}), lambda: part, stage="predict, part")
     taken = chunks.Chunks(source, cache, "k", "a.mp4")
     assert len(taken.poses) == fits

@@ -68,7 +68,12 @@ def test_every_frame_is_predicted(config):
     assert found.poses.frames.tolist() == [[0, i] for i in range(N)]
     assert found.poses.points.tolist() == [[[4 + 2 * i, 6], [20, 16]] for i in range(N)]
     np.testing.assert_allclose(found.poses.instance_scores, 1 + 0.8)
-    assert (found.kind, found.device, found.bad_frames, found.notes) == ("single_instance", "cpu", (), ())
+    assert (found.kind, found.device, found.bad_frames, found.notes) == (
+        "single_instance",
+        "cpu",
+        (),
+        (),
+    )
 
 
 def test_frames_that_were_lost_in_a_part_before_are_not_missed(config):
@@ -94,11 +99,22 @@ def test_stages_batches_and_progress_can_be_watched(config):
             watched.append(frame.index)
             yield frame
 
-    detect(open_source(config.data), config, stage=partial(noted, stages), watch=watch, keep=kept.append, details=True)
+    detect(
+        open_source(config.data),
+        config,
+        stage=partial(noted, stages),
+        watch=watch,
+        keep=kept.append,
+        details=True,
+    )
     assert stages == ["load", "predict"]
     assert watched == [N, 0, 1, 2, 3, 4]
     assert [prediction.poses.frames[:, 1].tolist() for prediction in kept] == [[0, 1], [2, 3], [4]]
-    assert [tuple(prediction.maps["confmaps"].shape) for prediction in kept] == [(2, 2, 12, 16), (2, 2, 12, 16), (1, 2, 12, 16)]
+    assert [tuple(prediction.maps["confmaps"].shape) for prediction in kept] == [
+        (2, 2, 12, 16),
+        (2, 2, 12, 16),
+        (1, 2, 12, 16),
+    ]
 
 
 def test_progress_counts_frames_whose_predictions_exist(config):
@@ -109,7 +125,12 @@ def test_progress_counts_frames_whose_predictions_exist(config):
             before.append(frame.index in done)
             yield frame
 
-    detect(open_source(config.data), config, watch=watch, keep=lambda found: done.extend(found.poses.frames[:, 1].tolist()))
+    detect(
+        open_source(config.data),
+        config,
+        watch=watch,
+        keep=lambda found: done.extend(found.poses.frames[:, 1].tolist()),
+    )
     assert before == [True] * N
 
 
@@ -180,7 +201,9 @@ def torn(config, tmp_path):
     return config
 
 
-@pytest.mark.parametrize(("on_bad_frame", "frames"), [("nan", [0, 1, 2, 3, 4]), ("skip", [0, 3, 4])])
+@pytest.mark.parametrize(
+    ("on_bad_frame", "frames"), [("nan", [0, 1, 2, 3, 4]), ("skip", [0, 3, 4])]
+)
 def test_frames_that_cannot_be_read_are_kept_empty_or_left_out(torn, on_bad_frame, frames):
     torn.data.on_bad_frame = on_bad_frame
     found = detect(open_source(torn.data), torn)
@@ -193,14 +216,20 @@ def test_frames_that_cannot_be_read_are_kept_empty_or_left_out(torn, on_bad_fram
 
 def test_a_frame_that_cannot_be_read_may_be_an_error(torn):
     torn.data.on_bad_frame = "fail"
-    with pytest.raises(RunError, match=r"images: frame 1 cannot be read .*; data.on_bad_frame=nan or skip goes on without it"):
+    with pytest.raises(
+        RunError,
+        match=r"images: frame 1 cannot be read .*; data.on_bad_frame=nan or skip goes on without it",
+    ):
         detect(open_source(torn.data), torn)
 
 
 @pytest.mark.parametrize("on_bad_frame", ["nan", "skip"])
 def test_it_is_an_error_when_no_frame_can_be_read(torn, on_bad_frame):
     torn.data.on_bad_frame, torn.data.frames, torn.data.max_bad_share = on_bad_frame, "1-2", 1.0
-    with pytest.raises(RunError, match=r"data.path: none of the 2 frames could be read; the first: .*frame 1 cannot be read"):
+    with pytest.raises(
+        RunError,
+        match=r"data.path: none of the 2 frames could be read; the first: .*frame 1 cannot be read",
+    ):
         detect(open_source(torn.data), torn)
 
 
@@ -209,7 +238,10 @@ def test_a_batch_that_gets_lost_is_an_error(config, monkeypatch):
         return list(predict(*arguments, **options))[1:]
 
     monkeypatch.setattr("sleap_lab.pipelines.engine.predict", losing)
-    with pytest.raises(RunError, match=r"5 frames were asked for, 3 predicted and 0 unreadable, but 2 lost, the first of them frame 0"):
+    with pytest.raises(
+        RunError,
+        match=r"5 frames were asked for, 3 predicted and 0 unreadable, but 2 lost, the first of them frame 0",
+    ):
         detect(open_source(config.data), config)
 
 
@@ -229,7 +261,9 @@ def test_stretches_of_one_picture_are_noted(config, tmp_path):
     found = detect(open_source(config.data), config)
     assert len(found.poses.frames) == 40
     (note,) = found.notes
-    assert note.startswith(f"15 frames of {tmp_path / 'still.mp4'} show the picture of the frame before, unchanged: 5-19.")
+    assert note.startswith(
+        f"15 frames of {tmp_path / 'still.mp4'} show the picture of the frame before, unchanged: 5-19."
+    )
     config.data.path = walking(tmp_path / "moving.mp4")
     assert detect(open_source(config.data), config).notes == ()
 
@@ -246,7 +280,10 @@ def test_nothing_asked_for_changes_nothing(config):
     source = open_source(config.data)
     found = detect(source, config)
     stages = []
-    assert refine(found, source, config, stage=partial(noted, stages)).poses.points.tolist() == found.poses.points.tolist()
+    assert (
+        refine(found, source, config, stage=partial(noted, stages)).poses.points.tolist()
+        == found.poses.points.tolist()
+    )
     assert stages == ["filter"]
 
 
@@ -261,7 +298,11 @@ def test_poses_are_tracked_where_asked(config):
 
 def test_poor_instances_are_dropped_before_tracking(labelled):
     config = Config()
-    config.model.kind, config.tracker.tracking, config.tracker.scoring_method = "none", True, "euclidean_dist"
+    config.model.kind, config.tracker.tracking, config.tracker.scoring_method = (
+        "none",
+        True,
+        "euclidean_dist",
+    )
     config.filters.filter_min_instance_score = 0.6
     source = open_source(config.data, predicting=False, data=labelled)
     refined = refine(detect(source, config), source, config).poses
@@ -280,7 +321,8 @@ def test_what_was_found_stays_as_it_was(labelled):
 
 
 @pytest.mark.parametrize(
-    ("threshold", "filtered", "reason"), [(2.0, 0.0, "nothing was found"), (0.2, 5.0, "every instance was filtered out")]
+    ("threshold", "filtered", "reason"),
+    [(2.0, 0.0, "nothing was found"), (0.2, 5.0, "every instance was filtered out")],
 )
 def test_no_instances_at_all_is_said_with_the_reason(config, threshold, filtered, reason):
     config.model.peak_threshold, config.filters.filter_min_instance_score = threshold, filtered
@@ -294,14 +336,19 @@ def test_no_instances_at_all_is_said_with_the_reason(config, threshold, filtered
 
 def test_known_animals_are_not_tracked_again(config, make_model):
     weights = {"confmaps": [GREEN, BLUE], "class_maps": [[0, 0, -8.0, 4.0], [0, 0, 8.0, -4.0]]}
-    config.model.paths, config.tracker.tracking = [str(make_model("multi_class_bottomup", weights))], True
+    config.model.paths, config.tracker.tracking = (
+        [str(make_model("multi_class_bottomup", weights))],
+        True,
+    )
     source = open_source(config.data)
     detected = detect(source, config)
     refined = refine(detected, source, config)
     assert refined.poses.track_names == ("x", "y")
     assert set(refined.poses.tracks.tolist()) == {0, 1}
     (note,) = refined.notes
-    assert note.startswith("The models know the animals' identities; their tracks are kept and the tracker was not used")
+    assert note.startswith(
+        "The models know the animals' identities; their tracks are kept and the tracker was not used"
+    )
     config.tracker.override_class_tracks = True
     tracked = refine(detected, source, config)
     assert tracked.poses.track_names == ("track_0", "track_1")

@@ -40,7 +40,12 @@ def case(tmp_path):
     (model / "best.ckpt").write_bytes(b"weights")
     (model / "training_config.yaml").write_text("a: 1")
     config = Config(model=ModelConfig(paths=[str(model)]))
-    source = Source(tmp_path / "video.mp4", [Video(str(tmp_path / "video.mp4"))], np.array([[0, 0], [0, 1]]), None)
+    source = Source(
+        tmp_path / "video.mp4",
+        [Video(str(tmp_path / "video.mp4"))],
+        np.array([[0, 0], [0, 1]]),
+        None,
+    )
     return config, source
 
 
@@ -65,7 +70,9 @@ def changed(config, section, **values):
 )
 def test_settings_that_can_change_a_number_count(case, section, values):
     config, source = case
-    assert predict_fingerprint(config, source, "cpu") != predict_fingerprint(changed(config, section, **values), source, "cpu")
+    assert predict_fingerprint(config, source, "cpu") != predict_fingerprint(
+        changed(config, section, **values), source, "cpu"
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +86,9 @@ def test_settings_that_can_change_a_number_count(case, section, values):
 )
 def test_settings_that_cannot_do_not(case, section, values):
     config, source = case
-    assert predict_fingerprint(config, source, "cpu") == predict_fingerprint(changed(config, section, **values), source, "cpu")
+    assert predict_fingerprint(config, source, "cpu") == predict_fingerprint(
+        changed(config, section, **values), source, "cpu"
+    )
 
 
 def test_frames_device_and_contents_count(case):
@@ -102,9 +111,9 @@ def test_a_copy_elsewhere_is_the_same(case, tmp_path):
     config, source = case
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(source.path.read_bytes())
-    assert predict_fingerprint(config, replace(source, path=copy, videos=[Video(str(copy))]), "cpu") == predict_fingerprint(
-        config, source, "cpu"
-    )
+    assert predict_fingerprint(
+        config, replace(source, path=copy, videos=[Video(str(copy))]), "cpu"
+    ) == predict_fingerprint(config, source, "cpu")
 
 
 def test_a_model_named_by_one_of_its_files_counts_as_a_whole(case, tmp_path):
@@ -118,7 +127,10 @@ def test_a_model_named_by_one_of_its_files_counts_as_a_whole(case, tmp_path):
 def test_videos_embedded_in_one_file_are_different(case):
     """Both have the name and the content of the file."""
     config, source = case
-    fingerprints = {predict_fingerprint(changed(config, "data", video_index=index), source, "cpu") for index in (None, 0, 1)}
+    fingerprints = {
+        predict_fingerprint(changed(config, "data", video_index=index), source, "cpu")
+        for index in (None, 0, 1)
+    }
     assert len(fingerprints) == 3
 
 
@@ -140,8 +152,12 @@ def test_of_graphics_cards_the_name_counts_and_not_the_threads(case, monkeypatch
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     found = set()
     for card, threads in (("H100", 2), ("H100", 3), ("H200", 2)):
-        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device, card=card: f"{card} {device}")
-        found.add(predict_fingerprint(changed(config, "runtime", num_threads=threads), source, "cuda:1"))
+        monkeypatch.setattr(
+            torch.cuda, "get_device_name", lambda device, card=card: f"{card} {device}"
+        )
+        found.add(
+            predict_fingerprint(changed(config, "runtime", num_threads=threads), source, "cuda:1")
+        )
     assert len(found) == 2
 
 
@@ -168,13 +184,21 @@ def test_tracks_depend_on_poses_and_tracker(case):
     config, source = case
     before = track_fingerprint(config, source, POSES)
     assert track_fingerprint(changed(config, "model", peak_threshold=0.3), source, POSES) == before
-    assert track_fingerprint(changed(config, "tracker", tracking_window_size=3), source, POSES) != before
+    assert (
+        track_fingerprint(changed(config, "tracker", tracking_window_size=3), source, POSES)
+        != before
+    )
     assert track_fingerprint(config, source, replace(POSES, points=POSES.points + 1)) != before
     assert track_fingerprint(config, source, replace(POSES, frames=POSES.frames[:1])) != before
 
 
 @pytest.mark.parametrize(
-    ("settings", "looks"), [({}, False), ({"use_flow": True}, True), ({"features": "image", "scoring_method": "cosine_sim"}, True)]
+    ("settings", "looks"),
+    [
+        ({}, False),
+        ({"use_flow": True}, True),
+        ({"features": "image", "scoring_method": "cosine_sim"}, True),
+    ],
 )
 def test_images_count_where_the_tracker_looks_at_them(case, settings, looks):
     config, source = case
@@ -186,14 +210,24 @@ def test_images_count_where_the_tracker_looks_at_them(case, settings, looks):
 
 def test_arrays_of_other_type_or_shape_are_others():
     a = np.zeros((2, 3), dtype=np.float32)
-    hashes = {array_hash({name: array}) for name, array in [("a", a), ("b", a), ("a", a.T), ("a", a.view(np.int32)), ("a", a + 1)]}
+    hashes = {
+        array_hash({name: array})
+        for name, array in [("a", a), ("b", a), ("a", a.T), ("a", a.view(np.int32)), ("a", a + 1)]
+    }
     assert len(hashes) == 5
     assert array_hash({"a": a, "b": a + 1}) == array_hash({"b": a + 1, "a": a.copy()})
 
 
 # --- code -------------------------------------------------------------------------------
 
-NOT_IN_RESULTS = {"errors.py", "terminal.py", "files/atomic.py", "settings/config.py", "settings/credentials.py", "settings/objective.py"}
+NOT_IN_RESULTS = {
+    "errors.py",
+    "terminal.py",
+    "files/atomic.py",
+    "settings/config.py",
+    "settings/credentials.py",
+    "settings/objective.py",
+}
 """Modules that check, report or write, but decide no number."""
 
 
@@ -211,12 +245,18 @@ def imports_of(file):
 @pytest.mark.parametrize(("room", "stage"), [("pipelines", "predict"), ("tracking", "track")])
 def test_all_code_that_a_stage_imports_counts(room, stage):
     listed = [PACKAGE / name for name in STAGE_CODE[stage]]
-    counted = {path for name in listed for path in ([name] if name.is_file() else name.glob("*.py"))}
+    counted = {
+        path for name in listed for path in ([name] if name.is_file() else name.glob("*.py"))
+    }
     reached, waiting = set(), set((PACKAGE / room).glob("*.py"))
     while waiting:
         file = waiting.pop()
         reached.add(file)
-        found = {PACKAGE / name for name in imports_of(file) if name.as_posix() not in NOT_IN_RESULTS and name.name != "__init__.py"}
+        found = {
+            PACKAGE / name
+            for name in imports_of(file)
+            if name.as_posix() not in NOT_IN_RESULTS and name.name != "__init__.py"
+        }
         waiting |= found - reached
     assert {path.relative_to(PACKAGE).as_posix() for path in reached - counted} == set()
 
@@ -252,7 +292,10 @@ CONFIGS = (
     {"runtime": {"backend": "openvino"}},
     {"tracker": {"tracking": True, "use_flow": True}},
     {"tracker": {"tracking": True, "candidates_method": "local_queues", "max_tracks": 2}},
-    {"data": {"video_index": 0}, "tracker": {"tracking": True, "features": "image", "scoring_method": "cosine_sim"}},
+    {
+        "data": {"video_index": 0},
+        "tracker": {"tracking": True, "features": "image", "scoring_method": "cosine_sim"},
+    },
 )
 WERE = (
     "01ef754f5f69-1dc5fa77249f-75a27d999be1",
@@ -293,7 +336,10 @@ def test_the_build_of_opencv_does_not_matter(case, use_headless_opencv):
     poses = make_poses(Skeleton(("a",)), [[[1, 2]]])
 
     def fingerprints():
-        return [predict_fingerprint(config, source, "cpu"), track_fingerprint(config, source, poses)]
+        return [
+            predict_fingerprint(config, source, "cpu"),
+            track_fingerprint(config, source, poses),
+        ]
 
     before = fingerprints()
     use_headless_opencv()

@@ -137,7 +137,11 @@ def test_nothing_is_left_of_it_after_the_block():
     with pytest.raises(KeyboardInterrupt):
         run(signal.raise_signal, signal.SIGINT)
     time.sleep(0.1)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.unraisablehook) == before
+    assert (
+        signal.getsignal(signal.SIGINT),
+        signal.getsignal(signal.SIGTERM),
+        sys.unraisablehook,
+    ) == before
     assert set(threading.enumerate()) <= threads
 
 

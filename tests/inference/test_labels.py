@@ -21,7 +21,8 @@ SKELETONS = ("one", "twins", "twins in another order", "unused first", "unused l
 def skeletons_of(kind):
     """Return the skeletons of a project, and those that its two animals use."""
     first, twin, mirrored = (
-        sio.Skeleton(names, edges=[("nose", "mid"), ("mid", "tail")], name="fly") for names in (NODES[:], NODES[:], NODES[::-1])
+        sio.Skeleton(names, edges=[("nose", "mid"), ("mid", "tail")], name="fly")
+        for names in (NODES[:], NODES[:], NODES[::-1])
     )
     other = sio.Skeleton(["head", "body"], name="first try")
     return {
@@ -42,7 +43,11 @@ def project(number, folder, video_path):
     for copy in copies:
         copy.write_bytes(video_path.read_bytes())
     videos = [sio.Video(str(copy)) for copy in copies]
-    tracks = [sio.Track("mouse"), sio.Track("mouse"), sio.Track("track_0")]  # the last one is not used
+    tracks = [
+        sio.Track("mouse"),
+        sio.Track("mouse"),
+        sio.Track("track_0"),
+    ]  # the last one is not used
     frames = []
     for video in videos:
         for frame in range(FRAMES):
@@ -53,7 +58,9 @@ def project(number, folder, video_path):
                 if (frame + number) % 4 == animal:
                     points[0] = np.nan
                 common = {"skeleton": skeleton, "track": tracks[animal]}
-                guess = sio.PredictedInstance.from_numpy(points, point_scores=[0.2, 0.3, 0.4], score=0.5 + animal / 4, **common)
+                guess = sio.PredictedInstance.from_numpy(
+                    points, point_scores=[0.2, 0.3, 0.4], score=0.5 + animal / 4, **common
+                )
                 instances.append(guess)
                 if (frame + animal + number) % 3 == 0:  # a person corrected it
                     fixed = sio.Instance.from_numpy(points + 0.5, **common)
@@ -86,8 +93,12 @@ def session_of(labels):
     for camera, video in zip(cameras, labels.videos, strict=True):
         session.add_video(video, camera)
         first[camera] = next(frame for frame in labels if frame.video is video)
-    animal = InstanceGroup(instance_by_camera={camera: frame.instances[0] for camera, frame in first.items()})
-    session.frame_groups[0] = FrameGroup(frame_idx=0, instance_groups=[animal], labeled_frame_by_camera=first)
+    animal = InstanceGroup(
+        instance_by_camera={camera: frame.instances[0] for camera, frame in first.items()}
+    )
+    session.frame_groups[0] = FrameGroup(
+        frame_idx=0, instance_groups=[animal], labeled_frame_by_camera=first
+    )
     return session
 
 
@@ -106,13 +117,17 @@ def tracked(path, **data):
 def described(labels):
     """Return everything in a project as plain values, by the places of things and not by their identity; tracks of poses left out."""
     videos = {id(video): i for i, video in enumerate(labels.videos)}
-    frames = sorted(labels.labeled_frames, key=lambda frame: (videos[id(frame.video)], frame.frame_idx))
+    frames = sorted(
+        labels.labeled_frames, key=lambda frame: (videos[id(frame.video)], frame.frame_idx)
+    )
     place = {id(own): (i, k) for i, frame in enumerate(frames) for k, own in enumerate(frame)}
     frame_place = {id(frame): i for i, frame in enumerate(frames)}
 
     def pose(own):
         order = [own.skeleton.node_names.index(name) for name in NODES]
-        scores = own.points["score"][order].tolist() if isinstance(own, sio.PredictedInstance) else None
+        scores = (
+            own.points["score"][order].tolist() if isinstance(own, sio.PredictedInstance) else None
+        )
         return {
             "type": type(own).__name__,
             "points": np.nan_to_num(own.numpy()[order], nan=-1).tolist(),
@@ -123,24 +138,44 @@ def described(labels):
     def group(session, one):
         cameras = {id(camera): i for i, camera in enumerate(session.cameras)}
         return {
-            "frames": {cameras[id(camera)]: frame_place[id(frame)] for camera, frame in one._labeled_frame_by_camera.items()},
+            "frames": {
+                cameras[id(camera)]: frame_place[id(frame)]
+                for camera, frame in one._labeled_frame_by_camera.items()
+            },
             "animals": [
-                {cameras[id(camera)]: place[id(own)] for camera, own in animal.instance_by_camera.items()} for animal in one.instance_groups
+                {
+                    cameras[id(camera)]: place[id(own)]
+                    for camera, own in animal.instance_by_camera.items()
+                }
+                for animal in one.instance_groups
             ],
         }
 
     return {
-        "videos": [(video.filename, video.shape, getattr(video.source_video, "filename", None)) for video in labels.videos],
+        "videos": [
+            (video.filename, video.shape, getattr(video.source_video, "filename", None))
+            for video in labels.videos
+        ],
         "suggestions": [(videos[id(one.video)], one.frame_idx) for one in labels.suggestions],
         "sessions": [
             {
-                "cameras": [(camera.name, videos[id(session.get_video(camera))]) for camera in session.cameras],
-                "groups": {index: group(session, one) for index, one in session.frame_groups.items()},
+                "cameras": [
+                    (camera.name, videos[id(session.get_video(camera))])
+                    for camera in session.cameras
+                ],
+                "groups": {
+                    index: group(session, one) for index, one in session.frame_groups.items()
+                },
             }
             for session in labels.sessions
         ],
-        "frames": [(videos[id(frame.video)], frame.frame_idx, frame.is_negative) for frame in frames],
-        "boxes": [[(box.x1, box.y1, box.x2, box.y2, box.track.name) for box in frame.bboxes] for frame in frames],
+        "frames": [
+            (videos[id(frame.video)], frame.frame_idx, frame.is_negative) for frame in frames
+        ],
+        "boxes": [
+            [(box.x1, box.y1, box.x2, box.y2, box.track.name) for box in frame.bboxes]
+            for frame in frames
+        ],
         "poses": [[pose(own) for own in frame] for frame in frames],
     }
 
@@ -173,7 +208,10 @@ def test_of_a_part_of_a_project_what_is_about_it_comes_back(tmp_path, video_path
     path = project(5, tmp_path, video_path)  # two videos in a session
     one = read_labels(tracked(path, video_index=1))
     assert [video.filename for video in one.videos] == [str(tmp_path / "1.mp4")]
-    assert [(suggestion.video, suggestion.frame_idx) for suggestion in one.suggestions] == [(one.video, 4), (one.video, 2)]
+    assert [(suggestion.video, suggestion.frame_idx) for suggestion in one.suggestions] == [
+        (one.video, 4),
+        (one.video, 2),
+    ]
     assert one.sessions[0].videos == [one.video]
     assert [frame.frame_idx for frame in one] == list(range(FRAMES + 1))
     later = read_labels(tracked(path, frames="1-2"))
@@ -200,9 +238,19 @@ def test_labels_that_are_open_are_not_changed(tmp_path, video_path):
 
 def test_filters_take_predictions_out_and_leave_what_a_person_said(tmp_path, video_path):
     labels = read_labels(project(0, tmp_path, video_path))
-    found = run_inference(input_labels=labels, tracking=True, filter_min_instance_score=0.6)  # that of the first animal is 0.5
+    found = run_inference(
+        input_labels=labels, tracking=True, filter_min_instance_score=0.6
+    )  # that of the first animal is 0.5
     for frame, old in zip(found, labels, strict=True):
-        corrected = [own.from_predicted for own in old if not isinstance(own, sio.PredictedInstance)]
-        kept = [own for own in old if not isinstance(own, sio.PredictedInstance) or own.score > 0.6 or own in corrected]
+        corrected = [
+            own.from_predicted for own in old if not isinstance(own, sio.PredictedInstance)
+        ]
+        kept = [
+            own
+            for own in old
+            if not isinstance(own, sio.PredictedInstance) or own.score > 0.6 or own in corrected
+        ]
         assert [type(own) for own in frame] == [type(own) for own in kept]
-        assert [np.nan_to_num(own.numpy()).tolist() for own in frame] == [np.nan_to_num(own.numpy()).tolist() for own in kept]
+        assert [np.nan_to_num(own.numpy()).tolist() for own in frame] == [
+            np.nan_to_num(own.numpy()).tolist() for own in kept
+        ]

@@ -25,7 +25,9 @@ def test_a_frame_has_its_arrays_under_its_number(tmp_path):
         add(BATCH | {"video_idx": np.array([1, 1])})
     with np.load(tmp_path / "outputs.npz", allow_pickle=False) as arrays:
         names = ["eff_scale", "pred_instance_peaks", "pred_confmaps"]
-        assert arrays.files == [f"{video}/{frame}/{name}" for video in (0, 1) for frame in (4, 9) for name in names]
+        assert arrays.files == [
+            f"{video}/{frame}/{name}" for video in (0, 1) for frame in (4, 9) for name in names
+        ]
         assert arrays["1/9/eff_scale"] == 0.5
         assert arrays["0/4/pred_instance_peaks"].shape == (2, 3, 2)
         assert arrays["0/9/pred_instance_peaks"].shape == (0, 3, 2)
@@ -56,7 +58,10 @@ def test_what_could_run_code_is_not_written(tmp_path):
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"file/outputs.npz: cannot be written"), outputs_file(tmp_path / "file" / "outputs.npz"):
+    with (
+        pytest.raises(RunError, match=r"file/outputs.npz: cannot be written"),
+        outputs_file(tmp_path / "file" / "outputs.npz"),
+    ):
         pass
 
 
@@ -67,8 +72,19 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
 def experiment(tmp_path, monkeypatch, video_path, make_model):
     """Return a function that runs a single-instance model on three frames of a clip, in the folder `run`."""
     monkeypatch.chdir(tmp_path)
-    model = make_model("single_instance", {"confmaps": [[1.0, 0], [0.5, 0]]}, preprocessing={"max_height": 32, "max_width": 48})
-    always = [f"data.path={video_path}", f"model.paths=[{model}]", "data.frames=0-2", "runtime=cpu", "logger=none", "report=none"]
+    model = make_model(
+        "single_instance",
+        {"confmaps": [[1.0, 0], [0.5, 0]]},
+        preprocessing={"max_height": 32, "max_width": 48},
+    )
+    always = [
+        f"data.path={video_path}",
+        f"model.paths=[{model}]",
+        "data.frames=0-2",
+        "runtime=cpu",
+        "logger=none",
+        "report=none",
+    ]
 
     def experiment(*overrides, folder="run"):
         run_experiment([*always, *overrides], folder=folder)
@@ -112,8 +128,14 @@ def test_maps_are_computed_even_where_poses_are_cached(experiment):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["output.make_labels=false", "tracker=fixed_window"], r"output.make_labels: got False, but the arrays hold no tracks"),
-        (["output.make_labels=false", "output.path=a.slp"], r"output.path: got .*a.slp, but .* accepted: an .npz file"),
+        (
+            ["output.make_labels=false", "tracker=fixed_window"],
+            r"output.make_labels: got False, but the arrays hold no tracks",
+        ),
+        (
+            ["output.make_labels=false", "output.path=a.slp"],
+            r"output.path: got .*a.slp, but .* accepted: an .npz file",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(experiment, overrides, message):
@@ -121,9 +143,21 @@ def test_what_does_not_fit_is_refused(experiment, overrides, message):
         experiment(*overrides)
 
 
-@pytest.mark.parametrize("key", ["make_labels=false", "return_confmaps=true", "return_paf_graph=true"])
+@pytest.mark.parametrize(
+    "key", ["make_labels=false", "return_confmaps=true", "return_paf_graph=true"]
+)
 def test_without_a_model_there_is_nothing_to_return(tmp_path, key):
     (tmp_path / "labels.slp").touch()
     name = key.partition("=")[0]
-    with pytest.raises(ConfigError, match=f"output.{name}: without a model there is no network whose answers could be returned"):
-        compose_config([f"data.path={tmp_path / 'labels.slp'}", "model=none", "tracker=fixed_window", f"output.{key}"])
+    with pytest.raises(
+        ConfigError,
+        match=f"output.{name}: without a model there is no network whose answers could be returned",
+    ):
+        compose_config(
+            [
+                f"data.path={tmp_path / 'labels.slp'}",
+                "model=none",
+                "tracker=fixed_window",
+                f"output.{key}",
+            ]
+        )

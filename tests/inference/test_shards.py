@@ -73,11 +73,31 @@ def test_ranges_are_whole_batches_in_order_and_nearly_equal(frames, devices, bat
 @pytest.mark.parametrize(
     ("device", "there", "wanted", "message"),
     [
-        ("cpu", 2, 3, r"runtime\.devices: got 3; accepted: 1-2, as many processes as there are cores"),
+        (
+            "cpu",
+            2,
+            3,
+            r"runtime\.devices: got 3; accepted: 1-2, as many processes as there are cores",
+        ),
         ("cpu", 1, 2, r"runtime\.devices: got 2; accepted: 1, as many processes"),
-        ("cuda", 4, 5, r"runtime\.devices: got 5; accepted: 1-4, as many as there are of the kind cuda"),
-        ("mps", 1, 2, r"runtime\.devices: got 2; accepted: 1, as many as there are of the kind mps"),
-        ("cuda:1", 4, 2, r"runtime\.devices: got 2, but runtime\.device=cuda:1 is one device; accepted: 1, or runtime\.device=cuda"),
+        (
+            "cuda",
+            4,
+            5,
+            r"runtime\.devices: got 5; accepted: 1-4, as many as there are of the kind cuda",
+        ),
+        (
+            "mps",
+            1,
+            2,
+            r"runtime\.devices: got 2; accepted: 1, as many as there are of the kind mps",
+        ),
+        (
+            "cuda:1",
+            4,
+            2,
+            r"runtime\.devices: got 2, but runtime\.device=cuda:1 is one device; accepted: 1, or runtime\.device=cuda",
+        ),
     ],
 )
 def test_more_devices_than_there_are_are_refused(monkeypatch, device, there, wanted, message):
@@ -135,7 +155,16 @@ def predicted(config, cache):
             yield frame
 
     predict = predictor(config, "cpu", cache, outcomes)
-    found = detect_cached(open_source(config.data), config, "cpu", cache, outcomes, stage=Stopwatch(seconds), watch=watch, predict=predict)
+    found = detect_cached(
+        open_source(config.data),
+        config,
+        "cpu",
+        cache,
+        outcomes,
+        stage=Stopwatch(seconds),
+        watch=watch,
+        predict=predict,
+    )
     return found, outcomes, shown, seconds
 
 
@@ -188,7 +217,9 @@ def test_what_a_range_has_is_not_done_again(config, tmp_path, in_turn, monkeypat
     assert_same(found, detect(open_source(config.data), config))
 
 
-def test_frames_that_cannot_be_read_are_counted_over_all_ranges(config, tmp_path, in_turn, monkeypatch):
+def test_frames_that_cannot_be_read_are_counted_over_all_ranges(
+    config, tmp_path, in_turn, monkeypatch
+):
     pixels = shards.Source.pixels
 
     def broken(source, video, frame):
@@ -204,10 +235,21 @@ def test_frames_that_cannot_be_read_are_counted_over_all_ranges(config, tmp_path
 
     def predicted():
         predict = predictor(config, "cpu", cache, outcomes)
-        return detect_cached(source, config, "cpu", cache, outcomes, watch=lambda frames, total: frames, predict=predict)
+        return detect_cached(
+            source,
+            config,
+            "cpu",
+            cache,
+            outcomes,
+            watch=lambda frames, total: frames,
+            predict=predict,
+        )
 
     found = predicted()
-    assert [(frame.index, frame.problem) for frame in found.bad_frames] == [(11, "frame 11 is broken"), (17, "frame 17 is broken")]
+    assert [(frame.index, frame.problem) for frame in found.bad_frames] == [
+        (11, "frame 11 is broken"),
+        (17, "frame 17 is broken"),
+    ]
     assert found.poses.frames[:, 1].tolist() == list(range(10, 10 + N))
     config.data.max_bad_share = 1.5 / N  # one is not too many, two are
     with pytest.raises(RunError, match=r"data\.max_bad_share: 2 of 9 frames could not be read"):
@@ -221,7 +263,9 @@ def test_frames_that_cannot_be_read_are_counted_over_all_ranges(config, tmp_path
         (ZeroDivisionError("what"), RuntimeError, "^ZeroDivisionError: what$"),
     ],
 )
-def test_errors_of_a_process_come_through(config, tmp_path, in_turn, monkeypatch, error, raised, message):
+def test_errors_of_a_process_come_through(
+    config, tmp_path, in_turn, monkeypatch, error, raised, message
+):
     def fail(*arguments):
         raise error
 
@@ -233,7 +277,10 @@ def test_errors_of_a_process_come_through(config, tmp_path, in_turn, monkeypatch
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"error_index": 1, "exit_code": -9}, "the process of device 1 ended without a word .exit code -9: killed, or out of memory"),
+        (
+            {"error_index": 1, "exit_code": -9},
+            "the process of device 1 ended without a word .exit code -9: killed, or out of memory",
+        ),
         ({"error_index": 1}, "the process of device 1: the last line"),
     ],
 )
@@ -252,14 +299,20 @@ def test_a_process_that_dies_is_told(config, tmp_path, monkeypatch, attributes, 
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [(None, 7), (2, 2)])
-def test_each_process_has_as_many_threads_as_one_would_have(config, tmp_path, in_turn, monkeypatch, wanted, expected):
+def test_each_process_has_as_many_threads_as_one_would_have(
+    config, tmp_path, in_turn, monkeypatch, wanted, expected
+):
     told = []
     monkeypatch.setattr("torch.get_num_threads", lambda: 7)
     monkeypatch.setattr("torch.set_num_threads", told.append)
     config.runtime.num_threads = wanted
     work = shards._predict_range
     seen = []
-    monkeypatch.setattr(shards, "_predict_range", lambda rank, device, task, done: seen.append(task) or work(rank, device, task, done))
+    monkeypatch.setattr(
+        shards,
+        "_predict_range",
+        lambda rank, device, task, done: seen.append(task) or work(rank, device, task, done),
+    )
     predicted(config, Cache(tmp_path))
     assert [task.config.runtime.num_threads for task in seen] == [expected] * 2
     assert [task.config.runtime.devices for task in seen] == [1, 1]
@@ -267,7 +320,9 @@ def test_each_process_has_as_many_threads_as_one_would_have(config, tmp_path, in
 
 def test_the_progress_of_a_range_begins_with_what_an_earlier_run_did(config, tmp_path, monkeypatch):
     frames = open_source(config.data).frames
-    task = shards.Task(config, frames, [range(0, 4), range(4, N)], N, (tmp_path / "cache", "rw", 1e9), tmp_path)
+    task = shards.Task(
+        config, frames, [range(0, 4), range(4, N)], N, (tmp_path / "cache", "rw", 1e9), tmp_path
+    )
     done, shown = [0, 0], []
 
     def detect_rest(source, config, *arguments, watch, **options):
@@ -279,14 +334,18 @@ def test_the_progress_of_a_range_begins_with_what_an_earlier_run_did(config, tmp
     monkeypatch.setattr(shards, "detect_cached", detect_rest)
     shards._predict_range(1, "cpu", task, done)
     assert shown == [[0, 3], [0, 4], [0, 5]]
-    monkeypatch.setattr(shards, "detect_cached", lambda source, *arguments, watch, **options: detect_nothing(source))
+    monkeypatch.setattr(
+        shards, "detect_cached", lambda source, *arguments, watch, **options: detect_nothing(source)
+    )
     done[:] = [0, 0]
     shards._predict_range(1, "cpu", task, done)
     assert done == [0, 5]  # all of it was in the cache
 
 
 def detect_nothing(source):
-    return shards.Inference(make_poses(Skeleton(("a",)), [], frames=source.frames), "single_instance", "cpu")
+    return shards.Inference(
+        make_poses(Skeleton(("a",)), [], frames=source.frames), "single_instance", "cpu"
+    )
 
 
 class Stubborn:
@@ -324,7 +383,9 @@ def test_where_all_is_over_nobody_is_asked_to_end(monkeypatch):
 
 
 def test_what_processes_spent_is_averaged_and_the_rest_is_their_start(tmp_path):
-    for rank, seconds in enumerate([{"load": 1.0, "network": 4.0}, {"load": 3.0, "network": 2.0, "read": 1.0}, {}]):
+    for rank, seconds in enumerate(
+        [{"load": 1.0, "network": 4.0}, {"load": 3.0, "network": 2.0, "read": 1.0}, {}]
+    ):
         (tmp_path / f"{rank}.json").write_text(json.dumps({"seconds": seconds}))
     spent = shards._split(10.0, sorted(tmp_path.glob("*.json")))
     assert spent == {"network": 3.0, "read": 0.5, "load": 2.0 + 10.0 - 2.0 - 3.0 - 0.5}
@@ -332,7 +393,9 @@ def test_what_processes_spent_is_averaged_and_the_rest_is_their_start(tmp_path):
 
 
 @pytest.mark.parametrize(("there", "count"), [(4, 4), (None, 1)])
-def test_cores_are_counted_where_the_system_does_not_say_which_may_be_used(monkeypatch, there, count):
+def test_cores_are_counted_where_the_system_does_not_say_which_may_be_used(
+    monkeypatch, there, count
+):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: there)
     assert shards._count("cpu") == count

@@ -41,7 +41,13 @@ def test_a_second_counts_once(pass_time):
         pass_time(16)
     with stage("write"):
         pass_time(32)
-    assert list(seconds.items()) == [("cache", 1 + 16), ("load", 2), ("read", 4), ("track", 8), ("write", 32)]
+    assert list(seconds.items()) == [
+        ("cache", 1 + 16),
+        ("load", 2),
+        ("read", 4),
+        ("track", 8),
+        ("write", 32),
+    ]
 
 
 def test_a_stage_is_shared_out_among_its_parts(pass_time):
@@ -73,7 +79,17 @@ def test_without_a_watch_stages_just_run():
 @pytest.mark.parametrize(
     ("seconds", "total"),
     [
-        ({"load": 9.0, "read": 1.0, "preprocess": 2.0, "network": 4.0, "peaks": 8.0, "write": 16.0}, 1 + 2 + 4 + 8),
+        (
+            {
+                "load": 9.0,
+                "read": 1.0,
+                "preprocess": 2.0,
+                "network": 4.0,
+                "peaks": 8.0,
+                "write": 16.0,
+            },
+            1 + 2 + 4 + 8,
+        ),
         ({"peaks": 1.0}, 0),  # what was observed came from the cache
         ({}, 0),
     ],
@@ -100,6 +116,8 @@ def test_a_stage_that_is_over_is_not_named(monkeypatch):
     monkeypatch.setattr(stopwatch, "SECONDS_OF_SILENCE", 60)
     told = []
     with Stopwatch({}, told.append)("track"):
-        (timer,) = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+        (timer,) = [
+            thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)
+        ]
     timer.join(30)
     assert (timer.is_alive(), told) == (False, [])

@@ -19,11 +19,17 @@ def picture(number):
 
 def number_of(image):
     """The number that a frame shows."""
-    return sum(int(image[8:24, 16 * bit + 5 : 16 * bit + 11].mean() > 125) << bit for bit in range(BITS))
+    return sum(
+        int(image[8:24, 16 * bit + 5 : 16 * bit + 11].mean() > 125) << bit for bit in range(BITS)
+    )
 
 
 def ffmpeg(*arguments, given=None):
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)], input=given, check=True)
+    subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)],
+        input=given,
+        check=True,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +56,18 @@ def clip(tmp_path):
 
     def write(*options, name="clip.mp4", count=40, codec="libx264"):
         frames = b"".join(picture(i).tobytes() for i in range(count))
-        raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "25", "-i", "-")
+        raw = (
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            f"{WIDTH}x{HEIGHT}",
+            "-r",
+            "25",
+            "-i",
+            "-",
+        )
         pixels = () if "-pix_fmt" in options else ("-pix_fmt", "yuv420p")
         ffmpeg(*raw, "-c:v", codec, "-g", "10", *pixels, *options, tmp_path / name, given=frames)
         return tmp_path / name

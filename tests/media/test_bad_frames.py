@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from sleap_lab.errors import RunError
-from sleap_lab.media.bad_frames import bad_ranges, check_account, losses, readable, video_table, write_bad_frames
+from sleap_lab.media.bad_frames import (
+    bad_ranges,
+    check_account,
+    losses,
+    readable,
+    video_table,
+    write_bad_frames,
+)
 from sleap_lab.media.sources import Frame, open_source
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import DataConfig
@@ -48,20 +55,32 @@ def test_frames_that_cannot_be_read_are_collected(on_bad_frame, kept):
 
 
 def test_none_may_be_unreadable_where_that_was_asked_for():
-    with pytest.raises(RunError, match=r"frame 1 is torn; data\.on_bad_frame=nan or skip goes on without it"):
+    with pytest.raises(
+        RunError, match=r"frame 1 is torn; data\.on_bad_frame=nan or skip goes on without it"
+    ):
         list(readable(frames(".x.."), 4, DataConfig(on_bad_frame="fail"), []))
 
 
-@pytest.mark.parametrize(("pattern", "share"), [("xx..", 0.5), (".xxx", 0.75), ("xx...x", 0.5), ("....", 0.0), ("xxx.", 1.0)])
+@pytest.mark.parametrize(
+    ("pattern", "share"),
+    [("xx..", 0.5), (".xxx", 0.75), ("xx...x", 0.5), ("....", 0.0), ("xxx.", 1.0)],
+)
 def test_as_many_as_allowed_may_be_unreadable(pattern, share):
-    assert len(list(readable(frames(pattern), len(pattern), DataConfig(max_bad_share=share), []))) == len(pattern)
+    assert len(
+        list(readable(frames(pattern), len(pattern), DataConfig(max_bad_share=share), []))
+    ) == len(pattern)
 
 
-@pytest.mark.parametrize(("pattern", "share", "count"), [("xxx.", 0.5, 3), ("..x.", 0.0, 1), ("x.......x", 0.2, 2), ("xx", 0.5, 2)])
+@pytest.mark.parametrize(
+    ("pattern", "share", "count"),
+    [("xxx.", 0.5, 3), ("..x.", 0.0, 1), ("x.......x", 0.2, 2), ("xx", 0.5, 2)],
+)
 def test_beyond_that_the_run_ends_at_once(pattern, share, count):
     taken = []
     with pytest.raises(RunError) as caught:
-        taken.extend(readable(frames(pattern + "."), len(pattern), DataConfig(max_bad_share=share), []))
+        taken.extend(
+            readable(frames(pattern + "."), len(pattern), DataConfig(max_bad_share=share), [])
+        )
     assert str(caught.value).startswith(
         f"data.max_bad_share: {count} of {len(pattern)} frames could not be read, more than the share of {share:g}; "
         f"the first: frame {pattern.index('x')} is torn; copy the file again"
@@ -69,7 +88,10 @@ def test_beyond_that_the_run_ends_at_once(pattern, share, count):
 
 
 def test_without_any_readable_frame_there_is_no_result():
-    with pytest.raises(RunError, match=r"data\.path: none of the 3 frames could be read; the first: frame 0 is torn"):
+    with pytest.raises(
+        RunError,
+        match=r"data\.path: none of the 3 frames could be read; the first: frame 0 is torn",
+    ):
         list(readable(frames("xxx"), 3, DataConfig(max_bad_share=1.0), []))
 
 
@@ -80,7 +102,9 @@ SKELETON = Skeleton(("a",))
 
 def processed(rows, instances=()):
     video, frame = zip(*instances, strict=True) if instances else ([], [])
-    return make_poses(SKELETON, [[[1, 1]]] * len(instances), video=list(video), frame=list(frame), frames=rows)
+    return make_poses(
+        SKELETON, [[[1, 1]]] * len(instances), video=list(video), frame=list(frame), frames=rows
+    )
 
 
 ASKED = np.array([(0, 0), (0, 1), (1, 0)])
@@ -124,29 +148,63 @@ def test_a_frame_that_goes_astray_is_an_error(poses, unreadable, fault):
 @pytest.mark.parametrize(
     ("bad_frames", "expected"),
     [
-        ([], [("a.mp4", 6, 6, 0, "ok"), ("c.h5", 3, 3, 0, "ok"), ("b.mp4", None, 0, 0, "unreadable")]),
-        ([(0, 1), (0, 4)], [("a.mp4", 6, 4, 2, "partial"), ("c.h5", 3, 3, 0, "ok"), ("b.mp4", None, 0, 0, "unreadable")]),
-        ([(1, 0), (1, 1), (1, 2)], [("a.mp4", 6, 6, 0, "ok"), ("c.h5", 3, 0, 3, "unreadable"), ("b.mp4", None, 0, 0, "unreadable")]),
+        (
+            [],
+            [
+                ("a.mp4", 6, 6, 0, "ok"),
+                ("c.h5", 3, 3, 0, "ok"),
+                ("b.mp4", None, 0, 0, "unreadable"),
+            ],
+        ),
+        (
+            [(0, 1), (0, 4)],
+            [
+                ("a.mp4", 6, 4, 2, "partial"),
+                ("c.h5", 3, 3, 0, "ok"),
+                ("b.mp4", None, 0, 0, "unreadable"),
+            ],
+        ),
+        (
+            [(1, 0), (1, 1), (1, 2)],
+            [
+                ("a.mp4", 6, 6, 0, "ok"),
+                ("c.h5", 3, 0, 3, "unreadable"),
+                ("b.mp4", None, 0, 0, "unreadable"),
+            ],
+        ),
     ],
 )
 def test_the_table_says_what_became_of_each_video(source, bad_frames, expected):
     rows = video_table(source, [bad(video, index) for video, index in bad_frames])
-    assert [(Path(row["video"]).name, *(row[name] for name in ("asked", "read", "bad", "status"))) for row in rows] == expected
+    assert [
+        (Path(row["video"]).name, *(row[name] for name in ("asked", "read", "bad", "status")))
+        for row in rows
+    ] == expected
     problems = {Path(row["video"]).name: row["problem"] for row in rows}
     assert "cannot be read as a video" in problems.pop("b.mp4")
     assert list(problems.values()) == [
-        f"frame {min(i for v, i in bad_frames if v == video)} is torn" if video in dict(bad_frames) else "" for video in (0, 1)
+        f"frame {min(i for v, i in bad_frames if v == video)} is torn"
+        if video in dict(bad_frames)
+        else ""
+        for video in (0, 1)
     ]
 
 
 def test_the_table_lists_videos_of_which_nothing_was_asked(source):
     rows = video_table(replace(source, frames=np.array([(1, 0)])), [])
-    assert [(row["asked"], row["status"]) for row in rows] == [(0, "no frames"), (1, "ok"), (None, "unreadable")]
+    assert [(row["asked"], row["status"]) for row in rows] == [
+        (0, "no frames"),
+        (1, "ok"),
+        (None, "unreadable"),
+    ]
 
 
 def test_frames_that_follow_each_other_are_a_range(source):
     torn = [*(bad(0, i) for i in (5, 1, 2, 3)), bad(1, 0), bad(1, 1, "frame {} is missing")]
-    rows = [(Path(row["video"]).name, row["frames"], row["count"], row["problem"]) for row in bad_ranges(source, torn)]
+    rows = [
+        (Path(row["video"]).name, row["frames"], row["count"], row["problem"])
+        for row in bad_ranges(source, torn)
+    ]
     assert rows == [
         ("a.mp4", "1-3", 3, "frame 1 is torn"),
         ("a.mp4", "5", 1, "frame 5 is torn"),
@@ -156,7 +214,9 @@ def test_frames_that_follow_each_other_are_a_range(source):
 
 
 def test_each_of_them_is_a_row_of_a_table(source, tmp_path):
-    write_bad_frames(tmp_path / "out" / "bad.csv", source, [bad(0, 2), bad(1, 0, 'a comma, a "quote"')])
+    write_bad_frames(
+        tmp_path / "out" / "bad.csv", source, [bad(0, 2), bad(1, 0, 'a comma, a "quote"')]
+    )
     assert (tmp_path / "out" / "bad.csv").read_text().splitlines() == [
         "video,frame,problem",
         f"{tmp_path / 'a.mp4'},2,frame 2 is torn",

@@ -32,7 +32,12 @@ def orange(tmp_path_factory):
         ((7, 48, 64, 1), 5, NO, "is another recording: 6 frames instead of 7"),
         ((5, 48, 64, 1), 4, NO, "is another recording: 6 frames instead of 5"),
         ((6, 48, 64, 1), 6, NO, "is another recording: 6 frames, and frame 6 is labeled"),
-        ((6, 48, 64, 3), 5, NO, "is another recording: it is gray, and the labels are of one in colour"),
+        (
+            (6, 48, 64, 3),
+            5,
+            NO,
+            "is another recording: it is gray, and the labels are of one in colour",
+        ),
         ((None, 48, 64, 1), 5, ROUGHLY, ""),
         ((6, None, None, 1), 5, ROUGHLY, ""),
         (None, 5, ROUGHLY, ""),
@@ -60,7 +65,10 @@ def test_where_a_header_has_no_count_that_of_the_labels_may_be_off_a_little(tmp_
                 copy.mux(packet)
     assert read_media(tmp_path / "a.mkv").frames == 0
     assert read_media(tmp_path / "a.mkv").held == 4
-    found = {count: fit(closed(shape=(count, 48, 64, 3)), str(tmp_path / "a.mkv"), 1)[0] for count in (4, 5, 8)}
+    found = {
+        count: fit(closed(shape=(count, 48, 64, 3)), str(tmp_path / "a.mkv"), 1)[0]
+        for count in (4, 5, 8)
+    }
     assert (found[4], found[8]) == (EXACTLY, NO)
     assert found[5] != NO
 
@@ -68,7 +76,9 @@ def test_where_a_header_has_no_count_that_of_the_labels_may_be_off_a_little(tmp_
 def test_a_turned_video_has_the_size_that_is_shown(tmp_path, orange):
     content = bytearray(orange.read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40  # of the header of the track
-    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    content[matrix : matrix + 36] = struct.pack(
+        ">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30
+    )
     (tmp_path / "turned.mp4").write_bytes(content)
     assert read_media(tmp_path / "turned.mp4")[:2] == (64, 48)
     assert fit(closed(shape=(4, 64, 48, 3)), str(tmp_path / "turned.mp4"), 3) == (EXACTLY, "")
@@ -79,7 +89,12 @@ def test_a_turned_video_has_the_size_that_is_shown(tmp_path, orange):
 
 def test_sizes_of_older_labels_are_those_of_the_reader(tmp_path):
     assert stored_of(closed(height_=4, width_=6, channels_=None)) == (None, 4, 6, None)
-    assert stored_of(closed(shape=(3, 2, 2, 1), source_shape=[3, 4, 6, 1])) == (3, 4, 6, 1)  # of a crop, the whole image
+    assert stored_of(closed(shape=(3, 2, 2, 1), source_shape=[3, 4, 6, 1])) == (
+        3,
+        4,
+        6,
+        1,
+    )  # of a crop, the whole image
     assert stored_of(closed(shape=(0, True, -1, 2.5))) == (None, 1, None, None)
 
 
@@ -87,8 +102,14 @@ def test_arrays_fit_by_their_numbers(write_h5):
     path = str(write_h5(np.zeros((3, 4, 6, 1), dtype=np.uint8)))
     options = {"dataset": "images", "filename": "gone.h5"}
     assert fit(closed(shape=(3, 4, 6, 1), **options), path, 2) == (EXACTLY, "")
-    assert fit(closed(shape=(4, 4, 6, 1), **options), path, 2) == (NO, "is another recording: 3 frames instead of 4")
-    assert fit(closed(**options), path, 3) == (NO, "is another recording: 3 frames, and frame 3 is labeled")
+    assert fit(closed(shape=(4, 4, 6, 1), **options), path, 2) == (
+        NO,
+        "is another recording: 3 frames instead of 4",
+    )
+    assert fit(closed(**options), path, 3) == (
+        NO,
+        "is another recording: 3 frames, and frame 3 is labeled",
+    )
     assert fit(closed(shape=(3, 6, 4, 1), **options), path, 2)[0] is NO
 
 
@@ -100,7 +121,11 @@ def test_what_cannot_be_read_does_not_fit(tmp_path):
 
 
 def test_an_open_video_of_another_size_is_told(video_path):
-    for shape, problem in (((6, 48, 64, 1), None), (None, None), ((6, 48, 32, 1), "64x48 px instead of 32x48")):
+    for shape, problem in (
+        ((6, 48, 64, 1), None),
+        (None, None),
+        ((6, 48, 32, 1), "64x48 px instead of 32x48"),
+    ):
         labels = sio.Labels(videos=[closed(str(video_path))])
         relink(labels, video_path.parent / "a.slp")
         labels.videos[0].backend_metadata["shape"] = shape

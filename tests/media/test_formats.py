@@ -16,7 +16,9 @@ from sleap_lab.media.labels import to_labels, to_poses
 from sleap_lab.poses.record import Skeleton, make_poses
 
 NAN = np.nan
-BAC = Skeleton(("b", "a", "c"), edges=((0, 1), (1, 2)), name="bac")  # not in the order of the alphabet, as tables sort them
+BAC = Skeleton(
+    ("b", "a", "c"), edges=((0, 1), (1, 2)), name="bac"
+)  # not in the order of the alphabet, as tables sort them
 LENGTH = 6
 
 
@@ -26,7 +28,12 @@ def tracked():
     frame 2 was processed and is empty, the others were not processed."""
     return make_poses(
         BAC,
-        [[[1, 2], [3, 4], [5, 6]], [[9, 8], [7, 6], [NAN, NAN]], [[2, 2], [4, 4], [6, 6.5]], [[30, 30], [31, 31], [32, 32]]],
+        [
+            [[1, 2], [3, 4], [5, 6]],
+            [[9, 8], [7, 6], [NAN, NAN]],
+            [[2, 2], [4, 4], [6, 6.5]],
+            [[30, 30], [31, 31], [32, 32]],
+        ],
         frame=[1, 1, 4, 4],
         point_scores=[[0.1, 0.2, 0.3], [0.4, 0.5, 0], [0.7, 0.8, 0.9], [1, 1, 1]],
         instance_scores=[0.25, 0.5, 0.75, 1],
@@ -46,7 +53,11 @@ def write(tmp_path, video_path):
         labels = to_labels(poses, videos or [sio.Video(str(video_path))])
         files, notes, failed = write_formats(labels, folder / "p.slp", [name], lambda: times or {})
         assert not failed
-        assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in files) if files else not folder.exists()
+        assert (
+            sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in files)
+            if files
+            else not folder.exists()
+        )
         return files, notes
 
     return write
@@ -67,7 +78,9 @@ def poses_of(labels):
     for frame in labels:
         for i, instance in enumerate(frame.instances):
             points = dict(zip(instance.skeleton.node_names, instance.numpy().tolist(), strict=True))
-            found[frame.frame_idx, instance.track.name if instance.track else f"untracked_{i}"] = points
+            found[frame.frame_idx, instance.track.name if instance.track else f"untracked_{i}"] = (
+                points
+            )
     return found
 
 
@@ -76,9 +89,13 @@ def expected(poses, *, rename=lambda row, name: name, keep=lambda row: True):
     found = {}
     for _, frame, rows in poses.by_frame():
         for i, row in enumerate(rows):
-            name = poses.track_names[poses.tracks[row]] if poses.tracks[row] >= 0 else f"untracked_{i}"
+            name = (
+                poses.track_names[poses.tracks[row]] if poses.tracks[row] >= 0 else f"untracked_{i}"
+            )
             if keep(row):
-                found[frame, rename(row, name)] = dict(zip(poses.skeleton.nodes, poses.points[row].tolist(), strict=True))
+                found[frame, rename(row, name)] = dict(
+                    zip(poses.skeleton.nodes, poses.points[row].tolist(), strict=True)
+                )
     return found
 
 
@@ -87,7 +104,9 @@ def assert_same(found, wanted, **tolerance):
     for where, points in wanted.items():
         assert found[where].keys() == points.keys()
         for node, point in points.items():
-            np.testing.assert_allclose(found[where][node], point, err_msg=f"{where} {node}", **tolerance)
+            np.testing.assert_allclose(
+                found[where][node], point, err_msg=f"{where} {node}", **tolerance
+            )
 
 
 # ---- one video
@@ -113,7 +132,12 @@ def test_csv_has_a_row_for_every_instance_and_for_every_empty_frame(write, track
     labels = sio.load_csv(str(file), video="gray.mp4")
     filled = {where: points for where, points in poses_of(labels).items() if where[0] in (1, 4)}
     assert_same(filled, expected(tracked))
-    assert [instance.score for frame in labels for instance in frame.instances if frame.frame_idx in (1, 4)] == [0.25, 0.5, 0.75, 1]
+    assert [
+        instance.score
+        for frame in labels
+        for instance in frame.instances
+        if frame.frame_idx in (1, 4)
+    ] == [0.25, 0.5, 0.75, 1]
     assert notes == []
 
 
@@ -122,7 +146,14 @@ def test_analysis_h5_spans_the_video_and_says_what_it_cannot_hold(write, tracked
     assert file.name == "p.analysis.h5"
     with h5py.File(file) as opened:
         assert opened["tracks"].shape == (2, 2, 3, LENGTH)
-        assert opened["track_occupancy"][()].tolist() == [[0, 0], [1, 1], [0, 0], [0, 0], [1, 0], [0, 0]]
+        assert opened["track_occupancy"][()].tolist() == [
+            [0, 0],
+            [1, 1],
+            [0, 0],
+            [0, 0],
+            [1, 0],
+            [0, 0],
+        ]
         assert opened["video_path"][()].decode().endswith("gray.mp4")
     labels = sio.load_analysis_h5(str(file))
     assert labels.skeletons[0].node_names == ["b", "a", "c"]
@@ -133,7 +164,10 @@ def test_analysis_h5_spans_the_video_and_says_what_it_cannot_hold(write, tracked
 def test_analysis_h5_without_tracks_numbers_the_instances_of_each_frame(write, tracked):
     poses = replace(tracked, tracks=np.full(4, -1, dtype=np.int32), track_names=())
     (file,), notes = write(poses, "analysis_h5")
-    assert_same(poses_of(sio.load_analysis_h5(str(file))), expected(poses, rename=lambda row, name: name.replace("untracked", "track")))
+    assert_same(
+        poses_of(sio.load_analysis_h5(str(file))),
+        expected(poses, rename=lambda row, name: name.replace("untracked", "track")),
+    )
     assert notes == []
 
 
@@ -149,7 +183,9 @@ def test_nwb_spans_the_video(write, tracked, read_nwb):
         ]
         data = module["track=x/b/data"][()]
         np.testing.assert_array_equal(data[:, 0], [NAN, 1, NAN, NAN, 2, NAN])
-        np.testing.assert_array_equal(module["track=x/b/confidence"][()], [NAN, 0.1, NAN, NAN, 0.7, NAN])
+        np.testing.assert_array_equal(
+            module["track=x/b/confidence"][()], [NAN, 0.1, NAN, NAN, 0.7, NAN]
+        )
         start = module["track=x/b/starting_time"]
         assert (start[()], start.attrs["rate"]) == (0.0, 30.0)
     labels = read_nwb(file)
@@ -163,7 +199,14 @@ def test_nwb_spans_the_video(write, tracked, read_nwb):
 
 
 def test_what_a_person_labelled_is_certain_in_nwb(write):
-    poses = make_poses(BAC, [[[1, 2], [3, 4], [NAN, NAN]]], frame=2, user=True, point_scores=NAN, instance_scores=NAN)
+    poses = make_poses(
+        BAC,
+        [[[1, 2], [3, 4], [NAN, NAN]]],
+        frame=2,
+        user=True,
+        point_scores=NAN,
+        instance_scores=NAN,
+    )
     (file,), _ = write(poses, "nwb")
     with h5py.File(file) as opened:
         track = opened["processing/SLEAP_VIDEO_000_gray/track=untracked_0"]
@@ -186,7 +229,10 @@ def test_coco_lists_every_processed_frame_and_keeps_scores(write, tracked, tmp_p
     labels = sio.load_coco(str(file))
     assert [len(frame.instances) for frame in labels] == [2, 0, 2]
     names = {"track_1": "x", "track_2": "y"}
-    found = {((1, 2, 4)[frame], names.get(track, track)): points for (frame, track), points in poses_of(labels).items()}
+    found = {
+        ((1, 2, 4)[frame], names.get(track, track)): points
+        for (frame, track), points in poses_of(labels).items()
+    }
     assert_same(found, expected(tracked), rtol=1e-6)
     assert notes == []
 
@@ -197,13 +243,19 @@ def test_coco_of_images_of_windows_calls_them_as_the_labels_do(write, tracked, f
     names = [f"{folder}{separator}{i}.png" for i in range(LENGTH)]
     video = sio.Video(names, backend_metadata={"shape": (LENGTH, 4, 6, 1)}, open_backend=False)
     (file,), _ = write(tracked, "coco", [video])
-    assert [image["file_name"] for image in json.loads(file.read_text())["images"]] == [names[i] for i in (1, 2, 4)]
+    assert [image["file_name"] for image in json.loads(file.read_text())["images"]] == [
+        names[i] for i in (1, 2, 4)
+    ]
 
 
 def test_a_video_of_windows_is_called_as_in_the_labels(write, tracked):
-    video = sio.Video(r"C:\data\day.1.mp4", backend_metadata={"shape": (LENGTH, 4, 6, 1)}, open_backend=False)
+    video = sio.Video(
+        r"C:\data\day.1.mp4", backend_metadata={"shape": (LENGTH, 4, 6, 1)}, open_backend=False
+    )
     (file,), _ = write(tracked, "coco", [video])
-    assert [image["file_name"] for image in json.loads(file.read_text())["images"]] == [f"day.1_frame_{i:06d}.png" for i in (1, 2, 4)]
+    assert [image["file_name"] for image in json.loads(file.read_text())["images"]] == [
+        f"day.1_frame_{i:06d}.png" for i in (1, 2, 4)
+    ]
 
 
 def test_coco_of_images_names_them(write, tracked, tmp_path):
@@ -221,7 +273,11 @@ def test_coco_of_images_names_them(write, tracked, tmp_path):
 
 @pytest.mark.parametrize("name", ["csv", "analysis_h5", "nwb"])
 def test_videos_of_images_are_named_by_their_folder(write, tracked, name, read_nwb):
-    video = sio.Video([f"/shots/{i}.png" for i in range(9)], backend_metadata={"shape": (9, 5, 7, 1)}, open_backend=False)
+    video = sio.Video(
+        [f"/shots/{i}.png" for i in range(9)],
+        backend_metadata={"shape": (9, 5, 7, 1)},
+        open_backend=False,
+    )
     (file,), _ = write(tracked, name, [video])
     if name == "csv":
         assert file.read_text().splitlines()[-1].startswith(",8,")
@@ -252,14 +308,20 @@ def mixed():
         track_scores=np.where(random.random(60) < 0.5, NAN, 1.5),
         user=user,
         track_names=["never", 'q"1', "é"],
-        frames=[(0, i) for i in dict.fromkeys([*random.permutation(45)[:40].tolist(), *frame.tolist()])],
+        frames=[
+            (0, i) for i in dict.fromkeys([*random.permutation(45)[:40].tolist(), *frame.tolist()])
+        ],
     )
 
 
 @pytest.fixture(params=[True, False], ids=["tracked", "trackless"])
 def either(request, mixed):
     mixed.tracks[mixed.tracks == 0] = -1
-    return mixed if request.param else replace(mixed, tracks=np.full_like(mixed.tracks, -1), track_names=())
+    return (
+        mixed
+        if request.param
+        else replace(mixed, tracks=np.full_like(mixed.tracks, -1), track_names=())
+    )
 
 
 MADE_UP = {"backend_metadata": {"shape": (50, 48, 64, 1), "fps": 25.0}, "open_backend": False}
@@ -286,8 +348,13 @@ def test_arrays_are_those_of_sleap_io(write, either, tmp_path, monkeypatch, bloc
             assert ours[name].dtype == array.dtype
             np.testing.assert_array_equal(ours[name][()], array[()], err_msg=name)
             assert dict(ours[name].attrs) == dict(array.attrs)
-        assert [set(json.loads(file.attrs["skeleton_symmetries"])[0]) for file in (ours, theirs)] == [{"b", "c"}] * 2
-        named = [{name: value for name, value in file.attrs.items() if name != "skeleton_symmetries"} for file in (ours, theirs)]
+        assert [
+            set(json.loads(file.attrs["skeleton_symmetries"])[0]) for file in (ours, theirs)
+        ] == [{"b", "c"}] * 2
+        named = [
+            {name: value for name, value in file.attrs.items() if name != "skeleton_symmetries"}
+            for file in (ours, theirs)
+        ]
         assert named[0] == named[1]
 
 
@@ -297,7 +364,13 @@ def test_nwb_is_the_same_in_blocks_of_any_size(write, either, monkeypatch):
         (file,), _ = write(either, "nwb", [sio.Video("v.mp4", **MADE_UP)])
         with h5py.File(file) as opened:
             module = opened["processing/SLEAP_VIDEO_000_v"]
-            module.visititems(lambda name, item: found.update({name: item[()]}) if name.endswith(("data", "confidence")) else None)
+            module.visititems(
+                lambda name, item: (
+                    found.update({name: item[()]})
+                    if name.endswith(("data", "confidence"))
+                    else None
+                )
+            )
         return found
 
     at_once = arrays()
@@ -317,10 +390,14 @@ def test_a_table_that_would_be_mostly_nothing_has_the_processed_frames(write, tr
     (file,), notes = write(tracked, "csv", [sio.Video("long.mp4", **long)])
     rows = [line.split(",")[:2] for line in file.read_text().splitlines()[1:]]
     assert rows == [["x", "1"], ["y", "1"], ["", "2"], ["x", "4"], ["", "4"]]
-    assert notes == ["p.csv has the 3 frames that were processed, and no rows for the other 10,999,997 of the video."]
+    assert notes == [
+        "p.csv has the 3 frames that were processed, and no rows for the other 10,999,997 of the video."
+    ]
 
 
-def test_frames_that_were_processed_are_in_the_table_however_many_are_empty(write, tracked, monkeypatch):
+def test_frames_that_were_processed_are_in_the_table_however_many_are_empty(
+    write, tracked, monkeypatch
+):
     monkeypatch.setattr(formats, "MOST_EMPTY_ROWS", 3)  # frames 0, 3 and 5
     (file,), notes = write(tracked, "csv")
     assert (len(file.read_text().splitlines()), notes) == (1 + 8, [])
@@ -330,8 +407,14 @@ def test_frames_that_were_processed_are_in_the_table_however_many_are_empty(writ
 
 
 def test_arrays_take_space_only_where_there_are_poses(write, tracked):
-    long = {"backend_metadata": {"shape": (3_000_000, 48, 64, 1), "fps": 25.0}, "open_backend": False}
-    for name, array in (("analysis_h5", "tracks"), ("nwb", "processing/SLEAP_VIDEO_000_long/track=x/b/data")):
+    long = {
+        "backend_metadata": {"shape": (3_000_000, 48, 64, 1), "fps": 25.0},
+        "open_backend": False,
+    }
+    for name, array in (
+        ("analysis_h5", "tracks"),
+        ("nwb", "processing/SLEAP_VIDEO_000_long/track=x/b/data"),
+    ):
         (file,), _ = write(tracked, name, [sio.Video("long.mp4", **long)])
         file.rename(file.parent.parent / file.name)
         with h5py.File(file.parent.parent / file.name) as opened:
@@ -343,12 +426,23 @@ def test_arrays_take_space_only_where_there_are_poses(write, tracked):
 @pytest.mark.parametrize("name", ["analysis_h5", "nwb"])
 def test_arrays_of_mostly_nothing_are_not_written_and_the_rest_is(tmp_path, name):
     n = 8000  # every instance a track of its own: 8000 x 8000 places of three numbers for each node
-    poses = make_poses(BAC, np.zeros((n, 3, 2)), frame=range(n), tracks=range(n), track_names=[f"t{i}" for i in range(n)])
-    files, notes, failed = write_formats(to_labels(poses, [sio.Video("/no/such.mp4")]), tmp_path / "p.slp", [name, "csv"])
+    poses = make_poses(
+        BAC,
+        np.zeros((n, 3, 2)),
+        frame=range(n),
+        tracks=range(n),
+        track_names=[f"t{i}" for i in range(n)],
+    )
+    files, notes, failed = write_formats(
+        to_labels(poses, [sio.Video("/no/such.mp4")]), tmp_path / "p.slp", [name, "csv"]
+    )
     assert [file.name for file in files] == ["p.csv"]
     assert notes == []
     assert len(failed) == 1
-    assert f"was not written: 8,000 frames x 8,000 tracks x 3 nodes take {n * n * 3 * 3 * 8 / 2**30:.1f} GB" in failed[0]
+    assert (
+        f"was not written: 8,000 frames x 8,000 tracks x 3 nodes take {n * n * 3 * 3 * 8 / 2**30:.1f} GB"
+        in failed[0]
+    )
 
 
 # ---- how long a video is
@@ -389,27 +483,43 @@ def two(tracked, tmp_path, video_path):
         videos.append(sio.Video(str(tmp_path / folder / "gray.mp4")))
     twice = np.concatenate([tracked.frames, tracked.frames + np.array([1, 0])])
     poses = tracked[np.array([0, 1, 2, 3, 0, 1, 2, 3])]
-    return replace(poses, video=np.repeat([0, 1], 4).astype(np.int32), frames=twice), [*videos, sio.Video("third.mp4")]
+    return replace(poses, video=np.repeat([0, 1], 4).astype(np.int32), frames=twice), [
+        *videos,
+        sio.Video("third.mp4"),
+    ]
 
 
-@pytest.mark.parametrize(("name", "suffix"), [("csv", ".csv"), ("analysis_h5", ".analysis.h5"), ("nwb", ".nwb")])
+@pytest.mark.parametrize(
+    ("name", "suffix"), [("csv", ".csv"), ("analysis_h5", ".analysis.h5"), ("nwb", ".nwb")]
+)
 def test_formats_of_one_video_are_a_file_for_each(write, two, tracked, name, suffix, read_nwb):
     files, _ = write(two[0], name, two[1])
     assert [file.name for file in files] == [f"p.000_gray{suffix}", f"p.001_gray{suffix}"]
     for file in files:
-        loaded = {"csv": lambda path: sio.load_csv(str(path), video="v.mp4"), "analysis_h5": sio.load_analysis_h5, "nwb": read_nwb}[name](
-            file
-        )
-        found = [instance.numpy() for frame in loaded for instance in frame.instances if not np.isnan(instance.numpy()).all()]
+        loaded = {
+            "csv": lambda path: sio.load_csv(str(path), video="v.mp4"),
+            "analysis_h5": sio.load_analysis_h5,
+            "nwb": read_nwb,
+        }[name](file)
+        found = [
+            instance.numpy()
+            for frame in loaded
+            for instance in frame.instances
+            if not np.isnan(instance.numpy()).all()
+        ]
         assert len(found) == (3 if name == "analysis_h5" else 4)
     if name == "analysis_h5":
-        assert [Path(sio.load_analysis_h5(str(file)).video.filename).parent.name for file in files] == ["one", "two"]
+        assert [
+            Path(sio.load_analysis_h5(str(file)).video.filename).parent.name for file in files
+        ] == ["one", "two"]
 
 
 def test_formats_of_many_videos_are_one_file_for_all(write, two, tracked):
     (file,), _ = write(two[0], "coco", two[1])
     images = [image["file_name"] for image in json.loads(file.read_text())["images"]]
-    assert images == [f"{video:03}_gray_frame_{frame:06d}.png" for video in (0, 1) for frame in (1, 2, 4)]  # which differ
+    assert images == [
+        f"{video:03}_gray_frame_{frame:06d}.png" for video in (0, 1) for frame in (1, 2, 4)
+    ]  # which differ
     (file,), *_ = write_formats(to_labels(*two), file.parent / "all.slp", ["slp"])
     assert len(sio.load_slp(str(file)).videos) == 3
 
@@ -417,7 +527,9 @@ def test_formats_of_many_videos_are_one_file_for_all(write, two, tracked):
 # ---- nothing to write
 
 
-@pytest.mark.parametrize(("name", "count"), [("slp", 1), ("csv", 1), ("analysis_h5", 1), ("nwb", 0), ("coco", 1)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("slp", 1), ("csv", 1), ("analysis_h5", 1), ("nwb", 0), ("coco", 1)]
+)
 def test_frames_without_any_pose(write, name, count):
     empty = make_poses(BAC, [], frames=[(0, 0), (0, 3)])
     files, notes = write(empty, name)
@@ -431,7 +543,9 @@ def test_frames_without_any_pose(write, name, count):
         with h5py.File(files[0]) as opened:
             assert opened["tracks"].shape == (0, 2, 3, LENGTH)
     elif name == "nwb":
-        assert notes[0].endswith("gray.mp4 has no poses, and NWB cannot say so: p.nwb was not written.")
+        assert notes[0].endswith(
+            "gray.mp4 has no poses, and NWB cannot say so: p.nwb was not written."
+        )
     elif name == "coco":
         assert len(json.loads(files[0].read_text())["images"]) == 2
 
@@ -448,17 +562,27 @@ def test_a_skeleton_of_one_node(write, name):
 def test_formats_are_written_beside_each_other_and_named_in_order(tmp_path, tracked, video_path):
     labels = to_labels(tracked, [sio.Video(str(video_path))])
     files, *_ = write_formats(labels, tmp_path / "a.predictions.slp", ["csv", "slp", "coco"])
-    assert [file.name for file in files] == ["a.predictions.slp", "a.predictions.csv", "a.predictions.coco.json"]
+    assert [file.name for file in files] == [
+        "a.predictions.slp",
+        "a.predictions.csv",
+        "a.predictions.coco.json",
+    ]
     assert all(file.is_file() for file in files)
 
 
-def test_a_format_that_cannot_be_written_is_named_and_the_others_are_written(tmp_path, monkeypatch, tracked):
+def test_a_format_that_cannot_be_written_is_named_and_the_others_are_written(
+    tmp_path, monkeypatch, tracked
+):
     def fail(poses, video, times, path):
         raise IndexError("frame 3 is\nout of bounds")
 
     monkeypatch.setitem(PER_VIDEO, "nwb", (".nwb", fail))
-    files, _, failed = write_formats(to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["nwb", "csv", "slp"])
-    assert failed == [f"{tmp_path / 'p.nwb'}: these poses cannot be written as nwb (frame 3 is out of bounds)"]
+    files, _, failed = write_formats(
+        to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["nwb", "csv", "slp"]
+    )
+    assert failed == [
+        f"{tmp_path / 'p.nwb'}: these poses cannot be written as nwb (frame 3 is out of bounds)"
+    ]
     assert [file.name for file in files] == ["p.slp", "p.csv"]
     assert sorted(tmp_path.iterdir()) == sorted(files)
 
@@ -467,17 +591,23 @@ def test_a_video_that_cannot_be_read_takes_times_along_and_nothing_else(tmp_path
     def times():
         raise RunError("v.mp4: gone")
 
-    files, notes, failed = write_formats(to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["csv"], times)
+    files, notes, failed = write_formats(
+        to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["csv"], times
+    )
     assert (len(files), failed) == (1, [])
     assert "times of frames are left out, because a video cannot be read: v.mp4: gone" in notes
 
 
 def test_names_that_nwb_refuses_are_changed(tmp_path, tracked):
     poses = replace(tracked, track_names=("x/1", "y:2"))
-    (file,), (note,), _ = write_formats(to_labels(poses, [sio.Video("10:20:30.mp4")]), tmp_path / "p.slp", ["nwb"])
+    (file,), (note,), _ = write_formats(
+        to_labels(poses, [sio.Video("10:20:30.mp4")]), tmp_path / "p.slp", ["nwb"]
+    )
     with h5py.File(file) as opened:
         assert {"track=x_1", "track=y_2"} < set(opened["processing/SLEAP_VIDEO_000_10_20_30"])
-    assert note == ("names that p.nwb cannot hold or tell apart were replaced there: track 0 'x/1' is x_1, track 1 'y:2' is y_2.")
+    assert note == (
+        "names that p.nwb cannot hold or tell apart were replaced there: track 0 'x/1' is x_1, track 1 'y:2' is y_2."
+    )
 
 
 def test_every_format_of_the_config_can_be_written():
@@ -496,7 +626,16 @@ def test_csv_has_the_time_of_each_row_where_frames_are_not_evenly_spaced(tracked
     table = [line.split(",") for line in file.read_text().splitlines()]
     assert table[0][-1] == "time_s"
     assert [(int(row[1]), row[-1]) for row in table[1:]] == [
-        *[(0, "0.0"), (1, "0.04"), (1, "0.04"), (2, "0.08"), (3, "1.08"), (4, "1.12"), (4, "1.12"), (5, "")]
+        *[
+            (0, "0.0"),
+            (1, "0.04"),
+            (1, "0.04"),
+            (2, "0.08"),
+            (3, "1.08"),
+            (4, "1.12"),
+            (4, "1.12"),
+            (5, ""),
+        ]
     ]
     read = to_poses(sio.load_file(str(file)))
     assert read.visible.any(axis=1).sum() == len(tracked)
@@ -516,7 +655,9 @@ def test_nwb_has_times_instead_of_a_rate(tracked, write, read_nwb):
     (file,), _ = write(tracked, "nwb", times={0: times})
     with h5py.File(file) as opened:
         found = []
-        opened.visititems(lambda name, item: found.append(item[()]) if name.endswith("/timestamps") else None)
+        opened.visititems(
+            lambda name, item: found.append(item[()]) if name.endswith("/timestamps") else None
+        )
     assert len(found) == 9  # three lanes of three nodes
     for own in found:
         np.testing.assert_array_equal(own, times)
@@ -530,7 +671,19 @@ def test_where_frames_are_evenly_spaced_no_times_are_written(tracked, write):
 
 # ---- names
 
-AWKWARD = ["mouse", "mouse", "", "a/b", "a:b", "a_b", "Mäuse 🐭", "n" * 300, "..", "untracked_0", "mouse_2"]
+AWKWARD = [
+    "mouse",
+    "mouse",
+    "",
+    "a/b",
+    "a:b",
+    "a_b",
+    "Mäuse 🐭",
+    "n" * 300,
+    "..",
+    "untracked_0",
+    "mouse_2",
+]
 
 
 @pytest.fixture
@@ -538,7 +691,9 @@ def awkward():
     """An animal for each of many names, and one without a track, in two frames; two nodes that would be called alike."""
     n = len(AWKWARD)
     places = np.tile(np.arange(n + 1), 2)
-    points = np.stack([places * 10, places * 10 + 1], axis=1)[:, None] + np.array([[0, 0], [1, 1], [2, 2]])
+    points = np.stack([places * 10, places * 10 + 1], axis=1)[:, None] + np.array(
+        [[0, 0], [1, 1], [2, 2]]
+    )
     return make_poses(
         Skeleton(("x/y", "x_y", "."), edges=((0, 1),), name="a/b:c"),
         points,
@@ -550,7 +705,9 @@ def awkward():
 
 def test_no_name_of_a_track_or_node_loses_an_animal_in_csv(write, awkward):
     (file,), (note,) = write(awkward, "csv")
-    assert note.endswith("cannot hold or tell apart were replaced there: track 1 'mouse' is mouse_3, track 2 '' is track.")
+    assert note.endswith(
+        "cannot hold or tell apart were replaced there: track 1 'mouse' is mouse_3, track 2 '' is track."
+    )
     rows = [line.split(",") for line in file.read_text().splitlines()[1:]]
     tracks = [row[0] for row in rows if row[1] == "0"]
     assert len(set(tracks)) == len(AWKWARD) + 1  # one without a track
@@ -560,11 +717,15 @@ def test_no_name_of_a_track_or_node_loses_an_animal_in_csv(write, awkward):
 def test_no_name_of_a_track_or_node_loses_an_animal_in_nwb(write, awkward, read_nwb):
     (file,), notes = write(awkward, "nwb")
     labels = read_nwb(file)
-    assert sorted(to_poses(labels).points[:, 0, 0].tolist()) == sorted(awkward.points[:, 0, 0].tolist())
+    assert sorted(to_poses(labels).points[:, 0, 0].tolist()) == sorted(
+        awkward.points[:, 0, 0].tolist()
+    )
     assert len(set(labels.skeleton.node_names)) == 3
     assert "track 3 'a/b' is a_b_2, track 4 'a:b' is a_b_3" in notes[1]
     with h5py.File(file) as opened:
-        (group,) = [group for name, group in opened["processing"].items() if name.startswith("SLEAP")]
+        (group,) = [
+            group for name, group in opened["processing"].items() if name.startswith("SLEAP")
+        ]
         assert sum(name.startswith("track=") for name in group) == len(AWKWARD) + 1
         assert group["track=a_b_2/description"][()] == b"Poses of a/b"
 
@@ -572,7 +733,9 @@ def test_no_name_of_a_track_or_node_loses_an_animal_in_nwb(write, awkward, read_
 def test_no_name_of_a_track_or_node_loses_an_animal_in_analysis_h5(write, awkward):
     (file,), _ = write(awkward, "analysis_h5")
     labels = sio.load_analysis_h5(str(file))
-    assert sorted(to_poses(labels).points[:, 0, 0].tolist()) == sorted(awkward.points[awkward.tracks >= 0, 0, 0].tolist())
+    assert sorted(to_poses(labels).points[:, 0, 0].tolist()) == sorted(
+        awkward.points[awkward.tracks >= 0, 0, 0].tolist()
+    )
     assert len({track.name for track in labels.tracks}) == len(AWKWARD)
 
 
@@ -582,7 +745,9 @@ def test_names_come_back_from_slp(write, awkward):
 
 
 def test_a_long_name_of_a_video_fits_into_the_name_of_a_file(tmp_path, tracked):
-    two = replace(tracked, video=np.array([0, 1, 0, 1]), frames=np.array([(0, 1), (1, 1), (0, 4), (1, 4)]))
+    two = replace(
+        tracked, video=np.array([0, 1, 0, 1]), frames=np.array([(0, 1), (1, 1), (0, 4), (1, 4)])
+    )
     videos = [sio.Video("ü" * 120 + ".mp4"), sio.Video("b.mp4")]
     files, _, failed = write_formats(to_labels(two, videos), tmp_path / "p.slp", ["csv"])
     assert (len(files), failed) == (2, [])

@@ -21,7 +21,10 @@ POSE = [[1, 1], [2, 2], [3, 3]]
 def path(tmp_path, video_path, make_labels):
     """Labels of two frames of a video beside them."""
     shutil.copy(video_path, tmp_path / "gray.mp4")
-    save_labels(make_labels([tmp_path / "gray.mp4"], user=[(0, 0, POSE), (0, 2, POSE)]), tmp_path / "labels.slp")
+    save_labels(
+        make_labels([tmp_path / "gray.mp4"], user=[(0, 0, POSE), (0, 2, POSE)]),
+        tmp_path / "labels.slp",
+    )
     return tmp_path / "labels.slp"
 
 
@@ -34,7 +37,11 @@ def change(path, name, value):
 
 
 def rename_video(path, name, **backend):
-    change(path, "videos_json", [json.dumps({"filename": name, "backend": {"filename": name, **backend}}).encode()])
+    change(
+        path,
+        "videos_json",
+        [json.dumps({"filename": name, "backend": {"filename": name, **backend}}).encode()],
+    )
 
 
 def refusal(path):
@@ -69,7 +76,14 @@ def test_videos_behind_embedded_frames_may_not_be_named_badly(path, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "address", ["https://example.invalid/a.mp4", "http:/a.h5", "s3://bucket/a.mp4", "rtsp://host/a.mp4", "tcp:/host:1/a.avi"]
+    "address",
+    [
+        "https://example.invalid/a.mp4",
+        "http:/a.h5",
+        "s3://bucket/a.mp4",
+        "rtsp://host/a.mp4",
+        "tcp:/host:1/a.avi",
+    ],
 )
 def test_addresses_are_not_opened(path, monkeypatch, address):
     def opened(*arguments, **options):
@@ -85,9 +99,17 @@ def test_addresses_are_not_opened(path, monkeypatch, address):
 
 def test_files_beside_addresses_are_opened(path, tmp_path):
     names = ["https://example.invalid/a.mp4", "gray.mp4", r"C:\elsewhere\gray.mp4"]
-    change(path, "videos_json", [json.dumps({"filename": name, "backend": {"filename": name}}).encode() for name in names])
+    change(
+        path,
+        "videos_json",
+        [json.dumps({"filename": name, "backend": {"filename": name}}).encode() for name in names],
+    )
     labels = read_labels(path)
-    assert [video.is_open for video in labels.videos] == [False, True, False]  # the third is not that file as well
+    assert [video.is_open for video in labels.videos] == [
+        False,
+        True,
+        False,
+    ]  # the third is not that file as well
     assert open_reader(labels.videos[1]).read(0).shape[:2] == (48, 64)
 
 
@@ -104,7 +126,10 @@ def test_hdf5_videos_of_labels_are_looked_at_too(path, write_h5, tmp_path):
     assert read_labels(path).videos[0].is_open
     with h5py.File(video, "a") as file:
         file["frame_numbers"] = h5py.ExternalLink("/etc/other.h5", "/x")
-    assert missing(path) == "cannot be read (/frame_numbers is a link; refused, because only the file itself is read)"
+    assert (
+        missing(path)
+        == "cannot be read (/frame_numbers is a link; refused, because only the file itself is read)"
+    )
 
 
 # ---- what is no video
@@ -118,7 +143,9 @@ def grouped(file, name, **attributes):
     ("fill", "says"),
     [
         (
-            lambda file: file.update({"tracks": np.zeros((2, 2, 3, 9)), "track_occupancy": np.ones((9, 2))}),
+            lambda file: file.update(
+                {"tracks": np.zeros((2, 2, 3, 9)), "track_occupancy": np.ones((9, 2))}
+            ),
             "it is a SLEAP analysis file: it holds poses, no frames; give the .slp file or the video",
         ),
         (
@@ -141,7 +168,10 @@ def test_poses_and_weights_are_no_videos(tmp_path, fill, says):
         fill(file)
     with pytest.raises(RunError) as caught:
         open_video(tmp_path / "other.h5")
-    assert str(caught.value) == f"{tmp_path / 'other.h5'} cannot be read as a video ({says}); accepted: videos, image folders, .slp"
+    assert (
+        str(caught.value)
+        == f"{tmp_path / 'other.h5'} cannot be read as a video ({says}); accepted: videos, image folders, .slp"
+    )
 
 
 def test_labels_of_another_suffix_are_no_video(path, tmp_path):
@@ -152,7 +182,13 @@ def test_labels_of_another_suffix_are_no_video(path, tmp_path):
 
 def test_frames_beside_poses_are_read_where_they_are_named(tmp_path):
     with h5py.File(tmp_path / "both.h5", "w") as file:
-        file.update({"tracks": np.zeros((2, 2, 3, 9)), "node_names": [b"a"], "images": np.ones((3, 4, 6, 1), np.uint8)})
+        file.update(
+            {
+                "tracks": np.zeros((2, 2, 3, 9)),
+                "node_names": [b"a"],
+                "images": np.ones((3, 4, 6, 1), np.uint8),
+            }
+        )
     assert open_video(tmp_path / "both.h5", dataset="images")[0].shape == (3, 4, 6, 1)
 
 
@@ -169,7 +205,9 @@ def test_links_are_not_followed(path, name, link):
 def test_numbers_of_other_files_are_not_read(path, tmp_path):
     (tmp_path / "secret").write_bytes(bytes(100))
     with h5py.File(path, "a") as file:
-        file.create_dataset("video0/video", (2, 5, 5, 1), "u1", external=[(str(tmp_path / "secret"), 0, 50)])
+        file.create_dataset(
+            "video0/video", (2, 5, 5, 1), "u1", external=[(str(tmp_path / "secret"), 0, 50)]
+        )
     assert refusal(path).startswith("/video0/video is stored in other files")
 
 
@@ -204,11 +242,18 @@ def test_labels_of_no_nodes_are_refused(tmp_path, video_path):
 
 
 @pytest.mark.parametrize(
-    ("side", "packed", "says"), [(2, 16, None), (2, 10**6, "is larger than it says"), (10**6, 16, "it says it holds 4e")]
+    ("side", "packed", "says"),
+    [(2, 16, None), (2, 10**6, "is larger than it says"), (10**6, 16, "it says it holds 4e")],
 )
 def test_packed_images_are_as_large_as_they_say(path, side, packed, says):
     data = np.frombuffer(zlib.compress(bytes(packed)), dtype="u1")
-    fields = [("mask_idx", "u4"), ("data_start", "u8"), ("data_end", "u8"), ("height", "u4"), ("width", "u4")]
+    fields = [
+        ("mask_idx", "u4"),
+        ("data_start", "u8"),
+        ("data_end", "u8"),
+        ("height", "u4"),
+        ("width", "u4"),
+    ]
     change(path, "mask_score_map_index", np.array([(0, 0, len(data), side, side)], dtype=fields))
     change(path, "mask_score_maps", data)
     if says is None:
@@ -218,7 +263,16 @@ def test_packed_images_are_as_large_as_they_say(path, side, packed, says):
 
 
 @pytest.mark.parametrize(
-    "document", [b"{", b"[" * 100_000, b"[]", b"7", b'{"filename": 7}', b'{"backend": {}}', b'{"filename": "\\u0000"}']
+    "document",
+    [
+        b"{",
+        b"[" * 100_000,
+        b"[]",
+        b"7",
+        b'{"filename": 7}',
+        b'{"backend": {}}',
+        b'{"filename": "\\u0000"}',
+    ],
 )
 def test_descriptions_of_videos_may_be_nonsense(path, document):
     change(path, "videos_json", [document])
@@ -232,7 +286,10 @@ def test_names_that_are_no_text_are_refused(path, names):
 
 
 def test_demo_and_reference_pass(reference):
-    files = [*reference.rglob("*.slp"), *(Path(__file__).parents[2] / "sleap_lab" / "demo").glob("*.slp")]
+    files = [
+        *reference.rglob("*.slp"),
+        *(Path(__file__).parents[2] / "sleap_lab" / "demo").glob("*.slp"),
+    ]
     assert len(files) > 50
     for file in files:
         vet_labels(file)

@@ -33,7 +33,9 @@ def test_images_are_read_as_they_are_stored(photos, plugin):
 def test_images_that_are_to_be_turned_are_named(photos):
     source = open_source(DataConfig(path=photos))
     (note,) = source.notes
-    assert note.startswith(f"1 of 3 images, the first {photos[1]}, have a note that they are to be turned (EXIF orientation).")
+    assert note.startswith(
+        f"1 of 3 images, the first {photos[1]}, have a note that they are to be turned (EXIF orientation)."
+    )
     assert source.read(0, 1).shape == (20, 40, 1)
     assert open_source(DataConfig(path=photos, frames="0,2")).notes == ()
     assert orientation_notes(sio.Video("a.mp4", open_backend=False), [0]) == []

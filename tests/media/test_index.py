@@ -20,7 +20,11 @@ CLIPS = {
     "mkv": ("clip.mkv", "libx264", ()),
     "live mkv": ("clip.mkv", "libx264", ("-live", "1")),
     "mpg": ("clip.mpg", "mpeg2video", ("-bf", "2")),
-    "hidden references": ("clip.webm", "libvpx-vp9", ("-auto-alt-ref", "1", "-lag-in-frames", "12")),
+    "hidden references": (
+        "clip.webm",
+        "libvpx-vp9",
+        ("-auto-alt-ref", "1", "-lag-in-frames", "12"),
+    ),
     "MPEG-4 in an AVI": ("clip.avi", "mpeg4", ("-bf", "2")),
     "Motion JPEG": ("clip.avi", "mjpeg", ()),
     "HEVC": ("clip.mov", "libx265", ("-x265-params", "log-level=none")),
@@ -46,9 +50,15 @@ def test_every_frame_is_counted_once_and_timed(clip, name, codec, options):
 
 @pytest.mark.parametrize(
     ("name", "codec", "options", "decoded"),
-    [("clip.mp4", "libx264", ("-bf", "3"), False), ("clip.avi", "libx264", ("-bf", "3"), True), ("clip.avi", "mpeg4", (), False)],
+    [
+        ("clip.mp4", "libx264", ("-bf", "3"), False),
+        ("clip.avi", "libx264", ("-bf", "3"), True),
+        ("clip.avi", "mpeg4", (), False),
+    ],
 )
-def test_only_where_packets_do_not_tell_the_order_everything_is_decoded(clip, name, codec, options, decoded):
+def test_only_where_packets_do_not_tell_the_order_everything_is_decoded(
+    clip, name, codec, options, decoded
+):
     assert read_index(clip(*options, name=name, codec=codec)).decoded == decoded
 
 
@@ -63,7 +73,9 @@ def test_an_index_survives_being_stored(clip):
 
 def test_further_streams_are_counted_and_cover_pictures_are_not(clip, convert, tmp_path):
     first, second = clip(name="a.mp4"), clip(name="b.mp4", count=30)
-    convert("-i", first, "-i", second, "-map", "0", "-map", "1", "-c", "copy", tmp_path / "both.mkv")
+    convert(
+        "-i", first, "-i", second, "-map", "0", "-map", "1", "-c", "copy", tmp_path / "both.mkv"
+    )
     convert("-i", first, "-frames:v", "1", tmp_path / "cover.png")
     cover = ("-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic")
     convert("-i", first, "-i", tmp_path / "cover.png", *cover, tmp_path / "cover.mp4")
@@ -77,7 +89,9 @@ def test_further_streams_are_counted_and_cover_pictures_are_not(clip, convert, t
 
 def test_late_starts_begin_at_zero(clip, convert, tmp_path):
     convert("-itsoffset", "8", "-i", clip(), "-c", "copy", tmp_path / "late.mkv")
-    np.testing.assert_allclose(read_index(tmp_path / "late.mkv").time, np.arange(COUNT) / 25, atol=0.0011)
+    np.testing.assert_allclose(
+        read_index(tmp_path / "late.mkv").time, np.arange(COUNT) / 25, atol=0.0011
+    )
 
 
 def test_a_trimmed_file_has_the_frames_that_it_shows(clip, convert, tmp_path):
@@ -93,17 +107,31 @@ def test_a_gap_is_told_with_its_place(clip):
     assert index.time[20] - index.time[19] == pytest.approx(0.04 + 0.4, abs=0.001)
     np.testing.assert_array_equal(uneven_times(index), index.time)
     note = unevenness(index, "a.mp4")
-    assert note.startswith("a.mp4: time is missing before frame 20; the longest interval is 0.44 s, before frame 20.")
+    assert note.startswith(
+        "a.mp4: time is missing before frame 20; the longest interval is 0.44 s, before frame 20."
+    )
 
 
 def test_a_varying_rate_is_told(clip):
-    path = clip("-vf", "setpts='if(lt(N,20),N*0.04,0.8+(N-20)*0.08)/TB'", "-fps_mode", "passthrough")
+    path = clip(
+        "-vf", "setpts='if(lt(N,20),N*0.04,0.8+(N-20)*0.08)/TB'", "-fps_mode", "passthrough"
+    )
     note = unevenness(read_index(path), "a.mp4")
-    assert note.startswith("a.mp4: frames are not evenly spaced in time (usually 0.04 s apart, 19 times not)")
+    assert note.startswith(
+        "a.mp4: frames are not evenly spaced in time (usually 0.04 s apart, 19 times not)"
+    )
 
 
 def test_times_that_are_told_twice_are_not_believed(clip):
-    path = clip("-vf", "setpts='floor(N/2)*2*0.04/TB'", "-fps_mode", "passthrough", "-bf", "2", name="clip.mkv")
+    path = clip(
+        "-vf",
+        "setpts='floor(N/2)*2*0.04/TB'",
+        "-fps_mode",
+        "passthrough",
+        "-bf",
+        "2",
+        name="clip.mkv",
+    )
     index = read_index(path)
     assert index.count == COUNT
     assert index.decoded
@@ -168,7 +196,19 @@ def test_an_mkv_file_that_was_cut_short_is_known_by_its_duration(clip):
 
 
 def test_sound_that_lasts_longer_is_no_missing_picture(clip, convert, tmp_path):
-    convert("-i", clip(), "-f", "lavfi", "-i", "sine=d=4", "-c:v", "copy", "-c:a", "aac", tmp_path / "sound.mkv")
+    convert(
+        "-i",
+        clip(),
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=d=4",
+        "-c:v",
+        "copy",
+        "-c:a",
+        "aac",
+        tmp_path / "sound.mkv",
+    )
     index = read_index(tmp_path / "sound.mkv")
     assert (index.count, index.short) == (COUNT, "")
 
@@ -188,13 +228,21 @@ def test_a_codec_without_a_decoder_is_told_with_what_to_type(clip):
     place = content.index(b"avc1", content.index(b"stsd"))
     content[place : place + 4] = b"none"
     path.write_bytes(content)
-    with pytest.raises(RunError, match=r"^its video is in a codec that cannot be decoded here; re-encode it: ffmpeg -i ") as caught:
+    with pytest.raises(
+        RunError,
+        match=r"^its video is in a codec that cannot be decoded here; re-encode it: ffmpeg -i ",
+    ) as caught:
         read_index(path)
     assert shlex.split(str(caught.value).split(": ", 1)[1])[2] == str(path)
 
 
 @pytest.mark.parametrize(
-    "content", ["#EXTM3U\n#EXTINF:1,\nclip.mp4\n", "ffconcat version 1.0\nfile clip.mp4\n", "v=0\nm=video 1 RTP/AVP 96\n"]
+    "content",
+    [
+        "#EXTM3U\n#EXTINF:1,\nclip.mp4\n",
+        "ffconcat version 1.0\nfile clip.mp4\n",
+        "v=0\nm=video 1 RTP/AVP 96\n",
+    ],
 )
 def test_lists_of_other_files_are_no_recordings(clip, tmp_path, content):
     clip()
@@ -203,7 +251,9 @@ def test_lists_of_other_files_are_no_recordings(clip, tmp_path, content):
         read_index(tmp_path / "list.mp4")
 
 
-@pytest.mark.parametrize("name", ["a:b.mp4", "http:b.mp4", "50%d.mp4", "take [1] (2).mp4", "concat:x.mp4", "ü.mp4"])
+@pytest.mark.parametrize(
+    "name", ["a:b.mp4", "http:b.mp4", "50%d.mp4", "take [1] (2).mp4", "concat:x.mp4", "ü.mp4"]
+)
 def test_names_are_names_of_files(clip, monkeypatch, tmp_path, name):
     clip().rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)

@@ -54,7 +54,9 @@ def assert_same(poses, expected, **tolerance):
     for name in (*COLUMNS, "frames"):
         if name == "origin":  # of a file only
             continue
-        np.testing.assert_allclose(getattr(poses, name), getattr(expected, name), err_msg=name, **tolerance)
+        np.testing.assert_allclose(
+            getattr(poses, name), getattr(expected, name), err_msg=name, **tolerance
+        )
 
 
 # ---- skeletons
@@ -75,10 +77,14 @@ def test_skeletons_come_back(skeleton):
 
 def test_what_hdf5_cannot_write_is_one_line(tmp_path, monkeypatch):
     def fail(self, path, **options):
-        raise RuntimeError("Can't decrement id (file write failed: errno = 28, error message = 'No space left on device', buf = 1)")
+        raise RuntimeError(
+            "Can't decrement id (file write failed: errno = 28, error message = 'No space left on device', buf = 1)"
+        )
 
     monkeypatch.setattr(sio.Labels, "save", fail)
-    with pytest.raises(RunError, match=r"^\S*poses\.slp: cannot be written \(No space left on device\)$"):
+    with pytest.raises(
+        RunError, match=r"^\S*poses\.slp: cannot be written \(No space left on device\)$"
+    ):
         save_labels(sio.Labels(), tmp_path / "poses.slp")
 
 
@@ -97,7 +103,10 @@ def test_a_skeleton_without_a_name_gets_one():
 
 def test_poses_become_labels():
     labels = to_labels(everything(), videos(), provenance={"made": "by hand"})
-    assert [(labels.videos.index(frame.video), frame.frame_idx, len(frame.instances)) for frame in labels] == [
+    assert [
+        (labels.videos.index(frame.video), frame.frame_idx, len(frame.instances))
+        for frame in labels
+    ] == [
         (0, 1, 0),
         (0, 3, 2),
         (1, 8, 1),
@@ -120,7 +129,9 @@ def test_poses_come_back_from_labels():
 
 
 def test_poses_come_back_from_a_file(tmp_path):
-    save_labels(to_labels(everything(), videos(), provenance={"made": "by hand"}), tmp_path / "a.slp")
+    save_labels(
+        to_labels(everything(), videos(), provenance={"made": "by hand"}), tmp_path / "a.slp"
+    )
     labels = read_labels(tmp_path / "a.slp")
     assert_same(to_poses(labels), everything())
     assert [video.filename for video in labels.videos] == ["v0.mp4", "v1.mp4"]
@@ -240,7 +251,9 @@ def test_a_broken_file_is_named(tmp_path, spoil):
     path = tmp_path / "broken.slp"
     save_labels(to_labels(everything(), videos()), path)
     spoil(path)
-    with pytest.raises(RunError, match=r"broken\.slp: not a readable SLEAP labels file \(.+\)$") as caught:
+    with pytest.raises(
+        RunError, match=r"broken\.slp: not a readable SLEAP labels file \(.+\)$"
+    ) as caught:
         read_labels(path)
     assert "\n" not in str(caught.value)
 
@@ -248,7 +261,9 @@ def test_a_broken_file_is_named(tmp_path, spoil):
 # ---- videos
 
 
-@pytest.mark.parametrize("stored", ["/somewhere/else/gray.mp4", "C:\\lab\\gray.mp4", "gone/gray.mp4"])
+@pytest.mark.parametrize(
+    "stored", ["/somewhere/else/gray.mp4", "C:\\lab\\gray.mp4", "gone/gray.mp4"]
+)
 def test_videos_are_found_beside_the_file(tmp_path, video_path, stored):
     (tmp_path / "gray.mp4").write_bytes(video_path.read_bytes())
     save_labels(to_labels(everything(), videos(stored, "nowhere.mp4")), tmp_path / "a.slp")
@@ -259,7 +274,9 @@ def test_videos_are_found_beside_the_file(tmp_path, video_path, stored):
 
 
 def test_hdf5_videos_that_are_found_keep_the_order_of_their_axes(tmp_path, write_h5):
-    stored = (np.arange(4 * 3 * 6 * 4) % 251).astype(np.uint8).reshape(4, 3, 6, 4)  # frames, channels, width, height
+    stored = (
+        (np.arange(4 * 3 * 6 * 4) % 251).astype(np.uint8).reshape(4, 3, 6, 4)
+    )  # frames, channels, width, height
     video = sio.load_video(str(write_h5(stored, name="gone.h5")), input_format="channels_first")
     save_labels(to_labels(everything(), [video, *videos("v1.mp4")]), tmp_path / "a.slp")
     (tmp_path / "labels").mkdir()
@@ -293,7 +310,10 @@ def test_suggestions_are_read_back_at_their_frames(tmp_path):
     save_labels(with_suggestions(labels, [(0, 4), (1, 9), (0, 4)]), tmp_path / "look.slp")
     read = sio.load_slp(str(tmp_path / "look.slp"))
     assert [(read.videos.index(s.video), s.frame_idx) for s in read.suggestions] == [(0, 4), (1, 9)]
-    assert [(len(frame.instances), frame.frame_idx) for frame in read.labeled_frames] == [(1, 4), (1, 7)]
+    assert [(len(frame.instances), frame.frame_idx) for frame in read.labeled_frames] == [
+        (1, 4),
+        (1, 7),
+    ]
     assert labels.suggestions == []
 
 
@@ -305,12 +325,17 @@ LINE = np.array([[0, 0], [5, 0], [10, 0]], dtype=float)
 
 def guess(x, track=None, skeleton=None, score=0.5):
     return sio.PredictedInstance.from_numpy(
-        LINE + np.array([x, 0]), skeleton=skeleton or sio.Skeleton(["a", "b", "c"]), score=score, track=track
+        LINE + np.array([x, 0]),
+        skeleton=skeleton or sio.Skeleton(["a", "b", "c"]),
+        score=score,
+        track=track,
     )
 
 
 def by_hand(x, skeleton=None, of=None):
-    instance = sio.Instance.from_numpy(LINE + np.array([x, 0]), skeleton=skeleton or sio.Skeleton(["a", "b", "c"]))
+    instance = sio.Instance.from_numpy(
+        LINE + np.array([x, 0]), skeleton=skeleton or sio.Skeleton(["a", "b", "c"])
+    )
     instance.from_predicted = of
     return instance
 
@@ -319,7 +344,10 @@ def entries(*frames, negative=()):
     """Labels of one video, each frame given as (frame index, instances)."""
     video = sio.Video("v.mp4")
     return sio.Labels(
-        [sio.LabeledFrame(video, index, list(instances), is_negative=i in negative) for i, (index, instances) in enumerate(frames)],
+        [
+            sio.LabeledFrame(video, index, list(instances), is_negative=i in negative)
+            for i, (index, instances) in enumerate(frames)
+        ],
         videos=[video],
     )
 
@@ -328,7 +356,9 @@ def counted(labels):
     """Return (frame, x, whether a person placed it) of everything that counts, and what is said."""
     notes = []
     poses = to_poses(labels, notes)
-    return list(zip(poses.frame.tolist(), poses.points[:, 0, 0].tolist(), poses.user.tolist(), strict=True)), notes
+    return list(
+        zip(poses.frame.tolist(), poses.points[:, 0, 0].tolist(), poses.user.tolist(), strict=True)
+    ), notes
 
 
 def test_a_correction_hides_the_guess_it_came_from_and_no_other():
@@ -352,13 +382,37 @@ def test_a_frame_that_is_marked_as_empty_is_empty():
 
 COPY = guess(0)
 TWICE = {
-    "later predictions replace earlier ones": ([guess(0), guess(20)], [guess(1), guess(21)], [(1, False), (21, False)]),
+    "later predictions replace earlier ones": (
+        [guess(0), guess(20)],
+        [guess(1), guess(21)],
+        [(1, False), (21, False)],
+    ),
     "an entry without predictions replaces none": ([guess(0)], [], [(0, False)]),
-    "what a person placed wins over guesses, before": ([by_hand(0), by_hand(20)], [guess(1), guess(21)], [(0, True), (20, True)]),
-    "what a person placed wins over guesses, after": ([guess(1), guess(21)], [by_hand(0), by_hand(20)], [(0, True), (20, True)]),
-    "with the guesses beside it": ([by_hand(0), guess(20)], [guess(1), guess(21)], [(0, True), (20, False)]),
-    "equal poses count once": ([by_hand(0), by_hand(20)], [by_hand(20), by_hand(40)], [(0, True), (20, True), (40, True)]),
-    "a guess like what a person placed counts once": ([by_hand(0)], [by_hand(20), guess(0)], [(0, True), (20, True)]),
+    "what a person placed wins over guesses, before": (
+        [by_hand(0), by_hand(20)],
+        [guess(1), guess(21)],
+        [(0, True), (20, True)],
+    ),
+    "what a person placed wins over guesses, after": (
+        [guess(1), guess(21)],
+        [by_hand(0), by_hand(20)],
+        [(0, True), (20, True)],
+    ),
+    "with the guesses beside it": (
+        [by_hand(0), guess(20)],
+        [guess(1), guess(21)],
+        [(0, True), (20, False)],
+    ),
+    "equal poses count once": (
+        [by_hand(0), by_hand(20)],
+        [by_hand(20), by_hand(40)],
+        [(0, True), (20, True), (40, True)],
+    ),
+    "a guess like what a person placed counts once": (
+        [by_hand(0)],
+        [by_hand(20), guess(0)],
+        [(0, True), (20, True)],
+    ),
     "two people corrected one animal each": (
         [COPY, guess(20), by_hand(1, of=COPY)],
         [guess(0), by_hand(21)],
@@ -374,8 +428,12 @@ def test_a_frame_that_is_there_twice_counts_once(name):
     found, (note,) = counted(labels)
     assert found == [(3, x, user) for x, user in expected] + [(4, 0, False)]
     assert to_poses(labels).frames.tolist() == [[0, 3], [0, 4]]
-    lost = len(first) + len(second) - len(expected) - (COPY in first)  # its guess is behind the correction
-    assert note.startswith("1 frames are there more than once (frame 3): user instances win over predictions, equal poses count once")
+    lost = (
+        len(first) + len(second) - len(expected) - (COPY in first)
+    )  # its guess is behind the correction
+    assert note.startswith(
+        "1 frames are there more than once (frame 3): user instances win over predictions, equal poses count once"
+    )
     assert note.endswith(f"; {lost} instances were left out.")
 
 
@@ -393,7 +451,12 @@ def test_poses_come_back_into_a_frame_that_was_there_twice():
     labels = entries((3, first), (3, second))
     labels[1].bboxes.append(sio.UserBoundingBox(x1=1, y1=2, x2=5, y2=9))
     poses = to_poses(labels)
-    (frame,) = revise_labels(labels, replace(poses, tracks=np.array([0, 1]), track_names=("x", "y")), labels.videos, tracked=True)
+    (frame,) = revise_labels(
+        labels,
+        replace(poses, tracks=np.array([0, 1]), track_names=("x", "y")),
+        labels.videos,
+        tracked=True,
+    )
     assert [(own.numpy()[0, 0], own.track.name) for own in frame] == [(0, "x"), (1, "x"), (21, "y")]
     assert frame.instances[1].from_predicted is frame.instances[0]
     assert len(frame.bboxes) == 1
@@ -405,7 +468,9 @@ def test_a_guess_in_a_frame_that_is_marked_as_empty_has_a_track_no_more(tmp_path
     poses = replace(to_poses(labels), track_names=("track_0",))
     revised = revise_labels(labels, poses, labels.videos, tracked=True)
     save_labels(revised, tmp_path / "a.slp")
-    assert [[own.track and own.track.name for own in frame] for frame in read_labels(tmp_path / "a.slp")] == [["track_0"], [None]]
+    assert [
+        [own.track and own.track.name for own in frame] for frame in read_labels(tmp_path / "a.slp")
+    ] == [["track_0"], [None]]
     assert [track.name for track in revised.tracks] == ["track_0"]
     assert revised[1].is_negative
 
@@ -434,7 +499,11 @@ def test_the_skeleton_is_the_one_that_instances_use():
 
 
 def test_skeletons_with_the_same_nodes_are_one():
-    skeletons = sio.Skeleton(["a", "b", "c"]), sio.Skeleton(["a", "b", "c"]), sio.Skeleton(["c", "a", "b"])
+    skeletons = (
+        sio.Skeleton(["a", "b", "c"]),
+        sio.Skeleton(["a", "b", "c"]),
+        sio.Skeleton(["c", "a", "b"]),
+    )
     labels = entries((0, [guess(0, skeleton=skeleton) for skeleton in skeletons]))
     poses = to_poses(labels)
     assert poses.skeleton.nodes == ("a", "b", "c")

@@ -25,12 +25,24 @@ CLIPS = {
     "raw stream": ("clip.h264", "libx264", ("-bf", "3")),
     "live mkv": ("clip.mkv", "libx264", ("-live", "1")),
     "mpg": ("clip.mpg", "mpeg2video", ("-bf", "2")),
-    "hidden references": ("clip.webm", "libvpx-vp9", ("-auto-alt-ref", "1", "-lag-in-frames", "12")),
+    "hidden references": (
+        "clip.webm",
+        "libvpx-vp9",
+        ("-auto-alt-ref", "1", "-lag-in-frames", "12"),
+    ),
     "Motion JPEG": ("clip.avi", "mjpeg", ()),
     "interlaced": ("clip.mp4", "libx264", ("-flags", "+ilme+ildct", "-x264-params", "tff=1")),
-    "ten bits": ("clip.mkv", "libx265", ("-pix_fmt", "yuv420p10le", "-x265-params", "log-level=none")),
+    "ten bits": (
+        "clip.mkv",
+        "libx265",
+        ("-pix_fmt", "yuv420p10le", "-x265-params", "log-level=none"),
+    ),
     "GIF": ("clip.gif", "gif", ("-pix_fmt", "rgb8")),
-    "no end of the intra refresh": ("clip.mkv", "libx264", ("-x264-params", "intra-refresh=1:keyint=8")),
+    "no end of the intra refresh": (
+        "clip.mkv",
+        "libx264",
+        ("-x264-params", "intra-refresh=1:keyint=8"),
+    ),
 }
 
 
@@ -45,18 +57,30 @@ def test_frame_k_is_frame_k(clip, shown, name, codec, options):
     wanted = [Random(0).randrange(COUNT) for _ in range(20)] + [39, 0, 38, 1]
     assert [shown(recording.read(k)) for k in wanted] == wanted
     recording.close()
-    assert [shown(recording.read(k)) for k in range(15, 25)] == list(range(15, 25)), "after it was closed"
+    assert [shown(recording.read(k)) for k in range(15, 25)] == list(range(15, 25)), (
+        "after it was closed"
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("clip.mp4", "libx264"), ("clip.mp4", "mpeg4"), ("clip.mkv", "libvpx-vp9"), ("clip.ts", "mpeg2video")]
+    ("name", "codec"),
+    [
+        ("clip.mp4", "libx264"),
+        ("clip.mp4", "mpeg4"),
+        ("clip.mkv", "libvpx-vp9"),
+        ("clip.ts", "mpeg2video"),
+    ],
 )
 def test_looking_for_a_frame_decodes_from_the_key_frame_before_it(clip, monkeypatch, name, codec):
     recording = open_recording(clip("-bf", "0", "-sc_threshold", "0", name=name, codec=codec))
     recording.read(39)
     began = []
     begin = Recording._begin
-    monkeypatch.setattr(Recording, "_begin", lambda self, start, **options: began.append(start) or begin(self, start, **options))
+    monkeypatch.setattr(
+        Recording,
+        "_begin",
+        lambda self, start, **options: began.append(start) or begin(self, start, **options),
+    )
     for frame in (25, 3, 31):
         recording.read(frame)
     assert began == [20, 0, 30]
@@ -72,7 +96,11 @@ def test_a_frame_that_there_is_not_is_refused(clip):
 def test_pixels_are_those_of_opencv(clip):
     import cv2
 
-    for options in ((), ("-pix_fmt", "yuv444p"), ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")):
+    for options in (
+        (),
+        ("-pix_fmt", "yuv444p"),
+        ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
+    ):
         path = clip(*options)
         recording, capture = open_recording(path), cv2.VideoCapture(str(path))
         for k in range(5):
@@ -116,16 +144,27 @@ def test_gray_comes_with_one_channel_where_that_is_wished(clip, options):
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("width", [2, 64, 98, 1024])
 def test_levels_without_colour_have_a_table(name, width):
-    table = gray_table(name, width, 5, 2 if name == "yuvj420p" else 1)  # BT.601; full range, or limited
+    table = gray_table(
+        name, width, 5, 2 if name == "yuvj420p" else 1
+    )  # BT.601; full range, or limited
     assert (np.diff(table.astype(int)) >= 0).all()
-    assert (table[16], table[235], table[255]) == ((16, 235, 255) if name == "yuvj420p" else (0, 255, 255))
+    assert (table[16], table[235], table[255]) == (
+        (16, 235, 255) if name == "yuvj420p" else (0, 255, 255)
+    )
 
 
 @pytest.mark.parametrize("pixels", ["gray", "yuv420p", "yuv444p", "yuv420p10le", "bgr0"])
 def test_whether_a_picture_has_colour_is_told_in_every_format(clip, tmp_path, pixels):
-    assert open_recording(clip("-pix_fmt", pixels, name="a.mkv", codec="ffv1")).read(3, gray=True).shape[2] == 1
+    assert (
+        open_recording(clip("-pix_fmt", pixels, name="a.mkv", codec="ffv1"))
+        .read(3, gray=True)
+        .shape[2]
+        == 1
+    )
     if pixels != "gray":
-        tinted = clip("-vf", "colorchannelmixer=rb=1", "-pix_fmt", pixels, name="b.mkv", codec="ffv1")
+        tinted = clip(
+            "-vf", "colorchannelmixer=rb=1", "-pix_fmt", pixels, name="b.mkv", codec="ffv1"
+        )
         assert open_recording(tinted).read(3, gray=True).shape[2] == 3
 
 
@@ -155,14 +194,18 @@ def overwrite(path, frame, share=0.5):
 
 
 @pytest.mark.parametrize("frame", [0, 13, 20, 25, 39])
-@pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "libx264"), ("clip.mkv", "libx264"), ("clip.avi", "mpeg4")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("clip.mp4", "libx264"), ("clip.mkv", "libx264"), ("clip.avi", "mpeg4")]
+)
 def test_a_damaged_packet_gives_no_wrong_frame(clip, shown, name, codec, frame):
     path = clip("-bf", "0", "-sc_threshold", "0", name=name, codec=codec)
     overwrite(path, frame)
     found = numbers(path, shown)
     next_key = frame - frame % 10 + 10
     assert {k: n for k, n in found.items() if n != k and isinstance(n, int)} == {}
-    assert all(found[k] == k for k in range(COUNT) if k < frame or k >= next_key), "others are whole"
+    assert all(found[k] == k for k in range(COUNT) if k < frame or k >= next_key), (
+        "others are whole"
+    )
 
 
 def test_frames_behind_a_damaged_one_are_not_trusted_until_a_key_frame(clip, shown):
@@ -196,7 +239,13 @@ def test_no_other_frame_comes_in_the_place_of_one_that_is_missing(cut, shown):
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(
-    ("name", "codec"), [("clip.mkv", "libx264"), ("clip.avi", "mjpeg"), ("clip.ts", "libx264"), ("clip.mpg", "mpeg2video")]
+    ("name", "codec"),
+    [
+        ("clip.mkv", "libx264"),
+        ("clip.avi", "mjpeg"),
+        ("clip.ts", "libx264"),
+        ("clip.mpg", "mpeg2video"),
+    ],
 )
 def test_a_file_that_ends_anywhere_gives_no_wrong_frame(clip, shown, name, codec, seed):
     path = clip("-bf", "0", name=name, codec=codec)
@@ -220,7 +269,9 @@ def test_a_run_ends_early_where_too_much_is_missing(cut):
 def test_a_run_ends_early_where_nothing_may_be_missing(cut):
     with pytest.raises(RunError, match="but ends after frame"):
         open_source(DataConfig(path=str(cut), on_bad_frame="fail"))
-    assert len(open_source(DataConfig(path=str(cut), frames="0-3", on_bad_frame="fail")).frames) == 4
+    assert (
+        len(open_source(DataConfig(path=str(cut), frames="0-3", on_bad_frame="fail")).frames) == 4
+    )
 
 
 def test_it_goes_on_where_little_is_missing(cut):
@@ -233,7 +284,10 @@ def test_it_goes_on_where_little_is_missing(cut):
 def test_a_clip_without_its_end_where_the_index_is_holds_nothing(clip, share):
     path = clip()
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(RunError, match=r"it holds no readable frame, as when recording or copying was cut short \(copy it again"):
+    with pytest.raises(
+        RunError,
+        match=r"it holds no readable frame, as when recording or copying was cut short \(copy it again",
+    ):
         open_source(DataConfig(path=str(path)))
 
 

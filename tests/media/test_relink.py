@@ -38,10 +38,16 @@ def project(tmp_path, make_labels):
 
     def make(*videos, frames=(0, 2)):
         labels = make_labels([])
-        labels.videos = [sio.load_video(video if isinstance(video, list) else str(video)) for video in videos]
+        labels.videos = [
+            sio.load_video(video if isinstance(video, list) else str(video)) for video in videos
+        ]
         skeleton = labels.skeletons[0]
         labels.labeled_frames = [
-            sio.LabeledFrame(video=video, frame_idx=k, instances=[sio.Instance.from_numpy(np.array(POSE, float), skeleton=skeleton)])
+            sio.LabeledFrame(
+                video=video,
+                frame_idx=k,
+                instances=[sio.Instance.from_numpy(np.array(POSE, float), skeleton=skeleton)],
+            )
             for video in labels.videos
             for k in frames
         ]
@@ -55,7 +61,10 @@ def project(tmp_path, make_labels):
 
 def reasons(path):
     """Return for each video why it is missing, None where it is not."""
-    return [video.reason if isinstance(video, MissingVideo) else None for video in read_labels(path).videos]
+    return [
+        video.reason if isinstance(video, MissingVideo) else None
+        for video in read_labels(path).videos
+    ]
 
 
 def move(file, folder):
@@ -75,7 +84,9 @@ def test_of_two_videos_of_one_name_the_one_that_fits_is_found(tmp_path, project)
     first, second = read_labels(labels).videos
     assert isinstance(first, MissingVideo)
     assert first.filename == str(a)
-    assert first.reason == f"is not there, and {found} is another recording: 64x32 px instead of 64x48"
+    assert (
+        first.reason == f"is not there, and {found} is another recording: 64x32 px instead of 64x48"
+    )
     assert second.filename == str(found)
     assert open_reader(second).read(5).shape == (32, 64, 1)
     with pytest.raises(ValueError, match=r"^it is not there, and .*v\.mp4 is another recording"):
@@ -99,7 +110,9 @@ def test_videos_of_one_name_are_told_by_their_folders(tmp_path, project):
     labels = project(a, b)
     for video in (a, b):
         move(video, labels.parent / video.parent.name)
-    assert [round(open_reader(video).read(0).mean(), -1) for video in read_labels(labels).videos] == [20, 90]
+    assert [
+        round(open_reader(video).read(0).mean(), -1) for video in read_labels(labels).videos
+    ] == [20, 90]
 
 
 def test_a_file_that_is_a_video_by_its_whole_name_is_no_other(tmp_path, project):
@@ -123,15 +136,21 @@ def test_a_video_of_another_length_is_another(tmp_path, project):
     labels = project(video)
     video.unlink()
     found = make_video(labels.parent / "v.mp4", frames=4)
-    assert reasons(labels) == [f"is not there, and {found} is another recording: 4 frames instead of 6"]
+    assert reasons(labels) == [
+        f"is not there, and {found} is another recording: 4 frames instead of 6"
+    ]
 
 
-def test_a_video_of_another_size_in_the_very_place_is_taken_with_a_warning_where_none_fits(tmp_path, project):
+def test_a_video_of_another_size_in_the_very_place_is_taken_with_a_warning_where_none_fits(
+    tmp_path, project
+):
     video = make_video(tmp_path / "a" / "v.mp4")
     labels = project(video)
     make_video(video, height=96)
     source = open_source(DataConfig(path=str(labels)))
-    assert source.notes == (f"{video} has 64x96 px instead of 64x48, as the labels say. If it is another recording, so are the frames.",)
+    assert source.notes == (
+        f"{video} has 64x96 px instead of 64x48, as the labels say. If it is another recording, so are the frames.",
+    )
     assert source.read(0, 0).shape[:2] == (96, 64)
     right = make_video(labels.parent / "v.mp4")
     assert read_labels(labels).videos[0].filename == str(right)
@@ -161,7 +180,10 @@ def test_frames_of_a_missing_video_are_missing_before_the_run(tmp_path, project)
     assert source.notes == (f"{gone} is not there: 2 of the 2 frames asked for are missing.",)
     with pytest.raises(RunError, match=r"gone\.mp4: frame 2 cannot be read \(it is not there\)"):
         source.read(1, 2)
-    with pytest.raises(RunError, match=r"gone\.mp4 is not there: 2 of the 2 frames asked for are missing\. Put the video, or a link"):
+    with pytest.raises(
+        RunError,
+        match=r"gone\.mp4 is not there: 2 of the 2 frames asked for are missing\. Put the video, or a link",
+    ):
         open_source(DataConfig(path=str(labels), on_bad_frame="fail"))
 
 
@@ -180,7 +202,8 @@ def test_open_labels_whose_videos_were_mistaken_are_refused(tmp_path, project):
     b.unlink()
     opened = sio.load_slp(str(labels))
     with pytest.raises(
-        RunError, match=rf"the video {b} of these labels is read from {found}, which is {a} as well; open them with data_path"
+        RunError,
+        match=rf"the video {b} of these labels is read from {found}, which is {a} as well; open them with data_path",
     ):
         open_source(DataConfig(), data=opened)
     opened.videos[0].replace_filename(str(found))
@@ -263,7 +286,9 @@ def test_images_with_names_of_windows_are_found(tmp_path, project, make_labels):
     assert reasons(labels) == ["is not there"]
     for image in (tmp_path / "other").glob("*.png"):
         shutil.copy(image, labels.parent)
-    assert read_labels(labels).videos[0].filename == [str(labels.parent / f"{i}.png") for i in range(3)]
+    assert read_labels(labels).videos[0].filename == [
+        str(labels.parent / f"{i}.png") for i in range(3)
+    ]
 
 
 def test_of_images_all_must_be_beside_the_labels(tmp_path, project):
@@ -278,7 +303,9 @@ def test_images_that_are_gone_are_counted_before_the_run(tmp_path, project):
     labels = project(images)
     Path(images[0]).unlink()  # the one that is asked for the shape of all
     source = open_source(DataConfig(path=str(labels)))
-    assert source.notes == (f"{tmp_path / 'old'} lacks 1 of 2 images, the first: {images[0]}: 1 of the 2 frames asked for are missing.",)
+    assert source.notes == (
+        f"{tmp_path / 'old'} lacks 1 of 2 images, the first: {images[0]}: 1 of the 2 frames asked for are missing.",
+    )
     assert int(source.read(0, 2).mean()) == 20
     with pytest.raises(RunError, match="frame 0 cannot be read"):
         source.read(0, 0)
@@ -287,18 +314,28 @@ def test_images_that_are_gone_are_counted_before_the_run(tmp_path, project):
 def test_pointers_in_place_of_images_are_missing(tmp_path):
     images = make_images(tmp_path, ["0.png", "1.png"])
     Path(images[1]).write_text("version https://git-lfs.github.com/spec/v1\n")
-    assert missing_frames(sio.load_video(images), [0, 1]) == (1, f"lacks 1 of 2 images, the first: {images[1]}")
+    assert missing_frames(sio.load_video(images), [0, 1]) == (
+        1,
+        f"lacks 1 of 2 images, the first: {images[1]}",
+    )
     assert missing_frames(sio.load_video(images), [0]) == (0, "")
-    assert missing_frames(sio.load_video(images[:1]), [0, 1]) == (1, "lacks 1 of 2 images, the first: number 1")
+    assert missing_frames(sio.load_video(images[:1]), [0, 1]) == (
+        1,
+        "lacks 1 of 2 images, the first: number 1",
+    )
 
 
 def test_pictures_that_are_in_no_file_are_not_missing():
     class Pictures(sio.VideoBackend):
         pass
 
-    assert missing_frames(sio.Video("nowhere", backend=Pictures("nowhere"), open_backend=False), [0, 1]) == (0, "")
+    assert missing_frames(
+        sio.Video("nowhere", backend=Pictures("nowhere"), open_backend=False), [0, 1]
+    ) == (0, "")
     assert missing_frames(sio.Video("nowhere.mp4"), [0, 1]) == (2, "is not there")
-    assert missing_frames(sio.Video("https://example.invalid/a.mp4", open_backend=False), [0])[1].startswith("is an address")
+    assert missing_frames(sio.Video("https://example.invalid/a.mp4", open_backend=False), [0])[
+        1
+    ].startswith("is an address")
 
 
 # ---- other kinds

@@ -17,7 +17,13 @@ from sleap_lab.media.videos import file_state
 from sleap_lab.settings.config import DataConfig
 
 POSE = [[1, 1], [2, 2], [3, 3]]
-USER, PREDICTED, BOTH, SUGGESTED, EMPTY = 4, 2, 0, 5, 3  # frames of the first video of `labels_path`
+USER, PREDICTED, BOTH, SUGGESTED, EMPTY = (
+    4,
+    2,
+    0,
+    5,
+    3,
+)  # frames of the first video of `labels_path`
 
 
 @pytest.fixture
@@ -70,7 +76,10 @@ def test_images_are_height_width_channels(video_path):
 
 
 def test_a_frame_beyond_the_end_is_refused(video_path):
-    assert refusal(video_path, frames="2-6") == f"data.frames: frame 6 is out of range; {video_path} has frames 0-5"
+    assert (
+        refusal(video_path, frames="2-6")
+        == f"data.frames: frame 6 is out of range; {video_path} has frames 0-5"
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,16 +93,24 @@ def test_a_frame_beyond_the_end_is_refused(video_path):
 )
 def test_what_chooses_among_labels_is_refused_for_videos(video_path, options):
     (name,) = options
-    assert refusal(video_path, **options) == f"data.{name}: only for .slp files, data.path is {video_path}"
+    assert (
+        refusal(video_path, **options)
+        == f"data.{name}: only for .slp files, data.path is {video_path}"
+    )
 
 
 def test_the_index_of_a_video_that_is_not_there_is_refused(video_path):
-    assert refusal(video_path, video_index=1) == f"data.video_index: {video_path} has no video 1; accepted: 0-0"
+    assert (
+        refusal(video_path, video_index=1)
+        == f"data.video_index: {video_path} has no video 1; accepted: 0-0"
+    )
     assert frames_of(video_path, video_index=0, frames="1") == [[0, 1]]
 
 
 def test_a_video_without_a_model_is_refused(video_path):
-    with pytest.raises(ConfigError, match=r"data.path: without a model it must be a .slp file, got .*gray\.mp4"):
+    with pytest.raises(
+        ConfigError, match=r"data.path: without a model it must be a .slp file, got .*gray\.mp4"
+    ):
         open_source(DataConfig(path=str(video_path)), predicting=False)
 
 
@@ -114,7 +131,9 @@ def test_what_is_no_video_is_named_with_what_would_be(tmp_path, name):
 def test_settings_of_hdf5_videos_are_refused_for_others(video_path, labels_path):
     expected = f"data.video_dataset: only for HDF5 videos (.h5, .hdf5), data.path is {video_path}"
     assert refusal(video_path, video_dataset="pixels") == expected
-    assert refusal(labels_path, video_input_format="channels_first").startswith("data.video_input_format: only for HDF5 videos")
+    assert refusal(labels_path, video_input_format="channels_first").startswith(
+        "data.video_input_format: only for HDF5 videos"
+    )
 
 
 def test_an_open_video_stands_for_the_path(video_path, level_of):
@@ -127,7 +146,10 @@ def test_an_open_video_stands_for_the_path(video_path, level_of):
 
 
 def test_an_open_video_that_cannot_be_read_is_named():
-    with pytest.raises(RunError, match=r"^data\.path: /no/such\.mp4 cannot be read as a video: it is not there; accepted"):
+    with pytest.raises(
+        RunError,
+        match=r"^data\.path: /no/such\.mp4 cannot be read as a video: it is not there; accepted",
+    ):
         open_source(DataConfig(), data=sio.Video("/no/such.mp4"))
 
 
@@ -153,7 +175,12 @@ def test_several_videos_are_read_one_after_the_other(clips, level_of):
     assert source.files == [clips / "c.h5", clips / "a.mp4"]
     frames = list(read_ahead(source, 2))
     assert [(frame.video, frame.index) for frame in frames] == [(0, 2), (0, 0), (1, 2), (1, 0)]
-    assert [frame.image.shape for frame in frames] == [(4, 6, 1), (4, 6, 1), (48, 64, 1), (48, 64, 1)]
+    assert [frame.image.shape for frame in frames] == [
+        (4, 6, 1),
+        (4, 6, 1),
+        (48, 64, 1),
+        (48, 64, 1),
+    ]
     assert level_of(frames[2].image) == 2
 
 
@@ -169,14 +196,19 @@ def test_a_video_that_cannot_be_opened_is_listed_and_left_out(clips):
 def test_it_is_an_error_when_no_video_can_be_opened(clips):
     (clips / "d.mp4").write_text("neither")
     message = refusal(clips / "[bd].mp4", RunError)
-    assert message.startswith(f"data.path: none of the 2 videos can be read; the first: {clips / 'b.mp4'} cannot be read as a video")
+    assert message.startswith(
+        f"data.path: none of the 2 videos can be read; the first: {clips / 'b.mp4'} cannot be read as a video"
+    )
 
 
 def test_frames_are_taken_of_each_video_as_far_as_it_goes(clips):
     source = open_source(DataConfig(path=str(clips / "[ac].*"), frames="1-4"))
     assert source.frames.tolist() == [[0, 1], [0, 2], [0, 3], [0, 4], [1, 1], [1, 2]]
     (note,) = source.notes
-    assert note == f"data.frames goes beyond the end of {clips / 'c.h5'} (frames 0-2): what they have of it was taken."
+    assert (
+        note
+        == f"data.frames goes beyond the end of {clips / 'c.h5'} (frames 0-2): what they have of it was taken."
+    )
     assert open_source(DataConfig(path=str(clips / "[ac].*"), frames="0-2")).notes == ()
 
 
@@ -194,27 +226,44 @@ def test_a_second_camera_in_a_file_is_said(video_path, tmp_path):
 
 def test_a_frame_beyond_the_end_of_every_video_is_refused(clips):
     message = refusal(clips / "[ac].*", frames="4-6")
-    assert message == f"data.frames: frame 6 is out of range; the longest video, {clips / 'a.mp4'}, has frames 0-5"
+    assert (
+        message
+        == f"data.frames: frame 6 is out of range; the longest video, {clips / 'a.mp4'}, has frames 0-5"
+    )
 
 
 def test_one_of_several_videos_may_be_chosen(clips):
     source = open_source(DataConfig(path=str(clips / "[ac].*"), video_index=1, frames="0,2"))
     assert source.frames.tolist() == [[0, 0], [0, 2]]
     assert [Path(video.filename).name for video in source.videos] == ["c.h5"]
-    assert refusal(clips / "[ac].*", video_index=1, frames="3").endswith("has frames 0-2")  # it alone need have them
-    assert refusal(clips / "[ac].*", video_index=2) == f"data.video_index: {clips / '[ac].*'} has no video 2; accepted: 0-1"
+    assert refusal(clips / "[ac].*", video_index=1, frames="3").endswith(
+        "has frames 0-2"
+    )  # it alone need have them
+    assert (
+        refusal(clips / "[ac].*", video_index=2)
+        == f"data.video_index: {clips / '[ac].*'} has no video 2; accepted: 0-1"
+    )
 
 
 def test_settings_of_hdf5_videos_hold_for_those_among_others(clips):
-    source = open_source(DataConfig(path=str(clips / "[ac].*"), video_input_format="channels_first"))
+    source = open_source(
+        DataConfig(path=str(clips / "[ac].*"), video_input_format="channels_first")
+    )
     assert source.read(0, 0).shape == (48, 64, 1)
-    assert source.read(1, 0).shape == (3, 6, 1)  # 4 channels, with transparency, of 6 x 3 pixels: dimensions were (4, 6, 3)
+    assert source.read(1, 0).shape == (
+        3,
+        6,
+        1,
+    )  # 4 channels, with transparency, of 6 x 3 pixels: dimensions were (4, 6, 3)
 
 
 def test_only_one_of_several_videos_is_held_open(clips):
     source = open_source(DataConfig(path=[str(clips / "c.h5"), str(clips / "a.mp4")]))
     assert [video.backend._open_reader for video in source.videos] == [None, None]
-    held = [[video.backend._open_reader is not None for video in source.videos] for _ in read_ahead(source, 1)]
+    held = [
+        [video.backend._open_reader is not None for video in source.videos]
+        for _ in read_ahead(source, 1)
+    ]
     assert held[0][1] is False
     assert [video.backend._open_reader for video in source.videos] == [None, None]
 
@@ -226,23 +275,37 @@ def test_only_one_of_several_videos_is_held_open(clips):
     ("first", "second", "white", "brightest"),
     [
         (np.float32(0.5), np.float32(1), 1, 1),  # fractions stay
-        (np.float64(100), np.float64(0.5), 255, 255),  # a dark frame of a bright video means the same as in a bright frame
+        (
+            np.float64(100),
+            np.float64(0.5),
+            255,
+            255,
+        ),  # a dark frame of a bright video means the same as in a bright frame
         (np.uint16(100), np.uint16(255), 255, 255),
         (np.uint16(3000), np.uint16(255), 255, 2**12 - 1),
         (np.int32(300), np.int32(9), 255, 2**9 - 1),
         (np.bool_(True), np.bool_(False), 1, 1),
     ],
 )
-def test_what_other_numbers_mean_is_decided_once_per_video(write_h5, first, second, white, brightest):
+def test_what_other_numbers_mean_is_decided_once_per_video(
+    write_h5, first, second, white, brightest
+):
     frames = np.stack([np.full((2, 3, 1), first), np.full((2, 3, 1), second)])
     source = open_source(DataConfig(path=str(write_h5(frames))))
     assert [source.pixels(0, i).dtype for i in (0, 1)] == [np.float32, np.float32]
-    assert [source.pixels(0, i).max() for i in (0, 1)] == pytest.approx([float(first) / white, float(second) / white])
-    assert [source.read(0, i).max() for i in (0, 1)] == [round(float(value) / brightest * 255) for value in (first, second)]
+    assert [source.pixels(0, i).max() for i in (0, 1)] == pytest.approx(
+        [float(first) / white, float(second) / white]
+    )
+    assert [source.read(0, i).max() for i in (0, 1)] == [
+        round(float(value) / brightest * 255) for value in (first, second)
+    ]
     assert source.read(0, 0).dtype == np.uint8
     assert len(source.notes) == (brightest > white)
     if brightest > white:
-        assert f"frames.h5 holds numbers up to {brightest}; to the network 255 is white" in source.notes[0]
+        assert (
+            f"frames.h5 holds numbers up to {brightest}; to the network 255 is white"
+            in source.notes[0]
+        )
 
 
 def test_bytes_are_left_as_they_are(write_h5):
@@ -262,7 +325,10 @@ def test_labels_are_their_labeled_frames_in_file_order(labels_path):
     ("option", "expected"),
     [
         ("only_labeled_frames", [[0, USER], [0, BOTH], [1, 1]]),
-        ("only_suggested_frames", [[0, SUGGESTED], [1, 0], [0, PREDICTED]]),  # not labelled yet, each once, as suggested
+        (
+            "only_suggested_frames",
+            [[0, SUGGESTED], [1, 0], [0, PREDICTED]],
+        ),  # not labelled yet, each once, as suggested
         ("exclude_user_labeled", [[0, PREDICTED], [0, EMPTY]]),
         ("only_predicted_frames", [[0, BOTH], [0, PREDICTED]]),
     ],
@@ -280,7 +346,9 @@ def test_frames_of_labels_are_positions_among_the_filtered(labels_path):
 
 def test_a_position_beyond_the_end_is_refused_with_the_way_to_frame_numbers(labels_path):
     message = refusal(labels_path, frames="0,2", exclude_user_labeled=True)
-    assert message.startswith(f"data.frames: position 2 is out of range; {labels_path} has 2 such labeled frames.")
+    assert message.startswith(
+        f"data.frames: position 2 is out of range; {labels_path} has 2 such labeled frames."
+    )
     assert message.endswith("for frame numbers of a video add data.video_index")
 
 
@@ -294,13 +362,18 @@ def test_a_video_of_labels_is_all_its_frames(labels_path, level_of):
 def test_frames_of_a_video_of_labels_are_frame_numbers(labels_path):
     assert frames_of(labels_path, video_index=0, frames="5,0") == [[0, 5], [0, 0]]
     message = refusal(labels_path, video_index=1, frames="6")
-    assert message == f"data.frames: frame 6 is out of range; video 1 of {labels_path} has frames 0-5"
+    assert (
+        message == f"data.frames: frame 6 is out of range; video 1 of {labels_path} has frames 0-5"
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"video_index": 0, "only_labeled_frames": True}, [BOTH, USER]),  # in the order of the video
+        (
+            {"video_index": 0, "only_labeled_frames": True},
+            [BOTH, USER],
+        ),  # in the order of the video
         ({"video_index": 1, "only_labeled_frames": True}, [1]),
         ({"video_index": 0, "only_suggested_frames": True}, [PREDICTED, SUGGESTED]),
         ({"video_index": 0, "exclude_user_labeled": True}, [PREDICTED, EMPTY]),
@@ -319,13 +392,19 @@ def test_labels_of_one_video_are_numbered_as_the_only_one(labels_path):
 
 
 def test_a_video_that_the_labels_lack_is_refused(labels_path):
-    assert refusal(labels_path, video_index=2) == f"data.video_index: {labels_path} has no video 2; accepted: 0-1"
+    assert (
+        refusal(labels_path, video_index=2)
+        == f"data.video_index: {labels_path} has no video 2; accepted: 0-1"
+    )
 
 
 def test_a_video_of_labels_that_cannot_be_read_is_named(tmp_path, make_labels):
     save_labels(make_labels(["/no/such.mp4"], user=[(0, 0, POSE)]), tmp_path / "labels.slp")
     message = refusal(tmp_path / "labels.slp", RunError, video_index=0)
-    assert message == f"data.path: video 0 of {tmp_path / 'labels.slp'} cannot be read: /no/such.mp4 is not there"
+    assert (
+        message
+        == f"data.path: video 0 of {tmp_path / 'labels.slp'} cannot be read: /no/such.mp4 is not there"
+    )
 
 
 @pytest.mark.parametrize(
@@ -333,16 +412,24 @@ def test_a_video_of_labels_that_cannot_be_read_is_named(tmp_path, make_labels):
     [
         ({"only_suggested_frames": True}, "data.only_suggested_frames=True"),
         ({"frames": []}, "data.frames=[]"),
-        ({"video_index": 0, "only_predicted_frames": True}, "data.video_index=0, data.only_predicted_frames=True"),
+        (
+            {"video_index": 0, "only_predicted_frames": True},
+            "data.video_index=0, data.only_predicted_frames=True",
+        ),
         (
             {"video_index": 0, "frames": 0, "exclude_user_labeled": True},
             "data.frames=0, data.video_index=0, data.exclude_user_labeled=True",
         ),
     ],
 )
-def test_an_empty_selection_is_refused_and_spelled_out(tmp_path, video_path, make_labels, options, selection):
+def test_an_empty_selection_is_refused_and_spelled_out(
+    tmp_path, video_path, make_labels, options, selection
+):
     save_labels(make_labels([video_path], user=[(0, 0, POSE)]), tmp_path / "labels.slp")
-    assert refusal(tmp_path / "labels.slp", **options) == f"data: the selection holds no frame of {tmp_path / 'labels.slp'} ({selection})"
+    assert (
+        refusal(tmp_path / "labels.slp", **options)
+        == f"data: the selection holds no frame of {tmp_path / 'labels.slp'} ({selection})"
+    )
 
 
 def test_labels_without_frames_are_refused(tmp_path, video_path, make_labels):
@@ -353,7 +440,11 @@ def test_labels_without_frames_are_refused(tmp_path, video_path, make_labels):
 def test_truth_is_what_a_person_labelled(labels_path, tmp_path, video_path, make_labels):
     truth = open_source(DataConfig(path=str(labels_path))).truth
     assert truth.user.all()
-    assert sorted(zip(truth.video.tolist(), truth.frame.tolist(), strict=True)) == [(0, BOTH), (0, USER), (1, 1)]
+    assert sorted(zip(truth.video.tolist(), truth.frame.tolist(), strict=True)) == [
+        (0, BOTH),
+        (0, USER),
+        (1, 1),
+    ]
     save_labels(make_labels([video_path], predicted=[(0, 0, POSE)]), tmp_path / "predictions.slp")
     assert open_source(DataConfig(path=str(tmp_path / "predictions.slp"))).truth is None
 
@@ -384,12 +475,17 @@ def test_open_labels_stand_for_the_path_and_are_left_as_they_are(labels_path):
     ],
 )
 def test_without_a_model_only_labeled_frames_take_part(labels_path, options, expected):
-    assert open_source(DataConfig(path=str(labels_path), **options), predicting=False).frames.tolist() == expected
+    assert (
+        open_source(DataConfig(path=str(labels_path), **options), predicting=False).frames.tolist()
+        == expected
+    )
 
 
 def test_without_a_model_a_video_need_not_be_there(tmp_path, make_labels):
     save_labels(make_labels(["/no/such.mp4"], user=[(0, 7, POSE)]), tmp_path / "labels.slp")
-    source = open_source(DataConfig(path=str(tmp_path / "labels.slp"), video_index=0), predicting=False)
+    source = open_source(
+        DataConfig(path=str(tmp_path / "labels.slp"), video_index=0), predicting=False
+    )
     assert source.frames.tolist() == [[0, 7]]
 
 
@@ -405,10 +501,16 @@ def test_frames_of_a_package_are_read_from_it(tmp_path, video_path, make_labels,
     assert source.frames.tolist() == [[0, 4], [0, 1]]
     assert [level_of(source.read(*where)) for where in source.frames.tolist()] == [4, 1]
     chosen = open_source(DataConfig(path=str(tmp_path / "labels.pkg.slp"), video_index=0))
-    assert chosen.frames.tolist() == [[0, 1], [0, 4]]  # all that it holds of the video, under the numbers they have there
+    assert chosen.frames.tolist() == [
+        [0, 1],
+        [0, 4],
+    ]  # all that it holds of the video, under the numbers they have there
     assert [level_of(chosen.read(*where)) for where in chosen.frames.tolist()] == [1, 4]
     message = refusal(tmp_path / "labels.pkg.slp", video_index=0, frames="0-1")
-    assert message == f"data.frames: frame 0 is out of range; video 0 of {tmp_path / 'labels.pkg.slp'} has frames 1, 4"
+    assert (
+        message
+        == f"data.frames: frame 0 is out of range; video 0 of {tmp_path / 'labels.pkg.slp'} has frames 1, 4"
+    )
 
 
 # ---- reading
@@ -422,7 +524,9 @@ def test_a_frame_that_cannot_be_read_is_named(video_path, tmp_path):
     (tmp_path / "1.png").write_bytes(b"broken")
     with pytest.raises(RunError) as caught:
         open_source(DataConfig(path=str(tmp_path))).read(0, 1)
-    assert str(caught.value).startswith(f"{tmp_path}: frame 1 cannot be read")  # the folder, not all its images
+    assert str(caught.value).startswith(
+        f"{tmp_path}: frame 1 cannot be read"
+    )  # the folder, not all its images
     assert str(tmp_path / "1.png") in str(caught.value)
 
 
@@ -440,7 +544,9 @@ def test_how_a_recording_is_read_is_told(video_path, write_h5):
         "dropped": 0,
         "order": "by time stamps",
     }
-    (facts,) = open_source(DataConfig(path=str(write_h5(np.zeros((2, 4, 6, 1), np.uint8))))).reading()
+    (facts,) = open_source(
+        DataConfig(path=str(write_h5(np.zeros((2, 4, 6, 1), np.uint8))))
+    ).reading()
     assert facts.keys() == {"video", "decoder", "frames"}
 
 
@@ -464,14 +570,20 @@ def test_one_file_is_called_by_its_name_however_it_was_asked_for(tmp_path, video
         ({"max_bad_share": 1, "on_bad_frame": "skip"}, False),
     ],
 )
-def test_labelled_frames_beyond_the_end_are_missing_before_the_run(tmp_path, video_path, make_labels, options, refused):
-    make_labels([video_path], user=[(0, frame, POSE) for frame in (0, 4, 5, 6)]).save(str(tmp_path / "a.slp"), verbose=False)
+def test_labelled_frames_beyond_the_end_are_missing_before_the_run(
+    tmp_path, video_path, make_labels, options, refused
+):
+    make_labels([video_path], user=[(0, frame, POSE) for frame in (0, 4, 5, 6)]).save(
+        str(tmp_path / "a.slp"), verbose=False
+    )
     config = DataConfig(path=str(tmp_path / "a.slp"), **options)
     said = f"{video_path} ends after frame 5: 1 of the 4 frames asked for are missing."
     if refused:
         with pytest.raises(RunError) as caught:
             open_source(config)
-        assert str(caught.value).startswith(f"data.path: {said} Copy the file again from where it was recorded")
+        assert str(caught.value).startswith(
+            f"data.path: {said} Copy the file again from where it was recorded"
+        )
     else:
         source = open_source(config)
         assert source.notes == (said,)
@@ -480,21 +592,32 @@ def test_labelled_frames_beyond_the_end_are_missing_before_the_run(tmp_path, vid
 
 def test_what_a_recording_lacks_is_noted_with_its_name(video_path):
     def index(path):
-        return replace(read_index(path), empty=3, missing=2, short="it ends in the middle of a frame")
+        return replace(
+            read_index(path), empty=3, missing=2, short="it ends in the middle of a frame"
+        )
 
     source = open_source(DataConfig(path=str(video_path), frames="0-5"), index=index)
     (note,) = source.notes
-    assert note.startswith(f"{video_path} has 3 places without a picture, where the recorder dropped frames.")
+    assert note.startswith(
+        f"{video_path} has 3 places without a picture, where the recorder dropped frames."
+    )
     assert source.cut_short == ((video_path, "it ends in the middle of a frame"),)
-    with pytest.raises(RunError, match=r"gray\.mp4 says it has 8 frames, but ends after frame 5: 2 of the 2 frames asked for are missing"):
-        open_source(DataConfig(path=str(video_path), frames="6-7", on_bad_frame="fail"), index=index)
+    with pytest.raises(
+        RunError,
+        match=r"gray\.mp4 says it has 8 frames, but ends after frame 5: 2 of the 2 frames asked for are missing",
+    ):
+        open_source(
+            DataConfig(path=str(video_path), frames="6-7", on_bad_frame="fail"), index=index
+        )
 
 
 def test_what_pixels_mean_is_told_by_the_first_frame_of_their_video_that_is_asked_for(write_h5):
     first, second = (np.zeros((3, 4, 6, 1), np.uint16) for _ in range(2))
     first[:] = np.reshape([5000, 300, 9000], (3, 1, 1, 1))
     second[:] = np.reshape([5000, 1000, 9000], (3, 1, 1, 1))
-    source = open_source(DataConfig(path=[str(write_h5(first, "a.h5")), str(write_h5(second, "b.h5"))], frames="1-2"))
+    source = open_source(
+        DataConfig(path=[str(write_h5(first, "a.h5")), str(write_h5(second, "b.h5"))], frames="1-2")
+    )
     assert [source.meaning(i).brightest for i in (0, 1)] == [2**9 - 1, 2**10 - 1]
 
 
@@ -518,7 +641,13 @@ class Recorder:
 
 def recorded(reader, count):
     video = sio.Video("recorder", open_backend=False)
-    return Source(Path("recorder"), [video], np.array([(0, i) for i in range(count)]), None, readers={0: reader})
+    return Source(
+        Path("recorder"),
+        [video],
+        np.array([(0, i) for i in range(count)]),
+        None,
+        readers={0: reader},
+    )
 
 
 def readers():
@@ -543,7 +672,9 @@ def test_a_bad_frame_is_handed_on_with_the_reason():
 
 def test_reading_stays_only_so_far_ahead_and_ends_when_nobody_listens():
     ahead = 3
-    video = Recorder(alarm=1 + ahead + 1)  # one taken, a full queue, and one that waits to be put into it
+    video = Recorder(
+        alarm=1 + ahead + 1
+    )  # one taken, a full queue, and one that waits to be put into it
     frames = read_ahead(recorded(video, 10_000), ahead)
     assert video.were_read == [], "nothing is read before it is asked for"
     next(frames)
@@ -585,10 +716,17 @@ def test_a_video_that_changes_while_it_is_read_ends_the_run(tmp_path, change):
 
     source = replace(recorded(Changing(), 4), videos=[sio.Video(str(path), open_backend=False)])
     if change == "nothing":
-        assert [frame.image is None for frame in read_ahead(source, 1)] == [False, False, True, False]
+        assert [frame.image is None for frame in read_ahead(source, 1)] == [
+            False,
+            False,
+            True,
+            False,
+        ]
         return
     read = []
-    with pytest.raises(RunError, match=r"clip\.mp4: it has changed, or is gone, since the run began"):
+    with pytest.raises(
+        RunError, match=r"clip\.mp4: it has changed, or is gone, since the run began"
+    ):
         read.extend(read_ahead(source, 1))
     assert [frame.index for frame in read] == [0, 1]
 
@@ -599,10 +737,14 @@ def test_no_frames():
 
 
 @pytest.mark.parametrize("predicting", [True, False])
-def test_what_does_not_count_of_a_labels_file_is_noted_with_its_name(tmp_path, video_path, make_labels, predicting):
+def test_what_does_not_count_of_a_labels_file_is_noted_with_its_name(
+    tmp_path, video_path, make_labels, predicting
+):
     labels = make_labels([video_path], predicted=[(0, 0, [[1, 2], [3, 4], [5, 6]])])
     labels.skeletons.insert(0, sio.Skeleton(["other"]))
     labels.save(str(tmp_path / "a.slp"), verbose=False)
     source = open_source(DataConfig(path=str(tmp_path / "a.slp")), predicting=predicting)
-    assert source.notes == (f"{tmp_path / 'a.slp'}: no instance uses the skeleton with nodes other: it was left out.",)
+    assert source.notes == (
+        f"{tmp_path / 'a.slp'}: no instance uses the skeleton with nodes other: it was left out.",
+    )
     assert (source.project is None) is predicting

@@ -32,11 +32,16 @@ def test_blank_pictures_of_any_value():
     black, orange = np.zeros((40, 60, 1), np.uint8), np.full((40, 60, 3), (250, 120, 10), np.uint8)
     for blank in (black, orange):
         (note,) = told([*[noise()] * 2, *[blank] * 12, noise()], first=100)
-        assert note == "12 frames of a.mp4 are blank, of one value everywhere: 102-113. Nothing can be found in them."
+        assert (
+            note
+            == "12 frames of a.mp4 are blank, of one value everywhere: 102-113. Nothing can be found in them."
+        )
 
 
 def test_compression_leaves_blank_pictures_not_quite_even():
-    assert len(told([GENERATOR.integers(0, 5, (40, 60, 1), dtype=np.uint8) for _ in range(12)])) == 1
+    assert (
+        len(told([GENERATOR.integers(0, 5, (40, 60, 1), dtype=np.uint8) for _ in range(12)])) == 1
+    )
     assert told([GENERATOR.integers(0, 7, (40, 60, 1), dtype=np.uint8) for _ in range(12)]) == []
 
 
@@ -46,13 +51,17 @@ def test_one_pixel_makes_a_picture_another():
     other[17, 23] ^= 1  # none of those that are looked at first
     assert told([image, other] * 20) == []
     (note,) = told([image] * 20)
-    assert note.startswith("19 frames of a.mp4 show the picture of the frame before, unchanged: 1-19.")
+    assert note.startswith(
+        "19 frames of a.mp4 show the picture of the frame before, unchanged: 1-19."
+    )
 
 
 def test_several_stretches_are_one_note():
     images = [noise() for _ in range(3)]
     (note,) = told([*[images[0]] * 11, *[images[1]] * 12, images[2]], video=1)
-    assert note.startswith("21 frames of b.mp4 show the picture of the frame before, unchanged: 1-10, 12-22.")
+    assert note.startswith(
+        "21 frames of b.mp4 show the picture of the frame before, unchanged: 1-10, 12-22."
+    )
 
 
 def test_frames_that_do_not_follow_each_other_are_not_compared():

@@ -43,19 +43,29 @@ def test_channels_first_hdf5_videos_are_turned(write_h5, frames):
     assert video.shape == (2, 4, 6, frames.shape[3])
     np.testing.assert_array_equal(frames_of((video, reader)), frames)
     reader.close()
-    np.testing.assert_array_equal(frames_of((video, reader)), frames, err_msg="after its file was closed")
+    np.testing.assert_array_equal(
+        frames_of((video, reader)), frames, err_msg="after its file was closed"
+    )
 
 
 def test_a_dataset_may_be_named(write_h5):
     path = write_h5(GRAY, dataset="a/first")
-    with pytest.raises(RunError, match=r"frames\.h5 has no frames in the dataset 'a/frist'; accepted: a/first\. Did you mean 'a/first'\?"):
+    with pytest.raises(
+        RunError,
+        match=r"frames\.h5 has no frames in the dataset 'a/frist'; accepted: a/first\. Did you mean 'a/first'\?",
+    ):
         open_video(path, dataset="a/frist")
     np.testing.assert_array_equal(frames_of(open_video(path, dataset="/a/first")), GRAY)
 
 
-@pytest.mark.parametrize(("frames", "held"), [(GRAY[..., 0], r"images \(2, 4, 6\)"), (GRAY[..., None], r"images \(2, 4, 6, 1, 1\)")])
+@pytest.mark.parametrize(
+    ("frames", "held"),
+    [(GRAY[..., 0], r"images \(2, 4, 6\)"), (GRAY[..., None], r"images \(2, 4, 6, 1, 1\)")],
+)
 def test_an_hdf5_file_without_frames_says_what_it_holds(write_h5, frames, held):
-    with pytest.raises(RunError, match=rf"frames\.h5 holds no dataset of frames, with four axes; it holds {held}$"):
+    with pytest.raises(
+        RunError, match=rf"frames\.h5 holds no dataset of frames, with four axes; it holds {held}$"
+    ):
         open_video(write_h5(frames))
 
 
@@ -82,7 +92,9 @@ def test_hdf5_videos_with_transparency(write_h5, stored, kept):
 
 
 def test_other_numbers_of_channels_are_refused(write_h5):
-    _, reader = open_video(write_h5(np.random.default_rng(0).integers(0, 255, (2, 4, 6, 5), dtype=np.uint8)))
+    _, reader = open_video(
+        write_h5(np.random.default_rng(0).integers(0, 255, (2, 4, 6, 5), dtype=np.uint8))
+    )
     with pytest.raises(ValueError, match="an image of 5 channels; accepted: grey or RGB"):
         reader.read(0)
 
@@ -99,24 +111,32 @@ def test_tiff_stacks_are_read_where_their_axes_can_be_told(tmp_path):
     tifffile.imwrite(tmp_path / "square.tif", square, photometric="minisblack")
     np.testing.assert_array_equal(frames_of(open_video(tmp_path / "square.tif"))[..., 0], square)
     tifffile.imwrite(tmp_path / "oblong.tif", square[:, :4], photometric="minisblack")
-    with pytest.raises(RunError, match=r"oblong\.tif holds 3 pages that cannot be read one by one; convert it"):
+    with pytest.raises(
+        RunError, match=r"oblong\.tif holds 3 pages that cannot be read one by one; convert it"
+    ):
         open_video(tmp_path / "oblong.tif")
 
 
 @pytest.mark.parametrize("shape", [(5, 5, 5), (3, 5, 6, 3), (4, 5, 6, 3)])
 def test_pages_are_the_frames_or_are_refused(tmp_path, shape):
     pages = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
-    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack" if len(shape) == 3 else "rgb")
+    tifffile.imwrite(
+        tmp_path / "a.tif", pages, photometric="minisblack" if len(shape) == 3 else "rgb"
+    )
     if shape == (4, 5, 6, 3):
         np.testing.assert_array_equal(frames_of(open_video(tmp_path / "a.tif")), pages)
     else:  # as many frames of the same size could be cut along another axis, and are
-        with pytest.raises(RunError, match=rf"a\.tif holds {shape[0]} pages that cannot be read one by one"):
+        with pytest.raises(
+            RunError, match=rf"a\.tif holds {shape[0]} pages that cannot be read one by one"
+        ):
             open_video(tmp_path / "a.tif")
 
 
 def test_tiff_stacks_are_no_images_of_one_video(tmp_path):
     for name, count in (("a.tif", 1), ("b.tif", 3)):
-        tifffile.imwrite(tmp_path / name, np.zeros((count, 5, 5), dtype=np.uint8), photometric="minisblack")
+        tifffile.imwrite(
+            tmp_path / name, np.zeros((count, 5, 5), dtype=np.uint8), photometric="minisblack"
+        )
     with pytest.raises(RunError, match=r"b\.tif holds 3 pages"):
         open_video((tmp_path / "a.tif", tmp_path / "b.tif"))
 
@@ -132,7 +152,10 @@ def test_tiff_images(tmp_path):
 @pytest.mark.parametrize("name", ["text.mp4", "text.h5", "text.xyz", "text.seq"])
 def test_what_is_no_video_is_named(tmp_path, name):
     (tmp_path / name).write_text("not a video")
-    with pytest.raises(RunError, match=rf"{name} cannot be read as a video.*; accepted: videos, image folders, \.slp$") as caught:
+    with pytest.raises(
+        RunError,
+        match=rf"{name} cannot be read as a video.*; accepted: videos, image folders, \.slp$",
+    ) as caught:
         open_video(tmp_path / name)
     assert "\n" not in str(caught.value)
 
@@ -180,7 +203,10 @@ def test_red_comes_first_in_video_files(tmp_path):
 
 def coloured(count, gray):
     """Frames of 32 x 48 pixels, orange, or gray where their numbers say so."""
-    return [np.full((32, 48, 3), (90, 90, 90) if i in gray else (250, 120, 10), dtype=np.uint8) for i in range(count)]
+    return [
+        np.full((32, 48, 3), (90, 90, 90) if i in gray else (250, 120, 10), dtype=np.uint8)
+        for i in range(count)
+    ]
 
 
 @pytest.mark.parametrize(("gray", "channels"), [((), 3), ((0,), 3), ((0, 1, 2), 3), (range(20), 1)])

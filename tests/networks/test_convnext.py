@@ -22,7 +22,12 @@ def test_widths_of_tiny_as_sleap_nn_documents_them():
     assert network.output_widths == {32: 1536, 16: 768, 8: 384, 4: 192, 2: 96, 1: 96}
     names = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     assert names["enc.features.0.0.weight"] == (96, 1, 4, 4)
-    assert names["dec.decoder_stack.0.blocks.dec0_s32_to_s16_refine_conv0.weight"] == (768, 2304, 3, 3)
+    assert names["dec.decoder_stack.0.blocks.dec0_s32_to_s16_refine_conv0.weight"] == (
+        768,
+        2304,
+        3,
+        3,
+    )
     assert names["dec.decoder_stack.3.blocks.dec3_s4_to_s2_refine_conv0.weight"] == (96, 288, 3, 3)
     assert [len(network.enc.features[i]) for i in (1, 3, 5, 7)] == [3, 3, 9, 3]
 
@@ -33,7 +38,9 @@ def test_pretrained_weights_are_not_fetched(monkeypatch):
     config = {"model_type": "custom", "arch": {"depths": [1], "channels": [2]}}
     plain = convnext(config).state_dict()
     named = convnext(config | {"pre_trained_weights": "ConvNeXt_Tiny_Weights"}).state_dict()
-    assert {name: value.shape for name, value in named.items()} == {name: value.shape for name, value in plain.items()}
+    assert {name: value.shape for name, value in named.items()} == {
+        name: value.shape for name, value in plain.items()
+    }
 
 
 @torch.no_grad()
@@ -55,10 +62,14 @@ def test_a_block_is_a_scaled_residual():
     for row in range(5):
         for column in range(4):
             pixel = branch[0, :, row, column]
-            pixel = (pixel - pixel.mean()) / torch.sqrt(pixel.var(correction=0) + 1e-6) * norm.weight + norm.bias
+            pixel = (pixel - pixel.mean()) / torch.sqrt(
+                pixel.var(correction=0) + 1e-6
+            ) * norm.weight + norm.bias
             hidden = up.weight @ pixel + up.bias
             hidden = hidden * (1 + torch.erf(hidden / 2**0.5)) / 2
-            expected[0, :, row, column] += block.layer_scale[:, 0, 0] * (down.weight @ hidden + down.bias)
+            expected[0, :, row, column] += block.layer_scale[:, 0, 0] * (
+                down.weight @ hidden + down.bias
+            )
     torch.testing.assert_close(block(x), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -82,7 +93,9 @@ def test_even_sizes_are_halved_odd_ones_floored(size):
 
 @torch.no_grad()
 def test_images_of_a_batch_do_not_mix():
-    network = fill(convnext({"arch": {"depths": [1, 1], "channels": [4, 6]}, "output_stride": 2})).eval()
+    network = fill(
+        convnext({"arch": {"depths": [1, 1], "channels": [4, 6]}, "output_stride": 2})
+    ).eval()
     images = torch.rand(3, 1, 16, 16)
     together = network(images)[1][2]
     for image, found in zip(images, together, strict=True):

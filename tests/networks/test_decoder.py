@@ -3,11 +3,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.networks.decoder import ConvBlock, Decoder, DecoderBlock, KerasConvTranspose2d, conv_relu, max_pool
+from sleap_lab.networks.decoder import (
+    ConvBlock,
+    Decoder,
+    DecoderBlock,
+    KerasConvTranspose2d,
+    conv_relu,
+    max_pool,
+)
 
 
 def shapes(module):
-    return {name: tuple(value.shape) for name, value in module.state_dict().items() if name.endswith("weight")}
+    return {
+        name: tuple(value.shape)
+        for name, value in module.state_dict().items()
+        if name.endswith("weight")
+    }
 
 
 def pick(convolution, channel):
@@ -18,7 +29,9 @@ def pick(convolution, channel):
         convolution.bias.zero_()
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # it may be slower, which is all
+@pytest.mark.filterwarnings(
+    "ignore:Using padding='same' with even kernel lengths"
+)  # it may be slower, which is all
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 4])
 def test_kernels_of_any_size_keep_the_size(kernel_size):
     (convolution, _) = conv_relu("enc", [1, 1], kernel_size).values()
@@ -26,7 +39,9 @@ def test_kernels_of_any_size_keep_the_size(kernel_size):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("pool", "expected"), [(False, [[1, 2, 3], [4, 9, 6], [7, 8, 5]]), (True, [[9]])])
+@pytest.mark.parametrize(
+    ("pool", "expected"), [(False, [[1, 2, 3], [4, 9, 6], [7, 8, 5]]), (True, [[9]])]
+)
 def test_a_block_may_pool_first_and_floors_odd_sizes(pool, expected):
     block = ConvBlock("enc", [1, 1], 1, pool=pool)
     pick(block.blocks.enc_conv0, 0)
@@ -110,7 +125,11 @@ def test_every_output_is_found_by_its_stride():
     decoder = Decoder("", 4, [3], [5, 6], 8, kernel_size=3, interpolate=True)
     deepest = torch.rand(1, 4, 2, 3)
     outputs = decoder(deepest, [torch.rand(1, 3, 4, 6)])
-    assert {stride: tuple(output.shape) for stride, output in outputs.items()} == {8: (1, 4, 2, 3), 4: (1, 5, 4, 6), 2: (1, 6, 8, 12)}
+    assert {stride: tuple(output.shape) for stride, output in outputs.items()} == {
+        8: (1, 4, 2, 3),
+        4: (1, 5, 4, 6),
+        2: (1, 6, 8, 12),
+    }
     assert outputs[8] is deepest
 
 
@@ -131,7 +150,9 @@ def test_keras_spreads_pixels_from_the_first_and_leaves_the_last_out(seed, h, w)
     whole = convolution.bias[:, None, None].repeat(1, 2 * h + 1, 2 * w + 1)
     for y in range(h):
         for x in range(w):
-            whole[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3] += torch.einsum("i,iokl->okl", image[0, :, y, x], convolution.weight)
+            whole[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3] += torch.einsum(
+                "i,iokl->okl", image[0, :, y, x], convolution.weight
+            )
     torch.testing.assert_close(convolution(image)[0], whole[:, :-1, :-1], rtol=0, atol=1e-5)
 
 
@@ -148,7 +169,9 @@ def test_keras_and_pytorch_are_a_pixel_apart(keras, expected):
 @pytest.mark.parametrize("size", [(1, 1, 2, 2), (2, 3, 6, 8), (1, 8, 7, 5)])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_pooling_is_the_same_with_and_without_gradients(size, layout):
-    x = torch.randn(size, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
+    x = torch.randn(size, generator=torch.Generator().manual_seed(0)).contiguous(
+        memory_format=layout
+    )
     x[0, 0, 0, 0] = torch.nan
     pooled, trained = max_pool(x), max_pool(x.clone().requires_grad_())
     assert pooled.shape == (*size[:2], size[2] // 2, size[3] // 2)

@@ -27,7 +27,10 @@ def test_confidence_is_unbounded_but_probabilities_are_not(sigmoid, expected):
 
 
 def test_a_sigmoid_adds_no_weights():
-    assert map_head("Head", 2, 1, sigmoid=True).state_dict().keys() == map_head("Head", 2, 1, sigmoid=False).state_dict().keys()
+    assert (
+        map_head("Head", 2, 1, sigmoid=True).state_dict().keys()
+        == map_head("Head", 2, 1, sigmoid=False).state_dict().keys()
+    )
 
 
 def test_names_and_shapes_of_class_vectors():

@@ -20,7 +20,14 @@ NODES, EDGES, CLASSES = ("a", "b", "c"), (("a", "b"), ("c", "b")), ("x", "y", "z
 @pytest.fixture
 def network(training_config):
     def make(kind, **options):
-        options = {"nodes": NODES, "edges": EDGES, "classes": CLASSES, "filters": 4, "filters_rate": 2.0, "max_stride": 8} | options
+        options = {
+            "nodes": NODES,
+            "edges": EDGES,
+            "classes": CLASSES,
+            "filters": 4,
+            "filters_rate": 2.0,
+            "max_stride": 8,
+        } | options
         return build_network(training_config(kind, **options)).eval()
 
     return make
@@ -38,9 +45,15 @@ def network(training_config):
 )
 def test_every_kind_has_its_heads(network, kind, channels):
     model = network(kind)
-    heads = {name: tuple(value.shape) for name, value in model.head_layers.state_dict().items() if name.endswith("weight")}
+    heads = {
+        name: tuple(value.shape)
+        for name, value in model.head_layers.state_dict().items()
+        if name.endswith("weight")
+    }
     width = 4 * 2  # of the level with stride 2
-    assert heads == {f"{i}.{layer}.0.weight": (channels[i], width, 1, 1) for i, layer in enumerate(LAYERS[kind])}
+    assert heads == {
+        f"{i}.{layer}.0.weight": (channels[i], width, 1, 1) for i, layer in enumerate(LAYERS[kind])
+    }
     maps = model(torch.rand(2, 1, 16, 24))
     assert [tuple(value.shape) for value in maps.values()] == [(2, c, 8, 12) for c in channels]
 
@@ -53,7 +66,9 @@ def test_names_of_the_maps(network):
     assert list(network("multi_class_topdown")(image)) == ["confmaps", "class_vectors"]
 
 
-@pytest.mark.parametrize(("kind", "channels"), [("centroid", 2 * 1), ("bottomup", 2 * 3), ("multi_class_topdown", 2 * 3)])
+@pytest.mark.parametrize(
+    ("kind", "channels"), [("centroid", 2 * 1), ("bottomup", 2 * 3), ("multi_class_topdown", 2 * 3)]
+)
 def test_offsets_are_two_for_each_confidence_map(training_config, kind, channels):
     config = training_config(kind, nodes=NODES, edges=EDGES, filters=4, max_stride=8)
     heads = config["model_config"]["head_configs"][kind]
@@ -75,7 +90,9 @@ def test_class_vectors_read_the_deepest_map(network):
 
 def test_hidden_layers_of_class_vectors_have_defaults(training_config):
     config = training_config("multi_class_topdown")
-    del config["model_config"]["head_configs"]["multi_class_topdown"]["class_vectors"]["num_fc_layers"]
+    del config["model_config"]["head_configs"]["multi_class_topdown"]["class_vectors"][
+        "num_fc_layers"
+    ]
     head = build_network(config).head_layers[1]
     assert tuple(head.pre_classification0_fc.weight.shape) == (64, 1)
     assert tuple(head.ClassVectorsHead.weight.shape) == (2, 64)
@@ -102,7 +119,9 @@ def test_without_a_decoder_heads_read_the_deepest_map(network):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("options", "bounded"), [({}, False), ({"head": {"use_sigmoid_activation": True}}, True)])
+@pytest.mark.parametrize(
+    ("options", "bounded"), [({}, False), ({"head": {"use_sigmoid_activation": True}}, True)]
+)
 def test_centroid_maps_are_bounded_only_where_asked(network, options, bounded):
     model = network("centroid", **options)
     model.head_layers[0].CentroidConfmapsHead[0].bias.fill_(-5.0)
@@ -143,7 +162,9 @@ def test_gray_and_coloured_images_go_into_any_network(network, trained):
     model = network("centroid", in_channels=trained)
     gray = torch.rand(1, 1, 16, 16)
     coloured = gray.repeat(1, 3, 1, 1)
-    torch.testing.assert_close(model(gray)["confmaps"], model(coloured)["confmaps"], rtol=1e-2, atol=1e-3)  # weights add up to 0.9999
+    torch.testing.assert_close(
+        model(gray)["confmaps"], model(coloured)["confmaps"], rtol=1e-2, atol=1e-3
+    )  # weights add up to 0.9999
 
 
 # ---- errors
@@ -152,21 +173,29 @@ def test_gray_and_coloured_images_go_into_any_network(network, trained):
 def test_a_backbone_of_another_kind_is_refused(training_config):
     config = training_config("centroid")
     config["model_config"]["backbone_config"] = {"unet": None, "resnet": {"depth": 50}}
-    with pytest.raises(RunError, match=r"backbone 'resnet' is not supported; accepted: unet, convnext, swint"):
+    with pytest.raises(
+        RunError, match=r"backbone 'resnet' is not supported; accepted: unet, convnext, swint"
+    ):
         build_network(config)
 
 
 def test_a_head_of_another_kind_is_refused(training_config):
     config = training_config("centroid")
     config["model_config"]["head_configs"] = {"centroid": None, "segmentation": {"confmaps": {}}}
-    with pytest.raises(RunError, match=r"model kind 'segmentation' is not supported; accepted: single_instance, .*multi_class_topdown"):
+    with pytest.raises(
+        RunError,
+        match=r"model kind 'segmentation' is not supported; accepted: single_instance, .*multi_class_topdown",
+    ):
         build_network(config)
 
 
 def test_an_output_stride_that_the_backbone_lacks_is_refused(training_config):
     config = training_config("centroid", max_stride=8, stride=2)
     config["model_config"]["head_configs"]["centroid"]["confmaps"]["output_stride"] = 1
-    with pytest.raises(RunError, match=r"head confmaps: output_stride 1 is none of the backbone's strides \[2, 4, 8\]"):
+    with pytest.raises(
+        RunError,
+        match=r"head confmaps: output_stride 1 is none of the backbone's strides \[2, 4, 8\]",
+    ):
         build_network(config)
 
 

@@ -51,7 +51,10 @@ def test_size_matching(size, target, eff, resized):
     assert factor == eff
     assert matched.shape[-2:] == (target[0] or size[0], target[1] or size[1])
     rows, columns = matched[0].nonzero(as_tuple=True)
-    assert (int(rows.max()) + 1, int(columns.max()) + 1) == resized  # padding is black, at the bottom and the right
+    assert (
+        int(rows.max()) + 1,
+        int(columns.max()) + 1,
+    ) == resized  # padding is black, at the bottom and the right
     assert (matched[0, : resized[0], : resized[1]] == 100).all()
     assert matched.dtype == torch.uint8
 
@@ -62,7 +65,12 @@ def test_an_image_of_the_right_size_is_left_alone():
     assert matched is original
 
 
-@given(h=st.integers(4, 40), w=st.integers(4, 40), height=st.none() | st.integers(4, 40), width=st.none() | st.integers(4, 40))
+@given(
+    h=st.integers(4, 40),
+    w=st.integers(4, 40),
+    height=st.none() | st.integers(4, 40),
+    width=st.none() | st.integers(4, 40),
+)
 def test_any_size_is_matched_without_distortion(h, w, height, width):
     matched, eff = match_size(image(h, w), height, width)
     assert matched.shape == (1, height or h, width or w)
@@ -234,18 +242,27 @@ def test_outside_of_the_image_is_black():
     assert crop[0].tolist() == [[0, 0, 7, 7], [0, 0, 7, 7], [0] * 4, [0] * 4]
 
 
-@pytest.mark.parametrize("corner", [[-50.0, 0.0], [50.0, 0.0], [0.0, -50.0], [0.0, 50.0], [1e6, 1e6]])
+@pytest.mark.parametrize(
+    "corner", [[-50.0, 0.0], [50.0, 0.0], [0.0, -50.0], [0.0, 50.0], [1e6, 1e6]]
+)
 def test_a_crop_beside_the_image_is_black(corner):
     assert cut_crops(image(4, 4)[None], np.array([0]), np.array([corner]), 4).max() == 0
 
 
 def test_no_crops():
     assert crop_corners(np.zeros((0, 2)), 4).shape == (0, 2)
-    assert cut_crops(image(4, 4)[None], np.zeros(0, dtype=int), np.zeros((0, 2)), 4).shape == (0, 1, 4, 4)
+    assert cut_crops(image(4, 4)[None], np.zeros(0, dtype=int), np.zeros((0, 2)), 4).shape == (
+        0,
+        1,
+        4,
+        4,
+    )
 
 
 @given(
-    centroids=arrays(np.float64, st.tuples(st.integers(0, 4), st.just(2)), elements=st.floats(-8, 24)),
+    centroids=arrays(
+        np.float64, st.tuples(st.integers(0, 4), st.just(2)), elements=st.floats(-8, 24)
+    ),
     size=st.integers(1, 12),
 )
 def test_crops_are_windows_of_the_padded_image(centroids, size):
@@ -259,10 +276,13 @@ def test_crops_are_windows_of_the_padded_image(centroids, size):
         np.testing.assert_array_equal(crop[0].numpy(), padded[top : top + size, left : left + size])
 
 
-@pytest.mark.parametrize("spec", [ImageSpec(10**6, 10**6), ImageSpec(max_height=10**9), ImageSpec(max_width=10**9)])
+@pytest.mark.parametrize(
+    "spec", [ImageSpec(10**6, 10**6), ImageSpec(max_height=10**9), ImageSpec(max_width=10**9)]
+)
 def test_images_of_gigabytes_are_refused(spec):
     with pytest.raises(
-        RunError, match=r"images would be resized to [0-9]+x[0-9]+ px; accepted: up to 268435456 px\. preprocessing\.max_height"
+        RunError,
+        match=r"images would be resized to [0-9]+x[0-9]+ px; accepted: up to 268435456 px\. preprocessing\.max_height",
     ):
         prepare(np.zeros((4, 4, 1), dtype=np.uint8), spec)
 
@@ -288,4 +308,6 @@ def test_a_spot_is_found_where_it_was(target, scale):
     found = np.array([(columns * seen).sum(), (rows * seen).sum()]) / seen.sum()
     # Pixel centres are half a pixel off a factor: p becomes (p + 1/2) eff scale - 1/2. Sizes are whole numbers, hence the tolerance.
     np.testing.assert_allclose(found, (where + 0.5) * eff * scale - 0.5, atol=0.3)
-    np.testing.assert_allclose(found / scale / eff, where, atol=(0.5 * abs(1 - eff * scale) + 0.3) / (eff * scale))
+    np.testing.assert_allclose(
+        found / scale / eff, where, atol=(0.5 * abs(1 - eff * scale) + 0.3) / (eff * scale)
+    )

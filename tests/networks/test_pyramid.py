@@ -16,16 +16,29 @@ class Halving(nn.Module):
         self.widths, self.stride = widths, stride
 
     def forward(self, x):
-        maps = [nn.functional.avg_pool2d(x, self.stride << level)[:, :1].repeat(1, width, 1, 1) for level, width in enumerate(self.widths)]
+        maps = [
+            nn.functional.avg_pool2d(x, self.stride << level)[:, :1].repeat(1, width, 1, 1)
+            for level, width in enumerate(self.widths)
+        ]
         return maps[-1], maps[::-1]
 
 
 def pyramid(widths=(4, 6, 8, 10), stem_stride=2, middle_width=None, **config):
-    return Pyramid(Halving(widths, stem_stride), widths, config, stem_stride=stem_stride, middle_width=middle_width)
+    return Pyramid(
+        Halving(widths, stem_stride),
+        widths,
+        config,
+        stem_stride=stem_stride,
+        middle_width=middle_width,
+    )
 
 
 def shapes(module):
-    return {name.removesuffix(".weight"): tuple(value.shape) for name, value in module.state_dict().items() if name.endswith("weight")}
+    return {
+        name.removesuffix(".weight"): tuple(value.shape)
+        for name, value in module.state_dict().items()
+        if name.endswith("weight")
+    }
 
 
 def test_names_and_shapes():
@@ -41,7 +54,12 @@ def test_names_and_shapes():
         "dec.decoder_stack.2.blocks.dec2_s8_to_s4_refine_conv1": (6, 6, 3, 3),
         "dec.decoder_stack.3.blocks.dec3_s4_to_s2_refine_conv0": (4, 4 + 6, 3, 3),
         "dec.decoder_stack.3.blocks.dec3_s4_to_s2_refine_conv1": (4, 4, 3, 3),
-        "dec.decoder_stack.4.blocks.dec4_s2_to_s1_refine_conv0": (4, 4, 3, 3),  # nothing left to skip to
+        "dec.decoder_stack.4.blocks.dec4_s2_to_s1_refine_conv0": (
+            4,
+            4,
+            3,
+            3,
+        ),  # nothing left to skip to
     }
 
 
@@ -53,9 +71,13 @@ def test_more_convolutions_widen_nothing_but_the_middle():
 
 @torch.no_grad()
 @pytest.mark.parametrize("up_interpolate", [True, False])
-@pytest.mark.parametrize(("stem_stride", "output_stride"), [(1, 1), (2, 1), (2, 4), (2, 32), (4, 2)])
+@pytest.mark.parametrize(
+    ("stem_stride", "output_stride"), [(1, 1), (2, 1), (2, 4), (2, 32), (4, 2)]
+)
 def test_maps_are_the_image_divided_by_their_stride(stem_stride, output_stride, up_interpolate):
-    network = pyramid(stem_stride=stem_stride, output_stride=output_stride, up_interpolate=up_interpolate)
+    network = pyramid(
+        stem_stride=stem_stride, output_stride=output_stride, up_interpolate=up_interpolate
+    )
     deepest, outputs = network(torch.rand(2, 1, 128, 64))
     strides = [16 * stem_stride >> k for k in range(8) if 16 * stem_stride >> k >= output_stride]
     assert {s: tuple(output.shape) for s, output in outputs.items()} == {
@@ -75,7 +97,9 @@ def test_maps_of_any_size_meet_the_skip_connections(size):
 
 
 def test_the_deepest_width_can_be_given():
-    assert shapes(pyramid(middle_width=17))["middle_blocks.1.blocks.convnext_middle_contract_conv0"] == (17, 17, 3, 3)
+    assert shapes(pyramid(middle_width=17))[
+        "middle_blocks.1.blocks.convnext_middle_contract_conv0"
+    ] == (17, 17, 3, 3)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,16 @@ from sleap_lab.networks.heads import HEAD_LAYERS
 
 DATA = Path(__file__).parent / "data"
 UPSAMPLING = ("interpolated", "transposed")
-CASES = ["-".join(parts) for parts in product(("unet", "convnext", "swint"), HEAD_LAYERS, UPSAMPLING)]
+CASES = [
+    "-".join(parts) for parts in product(("unet", "convnext", "swint"), HEAD_LAYERS, UPSAMPLING)
+]
 VARIANTS = [
     "unet-stem",
     "unet-plain",
-    *("-".join(parts) for parts in product(("convnext", "swint"), ("stride4", "full", "plain", "odd"))),
+    *(
+        "-".join(parts)
+        for parts in product(("convnext", "swint"), ("stride4", "full", "plain", "odd"))
+    ),
 ]
 SIZES = {"convnext": ("tiny", "small", "base", "large"), "swint": ("tiny", "small", "base")}
 
@@ -30,7 +35,9 @@ def folders(tmp_path_factory):
     """Folder of the model folders."""
     folder = tmp_path_factory.mktemp("sleap_nn")
     with tarfile.open(DATA / "sleap_nn_0.3.5_networks.tar.xz") as archive:
-        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python before 3.11.4 has no filters, and no argument for them
+        archive.extraction_filter = getattr(
+            tarfile, "data_filter", None
+        )  # Python before 3.11.4 has no filters, and no argument for them
         archive.extractall(folder)
     return folder
 
@@ -50,16 +57,24 @@ def test_maps_are_those_of_sleap_nn(folders, case):
         name: value.shape for name, value in expected.items()
     }
     for name, value in maps.items():
-        torch.testing.assert_close(value, expected[HEAD_LAYERS[config.kind][name]], rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            value, expected[HEAD_LAYERS[config.kind][name]], rtol=0, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(
     ("backbone", "model_type", "upsampling"),
-    [(backbone, model_type, upsampling) for backbone, sizes in SIZES.items() for model_type, upsampling in product(sizes, UPSAMPLING)],
+    [
+        (backbone, model_type, upsampling)
+        for backbone, sizes in SIZES.items()
+        for model_type, upsampling in product(sizes, UPSAMPLING)
+    ],
 )
 def test_parameters_are_those_of_sleap_nn(backbone, model_type, upsampling, training_config):
     config = training_config("single_instance", nodes=("a", "b", "c"), stride=1)
-    config["model_config"]["backbone_config"] = {backbone: {"model_type": model_type, "up_interpolate": upsampling == "interpolated"}}
+    config["model_config"]["backbone_config"] = {
+        backbone: {"model_type": model_type, "up_interpolate": upsampling == "interpolated"}
+    }
     with torch.device("meta"):
         network = build_network(config)
     with gzip.open(DATA / "sleap_nn_0.3.5_parameters.json.gz") as file:

@@ -43,7 +43,9 @@ def test_pretrained_weights_are_not_fetched(monkeypatch):
     config = {"model_type": "custom", "arch": {"embed": 2, "depths": [1], "num_heads": [1]}}
     plain = swint(config).state_dict()
     named = swint(config | {"pre_trained_weights": "Swin_T_Weights"}).state_dict()
-    assert {name: value.shape for name, value in named.items()} == {name: value.shape for name, value in plain.items()}
+    assert {name: value.shape for name, value in named.items()} == {
+        name: value.shape for name, value in plain.items()
+    }
 
 
 # ---- windows
@@ -61,9 +63,13 @@ def test_windows_and_their_pixels_are_in_reading_order():
     ]
 
 
-@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
+@given(
+    st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5)
+)
 def test_windows_go_back_to_where_they_came_from(batch, channels, rows, columns, window):
-    x = torch.arange(float(batch * channels * rows * columns * window**2)).reshape(batch, rows * window, columns * window, channels)
+    x = torch.arange(float(batch * channels * rows * columns * window**2)).reshape(
+        batch, rows * window, columns * window, channels
+    )
     windows = to_windows(x, window)
     assert windows.shape == (batch * rows * columns, window**2, channels)
     assert torch.equal(from_windows(windows, x.shape[1:3], window), x)
@@ -97,7 +103,10 @@ def test_merging_puts_pixels_side_by_side_column_by_column():
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])[None, ..., None]
     assert merging(x)[0].tolist() == [[[1, 4], [3, 6]], [[7, 0], [9, 0]]]  # upper left, lower left
     merging.reduction.weight.copy_(torch.eye(4)[2:])
-    assert merging(x)[0].tolist() == [[[2, 5], [0, 0]], [[8, 0], [0, 0]]]  # upper right, lower right
+    assert merging(x)[0].tolist() == [
+        [[2, 5], [0, 0]],
+        [[8, 0], [0, 0]],
+    ]  # upper right, lower right
 
 
 def by_hand(attention, x):
@@ -114,8 +123,14 @@ def by_hand(attention, x):
 
     def place(pixel):
         """Return the window of a pixel on the rolled map, and where the pixel stands there."""
-        rolled = [(position - s) % side for position, s, side in zip(pixel, shift, size, strict=True)]
-        return [r // window for r in rolled], [r % window for r in rolled], [p < s for p, s in zip(pixel, shift, strict=True)]
+        rolled = [
+            (position - s) % side for position, s, side in zip(pixel, shift, size, strict=True)
+        ]
+        return (
+            [r // window for r in rolled],
+            [r % window for r in rolled],
+            [p < s for p, s in zip(pixel, shift, strict=True)],
+        )
 
     out = torch.zeros(height, width, channels)
     for here in pixels:
@@ -151,7 +166,9 @@ def by_hand(attention, x):
 def test_attention_is_that_among_the_pixels_of_a_window(size, window, shift):
     attention = fill(WindowAttention(4, 2, window, shift))
     x = torch.randn(2, *size, 4)
-    torch.testing.assert_close(attention(x), torch.stack([by_hand(attention, image) for image in x]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        attention(x), torch.stack([by_hand(attention, image) for image in x]), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_heads_must_share_the_channels():
@@ -193,7 +210,15 @@ def test_sizes_are_rounded_up_between_levels():
 
 @torch.no_grad()
 def test_images_of_a_batch_do_not_mix():
-    network = fill(swint({"arch": {"embed": 4, "depths": [2, 2], "num_heads": [1, 2]}, "window_size": 3, "output_stride": 2})).eval()
+    network = fill(
+        swint(
+            {
+                "arch": {"embed": 4, "depths": [2, 2], "num_heads": [1, 2]},
+                "window_size": 3,
+                "output_stride": 2,
+            }
+        )
+    ).eval()
     images = torch.rand(3, 1, 20, 28)
     together = network(images)[1][2]
     for image, found in zip(images, together, strict=True):

@@ -3,11 +3,22 @@ import torch
 
 from sleap_lab.networks.unet import UNet
 
-WORKED = {"in_channels": 1, "filters": 16, "filters_rate": 1.5, "max_stride": 8, "output_stride": 2, "convs_per_block": 2}
+WORKED = {
+    "in_channels": 1,
+    "filters": 16,
+    "filters_rate": 1.5,
+    "max_stride": 8,
+    "output_stride": 2,
+    "convs_per_block": 2,
+}
 
 
 def shapes(unet):
-    return {name.removesuffix(".weight"): tuple(value.shape) for name, value in unet.state_dict().items() if name.endswith("weight")}
+    return {
+        name.removesuffix(".weight"): tuple(value.shape)
+        for name, value in unet.state_dict().items()
+        if name.endswith("weight")
+    }
 
 
 ENCODER_AND_MIDDLE = {
@@ -58,9 +69,19 @@ def test_names_and_shapes_with_a_stem():
         "decoders.0.decoder_stack.0.blocks.stack0_dec0_s16_to_s8_refine_conv1": (36, 36, 3, 3),
         "decoders.0.decoder_stack.1.blocks.stack0_dec1_s8_to_s4_refine_conv0": (24, 24 + 36, 3, 3),
         "decoders.0.decoder_stack.1.blocks.stack0_dec1_s8_to_s4_refine_conv1": (24, 24, 3, 3),
-        "decoders.0.decoder_stack.2.blocks.stack0_dec2_s4_to_s2_refine_conv0": (16, 16 + 24, 3, 3),  # the stem's output
+        "decoders.0.decoder_stack.2.blocks.stack0_dec2_s4_to_s2_refine_conv0": (
+            16,
+            16 + 24,
+            3,
+            3,
+        ),  # the stem's output
         "decoders.0.decoder_stack.2.blocks.stack0_dec2_s4_to_s2_refine_conv1": (16, 16, 3, 3),
-        "decoders.0.decoder_stack.3.blocks.stack0_dec3_s2_to_s1_refine_conv0": (16, 16, 3, 3),  # nothing left to skip to
+        "decoders.0.decoder_stack.3.blocks.stack0_dec3_s2_to_s1_refine_conv0": (
+            16,
+            16,
+            3,
+            3,
+        ),  # nothing left to skip to
     }
     assert stem.output_widths == {16: 54, 8: 36, 4: 24, 2: 16, 1: 16}
 
@@ -81,7 +102,14 @@ def test_more_convolutions_per_block_do_not_reach_the_decoder():
     ],
 )
 def test_widths_are_truncated_level_by_level(filters, rate, widths):
-    unet = UNet({"filters": filters, "filters_rate": rate, "max_stride": 2 ** (len(widths) - 1), "output_stride": 1})
+    unet = UNet(
+        {
+            "filters": filters,
+            "filters_rate": rate,
+            "max_stride": 2 ** (len(widths) - 1),
+            "output_stride": 1,
+        }
+    )
     strides = [2**level for level in range(len(widths))]
     assert [unet.output_widths[s] for s in strides[:-1]] == widths[:-1]
     assert unet.middle_width == unet.output_widths[strides[-1]] == widths[-1]
@@ -89,8 +117,18 @@ def test_widths_are_truncated_level_by_level(filters, rate, widths):
 
 def test_the_deepest_width_can_be_given():
     unet = UNet(WORKED, middle_width=53)
-    assert shapes(unet)["middle_blocks.1.blocks.stack0_enc5_middle_contract_conv0"] == (53, 53, 3, 3)
-    assert shapes(unet)["decoders.0.decoder_stack.0.blocks.stack0_dec0_s8_to_s4_refine_conv0"] == (36, 36 + 53, 3, 3)
+    assert shapes(unet)["middle_blocks.1.blocks.stack0_enc5_middle_contract_conv0"] == (
+        53,
+        53,
+        3,
+        3,
+    )
+    assert shapes(unet)["decoders.0.decoder_stack.0.blocks.stack0_dec0_s8_to_s4_refine_conv0"] == (
+        36,
+        36 + 53,
+        3,
+        3,
+    )
 
 
 def test_defaults_are_those_of_training():
@@ -99,13 +137,18 @@ def test_defaults_are_those_of_training():
     assert unet.output_widths == {16: 162, 8: 108, 4: 72, 2: 48, 1: 32}
 
 
-@pytest.mark.parametrize("config", [{"up_interpolate": True}, {"up_interpolate": False}, {"stem_stride": 2}, {"output_stride": 8}])
+@pytest.mark.parametrize(
+    "config",
+    [{"up_interpolate": True}, {"up_interpolate": False}, {"stem_stride": 2}, {"output_stride": 8}],
+)
 @pytest.mark.parametrize("size", [(16, 32), (17, 31), (50, 38)])
 @torch.no_grad()
 def test_maps_are_the_image_divided_by_their_stride(config, size):
     unet = UNet(WORKED | {"filters": 4, **config})
     deepest, outputs = unet(torch.rand(2, 1, *size))
-    assert {s: tuple(output.shape[-2:]) for s, output in outputs.items()} == {s: (size[0] // s, size[1] // s) for s in outputs}
+    assert {s: tuple(output.shape[-2:]) for s, output in outputs.items()} == {
+        s: (size[0] // s, size[1] // s) for s in outputs
+    }
     assert deepest is outputs[max(outputs)]
     assert {s: output.shape[1] for s, output in outputs.items()} == unet.output_widths
 

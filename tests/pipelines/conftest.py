@@ -15,7 +15,19 @@ from sleap_lab.poses.record import Skeleton
 def fake():
     """Return a function that makes a model of a function from images (b, c, h, w) to maps by head."""
 
-    def make(kind, network, *, nodes=("a", "b"), edges=(), classes=(), stride=1, strides=None, scale=1.0, crop_size=None, **head):
+    def make(
+        kind,
+        network,
+        *,
+        nodes=("a", "b"),
+        edges=(),
+        classes=(),
+        stride=1,
+        strides=None,
+        scale=1.0,
+        crop_size=None,
+        **head,
+    ):
         """Make a model.
 
         Args:
@@ -79,6 +91,10 @@ def batch():
     def make(images, eff=1.0, where=None):
         n = len(images)
         where = [(0, 10 + i) for i in range(n)] if where is None else where
-        return FrameBatch(images, np.broadcast_to(np.asarray(eff, dtype=float), (n,)), np.array(where, dtype=np.int64).reshape(n, 2))
+        return FrameBatch(
+            images,
+            np.broadcast_to(np.asarray(eff, dtype=float), (n,)),
+            np.array(where, dtype=np.int64).reshape(n, 2),
+        )
 
     return make

@@ -47,13 +47,44 @@ TRAINER = {
 
 def make_model(folder, confmaps, pafs):
     """Write a model folder as sleap-nn does, its weights drawn by their names."""
-    heads = dict.fromkeys(("single_instance", "centroid", "centered_instance", "multi_class_bottomup", "multi_class_topdown"))
+    heads = dict.fromkeys(
+        (
+            "single_instance",
+            "centroid",
+            "centered_instance",
+            "multi_class_bottomup",
+            "multi_class_topdown",
+        )
+    )
     heads["bottomup"] = {
-        "confmaps": {"part_names": list(NODES), "sigma": 2.5, "output_stride": confmaps, "loss_weight": 1.0},
-        "pafs": {"edges": [list(edge) for edge in EDGES], "sigma": 15.0, "output_stride": pafs, "loss_weight": 1.0},
+        "confmaps": {
+            "part_names": list(NODES),
+            "sigma": 2.5,
+            "output_stride": confmaps,
+            "loss_weight": 1.0,
+        },
+        "pafs": {
+            "edges": [list(edge) for edge in EDGES],
+            "sigma": 15.0,
+            "output_stride": pafs,
+            "loss_weight": 1.0,
+        },
     }
-    unet = {"in_channels": 1, "kernel_size": 3, "filters": 4, "filters_rate": 1.5, "max_stride": 16, "stem_stride": None}
-    unet |= {"middle_block": True, "up_interpolate": True, "stacks": 1, "convs_per_block": 2, "output_stride": min(confmaps, pafs)}
+    unet = {
+        "in_channels": 1,
+        "kernel_size": 3,
+        "filters": 4,
+        "filters_rate": 1.5,
+        "max_stride": 16,
+        "stem_stride": None,
+    }
+    unet |= {
+        "middle_block": True,
+        "up_interpolate": True,
+        "stacks": 1,
+        "convs_per_block": 2,
+        "output_stride": min(confmaps, pafs),
+    }
     skeleton = {
         "name": "animal",
         "nodes": [{"name": name} for name in NODES],
@@ -62,7 +93,10 @@ def make_model(folder, confmaps, pafs):
     }
     size = {"max_height": HEIGHT, "max_width": WIDTH, "scale": 1.0, "crop_size": None}
     config = {
-        "data_config": {"preprocessing": {"ensure_rgb": False, "ensure_grayscale": False, **size}, "skeletons": [skeleton]},
+        "data_config": {
+            "preprocessing": {"ensure_rgb": False, "ensure_grayscale": False, **size},
+            "skeletons": [skeleton],
+        },
         "model_config": {
             "init_weights": "default",
             "pretrained_backbone_weights": None,
@@ -75,7 +109,10 @@ def make_model(folder, confmaps, pafs):
     }
     folder.mkdir()
     (folder / "training_config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    state = {f"model.{name}": weights(name, value.shape) for name, value in build_network(config).state_dict().items()}
+    state = {
+        f"model.{name}": weights(name, value.shape)
+        for name, value in build_network(config).state_dict().items()
+    }
     torch.save({"state_dict": state, "pytorch-lightning_version": "2.5.0"}, folder / "best.ckpt")
 
 
@@ -96,12 +133,25 @@ def make_labels(folder):
     for frame in range(FRAMES):
         image = np.zeros((HEIGHT, WIDTH))
         for x0, y0, size, light in rng.random((40, 4)):
-            image += 200 * light * np.exp(-((x - WIDTH * x0) ** 2 + (y - HEIGHT * y0) ** 2) / (2 * (2 + 6 * size) ** 2))
+            image += (
+                200
+                * light
+                * np.exp(
+                    -((x - WIDTH * x0) ** 2 + (y - HEIGHT * y0) ** 2) / (2 * (2 + 6 * size) ** 2)
+                )
+            )
         files.append(folder / f"{frame}.png")
         Image.fromarray(np.round(np.clip(image, 0, 255)).astype(np.uint8)).save(files[-1])
-    video, skeleton = sio.load_video([str(file) for file in files]), sio.Skeleton(list(NODES), edges=[list(edge) for edge in EDGES])
+    video, skeleton = (
+        sio.load_video([str(file) for file in files]),
+        sio.Skeleton(list(NODES), edges=[list(edge) for edge in EDGES]),
+    )
     pose = sio.Instance.from_numpy(np.full((len(NODES), 2), 9.0), skeleton=skeleton)
-    labels = sio.Labels([sio.LabeledFrame(video, frame, [pose]) for frame in range(FRAMES)], videos=[video], skeletons=[skeleton])
+    labels = sio.Labels(
+        [sio.LabeledFrame(video, frame, [pose]) for frame in range(FRAMES)],
+        videos=[video],
+        skeletons=[skeleton],
+    )
     labels.save(str(folder / "labels.slp"), embed=False, verbose=False)
     return folder / "labels.slp"
 
@@ -114,9 +164,18 @@ def flags(refinement):
 
 def groups(labels):
     """Return per frame the found instances, by score: [score, coordinates of all nodes px], None for a node that is missing."""
-    frames = {frame.frame_idx: frame.predicted_instances for frame in sio.load_slp(str(labels), open_videos=False)}
+    frames = {
+        frame.frame_idx: frame.predicted_instances
+        for frame in sio.load_slp(str(labels), open_videos=False)
+    }
     return [
-        sorted(([float(i.score), [None if c != c else float(c) for c in i.numpy().ravel()]] for i in frames.get(f, [])), key=str)
+        sorted(
+            (
+                [float(i.score), [None if c != c else float(c) for c in i.numpy().ravel()]]
+                for i in frames.get(f, [])
+            ),
+            key=str,
+        )
         for f in range(FRAMES)
     ]
 
@@ -132,7 +191,22 @@ def main():
             make_model(model, confmaps, pafs)
             for label, refinement in REFINEMENTS.items():
                 out = folder / "out.slp"
-                subprocess.run([sys.argv[1], "track", "-i", labels, "-m", model, "-o", out, "-d", "cpu", *flags(refinement)], check=True)
+                subprocess.run(
+                    [
+                        sys.argv[1],
+                        "track",
+                        "-i",
+                        labels,
+                        "-m",
+                        model,
+                        "-o",
+                        out,
+                        "-d",
+                        "cpu",
+                        *flags(refinement),
+                    ],
+                    check=True,
+                )
                 answers[f"{confmaps}-{pafs}-{label}"] = groups(out)
     ANSWERS.parent.mkdir(exist_ok=True)
     with gzip.GzipFile(ANSWERS, "wb", mtime=0) as file:

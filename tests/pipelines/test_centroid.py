@@ -6,7 +6,12 @@ import torch
 
 from sleap_lab.decode.peaks import Refinement
 from sleap_lab.errors import ConfigError
-from sleap_lab.pipelines.centroid import choose_centroids, decode_centroids, observe_centroids, true_centroids
+from sleap_lab.pipelines.centroid import (
+    choose_centroids,
+    decode_centroids,
+    observe_centroids,
+    true_centroids,
+)
 from sleap_lab.pipelines.model import Prediction
 from sleap_lab.poses.record import Skeleton, make_poses
 
@@ -29,14 +34,18 @@ def trained(fake):
 
 
 def truth(points, frame=10, skeleton=AB, **columns):
-    return make_poses(skeleton, points, frame=frame, user=True, point_scores=NAN, instance_scores=NAN, **columns)
+    return make_poses(
+        skeleton, points, frame=frame, user=True, point_scores=NAN, instance_scores=NAN, **columns
+    )
 
 
 def run(batch, model, labelled=None, *, max_instances=None, refinement=None, peak_threshold=0.2):
     """Observe centroids and decode them."""
     true = None if labelled is None else true_centroids(labelled, model.config, anchor_part=None)
     seen = observe_centroids(batch, model, peak_threshold=peak_threshold, refinements=[refinement])
-    poses = decode_centroids(seen.content, true, peak_threshold=peak_threshold, refinement=0, max_instances=max_instances)
+    poses = decode_centroids(
+        seen.content, true, peak_threshold=peak_threshold, refinement=0, max_instances=max_instances
+    )
     return Prediction(poses, seen.maps)
 
 
@@ -44,7 +53,9 @@ def run(batch, model, labelled=None, *, max_instances=None, refinement=None, pea
 
 
 def test_centroids_in_reading_order(batch, draw, centroid_model):
-    images = draw((2, 1, 20, 24), (0, 0, 15, 4, 0.5), (0, 0, 3, 4, 0.9), (0, 0, 8, 12, 0.7), (1, 0, 2, 2, 0.6))
+    images = draw(
+        (2, 1, 20, 24), (0, 0, 15, 4, 0.5), (0, 0, 3, 4, 0.9), (0, 0, 8, 12, 0.7), (1, 0, 2, 2, 0.6)
+    )
     seen = observe_centroids(batch(images), centroid_model, peak_threshold=0.2, refinements=[None])
     assert seen.content.sample.tolist() == [0, 0, 0, 1]
     assert seen.content.points[:, 0].tolist() == [[3, 4], [15, 4], [8, 12], [2, 2]]
@@ -59,17 +70,40 @@ def test_centroids_in_reading_order(batch, draw, centroid_model):
 
 
 def test_fainter_centroids_are_observed_but_are_no_instances(batch, draw, centroid_model):
-    images = batch(draw((1, 1, 20, 24), (0, 0, 3, 4, 0.9), (0, 0, 8, 12, 0.15), (0, 0, 15, 4, 0.05)))
+    images = batch(
+        draw((1, 1, 20, 24), (0, 0, 3, 4, 0.9), (0, 0, 8, 12, 0.15), (0, 0, 15, 4, 0.05))
+    )
     seen = observe_centroids(images, centroid_model, peak_threshold=0.2, refinements=[None]).content
     np.testing.assert_allclose(seen.values, [0.9, 0.15])
     assert run(images, centroid_model).poses.points[:, 0].tolist() == [[3, 4]]
-    assert run(images, centroid_model, peak_threshold=0.01).poses.points[:, 0].tolist() == [[3, 4], [15, 4], [8, 12]]
+    assert run(images, centroid_model, peak_threshold=0.01).poses.points[:, 0].tolist() == [
+        [3, 4],
+        [15, 4],
+        [8, 12],
+    ]
 
 
-@pytest.mark.parametrize(("max_instances", "columns"), [(None, [3, 15, 8, 2, 6]), (3, [3, 8, 15, 6, 2]), (2, [3, 8, 6, 2]), (1, [3, 6])])
-def test_with_a_limit_the_best_of_each_frame_come_first(batch, draw, centroid_model, max_instances, columns):
-    images = draw((2, 1, 20, 24), (0, 0, 15, 4, 0.5), (0, 0, 3, 4, 0.9), (0, 0, 8, 12, 0.7), (1, 0, 2, 2, 0.6), (1, 0, 6, 2, 0.8))
-    assert run(batch(images), centroid_model, max_instances=max_instances).poses.points[:, 0, 0].tolist() == columns
+@pytest.mark.parametrize(
+    ("max_instances", "columns"),
+    [(None, [3, 15, 8, 2, 6]), (3, [3, 8, 15, 6, 2]), (2, [3, 8, 6, 2]), (1, [3, 6])],
+)
+def test_with_a_limit_the_best_of_each_frame_come_first(
+    batch, draw, centroid_model, max_instances, columns
+):
+    images = draw(
+        (2, 1, 20, 24),
+        (0, 0, 15, 4, 0.5),
+        (0, 0, 3, 4, 0.9),
+        (0, 0, 8, 12, 0.7),
+        (1, 0, 2, 2, 0.6),
+        (1, 0, 6, 2, 0.8),
+    )
+    assert (
+        run(batch(images), centroid_model, max_instances=max_instances)
+        .poses.points[:, 0, 0]
+        .tolist()
+        == columns
+    )
 
 
 def test_equally_good_centroids_stay_in_reading_order():
@@ -89,7 +123,9 @@ def test_centroids_are_observed_in_size_matched_pixels_but_reported_in_the_frame
 
 def test_centroids_are_refined_where_asked(batch, draw, centroid_model):
     images = batch(draw((1, 1, 20, 24), (0, 0, 8, 12, 0.75), (0, 0, 9, 12, 0.25)))
-    np.testing.assert_allclose(run(images, centroid_model, refinement=Refinement(3)).poses.points, [[[8.25, 12]]])
+    np.testing.assert_allclose(
+        run(images, centroid_model, refinement=Refinement(3)).poses.points, [[[8.25, 12]]]
+    )
 
 
 # ---- centroids of labels
@@ -103,7 +139,11 @@ def test_centroids_are_refined_where_asked(batch, draw, centroid_model):
         ({"anchor_part": "a"}, None, [[1, 1], [5, 7]]),  # the centre of mass where it is missing
         ({"anchor_part": "a"}, "b", [[5, 3], [5, 7]]),  # an argument wins
         ({"centroid_method": "bbox_center"}, "b", [[5, 3], [5, 7]]),
-        ({"anchor_part": None, "centroid_method": None, "centroid_fallback": None}, None, [[3, 2], [5, 7]]),
+        (
+            {"anchor_part": None, "centroid_method": None, "centroid_fallback": None},
+            None,
+            [[3, 2], [5, 7]],
+        ),
     ],
 )
 def test_centroids_of_labels_are_those_of_training(trained, head, anchor_part, expected):
@@ -148,7 +188,11 @@ def test_with_labels_the_nearest_instance_is_copied(batch, draw, centroid_model)
 def test_copies_are_one_to_one(batch, draw, centroid_model):
     # Both centroids are nearer to the first instance; the pairing with the shortest sum decides.
     pixels = [(0, 0, 10, 10, 0.9), (0, 0, 14, 10, 0.7)]
-    poses = run(batch(draw((1, 1, 24, 40), *pixels)), centroid_model, truth([[[11, 10]] * 2, [[25, 10]] * 2])).poses
+    poses = run(
+        batch(draw((1, 1, 24, 40), *pixels)),
+        centroid_model,
+        truth([[[11, 10]] * 2, [[25, 10]] * 2]),
+    ).poses
     assert poses.points[:, 0, 0].tolist() == [11, 25]
 
 
@@ -170,7 +214,9 @@ def test_a_frame_without_labels_is_empty(batch, draw, centroid_model):
 def test_distances_are_those_of_the_frame(batch, draw, centroid_model):
     # At half size (10, 10) is (20, 20) of the frame.
     labelled = truth([[[10, 10]] * 2, [[21, 20]] * 2])
-    poses = run(batch(draw((1, 1, 24, 40), (0, 0, 10, 10, 0.9)), eff=0.5), centroid_model, labelled).poses
+    poses = run(
+        batch(draw((1, 1, 24, 40), (0, 0, 10, 10, 0.9)), eff=0.5), centroid_model, labelled
+    ).poses
     assert poses.points[:, 0].tolist() == [[21, 20]]
 
 
@@ -181,6 +227,10 @@ def test_the_limit_holds_before_copying(batch, draw, centroid_model):
 
 
 def test_nothing_found_and_nothing_labelled(batch, centroid_model):
-    poses = run(batch(torch.zeros(1, 1, 24, 40)), centroid_model, replace(truth([[[1, 1]] * 2]), frame=np.array([99]))).poses
+    poses = run(
+        batch(torch.zeros(1, 1, 24, 40)),
+        centroid_model,
+        replace(truth([[[1, 1]] * 2]), frame=np.array([99])),
+    ).poses
     assert len(poses) == 0
     assert poses.skeleton == AB

@@ -25,11 +25,29 @@ def pipeline():
     def find(batch):
         seen.append(batch)
         points = np.zeros((len(batch.where), 2, 2))
-        points[:, 0, 0], points[:, 0, 1] = batch.images.float().mean(dim=(1, 2, 3)).numpy(), batch.eff
-        poses = make_poses(AB, points, video=batch.where[:, 0], frame=batch.where[:, 1], track_names=["x"], frames=batch.where)
+        points[:, 0, 0], points[:, 0, 1] = (
+            batch.images.float().mean(dim=(1, 2, 3)).numpy(),
+            batch.eff,
+        )
+        poses = make_poses(
+            AB,
+            points,
+            video=batch.where[:, 0],
+            frame=batch.where[:, 1],
+            track_names=["x"],
+            frames=batch.where,
+        )
         return Prediction(poses, {"confmaps": batch.images})
 
-    pipeline = Pipeline("single_instance", AB, ("x",), ImageSpec(), find, torch.device("cpu"), bytes_per_pixel=1_000_000)
+    pipeline = Pipeline(
+        "single_instance",
+        AB,
+        ("x",),
+        ImageSpec(),
+        find,
+        torch.device("cpu"),
+        bytes_per_pixel=1_000_000,
+    )
     return pipeline, seen
 
 
@@ -48,12 +66,27 @@ def threads():
 
 @pytest.mark.parametrize(
     ("cores", "batch_size", "sizes"),
-    [(1, 1, [1] * 5), (1, 2, [2, 2, 1]), (1, 8, [5]), (2, 4, [2, 2, 1]), (2, 1, [1] * 5), (4, 2, [1] * 5), (2, 9, [3, 2])],
+    [
+        (1, 1, [1] * 5),
+        (1, 2, [2, 2, 1]),
+        (1, 8, [5]),
+        (2, 4, [2, 2, 1]),
+        (2, 1, [1] * 5),
+        (4, 2, [1] * 5),
+        (2, 9, [3, 2]),
+    ],
 )
 def test_cores_share_the_frames_in_flight(pipeline, threads, cores, batch_size, sizes):
     pipeline, seen = pipeline
     threads(cores)
-    poses = concatenate([p.poses for p in predict((frame(10 + i, 2 * i) for i in range(5)), pipeline, batch_size=batch_size)])
+    poses = concatenate(
+        [
+            p.poses
+            for p in predict(
+                (frame(10 + i, 2 * i) for i in range(5)), pipeline, batch_size=batch_size
+            )
+        ]
+    )
     seen.sort(key=lambda batch: batch.where[0, 1])
     assert [len(batch.where) for batch in seen] == sizes
     assert [tuple(batch.images.shape[1:]) for batch in seen] == [(1, 4, 6)] * len(sizes)
@@ -72,22 +105,37 @@ def test_cores_share_the_frames_in_flight(pipeline, threads, cores, batch_size, 
         (4, 4, 80_000, [4, 4, 4, 1]),
     ],
 )
-def test_a_core_takes_as_many_small_frames_as_its_cache_holds(pipeline, threads, cores, batch_size, bytes_per_pixel, sizes):
+def test_a_core_takes_as_many_small_frames_as_its_cache_holds(
+    pipeline, threads, cores, batch_size, bytes_per_pixel, sizes
+):
     pipeline, seen = pipeline
     threads(cores)
     pipeline = replace(pipeline, bytes_per_pixel=bytes_per_pixel)  # of frames of 4 x 6 px
-    poses = concatenate([p.poses for p in predict((frame(i, i) for i in range(13)), pipeline, batch_size=batch_size)])
+    poses = concatenate(
+        [
+            p.poses
+            for p in predict((frame(i, i) for i in range(13)), pipeline, batch_size=batch_size)
+        ]
+    )
     seen.sort(key=lambda batch: batch.where[0, 1])
     assert [len(batch.where) for batch in seen] == sizes
     assert poses.frames[:, 1].tolist() == list(range(13))
     assert poses.points[:, 0, 0].tolist() == list(range(13))
 
 
-@pytest.mark.parametrize(("images", "sizes"), [(ImageSpec(), [4]), (ImageSpec(max_height=8, max_width=12), [2, 2])])
+@pytest.mark.parametrize(
+    ("images", "sizes"), [(ImageSpec(), [4]), (ImageSpec(max_height=8, max_width=12), [2, 2])]
+)
 def test_what_fills_the_cache_is_the_size_that_the_network_sees(pipeline, threads, images, sizes):
     pipeline, seen = pipeline
     threads(2)
-    list(predict((frame(i, i) for i in range(4)), replace(pipeline, images=images, bytes_per_pixel=40_000), batch_size=4))
+    list(
+        predict(
+            (frame(i, i) for i in range(4)),
+            replace(pipeline, images=images, bytes_per_pixel=40_000),
+            batch_size=4,
+        )
+    )
     assert [len(batch.where) for batch in seen] == sizes
 
 
@@ -96,9 +144,13 @@ def test_a_part_that_cannot_be_kept_keeps_none_of_its_batch(pipeline, threads):
     threads(2)
 
     def find(batch):
-        return replace(pipeline.predict(batch), observations=None if batch.where[0, 1] else ("first half",))
+        return replace(
+            pipeline.predict(batch), observations=None if batch.where[0, 1] else ("first half",)
+        )
 
-    (prediction,) = predict([frame(i, 7) for i in range(4)], replace(pipeline, predict=find), batch_size=4)
+    (prediction,) = predict(
+        [frame(i, 7) for i in range(4)], replace(pipeline, predict=find), batch_size=4
+    )
     assert prediction.observations is None
     assert not prediction.flooded
 
@@ -115,13 +167,19 @@ def test_passes_that_end_early_wait_for_their_turn(pipeline, threads):
             second_is_done.set()
         return pipeline.predict(batch)
 
-    (prediction,) = predict([frame(0, 10), frame(1, 20)], replace(pipeline, predict=find), batch_size=2)
+    (prediction,) = predict(
+        [frame(0, 10), frame(1, 20)], replace(pipeline, predict=find), batch_size=2
+    )
     assert prediction.poses.frames[:, 1].tolist() == [0, 1]
     assert prediction.maps["confmaps"][:, 0, 0, 0].tolist() == [10, 20]
 
 
-@pytest.mark.parametrize(("frames", "cores", "passes"), [(4, 1, [4, 2, 1, 1, 2, 1, 1]), (1, 1, [1])])
-def test_passes_that_do_not_fit_into_memory_are_halved(pipeline, threads, caplog, frames, cores, passes):
+@pytest.mark.parametrize(
+    ("frames", "cores", "passes"), [(4, 1, [4, 2, 1, 1, 2, 1, 1]), (1, 1, [1])]
+)
+def test_passes_that_do_not_fit_into_memory_are_halved(
+    pipeline, threads, caplog, frames, cores, passes
+):
     pipeline, _ = pipeline
     threads(cores)
     sizes = []
@@ -129,12 +187,18 @@ def test_passes_that_do_not_fit_into_memory_are_halved(pipeline, threads, caplog
     def find(batch):
         sizes.append(len(batch.where))
         if len(batch.where) > 1:
-            raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried to allocate")
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried to allocate"
+            )
         return pipeline.predict(batch)
 
-    predictions = list(predict((frame(i, i) for i in range(frames)), replace(pipeline, predict=find), batch_size=4))
+    predictions = list(
+        predict((frame(i, i) for i in range(frames)), replace(pipeline, predict=find), batch_size=4)
+    )
     assert sizes == passes
-    assert concatenate([p.poses for p in predictions]).points[:, 0, 0].tolist() == list(range(frames))
+    assert concatenate([p.poses for p in predictions]).points[:, 0, 0].tolist() == list(
+        range(frames)
+    )
     assert predictions[0].maps["confmaps"][:, 0, 0, 0].tolist() == list(range(frames))
     assert ("runtime.batch_size" in caplog.text) == (frames > 1)
 
@@ -150,7 +214,9 @@ def test_what_was_observed_in_halves_is_not_kept(pipeline, threads, fits):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return replace(pipeline.predict(batch), observations=(len(batch.where),))
 
-    (prediction,) = predict((frame(i, i) for i in range(4)), replace(pipeline, predict=find), batch_size=4)
+    (prediction,) = predict(
+        (frame(i, i) for i in range(4)), replace(pipeline, predict=find), batch_size=4
+    )
     assert prediction.observations == ((4,) if fits else None)
 
 
@@ -158,7 +224,10 @@ def test_a_frame_that_does_not_fit_into_memory_is_an_error_that_helps(pipeline):
     def find(batch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(RunError, match=r"not enough memory on cpu for one frame of 4x6 px; a smaller preprocessing\.input_scale"):
+    with pytest.raises(
+        RunError,
+        match=r"not enough memory on cpu for one frame of 4x6 px; a smaller preprocessing\.input_scale",
+    ):
         list(predict([frame(0, 1)], replace(pipeline[0], predict=find), batch_size=4))
 
 
@@ -174,7 +243,14 @@ def test_frames_of_other_sizes_start_a_batch(pipeline, threads):
     pipeline, seen = pipeline
     threads(1)
     sizes = [(4, 6, 1), (4, 6, 1), (4, 8, 1), (4, 8, 3), (4, 6, 1)]
-    poses = concatenate([p.poses for p in predict((frame(i, i, size) for i, size in enumerate(sizes)), pipeline, batch_size=4)])
+    poses = concatenate(
+        [
+            p.poses
+            for p in predict(
+                (frame(i, i, size) for i, size in enumerate(sizes)), pipeline, batch_size=4
+            )
+        ]
+    )
     assert [len(batch.where) for batch in seen] == [2, 1, 1, 1]
     assert poses.frames[:, 1].tolist() == [0, 1, 2, 3, 4]
     assert poses.points[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
@@ -183,7 +259,13 @@ def test_frames_of_other_sizes_start_a_batch(pipeline, threads):
 def test_frames_of_other_sizes_are_matched_to_one(pipeline):
     pipeline, seen = pipeline
     pipeline = replace(pipeline, images=ImageSpec(max_height=8, max_width=8))
-    list(predict([frame(0, 50, (8, 8, 1)), frame(1, 50, (4, 4, 1)), frame(2, 50, (16, 8, 1))], pipeline, batch_size=4))
+    list(
+        predict(
+            [frame(0, 50, (8, 8, 1)), frame(1, 50, (4, 4, 1)), frame(2, 50, (16, 8, 1))],
+            pipeline,
+            batch_size=4,
+        )
+    )
     assert {batch.images.shape for batch in seen} == {(1, 1, 8, 8)}
     assert sorted(float(batch.eff[0]) for batch in seen) == [8 / 16, 1.0, 8 / 4]
 
@@ -198,8 +280,16 @@ def test_unreadable_frames_are_empty_and_stay_in_order(pipeline, threads):
     assert poses.frame.tolist() == [1, 3, 4]
     assert [len(batch.where) for batch in seen] == [1, 2]
     assert [list(p.maps) for p in predictions] == [[], ["confmaps"], [], ["confmaps"]]
-    np.testing.assert_array_equal(np.concatenate([p.eff for p in predictions]), [np.nan, 1, np.nan, 1, 1])
-    assert np.concatenate([p.sizes for p in predictions]).tolist() == [[0, 0], [4, 6], [0, 0], [4, 6], [4, 6]]
+    np.testing.assert_array_equal(
+        np.concatenate([p.eff for p in predictions]), [np.nan, 1, np.nan, 1, 1]
+    )
+    assert np.concatenate([p.sizes for p in predictions]).tolist() == [
+        [0, 0],
+        [4, 6],
+        [0, 0],
+        [4, 6],
+        [4, 6],
+    ]
 
 
 def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
@@ -214,7 +304,12 @@ def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
         crops = (
             Crops(np.zeros((0, 2)), np.zeros(0), np.zeros((0, 2, 2)), {})
             if number[0] == 0
-            else Crops(np.stack([number, number], axis=1), number, np.zeros((n, 2, 2)), {"confmaps": torch.from_numpy(number)})
+            else Crops(
+                np.stack([number, number], axis=1),
+                number,
+                np.zeros((n, 2, 2)),
+                {"confmaps": torch.from_numpy(number)},
+            )
         )
         return replace(
             pipeline.predict(batch),
@@ -225,7 +320,9 @@ def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
             flooded=number[0] > 0,
         )
 
-    (joined,) = predict([frame(i, 7) for i in range(4)], replace(pipeline, predict=find), batch_size=4)
+    (joined,) = predict(
+        [frame(i, 7) for i in range(4)], replace(pipeline, predict=find), batch_size=4
+    )
     assert joined.crops.centroids.tolist() == [[2, 2], [3, 3]]
     assert joined.crops.scores.tolist() == [2, 3]
     assert joined.crops.boxes.shape == (2, 2, 2)
@@ -239,8 +336,16 @@ def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
 
 def test_frames_know_their_video(pipeline):
     pipeline, _ = pipeline
-    poses = concatenate([p.poses for p in predict([frame(5, 1, video=1), frame(5, 2, video=0)], pipeline, batch_size=4)])
-    assert list(zip(poses.video.tolist(), poses.points[:, 0, 0].tolist(), strict=True)) == [(1, 1), (0, 2)]
+    poses = concatenate(
+        [
+            p.poses
+            for p in predict([frame(5, 1, video=1), frame(5, 2, video=0)], pipeline, batch_size=4)
+        ]
+    )
+    assert list(zip(poses.video.tolist(), poses.points[:, 0, 0].tolist(), strict=True)) == [
+        (1, 1),
+        (0, 2),
+    ]
 
 
 def test_no_more_is_read_than_is_in_flight(pipeline, threads):

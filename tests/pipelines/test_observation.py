@@ -23,7 +23,11 @@ def test_what_is_packed_comes_out_part_by_part():
         Content(np.array([], dtype=np.int64), np.arange(4, dtype=np.float32).reshape(2, 2)),
     ]
     packed = pack(parts)
-    assert {name: array.shape for name, array in packed.items()} == {"frames": (3,), "peaks": (3, 2), "rows": (3, 2)}
+    assert {name: array.shape for name, array in packed.items()} == {
+        "frames": (3,),
+        "peaks": (3, 2),
+        "rows": (3, 2),
+    }
     found = list(unpack(Content, packed))
     assert len(found) == 3
     for a, b in zip(found, parts, strict=True):
@@ -35,7 +39,10 @@ def test_what_is_packed_comes_out_part_by_part():
 @pytest.mark.parametrize(("threshold", "n"), [(0.5, 2), (FLOOR, 2), (0.05, 3), (-0.5, 4)])
 def test_peaks_above_the_floor_are_observed_and_lower_ones_where_asked(draw, threshold, n):
     values = [0.9, 0.15, 0.07, -0.2]
-    maps = draw((1, 1, 3, 12), *[(0, 0, 1 + 3 * i, 1, 1 + value) for i, value in enumerate(values)]) - 1
+    maps = (
+        draw((1, 1, 3, 12), *[(0, 0, 1 + 3 * i, 1, 1 + value) for i, value in enumerate(values)])
+        - 1
+    )
     *_, found, complete, _ = observe_peaks({"confmaps": maps}, threshold, [None])
     assert found.tolist() == pytest.approx(values[:n])
     assert complete
@@ -44,18 +51,28 @@ def test_peaks_above_the_floor_are_observed_and_lower_ones_where_asked(draw, thr
 def test_points_are_refined_in_every_way_asked_for(draw):
     maps = {"confmaps": draw((1, 1, 5, 9), (0, 0, 4, 2, 0.75), (0, 0, 5, 2, 0.25))}
     zero = torch.zeros(1, dtype=torch.int64)
-    points = refined(maps, zero, zero, torch.tensor([[4.0, 2.0]]), [None, Refinement(3), Refinement(1)])
+    points = refined(
+        maps, zero, zero, torch.tensor([[4.0, 2.0]]), [None, Refinement(3), Refinement(1)]
+    )
     assert points.tolist() == [[[4, 2], [4.25, 2], [4, 2]]]
     offsets = torch.full((1, 2, 5, 9), 0.125)
-    assert refined(maps | {"offsets": offsets}, zero, zero, torch.tensor([[4.0, 2.0]]), [None]).tolist() == [[[4.125, 2.125]]]
+    assert refined(
+        maps | {"offsets": offsets}, zero, zero, torch.tensor([[4.0, 2.0]]), [None]
+    ).tolist() == [[[4.125, 2.125]]]
 
 
 def test_of_too_many_peaks_only_those_above_the_threshold_are_observed(draw, monkeypatch):
     monkeypatch.setattr(observation, "MOST_PEAKS", 2)
-    maps = {"confmaps": draw((1, 1, 3, 9), (0, 0, 1, 1, 0.9), (0, 0, 4, 1, 0.15), (0, 0, 7, 1, 0.6))}
+    maps = {
+        "confmaps": draw((1, 1, 3, 9), (0, 0, 1, 1, 0.9), (0, 0, 4, 1, 0.15), (0, 0, 7, 1, 0.6))
+    }
     *_, points, values, complete, flooded = observe_peaks(maps, 0.5, [None])
     assert not flooded
-    assert (values.tolist(), points[:, 0].tolist(), complete) == (pytest.approx([0.9, 0.6]), [[1, 1], [7, 1]], False)
+    assert (values.tolist(), points[:, 0].tolist(), complete) == (
+        pytest.approx([0.9, 0.6]),
+        [[1, 1], [7, 1]],
+        False,
+    )
     monkeypatch.setattr(observation, "MOST_PEAKS", 3)
     *_, values, complete, _ = observe_peaks(maps, 0.5, [None])
     assert (len(values), complete) == (3, True)
@@ -64,33 +81,69 @@ def test_of_too_many_peaks_only_those_above_the_threshold_are_observed(draw, mon
 @pytest.mark.parametrize(
     ("threshold", "most", "expected", "flooded"),
     [
-        (0.2, 2, [0.9, 0.6, 0.5], True),  # three of the first node are above, and the two highest are used; the second node has one
+        (
+            0.2,
+            2,
+            [0.9, 0.6, 0.5],
+            True,
+        ),  # three of the first node are above, and the two highest are used; the second node has one
         (0.55, 2, [0.9, 0.6, 0.5], False),  # what is left out was below the threshold in any case
         (0.2, 3, [0.9, 0.3, 0.6, 0.5], False),
     ],
 )
-def test_of_a_flood_of_peaks_the_highest_of_each_node_are_used(draw, threshold, most, expected, flooded):
+def test_of_a_flood_of_peaks_the_highest_of_each_node_are_used(
+    draw, threshold, most, expected, flooded
+):
     peaks = [(0, 0, 1, 1, 0.9), (0, 0, 4, 1, 0.3), (0, 0, 7, 1, 0.6), (0, 1, 10, 1, 0.5)]
-    *_, values, complete, found = observe_peaks({"confmaps": draw((1, 2, 3, 12), *peaks)}, threshold, [None], most)
-    assert (values.tolist(), complete, found) == (pytest.approx(expected), len(expected) == len(peaks), flooded)
+    *_, values, complete, found = observe_peaks(
+        {"confmaps": draw((1, 2, 3, 12), *peaks)}, threshold, [None], most
+    )
+    assert (values.tolist(), complete, found) == (
+        pytest.approx(expected),
+        len(expected) == len(peaks),
+        flooded,
+    )
 
 
-def test_of_a_flood_of_lines_the_highest_peaks_of_each_node_are_used(fake, batch, draw, monkeypatch):
-    confmaps = draw((1, 2, 8, 12), (0, 0, 2, 2, 0.9), (0, 0, 6, 2, 0.6), (0, 1, 2, 5, 0.8), (0, 1, 6, 5, 0.7))
-    model = fake("bottomup", lambda x: {"confmaps": confmaps, "pafs": torch.zeros(1, 2, 8, 12)}, edges=[("a", "b")])
+def test_of_a_flood_of_lines_the_highest_peaks_of_each_node_are_used(
+    fake, batch, draw, monkeypatch
+):
+    confmaps = draw(
+        (1, 2, 8, 12), (0, 0, 2, 2, 0.9), (0, 0, 6, 2, 0.6), (0, 1, 2, 5, 0.8), (0, 1, 6, 5, 0.7)
+    )
+    model = fake(
+        "bottomup",
+        lambda x: {"confmaps": confmaps, "pafs": torch.zeros(1, 2, 8, 12)},
+        edges=[("a", "b")],
+    )
     images = batch(torch.zeros(1, 1, 4, 4))
     monkeypatch.setattr(bottomup, "MOST_LINES", 1)
-    for most, peaks, flooded in [(2 * 2, [0.9, 0.6, 0.8, 0.7], False), (2 * 2 - 1, [0.9, 0.8], True)]:
+    for most, peaks, flooded in [
+        (2 * 2, [0.9, 0.6, 0.8, 0.7], False),
+        (2 * 2 - 1, [0.9, 0.8], True),
+    ]:
         monkeypatch.setattr(bottomup, "MOST_TRACED", most)
         seen = observe_lines(images, model, peak_threshold=0.5, refinements=[None], n_points=3)
         assert (seen.content.values.tolist(), seen.flooded) == (pytest.approx(peaks), flooded)
 
 
-def test_of_too_many_lines_only_those_above_the_threshold_are_observed(fake, batch, draw, monkeypatch):
-    confmaps = draw((1, 2, 8, 12), (0, 0, 2, 2, 0.9), (0, 0, 6, 2, 0.15), (0, 1, 2, 5, 0.8), (0, 1, 6, 5, 0.7))
-    model = fake("bottomup", lambda x: {"confmaps": confmaps, "pafs": torch.zeros(1, 2, 8, 12)}, edges=[("a", "b")])
+def test_of_too_many_lines_only_those_above_the_threshold_are_observed(
+    fake, batch, draw, monkeypatch
+):
+    confmaps = draw(
+        (1, 2, 8, 12), (0, 0, 2, 2, 0.9), (0, 0, 6, 2, 0.15), (0, 1, 2, 5, 0.8), (0, 1, 6, 5, 0.7)
+    )
+    model = fake(
+        "bottomup",
+        lambda x: {"confmaps": confmaps, "pafs": torch.zeros(1, 2, 8, 12)},
+        edges=[("a", "b")],
+    )
     images = batch(torch.zeros(1, 1, 4, 4))
     for most, peaks, lines, complete in [(4, 4, 2 * 2, True), (3, 3, 1 * 2, False)]:
         monkeypatch.setattr(bottomup, "MOST_LINES", most)
         seen = observe_lines(images, model, peak_threshold=0.5, refinements=[None], n_points=3)
-        assert (len(seen.content.edge), len(seen.content.values), seen.complete) == (lines, peaks, complete)
+        assert (len(seen.content.edge), len(seen.content.values), seen.complete) == (
+            lines,
+            peaks,
+            complete,
+        )

@@ -26,7 +26,9 @@ class TwoHeads(nn.Module):
     def forward(self, x):
         wide = torch.relu(self.down(x))
         deep = torch.relu(self.up(nn.functional.max_pool2d(wide, 2)))
-        both = torch.cat([wide, nn.functional.interpolate(deep, scale_factor=2, mode="bilinear")], dim=1)
+        both = torch.cat(
+            [wide, nn.functional.interpolate(deep, scale_factor=2, mode="bilinear")], dim=1
+        )
         return {"confmaps": self.heads["confmaps"](both), "pafs": self.heads["pafs"](deep)}
 
 
@@ -106,10 +108,16 @@ def test_ctrl_c_still_arrives_after_two_networks(network):
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(ConfigError, match=r"runtime\.backend: openvino is not installed; pip install 'sleap-lab\[openvino\]'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"runtime\.backend: openvino is not installed; pip install 'sleap-lab\[openvino\]'",
+    ):
         compile_network(nn.Identity(), CPU, "32", 1)
 
 
 def test_it_is_for_processors_only():
-    with pytest.raises(ConfigError, match=r"runtime\.backend: openvino runs on the processor only, got runtime\.device=cuda:0"):
+    with pytest.raises(
+        ConfigError,
+        match=r"runtime\.backend: openvino runs on the processor only, got runtime\.device=cuda:0",
+    ):
         compile_network(nn.Identity(), torch.device("cuda:0"), "32", 1)

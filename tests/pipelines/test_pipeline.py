@@ -9,7 +9,12 @@ from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.errors import ConfigError
 from sleap_lab.networks.preprocess import ImageSpec
 from sleap_lab.pipelines.model import FrameBatch
-from sleap_lab.pipelines.pipeline import build_pipeline, choose_device, output_skeleton, pipeline_kind
+from sleap_lab.pipelines.pipeline import (
+    build_pipeline,
+    choose_device,
+    output_skeleton,
+    pipeline_kind,
+)
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, RuntimeConfig
 
@@ -81,13 +86,17 @@ def test_models_that_do_not_fit_together_are_all_named(config, kinds):
 def test_another_kind_than_asked_for_is_refused(config):
     configs = [config("bottomup")]
     with pytest.raises(
-        ConfigError, match=r"model.kind: single_instance was asked for, but the models make up bottomup: .*bottomup \(bottomup\)$"
+        ConfigError,
+        match=r"model.kind: single_instance was asked for, but the models make up bottomup: .*bottomup \(bottomup\)$",
     ):
         pipeline_kind(configs, "single_instance")
 
 
 def test_half_of_a_top_down_pipeline_is_refused_with_what_is_missing(config):
-    with pytest.raises(ConfigError, match=r"topdown was asked for.*\(a centroid and a centered-instance model are needed\)"):
+    with pytest.raises(
+        ConfigError,
+        match=r"topdown was asked for.*\(a centroid and a centered-instance model are needed\)",
+    ):
         pipeline_kind([config("centroid")], "topdown")
 
 
@@ -96,14 +105,18 @@ def test_half_of_a_top_down_pipeline_is_refused_with_what_is_missing(config):
 
 def test_the_skeleton_is_that_of_the_model_that_finds_nodes(make_model):
     centroid = make_model("centroid", {"confmaps": [RED]}, nodes=("p", "q", "r"), edges=())
-    centered = make_model("centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 8})
+    centered = make_model(
+        "centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 8}
+    )
     for paths in ([centroid, centered], [centered, centroid]):
         assert output_skeleton(ModelConfig(paths=paths), None).nodes == ("a", "b")
 
 
 def test_the_skeleton_of_centroids_is_that_of_the_labels_if_there_are_any(make_model):
     paths = [make_model("centroid", {"confmaps": [RED]})]
-    assert output_skeleton(ModelConfig(paths=paths), None) == Skeleton(("centroid",), name="centroid")
+    assert output_skeleton(ModelConfig(paths=paths), None) == Skeleton(
+        ("centroid",), name="centroid"
+    )
     labelled = make_poses(Skeleton(("x", "y", "z")), np.zeros((1, 3, 2)))
     assert output_skeleton(ModelConfig(paths=paths), labelled).nodes == ("x", "y", "z")
 
@@ -123,7 +136,11 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
         monkeypatch.setattr(torch.accelerator, "is_available", lambda: bool(cuda or mps))
-        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda" if cuda else "mps"))
+        monkeypatch.setattr(
+            torch.accelerator,
+            "current_accelerator",
+            lambda: torch.device("cuda" if cuda else "mps"),
+        )
         monkeypatch.setattr(torch.accelerator, "device_count", lambda: cuda or int(mps))
 
     return make
@@ -162,11 +179,15 @@ def test_devices_that_are_there(machine, accelerators, name, expected):
         ({}, "cpu:1", "auto, cpu"),
     ],
 )
-def test_a_device_that_is_not_there_is_refused_with_those_that_are(machine, accelerators, name, accepted):
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(
+    machine, accelerators, name, accepted
+):
     machine(**accelerators)
     with pytest.raises(ConfigError) as caught:
         choose_device(name)
-    assert str(caught.value).startswith(f"runtime.device: {name!r} is not available here; accepted: {accepted}.")
+    assert str(caught.value).startswith(
+        f"runtime.device: {name!r} is not available here; accepted: {accepted}."
+    )
 
 
 def test_the_nearest_spelling_of_a_device(machine):
@@ -178,10 +199,23 @@ def test_the_nearest_spelling_of_a_device(machine):
 # ---- whole pipelines
 
 
-def build(paths, *, truth=None, preprocessing=None, runtime=None, refinement=None, details=False, **options):
-    model = ModelConfig(paths=[str(path) for path in paths], integral_refinement=refinement, **options)
+def build(
+    paths,
+    *,
+    truth=None,
+    preprocessing=None,
+    runtime=None,
+    refinement=None,
+    details=False,
+    **options,
+):
+    model = ModelConfig(
+        paths=[str(path) for path in paths], integral_refinement=refinement, **options
+    )
     runtime_config = RuntimeConfig(device="cpu", **(runtime or {}))
-    return build_pipeline(model, PreprocessingConfig(**(preprocessing or {})), runtime_config, truth, details=details)
+    return build_pipeline(
+        model, PreprocessingConfig(**(preprocessing or {})), runtime_config, truth, details=details
+    )
 
 
 def spots(*pixels, h=32, w=48):
@@ -207,7 +241,12 @@ ANIMAL = spots((0, 16, 12, 255), (1, 13, 15, 204), (2, 22, 10, 153))
 
 def test_single_instance(make_model):
     pipeline = build([make_model("single_instance", {"confmaps": [GREEN, BLUE]})])
-    assert (pipeline.kind, pipeline.skeleton.nodes, pipeline.track_names, pipeline.notes) == ("single_instance", ("a", "b"), (), ())
+    assert (pipeline.kind, pipeline.skeleton.nodes, pipeline.track_names, pipeline.notes) == (
+        "single_instance",
+        ("a", "b"),
+        (),
+        (),
+    )
     assert pipeline.device == torch.device("cpu")
     poses = predicted(pipeline, ANIMAL)
     assert poses.points.tolist() == [[[12, 14], [22, 10]]]
@@ -218,7 +257,9 @@ def test_single_instance(make_model):
 @pytest.fixture
 def topdown_paths(make_model):
     centroid = make_model("centroid", {"confmaps": [RED]})
-    centered = make_model("centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16})
+    centered = make_model(
+        "centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16}
+    )
     return [centered, centroid]
 
 
@@ -228,7 +269,9 @@ def test_topdown(topdown_paths):
     pipeline = build(topdown_paths)
     assert pipeline.kind == "topdown"
     poses = predicted(pipeline, ANIMAL)
-    np.testing.assert_allclose(poses.points, [[[8.5 + 2 * 2, 4.5 + 2 * 5], [8.5 + 2 * 7, 4.5 + 2 * 3]]])
+    np.testing.assert_allclose(
+        poses.points, [[[8.5 + 2 * 2, 4.5 + 2 * 5], [8.5 + 2 * 7, 4.5 + 2 * 3]]]
+    )
     np.testing.assert_allclose(poses.instance_scores, [1.0])
 
 
@@ -242,25 +285,43 @@ def test_where_the_nodes_of_a_crop_land(make_model):
     # As above; what the crop shows at its pixels (5, 11) and (14, 6) is in the image at (13, 15) and (22, 10). The network, which
     # answers in steps of 2 pixels, says (4, 10) and (14, 6).
     centroid = make_model("centroid", {"confmaps": [RED]})
-    old = make_model("centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16})
+    old = make_model(
+        "centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16}
+    )
     file = old / "training_config.yaml"
     file.write_text(file.read_text() + "sleap_nn_version: 0.0.5\n")
     answers = np.array([[4, 10], [14, 6]])
     for registration, start in (("exact", [8, 4]), ("reference", [8.5, 4.5])):
-        poses = build([centroid, old], preprocessing={"crop_registration": registration}).predict(ANIMAL).poses
+        poses = (
+            build([centroid, old], preprocessing={"crop_registration": registration})
+            .predict(ANIMAL)
+            .poses
+        )
         np.testing.assert_allclose(poses.points[0], answers + start)
 
 
 def test_thresholds_of_the_two_stages(topdown_paths):
-    assert len(build(topdown_paths, peak_threshold=[0.2, 0.7]).predict(ANIMAL).poses.visible[0].nonzero()[0]) == 1
+    assert (
+        len(
+            build(topdown_paths, peak_threshold=[0.2, 0.7])
+            .predict(ANIMAL)
+            .poses.visible[0]
+            .nonzero()[0]
+        )
+        == 1
+    )
     assert len(build(topdown_paths, peak_threshold=[1.0, 0.2]).predict(ANIMAL).poses) == 0
-    assert build(topdown_paths, peak_threshold=0.7).predict(ANIMAL).poses.visible.tolist() == [[True, False]]
+    assert build(topdown_paths, peak_threshold=0.7).predict(ANIMAL).poses.visible.tolist() == [
+        [True, False]
+    ]
 
 
 def test_the_limit_of_instances(topdown_paths):
     two = spots((0, 16, 12, 200), (1, 16, 12, 204), (0, 40, 12, 255), (1, 40, 12, 204))
     assert build(topdown_paths).predict(two).poses.points[:, 0, 0].tolist() == [16.5, 40.5]
-    assert build(topdown_paths, max_instances=1).predict(two).poses.points[:, 0, 0].tolist() == [40.5]
+    assert build(topdown_paths, max_instances=1).predict(two).poses.points[:, 0, 0].tolist() == [
+        40.5
+    ]
 
 
 def test_bottomup(make_model):
@@ -277,25 +338,34 @@ def test_bottomup(make_model):
     assert len(build([path], min_instance_peaks=3, **options).predict(drawn).poses) == 0
     # The longest edge without penalty is 1/4 of 24 map pixels of stride 2: 12; 12 / 20 - 1 = -0.4.
     np.testing.assert_allclose(build([path]).predict(drawn).poses.instance_scores, [1 - 0.4])
-    np.testing.assert_allclose(build([path], dist_penalty_weight=0.5).predict(drawn).poses.instance_scores, [1 - 0.2])
+    np.testing.assert_allclose(
+        build([path], dist_penalty_weight=0.5).predict(drawn).poses.instance_scores, [1 - 0.2]
+    )
 
 
 def test_multi_class_bottomup(make_model):
     # Class maps are sigmoids: blue makes the second class likely, black the first.
-    path = make_model("multi_class_bottomup", {"confmaps": [RED, GREEN], "class_maps": [[0, 0, -8.0, 4.0], [0, 0, 8.0, -4.0]]})
+    path = make_model(
+        "multi_class_bottomup",
+        {"confmaps": [RED, GREEN], "class_maps": [[0, 0, -8.0, 4.0], [0, 0, 8.0, -4.0]]},
+    )
     drawn = spots((0, 10, 12, 255), (1, 30, 12, 204), (2, 30, 12, 255))
     pipeline = build([path])
     assert (pipeline.kind, pipeline.track_names) == ("multi_class_bottomup", ("x", "y"))
     poses = predicted(pipeline, drawn)
     assert poses.tracks.tolist() == [0, 1]
-    np.testing.assert_array_equal(poses.points, [[[10, 12], [np.nan, np.nan]], [[np.nan, np.nan], [30, 12]]])
+    np.testing.assert_array_equal(
+        poses.points, [[[10, 12], [np.nan, np.nan]], [[np.nan, np.nan], [30, 12]]]
+    )
     np.testing.assert_allclose(poses.track_scores, [1 / (1 + np.exp(-4))] * 2, rtol=1e-6)
 
 
 def test_multi_class_topdown(make_model):
     centroid = make_model("centroid", {"confmaps": [RED]})
     classes = make_model(
-        "multi_class_topdown", {"confmaps": [GREEN, BLUE], "class_vectors": [[0, 0, 0, 0], [0, 0, 3.0, 0]]}, preprocessing={"crop_size": 16}
+        "multi_class_topdown",
+        {"confmaps": [GREEN, BLUE], "class_vectors": [[0, 0, 0, 0], [0, 0, 3.0, 0]]},
+        preprocessing={"crop_size": 16},
     )
     pipeline = build([centroid, classes])
     assert (pipeline.kind, pipeline.track_names) == ("multi_class_topdown", ("x", "y"))
@@ -319,7 +389,9 @@ def test_centroids_alone(make_model):
 
 @pytest.fixture
 def centered_path(make_model):
-    return make_model("centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16})
+    return make_model(
+        "centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16}
+    )
 
 
 def test_crops_around_labels(centered_path):
@@ -331,32 +403,59 @@ def test_crops_around_labels(centered_path):
 
 def test_crops_around_a_node_of_the_labels(centered_path):
     labelled = make_poses(AB, [[[16, 12], [32, 24]]], video=2, frame=7, user=True)
-    poses = build([centered_path], truth=labelled, preprocessing={"anchor_part": "a"}).predict(ANIMAL).poses
+    poses = (
+        build([centered_path], truth=labelled, preprocessing={"anchor_part": "a"})
+        .predict(ANIMAL)
+        .poses
+    )
     np.testing.assert_allclose(poses.points, [[[12.5, 14.5], [22.5, 10.5]]])
     # Around b the crop holds no node.
-    assert len(build([centered_path], truth=labelled, preprocessing={"anchor_part": "b"}).predict(ANIMAL).poses) == 0
+    assert (
+        len(
+            build([centered_path], truth=labelled, preprocessing={"anchor_part": "b"})
+            .predict(ANIMAL)
+            .poses
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize("kind", ["centered_instance", "multi_class_topdown"])
 def test_crops_need_centroids(make_model, kind):
-    weights = {"confmaps": [GREEN, BLUE]} | ({"class_vectors": [RED, BLUE]} if kind == "multi_class_topdown" else {})
+    weights = {"confmaps": [GREEN, BLUE]} | (
+        {"class_vectors": [RED, BLUE]} if kind == "multi_class_topdown" else {}
+    )
     path = make_model(kind, weights, preprocessing={"crop_size": 16})
-    with pytest.raises(ConfigError, match=rf"model.paths: a {kind} model without a centroid model needs labelled instances"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"model.paths: a {kind} model without a centroid model needs labelled instances",
+    ):
         build([path])
 
 
 def test_crops_need_a_size(make_model):
-    paths = [make_model("centroid", {"confmaps": [RED]}), make_model("centered_instance", {"confmaps": [GREEN, BLUE]})]
-    with pytest.raises(ConfigError, match=r"preprocessing.crop_size: .*centered_instance names no crop size; give one in px"):
+    paths = [
+        make_model("centroid", {"confmaps": [RED]}),
+        make_model("centered_instance", {"confmaps": [GREEN, BLUE]}),
+    ]
+    with pytest.raises(
+        ConfigError,
+        match=r"preprocessing.crop_size: .*centered_instance names no crop size; give one in px",
+    ):
         build(paths)
     assert build(paths, preprocessing={"crop_size": 16}).predict(ANIMAL).poses.visible.all()
 
 
 @pytest.mark.parametrize("labels", [True, False])
 def test_a_node_that_does_not_exist_is_refused_with_the_nearest(make_model, labels):
-    path = make_model("single_instance", {"confmaps": [GREEN, BLUE]}, nodes=("head", "tail"), edges=())
+    path = make_model(
+        "single_instance", {"confmaps": [GREEN, BLUE]}, nodes=("head", "tail"), edges=()
+    )
     labelled = make_poses(Skeleton(("head", "tail")), np.zeros((1, 2, 2))) if labels else None
-    with pytest.raises(ConfigError, match=r"preprocessing.anchor_part: no node 'haed'; accepted: head, tail\. Did you mean 'head'\?"):
+    with pytest.raises(
+        ConfigError,
+        match=r"preprocessing.anchor_part: no node 'haed'; accepted: head, tail\. Did you mean 'head'\?",
+    ):
         build([path], truth=labelled, preprocessing={"anchor_part": "haed"})
 
 
@@ -364,49 +463,91 @@ def test_a_node_that_does_not_exist_is_refused_with_the_nearest(make_model, labe
     ("trained", "given", "expected"),
     [
         ({}, {}, ImageSpec()),
-        ({"max_height": 32, "max_width": 48, "ensure_rgb": True}, {}, ImageSpec(32, 48, ensure_rgb=True)),
+        (
+            {"max_height": 32, "max_width": 48, "ensure_rgb": True},
+            {},
+            ImageSpec(32, 48, ensure_rgb=True),
+        ),
         ({"max_height": 32}, {"max_height": 16, "max_width": 20}, ImageSpec(16, 20)),
-        ({"ensure_rgb": True}, {"ensure_rgb": False, "ensure_grayscale": True}, ImageSpec(ensure_grayscale=True)),
+        (
+            {"ensure_rgb": True},
+            {"ensure_rgb": False, "ensure_grayscale": True},
+            ImageSpec(ensure_grayscale=True),
+        ),
         ({"ensure_grayscale": True}, {}, ImageSpec(ensure_grayscale=True)),
     ],
 )
-def test_images_are_prepared_as_in_training_unless_told_otherwise(make_model, trained, given, expected):
+def test_images_are_prepared_as_in_training_unless_told_otherwise(
+    make_model, trained, given, expected
+):
     path = make_model("single_instance", {"confmaps": [GREEN, BLUE]}, preprocessing=trained)
     assert build([path], preprocessing=given).images == expected
 
 
 def test_top_down_images_are_prepared_as_for_centroids(make_model):
     centroid = make_model("centroid", {"confmaps": [RED]}, preprocessing={"max_height": 32})
-    centered = make_model("centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16, "max_height": 99})
+    centered = make_model(
+        "centered_instance",
+        {"confmaps": [GREEN, BLUE]},
+        preprocessing={"crop_size": 16, "max_height": 99},
+    )
     assert build([centered, centroid]).images == ImageSpec(max_height=32)
 
 
-@pytest.mark.parametrize(("trained", "given", "expected"), [(1.0, None, 1.0), (0.5, None, 0.5), (0.5, 2.0, 2.0)])
+@pytest.mark.parametrize(
+    ("trained", "given", "expected"), [(1.0, None, 1.0), (0.5, None, 0.5), (0.5, 2.0, 2.0)]
+)
 def test_scale_is_that_of_training_unless_told_otherwise(make_model, trained, given, expected):
-    path = make_model("single_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"scale": trained})
-    maps = build([path], preprocessing={"input_scale": given}, details=True).predict(ANIMAL).maps["confmaps"]
+    path = make_model(
+        "single_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"scale": trained}
+    )
+    maps = (
+        build([path], preprocessing={"input_scale": given}, details=True)
+        .predict(ANIMAL)
+        .maps["confmaps"]
+    )
     assert maps.shape[-2:] == (32 * expected / 2, 48 * expected / 2)
 
 
 def test_refinement_is_on_unless_told_otherwise(make_model):
     path = make_model("single_instance", {"confmaps": [GREEN, BLUE]})
-    pair = spots((1, 12, 14, 255), (1, 14, 14, 85))  # map pixels (6, 7) and (7, 7), the second a third as bright
+    pair = spots(
+        (1, 12, 14, 255), (1, 14, 14, 85)
+    )  # map pixels (6, 7) and (7, 7), the second a third as bright
     model = ModelConfig(paths=[str(path)])
-    refined = build_pipeline(model, PreprocessingConfig(), RuntimeConfig(device="cpu"), None).predict(pair).poses
+    refined = (
+        build_pipeline(model, PreprocessingConfig(), RuntimeConfig(device="cpu"), None)
+        .predict(pair)
+        .poses
+    )
     np.testing.assert_allclose(refined.points[0, 0], [2 * (6 + 1 / 4), 14], rtol=1e-6)
     plain = (
-        build_pipeline(replace(model, integral_refinement=None), PreprocessingConfig(), RuntimeConfig(device="cpu"), None)
+        build_pipeline(
+            replace(model, integral_refinement=None),
+            PreprocessingConfig(),
+            RuntimeConfig(device="cpu"),
+            None,
+        )
         .predict(pair)
         .poses
     )
     assert plain.points[0, 0].tolist() == [12, 14]
     alone = (
-        build_pipeline(replace(model, integral_patch_size=1), PreprocessingConfig(), RuntimeConfig(device="cpu"), None).predict(pair).poses
+        build_pipeline(
+            replace(model, integral_patch_size=1),
+            PreprocessingConfig(),
+            RuntimeConfig(device="cpu"),
+            None,
+        )
+        .predict(pair)
+        .poses
     )
     assert alone.points[0, 0].tolist() == [12, 14]
 
 
-@pytest.mark.parametrize(("way", "expected"), [("integral", 6 + 1 / 4 + 1 / 2), ("bounded", 6 + 1 / 4)])
+@pytest.mark.parametrize(
+    ("way", "expected"), [("integral", 6 + 1 / 4 + 1 / 2), ("bounded", 6 + 1 / 4)]
+)
 def test_bounded_refinement(make_model, way, expected):
     # An even patch tells them apart: only unbounded, it lies half a pixel too far.
     model = ModelConfig(paths=[str(make_model("single_instance", {"confmaps": [GREEN, BLUE]}))])
@@ -429,8 +570,12 @@ def legacy(make_legacy_model):
     """Return a function that makes legacy models of three channels, whose heads predict offsets (dx, dy) for each node."""
 
     def make(kind, heads, *offsets, **options):
-        heads = heads | {"OffsetRefinementHead_0": constants(*(value for offset in offsets for value in offset))}
-        return make_legacy_model(kind, heads, channels=3, head={"offset_refinement": True}, **options)
+        heads = heads | {
+            "OffsetRefinementHead_0": constants(*(value for offset in offsets for value in offset))
+        }
+        return make_legacy_model(
+            kind, heads, channels=3, head={"offset_refinement": True}, **options
+        )
 
     return make
 
@@ -446,7 +591,10 @@ CENTERED = {"CenteredInstanceConfmapsHead_0": [GREEN, BLUE]}
         [("single_instance", {"SingleInstanceConfmapsHead_0": [GREEN, BLUE]}, *OFFSETS)],
         [("multi_instance", MULTI | {"PartAffinityFieldsHead_0": constants(1, 0)}, *OFFSETS)],
         [("multi_class_bottomup", MULTI | {"ClassMapsHead_0": constants(5, -5)}, *OFFSETS)],
-        [("centroid", {"CentroidConfmapsHead_0": [RED]}, (0, 0)), ("centered_instance", CENTERED, *OFFSETS)],
+        [
+            ("centroid", {"CentroidConfmapsHead_0": [RED]}, (0, 0)),
+            ("centered_instance", CENTERED, *OFFSETS),
+        ],
     ],
     ids=lambda models: models[-1][0],
 )
@@ -454,20 +602,31 @@ def test_offsets_that_legacy_models_predict(legacy, models):
     paths = [legacy(*model) for model in models]
     plain, moved = build(paths).predict(ANIMAL), build(paths, refinement="offsets").predict(ANIMAL)
     assert not np.isnan(plain.poses.points).any()
-    np.testing.assert_allclose(moved.poses.points - plain.poses.points, [2 * np.array(OFFSETS)])  # map pixels are 2 x 2 image pixels
+    np.testing.assert_allclose(
+        moved.poses.points - plain.poses.points, [2 * np.array(OFFSETS)]
+    )  # map pixels are 2 x 2 image pixels
     np.testing.assert_array_equal(moved.poses.point_scores, plain.poses.point_scores)
 
 
 def test_offsets_of_centroids(legacy):
     path = legacy("centroid", {"CentroidConfmapsHead_0": [RED]}, (0.25, -0.5))
-    assert build([path], refinement="offsets").predict(ANIMAL).poses.points.tolist() == [[[16 + 2 * 0.25, 12 - 2 * 0.5]]]
+    assert build([path], refinement="offsets").predict(ANIMAL).poses.points.tolist() == [
+        [[16 + 2 * 0.25, 12 - 2 * 0.5]]
+    ]
 
 
 def test_offsets_need_a_head_in_every_model(legacy, make_model, make_legacy_model, monkeypatch):
-    monkeypatch.setattr("sleap_lab.pipelines.pipeline.load_network", lambda *args, **kwargs: pytest.fail("loaded"))
+    monkeypatch.setattr(
+        "sleap_lab.pipelines.pipeline.load_network", lambda *args, **kwargs: pytest.fail("loaded")
+    )
     centroid = legacy("centroid", {"CentroidConfmapsHead_0": [RED]}, (0, 0))
     for other in (
-        make_model("centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16}, name="modern"),
+        make_model(
+            "centered_instance",
+            {"confmaps": [GREEN, BLUE]},
+            preprocessing={"crop_size": 16},
+            name="modern",
+        ),
         make_legacy_model("centered_instance", CENTERED, channels=3),
     ):
         message = f"model.integral_refinement: got 'offsets', but {other} has no head that predicts offsets; accepted: "
@@ -477,7 +636,10 @@ def test_offsets_need_a_head_in_every_model(legacy, make_model, make_legacy_mode
 
 
 def test_legacy_and_modern_models_go_together(make_model, make_legacy_model):
-    paths = [make_model("centroid", {"confmaps": [RED]}), make_legacy_model("centered_instance", CENTERED, channels=3)]
+    paths = [
+        make_model("centroid", {"confmaps": [RED]}),
+        make_legacy_model("centered_instance", CENTERED, channels=3),
+    ]
     assert build(paths).kind == "topdown"
     assert not np.isnan(build(paths).predict(ANIMAL).poses.points).any()
 
@@ -493,7 +655,10 @@ def test_weights_of_other_files(make_model, tmp_path):
 def test_threads(make_model, monkeypatch, threads):
     given = []
     monkeypatch.setattr(torch, "set_num_threads", given.append)
-    build([make_model("single_instance", {"confmaps": [GREEN, BLUE]})], runtime={"num_threads": threads})
+    build(
+        [make_model("single_instance", {"confmaps": [GREEN, BLUE]})],
+        runtime={"num_threads": threads},
+    )
     assert given == ([] if threads is None else [3])
 
 
@@ -501,7 +666,12 @@ def test_threads(make_model, monkeypatch, threads):
 def test_networks_are_compiled_where_asked(topdown_paths, monkeypatch, wanted):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda network: compiled.append(network))
-    build_pipeline(ModelConfig(paths=topdown_paths), PreprocessingConfig(), RuntimeConfig(device="cpu", compile=wanted), None)
+    build_pipeline(
+        ModelConfig(paths=topdown_paths),
+        PreprocessingConfig(),
+        RuntimeConfig(device="cpu", compile=wanted),
+        None,
+    )
     assert len(compiled) == (2 if wanted else 0)
 
 
@@ -512,7 +682,9 @@ def test_memory_is_kept_before_networks_are_loaded(topdown_paths, monkeypatch):
         done.append("loaded")
         return load_network(*args, **options)
 
-    monkeypatch.setattr("sleap_lab.pipelines.pipeline.keep_freed_memory", lambda: done.append("kept"))
+    monkeypatch.setattr(
+        "sleap_lab.pipelines.pipeline.keep_freed_memory", lambda: done.append("kept")
+    )
     monkeypatch.setattr("sleap_lab.pipelines.pipeline.load_network", load)
     build(topdown_paths)
     assert done == ["kept", "loaded", "loaded"]
@@ -527,9 +699,13 @@ def test_lower_precision_gives_the_same_grid_points(make_model):
 
 def test_nothing_is_loaded_before_models_fit_together(config, monkeypatch):
     paths = [config("centroid").folder, config("bottomup").folder]
-    monkeypatch.setattr("sleap_lab.pipelines.pipeline.load_network", lambda *args, **kwargs: pytest.fail("loaded"))
+    monkeypatch.setattr(
+        "sleap_lab.pipelines.pipeline.load_network", lambda *args, **kwargs: pytest.fail("loaded")
+    )
     with pytest.raises(ConfigError, match="do not fit together"):
         build(paths)
     with pytest.raises(ConfigError, match=r"runtime\.device"):
-        build_pipeline(ModelConfig(paths=[paths[0]]), PreprocessingConfig(), RuntimeConfig(device="tpu"), None)
+        build_pipeline(
+            ModelConfig(paths=[paths[0]]), PreprocessingConfig(), RuntimeConfig(device="tpu"), None
+        )
     assert all(isinstance(path, Path) for path in paths)

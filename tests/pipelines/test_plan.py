@@ -32,14 +32,25 @@ def crops(scores, seen):
     n = len(scores)
     nothing = np.zeros((n, 2, 3, 2)), np.zeros((n, 2), np.float32), np.zeros((n, 0), np.float32)
     where, sample = np.array([[0, 10]]), np.zeros(n, np.int32)
-    return Cropped(where, sample, np.zeros((n, 2)), np.zeros((n, 2, 2)), np.array(scores, np.float32), np.array(seen), *nothing)
+    return Cropped(
+        where,
+        sample,
+        np.zeros((n, 2)),
+        np.zeros((n, 2, 2)),
+        np.array(scores, np.float32),
+        np.array(seen),
+        *nothing,
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "enough"),
     [
         ({"peak_threshold": [0.5, 0.2]}, True),
-        ({"peak_threshold": [0.2, 0.5]}, False),  # the third crop is needed, and nobody looked at it
+        (
+            {"peak_threshold": [0.2, 0.5]},
+            False,
+        ),  # the third crop is needed, and nobody looked at it
         ({"peak_threshold": 0.2, "max_instances": 2}, True),
         ({"peak_threshold": 0.2, "max_instances": 3}, False),
     ],
@@ -47,10 +58,17 @@ def crops(scores, seen):
 @pytest.mark.parametrize("kind", ["topdown", "multi_class_topdown"])
 def test_crops_that_were_not_looked_at_do_not_cover_what_needs_them(plan, kind, options, enough):
     second = "centered_instance" if kind == "topdown" else kind
-    assert plan(kind, "centroid", second, **options).covers(crops([0.9, 0.8, 0.4], [True, True, False])) is enough
+    assert (
+        plan(kind, "centroid", second, **options).covers(
+            crops([0.9, 0.8, 0.4], [True, True, False])
+        )
+        is enough
+    )
 
 
-@pytest.mark.parametrize("kind", ["single_instance", "bottomup", "multi_class_bottomup", "centroid"])
+@pytest.mark.parametrize(
+    "kind", ["single_instance", "bottomup", "multi_class_bottomup", "centroid"]
+)
 def test_what_is_observed_of_whole_frames_is_always_enough(plan, kind):
     assert plan(kind).covers(object())
 

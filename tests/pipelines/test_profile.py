@@ -62,7 +62,12 @@ def test_what_happens_at_the_same_time_shares_it(pass_time, other):
     other(network.__exit__, None, None, None)
     other(theirs.__exit__, None, None, None)
     pass_time(16)
-    assert watch.split(30) == {"read": 16, "preprocess": 0, "network": 4 / 2 + 8, "peaks": 2 + 4 / 2}
+    assert watch.split(30) == {
+        "read": 16,
+        "preprocess": 0,
+        "network": 4 / 2 + 8,
+        "peaks": 2 + 4 / 2,
+    }
 
 
 def test_something_else_may_be_waited_for(pass_time):

@@ -11,12 +11,21 @@ NAN = np.nan
 
 def run(fake, batch, maps, *, peak_threshold=0.2, refinement=None, eff=1.0, **options):
     model = fake("single_instance", lambda x: {"confmaps": maps}, **options)
-    seen = observe_highest(batch(torch.zeros(len(maps), 1, 4, 4), eff), model, refinements=[refinement])
-    return Prediction(decode_highest(seen.content, model.config.skeleton, peak_threshold=peak_threshold, refinement=0), seen.maps)
+    seen = observe_highest(
+        batch(torch.zeros(len(maps), 1, 4, 4), eff), model, refinements=[refinement]
+    )
+    return Prediction(
+        decode_highest(
+            seen.content, model.config.skeleton, peak_threshold=peak_threshold, refinement=0
+        ),
+        seen.maps,
+    )
 
 
 def test_one_instance_per_frame(fake, batch, draw):
-    maps = draw((2, 2, 8, 9), (0, 0, 3, 2, 0.9), (0, 1, 8, 7, 0.5), (1, 0, 0, 0, 2.5), (1, 1, 4, 4, 0.25))
+    maps = draw(
+        (2, 2, 8, 9), (0, 0, 3, 2, 0.9), (0, 1, 8, 7, 0.5), (1, 0, 0, 0, 2.5), (1, 1, 4, 4, 0.25)
+    )
     poses = run(fake, batch, maps).poses
     assert poses.frame.tolist() == [10, 11]
     assert poses.points.tolist() == [[[3, 2], [8, 7]], [[0, 0], [4, 4]]]
@@ -33,10 +42,17 @@ def test_a_missing_node_is_nan_and_scores_0(fake, batch, draw):
     np.testing.assert_allclose(poses.instance_scores, [0.9])
 
 
-@pytest.mark.parametrize(("threshold", "kept"), [(0.7, True), (0.7 - 2**-10, True), (0.7 + 2**-10, False), (-1.0, True)])
+@pytest.mark.parametrize(
+    ("threshold", "kept"), [(0.7, True), (0.7 - 2**-10, True), (0.7 + 2**-10, False), (-1.0, True)]
+)
 def test_a_node_on_the_threshold_is_kept(fake, batch, draw, threshold, kept):
     # 0.7 is smaller as a float32: both sides are compared as such.
-    poses = run(fake, batch, draw((1, 2, 8, 9), (0, 0, 3, 2, 0.9), (0, 1, 8, 7, 0.7)), peak_threshold=threshold).poses
+    poses = run(
+        fake,
+        batch,
+        draw((1, 2, 8, 9), (0, 0, 3, 2, 0.9), (0, 1, 8, 7, 0.7)),
+        peak_threshold=threshold,
+    ).poses
     assert poses.visible.tolist() == [[True, kept]]
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from sleap_lab.cli import main
 
-spec = importlib.util.spec_from_file_location("make_stride_cases", Path(__file__).parent / "make_stride_cases.py")
+spec = importlib.util.spec_from_file_location(
+    "make_stride_cases", Path(__file__).parent / "make_stride_cases.py"
+)
 cases = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cases)
 
@@ -19,7 +21,9 @@ ANSWERS = json.loads(gzip.decompress(cases.ANSWERS.read_bytes()))
 
 def as_arrays(frame):
     """Return scores (n,) and coordinates (n, 2 * nodes) of the instances of a frame, ordered by their coordinates."""
-    rows = np.array([[score, *points] for score, points in frame], dtype=float).reshape(len(frame), 1 + 2 * len(cases.NODES))
+    rows = np.array([[score, *points] for score, points in frame], dtype=float).reshape(
+        len(frame), 1 + 2 * len(cases.NODES)
+    )
     rows = rows[np.lexsort(np.nan_to_num(np.round(rows[:, 1:], 1), nan=-1).T)]
     return rows[:, 0], rows[:, 1:]
 

@@ -44,5 +44,9 @@ def test_areas(border, expected):
 )
 def test_intersections(other, border, expected):
     square = np.array([0.0, 0.0, 10.0, 10.0])
-    np.testing.assert_array_equal(intersections(square, np.array(other, dtype=float), border), expected)
-    np.testing.assert_array_equal(intersections(np.array(other, dtype=float), square, border), expected)
+    np.testing.assert_array_equal(
+        intersections(square, np.array(other, dtype=float), border), expected
+    )
+    np.testing.assert_array_equal(
+        intersections(np.array(other, dtype=float), square, border), expected
+    )

@@ -26,12 +26,17 @@ def two_videos():
 
 
 def same(first, second):
-    columns = all(np.array_equal(getattr(first, name), getattr(second, name), equal_nan=True) for name in (*COLUMNS, "frames"))
+    columns = all(
+        np.array_equal(getattr(first, name), getattr(second, name), equal_nan=True)
+        for name in (*COLUMNS, "frames")
+    )
     return columns and first.skeleton == second.skeleton and first.track_names == second.track_names
 
 
 def test_scalars_are_repeated_for_every_instance():
-    poses = make_poses(AB, [[[0, 0], [1, 1]], [[2, 2], [3, 3]]], frame=7, tracks=[1, -1], track_names=["x", "y"])
+    poses = make_poses(
+        AB, [[[0, 0], [1, 1]], [[2, 2], [3, 3]]], frame=7, tracks=[1, -1], track_names=["x", "y"]
+    )
     assert poses.frame.tolist() == [7, 7]
     assert poses.video.tolist() == [0, 0]
     assert poses.point_scores.tolist() == [[1, 1], [1, 1]]
@@ -44,7 +49,9 @@ def test_scalars_are_repeated_for_every_instance():
 def test_columns_have_the_documented_types():
     poses = make_poses(AB, [[[0, 0], [1, 1]]])
     types = {name: getattr(poses, name).dtype for name in (*COLUMNS, "frames")}
-    floats = dict.fromkeys(("points", "point_scores", "instance_scores", "track_scores"), np.float64)
+    floats = dict.fromkeys(
+        ("points", "point_scores", "instance_scores", "track_scores"), np.float64
+    )
     assert types == {
         "video": np.int32,
         "frame": np.int64,
@@ -78,12 +85,19 @@ def test_a_column_of_another_length_is_refused_by_name(name):
 
 
 def test_points_must_have_a_row_per_node():
-    with pytest.raises(ValueError, match=r"Poses\.points must have shape \(4, 2, 2\), got \(4, 3, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"Poses\.points must have shape \(4, 2, 2\), got \(4, 3, 2\)"
+    ):
         replace(two_videos(), points=np.zeros((4, 3, 2)))
 
 
 def test_a_node_is_visible_only_with_both_coordinates():
-    assert two_videos().visible.tolist() == [[True, True], [True, False], [True, False], [False, False]]
+    assert two_videos().visible.tolist() == [
+        [True, True],
+        [True, False],
+        [True, False],
+        [False, False],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +151,11 @@ def records(draw):
     n, nodes = draw(st.integers(0, 5)), draw(st.integers(1, 3))
     floats = st.floats(width=64)
     return make_poses(
-        Skeleton(tuple(draw(st.lists(st.text(max_size=3), min_size=nodes, max_size=nodes))), edges=((0, nodes - 1),), symmetries=((0, 0),)),
+        Skeleton(
+            tuple(draw(st.lists(st.text(max_size=3), min_size=nodes, max_size=nodes))),
+            edges=((0, nodes - 1),),
+            symmetries=((0, 0),),
+        ),
         draw(arrays(np.float64, (n, nodes, 2), elements=floats)),
         video=draw(arrays(np.int32, n)),
         frame=draw(arrays(np.int64, n)),
@@ -157,7 +175,9 @@ def test_save_and_load_give_the_record_back(tmp_path_factory, poses):
     poses.save(path)
     loaded = Poses.load(path)
     assert same(loaded, poses)
-    assert all(getattr(loaded, name).dtype == getattr(poses, name).dtype for name in (*COLUMNS, "frames"))
+    assert all(
+        getattr(loaded, name).dtype == getattr(poses, name).dtype for name in (*COLUMNS, "frames")
+    )
 
 
 def test_save_keeps_the_name_it_was_given(tmp_path):
@@ -191,7 +211,10 @@ def test_load_never_unpickles(tmp_path):
 
 
 def test_concatenate_appends_rows_and_frames():
-    first, second = two_videos(), make_poses(AB, np.zeros((1, 2, 2)), frame=20, frames=[(0, 20), (0, 21)])
+    first, second = (
+        two_videos(),
+        make_poses(AB, np.zeros((1, 2, 2)), frame=20, frames=[(0, 20), (0, 21)]),
+    )
     joined = concatenate([first, second])
     assert len(joined) == 4 + 1
     assert joined.frame.tolist() == [5, 2, 5, 1, 20]
@@ -200,7 +223,10 @@ def test_concatenate_appends_rows_and_frames():
 
 def test_concatenate_undoes_a_split():
     poses = two_videos()
-    halves = [replace(poses[:2], frames=poses.frames[:3]), replace(poses[2:], frames=poses.frames[3:])]
+    halves = [
+        replace(poses[:2], frames=poses.frames[:3]),
+        replace(poses[2:], frames=poses.frames[3:]),
+    ]
     assert same(concatenate(halves), poses)
     assert same(concatenate([poses]), poses)
 
@@ -222,7 +248,9 @@ def test_records_that_do_not_belong_together_are_not_joined(parts, message):
 def test_records_are_gathered_in_order(n):
     gathering = Gathering()
     for frame in range(n):
-        gathering.add(make_poses(AB, np.full((frame % 2, 2, 2), frame), frame=frame, frames=[(0, frame)]))
+        gathering.add(
+            make_poses(AB, np.full((frame % 2, 2, 2), frame), frame=frame, frames=[(0, frame)])
+        )
     whole = gathering.whole()
     assert whole.frames.tolist() == [[0, frame] for frame in range(n)]
     assert whole.frame.tolist() == [frame for frame in range(n) if frame % 2]

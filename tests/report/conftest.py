@@ -36,8 +36,18 @@ def poses(truth: Poses) -> Poses:
     """The truth, off by (0, frame) px, with a tail lost, without the second fly of frame 3, and with an extra fly in frame 2."""
     points = truth.points + np.stack([np.zeros(8), truth.frame], axis=1)[:, None]
     points[0, 2] = np.nan
-    found = replace(truth, points=points, instance_scores=np.linspace(0.9, 0.2, 8), user=np.zeros(8, bool))[:7]
-    extra = make_poses(SKELETON, [FLY + np.array([0, 60])], frame=2, instance_scores=0.1, tracks=-1, track_names=["a", "b"], frames=[])
+    found = replace(
+        truth, points=points, instance_scores=np.linspace(0.9, 0.2, 8), user=np.zeros(8, bool)
+    )[:7]
+    extra = make_poses(
+        SKELETON,
+        [FLY + np.array([0, 60])],
+        frame=2,
+        instance_scores=0.1,
+        tracks=-1,
+        track_names=["a", "b"],
+        frames=[],
+    )
     return concatenate([found, extra])
 
 
@@ -45,7 +55,9 @@ def poses(truth: Poses) -> Poses:
 def score() -> Callable[..., Evaluation]:
     """Evaluate with the given settings; every video is compared with the one of the same index unless told otherwise."""
 
-    def run(truth: Poses, poses: Poses, videos: dict[int, int] | None = None, **settings: object) -> Evaluation:
+    def run(
+        truth: Poses, poses: Poses, videos: dict[int, int] | None = None, **settings: object
+    ) -> Evaluation:
         return evaluate(truth, poses, EvaluatorConfig(**settings), videos=videos or {0: 0})
 
     return run

@@ -19,7 +19,9 @@ def labels(write_h5):
     frames = np.zeros((12, 51, 63, 1), dtype=np.uint8)
     video = sio.load_video(str(write_h5(frames)), dataset="images")
     points = [[[5, 10], [45, 10 + i]] for i in range(12)]
-    return to_labels(make_poses(PAIR, points, frame=range(12), tracks=0, track_names=["t"]), [video])
+    return to_labels(
+        make_poses(PAIR, points, frame=range(12), tracks=0, track_names=["t"]), [video]
+    )
 
 
 def drawn(path):
@@ -44,7 +46,9 @@ def test_a_track_keeps_its_colour_and_a_missing_node_its_edges(labels, tmp_path)
     video = sio.load_video(str(tmp_path / "clip.mp4"))
     orange = np.array([230, 159, 0])  # the first of the report's palette
     for i in (0, 1, 2):
-        assert np.abs(video[i][10, 5].astype(int) - orange).max() < 60  # colours are stored at half the resolution
+        assert (
+            np.abs(video[i][10, 5].astype(int) - orange).max() < 60
+        )  # colours are stored at half the resolution
     assert video[0][10, 25].max() > 100
     assert video[1][10, 25].max() < 30
 
@@ -73,7 +77,10 @@ def test_the_whole_video(labels, tmp_path):
 def test_every_video_has_a_file(labels, tmp_path, video_path):
     labels.videos.append(sio.load_video(str(video_path)))
     labels.labeled_frames.append(sio.LabeledFrame(labels.videos[1], 2, list(labels[0].instances)))
-    assert [path.name for path in write_video(labels, tmp_path / "overlay.mp4")] == ["overlay.0.mp4", "overlay.1.mp4"]
+    assert [path.name for path in write_video(labels, tmp_path / "overlay.mp4")] == [
+        "overlay.0.mp4",
+        "overlay.1.mp4",
+    ]
     write_clip(labels, tmp_path / "clip.mp4", [(0, 1), (1, 2)], around=1)
     assert drawn(tmp_path / "clip.mp4")[0][0] == 3 + 1
 
@@ -98,7 +105,9 @@ def test_nothing_predicted_gives_no_moment(poses):
     assert worst_frames(replace(poses[:0]), None) == []
 
 
-@pytest.mark.parametrize("write", [write_video, lambda labels, path: write_clip(labels, path, [(0, 1)])])
+@pytest.mark.parametrize(
+    "write", [write_video, lambda labels, path: write_clip(labels, path, [(0, 1)])]
+)
 def test_a_video_that_is_gone_is_named(labels, tmp_path, write):
     labels.videos[0].replace_filename("gone.mp4")
     with pytest.raises(RunError, match=r"output\.overlay_video: gone\.mp4 cannot be drawn over"):
@@ -114,5 +123,7 @@ def test_frames_may_be_read_by_a_function_and_are_black_where_it_fails(labels, t
 
     write_video(with_pictures(labels, read), tmp_path / "overlay.mp4")
     video = sio.load_video(str(tmp_path / "overlay.mp4"))
-    assert [round(float(np.median(video[i]))) for i in (0, 1, 2, 11)] == pytest.approx([0, 0, 20, 110], abs=2)
+    assert [round(float(np.median(video[i]))) for i in (0, 1, 2, 11)] == pytest.approx(
+        [0, 0, 20, 110], abs=2
+    )
     assert [len(frame.instances) for frame in labels] == [1] * 12

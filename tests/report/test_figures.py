@@ -49,7 +49,9 @@ def test_index_finds_the_frame_or_says_that_it_is_not_there(frames, wanted):
     axis = figures.frame_axis(np.array(frames, dtype=np.int64).reshape(-1, 2))
     places = {tuple(frame): place for place, frame in enumerate(axis.frames.tolist())}
     video, frame = np.array(wanted, dtype=np.int64).reshape(-1, 2).T
-    assert axis.index(video.astype(np.int32), frame).tolist() == [places.get(pair, -1) for pair in wanted]
+    assert axis.index(video.astype(np.int32), frame).tolist() == [
+        places.get(pair, -1) for pair in wanted
+    ]
 
 
 def test_node_errors_show_median_quartiles_and_range():
@@ -66,9 +68,15 @@ def test_node_errors_show_median_quartiles_and_range():
 
 def test_pck_names_the_worst_nodes():
     shares = np.array([[0.9, 1.0], [0.1, 0.3], [0.5, 0.7]])
-    axes = figures.pck_curves(["good", "_bad", "middling"], np.array([1.0, 2.0]), shares, highlighted=2).axes[0]
+    axes = figures.pck_curves(
+        ["good", "_bad", "middling"], np.array([1.0, 2.0]), shares, highlighted=2
+    ).axes[0]
     # means over the two thresholds: 0.95, 0.2, 0.6; over all: (0.95 + 0.2 + 0.6) / 3
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["mean of nodes (58%)", "_bad (20%)", "middling (60%)"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "mean of nodes (58%)",
+        "_bad (20%)",
+        "middling (60%)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -100,15 +108,31 @@ def test_errors_over_many_frames_have_their_median():
 
 
 def test_histogram_counts_every_finite_value():
-    groups = {"matched": np.array([0.1, 0.2, 0.2, np.nan]), "extra": np.array([0.9]), "none": np.array([np.nan])}
+    groups = {
+        "matched": np.array([0.1, 0.2, 0.2, np.nan]),
+        "extra": np.array([0.9]),
+        "none": np.array([np.nan]),
+    }
     axes = figures.histogram(groups, xlabel="Score", ylabel="Instances", limits=(0, 1)).axes[0]
-    assert [sum(bar.get_height() for bar in container) for container in axes.containers] == [3, 1, 0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["matched (3)", "extra (1)"]
+    assert [sum(bar.get_height() for bar in container) for container in axes.containers] == [
+        3,
+        1,
+        0,
+    ]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "matched (3)",
+        "extra (1)",
+    ]
     assert axes.get_xlim() == (0, 1)
 
 
 def test_histogram_of_one_kind_needs_no_legend():
-    assert figures.histogram({"all": np.ones(3)}, xlabel="Score", ylabel="Instances").axes[0].get_legend() is None
+    assert (
+        figures.histogram({"all": np.ones(3)}, xlabel="Score", ylabel="Instances")
+        .axes[0]
+        .get_legend()
+        is None
+    )
 
 
 def test_instances_per_frame_leave_frames_without_truth_open():
@@ -184,21 +208,29 @@ def test_calibration_has_one_point_per_group():
 
 def test_track_timeline_marks_identity_switches():
     axis = figures.frame_axis(np.array([(0, frame) for frame in range(10)]))
-    figure = figures.track_timeline(axis, ["a", "b"], np.arange(10), np.repeat([0, 1], 5), [(5, "b"), (7, "not drawn")])
+    figure = figures.track_timeline(
+        axis, ["a", "b"], np.arange(10), np.repeat([0, 1], 5), [(5, "b"), (7, "not drawn")]
+    )
     marks = figure.axes[0].collections[-1].get_offsets()
     np.testing.assert_allclose(marks, [[5, 1]])
 
 
 def test_same_figure_gives_the_same_bytes():
-    first, second = (figures.data_uri(figures.nodes_found(["a"], np.ones(1)), kind) for kind in ("svg", "svg"))
+    first, second = (
+        figures.data_uri(figures.nodes_found(["a"], np.ones(1)), kind) for kind in ("svg", "svg")
+    )
     assert first == second
-    assert figures.data_uri(figures.nodes_found(["a"], np.ones(1)), "png").startswith("data:image/png;base64,")
+    assert figures.data_uri(figures.nodes_found(["a"], np.ones(1)), "png").startswith(
+        "data:image/png;base64,"
+    )
 
 
 def test_names_stay_text_in_the_drawing():
     uri = figures.data_uri(figures.nodes_found(["</text><script>", "a$b$", "耳"], np.ones(3)))
     svg = ElementTree.fromstring(base64.b64decode(uri.partition(",")[2]))
-    assert {"</text><script>", "a$b$", "耳"} <= {element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"</text><script>", "a$b$", "耳"} <= {
+        element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")
+    }
 
 
 def test_style_ends_with_the_block_and_ignores_the_users():

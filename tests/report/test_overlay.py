@@ -40,7 +40,13 @@ def test_node_lies_on_its_pixel():
 
 
 def test_node_lies_on_its_pixel_in_a_window():
-    picture = pixels(draw(np.zeros((40, 80, 1), np.uint8), make_poses(DOT, [[[19, 9]]]), window=Window(10, 5, 30, 25)))
+    picture = pixels(
+        draw(
+            np.zeros((40, 80, 1), np.uint8),
+            make_poses(DOT, [[[19, 9]]]),
+            window=Window(10, 5, 30, 25),
+        )
+    )
     assert picture.shape[0] == picture.shape[1]
     assert centre(is_colored(picture)) == pytest.approx([9.5 / 20, 4.5 / 20], abs=2e-3)
 
@@ -60,19 +66,25 @@ def test_ground_truth_is_white_and_leads_to_the_prediction():
 def test_image_keeps_its_brightness_and_colors():
     gray = pixels(draw(np.full((10, 10, 1), 102, np.uint8), make_poses(DOT, [])))
     np.testing.assert_allclose(gray, 102 / 255, atol=0.01)
-    red = pixels(draw(np.broadcast_to(np.array([255, 0, 51], np.uint8), (10, 10, 3)), make_poses(DOT, [])))
+    red = pixels(
+        draw(np.broadcast_to(np.array([255, 0, 51], np.uint8), (10, 10, 3)), make_poses(DOT, []))
+    )
     np.testing.assert_allclose(red, np.broadcast_to([1, 0, 0.2], red.shape), atol=0.01)
 
 
 def test_missing_nodes_are_left_out():
     skeleton = Skeleton(("head", "tail"), edges=((0, 1),))
-    picture = pixels(draw(np.zeros((40, 40, 1), np.uint8), make_poses(skeleton, [[[19, 9], [np.nan, np.nan]]])))
+    picture = pixels(
+        draw(np.zeros((40, 40, 1), np.uint8), make_poses(skeleton, [[[19, 9], [np.nan, np.nan]]]))
+    )
     assert centre(is_colored(picture)) == pytest.approx([19.5 / 40, 9.5 / 40], abs=2e-3)
 
 
 def test_window_has_room_around_the_points():
     # 100 px apart: a side of 140 px, in the middle of which they lie
-    assert window_around(np.array([[300.0, 200.0], [400.0, 240.0]]), (1000, 1000, 1)) == Window(280, 150, 420, 290)
+    assert window_around(np.array([[300.0, 200.0], [400.0, 240.0]]), (1000, 1000, 1)) == Window(
+        280, 150, 420, 290
+    )
 
 
 def test_window_is_the_image_where_there_is_nothing_to_see():

@@ -47,7 +47,9 @@ def arguments(poses, truth, evaluation):
 def page(tmp_path_factory, arguments, read_image):
     """The report of the shared run, with everything in it."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_report(path, **arguments | {"read_image": read_image}, notes=["Frame 3 could not be read."])
+    write_report(
+        path, **arguments | {"read_image": read_image}, notes=["Frame 3 could not be read."]
+    )
     return path.read_text(encoding="utf-8")
 
 
@@ -115,7 +117,9 @@ def test_key_facts_are_there(page, evaluation):
 
 
 def test_nothing_external_is_referenced(page):
-    references = re.findall(r'(?:src|href|srcset|action)\s*=\s*"([^"]*)"|url\(([^)]*)\)|(@import)', page)
+    references = re.findall(
+        r'(?:src|href|srcset|action)\s*=\s*"([^"]*)"|url\(([^)]*)\)|(@import)', page
+    )
     assert len(references) > 5
     assert all(reference[0].startswith(("data:image/", "#")) for reference in references)
     assert "<script" not in page
@@ -124,23 +128,36 @@ def test_nothing_external_is_referenced(page):
 def test_images_are_complete_and_described(page):
     kinds = [kind for kind, _ in images(page)]
     assert kinds.count("svg+xml") == 8
-    assert kinds.count("png") == 4 + 4  # worst pairs and evenly spaced frames; one of the five frames is empty
+    assert (
+        kinds.count("png") == 4 + 4
+    )  # worst pairs and evenly spaced frames; one of the five frames is empty
     for kind, data in images(page):
-        assert ElementTree.fromstring(data).tag.endswith("svg") if kind == "svg+xml" else data.startswith(b"\x89PNG")
+        assert (
+            ElementTree.fromstring(data).tag.endswith("svg")
+            if kind == "svg+xml"
+            else data.startswith(b"\x89PNG")
+        )
     assert page.count("<img ") == len(kinds) == len(re.findall(r'<img [^>]*alt="[^"]{20,}"', page))
 
 
 def test_names_from_outside_are_escaped(write, poses, truth, score, read_image):
     hostile = '<script>alert("x")</script>'
     skeleton = Skeleton(nodes=(hostile, "$x_1^", "_line\nbreak\x00"), edges=((0, 1),))
-    poses, truth = (replace(record, skeleton=skeleton, track_names=(hostile, "b")) for record in (poses, truth))
+    poses, truth = (
+        replace(record, skeleton=skeleton, track_names=(hostile, "b")) for record in (poses, truth)
+    )
     page = write(
         poses=poses,
         truth=truth,
         evaluation=score(truth, poses),
         settings={hostile: hostile},
         summary=dict.fromkeys(("title", "status", "command", "started", "device"), hostile)
-        | {"stages": {hostile: 1.0}, "counts": {hostile: 1}, "models": [hostile], "data": {hostile: [hostile]}},
+        | {
+            "stages": {hostile: 1.0},
+            "counts": {hostile: 1},
+            "models": [hostile],
+            "data": {hostile: [hostile]},
+        },
         notes=[hostile],
         read_image=read_image,
     )
@@ -149,7 +166,9 @@ def test_names_from_outside_are_escaped(write, poses, truth, score, read_image):
     assert f"Read this first {hostile}" in text
     assert f"worst node {hostile}" in text
     drawn = [ElementTree.fromstring(data) for kind, data in images(page) if kind == "svg+xml"]
-    labels = {element.text for svg in drawn for element in svg.iter("{http://www.w3.org/2000/svg}text")}
+    labels = {
+        element.text for svg in drawn for element in svg.iter("{http://www.w3.org/2000/svg}text")
+    }
     assert {hostile[:25] + "…", "$x_1^", "_line�break�"} <= labels
     assert not [element for svg in drawn for element in svg.iter() if "script" in element.tag]
 
@@ -178,7 +197,11 @@ def test_truth_that_was_not_compared_is_drawn(write, read_image):
 @pytest.mark.parametrize("compared", [True, False])
 def test_zero_instances_are_said_loudly(write, poses, truth, score, read_image, compared):
     nothing = poses[:0]
-    reference = {"truth": truth, "evaluation": score(truth, nothing)} if compared else {"truth": None, "evaluation": None}
+    reference = (
+        {"truth": truth, "evaluation": score(truth, nothing)}
+        if compared
+        else {"truth": None, "evaluation": None}
+    )
     page = write(poses=nothing, read_image=read_image, **reference)
     assert '<div class="alarm" role="alert"><strong>Nothing was predicted</strong>' in page
     text = words(page)
@@ -201,20 +224,41 @@ def test_nothing_matched(write, poses, truth, score):
 
 def test_no_frame_at_all(write):
     empty = make_poses(Skeleton(("head",)), [])
-    assert "Instances 0 no frame processed" in words(write(poses=empty, truth=None, evaluation=None))
+    assert "Instances 0 no frame processed" in words(
+        write(poses=empty, truth=None, evaluation=None)
+    )
 
 
 def test_centroids(write, poses, truth, score):
-    centroids = replace(poses, skeleton=Skeleton(("centroid",)), points=poses.points[:, 1:2], point_scores=poses.point_scores[:, 1:2])
-    text = words(write(poses=centroids, evaluation=score(truth, centroids), notes=["OKS measures detection only"]))
-    for fact in ("Read this first OKS measures detection only", "Detection F1", "Error of matched centroids", "match_method=centroid"):
+    centroids = replace(
+        poses,
+        skeleton=Skeleton(("centroid",)),
+        points=poses.points[:, 1:2],
+        point_scores=poses.point_scores[:, 1:2],
+    )
+    text = words(
+        write(
+            poses=centroids,
+            evaluation=score(truth, centroids),
+            notes=["OKS measures detection only"],
+        )
+    )
+    for fact in (
+        "Read this first OKS measures detection only",
+        "Detection F1",
+        "Error of matched centroids",
+        "match_method=centroid",
+    ):
         assert fact in text
     for word in ("OKS mAP", "PCK", "Nodes found"):
         assert word not in text
 
 
 def test_notes_of_evaluation_and_run_are_shown_once(write, evaluation):
-    page = write(evaluation=replace(evaluation, notes=("both", "from evaluation")), notes=["both", "from run"])
+    page = write(
+        evaluation=replace(evaluation, notes=("both", "from evaluation")),
+        notes=["both", "from run"],
+    )
     assert "Read this first both from run from evaluation Numbers" in words(page)
 
 
@@ -248,8 +292,12 @@ def test_videos_and_nodes_in_another_order(page, write, read_image, poses, truth
         point_scores=poses.point_scores[:, tail_first],
         frames=poses.frames + np.array([3, 0]),
     )
-    reordered = write(poses=other, evaluation=score(truth, other, {3: 0}, oks_stddev=0.05), read_image=read_image)
-    pictures, expected = ([data for kind, data in images(text) if kind == "png"] for text in (reordered, page))
+    reordered = write(
+        poses=other, evaluation=score(truth, other, {3: 0}, oks_stddev=0.05), read_image=read_image
+    )
+    pictures, expected = (
+        [data for kind, data in images(text) if kind == "png"] for text in (reordered, page)
+    )
     assert pictures == expected
     assert "worst node head, 3.0 px" in words(reordered)
 
@@ -280,7 +328,10 @@ def test_frames_that_could_not_be_read_are_listed(write):
         {"video": "<b>.mp4", "frames": "3", "count": 1, "problem": "<missing>"},
     ]
     text = words(write(bad_frames=ranges))
-    assert "Frames that could not be read 4 frames; each of them in bad_frames.csv Video Frames Problem" in text
+    assert (
+        "Frames that could not be read 4 frames; each of them in bad_frames.csv Video Frames Problem"
+        in text
+    )
     assert "a.mp4 7-9 cannot be decoded <b>.mp4 3 <missing>" in text
 
 
@@ -289,7 +340,11 @@ def test_figures_are_written_as_files_where_asked(write, tmp_path):
     assert not (tmp_path / "figures").exists()
     write(figure_files=("svg", "png"))
     names = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert {"error_of_each_node.svg", "error_of_each_node.png", "frames_that_each_track_covers.svg"} <= names
+    assert {
+        "error_of_each_node.svg",
+        "error_of_each_node.png",
+        "frames_that_each_track_covers.svg",
+    } <= names
     assert len(names) == 2 * 8
     ElementTree.parse(tmp_path / "figures" / "pck_of_each_node.svg")
     assert (tmp_path / "figures" / "pck_of_each_node.png").read_bytes().startswith(b"\x89PNG")

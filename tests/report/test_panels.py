@@ -21,10 +21,18 @@ def captions(panels) -> dict[str, str]:
 
 def test_accuracy_of_poses(poses, evaluation):
     panels = {panel.title: panel for panel in accuracy_panels(poses, evaluation)}
-    assert list(panels) == ["Error of each node", "PCK of each node", "Similarity of matched pairs", "Error over the frames"]
+    assert list(panels) == [
+        "Error of each node",
+        "PCK of each node",
+        "Similarity of matched pairs",
+        "Error over the frames",
+    ]
     assert "oks_stddev 0.05" in panels["Similarity of matched pairs"].caption
     # tail: 0, 1, 1, 2, 2 and 3 px; head and thorax one 0 more, so a median of 1
-    assert panels["Error of each node"].alt == f"Error of each node. The largest median is that of tail, {(1 + 2) / 2:.2f} px."
+    assert (
+        panels["Error of each node"].alt
+        == f"Error of each node. The largest median is that of tail, {(1 + 2) / 2:.2f} px."
+    )
     # the lost tail of the first pair is a miss at every distance
     assert panels["PCK of each node"].alt.endswith("lowest for tail.")
     assert [panel.shape for panel in panels.values()] == ["tall", "", "", "wide"]
@@ -32,11 +40,16 @@ def test_accuracy_of_poses(poses, evaluation):
 
 def test_confidence_is_shown_against_error_where_it_says_something(poses, evaluation, monkeypatch):
     monkeypatch.setattr("sleap_lab.report.panels.FEWEST_NODES", 20)
-    assert "Confidence and error" not in captions(accuracy_panels(poses, evaluation))  # every node has the same
+    assert "Confidence and error" not in captions(
+        accuracy_panels(poses, evaluation)
+    )  # every node has the same
     # The surest nodes are those of the first frame, which are where they should be.
     graded = replace(poses, point_scores=1 - poses.frame[:, None] / 10 + np.zeros((len(poses), 3)))
     panels = {panel.title: panel for panel in accuracy_panels(graded, evaluation)}
-    assert panels["Confidence and error"].alt == "Error against confidence: median 3.00 px in the least sure tenth, 0.00 px in the surest."
+    assert (
+        panels["Confidence and error"].alt
+        == "Error against confidence: median 3.00 px in the least sure tenth, 0.00 px in the surest."
+    )
 
 
 def test_identity_switches_are_marked_on_the_timeline(poses, truth, evaluation):
@@ -58,7 +71,10 @@ def test_content_says_what_it_leaves_out(poses, truth, evaluation):
         "Confidence of predicted instances",
     ]
     assert content["Instances in each frame"] == "1 of 5 processed frames are empty."
-    assert content["Frames that each track covers"] == "In brackets: number of instances. 1 instances have no track."
+    assert (
+        content["Frames that each track covers"]
+        == "In brackets: number of instances. 1 instances have no track."
+    )
 
 
 def test_content_without_tracks_scores_or_second_node(poses):
@@ -75,4 +91,7 @@ def test_content_without_tracks_scores_or_second_node(poses):
 
 def test_more_tracks_than_rows(poses, monkeypatch):
     monkeypatch.setattr(figures, "MAX_TRACK_ROWS", 1)
-    assert "The 1 shortest tracks are left out." in captions(content_panels(poses, None, None))["Frames that each track covers"]
+    assert (
+        "The 1 shortest tracks are left out."
+        in captions(content_panels(poses, None, None))["Frames that each track covers"]
+    )

@@ -56,5 +56,7 @@ def test_the_video_is_named_where_there_are_several(poses, read_image):
 
 
 def test_color_images(poses, truth, evaluation):
-    worst, even, unreadable = take_pictures(poses, truth, evaluation, lambda video, frame: np.zeros((80, 100, 3), np.uint8))
+    worst, even, unreadable = take_pictures(
+        poses, truth, evaluation, lambda video, frame: np.zeros((80, 100, 3), np.uint8)
+    )
     assert (len(worst), len(even), unreadable) == (4, 4, [])

@@ -10,7 +10,14 @@ import yaml
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.mlflow_log import LOGGED_STAGES, MAX_METRICS, log_run, logged_metrics, parameters, read_logger
+from sleap_lab.runs.mlflow_log import (
+    LOGGED_STAGES,
+    MAX_METRICS,
+    log_run,
+    logged_metrics,
+    parameters,
+    read_logger,
+)
 from sleap_lab.runs.store import open_store
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import LoggerConfig, keys
@@ -23,13 +30,21 @@ def log(root, logger, store, make_run):
 
     def log(name="run", parent_run_id=None, **fields):
         folder = make_run(root / name, logger, **fields)
-        return store.client.get_run(log_run(folder, logger, outputs_root=root, parent_run_id=parent_run_id))
+        return store.client.get_run(
+            log_run(folder, logger, outputs_root=root, parent_run_id=parent_run_id)
+        )
 
     return log
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [("finished", "FINISHED"), ("partial", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED")]
+    ("status", "expected"),
+    [
+        ("finished", "FINISHED"),
+        ("partial", "FINISHED"),
+        ("failed", "FAILED"),
+        ("interrupted", "KILLED"),
+    ],
 )
 def test_the_status_and_the_times_are_those_of_the_run(log, status, expected):
     run = log(status=status, exit_code=7, error="model.paths: nothing there")
@@ -41,11 +56,21 @@ def test_the_status_and_the_times_are_those_of_the_run(log, status, expected):
 
 def test_everything_that_matters_is_logged(log, root, store):
     run = log(
-        metrics={"eval/oks_map": 0.75, "eval/undefined": float("nan"), "eval/far": float("inf"), "eval/dist_p99": 9.0},
+        metrics={
+            "eval/oks_map": 0.75,
+            "eval/undefined": float("nan"),
+            "eval/far": float("inf"),
+            "eval/dist_p99": 9.0,
+        },
         cache={"predict": "hit"},
     )
     assert run.info.run_name == "tracker=flow, tracker.tracking_window_size=10"
-    assert run.data.metrics == {"eval/oks_map": 0.75, "counts/frames": 10, "speed/network_seconds": 1.5, "speed/total_seconds": 1.5}
+    assert run.data.metrics == {
+        "eval/oks_map": 0.75,
+        "counts/frames": 10,
+        "speed/network_seconds": 1.5,
+        "speed/total_seconds": 1.5,
+    }
     assert run.data.params == {
         "tracker": "flow",
         "tracker.tracking_window_size": "10",
@@ -63,11 +88,26 @@ def test_everything_that_matters_is_logged(log, root, store):
     assert run.data.tags["lab"] == "west"
     assert run.data.tags["sleap_lab.command"] == "sleap-lab 'a b'"
     assert len(run.data.tags["sleap_lab.config_hash"]) == 64
-    assert not {"choice.hydra/launcher", "sleap_lab.sweep", "mlflow.parentRunId"} & set(run.data.tags)
-    places = {item.path for folder in ("", "snapshot", ".hydra") for item in store.client.list_artifacts(run.info.run_id, folder or None)}
-    assert places >= {"predictions.slp", "run.json", "snapshot/config.yaml", "snapshot/hashes.json", ".hydra/overrides.yaml"}
+    assert not {"choice.hydra/launcher", "sleap_lab.sweep", "mlflow.parentRunId"} & set(
+        run.data.tags
+    )
+    places = {
+        item.path
+        for folder in ("", "snapshot", ".hydra")
+        for item in store.client.list_artifacts(run.info.run_id, folder or None)
+    }
+    assert places >= {
+        "predictions.slp",
+        "run.json",
+        "snapshot/config.yaml",
+        "snapshot/hashes.json",
+        ".hydra/overrides.yaml",
+    }
     assert "scratch.tmp" not in places
-    assert summary.read(root / "run").mlflow.items() >= {"run_id": run.info.run_id, "tracking_uri": store.uri}.items()
+    assert (
+        summary.read(root / "run").mlflow.items()
+        >= {"run_id": run.info.run_id, "tracking_uri": store.uri}.items()
+    )
 
 
 def test_links_to_files_elsewhere_are_not_logged(log, root, make_run, logger, store, tmp_path):
@@ -84,9 +124,18 @@ def test_links_to_files_elsewhere_are_not_logged(log, root, make_run, logger, st
 
 def test_the_code_is_named_by_commit(log, root, make_run, logger, store):
     folder = make_run(root / "coded", logger)
-    (folder / "snapshot" / "git.json").write_text(json.dumps({"commit": "c0ffee", "branch": "main", "dirty": True}))
+    (folder / "snapshot" / "git.json").write_text(
+        json.dumps({"commit": "c0ffee", "branch": "main", "dirty": True})
+    )
     tags = store.client.get_run(log_run(folder, logger, outputs_root=root)).data.tags
-    assert tags.items() >= {"mlflow.source.git.commit": "c0ffee", "sleap_lab.git_dirty": "true", "sleap_lab.git_branch": "main"}.items()
+    assert (
+        tags.items()
+        >= {
+            "mlflow.source.git.commit": "c0ffee",
+            "sleap_lab.git_dirty": "true",
+            "sleap_lab.git_branch": "main",
+        }.items()
+    )
 
 
 def test_a_run_that_failed_before_its_snapshot_is_logged(root, logger, store):
@@ -107,8 +156,14 @@ def test_logging_twice_is_logging_once(root, logger, store, make_run):
 
 
 def test_a_run_logged_elsewhere_is_logged_here_too(root, logger, store, make_run):
-    folder = make_run(root / "run", logger, mlflow={"run_id": "0" * 32, "tracking_uri": "http://elsewhere"})
-    assert log_run(folder, logger, outputs_root=root) == summary.read(folder).mlflow["run_id"] != "0" * 32
+    folder = make_run(
+        root / "run", logger, mlflow={"run_id": "0" * 32, "tracking_uri": "http://elsewhere"}
+    )
+    assert (
+        log_run(folder, logger, outputs_root=root)
+        == summary.read(folder).mlflow["run_id"]
+        != "0" * 32
+    )
 
 
 def test_a_run_id_in_the_environment_changes_nothing(log, store, monkeypatch):
@@ -135,12 +190,16 @@ def test_a_server_that_is_away_loses_nothing(root, logger, make_run):
         log_run(folder, away, outputs_root=root)
     message = str(error.value)
     assert "no MLflow server answers at http://127.0.0.1:9" in message
-    assert f"the run is complete in {folder}, `sleap-lab sync '{folder}'` uploads it later" in message
+    assert (
+        f"the run is complete in {folder}, `sleap-lab sync '{folder}'` uploads it later" in message
+    )
     assert "\n" not in message
     assert summary.read(folder).mlflow is None
 
 
-def test_a_store_that_breaks_midway_leaves_a_run_that_can_be_completed(root, logger, store, make_run, monkeypatch):
+def test_a_store_that_breaks_midway_leaves_a_run_that_can_be_completed(
+    root, logger, store, make_run, monkeypatch
+):
     def fail(*_):
         raise OSError("disk full\nat sector 7")
 
@@ -156,12 +215,30 @@ def test_a_store_that_breaks_midway_leaves_a_run_that_can_be_completed(root, log
 
 
 def test_metrics_are_the_headlines_and_at_most_forty():
-    stages = dict.fromkeys(("open", "snapshot", "cache", *LOGGED_STAGES, "filter", "report", "overlay"), 0.5)
-    counts = dict.fromkeys(("requested_frames", "frames", "frames_without_instances", "instances", "tracks", "bad_frames"), 1)
+    stages = dict.fromkeys(
+        ("open", "snapshot", "cache", *LOGGED_STAGES, "filter", "report", "overlay"), 0.5
+    )
+    counts = dict.fromkeys(
+        (
+            "requested_frames",
+            "frames",
+            "frames_without_instances",
+            "instances",
+            "tracks",
+            "bad_frames",
+        ),
+        1,
+    )
     poses = {metric.name: 1.0 for metric in METRICS if not metric.name.startswith("eval/centroid")}
-    everything = RunSummary(metrics=poses | {"speed/frames_per_second": 1.0}, counts=counts, stages=stages)
+    everything = RunSummary(
+        metrics=poses | {"speed/frames_per_second": 1.0}, counts=counts, stages=stages
+    )
     logged = logged_metrics(everything)
-    assert {f"counts/{name}" for name in counts} | {"speed/evaluate_seconds", "speed/frames_per_second", "coco/ap"} <= set(logged)
+    assert {f"counts/{name}" for name in counts} | {
+        "speed/evaluate_seconds",
+        "speed/frames_per_second",
+        "coco/ap",
+    } <= set(logged)
     assert logged["speed/total_seconds"] == len(stages) * 0.5
     assert not NOT_LOGGED & set(logged)
     assert len(logged) < MAX_METRICS == 40  # nothing had to be cut off
@@ -184,19 +261,30 @@ def test_every_setting_and_every_choice_is_a_parameter():
     }
 
 
-def test_runs_that_differ_by_an_option_file_of_the_user_can_be_told_apart(log, root, make_run, logger, store):
+def test_runs_that_differ_by_an_option_file_of_the_user_can_be_told_apart(
+    log, root, make_run, logger, store
+):
     found = []
     for value in (0.25, 0.5):
-        folder = make_run(root / str(value), logger, overrides=["filters=mine"], choices={"filters": "mine"})
-        config = yaml.safe_load((folder / "snapshot" / "config.yaml").read_text()) | {"filters": {"rarely_used": value}}
+        folder = make_run(
+            root / str(value), logger, overrides=["filters=mine"], choices={"filters": "mine"}
+        )
+        config = yaml.safe_load((folder / "snapshot" / "config.yaml").read_text()) | {
+            "filters": {"rarely_used": value}
+        }
         (folder / "snapshot" / "config.yaml").write_text(yaml.safe_dump(config))
         found.append(store.client.get_run(log_run(folder, logger, outputs_root=root)).data.params)
-    assert {name for name in found[0] if found[0][name] != found[1][name]} == {"filters.rarely_used"}
+    assert {name for name in found[0] if found[0][name] != found[1][name]} == {
+        "filters.rarely_used"
+    }
 
 
 def test_parameters_show_the_resolved_value_or_what_was_typed():
     run = RunSummary(overrides=["+experiment=demo", "model.peak_threshold=${x}"])
-    assert parameters(run, {"model": {"peak_threshold": [0.5, 0.25]}}) == {"experiment": "demo", "model.peak_threshold": "[0.5, 0.25]"}
+    assert parameters(run, {"model": {"peak_threshold": [0.5, 0.25]}}) == {
+        "experiment": "demo",
+        "model.peak_threshold": "[0.5, 0.25]",
+    }
 
 
 def test_the_logger_of_a_run_is_in_its_snapshot(root, logger, make_run):
@@ -215,4 +303,9 @@ def test_names_may_be_chosen_and_long_ones_are_shortened(log, root, logger, make
 
 def test_importing_the_room_imports_nothing_heavy():
     code = "import sys, sleap_lab.sweeps.sync; print({'mlflow', 'torch', 'pandas', 'sqlalchemy', 'sleap_io'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "set()\n"
+    )

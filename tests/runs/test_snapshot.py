@@ -35,7 +35,11 @@ def checkout(tmp_path):
     package.mkdir(parents=True)
     (package / "code.py").write_text("x = 1\n")
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    for arguments in (["init", "-q", "-b", "trunk"], ["add", "."], [*identity, "commit", "-q", "-m", "Begin"]):
+    for arguments in (
+        ["init", "-q", "-b", "trunk"],
+        ["add", "."],
+        [*identity, "commit", "-q", "-m", "Begin"],
+    ):
         subprocess.run(["git", *arguments], cwd=package.parent, check=True)
     return package
 
@@ -54,24 +58,46 @@ def test_a_snapshot_holds_everything(tmp_path):
         config=config,
         overrides=['data.path="a b=c.mp4"'],
         command=command,
-        inputs={"data.path": tmp_path / "video.mp4", "evaluator.ground_truth_path": tmp_path / "missing.slp"},
+        inputs={
+            "data.path": tmp_path / "video.mp4",
+            "evaluator.ground_truth_path": tmp_path / "missing.slp",
+        },
         models=[model],
         device="cpu",
         videos=[{"video": "a.mp4", "decoder": "PyAV", "frames": 6}],
     )
     folder = tmp_path / "run" / "snapshot"
     assert {path.name for path in folder.iterdir()} - {"dirty.patch"} == {
-        *("config.yaml", "overrides.yaml", "command.txt", "packages.json", "git.json", "hashes.json", "device.json", "videos.json")
+        *(
+            "config.yaml",
+            "overrides.yaml",
+            "command.txt",
+            "packages.json",
+            "git.json",
+            "hashes.json",
+            "device.json",
+            "videos.json",
+        )
     }
     assert yaml.safe_load((folder / "config.yaml").read_text()) == config
     assert yaml.safe_load((folder / "overrides.yaml").read_text()) == ['data.path="a b=c.mp4"']
     assert shlex.split((folder / "command.txt").read_text()) == command
     assert json.loads((folder / "device.json").read_text())["device"] == "cpu"
-    assert json.loads((folder / "videos.json").read_text()) == [{"video": "a.mp4", "decoder": "PyAV", "frames": 6}]
+    assert json.loads((folder / "videos.json").read_text()) == [
+        {"video": "a.mp4", "decoder": "PyAV", "frames": 6}
+    ]
     assert json.loads((folder / "hashes.json").read_text()) == {
         "inputs": {
-            "data.path": {"path": str(tmp_path / "video.mp4"), "sha256": sha256(b"frames"), "size": 6},
-            "evaluator.ground_truth_path": {"path": str(tmp_path / "missing.slp"), "sha256": None, "size": None},
+            "data.path": {
+                "path": str(tmp_path / "video.mp4"),
+                "sha256": sha256(b"frames"),
+                "size": 6,
+            },
+            "evaluator.ground_truth_path": {
+                "path": str(tmp_path / "missing.slp"),
+                "sha256": None,
+                "size": None,
+            },
         },
         "models": [
             {"path": str(model / "best.ckpt"), "sha256": sha256(b"weights"), "size": 7},
@@ -81,7 +107,15 @@ def test_a_snapshot_holds_everything(tmp_path):
 
 
 def test_documents_are_read_back_by_their_kind(tmp_path):
-    write_snapshot(tmp_path, config={"a": 1}, overrides=[], command=["x", "y"], inputs={}, models=[], device="cpu")
+    write_snapshot(
+        tmp_path,
+        config={"a": 1},
+        overrides=[],
+        command=["x", "y"],
+        inputs={},
+        models=[],
+        device="cpu",
+    )
     assert snapshot.read_document(tmp_path, "config.yaml") == {"a": 1}
     assert snapshot.read_document(tmp_path, "hashes.json") == {"inputs": {}, "models": []}
     assert snapshot.read_document(tmp_path, "command.txt") == "x y"
@@ -127,15 +161,28 @@ def test_a_device_without_a_card_names_the_processor():
 def test_a_card_is_named_with_its_memory(monkeypatch):
     card = SimpleNamespace(name="Big card", total_memory=8 * 2**30)
     cuda = SimpleNamespace(is_available=lambda: True, get_device_properties={"cuda:1": card}.get)
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda, version=SimpleNamespace(cuda="12.8")))
+    monkeypatch.setitem(
+        sys.modules, "torch", SimpleNamespace(cuda=cuda, version=SimpleNamespace(cuda="12.8"))
+    )
     facts = device_facts("cuda:1")
-    assert facts.items() >= {"device": "cuda:1", "name": "Big card", "memory": 8 * 2**30, "cuda": "12.8"}.items()
+    assert (
+        facts.items()
+        >= {"device": "cuda:1", "name": "Big card", "memory": 8 * 2**30, "cuda": "12.8"}.items()
+    )
 
 
 def test_a_clean_checkout_has_a_commit_and_no_patch(checkout):
     state, patch = git_state(checkout)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True).stdout.strip()
-    assert state == {"commit": head, "branch": "trunk", "dirty": False, "untracked": [], "patch_is_whole": True}
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert state == {
+        "commit": head,
+        "branch": "trunk",
+        "dirty": False,
+        "untracked": [],
+        "patch_is_whole": True,
+    }
     assert patch == b""
 
 
@@ -186,7 +233,11 @@ def test_variables_of_a_git_hook_do_not_lead_astray(checkout, tmp_path, monkeypa
 
 
 def test_flatten_joins_keys_by_dots():
-    assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}
+    assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {
+        "a.b": 1,
+        "a.c.d": [2],
+        "e": None,
+    }
 
 
 CONFIG = {
@@ -201,9 +252,15 @@ CONFIG = {
 @pytest.mark.parametrize(
     ("change", "same"),
     [
-        ({"data": {"frames": "0-9", "path": "/there/a.mp4"}}, True),  # another folder, another order of keys
+        (
+            {"data": {"frames": "0-9", "path": "/there/a.mp4"}},
+            True,
+        ),  # another folder, another order of keys
         ({"model": {"paths": ["/x/unet", "/y/centroid"]}}, True),
-        ({"output": {"path": None}, "logger": {"mlflow": True}, "debug": True}, True),  # where it goes and what is shown
+        (
+            {"output": {"path": None}, "logger": {"mlflow": True}, "debug": True},
+            True,
+        ),  # where it goes and what is shown
         ({"data": {"path": "/here/b.mp4", "frames": "0-9"}}, False),  # another video
         ({"data": {"path": "/here/a.mp4", "frames": "0-8"}}, False),
         ({"model": {"paths": ["/here/centroid", "/here/unet"]}}, False),

@@ -18,7 +18,17 @@ import pytest
 from sleap_lab.errors import RunError
 from sleap_lab.runs import store as store_module
 from sleap_lab.runs import summary
-from sleap_lab.runs.store import Entry, close_orphans, fill_run, is_complete, open_run, open_store, prepare_store, probe, store_uri
+from sleap_lab.runs.store import (
+    Entry,
+    close_orphans,
+    fill_run,
+    is_complete,
+    open_run,
+    open_store,
+    prepare_store,
+    probe,
+    store_uri,
+)
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import LoggerConfig
 
@@ -61,7 +71,10 @@ def server():
     [
         (None, "sqlite:////out/mlflow.db"),
         ("sqlite:////data/x.db", "sqlite:////data/x.db"),
-        ("sqlite:///x.db", f"sqlite:///{Path.cwd()}/x.db"),  # relative to where the command was typed
+        (
+            "sqlite:///x.db",
+            f"sqlite:///{Path.cwd()}/x.db",
+        ),  # relative to where the command was typed
         ("http://server:5000/", "http://server:5000"),
     ],
 )
@@ -75,11 +88,24 @@ def test_runs_from_any_folder_share_one_store(root, logger, monkeypatch, tmp_pat
     monkeypatch.chdir("/")
     second = open_store(logger, root)
     assert (first.uri, first.experiment_id) == (second.uri, second.experiment_id)
-    assert first.client.get_experiment(first.experiment_id).artifact_location == (root / "mlartifacts").as_uri()
+    assert (
+        first.client.get_experiment(first.experiment_id).artifact_location
+        == (root / "mlartifacts").as_uri()
+    )
     assert [path.name for path in tmp_path.iterdir()] == [root.name]
 
 
-ODD = ["fed or starved?", "My%20Data", "%hh", '#1 it\'s "x"', "Mäuse 日本", "x?timeout=1", "a%25b", "file:", "new\nline"]
+ODD = [
+    "fed or starved?",
+    "My%20Data",
+    "%hh",
+    '#1 it\'s "x"',
+    "Mäuse 日本",
+    "x?timeout=1",
+    "a%25b",
+    "file:",
+    "new\nline",
+]
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -97,26 +123,40 @@ def test_any_name_of_a_folder_will_do(root, logger, tmp_path, monkeypatch, name)
     fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         assert database.execute("SELECT run_uuid FROM runs").fetchall() == [(run_id,)]
-    assert [path.relative_to(folder / "mlartifacts" / run_id).as_posix() for path in folder.rglob("mlartifacts/**/*.txt")] == [
-        "artifacts/snapshot/a.txt"
-    ]
+    assert [
+        path.relative_to(folder / "mlartifacts" / run_id).as_posix()
+        for path in folder.rglob("mlartifacts/**/*.txt")
+    ] == ["artifacts/snapshot/a.txt"]
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    assert Path(store.client.download_artifacts(run_id, "snapshot/a.txt", str(scratch))).read_text() == "poses"
+    assert (
+        Path(store.client.download_artifacts(run_id, "snapshot/a.txt", str(scratch))).read_text()
+        == "poses"
+    )
     assert {path.name for path in root.iterdir()} == {"mlflow.db", name}  # nothing beside it
-    assert {path.name for path in folder.iterdir()} == {"mlflow.db", "mlartifacts", "a.txt", "run.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "mlflow.db",
+        "mlartifacts",
+        "a.txt",
+        "run.json",
+    }
 
 
 def test_a_missing_database_is_created_in_a_folder_of_any_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     open_store(LoggerConfig(), tmp_path / "50%20?")
-    assert {path.name for path in (tmp_path / "50%20?").iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+    assert {path.name for path in (tmp_path / "50%20?").iterdir()} == {
+        "mlflow.db",
+        "mlflow.db.lock",
+    }
     assert {path.name for path in tmp_path.iterdir()} == {"50%20?"}
 
 
 def test_a_folder_whose_name_is_no_text_is_refused_at_once(root, logger):
     folder = root / os.fsdecode(b"caf\xe9")
-    with pytest.raises(RunError, match=r"MLflow cannot use .*, whose name holds bytes that are no text"):
+    with pytest.raises(
+        RunError, match=r"MLflow cannot use .*, whose name holds bytes that are no text"
+    ):
         open_store(logger, folder)
     assert not folder.exists()
 
@@ -135,15 +175,21 @@ def test_a_store_whose_artifacts_lie_elsewhere_is_left_alone(root, logger, store
     (root / "mlartifacts").mkdir()
     before = [experiment.artifact_location for experiment in store.client.search_experiments()]
     shutil.copy(root / "mlflow.db", tmp_path)  # a copy of the database alone
-    assert [each.artifact_location for each in open_store(logger, tmp_path).client.search_experiments()] == before
+    assert [
+        each.artifact_location for each in open_store(logger, tmp_path).client.search_experiments()
+    ] == before
     link = tmp_path / "link"
     link.symlink_to(root)
-    assert [each.artifact_location for each in open_store(logger, link).client.search_experiments()] == before
+    assert [
+        each.artifact_location for each in open_store(logger, link).client.search_experiments()
+    ] == before
 
 
 def test_passwords_go_to_the_server_and_nowhere_else(root, logger, server, monkeypatch):
     asked = []
-    monkeypatch.setattr(store_module, "urlopen", lambda address, timeout: asked.append(address) or io.BytesIO())
+    monkeypatch.setattr(
+        store_module, "urlopen", lambda address, timeout: asked.append(address) or io.BytesIO()
+    )
     client_uris = []
 
     def break_off(self, name):
@@ -172,26 +218,38 @@ def test_another_process_may_be_faster_to_create_the_experiment(root, store, mon
 
     found = MlflowClient.get_experiment_by_name
     answers = iter([lambda *_: None, found])  # it is created between looking and creating
-    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", lambda *arguments: next(answers)(*arguments))
-    assert open_store(LoggerConfig(experiment_name="flies"), root).experiment_id == store.experiment_id
+    monkeypatch.setattr(
+        MlflowClient, "get_experiment_by_name", lambda *arguments: next(answers)(*arguments)
+    )
+    assert (
+        open_store(LoggerConfig(experiment_name="flies"), root).experiment_id == store.experiment_id
+    )
 
 
 def test_a_damaged_database_is_named(root, logger):
     (root / "mlflow.db").write_bytes(b"no database" * 100)
-    with pytest.raises(RunError, match=r"^logger\.tracking_uri: cannot use sqlite:///.*mlflow\.db: .*not a database") as error:
+    with pytest.raises(
+        RunError,
+        match=r"^logger\.tracking_uri: cannot use sqlite:///.*mlflow\.db: .*not a database",
+    ) as error:
         open_store(logger, root)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://no such host"])
 def test_a_server_that_is_away_is_named_at_once(address, root):
-    with pytest.raises(RunError, match=rf"^logger\.tracking_uri: no MLflow server answers at {address} "):
+    with pytest.raises(
+        RunError, match=rf"^logger\.tracking_uri: no MLflow server answers at {address} "
+    ):
         open_store(LoggerConfig(tracking_uri=address), root)
 
 
 def test_a_server_that_never_answers_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(store_module, "PROBE_SECONDS", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(RunError, match="timed out"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(RunError, match="timed out"),
+    ):
         probe(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
@@ -214,19 +272,33 @@ def test_an_entry_is_written_whole(tmp_path, store, record):
         tags={"lab": "west", "none": None, "where@": "x"},
         params={"a.b": "1", "long": "x" * 6001},
         metrics={"eval/tail@base": 0.5},
-        files={"report.html": tmp_path / "report.html", "snapshot/report.html": tmp_path / "report.html"},
+        files={
+            "report.html": tmp_path / "report.html",
+            "snapshot/report.html": tmp_path / "report.html",
+        },
         documents={"results.json": [1]},
     )
     run_id = record(entry)
     fill_run(store, run_id, entry, status="KILLED", ended=ENDED)
     run = store.client.get_run(run_id)
-    assert (run.info.status, run.info.run_name, run.info.end_time - run.info.start_time) == ("KILLED", "first", 1250)
+    assert (run.info.status, run.info.run_name, run.info.end_time - run.info.start_time) == (
+        "KILLED",
+        "first",
+        1250,
+    )
     assert run.data.metrics == {"eval/tail_x40_base": 0.5}
     assert run.data.params["a.b"] == "1"
     assert run.data.params["long"].startswith("6001 characters, sha256 ")
-    assert run.data.tags.items() >= {"lab": "west", "where_x40_": "x", "sleap_lab.complete": ENDED}.items()
+    assert (
+        run.data.tags.items()
+        >= {"lab": "west", "where_x40_": "x", "sleap_lab.complete": ENDED}.items()
+    )
     assert "none" not in run.data.tags
-    assert {item.path for item in store.client.list_artifacts(run_id)} == {"report.html", "snapshot", "results.json"}
+    assert {item.path for item in store.client.list_artifacts(run_id)} == {
+        "report.html",
+        "snapshot",
+        "results.json",
+    }
 
 
 def test_big_files_are_logged_by_reference(tmp_path, store, record, monkeypatch, capsys):
@@ -236,13 +308,19 @@ def test_big_files_are_logged_by_reference(tmp_path, store, record, monkeypatch,
     entry = Entry("big", {}, files={name: tmp_path / name for name in ("small", "big")})
     run_id = record(entry)
     fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
-    assert {item.path for item in store.client.list_artifacts(run_id)} == {"small", "references.json"}
+    assert {item.path for item in store.client.list_artifacts(run_id)} == {
+        "small",
+        "references.json",
+    }
     assert store.client.get_run(run_id).data.tags["sleap_lab.left_out"] == "big (0 MB)"
     assert "larger than 0 MB and left out: big (0 MB)" in capsys.readouterr().err
     from mlflow.artifacts import load_dict
 
     artifacts = store.client.get_run(run_id).info.artifact_uri
-    assert load_dict(f"{artifacts}/references.json")["big"].items() >= {"path": str(tmp_path / "big"), "size": 4}.items()
+    assert (
+        load_dict(f"{artifacts}/references.json")["big"].items()
+        >= {"path": str(tmp_path / "big"), "size": 4}.items()
+    )
 
 
 @pytest.mark.parametrize("step", ["log_dict", "set_tag"])
@@ -275,7 +353,10 @@ def test_files_of_videos_with_odd_names_stay_apart(tmp_path, store, record):
     entry = Entry("x", {}, files=files)
     run_id = record(entry)
     fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
-    assert [item.path for item in store.client.list_artifacts(run_id)] == ["predictions.a_x3F_1.csv", "predictions.a_x3F_2.csv"]
+    assert [item.path for item in store.client.list_artifacts(run_id)] == [
+        "predictions.a_x3F_1.csv",
+        "predictions.a_x3F_2.csv",
+    ]
 
 
 def test_more_than_a_hundred_parameters_are_logged_and_one_that_changed_is_said(store, record):
@@ -286,19 +367,27 @@ def test_more_than_a_hundred_parameters_are_logged_and_one_that_changed_is_said(
     again = params | {"group.key_7": "other"}  # as sweep.rerun, where a job runs again
     fill_run(store, run_id, Entry("x", {}, again), status="FINISHED", ended=ENDED)
     run = store.client.get_run(run_id)
-    assert (run.info.status, run.data.params, run.data.tags["now.group.key_7"]) == ("FINISHED", params, "other")
+    assert (run.info.status, run.data.params, run.data.tags["now.group.key_7"]) == (
+        "FINISHED",
+        params,
+        "other",
+    )
 
 
 def test_a_run_that_was_tried_again_is_logged_again(store, record):
     first = RunSummary(started=STARTED, ended=ENDED)
-    failed = Entry("x", {"mlflow.note.content": "out of memory", "lab": "west"}, metrics={"counts/frames": 3})
+    failed = Entry(
+        "x", {"mlflow.note.content": "out of memory", "lab": "west"}, metrics={"counts/frames": 3}
+    )
     run_id = record(failed, first)
     fill_run(store, run_id, failed, status="FAILED", ended=ENDED)
     assert is_complete(store, first)
     again = replace(first, ended="2026-01-02T03:04:07+00:00")
     assert not is_complete(store, again)
 
-    finished = Entry("x", {"mlflow.note.content": None, "lab": "west"}, metrics={"counts/frames": 7})
+    finished = Entry(
+        "x", {"mlflow.note.content": None, "lab": "west"}, metrics={"counts/frames": 7}
+    )
     assert record(finished, again) == run_id
     assert store.client.get_run(run_id).info.status == "RUNNING"
     fill_run(store, run_id, finished, status="FINISHED", ended=again.ended)
@@ -309,7 +398,9 @@ def test_a_run_that_was_tried_again_is_logged_again(store, record):
 
 
 @pytest.mark.parametrize("created", [False, True])
-def test_a_process_that_dies_while_it_creates_a_run_leaves_no_second_one(tmp_path, store, record, monkeypatch, created):
+def test_a_process_that_dies_while_it_creates_a_run_leaves_no_second_one(
+    tmp_path, store, record, monkeypatch, created
+):
     create = type(store.client).create_run
 
     def die(*arguments):
@@ -323,7 +414,10 @@ def test_a_process_that_dies_while_it_creates_a_run_leaves_no_second_one(tmp_pat
             record(Entry("x", {}))
     assert "run_id" not in summary.read(tmp_path).mlflow
     run_id = record(Entry("x", {}), summary.read(tmp_path))
-    assert summary.read(tmp_path).mlflow.items() >= {"run_id": run_id, "tracking_uri": store.uri}.items()
+    assert (
+        summary.read(tmp_path).mlflow.items()
+        >= {"run_id": run_id, "tracking_uri": store.uri}.items()
+    )
     assert [run.info.run_id for run in store.client.search_runs([store.experiment_id])] == [run_id]
 
 
@@ -340,11 +434,17 @@ def test_a_server_that_goes_away_is_not_asked_again(store, record, monkeypatch):
         broken.setattr(store_module, "probe", away)
         with pytest.raises(OSError, match="connection reset"):
             fill_run(store, run_id, Entry("x", {}), status="FINISHED", ended=ENDED)
-    assert store.client.get_run(run_id).info.status == "RUNNING"  # until someone finds its process gone
+    assert (
+        store.client.get_run(run_id).info.status == "RUNNING"
+    )  # until someone finds its process gone
 
 
 def test_what_the_store_does_not_have_is_not_complete(store):
-    for recorded in (None, {"run_id": "0" * 32, "tracking_uri": store.uri}, {"run_id": "0" * 32, "tracking_uri": "http://elsewhere"}):
+    for recorded in (
+        None,
+        {"run_id": "0" * 32, "tracking_uri": store.uri},
+        {"run_id": "0" * 32, "tracking_uri": "http://elsewhere"},
+    ):
         assert not is_complete(store, RunSummary(mlflow=recorded))
 
 
@@ -358,9 +458,15 @@ def test_orphans_are_closed_and_living_runs_are_not(root, logger, store, record)
     gone.wait()
     orphan, alive = record(Entry("orphan", {})), record(Entry("alive", {}))
     store.client.set_tag(orphan, "sleap_lab.pid", str(gone.pid))
-    foreign = store.client.create_run(store.experiment_id).info.run_id  # not ours: no tag says whose it is
+    foreign = store.client.create_run(
+        store.experiment_id
+    ).info.run_id  # not ours: no tag says whose it is
     prepare_store(logger, root)
-    assert [store.client.get_run(run_id).info.status for run_id in (orphan, alive, foreign)] == ["KILLED", "RUNNING", "RUNNING"]
+    assert [store.client.get_run(run_id).info.status for run_id in (orphan, alive, foreign)] == [
+        "KILLED",
+        "RUNNING",
+        "RUNNING",
+    ]
     assert close_orphans(store) == []
 
 
@@ -377,7 +483,10 @@ store.client.set_terminated(store.client.create_run(store.experiment_id).info.ru
 def test_four_processes_may_start_on_a_missing_store(tmp_path):
     root = tmp_path / "outputs"
     (root / ".mlflow-killed" / "mlflow.db").mkdir(parents=True)  # one that did not get far
-    starters = [subprocess.Popen([sys.executable, "-c", START, root], stderr=subprocess.PIPE, cwd=tmp_path) for _ in range(4)]
+    starters = [
+        subprocess.Popen([sys.executable, "-c", START, root], stderr=subprocess.PIPE, cwd=tmp_path)
+        for _ in range(4)
+    ]
     printed = [starter.communicate()[1].decode() for starter in starters]
     assert [starter.returncode for starter in starters] == [0] * 4, printed
     with closing(sqlite3.connect(root / "mlflow.db")) as database:

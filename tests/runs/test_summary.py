@@ -12,7 +12,18 @@ import pytest
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.summary import SWEEP_FILE, RunSummary, finite, is_alive, lock, overridden, process_exists, read_stamp, settle, stamp
+from sleap_lab.runs.summary import (
+    SWEEP_FILE,
+    RunSummary,
+    finite,
+    is_alive,
+    lock,
+    overridden,
+    process_exists,
+    read_stamp,
+    settle,
+    stamp,
+)
 
 
 @pytest.fixture
@@ -24,12 +35,24 @@ def dead_process():
 
 def test_a_new_summary_describes_this_process():
     run = RunSummary()
-    assert (run.status, run.host, run.pid, run.ended) == ("running", socket.gethostname(), os.getpid(), None)
+    assert (run.status, run.host, run.pid, run.ended) == (
+        "running",
+        socket.gethostname(),
+        os.getpid(),
+        None,
+    )
     assert run.started.endswith("+00:00")
 
 
 def test_what_is_written_is_read_back(tmp_path):
-    run = RunSummary(status="partial", exit_code=3, metrics={"eval/pck": 0.5}, counts={"frames": 7}, overrides=["a=ü b"], job=4)
+    run = RunSummary(
+        status="partial",
+        exit_code=3,
+        metrics={"eval/pck": 0.5},
+        counts={"frames": 7},
+        overrides=["a=ü b"],
+        job=4,
+    )
     summary.write(tmp_path, run)
     assert summary.read(tmp_path) == run
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]  # nothing unfinished is left
@@ -37,7 +60,10 @@ def test_what_is_written_is_read_back(tmp_path):
 
 def test_undefined_metrics_are_null_in_the_file_and_nan_in_memory(tmp_path):
     summary.write(tmp_path, RunSummary(metrics={"eval/pck": math.nan, "eval/far": math.inf}))
-    assert json.loads((tmp_path / "run.json").read_text())["metrics"] == {"eval/pck": None, "eval/far": None}
+    assert json.loads((tmp_path / "run.json").read_text())["metrics"] == {
+        "eval/pck": None,
+        "eval/far": None,
+    }
     assert all(math.isnan(value) for value in summary.read(tmp_path).metrics.values())
 
 
@@ -53,7 +79,10 @@ def test_a_key_of_another_version_is_ignored(tmp_path):
         ('{"status": "fin', "run.json is damaged"),  # cut short
         ("[]", "run.json is damaged"),  # not a record
         ('{"job": 1}', "run.json is damaged: 'status'"),
-        ('{"status": "done"}', "status must be one of running, finished, partial, failed, interrupted, got 'done'"),
+        (
+            '{"status": "done"}',
+            "status must be one of running, finished, partial, failed, interrupted, got 'done'",
+        ),
     ],
 )
 def test_unreadable_summaries_are_named(tmp_path, content, message):
@@ -93,7 +122,16 @@ def test_attempts_at_a_run_are_told_apart(tmp_path):
     assert read_stamp(tmp_path) is None
     summary.write(tmp_path, first)
     assert read_stamp(tmp_path) == stamp(first)
-    assert len({stamp(first), stamp(replace(first, ended=first.started)), stamp(replace(first, started="later"))}) == 3
+    assert (
+        len(
+            {
+                stamp(first),
+                stamp(replace(first, ended=first.started)),
+                stamp(replace(first, started="later")),
+            }
+        )
+        == 3
+    )
 
 
 @pytest.mark.parametrize("change", [{}, {"host": "elsewhere", "pid": -1}, {"status": "failed"}])

@@ -10,14 +10,27 @@ import pytest
 from sleap_lab.files.packages import BUILDS
 from sleap_lab.runs import verify
 from sleap_lab.runs.snapshot import environment, read_document, write_snapshot
-from sleap_lab.runs.verify import PATH_KEYS, changed_facts, check_inputs, present_facts, recorded_facts
+from sleap_lab.runs.verify import (
+    PATH_KEYS,
+    changed_facts,
+    check_inputs,
+    present_facts,
+    recorded_facts,
+)
 from sleap_lab.settings.config import keys
 
 
 @pytest.fixture
 def lab(tmp_path):
     """A run's inputs: labels with a video beside them and one elsewhere, a truth, and two models; and its snapshot."""
-    for name in ("a/labels.slp", "a/video.mp4", "b/other.mp4", "truth.slp", "models/one/best.ckpt", "models/two/best.ckpt"):
+    for name in (
+        "a/labels.slp",
+        "a/video.mp4",
+        "b/other.mp4",
+        "truth.slp",
+        "models/one/best.ckpt",
+        "models/two/best.ckpt",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"content of {name}")
     (tmp_path / "models/one/training_config.yaml").write_text("a: 1")
@@ -35,13 +48,27 @@ def lab(tmp_path):
         "evaluator.ground_truth_path": tmp_path / "truth.slp",
     }
     models = [tmp_path / "models" / name for name in ("one", "two")]
-    write_snapshot(tmp_path / "run", config={}, overrides=[], command=[], inputs=inputs, models=models, device="cpu")
+    write_snapshot(
+        tmp_path / "run",
+        config={},
+        overrides=[],
+        command=[],
+        inputs=inputs,
+        models=models,
+        device="cpu",
+    )
 
     def check(**now):
         found = check_inputs(
-            read_document(tmp_path / "run", "hashes.json"), then, then | {key.replace("__", "."): v for key, v in now.items()}
+            read_document(tmp_path / "run", "hashes.json"),
+            then,
+            then | {key.replace("__", "."): v for key, v in now.items()},
         )
-        return [(item.key, item.path.relative_to(tmp_path).as_posix(), item.status) for item in found if item.status != "unchanged"]
+        return [
+            (item.key, item.path.relative_to(tmp_path).as_posix(), item.status)
+            for item in found
+            if item.status != "unchanged"
+        ]
 
     return SimpleNamespace(folder=tmp_path, check=check)
 
@@ -60,7 +87,12 @@ def test_content_counts_and_not_time(lab):
 def test_what_is_gone_is_missing_and_what_was_missing_already_is_not(lab):
     (lab.folder / "b/other.mp4").unlink()
     assert lab.check() == [("data.path[1]", "b/other.mp4", "missing")]
-    lost = {"inputs": {"data.path": {"path": str(lab.folder / "nowhere"), "sha256": None, "size": None}}, "models": []}
+    lost = {
+        "inputs": {
+            "data.path": {"path": str(lab.folder / "nowhere"), "sha256": None, "size": None}
+        },
+        "models": [],
+    }
     assert [item.status for item in check_inputs(lost, {}, {})] == ["unchanged"]
 
 
@@ -80,7 +112,9 @@ def test_folders_of_models_may_move(lab):
     ]
     (lab.folder / "moved/best.ckpt").write_text("trained on")
     assert lab.check(model__paths=paths)[0] == ("model.paths", "moved/best.ckpt", "changed")
-    assert {status for *_, status in lab.check(model__paths=[str(lab.folder / "models/two")] * 2)} == {"missing", "changed"}
+    assert {
+        status for *_, status in lab.check(model__paths=[str(lab.folder / "models/two")] * 2)
+    } == {"missing", "changed"}
 
 
 def test_videos_may_move_with_their_labels(lab):
@@ -90,12 +124,20 @@ def test_videos_may_move_with_their_labels(lab):
     # The labels still name the video where it was.
     assert lab.check(data__path=new) == [("data.path", "c/labels.slp", "moved")]
     shutil.move(lab.folder / "a/video.mp4", lab.folder / "c/video.mp4")
-    assert lab.check(data__path=new) == [("data.path", "c/labels.slp", "moved"), ("data.path[0]", "c/video.mp4", "moved")]
+    assert lab.check(data__path=new) == [
+        ("data.path", "c/labels.slp", "moved"),
+        ("data.path[0]", "c/video.mp4", "moved"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("then", "now"),
-    [("x/*.mp4", "y/*.mp4"), ("x", "y"), ("x/all.txt", "y/all.txt"), (["x/1.mp4", "x/2.mp4"], ["y/1.mp4", "y/2.mp4"])],
+    [
+        ("x/*.mp4", "y/*.mp4"),
+        ("x", "y"),
+        ("x/all.txt", "y/all.txt"),
+        (["x/1.mp4", "x/2.mp4"], ["y/1.mp4", "y/2.mp4"]),
+    ],
     ids=["glob", "folder", "manifest", "list"],
 )
 def test_many_videos_may_move(tmp_path, then, now):
@@ -105,7 +147,11 @@ def test_many_videos_may_move(tmp_path, then, now):
             (tmp_path / folder / name).write_text(name)
 
     def absolute(value):
-        return [str(tmp_path / item) for item in value] if isinstance(value, list) else str(tmp_path / value)
+        return (
+            [str(tmp_path / item) for item in value]
+            if isinstance(value, list)
+            else str(tmp_path / value)
+        )
 
     write_snapshot(
         tmp_path, config={}, overrides=[], command=[], models=[], device="",
@@ -113,11 +159,18 @@ def test_many_videos_may_move(tmp_path, then, now):
     )  # fmt: skip
     hashes = read_document(tmp_path, "hashes.json")
     found = check_inputs(hashes, {"data.path": absolute(then)}, {"data.path": absolute(now)})
-    assert [(item.path.relative_to(tmp_path).as_posix(), item.status) for item in found] == [("y/1.mp4", "moved"), ("y/2.mp4", "moved")]
+    assert [(item.path.relative_to(tmp_path).as_posix(), item.status) for item in found] == [
+        ("y/1.mp4", "moved"),
+        ("y/2.mp4", "moved"),
+    ]
 
 
 def test_paths_are_those_of_the_config():
-    reads = {name for name, field in keys().items() if field.metadata["path"]} - {"output.path", "evaluator.save_metrics", "cache_dir"}
+    reads = {name for name, field in keys().items() if field.metadata["path"]} - {
+        "output.path",
+        "evaluator.save_metrics",
+        "cache_dir",
+    }
     assert set(PATH_KEYS) == reads
 
 
@@ -126,7 +179,9 @@ def test_paths_are_those_of_the_config():
 
 @pytest.fixture
 def folder(tmp_path):
-    write_snapshot(tmp_path, config={}, overrides=[], command=[], inputs={}, models=[], device="cpu")
+    write_snapshot(
+        tmp_path, config={}, overrides=[], command=[], inputs={}, models=[], device="cpu"
+    )
     return tmp_path
 
 
@@ -146,13 +201,20 @@ def test_versions_code_and_machine_count(folder):
         path.write_text(json.dumps(document))
 
     edit("packages.json", lambda d: d["packages"].update({OPENCV[1]: d["packages"].pop(OPENCV[0])}))
-    assert changed_facts(recorded_facts(folder), present_facts("cpu")) == []  # another build of the same version
+    assert (
+        changed_facts(recorded_facts(folder), present_facts("cpu")) == []
+    )  # another build of the same version
     edit(
         "packages.json",
-        lambda d: (d["packages"].update({"numpy": "1.0", "trackeval": "0.1", OPENCV[1]: "1"}), d.update(python="3.0.0")),
+        lambda d: (
+            d["packages"].update({"numpy": "1.0", "trackeval": "0.1", OPENCV[1]: "1"}),
+            d.update(python="3.0.0"),
+        ),
     )
     edit("device.json", lambda d: d.update(device="cuda:0", name="Big card"))
-    facts = {fact.name: fact for fact in changed_facts(recorded_facts(folder), present_facts("cpu"))}
+    facts = {
+        fact.name: fact for fact in changed_facts(recorded_facts(folder), present_facts("cpu"))
+    }
     assert set(facts) == {"numpy", "trackeval", "opencv-python", "python", "device", "card"}
     assert (facts["numpy"].then, facts["device"].now, facts["card"].now) == ("1.0", "cpu", "none")
 
@@ -164,7 +226,10 @@ def test_the_code_is_its_commit_its_changes_and_its_new_files(folder, monkeypatc
     assert recorded_facts(folder)["commit"] == "0123456789ab"
     (folder / "snapshot" / "dirty.patch").write_bytes(b"+x")
     (folder / "snapshot" / "git.json").write_text(json.dumps(git | {"untracked": ["a", "b"]}))
-    assert recorded_facts(folder)["commit"] == f"0123456789ab, changed ({hashlib.sha256(b'+x').hexdigest()[:8]}), 2 new files"
+    assert (
+        recorded_facts(folder)["commit"]
+        == f"0123456789ab, changed ({hashlib.sha256(b'+x').hexdigest()[:8]}), 2 new files"
+    )
     monkeypatch.setattr(verify, "git_state", lambda source: (git, b"+y"))
     (fact,) = changed_facts(recorded_facts(folder), present_facts("cpu"))
     assert fact.now.startswith("0123456789ab, changed (")

@@ -19,7 +19,10 @@ SPEC.loader.exec_module(mutants)
 def all_of(source):
     """Return what each change is called, and the code that it leads to."""
     found = mutants.changes("a.py", source)
-    return {change.name.removeprefix("a.py module: "): mutants.changed(source, change.number) for change in found}
+    return {
+        change.name.removeprefix("a.py module: "): mutants.changed(source, change.number)
+        for change in found
+    }
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,9 @@ def test_a_change_is_called_the_same_wherever_it_stands():
     assert names[0] == "a.py A.b: return (c > 0, c > 0) → return (c >= 0, c > 0)"
     moved = mutants.changes("a.py", f"import d\n\n\n{source}")
     assert [change.name for change in moved] == names
-    assert [change.line for change in moved] == [change.line + 3 for change in mutants.changes("a.py", source)]
+    assert [change.line for change in moved] == [
+        change.line + 3 for change in mutants.changes("a.py", source)
+    ]
 
 
 def test_changes_that_are_alike_are_numbered():
@@ -91,11 +96,19 @@ def test_what_is_drawn_stays_when_other_changes_come():
 
 def test_the_list_of_known_changes():
     text = "# Comment\nspeed only\n  a.py f: 1 → 2\n  b.py f: a: b → c\nanother reason\n  c.py f: a → b\n"
-    assert mutants.known(text) == {"a.py f: 1 → 2": "speed only", "b.py f: a: b → c": "speed only", "c.py f: a → b": "another reason"}
+    assert mutants.known(text) == {
+        "a.py f: 1 → 2": "speed only",
+        "b.py f: a: b → c": "speed only",
+        "c.py f: a → b": "another reason",
+    }
 
 
 def test_every_file_of_the_core_has_tests():
-    paths = {file.relative_to(mutants.PACKAGE).as_posix() for pattern in mutants.CORE for file in mutants.PACKAGE.glob(pattern)}
+    paths = {
+        file.relative_to(mutants.PACKAGE).as_posix()
+        for pattern in mutants.CORE
+        for file in mutants.PACKAGE.glob(pattern)
+    }
     assert {"decode/paf.py", "inference/cache.py", "media/sources.py"} <= paths
     assert mutants.tests_of("decode/paf.py")[0] == str(mutants.TESTS / "decode" / "test_paf.py")
     assert all(mutants.tests_of(path) for path in paths)
@@ -127,12 +140,20 @@ def test_what_nobody_noticed_is_listed(tmp_path):
     (tmp_path / "sleap_lab" / "__init__.py").touch()
     (tmp_path / "sleap_lab" / "tiny.py").write_text(TINY)
     known = "tiny.py count: return most if n > most else n → return most if n >= most else n"
-    (tmp_path / "known.txt").write_text(f"both are the same number\n  {known}\n  tiny.py count: gone → away\n")
+    (tmp_path / "known.txt").write_text(
+        f"both are the same number\n  {known}\n  tiny.py count: gone → away\n"
+    )
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_tiny.py").write_text(
         "from sleap_lab.tiny import count\n\n\ndef test_count():\n    assert [count('ab', 9), count('abcd', 3)] == [2, 3]\n"
     )
-    done = subprocess.run([sys.executable, "-c", DRIVER, str(SCRIPT.parent)], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, str(SCRIPT.parent)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.stdout.splitlines() == [
         "listed, but no such change is left: tiny.py count: gone → away",
         "tiny.py:5 count: 2 → 1",

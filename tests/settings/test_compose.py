@@ -35,7 +35,9 @@ def labels(tmp_path, monkeypatch):
 
 
 def configs_of(overrides, **options):
-    return [job.config for job in check_jobs(overrides, multirun=True, configs=Configs(**options)).jobs]
+    return [
+        job.config for job in check_jobs(overrides, multirun=True, configs=Configs(**options)).jobs
+    ]
 
 
 def read_back(text):
@@ -46,13 +48,21 @@ def read_back(text):
 
 def test_jobs_that_would_overwrite_each_other_are_refused(labels):
     with pytest.raises(ConfigError, match=r"output\.path: several jobs .* would write .*out\.slp"):
-        check_jobs([*labels, "output.path=out.slp", "tracker.tracking_window_size=2,3"], multirun=True)
+        check_jobs(
+            [*labels, "output.path=out.slp", "tracker.tracking_window_size=2,3"], multirun=True
+        )
 
 
 # --- quoting ----------------------------------------------------------------------------
 
 MEANINGFUL = st.text(st.sampled_from("ab1.=,:[]{}()'\"\\$ #@%~+-_/*?!&|<>;`ü\t\n"))
-TEXTS = st.text() | MEANINGFUL | st.sampled_from(["null", "true", "1e3", "nan", "-inf", "1_000", "${now:%Y}", "\\${x}", "choice(1,2)", ""])
+TEXTS = (
+    st.text()
+    | MEANINGFUL
+    | st.sampled_from(
+        ["null", "true", "1e3", "nan", "-inf", "1_000", "${now:%Y}", "\\${x}", "choice(1,2)", ""]
+    )
+)
 
 
 @given(TEXTS)
@@ -80,7 +90,9 @@ def test_plain_text_stays_readable(text):
     assert quote(text) == text
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=3))
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=3)
+)
 @example(["!'", "`'", "\\'", '"', "a 'b' c"])
 def test_lines_for_a_shell_are_read_as_the_words_they_were(words):
     assert shlex.split(as_typed(words)) == words
@@ -98,15 +110,27 @@ def test_a_path_with_every_meaningful_character_reaches_the_config(labels):
 
 def test_a_quoted_path_survives_a_sweep(labels):
     name = "a, b=[c] ${d} 'e' \\"
-    configs = configs_of([*labels, f"logger.run_name={quote(name)}", "tracker.tracking_window_size=2,3"])
-    assert [(config.logger.run_name, config.tracker.tracking_window_size) for config in configs] == [(name, 2), (name, 3)]
+    configs = configs_of(
+        [*labels, f"logger.run_name={quote(name)}", "tracker.tracking_window_size=2,3"]
+    )
+    assert [
+        (config.logger.run_name, config.tracker.tracking_window_size) for config in configs
+    ] == [(name, 2), (name, 3)]
 
 
 # --- what is composed -------------------------------------------------------------------
 
 
 def test_options_set_their_group_and_overrides_win(labels, tmp_path):
-    config, node = compose_config([*labels, "tracker=local_queues", "tracker.max_tracks=2", "data.frames='0-3,7'", "filters=overlap"])
+    config, node = compose_config(
+        [
+            *labels,
+            "tracker=local_queues",
+            "tracker.max_tracks=2",
+            "data.frames='0-3,7'",
+            "filters=overlap",
+        ]
+    )
     assert config.tracker.tracking
     assert (config.tracker.candidates_method, config.tracker.max_tracks) == ("local_queues", 2)
     assert config.filters.filter_overlapping
@@ -127,7 +151,9 @@ def test_composing_leaves_an_application_of_hydra_as_it_was(labels):
 
 def test_further_options_come_from_a_config_dir(labels, tmp_path):
     (tmp_path / "my own, [1]" / "tracker").mkdir(parents=True)
-    (tmp_path / "my own, [1]" / "tracker" / "ours.yaml").write_text("tracking: true\ntracking_window_size: 9\n")
+    (tmp_path / "my own, [1]" / "tracker" / "ours.yaml").write_text(
+        "tracking: true\ntracking_window_size: 9\n"
+    )
     config, _ = compose_config([*labels, "tracker=ours"], config_dir="my own, [1]")
     assert config.tracker.tracking_window_size == 9
 
@@ -149,7 +175,11 @@ def test_a_preset_can_bring_its_own_sweep(labels, tmp_path):
         (2, False), (2, True), (3, False), (3, True),
     ]  # fmt: skip
     with pytest.raises(ConfigError, match="got 0; accepted: at least 1"):
-        check_jobs([*labels, "experiment=search", "tracker.max_tracks=0"], multirun=True, configs=Configs(folder="mine"))
+        check_jobs(
+            [*labels, "experiment=search", "tracker.max_tracks=0"],
+            multirun=True,
+            configs=Configs(folder="mine"),
+        )
 
 
 def configs(text, path="mine/experiment/box.yaml", name="config"):
@@ -166,23 +196,43 @@ HYDRAS = (
 
 
 def test_settings_of_hydra_hold_in_a_preset(labels):
-    found = configs(f"# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n{HYDRAS}")
+    found = configs(
+        f"# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n{HYDRAS}"
+    )
     checked = check_jobs([*labels, "experiment=box"], multirun=False, configs=found)
     assert checked.multirun
     assert checked.folder == Path("results")
     assert [job.folder for job in checked.jobs] == ["x/w3", "x/w5"]
-    assert "Joblib" in compose_config([*labels, "experiment=box"], config_dir="mine")[1].hydra.launcher["_target_"]
-    found = configs("# @package _global_\nhydra: {run: {dir: 'results/${tracker.tracking_window_size}'}}\n")
-    assert check_jobs([*labels, "experiment=box"], multirun=False, configs=found).folder == Path("results/5")
+    assert (
+        "Joblib"
+        in compose_config([*labels, "experiment=box"], config_dir="mine")[1].hydra.launcher[
+            "_target_"
+        ]
+    )
+    found = configs(
+        "# @package _global_\nhydra: {run: {dir: 'results/${tracker.tracking_window_size}'}}\n"
+    )
+    assert check_jobs([*labels, "experiment=box"], multirun=False, configs=found).folder == Path(
+        "results/5"
+    )
 
 
-@pytest.mark.parametrize("defaults", ["", "defaults:\n  - config\n  - override tracker: flow\n  - _self_\n"])
+@pytest.mark.parametrize(
+    "defaults", ["", "defaults:\n  - config\n  - override tracker: flow\n  - _self_\n"]
+)
 def test_a_primary_config_of_ones_own_is_the_one_that_is_used(labels, defaults):
     configs(f"{defaults}tracker: {{tracking: true, max_tracks: 4}}\n{HYDRAS}", "mine/ours.yaml")
-    words = [*labels[:2], "tracker.min_match_points=1", "logger=mlflow,none", "hydra.sweep.subdir=${hydra.job.num}"]
+    words = [
+        *labels[:2],
+        "tracker.min_match_points=1",
+        "logger=mlflow,none",
+        "hydra.sweep.subdir=${hydra.job.num}",
+    ]
     checked = check_jobs(words, multirun=True, configs=find_configs("ours", "mine"))
     assert checked.folder == Path("results")
-    assert [(job.config.tracker.max_tracks, job.config.tracker.min_match_points) for job in checked.jobs] == [(4, 1)] * 4
+    assert [
+        (job.config.tracker.max_tracks, job.config.tracker.min_match_points) for job in checked.jobs
+    ] == [(4, 1)] * 4
     assert [job.config.tracker.tracking_window_size for job in checked.jobs] == [3, 3, 5, 5]
 
 
@@ -191,8 +241,16 @@ def test_a_primary_config_of_ones_own_is_the_one_that_is_used(labels, defaults):
     [
         ("ours", "nowhere", "--config-dir: no such folder: nowhere"),
         ("other", "mine", "--config-name=other: there is no such config; no other.yaml in mine"),
-        ("other", None, "--config-name=other: there is no such config; give the folder of your own primary config with --config-dir"),
-        ("ours", "mine", "--config-name=ours: its defaults list leaves out what an experiment is made of; begin it with: - config"),
+        (
+            "other",
+            None,
+            "--config-name=other: there is no such config; give the folder of your own primary config with --config-dir",
+        ),
+        (
+            "ours",
+            "mine",
+            "--config-name=ours: its defaults list leaves out what an experiment is made of; begin it with: - config",
+        ),
     ],
 )
 def test_a_primary_config_that_cannot_be_used_is_refused(labels, name, folder, says):
@@ -203,25 +261,41 @@ def test_a_primary_config_that_cannot_be_used_is_refused(labels, name, folder, s
 
 def test_values_of_hydra_are_those_that_the_job_will_see(labels):
     HydraConfig.instance().cfg = None  # what another test may have left
-    words = [*labels, "tracker.tracking_window_size=2,3", "output.path=${hydra:runtime.output_dir}/w${hydra:job.num}.slp"]
+    words = [
+        *labels,
+        "tracker.tracking_window_size=2,3",
+        "output.path=${hydra:runtime.output_dir}/w${hydra:job.num}.slp",
+    ]
     jobs = check_jobs([*words, "hydra.sweep.dir=s"], multirun=True).jobs
-    assert [job.config.output.path for job in jobs] == [str(Path(f"s/{i}/w{i}.slp").absolute()) for i in (0, 1)]
+    assert [job.config.output.path for job in jobs] == [
+        str(Path(f"s/{i}/w{i}.slp").absolute()) for i in (0, 1)
+    ]
     first, second = (check_jobs(words, multirun=True).jobs for _ in range(2))
     assert first == second  # so that the same command finds its sweep again
     assert HydraConfig.instance().cfg is None
 
 
 def test_options_can_be_chosen_by_a_pattern_and_folders_named_by_what_varies(labels):
-    words = [*labels[:2], "tracker=glob([f*,l*])", "hydra.sweep.subdir=${hydra.job.override_dirname}"]
+    words = [
+        *labels[:2],
+        "tracker=glob([f*,l*])",
+        "hydra.sweep.subdir=${hydra.job.override_dirname}",
+    ]
     exclude = "hydra.job.config.override_dirname.exclude_keys=[data.path,model]"
     jobs = check_jobs([*words, exclude], multirun=True).jobs
-    assert [job.folder for job in jobs] == ["tracker=fixed_window", "tracker=flow", "tracker=local_queues"]
+    assert [job.folder for job in jobs] == [
+        "tracker=fixed_window",
+        "tracker=flow",
+        "tracker=local_queues",
+    ]
     with pytest.raises(ConfigError, match="is longer than the name of a folder can be"):
         check_jobs([*words, f"logger.run_name={'x' * 250}"], multirun=True)
 
 
 def test_groups_of_ones_own_compose_and_unknown_keys_do_not(labels):
-    found = configs("# @package _global_\ntracker: {tracking_window_size: 9}\n", "mine/lab/munich.yaml")
+    found = configs(
+        "# @package _global_\ntracker: {tracking_window_size: 9}\n", "mine/lab/munich.yaml"
+    )
     (job,) = check_jobs([*labels, "+lab=munich"], multirun=False, configs=found).jobs
     assert job.config.tracker.tracking_window_size == 9
     configs("tracking_window_size: 9\n", "mine/lab/local.yaml")
@@ -239,11 +313,19 @@ def test_groups_of_ones_own_compose_and_unknown_keys_do_not(labels):
 def test_what_only_an_evaluator_or_a_model_needs_goes_with_it(labels, capsys):
     (job,) = check_jobs(["experiment=demo", "evaluator=none"], multirun=False).jobs
     assert job.config.evaluator.ground_truth_path is None
-    assert "evaluator.ground_truth_path is not used: there is nothing to evaluate" in capsys.readouterr().err.replace("\n", " ")
-    (job,) = check_jobs(["experiment=demo", "model=none", "data.path=labels.slp"], multirun=False).jobs
+    assert (
+        "evaluator.ground_truth_path is not used: there is nothing to evaluate"
+        in capsys.readouterr().err.replace("\n", " ")
+    )
+    (job,) = check_jobs(
+        ["experiment=demo", "model=none", "data.path=labels.slp"], multirun=False
+    ).jobs
     assert job.config.model.paths == []
     with pytest.raises(ConfigError, match="ground_truth_path is given, but nothing is evaluated"):
-        check_jobs(["experiment=demo", "evaluator=none", "evaluator.ground_truth_path=labels.slp"], multirun=False)
+        check_jobs(
+            ["experiment=demo", "evaluator=none", "evaluator.ground_truth_path=labels.slp"],
+            multirun=False,
+        )
 
 
 def test_every_group_has_options():
@@ -301,13 +383,17 @@ def test_mistakes_are_told_in_one_line(labels, override, says):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("override", ["data.path=a (1).slp", "data.path=a,b.slp", "data.path=it's.slp"])
+@pytest.mark.parametrize(
+    "override", ["data.path=a (1).slp", "data.path=a,b.slp", "data.path=it's.slp"]
+)
 def test_the_quoting_that_is_proposed_works(labels, override, tmp_path):
     with pytest.raises(ConfigError) as error:
         compose_config([*labels, override])
     (proposed,) = shlex.split(str(error.value).partition("quote it: ")[2])
     (tmp_path / override.partition("=")[2]).touch()
-    assert compose_config([*labels, proposed])[0].data.path == str(tmp_path / override.partition("=")[2])
+    assert compose_config([*labels, proposed])[0].data.path == str(
+        tmp_path / override.partition("=")[2]
+    )
 
 
 @pytest.mark.parametrize(
@@ -316,7 +402,10 @@ def test_the_quoting_that_is_proposed_works(labels, override, tmp_path):
         ("tracker.tracking_window_size=2,0", "got 0; accepted: at least 1"),
         ("tracker=fixed_window,local_queus", "Did you mean 'local_queues'?"),
         ("hydra.sweep.dri=x", "Did you mean 'hydra.sweep.dir'?"),
-        ("tracker.features=keypoints,centroids", "tracker.scoring_method=oks cannot compare tracker.features=centroids"),
+        (
+            "tracker.features=keypoints,centroids",
+            "tracker.scoring_method=oks cannot compare tracker.features=centroids",
+        ),
     ],
 )
 def test_a_mistake_in_any_job_of_a_sweep_is_found_before_the_first(labels, override, says):
@@ -328,15 +417,36 @@ def test_a_mistake_in_any_job_of_a_sweep_is_found_before_the_first(labels, overr
     ("override", "says"),
     [
         ("hydra/launcher=jobbib", "hydra/launcher=jobbib: there is no such option; accepted: "),
-        ("hydra/sweeper=nothing", "hydra/sweeper=nothing: all jobs are known before the first one runs, so only basic can be used"),
+        (
+            "hydra/sweeper=nothing",
+            "hydra/sweeper=nothing: all jobs are known before the first one runs, so only basic can be used",
+        ),
         ("hydra/sweeper=optuna", "-m KEY=A,B runs every combination, and sleap-lab tune searches"),
-        ("hydra.sweeper._target_=lab.Sweeper", "hydra/sweeper: got Sweeper; all jobs are known before the first one runs"),
-        ("hydra.sweep.subdir=same", "hydra.sweep.subdir: jobs 0 and 1 would share 'same'; add ${hydra.job.num} to it"),
-        ("hydra.sweep.subdir=../${hydra.job.num}", "hydra.sweep.subdir: got '../0'; accepted: folders within that of the sweep"),
-        ("hydra.sweep.subdir=/${hydra.job.num}", "hydra.sweep.subdir: got '/0'; accepted: folders within that of the sweep"),
+        (
+            "hydra.sweeper._target_=lab.Sweeper",
+            "hydra/sweeper: got Sweeper; all jobs are known before the first one runs",
+        ),
+        (
+            "hydra.sweep.subdir=same",
+            "hydra.sweep.subdir: jobs 0 and 1 would share 'same'; add ${hydra.job.num} to it",
+        ),
+        (
+            "hydra.sweep.subdir=../${hydra.job.num}",
+            "hydra.sweep.subdir: got '../0'; accepted: folders within that of the sweep",
+        ),
+        (
+            "hydra.sweep.subdir=/${hydra.job.num}",
+            "hydra.sweep.subdir: got '/0'; accepted: folders within that of the sweep",
+        ),
         ("hydra.sweep.subdir='${oc.select:x,a}'", "jobs 0 and 1 would share 'a'"),
-        ("hydra.sweep.subdir=.a/${hydra.job.num}", "hydra.sweep.subdir: got '.a/0'; accepted: folders within that of the sweep"),
-        ("hydra.sweep.subdir=${hydra.nothing}", "hydra.sweep.subdir: cannot be told before the job runs"),
+        (
+            "hydra.sweep.subdir=.a/${hydra.job.num}",
+            "hydra.sweep.subdir: got '.a/0'; accepted: folders within that of the sweep",
+        ),
+        (
+            "hydra.sweep.subdir=${hydra.nothing}",
+            "hydra.sweep.subdir: cannot be told before the job runs",
+        ),
     ],
 )
 def test_a_mistake_in_how_jobs_are_launched_is_found_before_the_first(labels, override, says):
@@ -346,22 +456,45 @@ def test_a_mistake_in_how_jobs_are_launched_is_found_before_the_first(labels, ov
 
 def test_a_launcher_that_is_not_installed_says_how_to_get_it(labels, monkeypatch):
     there = ConfigLoaderImpl.get_group_options
-    monkeypatch.setattr(ConfigLoaderImpl, "get_group_options", lambda *words: [name for name in there(*words) if name != "joblib"])
-    with pytest.raises(ConfigError, match=re.escape("joblib comes with pip install 'sleap-lab[joblib]'")):
+    monkeypatch.setattr(
+        ConfigLoaderImpl,
+        "get_group_options",
+        lambda *words: [name for name in there(*words) if name != "joblib"],
+    )
+    with pytest.raises(
+        ConfigError, match=re.escape("joblib comes with pip install 'sleap-lab[joblib]'")
+    ):
         check_jobs([*labels, "hydra/launcher=joblib"], multirun=True)
 
 
 def test_jobs_say_what_they_override_and_where_they_go(labels):
-    words = [*labels, "filters=none,overlap", "hydra/launcher=basic", "hydra.sweep.subdir='job ${hydra.job.num}'"]
+    words = [
+        *labels,
+        "filters=none,overlap",
+        "hydra/launcher=basic",
+        "hydra.sweep.subdir='job ${hydra.job.num}'",
+    ]
     jobs = check_jobs(words, multirun=True).jobs
-    assert [job.overrides for job in jobs] == [[*labels, "filters=none"], [*labels, "filters=overlap"]]
+    assert [job.overrides for job in jobs] == [
+        [*labels, "filters=none"],
+        [*labels, "filters=overlap"],
+    ]
     assert [job.folder for job in jobs] == ["job 0", "job 1"]
-    assert [job.folder for job in check_jobs([*labels, "filters=none,overlap"], multirun=True).jobs] == ["0", "1"]
+    assert [
+        job.folder for job in check_jobs([*labels, "filters=none,overlap"], multirun=True).jobs
+    ] == ["0", "1"]
 
 
 def test_unknown_keys_of_another_table_can_be_told():
-    assert unknown_key("hydra.rum", ["hydra.run", "hydra.sweep"]) == "hydra.rum: there is no such key. Did you mean 'hydra.run'?"
+    assert (
+        unknown_key("hydra.rum", ["hydra.run", "hydra.sweep"])
+        == "hydra.rum: there is no such key. Did you mean 'hydra.run'?"
+    )
 
 
 def test_overrides_are_parsed_one_by_one():
-    assert [override.key_or_group for override in parse_overrides(["a.b=1", "+c=2", "~d"])] == ["a.b", "c", "d"]
+    assert [override.key_or_group for override in parse_overrides(["a.b=1", "+c=2", "~d"])] == [
+        "a.b",
+        "c",
+        "d",
+    ]

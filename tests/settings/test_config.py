@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from sleap_lab.errors import ConfigError, brief
 from sleap_lab.settings.check import check, type_name
-from sleap_lab.settings.config import GROUPS, Config, LoggerConfig, ModelConfig, defaults, keys, parse_frames, peak_thresholds
+from sleap_lab.settings.config import (
+    GROUPS,
+    Config,
+    LoggerConfig,
+    ModelConfig,
+    defaults,
+    keys,
+    parse_frames,
+    peak_thresholds,
+)
 
 LIMITS = {name: field.metadata for name, field in keys().items()}
 
@@ -44,7 +53,10 @@ def refused(config, **values):
 def test_importing_the_config_is_cheap():
     heavy = "torch numpy scipy mlflow lightning sleap_io pandas matplotlib cv2 hydra"
     code = f"import sys, sleap_lab.settings.config; sys.exit(' '.join(set({heavy.split()}) & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip()
+        == ""
+    )
 
 
 # ---- keys
@@ -60,7 +72,9 @@ def test_every_key_says_in_one_line_what_it_does(name):
 
 def test_keys_are_those_of_the_groups_and_of_the_config_itself():
     of_groups = {name for name in keys() if "." in name}
-    assert of_groups == {f"{group}.{field.name}" for group, section in GROUPS.items() for field in fields(section)}
+    assert of_groups == {
+        f"{group}.{field.name}" for group, section in GROUPS.items() for field in fields(section)
+    }
     assert keys().keys() - of_groups == {field.name for field in fields(Config)} - GROUPS.keys()
     assert {"report", "verbose", "debug"} <= keys().keys()
 
@@ -93,10 +107,15 @@ def test_a_value_that_is_no_choice_is_refused_with_the_choices_and_the_nearest(c
     wrong = choices[0] + "x"
     put(config, name, [wrong] if isinstance(defaults()[name], list) else wrong)
     message = refused(config)
-    assert message == f"{name}: got {wrong!r}; accepted: {', '.join(choices)}. Did you mean {choices[0]!r}?"
+    assert (
+        message
+        == f"{name}: got {wrong!r}; accepted: {', '.join(choices)}. Did you mean {choices[0]!r}?"
+    )
 
 
-@pytest.mark.parametrize("name", [name for name, limits in LIMITS.items() if limits["minimum"] is not None])
+@pytest.mark.parametrize(
+    "name", [name for name, limits in LIMITS.items() if limits["minimum"] is not None]
+)
 def test_a_number_below_the_minimum_is_refused(config, name):
     minimum = LIMITS[name]["minimum"]
     put(config, name, minimum)
@@ -106,7 +125,9 @@ def test_a_number_below_the_minimum_is_refused(config, name):
     assert message.startswith(f"{name}: got {minimum - 1!r}; accepted: at least {minimum}")
 
 
-@pytest.mark.parametrize("name", [name for name, limits in LIMITS.items() if limits["maximum"] is not None])
+@pytest.mark.parametrize(
+    "name", [name for name, limits in LIMITS.items() if limits["maximum"] is not None]
+)
 def test_a_number_above_the_maximum_is_refused(config, name):
     maximum = LIMITS[name]["maximum"]
     put(config, name, maximum)
@@ -119,7 +140,10 @@ def test_a_number_above_the_maximum_is_refused(config, name):
 def test_both_bounds_are_named():
     config = Config()
     config.tracker.robust_best_instance = 1.5
-    with pytest.raises(ConfigError, match=r"^tracker.robust_best_instance: got 1.5; accepted: at least 0 and at most 1$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^tracker.robust_best_instance: got 1.5; accepted: at least 0 and at most 1$",
+    ):
         check(config)
 
 
@@ -129,7 +153,11 @@ WRONG_TYPES = {bool: 1, int: 2.0, float: "2", str: 3, list: "a,b", dict: ["a"]}
 @pytest.mark.parametrize("name", [name for name in keys() if "Any" not in str(keys()[name].type)])
 def test_a_value_of_another_type_is_refused(config, name):
     annotation = type_name(keys()[name].type)
-    kind = next(kind for kind in WRONG_TYPES if annotation.startswith(("a list" if kind is list else kind.__name__, kind.__name__)))
+    kind = next(
+        kind
+        for kind in WRONG_TYPES
+        if annotation.startswith(("a list" if kind is list else kind.__name__, kind.__name__))
+    )
     put(config, name, WRONG_TYPES[kind])
     assert refused(config) == f"{name}: got {WRONG_TYPES[kind]!r}; accepted: {annotation}"
 
@@ -147,7 +175,9 @@ def test_a_value_of_another_type_is_refused(config, name):
     ],
 )
 def test_types_are_exact(config, name, value):
-    assert refused(config, **{name: value}).startswith(f"{name.replace('__', '.')}: got {value!r}; accepted: ")
+    assert refused(config, **{name: value}).startswith(
+        f"{name.replace('__', '.')}: got {value!r}; accepted: "
+    )
 
 
 def test_a_whole_number_is_a_number(config):
@@ -156,7 +186,9 @@ def test_a_whole_number_is_a_number(config):
     assert config.model.min_line_scores == 1
 
 
-@pytest.mark.parametrize("name", ["preprocessing__input_scale", "filters__filter_min_visible_node_fraction"])
+@pytest.mark.parametrize(
+    "name", ["preprocessing__input_scale", "filters__filter_min_visible_node_fraction"]
+)
 def test_not_a_number_is_not_within_bounds(config, name):
     assert "got nan; accepted: at least" in refused(config, **{name: math.nan})
 
@@ -164,11 +196,17 @@ def test_not_a_number_is_not_within_bounds(config, name):
 # ---- paths
 
 
-@pytest.mark.parametrize(("name", "reason"), [("x" * 5000, "File name too long"), ("a\0b", "embedded null byte")])
-@pytest.mark.parametrize("key", ["data.path", "evaluator.ground_truth_path", "output.path", "cache_dir", "model.paths"])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("x" * 5000, "File name too long"), ("a\0b", "embedded null byte")]
+)
+@pytest.mark.parametrize(
+    "key", ["data.path", "evaluator.ground_truth_path", "output.path", "cache_dir", "model.paths"]
+)
 def test_what_is_no_name_of_a_file_is_refused(config, key, name, reason):
     group, _, last = key.rpartition(".")
-    setattr(getattr(config, group) if group else config, last, [name] if key == "model.paths" else name)
+    setattr(
+        getattr(config, group) if group else config, last, [name] if key == "model.paths" else name
+    )
     with pytest.raises(ConfigError) as caught:
         check(config)
     assert str(caught.value).startswith(f"{key}: {brief(name)} cannot be looked for (")
@@ -194,9 +232,15 @@ def test_paths_become_absolute(config, tmp_path, monkeypatch):
         ({"data__path": "/no/such.mp4"}, "data.path: no such file: /no/such.mp4"),
         ({"model__paths": []}, "model.paths: give the model folders"),
         ({"model__paths": ["/no/such"]}, "model.paths: no such model folder: /no/such"),
-        ({"model__backbone_ckpt_path": "/no/such"}, "model.backbone_ckpt_path: no such file: /no/such"),
+        (
+            {"model__backbone_ckpt_path": "/no/such"},
+            "model.backbone_ckpt_path: no such file: /no/such",
+        ),
         ({"model__head_ckpt_path": "/"}, "model.head_ckpt_path: no such file: /"),
-        ({"evaluator__evaluate": True, "evaluator__ground_truth_path": "/no/such"}, "evaluator.ground_truth_path: no such file: /no/such"),
+        (
+            {"evaluator__evaluate": True, "evaluator__ground_truth_path": "/no/such"},
+            "evaluator.ground_truth_path: no such file: /no/such",
+        ),
     ],
 )
 def test_files_that_are_not_there_are_refused(config, values, message):
@@ -209,7 +253,10 @@ def test_files_that_are_not_there_are_refused(config, values, message):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"preprocessing__ensure_rgb": True, "preprocessing__ensure_grayscale": True}, ["ensure_rgb", "ensure_grayscale", "exclude"]),
+        (
+            {"preprocessing__ensure_rgb": True, "preprocessing__ensure_grayscale": True},
+            ["ensure_rgb", "ensure_grayscale", "exclude"],
+        ),
         (
             {"data__only_labeled_frames": True, "data__exclude_user_labeled": True},
             ["only_labeled_frames", "exclude_user_labeled", "exclude"],
@@ -219,10 +266,19 @@ def test_files_that_are_not_there_are_refused(config, values, message):
             {"model__kind": "none", "model__paths": []},
             ["data.path", "without a model it must be a .slp file"],
         ),  # nothing to track in a video
-        ({"evaluator__evaluate": True}, ["evaluator.ground_truth_path"]),  # a video has no truth of its own
-        ({"evaluator__ground_truth_path": __file__}, ["evaluator.ground_truth_path", "nothing is evaluated", "evaluator=oks"]),
+        (
+            {"evaluator__evaluate": True},
+            ["evaluator.ground_truth_path"],
+        ),  # a video has no truth of its own
+        (
+            {"evaluator__ground_truth_path": __file__},
+            ["evaluator.ground_truth_path", "nothing is evaluated", "evaluator=oks"],
+        ),
         ({"data__frames": "1-"}, ["data.frames", "'1-'", "0-100,200-300"]),
-        ({"model__peak_threshold": "high"}, ["model.peak_threshold", "'high'", "[centroid, keypoint]"]),
+        (
+            {"model__peak_threshold": "high"},
+            ["model.peak_threshold", "'high'", "[centroid, keypoint]"],
+        ),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(config, values, words):
@@ -231,7 +287,11 @@ def test_settings_that_do_not_fit_together_are_refused(config, values, words):
 
 
 def test_without_a_model_there_must_be_something_to_do(config, tmp_path):
-    config.data.path, config.model.paths, config.model.kind = str(tmp_path / "labels.slp"), [], "none"
+    config.data.path, config.model.paths, config.model.kind = (
+        str(tmp_path / "labels.slp"),
+        [],
+        "none",
+    )
     assert "model=none leaves nothing to do" in refused(config)
     config.tracker.tracking = True
     check(config)
@@ -256,7 +316,10 @@ def test_open_data_need_no_path(config):
 @pytest.mark.parametrize("name", ["output.path", "evaluator.save_metrics"])
 @pytest.mark.parametrize("source", ["data.path", "evaluator.ground_truth_path"])
 def test_an_output_never_takes_the_place_of_an_input(config, tmp_path, name, source):
-    config.evaluator.evaluate, config.evaluator.ground_truth_path = True, str(tmp_path / "labels.slp")
+    config.evaluator.evaluate, config.evaluator.ground_truth_path = (
+        True,
+        str(tmp_path / "labels.slp"),
+    )
     read = tmp_path / ("video.mp4" if source == "data.path" else "labels.slp")
     (tmp_path / "folder").mkdir()
     put(config, name, str(tmp_path / "folder" / ".." / read.name))  # the same file by another name
@@ -269,7 +332,9 @@ def test_an_output_must_be_a_file_that_can_be_made(config, tmp_path, name):
     put(config, name, str(tmp_path / "new" / "folder" / "out"))
     check(config)
     put(config, name, str(tmp_path / "model"))
-    assert refused(config) == f"{name}: {tmp_path / 'model'} exists and is not a file; choose another"
+    assert (
+        refused(config) == f"{name}: {tmp_path / 'model'} exists and is not a file; choose another"
+    )
     put(config, name, str(tmp_path / "video.mp4" / "out"))
     assert refused(config).startswith(
         f"{name}: {tmp_path / 'video.mp4' / 'out'} cannot be written, because {tmp_path / 'video.mp4'} is not"
@@ -281,15 +346,28 @@ def test_an_output_must_be_a_file_that_can_be_made(config, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(0.2, (0.2, 0.2)), (0, (0, 0)), ([0.3, 0.1], (0.3, 0.1)), ((1, 0.5), (1, 0.5)), (-1, (-1, -1))]
+    ("value", "expected"),
+    [
+        (0.2, (0.2, 0.2)),
+        (0, (0, 0)),
+        ([0.3, 0.1], (0.3, 0.1)),
+        ((1, 0.5), (1, 0.5)),
+        (-1, (-1, -1)),
+    ],
 )
 def test_peak_thresholds(value, expected):
     assert peak_thresholds(ModelConfig(peak_threshold=value)) == expected
 
 
-@pytest.mark.parametrize("value", [None, "0.2", True, [], [0.2], [0.1, 0.2, 0.3], [0.1, "x"], [True, 0.1], {"centroid": 0.1}])
+@pytest.mark.parametrize(
+    "value",
+    [None, "0.2", True, [], [0.2], [0.1, 0.2, 0.3], [0.1, "x"], [True, 0.1], {"centroid": 0.1}],
+)
 def test_other_peak_thresholds_are_refused(value):
-    with pytest.raises(ConfigError, match=r"^model.peak_threshold: got .*; accepted: a number, or for top-down \[centroid, keypoint\]$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^model.peak_threshold: got .*; accepted: a number, or for top-down \[centroid, keypoint\]$",
+    ):
         peak_thresholds(ModelConfig(peak_threshold=value))
 
 
@@ -324,10 +402,31 @@ def test_parse_frames(spec, expected):
 
 
 @pytest.mark.parametrize(
-    "spec", ["a", "1-", "-", "-3", "1--3", "1.5", "1,,2", "1,", " ", "1-2-3", "5;6", True, 1.5, [None], [[1]], {"a": 1}]
+    "spec",
+    [
+        "a",
+        "1-",
+        "-",
+        "-3",
+        "1--3",
+        "1.5",
+        "1,,2",
+        "1,",
+        " ",
+        "1-2-3",
+        "5;6",
+        True,
+        1.5,
+        [None],
+        [[1]],
+        {"a": 1},
+    ],
 )
 def test_what_is_no_frame_selection_is_refused(spec):
-    with pytest.raises(ConfigError, match=r'^data.frames: cannot read .*; accepted: "0-100,200-300", "5,9,12-20" or a list of these$'):
+    with pytest.raises(
+        ConfigError,
+        match=r'^data.frames: cannot read .*; accepted: "0-100,200-300", "5,9,12-20" or a list of these$',
+    ):
         parse_frames(spec)
 
 
@@ -337,7 +436,12 @@ def test_a_range_that_goes_backwards_is_refused(spec, item):
         parse_frames(spec)
 
 
-ranges = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1])), max_size=6)
+ranges = st.lists(
+    st.tuples(st.integers(0, 500), st.integers(0, 20)).map(
+        lambda pair: (pair[0], pair[0] + pair[1])
+    ),
+    max_size=6,
+)
 
 
 @given(ranges)
@@ -366,7 +470,9 @@ def test_any_text_is_read_or_refused(text):
     assert frames is None or all(type(frame) is int and frame >= 0 for frame in frames)
 
 
-@pytest.mark.parametrize(("spec", "message"), [([5, -7], "negative frame -7"), ("0-9999999999", "longer than any video")])
+@pytest.mark.parametrize(
+    ("spec", "message"), [([5, -7], "negative frame -7"), ("0-9999999999", "longer than any video")]
+)
 def test_frames_that_no_video_has_are_refused(spec, message):
     with pytest.raises(ConfigError, match=message):
         parse_frames(spec)
@@ -374,11 +480,15 @@ def test_frames_that_no_video_has_are_refused(spec, message):
 
 @pytest.mark.parametrize("value", ["0.1", 0, [], [0.1, 0], [0.1, None], True, None])
 def test_the_spread_of_the_oks_kernel_is_a_positive_number_or_several(config, value):
-    assert refused(config, evaluator__oks_stddev=value).startswith(f"evaluator.oks_stddev: got {value!r}; accepted: a number")
+    assert refused(config, evaluator__oks_stddev=value).startswith(
+        f"evaluator.oks_stddev: got {value!r}; accepted: a number"
+    )
 
 
 def test_a_map_of_videos_needs_a_ground_truth_and_to_be_one(config):
-    assert refused(config, evaluator__video_map=3).startswith("evaluator.video_map: got 3; accepted: names or indices")
+    assert refused(config, evaluator__video_map=3).startswith(
+        "evaluator.video_map: got 3; accepted: names or indices"
+    )
     assert "no evaluator.ground_truth_path" in refused(config, evaluator__video_map={0: 1})
 
 
@@ -386,15 +496,33 @@ def test_a_map_of_videos_needs_a_ground_truth_and_to_be_one(config):
     ("given", "environment", "expected"),
     [
         ({}, {}, (None, None)),
-        ({}, {"MLFLOW_TRACKING_URI": "http://theirs", "MLFLOW_EXPERIMENT_NAME": "mice"}, ("http://theirs", "mice")),
-        ({"tracking_uri": "http://ours", "experiment_name": "flies"}, {"MLFLOW_TRACKING_URI": "http://theirs"}, ("http://ours", "flies")),
+        (
+            {},
+            {"MLFLOW_TRACKING_URI": "http://theirs", "MLFLOW_EXPERIMENT_NAME": "mice"},
+            ("http://theirs", "mice"),
+        ),
+        (
+            {"tracking_uri": "http://ours", "experiment_name": "flies"},
+            {"MLFLOW_TRACKING_URI": "http://theirs"},
+            ("http://ours", "flies"),
+        ),
         ({}, {"MLFLOW_TRACKING_URI": "", "MLFLOW_EXPERIMENT_NAME": ""}, (None, None)),
         ({}, {"MLFLOW_TRACKING_URI": "https://ann:secret@host"}, ("https://ann:***@host", None)),
-        ({"tracking_uri": "postgresql://ann:secret@host/db"}, {}, ("postgresql://ann:***@host/db", None)),
-        ({"mlflow": False}, {"MLFLOW_TRACKING_URI": "http://theirs"}, (None, None)),  # nothing is logged
+        (
+            {"tracking_uri": "postgresql://ann:secret@host/db"},
+            {},
+            ("postgresql://ann:***@host/db", None),
+        ),
+        (
+            {"mlflow": False},
+            {"MLFLOW_TRACKING_URI": "http://theirs"},
+            (None, None),
+        ),  # nothing is logged
     ],
 )
-def test_where_runs_are_logged_is_what_the_key_says_or_the_environment(config, monkeypatch, given, environment, expected):
+def test_where_runs_are_logged_is_what_the_key_says_or_the_environment(
+    config, monkeypatch, given, environment, expected
+):
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -406,7 +534,10 @@ def test_where_runs_are_logged_is_what_the_key_says_or_the_environment(config, m
 
 def test_an_objective_is_checked_before_the_sweep(config):
     config.sweep.objective = "idf1"
-    with pytest.raises(ConfigError, match=r"^sweep\.objective: there is no metric 'idf1'\. Did you mean 'identity/idf1'\?"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^sweep\.objective: there is no metric 'idf1'\. Did you mean 'identity/idf1'\?",
+    ):
         check(config)
     config.sweep.objective = "counts/tracks"
     with pytest.raises(ConfigError, match=r"^sweep\.direction: "):

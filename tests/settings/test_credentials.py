@@ -21,7 +21,10 @@ def nothing_known(monkeypatch):
         ("http://t0ken@host", "http://***@host"),
         ("postgresql+psycopg2://ann:secret@host/db", "postgresql+psycopg2://ann:***@host/db"),
         ("mysql://ann:12345@host/db", "mysql://ann:***@host/db"),  # not a port
-        ("postgresql://host/db?user=ann&password=secret&sslmode=on", "postgresql://host/db?user=ann&password=***&sslmode=on"),
+        (
+            "postgresql://host/db?user=ann&password=secret&sslmode=on",
+            "postgresql://host/db?user=ann&password=***&sslmode=on",
+        ),
         # Nothing to hide.
         ("http://host:5000/ann@lab", "http://host:5000/ann@lab"),
         ("http://host:5000", "http://host:5000"),
@@ -40,11 +43,16 @@ def test_a_password_is_hidden_and_given_back(given, shown):
 
 def test_passwords_in_the_middle_of_a_text_are_hidden():
     text = "API request to http://ann:secret@host/api failed, see 'postgresql://bob:other@db/x' and mail me@lab.org"
-    assert redact(text) == "API request to http://ann:***@host/api failed, see 'postgresql://bob:***@db/x' and mail me@lab.org"
+    assert (
+        redact(text)
+        == "API request to http://ann:***@host/api failed, see 'postgresql://bob:***@db/x' and mail me@lab.org"
+    )
 
 
 def test_another_process_has_it_from_the_environment_or_goes_without(monkeypatch):
-    assert reveal("https://ann:***@host/x") == "https://host/x"  # MLflow's variables may have user and password
+    assert (
+        reveal("https://ann:***@host/x") == "https://host/x"
+    )  # MLflow's variables may have user and password
     assert reveal("postgresql://ann:***@host/db") == "postgresql://ann@host/db"
     assert reveal("postgresql://host/db?password=***") == "postgresql://host/db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:secret@host/x/")

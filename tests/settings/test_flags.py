@@ -5,7 +5,17 @@ import pytest
 from sleap_lab import run_inference
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.config import defaults, keys
-from sleap_lab.settings.flags import EVAL, PARITY, TRACK, as_words, help_text, markdown_table, parity, parse, special_defaults
+from sleap_lab.settings.flags import (
+    EVAL,
+    PARITY,
+    TRACK,
+    as_words,
+    help_text,
+    markdown_table,
+    parity,
+    parse,
+    special_defaults,
+)
 
 # The founding page's list of flags and defaults; what stands beside `/` there is the short form.
 FOUNDING_TRACK = {
@@ -47,10 +57,14 @@ RUN_INFERENCE = {
 # --- the table --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("table", "founding"), [(TRACK, FOUNDING_TRACK), (EVAL, FOUNDING_EVAL)], ids=["track", "eval"])
+@pytest.mark.parametrize(
+    ("table", "founding"), [(TRACK, FOUNDING_TRACK), (EVAL, FOUNDING_EVAL)], ids=["track", "eval"]
+)
 def test_every_flag_of_the_founding_page_is_there_with_its_default(table, founding):
     used = defaults() | special_defaults(table)
-    found = {f"{flag.name}/{flag.short}" if flag.short else flag.name: used[flag.key] for flag in table}
+    found = {
+        f"{flag.name}/{flag.short}" if flag.short else flag.name: used[flag.key] for flag in table
+    }
     assert {name: found.get(name, "missing") for name in founding} == founding
 
 
@@ -62,7 +76,11 @@ def test_every_flag_sets_a_key_of_a_known_type(flag):
 
 @pytest.mark.parametrize("table", [TRACK, EVAL], ids=["track", "eval"])
 def test_no_two_flags_are_the_same(table):
-    for names in ([flag.name for flag in table], [flag.key for flag in table], [flag.short for flag in table if flag.short]):
+    for names in (
+        [flag.name for flag in table],
+        [flag.key for flag in table],
+        [flag.short for flag in table if flag.short],
+    ):
         assert len(names) == len(set(names))
 
 
@@ -71,11 +89,16 @@ def test_help_and_table_list_every_flag_with_its_key(table):
     for text in (help_text(table), markdown_table(table)):
         lines = text.splitlines()
         for flag in table:
-            assert any(f"--{flag.name}" in line and flag.key in line and flag.help in line for line in lines)
+            assert any(
+                f"--{flag.name}" in line and flag.key in line and flag.help in line
+                for line in lines
+            )
 
 
 def test_help_shows_the_defaults_of_the_command():
-    assert "[8]" in next(line for line in help_text(TRACK).splitlines() if "--queue_maxsize" in line)
+    assert "[8]" in next(
+        line for line in help_text(TRACK).splitlines() if "--queue_maxsize" in line
+    )
     assert "[0.05]" in next(line for line in help_text(EVAL).splitlines() if "--oks_stddev" in line)
 
 
@@ -84,7 +107,10 @@ def test_help_shows_the_defaults_of_the_command():
 
 def test_run_inference_takes_every_argument_with_its_default():
     parameters = inspect.signature(run_inference).parameters
-    found = {name: parameters[name].default if name in parameters else "missing" for name in RUN_INFERENCE}
+    found = {
+        name: parameters[name].default if name in parameters else "missing"
+        for name in RUN_INFERENCE
+    }
     found["model_paths"] = found["model_paths"] or None
     assert found == RUN_INFERENCE
 
@@ -120,7 +146,10 @@ def test_run_inference_takes_every_flag():
         (["--no-tracking"], {"tracker.tracking": False}),
         (["--no_tracking", "false"], {"tracker.tracking": True}),
         (["--no-tracking=false"], {"tracker.tracking": True}),
-        (["--no_empty_frames"], {"output.no_empty_frames": True}),  # a flag of its own and not the opposite of one
+        (
+            ["--no_empty_frames"],
+            {"output.no_empty_frames": True},
+        ),  # a flag of its own and not the opposite of one
         # numbers
         (["-b", "16"], {"runtime.batch_size": 16}),
         (["-b", "16.0"], {"runtime.batch_size": 16}),
@@ -143,12 +172,16 @@ def test_run_inference_takes_every_flag():
 def test_parse(words, values):
     found, overrides = parse(TRACK, words)
     assert found == values
-    assert {key: type(value) for key, value in found.items()} == {key: type(value) for key, value in values.items()}
+    assert {key: type(value) for key, value in found.items()} == {
+        key: type(value) for key, value in values.items()
+    }
     assert overrides == []
 
 
 def test_overrides_may_stand_anywhere_beside_the_flags():
-    values, overrides = parse(TRACK, ["report=html", "-t", "logger=mlflow", "-i", "a.mp4", "+logger.tags.x=1"])
+    values, overrides = parse(
+        TRACK, ["report=html", "-t", "logger=mlflow", "-i", "a.mp4", "+logger.tags.x=1"]
+    )
     assert values == {"tracker.tracking": True, "data.path": "a.mp4"}
     assert overrides == ["report=html", "logger=mlflow", "+logger.tags.x=1"]
 
@@ -188,7 +221,10 @@ def test_values_become_words_that_are_read_back():
     assert words[:4] == ["--model_paths", "a b", "--model_paths", "c=d"]
     assert words[-1] == "tracker.missing_nodes=shared"  # has no flag
     read, overrides = parse(TRACK, words)
-    assert (read, overrides) == ({key: value for key, value in values.items() if key != "tracker.missing_nodes"}, words[-1:])
+    assert (read, overrides) == (
+        {key: value for key, value in values.items() if key != "tracker.missing_nodes"},
+        words[-1:],
+    )
 
 
 # --- parity -----------------------------------------------------------------------------
@@ -198,8 +234,14 @@ def test_values_become_words_that_are_read_back():
     ("given", "implied"),
     [
         ({"model.max_instances": 2}, {}),
-        ({"model.max_instances": 2, "tracker.use_kalman": True}, {"tracker.tracking_target_instance_count": 2}),
-        ({"model.max_instances": 2, "tracker.tracking_pre_cull_to_target": 1}, {"tracker.tracking_target_instance_count": 2}),
+        (
+            {"model.max_instances": 2, "tracker.use_kalman": True},
+            {"tracker.tracking_target_instance_count": 2},
+        ),
+        (
+            {"model.max_instances": 2, "tracker.tracking_pre_cull_to_target": 1},
+            {"tracker.tracking_target_instance_count": 2},
+        ),
         (
             {"model.max_instances": 2, "tracker.post_connect_single_breaks": True},
             {"tracker.tracking_target_instance_count": 2, "tracker.max_tracks": 2},
@@ -207,7 +249,9 @@ def test_values_become_words_that_are_read_back():
         ({"tracker.post_connect_single_breaks": True}, {}),
     ],
 )
-def test_the_largest_number_of_instances_is_the_number_of_animals_where_that_is_needed(given, implied):
+def test_the_largest_number_of_instances_is_the_number_of_animals_where_that_is_needed(
+    given, implied
+):
     assert parity(given) == PARITY | implied
 
 
@@ -216,6 +260,8 @@ def test_keys_that_make_the_difference_exist_and_have_no_flag():
     assert all(value != defaults()[key] for key, value in PARITY.items())
 
 
-@pytest.mark.parametrize(("text", "expected"), [("0.1", 0.1), ("0.1,0.2", [0.1, 0.2]), ("[0.1, 0.2]", [0.1, 0.2])])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0.1", 0.1), ("0.1,0.2", [0.1, 0.2]), ("[0.1, 0.2]", [0.1, 0.2])]
+)
 def test_the_spread_of_the_oks_kernel_is_a_number_or_one_per_node(text, expected):
     assert parse(EVAL, ["--oks_stddev", text])[0]["evaluator.oks_stddev"] == expected

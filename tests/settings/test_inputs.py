@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.settings.inputs import find_inputs, input_name, is_labels, is_text, natural_order, predictions_path
+from sleap_lab.settings.inputs import (
+    find_inputs,
+    input_name,
+    is_labels,
+    is_text,
+    natural_order,
+    predictions_path,
+)
 
 
 @pytest.fixture
@@ -30,7 +37,10 @@ def lab(tmp_path, monkeypatch):
 
 def found(path):
     """Return inputs as text, images of one video as a list."""
-    return [str(item) if isinstance(item, Path) else [str(image) for image in item] for item in find_inputs(path)]
+    return [
+        str(item) if isinstance(item, Path) else [str(image) for image in item]
+        for item in find_inputs(path)
+    ]
 
 
 def refusal(path):
@@ -43,7 +53,9 @@ def refusal(path):
 # ---- one path
 
 
-@pytest.mark.parametrize("name", ["one.mp4", "frames.h5", "labels.slp", "labels.pkg.slp", "notes.json", "scan.tif"])
+@pytest.mark.parametrize(
+    "name", ["one.mp4", "frames.h5", "labels.slp", "labels.pkg.slp", "notes.json", "scan.tif"]
+)
 def test_a_file_is_itself(lab, name):
     assert found(name) == [name]
 
@@ -53,7 +65,11 @@ def test_a_missing_file_is_named(lab):
 
 
 def test_a_folder_of_videos_is_its_videos_in_natural_order(lab):
-    assert found("clips") == ["clips/1.AVI", "clips/2.mp4", "clips/10.mp4"]  # no labels, no HDF5, nothing hidden
+    assert found("clips") == [
+        "clips/1.AVI",
+        "clips/2.mp4",
+        "clips/10.mp4",
+    ]  # no labels, no HDF5, nothing hidden
 
 
 def test_a_folder_of_images_is_one_video_in_natural_order(lab):
@@ -67,7 +83,10 @@ def test_a_single_image_is_a_video_of_one_frame_but_a_tiff_may_hold_many(lab):
 
 
 def test_a_folder_of_both_is_refused_with_a_way_out(lab):
-    assert refusal("both") == "data.path: both holds 1 videos and 1 images; say which: 'both/*.mp4' or 'both/*.png'"
+    assert (
+        refusal("both")
+        == "data.path: both holds 1 videos and 1 images; say which: 'both/*.mp4' or 'both/*.png'"
+    )
     assert found("both/*.mp4") == ["both/a.mp4"]
 
 
@@ -83,12 +102,21 @@ def test_a_folder_of_neither_is_refused(lab, name):
     ("pattern", "expected"),
     [
         ("clips/*.mp4", ["clips/2.mp4", "clips/10.mp4"]),
-        ("clips/*", ["clips/1.AVI", "clips/2.mp4", "clips/10.mp4", "clips/found.h5"]),  # what is no video is left out
+        (
+            "clips/*",
+            ["clips/1.AVI", "clips/2.mp4", "clips/10.mp4", "clips/found.h5"],
+        ),  # what is no video is left out
         ("clips/[12].*", ["clips/1.AVI", "clips/2.mp4"]),
         ("c?ips/*0.mp4", ["clips/10.mp4"]),
         ("images/*.png", [["images/img2.png", "images/img10.png"]]),
-        ("trials/*/*.png", [["trials/1/1.png", "trials/1/2.png"], ["trials/2/1.png"]]),  # one video per folder
-        ("trials/*", [["trials/1/1.png", "trials/1/2.png"], ["trials/2/1.png"]]),  # folders that match
+        (
+            "trials/*/*.png",
+            [["trials/1/1.png", "trials/1/2.png"], ["trials/2/1.png"]],
+        ),  # one video per folder
+        (
+            "trials/*",
+            [["trials/1/1.png", "trials/1/2.png"], ["trials/2/1.png"]],
+        ),  # folders that match
         ("**/*.mp4", ["both/a.mp4", "clips/2.mp4", "clips/10.mp4", "one.mp4"]),
         ("labels.s*", ["labels.slp"]),
     ],
@@ -123,13 +151,25 @@ def test_brackets_of_folders_that_exist_are_part_of_their_names(lab):
 
 
 def test_lists_keep_their_order_and_take_everything_once(lab):
-    assert found(["one.mp4", "clips", "frames.h5"]) == ["one.mp4", "clips/1.AVI", "clips/2.mp4", "clips/10.mp4", "frames.h5"]
+    assert found(["one.mp4", "clips", "frames.h5"]) == [
+        "one.mp4",
+        "clips/1.AVI",
+        "clips/2.mp4",
+        "clips/10.mp4",
+        "frames.h5",
+    ]
     assert found(["clips/10.mp4", "clips/*.mp4", "clips/10.mp4"]) == ["clips/10.mp4", "clips/2.mp4"]
 
 
 def test_images_of_a_list_are_one_video_in_the_order_of_the_list(lab):
-    assert found(["images/img10.png", "images/img2.png"]) == [["images/img10.png", "images/img2.png"]]
-    assert found(["images/img2.png", "one.mp4", "trials/1"]) == [["images/img2.png"], "one.mp4", ["trials/1/1.png", "trials/1/2.png"]]
+    assert found(["images/img10.png", "images/img2.png"]) == [
+        ["images/img10.png", "images/img2.png"]
+    ]
+    assert found(["images/img2.png", "one.mp4", "trials/1"]) == [
+        ["images/img2.png"],
+        "one.mp4",
+        ["trials/1/1.png", "trials/1/2.png"],
+    ]
 
 
 def test_a_list_of_one_is_that_one(lab):
@@ -137,7 +177,10 @@ def test_a_list_of_one_is_that_one(lab):
 
 
 def test_labels_stand_alone(lab):
-    assert refusal(["one.mp4", "labels.slp"]) == "data.path: the labels file labels.slp stands beside 1 others; a .slp file is given alone"
+    assert (
+        refusal(["one.mp4", "labels.slp"])
+        == "data.path: the labels file labels.slp stands beside 1 others; a .slp file is given alone"
+    )
     assert "a .slp file is given alone" in refusal("only labels/*")
 
 
@@ -146,7 +189,14 @@ def test_an_empty_list_is_refused(lab):
 
 
 @pytest.mark.parametrize(
-    ("path", "labels"), [("labels.slp", True), ("labels.pkg.slp", True), ("one.mp4", False), ("images", False), ("clips", False)]
+    ("path", "labels"),
+    [
+        ("labels.slp", True),
+        ("labels.pkg.slp", True),
+        ("one.mp4", False),
+        ("images", False),
+        ("clips", False),
+    ],
 )
 def test_labels_are_told_from_videos(lab, path, labels):
     assert is_labels(find_inputs(path)) is labels
@@ -162,7 +212,10 @@ def manifest(lab, text, name="lists/videos.txt", **options):
 
 
 def test_a_manifest_names_paths_relative_to_itself(lab):
-    name = manifest(lab, f"\ufeff# my videos\n../one.mp4\n\n  ../clips/*.mp4  \r\n#../both/a.mp4\n{lab / 'frames.h5'}\n../images\n")
+    name = manifest(
+        lab,
+        f"\ufeff# my videos\n../one.mp4\n\n  ../clips/*.mp4  \r\n#../both/a.mp4\n{lab / 'frames.h5'}\n../images\n",
+    )
     assert found(name) == [
         "lists/../one.mp4", "lists/../clips/2.mp4", "lists/../clips/10.mp4", str(lab / "frames.h5"),
         ["lists/../images/img1.JPG", "lists/../images/img2.png", "lists/../images/img10.png"],
@@ -175,23 +228,35 @@ def test_a_manifest_may_name_a_labels_file(lab):
 
 def test_what_is_wrong_in_a_manifest_is_named_with_its_line(lab):
     name = manifest(lab, "# two\n../one.mp4\n../gone.mp4\n")
-    assert refusal(name) == "data.path: no such file: lists/../gone.mp4 (line 3 of lists/videos.txt)"
+    assert (
+        refusal(name) == "data.path: no such file: lists/../gone.mp4 (line 3 of lists/videos.txt)"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n"])
 def test_a_manifest_without_paths_is_refused(lab, text):
-    assert refusal(manifest(lab, text)) == "data.path: lists/videos.txt names no file; accepted: one path per line"
+    assert (
+        refusal(manifest(lab, text))
+        == "data.path: lists/videos.txt names no file; accepted: one path per line"
+    )
 
 
 def test_a_manifest_stands_alone(lab):
     name = manifest(lab, "../one.mp4\n")
-    assert refusal([name, "one.mp4"]) == f"data.path: {name} is a text file; a list of paths is given alone"
-    assert "is a text file" in refusal(manifest(lab, "videos.txt\n"))  # no list in a list, nor itself
+    assert (
+        refusal([name, "one.mp4"])
+        == f"data.path: {name} is a text file; a list of paths is given alone"
+    )
+    assert "is a text file" in refusal(
+        manifest(lab, "videos.txt\n")
+    )  # no list in a list, nor itself
 
 
 def test_a_manifest_that_is_no_text_is_refused(lab):
     (lab / "binary.txt").write_bytes(b"\xff\xfe\x00\x80")
-    assert refusal("binary.txt").startswith("data.path: binary.txt cannot be read as a list of paths (")
+    assert refusal("binary.txt").startswith(
+        "data.path: binary.txt cannot be read as a list of paths ("
+    )
 
 
 # ---- where predictions go
@@ -222,14 +287,25 @@ def test_predictions_of_the_working_directory_have_its_name(lab):
 
 
 @pytest.mark.parametrize(
-    "names", [["a1", "a2", "a10"], ["1", "1a", "2"], ["img_9_2", "img_9_10", "img_10_1"], ["A1", "a2"], ["x/2/1", "x/2/3", "x/10/1"]]
+    "names",
+    [
+        ["a1", "a2", "a10"],
+        ["1", "1a", "2"],
+        ["img_9_2", "img_9_10", "img_10_1"],
+        ["A1", "a2"],
+        ["x/2/1", "x/2/3", "x/10/1"],
+    ],
 )
 def test_numbers_count_as_numbers(names):
     paths = [Path(name) for name in names]
     assert natural_order(reversed(paths)) == paths
 
 
-@given(st.lists(st.text(alphabet="aB²٣01 9.", min_size=1).filter(lambda name: name.strip(".")), unique=True))
+@given(
+    st.lists(
+        st.text(alphabet="aB²٣01 9.", min_size=1).filter(lambda name: name.strip(".")), unique=True
+    )
+)
 def test_the_order_is_the_same_however_the_names_come(names):
     paths = [Path(name) for name in names]
     assert natural_order(paths) == natural_order(reversed(paths))
@@ -240,7 +316,10 @@ def test_names_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "clip\udcff.mp4"
     path.touch()
     for name in (path, tmp_path, tmp_path / "*.mp4"):
-        with pytest.raises(ConfigError, match=r"data\.path: the name '.*clip\\udcff\.mp4' is no text in UTF-8; rename the file"):
+        with pytest.raises(
+            ConfigError,
+            match=r"data\.path: the name '.*clip\\udcff\.mp4' is no text in UTF-8; rename the file",
+        ):
             find_inputs(str(name))
     assert is_text("ü 中 \u202e")
     assert not is_text("\udcff")
@@ -249,7 +328,9 @@ def test_names_that_are_no_text_are_refused(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_what_is_neither_file_nor_folder_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")  # opening it would wait for ever
-    with pytest.raises(ConfigError, match=r"data\.path: .*pipe\.mp4 is neither a file nor a folder"):
+    with pytest.raises(
+        ConfigError, match=r"data\.path: .*pipe\.mp4 is neither a file nor a folder"
+    ):
         find_inputs(str(tmp_path / "pipe.mp4"))
 
 

@@ -25,7 +25,10 @@ def test_features_and_scorings_that_fit(features, scoring):
     if (features, scoring) in WORKING:
         assert check_tracker(config) == config
     else:
-        with pytest.raises(ConfigError, match=f"tracker.scoring_method={scoring} cannot compare tracker.features={features}"):
+        with pytest.raises(
+            ConfigError,
+            match=f"tracker.scoring_method={scoring} cannot compare tracker.features={features}",
+        ):
             check_tracker(config)
 
 
@@ -33,18 +36,54 @@ def test_features_and_scorings_that_fit(features, scoring):
     ("settings", "message"),
     [
         ({"use_flow": True, "use_kalman": True}, "tracker.use_flow and tracker.use_kalman"),
-        ({"use_kalman": True}, "tracker.use_kalman=true needs .*target_instance_count or tracker.max_tracks"),
-        ({"use_kalman": True, "max_tracks": 2, "kf_node_indices": []}, "tracker.kf_node_indices: got \\[\\]"),
-        ({"use_kalman": True, "max_tracks": 2, "kf_node_indices": [0, -1]}, "tracker.kf_node_indices: got \\[0, -1\\]"),
-        ({"use_flow": True, "features": "image"}, "tracker.use_flow moves poses, but tracker.features=image"),
-        ({"use_kalman": True, "features": "image"}, "tracker.use_kalman moves poses, but tracker.features=image"),
-        ({"features": "image", "scoring_method": "iou"}, "tracker.scoring_method=iou cannot compare tracker.features=image"),
-        ({"window_by_frame_number": True, "candidates_method": "local_queues"}, "window_by_frame_number=true needs .*fixed_window"),
-        ({"window_by_frame_number": True, "max_tracks": 2}, "window_by_frame_number=true needs .*fixed_window"),
-        ({"tracking_pre_cull_to_target": 1}, "tracking_pre_cull_to_target=1 needs .*tracking_target_instance_count"),
-        ({"tracking_pre_cull_to_target": 1, "tracking_target_instance_count": 0}, "tracking_pre_cull_to_target=1 needs"),
-        ({"tracking_pre_cull_to_target": 1, "max_tracks": 2}, "tracking_pre_cull_to_target=1 needs"),
-        ({"post_connect_single_breaks": True}, "post_connect_single_breaks=true needs .*target_instance_count or tracker.max_tracks"),
+        (
+            {"use_kalman": True},
+            "tracker.use_kalman=true needs .*target_instance_count or tracker.max_tracks",
+        ),
+        (
+            {"use_kalman": True, "max_tracks": 2, "kf_node_indices": []},
+            "tracker.kf_node_indices: got \\[\\]",
+        ),
+        (
+            {"use_kalman": True, "max_tracks": 2, "kf_node_indices": [0, -1]},
+            "tracker.kf_node_indices: got \\[0, -1\\]",
+        ),
+        (
+            {"use_flow": True, "features": "image"},
+            "tracker.use_flow moves poses, but tracker.features=image",
+        ),
+        (
+            {"use_kalman": True, "features": "image"},
+            "tracker.use_kalman moves poses, but tracker.features=image",
+        ),
+        (
+            {"features": "image", "scoring_method": "iou"},
+            "tracker.scoring_method=iou cannot compare tracker.features=image",
+        ),
+        (
+            {"window_by_frame_number": True, "candidates_method": "local_queues"},
+            "window_by_frame_number=true needs .*fixed_window",
+        ),
+        (
+            {"window_by_frame_number": True, "max_tracks": 2},
+            "window_by_frame_number=true needs .*fixed_window",
+        ),
+        (
+            {"tracking_pre_cull_to_target": 1},
+            "tracking_pre_cull_to_target=1 needs .*tracking_target_instance_count",
+        ),
+        (
+            {"tracking_pre_cull_to_target": 1, "tracking_target_instance_count": 0},
+            "tracking_pre_cull_to_target=1 needs",
+        ),
+        (
+            {"tracking_pre_cull_to_target": 1, "max_tracks": 2},
+            "tracking_pre_cull_to_target=1 needs",
+        ),
+        (
+            {"post_connect_single_breaks": True},
+            "post_connect_single_breaks=true needs .*target_instance_count or tracker.max_tracks",
+        ),
     ],
 )
 def test_refusals(settings, message):
@@ -81,5 +120,7 @@ def test_a_track_limit_needs_local_queues(caplog):
 
 def test_appearance_is_compared_by_the_cosine(caplog):
     with caplog.at_level(logging.INFO):
-        assert check_tracker(TrackerConfig(features="image")) == TrackerConfig(features="image", scoring_method="cosine_sim")
+        assert check_tracker(TrackerConfig(features="image")) == TrackerConfig(
+            features="image", scoring_method="cosine_sim"
+        )
     assert "cosine_sim instead of oks" in caplog.text

@@ -11,10 +11,33 @@ from sleap_lab.settings.words import TEXT_TYPES, Kind, kind_of
 
 # What is typed, on the command line and in YAML; the text that must arrive is the same without quotes.
 TYPED = [
-    *("2024_01_05", "2024-01-05", "12E4", "1e5", "1e-3", "0x10", "0o17", "0b1", "007", "1_000", "+5", "-0", ".5", "12.", "1.50"),
+    *(
+        "2024_01_05",
+        "2024-01-05",
+        "12E4",
+        "1e5",
+        "1e-3",
+        "0x10",
+        "0o17",
+        "0b1",
+        "007",
+        "1_000",
+        "+5",
+        "-0",
+        ".5",
+        "12.",
+        "1.50",
+    ),
     *("1:30", "20:03:01", "inf", "nan", "no", "yes", "off", "True", "n", "'null'", "'1e5'"),
 ]
-KEYS = ("logger.run_name", "logger.experiment_name", "logger.tags.session", "output.path", "cache_dir", "data.video_dataset")
+KEYS = (
+    "logger.run_name",
+    "logger.experiment_name",
+    "logger.tags.session",
+    "output.path",
+    "cache_dir",
+    "data.video_dataset",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +67,9 @@ def preset(text, path="mine/experiment/box.yaml"):
 
 @pytest.mark.parametrize("typed", TYPED)
 def test_text_arrives_from_the_command_line(typed):
-    config, _ = compose_config([*WORDS, *(f"{'+' if 'tags' in name else ''}{name}={typed}" for name in KEYS)])
+    config, _ = compose_config(
+        [*WORDS, *(f"{'+' if 'tags' in name else ''}{name}={typed}" for name in KEYS)]
+    )
     assert {name: value_of(config, name) for name in KEYS} == dict.fromkeys(KEYS, typed.strip("'"))
 
 
@@ -71,7 +96,9 @@ def test_lists_and_dictionaries_of_text():
         Path(name).mkdir()
         (Path(name) / "video.mp4").touch()
     words = ["data.path=[1e5,2024_01_05]", "model.paths=[2024_01_05,1e5]", "data.frames=0"]
-    mine = preset("# @package _global_\ndata: {path: [1e5, 2024_01_05]}\nmodel: {paths: [2024_01_05, 1e5]}\n")
+    mine = preset(
+        "# @package _global_\ndata: {path: [1e5, 2024_01_05]}\nmodel: {paths: [2024_01_05, 1e5]}\n"
+    )
     for config, _ in (compose_config(words), compose_config(["experiment=box"], config_dir=mine)):
         assert [Path(path).name for path in config.model.paths] == ["2024_01_05", "1e5"]
         assert [Path(path).name for path in config.data.path] == ["1e5", "2024_01_05"]
@@ -80,15 +107,25 @@ def test_lists_and_dictionaries_of_text():
 def test_names_of_videos_are_text_and_their_numbers_are_numbers():
     words = ["evaluator=oks", "evaluator.ground_truth_path=labels.slp"]
     expected = {0: 1, "2024_01_05": "1e5", "b.mp4": None, "007": "no"}
-    config, _ = compose_config([*WORDS, *words, "evaluator.video_map={0:1,2024_01_05:1e5,b.mp4:null,007:no}"])
+    config, _ = compose_config(
+        [*WORDS, *words, "evaluator.video_map={0:1,2024_01_05:1e5,b.mp4:null,007:no}"]
+    )
     assert config.evaluator.video_map == expected
-    mine = preset("# @package _global_\nevaluator: {video_map: {0: 1, 2024_01_05: 1e5, b.mp4: null, 007: no}}\n")
-    assert compose_config([*WORDS, *words, "experiment=box"], config_dir=mine)[0].evaluator.video_map == expected
+    mine = preset(
+        "# @package _global_\nevaluator: {video_map: {0: 1, 2024_01_05: 1e5, b.mp4: null, 007: no}}\n"
+    )
+    assert (
+        compose_config([*WORDS, *words, "experiment=box"], config_dir=mine)[0].evaluator.video_map
+        == expected
+    )
 
 
 def test_keys_of_tags_are_text():
     mine = preset("# @package _global_\nlogger: {tags: {2024_01_05: 1, no: 1.0}}\n")
-    assert compose_config([*WORDS, "experiment=box"], config_dir=mine)[0].logger.tags == {"2024_01_05": "1", "no": "1.0"}
+    assert compose_config([*WORDS, "experiment=box"], config_dir=mine)[0].logger.tags == {
+        "2024_01_05": "1",
+        "no": "1.0",
+    }
 
 
 @pytest.mark.parametrize("none", ["null", "~", ""])
@@ -102,9 +139,16 @@ def test_each_value_of_a_sweep_arrives():
     jobs = check_jobs([*WORDS, *words], multirun=True).jobs
     assert [job.config.logger.run_name for job in jobs] == ["2024_01_05", "1e5", None, "null"]
     assert jobs[0].overrides[-1] == "logger.run_name=2024_01_05"
-    mine = preset("# @package _global_\nhydra: {sweeper: {params: {logger.run_name: 2024_01_05, tracker.tracking_window_size: 3}}}\n")
-    (job,) = check_jobs([*WORDS, "experiment=box"], multirun=True, configs=Configs(folder=mine)).jobs
-    assert (job.config.logger.run_name, job.config.tracker.tracking_window_size) == ("2024_01_05", 3)
+    mine = preset(
+        "# @package _global_\nhydra: {sweeper: {params: {logger.run_name: 2024_01_05, tracker.tracking_window_size: 3}}}\n"
+    )
+    (job,) = check_jobs(
+        [*WORDS, "experiment=box"], multirun=True, configs=Configs(folder=mine)
+    ).jobs
+    assert (job.config.logger.run_name, job.config.tracker.tracking_window_size) == (
+        "2024_01_05",
+        3,
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,25 +162,54 @@ def test_each_value_of_a_sweep_arrives():
 )
 def test_functions_of_text(value, expected):
     (override,) = parse_overrides([f"logger.run_name={value}"])
-    assert (list(override.sweep_string_iterator()) if override.is_sweep_override() else override.value()) == expected
+    assert (
+        list(override.sweep_string_iterator()) if override.is_sweep_override() else override.value()
+    ) == expected
 
 
 def test_other_keys_keep_their_numbers():
-    config, _ = compose_config([*WORDS, "model.peak_threshold=1e-1", "tracker.oks_stddev=1e-2", "data.frames=1_0", "cache=off"])
-    assert (config.model.peak_threshold, config.tracker.oks_stddev, config.data.frames, config.cache) == (0.1, 0.01, 10, "off")
-    mine = preset("# @package _global_\nmodel: {peak_threshold: 1e-1}\ntracker: {oks_stddev: 1e-2}\ndata: {frames: 1_0}\ncache: off\n")
+    config, _ = compose_config(
+        [
+            *WORDS,
+            "model.peak_threshold=1e-1",
+            "tracker.oks_stddev=1e-2",
+            "data.frames=1_0",
+            "cache=off",
+        ]
+    )
+    assert (
+        config.model.peak_threshold,
+        config.tracker.oks_stddev,
+        config.data.frames,
+        config.cache,
+    ) == (0.1, 0.01, 10, "off")
+    mine = preset(
+        "# @package _global_\nmodel: {peak_threshold: 1e-1}\ntracker: {oks_stddev: 1e-2}\ndata: {frames: 1_0}\ncache: off\n"
+    )
     config, _ = compose_config([*WORDS, "experiment=box"], config_dir=mine)
-    assert (config.model.peak_threshold, config.tracker.oks_stddev, config.data.frames, config.cache) == (0.1, 0.01, 10, "off")
+    assert (
+        config.model.peak_threshold,
+        config.tracker.oks_stddev,
+        config.data.frames,
+        config.cache,
+    ) == (0.1, 0.01, 10, "off")
 
 
 def test_options_and_folders_may_be_named_by_the_date():
-    mine = preset("# @package _global_\ndefaults:\n  - override /filters: 1e5\n", "mine/experiment/2024_01_05.yaml")
+    mine = preset(
+        "# @package _global_\ndefaults:\n  - override /filters: 1e5\n",
+        "mine/experiment/2024_01_05.yaml",
+    )
     preset("filter_overlapping: true\n", "mine/filters/1e5.yaml")
     words = [*WORDS, "experiment=2024_01_05"]
     assert compose_config(words, config_dir=mine)[0].filters.filter_overlapping
-    assert check_jobs([*words, "hydra.run.dir=2024_01_05"], multirun=False, configs=Configs(folder=mine)).folder == Path("2024_01_05")
+    assert check_jobs(
+        [*words, "hydra.run.dir=2024_01_05"], multirun=False, configs=Configs(folder=mine)
+    ).folder == Path("2024_01_05")
     mine = preset("# @package _global_\nhydra: {run: {dir: 2024_01_05}}\n")
-    assert check_jobs([*WORDS, "experiment=box"], multirun=False, configs=Configs(folder=mine)).folder == Path("2024_01_05")
+    assert check_jobs(
+        [*WORDS, "experiment=box"], multirun=False, configs=Configs(folder=mine)
+    ).folder == Path("2024_01_05")
 
 
 def test_no_name_is_that_of_text_in_one_group_and_of_a_number_in_another():
@@ -146,7 +219,11 @@ def test_no_name_is_that_of_text_in_one_group_and_of_a_number_in_another():
         is_text = field.type in TEXT_TYPES or field.metadata["path"]
         kinds.setdefault(name.rpartition(".")[2], set()).add(bool(is_text))
         assert kind_of(tuple(name.split("."))) is (
-            Kind.INDEX_OR_NAME if name == "evaluator.video_map" else Kind.TEXT if is_text else Kind.TYPED
+            Kind.INDEX_OR_NAME
+            if name == "evaluator.video_map"
+            else Kind.TEXT
+            if is_text
+            else Kind.TYPED
         )
     assert not [name for name, found in kinds.items() if len(found) > 1]
 

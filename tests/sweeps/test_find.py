@@ -29,7 +29,11 @@ def find(root, scratch):
 @pytest.fixture
 def sweep(root, logger, make_sweep):
     """A sweep of three jobs, of which the second failed, in the file system and in MLflow."""
-    jobs = [{"status": "finished"}, {"status": "failed", "error": "no memory"}, {"status": "partial"}]
+    jobs = [
+        {"status": "finished"},
+        {"status": "failed", "error": "no memory"},
+        {"status": "partial"},
+    ]
     folder = make_sweep(root / "multirun" / "noon", *jobs, logger=logger)
     begin_sweep(folder, ["sleap-lab", "-m"])
     finish_sweep(folder)
@@ -64,14 +68,39 @@ def test_a_run_of_mlflow_whose_folder_is_gone_is_fetched(find, root, scratch, lo
     shutil.rmtree(folder)
     assert find(word).folders == [scratch / word]
     assert summary.read(scratch / word).metrics == {"eval/oks_map": 0.25}
-    fetched = {path.relative_to(scratch / word).as_posix() for path in (scratch / word).rglob("*") if path.is_file()}
-    documents = {f"snapshot/{name}" for name in ("config", "overrides", "command", "packages", "git", "hashes", "device", "videos")}
-    assert {name.rpartition(".")[0] for name in fetched} - {"snapshot/dirty"} == documents | {"run", "metrics", "predictions"}
+    fetched = {
+        path.relative_to(scratch / word).as_posix()
+        for path in (scratch / word).rglob("*")
+        if path.is_file()
+    }
+    documents = {
+        f"snapshot/{name}"
+        for name in (
+            "config",
+            "overrides",
+            "command",
+            "packages",
+            "git",
+            "hashes",
+            "device",
+            "videos",
+        )
+    }
+    assert {name.rpartition(".")[0] for name in fetched} - {"snapshot/dirty"} == documents | {
+        "run",
+        "metrics",
+        "predictions",
+    }
 
 
-def test_a_folder_that_now_holds_another_run_is_not_taken_for_it(find, root, scratch, logger, make_run):
+def test_a_folder_that_now_holds_another_run_is_not_taken_for_it(
+    find, root, scratch, logger, make_run
+):
     word = log_run(make_run(root / "run", logger), logger, outputs_root=root)
-    summary.write(root / "run", RunSummary(status="finished", mlflow={"run_id": "0" * 32, "tracking_uri": "x"}))
+    summary.write(
+        root / "run",
+        RunSummary(status="finished", mlflow={"run_id": "0" * 32, "tracking_uri": "x"}),
+    )
     assert find(word).folders == [scratch / word]
 
 
@@ -84,7 +113,9 @@ def test_a_sweep_of_mlflow_whose_folder_is_gone_is_fetched_job_by_job(find, swee
     assert found.left_out == [f"job {jobs[1]} is left out: FAILED"]
 
 
-def test_nothing_of_a_run_is_written_outside_its_folder(find, root, scratch, logger, make_run, monkeypatch, store):
+def test_nothing_of_a_run_is_written_outside_its_folder(
+    find, root, scratch, logger, make_run, monkeypatch, store
+):
     """A store that answers with other paths than it was asked for."""
     word = log_run(make_run(root / "run", logger), logger, outputs_root=root)
     shutil.rmtree(root / "run")
@@ -93,7 +124,11 @@ def test_nothing_of_a_run_is_written_outside_its_folder(find, root, scratch, log
     def evil(self, run_id, path=None):
         from mlflow.entities import FileInfo
 
-        return [*listed(self, run_id, path), FileInfo("../evil", False, 1), FileInfo("snapshot/../../evil", False, 1)]
+        return [
+            *listed(self, run_id, path),
+            FileInfo("../evil", False, 1),
+            FileInfo("snapshot/../../evil", False, 1),
+        ]
 
     with monkeypatch.context() as patch:
         patch.setattr(type(store.client), "list_artifacts", evil)

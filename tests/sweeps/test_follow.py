@@ -31,7 +31,9 @@ def make_jobs(root, make_sweep):
     def make(*jobs, logger=OFF, known=()):
         folder = make_sweep(root / "sweep", *jobs, logger=logger)
         begin_sweep(folder, ["sleap-lab"])
-        return folder, [job if job.number in known else replace(job, run=None) for job in read_jobs(folder)]
+        return folder, [
+            job if job.number in known else replace(job, run=None) for job in read_jobs(folder)
+        ]
 
     return make
 
@@ -45,8 +47,20 @@ def said_of(make_jobs, root, capsys, *fields, known=()):
 
 def test_a_line_says_how_a_job_went(make_jobs, root, capsys):
     metrics = {"eval/oks_map": 0.75, "eval/other": 1.0, "identity/switches": 2}
-    said = said_of(make_jobs, root, capsys, {"metrics": metrics}, {"status": "partial"}, {"status": None}, {}, known=[3])
-    assert said.out == "job 0  finished in 1.5 s: oks_map 0.75, switches 2\njob 1  partial in 1.5 s: oks_map 0.75\n"
+    said = said_of(
+        make_jobs,
+        root,
+        capsys,
+        {"metrics": metrics},
+        {"status": "partial"},
+        {"status": None},
+        {},
+        known=[3],
+    )
+    assert (
+        said.out
+        == "job 0  finished in 1.5 s: oks_map 0.75, switches 2\njob 1  partial in 1.5 s: oks_map 0.75\n"
+    )
     assert said.err == ""
 
 
@@ -96,7 +110,13 @@ RUNNING = {"status": "running", "ended": None, "pid": os.getpid()}
         (None, {}, True, True, False),
         (None, RUNNING, False, True, True),
         ({}, {}, False, False, False),  # an earlier attempt
-        ({}, {"started": "2026-01-02T02:00:00+00:00"}, True, True, False),  # another one, whatever the clock of its machine says
+        (
+            {},
+            {"started": "2026-01-02T02:00:00+00:00"},
+            True,
+            True,
+            False,
+        ),  # another one, whatever the clock of its machine says
         (RUNNING, {}, True, False, False),  # begun by a command that was killed, ended meanwhile
         (RUNNING, RUNNING, False, False, True),
         (RUNNING, {"status": "interrupted"}, False, False, False),  # it will be run again
@@ -111,14 +131,23 @@ def test_what_has_become_of_a_job(make_jobs, make_run, known, now, has_ended, ha
 
 
 def test_jobs_are_mirrored_as_they_end(make_jobs, root, logger, store):
-    fields = [{"overrides": ["a=1"]}, {"overrides": ["a=2"], "status": "failed"}, {"overrides": ["a=3"]}]
+    fields = [
+        {"overrides": ["a=1"]},
+        {"overrides": ["a=2"], "status": "failed"},
+        {"overrides": ["a=3"]},
+    ]
     folder, jobs = make_jobs(*fields, logger=logger, known=[2])
     with following(folder, jobs, jobs, logger, root):
         pass
     parent = summary.read(folder, SWEEP_FILE).mlflow["run_id"]
     assert store.client.get_run(parent).info.status == "RUNNING"  # until the sweep is over
-    children = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
-    assert {child.info.run_name: child.info.status for child in children} == {"a=1": "FINISHED", "a=2": "FAILED"}
+    children = store.client.search_runs(
+        [store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'"
+    )
+    assert {child.info.run_name: child.info.status for child in children} == {
+        "a=1": "FINISHED",
+        "a=2": "FAILED",
+    }
 
 
 def test_a_server_that_is_away_costs_one_try(make_jobs, root, logger, capsys, monkeypatch):
@@ -132,7 +161,9 @@ def test_a_server_that_is_away_costs_one_try(make_jobs, root, logger, capsys, mo
     assert capsys.readouterr().err.count("no MLflow server answers") == 1
 
 
-def test_a_store_that_breaks_is_left_alone_until_the_end(make_jobs, root, logger, store, capsys, monkeypatch):
+def test_a_store_that_breaks_is_left_alone_until_the_end(
+    make_jobs, root, logger, store, capsys, monkeypatch
+):
     tries = []
 
     def fail(*arguments):
@@ -144,7 +175,10 @@ def test_a_store_that_breaks_is_left_alone_until_the_end(make_jobs, root, logger
     with following(folder, jobs, jobs, logger, root):
         pass
     assert len(tries) == 1
-    assert "warning: MLflow: disk full; the jobs are logged when the sweep is over\n" in capsys.readouterr().err
+    assert (
+        "warning: MLflow: disk full; the jobs are logged when the sweep is over\n"
+        in capsys.readouterr().err
+    )
 
 
 def test_it_ends_with_its_block_whatever_happens(make_jobs, root):

@@ -16,7 +16,17 @@ from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import Config, RuntimeConfig
 from sleap_lab.sweeps import job as job_module
 from sleap_lab.sweeps import ledger
-from sleap_lab.sweeps.job import THREADS, Share, Sweep, _cause, _clear, _environment, _is_done, _record, _slot
+from sleap_lab.sweeps.job import (
+    THREADS,
+    Share,
+    Sweep,
+    _cause,
+    _clear,
+    _environment,
+    _is_done,
+    _record,
+    _slot,
+)
 
 BEFORE, AFTER = "2026-01-02T02:59:59+00:00", "2026-01-02T03:00:01+00:00"
 ASKED = Invocation(overrides=["tracker=flow"], choices={"tracker": "flow"}, job=7)
@@ -73,7 +83,10 @@ def test_a_job_of_slurm_has_the_threads_it_asked_for(monkeypatch):
 )
 def test_jobs_that_run_at_once_take_turns_with_the_gpus(gpus, device, seen):
     config = Config(runtime=RuntimeConfig(device=device))
-    given = [_environment(Share(3, gpus, 1), slot, config).get("CUDA_VISIBLE_DEVICES") for slot in range(3)]
+    given = [
+        _environment(Share(3, gpus, 1), slot, config).get("CUDA_VISIBLE_DEVICES")
+        for slot in range(3)
+    ]
     assert given == seen
 
 
@@ -135,8 +148,14 @@ def test_a_stopped_sweep_has_no_slots(make_sweep, tmp_path, monkeypatch, reason,
 @pytest.mark.parametrize(
     ("exitcode", "expected"),
     [
-        (-signal.SIGKILL, "its process was ended by SIGKILL (as by kill -9, or because memory ran out)"),
-        (-signal.SIGSEGV, "its process was ended by SIGSEGV (a crash in compiled code; the log shows where)"),
+        (
+            -signal.SIGKILL,
+            "its process was ended by SIGKILL (as by kill -9, or because memory ran out)",
+        ),
+        (
+            -signal.SIGSEGV,
+            "its process was ended by SIGSEGV (a crash in compiled code; the log shows where)",
+        ),
         (-signal.SIGHUP, "its process was ended by SIGHUP"),
         (9, "its process ended with exit code 9 before the run was over"),
     ],
@@ -162,16 +181,27 @@ def test_a_job_that_died_has_no_verdict(tmp_path, stopped, status):
 
 
 def test_a_job_that_said_how_it_ended_is_believed(tmp_path):
-    summary.write(tmp_path, RunSummary(status="failed", exit_code=1, started=AFTER, ended=AFTER, error="no such file"))
+    summary.write(
+        tmp_path,
+        RunSummary(status="failed", exit_code=1, started=AFTER, ended=AFTER, error="no such file"),
+    )
     assert record(tmp_path, earlier=RunSummary(started=BEFORE)).error == "no such file"
 
 
-@pytest.mark.parametrize("earlier", [None, RunSummary(status="finished", started=BEFORE, ended=BEFORE, mlflow={"run_id": "x"})])
+@pytest.mark.parametrize(
+    "earlier",
+    [None, RunSummary(status="finished", started=BEFORE, ended=BEFORE, mlflow={"run_id": "x"})],
+)
 def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, earlier):
     if earlier is not None:
         summary.write(tmp_path, earlier)
     run = record(tmp_path, earlier=earlier)
-    assert (run.status, run.job, run.overrides, run.choices) == ("failed", 7, ["tracker=flow"], {"tracker": "flow"})
+    assert (run.status, run.job, run.overrides, run.choices) == (
+        "failed",
+        7,
+        ["tracker=flow"],
+        {"tracker": "flow"},
+    )
     assert run.mlflow == (earlier and {"run_id": "x"})
 
 
@@ -182,12 +212,27 @@ def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, earlier):
     ("known", "now", "done"),
     [
         (None, None, False),
-        (RunSummary(started=BEFORE), RunSummary(status="finished", started=BEFORE, ended=AFTER), True),
-        (RunSummary(started=BEFORE), RunSummary(status="failed", started=BEFORE, ended=AFTER), True),
-        (RunSummary(started=BEFORE), RunSummary(status="interrupted", started=BEFORE, ended=AFTER), False),
+        (
+            RunSummary(started=BEFORE),
+            RunSummary(status="finished", started=BEFORE, ended=AFTER),
+            True,
+        ),
+        (
+            RunSummary(started=BEFORE),
+            RunSummary(status="failed", started=BEFORE, ended=AFTER),
+            True,
+        ),
+        (
+            RunSummary(started=BEFORE),
+            RunSummary(status="interrupted", started=BEFORE, ended=AFTER),
+            False,
+        ),
         (RunSummary(started=BEFORE), RunSummary(status="running", started=AFTER), False),
         (None, RunSummary(status="finished", started=BEFORE, ended=AFTER), True),
-        *((same, same, False) for same in [RunSummary(status="finished", started=BEFORE, ended=BEFORE)]),  # it is run again on purpose
+        *(
+            (same, same, False)
+            for same in [RunSummary(status="finished", started=BEFORE, ended=BEFORE)]
+        ),  # it is run again on purpose
     ],
 )
 def test_a_job_that_was_finished_meanwhile_is_done(tmp_path, known, now, done):
@@ -205,9 +250,9 @@ def test_a_new_attempt_begins_in_an_empty_folder_with_the_log_of_the_last(tmp_pa
             (tmp_path / name).touch()
         assert _clear(tmp_path) == {"run_id": "x"}
         assert summary.is_alive(tmp_path, summary.read(tmp_path))
-    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()} == {
-        *("run.json", "run.log", "run.lock", ".hydra/config.yaml")
-    }
+    assert {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+    } == {*("run.json", "run.log", "run.lock", ".hydra/config.yaml")}
     again = summary.read(tmp_path)
     assert (again.status, again.job, again.mlflow) == ("running", 7, {"run_id": "x"})
 
@@ -228,7 +273,9 @@ time.sleep(60)
 @pytest.mark.parametrize("host", ["here", "elsewhere"])
 def test_a_process_ends_with_the_sweep_that_it_works_for(host):
     sweep = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
-    worker = subprocess.Popen([sys.executable, "-c", ORPHAN, str(sweep.pid), host], stdout=subprocess.PIPE)
+    worker = subprocess.Popen(
+        [sys.executable, "-c", ORPHAN, str(sweep.pid), host], stdout=subprocess.PIPE
+    )
     assert worker.stdout.readline() == b"ready\n"
     sweep.communicate(b"\n")
     if host == "here":
@@ -243,4 +290,9 @@ def test_a_process_ends_with_the_sweep_that_it_works_for(host):
 
 def test_importing_it_imports_nothing_heavy():
     code = "import sys, sleap_lab.sweeps.multirun; print({'mlflow', 'torch', 'pandas', 'sleap_io', 'matplotlib'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "set()\n"
+    )

@@ -17,7 +17,9 @@ WORDS = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=n
 @pytest.fixture(autouse=True)
 def labels(tmp_path, monkeypatch, video_path, make_labels):
     monkeypatch.chdir(tmp_path)
-    make_labels([video_path], predicted=[(0, 0, POINTS), (0, 1, POINTS)]).save("labels.slp", verbose=False)
+    make_labels([video_path], predicted=[(0, 0, POINTS), (0, 1, POINTS)]).save(
+        "labels.slp", verbose=False
+    )
 
 
 def started(*overrides):
@@ -32,7 +34,11 @@ def run_folders(root="outputs"):
 def test_a_run_gets_a_folder_named_by_the_time(capsys):
     assert started() == 0
     (folder,) = run_folders()
-    assert [len(part) for part in folder.parts] == [len("outputs"), len("2026-01-02"), len("03-04-05-000006")]
+    assert [len(part) for part in folder.parts] == [
+        len("outputs"),
+        len("2026-01-02"),
+        len("03-04-05-000006"),
+    ]
     assert run_summary.read(folder).choices["tracker"] == "fixed_window"
     assert yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text()) == WORDS
     assert (folder / "snapshot" / "command.txt").read_text() == f"sleap-lab {' '.join(WORDS)}\n"
@@ -93,7 +99,11 @@ def test_a_second_run_in_a_folder_is_refused():
 
 
 def test_a_run_takes_the_place_of_one_that_failed():
-    truth = ["evaluator=oks", "evaluator.ground_truth_path=labels.slp", "evaluator.user_labels_only=false"]
+    truth = [
+        "evaluator=oks",
+        "evaluator.ground_truth_path=labels.slp",
+        "evaluator.user_labels_only=false",
+    ]
     assert started("hydra.run.dir=mine", "data.video_index=7", *truth) == 2
     Path("mine/metrics.json").write_text("{}")
     assert started("hydra.run.dir=mine") == 0
@@ -108,7 +118,12 @@ def test_every_file_of_a_run_makes_room_for_another():
     ]  # fmt: skip
     checked = check_jobs(words, multirun=False)
     assert launch(checked, words, ["sleap-lab", *words]) == 0
-    left = {path.name for path in Path("mine").iterdir()} - {"run.json", "run.log", "run.lock", ".hydra"}
+    left = {path.name for path in Path("mine").iterdir()} - {
+        "run.json",
+        "run.log",
+        "run.lock",
+        ".hydra",
+    }
     assert left == {path.name for pattern in LEFT_BY_RUNS for path in Path("mine").glob(pattern)}
 
 
@@ -119,6 +134,14 @@ def test_a_config_of_ones_own_holds_in_the_run():
     )
     Path("mine/ours.yaml").write_text("tracker: {max_tracks: 1}\n")
     words, configs = [*WORDS, "experiment=box"], find_configs("ours", "mine")
-    assert launch(check_jobs(words, multirun=False, configs=configs), words, ["sleap-lab"], configs) == 0
+    assert (
+        launch(check_jobs(words, multirun=False, configs=configs), words, ["sleap-lab"], configs)
+        == 0
+    )
     assert Path("results/monday/own.slp").is_file()
-    assert yaml.safe_load(Path("results/monday/snapshot/config.yaml").read_text())["tracker"]["max_tracks"] == 1
+    assert (
+        yaml.safe_load(Path("results/monday/snapshot/config.yaml").read_text())["tracker"][
+            "max_tracks"
+        ]
+        == 1
+    )

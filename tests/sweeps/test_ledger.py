@@ -8,11 +8,32 @@ import pytest
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.settings.config import Config, DataConfig, LoggerConfig, ModelConfig, SweepConfig, TrackerConfig
+from sleap_lab.settings.config import (
+    Config,
+    DataConfig,
+    LoggerConfig,
+    ModelConfig,
+    SweepConfig,
+    TrackerConfig,
+)
 from sleap_lab.sweeps import ledger
-from sleap_lab.sweeps.ledger import Plan, PlannedJob, claim, has_to_run, read_plan, stop, stopped, sweep_fingerprint, write_plan
+from sleap_lab.sweeps.ledger import (
+    Plan,
+    PlannedJob,
+    claim,
+    has_to_run,
+    read_plan,
+    stop,
+    stopped,
+    sweep_fingerprint,
+    write_plan,
+)
 
-PLAN = Plan("abc", LoggerConfig(mlflow=True, tags={"lab": "west"}), [PlannedJob(0, "0", ["a=1"]), PlannedJob(1, "ü b", ["a='x y'"])])
+PLAN = Plan(
+    "abc",
+    LoggerConfig(mlflow=True, tags={"lab": "west"}),
+    [PlannedJob(0, "0", ["a=1"]), PlannedJob(1, "ü b", ["a='x y'"])],
+)
 
 
 @pytest.fixture
@@ -24,7 +45,11 @@ def labels(tmp_path):
 
 @pytest.fixture
 def config(labels):
-    return Config(data=DataConfig(path=str(labels)), model=ModelConfig(kind="none"), tracker=TrackerConfig(tracking=True))
+    return Config(
+        data=DataConfig(path=str(labels)),
+        model=ModelConfig(kind="none"),
+        tracker=TrackerConfig(tracking=True),
+    )
 
 
 # --- the fingerprint --------------------------------------------------------------------
@@ -45,7 +70,10 @@ def test_other_folders_of_its_jobs_make_another_sweep(config):
         ({"tracker": TrackerConfig(tracking=True, tracking_window_size=9)}, False),
         ({"report": "none"}, False),  # it leaves other files
         ({"logger": LoggerConfig(experiment_name="flies")}, False),
-        ({"logger": LoggerConfig(mlflow=True, tracking_uri="http://elsewhere")}, True),  # it may be logged elsewhere, or later
+        (
+            {"logger": LoggerConfig(mlflow=True, tracking_uri="http://elsewhere")},
+            True,
+        ),  # it may be logged elsewhere, or later
         ({"sweep": SweepConfig(rerun="failed", fail_fast=True)}, True),
         ({"cache": "off", "debug": True, "verbose": True}, True),
     ],
@@ -56,7 +84,10 @@ def test_a_sweep_is_another_where_its_results_are(config, change, same):
 
 def test_the_order_and_number_of_jobs_matter(config):
     other = replace(config, report="none")
-    assert len({told(jobs) for jobs in ([config], [config, config], [config, other], [other, config])}) == 4
+    assert (
+        len({told(jobs) for jobs in ([config], [config, config], [config, other], [other, config])})
+        == 4
+    )
 
 
 def test_a_file_that_changed_makes_another_sweep(config, labels):
@@ -152,10 +183,15 @@ def test_a_sweep_with_a_damaged_ledger_is_not_taken_up(begin):
 def test_a_chosen_folder_is_taken_up_by_the_same_sweep_and_no_other(begin, tmp_path):
     chosen = tmp_path / "mine"
     lock = begin(chosen=chosen)[1]
-    with pytest.raises(ConfigError, match=r"^hydra\.sweep\.dir: a sweep is running in .*mine; choose another folder$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^hydra\.sweep\.dir: a sweep is running in .*mine; choose another folder$",
+    ):
         begin(chosen=chosen)
     lock.release()
-    with pytest.raises(ConfigError, match=r"^hydra\.sweep\.dir: .*mine holds another sweep; choose another folder$"):
+    with pytest.raises(
+        ConfigError, match=r"^hydra\.sweep\.dir: .*mine holds another sweep; choose another folder$"
+    ):
         begin("other", chosen)
     assert begin(chosen=chosen)[0] == chosen
 
@@ -175,7 +211,9 @@ def test_a_chosen_folder_may_hold_other_things_but_no_runs(begin, tmp_path):
 def test_a_chosen_folder_that_holds_a_run_is_refused(begin, tmp_path):
     (tmp_path / "mine").mkdir()
     summary.write(tmp_path / "mine", RunSummary())
-    with pytest.raises(ConfigError, match=r"^hydra\.sweep\.dir: .*mine holds a run; choose another folder$"):
+    with pytest.raises(
+        ConfigError, match=r"^hydra\.sweep\.dir: .*mine holds a run; choose another folder$"
+    ):
         begin(chosen=tmp_path / "mine")
 
 
@@ -191,7 +229,10 @@ def test_a_chosen_folder_that_holds_a_run_is_refused(begin, tmp_path):
         (RunSummary(status="failed", exit_code=1), (False, True, True)),
         (RunSummary(status="failed"), (True, True, True)),  # its process died
         (RunSummary(status="interrupted", exit_code=130), (True, True, True)),
-        (RunSummary(status="running"), (True, True, True)),  # whoever runs it waits until it is known
+        (
+            RunSummary(status="running"),
+            (True, True, True),
+        ),  # whoever runs it waits until it is known
     ],
 )
 def test_what_has_to_run(run, expected):

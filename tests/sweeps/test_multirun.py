@@ -43,7 +43,9 @@ def work(config, *arguments):
 @pytest.fixture(autouse=True)
 def labels(tmp_path, monkeypatch, video_path, make_labels):
     monkeypatch.chdir(tmp_path)
-    make_labels([video_path], predicted=[(0, 0, POINTS), (0, 1, POINTS)]).save("labels.slp", verbose=False)
+    make_labels([video_path], predicted=[(0, 0, POINTS), (0, 1, POINTS)]).save(
+        "labels.slp", verbose=False
+    )
 
 
 @pytest.fixture
@@ -70,22 +72,36 @@ def sweep_folders(root="outputs"):
 
 
 def statuses(folder):
-    return [row["status"] for row in csv.DictReader((folder / "results.csv").read_text().splitlines())]
+    return [
+        row["status"] for row in csv.DictReader((folder / "results.csv").read_text().splitlines())
+    ]
 
 
 def started_at(folder):
     """Return when each job last began, by the name of its folder."""
-    return {path.parent.name: json.loads(path.read_text())["started"] for path in folder.glob("*/run.json")}
+    return {
+        path.parent.name: json.loads(path.read_text())["started"]
+        for path in folder.glob("*/run.json")
+    }
 
 
 # --- a sweep ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chosen", [[], ["hydra.sweep.dir='my sweep, ${oc.env:SLEAP_LAB_TEST}'"]], ids=["by time", "chosen"])
+@pytest.mark.parametrize(
+    "chosen",
+    [[], ["hydra.sweep.dir='my sweep, ${oc.env:SLEAP_LAB_TEST}'"]],
+    ids=["by time", "chosen"],
+)
 def test_every_combination_runs_and_the_table_tells_how_each_went(chosen, monkeypatch, capsys):
     monkeypatch.setenv("SLEAP_LAB_TEST", "2")
     assert (
-        swept("tracker.tracking_window_size=2,3", "tracker.features=keypoints,centroids", "tracker.scoring_method=euclidean_dist", *chosen)
+        swept(
+            "tracker.tracking_window_size=2,3",
+            "tracker.features=keypoints,centroids",
+            "tracker.scoring_method=euclidean_dist",
+            *chosen,
+        )
         == 0
     )
     (folder,) = sweep_folders(".")
@@ -93,7 +109,11 @@ def test_every_combination_runs_and_the_table_tells_how_each_went(chosen, monkey
     runs = [summary.read(folder / str(number)) for number in range(4)]
     assert [(run.job, run.status) for run in runs] == [(number, "finished") for number in range(4)]
     assert all((folder / str(number) / "predictions.slp").is_file() for number in range(4))
-    assert (folder / "results.csv").read_text().startswith("job,status,tracker.tracking_window_size,tracker.features,")
+    assert (
+        (folder / "results.csv")
+        .read_text()
+        .startswith("job,status,tracker.tracking_window_size,tracker.features,")
+    )
     assert summary.read(folder, SWEEP_FILE).status == "finished"
     told = capsys.readouterr()
     assert sorted(line.split()[1] for line in told.out.splitlines()[:4]) == ["0", "1", "2", "3"]
@@ -102,17 +122,25 @@ def test_every_combination_runs_and_the_table_tells_how_each_went(chosen, monkey
 
 
 def test_a_job_knows_what_it_is_and_leaves_nothing_of_hydra_out():
-    assert swept("tracker.tracking_window_size=2,3", "hydra.sweep.subdir='job ${hydra.job.num}'") == 0
+    assert (
+        swept("tracker.tracking_window_size=2,3", "hydra.sweep.subdir='job ${hydra.job.num}'") == 0
+    )
     (folder,) = sweep_folders()
     run = summary.read(folder / "job 1")
     assert run.choices["tracker"] == "fixed_window"
     assert run.overrides[-1] == "tracker.tracking_window_size=3"
-    assert (folder / "job 1" / "snapshot" / "command.txt").read_text().startswith("sleap-lab -m data.path=labels.slp")
+    assert (
+        (folder / "job 1" / "snapshot" / "command.txt")
+        .read_text()
+        .startswith("sleap-lab -m data.path=labels.slp")
+    )
     assert (folder / "job 1" / ".hydra" / "overrides.yaml").is_file()
 
 
 def test_paths_are_meant_from_where_the_command_was_typed():
-    assert swept("output.path=out.slp", "tracker.tracking_window_size=2", "hydra.job.chdir=true") == 0
+    assert (
+        swept("output.path=out.slp", "tracker.tracking_window_size=2", "hydra.job.chdir=true") == 0
+    )
     assert Path("out.slp").is_file()
 
 
@@ -129,12 +157,18 @@ def test_another_objective_chooses_another_best_job_and_runs_nothing(capsys):
     seconds = {job: sum(summary.read(folder / job).stages.values()) for job in before}
     capsys.readouterr()
     for direction, choose in (("minimize", min), ("maximize", max)):
-        assert swept(*words, "sweep.objective=speed/total_seconds", f"sweep.direction={direction}") == 0
+        assert (
+            swept(*words, "sweep.objective=speed/total_seconds", f"sweep.direction={direction}")
+            == 0
+        )
         best = choose(seconds, key=seconds.get)
         assert f"best          job {best} by speed/total_seconds\n" in capsys.readouterr().out
         assert f"tracking_window_size: {2 + int(best)}\n" in (folder / "best.yaml").read_text()
     assert started_at(folder) == before
-    with pytest.raises(ConfigError, match=r"^sweep\.objective: there is no metric 'oks_mapp'\. Did you mean 'eval/oks_map'\?"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^sweep\.objective: there is no metric 'oks_mapp'\. Did you mean 'eval/oks_map'\?",
+    ):
         swept(*words, "sweep.objective=oks_mapp")
 
 
@@ -162,7 +196,9 @@ def test_a_job_that_dies_dies_alone_and_is_run_again(dying, capsys):
     (folder,) = sweep_folders()
     assert statuses(folder) == ["finished", "failed", "failed", "failed"]
     said = capsys.readouterr().err
-    for number, why in enumerate(("ended with exit code 7", "ended by SIGKILL", "ended by SIGSEGV"), start=1):
+    for number, why in enumerate(
+        ("ended with exit code 7", "ended by SIGKILL", "ended by SIGSEGV"), start=1
+    ):
         assert f"error: job {number} failed: its process" in said
         assert why in said
     assert said.endswith("note: the same command runs what has no result: job 1, 2, 3\n")
@@ -180,7 +216,8 @@ def test_the_log_of_a_crash_says_where_it_was(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("crashing")
     crash = "import faulthandler, sleap_lab.experiment\ndef run(*_): faulthandler._sigsegv()\n"
     (folder / "crashing_jobs.py").write_text(
-        crash + "def work(*a):\n    sleap_lab.experiment.run = run\n    from sleap_lab.sweeps.job import _work\n    _work(*a)\n"
+        crash
+        + "def work(*a):\n    sleap_lab.experiment.run = run\n    from sleap_lab.sweeps.job import _work\n    _work(*a)\n"
     )
     monkeypatch.syspath_prepend(folder)
     import crashing_jobs
@@ -203,13 +240,17 @@ def test_a_sweep_that_is_done_is_shown_and_not_run(capsys):
     assert swept(*words) == 3  # one that failed by an error of its own would fail again
     assert started_at(folder) == before
     told = capsys.readouterr()
-    assert told.err.startswith(f"note: nothing is left to do in {folder}; sweep.rerun=all runs the sweep again\n")
+    assert told.err.startswith(
+        f"note: nothing is left to do in {folder}; sweep.rerun=all runs the sweep again\n"
+    )
     assert "labels.slp has" in told.out.replace("\n", " ")
 
     assert swept(*words, "sweep.rerun=failed") == 3
     after = started_at(folder)
     assert [after[name] == before[name] for name in ("0", "1")] == [True, False]
-    assert (folder / "1" / "run.log").read_text().count("ERROR data.video_index: ") == 2  # both attempts
+    assert (folder / "1" / "run.log").read_text().count(
+        "ERROR data.video_index: "
+    ) == 2  # both attempts
 
     assert swept(*words, "sweep.rerun=all") == 3
     assert len(sweep_folders()) == 2
@@ -254,16 +295,28 @@ def test_all_in_a_chosen_folder_is_run_there():
 
 def test_folders_of_jobs_may_lie_deeper():
     Path("mine").mkdir()
-    Path("mine/ours.yaml").write_text("hydra: {sweep: {subdir: 'w${tracker.tracking_window_size}/n${tracker.min_match_points}'}}\n")
+    Path("mine/ours.yaml").write_text(
+        "hydra: {sweep: {subdir: 'w${tracker.tracking_window_size}/n${tracker.min_match_points}'}}\n"
+    )
     configs = find_configs("ours", "mine")
     words = [*WORDS, "tracker.tracking_window_size=2,3", "tracker.min_match_points=0,1"]
     words = ["logger=mlflow" if word == "logger=none" else word for word in words]
     for _ in range(2):  # the second time there is nothing left to do
-        assert launch(check_jobs(words, multirun=True, configs=configs), words, ["sleap-lab", "-m", *words], configs) == 0
+        assert (
+            launch(
+                check_jobs(words, multirun=True, configs=configs),
+                words,
+                ["sleap-lab", "-m", *words],
+                configs,
+            )
+            == 0
+        )
     (folder,) = sweep_folders("outputs/multirun")  # MLflow has copies of its files
     jobs = [f"w{window}/n{points}" for window in (2, 3) for points in (0, 1)]
     assert [(folder / job / "predictions.slp").is_file() for job in jobs] == [True] * 4
-    assert find_runs(str(folder), folder, outputs_root=Path("outputs")).folders == [folder / job for job in jobs]
+    assert find_runs(str(folder), folder, outputs_root=Path("outputs")).folders == [
+        folder / job for job in jobs
+    ]
     assert [summary.sweep_of(folder / job) for job in jobs] == [folder.absolute()] * 4
     assert list(sync([], outputs_root=Path("outputs").absolute())) == [folder.absolute()]
 
@@ -271,17 +324,32 @@ def test_folders_of_jobs_may_lie_deeper():
 def test_other_folders_of_the_jobs_make_another_sweep():
     for word in ("hydra.sweep.subdir=${hydra.job.num}", "hydra.sweep.subdir=job_${hydra.job.num}"):
         assert swept("tracker.tracking_window_size=2,3", word) == 0
-    assert sorted(path.parent.name for path in Path("outputs").rglob("run.json")) == ["0", "1", "job_0", "job_1"]
+    assert sorted(path.parent.name for path in Path("outputs").rglob("run.json")) == [
+        "0",
+        "1",
+        "job_0",
+        "job_1",
+    ]
     assert len(sweep_folders()) == 2
 
 
 def test_the_best_config_of_a_sweep_runs():
-    truth = ["evaluator=oks", "evaluator.user_labels_only=false", "evaluator.ground_truth_path=truth.slp"]
+    truth = [
+        "evaluator=oks",
+        "evaluator.user_labels_only=false",
+        "evaluator.ground_truth_path=truth.slp",
+    ]
     Path("truth.slp").write_bytes(Path("labels.slp").read_bytes())
     assert swept("tracker.tracking_window_size=2,3", "hydra.sweep.dir=mine", *truth) == 0
     configs = find_configs("best", "mine")
-    for words, many in ((["hydra.run.dir=again"], False), (["tracker=flow,local_queues", "hydra.sweep.dir=more"], True)):
-        assert launch(check_jobs(words, multirun=many, configs=configs), words, ["sleap-lab"], configs) == 0
+    for words, many in (
+        (["hydra.run.dir=again"], False),
+        (["tracker=flow,local_queues", "hydra.sweep.dir=more"], True),
+    ):
+        assert (
+            launch(check_jobs(words, multirun=many, configs=configs), words, ["sleap-lab"], configs)
+            == 0
+        )
     assert Path("again/metrics.json").is_file()
     assert Path("more/1/metrics.json").is_file()
 
@@ -346,7 +414,10 @@ def test_jobs_that_a_launcher_lost_are_handed_to_it_again(launcher, monkeypatch,
     monkeypatch.setattr(launcher, "launch", lose_all_but_the_first)
     assert swept("tracker.tracking_window_size=2,3,4") == 0
     assert lost == [2, 1, 0]
-    assert capsys.readouterr().err == 2 * "warning: hydra/launcher: a worker died; what is left is started again\n"
+    assert (
+        capsys.readouterr().err
+        == 2 * "warning: hydra/launcher: a worker died; what is left is started again\n"
+    )
 
 
 @pytest.mark.parametrize(

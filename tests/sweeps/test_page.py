@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from sleap_lab.report.figures import house_style
-from sleap_lab.sweeps.page import BestShown, importance, importance_bars, parallel_coordinates, write_sweep_page
+from sleap_lab.sweeps.page import (
+    BestShown,
+    importance,
+    importance_bars,
+    parallel_coordinates,
+    write_sweep_page,
+)
 
 NAN = float("nan")
 
@@ -16,10 +22,20 @@ NAN = float("nan")
     [
         # Ranks 1 2 | 3 4: squares within 0.5 + 0.5, in all 2.25 + 0.25 + 0.25 + 2.25, of 4 jobs and 2 values.
         (["a", "a", "b", "b"], [0.1, 0.2, 0.3, 0.4], 1 - (1 / 2) / (5 / 3), NAN),
-        (["1", "1", "5", "5"], [0.1, 0.2, 0.3, 0.4], 1 - (1 / 2) / (5 / 3), math.sqrt(4 / 5)),  # numbers have a direction, too
+        (
+            ["1", "1", "5", "5"],
+            [0.1, 0.2, 0.3, 0.4],
+            1 - (1 / 2) / (5 / 3),
+            math.sqrt(4 / 5),
+        ),  # numbers have a direction, too
         (["a", "b", "a", "b"], [0.1, 0.2, 0.2, 0.1], 0.0, NAN),  # less than chance is no share
         (["a", "a", "b", "b"], [0.5, 0.5, 0.5, 0.5], 0.0, NAN),  # nothing to explain
-        (["10", "9", "8"], [0.1, 0.2, 0.3], 1.0, -1.0),  # a number for each job: as a line does, and 9 is less than 10
+        (
+            ["10", "9", "8"],
+            [0.1, 0.2, 0.3],
+            1.0,
+            -1.0,
+        ),  # a number for each job: as a line does, and 9 is less than 10
         (["a", "b", "c"], [0.1, 0.2, 0.3], NAN, NAN),  # a name for each job explains anything
         (["1", "2"], [0.1, 0.2], NAN, 1.0),  # so does a line through two
         ([None, "1", None, "1"], [0.1, 0.4, 0.1, 0.4], 1.0, NAN),  # left out by some jobs
@@ -33,7 +49,9 @@ def test_how_much_a_setting_mattered(values, scores, share, correlation):
 
 def test_only_ranks_matter():
     values, scores = ["a", "a", "b", "b", "c", "c"], np.array([0.1, 0.3, 0.2, 0.5, 0.6, 0.9])
-    assert importance("x", values, scores) == pytest.approx(importance("x", values, np.exp(9 * scores)), nan_ok=True)
+    assert importance("x", values, scores) == pytest.approx(
+        importance("x", values, np.exp(9 * scores)), nan_ok=True
+    )
 
 
 def test_the_one_setting_that_matters_is_found_among_others():
@@ -85,7 +103,10 @@ def test_metrics_that_are_all_the_same_are_drawn():
 
 
 def test_bars_show_shares():
-    found = [importance("x", values, np.arange(4.0)) for values in (["a", "a", "b", "b"], ["a", "b", "c", "d"])]
+    found = [
+        importance("x", values, np.arange(4.0))
+        for values in (["a", "a", "b", "b"], ["a", "b", "c", "d"])
+    ]
     with house_style():
         figure = importance_bars(found, "map")
     assert [bar.get_width() for bar in figure.axes[0].patches] == pytest.approx([70, 0])
@@ -121,11 +142,17 @@ def test_the_page_shows_results_and_what_mattered(write, tmp_path):
     assert page.count('<td class="better">') == 3  # the row of the best job
     assert "sleap-lab x=&#39;&lt;2&gt;&#39;" in page
     assert page.count("data:image/svg+xml") == 2
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"parallel_coordinates.png", "importance.png"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "parallel_coordinates.png",
+        "importance.png",
+    }
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
-@pytest.mark.parametrize("changes", [{"best": None}, {"settings": {}}, {"settings": {"x": ["1"]}, "metrics": {"map": [0.5]}}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"best": None}, {"settings": {}}, {"settings": {"x": ["1"]}, "metrics": {"map": [0.5]}}],
+)
 def test_without_something_to_compare_there_are_no_figures(write, tmp_path, changes):
     page = write(**changes)
     assert "Which settings mattered" not in page
@@ -134,7 +161,16 @@ def test_without_something_to_compare_there_are_no_figures(write, tmp_path, chan
 
 def test_ties_and_the_smallest_are_said(write):
     page = write(
-        best=BestShown(0, 0, "map", 0.5, True, "job 0 by map, tied with job 1; the simpler setting decides", (1,), "sleap-lab x=1")
+        best=BestShown(
+            0,
+            0,
+            "map",
+            0.5,
+            True,
+            "job 0 by map, tied with job 1; the simpler setting decides",
+            (1,),
+            "sleap-lab x=1",
+        )
     )
     assert "The smallest map, 0.5, is that of 2 jobs: best is job 0 by map, tied with job 1" in page
     assert "the lighter, the smaller map" in page

@@ -14,12 +14,27 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.summary import SWEEP_FILE
 from sleap_lab.sweeps.ledger import read_plan, write_plan
-from sleap_lab.sweeps.results import begin_sweep, finish_sweep, log_sweep, mirror_job, open_parent, read_jobs
+from sleap_lab.sweeps.results import (
+    begin_sweep,
+    finish_sweep,
+    log_sweep,
+    mirror_job,
+    open_parent,
+    read_jobs,
+)
 
 COMMAND = ["sleap-lab", "-m", "tracker=flow,kalman"]
-FLOW = {"overrides": ["data.path=a.mp4", "tracker=flow"], "metrics": {"eval/oks_map": 0.5, "eval/other": 1.0}}
+FLOW = {
+    "overrides": ["data.path=a.mp4", "tracker=flow"],
+    "metrics": {"eval/oks_map": 0.5, "eval/other": 1.0},
+}
 KALMAN = {"overrides": ["data.path=a.mp4", "tracker=kalman"], "metrics": {"eval/oks_map": 0.75}}
-BROKEN = {"overrides": ["data.path=a.mp4", "tracker=x|y[z]"], "metrics": {}, "status": "failed", "error": "out of memory"}
+BROKEN = {
+    "overrides": ["data.path=a.mp4", "tracker=x|y[z]"],
+    "metrics": {},
+    "status": "failed",
+    "error": "out of memory",
+}
 NOT_RUN = {"overrides": ["data.path=a.mp4", "tracker=none"], "status": None}
 
 
@@ -40,7 +55,9 @@ def make_jobs(sweep, make_sweep):
 
 
 def children_of(store, parent):
-    return store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'")
+    return store.client.search_runs(
+        [store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'"
+    )
 
 
 # --- its jobs ---------------------------------------------------------------------------
@@ -92,12 +109,28 @@ def test_results_are_written_in_several_ways(sweep, make_jobs):
         ["1", "finished", "best", "kalman", "0.75", "1.5", ""],
         ["2", "failed", "", "x|y[z]", "", "1.5", "out of memory"],
     ]
-    assert "| 2 | failed | – | x\\|y[z] | – | 1.5 | out of memory |" in (sweep / "results.md").read_text()
+    assert (
+        "| 2 | failed | – | x\\|y[z] | – | 1.5 | out of memory |"
+        in (sweep / "results.md").read_text()
+    )
     page = (sweep / "results.html").read_text()
-    assert all(text in page for text in ("2026-01-02/03-04-05", "x|y[z]", "out of memory", "sleap-lab data.path=a.mp4 tracker=kalman"))
-    assert {path.name for path in (sweep / "figures").iterdir()} == {"importance.png", "parallel_coordinates.png"}
+    assert all(
+        text in page
+        for text in (
+            "2026-01-02/03-04-05",
+            "x|y[z]",
+            "out of memory",
+            "sleap-lab data.path=a.mp4 tracker=kalman",
+        )
+    )
+    assert {path.name for path in (sweep / "figures").iterdir()} == {
+        "importance.png",
+        "parallel_coordinates.png",
+    }
     assert (sweep / "command.txt").read_text() == "sleap-lab -m tracker=flow,kalman\n"
-    assert yaml.safe_load((sweep / "best.yaml").read_text())["tracker"] == {"tracking_window_size": 10}
+    assert yaml.safe_load((sweep / "best.yaml").read_text())["tracker"] == {
+        "tracking_window_size": 10
+    }
     recorded = summary.read(sweep, SWEEP_FILE)
     assert recorded.counts == {
         **{"jobs": 3, "jobs_running": 0, "jobs_finished": 2, "jobs_partial": 0, "jobs_failed": 1},
@@ -108,20 +141,28 @@ def test_results_are_written_in_several_ways(sweep, make_jobs):
 
 def test_the_best_job_is_the_same_everywhere(sweep, make_jobs, root, logger, store, monkeypatch):
     tie = {"metrics": {"eval/oks_map": 0.75}}
-    make_jobs(FLOW, KALMAN, {"overrides": ["data.path=a.mp4", "tracker=ocsort"], **tie}, logger=logger)
+    make_jobs(
+        FLOW, KALMAN, {"overrides": ["data.path=a.mp4", "tracker=ocsort"], **tie}, logger=logger
+    )
     for number, window in enumerate([5, 7, 6]):
         path = sweep / str(number) / "snapshot" / "config.yaml"
-        path.write_text(path.read_text().replace("tracking_window_size: 10", f"tracking_window_size: {window}"))
+        path.write_text(
+            path.read_text().replace("tracking_window_size: 10", f"tracking_window_size: {window}")
+        )
     drawn = {}
     monkeypatch.setattr(
-        "sleap_lab.sweeps.page.parallel_coordinates", lambda axes, scores, best: (drawn.update(best=best), canvas(1, 1)[0])[1]
+        "sleap_lab.sweeps.page.parallel_coordinates",
+        lambda axes, scores, best: (drawn.update(best=best), canvas(1, 1)[0])[1],
     )
     finish_sweep(sweep)
     log_sweep(sweep, logger, root)
     assert yaml.safe_load((sweep / "best.yaml").read_text())["tracker"]["tracking_window_size"] == 6
     rows = csv.DictReader((sweep / "results.csv").read_text().splitlines())
     assert [row["best"] for row in rows] == ["", "tied", "best"]
-    assert "job 2 by eval/oks_map, tied with job 1; the simpler setting decides" in (sweep / "results.html").read_text()
+    assert (
+        "job 2 by eval/oks_map, tied with job 1; the simpler setting decides"
+        in (sweep / "results.html").read_text()
+    )
     assert drawn == {"best": 2}
     tags = store.client.get_run(summary.read(sweep, SWEEP_FILE).mlflow["run_id"]).data.tags
     assert (tags["sleap_lab.best_job"], tags["sleap_lab.best_tied"]) == ("2", "1")
@@ -131,7 +172,10 @@ def test_the_objective_of_the_command_decides_and_is_kept(sweep, make_jobs):
     make_jobs(FLOW, KALMAN)
     write_plan(sweep, replace(read_plan(sweep), objective="eval/oks_map", direction="minimize"))
     finish_sweep(sweep)
-    assert "tracker=flow" in (sweep / "results.html").read_text().partition("best.yaml")[2].partition("</pre>")[0]
+    assert (
+        "tracker=flow"
+        in (sweep / "results.html").read_text().partition("best.yaml")[2].partition("</pre>")[0]
+    )
     assert summary.read(sweep, SWEEP_FILE).metrics["eval/oks_map"] == 0.5
     assert "has the smallest eval/oks_map, 0.5" in (sweep / "results.html").read_text()
     write_plan(sweep, replace(read_plan(sweep), objective="eval/dist_avg", direction=None))
@@ -150,7 +194,9 @@ def test_without_a_metric_to_compare_there_is_no_best_job(sweep, make_jobs):
 # --- in MLflow --------------------------------------------------------------------------
 
 
-def test_the_parent_holds_its_children_and_the_best_of_them(sweep, make_jobs, root, logger, store, monkeypatch):
+def test_the_parent_holds_its_children_and_the_best_of_them(
+    sweep, make_jobs, root, logger, store, monkeypatch
+):
     make_jobs(FLOW, KALMAN, BROKEN, NOT_RUN, logger=logger)
     parent = open_parent(logger, sweep, root)
     assert store.client.get_run(parent.run_id).info.status == "RUNNING"
@@ -173,13 +219,34 @@ def test_the_parent_holds_its_children_and_the_best_of_them(sweep, make_jobs, ro
 
     run = store.client.get_run(parent.run_id)
     assert run.info.status == "FAILED"
-    assert run.data.metrics.items() >= {"eval/oks_map": 0.75, "counts/jobs": 4, "counts/jobs_finished": 2, "counts/jobs_failed": 1}.items()
-    assert run.data.tags.items() >= {"sleap_lab.best_by": "eval/oks_map", "sleap_lab.best_job": "1"}.items()
+    assert (
+        run.data.metrics.items()
+        >= {
+            "eval/oks_map": 0.75,
+            "counts/jobs": 4,
+            "counts/jobs_finished": 2,
+            "counts/jobs_failed": 1,
+        }.items()
+    )
+    assert (
+        run.data.tags.items()
+        >= {"sleap_lab.best_by": "eval/oks_map", "sleap_lab.best_job": "1"}.items()
+    )
     assert run.data.tags["sleap_lab.best_command"] == "sleap-lab data.path=a.mp4 tracker=kalman"
     assert run.data.tags["varied.tracker"] == "flow, kalman, x|y[z], none"
     assert run.info.run_name == "sweep 2026-01-02/03-04-05"
     assert {item.path for item in store.client.list_artifacts(parent.run_id)} == {
-        *("results.csv", "results.md", "results.html", "results.json", "figures", "best.yaml", "command.txt", "sweep.json", "ledger.jsonl")
+        *(
+            "results.csv",
+            "results.md",
+            "results.html",
+            "results.json",
+            "figures",
+            "best.yaml",
+            "command.txt",
+            "sweep.json",
+            "ledger.jsonl",
+        )
     }
 
 
@@ -192,7 +259,11 @@ def test_names_tell_what_varied_even_where_a_name_was_chosen(sweep, make_jobs, r
     parent = summary.read(sweep, SWEEP_FILE).mlflow["run_id"]
     assert store.client.get_run(parent).info.run_name == "mice"
     names = sorted(child.info.run_name for child in children_of(store, parent))
-    assert names == ["mice: a.size=1, b.size=1, c=0", "mice: a.size=1, b.size=2, c=0", "mice: a.size=2"]
+    assert names == [
+        "mice: a.size=1, b.size=1, c=0",
+        "mice: a.size=1, b.size=2, c=0",
+        "mice: a.size=2",
+    ]
 
 
 def test_jobs_that_do_not_differ_are_named_by_number(sweep, make_jobs, root, logger, store):
@@ -224,17 +295,28 @@ def test_a_sweep_that_goes_on_keeps_its_runs(sweep, make_jobs, root, logger, sto
     assert (again.started, again.mlflow, again.ended) == (first.started, parent, None)
     assert open_parent(logger, sweep, root).run_id == parent["run_id"]
     assert store.client.get_run(parent["run_id"]).info.status == "RUNNING"
-    now = {"status": "finished", "error": None, "ended": "2026-01-02T03:06:00+00:00", "metrics": {"eval/oks_map": 1.0}}
+    now = {
+        "status": "finished",
+        "error": None,
+        "ended": "2026-01-02T03:06:00+00:00",
+        "metrics": {"eval/oks_map": 1.0},
+    }
     summary.write(sweep / "1", replace(summary.read(sweep / "1"), **now))
     finish_sweep(sweep)
     log_sweep(sweep, logger, root)
     assert len(store.client.search_runs([store.experiment_id])) == 1 + 2
     assert store.client.get_run(child["run_id"]).info.status == "FINISHED"
     run = store.client.get_run(parent["run_id"])
-    assert (run.info.status, run.data.metrics["counts/jobs_failed"], run.data.metrics["eval/oks_map"]) == ("FINISHED", 0, 1.0)
+    assert (
+        run.info.status,
+        run.data.metrics["counts/jobs_failed"],
+        run.data.metrics["eval/oks_map"],
+    ) == ("FINISHED", 0, 1.0)
 
 
-def test_a_server_that_is_away_at_both_ends_costs_only_the_mirror(sweep, make_jobs, root, logger, store):
+def test_a_server_that_is_away_at_both_ends_costs_only_the_mirror(
+    sweep, make_jobs, root, logger, store
+):
     away = replace(logger, tracking_uri="http://127.0.0.1:9")
     make_jobs(FLOW, KALMAN, logger=away)
     with pytest.raises(RunError, match="sleap-lab sync"):
@@ -243,7 +325,9 @@ def test_a_server_that_is_away_at_both_ends_costs_only_the_mirror(sweep, make_jo
     with pytest.raises(RunError, match="sleap-lab sync"):
         log_sweep(sweep, away, root)
     assert (sweep / "results.csv").is_file()
-    orphan = log_run(sweep / "0", logger, outputs_root=root)  # the server came back for the second job
+    orphan = log_run(
+        sweep / "0", logger, outputs_root=root
+    )  # the server came back for the second job
     assert "mlflow.parentRunId" not in store.client.get_run(orphan).data.tags
 
     log_sweep(sweep, logger, root)

@@ -50,7 +50,9 @@ def test_folders_may_be_relative(root, logger, make_run, monkeypatch):
     assert sync([type(folder)(".")], outputs_root=root) == {folder: "logged"}
 
 
-def test_a_run_that_was_killed_is_logged_as_killed_and_a_living_one_is_left(root, logger, store, make_run, gone):
+def test_a_run_that_was_killed_is_logged_as_killed_and_a_living_one_is_left(
+    root, logger, store, make_run, gone
+):
     killed = make_run(root / "killed", logger, status="running", ended=None, pid=gone)
     living = make_run(root / "living", logger, status="running", ended=None)
     assert sync([], outputs_root=root) == {killed: "logged", living: "still running"}
@@ -65,7 +67,9 @@ def test_a_damaged_run_does_not_keep_others_from_being_logged(root, logger, make
     assert outcome[damaged].startswith(f"failed: {damaged}/run.json is damaged")
 
 
-def test_a_sweep_that_missed_everything_is_logged_with_its_parent(root, logger, store, make_sweep, gone):
+def test_a_sweep_that_missed_everything_is_logged_with_its_parent(
+    root, logger, store, make_sweep, gone
+):
     sweep = make_sweep(root / "multirun" / "sweep", {}, {}, logger=logger)
     summary.write(sweep, replace(begin_sweep(sweep, ["sleap-lab"]), pid=gone), SWEEP_FILE)  # killed
     assert sync([sweep / "1"], outputs_root=root) == {sweep: "logged"}
@@ -87,18 +91,30 @@ def test_a_job_that_was_missed_is_added_to_its_sweep(root, logger, store, make_s
 
 def test_another_address_may_be_given(root, logger, store, make_run):
     folder = make_run(root / "run", replace(logger, tracking_uri="http://127.0.0.1:9"))
-    assert sync([folder], outputs_root=root)[folder].startswith("failed: logger.tracking_uri: no MLflow server answers")
+    assert sync([folder], outputs_root=root)[folder].startswith(
+        "failed: logger.tracking_uri: no MLflow server answers"
+    )
     assert sync([folder], outputs_root=root, tracking_uri=store.uri) == {folder: "logged"}
 
 
-def test_one_dead_server_is_asked_once_and_does_not_stop_the_others(root, logger, make_run, monkeypatch):
+def test_one_dead_server_is_asked_once_and_does_not_stop_the_others(
+    root, logger, make_run, monkeypatch
+):
     dead = replace(logger, tracking_uri="http://127.0.0.1:9")
     folders = [make_run(root / "a", dead), make_run(root / "b", logger), make_run(root / "c", dead)]
     asked = []
     prepare = sync_module.prepare_store
-    monkeypatch.setattr(sync_module, "prepare_store", lambda *given: (asked.append(given[0].tracking_uri), prepare(*given))[1])
+    monkeypatch.setattr(
+        sync_module,
+        "prepare_store",
+        lambda *given: (asked.append(given[0].tracking_uri), prepare(*given))[1],
+    )
     outcomes = sync([], outputs_root=root)
-    assert [outcomes[folder].partition(":")[0] for folder in folders] == ["failed", "logged", "failed"]
+    assert [outcomes[folder].partition(":")[0] for folder in folders] == [
+        "failed",
+        "logged",
+        "failed",
+    ]
     assert asked == [dead.tracking_uri, None]
 
 
@@ -125,11 +141,16 @@ def test_a_copy_keeps_its_artifacts_to_itself(root, logger, store, make_run):
     before = sorted(path for path in root.rglob("*"))
     assert sync([new], outputs_root=copy) == {new: "logged"}
     assert sorted(path for path in root.rglob("*")) == before
-    assert open_store(logger, root).client.get_experiment("0").artifact_location == (root / "mlartifacts" / "0").as_uri()
+    assert (
+        open_store(logger, root).client.get_experiment("0").artifact_location
+        == (root / "mlartifacts" / "0").as_uri()
+    )
 
 
 @pytest.mark.parametrize("for_good", [False, True])
-def test_what_a_person_deleted_is_not_logged_again(root, logger, store, make_run, make_sweep, for_good):
+def test_what_a_person_deleted_is_not_logged_again(
+    root, logger, store, make_run, make_sweep, for_good
+):
     run = make_run(root / "run", logger)
     sweep = make_sweep(root / "sweep", {}, {"status": None}, logger=logger)
     begin_sweep(sweep, ["sleap-lab"])
@@ -140,15 +161,23 @@ def test_what_a_person_deleted_is_not_logged_again(root, logger, store, make_run
         store.client.delete_run(found.info.run_id)
         if for_good:
             store.client._tracking_client.store._hard_delete_run(found.info.run_id)
-    assert sync([run, sweep], outputs_root=root) == dict.fromkeys([run, sweep], "left out: deleted in MLflow")
+    assert sync([run, sweep], outputs_root=root) == dict.fromkeys(
+        [run, sweep], "left out: deleted in MLflow"
+    )
     assert runs(store) == []
-    assert sync([run], outputs_root=root.parent / "elsewhere") == {run: "logged"}  # another store never had it
+    assert sync([run], outputs_root=root.parent / "elsewhere") == {
+        run: "logged"
+    }  # another store never had it
 
 
-def test_a_run_that_was_sent_elsewhere_is_known_where_it_was(root, logger, store, make_run, tmp_path):
+def test_a_run_that_was_sent_elsewhere_is_known_where_it_was(
+    root, logger, store, make_run, tmp_path
+):
     run = make_run(root / "run", logger)
     assert sync([], outputs_root=root) == {run: "logged"}
-    assert sync([run], outputs_root=root, tracking_uri=f"sqlite:///{tmp_path}/second.db") == {run: "logged"}
+    assert sync([run], outputs_root=root, tracking_uri=f"sqlite:///{tmp_path}/second.db") == {
+        run: "logged"
+    }
     assert sync([run], outputs_root=root) == {run: "already logged"}
     assert len(runs(store)) == 1
 

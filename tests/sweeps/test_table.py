@@ -30,9 +30,19 @@ from sleap_lab.sweeps.table import (
 def make_job(tmp_path):
     """Return a function that makes a job whose run took 1.5 s."""
 
-    def make(number, overrides=(), status="finished", error=None, metrics=None, counts=None, settings=None):
+    def make(
+        number,
+        overrides=(),
+        status="finished",
+        error=None,
+        metrics=None,
+        counts=None,
+        settings=None,
+    ):
         ran = {"status": status} if status != "not run" else {}
-        run = RunSummary(**ran, error=error, metrics=metrics or {}, counts=counts or {}, stages={"track": 1.5})
+        run = RunSummary(
+            **ran, error=error, metrics=metrics or {}, counts=counts or {}, stages={"track": 1.5}
+        )
         if settings is not None:
             config = asdict(Config())
             for key, value in settings.items():
@@ -41,7 +51,9 @@ def make_job(tmp_path):
             snapshot = tmp_path / str(number) / "snapshot"
             snapshot.mkdir(parents=True, exist_ok=True)
             (snapshot / "config.yaml").write_text(yaml.safe_dump(config))
-        return Job(number, tmp_path / str(number), list(overrides), run if status != "not run" else None)
+        return Job(
+            number, tmp_path / str(number), list(overrides), run if status != "not run" else None
+        )
 
     return make
 
@@ -49,7 +61,9 @@ def make_job(tmp_path):
 @pytest.fixture
 def jobs(make_job):
     return [
-        make_job(0, ["data.path=a.mp4", "tracker=flow"], metrics={"eval/oks_map": 0.5, "eval/other": 1.0}),
+        make_job(
+            0, ["data.path=a.mp4", "tracker=flow"], metrics={"eval/oks_map": 0.5, "eval/other": 1.0}
+        ),
         make_job(1, ["data.path=a.mp4", "tracker=kalman"], metrics={"eval/oks_map": 0.75}),
         make_job(2, ["data.path=a.mp4", "tracker=x|y[z]"], "failed", "out of memory"),
         make_job(3, ["data.path=a.mp4", "tracker=none"], "not run"),
@@ -58,10 +72,42 @@ def jobs(make_job):
 
 def test_rows_show_what_varied_and_what_came_out(jobs):
     assert sweep_rows(jobs) == [
-        {"job": 0, "status": "finished", "best": None, "tracker": "flow", "eval/oks_map": 0.5, "seconds": 1.5, "error": None},
-        {"job": 1, "status": "finished", "best": "best", "tracker": "kalman", "eval/oks_map": 0.75, "seconds": 1.5, "error": None},
-        {"job": 2, "status": "failed", "best": None, "tracker": "x|y[z]", "eval/oks_map": None, "seconds": 1.5, "error": "out of memory"},
-        {"job": 3, "status": "not run", "best": None, "tracker": "none", "eval/oks_map": None, "seconds": None, "error": None},
+        {
+            "job": 0,
+            "status": "finished",
+            "best": None,
+            "tracker": "flow",
+            "eval/oks_map": 0.5,
+            "seconds": 1.5,
+            "error": None,
+        },
+        {
+            "job": 1,
+            "status": "finished",
+            "best": "best",
+            "tracker": "kalman",
+            "eval/oks_map": 0.75,
+            "seconds": 1.5,
+            "error": None,
+        },
+        {
+            "job": 2,
+            "status": "failed",
+            "best": None,
+            "tracker": "x|y[z]",
+            "eval/oks_map": None,
+            "seconds": 1.5,
+            "error": "out of memory",
+        },
+        {
+            "job": 3,
+            "status": "not run",
+            "best": None,
+            "tracker": "none",
+            "eval/oks_map": None,
+            "seconds": None,
+            "error": None,
+        },
     ]
 
 
@@ -80,7 +126,9 @@ def test_what_varied(overrides, expected):
 
 def test_a_job_is_named_by_what_sets_it_apart():
     assert varied_name(["a.b=1", "c=x=y", "d=2"], ["c", "a.b"]) == "c=x=y, b=1"
-    assert varied_name(["a.b=1", "c.b=2"], ["a.b", "c.b"]) == "a.b=1, c.b=2"  # their last parts are the same
+    assert (
+        varied_name(["a.b=1", "c.b=2"], ["a.b", "c.b"]) == "a.b=1, c.b=2"
+    )  # their last parts are the same
     assert varied_name(["a=1"], ["b"]) == ""
     assert short_name("eval/oks_map", ["eval/oks_map", "seconds"]) == "oks_map"
 
@@ -92,8 +140,16 @@ MAP, IDF1 = "eval/oks_map", "identity/idf1"
     ("given", "criterion", "best"),
     [
         ([{"metrics": {MAP: 0.5}}, {"metrics": {MAP: 0.75}}], MAP, 1),
-        ([{"metrics": {MAP: 0.5, IDF1: 0.25}}, {"metrics": {MAP: 0.75}}], IDF1, 0),  # it decides where there is one
-        ([{"metrics": {MAP: 0.5}}, {"metrics": {MAP: 0.75}, "status": "failed"}], MAP, 0),  # a failed job is never best
+        (
+            [{"metrics": {MAP: 0.5, IDF1: 0.25}}, {"metrics": {MAP: 0.75}}],
+            IDF1,
+            0,
+        ),  # it decides where there is one
+        (
+            [{"metrics": {MAP: 0.5}}, {"metrics": {MAP: 0.75}, "status": "failed"}],
+            MAP,
+            0,
+        ),  # a failed job is never best
         ([{"metrics": {MAP: 0.5}}, {"metrics": {MAP: float("nan")}}], MAP, 0),
         ([{"metrics": {MAP: 0.5}}, {"status": "not run"}], MAP, 0),
         ([{"status": "failed"}], None, None),
@@ -111,11 +167,35 @@ DIST, SWITCHES = "eval/dist_avg", "identity/switches"
 @pytest.mark.parametrize(
     ("objective", "given", "best", "tied", "decided_by"),
     [
-        ((), [{IDF1: 0.5, MAP: 0.25}, {IDF1: 0.5, MAP: 0.75}, {IDF1: 0.4, MAP: 1.0}], 1, (0,), MAP),  # another metric decides
-        ((), [{IDF1: 0.5, MAP: 0.5, DIST: 2.0}, {IDF1: 0.5, MAP: 0.5, DIST: 1.0}], 1, (0,), DIST),  # the next one, where small is good
+        (
+            (),
+            [{IDF1: 0.5, MAP: 0.25}, {IDF1: 0.5, MAP: 0.75}, {IDF1: 0.4, MAP: 1.0}],
+            1,
+            (0,),
+            MAP,
+        ),  # another metric decides
+        (
+            (),
+            [{IDF1: 0.5, MAP: 0.5, DIST: 2.0}, {IDF1: 0.5, MAP: 0.5, DIST: 1.0}],
+            1,
+            (0,),
+            DIST,
+        ),  # the next one, where small is good
         ((), [{MAP: 0.5}, {MAP: 0.5, DIST: 9.0}], 1, (0,), DIST),  # no number is no good one
-        ((), [{MAP: 0.1 + 0.2}, {MAP: 0.3}, {MAP: 0.3 - 1e-6}], 0, (1,), SIMPLER),  # the last bit is no difference
-        ((DIST,), [{DIST: 2.0, MAP: 1.0}, {DIST: 1.0, MAP: 0.5}], 1, (), None),  # smaller is better by itself
+        (
+            (),
+            [{MAP: 0.1 + 0.2}, {MAP: 0.3}, {MAP: 0.3 - 1e-6}],
+            0,
+            (1,),
+            SIMPLER,
+        ),  # the last bit is no difference
+        (
+            (DIST,),
+            [{DIST: 2.0, MAP: 1.0}, {DIST: 1.0, MAP: 0.5}],
+            1,
+            (),
+            None,
+        ),  # smaller is better by itself
         ((MAP, "minimize"), [{MAP: 0.5}, {MAP: 0.25}], 1, (), None),
         ((SWITCHES, "maximize"), [{SWITCHES: 1.0}, {SWITCHES: 3.0}], 1, (), None),
         (("counts/tracks", "minimize"), [{}, {}], 0, (1,), SIMPLER),
@@ -123,36 +203,55 @@ DIST, SWITCHES = "eval/dist_avg", "identity/switches"
         (("eval/mine", "maximize"), [{"eval/mine": 1.0}, {"eval/mine": 2.0}], 1, (), None),
     ],
 )
-def test_what_is_best_and_what_decides_between_equals(make_job, objective, given, best, tied, decided_by):
+def test_what_is_best_and_what_decides_between_equals(
+    make_job, objective, given, best, tied, decided_by
+):
     jobs = [make_job(i, metrics=metrics, counts={"tracks": 2}) for i, metrics in enumerate(given)]
     for order in (jobs, jobs[::-1]):
         found = best_job(order, Objective(*objective))
         assert (found.job.number, found.tied, found.decided_by) == (best, tied, decided_by)
-    assert str(found) == f"job {best} by {found.criterion}" + (f", tied with job {tied[0]}; {decided_by} decides" if tied else "")
+    assert str(found) == f"job {best} by {found.criterion}" + (
+        f", tied with job {tied[0]}; {decided_by} decides" if tied else ""
+    )
 
 
 @pytest.mark.parametrize(
     "settings",  # the simplest first
     [
-        [{}, {"tracker.tracking_window_size": 7}, {"tracker.tracking_window_size": 6, "tracker.oks_stddev": 0.1}],  # fewer changes
-        [{"tracker.tracking_window_size": 7}, {"tracker.tracking_window_size": 10}],  # numbers are no texts
+        [
+            {},
+            {"tracker.tracking_window_size": 7},
+            {"tracker.tracking_window_size": 6, "tracker.oks_stddev": 0.1},
+        ],  # fewer changes
+        [
+            {"tracker.tracking_window_size": 7},
+            {"tracker.tracking_window_size": 10},
+        ],  # numbers are no texts
         [{"filters.filter_overlapping": True}, {"tracker.use_flow": True}],  # by name of the key
         [{"tracker.features": "bboxes"}, {"tracker.features": "centroids"}],
     ],
 )
 def test_of_equals_the_simpler_setting_is_best_whatever_the_order_of_typing(make_job, settings):
     for numbers in permutations(range(len(settings))):
-        jobs = [make_job(number, metrics={MAP: 0.5}, settings=settings[which]) for number, which in enumerate(numbers)]
+        jobs = [
+            make_job(number, metrics={MAP: 0.5}, settings=settings[which])
+            for number, which in enumerate(numbers)
+        ]
         assert best_job(jobs).job.number == numbers.index(0)
 
 
 def test_ties_are_shown_as_ties(make_job):
-    jobs = [make_job(i, [f"x={i}"], metrics={MAP: score}) for i, score in enumerate([0.5, 0.75, 0.75])]
+    jobs = [
+        make_job(i, [f"x={i}"], metrics={MAP: score}) for i, score in enumerate([0.5, 0.75, 0.75])
+    ]
     rows = sweep_rows(jobs)
     assert [row["best"] for row in rows] == [None, "best", "tied"]
     console = Console(file=io.StringIO(), width=120)
     console.print(sweep_table(rows))
-    assert [line.split()[2] for line in console.file.getvalue().splitlines()[2:]] == ["best", "tied"]
+    assert [line.split()[2] for line in console.file.getvalue().splitlines()[2:]] == [
+        "best",
+        "tied",
+    ]
 
 
 def test_the_metric_that_decides_is_a_column(make_job):
@@ -174,7 +273,9 @@ def test_a_metric_that_no_job_has_is_told_with_the_nearest(make_job):
         problem
         == "sweep.objective: no job has identity/idf1, so none is best. They have eval/oks_map, speed/total_seconds, speed/track_seconds"
     )
-    assert "Did you mean 'eval/oks_map'" in objective_problem(jobs, Objective("quality/oks_map", "maximize"))
+    assert "Did you mean 'eval/oks_map'" in objective_problem(
+        jobs, Objective("quality/oks_map", "maximize")
+    )
     assert objective_problem(jobs, Objective(MAP)) is None
     assert objective_problem(jobs, Objective()) is None
 
@@ -183,7 +284,9 @@ def test_the_terminal_table_shows_values_as_they_are(jobs):
     console = Console(file=io.StringIO(), width=120)
     console.print(sweep_table(sweep_rows(jobs)))
     text = console.file.getvalue()
-    assert all(word in text for word in ("tracker", "x|y[z]", "out of memory", "oks map", "not run"))
+    assert all(
+        word in text for word in ("tracker", "x|y[z]", "out of memory", "oks map", "not run")
+    )
     assert sweep_table([]).row_count == 0
 
 

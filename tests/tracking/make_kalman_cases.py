@@ -32,16 +32,61 @@ VARIANTS = {
     "long": {"kf_init_frame_count": 20, "kf_reset_gap_size": 10},
     "two nodes": {"kf_node_indices": [0, 3], "kf_init_frame_count": 6, "kf_reset_gap_size": 3},
     "keypoints": {"kf_track_features": "keypoints"},
-    "keypoints short": {"kf_track_features": "keypoints", "kf_init_frame_count": 5, "kf_reset_gap_size": 2},
-    "keypoints of three nodes": {"kf_track_features": "keypoints", "kf_node_indices": [0, 1, 4], "kf_init_frame_count": 7},
-    "distance": {"features": "centroids", "scoring_method": "euclidean_dist", "kf_init_frame_count": 5, "kf_reset_gap_size": 2},
-    "boxes": {"features": "bboxes", "scoring_method": "iou", "kf_init_frame_count": 6, "kf_reset_gap_size": 2},
-    "box corners": {"features": "bboxes", "scoring_method": "euclidean_dist", "scoring_reduction": "max"},
-    "cosine": {"features": "centroids", "scoring_method": "cosine_sim", "kf_init_frame_count": 5, "kf_reset_gap_size": 3},
-    "queues": {"candidates_method": "local_queues", "kf_init_frame_count": 5, "kf_reset_gap_size": 2},
-    "queues, keypoints": {"candidates_method": "local_queues", "kf_track_features": "keypoints", "kf_init_frame_count": 6},
-    "greedy": {"track_matching_method": "greedy", "features": "centroids", "scoring_method": "euclidean_dist", "kf_init_frame_count": 5},
-    "quantile": {"scoring_reduction": "robust_quantile", "robust_best_instance": 0.9, "oks_stddev": 0.1, "kf_reset_gap_size": 3},
+    "keypoints short": {
+        "kf_track_features": "keypoints",
+        "kf_init_frame_count": 5,
+        "kf_reset_gap_size": 2,
+    },
+    "keypoints of three nodes": {
+        "kf_track_features": "keypoints",
+        "kf_node_indices": [0, 1, 4],
+        "kf_init_frame_count": 7,
+    },
+    "distance": {
+        "features": "centroids",
+        "scoring_method": "euclidean_dist",
+        "kf_init_frame_count": 5,
+        "kf_reset_gap_size": 2,
+    },
+    "boxes": {
+        "features": "bboxes",
+        "scoring_method": "iou",
+        "kf_init_frame_count": 6,
+        "kf_reset_gap_size": 2,
+    },
+    "box corners": {
+        "features": "bboxes",
+        "scoring_method": "euclidean_dist",
+        "scoring_reduction": "max",
+    },
+    "cosine": {
+        "features": "centroids",
+        "scoring_method": "cosine_sim",
+        "kf_init_frame_count": 5,
+        "kf_reset_gap_size": 3,
+    },
+    "queues": {
+        "candidates_method": "local_queues",
+        "kf_init_frame_count": 5,
+        "kf_reset_gap_size": 2,
+    },
+    "queues, keypoints": {
+        "candidates_method": "local_queues",
+        "kf_track_features": "keypoints",
+        "kf_init_frame_count": 6,
+    },
+    "greedy": {
+        "track_matching_method": "greedy",
+        "features": "centroids",
+        "scoring_method": "euclidean_dist",
+        "kf_init_frame_count": 5,
+    },
+    "quantile": {
+        "scoring_reduction": "robust_quantile",
+        "robust_best_instance": 0.9,
+        "oks_stddev": 0.1,
+        "kf_reset_gap_size": 3,
+    },
 }
 
 
@@ -56,25 +101,40 @@ def make_scene(seed):
     for t in range(FRAMES):
         poses = []
         for walk, kinds in zip(walks, found, strict=True):
-            pose = walk[t] + np.array([[draw() + draw() - 1, draw() + draw() - 1] for _ in BODY]) * 1.5
+            pose = (
+                walk[t] + np.array([[draw() + draw() - 1, draw() + draw() - 1] for _ in BODY]) * 1.5
+            )
             pose[[draw() >= KEPT[kinds[t]] for _ in BODY]] = np.nan
             if not np.isnan(pose).all():
                 poses.append(np.round(pose, 2))
         if draw() < 0.02:
-            poses.append(np.round(BODY + np.array([ARENA * draw(), ARENA * draw()]), 2))  # what is no animal
+            poses.append(
+                np.round(BODY + np.array([ARENA * draw(), ARENA * draw()]), 2)
+            )  # what is no animal
         frames.append(sorted(poses, key=lambda _: draw()))
     return animals, frames
 
 
 def _walk(draw):
     """An animal that runs, stands and turns in the arena; now and then it leaps."""
-    place, heading, speed, poses = np.array([ARENA * draw(), ARENA * draw()]), 6.28 * draw(), 6 * draw(), []
+    place, heading, speed, poses = (
+        np.array([ARENA * draw(), ARENA * draw()]),
+        6.28 * draw(),
+        6 * draw(),
+        [],
+    )
     for _ in range(FRAMES):
         if draw() < 0.06:
             speed = (0.0, 3.0, 8.0, 16.0)[int(4 * draw())]
         heading += 0.5 * (draw() - 0.5) + (math.pi if draw() < 0.03 else 0)
-        turn = np.array([[math.cos(heading), math.sin(heading)], [-math.sin(heading), math.cos(heading)]])
-        place = place + speed * turn[0] + (120 * (np.array([draw(), draw()]) - 0.5) if draw() < 0.02 else 0)
+        turn = np.array(
+            [[math.cos(heading), math.sin(heading)], [-math.sin(heading), math.cos(heading)]]
+        )
+        place = (
+            place
+            + speed * turn[0]
+            + (120 * (np.array([draw(), draw()]) - 0.5) if draw() < 0.02 else 0)
+        )
         if not 0 <= place.min() <= place.max() <= ARENA:
             place, heading = np.clip(place, 0, ARENA), heading + math.pi
         poses.append(place + (BODY - BODY.mean(axis=0)) @ turn)
@@ -120,7 +180,9 @@ def main():
 
 def save(path, frames):
     """Write poses as predictions of a video of black images beside them, since sleap-nn reads the images."""
-    sio.save_video(np.zeros((len(frames), 32, 32, 1), dtype=np.uint8), str(path.with_suffix(".mp4")))
+    sio.save_video(
+        np.zeros((len(frames), 32, 32, 1), dtype=np.uint8), str(path.with_suffix(".mp4"))
+    )
     video = sio.load_video(str(path.with_suffix(".mp4")))
     skeleton = sio.Skeleton([f"node {i}" for i in range(len(BODY))])
     labeled = [
@@ -128,18 +190,25 @@ def save(path, frames):
             video=video,
             frame_idx=t,
             instances=[
-                sio.PredictedInstance.from_numpy(pose, skeleton=skeleton, point_scores=np.ones(len(pose)), score=1.0) for pose in poses
+                sio.PredictedInstance.from_numpy(
+                    pose, skeleton=skeleton, point_scores=np.ones(len(pose)), score=1.0
+                )
+                for pose in poses
             ],
         )
         for t, poses in enumerate(frames)
     ]
-    sio.Labels(labeled, videos=[video], skeletons=[skeleton]).save(str(path), embed=False, verbose=False)
+    sio.Labels(labeled, videos=[video], skeletons=[skeleton]).save(
+        str(path), embed=False, verbose=False
+    )
 
 
 def tracks_of(frames, labels):
     """Return per frame the track of each pose by number, -1 for one that was left out."""
     tracked = {frame.frame_idx: frame.instances for frame in labels}
-    return [[_track_of(pose, tracked.get(t, ())) for pose in poses] for t, poses in enumerate(frames)]
+    return [
+        [_track_of(pose, tracked.get(t, ())) for pose in poses] for t, poses in enumerate(frames)
+    ]
 
 
 def _track_of(pose, instances):

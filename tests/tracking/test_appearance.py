@@ -7,7 +7,9 @@ from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking import track
 from sleap_lab.tracking.appearance import Appearance, placed
 
-BODY = np.array([[-18, 0], [0, 0], [18, 0], [0, 9], [0, -9]], dtype=float)  # nodes of an animal that looks to the right
+BODY = np.array(
+    [[-18, 0], [0, 0], [18, 0], [0, 9], [0, -9]], dtype=float
+)  # nodes of an animal that looks to the right
 SKELETON = Skeleton(("tail", "middle", "head", "left", "right"))
 SIZE = 320  # px, side of the image
 FRAMES = 60
@@ -31,7 +33,10 @@ def textured_animals(seed, animals=4):
     """A clip of animals of different texture that dart about and over each other, and their poses with the true identities."""
     rng = np.random.default_rng(seed)
     textures = [
-        cv2.resize(rng.integers(40, 256, (4, 8), dtype=np.uint8), (44, 24), interpolation=cv2.INTER_NEAREST) for _ in range(animals)
+        cv2.resize(
+            rng.integers(40, 256, (4, 8), dtype=np.uint8), (44, 24), interpolation=cv2.INTER_NEAREST
+        )
+        for _ in range(animals)
     ]
     centers, angles = rng.uniform(60, SIZE - 60, (animals, 2)), rng.uniform(0, 2 * np.pi, animals)
     images, points = [], []
@@ -45,7 +50,9 @@ def textured_animals(seed, animals=4):
         for texture, center, angle in zip(textures, centers, angles, strict=True):
             image = painted(image, texture, center, angle)
         images.append(image[..., None])
-        points += [BODY @ turned(angle).T + center for center, angle in zip(centers, angles, strict=True)]
+        points += [
+            BODY @ turned(angle).T + center for center, angle in zip(centers, angles, strict=True)
+        ]
     noisy = np.array(points) + rng.normal(0, 0.7, (len(points), len(BODY), 2))
     noisy[rng.random(noisy.shape[:2]) < 0.05] = np.nan
     return images, make_poses(SKELETON, noisy, frame=np.repeat(np.arange(FRAMES), animals))
@@ -67,9 +74,15 @@ def test_appearance_keeps_differently_textured_animals_apart_where_poses_do_not(
 
 
 def test_a_patch_does_not_depend_on_place_direction_or_contrast():
-    texture = cv2.resize(np.random.default_rng(3).integers(40, 256, (3, 6), dtype=np.uint8), (66, 36), interpolation=cv2.INTER_LINEAR)
+    texture = cv2.resize(
+        np.random.default_rng(3).integers(40, 256, (3, 6), dtype=np.uint8),
+        (66, 36),
+        interpolation=cv2.INTER_LINEAR,
+    )
     places = [((100, 90), 0.0), ((180.5, 120), 2.0), ((90, 200), -1.2)]
-    images = [painted(np.full((SIZE, SIZE), 20, np.uint8), texture, *place)[..., None] for place in places]
+    images = [
+        painted(np.full((SIZE, SIZE), 20, np.uint8), texture, *place)[..., None] for place in places
+    ]
     images[2] = images[2] // 2
     points = np.stack([BODY @ turned(angle).T + center for center, angle in places])
     patches = Appearance(images.__getitem__, points, np.arange(3)).describe(np.arange(3))
@@ -79,7 +92,11 @@ def test_a_patch_does_not_depend_on_place_direction_or_contrast():
 
 def test_patches_of_other_animals_differ():
     images, poses = textured_animals(0)
-    patches = Appearance(images.__getitem__, poses.points, poses.frame).describe(np.arange(len(poses))).reshape(FRAMES, 4, -1)
+    patches = (
+        Appearance(images.__getitem__, poses.points, poses.frame)
+        .describe(np.arange(len(poses)))
+        .reshape(FRAMES, 4, -1)
+    )
     similarity = np.einsum("fad,gbd->abfg", patches, patches).mean(axis=(2, 3))
     assert (similarity.diagonal() > (similarity - 2 * np.eye(4)).max(axis=0)).all()
 
@@ -87,9 +104,13 @@ def test_patches_of_other_animals_differ():
 def test_no_detection_and_no_visible_node_have_no_patch():
     points = np.stack([BODY + 50, np.full_like(BODY, np.nan)])
     image = np.arange(100 * 100 * 3, dtype=np.uint8).reshape(100, 100, 3)
-    patches = Appearance(lambda frame: image, points, np.zeros(2, int)).describe(np.array([[0, -1], [1, 0]]))
+    patches = Appearance(lambda frame: image, points, np.zeros(2, int)).describe(
+        np.array([[0, -1], [1, 0]])
+    )
     assert np.isfinite(patches).all(axis=-1).tolist() == [[True, False], [False, True]]
-    blank = Appearance(lambda frame: np.zeros((100, 100, 1), np.uint8), points, np.zeros(2, int)).describe(np.array([0]))
+    blank = Appearance(
+        lambda frame: np.zeros((100, 100, 1), np.uint8), points, np.zeros(2, int)
+    ).describe(np.array([0]))
     assert np.isnan(blank).all()
 
 
@@ -127,7 +148,11 @@ def test_a_patch_is_centered_on_the_animal(spread):
     np.testing.assert_allclose(patch, patch[::-1, ::-1], atol=0.002)
 
 
-@pytest.mark.parametrize(("scales", "extent"), [([2.0, 3.0, 4.0], 3 * np.hypot(36, 18)), ([0.1, 0.1], 32), ([], 32)])
+@pytest.mark.parametrize(
+    ("scales", "extent"), [([2.0, 3.0, 4.0], 3 * np.hypot(36, 18)), ([0.1, 0.1], 32), ([], 32)]
+)
 def test_patches_are_as_large_as_the_median_pose(scales, extent):
     points = np.stack([*(BODY * scale for scale in scales), np.full_like(BODY, np.nan)])
-    assert Appearance(lambda frame: None, points, np.zeros(len(points), int)).extent == pytest.approx(extent)
+    assert Appearance(
+        lambda frame: None, points, np.zeros(len(points), int)
+    ).extent == pytest.approx(extent)

@@ -9,7 +9,9 @@ def stored(candidates):
 
 
 def store(candidates, entries):
-    candidates.store(np.array(list(entries), dtype=int), np.array(list(entries.values()), dtype=int))
+    candidates.store(
+        np.array(list(entries), dtype=int), np.array(list(entries.values()), dtype=int)
+    )
 
 
 @pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
@@ -53,7 +55,10 @@ def test_local_queues_never_forget():
 
 
 def test_frames_that_were_not_processed_age_the_fixed_window_only():
-    for method, expected in [("fixed_window", {0: [-1, 30], 1: [-1, 31]}), ("local_queues", {0: [30, 20], 1: [31, 21]})]:
+    for method, expected in [
+        ("fixed_window", {0: [-1, 30], 1: [-1, 31]}),
+        ("local_queues", {0: [30, 20], 1: [31, 21]}),
+    ]:
         candidates = Candidates(method, 2)
         candidates.open(2)
         store(candidates, {0: 20, 1: 21})

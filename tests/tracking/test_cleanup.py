@@ -25,7 +25,12 @@ APART = boxes([0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9], [60, 0, 69, 9])
 )
 def test_cull_by_score(scores, target, expected):
     for iou_threshold in (0, 0.5):  # which changes nothing for boxes that lie apart
-        assert np.flatnonzero(cull(APART, np.array(scores, dtype=float), target, iou_threshold)).tolist() == expected
+        assert (
+            np.flatnonzero(
+                cull(APART, np.array(scores, dtype=float), target, iou_threshold)
+            ).tolist()
+            == expected
+        )
 
 
 @pytest.mark.parametrize(
@@ -38,19 +43,33 @@ def test_cull_by_score(scores, target, expected):
 )
 def test_cull_drops_covered_instances_first(threshold, expected):
     points = boxes([0, 0, 9, 9], [5, 0, 14, 9], [40, 0, 49, 9])
-    assert np.flatnonzero(cull(points, np.array([3.0, 2.0, 1.0]), 2, threshold)).tolist() == expected
+    assert (
+        np.flatnonzero(cull(points, np.array([3.0, 2.0, 1.0]), 2, threshold)).tolist() == expected
+    )
 
 
 def test_cover_is_relative_to_the_worse_box():
     small, large, other = [0, 0, 4, 9], [0, 0, 9, 9], [40, 0, 49, 9]
     # a small better box covers half of the large one: 50 / 100, though it lies wholly inside
-    assert cull(boxes(small, large, other), np.array([3.0, 2.0, 1.0]), 2, 0.6).tolist() == [True, True, False]
-    assert cull(boxes(large, small, other), np.array([3.0, 2.0, 1.0]), 2, 0.6).tolist() == [True, False, True]
+    assert cull(boxes(small, large, other), np.array([3.0, 2.0, 1.0]), 2, 0.6).tolist() == [
+        True,
+        True,
+        False,
+    ]
+    assert cull(boxes(large, small, other), np.array([3.0, 2.0, 1.0]), 2, 0.6).tolist() == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_cull_adds_the_best_covered_back():
     points = boxes([0, 0, 9, 9], [0, 0, 9, 9], [0, 0, 9, 9], [1, 0, 9, 9])
-    assert np.flatnonzero(cull(points, np.array([1.0, 4.0, 2.0, 3.0]), 3, 0.5)).tolist() == [1, 2, 3]
+    assert np.flatnonzero(cull(points, np.array([1.0, 4.0, 2.0, 3.0]), 3, 0.5)).tolist() == [
+        1,
+        2,
+        3,
+    ]
 
 
 def test_a_covered_instance_covers_no_other():
@@ -61,7 +80,10 @@ def test_a_covered_instance_covers_no_other():
 
 def test_cull_of_an_instance_without_visible_node():
     points = np.concatenate([APART, np.full((1, 2, 2), np.nan)])
-    assert np.flatnonzero(cull(points, np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 2, 0.5)).tolist() == [3, 4]
+    assert np.flatnonzero(cull(points, np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 2, 0.5)).tolist() == [
+        3,
+        4,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -69,9 +91,15 @@ def test_cull_of_an_instance_without_visible_node():
     [
         ([[0, 1], [0, 2], [0, 2]], [[0, 1], [0, 1], [0, 1]]),
         ([[0, 1], [0], [0, 2]], [[0, 1], [0], [0, 1]]),  # a frame with fewer tracks changes nothing
-        ([[0, 1], [2, 3], [2, 3], [2, 4]], [[0, 1], [2, 3], [2, 3], [2, 3]]),  # two at once are not a single break
+        (
+            [[0, 1], [2, 3], [2, 3], [2, 4]],
+            [[0, 1], [2, 3], [2, 3], [2, 3]],
+        ),  # two at once are not a single break
         ([[0, 1], [0, 1, 2], [0, 3]], [[0, 1], [0, 1, 2], [0, 3]]),
-        ([[0, 1], [2, 0], [1, 2, 0]], [[0, 1], [1, 0], [1, 2, 0]]),  # the lost track is back: the new one is one more
+        (
+            [[0, 1], [2, 0], [1, 2, 0]],
+            [[0, 1], [1, 0], [1, 2, 0]],
+        ),  # the lost track is back: the new one is one more
         ([[0, 1], [0, -1]], [[0, 1], [0, 1]]),  # untracked counts as a track
         ([[0, 1], [0, -1, -1]], [[0, 1], [0, 1, -1]]),  # but a track gets one instance only
         ([[], [0], [1]], [[], [0], [0]]),

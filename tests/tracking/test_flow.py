@@ -32,7 +32,9 @@ POSES = np.array([[[50.0, 40.0], [70.0, 60.0]], [[90.0, 50.0], [NAN, NAN]]])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("settings", [{}, {"of_img_scale": 0.5}, {"of_window_size": 15, "of_max_levels": 1}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"of_img_scale": 0.5}, {"of_window_size": 15, "of_max_levels": 1}]
+)
 def test_poses_follow_the_image(channels, settings):
     moved = Flow(Video(channels), 0, config(**settings)).move(POSES, np.array([0, 1]), 2)
     np.testing.assert_allclose(moved[0], POSES[0] + [6, 4], atol=0.15)
@@ -45,7 +47,9 @@ def test_empty_places_and_missing_nodes_stay_missing():
 
 
 def test_a_frame_without_any_node_is_nothing_to_follow():
-    moved = Flow(Video(), 0, config()).move(np.stack([np.full((2, 2), NAN), POSES[0]]), np.array([0, 1]), 2)
+    moved = Flow(Video(), 0, config()).move(
+        np.stack([np.full((2, 2), NAN), POSES[0]]), np.array([0, 1]), 2
+    )
     assert np.isnan(moved[0]).all()
     np.testing.assert_allclose(moved[1], POSES[0] + [3, 2], atol=0.15)
 
@@ -53,7 +57,11 @@ def test_a_frame_without_any_node_is_nothing_to_follow():
 def test_opencv_is_told_what_was_set(monkeypatch):
     told = {}
     follow = cv2.calcOpticalFlowPyrLK
-    monkeypatch.setattr(cv2, "calcOpticalFlowPyrLK", lambda *images, **options: told.update(options) or follow(*images, **options))
+    monkeypatch.setattr(
+        cv2,
+        "calcOpticalFlowPyrLK",
+        lambda *images, **options: told.update(options) or follow(*images, **options),
+    )
     Flow(Video(), 0, config(of_window_size=15, of_max_levels=1)).move(POSES, np.array([0, 1]), 2)
     assert told == {"winSize": (15, 15), "maxLevel": 1, "criteria": STOP}
 

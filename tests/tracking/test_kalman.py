@@ -58,7 +58,9 @@ def test_the_first_fit_takes_what_three_frames_show_later_ones_wait_for_the_whol
 
 def test_a_filter_coasts_and_is_dropped_after_the_gap():
     xs = [3 * t for t in range(12)]
-    np.testing.assert_allclose(predicted(followed([*xs, None, None]), 14), [3 * 3 / 2] * 4, atol=1e-4)
+    np.testing.assert_allclose(
+        predicted(followed([*xs, None, None]), 14), [3 * 3 / 2] * 4, atol=1e-4
+    )
     assert predicted(followed([*xs, *[None] * 4], kf_reset_gap_size=5), 16) is not None
     assert predicted(followed([*xs, *[None] * 5], kf_reset_gap_size=5), 17) is None
 
@@ -67,7 +69,9 @@ def test_a_track_that_lost_its_filter_is_seen_for_the_whole_count_before_it_gets
     # Last seen in frame 11; in frame 17, when it is seen again, its filter goes, and only the frames after count.
     xs = [*(3 * t for t in range(12)), *[None] * 5, *(100 + 3 * t for t in range(11))]
     assert predicted(followed(xs[:-1], kf_reset_gap_size=5), 27) is None
-    np.testing.assert_allclose(predicted(followed(xs, kf_reset_gap_size=5), 28), [1.5] * 4, atol=0.01)
+    np.testing.assert_allclose(
+        predicted(followed(xs, kf_reset_gap_size=5), 28), [1.5] * 4, atol=0.01
+    )
 
 
 def test_a_leap_is_not_believed():
@@ -100,14 +104,23 @@ def test_the_leap_of_one_animal_is_none_of_the_other():
 @pytest.mark.parametrize("settings", [{}, BY_NODE])
 def test_a_pose_without_a_centroid_corrects_nothing_and_keeps_the_filter(settings):
     xs = [3 * t for t in range(18)]
-    poor = [(frame, node) for frame in range(12, 18) for node in (0, 1, 2)]  # one of four nodes is fewer than half
+    poor = [
+        (frame, node) for frame in range(12, 18) for node in (0, 1, 2)
+    ]  # one of four nodes is fewer than half
     kalman = followed(xs, missing=poor, kf_reset_gap_size=5, **settings)
     assert kalman.filters.accepted.tolist() == [17]
     unseen = followed([*xs[:12], *[None] * 5], kf_reset_gap_size=5, **settings)
-    assert unseen.filters.accepted.tolist() == []  # where nothing was seen for as long, the filter is gone
+    assert (
+        unseen.filters.accepted.tolist() == []
+    )  # where nothing was seen for as long, the filter is gone
     coasting = followed([*xs[:12], *[None] * 3], kf_reset_gap_size=5, **settings)
-    both = followed(xs[:15], missing=[place for place in poor if place[0] < 15], kf_reset_gap_size=5, **settings)
-    ahead = [k.filters.mean[:, 0::2] + k.filters.mean[:, 1::2] * (15 - k.filters.frame)[:, None] for k in (both, coasting)]
+    both = followed(
+        xs[:15], missing=[place for place in poor if place[0] < 15], kf_reset_gap_size=5, **settings
+    )
+    ahead = [
+        k.filters.mean[:, 0::2] + k.filters.mean[:, 1::2] * (15 - k.filters.frame)[:, None]
+        for k in (both, coasting)
+    ]
     np.testing.assert_allclose(*ahead)
 
 
@@ -121,21 +134,29 @@ def test_velocities_stay_within_the_limit():
     assert kalman.filters.limit.tolist() == [15]
     assert kalman.filters.mean[0, 1] == 15
     place = kalman.filters.mean[0, 0]
-    np.testing.assert_allclose(predicted(kalman, 11), [(place + 15 - 35) / 2] * 4)  # the last centroid is at 35
+    np.testing.assert_allclose(
+        predicted(kalman, 11), [(place + 15 - 35) / 2] * 4
+    )  # the last centroid is at 35
 
 
 def test_the_step_is_taken_over_the_frames_with_a_centroid():
     poor = [(frame, node) for frame in (3, 4) for node in (0, 1, 2)]
     kalman = followed([0, 8, 16, 16, 16], missing=poor, kf_init_frame_count=5)
-    assert kalman.filters.gate == pytest.approx([8 * 16 / 2])  # two frames from the first centroid to the last, not four
+    assert kalman.filters.gate == pytest.approx(
+        [8 * 16 / 2]
+    )  # two frames from the first centroid to the last, not four
     assert kalman.filters.limit == pytest.approx([3 * 16 / 2])
 
 
 def test_one_observation_is_no_motion():
-    most = [(frame, node) for frame in range(9) for node in (0, 1, 2)]  # a centroid in the last of ten frames only
+    most = [
+        (frame, node) for frame in range(9) for node in (0, 1, 2)
+    ]  # a centroid in the last of ten frames only
     assert predicted(followed([3 * t for t in range(10)], missing=most), 10) is None
     assert predicted(followed([3 * t for t in range(10)], missing=most[:-3]), 10) is not None
-    assert predicted(followed([3 * t for t in range(10)], missing=most, **BY_NODE), 10) is not None  # a node is seen in every frame
+    assert (
+        predicted(followed([3 * t for t in range(10)], missing=most, **BY_NODE), 10) is not None
+    )  # a node is seen in every frame
 
 
 def test_a_run_that_ended_longer_ago_than_the_gap_is_not_fitted():
@@ -151,7 +172,10 @@ def test_a_node_that_was_never_seen_is_amid_those_that_were():
 
 
 def test_a_leap_is_judged_by_all_nodes():
-    half = [(12, 2), (12, 3)]  # the upper half of the square is seen: its centroid is half a side away from that of the square
+    half = [
+        (12, 2),
+        (12, 3),
+    ]  # the upper half of the square is seen: its centroid is half a side away from that of the square
     near = followed([0] * 13, missing=half, shape=7 * SQUARE, **BY_NODE)
     far = followed([0] * 13, missing=half, shape=9 * SQUARE, **BY_NODE)
     assert near.filters.accepted.tolist() == [12]  # 35 px
@@ -161,7 +185,9 @@ def test_a_leap_is_judged_by_all_nodes():
 def test_missing_nodes_take_the_prediction_and_nodes_that_are_not_used_move_along():
     kalman = followed([3 * t for t in range(12)], missing=[(11, 1)], **BY_NODE)
     _, _, poses = kalman.predict(np.array([0]), 12)
-    np.testing.assert_allclose(poses[0, :, 0], SQUARE[:, 0] + [33 + 1.5, 36, 33 + 1.5, 33 + 1.5], atol=0.01)
+    np.testing.assert_allclose(
+        poses[0, :, 0], SQUARE[:, 0] + [33 + 1.5, 36, 33 + 1.5, 33 + 1.5], atol=0.01
+    )
     some = followed([3 * t for t in range(12)], kf_node_indices=[0, 2], **BY_NODE)
     np.testing.assert_allclose(predicted(some, 12), [1.5] * 4, atol=1e-4)
 
@@ -179,5 +205,7 @@ def test_a_poor_pose_is_left_where_it_is():
 
 
 def test_nodes_that_the_skeleton_lacks_are_refused():
-    with pytest.raises(ConfigError, match=r"tracker\.kf_node_indices: there is no node 4; accepted: 0 to 3"):
+    with pytest.raises(
+        ConfigError, match=r"tracker\.kf_node_indices: there is no node 4; accepted: 0 to 3"
+    ):
         Kalman(SQUARE[None], TrackerConfig(kf_node_indices=[0, 4]))

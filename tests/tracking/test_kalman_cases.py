@@ -12,7 +12,9 @@ from sleap_lab.poses.record import Poses, Skeleton
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.tracker import track
 
-spec = importlib.util.spec_from_file_location("make_kalman_cases", Path(__file__).parent / "make_kalman_cases.py")
+spec = importlib.util.spec_from_file_location(
+    "make_kalman_cases", Path(__file__).parent / "make_kalman_cases.py"
+)
 cases = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cases)
 
@@ -37,7 +39,12 @@ def tracks_of(seed, settings):
         origin=np.arange(n),
         frames=np.stack([np.zeros(len(frames), dtype=np.int64), np.arange(len(frames))], axis=1),
     )
-    config = TrackerConfig(use_kalman=True, tracking_target_instance_count=animals, missing_nodes="reference", **settings)
+    config = TrackerConfig(
+        use_kalman=True,
+        tracking_target_instance_count=animals,
+        missing_nodes="reference",
+        **settings,
+    )
     tracked = track(poses, config)
     found = np.full(n, -1)
     found[tracked.origin] = tracked.tracks
@@ -68,4 +75,6 @@ def test_the_scenes_lose_and_find_animals():
     counts = [[len(poses) for poses in cases.make_scene(seed)[1]] for seed in range(cases.N_SCENES)]
     assert len(ANSWERS["short"]) == cases.N_SCENES
     assert sum(len(set(count)) >= 3 for count in counts) >= 15
-    assert min(len({track for frame in scene for track in frame}) for scene in ANSWERS["short"]) >= 2
+    assert (
+        min(len({track for frame in scene for track in frame}) for scene in ANSWERS["short"]) >= 2
+    )

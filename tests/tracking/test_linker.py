@@ -29,7 +29,9 @@ def link(frames, *, numbers=None, **settings):
     linked = []
     for number in numbers:
         rows, ids, scores = linker.link(number, np.flatnonzero(poses.frame == number))
-        linked.append(list(zip(poses.points[rows, 0, 0].tolist(), ids.tolist(), scores.tolist(), strict=True)))
+        linked.append(
+            list(zip(poses.points[rows, 0, 0].tolist(), ids.tolist(), scores.tolist(), strict=True))
+        )
     return linked
 
 
@@ -49,7 +51,9 @@ def test_scores():
     frames = link([[0], [1], [3]])
     assert frames[0] == [(0, 0, 1)]
     assert frames[1][0][2] == pytest.approx(np.exp(-1 / 0.5))
-    assert frames[2][0][2] == pytest.approx((np.exp(-9 / 0.5) + np.exp(-4 / 0.5)) / 2)  # mean over the window
+    assert frames[2][0][2] == pytest.approx(
+        (np.exp(-9 / 0.5) + np.exp(-4 / 0.5)) / 2
+    )  # mean over the window
 
 
 def test_there_is_no_score_threshold():
@@ -81,12 +85,19 @@ def test_a_gap_in_frame_numbers_ages_the_window_if_asked():
     asked = {"window_by_frame_number": True, "tracking_window_size": 3}
     assert ids([[0], [1]], numbers=[5, 8], **asked) == [{0: 0}, {1: 0}]
     assert ids([[0], [1]], numbers=[5, 9], **asked) == [{0: 0}, {1: 1}]
-    assert ids([[0, 50], [0], [0, 50]], numbers=[0, 1, 4], **asked) == [{0: 0, 50: 1}, {0: 0}, {0: 0, 50: 2}]
+    assert ids([[0, 50], [0], [0, 50]], numbers=[0, 1, 4], **asked) == [
+        {0: 0, 50: 1},
+        {0: 0},
+        {0: 0, 50: 2},
+    ]
 
 
 @pytest.mark.parametrize("scoring", ["euclidean_dist", "cosine_sim"])
 def test_poses_with_missing_nodes_are_linked_over_the_nodes_both_have(scoring):
-    assert ids([[0, 50], [pose(51, visible=2), pose(1, visible=3)]], scoring_method=scoring) == [{0: 0, 50: 1}, {51: 1, 1: 0}]
+    assert ids([[0, 50], [pose(51, visible=2), pose(1, visible=3)]], scoring_method=scoring) == [
+        {0: 0, 50: 1},
+        {51: 1, 1: 0},
+    ]
 
 
 def test_fixed_window_forgets_a_track_that_is_missed():
@@ -110,7 +121,9 @@ def test_poor_first_frames_are_not_remembered():
 
 def test_local_queues_leave_poor_detections_in_while_there_is_no_track():
     poor = pose(50, visible=1)
-    frames = link([[poor], [poor, 0], [0, poor]], min_new_track_points=2, candidates_method="local_queues")
+    frames = link(
+        [[poor], [poor, 0], [0, poor]], min_new_track_points=2, candidates_method="local_queues"
+    )
     assert frames[:2] == [[(50, -1, 1)], [(50, -1, 1), (0, 0, 1)]]
     assert frames[2] == [(0, 0, 1)]
 
@@ -118,14 +131,22 @@ def test_local_queues_leave_poor_detections_in_while_there_is_no_track():
 def test_poor_candidates_are_not_compared():
     # the newest pose of the track has 3 visible nodes: alone it cannot be matched, before it the whole one can
     frames = [[0], [pose(0, visible=3)], [0]]
-    assert [scored[0][1:] for scored in link(frames, min_match_points=3)] == [(0, 1), (0, 1), (0, 1)]
+    assert [scored[0][1:] for scored in link(frames, min_match_points=3)] == [
+        (0, 1),
+        (0, 1),
+        (0, 1),
+    ]
     assert ids(frames, min_match_points=3, tracking_window_size=1) == [{0: 0}, {0: 0}, {0: 1}]
 
 
 @pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
 def test_incomparable_detections_open_a_track_if_they_may(method):
     # as in sleap-nn: with cosine and euclidean a single missing node makes a pair incomparable
-    settings = {"scoring_method": "euclidean_dist", "missing_nodes": "reference", "candidates_method": method}
+    settings = {
+        "scoring_method": "euclidean_dist",
+        "missing_nodes": "reference",
+        "candidates_method": method,
+    }
     frames = [[0], [pose(0, visible=3)]]
     assert link(frames, **settings)[1] == [(0, 1, 1)]
     assert link(frames, **settings, min_new_track_points=3)[1] == [(0, 0, -np.inf)]
@@ -134,8 +155,16 @@ def test_incomparable_detections_open_a_track_if_they_may(method):
 def test_local_queues_order_matches_first():
     frames = [[0, 20], [90, 23, 1]]
     settings = {**CENTROIDS, "candidates_method": "local_queues"}
-    assert link(frames, **settings)[1] == [(23, 1, -3), (1, 0, -1), (90, 2, 1)]  # by row, then the new one
-    assert link(frames, **settings, track_matching_method="greedy")[1] == [(1, 0, -1), (23, 1, -3), (90, 2, 1)]  # by cost
+    assert link(frames, **settings)[1] == [
+        (23, 1, -3),
+        (1, 0, -1),
+        (90, 2, 1),
+    ]  # by row, then the new one
+    assert link(frames, **settings, track_matching_method="greedy")[1] == [
+        (1, 0, -1),
+        (23, 1, -3),
+        (90, 2, 1),
+    ]  # by cost
     assert link(frames, **CENTROIDS)[1] == [(90, 2, 1), (23, 1, -3), (1, 0, -1)]  # as it was
 
 
@@ -145,7 +174,9 @@ def test_track_limit():
     assert ids([[0], [0, 40, 80]], **limited) == [{0: 0}, {0: 0, 40: 1}]
 
 
-@pytest.mark.parametrize(("max_tracks", "expected"), [(2, {(0, -np.inf), (1, 1)}), (3, {(1, 1), (2, 1)})])
+@pytest.mark.parametrize(
+    ("max_tracks", "expected"), [(2, {(0, -np.inf), (1, 1)}), (3, {(1, 1), (2, 1)})]
+)
 def test_ids_are_reserved_for_detections_without_a_pair(max_tracks, expected):
     # two incomparable detections, one track: the one paired with it opens its own only if there is an id for both
     settings = {

@@ -3,10 +3,23 @@ import pytest
 from sleap_lab.poses.record.boxes import bounding_boxes
 
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.tracking.similarity import BLOCK, cosine_sim, euclidean_dist, iou, largest, mean, oks, quantile, reduction, scoring
+from sleap_lab.tracking.similarity import (
+    BLOCK,
+    cosine_sim,
+    euclidean_dist,
+    iou,
+    largest,
+    mean,
+    oks,
+    quantile,
+    reduction,
+    scoring,
+)
 
 NAN = np.nan
-SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)  # area 100: with σ = 0.025 the denominator is 0.05² · 2 · 100 = 0.5
+SQUARE = np.array(
+    [[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float
+)  # area 100: with σ = 0.025 the denominator is 0.05² · 2 · 100 = 0.5
 
 
 def shifted(*shifts):
@@ -29,10 +42,14 @@ def test_oks_of_shifted_squares():
 
 def test_oks_misses_count_in_the_candidate_only():
     hit = np.exp(-1 / 0.5)
-    assert oks(SQUARE[None], without_node(shifted(1), 0), 0.025).item() == pytest.approx(3 / 4 * hit)
+    assert oks(SQUARE[None], without_node(shifted(1), 0), 0.025).item() == pytest.approx(
+        3 / 4 * hit
+    )
     # the three nodes left span the same box
     assert oks(without_node(SQUARE[None], 0), shifted(1), 0.025).item() == pytest.approx(hit)
-    assert oks(without_node(SQUARE[None], 0), without_node(shifted(1), 1), 0.025).item() == pytest.approx(2 / 3 * hit)
+    assert oks(
+        without_node(SQUARE[None], 0), without_node(shifted(1), 1), 0.025
+    ).item() == pytest.approx(2 / 3 * hit)
 
 
 def test_oks_is_scaled_by_the_detection():
@@ -49,7 +66,9 @@ def test_oks_of_many_poses_is_that_of_each():
     alone = np.concatenate([oks(detections[[i]], candidates, 0.05) for i in range(50)])
     np.testing.assert_array_equal(oks(detections, candidates, 0.05), alone)
     in_parts = [oks(detections, candidates[:, i : i + 5], 0.05) for i in range(0, 50, 5)]
-    np.testing.assert_array_equal(oks(detections, candidates, 0.05), np.concatenate(in_parts, axis=-1))
+    np.testing.assert_array_equal(
+        oks(detections, candidates, 0.05), np.concatenate(in_parts, axis=-1)
+    )
 
 
 def test_oks_without_visible_node_is_undefined():
@@ -58,12 +77,16 @@ def test_oks_without_visible_node_is_undefined():
 
 def test_oks_without_area_is_a_test_of_equality():
     line = SQUARE * [1, 0]
-    np.testing.assert_array_equal(oks(line[None], np.stack([line, line + np.array([1, 0])])[None], 0.025), [[[1, 0]]])
+    np.testing.assert_array_equal(
+        oks(line[None], np.stack([line, line + np.array([1, 0])])[None], 0.025), [[[1, 0]]]
+    )
 
 
 def test_iou_includes_the_corner_pixels():
     # 10 · 11 px shared; 11 · 11 px each
-    assert iou(bounding_boxes(SQUARE[None]), bounding_boxes(shifted(1))).item() == pytest.approx(110 / (121 + 121 - 110))
+    assert iou(bounding_boxes(SQUARE[None]), bounding_boxes(shifted(1))).item() == pytest.approx(
+        110 / (121 + 121 - 110)
+    )
     assert iou(bounding_boxes(SQUARE[None]), bounding_boxes(shifted(11))).item() == 0
     assert np.isnan(iou(np.full((1, 4), NAN), bounding_boxes(shifted(1)))).all()
 
@@ -74,7 +97,10 @@ def test_euclidean_dist():
 
 
 def test_cosine_sim():
-    scores = cosine_sim(np.array([[1.0, 0.0]]), np.array([[[2.0, 0.0], [0.0, 3.0], [1.0, 1.0], [-1.0, 0.0], [0.0, 0.0]]]))
+    scores = cosine_sim(
+        np.array([[1.0, 0.0]]),
+        np.array([[[2.0, 0.0], [0.0, 3.0], [1.0, 1.0], [-1.0, 0.0], [0.0, 0.0]]]),
+    )
     np.testing.assert_allclose(scores[0, 0], [1, 0, np.sqrt(0.5), -1, NAN])
 
 
@@ -86,22 +112,36 @@ def test_one_missing_node_makes_a_pair_incomparable(score):
 
 def test_pairs_with_missing_nodes_are_compared_over_the_nodes_both_have():
     # three of four nodes, each 3 px away: scaled up to four
-    assert euclidean_dist(SQUARE[None], without_node(shifted(3), 2), shared=True).item() == pytest.approx(-np.sqrt(4 / 3 * 3 * 3**2))
-    assert euclidean_dist(SQUARE[None], shifted(3), shared=True) == euclidean_dist(SQUARE[None], shifted(3))
+    assert euclidean_dist(
+        SQUARE[None], without_node(shifted(3), 2), shared=True
+    ).item() == pytest.approx(-np.sqrt(4 / 3 * 3 * 3**2))
+    assert euclidean_dist(SQUARE[None], shifted(3), shared=True) == euclidean_dist(
+        SQUARE[None], shifted(3)
+    )
     # (10, 0) and (10, 0) remain of (10, 0, 1, 1) and (10, 0, nan, nan)
     partly = np.array([[[[10, 0], [NAN, NAN]]]])
-    assert cosine_sim(np.array([[[10.0, 0], [1, 1]]]), partly, shared=True).item() == pytest.approx(1)
+    assert cosine_sim(np.array([[[10.0, 0], [1, 1]]]), partly, shared=True).item() == pytest.approx(
+        1
+    )
     assert cosine_sim(partly[0], partly, shared=True).item() == pytest.approx(1)
-    assert cosine_sim(SQUARE[None], shifted(3), shared=True).item() == pytest.approx(cosine_sim(SQUARE[None], shifted(3)).item())
+    assert cosine_sim(SQUARE[None], shifted(3), shared=True).item() == pytest.approx(
+        cosine_sim(SQUARE[None], shifted(3)).item()
+    )
 
 
 @pytest.mark.parametrize("score", [euclidean_dist, cosine_sim])
 def test_poses_that_share_no_node_cannot_be_compared(score):
-    first, second = without_node(without_node(SQUARE, 0), 1), without_node(without_node(SQUARE, 2), 3)
+    first, second = (
+        without_node(without_node(SQUARE, 0), 1),
+        without_node(without_node(SQUARE, 2), 3),
+    )
     assert np.isnan(score(first[None], second[None, None], shared=True)).all()
 
 
-@pytest.mark.parametrize(("method", "shape"), [("oks", (6, 2)), ("iou", (4,)), ("euclidean_dist", (2,)), ("cosine_sim", (6, 2))])
+@pytest.mark.parametrize(
+    ("method", "shape"),
+    [("oks", (6, 2)), ("iou", (4,)), ("euclidean_dist", (2,)), ("cosine_sim", (6, 2))],
+)
 def test_all_pairs_are_scored_as_each_by_itself(method, shape):
     rng = np.random.default_rng(1)
     detections, candidates = rng.uniform(0, 50, (3, *shape)), rng.uniform(0, 50, (4, 2, *shape))
@@ -109,7 +149,9 @@ def test_all_pairs_are_scored_as_each_by_itself(method, shape):
     scores = score(detections, candidates)
     assert scores.shape == (3, 4, 2)
     for k, t, w in np.ndindex(3, 4, 2):
-        assert scores[k, t, w] == pytest.approx(score(detections[k : k + 1], candidates[t : t + 1, w : w + 1]).item())
+        assert scores[k, t, w] == pytest.approx(
+            score(detections[k : k + 1], candidates[t : t + 1, w : w + 1]).item()
+        )
 
 
 def test_scoring_takes_the_spread_from_the_settings():
@@ -122,7 +164,10 @@ def test_scoring_takes_the_spread_from_the_settings():
 
 @pytest.mark.parametrize("method", ["euclidean_dist", "cosine_sim"])
 def test_scoring_takes_the_treatment_of_missing_nodes_from_the_settings(method):
-    better, reference = (scoring(TrackerConfig(scoring_method=method, missing_nodes=rule)) for rule in ("shared", "reference"))
+    better, reference = (
+        scoring(TrackerConfig(scoring_method=method, missing_nodes=rule))
+        for rule in ("shared", "reference")
+    )
     assert np.isfinite(better(SQUARE[None], without_node(shifted(3), 2))).all()
     assert np.isnan(reference(SQUARE[None], without_node(shifted(3), 2))).all()
 
@@ -138,7 +183,12 @@ def test_reductions_of_shifted_squares():
 
 
 @pytest.mark.parametrize(
-    ("method", "expected"), [("mean", [(1 + 4) / 2, 2, NAN]), ("max", [4, 2, NAN]), ("robust_quantile", [1 + 0.25 * 3, 2, NAN])]
+    ("method", "expected"),
+    [
+        ("mean", [(1 + 4) / 2, 2, NAN]),
+        ("max", [4, 2, NAN]),
+        ("robust_quantile", [1 + 0.25 * 3, 2, NAN]),
+    ],
 )
 def test_reductions_leave_out_nan(method, expected):
     scores = np.array([[[1, NAN, 4], [NAN, 2, NAN], [NAN, NAN, NAN]]])

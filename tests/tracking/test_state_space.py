@@ -20,13 +20,17 @@ def test_a_step_adds_the_velocity_and_the_noise():
 
 
 def test_an_observation_pulls_by_the_share_of_the_uncertainty():
-    mean, covariance = correct(np.zeros((1, 4)), np.eye(4)[None], np.array([[8.0, 4]]), 3 * np.eye(2)[None])
+    mean, covariance = correct(
+        np.zeros((1, 4)), np.eye(4)[None], np.array([[8.0, 4]]), 3 * np.eye(2)[None]
+    )
     np.testing.assert_allclose(mean, [[8 * 1 / (1 + 3), 0, 4 * 1 / (1 + 3), 0]])
     np.testing.assert_allclose(covariance[0], np.diag([1 - 1 / 4, 1, 1 - 1 / 4, 1]))
 
 
 def test_a_missing_observation_changes_nothing():
-    mean, covariance = correct(np.ones((1, 8)), np.eye(8)[None], np.array([[8.0, 4, np.nan, 2]]), np.eye(4)[None])
+    mean, covariance = correct(
+        np.ones((1, 8)), np.eye(8)[None], np.array([[8.0, 4, np.nan, 2]]), np.eye(4)[None]
+    )
     np.testing.assert_array_equal(mean, np.ones((1, 8)))
     np.testing.assert_array_equal(covariance[0], np.eye(8))
 
@@ -34,7 +38,9 @@ def test_a_missing_observation_changes_nothing():
 def test_learned_noise_is_that_of_pykalman():
     # KalmanFilter(...).em(z, n_iter=20, em_vars=[transition, observation and initial state covariance]) of pykalman 0.11.2,
     # the third observation masked
-    observed = np.array([[0, 0], [2, 1], [np.nan, np.nan], [7, 2], [9, 4], [13, 4]], dtype=float)[:, None]
+    observed = np.array([[0, 0], [2, 1], [np.nan, np.nan], [7, 2], [9, 4], [13, 4]], dtype=float)[
+        :, None
+    ]
     mean, covariance, noise = learn(observed, np.array([[0.0, 2, 0, 1]]))
     np.testing.assert_allclose(mean[0], PYKALMAN["mean"], atol=1e-9)
     np.testing.assert_allclose(np.diag(covariance[0]), PYKALMAN["variance"], atol=1e-9)
@@ -45,7 +51,9 @@ def test_learned_noise_is_that_of_pykalman():
 
 def test_perfect_motion_is_followed():
     frames = np.arange(10)[:, None, None]
-    mean, covariance, _ = learn(np.array([3.0, -2.0]) * frames + [5, 50], np.array([[5.0, 3, 50, -2]]))
+    mean, covariance, _ = learn(
+        np.array([3.0, -2.0]) * frames + [5, 50], np.array([[5.0, 3, 50, -2]])
+    )
     np.testing.assert_allclose(mean, [[5 + 27, 3, 50 - 18, -2]], atol=1e-6)
     assert np.isfinite(covariance).all()
 

@@ -24,7 +24,9 @@ def named(poses):
 
 
 def test_tracks_and_scores_are_replaced():
-    poses = squares(0, 1, frame=[0, 1], tracks=[1, 0], track_scores=0.5, track_names=["old", "older"])
+    poses = squares(
+        0, 1, frame=[0, 1], tracks=[1, 0], track_scores=0.5, track_names=["old", "older"]
+    )
     tracked = track(poses, TrackerConfig())
     assert tracked.track_names == ("track_0",)
     assert tracked.tracks.tolist() == [0, 0]
@@ -54,24 +56,45 @@ def test_each_video_is_tracked_by_itself():
 
 
 def test_a_video_without_animals_does_not_let_the_next_one_begin_anew():
-    tracked = track(squares(0, 50, 0, video=[0, 0, 2], frames=[(0, 0), (1, 0), (2, 0)]), TrackerConfig())
+    tracked = track(
+        squares(0, 50, 0, video=[0, 0, 2], frames=[(0, 0), (1, 0), (2, 0)]), TrackerConfig()
+    )
     assert tracked.tracks.tolist() == [0, 1, 2]
     assert tracked.track_names == ("track_0", "track_1", "track_2")
 
 
 def test_animals_beside_one_that_a_person_corrected_keep_their_tracks():
     poses = squares(
-        0, 50, 51, 1, 1, frame=[0, 0, 1, 1, 2], user=[False, False, True, False, False], tracks=[-1, -1, -1, 0, -1], track_names=["old"]
+        0,
+        50,
+        51,
+        1,
+        1,
+        frame=[0, 0, 1, 1, 2],
+        user=[False, False, True, False, False],
+        tracks=[-1, -1, -1, 0, -1],
+        track_names=["old"],
     )
     tracked = track(poses, TrackerConfig())
-    assert named(tracked) == [(0, 0, "track_0"), (0, 50, "track_1"), (1, 51, "track_1"), (1, 1, "track_0"), (2, 1, "track_0")]
+    assert named(tracked) == [
+        (0, 0, "track_0"),
+        (0, 50, "track_1"),
+        (1, 51, "track_1"),
+        (1, 1, "track_0"),
+        (2, 1, "track_0"),
+    ]
     assert tracked.track_names == ("track_0", "track_1")
 
 
 @pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
 def test_what_a_person_labelled_stays_without_a_track(method):
     config = TrackerConfig(max_tracks=1, candidates_method=method)
-    tracked = track(squares(0, 0, 50, frame=[0, 1, 1], user=[False, False, True], tracks=0, track_names=["old"]), config)
+    tracked = track(
+        squares(
+            0, 0, 50, frame=[0, 1, 1], user=[False, False, True], tracks=0, track_names=["old"]
+        ),
+        config,
+    )
     assert named(tracked) == [(0, 0, "track_0"), (1, 0, "track_0"), (1, 50, None)]
     assert np.isnan(tracked.track_scores[2])
     assert len(track(squares(0, 0, 50, frame=[0, 1, 1]), config)) == 2  # a guess does not stay
@@ -84,9 +107,16 @@ def test_new_names_avoid_those_that_stay_beside_them():
 
 
 def test_pre_cull():
-    poses = squares(0, 50, 1, 51, 90, frame=[0, 0, 1, 1, 1], instance_scores=[0.5, 0.5, 0.4, 0.3, 0.9])
+    poses = squares(
+        0, 50, 1, 51, 90, frame=[0, 0, 1, 1, 1], instance_scores=[0.5, 0.5, 0.4, 0.3, 0.9]
+    )
     config = TrackerConfig(tracking_target_instance_count=2, tracking_pre_cull_to_target=1)
-    assert named(track(poses, config)) == [(0, 0, "track_0"), (0, 50, "track_1"), (1, 1, "track_0"), (1, 90, "track_1")]
+    assert named(track(poses, config)) == [
+        (0, 0, "track_0"),
+        (0, 50, "track_1"),
+        (1, 1, "track_0"),
+        (1, 90, "track_1"),
+    ]
 
 
 def test_pre_cull_spares_user_instances():
@@ -106,20 +136,42 @@ def test_single_breaks_are_connected_on_request():
     poses = squares(0, 50, 0, 0, 50, frame=[0, 0, 1, 2, 2])
     config = {**CENTROIDS, "tracking_window_size": 1}
     assert named(track(poses, TrackerConfig(**config)))[-1] == (2, 50, "track_2")
-    connected = track(poses, TrackerConfig(**config, post_connect_single_breaks=True, tracking_target_instance_count=2))
+    connected = track(
+        poses,
+        TrackerConfig(**config, post_connect_single_breaks=True, tracking_target_instance_count=2),
+    )
     assert named(connected)[-1] == (2, 50, "track_1")
     assert connected.track_names == ("track_0", "track_1")
 
 
 def test_clean_up_culls_and_connects():
-    poses = squares(0, 50, 90, 0, 0, 50, frame=[0, 0, 0, 1, 2, 2], instance_scores=[0.9, 0.9, 0.1, 0.9, 0.9, 0.9])
-    tracked = track(poses, TrackerConfig(**CENTROIDS, tracking_window_size=1, tracking_clean_instance_count=2))
-    assert named(tracked) == [(0, 0, "track_0"), (0, 50, "track_1"), (1, 0, "track_0"), (2, 0, "track_0"), (2, 50, "track_1")]
+    poses = squares(
+        0,
+        50,
+        90,
+        0,
+        0,
+        50,
+        frame=[0, 0, 0, 1, 2, 2],
+        instance_scores=[0.9, 0.9, 0.1, 0.9, 0.9, 0.9],
+    )
+    tracked = track(
+        poses, TrackerConfig(**CENTROIDS, tracking_window_size=1, tracking_clean_instance_count=2)
+    )
+    assert named(tracked) == [
+        (0, 0, "track_0"),
+        (0, 50, "track_1"),
+        (1, 0, "track_0"),
+        (2, 0, "track_0"),
+        (2, 50, "track_1"),
+    ]
     assert tracked.track_names == ("track_0", "track_1")
 
 
 def test_clean_up_does_not_count_user_instances():
-    poses = squares(0, 50, 90, 130, user=[False, True, True, False], instance_scores=[0.5, np.nan, np.nan, 0.9])
+    poses = squares(
+        0, 50, 90, 130, user=[False, True, True, False], instance_scores=[0.5, np.nan, np.nan, 0.9]
+    )
     tracked = track(poses, TrackerConfig(tracking_clean_instance_count=1))
     assert tracked.points[:, 0, 0].tolist() == [50, 90, 130]
 
@@ -140,17 +192,34 @@ def test_flow_finds_a_fast_animal(method):
     # two dots move by 12 px per frame, the first one almost to where the second one was
     def read_image(video, frame):
         y, x = np.mgrid[:64, :128]
-        dots = sum(np.exp(-((x - left - 12 * frame) ** 2 + (y - top) ** 2) / 20) for left, top in [(30, 30), (40, 36)])
+        dots = sum(
+            np.exp(-((x - left - 12 * frame) ** 2 + (y - top) ** 2) / 20)
+            for left, top in [(30, 30), (40, 36)]
+        )
         return np.clip(255 * dots, 0, 255).astype(np.uint8)[..., None]
 
-    points = [[[30 + 12 * frame, 30]] if first else [[40 + 12 * frame, 36]] for frame in range(3) for first in (True, False)]
+    points = [
+        [[30 + 12 * frame, 30]] if first else [[40 + 12 * frame, 36]]
+        for frame in range(3)
+        for first in (True, False)
+    ]
     poses = make_poses(Skeleton(("dot",)), points, frame=[0, 0, 1, 1, 2, 2])
-    config = {**CENTROIDS, "track_matching_method": "greedy", "tracking_window_size": 1, "candidates_method": method}
+    config = {
+        **CENTROIDS,
+        "track_matching_method": "greedy",
+        "tracking_window_size": 1,
+        "candidates_method": method,
+    }
     assert track(poses, TrackerConfig(**config)).tracks.tolist() != [0, 1] * 3
     tracked = track(poses, TrackerConfig(**config, use_flow=True), read_image)
-    assert sorted(zip(tracked.frame.tolist(), tracked.points[:, 0, 1].tolist(), tracked.tracks.tolist(), strict=True)) == [
-        (frame, y, index) for frame in range(3) for y, index in [(30, 0), (36, 1)]
-    ]
+    assert sorted(
+        zip(
+            tracked.frame.tolist(),
+            tracked.points[:, 0, 1].tolist(),
+            tracked.tracks.tolist(),
+            strict=True,
+        )
+    ) == [(frame, y, index) for frame in range(3) for y, index in [(30, 0), (36, 1)]]
     np.testing.assert_allclose(tracked.track_scores[2:], 0, atol=0.01)
 
 
@@ -165,9 +234,16 @@ def test_images_are_read_for_flow_and_appearance_only():
 
 
 def test_poses_of_a_single_node_are_compared_by_distance_if_asked():
-    poses = make_poses(Skeleton(("a",)), [[[0, 0]], [[50, 0]], [[48, 0]], [[3, 0]]], frame=[0, 0, 1, 1])
+    poses = make_poses(
+        Skeleton(("a",)), [[[0, 0]], [[50, 0]], [[48, 0]], [[3, 0]]], frame=[0, 0, 1, 1]
+    )
     assert track(poses, TrackerConfig()).track_scores.tolist() == [1, 1, -2, -3]
-    assert track(poses, TrackerConfig(one_node_distance=False)).track_scores.tolist() == [1, 1, 0, 0]
+    assert track(poses, TrackerConfig(one_node_distance=False)).track_scores.tolist() == [
+        1,
+        1,
+        0,
+        0,
+    ]
 
 
 def test_kalman_predicts_where_a_moving_animal_is():
@@ -186,10 +262,19 @@ def test_kalman_keeps_animals_that_pass_each_other_apart(kf_track_features):
     # two animals run towards each other at 8 px per frame and pass within a node's width
     frames = np.arange(30)
     xs = np.stack([8 * frames, 240 - 8 * frames], axis=1)
-    poses = make_poses(SKELETON, [SQUARE + np.array([x, 2 * i]) for row in xs for i, x in enumerate(row)], frame=np.repeat(frames, 2))
+    poses = make_poses(
+        SKELETON,
+        [SQUARE + np.array([x, 2 * i]) for row in xs for i, x in enumerate(row)],
+        frame=np.repeat(frames, 2),
+    )
     config = {"oks_stddev": 0.5, "candidates_method": "local_queues", "tracking_window_size": 2}
     plain = track(poses, TrackerConfig(**config)).tracks.reshape(-1, 2)
-    kalman = TrackerConfig(**config, use_kalman=True, kf_track_features=kf_track_features, tracking_target_instance_count=2)
+    kalman = TrackerConfig(
+        **config,
+        use_kalman=True,
+        kf_track_features=kf_track_features,
+        tracking_target_instance_count=2,
+    )
     assert (plain[-1] == [1, 0]).all()
     assert (track(poses, kalman).tracks.reshape(-1, 2) == [0, 1]).all()
 
@@ -216,7 +301,13 @@ def recordings(draw):
     points[:, :2] = points[:, :2] / 2 + [[0, 0], [70, 70]]
     points[:, 2:][rng.random((n, 2)) < draw(st.sampled_from([0.0, 0.2]))] = np.nan
     frame = np.repeat(np.arange(len(frames)), frames)
-    poses = make_poses(SKELETON, points, frame=frame, frames=[[0, index] for index in range(len(frames))], instance_scores=rng.random(n))
+    poses = make_poses(
+        SKELETON,
+        points,
+        frame=frame,
+        frames=[[0, index] for index in range(len(frames))],
+        instance_scores=rng.random(n),
+    )
     return poses, rng
 
 
@@ -239,7 +330,9 @@ def configs(draw_from=CONFIGS):
 def identities(tracked, score):
     """Return the instances of each track as a set of (frame, score), whatever the tracks are called."""
     members = {}
-    for index, frame, value in zip(tracked.tracks.tolist(), tracked.frame.tolist(), score, strict=True):
+    for index, frame, value in zip(
+        tracked.tracks.tolist(), tracked.frame.tolist(), score, strict=True
+    ):
         members.setdefault(index, set()).add((frame, value))
     return set(map(frozenset, members.values()))
 
@@ -260,7 +353,11 @@ def test_the_order_within_a_frame_does_not_matter(recording, config):
 def test_the_place_in_the_image_does_not_matter(recording, config, dx, dy):
     poses, _ = recording
     moved = make_poses(
-        SKELETON, poses.points + np.array([dx, dy]), frame=poses.frame, frames=poses.frames, instance_scores=poses.instance_scores
+        SKELETON,
+        poses.points + np.array([dx, dy]),
+        frame=poses.frame,
+        frames=poses.frames,
+        instance_scores=poses.instance_scores,
     )
     a, b = track(poses, config), track(moved, config)
     assert_same_identities(a, b)
@@ -315,12 +412,21 @@ def test_invariants(recording, config, more, some_user):
     config = TrackerConfig(**{**vars(config), **more})
     tracked = track(poses, config)
     has_track = tracked.tracks >= 0
-    pairs = list(zip(tracked.frame[has_track].tolist(), tracked.tracks[has_track].tolist(), strict=True))
+    pairs = list(
+        zip(tracked.frame[has_track].tolist(), tracked.tracks[has_track].tolist(), strict=True)
+    )
     assert len(set(pairs)) == len(pairs)  # a track has one instance per frame
-    assert list(dict.fromkeys(tracked.tracks[has_track].tolist())) == list(range(len(tracked.track_names)))
+    assert list(dict.fromkeys(tracked.tracks[has_track].tolist())) == list(
+        range(len(tracked.track_names))
+    )
     assert len(set(tracked.track_names)) == len(tracked.track_names)
     # an instance that was passed through beside user-labelled ones may get a track at a single break, and has no score then
-    assert np.isfinite(tracked.track_scores[has_track]).all() or config.min_new_track_points or config.max_tracks or some_user
+    assert (
+        np.isfinite(tracked.track_scores[has_track]).all()
+        or config.min_new_track_points
+        or config.max_tracks
+        or some_user
+    )
     if config.max_tracks:
         assert len(tracked.track_names) <= config.max_tracks
     inputs = {tuple(row) for row in np.column_stack([poses.frame, poses.instance_scores])}

@@ -21,7 +21,13 @@ BODY = np.array([[0.0, 0.0], [8.0, 8.0]])
 def paths(n_frames):
     """(frames, 2 animals, 2) px: one runs to and fro along a line, the other the opposite way, so that they pass each other."""
     along = 300 + 280 * np.sin(np.arange(n_frames) * 0.25)
-    return np.stack([np.stack([along, np.full(n_frames, 100.0)], 1), np.stack([600 - along, np.full(n_frames, 220.0)], 1)], axis=1)
+    return np.stack(
+        [
+            np.stack([along, np.full(n_frames, 100.0)], 1),
+            np.stack([600 - along, np.full(n_frames, 220.0)], 1),
+        ],
+        axis=1,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +39,18 @@ def crossings():
         order = np.random.default_rng(seed).permuted(np.tile([0, 1], (n_frames, 1)), axis=1)
         frame = np.repeat(np.arange(n_frames), 2)
         truth = make_poses(
-            SKELETON, places, frame=frame, tracks=np.tile([0, 1], n_frames), user=True, instance_scores=np.nan, track_names=("a", "b")
+            SKELETON,
+            places,
+            frame=frame,
+            tracks=np.tile([0, 1], n_frames),
+            user=True,
+            instance_scores=np.nan,
+            track_names=("a", "b"),
         )
         found = np.take_along_axis(places, order[:, :, None, None], axis=1)
-        return truth, make_poses(SKELETON, found, frame=frame, instance_scores=0.9, point_scores=0.9)
+        return truth, make_poses(
+            SKELETON, found, frame=frame, instance_scores=0.9, point_scores=0.9
+        )
 
     return make
 
@@ -66,7 +80,15 @@ def problem(crossings):
 def search(tmp_path, problem):
     """Return a function that makes a search on the crossings in a folder of this name."""
 
-    def make(name="study", *, metric="identity/idf1", floor=0.9, deadline=float("inf"), trackers=("fixed_window",), **settings):
+    def make(
+        name="study",
+        *,
+        metric="identity/idf1",
+        floor=0.9,
+        deadline=float("inf"),
+        trackers=("fixed_window",),
+        **settings,
+    ):
         return Search(
             folder=tmp_path / name,
             problem=problem(60, metric=metric),
@@ -103,4 +125,9 @@ def files(tmp_path, monkeypatch, write_files):
     return write_files(tmp_path)
 
 
-FILES = ["data.path=found.slp", "model=none", "evaluator.ground_truth_path=truth.slp", "evaluator.oks_stddev=0.1"]
+FILES = [
+    "data.path=found.slp",
+    "model=none",
+    "evaluator.ground_truth_path=truth.slp",
+    "evaluator.oks_stddev=0.1",
+]

@@ -13,7 +13,9 @@ from sleap_lab.tune.space import flat, suggest, tracker_space, with_settings
 
 SPACE = tracker_space(TRACKERS, n_nodes=5, n_animals=3, n_frames=50)
 FOUND = (
-    TrackerConfig(tracking=True, tracking_window_size=7, candidates_method="local_queues", max_tracks=3),
+    TrackerConfig(
+        tracking=True, tracking_window_size=7, candidates_method="local_queues", max_tracks=3
+    ),
     FiltersConfig(filter_overlapping=True),
 )
 
@@ -43,8 +45,21 @@ def composed(command):
 
 def test_the_command_runs_the_setting(tmp_path, words):
     write_options(tmp_path / "conf", "mice", *FOUND, [])
-    command = run_command([*words, "tracker=flow", "tracker.of_max_levels=1", "filters=confident"], tmp_path / "conf", "mice", *FOUND, None)
-    assert command == ["sleap-lab", *words, "tracker=mice", "filters=mice", "--config-dir", str(tmp_path / "conf")]
+    command = run_command(
+        [*words, "tracker=flow", "tracker.of_max_levels=1", "filters=confident"],
+        tmp_path / "conf",
+        "mice",
+        *FOUND,
+        None,
+    )
+    assert command == [
+        "sleap-lab",
+        *words,
+        "tracker=mice",
+        "filters=mice",
+        "--config-dir",
+        str(tmp_path / "conf"),
+    ]
     config = composed(command)
     assert (config.tracker, config.filters) == FOUND
 
@@ -59,10 +74,14 @@ def test_a_preset_does_not_change_the_setting(tmp_path):
 
 def test_options_of_the_user_are_found_too(tmp_path, words):
     (tmp_path / "own" / "evaluator").mkdir(parents=True)
-    (tmp_path / "own" / "evaluator" / "strict.yaml").write_text("evaluate: true\noks_stddev: 0.01\n")
+    (tmp_path / "own" / "evaluator" / "strict.yaml").write_text(
+        "evaluate: true\noks_stddev: 0.01\n"
+    )
     write_options(tmp_path / "conf", "mice", *FOUND, [])
     chosen = [word for word in words if "oks_stddev" not in word and word != "evaluator=identity"]
-    command = run_command([*chosen, "evaluator=strict"], tmp_path / "conf", "mice", *FOUND, str(tmp_path / "own"))
+    command = run_command(
+        [*chosen, "evaluator=strict"], tmp_path / "conf", "mice", *FOUND, str(tmp_path / "own")
+    )
     config = composed(command)
     assert (config.tracker, config.filters, config.evaluator.oks_stddev) == (*FOUND, 0.01)
 
@@ -70,9 +89,13 @@ def test_options_of_the_user_are_found_too(tmp_path, words):
 @given(st.integers(0, 2**31))
 def test_flags_say_the_same(seed):
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
-    tracker, filters = with_settings(TrackerConfig(tracking=True), FiltersConfig(), suggest(trial, SPACE, {}))
+    tracker, filters = with_settings(
+        TrackerConfig(tracking=True), FiltersConfig(), suggest(trial, SPACE, {})
+    )
     values, overrides = parse(TRACK, track_flags(tracker, filters))
     used = unusual(TrackerConfig(), FiltersConfig()) | PARITY | special_defaults(TRACK) | values
-    used |= {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in overrides)}
+    used |= {
+        key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in overrides)
+    }
     plain = flat(Config().tracker, Config().filters)
     assert {key: used.get(key, value) for key, value in plain.items()} == flat(tracker, filters)

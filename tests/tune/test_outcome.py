@@ -15,12 +15,19 @@ IDF1, SWITCHES = find_metric("identity/idf1"), find_metric("identity/switches")
 
 def setting(searched, held_out, trial=None):
     """A setting that is known by its scores only."""
-    scores = [SimpleNamespace(value=value, frames_per_second=100.0, evaluation=None) for value in (searched, held_out)]
+    scores = [
+        SimpleNamespace(value=value, frames_per_second=100.0, evaluation=None)
+        for value in (searched, held_out)
+    ]
     return Setting(TrackerConfig(), FiltersConfig(), *scores, trial)
 
 
 def outcome(default, best, difference=None, *, metric=IDF1, n_blocks=6):
-    change = Difference(best.held_out.value - default.held_out.value, *(difference or ())) if best else None
+    change = (
+        Difference(best.held_out.value - default.held_out.value, *(difference or ()))
+        if best
+        else None
+    )
     return Outcome(metric, default, best, {metric.name: change} if change else {}, n_blocks)
 
 
@@ -30,24 +37,56 @@ def outcome(default, best, difference=None, *, metric=IDF1, n_blocks=6):
 @pytest.mark.parametrize(
     ("found", "recommended", "said"),
     [
-        (outcome(setting(0.8, 0.8), None), "default", "Keep the default setting: none that was tried has a better identity/idf1"),
+        (
+            outcome(setting(0.8, 0.8), None),
+            "default",
+            "Keep the default setting: none that was tried has a better identity/idf1",
+        ),
         (
             outcome(setting(0.8, 0.8), setting(0.9, 0.7)),
             "default",
             r"Keep the default setting: .* where it was searched \(0.9 against 0.8\), but not on the 6 held-out blocks \(0.7 against 0.8\)",
         ),
-        (outcome(setting(0.8, 0.8), setting(0.9, 0.8)), "default", "Keep the default setting"),  # equal is not better
-        (outcome(setting(0.8, 0.8), setting(0.9, float("nan"))), "default", "Keep the default setting"),
+        (
+            outcome(setting(0.8, 0.8), setting(0.9, 0.8)),
+            "default",
+            "Keep the default setting",
+        ),  # equal is not better
+        (
+            outcome(setting(0.8, 0.8), setting(0.9, float("nan"))),
+            "default",
+            "Keep the default setting",
+        ),
         (
             outcome(setting(0.8, 0.7), setting(0.9, 0.9), (0.1, 0.3)),
             "best",
             r"is 0.9, .* 0.7; the difference is 0.2, 95 % interval 0.1 to 0.3\.$",
         ),
-        (outcome(setting(0.8, 0.7), setting(0.9, 0.9), (-0.1, 0.3)), "best", "interval -0.1 to 0.3, so it may be chance"),
-        (outcome(setting(0.8, 0.7), setting(0.9, 0.9), n_blocks=1), "best", r"1 held-out block .* no interval \(fewer than 5 blocks\)"),
-        (outcome(setting(0.8, 0.7), setting(0.9, 0.9)), "best", r"no interval \(identity/idf1 is not formed from single blocks\)"),
-        (outcome(setting(9, 9), setting(2, 3), (-8, -2), metric=SWITCHES), "best", r"is 3, .* 9; .* interval -8 to -2\.$"),
-        (outcome(setting(9, 9), setting(2, 10), metric=SWITCHES), "default", "Keep the default setting"),
+        (
+            outcome(setting(0.8, 0.7), setting(0.9, 0.9), (-0.1, 0.3)),
+            "best",
+            "interval -0.1 to 0.3, so it may be chance",
+        ),
+        (
+            outcome(setting(0.8, 0.7), setting(0.9, 0.9), n_blocks=1),
+            "best",
+            r"1 held-out block .* no interval \(fewer than 5 blocks\)",
+        ),
+        (
+            outcome(setting(0.8, 0.7), setting(0.9, 0.9)),
+            "best",
+            r"no interval \(identity/idf1 is not formed from single blocks\)",
+        ),
+        (
+            outcome(setting(9, 9), setting(2, 3), (-8, -2), metric=SWITCHES),
+            "best",
+            r"is 3, .* 9; .* interval -8 to -2\.$",
+        ),
+        (
+            outcome(setting(9, 9), setting(2, 10), metric=SWITCHES),
+            "default",
+            "Keep the default setting",
+        ),
     ],
 )
 def test_verdict(found, recommended, said):
@@ -65,10 +104,20 @@ def blocks(tracks_of_second):
     n = len(tracks_of_second)
     places = np.tile([[[0, 0], [10, 10]], [[1000, 0], [1010, 10]]], (6 * n, 1, 1))
     made = {"video": np.repeat(range(n), 12), "frame": np.tile(np.repeat(range(6), 2), n)}
-    truth = make_poses(SKELETON, places, **made, tracks=np.tile([0, 1], 6 * n), user=True, instance_scores=np.nan, track_names="ab")
+    truth = make_poses(
+        SKELETON,
+        places,
+        **made,
+        tracks=np.tile([0, 1], 6 * n),
+        user=True,
+        instance_scores=np.nan,
+        track_names="ab",
+    )
     tracks = np.stack([np.zeros(6 * n), np.concatenate(tracks_of_second)], axis=1).ravel()
     poses = make_poses(SKELETON, places, **made, tracks=tracks, track_names="123")
-    return evaluate(truth, poses, EvaluatorConfig(identity=True), videos={i: i for i in range(n)}, details=False)
+    return evaluate(
+        truth, poses, EvaluatorConfig(identity=True), videos={i: i for i in range(n)}, details=False
+    )
 
 
 KEPT, LOST = [1] * 6, [1, 1, 1, 2, 2, 2]

@@ -22,7 +22,9 @@ def setting(value, tracker, trial=None):
     found = SimpleNamespace(
         value=value,
         frames_per_second=500.0,
-        evaluation=SimpleNamespace(headline=lambda: {"identity/idf1": value, "identity/switches": 3.0}),
+        evaluation=SimpleNamespace(
+            headline=lambda: {"identity/idf1": value, "identity/switches": 3.0}
+        ),
     )
     return Setting(tracker, FiltersConfig(), found, found, trial)
 
@@ -64,7 +66,10 @@ def test_the_setting_found(page):
     assert "tracker.use_kalman false true" in text
     assert "sleap-lab 'model.paths=[a,b]'" in text
     # the best ones first, where they differ from the default; the default takes part in the front
-    assert "default 0.8 (front) 500 1 0.9 (front) 100 tracker.use_kalman=true 0 0.7 (front) 1,000 tracker.tracking_window_size=9" in text
+    assert (
+        "default 0.8 (front) 500 1 0.9 (front) 100 tracker.use_kalman=true 0 0.7 (front) 1,000 tracker.tracking_window_size=9"
+        in text
+    )
     assert "2 worse than most 50 tracker.tracking_window_size=3" in text
 
 
@@ -76,7 +81,9 @@ def test_the_default_wins(page):
 
 
 def test_nothing_was_tried(page):
-    text = page(Outcome(find_metric("identity/idf1"), DEFAULT, None, {}, 6), trials=[], importances={})
+    text = page(
+        Outcome(find_metric("identity/idf1"), DEFAULT, None, {}, 6), trials=[], importances={}
+    )
     assert "0 settings tried" in text
     assert "What matters" not in text
 

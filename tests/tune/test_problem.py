@@ -11,7 +11,9 @@ from sleap_lab.tracking import track
 from sleap_lab.tune.problem import is_better, make_problem, require, score, scores
 from sleap_lab.tune.settings import TuneConfig, find_metric
 
-BY_DISTANCE = TrackerConfig(tracking=True, tracking_window_size=1, features="centroids", scoring_method="euclidean_dist")
+BY_DISTANCE = TrackerConfig(
+    tracking=True, tracking_window_size=1, features="centroids", scoring_method="euclidean_dist"
+)
 
 
 def no_images(video, frame):
@@ -24,7 +26,11 @@ def test_the_search_and_the_rest_share_no_frame(problem):
     assert len(seen) == 4
     assert len(made.held_out.blocks) == 2
     assert not seen & set(made.held_out.blocks)
-    numbers = [number for part in (*made.search, made.held_out) for number in np.unique(part.detections.frames[:, 0]).tolist()]
+    numbers = [
+        number
+        for part in (*made.search, made.held_out)
+        for number in np.unique(part.detections.frames[:, 0]).tolist()
+    ]
     assert numbers == list(range(6))  # every block is another video
     assert [len(part.blocks) for part in made.search] == [1, 1, 2]  # a quarter, a half, all
 
@@ -32,9 +38,14 @@ def test_the_search_and_the_rest_share_no_frame(problem):
 def test_every_block_is_tracked_and_scored_by_itself(problem):
     made = problem()
     found = score(made, made.search, BY_DISTANCE, FiltersConfig(), no_images)
-    truth, poses = (concatenate([getattr(part, name) for part in made.search]) for name in ("truth", "detections"))
+    truth, poses = (
+        concatenate([getattr(part, name) for part in made.search])
+        for name in ("truth", "detections")
+    )
     tracked = track(poses, BY_DISTANCE)
-    expected = evaluate(truth, tracked, replace(made.evaluator, identity=True), videos={i: i for i in range(4)})
+    expected = evaluate(
+        truth, tracked, replace(made.evaluator, identity=True), videos={i: i for i in range(4)}
+    )
     assert found.value == expected.identity["idf1"] == 1
     assert found.evaluation.headline() == pytest.approx(expected.headline(), nan_ok=True)
     assert found.found == 1
@@ -51,10 +62,21 @@ def test_scores_grow_with_the_parts(problem):
 def test_tracks_and_human_labels_among_the_detections_are_forgotten(crossings):
     truth, detections = crossings(60)
     mixed = concatenate(
-        [replace(detections, tracks=np.zeros_like(detections.tracks), track_names=("old",)), replace(truth, track_names=("old",))]
+        [
+            replace(detections, tracks=np.zeros_like(detections.tracks), track_names=("old",)),
+            replace(truth, track_names=("old",)),
+        ]
     )
     made = make_problem(
-        mixed, truth, {0: 0}, TuneConfig(), find_metric("coco/ap"), BY_DISTANCE, FiltersConfig(), EvaluatorConfig(), predicted=False
+        mixed,
+        truth,
+        {0: 0},
+        TuneConfig(),
+        find_metric("coco/ap"),
+        BY_DISTANCE,
+        FiltersConfig(),
+        EvaluatorConfig(),
+        predicted=False,
     )
     everything = concatenate([*(part.detections for part in made.search), made.held_out.detections])
     assert len(everything) == len(detections)
@@ -66,7 +88,15 @@ def test_videos_are_matched_before_they_are_cut(crossings):
     truth, detections = crossings(60)
     other = replace(truth, video=truth.video + 2, frames=truth.frames + np.array([2, 0]))
     made = make_problem(
-        detections, other, {0: 2}, TuneConfig(), find_metric("coco/ap"), BY_DISTANCE, FiltersConfig(), EvaluatorConfig(), predicted=False
+        detections,
+        other,
+        {0: 2},
+        TuneConfig(),
+        find_metric("coco/ap"),
+        BY_DISTANCE,
+        FiltersConfig(),
+        EvaluatorConfig(),
+        predicted=False,
     )
     assert sum(len(part.truth) for part in (*made.search, made.held_out)) == len(truth)
 
@@ -75,7 +105,15 @@ def test_frames_without_labels_belong_to_the_blocks_around_them(crossings):
     truth, detections = crossings(120)
     sparse = replace(truth[truth.frame % 4 == 0], frames=truth.frames[truth.frames[:, 1] % 4 == 0])
     made = make_problem(
-        detections, sparse, {0: 0}, TuneConfig(), find_metric("coco/ap"), BY_DISTANCE, FiltersConfig(), EvaluatorConfig(), predicted=False
+        detections,
+        sparse,
+        {0: 0},
+        TuneConfig(),
+        find_metric("coco/ap"),
+        BY_DISTANCE,
+        FiltersConfig(),
+        EvaluatorConfig(),
+        predicted=False,
     )
     (frames,) = {len(part.detections.frames) for part in [made.held_out]}
     assert frames > 3 * len(made.held_out.truth.frames)
@@ -83,7 +121,10 @@ def test_frames_without_labels_belong_to_the_blocks_around_them(crossings):
 
 def test_a_metric_without_a_value_is_refused(problem):
     made = problem(metric="eval/centroid_f1")
-    with pytest.raises(RunError, match=r"tune.metric: eval/centroid_f1 cannot be computed here; there are: .*identity/idf1"):
+    with pytest.raises(
+        RunError,
+        match=r"tune.metric: eval/centroid_f1 cannot be computed here; there are: .*identity/idf1",
+    ):
         require(made, score(made, made.search, BY_DISTANCE, FiltersConfig(), no_images))
 
 
@@ -97,6 +138,8 @@ def test_nan_is_never_better():
 
 def test_filters_that_leave_nothing_are_scored_too(problem):
     made = problem()
-    found = score(made, made.search, BY_DISTANCE, FiltersConfig(filter_min_instance_score=2.0), no_images)
+    found = score(
+        made, made.search, BY_DISTANCE, FiltersConfig(filter_min_instance_score=2.0), no_images
+    )
     assert np.isnan(found.value)
     assert found.found == 0

@@ -37,7 +37,11 @@ def test_a_better_window_and_comparison_are_found(tuned):
     assert outcome.default.held_out.value < 0.7  # as likely right as wrong
     assert facts["recommended"] == "best"
     assert facts["best"]["held_out"]["identity/switches"] == 0
-    assert facts["difference"] == [1 - outcome.default.held_out.value, None, None]  # two blocks have no interval
+    assert facts["difference"] == [
+        1 - outcome.default.held_out.value,
+        None,
+        None,
+    ]  # two blocks have no interval
     assert "no interval" in facts["verdict"]
 
 
@@ -45,7 +49,12 @@ def test_the_options_reproduce_the_setting(tuned, monkeypatch):
     outcome, folder, facts = tuned
     monkeypatch.chdir(folder.parents[2])
     command = shlex.split(facts["use"])
-    assert command[-4:] == ["tracker=tuned", "filters=tuned", "--config-dir", f"outputs/tune/{folder.name}/conf"]
+    assert command[-4:] == [
+        "tracker=tuned",
+        "filters=tuned",
+        "--config-dir",
+        f"outputs/tune/{folder.name}/conf",
+    ]
     config, _ = compose_config(command[1:-2], config_dir=command[-1])
     assert (config.tracker, config.filters) == (outcome.best.tracker, outcome.best.filters)
 
@@ -63,7 +72,9 @@ def test_the_page_tells_the_outcome_and_needs_nothing_else(tuned):
     page = (folder / "report.html").read_text()
     assert outcome.verdict() in page
     assert "of 6 blocks of consecutive time" in page
-    assert all(heading in page for heading in ("Quality and speed", "What matters", "All 14 settings"))
+    assert all(
+        heading in page for heading in ("Quality and speed", "What matters", "All 14 settings")
+    )
     assert "--scoring_method" in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
 
@@ -77,7 +88,9 @@ def test_the_command_is_shown_as_it_is_to_be_typed(files, tmp_path, capsys):
 
 def test_optuna_is_asked_for_where_it_is_missing(files, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(RunError, match=r"sleap-lab tune needs Optuna: pip install 'sleap-lab\[tune\]'"):
+    with pytest.raises(
+        RunError, match=r"sleap-lab tune needs Optuna: pip install 'sleap-lab\[tune\]'"
+    ):
         tune(files)
 
 
@@ -89,13 +102,19 @@ def test_the_same_command_goes_on_in_the_same_folder(files, tmp_path, capsys):
 
 
 def test_where_the_default_wins_it_says_so(files, tmp_path, capsys):
-    perfect = ["tracker.features=centroids", "tracker.scoring_method=euclidean_dist", "tracker.tracking_window_size=1"]
+    perfect = [
+        "tracker.features=centroids",
+        "tracker.scoring_method=euclidean_dist",
+        "tracker.tracking_window_size=1",
+    ]
     outcome = tune([*files, *perfect, "tune.trials=4", "tune.name=mice"])
     assert outcome.best is None
     folder = tmp_path / "outputs" / "tune" / "mice"
     assert "Keep the default setting" in capsys.readouterr().out
     assert "Keep the default setting" in (folder / "report.html").read_text()
-    assert "features: centroids" in (folder / "conf" / "tracker" / "mice.yaml").read_text()  # the recommended one
+    assert (
+        "features: centroids" in (folder / "conf" / "tracker" / "mice.yaml").read_text()
+    )  # the recommended one
 
 
 def test_what_is_typed_stays(files, tmp_path):
@@ -109,13 +128,25 @@ def test_what_is_typed_stays(files, tmp_path):
 
 def test_a_metric_of_poses_is_tuned_by_filters(files, tmp_path):
     labels = read_labels("found.slp")
-    for frame in labels.labeled_frames[::2]:  # every other frame has a second, unsure prediction of an animal
+    for frame in labels.labeled_frames[
+        ::2
+    ]:  # every other frame has a second, unsure prediction of an animal
         first = frame.instances[0]
         frame.instances.append(
-            sio.PredictedInstance.from_numpy(first.numpy() + 1, skeleton=labels.skeleton, point_scores=[0.2, 0.2], score=0.2)
+            sio.PredictedInstance.from_numpy(
+                first.numpy() + 1, skeleton=labels.skeleton, point_scores=[0.2, 0.2], score=0.2
+            )
         )
     save_labels(labels, tmp_path / "doubled.slp")
-    outcome = tune(["data.path=doubled.slp", *files[1:], "tune.metric=coco/precision_50", "tracker=fixed_window", "tune.trials=14"])
+    outcome = tune(
+        [
+            "data.path=doubled.slp",
+            *files[1:],
+            "tune.metric=coco/precision_50",
+            "tracker=fixed_window",
+            "tune.trials=14",
+        ]
+    )
     assert outcome.default.held_out.value == pytest.approx(4 / 5)  # five predictions in two frames
     assert outcome.best.held_out.value == 1
     assert outcome.best.held_out.found == 1
@@ -147,12 +178,32 @@ def test_ctrl_c_keeps_what_was_found(files, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        (["tune.trackers=[kalman]"], ConfigError, "tune.trackers: kalman needs the number of animals"),
-        (["evaluator=none"], ConfigError, "evaluator.ground_truth_path is given, but nothing is evaluated"),
-        (["tune.trackers=[fixed_window]", "tracker.max_tracks=2"], ConfigError, "tune.trackers: none of fixed_window goes with"),
-        (["tune.metric=eval/centroid_f1"], RunError, "tune.metric: eval/centroid_f1 cannot be computed here"),
+        (
+            ["tune.trackers=[kalman]"],
+            ConfigError,
+            "tune.trackers: kalman needs the number of animals",
+        ),
+        (
+            ["evaluator=none"],
+            ConfigError,
+            "evaluator.ground_truth_path is given, but nothing is evaluated",
+        ),
+        (
+            ["tune.trackers=[fixed_window]", "tracker.max_tracks=2"],
+            ConfigError,
+            "tune.trackers: none of fixed_window goes with",
+        ),
+        (
+            ["tune.metric=eval/centroid_f1"],
+            RunError,
+            "tune.metric: eval/centroid_f1 cannot be computed here",
+        ),
         (["tune.block_frames=1000"], RunError, "120 labelled frames make 1 block"),
-        (["tracker.tracking_window_size=2,3"], ConfigError, "tracker.tracking_window_size: 2,3 are several values"),
+        (
+            ["tracker.tracking_window_size=2,3"],
+            ConfigError,
+            "tracker.tracking_window_size: 2,3 are several values",
+        ),
     ],
 )
 def test_what_cannot_be_tuned_is_refused(files, words, error, message):

@@ -30,7 +30,12 @@ def scored(scores, point_scores=0.5, **options):
     scores = np.array(scores, dtype=float)
     points = np.zeros((len(scores), 3, 2))
     return make_poses(
-        Skeleton(("a", "b", "c")), points, frame=range(len(scores)), instance_scores=scores, point_scores=point_scores, **options
+        Skeleton(("a", "b", "c")),
+        points,
+        frame=range(len(scores)),
+        instance_scores=scores,
+        point_scores=point_scores,
+        **options,
     )
 
 
@@ -64,11 +69,16 @@ def test_only_what_matters_is_drawn_and_all_of_it_is_accepted(seed):
     settings, drawn = draw(WHOLE, seed)
     for name, (key, value) in PARENTS.items():
         assert (name in drawn) == (settings[key] == value)
-    assert ("tracker.candidates_method" in drawn) == (settings["tracker.use_flow"] or settings["tracker.use_kalman"])
+    assert ("tracker.candidates_method" in drawn) == (
+        settings["tracker.use_flow"] or settings["tracker.use_kalman"]
+    )
     tracker, _ = with_settings(TrackerConfig(tracking=True), FiltersConfig(), settings)
     assert check_tracker(tracker) == tracker  # neither refused nor changed
     assert sum([settings["tracker.use_flow"], settings["tracker.use_kalman"]]) <= 1
-    assert 0.0 in (settings["filters.filter_min_instance_score"], settings["filters.filter_min_mean_node_score"])  # one at a time
+    assert 0.0 in (
+        settings["filters.filter_min_instance_score"],
+        settings["filters.filter_min_mean_node_score"],
+    )  # one at a time
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
@@ -82,9 +92,12 @@ def names(space):
 
 
 def test_what_cannot_matter_is_not_searched():
-    known, unknown = (tracker_space(TRACKERS[:3], n_nodes=2, n_animals=n, n_frames=50) for n in (3, None))
+    known, unknown = (
+        tracker_space(TRACKERS[:3], n_nodes=2, n_animals=n, n_frames=50) for n in (3, None)
+    )
     assert names(known) - names(unknown) == {
-        f"tracker.{n}" for n in ("max_tracks", "post_connect_single_breaks", "tracking_pre_cull_to_target")
+        f"tracker.{n}"
+        for n in ("max_tracks", "post_connect_single_breaks", "tracking_pre_cull_to_target")
     }
     one_node = tracker_space(TRACKERS, n_nodes=1, n_animals=None, n_frames=50)
     (comparison,) = [dimension for dimension in one_node if dimension.name == "comparison"]
@@ -93,13 +106,24 @@ def test_what_cannot_matter_is_not_searched():
 
 
 def test_memory_is_not_longer_than_a_block():
-    (window,) = [d for d in tracker_space(TRACKERS, 2, 2, n_frames=8) if d.name == "tracker.tracking_window_size"]
+    (window,) = [
+        d
+        for d in tracker_space(TRACKERS, 2, 2, n_frames=8)
+        if d.name == "tracker.tracking_window_size"
+    ]
     assert (window.low, window.high) == (1, 8)
 
 
 def test_score_thresholds_are_quantiles_of_the_scores():
-    space = {dimension.name: dimension for dimension in filter_space(scored(np.linspace(0, 1, 101)))}
-    assert list(space["filters.filter_min_instance_score"].options) == ["0.01", "0.05", "0.1", "0.25"]
+    space = {
+        dimension.name: dimension for dimension in filter_space(scored(np.linspace(0, 1, 101)))
+    }
+    assert list(space["filters.filter_min_instance_score"].options) == [
+        "0.01",
+        "0.05",
+        "0.1",
+        "0.25",
+    ]
     assert "filters.filter_min_mean_node_score" not in space  # all are 0.5
     assert list(space["score filter"].options) == ["off", "filter_min_instance_score"]
     assert "score filter" not in names(filter_space(scored([0.7, 0.7])))
@@ -110,20 +134,30 @@ def test_what_a_person_labelled_is_not_filtered():
 
 
 def test_what_the_user_typed_stays():
-    typed = {"tracker.tracking_window_size": 9, "tracker.scoring_method": "oks", "tracker.candidates_method": "local_queues"}
+    typed = {
+        "tracker.tracking_window_size": 9,
+        "tracker.scoring_method": "oks",
+        "tracker.candidates_method": "local_queues",
+    }
     space = held_fixed(WHOLE, typed)
     for seed in range(20):
         settings, drawn = draw(space, seed, typed)
         assert not settings.keys() & typed.keys()
         assert settings["tracker.features"] == "keypoints"  # the only ones that oks compares
         assert "tracker.oks_stddev" in drawn
-        assert settings["tracker.use_flow"] or settings["tracker.use_kalman"] or "tracker.max_tracks" in drawn
+        assert (
+            settings["tracker.use_flow"]
+            or settings["tracker.use_kalman"]
+            or "tracker.max_tracks" in drawn
+        )
     (trackers,) = [dimension for dimension in space if dimension.name == "tracker"]
     assert list(trackers.options) == ["local_queues", "flow", "kalman"]
 
 
 def test_what_was_typed_may_leave_no_tracker():
-    with pytest.raises(ConfigError, match=r"tune.trackers: none of fixed_window goes with tracker.max_tracks=3"):
+    with pytest.raises(
+        ConfigError, match=r"tune.trackers: none of fixed_window goes with tracker.max_tracks=3"
+    ):
         held_fixed(tracker_space(["fixed_window"], 2, 3, 50), {"tracker.max_tracks": 3})
 
 
@@ -135,13 +169,21 @@ def test_the_first_trials_cross_trackers_and_comparisons_and_leave_the_rest_as_i
     tried = []
     for drawn in draws:
         study.enqueue_trial(drawn)
-        tracker, _ = with_settings(TrackerConfig(tracking=True), FiltersConfig(), suggest(study.ask(), space, {}))
+        tracker, _ = with_settings(
+            TrackerConfig(tracking=True), FiltersConfig(), suggest(study.ask(), space, {})
+        )
         tried.append((tracker.candidates_method, tracker.features, tracker.scoring_method))
-        assert (tracker.tracking_window_size, tracker.scoring_reduction, tracker.track_matching_method) == (5, "mean", "hungarian")
+        assert (
+            tracker.tracking_window_size,
+            tracker.scoring_reduction,
+            tracker.track_matching_method,
+        ) == (5, "mean", "hungarian")
     assert len(set(tried)) == 10
     assert ("fixed_window", "keypoints", "oks") in tried
 
 
 def test_a_default_outside_the_range_is_tried_at_its_end():
     space = [Range("tracker.tracking_window_size", 1, 3), Choice("comparison", {"x": {}, "y": {}})]
-    assert first_draws(space, DEFAULT, {}) == [{"tracker.tracking_window_size": 3, "comparison": label} for label in "xy"]
+    assert first_draws(space, DEFAULT, {}) == [
+        {"tracker.tracking_window_size": 3, "comparison": label} for label in "xy"
+    ]

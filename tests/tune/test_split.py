@@ -42,13 +42,19 @@ def test_a_share_of_the_labelled_frames_is_held_out():
     assert (len(search), len(held_out)) == (7, 3)
     assert held_out == sorted(held_out)
     assert hold_out(time_blocks(labelled, 10), labelled, 0.3, seed=0) == (search, held_out)
-    assert any(hold_out(time_blocks(labelled, 10), labelled, 0.3, seed=seed)[1] != held_out for seed in range(1, 5))
+    assert any(
+        hold_out(time_blocks(labelled, 10), labelled, 0.3, seed=seed)[1] != held_out
+        for seed in range(1, 5)
+    )
 
 
 @pytest.mark.parametrize("share", [0.05, 0.95])
 def test_neither_side_is_empty(share):
     labelled = rows(0, *range(20))
-    assert [len(side) for side in hold_out(time_blocks(labelled, 10), labelled, share, seed=0)] == [1, 1]
+    assert [len(side) for side in hold_out(time_blocks(labelled, 10), labelled, share, seed=0)] == [
+        1,
+        1,
+    ]
 
 
 def test_one_block_cannot_be_divided():
@@ -72,7 +78,12 @@ def test_nothing_held_out_is_seen_by_the_search(labelled, length, share, seed):
     # and no frame at all, labelled or not, is in two blocks
     everything = np.array([(video, frame) for video in range(3) for frame in range(301)])
     assert (sum(inside(everything, block).astype(int) for block in [*search, *held_out]) <= 1).all()
-    poses = make_poses(Skeleton(("a",)), np.zeros((len(everything), 1, 2)), video=everything[:, 0], frame=everything[:, 1])
+    poses = make_poses(
+        Skeleton(("a",)),
+        np.zeros((len(everything), 1, 2)),
+        video=everything[:, 0],
+        frame=everything[:, 1],
+    )
     blocks = [*search, *held_out]
 
     def where(part):

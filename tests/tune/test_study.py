@@ -23,7 +23,9 @@ def said(trials):
 
 
 def test_the_same_seed_tries_the_same(search):
-    first, again, other = (run(search(name, trials=14, seed=seed)) for name, seed in (("a", 3), ("b", 3), ("c", 4)))
+    first, again, other = (
+        run(search(name, trials=14, seed=seed)) for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
     assert len(first) == 14
     assert said(first) == said(again)
     assert said(first)[:5] == said(other)[:5]  # these cross trackers and comparisons
@@ -62,13 +64,18 @@ def test_no_trial_begins_after_the_deadline(search):
 
 def test_a_study_of_something_else_is_not_continued(search):
     run(search(trials=1))
-    with pytest.raises(ConfigError, match=r"tune.name: .*study holds a study with other seed; choose another name"):
+    with pytest.raises(
+        ConfigError, match=r"tune.name: .*study holds a study with other seed; choose another name"
+    ):
         run(search(trials=1, seed=1))
 
 
 def test_two_commands_do_not_share_a_folder(search):
     search().folder.mkdir()
-    with FileLock(search().folder / ".lock"), pytest.raises(RunError, match="another process is tuning here"):
+    with (
+        FileLock(search().folder / ".lock"),
+        pytest.raises(RunError, match="another process is tuning here"),
+    ):
         run(search())
 
 
