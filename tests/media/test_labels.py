@@ -28,7 +28,10 @@ ABC = Skeleton(("a", "b", "c"), edges=((0, 1), (2, 1)), symmetries=((0, 2),), na
 
 
 def everything():
-    """A predicted and a user instance with tracks in one frame, a predicted one without in another video, an empty frame."""
+    """Two instances with tracks in one frame, predicted and user; one without a track elsewhere.
+
+    The third is predicted and in another video; one frame is empty.
+    """
     return make_poses(
         ABC,
         [[[0, 0], [1.5, 1], [NAN, NAN]], [[4, 4], [5, 5], [6, 6.25]], [[7, 7], [NAN, NAN], [8, 8]]],
@@ -78,7 +81,8 @@ def test_skeletons_come_back(skeleton):
 def test_what_hdf5_cannot_write_is_one_line(tmp_path, monkeypatch):
     def fail(self, path, **options):
         raise RuntimeError(
-            "Can't decrement id (file write failed: errno = 28, error message = 'No space left on device', buf = 1)"
+            "Can't decrement id (file write failed: errno = 28, "
+            "error message = 'No space left on device', buf = 1)"
         )
 
     monkeypatch.setattr(sio.Labels, "save", fail)
@@ -149,7 +153,10 @@ single = st.floats(-1e4, 1e4, width=32)
 
 @st.composite
 def records(draw):
-    """Draw a record as a labels file can hold it: rows in the order of frames, no scores of user instances, float32 scores."""
+    """Draw a record that a labels file can hold.
+
+    Rows are in frame order, user instances have no scores, and scores are float32.
+    """
     where = sorted(draw(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 9)), max_size=5)))
     empty = draw(st.sets(st.tuples(st.integers(0, 1), st.integers(10, 19)), max_size=2))
     n = len(where)
@@ -432,7 +439,8 @@ def test_a_frame_that_is_there_twice_counts_once(name):
         len(first) + len(second) - len(expected) - (COPY in first)
     )  # its guess is behind the correction
     assert note.startswith(
-        "1 frames are there more than once (frame 3): user instances win over predictions, equal poses count once"
+        "1 frames are there more than once (frame 3): "
+        "user instances win over predictions, equal poses count once"
     )
     assert note.endswith(f"; {lost} instances were left out.")
 

@@ -286,7 +286,8 @@ def test_a_clip_without_its_end_where_the_index_is_holds_nothing(clip, share):
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(
         RunError,
-        match=r"it holds no readable frame, as when recording or copying was cut short \(copy it again",
+        match=r"it holds no readable frame, as when recording or copying was cut short "
+        r"\(copy it again",
     ):
         open_source(DataConfig(path=str(path)))
 

@@ -184,7 +184,8 @@ def test_a_head_of_another_kind_is_refused(training_config):
     config["model_config"]["head_configs"] = {"centroid": None, "segmentation": {"confmaps": {}}}
     with pytest.raises(
         RunError,
-        match=r"model kind 'segmentation' is not supported; accepted: single_instance, .*multi_class_topdown",
+        match=r"model kind 'segmentation' is not supported; "
+        r"accepted: single_instance, .*multi_class_topdown",
     ):
         build_network(config)
 

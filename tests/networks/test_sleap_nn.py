@@ -1,4 +1,7 @@
-"""Networks saved by sleap-nn are loaded and give its answers; made by `benchmarks/make_network_fixtures.py`."""
+"""Networks saved by sleap-nn load and give its outputs.
+
+The files are made by `benchmarks/make_network_fixtures.py`.
+"""
 
 import gzip
 import json
