@@ -94,7 +94,7 @@ REORDERED = 16
 It is the limit of `max_num_reorder_frames` of ITU-T H.264.
 """
 GAP = 1.5
-"""An interval of at least this many usual ones is a gap."""
+"""An interval of more than this many usual ones is a gap."""
 FEW = 10
 """Number of gaps up to which they are listed."""
 

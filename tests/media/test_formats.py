@@ -16,9 +16,8 @@ from sleap_lab.media.labels import to_labels, to_poses
 from sleap_lab.poses.record import Skeleton, make_poses
 
 NAN = np.nan
-BAC = Skeleton(
-    ("b", "a", "c"), edges=((0, 1), (1, 2)), name="bac"
-)  # not in the order of the alphabet, as tables sort them
+# Tables sort the nodes alphabetically; these are in another order.
+BAC = Skeleton(("b", "a", "c"), edges=((0, 1), (1, 2)), name="bac")
 LENGTH = 6
 
 
@@ -524,9 +523,10 @@ def test_formats_of_one_video_are_a_file_for_each(write, two, tracked, name, suf
 def test_formats_of_many_videos_are_one_file_for_all(write, two, tracked):
     (file,), _ = write(two[0], "coco", two[1])
     images = [image["file_name"] for image in json.loads(file.read_text())["images"]]
+    # The names differ.
     assert images == [
         f"{video:03}_gray_frame_{frame:06d}.png" for video in (0, 1) for frame in (1, 2, 4)
-    ]  # which differ
+    ]
     (file,), *_ = write_formats(to_labels(*two), file.parent / "all.slp", ["slp"])
     assert len(sio.load_slp(str(file)).videos) == 3
 

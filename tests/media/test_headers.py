@@ -105,11 +105,8 @@ def test_files_beside_addresses_are_opened(path, tmp_path):
         [json.dumps({"filename": name, "backend": {"filename": name}}).encode() for name in names],
     )
     labels = read_labels(path)
-    assert [video.is_open for video in labels.videos] == [
-        False,
-        True,
-        False,
-    ]  # the third is not that file as well
+    # The third is not also that file.
+    assert [video.is_open for video in labels.videos] == [False, True, False]
     assert open_reader(labels.videos[1]).read(0).shape[:2] == (48, 64)
 
 

@@ -281,9 +281,8 @@ def test_videos_are_found_beside_the_file(tmp_path, video_path, stored):
 
 
 def test_hdf5_videos_that_are_found_keep_the_order_of_their_axes(tmp_path, write_h5):
-    stored = (
-        (np.arange(4 * 3 * 6 * 4) % 251).astype(np.uint8).reshape(4, 3, 6, 4)
-    )  # frames, channels, width, height
+    # Frames, channels, width, height.
+    stored = (np.arange(4 * 3 * 6 * 4) % 251).astype(np.uint8).reshape(4, 3, 6, 4)
     video = sio.load_video(str(write_h5(stored, name="gone.h5")), input_format="channels_first")
     save_labels(to_labels(everything(), [video, *videos("v1.mp4")]), tmp_path / "a.slp")
     (tmp_path / "labels").mkdir()
@@ -435,9 +434,8 @@ def test_a_frame_that_is_there_twice_counts_once(name):
     found, (note,) = counted(labels)
     assert found == [(3, x, user) for x, user in expected] + [(4, 0, False)]
     assert to_poses(labels).frames.tolist() == [[0, 3], [0, 4]]
-    lost = (
-        len(first) + len(second) - len(expected) - (COPY in first)
-    )  # its guess is behind the correction
+    # The guess is hidden by the correction.
+    lost = len(first) + len(second) - len(expected) - (COPY in first)
     assert note.startswith(
         "1 frames are there more than once (frame 3): "
         "user instances win over predictions, equal poses count once"

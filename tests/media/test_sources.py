@@ -17,13 +17,8 @@ from sleap_lab.media.videos import file_state
 from sleap_lab.settings.config import DataConfig
 
 POSE = [[1, 1], [2, 2], [3, 3]]
-USER, PREDICTED, BOTH, SUGGESTED, EMPTY = (
-    4,
-    2,
-    0,
-    5,
-    3,
-)  # frames of the first video of `labels_path`
+# Frames of the first video of `labels_path`.
+USER, PREDICTED, BOTH, SUGGESTED, EMPTY = (4, 2, 0, 5, 3)
 
 
 @pytest.fixture
@@ -243,9 +238,8 @@ def test_one_of_several_videos_may_be_chosen(clips):
     source = open_source(DataConfig(path=str(clips / "[ac].*"), video_index=1, frames="0,2"))
     assert source.frames.tolist() == [[0, 0], [0, 2]]
     assert [Path(video.filename).name for video in source.videos] == ["c.h5"]
-    assert refusal(clips / "[ac].*", video_index=1, frames="3").endswith(
-        "has frames 0-2"
-    )  # it alone need have them
+    # Only the chosen video needs to have them.
+    assert refusal(clips / "[ac].*", video_index=1, frames="3").endswith("has frames 0-2")
     assert (
         refusal(clips / "[ac].*", video_index=2)
         == f"data.video_index: {clips / '[ac].*'} has no video 2; accepted: 0-1"
@@ -257,11 +251,8 @@ def test_settings_of_hdf5_videos_hold_for_those_among_others(clips):
         DataConfig(path=str(clips / "[ac].*"), video_input_format="channels_first")
     )
     assert source.read(0, 0).shape == (48, 64, 1)
-    assert source.read(1, 0).shape == (
-        3,
-        6,
-        1,
-    )  # 4 channels, with transparency, of 6 x 3 pixels: dimensions were (4, 6, 3)
+    # 4 channels, with transparency, of 6 x 3 pixels: dimensions were (4, 6, 3).
+    assert source.read(1, 0).shape == (3, 6, 1)
 
 
 def test_only_one_of_several_videos_is_held_open(clips):
@@ -507,10 +498,8 @@ def test_frames_of_a_package_are_read_from_it(tmp_path, video_path, make_labels,
     assert source.frames.tolist() == [[0, 4], [0, 1]]
     assert [level_of(source.read(*where)) for where in source.frames.tolist()] == [4, 1]
     chosen = open_source(DataConfig(path=str(tmp_path / "labels.pkg.slp"), video_index=0))
-    assert chosen.frames.tolist() == [
-        [0, 1],
-        [0, 4],
-    ]  # all that it holds of the video, under the numbers they have there
+    # All frames that it holds of the video, under their original numbers.
+    assert chosen.frames.tolist() == [[0, 1], [0, 4]]
     assert [level_of(chosen.read(*where)) for where in chosen.frames.tolist()] == [1, 4]
     message = refusal(tmp_path / "labels.pkg.slp", video_index=0, frames="0-1")
     assert message == (
@@ -530,9 +519,8 @@ def test_a_frame_that_cannot_be_read_is_named(video_path, tmp_path):
     (tmp_path / "1.png").write_bytes(b"broken")
     with pytest.raises(RunError) as caught:
         open_source(DataConfig(path=str(tmp_path))).read(0, 1)
-    assert str(caught.value).startswith(
-        f"{tmp_path}: frame 1 cannot be read"
-    )  # the folder, not all its images
+    # The folder, not all its images.
+    assert str(caught.value).startswith(f"{tmp_path}: frame 1 cannot be read")
     assert str(tmp_path / "1.png") in str(caught.value)
 
 
@@ -679,9 +667,8 @@ def test_a_bad_frame_is_handed_on_with_the_reason():
 
 def test_reading_stays_only_so_far_ahead_and_ends_when_nobody_listens():
     ahead = 3
-    video = Recorder(
-        alarm=1 + ahead + 1
-    )  # one taken, a full queue, and one that waits to be put into it
+    # One taken, a full queue, and one that waits to be put into it.
+    video = Recorder(alarm=1 + ahead + 1)
     frames = read_ahead(recorded(video, 10_000), ahead)
     assert video.were_read == [], "nothing is read before it is asked for"
     next(frames)

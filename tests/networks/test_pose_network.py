@@ -162,9 +162,10 @@ def test_gray_and_coloured_images_go_into_any_network(network, trained):
     model = network("centroid", in_channels=trained)
     gray = torch.rand(1, 1, 16, 16)
     coloured = gray.repeat(1, 3, 1, 1)
+    # The gray weights add up to 0.9999.
     torch.testing.assert_close(
         model(gray)["confmaps"], model(coloured)["confmaps"], rtol=1e-2, atol=1e-3
-    )  # weights add up to 0.9999
+    )
 
 
 # ---- errors

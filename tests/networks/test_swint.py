@@ -105,10 +105,8 @@ def test_merging_puts_pixels_side_by_side_column_by_column():
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])[None, ..., None]
     assert merging(x)[0].tolist() == [[[1, 4], [3, 6]], [[7, 0], [9, 0]]]  # upper left, lower left
     merging.reduction.weight.copy_(torch.eye(4)[2:])
-    assert merging(x)[0].tolist() == [
-        [[2, 5], [0, 0]],
-        [[8, 0], [0, 0]],
-    ]  # upper right, lower right
+    # Upper right, lower right.
+    assert merging(x)[0].tolist() == [[[2, 5], [0, 0]], [[8, 0], [0, 0]]]
 
 
 def by_hand(attention, x):
