@@ -1,1 +1,5 @@
-"""Files as such: written whole or not at all, told apart by content, and those of others read without running anything in them."""
+"""Files: atomic writes, hashes, the log file, and safe readers of files from elsewhere.
+
+A file is written whole or not at all and is told apart by its content. A file from elsewhere is
+read without running anything in it.
+"""

@@ -15,24 +15,24 @@ _printing = threading.Lock()
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a path to write to that takes the place of `path` when all went well, and leaves nothing behind when not.
+    """Give a temporary path to write to; it replaces `path` on success, else it is removed.
 
-    Missing folders are made. The temporary file has the same suffix, for writers that look at it.
+    Missing folders are made. The temporary file has the same suffix as `path`, for writers that
+    look at it.
 
     Raises:
         RunError: The file cannot be written.
     """
     path = Path(path)
-    # Numbers of processes are not enough of a name: in containers that share a folder they are all alike.
+    # A process number is not unique: containers that share a folder can all have the same one.
     temporary = path.with_name(f".{path.stem}.{token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
             with open(temporary, "rb+") as file:
-                os.fsync(
-                    file.fileno()
-                )  # or a power cut could leave an empty file under the final name
+                # Without this, a power cut could leave an empty file under the final name.
+                os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -42,10 +42,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def hdf5_errors() -> Iterator[None]:
-    """Raise what goes wrong in HDF5 as errors of the system, what goes wrong late included.
+    """Raise HDF5 errors as errors of the system, including those that occur late.
 
-    A dataset may be written when it is closed, which h5py does when nobody holds it any more. All that Python can do with an error
-    there is to print it, and the file would lack what was to be written.
+    h5py may write a dataset only when it closes it, once nobody holds it any more. Python can only
+    print an error that occurs there, and the file would lack the data.
 
     Raises:
         OSError: HDF5 could not write something.
@@ -60,10 +60,8 @@ def hdf5_errors() -> Iterator[None]:
             else:
                 hooks[0](found)
 
-        sys.unraisablehook, sys.excepthook = (
-            keep,
-            lambda *error: None,
-        )  # h5py has the error printed as well
+        # h5py also has the error printed.
+        sys.unraisablehook, sys.excepthook = keep, lambda *error: None
         try:
             yield
         except RuntimeError as error:

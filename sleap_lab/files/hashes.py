@@ -1,4 +1,4 @@
-"""What a file or folder holds, as a hash: the same content under another name is the same."""
+"""The content of a file or folder as a hash, which does not depend on its name."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ def file_facts(path: Path) -> dict[str, Any]:
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, read in pieces; one that did not change is read once per process."""
+    """Return the SHA-256 of a file, read in pieces; an unchanged file is read once per process."""
     stat = path.stat()
     return _hash(path.absolute(), stat.st_size, stat.st_mtime_ns)
 

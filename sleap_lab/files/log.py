@@ -1,4 +1,4 @@
-"""The log file of a run: messages of the package and Python warnings, and the terminal where asked."""
+"""The log file of a run: messages of the package and Python warnings, optionally also printed."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ from sleap_lab.errors import system_reason
 
 
 class _LogFile(logging.FileHandler):
-    """A log file; where it cannot be written any more, that is told once, and the run goes on without it."""
+    """A log file; when a write fails, the user is told once, and the run goes on without it."""
 
     failed = False
 
@@ -38,7 +38,15 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def logging_to(path: Path, *, verbose: bool) -> Iterator[None]:
-    """Send log messages and Python warnings to the run's log file, and to the terminal where asked."""
+    """Send log messages and Python warnings to the log file of a run, and optionally the terminal.
+
+    Args:
+        path: The log file.
+        verbose: Also print messages of level INFO and above to standard error.
+
+    Yields:
+        Nothing; messages are logged as long as the context lasts.
+    """
     handlers: list[logging.Handler] = [_LogFile(path, encoding="utf-8", errors="backslashreplace")]
     if verbose:
         handlers.append(logging.StreamHandler(sys.stderr))

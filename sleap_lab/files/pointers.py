@@ -1,4 +1,4 @@
-"""What Git LFS leaves of a large file until it is asked for it: a few lines of text under the very same name."""
+"""Git LFS pointers: a few lines of text under the name of a large file that is not fetched yet."""
 
 from pathlib import Path
 

@@ -1,7 +1,8 @@
-"""Readers of files that somebody else may have written: nothing in them is run, and none takes more memory than it has bytes for.
+"""Readers of untrusted files: nothing in a file is run, and memory is bounded by its size.
 
-A file is what it holds, not what its header says. Sizes are compared with bytes before memory is taken for them, references are followed
-within a file only, and only as often as a reader can stand. `docs/security.md` says what is trusted and what is not.
+A file is what it holds, not what its header says. Sizes are compared with bytes before memory is
+taken for them. References are followed within a file only, and only a limited number of times.
+`docs/security.md` says what is trusted and what is not.
 """
 
 import io
@@ -24,13 +25,19 @@ from sleap_lab.files.pointers import refuse_pointer
 MAX_TEXT = 100_000_000
 MAX_YAML = 2_000_000
 MAX_YAML_NODES = 100_000
-"""Nodes of a YAML file, as it is and once its references are written out; a training config has a few hundred."""
+"""Most nodes of a YAML file, with and without its references written out.
+
+A training config has a few hundred.
+"""
 TOO_MANY_NODES = f"it has more than {MAX_YAML_NODES} entries, its references written out"
 HDF5_RATIO = 100
 HDF5_FREE = 16_000_000
-"""Arrays of an HDF5 file may hold so many bytes in any case, and beyond that so many times the bytes of the file."""
+"""Bytes that the arrays of an HDF5 file may always hold.
+
+Beyond it, they may hold `HDF5_RATIO` times the bytes of the file.
+"""
 DEFLATE_RATIO = 1032
-"""What the compression of HDF5 reaches at most, of an array of equal numbers."""
+"""The highest compression ratio that HDF5 reaches, for an array of equal numbers."""
 
 
 def read_json(path: Path) -> Any:
@@ -52,7 +59,8 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         OSError: It cannot be opened.
-        ValueError: It is no YAML of plain values, or too large, also once its references are written out.
+        ValueError: It is no YAML of plain values, or too large, with or without its references
+            written out.
     """
     text = _read_text(path, MAX_YAML)
     try:
@@ -66,18 +74,16 @@ def read_yaml(path: Path) -> Any:
             loader.dispose()
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    except (
-        yaml.YAMLError,
-        TypeError,
-        OverflowError,
-        AttributeError,
-        LookupError,
-    ) as error:  # odd values have odd errors
+    # Unusual values raise unusual errors.
+    except (yaml.YAMLError, TypeError, OverflowError, AttributeError, LookupError) as error:
         raise ValueError(" ".join(str(error).split())) from error
 
 
 class _Loader(yaml.SafeLoader):
-    """Loader of plain values that gives up on long files. The one in C overflows its stack where a file is nested deeply."""
+    """Loader of plain values that gives up on long files.
+
+    The loader in C overflows its stack where a file is nested deeply.
+    """
 
     count = 0
 
@@ -89,11 +95,14 @@ class _Loader(yaml.SafeLoader):
 
 
 def _size(node: yaml.Node | None, known: dict[int, float]) -> float:
-    """Return the number of nodes at and below a node, shared ones counted as often as they occur; infinite where one holds itself."""
+    """Return the number of nodes at and below a node.
+
+    Shared nodes count as often as they occur. A node that contains itself has infinite size.
+    """
     if node is None:
         return 0
     if id(node) not in known:
-        known[id(node)] = math.inf  # until it is known, it would be its own part
+        known[id(node)] = math.inf  # stays if the node turns out to be its own part
         parts: Iterator[yaml.Node] = iter(())
         if isinstance(node, yaml.SequenceNode):
             parts = iter(node.value)
@@ -119,7 +128,8 @@ def read_arrays(
 
     Args:
         file: The file, or an open one.
-        read_object: Makes a value of the pickle of an array of objects; without it there may be none.
+        read_object: Makes a value of the pickle of an array of objects; without it, such an array
+            is refused.
 
     Returns:
         The arrays by name.
@@ -134,7 +144,8 @@ def read_arrays(
         claimed = sum(member.file_size for member in archive.infolist())
         if claimed > memory_limit():
             raise ValueError(
-                f"it says it holds {claimed / 1e9:.3g} GB, which is half of this machine's memory or more"
+                f"it says it holds {claimed / 1e9:.3g} GB, "
+                "which is half of this machine's memory or more"
             )
         arrays = {}
         for member in archive.infolist():
@@ -163,7 +174,7 @@ def _read_array(content: bytes, read_object: Callable[[bytes], Any] | None) -> A
             if version == (1, 0)
             else npy.read_array_header_2_0(file)
         )
-    except Exception as error:  # a header is an expression of Python, which can be wrong in any way
+    except Exception as error:  # a header is a Python expression, which can be wrong in any way
         raise ValueError(
             f"it has no readable header ({' '.join(str(error).split()) or type(error).__name__})"
         ) from error
@@ -243,19 +254,23 @@ def refuse_larger(claimed: int, size: int) -> None:
 
 
 def holds_images(dataset: Any) -> bool:
-    """Say whether an HDF5 dataset can be a video: an array of frames, or encoded images in a dataset called "video"."""
+    """Say whether an HDF5 dataset can be a video.
+
+    A video is an array of frames, or encoded images in a dataset called "video".
+    """
     return dataset.ndim == 4 or dataset.name.endswith("/video")
 
 
 def check_dataset(dataset: Any) -> None:
-    """Refuse an HDF5 dataset whose numbers are in other files, or that is larger than its bytes can hold.
+    """Refuse an HDF5 dataset that is stored in other files or is larger than its bytes can hold.
 
     Raises:
         ValueError: It is refused.
     """
     if dataset.external or dataset.is_virtual:
         raise ValueError(
-            f"{dataset.name} is stored in other files; refused, because only the file itself is read"
+            f"{dataset.name} is stored in other files; "
+            "refused, because only the file itself is read"
         )
     stored = dataset.id.get_storage_size()
     if dataset.nbytes > DEFLATE_RATIO * stored:

@@ -1,4 +1,4 @@
-"""What became of the frames that were asked for: which could not be read, why, and that none is missing beside these."""
+"""The fate of the requested frames: which are unreadable and why, and a check that none is lost."""
 
 import csv
 import re
@@ -23,16 +23,16 @@ WHAT_TO_DO = "copy the file again or re-encode it, or go on in any case with dat
 def readable(
     frames: Iterable[Frame], total: int, config: DataConfig, bad: list[Frame]
 ) -> Iterator[Frame]:
-    """Yield the frames that take part, and collect those that cannot be read.
+    """Yield the frames that take part, and collect the unreadable ones.
 
     Args:
         frames: Frames in order.
-        total: How many were asked for.
-        config: What to do with a frame that cannot be read, and how many of them are too many.
-        bad: Gets the frames that cannot be read.
+        total: Number of requested frames.
+        config: How to treat an unreadable frame, and how many of them are too many.
+        bad: Gets the unreadable frames.
 
     Raises:
-        RunError: A frame cannot be read and none may be, or too many cannot.
+        RunError: A frame is unreadable and none may be, or too many are.
     """
     for frame in frames:
         if frame.image is None:
@@ -50,28 +50,30 @@ def readable(
 
 
 def refuse_too_many(bad: Sequence[Frame], total: int, config: DataConfig) -> None:
-    """Refuse to go on where too many frames cannot be read.
+    """Refuse to go on where too many frames are unreadable.
 
     Raises:
-        RunError: They are more than the share that may be.
+        RunError: They are more than `data.max_bad_share` of all frames.
     """
     if len(bad) > config.max_bad_share * total:
         raise RunError(
-            f"data.max_bad_share: {len(bad)} of {total} frames could not be read, more than the share of {config.max_bad_share:g}; "
+            f"data.max_bad_share: {len(bad)} of {total} frames could not be read, "
+            f"more than the share of {config.max_bad_share:g}; "
             f"the first: {bad[0].problem}; {WHAT_TO_DO}"
         )
 
 
 def check_account(requested: np.ndarray, poses: Poses, bad_frames: Sequence[Frame]) -> None:
-    """Make sure that the requested frames are those that were predicted and those that could not be read, each once.
+    """Check that each requested frame is either predicted or unreadable, and occurs once.
 
     Args:
         requested: (frames, 2) int64 (video, frame).
-        poses: What was predicted; an unreadable frame may be among its frames, without instances.
-        bad_frames: Frames that could not be read.
+        poses: The predictions; an unreadable frame may be among their frames, without instances.
+        bad_frames: Unreadable frames.
 
     Raises:
-        RunError: A frame was lost, came twice, or nobody asked for it: a fault of the program, and not of the user.
+        RunError: A frame is lost, occurs twice, or was not requested: a fault of the program, not
+            of the user.
     """
     asked, bad = _keys(requested), _keys([(frame.video, frame.index) for frame in bad_frames])
     processed = _keys(poses.frames)
@@ -91,7 +93,8 @@ def check_account(requested: np.ndarray, poses: Poses, bad_frames: Sequence[Fram
             for fault, keys in found.items()
         )
         raise RunError(
-            f"{len(asked)} frames were asked for, {len(predicted)} predicted and {len(bad)} unreadable, but {said}; "
+            f"{len(asked)} frames were asked for, {len(predicted)} predicted and {len(bad)} "
+            f"unreadable, but {said}; "
             "this is a fault of sleap-lab, please report it"
         )
 
@@ -108,15 +111,16 @@ def _place(key: int) -> str:
 
 
 def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, Any]]:
-    """Say for each video what became of its frames.
+    """Return a table of the videos with the fate of their frames.
 
     Args:
-        source: Where they come from.
-        bad_frames: Frames that could not be read.
+        source: Source of the frames.
+        bad_frames: Unreadable frames.
 
     Returns:
-        One row per video: `video`; `asked`, the frames asked for, None where it could not be opened; `read`; `bad`;
-        `status`: ok, partial, unreadable, or no frames where none were asked for; `problem`, the first.
+        One row per video, with these columns: `video`; `asked`, the number of requested frames,
+        None where the video could not be opened; `read`; `bad`; `status`: ok, partial, unreadable,
+        or no frames where none were requested; `problem`, the first.
     """
     rows: list[dict[str, Any]] = []
     for i, video in enumerate(source.videos):
@@ -157,14 +161,17 @@ def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, A
 
 
 def bad_ranges(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, Any]]:
-    """Return the frames that could not be read as ranges: frames that follow each other in one video, for one reason.
+    """Return the unreadable frames as ranges.
+
+    A range is a run of consecutive frames of one video that are unreadable for the same reason.
 
     Args:
-        source: Where they come from.
-        bad_frames: Frames that could not be read.
+        source: Source of the frames.
+        bad_frames: Unreadable frames.
 
     Returns:
-        For each range its `video`, `frames` as in `7` or `7-12`, their `count`, and the `problem` of the first.
+        For each range its `video`, `frames` as in `7` or `7-12`, their `count`, and the `problem`
+        of the first.
     """
     ranges: list[dict[str, Any]] = []
     previous: Frame | None = None
@@ -192,7 +199,7 @@ def _kind(frame: Frame) -> str:
 
 
 def write_bad_frames(path: Path, source: Source, bad_frames: Sequence[Frame]) -> None:
-    """Write a table of the frames that could not be read, one row each: video, frame and problem.
+    """Write a table of the unreadable frames, one row each: video, frame and problem.
 
     Raises:
         RunError: The file cannot be written.
@@ -210,20 +217,23 @@ def write_bad_frames(path: Path, source: Source, bad_frames: Sequence[Frame]) ->
 
 
 def losses(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
-    """Return one sentence each about the videos and the frames that could not be read, if there are any."""
+    """Return one sentence for each kind of loss of videos and frames, if there is any."""
     closed, said = source.unreadable, []
     if closed:
         names = listed([str(path) for path, _ in closed], 5)
         said.append(
-            f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: {names}. The first: {closed[0][1]}"
+            f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: "
+            f"{names}. The first: {closed[0][1]}"
         )
     for path, reason in source.cut_short:
         said.append(
-            f"{path} seems to have been cut short: {reason}. What it holds was used; copy it again from where it was recorded."
+            f"{path} seems to have been cut short: {reason}. "
+            "What it holds was used; copy it again from where it was recorded."
         )
     if bad_frames:
         frames = listed([where["frames"] for where in bad_ranges(source, bad_frames)], 20)
         said.append(
-            f"{len(bad_frames)} frames could not be read: {frames}. The first: {bad_frames[0].problem}"
+            f"{len(bad_frames)} frames could not be read: {frames}. "
+            f"The first: {bad_frames[0].problem}"
         )
     return said

@@ -1,8 +1,9 @@
-"""Decoding from a key frame on: which pictures come, and which of them are what was recorded.
+"""Decoding from a key frame on, with a check that each picture is the recorded one.
 
-A decoder conceals damage with what it has, and flags only some of it. So a picture counts only if nothing that it is built on is damaged
-or lost: neither its own packet nor one since the key frame before it. Pictures come in the order of showing, and one may rest on a packet
-whose picture comes later; it waits until all packets before its own have shown what they are.
+A decoder conceals damage with data it has, and flags only some of the pictures. So a picture counts
+only if its own packet and all packets since the key frame before it are sound and present. Pictures
+come in display order, and a picture may depend on a packet whose own picture comes later. So a
+picture waits until the state of all packets before its own is known.
 """
 
 from bisect import bisect_right
@@ -52,7 +53,8 @@ class PacketOrder:
     def key_before(self, packet: int, unsound: Collection[int] = ()) -> int:
         """Return the key packet that a picture rests on; 0 where there is none.
 
-        It comes before the picture in both orders: what is shown before a key frame and decoded after it needs others.
+        It comes before the picture in both orders: a picture that is shown before a key frame and
+        decoded after it depends on other frames.
 
         Args:
             packet: Packet of the picture.
@@ -69,11 +71,13 @@ class Run:
     """Decoding from a key frame on.
 
     Attributes:
-        start: The packet at which it began.
-        alone: Whether it is done on one core; then an error belongs to the packet that was decoded last, and the run goes on behind it.
+        start: The packet at which decoding began.
+        alone: Whether one core decodes. Then an error belongs to the packet that was decoded last,
+            and the run goes on after it.
         packet: The packet that was decoded last.
         next: The lowest frame that may still come.
-        unsound: Whether the first picture was not that of a key frame, as where recovery takes many: then none of them can be trusted.
+        unsound: Whether the first picture was not that of a key frame, as where recovery takes many
+            frames. Then no picture of the run can be trusted.
     """
 
     def __init__(
@@ -96,7 +100,7 @@ class Run:
         self._held: tuple[int, VideoFrame, bool] | None = None
 
     def advance(self, frame: int) -> tuple[VideoFrame | None, str]:
-        """Decode up to a frame; return its picture, or None and why it cannot be had."""
+        """Decode up to a frame; return its picture, or None and the reason why there is none."""
         while True:
             if self._held is None:
                 self._held = next(self._trusted, None)
@@ -115,12 +119,12 @@ class Run:
                 yield packet
 
     def _judged(self, found: Iterator[VideoFrame | None]) -> Iterator[tuple[int, VideoFrame, bool]]:
-        """Yield frames in order, their pictures, and whether these are what was recorded."""
+        """Yield frames in order, their pictures, and whether each picture is the recorded one."""
         order = self._order
         first = expected = max(int(order.frame_of[self.start]), 0)
         waiting: deque[tuple[int, VideoFrame, int]] = deque()
         seen: set[int] = set()
-        low = self.start  # all packets before it have shown what they are
+        low = self.start  # the state of all packets before it is known
         begun = self.start == 0
         for picture in found:
             if picture is None:
@@ -161,7 +165,7 @@ class Run:
     def _weighed(
         self, frame: int, picture: VideoFrame, packet: int
     ) -> tuple[int, VideoFrame, bool]:
-        """Say whether a picture rests on nothing that is damaged."""
+        """Say whether a picture depends on nothing that is damaged."""
         if not self._damaged:
             return frame, picture, True
         key = self._order.key_before(packet)

@@ -1,4 +1,4 @@
-"""Whether a file can be a video of labels: what the labels store of the video, compared with what the file holds."""
+"""Fit of a file to a video of labels: stored facts of the video compared with the file."""
 
 from contextlib import suppress
 from enum import IntEnum
@@ -15,12 +15,15 @@ from sleap_lab.media.recording import Recording
 from sleap_lab.settings.inputs import is_media
 
 Files = str | list[str]
-"""What a video is read from: a file, a folder of images, or images."""
+"""The files of a video: a file, a folder of images, or images."""
 OTHER = "is another recording"
 
 
 class Fit(IntEnum):
-    """How well a file fits; `ROUGHLY` where labels do not store all of it, or store what can be true of several."""
+    """How well a file fits.
+
+    `ROUGHLY` means that labels store only part of the facts, or facts that several files can share.
+    """
 
     NO = 0
     ROUGHLY = 1
@@ -28,7 +31,7 @@ class Fit(IntEnum):
 
 
 class Stored(NamedTuple):
-    """What labels store of a video, before any crop; None for what they do not."""
+    """The facts that labels store of a video, before any crop; None for those they do not store."""
 
     frames: int | None
     height: int | None
@@ -37,15 +40,16 @@ class Stored(NamedTuple):
 
 
 class Media(NamedTuple):
-    """What a media file holds, and what its header says.
+    """Content of a media file, and the facts in its header.
 
     Attributes:
-        height: Of its images as they are shown, px.
-        width: Likewise.
+        height: Height of its images as they are shown, px.
+        width: Width likewise.
         channels: 1 where it has no colour, otherwise 3.
         held: Number of frames that it holds.
         frames: Number of frames by its header; 0 where it says nothing.
-        estimate: Number of frames by duration and rate, as readers take it where the header says nothing.
+        estimate: Number of frames by duration and rate, as readers compute it where the header says
+            nothing.
         rate: Frames per second; 0 where the header says nothing.
     """
 
@@ -67,7 +71,7 @@ def fit(video: sio.Video, files: Files, last: int) -> tuple[Fit, str]:
         last: Last labeled frame of the video, -1 where there is none.
 
     Returns:
-        How well it fits, and what does not, as it goes on after the name of the file.
+        How well it fits, and the misfit as words that follow the name of the file.
     """
     stored = stored_of(video)
     try:
@@ -91,24 +95,25 @@ def fit(video: sio.Video, files: Files, last: int) -> tuple[Fit, str]:
         if media
         else _fit_of_reader(stored.frames, last, reader)
     )
-    if (
-        None in (stored.height, stored.width) or stored.channels != channels
-    ):  # colour may be labeled as gray, and often is
+    # Colour videos are often labeled as gray.
+    if None in (stored.height, stored.width) or stored.channels != channels:
         counted = min(counted, Fit.ROUGHLY)
     return counted, problem
 
 
 def size_problem(video: sio.Video) -> str | None:
-    """Return how the images of an open video are of another size than labels store; None where they are not, or nobody knows."""
+    """Return how the size of an open video differs from the size that its labels store.
+
+    Returns:
+        The difference in words; None where there is none, or it is unknown.
+    """
     stored = stored_of(video)
     reader = video.backend.inner if isinstance(video.backend, CropVideoBackend) else video.backend
-    if None in (stored.height, stored.width) or isinstance(
-        reader, HDF5Video
-    ):  # SLEAP may have turned the axes of arrays
+    # SLEAP may have exchanged the axes of arrays.
+    if None in (stored.height, stored.width) or isinstance(reader, HDF5Video):
         return None
-    with suppress(
-        Exception
-    ):  # what cannot be read is not another recording; reading its frames says what is wrong
+    # An unreadable video is not another recording; reading its frames reports the problem.
+    with suppress(Exception):
         if isinstance(reader, MediaVideo):
             file = Path(reader.filename)
             return (
@@ -130,10 +135,10 @@ def stored_of(video: sio.Video) -> Stored:
 
 
 def open_reader(video: sio.Video, files: Files, grayscale: bool | None) -> VideoBackend:
-    """Return what says of a file what labels do, and reads what is no media file.
+    """Return a reader that reports the stored facts of a video, and reads files other than media.
 
     Raises:
-        Exception: There is none for such files, or the file cannot be read.
+        Exception: There is no reader for such files, or the file cannot be read.
     """
     metadata = video.backend_metadata
     if isinstance(files, str) and is_media(Path(files)):
@@ -147,7 +152,7 @@ def open_reader(video: sio.Video, files: Files, grayscale: bool | None) -> Video
 def _described(
     file: Path, stored: Stored, rate: float | None, grayscale: bool | None
 ) -> MediaVideo:
-    """Return sleap-io's reader of a media file, told what it would ask the header for, which may be wrong."""
+    """Return sleap-io's reader of a media file, with facts set that its header may get wrong."""
     reader = MediaVideo(str(file), grayscale=grayscale, plugin="pyav")
     if rate is None or None in stored[:3] or (grayscale is None and stored.channels is None):
         media = read_media(file)
@@ -190,7 +195,7 @@ def read_media(file: Path) -> Media:
 
 
 def _coded_size(file: Path) -> tuple[int, int]:
-    """Return height and width by the header of a media file, before it is turned for showing."""
+    """Return height and width by the header of a media file, before any rotation for display."""
     with opened(file) as (_, stream):
         return stream.height, stream.width
 
@@ -208,7 +213,8 @@ def _fit_of_reader(stored: int | None, last: int, reader: VideoBackend) -> tuple
 def _fit_of_media(stored: int | None, last: int, media: Media) -> tuple[Fit, str]:
     """Compare the number of frames of a media file.
 
-    Labels store what the header said, or what was made of duration and rate where it said nothing; both may be wrong about the frames.
+    Labels store the number in the header, or the product of duration and rate where the header has
+    none; both may differ from the number of frames.
     """
     said = media.frames or media.estimate
     if stored == said and last < said:
@@ -220,15 +226,14 @@ def _fit_of_media(stored: int | None, last: int, media: Media) -> tuple[Fit, str
         return Fit.ROUGHLY, ""
     if stored == held:
         return Fit.EXACTLY, ""
-    if not media.frames and abs(stored - media.estimate) <= max(
-        2, media.estimate // 100
-    ):  # readers differ in duration and rate
+    # Readers differ in duration and rate.
+    if not media.frames and abs(stored - media.estimate) <= max(2, media.estimate // 100):
         return Fit.ROUGHLY, ""
     return Fit.NO, f"{OTHER}: {held} frames instead of {stored}"
 
 
 def _unlike(stored: Stored, height: int, width: int) -> str | None:
-    """Return in what way a size is not the stored one."""
+    """Return how a size differs from the stored one, in words; None where it does not."""
     wanted = (stored.height or height, stored.width or width)
     return (
         None

@@ -1,8 +1,9 @@
 """Predictions in the formats that other programs read.
 
-What holds a single video is one file per video, over the whole video: a frame without poses is a row without numbers. Where that
-would be little but nothing, a table has the processed frames only, and arrays are not written. A COCO file lists the frames that were
-processed, because there an image without annotations says that nothing is in it.
+A format for a single video has one file per video, over the whole video: a frame without poses is a
+row without numbers. Where nearly all rows would be empty, a table has the processed frames only,
+and arrays are not written. A COCO file lists the processed frames only, because there an image
+without annotations says that it holds no animal.
 """
 
 import csv
@@ -27,24 +28,33 @@ from sleap_lab.media.labels import save_labels, to_labels, to_poses, video_name
 from sleap_lab.poses.record import Poses, distinct
 
 MOST_EMPTY_ROWS = 1_000_000
-"""A table has rows for at most so many frames that nobody looked at, or for none of them: 12 frames of 11 million made 209 MB."""
+"""Most unprocessed frames for which a table has rows; beyond it, it has rows for none of them.
+
+Twelve frames of a video of 11 million made 209 MB.
+"""
 MOST_EMPTY_BYTES = 4 * 2**30
-"""Arrays that hold more than this of nothing are not written: no program that reads them whole could open them."""
+"""Most empty bytes of arrays that are written.
+
+No program that reads larger arrays as a whole could open them.
+"""
 BLOCK = 4096
-"""Frames that are stored together: arrays take space and time only where a block holds a pose."""
+"""Frames that are stored together; arrays take space and time only where a block holds a pose."""
 PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 LONGEST_STEM = 48
-"""Letters of a video's name in the name of its file: file systems take 255 bytes, and a letter may be four of them."""
+"""Letters of a video's name in a file name.
+
+File systems allow 255 bytes, and a letter may take four of them.
+"""
 MIDPOINTS = "(x, y) from the top left of the image; (0, 0) is the midpoint of its first pixel"
 
 
 class Written(NamedTuple):
-    """What became of the formats that were asked for.
+    """Results of writing the requested formats.
 
     Attributes:
-        files: The files.
-        notes: A sentence about each thing that a format could not hold as it is.
-        failed: A sentence about each file that could not be written.
+        files: The written files.
+        notes: A sentence for each thing that a format could not hold as it is.
+        failed: A sentence for each file that could not be written.
     """
 
     files: list[Path]
@@ -58,13 +68,17 @@ def write_formats(
     formats: Sequence[str],
     times: Callable[[], Mapping[int, np.ndarray]] = dict,
 ) -> Written:
-    """Write labels in several formats beside each other: the `.slp` first, and each of the others whatever becomes of the rest.
+    """Write labels in several formats beside each other, the `.slp` file first.
+
+    A failure of one of the other formats does not affect the rest.
 
     Args:
         labels: What to write.
-        path: The `.slp` file; other formats replace its suffix and, where there are several videos, put number and name before theirs.
+        path: The `.slp` file; other formats replace its suffix and, where there are several videos,
+            put number and name before theirs.
         formats: `slp`, `csv`, `analysis_h5`, `nwb`, `coco`.
-        times: Returns by video, (frames,) s, when each of its frames was taken, where they are not evenly spaced.
+        times: Returns by video the time of each of its frames, (frames,) s, where they are not
+            evenly spaced.
 
     Raises:
         RunError: The `.slp` file cannot be written.
@@ -78,9 +92,8 @@ def write_formats(
         skeleton = replace(poses.skeleton, nodes=_names(poses.skeleton.nodes, "node"))
         named = replace(poses, track_names=_names(poses.track_names, "track"), skeleton=skeleton)
         done.notes.extend(_renamed("other formats than slp", poses, named))
-        plain = cache(
-            lambda i: _plain(labels.videos[i], poses.of_video(i))
-        )  # a look into the file of the video, once for all formats
+        # This reads the file of the video, once for all formats.
+        plain = cache(lambda i: _plain(labels.videos[i], poses.of_video(i)))
         taken: Mapping[int, np.ndarray] = {}
         if set(others) & set(TIMED):
             try:
@@ -100,23 +113,22 @@ def write_formats(
 def _names(
     names: Sequence[str], empty: str, legal: Callable[[str], str] = lambda name: name
 ) -> tuple[str, ...]:
-    """Return names of which each says which one is meant: none is empty, no two are alike.
+    """Return unique names that are not empty.
 
     Args:
         names: Names.
-        empty: What stands for an empty one.
+        empty: Replacement of an empty name.
         legal: Returns a name as a format accepts it.
     """
     accepted = [legal(name.replace("\0", "")) or empty for name in names]
-    order = sorted(
-        range(len(names)), key=lambda i: accepted[i] != names[i]
-    )  # who can keep a name keeps it
+    # Names that can stay come first, so that they do stay.
+    order = sorted(range(len(names)), key=lambda i: accepted[i] != names[i])
     unlike = dict(zip(order, distinct([accepted[i] for i in order]), strict=True))
     return tuple(unlike[i] for i in range(len(names)))
 
 
 def _renamed(where: str, before: Poses, after: Poses) -> list[str]:
-    """Say which tracks and nodes have other names in a file."""
+    """Return a sentence on the tracks and nodes that have other names in a file, if any."""
     pairs = [
         f"{kind} {i} {old!r} is {new}"
         for kind, names, others in (
@@ -143,7 +155,7 @@ def _write_videos(
     name: str,
     times: Mapping[int, np.ndarray],
 ) -> None:
-    """Write a file for each video of which frames were processed, and tell `done`."""
+    """Write a file for each video with processed frames, and record it in `done`."""
     suffix, write = PER_VIDEO[name]
     used = np.unique(poses.frames[:, 0]).tolist()
     for i in used:
@@ -151,7 +163,8 @@ def _write_videos(
         file = path.with_suffix(suffix if len(used) == 1 else f".{i:03}_{_stem(videos[i])}{suffix}")
         if name == "nwb" and not len(own):
             done.notes.append(
-                f"{video_name(videos[i])} has no poses, and NWB cannot say so: {file.name} was not written."
+                f"{video_name(videos[i])} has no poses, and NWB cannot say so: "
+                f"{file.name} was not written."
             )
             continue
         if name != "csv" and (
@@ -164,11 +177,13 @@ def _write_videos(
         if name == "csv" and not _spans(own, len(video)):
             frames = len(np.unique(own.frames[:, 1]))
             done.notes.append(
-                f"{file.name} has the {frames} frames that were processed, and no rows for the other {len(video) - frames:,} of the video."
+                f"{file.name} has the {frames} frames that were processed, "
+                f"and no rows for the other {len(video) - frames:,} of the video."
             )
         if name == "analysis_h5" and own.track_names and (trackless := int((own.tracks < 0).sum())):
             done.notes.append(
-                f"{file.name} holds tracks only: {trackless} instances without a track are not in it."
+                f"{file.name} holds tracks only: "
+                f"{trackless} instances without a track are not in it."
             )
         if name == "nwb":
             done.notes.extend(_renamed(file.name, own, _in_nwb(own)))
@@ -176,7 +191,7 @@ def _write_videos(
 
 
 def _over(times: np.ndarray | None, length: int) -> np.ndarray | None:
-    """Return times of as many frames as a video is taken to have, nan where there are none."""
+    """Return one time for each frame of a video of that length, nan where there is none."""
     return (
         None
         if times is None
@@ -185,18 +200,19 @@ def _over(times: np.ndarray | None, length: int) -> np.ndarray | None:
 
 
 def _spans(poses: Poses, length: int) -> bool:
-    """Say whether a table of one video has rows for frames that were not processed, too."""
+    """Say whether a table of one video also has rows for frames that were not processed."""
     return length - len(np.unique(poses.frames[:, 1])) <= MOST_EMPTY_ROWS
 
 
 def _mostly_nothing(poses: Poses, lanes: Sequence[tuple[str, np.ndarray]], length: int) -> str:
-    """Say why arrays over a whole video and all lanes are too much, if they are."""
+    """Return why arrays over a whole video and all lanes are too large; empty if they are not."""
     nodes, filled = len(poses.skeleton.nodes), sum(len(rows) for _, rows in lanes)
     if (length * len(lanes) - filled) * nodes * 3 * 8 <= MOST_EMPTY_BYTES:
         return ""
     size = length * len(lanes) * nodes * 3 * 8 / 2**30
     return (
-        f"{length:,} frames x {len(lanes):,} tracks x {nodes} nodes take {size:,.1f} GB, nearly all of it empty ({filled:,} instances); "
+        f"{length:,} frames x {len(lanes):,} tracks x {nodes} nodes take {size:,.1f} GB, "
+        f"nearly all of it empty ({filled:,} instances); "
         "csv and slp hold the same poses, and fewer tracks or a shorter video need less."
     )
 
@@ -217,21 +233,19 @@ def _write_coco_file(
 
 
 def _write(file: Path, name: str, write: Callable[[str], None], done: Written) -> None:
-    """Write a file, and tell `done` what became of it: one that cannot be written takes neither the others nor the run with it."""
+    """Write a file and record the result in `done`; a failure affects no other file and no run."""
     try:
         with replacing(file) as temporary, hdf5_errors():
             write(str(temporary))
         done.files.append(file)
     except RunError as error:
         done.failed.append(str(error))
-    except (
-        Exception
-    ) as error:  # every writer has its own errors for poses that its format cannot hold
+    except Exception as error:  # each writer has its own errors for poses its format cannot hold
         done.failed.append(f"{file}: these poses cannot be written as {name} ({one_line(error)})")
 
 
 def _stem(video: sio.Video) -> str:
-    """Return the name of a video without its suffix, as far as it fits into a longer name; of images, that of their folder."""
+    """Return the start of a video's name without suffix; for images, of their folder's name."""
     path = _path(video_name(video))
     stem = (
         path.parent.name if isinstance((video.source_video or video).filename, list) else path.stem
@@ -240,7 +254,7 @@ def _stem(video: sio.Video) -> str:
 
 
 def _path(name: str) -> PurePath:
-    """Return the path that a name is: one of this system, unless it is one of Windows, which is in no folder here."""
+    """Return a name as a path: one of this system, or a Windows path, which has no folder here."""
     foreign = PureWindowsPath(name)
     return (
         foreign
@@ -250,9 +264,10 @@ def _path(name: str) -> PurePath:
 
 
 def _plain(video: sio.Video, poses: Poses) -> sio.Video:
-    """Return what a file says about a video: its name and shape, without reading it again.
+    """Return a video object with name and shape for a file, without reading the video again.
 
-    A package names the video its frames are from. Its length, where it is not known, ends with the last processed frame.
+    The frames of a package have the name of their original video. An unknown length ends with the
+    last processed frame.
     """
     original = video.source_video or video
     name = _path(video_name(video))
@@ -271,11 +286,14 @@ def _plain(video: sio.Video, poses: Poses) -> sio.Video:
 
 
 def _write_csv(poses: Poses, video: sio.Video, times: np.ndarray | None, path: str) -> None:
-    """Write a table of SLEAP's columns with a row for every instance and for every frame without one; times, if any, come last."""
+    """Write a table in SLEAP's columns, with a row per instance and per frame without one.
+
+    The times, if any, are the last column.
+    """
     shown = range(len(video)) if _spans(poses, len(video)) else np.unique(poses.frames[:, 1])
     empty = np.setdiff1d(shown, poses.frame)
     frames = np.concatenate([poses.frame, empty])
-    # What a person labelled comes first within a frame.
+    # User instances come first within a frame.
     order = np.lexsort((np.concatenate([~poses.user, np.ones(len(empty), dtype=bool)]), frames))
     nodes = [f"{node}.{part}" for node in poses.skeleton.nodes for part in ("x", "y", "score")]
     by_name = sorted(range(len(nodes)), key=nodes.__getitem__)
@@ -313,7 +331,7 @@ def _write_csv(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
 
 
 def _write_analysis_h5(poses: Poses, video: sio.Video, times: np.ndarray | None, path: str) -> None:
-    """Write SLEAP's arrays, laid out as sleap-io writes and reads them, without holding them in memory."""
+    """Write SLEAP's arrays in the layout of sleap-io, without holding them in memory."""
     skeleton, slots = poses.skeleton, _slots(poses)
     n, length = len(slots), len(video)
     names = {
@@ -385,10 +403,10 @@ def _write_analysis_h5(poses: Poses, video: sio.Video, times: np.ndarray | None,
 def _blocks(
     frames: np.ndarray, values: np.ndarray, length: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the stretches of a video that hold values, and these with nan between them.
+    """Yield the parts of a video that hold values, and their values with nan between them.
 
     Args:
-        frames: (n,) frame of each value; of several in one frame, the last counts.
+        frames: (n,) frame of each value; of several values in one frame, the last counts.
         values: (n, ...) values.
         length: Frames of the video.
     """
@@ -403,10 +421,14 @@ def _blocks(
 
 
 def _slots(poses: Poses) -> list[tuple[str, np.ndarray]]:
-    """Return name and rows of each track that occurs, or where there are no tracks, of the first, second, … instance of all frames.
+    """Return name and rows of each slot of the analysis arrays.
 
-    Of two instances of a track in one frame the later counts, and what a person labelled comes last. Without tracks it comes first, and
-    there are as many slots as a frame has instances of one of these kinds, since what is predicted is then often what was labelled.
+    A slot is a track that occurs. Of two instances of a track in one frame the later counts, and
+    user instances come last.
+
+    Without tracks, a slot is the first, second, … instance of all frames, and user instances come
+    first. There are as many slots as a frame has instances of one kind, user or predicted, since
+    predictions then often repeat user instances.
     """
     names: Sequence[str] = poses.track_names
     if names:
@@ -432,10 +454,11 @@ def _slots(poses: Poses) -> list[tuple[str, np.ndarray]]:
 
 
 def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: str) -> None:
-    """Write PoseEstimation containers, laid out as sleap-io writes and reads them.
+    """Write PoseEstimation containers in the layout of sleap-io.
 
-    sleap-io itself leaves frames out and rounds the rate down to whole frames per second, so that times are wrong. Instances
-    without a track are numbered within their frame; what a person labelled has confidence 1.
+    sleap-io itself leaves out frames and rounds the rate down to whole frames per second, so that
+    times are wrong. Instances without a track are numbered within their frame; user instances have
+    confidence 1.
     """
     import warnings
 
@@ -470,7 +493,7 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
     filled: list[tuple[H5DataIO, np.ndarray, np.ndarray]] = []
 
     def over_video(rows: np.ndarray, values: np.ndarray) -> H5DataIO:
-        """Return an array over the whole video, to be filled once it is in the file."""
+        """Return an array over the whole video, which is filled once it is in the file."""
         shape = (length, *values.shape[1:])
         chunks = (min(BLOCK, length), *values.shape[1:])
         array = H5DataIO(
@@ -486,7 +509,9 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
                 description=f"Positions of {poses.skeleton.nodes[i]}; nan where it was not found.",
                 data=over_video(rows, poses.points[:, i]),
                 confidence=over_video(rows, scores[:, i]),
-                confidence_definition="Height of the peak in the confidence map; 1 where a person placed the point.",
+                confidence_definition=(
+                    "Height of the peak in the confidence map; 1 where a person placed the point."
+                ),
                 reference_frame=MIDPOINTS,
                 unit="pixels",
                 comments=meaning,
@@ -495,9 +520,8 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
             for i, node in enumerate(legal.skeleton.nodes)
         ]
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # of the names of videos, which are what readers look for
+            # It is about the names of videos, which readers look for.
+            warnings.simplefilter("ignore", DeprecationWarning)
             module.add(
                 PoseEstimation(
                     name=f"track={name}",
@@ -517,7 +541,7 @@ def _write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: s
 
 
 def _in_nwb(poses: Poses) -> Poses:
-    """Return poses whose tracks and nodes are called so that NWB accepts it."""
+    """Return poses whose tracks and nodes have names that NWB accepts."""
     skeleton = replace(
         poses.skeleton,
         nodes=_names(poses.skeleton.nodes, "node", _legal),
@@ -533,10 +557,12 @@ def _legal(name: str) -> str:
 
 
 def _lanes(poses: Poses) -> list[tuple[str, np.ndarray]]:
-    """Return name and rows of each track, and of instances without one by their place among those of their frame."""
-    lanes: dict[
-        tuple[bool, int], list[int]
-    ] = {}  # whether there is a track; its index, or the place
+    """Return name and rows of each lane.
+
+    A lane is a track, or a place among the trackless instances of a frame.
+    """
+    # The key says whether there is a track, and gives its index or the place.
+    lanes: dict[tuple[bool, int], list[int]] = {}
     for *_, rows in poses.by_frame():
         trackless = 0
         for row in rows.tolist():
@@ -552,7 +578,7 @@ def _lanes(poses: Poses) -> list[tuple[str, np.ndarray]]:
 
 
 def _absolute(name: str) -> str:
-    """Return a file as it is found from any folder; one of Windows, or at an address, as it is called."""
+    """Return an absolute file name; Windows paths and addresses stay as they are."""
     path = _path(name)
     return str(path.absolute()) if isinstance(path, Path) and not ADDRESS.match(name) else name
 
@@ -560,10 +586,11 @@ def _absolute(name: str) -> str:
 def _write_coco(
     poses: Poses, videos: Sequence[sio.Video], plain: Sequence[sio.Video], path: str
 ) -> None:
-    """Write one COCO file: images are the processed frames, annotations the instances, with the scores of predicted ones.
+    """Write one COCO file: images are the processed frames, annotations their instances.
 
-    Images of a video that is made of images have their paths, others the names that sleap-io gives them; where videos share a
-    name, their number comes first.
+    Annotations of predicted instances have scores. Images of a video that is made of images have
+    their paths, others the names that sleap-io gives them. Where videos share a name, their number
+    comes first.
     """
     from sleap_io.io.coco import convert_labels
 

@@ -1,4 +1,7 @@
-"""A look at labels and videos before they are opened: readers make room for what headers promise, and take what is none for a video."""
+"""Checks of labels and videos before they are opened.
+
+Readers allocate memory for what headers promise, and take some other files for videos.
+"""
 
 import json
 import re
@@ -23,7 +26,7 @@ def vet_labels(path: Path) -> None:
     """Look at a labels file.
 
     Raises:
-        Exception: It cannot be read, reaches beyond itself, or says it holds more than it does.
+        Exception: It cannot be read, reaches beyond itself, or promises more than it holds.
     """
     check_hdf5(path, images=True)
     with h5py.File(path, "r") as file:
@@ -42,10 +45,10 @@ def vet_labels(path: Path) -> None:
 
 
 def vet_video(path: Path) -> None:
-    """Look at a video whose reader makes room for all that its header promises.
+    """Look at a video whose reader allocates memory for all that its header promises.
 
     Raises:
-        Exception: The file cannot be read, reaches beyond itself, or says it holds more than it does.
+        Exception: The file cannot be read, reaches beyond itself, or promises more than it holds.
     """
     refuse_pointer(path)
     if path.suffix.lower() in (*HDF5, LABELS):
@@ -58,15 +61,15 @@ def vet_video(path: Path) -> None:
 
 
 def refuse_no_video(path: Path, dataset: str | None = None) -> None:
-    """Refuse what is given as a video and is something else, by what it holds.
+    """Refuse a file that is given as a video and is something else by its content.
 
     Args:
         path: The file.
-        dataset: Dataset of an HDF5 file that was asked for; then it is for others to say whether that holds frames.
+        dataset: Requested dataset of an HDF5 file; then the caller checks whether it holds frames.
 
     Raises:
         OSError: It cannot be opened.
-        ValueError: It is something else; the message says what it is, and what to do.
+        ValueError: It is something else; the message names it and the remedy.
     """
     refuse_pointer(path)
     if dataset is None and h5py.is_hdf5(path):
@@ -77,27 +80,30 @@ def refuse_no_video(path: Path, dataset: str | None = None) -> None:
 
 
 NO_VIDEOS: dict[str, Callable[[h5py.File], bool]] = {
-    "a SLEAP analysis file: it holds poses, no frames; give the .slp file or the video": lambda file: (
-        "tracks" in file and ("track_occupancy" in file or "node_names" in file)
+    "a SLEAP analysis file: it holds poses, no frames; give the .slp file or the video": (
+        lambda file: "tracks" in file and ("track_occupancy" in file or "node_names" in file)
     ),
-    "an NWB file, of poses most likely; give the .slp file or the video, or name its frames with data.video_dataset": lambda file: (
-        "nwb_version" in file.attrs
+    (
+        "an NWB file, of poses most likely; give the .slp file or the video, "
+        "or name its frames with data.video_dataset"
+    ): lambda file: "nwb_version" in file.attrs,
+    "a table of pandas, as DeepLabCut writes poses: it holds no frames; give the video": (
+        lambda file: any(
+            "pandas_type" in item.attrs for item in file.values() if isinstance(item, h5py.Group)
+        )
     ),
-    "a table of pandas, as DeepLabCut writes poses: it holds no frames; give the video": lambda file: (
-        any("pandas_type" in item.attrs for item in file.values() if isinstance(item, h5py.Group))
+    "the weights of a Keras model; give its folder as model.paths": (
+        lambda file: "model_weights" in file
     ),
-    "the weights of a Keras model; give its folder as model.paths": lambda file: (
-        "model_weights" in file
-    ),
-    "a SLEAP labels file; call it .slp": lambda file: (
-        "videos_json" in file and "frames" in file and "instances" in file
+    "a SLEAP labels file; call it .slp": (
+        lambda file: "videos_json" in file and "frames" in file and "instances" in file
     ),
 }
-"""What HDF5 files are that are no videos, and what to do -> how to tell."""
+"""Kinds of HDF5 files that are no videos, with the remedy -> test of an open file."""
 
 
 def _source_documents(item: Any) -> list[Any]:
-    """Return what an HDF5 group says about the video that embedded frames are from."""
+    """Return the JSON documents of an HDF5 group about the video that embedded frames are from."""
     if not isinstance(item, h5py.Group):
         return []
     return (
@@ -110,7 +116,7 @@ def _source_documents(item: Any) -> list[Any]:
 
 
 def _check_instances(file: h5py.File) -> None:
-    """Refuse labels that lost instances which their frames have; they would be read as if there were none."""
+    """Refuse labels that lack instances of their frames; readers would ignore the loss."""
     fields = file["frames"].dtype.names if "frames" in file else None
     if (
         fields
@@ -123,7 +129,7 @@ def _check_instances(file: h5py.File) -> None:
 
 
 def _check_score_maps(file: h5py.File, size: int) -> None:
-    """Refuse packed images that are larger than they say; the size of the file is `size`."""
+    """Refuse packed images that are larger than they say; `size` is the file size in bytes."""
     total = 0
     for kind in SCORE_MAPS:
         if f"{kind}_score_map_index" not in file:

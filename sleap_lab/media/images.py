@@ -1,4 +1,4 @@
-"""What can be known of the images of a video before they are read: which are not there, and which are meant to be turned."""
+"""Checks of the images of a video before reading: missing images, and images to be rotated."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +15,10 @@ TURNED = range(2, 9)
 
 
 def is_there(name: str | Path) -> bool:
-    """Say whether there is a file that may be read; what cannot be looked for (no access, too long a name) is not there."""
+    """Say whether a file exists and may be read; a name that cannot be looked up does not exist.
+
+    Lack of access or too long a name makes a lookup fail.
+    """
     try:
         if not Path(name).is_file():
             return False
@@ -27,18 +30,20 @@ def is_there(name: str | Path) -> bool:
 
 
 def absent_images(names: Sequence[str]) -> list[str]:
-    """Return those of some images that are not there, or that Git LFS left only a pointer to."""
+    """Return the images that are missing, or that are only Git LFS pointers."""
     return [name for name in names if not is_there(name) or is_pointer(Path(name))]
 
 
 def orientation_notes(video: sio.Video, frames: Sequence[int]) -> list[str]:
-    """Return a warning where a camera noted that images are to be turned for showing: they are read as they are stored.
+    """Return a warning where images have a note that they are to be rotated for display.
+
+    They are read as they are stored.
 
     Args:
-        video: The video; what is not made of images has no such notes.
+        video: The video; only videos of images have such notes.
         frames: Its frames that will be read.
     """
-    from PIL import Image  # most videos are no images
+    from PIL import Image  # most videos are not made of images
 
     names = (
         [video.filename[frame] for frame in frames if frame < len(video.filename)]
@@ -48,15 +53,14 @@ def orientation_notes(video: sio.Video, frames: Sequence[int]) -> list[str]:
     turned = []
     for name in names:
         if Path(name).suffix.lower() in JPEG:
-            with (
-                suppress(Exception),
-                Image.open(name) as image,
-            ):  # reading its pixels says what is wrong
+            # Reading the pixels of a broken image reports the problem.
+            with suppress(Exception), Image.open(name) as image:
                 if image.getexif().get(EXIF_ORIENTATION) in TURNED:
                     turned.append(name)
     if not turned:
         return []
     return [
-        f"{len(turned)} of {len(names)} images, the first {turned[0]}, have a note that they are to be turned (EXIF orientation). They are "
-        "read as they are stored, as SLEAP reads them, and so are the poses. To turn the images themselves: mogrify -auto-orient"
+        f"{len(turned)} of {len(names)} images, the first {turned[0]}, have a note that they are "
+        "to be turned (EXIF orientation). They are read as they are stored, as SLEAP reads them, "
+        "and so are the poses. To turn the images themselves: mogrify -auto-orient"
     ]

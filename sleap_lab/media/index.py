@@ -1,11 +1,14 @@
-"""Which frames a recording has: one pass over its packets, before any picture is decoded.
+"""The frames of a recording, found by one pass over its packets before any picture is decoded.
 
-A container stores packets in the order in which they are decoded. Each holds a picture, as a rule, and the time at which it is shown;
-the frames of a recording are its pictures in the order of these times. What the header of a file says about their number is not
-believed: it is wrong where recording ended without notice, where the rate varies, and where a file was trimmed without re-encoding.
+A container stores packets in the order in which they are decoded. As a rule, each packet holds a
+picture and the time at which it is shown. The frames of a recording are its pictures in the order
+of these times. The number of frames in the header of a file is not trusted: it is wrong where
+recording ended without notice, where the rate varies, and where a file was trimmed without
+re-encoding.
 
-Where times are not told, not distinct, or say another order than the decoder, or where a packet holds no picture of its own (two fields,
-or a hidden reference), the whole recording is decoded once, and the order in which pictures come counts.
+The whole recording is decoded once, and the order of the decoder counts, in two cases: where times
+are missing, not distinct, or contradict the decoder; and where a packet holds no picture of its own
+(two fields, or a hidden reference).
 """
 
 import shlex
@@ -27,13 +30,13 @@ from sleap_lab.errors import RunError, listed
 AV_TIME_BASE: int = av.time_base
 """Units per second of the duration of a container."""
 MAX_PIXELS = 2**28
-"""Largest picture that is decoded, so that a file cannot ask for more memory than any recording needs."""
+"""Pixels of the largest picture that is decoded; it limits the memory that a file can ask for."""
 STRICT = ("mjpeg",)
-"""Codecs whose decoder gives the rest of an earlier picture in place of damage, unless it is told to give errors."""
+"""Codecs that replace damage by an earlier picture, unless they are told to raise errors."""
 LISTENED = ("ffv1",)
-"""Codecs whose decoder tells of damage that it conceals in its log only."""
+"""Codecs that report concealed damage in their log only."""
 TRIED = 32
-"""Pictures at the beginning whose order is compared with what packets say."""
+"""Pictures at the beginning whose order is compared with the times of the packets."""
 CONTAINERS = (
     *(
         "mov",
@@ -68,23 +71,32 @@ CONTAINERS = (
         "flac",
     ),
 )
-"""Containers that are read, as ffmpeg calls them; those of sound only to say what they are."""
+"""Containers that are read, by ffmpeg's names; those of sound only for a better error message."""
 TIMED_BY_HEADER = ("matroska", "asf", "flv")
-"""Containers whose header promises a duration; others compute it from what is there."""
+"""Containers whose header promises a duration; others compute it from their packets."""
 BROADCAST = ("mpegts", "mpeg", "h264", "hevc")
 """Containers without a table of their packets, which may begin anywhere."""
 SHORTEST_LOSS = 0.5
-"""Seconds of a promised duration that may be missing at the end without a word; durations are rounded, and sound may last longer."""
+"""Seconds of a promised duration that may be missing at the end without a report.
+
+Durations are rounded, and sound may last longer.
+"""
 UNEVEN = 0.1
-"""How far an interval between frames may be from the usual one, as a share of it; times are rounded to milliseconds in some files."""
+"""Tolerated deviation of an interval between frames from the usual one, as a share of it.
+
+Some files round times to milliseconds.
+"""
 ROUNDED = 0.0015
 """Seconds by which intervals differ because times are rounded."""
 REORDERED = 16
-"""Frames by which the order of decoding may differ from that of showing, at most (ITU-T H.264, max_num_reorder_frames)."""
+"""Most frames by which decoding and display order may differ.
+
+It is the limit of `max_num_reorder_frames` of ITU-T H.264.
+"""
 GAP = 1.5
-"""An interval of so many usual ones is a gap."""
+"""An interval of more than this many usual ones is a gap."""
 FEW = 10
-"""More gaps than this are not listed."""
+"""Number of gaps up to which they are listed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,20 +105,25 @@ class FrameIndex:
 
     Attributes:
         codec: Name of the codec, as ffmpeg calls it.
-        height: Of a picture as it is shown, px; a rotation that the file asks for is done.
-        width: Likewise.
+        height: Height of a picture as it is shown, px, after the rotation that the file asks for.
+        width: Width likewise.
         rate: Frames per second on average, as the file says; nan where it does not.
-        packet: (frames,) int64, number of the packet that holds the frame, counted in the file from 0.
-        time: (frames,) float64, s, when it is shown, the first frame at 0; nan where the file does not tell.
+        packet: (frames,) int64, number of the packet that holds the frame, counted in the file
+            from 0.
+        time: (frames,) float64, s, when the frame is shown, the first frame at 0; nan where the
+            file does not tell.
         keys: (keys,) int64, packets at which decoding can begin, in order.
-        place: (packets,) int64, byte in the file at which a packet begins; -1 where it is not known.
+        place: (packets,) int64, byte in the file at which a packet begins; -1 where it is unknown.
         size: (packets,) int64, bytes of a packet.
-        seek: (packets,) int64, time that a demuxer looks for to find the packet, in units of the stream; the lowest where there is none.
+        seek: (packets,) int64, time by which a demuxer finds the packet, in units of the stream;
+            the lowest value where there is none.
         missing: Frames at the end that the file promises and does not hold.
         empty: Packets without a picture: frames that were dropped while recording.
-        damaged: (damaged,) int64, frames whose data are incomplete, or whose numbers are not known behind a missing end.
-        short: Why the recording must be taken for cut short though its missing frames cannot be counted; empty where it need not.
-        decoded: Whether the order is that of a whole decoding, because packets do not tell it.
+        damaged: (damaged,) int64, frames whose data are incomplete, or whose numbers are unknown
+            because the end of the file is missing.
+        short: Why the recording seems to be cut short although its missing frames cannot be
+            counted; empty where it does not.
+        decoded: Whether the order is that of a whole decoding, because packets do not give it.
         others: Further video streams of the file, such as a second camera, which are not read.
     """
 
@@ -129,7 +146,7 @@ class FrameIndex:
 
     @property
     def count(self) -> int:
-        """Number of frames, those at the end that are missing included."""
+        """Number of frames, including those that are missing at the end."""
         return len(self.packet) + self.missing
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -153,13 +170,14 @@ def opened(
 
     Args:
         path: The file.
-        threads: Decode on all cores. Where data are damaged, that loses pictures that one core alone decodes.
+        threads: Decode on all cores. In damaged data that loses pictures that one core can decode.
 
     Raises:
-        RunError: It holds no video, or one in a codec that there is no decoder for.
+        RunError: It holds no video, or its codec has no decoder.
         av.FFmpegError: It is not a media file, or is damaged.
     """
-    # Said to be a file, no name is taken for an address; and no list of other files or addresses is opened for a recording.
+    # The prefix "file:" keeps a name from being taken for an address. The lists keep a recording
+    # from opening other files or addresses.
     options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
     with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
         streams = _video_streams(container)
@@ -174,7 +192,7 @@ def opened(
             )
         strict = {"err_detect": "explode"} if stream.codec_context.name in STRICT else {}
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS), **strict}
-        # Pictures that are decoded side by side would tell of damage when the next ones are asked for.
+        # Frame threads would report damage only when the next pictures are requested.
         several = "SLICE" if stream.codec_context.name in LISTENED else "AUTO"
         stream.codec_context.thread_type = several if threads else "NONE"
         stream.codec_context.thread_count = 0 if threads else 1
@@ -197,7 +215,7 @@ def read_index(path: str | Path) -> FrameIndex:
     """Read the index of a recording.
 
     Raises:
-        RunError: It holds no video, or one in a codec that there is no decoder for.
+        RunError: It holds no video, or its codec has no decoder.
         av.FFmpegError: It is not a media file.
     """
     packets = _read_packets(path)
@@ -249,7 +267,9 @@ def read_index(path: str | Path) -> FrameIndex:
 
 
 def _behind_hole(seconds: np.ndarray) -> np.ndarray:
-    """Return the last frames of a recording that was cut short whose numbers are not known: those behind frames that are decoded later.
+    """Return the last frames of a recording that was cut short whose numbers are unknown.
+
+    These are the frames after a gap, because packets that are decoded later are missing.
 
     Args:
         seconds: (frames,) s, when frames are shown.
@@ -267,7 +287,7 @@ NO_TIME = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, eq=False)
 class _Packets:
-    """What a demuxer tells about the packets of a stream, in the order of the file; see `FrameIndex` for most."""
+    """Facts of a demuxer about the packets of a stream, in file order; most as in `FrameIndex`."""
 
     codec: str
     rate: float
@@ -321,9 +341,9 @@ def _read_packets(path: str | Path) -> _Packets:
             corrupt=corrupt.astype(bool),
             place=place,
             size=size,
-            in_order_of_decoding=avi,  # it stores no times of showing
+            in_order_of_decoding=avi,  # it stores no display times
             missing=_missing(path, container, stream, len(size)),
-            # The time of an AVI file is the number of the chunk, and its reader leaves empty ones out.
+            # The time of an AVI file is the number of the chunk; its reader skips empty chunks.
             empty=int(np.ptp(dts)) + 1 - len(dts)
             if avi and len(dts) and (dts != NO_TIME).all()
             else int((size == 0).sum()),
@@ -342,13 +362,15 @@ def _row(packet: Packet, codec: str) -> tuple[int, ...]:
 
 
 VP8_SHOWN = 0x10
-"""Bit of the first byte of a VP8 frame that says that it is shown (RFC 6386, section 9.1)."""
+"""Bit of the first byte of a VP8 frame that is set if it is shown (RFC 6386, section 9.1)."""
 
 
 def _decodable(pts: np.ndarray, key: np.ndarray, broadcast: bool) -> np.ndarray:
-    """Say of which packets the pictures can be decoded: not of those that need one from before the first key frame.
+    """Return for each packet whether its picture can be decoded.
 
-    What is received or cut out of a broadcast begins anywhere; the first frame of a file is a key frame, though damage may hide that.
+    A picture cannot be decoded if it needs one from before the first key frame. A part of a
+    broadcast begins anywhere. The first frame of another file is a key frame, though damage may
+    hide that.
     """
     if not key.any():
         return np.ones(len(key), dtype=bool)
@@ -366,35 +388,35 @@ def _promised_end(container: InputContainer) -> float | None:
 
 
 def _missing(path: str | Path, container: InputContainer, stream: VideoStream, there: int) -> int:
-    """Return how many frames the file promises beyond the packets that are there."""
+    """Return how many frames the file promises beyond the packets that it holds."""
     if "mov" in container.format.name:  # a table of all packets
         promised = max(stream.frames, len(stream.index_entries))
-        return min(
-            max(promised - there, 0), Path(path).stat().st_size
-        )  # whatever a file says, a frame takes a byte at least
+        # Whatever a file says, a frame takes at least one byte.
+        return min(max(promised - there, 0), Path(path).stat().st_size)
     if "avi" in container.format.name and _riff_is_cut(Path(path)):
         return min(max(stream.frames - there, 0), Path(path).stat().st_size)
     return 0
 
 
 def _riff_is_cut(path: Path) -> bool:
-    """Say whether an AVI file is shorter than it says; a header that nobody brought up to date says less."""
+    """Say whether an AVI file is shorter than its header says; an outdated header says less."""
     with path.open("rb") as file:
         said = int.from_bytes(file.read(8)[4:8], "little")
     return 0 < said < NOT_TOLD and said + 8 > path.stat().st_size
 
 
 NOT_TOLD = 0xFFFFFFFF
-"""Size that a writer to a pipe gives, who cannot go back."""
+"""Size that a writer to a pipe gives, because it cannot go back to the header."""
 
 UNREADABLE = (av.FFmpegError, IndexError)
-"""What a demuxer raises where a file ends in the middle of a packet, or a stream turns up that its head does not name."""
+"""Errors of a demuxer where a file ends within a packet, or has a stream that its header lacks."""
 
 
 def numbered(container: InputContainer, stream: VideoStream, first: int = 0) -> Iterator[Packet]:
-    """Yield the packets of a stream with their numbers in place of their times; where the file ends in the middle of one, stop.
+    """Yield the packets of a stream with their numbers in place of their times.
 
-    A decoder hands the time of a packet on to its picture, so that each picture says which packet it is from.
+    It stops where the file ends within a packet. A decoder copies the time of a packet to its
+    picture, so each picture gives the number of its packet.
     """
     number = first
     try:
@@ -408,7 +430,7 @@ def numbered(container: InputContainer, stream: VideoStream, first: int = 0) -> 
 
 
 def _is_end(packet: Packet) -> bool:
-    """Say whether a packet is the mark that a demuxer sets behind the last one."""
+    """Say whether a packet is the end mark that a demuxer adds after the last one."""
     return not packet.size and packet.pos is None
 
 
@@ -419,15 +441,15 @@ def packet_of(picture: VideoFrame) -> int:
 
 
 def pictures(packets: Iterable[Packet], stream: VideoStream) -> Iterator[VideoFrame | None]:
-    """Yield the pictures of packets in the order of the decoder, and None wherever it meets data that it cannot decode."""
+    """Yield the pictures of packets in the order of the decoder, and None for undecodable data."""
     for packet in packets:
-        if packet.size:  # an empty one would end the decoder
+        if packet.size:  # an empty packet would end the decoder
             yield from _decoded(stream, packet)
     yield from _decoded(stream, None)
 
 
 def _decoded(stream: VideoStream, packet: Packet | None) -> list[Any]:
-    """Decode a packet, or what is left; None stands for data that cannot be decoded."""
+    """Decode a packet, or the rest that is buffered; None stands for undecodable data."""
     context = stream.codec_context
     try:
         if context.name not in LISTENED:
@@ -446,11 +468,11 @@ def _decoded(stream: VideoStream, packet: Packet | None) -> list[Any]:
 
 @dataclass(frozen=True, eq=False)
 class _Decoded:
-    """What came of decoding the beginning of a recording, or all of it.
+    """Result of decoding the beginning of a recording, or all of it.
 
     Attributes:
         packets: (pictures,) int64, packets of the pictures in the order of the decoder.
-        whole: Whether the decoder met nothing that it could not decode.
+        whole: Whether the decoder met no undecodable data.
         reordered: Whether the codec shows pictures in another order than it decodes them.
         size: Height and width of the first picture, px.
     """
@@ -484,16 +506,17 @@ def _decode(path: str | Path, most: int | None = None) -> _Decoded:
 
 
 def _hidden(shown: np.ndarray, found: _Decoded) -> bool:
-    """Say whether packets without a picture are meant to have none: second fields, references that are not shown.
+    """Say whether packets without a picture have none by design.
 
-    These stand alone between others that have one, all over a recording whose decoding meets no damage.
+    Such packets are second fields and references that are not shown. Each stands alone between
+    packets with a picture, in a recording that is decoded without damage.
     """
     lost = np.setdiff1d(shown, found.packets)
     return found.whole and len(lost) > 1 and bool((np.diff(lost) > 1).all())
 
 
 def _with_lost(order: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Add packets whose pictures did not come to those whose did, each behind the packets before it."""
+    """Insert the packets of lost pictures into an order, each after the packets before it."""
     lost = np.setdiff1d(shown, order)
     return np.insert(order, [int((order < packet).sum()) for packet in lost], lost)
 
@@ -505,7 +528,11 @@ def upright(picture: VideoFrame) -> tuple[int, int]:
 
 
 def uneven_times(index: FrameIndex) -> np.ndarray | None:
-    """Return the time of every frame, (frames,) float64, s, nan for those that are missing; None where frames follow each other evenly."""
+    """Return the time of every frame where frames are not evenly spaced.
+
+    Returns:
+        (frames,) float64, s, nan for missing frames; None where frames are evenly spaced.
+    """
     _, uneven = _uneven(index)
     if not uneven.any():
         return None
@@ -513,7 +540,12 @@ def uneven_times(index: FrameIndex) -> np.ndarray | None:
 
 
 def _uneven(index: FrameIndex) -> tuple[float, np.ndarray]:
-    """Return the usual interval between frames, s, and which intervals are others; none where times are not known."""
+    """Return the usual interval between frames and which intervals differ from it.
+
+    Returns:
+        The usual interval, s, and (frames - 1,) bool. With unknown times or fewer than two
+        frames, nan and (0,).
+    """
     intervals = np.diff(index.time)
     if not len(intervals) or np.isnan(intervals).any():
         return np.nan, np.zeros(0, dtype=bool)
@@ -522,21 +554,28 @@ def _uneven(index: FrameIndex) -> tuple[float, np.ndarray]:
 
 
 def unevenness(index: FrameIndex, name: str) -> str | None:
-    """Return a sentence about frames that do not follow each other evenly; None where they do."""
+    """Return a sentence about frames that are not evenly spaced; None where they are."""
     usual, uneven = _uneven(index)
     if not uneven.any():
         return None
     intervals = np.diff(index.time)
     if usual <= 0:
-        return f"{name}: its times make no sense: {int((intervals <= 0).sum())} frames have that of the frame before. Frames are in order."
+        return (
+            f"{name}: its times make no sense: {int((intervals <= 0).sum())} frames have that of "
+            "the frame before. Frames are in order."
+        )
     gaps = np.flatnonzero(uneven & (intervals > GAP * usual))
     longest = int(np.argmax(intervals))
     if len(gaps) == uneven.sum() <= FEW:
         places = listed([str(frame + 1) for frame in gaps.tolist()], FEW)
         what = f"time is missing before {'frame' if len(gaps) == 1 else 'frames'} {places}"
     else:
-        what = f"frames are not evenly spaced in time (usually {usual:.4g} s apart, {int(uneven.sum())} times not)"
+        what = (
+            f"frames are not evenly spaced in time (usually {usual:.4g} s apart, "
+            f"{int(uneven.sum())} times not)"
+        )
     return (
-        f"{name}: {what}; the longest interval is {intervals[longest]:.4g} s, before frame {longest + 1}. "
+        f"{name}: {what}; the longest interval is {intervals[longest]:.4g} s, "
+        f"before frame {longest + 1}. "
         "CSV and analysis HDF5 have the time of each frame (time_s)."
     )

@@ -1,4 +1,4 @@
-"""Between the pose record and label files: everything that touches sleap-io's label objects."""
+"""Conversion between the pose record and label files: all code that handles sleap-io's labels."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,10 @@ from sleap_lab.poses.record import Poses, Skeleton, make_poses
 
 
 def read_labels(path: str | Path) -> sio.Labels:
-    """Read a `.slp` or `.pkg.slp` file; videos that are not where the file says are looked for beside it.
+    """Read a `.slp` or `.pkg.slp` file; videos that are moved are searched for beside it.
 
-    Those that no file is taken for are `MissingVideo`: they cannot be read, what the labels say of them can. Nothing is fetched.
+    A video without a matching file is a `MissingVideo`: it cannot be read, but its facts in the
+    labels can. Nothing is downloaded.
 
     Raises:
         RunError: The file is missing, is not a SLEAP labels file, or reaches beyond itself.
@@ -36,7 +37,7 @@ def read_labels(path: str | Path) -> sio.Labels:
             frame.frame_idx for frame in labels.labeled_frames if not 0 <= frame.frame_idx < 2**31
         ]:
             raise ValueError(f"it has a frame of the number {frames[0]}")
-    except Exception as error:  # whatever h5py and sleap-io raise for a broken file
+    except Exception as error:  # h5py and sleap-io raise many errors for a broken file
         raise RunError(f"{path}: not a readable SLEAP labels file ({one_line(error)})") from error
     relink(labels, path)
     return labels
@@ -66,14 +67,14 @@ def from_skeleton(skeleton: Skeleton) -> sio.Skeleton:
 
 
 class _Place(NamedTuple):
-    """A frame as its labels count.
+    """A frame with the instances that count.
 
     Attributes:
         video: Index of the video.
         frame: Frame index.
-        entries: The labeled frames of this place; several where projects were merged.
+        entries: The labeled frames of this video and frame; several where projects were merged.
         instances: Instances that count.
-        behind: Predictions that stay in the file and do not count, because a person said otherwise.
+        behind: Predictions that stay in the file and do not count, because a person overruled them.
     """
 
     video: int
@@ -88,11 +89,12 @@ def _is_user(instance: sio.Instance) -> bool:
 
 
 def _places(labels: sio.Labels, notes: list[str]) -> list[_Place]:
-    """Say of each frame of some labels, in file order, which of its instances count.
+    """Return for each labeled frame, in file order, which of its instances count.
 
-    A user instance hides the prediction it came from, as in SLEAP. A frame that is marked as empty hides all predictions. Of a frame
-    that is there more than once, entries with user instances win over those without; equal poses count once; predictions of a later
-    entry replace those of an earlier one.
+    A user instance hides the prediction it came from, as in SLEAP. A frame that is marked as empty
+    hides all predictions. For a frame with several entries: entries with user instances win over
+    those without; equal poses count once; predictions of a later entry replace those of an earlier
+    one.
     """
     video_index = {id(video): i for i, video in enumerate(labels.videos)}
     entries: dict[tuple[int, int], list[sio.LabeledFrame]] = {}
@@ -114,8 +116,9 @@ def _places(labels: sio.Labels, notes: list[str]) -> list[_Place]:
             for place in twice
         ]
         notes.append(
-            f"{len(twice)} frames are there more than once ({listed(names, 5)}): user instances win over predictions, equal poses count "
-            f"once, and later predictions replace earlier ones; {lost} instances were left out."
+            f"{len(twice)} frames are there more than once ({listed(names, 5)}): "
+            "user instances win over predictions, equal poses count once, "
+            f"and later predictions replace earlier ones; {lost} instances were left out."
         )
     if denied := sum(len(place.behind) for place in places if _marked_empty(place.entries)):
         notes.append(
@@ -125,12 +128,12 @@ def _places(labels: sio.Labels, notes: list[str]) -> list[_Place]:
 
 
 def _marked_empty(entries: Sequence[sio.LabeledFrame]) -> bool:
-    """Say whether a person marked a frame as empty, and labelled nothing in it."""
+    """Say whether a person marked a frame as empty, and labeled nothing in it."""
     return any(entry.is_negative for entry in entries) and not any(map(_is_user, chain(*entries)))
 
 
 def _counting(entries: Sequence[sio.LabeledFrame]) -> tuple[list[sio.Instance], list[sio.Instance]]:
-    """Divide the instances of a frame into those that count and predictions behind what a person said."""
+    """Split the instances of a frame into those that count and predictions that are overruled."""
     instances = list(chain(*entries))
     corrected = {id(instance.from_predicted) for instance in instances if _is_user(instance)}
     empty = _marked_empty(entries)
@@ -144,11 +147,11 @@ def _counting(entries: Sequence[sio.LabeledFrame]) -> tuple[list[sio.Instance], 
 
 
 def _merged(entries: Sequence[sio.LabeledFrame]) -> tuple[list[sio.Instance], list[sio.Instance]]:
-    """Do what `_counting` does with a frame that is there more than once."""
+    """Do the same as `_counting` for a frame with several entries."""
     counting, behind = _counting(entries)
     counts = set(map(id, counting))
     users: list[sio.Instance] = []
-    # Of equal poses the one that knows most stays; poses that are equal within one entry are not for us to judge.
+    # Of equal poses, the one of the entry with most facts stays. Equal poses within an entry stay.
     for entry in sorted(entries, key=_known, reverse=True):
         users += [own for own in entry if _is_user(own) and not _among(own, users)]
     by_hand = [entry for entry in entries if any(map(_is_user, entry))]
@@ -172,14 +175,14 @@ def _merged(entries: Sequence[sio.LabeledFrame]) -> tuple[list[sio.Instance], li
 
 
 def _known(entry: sio.LabeledFrame) -> int:
-    """Return how often the user instances of an entry say which track they are of, and which prediction they came from."""
+    """Return how many tracks and original predictions the user instances of an entry name."""
     return sum(
         (own.track is not None) + (own.from_predicted is not None) for own in entry if _is_user(own)
     )
 
 
 def _among(instance: sio.Instance, others: Iterable[sio.Instance]) -> bool:
-    """Say whether one of some other instances has the same pose."""
+    """Say whether some other instance has the same pose."""
     points = instance.numpy()
     return any(np.array_equal(points, other.numpy(), equal_nan=True) for other in others)
 
@@ -199,9 +202,8 @@ def _used_skeleton(labels: sio.Labels, notes: list[str]) -> sio.Skeleton:
     if not skeletons:
         raise RunError("the labels hold no skeleton")
     kinds: dict[tuple[str, ...], list[sio.Skeleton]] = {}
-    for skeleton in sorted(
-        skeletons.values(), key=lambda one: not counts[id(one)]
-    ):  # used ones first
+    # Used skeletons come first.
+    for skeleton in sorted(skeletons.values(), key=lambda one: not counts[id(one)]):
         kinds.setdefault(tuple(sorted(skeleton.node_names)), []).append(skeleton)
     used = {
         nodes: total
@@ -222,19 +224,21 @@ def _used_skeleton(labels: sio.Labels, notes: list[str]) -> sio.Skeleton:
     for nodes, (other, *_) in kinds.items():
         if nodes != chosen:
             notes.append(
-                f"no instance uses the skeleton with nodes {', '.join(other.node_names) or 'none'}: it was left out."
+                "no instance uses the skeleton with nodes "
+                f"{', '.join(other.node_names) or 'none'}: it was left out."
             )
     return kinds[chosen][0]
 
 
 def to_poses(labels: sio.Labels, notes: list[str] | None = None) -> Poses:
-    """Convert labels to a pose record, instances in file order, every labeled frame kept as processed.
+    """Convert labels to a pose record, with instances in file order and every labeled frame.
 
-    What a person said hides predictions, and a frame that is there more than once counts once: see `docs/proofreading.md`.
+    User input hides predictions, and a frame with several entries counts once; see
+    `docs/proofreading.md`.
 
     Args:
         labels: The labels; they are not changed.
-        notes: Gets a sentence about each thing that was left out.
+        notes: Gets a sentence about each thing that is left out.
 
     Raises:
         RunError: The labels have no skeleton, or instances of different skeletons.
@@ -246,7 +250,7 @@ def to_poses(labels: sio.Labels, notes: list[str] | None = None) -> Poses:
         id(instance): i for i, instance in enumerate(chain.from_iterable(labels.labeled_frames))
     }
     places = _places(labels, notes)
-    # In a frame that was merged, instances come in the order of the file, too.
+    # In a merged frame, too, instances come in file order.
     rows = [
         (place.video, place.frame, instance)
         for place in places
@@ -295,7 +299,10 @@ def to_poses(labels: sio.Labels, notes: list[str] | None = None) -> Poses:
 
 
 def before_corrections(labels: sio.Labels, poses: Poses) -> Poses:
-    """Return the poses of labels with each user instance as the prediction it came from, where the labels hold that."""
+    """Return the poses of labels with user instances replaced by the predictions they came from.
+
+    A user instance without such a prediction in the labels stays.
+    """
     used = _used_skeleton(labels, [])
     instances = list(chain.from_iterable(labels.labeled_frames))
     points, point_scores, scores, user = (
@@ -314,7 +321,7 @@ def before_corrections(labels: sio.Labels, poses: Poses) -> Poses:
 
 
 def _order(skeleton: sio.Skeleton, used: sio.Skeleton) -> list[int] | None:
-    """Return where the nodes of the used skeleton are in another one; None where both have one order."""
+    """Return the places of the used skeleton's nodes in another one; None if the order is equal."""
     names = skeleton.node_names
     return None if names == used.node_names else [names.index(name) for name in used.node_names]
 
@@ -362,11 +369,14 @@ def to_labels(
 
 
 ANNOTATIONS = ("centroids", "bboxes", "masks", "label_images", "rois")
-"""What a labeled frame of sleap-io holds beside instances."""
+"""Annotations of a sleap-io labeled frame other than instances."""
 
 
 def staying_tracks(labels: sio.Labels) -> list[sio.Track]:
-    """Return the tracks of some labels that stay when their poses are tracked anew: those that no pose uses, and those of annotations."""
+    """Return the tracks of labels that stay when their poses are tracked anew.
+
+    These are the tracks that no pose uses, and those of other annotations.
+    """
     replaced = {id(instance.track) for frame in labels.labeled_frames for instance in frame}
     on_frames = (getattr(frame, name) for frame in labels.labeled_frames for name in ANNOTATIONS)
     named = {id(getattr(item, "track", None)) for item in chain(*on_frames, labels.static_rois)}
@@ -382,18 +392,19 @@ def revise_labels(
     tracked: bool,
     provenance: Mapping[str, Any] | None = None,
 ) -> sio.Labels:
-    """Put what was done to the poses of labels back into them, once; all else in them stays as it is.
+    """Put changed poses back into the labels that they came from; all else in them stays.
 
-    Frames that were not asked for and instances that were filtered out go. Where the poses were tracked, they have other tracks, a
-    prediction behind a user instance has that of the instance, and one in a frame marked as empty has none. Of several skeletons the
-    one that is used stays.
+    The labels can be revised once. Frames that are not requested and instances that are filtered
+    out are removed. Where the poses have new tracks, the prediction behind a user instance gets the
+    track of the instance, and a prediction in a frame marked as empty gets none. Of several
+    skeletons, the used one stays.
 
     Args:
         labels: The labels that the poses were read from. They are changed.
-        poses: What became of the poses, with their `origin`; `poses.video` indexes `videos`.
+        poses: The changed poses, with their `origin`; `poses.video` indexes `videos`.
         videos: Videos of the result, among those of the labels.
         tracked: Whether the poses have new tracks.
-        provenance: Plain facts about how this was done, beside those that the labels have.
+        provenance: Plain facts about the change, added to those of the labels.
     """
     staying = staying_tracks(labels)
     tracks = [sio.Track(name) for name in poses.track_names]
@@ -447,7 +458,7 @@ def revise_labels(
 def _one_frame(
     entries: Sequence[sio.LabeledFrame], stay: set[int], skeleton: sio.Skeleton
 ) -> sio.LabeledFrame:
-    """Return the first of some entries of one frame, with what stays of all of them."""
+    """Merge the entries of a frame into the first, with the instances that stay."""
     first, *others = entries
     first.is_negative = _marked_empty(entries) if others else first.is_negative
     first.instances = [own for own in chain(*entries) if id(own) in stay]
@@ -463,7 +474,7 @@ def _one_frame(
 
 
 def _leave_out_videos(labels: sio.Labels, videos: Sequence[sio.Video]) -> None:
-    """Take the videos that are not among these out of some labels, with what is about them."""
+    """Remove videos other than these from labels, with sessions, suggestions and events of them."""
     kept = set(map(id, videos))
     for session in labels.sessions:
         for video in [video for video in session.videos if id(video) not in kept]:
@@ -485,7 +496,7 @@ def _leave_out_videos(labels: sio.Labels, videos: Sequence[sio.Video]) -> None:
 def _prune_sessions(
     labels: sio.Labels, moved: Mapping[int, sio.LabeledFrame] = MappingProxyType({})
 ) -> None:
-    """Take frames and instances that are gone out of the groups of the sessions; sleap-io has no public way to."""
+    """Remove lost frames and instances from the groups of sessions; sleap-io has no public API."""
     frames = {id(frame): frame for frame in labels.labeled_frames}
     instances = set(map(id, chain.from_iterable(labels.labeled_frames)))
     for session in labels.sessions:
@@ -511,7 +522,10 @@ def _prune_sessions(
 
 
 def leave_out_empty_frames(labels: sio.Labels) -> None:
-    """Take the frames without poses out of some labels; one that a person marked as empty, or that holds other annotations, stays."""
+    """Remove the frames without poses from labels.
+
+    A frame that a person marked as empty, or that holds other annotations, stays.
+    """
     labels.labeled_frames = [
         frame
         for frame in labels.labeled_frames
@@ -522,7 +536,12 @@ def leave_out_empty_frames(labels: sio.Labels) -> None:
 
 
 def with_suggestions(labels: sio.Labels, frames: Iterable[tuple[int, int]]) -> sio.Labels:
-    """Return the same labels with other suggestions: the (video, frame) to look at, each once, in this order."""
+    """Return the same labels with other suggestions.
+
+    Args:
+        labels: The labels.
+        frames: The (video, frame) to look at; each is suggested once, in this order.
+    """
     suggestions = [
         sio.SuggestionFrame(video=labels.videos[video], frame_idx=frame)
         for video, frame in dict.fromkeys(frames)

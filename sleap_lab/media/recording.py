@@ -1,7 +1,7 @@
-"""Reading the frames of a media file by number, so that what comes is the frame that was asked for, or an error.
+"""Reading the frames of a media file by number: the result is the requested frame, or an error.
 
-Decoding begins at a key frame and goes forward. Every picture says which packet it is from (`numbered`), so no count and no
-position of a decoder is believed.
+Decoding begins at a key frame and goes forward. Every picture gives the packet it is from
+(`numbered`), so no count and no position of a decoder is trusted.
 """
 
 from collections.abc import Iterator
@@ -24,18 +24,21 @@ from sleap_lab.media.decoding import PacketOrder, Run
 from sleap_lab.media.index import FrameIndex, numbered, opened
 
 NEAR = 8
-"""Packets that are decoded in passing rather than looked for."""
+"""Packets up to which decoding goes forward instead of seeking."""
 MOST_TRIES = 4
-"""Places that are tried to begin at before the beginning of the file: some key frames give whole pictures only after a while."""
+"""Key frames that are tried before the beginning of the file.
+
+Some key frames give whole pictures only after a while.
+"""
 BEGINNING = (0, 1, 2, 4, 8, 16)
 LOOKED_AT = 5
 """How many key frames are looked at to tell whether a recording has colour."""
 PASSED = 64
-"""Packets that are looked at after a seek for one that is known."""
+"""Packets that are read after a seek in search of a known one."""
 TABLES = ("yuv420p", "yuvj420p")
-"""Formats whose pictures without colour are converted by a table of levels."""
+"""Formats whose pictures without colour are converted by a lookup table."""
 NEUTRAL = 128
-"""Value of both planes of colour where there is none."""
+"""Value of both colour planes of a picture without colour."""
 
 
 class Recording:
@@ -47,7 +50,7 @@ class Recording:
     """
 
     def __init__(self, path: Path, index: FrameIndex) -> None:
-        """Take a file and what `read_index` says of it; it is opened when a frame is read."""
+        """Take a file and its index from `read_index`; the file is opened when a frame is read."""
         self.path, self.index = path, index
         self._order = PacketOrder.of(index)
         places = list(zip(index.place.tolist(), index.size.tolist(), strict=True))
@@ -66,7 +69,7 @@ class Recording:
         self._unsound: set[int] = set()
 
     def is_gray(self) -> bool:
-        """Say whether none of a few frames has colour: of the beginning, and of key frames further on, which are reached at once."""
+        """Say whether no frame of a sample has colour: first frames, and key frames further on."""
         keys = np.sort(self._order.frame_of[self.index.keys])
         keys = keys[keys >= 0]
         chosen = (
@@ -78,7 +81,7 @@ class Recording:
         for frame in sorted({*BEGINNING, *chosen} & set(range(len(self.index.packet)))):
             try:
                 gray = self.read(frame, gray=True).shape[2] == 1
-            except ValueError:  # reading it says what is wrong
+            except ValueError:  # reading that frame reports the problem
                 continue
             if not gray:
                 return False
@@ -89,10 +92,10 @@ class Recording:
 
         Args:
             frame: Its number.
-            gray: A picture without colour comes with one channel.
+            gray: Return a picture without colour with one channel.
 
         Returns:
-            (h, w, 3) uint8, red first; (h, w, 1) where that is wished and the picture has no colour.
+            (h, w, 3) uint8, red first; (h, w, 1) if `gray` and the picture has no colour.
 
         Raises:
             ValueError: There is no such frame, or it cannot be decoded as it was recorded.
@@ -107,7 +110,7 @@ class Recording:
             raise ValueError(f"it can no longer be opened: {error.strerror}") from error
 
     def _decode(self, frame: int) -> VideoFrame:
-        """Decode a frame, going on from the one before where that is the shortest way.
+        """Decode a frame, continuing from the previous one where that is the shortest way.
 
         Raises:
             ValueError: It cannot be decoded as it was recorded.
@@ -136,7 +139,7 @@ class Recording:
         return picture
 
     def close(self) -> None:
-        """Close the file, which reading opens again."""
+        """Close the file; reading opens it again."""
         self._run = self._file = None
         self._files.close()
 
@@ -145,7 +148,7 @@ class Recording:
         return self._order.key_before(int(self.index.packet[frame]), self._unsound)
 
     def _begin(self, start: int, *, alone: bool = False) -> Run:
-        """Begin to decode at a packet; alone on one core, where more of damaged data can be decoded."""
+        """Begin to decode at a packet; `alone` on one core, which decodes more of damaged data."""
         if self._threads == alone:
             self.close()
             self._threads = not alone
@@ -162,11 +165,16 @@ class Recording:
         return self._file
 
     def _sought(self, start: int) -> Iterator[Packet] | None:
-        """Return the packets from `start` or one before it on, found by its time; None where looking for it does not find it."""
+        """Return the packets from `start` or one before it on, found by seeking.
+
+        Returns:
+            The packets; None where seeking does not find them.
+        """
         container, stream = self._opened()
         try:
             container.seek(int(self.index.seek[start]), stream=stream)
-            stream.codec_context.flush_buffers()  # of what was decoded elsewhere, and has not been asked for
+            # Drop what was decoded elsewhere.
+            stream.codec_context.flush_buffers()
         except (av.FFmpegError, OSError, OverflowError):
             return None
         for packet in islice(numbered(container, stream), PASSED):
@@ -182,10 +190,10 @@ class Recording:
 
 
 def _image(convert: VideoReformatter, picture: VideoFrame, *, gray: bool) -> np.ndarray:
-    """Convert a picture to an image, turned as the file asks for."""
+    """Convert a picture to an image, with the rotation that the file asks for."""
     image = _without_colour(picture) if gray else None
     if image is None:
-        # Colour is interpolated as OpenCV does it: models are trained on its pixels.
+        # Colour is interpolated as OpenCV does it, because models are trained on its pixels.
         converted = convert.reformat(picture, format="rgb24", interpolation=Interpolation.BICUBIC)
         image = _rows(converted.planes[0], 3 * converted.width).reshape(
             converted.height, converted.width, 3
@@ -198,7 +206,11 @@ def _image(convert: VideoReformatter, picture: VideoFrame, *, gray: bool) -> np.
 
 
 def _without_colour(picture: VideoFrame) -> np.ndarray | None:
-    """Return the image (h, w, 1) of a picture whose planes of colour are empty, without converting it; None where that cannot be done."""
+    """Return the image (h, w, 1) of a picture whose colour planes are empty, without converting it.
+
+    Returns:
+        The image; None where the picture has colour or there is no lookup table for it.
+    """
     name = picture.format.name
     if name not in TABLES or not all(
         (_rows(plane, plane.width) == NEUTRAL).all() for plane in picture.planes[1:]
@@ -214,22 +226,21 @@ def _without_colour(picture: VideoFrame) -> np.ndarray | None:
 
 @lru_cache
 def gray_table(name: str, width: int, colorspace: int, color_range: int) -> np.ndarray | None:
-    """Return what brightness becomes in an image where there is no colour.
+    """Return the gray value in an image for each brightness of a picture without colour.
 
     Args:
         name: Format of the pictures, one of `TABLES`.
-        width: Of the pictures, px.
-        colorspace: Of the pictures, as ffmpeg numbers it.
-        color_range: Likewise.
+        width: Width of the pictures, px.
+        colorspace: Colour space of the pictures, as ffmpeg numbers it.
+        color_range: Colour range likewise.
 
     Returns:
-        (256,) uint8; None where it depends on the place in the picture, or cannot be told.
+        (256,) uint8; None where the value depends on the place in the picture, or is unknown.
     """
     if width % 2:
         return None
-    levels = (np.arange(256)[:, None] + np.arange(width)).astype(
-        np.uint8
-    )  # every level in every column
+    # Every level is in every column.
+    levels = (np.arange(256)[:, None] + np.arange(width)).astype(np.uint8)
     ramp = VideoFrame.from_ndarray(
         np.concatenate([levels, np.full((128, width), NEUTRAL, dtype=np.uint8)]), format=name
     )

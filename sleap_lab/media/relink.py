@@ -1,7 +1,8 @@
-"""Which file a video of a labels file is: the one that is named, one of that name beside the labels, or none.
+"""The file of each video of labels: the named file, one of that name beside the labels, or none.
 
-Labels travel without their videos, and the videos of a rig are often called the same. A file is taken for a video only if it fits what
-the labels store of it, and if it cannot be another video of theirs: poses of the wrong recording are worse than none.
+Labels travel without their videos, and the videos of a rig often share names. A file is taken for a
+video only if it fits the facts that the labels store of it, and if it cannot be another video of
+these labels: poses of the wrong recording are worse than none.
 """
 
 from collections import defaultdict
@@ -33,15 +34,15 @@ FILE_READERS = (MediaVideo, HDF5Video, TiffVideo, SeqVideo, CropVideoBackend)
 """Readers of sleap-io that read a video from a single file."""
 
 Name = str | tuple[str, ...]
-"""What labels call a video; videos of the same name may share their file."""
+"""The name of a video in labels; videos of the same name may share their file."""
 
 
 class Found(NamedTuple):
-    """What lies beside labels in place of a video.
+    """A candidate beside labels for one of their videos.
 
     Attributes:
         files: The file or images.
-        identity: What is the same of them whatever they are called.
+        identity: Key that is the same for the same files, whatever their names.
         rank: Whether it has the whole name of the video, and how well it fits.
     """
 
@@ -51,10 +52,10 @@ class Found(NamedTuple):
 
 
 class MissingVideo(sio.Video):
-    """A video of labels that no file is taken for.
+    """A video of labels without a matching file.
 
     Attributes:
-        reason: Why, as it goes on after the name of the video.
+        reason: Why there is none, as words that follow the name of the video.
     """
 
     reason: str = NOT_THERE
@@ -68,23 +69,23 @@ class MissingVideo(sio.Video):
         raise ValueError(f"it {self.reason}")
 
     def exists(self, *_: Any, **__: Any) -> bool:
-        """Return False: whatever has its name is not this video."""
+        """Return False: a file of its name is not this video."""
         return False
 
 
 class PartialVideo(sio.Video):
-    """A video of images the first of which is not there; sleap-io takes that for all of them."""
+    """A video of images whose first image is missing; sleap-io would take all as missing."""
 
     def exists(self, *_: Any, **__: Any) -> bool:
-        """Return True: some are there."""
+        """Return True: some images exist."""
         return True
 
 
 def relink(labels: sio.Labels, path: Path) -> None:
-    """Open the videos of labels that were read without, each from the file that it is; those of no file become missing ones.
+    """Open the videos of labels, each from its file; videos without a file become missing ones.
 
     Args:
-        labels: The labels.
+        labels: The labels, read without opening their videos.
         path: The file they were read from.
     """
     last = _last_labeled(labels)
@@ -110,7 +111,8 @@ def relink(labels: sio.Labels, path: Path) -> None:
         if problem is None or (
             reasons[id(video)].startswith(OTHER) and _open(video, video.filename) is None
         ):
-            del reasons[id(video)]  # with nothing better beside the labels, it is what they name
+            # With nothing better beside the labels, the named file is the video.
+            del reasons[id(video)]
         else:
             reasons[id(video)] += problem
     replaced: dict[sio.Video, sio.Video] = {
@@ -128,10 +130,10 @@ def relink(labels: sio.Labels, path: Path) -> None:
 
 
 def refuse_mistaken(labels: sio.Labels) -> None:
-    """Refuse open labels whose videos sleap-io found by their names alone, where these are not them.
+    """Refuse open labels whose videos sleap-io found by name alone, where the files do not fit.
 
     Raises:
-        RunError: A video is read from a file that does not fit it, or that is another video of the labels.
+        RunError: The file of a video does not fit it, or is another video of the labels.
     """
     last = _last_labeled(labels)
     owners: dict[Any, tuple[str, bool]] = {}
@@ -151,20 +153,21 @@ def refuse_mistaken(labels: sio.Labels) -> None:
             problem = fit(video, video.filename, last[id(video)])[1]
         if problem:
             raise RunError(
-                f"the video {said} of these labels is read from {video.filename}, which {problem}; open them with data_path in place of "
-                "input_labels, or name the right file: video.replace_filename(path)"
+                f"the video {said} of these labels is read from {video.filename}, "
+                f"which {problem}; open them with data_path in place of input_labels, "
+                "or name the right file: video.replace_filename(path)"
             )
 
 
 def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
-    """Tell what is known of a video before it is read.
+    """Return the requested frames of a video that are known to be missing before it is read.
 
     Args:
         video: The video.
-        frames: Frames that will be read of it.
+        frames: Frames to be read from it.
 
     Returns:
-        How many of them cannot be read, and why, as it goes on after the name of the video.
+        The number of missing frames, and the reason as words that follow the name of the video.
     """
     if isinstance(video, MissingVideo):
         return len(frames), video.reason
@@ -175,7 +178,7 @@ def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
         ]
         gone = absent_images(wanted) if isinstance(video.backend, ImageVideo | None) else []
         return len(gone), _lacks(gone, wanted) if gone else ""
-    if not isinstance(video.backend, (*FILE_READERS, type(None))):  # pictures that are in no file
+    if not isinstance(video.backend, (*FILE_READERS, type(None))):  # pictures without a file
         return 0, ""
     if ADDRESS.match(video.filename):
         return len(frames), IS_ADDRESS
@@ -184,7 +187,7 @@ def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
 
 
 def _last_labeled(labels: sio.Labels) -> dict[int, int]:
-    """Return the last labeled frame by id of the video, -1 for one without any."""
+    """Return the last labeled frame by id of the video, -1 for a video without any."""
     last: dict[int, int] = defaultdict(lambda: -1)
     for frame in labels.labeled_frames:
         last[id(frame.video)] = max(last[id(frame.video)], int(frame.frame_idx))
@@ -192,7 +195,7 @@ def _last_labeled(labels: sio.Labels) -> dict[int, int]:
 
 
 def _with_sources(videos: Sequence[sio.Video]) -> Iterator[sio.Video]:
-    """Yield videos and those that their frames are from, each once."""
+    """Yield videos and the original videos of their frames, each once."""
     seen: set[int] = set()
     for video in videos:
         current: sio.Video | None = video
@@ -203,7 +206,7 @@ def _with_sources(videos: Sequence[sio.Video]) -> Iterator[sio.Video]:
 
 
 def _open_original(video: sio.Video, labels: Path) -> str | None:
-    """Open a video from where the labels say it is; return the reason where it is not there."""
+    """Open a video from the place that the labels name; return the reason where that fails."""
     files = video.filename
     if isinstance(files, list):
         if gone := absent_images(files):
@@ -212,7 +215,7 @@ def _open_original(video: sio.Video, labels: Path) -> str | None:
         return IS_ADDRESS
     elif (absence := _absence(files)) is not None:
         return absence
-    elif _same(files, labels):  # a package, which was looked at as a whole
+    elif _same(files, labels):  # a package, which is checked as a whole
         return _open(video, files, vetted=True)
     if (problem := _open(video, files)) is not None:
         return problem
@@ -231,10 +234,10 @@ def _beside(
         video: The video.
         labels: The labels file.
         last: Last labeled frame of the video, -1 where there is none.
-        taken: Files that are videos of the labels -> the names of these.
+        taken: Files that are videos of the labels -> names of these videos.
 
     Returns:
-        What fits, if anything; otherwise why the first that has the name does not, if anything has it.
+        The file that fits, if any; otherwise the misfit of the first that has the name, if any.
     """
     remark = ""
     for files in _candidates(video.filename, labels.parent):
@@ -254,7 +257,7 @@ def _beside(
 
 
 def _candidates(name: Files, folder: Path) -> Iterator[Files]:
-    """Yield what lies below a folder under the last parts of the name of a video, the longest first."""
+    """Yield the files below a folder under the last parts of a video's name, the longest first."""
     parts = [_parts(one) for one in ([name] if isinstance(name, str) else name)]
     shared = min((len(own) for own in parts), default=0)
     while shared and any(own[: shared - 1] != parts[0][: shared - 1] for own in parts):
@@ -265,20 +268,19 @@ def _candidates(name: Files, folder: Path) -> Iterator[Files]:
             if _absence(first) is None:
                 yield first
         elif is_there(first):
-            files = [
-                str(folder.joinpath(*own[dropped:])) for own in parts
-            ]  # they lie to each other as they did
+            # The images keep their places relative to each other.
+            files = [str(folder.joinpath(*own[dropped:])) for own in parts]
             if not absent_images(files):
                 yield files
 
 
 def _below(name: Files, folder: Path) -> Files:
-    """Return what a whole name stands for below a folder."""
+    """Return a name as a path below a folder."""
     return str(folder / name) if isinstance(name, str) else [str(folder / one) for one in name]
 
 
 def _rivals(video: sio.Video, videos: Sequence[sio.Video], found: dict[int, Found]) -> list[str]:
-    """Return the names of other videos that the file found for one fits no worse."""
+    """Return the names of other videos that fit the file found for a video no worse."""
     _, identity, rank = found[id(video)]
     others = [
         other for other in videos if id(other) in found and found[id(other)].identity == identity
@@ -290,7 +292,11 @@ def _rivals(video: sio.Video, videos: Sequence[sio.Video], found: dict[int, Foun
 
 
 def _moved(video: sio.Video, found: Found | None, rivals: Sequence[str]) -> str | None:
-    """Open a video from what was found for it, or from what is left of its images; return what goes on after the reason if neither."""
+    """Open a video from the files found for it, or from those of its images that exist.
+
+    Returns:
+        None where it is open, otherwise words that follow the reason.
+    """
     if found is not None and not rivals:
         return (
             None
@@ -299,7 +305,10 @@ def _moved(video: sio.Video, found: Found | None, rivals: Sequence[str]) -> str 
         )
     if found is not None:
         folders = ", ".join([_short(_name(video)), *rivals])
-        return f", and {_called(found.files)} may be {' or '.join(rivals)} as well; put each beside the labels in its folder: {folders}"
+        return (
+            f", and {_called(found.files)} may be {' or '.join(rivals)} as well; "
+            f"put each beside the labels in its folder: {folders}"
+        )
     if isinstance(video.filename, list) and len(absent_images(video.filename)) < len(
         video.filename
     ):
@@ -332,7 +341,7 @@ def _lacks_first(video: sio.Video) -> bool:
 
 
 def _open(video: sio.Video, files: Files, *, vetted: bool = False) -> str | None:
-    """Open a video from a file, as the labels say that it is read; return the reason where it cannot be."""
+    """Open a video from a file with the reader that the labels name; return why it fails, if so."""
     metadata = video.backend_metadata
     try:
         if isinstance(files, str) and not vetted and Path(files).is_file():
@@ -360,7 +369,7 @@ def _open(video: sio.Video, files: Files, *, vetted: bool = False) -> str | None
 
 
 def _tell_shape(reader: VideoBackend, stored: Stored, files: Sequence[str]) -> None:
-    """Tell a reader of images their shape: it would ask the first of them for it, and that one is not there."""
+    """Set the shape of a reader of images, which it would read from the missing first image."""
     there = next(file for file in files if is_there(file))
     height, width, channels = VideoBackend.from_filename(
         [there], grayscale=reader.grayscale
@@ -370,7 +379,10 @@ def _tell_shape(reader: VideoBackend, stored: Stored, files: Sequence[str]) -> N
 
 
 def _absence(name: str) -> str | None:
-    """Return why no video is at a place; what cannot be looked for (no access, too long a name) is not there. None where one may be."""
+    """Return why there is no video at a place, or None where there may be one.
+
+    A name that cannot be looked up (no access, or too long) counts as missing.
+    """
     try:
         if Path(name).is_dir() or is_there(name):
             return None
@@ -396,17 +408,17 @@ def _name(video: sio.Video) -> Name:
 
 
 def _short(name: Name) -> str:
-    """Return the end of a name: a file and its folder; of images, their folder and the one above."""
+    """Return the end of a name: a file and its folder; for images, their folder and its parent."""
     return "/".join(_parts(name)[-2:] if isinstance(name, str) else _parts(name[0])[-3:-1])
 
 
 def _called(files: Files) -> str:
-    """Return how messages call a file; images by their folder."""
+    """Return the name of a file in messages; images are named by their folder."""
     return files if isinstance(files, str) else str(Path(files[0]).parent)
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Return the parts of a path of whatever system, none of which leads upwards."""
+    """Return the parts of a path of any system, without those that lead upwards."""
     return tuple(
         part
         for part in PurePosixPath(name.replace("\\", "/")).parts
@@ -415,7 +427,7 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _identity(files: Files) -> Any:
-    """Return what is the same of a file whatever it is called; of images, that of the first."""
+    """Return a key that is the same for the same file under any name; for images, of the first."""
     name = files if isinstance(files, str) else files[0]
     try:
         return Path(name).resolve(strict=True)

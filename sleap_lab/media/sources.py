@@ -1,4 +1,4 @@
-"""Where frames come from: videos and labels files, which of their frames, in which order, read ahead."""
+"""Sources of frames: videos and labels files, the selection of their frames, and reading ahead."""
 
 import queue
 import shlex
@@ -43,7 +43,14 @@ LABEL_FILTERS = (
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: which, and its image as `Source.pixels` gives it, or None and the reason where it could not be read."""
+    """One frame of a video.
+
+    Attributes:
+        video: Index of the video in `Source.videos`.
+        index: Frame number.
+        image: The image as `Source.pixels` gives it; None where it is unreadable.
+        problem: Why it is unreadable.
+    """
 
     video: int
     index: int
@@ -53,21 +60,22 @@ class Frame:
 
 @dataclass(frozen=True)
 class Source:
-    """Videos and the frames of them that were asked for.
+    """Videos and their requested frames.
 
     Attributes:
-        path: What was asked for, as messages name it; the labels file, where there is one.
+        path: The input, as messages name it; the labels file, where there is one.
         videos: Videos of the output; `frames` refers to them by position.
         frames: (frames, 2) int64 (video, frame), in order, each once.
         labels: Poses of the labels file on these frames, where there is one.
-        project: The labels themselves, where nothing is predicted: what is done to their poses is put back into them.
-        staying: Names of their tracks that stay when the poses are tracked anew.
-        levels: By video, what its pixels mean; those that nothing was read of are not there yet.
-        unreadable: Videos that could not be opened beside others, and why.
-        cut_short: Videos that lack frames at their end which cannot be counted, and why that is known.
-        notes: What a reader of the results must know, one sentence each.
-        readers: By video, what reads it; those that nothing was read of are not there yet.
+        levels: By video, the meaning of its pixels; only videos that were read are in it.
+        unreadable: Videos that could not be opened, unlike others, and why.
+        cut_short: Videos that lack an unknown number of frames at their end, and how that is known.
+        notes: Facts that a reader of the results must know, one sentence each.
+        readers: By video, its reader; only videos that were opened are in it.
         index: Reads the index of a media file.
+        project: The labels themselves, where nothing is predicted; the changed poses are put back
+            into them.
+        staying: Names of the tracks that stay when the poses are tracked anew.
     """
 
     path: Path
@@ -85,7 +93,7 @@ class Source:
 
     @property
     def truth(self) -> Poses | None:
-        """User-labelled instances on these frames; None where there are none."""
+        """User instances on these frames; None where there are none."""
         labelled = self.labels[self.labels.user] if self.labels is not None else None
         return labelled if labelled is not None and len(labelled) else None
 
@@ -103,19 +111,23 @@ class Source:
         )
 
     def reader(self, video: int) -> Reader:
-        """Return what reads a video, opened when it is first asked for."""
+        """Return the reader of a video, opened on the first request."""
         if video not in self.readers:
             self.readers[video] = open_reader(self.videos[video], self.index)
         return self.readers[video]
 
     def times(self) -> dict[int, np.ndarray]:
-        """Return by video the time of each frame, (frames,) s, the first at 0; of recordings whose frames are not evenly spaced only."""
+        """Return the times of the frames of recordings whose frames are not evenly spaced.
+
+        Returns:
+            By video, (frames,) s, the first frame at 0.
+        """
         indices = {i: self.reader(i).index for i in np.unique(self.frames[:, 0]).tolist()}
         uneven = {i: uneven_times(index) for i, index in indices.items() if index is not None}
         return {i: times for i, times in uneven.items() if times is not None}
 
     def reading(self) -> list[dict[str, Any]]:
-        """Return how each video that was opened is read: by what, and for a recording what its packets tell."""
+        """Return facts on the reading of each open video: decoder, and data of its packets."""
         facts: list[dict[str, Any]] = []
         for i, reader in sorted(self.readers.items()):
             own: dict[str, Any] = {
@@ -139,7 +151,7 @@ class Source:
         return facts
 
     def meaning(self, video: int) -> Levels:
-        """Return what the pixels of a video mean, told once, so that dark frames mean the same as bright ones."""
+        """Return the meaning of a video's pixels, found once, so that all its frames share it."""
         if video not in self.levels:
             self.levels[video] = find_levels(
                 self.reader(video), self.frames[self.frames[:, 0] == video, 1]
@@ -150,14 +162,15 @@ class Source:
         """Read one frame for a network.
 
         Returns:
-            (h, w, c) with 1 or 3 channels: uint8, or float32 where the video holds other numbers, 1 being white.
+            (h, w, c) with 1 or 3 channels: uint8, or float32 where the video holds other numbers;
+            1 is white.
 
         Raises:
             RunError: It cannot be read.
         """
         try:
             image = self.reader(video).read(frame)
-        except Exception as error:  # every backend has its own errors for a frame it cannot decode
+        except Exception as error:  # each backend has its own errors for an undecodable frame
             reason = " ".join(str(error).split()) or type(error).__name__
             raise RunError(
                 f"{_called(self.videos[video])}: frame {frame} cannot be read ({reason})"
@@ -194,9 +207,9 @@ def open_source(
 
     Args:
         config: What to open and which frames of it.
-        predicting: Whether the frames go through a network; otherwise only labeled frames are selected, and
-            `frames` are their frame numbers.
-        data: Labels or a video that are already open and stand for `config.path`; they are not changed.
+        predicting: Whether the frames go through a network; otherwise only labeled frames are
+            selected, and `frames` are their frame numbers.
+        data: Open labels or an open video in place of `config.path`; they are not changed.
         index: Reads the index of a media file.
 
     Raises:
@@ -234,7 +247,7 @@ def open_source(
 
 
 def _copy(labels: sio.Labels) -> sio.Labels:
-    """Return labels that can be changed, over the same videos."""
+    """Return a copy of labels that can be changed, over the same videos."""
     whole = labels.materialize() if labels.is_lazy else labels
     return deepcopy(whole, {id(video): video for video in whole.videos})
 
@@ -242,12 +255,12 @@ def _copy(labels: sio.Labels) -> sio.Labels:
 def _inputs(config: DataConfig) -> list[Input]:
     try:
         return find_inputs(config.path)
-    except ConfigError as error:  # the config was checked before, so the files have changed since
+    except ConfigError as error:  # the config was checked before, so the files have changed
         raise RunError(str(error)) from error
 
 
 def _named(path: str | Sequence[str], inputs: Sequence[Input]) -> Path:
-    """Return how messages call several inputs."""
+    """Return the name of several inputs in messages."""
     return (
         Path(path)
         if isinstance(path, str)
@@ -256,17 +269,16 @@ def _named(path: str | Sequence[str], inputs: Sequence[Input]) -> Path:
 
 
 def _require_opencv() -> None:
-    """Refuse to go on without OpenCV, which decodes images and turns colours.
+    """Refuse to go on without OpenCV, which decodes images and converts colours.
 
     Raises:
         RunError: OpenCV or a system library that it needs is missing.
     """
     try:
-        import cv2  # noqa: F401  # it is sleap-io that uses it
+        import cv2  # noqa: F401  # sleap-io uses it
     except ImportError as error:
-        windows = "cannot open shared object file" in str(
-            error
-        )  # libraries for windows, which nothing here opens
+        # The missing libraries are those for windows, which nothing here opens.
+        windows = "cannot open shared object file" in str(error)
         hint = (
             "put opencv-python-headless in place of opencv-python"
             if windows
@@ -276,7 +288,7 @@ def _require_opencv() -> None:
 
 
 def _file(data: sio.Labels | sio.Video) -> Path:
-    """Return the file that open data come from, for messages."""
+    """Return the file of open data, for messages."""
     return Path(
         video_name(data)
         if isinstance(data, sio.Video)
@@ -285,14 +297,14 @@ def _file(data: sio.Labels | sio.Video) -> Path:
 
 
 def _called(video: sio.Video) -> Path:
-    """Return how messages call a video: its file, or the folder of its images."""
+    """Return the name of a video in messages: its file, or the folder of its images."""
     return (
         Path(video.filename[0]).parent if isinstance(video.filename, list) else Path(video.filename)
     )
 
 
 def _given(value: Any) -> bool:
-    """Say whether a setting asks for something; the number 0 does."""
+    """Say whether a setting is given; the number 0 is."""
     return value is not None and value is not False
 
 
@@ -314,10 +326,10 @@ def _refuse_hdf5_keys(config: DataConfig, path: Path) -> None:
 
 
 def _checked(source: Source, config: DataConfig) -> Source:
-    """Look, before any work, whether the frames that were asked for are there, and what must be known of the videos.
+    """Check before any work that the requested frames exist, and collect notes on the videos.
 
     Raises:
-        RunError: More frames are missing than may be.
+        RunError: More frames are missing than `config` allows.
     """
     notes: list[str] = []
     cut_short: list[tuple[Path, str]] = []
@@ -329,7 +341,8 @@ def _checked(source: Source, config: DataConfig) -> Source:
         notes += orientation_notes(video, frames.tolist())
         if source.labels is not None and not reader.problem and (size := size_problem(video)):
             notes.append(
-                f"{name} has {size}, as the labels say. If it is another recording, so are the frames."
+                f"{name} has {size}, as the labels say. "
+                "If it is another recording, so are the frames."
             )
         lost, why = _lost(video, reader, frames)
         if lost:
@@ -372,13 +385,17 @@ OTHERS = (
     "A file of the second alone: ffmpeg -i {path} -map 0:V:1 -c copy {other}"
 )
 EMPTY = (
-    "{name} has {count} places without a picture, where the recorder dropped frames. They are not counted; "
-    "programs that count them, and show the picture before again, give later frames higher numbers."
+    "{name} has {count} places without a picture, where the recorder dropped frames. "
+    "They are not counted; programs that count them, and show the picture before again, "
+    "give later frames higher numbers."
 )
 
 
 def _lost(video: sio.Video, reader: Reader, frames: np.ndarray) -> tuple[int, str]:
-    """Return how many frames a video does not hold, and why, as it goes on after its name; damage shows when frames are read."""
+    """Return how many frames a video lacks, and why, as words that follow its name.
+
+    Damage within the video shows only when frames are read.
+    """
     gone, why = missing_frames(video, frames.tolist())
     if gone:
         return gone, why
@@ -392,7 +409,7 @@ def _lost(video: sio.Video, reader: Reader, frames: np.ndarray) -> tuple[int, st
 
 
 def _with_levels(source: Source) -> Source:
-    """Look what numbers the videos hold, and note which are beyond white."""
+    """Find the levels of the videos, and add a note on numbers that are beyond white."""
     notes = []
     for i, reader in sorted(source.readers.items()):
         levels = source.meaning(i)
@@ -400,8 +417,9 @@ def _with_levels(source: Source) -> Source:
             reader.close()
         if levels.brightest > levels.white:
             notes.append(
-                f"{_called(source.videos[i])} holds numbers up to {levels.brightest:.0f}; to the network {levels.white:.0f} is white, "
-                "as in sleap-nn's training. A model that was trained on 8-bit images needs an 8-bit video."
+                f"{_called(source.videos[i])} holds numbers up to {levels.brightest:.0f}; "
+                f"to the network {levels.white:.0f} is white, as in sleap-nn's training. "
+                "A model that was trained on 8-bit images needs an 8-bit video."
             )
     return replace(source, notes=(*source.notes, *notes))
 
@@ -415,7 +433,8 @@ def _from_videos(
     if config.video_index is not None:
         if config.video_index >= len(inputs):
             raise ConfigError(
-                f"data.video_index: {path} has no video {config.video_index}; accepted: 0-{len(inputs) - 1}"
+                f"data.video_index: {path} has no video {config.video_index}; "
+                f"accepted: 0-{len(inputs) - 1}"
             )
         inputs = [inputs[config.video_index]]
     if not any(isinstance(item, Path) and item.suffix.lower() in HDF5 for item in inputs):
@@ -468,7 +487,7 @@ def _opened(
 def _in_video(
     video: int, wanted: list[int] | None, numbers: Sequence[int], path: Path | str
 ) -> np.ndarray:
-    """Return the (video, frame) rows of the wanted frames of a video, which must have them all."""
+    """Return the (video, frame) rows of requested frames of a video, which must have them all."""
     if wanted is None:
         wanted = list(numbers)
     if missing := sorted(set(wanted) - set(numbers)):
@@ -483,7 +502,10 @@ def _in_video(
 def _in_each(
     videos: Sequence[sio.Video], numbers: Sequence[Sequence[int]], wanted: list[int] | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the rows of the wanted frames of several videos, of each as far as it goes, and a note on those that end before."""
+    """Return the rows of the requested frames of several videos.
+
+    A video that ends early gives the frames that it has, and a note.
+    """
     if wanted is None:
         return np.concatenate([_in_video(i, None, own, "") for i, own in enumerate(numbers)]), ()
     longest = max(range(len(videos)), key=lambda i: len(numbers[i]))
@@ -514,8 +536,10 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Inde
                 frames = poses.frames
             if wanted and max(wanted) >= len(frames):
                 raise ConfigError(
-                    f"data.frames: position {max(wanted)} is out of range; {path} has {len(frames)} such labeled frames. "
-                    "Positions count labeled frames; for frame numbers of a video add data.video_index"
+                    f"data.frames: position {max(wanted)} is out of range; "
+                    f"{path} has {len(frames)} such labeled frames. "
+                    "Positions count labeled frames; "
+                    "for frame numbers of a video add data.video_index"
                 )
             frames = frames[wanted]
         return Source(
@@ -526,7 +550,8 @@ def _from_labels(labels: sio.Labels, path: Path, config: DataConfig, index: Inde
     if not len(reader.numbers):
         why = missing_frames(video, ())[1] or (reader.problem or NO_FRAME).removeprefix("it ")
         raise RunError(
-            f"data.path: video {config.video_index} of {path} cannot be read: {_called(video)} {why}"
+            f"data.path: video {config.video_index} of {path} cannot be read: "
+            f"{_called(video)} {why}"
         )
     chosen = _in_video(0, wanted, reader.numbers, f"video {config.video_index} of {path}")
     if frames is not None:
@@ -546,14 +571,14 @@ def _video(labels: sio.Labels, path: Path, index: int) -> sio.Video:
 
 
 def _read_poses(labels: sio.Labels, path: Path) -> tuple[Poses, tuple[str, ...]]:
-    """Return the poses of a labels file, and what does not count of it."""
+    """Return the poses of a labels file, and notes on what does not count."""
     notes: list[str] = []
     poses = to_poses(labels, notes)
     return poses, tuple(f"{path}: {note}" for note in notes)
 
 
 def _labeled(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
-    """Select labeled frames by frame number, for tracking or evaluating what a file already holds."""
+    """Select labeled frames by frame number, for tracking or evaluating the poses of a file."""
     poses, notes = _read_poses(labels, path)
     frames = poses.frames if (filtered := _filtered(labels, poses, config)) is None else filtered
     videos = labels.videos
@@ -568,7 +593,7 @@ def _labeled(labels: sio.Labels, path: Path, config: DataConfig) -> Source:
 
 
 def _filtered(labels: sio.Labels, poses: Poses, config: DataConfig) -> np.ndarray | None:
-    """Return the (video, frame) rows that the label filters leave, or None where no filter is set."""
+    """Return the (video, frame) rows that the label filters leave; None where none is set."""
     users = set(
         zip(poses.video[poses.user].tolist(), poses.frame[poses.user].tolist(), strict=True)
     )
@@ -591,10 +616,13 @@ def _filtered(labels: sio.Labels, poses: Poses, config: DataConfig) -> np.ndarra
 
 
 def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
-    """Yield the frames of a source in order, read by a thread that stays at most `queue_maxsize` frames ahead.
+    """Yield the frames of a source in order, read by a thread.
+
+    The thread stays at most `queue_maxsize` frames ahead.
 
     Raises:
-        RunError: A frame cannot be read because its file is gone, or another than when reading began.
+        RunError: A frame cannot be read because its file is gone or has changed since reading
+            began.
     """
     frames: queue.Queue[Frame | RunError | None] = queue.Queue(maxsize=queue_maxsize)
     stop = threading.Event()
@@ -620,7 +648,8 @@ def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
                     name = _called(source.videos[video])
                     return put(
                         RunError(
-                            f"{name}: it has changed, or is gone, since the run began; put it back, and run the same command again"
+                            f"{name}: it has changed, or is gone, since the run began; "
+                            "put it back, and run the same command again"
                         )
                     )
                 put(Frame(video, index, None, str(error)))

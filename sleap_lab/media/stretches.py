@@ -1,4 +1,4 @@
-"""Stretches of pictures that cannot be right: blank ones, one picture again and again, or another size than before."""
+"""Stretches of suspicious pictures: blank ones, repeated ones, and a change of size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -11,36 +11,44 @@ if TYPE_CHECKING:
     from sleap_lab.media.sources import Frame
 
 LONG = 10
-"""Frames of a stretch that is told of: a still animal may leave a compressed picture unchanged for a few."""
+"""Frames from which on a stretch is reported.
+
+A still animal may leave a compressed picture unchanged for a few frames.
+"""
 SAMPLED = 16
-"""Every so many pixels of a picture are looked at first, because nearly all pictures differ there."""
+"""Step in pixels of the sample that is compared first, because nearly all pictures differ there."""
 
 BLANK_SPREAD = 4
 """Gray levels by which the pixels of a blank picture may differ: compression is not exact."""
 
 BLANK, REPEATED = "blank", "repeated"
 MEANING = {
-    BLANK: "{count} frames of {video} are blank, of one value everywhere: {ranges}. Nothing can be found in them.",
-    REPEATED: "{count} frames of {video} show the picture of the frame before, unchanged: {ranges}. "
-    "The camera or the recorder stood still there, or nothing moved.",
+    BLANK: (
+        "{count} frames of {video} are blank, of one value everywhere: {ranges}. "
+        "Nothing can be found in them."
+    ),
+    REPEATED: (
+        "{count} frames of {video} show the picture of the frame before, unchanged: {ranges}. "
+        "The camera or the recorder stood still there, or nothing moved."
+    ),
 }
 RESIZED = (
-    "{video} changes its size from {old} to {new} px at frame {frame}. Poses are in pixels of their own frame; those before and after "
-    "must not be compared."
+    "{video} changes its size from {old} to {new} px at frame {frame}. "
+    "Poses are in pixels of their own frame; those before and after must not be compared."
 )
 
 
 class Stretches:
-    """Looks at frames as they pass."""
+    """Watches frames as they pass and records suspicious stretches."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Begin without any stretch."""
         self._found: dict[tuple[int, str], list[tuple[int, int]]] = {}
         self._shapes: dict[int, tuple[int, int]] = {}
         self._resized: list[tuple[int, int, tuple[int, int], tuple[int, int]]] = []
 
     def watch(self, frames: "Iterable[Frame]") -> "Iterator[Frame]":
-        """Yield the frames, and remember stretches among those that follow each other."""
+        """Yield the frames, and record stretches of consecutive ones."""
         previous: Frame | None = None
         for frame in frames:
             if frame.image is not None:
@@ -52,7 +60,7 @@ class Stretches:
         """Return a sentence about each kind of stretch in each video.
 
         Args:
-            names: What the videos are called.
+            names: Names of the videos.
         """
         said = []
         for (video, kind), spans in sorted(self._found.items()):
@@ -97,7 +105,7 @@ def _is_blank(image: np.ndarray) -> bool:
 
 
 def _spread(pixels: np.ndarray) -> float:
-    """Return how far the values of a channel differ, of the channel where they do most; bytes are 255 wide, fractions 1."""
+    """Return the largest spread of a channel's values, with bytes from 0 to 255, fractions to 1."""
     widest = float(np.ptp(pixels, axis=(0, 1)).max())
     return widest if pixels.dtype == np.uint8 else 255 * widest
 

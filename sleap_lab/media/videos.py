@@ -1,4 +1,4 @@
-"""Videos as pixels: opened whatever they are stored in, and read in one convention, (h, w, c) with one or three channels."""
+"""Videos as pixels: files of any kind, read as (h, w, c) with one or three channels."""
 
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -24,21 +24,24 @@ from sleap_lab.media.relink import IS_ADDRESS, MissingVideo
 from sleap_lab.settings.inputs import HDF5, Input, input_name, is_media
 
 ACCEPTED = "accepted: videos, image folders, .slp"
-NO_FRAME = "it holds no readable frame, as when recording or copying was cut short (copy it again from where it was recorded)"
+NO_FRAME = (
+    "it holds no readable frame, as when recording or copying was cut short "
+    "(copy it again from where it was recorded)"
+)
 TRIES = 10
-"""Frames that are looked at to tell what numbers a video holds; the first that can be read decides."""
+"""Frames that are tried to find the meaning of a video's pixels; the first readable one decides."""
 LOOKED_AT = 5
-"""Images of a video, spread over it, that are looked at to tell whether it has colour."""
+"""Images of a video, spread over it, that are checked for colour."""
 Indexer = Callable[[Path], FrameIndex]
-"""Does what `read_index` does; it may remember what it read."""
+"""A function like `read_index`; it may cache its results."""
 
 
 @dataclass(frozen=True)
 class Levels:
-    """What the pixels of a video mean that are not bytes.
+    """The meaning of pixels that are not bytes.
 
     Attributes:
-        white: Value that is 1 to a network.
+        white: Value that is 1 for a network.
         brightest: Value that is white in a picture, at least `white`.
     """
 
@@ -51,7 +54,7 @@ State = tuple[int, int]
 
 
 def file_state(name: str | list[str]) -> State | None:
-    """Return what changes with the file of a video; None where it is not there, or not a single file."""
+    """Return the state of a video's file; None where it is missing, or not a single file."""
     try:
         found = Path(name).stat() if isinstance(name, str) else None
     except OSError:
@@ -64,11 +67,11 @@ class Reader(Protocol):
 
     Attributes:
         numbers: The frames that it has; none where it cannot be read.
-        index: What the packets of a recording say of its frames; None for other videos.
-        gray: Whether frames that were looked at have no colour.
+        index: The frame index of a recording; None for other videos.
+        gray: Whether the frames of a sample have no colour.
         problem: Why it cannot be read; empty where it can.
-        decoder: What its pixels come from, for the snapshot of a run.
-        state: What changes with its file, as it was when it was opened; None where there is no single file.
+        decoder: Name and version of what decodes its pixels, for the snapshot of a run.
+        state: State of its file when it was opened; None where there is no single file.
     """
 
     numbers: Sequence[int]
@@ -91,7 +94,7 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the files of the video, which reading opens again."""
+        """Close the files of the video; reading opens them again."""
         ...
 
 
@@ -122,16 +125,19 @@ class MediaReader:
     problem = ""
 
     def __init__(self, recording: Recording, state: State | None) -> None:
-        """Take a recording, and look at a few frames to tell whether it has colour."""
+        """Take a recording, and check a few frames for colour."""
         self.state = state
         self.index: FrameIndex | None = recording.index
         self.numbers: Sequence[int] = range(recording.index.count)
-        self.decoder = f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, library_versions['libavcodec']))}"
+        self.decoder = (
+            f"PyAV {av.__version__}, "
+            f"libavcodec {'.'.join(map(str, library_versions['libavcodec']))}"
+        )
         self._recording = recording
         self.gray = recording.is_gray()
 
     def read(self, frame: int) -> np.ndarray:
-        """Read one frame; of a video without colour, one with three channels only where the frame has colour after all."""
+        """Read one frame; in a video without colour, only a frame with colour has 3 channels."""
         return self._recording.read(frame, gray=self.gray)
 
     def close(self) -> None:
@@ -140,16 +146,15 @@ class MediaReader:
 
 
 class StoredReader:
-    """Reads images, HDF5 files and what else sleap-io reads."""
+    """Reads images, HDF5 files and other files that sleap-io reads."""
 
     index: FrameIndex | None = None
     problem = ""
 
     def __init__(self, video: sio.Video) -> None:
-        """Take an open video, and look at a few frames to tell whether it has colour."""
-        self._backend = copy(
-            video.backend
-        )  # asked for all channels, which the video itself need not be
+        """Take an open video, and check a few frames for colour."""
+        # The copy returns all channels; the video itself keeps its setting.
+        self._backend = copy(video.backend)
         self._backend.grayscale = False
         self.state = file_state(video.filename)
         self.decoder = f"sleap-io {sio.__version__}, {type(video.backend).__name__}"
@@ -158,18 +163,22 @@ class StoredReader:
         self.gray = _without_colour(self, _spread(self.numbers))
 
     def read(self, frame: int) -> np.ndarray:
-        """Read one frame as it is stored; of a video without colour, one channel of a picture whose channels are equal."""
+        """Read one frame as it is stored.
+
+        In a video without colour, a picture whose channels are equal has one channel.
+        """
         image = np.asarray(self._backend[frame])
         channels = image.shape[2]
         if channels == 4:
-            # OpenCV keeps blue first beside transparency.
+            # With transparency, OpenCV keeps blue first.
             blue_first = isinstance(self._backend, ImageVideo) and self._backend.plugin == "opencv"
             image = image[..., 2::-1] if blue_first else image[..., :3]
         elif channels == 2:
             image = image[..., :1]
         elif channels not in (1, 3):
             raise ValueError(
-                f"an image of {channels} channels; accepted: grey or RGB, with or without transparency"
+                f"an image of {channels} channels; "
+                "accepted: grey or RGB, with or without transparency"
             )
         return np.ascontiguousarray(
             image[..., :1] if self.gray and _has_equal_channels(image) else image
@@ -186,7 +195,13 @@ class CroppedReader:
     def __init__(
         self, whole: Reader, crop: tuple[int, int, int, int], fill: int | tuple[int, ...]
     ) -> None:
-        """Take what reads whole frames, and the corners (x1, y1, x2, y2) of the part, px; beyond the frame there is `fill`."""
+        """Crop the frames of another reader.
+
+        Args:
+            whole: Reader of whole frames.
+            crop: Corners (x1, y1, x2, y2) of the part, px, in whole frames.
+            fill: Value of pixels beyond the frame.
+        """
         self.numbers, self.index, self.gray = whole.numbers, whole.index, whole.gray
         self.problem, self.decoder, self.state = whole.problem, whole.decoder, whole.state
         self._whole, self._crop, self._fill = whole, crop, fill
@@ -203,7 +218,7 @@ class CroppedReader:
 
 
 def _spread(numbers: Sequence[int]) -> list[int]:
-    """Return a few of some numbers, the first and the last among them."""
+    """Return a few of some numbers, including the first and the last."""
     return (
         [
             int(numbers[i])
@@ -215,12 +230,12 @@ def _spread(numbers: Sequence[int]) -> list[int]:
 
 
 def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
-    """Say whether none of some frames has colour; of those that can be read, of which there must be one."""
+    """Say whether at least one of some frames is readable, and no readable one has colour."""
     seen = False
     for frame in frames:
         try:
             image = reader.read(frame)
-        except Exception:  # reading it says what is wrong
+        except Exception:  # reading that frame reports the problem
             continue
         if not _has_equal_channels(image):
             return False
@@ -235,7 +250,7 @@ def _has_equal_channels(image: np.ndarray) -> bool:
 
 
 def open_reader(video: sio.Video, index: Indexer = read_index) -> Reader:
-    """Return what reads a video; where it cannot be read, a reader that says why."""
+    """Return the reader of a video, or where it is unreadable, one that gives the reason."""
     name = video.filename
     if isinstance(video, MissingVideo):
         return Unreadable(f"it {video.reason}")
@@ -254,7 +269,7 @@ def open_reader(video: sio.Video, index: Indexer = read_index) -> Reader:
 
 
 def open_recording(path: Path, index: Indexer = read_index) -> Reader:
-    """Return what reads a media file; where it cannot be read, a reader that says why."""
+    """Return the reader of a media file, or where it is unreadable, one that gives the reason."""
     try:
         if not path.is_file():
             return Unreadable("it is no file" if path.exists() else "it is not there")
@@ -265,7 +280,7 @@ def open_recording(path: Path, index: Indexer = read_index) -> Reader:
         return Unreadable(f"it may not be read ({error.strerror})")
     except (av.FFmpegError, OSError):
         return Unreadable(NO_FRAME)
-    except (RunError, ValueError) as error:  # whose words say what it is
+    except (RunError, ValueError) as error:  # the message names the problem
         return Unreadable(str(error))
     if not len(found.packet):
         return Unreadable(NO_FRAME)
@@ -283,12 +298,14 @@ def open_video(
 
     Args:
         item: The file or images.
-        dataset: Dataset of an HDF5 video; by default the first with four axes. Other videos have none.
-        input_format: Axes of an HDF5 video: `channels_last` (frames, h, w, c) or `channels_first` (frames, c, w, h).
+        dataset: Dataset of an HDF5 video; by default the first with four axes. Other videos have
+            none.
+        input_format: Axes of an HDF5 video: `channels_last` (frames, h, w, c) or `channels_first`
+            (frames, c, w, h).
         index: Reads the index of a media file.
 
     Returns:
-        What a labels file says of the video, and what reads it.
+        The video for a labels file, and its reader.
 
     Raises:
         RunError: It cannot be read, or holds no frame.
@@ -314,18 +331,21 @@ def open_video(
             _check_pages(file, video)
     except RunError:
         raise
-    except Exception as error:  # every backend has its own errors for a file it cannot read
+    except Exception as error:  # each backend has its own errors for an unreadable file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RunError(f"{name} cannot be read as a video ({reason}); {ACCEPTED}") from error
     reader = StoredReader(video)
     if not len(reader.numbers):
         raise RunError(f"{name} cannot be read as a video: {NO_FRAME}; {ACCEPTED}")
-    video.grayscale = reader.gray  # and not what its first frame looks like
+    video.grayscale = reader.gray  # instead of the look of its first frame
     return video, reader
 
 
 def describe_recording(path: Path, reader: Reader) -> sio.Video:
-    """Return what a labels file says of a media file: its shape and rate, which sleap-io would ask its header for."""
+    """Return the video of a media file for labels, with the shape and rate of its frame index.
+
+    Without these facts sleap-io would read them from the header of the file.
+    """
     index = reader.index
     assert index is not None, "a recording has an index"
     backend = MediaVideo(path.as_posix(), grayscale=reader.gray, plugin="pyav")
@@ -335,7 +355,7 @@ def describe_recording(path: Path, reader: Reader) -> sio.Video:
 
 
 def _check_dataset(file: Path, dataset: str | None) -> None:
-    """Refuse an HDF5 file without the dataset that was asked for, or without any that holds frames."""
+    """Refuse an HDF5 file without the requested dataset, or without any dataset of frames."""
     with h5py.File(file) as opened:
         shapes: dict[str, tuple[int, ...]] = {}
         opened.visititems(
@@ -351,9 +371,10 @@ def _check_dataset(file: Path, dataset: str | None) -> None:
         raise RunError(f"{file} holds no dataset of frames, with four axes; it holds {held}")
     if wanted is not None and not {wanted, f"{wanted}/video"} & set(able):
         raise RunError(
-            f"{file} has no frames in the dataset {dataset!r}; accepted: {', '.join(able)}.{did_you_mean(wanted, able)}"
+            f"{file} has no frames in the dataset {dataset!r}; "
+            f"accepted: {', '.join(able)}.{did_you_mean(wanted, able)}"
         )
-    if any(name.endswith("/video") for name in able):  # beside which sleap-io looks for more
+    if any(name.endswith("/video") for name in able):  # then sleap-io reads more than the dataset
         check_hdf5(file, images=True)
     with h5py.File(file) as opened:
         for name in able:
@@ -365,8 +386,11 @@ def _check_dataset(file: Path, dataset: str | None) -> None:
 
 
 def _check_pages(file: Path, video: sio.Video) -> None:
-    """Refuse a TIFF of several pages that are not the frames of the video: its axes are guessed from their sizes."""
-    import cv2  # `open_source` says what to do where it is missing
+    """Refuse a TIFF of several pages that are not the frames of the video.
+
+    The reader guesses the axes of such a file from their sizes.
+    """
+    import cv2  # `open_source` gives the remedy where it is missing
 
     if file.suffix.lower() not in (".tif", ".tiff") or (pages := cv2.imcount(str(file))) <= 1:
         return
@@ -376,26 +400,26 @@ def _check_pages(file: Path, video: sio.Video) -> None:
         or not all(_is_page(file, video, i) for i in (0, pages // 2, pages - 1))
     ):
         raise RunError(
-            f"{file} holds {pages} pages that cannot be read one by one; convert it to a video or to one image per frame"
+            f"{file} holds {pages} pages that cannot be read one by one; "
+            "convert it to a video or to one image per frame"
         )
 
 
 def _is_page(file: Path, video: sio.Video, page: int) -> bool:
-    """Say whether a frame of a video is the page of that number, by its first channel."""
+    """Say whether a frame of a video equals the page of that number, by its first channel."""
     import cv2
 
     _, images = cv2.imreadmulti(str(file), page, 1, flags=cv2.IMREAD_UNCHANGED)
     if not len(images):
         return False
     image = np.asarray(images[0])
-    image = (
-        image[..., 2] if image.ndim == 3 and image.shape[2] in (3, 4) else image.squeeze()
-    )  # OpenCV has blue first
+    # OpenCV has blue first.
+    image = image[..., 2] if image.ndim == 3 and image.shape[2] in (3, 4) else image.squeeze()
     return np.array_equal(image, video[page][..., 0])
 
 
 def _frame_numbers(video: sio.Video) -> Sequence[int]:
-    """Return the frames that a video has; of a package those that it holds, and none where it cannot be read."""
+    """Return the frames of a video: those that a package holds, and none of an unreadable video."""
     if held := getattr(video.backend, "frame_map", None):
         return sorted(map(int, held))
     try:
@@ -403,22 +427,22 @@ def _frame_numbers(video: sio.Video) -> Sequence[int]:
             video.filename, str
         ):
             return range(len(video))
-        return range(
-            min(len(video), Path(video.filename).stat().st_size)
-        )  # whatever a file says, a frame takes a byte at least
+        # Whatever a file says, a frame takes at least one byte.
+        return range(min(len(video), Path(video.filename).stat().st_size))
     except Exception:  # an unreadable file
         return range(0)
 
 
 def find_levels(reader: Reader, frames: np.ndarray) -> Levels:
-    """Tell from the first frame that can be read what the numbers of a video mean; the default is that of bytes.
+    """Find the meaning of a video's pixels from the first readable frame; the default is bytes.
 
-    Whole numbers of any size are divided by 255 for the network, as sleap-nn does in training. Fractions are too, unless the
-    first frame stays within 0 and 1: then they already are what a network takes.
+    Whole numbers of any size are divided by 255 for the network, as sleap-nn does in training.
+    Fractions are too, unless the first frame stays within 0 and 1; then they already are in the
+    range of a network.
 
     Args:
         reader: Reads the video.
-        frames: (frames,) its frames that will be read, in order.
+        frames: (frames,) the frames to be read, in order.
     """
     if not isinstance(reader, StoredReader):  # decoders of media files give bytes
         return Levels()

@@ -101,8 +101,9 @@ def convnext(config: Mapping[str, Any], *, middle_width: int | None = None) -> P
     """Build the network a training config describes.
 
     Args:
-        config: The `convnext` section of a training config; pretrained weights it names are not fetched.
-        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
+        config: The `convnext` section of a training config; pretrained weights are not fetched.
+        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of
+            widths.
     """
     arch, stem_stride = architecture(config, SIZES), config.get("stem_patch_stride", 2)
     encoder = ConvNeXtEncoder(

@@ -1,6 +1,7 @@
-"""The convolutions and the decoder that every backbone shares: upsample, join the skip connection, refine.
+"""The convolutions and the decoder that every backbone shares.
 
-Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
+A decoder block upsamples, joins the skip connection, and refines. Parameter names equal those of
+SLEAP-NN checkpoints, so weights load by name.
 """
 
 from collections import OrderedDict
@@ -13,7 +14,10 @@ from torch.nn import functional as F
 
 
 def conv_relu(name: str, widths: Sequence[int], kernel_size: int) -> "OrderedDict[str, nn.Module]":
-    """Return same-padded convolutions with ReLU, `{name}_conv0`, `{name}_conv1`, …, one per step of `widths`."""
+    """Return same-padded convolutions with ReLU, one per step of `widths`.
+
+    The convolutions are called `{name}_conv0`, `{name}_conv1`, ….
+    """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
         layers[f"{name}_conv{i}"] = nn.Conv2d(fan_in, fan_out, kernel_size, padding="same")
@@ -25,7 +29,7 @@ def max_pool(x: Tensor) -> Tensor:
     """Take the largest of every 2x2 pixels of (b, c, h, w); odd sizes are floored."""
     if x.requires_grad or not x.is_cpu or torch.jit.is_tracing():
         return F.max_pool2d(x, 2)
-    # On a processor that one notes where each maximum was, for training, and takes five times as long.
+    # On a CPU, `max_pool2d` records where each maximum is, for training; that is 5 times slower.
     h, w = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
     rows = torch.maximum(x[..., 0:h:2, :w], x[..., 1:h:2, :w])
     return torch.maximum(rows[..., 0::2], rows[..., 1::2])
@@ -42,7 +46,7 @@ class ConvBlock(nn.Module):
         self.blocks = nn.Sequential(conv_relu(name, widths, kernel_size))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (b, c, h, w) to (b, width, h, w), or half the size with pooling (odd sizes are floored)."""
+        """Map (b, c, h, w) to (b, width, h, w); with pooling to half the size, rounded down."""
         return self.blocks(max_pool(x) if self.pool else x)
 
 
@@ -53,13 +57,15 @@ def _double(x: Tensor) -> Tensor:
 class KerasConvTranspose2d(nn.ConvTranspose2d):
     """Transposed convolution of stride 2 that doubles the size as Keras' padding "same" does.
 
-    The whole output of n pixels has 2n + 1; Keras leaves the last one out, and PyTorch with padding and output padding 1 the first.
+    The whole output of n pixels has 2n + 1. Keras leaves out the last pixel; PyTorch with padding
+    and output padding 1 leaves out the first.
     """
 
     def __init__(self, in_width: int, width: int) -> None:
         super().__init__(in_width, width, 3, stride=2)
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # the output size is not for the caller to choose
+    # The caller cannot choose the output size.
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Map (b, in_width, h, w) to (b, width, 2h, 2w)."""
         return super().forward(x)[..., :-1, :-1]
 
@@ -156,7 +162,7 @@ class Decoder(nn.Module):
         self.decoder_stack = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor, skips: Sequence[Tensor]) -> dict[int, Tensor]:
-        """Return the output of every block by its stride; the deepest map itself where there is no block."""
+        """Return the output of every block by its stride, and the deepest map by its own."""
         outputs = {self.stride: x}
         for k, block in enumerate(self.decoder_stack):
             x = block(x, skips[k] if k < len(skips) else None)

@@ -31,7 +31,8 @@ class PoseNetwork(nn.Module):
         Args:
             backbone: Network that returns its deepest map and its outputs by stride.
             kind: Model kind, a key of `HEAD_LAYERS`.
-            heads: Head section of the training config: confmaps, pafs, class_maps, class_vectors; with offsets they are a head, too.
+            heads: Head section of the training config: confmaps, pafs, class_maps, class_vectors.
+                A section `offsets` adds a head for the offsets.
 
         Raises:
             RunError: A head's output stride is none the backbone has.
@@ -56,7 +57,8 @@ class PoseNetwork(nn.Module):
             stride = head["output_stride"]
             if stride not in backbone.output_widths:
                 raise RunError(
-                    f"head {name}: output_stride {stride} is none of the backbone's strides {sorted(backbone.output_widths)}"
+                    f"head {name}: output_stride {stride} is none of the backbone's strides "
+                    f"{sorted(backbone.output_widths)}"
                 )
             sigmoid = name == "class_maps" or bool(head.get("use_sigmoid_activation", False))
             layers.append(
@@ -71,9 +73,10 @@ class PoseNetwork(nn.Module):
         self.head_layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Map images (b, c, h, w) in [0, 1] to maps (b, channels, h / stride, w / stride) by head name.
+        """Map images to the outputs of the heads, by head name.
 
-        Class vectors are (b, classes). Images of one channel are repeated for a three-channel network,
+        Images are (b, c, h, w) in [0, 1], maps are (b, channels, h / stride, w / stride). Class
+        vectors are (b, classes). Images of one channel are repeated for a three-channel network;
         images of three channels are turned gray for a one-channel network.
         """
         deepest, by_stride = self.backbone(match_channels(x, self.backbone.in_channels))
@@ -93,7 +96,7 @@ def channels(kind: str, name: str, head: Mapping[str, Any]) -> int:
 
 
 def match_channels(x: Tensor, expected: int) -> Tensor:
-    """Repeat one channel to three, or weigh three into one; other images (b, c, h, w) stay as they are."""
+    """Repeat one channel to three, or weigh three into one; others (b, c, h, w) stay as is."""
     if x.shape[1] == 1 and expected == 3:
         return x.repeat(1, 3, 1, 1)
     if x.shape[1] == 3 and expected == 1:
@@ -107,8 +110,10 @@ def build_network(
     """Build the network that a training config describes, with random weights.
 
     Args:
-        training_config: A whole training config; `model_config.backbone_config` and `model_config.head_configs` are read.
-        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
+        training_config: A whole training config; `model_config.backbone_config` and
+            `model_config.head_configs` are read.
+        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of
+            widths.
 
     Raises:
         RunError: The backbone or the head is of a kind that is not supported.
@@ -120,13 +125,15 @@ def build_network(
     name, section = next(iter(backbones.items()))
     if name not in BACKBONES:
         raise RunError(
-            f"model_config.backbone_config: backbone {name!r} is not supported; accepted: {', '.join(BACKBONES)}"
+            f"model_config.backbone_config: backbone {name!r} is not supported; "
+            f"accepted: {', '.join(BACKBONES)}"
         )
     kind, heads = next(
         (kind, heads) for kind, heads in model["head_configs"].items() if heads is not None
     )
     if kind not in HEAD_LAYERS:
         raise RunError(
-            f"model_config.head_configs: model kind {kind!r} is not supported; accepted: {', '.join(HEAD_LAYERS)}"
+            f"model_config.head_configs: model kind {kind!r} is not supported; "
+            f"accepted: {', '.join(HEAD_LAYERS)}"
         )
     return PoseNetwork(BACKBONES[name](section, middle_width=middle_width), kind, heads)

@@ -1,9 +1,10 @@
 """Image space to network space and back.
 
-Three spaces occur. *Image* is the frame as the camera delivered it. *Network* is what the network sees:
-the image resized and padded to the size of training ("size-matched", factor `eff`), then resized by
-`scale`, then padded to a multiple of the largest stride. *Map* is the network's output, `stride` times
-smaller. Padding is at the bottom and right, so a point changes by factors only:
+There are three spaces. *Image* is the frame as the camera delivered it. *Network* is what the
+network sees: the image resized and padded to the size of training ("size-matched", factor `eff`),
+then resized by `scale`, then padded to a multiple of the largest stride. *Map* is the network's
+output, `stride` times smaller. Padding is at the bottom and right, so a point changes by factors
+only:
 
     image = map * stride / scale / eff
 
@@ -58,7 +59,7 @@ def prepare(image: np.ndarray, spec: ImageSpec) -> tuple[Tensor, float]:
 def match_size(
     image: Tensor, max_height: int | None, max_width: int | None
 ) -> tuple[Tensor, float]:
-    """Resize (c, h, w) to fit height x width without distortion, larger or smaller, and pad with zeros."""
+    """Resize (c, h, w) up or down to fit height x width, keep the aspect, and pad with zeros."""
     h, w = image.shape[-2:]
     height, width = max_height or h, max_width or w
     if (h, w) == (height, width):
@@ -70,7 +71,7 @@ def match_size(
 
 
 def convert_channels(image: Tensor, spec: ImageSpec) -> Tensor:
-    """Convert (c, h, w) to three channels or to one; gray values of integer images are truncated."""
+    """Convert (c, h, w) to three channels or to one; gray values of integers are truncated."""
     if spec.ensure_rgb and image.shape[0] != 3:
         return image[:1].repeat(3, 1, 1)
     if spec.ensure_grayscale and not spec.ensure_rgb and image.shape[0] == 3:
@@ -87,7 +88,10 @@ def to_gray(images: Tensor) -> Tensor:
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Resize (c, h, w) or (b, c, h, w) bilinearly with antialiasing, to one pixel at least; uint8 stays uint8."""
+    """Resize (c, h, w) or (b, c, h, w) bilinearly with antialiasing; uint8 stays uint8.
+
+    Both sides are at least 1 px.
+    """
     batch = images if images.ndim == 4 else images[None]
     height, width = max(height, 1), max(width, 1)
     _refuse_giant(height, width)
@@ -99,7 +103,7 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def _refuse_giant(height: int, width: int) -> None:
-    """Refuse a size that a network would never be given; a model's config can ask for anything.
+    """Refuse a size that is too large for a network; the config of a model can contain any size.
 
     Raises:
         RunError: It is such a size.
@@ -107,12 +111,13 @@ def _refuse_giant(height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
         raise RunError(
             f"images would be resized to {height}x{width} px; accepted: up to {MAX_PIXELS} px. "
-            "preprocessing.max_height, max_width and input_scale, or the training config of the model, ask for it"
+            "preprocessing.max_height, max_width and input_scale, "
+            "or the training config of the model, ask for it"
         )
 
 
 def scale_and_pad(images: Tensor, scale: float, stride: int) -> Tensor:
-    """Resize (b, c, h, w) by `scale` (sizes truncated) and pad with zeros to multiples of `stride`."""
+    """Resize (b, c, h, w) by `scale` (sizes truncated), pad with zeros to multiples of `stride`."""
     h, w = images.shape[-2:]
     images = resize(images, int(h * scale), int(w * scale))
     h, w = images.shape[-2:]
@@ -125,9 +130,10 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def crop_corners(centroids: np.ndarray, size: int) -> np.ndarray:
-    """Return the top-left corners (n, 2) float32 of square crops around centroids (n, 2), size-matched px.
+    """Return the top-left corners (n, 2) float32 of square crops around centroids (n, 2).
 
-    A crop of n pixels spans n - 1 from the first pixel centre to the last, hence the half pixel.
+    All are in size-matched px. A crop of n pixels spans n - 1 from the first pixel centre to the
+    last, hence the half pixel.
     """
     return (centroids.astype(np.float32) - np.float32(size / 2) + np.float32(0.5)).astype(
         np.float32
@@ -136,7 +142,7 @@ def crop_corners(centroids: np.ndarray, size: int) -> np.ndarray:
 
 def crop_origins(corners: np.ndarray, size: int) -> np.ndarray:
     """Return the first pixels (n, 2) int64 of crops whose corners are (n, 2), size-matched px."""
-    # Truncation toward zero after adding half a crop is the floor wherever the centroid is in the image.
+    # Truncation toward zero after adding half a crop is the floor if the centroid is in the image.
     return np.trunc(corners + size // 2).astype(np.int64) - size // 2
 
 
@@ -146,7 +152,8 @@ def cut_crops(images: Tensor, samples: np.ndarray, corners: np.ndarray, size: in
     Args:
         images: (b, c, h, w), size-matched.
         samples: (n,) index of the image each crop comes from.
-        corners: (n, 2) top-left corner (x, y), size-matched px; the pixel grid starts at its integer part.
+        corners: (n, 2) top-left corner (x, y), size-matched px; the pixel grid starts at its
+            integer part.
         size: Side of the crops, px.
 
     Returns:

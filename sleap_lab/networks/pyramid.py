@@ -1,4 +1,4 @@
-"""What ConvNeXt and Swin share: a pyramid of maps from an encoder, convolutions at its top, and the decoder.
+"""The frame of ConvNeXt and Swin networks: an encoder of map levels, a middle and a decoder.
 
 Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
 """
@@ -28,10 +28,12 @@ class Pyramid(nn.Module):
 
         Args:
             encoder: Maps images to its last map and its skip connections, deepest first.
-            widths: Channels of the skip connections, shallowest first; the last map is as wide as the deepest of them.
+            widths: Channels of the skip connections, shallowest first; the last map has as many
+                channels as the deepest of them.
             config: The backbone's section of a training config.
             stem_stride: Stride of the first skip connection; it doubles with each.
-            middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
+            middle_width: Channels of the deepest level, where a checkpoint differs from the rule
+                of widths.
         """
         super().__init__()
         rate, kernel_size, convs = (
@@ -69,7 +71,7 @@ class Pyramid(nn.Module):
         self.output_widths = self.dec.widths
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """Map images (b, in_channels, h, w) to the deepest map and all decoder outputs by stride."""
+        """Map images (b, in_channels, h, w) to the deepest map and decoder outputs by stride."""
         x, skips = self.enc(x)
         for block in self.middle_blocks:
             x = block(x)
@@ -91,5 +93,8 @@ class Permute(nn.Module):
 def architecture(
     config: Mapping[str, Any], sizes: Mapping[str, Mapping[str, Any]]
 ) -> Mapping[str, Any]:
-    """Return the architecture that `model_type` names; where it names none, what `arch` spells out; tiny where both are silent."""
+    """Return the architecture of a backbone.
+
+    `model_type` names it; without a known name, `arch` describes it; without both it is "tiny".
+    """
     return sizes.get(config.get("model_type", "")) or config.get("arch") or sizes["tiny"]

@@ -3,12 +3,14 @@
 Departures from the paper (Liu et al. 2021):
 
 * the patches of the stem overlap: 4x4 with stride 2 and one pixel of padding, instead of stride 4;
-* maps that windows do not divide are padded with zeros after the norm, and the padding is attended to;
+* maps that windows do not divide are padded with zeros after the norm, and attention includes the
+  padding;
 * no classifier: two blocks of convolutions after one more pooling, then the decoder of the UNet;
 * skip connections leave each level before its blocks, not after them;
 * no dropout and no stochastic depth, which are for training.
 
-Inside the encoder maps are (b, h, w, c). Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
+Inside the encoder maps are (b, h, w, c). Parameter names equal those of SLEAP-NN checkpoints, so
+weights load by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,13 +27,16 @@ SIZES = {
     "small": {"embed": 96, "depths": (2, 2, 18, 2), "num_heads": (3, 6, 12, 24)},
     "base": {"embed": 128, "depths": (2, 2, 18, 2), "num_heads": (4, 8, 16, 32)},
 }
-"""Model type -> channels of the first level, which each level doubles; blocks per level, and attention heads of each."""
+"""Model type -> channels of the first level, blocks per level, and attention heads per level.
+
+Each level doubles the channels.
+"""
 APART = -100.0
 """Added to the attention between pixels that only the cyclic shift has made neighbours."""
 
 
 class PatchMerging(nn.Module):
-    """Halve the resolution: the pixels of each 2x2 patch side by side, reduced to twice the channels."""
+    """Halve the resolution: join the pixels of each 2x2 patch, reduce to twice the channels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -73,9 +78,8 @@ class WindowAttention(nn.Module):
         batch, height, width, _ = x.shape
         x = F.pad(x, (0, 0, 0, -width % self.window, 0, -height % self.window))
         size = x.shape[1:3]
-        shift = [
-            self.shift if side > self.window else 0 for side in size
-        ]  # a single window stays where it is
+        # A single window is not shifted.
+        shift = [self.shift if side > self.window else 0 for side in size]
         bias = self.relative_position_bias_table[self.relative_position_index].T.reshape(
             1, self.heads, self.window**2, -1
         )
@@ -152,7 +156,10 @@ class SwinEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the last level's output, normed, and what every level starts from, deepest first; all (b, c, h, w)."""
+        """Return the last level's output and every level's input, deepest first.
+
+        The output is normed. All maps are (b, c, h, w).
+        """
         skips: list[Tensor] = []
         for reduce, blocks in zip(self.features[::2], self.features[1::2], strict=True):
             x = reduce(x)
@@ -163,9 +170,8 @@ class SwinEncoder(nn.Module):
 
 def relative_positions(window: int) -> Tensor:
     """Return the row of the bias table for each pair of pixels of a window, (window^4,) int64."""
-    side = torch.arange(
-        window, device="cpu"
-    )  # also where a network is built on the meta device, without memory for weights
+    # On the CPU also where a network is built on the meta device, without memory for weights.
+    side = torch.arange(window, device="cpu")
     row, column = (axis.flatten() for axis in torch.meshgrid(side, side, indexing="ij"))
     down, right = (axis[:, None] - axis[None] + window - 1 for axis in (row, column))
     return (down * (2 * window - 1) + right).flatten()
@@ -210,9 +216,8 @@ def shift_mask(size: Sequence[int], window: int, shift: Sequence[int], *, like: 
         torch.arange(side, device=like.device) >= side - s
         for side, s in zip(size, shift, strict=True)
     )
-    side_of = to_windows(
-        (2 * rows[:, None] + columns)[None, :, :, None], window
-    )  # (windows, pixels, 1)
+    # (windows, pixels, 1)
+    side_of = to_windows((2 * rows[:, None] + columns)[None, :, :, None], window)
     return torch.where(side_of == side_of.transpose(-2, -1), 0.0, APART).to(like.dtype)
 
 
@@ -220,8 +225,9 @@ def swint(config: Mapping[str, Any], *, middle_width: int | None = None) -> Pyra
     """Build the network a training config describes.
 
     Args:
-        config: The `swint` section of a training config; pretrained weights it names are not fetched.
-        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
+        config: The `swint` section of a training config; pretrained weights are not fetched.
+        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of
+            widths.
     """
     arch, stem_stride = architecture(config, SIZES), config.get("stem_patch_stride", 2)
     encoder = SwinEncoder(

@@ -2,11 +2,12 @@
 
 Departures from the paper (Ronneberger et al. 2015):
 
-* same-padded convolutions, no batch norm, widths grow by `filters_rate` per level instead of doubling;
+* same-padded convolutions, no batch norm, widths grow by `filters_rate` per level instead of
+  doubling;
 * the deepest level is split into an "expand" and a "contract" block of equal width;
 * the decoder stops at the output stride, and each of its blocks is as wide as the level it reaches;
-* an optional stem of 7x7 convolutions; the encoder pools once more after it, so that the true stride
-  is twice `max_stride`.
+* an optional stem of 7x7 convolutions; the encoder pools once more after it, so that the true
+  stride is twice `max_stride`.
 
 Parameter names equal those of SLEAP-NN checkpoints, so weights load by name.
 """
@@ -62,7 +63,8 @@ class UNet(nn.Module):
 
         Args:
             config: The `unet` section of a training config.
-            middle_width: Channels of the deepest level, where a checkpoint differs from the rule of widths.
+            middle_width: Channels of the deepest level, where a checkpoint differs from the rule
+                of widths.
             keras: Pad transposed convolutions as Keras does.
         """
         super().__init__()
@@ -130,7 +132,7 @@ class UNet(nn.Module):
         self.output_widths = decoder.widths
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """Map images (b, in_channels, h, w) to the deepest map and all decoder outputs by stride."""
+        """Map images (b, in_channels, h, w) to the deepest map and decoder outputs by stride."""
         stem = None
         if self.stem is not None:
             x = stem = self.stem(x)

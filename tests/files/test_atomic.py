@@ -55,7 +55,10 @@ def test_two_that_write_the_same_file_do_not_meet(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["b.txt"]
 
 
-FULL = "Can't do it (file write failed: time = now\n, errno = 28, error message = 'No space left on device', buf = 0x0)"
+FULL = (
+    "Can't do it (file write failed: time = now\n, errno = 28, "
+    "error message = 'No space left on device', buf = 0x0)"
+)
 
 
 def print_error(error, where):

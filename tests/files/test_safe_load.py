@@ -99,9 +99,8 @@ def doubled(first, line):
     ids=range(18),
 )
 def test_what_is_no_plain_yaml_is_a_value_error(tmp_path, monkeypatch, text):
-    monkeypatch.setattr(
-        safe_load, "MAX_YAML_NODES", 5000
-    )  # or building one of too many would take seconds
+    # With the real limit, building one file of too many nodes would take seconds.
+    monkeypatch.setattr(safe_load, "MAX_YAML_NODES", 5000)
     with pytest.raises(ValueError, match=r".") as caught:
         read_yaml(yaml_of(tmp_path, text))
     assert type(caught.value) is ValueError or isinstance(caught.value, UnicodeDecodeError)
@@ -216,9 +215,8 @@ def test_a_stream_is_not_read_beyond_the_size_it_claims():
     content = npz(header((1000,)), bytes(8000), compress=zipfile.ZIP_DEFLATED).getvalue()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = archive.infolist()[0].file_size
-    assert (
-        content.count(struct.pack("<I", size)) == 2
-    )  # in front of the member and in the directory
+    # Before the member and in the directory.
+    assert content.count(struct.pack("<I", size)) == 2
     with pytest.raises((ValueError, zipfile.BadZipFile)):
         read_arrays(io.BytesIO(content.replace(struct.pack("<I", size), struct.pack("<I", 100))))
 

@@ -52,7 +52,10 @@ def convert():
 
 @pytest.fixture
 def clip(tmp_path):
-    """Return a function that writes a clip of numbered frames, a key frame at every tenth; options come before the file."""
+    """Return a function that writes a clip of numbered frames, with a key frame at every tenth.
+
+    Its options come before the file in the command.
+    """
 
     def write(*options, name="clip.mp4", count=40, codec="libx264"):
         frames = b"".join(picture(i).tobytes() for i in range(count))

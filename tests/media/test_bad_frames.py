@@ -82,7 +82,8 @@ def test_beyond_that_the_run_ends_at_once(pattern, share, count):
             readable(frames(pattern + "."), len(pattern), DataConfig(max_bad_share=share), [])
         )
     assert str(caught.value).startswith(
-        f"data.max_bad_share: {count} of {len(pattern)} frames could not be read, more than the share of {share:g}; "
+        f"data.max_bad_share: {count} of {len(pattern)} frames could not be read, "
+        f"more than the share of {share:g}; "
         f"the first: frame {pattern.index('x')} is torn; copy the file again"
     )
 
@@ -126,15 +127,43 @@ def test_every_frame_is_accounted_for(poses, unreadable):
 @pytest.mark.parametrize(
     ("poses", "unreadable", "fault"),
     [
-        (processed([(0, 0), (1, 0)]), [], "2 predicted and 0 unreadable, but 1 lost, the first of them frame 1 of video 0"),
-        (processed([]), [], "3 lost, the first of them frame 0 of video 0"),
-        (processed([(0, 0), (0, 1), (1, 0), (1, 7)]), [], "1 not asked for, the first of them frame 7 of video 1"),
-        (processed([(0, 0), (0, 0), (0, 1), (1, 0)]), [], "1 done twice, the first of them frame 0 of video 0"),
-        (processed([(0, 0), (0, 1), (1, 0)], [(1, 5)]), [], "1 with poses, but not predicted, the first of them frame 5 "),
-        (processed([(0, 0), (0, 1), (1, 0)], [(0, 1)]), [bad(0, 1)], "1 with poses, but not predicted, the first of them frame 1 "),
-        (processed([(0, 0), (1, 0)]), [bad(0, 1), bad(2, 2)], "1 not asked for, the first of them frame 2 of video 2"),
+        (
+            processed([(0, 0), (1, 0)]),
+            [],
+            "2 predicted and 0 unreadable, but 1 lost, the first of them frame 1 of video 0",
+        ),
+        (
+            processed([]),
+            [],
+            "3 lost, the first of them frame 0 of video 0",
+        ),
+        (
+            processed([(0, 0), (0, 1), (1, 0), (1, 7)]),
+            [],
+            "1 not asked for, the first of them frame 7 of video 1",
+        ),
+        (
+            processed([(0, 0), (0, 0), (0, 1), (1, 0)]),
+            [],
+            "1 done twice, the first of them frame 0 of video 0",
+        ),
+        (
+            processed([(0, 0), (0, 1), (1, 0)], [(1, 5)]),
+            [],
+            "1 with poses, but not predicted, the first of them frame 5 ",
+        ),
+        (
+            processed([(0, 0), (0, 1), (1, 0)], [(0, 1)]),
+            [bad(0, 1)],
+            "1 with poses, but not predicted, the first of them frame 1 ",
+        ),
+        (
+            processed([(0, 0), (1, 0)]),
+            [bad(0, 1), bad(2, 2)],
+            "1 not asked for, the first of them frame 2 of video 2",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_frame_that_goes_astray_is_an_error(poses, unreadable, fault):
     with pytest.raises(RunError) as caught:
         check_account(ASKED, poses, unreadable)
@@ -227,7 +256,8 @@ def test_each_of_them_is_a_row_of_a_table(source, tmp_path):
 def test_losses_are_told_in_two_sentences(source, clips):
     videos, torn = losses(source, [bad(0, 1), bad(0, 2), bad(1, 0)])
     assert videos.startswith(
-        f"1 of 3 videos could not be opened: {clips / 'b.mp4'}. The first: {clips / 'b.mp4'} cannot be read as a video"
+        f"1 of 3 videos could not be opened: {clips / 'b.mp4'}. "
+        f"The first: {clips / 'b.mp4'} cannot be read as a video"
     )
     assert torn == "3 frames could not be read: 1-2, 0. The first: frame 1 is torn"
     assert losses(replace(source, unreadable=()), []) == []

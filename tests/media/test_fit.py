@@ -89,12 +89,8 @@ def test_a_turned_video_has_the_size_that_is_shown(tmp_path, orange):
 
 def test_sizes_of_older_labels_are_those_of_the_reader(tmp_path):
     assert stored_of(closed(height_=4, width_=6, channels_=None)) == (None, 4, 6, None)
-    assert stored_of(closed(shape=(3, 2, 2, 1), source_shape=[3, 4, 6, 1])) == (
-        3,
-        4,
-        6,
-        1,
-    )  # of a crop, the whole image
+    # For a crop, the size of the whole image.
+    assert stored_of(closed(shape=(3, 2, 2, 1), source_shape=[3, 4, 6, 1])) == (3, 4, 6, 1)
     assert stored_of(closed(shape=(0, True, -1, 2.5))) == (None, 1, None, None)
 
 

@@ -16,16 +16,18 @@ from sleap_lab.media.labels import to_labels, to_poses
 from sleap_lab.poses.record import Skeleton, make_poses
 
 NAN = np.nan
-BAC = Skeleton(
-    ("b", "a", "c"), edges=((0, 1), (1, 2)), name="bac"
-)  # not in the order of the alphabet, as tables sort them
+# Tables sort the nodes alphabetically; these are in another order.
+BAC = Skeleton(("b", "a", "c"), edges=((0, 1), (1, 2)), name="bac")
 LENGTH = 6
 
 
 @pytest.fixture
 def tracked():
-    """Two tracked animals in frames 1 and 4 of a video of 6 frames, the second with a node missing; one more in frame 4 without a track;
-    frame 2 was processed and is empty, the others were not processed."""
+    """Two tracked animals in frames 1 and 4 of a video of 6 frames, the second with a missing node.
+
+    Frame 4 has one more animal without a track. Frame 2 is processed and empty; the other frames
+    are not processed.
+    """
     return make_poses(
         BAC,
         [
@@ -46,7 +48,7 @@ def tracked():
 
 @pytest.fixture
 def write(tmp_path, video_path):
-    """Return a function that writes poses in one format and returns the files that were made, and what was said."""
+    """Return a function that writes poses in one format and returns the files and the notes."""
 
     def write(poses, name, videos=None, times=None):
         folder = tmp_path / "out"
@@ -292,7 +294,10 @@ def test_videos_of_images_are_named_by_their_folder(write, tracked, name, read_n
 
 @pytest.fixture
 def mixed():
-    """Sixty instances of people and models in forty frames in no order, with and without tracks, some of one track in one frame."""
+    """Sixty user and predicted instances in forty frames in no order, with and without tracks.
+
+    Some are of one track in one frame.
+    """
     random = np.random.default_rng(0)
     points = random.normal(50, 30, (60, 3, 2))
     points[random.random((60, 3)) < 0.3] = NAN
@@ -391,7 +396,8 @@ def test_a_table_that_would_be_mostly_nothing_has_the_processed_frames(write, tr
     rows = [line.split(",")[:2] for line in file.read_text().splitlines()[1:]]
     assert rows == [["x", "1"], ["y", "1"], ["", "2"], ["x", "4"], ["", "4"]]
     assert notes == [
-        "p.csv has the 3 frames that were processed, and no rows for the other 10,999,997 of the video."
+        "p.csv has the 3 frames that were processed, "
+        "and no rows for the other 10,999,997 of the video."
     ]
 
 
@@ -440,9 +446,9 @@ def test_arrays_of_mostly_nothing_are_not_written_and_the_rest_is(tmp_path, name
     assert notes == []
     assert len(failed) == 1
     assert (
-        f"was not written: 8,000 frames x 8,000 tracks x 3 nodes take {n * n * 3 * 3 * 8 / 2**30:.1f} GB"
-        in failed[0]
-    )
+        "was not written: 8,000 frames x 8,000 tracks x 3 nodes "
+        f"take {n * n * 3 * 3 * 8 / 2**30:.1f} GB"
+    ) in failed[0]
 
 
 # ---- how long a video is
@@ -517,9 +523,10 @@ def test_formats_of_one_video_are_a_file_for_each(write, two, tracked, name, suf
 def test_formats_of_many_videos_are_one_file_for_all(write, two, tracked):
     (file,), _ = write(two[0], "coco", two[1])
     images = [image["file_name"] for image in json.loads(file.read_text())["images"]]
+    # The names differ.
     assert images == [
         f"{video:03}_gray_frame_{frame:06d}.png" for video in (0, 1) for frame in (1, 2, 4)
-    ]  # which differ
+    ]
     (file,), *_ = write_formats(to_labels(*two), file.parent / "all.slp", ["slp"])
     assert len(sio.load_slp(str(file)).videos) == 3
 
@@ -606,7 +613,8 @@ def test_names_that_nwb_refuses_are_changed(tmp_path, tracked):
     with h5py.File(file) as opened:
         assert {"track=x_1", "track=y_2"} < set(opened["processing/SLEAP_VIDEO_000_10_20_30"])
     assert note == (
-        "names that p.nwb cannot hold or tell apart were replaced there: track 0 'x/1' is x_1, track 1 'y:2' is y_2."
+        "names that p.nwb cannot hold or tell apart were replaced there: "
+        "track 0 'x/1' is x_1, track 1 'y:2' is y_2."
     )
 
 
@@ -688,7 +696,10 @@ AWKWARD = [
 
 @pytest.fixture
 def awkward():
-    """An animal for each of many names, and one without a track, in two frames; two nodes that would be called alike."""
+    """An animal for each of many names, and one without a track, in two frames.
+
+    Two nodes would have the same name.
+    """
     n = len(AWKWARD)
     places = np.tile(np.arange(n + 1), 2)
     points = np.stack([places * 10, places * 10 + 1], axis=1)[:, None] + np.array(
@@ -706,7 +717,8 @@ def awkward():
 def test_no_name_of_a_track_or_node_loses_an_animal_in_csv(write, awkward):
     (file,), (note,) = write(awkward, "csv")
     assert note.endswith(
-        "cannot hold or tell apart were replaced there: track 1 'mouse' is mouse_3, track 2 '' is track."
+        "cannot hold or tell apart were replaced there: "
+        "track 1 'mouse' is mouse_3, track 2 '' is track."
     )
     rows = [line.split(",") for line in file.read_text().splitlines()[1:]]
     tracks = [row[0] for row in rows if row[1] == "0"]

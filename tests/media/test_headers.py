@@ -105,11 +105,8 @@ def test_files_beside_addresses_are_opened(path, tmp_path):
         [json.dumps({"filename": name, "backend": {"filename": name}}).encode() for name in names],
     )
     labels = read_labels(path)
-    assert [video.is_open for video in labels.videos] == [
-        False,
-        True,
-        False,
-    ]  # the third is not that file as well
+    # The third is not also that file.
+    assert [video.is_open for video in labels.videos] == [False, True, False]
     assert open_reader(labels.videos[1]).read(0).shape[:2] == (48, 64)
 
 
@@ -126,9 +123,8 @@ def test_hdf5_videos_of_labels_are_looked_at_too(path, write_h5, tmp_path):
     assert read_labels(path).videos[0].is_open
     with h5py.File(video, "a") as file:
         file["frame_numbers"] = h5py.ExternalLink("/etc/other.h5", "/x")
-    assert (
-        missing(path)
-        == "cannot be read (/frame_numbers is a link; refused, because only the file itself is read)"
+    assert missing(path) == (
+        "cannot be read (/frame_numbers is a link; refused, because only the file itself is read)"
     )
 
 
@@ -146,15 +142,18 @@ def grouped(file, name, **attributes):
             lambda file: file.update(
                 {"tracks": np.zeros((2, 2, 3, 9)), "track_occupancy": np.ones((9, 2))}
             ),
-            "it is a SLEAP analysis file: it holds poses, no frames; give the .slp file or the video",
+            "it is a SLEAP analysis file: it holds poses, no frames; "
+            "give the .slp file or the video",
         ),
         (
             lambda file: grouped(file, "df_with_missing", pandas_type=b"frame_table"),
-            "it is a table of pandas, as DeepLabCut writes poses: it holds no frames; give the video",
+            "it is a table of pandas, as DeepLabCut writes poses: "
+            "it holds no frames; give the video",
         ),
         (
             lambda file: file.attrs.update({"nwb_version": "2.7.0"}),
-            "it is an NWB file, of poses most likely; give the .slp file or the video, or name its frames with data.video_dataset",
+            "it is an NWB file, of poses most likely; give the .slp file or the video, "
+            "or name its frames with data.video_dataset",
         ),
         (
             lambda file: file.update({"model_weights/conv/conv/kernel:0": np.zeros((3, 3, 1, 8))}),
@@ -168,9 +167,9 @@ def test_poses_and_weights_are_no_videos(tmp_path, fill, says):
         fill(file)
     with pytest.raises(RunError) as caught:
         open_video(tmp_path / "other.h5")
-    assert (
-        str(caught.value)
-        == f"{tmp_path / 'other.h5'} cannot be read as a video ({says}); accepted: videos, image folders, .slp"
+    assert str(caught.value) == (
+        f"{tmp_path / 'other.h5'} cannot be read as a video ({says}); "
+        "accepted: videos, image folders, .slp"
     )
 
 

@@ -11,7 +11,10 @@ from sleap_lab.settings.config import DataConfig
 
 @pytest.fixture
 def photos(tmp_path):
-    """Three images of 20 x 40 pixels, dark but for the upper left; the second and third are to be turned by a quarter and not at all."""
+    """Three images of 20 x 40 pixels, dark but for the upper left.
+
+    The second is to be rotated by a quarter, the third has a note of no rotation.
+    """
     picture = np.zeros((20, 40, 3), dtype=np.uint8)
     picture[:10, :20] = 250
     for i, orientation in enumerate((None, 6, 1)):
@@ -34,7 +37,8 @@ def test_images_that_are_to_be_turned_are_named(photos):
     source = open_source(DataConfig(path=photos))
     (note,) = source.notes
     assert note.startswith(
-        f"1 of 3 images, the first {photos[1]}, have a note that they are to be turned (EXIF orientation)."
+        f"1 of 3 images, the first {photos[1]}, have a note that they are to be turned "
+        "(EXIF orientation)."
     )
     assert source.read(0, 1).shape == (20, 40, 1)
     assert open_source(DataConfig(path=photos, frames="0,2")).notes == ()

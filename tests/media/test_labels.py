@@ -28,7 +28,10 @@ ABC = Skeleton(("a", "b", "c"), edges=((0, 1), (2, 1)), symmetries=((0, 2),), na
 
 
 def everything():
-    """A predicted and a user instance with tracks in one frame, a predicted one without in another video, an empty frame."""
+    """Two instances with tracks in one frame, predicted and user; one without a track elsewhere.
+
+    The third is predicted and in another video; one frame is empty.
+    """
     return make_poses(
         ABC,
         [[[0, 0], [1.5, 1], [NAN, NAN]], [[4, 4], [5, 5], [6, 6.25]], [[7, 7], [NAN, NAN], [8, 8]]],
@@ -78,7 +81,8 @@ def test_skeletons_come_back(skeleton):
 def test_what_hdf5_cannot_write_is_one_line(tmp_path, monkeypatch):
     def fail(self, path, **options):
         raise RuntimeError(
-            "Can't decrement id (file write failed: errno = 28, error message = 'No space left on device', buf = 1)"
+            "Can't decrement id (file write failed: errno = 28, "
+            "error message = 'No space left on device', buf = 1)"
         )
 
     monkeypatch.setattr(sio.Labels, "save", fail)
@@ -149,7 +153,10 @@ single = st.floats(-1e4, 1e4, width=32)
 
 @st.composite
 def records(draw):
-    """Draw a record as a labels file can hold it: rows in the order of frames, no scores of user instances, float32 scores."""
+    """Draw a record that a labels file can hold.
+
+    Rows are in frame order, user instances have no scores, and scores are float32.
+    """
     where = sorted(draw(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 9)), max_size=5)))
     empty = draw(st.sets(st.tuples(st.integers(0, 1), st.integers(10, 19)), max_size=2))
     n = len(where)
@@ -274,9 +281,8 @@ def test_videos_are_found_beside_the_file(tmp_path, video_path, stored):
 
 
 def test_hdf5_videos_that_are_found_keep_the_order_of_their_axes(tmp_path, write_h5):
-    stored = (
-        (np.arange(4 * 3 * 6 * 4) % 251).astype(np.uint8).reshape(4, 3, 6, 4)
-    )  # frames, channels, width, height
+    # Frames, channels, width, height.
+    stored = (np.arange(4 * 3 * 6 * 4) % 251).astype(np.uint8).reshape(4, 3, 6, 4)
     video = sio.load_video(str(write_h5(stored, name="gone.h5")), input_format="channels_first")
     save_labels(to_labels(everything(), [video, *videos("v1.mp4")]), tmp_path / "a.slp")
     (tmp_path / "labels").mkdir()
@@ -428,11 +434,11 @@ def test_a_frame_that_is_there_twice_counts_once(name):
     found, (note,) = counted(labels)
     assert found == [(3, x, user) for x, user in expected] + [(4, 0, False)]
     assert to_poses(labels).frames.tolist() == [[0, 3], [0, 4]]
-    lost = (
-        len(first) + len(second) - len(expected) - (COPY in first)
-    )  # its guess is behind the correction
+    # The guess is hidden by the correction.
+    lost = len(first) + len(second) - len(expected) - (COPY in first)
     assert note.startswith(
-        "1 frames are there more than once (frame 3): user instances win over predictions, equal poses count once"
+        "1 frames are there more than once (frame 3): "
+        "user instances win over predictions, equal poses count once"
     )
     assert note.endswith(f"; {lost} instances were left out.")
 

@@ -144,9 +144,8 @@ def test_gray_comes_with_one_channel_where_that_is_wished(clip, options):
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("width", [2, 64, 98, 1024])
 def test_levels_without_colour_have_a_table(name, width):
-    table = gray_table(
-        name, width, 5, 2 if name == "yuvj420p" else 1
-    )  # BT.601; full range, or limited
+    # BT.601; full range, or limited.
+    table = gray_table(name, width, 5, 2 if name == "yuvj420p" else 1)
     assert (np.diff(table.astype(int)) >= 0).all()
     assert (table[16], table[235], table[255]) == (
         (16, 235, 255) if name == "yuvj420p" else (0, 255, 255)
@@ -286,7 +285,8 @@ def test_a_clip_without_its_end_where_the_index_is_holds_nothing(clip, share):
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(
         RunError,
-        match=r"it holds no readable frame, as when recording or copying was cut short \(copy it again",
+        match=r"it holds no readable frame, as when recording or copying was cut short "
+        r"\(copy it again",
     ):
         open_source(DataConfig(path=str(path)))
 

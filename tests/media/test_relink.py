@@ -34,7 +34,10 @@ def make_images(folder, names, *, height=5, width=7):
 
 @pytest.fixture
 def project(tmp_path, make_labels):
-    """Return a function that writes labels of some videos, frames 0 and 2 of each labeled, and moves them alone to a new folder."""
+    """Return a function that writes labels of some videos, and moves them alone to a new folder.
+
+    Frames 0 and 2 of each video are labeled.
+    """
 
     def make(*videos, frames=(0, 2)):
         labels = make_labels([])
@@ -149,7 +152,8 @@ def test_a_video_of_another_size_in_the_very_place_is_taken_with_a_warning_where
     make_video(video, height=96)
     source = open_source(DataConfig(path=str(labels)))
     assert source.notes == (
-        f"{video} has 64x96 px instead of 64x48, as the labels say. If it is another recording, so are the frames.",
+        f"{video} has 64x96 px instead of 64x48, as the labels say. "
+        "If it is another recording, so are the frames.",
     )
     assert source.read(0, 0).shape[:2] == (96, 64)
     right = make_video(labels.parent / "v.mp4")
@@ -182,7 +186,8 @@ def test_frames_of_a_missing_video_are_missing_before_the_run(tmp_path, project)
         source.read(1, 2)
     with pytest.raises(
         RunError,
-        match=r"gone\.mp4 is not there: 2 of the 2 frames asked for are missing\. Put the video, or a link",
+        match=r"gone\.mp4 is not there: 2 of the 2 frames asked for are missing\. "
+        r"Put the video, or a link",
     ):
         open_source(DataConfig(path=str(labels), on_bad_frame="fail"))
 
@@ -203,7 +208,8 @@ def test_open_labels_whose_videos_were_mistaken_are_refused(tmp_path, project):
     opened = sio.load_slp(str(labels))
     with pytest.raises(
         RunError,
-        match=rf"the video {b} of these labels is read from {found}, which is {a} as well; open them with data_path",
+        match=rf"the video {b} of these labels is read from {found}, "
+        rf"which is {a} as well; open them with data_path",
     ):
         open_source(DataConfig(), data=opened)
     opened.videos[0].replace_filename(str(found))
@@ -304,7 +310,8 @@ def test_images_that_are_gone_are_counted_before_the_run(tmp_path, project):
     Path(images[0]).unlink()  # the one that is asked for the shape of all
     source = open_source(DataConfig(path=str(labels)))
     assert source.notes == (
-        f"{tmp_path / 'old'} lacks 1 of 2 images, the first: {images[0]}: 1 of the 2 frames asked for are missing.",
+        f"{tmp_path / 'old'} lacks 1 of 2 images, the first: {images[0]}: "
+        "1 of the 2 frames asked for are missing.",
     )
     assert int(source.read(0, 2).mean()) == 20
     with pytest.raises(RunError, match="frame 0 cannot be read"):

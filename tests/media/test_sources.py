@@ -17,18 +17,16 @@ from sleap_lab.media.videos import file_state
 from sleap_lab.settings.config import DataConfig
 
 POSE = [[1, 1], [2, 2], [3, 3]]
-USER, PREDICTED, BOTH, SUGGESTED, EMPTY = (
-    4,
-    2,
-    0,
-    5,
-    3,
-)  # frames of the first video of `labels_path`
+# Frames of the first video of `labels_path`.
+USER, PREDICTED, BOTH, SUGGESTED, EMPTY = (4, 2, 0, 5, 3)
 
 
 @pytest.fixture
 def labels_path(tmp_path, video_path, make_labels):
-    """Labels of two videos: in file order frames 4 and 0 of the first, 1 of the second, 2 and 3 of the first."""
+    """Labels of two videos.
+
+    In file order: frames 4 and 0 of the first, 1 of the second, 2 and 3 of the first.
+    """
     (tmp_path / "gray.mp4").write_bytes(video_path.read_bytes())
     labels = make_labels(
         [tmp_path / "gray.mp4", video_path],
@@ -158,7 +156,10 @@ def test_an_open_video_that_cannot_be_read_is_named():
 
 @pytest.fixture
 def clips(tmp_path, video_path, write_h5):
-    """A folder with a video of 6 frames and one that is no video, and an HDF5 video of 3 frames of another size."""
+    """A folder with a video of 6 frames, a broken video, and an HDF5 video of 3 frames.
+
+    The HDF5 video has another size.
+    """
     folder = tmp_path / "clips"
     folder.mkdir()
     (folder / "a.mp4").write_bytes(video_path.read_bytes())
@@ -197,7 +198,8 @@ def test_it_is_an_error_when_no_video_can_be_opened(clips):
     (clips / "d.mp4").write_text("neither")
     message = refusal(clips / "[bd].mp4", RunError)
     assert message.startswith(
-        f"data.path: none of the 2 videos can be read; the first: {clips / 'b.mp4'} cannot be read as a video"
+        "data.path: none of the 2 videos can be read; "
+        f"the first: {clips / 'b.mp4'} cannot be read as a video"
     )
 
 
@@ -205,9 +207,9 @@ def test_frames_are_taken_of_each_video_as_far_as_it_goes(clips):
     source = open_source(DataConfig(path=str(clips / "[ac].*"), frames="1-4"))
     assert source.frames.tolist() == [[0, 1], [0, 2], [0, 3], [0, 4], [1, 1], [1, 2]]
     (note,) = source.notes
-    assert (
-        note
-        == f"data.frames goes beyond the end of {clips / 'c.h5'} (frames 0-2): what they have of it was taken."
+    assert note == (
+        f"data.frames goes beyond the end of {clips / 'c.h5'} (frames 0-2): "
+        "what they have of it was taken."
     )
     assert open_source(DataConfig(path=str(clips / "[ac].*"), frames="0-2")).notes == ()
 
@@ -226,9 +228,9 @@ def test_a_second_camera_in_a_file_is_said(video_path, tmp_path):
 
 def test_a_frame_beyond_the_end_of_every_video_is_refused(clips):
     message = refusal(clips / "[ac].*", frames="4-6")
-    assert (
-        message
-        == f"data.frames: frame 6 is out of range; the longest video, {clips / 'a.mp4'}, has frames 0-5"
+    assert message == (
+        "data.frames: frame 6 is out of range; "
+        f"the longest video, {clips / 'a.mp4'}, has frames 0-5"
     )
 
 
@@ -236,9 +238,8 @@ def test_one_of_several_videos_may_be_chosen(clips):
     source = open_source(DataConfig(path=str(clips / "[ac].*"), video_index=1, frames="0,2"))
     assert source.frames.tolist() == [[0, 0], [0, 2]]
     assert [Path(video.filename).name for video in source.videos] == ["c.h5"]
-    assert refusal(clips / "[ac].*", video_index=1, frames="3").endswith(
-        "has frames 0-2"
-    )  # it alone need have them
+    # Only the chosen video needs to have them.
+    assert refusal(clips / "[ac].*", video_index=1, frames="3").endswith("has frames 0-2")
     assert (
         refusal(clips / "[ac].*", video_index=2)
         == f"data.video_index: {clips / '[ac].*'} has no video 2; accepted: 0-1"
@@ -250,11 +251,8 @@ def test_settings_of_hdf5_videos_hold_for_those_among_others(clips):
         DataConfig(path=str(clips / "[ac].*"), video_input_format="channels_first")
     )
     assert source.read(0, 0).shape == (48, 64, 1)
-    assert source.read(1, 0).shape == (
-        3,
-        6,
-        1,
-    )  # 4 channels, with transparency, of 6 x 3 pixels: dimensions were (4, 6, 3)
+    # 4 channels, with transparency, of 6 x 3 pixels: dimensions were (4, 6, 3).
+    assert source.read(1, 0).shape == (3, 6, 1)
 
 
 def test_only_one_of_several_videos_is_held_open(clips):
@@ -401,9 +399,8 @@ def test_a_video_that_the_labels_lack_is_refused(labels_path):
 def test_a_video_of_labels_that_cannot_be_read_is_named(tmp_path, make_labels):
     save_labels(make_labels(["/no/such.mp4"], user=[(0, 0, POSE)]), tmp_path / "labels.slp")
     message = refusal(tmp_path / "labels.slp", RunError, video_index=0)
-    assert (
-        message
-        == f"data.path: video 0 of {tmp_path / 'labels.slp'} cannot be read: /no/such.mp4 is not there"
+    assert message == (
+        f"data.path: video 0 of {tmp_path / 'labels.slp'} cannot be read: /no/such.mp4 is not there"
     )
 
 
@@ -501,15 +498,13 @@ def test_frames_of_a_package_are_read_from_it(tmp_path, video_path, make_labels,
     assert source.frames.tolist() == [[0, 4], [0, 1]]
     assert [level_of(source.read(*where)) for where in source.frames.tolist()] == [4, 1]
     chosen = open_source(DataConfig(path=str(tmp_path / "labels.pkg.slp"), video_index=0))
-    assert chosen.frames.tolist() == [
-        [0, 1],
-        [0, 4],
-    ]  # all that it holds of the video, under the numbers they have there
+    # All frames that it holds of the video, under their original numbers.
+    assert chosen.frames.tolist() == [[0, 1], [0, 4]]
     assert [level_of(chosen.read(*where)) for where in chosen.frames.tolist()] == [1, 4]
     message = refusal(tmp_path / "labels.pkg.slp", video_index=0, frames="0-1")
-    assert (
-        message
-        == f"data.frames: frame 0 is out of range; video 0 of {tmp_path / 'labels.pkg.slp'} has frames 1, 4"
+    assert message == (
+        "data.frames: frame 0 is out of range; "
+        f"video 0 of {tmp_path / 'labels.pkg.slp'} has frames 1, 4"
     )
 
 
@@ -524,9 +519,8 @@ def test_a_frame_that_cannot_be_read_is_named(video_path, tmp_path):
     (tmp_path / "1.png").write_bytes(b"broken")
     with pytest.raises(RunError) as caught:
         open_source(DataConfig(path=str(tmp_path))).read(0, 1)
-    assert str(caught.value).startswith(
-        f"{tmp_path}: frame 1 cannot be read"
-    )  # the folder, not all its images
+    # The folder, not all its images.
+    assert str(caught.value).startswith(f"{tmp_path}: frame 1 cannot be read")
     assert str(tmp_path / "1.png") in str(caught.value)
 
 
@@ -604,7 +598,8 @@ def test_what_a_recording_lacks_is_noted_with_its_name(video_path):
     assert source.cut_short == ((video_path, "it ends in the middle of a frame"),)
     with pytest.raises(
         RunError,
-        match=r"gray\.mp4 says it has 8 frames, but ends after frame 5: 2 of the 2 frames asked for are missing",
+        match=r"gray\.mp4 says it has 8 frames, but ends after frame 5: "
+        r"2 of the 2 frames asked for are missing",
     ):
         open_source(
             DataConfig(path=str(video_path), frames="6-7", on_bad_frame="fail"), index=index
@@ -672,9 +667,8 @@ def test_a_bad_frame_is_handed_on_with_the_reason():
 
 def test_reading_stays_only_so_far_ahead_and_ends_when_nobody_listens():
     ahead = 3
-    video = Recorder(
-        alarm=1 + ahead + 1
-    )  # one taken, a full queue, and one that waits to be put into it
+    # One taken, a full queue, and one that waits to be put into it.
+    video = Recorder(alarm=1 + ahead + 1)
     frames = read_ahead(recorded(video, 10_000), ahead)
     assert video.were_read == [], "nothing is read before it is asked for"
     next(frames)

@@ -32,9 +32,9 @@ def test_blank_pictures_of_any_value():
     black, orange = np.zeros((40, 60, 1), np.uint8), np.full((40, 60, 3), (250, 120, 10), np.uint8)
     for blank in (black, orange):
         (note,) = told([*[noise()] * 2, *[blank] * 12, noise()], first=100)
-        assert (
-            note
-            == "12 frames of a.mp4 are blank, of one value everywhere: 102-113. Nothing can be found in them."
+        assert note == (
+            "12 frames of a.mp4 are blank, of one value everywhere: 102-113. "
+            "Nothing can be found in them."
         )
 
 

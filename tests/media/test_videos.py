@@ -52,7 +52,8 @@ def test_a_dataset_may_be_named(write_h5):
     path = write_h5(GRAY, dataset="a/first")
     with pytest.raises(
         RunError,
-        match=r"frames\.h5 has no frames in the dataset 'a/frist'; accepted: a/first\. Did you mean 'a/first'\?",
+        match=r"frames\.h5 has no frames in the dataset 'a/frist'; accepted: a/first\. "
+        r"Did you mean 'a/first'\?",
     ):
         open_video(path, dataset="a/frist")
     np.testing.assert_array_equal(frames_of(open_video(path, dataset="/a/first")), GRAY)

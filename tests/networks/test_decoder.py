@@ -29,9 +29,8 @@ def pick(convolution, channel):
         convolution.bias.zero_()
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Using padding='same' with even kernel lengths"
-)  # it may be slower, which is all
+# It may be slower, which does not matter here.
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 4])
 def test_kernels_of_any_size_keep_the_size(kernel_size):
     (convolution, _) = conv_relu("enc", [1, 1], kernel_size).values()

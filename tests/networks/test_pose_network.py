@@ -162,9 +162,10 @@ def test_gray_and_coloured_images_go_into_any_network(network, trained):
     model = network("centroid", in_channels=trained)
     gray = torch.rand(1, 1, 16, 16)
     coloured = gray.repeat(1, 3, 1, 1)
+    # The gray weights add up to 0.9999.
     torch.testing.assert_close(
         model(gray)["confmaps"], model(coloured)["confmaps"], rtol=1e-2, atol=1e-3
-    )  # weights add up to 0.9999
+    )
 
 
 # ---- errors
@@ -184,7 +185,8 @@ def test_a_head_of_another_kind_is_refused(training_config):
     config["model_config"]["head_configs"] = {"centroid": None, "segmentation": {"confmaps": {}}}
     with pytest.raises(
         RunError,
-        match=r"model kind 'segmentation' is not supported; accepted: single_instance, .*multi_class_topdown",
+        match=r"model kind 'segmentation' is not supported; "
+        r"accepted: single_instance, .*multi_class_topdown",
     ):
         build_network(config)
 

@@ -153,7 +153,8 @@ def test_resizing_takes_images_and_batches():
 
 
 def test_resizing_to_half_averages_away_from_the_border():
-    # Antialiased halving weighs 4 pixels 1 3 3 1; on a ramp that is the mean of the middle two, x = 2i + 1/2.
+    # Antialiased halving weighs 4 pixels 1 3 3 1. On a ramp that is the mean of the middle two,
+    # x = 2i + 1/2.
     halved = resize(torch.arange(0, 160, 10, dtype=torch.float32).expand(1, 8, 16), 4, 8)
     assert halved[0, 0, 1:-1].tolist() == pytest.approx([10 * (2 * i + 0.5) for i in range(1, 7)])
 
@@ -219,7 +220,8 @@ def test_pixels_are_cut_at_the_whole_part_of_the_corner(centroid, size, corner, 
     (found,) = crop_corners(np.array([[centroid, centroid]]), size)
     assert found.tolist() == pytest.approx([corner, corner], abs=1e-5)
     assert found.dtype == np.float32
-    # The crop of an image whose pixels say where they are tells where it was cut; 60 is added to tell zeros from padding.
+    # The pixels of the image give their column, so the crop shows where it was cut. The 60 that is
+    # added tells zeros from padding.
     x = (torch.arange(64) + 60).to(torch.uint8).expand(1, 1, 64, 64)
     (crop,) = cut_crops(x, np.array([0]), found[None], size)
     row = crop[0, size // 2]
@@ -282,7 +284,8 @@ def test_crops_are_windows_of_the_padded_image(centroids, size):
 def test_images_of_gigabytes_are_refused(spec):
     with pytest.raises(
         RunError,
-        match=r"images would be resized to [0-9]+x[0-9]+ px; accepted: up to 268435456 px\. preprocessing\.max_height",
+        match=r"images would be resized to [0-9]+x[0-9]+ px; accepted: up to 268435456 px\. "
+        r"preprocessing\.max_height",
     ):
         prepare(np.zeros((4, 4, 1), dtype=np.uint8), spec)
 
@@ -298,7 +301,7 @@ def test_giant_scales_are_refused():
 @pytest.mark.parametrize("target", [(None, None), (60, 90), (45, 45), (None, 50)])
 @pytest.mark.parametrize("scale", [1.0, 0.5, 1.5])
 def test_a_spot_is_found_where_it_was(target, scale):
-    """What is at p in the image is at p * eff * scale in the network, up to half a pixel of resampling."""
+    """A spot at p in the image is at p * eff * scale in the network, within half a pixel."""
     h, w, where = 60, 90, np.array([41.0, 22.0])
     y, x = np.mgrid[:h, :w]
     spot = 200 * np.exp(-((x - where[0]) ** 2 + (y - where[1]) ** 2) / (2 * 4**2))
@@ -306,7 +309,8 @@ def test_a_spot_is_found_where_it_was(target, scale):
     seen = scale_and_pad(prepared[None], scale, 16)[0, 0].double().numpy()
     rows, columns = np.mgrid[: seen.shape[0], : seen.shape[1]]
     found = np.array([(columns * seen).sum(), (rows * seen).sum()]) / seen.sum()
-    # Pixel centres are half a pixel off a factor: p becomes (p + 1/2) eff scale - 1/2. Sizes are whole numbers, hence the tolerance.
+    # Pixel centres are half a pixel off a factor: p becomes (p + 1/2) eff scale - 1/2. Sizes are
+    # whole numbers, hence the tolerance.
     np.testing.assert_allclose(found, (where + 0.5) * eff * scale - 0.5, atol=0.3)
     np.testing.assert_allclose(
         found / scale / eff, where, atol=(0.5 * abs(1 - eff * scale) + 0.3) / (eff * scale)

@@ -9,7 +9,10 @@ OWN = {"depths": [2]}
 
 
 class Halving(nn.Module):
-    """An encoder whose maps are means of the image, one channel repeated: `stride` first, doubling from there."""
+    """An encoder whose maps are means of the image, one channel repeated.
+
+    Strides begin with `stride` and double with each map.
+    """
 
     def __init__(self, widths, stride):
         super().__init__()
@@ -42,7 +45,8 @@ def shapes(module):
 
 
 def test_names_and_shapes():
-    # Decoder blocks are 4 * 1.5^3 = 13.5, 4 * 1.5^2 = 9, 6, 4 and again 4 wide, the middle 10 * 1.5.
+    # The decoder blocks have widths 4 * 1.5^3 = 13.5, 4 * 1.5^2 = 9, 6, 4 and again 4; the middle
+    # has 10 * 1.5.
     assert shapes(pyramid(filters_rate=1.5)) == {
         "middle_blocks.0.blocks.convnext_middle_expand_conv0": (15, 10, 3, 3),
         "middle_blocks.1.blocks.convnext_middle_contract_conv0": (15, 15, 3, 3),

@@ -1,4 +1,7 @@
-"""Networks saved by sleap-nn are loaded and give its answers; made by `benchmarks/make_network_fixtures.py`."""
+"""Networks saved by sleap-nn load and give its outputs.
+
+The files are made by `benchmarks/make_network_fixtures.py`.
+"""
 
 import gzip
 import json
@@ -35,9 +38,8 @@ def folders(tmp_path_factory):
     """Folder of the model folders."""
     folder = tmp_path_factory.mktemp("sleap_nn")
     with tarfile.open(DATA / "sleap_nn_0.3.5_networks.tar.xz") as archive:
-        archive.extraction_filter = getattr(
-            tarfile, "data_filter", None
-        )  # Python before 3.11.4 has no filters, and no argument for them
+        # Python before 3.11.4 has no filters, and no argument for them.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
         archive.extractall(folder)
     return folder
 

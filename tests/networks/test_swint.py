@@ -76,7 +76,8 @@ def test_windows_go_back_to_where_they_came_from(batch, channels, rows, columns,
 
 
 def test_relative_positions_of_a_small_window():
-    # Pixels 0 1 / 2 3; offsets -1 … 1 down and right, three of each: row 3 (down + 1) + (right + 1).
+    # Pixels are 0 1 / 2 3. Offsets are -1 … 1 down and right, three of each, in row
+    # 3 (down + 1) + (right + 1).
     assert relative_positions(2).reshape(4, 4).tolist() == [
         [4, 3, 1, 0],
         [5, 4, 2, 1],
@@ -86,7 +87,8 @@ def test_relative_positions_of_a_small_window():
 
 
 def test_pixels_from_opposite_sides_are_kept_apart():
-    # One row of windows, rolled by one column: in the second window the last column came from the left edge.
+    # One row of windows, rolled by one column: the last column of the second window came from the
+    # left edge.
     mask = shift_mask((2, 4), 2, (0, 1), like=torch.zeros(1))
     o, x = 0.0, APART
     assert mask.tolist() == [[[o] * 4] * 4, [[o, x, o, x], [x, o, x, o]] * 2]
@@ -103,14 +105,12 @@ def test_merging_puts_pixels_side_by_side_column_by_column():
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])[None, ..., None]
     assert merging(x)[0].tolist() == [[[1, 4], [3, 6]], [[7, 0], [9, 0]]]  # upper left, lower left
     merging.reduction.weight.copy_(torch.eye(4)[2:])
-    assert merging(x)[0].tolist() == [
-        [[2, 5], [0, 0]],
-        [[8, 0], [0, 0]],
-    ]  # upper right, lower right
+    # Upper right, lower right.
+    assert merging(x)[0].tolist() == [[[2, 5], [0, 0]], [[8, 0], [0, 0]]]
 
 
 def by_hand(attention, x):
-    """Window attention pixel by pixel: who is in whose window, and what each takes from the others."""
+    """Window attention pixel by pixel: the members of each window, and their contributions."""
     height, width, channels = x.shape
     window, heads = attention.window, attention.heads
     size = [math.ceil(side / window) * window for side in (height, width)]
