@@ -1,1 +1,1 @@
-"""What differs between runs: settings, metrics, and what each setting does."""
+"""What differs between runs: settings, metrics, and the effect of each setting."""

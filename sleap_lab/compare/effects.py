@@ -1,4 +1,4 @@
-"""What each setting that varies between runs does to the metrics, all other settings being equal."""
+"""The effect of each varying setting on the metrics, all other settings being equal."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PRESETS = "experiment"
 
 
 class Factor(NamedTuple):
-    """Something that varies between runs: the option of a group, or settings that always change together.
+    """Something that varies between runs: the option of a group, or settings that vary together.
 
     Attributes:
         names: The group or the setting, and every setting that changes with it.
@@ -28,7 +28,7 @@ class Factor(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How tables call it."""
+        """The name in tables."""
         if "." not in self.names[0]:
             return self.names[0]
         more = len(self.names) - MOST_KEYS
@@ -36,13 +36,16 @@ class Factor(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What another level of a factor does, on average over the pairs of runs that differ in nothing else.
+    """The mean effect of another level of a factor on the metrics.
+
+    The mean is over the pairs of runs that differ in nothing else.
 
     Attributes:
         factor: The factor.
         first: The level that is compared with, that of the first run.
         level: The other level.
-        n_pairs: Pairs of runs; runs that are alike in every factor are replicates, and each makes pairs of its own.
+        n_pairs: Pairs of runs. Runs that are alike in every factor are replicates, and each
+            replicate forms pairs of its own.
         changes: Mean difference by name of the metric.
         spread: Smallest and largest difference of a pair.
     """
@@ -58,8 +61,9 @@ class Effect(NamedTuple):
 def factors(runs: Sequence[Run]) -> list[Factor]:
     """Find what varies between runs, among the settings that can change a result.
 
-    Where runs chose different options of a group, settings that follow from the option belong to it. What varies in step is
-    one factor, because nothing can tell the effects apart.
+    Where runs chose different options of a group, settings that follow from the option belong to
+    it. Settings that always vary together are one factor, because their effects cannot be told
+    apart.
     """
     keys = dict.fromkeys(key for run in runs for key in run.settings if decides(key))
     values = {key: tuple(text(run.settings.get(key)) for run in runs) for key in keys}
@@ -102,7 +106,7 @@ def _partition(levels: Sequence[str]) -> tuple[int, ...]:
 
 
 def effects(found: Sequence[Factor], samples: Samples, metrics: Sequence[str]) -> list[Effect]:
-    """Return what every level of every factor does to some metrics, the largest effect on the first of them first.
+    """Return the effects of all levels of all factors, largest on the first metric first.
 
     Args:
         found: What varies between the runs.
@@ -155,7 +159,7 @@ def _effect(
 def _interval(
     pairs: Sequence[Sequence[tuple[int, int]]], name: str, samples: Samples
 ) -> tuple[float, float]:
-    """Return the interval of the mean difference; nan where a pair shares too few frames to draw from."""
+    """Return the interval of the mean difference; nan where a pair shares too few frames."""
     drawn = []
     for cell in pairs:
         found = [samples.pair(a, b) for a, b in cell]

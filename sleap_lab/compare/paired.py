@@ -1,4 +1,7 @@
-"""Runs as their folders tell of them, and their metrics paired by frame, so that differences can be told from chance."""
+"""Runs as read from their folders, and their metrics paired by frame.
+
+Pairing makes it possible to tell differences from chance.
+"""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -35,7 +38,7 @@ PARTS = {
     ),
     NODE: ("eval/dist_avg", "eval/dist_p50", "eval/dist_p90", "eval/pck"),
 }
-"""Metrics that are compared for each video, where there are several, and for each node, where there are several."""
+"""Metrics that are compared per video and per node, where there are several of them."""
 
 BETTER = {metric.name: metric.better for metric in METRICS} | {"speed/frames_per_second": "higher"}
 
@@ -49,19 +52,19 @@ class Part(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run folder says.
+    """A run as read from its folder.
 
     Attributes:
-        name: How tables call it.
+        name: Its name in tables.
         folder: The run folder.
-        summary: How the run went.
+        summary: The summary that the run wrote.
         settings: Full config, dotted key to value.
         made_with: Versions, code, machine, and the content of inputs, by name.
         metrics: Headline metrics by name.
         parts: The same for single videos and nodes.
         nodes: Names of the nodes.
         places: (video, frame) of each labelled frame.
-        table: What each of them adds to the metrics; None where nothing was evaluated.
+        table: What each of them adds to the metrics; None without an evaluation.
     """
 
     name: str
@@ -77,7 +80,7 @@ class Run(NamedTuple):
 
 
 class Change(NamedTuple):
-    """How much a metric differs from another run.
+    """The difference of a metric between two runs.
 
     Attributes:
         difference: This run minus the other; on common frames where it is paired.
@@ -125,7 +128,7 @@ def _value(number: float | None) -> float:
 
 
 def _parts(content: Mapping[str, Any]) -> tuple[dict[Part, float], list[str]]:
-    """Return the numbers of single videos and nodes from a metrics file, and the names of the nodes."""
+    """Return the numbers per video and per node of a metrics file, and the names of the nodes."""
     rows = [row for row in content["breakdown"] if row["animal"] is None and row["stratum"] is None]
     by_video = [row for row in rows if row["video"] is not None and row["node"] is None]
     by_node = [row for row in rows if row["video"] is None and row["node"] is not None]
@@ -143,7 +146,10 @@ def _parts(content: Mapping[str, Any]) -> tuple[dict[Part, float], list[str]]:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Name run folders by what their paths do not share, and those called by the id of an MLflow run by its beginning."""
+    """Name run folders by the parts of their paths that differ.
+
+    A folder whose name is the id of an MLflow run is named by the beginning of the id.
+    """
     named = {folder: RUN_ID.fullmatch(folder.name) for folder in folders}
     parts = {folder: folder.absolute().parts for folder, is_id in named.items() if not is_id}
     shortest = min(map(len, parts.values()), default=1)
@@ -157,7 +163,10 @@ def names_of(folders: Sequence[Path]) -> list[str]:
 
 
 class Samples:
-    """Metrics of runs on the frames that two of them share, drawn anew with the same draws; what was drawn once is kept."""
+    """Metrics of runs on the frames that two runs share, resampled with the same draws.
+
+    Each result is computed once and kept.
+    """
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = runs
@@ -173,7 +182,8 @@ class Samples:
         Args:
             first: Index of a run.
             second: Index of the run that is compared with it.
-            part: `video` or `node` and its name, for the metrics of one of these; default: all together.
+            part: `video` or `node` and its name, for the metrics of that part; default: all parts
+                together.
         """
         pair = self.pair(first, second, part)
         found = {} if pair is None else paired_differences(*pair)
@@ -189,7 +199,11 @@ class Samples:
     def difference(
         self, first: int, second: int, name: str, part: tuple[str, str] | None = None
     ) -> float:
-        """Return how much one metric changes: on the frames that both runs share where it is formed from frames, else as it stands."""
+        """Return the change of one metric.
+
+        A metric that is formed from frames is compared on the frames that both runs share. Any
+        other metric is compared as each run states it.
+        """
         if (pair := self.pair(first, second, part)) is not None:
             before, after = (sample.values.get(name, NAN) for sample in pair)
             if not np.isnan(after - before):
@@ -200,7 +214,10 @@ class Samples:
     def pair(
         self, first: int, second: int, part: tuple[str, str] | None = None
     ) -> tuple[Sample, Sample] | None:
-        """Return the metrics of both runs on the frames they share; None where they share none. Arguments as for `changes`."""
+        """Return the metrics of both runs on the frames they share; None where they share none.
+
+        Arguments as for `changes`.
+        """
         if (first, second, part) not in self._pairs:
             rows, places = self.shared(first, second), self.runs[first].places
             videos = tuple(dict.fromkeys(places[row][0] for row in rows[0].tolist()))
@@ -224,20 +241,29 @@ class Samples:
         return self._shared[first, second]
 
     def note(self, first: int, second: int) -> str:
-        """Say what the differences between two runs are based on; empty where one of them was not evaluated."""
+        """State the basis of the differences between two runs; empty unless both were evaluated."""
         mine, other = self.runs[first], self.runs[second]
         if mine.table is None or other.table is None:
             return ""
         pair, n_frames = self.pair(first, second), len(self.shared(first, second)[0])
         if pair is None:
-            return f"{other.name}: no labelled frame in common with {mine.name}, so differences have no interval"
+            return (
+                f"{other.name}: no labelled frame in common with {mine.name}, "
+                "so differences have no interval"
+            )
         paired = f"paired over the same {n_frames} labelled frames"
         if not len(mine.places) == len(other.places) == n_frames:
-            paired = f"{other.name}: paired over {n_frames} labelled frames in common (of {len(mine.places)} and {len(other.places)})"
+            paired = (
+                f"{other.name}: paired over {n_frames} labelled frames in common "
+                f"(of {len(mine.places)} and {len(other.places)})"
+            )
         if not pair[0].drawn:
             return f"{paired}; no interval from fewer than {FEWEST_BLOCKS} blocks of frames"
         blocks = pair[0].blocks
-        return f"{paired}; {LEVEL:.0%} intervals from {len(blocks.video)} blocks of {blocks.length} consecutive frames"
+        return (
+            f"{paired}; {LEVEL:.0%} intervals from {len(blocks.video)} blocks "
+            f"of {blocks.length} consecutive frames"
+        )
 
     def _values(self, run: int, part: tuple[str, str] | None) -> Mapping[str, float]:
         if part is None:
@@ -251,7 +277,10 @@ class Samples:
     def _sample(
         self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None
     ) -> Sample | None:
-        """Draw metrics of some frames of a run anew, None where there is nothing to draw; draws of other videos are independent."""
+        """Resample the metrics of some frames of a run; None where there is nothing to resample.
+
+        Draws of different videos are independent.
+        """
         key = run, rows.tobytes(), part
         if key not in self._drawn:
             table = self._table(run, rows, videos, part)
@@ -264,7 +293,7 @@ class Samples:
     def _table(
         self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None
     ) -> FrameTable | None:
-        """Return what some frames of a run add to the metrics of a part; None where the run has no such part."""
+        """Return the table of some frames for one part of a run; None if the run lacks the part."""
         places, table, nodes = self.runs[run].places, self.runs[run].table, self.runs[run].nodes
         if table is None:
             return None

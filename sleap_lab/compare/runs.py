@@ -1,4 +1,4 @@
-"""What differs between runs: settings, what they were made with, metrics, and what each setting does."""
+"""Differences between runs: settings, provenance, metrics, and the effect of each setting."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -26,7 +26,7 @@ COLUMNS = (
 )
 """Metrics that many runs are compared by, side by side."""
 
-# Settings that say what the metrics mean.
+# Settings that define the metrics.
 MEANING = tuple(
     f"evaluator.{name}"
     for name in ("oks_stddev", "oks_scale", "match_method", "match_threshold", "user_labels_only")
@@ -47,15 +47,17 @@ class Comparison(NamedTuple):
     Attributes:
         runs: The runs; the others are compared with the first.
         settings: Settings that differ: key, value of each run as text.
-        made_with: What the runs were made with that differs, likewise: versions, code, machine, content of inputs.
+        made_with: Differences in what the runs were made with, in the same form: versions, code,
+            machine, content of inputs.
         metrics: Headline metrics.
         columns: Those that many runs are compared by, the one that decides first.
         parts: By `video` or `node`, then by its name, the metrics in `PARTS`.
         factors: What varies, as far as it can change a result.
-        effects: What each level of it does to the columns, the largest first; none for two runs, whose changes are just that.
+        effects: The effect of each level of the factors on the columns, the largest first; empty
+            for two runs, whose changes already are the effects.
         best_by: Metric that says which run is best; None where no run has one.
         best: Indices of the best runs; several where they are equal, none where all are.
-        warnings: What makes numbers that cannot be compared, or runs that are left out.
+        warnings: Reasons why numbers cannot be compared, and runs that are left out.
         notes: What the differences are based on.
     """
 
@@ -166,7 +168,7 @@ def _best(runs: Sequence[Run]) -> tuple[str | None, list[int]]:
 
 
 def _objective(runs: Sequence[Run]) -> Objective:
-    """Return what says which job is best of the sweep that all runs belong to, if they belong to one."""
+    """Return the objective of the sweep that all runs belong to; the default one otherwise."""
     sweeps = {run.folder.absolute().parent for run in runs}
     with suppress(RunError):
         return read_objective(sweeps.pop()) if len(sweeps) == 1 else Objective()
@@ -178,7 +180,8 @@ def _warnings(differ: Sequence[str]) -> list[str]:
     named = [key for key in differ if key in MEANING]
     return (
         [
-            f"not the same measure: {', '.join(named)} differ, so metrics that depend on it cannot be compared"
+            f"not the same measure: {', '.join(named)} differ, "
+            "so metrics that depend on it cannot be compared"
         ]
         if named
         else []

@@ -1,4 +1,4 @@
-"""A comparison of runs as a terminal shows it, and as a page that needs nothing but itself."""
+"""A comparison of runs as a terminal shows it, and as a single self-contained page."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,8 @@ class Cell(NamedTuple):
         value: A value.
         change: The change beside it, with its interval.
         verdict: `better`, `worse` or empty.
-        strip: Where change, lower and upper limit lie between the left and the right end of a strip, in per cent; 0 is in the middle.
+        strip: Places of the change, its lower and its upper limit on a strip, in per cent from its
+            left to its right end; a change of 0 lies in the middle.
     """
 
     value: str
@@ -40,7 +41,11 @@ class Cell(NamedTuple):
 
 
 def as_text(comparison: Comparison) -> str:
-    """Return the comparison as a terminal shows it: every metric of a few runs, or a line per run with the columns that differ."""
+    """Return the comparison as a terminal shows it.
+
+    A few runs are shown with every metric; of many runs, each has a line with the columns that
+    differ.
+    """
     parts = _few(comparison) if len(comparison.runs) <= FEW_RUNS else _many(comparison)
     return "\n\n".join([*parts, "\n".join([*comparison.warnings, *comparison.notes])]).rstrip()
 
@@ -113,9 +118,8 @@ def _many(comparison: Comparison) -> Iterator[str]:
     if comparison.best:
         said.append(f"* best by {comparison.best_by}")
     if same:
-        said.append(
-            f"the same in all runs: {', '.join(f'{_short(line.name)} {number(line.values[0])}' for line in same)}"
-        )
+        equal = ", ".join(f"{_short(line.name)} {number(line.values[0])}" for line in same)
+        said.append(f"the same in all runs: {equal}")
     if hidden := [factor.name for factor in comparison.factors[MOST_FACTORS:]] + [
         line.name for line in differ[MOST_METRICS:]
     ]:
@@ -143,7 +147,10 @@ def _many(comparison: Comparison) -> Iterator[str]:
 
 
 def _split(comparison: Comparison) -> tuple[list[Line], list[Line]]:
-    """Return the columns that differ between the runs, and those that are the same; one that a single run has is neither."""
+    """Return the columns that differ between the runs, and those that are the same.
+
+    A column that only one run has is in neither list.
+    """
     known = [
         ({number(value) for value in line.values if not np.isnan(value)}, line)
         for line in comparison.columns
@@ -153,13 +160,13 @@ def _split(comparison: Comparison) -> tuple[list[Line], list[Line]]:
 
 
 def step(effect: Effect) -> str:
-    """Write from which level to which an effect is."""
+    """Write the two levels of an effect: from, to."""
     levels = dict(zip(effect.factor.levels, brief(effect.factor.levels), strict=True))
     return f"{levels[effect.first]} → {levels[effect.level]}"
 
 
 def shown(change: Change) -> str:
-    """Write a change with its sign, its interval and what it means."""
+    """Write a change with its sign, its interval and its verdict."""
     if np.isnan(change.difference):
         return "n/a"
     interval = (
@@ -190,8 +197,9 @@ def _short(name: str) -> str:
 
 
 def brief(values: Sequence[str]) -> list[str]:
-    """Shorten long values: of paths, the folders that all share are left out, and of other texts the beginning."""
-    shared = os.path.commonprefix(values).rfind("/") + 1 if len(set(values)) > 1 else 0  # noqa: RUF071  # not all are paths
+    """Shorten long values: paths lose the folders that all share, other texts their beginning."""
+    # Not all values are paths.
+    shared = os.path.commonprefix(values).rfind("/") + 1 if len(set(values)) > 1 else 0  # noqa: RUF071
     shorter = [
         f"…{value[shared:]}" if shared and len(value) > WIDEST else value for value in values
     ]
@@ -233,7 +241,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 
 def cells(line: Line) -> list[Cell]:
-    """Return the cells of a row of the page: the value of each run, and the changes of all but the first."""
+    """Return the cells of a row of the page: the values, and the changes of all but the first."""
     reach = _reach(line.changes)
     others = zip(line.values[1:], line.changes, strict=True)
     return [
@@ -246,7 +254,10 @@ def cells(line: Line) -> list[Cell]:
 
 
 def _run_cells(comparison: Comparison, lines: Sequence[Line]) -> list[list[Cell]]:
-    """Return the cells of the table of many runs, a row per run: values, and changes without their intervals."""
+    """Return a row of cells per run for the table of many runs.
+
+    The cells hold values, and changes without their intervals.
+    """
     return [
         [
             Cell(
@@ -261,7 +272,10 @@ def _run_cells(comparison: Comparison, lines: Sequence[Line]) -> list[list[Cell]
 
 
 def _effect_cells(comparison: Comparison, lines: Sequence[Line]) -> Iterator[list[Cell]]:
-    """Yield a row of cells per effect; a metric has one scale for all effects, so that they can be compared by eye."""
+    """Yield a row of cells per effect.
+
+    Each metric has one scale for all effects, so that they can be compared by eye.
+    """
     reach = {
         line.name: _reach(effect.changes[line.name] for effect in comparison.effects)
         for line in lines
@@ -286,7 +300,10 @@ def _effect_cells(comparison: Comparison, lines: Sequence[Line]) -> Iterator[lis
 
 
 def _strip(change: Change, reach: float) -> tuple[float, float, float] | None:
-    """Return where a change and its limits are on a strip from -reach to reach; None where there is nothing to draw."""
+    """Return the places of a change and its limits on a strip from -reach to reach.
+
+    The places are in per cent from the left to the right end; None where there is nothing to draw.
+    """
     if np.isnan(change.low) or not reach or change[:3] == (0, 0, 0):
         return None
     middle, low, high = (50 + 50 * value / reach for value in change[:3])
@@ -294,7 +311,7 @@ def _strip(change: Change, reach: float) -> tuple[float, float, float] | None:
 
 
 def _reach(changes: Iterable[Change]) -> float:
-    """Return the largest number, in absolute terms, among changes and their limits that are known."""
+    """Return the largest absolute value among changes and their limits; nan is ignored."""
     return max(
         (abs(value) for change in changes for value in change[:3] if not np.isnan(value)),
         default=0.0,

@@ -1,4 +1,4 @@
-"""How far two runs agree: their poses instance by instance, and their metrics."""
+"""Agreement of two runs: their poses instance by instance, and their metrics."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,7 +10,10 @@ from sleap_lab.poses.record import Poses, distinct
 from sleap_lab.settings.metrics import METRICS
 
 PIXELS, NUMBERS = 0.01, 0.002
-"""Largest difference of a distance in px, and of any other metric or score, between machines or versions that count as agreeing."""
+"""Largest differences between machines or versions that count as agreement.
+
+`PIXELS` is for distances, in px; `NUMBERS` is for all other metrics and for scores.
+"""
 
 LARGEST_PIXELS, LARGEST_SCORE = (
     "largest difference of coordinates, px",
@@ -21,7 +24,7 @@ LOST = 1e6  # px, the cost of pairing poses that have no node in common
 
 
 class Difference(NamedTuple):
-    """A number of both runs, how far it may differ, and how far it does; nan on both sides is no difference."""
+    """A number of both runs, its allowed and its actual difference; nan on both sides is equal."""
 
     name: str
     then: float
@@ -38,7 +41,7 @@ class Difference(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether it is small enough."""
+        """Whether the difference is allowed."""
         return self.size <= self.allowed
 
 
@@ -50,7 +53,8 @@ def compare_metrics(
     Args:
         then: Metrics of the first run.
         now: Metrics of the second.
-        exact: Whether no difference is allowed; otherwise `PIXELS` or `NUMBERS`, which no count can make use of.
+        exact: Whether no difference is allowed; otherwise up to `PIXELS` or `NUMBERS`. Counts
+            must be equal either way, because they differ by at least 1.
     """
     pixels = {metric.name for metric in METRICS if metric.unit == "px"}
     return [
@@ -69,16 +73,17 @@ def _number(metrics: Mapping[str, float], name: str) -> float:
 
 
 def compare_poses(then: Poses, now: Poses, *, exact: bool) -> list[Difference]:
-    """Compare poses frame by frame, instances in their order or, where that differs, as they lie nearest.
+    """Compare poses frame by frame, with instances paired in order or else by distance.
 
     Args:
         then: Poses of the first run.
         now: Poses of the second; videos in the same order.
-        exact: Whether no difference is allowed; otherwise `PIXELS` for coordinates and `NUMBERS` for scores.
+        exact: Whether no difference is allowed; otherwise up to `PIXELS` for coordinates and
+            `NUMBERS` for scores.
 
     Returns:
-        Numbers of frames and instances on both sides; the largest differences of coordinates (px) and scores; and how many nodes,
-        tracks and instances are another.
+        Numbers of frames and instances on both sides; the largest differences of coordinates (px)
+        and scores; and the numbers of nodes, tracks and instances that differ.
     """
     pairs = _paired(then, now)
     rows, others = pairs.T
@@ -107,13 +112,13 @@ def compare_poses(then: Poses, now: Poses, *, exact: bool) -> list[Difference]:
 
 
 def _largest(then: np.ndarray, now: np.ndarray) -> float:
-    """Return the largest absolute difference; two nan are alike, and infinitely far from any number."""
+    """Return the largest absolute difference; two nan are equal, nan and a number differ by inf."""
     apart = np.abs(then - now)[~(np.isnan(then) & np.isnan(now))]
     return float(np.nan_to_num(apart, nan=np.inf).max(initial=0))
 
 
 def _paired(then: Poses, now: Poses) -> np.ndarray:
-    """Return (pairs, 2) rows of the instances that belong together; none where the skeletons differ."""
+    """Return (pairs, 2) rows of instances that belong together; none if the skeletons differ."""
     pairs = [np.zeros((0, 2), dtype=np.intp)]
     if then.skeleton.nodes == now.skeleton.nodes:
         rows = {(video, frame): rows for video, frame, rows in now.by_frame()}
@@ -132,7 +137,10 @@ def _paired(then: Poses, now: Poses) -> np.ndarray:
 
 
 def _distances(then: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Return (n, m) mean distances of poses (n, nodes, 2) and (m, nodes, 2) over the nodes that both have, px."""
+    """Return (n, m) mean distances between poses, px, over the nodes that both poses have.
+
+    The poses are (n, nodes, 2) and (m, nodes, 2).
+    """
     apart = np.linalg.norm(then[:, None] - now, axis=-1)
     known = (~np.isnan(apart)).sum(axis=-1)
     return np.divide(

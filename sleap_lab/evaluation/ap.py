@@ -24,10 +24,11 @@ KEYS = (
 def voc(
     match_scores: np.ndarray, instance_scores: np.ndarray, n_missed: int, *, prefix: str
 ) -> dict[str, Any]:
-    """Average precision and recall of the matched pairs of a whole split, as sleap-nn computes them.
+    """Average precision and recall of the matched pairs of a split, as sleap-nn computes them.
 
-    Pairs are ranked by prediction score. At each threshold a pair counts as a false positive when its match score is
-    below; predictions that were matched with nothing never count, so extra detections do not lower these metrics.
+    Pairs are ranked by prediction score. At each threshold a pair counts as a false positive when
+    its match score is below; unmatched predictions never count, so extra detections do not lower
+    these metrics.
 
     Args:
         match_scores: (pairs,) how good each match is, in [0, 1].
@@ -36,8 +37,9 @@ def voc(
         prefix: Put before each key.
 
     Returns:
-        `match_score_thresholds` (10,), `recall_thresholds` (101,), `match_scores` (pairs,) as ranked, `precisions`
-        (10, 101), `recalls`, `AP`, `AR` (10,), `mAP`, `mAR`; every value is the integer 0 when there is no pair.
+        `match_score_thresholds` (10,), `recall_thresholds` (101,), `match_scores` (pairs,) as
+        ranked, `precisions` (10, 101), `recalls`, `AP`, `AR` (10,), `mAP`, `mAR`; every value is
+        the integer 0 when there is no pair.
     """
     if not len(match_scores):
         return {prefix + key: 0 for key in KEYS}
@@ -68,8 +70,8 @@ def precision_recall(hits: np.ndarray, n_truth: int) -> tuple[np.ndarray, np.nda
         n_truth: Number of true instances.
 
     Returns:
-        Precisions (thresholds, 101), each the best that is reached at this recall or a higher one, 0 beyond the last
-        recall; and the last recall (thresholds,).
+        Precisions (thresholds, 101), each the best that is reached at this recall or a higher one,
+        0 beyond the last recall; and the last recall (thresholds,).
     """
     found = np.cumsum(hits, axis=1)
     recall = found / n_truth

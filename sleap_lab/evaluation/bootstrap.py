@@ -1,7 +1,8 @@
-"""How far metrics may move by chance: bootstrap over blocks of consecutive frames, and over videos where there are several.
+"""Bootstrap intervals of metrics over blocks of consecutive frames and over videos.
 
-Neighbouring frames show nearly the same poses, so single frames are never drawn: that would make intervals far too
-narrow. A block is as many frames long as there are blocks in the longest video (the square root of its length).
+Videos are drawn where there are several. Neighbouring frames show nearly the same poses, so single
+frames are never drawn: the intervals would be far too narrow. A block is as many frames long as
+there are blocks in the longest video (the square root of its length).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,8 @@ RESAMPLES = 400
 SEED = 0
 LEVEL = 0.95
 FEWEST_BLOCKS = 5
-# Ranks and distances are pooled into at most this many bins, so that long videos take no longer than short ones.
+# Ranks and distances are pooled into at most this many bins, so that time does not grow with
+# the length of a video.
 MAX_BINS = 512
 
 
@@ -47,7 +49,7 @@ class Intervals(NamedTuple):
         block_frames: Consecutive frames of a block.
         n_blocks: Blocks that were drawn from.
         n_videos: Videos that were drawn from.
-        resamples: How often everything was drawn anew.
+        resamples: Number of resamples.
         seed: Seed of the draws.
     """
 
@@ -61,14 +63,14 @@ class Intervals(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The metrics of some frames, and how they turn out when the frames are drawn anew.
+    """The metrics of some frames, and of resamples of these frames.
 
-    Samples of the same frames with the same seed come from the same draws, so that their differences are paired.
+    Samples of the same frames with the same seed share their draws, so differences are paired.
 
     Attributes:
         values: Metrics by name; nan where undefined.
-        drawn: (resamples,) of each; none where there are too few blocks.
-        blocks: What was drawn from.
+        drawn: (resamples,) of each metric by name; empty where there are too few blocks.
+        blocks: The blocks that are drawn.
     """
 
     values: dict[str, float]
@@ -111,7 +113,7 @@ def draw(blocks: Blocks, resamples: int = RESAMPLES, seed: int = SEED) -> np.nda
 
 
 def intervals(table: FrameTable) -> Intervals | None:
-    """Return 95 % intervals of everything that can be formed from a table of frames, None where there are too few blocks."""
+    """Return 95 % intervals of all metrics of a table of frames; None with too few blocks."""
     found = sample(table)
     if not found.drawn:
         return None
@@ -127,7 +129,7 @@ def intervals(table: FrameTable) -> Intervals | None:
 
 
 def sample(table: FrameTable, seed: int = SEED) -> Sample:
-    """Form every metric that a table of frames allows, and draw its frames anew to see how far each may move."""
+    """Form every metric that a table of frames allows, and resample its frames for the spread."""
     blocks = make_blocks(table.video, table.frame)
     values = {
         name: float(value)
@@ -171,7 +173,7 @@ def sample(table: FrameTable, seed: int = SEED) -> Sample:
 
 
 def paired_differences(first: Sample, second: Sample) -> dict[str, tuple[float, float, float]]:
-    """Return how much each metric changes from one result to another on the same frames, with its interval.
+    """Return the change of each metric between two results on the same frames, with interval.
 
     Both are drawn together, so what makes a frame easy or hard for both cancels out.
 
@@ -180,7 +182,8 @@ def paired_differences(first: Sample, second: Sample) -> dict[str, tuple[float, 
         second: Metrics of the same frames, drawn with the same seed.
 
     Returns:
-        Difference, lower and upper limit by name of the metric; the limits are nan where there are too few blocks.
+        Difference, lower and upper limit by name of the metric; the limits are nan with too few
+        blocks.
     """
     found = limits(
         {
@@ -232,7 +235,10 @@ def _bins(n: int, n_bins: int) -> np.ndarray:
 
 
 def _average_precision(counts: np.ndarray, blocks: Blocks, ranked: Detections) -> np.ndarray:
-    """Return (resamples,) mean average precision; the same as `precision_recall` would give for every draw, up to the bins."""
+    """Return (resamples,) mean average precision.
+
+    It equals that of `precision_recall` for every draw, except for the binning.
+    """
     order = np.argsort(-ranked.scores, kind="stable")
     frame, n_bins = ranked.frame[order], min(MAX_BINS, max(1, len(order)))
     n_truth = counts @ _per_block(blocks, np.arange(len(ranked.n_truth)), ranked.n_truth)

@@ -1,4 +1,4 @@
-"""The same numbers for each video, animal and node, and apart for animals that are alone and in a crowd."""
+"""Metrics for each video, animal and node, and separately for animals alone and in a crowd."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -21,8 +21,8 @@ class Row(NamedTuple):
         video: Name of the video.
         animal: Name of the true track; empty for instances without one.
         node: Name of the node.
-        stratum: `crowded` where the centre of another animal is nearer than one body length (the median of the ground
-            truth), else `alone`.
+        stratum: `crowded` where the centre of another animal is nearer than one body length (the
+            median of the ground truth), else `alone`.
         n_matched: Matched instances.
         n_missed: True instances that nothing was matched with.
         n_labelled: Nodes that are labelled in matched instances.
@@ -62,7 +62,10 @@ def breakdown(
     matches: Matches,
     video_names: Sequence[str] = (),
 ) -> tuple[Row, ...]:
-    """Split the matches: everything; by node; by video; by video and node; by video, animal and node; by stratum.
+    """Split the matches into strata, nodes, videos, and combinations of these.
+
+    The rows are: everything; by node; by video; by video and node; by video, animal and node; by
+    stratum.
 
     Args:
         truth: Ground truth.
@@ -139,10 +142,10 @@ def _rows(
 
 
 def in_crowd(truth: Poses, frames: Sequence[FramePair]) -> np.ndarray:
-    """Say which true instances have the centre of another one nearer than one body length: (n,) bool.
+    """Return (n,) bool: the centre of another true instance is nearer than one body length.
 
-    The centre is the mean of the visible nodes; the body length is the median, over all true instances with an extent, of the
-    longer side of their box.
+    The centre is the mean of the visible nodes. The body length is the median of the longer side of
+    the box, over all true instances with an extent.
 
     Args:
         truth: Ground truth.

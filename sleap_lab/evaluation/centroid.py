@@ -10,13 +10,13 @@ from sleap_lab.evaluation.match import Matches
 
 
 def first_visible(points: np.ndarray) -> np.ndarray:
-    """First visible node of each predicted instance: (n, nodes, 2) px -> (n, 2) px; nan where no node is visible."""
+    """First visible node of each predicted instance: (n, nodes, 2) px -> (n, 2) px; nan if none."""
     first = (~np.isnan(points).any(axis=-1)).argmax(axis=1)
     return points[np.arange(len(points)), first]
 
 
 def hungarian(distances: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Assign with the smallest total distance, then discard pairs that are farther apart than the threshold.
+    """Assign with the smallest total distance, then discard pairs farther apart than `threshold`.
 
     Args:
         distances: (g, p) px; nan rows and columns are never matched.
@@ -36,7 +36,10 @@ def hungarian(distances: np.ndarray, threshold: float) -> tuple[np.ndarray, np.n
 
 
 def centroid_metrics(matches: Matches) -> dict[str, Any]:
-    """Detection counts, precision, recall and F1 (0 where undefined), and the distances of matched centroids in px."""
+    """Return detection counts, precision, recall, F1, and distances of matched centroids in px.
+
+    Precision, recall and F1 are 0 where undefined.
+    """
     tp, fp, fn = len(matches.scores), len(matches.false_positives), len(matches.false_negatives)
     return {
         "precision": tp / (tp + fp) if tp + fp else 0.0,

@@ -1,7 +1,8 @@
-"""Detection metrics that count what the VOC family overlooks: extra predictions and frames without predictions.
+"""Detection metrics that also count extra predictions and frames without predictions.
 
-They are those of COCO's keypoint task, without its limit of 20 detections per image: every labelled frame counts,
-matching is done anew at each threshold, and each prediction that finds no true instance is a false positive.
+The VOC family overlooks both. The metrics are those of COCO's keypoint task, without its limit of
+20 detections per image: every labelled frame counts, matching is repeated at each threshold, and
+each prediction that finds no true instance is a false positive.
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def detect(
     Args:
         frames: Labelled frames, whether predicted or not.
         similarity: Gives (g, p) OKS of rows of the two records.
-        shown: (truths,) bool, true instances that have a visible node; nobody could find the others.
+        shown: (truths,) bool, true instances with a visible node; the others cannot be found.
         scores: (predictions,) instance scores of the prediction record.
     """
     hits, n_truth = [], []
@@ -67,8 +68,8 @@ def detect(
 def match_per_threshold(similarity: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Say which predictions of one frame find a true instance at each threshold (COCO's rule).
 
-    Each prediction, best scored first, takes the most similar true instance that is still free and at least as similar as
-    the threshold, the last one of equals.
+    Each prediction, best scored first, takes the most similar true instance that is still free and
+    at least as similar as the threshold; of equally similar ones, the last.
 
     Args:
         similarity: (g, p) OKS.
@@ -93,7 +94,7 @@ def match_per_threshold(similarity: np.ndarray, scores: np.ndarray) -> np.ndarra
 
 
 def average_precisions(detections: Detections) -> dict[str, float]:
-    """Return `ap`, the mean average precision over the thresholds, and `ap_50` and `ap_75`; nan where there is nothing to find."""
+    """Return `ap` (mean over the thresholds), `ap_50` and `ap_75`; nan without true instances."""
     n_truth = int(detections.n_truth.sum())
     if not n_truth:
         return dict.fromkeys(AVERAGED, float("nan"))

@@ -58,8 +58,8 @@ def evaluate(
 ) -> Evaluation:
     """Score predictions against ground truth.
 
-    `match_method=auto` becomes `centroid` where the predictions have a single node and `oks` elsewhere; a
-    `match_threshold` of 0 becomes 50 px where centroids are matched.
+    `match_method=auto` becomes `centroid` where the predictions have a single node and `oks`
+    elsewhere; a `match_threshold` of 0 becomes 50 px where centroids are matched.
 
     Args:
         truth: Ground truth.
@@ -68,8 +68,9 @@ def evaluate(
         videos: Index of a video in the predictions -> its index in the truth.
         video_names: Names of the videos of the truth; a missing one is replaced by its index.
         video_matches: How the videos were matched, for the record.
-        requested: (frames, 2) (video, frame) of the predictions that were asked for; a labelled frame among them that the
-            predictions lack is missed. None stands for all labelled frames of the compared videos.
+        requested: (frames, 2) (video, frame) of the requested predictions; a labelled frame among
+            them that the predictions lack is missed. None stands for all labelled frames of the
+            compared videos.
         details: Whether to add intervals and the breakdown, which take as long as everything else.
 
     Raises:
@@ -105,8 +106,9 @@ def _evaluate(
 ) -> Evaluation:
     """Evaluate with `match_method` and `match_threshold` as they are.
 
-    Where only human-labelled truth counts, `reference` lets the true predictions beside it, and frames that a person emptied, mean
-    what they mean to sleap-nn: a prediction on the former may be matched with what a person labelled, the latter are no pairs.
+    With `reference`, where only human-labelled truth counts, two cases are treated as in sleap-nn:
+    a prediction that lies on a true prediction may be matched with a human-labelled instance, and
+    frames that a person emptied are no pairs.
     """
     by_centroid = config.match_method == "centroid"
     truth, poses = (
@@ -200,7 +202,10 @@ def _evaluate(
 
 
 def _resolve_centroid(truth: Poses, config: EvaluatorConfig) -> tuple[EvaluatorConfig, list[str]]:
-    """Say which method gives the true centroids; an anchor that the skeleton lacks is replaced with a warning, as in sleap-nn."""
+    """Choose the method that gives the true centroids.
+
+    An anchor that the skeleton lacks is replaced with a warning, as in sleap-nn.
+    """
     if config.centroid_method == "anchor" and config.anchor_part is None:
         raise ConfigError(
             "evaluator.centroid_method=anchor needs evaluator.anchor_part, the name of a node"
@@ -211,8 +216,9 @@ def _resolve_centroid(truth: Poses, config: EvaluatorConfig) -> tuple[EvaluatorC
         return replace(config, centroid_method=method, centroid_fallback=fallback), []
     method = config.centroid_method if config.centroid_method not in (None, "anchor") else fallback
     note = (
-        f"evaluator.anchor_part={config.anchor_part}: the ground truth has no such node, {method} is used instead; "
-        f"its nodes are {', '.join(truth.skeleton.nodes)}.{did_you_mean(config.anchor_part, truth.skeleton.nodes)}"
+        f"evaluator.anchor_part={config.anchor_part}: the ground truth has no such node, "
+        f"{method} is used instead; its nodes are {', '.join(truth.skeleton.nodes)}."
+        f"{did_you_mean(config.anchor_part, truth.skeleton.nodes)}"
     )
     log.warning(note)
     return replace(config, anchor_part=None, centroid_method=method, centroid_fallback=fallback), [
@@ -289,7 +295,7 @@ def _distance_metrics(
 
 
 def _settings(config: EvaluatorConfig) -> dict[str, Any]:
-    """Return the values that decided over the numbers, by the names of their keys."""
+    """Return the settings that decide over the metrics, by the names of their keys."""
     keys = ["match_method", "match_threshold", "user_labels_only"]
     if config.match_method == "centroid":
         keys += ["centroid_method", "centroid_fallback", "anchor_part"]
@@ -316,22 +322,25 @@ def _video_notes(truth: Poses, poses: Poses, matches: Sequence[VideoMatch]) -> l
     notes = []
     if missing:
         notes.append(
-            f"{len(missing)} videos of the ground truth are not in the predictions and were left out: {', '.join(missing)}"
+            f"{len(missing)} videos of the ground truth are not in the predictions "
+            f"and were left out: {', '.join(missing)}"
         )
     if extra:
         notes.append(
-            f"{len(extra)} videos of the predictions are not in the ground truth and were left out: {', '.join(extra)}"
+            f"{len(extra)} videos of the predictions are not in the ground truth "
+            f"and were left out: {', '.join(extra)}"
         )
     return notes
 
 
 def _node_notes(truth: Skeleton, poses: Skeleton) -> list[str]:
-    """Say how nodes are compared where the two skeletons are not alike."""
+    """State how nodes are compared where the two skeletons differ."""
     if set(truth.nodes) != set(poses.nodes):
         shared = [node for node in truth.nodes if node in poses.nodes]
         others = [node for node in (*truth.nodes, *poses.nodes) if node not in shared]
         return [
-            f"compared on the nodes that both sides have ({', '.join(shared)}); left out: {', '.join(others)}"
+            f"compared on the nodes that both sides have ({', '.join(shared)}); "
+            f"left out: {', '.join(others)}"
         ]
     return (
         []
@@ -355,24 +364,28 @@ def _coverage_notes(
     if ignored := sum(len(frame.all_truth_rows) - len(frame.truth_rows) for frame in frames):
         away = predicted - sum(len(frame.pose_rows) for frame in frames)
         notes.append(
-            f"evaluator.user_labels_only=true: {ignored} predictions in labelled frames of the ground truth, which nobody corrected, "
-            f"count neither way; nor do the {away} predicted instances on them"
+            f"evaluator.user_labels_only=true: {ignored} predictions in labelled frames of the "
+            "ground truth, which nobody corrected, count neither way; "
+            f"nor do the {away} predicted instances on them"
         )
     empty = [frame for frame in frames if not len(frame.all_truth_rows)]
     if extra := sum(len(frame.pose_rows) for frame in empty):
         counted = "count as false" if by_centroid else "count as false in coco/… and identity/…"
         notes.append(
-            f"{len(empty)} of {len(frames)} labelled frames hold no animal; {extra} predictions there {counted}"
+            f"{len(empty)} of {len(frames)} labelled frames hold no animal; "
+            f"{extra} predictions there {counted}"
         )
     labelled = [frame for frame in frames if len(frame.truth_rows)]
     if absent := sum(not frame.processed for frame in labelled):
         missed = "" if by_centroid else "; coco/… counts their instances as missed"
         notes.append(
-            f"{absent} of {len(labelled)} labelled frames are not in the predictions: eval/… leaves them out{missed}"
+            f"{absent} of {len(labelled)} labelled frames are not in the predictions: "
+            f"eval/… leaves them out{missed}"
         )
     if users := sum(int(poses.user[frame.all_pose_rows].sum()) for frame in labelled):
         notes.append(
-            f"{users} human-labelled instances in the predictions are not predictions and were left out"
+            f"{users} human-labelled instances in the predictions are not predictions "
+            "and were left out"
         )
     return notes
 
@@ -388,7 +401,7 @@ class Evaluator:
         false_positives: Rows of the predicted instances that were matched with nothing.
         dists_dict: Distances (px), frame index and video of each match.
 
-    Rows count all instances of the labels in file order; `frame_pairs` counts those that are compared.
+    Rows count all instances of the labels in file order; `frame_pairs` counts the compared ones.
     """
 
     def __init__(
@@ -411,13 +424,17 @@ class Evaluator:
             gt_labels: Ground truth.
             pred_labels: Predictions.
             oks_stddev: Spread of the OKS kernel, one number or one per node.
-            oks_scale: Area of the objects in px²; by default that of the box around each true instance.
-            match_threshold: OKS that a match must exceed, or largest distance of matched centroids in px, taken as it is.
-            user_labels_only: Whether only true instances count that a person labelled.
-            match_method: `oks`, `centroid`, or `auto` for `centroid` where the predictions have a single node.
+            oks_scale: Area of the objects in px²; by default that of the box around each true
+                instance.
+            match_threshold: OKS that a match must exceed, or largest distance of matched centroids
+                in px; used unchanged.
+            user_labels_only: Whether only human-labelled true instances count.
+            match_method: `oks`, `centroid`, or `auto` for `centroid` where the predictions have a
+                single node.
             anchor_ind: Index of the node that is the centroid of a true instance.
             anchor_part: Its name, instead of the index.
-            centroid_method: `anchor`, `center_of_mass`, `bbox_center` or `geometric_median`; by default the anchor, if there is one.
+            centroid_method: `anchor`, `center_of_mass`, `bbox_center` or `geometric_median`; by
+                default the anchor, if there is one.
             centroid_fallback: What stands in for a missing anchor; by default `center_of_mass`.
 
         Raises:
@@ -435,7 +452,8 @@ class Evaluator:
             nodes = truth.skeleton.nodes
             if not 0 <= anchor_ind < len(nodes):
                 raise ConfigError(
-                    f"anchor_ind={anchor_ind}: the skeleton has {len(nodes)} nodes, accepted are 0 to {len(nodes) - 1}"
+                    f"anchor_ind={anchor_ind}: the skeleton has {len(nodes)} nodes, "
+                    f"accepted are 0 to {len(nodes) - 1}"
                 )
             anchor_part = nodes[anchor_ind]
         config = EvaluatorConfig(
@@ -481,5 +499,6 @@ def _check_choices(config: EvaluatorConfig) -> None:
         value, choices = getattr(config, field.name), field.metadata["choices"]
         if choices and value is not None and value not in choices:
             raise ConfigError(
-                f"{field.name}={value!r}: accepted are {', '.join(choices)}.{did_you_mean(str(value), choices)}"
+                f"{field.name}={value!r}: accepted are {', '.join(choices)}."
+                f"{did_you_mean(str(value), choices)}"
             )

@@ -25,20 +25,24 @@ def write_metrics(
 ) -> None:
     """Write everything that was found, as files of one name.
 
-    * `NAME.npz`: the single key `metrics`, a 0-d object array with the metrics dictionary, as sleap-nn writes it.
-    * `NAME.flat.npz`: the same numbers as plain arrays that need no pickle, named `group/key`; beside them `pairs/…` and
-      `detections/…`, which percentiles and average precisions of some of the frames can be formed from.
-    * `NAME.json`: the same groups (arrays as lists, nan and infinities as null, without `pck_metrics.pcks`), and beside them
-      `settings`, `headline`, `intervals`, `breakdown`, `switches`, `videos`, `bad_frames` and `notes`.
+    * `NAME.npz`: the single key `metrics`, a 0-d object array with the metrics dictionary, as
+      sleap-nn writes it.
+    * `NAME.flat.npz`: the same numbers as plain arrays that need no pickle, named `group/key`;
+      beside them `pairs/…` and `detections/…`, from which percentiles and average precisions of a
+      part of the frames are formed.
+    * `NAME.json`: the same groups (arrays as lists, nan and infinities as null, without
+      `pck_metrics.pcks`), and beside them `settings`, `headline`, `intervals`, `breakdown`,
+      `switches`, `videos`, `bad_frames` and `notes`.
     * `NAME.csv`: one row per video, animal and node; see `Row`.
-    * `NAME.frames.csv`: one row per labelled frame, the sums that metrics are formed from; `read_frames` reads it.
+    * `NAME.frames.csv`: one row per labelled frame with the sums from which metrics are formed;
+      `read_frames` reads it.
 
     Missing folders are made; each file is written whole or not at all.
 
     Args:
         evaluation: What to write.
         npz_path: Path of the `.npz` file; the suffix is added where it is missing.
-        bad_frames: Ranges of frames that could not be read, as in `run.json`.
+        bad_frames: Ranges of unreadable frames, as in `run.json`.
 
     Raises:
         RunError: A file cannot be written.
@@ -112,13 +116,14 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]])
 
 
 def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable] | None:
-    """Read what each labelled frame added to the metrics, from the files that `write_metrics` wrote.
+    """Read what each labelled frame adds to the metrics, from the files of `write_metrics`.
 
     Args:
-        npz_path: Path of the `.npz` file that the others stand beside.
+        npz_path: Path of the `.npz` file; the other files are beside it.
 
     Returns:
-        (video, frame) of each labelled frame, and the table, whose videos are numbered as they come; None where the files are missing.
+        (video, frame) of each labelled frame, and the table, whose videos are numbered in order of
+        appearance; None where the files are missing.
 
     Raises:
         RunError: They cannot be read.
@@ -148,7 +153,8 @@ def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable
         columns = dict(zip(header[2:], numbers[:, 1:].T, strict=True))
     except Exception as error:  # whatever a damaged file makes csv, zipfile and numpy raise
         raise RunError(
-            f"{frames_file}, {flat_file.name}: the frames cannot be read ({' '.join(str(error).split())})"
+            f"{frames_file}, {flat_file.name}: the frames cannot be read "
+            f"({' '.join(str(error).split())})"
         ) from error
     if pairs is None:
         return None
@@ -171,7 +177,9 @@ def _identity(evaluation: Evaluation) -> dict[str, Any] | None:
 
 
 def write_switches(evaluation: Evaluation, path: str | Path) -> None:
-    """Write every identity switch as a row of a CSV file: where, which animal, from and to which track, and who was nearest.
+    """Write every identity switch as a row of a CSV file.
+
+    A row tells the place, the animal, its track before and after, and the nearest animal.
 
     Raises:
         RunError: The file cannot be written.
@@ -209,7 +217,7 @@ def write_switches(evaluation: Evaluation, path: str | Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Turn arrays, numpy numbers and tuples into what JSON knows; nan and infinities become null."""
+    """Turn arrays, numpy numbers and tuples into JSON types; nan and infinities become null."""
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     if isinstance(value, dict):
@@ -235,7 +243,8 @@ def load_metrics(path: str | Path, split: str = "test", dataset_idx: int = 0) ->
 
     Raises:
         FileNotFoundError: There is no such file.
-        RunError: The file is not a metrics file, or it asks for objects other than arrays and plain containers.
+        RunError: The file is not a metrics file, or it names objects other than arrays and plain
+            containers.
     """
     path = Path(path)
     splits = [split, "val"] if split == "test" else [split]
@@ -312,7 +321,11 @@ def _scalar(dtype: _Dtype, data: bytes) -> Any:
 
 
 def _unwrap(value: Any, known: dict[int, Any]) -> Any:
-    """Put arrays in the place of their stand-ins; what occurs twice is looked at once, so `known` must be dropped with the value."""
+    """Replace the stand-ins for arrays with the arrays.
+
+    An object that occurs twice is visited once, by its id in `known`: drop `known` together with
+    the value.
+    """
     if isinstance(value, _Array):
         return value.array
     if not isinstance(value, (dict, list, tuple)):
@@ -328,8 +341,8 @@ def _unwrap(value: Any, known: dict[int, Any]) -> Any:
 class _Unpickler(pickle.Unpickler):
     """Unpickler that knows arrays, numbers, text and plain containers, and nothing else.
 
-    Unpickling calls whatever the file names. Here a file can only name our stand-ins, so it cannot run code, and not
-    even numpy's own reconstruction, which trusts its input, sees unchecked data.
+    Unpickling calls whatever the file names. Here a file can only name our stand-ins, so it cannot
+    run code, and not even numpy's own reconstruction, which trusts its input, sees unchecked data.
     """
 
     KNOWN: ClassVar[dict[tuple[str, str], Any]] = {

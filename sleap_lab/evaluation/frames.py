@@ -1,4 +1,7 @@
-"""What each labelled frame adds to the metrics, so that they can be formed for all frames, for some, or for one node."""
+"""The part of each labelled frame in the metrics.
+
+From these parts, metrics are formed for all frames, for some of them, or for one node.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +16,10 @@ from sleap_lab.poses.record import Poses
 
 
 class Ratio(NamedTuple):
-    """A metric that is one sum over frames divided by another: names of the columns, added up where there are several."""
+    """A metric that is one sum over frames divided by another.
+
+    Both are names of columns; several columns are added up.
+    """
 
     above: tuple[str, ...]
     below: tuple[str, ...]
@@ -45,7 +51,7 @@ RATIOS = {
         ("n_centroids", "n_centroids"), ("n_centroids", "n_centroids", "n_extra", "n_missed")
     ),
 }
-"""Metrics that can be formed from `FrameTable` columns; those whose columns a table lacks do not apply to it."""
+"""Metrics that are formed from `FrameTable` columns; those without their columns do not apply."""
 
 
 COUNTS = {"eval/n_matched": "n_matched", "eval/n_missed": "n_missed"}
@@ -53,15 +59,17 @@ COUNTS = {"eval/n_matched": "n_matched", "eval/n_missed": "n_missed"}
 
 
 class FrameTable(NamedTuple):
-    """One row per labelled frame, and what is known of each matched pair and each prediction in them.
+    """One row per labelled frame, and details of each matched pair and prediction in the frames.
 
     Attributes:
         video: (frames,) index of the video in the ground truth.
         frame: (frames,) frame index.
         columns: Sums (frames,) by name; see `RATIOS` for what they make up.
         distances: (pairs, nodes) px, of matched pairs; nan where a node is missing on either side.
-        pairs: Which matched pairs reach each OKS threshold, for the VOC family; no thresholds where centroids are matched.
-        detections: Which predictions find a true instance at each OKS threshold; None where centroids are matched.
+        pairs: Which matched pairs reach each OKS threshold, for the VOC family; no thresholds
+            where centroids are matched.
+        detections: Which predictions find a true instance at each OKS threshold; None where
+            centroids are matched.
     """
 
     video: np.ndarray
@@ -73,7 +81,7 @@ class FrameTable(NamedTuple):
 
 
 def positions(frames: Sequence[FramePair], rows: Sequence[np.ndarray], n: int) -> np.ndarray:
-    """Return (n,) the index of the frame that each instance of a record is in; -1 where it is in none.
+    """Return (n,) the index of the frame of each instance of a record; -1 for those in no frame.
 
     Args:
         frames: The frames.
@@ -93,7 +101,7 @@ def frame_table(
     distances: np.ndarray,
     detections: Detections | None,
 ) -> FrameTable:
-    """Add up per frame what the ratios need.
+    """Add up, per frame, the columns that the ratios need.
 
     Args:
         frames: Labelled frames.
@@ -122,7 +130,8 @@ def frame_table(
     else:
         reached = matches.scores >= MATCH_SCORE_THRESHOLDS[:, None]
         shown, true_shown = poses.visible[matches.pose_rows], truth.visible[matches.truth_rows]
-        # Animals without extent, such as a single labelled node, have no size to compare a distance with.
+        # Animals without extent, such as a single labelled node, have no size that a distance can
+        # be compared with.
         sizes = body_sizes(truth.points)
         wanted = np.flatnonzero((of_truth >= 0) & (sizes > 0))
         shares = {
@@ -174,7 +183,10 @@ def distance_sums(
 
 
 def hit_sums(of_pair: np.ndarray, distances: np.ndarray, n_frames: int) -> dict[str, np.ndarray]:
-    """Add up, for each frame, the nodes of matched pairs and those within reach; arguments as for `distance_sums`."""
+    """Add up, for each frame, the nodes of matched pairs and those within reach.
+
+    Arguments as for `distance_sums`.
+    """
     within = hits(distances).sum(axis=1)
     return {
         "n_nodes": np.bincount(of_pair, minlength=n_frames) * distances.shape[1],
@@ -213,7 +225,7 @@ def on_frames(table: FrameTable, rows: np.ndarray) -> FrameTable:
 
 
 def of_node(table: FrameTable, node: int) -> FrameTable:
-    """Return what a table says about the places of one node: its distances and what follows from them alone."""
+    """Return the part of a table for one node: its distances and what follows from them alone."""
     of_pair, distances = table.pairs.frame, table.distances[:, node : node + 1]
     columns = distance_sums(of_pair, distances, len(table.frame)) | hit_sums(
         of_pair, distances, len(table.frame)
@@ -228,7 +240,10 @@ def of_node(table: FrameTable, node: int) -> FrameTable:
 
 
 def ratios(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Form every ratio whose columns are there; the columns may have any shape, nan stands for nothing to divide by."""
+    """Form every ratio whose columns are present; nan where the divisor is 0.
+
+    The columns may have any shape.
+    """
     values = {}
     for name, ratio in RATIOS.items():
         if columns.keys() >= {*ratio.above, *ratio.below}:

@@ -1,8 +1,9 @@
-"""Whether animals keep their identity: CLEAR, Identity and HOTA metrics, and where identities switch.
+"""Identity metrics (CLEAR, Identity and HOTA), and the places of identity switches.
 
-The numbers are those of TrackEval, whose definitions the field compares with; similarity is the OKS (or closeness
-of centroids) that also matches instances. Truth that says nothing about identity (an instance without a track, or one
-that the evaluation leaves out) is "don't care": it is neither missed, nor is a prediction on it a false positive.
+The numbers are those of TrackEval, whose definitions are the common reference; similarity is the
+OKS (or closeness of centroids) that also matches instances. Truth without an identity (an instance
+without a track, or one that the evaluation leaves out) is "don't care": it is neither missed, nor
+is a prediction on it a false positive.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ FIELDS = {
 
 
 Counts = dict[str, dict[str, Any]]
-"""TrackEval's results of one sequence by family of metrics; those of several sequences can be combined."""
+"""TrackEval's results of one sequence by family of metrics; several sequences can be combined."""
 
 
 class Switch(NamedTuple):
@@ -49,8 +50,10 @@ class Switch(NamedTuple):
         truth_track: Name of the true track.
         from_track: Name of the predicted track that followed it before.
         to_track: Name of the predicted track that follows it now.
-        nearest_track: Name of the true track of the nearest other animal in that frame; empty where there is none.
-        nearest_distance: Distance to that animal, px between the means of the visible nodes; nan where the animal is alone.
+        nearest_track: Name of the true track of the nearest other animal in that frame; empty
+            where there is none.
+        nearest_distance: Distance to that animal, px between the means of the visible nodes; nan
+            where the animal is alone.
     """
 
     video: int
@@ -64,7 +67,12 @@ class Switch(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """The nearest other animal of a frame: its true track (empty for none) and its distance in px (nan without other animals)."""
+    """The nearest other animal of a frame.
+
+    Attributes:
+        track: Its true track; empty for none.
+        distance: Its distance in px; nan without other animals.
+    """
 
     track: str
     distance: float
@@ -72,7 +80,7 @@ class Neighbour(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TrackSequence:
-    """One video as identity metrics see it: per frame, the ids on both sides and how similar they are.
+    """One video as identity metrics see it: ids on both sides and their similarity, per frame.
 
     Attributes:
         video: Index of the video in the ground truth.
@@ -98,10 +106,10 @@ class TrackSequence:
 
 
 class IdentityResult(NamedTuple):
-    """Metrics by our names (none where they would mean nothing), every switch, and what the reader must know.
+    """Metrics by our names (None where they are meaningless), all switches, and notes for the user.
 
-    `by_video` holds the same metrics for each video of the ground truth that took part, by its index, and `counts` what they are
-    formed from, in the same order.
+    `by_video` holds the same metrics for each evaluated video of the ground truth, by its index.
+    `counts` holds the counts from which they are formed, in the same order.
     """
 
     metrics: dict[str, float] | None = None
@@ -116,12 +124,13 @@ def score_identity(
 ) -> IdentityResult:
     """Compute the identity metrics of all videos together, where the ground truth allows it.
 
-    Identity needs true tracks on consecutive frames: videos without are left out. Where a frame holds a track twice,
-    the best scored instance keeps it (a human-labelled one before all others).
+    Identity needs true tracks on consecutive frames: videos without are left out. Where a frame
+    holds a track twice, the best scored instance keeps it (a human-labelled one before all others).
 
     Args:
         truth: Ground truth.
-        poses: Predictions, human-labelled instances included, so that retracked labels can be scored.
+        poses: Predictions, human-labelled instances included, so that retracked labels can be
+            scored.
         pairs: Frames to compare.
         similarity: Gives (g, p) similarities of rows of the two records.
     """
@@ -136,12 +145,16 @@ def score_identity(
     everything = build_sequences(truth, poses, truth_tracks, pose_tracks, pairs, similarity)
     sequences = [sequence for sequence in everything if _has_consecutive_frames(sequence)]
     if not sequences:
-        reason = "identity metrics left out: no true track is labelled on two consecutive frames (sparse labels)"
+        reason = (
+            "identity metrics left out: no true track is labelled on two consecutive frames "
+            "(sparse labels)"
+        )
         return IdentityResult(notes=(reason,))
     notes = []
     if sparse := len(everything) - len(sequences):
         notes.append(
-            f"identity: {sparse} of {len(everything)} videos left out, no true track on two consecutive frames (sparse labels)"
+            f"identity: {sparse} of {len(everything)} videos left out, "
+            "no true track on two consecutive frames (sparse labels)"
         )
     paired_truth = np.concatenate([pair.truth_rows for pair in pairs])
     if ignored := int((truth_tracks[paired_truth] < 0).sum()):
@@ -151,7 +164,8 @@ def score_identity(
     paired_poses = np.concatenate([pair.all_pose_rows for pair in pairs])
     if untracked := int((pose_tracks[paired_poses] < 0).sum()):
         notes.append(
-            f"identity: {untracked} predicted instances without a track of their own count as not predicted"
+            f"identity: {untracked} predicted instances without a track of their own "
+            "count as not predicted"
         )
     counts = tuple(map(count_identity, sequences))
     metrics = combine_identity(counts)
@@ -162,8 +176,10 @@ def score_identity(
     n_truth = sum(len(ids) for sequence in sequences for ids in sequence.truth_ids)
     if metrics["misses"] > n_truth / 2:
         notes.append(
-            f"identity: {metrics['misses']:.0f} of {n_truth} true instances have no prediction of similarity {SIMILARITY_THRESHOLD}; "
-            "where animals are found but not placed accurately, a larger oks_stddev (centroids: match_threshold) says more about identity"
+            f"identity: {metrics['misses']:.0f} of {n_truth} true instances have no prediction "
+            f"of similarity {SIMILARITY_THRESHOLD}; "
+            "where animals are found but not placed accurately, a larger oks_stddev "
+            "(centroids: match_threshold) says more about identity"
         )
     return IdentityResult(
         metrics, by_video, counts, tuple(identity_switches(sequences)), tuple(notes)
@@ -171,7 +187,11 @@ def score_identity(
 
 
 def tracks_once_per_frame(poses: Poses) -> np.ndarray:
-    """Return (n,) track indices in which no frame holds a track twice; -1 for instances that had to give theirs up."""
+    """Return (n,) track indices in which no frame holds a track twice; -1 for no track.
+
+    Of several instances with one track in a frame, the best scored one keeps it (a human-labelled
+    one before all others), and the others get -1.
+    """
     best_first = np.argsort(-np.where(poses.user, np.inf, poses.instance_scores), kind="stable")
     keys = np.stack([poses.video, poses.frame, poses.tracks], axis=1)[best_first]
     _, first = np.unique(keys, axis=0, return_index=True)
@@ -188,13 +208,17 @@ def build_sequences(
     pairs: Sequence[FramePair],
     similarity: Compare,
 ) -> list[TrackSequence]:
-    """Collect, per predicted video, the frames in question, without what is "don't care"; a frame without true animals is one of them.
+    """Collect, per predicted video, the frames to score, without "don't care" instances.
+
+    A frame without true animals is among them.
 
     Args:
         truth: Ground truth.
         poses: Predictions.
-        truth_tracks: (n,) index into `truth.track_names` of each true instance, -1 for "don't care".
-        pose_tracks: (n,) index into `poses.track_names` of each predicted instance, -1 to leave it out.
+        truth_tracks: (n,) index into `truth.track_names` of each true instance, -1 for "don't
+            care".
+        pose_tracks: (n,) index into `poses.track_names` of each predicted instance, -1 to leave it
+            out.
         pairs: Frames to compare, those of one predicted video one after the other.
         similarity: Gives (g, p) similarities of rows of the two records.
     """
@@ -286,10 +310,10 @@ def _has_consecutive_frames(sequence: TrackSequence) -> bool:
 
 
 def count_identity(sequence: TrackSequence) -> Counts:
-    """Count what HOTA, Identity and CLEAR metrics of one sequence are formed from, as TrackEval does.
+    """Count what HOTA, Identity and CLEAR metrics of a sequence are formed from, as in TrackEval.
 
-    TrackEval itself looks at every frame again for each of the thresholds of HOTA, and Identity costs it the square of the number
-    of tracks, predicted fragments included.
+    TrackEval itself visits every frame again for each of the thresholds of HOTA, and its time for
+    Identity grows with the square of the number of tracks, predicted fragments included.
     """
     pairs = _track_pairs(sequence)
     return {
@@ -300,7 +324,7 @@ def count_identity(sequence: TrackSequence) -> Counts:
 
 
 class TrackPairs(NamedTuple):
-    """Every pair of a true and a predicted instance of one frame, frame by frame and there row by row.
+    """Every pair of a true and a predicted instance of one frame, by frame, then by row.
 
     Attributes:
         similarities: (n,) in [0, 1].
@@ -352,8 +376,9 @@ def _track_pairs(sequence: TrackSequence) -> TrackPairs:
 def _count_hota(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, np.ndarray]:
     """Count what HOTA is formed from at each of its thresholds: (19,) arrays.
 
-    In every frame those are matched whose similarity, times how well their tracks agree over the whole sequence, is largest together;
-    a match counts at the thresholds that it reaches.
+    In every frame, instances are matched so that the sum of their similarities, each times the
+    agreement of the two tracks over the whole sequence, is largest; a match counts at the
+    thresholds that it reaches.
     """
     n_truth, n_poses = pairs.truth_count.sum(), pairs.pose_count.sum()
     common = np.bincount(pairs.of, pairs.shares, len(pairs.truth))
@@ -389,7 +414,10 @@ def _count_hota(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, np.ndar
 
 
 def _count_idf1(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, int]:
-    """Count the instances that are found when each true track has one predicted track, or none, for the whole sequence."""
+    """Count the instances that are found with at most one predicted track per true track.
+
+    The assignment of tracks holds for the whole sequence.
+    """
     similar = pairs.similarities >= SIMILARITY_THRESHOLD
     table = np.zeros((len(sequence.truth_names), len(sequence.pose_names)))
     table[pairs.truth, pairs.pose] = np.bincount(pairs.of, similar, len(pairs.truth))
@@ -402,7 +430,10 @@ def _count_idf1(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, int]:
 
 
 def combine_identity(counts: Sequence[Counts]) -> dict[str, float]:
-    """Return HOTA (mean over its thresholds), Identity and CLEAR metrics of all sequences together, as TrackEval defines them."""
+    """Return HOTA, Identity and CLEAR metrics of all sequences together, as in TrackEval.
+
+    HOTA is the mean over its thresholds.
+    """
     results: dict[str, Any] = {}
     for family, metric in _families().items():
         results |= metric.combine_sequences(
@@ -437,10 +468,11 @@ def _trackeval_data(sequence: TrackSequence) -> dict[str, Any]:
 
 
 def identity_switches(sequences: Sequence[TrackSequence]) -> list[Switch]:
-    """List the identity switches that CLEAR counts (TrackEval counts them but does not say where they are).
+    """List the identity switches that CLEAR counts; TrackEval does not report their places.
 
-    Per frame, predictions are assigned so that pairs of the frame before are kept, then similarity is largest; a switch
-    is a true track whose prediction differs from the one it was last assigned, however long ago.
+    Per frame, predictions are assigned so that pairs of the frame before are kept, then similarity
+    is largest. A switch is a true track whose prediction differs from the one it was last assigned,
+    however long ago.
     """
     switches = []
     for sequence in sequences:

@@ -28,7 +28,8 @@ class FramePair(NamedTuple):
         frame: Frame index.
         truth_rows: (g,) true instances to find.
         pose_rows: (p,) predicted instances.
-        all_truth_rows: Every instance of the true frame, also those that `user_labels_only` leaves out.
+        all_truth_rows: Every instance of the true frame, also those that `user_labels_only` leaves
+            out.
         all_pose_rows: Every instance of the predicted frame, also human-labelled ones.
         processed: Whether the predictions list the frame; it may be empty.
     """
@@ -104,7 +105,8 @@ def on_compared_nodes(truth: Poses, poses: Poses, nodes: str) -> tuple[Poses, Po
         if not shared:
             raise ConfigError(
                 "evaluator.nodes=common: ground truth and predictions have no node in common; "
-                f"ground truth: {', '.join(truth.skeleton.nodes)}; predictions: {', '.join(poses.skeleton.nodes)}"
+                f"ground truth: {', '.join(truth.skeleton.nodes)}; "
+                f"predictions: {', '.join(poses.skeleton.nodes)}"
             )
         truth, poses = (with_nodes(record, shared) for record in (truth, poses))
     return truth, align_nodes(truth, poses)
@@ -144,17 +146,18 @@ def labelled_frames(
 ) -> list[FramePair]:
     """Put every labelled frame of the compared videos beside the same frame of the predictions.
 
-    Labelled are frames with true instances that count, whether the predictions list them or not, and frames that the
-    truth lists without any instance, which say that there is none. Predicted frames without truth are left out.
-    Human-labelled instances among the predictions, and instances without any visible node, are not predictions.
+    Labelled are frames with true instances that count, whether the predictions list them or not,
+    and frames that the truth lists without any instance, which state that there is none. Predicted
+    frames without truth are left out. Human-labelled instances among the predictions, and instances
+    without any visible node, are not predictions.
 
     Args:
         truth: Ground truth.
         poses: Predictions.
         videos: Index of a video in the predictions -> its index in the truth.
         user_labels_only: Whether only human-labelled true instances count.
-        requested: (frames, 2) (video, frame) of the predictions that were asked for, where that was a choice; labelled
-            frames elsewhere are left out.
+        requested: (frames, 2) (video, frame) of the requested predictions, if frames were
+            selected; labelled frames elsewhere are left out.
 
     Returns:
         Frames in the order of the prediction's videos, then of the true frames.
@@ -200,15 +203,17 @@ def pair_frames(
 ) -> list[FramePair]:
     """Pair the labelled frames with the same frames of the predictions.
 
-    As in sleap-nn, those that the predictions do not list are left out; a predicted frame that is listed but empty is a pair.
-    A frame that the truth lists without any instance is one if `emptied` says so, or where all instances count.
+    As in sleap-nn, labelled frames that the predictions do not list are left out; a predicted frame
+    that is listed but empty is a pair. A frame that the truth lists without any instance is a pair
+    if `emptied` is set, or where all instances count.
 
     Args:
         truth: Ground truth.
         poses: Predictions.
         videos: Index of a video in the predictions -> its index in the truth.
         user_labels_only: Whether only human-labelled true instances count.
-        emptied: Whether frames without true instances are judged where only human-labelled ones count.
+        emptied: Whether frames without true instances are judged where only human-labelled ones
+            count.
         video_names: Names of the videos of the truth, for the error message.
 
     Returns:
@@ -237,14 +242,16 @@ def _why_no_pairs(
 ) -> str:
     if user_labels_only and len(truth) and not truth.user.any():
         return (
-            f"evaluator.user_labels_only=true: none of the {len(truth)} instances of the ground truth was labelled by a person; "
+            f"evaluator.user_labels_only=true: none of the {len(truth)} instances of the ground "
+            "truth was labelled by a person; "
             "evaluator.user_labels_only=false compares with all of them"
         )
     matched = ", ".join(f"{a} = {b}" for a, b in sorted(videos.items())) or "none"
     return (
         "evaluator.ground_truth_path: ground truth and predictions have no frame in common; "
         f"ground truth: {_contents(truth, video_names)}; predictions: {_contents(poses, ())}; "
-        f"same videos (predictions = ground truth): {matched}; evaluator.video_map says which videos are the same"
+        f"same videos (predictions = ground truth): {matched}; "
+        "evaluator.video_map says which videos are the same"
     )
 
 
@@ -262,11 +269,12 @@ def _contents(poses: Poses, video_names: Sequence[str]) -> str:
 def compared_at_once(
     pairs: Iterable[FramePair], score: Compare, n_truth: int, n_poses: int
 ) -> Compare:
-    """Score all instances that share a frame at once, and return what looks their scores up.
+    """Score all instances that share a frame at once, and return a function that looks scores up.
 
     Args:
         pairs: Frames to compare; a frame may come twice.
-        score: Gives the (n,) scores of n rows of the truth and the n rows of the predictions that are beside them.
+        score: Gives the (n,) scores of n rows of the truth and the n rows of the predictions that
+            are paired with them.
         n_truth: Number of true instances.
         n_poses: Number of predicted instances.
     """
@@ -286,7 +294,7 @@ def compared_at_once(
 
 
 def leave_out_ignored(pairs: Sequence[FramePair], similarity: Compare) -> list[FramePair]:
-    """Leave out the predictions of true instances that do not count: nobody said whether these are right.
+    """Leave out predictions on true instances that do not count, because nobody judged them.
 
     Args:
         pairs: Frames, with the true instances that count and all of them.
@@ -306,7 +314,9 @@ def leave_out_ignored(pairs: Sequence[FramePair], similarity: Compare) -> list[F
 
 
 def on_ignored(counted: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    """Say which predictions lie on a true instance that does not count, and are not needed for one that does.
+    """Say which predictions lie on a true instance that does not count.
+
+    Predictions that are needed for an instance that counts are not among them.
 
     Args:
         counted: (g, p) similarities of the true instances that count.
@@ -333,10 +343,12 @@ def match_frames(
     Args:
         pairs: Frames to match.
         compare: Gives the (g, p) table of scores of one frame.
-        assign: Picks (truth indices, prediction indices) from that table; called with the frame pair and the table.
+        assign: Picks (truth indices, prediction indices) from that table; called with the frame
+            pair and the table.
 
     Returns:
-        Matches in the order of frames and, inside a frame, in the order in which `assign` gives them.
+        Matches in the order of frames and, inside a frame, in the order in which `assign` gives
+        them.
     """
     matched: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     nothing = np.zeros(0, dtype=np.intp)
@@ -364,15 +376,18 @@ def _unmatched(rows: Sequence[np.ndarray], matched: np.ndarray) -> np.ndarray:
 def greedy(
     similarity: np.ndarray, instance_scores: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Let each prediction, best scored first, take the most similar true instance that is still free (as sleap-nn does).
+    """Let each prediction, best scored first, take the most similar free true instance.
+
+    This is the rule of sleap-nn.
 
     Args:
         similarity: (g, p); nan never matches.
-        instance_scores: (p,) scores of the predictions; equal ones keep their order, nan comes last.
+        instance_scores: (p,) scores of the predictions; equal ones keep their order, nan comes
+            last.
         threshold: Similarity that a match must exceed.
 
     Returns:
-        Indices of the matched true instances and of their predictions, in the order in which they were matched.
+        Indices of the matched true instances and of their predictions, in the order of matching.
     """
     free = np.where(similarity > threshold, similarity, -np.inf)
     rows, columns = [], []

@@ -1,4 +1,4 @@
-"""Object keypoint similarity: how alike two poses are, from 0 to 1."""
+"""Object keypoint similarity: the similarity of two poses, from 0 to 1."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,9 +7,10 @@ from sleap_lab.poses.boxes import areas, bounding_boxes
 
 # Keeps the kernel finite for boxes without area.
 EPSILON = float(np.finfo(np.float64).eps)
-# Poses whose box is smaller than this (px²) have no scale of their own and are compared by plain distance ...
+# Poses whose box is smaller than this (px²) have no scale of their own and are compared by
+# plain distance ...
 POINT_AREA = 1e-9
-# ... which stops to count as similar at this many px.
+# ... whose similarity is 0 from this many px on.
 POINT_REACH = 50.0
 
 
@@ -20,17 +21,21 @@ def oks(
     stddev: ArrayLike = 0.025,
     scale: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Compare every true pose with every predicted pose (OKS, COCO eq.: per-node constant 2·stddev, area as s²).
+    """Compare every true pose with every predicted pose (OKS).
 
-    A node that is missing in the prediction scores 0; one that is missing in the truth is not counted. A true pose
-    without extent (one visible node, or all on one axis) has no scale: it scores max(0, 1 - d / 50 px), where d is
-    the mean distance over the nodes visible in both, as sleap-nn does.
+    The formula is COCO's, with 2·stddev as the constant of each node and the area as s².
+
+    A node that is missing in the prediction scores 0; one that is missing in the truth is not
+    counted. A true pose without extent (one visible node, or all on one axis) has no scale: it
+    scores max(0, 1 - d / 50 px), where d is the mean distance over the nodes visible in both, as
+    sleap-nn does.
 
     Args:
         truth: (g, nodes, 2) px, image space; nan where a node is not labelled.
         poses: (p, nodes, 2) px, image space; nan where a node was not found.
         stddev: Spread of the kernel, one number or (nodes,).
-        scale: Area of the objects in px², one number or (g,); by default that of the box around each true pose.
+        scale: Area of the objects in px², one number or (g,); by default that of the box around
+            each true pose.
 
     Returns:
         (g, p) similarities; nan for a true pose without visible nodes.
@@ -46,7 +51,10 @@ def oks_of_pairs(
     stddev: ArrayLike = 0.025,
     scale: ArrayLike | None = None,
 ) -> np.ndarray:
-    """Return the similarities (...) of true poses (..., nodes, 2) and predicted ones that are paired with them; see `oks`."""
+    """Return the similarities (...) of true poses and the predicted poses paired with them.
+
+    Both are (..., nodes, 2); see `oks`.
+    """
     squared = np.square(truth - poses).sum(axis=-1)
     extent = areas(bounding_boxes(truth))
     scales = np.broadcast_to(
@@ -63,7 +71,10 @@ def oks_of_pairs(
 
 
 def _point_similarity(squared: np.ndarray) -> np.ndarray:
-    """Similarity from (..., nodes) squared distances where there is no scale; 0 where no node is visible in both."""
+    """Return similarities without a scale, from (..., nodes) squared distances.
+
+    They are 0 where no node is visible in both poses.
+    """
     in_both = (~np.isnan(squared)).sum(axis=-1)
     mean = np.sqrt(np.nan_to_num(squared)).sum(axis=-1) / np.maximum(in_both, 1)
     return np.where(in_both > 0, np.maximum(0, 1 - mean / POINT_REACH), 0)

@@ -32,9 +32,10 @@ def pck_metrics(distances: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> d
         thresholds: (thresholds,) px.
 
     Returns:
-        `thresholds`; `pcks` (pairs, nodes, thresholds) bool; `mPCK_parts` (nodes,), the mean over pairs and thresholds;
-        `mPCK`, the mean over nodes; `PCK@5` and `PCK@10`, the shares at the thresholds closest to 5 and 10 px.
-        Without a pair: `pcks` (1, 0, thresholds), `mPCK_parts` (0,), the rest nan.
+        `thresholds`; `pcks` (pairs, nodes, thresholds) bool; `mPCK_parts` (nodes,), the mean over
+        pairs and thresholds; `mPCK`, the mean over nodes; `PCK@5` and `PCK@10`, the shares at the
+        thresholds closest to 5 and 10 px. Without a pair: `pcks` (1, 0, thresholds), `mPCK_parts`
+        (0,), the rest nan.
     """
     table = (
         hits(distances, thresholds)
@@ -57,6 +58,9 @@ def pck_metrics(distances: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> d
 
 
 def body_sizes(points: np.ndarray) -> np.ndarray:
-    """Return the longer side of the box around each pose, (n,) px; nan without a visible node, 0 with a single one."""
+    """Return the longer side of the box around each pose, (n,) px.
+
+    It is nan without a visible node, 0 with a single one.
+    """
     boxes = bounding_boxes(points)
     return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)

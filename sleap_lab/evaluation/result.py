@@ -22,16 +22,19 @@ class Evaluation:
         settings: The values that were used, by the names of the config keys.
         matches: Which prediction belongs to which true instance.
         frame_pairs: The frames compared.
-        coco: Detection metrics over every labelled frame, by name; none where centroids are matched.
+        coco: Detection metrics over every labelled frame, by name; empty where centroids are
+            matched.
         table: What each labelled frame adds to the metrics.
-        intervals: How far the headline numbers may move by chance; None where there are too few frames to say.
+        intervals: Intervals of the headline numbers; None where there are too few frames.
         breakdown: Accuracy by video, animal and node, and of animals in a crowd and alone.
-        identity: Identity metrics by name, of all videos together; none where they were not asked for or would mean nothing.
+        identity: Identity metrics by name, of all videos together; None where they are disabled or
+            meaningless.
         identity_by_video: The same of each video that took part, by its index in the ground truth.
-        identity_counts: What those of each of these videos are formed from, in the same order; they can be combined anew.
+        identity_counts: The counts from which those of each of these videos are formed, in the
+            same order; they can be combined anew.
         video_names: Names of the videos of the ground truth; may be fewer than there are.
         switches: Every identity switch.
-        videos: Which videos were compared, and why these.
+        videos: Which videos were compared, and the reason.
         notes: What a reader must know to understand the numbers, one sentence each.
     """
 
@@ -52,7 +55,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def headline(self) -> dict[str, float]:
-        """Return the numbers worth comparing, by the names in `METRICS`; nan where a metric is undefined."""
+        """Return the metrics worth comparing, by the names in `METRICS`; nan where undefined."""
         counts = {
             "n_frame_pairs": len(self.frame_pairs),
             "n_matched": len(self.matches.truth_rows),

@@ -24,7 +24,7 @@ class Truth:
         labels: Its labels.
         names: Names of its videos.
         videos: Which of the source they are, where that is known before there are predictions.
-        notes: What does not count of it, one sentence each.
+        notes: Parts of it that do not count, one sentence each.
     """
 
     poses: Poses
@@ -43,7 +43,8 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
         skeleton: Which the models will predict; None where nothing is predicted.
 
     Raises:
-        ConfigError: It has another skeleton than the predictions, or its videos cannot be told apart.
+        ConfigError: It has another skeleton than the predictions, or its videos cannot be told
+            apart.
         RunError: It cannot be read or holds nothing to compare with.
     """
     videos: list[VideoMatch] | None = None
@@ -69,7 +70,8 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
         ]
     else:
         raise RunError(
-            f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; give a file with ground truth"
+            f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; "
+            "give a file with ground truth"
         )
     told = tuple(f"{config.evaluator.ground_truth_path}: {note}" for note in notes)
     truth = Truth(poses, labels, [video_name(video) for video in labels.videos], videos, told)

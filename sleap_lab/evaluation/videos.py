@@ -35,7 +35,7 @@ class VideoMatch(NamedTuple):
 
 
 def compared(matches: Sequence[VideoMatch]) -> dict[int, int]:
-    """Return index in the predictions -> index in the ground truth of the videos that are compared."""
+    """Return index in the predictions -> index in the ground truth of the compared videos."""
     return {
         match.predicted: match.truth
         for match in matches
@@ -48,16 +48,18 @@ def match_videos(
 ) -> list[VideoMatch]:
     """Find each video of the predictions in the ground truth.
 
-    Videos are recognised by file, path, unique path ending or identical poses, as sleap-io does, unless the map names them.
+    Videos are recognised by file, path, unique path ending or identical poses, as sleap-io does,
+    unless the map names them.
 
     Args:
         truth: Ground truth.
         labels: Predictions.
-        video_map: Name or index of a video of the predictions -> name or index of the same video in the ground truth, or
-            None for a video that is not to be compared.
+        video_map: Name or index of a video of the predictions -> name or index of the same video in
+            the ground truth, or None for a video that is not to be compared.
 
     Returns:
-        One row per video of the predictions, then one per video of the ground truth that is not among them.
+        One row per video of the predictions, then one per video of the ground truth that is not
+        among them.
 
     Raises:
         ConfigError: The map names a video that does not exist, or videos cannot be told apart.
@@ -129,7 +131,8 @@ def _find(wanted: Any, names: Sequence[str], side: str) -> int:
         else f"the {side} have no such video"
     )
     raise ConfigError(
-        f"{KEY}: {text}: {problem}; accepted is an index or a name of: {listed}.{did_you_mean(text, names)}"
+        f"{KEY}: {text}: {problem}; accepted is an index or a name of: {listed}."
+        f"{did_you_mean(text, names)}"
     )
 
 
@@ -138,7 +141,7 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def _reason(truth: "sio.Video", video: "sio.Video") -> str:
-    """Say what sleap-io recognised a video by."""
+    """State by what sleap-io recognised a video."""
     from sleap_io.model.matching import is_same_file, shapes_compatible
 
     from sleap_lab.media.labels import video_name
@@ -174,7 +177,8 @@ def _refuse_shared(
         if len(users) > 1:
             both = " and ".join(f"{i} {names[i]}" for i in users)
             raise ConfigError(
-                f"{KEY}: the videos {both} of the predictions would both be compared with {j} {true_names[j]} of the ground truth; "
+                f"{KEY}: the videos {both} of the predictions would both be compared with "
+                f"{j} {true_names[j]} of the ground truth; "
                 f"say which one it is, e.g. {KEY}={{{users[0]}:{j},{users[1]}:null}}"
             )
 
@@ -203,6 +207,8 @@ def _refuse_ambiguous(
         if id(video) in with_frames and len(possible) > 1:
             listed = ", ".join(f"{j} {true_names[j]}" for j in possible)
             raise ConfigError(
-                f"{KEY}: video {i} {names[i]} of the predictions could be any of these of the ground truth: {listed}; "
-                f"say which one it is, e.g. {KEY}={{{i}:{possible[0]}}}, or {KEY}={{{i}:null}} if it is none of them"
+                f"{KEY}: video {i} {names[i]} of the predictions could be any of these of the "
+                f"ground truth: {listed}; "
+                f"say which one it is, e.g. {KEY}={{{i}:{possible[0]}}}, "
+                f"or {KEY}={{{i}:null}} if it is none of them"
             )

@@ -6,14 +6,15 @@ import numpy as np
 
 
 def visibility_metrics(truth_visible: np.ndarray, pose_visible: np.ndarray) -> dict[str, Any]:
-    """Count nodes of matched pairs that are visible in both, one or neither, and form precision and recall.
+    """Count visible nodes of matched pairs (both, one, neither), and form precision and recall.
 
     Args:
         truth_visible: (pairs, nodes) bool.
         pose_visible: (pairs, nodes) bool.
 
     Returns:
-        Counts `tp`, `fp` (predicted only), `tn`, `fn` (labelled only), and `precision` and `recall`, nan where undefined.
+        Counts `tp`, `fp` (predicted only), `tn`, `fn` (labelled only), and `precision` and
+        `recall`, nan where undefined.
     """
     if not len(truth_visible):
         return {

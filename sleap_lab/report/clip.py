@@ -30,13 +30,15 @@ def worst_frames(
 ) -> list[tuple[int, int]]:
     """Return the (video, frame) worth looking at first, in the order of the video.
 
-    With an evaluation these are the identity switches, then the frames with the most instances missed or extra, then those
-    with the largest errors; without one, the frames whose instances have the lowest scores.
+    With an evaluation these are the identity switches, then the frames with the most instances
+    missed or extra, then those with the largest errors; without one, the frames whose instances
+    have the lowest scores.
 
     Args:
         poses: Predictions.
         evaluation: How they compare with the ground truth.
-        count: How many moments; frames so near to a worse one that their pictures would overlap are left out.
+        count: Largest number of moments; frames so near to a worse one that their pictures would
+            overlap are left out.
     """
     if evaluation is None or evaluation.table is None:
         order = np.argsort(poses.instance_scores, kind="stable")
@@ -61,7 +63,7 @@ def worst_frames(
 
 @dataclass(frozen=True)
 class _Pictures:
-    """What the renderer reads of a video, as a backend of sleap-io: pictures, black ones where a frame cannot be read."""
+    """A video as a backend of sleap-io for the renderer; unreadable frames are black pictures."""
 
     read_image: Callable[[int], np.ndarray]
     shape: tuple[int, int, int, int]
@@ -98,7 +100,8 @@ def write_clip(
 ) -> None:
     """Write the frames around some moments one after the other, as one video.
 
-    Sides that the codec cannot encode get a black border on the right and below, so coordinates stay what they are.
+    Sides that the codec cannot encode get a black border on the right and below, so coordinates do
+    not change.
 
     Args:
         labels: Predictions.
@@ -124,7 +127,9 @@ def write_clip(
 
 
 def write_video(labels: sio.Labels, path: Path) -> list[Path]:
-    """Write every processed frame; of several videos, each into a file of its own with its number in the name.
+    """Write every processed frame as a video.
+
+    Of several videos, each has a file of its own with its number in the name.
 
     Raises:
         RunError: A file cannot be written.
@@ -161,7 +166,7 @@ def _drawn(labels: sio.Labels, number: int, frames: Sequence[int]) -> Iterator[n
             picture = np.asarray(video[index])
         except (
             Exception
-        ) as error:  # every kind of video has its own errors for a frame that cannot be read
+        ) as error:  # each kind of video raises its own errors for an unreadable frame
             reason = " ".join(str(error).split())
             raise RunError(
                 f"output.overlay_video: {video_name(video)} cannot be drawn over ({reason})"
@@ -220,7 +225,10 @@ def _draw_pose(
 
 
 def _save(images: Sequence[np.ndarray], path: Path, rate: float | None) -> None:
-    """Write images (h, w, 3) of any sizes as one video; smaller ones get a black border on the right and below."""
+    """Write images (h, w, 3) of any sizes as one video.
+
+    Smaller images get a black border on the right and below.
+    """
     height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
     padded = [
         np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)))

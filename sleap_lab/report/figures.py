@@ -1,6 +1,7 @@
-"""The report's figures: each function draws one from plain arrays and returns a matplotlib `Figure`.
+"""The report's figures: each function draws a matplotlib `Figure` from plain arrays.
 
-Draw and encode them inside `house_style`, which makes every figure independent of the user's matplotlib settings.
+Draw and encode them inside `house_style`, so that no figure depends on the user's matplotlib
+settings.
 """
 
 import base64
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 INK, MUTED, GRID, PALE = "#1f2933", "#66727f", "#e3e7eb", "#c3cbd3"
 ACCENT, CONTRAST = "#2f6f9f", "#d1651b"
 
-# Colours that stay apart for colour-blind readers (Okabe and Ito), without black and with the vivid ones first.
+# Colours that colour-blind readers can tell apart (Okabe and Ito), without black and with the
+# vivid ones first.
 PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
 
 NARROW, WIDE = 5.2, 10.4  # figure widths, inches
@@ -44,7 +46,8 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 8.5,
     "legend.frameon": False,
     "svg.fonttype": "none",
-    "svg.hashsalt": "sleap_lab",  # element names are otherwise random, and equal runs would write unequal pages
+    # Element names are otherwise random, and equal runs would write unequal pages.
+    "svg.hashsalt": "sleap_lab",
     "text.color": INK,
     "text.parse_math": False,  # a node may be called "$x"
     "xtick.color": MUTED,
@@ -60,7 +63,8 @@ def house_style() -> Iterator[None]:
     from matplotlib import style
 
     with style.context(["default", STYLE]), warnings.catch_warnings():
-        # Text stays text in the SVG, so the reader's browser finds glyphs that the font used for measuring lacks.
+        # Text stays text in the SVG; the reader's browser has glyphs that the font used for
+        # measuring lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
@@ -83,7 +87,7 @@ def data_uri(figure: "Figure", kind: str = "svg") -> str:
 
 
 def track_color(index: int) -> str:
-    """Return the colour of a track (or of the index-th instance of a frame where there are no tracks)."""
+    """Return the colour of a track, or of the index-th instance of a frame without tracks."""
     return PALETTE[index % len(PALETTE)]
 
 
@@ -93,7 +97,8 @@ class FrameAxis:
 
     Attributes:
         frames: (f, 2) int64, (video, frame), sorted.
-        x: (f,) float64, place of each frame: the frame number for one video, else its position among all frames.
+        x: (f,) float64, place of each frame: the frame number for one video, else its position
+            among all frames.
         label: What the axis shows.
         borders: Places between two videos.
     """
@@ -104,7 +109,7 @@ class FrameAxis:
     borders: tuple[float, ...]
 
     def index(self, video: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """Return (n,) the index into `frames` of each (video, frame); -1 where that frame was not processed."""
+        """Return (n,) the index into `frames` of each (video, frame); -1 if not processed."""
         if not len(self.frames):
             return np.full(len(video), -1)
         span = 1 + max(self.frames[:, 1].max(), frame.max(initial=0))
@@ -191,7 +196,7 @@ def pck_curves(
 
 
 def errors_over_frames(axis: FrameAxis, index: np.ndarray, errors: np.ndarray) -> "Figure":
-    """Draw the mean error of each matched pair against its frame, and their median over stretches of frames.
+    """Draw the mean error of each matched pair by frame, and the median over stretches of frames.
 
     Args:
         axis: Where the frames are.
@@ -295,7 +300,9 @@ def histogram(
 
 
 def calibration(scores: np.ndarray, errors: np.ndarray, groups: int = 10) -> "Figure":
-    """Draw how large the error is where the model is sure and where it is not: median and 90th percentile per tenth of the nodes.
+    """Draw the error against the confidence of the model.
+
+    The curves are the median and the 90th percentile of the error per tenth of the nodes.
 
     Args:
         scores: (k,) confidence of each compared node.
@@ -339,7 +346,8 @@ def instances_per_frame(
     Args:
         axis: Where the frames are.
         found: (f,) predicted instances per frame of the axis.
-        labelled: (f,) ground truth instances; nan for frames without ground truth; None if there is none at all.
+        labelled: (f,) ground truth instances; nan for frames without ground truth; None if there
+            is none at all.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -385,9 +393,10 @@ def track_timeline(
     tracks: np.ndarray,
     switches: Sequence[tuple[int, str]] = (),
 ) -> "Figure":
-    """Draw which frames each track covers, as bars over consecutive processed frames, and where identities switch.
+    """Draw the frames that each track covers, and the identity switches.
 
-    Only the longest `MAX_TRACK_ROWS` tracks are drawn.
+    The frames of a track are bars over consecutive processed frames. Only the longest
+    `MAX_TRACK_ROWS` tracks are drawn.
 
     Args:
         axis: Where the frames are.
@@ -436,7 +445,7 @@ def track_timeline(
 
 
 def canvas(width: float, height: float) -> "tuple[Figure, Axes]":
-    """Return an empty figure of this size (inches) and its axes, without touching pyplot's global state."""
+    """Return an empty figure of this size (inches) and its axes, without pyplot's global state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=150)
@@ -444,7 +453,10 @@ def canvas(width: float, height: float) -> "tuple[Figure, Axes]":
 
 
 def rows_height(rows: int, *, roomy: bool = False) -> float:
-    """Return the height in inches of a figure with one row per name; a roomy one is up to 6 inches high if it can."""
+    """Return the height in inches of a figure with one row per name.
+
+    A roomy figure is up to 6 inches high where its rows allow it.
+    """
     return 0.9 + (max(0.21 * rows, min(0.5 * rows, 5.1)) if roomy else 0.21 * max(rows, 3))
 
 
@@ -468,7 +480,10 @@ def _frame_axis(axes: "Axes", axis: FrameAxis) -> None:
 def _thinned(
     x: np.ndarray, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return place, smallest, mean and largest value of up to `MAX_COLUMNS` stretches of a series; nan only where all are."""
+    """Return place, smallest, mean and largest value of up to `MAX_COLUMNS` stretches of a series.
+
+    A value is nan only where all values of the stretch are nan.
+    """
     starts = np.unique(np.linspace(0, len(x), MAX_COLUMNS, endpoint=False).astype(int))
     known = np.add.reduceat(np.isfinite(values).astype(int), starts)
     mean = np.divide(

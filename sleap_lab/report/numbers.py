@@ -32,12 +32,12 @@ class Table:
 
     @property
     def folded(self) -> bool:
-        """Whether it is long enough to be hidden until asked for."""
+        """Whether the table is so long that the page hides it at first."""
         return len(self.rows) > 12
 
     @property
     def large(self) -> bool:
-        """Whether it needs the whole width of the page."""
+        """Whether the table needs the whole width of the page."""
         return len(self.header) > 3 or any(sum(map(len, row)) > 40 for row in self.rows)
 
 
@@ -132,13 +132,13 @@ def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
 
 
 def interval_note(evaluation: Evaluation | None) -> str:
-    """Say what the intervals are made from; empty where there are none."""
+    """State how the intervals were drawn; empty where there are none."""
     if evaluation is None or (found := evaluation.intervals) is None:
         return ""
     videos = "" if found.n_videos == 1 else f" and over {found.n_videos} videos"
     return (
-        f"Intervals: {found.level:.0%} of {found.resamples} draws of {found.n_blocks} blocks of {found.block_frames} consecutive "
-        f"frames{videos} (seed {found.seed})."
+        f"Intervals: {found.level:.0%} of {found.resamples} draws of {found.n_blocks} blocks "
+        f"of {found.block_frames} consecutive frames{videos} (seed {found.seed})."
     )
 
 
@@ -151,7 +151,10 @@ def _distance_card(label: str, value: float, hint: str = "") -> Card:
 
 
 def tables(evaluation: Evaluation) -> Iterator[Table]:
-    """Yield the numbers behind the figures, the most read ones first; there is at least one matched pair."""
+    """Yield the numbers behind the figures, the most read ones first.
+
+    Requires at least one matched pair.
+    """
     metrics = evaluation.metrics
     if evaluation.identity:
         yield Table(
@@ -228,7 +231,7 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
 
 
 def video_table(evaluation: Evaluation) -> Iterator[Table]:
-    """Yield which videos were compared, and why these."""
+    """Yield the videos that were compared, and the reason."""
     if evaluation.videos:
         rows: list[tuple[str, ...]] = [
             (match.predicted_name or "–", match.truth_name or "–", match.reason)

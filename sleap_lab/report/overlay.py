@@ -1,4 +1,4 @@
-"""Pictures of single frames with predicted poses, and ground truth where there is any, drawn over the image."""
+"""Pictures of single frames with predicted poses and any ground truth drawn over the image."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ def window_around(
 
 
 def colors(poses: Poses) -> list[str]:
-    """Return one colour per instance of a frame: that of its track, or of its place where it has none."""
+    """Return one colour per instance of a frame: by its track, or by its place without a track."""
     return [
         track_color(int(track) if track >= 0 else place) for place, track in enumerate(poses.tracks)
     ]
@@ -68,7 +68,8 @@ def draw(
         image: (h, w, c) uint8, c 1 or 3.
         poses: Predicted instances of this frame, coloured by track.
         truth: Ground truth instances of this frame, drawn as white rings.
-        offsets: (m, 2, 2) px, lines from a true to the predicted node, as ((x, y), (x, y)); nan rows are left out.
+        offsets: (m, 2, 2) px, lines from a true to the predicted node, as ((x, y), (x, y)); nan
+            rows are left out.
         window: Part of the image to show; default: all of it.
     """
     from matplotlib.figure import Figure
@@ -81,7 +82,7 @@ def draw(
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     part = image[window.top : window.bottom, window.left : window.right]
-    # Integer coordinates are pixel centres, so the picture begins half a pixel before the first one.
+    # Integer coordinates are pixel centres, so the picture begins half a pixel before the first.
     extent = (window.left - 0.5, window.right - 0.5, window.bottom - 0.5, window.top - 0.5)
     gray = part.shape[-1] == 1
     axes.imshow(

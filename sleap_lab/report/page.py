@@ -1,4 +1,4 @@
-"""The report of one run: a single HTML page that needs nothing but itself."""
+"""The report of one run: a single self-contained HTML page."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -52,23 +52,29 @@ def write_report(
     bad_frames: Sequence[Mapping[str, Any]] = (),
     figure_files: Sequence[str] = (),
 ) -> None:
-    """Write the report of a run; the whole page appears under `path` at once. Equal input gives an equal page.
+    """Write the report of a run.
+
+    The whole page appears under `path` at once. Equal input gives an equal page.
 
     Args:
         path: The HTML file to write.
         settings: Full config, dotted key to value.
         defaults: The same keys with their defaults.
-        summary: `title`, `status`, `command`, `started`, `device`, `stages` (name to seconds), `counts` (name to number;
-            `frames_per_second` becomes a headline), `models` and `data` (text, list or mapping) and `cache` (stage to outcome);
-            each of them may be missing.
+        summary: `title`, `status`, `command`, `started`, `device`, `stages` (name to seconds),
+            `counts` (name to number; `frames_per_second` becomes a headline), `models` and `data`
+            (text, list or mapping) and `cache` (stage to outcome); each of them may be missing.
         poses: Predictions.
-        truth: Ground truth, if there is any; without an evaluation, with the video indices of the predictions.
+        truth: Ground truth, if there is any; without an evaluation, with the video indices of the
+            predictions.
         evaluation: How the predictions compare with it, if they were compared.
-        read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame that it raises for is left out and named.
+        read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame
+            for which it raises is left out and named.
         notes: What a reader must know before believing a number.
-        videos: What became of each video, as in `run.json`; a single one that was read whole is not listed.
-        bad_frames: Ranges of frames that could not be read, as in `run.json`; the first of many are listed.
-        figure_files: Formats, `svg` or `png`, in which every figure is also written into the folder `figures` beside the page.
+        videos: Outcome of each video, as in `run.json`; a single one that was read whole is not
+            listed.
+        bad_frames: Ranges of unreadable frames, as in `run.json`; the first of many are listed.
+        figure_files: Formats, `svg` or `png`, in which every figure is also written into the folder
+            `figures` beside the page.
 
     Raises:
         RunError: The file cannot be written.
@@ -129,9 +135,10 @@ def _write_figures(folder: Path, panels: Sequence[Panel], kind: str) -> None:
 
 
 def _aligned(truth: Poses, poses: Poses, evaluation: Evaluation) -> tuple[Poses, Poses]:
-    """Give both records the same video indices and, where poses were compared, the same nodes in the same order.
+    """Give both records the same video indices and, where poses were compared, the same nodes.
 
-    Videos of the ground truth that were not compared become -1.
+    The nodes are in the same order, too. Videos of the ground truth that were not compared become
+    -1.
     """
     here = {pair.truth_video: pair.pose_video for pair in evaluation.frame_pairs}
     frames = truth.frames.copy()
@@ -151,7 +158,7 @@ def _aligned(truth: Poses, poses: Poses, evaluation: Evaluation) -> tuple[Poses,
 def _changed(
     settings: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> list[tuple[str, str, str]]:
-    """Return (key, value, default) of the settings that differ; a dash for a key without a default."""
+    """Return (key, value, default) of the settings that differ; a dash without a default."""
     differ = [
         key for key, value in settings.items() if key not in defaults or value != defaults[key]
     ]

@@ -1,4 +1,4 @@
-"""Which figures the report shows, each with a caption and the same in words."""
+"""The figures of the report, each with a caption and a description in words."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -89,7 +89,8 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
     worst = max(medians, key=lambda node: medians[node], default=None)
     yield _panel(
         "Error of each node",
-        "Box: middle half of the errors, with the median; line: 5th to 95th percentile. Matched pairs only.",
+        "Box: middle half of the errors, with the median; line: 5th to 95th percentile. "
+        "Matched pairs only.",
         "No node can be compared."
         if worst is None
         else f"Error of each node. The largest median is that of {worst}, {px(medians[worst])}.",
@@ -97,11 +98,13 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
         shape="tall",
     )
     shares = np.asarray(metrics["pck_metrics"]["pcks"]).mean(axis=0)
+    mean = share(metrics["pck_metrics"]["mPCK"])
+    lowest = nodes[int(shares.mean(axis=1).argmin())]
     yield _panel(
         "PCK of each node",
-        "Share of matched pairs with an error below a distance; a node missing on either side is a miss. "
-        "The worst nodes are named, with their mean; all others are grey.",
-        f"PCK curves. Mean of all nodes {share(metrics['pck_metrics']['mPCK'])}; lowest for {nodes[int(shares.mean(axis=1).argmin())]}.",
+        "Share of matched pairs with an error below a distance; a node missing on either side is "
+        "a miss. The worst nodes are named, with their mean; all others are grey.",
+        f"PCK curves. Mean of all nodes {mean}; lowest for {lowest}.",
         figures.pck_curves(nodes, np.asarray(metrics["pck_metrics"]["thresholds"]), shares),
     )
     spread = f"oks_stddev {text(evaluation.settings['oks_stddev'])}"
@@ -119,7 +122,10 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
 
 
 def _calibration_panel(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
-    """Yield the figure of confidence against error, if confidences differ and there are enough nodes to see anything."""
+    """Yield the figure of confidence against error.
+
+    It needs confidences that differ, and enough nodes to show anything.
+    """
     errors = np.asarray(evaluation.metrics["distance_metrics"]["dists"], dtype=float)
     scores = poses.point_scores[evaluation.matches.pose_rows]
     if errors.shape != scores.shape:  # whole animals were compared by one point
@@ -135,8 +141,10 @@ def _calibration_panel(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
     )
     yield _panel(
         "Confidence and error",
-        "Compared nodes in ten groups by confidence. Where the curves fall, a threshold on confidence removes bad nodes first.",
-        f"Error against confidence: median {px(unsure)} in the least sure tenth, {px(sure)} in the surest.",
+        "Compared nodes in ten groups by confidence. "
+        "Where the curves fall, a threshold on confidence removes bad nodes first.",
+        f"Error against confidence: median {px(unsure)} in the least sure tenth, "
+        f"{px(sure)} in the surest.",
         figures.calibration(scores, errors),
     )
 
@@ -144,7 +152,7 @@ def _calibration_panel(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
 def content_panels(
     poses: Poses, truth: Poses | None, evaluation: Evaluation | None
 ) -> Iterator[Panel]:
-    """Yield the figures about what was predicted, with or without ground truth.
+    """Yield the figures about the predictions, with or without ground truth.
 
     Args:
         poses: Predictions.
@@ -173,7 +181,10 @@ def content_panels(
             caption += f" {untracked:,} instances have no track."
         switches = _switches(axis, evaluation)
         if switches:
-            caption += " A triangle marks an identity switch: the animal is followed by this track from here."
+            caption += (
+                " A triangle marks an identity switch: "
+                "the animal is followed by this track from here."
+            )
         yield _panel(
             "Frames that each track covers",
             caption,
@@ -183,10 +194,11 @@ def content_panels(
         )
     if len(poses) and len(poses.skeleton.nodes) > 1:
         visible = poses.visible.mean(axis=0)
+        rarest = poses.skeleton.nodes[int(visible.argmin())]
         yield _panel(
             "Nodes found",
             "Share of the predicted instances in which each node was found.",
-            f"Share of instances with each node. Lowest for {poses.skeleton.nodes[int(visible.argmin())]}, {visible.min():.0%}.",
+            f"Share of instances with each node. Lowest for {rarest}, {visible.min():.0%}.",
             figures.nodes_found(poses.skeleton.nodes, visible),
         )
     if np.isfinite(poses.instance_scores).any():
@@ -214,7 +226,7 @@ def _switches(axis: figures.FrameAxis, evaluation: Evaluation | None) -> list[tu
 
 
 def _labelled_per_frame(axis: figures.FrameAxis, truth: Poses) -> np.ndarray:
-    """Return (f,) ground truth instances of each frame of the axis; nan where a frame has no ground truth."""
+    """Return (f,) ground truth instances of each frame of the axis; nan without ground truth."""
     counts = np.full(len(axis.frames), np.nan)
     known = axis.index(truth.frames[:, 0], truth.frames[:, 1])
     counts[known[known >= 0]] = 0

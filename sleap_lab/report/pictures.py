@@ -1,4 +1,4 @@
-"""Which frames the report shows, and their pictures with captions."""
+"""The frames that the report shows, as pictures with captions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Picture:
 
 
 def pair_errors(evaluation: Evaluation) -> np.ndarray:
-    """Return (p,) px, the mean error over the nodes of each matched pair; nan where no node can be compared."""
+    """Return (p,) px, the mean error over the nodes of each matched pair; nan if none compares."""
     distances = np.asarray(evaluation.metrics["distance_metrics"]["dists"], dtype=float)
     if distances.ndim < 2:  # centroids, or no pair at all
         return distances
@@ -81,7 +81,8 @@ def take_pictures(
         read_image: (video, frame) to (h, w, c) uint8; whatever it raises leaves that picture out.
 
     Returns:
-        Pictures of the worst pairs, of evenly spaced frames, and one line for each frame that could not be read.
+        Pictures of the worst pairs, of evenly spaced frames, and one line for each unreadable
+        frame.
     """
     wanted: list[tuple[int, int, int | None]] = []
     if evaluation is not None:

@@ -32,14 +32,21 @@ def evaluated(
     poses = make_poses(truth.skeleton, points, **columns)[truth.frame < frames]
     predicted = truth.frames[truth.frames[:, 1] < frames]
     return evaluate(
-        truth, replace(poses, frames=predicted), EvaluatorConfig(), videos={i: i for i in range(len(videos))}, video_names=videos,
-        video_matches=[VideoMatch(i, video, i, video, "same file") for i, video in enumerate(videos)], requested=predicted,
+        truth, replace(poses, frames=predicted), EvaluatorConfig(),
+        videos={i: i for i in range(len(videos))}, video_names=videos,
+        video_matches=[
+            VideoMatch(i, video, i, video, "same file") for i, video in enumerate(videos)
+        ],
+        requested=predicted,
     )  # fmt: skip
 
 
 @pytest.fixture
 def make_run(tmp_path) -> Callable[..., Path]:
-    """Return a function that writes a run folder: a square on each frame of some videos, predicted some px off."""
+    """Return a function that writes a run folder.
+
+    The run has a square on each frame of some videos, predicted some px off.
+    """
 
     def make(
         name: str,
@@ -56,7 +63,8 @@ def make_run(tmp_path) -> Callable[..., Path]:
 
         Args:
             name: The folder.
-            off: How far to the right each pose, or each of its four nodes, is predicted; None for a run without evaluation.
+            off: How far to the right each pose, or each of its four nodes, is predicted; None for a
+                run without evaluation.
             frames: Predicted frames of each video, of 100.
             videos: Files that the poses are from.
             noise: Spread of further errors in px, the same in every run.

@@ -1,4 +1,4 @@
-"""The comparison in a real browser: no message on the console, nothing fetched, nothing too wide."""
+"""The comparison in a browser: no message on the console, nothing fetched, nothing too wide."""
 
 import pytest
 

@@ -1,5 +1,6 @@
-"""What varies between runs, and what it does."""
+"""The factors between runs and their effects."""
 
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ METRICS = ["eval/dist_avg", "identity/idf1"]
 
 
 def runs_with(*rows):
-    """Runs that know nothing but their settings and choices."""
+    """Return runs with settings and choices only."""
     return [
         SimpleNamespace(settings=settings, summary=SimpleNamespace(choices=choices))
         for settings, choices in rows
@@ -23,7 +24,10 @@ def runs_with(*rows):
     ("rows", "expected"),
     [
         # one key
-        ([({"tracker.window": 3}, {}), ({"tracker.window": 5}, {})], {"tracker.window": ("3", "5")}),
+        (
+            [({"tracker.window": 3}, {}), ({"tracker.window": 5}, {})],
+            {"tracker.window": ("3", "5")},
+        ),
         # the same everywhere, or of no consequence
         ([({"data.path": "a", "output.path": path, "report": path}, {}) for path in "xy"], {}),
         # two keys, crossed
@@ -36,17 +40,35 @@ def runs_with(*rows):
         # an option and the keys that follow from it
         (
             [
-                ({"tracker.use_flow": flow, "tracker.use_kalman": kalman, "tracker.window": window}, {"tracker": option, "logger": "none"})
-                for option, flow, kalman in (("none", False, False), ("flow", True, False), ("kalman", False, True))
+                (
+                    {
+                        "tracker.use_flow": flow,
+                        "tracker.use_kalman": kalman,
+                        "tracker.window": window,
+                    },
+                    {"tracker": option, "logger": "none"},
+                )
+                for option, flow, kalman in
+                (("none", False, False), ("flow", True, False), ("kalman", False, True))
                 for window in (3, 5)
             ],
-            {"tracker": ("none", "none", "flow", "flow", "kalman", "kalman"), "tracker.window": ("3", "5") * 3},
+            {
+                "tracker": ("none", "none", "flow", "flow", "kalman", "kalman"),
+                "tracker.window": ("3", "5") * 3,
+            },
         ),
         # an option that decides nothing that counts
-        ([({"logger.mlflow": True}, {"logger": "mlflow"}), ({"logger.mlflow": False}, {"logger": "none"})], {}),
+        (
+            [
+                ({"logger.mlflow": True}, {"logger": "mlflow"}),
+                ({"logger.mlflow": False}, {"logger": "none"}),
+            ],
+            {},
+        ),
         # a preset brings options of other groups with it
         (
-            [({"tracker.use_flow": flow}, {"experiment": preset, "tracker": tracker}) for preset, tracker, flow in
+            [({"tracker.use_flow": flow}, {"experiment": preset, "tracker": tracker})
+             for preset, tracker, flow in
              (("a", "none", False), ("b", "flow", True), ("c", "flow", True))],
             {"experiment": ("a", "b", "c")},
         ),
@@ -63,7 +85,10 @@ def test_many_keys_in_step_have_a_short_name():
 
 @pytest.fixture
 def effects_of(make_run):
-    """Return a function that writes a run per row (px off, IDF1, settings) and returns the effects by step."""
+    """Return a function that writes a run per row and returns the effects by step.
+
+    A row is (px off, IDF1, settings).
+    """
 
     def effects_of(*rows, **options):
         runs = []
@@ -140,8 +165,14 @@ def test_runs_that_differ_in_more_make_no_effect(effects_of):
 
 def test_one_real_effect_among_many_settings_is_ranked_first(effects_of):
     random = np.random.default_rng(1)
-    rows = [(3 + (0.5 if c else 0), 0.5, {f"t.{name}": int(value) for name, value in zip("abcd", (a, b, c, d), strict=True)})
-            for a in (0, 1) for b in (0, 1) for c in (0, 1) for d in (0, 1)]  # fmt: skip
+    rows = [
+        (
+            3 + (0.5 if values[2] else 0),
+            0.5,
+            {f"t.{name}": value for name, value in zip("abcd", values, strict=True)},
+        )
+        for values in product((0, 1), repeat=4)
+    ]
     found = effects_of(*(rows[i] for i in random.permutation(len(rows))), noise=1)
     assert next(iter(found))[0] == "t.c"
     verdicts = {
@@ -153,10 +184,12 @@ def test_one_real_effect_among_many_settings_is_ranked_first(effects_of):
 
 def test_videos_are_drawn_apart(make_run):
     # The effect is that of each video, and chance in one is not that in the other.
-    runs = [
-        read_run(make_run(f"{video}{x}", off=3 + x * (1 + i), videos=[video], settings={"a.x": x, "data.path": video}), f"{video}{x}")
-        for i, video in enumerate(("u.mp4", "v.mp4")) for x in (0, 1)
-    ]  # fmt: skip
+    runs = []
+    for i, video in enumerate(("u.mp4", "v.mp4")):
+        for x in (0, 1):
+            settings = {"a.x": x, "data.path": video}
+            folder = make_run(f"{video}{x}", off=3 + x * (1 + i), videos=[video], settings=settings)
+            runs.append(read_run(folder, f"{video}{x}"))
     samples = Samples(runs)
     found = {effect.factor.name: effect for effect in effects(factors(runs), samples, METRICS[:1])}
     assert found["a.x"].changes["eval/dist_avg"].difference == pytest.approx((1 + 2) / 2, abs=0.02)

@@ -76,9 +76,9 @@ def test_differences_are_paired_by_frame(samples):
         assert (same[name].difference, same[name].low, same[name].verdict) == (0, 0, ""), name
     assert worse["speed/frames_per_second"][:1] == (0,)
     assert np.isnan(worse["speed/frames_per_second"].low)
-    assert (
-        runs.note(0, 1)
-        == "paired over the same 100 labelled frames; 95% intervals from 10 blocks of 10 consecutive frames"
+    assert runs.note(0, 1) == (
+        "paired over the same 100 labelled frames; "
+        "95% intervals from 10 blocks of 10 consecutive frames"
     )
 
 
@@ -91,8 +91,9 @@ def test_only_common_frames_are_paired(samples):
 
 def test_other_videos_have_no_frame_in_common(samples):
     runs = samples({"off": 3}, {"off": 4, "videos": ["other.mp4"]})
-    assert runs.changes(0, 1)["eval/dist_avg"] == (pytest.approx(1, abs=0.01), pytest.approx(np.nan, nan_ok=True),
-                                                   pytest.approx(np.nan, nan_ok=True), "")  # fmt: skip
+    unknown = pytest.approx(np.nan, nan_ok=True)
+    expected = (pytest.approx(1, abs=0.01), unknown, unknown, "")
+    assert runs.changes(0, 1)["eval/dist_avg"] == expected
     assert "no labelled frame in common" in runs.note(0, 1)
 
 

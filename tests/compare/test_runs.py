@@ -93,7 +93,8 @@ def test_measures_that_do_not_mean_the_same_are_named(make_run):
         [make_run(str(value), settings={"evaluator.oks_stddev": value}) for value in (0.05, 0.1)]
     )
     assert comparison.warnings == [
-        "not the same measure: evaluator.oks_stddev differ, so metrics that depend on it cannot be compared"
+        "not the same measure: evaluator.oks_stddev differ, "
+        "so metrics that depend on it cannot be compared"
     ]
 
 

@@ -12,14 +12,18 @@ from sleap_lab.compare.side_by_side import as_text, brief, cells, write_page
 
 @pytest.fixture
 def sweep(make_run):
-    """Compare 24 runs: 3 trackers x 4 windows x 2 models in a deep folder; the tracker matters, and the window for identity."""
+    """Compare 24 runs: 3 trackers x 4 windows x 2 models in a deep folder.
+
+    The tracker matters, and the window for identity.
+    """
     folders: list[Path] = []
     grid = product(
         ("model_a", "model_b"), enumerate(("fixed_window", "local_queues", "flow")), (3, 5, 10, 20)
     )
     for job, (model, (i, tracker), window) in enumerate(grid):
         settings = {
-            "model.paths": [f"/data/models/a/long/way/down/{model}"], "tracker.use_flow": tracker == "flow", "tracker.method": tracker,
+            "model.paths": [f"/data/models/a/long/way/down/{model}"],
+            "tracker.use_flow": tracker == "flow", "tracker.method": tracker,
             "tracker.window": window,
         }  # fmt: skip
         scores = {
@@ -140,7 +144,8 @@ def test_runs_that_are_alike_are_told_so(make_run, tmp_path):
     ]
     comparison = compare(folders)
     assert as_text(comparison) == (
-        "run  x\n0    0\n1    1\n2    2\n3    3\n\nthe same in all runs: pck 0.5000, frames_per_second 10"
+        "run  x\n0    0\n1    1\n2    2\n3    3\n\n"
+        "the same in all runs: pck 0.5000, frames_per_second 10"
     )
     write_page(comparison, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()

@@ -1,8 +1,9 @@
-"""Random label sets, and what sleap-nn's own evaluator says about them.
+"""Random label sets, and the metrics of sleap-nn's own evaluator.
 
     python tests/evaluation/make_peer_fixtures.py      (in an environment that has sleap-nn 0.3.5)
 
-The sets are made from numbers that Python's generator gives for ever, so that only the answers are stored.
+The sets are made from numbers of Python's generator, which never change, so only the answers are
+stored.
 """
 
 import gzip

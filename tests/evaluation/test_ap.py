@@ -25,8 +25,10 @@ def test_a_perfect_result():
 def test_ranked_by_prediction_score():
     result = voc_of([0.6, 0.9, 0.1], instance_scores=[0.9, 0.8, 0.5])
     np.testing.assert_allclose(result["x.match_scores"], [0.6, 0.9, 0.1])
-    # 0.50 to 0.60: the first two hit, recall reaches 2/3, precision 1 at the 67 grid points up to 0.66.
-    # 0.65 to 0.90: only the second hits, precision 1/2 at the 34 grid points up to 0.33. At 0.95: none.
+    # 0.50 to 0.60: the first two hit, recall reaches 2/3, precision 1 at the 67 grid points up to
+    # 0.66.
+    # 0.65 to 0.90: only the second hits, precision 1/2 at the 34 grid points up to 0.33.
+    # At 0.95: none.
     np.testing.assert_allclose(result["x.AP"], [67 / 101] * 3 + [34 / 101 / 2] * 6 + [0])
     np.testing.assert_allclose(result["x.AR"], [2 / 3] * 3 + [1 / 3] * 6 + [0])
     np.testing.assert_array_equal(result["x.recalls"], result["x.AR"])

@@ -24,7 +24,10 @@ def score(truth, poses, **settings):
 
 
 def pycocotools_answers(truth, poses, frames, stddev):
-    """Ask pycocotools for what `coco_metrics` returns at the ends: AP, AP50, AP75 and AR, without its limit per image."""
+    """Return AP, AP50, AP75 and AR of pycocotools, without its limit per image.
+
+    `coco_metrics` returns the same numbers.
+    """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -79,7 +82,10 @@ def pycocotools_answers(truth, poses, frames, stddev):
 
 @st.composite
 def random_sets(draw):
-    """True animals, and predictions of them at several distances, with misses, extra ones, ties and lost nodes."""
+    """True animals, and predictions of them at several distances.
+
+    Predictions have misses, extra ones, ties and lost nodes.
+    """
     random = np.random.default_rng(draw(st.integers(0, 10**6)))
     n_frames = draw(st.integers(1, 6))
     truth, true_frames, found, found_frames = [], [], [], []

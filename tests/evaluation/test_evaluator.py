@@ -93,7 +93,8 @@ def test_worked_example_metrics():
     np.testing.assert_allclose(voc["oks_voc.AR"], [2 / 3] * 3 + [1 / 3] * 6 + [0])
     assert voc["oks_voc.mAP"] == pytest.approx((3 * 67 / 101 + 6 * 17 / 101) / 10)
     assert voc["oks_voc.mAR"] == pytest.approx((3 * 2 / 3 + 6 / 3) / 10)
-    # Ten thresholds: 5 px is below 5 of them, 2 px below 8, 10 px below none; a node missing on one side hits none.
+    # Ten thresholds: 5 px is below 5 of them, 2 px below 8, 10 px below none; a node missing on
+    # one side hits none.
     np.testing.assert_allclose(voc["pck_voc.match_scores"], [5 / 10, 3 * 8 / 40, 0])
     np.testing.assert_allclose(voc["pck_voc.AP"], [67 / 101] + [34 / 101 / 2] * 2 + [0] * 7)
     assert voc["pck_voc.mAR"] == pytest.approx((2 / 3 + 2 / 3) / 10)
@@ -194,7 +195,8 @@ def test_human_labels_among_the_predictions_are_left_out_and_counted():
 
 
 def test_one_spread_per_node():
-    # Each node 5 px off: e^-(25/50) where the spread is 0.025, and to the power 1/4 where it is doubled.
+    # Each node 5 px off: e^-(25/50) where the spread is 0.025, and to the power 1/4 where it is
+    # doubled.
     poses = make_poses(SKELETON, [square(3, 4)])
     result = evaluate(
         TRUTH[[0]], poses, EvaluatorConfig(oks_stddev=[0.025, 0.025, 0.05, 0.05]), videos={0: 0}
@@ -431,7 +433,10 @@ def test_evaluator_refuses_what_it_does_not_know(options, message):
 
 
 def test_importing_the_package_costs_little():
-    code = "import sys, sleap_lab.evaluation; print(*({'sleap_io', 'torch', 'trackeval', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    code = (
+        "import sys, sleap_lab.evaluation; "
+        "print(*({'sleap_io', 'torch', 'trackeval', 'matplotlib', 'pandas'} & set(sys.modules)))"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -474,7 +479,7 @@ def test_a_wider_kernel_gives_the_other_known_value():
 
 
 def half_proofread():
-    """Two animals in each of two frames: a person corrected the first, the other is the prediction that nobody touched."""
+    """Two animals in each of two frames: the first human-labelled, the other a prediction."""
     return make_poses(
         SKELETON,
         [square(0), square(200), square(0, 5), square(200, 5)],

@@ -82,7 +82,8 @@ def test_tables_have_one_row_per_animal_and_node_and_per_frame(tmp_path, evaluat
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["video"], row["animal"], row["node"], row["n_distances"]) for row in rows] == [
-        ("a.mp4", "", "a", "1"), ("a.mp4", "", "b", "0"), ("a.mp4", "", "c", "1"), ("a.mp4", "", "d", "1")
+        ("a.mp4", "", "a", "1"), ("a.mp4", "", "b", "0"),
+        ("a.mp4", "", "c", "1"), ("a.mp4", "", "d", "1"),
     ]  # fmt: skip
     assert rows[1]["dist_avg"] == ""  # nan
     with open(tmp_path / "metrics.frames.csv", newline="") as file:

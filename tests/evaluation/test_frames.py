@@ -51,8 +51,10 @@ def test_sums_of_each_frame():
     ).table
     assert table.frame.tolist() == [0, 1, 2]
     expected = {
-        "n_true": [2, 1, 1], "n_predicted": [1, 2, 0], "found_50": [1, 1, 0], "found_75": [0, 1, 0], "n_matched": [1, 1, 0],
-        "n_missed": [1, 0, 0], "n_extra": [0, 1, 0], "dist_sum": [4 * 5, 0, 0], "n_labelled": [8, 4, 4],
+        "n_true": [2, 1, 1], "n_predicted": [1, 2, 0],
+        "found_50": [1, 1, 0], "found_75": [0, 1, 0],
+        "n_matched": [1, 1, 0], "n_missed": [1, 0, 0], "n_extra": [0, 1, 0],
+        "dist_sum": [4 * 5, 0, 0], "n_labelled": [8, 4, 4],
         "pck_size_05_sum": [0, 4, 0], "pck_size_10_sum": [4, 4, 0],
     }  # fmt: skip
     for name, column in expected.items():

@@ -1,4 +1,8 @@
-"""Sequences are drawn as one line per animal and one character per frame: its track, `.` absent, `?` without a track."""
+"""Identity metrics on drawn sequences.
+
+A sequence has one line per animal and one character per frame: its track, `.` absent, `?` without a
+track.
+"""
 
 import tracemalloc
 
@@ -73,7 +77,8 @@ def test_no_confusion():
 
 def test_two_animals_exchange_their_tracks():
     result = score(draw("AAAAA", "BBBBB"), draw("11122", "22211"))
-    # Each animal: 3 frames with one track (3 / (5 + 5 - 3) in common), 2 with the other (2 / (5 + 5 - 2)).
+    # Each animal: 3 frames with one track (3 / (5 + 5 - 3) in common), 2 with the other
+    # (2 / (5 + 5 - 2)).
     assa = (2 * 3 * 3 / 7 + 2 * 2 * 2 / 8) / 10
     assert_metrics(
         result, deta=1, assa=assa, hota=assa**0.5, idf1=6 / 10, mota=1 - 2 / 10, switches=2
@@ -153,7 +158,8 @@ def test_five_planted_swaps_are_five_switches_at_their_frames():
 
 
 def test_switches_tell_who_was_nearest():
-    # only animals of the same frame count: A is alone at frame 1, C is 2000 px away at frame 2, and has no track at frame 3
+    # Only animals of the same frame count: A is alone at frame 1, C is 2000 px away at frame 2, and
+    # has no track at frame 3.
     truth = draw("AAAA", "B...", "C.C?")
     switches = score(truth, draw("1231", "4...", "5.56"[:4])).switches
     assert [switch[:6] for switch in switches] == [

@@ -193,7 +193,8 @@ def test_other_nodes_are_refused_and_named(truth_nodes, pose_nodes, only_truth, 
 
 
 def test_scores_that_are_made_at_once_are_those_of_each_frame():
-    # two predicted videos are the same true one; frame 1 has two predictions, one of which a person placed
+    # Two predicted videos are the same true one; a person placed one of the two predictions of
+    # frame 1.
     truth = make_poses(POINT, [[[1, 0]], [[2, 0]], [[3, 0]], [[4, 0]]], frame=[0, 0, 1, 2])
     poses = make_poses(
         POINT,
@@ -251,7 +252,8 @@ def test_the_refusal_of_other_nodes_names_the_way_out_and_nothing_in_common_is_r
         on_compared_nodes(named("ab"), named("bc"), "all")
     with pytest.raises(
         ConfigError,
-        match=r"^evaluator\.nodes=common: .* no node in common; ground truth: a, b; predictions: x$",
+        match=r"^evaluator\.nodes=common: .* no node in common; "
+        r"ground truth: a, b; predictions: x$",
     ):
         on_compared_nodes(named("ab"), named("x"), "common")
 
@@ -259,7 +261,8 @@ def test_the_refusal_of_other_nodes_names_the_way_out_and_nothing_in_common_is_r
 def test_a_prediction_on_what_does_not_count_is_left_out_unless_it_is_needed():
     counted = np.array([[0.9, 0.6, 0.2, 0.1]])
     ignored = np.array([[0.0, 0.7, 0.8, 0.4], [0.9, 0.0, 0.0, 0.1]])
-    # The first is needed for the one that counts, though it lies on an ignored one, too; the last lies on none.
+    # The first is needed for the one that counts, though it lies on an ignored one, too; the last
+    # lies on none.
     assert on_ignored(counted, ignored).tolist() == [False, True, True, False]
     assert on_ignored(counted, ignored[:0]).tolist() == [False] * 4
     assert on_ignored(counted[:0], ignored).tolist() == [True, True, True, False]

@@ -9,7 +9,8 @@ DISTANCES = np.array([[5, 5, 5, 5], [2, 2, NAN, 2], [10, 10, 10, NAN]], dtype=fl
 
 def test_shares():
     result = pck_metrics(DISTANCES)
-    # Thresholds 1 … 10 px are to be undercut: 5 px at 6 … 10 (5 of 10), 2 px at 3 … 10 (8 of 10), 10 px never.
+    # Errors must be below the thresholds 1 … 10 px: 5 px is at 6 … 10 (5 of 10), 2 px at 3 … 10
+    # (8 of 10), 10 px never.
     np.testing.assert_allclose(result["mPCK_parts"], np.array([5 + 8, 5 + 8, 5, 5 + 8]) / 30)
     assert result["mPCK"] == pytest.approx((4 * 5 + 3 * 8) / 120)
     assert result["PCK@5"] == pytest.approx(3 / 12)  # the three nodes 2 px off

@@ -1,4 +1,7 @@
-"""The reference family equals sleap-nn's own answers on random label sets; `make_peer_fixtures.py` makes both."""
+"""The reference family equals sleap-nn's own answers on random label sets.
+
+`make_peer_fixtures.py` makes both.
+"""
 
 import gzip
 import importlib.util

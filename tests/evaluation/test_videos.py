@@ -16,7 +16,10 @@ TRIANGLE = np.array([[0, 0], [40, 0], [0, 40]], dtype=float)
 
 
 def labels_on(*names, moved=0.0, order=(0, 1, 2), used=None):
-    """Labels of one animal on frame 0 of every video, further right in each; nodes in the given order."""
+    """Labels of one animal on frame 0 of every video, further right in each.
+
+    Nodes are in the given order.
+    """
     videos = [
         sio.Video(name, open_backend=False, backend_metadata={"shape": (9, 48, 64, 1)})
         for name in names
@@ -78,7 +81,8 @@ def test_videos_that_cannot_be_told_apart_are_refused():
     truth, labels = labels_on("/a/x.mp4", "/b/x.mp4"), labels_on("/c/x.mp4", "/d/x.mp4", moved=1)
     with pytest.raises(
         ConfigError,
-        match=r"^evaluator\.video_map: video 0 /c/x.mp4 .* could be any of .*: 0 /a/x.mp4, 1 /b/x.mp4; .*\{0:0\}",
+        match=r"^evaluator\.video_map: video 0 /c/x.mp4 .* could be any of .*: "
+        r"0 /a/x.mp4, 1 /b/x.mp4; .*\{0:0\}",
     ):
         match_videos(truth, labels)
     assert reasons(truth, labels, {0: 1, "/d/x.mp4": "a/x.mp4"}) == [
@@ -105,7 +109,8 @@ def test_two_videos_cannot_be_compared_with_the_same_one():
     truth, labels = labels_on("/a/x.mp4"), labels_on("/c/x.mp4", "/d/x.mp4", moved=1)
     with pytest.raises(
         ConfigError,
-        match=r"0 /c/x\.mp4 and 1 /d/x.mp4 of the predictions would both be compared with 0 /a/x\.mp4",
+        match=r"0 /c/x\.mp4 and 1 /d/x.mp4 of the predictions "
+        r"would both be compared with 0 /a/x\.mp4",
     ):
         match_videos(truth, labels)
     assert compared(match_videos(truth, labels, {1: None})) == {0: 0}
@@ -116,7 +121,8 @@ def test_two_videos_cannot_be_compared_with_the_same_one():
     [
         (
             {"z.mp4": 0},
-            "z.mp4: the predictions have no such video; accepted is an index or a name of: 0 /c/x.mp4, 1 /d/x.mp4",
+            "z.mp4: the predictions have no such video; "
+            "accepted is an index or a name of: 0 /c/x.mp4, 1 /d/x.mp4",
         ),
         ({5: 0}, "5: the predictions have no such video"),
         ({"x.mp4": 0}, "x.mp4: 2 videos of the predictions are called so"),

@@ -1,4 +1,4 @@
-"""The check sees what is wrong, and nothing else."""
+"""The check finds the errors, and nothing else."""
 
 import numpy as np
 import pytest

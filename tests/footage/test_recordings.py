@@ -1,4 +1,7 @@
-"""Frame k is frame k: a representative part of the recordings. `python scripts/recordings.py` makes and reads all of them."""
+"""Frame k is frame k: a representative part of the recordings.
+
+`python scripts/recordings.py` makes and reads all of them.
+"""
 
 import shutil
 from pathlib import Path

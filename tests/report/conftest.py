@@ -1,4 +1,7 @@
-"""A small run of two flies on five frames, with ground truth, and run folders to compare, that the tests of the report share."""
+"""A small run of two flies on five frames with ground truth, and run folders to compare.
+
+The tests of the report share them.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,7 +36,10 @@ def truth() -> Poses:
 
 @pytest.fixture(scope="session")
 def poses(truth: Poses) -> Poses:
-    """The truth, off by (0, frame) px, with a tail lost, without the second fly of frame 3, and with an extra fly in frame 2."""
+    """The truth, off by (0, frame) px.
+
+    A tail is lost, the second fly of frame 3 is missing, and frame 2 has an extra fly.
+    """
     points = truth.points + np.stack([np.zeros(8), truth.frame], axis=1)[:, None]
     points[0, 2] = np.nan
     found = replace(
@@ -53,7 +59,10 @@ def poses(truth: Poses) -> Poses:
 
 @pytest.fixture(scope="session")
 def score() -> Callable[..., Evaluation]:
-    """Evaluate with the given settings; every video is compared with the one of the same index unless told otherwise."""
+    """Evaluate with the given settings.
+
+    Every video is compared with the one of the same index unless stated otherwise.
+    """
 
     def run(
         truth: Poses, poses: Poses, videos: dict[int, int] | None = None, **settings: object

@@ -1,4 +1,7 @@
-"""The report in a real browser: no message on the console, nothing fetched, every figure drawn, nothing too wide."""
+"""The report in a browser.
+
+No message on the console, nothing fetched, every figure drawn, nothing too wide.
+"""
 
 import pytest
 
@@ -9,7 +12,8 @@ from sleap_lab.report import write_report
 def report(tmp_path_factory, poses, truth, evaluation, read_image):
     path = tmp_path_factory.mktemp("browser") / "report.html"
     write_report(
-        path, settings={"a": 1}, defaults={"a": 2}, summary={"title": "flies", "stages": {"predict": 1.0}}, poses=poses, truth=truth,
+        path, settings={"a": 1}, defaults={"a": 2},
+        summary={"title": "flies", "stages": {"predict": 1.0}}, poses=poses, truth=truth,
         evaluation=evaluation, read_image=read_image, notes=["a note"],
         bad_frames=[{"video": "a", "frames": "7", "count": 1, "problem": "torn"}],
     )  # fmt: skip
@@ -22,7 +26,8 @@ def test_the_report_in_a_browser(browse, report, width):
     assert (found["problems"], found["messages"], found["fetched"]) == ([], [], [])
     assert found["images"] == found["drawn"] > 8
     assert found["titles"] == [
-        "Error of each node", "PCK of each node", "Similarity of matched pairs", "Error over the frames",
-        "Instances in each frame", "Frames that each track covers", "Nodes found", "Confidence of predicted instances",
+        "Error of each node", "PCK of each node", "Similarity of matched pairs",
+        "Error over the frames", "Instances in each frame", "Frames that each track covers",
+        "Nodes found", "Confidence of predicted instances",
     ]  # fmt: skip
     assert found["overflow"] <= 0

@@ -69,7 +69,8 @@ def test_stages_that_took_no_time():
 def test_cards_of_a_compared_run(poses, evaluation):
     cards = {card.label: card for card in numbers.cards({}, poses, evaluation)}
     assert list(cards) == [
-        "AP", "F1 at OKS 0.50", "OKS mAP", "mOKS", "Found", "Mean error", "Median error", "mPCK", "PCK by size", "Instances", "Tracks",
+        "AP", "F1 at OKS 0.50", "OKS mAP", "mOKS", "Found", "Mean error", "Median error", "mPCK",
+        "PCK by size", "Instances", "Tracks",
     ]  # fmt: skip
     assert (cards["Found"].value, cards["Found"].hint) == (
         "7",
@@ -156,7 +157,8 @@ def test_cards_have_intervals_where_there_are_enough_frames(poses, evaluation):
     assert cards["AP"].hint.startswith("95 %: 0.100 to 0.300; ")
     assert cards["Mean error"].hint == "95 %: 1.50 to 2.50 px"
     assert numbers.interval_note(with_limits) == (
-        "Intervals: 95% of 400 draws of 12 blocks of 30 consecutive frames and over 2 videos (seed 0)."
+        "Intervals: 95% of 400 draws of 12 blocks of 30 consecutive frames "
+        "and over 2 videos (seed 0)."
     )
 
 

@@ -35,7 +35,7 @@ def is_colored(picture: np.ndarray) -> np.ndarray:
 def test_node_lies_on_its_pixel():
     picture = pixels(draw(np.zeros((40, 80, 1), np.uint8), make_poses(DOT, [[[19, 9]]])))
     assert picture.shape[1] == 2 * picture.shape[0]
-    # the pixel (19, 9) reaches from 19 to 20 and from 9 to 10 when pixels are counted from the corner
+    # Counted from the corner, the pixel (19, 9) reaches from 19 to 20 and from 9 to 10.
     assert centre(is_colored(picture)) == pytest.approx([19.5 / 80, 9.5 / 40], abs=2e-3)
 
 

@@ -55,7 +55,7 @@ def page(tmp_path_factory, arguments, read_image):
 
 @pytest.fixture
 def write(tmp_path, arguments):
-    """Write a report that differs from the shared one, without pictures unless `read_image` is given."""
+    """Write a report that differs from the shared one; pictures only if `read_image` is given."""
 
     def run(**changes):
         path = tmp_path / "report.html"
@@ -96,7 +96,8 @@ def test_key_facts_are_there(page, evaluation):
     for fact in (
         "flies · topdown finished started 2025-01-31 12:00:00 on cpu",
         "Read this first Frame 3 could not be read.",
-        f"AP {evaluation.coco['ap']:.3f} OKS 0.50 to 0.95, extra and missing count; oks_stddev 0.05",
+        f"AP {evaluation.coco['ap']:.3f} OKS 0.50 to 0.95, extra and missing count; "
+        "oks_stddev 0.05",
         f"OKS mAP {evaluation.metrics['voc_metrics']['oks_voc.mAP']:.3f} as sleap-nn",
         "Found 7 of 8 true instances; extra predictions: 1",
         # 3 nodes off by 0 px (one of 6 lost), 6 by 1 px, 6 by 2 px, 3 by 3 px
@@ -105,7 +106,8 @@ def test_key_facts_are_there(page, evaluation):
         "Instances 8 1.60 per frame, 5 frames",
         "Tracks 2",
         "oks_stddev=0.05",
-        "Different from the defaults Key This run Default data.path flies.mp4 null tracker.tracking true false All 3 settings",
+        "Different from the defaults Key This run Default data.path flies.mp4 null "
+        "tracker.tracking true false All 3 settings",
         "sleap-lab data.path=flies.mp4",
         "predict 1 min 15 s track 0.50 s",
         "frames 5 frames per second 31.25",
@@ -282,7 +284,10 @@ def test_almost_nothing_known(write):
 
 
 def test_videos_and_nodes_in_another_order(page, write, read_image, poses, truth, score):
-    """The predictions number their one video 3 and begin with the tail; pictures and nodes must still fit the metrics."""
+    """The predictions number their one video 3 and begin with the tail.
+
+    Pictures and nodes must still fit the metrics.
+    """
     tail_first = [2, 1, 0]
     other = replace(
         poses,
@@ -329,8 +334,8 @@ def test_frames_that_could_not_be_read_are_listed(write):
     ]
     text = words(write(bad_frames=ranges))
     assert (
-        "Frames that could not be read 4 frames; each of them in bad_frames.csv Video Frames Problem"
-        in text
+        "Frames that could not be read 4 frames; each of them in bad_frames.csv "
+        "Video Frames Problem" in text
     )
     assert "a.mp4 7-9 cannot be decoded <b>.mp4 3 <missing>" in text
 

@@ -46,9 +46,8 @@ def test_confidence_is_shown_against_error_where_it_says_something(poses, evalua
     # The surest nodes are those of the first frame, which are where they should be.
     graded = replace(poses, point_scores=1 - poses.frame[:, None] / 10 + np.zeros((len(poses), 3)))
     panels = {panel.title: panel for panel in accuracy_panels(graded, evaluation)}
-    assert (
-        panels["Confidence and error"].alt
-        == "Error against confidence: median 3.00 px in the least sure tenth, 0.00 px in the surest."
+    assert panels["Confidence and error"].alt == (
+        "Error against confidence: median 3.00 px in the least sure tenth, 0.00 px in the surest."
     )
 
 
