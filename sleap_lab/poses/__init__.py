@@ -1,1 +1,1 @@
-"""The record that flows between stages, and what follows from its points alone."""
+"""The pose record that is passed between stages, and values computed from its points alone."""

@@ -1,13 +1,13 @@
 """Bounding boxes of poses: [xmin, ymin, xmax, ymax] in px, nan for a pose without a visible node.
 
-A box is measured from corner to corner, or with `border=1` so that the pixels under its corners belong to it.
+A box is measured from corner to corner; with `border=1` the pixels under its corners belong to it.
 """
 
 import numpy as np
 
 
 def bounding_boxes(points: np.ndarray) -> np.ndarray:
-    """Return the boxes that the visible nodes span.
+    """Return the bounding boxes of the visible nodes.
 
     Args:
         points: (..., nodes, 2) px, image space; nan where a node was not found.
@@ -26,7 +26,7 @@ def areas(boxes: np.ndarray, border: int = 0) -> np.ndarray:
 
 
 def intersections(a: np.ndarray, b: np.ndarray, border: int = 0) -> np.ndarray:
-    """Return the areas that boxes share, px²; the leading axes of the two (..., 4) arrays broadcast."""
+    """Return the shared areas of boxes, px²; the leading axes of the (..., 4) arrays broadcast."""
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     size = np.maximum(high - low + border, 0)
     return size[..., 0] * size[..., 1]

@@ -18,7 +18,8 @@ def instance_centroids(
 
     Args:
         points: (n, nodes, 2) px; nan where a node is not visible.
-        method: `anchor` (one node), `center_of_mass` (mean of the visible nodes), `bbox_center`, or `geometric_median`.
+        method: `anchor` (one node), `center_of_mass` (mean of the visible nodes), `bbox_center`, or
+            `geometric_median`.
         anchor: Index of the node for `anchor`; without one the fallback is used throughout.
         fallback: Method for instances whose anchor is missing.
 
@@ -46,7 +47,16 @@ def instance_centroids(
 
 
 def geometric_median(points: np.ndarray) -> np.ndarray:
-    """Return the point (2,) with the smallest total distance to points (k, 2), by Weiszfeld's algorithm from the mean."""
+    """Return the point with the smallest total distance to a set of points.
+
+    Weiszfeld's algorithm, started at the mean.
+
+    Args:
+        points: (k, 2) px.
+
+    Returns:
+        (2,) px; nan if there are no points.
+    """
     if not len(points):
         return np.full(2, np.nan)
     median = points.mean(axis=0)

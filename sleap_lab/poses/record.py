@@ -1,13 +1,14 @@
-"""The one record that flows between stages: poses as parallel arrays.
+"""The record that is passed between stages: poses as parallel arrays.
 
 Conventions, used everywhere in the package:
 
-* coordinates are (x, y) in pixels of the full-resolution image, with integer values at pixel centres;
-* nan means "not there": a node that is not visible has both coordinates nan;
+* coordinates are (x, y) in px of the full-resolution image, with integer values at pixel centres;
+* nan means "missing": a node that is not visible has both coordinates nan;
 * a track index of -1 means "no track";
-* `frames` lists every frame that was processed, so that an empty frame is a fact and not an absence.
+* `frames` lists every processed frame, also those without instances.
 
-Arrays are float64 because label files store float64 and metrics are compared with other tools to 1e-9.
+Arrays are float64 because label files store float64, and because metrics are compared with other
+tools to 1e-9.
 """
 
 import json
@@ -24,7 +25,7 @@ from sleap_lab.files.safe_load import read_arrays
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The form that a pose fills in: named nodes and the edges between them, by node index."""
+    """The named nodes of a pose and the edges between them, by node index."""
 
     nodes: tuple[str, ...]
     edges: tuple[tuple[int, int], ...] = ()
@@ -46,9 +47,11 @@ class Poses:
         tracks: (n,) int32, index into `track_names`; -1 for none.
         track_scores: (n,) float64, confidence of the identity; nan where there is none.
         user: (n,) bool, true for instances that a person labelled.
-        origin: (n,) int64, place among all instances of the labels file that they were read from; -1 for those that were not.
-        track_names: Names of the tracks, which are told apart by index: several may have one name.
-        frames: (frames, 2) int64, every processed (video, frame), in output order, empty ones included.
+        origin: (n,) int64, index among all instances of the labels file that they were read from;
+            -1 for instances that were not read from a file.
+        track_names: Names of the tracks. Tracks are identified by index: several may have one name.
+        frames: (frames, 2) int64, every processed (video, frame), in output order, also those
+            without instances.
     """
 
     skeleton: Skeleton
@@ -68,7 +71,7 @@ class Poses:
         """Check that all columns have the same length.
 
         Raises:
-            ValueError: A column has another shape than `points` asks for.
+            ValueError: The shape of a column does not fit `points` and `skeleton`.
         """
         n, nodes = len(self.points), len(self.skeleton.nodes)
         expected = dict.fromkeys(COLUMNS, (n,)) | {
@@ -117,7 +120,10 @@ class Poses:
             yield int(video), int(frame), rows.get((int(video), int(frame)), none)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the record as plain arrays by name, for files; skeleton and track names are one text, `header`."""
+        """Return the record as plain arrays by name, for files.
+
+        Skeleton and track names are one JSON text, `header`.
+        """
         header = {"skeleton": vars(self.skeleton), "track_names": self.track_names}
         return {"header": np.array(json.dumps(header))} | {
             name: getattr(self, name) for name in (*COLUMNS, "frames")
@@ -125,7 +131,7 @@ class Poses:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Poses":
-        """Make a record of what `to_arrays` returned."""
+        """Build a record from the arrays that `to_arrays` returns."""
         header = json.loads(str(arrays["header"]))
         skeleton = header["skeleton"]
         return cls(
@@ -142,7 +148,8 @@ class Poses:
     def save(self, path: str | Path) -> None:
         """Write the record to an `.npz` file that holds plain arrays and text only."""
         with open(path, "wb") as file:
-            np.savez_compressed(file, **self.to_arrays())  # type: ignore[arg-type]  # numpy takes these for its own options
+            # The stubs of numpy take the names of the arrays for its own options.
+            np.savez_compressed(file, **self.to_arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> "Poses":
@@ -184,7 +191,8 @@ def make_poses(
         user: (n,) or one value.
         origin: (n,) or one number.
         track_names: Names of the tracks.
-        frames: (frames, 2) processed (video, frame); by default those that hold an instance, in order of first appearance.
+        frames: (frames, 2) processed (video, frame); by default those with an instance, in order of
+            first appearance.
     """
     nodes = len(skeleton.nodes)
     points = np.asarray(points, dtype=np.float64).reshape(-1, nodes, 2)
@@ -231,7 +239,7 @@ def concatenate(parts: Sequence[Poses]) -> Poses:
 
 
 def distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of which no two are alike: one that was there before gets a number."""
+    """Return unique names: a name that occurred before gets a number."""
     taken = set(names)
     seen: set[str] = set()
     found = []
@@ -248,24 +256,25 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 class Gathering:
-    """Records that come one after the other, such as those of batches, joined now and then.
+    """A sequence of records, such as those of batches, that is joined from time to time.
 
-    Thousands of records of a few instances take several times the memory of one record of all of them.
+    Thousands of records with a few instances each need several times the memory of one record with
+    all instances.
     """
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start with no records."""
         self._joined: list[Poses] = []
         self._loose: list[Poses] = []
 
     def add(self, poses: Poses) -> None:
-        """Take the next record."""
+        """Add the next record."""
         self._loose.append(poses)
         if len(self._loose) == 256:
             self._joined.append(concatenate(self._loose))
             self._loose = []
 
     def whole(self) -> Poses | None:
-        """Return all of them as one record; None where there are none."""
+        """Return all records as one; None if there are none."""
         parts = [*self._joined, *self._loose]
         return concatenate(parts) if parts else None

@@ -1,1 +1,1 @@
-"""What is kept of a run: its summary, its snapshot, and their mirror in MLflow."""
+"""The records of a run: its summary, its snapshot, and their mirror in MLflow."""

@@ -1,4 +1,4 @@
-"""Where a run leaves what it makes, and how it was asked for."""
+"""The folder of a run, and the command that started the run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ LOG_FILE = "run.log"
 
 @dataclass(frozen=True)
 class Invocation:
-    """How an experiment was asked for.
+    """The command that started an experiment.
 
     Attributes:
         command: The command line, word by word.
-        overrides: What was overridden, as typed.
+        overrides: The overrides, as typed.
         choices: The option chosen in each config group.
         job: Number of the job within its sweep.
         mlflow: The MLflow run of an earlier attempt at the same job, which this one fills again.

@@ -1,7 +1,7 @@
 """Log a finished run folder to MLflow.
 
-The folder is the truth and MLflow a mirror of it: written last, in one batch, from nothing but the
-folder. A server that is away costs nothing but the mirror, and logging later is the same call.
+MLflow is a mirror of the folder: it is written last, in one batch, and from the folder only. If a
+server cannot be reached, only the mirror is missing, and the same call logs the run later.
 """
 
 import getpass
@@ -39,10 +39,10 @@ MLFLOW_STATUS = {
 MAX_METRICS = 40
 MAX_NAME = 120
 
-# Stages whose seconds are metrics, as is the sum of all; those of every stage are in `run.json`.
+# Stages whose seconds are metrics, like the sum over all stages; `run.json` has every stage.
 LOGGED_STAGES = ("load", "read", "preprocess", "network", "peaks", "track", "evaluate")
 
-# What is logged of a run: these files and whole folders of the run folder.
+# Files and whole folders of the run folder that are logged.
 ARTIFACTS = (
     "predictions.*",
     "outputs.npz",
@@ -64,19 +64,20 @@ def log_run(
 ) -> str:
     """Create one MLflow run from a run folder and record its id in the folder's `run.json`.
 
-    Nothing happens if the store already holds all of the run. An attempt that was cut short is completed.
+    Nothing happens if the store already holds all of the run. An interrupted attempt is completed.
 
     Args:
         folder: Run folder of a run that has ended, however it ended.
         logger: Where to log.
         outputs_root: Folder of the default store.
-        parent_run_id: Run to nest it under. Default: that of the sweep the folder belongs to, if any.
+        parent_run_id: Run to nest it under. Default: that of the folder's sweep, if any.
 
     Returns:
         Id of the MLflow run.
 
     Raises:
-        RunError: The run has not ended, or the store failed; the folder is complete and can be logged later.
+        RunError: The run has not ended, or the store failed. In the second case the folder is
+            complete and can be logged later.
     """
     run = summary.settle(folder)
     if run.status == "running":
@@ -97,15 +98,15 @@ def mirror_run(
     parent_run_id: str | None,
     name: str | None = None,
 ) -> str:
-    """Do what `log_run` does in an open store, for a run that has ended; errors of the store come through.
+    """Create or complete the MLflow run of a run that has ended, in an open store.
 
-    A run is named by the name given, or else by `logger.run_name`, or else by what was overridden.
+    The run gets the given name, or else `logger.run_name`, or else its overrides as a name. Unlike
+    in `log_run`, errors of the store are not converted.
     """
     if run.mlflow is not None and "run_id" in run.mlflow and is_complete(store, run):
         return run.mlflow["run_id"]
-    overrides = [
-        override for override in run.overrides if not override.startswith("logger.")
-    ]  # where it is logged is not what it is
+    # Where a run is logged does not describe it.
+    overrides = [override for override in run.overrides if not override.startswith("logger.")]
     name = (
         name
         or logger.run_name
@@ -118,10 +119,11 @@ def mirror_run(
 
 
 def later(folder: Path, error: Exception) -> RunError:
-    """Return the error that says that logging failed, that nothing is lost and how to log again."""
+    """Return the error for failed logging: the reason, and the command that logs the run later."""
     reason = str(error) if isinstance(error, RunError) else f"MLflow: {first_line(error)}"
     return RunError(
-        f"{reason}; the run is complete in {folder}, `sleap-lab sync {shlex.quote(str(folder))}` uploads it later"
+        f"{reason}; the run is complete in {folder}, "
+        f"`sleap-lab sync {shlex.quote(str(folder))}` uploads it later"
     )
 
 
@@ -132,10 +134,11 @@ def read_logger(folder: Path) -> LoggerConfig:
 
 
 def parameters(run: RunSummary, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return every setting and the option chosen in every group, as text, so that runs that differ can be told apart.
+    """Return every setting and the chosen option of every group as text.
 
-    It does not matter where a setting came from: the command line, a preset, or an option file of the user. An override that is neither,
-    as one of a group that is not there any more, is kept as typed.
+    Runs with different settings thus differ in MLflow, too, wherever a setting comes from: the
+    command line, a preset, or an option file of the user. An override of something that is neither
+    a setting nor a group any more is kept as typed.
     """
     params = dict(summary.overridden(run.overrides)) | flatten(config)
     params |= {
@@ -148,12 +151,12 @@ def parameters(run: RunSummary, config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def shorten(text: str) -> str:
-    """Return a text as it fits into a column of names."""
+    """Return a text cut to `MAX_NAME` characters, so that it fits into a column of names."""
     return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}…"
 
 
 def sweep_name(folder: Path) -> str:
-    """Return what all jobs of a sweep have in common, to group them by: the last two parts of its folder."""
+    """Return the name to group the jobs of a sweep by: the last two parts of its folder."""
     return "/".join(folder.absolute().parts[-2:])
 
 
@@ -174,7 +177,7 @@ def _sweep_run(folder: Path, store: Store) -> str | None:
 
 
 def logged_metrics(run: RunSummary) -> dict[str, float]:
-    """Return what is worth a column in a table of runs, at most `MAX_METRICS`: headline metrics, counts, and how long it took."""
+    """Return the metrics to log: headline metrics, counts and seconds, at most `MAX_METRICS`."""
     from sleap_lab.settings.metrics import NOT_LOGGED
 
     metrics = {name: value for name, value in run.metrics.items() if name not in NOT_LOGGED}
@@ -190,7 +193,10 @@ def logged_metrics(run: RunSummary) -> dict[str, float]:
 
 
 def own_files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
-    """Return the files of a folder that match patterns, by their path in it; a link to a file elsewhere is none of them."""
+    """Return the files of a folder that match patterns, by their path in it.
+
+    Links to files outside the folder are left out.
+    """
     inside = folder.resolve()
     found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     return {

@@ -7,8 +7,9 @@ path. Any other character becomes `_xHH_` with its hexadecimal code point: `tail
 
 import re
 
-# A slash or dot is refused only where it makes the name an odd path; an underscore is encoded only where the name
-# would otherwise look encoded. The colon, which MLflow refuses on Windows only, is encoded too.
+# A slash or dot is refused only where it makes the name an odd path; an underscore is encoded only
+# where the name would otherwise look encoded. The colon, which MLflow refuses on Windows only, is
+# encoded, too.
 _REFUSED = re.compile(r"[^\w\-. /]|^/|/(?=/|\Z)|(?:^|(?<=/))\.|_(?=x[0-9A-F])")
 _ENCODED = re.compile(r"_x([0-9A-F]+)_")
 
@@ -17,9 +18,10 @@ _CUT = re.compile(r"[?#%]")
 
 
 def file_name(name: str) -> str:
-    """Return the name of a file as it arrives at every store.
+    """Return the name of a file with `?`, `#` and `%` encoded, so that every store keeps it.
 
-    On the way to a server a name is cut off at `?` and `#`, and `%20` is decoded, so that several files could become one.
+    On upload to a server a name is cut at `?` and `#`, and `%20` is decoded, so that several files
+    could become one.
     """
     return _CUT.sub(lambda match: f"_x{ord(match[0]):02X}_", name)
 

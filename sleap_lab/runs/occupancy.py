@@ -1,4 +1,4 @@
-"""One run at a time in a folder, and none beside the results of another."""
+"""Occupation of run folders: one run at a time, and none where another run has results."""
 
 import shutil
 from collections.abc import Iterator
@@ -23,20 +23,24 @@ LEFT_BY_RUNS = (
     ),
     *("bad_frames.csv", "report.html", "overlay.mp4"),
 )
-"""What a run writes into its folder besides its summary and its log; a folder that a user chose may hold other things."""
+"""What a run writes into its folder, except its summary and its log.
+
+A folder that a user chose may hold other files, which stay.
+"""
 
 
 @contextmanager
 def occupied(folder: Path) -> Iterator[dict[str, str] | None]:
-    """Keep a folder for one run as long as it goes on.
+    """Reserve a folder for one run as long as the run lasts.
 
-    An earlier run there that has no result makes room: what it wrote is removed, but for its log. One with a result does not.
+    Files of an earlier run without a result are removed, except its log. A folder with a result is
+    refused.
 
     Yields:
-        The MLflow run that mirrors the earlier run, if there was one, which the new run fills again.
+        The MLflow run of the earlier run, if there is one; the new run fills it again.
 
     Raises:
-        ConfigError: The folder holds a sweep, a run that goes on, or one with a result.
+        ConfigError: The folder holds a sweep, a running run, or a run with a result.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = summary.lock(folder)
@@ -56,7 +60,16 @@ def occupied(folder: Path) -> Iterator[dict[str, str] | None]:
 
 
 def _make_room(folder: Path, *, may_live: bool) -> dict[str, str] | None:
-    """Remove what an earlier run without a result left; `may_live` says that only the number of its process can tell whether it goes on."""
+    """Remove the files of an earlier run without a result, except its log.
+
+    Args:
+        folder: The run folder.
+        may_live: The earlier run left no lock file, so that only its process number shows whether
+            it is still running.
+
+    Returns:
+        The MLflow run that mirrors the earlier run, if there is one.
+    """
     if not (folder / summary.RUN_FILE).exists():
         return None
     try:
@@ -65,7 +78,8 @@ def _make_room(folder: Path, *, may_live: bool) -> dict[str, str] | None:
         raise ConfigError(f"hydra.run.dir: {error}; choose another folder") from error
     if earlier.status in ("finished", "partial"):
         raise ConfigError(
-            f"hydra.run.dir: {folder} holds the results of another run; choose another folder, or remove this one"
+            f"hydra.run.dir: {folder} holds the results of another run; "
+            "choose another folder, or remove this one"
         )
     if (
         may_live

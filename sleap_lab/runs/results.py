@@ -1,4 +1,4 @@
-"""The files that a run leaves in its folder: predictions, scores, the report and the overlay video."""
+"""The files that a run writes to its folder: predictions, scores, report and overlay video."""
 
 import shlex
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ def record_frames(
     *,
     predicted: bool,
 ) -> None:
-    """Record what became of the frames that were asked for, and write the bad ones as a table.
+    """Record the outcome of the requested frames, and write the bad frames as a table.
 
     Args:
         summary: Gets counts, bad frames and videos.
         poses: The result.
-        bad_frames: Frames that could not be read.
+        bad_frames: Unreadable frames.
         source: Opened videos and selected frames.
         folder: The run folder.
         predicted: Whether poses were predicted, and not only read.
@@ -60,11 +60,11 @@ def record_frames(
 def write_predictions(
     predictions: sio.Labels, source: Source, config: Config, folder: Path
 ) -> Written:
-    """Write the predictions in every format that is asked for; nothing where nothing was predicted or tracked.
+    """Write the predictions in every requested format; nothing if nothing was predicted or tracked.
 
     Args:
-        predictions: The labels; their empty frames are removed where that is asked for.
-        source: Where they came from.
+        predictions: The labels; empty frames are removed if `output.no_empty_frames` is set.
+        source: Opened videos and selected frames.
         config: The experiment.
         folder: The run folder.
     """
@@ -87,7 +87,11 @@ def write_scores(
     config: Config,
     folder: Path,
 ) -> None:
-    """Write the metrics, and the identity switches: as a table, and as labels that the SLEAP GUI steps through."""
+    """Write the metrics and the identity switches.
+
+    The switches are written as a table, and as labels with suggestions that the SLEAP GUI steps
+    through.
+    """
     write_metrics(evaluation, folder / "metrics.npz", bad_frames=summary.bad_frames)
     if config.evaluator.save_metrics is not None:
         write_metrics(evaluation, config.evaluator.save_metrics, bad_frames=summary.bad_frames)
@@ -116,7 +120,7 @@ def write_page(
         folder: The run folder.
         summary: How the run went.
         config: The experiment.
-        invocation: How it was asked for.
+        invocation: Command line and overrides of the run.
         device: Where the networks ran.
         source: Opened videos and selected frames.
         poses: The result.
@@ -172,9 +176,8 @@ def write_overlay(
     from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
 
     path = folder / OVERLAY
-    predictions = with_pictures(
-        to_labels(poses, source.videos), source.read
-    )  # what counts: no guess behind a correction
+    # These labels leave out predictions that a user instance corrects.
+    predictions = with_pictures(to_labels(poses, source.videos), source.read)
     if config.output.overlay_video == "full":
         write_video(predictions, path)
     elif moments := worst_frames(poses, evaluation):

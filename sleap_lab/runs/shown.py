@@ -1,4 +1,4 @@
-"""What the terminal shows of a run that is over: a few lines that lead to the rest."""
+"""The lines that the terminal shows at the end of a run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,10 +39,10 @@ def show(
     folder: Path,
     files: Sequence[Path],
 ) -> None:
-    """Show how a run went.
+    """Show the outcome of a run.
 
     Args:
-        summary: How it went.
+        summary: The summary of the run.
         evaluation: The metrics, where it was evaluated.
         config: The experiment.
         folder: The run folder.

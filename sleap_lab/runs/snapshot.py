@@ -1,6 +1,6 @@
-"""What a run was made of: config, command, packages, code, inputs and device, written as `snapshot/`.
+"""The snapshot of a run: config, command, packages, code, inputs and device, in `snapshot/`.
 
-A snapshot is enough to run the same thing again and to say what differed when the answer changed.
+A snapshot is enough to repeat a run, and to find what differs if the result changes.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ MAX_PATCH_BYTES = 5_000_000
 MAX_UNTRACKED = 100
 GIT_SECONDS = 20
 
-# Sections and keys that say where results go and how they are shown, not what they are.
+# Sections and keys that determine where results go and how they are shown, not the results.
 _NOT_IN_HASH = (
     *(
         "output",
@@ -80,7 +80,7 @@ def snapshot_experiment(
 
 
 def _input_files(config: Config, source: "Source") -> dict[str, str]:
-    """Return the files that frames and labels come from, by key; of images in a folder, the folder."""
+    """Return the files of frames and labels by key; of images in a folder, the folder."""
     path = config.data.path
     if isinstance(path, str) and Path(path).is_dir() and len(source.videos) == 1:
         return {"data.path": path}
@@ -110,9 +110,10 @@ def write_snapshot(
         config: The resolved config as plain dictionaries, lists and values.
         overrides: What the user overrode, as typed.
         command: The command line, word by word.
-        inputs: Input files or folders by the key that names them; one that is missing is recorded as missing.
+        inputs: Input files or folders by the key that names them; missing ones are recorded as
+            missing.
         models: Model folders or single weight files.
-        device: Where the network ran, as in `cuda:0`.
+        device: Device of the network, as in `cuda:0`.
         videos: How each video is read.
 
     Raises:
@@ -152,7 +153,8 @@ def read_document(folder: Path, name: str) -> Any:
     """Read one file of a run folder's snapshot: JSON and YAML parsed, anything else as text.
 
     Returns:
-        The content; None if there is no such file, as when the run ended before its snapshot was written.
+        The content; None if there is no such file, because the run ended before its snapshot was
+        written.
 
     Raises:
         RunError: The file is damaged.
@@ -185,14 +187,14 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def decides(key: str) -> bool:
-    """Say whether a setting can change a result; where results go and what is shown cannot."""
+    """Say whether a setting can change a result; those for files and display cannot."""
     return key.split(".")[0] not in _NOT_IN_HASH and key not in _NOT_IN_HASH
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """Return the SHA-256 of the settings that can change a result.
 
-    Of every path only the last part counts, so that the same experiment has the same hash on another machine.
+    Only the last part of a path counts, so that an experiment has the same hash on every machine.
     """
     paths = {name for name, key in keys().items() if key.metadata["path"]}
     settings = {
@@ -212,7 +214,7 @@ def _last_part(value: Any) -> Any:
 
 
 def environment() -> dict[str, Any]:
-    """Return versions of Python and of every installed package, the platform, the CPU threads, and the folder that paths start from."""
+    """Return the versions of Python and of all packages, the platform, CPUs and working folder."""
     torch = sys.modules.get("torch")  # a run that needed no network must not pay for importing it
     packages = [item.metadata for item in distributions()]  # read and parsed at each access
     return {
@@ -228,7 +230,10 @@ def environment() -> dict[str, Any]:
 
 
 def device_facts(device: str) -> dict[str, Any]:
-    """Return the device, the processor and, for a CUDA device, the card, its memory in bytes and the CUDA version."""
+    """Return the device and the processor.
+
+    For a CUDA device also the card, its memory in bytes and the CUDA version.
+    """
     facts: dict[str, Any] = {"device": device, "processor": _processor()}
     torch = sys.modules.get("torch")
     if torch and device.startswith("cuda") and torch.cuda.is_available():
@@ -248,12 +253,14 @@ def git_state(source: Path) -> tuple[dict[str, Any] | None, bytes]:
     """Describe the git checkout that holds a source folder.
 
     Args:
-        source: Folder of the source; an installed package that merely lies inside some checkout does not count.
+        source: Folder of the source. An installed package that only lies inside a checkout, without
+            being tracked by it, does not count.
 
     Returns:
-        Commit, branch, whether tracked or new files differ from the commit, the new files (the first few), and
-        whether the patch is whole; None without a checkout, without git or if git fails. And the changes to
-        tracked files as a patch, cut after `MAX_PATCH_BYTES`; empty if there are none.
+        Commit, branch, whether tracked or new files differ from the commit, the first new files,
+        and whether the patch is whole; None without a checkout, without git or if git fails. And
+        the changes to tracked files as a patch, cut after `MAX_PATCH_BYTES`; empty if there are
+        none.
     """
     if not _git(source, "ls-files", ".") or not (commit := _git(source, "rev-parse", "HEAD")):
         return None, b""

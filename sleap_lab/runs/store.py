@@ -1,4 +1,4 @@
-"""The MLflow store: where it is, opening it safely, and writing one run into it.
+"""The MLflow store: its address, opening it safely, and writing one run into it.
 
 Everything goes through `MlflowClient` with explicit ids. There is no active run and no global
 tracking address, so several jobs in one process, or an `MLFLOW_RUN_ID` in the environment, cannot
@@ -44,14 +44,15 @@ EXPERIMENT = "sleap_lab"
 MAX_ARTIFACT_BYTES = 50_000_000
 MAX_VALUE = 5000
 ODD = set("?%")
-MAX_BATCH = 100  # parameters or tags that MLflow takes at once
+MAX_BATCH = 100  # parameters or tags that MLflow accepts at once
 UNFINISHED = ".mlflow-"
-PROBE = "api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"  # what needs the server's database, too
+# A request that also needs the database of the server.
+PROBE = "api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
 PROBE_SECONDS = 3
 LOCK_SECONDS = 120
-ASIDE = "(raised as a result of"  # SQLAlchemy says what it was about before it says what went wrong
+ASIDE = "(raised as a result of"  # SQLAlchemy prints this context before the actual error
 
-# With MLflow's own defaults a server that is away holds a run up for 4 to 20 minutes.
+# With MLflow's own defaults a server that cannot be reached delays a run by 4 to 20 minutes.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -65,7 +66,10 @@ ENVIRONMENT = {
 HOST_TAG = "sleap_lab.host"
 PID_TAG = "sleap_lab.pid"
 COMPLETE_TAG = "sleap_lab.complete"
-"""When the attempt ended that the run holds all of; a job that is run again has a later end, and is logged again."""
+"""Tag with the end of the attempt that the MLflow run holds completely.
+
+A job that is run again has a later end, and is logged again.
+"""
 KEY_TAG = "sleap_lab.key"
 PARENT_TAG = "mlflow.parentRunId"
 LEFT_OUT_TAG = "sleap_lab.left_out"
@@ -83,7 +87,8 @@ class Store:
         client: MLflow's client.
         uri: Its address, without passwords.
         experiment_id: The experiment.
-        created: When the experiment was made, which no other store's was: it tells a store that was moved from another one.
+        created: Creation time of the experiment. It is different in every store, and thus
+            identifies a store that was moved.
     """
 
     client: Any
@@ -94,13 +99,13 @@ class Store:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one MLflow run is to hold.
+    """The content of one MLflow run.
 
     Attributes:
         name: Name of the run.
         tags: Tags; those that are None are left out.
         params: Parameters, as text.
-        metrics: Metrics; only finite ones, MLflow stores infinity as a number.
+        metrics: Metrics; only finite ones, because MLflow stores infinity as a number.
         files: Files to upload, by their path among the artifacts.
         documents: Further artifacts to write as JSON, by name.
     """
@@ -114,23 +119,22 @@ class Entry:
 
 
 def import_mlflow() -> Any:
-    """Import MLflow, bounded in time and quiet; variables that the user set are kept."""
+    """Import MLflow with short timeouts and no output; variables that the user set are kept."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow
 
+    # Errors are raised, too, and shown in one line.
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(
-            logging.CRITICAL
-        )  # what goes wrong is raised, too, and told in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow
 
 
 def store_uri(logger: LoggerConfig, outputs_root: Path) -> str:
-    """Return the tracking address, without passwords; by default an SQLite file in the outputs folder, wherever the command was typed.
+    """Return the tracking address without passwords; by default an SQLite file in `outputs_root`.
 
-    What follows `sqlite:///` is a path as it stands, whatever characters it holds; one that is there only with its `%20` and the
-    like read as MLflow would is that one.
+    The text behind `sqlite:///` is a literal path with any characters. It is percent-decoded, as
+    MLflow does, only if the literal path does not exist and the decoded one does.
     """
     if logger.tracking_uri is None:
         return f"{SQLITE}{(outputs_root / 'mlflow.db').absolute().as_posix()}"
@@ -145,7 +149,7 @@ def client_of(uri: str) -> Any:
     """Return MLflow's client for an address as `store_uri` gives it.
 
     Raises:
-        RunError: MLflow can read no such path.
+        RunError: MLflow cannot read the path.
     """
     mlflow = import_mlflow()
     if not uri.startswith(SQLITE):
@@ -157,10 +161,11 @@ def client_of(uri: str) -> Any:
 
 
 def _sqlite_address(database: Path) -> str:
-    """Return the address of an SQLite file as MLflow can read it.
+    """Return the address of an SQLite file in a form that MLflow can read.
 
-    It takes what follows a `?` for options. What it makes of `%20` depends on the version of SQLAlchemy, which decodes it or not, and
-    MLflow itself makes folders of the name as it stands. So it gets another name of the file, which SQLite resolves.
+    MLflow reads the text behind a `?` as options. Whether `%20` is decoded depends on the version
+    of SQLAlchemy, while MLflow itself creates folders with the literal name. A path with one of
+    these characters is therefore given as a link, which SQLite resolves.
     """
     path = database.as_posix()
     return f"{SQLITE}{_alias(path) if ODD & set(path) else path}"
@@ -168,13 +173,14 @@ def _sqlite_address(database: Path) -> str:
 
 @cache
 def _alias(path: str) -> str:
-    """Return another name of a file that is there as long as this process."""
+    """Return a link to a file; the link exists as long as this process."""
     link = Path(_aliases().name) / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     try:
         link.symlink_to(path)
     except OSError as error:  # as on Windows
         raise RunError(
-            f"logger.tracking_uri: MLflow cannot read {path}, because of the ? or % in its name; rename the folder"
+            f"logger.tracking_uri: MLflow cannot read {path}, because of the ? or % in its name; "
+            "rename the folder"
         ) from error
     return link.as_posix()
 
@@ -185,9 +191,10 @@ def _aliases() -> "TemporaryDirectory[str]":
 
 
 def follow_moved(database: Path) -> None:
-    """Let the records of a store that was moved, or copied with its artifacts, say where these are now.
+    """Update the artifact addresses in a store that was moved, or copied with its artifacts.
 
-    MLflow stores whole addresses: artifacts of runs would be looked for, and those of new ones written, where the store once was.
+    MLflow stores whole addresses. Without the update it would read and write artifacts at the old
+    place of the store.
     """
     here = database.parent / ARTIFACT_FOLDER
     with closing(sqlite3.connect(database, timeout=LOCK_SECONDS)) as connection:
@@ -195,7 +202,7 @@ def follow_moved(database: Path) -> None:
             found = connection.execute(
                 "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
             ).fetchone()
-        except sqlite3.OperationalError:  # no store yet; MLflow says what it is
+        except sqlite3.OperationalError:  # not a store (yet); opening it with MLflow says why
             return
         there = found[0].removesuffix("/0") if found else ""
         if there == here.as_uri() or not (
@@ -208,13 +215,14 @@ def follow_moved(database: Path) -> None:
         with connection:
             for table, column in ADDRESSES:
                 connection.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column} || '/', 1, ?) = ?",
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                    f"WHERE substr({column} || '/', 1, ?) = ?",
                     (here.as_uri(), len(there) + 1, len(there) + 1, f"{there}/"),
                 )
 
 
 def prepare_store(logger: LoggerConfig, outputs_root: Path) -> Store:
-    """Make sure, before any work, that runs can be logged later; returns the open store.
+    """Open the store before any work, so that runs can be logged later.
 
     Creates the database and the experiment where they are missing, probes a server, and closes runs
     of this machine whose process died before it could. The parent of a multirun calls this once
@@ -224,16 +232,18 @@ def prepare_store(logger: LoggerConfig, outputs_root: Path) -> Store:
         RunError: The store cannot be used.
     """
     store = open_store(logger, outputs_root)
-    with suppress(Exception):  # tidying up after earlier runs is no condition for new ones
+    with suppress(Exception):  # new runs do not depend on closing earlier ones
         close_orphans(store)
     return store
 
 
 def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
-    """Open the store that `logger` names and find or create its experiment; safe in many processes at once.
+    """Open the store that `logger` names and find or create its experiment.
+
+    Many processes may do this at the same time.
 
     Raises:
-        RunError: The store cannot be used; the message says which address and why.
+        RunError: The store cannot be used; the message has the address and the reason.
     """
     uri = store_uri(logger, outputs_root)
     try:
@@ -241,11 +251,11 @@ def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
         artifacts = None
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
-            if _storable(str(database)) != str(
-                database
-            ):  # MLflow would write artifacts into a folder of another name
+            # MLflow would write artifacts into a folder of another name.
+            if _storable(str(database)) != str(database):
                 raise RunError(
-                    f"logger.tracking_uri: MLflow cannot use {database.parent}, whose name holds bytes that are no text"
+                    f"logger.tracking_uri: MLflow cannot use {database.parent}, "
+                    "whose name holds bytes that are no text"
                 )
             artifacts = (database.parent / ARTIFACT_FOLDER).as_uri()
             import_mlflow()
@@ -255,34 +265,37 @@ def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
         return Store(client, uri, experiment.experiment_id, str(experiment.creation_time or ""))
     except RunError:
         raise
-    except Exception as error:  # whatever kind of store it is, it fails in its own way
+    except Exception as error:  # every kind of store raises errors of its own
         raise RunError(f"logger.tracking_uri: cannot use {uri}: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message that says what is wrong, or its kind if it has none; passwords are hidden."""
+    """Return the first line of an error's message that names the problem, without passwords.
+
+    An error without a message is named by its type.
+    """
     lines = [line for line in str(error).strip().splitlines() if not line.startswith(ASIDE)]
     return redact((lines or [type(error).__name__])[0])
 
 
 def probe(uri: str) -> None:
-    """Ask a tracking server for a sign of life; returns at once for an address that is no server.
+    """Check that a tracking server answers; addresses that are not servers are not checked.
 
     Raises:
-        RunError: Nothing answers within a few seconds.
+        RunError: The server does not answer within `PROBE_SECONDS`.
     """
     if not uri.startswith(("http://", "https://")):
         return
     try:
         urlopen(f"{without_user(uri).rstrip('/')}/{PROBE}", timeout=PROBE_SECONDS).close()
     except HTTPError as error:
-        error.close()  # an answer, if an unfriendly one: the server is there
+        error.close()  # an error is an answer, too
     except (OSError, HTTPException, ValueError) as error:
-        if not isinstance(
-            getattr(error, "reason", None), ssl.SSLError
-        ):  # MLflow has its own settings for certificates
+        # MLflow has its own settings for certificates.
+        if not isinstance(getattr(error, "reason", None), ssl.SSLError):
             raise RunError(
-                f"logger.tracking_uri: no MLflow server answers at {redact(uri)} ({first_line(error)})"
+                f"logger.tracking_uri: no MLflow server answers at {redact(uri)} "
+                f"({first_line(error)})"
             ) from error
 
 
@@ -305,7 +318,7 @@ def create_database(path: Path, artifacts: str) -> None:
         FileLock(f"{path}.lock", timeout=LOCK_SECONDS),
         TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as scratch,
     ):
-        for leftover in path.parent.glob(f"{UNFINISHED}*"):  # of those who were killed
+        for leftover in path.parent.glob(f"{UNFINISHED}*"):  # of processes that were killed
             if leftover != Path(scratch):
                 shutil.rmtree(leftover, ignore_errors=True)
         if not path.exists():
@@ -315,7 +328,7 @@ def create_database(path: Path, artifacts: str) -> None:
 
 
 def _experiment(client: Any, name: str, artifacts: str | None) -> Any:
-    """Return an experiment, created if there is none; never another one."""
+    """Return the experiment of a name, created if there is none."""
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name)
@@ -330,13 +343,14 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> Any:
                 raise
     if experiment.lifecycle_stage == DELETED:
         raise RunError(
-            f"logger.experiment_name: {name!r} was deleted in MLflow; restore it there, or choose another name"
+            f"logger.experiment_name: {name!r} was deleted in MLflow; "
+            "restore it there, or choose another name"
         )
     return experiment
 
 
 def close_orphans(store: Store) -> list[str]:
-    """Mark runs as KILLED that are still RUNNING but whose process on this machine is gone; returns their ids."""
+    """Mark RUNNING runs of this machine as KILLED if their process is gone; return their ids."""
     host = socket.gethostname()
     still_open = store.client.search_runs(
         [store.experiment_id], f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{host}'"
@@ -352,7 +366,7 @@ def close_orphans(store: Store) -> list[str]:
 
 
 def is_complete(store: Store, run: RunSummary) -> bool:
-    """Whether the store holds all of a run; one that the user deleted there is left deleted."""
+    """Say whether the store holds all of a run; a run that the user deleted counts as complete."""
     found = find(store, run.mlflow)
     if found is None or found.info.lifecycle_stage == DELETED:
         return is_deleted(store, run)
@@ -363,7 +377,7 @@ def is_complete(store: Store, run: RunSummary) -> bool:
 
 
 def is_deleted(store: Store, run: RunSummary) -> bool:
-    """Whether the user deleted a run in this very store, for good or so that it can be restored."""
+    """Say whether the user deleted a run in exactly this store, permanently or restorably."""
     found = find(store, run.mlflow)
     if found is None:
         return store.created != "" and (run.mlflow or {}).get("experiment") == store.created
@@ -371,10 +385,10 @@ def is_deleted(store: Store, run: RunSummary) -> bool:
 
 
 def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entry) -> str:
-    """Return the MLflow run that mirrors a folder, created if there is none yet, and running.
+    """Return the id of the MLflow run that mirrors a folder; it is created if missing, and RUNNING.
 
-    Before it is created the summary records the key it will have, and after that its id, so that an attempt that is cut
-    short anywhere is taken up again and not repeated beside it.
+    The summary records the run's key before the run is created, and its id afterwards. A later call
+    thus continues an interrupted attempt instead of creating a second run.
 
     Args:
         store: The open store.
@@ -406,7 +420,7 @@ def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entr
 
 
 def _reopen(store: Store, found: Any, entry: Entry, tags: Mapping[str, str]) -> None:
-    """Set a run running again that an earlier attempt ended, and forget what only that attempt said."""
+    """Set the run of an earlier attempt to RUNNING, and delete tags that only that attempt had."""
     from mlflow.entities import RunTag
 
     run_id = found.info.run_id
@@ -419,18 +433,21 @@ def _reopen(store: Store, found: Any, entry: Entry, tags: Mapping[str, str]) -> 
 
 
 def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str) -> None:
-    """Write everything into an MLflow run and close it; on any error but a server that went away it is closed as FAILED.
+    """Write everything into an MLflow run and close it.
 
-    Doing it twice gives the same run as doing it once. Of a file that is too big only path, size and SHA-256 are logged, in
-    `references.json`; a tag names it, and so does the terminal. A parameter that has another value in the run already, as
-    `sweep.rerun` may where a job runs again, keeps it, because MLflow lets none be changed, and a tag `now.KEY` has the new one.
+    * A second call with the same entry gives the same run.
+    * Of a file larger than `MAX_ARTIFACT_BYTES` only path, size and SHA-256 are logged, in
+      `references.json`. A tag and a line on the terminal name it.
+    * MLflow does not allow to change a parameter. One that already has another value, as
+      `sweep.rerun` may where a job runs again, keeps it, and a tag `now.KEY` has the new value.
+    * On an error the run is closed as FAILED, unless the server cannot be reached.
 
     Args:
         store: The open store.
         run_id: The run.
-        entry: What it is to hold.
-        status: MLflow's word for how the run went: FINISHED, FAILED or KILLED.
-        ended: When it ended, ISO 8601; also the time of every metric.
+        entry: Its content.
+        status: MLflow's word for the outcome of the run: FINISHED, FAILED or KILLED.
+        ended: End of the run, ISO 8601; also the time of every metric.
     """
     from mlflow.entities import Metric, Param, RunTag
 
@@ -457,7 +474,8 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
             tags[LEFT_OUT_TAG] = ", ".join(names)[:MAX_VALUE]
             most = f"{MAX_ARTIFACT_BYTES / 1e6:,.0f} MB"
             terminal.note(
-                f"MLflow: larger than {most} and left out: {listed(names, 5)}; the run names them, and they stay where they are"
+                f"MLflow: larger than {most} and left out: {listed(names, 5)}; "
+                "the run names them, and they stay where they are"
             )
         new = [Param(key, value) for key, value in params.items() if key not in there]
         store.client.log_batch(
@@ -485,7 +503,7 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
 
 
 def _upload(store: Store, run_id: str, path: Path, folder: str | None) -> None:
-    """Upload a file, under a name that arrives."""
+    """Upload a file, under a name that every store keeps."""
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
         if (name := file_name(path.name)) != path.name:
             path = shutil.copyfile(path, Path(scratch) / name)
@@ -511,7 +529,8 @@ def milliseconds(time: str) -> int:
 def find(store: Store, recorded: Mapping[str, str] | None) -> Any:
     """Return the recorded run if this store has it, deleted or not, else None.
 
-    It is told by its id or key, which no other run has, and not by the address: that of the same store may be another one tomorrow.
+    A run is identified by its id or key, which are unique, and not by the address of the store,
+    which may change.
     """
     from mlflow.entities import ViewType
     from mlflow.exceptions import MlflowException
@@ -533,7 +552,7 @@ def find(store: Store, recorded: Mapping[str, str] | None) -> Any:
 
 
 def _storable(value: str) -> str:
-    """Return a text as every store takes it: a path may hold bytes that are no text."""
+    """Return a text that every store accepts: bytes of a path that are not text are escaped."""
     return value.encode(errors="backslashreplace").decode()
 
 
@@ -547,7 +566,7 @@ def _tags(entry: Entry) -> dict[str, str]:
 
 
 def _bounded(value: str) -> str:
-    """Return a parameter that is too long for MLflow by its hash; the whole value is in the snapshot."""
+    """Return a value, or its hash if it is too long for MLflow; the snapshot has the value."""
     return (
         value
         if len(value) <= MAX_VALUE

@@ -1,7 +1,7 @@
-"""What a run folder says about its run: status, timings, counts and headline metrics, as `run.json`.
+"""The summary of a run: status, timings, counts and headline metrics, written as `run.json`.
 
-The summary is the one place where a run's fate is recorded; MLflow, the sweep table and `sync` read
-it from here. A sweep keeps the same record of itself as `sweep.json` in the folder above its jobs.
+The summary is the only place where the outcome of a run is recorded; MLflow, the sweep table and
+`sync` read it. A sweep has the same record as `sweep.json` in the folder above its jobs.
 """
 
 import json
@@ -40,16 +40,19 @@ class RunSummary:
     """How a run went; a new summary describes a run that this process starts now.
 
     Attributes:
-        status: One of `STATUSES`; partial means finished, but something requested could not be read.
+        status: One of `STATUSES`; partial means finished, but a requested frame or file is missing.
         exit_code: What the command ended with, once it has.
         error: One line that says why the run failed.
         started: ISO 8601, UTC.
         ended: ISO 8601, UTC.
         stages: Seconds of each stage; together those from `started` to `ended`.
-        cache: Of the stages that asked the stage cache, whether it knew the result: `hit` or `miss`.
-        counts: Whole numbers: requested_frames, frames, frames_without_instances, instances, tracks, bad_frames, ….
-        videos: For each video that frames were predicted of: the frames asked for, read and bad, its status and its first problem.
-        bad_frames: Frames that could not be read: for each range its video, frames, count and first problem.
+        cache: For each stage that uses the stage cache, whether the cache held the result: `hit`
+            or `miss`.
+        counts: Whole numbers: requested_frames, frames, frames_without_instances, instances,
+            tracks, bad_frames, ….
+        videos: For each video with predicted frames: the numbers of requested, read and bad frames,
+            its status and its first problem.
+        bad_frames: Unreadable frames: for each range its video, frames, count and first problem.
         notes: What one must know to read the result, a sentence each.
         metrics: Headline metrics under their flat names, as in `eval/oks_map`; nan where undefined.
         overrides: What the user overrode, as typed: `tracker=flow`.
@@ -57,7 +60,8 @@ class RunSummary:
         job: Number of the job within its sweep.
         host: Machine that runs or ran it.
         pid: Process that runs or ran it.
-        mlflow: `run_id` and `tracking_uri` of the MLflow run that mirrors the folder, once there is one; while it is created, its `key`.
+        mlflow: `run_id` and `tracking_uri` of the MLflow run that mirrors the folder, once it
+            exists; while it is created, its `key`.
     """
 
     status: str = "running"
@@ -90,7 +94,7 @@ class RunSummary:
 
 
 def write(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> None:
-    """Write the summary so that a reader, or a crash, only ever sees a whole file; nan and inf are stored as null."""
+    """Write a summary atomically, so that no reader sees a part of it; nan and inf become null."""
     record = asdict(summary)
     record["metrics"] = {
         key: float(value) if math.isfinite(value) else None
@@ -128,7 +132,7 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
 
 
 def record_failure(summary: RunSummary, error: Exception, message: str, *, debug: bool) -> None:
-    """Record that a run failed, in its summary and its log, and tell it.
+    """Record a failure in the summary and the log of a run, and print it.
 
     Args:
         summary: Gets status, exit code and message.
@@ -142,12 +146,12 @@ def record_failure(summary: RunSummary, error: Exception, message: str, *, debug
     log.debug("".join(traceback.format_exception(error)))
     if debug:
         traceback.print_exception(error)
-    if summary.job is None:  # whoever runs a sweep says which job it was
+    if summary.job is None:  # the failure of a job is printed by its sweep, with its number
         terminal.fail(message)
 
 
 def sweep_of(folder: Path) -> Path | None:
-    """Return the folder of the sweep that a job's folder lies in, however deep; None for a run of its own."""
+    """Return the folder of the sweep that contains a job's folder, at any depth; else None."""
     return next(
         (parent for parent in folder.absolute().parents if (parent / SWEEP_FILE).is_file()), None
     )
@@ -162,12 +166,15 @@ Stamp = tuple[str, str | None]
 
 
 def stamp(run: RunSummary | None) -> Stamp | None:
-    """Return what tells an attempt at a run, and whether it is over, from every other; no two clocks are compared."""
+    """Return a value that is different for every attempt at a run, and after its end.
+
+    Stamps are compared for equality only, so that clocks need not agree.
+    """
     return None if run is None else (run.started, run.ended)
 
 
 def read_stamp(folder: Path) -> Stamp | None:
-    """Return the stamp of the run in a folder; None where there is none that can be read."""
+    """Return the stamp of the run in a folder; None if there is no readable summary."""
     try:
         return stamp(read(folder))
     except RunError:
@@ -175,9 +182,9 @@ def read_stamp(folder: Path) -> Stamp | None:
 
 
 def settle(folder: Path, name: str = RUN_FILE, *, cause: str | None = None) -> RunSummary:
-    """Read a summary and, if its process died without a word, record the run as interrupted.
+    """Read a summary; if its process ended without a record, record the run as interrupted.
 
-    The time of the last write stands in for the time of death.
+    The time of the last write is taken as the end.
 
     Args:
         folder: The run folder.
@@ -187,9 +194,9 @@ def settle(folder: Path, name: str = RUN_FILE, *, cause: str | None = None) -> R
     summary = read(folder, name)
     if summary.status == "running" and not is_alive(folder, summary, name):
         summary.status = "interrupted"
-        summary.error = (
-            cause
-            or f"process {summary.pid} on {summary.host} ended without a word (killed, out of memory, power)"
+        summary.error = cause or (
+            f"process {summary.pid} on {summary.host} ended without a word "
+            "(killed, out of memory, power)"
         )
         summary.ended = datetime.fromtimestamp((folder / name).stat().st_mtime, UTC).isoformat()
         write(folder, summary, name)
@@ -197,20 +204,20 @@ def settle(folder: Path, name: str = RUN_FILE, *, cause: str | None = None) -> R
 
 
 def is_alive(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> bool:
-    """Whether the process of a run lives, as told by its lock, or where there is none, by its number."""
+    """Say whether the process of a run lives, from its lock, or without a lock from its number."""
     held = lock(folder, name)
     if not Path(held.lock_file).exists():
         return process_exists(summary.host, summary.pid)
     try:
         held.acquire(timeout=0)
-    except OSError:  # Timeout is one: it is held, or not ours to try
+    except OSError:  # among them Timeout: the lock is held, or may not be opened
         return True
     held.release()
     return False
 
 
 def process_exists(host: str, pid: int) -> bool:
-    """Whether a process may still be there; true where that cannot be known, as on another machine."""
+    """Say whether a process may still exist; true where that is unknown, as on another machine."""
     if host != socket.gethostname() or os.name == "nt":  # on Windows signal 0 would end the process
         return True
     try:
@@ -223,7 +230,10 @@ def process_exists(host: str, pid: int) -> bool:
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the metrics that have a value; MLflow would store infinity as a large number and draw nan as a gap."""
+    """Return the metrics with a finite value.
+
+    MLflow would store infinity as a large number and draw nan as a gap.
+    """
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 

@@ -1,4 +1,4 @@
-"""Whether what a run was made of is still the same: its input files, and the code, versions and machine it was made with."""
+"""Compare a run's inputs, code, package versions and machine with those of today."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from sleap_lab.files.packages import BUILDS
 from sleap_lab.runs.snapshot import SNAPSHOT, device_facts, environment, git_state, read_document
 from sleap_lab.settings.inputs import LABELS, model_files
 
-# Packages that numbers come from.
+# Packages that can change results.
 PACKAGES = ("sleap-lab", "torch", "numpy", "scipy", "opencv-python", "sleap-io", "trackeval")
 
 THREADS = "threads"
@@ -22,7 +22,7 @@ PATH_KEYS = (
     "model.backbone_ckpt_path",
     "model.head_ckpt_path",
 )
-"""Settings that say where inputs are."""
+"""Settings that hold the paths of inputs."""
 
 UNCHANGED, MOVED, CHANGED, MISSING, NEW = "unchanged", "moved", "changed", "missing", "new"
 HARMLESS = (UNCHANGED, MOVED)
@@ -33,9 +33,9 @@ class Input(NamedTuple):
 
     Attributes:
         key: The setting that names it.
-        path: Where it is looked for.
-        status: `unchanged`, `moved` (elsewhere, with the same content), `changed`, `missing`, or `new` (a file of a model that was not
-            there before).
+        path: Where it is expected now.
+        status: `unchanged`, `moved` (elsewhere, with the same content), `changed`, `missing`, or
+            `new` (a file of a model that did not exist before).
     """
 
     key: str
@@ -44,7 +44,7 @@ class Input(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """Something that a run was made with, and is not the same now."""
+    """A property of code, versions or machine that differs between a run and today."""
 
     name: str
     then: str
@@ -54,12 +54,12 @@ class Fact(NamedTuple):
 def check_inputs(
     hashes: Mapping[str, Any], then: Mapping[str, Any], now: Mapping[str, Any]
 ) -> list[Input]:
-    """Compare the input files of a run with what its snapshot says of them.
+    """Compare the input files of a run with its snapshot.
 
     Args:
         hashes: The snapshot's `hashes.json`.
         then: The settings of `PATH_KEYS` in the snapshot.
-        now: The same as they are to be now; a file of a folder that moved is looked for in the new one.
+        now: The same settings for today; files of a moved folder are expected in the new one.
     """
     moves = [move for key in PATH_KEYS for move in _moves(then.get(key), now.get(key))]
     beside = Path(now["data.path"]).parent if isinstance(now.get("data.path"), str) else None
@@ -82,7 +82,10 @@ def check_inputs(
 
 
 def _moves(then: Any, now: Any) -> Iterator[tuple[Path, Path]]:
-    """Yield where each file or folder of a setting was and is; of a glob or a list of paths, where its folder was and is."""
+    """Yield the old and the new place of each path of a setting, and of the folder around it.
+
+    The folder matters for globs and lists of paths; for a labels file it is left out.
+    """
     before, after = ([value] if isinstance(value, str) else value or [] for value in (then, now))
     if before == after or len(before) != len(after):
         return
@@ -93,7 +96,11 @@ def _moves(then: Any, now: Any) -> Iterator[tuple[Path, Path]]:
 
 
 def _located(path: Path, moves: Sequence[tuple[Path, Path]], beside: Path | None) -> Path:
-    """Return where a recorded file is now: where it was moved to, where it was, or, as for videos of labels, beside the labels."""
+    """Return the present place of a recorded file.
+
+    That is the first that exists of: where it was moved to, where it was, and the folder of the
+    labels, where videos of labels may lie.
+    """
     named = [new / path.relative_to(old) for old, new in moves if path.is_relative_to(old)]
     others = [path] if beside is None else [path, beside / path.name]
     return next(
@@ -102,7 +109,7 @@ def _located(path: Path, moves: Sequence[tuple[Path, Path]], beside: Path | None
 
 
 def recorded_facts(folder: Path) -> dict[str, str]:
-    """Return what a run was made with, by name, from its snapshot."""
+    """Return code, versions and machine of a run, by name, from its snapshot."""
     patch = folder / SNAPSHOT / "dirty.patch"
     packages, device, git = (
         read_document(folder, f"{name}.json") for name in ("packages", "device", "git")
@@ -111,7 +118,10 @@ def recorded_facts(folder: Path) -> dict[str, str]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return a short hash of the content of each of a run's inputs, by the setting that names it, from its snapshot."""
+    """Return a short hash of the content of each input of a run, by its setting.
+
+    The hashes are those of the snapshot; the files themselves are not read.
+    """
     hashes = read_document(folder, "hashes.json") or {"inputs": {}, "models": []}
     found: dict[str, list[str]] = {}
     for key, facts in [
@@ -126,7 +136,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def present_facts(device: str) -> dict[str, str]:
-    """Return what a run on a device would be made with now."""
+    """Return code, versions and machine of a run on a device today."""
     return _facts(environment(), device_facts(device), *git_state(Path(__file__).parent))
 
 
@@ -165,7 +175,7 @@ def _facts(
 
 
 def changed_facts(then: Mapping[str, str], now: Mapping[str, str]) -> list[Fact]:
-    """Return what differs; the threads of a library that only one side had loaded say nothing."""
+    """Return the facts that differ; threads of a library that is not loaded now are ignored."""
     facts = [Fact(name, value, now.get(name, "none")) for name, value in then.items()]
     return [
         fact

@@ -1,1 +1,1 @@
-"""What an experiment can be asked: every key with its type and default, how a command line becomes one, and what contradicts itself."""
+"""The settings of an experiment: keys with types and defaults, composition, and checks."""

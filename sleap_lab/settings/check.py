@@ -1,4 +1,4 @@
-"""Whether settings make sense: each by itself, and all of them together."""
+"""Checks of the settings: each value by itself, and all of them together."""
 
 import os
 from dataclasses import Field
@@ -68,9 +68,8 @@ def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
             continue
         if choices and item not in choices:
             accepted = ", ".join(map(str, choices))
-            raise ConfigError(
-                f"{name}: got {item!r}; accepted: {accepted}.{did_you_mean(str(item), map(str, choices))}"
-            )
+            hint = did_you_mean(str(item), map(str, choices))
+            raise ConfigError(f"{name}: got {item!r}; accepted: {accepted}.{hint}")
         # Negated, because nan is neither above nor below anything.
         if (minimum is not None and not item >= minimum) or (
             maximum is not None and not item <= maximum
@@ -92,7 +91,7 @@ def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
 
 
 def _absolute(name: str, value: Any) -> str:
-    """Return a path against the current directory; a name that is a number is a name too."""
+    """Return a path relative to the current directory as absolute; a number is a name, too."""
     if not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
         raise ConfigError(f"{name}: got {value!r}; accepted: a path")
     path = Path(str(value)).absolute()
@@ -108,7 +107,10 @@ def _absolute(name: str, value: Any) -> str:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Say whether a value is of a key's type; a whole number is a number too, but a switch is neither."""
+    """Say whether a value is of a key's type.
+
+    An int is accepted where a float is expected; a bool is accepted as neither.
+    """
     if annotation is Any:
         return True
     if isinstance(annotation, UnionType):
@@ -143,7 +145,7 @@ def type_name(annotation: Any) -> str:
 
 
 def _check_data(config: Config) -> None:
-    """Refuse data that are not there or that the rest of the experiment cannot use."""
+    """Refuse data that do not exist or that the rest of the experiment cannot use."""
     path, predicting, evaluator = config.data.path, config.model.kind != "none", config.evaluator
     if path is None:
         raise ConfigError("data.path: give a video or a .slp file, e.g. data.path=video.mp4")
@@ -155,14 +157,16 @@ def _check_data(config: Config) -> None:
 
 
 def _check_models(config: Config) -> None:
-    """Refuse models that are not there."""
+    """Refuse models that do not exist."""
     model = config.model
     peak_thresholds(model)
     if model.kind == "none" and model.paths:
         raise ConfigError("model.kind: none was asked for, but model.paths is given; leave one out")
     if model.kind != "none" and not model.paths:
         raise ConfigError(
-            "model.paths: give the model folders, e.g. model.paths=[models/centroid,models/centered]; model=none only tracks or evaluates"
+            "model.paths: give the model folders, "
+            "e.g. model.paths=[models/centroid,models/centered]; "
+            "model=none only tracks or evaluates"
         )
     for path in model.paths:
         if not Path(path).exists():
@@ -179,7 +183,8 @@ def _check_together(config: Config) -> None:
     oks_stddevs(evaluator)
     if config.model.kind == "none" and not config.tracker.tracking and not evaluator.evaluate:
         raise ConfigError(
-            "model=none leaves nothing to do; add tracker=fixed_window to track, or evaluator=oks to evaluate"
+            "model=none leaves nothing to do; add tracker=fixed_window to track, "
+            "or evaluator=oks to evaluate"
         )
     if config.preprocessing.ensure_rgb and config.preprocessing.ensure_grayscale:
         raise ConfigError(
@@ -192,16 +197,19 @@ def _check_together(config: Config) -> None:
     if evaluator.video_map is not None:
         if not isinstance(evaluator.video_map, dict):
             raise ConfigError(
-                f"evaluator.video_map: got {evaluator.video_map!r}; accepted: names or indices, e.g. {{0:1,b.mp4:null}}"
+                f"evaluator.video_map: got {evaluator.video_map!r}; "
+                f"accepted: names or indices, e.g. {{0:1,b.mp4:null}}"
             )
         if evaluator.ground_truth_path is None:
             raise ConfigError(
-                "evaluator.video_map is given, but no evaluator.ground_truth_path, whose videos it could name"
+                "evaluator.video_map is given, but no evaluator.ground_truth_path, "
+                "whose videos it could name"
             )
     if evaluator.ground_truth_path is not None:
         if not evaluator.evaluate:
             raise ConfigError(
-                "evaluator.ground_truth_path is given, but nothing is evaluated; add evaluator=oks (or centroid, identity)"
+                "evaluator.ground_truth_path is given, but nothing is evaluated; "
+                "add evaluator=oks (or centroid, identity)"
             )
         if not Path(evaluator.ground_truth_path).is_file():
             raise ConfigError(
@@ -210,7 +218,7 @@ def _check_together(config: Config) -> None:
 
 
 def _check_arrays(config: Config) -> None:
-    """Refuse arrays that nothing makes or that cannot hold what is asked for."""
+    """Refuse arrays that nothing makes or that cannot hold the requested results."""
     if config.model.kind == "none" and wants_arrays(config.output):
         name = next((name for name in ARRAYS if getattr(config.output, name)), "make_labels")
         raise ConfigError(
@@ -220,16 +228,18 @@ def _check_arrays(config: Config) -> None:
     if not config.output.make_labels:
         if config.tracker.tracking:
             raise ConfigError(
-                "output.make_labels: got False, but the arrays hold no tracks; tracker.tracking needs labels"
+                "output.make_labels: got False, but the arrays hold no tracks; "
+                "tracker.tracking needs labels"
             )
         if path is not None and Path(path).suffix != ".npz":
             raise ConfigError(
-                f"output.path: got {path}, but output.make_labels=false writes arrays only; accepted: an .npz file"
+                f"output.path: got {path}, but output.make_labels=false writes arrays only; "
+                "accepted: an .npz file"
             )
 
 
 def _check_outputs(config: Config) -> None:
-    """Refuse files that cannot be written, or that would take the place of what is read."""
+    """Refuse output files that cannot be written, or that would overwrite an input."""
     data = (
         []
         if config.data.path is None
@@ -255,12 +265,17 @@ def _check_outputs(config: Config) -> None:
         parent = next(folder for folder in target.parents if folder.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             raise ConfigError(
-                f"{name}: {path} cannot be written, because {parent} is not a folder that can be written to"
+                f"{name}: {path} cannot be written, because {parent} is not a folder "
+                "that can be written to"
             )
 
 
 def _settle_logger(logger: LoggerConfig) -> None:
-    """Take from MLflow's variables what the config does not say, so that a run is logged there later, too; passwords stay out."""
+    """Fill settings of the logger that the config leaves open from MLflow's variables.
+
+    The config then records where the run is logged, so that a later upload goes there, too. The
+    tracking address is kept without its password.
+    """
     if logger.mlflow:
         logger.tracking_uri = logger.tracking_uri or os.environ.get(TRACKING_URI) or None
         logger.experiment_name = logger.experiment_name or os.environ.get(EXPERIMENT_NAME) or None

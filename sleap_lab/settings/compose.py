@@ -1,8 +1,8 @@
 """From overrides to a checked config, with errors that name the key and the nearest spelling.
 
-Hydra composes; this module says what went wrong in one line, and refuses what Hydra would let pass:
-keys added with `+` that nobody reads, values outside the accepted ones, and settings that contradict
-each other.
+Hydra composes the config. This module turns its errors into one line each, and refuses what Hydra
+accepts: keys added with `+` that nothing reads, values that are not accepted, and settings that
+contradict each other.
 """
 
 import os
@@ -52,12 +52,15 @@ BY_TIME = tuple(
         ("multirun", "%H-%M-%S"),
     )
 )
-"""Folders of runs and sweeps by default: ours, and Hydra's own, in which two runs of one second would share."""
+"""Default folders of runs and sweeps: those of this package, and Hydra's own.
+
+In Hydra's own, two runs that start in the same second would share a folder.
+"""
 
 BASIC_SWEEPER = BasicSweeperConf()._target_
 ONLY_BASIC = (
-    "all jobs are known before the first one runs, so only basic can be used: -m KEY=A,B runs every combination, "
-    "and sleap-lab tune searches (sleap-lab tune --help)"
+    "all jobs are known before the first one runs, so only basic can be used: "
+    "-m KEY=A,B runs every combination, and sleap-lab tune searches (sleap-lab tune --help)"
 )
 GLOBAL = "# @package _global_"
 FREE_FORM = ("logger.tags",)
@@ -66,16 +69,17 @@ FOR_MODELS = ("model.paths", "model.backbone_ckpt_path", "model.head_ckpt_path")
 LONGEST_NAME = 255
 LAUNCHING = ("hydra/launcher", "hydra/sweeper")
 EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
-"""Which extra of the package brings a launcher."""
+"""The extra of the package that installs a launcher."""
 
 
 @dataclass(frozen=True)
 class Configs:
-    """Which configs a command line is about.
+    """The configs that a command line is composed of.
 
     Attributes:
         name: The primary config, on which everything else is put.
-        folder: Folder of the user with further options, and with the primary config where that is not ours.
+        folder: Folder of the user with further options, and with the primary config where that is
+            not the one of this package.
     """
 
     name: str = PRIMARY
@@ -99,10 +103,12 @@ def _demo_file(name: str) -> str:
 def find_configs(name: str | None, folder: str | None) -> Configs:
     """Return the configs that `--config-name` and `--config-dir` ask for.
 
-    A primary config without a defaults list, as the `best.yaml` of a sweep, says only what differs from ours.
+    A primary config without a defaults list, as the `best.yaml` of a sweep, holds only what differs
+    from the one of this package.
 
     Raises:
-        ConfigError: There is no such folder, no such config, or it leaves out what an experiment is made of.
+        ConfigError: The folder or the config does not exist, or its defaults list lacks the base
+            config.
     """
     if folder is not None and not Path(folder).is_dir():
         raise ConfigError(f"--config-dir: no such folder: {folder}")
@@ -129,17 +135,18 @@ def find_configs(name: str | None, folder: str | None) -> Configs:
         str(entry).lstrip("/") for entry in loaded.defaults if isinstance(entry, str)
     }:
         raise ConfigError(
-            f"--config-name={name}: its defaults list leaves out what an experiment is made of; begin it with: - {PRIMARY}"
+            f"--config-name={name}: its defaults list leaves out what an experiment is made of; "
+            f"begin it with: - {PRIMARY}"
         )
     return Configs(name, folder)
 
 
 def hand_to_hydra(words: Sequence[str], task: Callable[[DictConfig], None]) -> None:
-    """Let Hydra read a command line and answer it, or call the task with the composed node of each job.
+    """Pass a command line to Hydra, which answers it or calls the task for each job.
 
     Args:
         words: The command line, without the command.
-        task: What a job does.
+        task: Function that runs a job, called with its composed node.
     """
     before = sys.argv
     sys.argv = ["sleap-lab", *words]
@@ -161,7 +168,7 @@ def compose_config(
         config_dir: Folder with further config groups and options.
 
     Returns:
-        The checked config, with paths made absolute, and the composed node with Hydra's own settings.
+        The checked config with absolute paths, and the composed node with Hydra's own settings.
 
     Raises:
         ConfigError: An override, a value or a combination is wrong.
@@ -187,7 +194,11 @@ def _compose_node(hydra: Hydra, configs: Configs, overrides: Sequence[str]) -> D
 
 @contextmanager
 def hydra_application(configs: Configs = OURS) -> Iterator[Hydra]:
-    """Give a Hydra that knows our configs, beside any that is there already; what it finds wrong becomes a `ConfigError`."""
+    """Provide a Hydra that knows the configs of this package, beside one that is already in use.
+
+    Raises:
+        ConfigError: Hydra or OmegaConf raised an error within the context.
+    """
     register()
     previous = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
@@ -208,7 +219,7 @@ def hydra_application(configs: Configs = OURS) -> Iterator[Hydra]:
 
 @contextmanager
 def _oursof(node: DictConfig) -> Iterator[None]:
-    """Let `${hydra:…}` give the settings of a job that is composed but does not run."""
+    """Let `${hydra:…}` resolve to the settings of a job that is composed but does not run."""
     settings = HydraConfig.instance()
     before = settings.cfg
     try:
@@ -221,7 +232,13 @@ def _oursof(node: DictConfig) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class CheckedJob:
-    """One job of a command line: what it overrides, as typed and without Hydra's own settings; its config; the name of its folder."""
+    """One job of a command line.
+
+    Attributes:
+        overrides: Its overrides, as typed and without those of Hydra's own settings.
+        config: Its checked config.
+        folder: Name of its folder within the sweep; empty for a single run.
+    """
 
     overrides: list[str]
     config: Config
@@ -235,7 +252,8 @@ class CheckedCommand:
     Attributes:
         jobs: Its jobs, in order.
         multirun: Whether it is a sweep.
-        folder: The folder that the user chose for the run, or for the sweep; None where it is named by date and time.
+        folder: The folder that the user chose for the run or sweep; None where it is named by date
+            and time.
     """
 
     jobs: list[CheckedJob]
@@ -250,8 +268,8 @@ def check_jobs(
 
     Args:
         overrides: As on the command line.
-        multirun: Whether `-m` was typed; a preset or `hydra.mode` can make a sweep of it, too.
-        configs: The configs that it is about.
+        multirun: Whether `-m` was typed; a preset or `hydra.mode` can make it a sweep, too.
+        configs: The configs that it is composed of.
 
     Raises:
         ConfigError: A job's config is wrong.
@@ -277,11 +295,10 @@ def check_jobs(
             jobs.append(CheckedJob(words, config, folder))
             unused |= dict.fromkeys(left_out)
     if unused:
-        from sleap_lab import terminal  # which takes as long to load as all of this
+        from sleap_lab import terminal  # slow to import
     for name in unused:
-        terminal.note(
-            f"{name} is not used: there is {'no model' if name.startswith('model') else 'nothing to evaluate'}"
-        )
+        reason = "no model" if name.startswith("model") else "nothing to evaluate"
+        terminal.note(f"{name} is not used: there is {reason}")
     if any(job.config.tracker.tracking for job in jobs):
         from sleap_lab.settings.tracker import check_tracker  # costs half a second
 
@@ -294,7 +311,7 @@ def check_jobs(
 
 
 def _batches(overrides: Sequence[str], settings: DictConfig, hydra: Hydra) -> list[list[str]]:
-    """Return what each job of a sweep overrides."""
+    """Return the overrides of each job of a sweep."""
     if (sweeper := settings.hydra.sweeper["_target_"]) != BASIC_SWEEPER:
         raise ConfigError(f"hydra/sweeper: got {sweeper.rpartition('.')[2]}; {ONLY_BASIC}")
     presets = [
@@ -302,18 +319,22 @@ def _batches(overrides: Sequence[str], settings: DictConfig, hydra: Hydra) -> li
     ]
     parsed = parse_overrides([*presets, *overrides])
     for override in parsed:
-        override.config_loader = hydra.config_loader  # glob looks for options
+        override.config_loader = hydra.config_loader  # for glob, which looks up options
     return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
 
 
 def _chosen_folder(settings: DictConfig, key: str) -> Path | None:
-    """Return the folder that the command line or a config chooses; None where it is named by date and time.
+    """Return the folder that the command line or a config chooses.
+
+    Returns:
+        The folder; None where it is named by date and time.
 
     Raises:
-        ConfigError: It cannot be told before the run.
+        ConfigError: The folder is empty or not known before the run.
     """
     group = settings.hydra[key.split(".")[1]]
-    if str(OmegaConf.to_container(group, resolve=False)["dir"]) in BY_TIME:  # type: ignore[index, call-overload]
+    unresolved: Any = OmegaConf.to_container(group, resolve=False)
+    if str(unresolved["dir"]) in BY_TIME:
         return None
     try:
         with _oursof(settings):
@@ -326,10 +347,13 @@ def _chosen_folder(settings: DictConfig, key: str) -> Path | None:
 
 
 def _set_up(node: DictConfig, chosen: Path | None, number: int | None) -> str:
-    """Say in the settings of a job what Hydra says there once it runs, and return the name of its folder within its sweep.
+    """Set in a composed job what Hydra sets once the job runs.
 
-    A folder that is named by the time at which the run starts is told as one that always has the same name, so that the same
-    command is known again.
+    A folder that would be named by date and time gets a constant name, so that the same command
+    always gives the same config.
+
+    Returns:
+        Name of the job's folder within its sweep; empty for a single run.
     """
     with open_dict(node):
         if number is None:
@@ -359,7 +383,7 @@ def fixed(overrides: Sequence[str]) -> list[str]:
 
 
 def _job_folder(node: DictConfig) -> str:
-    """Return the name that `hydra.sweep.subdir` gives to the folder of a job, with those of folders between it and the sweep."""
+    """Return the folder that `hydra.sweep.subdir` gives a job, as a path relative to the sweep."""
     try:
         with _oursof(node):
             name = str(node.hydra.sweep.subdir)
@@ -370,12 +394,14 @@ def _job_folder(node: DictConfig) -> str:
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or any(part.startswith(".") for part in parts):
         raise ConfigError(
-            f"hydra.sweep.subdir: got {name!r}; accepted: folders within that of the sweep, as ${{hydra.job.num}} is"
+            f"hydra.sweep.subdir: got {name!r}; accepted: folders within that of the sweep, "
+            f"as ${{hydra.job.num}} is"
         )
     if long := next((part for part in parts if len(os.fsencode(part)) > LONGEST_NAME), None):
         raise ConfigError(
-            f"hydra.sweep.subdir: {brief(long)} is longer than the name of a folder can be; use ${{hydra.job.num}}, or leave keys out "
-            "with hydra.job.config.override_dirname.exclude_keys"
+            f"hydra.sweep.subdir: {brief(long)} is longer than the name of a folder can be; "
+            f"use ${{hydra.job.num}}, or leave keys out with "
+            "hydra.job.config.override_dirname.exclude_keys"
         )
     return str(Path(name))
 
@@ -385,16 +411,18 @@ def _check_folders_differ(folders: Sequence[str]) -> None:
     for number, name in enumerate(folders):
         if (first := folders.index(name)) < number:
             raise ConfigError(
-                f"hydra.sweep.subdir: jobs {first} and {number} would share {name!r}; add ${{hydra.job.num}} to it"
+                f"hydra.sweep.subdir: jobs {first} and {number} would share {name!r}; "
+                f"add ${{hydra.job.num}} to it"
             )
         if inner := set(map(str, Path(name).parents)) & set(folders):
             raise ConfigError(
-                f"hydra.sweep.subdir: the folder {name!r} of job {number} would lie in that of another job, {inner.pop()!r}"
+                f"hydra.sweep.subdir: the folder {name!r} of job {number} would lie in that "
+                f"of another job, {inner.pop()!r}"
             )
 
 
 def _check_outputs_differ(configs: Sequence[Config]) -> None:
-    """Refuse a sweep whose jobs would write the same file one over the other."""
+    """Refuse a sweep whose jobs would overwrite each other's files."""
     outputs = {
         "output.path": [config.output.path for config in configs],
         "evaluator.save_metrics": [config.evaluator.save_metrics for config in configs],
@@ -403,7 +431,8 @@ def _check_outputs_differ(configs: Sequence[Config]) -> None:
         given = [path for path in paths if path is not None]
         if len(set(given)) < len(given):
             raise ConfigError(
-                f"{name}: several jobs of the sweep would write {given[0]}; leave it out, each job has its own folder"
+                f"{name}: several jobs of the sweep would write {given[0]}; "
+                "leave it out, each job has its own folder"
             )
 
 
@@ -417,10 +446,9 @@ def to_config(node: DictConfig) -> Config:
 
 
 def _read_config(node: DictConfig) -> tuple[Config, list[str]]:
-    """Return the checked config of a node, and the keys that it leaves out because nothing would use them."""
-    settings = (
-        node.hydra if "hydra" in node else HydraConfig.get()
-    )  # Hydra takes it out before it calls a task
+    """Return the checked config of a node, and the keys that were reset as unused."""
+    # Hydra removes its settings from the node before it calls a task.
+    settings = node.hydra if "hydra" in node else HydraConfig.get()
     typed = {override.key_or_group for override in parse_overrides(settings.overrides.task)}
     names = {f.name for f in fields(Config)}
     for name in sorted(set(map(str, node)) - names - {"hydra"}):
@@ -439,7 +467,13 @@ def _read_config(node: DictConfig) -> tuple[Config, list[str]]:
 
 
 def _leave_out(config: Config, typed: Collection[str]) -> list[str]:
-    """Reset what a preset sets for an evaluator or a model that another choice has taken away; what was typed is left to be refused."""
+    """Reset keys that a preset sets for an evaluator or a model that the experiment does not have.
+
+    Keys that were typed are kept, and refused by `check`.
+
+    Returns:
+        The keys that were reset.
+    """
     without_use = [
         *([] if config.evaluator.evaluate else FOR_EVALUATION),
         *(FOR_MODELS if config.model.kind == "none" else []),
@@ -471,7 +505,11 @@ def unknown_key(name: str, known: Sequence[str] | None = None) -> str:
 
 
 def _closest(name: str, known: Sequence[str]) -> str:
-    """Suggest the nearest key: by its whole name, by the words of the keys of its group, by the last part of any key."""
+    """Return a hint at the nearest key.
+
+    Compared are, in this order, whole names, the words of the keys of the same group, and the last
+    parts of all keys.
+    """
     group, _, last = name.rpartition(".")
     siblings = [key for key in known if key.rpartition(".")[0] == group]
     by_word = {
@@ -507,20 +545,29 @@ def _quoting_hint(text: str, error: Exception) -> str:
     name, separator, value = text.partition("=")
     if not separator:
         return f"{text!r} is neither a verb nor KEY=VALUE; see sleap-lab --help"
-    return f"{name}: the value {value!r} has characters with a meaning in overrides; quote it: {as_typed([f'{name}={quote(value)}'])}"
+    quoted = as_typed([f"{name}={quote(value)}"])
+    return (
+        f"{name}: the value {value!r} has characters with a meaning in overrides; "
+        f"quote it: {quoted}"
+    )
 
 
 def _refuse_sweeps(overrides: Sequence[str]) -> None:
     for override in parse_overrides(overrides):
         if override.is_sweep_override():
             name, value = override.key_or_group, override.get_value_string()
+            quoted = as_typed([f"{name}={quote(value)}"])
             raise ConfigError(
-                f"{name}: {value} are several values; add -m to run each, or quote it: {as_typed([f'{name}={quote(value)}'])}"
+                f"{name}: {value} are several values; add -m to run each, or quote it: {quoted}"
             )
 
 
 def as_typed(words: Sequence[str]) -> str:
-    """Write words as a line for a shell; where a pair of double quotes is enough, it reads better than the escapes of `shlex`."""
+    """Write words as a line for a shell.
+
+    A word with single quotes is put in double quotes where that is enough, which is easier to read
+    than the escapes of `shlex`.
+    """
     return " ".join(
         f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
         for word in words
@@ -528,7 +575,7 @@ def as_typed(words: Sequence[str]) -> str:
 
 
 def quote(value: Any) -> str:
-    """Write a value so that Hydra's grammar gives it back unchanged, whatever characters it holds."""
+    """Write a value, with any characters, so that Hydra's grammar reads it back unchanged."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -560,22 +607,25 @@ def quote(value: Any) -> str:
 
 
 def hiding(uri: str | None, overrides: Sequence[str]) -> list[str]:
-    """Return the override that keeps Hydra from writing the password that a preset holds into files of its own; none if there is none.
+    """Return an override that keeps the password of a preset out of the files that Hydra writes.
 
     Args:
         uri: `logger.tracking_uri` of the checked config, without its password.
-        overrides: The others.
+        overrides: The other overrides.
+
+    Returns:
+        One override; none if there is no password, or the address is overridden already.
     """
     named = any(word.startswith("logger.tracking_uri=") for word in overrides)
     return [f"logger.tracking_uri={quote(uri)}"] if uri and HIDDEN in uri and not named else []
 
 
 Options = Callable[[str], list[str]]
-"""Gives the options of a group, none for what is no group."""
+"""Returns the options of a group; none for a name that is not a group."""
 
 
 def _options_of(hydra: Hydra, configs: Configs, overrides: Sequence[str]) -> Options:
-    """Return what knows the options of each group, those in folders of the user among them."""
+    """Return a function that lists the options of a group, also those in folders of the user."""
     searched = [text for text in overrides if text.lstrip("+").startswith("hydra.searchpath=")]
     return cache(
         lambda group: list(
@@ -589,7 +639,7 @@ def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
 
     Args:
         overrides: As on the command line.
-        options_of: Knows the options of each group.
+        options_of: Function that lists the options of a group.
 
     Raises:
         ConfigError: Naming the override and the nearest spelling.
@@ -614,8 +664,10 @@ def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
                     and value not in options
                     and override.value_type is not None
                 ):
+                    hint = did_you_mean(value, options)
                     raise ConfigError(
-                        f"{name}={value}: there is no such option; accepted: {', '.join(options)}.{did_you_mean(value, options)}"
+                        f"{name}={value}: there is no such option; "
+                        f"accepted: {', '.join(options)}.{hint}"
                     )
             else:
                 raise ConfigError(unknown_key(name))
@@ -637,7 +689,7 @@ def _check_launching(group: str, value: Any, options: Sequence[str]) -> None:
 
 
 def _check_hydra_key(name: str) -> None:
-    """Refuse a key below `hydra.` that Hydra does not know; what a plugin configures is its own affair."""
+    """Refuse a key below `hydra.` that Hydra does not know; keys of plugins are not checked."""
     schema: Any = HydraConf
     path = "hydra"
     for part in name.split(".")[1:]:
@@ -664,7 +716,7 @@ def options() -> dict[str, list[str]]:
 
 
 def explain(error: BaseException) -> str:
-    """Say in one line what is wrong with a composition."""
+    """Return one line that says what is wrong with a composition."""
     file = re.match(r"In '(.+?)': ", str(error))
     where = f"{file[1]}: " if file is not None else ""
     cause: BaseException | None = error

@@ -1,8 +1,8 @@
 """Every setting of an experiment: one dataclass per config group, one field per key.
 
 A field owns the key's name, type, default, one line of help and the values it accepts; the YAML
-presets in `conf/` only say what differs. The help page, the config reference and the checks in `check.py`
-are derived from the fields.
+presets in `conf/` only hold the values that differ. The help page, the config reference and the
+checks in `check.py` are derived from the fields.
 """
 
 import re
@@ -34,7 +34,7 @@ def key(
         choices: The only values it accepts, if there are only some.
         minimum: Smallest accepted number.
         maximum: Largest accepted number.
-        path: Whether it names a file or folder, resolved against the directory the command was typed in.
+        path: Whether it names a file or folder, relative to the directory the command was typed in.
     """
     metadata = {
         "help": help,
@@ -54,13 +54,14 @@ class DataConfig:
 
     path: Any = key(
         None,
-        "Video, .slp or .pkg.slp file; or several videos: a list, a glob, a folder, or a .txt file of paths, one per line.",
+        "Video, .slp or .pkg.slp file; or several videos: a list, a glob, a folder, "
+        "or a .txt file of paths, one per line.",
         path=True,
     )
     frames: Any = key(
         None,
-        'Frames: "0-100,200-300", "5,9,12-20" or a list; of several videos, of each; of a .slp without video_index, '
-        "positions among its labeled frames. Default: all.",
+        'Frames: "0-100,200-300", "5,9,12-20" or a list; of several videos, of each; '
+        "of a .slp without video_index, positions among its labeled frames. Default: all.",
     )
     video_index: int | None = key(
         None,
@@ -72,7 +73,8 @@ class DataConfig:
     )
     video_input_format: str = key(
         "channels_last",
-        "Axes of an HDF5 video: frames, height, width, channels; or frames, channels, width, height.",
+        "Axes of an HDF5 video: frames, height, width, channels; "
+        "or frames, channels, width, height.",
         choices=("channels_last", "channels_first"),
     )
     only_labeled_frames: bool = key(False, "Only frames that a person labelled.")
@@ -109,12 +111,14 @@ class ModelConfig:
 
     kind: str = key(
         "auto",
-        "What the models must make up; auto reads it from their training configs, none only tracks or evaluates.",
+        "What the models must make up; auto reads it from their training configs, "
+        "none only tracks or evaluates.",
         choices=("auto", *MODEL_KINDS, "none"),
     )
     paths: list[str] = key(
         [],
-        "Model folders, two for top-down in any order: best.ckpt + training_config.yaml, or SLEAP's best_model.h5 + training_config.json.",
+        "Model folders, two for top-down in any order: best.ckpt + training_config.yaml, "
+        "or SLEAP's best_model.h5 + training_config.json.",
         path=True,
     )
     backbone_ckpt_path: str | None = key(
@@ -131,8 +135,8 @@ class ModelConfig:
     )
     integral_refinement: str | None = key(
         "integral",
-        "Refine peaks below the grid: integral regression, the same without negative confidences (bounded), the offsets that some legacy "
-        "models predict, or null for the grid.",
+        "Refine peaks below the grid: integral regression, the same without negative confidences "
+        "(bounded), the offsets that some legacy models predict, or null for the grid.",
         choices=("integral", "bounded", "offsets"),
     )
     integral_patch_size: int = key(
@@ -145,7 +149,8 @@ class ModelConfig:
     n_points: int = key(10, "Bottom-up: points sampled along each candidate edge.", minimum=1)
     min_instance_peaks: float = key(
         0,
-        "Bottom-up: instances with fewer peaks are dropped; below 1 a share of the nodes, else a count.",
+        "Bottom-up: instances with fewer peaks are dropped; "
+        "below 1 a share of the nodes, else a count.",
         minimum=0,
     )
     min_line_scores: float = key(0.25, "Bottom-up: smallest edge score that connects two peaks.")
@@ -170,7 +175,8 @@ class PreprocessingConfig:
     )
     crop_registration: str = key(
         "exact",
-        "Where keypoints of a crop land: on what the crop shows, by the rule it was trained with, or up to 1 px beside, as in sleap-nn.",
+        "Where keypoints of a crop land: on what the crop shows, by the rule it was trained with, "
+        "or up to 1 px beside, as in sleap-nn.",
         choices=("exact", "reference"),
     )
 
@@ -182,7 +188,8 @@ class RuntimeConfig:
     device: str = key("auto", "auto, cpu, cuda, cuda:1, mps, … as this PyTorch build offers.")
     devices: int = key(
         1,
-        "How many devices of that kind share the frames, each in a process of its own; on cpu, processes.",
+        "How many devices of that kind share the frames, each in a process of its own; "
+        "on cpu, processes.",
         minimum=1,
     )
     batch_size: int = key(4, "Frames per batch; larger is faster and needs more memory.", minimum=1)
@@ -193,7 +200,8 @@ class RuntimeConfig:
     compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
     backend: str = key(
         "torch",
-        "What runs the network; openvino is faster on a processor, rounds differently, and needs pip install 'sleap-lab[openvino]'.",
+        "What runs the network; openvino is faster on a processor, rounds differently, "
+        "and needs pip install 'sleap-lab[openvino]'.",
         choices=("torch", "openvino"),
     )
     num_threads: int | None = key(
@@ -243,7 +251,8 @@ class TrackerConfig:
     )
     window_by_frame_number: bool = key(
         False,
-        "fixed_window: frames that were not processed age the window too; otherwise only processed frames count.",
+        "fixed_window: frames that were not processed age the window too; "
+        "otherwise only processed frames count.",
     )
     features: str = key(
         "keypoints",
@@ -257,12 +266,14 @@ class TrackerConfig:
     )
     missing_nodes: str = key(
         "shared",
-        "Poses with a missing node (euclidean_dist, cosine_sim): compare the nodes both have, or do not compare them, as sleap-nn does.",
+        "Poses with a missing node (euclidean_dist, cosine_sim): compare the nodes both have, "
+        "or do not compare them, as sleap-nn does.",
         choices=("shared", "reference"),
     )
     one_node_distance: bool = key(
         True,
-        "Compare poses of a single node by their distance instead of by oks, which could only tell whether they are equal.",
+        "Compare poses of a single node by their distance instead of by oks, "
+        "which could only tell whether they are equal.",
     )
     scoring_reduction: str = key(
         "mean",
@@ -336,18 +347,21 @@ class EvaluatorConfig:
     )
     oks_stddev: Any = key(
         0.025,
-        "Spread of the OKS kernel, one number or one per node of the ground truth; larger forgives more.",
+        "Spread of the OKS kernel, one number or one per node of the ground truth; "
+        "larger forgives more.",
     )
     oks_scale: float | None = key(
         None, "Object area for OKS in px². Default: bounding box of each instance.", minimum=0
     )
     video_map: Any = key(
         None,
-        "Which video is which, {prediction: truth}, by name or index, null for none, e.g. {0:1,b.mp4:null}. Default: found.",
+        "Which video is which, {prediction: truth}, by name or index, null for none, "
+        "e.g. {0:1,b.mp4:null}. Default: found.",
     )
     nodes: str = key(
         "all",
-        "Nodes that are compared: all, and refuse skeletons with different ones; common, those that both sides have.",
+        "Nodes that are compared: all, and refuse skeletons with different ones; "
+        "common, those that both sides have.",
         choices=("all", "common"),
     )
     match_threshold: float = key(
@@ -407,9 +421,11 @@ class OutputConfig:
         choices=("slp", "csv", "analysis_h5", "nwb", "coco"),
     )
     overlay_video: Any = key(
-        False, "Render the predictions over the video: a clip of the worst moments (true or worst), or all of it.",
+        False,
+        "Render the predictions over the video: a clip of the worst moments (true or worst), "
+        "or all of it.",
         choices=(False, True, "worst", "full"),
-    )  # fmt: skip
+    )
 
 
 @dataclass
@@ -419,7 +435,8 @@ class LoggerConfig:
     mlflow: bool = key(False, "Log the finished run folder to MLflow.")
     tracking_uri: str | None = key(
         None,
-        "MLflow tracking server or database. Default: what MLFLOW_TRACKING_URI says, else an SQLite file under outputs/.",
+        "MLflow tracking server or database. Default: what MLFLOW_TRACKING_URI says, "
+        "else an SQLite file under outputs/.",
     )
     experiment_name: str | None = key(
         None, "MLflow experiment. Default: what MLFLOW_EXPERIMENT_NAME says, else sleap_lab."
@@ -434,13 +451,15 @@ class SweepConfig:
 
     rerun: str = key(
         "none",
-        "Jobs to run again besides those without a result: none, those that failed by an error of their own, or all in a new folder.",
+        "Jobs to run again besides those without a result: none, "
+        "those that failed by an error of their own, or all in a new folder.",
         choices=("none", "failed", "all"),
     )
     fail_fast: bool = key(False, "Start no further job after one has failed.")
     objective: str | None = key(
         None,
-        "Metric that says which job is best. Default: identity/idf1, without identities eval/oks_map.",
+        "Metric that says which job is best. Default: identity/idf1, "
+        "without identities eval/oks_map.",
     )
     direction: str | None = key(
         None,
@@ -485,8 +504,10 @@ class Config:
 
 
 GROUPS: dict[str, type] = {
-    f.name: f.default_factory for f in fields(Config) if f.default_factory is not MISSING
-}  # type: ignore[misc]
+    f.name: f.default_factory  # type: ignore[misc]
+    for f in fields(Config)
+    if f.default_factory is not MISSING
+}
 
 
 ARRAYS = (
@@ -496,7 +517,7 @@ ARRAYS = (
     "return_class_maps",
     "return_class_vectors",
 )
-"""Keys of the group `output` that ask for what networks answered."""
+"""Keys of the group `output` that request network outputs."""
 
 
 def wants_arrays(output: OutputConfig) -> bool:
@@ -535,7 +556,8 @@ def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
         isinstance(v, (int, float)) and not isinstance(v, bool) for v in values
     ):
         raise ConfigError(
-            f"model.peak_threshold: got {value!r}; accepted: a number, or for top-down [centroid, keypoint]"
+            f"model.peak_threshold: got {value!r}; "
+            "accepted: a number, or for top-down [centroid, keypoint]"
         )
     return float(values[0]), float(values[1])
 
@@ -548,7 +570,8 @@ def oks_stddevs(config: EvaluatorConfig, n_nodes: int | None = None) -> float | 
         n_nodes: Number of nodes that a list must have, where it is known.
 
     Raises:
-        ConfigError: `evaluator.oks_stddev` is not a positive number or a list of them, or has another length.
+        ConfigError: `evaluator.oks_stddev` is not a positive number or a list of them, or it has
+            another length than `n_nodes`.
     """
     value = config.oks_stddev
     values = value if isinstance(value, list) else [value]
@@ -556,24 +579,27 @@ def oks_stddevs(config: EvaluatorConfig, n_nodes: int | None = None) -> float | 
         isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 1e-9 for v in values
     ):
         raise ConfigError(
-            f"evaluator.oks_stddev: got {value!r}; accepted: a number of at least 1e-09, or a list of one per node"
+            f"evaluator.oks_stddev: got {value!r}; accepted: a number of at least 1e-09, "
+            "or a list of one per node"
         )
     if isinstance(value, list) and n_nodes not in (None, len(value)):
         raise ConfigError(
-            f"evaluator.oks_stddev: got {len(value)} numbers; accepted: one number, or one for each of the {n_nodes} nodes"
+            f"evaluator.oks_stddev: got {len(value)} numbers; "
+            f"accepted: one number, or one for each of the {n_nodes} nodes"
         )
     return value
 
 
 MOST_FRAMES = 20_000_000
-"""A range of more frames is a slip of the finger: more than two days at 100 frames/s."""
+"""Longest accepted range of frames, more than two days at 100 frames/s; longer ones are typos."""
 
 
 def parse_frames(spec: Any) -> list[int] | None:
     """Read a frame selection.
 
-    Accepted are numbers, ranges with both ends included, and lists of these: `"0-100,200-300"`, `"5,9,12-20"`,
-    `[5, 9, "12-20"]`, `7`; `"0,-100"` is the range 0-100. Repeated frames count once.
+    Accepted are numbers, ranges with both ends included, and lists of these: `"0-100,200-300"`,
+    `"5,9,12-20"`, `[5, 9, "12-20"]`, `7`; `"0,-100"` is the range 0-100. Repeated frames count
+    once.
 
     Returns:
         Frame numbers in the order given; None for no selection.
@@ -597,17 +623,19 @@ def parse_frames(spec: Any) -> list[int] | None:
             first, last = frames[-1] + 1, int(item[1:])
         else:
             raise ConfigError(
-                f'data.frames: cannot read {item!r} in {spec!r}; accepted: "0-100,200-300", "5,9,12-20" or a list of these'
+                f"data.frames: cannot read {item!r} in {spec!r}; "
+                'accepted: "0-100,200-300", "5,9,12-20" or a list of these'
             )
-        if last < first - item.startswith(
-            "-"
-        ):  # after a "-" the range goes on behind the frame before it
+        # An item that begins with "-" continues the range behind the frame before it.
+        if last < first - item.startswith("-"):
             raise ConfigError(
-                f"data.frames: the range {item!r} in {spec!r} is empty; write the smaller frame first"
+                f"data.frames: the range {item!r} in {spec!r} is empty; "
+                "write the smaller frame first"
             )
         if last - first >= MOST_FRAMES:
             raise ConfigError(
-                f"data.frames: the range {item!r} in {spec!r} is longer than any video ({MOST_FRAMES} frames)"
+                f"data.frames: the range {item!r} in {spec!r} is longer than any video "
+                f"({MOST_FRAMES} frames)"
             )
         frames.extend(range(first, last + 1))
     return list(dict.fromkeys(frames))

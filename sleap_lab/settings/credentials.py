@@ -1,6 +1,7 @@
-"""Passwords in addresses of tracking stores: this process remembers them, and no file and no message shows them.
+"""Passwords in addresses of tracking stores.
 
-`https://ann:secret@host` is `https://ann:***@host` wherever it is written, and `reveal` gives the first back to whoever connects.
+The process keeps them in memory; no file and no message shows them. `https://ann:secret@host` is
+written as `https://ann:***@host`, and `reveal` returns the first form to connect.
 """
 
 import os
@@ -10,11 +11,10 @@ HIDDEN = "***"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"]+")
-# A user with a password, which may hold any character; what looks like a port is none.
+# A user with a password, which may hold any character; a port is not taken for one.
 _PASSWORD = re.compile(r"(?P<user>://[^/@:?#]*:)(?!\d+(?:[/?#]|\Z)).*@")
-_TOKEN = re.compile(
-    r"(?P<scheme>https?://)[^/@:?#]+@"
-)  # a user without one, which is a token where a server is asked
+# A user without a password, which is a token in the address of a server.
+_TOKEN = re.compile(r"(?P<scheme>https?://)[^/@:?#]+@")
 _QUERY = re.compile(
     r"(?P<name>[?&](?:password|passwd|pwd|token|secret|sslpassword)=)[^&#]*", re.IGNORECASE
 )
@@ -23,19 +23,20 @@ _known: dict[str, str] = {}
 
 
 def conceal(text: str) -> str:
-    """Return a text without the passwords of the addresses in it, and remember what they were."""
+    """Return a text without the passwords of the addresses in it, and remember the passwords."""
     return _URL.sub(lambda found: _remembered(found[0]), text)
 
 
 def redact(text: str) -> str:
-    """Return a text, as a message of somebody else, without the passwords of the addresses in it."""
+    """Return a text, as an error message of a library, without the passwords of its addresses."""
     return _URL.sub(lambda found: _hidden(found[0]), text)
 
 
 def reveal(uri: str) -> str:
-    """Return an address as it was given, if this process or `MLFLOW_TRACKING_URI` knows its password.
+    """Return an address with its password, if this process or `MLFLOW_TRACKING_URI` knows it.
 
-    Otherwise it is left without one: MLflow and the drivers of databases have variables of their own for that.
+    Otherwise the address is returned without a password: MLflow and database drivers read it from
+    variables of their own.
     """
     if HIDDEN not in uri:
         return uri

@@ -1,7 +1,8 @@
-"""sleap-nn's own flags: one table flag ↔ key, from which the parser, the help, the docs and the Python API derive.
+"""The flags of sleap-nn's commands: one table of flags and the config keys that they set.
 
-A flag has the name of its key's last part unless the table says otherwise, and its default is the key's
-unless the founding page of the project, which `track` and `eval` follow, says otherwise.
+The parser, the help, the docs and the Python API are derived from the table. A flag has the name of
+its key's last part unless the table says otherwise. Its default is the key's unless the founding
+page of the project, which `track` and `eval` follow, says otherwise.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ class Flag:
         key: The config key it sets.
         section: Heading it is listed under.
         short: One-letter form, if any.
-        default: What the command uses where the flag is not given; `INHERIT` for the key's own default.
+        default: Value where the flag is not given; `INHERIT` for the key's own default.
     """
 
     name: str
@@ -51,11 +52,14 @@ PARITY: dict[str, Any] = {
     "tracker.missing_nodes": "reference",
     "tracker.one_node_distance": False,
 }
-"""Keys without a flag that `track` and `run_inference` set, because they answer as sleap-nn does and the config answers better."""
+"""Keys without a flag that `track` and `run_inference` set.
+
+With these values results are those of sleap-nn; the defaults of the config give better ones.
+"""
 
 
 def _flags(section: str, group: str, names: str, **special: Mapping[str, Any]) -> tuple[Flag, ...]:
-    """Return flags named like the last part of their keys; `special` gives what differs, by name."""
+    """Return flags named like the last part of their keys; `special` has exceptions by name."""
     return tuple(
         Flag(
             **{
@@ -74,7 +78,8 @@ TRACK = (
     *_flags(
         "Essential",
         "data",
-        "data_path model_paths output_path device batch_size max_instances tracking peak_threshold integral_refinement integral_patch_size",
+        "data_path model_paths output_path device batch_size max_instances tracking peak_threshold "
+        "integral_refinement integral_patch_size",
         data_path={"key": "data.path", "short": "i"},
         model_paths={"key": "model.paths", "short": "m"},
         output_path={"key": "output.path", "short": "o"},
@@ -89,7 +94,8 @@ TRACK = (
     *_flags(
         "Model",
         "model",
-        "backbone_ckpt_path head_ckpt_path max_edge_length_ratio dist_penalty_weight n_points min_instance_peaks min_line_scores",
+        "backbone_ckpt_path head_ckpt_path max_edge_length_ratio dist_penalty_weight n_points "
+        "min_instance_peaks min_line_scores",
     ),
     *_flags(
         "Image",
@@ -99,30 +105,34 @@ TRACK = (
     *_flags(
         "Frames",
         "data",
-        "frames video_index video_dataset video_input_format only_labeled_frames only_suggested_frames exclude_user_labeled "
-        "only_predicted_frames no_empty_frames",
+        "frames video_index video_dataset video_input_format only_labeled_frames "
+        "only_suggested_frames exclude_user_labeled only_predicted_frames no_empty_frames",
         no_empty_frames={"key": "output.no_empty_frames"},
     ),
     *_flags(
         "Arrays",
         "output",
-        "make_labels return_confmaps return_pafs return_paf_graph return_class_maps return_class_vectors",
+        "make_labels return_confmaps return_pafs return_paf_graph return_class_maps "
+        "return_class_vectors",
     ),
     *_flags("Performance", "runtime", "queue_maxsize", queue_maxsize={"default": 8}),
     *_flags(
         "Filters",
         "filters",
-        "filter_overlapping filter_overlapping_method filter_overlapping_threshold filter_min_visible_nodes "
-        "filter_min_visible_node_fraction filter_min_mean_node_score filter_min_instance_score",
+        "filter_overlapping filter_overlapping_method filter_overlapping_threshold "
+        "filter_min_visible_nodes filter_min_visible_node_fraction filter_min_mean_node_score "
+        "filter_min_instance_score",
     ),
     *_flags(
         "Tracking",
         "tracker",
-        "tracking_window_size min_new_track_points candidates_method min_match_points features scoring_method scoring_reduction "
-        "robust_best_instance oks_stddev track_matching_method max_tracks use_flow of_img_scale of_window_size of_max_levels "
-        "use_kalman kf_track_features kf_init_frame_count kf_node_indices kf_reset_gap_size "
+        "tracking_window_size min_new_track_points candidates_method min_match_points features "
+        "scoring_method scoring_reduction robust_best_instance oks_stddev track_matching_method "
+        "max_tracks use_flow of_img_scale of_window_size of_max_levels use_kalman "
+        "kf_track_features kf_init_frame_count kf_node_indices kf_reset_gap_size "
         "tracking_target_instance_count tracking_pre_cull_to_target "
-        "tracking_pre_cull_iou_threshold tracking_clean_instance_count tracking_clean_iou_threshold post_connect_single_breaks",
+        "tracking_pre_cull_iou_threshold tracking_clean_instance_count "
+        "tracking_clean_iou_threshold post_connect_single_breaks",
     ),
 )
 """Flags of `sleap-lab track`."""
@@ -130,8 +140,8 @@ TRACK = (
 EVAL = _flags(
     "Evaluation",
     "evaluator",
-    "ground_truth_path predicted_path save_metrics oks_stddev oks_scale match_threshold user_labels_only match_method anchor_part "
-    "centroid_method centroid_fallback",
+    "ground_truth_path predicted_path save_metrics oks_stddev oks_scale match_threshold "
+    "user_labels_only match_method anchor_part centroid_method centroid_fallback",
     ground_truth_path={"short": "g"},
     predicted_path={"key": "data.path", "short": "p"},
     save_metrics={"short": "s"},
@@ -144,11 +154,11 @@ EVAL = _flags(
 def parse(flags: Iterable[Flag], argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Read a command line in sleap-nn's flags.
 
-    Underscores and hyphens are the same, values follow after a space or `=`, switches may be given as
-    `--tracking`, `--tracking true` or `--no-tracking`, and `None` means none.
+    Underscores and hyphens are the same. Values follow after a space or `=`. Switches are given as
+    `--tracking`, `--tracking true` or `--no-tracking`. `None` means none.
 
     Returns:
-        The values by config key, and the `KEY=VALUE` overrides that stood beside the flags.
+        The values by config key, and the `KEY=VALUE` overrides among the flags.
 
     Raises:
         ConfigError: A flag is unknown, lacks its value or has one it cannot take.
@@ -172,9 +182,8 @@ def parse(flags: Iterable[Flag], argv: Sequence[str]) -> tuple[dict[str, Any], l
         negated = positive is not None and positive.kind == "bool"
         flag = positive if negated else by_name.get(name)
         if flag is None or (len(name) == 1 and word.startswith("--")):
-            raise ConfigError(
-                f"{word}: there is no such flag.{did_you_mean('--' + name, (f'--{f}' for f in by_name if len(f) > 1))}"
-            )
+            hint = did_you_mean(f"--{name}", (f"--{f}" for f in by_name if len(f) > 1))
+            raise ConfigError(f"{word}: there is no such flag.{hint}")
         if flag.kind == "bool" and not equals:
             equals, inline = (
                 "=",
@@ -234,7 +243,10 @@ def _numbers(flag: Flag, word: str, text: str) -> list[float]:
 
 
 def as_words(flags: Iterable[Flag], values: Mapping[str, Any]) -> list[str]:
-    """Write values of keys as the words of a command line, which `parse` reads; keys without a flag become overrides behind them."""
+    """Write values of keys as the words of a command line that `parse` reads.
+
+    Keys without a flag become overrides behind the flags.
+    """
     from sleap_lab.settings.compose import quote  # Hydra, which nothing else here needs
 
     by_key = {flag.key: flag for flag in flags}
@@ -254,14 +266,15 @@ def _as_flag(flag: Flag, value: Any) -> list[str]:
 
 
 def special_defaults(flags: Iterable[Flag]) -> dict[str, Any]:
-    """Return the defaults by key in which a command differs from the config."""
+    """Return, by key, the defaults of a command that differ from those of the config."""
     return {flag.key: flag.default for flag in flags if flag.default is not INHERIT}
 
 
 def parity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys that `track` and `run_inference` set beside those they were given, to answer as sleap-nn does.
+    """Return the keys that `track` and `run_inference` set to give the results of sleap-nn.
 
-    Where tracking needs to know how many animals there are, the largest number of instances tells.
+    They are set in addition to the given values. Where tracking needs the number of animals, it is
+    taken from `model.max_instances`.
     """
     animals = values.get("model.max_instances")
     connect = values.get("tracker.post_connect_single_breaks")

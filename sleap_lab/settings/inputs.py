@@ -1,4 +1,7 @@
-"""Which files `data.path` names: a video, a labels file, or many videos by list, glob, folder or manifest. Opens none of them."""
+"""Find the files that `data.path` names, without opening them.
+
+A path names a video, a labels file, or many videos by list, glob, folder or manifest.
+"""
 
 import glob
 import re
@@ -43,14 +46,18 @@ Input = Path | tuple[Path, ...]
 def find_inputs(path: str | Sequence[str]) -> list[Input]:
     """Find the files that a path, or each path of a list, stands for.
 
-    What exists under the very name is taken before the name is read as a glob. A folder stands for its videos, or for the video
-    that its images make up; a glob for the videos and images among its matches; a `.txt` file, where it is all that is given, for the
-    paths in its lines, relative to its own folder (empty lines and lines that begin with `#` are left out).
-    Folders and globs are taken in natural order (`2.mp4` before `10.mp4`), lists and manifests as they are written. Images that follow
-    each other from one folder are one video. What is named twice is taken once.
+    * An existing file or folder with exactly this name is preferred to reading the name as a glob.
+    * A folder stands for its videos, or for the video that its images make up.
+    * A glob stands for the videos and images among its matches.
+    * A `.txt` file, where it is the only path, is a manifest: it stands for the paths in its lines,
+      relative to its own folder. Empty lines and lines that begin with `#` are ignored.
+
+    Folders and globs are read in natural order (`2.mp4` before `10.mp4`), lists and manifests as
+    they are written. Consecutive images from one folder are one video. A file that is named twice
+    is used once.
 
     Raises:
-        ConfigError: Something is missing, holds no video, or does not go together.
+        ConfigError: A path is missing or holds no video, or the inputs cannot be combined.
     """
     if isinstance(path, str) and _is(path, MANIFEST) and Path(path).is_file():
         found = _manifest(Path(path))
@@ -71,13 +78,14 @@ def find_inputs(path: str | Sequence[str]) -> list[Input]:
     for labels in (item for item in inputs if isinstance(item, Path) and _is(item, LABELS)):
         if len(inputs) > 1:
             raise ConfigError(
-                f"data.path: the labels file {labels} stands beside {len(inputs) - 1} others; a .slp file is given alone"
+                f"data.path: the labels file {labels} stands beside {len(inputs) - 1} others; "
+                "a .slp file is given alone"
             )
     return inputs
 
 
 def is_text(name: str) -> bool:
-    """Say whether a name can be written in UTF-8; OpenCV ends the program where it is given one that cannot."""
+    """Say whether a name can be written in UTF-8; OpenCV ends the program if it cannot."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -86,7 +94,10 @@ def is_text(name: str) -> bool:
 
 
 def is_media(path: Path) -> bool:
-    """Say whether a file is taken for a recording, compressed pictures in a container: all that is nothing else, whatever it is called."""
+    """Say whether a file is read as a video container.
+
+    That is every file, whatever its suffix, that is not HDF5, an image, a labels file or `.seq`.
+    """
     return not _is(path, *HDF5, *IMAGES, LABELS, SEQ)
 
 
@@ -96,12 +107,16 @@ def is_labels(inputs: Sequence[Input]) -> bool:
 
 
 def input_name(item: Input) -> Path:
-    """Return how messages call an input: the file, or the folder of its images."""
+    """Return the name of an input in messages: the file, or the folder of its images."""
     return item if isinstance(item, Path) else item[0].parent
 
 
 def predictions_path(path: Path) -> Path:
-    """Return where predictions go that are told no other place: the path with another suffix; `predictions.slp` where a glob begins."""
+    """Return the default file for predictions.
+
+    It is the path with the suffix `.predictions.slp`; for a glob `predictions.slp` in the folder
+    where the glob begins.
+    """
     if not path.exists() and _is_glob(path):
         return _split(path)[0] / "predictions.slp"
     path = path if path.name else path.absolute()  # `.` has no name of its own
@@ -114,7 +129,7 @@ def natural_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def _words(text: str) -> list[str | int]:
-    """Split a text into words, at even places, and numbers, at odd ones."""
+    """Split a text into words, at even indices, and numbers, at odd indices."""
     return [
         int(word) if place % 2 else word.casefold()
         for place, word in enumerate(re.split("([0-9]+)", text))
@@ -157,7 +172,8 @@ def _expanded(path: Path) -> list[Path]:
         if not (found := _in_folder(path)):
             kinds = ", ".join((*VIDEOS, *IMAGES))
             raise ConfigError(
-                f"data.path: {path} holds no video and no image ({kinds}); HDF5 videos are given by name or as a glob"
+                f"data.path: {path} holds no video and no image ({kinds}); "
+                "HDF5 videos are given by name or as a glob"
             )
         return found
     if path.exists():
@@ -188,11 +204,14 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _matching(pattern: Path) -> list[Path]:
-    """Return the videos and images that match a glob; where there are none, those in folders that match, or else labels files."""
+    """Return the videos and images that match a glob.
+
+    If there are none, those in matching folders; if there are none either, matching labels files.
+    """
     root, below = _split(pattern)
-    matches = natural_order(
-        root / match for match in glob.glob(below, root_dir=root, recursive=True)
-    )  # noqa: PTH207  # no hidden files
+    # Unlike `Path.glob`, this leaves out hidden files.
+    names = glob.glob(below, root_dir=root, recursive=True)  # noqa: PTH207
+    matches = natural_order(root / name for name in names)
     files = [match for match in matches if match.is_file()]
     return (
         [file for file in files if _is(file, *VIDEOS, *HDF5, *IMAGES)]
@@ -206,14 +225,17 @@ def _is_glob(path: Path) -> bool:
 
 
 def _split(pattern: Path) -> tuple[Path, str]:
-    """Split a glob into the folders that are there by their very names, brackets included, and the rest."""
+    """Split a glob into its leading folders that exist under exactly that name, and the rest."""
     parts = pattern.parts
     literal = max(i for i in range(len(parts)) if Path(*parts[:i]).is_dir())
     return Path(*parts[:literal]), str(Path(*parts[literal:]))
 
 
 def _with_images_joined(files: Iterable[Path]) -> list[Input]:
-    """Join images that follow each other from one folder into one video each; a lone TIFF may be a video by itself."""
+    """Join consecutive images from one folder into one video each.
+
+    A single TIFF stays a file, because it may hold a video by itself.
+    """
     joined: list[Input] = []
     for folder, group in groupby(
         files, key=lambda file: file.parent if _is(file, *IMAGES) else None
@@ -228,7 +250,7 @@ MODEL_FILES = ("best.ckpt", "training_config.yaml", "best_model.h5", "training_c
 
 
 def model_files(path: Path) -> list[Path]:
-    """Return the files of a model folder that decide what it predicts; a single file stands for itself."""
+    """Return the files of a model folder that determine its predictions; of a file, itself."""
     if path.is_dir():
         return [path / name for name in MODEL_FILES if (path / name).is_file()]
     return [path]

@@ -1,4 +1,4 @@
-"""Every headline metric: what it is called, what it means, and which side of it is better."""
+"""Every headline metric: its name, its meaning, and the direction in which it is better."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,11 @@ class Metric(NamedTuple):
 
     Attributes:
         name: Legal in every tool: letters, digits, `_` and `/`.
-        group: Group of the nested dictionary it is taken from; `counts`, `coco` and `identity` stand beside that dictionary.
+        group: Group of the nested dictionary of metrics that holds it; `counts`, `coco` and
+            `identity` are separate dictionaries.
         key: Key within the group.
         better: `higher` or `lower`; empty where neither is.
-        help: What it is.
+        help: Its meaning.
         unit: `share` (0 to 1; MOTA can be negative), `px` or `count`.
     """
 
@@ -179,7 +180,8 @@ METRICS = (
         "coco",
         "ap",
         "higher",
-        "Mean average precision over OKS 0.50 to 0.95; extra predictions and labelled frames without predictions count against it.",
+        "Mean average precision over OKS 0.50 to 0.95; "
+        "extra predictions and labelled frames without predictions count against it.",
     ),
     Metric("coco/ap_50", "coco", "ap_50", "higher", "The same at OKS 0.50."),
     Metric("coco/ap_75", "coco", "ap_75", "higher", "The same at OKS 0.75."),
@@ -339,4 +341,4 @@ NOT_LOGGED = frozenset(
         ),
     }
 )
-"""Metrics that would only make a table of runs wider; they are in `metrics.json`, and not logged to MLflow."""
+"""Metrics that are in `metrics.json` but not logged to MLflow, to keep its table of runs narrow."""

@@ -1,11 +1,12 @@
-"""What decides which run is best: a metric, and which end of it is better."""
+"""The objective that ranks runs: a metric, and the direction in which it is better."""
 
 from sleap_lab.errors import ConfigError, closest
 from sleap_lab.settings.metrics import METRICS
 
 MAXIMIZE, MINIMIZE = "maximize", "minimize"
 
-# Metrics of a run that are no metrics of an evaluation: those that are known, and groups whose names depend on the run.
+# Metrics of a run that do not come from an evaluation: known names, and families whose names depend
+# on the run.
 SPEED = "speed/frames_per_second"
 SECONDS = "speed/total_seconds"
 KNOWN = [*(metric.name for metric in METRICS), SPEED, SECONDS]
@@ -13,7 +14,7 @@ FAMILIES = ("counts/", "speed/", "quality/")
 
 
 def check_objective(name: str, direction: str | None) -> None:
-    """Refuse a metric that no run has, and one that has no better side.
+    """Refuse a metric that no run has, and one without a better direction.
 
     Args:
         name: `sweep.objective`.
@@ -26,12 +27,13 @@ def check_objective(name: str, direction: str | None) -> None:
         raise ConfigError(f"sweep.objective: there is no metric {name!r}.{nearest(name, KNOWN)}")
     if direction is None and natural_direction(name) is None:
         raise ConfigError(
-            f"sweep.direction: neither side of {name} is better by itself; accepted: {MAXIMIZE}, {MINIMIZE}"
+            f"sweep.direction: neither side of {name} is better by itself; "
+            f"accepted: {MAXIMIZE}, {MINIMIZE}"
         )
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """Return a hint at the metric that was meant, found by its last part or by its whole name; else all there are."""
+    """Return a hint at the metric with the nearest last part or whole name; else list all."""
     by_last = {full.rpartition("/")[2]: full for full in reversed(known)}
     last = name.rpartition("/")[2]
     meant = by_last.get(last) or closest(name, known) or by_last.get(closest(last, by_last) or "")
@@ -39,7 +41,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def natural_direction(name: str) -> str | None:
-    """Return which side of a metric is better; None where neither is."""
+    """Return the direction in which a metric is better; None where neither is."""
     sides = {metric.name: metric.better for metric in METRICS} | {SPEED: "higher"}
     better = (
         "lower" if name.startswith("speed/") and name.endswith("_seconds") else sides.get(name, "")

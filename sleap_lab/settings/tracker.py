@@ -1,4 +1,4 @@
-"""Which combinations of tracker settings make sense, and which one setting changes another."""
+"""Checks of combinations of tracker settings, and the settings that change others."""
 
 import logging
 from dataclasses import replace
@@ -14,14 +14,14 @@ COMPARABLE = {
     "euclidean_dist": ("keypoints", "centroids", "bboxes"),
     "cosine_sim": ("keypoints", "centroids", "bboxes", "image"),
 }
-"""Which features a scoring method can compare."""
+"""The features that each scoring method can compare."""
 
 
 def check_tracker(config: TrackerConfig) -> TrackerConfig:
-    """Refuse tracker settings that contradict each other, and return the ones that will be used.
+    """Refuse tracker settings that contradict each other, and return the ones that are used.
 
-    They are the given ones but for two: a limit of tracks needs `local_queues`, which replaces `fixed_window`, and appearance needs
-    `cosine_sim`, which replaces `oks`.
+    Two settings may differ from the given ones: a limit of tracks needs `local_queues`, which
+    replaces `fixed_window`, and appearance needs `cosine_sim`, which replaces `oks`.
 
     Raises:
         ConfigError: Naming the first key that does not fit the others.
@@ -30,8 +30,8 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
     accepted = COMPARABLE[config.scoring_method]
     if config.features not in accepted:
         raise ConfigError(
-            f"tracker.scoring_method={config.scoring_method} cannot compare tracker.features={config.features}; "
-            f"it compares {' or '.join(accepted)}"
+            f"tracker.scoring_method={config.scoring_method} cannot compare "
+            f"tracker.features={config.features}; it compares {' or '.join(accepted)}"
         )
     if config.use_flow and config.use_kalman:
         raise ConfigError("tracker.use_flow and tracker.use_kalman are both true; choose one")
@@ -42,23 +42,25 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
         )
     if config.use_kalman and not (config.tracking_target_instance_count or config.max_tracks):
         raise ConfigError(
-            "tracker.use_kalman=true needs the number of animals in tracker.tracking_target_instance_count or tracker.max_tracks"
+            "tracker.use_kalman=true needs the number of animals "
+            "in tracker.tracking_target_instance_count or tracker.max_tracks"
         )
     if config.kf_node_indices is not None and (
         not config.kf_node_indices or min(config.kf_node_indices) < 0
     ):
         raise ConfigError(
-            f"tracker.kf_node_indices: got {config.kf_node_indices}; accepted: a list of node numbers from 0, or null for all"
+            f"tracker.kf_node_indices: got {config.kf_node_indices}; "
+            "accepted: a list of node numbers from 0, or null for all"
         )
     if config.window_by_frame_number and config.candidates_method != "fixed_window":
         raise ConfigError(
-            "tracker.window_by_frame_number=true needs tracker.candidates_method=fixed_window (and no tracker.max_tracks); "
-            "local_queues never forget a track"
+            "tracker.window_by_frame_number=true needs tracker.candidates_method=fixed_window "
+            "(and no tracker.max_tracks); local_queues never forget a track"
         )
     if config.tracking_pre_cull_to_target and not config.tracking_target_instance_count:
         raise ConfigError(
-            f"tracker.tracking_pre_cull_to_target={config.tracking_pre_cull_to_target} needs the number of animals in "
-            "tracker.tracking_target_instance_count"
+            f"tracker.tracking_pre_cull_to_target={config.tracking_pre_cull_to_target} "
+            "needs the number of animals in tracker.tracking_target_instance_count"
         )
     if config.post_connect_single_breaks and not (
         config.tracking_target_instance_count or config.max_tracks
@@ -71,10 +73,11 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
 
 
 def _resolve(config: TrackerConfig) -> TrackerConfig:
-    """Replace the settings that others need to be different."""
+    """Replace the settings that do not fit the others."""
     if config.max_tracks and config.candidates_method == "fixed_window":
         log.info(
-            "tracker.candidates_method: local_queues instead of fixed_window, because of tracker.max_tracks=%d",
+            "tracker.candidates_method: local_queues instead of fixed_window, "
+            "because of tracker.max_tracks=%d",
             config.max_tracks,
         )
         config = replace(config, candidates_method="local_queues")

@@ -1,7 +1,8 @@
-"""What was typed for a key of text stays text, where Hydra and YAML would make `2024_01_05` the number 20240105.
+"""Keep values of text keys as text: Hydra and YAML would read `2024_01_05` as the number 20240105.
 
-Hydra reads values in two places, the command line and YAML files, and knows the keys' types in neither. Both are extended here
-when this module is imported, and not later, because a launcher may compose jobs in a process that has only imported them.
+Hydra reads values in two places, the command line and YAML files, and knows the types of the keys
+in neither. Importing this module extends both. It happens at import, because a launcher may compose
+jobs in a process that only imports the package.
 """
 
 from enum import Enum
@@ -40,7 +41,11 @@ HYDRAS = tuple(
         "hydra.job.env_set",
     )
 )
-"""Keys of Hydra's own that hold text; what is set for a sweep in a file, as `3` or `2024_01_05`, is read as on the command line later."""
+"""Hydra's own keys that hold text.
+
+Values of a sweep in a file (`hydra.sweeper.params`), as `3` or `2024_01_05`, are kept as text, and
+are later read like those of the command line.
+"""
 
 CONTAINERS = (
     ("logger", "tags"),
@@ -56,14 +61,18 @@ MERGE = "tag:yaml.org,2002:merge"
 
 
 class Kind(Enum):
-    """What becomes of a value; the value of each lists the types that are kept where writing the value again gives what was typed."""
+    """How the values of a key are read.
+
+    The value of each member lists the types that are kept: a number or bool of such a type is kept
+    where writing it again gives the typed text, and becomes text otherwise.
+    """
 
     TYPED = None
-    """A key with a type of its own, which converts it."""
+    """A key with a type other than text, which converts the value."""
     TEXT = ()
     INDEX_OR_NAME = (int,)
     ANY = (int, float, bool)
-    """A key of the user's own or of a plugin, which may be a word in a path as well as a number."""
+    """A key of the user or of a plugin, whose value may be text or a number."""
 
 
 @cache
@@ -84,7 +93,8 @@ def kind_of(path: Name) -> Kind:
     """Return the kind of a key.
 
     Args:
-        path: Its name, part by part; without its first parts, as in the file of an option, or with others in front of them.
+        path: Parts of its name. The first parts may be missing, as in the file of an option, or
+            other parts may precede them.
     """
     for length in range(len(path), 0, -1):
         for key, kind in _kinds().get(path[length - 1], ()):
@@ -107,18 +117,18 @@ def _kept(value: Any, text: str, kind: Kind) -> bool:
 
 
 class TypedWords(HydraOverrideVisitor):
-    """Reads overrides as Hydra does, but for text."""
+    """Reader of overrides that differs from Hydra's in text only."""
 
     _path: Name = ()
 
     def visitKey(self, ctx: OverrideParser.KeyContext) -> Key:
-        """Note which key is overridden."""
+        """Read a key and remember it as the one that is overridden."""
         key = super().visitKey(ctx)
         self._path = tuple(key.key_or_group.split("."))
         return key
 
     def visitDictKeyValuePair(self, ctx: OverrideParser.DictKeyValuePairContext) -> Any:
-        """Read an entry of a dictionary, whose key is a part of the name of what is overridden."""
+        """Read an entry of a dictionary; its key is a part of the name of the overridden key."""
         outer = self._path
         self._path = (*outer, ctx.dictKey().getText().strip())
         try:
@@ -127,7 +137,7 @@ class TypedWords(HydraOverrideVisitor):
             self._path = outer
 
     def visitFunction(self, ctx: OverrideParser.FunctionContext) -> Any:
-        """Read a function; the limits of a range are numbers even where each of its numbers becomes text."""
+        """Read a function; the limits of a range are numbers even for a key that holds text."""
         outer = self._path
         if ctx.getChild(0).getText() in ("range", "interval"):
             self._path = ()
@@ -157,7 +167,7 @@ def _is_named_argument(element: OverrideParser.ElementContext) -> bool:
 
 
 class _Loader(get_yaml_loader()):  # type: ignore[misc]
-    """Reads YAML as OmegaConf does, but for text."""
+    """Reader of YAML that differs from OmegaConf's in text only."""
 
     def get_single_node(self) -> Any:
         node = super().get_single_node()
@@ -166,7 +176,7 @@ class _Loader(get_yaml_loader()):  # type: ignore[misc]
         return node
 
     def _keep(self, node: yaml.Node, path: Name) -> None:
-        """Make text of what is text in a node and below it."""
+        """Turn values of text keys into text, in a node and below it."""
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 below = (*path, str(key.value))
@@ -210,7 +220,10 @@ def _read(source: ConfigSource, name: str, text: str) -> ConfigResult:
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """Hydra's source of configs in folders; it has the name of the one it stands in for, which Hydra then leaves out."""
+    """Hydra's source of configs in folders, with text kept as text.
+
+    It has the name of the class that it replaces, so that Hydra leaves that one out.
+    """
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read a config file of a folder."""
@@ -223,7 +236,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
 class ImportlibResourcesConfigSource(
     importlib_resources_config_source.ImportlibResourcesConfigSource
 ):
-    """Hydra's source of configs in packages; as above."""
+    """Hydra's source of configs in packages, with text kept as text; named like its base, too."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read a config file of a package."""

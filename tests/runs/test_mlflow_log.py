@@ -302,7 +302,10 @@ def test_names_may_be_chosen_and_long_ones_are_shortened(log, root, logger, make
 
 
 def test_importing_the_room_imports_nothing_heavy():
-    code = "import sys, sleap_lab.sweeps.sync; print({'mlflow', 'torch', 'pandas', 'sqlalchemy', 'sleap_io'} & set(sys.modules))"
+    code = (
+        "import sys, sleap_lab.sweeps.sync; "
+        "print({'mlflow', 'torch', 'pandas', 'sqlalchemy', 'sleap_io'} & set(sys.modules))"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

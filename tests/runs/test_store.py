@@ -490,7 +490,10 @@ def test_four_processes_may_start_on_a_missing_store(tmp_path):
     printed = [starter.communicate()[1].decode() for starter in starters]
     assert [starter.returncode for starter in starters] == [0] * 4, printed
     with closing(sqlite3.connect(root / "mlflow.db")) as database:
-        query = "SELECT experiments.name, status, COUNT(*) FROM runs JOIN experiments USING (experiment_id) GROUP BY 1, 2"
+        query = (
+            "SELECT experiments.name, status, COUNT(*) "
+            "FROM runs JOIN experiments USING (experiment_id) GROUP BY 1, 2"
+        )
         assert database.execute(query).fetchall() == [("sleap_lab", "FINISHED", 4)]
     assert {path.name for path in root.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]

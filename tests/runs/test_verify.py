@@ -22,7 +22,10 @@ from sleap_lab.settings.config import keys
 
 @pytest.fixture
 def lab(tmp_path):
-    """A run's inputs: labels with a video beside them and one elsewhere, a truth, and two models; and its snapshot."""
+    """The inputs of a run and its snapshot.
+
+    Inputs are labels with one video beside them and one elsewhere, a truth, and two models.
+    """
     for name in (
         "a/labels.slp",
         "a/video.mp4",

@@ -41,7 +41,7 @@ def configs_of(overrides, **options):
 
 
 def read_back(text):
-    """Return what a config holds after an override, through Hydra's grammar and OmegaConf's interpolation."""
+    """Return the value of an override after Hydra's grammar and OmegaConf's interpolation."""
     value = OverridesParser.create().parse_override(f"tune.key={text}").value()
     return OmegaConf.to_container(OmegaConf.create({"key": value}), resolve=True)["key"]
 
@@ -160,7 +160,8 @@ def test_further_options_come_from_a_config_dir(labels, tmp_path):
 
 def test_a_sweep_has_one_config_per_combination(labels):
     configs = configs_of([*labels, "tracker=fixed_window,flow", "tracker.tracking_window_size=2,3"])
-    assert [(config.tracker.use_flow, config.tracker.tracking_window_size) for config in configs] == [
+    trackers = [config.tracker for config in configs]
+    assert [(tracker.use_flow, tracker.tracking_window_size) for tracker in trackers] == [
         (False, 2), (False, 3), (True, 2), (True, 3),
     ]  # fmt: skip
 
@@ -168,12 +169,15 @@ def test_a_sweep_has_one_config_per_combination(labels):
 def test_a_preset_can_bring_its_own_sweep(labels, tmp_path):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     (tmp_path / "mine" / "experiment" / "search.yaml").write_text(
-        "# @package _global_\nhydra:\n  sweeper:\n    params:\n      tracker.tracking_window_size: 2,3\n"
+        "# @package _global_\n"
+        "hydra:\n  sweeper:\n    params:\n      tracker.tracking_window_size: 2,3\n"
     )
     configs = configs_of([*labels, "experiment=search", "filters=none,overlap"], folder="mine")
-    assert [(config.tracker.tracking_window_size, config.filters.filter_overlapping) for config in configs] == [
-        (2, False), (2, True), (3, False), (3, True),
-    ]  # fmt: skip
+    chosen = [
+        (config.tracker.tracking_window_size, config.filters.filter_overlapping)
+        for config in configs
+    ]
+    assert chosen == [(2, False), (2, True), (3, False), (3, True)]
     with pytest.raises(ConfigError, match="got 0; accepted: at least 1"):
         check_jobs(
             [*labels, "experiment=search", "tracker.max_tracks=0"],
@@ -244,12 +248,18 @@ def test_a_primary_config_of_ones_own_is_the_one_that_is_used(labels, defaults):
         (
             "other",
             None,
-            "--config-name=other: there is no such config; give the folder of your own primary config with --config-dir",
+            (
+                "--config-name=other: there is no such config; "
+                "give the folder of your own primary config with --config-dir"
+            ),
         ),
         (
             "ours",
             "mine",
-            "--config-name=ours: its defaults list leaves out what an experiment is made of; begin it with: - config",
+            (
+                "--config-name=ours: its defaults list leaves out what an experiment is made of; "
+                "begin it with: - config"
+            ),
         ),
     ],
 )
@@ -301,7 +311,10 @@ def test_groups_of_ones_own_compose_and_unknown_keys_do_not(labels):
     configs("tracking_window_size: 9\n", "mine/lab/local.yaml")
     configs("# @package _global_\nwindw: 9\n", "mine/lab/wrong.yaml")
     for word, says in {
-        "+lab=muenchen": "lab=muenchen: there is no such option; accepted: local, munich, wrong. Did you mean 'munich'?",
+        "+lab=muenchen": (
+            "lab=muenchen: there is no such option; accepted: local, munich, wrong. "
+            "Did you mean 'munich'?"
+        ),
         "+lab=local": "lab/local: begin the file with the line: # @package _global_",
         "+lab=wrong": "lab/wrong: windw: there is no such key.",
         "+lab.camera=3": "lab.camera: there is no such key.",
@@ -336,13 +349,16 @@ def test_every_group_has_options():
 # --- what is refused --------------------------------------------------------------------
 
 
+NO_WINDW = "tracker.windw: there is no such key. Did you mean 'tracker.tracking_window_size'?"
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [
         # keys
-        ("tracker.windw=3", "tracker.windw: there is no such key. Did you mean 'tracker.tracking_window_size'?"),
-        ("+tracker.windw=3", "tracker.windw: there is no such key. Did you mean 'tracker.tracking_window_size'?"),
-        ("++tracker.windw=3", "tracker.windw: there is no such key. Did you mean 'tracker.tracking_window_size'?"),
+        ("tracker.windw=3", NO_WINDW),
+        ("+tracker.windw=3", NO_WINDW),
+        ("++tracker.windw=3", NO_WINDW),
         ("model.peak_treshold=0.1", "Did you mean 'model.peak_threshold'?"),
         ("tracker.batch_size=3", "Did you mean 'runtime.batch_size'?"),
         ("batch_size=3", "Did you mean 'runtime.batch_size'?"),
@@ -353,22 +369,43 @@ def test_every_group_has_options():
         ("paint.colour=red", "paint.colour: there is no such key. Groups: data, model, "),
         ("hydra.rn.dir=x", "hydra.rn: there is no such key. Did you mean 'hydra.run'?"),
         ("hydra.run.dri=x", "hydra.run.dri: there is no such key. Did you mean 'hydra.run.dir'?"),
-        ("logger.tags.lab=west", "logger.tags.lab: entries are added one by one: +logger.tags.lab=VALUE"),
+        (
+            "logger.tags.lab=west",
+            "logger.tags.lab: entries are added one by one: +logger.tags.lab=VALUE",
+        ),
         # options
-        ("tracker=fixed_windw", "accepted: fixed_window, flow, kalman, local_queues, none. Did you mean 'fixed_window'?"),
+        (
+            "tracker=fixed_windw",
+            "accepted: fixed_window, flow, kalman, local_queues, none. "
+            "Did you mean 'fixed_window'?",
+        ),
         ("experiment=dmo", "dmo"),
         ("experiment=null", "experiment: got null; accepted: crowd, demo, "),
         ("+logger.tags.lab=null", "logger.tags.lab: "),
         # values
         ("tracker.tracking_window_size=many", "tracker.tracking_window_size: Value 'many'"),
-        ("tracker.tracking_window_size=0", "tracker.tracking_window_size: got 0; accepted: at least 1"),
-        ("tracker.features=keypoint", "got 'keypoint'; accepted: keypoints, centroids, bboxes, image. Did you mean 'keypoints'?"),
+        (
+            "tracker.tracking_window_size=0",
+            "tracker.tracking_window_size: got 0; accepted: at least 1",
+        ),
+        (
+            "tracker.features=keypoint",
+            "got 'keypoint'; accepted: keypoints, centroids, bboxes, image. "
+            "Did you mean 'keypoints'?",
+        ),
         ("tracker.use_flow=maybe", "tracker.use_flow: "),
         ("model.paths=models/unet", "model.paths: "),
         ("data.frames=5-x", "data.frames: cannot read '5-x'"),
         # the grammar
-        ("data.path=a (1).mp4", "data.path: the value 'a (1).mp4' has characters with a meaning in overrides; quote it: "),
-        ("data.path=a,b.mp4", "data.path: a,b.mp4 are several values; add -m to run each, or quote it: "),
+        (
+            "data.path=a (1).mp4",
+            "data.path: the value 'a (1).mp4' has characters with a meaning in overrides; "
+            "quote it: ",
+        ),
+        (
+            "data.path=a,b.mp4",
+            "data.path: a,b.mp4 are several values; add -m to run each, or quote it: ",
+        ),
         ("tracker.tracking_window_size=range(1,3)", "add -m to run each"),
         ("video.mp4", "'video.mp4' is neither a verb nor KEY=VALUE"),
         # combinations
@@ -419,7 +456,10 @@ def test_a_mistake_in_any_job_of_a_sweep_is_found_before_the_first(labels, overr
         ("hydra/launcher=jobbib", "hydra/launcher=jobbib: there is no such option; accepted: "),
         (
             "hydra/sweeper=nothing",
-            "hydra/sweeper=nothing: all jobs are known before the first one runs, so only basic can be used",
+            (
+                "hydra/sweeper=nothing: all jobs are known before the first one runs, "
+                "so only basic can be used"
+            ),
         ),
         ("hydra/sweeper=optuna", "-m KEY=A,B runs every combination, and sleap-lab tune searches"),
         (

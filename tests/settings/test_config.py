@@ -52,7 +52,10 @@ def refused(config, **values):
 
 def test_importing_the_config_is_cheap():
     heavy = "torch numpy scipy mlflow lightning sleap_io pandas matplotlib cv2 hydra"
-    code = f"import sys, sleap_lab.settings.config; sys.exit(' '.join(set({heavy.split()}) & set(sys.modules)))"
+    code = (
+        "import sys, sleap_lab.settings.config; "
+        f"sys.exit(' '.join(set({heavy.split()}) & set(sys.modules)))"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip()
         == ""
@@ -337,7 +340,8 @@ def test_an_output_must_be_a_file_that_can_be_made(config, tmp_path, name):
     )
     put(config, name, str(tmp_path / "video.mp4" / "out"))
     assert refused(config).startswith(
-        f"{name}: {tmp_path / 'video.mp4' / 'out'} cannot be written, because {tmp_path / 'video.mp4'} is not"
+        f"{name}: {tmp_path / 'video.mp4' / 'out'} cannot be written, "
+        f"because {tmp_path / 'video.mp4'} is not"
     )
     assert not (tmp_path / "new").exists()
 
@@ -366,7 +370,8 @@ def test_peak_thresholds(value, expected):
 def test_other_peak_thresholds_are_refused(value):
     with pytest.raises(
         ConfigError,
-        match=r"^model.peak_threshold: got .*; accepted: a number, or for top-down \[centroid, keypoint\]$",
+        match=r"^model.peak_threshold: got .*; "
+        r"accepted: a number, or for top-down \[centroid, keypoint\]$",
     ):
         peak_thresholds(ModelConfig(peak_threshold=value))
 
@@ -425,7 +430,8 @@ def test_parse_frames(spec, expected):
 def test_what_is_no_frame_selection_is_refused(spec):
     with pytest.raises(
         ConfigError,
-        match=r'^data.frames: cannot read .*; accepted: "0-100,200-300", "5,9,12-20" or a list of these$',
+        match=r"^data.frames: cannot read .*; "
+        r'accepted: "0-100,200-300", "5,9,12-20" or a list of these$',
     ):
         parse_frames(spec)
 

@@ -42,10 +42,13 @@ def test_a_password_is_hidden_and_given_back(given, shown):
 
 
 def test_passwords_in_the_middle_of_a_text_are_hidden():
-    text = "API request to http://ann:secret@host/api failed, see 'postgresql://bob:other@db/x' and mail me@lab.org"
-    assert (
-        redact(text)
-        == "API request to http://ann:***@host/api failed, see 'postgresql://bob:***@db/x' and mail me@lab.org"
+    text = (
+        "API request to http://ann:secret@host/api failed, "
+        "see 'postgresql://bob:other@db/x' and mail me@lab.org"
+    )
+    assert redact(text) == (
+        "API request to http://ann:***@host/api failed, "
+        "see 'postgresql://bob:***@db/x' and mail me@lab.org"
     )
 
 

@@ -17,40 +17,52 @@ from sleap_lab.settings.flags import (
     special_defaults,
 )
 
-# The founding page's list of flags and defaults; what stands beside `/` there is the short form.
+# The founding page's list of flags and defaults; the text behind `/` is the short form.
 FOUNDING_TRACK = {
-    "data_path/i": None, "model_paths/m": [], "output_path/o": None, "device/d": "auto", "batch_size/b": 4, "max_instances/n": None,
-    "tracking/t": False, "peak_threshold": 0.2, "integral_refinement": "integral", "backbone_ckpt_path": None, "head_ckpt_path": None,
-    "max_height": None, "max_width": None, "input_scale": None, "ensure_rgb": None, "ensure_grayscale": None, "crop_size": None,
-    "anchor_part": None, "only_labeled_frames": False, "only_suggested_frames": False, "video_index": None, "video_dataset": None,
-    "video_input_format": "channels_last", "frames": None, "queue_maxsize": 8, "tracking_window_size": 5, "min_new_track_points": 0,
-    "candidates_method": "fixed_window", "min_match_points": 0, "features": "keypoints", "scoring_method": "oks",
-    "scoring_reduction": "mean", "robust_best_instance": 1.0, "track_matching_method": "hungarian", "max_tracks": None,
-    "use_flow": False, "of_img_scale": 1.0, "of_window_size": 21, "of_max_levels": 3, "post_connect_single_breaks": False,
+    "data_path/i": None, "model_paths/m": [], "output_path/o": None, "device/d": "auto",
+    "batch_size/b": 4, "max_instances/n": None, "tracking/t": False, "peak_threshold": 0.2,
+    "integral_refinement": "integral", "backbone_ckpt_path": None, "head_ckpt_path": None,
+    "max_height": None, "max_width": None, "input_scale": None, "ensure_rgb": None,
+    "ensure_grayscale": None, "crop_size": None, "anchor_part": None, "only_labeled_frames": False,
+    "only_suggested_frames": False, "video_index": None, "video_dataset": None,
+    "video_input_format": "channels_last", "frames": None, "queue_maxsize": 8,
+    "tracking_window_size": 5, "min_new_track_points": 0, "candidates_method": "fixed_window",
+    "min_match_points": 0, "features": "keypoints", "scoring_method": "oks",
+    "scoring_reduction": "mean", "robust_best_instance": 1.0, "track_matching_method": "hungarian",
+    "max_tracks": None, "use_flow": False, "of_img_scale": 1.0, "of_window_size": 21,
+    "of_max_levels": 3, "post_connect_single_breaks": False,
 }  # fmt: skip
 FOUNDING_EVAL = {
-    "ground_truth_path/g": None, "predicted_path/p": None, "save_metrics/s": None, "oks_stddev": 0.05, "oks_scale": None,
-    "match_threshold": 0.0, "user_labels_only": False,
+    "ground_truth_path/g": None, "predicted_path/p": None, "save_metrics/s": None,
+    "oks_stddev": 0.05, "oks_scale": None, "match_threshold": 0.0, "user_labels_only": False,
 }  # fmt: skip
 
 # The arguments of sleap-nn's `run_inference` and their defaults.
 RUN_INFERENCE = {
-    "data_path": None, "input_labels": None, "input_video": None, "model_paths": None, "backbone_ckpt_path": None, "head_ckpt_path": None,
-    "max_instances": None, "max_width": None, "max_height": None, "ensure_rgb": None, "input_scale": None, "ensure_grayscale": None,
-    "anchor_part": None, "only_labeled_frames": False, "only_suggested_frames": False, "exclude_user_labeled": False,
-    "only_predicted_frames": False, "no_empty_frames": False, "batch_size": 4, "queue_maxsize": 32, "video_index": None,
-    "video_dataset": None, "video_input_format": "channels_last", "frames": None, "crop_size": None, "peak_threshold": 0.2,
-    "filter_overlapping": False, "filter_overlapping_method": "iou", "filter_overlapping_threshold": 0.8, "filter_min_visible_nodes": 0,
-    "filter_min_visible_node_fraction": 0.0, "filter_min_mean_node_score": 0.0, "filter_min_instance_score": 0.0,
-    "integral_refinement": "integral", "integral_patch_size": 5, "return_confmaps": False, "return_pafs": False,
-    "max_edge_length_ratio": 0.25, "dist_penalty_weight": 1.0, "n_points": 10, "min_instance_peaks": 0, "min_line_scores": 0.25,
-    "return_class_maps": False, "return_class_vectors": False, "make_labels": True, "output_path": None, "device": "auto",
-    "tracking": False, "tracking_window_size": 5, "min_new_track_points": 0, "candidates_method": "fixed_window", "min_match_points": 0,
-    "features": "keypoints", "scoring_method": "oks", "scoring_reduction": "mean", "robust_best_instance": 1.0, "oks_stddev": None,
-    "track_matching_method": "hungarian", "max_tracks": None, "use_flow": False, "of_img_scale": 1.0, "of_window_size": 21,
-    "of_max_levels": 3, "use_kalman": False, "kf_track_features": "centroid", "kf_init_frame_count": 10, "kf_node_indices": None,
-    "kf_reset_gap_size": 5, "post_connect_single_breaks": False, "tracking_target_instance_count": None, "tracking_pre_cull_to_target": 0,
-    "tracking_pre_cull_iou_threshold": 0, "tracking_clean_instance_count": 0, "tracking_clean_iou_threshold": 0,
+    "data_path": None, "input_labels": None, "input_video": None, "model_paths": None,
+    "backbone_ckpt_path": None, "head_ckpt_path": None, "max_instances": None, "max_width": None,
+    "max_height": None, "ensure_rgb": None, "input_scale": None, "ensure_grayscale": None,
+    "anchor_part": None, "only_labeled_frames": False, "only_suggested_frames": False,
+    "exclude_user_labeled": False, "only_predicted_frames": False, "no_empty_frames": False,
+    "batch_size": 4, "queue_maxsize": 32, "video_index": None, "video_dataset": None,
+    "video_input_format": "channels_last", "frames": None, "crop_size": None, "peak_threshold": 0.2,
+    "filter_overlapping": False, "filter_overlapping_method": "iou",
+    "filter_overlapping_threshold": 0.8, "filter_min_visible_nodes": 0,
+    "filter_min_visible_node_fraction": 0.0, "filter_min_mean_node_score": 0.0,
+    "filter_min_instance_score": 0.0, "integral_refinement": "integral", "integral_patch_size": 5,
+    "return_confmaps": False, "return_pafs": False, "max_edge_length_ratio": 0.25,
+    "dist_penalty_weight": 1.0, "n_points": 10, "min_instance_peaks": 0, "min_line_scores": 0.25,
+    "return_class_maps": False, "return_class_vectors": False, "make_labels": True,
+    "output_path": None, "device": "auto", "tracking": False, "tracking_window_size": 5,
+    "min_new_track_points": 0, "candidates_method": "fixed_window", "min_match_points": 0,
+    "features": "keypoints", "scoring_method": "oks", "scoring_reduction": "mean",
+    "robust_best_instance": 1.0, "oks_stddev": None, "track_matching_method": "hungarian",
+    "max_tracks": None, "use_flow": False, "of_img_scale": 1.0, "of_window_size": 21,
+    "of_max_levels": 3, "use_kalman": False, "kf_track_features": "centroid",
+    "kf_init_frame_count": 10, "kf_node_indices": None, "kf_reset_gap_size": 5,
+    "post_connect_single_breaks": False, "tracking_target_instance_count": None,
+    "tracking_pre_cull_to_target": 0, "tracking_pre_cull_iou_threshold": 0,
+    "tracking_clean_instance_count": 0, "tracking_clean_iou_threshold": 0,
 }  # fmt: skip
 
 
@@ -213,9 +225,10 @@ def test_parse_refuses(words, says):
 
 def test_values_become_words_that_are_read_back():
     values = {
-        "model.paths": ["a b", "c=d"], "tracker.tracking": True, "tracker.use_flow": False, "tracker.max_tracks": None,
-        "tracker.oks_stddev": 0.1, "tracker.kf_node_indices": [0, 2], "model.peak_threshold": [0.1, 0.2],
-        "filters.filter_overlapping_method": "oks", "tracker.missing_nodes": "shared",
+        "model.paths": ["a b", "c=d"], "tracker.tracking": True, "tracker.use_flow": False,
+        "tracker.max_tracks": None, "tracker.oks_stddev": 0.1, "tracker.kf_node_indices": [0, 2],
+        "model.peak_threshold": [0.1, 0.2], "filters.filter_overlapping_method": "oks",
+        "tracker.missing_nodes": "shared",
     }  # fmt: skip
     words = as_words(TRACK, values)
     assert words[:4] == ["--model_paths", "a b", "--model_paths", "c=d"]

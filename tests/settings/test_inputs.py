@@ -18,11 +18,12 @@ from sleap_lab.settings.inputs import (
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
-    """A working directory with videos, images and labels, empty files all, in folders of their own."""
+    """A working directory with empty files of videos, images and labels in separate folders."""
     monkeypatch.chdir(tmp_path)
     names = [
         "one.mp4", "labels.slp", "labels.pkg.slp", "scan.tif", "frames.h5", "notes.json",
-        "clips/2.mp4", "clips/10.mp4", "clips/1.AVI", "clips/notes.json", "clips/.hidden.mp4", "clips/predictions.slp", "clips/found.h5",
+        "clips/2.mp4", "clips/10.mp4", "clips/1.AVI", "clips/notes.json", "clips/.hidden.mp4",
+        "clips/predictions.slp", "clips/found.h5",
         "images/img10.png", "images/img2.png", "images/img1.JPG", "images/notes.csv",
         "both/a.mp4", "both/b.png",
         "trials/1/1.png", "trials/1/2.png", "trials/2/1.png",
@@ -177,9 +178,8 @@ def test_a_list_of_one_is_that_one(lab):
 
 
 def test_labels_stand_alone(lab):
-    assert (
-        refusal(["one.mp4", "labels.slp"])
-        == "data.path: the labels file labels.slp stands beside 1 others; a .slp file is given alone"
+    assert refusal(["one.mp4", "labels.slp"]) == (
+        "data.path: the labels file labels.slp stands beside 1 others; a .slp file is given alone"
     )
     assert "a .slp file is given alone" in refusal("only labels/*")
 
@@ -214,7 +214,8 @@ def manifest(lab, text, name="lists/videos.txt", **options):
 def test_a_manifest_names_paths_relative_to_itself(lab):
     name = manifest(
         lab,
-        f"\ufeff# my videos\n../one.mp4\n\n  ../clips/*.mp4  \r\n#../both/a.mp4\n{lab / 'frames.h5'}\n../images\n",
+        "\ufeff# my videos\n../one.mp4\n\n  ../clips/*.mp4  \r\n"
+        f"#../both/a.mp4\n{lab / 'frames.h5'}\n../images\n",
     )
     assert found(name) == [
         "lists/../one.mp4", "lists/../clips/2.mp4", "lists/../clips/10.mp4", str(lab / "frames.h5"),

@@ -1,4 +1,4 @@
-"""Text that was typed arrives as text, on the command line and in files, whatever YAML and OmegaConf would make of it."""
+"""Values of text keys stay text on the command line and in files, even if YAML reads a number."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from sleap_lab.settings.compose import Configs, check_jobs, compose_config, pars
 from sleap_lab.settings.config import keys
 from sleap_lab.settings.words import TEXT_TYPES, Kind, kind_of
 
-# What is typed, on the command line and in YAML; the text that must arrive is the same without quotes.
+# Values as typed on the command line and in YAML; the expected text is the same without quotes.
 TYPED = [
     *(
         "2024_01_05",
@@ -76,8 +76,9 @@ def test_text_arrives_from_the_command_line(typed):
 @pytest.mark.parametrize("typed", TYPED)
 def test_text_arrives_from_a_preset(typed):
     mine = preset(
-        f"# @package _global_\nlogger:\n  run_name: {typed}\n  experiment_name: {typed}\n  tags: {{session: {typed}}}\n"
-        f"output:\n  path: {typed}\ncache_dir: {typed}\ndata:\n  video_dataset: {typed}\n"
+        f"# @package _global_\nlogger:\n  run_name: {typed}\n  experiment_name: {typed}\n"
+        f"  tags: {{session: {typed}}}\noutput:\n  path: {typed}\ncache_dir: {typed}\n"
+        f"data:\n  video_dataset: {typed}\n"
     )
     config, _ = compose_config([*WORDS, "experiment=box"], config_dir=mine)
     assert {name: value_of(config, name) for name in KEYS} == dict.fromkeys(KEYS, typed.strip("'"))
@@ -112,7 +113,8 @@ def test_names_of_videos_are_text_and_their_numbers_are_numbers():
     )
     assert config.evaluator.video_map == expected
     mine = preset(
-        "# @package _global_\nevaluator: {video_map: {0: 1, 2024_01_05: 1e5, b.mp4: null, 007: no}}\n"
+        "# @package _global_\n"
+        "evaluator: {video_map: {0: 1, 2024_01_05: 1e5, b.mp4: null, 007: no}}\n"
     )
     assert (
         compose_config([*WORDS, *words, "experiment=box"], config_dir=mine)[0].evaluator.video_map
@@ -140,7 +142,8 @@ def test_each_value_of_a_sweep_arrives():
     assert [job.config.logger.run_name for job in jobs] == ["2024_01_05", "1e5", None, "null"]
     assert jobs[0].overrides[-1] == "logger.run_name=2024_01_05"
     mine = preset(
-        "# @package _global_\nhydra: {sweeper: {params: {logger.run_name: 2024_01_05, tracker.tracking_window_size: 3}}}\n"
+        "# @package _global_\nhydra: {sweeper: {params: "
+        "{logger.run_name: 2024_01_05, tracker.tracking_window_size: 3}}}\n"
     )
     (job,) = check_jobs(
         [*WORDS, "experiment=box"], multirun=True, configs=Configs(folder=mine)
@@ -184,7 +187,8 @@ def test_other_keys_keep_their_numbers():
         config.cache,
     ) == (0.1, 0.01, 10, "off")
     mine = preset(
-        "# @package _global_\nmodel: {peak_threshold: 1e-1}\ntracker: {oks_stddev: 1e-2}\ndata: {frames: 1_0}\ncache: off\n"
+        "# @package _global_\nmodel: {peak_threshold: 1e-1}\ntracker: {oks_stddev: 1e-2}\n"
+        "data: {frames: 1_0}\ncache: off\n"
     )
     config, _ = compose_config([*WORDS, "experiment=box"], config_dir=mine)
     assert (
