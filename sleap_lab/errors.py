@@ -35,7 +35,7 @@ def one_line(error: BaseException) -> str:
 
 
 def system_reason(error: BaseException) -> str:
-    """Return what the system says when a file cannot be read or written, without the number of the error."""
+    """Return the system's reason why a file cannot be read or written, without the error number."""
     if found := HDF5_REASON.search(str(error)):
         return found[1]
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__

@@ -2,8 +2,8 @@
 
     source → predict → filter → track → evaluate → report → log
 
-The run folder is the truth. It is complete before anything is logged to MLflow, and whatever happens
-`run.json` says how the run ended.
+The run folder is the authoritative record. It is complete before anything is logged to MLflow, and
+`run.json` always says how the run ended.
 """
 
 import logging
@@ -105,12 +105,14 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
 
 
 def run(config: Config, folder: Path, invocation: Invocation) -> Result:
-    """Run an experiment in its folder; what goes wrong is recorded there and reported in one line, not raised.
+    """Run an experiment in its folder.
+
+    Errors are recorded in the folder and reported in one line, not raised.
 
     Args:
         config: The checked config.
         folder: The run folder.
-        invocation: How it was asked for.
+        invocation: How the experiment was started.
 
     Raises:
         KeyboardInterrupt: The user stopped it; the folder says so.
@@ -178,7 +180,10 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
 def _run_stages(
     config: Config, folder: Path, summary: RunSummary, invocation: Invocation
 ) -> Result:
-    """Run the chain: source → predict → filter → track → evaluate → report; the files are left in the folder."""
+    """Run the chain from source to report; the files are left in the folder.
+
+    source → predict → filter → track → evaluate → report
+    """
     stage = Stopwatch(summary.stages, tell=partial(_tell, invocation=invocation))
     cache = open_cache(config, _warn)
     with stage("open"):
@@ -257,7 +262,11 @@ def _predict(
     stage: Stage,
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
 ) -> tuple[Inference, list[Path]]:
-    """Predict, or recall what was predicted; return the result, and the files with the outputs of the networks where they are asked for."""
+    """Predict, or recall earlier predictions from the cache.
+
+    Returns:
+        The result, and the files with the network outputs where these are requested.
+    """
     arrays = arrays_file(config, folder)
     if arrays is not None:
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)

@@ -43,13 +43,15 @@ class _RateColumn(ProgressColumn):
 def progress(
     items: Iterable[T], total: int, label: str, *, before: int = 0, bar: bool = True
 ) -> Iterator[T]:
-    """Yield the items as they are done and show how many are; a bar on a terminal, plain lines elsewhere or where several run at once.
+    """Yield the items as they are done and show the progress.
+
+    A terminal shows a bar; elsewhere, or where several run at once, plain lines appear.
 
     Args:
-        items: What is done, one after the other.
-        total: How many there are, those of an earlier run included.
+        items: The items, one after the other.
+        total: Number of all items, including those of an earlier run.
         label: What is being done.
-        before: How many an earlier run did, which are no part of the rate.
+        before: Number of items of an earlier run; the rate leaves them out.
         bar: Whether a terminal may show a bar.
     """
     if bar and messages.is_terminal:
@@ -75,7 +77,8 @@ def progress(
         if now - last >= SECONDS_BETWEEN_LINES and done < total:
             rate = (done - before) / (now - start)
             print(
-                f"{label}: {done}/{total} frames, {rate:.1f} frames/s, {(total - done) / rate:.0f} s left",
+                f"{label}: {done}/{total} frames, {rate:.1f} frames/s, "
+                f"{(total - done) / rate:.0f} s left",
                 file=sys.stderr,
             )
             last = now
@@ -97,7 +100,10 @@ def note(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text as one line of bounded length, whose control characters are written out: names in files may hold any."""
+    """Return a text as one line of bounded length with control characters written out.
+
+    Names in files may hold any character.
+    """
     text = "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
     return (
         text
