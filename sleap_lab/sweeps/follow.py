@@ -1,7 +1,7 @@
-"""While a sweep runs: say how each job went as soon as it ends, and mirror it to MLflow.
+"""While a sweep runs: report each job as soon as it ends, and mirror it to MLflow.
 
-Both are done by the process that runs the sweep, from the files that jobs leave. So it is the same for every launcher, and
-only one process writes to the MLflow store.
+The process that runs the sweep does both, from the files that jobs leave. So it is the same for
+every launcher, and only one process writes to the MLflow store.
 """
 
 from collections.abc import Iterator, Sequence
@@ -99,7 +99,10 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
 
 
 def ended(job: Job) -> RunSummary | None:
-    """Return how a job went, if it has ended since what is known of it; that an earlier attempt died is no end."""
+    """Return how a job went if it has ended since its state was last read.
+
+    A record that an earlier attempt died does not count as an end.
+    """
     run = _read(job)
     if run is None or run.status == "running" or summary.stamp(run) == summary.stamp(job.run):
         return None
@@ -155,7 +158,10 @@ def print_job(number: int, run: RunSummary, folder: Path) -> None:
 def _mirror(
     folder: Path, jobs: Sequence[Job], logger: LoggerConfig, outputs_root: Path, done: Queue
 ) -> None:
-    """Log each job that ends under the sweep's MLflow run; what cannot be logged now is logged with the results of the sweep."""
+    """Log each job that ends under the sweep's MLflow run.
+
+    Jobs that cannot be logged now are logged with the results of the sweep.
+    """
     parent = None
     if logger.mlflow:
         try:

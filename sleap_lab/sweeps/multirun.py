@@ -1,4 +1,4 @@
-"""A sweep from a checked command line: find what an earlier one left, run what is not done, show the results."""
+"""A sweep from a checked command line: resume an earlier one, run the rest, show the results."""
 
 import math
 import os
@@ -252,7 +252,7 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequen
 
 
 def _wait(jobs: Sequence[Job], seconds: float = math.inf) -> None:
-    """Wait until none of the jobs runs any more; one may outlive the process that the launcher started it in."""
+    """Wait until none of the jobs runs; one may outlive the process its launcher started it in."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and any(is_running(job) for job in jobs):
         time.sleep(SECONDS_BETWEEN_LOOKS)

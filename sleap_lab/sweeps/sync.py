@@ -30,16 +30,19 @@ def sync(
 ) -> dict[Path, str]:
     """Log every run that is not logged yet, each with the logger settings it was made with.
 
-    A job of a sweep is logged with its whole sweep. Runs that the user names are logged in any case, runs
-    found by searching a folder only if they were meant to be.
+    A job of a sweep is logged with its whole sweep. Runs that the user names are always logged;
+    runs found by searching a folder are logged only if their config requests it.
 
     Args:
-        folders: Run folders, sweep folders, or folders that hold such folders at any depth; `outputs_root` if empty.
+        folders: Run folders, sweep folders, or folders that hold such folders at any depth;
+            `outputs_root` if empty.
         outputs_root: Folder of the default store.
-        tracking_uri: Log here and not where the runs were to be logged, as after moving them to another machine.
+        tracking_uri: Store that replaces those in the runs' settings, as after moving them to
+            another machine.
 
     Returns:
-        What became of each run or sweep folder: `logged`, `already logged`, `still running`, `left out: ` or `failed: ` and the reason.
+        The outcome for each run or sweep folder: `logged`, `already logged`, `still running`, or
+        `left out: ` or `failed: ` and the reason.
 
     Raises:
         RunError: A folder holds no run.
@@ -87,7 +90,10 @@ def _is_sweep(folder: Path) -> bool:
 
 
 def _logger(folder: Path) -> LoggerConfig:
-    """Return the logger settings of a run or a sweep; those of a damaged one do not keep it from being named as such."""
+    """Return the logger settings of a run or a sweep.
+
+    For a damaged folder these are the default ones, so that it can still be reported.
+    """
     try:
         return read_plan(folder).logger if _is_sweep(folder) else read_logger(folder)
     except RunError:

@@ -58,7 +58,7 @@ MOST_TIED = 8  # jobs that a line names
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One job of a sweep: its number, its folder, what it overrides, and how it went; None if it never started."""
+    """One job of a sweep: number, folder, overrides, and how it went (None if it never started)."""
 
     number: int
     folder: Path
@@ -87,7 +87,7 @@ class Job:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Whatever the best job may be chosen by: metrics, counts, and the seconds of its stages."""
+        """Values that may decide which job is best: metrics, counts, and seconds of stages."""
         if self.run is None:
             return {}
         counts = {f"counts/{name}": float(value) for name, value in self.run.counts.items()}
@@ -98,7 +98,7 @@ class Job:
 
 
 class Objective(NamedTuple):
-    """What says which job is best: `sweep.objective` and `sweep.direction`, None for what is meant by default."""
+    """What decides which job is best: `sweep.objective` and `sweep.direction`; None for default."""
 
     name: str | None = None
     direction: str | None = None
@@ -135,7 +135,7 @@ DEFAULT = Objective()
 
 
 def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """Return the overridden keys that do not have the same value in all jobs, given what each job overrides."""
+    """Return the overridden keys whose values differ between jobs, given each job's overrides."""
     typed = [overridden(each) for each in overrides]
     return [
         key
@@ -151,7 +151,7 @@ def varied_name(overrides: Sequence[str], varied: Sequence[str]) -> str:
 
 
 def short_name(name: str, names: Sequence[str]) -> str:
-    """Return the last part of a dotted or slashed name, or all of it where another name ends alike."""
+    """Return the last part of a dotted or slashed name, or all of it if another name ends alike."""
 
     def last(text: str) -> str:
         return text.replace("/", ".").rpartition(".")[2]
@@ -160,9 +160,10 @@ def short_name(name: str, names: Sequence[str]) -> str:
 
 
 def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]:
-    """Return one row per job: number, status, which is best, what varied between the jobs, headline metrics, seconds and error.
+    """Return one row per job.
 
-    An override that all jobs share is left out, and a metric that no job has.
+    Columns: number, status, whether the job is best, settings that vary, headline metrics, seconds
+    and error. An override that all jobs share, and a metric that no job has, are left out.
     """
     varied = varied_keys([job.overrides for job in jobs])
     best = best_job(jobs, objective)
@@ -190,10 +191,11 @@ def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]
 
 
 def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None:
-    """Return the best of the jobs that ended well, whatever their order; None if none has the metric.
+    """Return the best of the jobs that ended well, in any order; None if none has the metric.
 
-    Of jobs that are equal by it, the first of `SECOND` that differs decides, and then the simpler setting: the one that changes fewer
-    keys from their defaults, and then the one whose values come first, key by key: nothing, no, small numbers.
+    Among equal jobs, the first criterion of `SECOND` that differs decides, then the simpler
+    setting: the one that changes fewer keys from their defaults, then the one whose values come
+    first, key by key: nothing, no, small numbers.
     """
     ended = {job: job.numbers for job in jobs if job.ended_well}
     names = CRITERIA if objective.name is None else (objective.name,)
@@ -242,7 +244,11 @@ def _best_by(name: str, minimize: bool, jobs: Sequence[Job]) -> list[Job]:
 
 
 def _simplicity(job: Job) -> tuple[int, list[Any], int]:
-    """Return what the simpler of two jobs has less of: keys that are not at their defaults, and their values in order."""
+    """Return a sort key that is smaller for the simpler of two jobs.
+
+    It holds the number of keys that are not at their defaults, their values in order, and the
+    number of the job.
+    """
     try:
         settings = {
             key: value
@@ -274,7 +280,10 @@ def _place(value: Any) -> tuple[int, float, str]:
 
 
 def objective_problem(jobs: Sequence[Job], objective: Objective) -> str | None:
-    """Say that no job that ended well has the metric that was asked for, and which they have; None if one has, or none was asked for."""
+    """Return why no job that ended well has the chosen metric, with the metrics that exist.
+
+    None if a job has it, or if no metric was chosen.
+    """
     known = sorted({name for job in jobs if job.ended_well for name in job.numbers})
     if objective.name is None or objective.name in known or not known:
         return None
@@ -289,11 +298,14 @@ def objective_problem(jobs: Sequence[Job], objective: Objective) -> str | None:
 
 
 def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
-    """Return the result table of a sweep for the terminal: names by their last part, and only what tells the jobs apart.
+    """Return the result table of a sweep for the terminal.
+
+    It shows the last part of names, and only columns that distinguish the jobs.
 
     Args:
         rows: The results.
-        criterion: The metric that says which job is best; it is shown even where all jobs have the same.
+        criterion: The metric that decides which job is best; shown even if all jobs have the same
+            value.
     """
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
     shown = [
@@ -317,7 +329,10 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
 
 
 def _tells_apart(name: str, values: Sequence[Any]) -> bool:
-    """Whether a column belongs into the terminal's table: not one that is empty, secondary, or a metric that is the same in all jobs."""
+    """Whether a column belongs into the terminal's table.
+
+    Columns that are empty, secondary, or a metric with the same value in all jobs do not.
+    """
     if name in SECONDARY or (values and set(values) == {None}):
         return False
     return name not in HEADLINES or len(values) < 2 or len({text(value) for value in values}) > 1
