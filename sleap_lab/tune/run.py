@@ -55,7 +55,8 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
     config, node = compose_config([*words, "tracker.tracking=true"], config_dir=config_dir)
     if not config.evaluator.evaluate:
         raise ConfigError(
-            "evaluator: nothing is evaluated; tuning needs ground truth, add evaluator=identity (or oks, centroid)"
+            "evaluator: nothing is evaluated; "
+            "tuning needs ground truth, add evaluator=identity (or oks, centroid)"
         )
     check_tracker(config.tracker)
     chosen = "tracker" in given and node.hydra.runtime.choices["tracker"] != "none"
@@ -103,7 +104,8 @@ def _trackers(
     if settings.trackers is not None:
         if "kalman" in settings.trackers and not n_animals:
             raise ConfigError(
-                "tune.trackers: kalman needs the number of animals in tracker.tracking_target_instance_count"
+                "tune.trackers: kalman needs the number of animals "
+                "in tracker.tracking_target_instance_count"
             )
         return tuple(dict.fromkeys(settings.trackers)), n_animals
     if chosen:
@@ -160,14 +162,18 @@ def _detect(config: Config, source: Source) -> Inference:
         and not config.tracker.override_class_tracks
     ):
         raise RunError(
-            "model.paths: the models know the animals' identities, so that the tracker is not used and there is nothing to tune; "
+            "model.paths: the models know the animals' identities, "
+            "so that the tracker is not used and there is nothing to tune; "
             "tracker.override_class_tracks=true lets it replace them"
         )
     return detected
 
 
 def _facts(search: Search) -> dict[str, Any]:
-    """Return what decides over scores and over what is tried; a study goes on only where all of it is the same."""
+    """Return everything that decides the scores and the settings tried.
+
+    A study continues only if all of it is the same.
+    """
     problem, settings = search.problem, search.settings
     parts = [*problem.search, problem.held_out]
     return {
@@ -274,13 +280,15 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
         (dimension.options for dimension in search.space() if isinstance(dimension, Choice)), {}
     )
     tell(
-        f"tuning {', '.join(trackers)} on {n_search} blocks of about {problem.length} labelled frames, "
+        f"tuning {', '.join(trackers)} on {n_search} blocks "
+        f"of about {problem.length} labelled frames, "
         f"{len(problem.held_out.blocks)} blocks held out"
         + (f"; {done} settings tried before" if done else "")
     )
     if search.n_animals is None:
         tell(
-            "kalman and limits of tracks are tried where the number of animals is known: tracker.tracking_target_instance_count=N"
+            "kalman and limits of tracks are tried where the number of animals is known: "
+            "tracker.tracking_target_instance_count=N"
         )
     tell(f"default setting: {metric.name} {number(default)}")
 
