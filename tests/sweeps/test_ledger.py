@@ -143,7 +143,7 @@ def test_a_ledger_that_cannot_be_read_is_named(tmp_path, content, message):
 
 @pytest.fixture
 def begin(tmp_path):
-    """Return a function that begins a sweep in a folder of its own and returns the folder and its lock."""
+    """Return a function that begins a sweep in a folder and returns the folder and its lock."""
 
     def begin(key="abc", chosen=None, *, afresh=False):
         plan = replace(PLAN, fingerprint=key)

@@ -45,7 +45,7 @@ def sweep(root):
 
 @pytest.fixture
 def make_jobs(sweep, make_sweep):
-    """Return a function that begins the sweep and writes its jobs, given what is special about each."""
+    """Return a function that begins the sweep and writes its jobs from their special values."""
 
     def make(*jobs, logger=None):
         make_sweep(sweep, *jobs, logger=logger)

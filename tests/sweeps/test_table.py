@@ -270,8 +270,8 @@ def test_a_metric_that_no_job_has_is_told_with_the_nearest(make_job):
     assert best_job(jobs, objective) is None
     problem = objective_problem(jobs, objective)
     assert (
-        problem
-        == "sweep.objective: no job has identity/idf1, so none is best. They have eval/oks_map, speed/total_seconds, speed/track_seconds"
+        problem == "sweep.objective: no job has identity/idf1, so none is best. "
+        "They have eval/oks_map, speed/total_seconds, speed/track_seconds"
     )
     assert "Did you mean 'eval/oks_map'" in objective_problem(
         jobs, Objective("quality/oks_map", "maximize")

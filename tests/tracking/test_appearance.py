@@ -30,7 +30,10 @@ def painted(image, texture, center, angle):
 
 
 def textured_animals(seed, animals=4):
-    """A clip of animals of different texture that dart about and over each other, and their poses with the true identities."""
+    """Return a clip of animals and their poses with the true identities.
+
+    The animals have different textures, and dart about and over each other.
+    """
     rng = np.random.default_rng(seed)
     textures = [
         cv2.resize(

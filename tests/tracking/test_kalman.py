@@ -9,7 +9,9 @@ SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
 
 
 def followed(xs, *, missing=(), shape=SQUARE, **settings):
-    """Let the filter of one animal see squares at xs (None: not seen), one per frame, and bring it up to date for the frame after.
+    """Let the filter of one animal see squares at xs, one per frame, and advance it by one frame.
+
+    None in xs is a frame without an observation.
 
     `missing` are (frame, node) pairs.
     """
@@ -66,7 +68,8 @@ def test_a_filter_coasts_and_is_dropped_after_the_gap():
 
 
 def test_a_track_that_lost_its_filter_is_seen_for_the_whole_count_before_it_gets_another():
-    # Last seen in frame 11; in frame 17, when it is seen again, its filter goes, and only the frames after count.
+    # The animal is last seen in frame 11. Its filter is dropped in frame 17, when it is seen again,
+    # and only the frames after that count.
     xs = [*(3 * t for t in range(12)), *[None] * 5, *(100 + 3 * t for t in range(11))]
     assert predicted(followed(xs[:-1], kf_reset_gap_size=5), 27) is None
     np.testing.assert_allclose(
@@ -172,10 +175,8 @@ def test_a_node_that_was_never_seen_is_amid_those_that_were():
 
 
 def test_a_leap_is_judged_by_all_nodes():
-    half = [
-        (12, 2),
-        (12, 3),
-    ]  # the upper half of the square is seen: its centroid is half a side away from that of the square
+    # The upper half of the square is seen. Its centroid is half a side away from the square's.
+    half = [(12, 2), (12, 3)]
     near = followed([0] * 13, missing=half, shape=7 * SQUARE, **BY_NODE)
     far = followed([0] * 13, missing=half, shape=9 * SQUARE, **BY_NODE)
     assert near.filters.accepted.tolist() == [12]  # 35 px

@@ -129,7 +129,8 @@ def test_local_queues_leave_poor_detections_in_while_there_is_no_track():
 
 
 def test_poor_candidates_are_not_compared():
-    # the newest pose of the track has 3 visible nodes: alone it cannot be matched, before it the whole one can
+    # The newest pose of the track has 3 visible nodes: alone it cannot be matched, but the complete
+    # pose before it can.
     frames = [[0], [pose(0, visible=3)], [0]]
     assert [scored[0][1:] for scored in link(frames, min_match_points=3)] == [
         (0, 1),
@@ -178,7 +179,8 @@ def test_track_limit():
     ("max_tracks", "expected"), [(2, {(0, -np.inf), (1, 1)}), (3, {(1, 1), (2, 1)})]
 )
 def test_ids_are_reserved_for_detections_without_a_pair(max_tracks, expected):
-    # two incomparable detections, one track: the one paired with it opens its own only if there is an id for both
+    # Two incomparable detections, one track: the detection paired with the track opens its own only
+    # if there is an id for both.
     settings = {
         "candidates_method": "local_queues",
         "scoring_method": "euclidean_dist",

@@ -63,7 +63,8 @@ def test_the_folder_holds_what_is_documented(tuned):
     _, folder, _ = tuned
     left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {name for name in left if not name.endswith(".lock")} == {
-        "conf/filters/tuned.yaml", "conf/tracker/tuned.yaml", "journal.log", "report.html", "tune.json", "tune.log",
+        "conf/filters/tuned.yaml", "conf/tracker/tuned.yaml",
+        "journal.log", "report.html", "tune.json", "tune.log",
     }  # fmt: skip
 
 
