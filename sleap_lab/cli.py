@@ -106,9 +106,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     gc.set_threshold(100_000)
     signal.signal(signal.SIGTERM, _stop)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="surrogateescape"
-        )  # names of files may hold bytes that are no text
+        # File names may hold bytes that are no valid text.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         code = _dispatch(arguments)
     except SleapLabError as error:

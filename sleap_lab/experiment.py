@@ -168,9 +168,8 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
 
 def _log_to_mlflow(config: Config, folder: Path) -> None:
     try:
-        with Stopwatch({})(
-            "log"
-        ):  # told in the log file only: what is logged to MLflow is complete before
+        # The duration goes to the log file only: the data for MLflow are complete before.
+        with Stopwatch({})("log"):
             log_run(folder, config.logger, outputs_root=Path(OUTPUTS).absolute())
     except Exception as error:  # the run itself is done and kept
         log.debug(redact("".join(traceback.format_exception(error))))

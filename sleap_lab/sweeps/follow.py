@@ -79,9 +79,8 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
         if last or monotonic() - checked > SECONDS_BETWEEN_CHECKS:
             checked = monotonic()
             found = {job.folder for job in waiting if _is_dead(job)}
-            for folder in (
-                found if last else found & dead
-            ):  # whoever watches a job needs a moment to say what it died of
+            # The supervisor of a job needs a moment to record why it died.
+            for folder in found if last else found & dead:
                 with suppress(RunError):
                     summary.settle(folder)
             dead = found

@@ -198,9 +198,8 @@ def _slot(sweep: Sweep) -> Iterator[int | None]:
 def _context(config: Config) -> ForkServerContext | SpawnContext:
     """Return the context that starts processes, with everything imported that a job needs."""
     method = "forkserver" if sys.platform == "linux" else "spawn"
-    multiprocessing.set_start_method(
-        method, force=True
-    )  # joblib's workers have one of their own, which children do not know
+    # joblib sets a start method of its own, which children do not know.
+    multiprocessing.set_start_method(method, force=True)
     if method == "spawn":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -295,18 +294,15 @@ def _work(
     """Run the job, in the child process."""
     os.environ.clear()
     os.environ.update(environment)
-    with suppress(
-        KeyboardInterrupt
-    ):  # a run records it; before there is one, who started this does
+    # A run records the interrupt itself; before a run exists, the parent does.
+    with suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=_end_with_parent, daemon=True).start()
         from sleap_lab.experiment import run
 
-        with (
-            summary.lock(folder),
-            open(folder / LOG_FILE, "ab") as log,
-        ):  # a killed attempt may need a moment to end
+        # The lock may have to wait for a killed attempt to end.
+        with summary.lock(folder), open(folder / LOG_FILE, "ab") as log:
             faulthandler.enable(log)
             if not _is_done(folder, known):
                 run(config, folder, replace(invocation, mlflow=_clear(folder)))

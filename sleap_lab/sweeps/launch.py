@@ -75,9 +75,8 @@ def _run_job(
             if "/" not in str(name)
         }
         invocation = Invocation(command, list(settings.overrides.task), choices, mlflow=mlflow)
-        with chdir(
-            settings.runtime.cwd
-        ):  # paths are meant from where the command was typed, whatever hydra.job.chdir says
+        # Paths are relative to the directory of the command, whatever the value of hydra.job.chdir.
+        with chdir(settings.runtime.cwd):
             run(to_config(node), Path(settings.runtime.output_dir), invocation)
 
     with hydra_application(configs) as hydra:

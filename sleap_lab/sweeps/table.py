@@ -37,11 +37,8 @@ HEADLINES = (
     "speed/frames_per_second",
 )
 
-SECONDARY = (
-    "eval/pck",
-    "identity/mota",
-    "speed/frames_per_second",
-)  # left out of the terminal's table, which is narrow
+# Columns left out of the terminal's table, which is narrow.
+SECONDARY = ("eval/pck", "identity/mota", "speed/frames_per_second")
 STYLES = {
     "finished": "green",
     "partial": "yellow",
@@ -222,10 +219,8 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
 
 
 def _is_minimized(name: str, direction: str | None = None) -> bool:
-    from sleap_lab.settings.objective import (
-        MINIMIZE,
-        natural_direction,
-    )  # SciPy, which only the end of a sweep needs
+    # This imports SciPy, which only the end of a sweep needs.
+    from sleap_lab.settings.objective import MINIMIZE, natural_direction
 
     return (direction or natural_direction(name)) == MINIMIZE
 
@@ -316,9 +311,8 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
     for name in shown:
         texts = [text(row[name]) for row in rows]
         number = any(isinstance(row[name], float) for row in rows)
-        width = (
-            None if name == "error" else max(map(len, texts), default=0)
-        )  # titles and errors are broken, values are not
+        # Titles and errors are wrapped, values are not.
+        width = None if name == "error" else max(map(len, texts), default=0)
         title = escape(short_name(name, shown).replace("_", " "))
         table.add_column(
             title, overflow="fold", min_width=width, justify="right" if number else "left"

@@ -101,19 +101,15 @@ class Kalman:
         self.warm_up = config.kf_init_frame_count
         self.gap = config.kf_reset_gap_size
         self.frames_left = self.warm_up  # until the first fit
-        self.recent = np.zeros(
-            (0, self.warm_up), dtype=np.intp
-        )  # per track its last rows, newest last
-        self.run = np.zeros(
-            0, dtype=np.intp
-        )  # per track how many of them are of consecutive frames
+        # Per track: its last rows, newest last.
+        self.recent = np.zeros((0, self.warm_up), dtype=np.intp)
+        # Per track: how many of these rows are of consecutive frames.
+        self.run = np.zeros(0, dtype=np.intp)
         self.last_frame = np.zeros(0, dtype=np.int64)  # per track
-        self.reset = np.zeros(
-            0, dtype=np.int64
-        )  # per track the frame in which it lost its filter; later ones count for a new one
-        self.news = np.zeros(
-            (2, 0), dtype=np.intp
-        )  # track and row of what was observed since the filters were corrected
+        # Per track: the frame in which it lost its filter; only later frames count for a new one.
+        self.reset = np.zeros(0, dtype=np.int64)
+        # Track and row of each observation since the last correction of the filters.
+        self.news = np.zeros((2, 0), dtype=np.intp)
         self.filters = self._no_filters()
 
     def _no_filters(self) -> Filters:

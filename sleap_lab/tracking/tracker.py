@@ -157,9 +157,8 @@ def _name_tracks(poses: Poses) -> Poses:
     kept = {poses.track_names[index] for index in used if index < len(poses.track_names)}
     free = (name for name in map("track_{}".format, count()) if name not in kept)
     names = [*poses.track_names, *islice(free, max(end - len(poses.track_names), 0))]
-    renumbered = np.full(
-        end + 1, -1, dtype=np.int32
-    )  # its last place is what the track -1 refers to
+    # The track -1 refers to the last place.
+    renumbered = np.full(end + 1, -1, dtype=np.int32)
     renumbered[used] = np.arange(len(used))
     return replace(
         poses, tracks=renumbered[poses.tracks], track_names=tuple(names[index] for index in used)

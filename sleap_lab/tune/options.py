@@ -87,9 +87,8 @@ def run_command(
         else []
     )
     config, _ = compose_config([*words, *search], config_dir=None if config_dir else str(folder))
-    composed = flat(
-        config.tracker, config.filters
-    )  # a preset may say more about the tracker than which one it is, and speaks last
+    # A preset may set more of the tracker than its kind, and takes precedence.
+    composed = flat(config.tracker, config.filters)
     words += [
         f"{key}={quote(value)}"
         for key, value in flat(tracker, filters).items()

@@ -245,9 +245,8 @@ def _begin(
     """Begin a trial; None where there are enough, or the time is over."""
     from optuna.samplers import TPESampler
 
-    with FileLock(
-        search.folder / ".begin.lock"
-    ):  # so that every trial knows which others there are
+    # The lock lets every trial know all others.
+    with FileLock(search.folder / ".begin.lock"):
         n = len(tried(study))
         if n >= search.settings.trials or time.time() > search.deadline:
             return None

@@ -105,8 +105,7 @@ def importances(study: "Study") -> dict[str, float]:
     if len(complete) < FEWEST_TRIALS or len({trial.value for trial in complete}) < 2:
         return {}
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Some regimes for parameter"
-        )  # few trials, as the page says
+        # The warning is about few trials, which the page mentions.
+        warnings.filterwarnings("ignore", message="Some regimes for parameter")
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in found.items()}

@@ -113,13 +113,8 @@ RUNNING = {"status": "running", "ended": None, "pid": os.getpid()}
         (None, {}, True, True, False),
         (None, RUNNING, False, True, True),
         ({}, {}, False, False, False),  # an earlier attempt
-        (
-            {},
-            {"started": "2026-01-02T02:00:00+00:00"},
-            True,
-            True,
-            False,
-        ),  # another one, whatever the clock of its machine says
+        # Another attempt, whatever the clock of its machine says.
+        ({}, {"started": "2026-01-02T02:00:00+00:00"}, True, True, False),
         (RUNNING, {}, True, False, False),  # begun by a command that was killed, ended meanwhile
         (RUNNING, RUNNING, False, False, True),
         (RUNNING, {"status": "interrupted"}, False, False, False),  # it will be run again

@@ -229,10 +229,11 @@ def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, earlier):
         ),
         (RunSummary(started=BEFORE), RunSummary(status="running", started=AFTER), False),
         (None, RunSummary(status="finished", started=BEFORE, ended=AFTER), True),
+        # The job runs again on purpose.
         *(
             (same, same, False)
             for same in [RunSummary(status="finished", started=BEFORE, ended=BEFORE)]
-        ),  # it is run again on purpose
+        ),
     ],
 )
 def test_a_job_that_was_finished_meanwhile_is_done(tmp_path, known, now, done):

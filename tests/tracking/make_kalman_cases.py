@@ -109,9 +109,8 @@ def make_scene(seed):
             if not np.isnan(pose).all():
                 poses.append(np.round(pose, 2))
         if draw() < 0.02:
-            poses.append(
-                np.round(BODY + np.array([ARENA * draw(), ARENA * draw()]), 2)
-            )  # what is no animal
+            # A detection that is no animal.
+            poses.append(np.round(BODY + np.array([ARENA * draw(), ARENA * draw()]), 2))
         frames.append(sorted(poses, key=lambda _: draw()))
     return animals, frames
 

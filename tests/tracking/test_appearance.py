@@ -7,9 +7,8 @@ from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking import track
 from sleap_lab.tracking.appearance import Appearance, placed
 
-BODY = np.array(
-    [[-18, 0], [0, 0], [18, 0], [0, 9], [0, -9]], dtype=float
-)  # nodes of an animal that looks to the right
+# Nodes of an animal that looks to the right.
+BODY = np.array([[-18, 0], [0, 0], [18, 0], [0, 9], [0, -9]], dtype=float)
 SKELETON = Skeleton(("tail", "middle", "head", "left", "right"))
 SIZE = 320  # px, side of the image
 FRAMES = 60

@@ -107,15 +107,13 @@ def test_the_leap_of_one_animal_is_none_of_the_other():
 @pytest.mark.parametrize("settings", [{}, BY_NODE])
 def test_a_pose_without_a_centroid_corrects_nothing_and_keeps_the_filter(settings):
     xs = [3 * t for t in range(18)]
-    poor = [
-        (frame, node) for frame in range(12, 18) for node in (0, 1, 2)
-    ]  # one of four nodes is fewer than half
+    # One of four nodes is fewer than half.
+    poor = [(frame, node) for frame in range(12, 18) for node in (0, 1, 2)]
     kalman = followed(xs, missing=poor, kf_reset_gap_size=5, **settings)
     assert kalman.filters.accepted.tolist() == [17]
     unseen = followed([*xs[:12], *[None] * 5], kf_reset_gap_size=5, **settings)
-    assert (
-        unseen.filters.accepted.tolist() == []
-    )  # where nothing was seen for as long, the filter is gone
+    # Without any observation for as long, the filter is dropped.
+    assert unseen.filters.accepted.tolist() == []
     coasting = followed([*xs[:12], *[None] * 3], kf_reset_gap_size=5, **settings)
     both = followed(
         xs[:15], missing=[place for place in poor if place[0] < 15], kf_reset_gap_size=5, **settings
@@ -137,29 +135,25 @@ def test_velocities_stay_within_the_limit():
     assert kalman.filters.limit.tolist() == [15]
     assert kalman.filters.mean[0, 1] == 15
     place = kalman.filters.mean[0, 0]
-    np.testing.assert_allclose(
-        predicted(kalman, 11), [(place + 15 - 35) / 2] * 4
-    )  # the last centroid is at 35
+    # The last centroid is at 35.
+    np.testing.assert_allclose(predicted(kalman, 11), [(place + 15 - 35) / 2] * 4)
 
 
 def test_the_step_is_taken_over_the_frames_with_a_centroid():
     poor = [(frame, node) for frame in (3, 4) for node in (0, 1, 2)]
     kalman = followed([0, 8, 16, 16, 16], missing=poor, kf_init_frame_count=5)
-    assert kalman.filters.gate == pytest.approx(
-        [8 * 16 / 2]
-    )  # two frames from the first centroid to the last, not four
+    # Two frames from the first centroid to the last, not four.
+    assert kalman.filters.gate == pytest.approx([8 * 16 / 2])
     assert kalman.filters.limit == pytest.approx([3 * 16 / 2])
 
 
 def test_one_observation_is_no_motion():
-    most = [
-        (frame, node) for frame in range(9) for node in (0, 1, 2)
-    ]  # a centroid in the last of ten frames only
+    # A centroid in the last of ten frames only.
+    most = [(frame, node) for frame in range(9) for node in (0, 1, 2)]
     assert predicted(followed([3 * t for t in range(10)], missing=most), 10) is None
     assert predicted(followed([3 * t for t in range(10)], missing=most[:-3]), 10) is not None
-    assert (
-        predicted(followed([3 * t for t in range(10)], missing=most, **BY_NODE), 10) is not None
-    )  # a node is seen in every frame
+    # A node is seen in every frame.
+    assert predicted(followed([3 * t for t in range(10)], missing=most, **BY_NODE), 10) is not None
 
 
 def test_a_run_that_ended_longer_ago_than_the_gap_is_not_fitted():

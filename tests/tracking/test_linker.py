@@ -51,9 +51,8 @@ def test_scores():
     frames = link([[0], [1], [3]])
     assert frames[0] == [(0, 0, 1)]
     assert frames[1][0][2] == pytest.approx(np.exp(-1 / 0.5))
-    assert frames[2][0][2] == pytest.approx(
-        (np.exp(-9 / 0.5) + np.exp(-4 / 0.5)) / 2
-    )  # mean over the window
+    # Mean over the window.
+    assert frames[2][0][2] == pytest.approx((np.exp(-9 / 0.5) + np.exp(-4 / 0.5)) / 2)
 
 
 def test_there_is_no_score_threshold():
@@ -156,16 +155,14 @@ def test_incomparable_detections_open_a_track_if_they_may(method):
 def test_local_queues_order_matches_first():
     frames = [[0, 20], [90, 23, 1]]
     settings = {**CENTROIDS, "candidates_method": "local_queues"}
-    assert link(frames, **settings)[1] == [
-        (23, 1, -3),
-        (1, 0, -1),
-        (90, 2, 1),
-    ]  # by row, then the new one
+    # Matches by row, then the new track.
+    assert link(frames, **settings)[1] == [(23, 1, -3), (1, 0, -1), (90, 2, 1)]
+    # Matches by cost.
     assert link(frames, **settings, track_matching_method="greedy")[1] == [
         (1, 0, -1),
         (23, 1, -3),
         (90, 2, 1),
-    ]  # by cost
+    ]
     assert link(frames, **CENTROIDS)[1] == [(90, 2, 1), (23, 1, -3), (1, 0, -1)]  # as it was
 
 

@@ -48,11 +48,8 @@ def outcome(default, best, difference=None, *, metric=IDF1, n_blocks=6):
             r"Keep the default setting: .* where it was searched \(0.9 against 0.8\), "
             r"but not on the 6 held-out blocks \(0.7 against 0.8\)",
         ),
-        (
-            outcome(setting(0.8, 0.8), setting(0.9, 0.8)),
-            "default",
-            "Keep the default setting",
-        ),  # equal is not better
+        # Equal is not better.
+        (outcome(setting(0.8, 0.8), setting(0.9, 0.8)), "default", "Keep the default setting"),
         (
             outcome(setting(0.8, 0.8), setting(0.9, float("nan"))),
             "default",
