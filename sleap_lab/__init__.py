@@ -1,6 +1,6 @@
 """Experiments for animal pose estimation: inference, tracking and evaluation of SLEAP models.
 
-The public names are imported on first use, because what stands behind them is slow to import.
+The public names are imported on first use, because their modules are slow to import.
 """
 
 import os

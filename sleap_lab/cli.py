@@ -28,7 +28,7 @@ INSTEAD = {
     ),
     "experimental_rerun": "use sleap-lab reproduce RUN",
 }
-"""Options of Hydra that cannot be used here, and what can."""
+"""Options of Hydra that sleap-lab does not accept, and what to use instead."""
 
 TUNE_HELP = """\
 sleap-lab tune KEY=VALUE … [--config-dir DIR]: search tracker and filter settings on detections \
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
         terminal.fail(system_problem(error))
         code = 1
-    except Exception as error:  # what should not happen is told in one line, too
+    except Exception as error:  # unexpected errors are also reported in one line
         import traceback
 
         from sleap_lab import terminal
@@ -257,7 +257,7 @@ def _eval(arguments: list[str]) -> int:
 
 
 def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
-    """Run what flags ask for, after printing the same in overrides."""
+    """Run the experiment that the flags describe, after printing the equivalent overrides."""
     from sleap_lab.settings.compose import as_typed, quote
 
     words = [f"{key}={quote(value)}" for key, value in values.items()]

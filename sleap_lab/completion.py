@@ -46,7 +46,7 @@ def completions(line: str, verbs: Sequence[str]) -> tuple[list[str], str | None]
 
 
 def _keys_of_tune() -> list[str]:
-    from sleap_lab.tune.settings import PREFIX, TuneConfig  # half a second that only tuning needs
+    from sleap_lab.tune.settings import PREFIX, TuneConfig  # takes 0.5 s; only tuning needs it
 
     return [f"{PREFIX}{field.name}=" for field in fields(TuneConfig)]
 

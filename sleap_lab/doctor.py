@@ -33,12 +33,12 @@ OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: What.
-        verdict: `ok`, `warning` or `problem`; only a problem keeps a run from working.
-        text: What was found, and for anything but `ok` what to do.
+        name: The checked item.
+        verdict: `ok`, `warning` or `problem`; only a problem prevents a run.
+        text: The result, and for anything but `ok` what to do.
     """
 
     name: str
@@ -47,14 +47,14 @@ class Finding(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a run over all frames will need.
+    """The time and memory that a run over all frames needs.
 
     Attributes:
         frames: Frames of the run.
         seconds: Time of the whole run without tracking and evaluation, which do thousands of frames
             per second.
-        megabytes: Peak memory; None where this system does not tell.
-        frames_per_second: Rate that was measured.
+        megabytes: Peak memory; None where it is unknown.
+        frames_per_second: Measured rate.
     """
 
     frames: int
@@ -64,7 +64,7 @@ class Estimate(NamedTuple):
 
 
 def examine(paths: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Finding]:
-    """Look at everything that a run with these files would use, and yield what is found.
+    """Check everything that a run with these files uses, and yield the results.
 
     Args:
         paths: Videos, labels files, and model folders, in any order.
@@ -256,7 +256,7 @@ def _measure(
         found.append(prediction.poses)
         done += len(prediction.poses.frames)
         elapsed = time.perf_counter() - began
-        if not warm:  # the first batch also pays for what is set up once
+        if not warm:  # the first batch includes one-time setup
             warm, measured_from = done, elapsed
             continue
         seconds = elapsed - measured_from
@@ -318,7 +318,7 @@ def _cores() -> str:
 
 
 def _peak_megabytes() -> float | None:
-    """Return the peak memory of this process; None where the system does not tell."""
+    """Return the peak memory of this process, MB; None where it is unknown."""
     if sys.platform == "win32":
         return None
     import resource

@@ -59,7 +59,7 @@ log = logging.getLogger("sleap_lab")
 
 @dataclass(frozen=True)
 class Result:
-    """What an experiment left.
+    """The result of an experiment.
 
     Attributes:
         folder: The run folder.
@@ -286,7 +286,7 @@ def _tell_outcome(
     folder: Path,
     files: Sequence[Path],
 ) -> None:
-    """Note and show how a run went; whoever runs a sweep shows how its jobs went."""
+    """Record and show how a run went; a job of a sweep is shown by the process of the sweep."""
     summary.notes += evaluation.notes if evaluation is not None else ()
     for note in summary.notes:
         log.warning("%s", note)
@@ -297,7 +297,7 @@ def _tell_outcome(
 def _watch(
     frames: Iterable[Frame], left: int, everything: int, invocation: Invocation
 ) -> Iterable[Frame]:
-    """Show how many of all frames are done, those that an earlier run did included."""
+    """Show how many of all frames are done, including those of an earlier run."""
     return terminal.progress(
         frames,
         everything,

@@ -7,7 +7,7 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import FiltersConfig
 
 OVERLAP_OKS_STDDEV = 0.1  # spread of the overlap OKS; not a setting in SLEAP either
-USER_SCORE = 1.0  # what an instance labelled by a person counts as among predicted ones
+USER_SCORE = 1.0  # score of a user-labelled instance among predicted ones
 
 
 def apply_filters(poses: Poses, config: FiltersConfig, *, track_only: bool = False) -> Poses:
@@ -21,8 +21,8 @@ def apply_filters(poses: Poses, config: FiltersConfig, *, track_only: bool = Fal
     Args:
         poses: Instances to filter.
         config: Thresholds; a threshold of 0 is off.
-        track_only: Look for overlaps first, as is done to existing predictions. By default overlaps
-            are looked for last, among fresh predictions that are good enough by themselves.
+        track_only: Filter overlaps first, as for existing predictions. By default overlaps are
+            filtered last, among new predictions that pass the other thresholds.
     """
     return poses[kept(poses, config, track_only=track_only)]
 

@@ -139,13 +139,13 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "input_labels": ((sio.Labels,), "open labels, as sleap_io.load_slp(path) returns"),
     "input_video": ((sio.Video,), "an open video, as sleap_io.load_video(path) returns"),
 }
-"""Argument -> what it may be."""
+"""Argument -> accepted types."""
 WAYS = {
     "str": "; give a path as data_path",
     "Video": "; give it as input_video",
     "Labels": "; give them as input_labels",
 }
-"""Type of what was given as another argument -> which it should have been."""
+"""Type of a value -> the argument that accepts it."""
 
 
 def _check_kinds(**given: Any) -> None:

@@ -48,7 +48,7 @@ from sleap_lab.sweeps.find import RUN_ID
 RECEIPT = "receipt.json"
 MOST = 20  # differences that the terminal shows
 CHANGEABLE = (*PATH_KEYS, "runtime.device")
-"""Settings that a reproduction may change: where things are. What is done with them stays."""
+"""Settings that a reproduction may change: places of files and devices. All other settings stay."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Receipt:
     Attributes:
         first: The first run: its folder, or its id in MLflow.
         again: The folder of the reproduction.
-        inputs: Input files, all unchanged or merely moved.
+        inputs: Input files, all unchanged or only moved.
         facts: Differences in what the two runs were made with: versions, code, machine.
         exact: Whether no difference was allowed: both runs have the same code, versions and
             processor, and no GPU, whose rounding may vary.
@@ -78,7 +78,7 @@ class Receipt:
 
     @property
     def differences(self) -> list[Difference]:
-        """What differs by more than is allowed."""
+        """The differences that exceed the allowed size."""
         return [item for item in (*self.predictions, *self.metrics) if not item.agrees]
 
     @property
@@ -273,7 +273,7 @@ def _compare_predictions(
 
 
 def _numbers(run: RunSummary) -> dict[str, float]:
-    """Return counts and metrics; how fast it was is no result."""
+    """Return counts and metrics without speeds, which are no results."""
     metrics = {name: value for name, value in run.metrics.items() if not name.startswith("speed/")}
     return {f"counts/{name}": float(value) for name, value in run.counts.items()} | metrics
 
@@ -308,7 +308,7 @@ def _write(receipt: Receipt) -> None:
 
 
 def _plain(item: Difference) -> dict[str, Any]:
-    """Return a difference as JSON knows it; what is undefined or not there is null."""
+    """Return a difference for JSON; undefined and missing values are null."""
     values = item._asdict() | {"difference": item.size}
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""What a user sees while a run goes on: a progress bar with rate and ETA, a table at the end."""
+"""Terminal output of a run: a progress bar with rate and ETA, a table at the end."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ from rich.text import Text
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
 MOST_CHARACTERS = 5000
-WIDTH_OF_FILES = 160  # of tables that no terminal limits
+WIDTH_OF_FILES = 160  # columns of tables outside a terminal
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 results = Console(
@@ -90,12 +90,12 @@ def progress(
 
 
 def doing(what: str) -> None:
-    """Say what takes its time."""
+    """Show a step that takes long."""
     messages.print(Text(f"{what} …"))
 
 
 def note(text: str) -> None:
-    """Show what the user should know, and need not do anything about."""
+    """Show a note that needs no action of the user."""
     messages.print(Text.assemble(("note:", "cyan"), " ", text))
 
 

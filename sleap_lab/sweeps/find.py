@@ -44,7 +44,7 @@ ARTIFACTS = (
     ),
     *(f"{SNAPSHOT}/{name}" for name in DOCUMENTS),
 )
-"""What is fetched of a run whose folder is not here: what runs are compared and run again by."""
+"""Files fetched of a run whose folder is not on this machine, to compare or reproduce it."""
 
 
 class Found(NamedTuple):
@@ -91,7 +91,7 @@ def find_runs(
         return _from_mlflow(client_of(uri), word, scratch)
     except (ConfigError, RunError):
         raise
-    except Exception as error:  # whatever kind of store it is, it fails in its own way
+    except Exception as error:  # each kind of store raises errors of its own
         if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
             raise ConfigError(
                 f"{word}: {uri} has no such run; logger.tracking_uri=… names another store"

@@ -23,7 +23,7 @@ from sleap_lab.sweeps.results import mirror_job, open_parent
 from sleap_lab.sweeps.table import HEADLINES, Job
 
 SECONDS_BETWEEN_LOOKS = 0.3
-SECONDS_BETWEEN_CHECKS = 2.0  # for processes that died with nobody to say so
+SECONDS_BETWEEN_CHECKS = 2.0  # for processes that died without a record
 
 Queue = SimpleQueue[Job | None]
 
@@ -41,7 +41,7 @@ def following(
     Args:
         folder: The sweep folder.
         jobs: All its jobs.
-        pending: The jobs that are to run, and what is known of them.
+        pending: The jobs to run, with their last known state.
         logger: Where to log them.
         outputs_root: Folder of the default store.
     """
@@ -88,7 +88,7 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
             if (run := ended(job)) is not None:
                 waiting.remove(job)
                 print_job(job.number, run, job.folder)
-                for note in run.notes:  # what holds for all jobs is said once
+                for note in run.notes:  # a note about all jobs is shown once
                     if note not in noted:
                         terminal.warn(f"job {job.number}: {note}")
                 noted.update(run.notes)
@@ -109,7 +109,7 @@ def ended(job: Job) -> RunSummary | None:
 
 
 def began(job: Job) -> bool:
-    """Whether a job has begun since what is known of it."""
+    """Whether a job has begun since its state was last read."""
     run = _read(job)
     return run is not None and (job.run is None or run.started != job.run.started)
 
@@ -121,7 +121,7 @@ def is_running(job: Job) -> bool:
 
 
 def _is_dead(job: Job) -> bool:
-    """Whether the process of a job died without a word."""
+    """Whether the process of a job died without a record."""
     run = _read(job)
     return run is not None and run.status == "running" and not summary.is_alive(job.folder, run)
 
@@ -134,7 +134,7 @@ def _read(job: Job) -> RunSummary | None:
 
 
 def print_job(number: int, run: RunSummary, folder: Path) -> None:
-    """Say in a line how a job went, and where its log is if it did not go well."""
+    """Return a line on how a job went, with the place of its log if it did not go well."""
     if run.error is not None:
         terminal.fail(
             f"job {number} {run.status}: {run.error} (log: {terminal.shown(folder / LOG_FILE)})"
@@ -172,7 +172,7 @@ def _mirror(
             continue
         try:
             mirror_job(parent.store, job, jobs, logger, parent.run_id)
-        except Exception as error:  # whatever kind of store it is, it fails in its own way
+        except Exception as error:  # each kind of store raises errors of its own
             terminal.warn(
                 f"MLflow: {first_line(error)}; the jobs are logged when the sweep is over"
             )

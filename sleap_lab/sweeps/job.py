@@ -68,17 +68,17 @@ class Share:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What every job must know of its sweep.
+    """The facts of a sweep that every job needs.
 
     Attributes:
         folder: The sweep folder.
         jobs: Number of each job by the name of its folder.
-        known: What was known of each job when this command began.
+        known: State of each job when this command began.
         command: The command line, word by word.
-        cwd: Where it was typed; relative paths are meant from there.
+        cwd: Working directory of the command; relative paths start there.
         pid: Process that runs the sweep; jobs on its machine end with it.
         host: Its machine.
-        share: What each job gets of its machine.
+        share: The share of its machine that each job gets.
         fail_fast: Whether no job starts after one has failed.
     """
 
@@ -102,7 +102,7 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
     """
     if os.getpid() != sweep.pid:
         _end_with(sweep.pid, sweep.host)
-    register()  # a launcher may run this in a process that has not
+    register()  # a launcher may run this in a fresh process
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     name = str(settings.sweep.subdir)
@@ -118,7 +118,7 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
             return
         try:
             config = to_config(node)
-        except ConfigError as error:  # a file is gone that was there when the command was checked
+        except ConfigError as error:  # a file was removed after the command was checked
             run = _new_summary(
                 invocation,
                 status="failed",
@@ -228,7 +228,7 @@ def _wait(process: BaseProcess, sweep_folder: Path) -> bool:
 
 
 def _stop(process: BaseProcess) -> None:
-    """End a process: let it write down that it was interrupted, but do not wait for long."""
+    """End a process; it gets a short time to record that it was interrupted."""
     process.terminate()
     process.join(SECONDS_TO_STOP)
     process.kill()
@@ -276,7 +276,7 @@ def _new_summary(invocation: Invocation, **fields: Any) -> RunSummary:
 
 
 def _cause(exitcode: int | None) -> str:
-    """Say what ended a process."""
+    """Return the cause of a process's end."""
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
         hint = ENDED_BY.get(signal.Signals(-exitcode))

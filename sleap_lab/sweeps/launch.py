@@ -35,7 +35,7 @@ def launch(
         checked: Its jobs.
         overrides: `KEY=VALUE` words of the command line.
         command: What the user typed, for the record.
-        configs: The configs that it is about.
+        configs: The configs that it uses.
 
     Raises:
         ConfigError: The folder that the user chose is not free.
@@ -48,7 +48,7 @@ def launch(
     folder = checked.folder or new_folder(Path(OUTPUTS))
     try:
         hidden = hiding(checked.jobs[0].config.logger.tracking_uri, overrides)
-        # Nobody else can know of a new folder.
+        # No other process knows a new folder.
         with nullcontext() if checked.folder is None else occupied(folder) as mlflow:
             _run_job(
                 [*overrides, *hidden, f"hydra.run.dir={quote(str(folder))}"],

@@ -1,4 +1,4 @@
-"""Hydra's launchers: handing them jobs, and what each job gets of the machine."""
+"""Hydra's launchers: passing jobs to them, and the share of the machine that each job gets."""
 
 import os
 import subprocess
@@ -27,11 +27,11 @@ PLUGIN_MINUTES = 60
 def launching(
     overrides: Sequence[str], configs: Configs = OURS
 ) -> Iterator[tuple[DictConfig, Launch]]:
-    """Give what hands the jobs of a sweep to the launcher that the user chose.
+    """Provide the function that passes the jobs of a sweep to the chosen launcher.
 
     Args:
         overrides: As on the command line; several values of a key are left out.
-        configs: The configs that they are about.
+        configs: The configs that they apply to.
 
     Yields:
         The composed settings, whose `hydra.launcher` may still be changed, and a function that runs
@@ -70,7 +70,7 @@ def waiting_for_all(launcher: DictConfig) -> Iterator[None]:
     def patient(job: SubmittedJob) -> list[JobReturn]:
         try:
             return results(job)
-        except Exception as error:  # the job's folder tells what became of it
+        except Exception as error:  # the folder of the job holds its outcome
             return [JobReturn(status=JobStatus.FAILED, _return_value=error)]
 
     SubmittedJob.results = patient  # type: ignore[method-assign, assignment]
@@ -81,7 +81,7 @@ def waiting_for_all(launcher: DictConfig) -> Iterator[None]:
 
 
 def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
-    """Return what each job gets of this machine, and give the launcher the defaults that it lacks.
+    """Return each job's share of this machine, and fill in missing defaults of the launcher.
 
     Args:
         launcher: Settings of the launcher; changed.

@@ -6,7 +6,7 @@
 
 Each file is written whole. A process that runs a sweep or a job holds its lock (see `summary.lock`)
 until it ends, so two commands never run the same sweep, and the remains of a killed command are
-told from a running one.
+distinguished from a running one.
 """
 
 import json
@@ -38,7 +38,7 @@ After a failed job with `sweep.fail_fast`, running jobs continue to their end. A
 user stops them.
 """
 
-# How a sweep is run, logged and shown; none of it makes it another sweep.
+# Keys on how a sweep is run, logged and shown; they do not make it another sweep.
 NOT_IN_FINGERPRINT = ("sweep.", "cache", "verbose", "debug", "logger.mlflow", "logger.tracking_uri")
 WRITTEN = ("output.path", "evaluator.save_metrics", "cache_dir")
 LIBRARIES = ("torch", "numpy", "scipy", "sleap-io", "opencv-python", "trackeval")
@@ -69,7 +69,8 @@ def sweep_fingerprint(configs: Sequence[Config], folders: Sequence[str]) -> str:
 
     It covers the config and folder of each job, the files they read, the code and the libraries.
 
-    Files are told by size and time of change, so that a sweep over long videos starts at once.
+    Files are identified by size and time of change, so that a sweep over long videos starts at
+    once.
     """
     flat = [flatten(asdict(config)) for config in configs]
     package = Path(__file__).parents[1]
@@ -195,7 +196,7 @@ def _fingerprint(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        return ""  # damaged: no sweep is like it
+        return ""  # damaged: equals no sweep
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -258,7 +259,7 @@ def stop(folder: Path, reason: str) -> None:
 
 
 def stopped(folder: Path) -> str | None:
-    """Return why no further job of a sweep is to start; None while it goes on."""
+    """Return why no further job of a sweep may start; None while the sweep continues."""
     try:
         return (folder / STOP_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:

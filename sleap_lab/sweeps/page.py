@@ -196,7 +196,7 @@ class BestShown(NamedTuple):
         metric: The metric that decided.
         value: Its value.
         minimize: Whether smaller is better.
-        said: Which job is best, by what, and which ones are as good, in words.
+        said: A sentence on which job is best, by what metric, and which ones are as good.
         tied: Numbers of those that are as good.
         command: The command that runs it by itself.
     """
@@ -232,9 +232,9 @@ def write_sweep_page(
         command: The command line.
         columns: Names of the columns of the result table.
         rows: Its cells, the number of the job first.
-        settings: What varied between the jobs that have a result: values as typed, by key.
+        settings: Settings that vary between the jobs with a result: values as typed, by key.
         metrics: Metrics of the same jobs by name.
-        best: The best job, if one can be told.
+        best: The best job, if it is known.
 
     Raises:
         RunError: A file cannot be written.

@@ -70,7 +70,7 @@ class Parent:
 
 
 def begin_sweep(folder: Path, command: Sequence[str]) -> RunSummary:
-    """Record that a sweep begins, or goes on; the MLflow run it has already stays its own."""
+    """Record that a sweep begins or continues; an existing MLflow run stays its own."""
     sweep = RunSummary()
     if (folder / SWEEP_FILE).is_file():
         earlier = summary.read(folder, SWEEP_FILE)
@@ -94,7 +94,7 @@ def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Paren
             return Parent(
                 store, open_run(store, folder, SWEEP_FILE, sweep, _entry(folder, sweep, [], logger))
             )
-    except Exception as error:  # the mirror may break in any way; the sweep must not
+    except Exception as error:  # logging may fail in any way; the sweep must continue
         raise later(folder, error) from error
     raise RunError(
         f"{folder} was deleted in MLflow, so it is not logged again; "
@@ -194,12 +194,12 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
             status=MLFLOW_STATUS[sweep.status],
             ended=sweep.ended or sweep.started,
         )
-    except Exception as error:  # the mirror may break in any way; the results are safe
+    except Exception as error:  # logging may fail in any way; the results are safe
         raise later(folder, error) from error
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """Return all jobs of a sweep; one that died without a word is recorded as interrupted.
+    """Return all jobs of a sweep; one that died without a record becomes interrupted.
 
     Raises:
         RunError: The folder holds no sweep.
@@ -208,7 +208,7 @@ def read_jobs(folder: Path) -> list[Job]:
 
 
 def read_objective(folder: Path) -> Objective:
-    """Return what says which job of a sweep is best."""
+    """Return the objective that decides which job of a sweep is best."""
     plan = read_plan(folder)
     return Objective(plan.objective, plan.direction)
 
@@ -225,7 +225,7 @@ def _read_job(folder: Path, planned: PlannedJob) -> Job:
 
 
 def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs that have ended and that the store does not hold, or not all of."""
+    """Return the jobs that have ended and that the store does not hold completely."""
     return [
         job
         for job in jobs

@@ -21,7 +21,7 @@ from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.ledger import read_plan
 from sleap_lab.sweeps.results import finish_sweep, log_sweep, read_jobs, unlogged
 
-# Whoever asks for nothing but logging can wait for a server that is slow.
+# This command does nothing but logging, so it can wait for a slow server.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 
 
@@ -61,7 +61,7 @@ def sync(
     outcomes = {}
     for folder, logger in loggers.items():
         place = store_uri(logger, outputs_root), logger.experiment_name
-        if place not in stores:  # a server that is away is asked once, and not once per run
+        if place not in stores:  # an unreachable server is tried once, not once per run
             stores[place] = _opened(logger, outputs_root)
         outcomes[folder] = _sync(folder, logger, outputs_root, stores[place])
     return outcomes
@@ -70,7 +70,7 @@ def sync(
 def _opened(logger: LoggerConfig, outputs_root: Path) -> Store | RunError:
     try:
         return prepare_store(logger, outputs_root)
-    except RunError as error:  # the runs of other stores are logged all the same
+    except RunError as error:  # the runs of other stores are still logged
         return error
 
 
@@ -118,6 +118,6 @@ def _sync(folder: Path, logger: LoggerConfig, outputs_root: Path, store: Store |
             log_sweep(folder, logger, outputs_root)
         else:
             mirror_run(store, folder, run, logger, None)
-    except Exception as error:  # one run that cannot be logged must not keep the others from it
+    except Exception as error:  # one run that cannot be logged must not affect the others
         return f"failed: {first_line(error)}"
     return "logged"

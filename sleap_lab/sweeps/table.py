@@ -1,4 +1,4 @@
-"""The results of a sweep side by side: what varied between its jobs, and what came out."""
+"""The results of a sweep side by side: the settings that vary, and the outcome of each job."""
 
 import csv
 import io
@@ -17,13 +17,13 @@ from sleap_lab.runs.snapshot import decides, flatten, read_document
 from sleap_lab.runs.summary import RunSummary, finite, overridden
 from sleap_lab.settings.config import defaults
 
-# What decides which job is best, unless `sweep.objective` does: the first that any job has.
+# Metrics that decide which job is best without `sweep.objective`: the first that any job has.
 CRITERIA = ("identity/idf1", "eval/oks_map")
 
-# What decides between jobs that are equal by it, one after the other.
+# Metrics that decide between jobs that are equal by it, in this order.
 SECOND = (*CRITERIA, "eval/dist_avg")
 SIMPLER = "the simpler setting"
-EQUAL = 1e-9  # relative difference of numbers that were added up in another order
+EQUAL = 1e-9  # relative difference of sums in different order
 
 # Metrics that are columns of the table, where any job has them.
 HEADLINES = (
@@ -64,12 +64,12 @@ class Job:
 
     @property
     def status(self) -> str:
-        """How it went, in a word."""
+        """The status of the job, in a word."""
         return "not run" if self.run is None else self.run.status
 
     @property
     def error(self) -> str | None:
-        """What went wrong."""
+        """The error of the job."""
         return None if self.run is None else self.run.error
 
     @property
@@ -106,11 +106,11 @@ class Best(NamedTuple):
 
     Attributes:
         job: The job.
-        criterion: The metric that says so.
+        criterion: The metric that decides.
         value: Its value.
         minimize: Whether smaller is better.
         tied: The other jobs that are as good by it, by number.
-        decided_by: What chose between them: another metric, or `SIMPLER`; None without ties.
+        decided_by: Tie-breaker: another metric, or `SIMPLER`; None without ties.
     """
 
     job: Job
@@ -142,7 +142,7 @@ def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
 
 
 def varied_name(overrides: Sequence[str], varied: Sequence[str]) -> str:
-    """Return what sets a job apart, as in `tracker=flow, tracking_window_size=5`."""
+    """Return the overrides that distinguish a job, as in `tracker=flow, tracking_window_size=5`."""
     values = overridden(overrides)
     return ", ".join(f"{short_name(key, varied)}={values[key]}" for key in varied if key in values)
 
@@ -266,7 +266,7 @@ def _simplicity(job: Job) -> tuple[int, list[Any], int]:
 
 
 def _place(value: Any) -> tuple[int, float, str]:
-    """Return where a value stands among those of its key."""
+    """Return the sort key of a value among those of its key."""
     if value is None or isinstance(value, bool):
         return 0 if value is None else 1, float(value or 0), ""
     with suppress(ValueError, TypeError):
@@ -338,7 +338,7 @@ def columns(rows: Sequence[Row]) -> list[str]:
 
 
 def text(value: Any) -> str:
-    """Return a value as it is shown to people; nothing is a dash."""
+    """Return a value as shown in tables; None is a dash."""
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from sleap_lab.poses.boxes import bounding_boxes
 
-SIDE = 16  # px of a patch, whatever the size of the animals
-SMALLEST = 32.0  # px of the image that a patch covers at least
-# What lies at the border of a patch is often background or another animal.
+SIDE = 16  # px, side of a patch for animals of any size
+SMALLEST = 32.0  # px of the image, smallest side that a patch covers
+# The border of a patch often shows background or another animal.
 HANN = np.hanning(SIDE + 2)[1:-1]
 WINDOW = np.outer(HANN, HANN)[..., None]
 

@@ -1,4 +1,4 @@
-"""Which detection continues which track."""
+"""Assignment of detections to tracks."""
 
 from collections.abc import Callable
 

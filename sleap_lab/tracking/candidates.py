@@ -7,7 +7,7 @@ class Candidates:
     """For each current track its last detections, as row numbers of the pose record, newest first.
 
     With `fixed_window`, tracks with a detection in the last frames are current; a track without one
-    is forgotten. With `local_queues` every track keeps its own last detections for ever.
+    is forgotten. With `local_queues` every track keeps its own last detections permanently.
 
     Attributes:
         ids: (t,) int, ids of the current tracks, ascending.

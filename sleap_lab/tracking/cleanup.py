@@ -35,7 +35,7 @@ def cull(points: np.ndarray, scores: np.ndarray, target: int, iou_threshold: flo
 
 
 def connect_single_breaks(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Where exactly one track is lost and exactly one is new, let the lost one go on.
+    """Continue a lost track where exactly one is lost and exactly one is new.
 
     Args:
         frames: For each frame in order the tracks of its instances, (n,) int; "no track" (-1)

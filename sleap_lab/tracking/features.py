@@ -1,4 +1,4 @@
-"""What of a pose is compared between frames."""
+"""Features of a pose that are compared between frames."""
 
 from collections.abc import Callable
 

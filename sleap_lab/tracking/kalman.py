@@ -1,4 +1,4 @@
-"""Kalman filters per track: where an animal that moves as it did should be now.
+"""Kalman filters per track: where an animal should be now if its motion continues.
 
 The rules are those that sleap-nn 0.3.5 follows, derived from its results
 (`tests/tracking/make_kalman_cases.py`). Let c be the centroid of the chosen nodes; it exists where
@@ -128,7 +128,7 @@ class Kalman:
         )
 
     def observe(self, frame: int, tracks: np.ndarray, rows: np.ndarray) -> None:
-        """Take note of what a frame's detections were linked to.
+        """Record the tracks of a frame's detections.
 
         Args:
             frame: Frame index.
@@ -185,7 +185,7 @@ class Kalman:
         return np.searchsorted(tracks, filters.track), rows, poses
 
     def _correct(self) -> None:
-        """Correct the filters by what was observed since."""
+        """Correct the filters by the observations since the last correction."""
         filters, (tracks, rows) = self.filters, self.news
         self.news = self.news[:, :0]
         order = np.argsort(tracks)

@@ -15,7 +15,7 @@ ITERATIONS = 20
 
 
 class Noise(NamedTuple):
-    """What is learned about each of m filters.
+    """The learned noise of each of m filters.
 
     Attributes:
         process: (m, 4p, 4p) covariance of what a step adds to the state.
@@ -52,7 +52,7 @@ def advance(
 def correct(
     mean: np.ndarray, covariance: np.ndarray, observed: np.ndarray, observation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Correct predicted states by what was observed.
+    """Correct predicted states by observations.
 
     Args:
         mean: (m, 4p) predicted states.
@@ -157,7 +157,7 @@ def _inverse(covariances: np.ndarray) -> np.ndarray:
 
 
 def _symmetric(covariances: np.ndarray) -> np.ndarray:
-    """Take rounding errors out before they grow over iterations."""
+    """Remove rounding errors before they grow over iterations."""
     return (covariances + _transposed(covariances)) / 2
 
 

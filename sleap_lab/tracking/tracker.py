@@ -166,7 +166,7 @@ def _name_tracks(poses: Poses) -> Poses:
 
 
 def named_apart(poses: Poses, names: Collection[str]) -> Poses:
-    """Rename the tracks that are called like others, which stand beside them in the same file."""
+    """Rename tracks that share a name with another track of the same file."""
     if not set(poses.track_names) & set(names):
         return poses
     free = (

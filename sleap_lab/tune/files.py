@@ -1,4 +1,4 @@
-"""What a search leaves in its folder, and says at its end."""
+"""The files and the closing message of a search."""
 
 import json
 import shlex
@@ -36,7 +36,7 @@ def write(
         study: Its study.
         outcome: What it found.
         words: Overrides of the experiment.
-        command: The command line that asked for the search.
+        command: The command line of the search.
         config_dir: Folder with options of the user, if there is one.
 
     Raises:

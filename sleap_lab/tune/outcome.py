@@ -34,13 +34,13 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """A setting and how it does.
+    """A setting and its scores.
 
     Attributes:
         tracker: Its tracker.
         filters: Its filters.
-        searched: How it does on the blocks that the search sees.
-        held_out: How it does on the blocks that the search does not see.
+        searched: Its score on the blocks that the search sees.
+        held_out: Its score on the blocks that the search does not see.
         trial: Number of its trial; None for the default setting.
     """
 
@@ -53,7 +53,7 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a search found.
+    """The outcome of a search.
 
     Attributes:
         metric: The metric to improve.
@@ -85,7 +85,7 @@ class Outcome:
         return self.default
 
     def verdict(self) -> str:
-        """Say in a few sentences which setting to use, and why."""
+        """Return a few sentences on which setting to use, and why."""
         name, blocks = (
             self.metric.name,
             f"{self.n_blocks} held-out {'block' if self.n_blocks == 1 else 'blocks'}",
@@ -136,8 +136,8 @@ def conclude(metric: Metric, default: Setting, best: Setting | None, n_blocks: i
     """Compare the best setting with the default one.
 
     Args:
-        metric: What was to be improved.
-        default: The setting to beat.
+        metric: The metric to improve.
+        default: The setting to compare with.
         best: The best setting tried, if there is one.
         n_blocks: Number of held-out blocks.
     """

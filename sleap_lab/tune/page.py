@@ -1,4 +1,4 @@
-"""The report of a search: a single HTML page that needs nothing but itself."""
+"""The report of a search: a single, self-contained HTML page."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ OTHER_METRICS = (
     ),
     *("coco/ap", "eval/n_missed"),
 )
-"""Metrics in the table beside the one that was to be improved."""
+"""Metrics in the table in addition to the one to improve."""
 
 
 def write_page(
@@ -52,8 +52,8 @@ def write_page(
 
     Args:
         path: The HTML file to write.
-        title: What was tuned on.
-        outcome: What the search found.
+        title: The data that the search used.
+        outcome: The outcome of the search.
         trials: The settings that were tried.
         importances: Share of each searched dimension in what makes settings good; empty where it
             is unknown.

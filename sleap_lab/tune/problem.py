@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Everything that decides what a setting scores; the same problem gives the same scores.
+    """Everything that decides the score of a setting; the same problem gives the same scores.
 
     Attributes:
         metric: The metric to improve.
@@ -191,7 +191,7 @@ def scores(
     """Score a setting on one part after the other, each time on all parts so far.
 
     Args:
-        problem: What is tuned.
+        problem: The tuning problem.
         parts: Blocks to track.
         tracker: Tracker of the setting.
         filters: Filters of the setting.

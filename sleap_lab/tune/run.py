@@ -45,7 +45,7 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
     Raises:
         ConfigError: The overrides are wrong.
         RunError: There is nothing to tune on.
-        KeyboardInterrupt: The user stopped it; what was found is reported first.
+        KeyboardInterrupt: The user stopped it; the results so far are reported first.
     """
     settings, words = split_overrides(overrides)
     _require_optuna()
@@ -87,7 +87,7 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
 
 def _require_optuna() -> None:
     try:
-        import optuna  # noqa: F401  # half a second that only tuning needs
+        import optuna  # noqa: F401  # takes 0.5 s; only tuning needs it
     except ImportError as error:
         raise RunError("sleap-lab tune needs Optuna: pip install 'sleap-lab[tune]'") from error
 
@@ -123,7 +123,7 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     matches = truth.videos or match_videos(
         truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map
     )
-    # A setting is judged by what it does with detections, and a correction is none.
+    # A setting is scored on detections as they were before any corrections by the user.
     detections = (
         detected.poses
         if source.project is None
@@ -205,7 +205,7 @@ def _tune(
     overrides: Sequence[str],
     config_dir: str | None,
 ) -> Outcome:
-    """Search, compare on the held-out blocks, and write down what was found."""
+    """Search, compare on the held-out blocks, and write the outcome."""
     problem, settings, read_image = search.problem, search.settings, search.read_image()
     default = _scored(problem, problem.tracker, problem.filters, read_image)
     for found in (default.searched, default.held_out):
@@ -271,7 +271,7 @@ def _best(
 
 
 def _progress(search: Search, study: "Study", default: float) -> "Callable[[Study], None]":
-    """Say what begins, and return a function that says, after each trial, what is worth saying."""
+    """Show what begins, and return a function that reports on each trial where useful."""
     problem, settings, metric = search.problem, search.settings, search.problem.metric
     n_search = sum(len(part.blocks) for part in problem.search)
     done, best, last = len(finished(study)), default, time.monotonic()

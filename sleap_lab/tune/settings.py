@@ -1,4 +1,4 @@
-"""The section `tune`: what is searched, and for how long."""
+"""The section `tune`: scope and duration of the search."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ PREFIX = "tune."
 
 @dataclass
 class TuneConfig:
-    """What `sleap-lab tune` searches, and for how long."""
+    """Scope and duration of the search of `sleap-lab tune`."""
 
     metric: str = key("identity/idf1", "Metric to improve.")
     trackers: list[str] | None = key(

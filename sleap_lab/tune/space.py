@@ -38,7 +38,7 @@ class Choice:
     Attributes:
         name: Name of the dimension; that of the key where it sets only one.
         options: What each option sets, by its label.
-        when: Whether it exists, given what was chosen before.
+        when: Whether it exists, given the choices before.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Range:
         low: Smallest value.
         high: Largest value.
         log: Whether small and large values are equally far apart on a logarithmic scale.
-        when: Whether it exists, given what was chosen before.
+        when: Whether it exists, given the choices before.
     """
 
     name: str
@@ -93,13 +93,13 @@ def tracker_of(config: TrackerConfig) -> str:
 def tracker_space(
     trackers: Sequence[str], n_nodes: int, n_animals: int | None, n_frames: int
 ) -> list[Dimension]:
-    """Return what is searched of the tracker.
+    """Return the searched dimensions of the tracker.
 
     Args:
         trackers: Trackers to try.
         n_nodes: Nodes of the skeleton.
         n_animals: Number of animals, if it is known.
-        n_frames: Frames of a block; longer memories than that cannot be told apart.
+        n_frames: Frames of a block; longer memories than that have the same effect.
     """
     fixed_window: Settings = {
         "tracker.candidates_method": "fixed_window",
@@ -244,14 +244,14 @@ def _rounded(value: float) -> float:
 
 
 def held_fixed(space: Sequence[Dimension], typed: Settings) -> list[Dimension]:
-    """Take out of a space what the user has decided.
+    """Remove the settings that the user gave from a space.
 
     Args:
         space: The dimensions.
         typed: Keys with the values that they keep.
 
     Raises:
-        ConfigError: What was typed leaves no tracker to try.
+        ConfigError: The given settings leave no tracker to try.
     """
     left: list[Dimension] = []
     for dimension in space:

@@ -17,8 +17,8 @@ from sleap_lab.poses.record import Poses
 
 BLOCKS = 20
 FEWEST_FRAMES = 20
-FEWEST_BLOCKS = 4  # where there are so few frames that blocks must be shorter than that
-GAP = 10  # a gap so many times as long as usual ends a stretch of labels
+FEWEST_BLOCKS = 4  # where few frames need blocks shorter than FEWEST_FRAMES
+GAP = 10  # a gap this many times longer than usual ends a stretch of labels
 
 
 class Block(NamedTuple):

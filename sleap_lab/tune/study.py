@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 JOURNAL = "journal.log"
-STARTUP_TRIALS = 10  # drawn at random, after the first ones and before the search knows enough
+STARTUP_TRIALS = 10  # drawn at random, between the first draws and the guided search
 COVERAGE = 0.98
 """Smallest share of true instances that a setting must find, relative to the default setting.
 
@@ -52,13 +52,13 @@ A setting below it is set aside: many metrics improve where animals are dropped.
 
 @dataclass(frozen=True)
 class Search:
-    """What one search does, in every process that takes part.
+    """The definition of a search, the same in every process that takes part.
 
     Attributes:
         folder: Folder of the study.
-        problem: What is tuned.
+        problem: The tuning problem.
         settings: The section `tune`.
-        data: Where images are read from.
+        data: The source of images.
         predicting: Whether models predict on these data.
         trackers: Trackers to try.
         n_animals: Number of animals, if it is known.
@@ -79,7 +79,7 @@ class Search:
     deadline: float = float("inf")
 
     def space(self) -> list[Dimension]:
-        """Return what is searched."""
+        """Return the searched dimensions."""
         detections = self.problem.detections()
         n_nodes = len(detections.skeleton.nodes)
         space = tracker_space(
@@ -108,7 +108,7 @@ def opened(search: Search, facts: Mapping[str, Any]) -> "Iterator[Study]":
             not continued.
 
     Raises:
-        ConfigError: The folder holds a study of something else.
+        ConfigError: The folder holds a study with other facts.
         RunError: Another process is at work there.
     """
     folder = search.folder
@@ -176,10 +176,10 @@ def _give_up_unfinished(study: "Study") -> None:
 
 
 def run_search(search: Search, study: "Study", watch: "Callable[[Study], None]") -> None:
-    """Try settings until there are enough or the time is over, in as many processes as asked for.
+    """Try settings until there are enough or the time is over, in `tune.jobs` processes.
 
     Args:
-        search: What to search.
+        search: The search.
         study: The study, opened.
         watch: Called after each trial of this process.
 
@@ -214,7 +214,7 @@ def _start_workers(search: Search) -> list[BaseProcess]:
 
 
 def _join_in(search: Search) -> None:
-    """Work in a process of its own, as long as the one that started it lives."""
+    """Try settings in a child process, as long as its parent lives."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     try:

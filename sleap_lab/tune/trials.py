@@ -1,4 +1,4 @@
-"""The trials of a study, as those who report them see them."""
+"""The trials of a study, as reports show them."""
 
 import warnings
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ class Tried:
 
     Attributes:
         number: Number of the trial.
-        value: Its metric where it was searched; nan for one that was not tried to the end.
+        value: Its metric on the searched blocks; nan for a trial that did not finish.
         frames_per_second: How fast it tracks.
-        settings: What it sets.
-        why: Why it was not tried to the end or does not count; empty for one that does.
+        settings: Values by key.
+        why: Why it did not finish or does not count; empty for one that counts.
     """
 
     number: int
