@@ -1,6 +1,6 @@
 """Experiments for animal pose estimation: inference, tracking and evaluation of SLEAP models.
 
-The public names are imported on first use, because what stands behind them is slow to import.
+The public names are imported on first use, because their modules are slow to import.
 """
 
 import os
@@ -22,8 +22,9 @@ _HOMES = {
     "load_metrics": "sleap_lab.evaluation",
 }
 
-# OpenCV reads these when it is loaded. Its decoders write pages about a damaged video, which are told in one line instead, and an
-# image whose header claims more than 2**28 pixels, 0.8 GB, is refused.
+# OpenCV reads these when it is loaded. Its decoders otherwise write pages about a damaged video,
+# which sleap-lab reports in one line; and it refuses an image whose header claims more than 2**28
+# pixels (0.8 GB).
 for _name, _value in {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "OPENCV_LOG_LEVEL": "OFF",

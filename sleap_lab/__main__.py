@@ -2,5 +2,5 @@
 
 from sleap_lab.cli import main
 
-if __name__ == "__main__":  # processes that are started for a part of the work import this file
+if __name__ == "__main__":  # Child processes import this file.
     main()

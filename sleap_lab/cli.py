@@ -1,4 +1,7 @@
-"""The command `sleap-lab`: verbs and exit codes. The config is composed and checked before anything heavy is imported."""
+"""The command `sleap-lab`: verbs and exit codes.
+
+The config is composed and checked before any heavy module is imported.
+"""
 
 import argparse
 import gc
@@ -19,19 +22,26 @@ INTERRUPTED = 130
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 HYDRA_ONLY = ("cfg", "info", "hydra_help", "shell_completion", "version")
 INSTEAD = {
-    "config_path": "the package's own options are always needed; use --config-dir DIR, and --config-name NAME for a primary config in it",
+    "config_path": (
+        "the package's own options are always needed; use --config-dir DIR, and --config-name NAME "
+        "for a primary config in it"
+    ),
     "experimental_rerun": "use sleap-lab reproduce RUN",
 }
-"""Options of Hydra that cannot be used here, and what can."""
+"""Options of Hydra that sleap-lab does not accept, and what to use instead."""
 
 TUNE_HELP = """\
-sleap-lab tune KEY=VALUE … [--config-dir DIR]: search tracker and filter settings on detections that are made once, or that a .slp
-file holds, scored against ground truth. Writes config options, a report and sleap-nn's flags into outputs/tune; what KEY=VALUE
+sleap-lab tune KEY=VALUE … [--config-dir DIR]: search tracker and filter settings on detections \
+that are made once, or that a .slp
+file holds, scored against ground truth. Writes config options, a report and sleap-nn's flags into \
+outputs/tune; what KEY=VALUE
 says of tracker and filters stays as it is. The same command goes on where it was interrupted.
 
 Examples:
-  sleap-lab tune data.path=video.mp4 'model.paths=[models/bottomup]' evaluator.ground_truth_path=truth.slp
-  sleap-lab tune data.path=predictions.slp model=none evaluator.ground_truth_path=truth.slp tune.trials=200 tune.jobs=4
+  sleap-lab tune data.path=video.mp4 'model.paths=[models/bottomup]' \
+evaluator.ground_truth_path=truth.slp
+  sleap-lab tune data.path=predictions.slp model=none evaluator.ground_truth_path=truth.slp \
+tune.trials=200 tune.jobs=4
 
 Keys, beside those of sleap-lab --help:
 {keys}
@@ -40,20 +50,27 @@ Keys, beside those of sleap-lab --help:
 HELP = """\
 sleap-lab: experiments for animal pose estimation
 
-  sleap-lab KEY=VALUE …              run one experiment: frames → predict → filter → track → evaluate → report → log
+  sleap-lab KEY=VALUE …              run one experiment: \
+frames → predict → filter → track → evaluate → report → log
   sleap-lab -m KEY=A,B …             run one experiment per combination
   sleap-lab track FLAGS              the same in sleap-nn's own flags (sleap-lab track --help)
   sleap-lab eval FLAGS               compare two .slp files (sleap-lab eval --help)
-  sleap-lab compare RUN RUN …        which settings and metrics differ between runs, or the jobs of a sweep
-  sleap-lab tune KEY=VALUE …         search tracker and filter settings against ground truth (sleap-lab tune --help)
-  sleap-lab reproduce RUN            run the snapshot of a run again and say whether the answer is the same
-  sleap-lab doctor PATH …            try out videos and models before a long run: what works, how long, how much memory
+  sleap-lab compare RUN RUN …        \
+which settings and metrics differ between runs, or the jobs of a sweep
+  sleap-lab tune KEY=VALUE …         \
+search tracker and filter settings against ground truth (sleap-lab tune --help)
+  sleap-lab reproduce RUN            \
+run the snapshot of a run again and say whether the answer is the same
+  sleap-lab doctor PATH …            \
+try out videos and models before a long run: what works, how long, how much memory
   sleap-lab sync [RUN …]             log run folders to MLflow that are not there yet
-  sleap-lab cache ls|clear           what the stage cache holds, and how to empty it (sleap-lab cache --help)
+  sleap-lab cache ls|clear           \
+what the stage cache holds, and how to empty it (sleap-lab cache --help)
 
 Examples:
   sleap-lab data.path=video.mp4 'model.paths=[models/centroid,models/centered]' tracker=local_queues
-  sleap-lab data.path=video.mp4 'model.paths=[models/bottomup]' 'data.frames="0-100,200-300"' model.peak_threshold=0.1
+  sleap-lab data.path=video.mp4 'model.paths=[models/bottomup]' 'data.frames="0-100,200-300"' \
+model.peak_threshold=0.1
   sleap-lab 'data.path=clips/*.mp4' 'model.paths=[models/bottomup]' output.formats=[slp,analysis_h5]
   sleap-lab data.path=labels.slp model=none tracker=fixed_window
   sleap-lab data.path=predictions.slp model=none evaluator=oks evaluator.ground_truth_path=truth.slp
@@ -72,7 +89,8 @@ Options:
   --hydra-help         Hydra's own options
   -h, --help           this page
 
-Exit codes: 0 done; 1 the run failed; 2 the command line or config is wrong; 3 done, but some frames or jobs failed;
+Exit codes: 0 done; 1 the run failed; 2 the command line or config is wrong; \
+3 done, but some frames or jobs failed;
 130 interrupted.
 """
 
@@ -83,13 +101,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         conceal(word) if "tracking_uri=" in word else word
         for word in (sys.argv[1:] if argv is None else argv)
     ]
-    # Imports and labels make many lasting objects; looking through them again and again is an eighth of a short run.
+    # Imports and labels make many lasting objects. Garbage collections that visit them again and
+    # again take an eighth of a short run.
     gc.set_threshold(100_000)
     signal.signal(signal.SIGTERM, _stop)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="surrogateescape"
-        )  # names of files may hold bytes that are no text
+        # File names may hold bytes that are no valid text.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         code = _dispatch(arguments)
     except SleapLabError as error:
@@ -108,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
         terminal.fail(system_problem(error))
         code = 1
-    except Exception as error:  # what should not happen is told in one line, too
+    except Exception as error:  # unexpected errors are also reported in one line
         import traceback
 
         from sleap_lab import terminal
@@ -116,10 +134,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if "debug=true" in arguments:
             traceback.print_exception(error)
         terminal.fail(
-            f"{type(error).__name__}: {' '.join(str(error).split())} (not foreseen; debug=true tells where, please report it)"
+            f"{type(error).__name__}: {' '.join(str(error).split())} "
+            "(not foreseen; debug=true tells where, please report it)"
         )
         code = 1
-    gc.freeze()  # the interpreter's last collections would walk through all of it once more: up to a second
+    # Without this, the last collections of the interpreter visit all objects once more: up to 1 s.
+    gc.freeze()
     sys.exit(code)
 
 
@@ -185,15 +205,16 @@ def _track(arguments: list[str]) -> int:
 
     if "-h" in arguments or "--help" in arguments:
         print(
-            "sleap-lab track FLAGS [KEY=VALUE …]: predict, and track with -t, in sleap-nn's own flags."
-            + flags.help_text(flags.TRACK)
+            "sleap-lab track FLAGS [KEY=VALUE …]: "
+            "predict, and track with -t, in sleap-nn's own flags." + flags.help_text(flags.TRACK)
         )
         return 0
     values, overrides = flags.parse(flags.TRACK, arguments)
     if not values.get("model.paths"):
         if not values.get("tracker.tracking"):
             raise ConfigError(
-                "track needs --model_paths (-m) to predict, or --tracking (-t) to track the instances of a .slp file"
+                "track needs --model_paths (-m) to predict, "
+                "or --tracking (-t) to track the instances of a .slp file"
             )
         values["model.kind"] = "none"
     if values.get("data.path") is None:
@@ -201,7 +222,8 @@ def _track(arguments: list[str]) -> int:
     for word in overrides:
         if "=" not in word and Path(word).exists():
             raise ConfigError(
-                f"{word}: a path too many; put a glob into quotes (-i 'clips/*.mp4'), or give a folder or a .txt file of paths"
+                f"{word}: a path too many; put a glob into quotes (-i 'clips/*.mp4'), "
+                "or give a folder or a .txt file of paths"
             )
     if values.get("output.make_labels", True):
         values.setdefault("output.path", str(predictions_path(Path(values["data.path"]))))
@@ -235,7 +257,7 @@ def _eval(arguments: list[str]) -> int:
 
 
 def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
-    """Run what flags ask for, after printing the same in overrides."""
+    """Run the experiment that the flags describe, after printing the equivalent overrides."""
     from sleap_lab.settings.compose import as_typed, quote
 
     words = [f"{key}={quote(value)}" for key, value in values.items()]
@@ -249,9 +271,11 @@ def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
 
 
 COMPARE = """\
-sleap-lab compare RUN RUN …: how runs differ from the first: settings, what each of them does, and metrics, paired by frame.
+sleap-lab compare RUN RUN …: how runs differ from the first: \
+settings, what each of them does, and metrics, paired by frame.
 
-RUN is a run folder, the folder of a sweep (all its jobs), or the id of a run in MLflow. One sweep is enough.
+RUN is a run folder, the folder of a sweep (all its jobs), or the id of a run in MLflow. \
+One sweep is enough.
 Prints a table and writes a page with everything into outputs/compare.
 
   logger.tracking_uri=URI   the MLflow store of the ids (default: that of outputs/)
@@ -290,15 +314,19 @@ def _compare(arguments: list[str]) -> int:
 
 
 REPRODUCE = """\
-sleap-lab reproduce RUN [KEY=VALUE …]: run the snapshot of a run again and compare poses and metrics with the first answer.
+sleap-lab reproduce RUN [KEY=VALUE …]: \
+run the snapshot of a run again and compare poses and metrics with the first answer.
 
-RUN is a run folder, or the id of a run in MLflow. Inputs must be what they were; one that moved is named by its key:
+RUN is a run folder, or the id of a run in MLflow. \
+Inputs must be what they were; one that moved is named by its key:
 
-  data.path=PATH  evaluator.ground_truth_path=PATH  'model.paths=[PATH,PATH]'  model.backbone_ckpt_path=PATH  model.head_ckpt_path=PATH
+  data.path=PATH  evaluator.ground_truth_path=PATH  'model.paths=[PATH,PATH]'  \
+model.backbone_ckpt_path=PATH  model.head_ckpt_path=PATH
   runtime.device=DEVICE     where the first device is not there
   logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
 
-Exit codes: 0 the answer is the same; 1 it is not, inputs changed, or the run failed; 2 there is nothing to repeat.
+Exit codes: 0 the answer is the same; 1 it is not, inputs changed, or the run failed; \
+2 there is nothing to repeat.
 """
 
 
@@ -318,7 +346,8 @@ def _reproduce(arguments: list[str]) -> int:
     runs = [word for word in words if word not in overrides]
     if len(runs) != 1:
         raise ConfigError(
-            f"reproduce: give one run and, where inputs moved, KEY=PATH; got {shlex.join(words) or 'nothing'}"
+            "reproduce: give one run and, where inputs moved, KEY=PATH; "
+            f"got {shlex.join(words) or 'nothing'}"
         )
     changes = {parsed.key_or_group: parsed.value() for parsed in parse_overrides(overrides)}
     outputs = Path("outputs").absolute()
@@ -332,10 +361,13 @@ def _reproduce(arguments: list[str]) -> int:
 
 
 DOCTOR = """\
-sleap-lab doctor PATH … [KEY=VALUE …]: try out what a run would use, for a minute at most, and leave nothing behind.
+sleap-lab doctor PATH … [KEY=VALUE …]: \
+try out what a run would use, for a minute at most, and leave nothing behind.
 
-PATHs are videos, folders, labels files and model folders, in any order; KEY=VALUE are settings of the run.
-The last line says go, or what to fix first. Exit codes: 0 go; 1 something is to be fixed; 2 the command line is wrong.
+PATHs are videos, folders, labels files and model folders, in any order; \
+KEY=VALUE are settings of the run.
+The last line says go, or what to fix first. \
+Exit codes: 0 go; 1 something is to be fixed; 2 the command line is wrong.
 """
 
 
@@ -370,7 +402,8 @@ def _store_word(arguments: list[str]) -> tuple[list[str], str | None]:
 
 
 SYNC = """\
-sleap-lab sync [RUN …] [KEY=VALUE]: log runs to MLflow that are not there yet, where each was to be logged.
+sleap-lab sync [RUN …] [KEY=VALUE]: \
+log runs to MLflow that are not there yet, where each was to be logged.
 
 RUN is a run folder, the folder of a sweep, or any folder that holds some (default: outputs).
 
@@ -404,7 +437,8 @@ def _cache(arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(
             "sleap-lab cache ls [cache_dir=DIR]: what the stage cache holds, the last used first.\n"
-            "sleap-lab cache clear [KEY …] [cache_dir=DIR]: remove it, or the entries whose keys begin so; what is in use stays."
+            "sleap-lab cache clear [KEY …] [cache_dir=DIR]: "
+            "remove it, or the entries whose keys begin so; what is in use stays."
         )
         return 0
     from sleap_lab import terminal
@@ -426,7 +460,8 @@ def _cache(arguments: list[str]) -> int:
             print(f"{cache.as_text(in_use)} in use and kept")
     else:
         raise ConfigError(
-            f"cache: got {shlex.join(words) or 'nothing'}; accepted: ls, or clear and the beginnings of keys, and cache_dir=DIR"
+            f"cache: got {shlex.join(words) or 'nothing'}; "
+            "accepted: ls, or clear and the beginnings of keys, and cache_dir=DIR"
         )
     return 0
 

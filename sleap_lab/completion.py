@@ -1,4 +1,7 @@
-"""What the tab key offers: verbs, and behind them flags and keys of their own. Groups, options and keys are Hydra's to complete."""
+"""Completions for the tab key: verbs, and the flags and keys of each verb.
+
+Hydra completes config groups, options and keys.
+"""
 
 import os
 from collections.abc import Sequence
@@ -19,8 +22,8 @@ def completions(line: str, verbs: Sequence[str]) -> tuple[list[str], str | None]
         verbs: First words that are verbs.
 
     Returns:
-        What the word may become, and the line that Hydra may complete as well; None where there is nothing for it. Where both are
-        empty, shells offer files.
+        The possible words, and the line for Hydra to complete as well; None where Hydra has nothing
+        to complete. Where both are empty, shells offer files.
     """
     command, *words = line.split(" ")
     first, last = words[0] if words else "", words[-1] if words else ""
@@ -43,15 +46,16 @@ def completions(line: str, verbs: Sequence[str]) -> tuple[list[str], str | None]
 
 
 def _keys_of_tune() -> list[str]:
-    from sleap_lab.tune.settings import PREFIX, TuneConfig  # half a second that only tuning needs
+    from sleap_lab.tune.settings import PREFIX, TuneConfig  # takes 0.5 s; only tuning needs it
 
     return [f"{PREFIX}{field.name}=" for field in fields(TuneConfig)]
 
 
 def complete(verbs: Sequence[str]) -> bool:
-    """Answer a shell that asks for completions, and say whether Hydra is to answer, too.
+    """Answer a shell that asks for completions, and say whether Hydra answers, too.
 
-    The line is in the environment, where Hydra looks for it as well; what is not for Hydra is taken out.
+    The line is in the environment, where Hydra looks for it as well; words that are not for Hydra
+    are removed from it.
 
     Args:
         verbs: First words that are verbs.

@@ -1,4 +1,4 @@
-"""What would go wrong with a long run, found in a minute: videos, models, device, time, memory and stores, tried out.
+"""Try out videos, models, device, time, memory and stores in a minute, before a long run.
 
 Nothing is left behind: no run folder, no predictions, no entry in the cache or in MLflow.
 """
@@ -33,12 +33,12 @@ OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: What.
-        verdict: `ok`, `warning` or `problem`; only a problem keeps a run from working.
-        text: What was found, and for anything but `ok` what to do.
+        name: The checked item.
+        verdict: `ok`, `warning` or `problem`; only a problem prevents a run.
+        text: The result, and for anything but `ok` what to do.
     """
 
     name: str
@@ -47,13 +47,14 @@ class Finding(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a run over all frames will need.
+    """The time and memory that a run over all frames needs.
 
     Attributes:
         frames: Frames of the run.
-        seconds: Time of all of it but tracking and evaluation, which do thousands of frames per second.
-        megabytes: Peak memory; None where this system does not tell.
-        frames_per_second: Rate that was measured.
+        seconds: Time of the whole run without tracking and evaluation, which do thousands of frames
+            per second.
+        megabytes: Peak memory; None where it is unknown.
+        frames_per_second: Measured rate.
     """
 
     frames: int
@@ -63,7 +64,7 @@ class Estimate(NamedTuple):
 
 
 def examine(paths: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Finding]:
-    """Look at everything that a run with these files would use, and yield what is found.
+    """Check everything that a run with these files uses, and yield the results.
 
     Args:
         paths: Videos, labels files, and model folders, in any order.
@@ -175,7 +176,10 @@ def _videos(source: Source) -> Iterator[Finding]:
         each = (time.perf_counter() - start) / len(chosen)
         height, width, channels = next(iter(shapes))
         total = len(source.reader(video).numbers)
-        text = f"{name}: {len(wanted):,} of {total:,} frames, {width}x{height} px, {channels} channel{'s' * (channels > 1)}"
+        text = (
+            f"{name}: {len(wanted):,} of {total:,} frames, {width}x{height} px, "
+            f"{channels} channel{'s' * (channels > 1)}"
+        )
         yield Finding(
             "video",
             OK if len(shapes) == 1 else WARNING,
@@ -207,16 +211,21 @@ def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
         yield Finding(
             "trial",
             WARNING,
-            "nothing was found in the frames tried; try a lower model.peak_threshold or check the models",
+            "nothing was found in the frames tried; "
+            "try a lower model.peak_threshold or check the models",
         )
     memory = "" if estimate.megabytes is None else f", {estimate.megabytes:,.0f} MB of memory"
-    text = f"{estimate.frames_per_second:.1f} frames/s; all {estimate.frames:,} frames take about {_duration(estimate.seconds)}{memory}"
+    text = (
+        f"{estimate.frames_per_second:.1f} frames/s; "
+        f"all {estimate.frames:,} frames take about {_duration(estimate.seconds)}{memory}"
+    )
     available = _available_megabytes()
     if available is not None and estimate.megabytes is not None and estimate.megabytes > available:
         yield Finding(
             "run",
             PROBLEM,
-            f"{text}, and only {available:,.0f} MB are free; a smaller runtime.batch_size needs less",
+            f"{text}, and only {available:,.0f} MB are free; "
+            "a smaller runtime.batch_size needs less",
         )
     else:
         yield Finding("run", OK, text)
@@ -225,7 +234,11 @@ def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
 def _measure(
     source: Source, config: Config, pipeline: "Pipeline", starting: float
 ) -> tuple[Estimate, int]:
-    """Rehearse a run with some frames from the middle, and return what all would need, and how many instances were found."""
+    """Rehearse a run with some frames from the middle.
+
+    Returns:
+        What all frames need, and the number of instances found.
+    """
     from sleap_lab.pipelines.engine import predict
 
     batch_size = config.runtime.batch_size
@@ -243,7 +256,7 @@ def _measure(
         found.append(prediction.poses)
         done += len(prediction.poses.frames)
         elapsed = time.perf_counter() - began
-        if not warm:  # the first batch also pays for what is set up once
+        if not warm:  # the first batch includes one-time setup
             warm, measured_from = done, elapsed
             continue
         seconds = elapsed - measured_from
@@ -264,7 +277,10 @@ def _measure(
 
 
 def _end(source: Source, config: Config, poses: Poses) -> None:
-    """Do with some poses what the end of a run does with all, in a folder that is removed: write the report, open an MLflow store."""
+    """Rehearse the end of a run with some poses: write the report and open an MLflow store.
+
+    The files are written to a temporary folder, which is removed.
+    """
     with tempfile.TemporaryDirectory(prefix="sleap-lab-") as scratch:
         if config.report == "html":
             from sleap_lab.report import write_report
@@ -302,7 +318,7 @@ def _cores() -> str:
 
 
 def _peak_megabytes() -> float | None:
-    """Return the peak memory of this process; None where the system does not tell."""
+    """Return the peak memory of this process, MB; None where it is unknown."""
     if sys.platform == "win32":
         return None
     import resource
@@ -313,7 +329,7 @@ def _peak_megabytes() -> float | None:
 
 
 def _available_megabytes() -> float | None:
-    """Return the memory that could be used, this process's own included; None where the system does not tell."""
+    """Return the usable memory, MB, including that of this process; None where it is unknown."""
     meminfo = Path("/proc/meminfo")
     if not meminfo.is_file():
         return None

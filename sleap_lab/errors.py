@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 HDF5_REASON = re.compile(r"errno = \d+, error message = '([^']*)'")
-"""Where a long message of HDF5 holds what the system says."""
+"""The place of the system's message in a long message of HDF5."""
 
 
 class SleapLabError(Exception):
@@ -30,12 +30,12 @@ class RunError(SleapLabError, RuntimeError):
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says, on one line."""
+    """Return the message of an error on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def system_reason(error: BaseException) -> str:
-    """Return what the system says when a file cannot be read or written, without the number of the error."""
+    """Return the system's reason why a file cannot be read or written, without the error number."""
     if found := HDF5_REASON.search(str(error)):
         return found[1]
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
@@ -54,7 +54,7 @@ def brief(value: object) -> str:
     """Return a value for a message, cut where it is long."""
     try:
         text = repr(value)
-    except ValueError:  # a number of thousands of digits
+    except ValueError:  # an integer of thousands of digits
         text = f"a number of the type {type(value).__name__}"
     return text if len(text) <= 100 else f"{text[:99]}…"
 

@@ -2,8 +2,8 @@
 
     source → predict → filter → track → evaluate → report → log
 
-The run folder is the truth. It is complete before anything is logged to MLflow, and whatever happens
-`run.json` says how the run ended.
+The run folder is the authoritative record. It is complete before anything is logged to MLflow, and
+`run.json` always says how the run ended.
 """
 
 import logging
@@ -59,7 +59,7 @@ log = logging.getLogger("sleap_lab")
 
 @dataclass(frozen=True)
 class Result:
-    """What an experiment left.
+    """The result of an experiment.
 
     Attributes:
         folder: The run folder.
@@ -105,12 +105,14 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
 
 
 def run(config: Config, folder: Path, invocation: Invocation) -> Result:
-    """Run an experiment in its folder; what goes wrong is recorded there and reported in one line, not raised.
+    """Run an experiment in its folder.
+
+    Errors are recorded in the folder and reported in one line, not raised.
 
     Args:
         config: The checked config.
         folder: The run folder.
-        invocation: How it was asked for.
+        invocation: How the experiment was started.
 
     Raises:
         KeyboardInterrupt: The user stopped it; the folder says so.
@@ -166,9 +168,8 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
 
 def _log_to_mlflow(config: Config, folder: Path) -> None:
     try:
-        with Stopwatch({})(
-            "log"
-        ):  # told in the log file only: what is logged to MLflow is complete before
+        # The duration goes to the log file only: the data for MLflow are complete before.
+        with Stopwatch({})("log"):
             log_run(folder, config.logger, outputs_root=Path(OUTPUTS).absolute())
     except Exception as error:  # the run itself is done and kept
         log.debug(redact("".join(traceback.format_exception(error))))
@@ -178,7 +179,10 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
 def _run_stages(
     config: Config, folder: Path, summary: RunSummary, invocation: Invocation
 ) -> Result:
-    """Run the chain: source → predict → filter → track → evaluate → report; the files are left in the folder."""
+    """Run the chain from source to report; the files are left in the folder.
+
+    source → predict → filter → track → evaluate → report
+    """
     stage = Stopwatch(summary.stages, tell=partial(_tell, invocation=invocation))
     cache = open_cache(config, _warn)
     with stage("open"):
@@ -257,7 +261,11 @@ def _predict(
     stage: Stage,
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
 ) -> tuple[Inference, list[Path]]:
-    """Predict, or recall what was predicted; return the result, and the files with the outputs of the networks where they are asked for."""
+    """Predict, or recall earlier predictions from the cache.
+
+    Returns:
+        The result, and the files with the network outputs where these are requested.
+    """
     arrays = arrays_file(config, folder)
     if arrays is not None:
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
@@ -278,7 +286,7 @@ def _tell_outcome(
     folder: Path,
     files: Sequence[Path],
 ) -> None:
-    """Note and show how a run went; whoever runs a sweep shows how its jobs went."""
+    """Record and show how a run went; a job of a sweep is shown by the process of the sweep."""
     summary.notes += evaluation.notes if evaluation is not None else ()
     for note in summary.notes:
         log.warning("%s", note)
@@ -289,7 +297,7 @@ def _tell_outcome(
 def _watch(
     frames: Iterable[Frame], left: int, everything: int, invocation: Invocation
 ) -> Iterable[Frame]:
-    """Show how many of all frames are done, those that an earlier run did included."""
+    """Show how many of all frames are done, including those of an earlier run."""
     return terminal.progress(
         frames,
         everything,

@@ -1,4 +1,4 @@
-"""Filters between prediction and tracking: drop predicted instances that are poor or that overlap a better one."""
+"""Filters between prediction and tracking: drop poor or overlapping predicted instances."""
 
 import numpy as np
 
@@ -7,21 +7,22 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import FiltersConfig
 
 OVERLAP_OKS_STDDEV = 0.1  # spread of the overlap OKS; not a setting in SLEAP either
-USER_SCORE = 1.0  # what an instance labelled by a person counts as among predicted ones
+USER_SCORE = 1.0  # score of a user-labelled instance among predicted ones
 
 
 def apply_filters(poses: Poses, config: FiltersConfig, *, track_only: bool = False) -> Poses:
     """Drop instances as the filter settings ask; the processed frames stay as they are.
 
-    Node counts and scores concern predicted instances only. Overlap concerns all, a user-labelled instance
-    counting with score 1. When overlaps are filtered, the instances of each frame come out by descending
-    score, the later one first among equals; otherwise the order is kept.
+    Node counts and scores concern predicted instances only. Overlap concerns all instances; a
+    user-labelled instance counts with score 1. When overlaps are filtered, the instances of each
+    frame come out by descending score, the later one first among equals; otherwise the order is
+    kept.
 
     Args:
         poses: Instances to filter.
         config: Thresholds; a threshold of 0 is off.
-        track_only: Look for overlaps first, as is done to existing predictions. By default overlaps
-            are looked for last, among fresh predictions that are good enough by themselves.
+        track_only: Filter overlaps first, as for existing predictions. By default overlaps are
+            filtered last, among new predictions that pass the other thresholds.
     """
     return poses[kept(poses, config, track_only=track_only)]
 
@@ -67,7 +68,8 @@ def unsuppressed(suppresses: np.ndarray) -> np.ndarray:
     """Choose greedily, in order: an instance stays unless one that stays suppresses it.
 
     Args:
-        suppresses: (n, n) bool, whether the first instance suppresses the second; best instance first.
+        suppresses: (n, n) bool, whether the first instance suppresses the second; the best
+            instance comes first.
 
     Returns:
         (n,) bool, true for those that stay.
@@ -94,9 +96,10 @@ def box_iou(points: np.ndarray) -> np.ndarray:
 
 
 def overlap_oks(points: np.ndarray) -> np.ndarray:
-    """OKS of all pairs of poses over the nodes visible in both, scaled by the first pose's bounding box.
+    """OKS of all pairs of poses over the nodes visible in both.
 
-    mean over nodes of exp(-d² / (2 · area · 0.1²)), as sleap-nn's `track` command does.
+    mean over nodes of exp(-d² / (2 · area · 0.1²)), as sleap-nn's `track` command does, with the
+    area of the first pose's bounding box.
 
     Args:
         points: (n, nodes, 2) px, image space; nan where a node was not found.

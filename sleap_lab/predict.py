@@ -37,36 +37,46 @@ def run_inference(
     return_class_vectors: bool = False,
     **options: Any,
 ) -> sio.Labels | list[dict[str, Any]]:
-    """Predict, and track where asked, as `sleap-lab track` does; writes `output_path` and nothing else.
+    """Predict, and track if requested, as `sleap-lab track` does.
+
+    Writes `output_path` and nothing else.
 
     Args:
-        data_path: Video or `.slp` file, or several videos: a list, a glob, a folder, or a `.txt` file of paths.
+        data_path: Video or `.slp` file, or several videos: a list, a glob, a folder, or a `.txt`
+            file of paths.
         input_labels: Labels that are already open, instead of `data_path`.
         input_video: A video that is already open, instead of `data_path`.
         model_paths: Model folders, or a single one; none to track existing labels.
-        make_labels: Return labels; otherwise a list of dictionaries of arrays, one per batch of frames.
-        output_path: Where to write the labels, or with `make_labels=False` the arrays, to an `.npz` file; nowhere without it.
-        return_confmaps: Add the confidence maps to the arrays, here and below of no effect on labels.
+        make_labels: Return labels; otherwise a list of dictionaries of arrays, one per batch of
+            frames.
+        output_path: File for the labels, or with `make_labels=False` `.npz` file for the arrays;
+            nothing is written without it.
+        return_confmaps: Add the confidence maps to the arrays. This and the following arguments
+            have no effect on labels.
         return_pafs: Add the part affinity fields.
         return_paf_graph: Add all peaks and candidate edges.
         return_class_maps: Add the class maps.
         return_class_vectors: Add the class probabilities of crops.
-        **options: Every other flag of `sleap-lab track` by its name, e.g. `tracking=True`, `frames=[0, 1]`.
+        **options: Every other flag of `sleap-lab track` by its name, e.g. `tracking=True`,
+            `frames=[0, 1]`.
 
     Returns:
-        The labels; or with `make_labels=False` a dictionary per batch of B frames, filtered as the labels would be and with all points
-        (x, y) in px of image space: `video_idx`, `frame_idx` (B,), `orig_size` (B, 2) height and width, `eff_scale` (B,),
-        `pred_instance_peaks`, B arrays (n, nodes, 2), `pred_peak_values`, B arrays (n, nodes), and `instance_scores`, B arrays (n,);
-        of single-instance models these are (B, nodes, 2), (B, nodes) and (B,), nan where no instance was found. Multi-class models add
-        `pred_class_inds` and `class_scores`, B arrays (n,), top-down models `pred_centroids` (n, 2), `centroid_val` (n,) and
-        `instance_bbox` (n, 4, 2). `docs/outputs.md` describes these and the maps.
+        The labels; or with `make_labels=False` a dictionary per batch of B frames, filtered as the
+        labels are. All points are (x, y) in px of image space. Keys: `video_idx`, `frame_idx` (B,),
+        `orig_size` (B, 2) height and width, `eff_scale` (B,), `pred_instance_peaks`, B arrays
+        (n, nodes, 2), `pred_peak_values`, B arrays (n, nodes), and `instance_scores`, B arrays
+        (n,); of single-instance models these are (B, nodes, 2), (B, nodes) and (B,), nan where no
+        instance was found. Multi-class models add `pred_class_inds` and `class_scores`, B arrays
+        (n,), top-down models `pred_centroids` (n, 2), `centroid_val` (n,) and `instance_bbox`
+        (n, 4, 2). `docs/outputs.md` describes these and the maps.
 
     Raises:
         ConfigError: An argument is unknown or does not fit.
         RunError: Something cannot be read or written.
 
     Warns:
-        UserWarning: Some frames, or some of several videos, could not be read, or something must be known of the frames or the poses.
+        UserWarning: Some frames, or some of several videos, are unreadable, or there is a note
+            about the frames or the poses.
     """
     given = [
         name
@@ -129,13 +139,13 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "input_labels": ((sio.Labels,), "open labels, as sleap_io.load_slp(path) returns"),
     "input_video": ((sio.Video,), "an open video, as sleap_io.load_video(path) returns"),
 }
-"""Argument -> what it may be."""
+"""Argument -> accepted types."""
 WAYS = {
     "str": "; give a path as data_path",
     "Video": "; give it as input_video",
     "Labels": "; give them as input_labels",
 }
-"""Type of what was given as another argument -> which it should have been."""
+"""Type of a value -> the argument that accepts it."""
 
 
 def _check_kinds(**given: Any) -> None:
@@ -198,7 +208,7 @@ def _config(
 
 
 def _plain(value: Any) -> Any:
-    """Return paths as text, and numbers, arrays and ranges as the plain ones that a config and a file hold."""
+    """Return paths as text, and numbers, arrays and ranges as plain values for config and file."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, (np.generic, np.ndarray)):
@@ -207,7 +217,10 @@ def _plain(value: Any) -> Any:
 
 
 def _stacked(batch: dict[str, Any]) -> dict[str, Any]:
-    """Turn the lists of a single-instance batch into arrays with one row per frame, nan where there is no instance."""
+    """Turn the lists of a single-instance batch into arrays of one row per frame.
+
+    Rows without an instance are nan.
+    """
     nodes = batch["pred_instance_peaks"][0].shape[1]
     empty = {
         "pred_instance_peaks": np.full((1, nodes, 2), np.nan),

@@ -1,6 +1,7 @@
 """Run an experiment again from its snapshot, and say whether the answer is the same.
 
-A snapshot is data: its files are parsed as YAML and JSON, its config is checked like any other, and nothing in it is executed.
+A snapshot is data: its files are parsed as YAML and JSON, its config is checked like any other, and
+nothing in it is executed.
 """
 
 import json
@@ -47,7 +48,7 @@ from sleap_lab.sweeps.find import RUN_ID
 RECEIPT = "receipt.json"
 MOST = 20  # differences that the terminal shows
 CHANGEABLE = (*PATH_KEYS, "runtime.device")
-"""Settings that a reproduction may change: where things are. What is done with them stays."""
+"""Settings that a reproduction may change: places of files and devices. All other settings stay."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,10 @@ class Receipt:
     Attributes:
         first: The first run: its folder, or its id in MLflow.
         again: The folder of the reproduction.
-        inputs: Input files, all unchanged or merely moved.
-        facts: What the two were made with that differs: versions, code, machine.
-        exact: Whether no difference was allowed: the same code, versions and processor, and no card that rounds as it likes.
+        inputs: Input files, all unchanged or only moved.
+        facts: Differences in what the two runs were made with: versions, code, machine.
+        exact: Whether no difference was allowed: both runs have the same code, versions and
+            processor, and no GPU, whose rounding may vary.
         predictions: How far the poses agree; empty where the first run left none.
         metrics: How far counts and metrics agree.
         notes: What was not compared, and why.
@@ -76,7 +78,7 @@ class Receipt:
 
     @property
     def differences(self) -> list[Difference]:
-        """What differs by more than is allowed."""
+        """The differences that exceed the allowed size."""
         return [item for item in (*self.predictions, *self.metrics) if not item.agrees]
 
     @property
@@ -91,11 +93,11 @@ class Receipt:
 def reproduce(
     folder: Path, changes: Mapping[str, Any], *, command: Sequence[str], outputs_root: Path
 ) -> Receipt:
-    """Run an experiment again, without cache and without MLflow, in a new run folder, and leave a receipt there.
+    """Run an experiment again, without cache and MLflow, and leave a receipt in a new run folder.
 
     Args:
         folder: Folder of the first run.
-        changes: Settings in `CHANGEABLE` that are to be another, for inputs that moved.
+        changes: New values of settings in `CHANGEABLE`, for inputs that moved.
         command: The command line, for the record.
         outputs_root: Where the new run folder is made.
 
@@ -110,7 +112,8 @@ def reproduce(
     if wrong := [item for item in inputs if item.status not in HARMLESS]:
         terminal.table([(item.status, f"{item.key}: {item.path}") for item in wrong])
         raise RunError(
-            f"{len(wrong)} of {len(inputs)} inputs are not what they were, so nothing was run; KEY=PATH says where one moved to"
+            f"{len(wrong)} of {len(inputs)} inputs are not what they were, so nothing was run; "
+            "KEY=PATH says where one moved to"
         )
     check(config)
     device = device_name(config)
@@ -119,9 +122,8 @@ def reproduce(
         terminal.warn(f"{fact.name}: {fact.then} then, {fact.now} now")
     again = new_folder(outputs_root.absolute())
     cwd = Path(snapshot["packages.json"].get("cwd", ""))
-    with (
-        chdir(cwd) if cwd.is_absolute() and cwd.is_dir() else nullcontext()
-    ):  # labels may name videos from there
+    # Labels may name videos relative to the working directory of the first run.
+    with chdir(cwd) if cwd.is_absolute() and cwd.is_dir() else nullcontext():
         second = run(config, again, Invocation(command, first.overrides, first.choices)).summary
     if second.status == "failed":
         raise RunError(f"the second run failed (see {again})")
@@ -153,7 +155,8 @@ def _first_run(folder: Path) -> RunSummary:
     first = run_summary.read(folder)
     if first.status not in ("finished", "partial"):
         raise ConfigError(
-            f"{folder}: the run is {first.status}, so there is nothing to compare with ({first.error or 'it has not ended'})"
+            f"{folder}: the run is {first.status}, so there is nothing to compare with "
+            f"({first.error or 'it has not ended'})"
         )
     return first
 
@@ -178,10 +181,11 @@ def _snapshot(folder: Path) -> dict[str, Any]:
 
 
 def _config(document: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
-    """Return the config of a snapshot, changed so that results go to a new run folder and nowhere else.
+    """Return the config of a snapshot, changed so that results go to a new run folder only.
 
     Raises:
-        ConfigError: The snapshot has keys or values that this version does not know, or something else is to be changed than `CHANGEABLE`.
+        ConfigError: The snapshot has keys or values that this version does not know, or a setting
+            outside `CHANGEABLE` is to be changed.
     """
     config = Config()
     for name, value in [*_keys(document), *changes.items()]:
@@ -189,7 +193,8 @@ def _config(document: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
             raise ConfigError(f"{name}: it is in the snapshot, but this version has no such key")
         if name in changes and name not in CHANGEABLE:
             raise ConfigError(
-                f"{name}: a reproduction keeps the settings; only these can be changed: {', '.join(CHANGEABLE)}"
+                f"{name}: a reproduction keeps the settings; "
+                f"only these can be changed: {', '.join(CHANGEABLE)}"
             )
         group, _, last = name.rpartition(".")
         setattr(
@@ -237,7 +242,11 @@ def _facts(folder: Path) -> dict[str, str]:
 def _compare_predictions(
     folder: Path, first: RunSummary, config: Mapping[str, Any], again: Path, *, exact: bool
 ) -> tuple[list[Difference], list[str]]:
-    """Compare the poses of both runs, where both left any; returns the differences, and what one must know of them."""
+    """Compare the poses of both runs, if both have some.
+
+    Returns:
+        The differences, and notes on them.
+    """
     found = again / "predictions.slp"
     if not found.is_file():  # the runs only evaluated
         return [], []
@@ -257,13 +266,14 @@ def _compare_predictions(
         and datetime.fromtimestamp(path.stat().st_mtime, UTC) > ended
     ):
         return differences, [
-            f"{path} was written after the first run ended; it may hold something else than what that run found"
+            f"{path} was written after the first run ended; "
+            "it may hold something else than what that run found"
         ]
     return differences, []
 
 
 def _numbers(run: RunSummary) -> dict[str, float]:
-    """Return counts and metrics; how fast it was is no result."""
+    """Return counts and metrics without speeds, which are no results."""
     metrics = {name: value for name, value in run.metrics.items() if not name.startswith("speed/")}
     return {f"counts/{name}": float(value) for name, value in run.counts.items()} | metrics
 
@@ -298,7 +308,7 @@ def _write(receipt: Receipt) -> None:
 
 
 def _plain(item: Difference) -> dict[str, Any]:
-    """Return a difference as JSON knows it; what is undefined or not there is null."""
+    """Return a difference for JSON; undefined and missing values are null."""
     values = item._asdict() | {"difference": item.size}
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -317,13 +327,15 @@ def show(receipt: Receipt) -> None:
         rows.append(
             (
                 "poses",
-                f"{largest['instances'].now:.0f} instances: differ by up to {pixels:.3g} px, scores by up to {scores:.3g}",
+                f"{largest['instances'].now:.0f} instances: "
+                f"differ by up to {pixels:.3g} px, scores by up to {scores:.3g}",
             )
         )
     rows.append(
         (
             "metrics",
-            f"{len(receipt.metrics)} metrics: differ by up to {max((item.size for item in receipt.metrics), default=0):.3g}",
+            f"{len(receipt.metrics)} metrics: "
+            f"differ by up to {max((item.size for item in receipt.metrics), default=0):.3g}",
         )
     )
     allowed = (

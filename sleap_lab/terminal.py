@@ -1,4 +1,4 @@
-"""What a user sees while a run goes on: a progress bar with rate and ETA, a table at the end."""
+"""Terminal output of a run: a progress bar with rate and ETA, a table at the end."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ from rich.text import Text
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
 MOST_CHARACTERS = 5000
-WIDTH_OF_FILES = 160  # of tables that no terminal limits
+WIDTH_OF_FILES = 160  # columns of tables outside a terminal
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 results = Console(
@@ -43,13 +43,15 @@ class _RateColumn(ProgressColumn):
 def progress(
     items: Iterable[T], total: int, label: str, *, before: int = 0, bar: bool = True
 ) -> Iterator[T]:
-    """Yield the items as they are done and show how many are; a bar on a terminal, plain lines elsewhere or where several run at once.
+    """Yield the items as they are done and show the progress.
+
+    A terminal shows a bar; elsewhere, or where several run at once, plain lines appear.
 
     Args:
-        items: What is done, one after the other.
-        total: How many there are, those of an earlier run included.
+        items: The items, one after the other.
+        total: Number of all items, including those of an earlier run.
         label: What is being done.
-        before: How many an earlier run did, which are no part of the rate.
+        before: Number of items of an earlier run; the rate leaves them out.
         bar: Whether a terminal may show a bar.
     """
     if bar and messages.is_terminal:
@@ -75,7 +77,8 @@ def progress(
         if now - last >= SECONDS_BETWEEN_LINES and done < total:
             rate = (done - before) / (now - start)
             print(
-                f"{label}: {done}/{total} frames, {rate:.1f} frames/s, {(total - done) / rate:.0f} s left",
+                f"{label}: {done}/{total} frames, {rate:.1f} frames/s, "
+                f"{(total - done) / rate:.0f} s left",
                 file=sys.stderr,
             )
             last = now
@@ -87,17 +90,20 @@ def progress(
 
 
 def doing(what: str) -> None:
-    """Say what takes its time."""
+    """Show a step that takes long."""
     messages.print(Text(f"{what} …"))
 
 
 def note(text: str) -> None:
-    """Show what the user should know, and need not do anything about."""
+    """Show a note that needs no action of the user."""
     messages.print(Text.assemble(("note:", "cyan"), " ", text))
 
 
 def printable(text: str) -> str:
-    """Return a text as one line of bounded length, whose control characters are written out: names in files may hold any."""
+    """Return a text as one line of bounded length with control characters written out.
+
+    Names in files may hold any character.
+    """
     text = "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
     return (
         text

@@ -1,4 +1,7 @@
-"""Copy the demo into a folder, under the names that the documentation uses: `python -m sleap_lab.demo practice`."""
+"""Copy the demo into a folder, under the names that the documentation uses.
+
+`python -m sleap_lab.demo practice`
+"""
 
 import shutil
 import sys
@@ -34,7 +37,8 @@ def main() -> int:
     """Read the command line and return the exit code."""
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print(
-            "python -m sleap_lab.demo FOLDER: copy two clips, their true poses and six models into a new folder",
+            "python -m sleap_lab.demo FOLDER: "
+            "copy two clips, their true poses and six models into a new folder",
             file=sys.stderr,
         )
         return 2

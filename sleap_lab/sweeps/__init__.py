@@ -1,1 +1,1 @@
-"""From a command to run folders: one job or many, where they run, what became of them, and what they add up to."""
+"""From a command to run folders: the jobs of a sweep, where they run, their fate and results."""

@@ -1,4 +1,7 @@
-"""From what a user calls a run to its folder: a run folder, the folder of a sweep, or the id of a run in MLflow."""
+"""Find the folder of a run that the user names.
+
+The name is a run folder, the folder of a sweep, or the id of a run in MLflow.
+"""
 
 import os
 import re
@@ -41,11 +44,11 @@ ARTIFACTS = (
     ),
     *(f"{SNAPSHOT}/{name}" for name in DOCUMENTS),
 )
-"""What is fetched of a run whose folder is not here: what runs are compared and run again by."""
+"""Files fetched of a run whose folder is not on this machine, to compare or reproduce it."""
 
 
 class Found(NamedTuple):
-    """Run folders, and one sentence for each job of a sweep that is left out because it has no result."""
+    """Run folders, and one sentence for each job of a sweep that has no result and is left out."""
 
     folders: list[Path]
     left_out: list[str]
@@ -58,12 +61,13 @@ def find_runs(
 
     Args:
         word: A run folder, a sweep folder, or the id of an MLflow run of either.
-        scratch: Folder for what is fetched from MLflow where the run folder is not on this machine.
-        tracking_uri: The MLflow store; by default what MLFLOW_TRACKING_URI says, else the one in the outputs folder.
+        scratch: Folder for files fetched from MLflow where the run folder is not on this machine.
+        tracking_uri: The MLflow store; by default that of MLFLOW_TRACKING_URI, else the one in the
+            outputs folder.
         outputs_root: The outputs folder.
 
     Raises:
-        ConfigError: It is nothing of the kind, or the store does not have it.
+        ConfigError: The word names no run or sweep, or the store does not have it.
         RunError: The store cannot be used.
     """
     folder = Path(word)
@@ -71,21 +75,23 @@ def find_runs(
         return _expanded(folder)
     if folder.exists() or not RUN_ID.fullmatch(word):
         raise ConfigError(
-            f"{word} is not a run folder (it holds no {summary.RUN_FILE}), nor that of a sweep, nor the id of an MLflow run"
+            f"{word} is not a run folder (it holds no {summary.RUN_FILE}), nor that of a sweep, "
+            "nor the id of an MLflow run"
         )
     uri = store_uri(
         LoggerConfig(tracking_uri=tracking_uri or os.environ.get(TRACKING_URI)), outputs_root
     )
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
         raise ConfigError(
-            f"{word}: there is no MLflow store at {uri.removeprefix(SQLITE)}; logger.tracking_uri=… names another"
+            f"{word}: there is no MLflow store at {uri.removeprefix(SQLITE)}; "
+            "logger.tracking_uri=… names another"
         )
     probe(uri)
     try:
         return _from_mlflow(client_of(uri), word, scratch)
     except (ConfigError, RunError):
         raise
-    except Exception as error:  # whatever kind of store it is, it fails in its own way
+    except Exception as error:  # each kind of store raises errors of its own
         if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
             raise ConfigError(
                 f"{word}: {uri} has no such run; logger.tracking_uri=… names another store"
@@ -96,11 +102,15 @@ def find_runs(
 def find_run(
     word: str, scratch: Path, *, tracking_uri: str | None = None, outputs_root: Path
 ) -> Path:
-    """Return the folder of a single run. Arguments and errors as for `find_runs`; a sweep is refused."""
+    """Return the folder of a single run.
+
+    Arguments and errors are those of `find_runs`; a sweep is refused.
+    """
     found = find_runs(word, scratch, tracking_uri=tracking_uri, outputs_root=outputs_root)
     if found.left_out or len(found.folders) != 1:
         raise ConfigError(
-            f"{word} is a sweep of {len(found.folders) + len(found.left_out)} jobs; give the folder of one of them"
+            f"{word} is a sweep of {len(found.folders) + len(found.left_out)} jobs; "
+            "give the folder of one of them"
         )
     return found.folders[0]
 
@@ -119,7 +129,10 @@ def _expanded(folder: Path) -> Found:
 
 
 def _from_mlflow(client: Any, run_id: str, scratch: Path) -> Found:
-    """Return the folder that an MLflow run mirrors, if it is still there, else its artifacts; of a sweep, those of its jobs."""
+    """Return the folder that an MLflow run mirrors if it exists, else the run's artifacts.
+
+    For a sweep, these are the folders or artifacts of its jobs.
+    """
     run = client.get_run(run_id)
     folder = Path(run.data.tags.get(FOLDER_TAG, ""))
     for name in (summary.RUN_FILE, summary.SWEEP_FILE):
@@ -151,10 +164,12 @@ def _listed(client: Any, run_id: str) -> set[str]:
 
 
 def _fetched(client: Any, run_id: str, scratch: Path) -> Path:
-    """Copy what is needed of a run from MLflow; nothing but files of the names known here is asked for or written.
+    """Copy the needed files of a run from MLflow.
+
+    Only files whose names are known here are requested and written.
 
     Raises:
-        ConfigError: The run is not one of ours.
+        ConfigError: The run was not logged by this package.
     """
     there = _listed(client, run_id)
     if summary.RUN_FILE not in there:

@@ -1,7 +1,7 @@
-"""While a sweep runs: say how each job went as soon as it ends, and mirror it to MLflow.
+"""While a sweep runs: report each job as soon as it ends, and mirror it to MLflow.
 
-Both are done by the process that runs the sweep, from the files that jobs leave. So it is the same for every launcher, and
-only one process writes to the MLflow store.
+The process that runs the sweep does both, from the files that jobs leave. So it is the same for
+every launcher, and only one process writes to the MLflow store.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from sleap_lab.sweeps.results import mirror_job, open_parent
 from sleap_lab.sweeps.table import HEADLINES, Job
 
 SECONDS_BETWEEN_LOOKS = 0.3
-SECONDS_BETWEEN_CHECKS = 2.0  # for processes that died with nobody to say so
+SECONDS_BETWEEN_CHECKS = 2.0  # for processes that died without a record
 
 Queue = SimpleQueue[Job | None]
 
@@ -41,7 +41,7 @@ def following(
     Args:
         folder: The sweep folder.
         jobs: All its jobs.
-        pending: The jobs that are to run, and what is known of them.
+        pending: The jobs to run, with their last known state.
         logger: Where to log them.
         outputs_root: Folder of the default store.
     """
@@ -79,9 +79,8 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
         if last or monotonic() - checked > SECONDS_BETWEEN_CHECKS:
             checked = monotonic()
             found = {job.folder for job in waiting if _is_dead(job)}
-            for folder in (
-                found if last else found & dead
-            ):  # whoever watches a job needs a moment to say what it died of
+            # The supervisor of a job needs a moment to record why it died.
+            for folder in found if last else found & dead:
                 with suppress(RunError):
                     summary.settle(folder)
             dead = found
@@ -89,7 +88,7 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
             if (run := ended(job)) is not None:
                 waiting.remove(job)
                 print_job(job.number, run, job.folder)
-                for note in run.notes:  # what holds for all jobs is said once
+                for note in run.notes:  # a note about all jobs is shown once
                     if note not in noted:
                         terminal.warn(f"job {job.number}: {note}")
                 noted.update(run.notes)
@@ -99,7 +98,10 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
 
 
 def ended(job: Job) -> RunSummary | None:
-    """Return how a job went, if it has ended since what is known of it; that an earlier attempt died is no end."""
+    """Return how a job went if it has ended since its state was last read.
+
+    A record that an earlier attempt died does not count as an end.
+    """
     run = _read(job)
     if run is None or run.status == "running" or summary.stamp(run) == summary.stamp(job.run):
         return None
@@ -107,7 +109,7 @@ def ended(job: Job) -> RunSummary | None:
 
 
 def began(job: Job) -> bool:
-    """Whether a job has begun since what is known of it."""
+    """Whether a job has begun since its state was last read."""
     run = _read(job)
     return run is not None and (job.run is None or run.started != job.run.started)
 
@@ -119,7 +121,7 @@ def is_running(job: Job) -> bool:
 
 
 def _is_dead(job: Job) -> bool:
-    """Whether the process of a job died without a word."""
+    """Whether the process of a job died without a record."""
     run = _read(job)
     return run is not None and run.status == "running" and not summary.is_alive(job.folder, run)
 
@@ -132,7 +134,7 @@ def _read(job: Job) -> RunSummary | None:
 
 
 def print_job(number: int, run: RunSummary, folder: Path) -> None:
-    """Say in a line how a job went, and where its log is if it did not go well."""
+    """Return a line on how a job went, with the place of its log if it did not go well."""
     if run.error is not None:
         terminal.fail(
             f"job {number} {run.status}: {run.error} (log: {terminal.shown(folder / LOG_FILE)})"
@@ -155,7 +157,10 @@ def print_job(number: int, run: RunSummary, folder: Path) -> None:
 def _mirror(
     folder: Path, jobs: Sequence[Job], logger: LoggerConfig, outputs_root: Path, done: Queue
 ) -> None:
-    """Log each job that ends under the sweep's MLflow run; what cannot be logged now is logged with the results of the sweep."""
+    """Log each job that ends under the sweep's MLflow run.
+
+    Jobs that cannot be logged now are logged with the results of the sweep.
+    """
     parent = None
     if logger.mlflow:
         try:
@@ -167,7 +172,7 @@ def _mirror(
             continue
         try:
             mirror_job(parent.store, job, jobs, logger, parent.run_id)
-        except Exception as error:  # whatever kind of store it is, it fails in its own way
+        except Exception as error:  # each kind of store raises errors of its own
             terminal.warn(
                 f"MLflow: {first_line(error)}; the jobs are logged when the sweep is over"
             )

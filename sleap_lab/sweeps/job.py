@@ -1,8 +1,9 @@
 """One job of a sweep, in a process of its own.
 
-Whatever launcher starts a job, its work is done by a child of the process that the launcher runs it in. So a job that crashes
-or is killed takes nothing with it, and its parent records what became of it. The children are forked from a server that has
-imported what they need (on Linux; elsewhere each imports it anew), so a job starts within a tenth of a second.
+Whatever launcher starts a job, a child of the launcher's process does its work. So a job that
+crashes or is killed does not affect others, and its parent records its fate. The children are
+forked from a server that has imported what they need (on Linux; elsewhere each child imports it
+anew), so a job starts within 0.1 s.
 """
 
 import faulthandler
@@ -51,11 +52,12 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV
 
 @dataclass(frozen=True)
 class Share:
-    """What each of the jobs gets that run at once on a machine.
+    """The share of a machine that each of the jobs running at once gets.
 
     Attributes:
-        slots: How many may run at once; None where the launcher sees to it.
-        gpus: The GPUs that they share, one for each at a time; empty to leave that to the environment.
+        slots: Number of jobs that may run at once; None where the launcher limits it.
+        gpus: The GPUs that the jobs share, one job per GPU at a time; empty to leave the choice to
+            the environment.
         threads: CPU threads of each; None to leave them alone.
     """
 
@@ -66,17 +68,17 @@ class Share:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What every job must know of its sweep.
+    """The facts of a sweep that every job needs.
 
     Attributes:
         folder: The sweep folder.
         jobs: Number of each job by the name of its folder.
-        known: What was known of each job when this command began.
+        known: State of each job when this command began.
         command: The command line, word by word.
-        cwd: Where it was typed; relative paths are meant from there.
+        cwd: Working directory of the command; relative paths start there.
         pid: Process that runs the sweep; jobs on its machine end with it.
         host: Its machine.
-        share: What each job gets of its machine.
+        share: The share of its machine that each job gets.
         fail_fast: Whether no job starts after one has failed.
     """
 
@@ -92,7 +94,7 @@ class Sweep:
 
 
 def supervise(node: DictConfig, *, sweep: Sweep) -> None:
-    """Run a job in a child process and record what became of it; the task that Hydra's launchers call.
+    """Run a job in a child process and record its fate; Hydra's launchers call this task.
 
     Args:
         node: The composed config of the job.
@@ -100,7 +102,7 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
     """
     if os.getpid() != sweep.pid:
         _end_with(sweep.pid, sweep.host)
-    register()  # a launcher may run this in a process that has not
+    register()  # a launcher may run this in a fresh process
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     name = str(settings.sweep.subdir)
@@ -116,7 +118,7 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
             return
         try:
             config = to_config(node)
-        except ConfigError as error:  # a file is gone that was there when the command was checked
+        except ConfigError as error:  # a file was removed after the command was checked
             run = _new_summary(
                 invocation,
                 status="failed",
@@ -139,7 +141,10 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
 
 
 def _environment(share: Share, slot: int, config: Config) -> dict[str, str]:
-    """Return the environment of a job; threads are set here too, because libraries are loaded before the job is forked."""
+    """Return the environment of a job.
+
+    Threads are also set in this process, because libraries are loaded before the job is forked.
+    """
     threads = share.threads or os.environ.get("SLURM_CPUS_PER_TASK")
     for name in THREADS if threads else ():
         os.environ.setdefault(name, str(threads))
@@ -151,7 +156,10 @@ def _environment(share: Share, slot: int, config: Config) -> dict[str, str]:
 
 @cache
 def _end_with(pid: int, host: str) -> None:
-    """End this process when the process that runs the sweep does; on other machines jobs go on without it."""
+    """End this process when the process that runs the sweep ends.
+
+    Jobs on other machines continue without it.
+    """
 
     def watch() -> None:
         while summary.process_exists(host, pid):
@@ -163,7 +171,11 @@ def _end_with(pid: int, host: str) -> None:
 
 @contextmanager
 def _slot(sweep: Sweep) -> Iterator[int | None]:
-    """Wait for a place among the jobs that run at once on this machine; None if the sweep stops before there is one."""
+    """Wait for a place among the jobs that run at once on this machine.
+
+    Yields:
+        The place; None if the sweep stops before one is free.
+    """
     held = None
     try:
         while ledger.stopped(sweep.folder) is None:
@@ -184,11 +196,10 @@ def _slot(sweep: Sweep) -> Iterator[int | None]:
 
 
 def _context(config: Config) -> ForkServerContext | SpawnContext:
-    """Return what starts processes, with everything imported that the job needs, so that the next need not import it again."""
+    """Return the context that starts processes, with everything imported that a job needs."""
     method = "forkserver" if sys.platform == "linux" else "spawn"
-    multiprocessing.set_start_method(
-        method, force=True
-    )  # joblib's workers have one of their own, which children do not know
+    # joblib sets a start method of its own, which children do not know.
+    multiprocessing.set_start_method(method, force=True)
     if method == "spawn":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -217,7 +228,7 @@ def _wait(process: BaseProcess, sweep_folder: Path) -> bool:
 
 
 def _stop(process: BaseProcess) -> None:
-    """End a process: let it write down that it was interrupted, but do not wait for long."""
+    """End a process; it gets a short time to record that it was interrupted."""
     process.terminate()
     process.join(SECONDS_TO_STOP)
     process.kill()
@@ -232,14 +243,14 @@ def _record(
     *,
     stopped: bool,
 ) -> RunSummary:
-    """Return how a job went; one whose process died without a word is recorded as failed, with the reason.
+    """Return how a job went; a process that died without a record counts as failed.
 
     Args:
         folder: Its folder.
         process: The process that ran it, and has ended.
-        invocation: How it was asked for.
-        earlier: What the folder said before it began.
-        stopped: Whether it was stopped because the sweep was.
+        invocation: How the job was started.
+        earlier: The content of the run file before the job began.
+        stopped: Whether the job was stopped because the sweep was.
     """
     run = _new_summary(invocation)
     with suppress(RunError):
@@ -265,7 +276,7 @@ def _new_summary(invocation: Invocation, **fields: Any) -> RunSummary:
 
 
 def _cause(exitcode: int | None) -> str:
-    """Say what ended a process."""
+    """Return the cause of a process's end."""
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
         hint = ENDED_BY.get(signal.Signals(-exitcode))
@@ -283,18 +294,15 @@ def _work(
     """Run the job, in the child process."""
     os.environ.clear()
     os.environ.update(environment)
-    with suppress(
-        KeyboardInterrupt
-    ):  # a run records it; before there is one, who started this does
+    # A run records the interrupt itself; before a run exists, the parent does.
+    with suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=_end_with_parent, daemon=True).start()
         from sleap_lab.experiment import run
 
-        with (
-            summary.lock(folder),
-            open(folder / LOG_FILE, "ab") as log,
-        ):  # a killed attempt may need a moment to end
+        # The lock may have to wait for a killed attempt to end.
+        with summary.lock(folder), open(folder / LOG_FILE, "ab") as log:
             faulthandler.enable(log)
             if not _is_done(folder, known):
                 run(config, folder, replace(invocation, mlflow=_clear(folder)))
@@ -309,7 +317,7 @@ def _end_with_parent() -> None:
 
 
 def _is_done(folder: Path, known: Stamp | None) -> bool:
-    """Whether a process that outlived the last command has finished the job since the sweep began."""
+    """Whether a process that outlived the last command finished the job since the sweep began."""
     try:
         run = summary.read(folder)
     except RunError:
@@ -318,7 +326,11 @@ def _is_done(folder: Path, known: Stamp | None) -> bool:
 
 
 def _clear(folder: Path) -> dict[str, str] | None:
-    """Remove what an earlier attempt left, but for its log; returns the MLflow run that mirrors it."""
+    """Remove the files of an earlier attempt except its log.
+
+    Returns:
+        The MLflow run that mirrors the earlier attempt, if there is one.
+    """
     try:
         earlier = summary.read(folder)
     except RunError:

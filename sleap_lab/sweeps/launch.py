@@ -35,7 +35,7 @@ def launch(
         checked: Its jobs.
         overrides: `KEY=VALUE` words of the command line.
         command: What the user typed, for the record.
-        configs: The configs that it is about.
+        configs: The configs that it uses.
 
     Raises:
         ConfigError: The folder that the user chose is not free.
@@ -48,7 +48,7 @@ def launch(
     folder = checked.folder or new_folder(Path(OUTPUTS))
     try:
         hidden = hiding(checked.jobs[0].config.logger.tracking_uri, overrides)
-        # Nobody else can know of a new folder.
+        # No other process knows a new folder.
         with nullcontext() if checked.folder is None else occupied(folder) as mlflow:
             _run_job(
                 [*overrides, *hidden, f"hydra.run.dir={quote(str(folder))}"],
@@ -75,9 +75,8 @@ def _run_job(
             if "/" not in str(name)
         }
         invocation = Invocation(command, list(settings.overrides.task), choices, mlflow=mlflow)
-        with chdir(
-            settings.runtime.cwd
-        ):  # paths are meant from where the command was typed, whatever hydra.job.chdir says
+        # Paths are relative to the directory of the command, whatever the value of hydra.job.chdir.
+        with chdir(settings.runtime.cwd):
             run(to_config(node), Path(settings.runtime.output_dir), invocation)
 
     with hydra_application(configs) as hydra:

@@ -1,4 +1,4 @@
-"""Hydra's launchers: handing them jobs, and what each job gets of the machine."""
+"""Hydra's launchers: passing jobs to them, and the share of the machine that each job gets."""
 
 import os
 import subprocess
@@ -20,22 +20,23 @@ Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]
 GPUS = "SLEAP_LAB_GPUS"
 MINUTES = {"LocalLauncher": 60 * 24 * 365, "SlurmLauncher": 60 * 24}
 PLUGIN_MINUTES = 60
-"""How long a job may take where nobody says so; by the plugin's own default it ends after an hour."""
+"""Default time limits of jobs, minutes; the plugin's own default ends a job after an hour."""
 
 
 @contextmanager
 def launching(
     overrides: Sequence[str], configs: Configs = OURS
 ) -> Iterator[tuple[DictConfig, Launch]]:
-    """Give what hands the jobs of a sweep to the launcher that the user chose.
+    """Provide the function that passes the jobs of a sweep to the chosen launcher.
 
     Args:
         overrides: As on the command line; several values of a key are left out.
-        configs: The configs that they are about.
+        configs: The configs that they apply to.
 
     Yields:
-        The composed settings, whose `hydra.launcher` may still be changed, and a function that runs a task once per job. It
-        takes what each job overrides and the task, and returns when the launcher is done with all of them, however they went.
+        The composed settings, whose `hydra.launcher` may still be changed, and a function that runs
+        a task once per job. The function takes the overrides of each job and the task, and returns
+        when the launcher is done with all jobs, whether they succeeded or not.
     """
     with hydra_application(configs) as hydra:
         settings = hydra.compose_config(configs.name, fixed(overrides), run_mode=RunMode.MULTIRUN)
@@ -55,7 +56,10 @@ def launching(
 
 @contextmanager
 def waiting_for_all(launcher: DictConfig) -> Iterator[None]:
-    """Let submitit wait for every job: by itself it gives up at the first that was killed, and leaves the others alone."""
+    """Let submitit wait for every job.
+
+    By default it stops at the first job that was killed, and does not wait for the others.
+    """
     if "submitit" not in launcher["_target_"]:
         yield
         return
@@ -66,7 +70,7 @@ def waiting_for_all(launcher: DictConfig) -> Iterator[None]:
     def patient(job: SubmittedJob) -> list[JobReturn]:
         try:
             return results(job)
-        except Exception as error:  # the job's folder tells what became of it
+        except Exception as error:  # the folder of the job holds its outcome
             return [JobReturn(status=JobStatus.FAILED, _return_value=error)]
 
     SubmittedJob.results = patient  # type: ignore[method-assign, assignment]
@@ -77,7 +81,7 @@ def waiting_for_all(launcher: DictConfig) -> Iterator[None]:
 
 
 def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
-    """Return what each job gets of this machine, and give the launcher the defaults that it lacks.
+    """Return each job's share of this machine, and fill in missing defaults of the launcher.
 
     Args:
         launcher: Settings of the launcher; changed.
@@ -104,7 +108,10 @@ def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
 
 
 def gpus() -> tuple[str, ...]:
-    """Return the GPUs that jobs may share, as CUDA names them; `SLEAP_LAB_GPUS` says how many there are where that is set."""
+    """Return the GPUs that jobs may share, as CUDA names them.
+
+    If set, `SLEAP_LAB_GPUS` gives their number.
+    """
     if count := os.environ.get(GPUS):
         return tuple(map(str, range(int(count))))
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:

@@ -1,11 +1,12 @@
-"""The ledger of a sweep: which jobs it has, which of them still have to run, and how the same command finds it again.
+"""The ledger of a sweep: its jobs, which of them still have to run, and how to find it again.
 
     ledger.jsonl    the plan: a line about the sweep, then one line per job
     0/run.json      how job 0 went; not there before it starts
     stop            there once no further job is to start, and why
 
-Each file is written whole. A process that runs a sweep or a job holds its lock (see `summary.lock`) until it ends, so two
-commands never run the same sweep, and what a killed one left is told from what still runs.
+Each file is written whole. A process that runs a sweep or a job holds its lock (see `summary.lock`)
+until it ends, so two commands never run the same sweep, and the remains of a killed command are
+distinguished from a running one.
 """
 
 import json
@@ -31,9 +32,13 @@ from sleap_lab.settings.inputs import find_inputs
 LEDGER = "ledger.jsonl"
 STOP_FILE = "stop"
 FAILED, INTERRUPTED = "failed", "interrupted"
-"""Why a sweep stops: a job failed with `sweep.fail_fast`, which lets running jobs end; the user interrupted it, which does not."""
+"""Why a sweep stops.
 
-# How a sweep is run, logged and shown; none of it makes it another sweep.
+After a failed job with `sweep.fail_fast`, running jobs continue to their end. An interrupt by the
+user stops them.
+"""
+
+# Keys on how a sweep is run, logged and shown; they do not make it another sweep.
 NOT_IN_FINGERPRINT = ("sweep.", "cache", "verbose", "debug", "logger.mlflow", "logger.tracking_uri")
 WRITTEN = ("output.path", "evaluator.save_metrics", "cache_dir")
 LIBRARIES = ("torch", "numpy", "scipy", "sleap-io", "opencv-python", "trackeval")
@@ -50,7 +55,7 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is to do: its fingerprint, where it is logged, its jobs, and which metric says which of them is best, by which end."""
+    """The plan of a sweep: fingerprint, logger, jobs, and what decides which job is best."""
 
     fingerprint: str
     logger: LoggerConfig
@@ -60,9 +65,12 @@ class Plan:
 
 
 def sweep_fingerprint(configs: Sequence[Config], folders: Sequence[str]) -> str:
-    """Return what tells a sweep from every other: the config and folder of each job, the files they read, the code and the libraries.
+    """Return what distinguishes a sweep from every other.
 
-    Files are told by size and time of change, so that a sweep over long videos starts at once.
+    It covers the config and folder of each job, the files they read, the code and the libraries.
+
+    Files are identified by size and time of change, so that a sweep over long videos starts at
+    once.
     """
     flat = [flatten(asdict(config)) for config in configs]
     package = Path(__file__).parents[1]
@@ -121,13 +129,13 @@ def _stamps(path: Path) -> list[tuple[str, int, int]]:
 def claim(
     root: Path, chosen: Path | None, plan: Plan, *, afresh: bool
 ) -> tuple[Path, BaseFileLock]:
-    """Find the folder of a sweep, or make one, and take its lock, which keeps every other command out of it.
+    """Find the folder of a sweep, or make one, and lock it against every other command.
 
     Args:
         root: Where sweeps get their folders.
         chosen: The folder that the user chose.
         plan: The sweep.
-        afresh: Whether to leave earlier sweeps of the same fingerprint alone and begin another.
+        afresh: Whether to ignore earlier sweeps of the same fingerprint and begin another.
 
     Raises:
         ConfigError: The chosen folder holds another sweep or a run, or this sweep still runs in it.
@@ -155,7 +163,8 @@ def claim(
         if (lock := _take(folder)) is not None:
             return folder, lock
         terminal.warn(
-            f"the same sweep is running in {terminal.shown(folder)}; this one gets a folder of its own"
+            f"the same sweep is running in {terminal.shown(folder)}; "
+            "this one gets a folder of its own"
         )
     folder = new_folder(root)
     lock = summary.lock(folder, summary.SWEEP_FILE)
@@ -187,7 +196,7 @@ def _fingerprint(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        return ""  # damaged: no sweep is like it
+        return ""  # damaged: equals no sweep
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -232,8 +241,9 @@ def has_to_run(run: RunSummary | None, rerun: str) -> bool:
 
     Args:
         run: How it went; None if it never started.
-        rerun: `sweep.rerun`. By default a job that failed by an error of its own is left, since it would fail again; one
-            that was interrupted, or whose process died, has no result and no verdict.
+        rerun: `sweep.rerun`. By default a job that failed by an error of its own does not run
+            again, since it would fail again; a job that was interrupted, or whose process died,
+            has no result and runs again.
     """
     if run is None or rerun == "all":
         return True
@@ -249,7 +259,7 @@ def stop(folder: Path, reason: str) -> None:
 
 
 def stopped(folder: Path) -> str | None:
-    """Return why no further job of a sweep is to start; None while it goes on."""
+    """Return why no further job of a sweep may start; None while the sweep continues."""
     try:
         return (folder / STOP_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A sweep from a checked command line: find what an earlier one left, run what is not done, show the results."""
+"""A sweep from a checked command line: resume an earlier one, run the rest, show the results."""
 
 import math
 import os
@@ -39,7 +39,7 @@ from sleap_lab.sweeps.table import (
 )
 
 SOME_FAILED, ALL_FAILED = 3, 1
-LAUNCHES = 3  # how often jobs are handed to a launcher that breaks
+LAUNCHES = 3  # attempts to pass jobs to a launcher that fails
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -52,7 +52,7 @@ def run_sweep(
         checked: All its jobs, and the folder that the user chose, if any.
         overrides: The command line's overrides.
         command: What the user typed, for the record.
-        configs: The configs that it is about.
+        configs: The configs that it uses.
 
     Raises:
         ConfigError: The chosen folder is not free.
@@ -96,7 +96,7 @@ def run_sweep(
 
 
 def _show(folder: Path, jobs: Sequence[Job], objective: Objective) -> None:
-    """Show the results side by side, and where they are."""
+    """Show the results side by side, and the place of their files."""
     best = best_job(jobs, objective)
     terminal.results.print(
         sweep_table(sweep_rows(jobs, objective), best.criterion if best else None)
@@ -131,7 +131,7 @@ def _is_over(folder: Path) -> bool:
 def _say_what_is_left(
     folder: Path, jobs: Sequence[Job], pending: Sequence[Job], rerun: str
 ) -> None:
-    """Say that a sweep is taken up again, if it is."""
+    """Show that a sweep is resumed, if it is."""
     if all(job.run is None for job in jobs):
         return
     where = terminal.shown(folder)
@@ -144,7 +144,7 @@ def _say_what_is_left(
 
 
 def _say_what_to_do(jobs: Sequence[Job]) -> None:
-    """Say how to get the results that are missing."""
+    """Show how to get the missing results."""
     again = [str(job.number) for job in jobs if has_to_run(job.run, "none")]
     failed = [
         str(job.number)
@@ -210,13 +210,13 @@ def _run(
 
 
 def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequence[str]) -> None:
-    """Hand jobs to the launcher, and again those that it lost, until none is left.
+    """Pass jobs to the launcher, and lost ones again, until none is left.
 
     Args:
-        launch: Gives jobs to the launcher.
+        launch: Passes jobs to the launcher.
         pending: The jobs.
         sweep: Their sweep.
-        shared: Overrides of all of them, beside their own.
+        shared: Overrides of all jobs, in addition to their own.
 
     Raises:
         RunError: The launcher cannot start any.
@@ -233,7 +233,9 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequen
             ]
             try:
                 launch(words, partial(supervise, sweep=sweep))
-            except Exception as error:  # a worker of the launcher was killed, and it gave up
+            except (
+                Exception
+            ) as error:  # a worker of the launcher was killed, and the launcher stopped
                 _wait(left)
                 if not any(map(began, pending)):
                     raise RunError(f"hydra/launcher: {first_line(error)}") from error
@@ -246,13 +248,13 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequen
         ledger.stop(sweep.folder, ledger.INTERRUPTED)
         _wait(pending, SECONDS_TO_STOP)
         for job in pending:
-            with suppress(RunError):  # it never began
+            with suppress(RunError):  # the job never began
                 summary.settle(job.folder, cause="interrupted by the user")
         raise
 
 
 def _wait(jobs: Sequence[Job], seconds: float = math.inf) -> None:
-    """Wait until none of the jobs runs any more; one may outlive the process that the launcher started it in."""
+    """Wait until none of the jobs runs; one may outlive the process its launcher started it in."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and any(is_running(job) for job in jobs):
         time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -1,4 +1,4 @@
-"""The page of a sweep: its results side by side, the best configuration, and which of the settings mattered."""
+"""The page of a sweep: results side by side, the best configuration, and influential settings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,9 +35,10 @@ class Importance(NamedTuple):
 
     Attributes:
         setting: Its name.
-        share: Share of the variance of the metric's ranks that its values explain, 0 to 1, adjusted for how many they are; nan
-            where there are too few jobs to tell.
-        correlation: Rank correlation with the metric, -1 to 1; nan where the values are not numbers, or all are equal.
+        share: Share of the variance of the metric's ranks that the values explain, 0 to 1, adjusted
+            for the number of values; nan where there are too few jobs.
+        correlation: Rank correlation with the metric, -1 to 1; nan where the values are not
+            numbers, or all are equal.
     """
 
     setting: str
@@ -46,7 +47,7 @@ class Importance(NamedTuple):
 
 
 def importance(setting: str, values: Sequence[str | None], scores: np.ndarray) -> Importance:
-    """Say how much a setting mattered, by itself, whatever the others were.
+    """Measure how much a setting matters by itself, regardless of the others.
 
     Args:
         setting: Its name.
@@ -54,8 +55,9 @@ def importance(setting: str, values: Sequence[str | None], scores: np.ndarray) -
         scores: (jobs,) a metric.
 
     Returns:
-        The share is the adjusted coefficient of determination (epsilon squared, Kelley 1935) of the values' means; of a straight line
-        where every job has a number of its own. By chance alone it is about 0.
+        The share is the adjusted coefficient of determination (epsilon squared, Kelley 1935) of the
+        values' means; of a straight line where every job has a different number. By chance alone it
+        is about 0.
     """
     ranks = _ranks(scores)
     numbers = _numbers(values)
@@ -106,7 +108,7 @@ def _numbers(values: Sequence[str | None]) -> np.ndarray | None:
 def parallel_coordinates(
     axes_of: Mapping[str, Sequence[str | float | None]], scores: np.ndarray, best: int
 ) -> "Figure":
-    """Draw each job as a line through its settings and metrics, coloured by a score, the best one on top.
+    """Draw each job as a line through its settings and metrics, coloured by a score, best on top.
 
     Args:
         axes_of: Values of all jobs by name of the axis: texts for settings, numbers for metrics.
@@ -154,7 +156,10 @@ def parallel_coordinates(
 
 
 def _places(values: Sequence[str | float | None]) -> np.ndarray:
-    """Return (jobs,) where values stand on an axis from 0 to 1: numbers to scale if they are metrics, settings evenly and in order."""
+    """Return the places of values on an axis from 0 to 1, (jobs,).
+
+    Metrics are to scale; settings are evenly spaced and in order.
+    """
     if all(isinstance(value, float) for value in values):
         numbers = np.array(values, dtype=float)
         span = np.ptp(numbers)
@@ -191,7 +196,7 @@ class BestShown(NamedTuple):
         metric: The metric that decided.
         value: Its value.
         minimize: Whether smaller is better.
-        said: Which job is best, by what, and which ones are as good, in words.
+        said: A sentence on which job is best, by what metric, and which ones are as good.
         tied: Numbers of those that are as good.
         command: The command that runs it by itself.
     """
@@ -227,9 +232,9 @@ def write_sweep_page(
         command: The command line.
         columns: Names of the columns of the result table.
         rows: Its cells, the number of the job first.
-        settings: What varied between the jobs that have a result: values as typed, by key.
+        settings: Settings that vary between the jobs with a result: values as typed, by key.
         metrics: Metrics of the same jobs by name.
-        best: The best job, if one can be told.
+        best: The best job, if it is known.
 
     Raises:
         RunError: A file cannot be written.

@@ -1,7 +1,8 @@
-"""A sweep as a whole: what it left, its results, and the MLflow run that holds its jobs together.
+"""A sweep as a whole: its files, its results, and the MLflow run that holds its jobs together.
 
-A sweep folder holds one run folder per job, the `ledger` of what is to be done, `sweep.json` with the sweep's own fate,
-`command.txt`, and once it is over its results: `results.csv`, `.md` and `.html`, figures, and `best.yaml`, the best job's config.
+A sweep folder holds one run folder per job, the `ledger` of the jobs, `sweep.json` with the state
+of the sweep, `command.txt`, and at the end the results: `results.csv`, `.md` and `.html`, figures,
+and `best.yaml`, the config of the best job.
 """
 
 import json
@@ -69,7 +70,7 @@ class Parent:
 
 
 def begin_sweep(folder: Path, command: Sequence[str]) -> RunSummary:
-    """Record that a sweep begins, or goes on; the MLflow run it has already stays its own."""
+    """Record that a sweep begins or continues; an existing MLflow run stays its own."""
     sweep = RunSummary()
     if (folder / SWEEP_FILE).is_file():
         earlier = summary.read(folder, SWEEP_FILE)
@@ -80,10 +81,11 @@ def begin_sweep(folder: Path, command: Sequence[str]) -> RunSummary:
 
 
 def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Parent:
-    """Open the MLflow run of a sweep that runs, so that its jobs can be logged under it.
+    """Open the MLflow run of a running sweep, so that its jobs can be logged under it.
 
     Raises:
-        RunError: The store cannot be used, and the sweep can run and be logged later; or the user deleted its run there.
+        RunError: The store cannot be used, but the sweep can run and be logged later; or the user
+            deleted the sweep's run in the store.
     """
     try:
         store = prepare_store(logger, outputs_root)
@@ -92,18 +94,19 @@ def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Paren
             return Parent(
                 store, open_run(store, folder, SWEEP_FILE, sweep, _entry(folder, sweep, [], logger))
             )
-    except Exception as error:  # the mirror may break in any way; the sweep must not
+    except Exception as error:  # logging may fail in any way; the sweep must continue
         raise later(folder, error) from error
     raise RunError(
-        f"{folder} was deleted in MLflow, so it is not logged again; restore it there if it should be"
+        f"{folder} was deleted in MLflow, so it is not logged again; "
+        "restore it there if it should be"
     )
 
 
 def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
     """Record how a sweep went and write its results.
 
-    It has finished if all its jobs ended well, was interrupted if the user stopped it, and failed otherwise. It takes over the
-    metrics of its best job.
+    It is finished if all its jobs ended well, interrupted if the user stopped it, and failed
+    otherwise. It takes over the metrics of its best job.
 
     Args:
         folder: Folder of the sweep.
@@ -136,13 +139,15 @@ def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
 def mirror_job(
     store: Store, job: Job, jobs: Sequence[Job], logger: LoggerConfig, parent_run_id: str
 ) -> None:
-    """Log a job that has ended under the MLflow run of its sweep, named by what sets it apart from the others.
+    """Log a job that has ended under the MLflow run of its sweep.
+
+    The name of the run says how the job differs from the others.
 
     Args:
         store: The open store.
         job: The job.
         jobs: All jobs of the sweep.
-        logger: How to log it if it died before it could write that down.
+        logger: Logger settings for a job that died before it recorded its own.
         parent_run_id: The sweep's run.
     """
     assert job.run is not None
@@ -162,7 +167,9 @@ def mirror_job(
 
 
 def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
-    """Log a sweep that is over, with every job that is not logged yet; nothing happens if the store holds all of it.
+    """Log a sweep that is over, with every job that is not logged yet.
+
+    Nothing happens if the store holds all of it.
 
     Raises:
         RunError: The store cannot be used; the sweep can be logged later.
@@ -187,12 +194,12 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
             status=MLFLOW_STATUS[sweep.status],
             ended=sweep.ended or sweep.started,
         )
-    except Exception as error:  # the mirror may break in any way; the results are safe
+    except Exception as error:  # logging may fail in any way; the results are safe
         raise later(folder, error) from error
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """Return all jobs of a sweep; one that died without a word is recorded as interrupted.
+    """Return all jobs of a sweep; one that died without a record becomes interrupted.
 
     Raises:
         RunError: The folder holds no sweep.
@@ -201,7 +208,7 @@ def read_jobs(folder: Path) -> list[Job]:
 
 
 def read_objective(folder: Path) -> Objective:
-    """Return what says which job of a sweep is best."""
+    """Return the objective that decides which job of a sweep is best."""
     plan = read_plan(folder)
     return Objective(plan.objective, plan.direction)
 
@@ -218,7 +225,7 @@ def _read_job(folder: Path, planned: PlannedJob) -> Job:
 
 
 def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs that have ended and that the store does not hold, or not all of."""
+    """Return the jobs that have ended and that the store does not hold completely."""
     return [
         job
         for job in jobs

@@ -21,7 +21,7 @@ from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.ledger import read_plan
 from sleap_lab.sweeps.results import finish_sweep, log_sweep, read_jobs, unlogged
 
-# Whoever asks for nothing but logging can wait for a server that is slow.
+# This command does nothing but logging, so it can wait for a slow server.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 
 
@@ -30,16 +30,19 @@ def sync(
 ) -> dict[Path, str]:
     """Log every run that is not logged yet, each with the logger settings it was made with.
 
-    A job of a sweep is logged with its whole sweep. Runs that the user names are logged in any case, runs
-    found by searching a folder only if they were meant to be.
+    A job of a sweep is logged with its whole sweep. Runs that the user names are always logged;
+    runs found by searching a folder are logged only if their config requests it.
 
     Args:
-        folders: Run folders, sweep folders, or folders that hold such folders at any depth; `outputs_root` if empty.
+        folders: Run folders, sweep folders, or folders that hold such folders at any depth;
+            `outputs_root` if empty.
         outputs_root: Folder of the default store.
-        tracking_uri: Log here and not where the runs were to be logged, as after moving them to another machine.
+        tracking_uri: Store that replaces those in the runs' settings, as after moving them to
+            another machine.
 
     Returns:
-        What became of each run or sweep folder: `logged`, `already logged`, `still running`, `left out: ` or `failed: ` and the reason.
+        The outcome for each run or sweep folder: `logged`, `already logged`, `still running`, or
+        `left out: ` or `failed: ` and the reason.
 
     Raises:
         RunError: A folder holds no run.
@@ -58,7 +61,7 @@ def sync(
     outcomes = {}
     for folder, logger in loggers.items():
         place = store_uri(logger, outputs_root), logger.experiment_name
-        if place not in stores:  # a server that is away is asked once, and not once per run
+        if place not in stores:  # an unreachable server is tried once, not once per run
             stores[place] = _opened(logger, outputs_root)
         outcomes[folder] = _sync(folder, logger, outputs_root, stores[place])
     return outcomes
@@ -67,7 +70,7 @@ def sync(
 def _opened(logger: LoggerConfig, outputs_root: Path) -> Store | RunError:
     try:
         return prepare_store(logger, outputs_root)
-    except RunError as error:  # the runs of other stores are logged all the same
+    except RunError as error:  # the runs of other stores are still logged
         return error
 
 
@@ -87,7 +90,10 @@ def _is_sweep(folder: Path) -> bool:
 
 
 def _logger(folder: Path) -> LoggerConfig:
-    """Return the logger settings of a run or a sweep; those of a damaged one do not keep it from being named as such."""
+    """Return the logger settings of a run or a sweep.
+
+    For a damaged folder these are the default ones, so that it can still be reported.
+    """
     try:
         return read_plan(folder).logger if _is_sweep(folder) else read_logger(folder)
     except RunError:
@@ -112,6 +118,6 @@ def _sync(folder: Path, logger: LoggerConfig, outputs_root: Path, store: Store |
             log_sweep(folder, logger, outputs_root)
         else:
             mirror_run(store, folder, run, logger, None)
-    except Exception as error:  # one run that cannot be logged must not keep the others from it
+    except Exception as error:  # one run that cannot be logged must not affect the others
         return f"failed: {first_line(error)}"
     return "logged"

@@ -1,4 +1,4 @@
-"""The results of a sweep side by side: what varied between its jobs, and what came out."""
+"""The results of a sweep side by side: the settings that vary, and the outcome of each job."""
 
 import csv
 import io
@@ -17,13 +17,13 @@ from sleap_lab.runs.snapshot import decides, flatten, read_document
 from sleap_lab.runs.summary import RunSummary, finite, overridden
 from sleap_lab.settings.config import defaults
 
-# What decides which job is best, unless `sweep.objective` does: the first that any job has.
+# Metrics that decide which job is best without `sweep.objective`: the first that any job has.
 CRITERIA = ("identity/idf1", "eval/oks_map")
 
-# What decides between jobs that are equal by it, one after the other.
+# Metrics that decide between jobs that are equal by it, in this order.
 SECOND = (*CRITERIA, "eval/dist_avg")
 SIMPLER = "the simpler setting"
-EQUAL = 1e-9  # relative difference of numbers that were added up in another order
+EQUAL = 1e-9  # relative difference of sums in different order
 
 # Metrics that are columns of the table, where any job has them.
 HEADLINES = (
@@ -37,11 +37,8 @@ HEADLINES = (
     "speed/frames_per_second",
 )
 
-SECONDARY = (
-    "eval/pck",
-    "identity/mota",
-    "speed/frames_per_second",
-)  # left out of the terminal's table, which is narrow
+# Columns left out of the terminal's table, which is narrow.
+SECONDARY = ("eval/pck", "identity/mota", "speed/frames_per_second")
 STYLES = {
     "finished": "green",
     "partial": "yellow",
@@ -58,7 +55,7 @@ MOST_TIED = 8  # jobs that a line names
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One job of a sweep: its number, its folder, what it overrides, and how it went; None if it never started."""
+    """One job of a sweep: number, folder, overrides, and how it went (None if it never started)."""
 
     number: int
     folder: Path
@@ -67,12 +64,12 @@ class Job:
 
     @property
     def status(self) -> str:
-        """How it went, in a word."""
+        """The status of the job, in a word."""
         return "not run" if self.run is None else self.run.status
 
     @property
     def error(self) -> str | None:
-        """What went wrong."""
+        """The error of the job."""
         return None if self.run is None else self.run.error
 
     @property
@@ -87,7 +84,7 @@ class Job:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """Whatever the best job may be chosen by: metrics, counts, and the seconds of its stages."""
+        """Values that may decide which job is best: metrics, counts, and seconds of stages."""
         if self.run is None:
             return {}
         counts = {f"counts/{name}": float(value) for name, value in self.run.counts.items()}
@@ -98,7 +95,7 @@ class Job:
 
 
 class Objective(NamedTuple):
-    """What says which job is best: `sweep.objective` and `sweep.direction`, None for what is meant by default."""
+    """What decides which job is best: `sweep.objective` and `sweep.direction`; None for default."""
 
     name: str | None = None
     direction: str | None = None
@@ -109,11 +106,11 @@ class Best(NamedTuple):
 
     Attributes:
         job: The job.
-        criterion: The metric that says so.
+        criterion: The metric that decides.
         value: Its value.
         minimize: Whether smaller is better.
         tied: The other jobs that are as good by it, by number.
-        decided_by: What chose between them: another metric, or `SIMPLER`; None without ties.
+        decided_by: Tie-breaker: another metric, or `SIMPLER`; None without ties.
     """
 
     job: Job
@@ -135,7 +132,7 @@ DEFAULT = Objective()
 
 
 def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """Return the overridden keys that do not have the same value in all jobs, given what each job overrides."""
+    """Return the overridden keys whose values differ between jobs, given each job's overrides."""
     typed = [overridden(each) for each in overrides]
     return [
         key
@@ -145,13 +142,13 @@ def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
 
 
 def varied_name(overrides: Sequence[str], varied: Sequence[str]) -> str:
-    """Return what sets a job apart, as in `tracker=flow, tracking_window_size=5`."""
+    """Return the overrides that distinguish a job, as in `tracker=flow, tracking_window_size=5`."""
     values = overridden(overrides)
     return ", ".join(f"{short_name(key, varied)}={values[key]}" for key in varied if key in values)
 
 
 def short_name(name: str, names: Sequence[str]) -> str:
-    """Return the last part of a dotted or slashed name, or all of it where another name ends alike."""
+    """Return the last part of a dotted or slashed name, or all of it if another name ends alike."""
 
     def last(text: str) -> str:
         return text.replace("/", ".").rpartition(".")[2]
@@ -160,9 +157,10 @@ def short_name(name: str, names: Sequence[str]) -> str:
 
 
 def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]:
-    """Return one row per job: number, status, which is best, what varied between the jobs, headline metrics, seconds and error.
+    """Return one row per job.
 
-    An override that all jobs share is left out, and a metric that no job has.
+    Columns: number, status, whether the job is best, settings that vary, headline metrics, seconds
+    and error. An override that all jobs share, and a metric that no job has, are left out.
     """
     varied = varied_keys([job.overrides for job in jobs])
     best = best_job(jobs, objective)
@@ -190,10 +188,11 @@ def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]
 
 
 def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None:
-    """Return the best of the jobs that ended well, whatever their order; None if none has the metric.
+    """Return the best of the jobs that ended well, in any order; None if none has the metric.
 
-    Of jobs that are equal by it, the first of `SECOND` that differs decides, and then the simpler setting: the one that changes fewer
-    keys from their defaults, and then the one whose values come first, key by key: nothing, no, small numbers.
+    Among equal jobs, the first criterion of `SECOND` that differs decides, then the simpler
+    setting: the one that changes fewer keys from their defaults, then the one whose values come
+    first, key by key: nothing, no, small numbers.
     """
     ended = {job: job.numbers for job in jobs if job.ended_well}
     names = CRITERIA if objective.name is None else (objective.name,)
@@ -220,10 +219,8 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
 
 
 def _is_minimized(name: str, direction: str | None = None) -> bool:
-    from sleap_lab.settings.objective import (
-        MINIMIZE,
-        natural_direction,
-    )  # SciPy, which only the end of a sweep needs
+    # This imports SciPy, which only the end of a sweep needs.
+    from sleap_lab.settings.objective import MINIMIZE, natural_direction
 
     return (direction or natural_direction(name)) == MINIMIZE
 
@@ -242,7 +239,11 @@ def _best_by(name: str, minimize: bool, jobs: Sequence[Job]) -> list[Job]:
 
 
 def _simplicity(job: Job) -> tuple[int, list[Any], int]:
-    """Return what the simpler of two jobs has less of: keys that are not at their defaults, and their values in order."""
+    """Return a sort key that is smaller for the simpler of two jobs.
+
+    It holds the number of keys that are not at their defaults, their values in order, and the
+    number of the job.
+    """
     try:
         settings = {
             key: value
@@ -265,7 +266,7 @@ def _simplicity(job: Job) -> tuple[int, list[Any], int]:
 
 
 def _place(value: Any) -> tuple[int, float, str]:
-    """Return where a value stands among those of its key."""
+    """Return the sort key of a value among those of its key."""
     if value is None or isinstance(value, bool):
         return 0 if value is None else 1, float(value or 0), ""
     with suppress(ValueError, TypeError):
@@ -274,7 +275,10 @@ def _place(value: Any) -> tuple[int, float, str]:
 
 
 def objective_problem(jobs: Sequence[Job], objective: Objective) -> str | None:
-    """Say that no job that ended well has the metric that was asked for, and which they have; None if one has, or none was asked for."""
+    """Return why no job that ended well has the chosen metric, with the metrics that exist.
+
+    None if a job has it, or if no metric was chosen.
+    """
     known = sorted({name for job in jobs if job.ended_well for name in job.numbers})
     if objective.name is None or objective.name in known or not known:
         return None
@@ -289,11 +293,14 @@ def objective_problem(jobs: Sequence[Job], objective: Objective) -> str | None:
 
 
 def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
-    """Return the result table of a sweep for the terminal: names by their last part, and only what tells the jobs apart.
+    """Return the result table of a sweep for the terminal.
+
+    It shows the last part of names, and only columns that distinguish the jobs.
 
     Args:
         rows: The results.
-        criterion: The metric that says which job is best; it is shown even where all jobs have the same.
+        criterion: The metric that decides which job is best; shown even if all jobs have the same
+            value.
     """
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
     shown = [
@@ -304,9 +311,8 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
     for name in shown:
         texts = [text(row[name]) for row in rows]
         number = any(isinstance(row[name], float) for row in rows)
-        width = (
-            None if name == "error" else max(map(len, texts), default=0)
-        )  # titles and errors are broken, values are not
+        # Titles and errors are wrapped, values are not.
+        width = None if name == "error" else max(map(len, texts), default=0)
         title = escape(short_name(name, shown).replace("_", " "))
         table.add_column(
             title, overflow="fold", min_width=width, justify="right" if number else "left"
@@ -317,7 +323,10 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
 
 
 def _tells_apart(name: str, values: Sequence[Any]) -> bool:
-    """Whether a column belongs into the terminal's table: not one that is empty, secondary, or a metric that is the same in all jobs."""
+    """Whether a column belongs into the terminal's table.
+
+    Columns that are empty, secondary, or a metric with the same value in all jobs do not.
+    """
     if name in SECONDARY or (values and set(values) == {None}):
         return False
     return name not in HEADLINES or len(values) < 2 or len({text(value) for value in values}) > 1
@@ -329,7 +338,7 @@ def columns(rows: Sequence[Row]) -> list[str]:
 
 
 def text(value: Any) -> str:
-    """Return a value as it is shown to people; nothing is a dash."""
+    """Return a value as shown in tables; None is a dash."""
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -7,17 +7,18 @@ import numpy as np
 
 from sleap_lab.poses.boxes import bounding_boxes
 
-SIDE = 16  # px of a patch, whatever the size of the animals
-SMALLEST = 32.0  # px of the image that a patch covers at least
-# What lies at the border of a patch is often background or another animal.
+SIDE = 16  # px, side of a patch for animals of any size
+SMALLEST = 32.0  # px of the image, smallest side that a patch covers
+# The border of a patch often shows background or another animal.
 HANN = np.hanning(SIDE + 2)[1:-1]
 WINDOW = np.outer(HANN, HANN)[..., None]
 
 
 class Appearance:
-    """Patches of the image around detections; holds those that it was last asked for.
+    """Patches of the image around detections; keeps those of the last request.
 
-    Patches of all poses are turned alike, so that an animal looks the same whichever way it goes, and are as large as the median pose.
+    Patches of all poses are turned alike, so that an animal looks the same in every direction of
+    movement. They are as large as the median pose.
 
     Args:
         read_image: Takes a frame index, returns the image, (h, w, c) uint8.
@@ -44,8 +45,8 @@ class Appearance:
             rows: (...) rows of the poses; -1 for none.
 
         Returns:
-            (..., d) grey levels or colours without their mean, of length 1; nan for none, for a pose without a visible node and
-            where the image is of one colour.
+            (..., d) grey levels or colours without their mean, of length 1; nan for none, for a
+            pose without a visible node and where the image is of one colour.
         """
         wanted = np.unique(rows[rows >= 0])
         self.patches = {row: self.patches[row] for row in wanted.tolist() if row in self.patches}
@@ -88,14 +89,16 @@ class Appearance:
 
 
 def placed(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Say where poses are and how they are turned, relative to the first of those with most visible nodes.
+    """Return centres and orientations of poses, relative to the model pose.
+
+    The model pose is the first of those with most visible nodes.
 
     Args:
         points: (n, nodes, 2) px; nan where a node was not found.
 
     Returns:
-        (n, 2) centres, nan for a pose without a visible node; and (n, 2, 2) rotations from the model pose to each pose, the least-squares
-        ones over the nodes both have (Kabsch).
+        (n, 2) centres, nan for a pose without a visible node; and (n, 2, 2) rotations from the
+        model pose to each pose, the least-squares ones over the nodes visible in both (Kabsch).
     """
     visible = ~np.isnan(points).any(axis=-1)
     count = visible.sum(axis=1)

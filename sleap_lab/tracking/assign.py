@@ -1,4 +1,4 @@
-"""Which detection continues which track."""
+"""Assignment of detections to tracks."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,9 @@ Pairs = tuple[np.ndarray, np.ndarray]
 
 
 def hungarian(cost: np.ndarray) -> Pairs:
-    """Pair rows with columns at the smallest total cost; impossible pairs only where nothing else is left.
+    """Pair rows with columns at the smallest total cost.
+
+    Impossible pairs are formed only where nothing else is left.
 
     Args:
         cost: (rows, columns), inf where a pair is impossible.

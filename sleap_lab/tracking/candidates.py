@@ -6,8 +6,8 @@ import numpy as np
 class Candidates:
     """For each current track its last detections, as row numbers of the pose record, newest first.
 
-    With `fixed_window` the detections of the last frames are current, and a track seen in none of them is forgotten. With
-    `local_queues` every track keeps its own last detections for ever.
+    With `fixed_window`, tracks with a detection in the last frames are current; a track without one
+    is forgotten. With `local_queues` every track keeps its own last detections permanently.
 
     Attributes:
         ids: (t,) int, ids of the current tracks, ascending.

@@ -1,4 +1,4 @@
-"""Before and after tracking: cull surplus instances of a frame, and join tracks at single breaks."""
+"""Before and after tracking: drop surplus instances of a frame, and join tracks at breaks."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,8 @@ def cull(points: np.ndarray, scores: np.ndarray, target: int, iou_threshold: flo
         points: (n, nodes, 2) px, image space; nan where a node was not found.
         scores: (n,) instance scores; among equals the later instance is preferred.
         target: Largest number of instances.
-        iou_threshold: If not 0, instances that a better one covers by more than this share of their own box go first.
+        iou_threshold: If not 0, instances that a better one covers by more than this share of their
+            own box are dropped first.
 
     Returns:
         (n,) bool, true for those that stay.
@@ -34,10 +35,11 @@ def cull(points: np.ndarray, scores: np.ndarray, target: int, iou_threshold: flo
 
 
 def connect_single_breaks(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Where exactly one track is lost and exactly one is new, let the lost one go on.
+    """Continue a lost track where exactly one is lost and exactly one is new.
 
     Args:
-        frames: For each frame in order the tracks of its instances, (n,) int; "no track" (-1) counts as one track.
+        frames: For each frame in order the tracks of its instances, (n,) int; "no track" (-1)
+            counts as one track.
 
     Returns:
         The tracks after joining, in the shape of `frames`.

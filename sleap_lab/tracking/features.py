@@ -1,4 +1,4 @@
-"""What of a pose is compared between frames."""
+"""Features of a pose that are compared between frames."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,8 @@ def centroids(points: np.ndarray) -> np.ndarray:
     Returns:
         (..., 2) px; nan where no node was found.
     """
-    # np.nanmedian is slow on small arrays and warns about poses without a visible node; nan sorts to the end
+    # np.nanmedian is slow on small arrays and warns about poses without a visible node. Here nan
+    # sorts to the end.
     ordered = np.sort(points, axis=-2)
     last = np.maximum((~np.isnan(points)).sum(axis=-2, keepdims=True) - 1, 0)
     middle = np.take_along_axis(ordered, last // 2, axis=-2) + np.take_along_axis(

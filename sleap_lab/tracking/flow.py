@@ -77,7 +77,16 @@ class Flow:
         return cv2.resize(image, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_LINEAR)
 
     def _follow(self, start: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Follow (n, 2) float32 points, in scaled images, by pyramidal Lucas-Kanade (OpenCV); px of the image, nan where one gets lost."""
+        """Follow points from one scaled image to the next by pyramidal Lucas-Kanade (OpenCV).
+
+        Args:
+            start: (n, 2) float32 px of the scaled image.
+            before: Scaled image with the points.
+            after: Scaled image to find them in.
+
+        Returns:
+            (n, 2) px of the unscaled image; nan where a point gets lost.
+        """
         end, status, _ = cv2.calcOpticalFlowPyrLK(
             before,
             after,

@@ -1,16 +1,22 @@
-"""Kalman filters per track: where an animal that moves as it did should be now.
+"""Kalman filters per track: where an animal should be now if its motion continues.
 
-The rules are those that sleap-nn 0.3.5 follows, found from its answers (`tests/tracking/make_kalman_cases.py`). With c the centroid of the
-chosen nodes, there where at least half of them are:
+The rules are those that sleap-nn 0.3.5 follows, derived from its results
+(`tests/tracking/make_kalman_cases.py`). Let c be the centroid of the chosen nodes; it exists where
+at least half of them are found.
 
-* Fit: a run of consecutive frames is fitted if at least 2 of them hold an observation and its end is no more frames old than the gap.
-  The step is |c_last - c_first| / (t_last - t_first) over the frames that have a centroid, 0 with fewer than two; gate = max(40, 8 step)
-  px and limit = max(15, 3 step) px per frame. Centroids 0, 8, 16, -, - px: step 8, not 4, hence gate 64 px.
-* Start: a node is where it is first seen, one that never is at the mean of these places: (0, 0), (10, 0) and (10, 10) give (6.67, 3.33).
-* Correction: an observation is a leap where its centroid is further than the gate from the mean of all predicted nodes, those that it lacks
-  included. What is no leap is accepted, also without a centroid, which corrects nothing. Then velocities are cut to +-limit in each
-  direction: 20 px per frame become 15.
-* Loss: a filter whose last accepted observation is more frames old than the gap is dropped; only frames from then on count for the next.
+* Fit: a run of consecutive frames is fitted if at least 2 of them hold an observation and its end
+  is no more frames old than the gap. The step is |c_last - c_first| / (t_last - t_first) over the
+  frames that have a centroid, 0 with fewer than two; gate = max(40, 8 step) px and
+  limit = max(15, 3 step) px per frame. Centroids 0, 8, 16, -, - px: step 8, not 4, hence gate
+  64 px.
+* Start: a node starts where it is first seen; a node that is never seen starts at the mean of these
+  places: (0, 0), (10, 0) and (10, 10) give (6.67, 3.33).
+* Correction: an observation is a leap where its centroid is further than the gate from the mean of
+  all predicted nodes, those that the observation lacks included. Every other observation is
+  accepted, also one without a centroid, which corrects nothing. Then velocities are cut to +-limit
+  in each direction: 20 px per frame become 15.
+* Loss: a filter whose last accepted observation is more frames old than the gap is dropped; only
+  frames from then on count for the next.
 """
 
 from dataclasses import dataclass, fields
@@ -35,9 +41,10 @@ class Filters:
     Attributes:
         track: (m,) ids of the tracks.
         frame: (m,) frame of the state.
-        accepted: (m,) frame of the last observation that was no leap; one without a centroid is none.
-        gate: (m,) px, distance beyond which an observation is not believed.
-        limit: (m,) px per frame, the fastest in each direction that a state may say.
+        accepted: (m,) frame of the last observation that was no leap; an observation without a
+            centroid is never a leap.
+        gate: (m,) px, distance beyond which an observation is rejected as a leap.
+        limit: (m,) px per frame, largest speed of a state in each direction.
         mean: (m, 4 P) states.
         covariance: (m, 4 P, 4 P) of the states.
         process: (m, 4 P, 4 P) process noise.
@@ -82,7 +89,8 @@ class Kalman:
         chosen = list(range(nodes)) if config.kf_node_indices is None else config.kf_node_indices
         if max(chosen) >= nodes:
             raise ConfigError(
-                f"tracker.kf_node_indices: there is no node {max(chosen)}; accepted: 0 to {nodes - 1}"
+                f"tracker.kf_node_indices: there is no node {max(chosen)}; "
+                f"accepted: 0 to {nodes - 1}"
             )
         self.points = points
         self.nodes = np.array(chosen)
@@ -93,19 +101,15 @@ class Kalman:
         self.warm_up = config.kf_init_frame_count
         self.gap = config.kf_reset_gap_size
         self.frames_left = self.warm_up  # until the first fit
-        self.recent = np.zeros(
-            (0, self.warm_up), dtype=np.intp
-        )  # per track its last rows, newest last
-        self.run = np.zeros(
-            0, dtype=np.intp
-        )  # per track how many of them are of consecutive frames
+        # Per track: its last rows, newest last.
+        self.recent = np.zeros((0, self.warm_up), dtype=np.intp)
+        # Per track: how many of these rows are of consecutive frames.
+        self.run = np.zeros(0, dtype=np.intp)
         self.last_frame = np.zeros(0, dtype=np.int64)  # per track
-        self.reset = np.zeros(
-            0, dtype=np.int64
-        )  # per track the frame in which it lost its filter; later ones count for a new one
-        self.news = np.zeros(
-            (2, 0), dtype=np.intp
-        )  # track and row of what was observed since the filters were corrected
+        # Per track: the frame in which it lost its filter; only later frames count for a new one.
+        self.reset = np.zeros(0, dtype=np.int64)
+        # Track and row of each observation since the last correction of the filters.
+        self.news = np.zeros((2, 0), dtype=np.intp)
         self.filters = self._no_filters()
 
     def _no_filters(self) -> Filters:
@@ -124,7 +128,7 @@ class Kalman:
         )
 
     def observe(self, frame: int, tracks: np.ndarray, rows: np.ndarray) -> None:
-        """Take note of what a frame's detections were linked to.
+        """Record the tracks of a frame's detections.
 
         Args:
             frame: Frame index.
@@ -164,8 +168,8 @@ class Kalman:
             frame: Frame index.
 
         Returns:
-            Places in `tracks` of those that have a filter, (m,); the row of the last pose of each; and that pose moved half of the
-            way to where it is predicted, (m, nodes, 2).
+            Places in `tracks` of those that have a filter, (m,); the row of the last pose of each;
+            and that pose moved half of the way to its prediction, (m, nodes, 2).
         """
         filters = self.filters[np.isin(self.filters.track, tracks)]
         rows = self.recent[filters.track, -1]
@@ -181,7 +185,7 @@ class Kalman:
         return np.searchsorted(tracks, filters.track), rows, poses
 
     def _correct(self) -> None:
-        """Correct the filters by what was observed since."""
+        """Correct the filters by the observations since the last correction."""
         filters, (tracks, rows) = self.filters, self.news
         self.news = self.news[:, :0]
         order = np.argsort(tracks)
@@ -200,7 +204,8 @@ class Kalman:
         observed = self.observed[rows]
         centers = _centers(_positions(filters.mean[seen, 0::2]))
         distance = np.linalg.norm(self.centers[rows] - centers, axis=-1)
-        # Without a centroid nothing can be corrected, but the animal was seen : only a leap is no sign of it.
+        # Without a centroid nothing can be corrected, but the animal was seen; only a leap does not
+        # count as seen.
         filters.accepted[seen[~(distance > filters.gate[seen])]] = frame
         believed = distance <= filters.gate[seen]
         seen, observed = seen[believed], observed[believed]
@@ -214,7 +219,7 @@ class Kalman:
         filters.mean[seen, 1::2] = np.clip(filters.mean[seen, 1::2], -limit, limit)
 
     def _fit(self, frame: int, shortest: int) -> None:
-        """Fit filters to tracks that have none and were seen in enough consecutive frames, not too long ago."""
+        """Fit filters to tracks that have none and were seen recently in enough frames in a row."""
         ready = (self.run >= shortest) & (frame - self.last_frame <= self.gap)
         ready[self.filters.track] = False
         for length in np.unique(self.run[ready]).tolist():
@@ -225,7 +230,10 @@ class Kalman:
                 self.filters += self._fitted(tracks, self.recent[tracks, -length:].T)
 
     def _fitted(self, tracks: np.ndarray, rows: np.ndarray) -> Filters:
-        """Fit filters to runs of consecutive frames, (frames, m) rows; nodes that are never seen start amid the others."""
+        """Fit filters to runs of consecutive frames, (frames, m) rows.
+
+        Nodes that are never seen start at the mean of the others.
+        """
         step = _step(self.centers[rows])
         limit = np.maximum(SMALLEST_SPEED_LIMIT, SPEED_STEPS * step)[:, None]
         positions = self.observed[rows].reshape(*rows.shape, -1)
@@ -253,7 +261,10 @@ class Kalman:
 
 
 def _centers(points: np.ndarray, fewest: float = 0) -> np.ndarray:
-    """Return the mean of the points that are there, (..., points, 2) -> (..., 2); nan where there is none or fewer than `fewest`."""
+    """Return the mean of the points that are found, (..., points, 2) -> (..., 2).
+
+    nan where no point, or fewer than `fewest`, are found.
+    """
     there = ~np.isnan(points).any(axis=-1, keepdims=True)
     count = there.sum(axis=-2)
     total = np.where(there, points, 0.0).sum(axis=-2)
@@ -261,7 +272,10 @@ def _centers(points: np.ndarray, fewest: float = 0) -> np.ndarray:
 
 
 def _step(centers: np.ndarray) -> np.ndarray:
-    """Return how far centroids go in a frame, (frames, m, 2) -> (m,) px: from the first that is there to the last."""
+    """Return the movement of centroids per frame, (frames, m, 2) -> (m,) px.
+
+    It is measured from the first centroid that exists to the last.
+    """
     there = ~np.isnan(centers).any(axis=-1)
     frames = len(centers) - 1 - np.argmax(there, axis=0) - np.argmax(there[::-1], axis=0)
     way = np.linalg.norm(_first_finite(centers[::-1]) - _first_finite(centers), axis=-1)
@@ -274,6 +288,9 @@ def _positions(vectors: np.ndarray) -> np.ndarray:
 
 
 def _first_finite(values: np.ndarray) -> np.ndarray:
-    """Return the first entry along the first axis that is not nan, each place by itself; nan where there is none."""
+    """Return the first entry along the first axis that is not nan, for each place separately.
+
+    nan where all entries are nan.
+    """
     first = np.argmax(~np.isnan(values), axis=0)
     return np.take_along_axis(values, first[None], axis=0)[0]

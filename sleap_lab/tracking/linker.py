@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Linker:
-    """Links the detections of one video to tracks, whose ids count from 0 in the order in which they are opened.
+    """Links the detections of one video to tracks, whose ids count from 0 in order of opening.
 
     Args:
         poses: All instances of the video; detections are named by their row.
@@ -37,7 +37,8 @@ class Linker:
         kalman: "Kalman | None" = None,
         appearance: "Appearance | None" = None,
     ) -> None:
-        # one pose without visible nodes at the end, which the row -1 of an empty place among the candidates refers to
+        # One pose without visible nodes at the end: the row -1 of an empty place among the
+        # candidates refers to it.
         self.points = np.concatenate([poses.points, np.full((1, *poses.points.shape[1:]), np.nan)])
         visible = np.append(poses.visible.sum(axis=1), 0)
         self.may_open = visible > config.min_new_track_points
@@ -65,8 +66,9 @@ class Linker:
             rows: (k,) rows of the detections.
 
         Returns:
-            Rows that stay in the frame, in output order; the track id of each, -1 for one that stays as it was; the score of each
-            link: 1 where a track is opened, else how alike detection and track are, -inf where they cannot be compared.
+            Rows that stay in the frame, in output order; the track id of each, -1 for one that
+            stays as it was; the score of each link: 1 where a track is opened, else the similarity
+            of detection and track, -inf where they cannot be compared.
         """
         candidates = self.candidates
         none_yet = not candidates.opened
@@ -93,7 +95,8 @@ class Linker:
         candidates.store(ids[linked], rows[linked])
         if self.kalman:
             self.kalman.observe(frame, ids[linked], rows[linked])
-        # the order is sleap-nn's, and so is that poor detections stay, untracked, while local_queues has no track yet
+        # The order is that of sleap-nn. So is this rule: poor detections stay, untracked, while
+        # local_queues has no track yet.
         if self.config.candidates_method == "fixed_window":
             stay = linked.nonzero()[0]
         elif none_yet:
@@ -103,7 +106,10 @@ class Linker:
         return rows[stay], ids[stay], scores[stay]
 
     def _cost(self, frame: int, rows: np.ndarray) -> np.ndarray:
-        """Return the cost of linking each detection to each current track, (k, t); inf where they cannot be compared."""
+        """Return the cost of linking each detection to each current track, (k, t).
+
+        inf where they cannot be compared.
+        """
         stored = self.candidates.rows
         if self.appearance:
             described = self.appearance.describe(np.append(rows, stored))
@@ -136,7 +142,7 @@ class Linker:
 
 
 def _release(pairs: Pairs, cost: np.ndarray, may_open: np.ndarray, spare: int) -> Pairs:
-    """Leave out pairs that cannot be compared, so that the detection opens a track, if it may and an id is to spare.
+    """Leave out incomparable pairs whose detection may open a track, while ids are left.
 
     Ids are reserved for the detections without a pair first.
     """

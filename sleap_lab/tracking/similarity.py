@@ -1,7 +1,7 @@
-"""How alike detections and candidates are, for all pairs at once, and how the scores of one track become one.
+"""Similarity of detections and candidates, for all pairs at once, and its reduction per track.
 
-Shapes: detections are (k, …), the candidates of all tracks (t, window, …), scores (k, t, window). Higher means more
-alike; nan means that the two cannot be compared.
+Shapes: detections are (k, …), the candidates of all tracks (t, window, …), scores (k, t, window).
+Higher means more alike; nan means that the two cannot be compared.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,19 @@ from sleap_lab.settings.config import TrackerConfig
 EPSILON = float(np.spacing(1))  # keeps the OKS of a pose without area defined
 OKS_STDDEV = 0.025
 KALMAN_OKS_STDDEV = 0.1  # where single nodes are predicted
-BLOCK = 16_384  # coordinates compared at once: small enough to stay in the processor's cache and in memory that is reused
+# Coordinates compared at once: few enough for the processor's cache and for reused memory.
+BLOCK = 16_384
 
 
 def pose_sizes(points: np.ndarray) -> np.ndarray:
-    """Return what `oks` needs to know of each detection.
+    """Return the size of each detection, as `oks` uses it.
 
     Args:
         points: (k, nodes, 2) px, image space; nan where a node was not found.
 
     Returns:
-        (k, 2) area of the bounding box px², and number of visible nodes, at least one; both nan for a pose without a visible node.
+        (k, 2) area of the bounding box, px², and number of visible nodes, at least one; both nan
+        for a pose without a visible node.
     """
     visible = (~np.isnan(points).any(axis=-1)).sum(axis=-1)
     return np.stack([areas(bounding_boxes(points)), np.where(visible, visible, np.nan)], axis=-1)
@@ -34,14 +36,15 @@ def pose_sizes(points: np.ndarray) -> np.ndarray:
 def oks(
     detections: np.ndarray, candidates: np.ndarray, stddev: float, sizes: np.ndarray | None = None
 ) -> np.ndarray:
-    """Object keypoint similarity, COCO's formula, with the detection in the role of the ground truth.
+    """Object keypoint similarity, COCO's formula, with the detection as the ground truth.
 
     A node missing in the candidate lowers the score, a node missing in the detection is left out.
 
     Args:
         detections: (k, nodes, 2) px, image space; nan where a node was not found.
         candidates: (t, window, nodes, 2) px, likewise.
-        stddev: Spread of the kernel, relative to the square root of the detection's bounding box area.
+        stddev: Spread of the kernel, relative to the square root of the detection's bounding box
+            area.
         sizes: (k, 2) `pose_sizes` of the detections, where they are known already.
 
     Returns:
@@ -67,7 +70,7 @@ def oks(
 
 
 def iou(detections: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes whose corners are pixels that belong to them (hence the + 1).
+    """Intersection over union of boxes that include their corner pixels (hence the + 1).
 
     Args:
         detections: (k, 4) [xmin, ymin, xmax, ymax] px.
@@ -89,11 +92,12 @@ def euclidean_dist(
     Args:
         detections: (k, …) px.
         candidates: (t, window, …) px.
-        shared: Where coordinates are missing, measure over those that both have, scaled up to the number of all of them
-            (as scikit-learn's nan-Euclidean distance).
+        shared: Where coordinates are missing, measure over those that both have, scaled up to the
+            number of all coordinates (as scikit-learn's nan-Euclidean distance).
 
     Returns:
-        (k, t, window) px, at most 0; nan where any coordinate of either is missing (`shared`: where they share none).
+        (k, t, window) px, at most 0; nan where any coordinate of either is missing (`shared`: where
+        they share none).
     """
     a, b = _vectors(detections, candidates)
     difference = a[:, None, None] - b
@@ -117,10 +121,11 @@ def cosine_sim(
     Args:
         detections: (k, …) px from the image origin, or patches of the image.
         candidates: (t, window, …) likewise.
-        shared: Where coordinates are missing, take the angle between the coordinates that both have.
+        shared: Where coordinates are missing, take the angle between those that both have.
 
     Returns:
-        (k, t, window) in [-1, 1]; nan where all are 0 or any coordinate of either is missing (`shared`: where they share none).
+        (k, t, window) in [-1, 1]; nan where all are 0 or any coordinate of either is missing
+        (`shared`: where they share none).
     """
     a, b = _vectors(detections, candidates)
     if shared:
@@ -143,7 +148,10 @@ def _vectors(detections: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray
 
 
 def scoring(config: TrackerConfig) -> Callable[..., np.ndarray]:
-    """Return the function that scores detections against candidates; that of oks may be given their `sizes` too."""
+    """Return the function that scores detections against candidates.
+
+    The function for oks also accepts the `sizes` of the detections.
+    """
     if config.scoring_method == "oks":
         default = (
             KALMAN_OKS_STDDEV
@@ -180,7 +188,10 @@ def quantile(scores: np.ndarray, q: float) -> np.ndarray:
 
 
 def reduction(config: TrackerConfig) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that turns the scores against one track's candidates, (k, t, window), into one, (k, t)."""
+    """Return the function that reduces the scores of candidates to one per track.
+
+    It takes (k, t, window) and returns (k, t).
+    """
     if config.scoring_reduction == "robust_quantile":
         return partial(quantile, q=config.robust_best_instance)
     return {"mean": mean, "max": largest}[config.scoring_reduction]

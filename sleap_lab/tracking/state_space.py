@@ -1,8 +1,9 @@
 """Kalman filters of points that move at a nearly constant velocity, many filters at once.
 
-The state of one point is (x, vx, y, vy) in px and px per frame, of which the position is observed; the state of a filter is
-that of its p points, one after the other. Formulas: Kalman filter, Rauch-Tung-Striebel smoother, and the
-expectation-maximisation of linear Gaussian state-space models (Shumway & Stoffer 1982).
+The state of one point is (x, vx, y, vy) in px and px per frame, of which the position is observed;
+the state of a filter is that of its p points, one after the other. Formulas: Kalman filter,
+Rauch-Tung-Striebel smoother, and the expectation-maximisation of linear Gaussian state-space models
+(Shumway & Stoffer 1982).
 """
 
 from functools import cache
@@ -14,7 +15,7 @@ ITERATIONS = 20
 
 
 class Noise(NamedTuple):
-    """What is learned about each of m filters.
+    """The learned noise of each of m filters.
 
     Attributes:
         process: (m, 4p, 4p) covariance of what a step adds to the state.
@@ -51,7 +52,7 @@ def advance(
 def correct(
     mean: np.ndarray, covariance: np.ndarray, observed: np.ndarray, observation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Correct predicted states by what was observed.
+    """Correct predicted states by observations.
 
     Args:
         mean: (m, 4p) predicted states.
@@ -107,14 +108,16 @@ def _filter(observed: np.ndarray, start: np.ndarray, noise: Noise) -> tuple[list
 
 
 def _maximize(observed: np.ndarray, start: np.ndarray, noise: Noise) -> Noise:
-    """Return the noise that makes the observations most likely, given the states that the noise before suggests."""
+    """Return the noise that makes the observations most likely, given states from the last noise.
+
+    One step of the expectation-maximisation; the states are smoothed with `noise`.
+    """
     size = start.shape[-1]
     step, look = _model(size // 4)
     means, covariances, predicted_means, predicted_covariances = _filter(observed, start, noise)
     process = np.zeros_like(noise.process)
-    for t in range(
-        len(observed) - 2, -1, -1
-    ):  # smooth backwards; the entries after t are smoothed already
+    # Smooth backwards; the entries after t are smoothed already.
+    for t in range(len(observed) - 2, -1, -1):
         gain = covariances[t] @ step.T @ _inverse(predicted_covariances[t + 1])
         means[t] = means[t] + (gain @ (means[t + 1] - predicted_means[t + 1])[..., None])[..., 0]
         covariances[t] = _symmetric(
@@ -144,14 +147,17 @@ def _maximize(observed: np.ndarray, start: np.ndarray, noise: Noise) -> Noise:
 
 
 def _inverse(covariances: np.ndarray) -> np.ndarray:
-    """Return pseudo-inverses: learned covariances come close to singular where the motion is nearly perfect."""
+    """Return pseudo-inverses.
+
+    Learned covariances come close to singular where the motion is nearly perfect.
+    """
     return np.linalg.pinv(
         covariances, rcond=covariances.shape[-1] * np.finfo(np.float64).eps, hermitian=True
     )
 
 
 def _symmetric(covariances: np.ndarray) -> np.ndarray:
-    """Take rounding errors out before they grow over iterations."""
+    """Remove rounding errors before they grow over iterations."""
     return (covariances + _transposed(covariances)) / 2
 
 

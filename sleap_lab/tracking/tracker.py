@@ -22,21 +22,24 @@ ReadImage = Callable[[int, int], np.ndarray]
 def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = None) -> Poses:
     """Give every instance a track; each video is tracked by itself, its frames in order.
 
-    Predicted instances that find no track are left out; those that a person labelled stay without one, and so do all frames.
+    Predicted instances that find no track are left out; user-labelled instances stay without one.
+    All frames stay.
 
     Args:
         poses: Instances to track; tracks they have are replaced.
         config: Tracker settings.
-        read_image: Takes (video, frame), returns the image, (h, w, c) uint8; needed and used for optical flow and appearance only.
+        read_image: Takes (video, frame), returns the image, (h, w, c) uint8; needed and used for
+            optical flow and appearance only.
 
     Returns:
-        Instances and frames ordered by video and frame. `track_scores` is 1 for an instance that opens a track, else the
-        score of its link (-inf where it is like no track but may not open one either). `track_names` holds the tracks in
-        use, in order of first appearance; new ones are called track_0, track_1, …, and never like one that was kept.
+        Instances and frames ordered by video and frame. `track_scores` is 1 for an instance that
+        opens a track, else the score of its link (-inf where it matches no track but may not open
+        one either). `track_names` holds the tracks in use, in order of first appearance; new ones
+        are called track_0, track_1, …, and never like one that was kept.
 
     Raises:
         ConfigError: The settings contradict each other.
-        ValueError: Optical flow or appearance is asked for without `read_image`.
+        ValueError: Optical flow or appearance is requested without `read_image`.
         RunError: Images differ in size (optical flow).
     """
     config = _resolve(check_tracker(config), poses)
@@ -53,14 +56,18 @@ def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = No
 
 
 def _resolve(config: TrackerConfig, poses: Poses) -> TrackerConfig:
-    """Compare poses of a single node by their distance, if asked: without an area, oks only tells whether they are equal."""
+    """Compare poses of a single node by their distance, if the config says so.
+
+    Without an area, oks only tells whether the poses are equal.
+    """
     if (
         config.one_node_distance
         and len(poses.skeleton.nodes) == 1
         and config.scoring_method == "oks"
     ):
         log.info(
-            "tracker.scoring_method: euclidean_dist instead of oks, because the skeleton has a single node"
+            "tracker.scoring_method: euclidean_dist instead of oks, "
+            "because the skeleton has a single node"
         )
         return replace(config, scoring_method="euclidean_dist")
     return config
@@ -69,7 +76,10 @@ def _resolve(config: TrackerConfig, poses: Poses) -> TrackerConfig:
 def _linker(
     poses: Poses, config: TrackerConfig, read_image: ReadImage | None, video: int
 ) -> Linker:
-    """Return the linker of one video with the kind of motion or appearance that is asked for; OpenCV is imported for these only."""
+    """Return the linker of one video with the motion model or appearance that the config chooses.
+
+    OpenCV is imported for optical flow and appearance only.
+    """
     if config.use_flow and read_image:
         from sleap_lab.tracking.flow import Flow
 
@@ -131,7 +141,7 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
 
 
 def _cull(poses: Poses, rows: np.ndarray, target: int, iou_threshold: float) -> np.ndarray:
-    """Cull the predicted instances among those of one frame; user-labelled ones stay and do not count."""
+    """Drop surplus predicted instances of one frame; user-labelled ones stay and do not count."""
     predicted = ~poses.user[rows]
     stay = poses.user[rows]
     stay[predicted] = cull(
@@ -141,15 +151,14 @@ def _cull(poses: Poses, rows: np.ndarray, target: int, iou_threshold: float) -> 
 
 
 def _name_tracks(poses: Poses) -> Poses:
-    """Name the new tracks, those beyond `track_names`, and renumber all that are used by first appearance."""
+    """Name the new tracks, those beyond `track_names`, and renumber all by first appearance."""
     used = list(dict.fromkeys(poses.tracks[poses.tracks >= 0].tolist()))
     end = max(used, default=-1) + 1
     kept = {poses.track_names[index] for index in used if index < len(poses.track_names)}
     free = (name for name in map("track_{}".format, count()) if name not in kept)
     names = [*poses.track_names, *islice(free, max(end - len(poses.track_names), 0))]
-    renumbered = np.full(
-        end + 1, -1, dtype=np.int32
-    )  # its last place is what the track -1 refers to
+    # The track -1 refers to the last place.
+    renumbered = np.full(end + 1, -1, dtype=np.int32)
     renumbered[used] = np.arange(len(used))
     return replace(
         poses, tracks=renumbered[poses.tracks], track_names=tuple(names[index] for index in used)
@@ -157,7 +166,7 @@ def _name_tracks(poses: Poses) -> Poses:
 
 
 def named_apart(poses: Poses, names: Collection[str]) -> Poses:
-    """Rename the tracks that are called like others, which stand beside them in the same file."""
+    """Rename tracks that share a name with another track of the same file."""
     if not set(poses.track_names) & set(names):
         return poses
     free = (

@@ -1,1 +1,1 @@
-"""Searching tracker and filter settings on detections that were made once, scored against ground truth."""
+"""Search tracker and filter settings on detections made once, scored against ground truth."""

@@ -1,4 +1,4 @@
-"""What a search leaves in its folder, and says at its end."""
+"""The files and the closing message of a search."""
 
 import json
 import shlex
@@ -36,7 +36,7 @@ def write(
         study: Its study.
         outcome: What it found.
         words: Overrides of the experiment.
-        command: The command line that asked for the search.
+        command: The command line of the search.
         config_dir: Folder with options of the user, if there is one.
 
     Raises:
@@ -76,7 +76,8 @@ def write(
     if best is not None:
         equal = as_good(finished(study), best.trial) if best.trial is not None else []
         others = (
-            f"; as good where it was searched: {listed(list(map(str, equal)), 8)}; the simpler setting decides"
+            f"; as good where it was searched: {listed(list(map(str, equal)), 8)}; "
+            "the simpler setting decides"
             if equal
             else ""
         )
@@ -103,7 +104,8 @@ def _blocks(problem: Problem) -> str:
     more = f" and {len(kept) - 12} more" if len(kept) > 12 else ""
     n_search = sum(len(part.blocks) for part in problem.search)
     return (
-        f"{len(kept)} of {n_search + len(kept)} blocks of consecutive time, about {problem.length} labelled frames each: "
+        f"{len(kept)} of {n_search + len(kept)} blocks of consecutive time, "
+        f"about {problem.length} labelled frames each: "
         f"frames {shown}{more}. The search sees the others; every block is tracked by itself."
     )
 

@@ -1,4 +1,4 @@
-"""A setting as something to use: config options, the command line with them, and sleap-nn's flags."""
+"""A setting in usable forms: config options, the command line with them, and sleap-nn's flags."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +63,8 @@ def run_command(
     """Return the command line that runs an experiment with a setting, word by word.
 
     Args:
-        overrides: The experiment, as the user gave it; what it says of tracker and filters is replaced.
+        overrides: The experiment, as the user gave it; its tracker and filter settings are
+            replaced.
         folder: Where `write_options` wrote the options.
         name: Name of the options.
         tracker: The tracker.
@@ -79,15 +80,15 @@ def run_command(
     words = [*kept, *(f"{group}={name}" for group in groups)]
     search = (
         [
-            f"hydra.searchpath={quote([f'file://{Path(folder).absolute()}' for folder in (config_dir, folder)])}"
+            "hydra.searchpath="
+            f"{quote([f'file://{Path(folder).absolute()}' for folder in (config_dir, folder)])}"
         ]
         if config_dir
         else []
     )
     config, _ = compose_config([*words, *search], config_dir=None if config_dir else str(folder))
-    composed = flat(
-        config.tracker, config.filters
-    )  # a preset may say more about the tracker than which one it is, and speaks last
+    # A preset may set more of the tracker than its kind, and takes precedence.
+    composed = flat(config.tracker, config.filters)
     words += [
         f"{key}={quote(value)}"
         for key, value in flat(tracker, filters).items()
@@ -97,7 +98,10 @@ def run_command(
 
 
 def track_flags(tracker: TrackerConfig, filters: FiltersConfig) -> list[str]:
-    """Return what `sleap-lab track` must be given for a setting: flags, and overrides for keys that have none."""
+    """Return the words that give `sleap-lab track` a setting.
+
+    These are flags, and overrides for keys without a flag.
+    """
     usual = defaults() | PARITY
     return as_words(
         TRACK, {key: value for key, value in flat(tracker, filters).items() if value != usual[key]}

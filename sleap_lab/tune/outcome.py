@@ -1,4 +1,4 @@
-"""What a search found: the best setting against the default one on held-out blocks, and which of them to use."""
+"""The outcome of a search: best against default setting on held-out blocks, and which to use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,10 @@ from sleap_lab.tune.problem import Score, is_better
 
 
 class Difference(NamedTuple):
-    """How much a metric changes from the default setting to the best, and the 95 % interval of that; nan where there is none."""
+    """Change of a metric from the default setting to the best, with its 95 % interval.
+
+    The ends of the interval are nan where there is none.
+    """
 
     value: float
     low: float = float("nan")
@@ -31,13 +34,13 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """A setting and how it does.
+    """A setting and its scores.
 
     Attributes:
         tracker: Its tracker.
         filters: Its filters.
-        searched: How it does on the blocks that the search sees.
-        held_out: How it does on the blocks that the search does not see.
+        searched: Its score on the blocks that the search sees.
+        held_out: Its score on the blocks that the search does not see.
         trial: Number of its trial; None for the default setting.
     """
 
@@ -50,13 +53,14 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a search found.
+    """The outcome of a search.
 
     Attributes:
-        metric: What was to be improved.
-        default: The setting to beat.
-        best: The best setting tried, if one did better than the default where it was searched.
-        differences: How much each metric changes from the default to the best on the held-out blocks, by name; empty without a best.
+        metric: The metric to improve.
+        default: The setting to compare with.
+        best: The best setting tried, if it did better than the default where it was searched.
+        differences: Change of each metric from the default to the best on the held-out blocks, by
+            name; empty without a best setting.
         n_blocks: Number of held-out blocks.
     """
 
@@ -73,7 +77,7 @@ class Outcome:
 
     @property
     def recommended(self) -> Setting:
-        """The setting to use: the best one if it is better than the default on the held-out blocks, too."""
+        """The setting to use: the best one if it beats the default on the held-out blocks, too."""
         if self.best is not None and is_better(
             self.metric, self.best.held_out.value, self.default.held_out.value
         ):
@@ -81,23 +85,30 @@ class Outcome:
         return self.default
 
     def verdict(self) -> str:
-        """Say in a few sentences which setting to use, and why."""
+        """Return a few sentences on which setting to use, and why."""
         name, blocks = (
             self.metric.name,
             f"{self.n_blocks} held-out {'block' if self.n_blocks == 1 else 'blocks'}",
         )
         if self.best is None:
-            return f"Keep the default setting: none that was tried has a better {name} where it was searched."
+            return (
+                f"Keep the default setting: none that was tried has a better {name} "
+                "where it was searched."
+            )
         best, default = number(self.best.held_out.value), number(self.default.held_out.value)
         if self.recommended is self.default:
             searched = (
                 f"{number(self.best.searched.value)} against {number(self.default.searched.value)}"
             )
             return (
-                f"Keep the default setting: the best one found has a better {name} where it was searched ({searched}), "
+                f"Keep the default setting: the best one found has a better {name} "
+                f"where it was searched ({searched}), "
                 f"but not on the {blocks} ({best} against {default})."
             )
-        found = f"Use the setting found: on the {blocks} its {name} is {best}, that of the default setting {default}"
+        found = (
+            f"Use the setting found: on the {blocks} its {name} is {best}, "
+            f"that of the default setting {default}"
+        )
         difference, low, high = self.difference
         if np.isnan(low):
             why = (
@@ -125,8 +136,8 @@ def conclude(metric: Metric, default: Setting, best: Setting | None, n_blocks: i
     """Compare the best setting with the default one.
 
     Args:
-        metric: What was to be improved.
-        default: The setting to beat.
+        metric: The metric to improve.
+        default: The setting to compare with.
         best: The best setting tried, if there is one.
         n_blocks: Number of held-out blocks.
     """
@@ -139,10 +150,11 @@ def conclude(metric: Metric, default: Setting, best: Setting | None, n_blocks: i
 
 
 def differences(first: Evaluation, second: Evaluation, n_blocks: int) -> dict[str, Difference]:
-    """Return how much each metric changes from one evaluation to another of the same blocks, each a video of its own.
+    """Return how much each metric changes between two evaluations of the same blocks.
 
-    Blocks are drawn anew with replacement, the same ones for both, so that what makes a block easy or hard for both cancels
-    out. There are no intervals where there are fewer than five blocks.
+    Each block is a video of its own. Blocks are drawn anew with replacement, the same ones for
+    both, so that the difficulty of a block cancels out. There are no intervals where there are
+    fewer than five blocks.
     """
     values = [evaluation.headline() for evaluation in (first, second)]
     found = {
@@ -190,7 +202,10 @@ def _identity_limits(first: Evaluation, second: Evaluation) -> dict[str, tuple[f
 
 
 def pareto_front(metric: Metric, values: Sequence[float], speeds: Sequence[float]) -> list[int]:
-    """Return the places of the settings that no other one beats in both respects, the fastest first; nan takes no part."""
+    """Return the places of the settings that no other one beats in both respects, fastest first.
+
+    Settings with a nan take no part.
+    """
     quality = np.array(values) if metric.better == "higher" else np.negative(values)
     front: list[int] = []
     for i in np.lexsort(

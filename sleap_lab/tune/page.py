@@ -1,4 +1,4 @@
-"""The report of a search: a single HTML page that needs nothing but itself."""
+"""The report of a search: a single, self-contained HTML page."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ OTHER_METRICS = (
     ),
     *("coco/ap", "eval/n_missed"),
 )
-"""Metrics in the table beside the one that was to be improved."""
+"""Metrics in the table in addition to the one to improve."""
 
 
 def write_page(
@@ -52,10 +52,11 @@ def write_page(
 
     Args:
         path: The HTML file to write.
-        title: What was tuned on.
-        outcome: What the search found.
+        title: The data that the search used.
+        outcome: The outcome of the search.
         trials: The settings that were tried.
-        importances: Share of each searched dimension in what makes settings good; empty where that cannot be said.
+        importances: Share of each searched dimension in what makes settings good; empty where it
+            is unknown.
         blocks: How the labelled frames were divided.
         options: Files of the config options.
         use: The command line that runs an experiment with the recommended setting.
@@ -161,7 +162,7 @@ def _default(outcome: Outcome) -> Tried:
 
 
 def _front(outcome: Outcome, trials: Sequence[Tried]) -> list[Tried]:
-    """Return the settings on the Pareto front, the fastest first; the default setting takes part."""
+    """Return the settings on the Pareto front, fastest first; the default setting takes part."""
     everything = [_default(outcome), *trials]
     front = pareto_front(
         outcome.metric,
@@ -183,7 +184,8 @@ def _panels(
     complete = [trial for trial in trials if not trial.why]
     yield _panel(
         "Quality and speed",
-        "One dot per setting that was tried to the end. No setting is both better and faster than one on the line, the Pareto front. "
+        "One dot per setting that was tried to the end. "
+        "No setting is both better and faster than one on the line, the Pareto front. "
         "Speeds are single measurements, made while other trials may have been under way.",
         f"{outcome.metric.name} against frames per second of {len(complete)} settings.",
         _quality_and_speed(outcome, complete),
@@ -192,7 +194,8 @@ def _panels(
         first = next(iter(importances))
         yield _panel(
             "What matters",
-            "How much each setting has to do with whether a trial is among the best (PED-ANOVA, shares of one). "
+            "How much each setting has to do with whether a trial is among the best "
+            "(PED-ANOVA, shares of one). "
             "Comes from few trials, and says nothing about how good a value is.",
             f"Importance of each searched setting; {first} matters most.",
             _importance(importances),
@@ -204,7 +207,7 @@ def _panel(title: str, caption: str, alt: str, figure: "Figure") -> Panel:
 
 
 def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
-    """Draw the metric of each setting against its speed, coloured by tracker, with the Pareto front."""
+    """Draw each setting's metric against its speed, coloured by tracker, with the Pareto front."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     figure, axes = figures.canvas(figures.NARROW, 3.8)

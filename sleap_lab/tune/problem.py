@@ -1,4 +1,4 @@
-"""What is tuned: detections and ground truth in blocks of time, and how a setting is scored on them."""
+"""The tuning problem: detections and truth in blocks of time, and how they score a setting."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,10 @@ from sleap_lab.tune.settings import TuneConfig
 from sleap_lab.tune.split import Block, block_length, cut, hold_out, time_blocks
 
 RUNGS = (0.25, 0.5, 1.0)
-"""Shares of the search's blocks after which a trial is compared with the others, and stopped if it does worse than most."""
+"""Shares of the search's blocks after which a trial is compared with the others.
+
+A trial that does worse than most is stopped.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +49,15 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Everything that decides what a setting scores; the same problem gives the same scores.
+    """Everything that decides the score of a setting; the same problem gives the same scores.
 
     Attributes:
-        metric: What is to be improved.
+        metric: The metric to improve.
         tracker: Tracker of the default setting.
         filters: Filters of the default setting.
         evaluator: How predictions are scored.
-        predicted: Whether the detections come from models (and not from a file), which decides the order of filters.
+        predicted: Whether the detections come from models (and not from a file), which decides the
+            order of filters.
         search: Blocks that the search sees, in the parts in which it sees them.
         held_out: Blocks that it does not see.
         length: Labelled frames of a block, about.
@@ -109,11 +113,12 @@ def make_problem(
     """Cut detections and truth into blocks and hold some of them out.
 
     Args:
-        detections: What was detected; tracks are forgotten, and so are human-labelled instances where there are predicted ones.
+        detections: The detections; tracks are discarded, and so are user-labelled instances where
+            there are predicted ones.
         truth: Ground truth.
         videos: Index of a video in the detections -> its index in the truth.
         settings: How to cut.
-        metric: What is to be improved.
+        metric: The metric to improve.
         tracker: Tracker of the default setting.
         filters: Filters of the default setting.
         evaluator: How predictions are scored.
@@ -186,11 +191,12 @@ def scores(
     """Score a setting on one part after the other, each time on all parts so far.
 
     Args:
-        problem: What is tuned.
+        problem: The tuning problem.
         parts: Blocks to track.
         tracker: Tracker of the setting.
         filters: Filters of the setting.
-        read_image: Takes (video, frame) of the detections before they were cut; used for optical flow and appearance only.
+        read_image: Takes (video, frame) of the detections before they were cut; used for optical
+            flow and appearance only.
         identity: Whether to compute identity metrics.
     """
     tracked: list[Poses] = []
@@ -227,16 +233,19 @@ def score(
 
 
 def _joined(parts: Sequence[Poses]) -> Poses:
-    """Join parts whose tracks have nothing to do with each other: a track's number means another animal in each video."""
+    """Join parts whose tracks are independent.
+
+    The same track number means a different animal in each video.
+    """
     names = max((part.track_names for part in parts), key=len)
     return concatenate([replace(part, track_names=names) for part in parts])
 
 
 def require(problem: Problem, found: Score) -> None:
-    """Refuse a metric that the default setting has no value of: there would be nothing to compare with.
+    """Refuse a metric that has no value for the default setting, which is the reference.
 
     Raises:
-        RunError: Naming those that there are.
+        RunError: The metric has no value; the message names those that have one.
     """
     if np.isnan(found.value):
         present = ", ".join(

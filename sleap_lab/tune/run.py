@@ -45,7 +45,7 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
     Raises:
         ConfigError: The overrides are wrong.
         RunError: There is nothing to tune on.
-        KeyboardInterrupt: The user stopped it; what was found is reported first.
+        KeyboardInterrupt: The user stopped it; the results so far are reported first.
     """
     settings, words = split_overrides(overrides)
     _require_optuna()
@@ -55,7 +55,8 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
     config, node = compose_config([*words, "tracker.tracking=true"], config_dir=config_dir)
     if not config.evaluator.evaluate:
         raise ConfigError(
-            "evaluator: nothing is evaluated; tuning needs ground truth, add evaluator=identity (or oks, centroid)"
+            "evaluator: nothing is evaluated; "
+            "tuning needs ground truth, add evaluator=identity (or oks, centroid)"
         )
     check_tracker(config.tracker)
     chosen = "tracker" in given and node.hydra.runtime.choices["tracker"] != "none"
@@ -86,7 +87,7 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
 
 def _require_optuna() -> None:
     try:
-        import optuna  # noqa: F401  # half a second that only tuning needs
+        import optuna  # noqa: F401  # takes 0.5 s; only tuning needs it
     except ImportError as error:
         raise RunError("sleap-lab tune needs Optuna: pip install 'sleap-lab[tune]'") from error
 
@@ -103,7 +104,8 @@ def _trackers(
     if settings.trackers is not None:
         if "kalman" in settings.trackers and not n_animals:
             raise ConfigError(
-                "tune.trackers: kalman needs the number of animals in tracker.tracking_target_instance_count"
+                "tune.trackers: kalman needs the number of animals "
+                "in tracker.tracking_target_instance_count"
             )
         return tuple(dict.fromkeys(settings.trackers)), n_animals
     if chosen:
@@ -121,7 +123,7 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     matches = truth.videos or match_videos(
         truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map
     )
-    # A setting is judged by what it does with detections, and a correction is none.
+    # A setting is scored on detections as they were before any corrections by the user.
     detections = (
         detected.poses
         if source.project is None
@@ -160,14 +162,18 @@ def _detect(config: Config, source: Source) -> Inference:
         and not config.tracker.override_class_tracks
     ):
         raise RunError(
-            "model.paths: the models know the animals' identities, so that the tracker is not used and there is nothing to tune; "
+            "model.paths: the models know the animals' identities, "
+            "so that the tracker is not used and there is nothing to tune; "
             "tracker.override_class_tracks=true lets it replace them"
         )
     return detected
 
 
 def _facts(search: Search) -> dict[str, Any]:
-    """Return what decides over scores and over what is tried; a study goes on only where all of it is the same."""
+    """Return everything that decides the scores and the settings tried.
+
+    A study continues only if all of it is the same.
+    """
     problem, settings = search.problem, search.settings
     parts = [*problem.search, problem.held_out]
     return {
@@ -199,7 +205,7 @@ def _tune(
     overrides: Sequence[str],
     config_dir: str | None,
 ) -> Outcome:
-    """Search, compare on the held-out blocks, and write down what was found."""
+    """Search, compare on the held-out blocks, and write the outcome."""
     problem, settings, read_image = search.problem, search.settings, search.read_image()
     default = _scored(problem, problem.tracker, problem.filters, read_image)
     for found in (default.searched, default.held_out):
@@ -265,7 +271,7 @@ def _best(
 
 
 def _progress(search: Search, study: "Study", default: float) -> "Callable[[Study], None]":
-    """Say what begins, and return a function that says, after each trial, what is worth saying."""
+    """Show what begins, and return a function that reports on each trial where useful."""
     problem, settings, metric = search.problem, search.settings, search.problem.metric
     n_search = sum(len(part.blocks) for part in problem.search)
     done, best, last = len(finished(study)), default, time.monotonic()
@@ -274,13 +280,15 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
         (dimension.options for dimension in search.space() if isinstance(dimension, Choice)), {}
     )
     tell(
-        f"tuning {', '.join(trackers)} on {n_search} blocks of about {problem.length} labelled frames, "
+        f"tuning {', '.join(trackers)} on {n_search} blocks "
+        f"of about {problem.length} labelled frames, "
         f"{len(problem.held_out.blocks)} blocks held out"
         + (f"; {done} settings tried before" if done else "")
     )
     if search.n_animals is None:
         tell(
-            "kalman and limits of tracks are tried where the number of animals is known: tracker.tracking_target_instance_count=N"
+            "kalman and limits of tracks are tried where the number of animals is known: "
+            "tracker.tracking_target_instance_count=N"
         )
     tell(f"default setting: {metric.name} {number(default)}")
 

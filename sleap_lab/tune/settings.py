@@ -1,4 +1,4 @@
-"""The section `tune`: what is searched, and for how long."""
+"""The section `tune`: scope and duration of the search."""
 
 import re
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ PREFIX = "tune."
 
 @dataclass
 class TuneConfig:
-    """What `sleap-lab tune` searches, and for how long."""
+    """Scope and duration of the search of `sleap-lab tune`."""
 
     metric: str = key("identity/idf1", "Metric to improve.")
     trackers: list[str] | None = key(
         None,
-        "Trackers to try. Default: the one that tracker= chooses, else fixed_window, local_queues and, where the number of animals is "
-        "known, kalman.",
+        "Trackers to try. Default: the one that tracker= chooses, else fixed_window, local_queues "
+        "and, where the number of animals is known, kalman.",
         choices=TRACKERS,
     )
     trials: int = key(100, "Settings to try, those of earlier calls included.", minimum=1)
@@ -43,7 +43,8 @@ class TuneConfig:
     seed: int = key(0, "Seed of the choice of blocks and of the search.", minimum=0)
     name: str | None = key(
         None,
-        "Folder below outputs/tune and name of the options. Default: a folder of its own, options called tuned.",
+        "Folder below outputs/tune and name of the options. "
+        "Default: a folder of its own, options called tuned.",
     )
 
     @property
@@ -90,7 +91,7 @@ def split_overrides(overrides: Sequence[str]) -> tuple[TuneConfig, list[str]]:
 
 
 def _check_name(name: str) -> None:
-    """Refuse names that cannot be a folder, or that Hydra would take for an option that ships with the package."""
+    """Refuse names that are no valid folder name, or that are options of the package."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ConfigError(f"tune.name: got {name!r}; accepted: letters, digits, _ and -")
     if name in {option for group in ("tracker", "filters") for option in options()[group]}:

@@ -1,7 +1,8 @@
-"""The settings that are searched: a list of dimensions, some of which exist only where another one makes them matter.
+"""The searched settings: a list of dimensions, some of which depend on the choice of another.
 
-Every combination that can be drawn is one that the tracker accepts, and that means something: no optical-flow setting without
-optical flow, no OKS spread without OKS, no limit of tracks in a fixed window.
+The tracker accepts every combination that can be drawn, and each setting in it has an effect: no
+optical-flow setting without optical flow, no OKS spread without OKS, no limit of tracks in a fixed
+window.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,7 @@ class Choice:
     Attributes:
         name: Name of the dimension; that of the key where it sets only one.
         options: What each option sets, by its label.
-        when: Whether it exists, given what was chosen before.
+        when: Whether it exists, given the choices before.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Range:
         low: Smallest value.
         high: Largest value.
         log: Whether small and large values are equally far apart on a logarithmic scale.
-        when: Whether it exists, given what was chosen before.
+        when: Whether it exists, given the choices before.
     """
 
     name: str
@@ -92,13 +93,13 @@ def tracker_of(config: TrackerConfig) -> str:
 def tracker_space(
     trackers: Sequence[str], n_nodes: int, n_animals: int | None, n_frames: int
 ) -> list[Dimension]:
-    """Return what is searched of the tracker.
+    """Return the searched dimensions of the tracker.
 
     Args:
         trackers: Trackers to try.
         n_nodes: Nodes of the skeleton.
         n_animals: Number of animals, if it is known.
-        n_frames: Frames of a block; longer memories than that cannot be told apart.
+        n_frames: Frames of a block; longer memories than that have the same effect.
     """
     fixed_window: Settings = {
         "tracker.candidates_method": "fixed_window",
@@ -167,9 +168,10 @@ def tracker_space(
 
 
 def _comparisons(n_nodes: int) -> dict[str, Settings]:
-    """Return the features and how they are compared; what needs an extent is left out where there is a single node.
+    """Return the features and how they are compared.
 
-    Cosines of coordinates are left out: they depend on where in the image an animal is.
+    With a single node, features that need an extent are left out. Cosines of coordinates are
+    always left out: they depend on where in the image an animal is.
     """
     pairs = [("centroids", "euclidean_dist")]
     if n_nodes > 1:
@@ -190,7 +192,10 @@ def _switch(key: str, on: Any, off: Any, needed: Settings) -> dict[str, Settings
 
 
 def filter_space(detections: Poses) -> list[Dimension]:
-    """Return what is searched of the filters; thresholds of scores are quantiles of those that the predictions have."""
+    """Return the searched dimensions of the filters.
+
+    Thresholds of scores are quantiles of the scores of the predictions.
+    """
     predicted = detections[~detections.user]
     if not len(predicted):
         return []
@@ -227,7 +232,7 @@ def filter_space(detections: Poses) -> list[Dimension]:
 
 
 def _limits(scores: np.ndarray) -> list[float]:
-    """Return thresholds to try, which leave out the worst few per cent; none where all scores are alike."""
+    """Return thresholds that leave out the worst few per cent; none where all scores are equal."""
     finite = scores[np.isfinite(scores)]
     limits = [_rounded(q) for q in np.quantile(finite, SCORE_QUANTILES)] if len(finite) else []
     return list(dict.fromkeys(limit for limit in limits if limit > max(finite.min(), 0)))
@@ -239,14 +244,14 @@ def _rounded(value: float) -> float:
 
 
 def held_fixed(space: Sequence[Dimension], typed: Settings) -> list[Dimension]:
-    """Take out of a space what the user has decided.
+    """Remove the settings that the user gave from a space.
 
     Args:
         space: The dimensions.
         typed: Keys with the values that they keep.
 
     Raises:
-        ConfigError: What was typed leaves no tracker to try.
+        ConfigError: The given settings leave no tracker to try.
     """
     left: list[Dimension] = []
     for dimension in space:
@@ -304,12 +309,14 @@ def suggest(trial: "BaseTrial", space: Sequence[Dimension], typed: Settings) -> 
 def first_draws(
     space: Sequence[Dimension], base: Settings, typed: Settings
 ) -> list[dict[str, Any]]:
-    """Return what the first trials draw: each tracker with each way to compare, everything else as near to the default as can be.
+    """Return the draws of the first trials: each tracker with each way to compare.
+
+    Everything else is as near to the default as possible.
 
     Args:
         space: What is left to choose.
         base: The default setting, every key of it.
-        typed: Keys with the values that they keep.
+        typed: Keys that keep their values, with these values.
     """
     crossed = [
         dimension

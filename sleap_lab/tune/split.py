@@ -1,7 +1,8 @@
-"""Dividing labelled frames by blocks of time, so that what the search sees says nothing about what is held out.
+"""Divide labelled frames by blocks of time, so that search and held-out frames are independent.
 
-Neighbouring frames show nearly the same poses, so single frames are never divided. A block is an interval of a video from one
-labelled frame to another; everything between, labelled or not, belongs to it. Blocks share no frame, and each is tracked by itself.
+Neighbouring frames show nearly the same poses, so single frames are never divided. A block is an
+interval of a video from one labelled frame to another, with all frames between, labelled or not.
+Blocks share no frame, and each is tracked by itself.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ from sleap_lab.poses.record import Poses
 
 BLOCKS = 20
 FEWEST_FRAMES = 20
-FEWEST_BLOCKS = 4  # where there are so few frames that blocks must be shorter than that
-GAP = 10  # a gap so many times as long as usual ends a stretch of labels
+FEWEST_BLOCKS = 4  # where few frames need blocks shorter than FEWEST_FRAMES
+GAP = 10  # a gap this many times longer than usual ends a stretch of labels
 
 
 class Block(NamedTuple):
@@ -34,7 +35,7 @@ def block_length(n_labelled: int) -> int:
 
 
 def time_blocks(labelled: np.ndarray, length: int) -> list[Block]:
-    """Cut labelled frames into blocks of about equal numbers of labelled frames, in the order of time.
+    """Cut labelled frames, in the order of time, into blocks of about equally many of them.
 
     Args:
         labelled: (frames, 2) (video, frame), each once.
@@ -54,7 +55,9 @@ def time_blocks(labelled: np.ndarray, length: int) -> list[Block]:
 def hold_out(
     blocks: Sequence[Block], labelled: np.ndarray, share: float, seed: int
 ) -> tuple[list[Block], list[Block]]:
-    """Choose blocks at random until they hold a share of the labelled frames; at least one, and not all.
+    """Choose blocks at random until they hold a share of the labelled frames.
+
+    At least one block is chosen, and never all.
 
     Args:
         blocks: All blocks.
@@ -70,7 +73,8 @@ def hold_out(
     """
     if len(blocks) < 2:
         raise RunError(
-            f"evaluator.ground_truth_path: {len(labelled)} labelled frames make {len(blocks)} block of time; tuning needs two, "
+            f"evaluator.ground_truth_path: {len(labelled)} labelled frames "
+            f"make {len(blocks)} block of time; tuning needs two, "
             "one of them to hold out (tune.block_frames makes them shorter)"
         )
     order = np.random.default_rng(seed).permutation(len(blocks)).tolist()
@@ -88,9 +92,10 @@ def inside(frames: np.ndarray, block: Block) -> np.ndarray:
 
 
 def cut(poses: Poses, blocks: Sequence[Block], first: int = 0) -> Poses:
-    """Keep what lies in some blocks, each as a video of its own, numbered from `first` in the order of the blocks.
+    """Keep the frames in some blocks, each block as a video numbered from `first` in block order.
 
-    A tracker starts afresh in every video, and metrics are formed per video and pooled; so both treat blocks as they must.
+    A tracker starts afresh in every video, and metrics are formed per video and pooled; so both
+    treat blocks as independent.
     """
     where = np.stack([poses.video, poses.frame], axis=1).astype(np.int64)
     rows = [np.flatnonzero(inside(where, block)) for block in blocks]

@@ -1,7 +1,8 @@
-"""The search: an Optuna study in a journal file, which several processes share and a later call continues.
+"""The search: an Optuna study in a journal file, shared by processes and continued by later calls.
 
-What a trial tries depends on the seed and on the trials before it only, so that a search that was interrupted, and one that was not,
-try the same (one process at a time; several finish in an order that nobody can tell).
+The settings that a trial tries depend only on the seed and on the trials before it. So an
+interrupted search and an uninterrupted one try the same settings (with one process at a time; the
+order in which several processes finish is unpredictable).
 """
 
 import multiprocessing
@@ -41,20 +42,23 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 JOURNAL = "journal.log"
-STARTUP_TRIALS = 10  # drawn at random, after the first ones and before the search knows enough
+STARTUP_TRIALS = 10  # drawn at random, between the first draws and the guided search
 COVERAGE = 0.98
-"""A setting that finds a smaller share of what the default setting finds is set aside: many metrics rise where animals are dropped."""
+"""Smallest share of true instances that a setting must find, relative to the default setting.
+
+A setting below it is set aside: many metrics improve where animals are dropped.
+"""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What one search does, in every process that takes part.
+    """The definition of a search, the same in every process that takes part.
 
     Attributes:
         folder: Folder of the study.
-        problem: What is tuned.
+        problem: The tuning problem.
         settings: The section `tune`.
-        data: Where images are read from.
+        data: The source of images.
         predicting: Whether models predict on these data.
         trackers: Trackers to try.
         n_animals: Number of animals, if it is known.
@@ -75,7 +79,7 @@ class Search:
     deadline: float = float("inf")
 
     def space(self) -> list[Dimension]:
-        """Return what is searched."""
+        """Return the searched dimensions."""
         detections = self.problem.detections()
         n_nodes = len(detections.skeleton.nodes)
         space = tracker_space(
@@ -84,7 +88,7 @@ class Search:
         return held_fixed(space, self.typed)
 
     def read_image(self) -> ReadImage:
-        """Return a function that reads images; the videos are opened where a tracker looks at them only."""
+        """Return a function that reads images; videos are opened only if a tracker needs them."""
         if "flow" not in self.trackers and self.problem.tracker.features != "image":
             return _no_images
         return open_source(self.data, predicting=self.predicting).read
@@ -96,14 +100,15 @@ def _no_images(video: int, frame: int) -> np.ndarray:
 
 @contextmanager
 def opened(search: Search, facts: Mapping[str, Any]) -> "Iterator[Study]":
-    """Open the study of a search, or make it; trials that a process left unfinished when it was killed are given up.
+    """Open the study of a search, or make it; unfinished trials of a killed process are given up.
 
     Args:
-        search: What to search, and in which folder.
-        facts: What decides the scores, as JSON can hold it; a study of something else is not continued.
+        search: The search and its folder.
+        facts: Everything that decides the scores, as JSON can hold it; a study with other facts is
+            not continued.
 
     Raises:
-        ConfigError: The folder holds a study of something else.
+        ConfigError: The folder holds a study with other facts.
         RunError: Another process is at work there.
     """
     folder = search.folder
@@ -121,7 +126,8 @@ def opened(search: Search, facts: Mapping[str, Any]) -> "Iterator[Study]":
         known = study.user_attrs.get("facts", facts)
         if differing := [name for name in facts if known.get(name) != facts[name]]:
             raise ConfigError(
-                f"tune.name: {folder} holds a study with other {', '.join(differing)}; choose another name, or remove the folder"
+                f"tune.name: {folder} holds a study with other {', '.join(differing)}; "
+                "choose another name, or remove the folder"
             )
         study.set_user_attr("facts", dict(facts))
         _give_up_unfinished(study)
@@ -147,7 +153,8 @@ def load(search: Search) -> "Study":
     from optuna.study import StudyDirection
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Optuna's own locks outlive a process that is killed; this one has the same two methods, and the system releases it.
+    # Optuna's own locks outlive a process that is killed. This one has the same two methods, and
+    # the system releases it.
     lock: Any = FileLock(search.folder / ".journal.lock")
     storage = JournalStorage(JournalFileBackend(str(search.folder / JOURNAL), lock))
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
@@ -169,10 +176,10 @@ def _give_up_unfinished(study: "Study") -> None:
 
 
 def run_search(search: Search, study: "Study", watch: "Callable[[Study], None]") -> None:
-    """Try settings until there are enough or the time is over, in as many processes as asked for.
+    """Try settings until there are enough or the time is over, in `tune.jobs` processes.
 
     Args:
-        search: What to search.
+        search: The search.
         study: The study, opened.
         watch: Called after each trial of this process.
 
@@ -190,7 +197,8 @@ def run_search(search: Search, study: "Study", watch: "Callable[[Study], None]")
             worker.join()
     if any(worker.exitcode for worker in workers):
         raise RunError(
-            f"tune.jobs: a process ended with exit code {max(abs(w.exitcode or 0) for w in workers)}; what it tried is lost"
+            "tune.jobs: a process ended with exit code "
+            f"{max(abs(w.exitcode or 0) for w in workers)}; what it tried is lost"
         )
 
 
@@ -206,7 +214,7 @@ def _start_workers(search: Search) -> list[BaseProcess]:
 
 
 def _join_in(search: Search) -> None:
-    """Work in a process of its own, as long as the one that started it lives."""
+    """Try settings in a child process, as long as its parent lives."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     try:
@@ -237,9 +245,8 @@ def _begin(
     """Begin a trial; None where there are enough, or the time is over."""
     from optuna.samplers import TPESampler
 
-    with FileLock(
-        search.folder / ".begin.lock"
-    ):  # so that every trial knows which others there are
+    # The lock lets every trial know all others.
+    with FileLock(search.folder / ".begin.lock"):
         n = len(tried(study))
         if n >= search.settings.trials or time.time() > search.deadline:
             return None

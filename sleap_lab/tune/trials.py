@@ -1,4 +1,4 @@
-"""The trials of a study, as those who report them see them."""
+"""The trials of a study, as reports show them."""
 
 import warnings
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ class Tried:
 
     Attributes:
         number: Number of the trial.
-        value: Its metric where it was searched; nan for one that was not tried to the end.
+        value: Its metric on the searched blocks; nan for a trial that did not finish.
         frames_per_second: How fast it tracks.
-        settings: What it sets.
-        why: Why it was not tried to the end or does not count; empty for one that does.
+        settings: Values by key.
+        why: Why it did not finish or does not count; empty for one that counts.
     """
 
     number: int
@@ -37,7 +37,7 @@ class Tried:
 
 
 def tried(study: "Study") -> "list[FrozenTrial]":
-    """Return the trials that were finished, stopped early or are under way, in the order in which they began."""
+    """Return the trials that finished, stopped early or still run, in the order of their start."""
     from optuna.trial import TrialState
 
     return study.get_trials(
@@ -46,7 +46,7 @@ def tried(study: "Study") -> "list[FrozenTrial]":
 
 
 def finished(study: "Study") -> list[Tried]:
-    """Return the trials that were tried to the end or stopped early, in the order in which they began."""
+    """Return the trials that finished or stopped early, in the order of their start."""
     return [
         Tried(
             number=trial.number,
@@ -63,7 +63,10 @@ def finished(study: "Study") -> list[Tried]:
 
 
 def ranked(trials: Sequence[Tried], metric: Metric, usual: Settings) -> list[Tried]:
-    """Return the trials that count, the best first; of equals the one that changes fewer of the usual settings, then the earlier."""
+    """Return the trials that count, the best first.
+
+    Of equal trials, the one that changes fewer of the usual settings comes first, then the earlier.
+    """
 
     def key(trial: Tried) -> tuple[float, int, int]:
         changed = sum(usual.get(name) != value for name, value in trial.settings.items())
@@ -91,9 +94,9 @@ def as_good(trials: Sequence[Tried], number: int) -> list[int]:
 
 
 def importances(study: "Study") -> dict[str, float]:
-    """Return the share of each searched dimension in what makes good trials good (PED-ANOVA), the largest first.
+    """Return each searched dimension's share in what makes trials good, the largest first.
 
-    Empty where there are too few trials, or all of them are equally good.
+    The shares come from PED-ANOVA. Empty where there are too few trials, or all are equally good.
     """
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
@@ -102,8 +105,7 @@ def importances(study: "Study") -> dict[str, float]:
     if len(complete) < FEWEST_TRIALS or len({trial.value for trial in complete}) < 2:
         return {}
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Some regimes for parameter"
-        )  # few trials, as the page says
+        # The warning is about few trials, which the page mentions.
+        warnings.filterwarnings("ignore", message="Some regimes for parameter")
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in found.items()}

@@ -26,7 +26,10 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def make_jobs(root, make_sweep):
-    """Return a function that writes a sweep and returns its folder and jobs, of which nothing but what is given is known."""
+    """Return a function that writes a sweep and returns its folder and jobs.
+
+    Of the jobs, only the given values are known.
+    """
 
     def make(*jobs, logger=OFF, known=()):
         folder = make_sweep(root / "sweep", *jobs, logger=logger)
@@ -58,8 +61,8 @@ def test_a_line_says_how_a_job_went(make_jobs, root, capsys):
         known=[3],
     )
     assert (
-        said.out
-        == "job 0  finished in 1.5 s: oks_map 0.75, switches 2\njob 1  partial in 1.5 s: oks_map 0.75\n"
+        said.out == "job 0  finished in 1.5 s: oks_map 0.75, switches 2\n"
+        "job 1  partial in 1.5 s: oks_map 0.75\n"
     )
     assert said.err == ""
 
@@ -110,13 +113,8 @@ RUNNING = {"status": "running", "ended": None, "pid": os.getpid()}
         (None, {}, True, True, False),
         (None, RUNNING, False, True, True),
         ({}, {}, False, False, False),  # an earlier attempt
-        (
-            {},
-            {"started": "2026-01-02T02:00:00+00:00"},
-            True,
-            True,
-            False,
-        ),  # another one, whatever the clock of its machine says
+        # Another attempt, whatever the clock of its machine says.
+        ({}, {"started": "2026-01-02T02:00:00+00:00"}, True, True, False),
         (RUNNING, {}, True, False, False),  # begun by a command that was killed, ended meanwhile
         (RUNNING, RUNNING, False, False, True),
         (RUNNING, {"status": "interrupted"}, False, False, False),  # it will be run again

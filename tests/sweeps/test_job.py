@@ -229,10 +229,11 @@ def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, earlier):
         ),
         (RunSummary(started=BEFORE), RunSummary(status="running", started=AFTER), False),
         (None, RunSummary(status="finished", started=BEFORE, ended=AFTER), True),
+        # The job runs again on purpose.
         *(
             (same, same, False)
             for same in [RunSummary(status="finished", started=BEFORE, ended=BEFORE)]
-        ),  # it is run again on purpose
+        ),
     ],
 )
 def test_a_job_that_was_finished_meanwhile_is_done(tmp_path, known, now, done):
@@ -289,7 +290,10 @@ def test_a_process_ends_with_the_sweep_that_it_works_for(host):
 
 
 def test_importing_it_imports_nothing_heavy():
-    code = "import sys, sleap_lab.sweeps.multirun; print({'mlflow', 'torch', 'pandas', 'sleap_io', 'matplotlib'} & set(sys.modules))"
+    code = (
+        "import sys, sleap_lab.sweeps.multirun; "
+        "print({'mlflow', 'torch', 'pandas', 'sleap_io', 'matplotlib'} & set(sys.modules))"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

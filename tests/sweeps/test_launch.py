@@ -130,7 +130,8 @@ def test_every_file_of_a_run_makes_room_for_another():
 def test_a_config_of_ones_own_holds_in_the_run():
     Path("mine/experiment").mkdir(parents=True)
     Path("mine/experiment/box.yaml").write_text(
-        "# @package _global_\nhydra: {run: {dir: results/monday}}\noutput: {path: '${hydra:runtime.output_dir}/own.slp'}\n"
+        "# @package _global_\nhydra: {run: {dir: results/monday}}\n"
+        "output: {path: '${hydra:runtime.output_dir}/own.slp'}\n"
     )
     Path("mine/ours.yaml").write_text("tracker: {max_tracks: 1}\n")
     words, configs = [*WORDS, "experiment=box"], find_configs("ours", "mine")

@@ -28,13 +28,8 @@ BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
     [
         (BASIC, 9, [], Share(), {}),
         (JOBLIB, 9, [], Share(8, ("0", "1"), 1), {"n_jobs": 8}),
-        (
-            JOBLIB,
-            3,
-            [],
-            Share(3, ("0", "1"), 2),
-            {"n_jobs": 3},
-        ),  # no more than there are jobs; 8 CPUs // 3
+        # No more places than jobs; 8 CPUs // 3 jobs.
+        (JOBLIB, 3, [], Share(3, ("0", "1"), 2), {"n_jobs": 3}),
         (JOBLIB | {"n_jobs": -2}, 9, [], Share(7, ("0", "1"), 1), {"n_jobs": 7}),  # all but one CPU
         (JOBLIB | {"n_jobs": 2}, 9, [], Share(2, ("0", "1"), 4), {"n_jobs": 2}),
         (JOBLIB | {"n_jobs": 20}, 30, [], Share(20, ("0", "1"), 1), {"n_jobs": 20}),
@@ -43,13 +38,8 @@ BASIC = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
         (LOCAL | {"gpus_per_node": 2}, 8, [], Share(8, (), 1), {"timeout_min": 365 * 24 * 60}),
         (LOCAL, 8, ["hydra.launcher.timeout_min=60"], Share(8, ("0", "1"), 1), {"timeout_min": 60}),
         (SLURM, 8, [], Share(), {"timeout_min": 24 * 60}),
-        (
-            SLURM | {"timeout_min": 90},
-            8,
-            [],
-            Share(),
-            {"timeout_min": 90},
-        ),  # an option of the user's own says so
+        # An option of the user sets the time limit.
+        (SLURM | {"timeout_min": 90}, 8, [], Share(), {"timeout_min": 90}),
     ],
 )
 def test_what_each_job_gets_of_the_machine(settings, jobs, typed, expected, changed, monkeypatch):

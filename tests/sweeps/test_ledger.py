@@ -70,10 +70,8 @@ def test_other_folders_of_its_jobs_make_another_sweep(config):
         ({"tracker": TrackerConfig(tracking=True, tracking_window_size=9)}, False),
         ({"report": "none"}, False),  # it leaves other files
         ({"logger": LoggerConfig(experiment_name="flies")}, False),
-        (
-            {"logger": LoggerConfig(mlflow=True, tracking_uri="http://elsewhere")},
-            True,
-        ),  # it may be logged elsewhere, or later
+        # The sweep may be logged elsewhere, or later.
+        ({"logger": LoggerConfig(mlflow=True, tracking_uri="http://elsewhere")}, True),
         ({"sweep": SweepConfig(rerun="failed", fail_fast=True)}, True),
         ({"cache": "off", "debug": True, "verbose": True}, True),
     ],
@@ -143,7 +141,7 @@ def test_a_ledger_that_cannot_be_read_is_named(tmp_path, content, message):
 
 @pytest.fixture
 def begin(tmp_path):
-    """Return a function that begins a sweep in a folder of its own and returns the folder and its lock."""
+    """Return a function that begins a sweep in a folder and returns the folder and its lock."""
 
     def begin(key="abc", chosen=None, *, afresh=False):
         plan = replace(PLAN, fingerprint=key)
@@ -229,10 +227,8 @@ def test_a_chosen_folder_that_holds_a_run_is_refused(begin, tmp_path):
         (RunSummary(status="failed", exit_code=1), (False, True, True)),
         (RunSummary(status="failed"), (True, True, True)),  # its process died
         (RunSummary(status="interrupted", exit_code=130), (True, True, True)),
-        (
-            RunSummary(status="running"),
-            (True, True, True),
-        ),  # whoever runs it waits until it is known
+        # The command waits until the state of the job is known.
+        (RunSummary(status="running"), (True, True, True)),
     ],
 )
 def test_what_has_to_run(run, expected):

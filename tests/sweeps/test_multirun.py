@@ -1,4 +1,4 @@
-"""Sweeps: what runs, what is taken up again, what a job that dies costs, and what the command ends with."""
+"""Sweeps: which jobs run, which resume, what the death of a job costs, and exit codes."""
 
 import csv
 import json
@@ -23,7 +23,8 @@ from sleap_lab.sweeps.table import Job
 POINTS = [[10, 10], [20, 10], [10, 20]]
 WORDS = ["data.path=labels.slp", "model=none", "tracker=fixed_window", "logger=none", "report=none"]
 
-# What the process of a job does instead, by the window size it was to track with; kept where its children can import it.
+# Replaces the work of a job's process: the outcome depends on the window size of the tracker. It is
+# a module in a folder where child processes can import it.
 DYING = """
 import os, signal
 from sleap_lab.sweeps.job import _work
@@ -216,8 +217,8 @@ def test_the_log_of_a_crash_says_where_it_was(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("crashing")
     crash = "import faulthandler, sleap_lab.experiment\ndef run(*_): faulthandler._sigsegv()\n"
     (folder / "crashing_jobs.py").write_text(
-        crash
-        + "def work(*a):\n    sleap_lab.experiment.run = run\n    from sleap_lab.sweeps.job import _work\n    _work(*a)\n"
+        crash + "def work(*a):\n    sleap_lab.experiment.run = run\n"
+        "    from sleap_lab.sweeps.job import _work\n    _work(*a)\n"
     )
     monkeypatch.syspath_prepend(folder)
     import crashing_jobs
@@ -296,7 +297,8 @@ def test_all_in_a_chosen_folder_is_run_there():
 def test_folders_of_jobs_may_lie_deeper():
     Path("mine").mkdir()
     Path("mine/ours.yaml").write_text(
-        "hydra: {sweep: {subdir: 'w${tracker.tracking_window_size}/n${tracker.min_match_points}'}}\n"
+        "hydra: {sweep: {subdir: "
+        "'w${tracker.tracking_window_size}/n${tracker.min_match_points}'}}\n"
     )
     configs = find_configs("ours", "mine")
     words = [*WORDS, "tracker.tracking_window_size=2,3", "tracker.min_match_points=0,1"]
@@ -374,7 +376,8 @@ def test_after_a_failure_no_job_starts_if_so_asked(capsys):
     (folder,) = sweep_folders()
     assert statuses(folder) == ["failed", "not run", "not run", "not run"]
     assert capsys.readouterr().err.endswith(
-        "note: the same command runs what has no result: job 1, 2, 3\nnote: sweep.rerun=failed also runs what failed: job 0\n"
+        "note: the same command runs what has no result: job 1, 2, 3\n"
+        "note: sweep.rerun=failed also runs what failed: job 0\n"
     )
     assert swept(*words, "sweep.fail_fast=false") == 3
     assert statuses(folder) == ["failed", "failed", "finished", "finished"]

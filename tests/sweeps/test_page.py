@@ -20,22 +20,15 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("values", "scores", "share", "correlation"),
     [
-        # Ranks 1 2 | 3 4: squares within 0.5 + 0.5, in all 2.25 + 0.25 + 0.25 + 2.25, of 4 jobs and 2 values.
+        # Ranks 1 2 | 3 4: sums of squares are 0.5 + 0.5 within groups and
+        # 2.25 + 0.25 + 0.25 + 2.25 in all, for 4 jobs and 2 values.
         (["a", "a", "b", "b"], [0.1, 0.2, 0.3, 0.4], 1 - (1 / 2) / (5 / 3), NAN),
-        (
-            ["1", "1", "5", "5"],
-            [0.1, 0.2, 0.3, 0.4],
-            1 - (1 / 2) / (5 / 3),
-            math.sqrt(4 / 5),
-        ),  # numbers have a direction, too
+        # Numbers also have a correlation.
+        (["1", "1", "5", "5"], [0.1, 0.2, 0.3, 0.4], 1 - (1 / 2) / (5 / 3), math.sqrt(4 / 5)),
         (["a", "b", "a", "b"], [0.1, 0.2, 0.2, 0.1], 0.0, NAN),  # less than chance is no share
         (["a", "a", "b", "b"], [0.5, 0.5, 0.5, 0.5], 0.0, NAN),  # nothing to explain
-        (
-            ["10", "9", "8"],
-            [0.1, 0.2, 0.3],
-            1.0,
-            -1.0,
-        ),  # a number for each job: as a line does, and 9 is less than 10
+        # A different number in each job: the share is that of a line, and 9 is less than 10.
+        (["10", "9", "8"], [0.1, 0.2, 0.3], 1.0, -1.0),
         (["a", "b", "c"], [0.1, 0.2, 0.3], NAN, NAN),  # a name for each job explains anything
         (["1", "2"], [0.1, 0.2], NAN, 1.0),  # so does a line through two
         ([None, "1", None, "1"], [0.1, 0.4, 0.1, 0.4], 1.0, NAN),  # left out by some jobs
@@ -84,7 +77,8 @@ def test_lines_run_through_settings_and_metrics():
     with house_style():
         figure = parallel_coordinates(axes_of, np.array([0.5, 0.75, 0.7]), 1)
     lines = [list(line.get_ydata()) for line in figure.axes[0].lines]
-    # Worst to best, and the best once more on top; sizes in order, kinds as they come, metrics to scale.
+    # Jobs from worst to best, then the best once more on top. Axes: sizes in order, kinds in order
+    # of appearance, metrics to scale.
     assert lines[:4] == [[1, 0, 0], [0, 1, 1], [0, 0.5, 1], [0, 0.5, 1]]
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == list(axes_of)
     assert sorted(labels(figure)) == sorted(["9", "10", "a", "b", "–", "0.5", "0.75"])

@@ -45,7 +45,7 @@ def sweep(root):
 
 @pytest.fixture
 def make_jobs(sweep, make_sweep):
-    """Return a function that begins the sweep and writes its jobs, given what is special about each."""
+    """Return a function that begins the sweep and writes its jobs from their special values."""
 
     def make(*jobs, logger=None):
         make_sweep(sweep, *jobs, logger=logger)
@@ -325,9 +325,8 @@ def test_a_server_that_is_away_at_both_ends_costs_only_the_mirror(
     with pytest.raises(RunError, match="sleap-lab sync"):
         log_sweep(sweep, away, root)
     assert (sweep / "results.csv").is_file()
-    orphan = log_run(
-        sweep / "0", logger, outputs_root=root
-    )  # the server came back for the second job
+    # The server is back for the second job.
+    orphan = log_run(sweep / "0", logger, outputs_root=root)
     assert "mlflow.parentRunId" not in store.client.get_run(orphan).data.tags
 
     log_sweep(sweep, logger, root)

@@ -165,9 +165,8 @@ def test_what_a_person_deleted_is_not_logged_again(
         [run, sweep], "left out: deleted in MLflow"
     )
     assert runs(store) == []
-    assert sync([run], outputs_root=root.parent / "elsewhere") == {
-        run: "logged"
-    }  # another store never had it
+    # The other store does not have the run.
+    assert sync([run], outputs_root=root.parent / "elsewhere") == {run: "logged"}
 
 
 def test_a_run_that_was_sent_elsewhere_is_known_where_it_was(

@@ -126,9 +126,8 @@ def test_what_varied(overrides, expected):
 
 def test_a_job_is_named_by_what_sets_it_apart():
     assert varied_name(["a.b=1", "c=x=y", "d=2"], ["c", "a.b"]) == "c=x=y, b=1"
-    assert (
-        varied_name(["a.b=1", "c.b=2"], ["a.b", "c.b"]) == "a.b=1, c.b=2"
-    )  # their last parts are the same
+    # The last parts of the keys are the same.
+    assert varied_name(["a.b=1", "c.b=2"], ["a.b", "c.b"]) == "a.b=1, c.b=2"
     assert varied_name(["a=1"], ["b"]) == ""
     assert short_name("eval/oks_map", ["eval/oks_map", "seconds"]) == "oks_map"
 
@@ -140,16 +139,10 @@ MAP, IDF1 = "eval/oks_map", "identity/idf1"
     ("given", "criterion", "best"),
     [
         ([{"metrics": {MAP: 0.5}}, {"metrics": {MAP: 0.75}}], MAP, 1),
-        (
-            [{"metrics": {MAP: 0.5, IDF1: 0.25}}, {"metrics": {MAP: 0.75}}],
-            IDF1,
-            0,
-        ),  # it decides where there is one
-        (
-            [{"metrics": {MAP: 0.5}}, {"metrics": {MAP: 0.75}, "status": "failed"}],
-            MAP,
-            0,
-        ),  # a failed job is never best
+        # IDF1 decides where a job has it.
+        ([{"metrics": {MAP: 0.5, IDF1: 0.25}}, {"metrics": {MAP: 0.75}}], IDF1, 0),
+        # A failed job is never best.
+        ([{"metrics": {MAP: 0.5}}, {"metrics": {MAP: 0.75}, "status": "failed"}], MAP, 0),
         ([{"metrics": {MAP: 0.5}}, {"metrics": {MAP: float("nan")}}], MAP, 0),
         ([{"metrics": {MAP: 0.5}}, {"status": "not run"}], MAP, 0),
         ([{"status": "failed"}], None, None),
@@ -167,35 +160,15 @@ DIST, SWITCHES = "eval/dist_avg", "identity/switches"
 @pytest.mark.parametrize(
     ("objective", "given", "best", "tied", "decided_by"),
     [
-        (
-            (),
-            [{IDF1: 0.5, MAP: 0.25}, {IDF1: 0.5, MAP: 0.75}, {IDF1: 0.4, MAP: 1.0}],
-            1,
-            (0,),
-            MAP,
-        ),  # another metric decides
-        (
-            (),
-            [{IDF1: 0.5, MAP: 0.5, DIST: 2.0}, {IDF1: 0.5, MAP: 0.5, DIST: 1.0}],
-            1,
-            (0,),
-            DIST,
-        ),  # the next one, where small is good
+        # Another metric decides.
+        ((), [{IDF1: 0.5, MAP: 0.25}, {IDF1: 0.5, MAP: 0.75}, {IDF1: 0.4, MAP: 1.0}], 1, (0,), MAP),
+        # The next criterion decides; smaller is better.
+        ((), [{IDF1: 0.5, MAP: 0.5, DIST: 2.0}, {IDF1: 0.5, MAP: 0.5, DIST: 1.0}], 1, (0,), DIST),
         ((), [{MAP: 0.5}, {MAP: 0.5, DIST: 9.0}], 1, (0,), DIST),  # no number is no good one
-        (
-            (),
-            [{MAP: 0.1 + 0.2}, {MAP: 0.3}, {MAP: 0.3 - 1e-6}],
-            0,
-            (1,),
-            SIMPLER,
-        ),  # the last bit is no difference
-        (
-            (DIST,),
-            [{DIST: 2.0, MAP: 1.0}, {DIST: 1.0, MAP: 0.5}],
-            1,
-            (),
-            None,
-        ),  # smaller is better by itself
+        # A difference in the last bit does not count.
+        ((), [{MAP: 0.1 + 0.2}, {MAP: 0.3}, {MAP: 0.3 - 1e-6}], 0, (1,), SIMPLER),
+        # For this metric, smaller is better by default.
+        ((DIST,), [{DIST: 2.0, MAP: 1.0}, {DIST: 1.0, MAP: 0.5}], 1, (), None),
         ((MAP, "minimize"), [{MAP: 0.5}, {MAP: 0.25}], 1, (), None),
         ((SWITCHES, "maximize"), [{SWITCHES: 1.0}, {SWITCHES: 3.0}], 1, (), None),
         (("counts/tracks", "minimize"), [{}, {}], 0, (1,), SIMPLER),
@@ -218,15 +191,14 @@ def test_what_is_best_and_what_decides_between_equals(
 @pytest.mark.parametrize(
     "settings",  # the simplest first
     [
+        # Fewer changes.
         [
             {},
             {"tracker.tracking_window_size": 7},
             {"tracker.tracking_window_size": 6, "tracker.oks_stddev": 0.1},
-        ],  # fewer changes
-        [
-            {"tracker.tracking_window_size": 7},
-            {"tracker.tracking_window_size": 10},
-        ],  # numbers are no texts
+        ],
+        # Numbers are compared as numbers, not as texts.
+        [{"tracker.tracking_window_size": 7}, {"tracker.tracking_window_size": 10}],
         [{"filters.filter_overlapping": True}, {"tracker.use_flow": True}],  # by name of the key
         [{"tracker.features": "bboxes"}, {"tracker.features": "centroids"}],
     ],
@@ -270,8 +242,8 @@ def test_a_metric_that_no_job_has_is_told_with_the_nearest(make_job):
     assert best_job(jobs, objective) is None
     problem = objective_problem(jobs, objective)
     assert (
-        problem
-        == "sweep.objective: no job has identity/idf1, so none is best. They have eval/oks_map, speed/total_seconds, speed/track_seconds"
+        problem == "sweep.objective: no job has identity/idf1, so none is best. "
+        "They have eval/oks_map, speed/total_seconds, speed/track_seconds"
     )
     assert "Did you mean 'eval/oks_map'" in objective_problem(
         jobs, Objective("quality/oks_map", "maximize")

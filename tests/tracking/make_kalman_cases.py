@@ -1,8 +1,9 @@
-"""Scenes in which Kalman filters are lost and fitted anew, and which tracks sleap-nn gives.
+"""Scenes in which Kalman filters are lost and fitted anew, and the tracks that sleap-nn gives.
 
-    python tests/tracking/make_kalman_cases.py      (in an environment that has sleap-nn 0.3.5 and pykalman)
+    python tests/tracking/make_kalman_cases.py
 
-The scenes are made from numbers that Python's generator gives for ever, so that only the answers are stored.
+This needs an environment with sleap-nn 0.3.5 and pykalman. The scenes are made from numbers of
+Python's generator, which never change, so that only the tracks are stored.
 """
 
 import gzip
@@ -91,7 +92,7 @@ VARIANTS = {
 
 
 def make_scene(seed):
-    """Return the number of animals and, per frame, the poses (nodes, 2) px in the order in which they were found."""
+    """Return the number of animals and the poses per frame, (nodes, 2) px, in detection order."""
     random = Random(seed)
     draw = random.random
     animals = 2 + seed % 2
@@ -108,9 +109,8 @@ def make_scene(seed):
             if not np.isnan(pose).all():
                 poses.append(np.round(pose, 2))
         if draw() < 0.02:
-            poses.append(
-                np.round(BODY + np.array([ARENA * draw(), ARENA * draw()]), 2)
-            )  # what is no animal
+            # A detection that is no animal.
+            poses.append(np.round(BODY + np.array([ARENA * draw(), ARENA * draw()]), 2))
         frames.append(sorted(poses, key=lambda _: draw()))
     return animals, frames
 
@@ -179,7 +179,7 @@ def main():
 
 
 def save(path, frames):
-    """Write poses as predictions of a video of black images beside them, since sleap-nn reads the images."""
+    """Write poses as predictions, and a video of black images, since sleap-nn reads the images."""
     sio.save_video(
         np.zeros((len(frames), 32, 32, 1), dtype=np.uint8), str(path.with_suffix(".mp4"))
     )

@@ -7,9 +7,8 @@ from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking import track
 from sleap_lab.tracking.appearance import Appearance, placed
 
-BODY = np.array(
-    [[-18, 0], [0, 0], [18, 0], [0, 9], [0, -9]], dtype=float
-)  # nodes of an animal that looks to the right
+# Nodes of an animal that looks to the right.
+BODY = np.array([[-18, 0], [0, 0], [18, 0], [0, 9], [0, -9]], dtype=float)
 SKELETON = Skeleton(("tail", "middle", "head", "left", "right"))
 SIZE = 320  # px, side of the image
 FRAMES = 60
@@ -30,7 +29,10 @@ def painted(image, texture, center, angle):
 
 
 def textured_animals(seed, animals=4):
-    """A clip of animals of different texture that dart about and over each other, and their poses with the true identities."""
+    """Return a clip of animals and their poses with the true identities.
+
+    The animals have different textures, and dart about and over each other.
+    """
     rng = np.random.default_rng(seed)
     textures = [
         cv2.resize(

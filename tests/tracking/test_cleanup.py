@@ -91,15 +91,11 @@ def test_cull_of_an_instance_without_visible_node():
     [
         ([[0, 1], [0, 2], [0, 2]], [[0, 1], [0, 1], [0, 1]]),
         ([[0, 1], [0], [0, 2]], [[0, 1], [0], [0, 1]]),  # a frame with fewer tracks changes nothing
-        (
-            [[0, 1], [2, 3], [2, 3], [2, 4]],
-            [[0, 1], [2, 3], [2, 3], [2, 3]],
-        ),  # two at once are not a single break
+        # Two at once are not a single break.
+        ([[0, 1], [2, 3], [2, 3], [2, 4]], [[0, 1], [2, 3], [2, 3], [2, 3]]),
         ([[0, 1], [0, 1, 2], [0, 3]], [[0, 1], [0, 1, 2], [0, 3]]),
-        (
-            [[0, 1], [2, 0], [1, 2, 0]],
-            [[0, 1], [1, 0], [1, 2, 0]],
-        ),  # the lost track is back: the new one is one more
+        # The lost track is back, so the new one is an additional track.
+        ([[0, 1], [2, 0], [1, 2, 0]], [[0, 1], [1, 0], [1, 2, 0]]),
         ([[0, 1], [0, -1]], [[0, 1], [0, 1]]),  # untracked counts as a track
         ([[0, 1], [0, -1, -1]], [[0, 1], [0, 1, -1]]),  # but a track gets one instance only
         ([[], [0], [1]], [[], [0], [0]]),

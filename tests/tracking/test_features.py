@@ -10,10 +10,8 @@ NAN = np.nan
     ("points", "expected"),
     [
         ([[0, 0], [1, 5], [9, 6]], [1, 5]),  # odd count: the middle value of each axis
-        (
-            [[0, 0], [1, 5], [9, 6], [2, 2]],
-            [(1 + 2) / 2, (2 + 5) / 2],
-        ),  # even count: mean of the two middle ones
+        # Even count: mean of the two middle ones.
+        ([[0, 0], [1, 5], [9, 6], [2, 2]], [(1 + 2) / 2, (2 + 5) / 2]),
         ([[0, 0], [1, 5], [NAN, NAN]], [0.5, 2.5]),
         ([[0, 0], [4, NAN], [2, 6]], [2, 3]),  # the axes are independent
         ([[NAN, NAN]] * 3, [NAN, NAN]),

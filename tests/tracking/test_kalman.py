@@ -9,7 +9,9 @@ SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
 
 
 def followed(xs, *, missing=(), shape=SQUARE, **settings):
-    """Let the filter of one animal see squares at xs (None: not seen), one per frame, and bring it up to date for the frame after.
+    """Let the filter of one animal see squares at xs, one per frame, and advance it by one frame.
+
+    None in xs is a frame without an observation.
 
     `missing` are (frame, node) pairs.
     """
@@ -66,7 +68,8 @@ def test_a_filter_coasts_and_is_dropped_after_the_gap():
 
 
 def test_a_track_that_lost_its_filter_is_seen_for_the_whole_count_before_it_gets_another():
-    # Last seen in frame 11; in frame 17, when it is seen again, its filter goes, and only the frames after count.
+    # The animal is last seen in frame 11. Its filter is dropped in frame 17, when it is seen again,
+    # and only the frames after that count.
     xs = [*(3 * t for t in range(12)), *[None] * 5, *(100 + 3 * t for t in range(11))]
     assert predicted(followed(xs[:-1], kf_reset_gap_size=5), 27) is None
     np.testing.assert_allclose(
@@ -104,15 +107,13 @@ def test_the_leap_of_one_animal_is_none_of_the_other():
 @pytest.mark.parametrize("settings", [{}, BY_NODE])
 def test_a_pose_without_a_centroid_corrects_nothing_and_keeps_the_filter(settings):
     xs = [3 * t for t in range(18)]
-    poor = [
-        (frame, node) for frame in range(12, 18) for node in (0, 1, 2)
-    ]  # one of four nodes is fewer than half
+    # One of four nodes is fewer than half.
+    poor = [(frame, node) for frame in range(12, 18) for node in (0, 1, 2)]
     kalman = followed(xs, missing=poor, kf_reset_gap_size=5, **settings)
     assert kalman.filters.accepted.tolist() == [17]
     unseen = followed([*xs[:12], *[None] * 5], kf_reset_gap_size=5, **settings)
-    assert (
-        unseen.filters.accepted.tolist() == []
-    )  # where nothing was seen for as long, the filter is gone
+    # Without any observation for as long, the filter is dropped.
+    assert unseen.filters.accepted.tolist() == []
     coasting = followed([*xs[:12], *[None] * 3], kf_reset_gap_size=5, **settings)
     both = followed(
         xs[:15], missing=[place for place in poor if place[0] < 15], kf_reset_gap_size=5, **settings
@@ -134,29 +135,25 @@ def test_velocities_stay_within_the_limit():
     assert kalman.filters.limit.tolist() == [15]
     assert kalman.filters.mean[0, 1] == 15
     place = kalman.filters.mean[0, 0]
-    np.testing.assert_allclose(
-        predicted(kalman, 11), [(place + 15 - 35) / 2] * 4
-    )  # the last centroid is at 35
+    # The last centroid is at 35.
+    np.testing.assert_allclose(predicted(kalman, 11), [(place + 15 - 35) / 2] * 4)
 
 
 def test_the_step_is_taken_over_the_frames_with_a_centroid():
     poor = [(frame, node) for frame in (3, 4) for node in (0, 1, 2)]
     kalman = followed([0, 8, 16, 16, 16], missing=poor, kf_init_frame_count=5)
-    assert kalman.filters.gate == pytest.approx(
-        [8 * 16 / 2]
-    )  # two frames from the first centroid to the last, not four
+    # Two frames from the first centroid to the last, not four.
+    assert kalman.filters.gate == pytest.approx([8 * 16 / 2])
     assert kalman.filters.limit == pytest.approx([3 * 16 / 2])
 
 
 def test_one_observation_is_no_motion():
-    most = [
-        (frame, node) for frame in range(9) for node in (0, 1, 2)
-    ]  # a centroid in the last of ten frames only
+    # A centroid in the last of ten frames only.
+    most = [(frame, node) for frame in range(9) for node in (0, 1, 2)]
     assert predicted(followed([3 * t for t in range(10)], missing=most), 10) is None
     assert predicted(followed([3 * t for t in range(10)], missing=most[:-3]), 10) is not None
-    assert (
-        predicted(followed([3 * t for t in range(10)], missing=most, **BY_NODE), 10) is not None
-    )  # a node is seen in every frame
+    # A node is seen in every frame.
+    assert predicted(followed([3 * t for t in range(10)], missing=most, **BY_NODE), 10) is not None
 
 
 def test_a_run_that_ended_longer_ago_than_the_gap_is_not_fitted():
@@ -172,10 +169,8 @@ def test_a_node_that_was_never_seen_is_amid_those_that_were():
 
 
 def test_a_leap_is_judged_by_all_nodes():
-    half = [
-        (12, 2),
-        (12, 3),
-    ]  # the upper half of the square is seen: its centroid is half a side away from that of the square
+    # The upper half of the square is seen. Its centroid is half a side away from the square's.
+    half = [(12, 2), (12, 3)]
     near = followed([0] * 13, missing=half, shape=7 * SQUARE, **BY_NODE)
     far = followed([0] * 13, missing=half, shape=9 * SQUARE, **BY_NODE)
     assert near.filters.accepted.tolist() == [12]  # 35 px

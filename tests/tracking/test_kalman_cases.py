@@ -1,4 +1,4 @@
-"""Tracks with Kalman filters are sleap-nn's own on scenes full of gaps; `make_kalman_cases.py` makes both."""
+"""Tracks with Kalman filters equal sleap-nn's on scenes full of gaps (`make_kalman_cases.py`)."""
 
 import gzip
 import importlib.util

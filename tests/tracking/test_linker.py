@@ -51,9 +51,8 @@ def test_scores():
     frames = link([[0], [1], [3]])
     assert frames[0] == [(0, 0, 1)]
     assert frames[1][0][2] == pytest.approx(np.exp(-1 / 0.5))
-    assert frames[2][0][2] == pytest.approx(
-        (np.exp(-9 / 0.5) + np.exp(-4 / 0.5)) / 2
-    )  # mean over the window
+    # Mean over the window.
+    assert frames[2][0][2] == pytest.approx((np.exp(-9 / 0.5) + np.exp(-4 / 0.5)) / 2)
 
 
 def test_there_is_no_score_threshold():
@@ -129,7 +128,8 @@ def test_local_queues_leave_poor_detections_in_while_there_is_no_track():
 
 
 def test_poor_candidates_are_not_compared():
-    # the newest pose of the track has 3 visible nodes: alone it cannot be matched, before it the whole one can
+    # The newest pose of the track has 3 visible nodes: alone it cannot be matched, but the complete
+    # pose before it can.
     frames = [[0], [pose(0, visible=3)], [0]]
     assert [scored[0][1:] for scored in link(frames, min_match_points=3)] == [
         (0, 1),
@@ -155,16 +155,14 @@ def test_incomparable_detections_open_a_track_if_they_may(method):
 def test_local_queues_order_matches_first():
     frames = [[0, 20], [90, 23, 1]]
     settings = {**CENTROIDS, "candidates_method": "local_queues"}
-    assert link(frames, **settings)[1] == [
-        (23, 1, -3),
-        (1, 0, -1),
-        (90, 2, 1),
-    ]  # by row, then the new one
+    # Matches by row, then the new track.
+    assert link(frames, **settings)[1] == [(23, 1, -3), (1, 0, -1), (90, 2, 1)]
+    # Matches by cost.
     assert link(frames, **settings, track_matching_method="greedy")[1] == [
         (1, 0, -1),
         (23, 1, -3),
         (90, 2, 1),
-    ]  # by cost
+    ]
     assert link(frames, **CENTROIDS)[1] == [(90, 2, 1), (23, 1, -3), (1, 0, -1)]  # as it was
 
 
@@ -178,7 +176,8 @@ def test_track_limit():
     ("max_tracks", "expected"), [(2, {(0, -np.inf), (1, 1)}), (3, {(1, 1), (2, 1)})]
 )
 def test_ids_are_reserved_for_detections_without_a_pair(max_tracks, expected):
-    # two incomparable detections, one track: the one paired with it opens its own only if there is an id for both
+    # Two incomparable detections, one track: the detection paired with the track opens its own only
+    # if there is an id for both.
     settings = {
         "candidates_method": "local_queues",
         "scoring_method": "euclidean_dist",

@@ -17,9 +17,8 @@ from sleap_lab.tracking.similarity import (
 )
 
 NAN = np.nan
-SQUARE = np.array(
-    [[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float
-)  # area 100: with σ = 0.025 the denominator is 0.05² · 2 · 100 = 0.5
+# Area 100: with σ = 0.025 the denominator is 0.05² · 2 · 100 = 0.5.
+SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
 
 
 def shifted(*shifts):

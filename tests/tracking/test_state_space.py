@@ -36,8 +36,8 @@ def test_a_missing_observation_changes_nothing():
 
 
 def test_learned_noise_is_that_of_pykalman():
-    # KalmanFilter(...).em(z, n_iter=20, em_vars=[transition, observation and initial state covariance]) of pykalman 0.11.2,
-    # the third observation masked
+    # Result of pykalman 0.11.2, the third observation masked: KalmanFilter(...).em(z, n_iter=20,
+    # em_vars=[transition, observation and initial state covariance])
     observed = np.array([[0, 0], [2, 1], [np.nan, np.nan], [7, 2], [9, 4], [13, 4]], dtype=float)[
         :, None
     ]

@@ -247,8 +247,9 @@ def test_poses_of_a_single_node_are_compared_by_distance_if_asked():
 
 
 def test_kalman_predicts_where_a_moving_animal_is():
-    # 3 px per frame; the candidate goes half of the predicted way, 1.5 px too short: exp(-1.5² / 0.5), where plain tracking sees
-    # the poses of the last frames, 3 px and more away.
+    # The animal moves 3 px per frame. The candidate moves half of the predicted way, 1.5 px too
+    # short: exp(-1.5² / 0.5). Plain tracking compares with the poses of the last frames, 3 px and
+    # more away.
     poses = squares(*range(0, 36, 3), frame=range(12))
     config = TrackerConfig(use_kalman=True, tracking_target_instance_count=1)
     scores = track(poses, config).track_scores
@@ -279,8 +280,9 @@ def test_kalman_keeps_animals_that_pass_each_other_apart(kf_track_features):
     assert (track(poses, kalman).tracks.reshape(-1, 2) == [0, 1]).all()
 
 
-# Properties. Coordinates are multiples of 1/512 px, so that moving them by whole pixels is exact. All animals cover the place
-# (70, 70), so that no pair has the score 0: where scores are equal the order does matter.
+# Properties. Coordinates are multiples of 1/512 px, so that moving them by whole pixels is exact.
+# All animals cover the place (70, 70), so that no pair has the score 0: where scores are equal the
+# order does matter.
 
 CONFIGS = [
     {"oks_stddev": 1.0},
@@ -293,7 +295,7 @@ CONFIGS = [
 
 @st.composite
 def recordings(draw):
-    """Four to ten frames of up to five animals, some nodes missing, as (poses, random generator)."""
+    """Draw four to ten frames of up to five animals, some nodes missing, and a random generator."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     frames = draw(st.lists(st.integers(0, 5), min_size=4, max_size=10))
     n = sum(frames)
@@ -328,7 +330,7 @@ def configs(draw_from=CONFIGS):
 
 
 def identities(tracked, score):
-    """Return the instances of each track as a set of (frame, score), whatever the tracks are called."""
+    """Return the instances of each track as a set of (frame, score), whatever the track names."""
     members = {}
     for index, frame, value in zip(
         tracked.tracks.tolist(), tracked.frame.tolist(), score, strict=True
@@ -420,7 +422,8 @@ def test_invariants(recording, config, more, some_user):
         range(len(tracked.track_names))
     )
     assert len(set(tracked.track_names)) == len(tracked.track_names)
-    # an instance that was passed through beside user-labelled ones may get a track at a single break, and has no score then
+    # An instance passed through beside user-labelled ones may get a track at a single break, and
+    # then has no score.
     assert (
         np.isfinite(tracked.track_scores[has_track]).all()
         or config.min_new_track_points

@@ -1,4 +1,7 @@
-"""Animals that move so far from frame to frame that poses do not overlap: the default comparison, OKS, cannot tell them apart."""
+"""Animals so fast that their poses in successive frames do not overlap.
+
+The default comparison, OKS, cannot tell them apart.
+"""
 
 import numpy as np
 import optuna
@@ -19,7 +22,10 @@ BODY = np.array([[0.0, 0.0], [8.0, 8.0]])
 
 
 def paths(n_frames):
-    """(frames, 2 animals, 2) px: one runs to and fro along a line, the other the opposite way, so that they pass each other."""
+    """Return the paths of two animals that run to and fro and pass each other, (frames, 2, 2) px.
+
+    They run in opposite directions along parallel lines.
+    """
     along = 300 + 280 * np.sin(np.arange(n_frames) * 0.25)
     return np.stack(
         [
@@ -32,7 +38,10 @@ def paths(n_frames):
 
 @pytest.fixture(scope="session")
 def crossings():
-    """Return a function that makes ground truth and detections of two fast animals, whose detections come in any order."""
+    """Return a function that makes ground truth and detections of two fast animals.
+
+    The detections of a frame come in any order.
+    """
 
     def make(n_frames=120, seed=0):
         places = paths(n_frames)[:, :, None] + BODY
@@ -57,7 +66,10 @@ def crossings():
 
 @pytest.fixture
 def problem(crossings):
-    """Return a function that makes the problem of tuning on the crossings; `settings` are those of the section `tune`."""
+    """Return a function that makes the problem of tuning on the crossings.
+
+    `settings` are those of the section `tune`.
+    """
 
     def make(n_frames=120, *, metric="identity/idf1", evaluator=None, **settings):
         truth, detections = crossings(n_frames)
@@ -107,7 +119,10 @@ def search(tmp_path, problem):
 
 @pytest.fixture(scope="session")
 def write_files(crossings):
-    """Return a function that writes labels files `truth.slp` and `found.slp` of the crossings, and returns the overrides that name them."""
+    """Return a function that writes labels files of the crossings.
+
+    It writes `truth.slp` and `found.slp`, and returns the overrides that name them.
+    """
 
     def write(folder):
         video = sio.Video("away.mp4", open_backend=False)
@@ -120,7 +135,7 @@ def write_files(crossings):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch, write_files):
-    """The overrides that name the labels files of the crossings, which are in the working directory."""
+    """Return the overrides that name labels files of the crossings in the working directory."""
     monkeypatch.chdir(tmp_path)
     return write_files(tmp_path)
 

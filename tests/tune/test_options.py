@@ -25,7 +25,8 @@ def test_options_hold_what_differs_and_where_it_comes_from(tmp_path):
     assert files == [tmp_path / "tracker" / "mice.yaml", tmp_path / "filters" / "mice.yaml"]
     assert [file.read_text().splitlines()[0] for file in files] == 2 * ["# Found somewhere."]
     assert yaml.safe_load(files[0].read_text()) == {
-        "tracking": True, "tracking_window_size": 7, "candidates_method": "local_queues", "max_tracks": 3,
+        "tracking": True, "tracking_window_size": 7,
+        "candidates_method": "local_queues", "max_tracks": 3,
     }  # fmt: skip
     assert yaml.safe_load(files[1].read_text()) == {"filter_overlapping": True}
 

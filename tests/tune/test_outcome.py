@@ -45,13 +45,11 @@ def outcome(default, best, difference=None, *, metric=IDF1, n_blocks=6):
         (
             outcome(setting(0.8, 0.8), setting(0.9, 0.7)),
             "default",
-            r"Keep the default setting: .* where it was searched \(0.9 against 0.8\), but not on the 6 held-out blocks \(0.7 against 0.8\)",
+            r"Keep the default setting: .* where it was searched \(0.9 against 0.8\), "
+            r"but not on the 6 held-out blocks \(0.7 against 0.8\)",
         ),
-        (
-            outcome(setting(0.8, 0.8), setting(0.9, 0.8)),
-            "default",
-            "Keep the default setting",
-        ),  # equal is not better
+        # Equal is not better.
+        (outcome(setting(0.8, 0.8), setting(0.9, 0.8)), "default", "Keep the default setting"),
         (
             outcome(setting(0.8, 0.8), setting(0.9, float("nan"))),
             "default",
@@ -100,7 +98,10 @@ SKELETON = Skeleton(("a", "b"))
 
 
 def blocks(tracks_of_second):
-    """Evaluation of as many blocks, each two animals in six frames; the second animal has these predicted tracks."""
+    """Return an evaluation of as many blocks, each with two animals in six frames.
+
+    The second animal has these predicted tracks.
+    """
     n = len(tracks_of_second)
     places = np.tile([[[0, 0], [10, 10]], [[1000, 0], [1010, 10]]], (6 * n, 1, 1))
     made = {"video": np.repeat(range(n), 12), "frame": np.tile(np.repeat(range(6), 2), n)}

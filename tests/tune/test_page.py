@@ -67,8 +67,8 @@ def test_the_setting_found(page):
     assert "sleap-lab 'model.paths=[a,b]'" in text
     # the best ones first, where they differ from the default; the default takes part in the front
     assert (
-        "default 0.8 (front) 500 1 0.9 (front) 100 tracker.use_kalman=true 0 0.7 (front) 1,000 tracker.tracking_window_size=9"
-        in text
+        "default 0.8 (front) 500 1 0.9 (front) 100 tracker.use_kalman=true "
+        "0 0.7 (front) 1,000 tracker.tracking_window_size=9" in text
     )
     assert "2 worse than most 50 tracker.tracking_window_size=3" in text
 

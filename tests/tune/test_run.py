@@ -37,11 +37,8 @@ def test_a_better_window_and_comparison_are_found(tuned):
     assert outcome.default.held_out.value < 0.7  # as likely right as wrong
     assert facts["recommended"] == "best"
     assert facts["best"]["held_out"]["identity/switches"] == 0
-    assert facts["difference"] == [
-        1 - outcome.default.held_out.value,
-        None,
-        None,
-    ]  # two blocks have no interval
+    # Two blocks have no interval.
+    assert facts["difference"] == [1 - outcome.default.held_out.value, None, None]
     assert "no interval" in facts["verdict"]
 
 
@@ -63,7 +60,8 @@ def test_the_folder_holds_what_is_documented(tuned):
     _, folder, _ = tuned
     left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {name for name in left if not name.endswith(".lock")} == {
-        "conf/filters/tuned.yaml", "conf/tracker/tuned.yaml", "journal.log", "report.html", "tune.json", "tune.log",
+        "conf/filters/tuned.yaml", "conf/tracker/tuned.yaml",
+        "journal.log", "report.html", "tune.json", "tune.log",
     }  # fmt: skip
 
 
@@ -112,9 +110,8 @@ def test_where_the_default_wins_it_says_so(files, tmp_path, capsys):
     folder = tmp_path / "outputs" / "tune" / "mice"
     assert "Keep the default setting" in capsys.readouterr().out
     assert "Keep the default setting" in (folder / "report.html").read_text()
-    assert (
-        "features: centroids" in (folder / "conf" / "tracker" / "mice.yaml").read_text()
-    )  # the recommended one
+    # The options hold the recommended setting.
+    assert "features: centroids" in (folder / "conf" / "tracker" / "mice.yaml").read_text()
 
 
 def test_what_is_typed_stays(files, tmp_path):
@@ -128,9 +125,8 @@ def test_what_is_typed_stays(files, tmp_path):
 
 def test_a_metric_of_poses_is_tuned_by_filters(files, tmp_path):
     labels = read_labels("found.slp")
-    for frame in labels.labeled_frames[
-        ::2
-    ]:  # every other frame has a second, unsure prediction of an animal
+    # Every other frame has a second prediction of an animal, with a low score.
+    for frame in labels.labeled_frames[::2]:
         first = frame.instances[0]
         frame.instances.append(
             sio.PredictedInstance.from_numpy(

@@ -75,10 +75,11 @@ def test_only_what_matters_is_drawn_and_all_of_it_is_accepted(seed):
     tracker, _ = with_settings(TrackerConfig(tracking=True), FiltersConfig(), settings)
     assert check_tracker(tracker) == tracker  # neither refused nor changed
     assert sum([settings["tracker.use_flow"], settings["tracker.use_kalman"]]) <= 1
+    # At most one score filter is on.
     assert 0.0 in (
         settings["filters.filter_min_instance_score"],
         settings["filters.filter_min_mean_node_score"],
-    )  # one at a time
+    )
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
