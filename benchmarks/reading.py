@@ -1,4 +1,7 @@
-"""Frames of recordings in order, here and there, and their index: our reader against sleap-io with OpenCV."""
+"""Frames of recordings in order and at random, and their index.
+
+Compares our reader with sleap-io on OpenCV.
+"""
 
 import statistics
 import tempfile

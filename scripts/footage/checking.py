@@ -23,7 +23,10 @@ from sleap_lab.settings.config import DataConfig
 
 RANDOM_READS = 10
 LOST_BY_FFMPEG = 2
-"""Pictures that ffmpeg may lose of an intact recording: its encoders and decoders hold back some where a stream ends or changes."""
+"""Pictures that ffmpeg may lose of an intact recording.
+
+Its encoders and decoders hold back some pictures where a stream ends or changes.
+"""
 ALARM = (
     "damaged",
     "cut short",
@@ -34,7 +37,10 @@ ALARM = (
 )
 """Words that an intact recording must not be called by."""
 PIXELS = 16.0
-"""How far pictures may be from those of ffmpeg on average, gray levels; versions of it convert colours in their own ways."""
+"""Largest average distance to the pictures of ffmpeg, gray levels.
+
+Versions of ffmpeg convert colours in their own ways.
+"""
 
 
 class Verdict(Enum):
@@ -86,7 +92,7 @@ class Outcome:
 
 @dataclass
 class Reading:
-    """What one way of reading gave: numbers of pictures (None where there is none to be read), and frames named as bad.
+    """Result of one way of reading: the numbers of the pictures, and the bad frames.
 
     Attributes:
         numbers: By frame that came with an image, the number in it.
@@ -120,7 +126,7 @@ class Reading:
 
 
 def check(recording: Recording, path: Path) -> Outcome:
-    """Read a recording in order, at random and a range of it, and compare each frame with what ffmpeg decodes."""
+    """Read a recording in order, at random and by range, and compare each frame with ffmpeg."""
     pictures = decoded(path)
     truth = [read_number(picture) for picture in pictures]
     try:
@@ -176,7 +182,11 @@ def check(recording: Recording, path: Path) -> Outcome:
 
 
 def wrong_truth(recording: Recording, truth: Sequence[int | None]) -> list[str]:
-    """Say what is wrong with the recording itself: an intact one holds the numbers that were drawn, or, made of another, some of them."""
+    """Return what is wrong with the recording itself.
+
+    An intact recording holds the numbers that were drawn. One that is made of another recording
+    holds some of them.
+    """
     if recording.damaged:
         return []
     whole = recorded(recording)
@@ -242,9 +252,8 @@ def wrong_numbers(
         candidates: list[Sequence[int | None]] = [truth]
     elif recording.damaged:
         upward = range(2**BITS)
-        candidates = (
-            [upward, truth] if is_part(truth, upward) else [upward]
-        )  # what ffmpeg repeats or cannot show is no truth
+        # What ffmpeg repeats or cannot show is no truth.
+        candidates = [upward, truth] if is_part(truth, upward) else [upward]
     else:
         candidates = [truth, recorded(recording) or truth]
     found = min((differing(how, reading, numbers) for numbers in candidates), key=len)
@@ -255,7 +264,8 @@ def differing(how: str, reading: Reading, numbers: Sequence[int | None]) -> list
     """Say which frames do not hold the number of their place."""
     expected = dict(enumerate(numbers))
     return [
-        f"{how}: frame {k} holds {'no number' if number is None else f'number {number}'}, not {expected.get(k, 'a frame at all')}"
+        f"{how}: frame {k} holds {'no number' if number is None else f'number {number}'}, "
+        f"not {expected.get(k, 'a frame at all')}"
         for k, number in sorted(reading.numbers.items())
         if k not in expected or number != expected[k]
     ]
@@ -297,7 +307,7 @@ MODEL = resources.files("sleap_lab.demo") / "models" / "single_instance"
 
 
 def check_command(recording: Recording, path: Path) -> str | None:
-    """Track a recording with the command and say what is wrong with how it ended; None where nothing is."""
+    """Track a recording with the command; returns what is wrong with its end, or None."""
     words = [
         sys.executable,
         "-m",
