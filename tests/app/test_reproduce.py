@@ -13,7 +13,7 @@ DEMO = Path(str(resources.files("sleap_lab.demo")))
 
 @pytest.fixture
 def reproduce(sleap_lab):
-    """Return a function that reproduces a run and returns how that ended, what was told, and the receipt."""
+    """Return a function that reproduces a run; it returns the end, the messages and the receipt."""
 
     def reproduce(*words, cwd):
         before = set(cwd.glob("outputs/*/*/receipt.json"))

@@ -1,4 +1,4 @@
-"""One experiment, as the command runs it: what it leaves, that it can be repeated, and what interrupts it."""
+"""One experiment through the command: what it leaves, its repetition, and its interruption."""
 
 import json
 import signal
@@ -15,8 +15,9 @@ RUN_FOLDER = {
     ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     "metrics.csv", "metrics.flat.npz", "metrics.frames.csv", "metrics.json", "metrics.npz",
     "predictions.slp", "report.html", "run.json", "run.log", "switches.csv",
-    "snapshot/command.txt", "snapshot/config.yaml", "snapshot/device.json", "snapshot/git.json", "snapshot/hashes.json",
-    "snapshot/overrides.yaml", "snapshot/packages.json", "snapshot/videos.json",
+    "snapshot/command.txt", "snapshot/config.yaml", "snapshot/device.json", "snapshot/git.json",
+    "snapshot/hashes.json", "snapshot/overrides.yaml", "snapshot/packages.json",
+    "snapshot/videos.json",
 }  # fmt: skip
 
 
