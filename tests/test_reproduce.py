@@ -38,7 +38,7 @@ def lab(tmp_path, monkeypatch, video_path, make_labels):
 
 @pytest.fixture
 def first(lab):
-    """Return a function that runs an experiment in `run`; the default tracks and evaluates labels."""
+    """Return a function that runs an experiment in `run`; it tracks and evaluates by default."""
 
     def first(*words):
         usual = [

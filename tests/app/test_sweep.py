@@ -67,7 +67,7 @@ def rows_of(folder):
 
 
 def outcome(cwd):
-    """Return results, poses and tracks of the one sweep in a folder, without durations and the like."""
+    """Return results, poses and tracks of the one sweep in a folder, without what always varies."""
     (folder,) = cwd.glob("outputs/multirun/*/*")
     results = [
         {name: value for name, value in row.items() if name != "seconds"} for row in rows_of(folder)
