@@ -1,6 +1,6 @@
 """Top-down models that sleap-nn trains on rendered dots.
 
-They show where its training puts what a crop shows.
+They show at which offset its training places the content of a crop.
 """
 
 import os

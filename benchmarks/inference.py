@@ -82,7 +82,7 @@ CASES = (
 
 
 def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
-    """Time everything by turns, print medians and ratios, and publish a whole run.
+    """Time everything in alternation, print medians and ratios, and publish a whole run.
 
     Start-up is excluded: each command runs on a clip and on many frames, and the difference counts.
     """

@@ -22,7 +22,7 @@ PAGE = REPOSITORY / "docs" / "localisation.md"
 
 
 class Case(NamedTuple):
-    """Models and labels; `every` takes each so manieth labelled frame."""
+    """Models and labels; `every` is the step between the labelled frames that are used."""
 
     name: str
     labels: Path

@@ -1,4 +1,4 @@
-"""Small networks saved by sleap-nn, what they answer, and the parameters of its large ones.
+"""Small networks saved by sleap-nn, their outputs, and the parameters of its large ones.
 
     python benchmarks/make_network_fixtures.py      (in an environment that has sleap-nn 0.3.5)
 
@@ -154,7 +154,7 @@ def randomize(module: torch.nn.Module) -> None:
 
 
 def make_folder(folder: Path, config: DictConfig, size: tuple[int, int]) -> None:
-    """Write a model folder, and beside the model random images with the maps sleap-nn answers."""
+    """Write a model folder, and beside the model random images with the maps of sleap-nn."""
     module = LightningModel.get_lightning_model_from_config(config).eval()
     randomize(module)
     folder.mkdir()

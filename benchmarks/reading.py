@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 def run(reference: Path, *, rounds: int) -> None:
-    """Time both sides by turns, print medians, and write all timings to a CSV file."""
+    """Time both sides in alternation, print medians, and write all timings to a CSV file."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         hour = play_again(

@@ -1,4 +1,4 @@
-"""What all benchmarks share: timing commands by turns, and tables and files of the timings."""
+"""Shared by all benchmarks: commands timed in alternation, and tables and files of the timings."""
 
 import csv
 import os

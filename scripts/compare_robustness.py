@@ -88,7 +88,7 @@ def ask(case: Any, corpus: Any, command: list[str], words: str) -> dict[str, Any
 
 
 def limit_memory() -> None:
-    """Let a command have 6 GB and no more: some inputs ask for all there is."""
+    """Limit a command to 6 GB of memory, as some inputs exhaust it."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
@@ -183,7 +183,7 @@ def shown(answer: dict[str, Any] | None) -> str:
 
 
 def main() -> None:
-    """Ask for what is not known yet, and write the page."""
+    """Run the inputs without a stored answer, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument(
         "--peer", type=Path, help="The command sleap-nn; without it only sleap-lab is asked."

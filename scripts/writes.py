@@ -154,7 +154,7 @@ def said_badly(code: int, lines: list[str], way: str) -> list[str]:
 
 
 def compared(folder: Path, expected: dict[str, Any]) -> list[str]:
-    """Return what of the results of the latest run in a folder is not as expected."""
+    """Return which results of the latest run in a folder are not as expected."""
     try:
         return differences(results(run_folders(folder)[-1], folder / "poses.slp"), expected)
     except Exception as error:  # whatever a damaged file leads to

@@ -1,4 +1,4 @@
-"""Small videos, labels and models, made on the spot, that tests of several rooms share."""
+"""Fixtures that tests of several rooms share: small generated videos, labels and models."""
 
 import importlib.metadata
 import json
@@ -456,7 +456,7 @@ def template_database(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
-    """No test depends on the MLflow settings of whoever runs it."""
+    """Remove the user's MLflow settings from the environment of every test."""
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
 
@@ -597,7 +597,7 @@ window.addEventListener("load", () => {
 
 @pytest.fixture
 def browse(tmp_path):
-    """Return a function that opens a page in a headless browser of some width; it reports."""
+    """Return a function that opens a page in a headless browser; it returns the page's report."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine; the pages are not looked at")
 

@@ -24,7 +24,7 @@ def signals_as_they_were():
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Return the list of what was asked of Hydra, instead of doing it: (overrides, command)."""
+    """Replace Hydra; return the list of its calls: (overrides, command)."""
     calls = []
     monkeypatch.setattr(
         cli, "_experiment", lambda arguments, command: calls.append((arguments, command)) or 0

@@ -1,4 +1,4 @@
-"""Running a snapshot again."""
+"""Reproduction of a run from its snapshot."""
 
 import json
 import shutil

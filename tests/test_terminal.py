@@ -12,7 +12,7 @@ ODD = "a [red]b[/] \\[c] :x: 100% {d} ü 'e' \\"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Let every look at the clock be four seconds after the one before."""
+    """Let each reading of the clock be four seconds after the previous one."""
     ticks = itertools.count(step=4.0)
     monkeypatch.setattr(terminal.time, "monotonic", lambda: next(ticks))
 

@@ -32,7 +32,7 @@ DARTS = ((70, (0, 1)), (140, (1, 2)), (222, (0, 1)), (310, (1, 2)))
 """Frames before which a pair freezes and after which it darts."""
 DART_STEP = 26.6
 DART_LEAD = 16.4
-"""How far before the point of passing the dart begins, px.
+"""Distance from the start of the dart to the point of passing, px.
 
 Gap, step and lead belong together with `NODE_DISTANCE`. The centroids of a pair come nearer to each
 other's last places than a step. No node comes as near to the last place of the same node of the

@@ -35,7 +35,7 @@ ALARM = (
     "cannot be read",
     "could not be read",
 )
-"""Words that an intact recording must not be called by."""
+"""Words that no message about an intact recording may have."""
 PIXELS = 16.0
 """Largest average distance to the pictures of ffmpeg, gray levels.
 
@@ -203,7 +203,7 @@ def wrong_truth(recording: Recording, truth: Sequence[int | None]) -> list[str]:
 
 
 def is_part(numbers: Sequence[int | None], whole: Sequence[int | None]) -> bool:
-    """Say whether numbers are some of others, in their order."""
+    """Return whether numbers are a subsequence of others."""
     rest = iter(whole)
     return all(number in rest for number in numbers)
 
@@ -238,7 +238,7 @@ def a_range(path: Path, count: int, pictures: Sequence[np.ndarray]) -> Reading:
 def wrong_numbers(
     how: str, reading: Reading, recording: Recording, truth: Sequence[int | None]
 ) -> list[str]:
-    """Say which frames are others than they should be.
+    """Return which frames differ from the expected ones.
 
     Frame k may be the k-th that was recorded, or the k-th that ffmpeg finds.
 
@@ -261,7 +261,7 @@ def wrong_numbers(
 
 
 def differing(how: str, reading: Reading, numbers: Sequence[int | None]) -> list[str]:
-    """Say which frames do not hold the number of their place."""
+    """Return which frames do not hold the number of their position."""
     expected = dict(enumerate(numbers))
     return [
         f"{how}: frame {k} holds {'no number' if number is None else f'number {number}'}, "
@@ -274,7 +274,7 @@ def differing(how: str, reading: Reading, numbers: Sequence[int | None]) -> list
 def false_alarms(
     notes: Sequence[str], readings: Mapping[str, Reading], truth: Sequence[int | None]
 ) -> list[str]:
-    """Say how an intact recording was called damaged."""
+    """Return the messages that call an intact recording damaged."""
     alarms = [f"note: {note}" for note in notes if any(word in note for word in ALARM)]
     for how, reading in readings.items():
         alarms += [

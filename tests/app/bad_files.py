@@ -68,7 +68,7 @@ def video(
     words: str = "",
     frames: bool = False,
 ) -> Case:
-    """A video that a model is to look at, all of it or the first ten frames."""
+    """A video for prediction with a model, all frames or the first ten."""
     ours = f"data.path={file} model.paths=[model] {'' if not frames else 'data.frames=0-9'} {words}"
     return Case(
         name,
@@ -81,7 +81,7 @@ def video(
 
 
 def labels(name: str, make: Callable[[Path], Any], says: str, code: int = 1) -> Case:
-    """A labels file that a model is to look at."""
+    """A labels file for prediction with a model."""
     return Case(
         name,
         make,
@@ -93,7 +93,7 @@ def labels(name: str, make: Callable[[Path], Any], says: str, code: int = 1) -> 
 
 
 def model(name: str, make: Callable[[Path], Any], says: str, code: int = 1) -> Case:
-    """A model that is to look at a good video."""
+    """A model for prediction on a good video."""
     return Case(
         name,
         make,
@@ -173,7 +173,7 @@ def hdf5(name: str, fill: Callable[[h5py.File], Any]) -> Callable[[Path], Any]:
 
 
 def secret(folder: Path) -> str:
-    """Write a file that nobody asked to read."""
+    """Write a file that must not be read."""
     (folder / "secret").write_bytes(bytes(range(256)) * 1000)
     return str(folder / "secret")
 

@@ -1,4 +1,4 @@
-"""The real command, on the demo that ships with the package."""
+"""Fixtures: the real command, on the demo that ships with the package."""
 
 import json
 import os

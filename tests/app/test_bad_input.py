@@ -15,7 +15,7 @@ EVALUATED = "data.path=truth.slp model=none evaluator=oks"
 
 @pytest.fixture
 def lab(call, demo, tmp_path, training_config, legacy_config, make_labels, video_path):
-    """A working directory with the demo in it, and with files that are not what they seem."""
+    """A working directory with the demo, and with misleading and broken files."""
     for source, name in (
         (demo.clip, "video.mp4"),
         (demo.truth, "truth.slp"),

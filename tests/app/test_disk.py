@@ -60,7 +60,7 @@ def begin(*words, cwd, limit=None):
 
 
 def finish(process):
-    """Return the exit code and what was said, by line."""
+    """Return the exit code and the lines of the messages."""
     err = process.communicate(timeout=300)[1]
     return process.returncode, err.splitlines()
 

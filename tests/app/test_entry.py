@@ -1,4 +1,4 @@
-"""Ways into the program, and what they cost before there is work to do."""
+"""Entry points of the program, and their start-up cost."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Running what was run again, from its folder or from MLflow, with the real command."""
+"""Reproduction of runs from their folder or from MLflow, with the real command."""
 
 import json
 import shutil

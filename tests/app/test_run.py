@@ -171,7 +171,7 @@ def test_an_interruption_is_recorded(number, logger, demo, finished, start, mlfl
 
 
 def wait_for(condition, process):
-    """Wait until something is so, as long as the process lives."""
+    """Wait until a condition holds, while the process lives."""
     while not condition():
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)

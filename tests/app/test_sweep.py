@@ -1,4 +1,4 @@
-"""Many experiments with one command, in the file system and in MLflow, whatever happens to them."""
+"""Sweeps with one command, in the file system and in MLflow, also when jobs fail or are killed."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""The reference: its cases, how one is run, and how many were met."""
+"""Fixtures of the reference: its cases, a function that runs one, and a count of agreements."""
 
 import os
 import shlex

@@ -101,7 +101,7 @@ def short_lab(tmp_path_factory):
 
 @pytest.fixture
 def lab(short_lab, tmp_path, monkeypatch):
-    """A folder with what the pages name, and clips of ten frames."""
+    """A folder with the files that the pages name, and clips of ten frames."""
     folder = shutil.copytree(short_lab, tmp_path / "practice")
     monkeypatch.chdir(folder)
     return folder

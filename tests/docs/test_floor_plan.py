@@ -68,7 +68,7 @@ def test_imports_are_found_wherever_they_stand(tmp_path):
 
 
 def test_the_picture_is_that_of_the_code():
-    """It is not: run `python scripts/floor_plan.py`."""
+    """If it fails, run `python scripts/floor_plan.py`."""
     assert floor_plan.PICTURE.read_text(encoding="utf-8") == floor_plan.draw(floor_plan.imports())
 
 

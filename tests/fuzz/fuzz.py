@@ -46,7 +46,7 @@ def load_targets() -> ModuleType:
 
 
 def attempt(name: str, number: int, folder: Path, targets: ModuleType) -> str | None:
-    """Do one attempt; returns what is wrong, None where nothing is."""
+    """Make one attempt; returns the fault, or None."""
     from sleap_lab.errors import SleapLabError
 
     def hang(*_: Any) -> None:

@@ -17,7 +17,7 @@ SPEC.loader.exec_module(mutants)
 
 
 def all_of(source):
-    """Return what each change is called, and the code that it leads to."""
+    """Return the name of each change, and the changed code."""
     found = mutants.changes("a.py", source)
     return {
         change.name.removeprefix("a.py module: "): mutants.changed(source, change.number)
