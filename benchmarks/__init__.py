@@ -1,1 +1,1 @@
-"""Timing against the peer: both sides in one run, by turns, so that what else the machine does hits both."""
+"""Timing against sleap-nn: both sides alternate in one run, so that other load affects both."""

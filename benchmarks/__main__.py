@@ -58,7 +58,8 @@ command = commands.add_parser("localisation", help=localisation.__doc__)
 command.add_argument(
     "--peer-python",
     type=Path,
-    help="Python of an environment with sleap-nn, for the whole table; without it no page is written.",
+    help="Python of an environment with sleap-nn, for the whole table; "
+    "without it no page is written.",
 )
 command.add_argument(
     "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."

@@ -44,7 +44,10 @@ def run(
     only: str,
     name: str,
 ) -> None:
-    """Time commands by turns in a folder of their own, print medians and ratios, and write all timings to a CSV file."""
+    """Time commands in alternation, print medians and ratios, and write all timings to a CSV file.
+
+    Each command has a folder of its own.
+    """
     rows: list[Row] = []
     for turn in range(rounds):
         for case in cases(peer_command(peer_python), reference):
@@ -82,7 +85,7 @@ def run(
 
 
 def _write_truth(proofread: Path, path: Path) -> None:
-    """Write proofread predictions as what a person labelled: sleap-nn compares with nothing else."""
+    """Write proofread predictions as user labels; sleap-nn compares with nothing else."""
     labels = sio.load_slp(str(proofread), open_videos=False)
     for frame in labels:
         frame.instances = [
@@ -122,7 +125,10 @@ def startup(peer: str, reference: Path) -> list[Case]:
 
 
 def sweep(peer: str, reference: Path) -> list[Case]:
-    """Try 24 trackers on one video with one model; commands for one of them are timed once and counted 24 times."""
+    """Return 24 trackers on one video with one model.
+
+    Commands that run one tracker are timed once and counted 24 times.
+    """
     video, model = "videos/centered_pair_small.mp4", "models/minimal_instance_bottomup"
     shared = (
         f"data.path={video}",

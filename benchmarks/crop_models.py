@@ -1,4 +1,7 @@
-"""Top-down models that sleap-nn itself trains, on rendered dots, to see where its training puts what a crop shows."""
+"""Top-down models that sleap-nn trains on rendered dots.
+
+They show at which offset its training places the content of a crop.
+"""
 
 import os
 import subprocess
@@ -19,7 +22,9 @@ ROTATIONS = {"dots": 0.0, "dots, turned": 180.0}
 
 
 def make(folder: Path, peer_python: Path) -> dict[str, Path]:
-    """Draw images to train on and others to test on, and train a centered-instance model for each of `ROTATIONS`.
+    """Draw images for training and for tests, and train a centered-instance model per rotation.
+
+    The rotations are `ROTATIONS`.
 
     Args:
         folder: Where to; models that are there already are not trained again.

@@ -1,4 +1,7 @@
-"""How long exports and identity metrics take, of poses that are made up: many videos, few frames of a long one, many tracks."""
+"""Duration of exports and identity metrics, on synthetic poses.
+
+The poses have many videos, few frames of a long video, or many tracks.
+"""
 
 import tempfile
 import time
@@ -24,7 +27,7 @@ FORMATS = ("csv", "analysis_h5", "nwb")
 
 
 class Row(NamedTuple):
-    """One measurement: seconds that passed, seconds of the processor, and megabytes of the files that were made."""
+    """One measurement: elapsed seconds, processor seconds, and megabytes of the written files."""
 
     case: str
     round: int
@@ -112,7 +115,10 @@ def _walk(
     pieces: int = 1,
     user: bool = False,
 ) -> Poses:
-    """Animals that wander about, the same in every video, their tracks broken into pieces of equal length."""
+    """Return poses of animals that wander about, the same in every video.
+
+    Their tracks are broken into pieces of equal length.
+    """
     random = np.random.default_rng(0)
     form = random.normal(0, 20, (NODES, 2))
     places = (

@@ -1,4 +1,7 @@
-"""Frames per second of inference against sleap-nn's `track` and `predict`, for every kind of model, and whether the answers agree."""
+"""Frames per second of inference against sleap-nn's `track` and `predict`, and their agreement.
+
+The cases have every kind of model.
+"""
 
 import sys
 import tempfile
@@ -79,9 +82,9 @@ CASES = (
 
 
 def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
-    """Time everything by turns, print medians and ratios, and publish a whole run.
+    """Time everything in alternation, print medians and ratios, and publish a whole run.
 
-    Start-up is excluded by timing each command on a clip and on many frames, and dividing the difference.
+    Start-up is excluded: each command runs on a clip and on many frames, and the difference counts.
     """
     rows: list[Row] = []
     agreements: list[str] = []
@@ -109,7 +112,11 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
 
 
 def _rows(case: Case, turn: int, peer_python: Path, reference: Path, folder: Path) -> list[Row]:
-    """Time a case on a clip and on many frames; returns the rates without start-up, and the whole commands on the clip."""
+    """Time a case on a clip and on many frames.
+
+    Returns:
+        The rates without start-up, and the whole commands on the clip.
+    """
     models = [word for name in case.models for word in ("-m", str(reference / "models" / name))]
     video = _long_enough(reference / "videos" / case.video, case.frames, folder)
     words = ["-i", str(video), *models, "-d", "cpu", *case.options]
@@ -161,7 +168,10 @@ def _agreement(folder: Path, case: Case, way: str) -> str:
     )
     distances = _distances(ours, theirs)
     counts = f"{len(ours)} and {len(theirs)} instances"
-    return f"{counts}, points differ by {np.median(distances):.4f} px (median) and {distances.max():.4f} px (largest)"
+    return (
+        f"{counts}, points differ by {np.median(distances):.4f} px (median) "
+        f"and {distances.max():.4f} px (largest)"
+    )
 
 
 def _distances(ours: Poses, theirs: Poses) -> np.ndarray:

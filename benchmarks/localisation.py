@@ -1,4 +1,7 @@
-"""Distance of keypoints from ground truth by crop registration and refinement; writes the table of docs/localisation.md."""
+"""Distance of keypoints from ground truth by crop registration and refinement.
+
+Writes the table of docs/localisation.md.
+"""
 
 import os
 import tempfile
@@ -19,7 +22,7 @@ PAGE = REPOSITORY / "docs" / "localisation.md"
 
 
 class Case(NamedTuple):
-    """Models and labels; `every` takes each so manieth labelled frame."""
+    """Models and labels; `every` is the step between the labelled frames that are used."""
 
     name: str
     labels: Path
@@ -29,7 +32,7 @@ class Case(NamedTuple):
 
 
 def cases(reference: Path, dots: dict[str, Path], dots_labels: Path) -> list[Case]:
-    """Return what is measured: the demo, the models of the reference, and those that sleap-nn trained on dots."""
+    """Return the cases: the demo, the models of the reference, and sleap-nn's models of dots."""
     clip, models = DEMO / "truth.slp", DEMO / "models"
     package, theirs = reference / "labels" / "minimal_instance.pkg.slp", reference / "models"
     flies, legacy = reference / "labels" / "two_flies.slp", reference / "legacy_models"
@@ -80,7 +83,10 @@ def cases(reference: Path, dots: dict[str, Path], dots_labels: Path) -> list[Cas
 
 
 def measure(case: Case, registration: str, refinement: str) -> tuple[int, float, float]:
-    """Return the number of instances that were matched, and median and 90th percentile of the distances of their nodes, px."""
+    """Return the number of matched instances, and distances of their nodes from the truth, px.
+
+    The distances are the median and the 90th percentile.
+    """
     config = Config()
     config.data.path, config.model.paths = str(case.labels), [str(path) for path in case.models]
     config.model.peak_threshold, config.model.integral_refinement = case.threshold, refinement

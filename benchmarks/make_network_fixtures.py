@@ -1,8 +1,9 @@
-"""Small networks saved by sleap-nn, what they answer, and the parameters of its large ones.
+"""Small networks saved by sleap-nn, their outputs, and the parameters of its large ones.
 
     python benchmarks/make_network_fixtures.py      (in an environment that has sleap-nn 0.3.5)
 
-Weights depend on the parameter's name only, so that the networks of a backbone share theirs and the archive stays small.
+Weights depend on the parameter's name only, so that the networks of a backbone share theirs and the
+archive stays small.
 """
 
 import gzip
@@ -43,7 +44,8 @@ KINDS = (
     "multi_class_bottomup",
     "multi_class_topdown",
 )
-# name: (backbone, what differs from above, size of the images); the sizes of the "odd" ones leave a rest at some level
+# name: (backbone, changes to the settings above, size of the images).
+# The sizes of the "odd" ones leave a remainder at some level.
 VARIANTS = {
     "unet-stem": ("unet", {"stem_stride": 2, "output_stride": 1, "convs_per_block": 3}, SIZE),
     "unet-plain": ("unet", {"output_stride": 16, "kernel_size": 5, "in_channels": 3}, SIZE),
@@ -96,8 +98,8 @@ def heads(kind: str, stride: int, max_stride: int) -> dict:
         "multi_class_bottomup": {"class_maps": {"classes": CLASSES, **coarse}},
         "multi_class_topdown": {
             "class_vectors": {
-                "classes": CLASSES, "num_fc_layers": 2, "num_fc_units": 8, "global_pool": True, "output_stride": max_stride,
-                "loss_weight": 1.0,
+                "classes": CLASSES, "num_fc_layers": 2, "num_fc_units": 8, "global_pool": True,
+                "output_stride": max_stride, "loss_weight": 1.0,
             }
         },
     }  # fmt: skip
@@ -141,7 +143,7 @@ def training_config(backbone: str, kind: str, options: dict) -> DictConfig:
 
 
 def randomize(module: torch.nn.Module) -> None:
-    """Give every parameter random values that its name decides, of a size that lets every layer count."""
+    """Give every parameter random values by its name, large enough that every layer counts."""
     for name, parameter in module.named_parameters():
         values = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(parameter.shape)
         if parameter.ndim == 1:
@@ -152,7 +154,7 @@ def randomize(module: torch.nn.Module) -> None:
 
 
 def make_folder(folder: Path, config: DictConfig, size: tuple[int, int]) -> None:
-    """Write a model folder, and beside the model random images with the maps sleap-nn answers."""
+    """Write a model folder, and beside the model random images with the maps of sleap-nn."""
     module = LightningModel.get_lightning_model_from_config(config).eval()
     randomize(module)
     folder.mkdir()
@@ -179,7 +181,10 @@ def make_folder(folder: Path, config: DictConfig, size: tuple[int, int]) -> None
 
 
 def check_every_parameter_counts(model: torch.nn.Module, images: torch.Tensor, maps: dict) -> None:
-    """Make sure that no parameter could be left out without being noticed, by ten times the tolerance of the tests."""
+    """Check that no parameter can be left out without a change of the maps.
+
+    The change must be at least ten times the tolerance of the tests.
+    """
     for name, parameter in model.named_parameters():
         kept = parameter.data
         parameter.data = torch.zeros_like(kept)
@@ -192,8 +197,9 @@ def check_every_parameter_counts(model: torch.nn.Module, images: torch.Tensor, m
 def parameters(backbone: str, model_type: str, up_interpolate: bool) -> dict[str, list[int]]:
     """Return the shapes of all parameters of a network as sleap-nn offers it."""
     section = {
-        "model_type": model_type, "arch": None, "pre_trained_weights": None, "in_channels": 1, "kernel_size": 3, "filters_rate": 2,
-        "convs_per_block": 2, "up_interpolate": up_interpolate, "stem_patch_stride": 2, "max_stride": 32, "output_stride": 1,
+        "model_type": model_type, "arch": None, "pre_trained_weights": None, "in_channels": 1,
+        "kernel_size": 3, "filters_rate": 2, "convs_per_block": 2, "up_interpolate": up_interpolate,
+        "stem_patch_stride": 2, "max_stride": 32, "output_stride": 1,
     }  # fmt: skip
     section |= (
         {"stem_patch_kernel": 4} if backbone == "convnext" else {"patch_size": 4, "window_size": 7}

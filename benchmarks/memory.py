@@ -1,4 +1,7 @@
-"""Peak memory and time per frame of 1,000 frames and of 100,000: the smallest model on a video that is played again and again."""
+"""Peak memory and time per frame, for 1,000 and 100,000 frames of one video that repeats.
+
+The model is the smallest one.
+"""
 
 import tempfile
 from pathlib import Path
@@ -13,7 +16,10 @@ MOST_MEGABYTES = 300
 
 
 def run(reference: Path, *, rounds: int) -> None:
-    """Run both lengths by turns, print what they took and whether memory stays within the limit, and write a CSV file."""
+    """Run both lengths in alternation, print the results, and write a CSV file.
+
+    The results are the time, the memory, and whether the memory stays within the limit.
+    """
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         video = play_again(
@@ -24,7 +30,8 @@ def run(reference: Path, *, rounds: int) -> None:
                 took = timed(_command(video, reference / "models" / MODEL, frames), Path(scratch))
                 rows.append(Row(f"{frames:,} frames", "ours", turn, frames, *took))
                 print(
-                    f"{frames:>7,} frames: {took.megabytes:5.0f} MB, {1000 * took.seconds / frames:6.3f} ms per frame, start-up and all"
+                    f"{frames:>7,} frames: {took.megabytes:5.0f} MB, "
+                    f"{1000 * took.seconds / frames:6.3f} ms per frame, start-up and all"
                 )
     peaks = {
         frames: max(row.megabytes for row in rows if row.frames == frames)
@@ -32,7 +39,8 @@ def run(reference: Path, *, rounds: int) -> None:
     }
     more = peaks[LONG] - peaks[SHORT]
     print(
-        f"{more:.0f} MB more; {'within' if more <= MOST_MEGABYTES else 'beyond'} {MOST_MEGABYTES} MB"
+        f"{more:.0f} MB more; "
+        f"{'within' if more <= MOST_MEGABYTES else 'beyond'} {MOST_MEGABYTES} MB"
     )
     lines = [
         [f"{row.frames:,}", f"{row.megabytes:.0f}", f"{1000 * row.seconds / row.frames:.2f}"]
@@ -42,7 +50,7 @@ def run(reference: Path, *, rounds: int) -> None:
 
 
 def _command(video: Path, model: Path, frames: int) -> list[str]:
-    """Return the command, with a cache of its own so that nothing is remembered from one run to the next."""
+    """Return the command, with an empty cache of its own so that runs share no results."""
     size = (f"preprocessing.max_width={WIDTH}", f"preprocessing.max_height={HEIGHT}")
     cache = f"cache_dir={tempfile.mkdtemp(dir=video.parent)}"
     flags = (

@@ -1,4 +1,4 @@
-"""Where the time of a prediction goes, stage by stage, and how near the network comes to the processor's own rate of matrix products."""
+"""Time of a prediction by stage, and the network's rate against the processor's matrix products."""
 
 import statistics
 import time
@@ -25,7 +25,10 @@ SIDES = {
 
 
 class Row(NamedTuple):
-    """One run: ms per frame of each stage, and billions of operations per second, of the network and of matrix products beside it."""
+    """One run: ms per frame of each stage, and rates in billions of operations per second.
+
+    The rates are those of the network and of matrix products beside it.
+    """
 
     side: str
     round: int
@@ -43,7 +46,7 @@ class Row(NamedTuple):
 
 
 def run(reference: Path, *, rounds: int) -> None:
-    """Time matrix products and predictions by turns, print medians, and write all timings to a CSV file."""
+    """Time matrix products and predictions in alternation; prints medians, writes a CSV file."""
     rows = [
         _row(side, option, dtype, turn, reference)
         for turn in range(-1, rounds)  # the first is for warming up
@@ -93,7 +96,10 @@ def _operations(model: Path) -> int:
 
 
 def _matmul_rate(dtype: torch.dtype) -> float:
-    """Return how many billions of additions and multiplications per second the product of two large matrices reaches."""
+    """Return the rate of a product of two large matrices, billions of operations per second.
+
+    Operations are additions and multiplications.
+    """
     a, b = torch.rand(2, SIDE, SIDE).to(dtype)
     seconds = []
     for _ in range(4):

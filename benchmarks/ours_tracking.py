@@ -1,4 +1,7 @@
-"""Time our tracker on one recording; takes a job and prints the timing, both as JSON. Run by `benchmarks.tracking`."""
+"""Time our tracker on one recording; takes a job and prints the timing, both as JSON.
+
+Run by `benchmarks.tracking`.
+"""
 
 import json
 import sys

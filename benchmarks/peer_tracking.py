@@ -1,6 +1,6 @@
-"""Time sleap-nn's tracker on one recording; takes a job and prints the timing, both as JSON. Run by `benchmarks.tracking`.
+"""Time sleap-nn's tracker on one recording; takes a job and prints the timing, both as JSON.
 
-Runs in the peer's environment and knows nothing of ours.
+Run by `benchmarks.tracking`, in sleap-nn's environment, so it imports nothing of sleap_lab.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""Frames of recordings in order, here and there, and their index: our reader against sleap-io with OpenCV."""
+"""Frames of recordings in order and at random, and their index.
+
+Compares our reader with sleap-io on OpenCV.
+"""
 
 import statistics
 import tempfile
@@ -32,7 +35,7 @@ class Row(NamedTuple):
 
 
 def run(reference: Path, *, rounds: int) -> None:
-    """Time both sides by turns, print medians, and write all timings to a CSV file."""
+    """Time both sides in alternation, print medians, and write all timings to a CSV file."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         hour = play_again(

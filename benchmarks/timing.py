@@ -1,4 +1,4 @@
-"""What all benchmarks share: timing commands by turns, and tables and files of the timings."""
+"""Shared by all benchmarks: commands timed in alternation, and tables and files of the timings."""
 
 import csv
 import os
@@ -75,7 +75,10 @@ def peer_version(peer_python: Path) -> str:
 
 
 def summary(rows: Sequence[Row], sides: Sequence[str]) -> str:
-    """Return a table: median frames per second of each side, and of ours over each other side with its range over the rounds."""
+    """Return a table of the median rates of each side, and the ratios of ours to each other side.
+
+    Rates are frames per second. Ratios have their range over the rounds.
+    """
     others = [side for side in sides if side != "ours"]
     heads = [
         "",
@@ -98,12 +101,8 @@ def summary(rows: Sequence[Row], sides: Sequence[str]) -> str:
             pairs = [rates["ours"][turn] / rate for turn, rate in rates[side].items()]
             shown = f"{_median(pairs):.1f} ({min(pairs):.1f}–{max(pairs):.1f})" if pairs else ""
             line += [f"{_median(rates[side].values()):.1f}" if pairs else "", shown]
-        lines.append(
-            [
-                *line,
-                f"{max(row.megabytes for row in rows if (row.case, row.side) == (case, 'ours')):.0f}",
-            ]
-        )
+        peak = max(row.megabytes for row in rows if (row.case, row.side) == (case, "ours"))
+        lines.append([*line, f"{peak:.0f}"])
     return table(heads, lines)
 
 
@@ -114,7 +113,10 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def publish(name: str, shown: str, rows: Sequence[Any], peer: str = "") -> None:
-    """Put the table of a benchmark on the page about performance, and its timings into a CSV file named by processor and versions."""
+    """Put the table of a benchmark on the page about performance, and its timings into a CSV file.
+
+    The name of the file has the processor and the versions.
+    """
     write_between(PAGE, name, shown)
     processor = "-".join(processor_name().split())
     RESULTS.mkdir(exist_ok=True)

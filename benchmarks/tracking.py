@@ -1,4 +1,7 @@
-"""Tracker core and whole track-only command against sleap-nn, on recordings, with optical flow, and on synthetic crowds."""
+"""Tracker core and track-only command against sleap-nn.
+
+The cases are recordings, optical flow, and synthetic crowds.
+"""
 
 import json
 import statistics
@@ -18,7 +21,10 @@ WINDOWS = (5, 10, 20, 40)
 
 
 class Core(NamedTuple):
-    """One recording and tracker setting. `options` have the names of sleap-nn's flags; `frames` limits the recording."""
+    """One recording and tracker setting.
+
+    `options` have the names of sleap-nn's flags; `frames` limits the recording.
+    """
 
     name: str
     labels: str
@@ -46,7 +52,7 @@ EVERYTHING = (f"data.path={PAIR}", "model=none", "tracker=fixed_window")
 
 
 class Row(NamedTuple):
-    """One timing, as it is written to the CSV file; `own_ms` is our tracker's CPU time per frame outside of OpenCV."""
+    """One timing, as in the CSV file; `own_ms` is our CPU time per frame outside of OpenCV."""
 
     case: str
     side: str
@@ -58,7 +64,7 @@ class Row(NamedTuple):
 
 
 def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
-    """Time everything by turns, print medians and ratios, and write all timings of a whole run to a CSV file."""
+    """Time everything in alternation, print medians and ratios, and write a whole run as CSV."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in ("labels", "videos"):  # labels name their videos relative to the folder above
@@ -87,7 +93,10 @@ def run(peer_python: Path, reference: Path, *, rounds: int, only: str) -> None:
 
 
 def _crowd(path: Path, animals: int, frames: int) -> None:
-    """Write a crowd that wanders over an arena that grows with it: points (n, nodes, 2) px, and the frame of each."""
+    """Write a crowd that wanders over an arena that grows with the number of animals.
+
+    The file has the points (n, nodes, 2) px, and the frame of each.
+    """
     rng = np.random.default_rng(animals)
     side = 100 * np.sqrt(animals)
     body = rng.uniform(-20, 20, (animals, NODES, 2))

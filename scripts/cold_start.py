@@ -1,4 +1,4 @@
-"""Let many runs end at the same moment on an MLflow store that does not exist, again and again, and count what arrives in it.
+"""Let many runs end at once on an MLflow store that does not exist, and count what arrives in it.
 
     python scripts/cold_start.py [--processes 16] [--repeats 10]
 
@@ -23,7 +23,10 @@ from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import LoggerConfig
 
 SECONDS_TO_MEET = 120  # a process that died must not let all others wait for it
-COUNT = "SELECT experiments.name, status, COUNT(*) FROM runs JOIN experiments USING (experiment_id) GROUP BY 1, 2"
+COUNT = (
+    "SELECT experiments.name, status, COUNT(*) FROM runs JOIN experiments USING (experiment_id) "
+    "GROUP BY 1, 2"
+)
 
 
 def finish_a_run(outputs: Path, number: int, together: Barrier) -> None:
@@ -41,10 +44,13 @@ def finish_a_run(outputs: Path, number: int, together: Barrier) -> None:
 
 
 def cold_start(outputs: Path, processes: int) -> list[tuple[str, str, int]]:
-    """Start processes on a store that does not exist; returns how many runs there are by experiment and status."""
-    context = multiprocessing.get_context(
-        "fork"
-    )  # sixteen times the imports would take longer than what is tried
+    """Start processes on a store that does not exist, and count the runs that arrive in it.
+
+    Returns:
+        For each experiment and status: both names and the number of runs.
+    """
+    # Sixteen times the imports would take longer than what is measured.
+    context = multiprocessing.get_context("fork")
     together = context.Barrier(processes, timeout=SECONDS_TO_MEET)
     runs = [
         context.Process(target=finish_a_run, args=(outputs, number, together))

@@ -1,9 +1,12 @@
-"""Give the corpus of bad files to sleap-lab and to sleap-nn, and write docs/robustness.md: what each says, side by side.
+"""Give the corpus of bad files to sleap-lab and sleap-nn, and write docs/robustness.md.
 
-    python scripts/compare_robustness.py --peer PATH/sleap-nn      (sleap-nn 0.3.5; half an hour on two cores)
+The page shows side by side what each says.
 
-Each input is given to either command once, in a folder of its own. What happened is kept in tests/app/bad_files.json, so that a case that
-is added asks for itself only.
+    python scripts/compare_robustness.py --peer PATH/sleap-nn
+
+Needs sleap-nn 0.3.5 and takes half an hour on two cores. Each command gets each input once, in a
+folder of its own. The answers are kept in tests/app/bad_files.json, so that only added cases run
+again.
 """
 
 import argparse
@@ -85,12 +88,16 @@ def ask(case: Any, corpus: Any, command: list[str], words: str) -> dict[str, Any
 
 
 def limit_memory() -> None:
-    """Let a command have 6 GB and no more: some inputs ask for all there is."""
+    """Limit a command to 6 GB of memory, as some inputs exhaust it."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 def last_words(text: str, kind: str) -> str:
-    """Return the line that says most: of a traceback the error, of a message the last line, of a run that goes on its last warning."""
+    """Return the line that says most.
+
+    This is the error of a traceback, the last line of a message, or the last warning of a run that
+    goes on.
+    """
     lines = [" ".join(NOISE.sub("", line).strip(" │╭╮╰╯─|").split()) for line in text.splitlines()]
     lines = [line for line in lines if line]
     if kind.startswith("killed"):
@@ -107,10 +114,11 @@ def last_words(text: str, kind: str) -> str:
 
 
 def page(corpus: Any, answers: dict[str, Any]) -> str:
-    """Return what follows the mark: how often either ends in which way, and a table of every input, folded up."""
+    """Return what follows the mark: the counts of outcomes, and a folded table of every input."""
     cases = [case for case in corpus.CASES if answers[case.name]["peer"] is not None]
     parts = [
-        f"Both were given {len(cases)} inputs, one at a time, with 6 GB of memory and {SECONDS} s. How they ended:\n",
+        f"Both were given {len(cases)} inputs, one at a time, with 6 GB of memory and {SECONDS} s. "
+        "How they ended:\n",
         counts(cases, answers),
     ]
     for group, title in GROUPS.items():
@@ -150,10 +158,9 @@ def ending(answer: dict[str, Any]) -> str:
 def table(cases: Iterable[Any], answers: dict[str, Any]) -> str:
     """Return the table of inputs, with the exit code and the words of both."""
     rows = ["| input | sleap-lab | sleap-nn 0.3.5 |", "| --- | --- | --- |"]
-    rows += [
-        f"| {case.name} | {shown(answers[case.name]['ours'])} | {shown(answers[case.name]['peer'])} |"
-        for case in cases
-    ]
+    for case in cases:
+        ours, peer = (shown(answers[case.name][side]) for side in ("ours", "peer"))
+        rows.append(f"| {case.name} | {ours} | {peer} |")
     return "\n".join(rows) + "\n"
 
 
@@ -176,7 +183,7 @@ def shown(answer: dict[str, Any] | None) -> str:
 
 
 def main() -> None:
-    """Ask for what is not known yet, and write the page."""
+    """Run the inputs without a stored answer, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument(
         "--peer", type=Path, help="The command sleap-nn; without it only sleap-lab is asked."

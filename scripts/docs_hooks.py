@@ -1,4 +1,4 @@
-"""What the site adds to its pages when it is built: the list of all modules, on the page that asks for it."""
+"""A hook of the site build: it adds the list of all modules to the page that requests it."""
 
 import ast
 from pathlib import Path

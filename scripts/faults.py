@@ -1,8 +1,12 @@
-"""Kill a sweep, one of its jobs or a process between them at random moments, run the same command again, and compare the outcome.
+"""Kill a sweep or one of its processes at random moments, and run the same command again.
+
+The victim is the sweep, one of its jobs, or a process between them. The outcome must be the outcome
+of an undisturbed sweep.
 
     python scripts/faults.py [--rounds 20] [--launcher basic] [--seed 0]
 
-Ends with 0 if every round came out the same: the results, the poses, and one MLflow run per job under one parent.
+Ends with 0 if every round has the same results and poses, and one MLflow run per job under one
+parent.
 """
 
 import argparse
@@ -61,7 +65,7 @@ def running_jobs(folder: Path) -> list[int]:
 
 
 def kill_a_job(folder: Path, sweep: subprocess.Popen[bytes], moment: float, ancestor: int) -> str:
-    """Kill a job that runs at a moment or soon after it, or an ancestor of it, such as the worker of a launcher."""
+    """Kill a job at a moment or soon after it, or an ancestor of it such as a launcher's worker."""
     time.sleep(moment)
     while sweep.poll() is None:
         for job in running_jobs(folder):
@@ -72,7 +76,8 @@ def kill_a_job(folder: Path, sweep: subprocess.Popen[bytes], moment: float, ance
                 os.kill(victim, signal.SIGKILL)
             except (ProcessLookupError, FileNotFoundError):
                 continue
-            return f"{('job', 'parent of a job', 'grandparent of a job')[ancestor]} killed after {moment:.1f} s"
+            victims = ("job", "parent of a job", "grandparent of a job")
+            return f"{victims[ancestor]} killed after {moment:.1f} s"
         time.sleep(0.01)
     return f"no job ran after {moment:.1f} s"
 
@@ -90,7 +95,10 @@ def kill_the_sweep(sweep: subprocess.Popen[bytes], moment: float) -> str:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """Return all that must not depend on what happened: results, poses and tracks of each job, and the runs in MLflow."""
+    """Return everything that must not depend on interruptions.
+
+    This is the results, poses and tracks of each job, and the runs in MLflow.
+    """
     (sweep,) = folder.glob("outputs/multirun/*/*")
     rows = list(csv.DictReader((sweep / "results.csv").read_text().splitlines()))
     poses = {}
@@ -127,7 +135,7 @@ def mlflow_runs(folder: Path) -> list[tuple[str, ...]]:
 
 
 def left_in(folder: Path) -> list[str]:
-    """Return the command lines of the processes that work in a folder and do not end by themselves."""
+    """Return the command lines of the processes in a folder that do not end by themselves."""
     end = time.monotonic() + SECONDS_TO_END
     while (found := processes_in(folder)) and time.monotonic() < end:
         time.sleep(0.1)

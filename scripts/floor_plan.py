@@ -1,6 +1,7 @@
-"""The rooms of the package in their order: who may import whom. `tests/docs/test_floor_plan.py` holds the code to it.
+"""The rooms of the package in their order: who may import whom.
 
-A room is a folder or a file at the root of `sleap_lab/`. It may import the rooms below it in `ROOMS`, and the `GROUND`.
+A room is a folder or a file at the root of `sleap_lab/`. It may import the rooms below it in
+`ROOMS`, and the `GROUND`. `tests/docs/test_floor_plan.py` checks the code.
 
     python scripts/floor_plan.py     draw docs/assets/rooms.svg again, and count
 """
@@ -44,9 +45,12 @@ ROOMS = (
     ),
     "files",
 )
-"""From the top to the bottom; the order of the chain, from what a user types to what everything is made of."""
+"""From the top to the bottom: from what a user types to what everything is made of."""
 GROUND = ("terminal", "errors", "__init__")
-"""What everybody may import, and what imports nothing but itself; the package itself names what is public, which is above all of them."""
+"""What every room may import, and what imports nothing but itself.
+
+The package itself (`__init__`) names what is public, which is above all rooms.
+"""
 APART = ("demo",)
 """Data that ship with the package, and the one file that plays them."""
 
@@ -66,7 +70,7 @@ def imports() -> Imports:
 
 
 def modules(tree: ast.Module) -> Iterator[str]:
-    """Yield the modules of the package that some code imports, wherever in it, without `sleap_lab.`."""
+    """Yield the modules of the package that some code imports anywhere, without `sleap_lab.`."""
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module == "sleap_lab":
@@ -87,7 +91,10 @@ def is_room(name: str) -> bool:
 
 
 def floors(arrows: Imports) -> dict[str, int]:
-    """Return the floor of each room, 1 at the bottom: one above the highest room that it imports; the ground is below all of them."""
+    """Return the floor of each room, 1 at the bottom.
+
+    A room is one floor above the highest room that it imports. The ground is below all floors.
+    """
     below = {
         room: [there for here, there in arrows if here == room and there not in GROUND]
         for room in ROOMS
@@ -115,7 +122,10 @@ def upward(arrows: Imports) -> list[str]:
 
 
 def draw(arrows: Imports) -> str:
-    """Draw the rooms by floor, as SVG, with an arrow to each room that is not imported by way of another."""
+    """Return an SVG of the rooms by floor.
+
+    An arrow leads to each imported room that is not also imported by way of another.
+    """
     below: dict[str, set[str]] = {room: set() for room in ROOMS}
     for here, there in arrows:
         if here in below and there in below:
@@ -148,18 +158,23 @@ def draw(arrows: Imports) -> str:
         ):
             (x1, y1), (x2, y2) = place[room], place[other]
             lines.append(
-                f'<line x1="{x1:.0f}" y1="{y1 + height / 2:.0f}" x2="{x2:.0f}" y2="{y2 - height / 2 - 3:.0f}" marker-end="url(#tip)"/>'
+                f'<line x1="{x1:.0f}" y1="{y1 + height / 2:.0f}" '
+                f'x2="{x2:.0f}" y2="{y2 - height / 2 - 3:.0f}" marker-end="url(#tip)"/>'
             )
     boxes = [
-        f'<g><rect x="{x - width / 2:.0f}" y="{y - height / 2:.0f}" width="{width}" height="{height}" rx="5"/>'
-        f'<text x="{x:.0f}" y="{y + 5:.0f}">{room}{"/" if (PACKAGE / room).is_dir() else ".py"}</text></g>'
+        f'<g><rect x="{x - width / 2:.0f}" y="{y - height / 2:.0f}" '
+        f'width="{width}" height="{height}" rx="5"/>'
+        f'<text x="{x:.0f}" y="{y + 5:.0f}">'
+        f"{room}{'/' if (PACKAGE / room).is_dir() else '.py'}</text></g>"
         for room, (x, y) in place.items()
     ]
     high = len(rows) * (height + gap) + gap
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole} {high}" font-family="sans-serif" font-size="14">',
-            '<defs><marker id="tip" markerWidth="7" markerHeight="6" refX="6" refY="3" orient="auto">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole} {high}" '
+            'font-family="sans-serif" font-size="14">',
+            '<defs><marker id="tip" markerWidth="7" markerHeight="6" refX="6" refY="3" '
+            'orient="auto">',
             '<path d="M0,0 L7,3 L0,6 z" fill="#66727f"/></marker></defs>',
             f'<rect width="{whole}" height="{high}" fill="white"/>',
             '<g stroke="#66727f" stroke-width="1.2">',
@@ -179,7 +194,8 @@ def main() -> None:
     arrows = imports()
     PICTURE.write_text(draw(arrows), encoding="utf-8")
     print(
-        f"{len(ROOMS)} rooms, {max(floors(arrows).values())} floors, {len(arrows)} arrows, {len(upward(arrows))} upwards: {PICTURE}"
+        f"{len(ROOMS)} rooms, {max(floors(arrows).values())} floors, {len(arrows)} arrows, "
+        f"{len(upward(arrows))} upwards: {PICTURE}"
     )
 
 

@@ -1,10 +1,13 @@
-"""Kill runs at random moments with `kill -9`, type the same command again until it completes, and compare what is left.
+"""Kill runs at random moments with `kill -9`, and type the same command until it completes.
+
+The results must be those of an undisturbed run.
 
     python scripts/kills.py [--rounds 100] [--seed 0]
 
-The command predicts with a top-down pair of models, tracks, evaluates, reports and logs to MLflow. Every third resumed run is killed, too,
-and every tenth round begins without an MLflow store. Ends with 0 if every round came out as the undisturbed one, and no file was
-unreadable at any time.
+The command predicts with a top-down pair of models, tracks, evaluates, reports and logs to MLflow.
+Every third resumed run is killed as well, and every tenth round begins without an MLflow store.
+Ends with 0 if every round has the results of the undisturbed one, and no file was unreadable at any
+time.
 """
 
 import argparse
@@ -60,7 +63,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def begin(folder: Path, *, store: bool) -> None:
-    """Make the folder of a round, and an MLflow store in it: making one takes longer than all the rest."""
+    """Make the folder of a round with an MLflow store, as making a store takes longest."""
     (folder / "outputs").mkdir(parents=True)
     if store:
         shutil.copy(folder.parent / STORE, folder / "outputs" / STORE)
@@ -163,7 +166,8 @@ def main() -> None:
                     f"round {number}: {happened}; {'; '.join(problems) or 'the same'}", flush=True
                 )
     print(
-        f"{options.rounds - failures} of {options.rounds} rounds came out the same, with every file readable"
+        f"{options.rounds - failures} of {options.rounds} rounds came out the same, "
+        "with every file readable"
     )
     sys.exit(1 if failures else 0)
 

@@ -1,4 +1,4 @@
-"""What runs leave behind in a folder: whether every file can be read, and what must not depend on what happened on the way."""
+"""What runs leave in a folder: unreadable files, and results that interruptions must not change."""
 
 import csv
 import io
@@ -22,8 +22,9 @@ from sleap_lab.runs.store import ARTIFACT_FOLDER, UNFINISHED
 def unreadable(folder: Path) -> list[str]:
     """Return each file below a folder that is not whole, and why.
 
-    Files that were being written have names that begin with a dot, and nobody reads them, nor what Hydra itself writes of a run that
-    has not begun. What MLflow holds of a run is whole once that run is `FINISHED`, so it is not looked at here.
+    Unfinished files have names that begin with a dot, and nobody reads them. Nobody reads the files
+    of Hydra, either, while a run has not begun. The files of an MLflow run are complete once it is
+    `FINISHED`, so they are not checked here.
     """
     problems = []
     for path in sorted(folder.rglob("*")):
@@ -96,7 +97,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 
 def results(run: Path, poses: Path) -> dict[str, Any]:
-    """Return what must not depend on what happened: poses and tracks to the last bit, counts and metrics.
+    """Return what must not depend on interruptions: exact poses and tracks, counts and metrics.
 
     Args:
         run: The run folder.
@@ -133,7 +134,7 @@ def run_folders(folder: Path) -> list[Path]:
 
 
 def mlflow_problems(folder: Path) -> list[str]:
-    """Return which runs below a folder MLflow does not hold as they ended, after `sleap-lab sync` in it."""
+    """Return which runs below a folder differ in MLflow, after `sleap-lab sync` in it."""
     from sleap_lab.runs.mlflow_log import MLFLOW_STATUS
     from sleap_lab.runs.store import import_mlflow
 

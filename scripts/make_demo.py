@@ -1,17 +1,19 @@
-"""Make the demo that ships with sleap_lab: two rendered clips, their true poses, and six small trained models.
+"""Make the demo of sleap_lab: two rendered clips, their true poses, and six small trained models.
 
     python scripts/make_demo.py                          everything
     python scripts/make_demo.py --only clip centroid     some parts; the others stay as they are
     python scripts/make_demo.py --out DIR                into another folder
 
-Parts: `clip` (clip.mp4 with truth.slp: three mouse-like animals that pass each other), `single` (single.mp4 with
-single_truth.slp: one animal), and one per model kind, written to models/<kind>/. A clip takes seconds; the models are
-trained on random scenes that do not occur in the clips, one to eight minutes each on one CPU core. Single-instance and
-multi-class models begin with the weights of the bottom-up and centered-instance models in the same folder. With glibc, training is up to
-three times as fast when memory stays with the process: MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296.
+Parts: `clip` (clip.mp4 with truth.slp: three mouse-like animals that pass each other), `single`
+(single.mp4 with single_truth.slp: one animal), and one per model kind, written to models/<kind>/.
+A clip takes seconds. The models are trained on random scenes that are not in the clips, one to
+eight minutes each on one CPU core. Single-instance and multi-class models begin with the weights of
+the bottom-up and centered-instance models in the same folder. With glibc, training is up to three
+times as fast when memory stays with the process:
+MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296.
 
-Everything is seeded. Poses and frames come out the same on every machine; encoded video and weights may differ in the last
-bits between versions of ffmpeg and PyTorch.
+Everything is seeded. Poses and frames are the same on every machine; encoded video and weights may
+differ in the last bits between versions of ffmpeg and PyTorch.
 """
 
 import argparse
@@ -62,7 +64,10 @@ def make_clip(
     shape: tuple[int, int],
     seed: int,
 ) -> None:
-    """Write a clip and its labels, which name the video without a folder so that both can be moved together."""
+    """Write a clip and its labels.
+
+    The labels name the video without a folder so that both can be moved together.
+    """
     path = folder / video_name
     gray = frames(scenes, shape, seed)
     sio.save_video(np.repeat(gray[..., None], 3, axis=-1), path, fps=FPS, crf=26, preset="slow")

@@ -1,4 +1,4 @@
-"""Make the pictures of the README and of docs/: the demo with its tracks, and pages as a browser shows them.
+"""Make the pictures of the README and of docs/: the demo with its tracks, and pages in a browser.
 
     python scripts/make_pictures.py                 all of them, about two minutes
     python scripts/make_pictures.py demo report     some: demo, report, compare, mlflow, site
@@ -43,17 +43,22 @@ MOMENTS = (116, 134, 148, 168)
 TRAIL = 45  # frames
 
 TIDY = """
-const section = name => [...document.querySelectorAll("[role=button][aria-expanded]")].find(node => node.textContent.trim() === name);
+const section = name =>
+    [...document.querySelectorAll("[role=button][aria-expanded]")]
+        .find(node => node.textContent.trim() === name);
 while (!section("Artifacts")) await new Promise(again => setTimeout(again, 200));
 for (const node of document.querySelectorAll("[role=switch]")) node.click();
 for (const name of ["Visualizations", "Run details", "Artifacts"]) section(name).click();
-let assistant = [...document.querySelectorAll("*")].filter(node => node.textContent.trim().startsWith("MLflow Assistant")).at(-1);
-while (assistant && assistant.querySelectorAll("button").length < 3) assistant = assistant.parentElement;
+let assistant = [...document.querySelectorAll("*")]
+    .filter(node => node.textContent.trim().startsWith("MLflow Assistant")).at(-1);
+while (assistant && assistant.querySelectorAll("button").length < 3)
+    assistant = assistant.parentElement;
 if (assistant) assistant.querySelectorAll("button")[2].click();
 await new Promise(again => setTimeout(again, 1000));
 for (const node of document.querySelectorAll("button, div")) {
     const style = getComputedStyle(node);
-    if (style.position === "fixed" && parseInt(style.bottom) < 40 && parseInt(style.right) < 40 && node.offsetWidth < 100) node.remove();
+    const corner = parseInt(style.bottom) < 40 && parseInt(style.right) < 40;
+    if (style.position === "fixed" && corner && node.offsetWidth < 100) node.remove();
 }
 """  # shows only what differs between runs, without the assistant beside and over them
 
@@ -73,7 +78,10 @@ IDENTITY = [
 
 
 def save(picture: Image.Image, name: str) -> None:
-    """Write a picture as well as its size allows: a photograph as .jpg, a page as .png with as many colours as possible."""
+    """Write a picture as well as its size allows.
+
+    A photograph becomes a .jpg, a page a .png with as many colours as possible.
+    """
     photograph = name.endswith(".jpg")
     for quality in (90, 80, 70, 60) if photograph else (256, 128, 64, 32):
         buffer = io.BytesIO()
@@ -90,7 +98,8 @@ def save(picture: Image.Image, name: str) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / name).write_bytes(buffer.getvalue())
     print(
-        f"{name}: {picture.width}x{picture.height}, {'quality' if photograph else 'colours'} {quality}, {buffer.tell() // 1000} kB"
+        f"{name}: {picture.width}x{picture.height}, "
+        f"{'quality' if photograph else 'colours'} {quality}, {buffer.tell() // 1000} kB"
     )
 
 
@@ -162,9 +171,8 @@ def mlflow() -> None:
             )
             ids = quote(json.dumps([job.info.run_id for job in jobs]))
             page = f"{address}/#/compare-runs?runs={ids}&experiments={quote(json.dumps(['1']))}"
-            save(
-                screenshot(page, 1250, 914, wait=8, then=TIDY).crop((0, 0, 1250, 771)), "mlflow.png"
-            )  # whole rows
+            picture = screenshot(page, 1250, 914, wait=8, then=TIDY)
+            save(picture.crop((0, 0, 1250, 771)), "mlflow.png")  # whole rows
 
 
 def site() -> None:
@@ -184,7 +192,14 @@ def call(cwd: str, *words: str) -> None:
 
 @contextmanager
 def serving(*words: str) -> Iterator[str]:
-    """Run a module that serves pages as long as the block lasts; `{port}` in its words is a free port. Yields its address."""
+    """Run a module that serves pages, while the block lasts.
+
+    Args:
+        words: Arguments of Python after `-m`; `{port}` in them is a free port.
+
+    Yields:
+        The address of the pages.
+    """
     with sockets.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Write the reference pages in docs/reference/ from the code: config keys, sleap-nn's flags, metrics.
+"""Write the reference pages in docs/reference/ from the code: keys, sleap-nn's flags, metrics.
 
     python scripts/make_reference.py
 
@@ -90,7 +90,8 @@ def flags_page() -> str:
     """Return the migration page: sleap-nn's flags and the keys they set."""
     return (
         "# From sleap-nn's flags to keys\n\n"
-        "`sleap-lab track` and `sleap-lab eval` take sleap-nn's own flags; underscores and hyphens are the same.\n\n"
+        "`sleap-lab track` and `sleap-lab eval` take sleap-nn's own flags; "
+        "underscores and hyphens are the same.\n\n"
         f"## track\n\n{markdown_table(TRACK)}\n\n## eval\n\n{markdown_table(EVAL)}\n"
     )
 
@@ -99,15 +100,17 @@ def metrics_page() -> str:
     """Return the page of all headline metrics."""
     seconds = ", ".join(f"`speed/{name}_seconds`" for name in ("total", *LOGGED_STAGES))
     intro = (
-        "All of them are in `metrics.json`; those of the column MLflow are logged there too, and beside them `counts/…` (frames, "
-        f"instances, tracks, …), `speed/frames_per_second` and {seconds}: at most {MAX_METRICS} metrics per run. "
+        "All of them are in `metrics.json`; those of the column MLflow are logged there too, and "
+        "beside them `counts/…` (frames, instances, tracks, …), `speed/frames_per_second` and "
+        f"{seconds}: at most {MAX_METRICS} metrics per run. "
         "The seconds of every stage are in `run.json`.\n"
     )
     header = ["| metric | unit | better | MLflow | meaning |", "| --- | --- | --- | --- | --- |"]
     parts = ["# Metrics\n", intro]
     for family, title in FAMILIES.items():
         rows = [
-            f"| `{m.name}` | {m.unit} | {m.better or '–'} | {'–' if m.name in NOT_LOGGED else 'yes'} | {m.help} |"
+            f"| `{m.name}` | {m.unit} | {m.better or '–'} "
+            f"| {'–' if m.name in NOT_LOGGED else 'yes'} | {m.help} |"
             for m in METRICS
             if m.name.startswith(f"{family}/")
         ]

@@ -1,12 +1,15 @@
-"""Change the core one place at a time, run the unit tests of the changed file, and list the changes that none of them notices.
+"""Change the core one place at a time, and list the changes that no unit test notices.
 
-    python scripts/mutants.py [--count 300] [--seed 0] [--least 0.92] [--workers 2] [--only decode]      (an hour on two cores)
+    python scripts/mutants.py [--count 300] [--seed 0] [--least 0.92] [--workers 2] [--only decode]
 
-A change is what a slip of the hand might be: `>` for `>=`, a condition or a call left out, 2 for 1. Which are made is decided by what they
-are and by the seed, not by where they stand, so that most stay the same when the code changes. Changes that no test can notice are listed
-with their reason in scripts/mutants.txt and are not made. Ends with 1 where fewer than the least share of the others are noticed.
+A run takes an hour on two cores; each change meets the unit tests of its file. A change is a likely
+slip: `>` for `>=`, a condition or a call left out, 2 for 1. The seed and the content of the
+changes, not their lines, decide which are made, so that most stay the same when the code changes.
+Changes that no test can notice are listed with their reason in scripts/mutants.txt and are not
+made. Ends with 1 where less than the least share of the others is noticed.
 
-The checkout is not touched: the tests run on a copy of the package, in a process that is forked from one with the large libraries loaded.
+The checkout is not touched: the tests run on a copy of the package, in a process that is forked
+from one with the large libraries loaded.
 """
 
 import argparse
@@ -62,16 +65,26 @@ HEAVY = (
 )
 SELECTION = "not slow and not conformance"
 GRACE = 30.0
-"""Seconds that tests may take longer than three times what they take on unchanged code, before they count as hanging."""
+"""Seconds that tests may exceed three times their duration on unchanged code.
+
+After that, they count as hanging.
+"""
 
 SHORTEST, LONGEST, KEPT = 30, 110, 40
-"""A change is shown with what is around it, so long as it is shorter and this not longer; and with so many characters on either side."""
+"""Lengths of the text of a change, characters.
+
+A change is shown with the code around it while it is shorter than the first and the result is not
+longer than the second. The third is the number of characters that are kept on either side.
+"""
 
 LARGE = 100
 """Whole numbers from here on are sizes and limits, of which one more or less is as good."""
 
 NO_MATTER = ("strict", "device", "encoding")
-"""Arguments that can be left out without a trace: what checks what cannot be, and what is the same where the tests run."""
+"""Arguments that can be left out without a trace.
+
+They check the impossible, or make no difference where the tests run.
+"""
 
 SWAPPED: dict[type[ast.AST], Any] = {
     **{
@@ -104,7 +117,8 @@ class Change:
     """One change.
 
     Attributes:
-        name: What it is, without the line: file, function, before and after, and which of several that are alike.
+        name: The change without its line: file, function, before and after, and the number among
+            several that are alike.
         path: File, from the package on.
         line: Line, from 1.
         number: Which of the changes of its file.
@@ -132,7 +146,7 @@ def changed(source: str, number: int) -> str:
 
 
 def _changed(source: str) -> Iterator[tuple[int, str, ast.Module]]:
-    """Yield line, name and tree of each change, the tree being changed until the next is asked for."""
+    """Yield line, name and tree of each change; the tree holds the change until the next one."""
     tree = ast.parse(source)
     for node, above, function in list(_nodes(tree, (), "")):
         for other in _others(node):
@@ -147,7 +161,10 @@ def _changed(source: str) -> Iterator[tuple[int, str, ast.Module]]:
 def _nodes(
     node: ast.AST, above: tuple[ast.AST, ...], function: str
 ) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...], str]]:
-    """Yield the nodes that may be changed, what they stand in, outermost first, and the name of their function."""
+    """Yield the nodes that may be changed, their ancestors, and the name of their function.
+
+    The outermost ancestor comes first.
+    """
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         function = f"{function}.{node.name}".lstrip(".")
     for name, value in ast.iter_fields(node):
@@ -225,7 +242,7 @@ def _others(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _around(node: ast.AST, above: tuple[ast.AST, ...]) -> ast.AST:
-    """Return the node itself, or what is around it, so far as it needs that to be told from others."""
+    """Return the node, or as much code around it as tells it from others."""
     for outer in reversed(above):
         if len(ast.unparse(node)) >= SHORTEST or not isinstance(
             outer, (ast.expr, ast.keyword, ast.Assign, ast.Return, ast.Expr)
@@ -290,7 +307,7 @@ class Trial:
 
 
 def tests_of(path: str) -> list[str]:
-    """Return the test files for a file of the package: the one that mirrors it, then its neighbours."""
+    """Return the test files for a file of the package: the mirrored file, then its neighbours."""
     mirror = TESTS / Path(path).parent / f"test_{Path(path).name}"
     near = next(globs for pattern, globs in CORE.items() if Path(path).match(pattern))
     found = [mirror, *(test for pattern in near for test in sorted(TESTS.glob(pattern)))]
@@ -303,9 +320,8 @@ def start(change: Change | None, tests: list[str], place: Path, limit: float) ->
         file = place / "sleap_lab" / change.path
         shutil.copy2(file, place / "before.py")
         file.write_text(changed(file.read_text(encoding="utf-8"), change.number), encoding="utf-8")
-        os.utime(
-            file, (change.number, change.number)
-        )  # compiled code goes by the time; no other version of the file has this one
+        # Compiled code is found by the time; no other version of the file has this one.
+        os.utime(file, (change.number, change.number))
     process = multiprocessing.get_context("fork").Process(target=_run, args=(tests, place))
     process.start()
     return Trial(change, place, process, time.monotonic(), limit)
@@ -404,7 +420,10 @@ def all_changes() -> list[Change]:
 
 
 def known(text: str) -> dict[str, str]:
-    """Return the listed changes with their reasons: a line that is not indented is the reason of those below it."""
+    """Return the listed changes with their reasons.
+
+    A line without indentation is the reason of the lines below it.
+    """
     reasons, reason = {}, ""
     for line in text.splitlines():
         if line.startswith(" "):
@@ -415,7 +434,10 @@ def known(text: str) -> dict[str, str]:
 
 
 def drawn(found: list[Change], count: int, seed: int) -> list[Change]:
-    """Draw some changes; one that is drawn stays so when others come or go, and when its file moves to another folder."""
+    """Draw some changes.
+
+    A drawn change stays drawn when others come or go, and when its file moves to another folder.
+    """
 
     def rank(change: Change) -> bytes:
         named = change.name.removeprefix(f"{Path(change.path).parent.as_posix()}/")
@@ -449,7 +471,8 @@ def main() -> int:
     share = 1 - len(unnoticed) / len(chosen)
     spared = sum(change.name in listed for change in found)
     print(
-        f"{len(chosen) - len(unnoticed)} of {len(chosen)} changes were noticed ({share:.1%}); {spared} that nobody can notice were not made"
+        f"{len(chosen) - len(unnoticed)} of {len(chosen)} changes were noticed ({share:.1%}); "
+        f"{spared} that nobody can notice were not made"
     )
     return int(share < options.least)
 
@@ -460,9 +483,8 @@ def _report(chosen: list[Change], tests: dict[str, list[str]], places: list[Path
     for files in {frozenset(files): files for files in tests.values()}.values():
         ((trial, code),) = run_all(iter([(None, files, 3600.0)]), places[:1])
         if code != 0:
-            sys.exit(
-                f"error: tests fail on the code as it is:\n{(trial.place / 'output.txt').read_text(encoding='utf-8')}"
-            )
+            output = (trial.place / "output.txt").read_text(encoding="utf-8")
+            sys.exit(f"error: tests fail on the code as it is:\n{output}")
         seconds[frozenset(files)] = time.monotonic() - trial.began
     unnoticed = []
     todo = (
@@ -472,10 +494,9 @@ def _report(chosen: list[Change], tests: dict[str, list[str]], places: list[Path
     for done, (trial, code) in enumerate(run_all(todo, places), start=1):
         if code == 0 and trial.change is not None:
             unnoticed.append(trial.change)
-            print(
-                f"{trial.change.path}:{trial.change.line} {trial.change.name.removeprefix(trial.change.path + ' ')}",
-                flush=True,
-            )
+            change = trial.change
+            name = change.name.removeprefix(f"{change.path} ")
+            print(f"{change.path}:{change.line} {name}", flush=True)
         if done % 50 == 0:
             print(f"# {done} of {len(chosen)}, {len(unnoticed)} unnoticed", flush=True)
     return unnoticed

@@ -1,12 +1,14 @@
-"""Make recordings whose frames carry their numbers, and check that frame k is frame k of every one of them.
+"""Make recordings whose frames carry their numbers, and check that frame k is frame k in each.
 
-    python scripts/recordings.py                               make all of them and check them; about five minutes on two cores
-    python scripts/recordings.py --only gap.mp4 'bad_*'        some of them
-    python scripts/recordings.py --folder DIR                  keep them there, or take those that are there
-    python scripts/recordings.py --table docs/inputs.md        bring the table of the documentation up to date
+    python scripts/recordings.py                          make and check all of them
+    python scripts/recordings.py --only gap.mp4 'bad_*'   some of them
+    python scripts/recordings.py --folder DIR             keep them there, or take those there
+    python scripts/recordings.py --table docs/inputs.md   update the table of the documentation
 
-Every recording is read in order, at random and a range of it, and compared with what ffmpeg decodes. A damaged one may name bad frames
-or be refused. Ends with 1 where a wrong frame passes in silence or an intact recording is called damaged. Needs ffmpeg 5 or newer.
+A check takes about five minutes on two cores. Every recording is read in order, at random and by
+range, and compared with what ffmpeg decodes. A damaged recording may name bad frames or be refused.
+Ends with 1 where a wrong frame passes in silence or an intact recording is called damaged. Needs
+ffmpeg 5 or newer.
 """
 
 import argparse
@@ -71,7 +73,8 @@ def tried(recording: Recording, folder: Path) -> Outcome:
         outcome = replace(outcome, verdict=Verdict.OTHER, faults=(fault,))
     counts = f"{outcome.decoded:3} decoded {outcome.read:3} read {outcome.bad:2} bad"
     print(
-        f"{recording.name:26} {counts} {outcome.distance:5.1f} {outcome.verdict.value:22} {recording.codec} {recording.what}",
+        f"{recording.name:26} {counts} {outcome.distance:5.1f} {outcome.verdict.value:22} "
+        f"{recording.codec} {recording.what}",
         flush=True,
     )
     for line in (*outcome.faults, *(f"said: {note}" for note in outcome.notes)):

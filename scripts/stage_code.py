@@ -1,11 +1,12 @@
-"""Say whether a change of a stage's code can change its results; `make test` asks for it.
+"""Say whether a code change of a stage can change its results; `make test` requires it.
 
-Results are cached under the version of their stage. Code that was moved, renamed or made faster keeps the version, so that what users
-have cached stays valid; code that can answer otherwise gets another.
+Results are cached under the version of their stage. Code that is moved, renamed or made faster
+keeps the version, so that the cached results of users stay valid. Code whose results can differ
+gets another version.
 
     python scripts/stage_code.py                      which stages have changed
-    python scripts/stage_code.py --same predict       what it computes is what it computed before, to the last bit
-    python scripts/stage_code.py --changed predict    it may differ: nothing that was cached counts any more
+    python scripts/stage_code.py --same predict       its results are the same, to the last bit
+    python scripts/stage_code.py --changed predict    they may differ: cached results are void
 """
 
 import argparse
@@ -41,9 +42,9 @@ def main() -> None:
             record[stage] = {"results": code, "code": code}
         elif stage in arguments.same:
             record[stage]["code"] = code
-        print(
-            f"{stage}: {'recorded' if record[stage]['code'] == code else 'changed, and nobody has said whether its results can'}"
-        )
+        declared = record[stage]["code"] == code
+        unknown = "changed, and nobody has said whether its results can"
+        print(f"{stage}: {'recorded' if declared else unknown}")
     FILE.write_text(json.dumps(record, indent=2) + "\n")
 
 

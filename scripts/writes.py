@@ -1,10 +1,11 @@
-"""Let every write, rename and new file of a run fail once, fail from then on, or end the process, and look at what is left.
+"""Let every write, rename and new file of a run fail, or end the process, and check the rest.
 
     python scripts/writes.py [--ways once full kill] [--every 1] [--first 0]
 
-A library that is loaded before all others (`fail.c`, for Linux; needs a C compiler) makes the calls fail, so what is tried is the command
-as it is. Each run must end with one clear line, damage no file, and the same command must then end as if nothing had happened. The
-commands run in forks of a process that has imported what they need.
+A call fails once, fails from then on, or ends the process. A library that is loaded before all
+others (`fail.c`, for Linux; needs a C compiler) makes the calls fail, so the command itself is
+tested. Each run must end with one clear line and damage no file; the same command must then end as
+an undisturbed one. The commands run in forks of a process that has imported what they need.
 """
 
 import argparse
@@ -76,7 +77,7 @@ def run(
         way: How it fails.
 
     Returns:
-        The exit code, negative for a signal; the calls that were counted; and the lines that were printed.
+        The exit code, negative for a signal; the counted calls; and the printed lines.
     """
     calls, printed = folder.with_suffix(".calls"), folder.with_suffix(".txt")
     with open(calls, "w") as counted, open(printed, "w") as terminal:
@@ -153,7 +154,7 @@ def said_badly(code: int, lines: list[str], way: str) -> list[str]:
 
 
 def compared(folder: Path, expected: dict[str, Any]) -> list[str]:
-    """Return what of the results of the latest run in a folder is not as expected."""
+    """Return which results of the latest run in a folder are not as expected."""
     try:
         return differences(results(run_folders(folder)[-1], folder / "poses.slp"), expected)
     except Exception as error:  # whatever a damaged file leads to
@@ -221,7 +222,7 @@ def try_all(scratch: Path, options: argparse.Namespace) -> int:
 
 
 def _begin(folder: Path) -> None:
-    """Make a folder with an MLflow store in it: making one takes thousands of calls that are MLflow's own."""
+    """Make a folder with an MLflow store, as making one takes thousands of MLflow's own calls."""
     (folder / "outputs").mkdir(parents=True)
     shutil.copy(folder.parent / STORE, folder / "outputs" / "mlflow.db")
 

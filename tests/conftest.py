@@ -1,4 +1,4 @@
-"""Small videos, labels and models, made on the spot, that tests of several rooms share."""
+"""Fixtures that tests of several rooms share: small generated videos, labels and models."""
 
 import importlib.metadata
 import json
@@ -29,7 +29,7 @@ from sleap_lab.sweeps.ledger import Plan, PlannedJob, write_plan
 settings.register_profile("shared_machine", deadline=None)
 settings.load_profile("shared_machine")
 
-# Shells have what they start in the background ignore Ctrl-C, which the commands under test would inherit.
+# Shells let background processes ignore Ctrl-C, which the commands under test would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GRAY_LEVELS = (20, 50, 80, 110, 140, 170)
@@ -65,7 +65,7 @@ def level_of():
 
 @pytest.fixture
 def write_h5(tmp_path):
-    """Return a function that writes frames (frames, h, w, c) to an HDF5 video, exact to the last bit."""
+    """Return a function that writes frames (frames, h, w, c) to an HDF5 video without loss."""
 
     def write(frames, name="frames.h5", dataset="images"):
         path = tmp_path / name
@@ -211,10 +211,10 @@ def training_config():
 
 @pytest.fixture
 def make_model(tmp_path, training_config):
-    """Return a function that writes a model folder with a network whose answers can be told from the image.
+    """Return a function that writes a model folder; the image determines the network's outputs.
 
-    Its backbone only halves the resolution: every map pixel is the brightest of 2 x 2 image pixels, per channel,
-    in [0, 1]. The heads weigh the channels.
+    Its backbone only halves the resolution: every map pixel is the brightest of 2 x 2 image pixels,
+    per channel, in [0, 1]. The heads weigh the channels.
     """
 
     def make(kind, weights, *, name=None, **options):
@@ -260,7 +260,7 @@ def make_model(tmp_path, training_config):
 
 @pytest.fixture(scope="session")
 def legacy_config():
-    """Return a function that writes down the training config of a small UNet as SLEAP 1.4 does, as a dictionary."""
+    """Return a function that gives SLEAP 1.4's training config of a small UNet as a dictionary."""
 
     def make(
         kind,
@@ -322,7 +322,7 @@ def legacy_config():
         seen = []
 
         def once(name, written):
-            """Return what is written where something is mentioned first, and a reference to it later."""
+            """Return what is written at the first mention of a thing, and a reference later."""
             if name in seen:
                 return {"py/id": seen.index(name) + 1}
             seen.append(name)
@@ -389,7 +389,7 @@ def legacy_config():
 
 @pytest.fixture
 def make_legacy_model(tmp_path, legacy_config):
-    """Return a function that writes a model folder as SLEAP 1.4 does, with the network of `make_model`."""
+    """Return a function that writes a SLEAP 1.4 model folder with the network of `make_model`."""
 
     def make(kind, heads, *, layers=None, name=None, channels=1, **options):
         """Write a model.
@@ -456,7 +456,7 @@ def template_database(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
-    """No test depends on the MLflow settings of whoever runs it."""
+    """Remove the user's MLflow settings from the environment of every test."""
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
 
@@ -550,7 +550,7 @@ def make_run():
 
 @pytest.fixture
 def use_headless_opencv(monkeypatch):
-    """Return a function after which OpenCV's other build is installed, as far as Python tells, in the same version."""
+    """Return a function that makes OpenCV's headless build seem installed, in the same version."""
 
     def use():
         installed = {"opencv-python-headless": package_version("opencv-python")}
@@ -575,8 +575,11 @@ CHROMIUM = next(
 # Leaves, in the title of the page, what went wrong and what is there.
 PROBE = """<script>
 const problems = [];
-for (const kind of ["error", "warn"]) { console[kind] = (...words) => problems.push(words.join(" ")); }
-window.addEventListener("error", event => problems.push(event.message || "failed: " + event.target.src), true);
+for (const kind of ["error", "warn"]) {
+  console[kind] = (...words) => problems.push(words.join(" "));
+}
+window.addEventListener(
+  "error", event => problems.push(event.message || "failed: " + event.target.src), true);
 window.addEventListener("load", () => {
   const images = [...document.images];
   document.title = "PROBE" + JSON.stringify({
@@ -584,7 +587,8 @@ window.addEventListener("load", () => {
     images: images.length,
     drawn: images.filter(image => image.complete && image.naturalWidth > 0).length,
     titles: [...document.querySelectorAll("figure.panel h3")].map(node => node.textContent),
-    fetched: performance.getEntriesByType("resource").filter(entry => !entry.name.startsWith("data:")).map(entry => entry.name),
+    fetched: performance.getEntriesByType("resource")
+      .filter(entry => !entry.name.startsWith("data:")).map(entry => entry.name),
     overflow: document.documentElement.scrollWidth - window.innerWidth,
   });
 });
@@ -593,7 +597,7 @@ window.addEventListener("load", () => {
 
 @pytest.fixture
 def browse(tmp_path):
-    """Return a function that opens a page in a headless browser of some width and tells what is there."""
+    """Return a function that opens a page in a headless browser; it returns the page's report."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine; the pages are not looked at")
 
@@ -604,8 +608,9 @@ def browse(tmp_path):
             encoding="utf-8",
         )
         command = [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},900", "--enable-logging=stderr", "--v=0", "--dump-dom", page.as_uri(),
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
+            "--enable-logging=stderr", "--v=0", "--dump-dom", page.as_uri(),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         found = re.search(r"<title>PROBE(.*?)</title>", done.stdout)

@@ -24,7 +24,7 @@ def signals_as_they_were():
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Return the list of what was asked of Hydra, instead of doing it: (overrides, command)."""
+    """Replace Hydra; return the list of its calls: (overrides, command)."""
     calls = []
     monkeypatch.setattr(
         cli, "_experiment", lambda arguments, command: calls.append((arguments, command)) or 0
@@ -48,7 +48,10 @@ def broken(arguments):
 def test_what_is_not_foreseen_is_one_line_too(monkeypatch, capsys):
     monkeypatch.setattr(cli, "_sync", broken)
     assert code_of("sync") == 1
-    expected = "error: ZeroDivisionError: half of it (not foreseen; debug=true tells where, please report it)\n"
+    expected = (
+        "error: ZeroDivisionError: half of it "
+        "(not foreseen; debug=true tells where, please report it)\n"
+    )
     assert capsys.readouterr().err == expected
     assert code_of("sync", "debug=true") == 1
     assert "in broken" in capsys.readouterr().err
@@ -118,7 +121,10 @@ def test_a_request_to_terminate_is_an_interruption(monkeypatch, capsys):
 
 
 def test_a_reader_that_leaves_early_is_no_traceback():
-    code = "import sys, sleap_lab.cli as cli; cli.help_page = lambda: 'x' * 2**20; cli.main(['--help'])"
+    code = (
+        "import sys, sleap_lab.cli as cli; cli.help_page = lambda: 'x' * 2**20; "
+        "cli.main(['--help'])"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -134,7 +140,8 @@ def test_a_reader_that_leaves_early_is_no_traceback():
         (["trak", "-i", "a.mp4"], "argument --info/-i: invalid choice: 'a.mp4'"),
         (
             ["--data_path", "a.mp4"],
-            "--data_path: there is no such option; see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help",
+            "--data_path: there is no such option; see sleap-lab --help, "
+            "and for sleap-nn's flags sleap-lab track --help",
         ),
         (["data.path=a.mp4", "--opton"], "--opton: there is no such option; see sleap-lab --help"),
         (["a.mp4"], "'a.mp4' is neither a verb nor KEY=VALUE; see sleap-lab --help"),
@@ -172,17 +179,20 @@ ONLY_EVAL = "model.kind=none evaluator.evaluate=true logger=none report=none"
         ),
         (
             "-i labels.slp -t",
-            f"{ONLY_TRACK} data.path=labels.slp tracker.tracking=true model.kind=none output.path=labels.predictions.slp",
+            f"{ONLY_TRACK} data.path=labels.slp tracker.tracking=true model.kind=none "
+            "output.path=labels.predictions.slp",
         ),
         (
             "-i a.mp4 -m unet -n 2 -t --post_connect_single_breaks",
-            f"{ONLY_TRACK} data.path=a.mp4 model.paths=[unet] model.max_instances=2 tracker.tracking=true "
-            "tracker.post_connect_single_breaks=true tracker.tracking_target_instance_count=2 tracker.max_tracks=2 "
+            f"{ONLY_TRACK} data.path=a.mp4 model.paths=[unet] model.max_instances=2 "
+            "tracker.tracking=true tracker.post_connect_single_breaks=true "
+            "tracker.tracking_target_instance_count=2 tracker.max_tracks=2 "
             "output.path=a.predictions.slp",
         ),
         (
             "-i a.mp4 -m unet --integral_refinement None --queue_maxsize 3 logger=mlflow",
-            "runtime.queue_maxsize=3 data.path=a.mp4 model.paths=[unet] model.integral_refinement=null output.path=a.predictions.slp "
+            "runtime.queue_maxsize=3 data.path=a.mp4 model.paths=[unet] "
+            "model.integral_refinement=null output.path=a.predictions.slp "
             "report=none logger=mlflow",
         ),
     ],
@@ -220,7 +230,10 @@ def test_eval_asks_for_the_same_in_keys(asked):
         == 0
     )
     ((found, _),) = asked
-    expected = "evaluator.oks_stddev=0.05 evaluator.user_labels_only=false evaluator.match_threshold=0.5 evaluator.save_metrics=metrics.npz"
+    expected = (
+        "evaluator.oks_stddev=0.05 evaluator.user_labels_only=false "
+        "evaluator.match_threshold=0.5 evaluator.save_metrics=metrics.npz"
+    )
     assert set(found) == set(
         f"{ONLY_EVAL} {expected} evaluator.ground_truth_path=truth.slp data.path=poses.slp".split()
     )
@@ -277,8 +290,8 @@ def test_sync_may_log_elsewhere_and_knows_the_password_that_nobody_sees(
     assert reveal("https://ann:***@host") == "https://ann:s3cret@host"
     assert code_of("sync", "logger.experiment_name=mice") == 2
     assert (
-        "logger.experiment_name=mice is no folder; accepted: folders of runs, and logger.tracking_uri=URI"
-        in capsys.readouterr().err
+        "logger.experiment_name=mice is no folder; "
+        "accepted: folders of runs, and logger.tracking_uri=URI" in capsys.readouterr().err
     )
     assert code_of("sync", "--help") == 0
     assert "logger.tracking_uri=URI" in capsys.readouterr().out

@@ -24,7 +24,7 @@ SHIFTED = [[11, 10], [21, 10], [11, 20]]
 
 @pytest.fixture
 def labels(tmp_path, monkeypatch, video_path, make_labels):
-    """Predictions of one animal on frames 0 and 1, frame 2 empty, in a working directory of their own."""
+    """Predictions of one animal on frames 0 and 1, frame 2 empty, in a fresh working directory."""
     monkeypatch.chdir(tmp_path)
     made = make_labels([video_path], predicted=[(0, 0, TRIANGLE), (0, 1, SHIFTED)], empty=[(0, 2)])
     made.save(str(tmp_path / "labels.slp"), verbose=False)
@@ -151,7 +151,8 @@ def test_metrics_are_recorded_and_written(track, labels, video_path, make_labels
 def test_what_was_found_is_told(track, capsys):
     track()
     out = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in out if line.startswith(("frames", "instances", "predictions", "run folder"))] == [
+    heads = ("frames", "instances", "predictions", "run folder")
+    assert [line.split() for line in out if line.startswith(heads)] == [
         ["frames", "3"], ["frames", "without", "instances", "1"], ["instances", "2"],
         ["predictions", "run/predictions.slp"], ["run", "folder", "run"],
     ]  # fmt: skip
@@ -213,7 +214,7 @@ def test_an_interruption_is_recorded_and_passed_on(track, monkeypatch):
 
 
 class Callback:
-    """Something that is destroyed just when Ctrl-C is typed; Python prints what a destructor raises, and goes on."""
+    """An object whose destruction comes with Ctrl-C; Python prints its exception and goes on."""
 
     def __del__(self):
         signal.raise_signal(signal.SIGINT)

@@ -136,7 +136,7 @@ def test_user_instance_overlaps_with_score_1():
 
 
 def test_order_of_the_filters_depends_on_the_mode():
-    # the better of two overlapping instances has too few nodes: judged first it leaves the other one alone
+    # The better of two overlapping instances has too few nodes: judged first, it spares the other.
     poses = with_visible(3, 4, instance_scores=[0.9, 0.5])
     config = FiltersConfig(filter_overlapping=True, filter_min_visible_nodes=4)
     assert len(apply_filters(poses, config)) == 1

@@ -20,7 +20,10 @@ N = 3
 
 
 def scene(i):
-    """A frame of 24 x 48 pixels: two animals, each a red, a green and a blue pixel in a row; the second is absent in frame 1."""
+    """A frame of 24 x 48 pixels with two animals; the second is absent in frame 1.
+
+    Each animal is a red, a green and a blue pixel in a row.
+    """
     image = np.zeros((24, 48, 3), dtype=np.uint8)
     for y, value in ((6, 255), (16, 204))[: 1 if i == 1 else 2]:
         image[y, 8 + 2 * i, 0] = image[y, 6 + 2 * i, 1] = image[y, 12 + 2 * i, 2] = value
@@ -50,7 +53,7 @@ def topdown(make_model):
 
 @pytest.fixture
 def run(data_path):
-    """Return run_inference with the scene as data and without refinement, so that points are on the grid."""
+    """Return run_inference on the scene, without refinement, so that points are on the grid."""
 
     def run(model_paths=None, **options):
         options = {"integral_refinement": None, "device": "cpu"} | options
@@ -86,10 +89,12 @@ def test_labels_hold_every_frame(run, single, data_path):
 
 
 def test_top_down(run, topdown):
-    # Centroids at map pixels (4 + i, 3) and (4 + i, 8), on the grid; an odd crop is cut and reported at whole pixels.
+    # Centroids are at map pixels (4 + i, 3) and (4 + i, 8), on the grid. An odd crop is cut and
+    # reported at whole pixels.
     labels = run(topdown)
     assert [len(frame.instances) for frame in labels] == [2, 1, 2]
-    # The crop of 15 around (8, 16) begins at (1, 9); green at (6, 16) is its pixel (5, 7), map pixel (2, 3), image (5, 15).
+    # The crop of 15 around (8, 16) begins at (1, 9). Green at (6, 16) is its pixel (5, 7),
+    # map pixel (2, 3), image (5, 15).
     assert points(labels)[0][1] == [[5, 15], [11, 15]]
     assert [instance.score for instance in labels[0].instances] == pytest.approx([1, 0.8])
 
@@ -304,7 +309,8 @@ def test_arrays_of_a_frame_without_instance(run, single):
 
 
 def test_pixels_of_maps_are_counted_in_the_image(run, single):
-    # Images are doubled to 48 x 96 px, and of those the network sees half: 24 x 48 px, in map pixels 12 x 24.
+    # Images are doubled to 48 x 96 px. The network sees half of that: 24 x 48 px, in map pixels
+    # 12 x 24.
     (batch,) = run(
         [single],
         make_labels=False,
@@ -504,7 +510,8 @@ def test_an_unknown_argument_is_refused_with_the_nearest(run, single):
         ({"max_instances": 1.5}, r"model.max_instances: got 1.5; accepted: int or null"),
         (
             {"integral_refinement": "integra"},
-            r"model.integral_refinement: got 'integra'; accepted: integral, bounded, offsets. Did you mean 'integral'",
+            r"model.integral_refinement: got 'integra'; "
+            r"accepted: integral, bounded, offsets. Did you mean 'integral'",
         ),
         ({"peak_threshold": "high"}, r"model.peak_threshold: got 'high'"),
         (
@@ -557,16 +564,19 @@ def test_files_that_are_not_there_are_named(run, single):
         ),
         (
             {"input_video": np.zeros((2, 4, 6, 1))},
-            "input_video is an array of the shape (2, 4, 6, 1); accepted: an open video, as sleap_io.load_video(path) returns; "
+            "input_video is an array of the shape (2, 4, 6, 1); "
+            "accepted: an open video, as sleap_io.load_video(path) returns; "
             "write frames (frames, h, w, c) to a dataset of an .h5 file",
         ),
         (
             {"input_video": "a.mp4"},
-            "input_video is str; accepted: an open video, as sleap_io.load_video(path) returns; give a path as data_path",
+            "input_video is str; accepted: an open video, as sleap_io.load_video(path) returns; "
+            "give a path as data_path",
         ),
         (
             {"input_labels": "a.slp"},
-            "input_labels is str; accepted: open labels, as sleap_io.load_slp(path) returns; give a path as data_path",
+            "input_labels is str; accepted: open labels, as sleap_io.load_slp(path) returns; "
+            "give a path as data_path",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Running a snapshot again."""
+"""Reproduction of a run from its snapshot."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ COMMAND = ["sleap-lab", "reproduce", "run"]
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch, video_path, make_labels):
-    """A working directory with labels of one animal on frames 0 and 1, frame 2 empty, and their truth."""
+    """A working directory with labels and truth: one animal on frames 0 and 1, frame 2 empty."""
     monkeypatch.chdir(tmp_path)
     for name in ("snapshot", "verify"):  # the checkout that the tests run in may be worked on
         monkeypatch.setattr(f"sleap_lab.runs.{name}.git_state", lambda source: (None, b""))
@@ -38,7 +38,7 @@ def lab(tmp_path, monkeypatch, video_path, make_labels):
 
 @pytest.fixture
 def first(lab):
-    """Return a function that runs an experiment in the folder `run`; by default, labels are tracked and evaluated."""
+    """Return a function that runs an experiment in `run`; it tracks and evaluates by default."""
 
     def first(*words):
         usual = [
@@ -174,8 +174,9 @@ def test_networks_are_run_again(first, again, video_path, make_model):
 
 def test_files_that_the_first_run_wrote_elsewhere_stay(first, again):
     first(
-        "data.path=labels.slp", "model=none", "tracker=fixed_window", "output.path=out/mine.slp", "output.formats=[slp,csv]",
-        "evaluator=oks", "evaluator.ground_truth_path=truth.slp", "evaluator.save_metrics=out/metrics.npz",
+        "data.path=labels.slp", "model=none", "tracker=fixed_window",
+        "output.path=out/mine.slp", "output.formats=[slp,csv]", "evaluator=oks",
+        "evaluator.ground_truth_path=truth.slp", "evaluator.save_metrics=out/metrics.npz",
     )  # fmt: skip
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path("out").iterdir()}
     receipt = again()

@@ -12,7 +12,7 @@ ODD = "a [red]b[/] \\[c] :x: 100% {d} ü 'e' \\"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Let every look at the clock be four seconds after the one before."""
+    """Let each reading of the clock be four seconds after the previous one."""
     ticks = itertools.count(step=4.0)
     monkeypatch.setattr(terminal.time, "monotonic", lambda: next(ticks))
 
@@ -66,7 +66,8 @@ def test_an_empty_table_is_nothing(capsys):
 
 def test_progress_hands_items_on_and_says_how_it_went(clock, capsys):
     assert list(terminal.progress("abcd", 4, "predicting")) == list("abcd")
-    # Looks at the clock: 0 at the start; 4, 8, 12, 16 after the items; 20 at the end. A line follows after ten seconds.
+    # Readings of the clock: 0 at the start; 4, 8, 12, 16 after the items; 20 at the end.
+    # A line follows after ten seconds.
     assert capsys.readouterr().err.splitlines() == [
         f"predicting: 3/4 frames, {3 / 12:.1f} frames/s, {1 / (3 / 12):.0f} s left",
         "predicting: 4/4 frames in 20.0 s",

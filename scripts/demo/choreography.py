@@ -1,9 +1,10 @@
 """Where the animals of the demo clip walk.
 
-Three animals run along three parallel lanes of one wavy loop, neighbours in opposite directions, so that they pass
-each other many times. At some of these passes both freeze and then dart past each other: the step of one frame is larger
-than the gap between the lanes. Each then lies nearer to where the other was than to where it was itself, so a tracker that
-only knows centroids swaps them; their noses point in opposite directions, which is what tells them apart.
+Three animals run along three parallel lanes of one wavy loop, neighbours in opposite directions,
+so that they pass each other many times. At some of these passes both freeze and then dart past
+each other: the step of one frame is larger than the gap between the lanes. Each then lies nearer
+to the last place of the other than to its own, so a tracker that only knows centroids swaps them.
+Their noses point in opposite directions, which tells them apart.
 """
 
 from collections.abc import Sequence
@@ -31,10 +32,11 @@ DARTS = ((70, (0, 1)), (140, (1, 2)), (222, (0, 1)), (310, (1, 2)))
 """Frames before which a pair freezes and after which it darts."""
 DART_STEP = 26.6
 DART_LEAD = 16.4
-"""How far before the point of passing the dart begins, px.
+"""Distance from the start of the dart to the point of passing, px.
 
-Gap, step and lead go with `NODE_DISTANCE`: the centroids of a pair come nearer to each other's last places than a step, while
-no node comes as near to where the same node of the other animal was.
+Gap, step and lead belong together with `NODE_DISTANCE`. The centroids of a pair come nearer to each
+other's last places than a step. No node comes as near to the last place of the same node of the
+other animal.
 """
 
 
@@ -75,7 +77,15 @@ def loop(center: float, radius: float, waves: Sequence[tuple[int, float, float]]
 
 
 def lane(curve: np.ndarray, outward: float) -> Lane:
-    """Return the walk that keeps this distance, px, outside a closed curve (k, 2); equal indices lie on one normal."""
+    """Return the walk at this distance outside a closed curve.
+
+    Args:
+        curve: (k, 2) px, image space.
+        outward: Distance from the curve, px.
+
+    Returns:
+        The walk; its points at equal indices lie on one normal of the curve.
+    """
     forward = np.roll(curve[:-1], -1, axis=0) - np.roll(curve[:-1], 1, axis=0)
     forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
     points = curve[:-1] + outward * np.stack([forward[:, 1], -forward[:, 0]], axis=-1)
@@ -101,10 +111,11 @@ def along(track: Lane, direction: int, walk: np.ndarray, identity: str) -> list[
 
 
 def walks() -> np.ndarray:
-    """Return how far each animal has walked in its own direction at each frame: (animals, frames) px.
+    """Return the walked distance of each animal, in its own direction: (animals, frames) px.
 
-    The animal in the middle takes part in every dart, and where it gets at its usual speed is where they happen; the others
-    come there after as many whole rounds as bring them nearest to their usual speed.
+    The animal in the middle takes part in every dart. The darts happen where it arrives at its
+    usual speed. The others arrive there after as many whole rounds as keep them nearest to their
+    usual speed.
     """
     tracks = lanes()
     result = []

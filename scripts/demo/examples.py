@@ -1,4 +1,4 @@
-"""Random scenes to train on: images of animals that never appear in the demo clips, with their nodes."""
+"""Random training scenes: images of animals that are not in the demo clips, with their nodes."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +27,10 @@ BODY = slice(np.searchsorted(SPINE_DISTANCE, NODE_DISTANCE[-1]) + 1)
 
 MAX_ANIMALS = 4
 SHOULDER_GAP = 17.0
-"""Smallest distance between the spines of two animals, px; bodies may touch but not cover each other."""
+"""Smallest distance between the spines of two animals, px.
+
+Bodies may touch but do not cover each other.
+"""
 CENTROID_ERROR = 3.0
 """Largest error of the centroid that crops are cut around in training, px per axis."""
 
@@ -38,7 +41,8 @@ class Examples:
 
     Attributes:
         images: (k, h, w) uint8.
-        points: (k, n, nodes, 2) float32 px, where the networks should see the nodes; rows of nan for animals that are not there.
+        points: (k, n, nodes, 2) float32 px, where the networks should see the nodes; rows of nan
+            for animals that are not there.
         identities: (k, n) int64, index into `IDENTITIES`; 0 for animals that are not there.
     """
 
@@ -62,7 +66,10 @@ def random_animal(rng: np.random.Generator, anchor: np.ndarray, heading: float) 
 def companions(
     rng: np.random.Generator, animals: list[Animal], shape: tuple[int, int], count: int
 ) -> list[Animal]:
-    """Return the animals and up to `count` more, often side by side with one of them, none on top of another."""
+    """Return the animals and up to `count` more, without overlap.
+
+    Many of the added animals lie side by side with one of the others.
+    """
     animals = list(animals)
     for _ in range(count):
         heading = rng.uniform(0, 2 * np.pi)
@@ -113,11 +120,11 @@ def arenas(size: int, count: int, seed: int, animals: int = MAX_ANIMALS) -> Exam
 
 @cache
 def crops(size: int, count: int, seed: int) -> Examples:
-    """Return crops of this size around the thorax of one animal each, of which only that animal is labelled.
+    """Return crops of this size around the thorax of one animal each, the only labelled one.
 
-    Cut as in inference: around a centroid c the corner is c - size / 2 + 0.5, pixels begin at its integer part, and nodes
-    are counted from the corner itself. So the network learns to answer half a pixel short on average, which is what
-    adding the corner back makes good.
+    They are cut as in inference: around a centroid c the corner is c - size / 2 + 0.5, pixels begin
+    at its integer part, and node coordinates start at the corner itself. So the network learns
+    coordinates that are half a pixel short on average, which adding the corner back corrects.
     """
     rng = np.random.default_rng(seed)
     images = np.empty((count, size, size), np.uint8)

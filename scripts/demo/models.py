@@ -80,7 +80,10 @@ HEADS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""Head section of each kind; sigma is the spread of the Gaussians, or how far an edge or a class is painted, px."""
+"""Head section of each kind.
+
+Sigma, px, is the spread of the Gaussians, or the distance to which an edge or a class is painted.
+"""
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,9 @@ class Recipe:
         epochs: Passes through them.
         batch_size: Images per step.
         learning_rate: Largest rate of the one-cycle schedule.
-        start: Kind whose trained weights it begins with, where names agree; from random ones otherwise. Where
-            nodes are rare or another head competes, a random network may settle for answering nothing.
+        start: Kind whose trained weights it begins with, where names agree; by default the weights
+            are random. Where nodes are rare or another head competes, a random network may settle
+            for empty maps.
     """
 
     examples: Callable[[], Examples]
@@ -126,7 +130,7 @@ CHECKPOINT = "best.ckpt"
 
 
 def training_config(kind: str) -> dict[str, Any]:
-    """Return the training config of a demo model, in the layout that SLEAP-NN's own reader needs."""
+    """Return the training config of a demo model, in the layout that SLEAP-NN reads."""
     heads, recipe = HEADS[kind], RECIPES[kind]
     strides = [head["output_stride"] for name, head in heads.items() if name != "class_vectors"]
     return {
@@ -213,7 +217,7 @@ def loss(
         if name == "confmaps":
             nodes = points if "part_names" in head else points[:, :, [ANCHOR]]
             target = confidence_maps(nodes, shape, stride, reach)
-            # Almost all of a map is background; without weights the first thing learned is to answer nothing.
+            # Almost all of a map is background; without weights the network learns empty maps.
             value = ((1 + 5 * target) * (output - target).square()).mean()
         elif name == "pafs":
             target = part_affinity_fields(
@@ -234,7 +238,10 @@ def loss(
 
 
 def train(kind: str, folder: Path) -> None:
-    """Train the demo model of one kind and write it to `folder/kind`, where the model it starts from must lie beside it."""
+    """Train the demo model of one kind and write it to `folder/kind`.
+
+    The model that it starts from must lie in the same folder.
+    """
     import lightning  # heavy, and needed only here
 
     config, recipe = training_config(kind), RECIPES[kind]
@@ -249,8 +256,10 @@ def train(kind: str, folder: Path) -> None:
     class Lesson(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            # Channels-last convolutions are twice as fast on CPUs; the stubs of PyTorch do not know the argument.
-            self.model = build_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            # Channels-last convolutions are twice as fast on CPUs.
+            # The type stubs of PyTorch do not know the argument.
+            model = build_network(config)
+            self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def training_step(self, batch: list[Tensor], index: int) -> Tensor:
             images, points, identities = batch

@@ -1,10 +1,11 @@
 """Draw mouse-like animals from above, with the nodes that a person would label.
 
-An animal is its spine: points every `SPINE_STEP` px from the nose to the tip of the tail. The nodes lie at fixed distances
-along the spine; the body is the union of discs along it, each with a radius and a tone. What tells the animals apart
-is only the tones, so that models can learn identities.
+An animal is its spine: points every `SPINE_STEP` px from the nose to the tip of the tail. The nodes
+lie at fixed distances along the spine; the body is the union of discs along it, each with a radius
+and a tone. Animals differ only in their tones, so that models can learn identities.
 
-Coordinates are (x, y) in px with integer values at pixel centres; images are float in [0, 1] until `expose`.
+Coordinates are (x, y) in px with integer values at pixel centres. Images are float in [0, 1] until
+`expose` converts them.
 """
 
 from collections.abc import Sequence
@@ -64,7 +65,13 @@ class Animal:
 
 
 def beside_spine(spine: np.ndarray, distance: np.ndarray, lateral: np.ndarray) -> np.ndarray:
-    """Return points (k, 2) at distances (k,) from the nose and (k,) to the left of a spine (s, 2), px."""
+    """Return points (k, 2) px beside a spine (s, 2) px.
+
+    Args:
+        spine: (s, 2) px, from the nose to the tip of the tail.
+        distance: (k,) px along the spine, from the nose.
+        lateral: (k,) px to the left of the spine.
+    """
     x, y = (np.interp(distance, SPINE_DISTANCE, spine[:, axis]) for axis in (0, 1))
     back = np.gradient(spine, SPINE_STEP, axis=0)
     back_x, back_y = (np.interp(distance, SPINE_DISTANCE, back[:, axis]) for axis in (0, 1))
@@ -123,7 +130,8 @@ def draw(image: np.ndarray, animal: Animal) -> None:
 def stamp(image: np.ndarray, centers: np.ndarray, radii: np.ndarray, tones: np.ndarray) -> None:
     """Draw the anti-aliased union of discs into an image (h, w), in place.
 
-    A pixel takes the tone of the disc it is deepest in, darker towards the rim, which makes bodies look round.
+    A pixel takes the tone of the disc it is deepest in. The tone gets darker towards the rim, which
+    makes bodies look round.
 
     Args:
         image: (h, w), changed.

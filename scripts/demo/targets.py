@@ -1,7 +1,7 @@
-"""What the networks are taught to answer for images whose animals are known.
+"""The training targets of the networks, for images whose animals are known.
 
-Coordinates are (x, y) px of the network input; a map pixel (column, row) lies at (column, row) times the stride, without
-half-pixel terms. Rows of nan stand for animals that are not there.
+Coordinates are (x, y) px of the network input. A map pixel (column, row) lies at (column, row)
+times the stride, without half-pixel terms. Rows of nan stand for animals that are not there.
 """
 
 import torch
@@ -9,7 +9,12 @@ from torch import Tensor
 
 
 def grid(shape: tuple[int, int], stride: int) -> Tensor:
-    """Return the input coordinates (h, w, 2) of the pixels of a map at this stride of an image of shape (height, width)."""
+    """Return the input coordinates of the pixels of a map, (h, w, 2) px.
+
+    Args:
+        shape: (height, width) of the image, px.
+        stride: Stride of the map.
+    """
     y, x = torch.meshgrid(
         torch.arange(0, shape[0], stride), torch.arange(0, shape[1], stride), indexing="ij"
     )
@@ -17,7 +22,9 @@ def grid(shape: tuple[int, int], stride: int) -> Tensor:
 
 
 def confidence_maps(points: Tensor, shape: tuple[int, int], stride: int, sigma: float) -> Tensor:
-    """Return one map per node, a Gaussian of height 1 around each animal's node; where they meet the larger counts.
+    """Return one map per node, with a Gaussian of height 1 around the node of each animal.
+
+    Where Gaussians overlap, the larger value counts.
 
     Args:
         points: (b, n, nodes, 2) px.
@@ -67,7 +74,9 @@ def part_affinity_fields(
 def class_maps(
     points: Tensor, classes: Tensor, count: int, shape: tuple[int, int], stride: int, reach: float
 ) -> Tensor:
-    """Return one map per class, 1 around the nodes of its animals, 0 elsewhere; the nearest node decides.
+    """Return one map per class: 1 around the nodes of its animals, 0 elsewhere.
+
+    The nearest node decides the class of a pixel.
 
     Args:
         points: (b, n, nodes, 2) px.

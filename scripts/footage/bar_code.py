@@ -1,8 +1,9 @@
-"""Pictures that carry a number which survives compression, chroma subsampling, scaling and interlacing.
+"""Pictures with a number that survives compression, chroma subsampling, scaling and interlacing.
 
-A picture is 160 x 120 units wide and high, whatever its pixels. Its number stands in 16 bits of 16 x 32 units: ten for the number, six that
-check it. A bit is a white block above a black one, or the reverse, so that a blank picture, a blend of two pictures and combed
-fields are no number. Behind it a coloured pattern moves, so that codecs have motion to predict.
+A picture is 160 x 120 units wide and high, at any size in pixels. Its number stands in 16 bits of
+16 x 32 units: ten for the number, six for its check sum. A bit is a white block above a black one,
+or the reverse, so that a blank picture, a blend of two pictures and combed fields are no number.
+A coloured pattern moves in the background, so that codecs have motion to predict.
 """
 
 import numpy as np
@@ -11,7 +12,10 @@ BITS, CHECK_BITS = 10, 6
 COLUMNS, ROWS = 8, 2
 WIDTH, HEIGHT, LEFT, TOP, BLOCK = 160, 120, 16, 28, 16
 SCATTER = 421
-"""Factor that lets neighbours differ in both rows of bits, so that a picture that is torn between two is no number."""
+"""Factor that lets neighbours differ in both rows of bits.
+
+So a picture that is torn between two numbers is no number.
+"""
 BLACK, WHITE = 16, 235
 """Gray levels that no range cuts off."""
 DARK, BRIGHT = 85, 170

@@ -1,4 +1,4 @@
-"""Recordings that something happened to: headers that nobody brought up to date, cuts, damage."""
+"""Recordings with stale headers, cuts or damage."""
 
 from footage import edits
 from footage.recording import MJPEG, MPEG4, NAMED, NO_B, NOTE, REFUSED, UNSEEN, Recording

@@ -23,7 +23,10 @@ from sleap_lab.settings.config import DataConfig
 
 RANDOM_READS = 10
 LOST_BY_FFMPEG = 2
-"""Pictures that ffmpeg may lose of an intact recording: its encoders and decoders hold back some where a stream ends or changes."""
+"""Pictures that ffmpeg may lose of an intact recording.
+
+Its encoders and decoders hold back some pictures where a stream ends or changes.
+"""
 ALARM = (
     "damaged",
     "cut short",
@@ -32,9 +35,12 @@ ALARM = (
     "cannot be read",
     "could not be read",
 )
-"""Words that an intact recording must not be called by."""
+"""Words that no message about an intact recording may have."""
 PIXELS = 16.0
-"""How far pictures may be from those of ffmpeg on average, gray levels; versions of it convert colours in their own ways."""
+"""Largest average distance to the pictures of ffmpeg, gray levels.
+
+Versions of ffmpeg convert colours in their own ways.
+"""
 
 
 class Verdict(Enum):
@@ -86,7 +92,7 @@ class Outcome:
 
 @dataclass
 class Reading:
-    """What one way of reading gave: numbers of pictures (None where there is none to be read), and frames named as bad.
+    """Result of one way of reading: the numbers of the pictures, and the bad frames.
 
     Attributes:
         numbers: By frame that came with an image, the number in it.
@@ -120,7 +126,7 @@ class Reading:
 
 
 def check(recording: Recording, path: Path) -> Outcome:
-    """Read a recording in order, at random and a range of it, and compare each frame with what ffmpeg decodes."""
+    """Read a recording in order, at random and by range, and compare each frame with ffmpeg."""
     pictures = decoded(path)
     truth = [read_number(picture) for picture in pictures]
     try:
@@ -176,7 +182,11 @@ def check(recording: Recording, path: Path) -> Outcome:
 
 
 def wrong_truth(recording: Recording, truth: Sequence[int | None]) -> list[str]:
-    """Say what is wrong with the recording itself: an intact one holds the numbers that were drawn, or, made of another, some of them."""
+    """Return what is wrong with the recording itself.
+
+    An intact recording holds the numbers that were drawn. One that is made of another recording
+    holds some of them.
+    """
     if recording.damaged:
         return []
     whole = recorded(recording)
@@ -193,7 +203,7 @@ def wrong_truth(recording: Recording, truth: Sequence[int | None]) -> list[str]:
 
 
 def is_part(numbers: Sequence[int | None], whole: Sequence[int | None]) -> bool:
-    """Say whether numbers are some of others, in their order."""
+    """Return whether numbers are a subsequence of others."""
     rest = iter(whole)
     return all(number in rest for number in numbers)
 
@@ -228,7 +238,7 @@ def a_range(path: Path, count: int, pictures: Sequence[np.ndarray]) -> Reading:
 def wrong_numbers(
     how: str, reading: Reading, recording: Recording, truth: Sequence[int | None]
 ) -> list[str]:
-    """Say which frames are others than they should be.
+    """Return which frames differ from the expected ones.
 
     Frame k may be the k-th that was recorded, or the k-th that ffmpeg finds.
 
@@ -242,9 +252,8 @@ def wrong_numbers(
         candidates: list[Sequence[int | None]] = [truth]
     elif recording.damaged:
         upward = range(2**BITS)
-        candidates = (
-            [upward, truth] if is_part(truth, upward) else [upward]
-        )  # what ffmpeg repeats or cannot show is no truth
+        # What ffmpeg repeats or cannot show is no truth.
+        candidates = [upward, truth] if is_part(truth, upward) else [upward]
     else:
         candidates = [truth, recorded(recording) or truth]
     found = min((differing(how, reading, numbers) for numbers in candidates), key=len)
@@ -252,10 +261,11 @@ def wrong_numbers(
 
 
 def differing(how: str, reading: Reading, numbers: Sequence[int | None]) -> list[str]:
-    """Say which frames do not hold the number of their place."""
+    """Return which frames do not hold the number of their position."""
     expected = dict(enumerate(numbers))
     return [
-        f"{how}: frame {k} holds {'no number' if number is None else f'number {number}'}, not {expected.get(k, 'a frame at all')}"
+        f"{how}: frame {k} holds {'no number' if number is None else f'number {number}'}, "
+        f"not {expected.get(k, 'a frame at all')}"
         for k, number in sorted(reading.numbers.items())
         if k not in expected or number != expected[k]
     ]
@@ -264,7 +274,7 @@ def differing(how: str, reading: Reading, numbers: Sequence[int | None]) -> list
 def false_alarms(
     notes: Sequence[str], readings: Mapping[str, Reading], truth: Sequence[int | None]
 ) -> list[str]:
-    """Say how an intact recording was called damaged."""
+    """Return the messages that call an intact recording damaged."""
     alarms = [f"note: {note}" for note in notes if any(word in note for word in ALARM)]
     for how, reading in readings.items():
         alarms += [
@@ -297,7 +307,7 @@ MODEL = resources.files("sleap_lab.demo") / "models" / "single_instance"
 
 
 def check_command(recording: Recording, path: Path) -> str | None:
-    """Track a recording with the command and say what is wrong with how it ended; None where nothing is."""
+    """Track a recording with the command; returns what is wrong with its end, or None."""
     words = [
         sys.executable,
         "-m",

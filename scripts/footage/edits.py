@@ -1,4 +1,7 @@
-"""What happens to recordings after they were made: stale headers, dropped chunks, cuts, damage. Each edit changes a file in place."""
+"""Changes to finished recordings: stale headers, dropped chunks, cuts, damage.
+
+Each edit changes a file in place.
+"""
 
 import random
 import struct
@@ -27,7 +30,8 @@ def damage(share: float, *, key: bool = False, whole: bool = False) -> Edit:
 
     Args:
         share: Where in the recording, from 0 to 1.
-        key: Take the nearest packet at which decoding begins; by default the largest nearby at which it does not, as others need it.
+        key: Take the nearest packet at which decoding begins. By default it is the largest nearby
+            packet at which decoding does not begin, as others need it.
         whole: Overwrite all of the packet; by default only its middle half.
     """
 
@@ -77,7 +81,8 @@ def avi_chunks(data: bytes) -> tuple[int, list[tuple[bytes, bytes, int]]]:
     """Take apart the pictures and sounds of an AVI.
 
     Returns:
-        Where its list of chunks begins, after the word `movi`, and each chunk: its name, its bytes, its flags in the index.
+        Where its list of chunks begins, after the word `movi`, and for each chunk its name, its
+        bytes and its flags in the index.
     """
     start = data.find(b"movi", data.find(b"LIST", data.find(b"avih"))) + 4
     size = struct.unpack("<I", data[start - 8 : start - 4])[0]
@@ -115,7 +120,7 @@ def rebuilt_avi(
 
 
 def with_empty_chunks(path: Path, _: random.Random) -> None:
-    """Put an empty chunk after every third picture of an AVI, as recorders do for a picture that they dropped."""
+    """Put an empty chunk after every third picture of an AVI, as recorders do for dropped ones."""
     data = path.read_bytes()
     start, chunks = avi_chunks(data)
     more: list[tuple[bytes, bytes, int]] = []
@@ -138,7 +143,7 @@ def without_some_chunks(path: Path, _: random.Random) -> None:
 
 
 def turned(degrees: int) -> Edit:
-    """Return an edit that lets an MP4 or MOV say by how many degrees to the right its pictures are to be turned when they are shown."""
+    """Return an edit that stores a rotation in an MP4 or MOV: degrees to the right when shown."""
 
     def edit(path: Path, _: random.Random) -> None:
         one = 0x10000
@@ -177,7 +182,7 @@ def swap_times(one: int, other: int) -> Edit:
 
 
 def block_times(path: Path) -> list[int]:
-    """Return the times of the packets of a Matroska file, ms from the beginning of their cluster."""
+    """Return the times of the packets of a Matroska file, ms from the start of their cluster."""
     data = path.read_bytes()
     return [
         struct.unpack(">h", data[packet.position + 1 : packet.position + 3])[0]

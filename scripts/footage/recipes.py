@@ -178,13 +178,15 @@ CODECS = (
         "vp9_hidden.webm",
         "VP9",
         "hidden frames",
-        "-c:v libvpx-vp9 -deadline good -cpu-used 5 -b:v 300k -lag-in-frames 16 -auto-alt-ref 1 -arnr-maxframes 5 -g 48",
+        "-c:v libvpx-vp9 -deadline good -cpu-used 5 -b:v 300k -lag-in-frames 16 -auto-alt-ref 1 "
+        "-arnr-maxframes 5 -g 48",
     ),
     Recording(
         "vp9_hidden.mkv",
         "VP9",
         "hidden frames",
-        "-c:v libvpx-vp9 -deadline good -cpu-used 5 -b:v 300k -lag-in-frames 16 -auto-alt-ref 1 -g 48",
+        "-c:v libvpx-vp9 -deadline good -cpu-used 5 -b:v 300k -lag-in-frames 16 -auto-alt-ref 1 "
+        "-g 48",
     ),
     Recording(
         "vp8_hidden.webm",
@@ -256,13 +258,15 @@ PIXELS = (
         "h264_709.mp4",
         "H.264",
         "BT.709",
-        f"{X264} -vf scale=out_color_matrix=bt709 -colorspace bt709 -color_primaries bt709 -color_trc bt709",
+        f"{X264} -vf scale=out_color_matrix=bt709 -colorspace bt709 -color_primaries bt709 "
+        "-color_trc bt709",
     ),
     Recording(
         "h264_601.mp4",
         "H.264",
         "BT.601",
-        f"{X264} -vf scale=out_color_matrix=bt601 -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m",
+        f"{X264} -vf scale=out_color_matrix=bt601 -colorspace smpte170m "
+        "-color_primaries smpte170m -color_trc smpte170m",
     ),
     Recording(
         "h264_2020.mkv",
@@ -659,7 +663,7 @@ def named(name: str) -> Recording:
 
 
 def recorded(recording: Recording) -> list[int | None] | None:
-    """Return the numbers that were recorded, in order; None of a recording that is made of another, which may be a part of it."""
+    """Return the recorded numbers in order; None for a recording that is a part of another."""
     if recording.source is not None:
         return None
     return [

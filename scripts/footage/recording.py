@@ -30,7 +30,7 @@ class Recording:
         source: Recording that it is made of, by name; by default pictures that are drawn.
         before: Arguments of ffmpeg before that input.
         more: Recording whose bytes are put behind those of the first.
-        live: Container, where ffmpeg writes to a pipe, in which nothing can be corrected afterwards.
+        live: Container for ffmpeg's output to a pipe, in which nothing can be corrected afterwards.
         edit: What happens to the file afterwards.
         first: Number of the first picture that is drawn.
         frames: How many pictures are drawn.
@@ -77,7 +77,10 @@ class Recording:
 
 X264 = "-c:v libx264 -threads 1 -preset veryfast -crf 20 -pix_fmt yuv420p -g 24"
 NO_B = f"{X264} -bf 0"
-X265 = "-c:v libx265 -preset veryfast -crf 22 -pix_fmt yuv420p -x265-params log-level=none:keyint=24:frame-threads=1:pools=1"
+X265 = (
+    "-c:v libx265 -preset veryfast -crf 22 -pix_fmt yuv420p "
+    "-x265-params log-level=none:keyint=24:frame-threads=1:pools=1"
+)
 MJPEG = "-c:v mjpeg -q:v 3 -pix_fmt yuvj420p"
 MPEG4 = "-c:v mpeg4 -q:v 3 -g 24"
 MPEG2 = "-c:v mpeg2video -q:v 3 -g 12"
@@ -85,7 +88,10 @@ VP9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 800k -g 24"
 AV1 = "-c:v libsvtav1 -preset 12 -crf 35 -g 24 -pix_fmt yuv420p -svtav1-params logical-processors=1"
 SOUND = "-f lavfi -i sine=440:duration={seconds} -c:a {codec}"
 FIELDS = "-flags +ilme+ildct -field_order tt"
-COVER = "-f lavfi -i color=red:s=64x64:d=0.04 -map 0:v -map 1:v -c:v:1 png -frames:v:1 1 -disposition:v:1 attached_pic"
+COVER = (
+    "-f lavfi -i color=red:s=64x64:d=0.04 -map 0:v -map 1:v -c:v:1 png -frames:v:1 1 "
+    "-disposition:v:1 attached_pic"
+)
 MILLI = "-enc_time_base 1:1000 -fps_mode passthrough"
 SLOW_FAST = "-vf \"settb=1/1000,setpts='if(lt(N,40),N*100,4000+(N-40)*17)'\""
 GAP = "-vf \"settb=1/1000,setpts='N*40+if(gte(N,50),300,0)'\""

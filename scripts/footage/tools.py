@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Packet:
-    """Where a packet of the pictures lies in a file, in bytes, and whether decoding can begin at it."""
+    """Position of a packet of pictures in a file, bytes, and whether decoding can begin at it."""
 
     position: int
     size: int
@@ -39,7 +39,7 @@ def ffmpeg(*words: str, pictures: bytes | None = None) -> bytes:
 
 
 def shown(path: Path, words: str) -> bytes:
-    """Return what ffmpeg makes of the pictures of a file, as far as it comes; a damaged one is no error."""
+    """Return ffmpeg's output for the pictures of a file; damage ends it early without an error."""
     command = [
         "ffmpeg",
         "-v",
@@ -56,13 +56,16 @@ def shown(path: Path, words: str) -> bytes:
 
 
 def shape(path: Path) -> tuple[int, int] | None:
-    """Return width and height of the pictures as ffmpeg shows them, turned upright; None where it finds none."""
+    """Return width and height of the pictures, upright as ffmpeg shows them; None without any."""
     header = shown(path, "-frames:v 1 -f image2pipe -c:v ppm").split(maxsplit=3)
     return (int(header[1]), int(header[2])) if len(header) > 2 else None
 
 
 def decoded(path: Path) -> list[np.ndarray]:
-    """Return the pictures that ffmpeg decodes, each (h, w, 3) uint8 RGB; those of another size are scaled to that of the first."""
+    """Return the pictures that ffmpeg decodes, each (h, w, 3) uint8 RGB.
+
+    Pictures of another size are scaled to the size of the first.
+    """
     size = shape(path)
     if size is None:
         return []

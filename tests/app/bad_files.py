@@ -1,8 +1,8 @@
-# ruff: noqa: E501  # a case is a line
-"""Files that are broken, lie or mean harm, what they are given to, and what is said to them.
+"""Files that are broken, lie or mean harm, the commands that read them, and the expected messages.
 
-Each case writes its files into a folder that holds a good video (`video.mp4`), labels of it (`truth.slp`) and a model for it (`model`).
-`sleap-lab` and, where it can be asked the same, sleap-nn are run there. Hosts that are named do not exist.
+Each case writes its files into a folder that holds a good video (`video.mp4`), labels of it
+(`truth.slp`) and a model for it (`model`). `sleap-lab` and, where it has the same command, sleap-nn
+run there. The named hosts do not exist.
 """
 
 import io
@@ -68,7 +68,7 @@ def video(
     words: str = "",
     frames: bool = False,
 ) -> Case:
-    """A video that a model is to look at, all of it or the first ten frames."""
+    """A video for prediction with a model, all frames or the first ten."""
     ours = f"data.path={file} model.paths=[model] {'' if not frames else 'data.frames=0-9'} {words}"
     return Case(
         name,
@@ -81,7 +81,7 @@ def video(
 
 
 def labels(name: str, make: Callable[[Path], Any], says: str, code: int = 1) -> Case:
-    """A labels file that a model is to look at."""
+    """A labels file for prediction with a model."""
     return Case(
         name,
         make,
@@ -93,7 +93,7 @@ def labels(name: str, make: Callable[[Path], Any], says: str, code: int = 1) -> 
 
 
 def model(name: str, make: Callable[[Path], Any], says: str, code: int = 1) -> Case:
-    """A model that is to look at a good video."""
+    """A model for prediction on a good video."""
     return Case(
         name,
         make,
@@ -173,7 +173,7 @@ def hdf5(name: str, fill: Callable[[h5py.File], Any]) -> Callable[[Path], Any]:
 
 
 def secret(folder: Path) -> str:
-    """Write a file that nobody asked to read."""
+    """Write a file that must not be read."""
     (folder / "secret").write_bytes(bytes(range(256)) * 1000)
     return str(folder / "secret")
 
@@ -202,7 +202,7 @@ def images(count: int, bad: dict[int, bytes]) -> Callable[[Path], Any]:
 
 
 def png(width: int, height: int, rows: int) -> bytes:
-    """Return a PNG file that says it is so large, with that many black rows of one bit per pixel."""
+    """Return a PNG file that claims a size, with that many black rows of one bit per pixel."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -257,42 +257,170 @@ PLAYLIST = (
 )
 
 VIDEOS = [
-    video("a video of no bytes", "bad.mp4", write("bad.mp4", b""), 1, "it holds no readable frame, as when recording or copying was cut short"),
-    video("text called .mp4", "bad.mp4", text("bad.mp4"), 1, "bad.mp4 cannot be read as a video: it holds no readable frame"),
-    video("noise called .avi", "bad.avi", write("bad.avi", bytes(range(256)) * 40), 1, "bad.avi cannot be read as a video: it holds no readable frame"),
+    video(
+        "a video of no bytes", "bad.mp4", write("bad.mp4", b""), 1,
+        "it holds no readable frame, as when recording or copying was cut short",
+    ),
+    video(
+        "text called .mp4", "bad.mp4", text("bad.mp4"), 1,
+        "bad.mp4 cannot be read as a video: it holds no readable frame",
+    ),
+    video(
+        "noise called .avi", "bad.avi", write("bad.avi", bytes(range(256)) * 40), 1,
+        "bad.avi cannot be read as a video: it holds no readable frame",
+    ),
     video("text called .seq", "bad.seq", text("bad.seq"), 1, "bad.seq cannot be read as a video"),
-    video("a .seq video of four billion frames in 1 kB", "bad.seq", write("bad.seq", seq(2**32 - 1)), 1, "it says it has 4294967295 frames in 1024 bytes"),
-    video("a file of no known kind", "bad.xyz", text("bad.xyz"), 1, "bad.xyz cannot be read as a video"),
-    video("a playlist called .mp4", "bad.mp4", write("bad.mp4", PLAYLIST), 1, "bad.mp4 cannot be read as a video: it holds no readable frame"),
-    video("a video cut short before its index", "bad.mp4", then(clip("bad.mp4"), "bad.mp4", cut(0.5)), 1, "it holds no readable frame, as when recording"),
-    video("a video cut short behind its index", "bad.mp4", then(clip("bad.mp4", *FAST), "bad.mp4", cut(0.3)), 1, "bad.mp4 says it has 40 frames, but ends after frame"),
-    video("a video whose end is missing", "bad.mp4", then(clip("bad.mp4", *FAST), "bad.mp4", cut(0.75)), 3, "frames could not be read: "),
-    video("the same, where no frame may be missing", "bad.mp4", then(clip("bad.mp4", *FAST), "bad.mp4", cut(0.75)), 1, "but ends after frame", words="data.on_bad_frame=fail"),
-    video("a video with lost bytes in the middle", "bad.mp4", then(clip("bad.mp4", *FAST, count=90), "bad.mp4", overwritten), 3, "frames could not be read: "),
-    video("the same, where few frames may be bad", "bad.mp4", then(clip("bad.mp4", *FAST, count=90), "bad.mp4", overwritten), 1, "data.max_bad_share: ", words="data.max_bad_share=0.02"),
+    video(
+        "a .seq video of four billion frames in 1 kB", "bad.seq", write("bad.seq", seq(2**32 - 1)),
+        1, "it says it has 4294967295 frames in 1024 bytes",
+    ),
+    video(
+        "a file of no known kind", "bad.xyz", text("bad.xyz"), 1,
+        "bad.xyz cannot be read as a video",
+    ),
+    video(
+        "a playlist called .mp4", "bad.mp4", write("bad.mp4", PLAYLIST), 1,
+        "bad.mp4 cannot be read as a video: it holds no readable frame",
+    ),
+    video(
+        "a video cut short before its index", "bad.mp4", then(clip("bad.mp4"), "bad.mp4", cut(0.5)),
+        1, "it holds no readable frame, as when recording",
+    ),
+    video(
+        "a video cut short behind its index", "bad.mp4",
+        then(clip("bad.mp4", *FAST), "bad.mp4", cut(0.3)), 1,
+        "bad.mp4 says it has 40 frames, but ends after frame",
+    ),
+    video(
+        "a video whose end is missing", "bad.mp4",
+        then(clip("bad.mp4", *FAST), "bad.mp4", cut(0.75)), 3, "frames could not be read: ",
+    ),
+    video(
+        "the same, where no frame may be missing", "bad.mp4",
+        then(clip("bad.mp4", *FAST), "bad.mp4", cut(0.75)), 1, "but ends after frame",
+        words="data.on_bad_frame=fail",
+    ),
+    video(
+        "a video with lost bytes in the middle", "bad.mp4",
+        then(clip("bad.mp4", *FAST, count=90), "bad.mp4", overwritten), 3,
+        "frames could not be read: ",
+    ),
+    video(
+        "the same, where few frames may be bad", "bad.mp4",
+        then(clip("bad.mp4", *FAST, count=90), "bad.mp4", overwritten), 1, "data.max_bad_share: ",
+        words="data.max_bad_share=0.02",
+    ),
     video("a missing file", "bad.mp4", lambda folder: None, 2, "data.path: no such file: "),
     video("an empty folder", "empty", lambda folder: (folder / "empty").mkdir(), 2, "data.path: "),
-    video("a folder of videos and images", "both", mixed, 2, "both holds 1 videos and 1 images; say which: "),
-    video("one broken video of three", "clips", several, 3, "1 of 3 videos could not be opened: ", frames=True),
-    video("nothing but broken videos", "clips", broken_only, 1, "data.path: none of the 2 videos can be read; the first: "),
-    video("a name that is no text", "\"'\udcff.mp4'\"", lambda folder: shutil.copy(folder / "video.mp4", folder / "\udcff.mp4"), 2, "is no text in UTF-8; rename the file"),
-    video("a name of 5000 characters", f"{'x' * 5000}.mp4", lambda folder: None, 2, "data.path: 'x"[:11]),
-    video("a list that names a missing file", "list.txt", write("list.txt", b"video.mp4\nnowhere.mp4\n"), 2, "nowhere.mp4 (line 2 of "),
-    video("a list that is not text", "list.txt", write("list.txt", b"\xff\xfe\x00" * 100), 2, "list.txt cannot be read as a list of paths"),
-    video("a list of nothing", "list.txt", write("list.txt", b"# nothing\n\n"), 2, "list.txt names no file; accepted: one path per line"),
+    video(
+        "a folder of videos and images", "both", mixed, 2,
+        "both holds 1 videos and 1 images; say which: ",
+    ),
+    video(
+        "one broken video of three", "clips", several, 3, "1 of 3 videos could not be opened: ",
+        frames=True,
+    ),
+    video(
+        "nothing but broken videos", "clips", broken_only, 1,
+        "data.path: none of the 2 videos can be read; the first: ",
+    ),
+    video(
+        "a name that is no text", "\"'\udcff.mp4'\"",
+        lambda folder: shutil.copy(folder / "video.mp4", folder / "\udcff.mp4"), 2,
+        "is no text in UTF-8; rename the file",
+    ),
+    video(
+        "a name of 5000 characters", f"{'x' * 5000}.mp4", lambda folder: None, 2,
+        "data.path: 'x"[:11],
+    ),
+    video(
+        "a list that names a missing file", "list.txt",
+        write("list.txt", b"video.mp4\nnowhere.mp4\n"), 2, "nowhere.mp4 (line 2 of ",
+    ),
+    video(
+        "a list that is not text", "list.txt", write("list.txt", b"\xff\xfe\x00" * 100), 2,
+        "list.txt cannot be read as a list of paths",
+    ),
+    video(
+        "a list of nothing", "list.txt", write("list.txt", b"# nothing\n\n"), 2,
+        "list.txt names no file; accepted: one path per line",
+    ),
     video("text called .h5", "bad.h5", text("bad.h5"), 1, "bad.h5 cannot be read as a video"),
-    video("HDF5 without frames", "bad.h5", hdf5("bad.h5", lambda file: file.create_dataset("x", data=np.zeros((3, 4)))), 1, "bad.h5 holds no dataset of frames, with four axes; it holds x (3, 4)"),
-    video("HDF5 cut short", "bad.h5", then(hdf5("bad.h5", lambda file: file.create_dataset("x", data=np.zeros((9, 64, 64, 1)))), "bad.h5", lambda content: content[:3000]), 1, "bad.h5 cannot be read as a video ("),
-    video("HDF5 of a billion frames in no bytes", "bad.h5", hdf5("bad.h5", lambda file: file.create_dataset("x", (10**9, 64, 96, 1), "u1", chunks=(1, 64, 96, 1))), 1, "/x has the shape (1000000000, 64, 96, 1), but only 0 bytes"),
-    video("HDF5 whose frames are in another file", "bad.h5", frames_elsewhere, 1, "/frames is stored in other files; refused, because only the file itself is read"),
-    video("HDF5 with images of a million pixels a side", "bad.h5", hdf5("bad.h5", lambda file: file.create_dataset("x", (2, 10**6, 10**6, 1), "u1", chunks=(1, 1000, 1000, 1))), 1, "but only 0 bytes"),
-    video("HDF5 with images of five channels", "bad.h5", hdf5("bad.h5", lambda file: file.create_dataset("x", data=np.arange(3 * 64 * 96 * 5, dtype="u1").reshape(3, 64, 96, 5))), 1, "an image of 5 channels; accepted: grey or RGB"),
-    video("one broken image of eight", "images", images(8, {3: b"torn"}), 3, "1 frames could not be read: 3. The first: "),
-    video("nothing but broken images", "images", images(2, {0: b"torn", 1: b""}), 1, "images cannot be read as a video: it holds no readable frame"),
-    video("an image of 40000 x 40000 pixels in 25 kB", "images", images(4, {3: png(40_000, 40_000, 40_000)}), 3, "1 frames could not be read: 3. The first: "),
-    video("an image that says it has 2 billion pixels a side", "images", images(4, {3: png(2**31 - 1, 2**31 - 1, 1)}), 3, "1 frames could not be read: 3. The first: "),
-    video("TIFF pages that cannot be told apart", "bad.tif", tiff, 1, "bad.tif holds 3 pages that cannot be read one by one; convert it"),
-    *([video("a named pipe", "pipe.mp4", lambda folder: os.mkfifo(folder / "pipe.mp4"), 2, "pipe.mp4 is neither a file nor a folder")] if PIPES else []),
+    video(
+        "HDF5 without frames", "bad.h5",
+        hdf5("bad.h5", lambda file: file.create_dataset("x", data=np.zeros((3, 4)))), 1,
+        "bad.h5 holds no dataset of frames, with four axes; it holds x (3, 4)",
+    ),
+    video(
+        "HDF5 cut short", "bad.h5",
+        then(
+            hdf5("bad.h5", lambda file: file.create_dataset("x", data=np.zeros((9, 64, 64, 1)))),
+            "bad.h5", lambda content: content[:3000],
+        ),
+        1, "bad.h5 cannot be read as a video (",
+    ),
+    video(
+        "HDF5 of a billion frames in no bytes", "bad.h5",
+        hdf5(
+            "bad.h5",
+            lambda file: file.create_dataset("x", (10**9, 64, 96, 1), "u1", chunks=(1, 64, 96, 1)),
+        ),
+        1, "/x has the shape (1000000000, 64, 96, 1), but only 0 bytes",
+    ),
+    video(
+        "HDF5 whose frames are in another file", "bad.h5", frames_elsewhere, 1,
+        "/frames is stored in other files; refused, because only the file itself is read",
+    ),
+    video(
+        "HDF5 with images of a million pixels a side", "bad.h5",
+        hdf5(
+            "bad.h5",
+            lambda file: file.create_dataset(
+                "x", (2, 10**6, 10**6, 1), "u1", chunks=(1, 1000, 1000, 1),
+            ),
+        ),
+        1, "but only 0 bytes",
+    ),
+    video(
+        "HDF5 with images of five channels", "bad.h5",
+        hdf5(
+            "bad.h5",
+            lambda file: file.create_dataset(
+                "x", data=np.arange(3 * 64 * 96 * 5, dtype="u1").reshape(3, 64, 96, 5),
+            ),
+        ),
+        1, "an image of 5 channels; accepted: grey or RGB",
+    ),
+    video(
+        "one broken image of eight", "images", images(8, {3: b"torn"}), 3,
+        "1 frames could not be read: 3. The first: ",
+    ),
+    video(
+        "nothing but broken images", "images", images(2, {0: b"torn", 1: b""}), 1,
+        "images cannot be read as a video: it holds no readable frame",
+    ),
+    video(
+        "an image of 40000 x 40000 pixels in 25 kB", "images",
+        images(4, {3: png(40_000, 40_000, 40_000)}), 3,
+        "1 frames could not be read: 3. The first: ",
+    ),
+    video(
+        "an image that says it has 2 billion pixels a side", "images",
+        images(4, {3: png(2**31 - 1, 2**31 - 1, 1)}), 3,
+        "1 frames could not be read: 3. The first: ",
+    ),
+    video(
+        "TIFF pages that cannot be told apart", "bad.tif", tiff, 1,
+        "bad.tif holds 3 pages that cannot be read one by one; convert it",
+    ),
+    *(
+        [
+            video(
+                "a named pipe", "pipe.mp4", lambda folder: os.mkfifo(folder / "pipe.mp4"), 2,
+                "pipe.mp4 is neither a file nor a folder",
+            )
+        ] if PIPES else []
+    ),
 ]  # fmt: skip
 
 
@@ -385,29 +513,109 @@ NOT_LABELS = "bad.slp: not a readable SLEAP labels file ("
 LABELS = [
     labels("labels of no bytes", write("bad.slp", b""), NOT_LABELS),
     labels("text called .slp", text("bad.slp"), NOT_LABELS),
-    labels("labels cut short", then(changed(lambda file: None), "bad.slp", lambda content: content[: len(content) // 3]), NOT_LABELS),
-    labels("labels cut short by a little", then(changed(lambda file: None), "bad.slp", lambda content: content[:-20_000]), NOT_LABELS),
-    labels("HDF5 that holds no labels", hdf5("bad.slp", lambda file: file.create_dataset("x", data=[1])), NOT_LABELS),
-    labels("labels whose header is no JSON", changed(lambda file: file["metadata"].attrs.__setitem__("json", np.bytes_("{"))), NOT_LABELS),
-    labels("labels of a version to come", changed(lambda file: file["metadata"].attrs.__setitem__("format_id", 99.0)), NOT_LABELS),
-    labels("labels without a skeleton", changed(metadata(lambda content: {**content, "skeletons": [], "nodes": []})), NOT_LABELS),
+    labels(
+        "labels cut short",
+        then(changed(lambda file: None), "bad.slp", lambda content: content[: len(content) // 3]),
+        NOT_LABELS,
+    ),
+    labels(
+        "labels cut short by a little",
+        then(changed(lambda file: None), "bad.slp", lambda content: content[:-20_000]), NOT_LABELS,
+    ),
+    labels(
+        "HDF5 that holds no labels",
+        hdf5("bad.slp", lambda file: file.create_dataset("x", data=[1])), NOT_LABELS,
+    ),
+    labels(
+        "labels whose header is no JSON",
+        changed(lambda file: file["metadata"].attrs.__setitem__("json", np.bytes_("{"))),
+        NOT_LABELS,
+    ),
+    labels(
+        "labels of a version to come",
+        changed(lambda file: file["metadata"].attrs.__setitem__("format_id", 99.0)), NOT_LABELS,
+    ),
+    labels(
+        "labels without a skeleton",
+        changed(metadata(lambda content: {**content, "skeletons": [], "nodes": []})), NOT_LABELS,
+    ),
     labels("labels without points", changed(lambda file: file.__delitem__("points")), NOT_LABELS),
-    labels("labels with a link to another file", changed(put("points", h5py.ExternalLink("/etc/other.h5", "/x"))), "/points is a link; refused, because only the file itself is read"),
-    labels("labels with images that are in another file", elsewhere, "/video0/video is stored in other files; refused"),
-    labels("labels of a trillion frames in no bytes", changed(endless), "/frames has the shape (1000000000000,), but only 0 bytes"),
-    labels("labels that lost instances", changed(field("frames", "instance_id_end", 10**6)), "instances, but a frame with number 999999"),
-    labels("labels of a frame beyond all videos", changed(field("frames", "frame_idx", 2**63)), f"it has a frame of the number {2**63}"),
-    labels("labels of a video that is not in them", changed(field("frames", "video", 7)), NOT_LABELS),
-    labels("labels that name a track that is not in them", changed(field("instances", "track", 99)), NOT_LABELS),
-    labels("labels with a packed image that is larger than it says", changed(score_maps), "a score map of mask is larger than it says"),
-    labels("labels of a video that is not there", without_video, "single.mp4 is not there: 60 of the 60 frames asked for are missing. Put the video"),
-    labels("labels of a video at an address", changed(put("videos_json", [described("https://nowhere.invalid/a.h5")])), "/nowhere.invalid/a.h5 is an address, and nothing is fetched; download it"),
-    labels("labels of a video whose name is no text", changed(put("videos_json", [b'{"filename":"\\udcff.mp4","backend":{"filename":"\\udcff.mp4"}}'])), "the name of a video is no text in UTF-8"),
-    labels("labels of a video that JSON cannot hold", changed(put("videos_json", [b"[" * 100_000])), NOT_LABELS),
-    *([labels("labels of a named pipe", pipe_video, "pipe.mp4 is no file: 60 of the 60 frames asked for are missing")] if PIPES else []),
-    Case("labels to track, and no labels at all", text("bad.slp"), f"data.path=bad.slp {TRACKED}", 1, NOT_LABELS, "track --data_path bad.slp --tracking"),
-    Case("ground truth that is text", text("bad.slp"), "data.path=truth.slp model=none evaluator=oks evaluator.ground_truth_path=bad.slp", 1, NOT_LABELS, "eval --predicted_path truth.slp --ground_truth_path bad.slp"),
-    Case("predictions that are text", text("bad.slp"), "data.path=bad.slp model=none evaluator=oks evaluator.ground_truth_path=truth.slp", 1, NOT_LABELS, "eval --predicted_path bad.slp --ground_truth_path truth.slp"),
+    labels(
+        "labels with a link to another file",
+        changed(put("points", h5py.ExternalLink("/etc/other.h5", "/x"))),
+        "/points is a link; refused, because only the file itself is read",
+    ),
+    labels(
+        "labels with images that are in another file", elsewhere,
+        "/video0/video is stored in other files; refused",
+    ),
+    labels(
+        "labels of a trillion frames in no bytes", changed(endless),
+        "/frames has the shape (1000000000000,), but only 0 bytes",
+    ),
+    labels(
+        "labels that lost instances", changed(field("frames", "instance_id_end", 10**6)),
+        "instances, but a frame with number 999999",
+    ),
+    labels(
+        "labels of a frame beyond all videos", changed(field("frames", "frame_idx", 2**63)),
+        f"it has a frame of the number {2**63}",
+    ),
+    labels(
+        "labels of a video that is not in them", changed(field("frames", "video", 7)), NOT_LABELS,
+    ),
+    labels(
+        "labels that name a track that is not in them", changed(field("instances", "track", 99)),
+        NOT_LABELS,
+    ),
+    labels(
+        "labels with a packed image that is larger than it says", changed(score_maps),
+        "a score map of mask is larger than it says",
+    ),
+    labels(
+        "labels of a video that is not there", without_video,
+        "single.mp4 is not there: 60 of the 60 frames asked for are missing. Put the video",
+    ),
+    labels(
+        "labels of a video at an address",
+        changed(put("videos_json", [described("https://nowhere.invalid/a.h5")])),
+        "/nowhere.invalid/a.h5 is an address, and nothing is fetched; download it",
+    ),
+    labels(
+        "labels of a video whose name is no text",
+        changed(
+            put(
+                "videos_json", [b'{"filename":"\\udcff.mp4","backend":{"filename":"\\udcff.mp4"}}'],
+            ),
+        ),
+        "the name of a video is no text in UTF-8",
+    ),
+    labels(
+        "labels of a video that JSON cannot hold", changed(put("videos_json", [b"[" * 100_000])),
+        NOT_LABELS,
+    ),
+    *(
+        [
+            labels(
+                "labels of a named pipe", pipe_video,
+                "pipe.mp4 is no file: 60 of the 60 frames asked for are missing",
+            )
+        ] if PIPES else []
+    ),
+    Case(
+        "labels to track, and no labels at all", text("bad.slp"), f"data.path=bad.slp {TRACKED}", 1,
+        NOT_LABELS, "track --data_path bad.slp --tracking",
+    ),
+    Case(
+        "ground truth that is text", text("bad.slp"),
+        "data.path=truth.slp model=none evaluator=oks evaluator.ground_truth_path=bad.slp", 1,
+        NOT_LABELS, "eval --predicted_path truth.slp --ground_truth_path bad.slp",
+    ),
+    Case(
+        "predictions that are text", text("bad.slp"),
+        "data.path=bad.slp model=none evaluator=oks evaluator.ground_truth_path=truth.slp", 1,
+        NOT_LABELS, "eval --predicted_path bad.slp --ground_truth_path truth.slp",
+    ),
 ]  # fmt: skip
 
 
@@ -481,8 +689,16 @@ def spread(state: dict[str, Any]) -> None:
 
 def legacy(change: Callable[[Path], Any]) -> Callable[[Path], Any]:
     """Put a model of SLEAP 1.4 in the place of the other, and change it."""
-    links = [{"edge_insert_idx": 0, "key": 0, "source": _node("a"), "target": _node("b"), "type": {"py/reduce": [{"py/type": "sleap.skeleton.EdgeType"}, {"py/tuple": [1]}]}}]  # fmt: skip
-    graph = {"directed": True, "graph": {"name": "x", "num_edges_inserted": 1}, "links": links, "multigraph": True, "nodes": [{"id": {"py/id": 1}}, {"id": {"py/id": 2}}]}  # fmt: skip
+    kind = {"py/reduce": [{"py/type": "sleap.skeleton.EdgeType"}, {"py/tuple": [1]}]}
+    ends = {"source": _node("a"), "target": _node("b")}
+    links = [{"edge_insert_idx": 0, "key": 0, **ends, "type": kind}]
+    graph = {
+        "directed": True,
+        "graph": {"name": "x", "num_edges_inserted": 1},
+        "links": links,
+        "multigraph": True,
+        "nodes": [{"id": {"py/id": 1}}, {"id": {"py/id": 2}}],
+    }
     unet = {
         "stem_stride": None,
         "middle_block": True,
@@ -548,41 +764,132 @@ NOT_YAML = "training_config.yaml: not a readable YAML file ("
 NOT_CHECKPOINT = "best.ckpt: not a readable checkpoint: "
 NOT_KERAS = "best_model.h5: not a readable Keras model: "
 MODELS = [
-    model("a model folder without anything", lambda folder: [file.unlink() for file in (folder / "model").iterdir()], "model is not a model folder: it holds no training_config.yaml", 2),
-    model("a model without a training config", remove("model/training_config.yaml"), "model is not a model folder: it holds no training_config.yaml", 2),
+    model(
+        "a model folder without anything",
+        lambda folder: [file.unlink() for file in (folder / "model").iterdir()],
+        "model is not a model folder: it holds no training_config.yaml", 2,
+    ),
+    model(
+        "a model without a training config", remove("model/training_config.yaml"),
+        "model is not a model folder: it holds no training_config.yaml", 2,
+    ),
     model("a model without weights", remove("model/best.ckpt"), "best.ckpt: no such checkpoint"),
     model("a training config that is no YAML", yaml_text(b"a: [1, 2\n"), NOT_YAML),
-    model("a training config that is a list", yaml_text(b"- a\n- b\n"), "training_config.yaml: not a training config, but a list"),
-    model("a training config that is empty", yaml_text(b""), "training_config.yaml: not a training config, but a NoneType"),
+    model(
+        "a training config that is a list", yaml_text(b"- a\n- b\n"),
+        "training_config.yaml: not a training config, but a list",
+    ),
+    model(
+        "a training config that is empty", yaml_text(b""),
+        "training_config.yaml: not a training config, but a NoneType",
+    ),
     model("a training config in bytes", yaml_text(b"\xff\xfe\x00\x01"), NOT_YAML),
-    model("a training config that asks for a program", yaml_text(b"a: !!python/object/apply:os.mkdir [harmed]\n"), NOT_YAML),
+    model(
+        "a training config that asks for a program",
+        yaml_text(b"a: !!python/object/apply:os.mkdir [harmed]\n"), NOT_YAML,
+    ),
     model("a training config of a billion references", yaml_text(BOMB), NOT_YAML),
     model("a training config 3000 levels deep", yaml_text(b"[" * 3000), "it is nested too deeply"),
-    model("a training config without heads", config(lambda content: content["model_config"].pop("head_configs")), "section model_config.head_configs is missing"),
-    model("a training config without a skeleton", config(lambda content: content["data_config"].update(skeletons=[])), "data_config.skeletons does not describe a skeleton"),
-    model("a training config of an unknown backbone", config(lambda content: content["model_config"].update(backbone_config={"resnet": {}})), "backbone 'resnet' is not supported"),
-    model("a network of a billion layers", backbone(convs_per_block=10**9), "unet.convs_per_block: got 1000000000; accepted: at most 64"),
-    model("a network of a billion channels", backbone(filters=10**9), "model_config does not describe a network"),
+    model(
+        "a training config without heads",
+        config(lambda content: content["model_config"].pop("head_configs")),
+        "section model_config.head_configs is missing",
+    ),
+    model(
+        "a training config without a skeleton",
+        config(lambda content: content["data_config"].update(skeletons=[])),
+        "data_config.skeletons does not describe a skeleton",
+    ),
+    model(
+        "a training config of an unknown backbone",
+        config(lambda content: content["model_config"].update(backbone_config={"resnet": {}})),
+        "backbone 'resnet' is not supported",
+    ),
+    model(
+        "a network of a billion layers", backbone(convs_per_block=10**9),
+        "unet.convs_per_block: got 1000000000; accepted: at most 64",
+    ),
+    model(
+        "a network of a billion channels", backbone(filters=10**9),
+        "model_config does not describe a network",
+    ),
     model("a network of a million channels", backbone(filters=10**6), "has shape"),
     model("a network of other sizes than its weights", backbone(filters=5), "has shape"),
-    model("images a billion pixels high", preprocessing(max_height=10**9, max_width=10**9), "images would be resized to 1000000000x1000000000 px"),
-    model("images magnified a million times", preprocessing(scale=1e6), "images would be resized to"),
-    model("images of a negative size", preprocessing(max_height=-5), "preprocessing.max_height: got -5; accepted: a whole number above 0"),
-    model("weights that are text", checkpoint(b"this is text"), f"{NOT_CHECKPOINT}File is not a zip file"),
+    model(
+        "images a billion pixels high", preprocessing(max_height=10**9, max_width=10**9),
+        "images would be resized to 1000000000x1000000000 px",
+    ),
+    model(
+        "images magnified a million times", preprocessing(scale=1e6), "images would be resized to",
+    ),
+    model(
+        "images of a negative size", preprocessing(max_height=-5),
+        "preprocessing.max_height: got -5; accepted: a whole number above 0",
+    ),
+    model(
+        "weights that are text", checkpoint(b"this is text"),
+        f"{NOT_CHECKPOINT}File is not a zip file",
+    ),
     model("weights of no bytes", checkpoint(b""), f"{NOT_CHECKPOINT}File is not a zip file"),
-    model("weights cut short", lambda folder: (folder / "model" / "best.ckpt").write_bytes((folder / "model" / "best.ckpt").read_bytes()[:200_000]), NOT_CHECKPOINT),
-    model("weights that run a program", archive({"a/data.pkl": pickle.dumps({"state_dict": Runs()})}), f"{NOT_CHECKPOINT}it asks for posix.mkdir; refused"),
-    model("weights that run a program, zipped otherwise", archive({"a/data.pkl": b"cbuiltins\neval\n(S'1'\ntR."}), f"{NOT_CHECKPOINT}it asks for builtins.eval; refused"),
-    model("a gigabyte of weights in a megabyte", archive({"a/data.pkl": bytes(10**7)}, zipfile.ZIP_DEFLATED), f"{NOT_CHECKPOINT}it is compressed, which checkpoints are not"),
-    model("weights in a table of two billion rows", archive({"a/data.pkl": b"\x80\x02}r\xff\xff\xff\x7f."}), f"{NOT_CHECKPOINT}it numbers part 2147483647 of 2"),
-    model("a zip file without weights", archive({"readme.txt": b"hello"}), "best.ckpt: a zip file, but not a PyTorch checkpoint"),
+    model(
+        "weights cut short",
+        lambda folder: (folder / "model" / "best.ckpt").write_bytes(
+            (folder / "model" / "best.ckpt").read_bytes()[:200_000],
+        ),
+        NOT_CHECKPOINT,
+    ),
+    model(
+        "weights that run a program", archive({"a/data.pkl": pickle.dumps({"state_dict": Runs()})}),
+        f"{NOT_CHECKPOINT}it asks for posix.mkdir; refused",
+    ),
+    model(
+        "weights that run a program, zipped otherwise",
+        archive({"a/data.pkl": b"cbuiltins\neval\n(S'1'\ntR."}),
+        f"{NOT_CHECKPOINT}it asks for builtins.eval; refused",
+    ),
+    model(
+        "a gigabyte of weights in a megabyte",
+        archive({"a/data.pkl": bytes(10**7)}, zipfile.ZIP_DEFLATED),
+        f"{NOT_CHECKPOINT}it is compressed, which checkpoints are not",
+    ),
+    model(
+        "weights in a table of two billion rows",
+        archive({"a/data.pkl": b"\x80\x02}r\xff\xff\xff\x7f."}),
+        f"{NOT_CHECKPOINT}it numbers part 2147483647 of 2",
+    ),
+    model(
+        "a zip file without weights", archive({"readme.txt": b"hello"}),
+        "best.ckpt: a zip file, but not a PyTorch checkpoint",
+    ),
     model("weights that are one number, repeated", weights(spread), "but holds fewer numbers"),
-    model("weights with a layer too few", weights(lambda state: state.pop(min(state))), "weights do not fit the network of training_config.yaml: lacks "),
-    model("a legacy config that is no JSON", legacy(lambda folder: (folder / "training_config.json").write_text("{")), "training_config.json: not a readable JSON file ("),
-    model("a legacy config 100000 levels deep", legacy(lambda folder: (folder / "training_config.json").write_text("[" * 100_000)), "it is nested too deeply"),
-    model("legacy weights that are text", legacy(lambda folder: (folder / "best_model.h5").write_text("text")), NOT_KERAS),
-    model("legacy weights with a link to another file", keras(lambda group: group.__setitem__("bias:0", h5py.ExternalLink("/etc/other.h5", "/x"))), "is a link; refused, because only the file itself is read"),
-    model("legacy weights of a terabyte in no bytes", keras(lambda group: group.create_dataset("bias:0", (10**12,), "f4", chunks=(1000,))), "bias:0 has the shape (1000000000000,), but only 0 bytes"),
+    model(
+        "weights with a layer too few", weights(lambda state: state.pop(min(state))),
+        "weights do not fit the network of training_config.yaml: lacks ",
+    ),
+    model(
+        "a legacy config that is no JSON",
+        legacy(lambda folder: (folder / "training_config.json").write_text("{")),
+        "training_config.json: not a readable JSON file (",
+    ),
+    model(
+        "a legacy config 100000 levels deep",
+        legacy(lambda folder: (folder / "training_config.json").write_text("[" * 100_000)),
+        "it is nested too deeply",
+    ),
+    model(
+        "legacy weights that are text",
+        legacy(lambda folder: (folder / "best_model.h5").write_text("text")), NOT_KERAS,
+    ),
+    model(
+        "legacy weights with a link to another file",
+        keras(lambda group: group.__setitem__("bias:0", h5py.ExternalLink("/etc/other.h5", "/x"))),
+        "is a link; refused, because only the file itself is read",
+    ),
+    model(
+        "legacy weights of a terabyte in no bytes",
+        keras(lambda group: group.create_dataset("bias:0", (10**12,), "f4", chunks=(1000,))),
+        "bias:0 has the shape (1000000000000,), but only 0 bytes",
+    ),
 ]  # fmt: skip
 
 CASES = [*VIDEOS, *LABELS, *MODELS]

@@ -1,4 +1,4 @@
-"""The real command, on the demo that ships with the package."""
+"""Fixtures: the real command, on the demo that ships with the package."""
 
 import json
 import os
@@ -25,7 +25,7 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="session")
 def demo():
-    """Files of the demo: a clip, its true poses, a top-down pair of models, and the override that names the models."""
+    """The demo: a clip, its true poses, a top-down pair of models, and the override for them."""
     models = [DEMO / "models" / "centroid", DEMO / "models" / "centered_instance"]
     return SimpleNamespace(
         clip=DEMO / "clip.mp4",
@@ -54,7 +54,7 @@ def start():
 
 @pytest.fixture(scope="session")
 def sleap_lab(start):
-    """Return a function that runs `python -m sleap_lab` in a folder and returns code, out and err."""
+    """Return a function that runs `python -m sleap_lab` in a folder, and gives code, out, err."""
 
     def sleap_lab(*words, cwd):
         process = start(*words, cwd=cwd)
@@ -66,7 +66,10 @@ def sleap_lab(start):
 
 @pytest.fixture(scope="session")
 def finished(sleap_lab, tmp_path_factory):
-    """The demo experiment on few frames, with everything a run leaves, in a folder with a space in its name."""
+    """The demo experiment on few frames, with everything that a run leaves.
+
+    Its folder has a space in its name.
+    """
     cwd = tmp_path_factory.mktemp("app") / "my lab"
     cwd.mkdir()
     words = ["experiment=demo", "data.frames=0-5"]
@@ -83,7 +86,10 @@ def finished(sleap_lab, tmp_path_factory):
 
 @pytest.fixture
 def call(tmp_path, monkeypatch, capsys):
-    """Return a function that runs the command in this process, in an empty folder, and returns code, out and err."""
+    """Return a function that runs the command in this process; it returns code, out and err.
+
+    The working directory is an empty folder.
+    """
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(signal.SIGTERM)
 
@@ -99,7 +105,7 @@ def call(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(scope="session")
 def mlflow_runs():
-    """Return a function that lists all runs in the MLflow store of a folder in which the command ran."""
+    """Return a function that lists all runs in the MLflow store of a working directory."""
 
     def mlflow_runs(cwd):
         with warnings.catch_warnings():

@@ -1,4 +1,7 @@
-"""Files that are broken, lie or mean harm: one line, an exit code, no traceback, no end of the program, nothing run or written."""
+"""Files that are broken, lie or mean harm.
+
+Each gets one line and an exit code, without a traceback or a crash; nothing is run or written.
+"""
 
 import importlib.util
 import shlex

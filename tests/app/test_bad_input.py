@@ -1,4 +1,4 @@
-"""What a user can get wrong: one line that names the key or the file, an exit code, and no traceback."""
+"""Wrong input of users: one line that names the key or the file, an exit code, no traceback."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ EVALUATED = "data.path=truth.slp model=none evaluator=oks"
 
 @pytest.fixture
 def lab(call, demo, tmp_path, training_config, legacy_config, make_labels, video_path):
-    """A working directory with the demo in it, and with files that are not what they seem."""
+    """A working directory with the demo, and with misleading and broken files."""
     for source, name in (
         (demo.clip, "video.mp4"),
         (demo.truth, "truth.slp"),
@@ -60,11 +60,8 @@ def lab(call, demo, tmp_path, training_config, legacy_config, make_labels, video
             "truth.slp stands beside 1 others; a .slp file is given alone",
         ),
         (f"data.path=[] {TOPDOWN}", 2, "data.path: the list is empty"),
-        (
-            f"data.path=[video.mp4,3.5] {TOPDOWN}",
-            2,
-            "data.path: no such file: ",
-        ),  # what was typed is a name
+        # What was typed is a name.
+        (f"data.path=[video.mp4,3.5] {TOPDOWN}", 2, "data.path: no such file: "),
         (
             f"data.path=video.mp4 {TOPDOWN} data.video_index=1",
             2,
@@ -271,8 +268,8 @@ def test_nothing_found_is_said_loudly(lab):
     )
     assert ended.code == 0
     assert (
-        "warning: No instances in any of the 3 frames: nothing was found; try a lower model.peak_threshold"
-        in ended.err
+        "warning: No instances in any of the 3 frames: nothing was found; "
+        "try a lower model.peak_threshold" in ended.err
     )
     (predictions,) = Path("outputs").glob("*/*/predictions.slp")
     assert [len(frame.instances) for frame in read_labels(predictions)] == [0, 0, 0]

@@ -23,7 +23,7 @@ def track_words(demo):
 
 
 def outcomes(cwd):
-    """What the runs in a folder say about the cache, in the order in which they were made."""
+    """Return the cache entries of the run records in a folder, oldest run first."""
     return [
         json.loads(path.read_text())["cache"] for path in sorted(cwd.glob("outputs/*/*/run.json"))
     ]

@@ -1,4 +1,7 @@
-"""A disk that is full, folders that may not be written to, a video that is taken away: one line, nothing damaged, and the run goes on."""
+"""A full disk, folders without write permission, a video that disappears.
+
+The run says so in one line, damages nothing, and goes on.
+"""
 
 import json
 import os
@@ -12,7 +15,10 @@ import pytest
 from sleap_lab.media.labels import read_labels, to_poses
 
 QUIET = ("report=none", "logger=none")
-RUN = "import sys; from sleap_lab import cli; from sleap_lab.inference import chunks; chunks.CHUNK_SECONDS = 0.1; cli.main(sys.argv[1:])"
+RUN = (
+    "import sys; from sleap_lab import cli; from sleap_lab.inference import chunks; "
+    "chunks.CHUNK_SECONDS = 0.1; cli.main(sys.argv[1:])"
+)
 BIND = """
 import ctypes, os, resource, sys
 DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS = 24, 1  # of prctl and its capabilities
@@ -21,8 +27,10 @@ if sys.argv[1] != "unlimited":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
 os.execv(sys.argv[2], sys.argv[2:])
 """
-"""Gives up the right to ignore permissions, and limits the size of files, before the command begins; what is done between fork and exec
-could wait for a lock that another thread held."""
+"""Gives up the right to ignore permissions, and limits the size of files, before the command.
+
+Code between fork and exec could wait for a lock that another thread holds.
+"""
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="uses limits and permissions as Linux has them"
@@ -30,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def begin(*words, cwd, limit=None):
-    """Start the command as somebody whom permissions bind, be it root, and whose files cannot grow beyond a limit."""
+    """Start the command as a user whom permissions bind, even as root, with a limited file size."""
     words = [
         sys.executable,
         "-c",
@@ -41,17 +49,18 @@ def begin(*words, cwd, limit=None):
         RUN,
         *words,
     ]
+    # Without git: the difference of a checkout is no large file of its own.
     here = {
         **os.environ,
         "PATH": "",
-    }  # without git, what a checkout differs in is no large file of its own
+    }
     return subprocess.Popen(
         words, cwd=cwd, env=here, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
 
 
 def finish(process):
-    """Return the exit code and what was said, by line."""
+    """Return the exit code and the lines of the messages."""
     err = process.communicate(timeout=300)[1]
     return process.returncode, err.splitlines()
 
@@ -106,15 +115,15 @@ def test_a_folder_that_may_only_be_read_is_told_before_the_run(words, locked, tm
 def test_a_cache_that_may_only_be_read_is_a_warning(words, locked, tmp_path):
     code, (said,) = finish(begin(*words, "cache_dir=locked/cache", cwd=tmp_path))
     assert code == 0
-    assert (
-        said
-        == f"warning: cache_dir: {locked / 'cache'} cannot be written to (Permission denied); nothing is stored"
+    assert said == (
+        f"warning: cache_dir: {locked / 'cache'} cannot be written to (Permission denied); "
+        "nothing is stored"
     )
 
 
 @pytest.fixture
 def under_way(demo, tmp_path):
-    """A run that has stored a chunk, and the command line it was started with; its video can be taken away."""
+    """A run that has stored a chunk, and its command line; its video can be taken away."""
     shutil.copy(demo.clip, tmp_path / "video.mp4")
     line = (
         "data.path=video.mp4",
@@ -146,7 +155,8 @@ def test_a_video_that_is_cut_short_meanwhile_ends_the_run_which_goes_on_when_it_
     code, said = finish(process)
     assert (code, said[-1]) == (
         1,
-        f"error: {video}: it has changed, or is gone, since the run began; put it back, and run the same command again",
+        f"error: {video}: it has changed, or is gone, since the run began; "
+        "put it back, and run the same command again",
     )
     shutil.copy(demo.clip, video)
     assert finish(begin(*line, cwd=tmp_path))[0] == 0

@@ -1,4 +1,4 @@
-"""Ways into the program, and what they cost before there is work to do."""
+"""Entry points of the program, and their start-up cost."""
 
 import subprocess
 import sys
@@ -70,7 +70,10 @@ def test_what_needs_no_run_imports_nothing_heavy(words, code, says, tmp_path):
 
 
 def test_import_paths_of_the_founding_page():
-    program = "from sleap_lab.predict import run_inference; from sleap_lab.evaluation import Evaluator; print(run_inference, Evaluator)"
+    program = (
+        "from sleap_lab.predict import run_inference; "
+        "from sleap_lab.evaluation import Evaluator; print(run_inference, Evaluator)"
+    )
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
     )

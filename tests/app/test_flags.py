@@ -1,4 +1,4 @@
-"""`track` and `eval` in sleap-nn's own flags: the examples of the founding page, files with odd names, and the line that is printed."""
+"""`track` and `eval` with sleap-nn's own flags: usual commands, odd file names, printed output."""
 
 import os
 import shlex
@@ -14,13 +14,14 @@ from sleap_lab import Evaluator, load_metrics, run_inference
 from sleap_lab.media.labels import read_labels, to_poses
 
 ODD_NAMES = [
-    "two words", "a=b, [1] {2} (3)", "#a@b 100% ü", "it's \"a\" \\ back\\slash", "end\\", "${x} $HOME", "~a:b&c;d|*?!", "-a", "null", " a ",
+    "two words", "a=b, [1] {2} (3)", "#a@b 100% ü", "it's \"a\" \\ back\\slash", "end\\",
+    "${x} $HOME", "~a:b&c;d|*?!", "-a", "null", " a ",
 ]  # fmt: skip
 
 
 @pytest.fixture
 def place(demo, tmp_path):
-    """Return a function that links the clip and its models in a folder below the working directory."""
+    """Return a function that links the clip and its models in a folder of the working directory."""
 
     def place(name="."):
         folder = tmp_path / name
@@ -77,32 +78,39 @@ def same(one, other):
             [0, 1],
         ),
         (
-            "--data_path video.mp4 --model_paths centroid/ --model_paths centered/ --frames 0-1 --device cpu",
+            "--data_path video.mp4 --model_paths centroid/ --model_paths centered/ --frames 0-1 "
+            "--device cpu",
             [0, 1],
         ),
         (
-            '--data_path video.mp4 --frames "0-1,4-5" --model_paths centroid --model_paths centered',
+            '--data_path video.mp4 --frames "0-1,4-5" --model_paths centroid '
+            "--model_paths centered",
             [0, 1, 4, 5],
         ),
         (
-            "--data_path video.mp4 --frames 0,3 -m centroid/best.ckpt -m centered/training_config.yaml",
+            "--data_path video.mp4 --frames 0,3 -m centroid/best.ckpt "
+            "-m centered/training_config.yaml",
             [0, 3],
         ),
         (
-            "--data-path video.mp4 --frames 2 --model-paths centered --model-paths centroid --max-instances 2",
+            "--data-path video.mp4 --frames 2 --model-paths centered --model-paths centroid "
+            "--max-instances 2",
             [2],
         ),
         (
-            "-i video.mp4 -m centroid -m centered -t --candidates_method fixed_window --tracking_window_size 10 --frames 0-2",
+            "-i video.mp4 -m centroid -m centered -t --candidates_method fixed_window "
+            "--tracking_window_size 10 --frames 0-2",
             [0, 1, 2],
         ),
         (
-            "-i video.mp4 -m centroid -m centered -t --candidates-method local_queues --tracking-window-size 5 --frames 0-2",
+            "-i video.mp4 -m centroid -m centered -t --candidates-method local_queues "
+            "--tracking-window-size 5 --frames 0-2",
             [0, 1, 2],
         ),
         ("-i video.mp4 -m centroid -m centered -t --use_flow --frames 0-2", [0, 1, 2]),
         (
-            "-i video.mp4 -m centroid -m centered -b 2 -n 2 -d cpu -t --frames=0-2 --integral_refinement None",
+            "-i video.mp4 -m centroid -m centered -b 2 -n 2 -d cpu -t --frames=0-2 "
+            "--integral_refinement None",
             [0, 1, 2],
         ),
         ("-i labels.slp -t", [0, 1, 2, 3, 4, 5]),

@@ -1,4 +1,7 @@
-"""Everything that SLEAP users have as input, through the real command: results, exit codes, and what is said about each video."""
+"""Every kind of input that SLEAP users have, through the real command.
+
+Checks results, exit codes, and the messages about each video.
+"""
 
 import json
 from pathlib import Path
@@ -52,7 +55,10 @@ def model(make_model):
 
 @pytest.fixture
 def predict(tmp_path, monkeypatch, model):
-    """Return a function that runs an experiment with a model that sees the walk, and returns the result and its predictions."""
+    """Return a function that runs an experiment with a model that sees the walk.
+
+    It returns the result and its predictions.
+    """
     monkeypatch.chdir(tmp_path)
 
     def predict(path, *overrides):
@@ -162,7 +168,11 @@ def test_a_package_needs_no_source_video(predict, write_h5, tmp_path, make_label
 
 @pytest.fixture
 def clips(tmp_path, write_h5, video_path):
-    """A folder of an HDF5 video of 4 frames, one of 2 larger frames of other numbers, a gray video and a file that is none."""
+    """A folder of four files, one of them no video.
+
+    They are an HDF5 video of 4 frames, one of 2 larger frames with other numbers, a gray video, and
+    a file that is no video.
+    """
     (tmp_path / "my clips [1]").mkdir()
     folder = tmp_path / "my clips [1]"
     write_h5([walk(i) for i in range(N)], name=f"{folder.name}/a.h5")

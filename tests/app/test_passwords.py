@@ -1,4 +1,4 @@
-"""A password in the address of a tracking server is in no file that a run leaves, and not on the screen."""
+"""A password in the address of a tracking server is in no file of a run and not on the screen."""
 
 import sleap_io as sio
 

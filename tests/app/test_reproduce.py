@@ -1,4 +1,4 @@
-"""Running what was run again, from its folder or from MLflow, with the real command."""
+"""Reproduction of runs from their folder or from MLflow, with the real command."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ DEMO = Path(str(resources.files("sleap_lab.demo")))
 
 @pytest.fixture
 def reproduce(sleap_lab):
-    """Return a function that reproduces a run and returns how that ended, what was told, and the receipt."""
+    """Return a function that reproduces a run; it returns the end, the messages and the receipt."""
 
     def reproduce(*words, cwd):
         before = set(cwd.glob("outputs/*/*/receipt.json"))

@@ -1,4 +1,4 @@
-"""One experiment, as the command runs it: what it leaves, that it can be repeated, and what interrupts it."""
+"""One experiment through the command: what it leaves, its repetition, and its interruption."""
 
 import json
 import signal
@@ -15,8 +15,9 @@ RUN_FOLDER = {
     ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     "metrics.csv", "metrics.flat.npz", "metrics.frames.csv", "metrics.json", "metrics.npz",
     "predictions.slp", "report.html", "run.json", "run.log", "switches.csv",
-    "snapshot/command.txt", "snapshot/config.yaml", "snapshot/device.json", "snapshot/git.json", "snapshot/hashes.json",
-    "snapshot/overrides.yaml", "snapshot/packages.json", "snapshot/videos.json",
+    "snapshot/command.txt", "snapshot/config.yaml", "snapshot/device.json", "snapshot/git.json",
+    "snapshot/hashes.json", "snapshot/overrides.yaml", "snapshot/packages.json",
+    "snapshot/videos.json",
 }  # fmt: skip
 
 
@@ -170,7 +171,7 @@ def test_an_interruption_is_recorded(number, logger, demo, finished, start, mlfl
 
 
 def wait_for(condition, process):
-    """Wait until something is so, as long as the process lives."""
+    """Wait until a condition holds, while the process lives."""
     while not condition():
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Runs at the same time: on one output file, one cache, and one MLflow store that somebody else holds."""
+"""Runs at the same time: on one output file, one cache, and one locked MLflow store."""
 
 import json
 import shutil
@@ -83,7 +83,8 @@ def test_a_store_that_somebody_holds_costs_a_warning_and_is_filled_later(
     assert ended.code == 0
     assert said.startswith("warning: ")
     assert said.endswith(
-        f"database is locked; the run is complete in {run.parent}, `sleap-lab sync {run.parent}` uploads it later"
+        f"database is locked; the run is complete in {run.parent}, "
+        f"`sleap-lab sync {run.parent}` uploads it later"
     )
     assert (run.parent / "predictions.slp").exists()
     assert sleap_lab("sync", cwd=tmp_path).code == 0

@@ -1,4 +1,4 @@
-"""A run that is killed, or stopped from the keyboard, goes on when the same command is typed again."""
+"""A run that is killed or stopped from the keyboard resumes with the same command."""
 
 import os
 import signal
@@ -10,7 +10,10 @@ import pytest
 
 from sleap_lab.media.labels import read_labels, to_poses
 
-RUN = "import sys; from sleap_lab.inference import chunks; chunks.CHUNK_SECONDS = 0.1; from sleap_lab.cli import main; main(sys.argv[1:])"
+RUN = (
+    "import sys; from sleap_lab.inference import chunks; chunks.CHUNK_SECONDS = 0.1; "
+    "from sleap_lab.cli import main; main(sys.argv[1:])"
+)
 WORDS = (
     "experiment=demo",
     "data.frames=0-149",

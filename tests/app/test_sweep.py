@@ -1,4 +1,4 @@
-"""Many experiments with one command, in the file system and in MLflow, whatever happens to them."""
+"""Sweeps with one command, in the file system and in MLflow, also when jobs fail or are killed."""
 
 import csv
 import hashlib
@@ -20,7 +20,7 @@ from sleap_lab.runs.summary import process_exists
 
 @pytest.fixture(scope="module")
 def sweep(finished, sleap_lab, mlflow_runs):
-    """Return a function that runs a sweep where the demo ran, and returns how it ended and what it left."""
+    """Return a function that runs a sweep beside the demo; it returns the end and the results."""
 
     def sweep(*words):
         before = set(finished.cwd.glob("outputs/multirun/*/*"))
@@ -45,7 +45,7 @@ def sweep(finished, sleap_lab, mlflow_runs):
 
 @pytest.fixture
 def tracking(demo):
-    """The words of a sweep of four jobs that cost little: they track the true poses, and are compared with them."""
+    """The words of a sweep of four cheap jobs: they track the true poses and compare with them."""
     truth = [
         f"data.path={demo.truth}",
         f"evaluator.ground_truth_path={demo.truth}",
@@ -67,7 +67,7 @@ def rows_of(folder):
 
 
 def outcome(cwd):
-    """Return the results, poses and tracks of the one sweep in a folder, without what is never the same."""
+    """Return results, poses and tracks of the one sweep in a folder, without what always varies."""
     (folder,) = cwd.glob("outputs/multirun/*/*")
     results = [
         {name: value for name, value in row.items() if name != "seconds"} for row in rows_of(folder)
@@ -145,8 +145,8 @@ def test_two_by_two_settings_are_four_runs_under_one(sweep, finished):
             == float(done.rows[number]["identity/idf1"])
         )
     assert (
-        "best          job 1 by identity/idf1, tied with jobs 0, 2, 3; the simpler setting decides\n"
-        in done.out
+        "best          job 1 by identity/idf1, tied with jobs 0, 2, 3; "
+        "the simpler setting decides\n" in done.out
     )
 
 
@@ -275,7 +275,10 @@ def test_jobs_that_run_side_by_side_see_one_gpu_each(sleap_lab, tracking, tmp_pa
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     seen = tmp_path / "seen"
     seen.mkdir()
-    look = f"import os, pathlib; pathlib.Path({str(seen)!r}, str(os.getpid())).write_text(os.environ.get('CUDA_VISIBLE_DEVICES', 'none'))"
+    look = (
+        f"import os, pathlib; pathlib.Path({str(seen)!r}, str(os.getpid()))"
+        ".write_text(os.environ.get('CUDA_VISIBLE_DEVICES', 'none'))"
+    )
     (tmp_path / "sitecustomize.py").write_text(LOOKING.format(look=look))
     words = [*tracking, "logger=none", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     program = (
@@ -299,7 +302,7 @@ def test_jobs_that_run_side_by_side_see_one_gpu_each(sleap_lab, tracking, tmp_pa
     assert len(list(seen.iterdir())) == 4
 
 
-# Run by every Python that starts in the test's folder: what the process of a job sees once it begins.
+# Run by every Python that starts in the test's folder: shows what the process of a job sees.
 LOOKING = """
 import multiprocessing.process
 begin = multiprocessing.process.BaseProcess.run

@@ -1,4 +1,4 @@
-"""Tuning with the real command: on what the demo has predicted, killed, interrupted, in two processes."""
+"""Tuning with the real command: on predictions of the demo, killed, interrupted, in parallel."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The package as others get it: built as a wheel, installed without the checkout, run from a folder of its own."""
+"""The package as users get it: built as a wheel, installed without the checkout, run elsewhere."""
 
 import subprocess
 import sys
@@ -12,12 +12,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Return the folder with the commands of an environment that holds the wheel, and borrows what the wheel depends on."""
+    """Return the commands folder of an environment with the wheel; it borrows the dependencies."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    subprocess.run(
-        ["git", "clone", "--quiet", str(ROOT), str(source)], check=True
-    )  # building leaves files behind
+    # Building leaves files behind.
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)
     subprocess.run(
         [
             sys.executable,

@@ -1,4 +1,4 @@
-"""The reference: its cases, how one is run, and how many were met."""
+"""Fixtures of the reference: its cases, a function that runs one, and a count of agreements."""
 
 import os
 import shlex
@@ -15,9 +15,10 @@ REFERENCE = Path(
 )
 
 OWN_FOLDERS = {"hydra.run.dir": "run", "cache_dir": "cache"}
-"""What a run would leave in its working directory, which is the reference: key -> folder of the test."""
+"""Outputs in the working directory, which is the reference: key -> folder of the test."""
 
-# Cases of a few seconds that together have every model kind, every way to choose frames and every family of options.
+# Cases of a few seconds. Together they have every model kind, every way to choose frames and every
+# family of options.
 QUICK = {
     "single_instance_labels",
     "topdown_pkg",
@@ -68,7 +69,10 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def reference(monkeypatch):
-    """The reference folder, as working directory: its labels name their videos relative to it. It is read only."""
+    """The reference folder as working directory, read only.
+
+    Its labels name their videos relative to it.
+    """
     if not REFERENCE.is_dir():
         pytest.skip("no reference folder (SLEAP_LAB_REFERENCE)")
     monkeypatch.chdir(REFERENCE)

@@ -1,4 +1,7 @@
-"""Models of SLEAP 1.4 and older answer as TensorFlow did: raw maps of an image of zeros, and poses refined by offsets."""
+"""Models of SLEAP 1.4 and older give the results of TensorFlow.
+
+The results are raw maps of an image of zeros, and poses refined by offsets.
+"""
 
 import json
 
@@ -57,7 +60,7 @@ def test_maps_of_an_image_of_zeros(name, reference):
 
 
 def predicted(folder):
-    """Return what TensorFlow predicted in the first frame: points and scores, by x of the first node."""
+    """Return TensorFlow's predictions in the first frame: points and scores, by x of node 0."""
     instances = sio.load_slp(str(folder / "labels_pr.val.slp"), open_videos=False)[0].instances
     order = np.argsort([instance.numpy()[0, 0] for instance in instances])
     return (
@@ -70,7 +73,8 @@ def predicted(folder):
 def frame(reference):
     """The first frame (h, w) uint8, and its labels (2, nodes, 2).
 
-    TensorFlow's video decoder gave a gray level more than the one that packed the frame, as all scores tell.
+    TensorFlow's video decoder gave one gray level more than the decoder that packed the frame, as
+    all scores show.
     """
     labels = sio.load_slp(str(reference / "labels/minimal_instance.pkg.slp"))
     return labels[0].image[..., 0].clip(max=254) + 1, np.array(
@@ -94,7 +98,10 @@ def test_offsets_of_a_bottomup_model(frame, reference):
 
 def test_offsets_from_the_command(reference, run, tmp_path):
     points, _ = predicted(reference / "legacy_models" / BOTTOMUP)
-    flags = f"-i videos/centered_pair_small.mp4 -m legacy_models/{BOTTOMUP} --frames 0 --integral_refinement offsets"
+    flags = (
+        f"-i videos/centered_pair_small.mp4 -m legacy_models/{BOTTOMUP} --frames 0 "
+        "--integral_refinement offsets"
+    )
     run("track", flags, "-o", str(tmp_path / "found.slp"))
     found = np.array(
         [
@@ -108,7 +115,8 @@ def test_offsets_from_the_command(reference, run, tmp_path):
 
 
 def test_offsets_of_a_centered_instance_model(frame, reference):
-    # TensorFlow cut crops of n px from c - (n - 1) / 2, a fraction, truncated their pixels, and counted points from c - n / 2.
+    # TensorFlow cut crops of n px from c - (n - 1) / 2, a fraction, truncated their pixels, and
+    # counted points from c - n / 2.
     image, labels = frame
     points, scores = predicted(reference / "legacy_models" / CENTERED)
     config = read_training_config(reference / "legacy_models" / CENTERED)

@@ -77,7 +77,7 @@ def test_animals_stay_in_the_picture(truth: Poses, clip: sio.Video) -> None:
 def crossings(a: np.ndarray, b: np.ndarray) -> int:
     """Count how often two animals (frames, nodes, 2), closer than a body length, pass each other.
 
-    They pass where the vector between their centroids turns round along the line on which they approached.
+    They pass where the vector between their centroids reverses along the line of their approach.
     """
     length = np.linalg.norm(a[:, 0] - a[:, -1], axis=-1).mean()
     between = b.mean(axis=1) - a.mean(axis=1)

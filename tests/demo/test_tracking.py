@@ -1,4 +1,4 @@
-"""What the demo is for: the tracker that knows poses keeps the animals apart, the one that knows centroids does not."""
+"""The purpose of the demo: a tracker of poses keeps animals apart, one of centroids does not."""
 
 from dataclasses import replace
 

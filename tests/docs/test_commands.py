@@ -1,8 +1,9 @@
 """The commands of the README and of the pages in docs/.
 
-A block tagged `bash` or `python` is run, in the order of its page; a block tagged `sh` is not, and its title tells the reader why.
-A `yaml` block with a title is a file of that name. The fast tests check every `sleap-lab` command up to the point where work would begin,
-and run Python on ten frames; the slow ones (`make docs-commands`) run whole pages in a shell, on the demo's clips.
+A block tagged `bash` or `python` is run, in the order of its page. A block tagged `sh` is not run,
+and its title says why. A `yaml` block with a title is a file of that name. The fast tests check
+every `sleap-lab` command up to the point where work would begin, and run Python on ten frames. The
+slow ones (`make docs-commands`) run whole pages in a shell, on the demo's clips.
 """
 
 import os
@@ -46,7 +47,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Yield the commands of a shell block, word by word, without the variables that are set before them."""
+    """Yield the commands of a shell block as words, without the variables set before them."""
     for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         while words and re.match(r"[A-Z_]+=", words[0]):
@@ -100,7 +101,7 @@ def short_lab(tmp_path_factory):
 
 @pytest.fixture
 def lab(short_lab, tmp_path, monkeypatch):
-    """A folder with what the pages name, and clips of ten frames."""
+    """A folder with the files that the pages name, and clips of ten frames."""
     folder = shutil.copytree(short_lab, tmp_path / "practice")
     monkeypatch.chdir(folder)
     return folder
@@ -159,7 +160,8 @@ def test_what_is_not_run_says_why(page):
                 if re.match(r"(\$ )?(sleap-lab|make|pip|python) ", line)
             ]
             assert not typed, (
-                f"{page.name}: tag the block as bash, or as sh with a title that says why it is not run\n{block.text}"
+                f"{page.name}: tag the block as bash, or as sh with a title that says why it is "
+                f"not run\n{block.text}"
             )
 
 
@@ -179,7 +181,7 @@ def test_what_pages_make_is_in_the_makefile():
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages("bash"))
 def test_pages_run(page, tmp_path):
-    """All shell blocks of a page in one shell, so that a later command finds what an earlier one left."""
+    """All shell blocks of a page run in one shell, so that later commands find earlier results."""
     copy(folder := tmp_path / "practice")
     furnish(folder)
     script = ["set -eu"]

@@ -1,4 +1,4 @@
-"""Who may import whom: the order of the rooms, and the picture and the table of it in the documentation."""
+"""Who may import whom: the order of the rooms, and its picture and table in the documentation."""
 
 import importlib.util
 import re
@@ -55,7 +55,10 @@ def test_an_import_against_the_order_is_found(arrows, wrong):
 
 
 def test_imports_are_found_wherever_they_stand(tmp_path):
-    code = "import sleap_lab.cli\nfrom sleap_lab import terminal, run_inference\ndef f():\n    from sleap_lab.poses.record import Poses\n"
+    code = (
+        "import sleap_lab.cli\nfrom sleap_lab import terminal, run_inference\n"
+        "def f():\n    from sleap_lab.poses.record import Poses\n"
+    )
     assert sorted(floor_plan.modules(floor_plan.ast.parse(code))) == [
         "__init__",
         "cli",
@@ -65,7 +68,7 @@ def test_imports_are_found_wherever_they_stand(tmp_path):
 
 
 def test_the_picture_is_that_of_the_code():
-    """It is not: run `python scripts/floor_plan.py`."""
+    """If it fails, run `python scripts/floor_plan.py`."""
     assert floor_plan.PICTURE.read_text(encoding="utf-8") == floor_plan.draw(floor_plan.imports())
 
 

@@ -71,7 +71,8 @@ def test_every_pin_installs_on_the_oldest_python():
 
 # --- make install -----------------------------------------------------------------------
 
-# Stands for the Python of a fresh machine and for that of its .venv: writes down what it is asked to do, and OpenCV loads as $LOADS says.
+# Stands for the Python of a fresh machine and of its .venv: it logs its arguments, and OpenCV loads
+# as $LOADS says.
 PYTHON = """#!/bin/sh
 echo "$*" >> "$LOG"
 case "$*" in
@@ -79,14 +80,20 @@ case "$*" in
   *ensurepip*) test "$LOADS" != "no venv" ;;
   *opencv-python-headless==*) touch "$LOG.headless" ;;
   *"import cv2"*)
-    test "$LOADS" = all || test -e "$LOG.headless" || { printf 'Traceback\\nImportError: libGL.so.1: no such file\\n' >&2; exit 1; } ;;
+    test "$LOADS" = all || test -e "$LOG.headless" || {
+      printf 'Traceback\\nImportError: libGL.so.1: no such file\\n' >&2
+      exit 1
+    } ;;
 esac
 """
 
 
 @pytest.fixture
 def install(tmp_path):
-    """Return a function that runs `make install` with a stand-in for Python, and returns its end and what Python was asked to do."""
+    """Return a function that runs `make install` with a stand-in for Python.
+
+    It returns the finished process and the arguments of each call of Python.
+    """
     python, log = tmp_path / "python", tmp_path / "log"
     python.write_text(PYTHON)
     python.chmod(0o755)
@@ -111,8 +118,8 @@ def test_without_libgl_the_headless_build_of_the_same_version_is_installed(insta
         "-c import cv2",
     ]
     assert (
-        f"(ImportError: libGL.so.1: no such file); opencv-python-headless {version} takes its place\n"
-        in ended.stdout
+        "(ImportError: libGL.so.1: no such file); "
+        f"opencv-python-headless {version} takes its place\n" in ended.stdout
     )
 
 
@@ -127,7 +134,8 @@ def test_a_python_without_venv_is_told_in_a_line(install):
     ended, asked = install("no venv")
     assert ended.returncode != 0
     assert re.search(
-        r"^error: \S+ cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv$",
+        r"^error: \S+ cannot make virtual environments; "
+        r"on Debian and Ubuntu: apt-get install python3-venv$",
         ended.stdout,
         re.MULTILINE,
     )

@@ -20,7 +20,7 @@ def test_every_recipe_is_told():
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_a_recipe_leads_to_a_test_that_passes(recipe, tmp_path):
-    """It does not apply: follow it by hand, and write the new diff."""
+    """If a recipe does not apply, follow it by hand, and write the new diff."""
     for folder in ("sleap_lab", "conf"):
         shutil.copytree(
             ROOT / folder,

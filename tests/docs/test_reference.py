@@ -17,6 +17,6 @@ SPEC.loader.exec_module(make_reference)
 
 @pytest.mark.parametrize("name", make_reference.PAGES)
 def test_page_is_fresh(name):
-    """A stale page: run `make docs`."""
+    """If a page is stale, run `make docs`."""
     written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
     assert written == make_reference.GENERATED + make_reference.PAGES[name]()

@@ -1,4 +1,7 @@
-"""The site builds without a warning: every page is in the navigation, every link and anchor leads somewhere, nothing is fetched."""
+"""The site builds without a warning.
+
+Every page is in the navigation, every link and anchor leads somewhere, and nothing is fetched.
+"""
 
 import os
 import re

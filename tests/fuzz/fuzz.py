@@ -1,7 +1,10 @@
-"""Change files and command lines at random until time is up: `python tests/fuzz/fuzz.py --seconds 60`.
+"""Change files and command lines at random until time is up.
 
-As many targets at once as there are processors have that time each. Each target runs in a process of its own, with a limit of memory,
-because what HDF5 and zlib do with broken files happens in C. A fault is told with the number of its attempt:
+    python tests/fuzz/fuzz.py --seconds 60
+
+As many targets run at once as there are processors, each for that time. Each target runs in a
+process of its own, with a limit of memory, because HDF5 and zlib handle broken files in C. A fault
+is reported with the number of its attempt:
 `--only TARGET --first NUMBER --attempts 1` does it again.
 """
 
@@ -24,7 +27,7 @@ from typing import Any
 
 HANG = 10
 if hasattr(signal, "SIGALRM"):
-    # Of the processor's time, as a machine that is busy, or asleep, makes everything take long; but nothing may wait for ever.
+    # Processor time, as a busy or sleeping machine makes everything slow; real time ends waits.
     TIMERS = (
         (signal.ITIMER_PROF, signal.SIGPROF, HANG),
         (signal.ITIMER_REAL, signal.SIGALRM, 10 * HANG),
@@ -43,7 +46,7 @@ def load_targets() -> ModuleType:
 
 
 def attempt(name: str, number: int, folder: Path, targets: ModuleType) -> str | None:
-    """Do one attempt; returns what is wrong, None where nothing is."""
+    """Make one attempt; returns the fault, or None."""
     from sleap_lab.errors import SleapLabError
 
     def hang(*_: Any) -> None:
@@ -68,7 +71,10 @@ def attempt(name: str, number: int, folder: Path, targets: ModuleType) -> str | 
 
 
 def work(name: str, first: int, most: int, seconds: float, reports: Any) -> None:
-    """Do attempts until time is up, which begins when everything is imported, and report each before and after."""
+    """Make attempts until time is up, and report each before and after.
+
+    The time begins when everything is imported.
+    """
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -151,7 +157,8 @@ def main() -> int:
                     if fault.strip().splitlines()[-1][:100] == kind
                 )
                 print(
-                    f"  {count} x {kind}\n  --only {name} --first {number} --attempts 1\n{faults[number]}",
+                    f"  {count} x {kind}\n"
+                    f"  --only {name} --first {number} --attempts 1\n{faults[number]}",
                     flush=True,
                 )
             total, wrong = total + done, wrong + len(faults)

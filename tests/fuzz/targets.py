@@ -1,7 +1,7 @@
 """What is fuzzed: readers and parsers, what they are started from, and how their input is changed.
 
-A target is told a random generator and a folder and does one attempt. It may end, or raise what users are told in one line; whatever
-else it raises, and an end of the process, is a fault.
+A target gets a random generator and a folder and makes one attempt. It may end, or raise an error
+that users see as one line. Any other exception, and an end of the process, is a fault.
 """
 
 import io
@@ -100,7 +100,7 @@ TEXTS = (
 
 
 def changed(random: Random, content: bytes) -> bytes:
-    """Change some bytes: others in their place, removed, doubled, moved, or numbers that are the first or last of their size."""
+    """Change some bytes: replaced, removed, doubled or moved, or set to extreme numbers."""
     data = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 4, 16))):
         place = random.randrange(len(data) + 1)
@@ -277,7 +277,10 @@ def unzipped_bytes(file: io.BytesIO) -> dict[str, bytes]:
 
 
 def recordings() -> dict[str, bytes]:
-    """Return small recordings in several containers and codecs, by file name; every frame is as bright as its number says."""
+    """Return small recordings in several containers and codecs, by file name.
+
+    The brightness of every frame tells its number.
+    """
     found = {}
     for name, codec in {
         "a.mp4": "libx264",
@@ -308,16 +311,35 @@ LEGACY = {
         "labels": {
             "skeletons": [
                 {
-                    "directed": True, "graph": {"name": "x", "num_edges_inserted": 0}, "links": [], "multigraph": True,
-                    "nodes": [{"id": {"py/object": "sleap.skeleton.Node", "py/state": {"py/tuple": [name, 1.0]}}} for name in "ab"],
+                    "directed": True, "graph": {"name": "x", "num_edges_inserted": 0},
+                    "links": [], "multigraph": True,
+                    "nodes": [
+                        {
+                            "id": {
+                                "py/object": "sleap.skeleton.Node",
+                                "py/state": {"py/tuple": [name, 1.0]},
+                            }
+                        }
+                        for name in "ab"
+                    ],
                 }
             ]
         },
         "preprocessing": {"input_scaling": 1.0},
     },
     "model": {
-        "backbone": {"unet": {"stem_stride": None, "filters": 1, "filters_rate": 1.0, "max_stride": 2, "output_stride": 2}},
-        "heads": {"single_instance": {"part_names": ["a", "b"], "sigma": 2.5, "output_stride": 2, "offset_refinement": False}},
+        "backbone": {
+            "unet": {
+                "stem_stride": None, "filters": 1, "filters_rate": 1.0, "max_stride": 2,
+                "output_stride": 2,
+            }
+        },
+        "heads": {
+            "single_instance": {
+                "part_names": ["a", "b"], "sigma": 2.5, "output_stride": 2,
+                "offset_refinement": False,
+            }
+        },
     },
 }  # fmt: skip
 
@@ -465,7 +487,7 @@ def metrics_file(random: Random, folder: Path) -> None:
 
 
 def cache_entry(random: Random, folder: Path) -> None:
-    """Entries of the cache, whose digest somebody made right again; they cost time, and nothing else."""
+    """Entries of the cache with a corrected digest; they cost time, and nothing else."""
     cache, key = Cache(folder, warn=lambda text: None), "0" * 64
     result = Result(good().poses.to_arrays(), {"kind": "x", "notes": []})
     remember(cache, key, lambda: result, stage="predict")
@@ -504,7 +526,7 @@ def run_folder(random: Random, folder: Path) -> None:
 TARGETS: dict[str, Callable[[Random, Path], None]] = {
     target.__name__: target
     for target in (
-        frame_grammar, overrides, flag_parser, training_config, checkpoint, legacy_model, labels, recording, metrics_file, cache_entry,
-        run_folder,
+        frame_grammar, overrides, flag_parser, training_config, checkpoint, legacy_model, labels,
+        recording, metrics_file, cache_entry, run_folder,
     )
 }  # fmt: skip

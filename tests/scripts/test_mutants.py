@@ -1,4 +1,4 @@
-"""The script that changes the core makes the changes it names, and tells which of them nobody noticed."""
+"""The script that changes the core makes the changes that it names, and lists unnoticed ones."""
 
 import importlib.util
 import subprocess
@@ -17,7 +17,7 @@ SPEC.loader.exec_module(mutants)
 
 
 def all_of(source):
-    """Return what each change is called, and the code that it leads to."""
+    """Return the name of each change, and the changed code."""
     found = mutants.changes("a.py", source)
     return {
         change.name.removeprefix("a.py module: "): mutants.changed(source, change.number)
@@ -95,7 +95,10 @@ def test_what_is_drawn_stays_when_other_changes_come():
 
 
 def test_the_list_of_known_changes():
-    text = "# Comment\nspeed only\n  a.py f: 1 → 2\n  b.py f: a: b → c\nanother reason\n  c.py f: a → b\n"
+    text = (
+        "# Comment\nspeed only\n  a.py f: 1 → 2\n  b.py f: a: b → c\n"
+        "another reason\n  c.py f: a → b\n"
+    )
     assert mutants.known(text) == {
         "a.py f: 1 → 2": "speed only",
         "b.py f: a: b → c": "speed only",
@@ -120,7 +123,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv.pop(1))
 import mutants
 mutants.ROOT = Path.cwd()
-mutants.PACKAGE, mutants.TESTS, mutants.KNOWN = mutants.ROOT / "sleap_lab", mutants.ROOT / "tests", mutants.ROOT / "known.txt"
+mutants.PACKAGE, mutants.TESTS = mutants.ROOT / "sleap_lab", mutants.ROOT / "tests"
+mutants.KNOWN = mutants.ROOT / "known.txt"
 mutants.CORE, mutants.HEAVY, mutants.GRACE = {"tiny.py": ()}, ("hypothesis", "pytest"), 1.0
 sys.exit(mutants.main())
 """
@@ -135,7 +139,10 @@ def count(items, most):
 
 
 def test_what_nobody_noticed_is_listed(tmp_path):
-    """Of `n -= 2` it is noticed that it hangs; that `>` could be `>=` can be noticed by nobody; and whether 2 could be 1 is not tested."""
+    """Of three changes, one is listed as unnoticed.
+
+    The hang of `n -= 2` is noticed. No test can notice `>=` for `>`. No test covers 1 for 2.
+    """
     (tmp_path / "sleap_lab").mkdir()
     (tmp_path / "sleap_lab" / "__init__.py").touch()
     (tmp_path / "sleap_lab" / "tiny.py").write_text(TINY)
@@ -145,7 +152,8 @@ def test_what_nobody_noticed_is_listed(tmp_path):
     )
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_tiny.py").write_text(
-        "from sleap_lab.tiny import count\n\n\ndef test_count():\n    assert [count('ab', 9), count('abcd', 3)] == [2, 3]\n"
+        "from sleap_lab.tiny import count\n\n\ndef test_count():\n"
+        "    assert [count('ab', 9), count('abcd', 3)] == [2, 3]\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, str(SCRIPT.parent)],
