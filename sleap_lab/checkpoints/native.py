@@ -56,7 +56,7 @@ PLAIN_BUILTINS = {
 
 
 class Inert:
-    """Stand-in for any object of a checkpoint that is not needed; accepts every pickle operation."""
+    """Stand-in for an object of a checkpoint that is not needed; accepts every pickle operation."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Inert":
         """Accept any constructor call."""
