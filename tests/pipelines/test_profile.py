@@ -95,7 +95,7 @@ def test_no_time_at_all(pass_time):
 
 def test_a_worker_that_fails_works_no_longer(pass_time):
     watch = Clock()
-    # noqa below: time passes before the error.
+    # Time passes before the error, so that the block has two statements.
     with pytest.raises(KeyError), watch.working(), doing(NETWORK):  # noqa: PT012
         pass_time(1)
         raise KeyError
