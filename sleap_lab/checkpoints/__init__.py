@@ -1,4 +1,7 @@
-"""Readers of trained models: files in, (training config, network) out; nothing in a file is ever run."""
+"""Readers of trained models: files in, training config and network out.
+
+Nothing in a file is ever run.
+"""
 
 from sleap_lab.checkpoints.crop_rule import CropRule, crop_rule
 from sleap_lab.checkpoints.folder import load_network, read_training_config

@@ -1,8 +1,10 @@
-"""Where training put the content of a crop relative to its labels, by the version of SLEAP-NN that trained a model.
+"""Where training put the content of a crop relative to its labels.
 
-Labels of a training crop are counted from a corner with a fraction. What the crop shows lay there exactly only before
-0.1.0; since then two crops in a row have each stretched a box of n - 1 px over n pixels, which moves and magnifies it.
-A network answers what it was taught, so its answers must be moved by as much to lie on what it sees.
+This depends on the version of SLEAP-NN that trained the model. Labels of a training crop are
+relative to a corner with fractional coordinates. Only before 0.1.0 does the content of the crop
+lie exactly there. Since then training cuts twice in a row, and each cut stretches a box of n - 1 px
+over n pixels, which moves and magnifies the content. The network learns this displacement, so its
+points must be moved by as much to lie on what it sees.
 """
 
 import math
@@ -20,21 +22,24 @@ STRETCHED_SINCE = Version("0.1.0")
 
 @dataclass(frozen=True)
 class CropRule:
-    """Training crops show what is labelled p at p + shift + gain * (p - middle of the crop), px of the crop.
+    """How the content of a training crop is displaced from its labels.
+
+    What is labelled p appears at p + shift + gain * (p - middle of the crop), px of the crop.
 
     Attributes:
-        shift: What the content is moved by along both axes, px.
-        gain: What it is magnified by, minus 1.
+        shift: Displacement of the content along both axes, px.
+        gain: Magnification of the content, minus 1.
     """
 
     shift: float
     gain: float = 0.0
 
     def content(self, answers: np.ndarray, size: int) -> np.ndarray:
-        """Return where in a crop the content lies for which a network answers.
+        """Return where in a crop the content lies that a network's points refer to.
 
         Args:
-            answers: (…, 2) px of the crop before it was scaled, (x, y) from its first pixel.
+            answers: (…, 2) points from the network, px of the crop before scaling, (x, y) from its
+                first pixel.
             size: Side of the crop, px.
         """
         return answers + self.shift + self.gain * (answers - (size - 1) / 2)
@@ -43,11 +48,12 @@ class CropRule:
 def crop_rule(config: TrainingConfig, size: int) -> CropRule:
     """Return how the training crops of a model were cut.
 
-    Where the version is not told, content is half a pixel off, the mean of what sleap-nn adds at inference.
+    Without a version in the config, content is taken to be half a pixel off, which is the mean of
+    what sleap-nn adds at inference.
 
     Args:
         config: Training config of a model that sees crops.
-        size: Side of its crops where the config does not tell, px.
+        size: Side of its crops where the config names none, px.
     """
     if config.legacy:
         return CropRule(0.0)
@@ -57,14 +63,15 @@ def crop_rule(config: TrainingConfig, size: int) -> CropRule:
         return CropRule(0.0)
     size = max(config.crop_size or size, 2)
     first = int(math.sqrt(2) * size)
-    # Each crop moves its middle by half a pixel along both axes; random rotations of the image turn that, and blur it.
+    # Each cut moves the middle of the crop by half a pixel along both axes. Random rotations of the
+    # image turn this displacement, so that only its mean counts.
     return CropRule(
         shift=_mean_cosine(config.raw), gain=first / (first - 1) * size / (size - 1) - 1
     )
 
 
 def _mean_cosine(raw: Mapping[str, Any]) -> float:
-    """Return the mean cosine of the angles by which training turned its images; 1 where it did not."""
+    """Return the mean cosine of the angles by which training rotated its images; 1 without any."""
     data = _section(raw, "data_config")
     geometric = _section(_section(data, "augmentation_config"), "geometric")
     low, high = (

@@ -1,4 +1,8 @@
-"""A model folder, whoever trained it: `training_config.yaml` makes it SLEAP-NN's, else `training_config.json` SLEAP's."""
+"""Model folders of SLEAP-NN and of SLEAP.
+
+A folder with `training_config.yaml` is SLEAP-NN's; otherwise one with `training_config.json` is
+SLEAP's.
+"""
 
 from pathlib import Path
 
@@ -38,12 +42,13 @@ def load_network(
 
     Args:
         config: The folder's training config.
-        offsets: The network predicts offsets, too; only legacy models can.
+        offsets: The network also predicts offsets; only legacy models can.
         backbone_ckpt_path: Checkpoint whose backbone weights replace those of the folder.
         head_ckpt_path: Checkpoint whose head weights replace those of the folder.
 
     Raises:
-        ConfigError: A checkpoint is of the other kind than the folder: SLEAP-NN's for a legacy model or the other way round.
+        ConfigError: A checkpoint is not of the folder's kind: SLEAP-NN's for a legacy model or vice
+            versa.
         RunError: A checkpoint is broken or its weights do not fit the network.
     """
     for key, path in (
@@ -57,7 +62,8 @@ def load_network(
                 else "best.ckpt of another model of SLEAP-NN"
             )
             raise ConfigError(
-                f"model.{key}: {path} cannot replace weights of the model in {config.folder}; accepted: {accepted}"
+                f"model.{key}: {path} cannot replace weights of the model in {config.folder}; "
+                f"accepted: {accepted}"
             )
     if config.legacy:
         return legacy.load_network(

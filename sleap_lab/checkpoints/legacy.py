@@ -1,8 +1,11 @@
-"""Weights of SLEAP 1.4 and older: Keras models in HDF5, read without TensorFlow, and without a look into any other file.
+"""Weights of SLEAP 1.4 and older: Keras models in HDF5, read without TensorFlow.
 
-A layer's weights are at `model_weights/<layer>/<layer>/kernel:0` and `bias:0`. Kernels of convolutions are (h, w, in, out),
-of transposed convolutions (h, w, out, in), of dense layers (in, out); none is flipped. SLEAP-NN names its parameters after
-the same layers, so weights load by name, and the network is its UNet but for how transposed convolutions are padded.
+No other file that the HDF5 file points to is read.
+
+A layer's weights are at `model_weights/<layer>/<layer>/kernel:0` and `bias:0`. Kernels of
+convolutions are (h, w, in, out), of transposed convolutions (h, w, out, in), of dense layers
+(in, out); none is flipped. SLEAP-NN names its parameters after the same layers, so weights load by
+name. The network is SLEAP-NN's UNet, except for the padding of transposed convolutions.
 """
 
 import re
@@ -32,7 +35,9 @@ Layers = dict[str, dict[str, np.ndarray]]
 
 
 def read_layers(path: str | Path) -> Layers:
-    """Read the weights of a Keras model, layer by layer; heads lose the number that Keras may put behind their name.
+    """Read the weights of a Keras model, layer by layer.
+
+    The number that Keras may append to the name of a head is removed.
 
     Raises:
         RunError: The file is missing or broken, holds no Keras model, or points to other files.
@@ -55,7 +60,8 @@ def read_layers(path: str | Path) -> Layers:
                     raise ValueError(f"it has two layers {name}")
     except Exception as error:  # a broken HDF5 file can raise anything
         raise RunError(
-            f"{path}: not a readable Keras model: {' '.join(str(error).split()) or type(error).__name__}"
+            f"{path}: not a readable Keras model: "
+            f"{' '.join(str(error).split()) or type(error).__name__}"
         ) from error
     return layers
 
@@ -91,7 +97,7 @@ def load_network(
 
     Args:
         config: The folder's training config.
-        offsets: Build the head of offsets, too, which the config must have.
+        offsets: Also build the head of offsets, which the config must have.
         backbone_ckpt_path: Keras model whose backbone weights replace those of `best_model.h5`.
         head_ckpt_path: Keras model whose head weights replace those of `best_model.h5`.
 
@@ -105,7 +111,8 @@ def load_network(
     unknown = layers.keys() - {_layer(name) for name in expected} - {OFFSETS_LAYER}
     if unknown:
         raise RunError(
-            f"{path}: the network of {LEGACY_CONFIG_NAME} has no layer {min(unknown)}, for which there are weights"
+            f"{path}: the network of {LEGACY_CONFIG_NAME} has no layer {min(unknown)}, "
+            "for which there are weights"
         )
     state = {name: _weights(layers, name, value, path) for name, value in expected.items()}
     for other, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
@@ -124,7 +131,10 @@ def load_network(
 
 
 def _build(config: TrainingConfig, layers: Layers, path: Path, *, offsets: bool) -> PoseNetwork:
-    """Build the network without memory for its weights, which are not known to be as large as the config says."""
+    """Build the network without memory for its weights.
+
+    The config alone does not prove that the weights are as large as it says.
+    """
     first = layers.get(FIRST_LAYER, {}).get(DATASETS["weight"])
     if first is None or first.ndim != 4:
         raise RunError(f"{path}: the first layer, {FIRST_LAYER}, is missing or no convolution")
@@ -146,13 +156,15 @@ def _weights(layers: Layers, parameter: str, expected: Tensor, path: Path) -> Te
     layer, dataset = _layer(parameter), DATASETS[parameter.rpartition(".")[2]]
     if dataset not in layers.get(layer, {}):
         raise RunError(
-            f"{path}: layer {layer} has no {dataset}, which the network of {LEGACY_CONFIG_NAME} needs"
+            f"{path}: layer {layer} has no {dataset}, "
+            f"which the network of {LEGACY_CONFIG_NAME} needs"
         )
     array = layers[layer][dataset]
     shape = tuple(expected.permute(2, 3, 1, 0).shape if expected.ndim == 4 else expected.t().shape)
     if array.shape != shape:
         raise RunError(
-            f"{path}: {dataset} of layer {layer} has shape {array.shape}, the network of {LEGACY_CONFIG_NAME} needs {shape}"
+            f"{path}: {dataset} of layer {layer} has shape {array.shape}, "
+            f"the network of {LEGACY_CONFIG_NAME} needs {shape}"
         )
     return torch.from_numpy(
         array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T

@@ -1,4 +1,7 @@
-"""What the `training_config.json` of SLEAP 1.4 and older says that inference needs; nothing else is required."""
+"""The parts of `training_config.json` of SLEAP 1.4 and older that inference needs.
+
+Nothing else is required.
+"""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +36,7 @@ KINDS = {
 """Head in the file -> model kind."""
 
 UNET_KEYS = ("filters", "filters_rate", "max_stride", "output_stride", "up_interpolate")
-"""What the file says about a UNet; where it says nothing, SLEAP's defaults are those of SLEAP-NN."""
+"""Keys that describe a UNet in the file; for missing ones, SLEAP and SLEAP-NN share defaults."""
 
 CLASS_VECTOR_DEFAULTS = {"num_fc_layers": 2, "num_fc_units": 1024}
 
@@ -41,10 +44,12 @@ CLASS_VECTOR_DEFAULTS = {"num_fc_layers": 2, "num_fc_units": 1024}
 def read_legacy_config(folder: Path) -> TrainingConfig:
     """Read the `training_config.json` of a model folder.
 
-    The network it describes is in `raw`, in the words of SLEAP-NN; the channels of the input are known to the weights only.
+    `raw` holds the network it describes, with the keys of SLEAP-NN. Only the weights tell the
+    number of input channels.
 
     Raises:
-        RunError: The config is broken, lacks something that inference needs, or describes a network other than a plain UNet.
+        RunError: The config is broken, lacks something that inference needs, or describes a network
+            other than a plain UNet.
     """
     file = folder / LEGACY_CONFIG_NAME
     try:
@@ -102,17 +107,19 @@ def read_legacy_config(folder: Path) -> TrainingConfig:
 
 
 def _unet(raw: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Return the UNet's section in the words of SLEAP-NN, without what is null."""
+    """Return the UNet's section with the keys of SLEAP-NN, without null values."""
     _, section = _chosen(raw, "model.backbone", ("unet",), file)
     where = f"{file}: model.backbone.unet"
     for key in ("filters", "max_stride", "output_stride"):
         positive_whole(section, key, where)
     positive_number(section, "filters_rate", where)
-    # A stem pools otherwise than SLEAP-NN's, and neither several stacks nor a missing middle block exist there.
+    # SLEAP's stem pools differently from SLEAP-NN's, and SLEAP-NN has neither several stacks nor a
+    # UNet without a middle block.
     for key, only in (("stem_stride", None), ("stacks", 1), ("middle_block", True)):
         if section.get(key, only) != only:
             raise RunError(
-                f"{where}.{key}: got {brief(section[key])}, which is not supported; accepted: {json.dumps(only)}"
+                f"{where}.{key}: got {brief(section[key])}, which is not supported; "
+                f"accepted: {json.dumps(only)}"
             )
     return {key: section[key] for key in UNET_KEYS if section.get(key) is not None}
 
@@ -128,7 +135,8 @@ def _chosen(
     }
     if len(options) != 1 or not options.keys() <= set(accepted):
         raise RunError(
-            f"{file}: {name} chooses {', '.join(options) or 'nothing'}; accepted: one of {', '.join(accepted)}"
+            f"{file}: {name} chooses {', '.join(options) or 'nothing'}; "
+            f"accepted: one of {', '.join(accepted)}"
         )
     ((option, section),) = options.items()
     if not isinstance(section, dict):
@@ -149,5 +157,6 @@ def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
         return skeleton
     except Exception as error:  # whatever sleap-io raises for a broken graph
         raise RunError(
-            f"{file}: data.labels.skeletons does not describe a skeleton ({' '.join(str(error).split())})"
+            f"{file}: data.labels.skeletons does not describe a skeleton "
+            f"({' '.join(str(error).split())})"
         ) from error

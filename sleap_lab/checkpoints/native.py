@@ -1,9 +1,9 @@
 """Weights of PyTorch checkpoints, read without running anything the file contains.
 
-A checkpoint is a zip file with one pickle and one raw file per tensor storage. The pickle is read by
-an unpickler that knows tensors and plain containers; objects of the libraries that training stores
-beside the weights become inert stand-ins, and any other name is refused. Tensors that would be larger
-than the file are refused, too.
+A checkpoint is a zip file with one pickle and one raw file per tensor storage. The pickle is read
+by an unpickler that knows tensors and plain containers. Objects of the libraries that training
+stores beside the weights become inert stand-ins, and any other name is refused. Tensors that would
+be larger than the file are refused, too.
 """
 
 import io
@@ -40,20 +40,23 @@ LARGEST = {
     **dict.fromkeys(("convs_per_block", "num_fc_layers", "window_size"), 64),
     **dict.fromkeys(("max_stride", "stem_stride", "depths"), 1024),
 }
-"""What decides how many layers a network has; of depths, their sum. A window's table grows with the fourth power of its side."""
+"""Largest values of the keys that decide how many layers a network has; of depths, their sum.
+
+The table of a window grows with the fourth power of the window's side.
+"""
 INERT_LIBRARIES = {
-    "collections", "datetime", "enum", "lightning", "lightning_fabric", "numpy", "omegaconf", "pathlib",
-    "pytorch_lightning", "sleap_nn", "torch", "typing",
+    "collections", "datetime", "enum", "lightning", "lightning_fabric", "numpy", "omegaconf",
+    "pathlib", "pytorch_lightning", "sleap_nn", "torch", "typing",
 }  # fmt: skip
 INERT_NAMES = {("operator", "getitem"), ("_operator", "getitem"), ("_codecs", "encode")}
 PLAIN_BUILTINS = {
-    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long", "object", "range", "set", "slice", "str",
-    "tuple", "type", "unicode",
+    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long",
+    "object", "range", "set", "slice", "str", "tuple", "type", "unicode",
 }  # fmt: skip
 
 
 class Inert:
-    """Stands for any object of a checkpoint that is not needed; accepts whatever a pickle does to it."""
+    """Stand-in for an object of a checkpoint that is not needed; accepts every pickle operation."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Inert":
         """Accept any constructor call."""
@@ -116,7 +119,7 @@ class WeightsUnpickler(pickle.Unpickler):
         """Resolve a name of the pickle.
 
         Raises:
-            pickle.UnpicklingError: The name is none that weights need.
+            pickle.UnpicklingError: Weights do not need this name.
         """
         if known := KNOWN.get((module, name)):
             return known
@@ -126,11 +129,12 @@ class WeightsUnpickler(pickle.Unpickler):
         if plain or module.split(".")[0] in INERT_LIBRARIES or (module, name) in INERT_NAMES:
             return Inert
         raise pickle.UnpicklingError(
-            f"it asks for {module}.{name}; refused, because only tensors and plain containers are read and nothing is run"
+            f"it asks for {module}.{name}; refused, because only tensors and plain containers "
+            "are read and nothing is run"
         )
 
     def persistent_load(self, pid: Any) -> Tensor:
-        """Return the tensor storage that an entry ("storage", dtype, key, location, numel) names."""
+        """Return the tensor storage that ("storage", dtype, key, location, numel) names."""
         _, dtype, key, _, numel = pid
         if key not in self.storages:
             entry = f"{self.root}/data/{key}"
@@ -174,7 +178,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a broken zip or pickle can raise anything
         raise RunError(
-            f"{path}: not a readable checkpoint: {' '.join(str(error).split()) or type(error).__name__}"
+            f"{path}: not a readable checkpoint: "
+            f"{' '.join(str(error).split()) or type(error).__name__}"
         ) from error
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(
@@ -216,7 +221,7 @@ def load_network(
         for name, value in state.items()
         if name.endswith("middle_contract_conv0.weight") and value.ndim == 4
     ]
-    # Without memory for its weights, which are not known to be as large as the config says.
+    # No memory for weights: the config alone does not prove that they are as large as it says.
     with network_errors(config.folder / CONFIG_NAME), torch.device("meta"):
         for section in ("backbone_config", "head_configs"):
             refuse_giants(config.raw["model_config"][section], f"model_config.{section}")
@@ -236,10 +241,12 @@ def load_network(
 
 
 def refuse_giants(section: Any, where: str) -> None:
-    """Refuse a section of a training config that asks for more layers than any network has, before they are made.
+    """Refuse a section of a training config that asks for more layers than any network has.
+
+    This runs before the layers are made.
 
     Raises:
-        RunError: Naming the key.
+        RunError: A value is too large; the key is named.
     """
     for key, value in section.items() if isinstance(section, Mapping) else ():
         numbers = [
@@ -254,7 +261,7 @@ def refuse_giants(section: Any, where: str) -> None:
 
 @contextmanager
 def network_errors(file: Path, section: str = "model_config") -> Iterator[None]:
-    """Name a training config where the network it describes cannot be built.
+    """Add the name of the training config to errors of building its network.
 
     Raises:
         RunError: The network cannot be built.
@@ -288,11 +295,11 @@ def _fill(network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict:
     for name in sorted(expected.keys() & state.keys()):
         if state[name].shape != expected[name].shape:
             raise RunError(
-                f"{path}: {name} has shape {tuple(state[name].shape)}, the network needs {tuple(expected[name].shape)}"
+                f"{path}: {name} has shape {tuple(state[name].shape)}, "
+                f"the network needs {tuple(expected[name].shape)}"
             )
-        if (
-            state[name].untyped_storage().nbytes() < state[name].nbytes
-        ):  # a stride of 0 repeats a number as often as it likes
+        # A stride of 0 repeats a number any number of times.
+        if state[name].untyped_storage().nbytes() < state[name].nbytes:
             raise RunError(
                 f"{path}: {name} has shape {tuple(state[name].shape)}, but holds fewer numbers"
             )

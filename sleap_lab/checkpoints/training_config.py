@@ -1,6 +1,7 @@
-"""What a model folder's `training_config.yaml` says that inference needs; nothing else is required.
+"""The parts of a model folder's `training_config.yaml` that inference needs.
 
-The config of SLEAP 1.4 and older, `training_config.json`, is read by `legacy_config` into the same record.
+Nothing else is required. The config of SLEAP 1.4 and older, `training_config.json`, is read by
+`legacy_config` into the same record.
 """
 
 import math
@@ -26,11 +27,11 @@ REQUIRED = {
 }
 """Head -> keys that inference needs; those of centroids need no part_names."""
 MOST = 1e308
-"""What a number of Python can be at most to be a number of a processor."""
+"""Largest Python number that counts as finite; larger integers do not fit into a float."""
 CROPPING = ("centered_instance", "multi_class_topdown")
 """Model kinds that see crops."""
 CROPS_UNSCALED_SINCE = Version("0.1.0")
-"""Version of SLEAP-NN that first cut crops before images are scaled, and not after."""
+"""First version of SLEAP-NN that cuts crops before it scales images, not after."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,18 @@ class TrainingConfig:
         kind: Model kind, a key of `HEAD_LAYERS`.
         raw: The whole file, as the network builder reads it.
         skeleton: Output skeleton; channel i is its node i.
-        heads: Head sections by name: confmaps, pafs, class_maps, class_vectors, and offsets where a legacy model has them.
+        heads: Head sections by name: confmaps, pafs, class_maps, class_vectors, and offsets where a
+            legacy model has them.
         max_stride: Images are padded to multiples of this.
         scale: Factor applied to images (or crops) before the network.
-        max_height: Height that images are resized and padded to, px; None leaves them.
+        max_height: Height that images are resized and padded to, px; None keeps their height.
         max_width: Width likewise.
         ensure_rgb: Images are turned into three channels.
         ensure_grayscale: Images are turned into one channel.
-        crop_size: Side of crops around each animal, px of the size-matched image; None where the model uses none.
-        legacy: SLEAP 1.4 or older trained it, so that its weights are those of a Keras model.
+        crop_size: Side of the crop around each animal, px of the size-matched image; None for
+            models without crops.
+        legacy: Whether SLEAP 1.4 or older trained the model, so that its weights are those of a
+            Keras model.
     """
 
     folder: Path
@@ -73,7 +77,7 @@ class TrainingConfig:
 
     @property
     def version(self) -> Version | None:
-        """Version of SLEAP-NN that trained the model; None where the config does not tell."""
+        """Version of SLEAP-NN that trained the model; None where the config names none."""
         return _version(self.raw)
 
     @property
@@ -95,7 +99,8 @@ def model_folder(path: str | Path) -> Path:
         raise ConfigError(f"model.paths: no such model folder: {path}")
     if not any((folder / name).is_file() for name in (CONFIG_NAME, LEGACY_CONFIG_NAME)):
         raise ConfigError(
-            f"model.paths: {folder} is not a model folder: it holds no {CONFIG_NAME} (or {LEGACY_CONFIG_NAME})"
+            f"model.paths: {folder} is not a model folder: "
+            f"it holds no {CONFIG_NAME} (or {LEGACY_CONFIG_NAME})"
         )
     return folder
 
@@ -159,7 +164,8 @@ def _version(raw: Mapping[str, Any]) -> Version | None:
 def _crop_size(preprocessing: Mapping[str, Any], version: Version | None, where: str) -> int | None:
     """Return the side of crops in px of the size-matched image, None where it is absent or null.
 
-    0.0.1 wrote height and width as `crop_hw`. Before 0.1.0 crops were cut from the scaled image, in its pixels.
+    Version 0.0.1 writes height and width as `crop_hw`. Versions before 0.1.0 cut crops from the
+    scaled image, and give the side in its px.
     """
     size = positive_whole(preprocessing, "crop_size", where)
     if size is None and (sides := preprocessing.get("crop_hw")) is not None:
@@ -186,10 +192,10 @@ def check_heads(
         heads: Head sections by name.
         kind: Model kind.
         n_nodes: Number of nodes of the skeleton.
-        where: Says where the section of a head is, its file included.
+        where: Returns where the section of a head is, its file included.
 
     Raises:
-        RunError: Naming the key, what it got, and what it may be.
+        RunError: A head does not fit; the message names the key, its value and the accepted values.
     """
     for head in HEAD_LAYERS[kind]:
         section_name = where(head)
@@ -207,7 +213,8 @@ def check_heads(
                 raise RunError(f"{section_name}.{name}: got {brief(value)}; accepted: a list")
         if head == "confmaps" and kind != "centroid" and len(section["part_names"]) != n_nodes:
             raise RunError(
-                f"{section_name}.part_names has {len(section['part_names'])} entries, the skeleton {n_nodes} nodes"
+                f"{section_name}.part_names has {len(section['part_names'])} entries, "
+                f"the skeleton {n_nodes} nodes"
             )
         if head == "pafs":
             names, edges = [str(name) for name in heads["confmaps"]["part_names"]], section["edges"]
@@ -218,7 +225,8 @@ def check_heads(
                 for edge in edges
             ):
                 raise RunError(
-                    f"{section_name}.edges: got {brief(edges)}; accepted: pairs of part_names {', '.join(names)}"
+                    f"{section_name}.edges: got {brief(edges)}; "
+                    f"accepted: pairs of part_names {', '.join(names)}"
                 )
 
 
@@ -294,7 +302,7 @@ def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
 
 
 def _pair(item: Any) -> tuple[str, str]:
-    """Return the two node names of an edge {source, destination} or of a symmetry [{name}, {name}]."""
+    """Return both node names of an edge {source, destination} or a symmetry [{name}, {name}]."""
     ends = list(item.values()) if isinstance(item, dict) else list(item)
     if isinstance(item, dict) and "source" in item:
         ends = [item["source"], item["destination"]]

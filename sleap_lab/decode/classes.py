@@ -13,8 +13,8 @@ def group_by_class(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Group the peaks of one frame into one instance per class.
 
-    Per node, peaks and classes are paired so that the total probability is largest; a pair counts only
-    if the class is also the peak's most probable one.
+    Per node, peaks and classes are paired so that the total probability is largest. A pair counts
+    only if the class is also the peak's most probable one.
 
     Args:
         points: (p, 2) peaks.
@@ -24,7 +24,8 @@ def group_by_class(
         n_nodes: Number of nodes.
 
     Returns:
-        points (classes, nodes, 2), values (classes, nodes) and probabilities (classes, nodes); nan where no peak was matched.
+        points (classes, nodes, 2), values (classes, nodes) and probabilities (classes, nodes); nan
+        without a matched peak.
     """
     classes = probabilities.shape[1]
     grouped = np.full((classes, n_nodes, 2), np.nan)
@@ -45,11 +46,14 @@ def group_by_class(
 def assign_classes(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Give each instance of one frame its own class so that the total probability is largest.
 
+    With more instances than classes, the rest stay without one.
+
     Args:
         probabilities: (n, classes).
 
     Returns:
-        classes (n,) int, -1 for instances beyond the number of classes; their probability (n,), nan likewise.
+        classes (n,) int, -1 for instances without a class; probability (n,) of these classes, nan
+        for instances without a class.
     """
     labels = np.full(len(probabilities), -1, dtype=np.int32)
     scores = np.full(len(probabilities), np.nan)

@@ -1,4 +1,7 @@
-"""Grouping of peaks into instances by part affinity fields (Cao et al. 2017, as sleap-nn decodes them)."""
+"""Grouping of peaks into instances by part affinity fields.
+
+The method is that of Cao et al. 2017, decoded as sleap-nn decodes it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ INFEASIBLE = 1e6
 
 @dataclass(frozen=True)
 class GroupingOptions:
-    """How edges are scored and instances assembled; defaults are those of the config group `model`."""
+    """How edges are scored and instances assembled; the config group `model` holds the defaults."""
 
     max_edge_length_ratio: float
     dist_penalty_weight: float
@@ -23,13 +26,14 @@ class GroupingOptions:
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines between peaks that an edge could connect, one row each.
+    """Lines between peaks that an edge can connect, one row each.
 
     Attributes:
         edge: (m,) index of the skeleton edge.
         source: (m,) index of the peak at its source node.
         destination: (m,) index of the peak at its destination node.
-        along: (m,) mean component of the field along the line; nan where source and destination coincide.
+        along: (m,) mean component of the field along the line; nan where source and destination
+            coincide.
         length: (m,) network px.
     """
 
@@ -60,8 +64,8 @@ class Candidates:
 def edge_order(edges: Sequence[tuple[int, int]], n_nodes: int) -> list[int]:
     """Return the edges that grouping uses, breadth-first from the roots, each node reached once.
 
-    For a tree these are all edges. Forests are walked tree by tree, cycles from their lowest node, and an
-    edge to a node that is already reached is left out.
+    For a tree these are all edges. Forests are walked tree by tree, cycles from their lowest node.
+    An edge to a node that is already reached is left out.
     """
     reached: set[int] = set()
     order: list[int] = []
@@ -85,7 +89,7 @@ def edge_order(edges: Sequence[tuple[int, int]], n_nodes: int) -> list[int]:
 def count_lines(
     samples: Tensor, nodes: Tensor, edges: Sequence[tuple[int, int]], n_samples: int, n_nodes: int
 ) -> int:
-    """Return how many lines `trace_lines` would trace."""
+    """Return the number of lines that `trace_lines` traces."""
     peaks = torch.bincount(samples * n_nodes + nodes, minlength=n_samples * n_nodes).view(
         n_samples, n_nodes
     )
@@ -96,8 +100,11 @@ def count_lines(
 
 
 SPAN = 1 + 2**-23
-"""What the reference divides the way from source to destination by before it samples it (spec, grouping, step 4). It decides which pixel is
-sampled where a point lies exactly on half a pixel of the field, as between peaks that are not refined."""
+"""Divisor that the reference applies to the vector from source to destination before sampling.
+
+See the spec, grouping, step 4. It decides which pixel is sampled where a point lies exactly on half
+a pixel of the field, as between peaks without refinement.
+"""
 
 
 def trace_lines(
@@ -109,9 +116,10 @@ def trace_lines(
     stride: int,
     n_points: int,
 ) -> Lines:
-    """Follow the field between every pair of peaks of one sample that an edge could connect, for a whole batch at once.
+    """Follow the field between every pair of peaks of one sample that an edge can connect.
 
-    The field's component along the line is sampled at the nearest pixels of n points from source to destination.
+    A whole batch is traced at once. The field's component along each line is sampled at the pixels
+    nearest to `n_points` points from source to destination.
 
     Args:
         pafs: (b, 2 * edges, h, w); channels 2e and 2e + 1 are the x and y components of edge e.
@@ -120,7 +128,7 @@ def trace_lines(
         points: (p, 2) peaks, network space (x, y).
         edges: Node pairs in the order of the channels.
         stride: Stride of the fields.
-        n_points: Number of sampled points.
+        n_points: Number of sampled points per line.
 
     Returns:
         Lines whose peaks are rows of `points`.
@@ -148,17 +156,22 @@ def trace_lines(
 
 
 def field_size(pafs: Tensor, stride: int) -> int:
-    """Return what lengths of edges are compared with: the largest dimension of the fields, channels too, in network px."""
+    """Return the size that lengths of edges are compared with, network px.
+
+    It is the largest dimension of the fields, the channels included, times the stride.
+    """
     _, channels, h, w = pafs.shape
     return max(h, w, channels) * stride
 
 
 def score_lines(lines: Lines, size: float, options: GroupingOptions) -> Candidates:
-    """Score candidate edges: the field along them, less a penalty for those longer than a share of the map.
+    """Score candidate edges by the field along them.
+
+    Edges longer than a share of the map get a penalty.
 
     Args:
         lines: Lines between peaks.
-        size: What `field_size` returned.
+        size: Result of `field_size`, network px.
         options: Length penalty.
     """
     with np.errstate(divide="ignore", invalid="ignore"):  # peaks that coincide
@@ -184,7 +197,8 @@ def group(
         options: Thresholds.
 
     Returns:
-        peaks (n, nodes) int, index of the peak at each node or -1; scores (n,), sum of the edge scores of each instance.
+        peaks (n, nodes) int, index of the peak at each node or -1; scores (n,), sum of the edge
+        scores of each instance.
     """
     instance_of = np.full(len(nodes), -1)
     scores: list[float] = []
@@ -205,7 +219,7 @@ def group(
 
 
 def _match_edge(candidates: Candidates, edge: int, least: float) -> list[tuple[int, int, float]]:
-    """Return the best one-to-one connections of an edge as (source, destination, score), by source."""
+    """Return the best one-to-one connections (source, destination, score) of an edge, by source."""
     rows = np.flatnonzero(candidates.edge == edge)
     if not len(rows):
         return []

@@ -9,11 +9,12 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Refinement:
-    """How peaks are moved off the grid: to the centre of mass of the map around them (integral regression).
+    """Integral refinement: peaks move off the grid to the centre of mass of the map around them.
 
     Attributes:
         patch_size: Side of the patch around a peak, map pixels.
-        bounded: Leave negative confidences out, so that no peak leaves its patch; otherwise they pull like others, as in sleap-nn.
+        bounded: Leave negative confidences out, so that no peak leaves its patch; otherwise they
+            count like others, as in sleap-nn.
     """
 
     patch_size: int
@@ -21,7 +22,7 @@ class Refinement:
 
 
 def global_peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the highest pixel of every map, the first in reading order where several are equal.
+    """Find the highest pixel of every map; of equal ones, the first in reading order.
 
     Args:
         maps: (b, nodes, h, w) confidence maps.
@@ -39,25 +40,27 @@ def global_peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
 def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find all local maxima.
 
-    A pixel is a peak if it is above the threshold, strictly above the four neighbours before it in reading
-    order and at least as high as the four after it. Equal neighbours count as one peak at their mean if
-    they fit into a block of 2x2 pixels with nothing as high around; wider plateaus are no peak.
+    A pixel is a peak if it is above the threshold, strictly above the four neighbours before it in
+    reading order and at least as high as the four after it. Equal neighbours count as one peak at
+    their mean if they fit into a block of 2x2 pixels and all pixels around them are lower; wider
+    plateaus are no peak.
 
     Args:
         maps: (b, nodes, h, w) confidence maps.
         threshold: Peaks are strictly above it.
 
     Returns:
-        samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample, row, column, node.
+        samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample,
+        row, column, node.
     """
     padded = F.pad(maps, (1, 1, 1, 1), value=-torch.inf)
     n_nodes, height, width = padded.shape[1:]
     pixels = padded.permute(0, 2, 3, 1).reshape(-1)
-    row, column = width * n_nodes, n_nodes  # how far apart pixels are
+    row, column = width * n_nodes, n_nodes  # steps from pixel to pixel in the flat array
     before = torch.tensor([-row - column, -row, -row + column], device=maps.device)
     after = torch.tensor([column, row - column, row, row + column], device=maps.device)
     peaks = (pixels > threshold).nonzero().flatten()
-    peaks = peaks[pixels[peaks] > pixels[peaks - column]]  # of every hill a slope is left
+    peaks = peaks[pixels[peaks] > pixels[peaks - column]]  # cheap: leaves few pixels for the rest
     peaks = peaks[(pixels[peaks][:, None] > pixels[peaks[:, None] + before]).all(dim=1)]
     values, later = pixels[peaks], pixels[peaks[:, None] + after]
     highest = (values[:, None] >= later).all(dim=1)
@@ -79,7 +82,7 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
 
 
 def _tied_mean(padded: Tensor, row: int, column: int) -> tuple[float, float] | None:
-    """Return the mean (x, y) of the pixels equal to a peak, or None where they do not fit into 2x2 pixels.
+    """Return the mean (x, y) of the pixels equal to a peak, or None if wider than 2x2 pixels.
 
     Args:
         padded: (h + 2, w + 2) one map with a border of -inf.
@@ -109,19 +112,22 @@ def refine(
     points: Tensor,
     refinement: Refinement | Tensor | None,
 ) -> Tensor:
-    """Move peaks to the centre of mass of the map around them, or by the offsets that the network predicts.
+    """Move peaks to the centre of mass of the map around them, or by predicted offsets.
 
-    With offsets g from -(k - 1) / 2 to (k - 1) / 2 and map values v in a k x k patch, zeros outside the map:
-    dx = sum(g_x v) / sum(v), dy likewise. Unbounded, a sum near zero throws a peak anywhere; bounded, values
-    below zero count as zero, and a peak without any value above stays where it is.
+    With offsets g from -(k - 1) / 2 to (k - 1) / 2 and map values v in a k x k patch, zeros outside
+    the map: dx = sum(g_x v) / sum(v), dy likewise. Unbounded refinement can move a peak any
+    distance where the sum is near zero. In bounded refinement values below zero count as zero, and
+    a peak with no value above zero in its patch stays where it is.
 
     Args:
         maps: (b, nodes, h, w) confidence maps.
         samples: (n,) sample of each peak.
         nodes: (n,) map of each peak.
-        points: (n, 2) peaks, map space (x, y); one between pixels moves from the floor of its place.
-        refinement: Size k of the patch, and whether values are bounded; or offsets (b, 2 * nodes, h, w), map pixels,
-            x and y of the first node, then of the next; None leaves points where they are.
+        points: (n, 2) peaks, map space (x, y); peaks between pixels move from their rounded-down
+            position.
+        refinement: Size k of the patch, and whether values are bounded; or offsets
+            (b, 2 * nodes, h, w), map pixels, x and y of the first node, then of the next; None
+            leaves points where they are.
 
     Returns:
         (n, 2) refined points, map space (x, y).
@@ -142,9 +148,8 @@ def refine(
     offsets = steps.to(maps.dtype) - (k - 1) / 2
     if refinement.bounded:
         patches = patches.clamp(min=0)
-        offsets = (
-            steps.to(maps.dtype) - half
-        )  # where the pixels are; the offsets above are half a pixel off for an even k
+        # Where the pixels are; the offsets above are half a pixel off for an even k.
+        offsets = steps.to(maps.dtype) - half
     mass = patches.sum(dim=(1, 2))
     dx = (patches.sum(dim=1) * offsets).sum(dim=1) / mass
     dy = (patches.sum(dim=2) * offsets).sum(dim=1) / mass

@@ -1,1 +1,1 @@
-"""The stages that make poses, what was computed before, and how the work is shared out among devices."""
+"""The stages that make poses, the stage cache, and the distribution of work among devices."""

@@ -1,11 +1,13 @@
 """The stage cache: a result that was computed once is never computed again.
 
-An entry is two files named by the fingerprint of what the result depends on: its arrays (`.npz`), and a header of plain
-facts (`.json`), written last, that says what it is and holds a digest of both. Nothing in them can run code, an entry that was
-cut short or damaged is noticed, and whatever is wrong with the cache costs time only: the result is computed as if there were none.
+An entry is two files named by the fingerprint of what the result depends on: its arrays (`.npz`),
+and a header of plain facts (`.json`). The header is written last, describes the entry and holds a
+digest of both. Nothing in the files can run code. Truncated and damaged entries are detected. A
+fault of the cache costs time only: the result is computed as if there were no cache.
 
-Several processes that need the same entry compute it once: each entry has a lock, which the system releases when its holder
-ends, however it ends. The least recently used entries make room for new ones; one that is locked is left alone.
+Several processes that need the same entry compute it once: each entry has a lock, which the system
+releases when its holder ends for whatever reason. The least recently used entries make room for new
+ones; locked entries are left alone.
 """
 
 import hashlib
@@ -35,18 +37,18 @@ Facts = dict[str, Any]
 DEFAULT_FOLDER = Path("outputs") / "cache"
 GB = 10**9
 OURS = re.compile(r"\.?([0-9a-f]{64})\.(?:[0-9a-f]+\.)?(?:json|npz|lock)")
-"""Names of files of the cache: the two of an entry, the same while they are written, and its lock."""
+"""Names of the cache's files: both files of an entry, their temporary versions, and its lock."""
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Where results are kept, and what may be done there.
+    """Where results are kept, and what is allowed there.
 
     Attributes:
-        folder: The cache; made when something is stored.
+        folder: Folder of the cache; made when something is stored.
         mode: `rw` reads and stores, `read` only reads, `off` does neither.
         max_bytes: Size that storing keeps the folder below.
-        warn: Told in a sentence what is wrong with the cache.
+        warn: Called with a sentence for each fault of the cache.
     """
 
     folder: Path
@@ -62,7 +64,7 @@ class Result:
     Attributes:
         arrays: Arrays by name; numbers and text, no objects.
         facts: Facts about them that JSON can hold.
-        complete: Whether it is worth keeping; false where input could not be read.
+        complete: Whether to store the result; false where input could not be read.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -72,15 +74,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the cache says about one of its entries.
+    """Description of one entry of the cache.
 
     Attributes:
         key: Fingerprint of what the result depends on.
         stage: Stage that computed it.
-        about: What it is, for people.
+        about: Description of the result, for people.
         size: Bytes of its files.
         created: When it was stored, seconds since the epoch.
-        used: When it was last used, likewise.
+        used: When it was last used, seconds since the epoch.
     """
 
     key: str
@@ -105,13 +107,14 @@ def remember(
     Args:
         cache: The cache.
         key: Fingerprint of the result.
-        compute: Makes the result; what it raises comes through.
+        compute: Makes the result; its errors are not caught.
         stage: Name of the stage, for people.
-        about: What the result is, for people.
-        fits: Whether a stored result is enough; one that is not, or that this cannot make sense of, is computed again and replaced.
+        about: Description of the result, for people.
+        fits: Whether a stored result is enough. If it is not, or if this raises an error, the
+            result is computed again and replaced.
 
     Returns:
-        The result, and whether it was stored already.
+        The result, and whether it was in the cache.
     """
     if cache.mode == "off":
         return compute(), False
@@ -133,7 +136,12 @@ def recall(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | N
 
 @contextmanager
 def _alone(cache: Cache, key: str) -> Iterator[bool]:
-    """Hold an entry alone, after waiting for whoever holds it; false, without waiting, where nothing may or can be written."""
+    """Hold the lock of an entry, after waiting for another holder.
+
+    Yields:
+        Whether the lock is held; false, without waiting, where the cache may not or cannot be
+        written.
+    """
     lock: FileLock | None = None
     if cache.mode == "rw":
         try:
@@ -149,7 +157,8 @@ def _alone(cache: Cache, key: str) -> Iterator[bool]:
         except (OSError, NotImplementedError) as error:
             lock = None
             cache.warn(
-                f"cache_dir: {cache.folder} cannot be written to ({system_reason(error)}); nothing is stored"
+                f"cache_dir: {cache.folder} cannot be written to ({system_reason(error)}); "
+                "nothing is stored"
             )
     try:
         yield lock is not None
@@ -163,7 +172,7 @@ def _lock(folder: Path, key: str) -> FileLock:
 
 
 def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | None:
-    """Return a stored result; None where there is none that is whole, or that fits."""
+    """Return a stored result; None where there is none that is intact and fits."""
     header_path = cache.folder / f"{key}.json"
     try:
         header = read_json(header_path)
@@ -175,9 +184,10 @@ def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | No
             return None
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except Exception as error:  # damaged in whatever way: computing again is always right
+    except Exception as error:  # damaged in any way: computing again is always right
         cache.warn(
-            f"entry {key[:8]} of the cache cannot be used ({system_reason(error)}) and is computed again"
+            f"entry {key[:8]} of the cache cannot be used ({system_reason(error)}) "
+            "and is computed again"
         )
         return None
     with suppress(OSError):
@@ -186,20 +196,22 @@ def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | No
 
 
 def _digest(header: Mapping[str, Any], content: bytes) -> str:
-    """Return the SHA-256 of an entry's arrays, as they are in their file, and of its header."""
+    """Return the SHA-256 of the file of an entry's arrays and of its header."""
     digest = hashlib.sha256(content)
     digest.update(json.dumps(header, sort_keys=True).encode())
     return digest.hexdigest()
 
 
 def _store(cache: Cache, key: str, result: Result, *, stage: str, about: str) -> None:
-    """Write an entry whose lock is held; where that is not possible, say so."""
+    """Write an entry whose lock is held; warn where that is not possible."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **result.arrays)  # type: ignore[arg-type]  # numpy takes these for its own options
+    # For mypy the names of the arrays could be NumPy's own options.
+    np.savez_compressed(buffer, **result.arrays)  # type: ignore[arg-type]
     content = buffer.getvalue()
     if len(content) > cache.max_bytes:
         cache.warn(
-            f"{stage}: {len(content) / GB:.3g} GB are more than cache_max_gb={cache.max_bytes / GB:g} and are not stored"
+            f"{stage}: {len(content) / GB:.3g} GB are more than "
+            f"cache_max_gb={cache.max_bytes / GB:g} and are not stored"
         )
         return
     header = {"stage": stage, "about": about, "created": time.time(), "facts": result.facts}
@@ -214,7 +226,10 @@ def _store(cache: Cache, key: str, result: Result, *, stage: str, about: str) ->
 
 
 def _make_room(cache: Cache, key: str) -> None:
-    """Remove what writers that were killed left behind, and the least recently used entries beyond the limit, but not one entry."""
+    """Remove the least recently used entries beyond the limit, and leftovers of killed writers.
+
+    The entry of `key` stays.
+    """
     known = entries(cache.folder)
     for leftover in _keys(cache.folder) - {entry.key for entry in known}:
         _remove(cache.folder, leftover)
@@ -226,14 +241,14 @@ def _make_room(cache: Cache, key: str) -> None:
 
 
 def _keys(folder: Path) -> set[str]:
-    """Return the keys of all entries, whole or not; files that are not of the cache do not count."""
+    """Return the keys of all entries, complete or not; ignores files that are not of the cache."""
     with suppress(OSError):
         return {match[1] for path in folder.iterdir() if (match := OURS.fullmatch(path.name))}
     return set()
 
 
 def _remove(folder: Path, key: str) -> bool:
-    """Remove the files of an entry and say whether that was done; one that is in use is left alone."""
+    """Remove the files of an entry that is not in use; return whether they were removed."""
     try:
         with _lock(folder, key).acquire(timeout=0):
             for path in (
@@ -249,7 +264,7 @@ def _remove(folder: Path, key: str) -> bool:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Return what a cache holds, the most recently used first; nothing where there is no such folder."""
+    """Return the entries of a cache, the most recently used first; none without such a folder."""
     found = []
     for key in _keys(folder):
         header_path, arrays_path = folder / f"{key}.json", folder / f"{key}.npz"
@@ -286,11 +301,11 @@ def clear(
 
     Args:
         folder: The cache.
-        keys: Beginnings of the keys to remove; all by default.
-        older_than: Only what was not used for this many seconds.
+        keys: Prefixes of the keys to remove; all by default.
+        older_than: Remove only entries that were not used for this many seconds.
 
     Returns:
-        What was removed, and what was not because it is in use.
+        The removed entries, and those that stay because they are in use.
     """
     before = time.time() - older_than
     known = entries(folder)
@@ -321,7 +336,10 @@ def as_text(listed: Collection[Entry]) -> str:
         )
         for entry in listed
     ]
-    total = f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}, {_size(sum(entry.size for entry in listed))}"
+    total = (
+        f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}, "
+        f"{_size(sum(entry.size for entry in listed))}"
+    )
     if not rows:
         return total
     table = [("key", "stage", "size", "stored", "last used", "what"), *rows]

@@ -1,4 +1,7 @@
-"""The stages that make poses, with the stage cache before them: what was computed before is read instead."""
+"""The stages that make poses, with the stage cache in front of them.
+
+Results that the cache holds are read and not computed again.
+"""
 
 import math
 from collections.abc import Callable, Iterable
@@ -33,30 +36,33 @@ if TYPE_CHECKING:
 HIT, MISS, RESUMED = "hit", "miss", "resumed"
 
 SPARE = 0.1
-"""Crops that are looked at for settings of later runs, as a share of those that a run needs itself."""
+"""Crops that a run does not need but observes for later settings, as a share of its own crops."""
 
 MOST_BYTES = 100_000_000
-"""Observations beyond this size are not stored, so that a long video does not fill the memory."""
+"""Largest size of stored observations, so that a long video does not fill the memory."""
 
 PACKED_AT_ONCE = 512
-"""Observations of this many passes are joined while the next are made."""
+"""Observations of this many batches are joined while the next are made."""
 
 Predict = Callable[..., Inference]
-"""Does what `detect` does with a source, on one device or on several."""
+"""Function that does what `detect` does with a source, on one device or on several."""
 
 Outcomes = dict[str, str]
-"""Stage -> whether its result was in the cache: `hit`, `miss`, or `resumed` where a part of it was; only stages that asked the cache."""
+"""Stage -> whether its result was in the cache: `hit`, `miss`, or `resumed` for a part of it.
+
+Only stages that use the cache are in it.
+"""
 
 
 def open_cache(config: Config, warn: Callable[[str], None]) -> Cache:
-    """Return the cache that a config asks for; `warn` is told what is wrong with it."""
+    """Return the cache that a config describes; `warn` gets a sentence for each fault of it."""
     return Cache(
         Path(config.cache_dir or DEFAULT_FOLDER), config.cache, config.cache_max_gb * GB, warn
     )
 
 
 def index_cached(cache: Cache) -> Indexer:
-    """Return what reads the index of a media file at most once, whatever the file is called."""
+    """Return a function that reads the index of a media file at most once, whatever its name."""
 
     def read(path: Path) -> FrameIndex:
         if cache.mode == "off":
@@ -87,18 +93,20 @@ def detect_cached(
 ) -> Inference:
     """Do what `detect` does, at most once; poses that are read from labels are not cached.
 
-    What the networks observe is kept beside the poses, so that other thresholds and limits need no network.
+    The observations of the networks are stored beside the poses, so that other thresholds and
+    limits need no network.
 
     Args:
         source: Opened videos and selected frames.
         config: The experiment.
         device: Where the network would run.
         cache: The stage cache.
-        outcomes: Gets the outcome of the stage `predict` and, where the poses are not known, `network`.
+        outcomes: Gets the outcome of the stage `predict` and, if the poses are not in the cache, of
+            `network`.
         stage: Context in which the stage of a name runs, for timing.
-        watch: Wraps the frames as they are done, for a progress bar; they come without images.
-        requested: How many frames were asked for, where these are a part of them.
-        predict: Predicts what is not known, on one device or on several.
+        watch: Wraps the finished frames, which have no images, for a progress bar.
+        requested: Number of requested frames, where those of `source` are only a part of them.
+        predict: Predicts what is not in the cache, on one device or on several.
     """
     if config.model.kind == "none":
         return detect(source, config)
@@ -149,7 +157,7 @@ def _remembered(
     )
     outcomes.setdefault("predict", HIT if recalled else MISS)
     if chunks is not None:
-        resumed = outcomes.pop("predict") == RESUMED  # it comes last
+        resumed = outcomes.pop("predict") == RESUMED  # popped: `predict` is listed last
         outcomes["predict"] = RESUMED if chunks.poses or resumed else MISS
         chunks.remove()
     poses = Poses.from_arrays(result.arrays)
@@ -158,7 +166,7 @@ def _remembered(
 
 
 def _holds(stored: Result, frames: np.ndarray) -> bool:
-    """Say whether a stored result is of these frames, and whole."""
+    """Return whether a stored result is of these frames, and complete."""
     return (
         np.array_equal(Poses.from_arrays(stored.arrays).frames, frames)
         and {"kind", "notes"} <= stored.facts.keys()
@@ -176,11 +184,9 @@ def _observe_or_decode(
     stage: Stage,
     predict: Predict,
 ) -> Inference:
-    """Decode what networks observed before, or let them observe it."""
-    from sleap_lab.pipelines.observation import (
-        pack,
-        unpack,
-    )  # torch, which a run that predicts nothing does not need
+    """Decode stored observations of the networks, or run the networks."""
+    # Imports torch, which a run that predicts nothing does not need.
+    from sleap_lab.pipelines.observation import pack, unpack
     from sleap_lab.pipelines.pipeline import read_plan
 
     plan = read_plan(config.model, config.preprocessing, source.truth)
@@ -211,9 +217,8 @@ def _observe_or_decode(
             )
             complete = complete and prediction.observations is not None and size <= MOST_BYTES
             seen.extend(prediction.observations or ())
-            if (
-                len(seen) >= PACKED_AT_ONCE
-            ):  # thousands of small arrays take several times the memory
+            # Thousands of small arrays take several times the memory.
+            if len(seen) >= PACKED_AT_ONCE:
                 packed.append(pack(seen))
                 seen.clear()
             if not complete:
@@ -227,14 +232,15 @@ def _observe_or_decode(
             return Result({}, complete=False)
         try:
             if config.runtime.devices == 1:
-                # Settings that needed more than is stored will not be the last: this time everything is looked at.
+                # Where settings need more than is stored, other settings will, too: this time all
+                # crops are observed.
                 fresh = predict(
                     chunks.rest,
                     lost=chunks.lost,
                     keep=keep,
                     spare=math.inf if too_little else SPARE,
                 )
-            else:  # each range keeps its own
+            else:  # each range stores its own chunks
                 fresh = predict(chunks.rest, lost=chunks.lost)
         except BaseException:
             chunks.store()
@@ -277,7 +283,10 @@ def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcome
             for name, used in (("flow", tracker.use_flow), ("kalman", tracker.use_kalman))
             if used
         ]
-        about = f"{source.path.name}, {len(poses.frames)} frames; {', '.join([tracker.candidates_method, *motion])}"
+        about = (
+            f"{source.path.name}, {len(poses.frames)} frames; "
+            f"{', '.join([tracker.candidates_method, *motion])}"
+        )
         key = track_fingerprint(config, source, poses)
 
         def compute() -> Result:

@@ -1,8 +1,9 @@
-"""Long predictions, kept chunk by chunk: what a run that was stopped has done is read, and not done again.
+"""Long predictions, stored chunk by chunk, so that a stopped run can continue.
 
-Every minute, and when it is stopped, a run stores in the cache what it has predicted since. Run again, it goes on at the next
-frame with the same batches as if it had never been stopped, so that the answer is the same to the last bit. Once all of it
-is stored as a whole, the chunks are removed.
+Every minute, and when it is stopped, a run stores a chunk in the cache: what it has predicted since
+the last one. The next run continues at the next frame with the same batches as an uninterrupted
+run, so that the result is the same to the last bit. When the whole prediction is stored, the chunks
+are removed.
 """
 
 import time
@@ -17,26 +18,26 @@ from sleap_lab.media.sources import Frame, Source
 from sleap_lab.poses.record import Gathering, Poses
 
 CHUNK_SECONDS = 60.0
-"""What a run that is killed loses at most."""
+"""Time between chunks, which is the most that a killed run loses."""
 
 
 class Chunks:
-    """What of a prediction is done.
+    """The chunks of a prediction.
 
     Attributes:
         poses: Poses of the frames that an earlier run predicted, in order, one record per chunk.
-        lost: Frames that could not be read, in order; the one that predicts the rest adds to them.
-        rest: The source with the frames that are left.
+        lost: Unreadable frames, in order; the prediction of the rest adds to them.
+        rest: The source with the remaining frames.
     """
 
     def __init__(self, source: Source, cache: Cache, key: str, about: str) -> None:
         """Read the chunks that are stored.
 
         Args:
-            source: What is to be predicted.
+            source: Source of the whole prediction.
             cache: Where the chunks are.
             key: Fingerprint of the whole prediction.
-            about: What it is, for people.
+            about: Description of the prediction, for people.
         """
         self.cache, self.key, self.about = cache, key, about
         self.frames = source.frames
@@ -51,7 +52,7 @@ class Chunks:
         self._since = time.monotonic()
 
     def _take(self, chunk: Result) -> bool:
-        """Take a stored chunk, if it follows those that were taken."""
+        """Take a stored chunk, if it follows the chunks taken before."""
         poses, stop = Poses.from_arrays(chunk.arrays), int(chunk.facts["stop"])
         lost = [
             Frame(int(video), int(index), None, str(problem))
@@ -65,13 +66,13 @@ class Chunks:
         return True
 
     def add(self, poses: Poses) -> None:
-        """Take the poses of the next frames, and store those of the last minute."""
+        """Take the poses of the next frames, and store a chunk every minute."""
         self._fresh.add(poses)
         if time.monotonic() - self._since > CHUNK_SECONDS:
             self.store()
 
     def store(self) -> None:
-        """Store what was taken since the last chunk."""
+        """Store the poses taken since the last chunk."""
         self._since = time.monotonic()
         poses = self._fresh.whole()
         if poses is None:
@@ -99,7 +100,7 @@ class Chunks:
         self._fresh = Gathering()
 
     def remove(self) -> None:
-        """Remove the chunks: the whole is stored."""
+        """Remove the chunks, when the whole prediction is stored."""
         if self._stored and self.cache.mode == "rw":
             clear(self.cache.folder, [self._chunk_key(number) for number in range(self._stored)])
 

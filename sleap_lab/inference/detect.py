@@ -1,4 +1,7 @@
-"""The stages that make poses: frames, network, filters, tracker. No files, no logging, no global config."""
+"""The stages that make poses: frames, network, filters, tracker.
+
+They use no files, no logging and no global config.
+"""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -26,14 +29,14 @@ Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray]], Poses
 
 @dataclass(frozen=True)
 class Inference:
-    """Poses of a source, and what happened on the way.
+    """Poses of a source, and facts about how they were made.
 
     Attributes:
         poses: The result, all processed frames included.
         kind: Kind of pipeline; `none` where poses were read and not predicted.
         device: Where the network ran; empty without one.
-        bad_frames: Frames that could not be read, with the reason.
-        notes: What a reader of the results must know, one sentence each.
+        bad_frames: Unreadable frames, with the reason.
+        notes: Sentences that a reader of the results must know.
     """
 
     poses: Poses
@@ -61,12 +64,14 @@ def detect(
         source: Opened videos and selected frames.
         config: The experiment; the sections data, model, preprocessing and runtime are used.
         stage: Context in which the stage of a name runs, for timing.
-        watch: Wraps the frames as they are done, for a progress bar; they come without images.
-        keep: Called with each batch's prediction, for those who want more than the poses.
-        lost: Gets the frames that cannot be read as soon as that is known; those of a part that was done before are in it.
-        requested: How many frames were asked for, those of such a part included.
-        details: The predictions that are kept hold what instances were made from, too.
-        spare: Crops that are looked at for observations that are decoded again with other settings, as a share of those needed.
+        watch: Wraps the finished frames, which have no images, for a progress bar.
+        keep: Called with each batch's prediction, for callers that need more than the poses.
+        lost: Gets unreadable frames as soon as they are found; already holds those of chunks that
+            an earlier run did.
+        requested: Number of requested frames, including those of such chunks.
+        details: The predictions passed to `keep` also hold what instances were made from.
+        spare: Crops to observe beyond those that the run needs, as a share of these, so that other
+            settings can be decoded later.
 
     Raises:
         ConfigError: Models, data or settings do not fit together.
@@ -162,11 +167,11 @@ def refine(
     """Filter and track detected poses.
 
     Args:
-        detected: What `detect` returned.
-        source: Where it came from; images are read for optical flow and appearance only.
+        detected: Result of `detect`.
+        source: Source of these poses; images are read for optical flow and appearance only.
         config: The experiment; the sections filters and tracker are used.
         stage: Context in which the stage of a name runs, for timing.
-        track: Tracks poses, for those who remember what was tracked before.
+        track: Tracks poses; a function that uses the cache can replace the tracker.
 
     Raises:
         ConfigError: Tracker settings contradict each other.
@@ -177,7 +182,8 @@ def refine(
     if not len(poses):
         why = "every instance was filtered out" if len(detected.poses) else "nothing was found"
         notes.append(
-            f"No instances in any of the {len(poses.frames)} frames: {why}; try a lower model.peak_threshold or check the models."
+            f"No instances in any of the {len(poses.frames)} frames: {why}; "
+            "try a lower model.peak_threshold or check the models."
         )
     if (
         config.tracker.tracking
@@ -186,8 +192,8 @@ def refine(
         and not config.tracker.override_class_tracks
     ):
         notes.append(
-            "The models know the animals' identities; their tracks are kept and the tracker was not used "
-            "(tracker.override_class_tracks=true lets it replace them)."
+            "The models know the animals' identities; their tracks are kept and the tracker was "
+            "not used (tracker.override_class_tracks=true lets it replace them)."
         )
     elif config.tracker.tracking:
         with stage("track"):
@@ -198,11 +204,13 @@ def refine(
 def _done_frames(
     frames: np.ndarray, predicted: Iterable[np.ndarray]
 ) -> Generator[Frame, None, None]:
-    """Yield a frame, without its image, for each that is done: predicted, or left out before one that is.
+    """Yield each finished frame, without its image.
+
+    A frame is finished when it, or a later one, is predicted.
 
     Args:
-        frames: (frames, 2) int64 (video, frame) that were asked for, in order.
-        predicted: The same of each batch.
+        frames: (frames, 2) int64 (video, frame) of the requested frames, in order.
+        predicted: The same for the predicted frames of each batch.
     """
     asked = iter(frames.tolist())
     for batch in predicted:

@@ -1,4 +1,4 @@
-"""One process per device, started by Lightning; this module imports it, which takes seconds."""
+"""One process per device, started by Lightning, whose import takes seconds."""
 
 import logging
 import signal
@@ -11,7 +11,7 @@ from lightning.fabric.strategies import DDPStrategy
 
 
 class Apart(DDPStrategy):
-    """Processes that have nothing to tell each other: no group of them is formed."""
+    """Strategy for processes that do not communicate: they form no process group."""
 
     def setup_environment(self) -> None:
         """Choose the device of this process."""
@@ -19,26 +19,28 @@ class Apart(DDPStrategy):
 
 
 def launch(function: Callable[[Fabric], None], kind: str, devices: int) -> None:
-    """Call a function in one process per device and wait for all of them; when one fails, the others are ended.
+    """Call a function in one process per device and wait for all of them.
 
-    The processes are started without Ctrl-C in effect, as long as Python and PyTorch are being loaded; `function` lets it in.
-    Call it from another thread than the main one, whose signals stay as they are.
+    When one process fails, the others are ended. Processes start with Ctrl-C blocked while they
+    load Python and PyTorch; `function` unblocks it. Call this from a thread other than the main
+    one, whose signals stay as they are.
 
     Args:
-        function: Called with Lightning's `Fabric`; it is pickled, and may bring what multiprocessing shares.
+        function: Called with Lightning's `Fabric`; it is pickled, and may hold objects that
+            multiprocessing shares.
         kind: Kind of the devices: cpu, cuda, mps.
-        devices: How many.
+        devices: Number of devices.
 
     Raises:
         ProcessRaisedException: A call raised an error.
         ProcessExitedException: A process ended otherwise.
     """
     if hasattr(signal, "pthread_sigmask"):
-        resource_tracker.ensure_running()  # which would let the signal in again if it were started later
+        # Started later, the resource tracker would unblock the signal again.
+        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    logging.getLogger("torch.multiprocessing.spawn").setLevel(
-        logging.ERROR
-    )  # whom it ends is told by what comes of it
+    # The processes that it ends are reported by their results.
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     fabric = Fabric(
         accelerator=kind,
         devices=devices,

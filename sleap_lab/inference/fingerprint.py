@@ -40,17 +40,20 @@ STAGE_CODE: dict[str, tuple[str, ...]] = {
     "track": ("tracking", "filters.py", "poses/boxes.py", "settings/tracker.py", *READING),
     "tune": ("tracking", "evaluation", "tune", "filters.py", "poses", "settings/tracker.py"),
 }
-"""Files and folders whose code decides the result of a stage."""
+"""Files and folders whose code determines the result of a stage."""
 
 RECORD = "stage_code.json"
-"""By stage: the hash of its code when it was last looked at, and the version of its results: the hash of the code they began with."""
+"""File with two hashes per stage: of its code at the last review, and the version of its results.
+
+The version of the results is the hash of the code that first gave them.
+"""
 
 PREDICT_PACKAGES = ("torch", "numpy", "scipy", "sleap-io", "av", "opencv-python")
 BACKEND_PACKAGES: dict[str, tuple[str, ...]] = {"torch": (), "openvino": ("openvino",)}
-"""Packages that decide what networks answer: always, and by `runtime.backend`."""
+"""Packages that determine the outputs of networks: always, and by `runtime.backend`."""
 
 WEIGHTS = ("paths", "backbone_ckpt_path", "head_ckpt_path")
-"""Settings of the model that name files, whose content counts and not their names."""
+"""Settings of the model that name files; the content of the files counts, not their names."""
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
@@ -61,7 +64,7 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
 
 
 def index_fingerprint(path: Path) -> str:
-    """Return the fingerprint of the index of a media file: its content and the code that reads it."""
+    """Return the fingerprint of a media file's index: the file's content and the code."""
     return fingerprint(
         {
             "stage": "index",
@@ -75,7 +78,9 @@ def index_fingerprint(path: Path) -> str:
 def network_fingerprint(
     config: Config, source: "Source", device: str, depends: Mapping[str, Any]
 ) -> str:
-    """Return the fingerprint of what networks observe: all that predictions depend on, but of the decoding options only some.
+    """Return the fingerprint of what networks observe.
+
+    Observations depend on all that predictions depend on, but on only some decoding options.
 
     Args:
         config: The experiment.
@@ -89,7 +94,11 @@ def network_fingerprint(
 
 
 def predict_fingerprint(config: Config, source: "Source", device: str) -> str:
-    """Return the fingerprint of predictions: videos, labels, frames, weights, every setting that can change a number, and the code."""
+    """Return the fingerprint of predictions.
+
+    They depend on videos, labels, frames, weights, every setting that can change a number, and the
+    code.
+    """
     model = {name: value for name, value in asdict(config.model).items() if name not in WEIGHTS}
     return fingerprint(
         {"stage": "predict", **_network_facts(config, source, device), "model": model}
@@ -131,7 +140,11 @@ def _network_facts(config: Config, source: "Source", device: str) -> dict[str, A
 
 
 def track_fingerprint(config: Config, source: "Source", poses: Poses) -> str:
-    """Return the fingerprint of tracks: the poses, the tracker's settings, the images where it looks at them, and the code."""
+    """Return the fingerprint of tracks.
+
+    They depend on the poses, the tracker's settings, the images where the tracker uses them, and
+    the code.
+    """
     tracker = config.tracker
     return fingerprint(
         {
@@ -160,7 +173,7 @@ def array_hash(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _images(config: Config, source: "Source") -> list[Any]:
-    """Return what decides which images the frames of a source have: files, and how they are read."""
+    """Return what determines the images of a source's frames: files, and how they are read."""
     return [
         [_content(path) for path in source.files],
         config.data.video_index,
@@ -170,7 +183,11 @@ def _images(config: Config, source: "Source") -> list[Any]:
 
 
 def _processor(device: str, num_threads: int | None) -> list[Any]:
-    """Return what decides how a device rounds: the name of the card, or the instruction set and how many threads share a batch."""
+    """Return what determines how a device rounds.
+
+    On a GPU this is the name of the card; on a processor, the instruction set and the number of
+    threads that share a batch.
+    """
     import torch  # those who predict have it
 
     if device.startswith("cuda") and torch.cuda.is_available():
@@ -179,16 +196,17 @@ def _processor(device: str, num_threads: int | None) -> list[Any]:
 
 
 def _content(path: Path) -> str:
-    """Return the hash of a file's or folder's content; of one that is not there, its name."""
+    """Return the hash of a file's or folder's content; the name of one that does not exist."""
     return file_facts(path)["sha256"] or str(path)
 
 
 @lru_cache
 def results_version(stage: str) -> str:
-    """Return what changes when the results of a stage can.
+    """Return the version of a stage's results, which changes whenever the results can change.
 
-    Code that was declared to answer as before, moved or renamed, keeps the version, and what users have cached stays valid. Code that
-    nobody has looked at is its own version, so a change that was not declared never meets an old result.
+    Code that is declared to give the same results, e.g. after a move or a renaming, keeps the
+    version, and cached results of users stay valid. Code that nobody has reviewed has a version of
+    its own, so that an undeclared change never uses an old result.
 
     Args:
         stage: Key of `STAGE_CODE`.
@@ -202,7 +220,7 @@ def results_version(stage: str) -> str:
 
 @lru_cache
 def code_hash(*rooms: str) -> str:
-    """Return the SHA-256 of the package's own source in some files and folders."""
+    """Return the SHA-256 of the package's own source code in some files and folders."""
     package = Path(__file__).parents[1]
     files = [
         file

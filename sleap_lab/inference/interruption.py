@@ -1,8 +1,9 @@
-"""Ctrl-C and requests to terminate, which end what they are meant to end wherever they fall.
+"""Ctrl-C and requests to terminate, which end a block whatever code is running.
 
-Python raises KeyboardInterrupt at the next step of the main thread. Where that step belongs to a callback of compiled code, the exception
-does not arrive: from weak references and destructors, of which h5py has many, it is only printed; h5py's visitors turn it into another
-error; NumPy, which looks for attributes, takes it for a missing one.
+Python raises KeyboardInterrupt at the next step of the main thread. Where that step is in a
+callback of compiled code, the exception can get lost. Weak references and destructors, of which
+h5py has many, only print it. The visitors of h5py turn it into another error. NumPy takes it for a
+missing attribute when it looks for attributes.
 """
 
 import _thread
@@ -18,10 +19,11 @@ SECONDS_BETWEEN_REPEATS = 0.5
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """See to it that the block ends with KeyboardInterrupt where a signal asks for one.
+    """Make sure that the block ends with KeyboardInterrupt when a signal asks for it.
 
-    An interruption that was swallowed is repeated until the block ends, but not while one is being dealt with, so that files are closed and
-    what was done is stored. Whatever else an interrupted block ends with counts as the interruption. Blocks are not nested.
+    An interruption that got lost is repeated until the block ends, but not while one is being
+    handled, so that files are closed and results are stored. Any other error of an interrupted
+    block counts as the interruption. Blocks are not nested.
     """
     if threading.current_thread() is not threading.main_thread():  # signals never get there
         yield
@@ -38,9 +40,8 @@ def interruptible() -> Iterator[None]:
         while not over.wait(SECONDS_BETWEEN_REPEATS):
             repeating.set()
             if hasattr(signal, "pthread_kill"):
-                signal.pthread_kill(
-                    threading.main_thread().ident or 0, number
-                )  # wakes it where it waits, too
+                # Also wakes the main thread where it waits.
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
             else:
                 _thread.interrupt_main(signal.Signals(number))
 
@@ -84,7 +85,10 @@ def interruptible() -> Iterator[None]:
 
 
 def _is_dealt_with(error: BaseException | None) -> bool:
-    """Whether an error that is being handled is an interruption, came of one, or closes a generator, as an interruption does."""
+    """Return whether a handled error is an interruption, was caused by one, or closes a generator.
+
+    Interruptions close generators, too.
+    """
     while error is not None and not isinstance(error, KeyboardInterrupt | GeneratorExit):
         error = error.__context__
     return error is not None

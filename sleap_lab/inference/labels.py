@@ -1,4 +1,4 @@
-"""The labels that a run leaves: new ones of what models predicted, or those it was given with what was done to them."""
+"""The labels that a run writes: new labels of predictions, or the given labels with its changes."""
 
 import sleap_io as sio
 
@@ -10,11 +10,14 @@ from sleap_lab.settings.config import Config
 
 
 def result_labels(inference: Inference, source: Source, config: Config) -> sio.Labels:
-    """Return the labels that a run leaves; of a project that was not predicted on, everything stays that was not replaced.
+    """Return the labels that a run writes.
+
+    Where the run reads the poses of a project and predicts none, everything in the project stays
+    that the run does not replace.
 
     Args:
         inference: The result.
-        source: Where it came from. The labels of its project are changed, so this is called once.
+        source: Source of the result. The labels of its project are changed, so call this once.
         config: The experiment.
     """
     facts = provenance(config, inference)

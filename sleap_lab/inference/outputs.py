@@ -1,4 +1,4 @@
-"""What networks answered, as plain arrays: per batch for Python, per frame in a file, never pickled."""
+"""Network outputs as plain arrays: per batch in Python, per frame in a file, never pickled."""
 
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -24,29 +24,29 @@ FRAME_MAPS = {
     "return_pafs": {"pafs": "pred_part_affinity_fields"},
     "return_class_maps": {"class_maps": "pred_class_maps"},
 }
-"""Key of the group `output` -> outputs of whole frames that it adds -> their names among the arrays."""
+"""Key of the group `output` -> outputs of whole frames that it adds -> names of their arrays."""
 CROP_MAPS = {
     "return_confmaps": ("confmaps", "pred_confmaps"),
     "return_class_vectors": ("class_vectors", "pred_class_vectors"),
 }
-"""Key -> the output of crops that it adds, and its name among the arrays."""
+"""Key -> the output of crops that it adds, and the name of its array."""
 CORNERS = ((0, 1, 1, 0), (0, 0, 1, 1))
-"""Which ends of a box the corners take x from, and y: top left, top right, bottom right, bottom left."""
+"""End of a box that each corner takes x from, and y, clockwise from the top left corner."""
 
 
 def batch_outputs(
     prediction: "Prediction", filters: FiltersConfig, output: OutputConfig
 ) -> dict[str, Any]:
-    """Return what a pipeline found in a batch of B frames; `docs/outputs.md` describes every array.
+    """Return what a pipeline finds in a batch of B frames; `docs/outputs.md` describes every array.
 
     Args:
-        prediction: What was found.
+        prediction: Prediction of the batch.
         filters: Instances that these settings drop are left out, with their crops.
         output: Which maps to add.
 
     Returns:
-        Arrays with one row per frame, and for what comes in any number per frame, lists of B arrays. Points are (x, y)
-        in px of image space.
+        Arrays with one row per frame; lists of B arrays for what a frame has any number of. Points
+        are (x, y), px of image space.
     """
     rows = kept(prediction.poses, filters)
     poses = prediction.poses[rows]
@@ -115,14 +115,14 @@ def detect_to_file(
     stage: Stage,
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
 ) -> Inference:
-    """Do what `detect` does, and write what the networks answer to an `.npz` archive on the way.
+    """Do what `detect` does, and write the network outputs to an `.npz` archive.
 
     Args:
         source: Opened videos and selected frames.
         config: The experiment.
         path: The archive.
         stage: Context in which the stage of a name runs, for timing.
-        watch: Wraps the frames as they are done, for a progress bar; they come without images.
+        watch: Wraps the finished frames, which have no images, for a progress bar.
 
     Raises:
         RunError: The file cannot be written, or something cannot be read.
@@ -140,15 +140,15 @@ def detect_to_file(
 
 @contextmanager
 def outputs_file(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Write an `.npz` archive batch by batch, so that memory does not grow with the number of frames.
+    """Write an `.npz` archive batch by batch; memory does not grow with the number of frames.
 
-    The arrays of a frame are named `<video>/<frame>/<name>`; `numpy.load` reads each when it is asked for.
+    The arrays of a frame are named `<video>/<frame>/<name>`; `numpy.load` reads each on access.
 
     Args:
-        path: The archive, complete when the context is left and absent when it fails.
+        path: The archive, complete when the context ends and absent when it fails.
 
     Yields:
-        A function that adds what `batch_outputs` returned.
+        A function that adds a result of `batch_outputs`.
 
     Raises:
         RunError: The file cannot be written.
@@ -172,7 +172,7 @@ def outputs_file(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
 
 
 def arrays_file(config: Config, folder: Path) -> Path | None:
-    """Return the file for the outputs of the networks; None where they are not asked for."""
+    """Return the file for the network outputs; None if they are not requested."""
     if not wants_arrays(config.output):
         return None
     chosen = None if config.output.make_labels else config.output.path

@@ -1,7 +1,8 @@
 """One prediction on several devices: each predicts a range of the frames, in a process of its own.
 
-Each process opens the source itself and does what a run on one device does, with its own entries in the stage cache, so that
-what was stopped goes on range by range. It leaves poses and facts as files, which are put together in the end.
+Each process opens the source itself and does what a run on one device does. It has its own entries
+in the stage cache, so that a stopped run continues range by range. It writes poses and facts to
+files, which are joined at the end.
 """
 
 import gc
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 
 ERRORS = {error.__name__: error for error in (ConfigError, RunError)}
 SECONDS_TO_STOP = 30.0
-"""How long processes that are ended may take to store what they have done."""
+"""Time for terminated processes to store what they have done."""
 
 
 def check_devices(device: str, wanted: int) -> None:
@@ -50,17 +51,18 @@ def check_devices(device: str, wanted: int) -> None:
 
     Args:
         device: Name of the chosen device; its kind counts.
-        wanted: How many are wanted.
+        wanted: Number of devices to use.
 
     Raises:
-        ConfigError: There are fewer, or the name is that of a single one.
+        ConfigError: There are fewer devices, or the name is that of a single one.
     """
     kind, _, number = device.partition(":")
     if wanted == 1:
         return
     if number:
         raise ConfigError(
-            f"runtime.devices: got {wanted}, but runtime.device={device} is one device; accepted: 1, or runtime.device={kind}"
+            f"runtime.devices: got {wanted}, but runtime.device={device} is one device; "
+            f"accepted: 1, or runtime.device={kind}"
         )
     there = _count(kind)
     if wanted > there:
@@ -87,9 +89,10 @@ def _count(kind: str) -> int:
 
 
 def shard_ranges(frames: int, devices: int, batch_size: int) -> list[range]:
-    """Return contiguous ranges of whole batches, nearly equal, at most one per device and none of them empty.
+    """Return contiguous ranges of whole batches, nearly equal, at most one per device, none empty.
 
-    Batches are then those of a single device, unless frames that cannot be read, or a change of size, cut a batch short before.
+    Batches are then those of a single device, unless unreadable frames or a change of image size
+    cut an earlier batch short.
     """
     batches = ceil(frames / batch_size)
     count = min(devices, batches)
@@ -99,15 +102,15 @@ def shard_ranges(frames: int, devices: int, batch_size: int) -> list[range]:
 
 @dataclass(frozen=True)
 class Task:
-    """What the processes are told, the same to each.
+    """Input of the processes, the same for each.
 
     Attributes:
         config: The experiment.
         frames: (frames, 2) int64 (video, frame) of all ranges.
         ranges: Range of each process.
-        requested: How many frames were asked for.
-        cache: The stage cache, `warn` left out: folder, mode and limit.
-        folder: Where each leaves its files.
+        requested: Number of requested frames.
+        cache: The stage cache, without `warn`: folder, mode and limit.
+        folder: Where each process writes its files.
     """
 
     config: Config
@@ -119,7 +122,10 @@ class Task:
 
 
 def predictor(config: Config, device: str, cache: Cache, outcomes: Outcomes) -> Predict:
-    """Return what predicts on the devices that a config asks for: `detect` on one, `detect_on_devices` on several."""
+    """Return the function that predicts on the config's devices.
+
+    It is `detect` for one device, and `detect_on_devices` for several.
+    """
     if config.runtime.devices == 1:
         return detect
     return partial(detect_on_devices, device=device, cache=cache, outcomes=outcomes)
@@ -144,22 +150,24 @@ def detect_on_devices(
         config: The experiment; its data are opened again by each process.
         device: Kind of the devices.
         cache: The stage cache, of which each range has its own entries.
-        outcomes: Gets `resumed` as the outcome of the stage `predict` where some of it was in the cache.
+        outcomes: Gets `resumed` as the outcome of the stage `predict` if the cache holds some of
+            it.
         stage: Context in which the stage of a name runs, for timing.
-        watch: Wraps the frames as they are done, for a progress bar; they come without images.
-        requested: How many frames were asked for, those of a part that was done before included.
-        lost: Gets the frames that cannot be read; those of such a part are in it.
+        watch: Wraps the finished frames, which have no images, for a progress bar.
+        requested: Number of requested frames, including those of chunks that an earlier run did.
+        lost: Gets the unreadable frames; already holds those of such chunks.
 
     Raises:
         ConfigError: Models, data or settings do not fit together.
-        RunError: Something cannot be read, or a process ended without a word.
+        RunError: Something cannot be read, or a process ended without an error message.
     """
     import torch
 
     with stage("load"):
         from sleap_lab.inference import devices
     ranges = shard_ranges(len(source.frames), config.runtime.devices, config.runtime.batch_size)
-    # As many threads as one process would have, so that they share batches in the same way and the answer is the same.
+    # As many threads as one process would have, so that threads share batches in the same way and
+    # the result is the same.
     runtime = replace(
         config.runtime, devices=1, num_threads=config.runtime.num_threads or torch.get_num_threads()
     )
@@ -201,12 +209,11 @@ def _launched(
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
     folder: Path,
 ) -> None:
-    """Run the processes in another thread, show how far they are, and end them when this one is stopped."""
+    """Run the processes in another thread and show progress; end them when this one is stopped."""
     before = multiprocessing.active_children()
     errors: list[Exception] = []
-    over = (
-        threading.Event()
-    )  # and not the end of the thread: waiting for that is not safe from interruptions
+    # An event, because waiting for the end of the thread is not safe from interruptions.
+    over = threading.Event()
 
     def call() -> None:
         try:
@@ -219,7 +226,7 @@ def _launched(
     threading.Thread(target=call, name="devices", daemon=True).start()
     try:
         while not sum(done) and not over.wait(0.1):
-            pass  # starting takes seconds, which are no part of the rate that is shown
+            pass  # the seconds of the start are no part of the rate that is shown
         for _ in watch(_done_frames(source, done, over), len(source.frames)):
             pass
         over.wait()
@@ -243,7 +250,7 @@ class _StoppedError(Exception):
 def _done_frames(
     source: Source, done: MutableSequence[int], over: threading.Event
 ) -> Iterator[Frame]:
-    """Yield a frame, without its image, whenever one more is done, in the order of the source."""
+    """Yield a frame without its image for each finished frame, in the order of the source."""
     shown = 0
     while shown < len(source.frames):
         ended = over.wait(0.1)
@@ -255,7 +262,10 @@ def _done_frames(
 
 
 def _end(over: threading.Event, before: list[Any]) -> None:
-    """End the processes, those that are about to start included, and wait until they have stored what they did."""
+    """End the processes and wait until they have stored what they have done.
+
+    Processes that are about to start are ended, too.
+    """
     deadline = time.monotonic() + SECONDS_TO_STOP
     ended = set()
     while not over.wait(0.1) and time.monotonic() < deadline:
@@ -270,7 +280,7 @@ def _end(over: threading.Event, before: list[Any]) -> None:
 
 
 def _explained(error: Exception, folder: Path) -> Exception:
-    """Return what went wrong in a process, as its own words tell it."""
+    """Return the error of a process, with the message that it wrote."""
     for path in sorted(folder.glob("*.error.json")):
         told = _read_facts(path)
         log.debug("%s", told["traceback"])
@@ -285,12 +295,13 @@ def _explained(error: Exception, folder: Path) -> Exception:
         log.debug("%s", error)
         return RuntimeError(f"the process of device {rank}: {str(error).strip().splitlines()[-1]}")
     return RunError(
-        f"runtime.devices: the process of device {rank} ended without a word (exit code {code}: killed, or out of memory)"
+        f"runtime.devices: the process of device {rank} ended without a word "
+        f"(exit code {code}: killed, or out of memory)"
     )
 
 
 def _work(fabric: "Fabric", task: Task, done: MutableSequence[int]) -> None:
-    """Predict one range; the call of each process."""
+    """Predict one range; each process calls this."""
     _let_signals_in()
     rank = fabric.local_rank
     try:
@@ -309,7 +320,7 @@ def _work(fabric: "Fabric", task: Task, done: MutableSequence[int]) -> None:
 
 
 def _let_signals_in() -> None:
-    """Let the first signal to end interrupt the work, which then has the time to store what it did."""
+    """Let the first signal interrupt the work, which then has time to store what it has done."""
 
     def stop(*_: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -335,7 +346,7 @@ def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int
         )
 
     def watch(frames: Iterable[Frame], total: int) -> Iterator[Frame]:
-        done[rank] = len(own) - total  # those of an earlier run
+        done[rank] = len(own) - total  # frames of an earlier run
         for frame in frames:
             done[rank] += 1
             yield frame
@@ -354,7 +365,7 @@ def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int
         "seconds": seconds,
     }
     (task.folder / f"{rank}.json").write_text(json.dumps(facts), encoding="utf-8")
-    gc.freeze()  # as in the command: or the end of the process takes seconds
+    gc.freeze()  # as in the command; otherwise the end of the process takes seconds
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
@@ -363,7 +374,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
 
 
 def _split(seconds: float, facts: Sequence[Path]) -> Mapping[str, float]:
-    """Return what the processes spent their time on, on average; what is left is that they had to be started."""
+    """Return the mean seconds per stage over the processes; `load` gets the time of their start."""
     each = [own for path in facts if (own := _read_facts(path).get("seconds"))]
     spent = {
         name: sum(own.get(name, 0.0) for own in each) / len(each) for own in each for name in own

@@ -1,4 +1,4 @@
-"""How long each stage of a run takes: seconds by name that add up to the time that passed."""
+"""Time of each stage of a run: seconds by name, whose sum is the time that passed."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ from sleap_lab.pipelines.profile import PREDICTING
 log = logging.getLogger(__name__)
 
 SECONDS_OF_SILENCE = 5.0
-"""After how long the user is told what is being done."""
+"""Time after which the user is told what is being done."""
 TOLD = {
     "open": "opening the data",
     "load": "loading the models",
@@ -23,17 +23,17 @@ TOLD = {
     "report": "writing the report",
     "overlay": "rendering the overlay",
 }
-"""Stages that may take long and show nothing themselves -> what is being done."""
+"""Stages that can take long and show nothing themselves -> what is being done."""
 
 Split = Callable[[float], Mapping[str, float]]
-"""Shares out the seconds of a stage among its parts."""
+"""Divides the seconds of a stage among its parts."""
 
 
 class Stage(Protocol):
-    """What times the stages of a run, or does not."""
+    """Function that times the stages of a run, or does not."""
 
     def __call__(self, name: str, split: Split | None = None) -> AbstractContextManager[object]:
-        """Return the context in which the stage of a name runs; with `split`, its parts are what is timed."""
+        """Return the context in which the stage of a name runs; `split` divides its time."""
 
 
 def untimed(name: str, split: Split | None = None) -> AbstractContextManager[object]:
@@ -42,7 +42,10 @@ def untimed(name: str, split: Split | None = None) -> AbstractContextManager[obj
 
 
 class Stopwatch:
-    """Times stages; the time of a stage that runs within another is its own and not the other's, so no second counts twice."""
+    """Times stages; no second counts twice.
+
+    The time of a stage that runs within another counts for the inner stage only.
+    """
 
     def __init__(
         self, seconds: dict[str, float], tell: Callable[[str], None] = lambda what: None
@@ -51,7 +54,8 @@ class Stopwatch:
 
         Args:
             seconds: Gets the seconds of each stage, in the order in which they start.
-            tell: Called from another thread with what is being done, when a stage that shows nothing takes more than a few seconds.
+            tell: Called from another thread with what is being done, when a stage that shows
+                nothing takes more than a few seconds.
         """
         self._seconds = seconds
         self._tell = tell
@@ -59,7 +63,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self, name: str, split: Split | None = None) -> Iterator[None]:
-        """Time what happens in the context as the stage of a name, or as the parts that `split` makes of it."""
+        """Time the context as the stage of a name, or as the parts that `split` divides it into."""
         if split is None:
             self._seconds.setdefault(name, 0.0)
         before, self._within = self._within, 0.0

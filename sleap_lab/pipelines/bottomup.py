@@ -1,4 +1,4 @@
-"""Bottom-up: all peaks of a frame at once, grouped into instances by part affinity fields or by class."""
+"""Bottom-up: all peaks of a frame at once, grouped by part affinity fields or by class."""
 
 import itertools
 import math
@@ -27,7 +27,10 @@ MOST_LINES = 50_000
 """Lines between peaks, per frame. With more, only peaks above the threshold are observed."""
 
 MOST_TRACED = 500_000
-"""Lines between peaks above the threshold, per frame. With more, only the highest peaks of each node are used."""
+"""Lines between peaks above the threshold, per frame.
+
+With more, only the highest peaks of each node are used.
+"""
 
 Edges = Sequence[tuple[int, int]]
 
@@ -61,7 +64,7 @@ class Traced(Peaks):
         destination: (m,) int32, peak that it leads to.
         along: (m,) float32, the field along it; nan where the peaks coincide.
         length: (m,) float32, network px.
-        size: (1,) float64, what lengths are compared with, network px.
+        size: (1,) float64 size that lengths are compared with, network px.
     """
 
     edge: np.ndarray
@@ -74,7 +77,7 @@ class Traced(Peaks):
 
 @dataclass(frozen=True)
 class Classified(Peaks):
-    """Peaks of all nodes and which animals they look like.
+    """Peaks of all nodes and the class probabilities at them.
 
     Attributes:
         probabilities: (p, classes) float32.
@@ -103,7 +106,7 @@ def observe_lines(
         batch: The frames.
         model: A bottom-up model.
         peak_threshold: The run's threshold.
-        refinements: The one way in which points leave the grid, as lines begin and end at refined points.
+        refinements: Exactly one refinement, because lines begin and end at refined points.
         n_points: Points sampled along each line.
     """
     maps = model(batch.images)
@@ -146,7 +149,7 @@ def observe_lines(
 
 
 def graphs(seen: Traced, *, peak_threshold: float, grouping: GroupingOptions) -> list[Graph]:
-    """Return the peaks above the threshold of each frame and the edges that could connect them."""
+    """Return the peaks above the threshold of each frame and the edges that can connect them."""
     above = seen.values > peak_threshold
     row = np.cumsum(above) - 1
     kept = above[seen.source] & above[seen.destination]
@@ -188,7 +191,8 @@ def decode_lines(
 ) -> Poses:
     """Group peaks by part affinity fields; the score of an instance is the sum of its edge scores.
 
-    With `max_instances` the best scored are kept, best first; otherwise instances come in the order of grouping.
+    With `max_instances` the instances with the highest scores are kept, best first; otherwise
+    instances are in the order of grouping.
     """
     frames = []
     for where, graph in zip(
@@ -227,7 +231,7 @@ def observe_classes(
         batch: The frames.
         model: A multi-class bottom-up model.
         peak_threshold: The run's threshold.
-        refinements: The one way in which points leave the grid, as classes are read at refined points.
+        refinements: Exactly one refinement, because classes are read at refined points.
     """
     maps = model(batch.images)
     samples, nodes, points, values, complete, flooded = observe_peaks(
@@ -263,7 +267,8 @@ def decode_classes(
 ) -> Poses:
     """Group peaks by class; every instance is the animal its class names.
 
-    The score of an instance is the mean of its point scores, its track score the mean probability of its class.
+    The score of an instance is the mean of its point scores; its track score is the mean
+    probability of its class.
     """
     point_scores, probabilities = (
         seen.values.astype(np.float64),

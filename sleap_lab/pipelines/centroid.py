@@ -13,7 +13,10 @@ from sleap_lab.poses.centroids import METHODS, instance_centroids
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 
 MOST_CENTROIDS = 1_000
-"""Centroids per frame. Of more, only the highest are used: in a top-down pipeline each is a crop."""
+"""Centroids per frame. Of more, only the highest are used.
+
+In a top-down pipeline each centroid is a crop.
+"""
 
 CENTROID_SKELETON = Skeleton(nodes=("centroid",), name="centroid")
 
@@ -26,7 +29,7 @@ class Centroids:
         where: (b, 2) int64 (video, frame).
         eff: (b,) float64 factor from image space to size-matched px.
         sample: (n,) int32, row of `where`, ascending.
-        points: (n, refinements, 2) float32, size-matched px, refined in each of the ways asked for.
+        points: (n, refinements, 2) float32, size-matched px, by each of the requested refinements.
         values: (n,) float32, confidence.
     """
 
@@ -39,7 +42,7 @@ class Centroids:
 
 @dataclass(frozen=True)
 class TrueCentroids:
-    """Labelled instances that stand in for, or are found by, predicted centroids.
+    """Labelled instances that replace predicted centroids, or are matched with them.
 
     Attributes:
         poses: The labelled instances.
@@ -58,11 +61,11 @@ class TrueCentroids:
 def true_centroids(
     truth: Poses, config: TrainingConfig, *, anchor_part: str | None
 ) -> TrueCentroids:
-    """Compute the centroids of labelled instances the way a model's training did.
+    """Compute the centroids of labelled instances as the training of a model does.
 
     Args:
         truth: Labelled instances.
-        config: The model's training config; its confidence map head says what a centroid is.
+        config: The model's training config; its confidence map head defines the centroid.
         anchor_part: Node that overrides the head's anchor.
 
     Raises:
@@ -74,12 +77,14 @@ def true_centroids(
     if part and part not in truth.skeleton.nodes:
         nodes = ", ".join(truth.skeleton.nodes)
         raise ConfigError(
-            f"preprocessing.anchor_part: {part!r}, as in {config.folder}, is no node of the labels; accepted: {nodes}"
+            f"preprocessing.anchor_part: {part!r}, as in {config.folder}, "
+            f"is no node of the labels; accepted: {nodes}"
         )
     method = "anchor" if part else head.get("centroid_method") or "center_of_mass"
     if method not in METHODS:
         raise RunError(
-            f"{config.folder}: centroid_method {method!r} is not known; accepted: {', '.join(METHODS)}"
+            f"{config.folder}: centroid_method {method!r} is not known; "
+            f"accepted: {', '.join(METHODS)}"
         )
     anchor = truth.skeleton.nodes.index(part) if part else None
     fallback = head.get("centroid_fallback") or "center_of_mass"
@@ -97,7 +102,7 @@ def observe_centroids(
         batch: The frames.
         model: A centroid model.
         peak_threshold: The run's threshold.
-        refinements: Ways in which points leave the grid.
+        refinements: Refinements of the points.
     """
     maps = model(batch.images)
     samples, _, found, values, complete, flooded = observe_peaks(
@@ -120,7 +125,9 @@ def observe_centroids(
 def choose_centroids(
     sample: np.ndarray, values: np.ndarray, *, peak_threshold: float, max_instances: int | None
 ) -> np.ndarray:
-    """Return the rows of centroids above the threshold, in their order, or with `max_instances` the best of each frame, best first.
+    """Return the rows of the centroids to use: those above the threshold, in their order.
+
+    With `max_instances` these are the best of each frame, best first.
 
     Args:
         sample: (n,) frame of each centroid, ascending.
@@ -150,12 +157,12 @@ def decode_centroids(
 ) -> Poses:
     """Make instances of centroids alone.
 
-    With ground truth each centroid takes the keypoints of the labelled instance whose own centroid is
-    nearest, one to one, so that evaluation measures detection; centroids beyond the number of labelled
-    instances are left out. Without ground truth the centroids themselves are the result.
+    With ground truth each centroid takes the keypoints of the labelled instance with the nearest
+    centroid, one to one, so that evaluation measures detection. Centroids beyond the number of
+    labelled instances are left out. Without ground truth the centroids themselves are the result.
 
     Args:
-        seen: What was observed.
+        seen: Observed centroids.
         truth: Labelled instances, if there are any.
         peak_threshold: Centroids are strictly above it.
         refinement: Which of the observed refinements to take.
@@ -178,7 +185,7 @@ def decode_centroids(
 
 
 def _copied(found: Poses, truth: TrueCentroids) -> Poses:
-    """Return centroids with the keypoints of the labelled instances that they are nearest to."""
+    """Return centroids with the keypoints of the labelled instances nearest to them."""
     pairs = []
     for video, frame, rows in found.by_frame():
         labelled = truth.in_frame(np.array([video, frame]))

@@ -1,4 +1,4 @@
-"""Frames through a pipeline, batch by batch, the frames of a batch shared out among the cores."""
+"""Predictions of a pipeline, batch by batch; the cores share the frames of a batch."""
 
 import logging
 from collections import deque
@@ -19,7 +19,11 @@ from sleap_lab.pipelines.profile import PREPROCESS, Clock, doing
 from sleap_lab.poses.record import concatenate, make_poses
 
 CACHE_BYTES = 8_000_000
-"""What the first maps of a pass may take: more would come from memory, and with less the cost of a pass itself counts."""
+"""Most bytes of the first maps of a pass.
+
+Larger maps do not fit into the cache of a core; with smaller ones the fixed cost of a pass
+dominates.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +33,16 @@ def predict(
 ) -> Iterator[Prediction]:
     """Predict frames in order; unreadable frames stay empty.
 
-    On a processor each core takes frames all the way from image to poses: cores that share the work of every single layer wait
-    for each other most of the time. A batch is shared out among the cores, unless its frames are so small that one core takes them all.
+    On a processor each core takes frames all the way from image to poses: cores that share the work
+    of every single layer wait for each other most of the time. The cores share the frames of a
+    batch, unless the frames are so small that one core takes them all.
 
     Args:
-        frames: Frames in order; of differing sizes, if need be.
+        frames: Frames in order; their sizes may differ.
         pipeline: Loaded models with their options.
-        batch_size: Frames per batch. A batch is in flight while the next waits; of small frames one for every core is.
-        clock: Gets what the time is spent on.
+        batch_size: Frames per batch. One batch is in flight while the next waits; with small
+            frames, one batch per core is in flight.
+        clock: Measures the time of each stage.
 
     Yields:
         The prediction of each batch: consecutive frames of one size.
@@ -55,9 +61,8 @@ def predict(
     )
     pending: deque[list[Future[Prediction]]] = deque()
     if pipeline.device.type == "cpu":
-        torch.set_num_threads(
-            1
-        )  # here, where little is left to do: threads that help with it would stay awake, in the way of the workers
+        # This thread does little: further threads for it would stay awake and disturb the workers.
+        torch.set_num_threads(1)
     try:
         for batch in _batches(frames, batch_size):
             share = max(
@@ -69,7 +74,7 @@ def predict(
                     for i in range(0, len(batch), share)
                 ]
             )
-            if sum(map(len, pending)) > workers:  # something waits in line, so that no core does
+            if sum(map(len, pending)) > workers:  # work waits in the queue, so that no core waits
                 yield _joined([part.result() for part in pending.popleft()])
         while pending:
             yield _joined([part.result() for part in pending.popleft()])
@@ -79,7 +84,10 @@ def predict(
 
 
 def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    """Put consecutive frames that fit into one array into batches of at most `size`; unreadable ones are batches of their own."""
+    """Put consecutive frames of one shape into batches of at most `size`.
+
+    Unreadable frames are batches of their own.
+    """
     batch: list[Frame] = []
     kind = None
     for frame in frames:
@@ -94,7 +102,7 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
 
 
 def _frames_at_once(frame: Frame, pipeline: Pipeline) -> int:
-    """Return how many frames like this a core does in one pass without leaving its cache."""
+    """Return how many frames of this size a core can process in one pass within its cache."""
     if frame.image is None or pipeline.device.type != "cpu":
         return 1
     height, width = (
@@ -110,7 +118,7 @@ def _timed(frames: list[Frame], pipeline: Pipeline, clock: Clock) -> Prediction:
 
 
 def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
-    """Predict frames of one size in one pass, or where memory runs out, in smaller ones."""
+    """Predict frames of one size in one pass, or in smaller passes where memory runs out."""
     where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(
         -1, 2
     )
@@ -126,9 +134,8 @@ def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
     )
     eff = np.array([factor for _, factor in prepared])
     try:
-        images = torch.stack([image.movedim(0, 2) for image, _ in prepared]).movedim(
-            3, 1
-        )  # channels stay last in memory, as resizing wants
+        # Channels stay last in memory, which resizing needs.
+        images = torch.stack([image.movedim(0, 2) for image, _ in prepared]).movedim(3, 1)
         prediction = pipeline.predict(FrameBatch(images, eff, where))
         return replace(prediction, sizes=sizes, eff=eff)
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
@@ -138,15 +145,18 @@ def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
             height, width = prepared[0][0].shape[-2:]
             raise RunError(
                 f"not enough memory on {pipeline.device} for one frame of {height}x{width} px; "
-                "a smaller preprocessing.input_scale, preprocessing.max_height or max_width needs less"
+                "a smaller preprocessing.input_scale, preprocessing.max_height or max_width "
+                "needs less"
             ) from error
     half = len(frames) // 2
     log.warning(
-        "not enough memory for %d frames at once, they are done in two halves; a smaller runtime.batch_size avoids this",
+        "not enough memory for %d frames at once, they are done in two halves; "
+        "a smaller runtime.batch_size avoids this",
         len(frames),
     )
     halves = _joined([_predict(frames[:half], pipeline), _predict(frames[half:], pipeline)])
-    return replace(halves, observations=None)  # with more memory they would differ in the last bits
+    # With more memory the observations would differ in the last bits.
+    return replace(halves, observations=None)
 
 
 def _joined(parts: list[Prediction]) -> Prediction:
@@ -186,7 +196,10 @@ def _all_maps(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tenso
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether an error is that memory ran out; PyTorch has no class of its own for it on a processor."""
+    """Return whether an error means that memory ran out.
+
+    PyTorch has no class for this error on a processor.
+    """
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(
         error
     )

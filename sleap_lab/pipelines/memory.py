@@ -1,4 +1,4 @@
-"""Memory that one layer frees is kept for the next, instead of being given back to the kernel."""
+"""Reuse of memory: what one layer frees is kept for the next, not given back to the kernel."""
 
 import ctypes
 
@@ -6,14 +6,15 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library to reuse the memory of freed arrays, however large, for the rest of the process.
+    """Tell the C library to reuse the memory of freed arrays of any size in this process.
 
-    By default glibc maps every large array anew and unmaps it when it is freed, so that each layer of a network has its
-    memory cleared and faulted in page by page: a fifth to a half of the time of a small network on a processor.
-    Threads share one pool: with one each, what a thread frees is of no use to the others, and a long run grows.
+    By default glibc maps every large array anew and unmaps it when it is freed. The kernel then
+    clears and maps the memory of each layer page by page, which takes a fifth to a half of the time
+    of a small network on a processor. Threads share one pool: with separate pools, threads cannot
+    reuse what others free, and the memory of a long run grows.
 
     Returns:
-        Whether the C library knows this setting; other than glibc do not.
+        Whether the C library knows this setting; only glibc does.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""One trained model, ready to run: where it runs, what it sees, and how its maps relate to the image."""
+"""One trained model, ready to run: its device, its input, and how its maps relate to the image."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,14 +24,14 @@ class Model:
 
     Attributes:
         network: Maps images to maps by head; in evaluation mode, on `device`.
-        config: How it was trained.
+        config: Training config of the model.
         scale: Factor applied to images before the network.
         width: Channels of the network's first layer.
-        device: Where it runs.
+        device: Device that the network runs on.
         precision: `32`, `bf16` or `16`.
-        crop_size: Side of the crops it sees, size-matched px; None where it sees whole images.
-        crop_rule: How training crops were cut, where points are to lie on what crops show; None adds the fraction of
-            a crop's corner, as sleap-nn does.
+        crop_size: Side of the crops it sees, size-matched px; None for models of whole images.
+        crop_rule: How training crops were cut, to put points on what crops show; None adds the
+            fraction of a crop's corner, as sleap-nn does.
     """
 
     network: Network
@@ -50,7 +50,8 @@ class Model:
             images: (b, c, h, w) size-matched images or crops.
 
         Returns:
-            Float32 maps (b, channels, h / stride, w / stride) by head name; class vectors are (b, classes).
+            Float32 maps (b, channels, h / stride, w / stride) by head name; class vectors are
+            (b, classes).
         """
         with doing(PREPROCESS):
             images = scale_and_pad(images, self.scale, self.config.max_stride)
@@ -62,17 +63,17 @@ class Model:
             torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None),
         ):
             maps = {name: output.float() for name, output in self.network(inputs).items()}
-            if (
-                self.device.type != "cpu"
-            ):  # an accelerator works on after the call; peaks would wait for it, and be timed with it
+            # An accelerator continues after the call. Without this, the stage of the peaks would
+            # wait for it, and its time would include the network's.
+            if self.device.type != "cpu":
                 torch.accelerator.synchronize(self.device)
         return maps
 
     def from_crops(self, points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-        """Turn points of crops into points of the image the crops were cut from.
+        """Turn points of crops into points of the image that the crops are cut from.
 
         Args:
-            points: (n, nodes, 2) px of the crops, as the network answers.
+            points: (n, nodes, 2) points from the network, px of the crops.
             corners: (n, 2) top-left corners of the crops, size-matched px.
 
         Returns:
@@ -101,7 +102,7 @@ class Model:
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """Frames on their way through a pipeline.
+    """Frames that a pipeline processes together.
 
     Attributes:
         images: (b, c, h, w) size-matched, channels converted.
@@ -116,13 +117,13 @@ class FrameBatch:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a frame's instances were assembled from: its peaks and the edges that could connect them.
+    """What a frame's instances are assembled from: peaks and the edges that can connect them.
 
     Attributes:
         points: (p, 2) px, image space, all peaks of the frame.
-        scores: (p,) their confidences.
-        nodes: (p,) node of each.
-        candidates: Possible edges; their peaks are rows of `points`.
+        scores: (p,) confidence of each peak.
+        nodes: (p,) node of each peak.
+        candidates: Candidate edges; their peaks are rows of `points`.
     """
 
     points: np.ndarray
@@ -133,12 +134,13 @@ class Graph:
 
 @dataclass(frozen=True)
 class Crops:
-    """The crop that each instance was found in, one row per instance.
+    """The crop of each instance, one row per instance.
 
     Attributes:
-        centroids: (n, 2) px, image space, what the crops were cut around.
+        centroids: (n, 2) px, image space, centroids that the crops are cut around.
         scores: (n,) confidence of the centroids; 1 for labelled ones.
-        boxes: (n, 2, 2) px, image space (x, y), where points at the first and at the last pixel of a crop would lie.
+        boxes: (n, 2, 2) px, image space (x, y), positions of the first and the last pixel of each
+            crop.
         maps: Network outputs (n, …) by name.
     """
 
@@ -154,14 +156,15 @@ class Prediction:
 
     Attributes:
         poses: Instances in image space, with the batch's frames as processed frames.
-        maps: Network outputs of whole frames by name, for those who ask for them: (b, …).
+        maps: Network outputs of whole frames by name, if requested: (b, …).
         steps: Size of a pixel of maps by name, size-matched px.
-        crops: Of top-down models, what instances were found in, for those who ask for it.
-        graphs: Of bottom-up models, what the instances of each frame were assembled from, likewise.
-        sizes: (b, 2) int64 height and width of the frames, px; 0 for those that could not be read.
-        eff: (b,) factor from image space to size-matched px; nan likewise.
-        observations: What was observed, as dataclasses of arrays that the pipeline's plan decodes into these poses; None where
-            that would not do for other settings, as with a frame that could not be read.
+        crops: Crops of the instances of top-down models, if requested.
+        graphs: For each frame, what the instances of bottom-up models are assembled from, if
+            requested.
+        sizes: (b, 2) int64 height and width of the frames, px; 0 for unreadable frames.
+        eff: (b,) factor from image space to size-matched px; nan for unreadable frames.
+        observations: Dataclasses of arrays that the pipeline's plan decodes into these poses; None
+            where they are not enough for other settings, as with an unreadable frame.
         flooded: Whether there were more peaks above the threshold than can be used.
     """
 

@@ -1,9 +1,10 @@
-"""What networks say about frames, before the settings that can still be chosen later.
+"""Observations: the content of network outputs, before the settings that can be changed later.
 
-Every pipeline works in two steps. It *observes* a batch: the networks run, and whatever could become part of a pose is kept as
-plain arrays, all peaks above a floor among them. Then it *decodes* what was observed into poses, with the thresholds, limits
-and grouping options of the run. Observations can be stored and decoded again with other options; the poses are those that the
-networks would give, because a run that is not stored takes the same two steps.
+Every pipeline works in two steps. It *observes* a batch: the networks run, and all that can become
+part of a pose is kept as plain arrays, including all peaks above a floor. Then it *decodes* the
+observation into poses, with the thresholds, limits and grouping options of the run. Observations
+can be stored and decoded again with other options. The poses are those of a new run of the
+networks, because every run takes the same two steps.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,17 +18,24 @@ from torch import Tensor
 from sleap_lab.decode.peaks import Refinement, local_peaks, refine
 
 FLOOR = 0.1
-"""Peaks above it are observed even where the threshold is higher."""
+"""Peaks above this value are observed even where the threshold is higher."""
 
 MOST_PEAKS = 5_000
-"""Peaks per frame. With more, as of a network that sees peaks everywhere, only those above the threshold are observed."""
+"""Peaks per frame. With more, only those above the threshold are observed.
+
+A network that sees peaks everywhere can exceed this.
+"""
 
 MOST_OF_A_NODE = 10_000
-"""Peaks above the threshold, per frame and node. Of more, only the highest are used, so that no network can fill the memory."""
+"""Peaks above the threshold, per frame and node. Of more, only the highest are used.
+
+So no network can fill the memory.
+"""
 
 FLOOD = (
-    "In some frames there were more peaks above the threshold than can be used, and only the highest were: raise model.peak_threshold, "
-    "and check that the models are trained and fit the video."
+    "In some frames there were more peaks above the threshold than can be used, and only the "
+    "highest were: raise model.peak_threshold, and check that the models are trained and fit the "
+    "video."
 )
 
 Refinements = Sequence[Refinement | None]
@@ -40,11 +48,12 @@ class Observed(Generic[T]):
     """What a pipeline observes in a batch.
 
     Attributes:
-        content: Arrays, as a dataclass of the pipeline's.
-        maps: Network outputs of whole frames by name, for those who ask for them.
+        content: Arrays, as a dataclass of the pipeline.
+        maps: Network outputs of whole frames by name, for callers that need them.
         steps: Size of a pixel of maps by name, size-matched px.
         crop_maps: Network outputs (n, …) by name, of the crops that the run needs.
-        complete: Whether all candidates above the floor are there, so that it can be decoded with any threshold above.
+        complete: Whether all candidates above the floor are there, so that the content can be
+            decoded with any threshold above the floor.
         flooded: Whether there were more peaks above the threshold than can be used.
     """
 
@@ -67,12 +76,13 @@ def observe_peaks(
     Args:
         maps: Confidence maps and, where the network predicts them, offsets.
         threshold: The run's threshold.
-        refinements: Ways in which points leave the grid; one where the network predicts offsets.
-        most: Peaks per frame and node that are used at most.
+        refinements: Refinements of the points; one where the network predicts offsets.
+        most: Most peaks to use per frame and node.
 
     Returns:
-        samples (p,), nodes (p,), points (p, refinements, 2) in map space, values (p,), as `local_peaks` orders them;
-        whether these are all of them; and whether peaks above the threshold are left out.
+        samples (p,), nodes (p,), points (p, refinements, 2) in map space, values (p,), in the order
+        of `local_peaks`; whether these are all peaks; and whether peaks above the threshold are
+        left out.
     """
     confmaps = maps["confmaps"]
     samples, nodes, points, values = local_peaks(confmaps, min(threshold, FLOOR))
@@ -100,7 +110,7 @@ def observe_peaks(
 
 
 def highest_of_each(samples: Tensor, nodes: Tensor, values: Tensor, most: int) -> Tensor:
-    """Return the rows of the highest peaks of every node of every frame, at most so many, in the order in which they come."""
+    """Return the rows, ascending, of the `most` highest peaks of every node of every frame."""
     order = torch.argsort(values, descending=True, stable=True)
     group = (samples * (nodes.max() + 1) + nodes)[order]
     by_group = torch.argsort(group, stable=True)
@@ -118,7 +128,7 @@ def refined(
     points: Tensor,
     refinements: Refinements,
 ) -> Tensor:
-    """Return peaks (p, 2) on the grid as points (p, refinements, 2), each refined in all the given ways."""
+    """Return peaks (p, 2) on the grid as points (p, refinements, 2), by each of the refinements."""
     ways = [maps["offsets"]] if "offsets" in maps else refinements
     return torch.stack(
         [refine(maps["confmaps"], samples, nodes, points, way) for way in ways], dim=1
@@ -126,7 +136,10 @@ def refined(
 
 
 def pack(parts: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Join contents of one kind into one array per field, and `rows` (parts, fields) that tells them apart."""
+    """Join contents of one kind into one array per field.
+
+    `rows` (parts, fields) holds the length of each part's array.
+    """
     names = [f.name for f in fields(parts[0])]
     rows = np.array([[len(getattr(part, name)) for name in names] for part in parts])
     return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names} | {

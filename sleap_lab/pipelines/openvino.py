@@ -1,7 +1,8 @@
 """Networks compiled by OpenVINO, which is faster on a processor than PyTorch; an optional package.
 
-It fuses a convolution with what follows it, so that fewer bytes go through the memory. The answers differ from PyTorch's by
-rounding only: about 1e-6 of a confidence in float32.
+OpenVINO fuses a convolution with the operations that follow it, so that fewer bytes go through the
+memory. The outputs differ from those of PyTorch by rounding only: about 1e-6 of a confidence in
+float32.
 """
 
 import sys
@@ -19,29 +20,35 @@ from sleap_lab.pipelines.profile import doing
 
 PRECISIONS = {"32": "f32", "bf16": "bf16", "16": "f16"}
 MOST_SHAPES = 8
-"""Image sizes that stay compiled; a compiled network takes batches of any size, but images of one size only."""
+"""Image sizes that stay compiled.
+
+A compiled network takes batches of any size, but images of one size only.
+"""
 
 
 def compile_network(
     network: nn.Module, device: torch.device, precision: str, workers: int
 ) -> Network:
-    """Return a function that answers as a network does.
+    """Return a function with the same outputs as a network.
 
-    It may be called from several threads at once, each of which gets its share of the cores. A network is compiled for each size of
-    images when the first of them comes, which takes a few seconds.
+    It may be called from several threads at once, each of which gets its share of the cores. The
+    network is compiled for each image size at the first image of this size, which takes a few
+    seconds.
 
     Args:
         network: Maps (b, c, h, w) to maps by name, in evaluation mode.
-        device: Where it was to run.
-        precision: `32`, `bf16` or `16`; numbers that the processor has no instructions for are computed in float32.
-        workers: Threads that will call the function at the same time.
+        device: Requested device.
+        precision: `32`, `bf16` or `16`; without instructions of the processor for it, OpenVINO
+            computes in float32.
+        workers: Number of threads that call the function at the same time.
 
     Raises:
         ConfigError: OpenVINO is not installed, or the device is not a processor.
     """
     if device.type != "cpu":
         raise ConfigError(
-            f"runtime.backend: openvino runs on the processor only, got runtime.device={device}; accepted there: torch"
+            "runtime.backend: openvino runs on the processor only, "
+            f"got runtime.device={device}; accepted there: torch"
         )
     openvino = _import_openvino()
     settings = {
@@ -55,13 +62,10 @@ def compile_network(
     @lru_cache(MOST_SHAPES)
     def compiled(channels: int, height: int, width: int) -> Any:
         sizes = openvino.PartialShape([-1, channels, height, width])
-        with (
-            warnings.catch_warnings(),
-            torch.autocast("cpu", enabled=False),
-        ):  # the precision is a setting of what is compiled
-            warnings.simplefilter(
-                "ignore"
-            )  # of sizes that become constants, which is why each has a network of its own
+        # No autocast: the precision is a setting of the compiled network.
+        with warnings.catch_warnings(), torch.autocast("cpu", enabled=False):
+            # The warnings are about sizes that become constants, which is intended here.
+            warnings.simplefilter("ignore")
             model = openvino.convert_model(
                 values, example_input=torch.zeros(2, channels, height, width), input=[sizes]
             )
@@ -86,7 +90,7 @@ def compile_network(
 
 
 class _Values(nn.Module):
-    """A network that answers with a tuple, as OpenVINO's do; the names of its maps are known once it was called."""
+    """Network that returns a tuple, as those of OpenVINO do; the first call sets `names`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -101,21 +105,24 @@ class _Values(nn.Module):
 
 @cache
 def _core() -> Any:
-    """Return the one OpenVINO of this process.
+    """Return the only OpenVINO core of this process.
 
-    Each would give the thread that makes it a stack for signal handlers, and when it goes bring back the one it found. Two of them
-    that go in the order in which they came leave a stack that is no longer there, and the next Ctrl-C ends the process.
+    Each core installs a stack for signal handlers in the thread that makes it, and restores the
+    former stack when it is destroyed. Two cores that are destroyed in the order of their creation
+    leave a stack that no longer exists, and the next Ctrl-C ends the process.
     """
     return _import_openvino().Core()
 
 
 def _import_openvino() -> Any:
-    """Import OpenVINO without the part of it that reports what it is used for to its makers."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # how Python is told that a module cannot be imported
+    """Import OpenVINO without its telemetry, which reports its use to its makers."""
+    # None tells Python that the module cannot be imported.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError:
         raise ConfigError(
-            "runtime.backend: openvino is not installed; pip install 'sleap-lab[openvino]', or take torch"
+            "runtime.backend: openvino is not installed; "
+            "pip install 'sleap-lab[openvino]', or take torch"
         ) from None
     return openvino

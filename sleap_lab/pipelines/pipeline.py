@@ -1,4 +1,4 @@
-"""From model folders to a pipeline: which kinds fit together, and what each is called with."""
+"""From model folders to a pipeline: which kinds fit together, and the arguments of each."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -41,13 +41,13 @@ class Pipeline:
     """Everything from a batch of frames to poses.
 
     Attributes:
-        kind: What it is made of, e.g. `topdown`.
+        kind: Kind of the pipeline, e.g. `topdown`.
         skeleton: Skeleton of the poses.
         track_names: Known animals, for multi-class models.
         images: How frames are prepared.
         predict: Frames in, poses and maps out.
         device: Where the networks run.
-        bytes_per_pixel: What the first map of a network takes for each pixel of a size-matched image.
+        bytes_per_pixel: Bytes of a network's first map per pixel of a size-matched image.
         notes: What a reader of the results must know.
     """
 
@@ -66,10 +66,10 @@ def pipeline_kind(configs: Sequence[TrainingConfig], wanted: str) -> str:
 
     Args:
         configs: Training configs, in any order.
-        wanted: Kind that was asked for; `auto` takes what the models make up.
+        wanted: Requested kind; `auto` takes the kind that the models make up.
 
     Raises:
-        ConfigError: The models do not fit together, or make up another kind than asked for.
+        ConfigError: The models do not fit together, or make up another kind than requested.
     """
     kinds = [config.kind for config in configs]
     found = ", ".join(f"{config.folder} ({config.kind})" for config in configs)
@@ -90,7 +90,7 @@ def pipeline_kind(configs: Sequence[TrainingConfig], wanted: str) -> str:
 
 
 def output_skeleton(model: ModelConfig, truth: Poses | None) -> Skeleton:
-    """Return the skeleton that models will predict, from their training configs alone.
+    """Return the skeleton of the predictions of models, from their training configs alone.
 
     Raises:
         ConfigError: The models do not fit together.
@@ -132,13 +132,14 @@ def choose_device(name: str) -> torch.device:
             for i in range(count)
         ]
         raise ConfigError(
-            f"runtime.device: {name!r} is not available here; accepted: {', '.join(names)}.{did_you_mean(name, names)}"
+            f"runtime.device: {name!r} is not available here; "
+            f"accepted: {', '.join(names)}.{did_you_mean(name, names)}"
         )
     return torch.device(name)
 
 
 def read_plan(model: ModelConfig, preprocessing: PreprocessingConfig, truth: Poses | None) -> Plan:
-    """Return what models will observe and how that becomes poses, from their training configs alone.
+    """Return the plan of the pipeline that models make up, from their training configs alone.
 
     Args:
         model: Model folders and decoding options.
@@ -178,9 +179,9 @@ def build_pipeline(
         preprocessing: Overrides of what the training configs say.
         runtime: Device and precision.
         truth: Labelled instances of the source, where it has any.
-        spare: Crops that are looked at though no instance needs them, as a share of those that are needed; for observations that
-            are decoded again with other settings.
-        details: Predictions hold what instances were made from, too: maps, crops and graphs.
+        spare: Crops to observe beyond those that instances need, as a share of these, so that
+            observations can be decoded again with other settings.
+        details: Predictions also hold what instances were made from: maps, crops and graphs.
 
     Raises:
         ConfigError: The models do not fit together, or lack something the pipeline needs.
@@ -221,7 +222,7 @@ def build_pipeline(
 def _predict(
     batch: FrameBatch, *, observe: Callable[[FrameBatch], Observed[Any]], plan: Plan, details: bool
 ) -> Prediction:
-    """Observe a batch and decode what was observed."""
+    """Observe a batch and decode the observation."""
     seen = observe(batch)
     observations = (seen.content,) if seen.complete else None
     made_from = plan.details(seen) if details else {}
@@ -260,8 +261,8 @@ def _check(
             )
         if model.integral_refinement == "offsets" and "offsets" not in config.heads:
             raise ConfigError(
-                f"model.integral_refinement: got 'offsets', but {config.folder} has no head that predicts offsets; "
-                "accepted: integral, bounded or null"
+                f"model.integral_refinement: got 'offsets', but {config.folder} has no head "
+                "that predicts offsets; accepted: integral, bounded or null"
             )
     part, nodes = (
         preprocessing.anchor_part,
@@ -269,7 +270,8 @@ def _check(
     )
     if part is not None and part not in nodes:
         raise ConfigError(
-            f"preprocessing.anchor_part: no node {part!r}; accepted: {', '.join(nodes)}.{did_you_mean(part, nodes)}"
+            f"preprocessing.anchor_part: no node {part!r}; "
+            f"accepted: {', '.join(nodes)}.{did_you_mean(part, nodes)}"
         )
 
 
@@ -289,7 +291,9 @@ def _load(
     if runtime.backend == "openvino":
         run: Network = compile_network(network, device, runtime.precision, runtime.batch_size)
     else:
-        run = network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+        network = network.to(device)
+        # The keyword is missing in torch's stubs.
+        run = network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if runtime.compile:
             network.compile()
     scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale

@@ -1,6 +1,7 @@
-"""What a pipeline of each kind observes and how that becomes poses, with the options of a run filled in.
+"""Plans: how a pipeline of each kind observes and decodes, with the options of a run filled in.
 
-A plan needs the training configs only: poses can be decoded from a stored observation without loading a network.
+A plan needs the training configs only: poses can be decoded from a stored observation without
+loading a network.
 """
 
 import math
@@ -43,13 +44,20 @@ from sleap_lab.pipelines.topdown import (
 from sleap_lab.poses.record import Poses, Skeleton
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, peak_thresholds
 
-CENTROIDS_WITH_TRUTH = "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint errors measure detection only."
+CENTROIDS_WITH_TRUTH = (
+    "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint "
+    "errors measure detection only."
+)
 CENTROIDS_ALONE = (
     "Centroid-only without labelled instances: the predictions are the centroids themselves."
 )
 
 ONE_REFINEMENT = ("bottomup", "multi_class_bottomup")
-"""Kinds that look up lines or classes at refined points, as pipelines of two models do crops: other points would need the maps again."""
+"""Kinds that read lines or classes at refined points, so that they observe one refinement only.
+
+Other refinements would need the maps again. The same holds for pipelines of two models, which cut
+crops around refined points.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,16 +65,19 @@ class Plan:
     """The two steps of a pipeline.
 
     Attributes:
-        kind: What it is made of, e.g. `topdown`.
+        kind: Kind of the pipeline, e.g. `topdown`.
         skeleton: Skeleton of the poses.
         track_names: Known animals, for multi-class models.
         configs: Training configs by kind of the model.
-        content: Dataclass of what is observed.
-        depends: Settings that what is observed depends on, beside the weights, the frames and how those are prepared.
-        observe: From models by kind, an allowance for crops, and whether maps of crops are wanted, to what observes a batch.
-        decode: From the content of an observation to poses.
+        content: Dataclass of the content of observations.
+        depends: Settings that observations depend on, beside the weights, the frames and the
+            preparation of the frames.
+        observe: Takes models by kind, an allowance for crops, and whether to keep the maps of
+            crops; returns the function that observes a batch.
+        decode: Turns the content of an observation into poses.
         covers: Whether the content of a complete observation is enough to decode it.
-        details: From an observation to what the instances were made from, as fields of `Prediction`.
+        details: Returns what the instances of an observation are made from, as fields of
+            `Prediction`.
         notes: What a reader of the results must know.
     """
 
@@ -99,7 +110,7 @@ def make_plan(
         configs: Training configs by kind of the model.
         skeleton: Skeleton of the poses.
         options: Decoding options.
-        preprocessing: Says what the centroid of a labelled instance is.
+        preprocessing: Its anchor part defines the centroid of a labelled instance.
         truth: Labelled instances of the source, where it has any.
 
     Raises:
@@ -252,12 +263,13 @@ def make_plan(
 
 
 def _refinements(options: ModelConfig, one: bool) -> tuple[Refinements, int]:
-    """Return the refinements to observe, just the run's or all of them, and which of them is the run's."""
+    """Return the refinements to observe and the index of the run's refinement among them.
+
+    With `one` only the run's refinement is observed, otherwise all.
+    """
     size = options.integral_patch_size
     every = {None: None, "integral": Refinement(size), "bounded": Refinement(size, bounded=True)}
-    if (
-        options.integral_refinement == "offsets"
-    ):  # which come with the maps, whose heads predict them
+    if options.integral_refinement == "offsets":  # the network predicts them with the maps
         return (None,), 0
     if one:
         return (every[options.integral_refinement],), 0

@@ -1,4 +1,4 @@
-"""Where the time of a prediction goes while cores work side by side and frames are read ahead of them."""
+"""Time of each stage of a prediction while cores work in parallel and frames are read ahead."""
 
 import threading
 import time
@@ -7,20 +7,22 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 PREDICTING = READ, PREPROCESS, NETWORK, PEAKS = "read", "preprocess", "network", "peaks"
-"""The stages of a prediction, which take place at the same time: the time that passes is shared out among them.
+"""The stages of a prediction, which run at the same time and share the time that passes.
 
-The network's own images are prepared in `preprocess`, `peaks` is all that makes poses of its maps, and `read` is waiting for frames.
+`preprocess` prepares the images of the network, `peaks` makes poses from its maps, and `read` waits
+for frames.
 """
 
 
 class Clock:
-    """Shares out the time that passes among what workers do at that time, equally; without one at work it is waiting for frames.
+    """Divides the time that passes equally among the stages of the workers at that time.
 
-    So the seconds add up to the time that passed, however many workers there are, and reading counts as far as it is waited for.
+    While no worker runs, the time counts as waiting for frames. So the seconds add up to the time
+    that passed with any number of workers, and reading counts only while workers wait for it.
     """
 
     def __init__(self) -> None:
-        """Start; nobody works yet."""
+        """Start without any worker."""
         self._seconds = dict.fromkeys(PREDICTING, 0.0)
         self._doing: dict[int, str] = {}
         self._idle = READ
@@ -29,7 +31,7 @@ class Clock:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Count this thread as a worker; what it does is `peaks` where `doing` says nothing else."""
+        """Count this thread as a worker; its stage is `peaks` unless `doing` sets another."""
         token = _clock.set(self)
         self._turn(PEAKS)
         try:
@@ -40,7 +42,7 @@ class Clock:
 
     @contextmanager
     def meanwhile(self, name: str) -> Iterator[None]:
-        """Say what is waited for in the context while nobody works: something else than frames."""
+        """Name the stage of the time without workers in the context; by default it is `read`."""
         with self._lock:
             self._share_out()
             self._idle = name
@@ -52,14 +54,14 @@ class Clock:
                 self._idle = READ
 
     def split(self, seconds: float) -> dict[str, float]:
-        """Return seconds as they were spent since the start, by name."""
+        """Divide seconds by stage in proportion to the time spent since the start."""
         with self._lock:
             self._share_out()
         whole = sum(self._seconds.values()) or 1.0
         return {name: seconds * share / whole for name, share in self._seconds.items()}
 
     def _turn(self, name: str | None) -> str | None:
-        """Note what this thread does from now on, None for nothing; returns what it did before."""
+        """Set the stage of this thread, None for no stage; return its stage before."""
         worker = threading.get_ident()
         with self._lock:
             self._share_out()
@@ -81,7 +83,10 @@ _clock: ContextVar[Clock | None] = ContextVar("clock", default=None)
 
 @contextmanager
 def doing(name: str) -> Iterator[None]:
-    """Count the context as something else than `peaks`, where this thread is a worker; on its own it costs microseconds."""
+    """Set the stage of the context, which is otherwise `peaks`, if this thread is a worker.
+
+    This costs microseconds.
+    """
     clock = _clock.get()
     if clock is None:
         yield

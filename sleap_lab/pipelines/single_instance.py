@@ -19,7 +19,8 @@ class Highest:
 
     Attributes:
         where: (b, 2) int64 (video, frame).
-        points: (b, nodes, refinements, 2) float64 px, image space, refined in each of the ways asked for.
+        points: (b, nodes, refinements, 2) float64 px, image space, by each of the requested
+            refinements.
         values: (b, nodes) float32, confidence.
     """
 
@@ -41,7 +42,11 @@ def observe_highest(
 
 
 def highest(maps: Mapping[str, Tensor], refinements: Refinements) -> tuple[Tensor, Tensor]:
-    """Return points (b, nodes, refinements, 2) in map space and values (b, nodes) of the highest pixels of confidence maps."""
+    """Return the points and values of the highest pixels of confidence maps.
+
+    Returns:
+        points (b, nodes, refinements, 2) in map space, values (b, nodes).
+    """
     points, values = global_peaks(maps["confmaps"])
     b, nodes = values.shape
     each = torch.arange(b * nodes, device=values.device)
@@ -59,7 +64,7 @@ def decode_highest(
     Frames in which no node is found stay empty.
 
     Args:
-        seen: What was observed.
+        seen: Observed pixels.
         skeleton: Skeleton of the poses.
         peak_threshold: Smallest confidence of a node.
         refinement: Which of the observed refinements to take.

@@ -24,21 +24,27 @@ from sleap_lab.poses.record import Poses, Skeleton, make_poses
 
 FEWEST_PER_PASS = {"cpu": 6}
 MOST_PER_PASS = 16
-"""Crops that go through the network together: on processors no less than the fewest, on other devices the most, if there are as many."""
+"""Crops per pass through the network.
+
+On processors a pass has at least the fewest; on other devices it has the most. The last pass can
+have fewer.
+"""
 
 
 @dataclass(frozen=True)
 class Cropped:
-    """Centroids and what the crops around them show, one row each.
+    """Centroids and the observations in the crops around them, one row each.
 
     Attributes:
         where: (b, 2) int64 (video, frame).
         sample: (n,) int32, row of `where`, ascending.
-        centroids: (n, 2) float64 px, image space, what the crops were cut around.
-        boxes: (n, 2, 2) float64 px, image space (x, y), where points at the first and at the last pixel of a crop would lie.
+        centroids: (n, 2) float64 px, image space, centroids that the crops are cut around.
+        boxes: (n, 2, 2) float64 px, image space (x, y), positions of the first and the last pixel
+            of each crop.
         scores: (n,) float32, confidence of the centroid; 1 for labelled ones.
-        seen: (n,) bool, false for centroids that this run had no use for and whose crops were not looked at.
-        points: (n, nodes, refinements, 2) float64 px, image space, refined in each of the ways asked for; nan where not seen.
+        seen: (n,) bool, false for crops that this run does not need and does not observe.
+        points: (n, nodes, refinements, 2) float64 px, image space, by each of the requested
+            refinements; nan where not seen.
         values: (n, nodes) float32, confidence; nan where not seen.
         probabilities: (n, classes) float32; nan where not seen.
     """
@@ -55,16 +61,16 @@ class Cropped:
 
 
 class Allowance:
-    """How many crops beyond those that a run needs are looked at all the same, for runs with other settings."""
+    """Number of crops to observe beyond those that a run needs, for runs with other settings."""
 
     def __init__(self, share: float) -> None:
         """Allow a share of the crops needed so far; 0 allows none, infinity all."""
         self._share = share
         self._needed = self._spent = 0
-        self._lock = Lock()  # batches are observed side by side
+        self._lock = Lock()  # batches are observed in parallel
 
     def grants(self, needed: int, spare: int) -> bool:
-        """Say whether a batch that needs some crops may also look at the rest, which it does not need."""
+        """Return whether a batch with `needed` crops may observe its `spare` other crops, too."""
         with self._lock:
             self._needed += needed
             granted = (
@@ -76,15 +82,15 @@ class Allowance:
 
 
 def crop_passes(sample: np.ndarray, scores: np.ndarray, fewest: int) -> Iterator[np.ndarray]:
-    """Divide crops into passes through the network: the best of every frame, then the second best, and so on.
+    """Divide crops into passes: the best of every frame, then the second best, and so on.
 
-    What a network answers depends in the last bits on what else is in the pass. So the passes are the same whichever
-    of the crops are needed, and those that have none of them are left out.
+    The last bits of network outputs depend on the other crops of the pass. So the division does not
+    depend on which crops are needed; the caller leaves out passes without needed crops.
 
     Args:
         sample: (n,) frame of each crop, ascending.
         scores: (n,) confidence of its centroid.
-        fewest: A pass goes on with the next best ones of every frame until it has so many crops.
+        fewest: A pass takes the next best crops of every frame until it has this many.
 
     Yields:
         Rows of the crops in a pass, at most `MOST_PER_PASS`.
@@ -113,18 +119,20 @@ def observe_crops(
     allowance: Allowance,
     keep_maps: bool = False,
 ) -> Observed[Cropped]:
-    """Find the centroids of a batch and look at the crops around those that are needed.
+    """Find the centroids of a batch and observe the crops around the needed ones.
 
     Args:
         batch: The frames.
-        centroid_model: Finds the centroids; None cuts crops around the labelled instances of `truth`, with a score of 1.
+        centroid_model: Finds the centroids; None cuts crops around the labelled instances of
+            `truth`, with a score of 1.
         instance_model: Sees the crops.
         truth: Labelled instances.
         centroid_threshold: The run's threshold for centroids.
         max_instances: The run's limit per frame.
-        refinements: Ways in which nodes leave the grid; just one with a centroid model, as crops are cut around refined centroids.
-        allowance: Whether crops that are not needed are looked at, too.
-        keep_maps: Return the maps of the crops that are needed, in the order in which they become instances.
+        refinements: Refinements of the nodes; just one with a centroid model, because crops are cut
+            around refined centroids.
+        allowance: Decides whether crops that are not needed are observed, too.
+        keep_maps: Return the maps of the needed crops, in the order of their instances.
     """
     if centroid_model is not None:
         found = observe_centroids(
@@ -192,7 +200,11 @@ def observe_crops(
 
 
 def _labelled(batch: FrameBatch, truth: TrueCentroids) -> tuple[np.ndarray, np.ndarray]:
-    """Return sample (n,) int32 and centroids (n, 2) float32, size-matched px, of the labelled instances of a batch."""
+    """Return sample and centroid of each labelled instance of a batch.
+
+    Returns:
+        sample (n,) int32; centroids (n, 2) float32, size-matched px.
+    """
     rows = [truth.in_frame(where) for where in batch.where]
     sample = np.repeat(np.arange(len(rows), dtype=np.int32), [len(r) for r in rows])
     return sample, (truth.points[np.concatenate(rows)] * batch.eff[sample, None]).astype(np.float32)
@@ -201,10 +213,11 @@ def _labelled(batch: FrameBatch, truth: TrueCentroids) -> tuple[np.ndarray, np.n
 def _read_crops(
     outputs: list[dict[str, Tensor]], model: Model, corners: np.ndarray, refinements: Refinements
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read what the passes answered.
+    """Find the nodes and classes in the network outputs of all passes.
 
     Returns:
-        points (n, nodes, refinements, 2) float64, size-matched px; values (n, nodes) and probabilities (n, classes) float32.
+        points (n, nodes, refinements, 2) float64, size-matched px; values (n, nodes) and
+        probabilities (n, classes) float32.
     """
     nodes, classes = len(model.config.skeleton.nodes), len(model.config.classes)
     if not outputs:
@@ -222,7 +235,7 @@ def _read_crops(
 
 
 def _spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
-    """Return an array of n rows that has some values in some rows, and nan in the others."""
+    """Return an array of n rows with `values` in `rows`, and nan in the others."""
     spread = np.full((n, *values.shape[1:]), np.nan, dtype=values.dtype)
     spread[rows] = values
     return spread
@@ -238,12 +251,13 @@ def decode_crops(
     refinement: int,
     max_instances: int | None,
 ) -> Poses:
-    """Make an instance of every crop; its score is its centroid's, and with classes it also gets the track of its class.
+    """Make an instance of every crop, with the score of its centroid.
 
-    Instances without any node are dropped.
+    With classes, each instance also gets the track of its class. Instances without any node are
+    dropped.
 
     Args:
-        seen: What was observed; `covers` says whether that is enough.
+        seen: Observed crops; `covers` returns whether they are enough.
         skeleton: Skeleton of the poses.
         classes: Names of the classes.
         centroid_threshold: Centroids are strictly above it.
@@ -285,7 +299,7 @@ def crops_of_instances(
     refinement: int,
     max_instances: int | None,
 ) -> Crops:
-    """Return the crops that the instances which `decode_crops` makes were found in."""
+    """Return the crops of the instances that `decode_crops` makes."""
     content = seen.content
     rows = choose_centroids(
         content.sample,
@@ -308,7 +322,7 @@ def crops_of_instances(
 
 
 def covers(seen: Cropped, *, centroid_threshold: float, max_instances: int | None) -> bool:
-    """Say whether all crops that such settings need were looked at."""
+    """Return whether all crops that these settings need were observed."""
     rows = choose_centroids(
         seen.sample, seen.scores, peak_threshold=centroid_threshold, max_instances=max_instances
     )

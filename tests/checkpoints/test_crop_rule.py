@@ -11,12 +11,13 @@ from sleap_lab.poses.record import Skeleton
 
 
 def config(*, version="0.3.5", augmented=True, geometric=None, crop_size=96, legacy=False):
-    """A model with crops whose training config says no more than this."""
+    """Return the training config of a model with crops; everything else is at its default."""
     data = {"use_augmentations_train": augmented, "augmentation_config": {"geometric": geometric}}
     raw = {"sleap_nn_version": version, "data_config": data}
     return TrainingConfig(
-        folder=Path("model"), kind="centered_instance", raw=raw, skeleton=Skeleton(("a",)), heads={}, max_stride=1, scale=1.0,
-        max_height=None, max_width=None, ensure_rgb=False, ensure_grayscale=False, crop_size=crop_size, legacy=legacy,
+        folder=Path("model"), kind="centered_instance", raw=raw, skeleton=Skeleton(("a",)),
+        heads={}, max_stride=1, scale=1.0, max_height=None, max_width=None, ensure_rgb=False,
+        ensure_grayscale=False, crop_size=crop_size, legacy=legacy,
     )  # fmt: skip
 
 
@@ -50,7 +51,8 @@ def test_models_of_sleap_have_exact_crops():
 
 
 def test_content_lies_where_two_stretched_crops_put_it():
-    # Cut around c, a crop of n pixels shows what is labelled p, counted from its corner, at p * n / (n - 1).
+    # A crop of n pixels around c shows what is labelled p, counted from its corner, at
+    # p * n / (n - 1).
     n, first = 96, 135  # int(96 * sqrt(2))
     rule = crop_rule(config(), 0)
     for label in (0.0, 20.0, (n - 1) / 2, 95.0):

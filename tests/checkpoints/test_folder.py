@@ -50,7 +50,7 @@ def test_weights_of_the_other_make_are_refused(modern, legacy, make, key):
     }[make]
     with pytest.raises(ConfigError) as caught:
         load_network(read_training_config(folder), **{key: str(other)})
-    assert (
-        str(caught.value)
-        == f"model.{key}: {other} cannot replace weights of the model in {folder}; accepted: {accepted}"
+    assert str(caught.value) == (
+        f"model.{key}: {other} cannot replace weights of the model in {folder}; "
+        f"accepted: {accepted}"
     )

@@ -100,8 +100,8 @@ def test_every_kind_of_map(make_legacy_model, kind, expected, numbered):
 
 
 def test_class_vectors(make_legacy_model):
-    # The brightest pixel p goes through a hidden layer of two units, 2 p + 1 and max(0, -p), and a dense layer to two
-    # classes: p1 = 3 h1 + 5 h2, p2 = h1 + 7 h2 - 1. Kernels are (in, out).
+    # The brightest pixel p goes through a hidden layer of two units, 2 p + 1 and max(0, -p), and a
+    # dense layer to two classes: p1 = 3 h1 + 5 h2, p2 = h1 + 7 h2 - 1. Kernels are (in, out).
     layers = {
         "pre_classification0_fc": ([[2, -1]], [1, 0]),
         "ClassVectorsHead_0": ([[3, 1], [5, 7]], [0, -1]),
@@ -146,7 +146,7 @@ def test_input_channels_come_before_output_channels(make_legacy_model):
 
 
 def upsampling(**layers):
-    """Layers of a decoder block that answers with the upsampled map, not with the skip connection."""
+    """Return layers of a decoder block that outputs the upsampled map, not the skip connection."""
     first, same = np.zeros((3, 3, 2, 1)), np.zeros((3, 3, 1, 1))
     first[1, 1, 1] = same[1, 1] = 1
     return {
@@ -157,7 +157,8 @@ def upsampling(**layers):
 
 
 def test_transposed_convolutions_are_padded_as_keras_does(make_legacy_model):
-    # A row p q of pixels with a kernel a b c of stride 2 gives a p, b p, c p + a q, b q, c q; Keras leaves the last one out.
+    # A row p q of pixels with a kernel a b c of stride 2 gives a p, b p, c p + a q, b q, c q; Keras
+    # leaves the last one out.
     kernel = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], float)[..., None, None]
     folder = make_legacy_model(
         "centroid",
@@ -307,11 +308,13 @@ CONV = "stack0_enc0_conv1/stack0_enc0_conv1"
     [
         (
             without("stack0_enc0_conv1"),
-            "layer stack0_enc0_conv1 has no kernel:0, which the network of training_config.json needs",
+            "layer stack0_enc0_conv1 has no kernel:0, "
+            "which the network of training_config.json needs",
         ),
         (
             without(f"{CONV}/bias:0"),
-            "layer stack0_enc0_conv1 has no bias:0, which the network of training_config.json needs",
+            "layer stack0_enc0_conv1 has no bias:0, "
+            "which the network of training_config.json needs",
         ),
         (
             without("stack0_enc0_conv0"),
@@ -319,19 +322,23 @@ CONV = "stack0_enc0_conv1/stack0_enc0_conv1"
         ),
         (
             without("SingleInstanceConfmapsHead_0"),
-            "layer SingleInstanceConfmapsHead has no kernel:0, which the network of training_config.json needs",
+            "layer SingleInstanceConfmapsHead has no kernel:0, "
+            "which the network of training_config.json needs",
         ),
         (
             replace(f"{CONV}/kernel:0", np.zeros((3, 3, 1, 2))),
-            "kernel:0 of layer stack0_enc0_conv1 has shape (3, 3, 1, 2), the network of training_config.json needs (3, 3, 1, 1)",
+            "kernel:0 of layer stack0_enc0_conv1 has shape (3, 3, 1, 2), "
+            "the network of training_config.json needs (3, 3, 1, 1)",
         ),
         (
             replace(f"{CONV}/bias:0", np.zeros(2)),
-            "bias:0 of layer stack0_enc0_conv1 has shape (2,), the network of training_config.json needs (1,)",
+            "bias:0 of layer stack0_enc0_conv1 has shape (2,), "
+            "the network of training_config.json needs (1,)",
         ),
         (
             lambda weights: weights.copy("stack0_enc0_conv1", "conv2_block1_1_conv"),
-            "the network of training_config.json has no layer conv2_block1_1_conv, for which there are weights",
+            "the network of training_config.json has no layer conv2_block1_1_conv, "
+            "for which there are weights",
         ),
     ],
 )
@@ -345,15 +352,18 @@ def test_weights_that_do_not_fit_are_named(folder, change, message):
     [
         (
             {"filters": 2},
-            "kernel:0 of layer stack0_enc0_conv0 has shape (3, 3, 1, 1), the network of training_config.json needs (3, 3, 1, 2)",
+            "kernel:0 of layer stack0_enc0_conv0 has shape (3, 3, 1, 1), "
+            "the network of training_config.json needs (3, 3, 1, 2)",
         ),
         (
             {"filters": 10**8},  # no memory is taken for it
-            "kernel:0 of layer stack0_enc0_conv0 has shape (3, 3, 1, 1), the network of training_config.json needs (3, 3, 1, 100000000)",
+            "kernel:0 of layer stack0_enc0_conv0 has shape (3, 3, 1, 1), "
+            "the network of training_config.json needs (3, 3, 1, 100000000)",
         ),
         (
             {"max_stride": 4},
-            "the network of training_config.json has no layer stack0_enc2_middle_expand_conv0, for which there are weights",
+            "the network of training_config.json has no layer stack0_enc2_middle_expand_conv0, "
+            "for which there are weights",
         ),
     ],
 )
@@ -385,9 +395,9 @@ def test_a_config_of_no_network_is_refused(folder, legacy_config, unet, message)
 def test_a_head_of_offsets_that_the_file_lacks_is_named(make_legacy_model):
     folder = make_legacy_model("centroid", HEADS["centroid"], head={"offset_refinement": True})
     assert list(maps(folder)) == ["confmaps"]
-    assert (
-        refusal(folder, offsets=True)
-        == "layer OffsetRefinementHead has no kernel:0, which the network of training_config.json needs"
+    assert refusal(folder, offsets=True) == (
+        "layer OffsetRefinementHead has no kernel:0, "
+        "which the network of training_config.json needs"
     )
 
 
@@ -516,9 +526,9 @@ def test_a_shape_without_numbers_is_refused(folder, options):
         )
 
     rewrite(folder, change)
-    assert (
-        unreadable(folder)
-        == f"/model_weights/{CONV}/kernel:0 has the shape (10000, 10000, 10000, 10000), but only 0 bytes"
+    assert unreadable(folder) == (
+        f"/model_weights/{CONV}/kernel:0 has the shape (10000, 10000, 10000, 10000), "
+        "but only 0 bytes"
     )
 
 

@@ -130,7 +130,7 @@ def test_what_training_stores_beside_the_weights_is_inert(tmp_path):
 
 
 def archive(path, content, **entries):
-    """Write a checkpoint from a pickle, given as bytes or as what to pickle, and its raw storages."""
+    """Write a checkpoint from a pickle, given as bytes or as an object, and its raw storages."""
     with zipfile.ZipFile(path, "w") as file:
         file.writestr(
             "archive/data.pkl",
@@ -163,7 +163,10 @@ def test_a_pickle_that_calls_a_program_is_refused_and_nothing_runs(tmp_path, pro
         "instead": bomb,
     }[place]
     path = archive(tmp_path / "a.ckpt", pickle.dumps(content, protocol))
-    expected = "it asks for posix.system; refused, because only tensors and plain containers are read and nothing is run"
+    expected = (
+        "it asks for posix.system; refused, because only tensors and plain containers are read "
+        "and nothing is run"
+    )
     assert refusal(path) == f"not a readable checkpoint: {expected}"
     assert not marker.exists()
     pickle.loads(pickle.dumps(content, protocol))
@@ -344,7 +347,8 @@ def test_a_tensor_of_endless_size_costs_no_memory(folder):
 
 
 def test_one_number_is_not_spread_over_a_layer(folder):
-    # Where the config asks for as many, filling the network would take the memory that the file does not have.
+    # If the config asks for that many numbers, filling the network would take memory for numbers
+    # that the file does not hold.
     resave(
         folder,
         lambda state: state.update(
@@ -535,8 +539,9 @@ def test_the_deepest_width_is_that_of_the_weights(tmp_path, training_config):
 
     from sleap_lab.networks import build_network
 
-    # Early models truncated at every level: int(int(10 * 1.5) * 1.5) = 22; the rule of today is int(10 * 1.5^2) = 22 too,
-    # but int(int(7 * 1.5) * 1.5) = 15 and int(7 * 1.5^2) = 15; any other width shows that the weights decide.
+    # Early versions truncate at every level: int(int(10 * 1.5) * 1.5) = 22. Today's rule gives the
+    # same, int(10 * 1.5^2) = 22, also for 7: int(int(7 * 1.5) * 1.5) = 15 and int(7 * 1.5^2) = 15.
+    # Any other width shows that the weights decide.
     config = training_config("centroid", filters=7, filters_rate=1.5, max_stride=4)
     network = build_network(config, middle_width=14)
     (tmp_path / "training_config.yaml").write_text(yaml.safe_dump(config))
@@ -567,7 +572,8 @@ def test_a_config_that_describes_no_network_is_named(folder, unet):
     file.write_text(yaml.safe_dump(config))
     with pytest.raises(
         RunError,
-        match=r"training_config\.yaml: (model_config does not describe a network \(.+\)|head confmaps: .* none of the backbone's)",
+        match=r"training_config\.yaml: (model_config does not describe a network \(.+\)"
+        r"|head confmaps: .* none of the backbone's)",
     ):
         load_network(read_training_config(folder))
 
@@ -595,13 +601,16 @@ LAYERS = {  # one inside of each part, and what it is when the config asks for o
 
 @pytest.fixture
 def backbone_folder(tmp_path, training_config):
-    """Return a function that writes a model folder with a small backbone of a kind and random weights."""
+    """Return a function that writes a model folder with a small backbone and random weights."""
     import yaml
 
     from sleap_lab.networks import build_network
 
     def make(backbone, *, seed=0, kind="single_instance", **other):
-        """Write a model; `other` keys of the backbone go to the config only, so that it does not fit the weights."""
+        """Write a model.
+
+        `other` keys of the backbone go to the config only, so that it does not fit the weights.
+        """
         config = training_config(kind)
         sections = config["model_config"]["backbone_config"] = {
             "unet": None,

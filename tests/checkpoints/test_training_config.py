@@ -65,7 +65,8 @@ def test_a_folder_without_config_is_named(tmp_path):
     for path in (tmp_path, tmp_path / "best.ckpt"):
         with pytest.raises(
             ConfigError,
-            match=f"model.paths: {tmp_path} is not a model folder: it holds no training_config.yaml",
+            match=f"model.paths: {tmp_path} is not a model folder: "
+            "it holds no training_config.yaml",
         ):
             read_training_config(path)
 

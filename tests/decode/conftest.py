@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 def script(name):
-    """Import a file that lies beside the tests; scripts see each other, as they do when they are run."""
+    """Import a script from the folder of the tests; scripts can import each other."""
     spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

@@ -1,7 +1,8 @@
 """Make `data/decoded.npz`: synthetic maps, and what the slow decoders find in them.
 
-Run `python tests/decode/make_fixtures.py` after a change of the slow decoders or of the scene; a test says when it is due.
-The scene has two frames: two animals of three nodes in the first, one of which lacks a node, and one in the second.
+Run `python tests/decode/make_fixtures.py` after a change of the slow decoders or of the scene; a
+test fails when this is due. The scene has two frames: two animals of three nodes in the first, one
+of which lacks a node, and one animal in the second.
 """
 
 from pathlib import Path
@@ -21,7 +22,12 @@ THRESHOLDS = {"min_line_scores": 0.25, "least_peaks": 2}
 
 
 def scene():
-    """Return confidence maps (2, nodes, 26, 28), affinity fields (2, 2 * edges, 26, 28) and class maps (2, 2, 26, 28)."""
+    """Return the maps of the scene.
+
+    Returns:
+        confidence maps (2, nodes, 26, 28), affinity fields (2, 2 * edges, 26, 28) and class maps
+        (2, 2, 26, 28).
+    """
     h, w = 26, 28
     y, x = np.mgrid[:h, :w] * STRIDE
     noise = np.random.default_rng(0)

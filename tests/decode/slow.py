@@ -1,6 +1,6 @@
-"""The decoders once more, slowly: loops written from the formulas, in float64 and without torch or scipy.
+"""Slow reference decoders: loops from the formulas, in float64 and without torch or scipy.
 
-Maps are arrays (h, w), points (x, y). Ties between pixels are not treated; random maps have none.
+Maps are arrays (h, w), points (x, y). Ties between pixels are not handled; random maps have none.
 """
 
 import itertools
@@ -24,7 +24,10 @@ def refine(values, x, y, k):
 
 
 def global_peaks(maps, threshold, k):
-    """Return points (b, nodes, 2) and values (b, nodes) of the highest pixels of maps (b, nodes, h, w)."""
+    """Return points (b, nodes, 2) and values (b, nodes) of the highest pixel of each map.
+
+    `maps` is (b, nodes, h, w).
+    """
     points, values = np.full((*maps.shape[:2], 2), np.nan), np.zeros(maps.shape[:2])
     for b, node in np.ndindex(*maps.shape[:2]):
         values_here = maps[b, node]
@@ -36,7 +39,11 @@ def global_peaks(maps, threshold, k):
 
 
 def local_peaks(maps, threshold, k):
-    """Return [(sample, node, x, y, value)] of all pixels higher than their eight neighbours, by sample, row, column, node."""
+    """Return all pixels higher than their eight neighbours.
+
+    Returns:
+        [(sample, node, x, y, value)], ordered by sample, row, column, node.
+    """
     found = []
     b, nodes, h, w = maps.shape
     for sample, y, x, node in itertools.product(range(b), range(h), range(w), range(nodes)):
@@ -66,7 +73,7 @@ def line_score(
     dist_penalty_weight,
     channels,
 ):
-    """Return the score of the edge between two peaks in a field (2, h, w) that is one of `channels` / 2."""
+    """Return the score of the edge between two peaks in one (2, h, w) of `channels` / 2 fields."""
     h, w = field.shape[-2:]
     dx, dy = destination[0] - source[0], destination[1] - source[1]
     d = math.hypot(dx, dy)

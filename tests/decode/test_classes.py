@@ -10,7 +10,10 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def peaks_of(table, probabilities, n_nodes=2):
-    """Group peaks given as [(node)] whose point is (i, 10 i) and whose value is i / 10; return the peak of every class and node."""
+    """Group peaks given as [(node)]; return the peak of every class and node.
+
+    Peak i has the point (i, 10 i) and the value i / 10.
+    """
     n = len(table)
     points, values = (
         np.stack([np.arange(n), 10 * np.arange(n)], axis=1).astype(float),
@@ -33,7 +36,8 @@ def peaks_of(table, probabilities, n_nodes=2):
         ([0, 0], [[0.9, 0.1], [0.2, 0.8]], [[0, -1], [1, -1]]),
         ([0, 1], [[0.9, 0.1], [0.2, 0.8]], [[0, -1], [-1, 1]]),  # nodes are grouped one by one
         ([0, 0, 1, 1], [[0.1, 0.9], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]], [[1, 2], [0, 3]]),
-        # Both are most probably the first animal; the pairing with the larger sum gives the other to the loser, who is then discarded.
+        # Both are most probably the first animal; the pairing with the larger sum gives the other
+        # animal to one of them, which is then discarded.
         ([0, 0], [[0.9, 0.1], [0.6, 0.4]], [[0, -1], [-1, -1]]),
         ([0, 0], [[0.6, 0.4], [0.9, 0.1]], [[1, -1], [-1, -1]]),
         # The largest sum, 0.8 + 0.7, is not with the largest probability.

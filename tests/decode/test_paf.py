@@ -168,7 +168,8 @@ def test_the_score_is_the_field_along_the_edge(field, destination, expected):
 
 
 def test_the_field_is_sampled_at_the_nearest_pixel_from_end_to_end():
-    # Five points at x = 0, 1.5, 3, 4.5, 6, all but the first a trace nearer to the source: pixels 0, 1, 3, 4 and 6.
+    # Five points at x = 0, 1.5, 3, 4.5, 6, all but the first slightly nearer to the source: pixels
+    # 0, 1, 3, 4 and 6.
     field = np.zeros((1, 2, 1, 7))
     field[0, 0, 0] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
     found = scored(field, [(0, 0, 0), (1, 6, 0)], options=NO_PENALTY)
@@ -283,7 +284,8 @@ CHAIN = [(0, 1), (1, 2)]
 
 
 def test_two_animals():
-    # Peaks 0 and 1 are heads, 2 and 3 bodies, 4 a tail; the pairs 0-3 and 1-2 fit, and 4 belongs to 2.
+    # Peaks 0 and 1 are heads, 2 and 3 bodies, 4 a tail. The pairs 0-3 and 1-2 fit, and 4 belongs
+    # to 2.
     found = candidates(
         (0, 0, 2, 0.1),
         (0, 0, 3, 0.9),
@@ -375,7 +377,7 @@ def test_instances_with_too_few_peaks_are_dropped(least, expected):
 
 def test_an_edge_without_a_score_connects_nothing():
     assert grouped(candidates((0, 0, 1, math.nan)), [0, 1], [(0, 1)], 2) == ([], [])
-    # The other connections of the edge are none the worse for it, even where a peak is left without any.
+    # The other connections of the edge stay the same, even where a peak is left without any.
     found = candidates((0, 0, 2, math.nan), (0, 0, 3, math.nan), (0, 1, 2, 0.4), (0, 1, 3, 0.5))
     assert grouped(found, [0, 0, 1, 1], [(0, 1)], 2) == ([[1, 3]], [0.5])
 

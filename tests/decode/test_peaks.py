@@ -215,7 +215,8 @@ def test_a_plateau_in_one_map_does_not_touch_the_others():
 
 
 def test_a_plateau_is_refined_around_the_floor_of_its_mean():
-    # The pair at columns 2 and 3: the patch stands around column 2, and the second pixel pulls it by 1/2.
+    # The pair at columns 2 and 3: the patch is centred on column 2, and the second pixel moves the
+    # peak by 1/2.
     maps = torch.zeros(1, 1, 5, 7)
     maps[0, 0, 2, 2:4] = 0.5
     assert found(maps, refinement=Refinement(3)) == [(2 + (0 * 0.5 + 1 * 0.5) / (0.5 + 0.5), 2)]
@@ -268,7 +269,8 @@ def test_negative_values_take_part():
 
 
 def test_an_even_patch_lies_half_a_pixel_too_far():
-    # Four columns from x - 2 to x + 1, weighed by -3/2, -1/2, 1/2, 3/2: even a single pixel moves by a half.
+    # Four columns from x - 2 to x + 1, weighted by -3/2, -1/2, 1/2, 3/2: even a single pixel moves
+    # by a half.
     values = torch.zeros(7, 7)
     values[3, 3] = 1
     assert refined(values.tolist(), 3, 3, 4) == [3.5, 3.5]
@@ -351,7 +353,8 @@ def test_offsets_of_nothing():
 
 @given(x=st.floats(3, 12), y=st.floats(3, 12), sigma=st.floats(0.7, 2.5))
 def test_the_peak_of_a_rendered_spot_comes_back(x, y, sigma):
-    # Five pixels see only a part of a wide spot, whose centre of mass is nearer to the middle of the patch.
+    # Five pixels cover only a part of a wide spot; the centre of mass of this part is nearer to the
+    # middle of the patch.
     tolerance = {0.7: 0.01, 1.0: 0.05, 1.5: 0.2, 2.5: 0.4}
     points, _ = global_peaks(spot(x, y, sigma)[None, None], Refinement(5))
     np.testing.assert_allclose(

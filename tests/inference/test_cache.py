@@ -228,7 +228,8 @@ def test_a_disk_that_is_full_costs_the_entry_and_not_the_run(cache, warnings, mo
     monkeypatch.setattr(module.Path, "write_bytes", full)
     assert not store(cache)[1]
     assert warnings == [
-        f"predict: not stored in the cache: {cache.folder / KEY}.npz: cannot be written (No space left on device)"
+        f"predict: not stored in the cache: {cache.folder / KEY}.npz: "
+        "cannot be written (No space left on device)"
     ]
     monkeypatch.undo()
     assert not store(cache)[1]
@@ -293,7 +294,10 @@ def start(program, folder):
 
 
 def test_four_processes_that_need_the_same_compute_it_once(tmp_path):
-    program = "result, recalled = module.remember(cache, key, work, stage='predict'); print(recalled, result.arrays['points'].sum())"
+    program = (
+        "result, recalled = module.remember(cache, key, work, stage='predict'); "
+        "print(recalled, result.arrays['points'].sum())"
+    )
     processes = [start(program, tmp_path) for _ in range(4)]
     told = [process.communicate(timeout=60)[0].split() for process in processes]
     assert (tmp_path / "log").read_text() == "computed\n"

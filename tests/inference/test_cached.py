@@ -117,7 +117,10 @@ def test_observations_are_joined_on_the_way(tmp_path, monkeypatch, at_once):
 
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory):
-    """Return the cache in which what the networks observe for a kind was stored by a run with the default settings."""
+    """Return a function that returns the cache of a run of a kind with the default settings.
+
+    The cache holds what the networks observe.
+    """
     caches = {}
 
     def observed(kind):

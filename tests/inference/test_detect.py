@@ -43,7 +43,10 @@ def config(make_model, write_h5):
 
 @pytest.fixture
 def labelled(video_path):
-    """Labels with predicted instances in frames 0, 1 and 3, the last two of them good, and an empty frame 4."""
+    """Labels with predicted instances in frames 0, 1 and 3, and an empty frame 4.
+
+    The instances in frames 1 and 3 have scores of at least 0.5, the one in frame 0 has 0.25.
+    """
     poses = make_poses(
         Skeleton(("a", "b")),
         [[[4, 6], [20, 16]], [[6, 6], [20, 16]], [[8, 6], [20, 16]], [[9, 9], [9, 9]]],
@@ -218,7 +221,8 @@ def test_a_frame_that_cannot_be_read_may_be_an_error(torn):
     torn.data.on_bad_frame = "fail"
     with pytest.raises(
         RunError,
-        match=r"images: frame 1 cannot be read .*; data.on_bad_frame=nan or skip goes on without it",
+        match=r"images: frame 1 cannot be read .*; "
+        r"data.on_bad_frame=nan or skip goes on without it",
     ):
         detect(open_source(torn.data), torn)
 
@@ -240,13 +244,17 @@ def test_a_batch_that_gets_lost_is_an_error(config, monkeypatch):
     monkeypatch.setattr("sleap_lab.pipelines.engine.predict", losing)
     with pytest.raises(
         RunError,
-        match=r"5 frames were asked for, 3 predicted and 0 unreadable, but 2 lost, the first of them frame 0",
+        match=r"5 frames were asked for, 3 predicted and 0 unreadable, but 2 lost, "
+        r"the first of them frame 0",
     ):
         detect(open_source(config.data), config)
 
 
 def walking(path, *options, still=()):
-    """Write the walk, magnified, as a compressed video of 40 frames; some of them show the picture before."""
+    """Write the walk, magnified, as a compressed video of 40 frames.
+
+    Frames in `still` repeat the picture of the frame before.
+    """
     with VideoWriter(path, output_params=["-g", "10", "-crf", "0", *options]) as writer:
         for i in range(40):
             image = np.zeros((32, 96, 3), dtype=np.uint8)
@@ -262,7 +270,8 @@ def test_stretches_of_one_picture_are_noted(config, tmp_path):
     assert len(found.poses.frames) == 40
     (note,) = found.notes
     assert note.startswith(
-        f"15 frames of {tmp_path / 'still.mp4'} show the picture of the frame before, unchanged: 5-19."
+        f"15 frames of {tmp_path / 'still.mp4'} show the picture of the frame before, "
+        "unchanged: 5-19."
     )
     config.data.path = walking(tmp_path / "moving.mp4")
     assert detect(open_source(config.data), config).notes == ()
@@ -347,7 +356,8 @@ def test_known_animals_are_not_tracked_again(config, make_model):
     assert set(refined.poses.tracks.tolist()) == {0, 1}
     (note,) = refined.notes
     assert note.startswith(
-        "The models know the animals' identities; their tracks are kept and the tracker was not used"
+        "The models know the animals' identities; their tracks are kept "
+        "and the tracker was not used"
     )
     config.tracker.override_class_tracks = True
     tracked = refine(detected, source, config)

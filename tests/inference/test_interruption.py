@@ -1,4 +1,7 @@
-"""Interruptions that fall where Python or compiled code swallows them. `signal.raise_signal` stands for Ctrl-C at that very moment."""
+"""Interruptions at places where Python or compiled code swallows them.
+
+`signal.raise_signal` stands for Ctrl-C at that moment.
+"""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""Projects come back from tracking with nothing changed but what was replaced, compared object by object."""
+"""Tracking changes nothing in a project but what it replaces; compared object by object."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,10 @@ def skeletons_of(kind):
 
 
 def project(number, folder, video_path):
-    """Write a project of two animals; what is in it depends on its number, and with 40 numbers everything meets everything."""
+    """Write a project of two animals.
+
+    The number determines the content; 40 numbers cover all pairs of features.
+    """
     several, embedded = number % 2, number // 2 % 2
     sessions = number // 4 % 2 and not embedded  # sleap-io does not embed what sessions refer to
     skeletons, used = skeletons_of(SKELETONS[number % len(SKELETONS)])
@@ -115,7 +118,10 @@ def tracked(path, **data):
 
 
 def described(labels):
-    """Return everything in a project as plain values, by the places of things and not by their identity; tracks of poses left out."""
+    """Return everything in a project as plain values, without the tracks of poses.
+
+    Objects are named by their place, not by their identity.
+    """
     videos = {id(video): i for i, video in enumerate(labels.videos)}
     frames = sorted(
         labels.labeled_frames, key=lambda frame: (videos[id(frame.video)], frame.frame_idx)

@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.fixture
 def experiment(tmp_path, monkeypatch, video_path, make_model):
-    """Return a function that runs a single-instance model on three frames of a clip, in the folder `run`."""
+    """Return a function that runs a single-instance model on three frames, in the folder `run`."""
     monkeypatch.chdir(tmp_path)
     model = make_model(
         "single_instance",

@@ -30,7 +30,7 @@ N = 9
 
 @pytest.fixture
 def config(monkeypatch):
-    """Single animals on nine frames, as two devices of two cores predict them; batches of two frames."""
+    """Single animals on nine frames, for two devices of two cores, in batches of two frames."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
     config = Config()
     config.data.path, config.data.frames = str(DEMO / "single.mp4"), "10-18"
@@ -96,7 +96,8 @@ def test_ranges_are_whole_batches_in_order_and_nearly_equal(frames, devices, bat
             "cuda:1",
             4,
             2,
-            r"runtime\.devices: got 2, but runtime\.device=cuda:1 is one device; accepted: 1, or runtime\.device=cuda",
+            r"runtime\.devices: got 2, but runtime\.device=cuda:1 is one device; "
+            r"accepted: 1, or runtime\.device=cuda",
         ),
     ],
 )
@@ -145,7 +146,12 @@ def in_turn(monkeypatch):
 
 
 def predicted(config, cache):
-    """Predict, and return the inference, the outcome, how many frames were shown of how many, and the seconds of stages."""
+    """Predict and report.
+
+    Returns:
+        The inference, the outcome, how many frames were shown of how many, and the seconds of
+        stages.
+    """
     outcomes, shown, seconds = {}, [], {}
 
     def watch(frames, total):

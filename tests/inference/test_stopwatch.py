@@ -8,7 +8,7 @@ from sleap_lab.inference.stopwatch import Stopwatch, predicting_seconds, untimed
 
 @pytest.fixture
 def pass_time(monkeypatch):
-    """Return a function that lets seconds pass on the stopwatch's clock, which stands still otherwise."""
+    """Return a function that advances the stopwatch's clock, which otherwise stands still."""
     now = [100.0]
     monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: now[0])
 

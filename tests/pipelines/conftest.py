@@ -1,4 +1,4 @@
-"""Models whose network is a function of the image, so that what they must find can be told from what was drawn."""
+"""Models whose network is a function of the image; the drawing tells what they must find."""
 
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from sleap_lab.poses.record import Skeleton
 
 @pytest.fixture
 def fake():
-    """Return a function that makes a model of a function from images (b, c, h, w) to maps by head."""
+    """Return a function that makes a model from a network.
+
+    The network is a function from images (b, c, h, w) to maps by head.
+    """
 
     def make(
         kind,
@@ -73,7 +76,10 @@ def fake():
 
 @pytest.fixture
 def draw():
-    """Return a function that draws maps (b, channels, h, w) from single pixels (sample, channel, x, y, value)."""
+    """Return a function that draws maps (b, channels, h, w).
+
+    Each given pixel is (sample, channel, x, y, value).
+    """
 
     def maps(shape, *pixels):
         drawn = torch.zeros(shape)
@@ -86,7 +92,10 @@ def draw():
 
 @pytest.fixture
 def batch():
-    """Return a function that makes a batch of images; frame i is frame 10 + i of video 0 unless told otherwise."""
+    """Return a function that makes a batch of images.
+
+    Without `where`, image i is frame 10 + i of video 0.
+    """
 
     def make(images, eff=1.0, where=None):
         n = len(images)

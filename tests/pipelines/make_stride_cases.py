@@ -1,9 +1,10 @@
-"""Bottom-up models of random weights whose maps and fields differ in stride, and how sleap-nn groups what they show.
+"""Bottom-up models whose maps and fields differ in stride, and how sleap-nn groups their peaks.
 
     python tests/pipelines/make_stride_cases.py PATH/sleap-nn      (sleap-nn 0.3.5)
 
-Weights and images are made from seeds, so that only the answers are stored. Without refinement, peaks lie on the grid of the maps, and
-points on the lines between them on half pixels of the fields: the smallest rounding decides which pixel is read.
+Weights and images are random but made from seeds, so that only the results of sleap-nn are stored.
+Without refinement, peaks lie on the grid of the maps, and points on the lines between them on half
+pixels of the fields: the smallest rounding decides which pixel is read.
 """
 
 import gzip
@@ -117,7 +118,10 @@ def make_model(folder, confmaps, pafs):
 
 
 def weights(name, shape):
-    """Return weights that keep the size of what passes, by Glorot's rule; confidences are lifted above 0."""
+    """Return weights that keep the scale of activations, by Glorot's rule.
+
+    The bias of the confidence maps lifts confidences above 0.
+    """
     if len(shape) < 2:
         return torch.full(shape, 0.5 if name.startswith("head_layers.0.") else 0.0)
     limit = (12 / (np.prod(shape[1:]) + shape[0] * np.prod(shape[2:]))) ** 0.5
@@ -126,7 +130,7 @@ def weights(name, shape):
 
 
 def make_labels(folder):
-    """Write a few images of smooth spots, and labels of a pose in each so that all are predicted."""
+    """Write a few images of smooth spots, each with a labelled pose so that all are predicted."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     files = []
@@ -163,7 +167,11 @@ def flags(refinement):
 
 
 def groups(labels):
-    """Return per frame the found instances, by score: [score, coordinates of all nodes px], None for a node that is missing."""
+    """Return the instances of each frame, by score.
+
+    Returns:
+        [score, coordinates of all nodes px] per instance, with None for missing nodes.
+    """
     frames = {
         frame.frame_idx: frame.predicted_instances
         for frame in sio.load_slp(str(labels), open_videos=False)

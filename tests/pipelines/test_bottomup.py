@@ -20,10 +20,8 @@ NAN = np.nan
 OPTIONS = GroupingOptions(
     max_edge_length_ratio=1.0, dist_penalty_weight=1.0, min_instance_peaks=0, min_line_scores=0.25
 )
-ROWS = (
-    2,
-    8,
-)  # of the two animals: the field points to the right along the first, and half as strong along the second
+ROWS = (2, 8)
+"""Rows of the two animals: the field points to the right, along the second half as strong."""
 
 
 def fields(b, h=12, w=16, strengths=(1.0, 0.5)):
@@ -122,7 +120,7 @@ def test_a_missing_node_is_nan_and_has_no_score(fake, batch, draw):
 
 
 def test_edges_are_named_by_parts(fake, batch, draw):
-    """Channel i is node i of the skeleton, whatever the parts are called; edges are pairs of parts."""
+    """Channel i is node i of the skeleton, whatever the names of the parts; edges pair parts."""
     model = fake(
         "bottomup",
         lambda x: {"confmaps": draw((1, 2, 12, 16), *animals()), "pafs": -fields(1)},
@@ -306,8 +304,8 @@ def test_the_best_animals_come_first_where_there_is_a_limit(
 
 
 def test_class_maps_may_have_another_stride(fake, batch, draw):
-    # Rows 5 and 8 of stride 2 are rows 2.5, rounded to even, and 4 of stride 4, whose middle is row 3.
-    # Column 15 is 7.5, rounded to 8, which is beyond the last: clipped.
+    # Rows 5 and 8 of stride 2 are rows 2.5, rounded to even, and 4 of stride 4, whose middle is
+    # row 3. Column 15 is 7.5, rounded to 8, which is beyond the last and thus clipped.
     pixels = [(0, 0, 15, 5, 0.9), (0, 0, 15, 8, 0.8)]
     poses = run_classes(
         fake,
@@ -342,7 +340,8 @@ def test_classes_are_read_at_the_border_where_a_point_lies_beyond(fake, batch, d
         strides={"confmaps": 2, "class_maps": 4},
     ).poses
     assert poses.tracks.tolist() == [1]
-    # A fainter negative neighbour drives the refined point away from it, by 0.6 / (1 - 0.6) = 1.5 px to -1.5.
+    # A fainter negative neighbour moves the refined point away from it, by 0.6 / (1 - 0.6) = 1.5 px
+    # to -1.5.
     by_row = torch.zeros(1, 2, 12, 16)
     by_row[:, 0], by_row[:, 1, 1:] = 0.5, 1.0
     for maps, pixel in ((by_row, (3, 0)), (by_row.transpose(2, 3), (0, 3))):

@@ -29,7 +29,10 @@ def centroid_model(fake):
 
 @pytest.fixture
 def trained(fake):
-    """Return a function that makes the training config of a model whose confidence map head has some keys."""
+    """Return a function that makes the training config of a model.
+
+    Its arguments are keys of the confidence map head.
+    """
     return lambda **head: fake("centered_instance", None, **head).config
 
 

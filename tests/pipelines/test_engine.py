@@ -19,7 +19,10 @@ AB = Skeleton(("a", "b"))
 
 @pytest.fixture
 def pipeline():
-    """A pipeline that finds one instance per frame, whose first node stands at (brightness, factor of the frame)."""
+    """A pipeline that finds one instance per frame.
+
+    Its first node is at (brightness, factor of the frame).
+    """
     seen = []
 
     def find(batch):
@@ -188,7 +191,8 @@ def test_passes_that_do_not_fit_into_memory_are_halved(
         sizes.append(len(batch.where))
         if len(batch.where) > 1:
             raise RuntimeError(
-                "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried to allocate"
+                "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: "
+                "you tried to allocate"
             )
         return pipeline.predict(batch)
 
@@ -226,7 +230,8 @@ def test_a_frame_that_does_not_fit_into_memory_is_an_error_that_helps(pipeline):
 
     with pytest.raises(
         RunError,
-        match=r"not enough memory on cpu for one frame of 4x6 px; a smaller preprocessing\.input_scale",
+        match=r"not enough memory on cpu for one frame of 4x6 px; "
+        r"a smaller preprocessing\.input_scale",
     ):
         list(predict([frame(0, 1)], replace(pipeline[0], predict=find), batch_size=4))
 

@@ -81,13 +81,9 @@ def test_of_too_many_peaks_only_those_above_the_threshold_are_observed(draw, mon
 @pytest.mark.parametrize(
     ("threshold", "most", "expected", "flooded"),
     [
-        (
-            0.2,
-            2,
-            [0.9, 0.6, 0.5],
-            True,
-        ),  # three of the first node are above, and the two highest are used; the second node has one
-        (0.55, 2, [0.9, 0.6, 0.5], False),  # what is left out was below the threshold in any case
+        # Three peaks of the first node are above, and the two highest are used; the second has one.
+        (0.2, 2, [0.9, 0.6, 0.5], True),
+        (0.55, 2, [0.9, 0.6, 0.5], False),  # the peak that is left out is below the threshold
         (0.2, 3, [0.9, 0.3, 0.6, 0.5], False),
     ],
 )

@@ -87,7 +87,8 @@ def test_another_kind_than_asked_for_is_refused(config):
     configs = [config("bottomup")]
     with pytest.raises(
         ConfigError,
-        match=r"model.kind: single_instance was asked for, but the models make up bottomup: .*bottomup \(bottomup\)$",
+        match=r"model.kind: single_instance was asked for, but the models make up bottomup: "
+        r".*bottomup \(bottomup\)$",
     ):
         pipeline_kind(configs, "single_instance")
 
@@ -235,7 +236,8 @@ def predicted(pipeline, drawn):
     return poses
 
 
-# One animal: centroid at map pixel (8, 6), nodes at (6, 7) and (11, 5); map pixels are 2 x 2 image pixels.
+# One animal: centroid at map pixel (8, 6), nodes at (6, 7) and (11, 5). A map pixel is 2 x 2 image
+# pixels.
 ANIMAL = spots((0, 16, 12, 255), (1, 13, 15, 204), (2, 22, 10, 153))
 
 
@@ -264,8 +266,8 @@ def topdown_paths(make_model):
 
 
 def test_topdown(topdown_paths):
-    # The crop of 16 around (16, 12) is cut at (8, 4) and reported from (8.5, 4.5). In it the nodes are at pixels (5, 11)
-    # and (14, 6), in map pixels (2, 5) and (7, 3).
+    # The crop of 16 around (16, 12) is cut at (8, 4) and reported from (8.5, 4.5). In it the nodes
+    # are at pixels (5, 11) and (14, 6), which are map pixels (2, 5) and (7, 3).
     pipeline = build(topdown_paths)
     assert pipeline.kind == "topdown"
     poses = predicted(pipeline, ANIMAL)
@@ -276,14 +278,16 @@ def test_topdown(topdown_paths):
 
 
 def test_the_crop_size_may_be_overridden(topdown_paths):
-    # A crop of 8 around (16, 12) is cut at (12, 8): the first node, at (13, 15), is its pixel (1, 7); the second, at (22, 10), is beyond.
+    # A crop of 8 around (16, 12) is cut at (12, 8): the first node, at (13, 15), is its pixel
+    # (1, 7); the second, at (22, 10), is outside.
     poses = build(topdown_paths, preprocessing={"crop_size": 8}).predict(ANIMAL).poses
     np.testing.assert_allclose(poses.points, [[[12.5 + 2 * 0, 8.5 + 2 * 3], [np.nan, np.nan]]])
 
 
 def test_where_the_nodes_of_a_crop_land(make_model):
-    # As above; what the crop shows at its pixels (5, 11) and (14, 6) is in the image at (13, 15) and (22, 10). The network, which
-    # answers in steps of 2 pixels, says (4, 10) and (14, 6).
+    # As above; what the crop shows at its pixels (5, 11) and (14, 6) is in the image at (13, 15)
+    # and (22, 10). The network, whose points are multiples of 2 pixels, returns (4, 10) and
+    # (14, 6).
     centroid = make_model("centroid", {"confmaps": [RED]})
     old = make_model(
         "centered_instance", {"confmaps": [GREEN, BLUE]}, preprocessing={"crop_size": 16}
@@ -454,7 +458,8 @@ def test_a_node_that_does_not_exist_is_refused_with_the_nearest(make_model, labe
     labelled = make_poses(Skeleton(("head", "tail")), np.zeros((1, 2, 2))) if labels else None
     with pytest.raises(
         ConfigError,
-        match=r"preprocessing.anchor_part: no node 'haed'; accepted: head, tail\. Did you mean 'head'\?",
+        match=r"preprocessing.anchor_part: no node 'haed'; accepted: head, tail\. "
+        r"Did you mean 'head'\?",
     ):
         build([path], truth=labelled, preprocessing={"anchor_part": "haed"})
 
@@ -567,7 +572,10 @@ def constants(*values):
 
 @pytest.fixture
 def legacy(make_legacy_model):
-    """Return a function that makes legacy models of three channels, whose heads predict offsets (dx, dy) for each node."""
+    """Return a function that makes legacy models of three channels.
+
+    Their heads predict offsets (dx, dy) for each node.
+    """
 
     def make(kind, heads, *offsets, **options):
         heads = heads | {
@@ -629,7 +637,10 @@ def test_offsets_need_a_head_in_every_model(legacy, make_model, make_legacy_mode
         ),
         make_legacy_model("centered_instance", CENTERED, channels=3),
     ):
-        message = f"model.integral_refinement: got 'offsets', but {other} has no head that predicts offsets; accepted: "
+        message = (
+            f"model.integral_refinement: got 'offsets', but {other} has no head "
+            "that predicts offsets; accepted: "
+        )
         with pytest.raises(ConfigError) as caught:
             build([other, centroid], refinement="offsets")
         assert str(caught.value) == message + "integral, bounded or null"

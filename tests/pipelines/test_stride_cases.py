@@ -1,4 +1,7 @@
-"""Models whose maps and fields differ in stride group as sleap-nn does; `make_stride_cases.py` makes both."""
+"""Models whose maps and fields differ in stride group as sleap-nn does.
+
+`make_stride_cases.py` makes the models and the results of sleap-nn.
+"""
 
 import gzip
 import importlib.util
@@ -20,7 +23,11 @@ ANSWERS = json.loads(gzip.decompress(cases.ANSWERS.read_bytes()))
 
 
 def as_arrays(frame):
-    """Return scores (n,) and coordinates (n, 2 * nodes) of the instances of a frame, ordered by their coordinates."""
+    """Return the instances of a frame, ordered by their coordinates.
+
+    Returns:
+        scores (n,) and coordinates (n, 2 * nodes).
+    """
     rows = np.array([[score, *points] for score, points in frame], dtype=float).reshape(
         len(frame), 1 + 2 * len(cases.NODES)
     )

@@ -85,7 +85,11 @@ def run(batch, centroid_model, instance_model, *, max_instances=None, **options)
 
 
 def two_animals():
-    """Centroids at (10, 10) and (30, 14); nodes a at (8, 9) and (28, 15), b at (13, 12) and, fainter, (32, 13)."""
+    """Return pixels of two animals.
+
+    Centroids are at (10, 10) and (30, 14); nodes a at (8, 9) and (28, 15), b at (13, 12) and,
+    fainter, (32, 13).
+    """
     return [
         (0, 0, 10, 10, 0.9),
         (0, 0, 30, 14, 0.7),
@@ -123,7 +127,10 @@ def test_nodes_are_found_around_their_centroid(
 def test_the_fraction_of_the_corner_is_added(
     batch, draw, centroid_model, instance_model, pixel, centroid, offset
 ):
-    """A crop of 8 pixels around 10.25 begins at 6.75 and is cut at 6; what is seen at 8 is reported at 8.75."""
+    """A crop of 8 pixels around 10.25 begins at 6.75 and is cut at 6.
+
+    What is seen at 8 is reported at 8.75.
+    """
     drawn = draw(
         (1, 3, 24, 40), (0, 0, 10, 10, 1 - pixel), (0, 0, 11, 10, pixel), (0, 1, 8, 9, 0.8)
     )
@@ -149,7 +156,8 @@ def test_exact_points_do_not_move_with_the_centroid(
 
 
 def test_exact_points_follow_the_rule_of_training(batch, draw, centroid_model, instance_model):
-    # A crop of 9 around (10, 10) begins at (6, 6) and has its middle at (4, 4); the node is seen at (2, 3) and (7, 6) in it.
+    # A crop of 9 around (10, 10) begins at (6, 6) and has its middle at (4, 4); the node is seen at
+    # (2, 3) and (7, 6) in it.
     model = replace(instance_model(9), crop_rule=CropRule(shift=0.5, gain=0.1))
     poses = run(
         batch(draw((1, 3, 24, 40), *two_animals()[::2]), eff=0.5), centroid_model, model
@@ -268,7 +276,10 @@ def test_the_best_centroids_come_first_where_there_is_a_limit(
 
 
 def test_every_stage_has_its_own_stride_and_scale(fake, batch, draw):
-    """(3, 2) of stride 4 at scale 1/2 is (24, 16), whose crop of 9 begins at (20, 12); in it (1, 2) of stride 2 at scale 2 is found."""
+    """(3, 2) of stride 4 at scale 1/2 is (24, 16), whose crop of 9 begins at (20, 12).
+
+    In this crop, (1, 2) of stride 2 at scale 2 is found.
+    """
     first_maps, second_maps = (
         draw((1, 1, 8, 9), (0, 0, 3, 2, 0.9)),
         draw((1, 2, 9, 9), (0, 0, 1, 2, 0.8)),
@@ -457,7 +468,10 @@ def test_every_crop_is_in_one_pass_and_those_of_a_limit_are_in_the_first_ones(
 
 
 def crowd(n=3 * MOST_PER_PASS, frames=1):
-    """Centroids ever fainter, from 0.9 to above 0.1, each with its node a one pixel to the right and above."""
+    """Return pixels of centroids with decreasing values, from 0.9 to above 0.1.
+
+    Each has its node a one pixel to the right and above.
+    """
     places = [(4 + 6 * (i % 7), 4 + 6 * (i // 7)) for i in range(n)]
     scores = np.linspace(0.9, 0.11, n)
     return [
