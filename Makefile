@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OPENCV = $(shell sed -n 's/^opencv-python==//p' constraints.txt)
 SECONDS ?= 60
+WORKERS ?= 2
+QUICK = checkpoints compare decode evaluation files media poses report settings tracking test_filters.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test conformance faults fuzz mutants bench lint fix docs docs-commands clean
+.PHONY: help install demo test quick conformance faults fuzz mutants bench lint fix docs docs-commands clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,8 +38,11 @@ demo: install  ## Track and evaluate the demo clip, about a minute on two cores
 	@echo "Compare runs in MLflow: MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --workers 1 --backend-store-uri sqlite:///outputs/mlflow.db"
 	@echo "then open http://127.0.0.1:5000"
 
-test: install  ## Run the tests that need minutes, not hours
-	$(BIN)/python -m pytest -m "not slow"
+test: install  ## Run the tests that need minutes, not hours, WORKERS (2) at a time
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal --durations=20
+
+quick: install  ## Run the tests that need neither processes nor networks, in a minute
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal -q $(addprefix tests/,$(QUICK))
 
 conformance: install  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)
 	$(BIN)/python -m pytest tests/conformance

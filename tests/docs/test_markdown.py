@@ -1,4 +1,4 @@
-"""Lines of Markdown prose are at most 120 characters long; tables, pictures, code and generated pages aside."""
+"""Lines of Markdown prose are at most 120 characters; tables, pictures and code are not prose."""
 
 import re
 from pathlib import Path

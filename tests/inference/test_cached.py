@@ -245,14 +245,13 @@ def test_nothing_is_stored_of_a_run_with_unreadable_frames(tmp_path, monkeypatch
     assert entries(tmp_path) == []
 
 
-def test_a_frame_that_goes_astray_is_an_error(tmp_path, monkeypatch):
+def test_a_frame_that_goes_astray_is_an_error(tmp_path):
     def astray(*arguments, **options):
         found = detect(*arguments, **options)
         return replace(found, poses=replace(found.poses, frames=found.poses.frames[:-1]))
 
-    monkeypatch.setattr(cached, "detect", astray)
     with pytest.raises(RunError, match="1 lost, the first of them frame 42 of video 0"):
-        remembered(configured("single_instance"), Cache(tmp_path))
+        remembered(configured("single_instance"), Cache(tmp_path), astray)
 
 
 def rewritten(cache, stage, change):
