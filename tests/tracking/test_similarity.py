@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from sleap_lab.poses.boxes import bounding_boxes
 
+from sleap_lab.poses.boxes import bounding_boxes
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.similarity import (
     BLOCK,
