@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 OPENCV = $(shell sed -n 's/^opencv-python==//p' constraints.txt)
 SECONDS ?= 60
 WORKERS ?= 2
-QUICK = checkpoints compare decode evaluation files media poses report settings tracking test_filters.py
+QUICK = checkpoints compare decode evaluation files media poses settings tracking test_filters.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test quick conformance faults fuzz mutants bench lint fix docs docs-commands clean
