@@ -33,7 +33,7 @@ from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import arrays_file, detect_to_file
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.inference.stopwatch import Stage, Stopwatch, predicting_seconds
-from sleap_lab.media.bad_frames import losses
+from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.sources import Frame, Source, open_source
 from sleap_lab.poses.record import Poses
 from sleap_lab.runs import summary as run_summary
@@ -210,7 +210,7 @@ def _run_stages(
         stage=stage,
         track=track_cached(source, config, cache, summary.cache),
     )
-    summary.notes = [*inference.notes, *losses(source, inference.bad_frames)]
+    summary.notes = [*inference.notes, *bad_frame_notes(source, inference.bad_frames)]
     with stage("write"):
         predictions = result_labels(inference, source, config)
         record_frames(

@@ -13,7 +13,7 @@ from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.inference.detect import detect, refine
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import batch_outputs, outputs_file
-from sleap_lab.media.bad_frames import losses
+from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.labels import leave_out_empty_frames, save_labels
 from sleap_lab.media.sources import open_source
 from sleap_lab.settings import flags
@@ -113,7 +113,7 @@ def run_inference(
         else lambda found: batches.append(batch_outputs(found, config.filters, config.output))
     )
     detected = detect(source, config, keep=keep, details=not make_labels)
-    for note in [*source.notes, *detected.notes, *losses(source, detected.bad_frames)]:
+    for note in [*source.notes, *detected.notes, *bad_frame_notes(source, detected.bad_frames)]:
         warnings.warn(note, stacklevel=2)
     if not make_labels:
         if config.output.path is not None:

@@ -216,7 +216,7 @@ def write_bad_frames(path: Path, source: Source, bad_frames: Sequence[Frame]) ->
         )
 
 
-def losses(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
+def bad_frame_notes(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
     """Return one sentence for each kind of loss of videos and frames, if there is any."""
     closed, said = source.unreadable, []
     if closed:

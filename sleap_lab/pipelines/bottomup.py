@@ -148,25 +148,25 @@ def observe_lines(
     return Observed(traced, maps, model.steps(*maps), complete=complete, flooded=flooded)
 
 
-def graphs(seen: Traced, *, peak_threshold: float, grouping: GroupingOptions) -> list[Graph]:
+def graphs(observed: Traced, *, peak_threshold: float, grouping: GroupingOptions) -> list[Graph]:
     """Return the peaks above the threshold of each frame and the edges that can connect them."""
-    above = seen.values > peak_threshold
+    above = observed.values > peak_threshold
     row = np.cumsum(above) - 1
-    kept = above[seen.source] & above[seen.destination]
+    kept = above[observed.source] & above[observed.destination]
     lines = Lines(
-        seen.edge[kept],
-        row[seen.source[kept]],
-        row[seen.destination[kept]],
-        seen.along[kept],
-        seen.length[kept],
+        observed.edge[kept],
+        row[observed.source[kept]],
+        row[observed.destination[kept]],
+        observed.along[kept],
+        observed.length[kept],
     )
-    candidates = score_lines(lines, float(seen.size[0]), grouping)
+    candidates = score_lines(lines, float(observed.size[0]), grouping)
     node, points, point_scores = (
-        seen.node[above],
-        seen.points[above],
-        seen.values[above].astype(np.float64),
+        observed.node[above],
+        observed.points[above],
+        observed.values[above].astype(np.float64),
     )
-    bounds = np.searchsorted(seen.sample[above], np.arange(len(seen.where) + 1))
+    bounds = np.searchsorted(observed.sample[above], np.arange(len(observed.where) + 1))
     found = []
     for start, stop in itertools.pairwise(bounds):
         here = (candidates.source >= start) & (candidates.source < stop)
@@ -181,7 +181,7 @@ def graphs(seen: Traced, *, peak_threshold: float, grouping: GroupingOptions) ->
 
 
 def decode_lines(
-    seen: Traced,
+    observed: Traced,
     skeleton: Skeleton,
     edges: Edges,
     *,
@@ -196,7 +196,9 @@ def decode_lines(
     """
     frames = []
     for where, graph in zip(
-        seen.where, graphs(seen, peak_threshold=peak_threshold, grouping=grouping), strict=True
+        observed.where,
+        graphs(observed, peak_threshold=peak_threshold, grouping=grouping),
+        strict=True,
     ):
         peaks, scores = group(graph.candidates, graph.nodes, edges, len(skeleton.nodes), grouping)
         if max_instances is not None:
@@ -258,7 +260,7 @@ def observe_classes(
 
 
 def decode_classes(
-    seen: Classified,
+    observed: Classified,
     skeleton: Skeleton,
     classes: tuple[str, ...],
     *,
@@ -271,16 +273,16 @@ def decode_classes(
     probability of its class.
     """
     point_scores, probabilities = (
-        seen.values.astype(np.float64),
-        seen.probabilities.astype(np.float64),
+        observed.values.astype(np.float64),
+        observed.probabilities.astype(np.float64),
     )
     frames = []
-    for b, where in enumerate(seen.where):
-        own = (seen.sample == b) & (seen.values > peak_threshold)
+    for b, where in enumerate(observed.where):
+        own = (observed.sample == b) & (observed.values > peak_threshold)
         grouped, scores, chances = group_by_class(
-            seen.points[own],
+            observed.points[own],
             point_scores[own],
-            seen.node[own],
+            observed.node[own],
             probabilities[own],
             len(skeleton.nodes),
         )

@@ -148,7 +148,7 @@ def rank_in_frame(sample: np.ndarray) -> np.ndarray:
 
 
 def decode_centroids(
-    seen: Centroids,
+    observed: Centroids,
     truth: TrueCentroids | None,
     *,
     peak_threshold: float,
@@ -162,24 +162,24 @@ def decode_centroids(
     labelled instances are left out. Without ground truth the centroids themselves are the result.
 
     Args:
-        seen: Observed centroids.
+        observed: Observed centroids.
         truth: Labelled instances, if there are any.
         peak_threshold: Centroids are strictly above it.
         refinement: Which of the observed refinements to take.
         max_instances: Most instances per frame, the best ones, best first.
     """
     rows = choose_centroids(
-        seen.sample, seen.values, peak_threshold=peak_threshold, max_instances=max_instances
+        observed.sample, observed.values, peak_threshold=peak_threshold, max_instances=max_instances
     )
-    sample, scores = seen.sample[rows], seen.values[rows].astype(np.float64)
+    sample, scores = observed.sample[rows], observed.values[rows].astype(np.float64)
     found = make_poses(
         CENTROID_SKELETON,
-        seen.points[rows, None, refinement] / seen.eff[sample, None, None],
-        video=seen.where[sample, 0],
-        frame=seen.where[sample, 1],
+        observed.points[rows, None, refinement] / observed.eff[sample, None, None],
+        video=observed.where[sample, 0],
+        frame=observed.where[sample, 1],
         point_scores=scores[:, None],
         instance_scores=scores,
-        frames=seen.where,
+        frames=observed.where,
     )
     return found if truth is None else _copied(found, truth)
 

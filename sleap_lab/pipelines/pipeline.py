@@ -17,7 +17,7 @@ from sleap_lab.pipelines.model import FrameBatch, Model, Network, Prediction
 from sleap_lab.pipelines.observation import Observed
 from sleap_lab.pipelines.openvino import compile_network
 from sleap_lab.pipelines.plan import Plan, make_plan
-from sleap_lab.pipelines.topdown import Allowance
+from sleap_lab.pipelines.topdown import SpareBudget
 from sleap_lab.poses.record import Poses, Skeleton
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, RuntimeConfig
 
@@ -199,7 +199,7 @@ def build_pipeline(
     first = models.get("centroid") or next(iter(models.values()))
     predict = partial(
         _predict,
-        observe=plan.observe(models, Allowance(spare), details),
+        observe=plan.observe(models, SpareBudget(spare), details),
         plan=plan,
         details=details,
     )
@@ -223,16 +223,16 @@ def _predict(
     batch: FrameBatch, *, observe: Callable[[FrameBatch], Observed[Any]], plan: Plan, details: bool
 ) -> Prediction:
     """Observe a batch and decode the observation."""
-    seen = observe(batch)
-    observations = (seen.content,) if seen.complete else None
-    made_from = plan.details(seen) if details else {}
-    maps = seen.maps if details else {}
+    observed = observe(batch)
+    observations = (observed.content,) if observed.complete else None
+    made_from = plan.details(observed) if details else {}
+    maps = observed.maps if details else {}
     return Prediction(
-        plan.decode(seen.content),
+        plan.decode(observed.content),
         maps,
-        seen.steps,
+        observed.steps,
         observations=observations,
-        flooded=seen.flooded,
+        flooded=observed.flooded,
         **made_from,
     )
 

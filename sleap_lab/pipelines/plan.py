@@ -34,8 +34,8 @@ from sleap_lab.pipelines.model import FrameBatch, Model
 from sleap_lab.pipelines.observation import FLOOR, Observed, Refinements
 from sleap_lab.pipelines.single_instance import Highest, decode_highest, observe_highest
 from sleap_lab.pipelines.topdown import (
-    Allowance,
     Cropped,
+    SpareBudget,
     covers,
     crops_of_instances,
     decode_crops,
@@ -72,7 +72,7 @@ class Plan:
         content: Dataclass of the content of observations.
         depends: Settings that observations depend on, beside the weights, the frames and the
             preparation of the frames.
-        observe: Takes models by kind, an allowance for crops, and whether to keep the maps of
+        observe: Takes models by kind, a budget of spare crops, and whether to keep the maps of
             crops; returns the function that observes a batch.
         decode: Turns the content of an observation into poses.
         covers: Whether the content of a complete observation is enough to decode it.
@@ -88,10 +88,12 @@ class Plan:
     configs: Mapping[str, TrainingConfig]
     content: type[Any]
     depends: dict[str, Any]
-    observe: Callable[[Mapping[str, Model], Allowance, bool], Callable[[FrameBatch], Observed[Any]]]
+    observe: Callable[
+        [Mapping[str, Model], SpareBudget, bool], Callable[[FrameBatch], Observed[Any]]
+    ]
     decode: Callable[[Any], Poses]
     covers: Callable[[Any], bool] = lambda content: True
-    details: Callable[[Observed[Any]], dict[str, Any]] = lambda seen: {}
+    details: Callable[[Observed[Any]], dict[str, Any]] = lambda observed: {}
     notes: tuple[str, ...] = ()
 
 
@@ -172,9 +174,9 @@ def make_plan(
                 grouping=grouping,
                 max_instances=limit,
             ),
-            details=lambda seen: {
+            details=lambda observed: {
                 "graphs": tuple(
-                    graphs(seen.content, peak_threshold=keypoint_threshold, grouping=grouping)
+                    graphs(observed.content, peak_threshold=keypoint_threshold, grouping=grouping)
                 )
             },
         )
@@ -246,19 +248,19 @@ def make_plan(
         configs=configs,
         content=Cropped,
         depends=depends,
-        observe=lambda models, allowance, keep_maps: partial(
+        observe=lambda models, budget, keep_maps: partial(
             observe_crops,
             centroid_model=models.get("centroid"),
             instance_model=models[name],
             truth=true,
             refinements=ways,
-            allowance=allowance,
+            budget=budget,
             keep_maps=keep_maps,
             **needed,
         ),
         decode=partial(decode_crops, skeleton=skeleton, classes=config.classes, **instances),
         covers=partial(covers, **needed),
-        details=lambda seen: {"crops": crops_of_instances(seen, **instances)},
+        details=lambda observed: {"crops": crops_of_instances(observed, **instances)},
     )
 
 

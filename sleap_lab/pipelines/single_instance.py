@@ -57,28 +57,28 @@ def highest(maps: Mapping[str, Tensor], refinements: Refinements) -> tuple[Tenso
 
 
 def decode_highest(
-    seen: Highest, skeleton: Skeleton, *, peak_threshold: float, refinement: int
+    observed: Highest, skeleton: Skeleton, *, peak_threshold: float, refinement: int
 ) -> Poses:
     """Make at most one instance per frame; its score is the sum of its point scores.
 
     Frames in which no node is found stay empty.
 
     Args:
-        seen: Observed pixels.
+        observed: Observed pixels.
         skeleton: Skeleton of the poses.
         peak_threshold: Smallest confidence of a node.
         refinement: Which of the observed refinements to take.
     """
-    found = seen.values >= peak_threshold
-    points = np.where(found[..., None], seen.points[:, :, refinement], np.nan)
-    scores = np.where(found, seen.values, 0).astype(np.float64)
+    found = observed.values >= peak_threshold
+    points = np.where(found[..., None], observed.points[:, :, refinement], np.nan)
+    scores = np.where(found, observed.values, 0).astype(np.float64)
     kept = ~np.isnan(points).all(axis=(1, 2))
     return make_poses(
         skeleton,
         points[kept],
-        video=seen.where[kept, 0],
-        frame=seen.where[kept, 1],
+        video=observed.where[kept, 0],
+        frame=observed.where[kept, 1],
         point_scores=scores[kept],
         instance_scores=scores[kept].sum(axis=1),
-        frames=seen.where,
+        frames=observed.where,
     )

@@ -60,7 +60,7 @@ class Cropped:
     probabilities: np.ndarray
 
 
-class Allowance:
+class SpareBudget:
     """Number of crops to observe beyond those that a run needs, for runs with other settings."""
 
     def __init__(self, share: float) -> None:
@@ -116,7 +116,7 @@ def observe_crops(
     centroid_threshold: float,
     max_instances: int | None,
     refinements: Refinements,
-    allowance: Allowance,
+    budget: SpareBudget,
     keep_maps: bool = False,
 ) -> Observed[Cropped]:
     """Find the centroids of a batch and observe the crops around the needed ones.
@@ -131,7 +131,7 @@ def observe_crops(
         max_instances: The run's limit per frame.
         refinements: Refinements of the nodes; just one with a centroid model, because crops are cut
             around refined centroids.
-        allowance: Decides whether crops that are not needed are observed, too.
+        budget: Decides whether crops that are not needed are observed, too.
         keep_maps: Return the maps of the needed crops, in the order of their instances.
     """
     if centroid_model is not None:
@@ -161,7 +161,7 @@ def observe_crops(
         crop_passes(sample, scores, FEWEST_PER_PASS.get(instance_model.device.type, MOST_PER_PASS))
     )
     chosen = [rows for rows in passes if np.isin(rows, needed).any()]
-    if allowance.grants(len(needed), sum(map(len, passes)) - sum(map(len, chosen))):
+    if budget.grants(len(needed), sum(map(len, passes)) - sum(map(len, chosen))):
         chosen = passes
     size = instance_model.crop_size
     assert size is not None, "checked when the pipeline is built"
@@ -242,7 +242,7 @@ def _spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
 
 
 def decode_crops(
-    seen: Cropped,
+    observed: Cropped,
     skeleton: Skeleton,
     classes: tuple[str, ...],
     *,
@@ -257,7 +257,7 @@ def decode_crops(
     dropped.
 
     Args:
-        seen: Observed crops; `covers` returns whether they are enough.
+        observed: Observed crops; `covers` returns whether they are enough.
         skeleton: Skeleton of the poses.
         classes: Names of the classes.
         centroid_threshold: Centroids are strictly above it.
@@ -266,33 +266,36 @@ def decode_crops(
         max_instances: Most instances per frame, those with the best centroids, best first.
     """
     rows = choose_centroids(
-        seen.sample, seen.scores, peak_threshold=centroid_threshold, max_instances=max_instances
+        observed.sample,
+        observed.scores,
+        peak_threshold=centroid_threshold,
+        max_instances=max_instances,
     )
-    sample, values = seen.sample[rows], seen.values[rows]
+    sample, values = observed.sample[rows], observed.values[rows]
     found = values >= keypoint_threshold
     tracks, track_scores = np.full(len(rows), -1), np.full(len(rows), np.nan)
     if classes:
-        probabilities = seen.probabilities[rows].astype(np.float64)
+        probabilities = observed.probabilities[rows].astype(np.float64)
         for b in np.unique(sample):
             here = np.flatnonzero(sample == b)
             tracks[here], track_scores[here] = assign_classes(probabilities[here])
     poses = make_poses(
         skeleton,
-        np.where(found[..., None], seen.points[rows, :, refinement], np.nan),
-        video=seen.where[sample, 0],
-        frame=seen.where[sample, 1],
+        np.where(found[..., None], observed.points[rows, :, refinement], np.nan),
+        video=observed.where[sample, 0],
+        frame=observed.where[sample, 1],
         point_scores=np.where(found, values, 0),
-        instance_scores=seen.scores[rows],
+        instance_scores=observed.scores[rows],
         tracks=tracks,
         track_scores=track_scores,
         track_names=classes,
-        frames=seen.where,
+        frames=observed.where,
     )
     return poses[poses.visible.any(axis=1)]
 
 
 def crops_of_instances(
-    seen: Observed[Cropped],
+    observed: Observed[Cropped],
     *,
     centroid_threshold: float,
     keypoint_threshold: float,
@@ -300,7 +303,7 @@ def crops_of_instances(
     max_instances: int | None,
 ) -> Crops:
     """Return the crops of the instances that `decode_crops` makes."""
-    content = seen.content
+    content = observed.content
     rows = choose_centroids(
         content.sample,
         content.scores,
@@ -313,7 +316,7 @@ def crops_of_instances(
     kept = np.flatnonzero(found.any(axis=1))
     maps = {
         name: values[torch.from_numpy(kept).to(values.device)]
-        for name, values in seen.crop_maps.items()
+        for name, values in observed.crop_maps.items()
     }
     rows = rows[kept]
     return Crops(
@@ -321,9 +324,12 @@ def crops_of_instances(
     )
 
 
-def covers(seen: Cropped, *, centroid_threshold: float, max_instances: int | None) -> bool:
+def covers(observed: Cropped, *, centroid_threshold: float, max_instances: int | None) -> bool:
     """Return whether all crops that these settings need were observed."""
     rows = choose_centroids(
-        seen.sample, seen.scores, peak_threshold=centroid_threshold, max_instances=max_instances
+        observed.sample,
+        observed.scores,
+        peak_threshold=centroid_threshold,
+        max_instances=max_instances,
     )
-    return bool(seen.seen[rows].all())
+    return bool(observed.seen[rows].all())

@@ -6,9 +6,9 @@ import pytest
 
 from sleap_lab.errors import RunError
 from sleap_lab.media.bad_frames import (
+    bad_frame_notes,
     bad_ranges,
     check_account,
-    losses,
     readable,
     video_table,
     write_bad_frames,
@@ -254,10 +254,10 @@ def test_each_of_them_is_a_row_of_a_table(source, tmp_path):
 
 
 def test_losses_are_told_in_two_sentences(source, clips):
-    videos, torn = losses(source, [bad(0, 1), bad(0, 2), bad(1, 0)])
+    videos, torn = bad_frame_notes(source, [bad(0, 1), bad(0, 2), bad(1, 0)])
     assert videos.startswith(
         f"1 of 3 videos could not be opened: {clips / 'b.mp4'}. "
         f"The first: {clips / 'b.mp4'} cannot be read as a video"
     )
     assert torn == "3 frames could not be read: 1-2, 0. The first: frame 1 is torn"
-    assert losses(replace(source, unreadable=()), []) == []
+    assert bad_frame_notes(replace(source, unreadable=()), []) == []

@@ -12,7 +12,7 @@ from sleap_lab.pipelines.centroid import observe_centroids, true_centroids
 from sleap_lab.pipelines.model import Prediction
 from sleap_lab.pipelines.topdown import (
     MOST_PER_PASS,
-    Allowance,
+    SpareBudget,
     covers,
     crop_passes,
     crops_of_instances,
@@ -61,7 +61,7 @@ def observe(
         centroid_threshold=threshold,
         max_instances=max_instances,
         refinements=[refinement],
-        allowance=Allowance(share),
+        budget=SpareBudget(share),
         keep_maps=True,
     )
 
@@ -522,14 +522,14 @@ def test_a_share_of_those_that_are_needed_is_looked_at_too(
         assert seen.all() == everything, (share, threshold)
 
 
-def test_the_allowance_is_for_all_batches_together():
-    allowance = Allowance(0.5)
-    assert allowance.grants(needed=20, spare=20)  # of 26
-    assert not allowance.grants(needed=0, spare=10)
-    assert allowance.grants(needed=0, spare=6)
-    assert allowance.grants(needed=20, spare=10)  # of 36, less 26
-    assert not allowance.grants(needed=0, spare=1)
-    assert Allowance(0).grants(needed=100, spare=0) is False
+def test_the_budget_is_for_all_batches_together():
+    budget = SpareBudget(0.5)
+    assert budget.grants(needed=20, spare=20)  # of 26
+    assert not budget.grants(needed=0, spare=10)
+    assert budget.grants(needed=0, spare=6)
+    assert budget.grants(needed=20, spare=10)  # of 36, less 26
+    assert not budget.grants(needed=0, spare=1)
+    assert SpareBudget(0).grants(needed=100, spare=0) is False
 
 
 @pytest.mark.parametrize(
