@@ -258,7 +258,7 @@ def _eval(arguments: list[str]) -> int:
 
 def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
     """Run the experiment that the flags describe, after printing the equivalent overrides."""
-    from sleap_lab.settings.compose import as_typed, quote
+    from sleap_lab.settings.overrides import as_typed, quote
 
     words = [f"{key}={quote(value)}" for key, value in values.items()]
     chosen = {override.partition("=")[0] for override in overrides}
@@ -337,8 +337,8 @@ def _reproduce(arguments: list[str]) -> int:
         print(REPRODUCE, end="")
         return 0
     from sleap_lab.reproduce import reproduce, show
-    from sleap_lab.settings.compose import parse_overrides
     from sleap_lab.settings.config import keys
+    from sleap_lab.settings.overrides import parse_overrides
     from sleap_lab.sweeps.find import find_run
 
     words, uri = _store_word(arguments)
@@ -496,7 +496,8 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     """Check every job of a command line, then hand it to Hydra."""
     from hydra._internal.utils import get_args_parser
 
-    from sleap_lab.settings.compose import check_jobs, find_configs, hand_to_hydra, register
+    from sleap_lab.settings.compose import find_configs, hand_to_hydra, register
+    from sleap_lab.settings.jobs import check_jobs
 
     register()
     parser = get_args_parser()

@@ -19,8 +19,9 @@ from sleap_lab.media.sources import Frame, Source, open_source, read_ahead
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.runs.store import open_store, probe, store_uri
-from sleap_lab.settings.compose import compose_config, quote
+from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import Config, DataConfig, defaults
+from sleap_lab.settings.overrides import quote
 
 if TYPE_CHECKING:
     from sleap_lab.pipelines.pipeline import Pipeline

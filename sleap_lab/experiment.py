@@ -50,9 +50,10 @@ from sleap_lab.runs.results import (
 from sleap_lab.runs.shown import show
 from sleap_lab.runs.snapshot import snapshot_experiment
 from sleap_lab.runs.summary import RunSummary, record_failure
-from sleap_lab.settings.compose import as_typed, compose_config
+from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.credentials import conceal, redact
+from sleap_lab.settings.overrides import as_typed
 
 log = logging.getLogger("sleap_lab")
 

@@ -9,10 +9,11 @@ import pytest
 
 from sleap_lab import cli
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.settings.compose import options, quote
+from sleap_lab.settings.compose import options
 from sleap_lab.settings.config import keys
 from sleap_lab.settings.credentials import reveal
 from sleap_lab.settings.flags import PARITY
+from sleap_lab.settings.overrides import quote
 
 
 @pytest.fixture(autouse=True)

@@ -247,7 +247,7 @@ def as_words(flags: Iterable[Flag], values: Mapping[str, Any]) -> list[str]:
 
     Keys without a flag become overrides behind the flags.
     """
-    from sleap_lab.settings.compose import quote  # Hydra, which nothing else here needs
+    from sleap_lab.settings.overrides import quote  # Hydra, which nothing else here needs
 
     by_key = {flag.key: flag for flag in flags}
     words: list[str] = []

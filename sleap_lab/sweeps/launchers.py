@@ -12,7 +12,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from sleap_lab.settings.compose import OURS, Configs, fixed, hydra_application, parse_overrides
+from sleap_lab.settings.compose import OURS, Configs, hydra_application
+from sleap_lab.settings.overrides import fixed, parse_overrides
 from sleap_lab.sweeps.job import Share
 
 Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]

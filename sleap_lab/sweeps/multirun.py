@@ -14,8 +14,10 @@ from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.store import first_line
 from sleap_lab.runs.summary import SWEEP_FILE
-from sleap_lab.settings.compose import CheckedCommand, Configs, as_typed, hiding, quote
+from sleap_lab.settings.compose import Configs
 from sleap_lab.settings.config import OUTPUTS
+from sleap_lab.settings.jobs import CheckedCommand
+from sleap_lab.settings.overrides import as_typed, hiding, quote
 from sleap_lab.sweeps import ledger
 from sleap_lab.sweeps.follow import began, ended, following, is_running
 from sleap_lab.sweeps.job import SECONDS_TO_STOP, Sweep, supervise

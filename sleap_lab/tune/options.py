@@ -6,9 +6,10 @@ from pathlib import Path
 import yaml
 
 from sleap_lab.files.atomic import replacing
-from sleap_lab.settings.compose import compose_config, parse_overrides, quote
+from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig, defaults
 from sleap_lab.settings.flags import PARITY, TRACK, as_words
+from sleap_lab.settings.overrides import parse_overrides, quote
 from sleap_lab.tune.space import Settings, flat
 
 OPTIONS = "conf"

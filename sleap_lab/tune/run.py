@@ -19,8 +19,9 @@ from sleap_lab.inference.interruption import interruptible
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.media.labels import before_corrections, to_labels
 from sleap_lab.media.sources import Source, open_source
-from sleap_lab.settings.compose import compose_config, parse_overrides
+from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig
+from sleap_lab.settings.overrides import parse_overrides
 from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking.tracker import ReadImage
 from sleap_lab.tune.files import write

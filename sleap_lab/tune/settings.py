@@ -9,9 +9,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.settings.check import check_value, type_name
-from sleap_lab.settings.compose import explain, options, parse_overrides, unknown_key
+from sleap_lab.settings.compose import options
 from sleap_lab.settings.config import key
 from sleap_lab.settings.metrics import METRICS, Metric
+from sleap_lab.settings.overrides import explain, parse_overrides, unknown_key
 
 TRACKERS = ("fixed_window", "local_queues", "flow", "kalman")
 PREFIX = "tune."

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sleap_lab.cli import main
-from sleap_lab.settings.compose import quote
+from sleap_lab.settings.overrides import quote
 
 REFERENCE = Path(
     os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference")

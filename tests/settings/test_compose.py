@@ -12,18 +12,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.settings.compose import (
-    Configs,
-    as_typed,
-    check_jobs,
-    compose_config,
-    find_configs,
-    options,
-    parse_overrides,
-    quote,
-    unknown_key,
-)
+from sleap_lab.settings.compose import Configs, compose_config, find_configs, options
 from sleap_lab.settings.config import GROUPS
+from sleap_lab.settings.jobs import check_jobs
+from sleap_lab.settings.overrides import as_typed, parse_overrides, quote, unknown_key
 
 
 @pytest.fixture

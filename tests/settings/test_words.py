@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.settings.compose import Configs, check_jobs, compose_config, parse_overrides
+from sleap_lab.settings.compose import Configs, compose_config
 from sleap_lab.settings.config import keys
+from sleap_lab.settings.jobs import check_jobs
+from sleap_lab.settings.overrides import parse_overrides
 from sleap_lab.settings.words import TEXT_TYPES, Kind, kind_of
 
 # Values as typed on the command line and in YAML; the expected text is the same without quotes.

@@ -11,7 +11,8 @@ from hydra.core.plugins import Plugins
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import SWEEP_FILE, RunSummary
-from sleap_lab.settings.compose import check_jobs, find_configs
+from sleap_lab.settings.compose import find_configs
+from sleap_lab.settings.jobs import check_jobs
 from sleap_lab.sweeps import job as job_module
 from sleap_lab.sweeps import multirun
 from sleap_lab.sweeps.find import find_runs

@@ -1,0 +1,241 @@
+"""The jobs of a command line, all of them composed and checked before the first one runs."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra._internal.hydra import Hydra
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from sleap_lab.errors import ConfigError, brief
+from sleap_lab.settings.compose import (
+    OURS,
+    Configs,
+    compose_node,
+    hydra_application,
+    hydra_of,
+    options_of,
+    read_config,
+)
+from sleap_lab.settings.config import OUTPUTS, Config
+from sleap_lab.settings.overrides import (
+    ONLY_BASIC,
+    check_overrides,
+    first_line,
+    fixed,
+    parse_overrides,
+    refuse_sweeps,
+    split_overrides,
+)
+
+BY_TIME = tuple(
+    f"{folder}/${{now:%Y-%m-%d}}/${{now:{time}}}"
+    for folder, time in (
+        (OUTPUTS, "%H-%M-%S-%f"),
+        (f"{OUTPUTS}/multirun", "%H-%M-%S-%f"),
+        (OUTPUTS, "%H-%M-%S"),
+        ("multirun", "%H-%M-%S"),
+    )
+)
+"""Default folders of runs and sweeps: those of this package, and Hydra's own.
+
+In Hydra's own, two runs that start in the same second would share a folder.
+"""
+BASIC_SWEEPER = BasicSweeperConf()._target_
+LONGEST_NAME = 255
+
+
+@dataclass(frozen=True)
+class CheckedJob:
+    """One job of a command line.
+
+    Attributes:
+        overrides: Its overrides, as typed and without those of Hydra's own settings.
+        config: Its checked config.
+        folder: Name of its folder within the sweep; empty for a single run.
+    """
+
+    overrides: list[str]
+    config: Config
+    folder: str
+
+
+@dataclass(frozen=True)
+class CheckedCommand:
+    """A command line that can be run.
+
+    Attributes:
+        jobs: Its jobs, in order.
+        multirun: Whether it is a sweep.
+        folder: The folder that the user chose for the run or sweep; None where it is named by date
+            and time.
+    """
+
+    jobs: list[CheckedJob]
+    multirun: bool
+    folder: Path | None
+
+
+def check_jobs(
+    overrides: Sequence[str], *, multirun: bool, configs: Configs = OURS
+) -> CheckedCommand:
+    """Compose every job of a command line, so that a mistake is found before any of them runs.
+
+    Args:
+        overrides: As on the command line.
+        multirun: Whether `-m` was typed; a preset or `hydra.mode` can make it a sweep, too.
+        configs: The configs that it is composed of.
+
+    Raises:
+        ConfigError: A job's config is wrong.
+    """
+    own, hydras = split_overrides(overrides)
+    unused: dict[str, None] = {}
+    with hydra_application(configs) as hydra:
+        known = options_of(hydra, configs, overrides)
+        check_overrides(overrides, known)
+        settings = compose_node(hydra, configs, [*fixed(own), *hydras])
+        multirun = multirun or settings.hydra.mode is RunMode.MULTIRUN
+        if not multirun:
+            refuse_sweeps(own)
+        chosen = _chosen_folder(settings, "hydra.sweep.dir" if multirun else "hydra.run.dir")
+        jobs = []
+        for number, words in enumerate(_batches(own, settings, hydra) if multirun else [own]):
+            if multirun:
+                check_overrides(words, known)
+            node = compose_node(hydra, configs, [*words, *hydras]) if multirun else settings
+            folder = _set_up(node, chosen, number if multirun else None)
+            with hydra_of(node):
+                config, left_out = read_config(node)
+            jobs.append(CheckedJob(words, config, folder))
+            unused |= dict.fromkeys(left_out)
+    if unused:
+        from sleap_lab import terminal  # slow to import
+    for name in unused:
+        reason = "no model" if name.startswith("model") else "nothing to evaluate"
+        terminal.note(f"{name} is not used: there is {reason}")
+    if any(job.config.tracker.tracking for job in jobs):
+        from sleap_lab.settings.tracker import check_tracker  # costs half a second
+
+        for job in jobs:
+            check_tracker(job.config.tracker)
+    if multirun:
+        _check_folders_differ([job.folder for job in jobs])
+    _check_outputs_differ([job.config for job in jobs])
+    return CheckedCommand(jobs, multirun, chosen)
+
+
+def _batches(overrides: Sequence[str], settings: DictConfig, hydra: Hydra) -> list[list[str]]:
+    """Return the overrides of each job of a sweep."""
+    if (sweeper := settings.hydra.sweeper["_target_"]) != BASIC_SWEEPER:
+        raise ConfigError(f"hydra/sweeper: got {sweeper.rpartition('.')[2]}; {ONLY_BASIC}")
+    presets = [
+        f"{name}={value}" for name, value in (settings.hydra.sweeper.get("params") or {}).items()
+    ]
+    parsed = parse_overrides([*presets, *overrides])
+    for override in parsed:
+        override.config_loader = hydra.config_loader  # for glob, which looks up options
+    return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
+
+
+def _chosen_folder(settings: DictConfig, key: str) -> Path | None:
+    """Return the folder that the command line or a config chooses.
+
+    Returns:
+        The folder; None where it is named by date and time.
+
+    Raises:
+        ConfigError: The folder is empty or not known before the run.
+    """
+    group = settings.hydra[key.split(".")[1]]
+    unresolved: Any = OmegaConf.to_container(group, resolve=False)
+    if str(unresolved["dir"]) in BY_TIME:
+        return None
+    try:
+        with hydra_of(settings):
+            folder = str(group.dir)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}: cannot be told before the run: {first_line(error)}") from error
+    if not folder:
+        raise ConfigError(f"{key}: got nothing; accepted: a folder")
+    return Path(folder)
+
+
+def _set_up(node: DictConfig, chosen: Path | None, number: int | None) -> str:
+    """Set in a composed job what Hydra sets once the job runs.
+
+    A folder that would be named by date and time gets a constant name, so that the same command
+    always gives the same config.
+
+    Returns:
+        Name of the job's folder within its sweep; empty for a single run.
+    """
+    with open_dict(node):
+        if number is None:
+            node.hydra.runtime.output_dir = str((chosen or Path(OUTPUTS) / "run").absolute())
+            return ""
+        node.hydra.job.num, node.hydra.job.id = number, str(number)
+        folder = _job_folder(node)
+        node.hydra.runtime.output_dir = str(
+            ((chosen or Path(OUTPUTS) / "multirun") / folder).absolute()
+        )
+    return folder
+
+
+def _job_folder(node: DictConfig) -> str:
+    """Return the folder that `hydra.sweep.subdir` gives a job, as a path relative to the sweep."""
+    try:
+        with hydra_of(node):
+            name = str(node.hydra.sweep.subdir)
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"hydra.sweep.subdir: cannot be told before the job runs: {first_line(error)}"
+        ) from error
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or any(part.startswith(".") for part in parts):
+        raise ConfigError(
+            f"hydra.sweep.subdir: got {name!r}; accepted: folders within that of the sweep, "
+            f"as ${{hydra.job.num}} is"
+        )
+    if long := next((part for part in parts if len(os.fsencode(part)) > LONGEST_NAME), None):
+        raise ConfigError(
+            f"hydra.sweep.subdir: {brief(long)} is longer than the name of a folder can be; "
+            f"use ${{hydra.job.num}}, or leave keys out with "
+            "hydra.job.config.override_dirname.exclude_keys"
+        )
+    return str(Path(name))
+
+
+def _check_folders_differ(folders: Sequence[str]) -> None:
+    """Refuse a sweep whose jobs would share a folder."""
+    for number, name in enumerate(folders):
+        if (first := folders.index(name)) < number:
+            raise ConfigError(
+                f"hydra.sweep.subdir: jobs {first} and {number} would share {name!r}; "
+                f"add ${{hydra.job.num}} to it"
+            )
+        if inner := set(map(str, Path(name).parents)) & set(folders):
+            raise ConfigError(
+                f"hydra.sweep.subdir: the folder {name!r} of job {number} would lie in that "
+                f"of another job, {inner.pop()!r}"
+            )
+
+
+def _check_outputs_differ(configs: Sequence[Config]) -> None:
+    """Refuse a sweep whose jobs would overwrite each other's files."""
+    outputs = {
+        "output.path": [config.output.path for config in configs],
+        "evaluator.save_metrics": [config.evaluator.save_metrics for config in configs],
+    }
+    for name, paths in outputs.items():
+        given = [path for path in paths if path is not None]
+        if len(set(given)) < len(given):
+            raise ConfigError(
+                f"{name}: several jobs of the sweep would write {given[0]}; "
+                "leave it out, each job has its own folder"
+            )

@@ -1,0 +1,280 @@
+"""The words of a command line: how Hydra reads and writes them, and whether what they name exists.
+
+Each mistake becomes one line that names the override and the nearest spelling.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from hydra.conf import HydraConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from sleap_lab.errors import ConfigError, closest, did_you_mean
+from sleap_lab.settings.check import type_name
+from sleap_lab.settings.config import GROUPS, keys
+from sleap_lab.settings.credentials import HIDDEN
+
+ONLY_BASIC = (
+    "all jobs are known before the first one runs, so only basic can be used: "
+    "-m KEY=A,B runs every combination, and sleap-lab tune searches (sleap-lab tune --help)"
+)
+GLOBAL = "# @package _global_"
+FREE_FORM = ("logger.tags",)
+LAUNCHING = ("hydra/launcher", "hydra/sweeper")
+EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
+"""The extra of the package that installs a launcher."""
+
+Options = Callable[[str], list[str]]
+"""Returns the options of a group; none for a name that is not a group."""
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Parse overrides by Hydra's grammar.
+
+    Raises:
+        ConfigError: One of them cannot be parsed.
+    """
+    parsed = []
+    for text in overrides:
+        try:
+            parsed.append(OverridesParser.create().parse_override(text))
+        except HydraException as error:
+            raise ConfigError(_quoting_hint(text, error)) from error
+    return parsed
+
+
+def _quoting_hint(text: str, error: Exception) -> str:
+    name, separator, value = text.partition("=")
+    if not separator:
+        return f"{text!r} is neither a verb nor KEY=VALUE; see sleap-lab --help"
+    quoted = as_typed([f"{name}={quote(value)}"])
+    return (
+        f"{name}: the value {value!r} has characters with a meaning in overrides; "
+        f"quote it: {quoted}"
+    )
+
+
+def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split overrides into those of the experiment and those of Hydra's own settings."""
+    hydras = [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
+    return [text for text in overrides if text not in hydras], hydras
+
+
+def fixed(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that have one value."""
+    return [
+        text
+        for text, parsed in zip(overrides, parse_overrides(overrides), strict=True)
+        if not parsed.is_sweep_override()
+    ]
+
+
+def refuse_sweeps(overrides: Sequence[str]) -> None:
+    """Refuse a key with several values where one experiment is asked for.
+
+    Raises:
+        ConfigError: Naming the key, and what to type instead.
+    """
+    for override in parse_overrides(overrides):
+        if override.is_sweep_override():
+            name, value = override.key_or_group, override.get_value_string()
+            quoted = as_typed([f"{name}={quote(value)}"])
+            raise ConfigError(
+                f"{name}: {value} are several values; add -m to run each, or quote it: {quoted}"
+            )
+
+
+def as_typed(words: Sequence[str]) -> str:
+    """Write words as a line for a shell.
+
+    A word with single quotes is put in double quotes where that is enough, which is easier to read
+    than the escapes of `shlex`.
+    """
+    return " ".join(
+        f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+        for word in words
+    )
+
+
+def quote(value: Any) -> str:
+    """Write a value, with any characters, so that Hydra's grammar reads it back unchanged."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(quote(item) for item in value)}]"
+    text = str(value)
+    if (
+        text
+        and all((c.isalnum() and c.isascii()) or c in "_/.-" for c in text)
+        and text.lower() not in ("null", "true", "false", "nan", "inf")
+    ):
+        try:
+            float(text)
+        except ValueError:
+            return text
+    # Backslashes matter to the grammar only before a quote or an interpolation, or at the end.
+    escaped, pending = [], ""
+    for i, c in enumerate(text):
+        if c == "\\":
+            pending += c
+            continue
+        special = c == "'" or text.startswith("${", i)
+        escaped.append(pending * 2 + "\\" + c if special else pending + c)
+        pending = ""
+    return "'" + "".join(escaped) + pending * 2 + "'"
+
+
+def hiding(uri: str | None, overrides: Sequence[str]) -> list[str]:
+    """Return an override that keeps the password of a preset out of the files that Hydra writes.
+
+    Args:
+        uri: `logger.tracking_uri` of the checked config, without its password.
+        overrides: The other overrides.
+
+    Returns:
+        One override; none if there is no password, or the address is overridden already.
+    """
+    named = any(word.startswith("logger.tracking_uri=") for word in overrides)
+    return [f"logger.tracking_uri={quote(uri)}"] if uri and HIDDEN in uri and not named else []
+
+
+def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
+    """Refuse overrides of groups, options and keys that do not exist.
+
+    Args:
+        overrides: As on the command line.
+        options_of: Function that lists the options of a group.
+
+    Raises:
+        ConfigError: Naming the override and the nearest spelling.
+    """
+    for override in parse_overrides(overrides):
+        name = override.key_or_group
+        if name in LAUNCHING:
+            _check_launching(name, override.value(), options_of(name))
+        if name.startswith("hydra/") or name.startswith(tuple(f"{free}." for free in FREE_FORM)):
+            continue
+        if name.split(".")[0] == "hydra":
+            _check_hydra_key(name)
+        elif name not in keys():
+            if options := options_of(name):
+                value = override.value()
+                if value is None and override.value_type is not None:
+                    raise ConfigError(
+                        f"{name}: got null; accepted: {', '.join(options)}; or leave it out"
+                    )
+                if (
+                    isinstance(value, str)
+                    and value not in options
+                    and override.value_type is not None
+                ):
+                    hint = did_you_mean(value, options)
+                    raise ConfigError(
+                        f"{name}={value}: there is no such option; "
+                        f"accepted: {', '.join(options)}.{hint}"
+                    )
+            else:
+                raise ConfigError(unknown_key(name))
+
+
+def _check_launching(group: str, value: Any, options: Sequence[str]) -> None:
+    """Refuse a launcher or sweeper that is not installed, and say what to install or to use."""
+    if group == "hydra/sweeper" and value != "basic":
+        raise ConfigError(f"{group}={value}: {ONLY_BASIC}")
+    if value not in options:
+        how = (
+            f" {value} comes with pip install 'sleap-lab[{EXTRAS[value]}]'"
+            if value in EXTRAS
+            else did_you_mean(str(value), options)
+        )
+        raise ConfigError(
+            f"{group}={value}: there is no such option; accepted: {', '.join(options)}.{how}"
+        )
+
+
+def _check_hydra_key(name: str) -> None:
+    """Refuse a key below `hydra.` that Hydra does not know; keys of plugins are not checked."""
+    schema: Any = HydraConf
+    path = "hydra"
+    for part in name.split(".")[1:]:
+        if not is_dataclass(schema):
+            return
+        known = {f.name: f.type for f in fields(schema)}
+        if part not in known:
+            raise ConfigError(unknown_key(f"{path}.{part}", [f"{path}.{k}" for k in known]))
+        schema, path = known[part], f"{path}.{part}"
+
+
+def unknown_key(name: str, known: Sequence[str] | None = None) -> str:
+    """Return the message for a key that does not exist."""
+    if known is None and name.partition(".")[0] == "tune":
+        return f"{name}: there is such a key for tuning only: sleap-lab tune …"
+    known = known or [*keys(), *GROUPS, "experiment"]
+    return f"{name}: there is no such key.{_closest(name, known)}"
+
+
+def _closest(name: str, known: Sequence[str]) -> str:
+    """Return a hint at the nearest key.
+
+    Compared are, in this order, whole names, the words of the keys of the same group, and the last
+    parts of all keys.
+    """
+    group, _, last = name.rpartition(".")
+    siblings = [key for key in known if key.rpartition(".")[0] == group]
+    by_word = {
+        word: key for key in reversed(siblings) for word in key.rpartition(".")[2].split("_")
+    }
+    by_last = {key.rpartition(".")[2]: key for key in reversed(known)}
+    found = (
+        closest(name, known, cutoff=0.8)
+        or by_word.get(closest(last, by_word) or "")
+        or by_last.get(closest(last, by_last) or "")
+    )
+    if found:
+        return f" Did you mean {found!r}?"
+    return f" Accepted: {', '.join(siblings)}" if siblings else f" Groups: {', '.join(GROUPS)}"
+
+
+def explain(error: BaseException) -> str:
+    """Return one line that says what is wrong with a composition."""
+    file = re.match(r"In '(.+?)': ", str(error))
+    where = f"{file[1]}: " if file is not None else ""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            name = str(cause.full_key).partition("[")[0]
+            if name.startswith(tuple(f"{free}." for free in FREE_FORM)) and not isinstance(
+                cause, ValidationError
+            ):
+                return f"{name}: entries are added one by one: +{name}=VALUE"
+            if file is not None and isinstance(cause, ConfigKeyError):
+                own_group = file[1].startswith(f"{name}/")
+                return where + (
+                    f"begin the file with the line: {GLOBAL}" if own_group else unknown_key(name)
+                )
+            field = keys().get(name)
+            accepted = f"; accepted: {type_name(field.type)}" if field is not None else ""
+            return (
+                f"{where}{cause.full_key}: {first_line(cause.msg or cause).rstrip('.')}{accepted}"
+            )
+        cause = cause.__cause__ or cause.__context__
+    if "hydra/sweeper" in str(error):
+        return f"{first_line(error)}; {ONLY_BASIC}"
+    return first_line(error)
+
+
+def first_line(error: Any) -> str:
+    """Return the first line of a message that is not empty."""
+    return next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+    )
