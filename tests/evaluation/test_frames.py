@@ -124,3 +124,10 @@ def test_one_node_is_that_of_the_breakdown():
         for key in ("dist_avg", "dist_p50", "dist_p90", "pck", "pck_5"):
             assert values[f"eval/{key}"] == pytest.approx(getattr(row, key)), (name, key)
         assert "coco/ap" not in values
+
+
+def test_pairs_are_counted_against_all_true_instances_that_were_judged():
+    config = EvaluatorConfig(user_labels_only=False, match_method="oks")
+    table = evaluate(TRUTH, POSES, config, videos={0: 0}).table
+    # Frame 0: one of two is matched; frame 1: the only one; frame 2 has no predictions.
+    assert table.pairs.n_truth.tolist() == [1 + 1, 1 + 0, 0]

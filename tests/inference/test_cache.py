@@ -482,3 +482,12 @@ def test_entries_that_were_used_lately_may_stay(cache):
 def test_facts_are_plain_text(cache):
     store(cache, work=Work(notes=["a"]))
     assert json.loads((cache.folder / f"{KEY}.json").read_text())["facts"] == {"notes": ["a"]}
+
+
+def test_what_is_left_of_an_entry_goes_with_all_of_them(cache):
+    store(cache)
+    (cache.folder / f"{OTHER}.npz").write_bytes(b"without its facts")
+    clear(cache.folder, [OTHER])
+    assert (cache.folder / f"{OTHER}.npz").exists()  # no entry, so not the one that was chosen
+    clear(cache.folder)
+    assert [path.name for path in cache.folder.iterdir() if path.suffix in (".npz", ".json")] == []

@@ -10,7 +10,7 @@ import sleap_io as sio
 from sleap_io.io.video_writing import VideoWriter
 
 from sleap_lab.errors import RunError
-from sleap_lab.inference.detect import detect, refine
+from sleap_lab.inference.detect import _done_frames, detect, refine
 from sleap_lab.inference.stopwatch import Stopwatch
 from sleap_lab.media.labels import to_labels
 from sleap_lab.media.sources import Frame, Source, open_source
@@ -363,3 +363,12 @@ def test_known_animals_are_not_tracked_again(config, make_model):
     tracked = refine(detected, source, config)
     assert tracked.poses.track_names == ("track_0", "track_1")
     assert tracked.notes == ()
+
+
+def test_frames_are_done_as_far_as_the_batches_go():
+    frames = np.array([[0, 3], [0, 0], [0, 1], [1, 0]])
+    batches, seen = iter([frames[:2], frames[2:3]]), []
+    done = _done_frames(frames, (seen.append(len(batch)) or batch for batch in batches))
+    assert [(frame.video, frame.index) for frame in (next(done), next(done))] == [(0, 3), (0, 0)]
+    assert seen == [2]  # the second batch is not needed yet
+    assert [(frame.video, frame.index) for frame in done] == [(0, 1), (1, 0)]

@@ -261,3 +261,8 @@ def test_losses_are_told_in_two_sentences(source, clips):
     )
     assert torn == "3 frames could not be read: 1-2, 0. The first: frame 1 is torn"
     assert bad_frame_notes(replace(source, unreadable=()), []) == []
+
+
+def test_a_range_that_is_not_the_first_grows_too(source):
+    rows = bad_ranges(source, [bad(0, 1), bad(0, 4), bad(0, 5)])
+    assert [(row["frames"], row["count"]) for row in rows] == [("1", 1), ("4-5", 2)]

@@ -143,3 +143,11 @@ def test_of_too_many_lines_only_those_above_the_threshold_are_observed(
             peaks,
             complete,
         )
+
+
+def test_the_most_peaks_are_for_each_frame_of_a_batch(draw, monkeypatch):
+    monkeypatch.setattr(observation, "MOST_PEAKS", 2)
+    # Three peaks in two frames, of which one is below the threshold: all of them are observed.
+    peaks = ((0, 0, 1, 1, 0.9), (0, 0, 4, 1, 0.15), (1, 0, 7, 1, 0.6))
+    *_, values, complete, _ = observe_peaks({"confmaps": draw((2, 1, 3, 9), *peaks)}, 0.5, [None])
+    assert (len(values), complete) == (3, True)

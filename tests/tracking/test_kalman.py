@@ -3,7 +3,7 @@ import pytest
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.tracking.kalman import Kalman
+from sleap_lab.tracking.kalman import Kalman, _step
 
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
 
@@ -204,3 +204,10 @@ def test_nodes_that_the_skeleton_lacks_are_refused():
         ConfigError, match=r"tracker\.kf_node_indices: there is no node 4; accepted: 0 to 3"
     ):
         Kalman(SQUARE[None], TrackerConfig(kf_node_indices=[0, 4]))
+
+
+def test_the_step_of_each_run_is_taken_over_its_own_frames():
+    nan = np.nan
+    # The first moves 4 px in 2 frames and is lost; the second moves 9 px in 3 frames.
+    x = np.array([[0, nan], [2, 0], [4, 3], [nan, 6], [nan, 9]])
+    np.testing.assert_allclose(_step(np.stack([x, np.zeros_like(x)], axis=-1)), [4 / 2, 9 / 3])

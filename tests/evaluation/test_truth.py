@@ -1,0 +1,58 @@
+import pytest
+
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.evaluation.truth import open_truth
+from sleap_lab.media.sources import open_source
+from sleap_lab.poses.record import Skeleton
+from sleap_lab.settings.config import Config, DataConfig, EvaluatorConfig
+
+TRIANGLE = [[0, 0], [5, 0], [0, 5]]
+OURS = Skeleton(("a", "b", "c"))
+
+
+@pytest.fixture
+def case(tmp_path, video_path, make_labels):
+    """Config and source of a video with ground truth of skeleton a-b-c in its own file."""
+    path = tmp_path / "truth.slp"
+    make_labels([video_path], user=[(0, 2, TRIANGLE)]).save(str(path), verbose=False)
+    evaluator = EvaluatorConfig(evaluate=True, ground_truth_path=str(path))
+    config = Config(data=DataConfig(path=str(video_path)), evaluator=evaluator)
+    return config, open_source(config.data)
+
+
+def test_videos_are_matched_before_there_are_predictions(case):
+    truth = open_truth(*case, OURS)
+    assert truth.poses.frames.tolist() == [[0, 2]]
+    assert [(match.truth, match.predicted) for match in truth.videos] == [(0, 0)]
+
+
+def test_without_models_videos_are_matched_later(case):
+    assert open_truth(*case, None).videos is None
+
+
+@pytest.mark.parametrize("nodes", [("a", "b"), ("a", "b", "c", "d")])
+def test_another_skeleton_is_refused_before_any_work(case, nodes):
+    with pytest.raises(ConfigError, match=r"evaluator\.nodes=common"):
+        open_truth(*case, Skeleton(nodes))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "settings"),
+    [
+        (("a", "b"), {"nodes": "common"}),
+        (("a", "b"), {"match_method": "centroid"}),
+        (("centroid",), {}),  # is compared as centroids
+    ],
+)
+def test_another_skeleton_is_no_hindrance_where_nodes_are_not_compared(case, nodes, settings):
+    config, source = case
+    for name, value in settings.items():
+        setattr(config.evaluator, name, value)
+    assert len(open_truth(config, source, Skeleton(nodes)).poses) == 1
+
+
+def test_a_video_has_no_truth_of_its_own(case):
+    config, source = case
+    config.evaluator.ground_truth_path = None
+    with pytest.raises(RunError, match="holds no user-labelled instance; give a file with"):
+        open_truth(config, source, OURS)
