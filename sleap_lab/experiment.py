@@ -8,7 +8,7 @@ The run folder is the authoritative record. It is complete before anything is lo
 
 import logging
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from pathlib import Path
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, system_problem
 from sleap_lab.evaluation import Evaluation
-from sleap_lab.evaluation.truth import evaluate_predictions, open_truth
+from sleap_lab.evaluation.truth import Truth, evaluate_predictions, open_truth
 from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached import (
@@ -47,6 +47,7 @@ from sleap_lab.runs.results import (
     write_predictions,
     write_scores,
 )
+from sleap_lab.runs.run import Run
 from sleap_lab.runs.shown import show
 from sleap_lab.runs.snapshot import snapshot_experiment
 from sleap_lab.runs.summary import RunSummary, record_failure
@@ -131,7 +132,7 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
         run_summary.write(folder, summary)
         try:
             with interruptible():
-                result = _run_stages(config, folder, summary, invocation)
+                result = _run_stages(Run(config, folder, invocation, summary))
         except SleapLabError as error:
             record_failure(summary, error, str(error), debug=config.debug)
         except KeyboardInterrupt:
@@ -177,97 +178,71 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
         terminal.warn(str(error))
 
 
-def _run_stages(
-    config: Config, folder: Path, summary: RunSummary, invocation: Invocation
-) -> Result:
+def _run_stages(run: Run) -> Result:
     """Run the chain from source to report; the files are left in the folder.
 
     source → predict → filter → track → evaluate → report
     """
-    stage = Stopwatch(summary.stages, tell=partial(_tell, invocation=invocation))
+    config, summary = run.config, run.summary
+    stage = Stopwatch(summary.stages, tell=partial(_tell, invocation=run.invocation))
     cache = open_cache(config, _warn)
     with stage("open"):
-        source = open_source(
-            config.data, predicting=config.model.kind != "none", index=index_cached(cache)
-        )
-        truth = (
-            open_truth(config, source, predicted_skeleton(config, source))
-            if config.evaluator.evaluate
-            else None
-        )
+        source, truth = _open(config, cache)
     with stage("load"):
         device = device_name(config)
         check_devices(device, config.runtime.devices)
-    for note in (*source.notes, *(truth.notes if truth is not None else ())):
-        _warn(note)
     with stage("snapshot"):
-        snapshot_experiment(config, source, folder, invocation, device)
-    watch = partial(_watch, everything=len(source.frames), invocation=invocation)
-    detected, arrays = _predict(source, config, device, cache, summary, folder, stage, watch)
-    inference = refine(
-        detected,
-        source,
-        config,
-        stage=stage,
-        track=track_cached(source, config, cache, summary.cache),
-    )
+        snapshot_experiment(run, source, device)
+    detected, arrays = _predict(run, source, device, cache, stage)
+    track = track_cached(source, config, cache, summary.cache)
+    inference = refine(detected, source, config, stage=stage, track=track)
     summary.notes = [*inference.notes, *bad_frame_notes(source, inference.bad_frames)]
     with stage("write"):
         predictions = result_labels(inference, source, config)
-        record_frames(
-            summary,
-            inference.poses,
-            inference.bad_frames,
-            source,
-            folder,
-            predicted=config.model.kind != "none",
-        )
-        written = write_predictions(predictions, source, config, folder)
+        record_frames(run, source, inference.poses, inference.bad_frames)
+        written = write_predictions(run, source, predictions)
         summary.notes += [*written.notes, *written.failed]
     evaluation = None
     if truth is not None:
         with stage("evaluate"):
             evaluation = evaluate_predictions(truth, inference.poses, predictions, source, config)
-            write_scores(evaluation, predictions, summary, config, folder)
-            summary.metrics |= evaluation.headline()
+            write_scores(run, evaluation, predictions)
     incomplete = inference.bad_frames or source.unreadable or source.cut_short or written.failed
     summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
         with stage("report"):
-            write_page(
-                folder,
-                summary,
-                config,
-                invocation,
-                device,
-                source,
-                inference.poses,
-                truth,
-                evaluation,
-            )
+            write_page(run, source, device, inference.poses, truth, evaluation)
     if config.output.overlay_video:
         with stage("overlay"):
-            write_overlay(source, config, folder, inference.poses, evaluation)
-    _tell_outcome(summary, evaluation, config, folder, [*written.files, *arrays])
-    return Result(folder, summary, inference.poses, evaluation)
+            write_overlay(run, source, inference.poses, evaluation)
+    _tell_outcome(run, evaluation, [*written.files, *arrays])
+    return Result(run.folder, summary, inference.poses, evaluation)
+
+
+def _open(config: Config, cache: Cache) -> tuple[Source, Truth | None]:
+    """Open the source and, for an evaluation, the ground truth; show their notes."""
+    predicting = config.model.kind != "none"
+    source = open_source(config.data, predicting=predicting, index=index_cached(cache))
+    notes, truth = list(source.notes), None
+    if config.evaluator.evaluate:
+        truth = open_truth(config, source, predicted_skeleton(config, source))
+        notes += truth.notes
+    for note in notes:
+        _warn(note)
+    return source, truth
 
 
 def _predict(
-    source: Source,
-    config: Config,
-    device: str,
-    cache: Cache,
-    summary: RunSummary,
-    folder: Path,
-    stage: Stage,
-    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    run: Run, source: Source, device: str, cache: Cache, stage: Stage
 ) -> tuple[Inference, list[Path]]:
     """Predict, or recall earlier predictions from the cache.
 
     Returns:
         The result, and the files with the network outputs where these are requested.
     """
-    arrays = arrays_file(config, folder)
+    config, summary = run.config, run.summary
+    watch = partial(_watch, everything=len(source.frames), invocation=run.invocation)
+    arrays = arrays_file(config, run.folder)
     if arrays is not None:
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
     else:
@@ -280,19 +255,14 @@ def _predict(
     return detected, [] if arrays is None else [arrays]
 
 
-def _tell_outcome(
-    summary: RunSummary,
-    evaluation: Evaluation | None,
-    config: Config,
-    folder: Path,
-    files: Sequence[Path],
-) -> None:
-    """Record and show how a run went; a job of a sweep is shown by the process of the sweep."""
+def _tell_outcome(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None:
+    """Note and show how a run went; whoever runs a sweep shows how its jobs went."""
+    summary = run.summary
     summary.notes += evaluation.notes if evaluation is not None else ()
     for note in summary.notes:
         log.warning("%s", note)
     if summary.job is None:
-        show(summary, evaluation, config, folder, files)
+        show(run, evaluation, files)
 
 
 def _watch(

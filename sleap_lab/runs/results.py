@@ -15,34 +15,24 @@ from sleap_lab.media.formats import Written, write_formats
 from sleap_lab.media.labels import leave_out_empty_frames, save_labels, to_labels, with_suggestions
 from sleap_lab.media.sources import Frame, Source
 from sleap_lab.poses.record import Poses
-from sleap_lab.runs.folder import Invocation
+from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
-from sleap_lab.runs.summary import RunSummary
-from sleap_lab.settings.config import Config, defaults
+from sleap_lab.settings.config import defaults
 
 REPORT, OVERLAY = "report.html", "overlay.mp4"
 FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
 
 
-def record_frames(
-    summary: RunSummary,
-    poses: Poses,
-    bad_frames: Sequence[Frame],
-    source: Source,
-    folder: Path,
-    *,
-    predicted: bool,
-) -> None:
+def record_frames(run: Run, source: Source, poses: Poses, bad_frames: Sequence[Frame]) -> None:
     """Record the outcome of the requested frames, and write the bad frames as a table.
 
     Args:
-        summary: Gets counts, bad frames and videos.
+        run: The run; its summary gets counts, bad frames and videos.
+        source: Opened videos and selected frames.
         poses: The result.
         bad_frames: Unreadable frames.
-        source: Opened videos and selected frames.
-        folder: The run folder.
-        predicted: Whether poses were predicted, and not only read.
     """
+    summary, predicted = run.summary, run.config.model.kind != "none"
     summary.counts = {
         "requested_frames": len(source.frames),
         "frames": len(poses.frames),
@@ -54,47 +44,38 @@ def record_frames(
     summary.bad_frames = bad_ranges(source, bad_frames)
     summary.videos = video_table(source, bad_frames) if predicted else []
     if bad_frames:
-        write_bad_frames(folder / BAD_FRAMES_FILE, source, bad_frames)
+        write_bad_frames(run.folder / BAD_FRAMES_FILE, source, bad_frames)
 
 
-def write_predictions(
-    predictions: sio.Labels, source: Source, config: Config, folder: Path
-) -> Written:
+def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Written:
     """Write the predictions in every requested format; nothing if nothing was predicted or tracked.
 
     Args:
-        predictions: The labels; empty frames are removed if `output.no_empty_frames` is set.
+        run: The run.
         source: Opened videos and selected frames.
-        config: The experiment.
-        folder: The run folder.
+        predictions: The labels; empty frames are removed if `output.no_empty_frames` is set.
     """
-    if not config.output.make_labels or (
-        config.model.kind == "none" and not config.tracker.tracking
-    ):
+    config, output = run.config, run.config.output
+    changed = config.model.kind != "none" or config.tracker.tracking
+    if not output.make_labels or not changed:
         return Written([], [], [])
-    path = (
-        Path(config.output.path) if config.output.path is not None else folder / "predictions.slp"
-    )
-    if config.output.no_empty_frames:
+    path = Path(output.path) if output.path is not None else run.folder / "predictions.slp"
+    if output.no_empty_frames:
         leave_out_empty_frames(predictions)
-    return write_formats(predictions, path, config.output.formats, source.times)
+    return write_formats(predictions, path, output.formats, source.times)
 
 
-def write_scores(
-    evaluation: Evaluation,
-    predictions: sio.Labels,
-    summary: RunSummary,
-    config: Config,
-    folder: Path,
-) -> None:
+def write_scores(run: Run, evaluation: Evaluation, predictions: sio.Labels) -> None:
     """Write the metrics and the identity switches.
 
     The switches are written as a table, and as labels with suggestions that the SLEAP GUI steps
     through.
     """
-    write_metrics(evaluation, folder / "metrics.npz", bad_frames=summary.bad_frames)
-    if config.evaluator.save_metrics is not None:
-        write_metrics(evaluation, config.evaluator.save_metrics, bad_frames=summary.bad_frames)
+    folder, bad_frames = run.folder, run.summary.bad_frames
+    run.summary.metrics |= evaluation.headline()
+    write_metrics(evaluation, folder / "metrics.npz", bad_frames=bad_frames)
+    if (elsewhere := run.config.evaluator.save_metrics) is not None:
+        write_metrics(evaluation, elsewhere, bad_frames=bad_frames)
     if evaluation.identity is None:
         return
     write_switches(evaluation, folder / "switches.csv")
@@ -104,12 +85,9 @@ def write_scores(
 
 
 def write_page(
-    folder: Path,
-    summary: RunSummary,
-    config: Config,
-    invocation: Invocation,
-    device: str,
+    run: Run,
     source: Source,
+    device: str,
     poses: Poses,
     truth: Truth | None,
     evaluation: Evaluation | None,
@@ -117,23 +95,21 @@ def write_page(
     """Write the report of a run.
 
     Args:
-        folder: The run folder.
-        summary: How the run went.
-        config: The experiment.
-        invocation: Command line and overrides of the run.
-        device: Where the networks ran.
+        run: The run.
         source: Opened videos and selected frames.
+        device: Where the networks ran.
         poses: The result.
         truth: Ground truth, where it was evaluated.
         evaluation: The metrics, where it was evaluated.
     """
     from sleap_lab.report import write_report
 
+    summary = run.summary
     write_report(
-        folder / REPORT,
-        settings=flatten(asdict(config)),
+        run.folder / REPORT,
+        settings=flatten(asdict(run.config)),
         defaults=defaults(),
-        summary=_headline(summary, config, invocation, device),
+        summary=_headline(run, device),
         poses=poses,
         truth=truth.poses if truth is not None else source.truth,
         evaluation=evaluation,
@@ -141,14 +117,13 @@ def write_page(
         notes=[*source.notes, *summary.notes],
         videos=summary.videos,
         bad_frames=summary.bad_frames,
-        figure_files=FIGURE_FILES[config.report_figures],
+        figure_files=FIGURE_FILES[run.config.report_figures],
     )
 
 
-def _headline(
-    summary: RunSummary, config: Config, invocation: Invocation, device: str
-) -> dict[str, object]:
+def _headline(run: Run, device: str) -> dict[str, object]:
     """Return what the report says about the run itself."""
+    summary, config = run.summary, run.config
     counts: dict[str, float] = dict(summary.counts)
     data: str | list[str] = config.data.path
     if "speed/frames_per_second" in summary.metrics:
@@ -158,7 +133,7 @@ def _headline(
             [Path(path).name for path in ([data] if isinstance(data, str) else data)], 1
         ),
         "status": summary.status,
-        "command": shlex.join(invocation.command),
+        "command": shlex.join(run.invocation.command),
         "started": f"{summary.started[:19].replace('T', ' ')} UTC",
         "device": device,
         "stages": summary.stages,
@@ -169,16 +144,14 @@ def _headline(
     }
 
 
-def write_overlay(
-    source: Source, config: Config, folder: Path, poses: Poses, evaluation: Evaluation | None
-) -> None:
+def write_overlay(run: Run, source: Source, poses: Poses, evaluation: Evaluation | None) -> None:
     """Write the video with the poses drawn in: all of it, or its worst moments."""
     from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
 
-    path = folder / OVERLAY
+    path = run.folder / OVERLAY
     # These labels leave out predictions that a user instance corrects.
     predictions = with_pictures(to_labels(poses, source.videos), source.read)
-    if config.output.overlay_video == "full":
+    if run.config.output.overlay_video == "full":
         write_video(predictions, path)
     elif moments := worst_frames(poses, evaluation):
         write_clip(predictions, path, moments)

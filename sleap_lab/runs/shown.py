@@ -7,8 +7,7 @@ from sleap_lab import terminal
 from sleap_lab.errors import listed
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.runs.results import OVERLAY, REPORT
-from sleap_lab.runs.summary import RunSummary
-from sleap_lab.settings.config import Config
+from sleap_lab.runs.run import Run
 
 VIDEO_COLUMNS = ("video", "asked", "read", "bad", "status")
 TERMINAL_METRICS = (
@@ -32,22 +31,15 @@ TERMINAL_METRICS = (
 """Metrics worth a line in the terminal; all of them are in `metrics.json`."""
 
 
-def show(
-    summary: RunSummary,
-    evaluation: Evaluation | None,
-    config: Config,
-    folder: Path,
-    files: Sequence[Path],
-) -> None:
+def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None:
     """Show the outcome of a run.
 
     Args:
-        summary: The summary of the run.
+        run: The run.
         evaluation: The metrics, where it was evaluated.
-        config: The experiment.
-        folder: The run folder.
         files: The predictions that were written.
     """
+    config, folder, summary = run.config, run.folder, run.summary
     for note in summary.notes:
         terminal.warn(note)
     metrics = {

@@ -22,7 +22,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.hashes import file_facts
 from sleap_lab.files.safe_load import read_json, read_yaml
-from sleap_lab.runs.folder import Invocation
+from sleap_lab.runs.run import Run
 from sleap_lab.settings.config import Config, keys
 from sleap_lab.settings.inputs import model_files
 
@@ -53,14 +53,13 @@ _NOT_IN_HASH = (
 )
 
 
-def snapshot_experiment(
-    config: Config, source: "Source", folder: Path, invocation: Invocation, device: str
-) -> None:
+def snapshot_experiment(run: Run, source: "Source", device: str) -> None:
     """Write the snapshot of an experiment into its run folder.
 
     Raises:
         RunError: A file cannot be written.
     """
+    config = run.config
     inputs = {
         **_input_files(config, source),
         "evaluator.ground_truth_path": config.evaluator.ground_truth_path,
@@ -68,10 +67,10 @@ def snapshot_experiment(
         "model.head_ckpt_path": config.model.head_ckpt_path,
     }
     write_snapshot(
-        folder,
+        run.folder,
         config=asdict(config),
-        overrides=invocation.overrides,
-        command=invocation.command,
+        overrides=run.invocation.overrides,
+        command=run.invocation.command,
         inputs={name: Path(path) for name, path in inputs.items() if path is not None},
         models=[Path(path) for path in config.model.paths],
         device=device,
