@@ -35,10 +35,14 @@ STAGE_CODE: dict[str, tuple[str, ...]] = {
         "pipelines",
         "media/labels.py",
         "poses/centroids.py",
+        "settings/config.py",  # thresholds that settings leave open
         *READING,
     ),
     "track": ("tracking", "filters.py", "poses/boxes.py", "settings/tracker.py", *READING),
-    "tune": ("tracking", "evaluation", "tune", "filters.py", "poses", "settings/tracker.py"),
+    "tune": (
+        *("tracking", "evaluation", "tune", "filters.py", "poses"),
+        *("settings/config.py", "settings/tracker.py"),
+    ),
 }
 """Files and folders whose code determines the result of a stage."""
 

@@ -261,6 +261,11 @@ def test_all_code_that_a_stage_imports_counts(room, stage):
     assert {path.relative_to(PACKAGE).as_posix() for path in reached - counted} == set()
 
 
+@pytest.mark.parametrize("stage", ["predict", "tune"])
+def test_defaults_that_are_worked_out_from_settings_count(stage):
+    assert "settings/config.py" in STAGE_CODE[stage]  # `peak_thresholds` and `oks_stddevs`
+
+
 def test_code_of_different_rooms_differs():
     assert code_hash("decode") != code_hash("pipelines")
     assert code_hash("decode") == code_hash("decode")
