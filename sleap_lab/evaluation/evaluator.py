@@ -34,7 +34,8 @@ from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.evaluation.visibility import visibility_metrics
 from sleap_lab.poses.centroids import instance_centroids
 from sleap_lab.poses.record import Poses, Skeleton, distinct
-from sleap_lab.settings.config import EvaluatorConfig, oks_stddevs
+from sleap_lab.settings.config import EvaluatorConfig
+from sleap_lab.settings.thresholds import oks_stddevs
 
 if TYPE_CHECKING:
     import sleap_io as sio

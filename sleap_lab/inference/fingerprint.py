@@ -35,13 +35,13 @@ STAGE_CODE: dict[str, tuple[str, ...]] = {
         "pipelines",
         "media/labels.py",
         "poses/centroids.py",
-        "settings/config.py",  # thresholds that settings leave open
+        "settings/thresholds.py",
         *READING,
     ),
     "track": ("tracking", "filters.py", "poses/boxes.py", "settings/tracker.py", *READING),
     "tune": (
         *("tracking", "evaluation", "tune", "filters.py", "poses"),
-        *("settings/config.py", "settings/tracker.py"),
+        *("settings/thresholds.py", "settings/tracker.py"),
     ),
 }
 """Files and folders whose code determines the result of a stage."""

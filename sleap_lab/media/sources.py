@@ -30,7 +30,8 @@ from sleap_lab.media.videos import (
     open_video,
 )
 from sleap_lab.poses.record import Poses
-from sleap_lab.settings.config import DataConfig, parse_frames
+from sleap_lab.settings.config import DataConfig
+from sleap_lab.settings.frames import parse_frames
 from sleap_lab.settings.inputs import HDF5, Input, find_inputs, input_name, is_labels
 
 LABEL_FILTERS = (

@@ -42,7 +42,8 @@ from sleap_lab.pipelines.topdown import (
     observe_crops,
 )
 from sleap_lab.poses.record import Poses, Skeleton
-from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, peak_thresholds
+from sleap_lab.settings.config import ModelConfig, PreprocessingConfig
+from sleap_lab.settings.thresholds import peak_thresholds
 
 CENTROIDS_WITH_TRUTH = (
     "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint "

@@ -13,14 +13,13 @@ from sleap_lab.settings.config import (
     Config,
     LoggerConfig,
     keys,
-    oks_stddevs,
-    parse_frames,
-    peak_thresholds,
     wants_arrays,
 )
 from sleap_lab.settings.credentials import TRACKING_URI, conceal
+from sleap_lab.settings.frames import parse_frames
 from sleap_lab.settings.inputs import find_inputs, is_labels
 from sleap_lab.settings.objective import check_objective
+from sleap_lab.settings.thresholds import oks_stddevs, peak_thresholds
 
 
 def check(config: Config, *, opened: bool = False) -> None:

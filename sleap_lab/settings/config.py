@@ -3,13 +3,13 @@
 A field owns the key's name, type, default, one line of help and the values it accepts; the YAML
 presets in `conf/` only hold the values that differ. The help page, the config reference and the
 checks in `check.py` are derived from the fields.
+
+Long because it is one table: whoever looks for a key, its default or its accepted values looks
+here, and whoever adds one sees its neighbours. What is worked out from values stands elsewhere.
 """
 
-import re
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
-
-from sleap_lab.errors import ConfigError
 
 OUTPUTS = "outputs"
 """Folder that runs are kept in."""
@@ -542,100 +542,3 @@ def defaults() -> dict[str, Any]:
         name: f.default if f.default_factory is MISSING else f.default_factory()
         for name, f in keys().items()
     }
-
-
-def peak_thresholds(config: ModelConfig) -> tuple[float, float]:
-    """Return the peak thresholds of centroids and of keypoints.
-
-    Raises:
-        ConfigError: `model.peak_threshold` is neither a number nor a pair of numbers.
-    """
-    value = config.peak_threshold
-    values = list(value) if isinstance(value, (list, tuple)) else [value, value]
-    if len(values) != 2 or not all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) for v in values
-    ):
-        raise ConfigError(
-            f"model.peak_threshold: got {value!r}; "
-            "accepted: a number, or for top-down [centroid, keypoint]"
-        )
-    return float(values[0]), float(values[1])
-
-
-def oks_stddevs(config: EvaluatorConfig, n_nodes: int | None = None) -> float | list[float]:
-    """Return the spread of the OKS kernel, one number or one per node.
-
-    Args:
-        config: The config.
-        n_nodes: Number of nodes that a list must have, where it is known.
-
-    Raises:
-        ConfigError: `evaluator.oks_stddev` is not a positive number or a list of them, or it has
-            another length than `n_nodes`.
-    """
-    value = config.oks_stddev
-    values = value if isinstance(value, list) else [value]
-    if not values or not all(
-        isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 1e-9 for v in values
-    ):
-        raise ConfigError(
-            f"evaluator.oks_stddev: got {value!r}; accepted: a number of at least 1e-09, "
-            "or a list of one per node"
-        )
-    if isinstance(value, list) and n_nodes not in (None, len(value)):
-        raise ConfigError(
-            f"evaluator.oks_stddev: got {len(value)} numbers; "
-            f"accepted: one number, or one for each of the {n_nodes} nodes"
-        )
-    return value
-
-
-MOST_FRAMES = 20_000_000
-"""Longest accepted range of frames, more than two days at 100 frames/s; longer ones are typos."""
-
-
-def parse_frames(spec: Any) -> list[int] | None:
-    """Read a frame selection.
-
-    Accepted are numbers, ranges with both ends included, and lists of these: `"0-100,200-300"`,
-    `"5,9,12-20"`, `[5, 9, "12-20"]`, `7`; `"0,-100"` is the range 0-100. Repeated frames count
-    once.
-
-    Returns:
-        Frame numbers in the order given; None for no selection.
-
-    Raises:
-        ConfigError: The selection cannot be read.
-    """
-    if spec is None or spec == "":
-        return None
-    given = list(spec) if isinstance(spec, (list, tuple)) else [spec]
-    if negative := [item for item in given if isinstance(item, int) and item < 0]:
-        raise ConfigError(f"data.frames: got the negative frame {negative[0]}; frames count from 0")
-    items = [part for item in given for part in str(item).split(",")]
-    frames: list[int] = []
-    for item in (part.strip() for part in items):
-        if match := re.fullmatch(r"(\d+)\s*-\s*(\d+)", item):
-            first, last = int(match[1]), int(match[2])
-        elif re.fullmatch(r"\d+", item):
-            first = last = int(item)
-        elif re.fullmatch(r"-\d+", item) and frames:
-            first, last = frames[-1] + 1, int(item[1:])
-        else:
-            raise ConfigError(
-                f"data.frames: cannot read {item!r} in {spec!r}; "
-                'accepted: "0-100,200-300", "5,9,12-20" or a list of these'
-            )
-        # An item that begins with "-" continues the range behind the frame before it.
-        if last < first - item.startswith("-"):
-            raise ConfigError(
-                f"data.frames: the range {item!r} in {spec!r} is empty; "
-                "write the smaller frame first"
-            )
-        if last - first >= MOST_FRAMES:
-            raise ConfigError(
-                f"data.frames: the range {item!r} in {spec!r} is longer than any video "
-                f"({MOST_FRAMES} frames)"
-            )
-        frames.extend(range(first, last + 1))
-    return list(dict.fromkeys(frames))

@@ -43,21 +43,20 @@ def write(
         RunError: A file cannot be written.
     """
     folder, option, setting = search.folder, search.settings.option, outcome.recommended
-    comments = [outcome.verdict(), f"Made by: {shlex.join(command)}"]
-    files = write_options(folder / OPTIONS, option, setting.tracker, setting.filters, comments)
+    made_by, blocks = shlex.join(command), _blocks(search.problem)
+    files = write_options(
+        folder / OPTIONS,
+        option,
+        setting.tracker,
+        setting.filters,
+        [outcome.verdict(), f"Made by: {made_by}"],
+    )
     use = shlex.join(
         run_command(words, folder / OPTIONS, option, setting.tracker, setting.filters, config_dir)
     )
     flags = shlex.join(track_flags(setting.tracker, setting.filters))
-    blocks = _blocks(search.problem)
+    facts = {"command": made_by, "use": use, "flags": flags, "blocks": blocks, **_numbers(outcome)}
     with replacing(folder / "tune.json") as temporary:
-        facts = {
-            "command": shlex.join(command),
-            "use": use,
-            "flags": flags,
-            "blocks": blocks,
-            **_numbers(outcome),
-        }
         temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
     write_page(
         folder / "report.html",
@@ -69,28 +68,34 @@ def write(
         options=[terminal.shown(file) for file in files],
         use=use,
         flags=flags,
-        command=shlex.join(command),
+        command=made_by,
     )
+    terminal.table(
+        [
+            *_values(outcome, study),
+            ("held out", blocks),
+            ("options", " ".join(map(terminal.shown, files))),
+            ("report", terminal.shown(folder / "report.html")),
+        ]
+    )
+    print(f"\n{outcome.verdict()}\n\nUse it:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")
+
+
+def _values(outcome: Outcome, study: "Study") -> list[tuple[str, str]]:
+    """Return rows for the terminal: the metric of the default and of the best setting."""
     name, best = outcome.metric.name, outcome.best
     rows = [(f"{name}, default setting", number(outcome.default.held_out.value))]
-    if best is not None:
-        equal = as_good(finished(study), best.trial) if best.trial is not None else []
-        others = (
-            f"; as good where it was searched: {listed(list(map(str, equal)), 8)}; "
-            "the simpler setting decides"
-            if equal
-            else ""
-        )
-        rows.append(
-            (f"{name}, best found", f"{number(best.held_out.value)} (trial {best.trial}{others})")
-        )
-    rows += [
-        ("held out", blocks),
-        ("options", " ".join(map(terminal.shown, files))),
-        ("report", terminal.shown(folder / "report.html")),
-    ]
-    terminal.table(rows)
-    print(f"\n{outcome.verdict()}\n\nUse it:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")
+    if best is None:
+        return rows
+    equal = as_good(finished(study), best.trial) if best.trial is not None else []
+    others = (
+        f"; as good where it was searched: {listed(list(map(str, equal)), 8)}; "
+        "the simpler setting decides"
+        if equal
+        else ""
+    )
+    value = f"{number(best.held_out.value)} (trial {best.trial}{others})"
+    return [*rows, (f"{name}, best found", value)]
 
 
 def _blocks(problem: Problem) -> str:

@@ -1,7 +1,7 @@
 """The tuning problem: detections and truth in blocks of time, and how they score a setting."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -127,25 +127,13 @@ def make_problem(
     Raises:
         RunError: There are too few labelled frames.
     """
-    if not detections.user.all():
-        detections = detections[~detections.user]
-    untracked = np.full(len(detections), -1, dtype=np.int32)
-    detections = replace(
-        detections, tracks=untracked, track_scores=np.full(len(detections), np.nan), track_names=()
-    )
+    detections = _untracked(detections)
     truth = _renumbered(truth, {j: i for i, j in videos.items()})
-    same = {video: video for video in videos}
-    pairs = labelled_frames(truth, detections, same, user_labels_only=evaluator.user_labels_only)
-    labelled = np.array(
-        [(pair.pose_video, pair.frame) for pair in pairs if pair.processed], dtype=np.int64
-    ).reshape(-1, 2)
+    labelled = _labelled_frames(detections, truth, videos, evaluator)
     length = settings.block_frames or block_length(len(labelled))
-    blocks = time_blocks(labelled, length)
-    searched, kept = hold_out(blocks, labelled, settings.holdout, settings.seed)
-
-    def part(chosen: Sequence[Block], first: int) -> Part:
-        return Part(cut(detections, chosen, first), cut(truth, chosen, first), tuple(chosen), first)
-
+    searched, kept = hold_out(
+        time_blocks(labelled, length), labelled, settings.holdout, settings.seed
+    )
     ends = list(dict.fromkeys(ceil(share * len(searched)) for share in RUNGS))
     return Problem(
         metric=metric,
@@ -154,11 +142,43 @@ def make_problem(
         evaluator=evaluator,
         predicted=predicted,
         search=tuple(
-            part(searched[start:end], start) for start, end in zip([0, *ends], ends, strict=False)
+            _part(detections, truth, searched[start:end], start)
+            for start, end in zip([0, *ends], ends, strict=False)
         ),
-        held_out=part(kept, len(searched)),
+        held_out=_part(detections, truth, kept, len(searched)),
         length=length,
     )
+
+
+def _untracked(detections: Poses) -> Poses:
+    """Discard tracks, and user-labelled instances where there are predicted ones."""
+    if not detections.user.all():
+        detections = detections[~detections.user]
+    return replace(
+        detections,
+        tracks=np.full(len(detections), -1, dtype=np.int32),
+        track_scores=np.full(len(detections), np.nan),
+        track_names=(),
+    )
+
+
+def _labelled_frames(
+    detections: Poses, truth: Poses, videos: Iterable[int], evaluator: EvaluatorConfig
+) -> np.ndarray:
+    """Return the processed frames that have ground truth, (n, 2) int64: video, frame.
+
+    Videos have the same indices in the detections and in the truth.
+    """
+    same = {video: video for video in videos}
+    pairs = labelled_frames(truth, detections, same, user_labels_only=evaluator.user_labels_only)
+    return np.array(
+        [(pair.pose_video, pair.frame) for pair in pairs if pair.processed], dtype=np.int64
+    ).reshape(-1, 2)
+
+
+def _part(detections: Poses, truth: Poses, chosen: Sequence[Block], first: int) -> Part:
+    """Cut some blocks out of detections and truth; `first` is the number of the first block."""
+    return Part(cut(detections, chosen, first), cut(truth, chosen, first), tuple(chosen), first)
 
 
 def _renumbered(poses: Poses, videos: dict[int, int]) -> Poses:

@@ -73,6 +73,10 @@ def is_set(key: str, *values: Any) -> Callable[[Settings], bool]:
     return lambda chosen: chosen.get(key) in values
 
 
+_with_flow = is_set("tracker.use_flow", True)
+_with_kalman = is_set("tracker.use_kalman", True)
+
+
 def _unless(key: str) -> Callable[[Settings], bool]:
     """Return a condition: nothing has set a key yet."""
     return lambda chosen: key not in chosen
@@ -101,31 +105,52 @@ def tracker_space(
         n_animals: Number of animals, if it is known.
         n_frames: Frames of a block; longer memories than that have the same effect.
     """
+    known: Settings = (
+        {} if n_animals is None else {"tracker.tracking_target_instance_count": n_animals}
+    )
+    return [
+        *_kind_space(trackers, known),
+        Range("tracker.tracking_window_size", 1, max(2, min(LARGEST_WINDOW, n_frames)), log=True),
+        *_matching_space(n_nodes),
+        *_flow_space(),
+        *_kalman_space(n_frames),
+        *_node_count_space(n_nodes),
+        *_animal_count_space(n_animals, known),
+    ]
+
+
+def _kind_space(trackers: Sequence[str], known: Settings) -> list[Dimension]:
+    """Return the kind of tracker, and what the kinds that leave it open keep as candidates.
+
+    Args:
+        trackers: Trackers to try.
+        known: What a Kalman filter needs to know, as far as it is known.
+    """
     fixed_window: Settings = {
         "tracker.candidates_method": "fixed_window",
         "tracker.max_tracks": None,
     }
     local_queues: Settings = {"tracker.candidates_method": "local_queues"}
     plain: Settings = {"tracker.use_flow": False, "tracker.use_kalman": False}
-    known: Settings = (
-        {} if n_animals is None else {"tracker.tracking_target_instance_count": n_animals}
-    )
     kinds = {
         "fixed_window": plain | fixed_window,
         "local_queues": plain | local_queues,
         "flow": plain | {"tracker.use_flow": True},
         "kalman": plain | {"tracker.use_kalman": True} | known,
     }
-    flow, kalman = is_set("tracker.use_flow", True), is_set("tracker.use_kalman", True)
-    queues = is_set("tracker.candidates_method", "local_queues")
-    space: list[Dimension] = [
+    return [
         Choice("tracker", {name: kinds[name] for name in trackers}),
         Choice(
             "tracker.candidates_method",
             {"fixed_window": fixed_window, "local_queues": local_queues},
-            lambda chosen: flow(chosen) or kalman(chosen),
+            lambda chosen: _with_flow(chosen) or _with_kalman(chosen),
         ),
-        Range("tracker.tracking_window_size", 1, max(2, min(LARGEST_WINDOW, n_frames)), log=True),
+    ]
+
+
+def _matching_space(n_nodes: int) -> list[Dimension]:
+    """Return how detections are compared with candidates, and assigned to tracks."""
+    return [
         Choice("comparison", _comparisons(n_nodes)),
         Range(
             "tracker.oks_stddev", 0.01, 0.5, log=True, when=is_set("tracker.scoring_method", "oks")
@@ -138,33 +163,57 @@ def tracker_space(
             when=is_set("tracker.scoring_reduction", "robust_quantile"),
         ),
         one_of("tracker.track_matching_method", ["hungarian", "greedy"]),
-        Range("tracker.of_window_size", 9, 41, when=flow),
-        Range("tracker.of_max_levels", 1, 5, when=flow),
-        one_of("tracker.of_img_scale", [0.25, 0.5, 1.0], flow),
-        one_of("tracker.kf_track_features", ["centroid", "keypoints"], kalman),
-        Range(
-            "tracker.kf_init_frame_count", 3, max(3, min(30, n_frames // 2)), log=True, when=kalman
-        ),
-        Range("tracker.kf_reset_gap_size", 1, max(1, min(30, n_frames)), log=True, when=kalman),
     ]
-    if n_nodes > 1:
-        space += [
-            Range(f"tracker.{name}", 0, n_nodes // 2)
-            for name in ("min_new_track_points", "min_match_points")
-        ]
-    if n_animals is not None:
-        space += [
-            one_of("tracker.max_tracks", [None, n_animals], queues),
-            Choice(
-                "tracker.post_connect_single_breaks",
-                _switch("tracker.post_connect_single_breaks", True, False, known),
-            ),
-            Choice(
-                "tracker.tracking_pre_cull_to_target",
-                _switch("tracker.tracking_pre_cull_to_target", n_animals, 0, known),
-            ),
-        ]
-    return space
+
+
+def _flow_space() -> list[Dimension]:
+    """Return the settings of optical flow."""
+    return [
+        Range("tracker.of_window_size", 9, 41, when=_with_flow),
+        Range("tracker.of_max_levels", 1, 5, when=_with_flow),
+        one_of("tracker.of_img_scale", [0.25, 0.5, 1.0], _with_flow),
+    ]
+
+
+def _kalman_space(n_frames: int) -> list[Dimension]:
+    """Return the settings of the Kalman filter; its times fit into a block of `n_frames`."""
+    longest_start, longest_gap = max(3, min(30, n_frames // 2)), max(1, min(30, n_frames))
+    return [
+        one_of("tracker.kf_track_features", ["centroid", "keypoints"], _with_kalman),
+        Range("tracker.kf_init_frame_count", 3, longest_start, log=True, when=_with_kalman),
+        Range("tracker.kf_reset_gap_size", 1, longest_gap, log=True, when=_with_kalman),
+    ]
+
+
+def _node_count_space(n_nodes: int) -> list[Dimension]:
+    """Return how many nodes a detection needs; nothing for a single node."""
+    if n_nodes == 1:
+        return []
+    return [
+        Range(f"tracker.{name}", 0, n_nodes // 2)
+        for name in ("min_new_track_points", "min_match_points")
+    ]
+
+
+def _animal_count_space(n_animals: int | None, known: Settings) -> list[Dimension]:
+    """Return what the number of animals limits; nothing where it is unknown.
+
+    Args:
+        n_animals: Number of animals, if it is known.
+        known: The key that holds it.
+    """
+    if n_animals is None:
+        return []
+    breaks, cull = "tracker.post_connect_single_breaks", "tracker.tracking_pre_cull_to_target"
+    return [
+        one_of(
+            "tracker.max_tracks",
+            [None, n_animals],
+            is_set("tracker.candidates_method", "local_queues"),
+        ),
+        Choice(breaks, _switch(breaks, True, False, known)),
+        Choice(cull, _switch(cull, n_animals, 0, known)),
+    ]
 
 
 def _comparisons(n_nodes: int) -> dict[str, Settings]:

@@ -38,7 +38,8 @@ from sleap_lab.poses.record import Poses, Skeleton, make_poses
 from sleap_lab.runs import summary
 from sleap_lab.runs.snapshot import SNAPSHOT, read_document
 from sleap_lab.settings import flags
-from sleap_lab.settings.config import DataConfig, parse_frames
+from sleap_lab.settings.config import DataConfig
+from sleap_lab.settings.frames import parse_frames
 from sleap_lab.settings.overrides import check_overrides, parse_overrides, quote
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
