@@ -14,7 +14,7 @@ import sleap_io as sio
 
 from benchmarks.timing import publish, table
 from sleap_lab.evaluation import evaluate
-from sleap_lab.media.formats import write_formats
+from sleap_lab.media.formats.write import write_formats
 from sleap_lab.media.labels import to_labels
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 from sleap_lab.settings.config import EvaluatorConfig

@@ -11,7 +11,7 @@ from sleap_lab.errors import listed
 from sleap_lab.evaluation import Evaluation, write_metrics, write_switches
 from sleap_lab.evaluation.truth import Truth
 from sleap_lab.media.bad_frames import BAD_FRAMES_FILE, bad_ranges, video_table, write_bad_frames
-from sleap_lab.media.formats import Written, write_formats
+from sleap_lab.media.formats.write import Written, write_formats
 from sleap_lab.media.labels import leave_out_empty_frames, save_labels, to_labels, with_suggestions
 from sleap_lab.media.sources import Frame, Source
 from sleap_lab.poses.record import Poses

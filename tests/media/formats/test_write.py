@@ -10,8 +10,8 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab.errors import RunError
-from sleap_lab.media import formats
-from sleap_lab.media.formats import PER_VIDEO, write_formats
+from sleap_lab.media.formats import arrays, csv
+from sleap_lab.media.formats.write import PER_VIDEO, write_formats
 from sleap_lab.media.labels import to_labels, to_poses
 from sleap_lab.poses.record import Skeleton, make_poses
 
@@ -343,7 +343,7 @@ def test_a_table_is_that_of_sleap_io_byte_by_byte(write, either, tmp_path):
 
 @pytest.mark.parametrize("block", [7, 4096])
 def test_arrays_are_those_of_sleap_io(write, either, tmp_path, monkeypatch, block):
-    monkeypatch.setattr(formats, "BLOCK", block)
+    monkeypatch.setattr(arrays, "BLOCK", block)
     video = sio.Video("v.mp4", **MADE_UP)
     sio.save_analysis_h5(to_labels(either, [video]), tmp_path / "theirs.h5")
     (file,), _ = write(either, "analysis_h5", [video])
@@ -364,7 +364,7 @@ def test_arrays_are_those_of_sleap_io(write, either, tmp_path, monkeypatch, bloc
 
 
 def test_nwb_is_the_same_in_blocks_of_any_size(write, either, monkeypatch):
-    def arrays():
+    def contents():
         found = {}
         (file,), _ = write(either, "nwb", [sio.Video("v.mp4", **MADE_UP)])
         with h5py.File(file) as opened:
@@ -378,9 +378,9 @@ def test_nwb_is_the_same_in_blocks_of_any_size(write, either, monkeypatch):
             )
         return found
 
-    at_once = arrays()
-    monkeypatch.setattr(formats, "BLOCK", 7)
-    in_parts = arrays()
+    at_once = contents()
+    monkeypatch.setattr(arrays, "BLOCK", 7)
+    in_parts = contents()
     assert at_once.keys() == in_parts.keys()
     for name, array in at_once.items():
         assert len(array) == 50
@@ -404,10 +404,10 @@ def test_a_table_that_would_be_mostly_nothing_has_the_processed_frames(write, tr
 def test_frames_that_were_processed_are_in_the_table_however_many_are_empty(
     write, tracked, monkeypatch
 ):
-    monkeypatch.setattr(formats, "MOST_EMPTY_ROWS", 3)  # frames 0, 3 and 5
+    monkeypatch.setattr(csv, "MOST_EMPTY_ROWS", 3)  # frames 0, 3 and 5
     (file,), notes = write(tracked, "csv")
     assert (len(file.read_text().splitlines()), notes) == (1 + 8, [])
-    monkeypatch.setattr(formats, "MOST_EMPTY_ROWS", 2)
+    monkeypatch.setattr(csv, "MOST_EMPTY_ROWS", 2)
     (file,), notes = write(tracked, "csv")
     assert (len(file.read_text().splitlines()), len(notes)) == (1 + 5, 1)
 
@@ -583,7 +583,7 @@ def test_a_format_that_cannot_be_written_is_named_and_the_others_are_written(
     def fail(poses, video, times, path):
         raise IndexError("frame 3 is\nout of bounds")
 
-    monkeypatch.setitem(PER_VIDEO, "nwb", (".nwb", fail))
+    monkeypatch.setitem(PER_VIDEO, "nwb", PER_VIDEO["nwb"]._replace(write=fail))
     files, _, failed = write_formats(
         to_labels(tracked, [sio.Video("v.mp4")]), tmp_path / "p.slp", ["nwb", "csv", "slp"]
     )
@@ -621,7 +621,7 @@ def test_names_that_nwb_refuses_are_changed(tmp_path, tracked):
 def test_every_format_of_the_config_can_be_written():
     from sleap_lab.settings.config import keys
 
-    assert set(keys()["output.formats"].metadata["choices"]) == {"slp", "coco", *formats.PER_VIDEO}
+    assert set(keys()["output.formats"].metadata["choices"]) == {"slp", "coco", *PER_VIDEO}
 
 
 # ---- time

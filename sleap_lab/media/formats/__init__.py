@@ -1,0 +1,1 @@
+"""Predictions in the formats that other programs read, one module for each."""
