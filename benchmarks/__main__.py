@@ -5,7 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import commands as whole_commands
-from benchmarks import exports, inference, localisation, memory, network, reading, tracking
+from benchmarks import (
+    exports,
+    identity,
+    inference,
+    localisation,
+    memory,
+    network,
+    reading,
+    tracking,
+)
 from benchmarks.timing import REFERENCE
 
 BENCHMARKS: dict[str, Callable[..., None]] = {
@@ -68,7 +77,40 @@ command.add_argument("--dots", type=Path, help="Folder to keep the models in tha
 command.add_argument(
     "--only", default="", help="Only the cases whose name contains this; writes no page."
 )
+command = commands.add_parser("identity", help=identity.__doc__)
+command.add_argument(
+    "--peer-python",
+    type=Path,
+    help="Python of an environment with sleap-nn; without it only our trackers are run.",
+)
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
+command.add_argument(
+    "--truths", type=Path, help="Folder with further labels (.slp) that have true tracks."
+)
+command.add_argument("--seeds", type=int, default=5, help="Scenes of each group.")
+command.add_argument("--frames", type=int, help="Largest number of frames of a scene.")
+command.add_argument(
+    "--scenes", default="", help="Only groups with this in the name, or this|that."
+)
+command.add_argument("--trackers", default="", help="Likewise the trackers.")
+command.add_argument(
+    "--out", type=Path, help="Folder for the results, for which the page is left as it is."
+)
 arguments = parser.parse_args()
+if arguments.benchmark == "identity":
+    identity.run(
+        arguments.reference,
+        truths=arguments.truths,
+        peer_python=arguments.peer_python,
+        seeds=arguments.seeds,
+        frames=arguments.frames,
+        scenes=arguments.scenes,
+        trackers=arguments.trackers,
+        out=arguments.out,
+    )
+    raise SystemExit
 if arguments.benchmark == "network":
     network.run(arguments.reference, rounds=arguments.rounds)
     raise SystemExit

@@ -112,12 +112,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def publish(name: str, shown: str, rows: Sequence[Any], peer: str = "") -> None:
-    """Put the table of a benchmark on the page about performance, and its timings into a CSV file.
+def publish(
+    name: str, shown: str, rows: Sequence[Any], peer: str = "", *, page: Path = PAGE
+) -> None:
+    """Put the table of a benchmark on its page, and all of its rows into a CSV file.
 
     The name of the file has the processor and the versions.
     """
-    write_between(PAGE, name, shown)
+    write_between(page, name, shown)
     processor = "-".join(processor_name().split())
     RESULTS.mkdir(exist_ok=True)
     tail = f"-sleap_nn{peer}" if peer else ""
