@@ -13,7 +13,7 @@ from benchmarks.timing import REFERENCE, REPOSITORY, write_between
 from sleap_lab.checkpoints import read_training_config
 from sleap_lab.evaluation import evaluate
 from sleap_lab.inference.detect import detect
-from sleap_lab.media.sources import open_source
+from sleap_lab.media.open_source import open_source
 from sleap_lab.settings.check import check
 from sleap_lab.settings.config import Config, EvaluatorConfig
 

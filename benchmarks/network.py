@@ -12,7 +12,7 @@ from benchmarks.timing import publish, table
 from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.inference.detect import detect
 from sleap_lab.inference.stopwatch import PREDICTING, Stopwatch
-from sleap_lab.media.sources import open_source
+from sleap_lab.media.open_source import open_source
 from sleap_lab.settings.compose import compose_config
 
 MODEL, VIDEO, FRAMES = "minimal_instance_bottomup", "centered_pair_small.mp4", 200

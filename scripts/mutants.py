@@ -35,6 +35,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, TESTS, KNOWN = ROOT / "sleap_lab", ROOT / "tests", ROOT / "scripts" / "mutants.txt"
 
+SOURCES = ("media/test_open_source.py", "media/test_relink.py", "media/test_bad_frames.py")
 CORE: dict[str, tuple[str, ...]] = {
     "decode/*.py": ("decode/test_*.py", "pipelines/test_bottomup.py"),
     "pipelines/*.py": ("pipelines/test_*.py", "inference/test_detect.py"),
@@ -45,8 +46,12 @@ CORE: dict[str, tuple[str, ...]] = {
     "inference/detect.py": (),
     "inference/fingerprint.py": (),
     "inference/shards.py": (),
-    "media/sources.py": ("media/test_relink.py", "media/test_bad_frames.py"),
-    "media/bad_frames.py": ("media/test_sources.py",),
+    "media/source*.py": SOURCES,
+    "media/open_source.py": SOURCES,
+    "media/from_*.py": SOURCES,
+    "media/selection.py": SOURCES,
+    "media/read_ahead.py": SOURCES,
+    "media/bad_frames.py": ("media/test_open_source.py",),
 }
 """Files that are changed, and the tests that run after the one which mirrors a file."""
 

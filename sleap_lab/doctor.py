@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
-from sleap_lab.media.sources import Frame, Source, open_source, read_ahead
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.read_ahead import read_ahead
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.runs.store import open_store, probe, store_uri

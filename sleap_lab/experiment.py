@@ -34,7 +34,8 @@ from sleap_lab.inference.outputs import arrays_file, detect_to_file
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.inference.stopwatch import Stage, Stopwatch, predicting_seconds
 from sleap_lab.media.bad_frames import bad_frame_notes
-from sleap_lab.media.sources import Frame, Source, open_source
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation, new_folder

@@ -67,7 +67,7 @@ def test_a_file_that_is_no_video_is_a_problem(tmp_path):
 
 def test_frames_that_cannot_be_reached_are_told(video_path, monkeypatch):
     from sleap_lab.errors import RunError
-    from sleap_lab.media.sources import Source
+    from sleap_lab.media.source import Source
 
     def broken(self, video, frame):
         raise RunError(f"frame {frame} cannot be read")
@@ -87,7 +87,7 @@ def test_a_run_that_needs_more_memory_than_there_is_is_a_problem(video_path, sin
 
 def test_a_video_without_a_readable_frame_is_a_problem(video_path, single, monkeypatch):
     from sleap_lab.errors import RunError
-    from sleap_lab.media.sources import Source
+    from sleap_lab.media.source import Source
 
     def broken(self, video, frame):
         raise RunError(f"frame {frame} cannot be read")

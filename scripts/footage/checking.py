@@ -17,7 +17,9 @@ from footage.recipes import recorded
 from footage.recording import Expect, Recording
 from footage.tools import decoded
 from sleap_lab.errors import SleapLabError
-from sleap_lab.media.sources import Source, open_source, read_ahead
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.read_ahead import read_ahead
+from sleap_lab.media.source import Source
 from sleap_lab.media.stretches import Stretches
 from sleap_lab.settings.config import DataConfig
 

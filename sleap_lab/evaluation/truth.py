@@ -10,7 +10,7 @@ from sleap_lab.evaluation.match import on_compared_nodes
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.media.labels import read_labels, to_poses, video_name
-from sleap_lab.media.sources import Source
+from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 from sleap_lab.settings.config import Config
 

@@ -24,7 +24,7 @@ from sleap_lab.inference.fingerprint import (
 from sleap_lab.inference.stopwatch import Stage, untimed
 from sleap_lab.media.bad_frames import check_account
 from sleap_lab.media.index import FrameIndex, read_index
-from sleap_lab.media.sources import Frame, Source
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.media.videos import Indexer
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import Config, TrackerConfig

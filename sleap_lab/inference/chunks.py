@@ -14,7 +14,7 @@ import numpy as np
 
 from sleap_lab.inference.cache import Cache, Result, clear, recall, remember
 from sleap_lab.inference.fingerprint import fingerprint
-from sleap_lab.media.sources import Frame, Source
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Gathering, Poses
 
 CHUNK_SECONDS = 60.0

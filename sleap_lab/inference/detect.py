@@ -14,7 +14,8 @@ from sleap_lab.filters import apply_filters
 from sleap_lab.inference.stopwatch import Stage, untimed
 from sleap_lab.media.bad_frames import check_account, readable
 from sleap_lab.media.labels import video_name
-from sleap_lab.media.sources import Frame, Source, read_ahead
+from sleap_lab.media.read_ahead import read_ahead
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.media.stretches import Stretches
 from sleap_lab.pipelines.profile import Clock
 from sleap_lab.poses.record import Gathering, Poses, Skeleton

@@ -18,12 +18,19 @@ from sleap_lab.settings.config import Config
 from sleap_lab.settings.inputs import model_files
 
 if TYPE_CHECKING:
-    from sleap_lab.media.sources import Source
+    from sleap_lab.media.source import Source
 
 INDEX = tuple(f"media/{name}.py" for name in ("decoding", "index", "recording", "stretches"))
 READING = (
     *INDEX,
-    *(f"media/{name}.py" for name in ("fit", "headers", "images", "relink", "sources", "videos")),
+    *(
+        f"media/{name}.py"
+        for name in (
+            *("fit", "headers", "images", "relink", "videos"),
+            *("source", "open_source", "from_videos", "from_labels", "selection"),
+            *("source_checks", "read_ahead"),
+        )
+    ),
     *("poses/record.py", "files/safe_load.py", "files/pointers.py", "settings/inputs.py"),
 )
 STAGE_CODE: dict[str, tuple[str, ...]] = {

@@ -12,7 +12,7 @@ from sleap_lab.files.atomic import replacing
 from sleap_lab.filters import kept
 from sleap_lab.inference.detect import Inference, detect
 from sleap_lab.inference.stopwatch import Stage
-from sleap_lab.media.sources import Frame, Source
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.settings.config import Config, FiltersConfig, OutputConfig, wants_arrays
 
 if TYPE_CHECKING:

@@ -32,7 +32,8 @@ from sleap_lab.inference.cached import MISS, RESUMED, Outcomes, Predict, detect_
 from sleap_lab.inference.detect import Inference, detect
 from sleap_lab.inference.stopwatch import Stage, Stopwatch
 from sleap_lab.media.bad_frames import refuse_too_many
-from sleap_lab.media.sources import Frame, Source, open_source
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import Config
 

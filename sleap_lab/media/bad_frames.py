@@ -11,7 +11,7 @@ import numpy as np
 from sleap_lab.errors import RunError, listed
 from sleap_lab.files.atomic import replacing
 from sleap_lab.media.labels import video_name
-from sleap_lab.media.sources import Frame, Source
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import DataConfig
 

@@ -64,3 +64,8 @@ def orientation_notes(video: sio.Video, frames: Sequence[int]) -> list[str]:
         "to be turned (EXIF orientation). They are read as they are stored, as SLEAP reads them, "
         "and so are the poses. To turn the images themselves: mogrify -auto-orient"
     ]
+
+
+def display_path(files: str | list[str]) -> Path:
+    """Return the name of a video in messages: its file, or the folder of its images."""
+    return Path(files[0]).parent if isinstance(files, list) else Path(files)

@@ -24,7 +24,7 @@ from sleap_io.io.video_reading import (
 from sleap_lab.errors import RunError, one_line
 from sleap_lab.media.fit import OTHER, Files, Fit, Stored, fit, open_reader, size_problem, stored_of
 from sleap_lab.media.headers import ADDRESS, vet_video
-from sleap_lab.media.images import absent_images, is_there
+from sleap_lab.media.images import absent_images, display_path, is_there
 
 NOT_THERE = "is not there"
 NOT_ALLOWED = "is not there, or may not be read"
@@ -252,7 +252,7 @@ def _beside(
             return Found(
                 files, identity, (identity == _identity(_below(video.filename, labels.parent)), how)
             ), ""
-        remark = remark or f"{_called(files)} {problem}"
+        remark = remark or f"{display_path(files)} {problem}"
     return None, remark
 
 
@@ -301,12 +301,12 @@ def _moved(video: sio.Video, found: Found | None, rivals: Sequence[str]) -> str 
         return (
             None
             if (problem := _open(video, found.files)) is None
-            else f", and {_called(found.files)} {problem}"
+            else f", and {display_path(found.files)} {problem}"
         )
     if found is not None:
         folders = ", ".join([_short(_name(video)), *rivals])
         return (
-            f", and {_called(found.files)} may be {' or '.join(rivals)} as well; "
+            f", and {display_path(found.files)} may be {' or '.join(rivals)} as well; "
             f"put each beside the labels in its folder: {folders}"
         )
     if isinstance(video.filename, list) and len(absent_images(video.filename)) < len(
@@ -410,11 +410,6 @@ def _name(video: sio.Video) -> Name:
 def _short(name: Name) -> str:
     """Return the end of a name: a file and its folder; for images, their folder and its parent."""
     return "/".join(_parts(name)[-2:] if isinstance(name, str) else _parts(name[0])[-3:-1])
-
-
-def _called(files: Files) -> str:
-    """Return the name of a file in messages; images are named by their folder."""
-    return files if isinstance(files, str) else str(Path(files[0]).parent)
 
 
 def _parts(name: str) -> tuple[str, ...]:

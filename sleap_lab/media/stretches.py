@@ -8,7 +8,7 @@ import numpy as np
 from sleap_lab.errors import listed
 
 if TYPE_CHECKING:
-    from sleap_lab.media.sources import Frame
+    from sleap_lab.media.source import Frame
 
 LONG = 10
 """Frames from which on a stretch is reported.

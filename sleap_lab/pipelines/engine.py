@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sleap_lab.errors import RunError
-from sleap_lab.media.sources import Frame
+from sleap_lab.media.source import Frame
 from sleap_lab.networks.preprocess import prepare
 from sleap_lab.pipelines.model import Crops, FrameBatch, Prediction
 from sleap_lab.pipelines.pipeline import Pipeline

@@ -27,7 +27,7 @@ from sleap_lab.settings.config import Config, keys
 from sleap_lab.settings.inputs import model_files
 
 if TYPE_CHECKING:
-    from sleap_lab.media.sources import Source
+    from sleap_lab.media.source import Source
 
 SNAPSHOT = "snapshot"
 

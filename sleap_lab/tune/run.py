@@ -18,7 +18,8 @@ from sleap_lab.inference.fingerprint import array_hash, fingerprint, results_ver
 from sleap_lab.inference.interruption import interruptible
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.media.labels import before_corrections, to_labels
-from sleap_lab.media.sources import Source, open_source
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.source import Source
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig
 from sleap_lab.settings.overrides import parse_overrides

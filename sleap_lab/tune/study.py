@@ -18,7 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.media.sources import open_source
+from sleap_lab.media.open_source import open_source
 from sleap_lab.settings.config import DataConfig
 from sleap_lab.tracking.similarity import OKS_STDDEV
 from sleap_lab.tracking.tracker import ReadImage

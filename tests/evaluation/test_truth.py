@@ -2,7 +2,7 @@ import pytest
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation.truth import open_truth
-from sleap_lab.media.sources import open_source
+from sleap_lab.media.open_source import open_source
 from sleap_lab.poses.record import Skeleton
 from sleap_lab.settings.config import Config, DataConfig, EvaluatorConfig
 

@@ -8,7 +8,7 @@ from sleap_lab.errors import SleapLabError
 from sleap_lab.evaluation.files import load_metrics
 from sleap_lab.files.pointers import is_pointer
 from sleap_lab.media.labels import read_labels
-from sleap_lab.media.sources import open_source
+from sleap_lab.media.open_source import open_source
 from sleap_lab.settings.config import DataConfig
 from sleap_lab.settings.inputs import find_inputs
 

@@ -32,7 +32,7 @@ from sleap_lab.evaluation.files import load_metrics, read_frames
 from sleap_lab.files.safe_load import read_yaml
 from sleap_lab.inference.cache import Cache, Result, remember
 from sleap_lab.media.labels import read_labels, to_poses
-from sleap_lab.media.sources import open_source
+from sleap_lab.media.open_source import open_source
 from sleap_lab.media.videos import open_reader
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 from sleap_lab.runs import summary

@@ -16,7 +16,8 @@ from sleap_lab.inference import cached, shards
 from sleap_lab.inference.cache import Cache, Result, entries, remember
 from sleap_lab.inference.cached import detect_cached, track_cached
 from sleap_lab.inference.detect import detect
-from sleap_lab.media.sources import Source, open_source
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.source import Source
 from sleap_lab.pipelines import observation
 from sleap_lab.pipelines.model import Model
 from sleap_lab.settings.config import Config

@@ -13,7 +13,8 @@ from sleap_lab.inference.cache import Cache, Result, entries, remember
 from sleap_lab.inference.cached import detect_cached
 from sleap_lab.inference.detect import detect
 from sleap_lab.inference.fingerprint import fingerprint
-from sleap_lab.media.sources import Frame, Source, open_source
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 from sleap_lab.settings.config import Config
 

@@ -13,7 +13,8 @@ from sleap_lab.errors import RunError
 from sleap_lab.inference.detect import _done_frames, detect, refine
 from sleap_lab.inference.stopwatch import Stopwatch
 from sleap_lab.media.labels import to_labels
-from sleap_lab.media.sources import Frame, Source, open_source
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.source import Frame, Source
 from sleap_lab.pipelines.engine import predict
 from sleap_lab.pipelines.profile import PREDICTING
 from sleap_lab.poses.record import Skeleton, make_poses

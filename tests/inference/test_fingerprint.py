@@ -19,7 +19,7 @@ from sleap_lab.inference.fingerprint import (
     results_version,
     track_fingerprint,
 )
-from sleap_lab.media.sources import Source
+from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import Config, ModelConfig
 

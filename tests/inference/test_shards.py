@@ -19,7 +19,7 @@ from sleap_lab.inference.cached import detect_cached
 from sleap_lab.inference.detect import detect
 from sleap_lab.inference.shards import check_devices, predictor, shard_ranges
 from sleap_lab.inference.stopwatch import Stopwatch
-from sleap_lab.media.sources import open_source
+from sleap_lab.media.open_source import open_source
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.runs.folder import Invocation
 from sleap_lab.settings.config import Config

@@ -13,7 +13,8 @@ from sleap_lab.media.bad_frames import (
     video_table,
     write_bad_frames,
 )
-from sleap_lab.media.sources import Frame, open_source
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.source import Frame
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import DataConfig
 

@@ -5,7 +5,7 @@ import sleap_io as sio
 from PIL import Image
 
 from sleap_lab.media.images import absent_images, is_there, orientation_notes
-from sleap_lab.media.sources import open_source
+from sleap_lab.media.open_source import open_source
 from sleap_lab.settings.config import DataConfig
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from sleap_lab.errors import RunError
 from sleap_lab.media.index import read_index
+from sleap_lab.media.open_source import open_source
 from sleap_lab.media.recording import TABLES, Recording, gray_table
-from sleap_lab.media.sources import open_source
 from sleap_lab.settings.config import DataConfig
 
 COUNT = 40

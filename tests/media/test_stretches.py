@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sleap_lab.media.sources import Frame
+from sleap_lab.media.source import Frame
 from sleap_lab.media.stretches import LONG, Stretches
 
 GENERATOR = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import torch
 
 from sleap_lab.decode.paf import Candidates
 from sleap_lab.errors import RunError
-from sleap_lab.media.sources import Frame
+from sleap_lab.media.source import Frame
 from sleap_lab.networks.preprocess import ImageSpec
 from sleap_lab.pipelines.engine import predict
 from sleap_lab.pipelines.model import Crops, Graph, Prediction

@@ -112,7 +112,7 @@ def test_every_file_of_the_core_has_tests():
         for pattern in mutants.CORE
         for file in mutants.PACKAGE.glob(pattern)
     }
-    assert {"decode/paf.py", "inference/cache.py", "media/sources.py"} <= paths
+    assert {"decode/paf.py", "inference/cache.py", "media/source.py"} <= paths
     assert mutants.tests_of("decode/paf.py")[0] == str(mutants.TESTS / "decode" / "test_paf.py")
     assert all(mutants.tests_of(path) for path in paths)
 

@@ -12,7 +12,9 @@ import sleap_io as sio
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.media.index import read_index
 from sleap_lab.media.labels import save_labels
-from sleap_lab.media.sources import Source, open_source, read_ahead
+from sleap_lab.media.open_source import open_source
+from sleap_lab.media.read_ahead import read_ahead
+from sleap_lab.media.source import Source
 from sleap_lab.media.videos import file_state
 from sleap_lab.settings.config import DataConfig
 

@@ -1,0 +1,99 @@
+"""A source of videos that are given themselves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import sleap_io as sio
+
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.media.images import display_path
+from sleap_lab.media.selection import LABEL_FILTERS, frames_of_video, frames_of_videos, is_given
+from sleap_lab.media.source import Source
+from sleap_lab.media.videos import ACCEPTED, NO_FRAME, Indexer, Reader, open_reader, open_video
+from sleap_lab.settings.config import DataConfig
+from sleap_lab.settings.frames import parse_frames
+from sleap_lab.settings.inputs import HDF5, Input, input_name
+
+
+def source_of_videos(
+    inputs: Sequence[Input | sio.Video], path: Path, config: DataConfig, index: Indexer
+) -> Source:
+    """Return the source of one or several videos.
+
+    Args:
+        inputs: The videos: files, images, or an open video.
+        path: Their name in messages.
+        config: Which videos and frames.
+        index: Reads the index of a media file.
+
+    Raises:
+        ConfigError: The selection does not fit the videos.
+        RunError: The video cannot be read; of several, none.
+    """
+    for name in LABEL_FILTERS:
+        if is_given(getattr(config, name)):
+            raise ConfigError(f"data.{name}: only for .slp files, data.path is {path}")
+    if config.video_index is not None:
+        inputs = [_at(inputs, config.video_index, path)]
+    if not any(isinstance(item, Path) and item.suffix.lower() in HDF5 for item in inputs):
+        refuse_hdf5_keys(config, path)
+    videos: list[sio.Video] = []
+    readers: dict[int, Reader] = {}
+    unreadable: list[tuple[Path, str]] = []
+    for item in inputs:
+        try:
+            video, reader = _opened(item, config, index)
+        except RunError as error:
+            file = path if isinstance(item, sio.Video) else input_name(item)
+            unreadable.append((file, str(error)))
+            continue
+        if len(inputs) > 1:
+            reader.close()
+        readers[len(videos)] = reader
+        videos.append(video)
+    if not videos:
+        first = unreadable[0][1]
+        several = f"none of the {len(inputs)} videos can be read; the first: "
+        raise RunError(f"data.path: {several if len(inputs) > 1 else ''}{first}")
+    requested = parse_frames(config.frames)
+    if len(inputs) == 1:
+        frames = frames_of_video(0, requested, readers[0].numbers, path)
+        return Source(path, videos, frames, None, readers=readers)
+    numbers = [readers[i].numbers for i in range(len(videos))]
+    frames, notes = frames_of_videos(videos, numbers, requested)
+    return Source(
+        path, videos, frames, None, unreadable=tuple(unreadable), notes=notes, readers=readers
+    )
+
+
+def _at(inputs: Sequence[Input | sio.Video], video_index: int, path: Path) -> Input | sio.Video:
+    """Return one of several videos, which must have it."""
+    if video_index >= len(inputs):
+        raise ConfigError(
+            f"data.video_index: {path} has no video {video_index}; accepted: 0-{len(inputs) - 1}"
+        )
+    return inputs[video_index]
+
+
+def _opened(
+    item: Input | sio.Video, config: DataConfig, index: Indexer
+) -> tuple[sio.Video, Reader]:
+    """Open one video."""
+    if not isinstance(item, sio.Video):
+        return open_video(
+            item, dataset=config.video_dataset, input_format=config.video_input_format, index=index
+        )
+    reader = open_reader(item, index)
+    if not len(reader.numbers):
+        name, problem = display_path(item.filename), reader.problem or NO_FRAME
+        raise RunError(f"{name} cannot be read as a video: {problem}; {ACCEPTED}")
+    return item, reader
+
+
+def refuse_hdf5_keys(config: DataConfig, path: Path) -> None:
+    """Refuse settings of HDF5 videos where there are none."""
+    for name, unset in (("video_dataset", None), ("video_input_format", "channels_last")):
+        if getattr(config, name) != unset:
+            raise ConfigError(
+                f"data.{name}: only for HDF5 videos ({', '.join(HDF5)}), data.path is {path}"
+            )

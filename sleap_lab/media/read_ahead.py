@@ -1,0 +1,64 @@
+"""Reading the frames of a source ahead of the network, in a thread."""
+
+import queue
+import threading
+from collections.abc import Iterator
+
+from sleap_lab.errors import RunError
+from sleap_lab.media.images import display_path
+from sleap_lab.media.source import Frame, Source
+from sleap_lab.media.videos import file_state
+
+
+def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
+    """Yield the frames of a source in order, read by a thread.
+
+    The thread stays at most `queue_maxsize` frames ahead.
+
+    Raises:
+        RunError: A frame cannot be read because its file is gone or has changed since reading
+            began.
+    """
+    frames: queue.Queue[Frame | RunError | None] = queue.Queue(maxsize=queue_maxsize)
+    stop = threading.Event()
+
+    def put(frame: Frame | RunError | None) -> None:
+        while not stop.is_set():
+            try:
+                return frames.put(frame, timeout=0.1)
+            except queue.Full:
+                continue
+
+    rows = source.frames.tolist()
+    ends = {video: place for place, (video, _) in enumerate(rows)}
+
+    def work() -> None:
+        for place, (video, index) in enumerate(rows):
+            if stop.is_set():
+                return
+            try:
+                put(Frame(video, index, source.pixels(video, index)))
+            except RunError as error:
+                if file_state(source.videos[video].filename) != source.reader(video).state:
+                    name = display_path(source.videos[video].filename)
+                    return put(
+                        RunError(
+                            f"{name}: it has changed, or is gone, since the run began; "
+                            "put it back, and run the same command again"
+                        )
+                    )
+                put(Frame(video, index, None, str(error)))
+            if place == ends[video] and len(ends) > 1:
+                source.reader(video).close()
+        put(None)
+
+    thread = threading.Thread(target=work, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while (frame := frames.get()) is not None:
+            if isinstance(frame, RunError):
+                raise frame
+            yield frame
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,127 @@
+"""Checks of a source before any work: whether its frames exist, and what its pixels mean."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import sleap_io as sio
+
+from sleap_lab.errors import RunError
+from sleap_lab.media.fit import size_problem
+from sleap_lab.media.images import display_path, orientation_notes
+from sleap_lab.media.index import FrameIndex, unevenness
+from sleap_lab.media.relink import missing_frames
+from sleap_lab.media.source import Source
+from sleap_lab.media.videos import Reader
+from sleap_lab.settings.config import DataConfig
+
+MISSING_VIDEO = (
+    "Put the video, or a link to it, beside the labels file, or give the video itself as data.path,"
+)
+MISSING_FRAMES = (
+    "Copy the file again from where it was recorded, ask for what is there with data.frames,"
+)
+OTHERS = (
+    "{name} holds {count} video streams, of which the first is read. "
+    "A file of the second alone: ffmpeg -i {path} -map 0:V:1 -c copy {other}"
+)
+EMPTY = (
+    "{name} has {count} places without a picture, where the recorder dropped frames. "
+    "They are not counted; programs that count them, and show the picture before again, "
+    "give later frames higher numbers."
+)
+
+
+def check_frames(source: Source, config: DataConfig) -> Source:
+    """Check that the requested frames exist, and collect notes on the videos.
+
+    Raises:
+        RunError: More frames are missing than `config` allows.
+    """
+    notes: list[str] = []
+    cut_short: list[tuple[Path, str]] = []
+    n_missing = 0
+    allowed = 0.0 if config.on_bad_frame == "fail" else config.max_bad_share
+    for i in np.unique(source.frames[:, 0]).tolist():
+        video, reader = source.videos[i], source.reader(i)
+        name, frames = display_path(video.filename), source.frames[source.frames[:, 0] == i, 1]
+        notes += orientation_notes(video, frames.tolist())
+        if source.labels is not None and not reader.problem and (size := size_problem(video)):
+            notes.append(
+                f"{name} has {size}, as the labels say. "
+                "If it is another recording, so are the frames."
+            )
+        missing, why = _missing(video, reader, frames)
+        if missing:
+            n_missing += missing
+            notes.append(
+                f"{name} {why}: {missing} of the {len(frames)} frames asked for are missing."
+            )
+            if n_missing > allowed * len(source.frames):
+                raise RunError(
+                    f"data.path: {notes[-1]} {_remedy(source, reader)} "
+                    "or go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
+                )
+        if reader.index is not None:
+            if reader.index.short:
+                cut_short.append((name, reader.index.short))
+            notes += _recording_notes(name, reader.index)
+        if len(source.videos) > 1:
+            reader.close()
+    return replace(source, notes=(*source.notes, *notes), cut_short=tuple(cut_short))
+
+
+def _missing(video: sio.Video, reader: Reader, frames: np.ndarray) -> tuple[int, str]:
+    """Return how many frames a video lacks, and why, as words that follow its name.
+
+    Damage within the video shows only when frames are read.
+    """
+    missing, why = missing_frames(video, frames.tolist())
+    if missing:
+        return missing, why
+    if reader.problem:
+        return len(frames), reader.problem.removeprefix("it ")
+    if reader.index is None:
+        return 0, ""
+    held = len(reader.index.packet)
+    promised = f"says it has {reader.index.count} frames, but " if reader.index.missing else ""
+    return int((frames >= held).sum()), f"{promised}ends after frame {held - 1}"
+
+
+def _remedy(source: Source, reader: Reader) -> str:
+    """Return what a user can do about missing frames: of a video of labels, or of a recording."""
+    elsewhere = source.labels is not None and (reader.index is None or bool(reader.problem))
+    return MISSING_VIDEO if elsewhere else MISSING_FRAMES
+
+
+def _recording_notes(name: Path, index: FrameIndex) -> list[str]:
+    """Return a sentence on each thing that a user may not know of a recording."""
+    notes = []
+    if index.others:
+        path, other = (
+            shlex.quote(str(path)) for path in (name, name.with_suffix(f".second{name.suffix}"))
+        )
+        notes.append(OTHERS.format(name=name, count=index.others + 1, path=path, other=other))
+    if index.empty:
+        notes.append(EMPTY.format(name=name, count=index.empty))
+    if uneven := unevenness(index, str(name)):
+        notes.append(uneven)
+    return notes
+
+
+def with_levels(source: Source) -> Source:
+    """Find the levels of the videos, and add a note on numbers that are beyond white."""
+    notes = []
+    for i, reader in sorted(source.readers.items()):
+        levels = source.meaning(i)
+        if len(source.videos) > 1:
+            reader.close()
+        if levels.brightest > levels.white:
+            name = display_path(source.videos[i].filename)
+            notes.append(
+                f"{name} holds numbers up to {levels.brightest:.0f}; "
+                f"to the network {levels.white:.0f} is white, as in sleap-nn's training. "
+                "A model that was trained on 8-bit images needs an 8-bit video."
+            )
+    return replace(source, notes=(*source.notes, *notes))
