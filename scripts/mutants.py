@@ -45,6 +45,7 @@ CORE: dict[str, tuple[str, ...]] = {
     "inference/chunks.py": (),
     "inference/detect.py": (),
     "inference/fingerprint.py": (),
+    "inference/observations.py": (),
     "inference/shards.py": (),
     "media/source*.py": SOURCES,
     "media/open_source.py": SOURCES,

@@ -18,6 +18,7 @@ from sleap_lab.checkpoints.training_config import (
     find_section,
     positive_number,
     positive_whole,
+    read_raw,
 )
 from sleap_lab.errors import RunError, brief
 from sleap_lab.files.safe_load import read_json
@@ -52,43 +53,16 @@ def read_legacy_config(folder: Path) -> TrainingConfig:
             other than a plain UNet.
     """
     file = folder / LEGACY_CONFIG_NAME
-    try:
-        raw = read_json(file)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{file}: not a readable JSON file ({' '.join(str(error).split())})"
-        ) from error
-    if not isinstance(raw, dict):
-        raise RunError(f"{file}: not a training config, but a {type(raw).__name__}")
+    raw = read_raw(file, read_json, "JSON")
     name, section = _chosen(raw, "model.heads", KINDS, file)
     kind = KINDS[name]
     unet = _unet(raw, file)
     skeleton = _skeleton(raw, file)
-    single = tuple(HEAD_LAYERS[kind]) == ("confmaps",)
-    heads: dict[str, Any] = (
-        {"confmaps": section} if single else {head: section.get(head) for head in HEAD_LAYERS[kind]}
-    )
-    check_heads(
-        heads,
-        kind,
-        len(skeleton.nodes),
-        lambda head: f"{file}: model.heads.{name}" + ("" if single else f".{head}"),
-    )
-    if "class_vectors" in heads:
-        heads["class_vectors"] = {**CLASS_VECTOR_DEFAULTS, **heads["class_vectors"]}
-    if heads["confmaps"].get("offset_refinement"):
-        heads["offsets"] = heads["confmaps"]
+    heads = _heads(section, kind, len(skeleton.nodes), f"{file}: model.heads.{name}")
     preprocessing, image = (
         find_section(raw, "data.preprocessing", file),
         f"{file}: data.preprocessing",
     )
-    crop_size = None
-    if kind in CROPPING:
-        crop_size = positive_whole(
-            find_section(raw, "data.instance_cropping", file),
-            "crop_size",
-            f"{file}: data.instance_cropping",
-        )
     return TrainingConfig(
         folder=folder,
         kind=kind,
@@ -101,9 +75,35 @@ def read_legacy_config(folder: Path) -> TrainingConfig:
         max_width=positive_whole(preprocessing, "target_width", image),
         ensure_rgb=bool(preprocessing.get("ensure_rgb")),
         ensure_grayscale=bool(preprocessing.get("ensure_grayscale")),
-        crop_size=crop_size,
+        crop_size=_crop_size(raw, file) if kind in CROPPING else None,
         legacy=True,
     )
+
+
+def _heads(section: dict[str, Any], kind: str, n_nodes: int, where: str) -> dict[str, Any]:
+    """Return the heads of a model with the keys of SLEAP-NN.
+
+    Args:
+        section: Section of the head that the file chooses.
+        kind: Model kind.
+        n_nodes: Number of nodes of the skeleton.
+        where: Name of the section, its file included.
+    """
+    single = tuple(HEAD_LAYERS[kind]) == ("confmaps",)
+    heads: dict[str, Any] = (
+        {"confmaps": section} if single else {head: section.get(head) for head in HEAD_LAYERS[kind]}
+    )
+    check_heads(heads, kind, n_nodes, lambda head: where if single else f"{where}.{head}")
+    if "class_vectors" in heads:
+        heads["class_vectors"] = {**CLASS_VECTOR_DEFAULTS, **heads["class_vectors"]}
+    if heads["confmaps"].get("offset_refinement"):
+        heads["offsets"] = heads["confmaps"]
+    return heads
+
+
+def _crop_size(raw: dict[str, Any], file: Path) -> int | None:
+    name = "data.instance_cropping"
+    return positive_whole(find_section(raw, name, file), "crop_size", f"{file}: {name}")
 
 
 def _unet(raw: dict[str, Any], file: Path) -> dict[str, Any]:

@@ -112,14 +112,7 @@ def read_yaml_config(folder: Path) -> TrainingConfig:
         RunError: The config is broken or lacks something that inference needs.
     """
     file = folder / CONFIG_NAME
-    try:
-        raw = read_yaml(file)
-    except (ValueError, OSError) as error:
-        raise RunError(
-            f"{file}: not a readable YAML file ({' '.join(str(error).split())})"
-        ) from error
-    if not isinstance(raw, dict):
-        raise RunError(f"{file}: not a training config, but a {type(raw).__name__}")
+    raw = read_raw(file, read_yaml, "YAML")
     kind, heads = _chosen(raw, "model_config.head_configs", file)
     if kind not in HEAD_LAYERS:
         raise RunError(
@@ -152,6 +145,28 @@ def read_yaml_config(folder: Path) -> TrainingConfig:
         ensure_grayscale=bool(preprocessing.get("ensure_grayscale")),
         crop_size=_crop_size(preprocessing, _version(raw), image) if kind in CROPPING else None,
     )
+
+
+def read_raw(file: Path, read: Callable[[Path], Any], file_format: str) -> dict[str, Any]:
+    """Read a whole training config.
+
+    Args:
+        file: The file.
+        read: Reads a file of this format.
+        file_format: Name of the format.
+
+    Raises:
+        RunError: The file cannot be read, or holds no sections.
+    """
+    try:
+        raw = read(file)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{file}: not a readable {file_format} file ({' '.join(str(error).split())})"
+        ) from error
+    if not isinstance(raw, dict):
+        raise RunError(f"{file}: not a training config, but a {type(raw).__name__}")
+    return raw
 
 
 def _version(raw: Mapping[str, Any]) -> Version | None:

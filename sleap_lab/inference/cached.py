@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,12 +37,6 @@ HIT, MISS, RESUMED = "hit", "miss", "resumed"
 
 SPARE = 0.1
 """Crops that a run does not need but observes for later settings, as a share of its own crops."""
-
-MOST_BYTES = 100_000_000
-"""Largest size of stored observations, so that a long video does not fill the memory."""
-
-PACKED_AT_ONCE = 512
-"""Observations of this many batches are joined while the next are made."""
 
 Predict = Callable[..., Inference]
 """Function that does what `detect` does with a source, on one device or on several."""
@@ -137,15 +131,12 @@ def _remembered(
     def compute() -> Result:
         nonlocal bad_frames, chunks
         chunks = Chunks(source, cache, key, about)
-        found = _observe_or_decode(
-            source, chunks, config, device, cache, outcomes, about, stage, predict
+        predicted = _observe_or_decode(
+            source, chunks, config, device, cache, outcomes, stage, predict
         )
-        bad_frames = found.bad_frames
-        return Result(
-            found.poses.to_arrays(),
-            {"kind": found.kind, "notes": list(found.notes)},
-            complete=not bad_frames,
-        )
+        bad_frames = predicted.bad_frames
+        facts = {"kind": predicted.kind, "notes": list(predicted.notes)}
+        return Result(predicted.poses.to_arrays(), facts, complete=not bad_frames)
 
     result, recalled = remember(
         cache,
@@ -180,87 +171,91 @@ def _observe_or_decode(
     device: str,
     cache: Cache,
     outcomes: Outcomes,
-    about: str,
     stage: Stage,
     predict: Predict,
 ) -> Inference:
     """Decode stored observations of the networks, or run the networks."""
     # Imports torch, which a run that predicts nothing does not need.
-    from sleap_lab.pipelines.observation import pack, unpack
+    from sleap_lab.pipelines.observation import unpack
     from sleap_lab.pipelines.pipeline import read_plan
 
     plan = read_plan(config.model, config.preprocessing, source.truth)
-    fresh: Inference | None = None
-    too_little = False
+    predicted: Inference | None = None
+    spare = SPARE
 
-    def covers(result: Result) -> bool:
-        nonlocal too_little
-        too_little = not all(map(plan.covers, unpack(plan.content, result.arrays)))
-        return not too_little
+    def covers(stored: Result) -> bool:
+        nonlocal spare
+        if all(map(plan.covers, unpack(plan.content, stored.arrays))):
+            return True
+        # Where settings need more than is stored, other settings will, too: this time all crops are
+        # observed.
+        spare = math.inf
+        return False
 
     def observe() -> Result:
-        nonlocal fresh
+        nonlocal predicted
         if cache.mode == "read":
-            fresh = predict(source)
+            predicted = predict(source)
             return Result({}, complete=False)
-        seen: list[Any] = []
-        packed: list[dict[str, np.ndarray]] = []
-        size, complete = 0, not chunks.poses and config.runtime.devices == 1
-
-        def keep(prediction: "Prediction") -> None:
-            nonlocal size, complete
-            chunks.add(prediction.poses)
-            size += sum(
-                array.nbytes
-                for part in prediction.observations or ()
-                for array in vars(part).values()
-            )
-            complete = complete and prediction.observations is not None and size <= MOST_BYTES
-            seen.extend(prediction.observations or ())
-            # Thousands of small arrays take several times the memory.
-            if len(seen) >= PACKED_AT_ONCE:
-                packed.append(pack(seen))
-                seen.clear()
-            if not complete:
-                packed.clear()
-                seen.clear()
-
-        if not len(chunks.rest.frames):
-            fresh = Inference(
-                concatenate(chunks.poses), plan.kind, device, tuple(chunks.lost), plan.notes
+        if not len(chunks.remaining.frames):
+            bad_frames = tuple(chunks.bad_frames)
+            predicted = Inference(
+                concatenate(chunks.poses), plan.kind, device, bad_frames, plan.notes
             )
             return Result({}, complete=False)
-        try:
-            if config.runtime.devices == 1:
-                # Where settings need more than is stored, other settings will, too: this time all
-                # crops are observed.
-                fresh = predict(
-                    chunks.rest,
-                    lost=chunks.lost,
-                    keep=keep,
-                    spare=math.inf if too_little else SPARE,
-                )
-            else:  # each range stores its own chunks
-                fresh = predict(chunks.rest, lost=chunks.lost)
-        except BaseException:
-            chunks.store()
-            raise
-        fresh = replace(fresh, poses=concatenate([*chunks.poses, fresh.poses]))
-        if not complete:
-            return Result({}, complete=False)
-        packed += [pack(seen)] if seen else []
-        return Result({name: np.concatenate([part[name] for part in packed]) for name in packed[0]})
+        one_device = config.runtime.devices == 1
+        predicted, observations = _predict_remaining(chunks, predict, spare, one_device=one_device)
+        return observations
 
     key = network_fingerprint(config, source, device, plan.depends)
-    result, recalled = remember(cache, key, observe, stage="network", about=about, fits=covers)
+    result, recalled = remember(
+        cache, key, observe, stage="network", about=chunks.about, fits=covers
+    )
     outcomes["network"] = HIT if recalled else MISS
-    if fresh is not None:
-        return fresh
+    if predicted is not None:
+        return predicted
     with stage("peaks"):
         poses = concatenate(
             [plan.decode(content) for content in unpack(plan.content, result.arrays)]
         )
     return Inference(poses, plan.kind, device, notes=plan.notes)
+
+
+def _predict_remaining(
+    chunks: Chunks, predict: Predict, spare: float, *, one_device: bool
+) -> tuple[Inference, Result]:
+    """Predict the frames that no stored chunk holds; what a stopped run has done is stored.
+
+    Args:
+        chunks: The chunks of the prediction.
+        predict: Predicts on one device or on several.
+        spare: Crops to observe beyond those that the run needs, as a share of these.
+        one_device: Whether `predict` uses one device.
+
+    Returns:
+        The whole prediction, and its observations to be stored; these are not complete with
+        several devices or with chunks of an earlier run.
+    """
+    from sleap_lab.inference.observations import Observations
+
+    observations = Observations(complete=one_device and not chunks.poses)
+
+    def keep(prediction: "Prediction") -> None:
+        chunks.add(prediction.poses)
+        observations.add(prediction.observations)
+
+    try:
+        if one_device:
+            predicted = predict(
+                chunks.remaining, bad_frames=chunks.bad_frames, keep=keep, spare=spare
+            )
+        else:  # each range stores its own chunks
+            predicted = predict(chunks.remaining, bad_frames=chunks.bad_frames)
+    except BaseException:
+        chunks.store()
+        raise
+    poses = concatenate([*chunks.poses, predicted.poses])
+    return replace(predicted, poses=poses), observations.whole()
 
 
 def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcomes) -> Track:

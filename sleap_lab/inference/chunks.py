@@ -20,14 +20,18 @@ from sleap_lab.poses.record import Gathering, Poses
 CHUNK_SECONDS = 60.0
 """Time between chunks, which is the most that a killed run loses."""
 
+BAD_FRAMES = "lost"
+"""Key of the unreadable frames in the facts of a stored chunk."""
+
 
 class Chunks:
     """The chunks of a prediction.
 
     Attributes:
         poses: Poses of the frames that an earlier run predicted, in order, one record per chunk.
-        lost: Unreadable frames, in order; the prediction of the rest adds to them.
-        rest: The source with the remaining frames.
+        bad_frames: Unreadable frames, in order; the prediction of the remaining frames adds to
+            them.
+        remaining: The source with the frames that no chunk holds.
     """
 
     def __init__(self, source: Source, cache: Cache, key: str, about: str) -> None:
@@ -42,39 +46,39 @@ class Chunks:
         self.cache, self.key, self.about = cache, key, about
         self.frames = source.frames
         self.poses: list[Poses] = []
-        self.lost: list[Frame] = []
+        self.bad_frames: list[Frame] = []
         self.done = 0
-        while recall(cache, self._chunk_key(len(self.poses)), self._take) is not None:
+        while recall(cache, self._chunk_key(len(self.poses)), self._add_stored) is not None:
             pass
-        self.rest = replace(source, frames=source.frames[self.done :])
+        self.remaining = replace(source, frames=source.frames[self.done :])
         self._stored = len(self.poses)
-        self._fresh = Gathering()
+        self._unstored = Gathering()
         self._since = time.monotonic()
 
-    def _take(self, chunk: Result) -> bool:
-        """Take a stored chunk, if it follows the chunks taken before."""
+    def _add_stored(self, chunk: Result) -> bool:
+        """Add a stored chunk, if it follows the chunks added before; return whether it does."""
         poses, stop = Poses.from_arrays(chunk.arrays), int(chunk.facts["stop"])
-        lost = [
+        bad_frames = [
             Frame(int(video), int(index), None, str(problem))
-            for video, index, problem in chunk.facts["lost"]
+            for video, index, problem in chunk.facts[BAD_FRAMES]
         ]
         if chunk.facts["start"] != self.done or not self.done < stop <= len(self.frames):
             return False
         self.poses.append(poses)
-        self.lost += lost
+        self.bad_frames += bad_frames
         self.done = stop
         return True
 
     def add(self, poses: Poses) -> None:
-        """Take the poses of the next frames, and store a chunk every minute."""
-        self._fresh.add(poses)
+        """Add the poses of the next frames, and store a chunk every minute."""
+        self._unstored.add(poses)
         if time.monotonic() - self._since > CHUNK_SECONDS:
             self.store()
 
     def store(self) -> None:
-        """Store the poses taken since the last chunk."""
+        """Store the poses added since the last chunk."""
         self._since = time.monotonic()
-        poses = self._fresh.whole()
+        poses = self._unstored.whole()
         if poses is None:
             return
         stop = (
@@ -82,22 +86,23 @@ class Chunks:
             + 1
             + int(np.flatnonzero((self.frames[self.done :] == poses.frames[-1]).all(axis=1))[0])
         )
-        lost = [
+        bad_frames = [
             [frame.video, frame.index, frame.problem]
-            for frame in self._lost_between(self.done, stop)
+            for frame in self._bad_frames_between(self.done, stop)
         ]
-        result = Result(poses.to_arrays(), {"start": self.done, "stop": stop, "lost": lost})
+        facts = {"start": self.done, "stop": stop, BAD_FRAMES: bad_frames}
+        result = Result(poses.to_arrays(), facts)
         remember(
             self.cache,
             self._chunk_key(self._stored),
             lambda: result,
             stage="predict, part",
             about=self.about,
-            fits=lambda old: False,
+            fits=lambda stored: False,
         )
         self.done = stop
         self._stored += 1
-        self._fresh = Gathering()
+        self._unstored = Gathering()
 
     def remove(self) -> None:
         """Remove the chunks, when the whole prediction is stored."""
@@ -107,6 +112,6 @@ class Chunks:
     def _chunk_key(self, number: int) -> str:
         return fingerprint({"part": number, "of": self.key})
 
-    def _lost_between(self, start: int, stop: int) -> Sequence[Frame]:
+    def _bad_frames_between(self, start: int, stop: int) -> Sequence[Frame]:
         within = set(map(tuple, self.frames[start:stop].tolist()))
-        return [frame for frame in self.lost if (frame.video, frame.index) in within]
+        return [frame for frame in self.bad_frames if (frame.video, frame.index) in within]

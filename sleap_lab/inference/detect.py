@@ -24,6 +24,7 @@ from sleap_lab.tracking import named_apart, track
 
 if TYPE_CHECKING:
     from sleap_lab.pipelines.model import Prediction
+    from sleap_lab.pipelines.pipeline import Pipeline
 
 Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray]], Poses]
 
@@ -54,7 +55,7 @@ def detect(
     stage: Stage = untimed,
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]] = lambda frames, total: frames,
     keep: Callable[["Prediction"], None] | None = None,
-    lost: list[Frame] | None = None,
+    bad_frames: list[Frame] | None = None,
     requested: int | None = None,
     details: bool = False,
     spare: float = 0,
@@ -67,8 +68,8 @@ def detect(
         stage: Context in which the stage of a name runs, for timing.
         watch: Wraps the finished frames, which have no images, for a progress bar.
         keep: Called with each batch's prediction, for callers that need more than the poses.
-        lost: Gets unreadable frames as soon as they are found; already holds those of chunks that
-            an earlier run did.
+        bad_frames: Gets unreadable frames as soon as they are found; already holds those of chunks
+            that an earlier run did.
         requested: Number of requested frames, including those of such chunks.
         details: The predictions passed to `keep` also hold what instances were made from.
         spare: Crops to observe beyond those that the run needs, as a share of these, so that other
@@ -81,53 +82,85 @@ def detect(
     if config.model.kind == "none":
         assert source.labels is not None, "only labels files are read without a model"
         return Inference(_on_frames(source.labels, source.frames), kind="none", device="")
-    bad = [] if lost is None else lost
-    before = len(bad)
-    notes: list[str] = []
+    bad_frames = [] if bad_frames is None else bad_frames
+    found_before = len(bad_frames)
     with stage("load"):
         from sleap_lab.pipelines.engine import predict  # torch, which nothing else here needs
         from sleap_lab.pipelines.observation import FLOOD
-        from sleap_lab.pipelines.pipeline import build_pipeline
 
-        pipeline = build_pipeline(
-            config.model,
-            config.preprocessing,
-            config.runtime,
-            source.truth,
-            spare=spare,
-            details=details,
-        )
-    clock = Clock()
-    stretches = Stretches()
+        pipeline = _load(source, config, spare=spare, details=details)
+    clock, stretches = Clock(), Stretches()
     with stage("predict", clock.split):
-        frames: Iterable[Frame] = stretches.watch(read_ahead(source, config.runtime.queue_maxsize))
         frames = readable(
-            frames, len(source.frames) if requested is None else requested, config.data, bad
+            stretches.watch(read_ahead(source, config.runtime.queue_maxsize)),
+            len(source.frames) if requested is None else requested,
+            config.data,
+            bad_frames,
         )
-        gathering = Gathering()
+        with closing(
+            predict(frames, pipeline, batch_size=config.runtime.batch_size, clock=clock)
+        ) as predictions:
+            poses, flooded = _gather(predictions, source.frames, watch, keep, clock)
+    check_account(source.frames, poses, bad_frames[found_before:])
+    notes = [
+        *pipeline.notes,
+        *([FLOOD] if flooded else []),
+        *stretches.notes([video_name(video) for video in source.videos]),
+    ]
+    return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad_frames), tuple(notes))
 
-        def predicted() -> Iterator[np.ndarray]:
-            for prediction in predict(
-                frames, pipeline, batch_size=config.runtime.batch_size, clock=clock
-            ):
-                gathering.add(prediction.poses)
-                if prediction.flooded and FLOOD not in notes:
-                    notes.append(FLOOD)
-                if keep is not None:
-                    with clock.meanwhile("write"):
-                        keep(prediction)
-                yield prediction.poses.frames
 
-        with closing(_done_frames(source.frames, predicted())) as done:
-            for _ in watch(done, len(source.frames)):
-                pass
+def _load(source: Source, config: Config, *, spare: float, details: bool) -> "Pipeline":
+    """Load the models of a config."""
+    from sleap_lab.pipelines.pipeline import build_pipeline
+
+    return build_pipeline(
+        config.model,
+        config.preprocessing,
+        config.runtime,
+        source.truth,
+        spare=spare,
+        details=details,
+    )
+
+
+def _gather(
+    predictions: Iterable["Prediction"],
+    frames: np.ndarray,
+    watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
+    keep: Callable[["Prediction"], None] | None,
+    clock: Clock,
+) -> tuple[Poses, bool]:
+    """Gather the poses of all batches while their frames are shown as finished.
+
+    Args:
+        predictions: Prediction of each batch.
+        frames: (frames, 2) int64 (video, frame) of the requested frames, in order.
+        watch: Wraps the finished frames, which have no images, for a progress bar.
+        keep: Called with each prediction.
+        clock: Measures the time of `keep`.
+
+    Returns:
+        The poses, and whether there were more peaks above the threshold than can be used.
+    """
+    gathering, flooded = Gathering(), False
+
+    def predicted() -> Iterator[np.ndarray]:
+        nonlocal flooded
+        for prediction in predictions:
+            gathering.add(prediction.poses)
+            flooded = flooded or prediction.flooded
+            if keep is not None:
+                with clock.meanwhile("write"):
+                    keep(prediction)
+            yield prediction.poses.frames
+
+    with closing(_done_frames(frames, predicted())) as done:
+        for _ in watch(done, len(frames)):
+            pass
     poses = gathering.whole()
     assert poses is not None, "a source has frames, and not all of them are unreadable"
-    check_account(source.frames, poses, bad[before:])
-    notes += stretches.notes([video_name(video) for video in source.videos])
-    return Inference(
-        poses, pipeline.kind, str(pipeline.device), tuple(bad), (*pipeline.notes, *notes)
-    )
+    return poses, flooded
 
 
 def device_name(config: Config) -> str:
@@ -213,22 +246,25 @@ def _done_frames(
         frames: (frames, 2) int64 (video, frame) of the requested frames, in order.
         predicted: The same for the predicted frames of each batch.
     """
-    asked = iter(frames.tolist())
+    requested = iter(frames.tolist())
     for batch in predicted:
         last = batch[-1].tolist()
-        for video, index in asked:
+        for video, index in requested:
             yield Frame(video, index, None)
             if [video, index] == last:
                 break
-    for video, index in asked:
+    for video, index in requested:
         yield Frame(video, index, None)
 
 
 def _on_frames(poses: Poses, frames: np.ndarray) -> Poses:
     """Keep the instances on some frames, which become the processed ones."""
-    wanted = {tuple(where) for where in frames.tolist()}
+    processed = {tuple(where) for where in frames.tolist()}
     keep = np.array(
-        [where in wanted for where in zip(poses.video.tolist(), poses.frame.tolist(), strict=True)],
+        [
+            where in processed
+            for where in zip(poses.video.tolist(), poses.frame.tolist(), strict=True)
+        ],
         dtype=bool,
     )
     return replace(poses[keep], frames=frames)

@@ -36,15 +36,6 @@ def interruptible() -> Iterator[None]:
     came, repeating, over = threading.Event(), threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 
-    def repeat(number: signal.Signals) -> None:
-        while not over.wait(SECONDS_BETWEEN_REPEATS):
-            repeating.set()
-            if hasattr(signal, "pthread_kill"):
-                # Also wakes the main thread where it waits.
-                signal.pthread_kill(threading.main_thread().ident or 0, number)
-            else:
-                _thread.interrupt_main(signal.Signals(number))
-
     def interrupt(number: int, frame: FrameType | None) -> None:
         repeated = repeating.is_set()
         repeating.clear()
@@ -55,15 +46,14 @@ def interruptible() -> Iterator[None]:
         except KeyboardInterrupt:
             if not came.is_set():
                 came.set()
-                threads.append(
-                    threading.Thread(target=repeat, args=(signal.Signals(number),), daemon=True)
-                )
+                arguments = (signal.Signals(number), repeating, over)
+                threads.append(threading.Thread(target=_repeat, args=arguments, daemon=True))
                 threads[0].start()
             raise
 
     hook = sys.unraisablehook
-    sys.unraisablehook = lambda lost: (
-        None if issubclass(lost.exc_type, KeyboardInterrupt) else hook(lost)
+    sys.unraisablehook = lambda unraisable: (
+        None if issubclass(unraisable.exc_type, KeyboardInterrupt) else hook(unraisable)
     )
     for number in handlers:
         signal.signal(number, interrupt)
@@ -82,6 +72,23 @@ def interruptible() -> Iterator[None]:
         sys.unraisablehook = hook
     if came.is_set():
         raise KeyboardInterrupt
+
+
+def _repeat(number: signal.Signals, repeating: threading.Event, over: threading.Event) -> None:
+    """Send a signal to the main thread again and again; each is announced by `repeating`.
+
+    Args:
+        number: The signal.
+        repeating: Set before each.
+        over: Ends this.
+    """
+    while not over.wait(SECONDS_BETWEEN_REPEATS):
+        repeating.set()
+        if hasattr(signal, "pthread_kill"):
+            # Also wakes the main thread where it waits.
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+        else:
+            _thread.interrupt_main(number)
 
 
 def _is_dealt_with(error: BaseException | None) -> bool:

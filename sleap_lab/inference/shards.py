@@ -47,37 +47,37 @@ SECONDS_TO_STOP = 30.0
 """Time for terminated processes to store what they have done."""
 
 
-def check_devices(device: str, wanted: int) -> None:
+def check_devices(device: str, requested: int) -> None:
     """Refuse more devices than there are.
 
     Args:
         device: Name of the chosen device; its kind counts.
-        wanted: Number of devices to use.
+        requested: Number of devices to use.
 
     Raises:
         ConfigError: There are fewer devices, or the name is that of a single one.
     """
     kind, _, number = device.partition(":")
-    if wanted == 1:
+    if requested == 1:
         return
     if number:
         raise ConfigError(
-            f"runtime.devices: got {wanted}, but runtime.device={device} is one device; "
+            f"runtime.devices: got {requested}, but runtime.device={device} is one device; "
             f"accepted: 1, or runtime.device={kind}"
         )
-    there = _count(kind)
-    if wanted > there:
+    available = _count(kind)
+    if requested > available:
         what = (
             "as many processes as there are cores"
             if kind == "cpu"
             else f"as many as there are of the kind {kind}"
         )
-        raise ConfigError(
-            f"runtime.devices: got {wanted}; accepted: {f'1-{there}' if there > 1 else 1}, {what}"
-        )
+        accepted = f"1-{available}" if available > 1 else "1"
+        raise ConfigError(f"runtime.devices: got {requested}; accepted: {accepted}, {what}")
 
 
 def _count(kind: str) -> int:
+    """Return the number of devices of a kind; of processors, the number of usable cores."""
     if kind == "cpu":
         return (
             len(os.sched_getaffinity(0))
@@ -142,7 +142,7 @@ def detect_on_devices(
     stage: Stage,
     watch: Callable[[Iterable[Frame], int], Iterable[Frame]],
     requested: int,
-    lost: list[Frame] | None = None,
+    bad_frames: list[Frame] | None = None,
 ) -> Inference:
     """Do what `detect` does, on several devices of one kind.
 
@@ -156,26 +156,19 @@ def detect_on_devices(
         stage: Context in which the stage of a name runs, for timing.
         watch: Wraps the finished frames, which have no images, for a progress bar.
         requested: Number of requested frames, including those of chunks that an earlier run did.
-        lost: Gets the unreadable frames; already holds those of such chunks.
+        bad_frames: Gets the unreadable frames; already holds those of such chunks.
 
     Raises:
         ConfigError: Models, data or settings do not fit together.
         RunError: Something cannot be read, or a process ended without an error message.
     """
-    import torch
-
     with stage("load"):
         from sleap_lab.inference import devices
     ranges = shard_ranges(len(source.frames), config.runtime.devices, config.runtime.batch_size)
-    # As many threads as one process would have, so that threads share batches in the same way and
-    # the result is the same.
-    runtime = replace(
-        config.runtime, devices=1, num_threads=config.runtime.num_threads or torch.get_num_threads()
-    )
     with tempfile.TemporaryDirectory(prefix="sleap-lab-") as scratch:
         folder = Path(scratch)
         task = Task(
-            replace(config, runtime=runtime),
+            _config_of_one(config),
             source.frames,
             ranges,
             requested,
@@ -185,25 +178,45 @@ def detect_on_devices(
         with stage("predict", lambda seconds: _split(seconds, sorted(folder.glob("*.json")))):
             done = multiprocessing.get_context("spawn").Array("q", len(ranges), lock=False)
             work = partial(_work, task=task, done=done)
-            _launched(
+            _launch_and_watch(
                 lambda: devices.launch(work, device, len(ranges)), source, done, watch, folder
             )
-        facts = [_read_facts(folder / f"{rank}.json") for rank in range(len(ranges))]
-        poses = concatenate([Poses.load(folder / f"{rank}.npz") for rank in range(len(ranges))])
-    lost = [] if lost is None else lost
-    lost += [
-        Frame(video, index, None, problem)
-        for fact in facts
-        for video, index, problem in fact["lost"]
-    ]
-    if any(fact["outcome"] != MISS for fact in facts):
+        results = [_read_result(folder, rank, device) for rank in range(len(ranges))]
+    parts = [part for part, _ in results]
+    if any(outcome != MISS for _, outcome in results):
         outcomes["predict"] = RESUMED
-    refuse_too_many(lost, requested, config.data)
-    notes = dict.fromkeys(note for fact in facts for note in fact["notes"])
-    return Inference(poses, facts[0]["kind"], device, tuple(lost), tuple(notes))
+    bad_frames = [] if bad_frames is None else bad_frames
+    bad_frames += [frame for part in parts for frame in part.bad_frames]
+    refuse_too_many(bad_frames, requested, config.data)
+    poses = concatenate([part.poses for part in parts])
+    notes = dict.fromkeys(note for part in parts for note in part.notes)
+    return Inference(poses, parts[0].kind, device, tuple(bad_frames), tuple(notes))
 
 
-def _launched(
+def _config_of_one(config: Config) -> Config:
+    """Return the config of one of the processes.
+
+    It has as many threads as a run on one device, so that threads share batches in the same way and
+    the result is the same.
+    """
+    import torch
+
+    num_threads = config.runtime.num_threads or torch.get_num_threads()
+    return replace(config, runtime=replace(config.runtime, devices=1, num_threads=num_threads))
+
+
+def _read_result(folder: Path, rank: int, device: str) -> tuple[Inference, str]:
+    """Return what a process has predicted, and whether its cache held any of it."""
+    facts = _read_facts(folder / f"{rank}.json")
+    bad_frames = tuple(
+        Frame(video, index, None, problem) for video, index, problem in facts["bad_frames"]
+    )
+    poses = Poses.load(folder / f"{rank}.npz")
+    inference = Inference(poses, facts["kind"], device, bad_frames, tuple(facts["notes"]))
+    return inference, facts["outcome"]
+
+
+def _launch_and_watch(
     launch: Callable[[], None],
     source: Source,
     done: MutableSequence[int],
@@ -283,13 +296,13 @@ def _end(over: threading.Event, before: list[Any]) -> None:
 def _explained(error: Exception, folder: Path) -> Exception:
     """Return the error of a process, with the message that it wrote."""
     for path in sorted(folder.glob("*.error.json")):
-        told = _read_facts(path)
-        log.debug("%s", told["traceback"])
-        kind = ERRORS.get(told["kind"])
+        facts = _read_facts(path)
+        log.debug("%s", facts["traceback"])
+        kind = ERRORS.get(facts["kind"])
         return (
-            kind(told["message"])
+            kind(facts["message"])
             if kind is not None
-            else RuntimeError(f"{told['kind']}: {told['message']}")
+            else RuntimeError(f"{facts['kind']}: {facts['message']}")
         )
     rank, code = getattr(error, "error_index", 0), getattr(error, "exit_code", None)
     if code is None:
@@ -311,12 +324,12 @@ def _work(fabric: "Fabric", task: Task, done: MutableSequence[int]) -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:
-        told = {
+        facts = {
             "kind": type(error).__name__,
             "message": str(error),
             "traceback": traceback.format_exc(),
         }
-        (task.folder / f"{rank}.error.json").write_text(json.dumps(told), encoding="utf-8")
+        (task.folder / f"{rank}.error.json").write_text(json.dumps(facts), encoding="utf-8")
         raise
 
 
@@ -335,6 +348,7 @@ def _let_signals_in() -> None:
 
 
 def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int]) -> None:
+    """Predict the range of a process, and write poses and facts."""
     seconds: dict[str, float] = {}
     stage = Stopwatch(seconds)
     own = task.ranges[rank]
@@ -353,15 +367,15 @@ def _predict_range(rank: int, device: str, task: Task, done: MutableSequence[int
             yield frame
 
     outcomes: Outcomes = {}
-    found = detect_cached(
+    inference = detect_cached(
         source, config, device, cache, outcomes, stage=stage, watch=watch, requested=task.requested
     )
     done[rank] = len(own)
-    found.poses.save(task.folder / f"{rank}.npz")
+    inference.poses.save(task.folder / f"{rank}.npz")
     facts = {
-        "kind": found.kind,
-        "notes": found.notes,
-        "lost": [(frame.video, frame.index, frame.problem) for frame in found.bad_frames],
+        "kind": inference.kind,
+        "notes": inference.notes,
+        "bad_frames": [(frame.video, frame.index, frame.problem) for frame in inference.bad_frames],
         "outcome": outcomes.get("predict", MISS),
         "seconds": seconds,
     }

@@ -36,18 +36,49 @@ def max_pool(x: Tensor) -> Tensor:
 
 
 class ConvBlock(nn.Module):
-    """Convolutions with ReLU, after 2x2 max pooling where asked."""
+    """Convolutions with ReLU, after 2x2 max pooling if requested."""
 
     def __init__(
         self, name: str, widths: Sequence[int], kernel_size: int, *, pool: bool = False
     ) -> None:
         super().__init__()
         self.pool = pool
+        self.width = widths[-1]
         self.blocks = nn.Sequential(conv_relu(name, widths, kernel_size))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, c, h, w) to (b, width, h, w); with pooling to half the size, rounded down."""
         return self.blocks(max_pool(x) if self.pool else x)
+
+
+def middle_blocks(
+    expand: str,
+    contract: str,
+    in_width: int,
+    width: int,
+    *,
+    convs: int,
+    kernel_size: int,
+    pool: bool = False,
+) -> nn.ModuleList:
+    """Return the two blocks of the deepest level, between encoder and decoder.
+
+    Args:
+        expand: Name of the first block, of `convs` - 1 convolutions.
+        contract: Name of the second block, of one convolution.
+        in_width: Channels of the encoder's last map.
+        width: Channels of the deepest level.
+        convs: Convolutions of both blocks together.
+        kernel_size: Side of the convolutions.
+        pool: Pool before the first block.
+    """
+    widths = [in_width] + [width] * (convs - 1)
+    return nn.ModuleList(
+        [
+            ConvBlock(expand, widths, kernel_size, pool=pool),
+            ConvBlock(contract, [width] * 2, kernel_size),
+        ]
+    )
 
 
 def _double(x: Tensor) -> Tensor:

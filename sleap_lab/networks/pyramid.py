@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sleap_lab.networks.decoder import ConvBlock, Decoder
+from sleap_lab.networks.decoder import Decoder, middle_blocks
 
 
 class Pyramid(nn.Module):
@@ -47,16 +47,14 @@ class Pyramid(nn.Module):
         middle = middle_width or int(widths[-1] * rate)
         self.in_channels = config.get("in_channels", 1)
         self.enc = encoder
-        self.middle_blocks = nn.ModuleList(
-            [
-                ConvBlock(
-                    "convnext_middle_expand",
-                    [widths[-1]] + [middle] * (convs - 1),
-                    kernel_size,
-                    pool=True,
-                ),
-                ConvBlock("convnext_middle_contract", [middle] * 2, kernel_size),
-            ]
+        self.middle_blocks = middle_blocks(
+            "convnext_middle_expand",
+            "convnext_middle_contract",
+            widths[-1],
+            middle,
+            convs=convs,
+            kernel_size=kernel_size,
+            pool=True,
         )
         self.dec = Decoder(
             "",

@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sleap_lab.networks.decoder import ConvBlock, Decoder, max_pool
+from sleap_lab.networks.decoder import ConvBlock, Decoder, max_pool, middle_blocks
 
 STEM_KERNEL_SIZE = 7
 
@@ -79,43 +79,28 @@ class UNet(nn.Module):
         def width(level: int) -> int:
             return int(filters * rate**level)
 
-        in_width, skip_widths = self.in_channels, []
-        self.stem = None
-        if stem_levels:
-            blocks = []
-            for b in range(stem_levels):
-                blocks.append(
-                    ConvBlock(
-                        f"stem{b}", [in_width] + [width(b)] * convs, STEM_KERNEL_SIZE, pool=b > 0
-                    )
-                )
-                in_width = width(b)
-            self.stem = Stem(blocks)
-            skip_widths = [in_width]
-        blocks = []
-        for b in range(depth):
-            level = b + stem_levels
-            blocks.append(
-                ConvBlock(
-                    f"stack0_enc{b}",
-                    [in_width] + [width(level)] * convs,
-                    kernel_size,
-                    pool=level > 0,
-                )
-            )
-            in_width = width(level)
-            skip_widths.insert(0, in_width)
-        self.encoders = nn.ModuleList([Encoder(blocks)])
+        def conv_widths(level: int) -> list[int]:
+            return [width(level - 1) if level else self.in_channels] + [width(level)] * convs
+
+        stem_blocks = [
+            ConvBlock(f"stem{level}", conv_widths(level), STEM_KERNEL_SIZE, pool=level > 0)
+            for level in range(stem_levels)
+        ]
+        encoder_blocks = [
+            ConvBlock(f"stack0_enc{b}", conv_widths(level), kernel_size, pool=level > 0)
+            for b, level in enumerate(range(stem_levels, stem_levels + depth))
+        ]
+        skip_widths = [block.width for block in [*stem_blocks[-1:], *encoder_blocks]][::-1]
+        self.stem = Stem(stem_blocks) if stem_blocks else None
+        self.encoders = nn.ModuleList([Encoder(encoder_blocks)])
         middle = middle_width or width(depth + stem_levels)
-        self.middle_blocks = nn.ModuleList(
-            [
-                ConvBlock(
-                    f"stack0_enc{depth + 1}_middle_expand",
-                    [in_width] + [middle] * (convs - 1),
-                    kernel_size,
-                ),
-                ConvBlock(f"stack0_enc{depth + 2}_middle_contract", [middle] * 2, kernel_size),
-            ]
+        self.middle_blocks = middle_blocks(
+            f"stack0_enc{depth + 1}_middle_expand",
+            f"stack0_enc{depth + 2}_middle_contract",
+            skip_widths[0] if skip_widths else self.in_channels,
+            middle,
+            convs=convs,
+            kernel_size=kernel_size,
         )
         decoder = Decoder(
             "stack0_",

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from math import ceil
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 def predict(
     frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clock: Clock | None = None
-) -> Iterator[Prediction]:
+) -> Generator[Prediction, None, None]:
     """Predict frames in order; unreadable frames stay empty.
 
     On a processor each core takes frames all the way from image to poses: cores that share the work

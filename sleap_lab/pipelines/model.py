@@ -87,6 +87,20 @@ class Model:
             + crop_origins(corners, self.crop_size)[:, None]
         )
 
+    def crop_boxes(self, corners: np.ndarray) -> np.ndarray:
+        """Return the positions of the first and the last pixel of crops.
+
+        Args:
+            corners: (n, 2) top-left corners of the crops, size-matched px.
+
+        Returns:
+            (n, 2, 2) size-matched px, (x, y) of both pixels.
+        """
+        assert self.crop_size is not None, "models that see whole images have no crops"
+        last = self.crop_size - 1.0
+        ends = np.broadcast_to([[0.0, 0.0], [last, last]], (len(corners), 2, 2))
+        return self.from_crops(ends, corners)
+
     def step(self, head: str) -> float:
         """Return the size of a pixel of a head's maps, size-matched px."""
         return self.config.stride(head) / self.scale

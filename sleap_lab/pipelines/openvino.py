@@ -50,7 +50,7 @@ def compile_network(
             "runtime.backend: openvino runs on the processor only, "
             f"got runtime.device={device}; accepted there: torch"
         )
-    openvino = _import_openvino()
+    _import_openvino()  # raises an error before any work if it is missing
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -60,16 +60,8 @@ def compile_network(
     lock, own = threading.Lock(), threading.local()
 
     @lru_cache(MOST_SHAPES)
-    def compiled(channels: int, height: int, width: int) -> Any:
-        sizes = openvino.PartialShape([-1, channels, height, width])
-        # No autocast: the precision is a setting of the compiled network.
-        with warnings.catch_warnings(), torch.autocast("cpu", enabled=False):
-            # The warnings are about sizes that become constants, which is intended here.
-            warnings.simplefilter("ignore")
-            model = openvino.convert_model(
-                values, example_input=torch.zeros(2, channels, height, width), input=[sizes]
-            )
-        return _core().compile_model(model, "CPU", settings)
+    def compiled(*shape: int) -> Any:
+        return _core().compile_model(_converted(values, shape), "CPU", settings)
 
     def request(shape: tuple[int, ...]) -> Any:
         """Return this thread's own request to the network for images of a shape."""
@@ -80,13 +72,13 @@ def compile_network(
         with doing("load"), lock:
             return own.requests(*shape)
 
-    def answer(images: Tensor) -> dict[str, Tensor]:
+    def infer(images: Tensor) -> dict[str, Tensor]:
         outputs = request(tuple(images.shape[1:])).infer(
             [images.contiguous().numpy()], share_inputs=True
         )
         return {name: torch.from_numpy(outputs[i]) for i, name in enumerate(values.names)}
 
-    return answer
+    return infer
 
 
 class _Values(nn.Module):
@@ -101,6 +93,20 @@ class _Values(nn.Module):
         maps = self.network(x)
         self.names = list(maps)
         return tuple(maps.values())
+
+
+def _converted(network: nn.Module, shape: tuple[int, ...]) -> Any:
+    """Return the OpenVINO model of a network for images of a shape (channels, height, width)."""
+    openvino = _import_openvino()
+    # No autocast: the precision is a setting of the compiled network.
+    with warnings.catch_warnings(), torch.autocast("cpu", enabled=False):
+        # The warnings are about sizes that become constants, which is intended here.
+        warnings.simplefilter("ignore")
+        return openvino.convert_model(
+            network,
+            example_input=torch.zeros(2, *shape),
+            input=[openvino.PartialShape([-1, *shape])],
+        )
 
 
 @cache

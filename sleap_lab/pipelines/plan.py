@@ -53,13 +53,6 @@ CENTROIDS_ALONE = (
     "Centroid-only without labelled instances: the predictions are the centroids themselves."
 )
 
-ONE_REFINEMENT = ("bottomup", "multi_class_bottomup")
-"""Kinds that read lines or classes at refined points, so that they observe one refinement only.
-
-Other refinements would need the maps again. The same holds for pipelines of two models, which cut
-crops around refined points.
-"""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -120,128 +113,182 @@ def make_plan(
         ConfigError: The labels lack the anchor node.
         RunError: A training config names a centroid that is not known.
     """
-    centroid_threshold, keypoint_threshold = peak_thresholds(options)
-    limit = options.max_instances
-    ways, chosen = _refinements(options, kind in ONE_REFINEMENT or len(configs) > 1)
-    depends = {
-        "kind": kind,
-        "offsets": options.integral_refinement == "offsets",
-        "refinements": str(ways),
-    }
     if kind == "single_instance":
-        return Plan(
-            kind,
-            skeleton,
-            configs=configs,
-            content=Highest,
-            depends=depends,
-            observe=lambda models, *_: partial(
-                observe_highest, model=models[kind], refinements=ways
-            ),
-            decode=partial(
-                decode_highest,
-                skeleton=skeleton,
-                peak_threshold=keypoint_threshold,
-                refinement=chosen,
-            ),
-        )
+        return _single_instance_plan(configs[kind], skeleton, options)
     if kind == "bottomup":
-        edges = edges_of(configs[kind])
-        grouping = GroupingOptions(
-            max_edge_length_ratio=options.max_edge_length_ratio,
-            dist_penalty_weight=options.dist_penalty_weight,
-            min_instance_peaks=options.min_instance_peaks,
-            min_line_scores=options.min_line_scores,
-        )
-        return Plan(
-            kind,
-            skeleton,
-            configs=configs,
-            content=Traced,
-            depends=depends
-            | {"floor": min(keypoint_threshold, FLOOR), "n_points": options.n_points},
-            observe=lambda models, *_: partial(
-                observe_lines,
-                model=models[kind],
-                peak_threshold=keypoint_threshold,
-                refinements=ways,
-                n_points=options.n_points,
-            ),
-            decode=partial(
-                decode_lines,
-                skeleton=skeleton,
-                edges=edges,
-                peak_threshold=keypoint_threshold,
-                grouping=grouping,
-                max_instances=limit,
-            ),
-            details=lambda observed: {
-                "graphs": tuple(
-                    graphs(observed.content, peak_threshold=keypoint_threshold, grouping=grouping)
-                )
-            },
-        )
+        return _bottomup_plan(configs[kind], skeleton, options)
     if kind == "multi_class_bottomup":
-        classes = configs[kind].classes
-        return Plan(
-            kind,
-            skeleton,
-            classes,
-            configs=configs,
-            content=Classified,
-            depends=depends | {"floor": min(keypoint_threshold, FLOOR)},
-            observe=lambda models, *_: partial(
-                observe_classes,
-                model=models[kind],
-                peak_threshold=keypoint_threshold,
-                refinements=ways,
-            ),
-            decode=partial(
-                decode_classes,
-                skeleton=skeleton,
-                classes=classes,
-                peak_threshold=keypoint_threshold,
-                max_instances=limit,
-            ),
-        )
-
-    def labelled(config: TrainingConfig) -> TrueCentroids | None:
-        return (
-            None
-            if truth is None
-            else true_centroids(truth, config, anchor_part=preprocessing.anchor_part)
-        )
-
+        return _multi_class_bottomup_plan(configs[kind], skeleton, options)
+    anchor_part = preprocessing.anchor_part
     if kind == "centroid":
-        return Plan(
-            kind,
-            skeleton,
-            configs=configs,
-            content=Centroids,
-            depends=depends | {"floor": min(centroid_threshold, FLOOR)},
-            observe=lambda models, *_: partial(
-                observe_centroids,
-                model=models[kind],
-                peak_threshold=centroid_threshold,
-                refinements=ways,
-            ),
-            decode=partial(
-                decode_centroids,
-                truth=labelled(configs[kind]),
-                peak_threshold=centroid_threshold,
-                refinement=chosen,
-                max_instances=limit,
-            ),
-            notes=(CENTROIDS_ALONE if truth is None else CENTROIDS_WITH_TRUTH,),
-        )
-    name, config = next((name, config) for name, config in configs.items() if name != "centroid")
-    true = None
+        labelled = _labelled(truth, configs[kind], anchor_part)
+        return _centroid_plan(configs[kind], skeleton, options, labelled)
     if "centroid" in configs:
+        return _topdown_plan(kind, configs, skeleton, options)
+    labelled = _labelled(truth, configs[kind], anchor_part)
+    return _topdown_plan(kind, configs, skeleton, options, labelled)
+
+
+def _single_instance_plan(config: TrainingConfig, skeleton: Skeleton, options: ModelConfig) -> Plan:
+    """Plan a pipeline that takes the highest pixel of the map of each node."""
+    _, peak_threshold = peak_thresholds(options)
+    refinements, requested = _refinements(options)
+    return Plan(
+        config.kind,
+        skeleton,
+        configs={config.kind: config},
+        content=Highest,
+        depends=_depends(config.kind, options, refinements),
+        observe=lambda models, *_: partial(
+            observe_highest, model=models[config.kind], refinements=refinements
+        ),
+        decode=partial(
+            decode_highest, skeleton=skeleton, peak_threshold=peak_threshold, refinement=requested
+        ),
+    )
+
+
+def _bottomup_plan(config: TrainingConfig, skeleton: Skeleton, options: ModelConfig) -> Plan:
+    """Plan a pipeline that groups peaks by part affinity fields."""
+    _, peak_threshold = peak_thresholds(options)
+    refinements, _ = _refinements(options, only_requested=True)
+    edges = edges_of(config)
+    grouping = GroupingOptions(
+        max_edge_length_ratio=options.max_edge_length_ratio,
+        dist_penalty_weight=options.dist_penalty_weight,
+        min_instance_peaks=options.min_instance_peaks,
+        min_line_scores=options.min_line_scores,
+    )
+    return Plan(
+        config.kind,
+        skeleton,
+        configs={config.kind: config},
+        content=Traced,
+        depends=_depends(config.kind, options, refinements)
+        | {"floor": min(peak_threshold, FLOOR), "n_points": options.n_points},
+        observe=lambda models, *_: partial(
+            observe_lines,
+            model=models[config.kind],
+            peak_threshold=peak_threshold,
+            refinements=refinements,
+            n_points=options.n_points,
+        ),
+        decode=partial(
+            decode_lines,
+            skeleton=skeleton,
+            edges=edges,
+            peak_threshold=peak_threshold,
+            grouping=grouping,
+            max_instances=options.max_instances,
+        ),
+        details=lambda observed: {
+            "graphs": tuple(
+                graphs(observed.content, peak_threshold=peak_threshold, grouping=grouping)
+            )
+        },
+    )
+
+
+def _multi_class_bottomup_plan(
+    config: TrainingConfig, skeleton: Skeleton, options: ModelConfig
+) -> Plan:
+    """Plan a pipeline that groups peaks by class."""
+    _, peak_threshold = peak_thresholds(options)
+    refinements, _ = _refinements(options, only_requested=True)
+    return Plan(
+        config.kind,
+        skeleton,
+        config.classes,
+        configs={config.kind: config},
+        content=Classified,
+        depends=_depends(config.kind, options, refinements) | {"floor": min(peak_threshold, FLOOR)},
+        observe=lambda models, *_: partial(
+            observe_classes,
+            model=models[config.kind],
+            peak_threshold=peak_threshold,
+            refinements=refinements,
+        ),
+        decode=partial(
+            decode_classes,
+            skeleton=skeleton,
+            classes=config.classes,
+            peak_threshold=peak_threshold,
+            max_instances=options.max_instances,
+        ),
+    )
+
+
+def _centroid_plan(
+    config: TrainingConfig,
+    skeleton: Skeleton,
+    options: ModelConfig,
+    truth: TrueCentroids | None,
+) -> Plan:
+    """Plan a pipeline that finds centroids, and copies labelled instances to them if there are any.
+
+    Args:
+        config: Training config of the centroid model.
+        skeleton: Skeleton of the poses.
+        options: Decoding options.
+        truth: Labelled instances.
+    """
+    peak_threshold, _ = peak_thresholds(options)
+    refinements, requested = _refinements(options)
+    return Plan(
+        config.kind,
+        skeleton,
+        configs={config.kind: config},
+        content=Centroids,
+        depends=_depends(config.kind, options, refinements) | {"floor": min(peak_threshold, FLOOR)},
+        observe=lambda models, *_: partial(
+            observe_centroids,
+            model=models[config.kind],
+            peak_threshold=peak_threshold,
+            refinements=refinements,
+        ),
+        decode=partial(
+            decode_centroids,
+            truth=truth,
+            peak_threshold=peak_threshold,
+            refinement=requested,
+            max_instances=options.max_instances,
+        ),
+        notes=(CENTROIDS_ALONE if truth is None else CENTROIDS_WITH_TRUTH,),
+    )
+
+
+def _topdown_plan(
+    kind: str,
+    configs: Mapping[str, TrainingConfig],
+    skeleton: Skeleton,
+    options: ModelConfig,
+    truth: TrueCentroids | None = None,
+) -> Plan:
+    """Plan a pipeline that finds the nodes of each animal in a crop.
+
+    Args:
+        kind: Kind of the pipeline.
+        configs: Training configs of the model of the crops and, where there is one, of the centroid
+            model.
+        skeleton: Skeleton of the poses.
+        options: Decoding options.
+        truth: Labelled instances whose centroids replace those of a centroid model.
+    """
+    name, config = next((name, config) for name, config in configs.items() if name != "centroid")
+    centroid_threshold, keypoint_threshold = peak_thresholds(options)
+    max_instances = options.max_instances
+    finds_centroids = "centroid" in configs
+    refinements, requested = _refinements(options, only_requested=finds_centroids)
+    depends = _depends(kind, options, refinements)
+    if finds_centroids:
         depends |= {"floor": min(centroid_threshold, FLOOR)}
     else:  # every labelled instance gets a crop
-        true, centroid_threshold, limit = labelled(config), -math.inf, None
-    needed: dict[str, Any] = {"centroid_threshold": centroid_threshold, "max_instances": limit}
-    instances = needed | {"keypoint_threshold": keypoint_threshold, "refinement": chosen}
+        centroid_threshold, max_instances = -math.inf, None
+    choice: dict[str, Any] = {
+        "centroid_threshold": centroid_threshold,
+        "max_instances": max_instances,
+    }
+    instances = choice | {"keypoint_threshold": keypoint_threshold, "refinement": requested}
     return Plan(
         kind,
         skeleton,
@@ -253,27 +300,46 @@ def make_plan(
             observe_crops,
             centroid_model=models.get("centroid"),
             instance_model=models[name],
-            truth=true,
-            refinements=ways,
+            truth=truth,
+            refinements=refinements,
             budget=budget,
             keep_maps=keep_maps,
-            **needed,
+            **choice,
         ),
         decode=partial(decode_crops, skeleton=skeleton, classes=config.classes, **instances),
-        covers=partial(covers, **needed),
+        covers=partial(covers, **choice),
         details=lambda observed: {"crops": crops_of_instances(observed, **instances)},
     )
 
 
-def _refinements(options: ModelConfig, one: bool) -> tuple[Refinements, int]:
-    """Return the refinements to observe and the index of the run's refinement among them.
+def _labelled(
+    truth: Poses | None, config: TrainingConfig, anchor_part: str | None
+) -> TrueCentroids | None:
+    """Return the centroids of the labelled instances of a source, if it has any."""
+    return None if truth is None else true_centroids(truth, config, anchor_part=anchor_part)
 
-    With `one` only the run's refinement is observed, otherwise all.
+
+def _depends(kind: str, options: ModelConfig, refinements: Refinements) -> dict[str, Any]:
+    """Return the settings that the observations of every kind depend on."""
+    return {
+        "kind": kind,
+        "offsets": options.integral_refinement == "offsets",
+        "refinements": str(refinements),
+    }
+
+
+def _refinements(options: ModelConfig, *, only_requested: bool = False) -> tuple[Refinements, int]:
+    """Return the refinements to observe and the index of the requested one among them.
+
+    Args:
+        options: Decoding options; these name the requested refinement.
+        only_requested: Observe no other refinement. It is set where lines, classes or crops begin
+            at refined points, so that another refinement would need the maps again.
     """
     size = options.integral_patch_size
     every = {None: None, "integral": Refinement(size), "bounded": Refinement(size, bounded=True)}
     if options.integral_refinement == "offsets":  # the network predicts them with the maps
         return (None,), 0
-    if one:
+    if only_requested:
         return (every[options.integral_refinement],), 0
     return tuple(every.values()), list(every).index(options.integral_refinement)

@@ -11,6 +11,7 @@ from torch import Tensor
 from sleap_lab.decode.classes import assign_classes
 from sleap_lab.networks.preprocess import crop_corners, cut_crops
 from sleap_lab.pipelines.centroid import (
+    Centroids,
     TrueCentroids,
     choose_centroids,
     observe_centroids,
@@ -125,7 +126,7 @@ def observe_crops(
         batch: The frames.
         centroid_model: Finds the centroids; None cuts crops around the labelled instances of
             `truth`, with a score of 1.
-        instance_model: Sees the crops.
+        instance_model: Model of the crops.
         truth: Labelled instances.
         centroid_threshold: The run's threshold for centroids.
         max_instances: The run's limit per frame.
@@ -138,79 +139,98 @@ def observe_crops(
         found = observe_centroids(
             batch, centroid_model, peak_threshold=centroid_threshold, refinements=refinements
         )
-        sample, centroids, scores = (
-            found.content.sample,
-            found.content.points[:, 0],
-            found.content.values,
-        )
-        maps, steps, complete, flooded = found.maps, found.steps, found.complete, found.flooded
     else:
         assert truth is not None, "crops need a centroid model or ground truth"
-        sample, centroids = _labelled(batch, truth)
-        scores, maps, steps, complete, flooded = (
-            np.ones(len(sample), dtype=np.float32),
-            {},
-            {},
-            True,
-            False,
-        )
+        found = _labelled(batch, truth)
+    sample, scores = found.content.sample, found.content.values
     needed = choose_centroids(
         sample, scores, peak_threshold=centroid_threshold, max_instances=max_instances
     )
-    passes = list(
-        crop_passes(sample, scores, FEWEST_PER_PASS.get(instance_model.device.type, MOST_PER_PASS))
-    )
-    chosen = [rows for rows in passes if np.isin(rows, needed).any()]
-    if budget.grants(len(needed), sum(map(len, passes)) - sum(map(len, chosen))):
-        chosen = passes
+    passes = _chosen_passes(sample, scores, needed, instance_model.device, budget)
     size = instance_model.crop_size
     assert size is not None, "checked when the pipeline is built"
-    corners = crop_corners(centroids, size)
+    corners = crop_corners(found.content.points[:, 0], size)
     outputs = []
-    for rows in chosen:
+    for rows in passes:
         with doing(PREPROCESS):
             crops = cut_crops(batch.images, sample[rows], corners[rows], size)
         outputs.append(instance_model(crops))
-    rows = np.concatenate([np.zeros(0, dtype=np.intp), *chosen])
-    points, values, probabilities = _read_crops(outputs, instance_model, corners[rows], refinements)
-    eff, n = batch.eff[sample, None], len(sample)
-    ends = np.broadcast_to([[0.0, 0.0], [size - 1.0, size - 1.0]], (n, 2, 2))
-    content = Cropped(
-        where=batch.where,
-        sample=sample,
-        centroids=centroids / eff,
-        boxes=instance_model.from_crops(ends, corners) / eff[..., None],
-        scores=scores,
+    observed = np.concatenate([np.zeros(0, dtype=np.intp), *passes])
+    content = _read_crops(outputs, observed, found.content, corners, instance_model, refinements)
+    crop_maps = _maps_of(needed, outputs, observed) if outputs and keep_maps else {}
+    rule = instance_model.crop_rule
+    step = instance_model.step("confmaps") * (1 + (rule.gain if rule is not None else 0))
+    steps = {**found.steps, "confmaps": step}
+    return Observed(content, found.maps, steps, crop_maps, found.complete, found.flooded)
+
+
+def _labelled(batch: FrameBatch, truth: TrueCentroids) -> Observed[Centroids]:
+    """Return the centroids of the labelled instances of a batch, with a confidence of 1."""
+    rows = [truth.in_frame(where) for where in batch.where]
+    sample = np.repeat(np.arange(len(rows), dtype=np.int32), [len(r) for r in rows])
+    points = (truth.points[np.concatenate(rows)] * batch.eff[sample, None]).astype(np.float32)
+    values = np.ones(len(sample), dtype=np.float32)
+    return Observed(Centroids(batch.where, batch.eff, sample, points[:, None], values), {}, {})
+
+
+def _chosen_passes(
+    sample: np.ndarray,
+    scores: np.ndarray,
+    needed: np.ndarray,
+    device: torch.device,
+    budget: SpareBudget,
+) -> list[np.ndarray]:
+    """Return the passes that hold needed crops; all passes where the budget grants the others.
+
+    Args:
+        sample: (n,) frame of each crop, ascending.
+        scores: (n,) confidence of its centroid.
+        needed: Rows of the needed crops.
+        device: Device of the network.
+        budget: Decides whether crops that are not needed are observed, too.
+    """
+    fewest = FEWEST_PER_PASS.get(device.type, MOST_PER_PASS)
+    passes = list(crop_passes(sample, scores, fewest))
+    chosen = [rows for rows in passes if np.isin(rows, needed).any()]
+    spare = sum(map(len, passes)) - sum(map(len, chosen))
+    return passes if budget.grants(len(needed), spare) else chosen
+
+
+def _read_crops(
+    outputs: list[dict[str, Tensor]],
+    rows: np.ndarray,
+    centroids: Centroids,
+    corners: np.ndarray,
+    model: Model,
+    refinements: Refinements,
+) -> Cropped:
+    """Return what the network finds in the observed crops, beside the centroids of all crops.
+
+    Args:
+        outputs: Network outputs of each pass.
+        rows: Rows of the crops of all passes.
+        centroids: Centroids that the crops are cut around.
+        corners: (n, 2) top-left corners of the crops, size-matched px.
+        model: The model of the crops.
+        refinements: Refinements of the nodes.
+    """
+    n = len(corners)
+    points, values, probabilities = _find_nodes(outputs, model, corners[rows], refinements)
+    eff = centroids.eff[centroids.sample, None]
+    return Cropped(
+        where=centroids.where,
+        sample=centroids.sample,
+        centroids=centroids.points[:, 0] / eff,
+        boxes=model.crop_boxes(corners) / eff[..., None],
+        scores=centroids.values,
         seen=np.isin(np.arange(n), rows),
         points=_spread(points / eff[rows, None, None], rows, n),
         values=_spread(values, rows, n),
         probabilities=_spread(probabilities, rows, n),
     )
-    crop_maps = {}
-    if outputs and keep_maps:
-        place = np.zeros(n, dtype=np.int64)
-        place[rows] = np.arange(len(rows))
-        wanted = torch.from_numpy(place[needed]).to(instance_model.device)
-        crop_maps = {
-            name: torch.cat([output[name] for output in outputs])[wanted] for name in outputs[0]
-        }
-    rule = instance_model.crop_rule
-    step = instance_model.step("confmaps") * (1 + (rule.gain if rule is not None else 0))
-    return Observed(content, maps, {**steps, "confmaps": step}, crop_maps, complete, flooded)
 
 
-def _labelled(batch: FrameBatch, truth: TrueCentroids) -> tuple[np.ndarray, np.ndarray]:
-    """Return sample and centroid of each labelled instance of a batch.
-
-    Returns:
-        sample (n,) int32; centroids (n, 2) float32, size-matched px.
-    """
-    rows = [truth.in_frame(where) for where in batch.where]
-    sample = np.repeat(np.arange(len(rows), dtype=np.int32), [len(r) for r in rows])
-    return sample, (truth.points[np.concatenate(rows)] * batch.eff[sample, None]).astype(np.float32)
-
-
-def _read_crops(
+def _find_nodes(
     outputs: list[dict[str, Tensor]], model: Model, corners: np.ndarray, refinements: Refinements
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the nodes and classes in the network outputs of all passes.
@@ -234,11 +254,38 @@ def _read_crops(
     return points, values.cpu().numpy(), vectors.cpu().numpy()
 
 
+def _maps_of(
+    needed: np.ndarray, outputs: list[dict[str, Tensor]], rows: np.ndarray
+) -> dict[str, Tensor]:
+    """Return the network outputs of the needed crops by name, in their order.
+
+    Args:
+        needed: (n,) rows of the needed crops.
+        outputs: Network outputs of each pass.
+        rows: Rows of the crops of all passes; the needed ones are among them.
+    """
+    place = np.zeros(rows.max() + 1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    maps = {name: torch.cat([output[name] for output in outputs]) for name in outputs[0]}
+    chosen = torch.from_numpy(place[needed])
+    return {name: values[chosen.to(values.device)] for name, values in maps.items()}
+
+
 def _spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
     """Return an array of n rows with `values` in `rows`, and nan in the others."""
     spread = np.full((n, *values.shape[1:]), np.nan, dtype=values.dtype)
     spread[rows] = values
     return spread
+
+
+def _needed(observed: Cropped, centroid_threshold: float, max_instances: int | None) -> np.ndarray:
+    """Return the rows of the crops that become instances, as `choose_centroids` does."""
+    return choose_centroids(
+        observed.sample,
+        observed.scores,
+        peak_threshold=centroid_threshold,
+        max_instances=max_instances,
+    )
 
 
 def decode_crops(
@@ -265,12 +312,7 @@ def decode_crops(
         refinement: Which of the observed refinements to take.
         max_instances: Most instances per frame, those with the best centroids, best first.
     """
-    rows = choose_centroids(
-        observed.sample,
-        observed.scores,
-        peak_threshold=centroid_threshold,
-        max_instances=max_instances,
-    )
+    rows = _needed(observed, centroid_threshold, max_instances)
     sample, values = observed.sample[rows], observed.values[rows]
     found = values >= keypoint_threshold
     tracks, track_scores = np.full(len(rows), -1), np.full(len(rows), np.nan)
@@ -304,12 +346,7 @@ def crops_of_instances(
 ) -> Crops:
     """Return the crops of the instances that `decode_crops` makes."""
     content = observed.content
-    rows = choose_centroids(
-        content.sample,
-        content.scores,
-        peak_threshold=centroid_threshold,
-        max_instances=max_instances,
-    )
+    rows = _needed(content, centroid_threshold, max_instances)
     found = (content.values[rows] >= keypoint_threshold) & ~np.isnan(
         content.points[rows, :, refinement]
     ).any(axis=-1)
@@ -326,10 +363,5 @@ def crops_of_instances(
 
 def covers(observed: Cropped, *, centroid_threshold: float, max_instances: int | None) -> bool:
     """Return whether all crops that these settings need were observed."""
-    rows = choose_centroids(
-        observed.sample,
-        observed.scores,
-        peak_threshold=centroid_threshold,
-        max_instances=max_instances,
-    )
+    rows = _needed(observed, centroid_threshold, max_instances)
     return bool(observed.seen[rows].all())

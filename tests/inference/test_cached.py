@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sleap_lab import run_experiment
 from sleap_lab.errors import RunError
-from sleap_lab.inference import cached, shards
+from sleap_lab.inference import cached, observations, shards
 from sleap_lab.inference.cache import Cache, Result, entries, remember
 from sleap_lab.inference.cached import detect_cached, track_cached
 from sleap_lab.inference.detect import detect
@@ -103,17 +103,6 @@ def test_predictions_are_remembered(kind, tmp_path, passes):
     assert same(again.poses, fresh.poses)
     assert (again.kind, again.device, again.notes) == (fresh.kind, fresh.device, fresh.notes)
     assert len(fresh.poses)
-
-
-@pytest.mark.parametrize("at_once", [1, 2, 512])
-def test_observations_are_joined_on_the_way(tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr(cached, "PACKED_AT_ONCE", at_once)
-    config, cache = configured("topdown"), Cache(tmp_path)
-    remembered(config, cache)
-    config.model.peak_threshold = 0.5
-    found, outcomes = remembered(config, cache)
-    assert outcomes == {"network": "hit", "predict": "miss"}
-    assert same(found.poses, detect(open_source(config.data), config).poses)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +214,7 @@ def test_observations_of_too_many_candidates_are_not_stored_but_poses_are(tmp_pa
 
 
 def test_observations_that_would_fill_the_memory_are_not_stored(tmp_path, monkeypatch):
-    monkeypatch.setattr(cached, "MOST_BYTES", 1000)
+    monkeypatch.setattr(observations, "MOST_BYTES", 1000)
     remembered(configured("bottomup"), Cache(tmp_path))
     assert [entry.stage for entry in entries(tmp_path)] == ["predict"]
 

@@ -198,15 +198,15 @@ def test_a_part_holds_what_belongs_to_its_frames(tmp_path):
     source = Source(Path("a.mp4"), [], frames, None)
     cache = Cache(tmp_path)
     first = chunks.Chunks(source, cache, "k" * 64, "a.mp4")
-    first.lost += [
+    first.bad_frames += [
         Frame(0, 1, None, "torn"),
         Frame(0, 7, None, "later"),
     ]  # read ahead of the batch that is done
     first.add(make_poses(Skeleton(("a",)), [[[1, 2]]], frame=[3], frames=frames[:4]))
     first.store()
     second = chunks.Chunks(source, cache, "k" * 64, "a.mp4")
-    assert [frame.index for frame in second.lost] == [1]
-    assert second.rest.frames.tolist() == frames[4:].tolist()
+    assert [frame.index for frame in second.bad_frames] == [1]
+    assert second.remaining.frames.tolist() == frames[4:].tolist()
     assert isinstance(second.poses[0], Poses)
     second.remove()
     assert entries(tmp_path) == []
@@ -232,4 +232,4 @@ def test_a_part_that_does_not_fit_is_not_taken(tmp_path, start, stop, fits):
     remember(cache, fingerprint({"part": 0, "of": "k"}), lambda: part, stage="predict, part")
     taken = chunks.Chunks(source, cache, "k", "a.mp4")
     assert len(taken.poses) == fits
-    assert taken.rest.frames.tolist() == frames[stop if fits else 0 :].tolist()
+    assert taken.remaining.frames.tolist() == frames[stop if fits else 0 :].tolist()

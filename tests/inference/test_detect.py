@@ -82,7 +82,7 @@ def test_every_frame_is_predicted(config):
 
 def test_frames_that_were_lost_in_a_part_before_are_not_missed(config):
     torn = Frame(0, 99, None, "torn")
-    found = detect(open_source(config.data), config, lost=[torn], requested=N + 1)
+    found = detect(open_source(config.data), config, bad_frames=[torn], requested=N + 1)
     assert found.bad_frames == (torn,)
     assert found.poses.frames.tolist() == [[0, i] for i in range(N)]
 
@@ -240,7 +240,7 @@ def test_it_is_an_error_when_no_frame_can_be_read(torn, on_bad_frame):
 
 def test_a_batch_that_gets_lost_is_an_error(config, monkeypatch):
     def losing(*arguments, **options):
-        return list(predict(*arguments, **options))[1:]
+        yield from list(predict(*arguments, **options))[1:]
 
     monkeypatch.setattr("sleap_lab.pipelines.engine.predict", losing)
     with pytest.raises(

@@ -412,5 +412,7 @@ def test_what_processes_logged_is_told_whatever_bytes_it_holds(config, tmp_path,
     (tmp_path / "0.log").write_bytes(b"first\nagain\n")
     source = open_source(config.data)
     with caplog.at_level("INFO", logger=shards.__name__):
-        shards._launched(lambda: None, source, [4, N - 4], lambda frames, total: frames, tmp_path)
+        shards._launch_and_watch(
+            lambda: None, source, [4, N - 4], lambda frames, total: frames, tmp_path
+        )
     assert caplog.messages == ["device 0: first", "device 0: again", "device 1: second\\xff"]
