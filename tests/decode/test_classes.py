@@ -137,3 +137,10 @@ def test_every_class_is_given_once_and_the_sum_is_the_largest(slow, seed, n, cla
     assert len(given) == min(n, classes) == len(set(given.tolist()))
     best = sum(probabilities[i, j] for i, j in slow.best_pairs(probabilities)) if n else 0
     assert np.nansum(chances) == pytest.approx(best)
+
+
+def test_no_classes():
+    found, values, chances = group_by_class(
+        np.ones((1, 2)), np.ones(1), np.zeros(1, dtype=int), np.zeros((1, 0)), 2
+    )
+    assert (found.shape, values.shape, chances.shape) == ((0, 2, 2), (0, 2), (0, 2))

@@ -126,3 +126,26 @@ def test_tracks_of_one_name_are_two():
     assert differing(replace(then, track_names=("x", "x"))) != {} or len(POSES) == 0
     (difference,) = [item for item in compare_poses(then, now, exact=True) if not item.agrees]
     assert (difference.name, difference.now) == ("instances with another track", 2)
+
+
+def test_instances_are_paired_by_the_mean_distance_of_their_nodes():
+    # The first moves by (5.7 + 0) / 2 = 2.8 px, the second by 3.5 px at both nodes.
+    then = make_poses(SKELETON, [[[0, 0], [10, 0]]], tracks=[0], track_names=["x"])
+    now = make_poses(
+        SKELETON,
+        [[[4, 4], [10, 0]], [[3.5, 0], [13.5, 0]]],
+        frame=[0, 0],
+        tracks=[0, 1],
+        track_names=["x", "y"],
+    )
+    assert differing(now, then=then) == {
+        "instances": 2,
+        "instances without counterpart": 1,
+        LARGEST_PIXELS: 4,
+    }
+
+
+def test_poses_without_a_common_node_differ_in_their_nodes():
+    then = make_poses(SKELETON, [[[0, 0], [NAN, NAN]]])
+    now = make_poses(SKELETON, [[[NAN, NAN], [9, 0]]])
+    assert differing(now, then=then) == {"nodes found in one run only": 2}

@@ -106,3 +106,12 @@ def test_without_extent_nobody_is_in_a_crowd():
     assert not in_crowd(
         points, labelled_frames(points, points, {0: 0}, user_labels_only=False)
     ).any()
+
+
+def test_a_single_node_has_no_row_for_crowds():
+    single = Skeleton(("centre",))
+    truth = make_poses(single, BODY[:, None], frame=[0, 1])
+    matches = Matches(np.arange(2), np.arange(2), np.ones(2), *[np.zeros(0, dtype=int)] * 2)
+    frames = labelled_frames(truth, truth, {0: 0}, user_labels_only=False)
+    rows = breakdown(truth, truth, frames, matches, ["a.mp4"])
+    assert {row.stratum for row in rows} == {None}

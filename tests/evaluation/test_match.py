@@ -151,6 +151,12 @@ def test_no_human_label_at_all_names_the_setting():
         pair_frames(truth, truth, {0: 0}, user_labels_only=True)
 
 
+def test_human_labels_on_other_frames_are_no_reason_to_count_all_instances():
+    truth, poses = record([(0, 3)], user=[True]), record([(0, 5)])
+    with pytest.raises(RunError, match="no frame in common"):
+        pair_frames(truth, poses, {0: 0}, user_labels_only=True)
+
+
 def test_what_is_left_over_is_missed_or_extra():
     truth, poses = record([(0, 0), (0, 0), (0, 1)]), record([(0, 0), (0, 1), (0, 1)])
     pairs = pair_frames(truth, poses, {0: 0}, user_labels_only=False)

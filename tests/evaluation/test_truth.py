@@ -56,3 +56,23 @@ def test_a_video_has_no_truth_of_its_own(case):
     config.evaluator.ground_truth_path = None
     with pytest.raises(RunError, match="holds no user-labelled instance; give a file with"):
         open_truth(config, source, OURS)
+
+
+def labels_as_data(tmp_path, make_labels, video_path, **instances):
+    path = tmp_path / "labels.slp"
+    make_labels([video_path], **instances).save(str(path), verbose=False)
+    config = Config(data=DataConfig(path=str(path)), evaluator=EvaluatorConfig(evaluate=True))
+    return config, open_source(config.data)
+
+
+def test_labels_hold_their_own_truth(tmp_path, make_labels, video_path):
+    case = labels_as_data(tmp_path, make_labels, video_path, user=[(0, 2, TRIANGLE)])
+    truth = open_truth(*case, OURS)
+    assert truth.poses.frames.tolist() == [[0, 2]]
+    assert [match.reason for match in truth.videos] == ["same labels file"]
+
+
+def test_labels_without_user_instances_hold_no_truth(tmp_path, make_labels, video_path):
+    case = labels_as_data(tmp_path, make_labels, video_path, predicted=[(0, 2, TRIANGLE)])
+    with pytest.raises(RunError, match="holds no user-labelled instance"):
+        open_truth(*case, OURS)

@@ -91,6 +91,11 @@ def test_videos_that_cannot_be_told_apart_are_refused():
     ]
 
 
+def test_a_video_that_the_map_leaves_out_need_not_be_told_apart():
+    truth, labels = labels_on("/a/x.mp4", "/b/x.mp4"), labels_on("/c/x.mp4", moved=1)
+    assert compared(match_videos(truth, labels, {0: None})) == {}
+
+
 def test_a_video_without_frames_need_not_be_told_apart():
     truth, labels = (
         labels_on("/a/x.mp4", "/b/x.mp4", "/b/y.mp4"),

@@ -267,3 +267,8 @@ def test_losses_are_told_in_two_sentences(source, clips):
 def test_a_range_that_is_not_the_first_grows_too(source):
     rows = bad_ranges(source, [bad(0, 1), bad(0, 4), bad(0, 5)])
     assert [(row["frames"], row["count"]) for row in rows] == [("1", 1), ("4-5", 2)]
+
+
+def test_a_name_that_is_no_text_is_written_with_its_bytes(source, tmp_path):
+    write_bad_frames(tmp_path / "bad.csv", source, [bad(0, 1, "no \udcff here")])
+    assert r"no \udcff here" in (tmp_path / "bad.csv").read_text()

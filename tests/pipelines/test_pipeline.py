@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sleap_lab.checkpoints import load_network, read_training_config
-from sleap_lab.errors import ConfigError
+from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.networks.preprocess import ImageSpec
 from sleap_lab.pipelines.model import FrameBatch
 from sleap_lab.pipelines.pipeline import (
@@ -660,6 +660,12 @@ def test_weights_of_other_files(make_model, tmp_path):
     other = make_model("single_instance", {"confmaps": [BLUE, GREEN]}, name="other")
     poses = build([path], head_ckpt_path=str(other / "best.ckpt")).predict(ANIMAL).poses
     assert poses.points.tolist() == [[[22, 10], [12, 14]]]
+
+
+def test_weights_of_another_backbone(make_model, tmp_path):
+    path = make_model("single_instance", {"confmaps": [GREEN, BLUE]})
+    with pytest.raises((RunError, ConfigError), match="gone.ckpt"):
+        build([path], backbone_ckpt_path=str(tmp_path / "gone.ckpt"))
 
 
 @pytest.mark.parametrize("threads", [None, 3])

@@ -3,6 +3,7 @@ import pytest
 import yaml
 
 from sleap_lab.checkpoints import read_training_config
+from sleap_lab.pipelines.observation import Observed
 from sleap_lab.pipelines.plan import make_plan
 from sleap_lab.pipelines.topdown import Cropped
 from sleap_lab.poses.record import Skeleton
@@ -79,3 +80,11 @@ def test_what_a_lower_threshold_than_the_floor_would_need_is_not_there(plan):
 
     for kind in ("bottomup", "multi_class_bottomup", "centroid"):
         assert floor(kind, 0.1) == floor(kind, 0.7) != floor(kind, 0.05), kind
+
+
+def test_details_of_top_down_models_are_the_crops_of_the_instances(plan):
+    made = plan("topdown", "centroid", "centered_instance", peak_threshold=0.2)
+    found = crops([0.9, 0.8, 0.1], [True] * 3)
+    found.values[:] = 0.5
+    details = made.details(Observed(found, maps={}, steps={}))
+    assert details["crops"].scores.tolist() == pytest.approx([0.9, 0.8])

@@ -46,3 +46,8 @@ def test_hungarian_prefers_possible_pairs_to_small_totals():
 
 def test_greedy_takes_the_first_of_equals():
     assert pairs(greedy, [[0, 0], [0, 0]]) == [(0, 0), (1, 1)]
+
+
+def test_an_impossible_pair_costs_more_than_possible_ones_that_cost_nothing():
+    assert pairs(hungarian, [[INF, 0, 0], [0, INF, 0]]) == [(0, 1), (1, 0)]
+    assert pairs(hungarian, [[INF, 0], [0, 0]]) == [(0, 1), (1, 0)]
