@@ -664,7 +664,7 @@ def test_weights_of_other_files(make_model, tmp_path):
 
 def test_weights_of_another_backbone(make_model, tmp_path):
     path = make_model("single_instance", {"confmaps": [GREEN, BLUE]})
-    with pytest.raises((RunError, ConfigError), match="gone.ckpt"):
+    with pytest.raises((RunError, ConfigError), match=r"gone\.ckpt"):
         build([path], backbone_ckpt_path=str(tmp_path / "gone.ckpt"))
 
 
