@@ -4,22 +4,26 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, did_you_mean
-from sleap_lab.inference.detect import detect, refine
+from sleap_lab.inference.detect import Inference, detect, refine
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import batch_outputs, outputs_file
 from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.labels import leave_out_empty_frames, save_labels
 from sleap_lab.media.open_source import open_source
+from sleap_lab.media.source import Source
 from sleap_lab.settings import flags
 from sleap_lab.settings.check import check
 from sleap_lab.settings.config import Config, defaults, keys
 from sleap_lab.settings.tracker import check_tracker
+
+if TYPE_CHECKING:
+    from sleap_lab.pipelines.model import Prediction
 
 
 def run_inference(
@@ -78,19 +82,7 @@ def run_inference(
         UserWarning: Some frames, or some of several videos, are unreadable, or there is a note
             about the frames or the poses.
     """
-    given = [
-        name
-        for name, value in (
-            ("data_path", data_path),
-            ("input_labels", input_labels),
-            ("input_video", input_video),
-        )
-        if value is not None
-    ]
-    if not given:
-        raise ConfigError("run_inference needs data_path, input_labels or input_video")
-    _check_kinds(data_path=data_path, input_labels=input_labels, input_video=input_video)
-    data = input_labels if input_labels is not None else input_video
+    data = _opened(data_path=data_path, input_labels=input_labels, input_video=input_video)
     options |= {
         "make_labels": make_labels,
         "return_confmaps": return_confmaps,
@@ -105,33 +97,37 @@ def run_inference(
         model_paths=model_paths,
         output_path=output_path,
     )
-    batches: list[dict[str, Any]] = []
     source = open_source(config.data, predicting=config.model.kind != "none", data=data)
-    keep = (
-        None
-        if make_labels
-        else lambda found: batches.append(batch_outputs(found, config.filters, config.output))
-    )
-    detected = detect(source, config, keep=keep, details=not make_labels)
+    batches: list[dict[str, Any]] = []
+
+    def keep(prediction: "Prediction") -> None:
+        batches.append(batch_outputs(prediction, config.filters, config.output))
+
+    detected = detect(source, config, keep=None if make_labels else keep, details=not make_labels)
     for note in [*source.notes, *detected.notes, *bad_frame_notes(source, detected.bad_frames)]:
         warnings.warn(note, stacklevel=2)
-    if not make_labels:
-        if config.output.path is not None:
-            with outputs_file(Path(config.output.path)) as add:
-                for batch in batches:
-                    add(batch)
-        return (
-            [_stacked(batch) for batch in batches]
-            if detected.kind == "single_instance"
-            else batches
-        )
-    inference = refine(detected, source, config)
-    labels = result_labels(inference, source, config)
+    return _labels(detected, source, config) if make_labels else _arrays(batches, detected, config)
+
+
+def _labels(detected: Inference, source: Source, config: Config) -> sio.Labels:
+    """Filter and track poses, and write them to the output path if there is one."""
+    labels = result_labels(refine(detected, source, config), source, config)
     if config.output.no_empty_frames:
         leave_out_empty_frames(labels)
-    if output_path is not None:
-        save_labels(labels, output_path)
+    if config.output.path is not None:
+        save_labels(labels, config.output.path)
     return labels
+
+
+def _arrays(
+    batches: list[dict[str, Any]], detected: Inference, config: Config
+) -> list[dict[str, Any]]:
+    """Write the outputs of all batches to the output path if there is one, and return them."""
+    if config.output.path is not None:
+        with outputs_file(Path(config.output.path)) as add:
+            for batch in batches:
+                add(batch)
+    return list(map(_stacked, batches)) if detected.kind == "single_instance" else batches
 
 
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -148,12 +144,16 @@ WAYS = {
 """Type of a value -> the argument that accepts it."""
 
 
-def _check_kinds(**given: Any) -> None:
-    """Refuse inputs of other kinds, and say how they become one of those that are accepted.
+def _opened(**inputs: Any) -> sio.Labels | sio.Video | None:
+    """Return the input that is already open; None where it is a path.
 
     Raises:
-        ConfigError: One is of another kind.
+        ConfigError: There is no input, or one is of another kind; the message says how it becomes
+            one of those that are accepted.
     """
+    given = {name: value for name, value in inputs.items() if value is not None}
+    if not given:
+        raise ConfigError("run_inference needs data_path, input_labels or input_video")
     for name, value in given.items():
         kinds, accepted = KINDS[name]
         several = name == "data_path" and isinstance(value, (list, tuple))
@@ -168,6 +168,7 @@ def _check_kinds(**given: Any) -> None:
             else:
                 got, way = type(item).__name__, WAYS.get(type(item).__name__, "")
             raise ConfigError(f"run_inference: {name} is {got}; accepted: {accepted}{way}")
+    return given.get("input_labels", given.get("input_video"))
 
 
 def _config(
