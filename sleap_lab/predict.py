@@ -14,8 +14,9 @@ from sleap_lab.inference.detect import Inference, detect, refine
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import batch_outputs, outputs_file
 from sleap_lab.media.bad_frames import bad_frame_notes
-from sleap_lab.media.labels import leave_out_empty_frames, save_labels
+from sleap_lab.media.labels import save_labels
 from sleap_lab.media.open_source import open_source
+from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Source
 from sleap_lab.settings import flags
 from sleap_lab.settings.check import check

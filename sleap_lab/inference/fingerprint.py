@@ -20,13 +20,15 @@ from sleap_lab.settings.inputs import model_files
 if TYPE_CHECKING:
     from sleap_lab.media.source import Source
 
-INDEX = tuple(f"media/{name}.py" for name in ("decoding", "index", "recording", "stretches"))
+INDEX = tuple(
+    f"media/{name}.py" for name in ("decoding", "index", "packets", "recording", "stretches")
+)
 READING = (
     *INDEX,
     *(
         f"media/{name}.py"
         for name in (
-            *("fit", "headers", "images", "relink", "videos"),
+            *("fit", "headers", "images", "missing", "readers", "relink", "timing", "videos"),
             *("source", "open_source", "from_videos", "from_labels", "selection"),
             *("source_checks", "read_ahead"),
         )
@@ -40,7 +42,7 @@ STAGE_CODE: dict[str, tuple[str, ...]] = {
         "decode",
         "networks",
         "pipelines",
-        "media/labels.py",
+        *(f"media/{name}.py" for name in ("labels", "counting", "revising")),
         "poses/centroids.py",
         "settings/thresholds.py",
         *READING,

@@ -4,7 +4,8 @@ import sleap_io as sio
 
 from sleap_lab.inference.detect import Inference
 from sleap_lab.inference.provenance import provenance
-from sleap_lab.media.labels import revise_labels, to_labels
+from sleap_lab.media.labels import to_labels
+from sleap_lab.media.revising import revise_labels
 from sleap_lab.media.source import Source
 from sleap_lab.settings.config import Config
 

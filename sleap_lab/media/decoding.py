@@ -16,7 +16,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sleap_lab.media.index import FrameIndex, packet_of, pictures
+from sleap_lab.media.index import FrameIndex
+from sleap_lab.media.packets import packet_of, pictures
 
 LOST = "no picture comes where it should be; its data are damaged or missing"
 DAMAGED = "its data, or those of a frame that it is built on, are damaged"

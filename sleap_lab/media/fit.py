@@ -10,7 +10,8 @@ from sleap_io.io.video_reading import CropVideoBackend, HDF5Video, MediaVideo, V
 
 from sleap_lab.errors import one_line
 from sleap_lab.media.headers import vet_video
-from sleap_lab.media.index import AV_TIME_BASE, opened, read_index
+from sleap_lab.media.index import read_index
+from sleap_lab.media.packets import AV_TIME_BASE, opened
 from sleap_lab.media.recording import Recording
 from sleap_lab.settings.inputs import is_media
 

@@ -7,8 +7,9 @@ import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.media.images import display_path
-from sleap_lab.media.labels import staying_tracks, to_poses
-from sleap_lab.media.relink import missing_frames
+from sleap_lab.media.labels import to_poses
+from sleap_lab.media.missing import missing_frames
+from sleap_lab.media.revising import staying_tracks
 from sleap_lab.media.selection import filter_labels, frames_of_video
 from sleap_lab.media.source import Source
 from sleap_lab.media.videos import NO_FRAME, Indexer, open_reader

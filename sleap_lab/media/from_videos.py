@@ -7,9 +7,10 @@ import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.media.images import display_path
+from sleap_lab.media.readers import Reader
 from sleap_lab.media.selection import LABEL_FILTERS, frames_of_video, frames_of_videos, is_given
 from sleap_lab.media.source import Source
-from sleap_lab.media.videos import ACCEPTED, NO_FRAME, Indexer, Reader, open_reader, open_video
+from sleap_lab.media.videos import ACCEPTED, NO_FRAME, Indexer, open_reader, open_video
 from sleap_lab.settings.config import DataConfig
 from sleap_lab.settings.frames import parse_frames
 from sleap_lab.settings.inputs import HDF5, Input, input_name

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sleap_lab.errors import RunError
 from sleap_lab.media.images import display_path
+from sleap_lab.media.readers import file_state
 from sleap_lab.media.source import Frame, Source
-from sleap_lab.media.videos import file_state
 
 
 def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:

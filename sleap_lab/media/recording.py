@@ -21,7 +21,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from sleap_lab.media.decoding import PacketOrder, Run
-from sleap_lab.media.index import FrameIndex, numbered, opened
+from sleap_lab.media.index import FrameIndex
+from sleap_lab.media.packets import numbered, opened
 
 NEAR = 8
 """Packets up to which decoding goes forward instead of seeking."""

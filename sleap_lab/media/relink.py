@@ -11,13 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import sleap_io as sio
-from sleap_io.io.seq import SeqVideo
 from sleap_io.io.video_reading import (
     CropVideoBackend,
-    HDF5Video,
-    ImageVideo,
     MediaVideo,
-    TiffVideo,
     VideoBackend,
 )
 
@@ -25,13 +21,14 @@ from sleap_lab.errors import RunError, one_line
 from sleap_lab.media.fit import OTHER, Files, Fit, Stored, fit, open_reader, size_problem, stored_of
 from sleap_lab.media.headers import ADDRESS, vet_video
 from sleap_lab.media.images import absent_images, display_path, is_there
-
-NOT_THERE = "is not there"
-NOT_ALLOWED = "is not there, or may not be read"
-NO_FILE = "is no file"
-IS_ADDRESS = "is an address, and nothing is fetched; download it and put it beside the labels"
-FILE_READERS = (MediaVideo, HDF5Video, TiffVideo, SeqVideo, CropVideoBackend)
-"""Readers of sleap-io that read a video from a single file."""
+from sleap_lab.media.missing import (
+    IS_ADDRESS,
+    NOT_THERE,
+    MissingVideo,
+    PartialVideo,
+    absence_of,
+    lacking,
+)
 
 Name = str | tuple[str, ...]
 """The name of a video in labels; videos of the same name may share their file."""
@@ -49,36 +46,6 @@ class Found(NamedTuple):
     files: Files
     identity: Any
     rank: tuple[bool, Fit]
-
-
-class MissingVideo(sio.Video):
-    """A video of labels without a matching file.
-
-    Attributes:
-        reason: Why there is none, as words that follow the name of the video.
-    """
-
-    reason: str = NOT_THERE
-
-    def __getitem__(self, frames: Any) -> Any:
-        """Refuse to read.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(f"it {self.reason}")
-
-    def exists(self, *_: Any, **__: Any) -> bool:
-        """Return False: a file of its name is not this video."""
-        return False
-
-
-class PartialVideo(sio.Video):
-    """A video of images whose first image is missing; sleap-io would take all as missing."""
-
-    def exists(self, *_: Any, **__: Any) -> bool:
-        """Return True: some images exist."""
-        return True
 
 
 def relink(labels: sio.Labels, path: Path) -> None:
@@ -159,33 +126,6 @@ def refuse_mistaken(labels: sio.Labels) -> None:
             )
 
 
-def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
-    """Return the requested frames of a video that are known to be missing before it is read.
-
-    Args:
-        video: The video.
-        frames: Frames to be read from it.
-
-    Returns:
-        The number of missing frames, and the reason as words that follow the name of the video.
-    """
-    if isinstance(video, MissingVideo):
-        return len(frames), video.reason
-    if isinstance(video.filename, list):
-        wanted = [
-            video.filename[frame] if frame < len(video.filename) else f"number {frame}"
-            for frame in frames
-        ]
-        gone = absent_images(wanted) if isinstance(video.backend, ImageVideo | None) else []
-        return len(gone), _lacks(gone, wanted) if gone else ""
-    if not isinstance(video.backend, (*FILE_READERS, type(None))):  # pictures without a file
-        return 0, ""
-    if ADDRESS.match(video.filename):
-        return len(frames), IS_ADDRESS
-    absence = _absence(video.filename)
-    return (0, "") if absence is None else (len(frames), absence)
-
-
 def _last_labeled(labels: sio.Labels) -> dict[int, int]:
     """Return the last labeled frame by id of the video, -1 for a video without any."""
     last: dict[int, int] = defaultdict(lambda: -1)
@@ -210,10 +150,10 @@ def _open_original(video: sio.Video, labels: Path) -> str | None:
     files = video.filename
     if isinstance(files, list):
         if gone := absent_images(files):
-            return NOT_THERE if len(gone) == len(files) else _lacks(gone, files)
+            return NOT_THERE if len(gone) == len(files) else lacking(gone, files)
     elif ADDRESS.match(files):
         return IS_ADDRESS
-    elif (absence := _absence(files)) is not None:
+    elif (absence := absence_of(files)) is not None:
         return absence
     elif _same(files, labels):  # a package, which is checked as a whole
         return _open(video, files, vetted=True)
@@ -265,7 +205,7 @@ def _candidates(name: Files, folder: Path) -> Iterator[Files]:
     for dropped in range(shared):
         first = str(folder.joinpath(*parts[0][dropped:]))
         if isinstance(name, str):
-            if _absence(first) is None:
+            if absence_of(first) is None:
                 yield first
         elif is_there(first):
             # The images keep their places relative to each other.
@@ -376,31 +316,6 @@ def _tell_shape(reader: VideoBackend, stored: Stored, files: Sequence[str]) -> N
     ).img_shape
     reader.grayscale = (stored.channels or channels) == 1
     reader._cached_shape = (len(files), height, width, 1 if reader.grayscale else 3)
-
-
-def _absence(name: str) -> str | None:
-    """Return why there is no video at a place, or None where there may be one.
-
-    A name that cannot be looked up (no access, or too long) counts as missing.
-    """
-    try:
-        if Path(name).is_dir() or is_there(name):
-            return None
-        return (
-            NO_FILE
-            if Path(name).exists() and not Path(name).is_file()
-            else NOT_ALLOWED
-            if Path(name).is_file()
-            else NOT_THERE
-        )
-    except PermissionError:
-        return NOT_ALLOWED
-    except (OSError, ValueError):
-        return NOT_THERE
-
-
-def _lacks(gone: Sequence[str], images: Sequence[str]) -> str:
-    return f"lacks {len(gone)} of {len(images)} images, the first: {gone[0]}"
 
 
 def _name(video: sio.Video) -> Name:

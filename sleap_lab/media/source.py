@@ -10,8 +10,10 @@ import sleap_io as sio
 
 from sleap_lab.errors import RunError
 from sleap_lab.media.images import display_path
-from sleap_lab.media.index import read_index, uneven_times
-from sleap_lab.media.videos import Indexer, Levels, Reader, find_levels, open_reader
+from sleap_lab.media.index import read_index
+from sleap_lab.media.readers import Levels, Reader, find_levels
+from sleap_lab.media.timing import uneven_times
+from sleap_lab.media.videos import Indexer, open_reader
 from sleap_lab.poses.record import Poses
 
 

@@ -10,10 +10,11 @@ import sleap_io as sio
 from sleap_lab.errors import RunError
 from sleap_lab.media.fit import size_problem
 from sleap_lab.media.images import display_path, orientation_notes
-from sleap_lab.media.index import FrameIndex, unevenness
-from sleap_lab.media.relink import missing_frames
+from sleap_lab.media.index import FrameIndex
+from sleap_lab.media.missing import missing_frames
+from sleap_lab.media.readers import Reader
 from sleap_lab.media.source import Source
-from sleap_lab.media.videos import Reader
+from sleap_lab.media.timing import unevenness
 from sleap_lab.settings.config import DataConfig
 
 MISSING_VIDEO = (

@@ -12,7 +12,8 @@ from sleap_lab.evaluation import Evaluation, write_metrics, write_switches
 from sleap_lab.evaluation.truth import Truth
 from sleap_lab.media.bad_frames import BAD_FRAMES_FILE, bad_ranges, video_table, write_bad_frames
 from sleap_lab.media.formats.write import Written, write_formats
-from sleap_lab.media.labels import leave_out_empty_frames, save_labels, to_labels, with_suggestions
+from sleap_lab.media.labels import save_labels, to_labels, with_suggestions
+from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.runs.run import Run

@@ -7,8 +7,9 @@ from sleap_io.model.camera import Camera, CameraGroup, FrameGroup, InstanceGroup
 
 from sleap_lab.inference.detect import detect, refine
 from sleap_lab.inference.labels import result_labels
-from sleap_lab.media.labels import leave_out_empty_frames, read_labels, save_labels
+from sleap_lab.media.labels import read_labels, save_labels
 from sleap_lab.media.open_source import open_source
+from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.predict import run_inference
 from sleap_lab.settings.config import Config
 

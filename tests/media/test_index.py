@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from sleap_lab.errors import RunError
-from sleap_lab.media.index import FrameIndex, read_index, uneven_times, unevenness
+from sleap_lab.media.index import FrameIndex, read_index
+from sleap_lab.media.timing import uneven_times, unevenness
 
 COUNT = 40
 CONSTANT = ("clip.mp4", "libx264", ())

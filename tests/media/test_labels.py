@@ -13,7 +13,6 @@ from sleap_lab.media.labels import (
     before_corrections,
     from_skeleton,
     read_labels,
-    revise_labels,
     save_labels,
     to_labels,
     to_poses,
@@ -21,6 +20,7 @@ from sleap_lab.media.labels import (
     video_name,
     with_suggestions,
 )
+from sleap_lab.media.revising import revise_labels
 from sleap_lab.poses.record import COLUMNS, Skeleton, make_poses
 
 NAN = np.nan

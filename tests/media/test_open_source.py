@@ -14,8 +14,8 @@ from sleap_lab.media.index import read_index
 from sleap_lab.media.labels import save_labels
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.read_ahead import read_ahead
+from sleap_lab.media.readers import file_state
 from sleap_lab.media.source import Source
-from sleap_lab.media.videos import file_state
 from sleap_lab.settings.config import DataConfig
 
 POSE = [[1, 1], [2, 2], [3, 3]]

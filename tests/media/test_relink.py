@@ -11,8 +11,9 @@ import sleap_io as sio
 
 from sleap_lab.errors import RunError
 from sleap_lab.media.labels import read_labels, save_labels
+from sleap_lab.media.missing import MissingVideo, missing_frames
 from sleap_lab.media.open_source import open_source
-from sleap_lab.media.relink import MissingVideo, missing_frames, refuse_mistaken
+from sleap_lab.media.relink import refuse_mistaken
 from sleap_lab.media.videos import open_reader
 from sleap_lab.settings.config import DataConfig
 

@@ -5,7 +5,8 @@ import sleap_io as sio
 import tifffile
 
 from sleap_lab.errors import RunError
-from sleap_lab.media.videos import Levels, find_levels, open_reader, open_video
+from sleap_lab.media.readers import Levels, find_levels
+from sleap_lab.media.videos import open_reader, open_video
 
 GRAY = np.arange(2 * 4 * 6, dtype=np.uint8).reshape(2, 4, 6, 1)
 RGB = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)

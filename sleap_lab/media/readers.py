@@ -1,0 +1,276 @@
+"""Readers of videos of any kind: a frame by its number, (h, w, c) with one or three channels."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import av
+import numpy as np
+import sleap_io as sio
+from av import library_versions
+from sleap_io.io.video_reading import HDF5Video, ImageVideo
+from sleap_io.transform.frame import crop_frame
+
+from sleap_lab.media.index import FrameIndex
+from sleap_lab.media.recording import Recording
+
+TRIES = 10
+"""Frames that are tried to find the meaning of a video's pixels; the first readable one decides."""
+LOOKED_AT = 5
+"""Images of a video, spread over it, that are checked for colour."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The meaning of pixels that are not bytes.
+
+    Attributes:
+        white: Value that is 1 for a network.
+        brightest: Value that is white in a picture, at least `white`.
+    """
+
+    white: float = 255.0
+    brightest: float = 255.0
+
+
+State = tuple[int, int]
+"""Size in bytes and time of the last change of a file, in ns."""
+
+
+def file_state(name: str | list[str]) -> State | None:
+    """Return the state of a video's file; None where it is missing, or not a single file."""
+    try:
+        found = Path(name).stat() if isinstance(name, str) else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_size, found.st_mtime_ns)
+
+
+class Reader(Protocol):
+    """Reads frames of one video by number.
+
+    Attributes:
+        numbers: The frames that it has; none where it cannot be read.
+        index: The frame index of a recording; None for other videos.
+        gray: Whether the frames of a sample have no colour.
+        problem: Why it cannot be read; empty where it can.
+        decoder: Name and version of what decodes its pixels, for the snapshot of a run.
+        state: State of its file when it was opened; None where there is no single file.
+    """
+
+    numbers: Sequence[int]
+    index: FrameIndex | None
+    gray: bool
+    problem: str
+    decoder: str
+    state: State | None
+
+    def read(self, frame: int) -> np.ndarray:
+        """Read one frame as it is stored, without transparency.
+
+        Returns:
+            (h, w, c) of the video's own type, c 1 or 3.
+
+        Raises:
+            ValueError: It has another number of channels, or cannot be decoded.
+            Exception: Whatever the reader of this kind of video raises.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the files of the video; reading opens them again."""
+        ...
+
+
+class Unreadable:
+    """A video that cannot be read."""
+
+    index: FrameIndex | None = None
+    gray = False
+    decoder = ""
+    state: State | None = None
+
+    def __init__(self, problem: str) -> None:
+        """Take the reason."""
+        self.problem = problem
+        self.numbers: Sequence[int] = ()
+
+    def read(self, frame: int) -> np.ndarray:
+        """Raise the reason."""
+        raise ValueError(self.problem)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class MediaReader:
+    """Reads a media file."""
+
+    problem = ""
+
+    def __init__(self, recording: Recording, state: State | None) -> None:
+        """Take a recording, and check a few frames for colour."""
+        self.state = state
+        self.index: FrameIndex | None = recording.index
+        self.numbers: Sequence[int] = range(recording.index.count)
+        self.decoder = (
+            f"PyAV {av.__version__}, "
+            f"libavcodec {'.'.join(map(str, library_versions['libavcodec']))}"
+        )
+        self._recording = recording
+        self.gray = recording.is_gray()
+
+    def read(self, frame: int) -> np.ndarray:
+        """Read one frame; in a video without colour, only a frame with colour has 3 channels."""
+        return self._recording.read(frame, gray=self.gray)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._recording.close()
+
+
+class StoredReader:
+    """Reads images, HDF5 files and other files that sleap-io reads."""
+
+    index: FrameIndex | None = None
+    problem = ""
+
+    def __init__(self, video: sio.Video) -> None:
+        """Take an open video, and check a few frames for colour."""
+        # The copy returns all channels; the video itself keeps its setting.
+        self._backend = copy(video.backend)
+        self._backend.grayscale = False
+        self.state = file_state(video.filename)
+        self.decoder = f"sleap-io {sio.__version__}, {type(video.backend).__name__}"
+        self.numbers = _frame_numbers(video)
+        self.gray = False
+        self.gray = _without_colour(self, _spread(self.numbers))
+
+    def read(self, frame: int) -> np.ndarray:
+        """Read one frame as it is stored.
+
+        In a video without colour, a picture whose channels are equal has one channel.
+        """
+        image = np.asarray(self._backend[frame])
+        channels = image.shape[2]
+        if channels == 4:
+            # With transparency, OpenCV keeps blue first.
+            blue_first = isinstance(self._backend, ImageVideo) and self._backend.plugin == "opencv"
+            image = image[..., 2::-1] if blue_first else image[..., :3]
+        elif channels == 2:
+            image = image[..., :1]
+        elif channels not in (1, 3):
+            raise ValueError(
+                f"an image of {channels} channels; "
+                "accepted: grey or RGB, with or without transparency"
+            )
+        return np.ascontiguousarray(
+            image[..., :1] if self.gray and _has_equal_channels(image) else image
+        )
+
+    def close(self) -> None:
+        """Close the files."""
+        self._backend.close()
+
+
+class CroppedReader:
+    """Reads the part of each frame that a crop shows, as labels may define one."""
+
+    def __init__(
+        self, whole: Reader, crop: tuple[int, int, int, int], fill: int | tuple[int, ...]
+    ) -> None:
+        """Crop the frames of another reader.
+
+        Args:
+            whole: Reader of whole frames.
+            crop: Corners (x1, y1, x2, y2) of the part, px, in whole frames.
+            fill: Value of pixels beyond the frame.
+        """
+        self.numbers, self.index, self.gray = whole.numbers, whole.index, whole.gray
+        self.problem, self.decoder, self.state = whole.problem, whole.decoder, whole.state
+        self._whole, self._crop, self._fill = whole, crop, fill
+
+    def read(self, frame: int) -> np.ndarray:
+        """Read the part of one frame."""
+        return np.ascontiguousarray(
+            crop_frame(self._whole.read(frame), self._crop, fill=self._fill)
+        )
+
+    def close(self) -> None:
+        """Close the files."""
+        self._whole.close()
+
+
+def _spread(numbers: Sequence[int]) -> list[int]:
+    """Return a few of some numbers, including the first and the last."""
+    return (
+        [
+            int(numbers[i])
+            for i in np.unique(np.linspace(0, len(numbers) - 1, LOOKED_AT).astype(int))
+        ]
+        if len(numbers)
+        else []
+    )
+
+
+def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
+    """Say whether at least one of some frames is readable, and no readable one has colour."""
+    seen = False
+    for frame in frames:
+        try:
+            image = reader.read(frame)
+        except Exception:  # reading that frame reports the problem
+            continue
+        if not _has_equal_channels(image):
+            return False
+        seen = True
+    return seen
+
+
+def _has_equal_channels(image: np.ndarray) -> bool:
+    return all(
+        np.array_equal(image[..., 0], image[..., channel]) for channel in range(1, image.shape[2])
+    )
+
+
+def _frame_numbers(video: sio.Video) -> Sequence[int]:
+    """Return the frames of a video: those that a package holds, and none of an unreadable video."""
+    if held := getattr(video.backend, "frame_map", None):
+        return sorted(map(int, held))
+    try:
+        if isinstance(video.backend, (HDF5Video, ImageVideo)) or not isinstance(
+            video.filename, str
+        ):
+            return range(len(video))
+        # Whatever a file says, a frame takes at least one byte.
+        return range(min(len(video), Path(video.filename).stat().st_size))
+    except Exception:  # an unreadable file
+        return range(0)
+
+
+def find_levels(reader: Reader, frames: np.ndarray) -> Levels:
+    """Find the meaning of a video's pixels from the first readable frame; the default is bytes.
+
+    Whole numbers of any size are divided by 255 for the network, as sleap-nn does in training.
+    Fractions are too, unless the first frame stays within 0 and 1; then they already are in the
+    range of a network.
+
+    Args:
+        reader: Reads the video.
+        frames: (frames,) the frames to be read, in order.
+    """
+    if not isinstance(reader, StoredReader):  # decoders of media files give bytes
+        return Levels()
+    for frame in frames[:TRIES].tolist():
+        try:
+            image = reader.read(frame)
+        except Exception:
+            continue
+        if image.dtype == np.uint8:
+            return Levels()
+        highest = float(np.nanmax(image))
+        white = 255.0 if image.dtype.kind in "iu" or highest > 1 else 1.0
+        return Levels(white, max(white, 2.0 ** int(highest).bit_length() - 1))
+    return Levels()
