@@ -20,12 +20,13 @@ from sleap_lab.settings.credentials import conceal, redact
 
 INTERRUPTED = 130
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
-HYDRA_ONLY = ("cfg", "info", "hydra_help", "shell_completion", "version")
+HYDRA_ONLY = ("cfg", "info", "hydra_help", "version")
 INSTEAD = {
     "config_path": (
         "the package's own options are always needed; use --config-dir DIR, and --config-name NAME "
         "for a primary config in it"
     ),
+    "shell_completion": "it stands first: sleap-lab -sc install=bash",
     "experimental_rerun": "use sleap-lab reproduce RUN",
 }
 """Options of Hydra that sleap-lab does not accept, and what to use instead."""
@@ -97,10 +98,7 @@ Exit codes: 0 done; 1 the run failed; 2 the command line or config is wrong; \
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its code."""
-    arguments = [
-        conceal(word) if "tracking_uri=" in word else word
-        for word in (sys.argv[1:] if argv is None else argv)
-    ]
+    arguments = [_as_meant(word) for word in (sys.argv[1:] if argv is None else argv)]
     # Imports and labels make many lasting objects. Garbage collections that visit them again and
     # again take an eighth of a short run.
     gc.set_threshold(100_000)
@@ -143,6 +141,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
+def _as_meant(word: str) -> str:
+    """Return a word without the password in it, and with the home folder for `~`."""
+    word = conceal(word) if "tracking_uri=" in word else word
+    if "=" not in word or "~" not in word:
+        return word
+    from sleap_lab.settings.overrides import expand_home  # imports Hydra
+
+    return expand_home(word)
+
+
 def _stop(*_: Any) -> None:
     raise KeyboardInterrupt
 
@@ -163,13 +171,11 @@ def _dispatch(arguments: list[str]) -> int:
         return 0 if arguments else ConfigError.exit_code
     if arguments[0] in verbs:
         return verbs[arguments[0]](arguments[1:])
-    if arguments[0] in ("-sc", "--shell-completion") and any(
-        word.startswith("query=") for word in arguments
-    ):
-        from sleap_lab.completion import complete
+    if arguments[0] in ("-sc", "--shell-completion"):
+        from sleap_lab.completion import shell_completion
 
-        if not complete(tuple(verbs)):
-            return 0
+        shell_completion(arguments, tuple(verbs))
+        return 0
     if "-h" in arguments or "--help" in arguments:
         print(help_page())
         return 0
@@ -506,7 +512,7 @@ def _experiment(arguments: list[str], command: list[str]) -> int:
     if unknown:
         raise ConfigError(f"{unknown[0]}: there is no such option; {SEE}")
     for name, instead in INSTEAD.items():
-        if getattr(options, name) is not None:
+        if getattr(options, name) not in (None, False):
             raise ConfigError(f"--{name.replace('_', '-')}: {instead}")
     configs = find_configs(options.config_name, options.config_dir)
     if any(getattr(options, name, None) for name in HYDRA_ONLY):

@@ -1,48 +1,128 @@
-"""Completions for the tab key: verbs, and the flags and keys of each verb.
+"""Completions for the tab key: verbs, their flags, keys, options, and files where a key takes one.
 
-Hydra completes config groups, options and keys.
+Hydra lists groups, options (also those in a folder of the user) and the names of keys.
 """
 
 import os
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sleap_lab.errors import ConfigError, SleapLabError
 from sleap_lab.settings import flags
+from sleap_lab.settings.config import keys
+
+if TYPE_CHECKING:
+    from sleap_lab.settings.compose import Configs
 
 TABLES = {"track": flags.TRACK, "eval": flags.EVAL}
-MAY_BE_KEYS = ("track", "eval", "tune", "doctor")
+TAKE_KEYS = ("track", "eval", "tune", "doctor")
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "--config-dir", "-cd")
+MEANINGFUL = re.compile(r"[^\w@%+=:,./~-]", re.ASCII)
+"""Characters that bash reads as something else than themselves."""
+
+SHELLS = {
+    "bash": """\
+_sleap_lab() {
+    local IFS=$'\\n' line="${COMP_LINE:0:COMP_POINT}"
+    COMPREPLY=($(COMP_LINE="$line" COMP_WORD="$2" "$1" -sc query=bash 2>/dev/null))
+}
+complete -o nospace -o default -F _sleap_lab sleap-lab
+""",
+    "zsh": """\
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+_sleap_lab() {
+    local line="${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX"
+    local found=(${(f)"$(COMP_LINE="$line" ${~words[1]} -sc query=zsh 2>/dev/null)"})
+    (( $#found )) && compadd -S '' -- $found || _files
+}
+compdef _sleap_lab sleap-lab
+""",
+    "fish": """\
+function _sleap_lab
+    set -l words (commandline -opc)
+    set -l found (COMP_LINE=(commandline -cp) $words[1] -sc query=fish 2>/dev/null)
+    test -n "$found"; and printf '%s\\n' $found; or __fish_complete_path (commandline -ct)
+end
+complete -c sleap-lab -f -a '(_sleap_lab)'
+""",
+}
+"""What makes each shell ask `sleap-lab` when the tab key is pressed."""
 
 
-def completions(line: str, verbs: Sequence[str]) -> tuple[list[str], str | None]:
+def shell_completion(arguments: Sequence[str], verbs: Sequence[str]) -> None:
+    """Answer `-sc install=SHELL`, which is sourced, or `-sc query=SHELL`, which that code asks.
+
+    The line up to the cursor is in the variable `COMP_LINE`; of bash, the part of the last word
+    that it replaces is in `COMP_WORD`.
+
+    Raises:
+        ConfigError: The word is neither.
+    """
+    asked, _, shell = arguments[-1].partition("=")
+    if shell not in SHELLS or asked not in ("install", "query"):
+        accepted = ", ".join(f"install={name}" for name in SHELLS)
+        raise ConfigError(f"-sc: got {arguments[-1]}; accepted: {accepted}")
+    if asked == "install":
+        print(SHELLS[shell], end="")
+        return
+    words, quoted = split(os.environ.get("COMP_LINE", ""))
+    found = completions(words, verbs)
+    if quoted and len(found) == 1 and found[0].endswith(("=", ".", "/")):
+        # Of a single word bash would close the quote, so what can follow is offered as well.
+        found += completions([*words[:-1], found[0]], verbs)
+    for word in found:
+        print(_for_bash(word, words[-1], quoted) if shell == "bash" else word)
+
+
+def split(line: str) -> tuple[list[str], bool]:
+    """Split an unfinished line as shells do.
+
+    Returns:
+        The words without their quotes, the last of which is empty behind a space; and whether the
+        last is within quotes.
+    """
+    for quote in ("", "'", '"'):
+        try:
+            # A last word that is empty stays one.
+            words = shlex.split(f"{line}{quote or '|'}")
+        except ValueError:
+            continue
+        return (words if quote else [*words[:-1], words[-1][:-1]]), quote != ""
+    return line.split(" "), False  # a backslash at the end
+
+
+def completions(words: Sequence[str], verbs: Sequence[str]) -> list[str]:
     """Complete the last word of a command line.
 
     Args:
-        line: The line up to the cursor.
+        words: The words up to the cursor, the command included.
         verbs: First words that are verbs.
 
     Returns:
-        The possible words, and the line for Hydra to complete as well; None where Hydra has nothing
-        to complete. Where both are empty, shells offer files.
+        The possible words; none where shells are to offer files.
     """
-    command, *words = line.split(" ")
-    first, last = words[0] if words else "", words[-1] if words else ""
-    if len(words) <= 1:
-        return [verb for verb in verbs if verb.startswith(last)], line
-    if first not in verbs:
-        return [], line
-    if last.startswith("-"):
+    _, *before, last = words if len(words) > 1 else (*words, "")
+    first = before[0] if before else ""
+    offered: list[str] = []
+    if before and before[-1] in FOLDERS:
+        return []
+    if not before:
+        offered = list(verbs)
+    elif last.startswith("-"):
         offered = [f"--{flag.name}" for flag in TABLES.get(first, ())]
+    elif first == "cache":
+        offered = ["ls", "clear"]
     elif first == "tune":
         offered = _keys_of_tune()
-    else:
-        offered = ["ls", "clear"] if first == "cache" else []
-    keys = (
-        first in MAY_BE_KEYS and last != "" and not last.startswith("-") and not Path(last).exists()
-    )
-    return [
-        word for word in offered if word.startswith(last)
-    ], f"{command} {last}" if keys else None
+    found = [word for word in offered if word.startswith(last)]
+    if first in verbs and (first not in TAKE_KEYS or last == "" or Path(last).exists()):
+        return found
+    return list(dict.fromkeys([*found, *_settings(last, before)]))
 
 
 def _keys_of_tune() -> list[str]:
@@ -51,19 +131,76 @@ def _keys_of_tune() -> list[str]:
     return [f"{PREFIX}{field.name}=" for field in fields(TuneConfig)]
 
 
-def complete(verbs: Sequence[str]) -> bool:
-    """Answer a shell that asks for completions, and say whether Hydra answers, too.
+def _settings(word: str, before: Sequence[str]) -> Iterator[str]:
+    """Yield what begins with a word that is to become `KEY=VALUE`."""
+    name, separator, value = word.partition("=")
+    start = re.match(r"(?:.*[,\[])?", value, re.DOTALL)  # of a list or a sweep, the last
+    assert start is not None
+    given, last = f"{name}{separator}{start[0]}", value[start.end() :]
+    field = keys().get(name)
+    if separator and (name in FOLDERS or (field is not None and field.metadata["path"])):
+        yield from (f"{given}{path}" for path in _files(last))
+    elif separator and field is not None:
+        choices = field.metadata["choices"] or (("true", "false") if field.type is bool else ())
+        yield from (f"{given}{choice}" for choice in choices if str(choice).startswith(last))
+    elif not word.startswith("-"):
+        for found in _from_hydra(f"{name}{separator}{last}", before):
+            if found.endswith(".") and found[:-1] in keys():  # a list; Hydra offers its indices
+                found = f"{found[:-1]}="
+            yield given + found.removeprefix(f"{name}=") if separator else found
 
-    The line is in the environment, where Hydra looks for it as well; words that are not for Hydra
-    are removed from it.
+
+def _files(begun: str) -> Iterator[str]:
+    """Yield the files and folders whose path begins so, folders with a slash at their end."""
+    folder, slash, name = begun.rpartition("/")
+    try:
+        found = sorted(Path(os.path.expanduser(f"{folder}{slash}") or ".").iterdir())  # noqa: PTH111
+    except OSError:
+        return
+    for path in found:
+        if path.name.startswith(name) and (name or not path.name.startswith(".")):
+            yield f"{folder}{slash}{path.name}{'/' if path.is_dir() else ''}"
+
+
+def _from_hydra(word: str, before: Sequence[str]) -> list[str]:
+    """Return the groups, options and keys that begin so."""
+    from hydra.plugins.completion_plugin import DefaultCompletionPlugin
+
+    from sleap_lab.settings.compose import hydra_application
+
+    searched = [text for text in before if text.startswith("hydra.searchpath=")]
+    try:
+        with hydra_application(configs := _configs(before)) as hydra:
+            plugin = DefaultCompletionPlugin(hydra.config_loader)
+            return plugin._query(config_name=configs.name, line=" ".join([*searched, word]))
+    except SleapLabError:  # the words before are wrong, which running the line will say
+        return []
+
+
+def _configs(before: Sequence[str]) -> "Configs":
+    """Return the configs that the words before ask for."""
+    from sleap_lab.settings.compose import find_configs
+
+    options = {}
+    for word, following in pairwise([*before, ""]):
+        name, separator, value = word.partition("=")
+        options[name] = value if separator else following
+    return find_configs(
+        options.get("--config-name", options.get("-cn")),
+        options.get("--config-dir", options.get("-cd")),
+    )
+
+
+def _for_bash(word: str, typed: str, quoted: bool) -> str:
+    """Return the part of a word that bash puts in place of `COMP_WORD`.
 
     Args:
-        verbs: First words that are verbs.
+        word: The word.
+        typed: What was typed of it, without quotes.
+        quoted: Whether it is within quotes.
     """
-    line = os.environ.get("COMP_LINE", "")
-    offered, rest = completions(line[: int(os.environ.get("COMP_POINT", len(line)))], verbs)
-    for word in offered:
-        print(word)
-    if rest is not None:
-        os.environ |= {"COMP_LINE": rest, "COMP_POINT": str(len(rest))}
-    return rest is not None
+    replaced = os.environ.get("COMP_WORD", typed)
+    if not quoted:
+        replaced = split(replaced)[0][-1] if replaced else ""
+    rest = word[len(typed) - len(replaced) :] if typed.endswith(replaced) else word
+    return rest if quoted else MEANINGFUL.sub(r"\\\g<0>", rest)

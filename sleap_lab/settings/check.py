@@ -90,10 +90,11 @@ def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
 
 
 def _absolute(name: str, value: Any) -> str:
-    """Return a path relative to the current directory as absolute; a number is a name, too."""
+    """Return a path as absolute: `~` is the home folder, and a number is a name, too."""
     if not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
         raise ConfigError(f"{name}: got {value!r}; accepted: a path")
-    path = Path(str(value)).absolute()
+    # Unlike `Path.expanduser`, this leaves `~nobody` as it is.
+    path = Path(os.path.expanduser(str(value))).absolute()  # noqa: PTH111
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

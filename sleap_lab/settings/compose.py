@@ -33,6 +33,7 @@ from sleap_lab.settings.config import GROUPS, Config, defaults
 from sleap_lab.settings.overrides import (
     Options,
     check_overrides,
+    expand_home,
     explain,
     parse_overrides,
     refuse_sweeps,
@@ -149,6 +150,7 @@ def compose_config(
         ConfigError: An override, a value or a combination is wrong.
     """
     configs = Configs(folder=config_dir)
+    overrides = [expand_home(word) for word in overrides]
     with hydra_application(configs) as hydra:
         check_overrides(overrides, options_of(hydra, configs, overrides))
         refuse_sweeps(overrides)

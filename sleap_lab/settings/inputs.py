@@ -4,6 +4,7 @@ A path names a video, a labels file, or many videos by list, glob, folder or man
 """
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -50,7 +51,8 @@ def find_inputs(path: str | Sequence[str]) -> list[Input]:
     * A folder stands for its videos, or for the video that its images make up.
     * A glob stands for the videos and images among its matches.
     * A `.txt` file, where it is the only path, is a manifest: it stands for the paths in its lines,
-      relative to its own folder. Empty lines and lines that begin with `#` are ignored.
+      relative to its own folder or to the home folder, `~`. Empty lines and lines that begin with
+      `#` are ignored.
 
     Folders and globs are read in natural order (`2.mp4` before `10.mp4`), lists and manifests as
     they are written. Consecutive images from one folder are one video. A file that is named twice
@@ -154,7 +156,7 @@ def _manifest(file: Path) -> list[Path]:
         if not line or line.startswith("#"):
             continue
         try:
-            found += _expanded(file.parent / line)
+            found += _expanded(file.parent / os.path.expanduser(line))  # noqa: PTH111
         except ConfigError as error:
             raise ConfigError(f"{error} (line {number} of {file})") from error
         except (OSError, ValueError) as error:  # too long, not allowed, not a name

@@ -163,7 +163,7 @@ def _chosen_folder(settings: DictConfig, key: str) -> Path | None:
         raise ConfigError(f"{key}: cannot be told before the run: {first_line(error)}") from error
     if not folder:
         raise ConfigError(f"{key}: got nothing; accepted: a folder")
-    return Path(folder)
+    return Path(folder).expanduser()
 
 
 def _set_up(node: DictConfig, chosen: Path | None, number: int | None) -> str:

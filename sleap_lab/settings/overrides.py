@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.conf import HydraConf
@@ -30,8 +31,19 @@ LAUNCHING = ("hydra/launcher", "hydra/sweeper")
 EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 """The extra of the package that installs a launcher."""
 
+HOME = re.compile(r"(?<=[=,\[])~(?:/[^,\[\]]*)?(?=[,\]]|$)")
+"""A path of the home folder where a value begins; shells leave it as it is behind `KEY=`."""
+
 Options = Callable[[str], list[str]]
 """Returns the options of a group; none for a name that is not a group."""
+
+
+def expand_home(word: str) -> str:
+    """Return a word of a command line with `~` as the home folder, also in lists and sweeps.
+
+    Hydra's grammar has no `~` in values. One in quotes is text, which paths expand later.
+    """
+    return HOME.sub(lambda found: quote(str(Path(found[0]).expanduser())), word)
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:

@@ -2,8 +2,9 @@
 
 A block tagged `bash` or `python` is run, in the order of its page. A block tagged `sh` is not run,
 and its title says why. A `yaml` block with a title is a file of that name. The fast tests check
-every `sleap-lab` command up to the point where work would begin, and run Python on ten frames. The
-slow ones (`make docs-commands`) run whole pages in a shell, on the demo's clips.
+every `sleap-lab` command up to the point where work would begin, what interactive shells make of
+the words, and run Python on ten frames. The slow ones (`make docs-commands`) run whole pages in
+interactive shells, on the demo's clips.
 """
 
 import os
@@ -14,6 +15,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import glob
+from itertools import dropwhile, groupby
 from pathlib import Path
 
 import cv2
@@ -49,11 +52,10 @@ def blocks(page: Path) -> Iterator[Block]:
 def commands(text: str) -> Iterator[list[str]]:
     """Yield the commands of a shell block as words, without the variables set before them."""
     for line in text.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        while words and re.match(r"[A-Z_]+=", words[0]):
-            words = words[1:]
-        if words:
-            yield words
+        for operator, group in groupby(shlex.split(line), lambda word: word in ("&&", "|", ";")):
+            words = list(dropwhile(lambda word: re.match(r"[A-Z_]+=", word), group))
+            if words and not operator:
+                yield words
 
 
 def pages(*languages: str) -> list[object]:
@@ -136,6 +138,69 @@ def test_commands_are_accepted(page, lab, no_work, capsys):
             assert ended.value.code in (0, None), f"{shlex.join(words)}\n{capsys.readouterr().err}"
 
 
+# --- in shells --------------------------------------------------------------------------
+
+SHELLS = {"bash": ["bash", "--norc", "-i"], "zsh": ["zsh", "-f", "-i"]}
+RECORD = """#!/bin/sh
+printf '%s\\n' "${0##*/}" "$@" "--- end" >> "$RECORD"
+"""
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request):
+    """A shell, with which tests are skipped where it is not installed."""
+    if shutil.which(request.param) is None:
+        pytest.skip(f"{request.param} is not installed on this machine")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def stubs(tmp_path_factory):
+    """A folder with commands that write down the words that they get, and do nothing."""
+    folder = tmp_path_factory.mktemp("stubs")
+    for name in ("sleap-lab", "python", "make", "git", "pip", "mlflow", "ffmpeg", "uv", "conda"):
+        (folder / name).write_text(RECORD)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def expanded(word: str, folder: Path) -> list[str]:
+    """Return what a shell makes of a word in a folder."""
+    return sorted(glob(word, root_dir=folder)) or [word]  # noqa: PTH207
+
+
+@pytest.mark.parametrize("page", pages("bash", "sh"))
+def test_shells_read_what_is_meant(page, shell, stubs, tmp_path):
+    """Interactive shells know no comments, and zsh refuses patterns without match."""
+    for folder in (tmp_path, tmp_path / "practice"):
+        for job in ("0", "1"):
+            (folder / "outputs/multirun/2026-11-22/16-45-01" / job).mkdir(parents=True)
+    texts = [block.text for block in blocks(page) if block.language in ("bash", "sh")]
+    expected = [
+        [part for word in words for part in expanded(word, tmp_path)]
+        for text in texts
+        for words in commands(text)
+        if (stubs / words[0]).is_file()
+    ]
+    environment = {
+        "PATH": f"{stubs}{os.pathsep}{os.environ['PATH']}",
+        "RECORD": str(tmp_path / "record"),
+        "HOME": str(tmp_path),
+    }
+    ended = subprocess.run(
+        SHELLS[shell],
+        input="\n".join([*texts, "exit"]) + "\n",
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    got = (tmp_path / "record").read_text().split("--- end\n") if expected else [""]
+    assert [words.splitlines() for words in got[:-1]] == expected, ended.stderr
+    assert "not found" not in ended.stderr
+
+
 @pytest.mark.parametrize("page", pages("python"))
 def test_python_runs(page, lab):
     names: dict[str, object] = {}
@@ -180,11 +245,11 @@ def test_what_pages_make_is_in_the_makefile():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages("bash"))
-def test_pages_run(page, tmp_path):
-    """All shell blocks of a page run in one shell, so that later commands find earlier results."""
+def test_pages_run(page, shell, tmp_path):
+    """All blocks of a page run in one interactive shell, where later ones find earlier results."""
     copy(folder := tmp_path / "practice")
     furnish(folder)
-    script = ["set -eu"]
+    script = ["set -e"]
     for block in blocks(page):
         if block.language == "yaml" and block.title:
             write(block, folder)
@@ -193,9 +258,9 @@ def test_pages_run(page, tmp_path):
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     }
-    (tmp_path / "page.sh").write_text("\n".join(script), encoding="utf-8")
     ended = subprocess.run(
-        ["bash", "-x", tmp_path / "page.sh"],
+        SHELLS[shell],
+        input="\n".join([*script, "exit 0"]) + "\n",
         cwd=folder,
         env=environment,
         capture_output=True,

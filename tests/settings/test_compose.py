@@ -15,7 +15,13 @@ from sleap_lab.errors import ConfigError
 from sleap_lab.settings.compose import Configs, compose_config, find_configs, options
 from sleap_lab.settings.config import GROUPS
 from sleap_lab.settings.jobs import check_jobs
-from sleap_lab.settings.overrides import as_typed, parse_overrides, quote, unknown_key
+from sleap_lab.settings.overrides import (
+    as_typed,
+    expand_home,
+    parse_overrides,
+    quote,
+    unknown_key,
+)
 
 
 @pytest.fixture
@@ -43,6 +49,48 @@ def test_jobs_that_would_overwrite_each_other_are_refused(labels):
         check_jobs(
             [*labels, "output.path=out.slp", "tracker.tracking_window_size=2,3"], multirun=True
         )
+
+
+# --- the home folder --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("home", ["home/ann", "home/ann b, [c]"])
+def test_paths_begin_in_the_home_folder(labels, tmp_path, monkeypatch, home):
+    monkeypatch.setenv("HOME", str(home := tmp_path / home))
+    for name in ("a", "b"):
+        (home / name).mkdir(parents=True)
+    (home / "v.mp4").touch()
+    words = ["data.path=~/v.mp4", "model.paths=[~/a,~/b]", "output.path='~/new/p.slp'"]
+    config, _ = compose_config(words)
+    assert config.data.path == str(home / "v.mp4")
+    assert config.model.paths == [str(home / "a"), str(home / "b")]
+    assert config.output.path == str(home / "new/p.slp")
+
+
+def test_paths_of_a_sweep_and_of_a_file_begin_there_too(labels, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "ann"))
+    (tmp_path / "ann" / "m").mkdir(parents=True)
+    (tmp_path / "ann" / "a.mp4").touch()
+    (tmp_path / "lab" / "experiment").mkdir(parents=True)
+    (tmp_path / "lab" / "experiment" / "box.yaml").write_text(
+        "# @package _global_\ndata: {path: ~/a.mp4}\nmodel: {paths: [~/m]}\n"
+        "hydra: {run: {dir: ~/runs/1}}\n"
+    )
+    checked = check_jobs(
+        ["experiment=box"], multirun=False, configs=Configs(folder=str(tmp_path / "lab"))
+    )
+    assert checked.jobs[0].config.model.paths == [str(tmp_path / "ann" / "m")]
+    assert checked.folder == tmp_path / "ann" / "runs" / "1"
+    assert expand_home("data.path=~/a.mp4,~/b.mp4") == (
+        f"data.path={quote(str(tmp_path / 'ann/a.mp4'))},{quote(str(tmp_path / 'ann/b.mp4'))}"
+    )
+
+
+@pytest.mark.parametrize(
+    "word", ["~data.path", "data.path=a~/b", "data.path=~5", "data.path='~/a'", "cache=~x"]
+)
+def test_other_tildes_stay(word):
+    assert expand_home(word) == word
 
 
 # --- quoting ----------------------------------------------------------------------------

@@ -223,6 +223,11 @@ def test_a_manifest_names_paths_relative_to_itself(lab):
     ]  # fmt: skip
 
 
+def test_a_manifest_names_paths_of_the_home_folder(lab, monkeypatch):
+    monkeypatch.setenv("HOME", str(lab / "clips"))
+    assert found(manifest(lab, "~/2.mp4\n")) == [str(lab / "clips" / "2.mp4")]
+
+
 def test_a_manifest_may_name_a_labels_file(lab):
     assert is_labels(find_inputs(manifest(lab, "../labels.slp\n")))
 
