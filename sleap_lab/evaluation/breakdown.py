@@ -1,7 +1,7 @@
 """Metrics for each video, animal and node, and separately for animals alone and in a crowd."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,6 +84,7 @@ def _rows(
     matches: Matches,
     video_names: Sequence[str],
 ) -> Iterator[Row]:
+    """Yield the rows; arguments as for `breakdown`."""
     rows = np.concatenate([matches.truth_rows, matches.false_negatives])
     is_matched = np.arange(len(rows)) < len(matches.truth_rows)
     points, true_points = poses.points[matches.pose_rows], truth.points[matches.truth_rows]
@@ -101,9 +102,6 @@ def _rows(
     ) -> Row:
         pairs = chosen[is_matched]
         part = slice(None) if node is None else slice(node, node + 1)
-        within = distances[pairs, part]
-        table, summary = hits(within), summarize(within)
-        n_labelled, n_distances = int(true_shown[pairs, part].sum()), int((~np.isnan(within)).sum())
         return Row(
             video=video,
             animal=animal,
@@ -111,18 +109,7 @@ def _rows(
             stratum=stratum,
             n_matched=int(pairs.sum()),
             n_missed=int(chosen[~is_matched].sum()),
-            n_labelled=n_labelled,
-            n_distances=n_distances,
-            n_unlabelled=int((shown[pairs, part] & ~true_shown[pairs, part]).sum()),
-            visibility_recall=n_distances / n_labelled if n_labelled else float("nan"),
-            dist_avg=summary["avg"],
-            dist_p50=summary["p50"],
-            dist_p90=summary["p90"],
-            dist_p95=summary["p95"],
-            pck=float(table.mean()) if within.size else float("nan"),
-            pck_5=float(table[..., np.searchsorted(THRESHOLDS, 5)].mean())
-            if within.size
-            else float("nan"),
+            **_accuracy(distances[pairs, part], shown[pairs, part], true_shown[pairs, part]),
         )
 
     nodes = range(len(truth.skeleton.nodes))
@@ -139,6 +126,33 @@ def _rows(
             row(chosen, None, stratum=name)
             for name, chosen in ((CROWDED, crowded), (ALONE, ~crowded))
         )
+
+
+def _accuracy(distances: np.ndarray, shown: np.ndarray, true_shown: np.ndarray) -> dict[str, Any]:
+    """Return the fields of a row that follow from the nodes of matched pairs.
+
+    Args:
+        distances: (pairs, nodes) px; nan where a node is missing on either side.
+        shown: (pairs, nodes) bool, nodes that were predicted.
+        true_shown: (pairs, nodes) bool, nodes that are labelled.
+    """
+    table, summary = hits(distances), summarize(distances)
+    n_labelled, n_distances = int(true_shown.sum()), int((~np.isnan(distances)).sum())
+    nan = float("nan")
+    return {
+        "n_labelled": n_labelled,
+        "n_distances": n_distances,
+        "n_unlabelled": int((shown & ~true_shown).sum()),
+        "visibility_recall": n_distances / n_labelled if n_labelled else nan,
+        "dist_avg": summary["avg"],
+        "dist_p50": summary["p50"],
+        "dist_p90": summary["p90"],
+        "dist_p95": summary["p95"],
+        "pck": float(table.mean()) if distances.size else nan,
+        "pck_5": float(table[..., np.searchsorted(THRESHOLDS, 5)].mean())
+        if distances.size
+        else nan,
+    }
 
 
 def in_crowd(truth: Poses, frames: Sequence[FramePair]) -> np.ndarray:

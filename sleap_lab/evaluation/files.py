@@ -52,21 +52,34 @@ def write_metrics(
         path = path.with_name(path.name + ".npz")
     with replacing(path) as temporary:
         np.savez_compressed(temporary, metrics=np.array(evaluation.metrics, dtype=object))
+    with replacing(path.with_suffix(".flat.npz")) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **_flat_arrays(evaluation))
+    with replacing(path.with_suffix(".json")) as temporary:
+        content = json.dumps(_plain(_groups(evaluation, bad_frames)), indent=1, allow_nan=False)
+        temporary.write_text(content, encoding="utf-8")
+    _write_breakdown(path.with_suffix(".csv"), evaluation.breakdown)
+    if evaluation.table is not None:
+        names = {match.truth: match.truth_name for match in evaluation.videos}
+        _write_frames(path.with_suffix(".frames.csv"), evaluation.table, names)
+
+
+def _flat_arrays(evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """Return the metrics as arrays, named `group/key`, with the pairs and detections of frames."""
     flat = {
         f"{group}/{key}": np.asarray(value)
         for group, values in evaluation.metrics.items()
         for key, value in values.items()
     }
-    table = evaluation.table
-    if table is not None:
+    if (table := evaluation.table) is not None:
         for group, items in {"pairs": table.pairs, "detections": table.detections}.items():
-            flat |= {
-                f"{group}/{name}": values
-                for name, values in ({} if items is None else items._asdict()).items()
-            }
-    with replacing(path.with_suffix(".flat.npz")) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **flat)
-    content = {
+            if items is not None:
+                flat |= {f"{group}/{name}": values for name, values in items._asdict().items()}
+    return flat
+
+
+def _groups(evaluation: Evaluation, bad_frames: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return everything that was found, group by group, for JSON."""
+    return {
         **{
             name: {key: value for key, value in group.items() if key != "pcks"}
             for name, group in evaluation.metrics.items()
@@ -81,29 +94,31 @@ def write_metrics(
         "bad_frames": list(bad_frames),
         "notes": evaluation.notes,
     }
-    with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(
-            json.dumps(_plain(content), indent=1, allow_nan=False), encoding="utf-8"
-        )
-    leaves = [row for row in evaluation.breakdown if row.animal is not None]
+
+
+def _write_breakdown(path: Path, rows: Sequence[Row]) -> None:
+    """Write one row per video, animal and node."""
     columns = [name for name in Row._fields if name != "stratum"]
-    _write_csv(
-        path.with_suffix(".csv"),
-        columns,
-        ([getattr(row, name) for name in columns] for row in leaves),
-    )
-    if table is not None:
-        names = {match.truth: match.truth_name for match in evaluation.videos}
-        videos = [names.get(video, str(video)) for video in table.video.tolist()]
-        numbers = [table.frame.tolist(), *(column.tolist() for column in table.columns.values())]
-        _write_csv(
-            path.with_suffix(".frames.csv"),
-            ["video", "frame", *table.columns],
-            zip(videos, *numbers, strict=True),
-        )
+    leaves = (row for row in rows if row.animal is not None)
+    _write_csv(path, columns, ([getattr(row, name) for name in columns] for row in leaves))
+
+
+def _write_frames(path: Path, table: FrameTable, names: Mapping[int | None, str]) -> None:
+    """Write one row per labelled frame.
+
+    Args:
+        path: The file.
+        table: The frames.
+        names: Names of the videos; a missing one is replaced by its index.
+    """
+    videos = [names.get(video, str(video)) for video in table.video.tolist()]
+    numbers = [table.frame.tolist(), *(column.tolist() for column in table.columns.values())]
+    header = ["video", "frame", *table.columns]
+    _write_csv(path, header, zip(videos, *numbers, strict=True))
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table; None and nan are empty cells."""
     with (
         replacing(path) as temporary,
         open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -167,6 +182,7 @@ def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable
 
 
 def _identity(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Return the identity metrics of all videos together, and of each."""
     if evaluation.identity is None:
         return None
     videos = [

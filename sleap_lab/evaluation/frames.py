@@ -111,48 +111,28 @@ def frame_table(
         distances: (pairs, nodes) px of these; nan where a node is missing on either side.
         detections: Matches at every OKS threshold; None where centroids are matched.
     """
+    n = len(frames)
     of_truth = positions(frames, [frame.truth_rows for frame in frames], len(truth))
     of_poses = positions(frames, [frame.pose_rows for frame in frames], len(poses))
     of_pair = of_truth[matches.truth_rows]
-
-    def total(frame: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        return np.bincount(frame, weights, minlength=len(frames))
-
     columns = {
-        "n_matched": total(of_pair),
-        "n_missed": total(of_truth[matches.false_negatives]),
-        "n_extra": total(of_poses[matches.false_positives]),
-        **distance_sums(of_pair, distances, len(frames)),
+        "n_matched": np.bincount(of_pair, minlength=n),
+        "n_missed": np.bincount(of_truth[matches.false_negatives], minlength=n),
+        "n_extra": np.bincount(of_poses[matches.false_positives], minlength=n),
+        **distance_sums(of_pair, distances, n),
     }
     reached = np.zeros((0, len(of_pair)), dtype=bool)
     if detections is None:
         columns["n_centroids"] = columns["n_matched"]
     else:
         reached = matches.scores >= MATCH_SCORE_THRESHOLDS[:, None]
-        shown, true_shown = poses.visible[matches.pose_rows], truth.visible[matches.truth_rows]
-        # Animals without extent, such as a single labelled node, have no size that a distance can
-        # be compared with.
-        sizes = body_sizes(truth.points)
-        wanted = np.flatnonzero((of_truth >= 0) & (sizes > 0))
-        shares = {
-            name: (distances < share * sizes[matches.truth_rows, None]).sum(axis=1)
-            for name, share in SIZE_SHARES.items()
-        }
         columns |= {
-            "score_sum": total(of_pair, matches.scores),
-            "reached_sum": total(of_pair, reached.mean(axis=0)),
-            **hit_sums(of_pair, distances, len(frames)),
-            "n_unlabelled": total(of_pair, (shown & ~true_shown).sum(axis=1)),
-            "n_unpredicted": total(of_pair, (true_shown & ~shown).sum(axis=1)),
-            "n_labelled": total(of_truth[wanted], truth.visible[wanted].sum(axis=1)),
-            **{f"pck_size_{name}_sum": total(of_pair, found) for name, found in shares.items()},
-            "n_true": detections.n_truth,
-            "n_predicted": total(detections.frame),
-            "found_mean": total(detections.frame, detections.hits.mean(axis=0)),
-            **{
-                f"found_{t}": total(detections.frame, detections.hits[row])
-                for t, row in SINGLED_OUT.items()
-            },
+            "score_sum": np.bincount(of_pair, matches.scores, n),
+            "reached_sum": np.bincount(of_pair, reached.mean(axis=0), n),
+            **hit_sums(of_pair, distances, n),
+            **_visibility_sums(of_pair, truth, poses, matches, n),
+            **_size_sums(of_truth, truth, matches, distances, n),
+            **_detection_sums(detections, n),
         }
     pairs = Detections(
         of_pair,
@@ -160,8 +140,61 @@ def frame_table(
         reached,
         columns["n_matched"] + columns["n_missed"],
     )
-    places = np.array([f.truth_video for f in frames]), np.array([f.frame for f in frames])
-    return FrameTable(*places, columns, distances, pairs, detections)
+    videos, indices = np.array([f.truth_video for f in frames]), np.array([f.frame for f in frames])
+    return FrameTable(videos, indices, columns, distances, pairs, detections)
+
+
+def _visibility_sums(
+    of_pair: np.ndarray, truth: Poses, poses: Poses, matches: Matches, n_frames: int
+) -> dict[str, np.ndarray]:
+    """Count, per frame, the nodes of matched pairs that only one side has."""
+    shown, true_shown = poses.visible[matches.pose_rows], truth.visible[matches.truth_rows]
+    return {
+        "n_unlabelled": np.bincount(of_pair, (shown & ~true_shown).sum(axis=1), n_frames),
+        "n_unpredicted": np.bincount(of_pair, (true_shown & ~shown).sum(axis=1), n_frames),
+    }
+
+
+def _size_sums(
+    of_truth: np.ndarray, truth: Poses, matches: Matches, distances: np.ndarray, n_frames: int
+) -> dict[str, np.ndarray]:
+    """Count, per frame, the nodes within shares of the size of their animal, and labelled nodes.
+
+    Animals without extent, such as a single labelled node, have no size that a distance can be
+    compared with.
+
+    Args:
+        of_truth: (n,) row of the frame of each true instance; -1 for those in no frame.
+        truth: Ground truth.
+        matches: The matches.
+        distances: (pairs, nodes) px; nan where a node is missing on either side.
+        n_frames: Number of frames.
+    """
+    sizes = body_sizes(truth.points)
+    sized = np.flatnonzero((of_truth >= 0) & (sizes > 0))
+    of_pair, sizes_of_pairs = of_truth[matches.truth_rows], sizes[matches.truth_rows, None]
+    return {
+        "n_labelled": np.bincount(of_truth[sized], truth.visible[sized].sum(axis=1), n_frames),
+        **{
+            f"pck_size_{name}_sum": np.bincount(
+                of_pair, (distances < share * sizes_of_pairs).sum(axis=1), n_frames
+            )
+            for name, share in SIZE_SHARES.items()
+        },
+    }
+
+
+def _detection_sums(detections: Detections, n_frames: int) -> dict[str, np.ndarray]:
+    """Count, per frame, true instances, predictions, and predictions that find a true instance."""
+    return {
+        "n_true": detections.n_truth,
+        "n_predicted": np.bincount(detections.frame, minlength=n_frames),
+        "found_mean": np.bincount(detections.frame, detections.hits.mean(axis=0), n_frames),
+        **{
+            f"found_{threshold}": np.bincount(detections.frame, detections.hits[row], n_frames)
+            for threshold, row in SINGLED_OUT.items()
+        },
+    }
 
 
 def distance_sums(

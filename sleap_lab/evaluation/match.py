@@ -1,14 +1,14 @@
 """Which frames are compared, and which prediction belongs to which true instance."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors import RunError
 from sleap_lab.poses.record import Poses
 
 # (row indices into the truth, row indices into the predictions) -> (g, p) matrix
@@ -61,79 +61,6 @@ class Matches:
     scores: np.ndarray
     false_negatives: np.ndarray
     false_positives: np.ndarray
-
-
-def align_nodes(truth: Poses, poses: Poses) -> Poses:
-    """Return the predictions with their nodes in the order of the ground truth, matched by name.
-
-    Raises:
-        ConfigError: The two skeletons do not have the same nodes.
-    """
-    expected, found = truth.skeleton.nodes, poses.skeleton.nodes
-    if expected == found:
-        return poses
-    if sorted(expected) != sorted(found):
-        missing = ", ".join(sorted(set(expected) - set(found))) or "none"
-        extra = ", ".join(sorted(set(found) - set(expected))) or "none"
-        raise ConfigError(
-            "evaluator.ground_truth_path: ground truth with another skeleton than the predictions; "
-            f"nodes only in the ground truth: {missing}; only in the predictions: {extra}; "
-            "evaluator.nodes=common compares the nodes that both have"
-        )
-    order = [found.index(name) for name in expected]
-    return replace(
-        poses,
-        skeleton=truth.skeleton,
-        points=poses.points[:, order],
-        point_scores=poses.point_scores[:, order],
-    )
-
-
-def on_compared_nodes(truth: Poses, poses: Poses, nodes: str) -> tuple[Poses, Poses]:
-    """Return both records with the same nodes in the order of the ground truth, matched by name.
-
-    Args:
-        truth: Ground truth.
-        poses: Predictions.
-        nodes: `all`, or `common` for those that both have.
-
-    Raises:
-        ConfigError: The two skeletons do not have the same nodes, or not one in common.
-    """
-    if nodes == "common":
-        shared = set(truth.skeleton.nodes) & set(poses.skeleton.nodes)
-        if not shared:
-            raise ConfigError(
-                "evaluator.nodes=common: ground truth and predictions have no node in common; "
-                f"ground truth: {', '.join(truth.skeleton.nodes)}; "
-                f"predictions: {', '.join(poses.skeleton.nodes)}"
-            )
-        truth, poses = (with_nodes(record, shared) for record in (truth, poses))
-    return truth, align_nodes(truth, poses)
-
-
-def with_nodes(poses: Poses, names: Collection[str]) -> Poses:
-    """Return poses with some of their nodes only."""
-    skeleton = poses.skeleton
-    chosen = [i for i, name in enumerate(skeleton.nodes) if name in names]
-    place = {node: i for i, node in enumerate(chosen)}
-
-    def between(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-        return tuple((place[a], place[b]) for a, b in pairs if a in place and b in place)
-
-    nodes = tuple(skeleton.nodes[i] for i in chosen)
-    fewer = replace(
-        skeleton,
-        nodes=nodes,
-        edges=between(skeleton.edges),
-        symmetries=between(skeleton.symmetries),
-    )
-    return replace(
-        poses,
-        skeleton=fewer,
-        points=poses.points[:, chosen],
-        point_scores=poses.point_scores[:, chosen],
-    )
 
 
 def labelled_frames(

@@ -7,8 +7,9 @@ from typing import Any
 from sleap_lab.evaluation.bootstrap import Intervals
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.frames import FrameTable
-from sleap_lab.evaluation.identity import Counts, Switch
+from sleap_lab.evaluation.identity_counts import Counts
 from sleap_lab.evaluation.match import FramePair, Matches
+from sleap_lab.evaluation.switches import Switch
 from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.settings.metrics import METRICS
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import sleap_io as sio
 
 from sleap_lab.errors import RunError
-from sleap_lab.evaluation.evaluator import evaluate
-from sleap_lab.evaluation.match import on_compared_nodes
+from sleap_lab.evaluation.records import on_compared_nodes
 from sleap_lab.evaluation.result import Evaluation
+from sleap_lab.evaluation.scoring import evaluate
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
 from sleap_lab.media.labels import read_labels, to_poses, video_name
 from sleap_lab.media.source import Source

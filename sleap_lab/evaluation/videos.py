@@ -73,27 +73,10 @@ def match_videos(
         else _find(value, true_names, "ground truth")
         for key, value in (video_map or {}).items()
     }
-    recognised = truth.match(labels).video_map
-    found: dict[int, int | None] = {}
-    reasons: dict[int, str] = {}
-    for i, video in enumerate(labels.videos):
-        if i in mapped:
-            found[i], reasons[i] = mapped[i], KEY if mapped[i] is not None else f"left out by {KEY}"
-        else:
-            same = recognised.get(video)
-            found[i] = None if same is None else truth.videos.index(same)
-            reasons[i] = (
-                "no such video in the ground truth" if same is None else _reason(same, video)
-            )
+    found, reasons = _recognised(truth, labels, mapped)
     _refuse_shared(found, names, true_names)
-    _refuse_ambiguous(
-        truth,
-        labels,
-        {i for i in found if found[i] is None and i not in mapped},
-        set(found.values()),
-        names,
-        true_names,
-    )
+    unmatched = {i for i in found if found[i] is None and i not in mapped}
+    _refuse_ambiguous(truth, labels, unmatched, set(found.values()), names, true_names)
     matches = [
         VideoMatch(i, names[i], j, "" if j is None else true_names[j], reasons[i])
         for i, j in found.items()
@@ -111,6 +94,29 @@ def match_videos(
             match.reason,
         )
     return matches
+
+
+def _recognised(
+    truth: "sio.Labels", labels: "sio.Labels", mapped: Mapping[int, int | None]
+) -> tuple[dict[int, int | None], dict[int, str]]:
+    """Return which video of the truth each video of the predictions is, and the reason.
+
+    Args:
+        truth: Ground truth.
+        labels: Predictions.
+        mapped: What the map says, by index; None for a video that is not to be compared.
+    """
+    same = truth.match(labels).video_map
+    found: dict[int, int | None] = {}
+    reasons: dict[int, str] = {}
+    for i, video in enumerate(labels.videos):
+        if i in mapped:
+            found[i], reasons[i] = mapped[i], KEY if mapped[i] is not None else f"left out by {KEY}"
+        elif (true_video := same.get(video)) is not None:
+            found[i], reasons[i] = truth.videos.index(true_video), _reason(true_video, video)
+        else:
+            found[i], reasons[i] = None, "no such video in the ground truth"
+    return found, reasons
 
 
 def _find(wanted: Any, names: Sequence[str], side: str) -> int:
@@ -186,7 +192,7 @@ def _refuse_shared(
 def _refuse_ambiguous(
     truth: "sio.Labels",
     labels: "sio.Labels",
-    open_videos: set[int],
+    unmatched: set[int],
     taken: set[int | None],
     names: Sequence[str],
     true_names: Sequence[str],
@@ -195,7 +201,7 @@ def _refuse_ambiguous(
     from sleap_io.model.matching import original_videos_conflict, shapes_compatible
 
     with_frames = {id(frame.video) for frame in labels.labeled_frames}
-    for i in sorted(open_videos):
+    for i in sorted(unmatched):
         video = labels.videos[i]
         possible = [
             j

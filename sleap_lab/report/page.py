@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sleap_lab.evaluation import Evaluation
-from sleap_lab.evaluation.match import on_compared_nodes
+from sleap_lab.evaluation.records import on_compared_nodes
 from sleap_lab.files.atomic import replacing
 from sleap_lab.poses.record import Poses, distinct
 from sleap_lab.report import numbers

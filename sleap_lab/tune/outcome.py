@@ -15,7 +15,7 @@ from sleap_lab.evaluation.bootstrap import (
     paired_differences,
     sample,
 )
-from sleap_lab.evaluation.identity import combine_identity
+from sleap_lab.evaluation.identity_counts import combine_identity
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 from sleap_lab.settings.metrics import METRICS, Metric
 from sleap_lab.tune.problem import Score, is_better

@@ -22,16 +22,14 @@ from sleap_lab.media.open_source import open_source
 from sleap_lab.settings.config import DataConfig
 from sleap_lab.tracking.similarity import OKS_STDDEV
 from sleap_lab.tracking.tracker import ReadImage
+from sleap_lab.tune.draws import first_draws, held_fixed, suggest
 from sleap_lab.tune.problem import Problem, scores
 from sleap_lab.tune.settings import TuneConfig
 from sleap_lab.tune.space import (
     Dimension,
     Settings,
     filter_space,
-    first_draws,
     flat,
-    held_fixed,
-    suggest,
     tracker_space,
     with_settings,
 )

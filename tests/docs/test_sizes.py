@@ -18,16 +18,6 @@ Only their code counts.
 
 STILL_LONG: set[str] = {
     "cli.py",
-    "evaluation/breakdown.py:_rows",
-    "evaluation/evaluator.py",
-    "evaluation/evaluator.py:__init__",
-    "evaluation/evaluator.py:_evaluate",
-    "evaluation/files.py:write_metrics",
-    "evaluation/frames.py:frame_table",
-    "evaluation/identity.py",
-    "evaluation/identity.py:build_sequences",
-    "evaluation/identity.py:score_identity",
-    "evaluation/videos.py:match_videos",
     "report/figures.py",
     "report/numbers.py:_accuracy_cards",
     "report/numbers.py:tables",

@@ -11,20 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sleap_lab.evaluation.identity import (
-    SIMILARITY_THRESHOLD,
-    Neighbour,
-    Switch,
-    TrackSequence,
-    _trackeval_data,
-    combine_identity,
-    count_identity,
-    identity_switches,
-    score_identity,
-    tracks_once_per_frame,
-)
-from sleap_lab.evaluation.match import pair_frames
+from sleap_lab.evaluation.identity import score_identity
+from sleap_lab.evaluation.identity_counts import _trackeval_data, combine_identity, count_identity
+from sleap_lab.evaluation.match import SIMILARITY_THRESHOLD, pair_frames
 from sleap_lab.evaluation.oks import oks
+from sleap_lab.evaluation.sequences import Neighbour, TrackSequence, tracks_once_per_frame
+from sleap_lab.evaluation.switches import Switch, identity_switches
 from sleap_lab.poses.record import Skeleton, concatenate, make_poses
 
 SKELETON = Skeleton(("a", "b"))

@@ -6,16 +6,14 @@ from hypothesis.extra.numpy import arrays
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation.match import (
-    align_nodes,
     compared_at_once,
     greedy,
     labelled_frames,
     match_frames,
-    on_compared_nodes,
     on_ignored,
     pair_frames,
-    with_nodes,
 )
+from sleap_lab.evaluation.records import align_nodes, on_compared_nodes, with_nodes
 from sleap_lab.poses.record import Skeleton, make_poses
 
 POINT = Skeleton(("a",))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.evaluation.bootstrap import Intervals
-from sleap_lab.evaluation.identity import Switch
+from sleap_lab.evaluation.switches import Switch
 from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.report import numbers
 

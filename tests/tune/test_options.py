@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import Config, FiltersConfig, TrackerConfig
 from sleap_lab.settings.flags import PARITY, TRACK, parse, special_defaults
+from sleap_lab.tune.draws import suggest
 from sleap_lab.tune.options import run_command, track_flags, unusual, write_options
 from sleap_lab.tune.settings import TRACKERS
-from sleap_lab.tune.space import flat, suggest, tracker_space, with_settings
+from sleap_lab.tune.space import flat, tracker_space, with_settings
 
 SPACE = tracker_space(TRACKERS, n_nodes=5, n_animals=3, n_frames=50)
 FOUND = (

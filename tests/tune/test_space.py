@@ -8,15 +8,13 @@ from sleap_lab.errors import ConfigError
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 from sleap_lab.settings.tracker import check_tracker
+from sleap_lab.tune.draws import first_draws, held_fixed, suggest
 from sleap_lab.tune.settings import TRACKERS
 from sleap_lab.tune.space import (
     Choice,
     Range,
     filter_space,
-    first_draws,
     flat,
-    held_fixed,
-    suggest,
     tracker_of,
     tracker_space,
     with_settings,

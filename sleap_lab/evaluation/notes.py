@@ -1,0 +1,74 @@
+"""Notes on an evaluation: which videos, frames and instances are not compared, and why."""
+
+from collections.abc import Sequence
+
+from sleap_lab.evaluation.match import FramePair
+from sleap_lab.evaluation.videos import VideoMatch
+from sleap_lab.poses.record import Poses
+
+
+def video_notes(truth: Poses, poses: Poses, matches: Sequence[VideoMatch]) -> list[str]:
+    """Name the videos that hold frames and are not compared."""
+    missing = [
+        m.truth_name
+        for m in matches
+        if m.predicted is None and (truth.frames[:, 0] == m.truth).any()
+    ]
+    extra = [
+        m.predicted_name
+        for m in matches
+        if m.truth is None and (poses.frames[:, 0] == m.predicted).any()
+    ]
+    notes = []
+    if missing:
+        notes.append(
+            f"{len(missing)} videos of the ground truth are not in the predictions "
+            f"and were left out: {', '.join(missing)}"
+        )
+    if extra:
+        notes.append(
+            f"{len(extra)} videos of the predictions are not in the ground truth "
+            f"and were left out: {', '.join(extra)}"
+        )
+    return notes
+
+
+def coverage_notes(
+    poses: Poses, frames: Sequence[FramePair], predicted: int, by_centroid: bool
+) -> list[str]:
+    """Say which labelled frames and instances are not compared as the reader may expect.
+
+    Args:
+        poses: Predictions.
+        frames: Labelled frames, with the predictions that count.
+        predicted: How many predictions these frames have, those included that do not count.
+        by_centroid: Whether centroids are matched.
+    """
+    notes = []
+    if ignored := sum(len(frame.all_truth_rows) - len(frame.truth_rows) for frame in frames):
+        away = predicted - sum(len(frame.pose_rows) for frame in frames)
+        notes.append(
+            f"evaluator.user_labels_only=true: {ignored} predictions in labelled frames of the "
+            "ground truth, which nobody corrected, count neither way; "
+            f"nor do the {away} predicted instances on them"
+        )
+    empty = [frame for frame in frames if not len(frame.all_truth_rows)]
+    if extra := sum(len(frame.pose_rows) for frame in empty):
+        counted = "count as false" if by_centroid else "count as false in coco/… and identity/…"
+        notes.append(
+            f"{len(empty)} of {len(frames)} labelled frames hold no animal; "
+            f"{extra} predictions there {counted}"
+        )
+    labelled = [frame for frame in frames if len(frame.truth_rows)]
+    if absent := sum(not frame.processed for frame in labelled):
+        missed = "" if by_centroid else "; coco/… counts their instances as missed"
+        notes.append(
+            f"{absent} of {len(labelled)} labelled frames are not in the predictions: "
+            f"eval/… leaves them out{missed}"
+        )
+    if users := sum(int(poses.user[frame.all_pose_rows].sum()) for frame in labelled):
+        notes.append(
+            f"{users} human-labelled instances in the predictions are not predictions "
+            "and were left out"
+        )
+    return notes

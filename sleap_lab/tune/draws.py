@@ -1,0 +1,122 @@
+"""Draws from the searched settings: at random, and those of the first trials."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from sleap_lab.errors import ConfigError
+from sleap_lab.tune.space import Choice, Dimension, Range, Settings, rounded
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+CROSSED = ("tracker", "comparison")
+"""Dimensions of which the first trials try every combination."""
+
+
+def held_fixed(space: Sequence[Dimension], typed: Settings) -> list[Dimension]:
+    """Remove the settings that the user gave from a space.
+
+    Args:
+        space: The dimensions.
+        typed: Keys with the values that they keep.
+
+    Raises:
+        ConfigError: The given settings leave no tracker to try.
+    """
+    left: list[Dimension] = []
+    for dimension in space:
+        if isinstance(dimension, Range):
+            left += [dimension] if dimension.name not in typed else []
+            continue
+        fitting = {
+            label: option for label, option in dimension.options.items() if _agree(option, typed)
+        }
+        if dimension.name == "tracker" and not fitting:
+            raise ConfigError(
+                f"tune.trackers: none of {', '.join(dimension.options)} goes with "
+                + ", ".join(
+                    f"{key}={value}"
+                    for key, value in typed.items()
+                    if any(key in option for option in dimension.options.values())
+                )
+            )
+        if fitting:
+            left.append(replace(dimension, options=fitting))
+    return left
+
+
+def _agree(option: Settings, typed: Settings) -> bool:
+    return all(typed.get(key, value) == value for key, value in option.items())
+
+
+def suggest(trial: "BaseTrial", space: Sequence[Dimension], typed: Settings) -> Settings:
+    """Draw settings from a space.
+
+    Args:
+        trial: Chooses the values.
+        space: What is left to choose.
+        typed: Keys with the values that they keep; some dimensions depend on them.
+    """
+    chosen = dict(typed)
+    for dimension in space:
+        if not dimension.when(chosen):
+            continue
+        name = dimension.name
+        if isinstance(dimension, Choice):
+            labels = list(dimension.options)
+            chosen |= dimension.options[
+                labels[0] if len(labels) == 1 else trial.suggest_categorical(name, labels)
+            ]
+        elif isinstance(dimension.low, int) and isinstance(dimension.high, int):
+            chosen[name] = trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
+        else:
+            chosen[name] = rounded(
+                trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+            )
+    return {key: value for key, value in chosen.items() if key not in typed}
+
+
+def first_draws(
+    space: Sequence[Dimension], base: Settings, typed: Settings
+) -> list[dict[str, Any]]:
+    """Return the draws of the first trials: each tracker with each way to compare.
+
+    Everything else is as near to the default as possible.
+
+    Args:
+        space: What is left to choose.
+        base: The default setting, every key of it.
+        typed: Keys that keep their values, with these values.
+    """
+    crossed = [
+        dimension
+        for dimension in space
+        if isinstance(dimension, Choice) and dimension.name in CROSSED
+    ]
+    names = [dimension.name for dimension in crossed]
+    combinations = product(*(dimension.options for dimension in crossed))
+    return [
+        _usual(space, dict(zip(names, labels, strict=True)), base, typed) for labels in combinations
+    ]
+
+
+def _usual(
+    space: Sequence[Dimension], picked: Mapping[str, str], base: Settings, typed: Settings
+) -> dict[str, Any]:
+    chosen, drawn = dict(typed), dict[str, Any]()
+    for dimension in space:
+        if not dimension.when(chosen):
+            continue
+        name = dimension.name
+        if isinstance(dimension, Choice):
+            labels = list(dimension.options)
+            label = picked.get(name) or next(
+                (label for label in labels if _agree(dimension.options[label], base)), labels[0]
+            )
+            chosen |= dimension.options[label]
+            drawn |= {name: label} if len(labels) > 1 else {}
+        else:
+            drawn[name] = chosen[name] = min(max(base[name], dimension.low), dimension.high)
+    return drawn
