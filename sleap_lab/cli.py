@@ -231,11 +231,19 @@ def _track(arguments: list[str]) -> int:
                 f"{word}: a path too many; put a glob into quotes (-i 'clips/*.mp4'), "
                 "or give a folder or a .txt file of paths"
             )
-    if values.get("output.make_labels", True):
-        values.setdefault("output.path", str(predictions_path(Path(values["data.path"]))))
+    if values.get("output.make_labels", True) and "output.path" not in values:
+        path, index = values["data.path"], values.get("data.video_index")
+        video = "" if index is None else _chosen_name(path, index)
+        values["output.path"] = str(predictions_path(Path(path), video))
     return _as_overrides(
         flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides
     )
+
+
+def _chosen_name(path: str, index: int) -> str:
+    from sleap_lab.media.chosen import chosen_name  # slow to import
+
+    return chosen_name(path, index)
 
 
 def _eval(arguments: list[str]) -> int:

@@ -42,6 +42,7 @@ from sleap_lab.runs.folder import LOG_FILE, Invocation, new_folder
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.occupancy import occupied
 from sleap_lab.runs.results import (
+    check_places,
     record_frames,
     write_overlay,
     write_page,
@@ -207,7 +208,7 @@ def _run_stages(run: Run) -> Result:
     if truth is not None:
         with stage("evaluate"):
             evaluation = evaluate_predictions(truth, inference.poses, predictions, source, config)
-            write_scores(run, evaluation, predictions)
+            summary.notes += write_scores(run, source, evaluation, predictions)
     incomplete = inference.bad_frames or source.unreadable or source.cut_short or written.failed
     summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
@@ -224,6 +225,7 @@ def _open(config: Config, cache: Cache) -> tuple[Source, Truth | None]:
     """Open the source and, for an evaluation, the ground truth; show their notes."""
     predicting = config.model.kind != "none"
     source = open_source(config.data, predicting=predicting, index=index_cached(cache))
+    check_places(config, source)
     notes, truth = list(source.notes), None
     if config.evaluator.evaluate:
         truth = open_truth(config, source, predicted_skeleton(config, source))

@@ -18,6 +18,7 @@ from sleap_lab.media.labels import save_labels
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Source
+from sleap_lab.runs.results import check_places
 from sleap_lab.settings import flags
 from sleap_lab.settings.check import check
 from sleap_lab.settings.config import Config, defaults, keys
@@ -99,33 +100,50 @@ def run_inference(
         output_path=output_path,
     )
     source = open_source(config.data, predicting=config.model.kind != "none", data=data)
+    check_places(config, source)
     batches: list[dict[str, Any]] = []
 
     def keep(prediction: "Prediction") -> None:
         batches.append(batch_outputs(prediction, config.filters, config.output))
 
     detected = detect(source, config, keep=None if make_labels else keep, details=not make_labels)
-    for note in [*source.notes, *detected.notes, *bad_frame_notes(source, detected.bad_frames)]:
+    notes = [*source.notes, *detected.notes, *bad_frame_notes(source, detected.bad_frames)]
+    answer = (
+        _labels(detected, source, config, notes)
+        if make_labels
+        else _arrays(batches, detected, source, config, notes)
+    )
+    for note in notes:
         warnings.warn(note, stacklevel=2)
-    return _labels(detected, source, config) if make_labels else _arrays(batches, detected, config)
+    return answer
 
 
-def _labels(detected: Inference, source: Source, config: Config) -> sio.Labels:
-    """Filter and track poses, and write them to the output path if there is one."""
+def _labels(detected: Inference, source: Source, config: Config, notes: list[str]) -> sio.Labels:
+    """Filter and track poses, and write them to the output path if there is one.
+
+    Notes get a sentence about an earlier file that was kept.
+    """
     labels = result_labels(refine(detected, source, config), source, config)
     if config.output.no_empty_frames:
         leave_out_empty_frames(labels)
     if config.output.path is not None:
-        save_labels(labels, config.output.path)
+        save_labels(labels, config.output.path, source.digest, notes)
     return labels
 
 
 def _arrays(
-    batches: list[dict[str, Any]], detected: Inference, config: Config
+    batches: list[dict[str, Any]],
+    detected: Inference,
+    source: Source,
+    config: Config,
+    notes: list[str],
 ) -> list[dict[str, Any]]:
-    """Write the outputs of all batches to the output path if there is one, and return them."""
+    """Write the outputs of all batches to the output path if there is one, and return them.
+
+    Notes get a sentence about an earlier file that was kept.
+    """
     if config.output.path is not None:
-        with outputs_file(Path(config.output.path)) as add:
+        with outputs_file(Path(config.output.path), source.digest, notes) as add:
             for batch in batches:
                 add(batch)
     return list(map(_stacked, batches)) if detected.kind == "single_instance" else batches

@@ -3,12 +3,13 @@
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sleap_lab.files.atomic import replacing
+from sleap_lab.files.earlier import NO_FRAMES, replacing_earlier
 from sleap_lab.filters import kept
 from sleap_lab.inference.detect import Inference, detect
 from sleap_lab.inference.stopwatch import Stage
@@ -127,8 +128,9 @@ def detect_to_file(
     Raises:
         RunError: The file cannot be written, or something cannot be read.
     """
-    with outputs_file(path) as add:
-        return detect(
+    notes: list[str] = []
+    with outputs_file(path, source.digest, notes) as add:
+        found = detect(
             source,
             config,
             stage=stage,
@@ -136,16 +138,21 @@ def detect_to_file(
             keep=lambda found: add(batch_outputs(found, config.filters, config.output)),
             details=True,
         )
+    return replace(found, notes=(*found.notes, *notes))
 
 
 @contextmanager
-def outputs_file(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+def outputs_file(
+    path: Path, frames: str = NO_FRAMES, notes: list[str] | None = None
+) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Write an `.npz` archive batch by batch; memory does not grow with the number of frames.
 
     The arrays of a frame are named `<video>/<frame>/<name>`; `numpy.load` reads each on access.
 
     Args:
         path: The archive, complete when the context ends and absent when it fails.
+        frames: Digest of the frames that it covers.
+        notes: Gets a sentence about an earlier file that was kept.
 
     Yields:
         A function that adds a result of `batch_outputs`.
@@ -153,7 +160,8 @@ def outputs_file(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     Raises:
         RunError: The file cannot be written.
     """
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    earlier = replacing_earlier(path, frames, [] if notes is None else notes)
+    with earlier as temporary, zipfile.ZipFile(temporary, "w") as archive:
 
         def add(batch: dict[str, Any]) -> None:
             for b, (video, frame) in enumerate(

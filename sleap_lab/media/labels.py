@@ -10,7 +10,8 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import RunError, one_line
-from sleap_lab.files.atomic import hdf5_errors, replacing
+from sleap_lab.files.atomic import hdf5_errors
+from sleap_lab.files.earlier import NO_FRAMES, replacing_earlier
 from sleap_lab.media.counting import (
     CountedFrame,
     counted_frames,
@@ -240,13 +241,22 @@ def with_suggestions(labels: sio.Labels, frames: Iterable[tuple[int, int]]) -> s
     )
 
 
-def save_labels(labels: sio.Labels, path: str | Path) -> None:
+def save_labels(
+    labels: sio.Labels, path: str | Path, frames: str = NO_FRAMES, notes: list[str] | None = None
+) -> None:
     """Write a `.slp` file atomically; frames stay in their video files.
+
+    Args:
+        labels: The labels.
+        path: The file. What lies there and may not be replaced becomes a `.bak` file.
+        frames: Digest of the frames that the labels cover.
+        notes: Gets a sentence about what was kept.
 
     Raises:
         RunError: The file cannot be written.
     """
-    with replacing(path) as temporary, hdf5_errors():
+    notes = [] if notes is None else notes
+    with replacing_earlier(Path(path), frames, notes) as temporary, hdf5_errors():
         labels.save(
             str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False
         )

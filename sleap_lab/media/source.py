@@ -9,8 +9,10 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import RunError
+from sleap_lab.media.coverage import frames_digest
 from sleap_lab.media.images import display_path
 from sleap_lab.media.index import read_index
+from sleap_lab.media.labels import video_name
 from sleap_lab.media.readers import Levels, Reader, find_levels
 from sleap_lab.media.timing import uneven_times
 from sleap_lab.media.videos import Indexer, open_reader
@@ -85,6 +87,11 @@ class Source:
         return list(
             dict.fromkeys([*([] if self.labels is None else [self.path]), *map(Path, names)])
         )
+
+    @property
+    def digest(self) -> str:
+        """Digest of these frames of these videos."""
+        return frames_digest([video_name(video) for video in self.videos], self.frames)
 
     def reader(self, video: int) -> Reader:
         """Return the reader of a video, opened on the first request."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors import ConfigError, RunError, listed
+from sleap_lab.files.earlier import Kind, is_kept, keep, what_is
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
 
@@ -27,6 +28,9 @@ LEFT_BY_RUNS = (
 
 A folder that a user chose may hold other files, which stay.
 """
+RESULTS = ("predictions.*", "outputs.npz", "switches.slp")
+"""Those of them that a person may have worked on."""
+HYDRAS = ".hydra"
 
 
 @contextmanager
@@ -40,7 +44,8 @@ def occupied(folder: Path) -> Iterator[dict[str, str] | None]:
         The MLflow run of the earlier run, if there is one; the new run fills it again.
 
     Raises:
-        ConfigError: The folder holds a sweep, a running run, or a run with a result.
+        ConfigError: The folder holds a sweep, a running run, a run with a result, or files that the
+            run would overwrite.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = summary.lock(folder)
@@ -54,9 +59,53 @@ def occupied(folder: Path) -> Iterator[dict[str, str] | None]:
     try:
         if (folder / summary.SWEEP_FILE).exists():
             raise ConfigError(f"hydra.run.dir: {folder} holds a sweep; choose another folder")
+        if not was_locked:
+            try:
+                refuse_strangers("hydra.run.dir", folder)
+            except ConfigError:
+                Path(lock.lock_file).unlink(missing_ok=True)
+                raise
         yield _make_room(folder, may_live=not was_locked)
     finally:
         lock.release()
+
+
+def refuse_strangers(key: str, folder: Path) -> None:
+    """Refuse a folder without a run that holds files of the names that a run writes.
+
+    Args:
+        key: The setting that names the folder.
+        folder: The folder, which may not exist.
+
+    Raises:
+        ConfigError: It holds such files, which the run would overwrite.
+    """
+    if (folder / summary.RUN_FILE).exists():
+        return
+    found = [
+        entry.name
+        for pattern in (*LEFT_BY_RUNS, HYDRAS)
+        for entry in sorted(folder.glob(pattern))
+        if (any(entry.iterdir()) if entry.is_dir() else what_is(entry) is not Kind.NOTHING)
+    ]
+    if found:
+        raise ConfigError(
+            f"{key}: {folder} holds {listed(found, 5)}, which a run there would overwrite; "
+            "choose another folder"
+        )
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what a run without a result left; what a person may have worked on becomes `.bak`."""
+    for pattern in LEFT_BY_RUNS:
+        for entry in folder.glob(pattern):
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif not is_kept(entry):
+                if pattern in RESULTS and what_is(entry) not in (Kind.NOTHING, Kind.OWN):
+                    keep(entry)
+                else:
+                    entry.unlink()
 
 
 def _make_room(folder: Path, *, may_live: bool) -> dict[str, str] | None:
@@ -88,6 +137,5 @@ def _make_room(folder: Path, *, may_live: bool) -> dict[str, str] | None:
     ):
         raise ConfigError(f"hydra.run.dir: a run is going on in {folder}; choose another folder")
     summary.write(folder, RunSummary(overrides=earlier.overrides, mlflow=earlier.mlflow))
-    for entry in (entry for pattern in LEFT_BY_RUNS for entry in folder.glob(pattern)):
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    clear_leftovers(folder)
     return earlier.mlflow

@@ -1,24 +1,29 @@
 """The files that a run writes to its folder: predictions, scores, report and overlay video."""
 
 import shlex
+import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import sleap_io as sio
 
-from sleap_lab.errors import listed
+from sleap_lab.errors import ConfigError, listed
 from sleap_lab.evaluation import Evaluation, write_metrics, write_switches
 from sleap_lab.evaluation.truth import Truth
+from sleap_lab.files.earlier import refuse_others, replacing_earlier
 from sleap_lab.media.bad_frames import BAD_FRAMES_FILE, bad_ranges, video_table, write_bad_frames
-from sleap_lab.media.formats.write import Written, write_formats
+from sleap_lab.media.formats.write import Written, format_files, write_formats
 from sleap_lab.media.labels import save_labels, to_labels, with_suggestions
 from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
-from sleap_lab.settings.config import defaults
+from sleap_lab.settings.config import Config, defaults
+from sleap_lab.settings.outputs import METRICS_SUFFIXES, metrics_files, writes_predictions
 
 REPORT, OVERLAY = "report.html", "overlay.mp4"
 FIGURE_FILES = {"none": (), "svg": ("svg",), "png": ("png",), "both": ("svg", "png")}
@@ -48,6 +53,32 @@ def record_frames(run: Run, source: Source, poses: Poses, bad_frames: Sequence[F
         write_bad_frames(run.folder / BAD_FRAMES_FILE, source, bad_frames)
 
 
+def check_places(config: Config, source: Source) -> None:
+    """Refuse predictions that would overwrite an input, or a file that is no result of a run.
+
+    Raises:
+        ConfigError: Naming the file, what it holds, and what to do.
+    """
+    output = config.output
+    if output.path is None:
+        return
+    used = np.unique(source.frames[:, 0]).tolist()
+    path = Path(output.path)
+    files = (
+        format_files(path, output.formats, source.videos, used)
+        if writes_predictions(config)
+        else []
+        if output.make_labels
+        else [path]
+    )
+    if twice := [file for file, times in Counter(files).items() if times > 1]:
+        raise ConfigError(
+            f"output.path: {path} in the formats {', '.join(output.formats)} "
+            f"would be two files of the name {twice[0].name}; choose another suffix"
+        )
+    refuse_others("output.path", files, (("data.path", file) for file in source.files))
+
+
 def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Written:
     """Write the predictions in every requested format; nothing if nothing was predicted or tracked.
 
@@ -57,32 +88,42 @@ def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Writ
         predictions: The labels; empty frames are removed if `output.no_empty_frames` is set.
     """
     config, output = run.config, run.config.output
-    changed = config.model.kind != "none" or config.tracker.tracking
-    if not output.make_labels or not changed:
+    if not writes_predictions(config):
         return Written([], [], [])
     path = Path(output.path) if output.path is not None else run.folder / "predictions.slp"
     if output.no_empty_frames:
         leave_out_empty_frames(predictions)
-    return write_formats(predictions, path, output.formats, source.times)
+    return write_formats(predictions, path, output.formats, source.times, source.digest)
 
 
-def write_scores(run: Run, evaluation: Evaluation, predictions: sio.Labels) -> None:
+def write_scores(
+    run: Run, source: Source, evaluation: Evaluation, predictions: sio.Labels
+) -> list[str]:
     """Write the metrics and the identity switches.
 
     The switches are written as a table, and as labels with suggestions that the SLEAP GUI steps
     through.
+
+    Returns:
+        A sentence for each earlier file of another place that was kept.
     """
     folder, bad_frames = run.folder, run.summary.bad_frames
+    notes: list[str] = []
     run.summary.metrics |= evaluation.headline()
     write_metrics(evaluation, folder / "metrics.npz", bad_frames=bad_frames)
-    if (elsewhere := run.config.evaluator.save_metrics) is not None:
-        write_metrics(evaluation, elsewhere, bad_frames=bad_frames)
+    elsewhere = run.config.evaluator.save_metrics
+    places = metrics_files(elsewhere) if elsewhere is not None else []
+    for suffix, place in zip(METRICS_SUFFIXES, places, strict=False):
+        if (own := folder / f"metrics{suffix}").is_file():
+            with replacing_earlier(place, source.digest, notes) as temporary:
+                shutil.copyfile(own, temporary)
     if evaluation.identity is None:
-        return
+        return notes
     write_switches(evaluation, folder / "switches.csv")
     if evaluation.switches:
         frames = ((switch.pose_video, switch.frame) for switch in evaluation.switches)
         save_labels(with_suggestions(predictions, frames), folder / "switches.slp")
+    return notes
 
 
 def write_page(

@@ -8,17 +8,16 @@ from typing import Any, get_args, get_origin
 
 from sleap_lab.errors import ConfigError, brief, did_you_mean
 from sleap_lab.settings.config import (
-    ARRAYS,
     EXPERIMENT_NAME,
     Config,
     LoggerConfig,
     keys,
-    wants_arrays,
 )
 from sleap_lab.settings.credentials import TRACKING_URI, conceal
 from sleap_lab.settings.frames import parse_frames
 from sleap_lab.settings.inputs import find_inputs, is_labels
 from sleap_lab.settings.objective import check_objective
+from sleap_lab.settings.outputs import check_outputs
 from sleap_lab.settings.thresholds import oks_stddevs, peak_thresholds
 
 
@@ -40,8 +39,7 @@ def check(config: Config, *, opened: bool = False) -> None:
     if not opened:
         _check_data(config)
     _check_together(config)
-    _check_arrays(config)
-    _check_outputs(config)
+    check_outputs(config)
     _settle_logger(config.logger)
     if config.sweep.objective is not None:
         check_objective(config.sweep.objective, config.sweep.direction)
@@ -214,59 +212,6 @@ def _check_together(config: Config) -> None:
         if not Path(evaluator.ground_truth_path).is_file():
             raise ConfigError(
                 f"evaluator.ground_truth_path: no such file: {evaluator.ground_truth_path}"
-            )
-
-
-def _check_arrays(config: Config) -> None:
-    """Refuse arrays that nothing makes or that cannot hold the requested results."""
-    if config.model.kind == "none" and wants_arrays(config.output):
-        name = next((name for name in ARRAYS if getattr(config.output, name)), "make_labels")
-        raise ConfigError(
-            f"output.{name}: without a model there is no network whose answers could be returned"
-        )
-    path = config.output.path
-    if not config.output.make_labels:
-        if config.tracker.tracking:
-            raise ConfigError(
-                "output.make_labels: got False, but the arrays hold no tracks; "
-                "tracker.tracking needs labels"
-            )
-        if path is not None and Path(path).suffix != ".npz":
-            raise ConfigError(
-                f"output.path: got {path}, but output.make_labels=false writes arrays only; "
-                "accepted: an .npz file"
-            )
-
-
-def _check_outputs(config: Config) -> None:
-    """Refuse output files that cannot be written, or that would overwrite an input."""
-    data = (
-        []
-        if config.data.path is None
-        else [item for item in find_inputs(config.data.path) if isinstance(item, Path)]
-    )
-    truth = config.evaluator.ground_truth_path
-    inputs = [
-        *(("data.path", file) for file in data),
-        *([] if truth is None else [("evaluator.ground_truth_path", Path(truth))]),
-    ]
-    for name, path in (
-        ("output.path", config.output.path),
-        ("evaluator.save_metrics", config.evaluator.save_metrics),
-    ):
-        if path is None:
-            continue
-        target = Path(path).resolve()
-        for key_, source in inputs:
-            if source.resolve() == target:
-                raise ConfigError(f"{name}: {path} is the file that {key_} reads; choose another")
-        if target.exists() and not target.is_file():
-            raise ConfigError(f"{name}: {path} exists and is not a file; choose another")
-        parent = next(folder for folder in target.parents if folder.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK):
-            raise ConfigError(
-                f"{name}: {path} cannot be written, because {parent} is not a folder "
-                "that can be written to"
             )
 
 

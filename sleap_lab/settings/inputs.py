@@ -113,16 +113,20 @@ def input_name(item: Input) -> Path:
     return item if isinstance(item, Path) else item[0].parent
 
 
-def predictions_path(path: Path) -> Path:
+def predictions_path(path: Path, video: str = "") -> Path:
     """Return the default file for predictions.
 
     It is the path with the suffix `.predictions.slp`; for a glob `predictions.slp` in the folder
     where the glob begins.
+
+    Args:
+        path: What is predicted on.
+        video: Name of the only video of it that is, which becomes a part of the name.
     """
     if not path.exists() and _is_glob(path):
-        return _split(path)[0] / "predictions.slp"
+        return _split(path)[0] / ".".join(filter(None, (video, "predictions.slp")))
     path = path if path.name else path.absolute()  # `.` has no name of its own
-    return path.with_name(f"{path.stem}.predictions.slp")
+    return path.with_name(".".join(filter(None, (path.stem, video, "predictions.slp"))))
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:

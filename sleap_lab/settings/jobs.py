@@ -233,7 +233,7 @@ def _check_outputs_differ(configs: Sequence[Config]) -> None:
         "evaluator.save_metrics": [config.evaluator.save_metrics for config in configs],
     }
     for name, paths in outputs.items():
-        given = [path for path in paths if path is not None]
+        given = [Path(path).resolve() for path in paths if path is not None]
         if len(set(given)) < len(given):
             raise ConfigError(
                 f"{name}: several jobs of the sweep would write {given[0]}; "

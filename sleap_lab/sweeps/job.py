@@ -9,7 +9,6 @@ anew), so a job starts within 0.1 s.
 import faulthandler
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -31,6 +30,7 @@ from omegaconf import DictConfig
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation
+from sleap_lab.runs.occupancy import clear_leftovers
 from sleap_lab.runs.summary import RunSummary, Stamp, read_stamp
 from sleap_lab.settings.compose import register, to_config
 from sleap_lab.settings.config import Config
@@ -326,7 +326,7 @@ def _is_done(folder: Path, known: Stamp | None) -> bool:
 
 
 def _clear(folder: Path) -> dict[str, str] | None:
-    """Remove the files of an earlier attempt except its log.
+    """Remove the files that an earlier attempt wrote, except its log.
 
     Returns:
         The MLflow run that mirrors the earlier attempt, if there is one.
@@ -338,8 +338,5 @@ def _clear(folder: Path) -> dict[str, str] | None:
     summary.write(
         folder, RunSummary(job=earlier.job, overrides=earlier.overrides, mlflow=earlier.mlflow)
     )
-    kept = (summary.RUN_FILE, LOG_FILE, Path(summary.lock(folder).lock_file).name, ".hydra")
-    for entry in folder.iterdir():
-        if entry.name not in kept:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    clear_leftovers(folder)
     return earlier.mlflow

@@ -24,6 +24,7 @@ from sleap_lab.files.packages import package_version
 from sleap_lab.inference.fingerprint import code_hash, fingerprint
 from sleap_lab.runs import summary
 from sleap_lab.runs.folder import new_folder
+from sleap_lab.runs.occupancy import refuse_strangers
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import Config, LoggerConfig, keys
@@ -158,6 +159,13 @@ def claim(
             raise ConfigError(
                 f"hydra.sweep.dir: {chosen} holds another sweep; choose another folder"
             )
+        if found is None:
+            try:
+                for job in plan.jobs:
+                    refuse_strangers("hydra.sweep.dir", chosen / job.folder)
+            except ConfigError:
+                lock.release()
+                raise
         return chosen, lock
     for folder in [] if afresh else _found(root, plan.fingerprint):
         if (lock := _take(folder)) is not None:

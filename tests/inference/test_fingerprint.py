@@ -224,6 +224,8 @@ NOT_IN_RESULTS = {
     "errors.py",
     "terminal.py",
     "files/atomic.py",
+    "files/earlier.py",
+    "media/coverage.py",
     "settings/config.py",
     "settings/credentials.py",
     "settings/frames.py",

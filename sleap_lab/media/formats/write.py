@@ -16,7 +16,8 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import RunError, one_line
-from sleap_lab.files.atomic import hdf5_errors, replacing
+from sleap_lab.files.atomic import hdf5_errors
+from sleap_lab.files.earlier import NO_FRAMES, replacing_earlier
 from sleap_lab.media.formats import analysis_h5, csv, nwb
 from sleap_lab.media.formats.coco import write_coco
 from sleap_lab.media.formats.names import described, file_stem, renamed, unique_names
@@ -55,6 +56,7 @@ PER_VIDEO = {
     "nwb": Format(".nwb", nwb.write_nwb, nwb.replaced_names, nwb.problem, empty=False),
 }
 """The formats that hold one video. They say when frames were taken."""
+COCO_SUFFIX = ".coco.json"
 
 
 class Written(NamedTuple):
@@ -76,6 +78,7 @@ def write_formats(
     path: Path,
     formats: Sequence[str],
     times: Callable[[], Mapping[int, np.ndarray]] = dict,
+    frames: str = NO_FRAMES,
 ) -> Written:
     """Write labels in several formats beside each other, the `.slp` file first.
 
@@ -88,13 +91,15 @@ def write_formats(
         formats: `slp`, `csv`, `analysis_h5`, `nwb`, `coco`.
         times: Returns by video the time of each of its frames, (frames,) s, where they are not
             evenly spaced.
+        frames: Digest of the frames that the labels cover. What lies at a place and may not be
+            replaced becomes a `.bak` file.
 
     Raises:
         RunError: The `.slp` file cannot be written.
     """
     done = Written([], [], [])
     if "slp" in formats:
-        save_labels(labels, path)
+        save_labels(labels, path, frames, done.notes)
         done.files.append(path)
     if others := [name for name in formats if name != "slp"]:
         poses = to_poses(labels)
@@ -115,10 +120,44 @@ def write_formats(
                 )
         for name in others:
             if name == "coco":
-                _write_coco_file(named, labels.videos, path, video, done)
+                _write_coco_file(named, labels.videos, path, video, done, frames)
             else:
-                _write_videos(named, labels.videos, path, video, done, name=name, times=taken)
+                _write_videos(
+                    named, labels.videos, path, video, done, frames, name=name, times=taken
+                )
     return done
+
+
+def format_files(
+    path: Path, formats: Sequence[str], videos: Sequence[sio.Video], used: Sequence[int]
+) -> list[Path]:
+    """Return every file that `write_formats` may write.
+
+    Args:
+        path: The `.slp` file.
+        formats: The formats.
+        videos: Videos of the labels.
+        used: Indices of the videos with processed frames.
+    """
+    return [
+        file
+        for name in formats
+        for file in (
+            [path]
+            if name == "slp"
+            else [path.with_suffix(COCO_SUFFIX)]
+            if name == "coco"
+            else [_video_file(path, name, videos, used, i) for i in used]
+        )
+    ]
+
+
+def _video_file(
+    path: Path, name: str, videos: Sequence[sio.Video], used: Sequence[int], i: int
+) -> Path:
+    """Return the file of a video in a format that holds one video."""
+    number = "" if len(used) == 1 else f".{i:03}_{file_stem(videos[i])}"
+    return path.with_suffix(number + PER_VIDEO[name].suffix)
 
 
 def _write_videos(
@@ -127,6 +166,7 @@ def _write_videos(
     path: Path,
     video: Callable[[int], sio.Video],
     done: Written,
+    frames: str,
     *,
     name: str,
     times: Mapping[int, np.ndarray],
@@ -139,6 +179,7 @@ def _write_videos(
         path: The `.slp` file.
         video: Returns the video of an index as files describe it.
         done: Gets the files, notes and failures.
+        frames: Digest of the processed frames.
         name: The format.
         times: By video, the times of its frames.
     """
@@ -146,8 +187,7 @@ def _write_videos(
     used = np.unique(poses.frames[:, 0]).tolist()
     for i in used:
         own, length = poses.of_video(i), len(video(i))
-        number = "" if len(used) == 1 else f".{i:03}_{file_stem(videos[i])}"
-        file = path.with_suffix(number + form.suffix)
+        file = _video_file(path, name, videos, used, i)
         if not len(own) and not form.empty:
             done.notes.append(
                 f"{video_name(videos[i])} has no poses, and {name.upper()} cannot say so: "
@@ -158,7 +198,7 @@ def _write_videos(
         else:
             done.notes.extend(form.notes(own, length, file.name))
             each = _per_frame(times.get(i), length)
-            _write(file, name, partial(form.write, own, video(i), each), done)
+            _write(file, name, partial(form.write, own, video(i), each), done, frames)
 
 
 def _per_frame(times: np.ndarray | None, length: int) -> np.ndarray | None:
@@ -176,20 +216,22 @@ def _write_coco_file(
     path: Path,
     video: Callable[[int], sio.Video],
     done: Written,
+    frames: str,
 ) -> None:
     """Write one file of all videos, and record it in `done`; arguments as for `_write_videos`."""
     _write(
-        path.with_suffix(".coco.json"),
+        path.with_suffix(COCO_SUFFIX),
         "coco",
         partial(write_coco, poses, videos, [video(i) for i in range(len(videos))]),
         done,
+        frames,
     )
 
 
-def _write(file: Path, name: str, write: Callable[[str], None], done: Written) -> None:
+def _write(file: Path, name: str, write: Callable[[str], None], done: Written, frames: str) -> None:
     """Write a file and record the result in `done`; a failure affects no other file and no run."""
     try:
-        with replacing(file) as temporary, hdf5_errors():
+        with replacing_earlier(file, frames, done.notes) as temporary, hdf5_errors():
             write(str(temporary))
         done.files.append(file)
     except RunError as error:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import h5py
@@ -49,9 +50,10 @@ def tracked():
 @pytest.fixture
 def write(tmp_path, video_path):
     """Return a function that writes poses in one format and returns the files and the notes."""
+    numbers = count()
 
     def write(poses, name, videos=None, times=None):
-        folder = tmp_path / "out"
+        folder = tmp_path / f"out{next(numbers)}"
         labels = to_labels(poses, videos or [sio.Video(str(video_path))])
         files, notes, failed = write_formats(labels, folder / "p.slp", [name], lambda: times or {})
         assert not failed
