@@ -1,20 +1,34 @@
-# sleap_lab: `make demo` and `make test` set up all they need on a fresh machine with Python 3.11+.
+# sleap_lab: `make demo` and `make test` set up what each needs on a fresh machine with Python 3.11+.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
+EXTRAS := joblib,submitit,tune
+EXTRAS_OF_TOOLS := dev,docs,openvino
 OPENCV = $(shell sed -n 's/^opencv-python==//p' constraints.txt)
 SECONDS ?= 60
 WORKERS ?= 2
 QUICK = checkpoints compare decode evaluation files media poses settings tracking test_filters.py
 
+# The package with some extras. pip shows what it does, for it takes minutes. Both builds of OpenCV
+# install the same folder, so one has to go before the other comes.
+define pip_install
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(1)]'
+	@reason=$$($(BIN)/python -c 'import cv2' 2>&1) || { \
+		echo "note: opencv-python cannot be loaded here ($$(echo "$$reason" | tail -n 1)); opencv-python-headless $(OPENCV) takes its place"; \
+		$(BIN)/python -m pip uninstall -qq --yes opencv-python opencv-python-headless \
+		&& $(BIN)/python -m pip install --no-deps opencv-python-headless==$(OPENCV) \
+		&& $(BIN)/python -c 'import cv2'; }
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick conformance faults fuzz mutants bench lint fix docs docs-commands clean
+.PHONY: help install tools demo test quick conformance faults fuzz mutants bench lint fix docs docs-commands clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-install: $(INSTALLED)  ## Create .venv with everything pinned
+install: $(INSTALLED)  ## Create .venv with what runs, sweeps and searches need, pinned
 
 $(INSTALLED): Makefile pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -23,13 +37,14 @@ $(INSTALLED): Makefile pyproject.toml constraints.txt
 		|| { echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,joblib,openvino,submitit,tune]'
-# Both builds of OpenCV install the same folder, so one has to go before the other comes.
-	@reason=$$($(BIN)/python -c 'import cv2' 2>&1) || { \
-		echo "note: opencv-python cannot be loaded here ($$(echo "$$reason" | tail -n 1)); opencv-python-headless $(OPENCV) takes its place"; \
-		$(BIN)/python -m pip uninstall -qq --yes opencv-python opencv-python-headless \
-		&& $(BIN)/python -m pip install --quiet --no-deps opencv-python-headless==$(OPENCV) \
-		&& $(BIN)/python -c 'import cv2'; }
+	@echo "Installing into $(VENV): 2.3 GB (with PyTorch's build for GPUs more), which takes some minutes"
+	$(call pip_install,$(EXTRAS))
+	@touch $@
+
+tools: $(TOOLS)  ## Add to .venv what tests, checks and docs need
+
+$(TOOLS): $(INSTALLED)
+	$(call pip_install,$(EXTRAS_OF_TOOLS))
 	@touch $@
 
 demo: install  ## Track and evaluate the demo clip, about a minute on two cores
@@ -38,47 +53,47 @@ demo: install  ## Track and evaluate the demo clip, about a minute on two cores
 	@echo "Compare runs in MLflow: MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --workers 1 --backend-store-uri sqlite:///outputs/mlflow.db"
 	@echo "then open http://127.0.0.1:5000"
 
-test: install  ## Run the tests that need minutes, not hours, WORKERS (2) at a time
+test: tools  ## Run the tests that need minutes, not hours, WORKERS (2) at a time
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal --durations=20
 
-quick: install  ## Run the tests that need neither processes nor networks, in a minute
+quick: tools  ## Run the tests that need neither processes nor networks, in a minute
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal -q $(addprefix tests/,$(QUICK))
 
-conformance: install  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)
+conformance: tools  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)
 	$(BIN)/python -m pytest tests/conformance
 
-faults: install  ## Kill runs and sweeps at random moments, let every write fail, start 16 runs at once; an hour or two
+faults: tools  ## Kill runs and sweeps at random moments, let every write fail, start 16 runs at once; an hour or two
 	$(BIN)/python scripts/kills.py
 	$(BIN)/python scripts/writes.py
 	$(BIN)/python scripts/faults.py
 	$(BIN)/python scripts/cold_start.py
 
-fuzz: install  ## Change files and command lines at random, each kind for SECONDS (60), and look for what nobody foresaw
+fuzz: tools  ## Change files and command lines at random, each kind for SECONDS (60), and look for what nobody foresaw
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
-mutants: install  ## Change the core in 300 places, one at a time, and list what no unit test notices; an hour or less
+mutants: tools  ## Change the core in 300 places, one at a time, and list what no unit test notices; an hour or less
 	$(BIN)/python scripts/mutants.py
 
-bench: install  ## Time everything against sleap-nn, two hours; PEER is the Python of an environment with sleap-nn 0.3.5
+bench: tools  ## Time everything against sleap-nn, two hours; PEER is the Python of an environment with sleap-nn 0.3.5
 	@test -x "$(PEER)" || { echo "error: make bench PEER=path/to/python of an environment with sleap-nn 0.3.5"; exit 1; }
 	for name in inference tracking evaluation startup sweep; do $(BIN)/python -m benchmarks $$name --peer-python $(PEER) --rounds 5 || exit 1; done
 	$(BIN)/python -m benchmarks network
 	$(BIN)/python -m benchmarks memory
 
-lint: install  ## Check style and types
+lint: tools  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fix: install  ## Format and repair what can be repaired
+fix: tools  ## Format and repair what can be repaired
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: install  ## Regenerate the reference pages from the code, and build the site into site/
+docs: tools  ## Regenerate the reference pages from the code, and build the site into site/
 	$(BIN)/python scripts/make_reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-docs-commands: install  ## Run every command of the README and of docs/, about half an hour
+docs-commands: tools  ## Run every command of the README and of docs/ in bash and zsh, about an hour
 	$(BIN)/python -m pytest tests/docs/test_commands.py -m slow
 
 clean:  ## Remove the virtual environment and caches

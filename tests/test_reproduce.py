@@ -26,7 +26,7 @@ def lab(tmp_path, monkeypatch, video_path, make_labels):
     """A working directory with labels and truth: one animal on frames 0 and 1, frame 2 empty."""
     monkeypatch.chdir(tmp_path)
     for name in ("snapshot", "verify"):  # the checkout that the tests run in may be worked on
-        monkeypatch.setattr(f"sleap_lab.runs.{name}.git_state", lambda source: (None, b""))
+        monkeypatch.setattr(f"sleap_lab.runs.{name}.git_state", lambda *sources: (None, b""))
     make_labels([video_path], predicted=[(0, 0, TRIANGLE), (0, 1, SHIFTED)], empty=[(0, 2)]).save(
         "labels.slp", verbose=False
     )

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib import resources
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,7 @@ def write_snapshot(
         RunError: A file cannot be written.
     """
     snapshot = folder / SNAPSHOT
-    git, patch = git_state(Path(__file__).parent)
+    git, patch = git_state(*code_folders())
     if patch:
         _write(snapshot / "dirty.patch", patch)
     documents = {
@@ -248,18 +249,25 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def git_state(source: Path) -> tuple[dict[str, Any] | None, bytes]:
+def code_folders() -> tuple[Path, Path]:
+    """Return the folders of this package and of its config options."""
+    return Path(__file__).parents[1], Path(str(resources.files("sleap_lab.conf")))
+
+
+def git_state(source: Path, *further: Path) -> tuple[dict[str, Any] | None, bytes]:
     """Describe the git checkout that holds a source folder.
 
     Args:
         source: Folder of the source. An installed package that only lies inside a checkout, without
             being tracked by it, does not count.
+        further: Its other folders in the checkout. New files elsewhere, such as the outputs of
+            runs, change nothing that runs.
 
     Returns:
-        Commit, branch, whether tracked or new files differ from the commit, the first new files,
-        and whether the patch is whole; None without a checkout, without git or if git fails. And
-        the changes to tracked files as a patch, cut after `MAX_PATCH_BYTES`; empty if there are
-        none.
+        Commit, branch, whether tracked files or new ones of the source differ from the commit, the
+        first new files, and whether the patch is whole; None without a checkout, without git or if
+        git fails. And the changes to tracked files as a patch, cut after `MAX_PATCH_BYTES`; empty
+        if there are none.
     """
     if not _git(source, "ls-files", ".") or not (commit := _git(source, "rev-parse", "HEAD")):
         return None, b""
@@ -277,12 +285,15 @@ def git_state(source: Path) -> tuple[dict[str, Any] | None, bytes]:
         )
         or b""
     )
-    changes = (_git(source, "status", "--porcelain") or b"").decode(errors="replace").splitlines()
+    folders = [str(folder) for folder in (source, *further)]
+    status = _git(source, "status", "--porcelain", "--untracked-files=all", "--", *folders) or b""
+    changes = status.decode(errors="replace").splitlines()
+    untracked = [line[3:] for line in changes if line.startswith("??")]
     state = {
         "commit": commit.decode().strip(),
         "branch": branch.decode(errors="replace").strip(),
-        "dirty": bool(changes),
-        "untracked": [line[3:] for line in changes if line.startswith("??")][:MAX_UNTRACKED],
+        "dirty": bool(patch or untracked),
+        "untracked": untracked[:MAX_UNTRACKED],
         "patch_is_whole": len(patch) <= MAX_PATCH_BYTES,
     }
     return state, patch[:MAX_PATCH_BYTES]

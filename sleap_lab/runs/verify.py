@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 
 from sleap_lab.files.hashes import file_facts
 from sleap_lab.files.packages import BUILDS
-from sleap_lab.runs.snapshot import SNAPSHOT, device_facts, environment, git_state, read_document
+from sleap_lab.runs.snapshot import (
+    SNAPSHOT,
+    code_folders,
+    device_facts,
+    environment,
+    git_state,
+    read_document,
+)
 from sleap_lab.settings.inputs import LABELS, model_files
 
 # Packages that can change results.
@@ -137,7 +144,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def present_facts(device: str) -> dict[str, str]:
     """Return code, versions and machine of a run on a device today."""
-    return _facts(environment(), device_facts(device), *git_state(Path(__file__).parent))
+    return _facts(environment(), device_facts(device), *git_state(*code_folders()))
 
 
 def _facts(

@@ -78,6 +78,7 @@ echo "$*" >> "$LOG"
 case "$*" in
   "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
   *ensurepip*) test "$LOADS" != "no venv" ;;
+  *--editable*) rm -f "$LOG.headless" ;;
   *opencv-python-headless==*) touch "$LOG.headless" ;;
   *"import cv2"*)
     test "$LOADS" = all || test -e "$LOG.headless" || {
@@ -90,7 +91,7 @@ esac
 
 @pytest.fixture
 def install(tmp_path):
-    """Return a function that runs `make install` with a stand-in for Python.
+    """Return a function that runs `make install` or another target with a stand-in for Python.
 
     It returns the finished process and the arguments of each call of Python.
     """
@@ -98,8 +99,8 @@ def install(tmp_path):
     python.write_text(PYTHON)
     python.chmod(0o755)
 
-    def install(loads):
-        words = ["make", "-C", str(ROOT), "install", f"PYTHON={python}", f"VENV={tmp_path}/venv"]
+    def install(loads, target="install"):
+        words = ["make", "-C", str(ROOT), target, f"PYTHON={python}", f"VENV={tmp_path}/venv"]
         environment = os.environ | {"LOADS": loads, "LOG": str(log), "MAKEFLAGS": ""}
         ended = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         return ended, [line.removeprefix("-m pip ") for line in log.read_text().splitlines()]
@@ -114,7 +115,7 @@ def test_without_libgl_the_headless_build_of_the_same_version_is_installed(insta
     assert asked[-4:] == [
         "-c import cv2",
         "uninstall -qq --yes opencv-python opencv-python-headless",
-        f"install --quiet --no-deps opencv-python-headless=={version}",
+        f"install --no-deps opencv-python-headless=={version}",
         "-c import cv2",
     ]
     assert (
@@ -130,6 +131,33 @@ def test_with_libgl_it_is_not(install):
     assert "headless" not in ended.stdout
 
 
+def test_pip_shows_what_it_does_and_installs_no_tools_until_they_are_needed(install):
+    """Tests, checks and docs need 0.4 GB more than runs do."""
+    extras = PROJECT["project"]["optional-dependencies"].keys()
+    tools = {"dev", "docs", "openvino"}
+    ended, asked = install("all")
+    (first,) = [line for line in asked if "--editable" in line]
+    assert ended.returncode == 0, ended.stderr
+    assert (
+        first
+        == f"install --constraint constraints.txt --editable .[{','.join(sorted(extras - tools))}]"
+    )
+    _, asked = install("all", "tools")
+    assert asked[-2:] == [
+        f"install --constraint constraints.txt --editable .[{','.join(sorted(tools))}]",
+        "-c import cv2",
+    ]
+
+
+def test_tools_leave_the_headless_build_in_place(install):
+    """pip brings `opencv-python` back, because the package asks for it."""
+    _, asked = install("headless", "tools")
+    replaced = [
+        line for line in asked if line.startswith("install --no-deps opencv-python-headless")
+    ]
+    assert (len(replaced), asked[-1]) == (2, "-c import cv2")
+
+
 def test_a_python_without_venv_is_told_in_a_line(install):
     ended, asked = install("no venv")
     assert ended.returncode != 0
@@ -142,6 +170,6 @@ def test_a_python_without_venv_is_told_in_a_line(install):
     assert not any("venv " in line for line in asked)
 
 
-def test_the_readme_names_the_same_version():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert re.findall(r"opencv-python-headless==(\S+)", readme) == [pins()["opencv-python"]]
+def test_the_page_names_the_same_version():
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert re.findall(r"opencv-python-headless==(\S+)", page) == [pins()["opencv-python"]]

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -188,10 +189,8 @@ def test_a_clean_checkout_has_a_commit_and_no_patch(checkout):
 
 def test_the_patch_of_a_dirty_checkout_restores_it(checkout, tmp_path):
     (checkout / "code.py").write_text("x = 2\n")
-    (checkout.parent / "new.txt").write_text("new")
     state, patch = git_state(checkout)
     assert state["dirty"]
-    assert state["untracked"] == ["new.txt"]
     subprocess.run(["git", "checkout", "-q", "."], cwd=checkout.parent, check=True)
     subprocess.run(["git", "apply", "-"], cwd=checkout.parent, check=True, input=patch)
     assert (checkout / "code.py").read_text() == "x = 2\n"
@@ -201,6 +200,17 @@ def test_a_new_file_alone_makes_a_checkout_dirty_without_a_patch(checkout):
     (checkout / "new.py").write_text("y = 1\n")
     state, patch = git_state(checkout)
     assert (state["dirty"], patch) == (True, b"")
+    assert [Path(name).name for name in state["untracked"]] == ["new.py"]
+
+
+def test_new_files_beside_the_source_leave_a_checkout_clean(checkout):
+    """A folder to practise in, results, and notes are no code."""
+    for name in ("practice/video.mp4", "outputs/predictions.slp", "conf/tracker/mice.yaml"):
+        (checkout.parent / name).parent.mkdir(parents=True)
+        (checkout.parent / name).touch()
+    assert not git_state(checkout)[0]["dirty"]
+    state, _ = git_state(checkout, checkout.parent / "conf")
+    assert state["untracked"] == ["conf/tracker/mice.yaml"]
 
 
 def test_a_patch_that_is_too_long_is_cut_and_says_so(checkout, monkeypatch):

@@ -233,7 +233,7 @@ def test_the_code_is_its_commit_its_changes_and_its_new_files(folder, monkeypatc
         recorded_facts(folder)["commit"]
         == f"0123456789ab, changed ({hashlib.sha256(b'+x').hexdigest()[:8]}), 2 new files"
     )
-    monkeypatch.setattr(verify, "git_state", lambda source: (git, b"+y"))
+    monkeypatch.setattr(verify, "git_state", lambda *sources: (git, b"+y"))
     (fact,) = changed_facts(recorded_facts(folder), present_facts("cpu"))
     assert fact.now.startswith("0123456789ab, changed (")
 
