@@ -216,7 +216,7 @@ def load_network(
     """
     checkpoint = config.folder / "best.ckpt"
     state = read_state_dict(checkpoint)
-    widths = [
+    middle_channels = [
         value.shape[0]
         for name, value in state.items()
         if name.endswith("middle_contract_conv0.weight") and value.ndim == 4
@@ -225,7 +225,9 @@ def load_network(
     with network_errors(config.folder / CONFIG_NAME), torch.device("meta"):
         for section in ("backbone_config", "head_configs"):
             refuse_giants(config.raw["model_config"][section], f"model_config.{section}")
-        network = build_network(config.raw, middle_width=widths[0] if widths else None)
+        network = build_network(
+            config.raw, middle_channels=middle_channels[0] if middle_channels else None
+        )
     _fill(network, state, checkpoint, strict=True)
     for path, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
         if path is not None:

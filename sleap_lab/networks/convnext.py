@@ -39,16 +39,16 @@ class ChannelNorm(nn.LayerNorm):
 class Block(nn.Module):
     """Residual of a depthwise 7x7 convolution and a perceptron per pixel, each channel scaled."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.layer_scale = nn.Parameter(torch.full((width, 1, 1), 1e-6))
+        self.layer_scale = nn.Parameter(torch.full((channels, 1, 1), 1e-6))
         self.block = nn.Sequential(
-            nn.Conv2d(width, width, 7, padding=3, groups=width),
+            nn.Conv2d(channels, channels, 7, padding=3, groups=channels),
             Permute(0, 2, 3, 1),
-            nn.LayerNorm(width, eps=EPS),
-            nn.Linear(width, 4 * width),
+            nn.LayerNorm(channels, eps=EPS),
+            nn.Linear(channels, 4 * channels),
             nn.GELU(),
-            nn.Linear(4 * width, width),
+            nn.Linear(4 * channels, channels),
             Permute(0, 3, 1, 2),
         )
 
@@ -64,27 +64,27 @@ class ConvNeXtEncoder(nn.Module):
         self,
         in_channels: int,
         depths: Sequence[int],
-        widths: Sequence[int],
+        channels: Sequence[int],
         *,
         stem_kernel: int,
         stem_stride: int,
     ) -> None:
         super().__init__()
         features: list[nn.Module] = []
-        for level, (depth, width) in enumerate(zip(depths, widths, strict=True)):
+        for level, (depth, out) in enumerate(zip(depths, channels, strict=True)):
             if level == 0:
                 features.append(
                     nn.Sequential(
-                        nn.Conv2d(in_channels, width, stem_kernel, stem_stride, padding=1),
-                        ChannelNorm(width, eps=EPS),
+                        nn.Conv2d(in_channels, out, stem_kernel, stem_stride, padding=1),
+                        ChannelNorm(out, eps=EPS),
                     )
                 )
             else:
-                above = widths[level - 1]
+                above = channels[level - 1]
                 features.append(
-                    nn.Sequential(ChannelNorm(above, eps=EPS), nn.Conv2d(above, width, 2, stride=2))
+                    nn.Sequential(ChannelNorm(above, eps=EPS), nn.Conv2d(above, out, 2, stride=2))
                 )
-            features.append(nn.Sequential(*(Block(width) for _ in range(depth))))
+            features.append(nn.Sequential(*(Block(out) for _ in range(depth))))
         self.features = nn.ModuleList(features)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -97,13 +97,13 @@ class ConvNeXtEncoder(nn.Module):
         return x, skips
 
 
-def convnext(config: Mapping[str, Any], *, middle_width: int | None = None) -> Pyramid:
+def convnext(config: Mapping[str, Any], *, middle_channels: int | None = None) -> Pyramid:
     """Build the network a training config describes.
 
     Args:
         config: The `convnext` section of a training config; pretrained weights are not fetched.
-        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of
-            widths.
+        middle_channels: Channels of the deepest level, where those of a checkpoint differ from
+            the computed ones.
     """
     arch, stem_stride = architecture(config, SIZES), config.get("stem_patch_stride", 2)
     encoder = ConvNeXtEncoder(
@@ -114,5 +114,5 @@ def convnext(config: Mapping[str, Any], *, middle_width: int | None = None) -> P
         stem_stride=stem_stride,
     )
     return Pyramid(
-        encoder, arch["channels"], config, stem_stride=stem_stride, middle_width=middle_width
+        encoder, arch["channels"], config, stem_stride=stem_stride, middle_channels=middle_channels
     )

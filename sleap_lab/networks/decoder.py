@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def conv_relu(name: str, widths: Sequence[int], kernel_size: int) -> "OrderedDict[str, nn.Module]":
-    """Return same-padded convolutions with ReLU, one per step of `widths`.
+def conv_relu(
+    name: str, channels: Sequence[int], kernel_size: int
+) -> "OrderedDict[str, nn.Module]":
+    """Return same-padded convolutions with ReLU, one per step of `channels`.
 
     The convolutions are called `{name}_conv0`, `{name}_conv1`, ….
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
+    for i, (fan_in, fan_out) in enumerate(pairwise(channels)):
         layers[f"{name}_conv{i}"] = nn.Conv2d(fan_in, fan_out, kernel_size, padding="same")
         layers[f"{name}_relu{i}"] = nn.ReLU(inplace=True)
     return layers
@@ -39,23 +41,23 @@ class ConvBlock(nn.Module):
     """Convolutions with ReLU, after 2x2 max pooling if requested."""
 
     def __init__(
-        self, name: str, widths: Sequence[int], kernel_size: int, *, pool: bool = False
+        self, name: str, channels: Sequence[int], kernel_size: int, *, pool: bool = False
     ) -> None:
         super().__init__()
         self.pool = pool
-        self.width = widths[-1]
-        self.blocks = nn.Sequential(conv_relu(name, widths, kernel_size))
+        self.out_channels = channels[-1]
+        self.blocks = nn.Sequential(conv_relu(name, channels, kernel_size))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (b, c, h, w) to (b, width, h, w); with pooling to half the size, rounded down."""
+        """Map (b, c, h, w) to (b, out_channels, h, w); pooling halves the size, rounded down."""
         return self.blocks(max_pool(x) if self.pool else x)
 
 
 def middle_blocks(
     expand: str,
     contract: str,
-    in_width: int,
-    width: int,
+    in_channels: int,
+    out_channels: int,
     *,
     convs: int,
     kernel_size: int,
@@ -66,17 +68,17 @@ def middle_blocks(
     Args:
         expand: Name of the first block, of `convs` - 1 convolutions.
         contract: Name of the second block, of one convolution.
-        in_width: Channels of the encoder's last map.
-        width: Channels of the deepest level.
+        in_channels: Channels of the encoder's last map.
+        out_channels: Channels of the deepest level.
         convs: Convolutions of both blocks together.
         kernel_size: Side of the convolutions.
         pool: Pool before the first block.
     """
-    widths = [in_width] + [width] * (convs - 1)
+    channels = [in_channels] + [out_channels] * (convs - 1)
     return nn.ModuleList(
         [
-            ConvBlock(expand, widths, kernel_size, pool=pool),
-            ConvBlock(contract, [width] * 2, kernel_size),
+            ConvBlock(expand, channels, kernel_size, pool=pool),
+            ConvBlock(contract, [out_channels] * 2, kernel_size),
         ]
     )
 
@@ -92,12 +94,12 @@ class KerasConvTranspose2d(nn.ConvTranspose2d):
     and output padding 1 leaves out the first.
     """
 
-    def __init__(self, in_width: int, width: int) -> None:
-        super().__init__(in_width, width, 3, stride=2)
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, stride=2)
 
     # The caller cannot choose the output size.
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        """Map (b, in_width, h, w) to (b, width, 2h, 2w)."""
+        """Map (b, in_channels, h, w) to (b, out_channels, 2h, 2w)."""
         return super().forward(x)[..., :-1, :-1]
 
 
@@ -110,9 +112,9 @@ class DecoderBlock(nn.Module):
     def __init__(
         self,
         name: str,
-        in_width: int,
-        skip_width: int,
-        width: int,
+        in_channels: int,
+        skip_channels: int,
+        out_channels: int,
         *,
         kernel_size: int,
         interpolate: bool,
@@ -123,19 +125,25 @@ class DecoderBlock(nn.Module):
         self.upsampling = 0
         if not interpolate:
             layers[f"{name}_trans_conv"] = (
-                KerasConvTranspose2d(in_width, width)
+                KerasConvTranspose2d(in_channels, out_channels)
                 if keras
-                else nn.ConvTranspose2d(in_width, width, 3, stride=2, padding=1, output_padding=1)
+                else nn.ConvTranspose2d(
+                    in_channels, out_channels, 3, stride=2, padding=1, output_padding=1
+                )
             )
             layers[f"{name}_trans_relu"] = nn.ReLU(inplace=True)
             self.upsampling = len(layers)
-            in_width = width
-        widths = (in_width + skip_width, width, width) if skip_width else (in_width, width)
-        layers.update(conv_relu(f"{name}_refine", widths, kernel_size))
+            in_channels = out_channels
+        channels = (
+            (in_channels + skip_channels, out_channels, out_channels)
+            if skip_channels
+            else (in_channels, out_channels)
+        )
+        layers.update(conv_relu(f"{name}_refine", channels, kernel_size))
         self.blocks = nn.Sequential(layers)
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
-        """Map (b, c, h, w) to (b, width, 2h, 2w), or to the size of the skip connection."""
+        """Map (b, c, h, w) to (b, out_channels, 2h, 2w), or to the size of the skip connection."""
         x = self.blocks[: self.upsampling](x) if self.upsampling else _double(x)
         if skip is not None:
             if x.shape[-2:] != skip.shape[-2:]:
@@ -150,22 +158,22 @@ class Decoder(nn.Module):
     def __init__(
         self,
         prefix: str,
-        in_width: int,
-        skip_widths: Sequence[int],
-        widths: Sequence[int],
+        in_channels: int,
+        skip_channels: Sequence[int],
+        channels: Sequence[int],
         stride: int,
         *,
         kernel_size: int,
         interpolate: bool,
         keras: bool = False,
     ) -> None:
-        """Build one block per entry of `widths`.
+        """Build one block per entry of `channels`.
 
         Args:
             prefix: Start of the parameter names, e.g. `stack0_`.
-            in_width: Channels of the deepest map.
-            skip_widths: Channels of the skip connections, deepest first; later blocks have none.
-            widths: Channels of each block's output.
+            in_channels: Channels of the deepest map.
+            skip_channels: Channels of the skip connections, deepest first; later blocks have none.
+            channels: Channels of each block's output.
             stride: Stride of the deepest map.
             kernel_size: Side of the refining convolutions.
             interpolate: Upsample bilinearly instead of by transposed convolution.
@@ -173,23 +181,22 @@ class Decoder(nn.Module):
         """
         super().__init__()
         self.stride = stride
-        self.widths = {stride: in_width}
+        self.channels = {stride: in_channels}
         blocks = []
-        for k, width in enumerate(widths):
+        for k, out_channels in enumerate(channels):
             name = f"{prefix}dec{k}_s{stride >> k}_to_s{stride >> (k + 1)}"
-            skip_width = skip_widths[k] if k < len(skip_widths) else 0
             blocks.append(
                 DecoderBlock(
                     name,
-                    in_width,
-                    skip_width,
-                    width,
+                    in_channels,
+                    skip_channels[k] if k < len(skip_channels) else 0,
+                    out_channels,
                     kernel_size=kernel_size,
                     interpolate=interpolate,
                     keras=keras,
                 )
             )
-            in_width = self.widths[stride >> (k + 1)] = width
+            in_channels = self.channels[stride >> (k + 1)] = out_channels
         self.decoder_stack = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor, skips: Sequence[Tensor]) -> dict[int, Tensor]:

@@ -27,10 +27,10 @@ OFFSETS_LAYER = "OffsetRefinementHead"
 """Layer of a further head that models of SLEAP 1.4 and older may have, whatever their kind."""
 
 
-def map_head(layer: str, in_width: int, channels: int, *, sigmoid: bool) -> nn.Sequential:
+def map_head(layer: str, in_channels: int, channels: int, *, sigmoid: bool) -> nn.Sequential:
     """Return a 1x1 convolution, with a sigmoid where the map holds probabilities."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        [(layer, nn.Sequential(nn.Conv2d(in_width, channels, 1)))]
+        [(layer, nn.Sequential(nn.Conv2d(in_channels, channels, 1)))]
     )
     if sigmoid:
         layers["sigmoid"] = nn.Sigmoid()
@@ -41,19 +41,19 @@ class ClassVectorsHead(nn.Module):
     """Class probabilities of a whole crop: global max pooling, hidden layers, softmax."""
 
     def __init__(
-        self, in_width: int, classes: int, *, num_fc_layers: int, num_fc_units: int
+        self, in_channels: int, classes: int, *, num_fc_layers: int, num_fc_units: int
     ) -> None:
         super().__init__()
         hidden: OrderedDict[str, nn.Module] = OrderedDict()
-        width = in_width
+        channels = in_channels
         for j in range(num_fc_layers):
-            hidden[f"pre_classification{j}_fc"] = nn.Linear(width, num_fc_units)
+            hidden[f"pre_classification{j}_fc"] = nn.Linear(channels, num_fc_units)
             hidden[f"pre_classification{j}_relu"] = nn.ReLU(inplace=True)
-            width = num_fc_units
+            channels = num_fc_units
         for name, layer in hidden.items():
             self.add_module(name, layer)
         self.hidden = tuple(hidden)
-        self.ClassVectorsHead = nn.Linear(width, classes)
+        self.ClassVectorsHead = nn.Linear(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, c, h, w) to (b, classes) probabilities."""

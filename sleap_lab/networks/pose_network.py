@@ -50,22 +50,22 @@ class PoseNetwork(nn.Module):
                     "num_fc_units": head.get("num_fc_units", 64),
                 }
                 layers.append(
-                    ClassVectorsHead(backbone.middle_width, len(head["classes"]), **units)
+                    ClassVectorsHead(backbone.middle_channels, len(head["classes"]), **units)
                 )
                 self.outputs[name] = None
                 continue
             stride = head["output_stride"]
-            if stride not in backbone.output_widths:
+            if stride not in backbone.output_channels:
                 raise RunError(
                     f"head {name}: output_stride {stride} is none of the backbone's strides "
-                    f"{sorted(backbone.output_widths)}"
+                    f"{sorted(backbone.output_channels)}"
                 )
             sigmoid = name == "class_maps" or bool(head.get("use_sigmoid_activation", False))
             layers.append(
                 map_head(
                     layer,
-                    backbone.output_widths[stride],
-                    channels(kind, name, head),
+                    backbone.output_channels[stride],
+                    head_channels(kind, name, head),
                     sigmoid=sigmoid,
                 )
             )
@@ -86,12 +86,12 @@ class PoseNetwork(nn.Module):
         }
 
 
-def channels(kind: str, name: str, head: Mapping[str, Any]) -> int:
+def head_channels(kind: str, name: str, head: Mapping[str, Any]) -> int:
     """Return the number of output channels of a map head."""
     if name == "confmaps":
         return 1 if kind == "centroid" else len(head["part_names"])
     if name == "offsets":
-        return 2 * channels(kind, "confmaps", head)
+        return 2 * head_channels(kind, "confmaps", head)
     return 2 * len(head["edges"]) if name == "pafs" else len(head["classes"])
 
 
@@ -105,15 +105,15 @@ def match_channels(x: Tensor, expected: int) -> Tensor:
 
 
 def build_network(
-    training_config: Mapping[str, Any], *, middle_width: int | None = None
+    training_config: Mapping[str, Any], *, middle_channels: int | None = None
 ) -> PoseNetwork:
     """Build the network that a training config describes, with random weights.
 
     Args:
         training_config: A whole training config; `model_config.backbone_config` and
             `model_config.head_configs` are read.
-        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of
-            widths.
+        middle_channels: Channels of the deepest level, where those of a checkpoint differ from
+            the computed ones.
 
     Raises:
         RunError: The backbone or the head is of a kind that is not supported.
@@ -136,4 +136,4 @@ def build_network(
             f"model_config.head_configs: model kind {kind!r} is not supported; "
             f"accepted: {', '.join(HEAD_LAYERS)}"
         )
-    return PoseNetwork(BACKBONES[name](section, middle_width=middle_width), kind, heads)
+    return PoseNetwork(BACKBONES[name](section, middle_channels=middle_channels), kind, heads)

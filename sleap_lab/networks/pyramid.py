@@ -18,22 +18,22 @@ class Pyramid(nn.Module):
     def __init__(
         self,
         encoder: nn.Module,
-        widths: Sequence[int],
+        channels: Sequence[int],
         config: Mapping[str, Any],
         *,
         stem_stride: int,
-        middle_width: int | None,
+        middle_channels: int | None,
     ) -> None:
         """Put the middle and the decoder of a training config on an encoder.
 
         Args:
             encoder: Maps images to its last map and its skip connections, deepest first.
-            widths: Channels of the skip connections, shallowest first; the last map has as many
+            channels: Channels of the skip connections, shallowest first; the last map has as many
                 channels as the deepest of them.
             config: The backbone's section of a training config.
             stem_stride: Stride of the first skip connection; it doubles with each.
-            middle_width: Channels of the deepest level, where a checkpoint differs from the rule
-                of widths.
+            middle_channels: Channels of the deepest level, where those of a checkpoint differ from
+                the computed ones.
         """
         super().__init__()
         rate, kernel_size, convs = (
@@ -41,16 +41,16 @@ class Pyramid(nn.Module):
             config.get("kernel_size", 3),
             config.get("convs_per_block", 2),
         )
-        levels = len(widths)
+        levels = len(channels)
         stride = stem_stride * 2**levels
         up_blocks = int(math.log2(stride / config.get("output_stride", 1)))
-        middle = middle_width or int(widths[-1] * rate)
+        middle = middle_channels or int(channels[-1] * rate)
         self.in_channels = config.get("in_channels", 1)
         self.enc = encoder
         self.middle_blocks = middle_blocks(
             "convnext_middle_expand",
             "convnext_middle_contract",
-            widths[-1],
+            channels[-1],
             middle,
             convs=convs,
             kernel_size=kernel_size,
@@ -59,14 +59,14 @@ class Pyramid(nn.Module):
         self.dec = Decoder(
             "",
             middle,
-            widths[::-1],
-            [int(widths[0] * rate ** max(0, levels - 1 - k)) for k in range(up_blocks)],
+            channels[::-1],
+            [int(channels[0] * rate ** max(0, levels - 1 - k)) for k in range(up_blocks)],
             stride,
             kernel_size=kernel_size,
             interpolate=config.get("up_interpolate", True),
         )
-        self.middle_width = middle
-        self.output_widths = self.dec.widths
+        self.middle_channels = middle
+        self.output_channels = self.dec.channels
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """Map images (b, in_channels, h, w) to the deepest map and decoder outputs by stride."""

@@ -31,17 +31,17 @@ SIZES = {
 
 Each level doubles the channels.
 """
-APART = -100.0
+MASKED = -100.0
 """Added to the attention between pixels that only the cyclic shift has made neighbours."""
 
 
 class PatchMerging(nn.Module):
     """Halve the resolution: join the pixels of each 2x2 patch, reduce to twice the channels."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
-        self.norm = nn.LayerNorm(4 * width)
+        self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
+        self.norm = nn.LayerNorm(4 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, h, w, c) to (b, h / 2, w / 2, 2 c); odd sizes are padded with zeros first."""
@@ -55,21 +55,21 @@ class WindowAttention(nn.Module):
 
     relative_position_index: Tensor
 
-    def __init__(self, width: int, heads: int, window: int, shift: int) -> None:
+    def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
         """Set up attention.
 
         Args:
-            width: Channels; a multiple of `heads`.
+            channels: Channels; a multiple of `heads`.
             heads: Number of attention heads.
             window: Side of the windows in pixels.
             shift: By how many pixels the windows are moved down and to the right.
         """
         super().__init__()
-        if width % heads:
-            raise ValueError(f"{heads} attention heads do not divide {width} channels")
+        if channels % heads:
+            raise ValueError(f"{heads} attention heads do not divide {channels} channels")
         self.heads, self.window, self.shift = heads, window, shift
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
         self.register_buffer("relative_position_index", relative_positions(window))
 
@@ -109,13 +109,16 @@ class WindowAttention(nn.Module):
 class Block(nn.Module):
     """Residuals of attention within windows and of a perceptron per pixel."""
 
-    def __init__(self, width: int, heads: int, window: int, shift: int) -> None:
+    def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width)
-        self.attn = WindowAttention(width, heads, window, shift)
-        self.norm2 = nn.LayerNorm(width)
+        self.norm1 = nn.LayerNorm(channels)
+        self.attn = WindowAttention(channels, heads, window, shift)
+        self.norm2 = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(), nn.Linear(4 * width, width)
+            nn.Linear(channels, 4 * channels),
+            nn.GELU(),
+            nn.Identity(),
+            nn.Linear(4 * channels, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -141,19 +144,19 @@ class SwinEncoder(nn.Module):
         super().__init__()
         features: list[nn.Module] = []
         for level, (depth, n) in enumerate(zip(depths, heads, strict=True)):
-            width = embed * 2**level
+            channels = embed * 2**level
             if level == 0:
-                stem = nn.Conv2d(in_channels, width, patch, stem_stride, padding=1)
-                features.append(nn.Sequential(stem, Permute(0, 2, 3, 1), nn.LayerNorm(width)))
+                stem = nn.Conv2d(in_channels, channels, patch, stem_stride, padding=1)
+                features.append(nn.Sequential(stem, Permute(0, 2, 3, 1), nn.LayerNorm(channels)))
             else:
-                features.append(PatchMerging(width // 2))
+                features.append(PatchMerging(channels // 2))
             features.append(
                 nn.Sequential(
-                    *(Block(width, n, window, window // 2 if j % 2 else 0) for j in range(depth))
+                    *(Block(channels, n, window, window // 2 if j % 2 else 0) for j in range(depth))
                 )
             )
         self.features = nn.ModuleList(features)
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the last level's output and every level's input, deepest first.
@@ -210,7 +213,7 @@ def shift_mask(size: Sequence[int], window: int, shift: Sequence[int], *, like: 
         like: Gives dtype and device.
 
     Returns:
-        (windows, pixels, pixels), 0 or `APART`.
+        (windows, pixels, pixels), 0 or `MASKED`.
     """
     rows, columns = (
         torch.arange(side, device=like.device) >= side - s
@@ -218,16 +221,16 @@ def shift_mask(size: Sequence[int], window: int, shift: Sequence[int], *, like: 
     )
     # (windows, pixels, 1)
     side_of = to_windows((2 * rows[:, None] + columns)[None, :, :, None], window)
-    return torch.where(side_of == side_of.transpose(-2, -1), 0.0, APART).to(like.dtype)
+    return torch.where(side_of == side_of.transpose(-2, -1), 0.0, MASKED).to(like.dtype)
 
 
-def swint(config: Mapping[str, Any], *, middle_width: int | None = None) -> Pyramid:
+def swint(config: Mapping[str, Any], *, middle_channels: int | None = None) -> Pyramid:
     """Build the network a training config describes.
 
     Args:
         config: The `swint` section of a training config; pretrained weights are not fetched.
-        middle_width: Channels of the deepest level, where a checkpoint differs from the rule of
-            widths.
+        middle_channels: Channels of the deepest level, where those of a checkpoint differ from
+            the computed ones.
     """
     arch, stem_stride = architecture(config, SIZES), config.get("stem_patch_stride", 2)
     encoder = SwinEncoder(
@@ -239,5 +242,7 @@ def swint(config: Mapping[str, Any], *, middle_width: int | None = None) -> Pyra
         stem_stride=stem_stride,
         window=config.get("window_size", 7),
     )
-    widths = [arch["embed"] * 2**level for level in range(len(arch["depths"]))]
-    return Pyramid(encoder, widths, config, stem_stride=stem_stride, middle_width=middle_width)
+    channels = [arch["embed"] * 2**level for level in range(len(arch["depths"]))]
+    return Pyramid(
+        encoder, channels, config, stem_stride=stem_stride, middle_channels=middle_channels
+    )

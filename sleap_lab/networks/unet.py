@@ -2,10 +2,11 @@
 
 Departures from the paper (Ronneberger et al. 2015):
 
-* same-padded convolutions, no batch norm, widths grow by `filters_rate` per level instead of
+* same-padded convolutions, no batch norm, channels grow by `filters_rate` per level instead of
   doubling;
-* the deepest level is split into an "expand" and a "contract" block of equal width;
-* the decoder stops at the output stride, and each of its blocks is as wide as the level it reaches;
+* the deepest level is split into an "expand" and a "contract" block with equally many channels;
+* the decoder stops at the output stride, and each of its blocks has as many channels as the level
+  it reaches;
 * an optional stem of 7x7 convolutions; the encoder pools once more after it, so that the true
   stride is twice `max_stride`.
 
@@ -57,14 +58,14 @@ class UNet(nn.Module):
     """Encoder, middle and decoder; `forward` returns the maps that heads read."""
 
     def __init__(
-        self, config: Mapping[str, Any], *, middle_width: int | None = None, keras: bool = False
+        self, config: Mapping[str, Any], *, middle_channels: int | None = None, keras: bool = False
     ) -> None:
         """Build the network a training config describes.
 
         Args:
             config: The `unet` section of a training config.
-            middle_width: Channels of the deepest level, where a checkpoint differs from the rule
-                of widths.
+            middle_channels: Channels of the deepest level, where those of a checkpoint differ from
+                the computed ones.
             keras: Pad transposed convolutions as Keras does.
         """
         super().__init__()
@@ -76,28 +77,28 @@ class UNet(nn.Module):
         up_blocks = int(math.log2(max_stride / output_stride)) + stem_levels
         self.in_channels = config.get("in_channels", 1)
 
-        def width(level: int) -> int:
+        def channels(level: int) -> int:
             return int(filters * rate**level)
 
-        def conv_widths(level: int) -> list[int]:
-            return [width(level - 1) if level else self.in_channels] + [width(level)] * convs
+        def conv_channels(level: int) -> list[int]:
+            return [channels(level - 1) if level else self.in_channels] + [channels(level)] * convs
 
         stem_blocks = [
-            ConvBlock(f"stem{level}", conv_widths(level), STEM_KERNEL_SIZE, pool=level > 0)
+            ConvBlock(f"stem{level}", conv_channels(level), STEM_KERNEL_SIZE, pool=level > 0)
             for level in range(stem_levels)
         ]
         encoder_blocks = [
-            ConvBlock(f"stack0_enc{b}", conv_widths(level), kernel_size, pool=level > 0)
+            ConvBlock(f"stack0_enc{b}", conv_channels(level), kernel_size, pool=level > 0)
             for b, level in enumerate(range(stem_levels, stem_levels + depth))
         ]
-        skip_widths = [block.width for block in [*stem_blocks[-1:], *encoder_blocks]][::-1]
+        skip_channels = [block.out_channels for block in [*stem_blocks[-1:], *encoder_blocks]][::-1]
         self.stem = Stem(stem_blocks) if stem_blocks else None
         self.encoders = nn.ModuleList([Encoder(encoder_blocks)])
-        middle = middle_width or width(depth + stem_levels)
+        middle = middle_channels or channels(depth + stem_levels)
         self.middle_blocks = middle_blocks(
             f"stack0_enc{depth + 1}_middle_expand",
             f"stack0_enc{depth + 2}_middle_contract",
-            skip_widths[0] if skip_widths else self.in_channels,
+            skip_channels[0] if skip_channels else self.in_channels,
             middle,
             convs=convs,
             kernel_size=kernel_size,
@@ -105,16 +106,16 @@ class UNet(nn.Module):
         decoder = Decoder(
             "stack0_",
             middle,
-            skip_widths,
-            [width(max(0, depth + stem_levels - 1 - k)) for k in range(up_blocks)],
+            skip_channels,
+            [channels(max(0, depth + stem_levels - 1 - k)) for k in range(up_blocks)],
             stride=max_stride * 2 if stem_levels else max_stride,
             kernel_size=kernel_size,
             interpolate=config.get("up_interpolate", True),
             keras=keras,
         )
         self.decoders = nn.ModuleList([decoder])
-        self.middle_width = middle
-        self.output_widths = decoder.widths
+        self.middle_channels = middle
+        self.output_channels = decoder.channels
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """Map images (b, in_channels, h, w) to the deepest map and decoder outputs by stride."""

@@ -543,13 +543,13 @@ def test_the_deepest_width_is_that_of_the_weights(tmp_path, training_config):
     # same, int(10 * 1.5^2) = 22, also for 7: int(int(7 * 1.5) * 1.5) = 15 and int(7 * 1.5^2) = 15.
     # Any other width shows that the weights decide.
     config = training_config("centroid", filters=7, filters_rate=1.5, max_stride=4)
-    network = build_network(config, middle_width=14)
+    network = build_network(config, middle_channels=14)
     (tmp_path / "training_config.yaml").write_text(yaml.safe_dump(config))
     torch.save(
         {"state_dict": {f"model.{name}": value for name, value in network.state_dict().items()}},
         tmp_path / "best.ckpt",
     )
-    assert load_network(read_training_config(tmp_path)).backbone.middle_width == 14
+    assert load_network(read_training_config(tmp_path)).backbone.middle_channels == 14
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ def test_widths_of_tiny_as_sleap_nn_documents_them():
     with torch.device("meta"):
         network = convnext({})
     assert network.in_channels == 1
-    assert network.middle_width == 768 * 2
-    assert network.output_widths == {32: 1536, 16: 768, 8: 384, 4: 192, 2: 96, 1: 96}
+    assert network.middle_channels == 768 * 2
+    assert network.output_channels == {32: 1536, 16: 768, 8: 384, 4: 192, 2: 96, 1: 96}
     names = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     assert names["enc.features.0.0.weight"] == (96, 1, 4, 4)
     assert names["dec.decoder_stack.0.blocks.dec0_s32_to_s16_refine_conv0.weight"] == (

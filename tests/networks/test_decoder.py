@@ -47,9 +47,9 @@ def test_a_block_may_pool_first_and_floors_odd_sizes(pool, expected):
     assert block(torch.tensor([[[[1.0, 2, 3], [4, 9, 6], [7, 8, 5]]]]))[0, 0].tolist() == expected
 
 
-def block(*, in_width=1, skip_width=1, interpolate=True):
+def block(*, in_channels=1, skip_channels=1, interpolate=True):
     """A block of one output channel that refines with 1x1 convolutions."""
-    return DecoderBlock("up", in_width, skip_width, 1, kernel_size=1, interpolate=interpolate)
+    return DecoderBlock("up", in_channels, skip_channels, 1, kernel_size=1, interpolate=interpolate)
 
 
 def test_convolutions_keep_the_size_and_are_numbered():
@@ -75,7 +75,7 @@ def test_the_skip_connection_comes_before_the_upsampled_map(channel, expected):
 
 @torch.no_grad()
 def test_without_a_skip_connection_there_is_one_convolution():
-    up = block(skip_width=0)
+    up = block(skip_channels=0)
     assert shapes(up) == {"blocks.up_refine_conv0.weight": (1, 1, 1, 1)}
     pick(up.blocks.up_refine_conv0, 0)
     assert up(torch.tensor([[[[0.0, 4.0]]]]), None)[0, 0].tolist() == [[0, 1, 3, 4]] * 2
@@ -90,7 +90,7 @@ def test_the_map_takes_the_size_of_the_skip_connection(interpolate, size):
 
 @torch.no_grad()
 def test_a_transposed_convolution_spreads_pixels_two_apart():
-    up = block(skip_width=0, interpolate=False)
+    up = block(skip_channels=0, interpolate=False)
     with torch.no_grad():
         up.blocks.up_trans_conv.weight.zero_()
         up.blocks.up_trans_conv.weight[:, :, 1, 1] = 1
@@ -108,7 +108,7 @@ def test_names_and_widths():
         "decoder_stack.1.blocks.stack0_dec1_s8_to_s4_refine_conv1.weight": (10, 10, 3, 3),
         "decoder_stack.2.blocks.stack0_dec2_s4_to_s2_refine_conv0.weight": (8, 10, 3, 3),
     }
-    assert decoder.widths == {16: 40, 8: 12, 4: 10, 2: 8}
+    assert decoder.channels == {16: 40, 8: 12, 4: 10, 2: 8}
 
 
 def test_names_and_widths_with_transposed_convolutions():
@@ -136,7 +136,7 @@ def test_without_blocks_the_deepest_map_is_the_output():
     decoder = Decoder("", 4, [3], [], 8, kernel_size=3, interpolate=True)
     deepest = torch.rand(1, 4, 2, 3)
     assert decoder(deepest, [torch.rand(1, 3, 4, 6)]) == {8: deepest}
-    assert decoder.widths == {8: 4}
+    assert decoder.channels == {8: 4}
 
 
 @torch.no_grad()

@@ -26,13 +26,13 @@ class Halving(nn.Module):
         return maps[-1], maps[::-1]
 
 
-def pyramid(widths=(4, 6, 8, 10), stem_stride=2, middle_width=None, **config):
+def pyramid(widths=(4, 6, 8, 10), stem_stride=2, middle_channels=None, **config):
     return Pyramid(
         Halving(widths, stem_stride),
         widths,
         config,
         stem_stride=stem_stride,
-        middle_width=middle_width,
+        middle_channels=middle_channels,
     )
 
 
@@ -85,10 +85,10 @@ def test_maps_are_the_image_divided_by_their_stride(stem_stride, output_stride, 
     deepest, outputs = network(torch.rand(2, 1, 128, 64))
     strides = [16 * stem_stride >> k for k in range(8) if 16 * stem_stride >> k >= output_stride]
     assert {s: tuple(output.shape) for s, output in outputs.items()} == {
-        s: (2, network.output_widths[s], 128 // s, 64 // s) for s in strides
+        s: (2, network.output_channels[s], 128 // s, 64 // s) for s in strides
     }
     assert deepest is outputs[16 * stem_stride]
-    assert network.middle_width == network.output_widths[16 * stem_stride] == 20
+    assert network.middle_channels == network.output_channels[16 * stem_stride] == 20
 
 
 @torch.no_grad()
@@ -101,7 +101,7 @@ def test_maps_of_any_size_meet_the_skip_connections(size):
 
 
 def test_the_deepest_width_can_be_given():
-    assert shapes(pyramid(middle_width=17))[
+    assert shapes(pyramid(middle_channels=17))[
         "middle_blocks.1.blocks.convnext_middle_contract_conv0"
     ] == (17, 17, 3, 3)
 

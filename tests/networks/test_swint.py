@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleap_lab.networks.swint import (
-    APART,
+    MASKED,
     PatchMerging,
     SwinEncoder,
     WindowAttention,
@@ -30,8 +30,8 @@ def fill(module, seed=0):
 def test_widths_of_tiny_as_sleap_nn_documents_them():
     with torch.device("meta"):
         network = swint({})
-    assert network.middle_width == 96 * 8 * 2
-    assert network.output_widths == {32: 1536, 16: 768, 8: 384, 4: 192, 2: 96, 1: 96}
+    assert network.middle_channels == 96 * 8 * 2
+    assert network.output_channels == {32: 1536, 16: 768, 8: 384, 4: 192, 2: 96, 1: 96}
     assert [len(network.enc.features[i]) for i in (1, 3, 5, 7)] == [2, 2, 6, 2]
     assert [network.enc.features[i][0].attn.heads for i in (1, 3, 5, 7)] == [3, 6, 12, 24]
     assert [block.attn.shift for block in network.enc.features[5]] == [0, 3, 0, 3, 0, 3]
@@ -90,7 +90,7 @@ def test_pixels_from_opposite_sides_are_kept_apart():
     # One row of windows, rolled by one column: the last column of the second window came from the
     # left edge.
     mask = shift_mask((2, 4), 2, (0, 1), like=torch.zeros(1))
-    o, x = 0.0, APART
+    o, x = 0.0, MASKED
     assert mask.tolist() == [[[o] * 4] * 4, [[o, x, o, x], [x, o, x, o]] * 2]
 
 
@@ -142,7 +142,7 @@ def by_hand(attention, x):
             [
                 (q[here] * k[other]).sum(-1) / math.sqrt(channels / heads)
                 + table[at[0] - there[0] + window - 1, at[1] - there[1] + window - 1]
-                + (0.0 if wrapped == other_wrapped else APART)
+                + (0.0 if wrapped == other_wrapped else MASKED)
                 for other, _, there, other_wrapped in others
             ]
         )

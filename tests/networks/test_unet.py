@@ -83,7 +83,7 @@ def test_names_and_shapes_with_a_stem():
             3,
         ),  # nothing left to skip to
     }
-    assert stem.output_widths == {16: 54, 8: 36, 4: 24, 2: 16, 1: 16}
+    assert stem.output_channels == {16: 54, 8: 36, 4: 24, 2: 16, 1: 16}
 
 
 def test_more_convolutions_per_block_do_not_reach_the_decoder():
@@ -111,12 +111,12 @@ def test_widths_are_truncated_level_by_level(filters, rate, widths):
         }
     )
     strides = [2**level for level in range(len(widths))]
-    assert [unet.output_widths[s] for s in strides[:-1]] == widths[:-1]
-    assert unet.middle_width == unet.output_widths[strides[-1]] == widths[-1]
+    assert [unet.output_channels[s] for s in strides[:-1]] == widths[:-1]
+    assert unet.middle_channels == unet.output_channels[strides[-1]] == widths[-1]
 
 
 def test_the_deepest_width_can_be_given():
-    unet = UNet(WORKED, middle_width=53)
+    unet = UNet(WORKED, middle_channels=53)
     assert shapes(unet)["middle_blocks.1.blocks.stack0_enc5_middle_contract_conv0"] == (
         53,
         53,
@@ -134,7 +134,7 @@ def test_the_deepest_width_can_be_given():
 def test_defaults_are_those_of_training():
     unet = UNet({})
     assert unet.in_channels == 1
-    assert unet.output_widths == {16: 162, 8: 108, 4: 72, 2: 48, 1: 32}
+    assert unet.output_channels == {16: 162, 8: 108, 4: 72, 2: 48, 1: 32}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_maps_are_the_image_divided_by_their_stride(config, size):
         s: (size[0] // s, size[1] // s) for s in outputs
     }
     assert deepest is outputs[max(outputs)]
-    assert {s: output.shape[1] for s, output in outputs.items()} == unet.output_widths
+    assert {s: output.shape[1] for s, output in outputs.items()} == unet.output_channels
 
 
 @torch.no_grad()
