@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import yaml
 
-from sleap_lab.inference.cache import OURS, Cache, recall
+from sleap_lab.inference.cache import CACHE_FILE, Cache, recall
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.runs.store import ARTIFACT_FOLDER, UNFINISHED
 
@@ -54,7 +54,7 @@ def unusable(folder: Path) -> list[str]:
     """Return what the entries of a cache are that are there and cannot be used."""
     warnings: list[str] = []
     for path in folder.glob("[!.]*.json"):
-        if (match := OURS.fullmatch(path.name)) and recall(
+        if (match := CACHE_FILE.fullmatch(path.name)) and recall(
             Cache(folder, warn=warnings.append), match[1], lambda result: True
         ) is None:
             warnings.append(f"{path.name} is of no use")

@@ -27,7 +27,7 @@ from sleap_lab.inference.cached import (
     open_cache,
     track_cached,
 )
-from sleap_lab.inference.detect import Inference, device_name, predicted_skeleton, refine
+from sleap_lab.inference.detect import Inference, device_name, filter_and_track, predicted_skeleton
 from sleap_lab.inference.interruption import interruptible
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import arrays_file, detect_to_file
@@ -186,7 +186,7 @@ def _run_stages(run: Run) -> Result:
     source → predict → filter → track → evaluate → report
     """
     config, summary = run.config, run.summary
-    stage = Stopwatch(summary.stages, tell=partial(_tell, invocation=run.invocation))
+    stage = Stopwatch(summary.stages, tell=partial(_show_stage, invocation=run.invocation))
     cache = open_cache(config, _warn)
     with stage("open"):
         source, truth = _open(config, cache)
@@ -197,7 +197,7 @@ def _run_stages(run: Run) -> Result:
         snapshot_experiment(run, source, device)
     detected, arrays = _predict(run, source, device, cache, stage)
     track = track_cached(source, config, cache, summary.cache)
-    inference = refine(detected, source, config, stage=stage, track=track)
+    inference = filter_and_track(detected, source, config, stage=stage, track=track)
     summary.notes = [*inference.notes, *bad_frame_notes(source, inference.bad_frames)]
     with stage("write"):
         predictions = result_labels(inference, source, config)
@@ -217,7 +217,7 @@ def _run_stages(run: Run) -> Result:
     if config.output.overlay_video:
         with stage("overlay"):
             write_overlay(run, source, inference.poses, evaluation)
-    _tell_outcome(run, evaluation, [*written.files, *arrays])
+    _show_outcome(run, evaluation, [*written.files, *arrays])
     return Result(run.folder, summary, inference.poses, evaluation)
 
 
@@ -244,7 +244,7 @@ def _predict(
         The result, and the files with the network outputs where these are requested.
     """
     config, summary = run.config, run.summary
-    watch = partial(_watch, everything=len(source.frames), invocation=run.invocation)
+    watch = partial(_show_progress, requested=len(source.frames), invocation=run.invocation)
     arrays = arrays_file(config, run.folder)
     if arrays is not None:
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
@@ -258,8 +258,8 @@ def _predict(
     return detected, [] if arrays is None else [arrays]
 
 
-def _tell_outcome(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None:
-    """Note and show how a run went; whoever runs a sweep shows how its jobs went."""
+def _show_outcome(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None:
+    """Log the notes of a run and show its outcome; the outcomes of jobs are shown by the sweep."""
     summary = run.summary
     summary.notes += evaluation.notes if evaluation is not None else ()
     for note in summary.notes:
@@ -268,20 +268,20 @@ def _tell_outcome(run: Run, evaluation: Evaluation | None, files: Sequence[Path]
         show(run, evaluation, files)
 
 
-def _watch(
-    frames: Iterable[Frame], left: int, everything: int, invocation: Invocation
+def _show_progress(
+    frames: Iterable[Frame], remaining: int, requested: int, invocation: Invocation
 ) -> Iterable[Frame]:
-    """Show how many of all frames are done, including those of an earlier run."""
+    """Show how many of the requested frames are done, including those of an earlier run."""
     return terminal.progress(
         frames,
-        everything,
+        requested,
         _of_job("predicting", invocation),
-        before=everything - left,
+        before=requested - remaining,
         bar=invocation.job is None,
     )
 
 
-def _tell(what: str, invocation: Invocation) -> None:
+def _show_stage(what: str, invocation: Invocation) -> None:
     terminal.doing(_of_job(what, invocation))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, did_you_mean
-from sleap_lab.inference.detect import Inference, detect, refine
+from sleap_lab.inference.detect import Inference, detect, filter_and_track
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import batch_outputs, outputs_file
 from sleap_lab.media.bad_frames import bad_frame_notes
@@ -108,14 +108,14 @@ def run_inference(
 
     detected = detect(source, config, keep=None if make_labels else keep, details=not make_labels)
     notes = [*source.notes, *detected.notes, *bad_frame_notes(source, detected.bad_frames)]
-    answer = (
+    result = (
         _labels(detected, source, config, notes)
         if make_labels
         else _arrays(batches, detected, source, config, notes)
     )
     for note in notes:
         warnings.warn(note, stacklevel=2)
-    return answer
+    return result
 
 
 def _labels(detected: Inference, source: Source, config: Config, notes: list[str]) -> sio.Labels:
@@ -123,7 +123,7 @@ def _labels(detected: Inference, source: Source, config: Config, notes: list[str
 
     Notes get a sentence about an earlier file that was kept.
     """
-    labels = result_labels(refine(detected, source, config), source, config)
+    labels = result_labels(filter_and_track(detected, source, config), source, config)
     if config.output.no_empty_frames:
         leave_out_empty_frames(labels)
     if config.output.path is not None:
@@ -155,12 +155,12 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "input_video": ((sio.Video,), "an open video, as sleap_io.load_video(path) returns"),
 }
 """Argument -> accepted types."""
-WAYS = {
+HINTS = {
     "str": "; give a path as data_path",
     "Video": "; give it as input_video",
     "Labels": "; give them as input_labels",
 }
-"""Type of a value -> the argument that accepts it."""
+"""Type of a value -> what an error says about the argument that accepts it."""
 
 
 def _opened(**inputs: Any) -> sio.Labels | sio.Video | None:
@@ -180,13 +180,13 @@ def _opened(**inputs: Any) -> sio.Labels | sio.Video | None:
             if item is None or isinstance(item, kinds):
                 continue
             if hasattr(item, "dtype"):
-                got, way = (
+                got, hint = (
                     f"an array of the shape {tuple(item.shape)}",
                     "; write frames (frames, h, w, c) to a dataset of an .h5 file",
                 )
             else:
-                got, way = type(item).__name__, WAYS.get(type(item).__name__, "")
-            raise ConfigError(f"run_inference: {name} is {got}; accepted: {accepted}{way}")
+                got, hint = type(item).__name__, HINTS.get(type(item).__name__, "")
+            raise ConfigError(f"run_inference: {name} is {got}; accepted: {accepted}{hint}")
     return given.get("input_labels", given.get("input_video"))
 
 

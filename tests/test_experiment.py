@@ -13,7 +13,7 @@ import sleap_io as sio
 from sleap_lab import experiment, run_experiment
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import run
-from sleap_lab.media import formats
+from sleap_lab.media.formats.write import PER_VIDEO, Format
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation
 from sleap_lab.settings.compose import compose_config
@@ -466,7 +466,9 @@ def test_without_switches_there_is_a_table_but_nothing_to_look_at(
 
 @pytest.mark.parametrize(("job", "label"), [(None, "predicting"), (3, "job 3: predicting")])
 def test_progress_of_a_run_that_goes_on_is_that_of_all_frames(capsys, job, label):
-    shown = experiment._watch("ab", left=2, everything=5, invocation=Invocation(job=job))
+    shown = experiment._show_progress(
+        "ab", remaining=2, requested=5, invocation=Invocation(job=job)
+    )
     assert list(shown) == ["a", "b"]
     assert re.fullmatch(
         rf"{label}: 5/5 frames in \d+\.\d s, 3 of them before\n", capsys.readouterr().err
@@ -477,7 +479,7 @@ def test_an_export_that_fails_takes_neither_the_others_nor_the_run_with_it(track
     def fail(poses, video, times, path):
         raise IndexError("too many")
 
-    monkeypatch.setitem(formats.PER_VIDEO, "nwb", (".nwb", fail))
+    monkeypatch.setitem(PER_VIDEO, "nwb", Format(".nwb", fail))
     result = track("output.formats=[nwb,csv,slp]")
     assert (result.summary.status, result.summary.exit_code) == ("partial", 3)
     assert [

@@ -34,15 +34,15 @@ class CropRule:
     shift: float
     gain: float = 0.0
 
-    def content(self, answers: np.ndarray, size: int) -> np.ndarray:
+    def content(self, points: np.ndarray, size: int) -> np.ndarray:
         """Return where in a crop the content lies that a network's points refer to.
 
         Args:
-            answers: (…, 2) points from the network, px of the crop before scaling, (x, y) from its
+            points: (…, 2) points from the network, px of the crop before scaling, (x, y) from its
                 first pixel.
             size: Side of the crop, px.
         """
-        return answers + self.shift + self.gain * (answers - (size - 1) / 2)
+        return points + self.shift + self.gain * (points - (size - 1) / 2)
 
 
 def crop_rule(config: TrainingConfig, size: int) -> CropRule:
@@ -52,7 +52,7 @@ def crop_rule(config: TrainingConfig, size: int) -> CropRule:
     what sleap-nn adds at inference.
 
     Args:
-        config: Training config of a model that sees crops.
+        config: Training config of a model of crops.
         size: Side of its crops where the config names none, px.
     """
     if config.legacy:

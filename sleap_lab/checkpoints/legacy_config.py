@@ -11,7 +11,7 @@ from typing import Any
 import sleap_io as sio
 
 from sleap_lab.checkpoints.training_config import (
-    CROPPING,
+    CROP_KINDS,
     LEGACY_CONFIG_NAME,
     TrainingConfig,
     check_heads,
@@ -75,7 +75,7 @@ def read_legacy_config(folder: Path) -> TrainingConfig:
         max_width=positive_whole(preprocessing, "target_width", image),
         ensure_rgb=bool(preprocessing.get("ensure_rgb")),
         ensure_grayscale=bool(preprocessing.get("ensure_grayscale")),
-        crop_size=_crop_size(raw, file) if kind in CROPPING else None,
+        crop_size=_crop_size(raw, file) if kind in CROP_KINDS else None,
         legacy=True,
     )
 

@@ -228,7 +228,7 @@ def load_network(
         network = build_network(
             config.raw, middle_channels=middle_channels[0] if middle_channels else None
         )
-    _fill(network, state, checkpoint, strict=True)
+    _load_weights(network, state, checkpoint, strict=True)
     for path, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
         if path is not None:
             other = {
@@ -238,7 +238,7 @@ def load_network(
             }
             if not other.keys() & state.keys():
                 raise RunError(f"{path}: holds no {part} weights of the network in {config.folder}")
-            _fill(network, other, Path(path), strict=False)
+            _load_weights(network, other, Path(path), strict=False)
     return network.eval()
 
 
@@ -284,7 +284,21 @@ def network_errors(file: Path, section: str = "model_config") -> Iterator[None]:
         ) from error
 
 
-def _fill(network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict: bool) -> None:
+def _load_weights(
+    network: PoseNetwork, state: dict[str, Tensor], path: Path, *, strict: bool
+) -> None:
+    """Put weights into a network.
+
+    Args:
+        network: The network; its weights may have no memory yet.
+        state: Weights by name.
+        path: File of the weights, for errors.
+        strict: Refuse weights that are missing or unknown; otherwise only those of `state` that the
+            network has are replaced.
+
+    Raises:
+        RunError: Weights do not fit the network.
+    """
     expected = network.state_dict()
     missing, unexpected = expected.keys() - state.keys(), state.keys() - expected.keys()
     if strict and (missing or unexpected):

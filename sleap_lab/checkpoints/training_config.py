@@ -26,10 +26,10 @@ REQUIRED = {
     "class_vectors": ("classes",),
 }
 """Head -> keys that inference needs; those of centroids need no part_names."""
-MOST = 1e308
+MAX_NUMBER = 1e308
 """Largest Python number that counts as finite; larger integers do not fit into a float."""
-CROPPING = ("centered_instance", "multi_class_topdown")
-"""Model kinds that see crops."""
+CROP_KINDS = ("centered_instance", "multi_class_topdown")
+"""Model kinds whose networks take crops."""
 CROPS_UNSCALED_SINCE = Version("0.1.0")
 """First version of SLEAP-NN that cuts crops before it scales images, not after."""
 
@@ -143,7 +143,7 @@ def read_yaml_config(folder: Path) -> TrainingConfig:
         max_width=positive_whole(preprocessing, "max_width", image),
         ensure_rgb=bool(preprocessing.get("ensure_rgb")),
         ensure_grayscale=bool(preprocessing.get("ensure_grayscale")),
-        crop_size=_crop_size(preprocessing, _version(raw), image) if kind in CROPPING else None,
+        crop_size=_crop_size(preprocessing, _version(raw), image) if kind in CROP_KINDS else None,
     )
 
 
@@ -256,7 +256,7 @@ def positive_number(
     value = section.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < MOST:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < MAX_NUMBER:
         raise RunError(f"{where}.{name}: got {brief(value)}; accepted: {accepted}")
     return float(value)
 

@@ -99,7 +99,7 @@ def count_lines(
     return int((peaks[:, sources] * peaks[:, destinations]).sum())
 
 
-SPAN = 1 + 2**-23
+SAMPLING_DIVISOR = 1 + 2**-23
 """Divisor that the reference applies to the vector from source to destination before sampling.
 
 See the spec, grouping, step 4. It decides which pixel is sampled where a point lies exactly on half
@@ -142,7 +142,7 @@ def trace_lines(
     edge, source, destination = torch.cat(pairs, dim=1)
     start, vector = points[source], points[destination] - points[source]
     t = torch.linspace(0, 1, n_points, dtype=points.dtype, device=points.device)
-    line = start[:, None] + (vector / SPAN)[:, None] * t[None, :, None]
+    line = start[:, None] + (vector / SAMPLING_DIVISOR)[:, None] * t[None, :, None]
     pixels = (line / stride).round().long()
     x, y = pixels[..., 0].clamp(0, w - 1), pixels[..., 1].clamp(0, h - 1)
     sample = samples[source][:, None].expand_as(x)
@@ -213,12 +213,14 @@ def group(
     grouped = np.flatnonzero(instance_of >= 0)
     peaks[instance_of[grouped], nodes[grouped]] = grouped
     threshold = options.min_instance_peaks
-    least = int(threshold * n_nodes) if threshold < 1 else int(threshold)
-    keep = (peaks >= 0).sum(axis=1) >= least
+    min_peaks = int(threshold * n_nodes) if threshold < 1 else int(threshold)
+    keep = (peaks >= 0).sum(axis=1) >= min_peaks
     return peaks[keep], np.asarray(scores)[keep]
 
 
-def _match_edge(candidates: Candidates, edge: int, least: float) -> list[tuple[int, int, float]]:
+def _match_edge(
+    candidates: Candidates, edge: int, min_score: float
+) -> list[tuple[int, int, float]]:
     """Return the best one-to-one connections (source, destination, score) of an edge, by source."""
     rows = np.flatnonzero(candidates.edge == edge)
     if not len(rows):
@@ -231,5 +233,5 @@ def _match_edge(candidates: Candidates, edge: int, least: float) -> list[tuple[i
     return [
         (int(sources[a]), int(destinations[b]), -float(cost[a, b]))
         for a, b in matched
-        if -cost[a, b] >= least
+        if -cost[a, b] >= min_score
     ]

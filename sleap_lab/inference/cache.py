@@ -36,7 +36,7 @@ Facts = dict[str, Any]
 
 DEFAULT_FOLDER = Path("outputs") / "cache"
 GB = 10**9
-OURS = re.compile(r"\.?([0-9a-f]{64})\.(?:[0-9a-f]+\.)?(?:json|npz|lock)")
+CACHE_FILE = re.compile(r"\.?([0-9a-f]{64})\.(?:[0-9a-f]+\.)?(?:json|npz|lock)")
 """Names of the cache's files: both files of an entry, their temporary versions, and its lock."""
 
 
@@ -118,7 +118,7 @@ def remember(
     """
     if cache.mode == "off":
         return compute(), False
-    with _alone(cache, key) as writable:
+    with _locked(cache, key) as writable:
         if (found := _load(cache, key, fits)) is not None:
             return found, True
         result = compute()
@@ -135,7 +135,7 @@ def recall(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | N
 
 
 @contextmanager
-def _alone(cache: Cache, key: str) -> Iterator[bool]:
+def _locked(cache: Cache, key: str) -> Iterator[bool]:
     """Hold the lock of an entry, after waiting for another holder.
 
     Yields:
@@ -243,7 +243,7 @@ def _make_room(cache: Cache, key: str) -> None:
 def _keys(folder: Path) -> set[str]:
     """Return the keys of all entries, complete or not; ignores files that are not of the cache."""
     with suppress(OSError):
-        return {match[1] for path in folder.iterdir() if (match := OURS.fullmatch(path.name))}
+        return {match[1] for path in folder.iterdir() if (match := CACHE_FILE.fullmatch(path.name))}
     return set()
 
 

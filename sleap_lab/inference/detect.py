@@ -86,7 +86,7 @@ def detect(
     found_before = len(bad_frames)
     with stage("load"):
         from sleap_lab.pipelines.engine import predict  # torch, which nothing else here needs
-        from sleap_lab.pipelines.observation import FLOOD
+        from sleap_lab.pipelines.observation import TOO_MANY_PEAKS
 
         pipeline = _load(source, config, spare=spare, details=details)
     clock, stretches = Clock(), Stretches()
@@ -100,11 +100,11 @@ def detect(
         with closing(
             predict(frames, pipeline, batch_size=config.runtime.batch_size, clock=clock)
         ) as predictions:
-            poses, flooded = _gather(predictions, source.frames, watch, keep, clock)
+            poses, truncated = _gather(predictions, source.frames, watch, keep, clock)
     check_account(source.frames, poses, bad_frames[found_before:])
     notes = [
         *pipeline.notes,
-        *([FLOOD] if flooded else []),
+        *([TOO_MANY_PEAKS] if truncated else []),
         *stretches.notes([video_name(video) for video in source.videos]),
     ]
     return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad_frames), tuple(notes))
@@ -143,13 +143,13 @@ def _gather(
     Returns:
         The poses, and whether there were more peaks above the threshold than can be used.
     """
-    gathering, flooded = Gathering(), False
+    gathering, truncated = Gathering(), False
 
     def predicted() -> Iterator[np.ndarray]:
-        nonlocal flooded
+        nonlocal truncated
         for prediction in predictions:
             gathering.add(prediction.poses)
-            flooded = flooded or prediction.flooded
+            truncated = truncated or prediction.truncated
             if keep is not None:
                 with clock.meanwhile("write"):
                     keep(prediction)
@@ -160,7 +160,7 @@ def _gather(
             pass
     poses = gathering.whole()
     assert poses is not None, "a source has frames, and not all of them are unreadable"
-    return poses, flooded
+    return poses, truncated
 
 
 def device_name(config: Config) -> str:
@@ -190,7 +190,7 @@ def predicted_skeleton(config: Config, source: Source) -> Skeleton | None:
     return output_skeleton(config.model, source.truth)
 
 
-def refine(
+def filter_and_track(
     detected: Inference,
     source: Source,
     config: Config,

@@ -10,7 +10,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.strategies import DDPStrategy
 
 
-class Apart(DDPStrategy):
+class Independent(DDPStrategy):
     """Strategy for processes that do not communicate: they form no process group."""
 
     def setup_environment(self) -> None:
@@ -44,7 +44,7 @@ def launch(function: Callable[[Fabric], None], kind: str, devices: int) -> None:
     fabric = Fabric(
         accelerator=kind,
         devices=devices,
-        strategy=Apart(start_method="spawn"),
+        strategy=Independent(start_method="spawn"),
         plugins=[LightningEnvironment()],
     )
     fabric.launch(function)

@@ -8,7 +8,7 @@ import numpy as np
 from sleap_lab.inference.cache import Result
 from sleap_lab.pipelines.observation import pack
 
-MOST_BYTES = 100_000_000
+MAX_BYTES = 100_000_000
 """Largest size of stored observations, so that a long video does not fill the memory."""
 
 PACKED_AT_ONCE = 512
@@ -30,7 +30,7 @@ class Observations:
         self._bytes += sum(
             array.nbytes for content in contents or () for array in vars(content).values()
         )
-        self._complete = self._complete and contents is not None and self._bytes <= MOST_BYTES
+        self._complete = self._complete and contents is not None and self._bytes <= MAX_BYTES
         self._loose.extend(contents or ())
         # Thousands of small arrays take several times the memory.
         if len(self._loose) >= PACKED_AT_ONCE:

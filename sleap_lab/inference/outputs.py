@@ -69,7 +69,7 @@ def batch_outputs(
             if getattr(output, option) and name in prediction.maps:
                 array = prediction.maps[name].cpu().numpy()
                 batch[shown] = array.transpose(0, 2, 3, 1) if name == "pafs" else array
-                batch[f"{shown}_px"] = prediction.steps[name] / prediction.eff
+                batch[f"{shown}_px"] = prediction.pixel_sizes[name] / prediction.eff
     if crops := prediction.crops:
         boxes = np.stack([crops.boxes[:, end, axis] for axis, end in enumerate(CORNERS)], axis=-1)
         batch["pred_centroids"] = [crops.centroids[rows[own]] for own in frames]
@@ -88,7 +88,7 @@ def batch_outputs(
                 )
                 batch[shown] = [array[rows[own]] for own in frames]
         if output.return_confmaps:
-            batch["pred_confmaps_px"] = prediction.steps["confmaps"] / prediction.eff
+            batch["pred_confmaps_px"] = prediction.pixel_sizes["confmaps"] / prediction.eff
     if output.return_paf_graph and prediction.graphs:
         batch |= _graphs(prediction.graphs)
     return batch

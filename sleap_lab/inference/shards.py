@@ -316,7 +316,7 @@ def _explained(error: Exception, folder: Path) -> Exception:
 
 def _work(fabric: "Fabric", task: Task, done: MutableSequence[int]) -> None:
     """Predict one range; each process calls this."""
-    _let_signals_in()
+    _interrupt_on_signal()
     rank = fabric.local_rank
     try:
         with logging_to(task.folder / f"{rank}.log", verbose=False):
@@ -333,7 +333,7 @@ def _work(fabric: "Fabric", task: Task, done: MutableSequence[int]) -> None:
         raise
 
 
-def _let_signals_in() -> None:
+def _interrupt_on_signal() -> None:
     """Let the first signal interrupt the work, which then has time to store what it has done."""
 
     def stop(*_: Any) -> None:

@@ -12,8 +12,8 @@ from sleap_lab.pipelines.profile import PREDICTING
 log = logging.getLogger(__name__)
 
 SECONDS_OF_SILENCE = 5.0
-"""Time after which the user is told what is being done."""
-TOLD = {
+"""Time after which a stage is announced to the user."""
+ANNOUNCEMENTS = {
     "open": "opening the data",
     "load": "loading the models",
     "snapshot": "noting what the run is made from",
@@ -23,7 +23,7 @@ TOLD = {
     "report": "writing the report",
     "overlay": "rendering the overlay",
 }
-"""Stages that can take long and show nothing themselves -> what is being done."""
+"""Stages that can take long and show no progress of their own -> their announcement."""
 
 Split = Callable[[float], Mapping[str, float]]
 """Divides the seconds of a stage among its parts."""
@@ -54,8 +54,8 @@ class Stopwatch:
 
         Args:
             seconds: Gets the seconds of each stage, in the order in which they start.
-            tell: Called from another thread with what is being done, when a stage that shows
-                nothing takes more than a few seconds.
+            tell: Called from another thread with the announcement of a stage that takes more than a
+                few seconds.
         """
         self._seconds = seconds
         self._tell = tell
@@ -68,9 +68,9 @@ class Stopwatch:
             self._seconds.setdefault(name, 0.0)
         before, self._within = self._within, 0.0
         start = time.perf_counter()
-        silence = threading.Timer(SECONDS_OF_SILENCE, lambda: self._tell(TOLD[name]))
+        silence = threading.Timer(SECONDS_OF_SILENCE, lambda: self._tell(ANNOUNCEMENTS[name]))
         silence.daemon = True
-        if name in TOLD:
+        if name in ANNOUNCEMENTS:
             silence.start()
         try:
             yield

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,13 +20,19 @@ from sleap_lab.decode.paf import (
     trace_lines,
 )
 from sleap_lab.pipelines.model import FrameBatch, Graph, Model
-from sleap_lab.pipelines.observation import Observed, Refinements, highest_of_each, observe_peaks
+from sleap_lab.pipelines.observation import (
+    FoundPeaks,
+    Observed,
+    Refinements,
+    highest_per_node,
+    observe_peaks,
+)
 from sleap_lab.poses.record import Poses, Skeleton, concatenate, make_poses
 
-MOST_LINES = 50_000
+MAX_LINES = 50_000
 """Lines between peaks, per frame. With more, only peaks above the threshold are observed."""
 
-MOST_TRACED = 500_000
+MAX_TRACED_LINES = 500_000
 """Lines between peaks above the threshold, per frame.
 
 With more, only the highest peaks of each node are used.
@@ -55,7 +61,7 @@ class Peaks:
 
 
 @dataclass(frozen=True)
-class Traced(Peaks):
+class TracedPeaks(Peaks):
     """Peaks of all nodes and the lines between them.
 
     Attributes:
@@ -76,7 +82,7 @@ class Traced(Peaks):
 
 
 @dataclass(frozen=True)
-class Classified(Peaks):
+class ClassifiedPeaks(Peaks):
     """Peaks of all nodes and the class probabilities at them.
 
     Attributes:
@@ -99,7 +105,7 @@ def observe_lines(
     peak_threshold: float,
     refinements: Refinements,
     n_points: int,
-) -> Observed[Traced]:
+) -> Observed[TracedPeaks]:
     """Find the peaks of a batch and follow the affinity fields between them.
 
     Args:
@@ -112,32 +118,17 @@ def observe_lines(
     maps = model(batch.images)
     edges, pafs, stride = edges_of(model.config), maps["pafs"], model.config.stride("pafs")
     n_samples, n_nodes = maps["confmaps"].shape[:2]
-    samples, nodes, points, values, complete, flooded = observe_peaks(
-        maps, peak_threshold, refinements
-    )
-    if count_lines(samples, nodes, edges, n_samples, n_nodes) > MOST_LINES * n_samples:
-        complete, above = False, values > peak_threshold
-        samples, nodes, points, values = samples[above], nodes[above], points[above], values[above]
-    if count_lines(samples, nodes, edges, n_samples, n_nodes) > MOST_TRACED * n_samples:
-        kept = highest_of_each(samples, nodes, values, math.isqrt(MOST_TRACED // len(edges)))
-        flooded, samples, nodes, points, values = (
-            True,
-            samples[kept],
-            nodes[kept],
-            points[kept],
-            values[kept],
-        )
-    found = points[:, 0]
-    lines = trace_lines(
-        pafs, samples, nodes, found * model.config.stride("confmaps"), edges, stride, n_points
-    )
-    sample = samples.cpu().numpy().astype(np.int32)
-    traced = Traced(
-        where=batch.where,
-        sample=sample,
-        node=nodes.cpu().numpy().astype(np.int32),
-        points=model.to_image(found.double().cpu().numpy(), "confmaps") / batch.eff[sample, None],
-        values=values.cpu().numpy(),
+    found = observe_peaks(maps, peak_threshold, refinements)
+    if count_lines(found.samples, found.nodes, edges, n_samples, n_nodes) > MAX_LINES * n_samples:
+        found = replace(found[found.values > peak_threshold], complete=False)
+    most = MAX_TRACED_LINES * n_samples
+    if count_lines(found.samples, found.nodes, edges, n_samples, n_nodes) > most:
+        kept = highest_per_node(found, math.isqrt(MAX_TRACED_LINES // len(edges)))
+        found = replace(found[kept], truncated=True)
+    points = found.points[:, 0] * model.config.stride("confmaps")
+    lines = trace_lines(pafs, found.samples, found.nodes, points, edges, stride, n_points)
+    traced = TracedPeaks(
+        **vars(_in_image(found, batch, model)),
         edge=lines.edge.astype(np.int32),
         source=lines.source.astype(np.int32),
         destination=lines.destination.astype(np.int32),
@@ -145,10 +136,31 @@ def observe_lines(
         length=lines.length,
         size=np.array([field_size(pafs, stride)], dtype=np.float64),
     )
-    return Observed(traced, maps, model.steps(*maps), complete=complete, flooded=flooded)
+    return Observed(
+        traced,
+        maps,
+        model.pixel_sizes(*maps),
+        complete=found.complete,
+        truncated=found.truncated,
+    )
 
 
-def graphs(observed: Traced, *, peak_threshold: float, grouping: GroupingOptions) -> list[Graph]:
+def _in_image(found: FoundPeaks, batch: FrameBatch, model: Model) -> Peaks:
+    """Return the peaks of a batch, by their only refinement, in image space."""
+    sample = found.samples.cpu().numpy().astype(np.int32)
+    points = model.to_image(found.points[:, 0].double().cpu().numpy(), "confmaps")
+    return Peaks(
+        where=batch.where,
+        sample=sample,
+        node=found.nodes.cpu().numpy().astype(np.int32),
+        points=points / batch.eff[sample, None],
+        values=found.values.cpu().numpy(),
+    )
+
+
+def graphs(
+    observed: TracedPeaks, *, peak_threshold: float, grouping: GroupingOptions
+) -> list[Graph]:
     """Return the peaks above the threshold of each frame and the edges that can connect them."""
     above = observed.values > peak_threshold
     row = np.cumsum(above) - 1
@@ -181,7 +193,7 @@ def graphs(observed: Traced, *, peak_threshold: float, grouping: GroupingOptions
 
 
 def decode_lines(
-    observed: Traced,
+    observed: TracedPeaks,
     skeleton: Skeleton,
     edges: Edges,
     *,
@@ -226,7 +238,7 @@ def _take(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def observe_classes(
     batch: FrameBatch, model: Model, *, peak_threshold: float, refinements: Refinements
-) -> Observed[Classified]:
+) -> Observed[ClassifiedPeaks]:
     """Find the peaks of a batch and the class probabilities at them.
 
     Args:
@@ -236,31 +248,27 @@ def observe_classes(
         refinements: Exactly one refinement, because classes are read at refined points.
     """
     maps = model(batch.images)
-    samples, nodes, points, values, complete, flooded = observe_peaks(
-        maps, peak_threshold, refinements
-    )
-    found, class_maps = points[:, 0], maps["class_maps"]
+    found = observe_peaks(maps, peak_threshold, refinements)
+    class_maps = maps["class_maps"]
     h, w = class_maps.shape[-2:]
-    pixels = (
-        (found * (model.config.stride("confmaps") / model.config.stride("class_maps")))
-        .round()
-        .long()
-    )
+    scale = model.config.stride("confmaps") / model.config.stride("class_maps")
+    pixels = (found.points[:, 0] * scale).round().long()
     x, y = pixels[:, 0].clamp(0, w - 1), pixels[:, 1].clamp(0, h - 1)
-    sample = samples.cpu().numpy().astype(np.int32)
-    classified = Classified(
-        where=batch.where,
-        sample=sample,
-        node=nodes.cpu().numpy().astype(np.int32),
-        points=model.to_image(found.double().cpu().numpy(), "confmaps") / batch.eff[sample, None],
-        values=values.cpu().numpy(),
-        probabilities=class_maps[samples, :, y, x].cpu().numpy(),
+    classified = ClassifiedPeaks(
+        **vars(_in_image(found, batch, model)),
+        probabilities=class_maps[found.samples, :, y, x].cpu().numpy(),
     )
-    return Observed(classified, maps, model.steps(*maps), complete=complete, flooded=flooded)
+    return Observed(
+        classified,
+        maps,
+        model.pixel_sizes(*maps),
+        complete=found.complete,
+        truncated=found.truncated,
+    )
 
 
 def decode_classes(
-    observed: Classified,
+    observed: ClassifiedPeaks,
     skeleton: Skeleton,
     classes: tuple[str, ...],
     *,
@@ -279,7 +287,7 @@ def decode_classes(
     frames = []
     for b, where in enumerate(observed.where):
         own = (observed.sample == b) & (observed.values > peak_threshold)
-        grouped, scores, chances = group_by_class(
+        grouped, scores, class_scores = group_by_class(
             observed.points[own],
             point_scores[own],
             observed.node[own],
@@ -299,7 +307,7 @@ def decode_classes(
                 point_scores=scores[rows],
                 instance_scores=[np.nanmean(scores[row]) for row in rows],
                 tracks=rows,
-                track_scores=[np.nanmean(chances[row]) for row in rows],
+                track_scores=[np.nanmean(class_scores[row]) for row in rows],
                 track_names=classes,
                 frames=where,
             )

@@ -12,7 +12,7 @@ from sleap_lab.pipelines.observation import Observed, Refinements, observe_peaks
 from sleap_lab.poses.centroids import METHODS, instance_centroids
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 
-MOST_CENTROIDS = 1_000
+MAX_CENTROIDS = 1_000
 """Centroids per frame. Of more, only the highest are used.
 
 In a top-down pipeline each centroid is a crop.
@@ -105,20 +105,21 @@ def observe_centroids(
         refinements: Refinements of the points.
     """
     maps = model(batch.images)
-    samples, _, found, values, complete, flooded = observe_peaks(
-        maps, peak_threshold, refinements, MOST_CENTROIDS
-    )
-    step = model.step("confmaps")
-    points = (found * step).cpu().numpy()
+    found = observe_peaks(maps, peak_threshold, refinements, MAX_CENTROIDS)
+    pixel_size = model.pixel_size("confmaps")
     centroids = Centroids(
-        batch.where, batch.eff, samples.cpu().numpy().astype(np.int32), points, values.cpu().numpy()
+        batch.where,
+        batch.eff,
+        sample=found.samples.cpu().numpy().astype(np.int32),
+        points=(found.points * pixel_size).cpu().numpy(),
+        values=found.values.cpu().numpy(),
     )
     return Observed(
         centroids,
         {"centroid_confmaps": maps["confmaps"]},
-        {"centroid_confmaps": step},
-        complete=complete,
-        flooded=flooded,
+        {"centroid_confmaps": pixel_size},
+        complete=found.complete,
+        truncated=found.truncated,
     )
 
 

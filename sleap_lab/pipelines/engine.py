@@ -174,19 +174,19 @@ def _joined(parts: list[Prediction]) -> Prediction:
         if found
         else None
     )
-    seen = [part.observations for part in parts]
+    observations = [part.observations for part in parts]
     return Prediction(
         poses=concatenate([part.poses for part in parts]),
         maps=_all_maps([part.maps for part in parts]),
-        steps=parts[0].steps,
+        pixel_sizes=parts[0].pixel_sizes,
         crops=crops,
         graphs=tuple(graph for part in parts for graph in part.graphs),
         sizes=np.concatenate([part.sizes for part in parts]),
         eff=np.concatenate([part.eff for part in parts]),
         observations=None
-        if None in seen
-        else tuple(content for contents in seen for content in contents or ()),
-        flooded=any(part.flooded for part in parts),
+        if None in observations
+        else tuple(content for contents in observations for content in contents or ()),
+        truncated=any(part.truncated for part in parts),
     )
 
 

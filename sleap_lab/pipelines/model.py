@@ -26,7 +26,7 @@ class Model:
         network: Maps images to maps by head; in evaluation mode, on `device`.
         config: Training config of the model.
         scale: Factor applied to images before the network.
-        width: Channels of the network's first layer.
+        first_channels: Channels of the network's first layer.
         device: Device that the network runs on.
         precision: `32`, `bf16` or `16`.
         crop_size: Side of the crops it sees, size-matched px; None for models of whole images.
@@ -37,7 +37,7 @@ class Model:
     network: Network
     config: TrainingConfig
     scale: float
-    width: int
+    first_channels: int
     device: torch.device
     precision: str = "32"
     crop_size: int | None = None
@@ -101,17 +101,17 @@ class Model:
         ends = np.broadcast_to([[0.0, 0.0], [last, last]], (len(corners), 2, 2))
         return self.from_crops(ends, corners)
 
-    def step(self, head: str) -> float:
+    def pixel_size(self, head: str) -> float:
         """Return the size of a pixel of a head's maps, size-matched px."""
         return self.config.stride(head) / self.scale
 
-    def steps(self, *heads: str) -> dict[str, float]:
+    def pixel_sizes(self, *heads: str) -> dict[str, float]:
         """Return the sizes of the pixels of maps by head, size-matched px."""
-        return {head: self.step(head) for head in heads}
+        return {head: self.pixel_size(head) for head in heads}
 
     def to_image(self, points: np.ndarray, head: str) -> np.ndarray:
         """Turn points (…, 2) of a head's map space into size-matched px."""
-        return points * self.step(head)
+        return points * self.pixel_size(head)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Prediction:
     Attributes:
         poses: Instances in image space, with the batch's frames as processed frames.
         maps: Network outputs of whole frames by name, if requested: (b, …).
-        steps: Size of a pixel of maps by name, size-matched px.
+        pixel_sizes: Size of a pixel of maps by name, size-matched px.
         crops: Crops of the instances of top-down models, if requested.
         graphs: For each frame, what the instances of bottom-up models are assembled from, if
             requested.
@@ -179,15 +179,15 @@ class Prediction:
         eff: (b,) factor from image space to size-matched px; nan for unreadable frames.
         observations: Dataclasses of arrays that the pipeline's plan decodes into these poses; None
             where they are not enough for other settings, as with an unreadable frame.
-        flooded: Whether there were more peaks above the threshold than can be used.
+        truncated: Whether there were more peaks above the threshold than can be used.
     """
 
     poses: Poses
     maps: dict[str, Tensor]
-    steps: dict[str, float] = field(default_factory=dict)
+    pixel_sizes: dict[str, float] = field(default_factory=dict)
     crops: Crops | None = None
     graphs: tuple[Graph, ...] = ()
     sizes: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     eff: np.ndarray = field(default_factory=lambda: np.zeros(0))
     observations: tuple[Any, ...] | None = None
-    flooded: bool = False
+    truncated: bool = False

@@ -8,7 +8,7 @@ networks, because every run takes the same two steps.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -20,19 +20,19 @@ from sleap_lab.decode.peaks import Refinement, local_peaks, refine
 FLOOR = 0.1
 """Peaks above this value are observed even where the threshold is higher."""
 
-MOST_PEAKS = 5_000
+MAX_PEAKS = 5_000
 """Peaks per frame. With more, only those above the threshold are observed.
 
 A network that sees peaks everywhere can exceed this.
 """
 
-MOST_OF_A_NODE = 10_000
+MAX_PEAKS_PER_NODE = 10_000
 """Peaks above the threshold, per frame and node. Of more, only the highest are used.
 
 So no network can fill the memory.
 """
 
-FLOOD = (
+TOO_MANY_PEAKS = (
     "In some frames there were more peaks above the threshold than can be used, and only the "
     "highest were: raise model.peak_threshold, and check that the models are trained and fit the "
     "video."
@@ -50,75 +50,95 @@ class Observed(Generic[T]):
     Attributes:
         content: Arrays, as a dataclass of the pipeline.
         maps: Network outputs of whole frames by name, for callers that need them.
-        steps: Size of a pixel of maps by name, size-matched px.
+        pixel_sizes: Size of a pixel of maps by name, size-matched px.
         crop_maps: Network outputs (n, …) by name, of the crops that the run needs.
         complete: Whether all candidates above the floor are there, so that the content can be
             decoded with any threshold above the floor.
-        flooded: Whether there were more peaks above the threshold than can be used.
+        truncated: Whether there were more peaks above the threshold than can be used.
     """
 
     content: T
     maps: dict[str, Tensor]
-    steps: dict[str, float]
+    pixel_sizes: dict[str, float]
     crop_maps: dict[str, Tensor] = field(default_factory=dict)
     complete: bool = True
-    flooded: bool = False
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class FoundPeaks:
+    """Local maxima of the confidence maps of a batch, one row each.
+
+    Attributes:
+        samples: (p,) int64, row of the batch, ascending.
+        nodes: (p,) int64.
+        points: (p, refinements, 2) map space (x, y), by each of the requested refinements.
+        values: (p,) confidence.
+        complete: Whether these are all peaks above the floor.
+        truncated: Whether peaks above the threshold are left out.
+    """
+
+    samples: Tensor
+    nodes: Tensor
+    points: Tensor
+    values: Tensor
+    complete: bool = True
+    truncated: bool = False
+
+    def __getitem__(self, rows: Tensor) -> "FoundPeaks":
+        """Return some of the peaks."""
+        return replace(
+            self,
+            samples=self.samples[rows],
+            nodes=self.nodes[rows],
+            points=self.points[rows],
+            values=self.values[rows],
+        )
 
 
 def observe_peaks(
     maps: Mapping[str, Tensor],
     threshold: float,
     refinements: Refinements,
-    most: int = MOST_OF_A_NODE,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, bool, bool]:
+    max_per_node: int = MAX_PEAKS_PER_NODE,
+) -> FoundPeaks:
     """Find the local maxima above the floor, or above the threshold where that is lower.
 
     Args:
         maps: Confidence maps and, where the network predicts them, offsets.
         threshold: The run's threshold.
         refinements: Refinements of the points; one where the network predicts offsets.
-        most: Most peaks to use per frame and node.
+        max_per_node: Most peaks to use per frame and node.
 
     Returns:
-        samples (p,), nodes (p,), points (p, refinements, 2) in map space, values (p,), in the order
-        of `local_peaks`; whether these are all peaks; and whether peaks above the threshold are
-        left out.
+        The peaks, in the order of `local_peaks`.
     """
     confmaps = maps["confmaps"]
-    samples, nodes, points, values = local_peaks(confmaps, min(threshold, FLOOR))
-    complete = len(values) <= MOST_PEAKS * len(confmaps)
-    if not complete:
-        samples, nodes, points, values = (
-            column[values > threshold] for column in (samples, nodes, points, values)
+    peaks = FoundPeaks(*local_peaks(confmaps, min(threshold, FLOOR)))
+    if len(peaks.values) > MAX_PEAKS * len(confmaps):
+        peaks = replace(peaks[peaks.values > threshold], complete=False)
+    if len(peaks.values) > max_per_node:
+        kept = highest_per_node(peaks, max_per_node)
+        above = peaks.values > threshold
+        peaks = replace(
+            peaks[kept],
+            complete=peaks.complete and len(kept) == len(peaks.values),
+            truncated=bool(above.sum() > above[kept].sum()),
         )
-    flooded = False
-    if len(values) > most:
-        kept = highest_of_each(samples, nodes, values, most)
-        complete = complete and len(kept) == len(values)
-        flooded = bool((values > threshold).sum() > (values[kept] > threshold).sum())
-        samples, nodes, points, values = (
-            column[kept] for column in (samples, nodes, points, values)
-        )
-    return (
-        samples,
-        nodes,
-        refined(maps, samples, nodes, points, refinements),
-        values,
-        complete,
-        flooded,
-    )
+    points = refined(maps, peaks.samples, peaks.nodes, peaks.points, refinements)
+    return replace(peaks, points=points)
 
 
-def highest_of_each(samples: Tensor, nodes: Tensor, values: Tensor, most: int) -> Tensor:
-    """Return the rows, ascending, of the `most` highest peaks of every node of every frame."""
-    order = torch.argsort(values, descending=True, stable=True)
-    group = (samples * (nodes.max() + 1) + nodes)[order]
+def highest_per_node(peaks: FoundPeaks, count: int) -> Tensor:
+    """Return the rows, ascending, of the `count` highest peaks of every node of every frame."""
+    order = torch.argsort(peaks.values, descending=True, stable=True)
+    group = (peaks.samples * (peaks.nodes.max() + 1) + peaks.nodes)[order]
     by_group = torch.argsort(group, stable=True)
     counts = torch.unique_consecutive(group[by_group], return_counts=True)[1]
     rank = torch.arange(len(group), device=group.device) - torch.repeat_interleave(
         counts.cumsum(0) - counts, counts
     )
-    return order[by_group[rank < most]].sort().values
+    return order[by_group[rank < count]].sort().values
 
 
 def refined(
@@ -129,9 +149,13 @@ def refined(
     refinements: Refinements,
 ) -> Tensor:
     """Return peaks (p, 2) on the grid as points (p, refinements, 2), by each of the refinements."""
-    ways = [maps["offsets"]] if "offsets" in maps else refinements
+    offsets = [maps["offsets"]] if "offsets" in maps else None
     return torch.stack(
-        [refine(maps["confmaps"], samples, nodes, points, way) for way in ways], dim=1
+        [
+            refine(maps["confmaps"], samples, nodes, points, refinement)
+            for refinement in offsets or refinements
+        ],
+        dim=1,
     )
 
 

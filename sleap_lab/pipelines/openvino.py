@@ -19,7 +19,7 @@ from sleap_lab.pipelines.model import Network
 from sleap_lab.pipelines.profile import doing
 
 PRECISIONS = {"32": "f32", "bf16": "bf16", "16": "f16"}
-MOST_SHAPES = 8
+MAX_SHAPES = 8
 """Image sizes that stay compiled.
 
 A compiled network takes batches of any size, but images of one size only.
@@ -59,14 +59,14 @@ def compile_network(
     values = _Values(network)
     lock, own = threading.Lock(), threading.local()
 
-    @lru_cache(MOST_SHAPES)
+    @lru_cache(MAX_SHAPES)
     def compiled(*shape: int) -> Any:
         return _core().compile_model(_converted(values, shape), "CPU", settings)
 
     def request(shape: tuple[int, ...]) -> Any:
         """Return this thread's own request to the network for images of a shape."""
         if not hasattr(own, "requests"):
-            own.requests = lru_cache(MOST_SHAPES)(
+            own.requests = lru_cache(MAX_SHAPES)(
                 lambda *shape: compiled(*shape).create_infer_request()
             )
         with doing("load"), lock:

@@ -21,7 +21,7 @@ from sleap_lab.pipelines.topdown import SpareBudget
 from sleap_lab.poses.record import Poses, Skeleton
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, RuntimeConfig
 
-LEGAL = {
+PIPELINE_KINDS = {
     frozenset({"single_instance"}): "single_instance",
     frozenset({"bottomup"}): "bottomup",
     frozenset({"multi_class_bottomup"}): "multi_class_bottomup",
@@ -61,30 +61,29 @@ class Pipeline:
     notes: tuple[str, ...] = ()
 
 
-def pipeline_kind(configs: Sequence[TrainingConfig], wanted: str) -> str:
+def pipeline_kind(configs: Sequence[TrainingConfig], requested: str) -> str:
     """Return the kind of pipeline that models make up.
 
     Args:
         configs: Training configs, in any order.
-        wanted: Requested kind; `auto` takes the kind that the models make up.
+        requested: Requested kind; `auto` takes the kind that the models make up.
 
     Raises:
         ConfigError: The models do not fit together, or make up another kind than requested.
     """
     kinds = [config.kind for config in configs]
     found = ", ".join(f"{config.folder} ({config.kind})" for config in configs)
-    kind = LEGAL.get(frozenset(kinds)) if len(set(kinds)) == len(kinds) else None
+    kind = PIPELINE_KINDS.get(frozenset(kinds)) if len(set(kinds)) == len(kinds) else None
     if kind is None:
-        accepted = "; ".join(" + ".join(sorted(names)) for names in LEGAL)
+        accepted = "; ".join(" + ".join(sorted(names)) for names in PIPELINE_KINDS)
         raise ConfigError(
             f"model.paths: these models do not fit together: {found}; accepted: {accepted}"
         )
-    if wanted not in ("auto", kind):
-        missing = (
-            " (a centroid and a centered-instance model are needed)" if wanted == "topdown" else ""
-        )
+    if requested not in ("auto", kind):
+        needed = " (a centroid and a centered-instance model are needed)"
         raise ConfigError(
-            f"model.kind: {wanted} was asked for, but the models make up {kind}: {found}{missing}"
+            f"model.kind: {requested} was asked for, but the models make up {kind}: {found}"
+            f"{needed if requested == 'topdown' else ''}"
         )
     return kind
 
@@ -205,7 +204,7 @@ def build_pipeline(
     )
     images, bytes_per_pixel = (
         _image_spec(first.config, preprocessing),
-        4 * first.width * first.scale**2,
+        4 * first.first_channels * first.scale**2,
     )
     return Pipeline(
         plan.kind,
@@ -230,9 +229,9 @@ def _predict(
     return Prediction(
         plan.decode(observed.content),
         maps,
-        observed.steps,
+        observed.pixel_sizes,
         observations=observations,
-        flooded=observed.flooded,
+        truncated=observed.truncated,
         **made_from,
     )
 

@@ -14,8 +14,8 @@ from sleap_lab.checkpoints import TrainingConfig
 from sleap_lab.decode.paf import GroupingOptions
 from sleap_lab.decode.peaks import Refinement
 from sleap_lab.pipelines.bottomup import (
-    Classified,
-    Traced,
+    ClassifiedPeaks,
+    TracedPeaks,
     decode_classes,
     decode_lines,
     edges_of,
@@ -32,9 +32,13 @@ from sleap_lab.pipelines.centroid import (
 )
 from sleap_lab.pipelines.model import FrameBatch, Model
 from sleap_lab.pipelines.observation import FLOOR, Observed, Refinements
-from sleap_lab.pipelines.single_instance import Highest, decode_highest, observe_highest
+from sleap_lab.pipelines.single_instance import (
+    GlobalPeaks,
+    decode_global_peaks,
+    observe_global_peaks,
+)
 from sleap_lab.pipelines.topdown import (
-    Cropped,
+    CropPeaks,
     SpareBudget,
     covers,
     crops_of_instances,
@@ -137,13 +141,16 @@ def _single_instance_plan(config: TrainingConfig, skeleton: Skeleton, options: M
         config.kind,
         skeleton,
         configs={config.kind: config},
-        content=Highest,
+        content=GlobalPeaks,
         depends=_depends(config.kind, options, refinements),
         observe=lambda models, *_: partial(
-            observe_highest, model=models[config.kind], refinements=refinements
+            observe_global_peaks, model=models[config.kind], refinements=refinements
         ),
         decode=partial(
-            decode_highest, skeleton=skeleton, peak_threshold=peak_threshold, refinement=requested
+            decode_global_peaks,
+            skeleton=skeleton,
+            peak_threshold=peak_threshold,
+            refinement=requested,
         ),
     )
 
@@ -163,7 +170,7 @@ def _bottomup_plan(config: TrainingConfig, skeleton: Skeleton, options: ModelCon
         config.kind,
         skeleton,
         configs={config.kind: config},
-        content=Traced,
+        content=TracedPeaks,
         depends=_depends(config.kind, options, refinements)
         | {"floor": min(peak_threshold, FLOOR), "n_points": options.n_points},
         observe=lambda models, *_: partial(
@@ -200,7 +207,7 @@ def _multi_class_bottomup_plan(
         skeleton,
         config.classes,
         configs={config.kind: config},
-        content=Classified,
+        content=ClassifiedPeaks,
         depends=_depends(config.kind, options, refinements) | {"floor": min(peak_threshold, FLOOR)},
         observe=lambda models, *_: partial(
             observe_classes,
@@ -294,7 +301,7 @@ def _topdown_plan(
         skeleton,
         config.classes,
         configs=configs,
-        content=Cropped,
+        content=CropPeaks,
         depends=depends,
         observe=lambda models, budget, keep_maps: partial(
             observe_crops,

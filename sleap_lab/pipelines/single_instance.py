@@ -14,7 +14,7 @@ from sleap_lab.poses.record import Poses, Skeleton, make_poses
 
 
 @dataclass(frozen=True)
-class Highest:
+class GlobalPeaks:
     """The highest pixel of every map.
 
     Attributes:
@@ -29,19 +29,23 @@ class Highest:
     values: np.ndarray
 
 
-def observe_highest(
+def observe_global_peaks(
     batch: FrameBatch, model: Model, *, refinements: Refinements
-) -> Observed[Highest]:
+) -> Observed[GlobalPeaks]:
     """Find the highest pixel of every map of a batch."""
     maps = model(batch.images)
-    points, values = highest(maps, refinements)
+    points, values = refined_global_peaks(maps, refinements)
     in_image = (
         model.to_image(points.double().cpu().numpy(), "confmaps") / batch.eff[:, None, None, None]
     )
-    return Observed(Highest(batch.where, in_image, values.cpu().numpy()), maps, model.steps(*maps))
+    return Observed(
+        GlobalPeaks(batch.where, in_image, values.cpu().numpy()), maps, model.pixel_sizes(*maps)
+    )
 
 
-def highest(maps: Mapping[str, Tensor], refinements: Refinements) -> tuple[Tensor, Tensor]:
+def refined_global_peaks(
+    maps: Mapping[str, Tensor], refinements: Refinements
+) -> tuple[Tensor, Tensor]:
     """Return the points and values of the highest pixels of confidence maps.
 
     Returns:
@@ -56,8 +60,8 @@ def highest(maps: Mapping[str, Tensor], refinements: Refinements) -> tuple[Tenso
     return moved.view(b, nodes, -1, 2), values
 
 
-def decode_highest(
-    observed: Highest, skeleton: Skeleton, *, peak_threshold: float, refinement: int
+def decode_global_peaks(
+    observed: GlobalPeaks, skeleton: Skeleton, *, peak_threshold: float, refinement: int
 ) -> Poses:
     """Make at most one instance per frame; its score is the sum of its point scores.
 

@@ -20,20 +20,20 @@ from sleap_lab.pipelines.centroid import (
 from sleap_lab.pipelines.model import Crops, FrameBatch, Model
 from sleap_lab.pipelines.observation import Observed, Refinements
 from sleap_lab.pipelines.profile import PREPROCESS, doing
-from sleap_lab.pipelines.single_instance import highest
+from sleap_lab.pipelines.single_instance import refined_global_peaks
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 
-FEWEST_PER_PASS = {"cpu": 6}
-MOST_PER_PASS = 16
+MIN_CROPS_PER_PASS = {"cpu": 6}
+MAX_CROPS_PER_PASS = 16
 """Crops per pass through the network.
 
-On processors a pass has at least the fewest; on other devices it has the most. The last pass can
-have fewer.
+On processors a pass has at least the smallest number, on other devices it has the largest. The last
+pass can have fewer.
 """
 
 
 @dataclass(frozen=True)
-class Cropped:
+class CropPeaks:
     """Centroids and the observations in the crops around them, one row each.
 
     Attributes:
@@ -43,11 +43,11 @@ class Cropped:
         boxes: (n, 2, 2) float64 px, image space (x, y), positions of the first and the last pixel
             of each crop.
         scores: (n,) float32, confidence of the centroid; 1 for labelled ones.
-        seen: (n,) bool, false for crops that this run does not need and does not observe.
+        seen: (n,) bool, whether the crop is observed; crops that the run does not need may not be.
         points: (n, nodes, refinements, 2) float64 px, image space, by each of the requested
-            refinements; nan where not seen.
-        values: (n, nodes) float32, confidence; nan where not seen.
-        probabilities: (n, classes) float32; nan where not seen.
+            refinements; nan where not observed.
+        values: (n, nodes) float32, confidence; nan where not observed.
+        probabilities: (n, classes) float32; nan where not observed.
     """
 
     where: np.ndarray
@@ -76,13 +76,13 @@ class SpareBudget:
             self._needed += needed
             granted = (
                 self._share > 0
-                and self._spent + spare <= self._share * self._needed + MOST_PER_PASS
+                and self._spent + spare <= self._share * self._needed + MAX_CROPS_PER_PASS
             )
             self._spent += spare if granted else 0
         return granted
 
 
-def crop_passes(sample: np.ndarray, scores: np.ndarray, fewest: int) -> Iterator[np.ndarray]:
+def crop_passes(sample: np.ndarray, scores: np.ndarray, min_crops: int) -> Iterator[np.ndarray]:
     """Divide crops into passes: the best of every frame, then the second best, and so on.
 
     The last bits of network outputs depend on the other crops of the pass. So the division does not
@@ -91,18 +91,20 @@ def crop_passes(sample: np.ndarray, scores: np.ndarray, fewest: int) -> Iterator
     Args:
         sample: (n,) frame of each crop, ascending.
         scores: (n,) confidence of its centroid.
-        fewest: A pass takes the next best crops of every frame until it has this many.
+        min_crops: A pass takes the next best crops of every frame until it has this many.
 
     Yields:
-        Rows of the crops in a pass, at most `MOST_PER_PASS`.
+        Rows of the crops in a pass, at most `MAX_CROPS_PER_PASS`.
     """
     order = np.lexsort((-scores, sample))
     rank = rank_in_frame(sample[order])
     waiting = order[:0]
     for r in range(rank.max(initial=-1) + 1):
         waiting = np.concatenate([waiting, order[rank == r]])
-        if len(waiting) >= fewest:
-            yield from np.split(waiting, range(MOST_PER_PASS, len(waiting), MOST_PER_PASS))
+        if len(waiting) >= min_crops:
+            yield from np.split(
+                waiting, range(MAX_CROPS_PER_PASS, len(waiting), MAX_CROPS_PER_PASS)
+            )
             waiting = order[:0]
     if len(waiting):
         yield waiting
@@ -119,7 +121,7 @@ def observe_crops(
     refinements: Refinements,
     budget: SpareBudget,
     keep_maps: bool = False,
-) -> Observed[Cropped]:
+) -> Observed[CropPeaks]:
     """Find the centroids of a batch and observe the crops around the needed ones.
 
     Args:
@@ -159,9 +161,10 @@ def observe_crops(
     content = _read_crops(outputs, observed, found.content, corners, instance_model, refinements)
     crop_maps = _maps_of(needed, outputs, observed) if outputs and keep_maps else {}
     rule = instance_model.crop_rule
-    step = instance_model.step("confmaps") * (1 + (rule.gain if rule is not None else 0))
-    steps = {**found.steps, "confmaps": step}
-    return Observed(content, found.maps, steps, crop_maps, found.complete, found.flooded)
+    magnification = 1 + (rule.gain if rule is not None else 0)
+    pixel_size = instance_model.pixel_size("confmaps") * magnification
+    pixel_sizes = {**found.pixel_sizes, "confmaps": pixel_size}
+    return Observed(content, found.maps, pixel_sizes, crop_maps, found.complete, found.truncated)
 
 
 def _labelled(batch: FrameBatch, truth: TrueCentroids) -> Observed[Centroids]:
@@ -189,8 +192,8 @@ def _chosen_passes(
         device: Device of the network.
         budget: Decides whether crops that are not needed are observed, too.
     """
-    fewest = FEWEST_PER_PASS.get(device.type, MOST_PER_PASS)
-    passes = list(crop_passes(sample, scores, fewest))
+    min_crops = MIN_CROPS_PER_PASS.get(device.type, MAX_CROPS_PER_PASS)
+    passes = list(crop_passes(sample, scores, min_crops))
     chosen = [rows for rows in passes if np.isin(rows, needed).any()]
     spare = sum(map(len, passes)) - sum(map(len, chosen))
     return passes if budget.grants(len(needed), spare) else chosen
@@ -203,7 +206,7 @@ def _read_crops(
     corners: np.ndarray,
     model: Model,
     refinements: Refinements,
-) -> Cropped:
+) -> CropPeaks:
     """Return what the network finds in the observed crops, beside the centroids of all crops.
 
     Args:
@@ -217,7 +220,7 @@ def _read_crops(
     n = len(corners)
     points, values, probabilities = _find_nodes(outputs, model, corners[rows], refinements)
     eff = centroids.eff[centroids.sample, None]
-    return Cropped(
+    return CropPeaks(
         where=centroids.where,
         sample=centroids.sample,
         centroids=centroids.points[:, 0] / eff,
@@ -246,7 +249,7 @@ def _find_nodes(
             np.zeros((0, nodes), np.float32),
             np.zeros((0, classes), np.float32),
         )
-    peaks = [highest(maps, refinements) for maps in outputs]
+    peaks = [refined_global_peaks(maps, refinements) for maps in outputs]
     found, values = (torch.cat(tensors) for tensors in zip(*peaks, strict=True))
     in_crop = model.to_image(found.double().cpu().numpy(), "confmaps")
     points = model.from_crops(in_crop.reshape(len(in_crop), -1, 2), corners).reshape(in_crop.shape)
@@ -278,7 +281,9 @@ def _spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
     return spread
 
 
-def _needed(observed: Cropped, centroid_threshold: float, max_instances: int | None) -> np.ndarray:
+def _needed(
+    observed: CropPeaks, centroid_threshold: float, max_instances: int | None
+) -> np.ndarray:
     """Return the rows of the crops that become instances, as `choose_centroids` does."""
     return choose_centroids(
         observed.sample,
@@ -289,7 +294,7 @@ def _needed(observed: Cropped, centroid_threshold: float, max_instances: int | N
 
 
 def decode_crops(
-    observed: Cropped,
+    observed: CropPeaks,
     skeleton: Skeleton,
     classes: tuple[str, ...],
     *,
@@ -337,7 +342,7 @@ def decode_crops(
 
 
 def crops_of_instances(
-    observed: Observed[Cropped],
+    observed: Observed[CropPeaks],
     *,
     centroid_threshold: float,
     keypoint_threshold: float,
@@ -361,7 +366,7 @@ def crops_of_instances(
     )
 
 
-def covers(observed: Cropped, *, centroid_threshold: float, max_instances: int | None) -> bool:
+def covers(observed: CropPeaks, *, centroid_threshold: float, max_instances: int | None) -> bool:
     """Return whether all crops that these settings need were observed."""
     rows = _needed(observed, centroid_threshold, max_instances)
     return bool(observed.seen[rows].all())

@@ -16,7 +16,7 @@ from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.networks.heads import HEAD_LAYERS, OFFSETS_LAYER
 from sleap_lab.pipelines.model import FrameBatch
 from sleap_lab.pipelines.pipeline import build_pipeline
-from sleap_lab.pipelines.single_instance import highest
+from sleap_lab.pipelines.single_instance import refined_global_peaks
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, RuntimeConfig
 
 pytestmark = pytest.mark.conformance
@@ -128,7 +128,7 @@ def test_offsets_of_a_centered_instance_model(frame, reference):
         ).astype(np.uint8)
         with torch.inference_mode():
             maps = network(torch.from_numpy(crop)[None, None] / 255)
-        found, values = highest(maps, [None])
+        found, values = refined_global_peaks(maps, [None])
         np.testing.assert_allclose(
             found[0, :, 0] * config.stride("confmaps") + torch.tensor([x, y]) - size / 2,
             expected,

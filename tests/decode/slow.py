@@ -59,7 +59,7 @@ def local_peaks(maps, threshold, k):
     return found
 
 
-SPAN = np.float32(1 + 2**-23)
+SAMPLING_DIVISOR = np.float32(1 + 2**-23)
 
 
 def line_score(
@@ -83,7 +83,9 @@ def line_score(
     for i in range(n_points):
         t = i / (n_points - 1) if n_points > 1 else 0.0
         x, y = (
-            float(np.float32(start + np.float32(np.float32(way) / SPAN) * np.float32(t)))
+            float(
+                np.float32(start + np.float32(np.float32(way) / SAMPLING_DIVISOR) * np.float32(t))
+            )
             for start, way in ((source[0], dx), (source[1], dy))
         )
         column = min(max(round(x / stride), 0), w - 1)

@@ -204,7 +204,7 @@ def test_crops_that_were_not_looked_at_are_looked_at_all_together(tmp_path, pass
 
 
 def test_observations_of_too_many_candidates_are_not_stored_but_poses_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(observation, "MOST_PEAKS", 2)
+    monkeypatch.setattr(observation, "MAX_PEAKS", 2)
     config, cache = configured("bottomup"), Cache(tmp_path)
     found, _ = remembered(config, cache)
     assert [entry.stage for entry in entries(tmp_path)] == ["predict"]
@@ -214,7 +214,7 @@ def test_observations_of_too_many_candidates_are_not_stored_but_poses_are(tmp_pa
 
 
 def test_observations_that_would_fill_the_memory_are_not_stored(tmp_path, monkeypatch):
-    monkeypatch.setattr(observations, "MOST_BYTES", 1000)
+    monkeypatch.setattr(observations, "MAX_BYTES", 1000)
     remembered(configured("bottomup"), Cache(tmp_path))
     assert [entry.stage for entry in entries(tmp_path)] == ["predict"]
 

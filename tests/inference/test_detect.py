@@ -10,7 +10,7 @@ import sleap_io as sio
 from sleap_io.io.video_writing import VideoWriter
 
 from sleap_lab.errors import RunError
-from sleap_lab.inference.detect import _done_frames, detect, refine
+from sleap_lab.inference.detect import _done_frames, detect, filter_and_track
 from sleap_lab.inference.stopwatch import Stopwatch
 from sleap_lab.media.labels import to_labels
 from sleap_lab.media.open_source import open_source
@@ -283,7 +283,7 @@ def test_notes_of_the_pipeline_are_handed_on(config, make_model):
     assert "without labelled instances" in detect(open_source(config.data), config).notes[0]
 
 
-# ---- refine
+# ---- filter_and_track
 
 
 def test_nothing_asked_for_changes_nothing(config):
@@ -291,7 +291,7 @@ def test_nothing_asked_for_changes_nothing(config):
     found = detect(source, config)
     stages = []
     assert (
-        refine(found, source, config, stage=partial(noted, stages)).poses.points.tolist()
+        filter_and_track(found, source, config, stage=partial(noted, stages)).poses.points.tolist()
         == found.poses.points.tolist()
     )
     assert stages == ["filter"]
@@ -300,7 +300,9 @@ def test_nothing_asked_for_changes_nothing(config):
 def test_poses_are_tracked_where_asked(config):
     config.tracker.tracking, config.tracker.scoring_method = True, "euclidean_dist"
     source, stages = open_source(config.data), []
-    tracked = refine(detect(source, config), source, config, stage=partial(noted, stages)).poses
+    tracked = filter_and_track(
+        detect(source, config), source, config, stage=partial(noted, stages)
+    ).poses
     assert stages == ["filter", "track"]
     assert tracked.track_names == ("track_0",)
     assert tracked.tracks.tolist() == [0] * N
@@ -315,7 +317,7 @@ def test_poor_instances_are_dropped_before_tracking(labelled):
     )
     config.filters.filter_min_instance_score = 0.6
     source = open_source(config.data, predicting=False, data=labelled)
-    refined = refine(detect(source, config), source, config).poses
+    refined = filter_and_track(detect(source, config), source, config).poses
     assert refined.frame.tolist() == [1, 3]
     assert refined.track_names == ("track_0",)
     assert refined.frames.tolist() == [[0, 0], [0, 1], [0, 3], [0, 4]]
@@ -326,7 +328,7 @@ def test_what_was_found_stays_as_it_was(labelled):
     config.model.kind, config.filters.filter_min_instance_score = "none", 0.6
     source = open_source(config.data, predicting=False, data=labelled)
     found = detect(source, config)
-    refine(found, source, config)
+    filter_and_track(found, source, config)
     assert len(found.poses) == 4
 
 
@@ -337,7 +339,7 @@ def test_what_was_found_stays_as_it_was(labelled):
 def test_no_instances_at_all_is_said_with_the_reason(config, threshold, filtered, reason):
     config.model.peak_threshold, config.filters.filter_min_instance_score = threshold, filtered
     source = open_source(config.data)
-    refined = refine(detect(source, config), source, config)
+    refined = filter_and_track(detect(source, config), source, config)
     assert len(refined.poses) == 0
     assert refined.poses.frames.tolist() == [[0, i] for i in range(N)]
     (note,) = refined.notes
@@ -352,7 +354,7 @@ def test_known_animals_are_not_tracked_again(config, make_model):
     )
     source = open_source(config.data)
     detected = detect(source, config)
-    refined = refine(detected, source, config)
+    refined = filter_and_track(detected, source, config)
     assert refined.poses.track_names == ("x", "y")
     assert set(refined.poses.tracks.tolist()) == {0, 1}
     (note,) = refined.notes
@@ -361,7 +363,7 @@ def test_known_animals_are_not_tracked_again(config, make_model):
         "and the tracker was not used"
     )
     config.tracker.override_class_tracks = True
-    tracked = refine(detected, source, config)
+    tracked = filter_and_track(detected, source, config)
     assert tracked.poses.track_names == ("track_0", "track_1")
     assert tracked.notes == ()
 

@@ -5,7 +5,7 @@ import pytest
 import sleap_io as sio
 from sleap_io.model.camera import Camera, CameraGroup, FrameGroup, InstanceGroup
 
-from sleap_lab.inference.detect import detect, refine
+from sleap_lab.inference.detect import detect, filter_and_track
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.media.labels import read_labels, save_labels
 from sleap_lab.media.open_source import open_source
@@ -113,7 +113,7 @@ def tracked(path, **data):
     for name, value in data.items():
         setattr(config.data, name, value)
     source = open_source(config.data, predicting=False)
-    labels = result_labels(refine(detect(source, config), source, config), source, config)
+    labels = result_labels(filter_and_track(detect(source, config), source, config), source, config)
     save_labels(labels, path.parent / "out" / "tracked.slp")
     return path.parent / "out" / "tracked.slp"
 

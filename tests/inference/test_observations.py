@@ -52,5 +52,5 @@ def test_observations_of_which_some_are_missing_from_the_start_are_not_complete(
 
 @pytest.mark.parametrize(("most", "complete"), [(48, True), (47, False)])
 def test_observations_that_are_too_large_are_dropped(monkeypatch, most, complete):
-    monkeypatch.setattr(observations, "MOST_BYTES", most)
+    monkeypatch.setattr(observations, "MAX_BYTES", most)
     assert gathered(BATCHES).complete is complete

@@ -142,7 +142,7 @@ def in_turn(monkeypatch):
             function(fabric)
 
     monkeypatch.setattr(devices, "launch", launch)
-    monkeypatch.setattr(shards, "_let_signals_in", lambda: None)
+    monkeypatch.setattr(shards, "_interrupt_on_signal", lambda: None)
 
 
 def predicted(config, cache):

@@ -78,7 +78,9 @@ def group(
         max_instances=max_instances,
         **chosen,
     )
-    return Prediction(poses, seen.maps, seen.steps, graphs=tuple(graphs(seen.content, **chosen)))
+    return Prediction(
+        poses, seen.maps, seen.pixel_sizes, graphs=tuple(graphs(seen.content, **chosen))
+    )
 
 
 def test_peaks_are_grouped(fake, batch, draw):
@@ -224,7 +226,7 @@ def test_what_instances_were_assembled_from(fake, batch, draw):
     assert first.nodes[edges.source].tolist() == [0] * len(edges.edge)
     assert first.nodes[edges.destination].tolist() == [1] * len(edges.edge)
     assert len(edges.edge) == (first.nodes == 0).sum() * (first.nodes == 1).sum()
-    assert prediction.steps == {"confmaps": 2, "pafs": 2}
+    assert prediction.pixel_sizes == {"confmaps": 2, "pafs": 2}
 
 
 # ---- by class

@@ -155,7 +155,7 @@ def test_a_part_that_cannot_be_kept_keeps_none_of_its_batch(pipeline, threads):
         [frame(i, 7) for i in range(4)], replace(pipeline, predict=find), batch_size=4
     )
     assert prediction.observations is None
-    assert not prediction.flooded
+    assert not prediction.truncated
 
 
 def test_passes_that_end_early_wait_for_their_turn(pipeline, threads):
@@ -318,11 +318,11 @@ def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
         )
         return replace(
             pipeline.predict(batch),
-            steps={"confmaps": 4},
+            pixel_sizes={"confmaps": 4},
             crops=crops,
             graphs=(graph,) * n,
             observations=(number[0],),
-            flooded=number[0] > 0,
+            truncated=number[0] > 0,
         )
 
     (joined,) = predict(
@@ -333,9 +333,9 @@ def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
     assert joined.crops.boxes.shape == (2, 2, 2)
     assert joined.crops.maps["confmaps"].tolist() == [2, 3]
     assert [graph.scores.tolist() for graph in joined.graphs] == [[0, 1], [0, 1], [2, 3], [2, 3]]
-    assert joined.steps == {"confmaps": 4}
+    assert joined.pixel_sizes == {"confmaps": 4}
     assert joined.observations == (0, 2)
-    assert joined.flooded
+    assert joined.truncated
     assert joined.eff.tolist() == [1] * 4
 
 

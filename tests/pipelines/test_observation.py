@@ -43,9 +43,9 @@ def test_peaks_above_the_floor_are_observed_and_lower_ones_where_asked(draw, thr
         draw((1, 1, 3, 12), *[(0, 0, 1 + 3 * i, 1, 1 + value) for i, value in enumerate(values)])
         - 1
     )
-    *_, found, complete, _ = observe_peaks({"confmaps": maps}, threshold, [None])
-    assert found.tolist() == pytest.approx(values[:n])
-    assert complete
+    found = observe_peaks({"confmaps": maps}, threshold, [None])
+    assert found.values.tolist() == pytest.approx(values[:n])
+    assert found.complete
 
 
 def test_points_are_refined_in_every_way_asked_for(draw):
@@ -62,24 +62,24 @@ def test_points_are_refined_in_every_way_asked_for(draw):
 
 
 def test_of_too_many_peaks_only_those_above_the_threshold_are_observed(draw, monkeypatch):
-    monkeypatch.setattr(observation, "MOST_PEAKS", 2)
+    monkeypatch.setattr(observation, "MAX_PEAKS", 2)
     maps = {
         "confmaps": draw((1, 1, 3, 9), (0, 0, 1, 1, 0.9), (0, 0, 4, 1, 0.15), (0, 0, 7, 1, 0.6))
     }
-    *_, points, values, complete, flooded = observe_peaks(maps, 0.5, [None])
-    assert not flooded
-    assert (values.tolist(), points[:, 0].tolist(), complete) == (
+    found = observe_peaks(maps, 0.5, [None])
+    assert not found.truncated
+    assert (found.values.tolist(), found.points[:, 0].tolist(), found.complete) == (
         pytest.approx([0.9, 0.6]),
         [[1, 1], [7, 1]],
         False,
     )
-    monkeypatch.setattr(observation, "MOST_PEAKS", 3)
-    *_, values, complete, _ = observe_peaks(maps, 0.5, [None])
-    assert (len(values), complete) == (3, True)
+    monkeypatch.setattr(observation, "MAX_PEAKS", 3)
+    found = observe_peaks(maps, 0.5, [None])
+    assert (len(found.values), found.complete) == (3, True)
 
 
 @pytest.mark.parametrize(
-    ("threshold", "most", "expected", "flooded"),
+    ("threshold", "most", "expected", "truncated"),
     [
         # Three peaks of the first node are above, and the two highest are used; the second has one.
         (0.2, 2, [0.9, 0.6, 0.5], True),
@@ -88,16 +88,14 @@ def test_of_too_many_peaks_only_those_above_the_threshold_are_observed(draw, mon
     ],
 )
 def test_of_a_flood_of_peaks_the_highest_of_each_node_are_used(
-    draw, threshold, most, expected, flooded
+    draw, threshold, most, expected, truncated
 ):
     peaks = [(0, 0, 1, 1, 0.9), (0, 0, 4, 1, 0.3), (0, 0, 7, 1, 0.6), (0, 1, 10, 1, 0.5)]
-    *_, values, complete, found = observe_peaks(
-        {"confmaps": draw((1, 2, 3, 12), *peaks)}, threshold, [None], most
-    )
-    assert (values.tolist(), complete, found) == (
+    found = observe_peaks({"confmaps": draw((1, 2, 3, 12), *peaks)}, threshold, [None], most)
+    assert (found.values.tolist(), found.complete, found.truncated) == (
         pytest.approx(expected),
         len(expected) == len(peaks),
-        flooded,
+        truncated,
     )
 
 
@@ -113,14 +111,14 @@ def test_of_a_flood_of_lines_the_highest_peaks_of_each_node_are_used(
         edges=[("a", "b")],
     )
     images = batch(torch.zeros(1, 1, 4, 4))
-    monkeypatch.setattr(bottomup, "MOST_LINES", 1)
-    for most, peaks, flooded in [
+    monkeypatch.setattr(bottomup, "MAX_LINES", 1)
+    for most, peaks, truncated in [
         (2 * 2, [0.9, 0.6, 0.8, 0.7], False),
         (2 * 2 - 1, [0.9, 0.8], True),
     ]:
-        monkeypatch.setattr(bottomup, "MOST_TRACED", most)
+        monkeypatch.setattr(bottomup, "MAX_TRACED_LINES", most)
         seen = observe_lines(images, model, peak_threshold=0.5, refinements=[None], n_points=3)
-        assert (seen.content.values.tolist(), seen.flooded) == (pytest.approx(peaks), flooded)
+        assert (seen.content.values.tolist(), seen.truncated) == (pytest.approx(peaks), truncated)
 
 
 def test_of_too_many_lines_only_those_above_the_threshold_are_observed(
@@ -136,7 +134,7 @@ def test_of_too_many_lines_only_those_above_the_threshold_are_observed(
     )
     images = batch(torch.zeros(1, 1, 4, 4))
     for most, peaks, lines, complete in [(4, 4, 2 * 2, True), (3, 3, 1 * 2, False)]:
-        monkeypatch.setattr(bottomup, "MOST_LINES", most)
+        monkeypatch.setattr(bottomup, "MAX_LINES", most)
         seen = observe_lines(images, model, peak_threshold=0.5, refinements=[None], n_points=3)
         assert (len(seen.content.edge), len(seen.content.values), seen.complete) == (
             lines,
@@ -146,8 +144,8 @@ def test_of_too_many_lines_only_those_above_the_threshold_are_observed(
 
 
 def test_the_most_peaks_are_for_each_frame_of_a_batch(draw, monkeypatch):
-    monkeypatch.setattr(observation, "MOST_PEAKS", 2)
+    monkeypatch.setattr(observation, "MAX_PEAKS", 2)
     # Three peaks in two frames, of which one is below the threshold: all of them are observed.
     peaks = ((0, 0, 1, 1, 0.9), (0, 0, 4, 1, 0.15), (1, 0, 7, 1, 0.6))
-    *_, values, complete, _ = observe_peaks({"confmaps": draw((2, 1, 3, 9), *peaks)}, 0.5, [None])
-    assert (len(values), complete) == (3, True)
+    found = observe_peaks({"confmaps": draw((2, 1, 3, 9), *peaks)}, 0.5, [None])
+    assert (len(found.values), found.complete) == (3, True)

@@ -5,7 +5,7 @@ import yaml
 from sleap_lab.checkpoints import read_training_config
 from sleap_lab.pipelines.observation import Observed
 from sleap_lab.pipelines.plan import make_plan
-from sleap_lab.pipelines.topdown import Cropped
+from sleap_lab.pipelines.topdown import CropPeaks
 from sleap_lab.poses.record import Skeleton
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig
 
@@ -33,7 +33,7 @@ def crops(scores, seen):
     n = len(scores)
     nothing = np.zeros((n, 2, 3, 2)), np.zeros((n, 2), np.float32), np.zeros((n, 0), np.float32)
     where, sample = np.array([[0, 10]]), np.zeros(n, np.int32)
-    return Cropped(
+    return CropPeaks(
         where,
         sample,
         np.zeros((n, 2)),
@@ -86,5 +86,5 @@ def test_details_of_top_down_models_are_the_crops_of_the_instances(plan):
     made = plan("topdown", "centroid", "centered_instance", peak_threshold=0.2)
     found = crops([0.9, 0.8, 0.1], [True] * 3)
     found.values[:] = 0.5
-    details = made.details(Observed(found, maps={}, steps={}))
+    details = made.details(Observed(found, maps={}, pixel_sizes={}))
     assert details["crops"].scores.tolist() == pytest.approx([0.9, 0.8])

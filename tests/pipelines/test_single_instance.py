@@ -4,18 +4,18 @@ import torch
 
 from sleap_lab.decode.peaks import Refinement
 from sleap_lab.pipelines.model import Prediction
-from sleap_lab.pipelines.single_instance import decode_highest, observe_highest
+from sleap_lab.pipelines.single_instance import decode_global_peaks, observe_global_peaks
 
 NAN = np.nan
 
 
 def run(fake, batch, maps, *, peak_threshold=0.2, refinement=None, eff=1.0, **options):
     model = fake("single_instance", lambda x: {"confmaps": maps}, **options)
-    seen = observe_highest(
+    seen = observe_global_peaks(
         batch(torch.zeros(len(maps), 1, 4, 4), eff), model, refinements=[refinement]
     )
     return Prediction(
-        decode_highest(
+        decode_global_peaks(
             seen.content, model.config.skeleton, peak_threshold=peak_threshold, refinement=0
         ),
         seen.maps,

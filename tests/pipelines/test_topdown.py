@@ -11,7 +11,7 @@ from sleap_lab.decode.peaks import Refinement
 from sleap_lab.pipelines.centroid import observe_centroids, true_centroids
 from sleap_lab.pipelines.model import Prediction
 from sleap_lab.pipelines.topdown import (
-    MOST_PER_PASS,
+    MAX_CROPS_PER_PASS,
     SpareBudget,
     covers,
     crop_passes,
@@ -75,7 +75,7 @@ def decode(seen, model, *, threshold=0.2, keypoint_threshold=0.2, max_instances=
         "max_instances": max_instances,
     }
     poses = decode_crops(seen.content, model.config.skeleton, model.config.classes, **chosen)
-    return Prediction(poses, seen.maps, seen.steps, crops_of_instances(seen, **chosen))
+    return Prediction(poses, seen.maps, seen.pixel_sizes, crops_of_instances(seen, **chosen))
 
 
 def run(batch, centroid_model, instance_model, *, max_instances=None, **options):
@@ -244,15 +244,15 @@ def test_instances_come_with_their_crops(batch, draw, centroid_model, instance_m
     np.testing.assert_allclose(
         first + (last - first) * [column / 7, row / 7], prediction.poses.points[0, 0]
     )
-    step = prediction.steps["confmaps"] / 0.5
+    step = prediction.pixel_sizes["confmaps"] / 0.5
     np.testing.assert_allclose(
         first + step * np.array([column, row]), prediction.poses.points[0, 0]
     )
-    assert prediction.steps["centroid_confmaps"] == 1
+    assert prediction.pixel_sizes["centroid_confmaps"] == 1
 
 
 def test_more_crops_than_fit_into_one_pass(batch, draw, centroid_model, instance_model):
-    n = 2 * MOST_PER_PASS + 3
+    n = 2 * MAX_CROPS_PER_PASS + 3
     places = [(4 + 6 * (i % 7), 4 + 6 * (i // 7)) for i in range(n)]
     pixels = [pixel for x, y in places for pixel in ((0, 0, x, y, 0.9), (0, 1, x + 1, y - 1, 0.8))]
     prediction = run(batch(draw((1, 3, 60, 60), *pixels)), centroid_model, instance_model(5))
@@ -452,7 +452,7 @@ def test_the_best_of_each_frame_go_first(fewest, expected):
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(0, 60),
     frames=st.integers(1, 40),
-    fewest=st.integers(1, MOST_PER_PASS),
+    fewest=st.integers(1, MAX_CROPS_PER_PASS),
 )
 def test_every_crop_is_in_one_pass_and_those_of_a_limit_are_in_the_first_ones(
     seed, n, frames, fewest
@@ -462,12 +462,12 @@ def test_every_crop_is_in_one_pass_and_those_of_a_limit_are_in_the_first_ones(
     passes = [rows.tolist() for rows in crop_passes(sample, scores, fewest)]
     rows = [row for rows in passes for row in rows]
     assert sorted(rows) == list(range(n))
-    assert all(0 < len(rows) <= MOST_PER_PASS for rows in passes)
+    assert all(0 < len(rows) <= MAX_CROPS_PER_PASS for rows in passes)
     rank = [int(((sample == sample[row]) & (scores > scores[row])).sum()) for row in rows]
     assert rank == sorted(rank)
 
 
-def crowd(n=3 * MOST_PER_PASS, frames=1):
+def crowd(n=3 * MAX_CROPS_PER_PASS, frames=1):
     """Return pixels of centroids with decreasing values, from 0.9 to above 0.1.
 
     Each has its node a one pixel to the right and above.
