@@ -51,10 +51,10 @@ def detect(
     """
     hits, n_truth = [], []
     for frame in frames:
-        wanted = frame.truth_rows[shown[frame.truth_rows]]
-        n_truth.append(len(wanted))
+        truth_rows = frame.truth_rows[shown[frame.truth_rows]]
+        n_truth.append(len(truth_rows))
         hits.append(
-            match_per_threshold(similarity(wanted, frame.pose_rows), scores[frame.pose_rows])
+            match_per_threshold(similarity(truth_rows, frame.pose_rows), scores[frame.pose_rows])
         )
     rows = [frame.pose_rows for frame in frames]
     return Detections(

@@ -99,9 +99,9 @@ def labelled_frames(
     pairs = []
     for pose_video, truth_video in sorted(videos.items()):
         for frame, truth_rows in true_frames[truth_video].items():
-            wanted = truth_rows[truth.user[truth_rows]] if user_labels_only else truth_rows
+            counted = truth_rows[truth.user[truth_rows]] if user_labels_only else truth_rows
             in_question = chosen is None or (pose_video, frame) in chosen
-            if in_question and (len(wanted) or not len(truth_rows)):
+            if in_question and (len(counted) or not len(truth_rows)):
                 rows = found.get((pose_video, frame), nothing)
                 processed = (pose_video, frame) in found
                 pairs.append(
@@ -109,7 +109,7 @@ def labelled_frames(
                         truth_video,
                         pose_video,
                         frame,
-                        wanted,
+                        counted,
                         rows[predicted[rows]],
                         truth_rows,
                         rows,

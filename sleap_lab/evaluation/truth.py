@@ -73,8 +73,8 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
             f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; "
             "give a file with ground truth"
         )
-    told = tuple(f"{config.evaluator.ground_truth_path}: {note}" for note in notes)
-    truth = Truth(poses, labels, [video_name(video) for video in labels.videos], videos, told)
+    prefixed = tuple(f"{config.evaluator.ground_truth_path}: {note}" for note in notes)
+    truth = Truth(poses, labels, [video_name(video) for video in labels.videos], videos, prefixed)
     if (
         skeleton is not None
         and config.evaluator.match_method != "centroid"

@@ -119,9 +119,9 @@ def _recognised(
     return found, reasons
 
 
-def _find(wanted: Any, names: Sequence[str], side: str) -> int:
+def _find(requested: Any, names: Sequence[str], side: str) -> int:
     """Return the index of the video that a name, the end of a path, or an index stands for."""
-    text = str(wanted)
+    text = str(requested)
     if text.isdigit() and int(text) < len(names):
         return int(text)
     parts = _parts(text)

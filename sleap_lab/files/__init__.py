@@ -1,5 +1,5 @@
 """Files: atomic writes, hashes, the log file, and safe readers of files from elsewhere.
 
-A file is written whole or not at all and is told apart by its content. A file from elsewhere is
+A file is written whole or not at all, and is identified by its content. A file from elsewhere is
 read without running anything in it.
 """

@@ -11,12 +11,12 @@ from sleap_lab.errors import system_reason
 
 
 class _LogFile(logging.FileHandler):
-    """A log file; when a write fails, the user is told once, and the run goes on without it."""
+    """A log file; when a write fails, a warning is printed once, and the run goes on without it."""
 
     failed = False
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Tell what is wrong with the file; what is wrong with a message is told by `logging`."""
+        """Report a failed write; `logging` reports a faulty message itself."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
             self._fail(error)

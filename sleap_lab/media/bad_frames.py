@@ -1,4 +1,4 @@
-"""The fate of the requested frames: which are unreadable and why, and a check that none is lost."""
+"""Unreadable frames: which of the requested ones, and why; and a check that none is missing."""
 
 import csv
 import re
@@ -72,29 +72,29 @@ def check_account(requested: np.ndarray, poses: Poses, bad_frames: Sequence[Fram
         bad_frames: Unreadable frames.
 
     Raises:
-        RunError: A frame is lost, occurs twice, or was not requested: a fault of the program, not
-            of the user.
+        RunError: A frame is missing, occurs twice, or was not requested: a fault of the program,
+            not of the user.
     """
-    asked, bad = _keys(requested), _keys([(frame.video, frame.index) for frame in bad_frames])
+    expected, bad = _keys(requested), _keys([(frame.video, frame.index) for frame in bad_frames])
     processed = _keys(poses.frames)
     predicted = processed[~np.isin(processed, bad)]
     done, times = np.unique(np.concatenate([predicted, bad]), return_counts=True)
     faults = {
-        "lost": np.setdiff1d(asked, done),
-        "not asked for": np.setdiff1d(done, asked),
+        "missing": np.setdiff1d(expected, done),
+        "not requested": np.setdiff1d(done, expected),
         "done twice": done[times > 1],
         "with poses, but not predicted": np.setdiff1d(
             _keys(np.stack([poses.video, poses.frame], axis=1)), predicted
         ),
     }
     if found := {fault: keys for fault, keys in faults.items() if len(keys)}:
-        said = "; ".join(
+        listed_faults = "; ".join(
             f"{len(keys)} {fault}, the first of them {_place(keys[0])}"
             for fault, keys in found.items()
         )
         raise RunError(
-            f"{len(asked)} frames were asked for, {len(predicted)} predicted and {len(bad)} "
-            f"unreadable, but {said}; "
+            f"{len(expected)} frames were requested, {len(predicted)} predicted and {len(bad)} "
+            f"unreadable, but {listed_faults}; "
             "this is a fault of sleap-lab, please report it"
         )
 
@@ -111,7 +111,7 @@ def _place(key: int) -> str:
 
 
 def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, Any]]:
-    """Return a table of the videos with the fate of their frames.
+    """Return a table of the videos: how many of their frames were requested, read and unreadable.
 
     Args:
         source: Source of the frames.
@@ -124,23 +124,23 @@ def video_table(source: Source, bad_frames: Sequence[Frame]) -> list[dict[str, A
     """
     rows: list[dict[str, Any]] = []
     for i, video in enumerate(source.videos):
-        asked = int((source.frames[:, 0] == i).sum())
+        requested = int((source.frames[:, 0] == i).sum())
         bad = [frame for frame in bad_frames if frame.video == i]
         status = (
             "no frames"
-            if not asked
+            if not requested
             else "ok"
             if not bad
             else "partial"
-            if len(bad) < asked
+            if len(bad) < requested
             else "unreadable"
         )
         problem = bad[0].problem if bad else ""
         rows.append(
             {
                 "video": video_name(video),
-                "asked": asked,
-                "read": asked - len(bad),
+                "asked": requested,
+                "read": requested - len(bad),
                 "bad": len(bad),
                 "status": status,
                 "problem": problem,
@@ -217,23 +217,23 @@ def write_bad_frames(path: Path, source: Source, bad_frames: Sequence[Frame]) ->
 
 
 def bad_frame_notes(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
-    """Return one sentence for each kind of loss of videos and frames, if there is any."""
-    closed, said = source.unreadable, []
-    if closed:
-        names = listed([str(path) for path, _ in closed], 5)
-        said.append(
-            f"{len(closed)} of {len(closed) + len(source.videos)} videos could not be opened: "
-            f"{names}. The first: {closed[0][1]}"
+    """Return one sentence for each kind of missing videos and frames, if there are any."""
+    unopened, notes = source.unreadable, []
+    if unopened:
+        names = listed([str(path) for path, _ in unopened], 5)
+        notes.append(
+            f"{len(unopened)} of {len(unopened) + len(source.videos)} videos could not be opened: "
+            f"{names}. The first: {unopened[0][1]}"
         )
     for path, reason in source.cut_short:
-        said.append(
+        notes.append(
             f"{path} seems to have been cut short: {reason}. "
             "What it holds was used; copy it again from where it was recorded."
         )
     if bad_frames:
         frames = listed([where["frames"] for where in bad_ranges(source, bad_frames)], 20)
-        said.append(
+        notes.append(
             f"{len(bad_frames)} frames could not be read: {frames}. "
             f"The first: {bad_frames[0].problem}"
         )
-    return said
+    return notes

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from sleap_lab.media.index import FrameIndex
 from sleap_lab.media.packets import packet_of, pictures
 
-LOST = "no picture comes where it should be; its data are damaged or missing"
+NO_PICTURE = "no picture comes where it should be; its data are damaged or missing"
 DAMAGED = "its data, or those of a frame that it is built on, are damaged"
 
 
@@ -41,7 +41,7 @@ class PacketOrder:
 
     @classmethod
     def of(cls, index: FrameIndex) -> "PacketOrder":
-        """Return the order that an index tells."""
+        """Return the order of the packets and frames of an index."""
         frame_of = np.full(len(index.size), -1, dtype=np.int64)
         frame_of[index.packet] = np.arange(len(index.packet))
         return cls(
@@ -51,7 +51,7 @@ class PacketOrder:
             frozenset(index.packet[index.damaged].tolist()),
         )
 
-    def key_before(self, packet: int, unsound: Collection[int] = ()) -> int:
+    def key_before(self, packet: int, untrusted: Collection[int] = ()) -> int:
         """Return the key packet that a picture rests on; 0 where there is none.
 
         It comes before the picture in both orders: a picture that is shown before a key frame and
@@ -59,26 +59,26 @@ class PacketOrder:
 
         Args:
             packet: Packet of the picture.
-            unsound: Key packets that do not count.
+            untrusted: Key packets that do not count.
         """
         shown = self.frame_of[packet]
         for key in reversed(self.keys[: bisect_right(self.keys, packet)]):
-            if 0 <= self.frame_of[key] <= shown and key not in unsound:
+            if 0 <= self.frame_of[key] <= shown and key not in untrusted:
                 return key
         return 0
 
 
-class Run:
-    """Decoding from a key frame on.
+class ForwardDecoder:
+    """Decodes forward from a key frame.
 
     Attributes:
         start: The packet at which decoding began.
-        alone: Whether one core decodes. Then an error belongs to the packet that was decoded last,
-            and the run goes on after it.
+        single_threaded: Whether one core decodes. Then an error belongs to the packet that was
+            decoded last, and decoding goes on after it.
         packet: The packet that was decoded last.
         next: The lowest frame that may still come.
-        unsound: Whether the first picture was not that of a key frame, as where recovery takes many
-            frames. Then no picture of the run can be trusted.
+        untrusted: Whether the first picture was not that of a key frame, as where recovery takes
+            many frames. Then no picture can be trusted.
     """
 
     def __init__(
@@ -88,28 +88,28 @@ class Run:
         order: PacketOrder,
         start: int,
         *,
-        alone: bool,
+        single_threaded: bool,
     ) -> None:
         """Take packets, the first of which is `start` or one before it."""
         self.start = self.packet = start
-        self.alone = alone
+        self.single_threaded = single_threaded
         self.next = 0
-        self.unsound = False
+        self.untrusted = False
         self._order = order
         self._damaged: list[int] = []
-        self._trusted = self._judged(pictures(self._from_start(packets), stream))
-        self._held: tuple[int, VideoFrame, bool] | None = None
+        self._pictures = self._checked(pictures(self._from_start(packets), stream))
+        self._pending: tuple[int, VideoFrame, bool] | None = None
 
     def advance(self, frame: int) -> tuple[VideoFrame | None, str]:
         """Decode up to a frame; return its picture, or None and the reason why there is none."""
         while True:
-            if self._held is None:
-                self._held = next(self._trusted, None)
-            if self._held is None or self._held[0] > frame:
+            if self._pending is None:
+                self._pending = next(self._pictures, None)
+            if self._pending is None or self._pending[0] > frame:
                 self.next = max(self.next, frame + 1)
-                return None, LOST
-            number, picture, whole = self._held
-            self._held, self.next = None, number + 1
+                return None, NO_PICTURE
+            number, picture, whole = self._pending
+            self._pending, self.next = None, number + 1
             if number == frame:
                 return (picture, "") if whole else (None, DAMAGED)
 
@@ -119,17 +119,19 @@ class Run:
                 self.packet = packet.pts
                 yield packet
 
-    def _judged(self, found: Iterator[VideoFrame | None]) -> Iterator[tuple[int, VideoFrame, bool]]:
+    def _checked(
+        self, found: Iterator[VideoFrame | None]
+    ) -> Iterator[tuple[int, VideoFrame, bool]]:
         """Yield frames in order, their pictures, and whether each picture is the recorded one."""
         order = self._order
         first = expected = max(int(order.frame_of[self.start]), 0)
         waiting: deque[tuple[int, VideoFrame, int]] = deque()
         seen: set[int] = set()
         low = self.start  # the state of all packets before it is known
-        begun = self.start == 0
+        started = self.start == 0
         for picture in found:
             if picture is None:
-                if not self.alone:  # it cannot be told which packet it was
+                if not self.single_threaded:  # the damaged packet is not known
                     return
                 self._damaged.append(self.packet)
                 continue
@@ -137,35 +139,33 @@ class Run:
             frame = int(order.frame_of[packet])
             if frame < expected:  # pictures shown before the key frame, or none of the recording
                 continue
-            if not begun and not (packet == self.start and picture.key_frame):
-                self.unsound = True
+            if not started and not (packet == self.start and picture.key_frame):
+                self.untrusted = True
                 return
-            begun = True
-            lost = order.packet_of[expected:frame].tolist()
-            self._damaged += lost
+            started = True
+            skipped = order.packet_of[expected:frame].tolist()
+            self._damaged += skipped
             if picture.is_corrupt or packet in order.incomplete:
                 self._damaged.append(packet)
-            seen.update(lost, [packet])
+            seen.update(skipped, [packet])
             expected = frame + 1
             waiting.append((frame, picture, packet))
             while low in seen or (low < len(order.frame_of) and order.frame_of[low] < first):
                 seen.discard(low)
                 low += 1
             while waiting and waiting[0][2] < low:
-                yield self._weighed(*waiting.popleft())
-        if not begun:  # the recording ends before a whole picture
-            self.unsound = True
+                yield self._check(*waiting.popleft())
+        if not started:  # the recording ends before a whole picture
+            self.untrusted = True
         self._damaged += [
             packet
             for packet in range(low, self.packet + 1)
             if packet not in seen and order.frame_of[packet] >= first
         ]
         while waiting:
-            yield self._weighed(*waiting.popleft())
+            yield self._check(*waiting.popleft())
 
-    def _weighed(
-        self, frame: int, picture: VideoFrame, packet: int
-    ) -> tuple[int, VideoFrame, bool]:
+    def _check(self, frame: int, picture: VideoFrame, packet: int) -> tuple[int, VideoFrame, bool]:
         """Say whether a picture depends on nothing that is damaged."""
         if not self._damaged:
             return frame, picture, True

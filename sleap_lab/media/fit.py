@@ -87,7 +87,7 @@ def fit(video: sio.Video, files: Files, last: int) -> tuple[Fit, str]:
         height, width, channels = media[:3] if media else reader.img_shape
     except Exception as error:  # every reader has its own errors for a file it cannot read
         return Fit.NO, f"cannot be read ({one_line(error)})"
-    if (size := _unlike(stored, height, width)) is not None:
+    if (size := _size_difference(stored, height, width)) is not None:
         return Fit.NO, f"{OTHER}: {size}"
     if stored.channels == 3 and channels == 1:
         return Fit.NO, f"{OTHER}: it is gray, and the labels are of one in colour"
@@ -120,9 +120,9 @@ def size_problem(video: sio.Video) -> str | None:
             return (
                 None
                 if _coded_size(file) == (stored.height, stored.width)
-                else _unlike(stored, *read_media(file)[:2])
+                else _size_difference(stored, *read_media(file)[:2])
             )
-        return _unlike(stored, *reader.img_shape[:2])
+        return _size_difference(stored, *reader.img_shape[:2])
     return None
 
 
@@ -217,11 +217,11 @@ def _fit_of_media(stored: int | None, last: int, media: Media) -> tuple[Fit, str
     Labels store the number in the header, or the product of duration and rate where the header has
     none; both may differ from the number of frames.
     """
-    said = media.frames or media.estimate
-    if stored == said and last < said:
+    promised = media.frames or media.estimate
+    if stored == promised and last < promised:
         return Fit.EXACTLY, ""
     held = media.held
-    if last >= max(said, held):
+    if last >= max(promised, held):
         return Fit.NO, f"{OTHER}: {held} frames, and frame {last} is labeled"
     if stored is None:
         return Fit.ROUGHLY, ""
@@ -233,11 +233,11 @@ def _fit_of_media(stored: int | None, last: int, media: Media) -> tuple[Fit, str
     return Fit.NO, f"{OTHER}: {held} frames instead of {stored}"
 
 
-def _unlike(stored: Stored, height: int, width: int) -> str | None:
+def _size_difference(stored: Stored, height: int, width: int) -> str | None:
     """Return how a size differs from the stored one, in words; None where it does not."""
-    wanted = (stored.height or height, stored.width or width)
+    expected = (stored.height or height, stored.width or width)
     return (
         None
-        if wanted == (height, width)
-        else f"{width}x{height} px instead of {wanted[1]}x{wanted[0]}"
+        if expected == (height, width)
+        else f"{width}x{height} px instead of {expected[1]}x{expected[0]}"
     )

@@ -28,7 +28,7 @@ from sleap_lab.media.packets import (
     upright,
 )
 
-TRIED = 32
+FIRST_DECODED = 32
 """Pictures at the beginning whose order is compared with the times of the packets."""
 REORDERED = 16
 """Most frames by which decoding and display order may differ.
@@ -112,29 +112,29 @@ def read_index(path: str | Path) -> FrameIndex:
     packets = read_packets(path)
     shown = np.flatnonzero(packets.shown)
     timed = bool(len(shown)) and bool((packets.pts[shown] != NO_TIME).all())
-    told = timed and len(np.unique(packets.pts[shown])) == len(shown)
+    by_time = timed and len(np.unique(packets.pts[shown])) == len(shown)
     order = shown[np.argsort(packets.pts[shown], kind="stable")]
-    first = _decode(path, most=TRIED)
+    first = _decode(path, most=FIRST_DECODED)
     if not (
-        told
-        and np.array_equal(first.packets, order[:TRIED])
+        by_time
+        and np.array_equal(first.packets, order[:FIRST_DECODED])
         and not (first.reordered and packets.in_order_of_decoding)
     ):
         found = _decode(path)
-        told = (
-            told
+        by_time = (
+            by_time
             and np.array_equal(found.packets, order[np.isin(order, found.packets)])
             and not _hidden(shown, found)
         )
-        if not told:
-            order = found.packets if _hidden(shown, found) else _with_lost(found.packets, shown)
+        if not by_time:
+            order = found.packets if _hidden(shown, found) else _with_missing(found.packets, shown)
     height, width = first.size
     times = np.sort(packets.pts[order])
     seconds = (
         (times - times[0]) * packets.tick if timed and len(times) else np.full(len(order), np.nan)
     )
-    behind = (
-        _behind_hole(seconds) if packets.missing or packets.short else np.zeros(0, dtype=np.int64)
+    unnumbered = (
+        _after_gap(seconds) if packets.missing or packets.short else np.zeros(0, dtype=np.int64)
     )
     seek = np.where(packets.dts > NO_TIME, packets.dts, packets.pts)
     return FrameIndex(
@@ -150,14 +150,14 @@ def read_index(path: str | Path) -> FrameIndex:
         seek=seek,
         missing=packets.missing,
         empty=packets.empty,
-        damaged=np.union1d(np.flatnonzero(packets.corrupt[order]), behind),
+        damaged=np.union1d(np.flatnonzero(packets.corrupt[order]), unnumbered),
         short=packets.short,
-        decoded=not told,
+        decoded=not by_time,
         others=packets.others,
     )
 
 
-def _behind_hole(seconds: np.ndarray) -> np.ndarray:
+def _after_gap(seconds: np.ndarray) -> np.ndarray:
     """Return the last frames of a recording that was cut short whose numbers are unknown.
 
     These are the frames after a gap, because packets that are decoded later are missing.
@@ -169,8 +169,8 @@ def _behind_hole(seconds: np.ndarray) -> np.ndarray:
     if not len(intervals):
         return np.zeros(0, dtype=np.int64)
     last = max(len(intervals) - REORDERED, 0)
-    holes = last + np.flatnonzero(intervals[last:] > GAP * np.median(intervals))
-    return np.arange(holes[0] + 1 if len(holes) else len(seconds), len(seconds))
+    gaps = last + np.flatnonzero(intervals[last:] > GAP * np.median(intervals))
+    return np.arange(gaps[0] + 1 if len(gaps) else len(seconds), len(seconds))
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,11 +218,11 @@ def _hidden(shown: np.ndarray, found: _Decoded) -> bool:
     Such packets are second fields and references that are not shown. Each stands alone between
     packets with a picture, in a recording that is decoded without damage.
     """
-    lost = np.setdiff1d(shown, found.packets)
-    return found.whole and len(lost) > 1 and bool((np.diff(lost) > 1).all())
+    missing = np.setdiff1d(shown, found.packets)
+    return found.whole and len(missing) > 1 and bool((np.diff(missing) > 1).all())
 
 
-def _with_lost(order: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Insert the packets of lost pictures into an order, each after the packets before it."""
-    lost = np.setdiff1d(shown, order)
-    return np.insert(order, [int((order < packet).sum()) for packet in lost], lost)
+def _with_missing(order: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Insert the packets of missing pictures into an order, each after the packets before it."""
+    missing = np.setdiff1d(shown, order)
+    return np.insert(order, [int((order < packet).sum()) for packet in missing], missing)

@@ -62,12 +62,12 @@ def missing_frames(video: sio.Video, frames: Sequence[int]) -> tuple[int, str]:
     if isinstance(video, MissingVideo):
         return len(frames), video.reason
     if isinstance(video.filename, list):
-        wanted = [
+        requested = [
             video.filename[frame] if frame < len(video.filename) else f"number {frame}"
             for frame in frames
         ]
-        gone = absent_images(wanted) if isinstance(video.backend, ImageVideo | None) else []
-        return len(gone), lacking(gone, wanted) if gone else ""
+        missing = absent_images(requested) if isinstance(video.backend, ImageVideo | None) else []
+        return len(missing), lacking(missing, requested) if missing else ""
     if not isinstance(video.backend, (*FILE_READERS, type(None))):  # pictures without a file
         return 0, ""
     if ADDRESS.match(video.filename):

@@ -1,7 +1,7 @@
 """The packets of a recording, as a demuxer finds them, and the pictures that they decode to.
 
 Only the containers named here are opened, and only the file itself is read. The number of frames in
-the header of a file is not trusted; it only tells what is missing at the end.
+the header of a file is not trusted; it is used only to find what is missing at the end.
 """
 
 import shlex
@@ -24,9 +24,9 @@ AV_TIME_BASE: int = av.time_base
 """Units per second of the duration of a container."""
 MAX_PIXELS = 2**28
 """Pixels of the largest picture that is decoded; it limits the memory that a file can ask for."""
-STRICT = ("mjpeg",)
-"""Codecs that replace damage by an earlier picture, unless they are told to raise errors."""
-LISTENED = ("ffv1",)
+CONCEALING = ("mjpeg",)
+"""Codecs that replace damage by an earlier picture, unless their errors are made fatal."""
+REPORTED_IN_LOG = ("ffv1",)
 """Codecs that report concealed damage in their log only."""
 CONTAINERS = (
     *(
@@ -103,10 +103,10 @@ def opened(
                 "its video is in a codec that cannot be decoded here; re-encode it: "
                 + REENCODE.format(path=shlex.quote(str(path)))
             )
-        strict = {"err_detect": "explode"} if stream.codec_context.name in STRICT else {}
+        strict = {"err_detect": "explode"} if stream.codec_context.name in CONCEALING else {}
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS), **strict}
         # Frame threads would report damage only when the next pictures are requested.
-        several = "SLICE" if stream.codec_context.name in LISTENED else "AUTO"
+        several = "SLICE" if stream.codec_context.name in REPORTED_IN_LOG else "AUTO"
         stream.codec_context.thread_type = several if threads else "NONE"
         stream.codec_context.thread_count = 0 if threads else 1
         yield container, stream
@@ -264,11 +264,11 @@ def _missing(path: str | Path, container: InputContainer, stream: VideoStream, t
 def _riff_is_cut(path: Path) -> bool:
     """Say whether an AVI file is shorter than its header says; an outdated header says less."""
     with path.open("rb") as file:
-        said = int.from_bytes(file.read(8)[4:8], "little")
-    return 0 < said < NOT_TOLD and said + 8 > path.stat().st_size
+        stated = int.from_bytes(file.read(8)[4:8], "little")
+    return 0 < stated < UNKNOWN_SIZE and stated + 8 > path.stat().st_size
 
 
-NOT_TOLD = 0xFFFFFFFF
+UNKNOWN_SIZE = 0xFFFFFFFF
 """Size that a writer to a pipe gives, because it cannot go back to the header."""
 
 UNREADABLE = (av.FFmpegError, IndexError)
@@ -315,7 +315,7 @@ def _decoded(stream: VideoStream, packet: Packet | None) -> list[Any]:
     """Decode a packet, or the rest that is buffered; None stands for undecodable data."""
     context = stream.codec_context
     try:
-        if context.name not in LISTENED:
+        if context.name not in REPORTED_IN_LOG:
             return context.decode(packet)
         av.logging.set_level(av.logging.ERROR)
         with av.logging.Capture(local=False) as errors:

@@ -20,11 +20,11 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from sleap_lab.media.decoding import PacketOrder, Run
+from sleap_lab.media.decoding import ForwardDecoder, PacketOrder
 from sleap_lab.media.index import FrameIndex
 from sleap_lab.media.packets import numbered, opened
 
-NEAR = 8
+SEEK_DISTANCE = 8
 """Packets up to which decoding goes forward instead of seeking."""
 MOST_TRIES = 4
 """Key frames that are tried before the beginning of the file.
@@ -32,11 +32,11 @@ MOST_TRIES = 4
 Some key frames give whole pictures only after a while.
 """
 BEGINNING = (0, 1, 2, 4, 8, 16)
-LOOKED_AT = 5
+SAMPLED_KEYS = 5
 """How many key frames are looked at to tell whether a recording has colour."""
-PASSED = 64
-"""Packets that are read after a seek in search of a known one."""
-TABLES = ("yuv420p", "yuvj420p")
+SEARCHED = 64
+"""Packets that are read after a seek in search of one whose number is known."""
+TABLE_FORMATS = ("yuv420p", "yuvj420p")
 """Formats whose pictures without colour are converted by a lookup table."""
 NEUTRAL = 128
 """Value of both colour planes of a picture without colour."""
@@ -55,26 +55,26 @@ class Recording:
         self.path, self.index = path, index
         self._order = PacketOrder.of(index)
         places = list(zip(index.place.tolist(), index.size.tolist(), strict=True))
-        known = {place: packet for packet, place in enumerate(places)}
+        packet_by_place = {place: packet for packet, place in enumerate(places)}
         self._packet_at = (
-            {place: packet for place, packet in known.items() if place[0] >= 0}
-            if len(known) == len(places)
+            {place: packet for place, packet in packet_by_place.items() if place[0] >= 0}
+            if len(packet_by_place) == len(places)
             else {}
         )
         self._convert = VideoReformatter()
         self._files = ExitStack()
         self._file: tuple[InputContainer, VideoStream] | None = None
         self._threads = True
-        self._run: Run | None = None
+        self._decoder: ForwardDecoder | None = None
         self._failed = -1
-        self._unsound: set[int] = set()
+        self._untrusted: set[int] = set()
 
     def is_gray(self) -> bool:
         """Say whether no frame of a sample has colour: first frames, and key frames further on."""
         keys = np.sort(self._order.frame_of[self.index.keys])
         keys = keys[keys >= 0]
         chosen = (
-            keys[np.unique(np.linspace(0, len(keys) - 1, LOOKED_AT).astype(int))].tolist()
+            keys[np.unique(np.linspace(0, len(keys) - 1, SAMPLED_KEYS).astype(int))].tolist()
             if len(keys)
             else []
         )
@@ -116,69 +116,79 @@ class Recording:
         Raises:
             ValueError: It cannot be decoded as it was recorded.
         """
-        run, start = self._run, self._start(frame)
+        decoder, start = self._decoder, self._start(frame)
         if (
-            run is None
-            or run.next > frame
-            or start > run.packet + NEAR
-            or (run.alone and start != self._failed)
+            decoder is None
+            or decoder.next > frame
+            or start > decoder.packet + SEEK_DISTANCE
+            or (decoder.single_threaded and start != self._failed)
         ):
-            run = self._begin(start)
-        picture, problem = run.advance(frame)
+            decoder = self._begin(start)
+        picture, problem = decoder.advance(frame)
         tries = 0
-        while picture is None and (run.unsound or not run.alone):
+        while picture is None and (decoder.untrusted or not decoder.single_threaded):
             tries += 1
-            if run.unsound:
-                self._unsound.add(run.start)
+            if decoder.untrusted:
+                self._untrusted.add(decoder.start)
             else:
                 self._failed = start
             start = self._start(frame) if tries <= MOST_TRIES else 0
-            run = self._begin(start, alone=run.alone or not run.unsound)
-            picture, problem = run.advance(frame)
+            decoder = self._begin(
+                start, single_threaded=decoder.single_threaded or not decoder.untrusted
+            )
+            picture, problem = decoder.advance(frame)
         if picture is None:
             raise ValueError(problem)
         return picture
 
     def close(self) -> None:
         """Close the file; reading opens it again."""
-        self._run = self._file = None
+        self._decoder = self._file = None
         self._files.close()
 
     def _start(self, frame: int) -> int:
         """Return the packet from which a frame is decoded."""
-        return self._order.key_before(int(self.index.packet[frame]), self._unsound)
+        return self._order.key_before(int(self.index.packet[frame]), self._untrusted)
 
-    def _begin(self, start: int, *, alone: bool = False) -> Run:
-        """Begin to decode at a packet; `alone` on one core, which decodes more of damaged data."""
-        if self._threads == alone:
+    def _begin(self, start: int, *, single_threaded: bool = False) -> ForwardDecoder:
+        """Begin to decode at a packet.
+
+        Args:
+            start: The packet.
+            single_threaded: Decode on one core, which decodes more of damaged data.
+        """
+        if self._threads == single_threaded:
             self.close()
-            self._threads = not alone
-        packets = self._sought(start) if self._packet_at and start else None
+            self._threads = not single_threaded
+        packets = self._seek(start) if self._packet_at and start else None
         if packets is None:
             self.close()
-            packets = numbered(*self._opened())
-        self._run = Run(packets, self._opened()[1], self._order, start, alone=alone)
-        return self._run
+            packets = numbered(*self._stream())
+        self._decoder = ForwardDecoder(
+            packets, self._stream()[1], self._order, start, single_threaded=single_threaded
+        )
+        return self._decoder
 
-    def _opened(self) -> tuple[InputContainer, VideoStream]:
+    def _stream(self) -> tuple[InputContainer, VideoStream]:
+        """Return the open file and its video stream."""
         if self._file is None:
             self._file = self._files.enter_context(opened(self.path, threads=self._threads))
         return self._file
 
-    def _sought(self, start: int) -> Iterator[Packet] | None:
+    def _seek(self, start: int) -> Iterator[Packet] | None:
         """Return the packets from `start` or one before it on, found by seeking.
 
         Returns:
             The packets; None where seeking does not find them.
         """
-        container, stream = self._opened()
+        container, stream = self._stream()
         try:
             container.seek(int(self.index.seek[start]), stream=stream)
             # Drop what was decoded elsewhere.
             stream.codec_context.flush_buffers()
         except (av.FFmpegError, OSError, OverflowError):
             return None
-        for packet in islice(numbered(container, stream), PASSED):
+        for packet in islice(numbered(container, stream), SEARCHED):
             number = self._packet_at.get((-1 if packet.pos is None else packet.pos, packet.size))
             if number is not None:
                 packet.pts = number
@@ -213,7 +223,7 @@ def _without_colour(picture: VideoFrame) -> np.ndarray | None:
         The image; None where the picture has colour or there is no lookup table for it.
     """
     name = picture.format.name
-    if name not in TABLES or not all(
+    if name not in TABLE_FORMATS or not all(
         (_rows(plane, plane.width) == NEUTRAL).all() for plane in picture.planes[1:]
     ):
         return None
@@ -230,7 +240,7 @@ def gray_table(name: str, width: int, colorspace: int, color_range: int) -> np.n
     """Return the gray value in an image for each brightness of a picture without colour.
 
     Args:
-        name: Format of the pictures, one of `TABLES`.
+        name: Format of the pictures, one of `TABLE_FORMATS`.
         width: Width of the pictures, px.
         colorspace: Colour space of the pictures, as ffmpeg numbers it.
         color_range: Colour range likewise.

@@ -58,22 +58,24 @@ def relink(labels: sio.Labels, path: Path) -> None:
     last = _last_labeled(labels)
     reasons: dict[int, str] = {}
     taken: dict[Any, Name] = {}
-    lost: list[sio.Video] = []
+    unopened: list[sio.Video] = []
     for video in _with_sources(labels.videos):
         if (reason := _open_original(video, path)) is None:
             taken.setdefault(_identity(video.filename), _name(video))
         else:
             reasons[id(video)] = reason
-            lost.append(video)
+            unopened.append(video)
     found: dict[int, Found] = {}
-    for video in lost:
-        choice, remark = _beside(video, path, last[id(video)], taken)
+    for video in unopened:
+        choice, misfit = _beside(video, path, last[id(video)], taken)
         if choice is not None:
             found[id(video)] = choice
-        elif remark:
-            reasons[id(video)] += f", and {remark}"
-    rivals = {id(video): _rivals(video, lost, found) for video in lost if id(video) in found}
-    for video in lost:
+        elif misfit:
+            reasons[id(video)] += f", and {misfit}"
+    rivals = {
+        id(video): _rivals(video, unopened, found) for video in unopened if id(video) in found
+    }
+    for video in unopened:
         problem = _moved(video, found.get(id(video)), rivals.get(id(video), []))
         if problem is None or (
             reasons[id(video)].startswith(OTHER) and _open(video, video.filename) is None
@@ -105,22 +107,22 @@ def refuse_mistaken(labels: sio.Labels) -> None:
     last = _last_labeled(labels)
     owners: dict[Any, tuple[str, bool]] = {}
     for video in labels.videos:
-        said = video.backend_metadata.get("filename")
+        stored_name = video.backend_metadata.get("filename")
         if (
             not isinstance(video.filename, str)
-            or not isinstance(said, str)
-            or said == "."
+            or not isinstance(stored_name, str)
+            or stored_name == "."
             or video.backend is None
         ):
             continue
-        moved = PurePosixPath(said.replace("\\", "/")) != PurePosixPath(video.filename)
-        owner, owner_moved = owners.setdefault(_identity(video.filename), (said, moved))
-        problem = f"is {owner} as well" if owner != said and (moved or owner_moved) else ""
+        moved = PurePosixPath(stored_name.replace("\\", "/")) != PurePosixPath(video.filename)
+        owner, owner_moved = owners.setdefault(_identity(video.filename), (stored_name, moved))
+        problem = f"is {owner} as well" if owner != stored_name and (moved or owner_moved) else ""
         if moved and not problem:
             problem = fit(video, video.filename, last[id(video)])[1]
         if problem:
             raise RunError(
-                f"the video {said} of these labels is read from {video.filename}, "
+                f"the video {stored_name} of these labels is read from {video.filename}, "
                 f"which {problem}; open them with data_path in place of input_labels, "
                 "or name the right file: video.replace_filename(path)"
             )
@@ -149,8 +151,8 @@ def _open_original(video: sio.Video, labels: Path) -> str | None:
     """Open a video from the place that the labels name; return the reason where that fails."""
     files = video.filename
     if isinstance(files, list):
-        if gone := absent_images(files):
-            return NOT_THERE if len(gone) == len(files) else lacking(gone, files)
+        if missing := absent_images(files):
+            return NOT_THERE if len(missing) == len(files) else lacking(missing, files)
     elif ADDRESS.match(files):
         return IS_ADDRESS
     elif (absence := absence_of(files)) is not None:
@@ -179,7 +181,7 @@ def _beside(
     Returns:
         The file that fits, if any; otherwise the misfit of the first that has the name, if any.
     """
-    remark = ""
+    misfit = ""
     for files in _candidates(video.filename, labels.parent):
         if (identity := _identity(files)) == _identity(video.filename):
             continue
@@ -192,8 +194,8 @@ def _beside(
             return Found(
                 files, identity, (identity == _identity(_below(video.filename, labels.parent)), how)
             ), ""
-        remark = remark or f"{display_path(files)} {problem}"
-    return None, remark
+        misfit = misfit or f"{display_path(files)} {problem}"
+    return None, misfit
 
 
 def _candidates(name: Files, folder: Path) -> Iterator[Files]:

@@ -57,7 +57,7 @@ def check_frames(source: Source, config: DataConfig) -> Source:
         if missing:
             n_missing += missing
             notes.append(
-                f"{name} {why}: {missing} of the {len(frames)} frames asked for are missing."
+                f"{name} {why}: {missing} of the {len(frames)} requested frames are missing."
             )
             if n_missing > allowed * len(source.frames):
                 raise RunError(

@@ -62,18 +62,18 @@ class Stretches:
         Args:
             names: Names of the videos.
         """
-        said = []
+        notes = []
         for (video, kind), spans in sorted(self._found.items()):
             long = [(first, last) for first, last in spans if last - first + 1 >= LONG]
             if long:
                 count = sum(last - first + 1 for first, last in long)
                 ranges = listed([f"{first}-{last}" for first, last in long], 10)
-                said.append(MEANING[kind].format(count=count, video=names[video], ranges=ranges))
+                notes.append(MEANING[kind].format(count=count, video=names[video], ranges=ranges))
         for video, frame, old, new in self._resized:
-            said.append(
+            notes.append(
                 RESIZED.format(video=names[video], frame=frame, old=_size(old), new=_size(new))
             )
-        return said
+        return notes
 
     def _look(self, frame: "Frame", previous: "Frame | None") -> None:
         assert frame.image is not None, "only frames that were read are looked at"

@@ -152,14 +152,14 @@ def _check_dataset(file: Path, dataset: str | None) -> None:
         )
     # Frames are stored as an array, or as encoded images in a dataset called "video".
     able = [name for name, shape in shapes.items() if len(shape) == 4 or name.endswith("/video")]
-    wanted = None if dataset is None else dataset.strip("/")
+    requested = None if dataset is None else dataset.strip("/")
     if not able:
         held = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:5]) or "nothing"
         raise RunError(f"{file} holds no dataset of frames, with four axes; it holds {held}")
-    if wanted is not None and not {wanted, f"{wanted}/video"} & set(able):
+    if requested is not None and not {requested, f"{requested}/video"} & set(able):
         raise RunError(
             f"{file} has no frames in the dataset {dataset!r}; "
-            f"accepted: {', '.join(able)}.{did_you_mean(wanted, able)}"
+            f"accepted: {', '.join(able)}.{did_you_mean(requested, able)}"
         )
     if any(name.endswith("/video") for name in able):  # then sleap-io reads more than the dataset
         check_hdf5(file, images=True)

@@ -118,7 +118,7 @@ def find_configs(name: str | None, folder: str | None) -> Configs:
 
 
 def hand_to_hydra(words: Sequence[str], task: Callable[[DictConfig], None]) -> None:
-    """Pass a command line to Hydra, which answers it or calls the task for each job.
+    """Pass a command line to Hydra, which handles it or calls the task for each job.
 
     Args:
         words: The command line, without the command.
@@ -172,7 +172,7 @@ def compose_node(hydra: Hydra, configs: Configs, overrides: Sequence[str]) -> Di
 
 @contextmanager
 def hydra_application(configs: Configs = OURS) -> Iterator[Hydra]:
-    """Provide a Hydra that knows the configs of this package, beside one that is already in use.
+    """Provide a Hydra with the configs of this package, beside one that is already in use.
 
     Raises:
         ConfigError: Hydra or OmegaConf raised an error within the context.

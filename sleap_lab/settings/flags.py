@@ -245,7 +245,7 @@ def _numbers(flag: Flag, word: str, text: str) -> list[float]:
 def as_words(flags: Iterable[Flag], values: Mapping[str, Any]) -> list[str]:
     """Write values of keys as the words of a command line that `parse` reads.
 
-    Keys without a flag become overrides behind the flags.
+    Keys without a flag become overrides after the flags.
     """
     from sleap_lab.settings.overrides import quote  # Hydra, which nothing else here needs
 

@@ -41,7 +41,7 @@ def parse_frames(spec: Any) -> list[int] | None:
                 f"data.frames: cannot read {item!r} in {spec!r}; "
                 'accepted: "0-100,200-300", "5,9,12-20" or a list of these'
             )
-        # An item that begins with "-" continues the range behind the frame before it.
+        # An item that begins with "-" continues the range from the frame before it.
         if last < first - item.startswith("-"):
             raise ConfigError(
                 f"data.frames: the range {item!r} in {spec!r} is empty; "

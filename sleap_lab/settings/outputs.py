@@ -77,7 +77,7 @@ def _check_arrays(config: Config) -> None:
     if config.model.kind == "none" and wants_arrays(config.output):
         name = next((name for name in ARRAYS if getattr(config.output, name)), "make_labels")
         raise ConfigError(
-            f"output.{name}: without a model there is no network whose answers could be returned"
+            f"output.{name}: without a model there is no network whose outputs could be returned"
         )
     path = config.output.path
     if not config.output.make_labels:

@@ -32,7 +32,7 @@ EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "s
 """The extra of the package that installs a launcher."""
 
 HOME = re.compile(r"(?<=[=,\[])~(?:/[^,\[\]]*)?(?=[,\]]|$)")
-"""A path of the home folder where a value begins; shells leave it as it is behind `KEY=`."""
+"""A path of the home folder where a value begins; shells leave it as it is after `KEY=`."""
 
 Options = Callable[[str], list[str]]
 """Returns the options of a group; none for a name that is not a group."""

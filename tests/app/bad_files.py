@@ -574,7 +574,7 @@ LABELS = [
     ),
     labels(
         "labels of a video that is not there", without_video,
-        "single.mp4 is not there: 60 of the 60 frames asked for are missing. Put the video",
+        "single.mp4 is not there: 60 of the 60 requested frames are missing. Put the video",
     ),
     labels(
         "labels of a video at an address",
@@ -598,7 +598,7 @@ LABELS = [
         [
             labels(
                 "labels of a named pipe", pipe_video,
-                "pipe.mp4 is no file: 60 of the 60 frames asked for are missing",
+                "pipe.mp4 is no file: 60 of the 60 requested frames are missing",
             )
         ] if PIPES else []
     ),

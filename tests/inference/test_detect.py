@@ -245,7 +245,7 @@ def test_a_batch_that_gets_lost_is_an_error(config, monkeypatch):
     monkeypatch.setattr("sleap_lab.pipelines.engine.predict", losing)
     with pytest.raises(
         RunError,
-        match=r"5 frames were asked for, 3 predicted and 0 unreadable, but 2 lost, "
+        match=r"5 frames were requested, 3 predicted and 0 unreadable, but 2 missing, "
         r"the first of them frame 0",
     ):
         detect(open_source(config.data), config)

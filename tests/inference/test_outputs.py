@@ -151,7 +151,7 @@ def test_without_a_model_there_is_nothing_to_return(tmp_path, key):
     name = key.partition("=")[0]
     with pytest.raises(
         ConfigError,
-        match=f"output.{name}: without a model there is no network whose answers could be returned",
+        match=f"output.{name}: without a model there is no network whose outputs could be returned",
     ):
         compose_config(
             [

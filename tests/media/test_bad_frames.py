@@ -131,17 +131,17 @@ def test_every_frame_is_accounted_for(poses, unreadable):
         (
             processed([(0, 0), (1, 0)]),
             [],
-            "2 predicted and 0 unreadable, but 1 lost, the first of them frame 1 of video 0",
+            "2 predicted and 0 unreadable, but 1 missing, the first of them frame 1 of video 0",
         ),
         (
             processed([]),
             [],
-            "3 lost, the first of them frame 0 of video 0",
+            "3 missing, the first of them frame 0 of video 0",
         ),
         (
             processed([(0, 0), (0, 1), (1, 0), (1, 7)]),
             [],
-            "1 not asked for, the first of them frame 7 of video 1",
+            "1 not requested, the first of them frame 7 of video 1",
         ),
         (
             processed([(0, 0), (0, 0), (0, 1), (1, 0)]),
@@ -161,7 +161,7 @@ def test_every_frame_is_accounted_for(poses, unreadable):
         (
             processed([(0, 0), (1, 0)]),
             [bad(0, 1), bad(2, 2)],
-            "1 not asked for, the first of them frame 2 of video 2",
+            "1 not requested, the first of them frame 2 of video 2",
         ),
     ],
 )

@@ -573,7 +573,7 @@ def test_labelled_frames_beyond_the_end_are_missing_before_the_run(
         str(tmp_path / "a.slp"), verbose=False
     )
     config = DataConfig(path=str(tmp_path / "a.slp"), **options)
-    said = f"{video_path} ends after frame 5: 1 of the 4 frames asked for are missing."
+    said = f"{video_path} ends after frame 5: 1 of the 4 requested frames are missing."
     if refused:
         with pytest.raises(RunError) as caught:
             open_source(config)
@@ -601,7 +601,7 @@ def test_what_a_recording_lacks_is_noted_with_its_name(video_path):
     with pytest.raises(
         RunError,
         match=r"gray\.mp4 says it has 8 frames, but ends after frame 5: "
-        r"2 of the 2 frames asked for are missing",
+        r"2 of the 2 requested frames are missing",
     ):
         open_source(
             DataConfig(path=str(video_path), frames="6-7", on_bad_frame="fail"), index=index

@@ -9,7 +9,7 @@ import pytest
 from sleap_lab.errors import RunError
 from sleap_lab.media.index import read_index
 from sleap_lab.media.open_source import open_source
-from sleap_lab.media.recording import TABLES, Recording, gray_table
+from sleap_lab.media.recording import TABLE_FORMATS, Recording, gray_table
 from sleap_lab.settings.config import DataConfig
 
 COUNT = 40
@@ -141,7 +141,7 @@ def test_gray_comes_with_one_channel_where_that_is_wished(clip, options):
         np.testing.assert_array_equal(recording.read(frame, gray=True), image[..., :1])
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", TABLE_FORMATS)
 @pytest.mark.parametrize("width", [2, 64, 98, 1024])
 def test_levels_without_colour_have_a_table(name, width):
     # BT.601; full range, or limited.
@@ -262,7 +262,7 @@ def test_a_run_ends_early_where_too_much_is_missing(cut):
         open_source(DataConfig(path=str(cut), max_bad_share=0.25))
     message = str(caught.value)
     assert message.startswith(f"data.path: {cut} says it has 40 frames, but ends after frame ")
-    assert "of the 40 frames asked for are missing. Copy the file again" in message
+    assert "of the 40 requested frames are missing. Copy the file again" in message
 
 
 def test_a_run_ends_early_where_nothing_may_be_missing(cut):
@@ -276,7 +276,7 @@ def test_a_run_ends_early_where_nothing_may_be_missing(cut):
 def test_it_goes_on_where_little_is_missing(cut):
     (note,) = open_source(DataConfig(path=str(cut), max_bad_share=1.0)).notes
     assert note.startswith(f"{cut} says it has 40 frames, but ends after frame ")
-    assert note.endswith("of the 40 frames asked for are missing.")
+    assert note.endswith("of the 40 requested frames are missing.")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.9])

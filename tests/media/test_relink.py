@@ -182,12 +182,12 @@ def test_frames_of_a_missing_video_are_missing_before_the_run(tmp_path, project)
     gone.unlink()
     source = open_source(DataConfig(path=str(labels)))
     assert source.frames.tolist() == [[0, 2], [0, 5], [1, 2], [1, 5]]
-    assert source.notes == (f"{gone} is not there: 2 of the 2 frames asked for are missing.",)
+    assert source.notes == (f"{gone} is not there: 2 of the 2 requested frames are missing.",)
     with pytest.raises(RunError, match=r"gone\.mp4: frame 2 cannot be read \(it is not there\)"):
         source.read(1, 2)
     with pytest.raises(
         RunError,
-        match=r"gone\.mp4 is not there: 2 of the 2 frames asked for are missing\. "
+        match=r"gone\.mp4 is not there: 2 of the 2 requested frames are missing\. "
         r"Put the video, or a link",
     ):
         open_source(DataConfig(path=str(labels), on_bad_frame="fail"))
@@ -198,7 +198,7 @@ def test_frames_of_open_labels_are_missing_too(tmp_path, project):
     labels = project(here, gone, frames=(2, 5))
     gone.unlink()
     source = open_source(DataConfig(), data=sio.load_slp(str(labels)))
-    assert source.notes == (f"{gone} is not there: 2 of the 2 frames asked for are missing.",)
+    assert source.notes == (f"{gone} is not there: 2 of the 2 requested frames are missing.",)
 
 
 def test_open_labels_whose_videos_were_mistaken_are_refused(tmp_path, project):
@@ -312,7 +312,7 @@ def test_images_that_are_gone_are_counted_before_the_run(tmp_path, project):
     source = open_source(DataConfig(path=str(labels)))
     assert source.notes == (
         f"{tmp_path / 'old'} lacks 1 of 2 images, the first: {images[0]}: "
-        "1 of the 2 frames asked for are missing.",
+        "1 of the 2 requested frames are missing.",
     )
     assert int(source.read(0, 2).mean()) == 20
     with pytest.raises(RunError, match="frame 0 cannot be read"):
