@@ -5,7 +5,7 @@ import io
 import json
 import math
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import check_pickle, read_arrays
+from sleap_lab.files.table import write_table
 
 
 def write_metrics(
@@ -100,7 +101,7 @@ def _write_breakdown(path: Path, rows: Sequence[Row]) -> None:
     """Write one row per video, animal and node."""
     columns = [name for name in Row._fields if name != "stratum"]
     leaves = (row for row in rows if row.animal is not None)
-    _write_csv(path, columns, ([getattr(row, name) for name in columns] for row in leaves))
+    write_table(path, columns, ([getattr(row, name) for name in columns] for row in leaves))
 
 
 def _write_frames(path: Path, table: FrameTable, names: Mapping[int | None, str]) -> None:
@@ -114,20 +115,7 @@ def _write_frames(path: Path, table: FrameTable, names: Mapping[int | None, str]
     videos = [names.get(video, str(video)) for video in table.video.tolist()]
     numbers = [table.frame.tolist(), *(column.tolist() for column in table.columns.values())]
     header = ["video", "frame", *table.columns]
-    _write_csv(path, header, zip(videos, *numbers, strict=True))
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a table; None and nan are empty cells."""
-    with (
-        replacing(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(
-            ["" if value is None or value != value else value for value in row] for row in rows
-        )
+    write_table(path, header, zip(videos, *numbers, strict=True))
 
 
 def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable] | None:
@@ -200,36 +188,33 @@ def write_switches(evaluation: Evaluation, path: str | Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(
+    header = (
+        "video",
+        "video_name",
+        "frame",
+        "animal",
+        "from_track",
+        "to_track",
+        "nearest_animal",
+        "nearest_distance_px",
+    )
+    write_table(
+        path,
+        header,
+        (
             (
-                "video",
-                "video_name",
-                "frame",
-                "animal",
-                "from_track",
-                "to_track",
-                "nearest_animal",
-                "nearest_distance_px",
+                switch.video,
+                evaluation.video_name(switch.video),
+                switch.frame,
+                switch.truth_track,
+                switch.from_track,
+                switch.to_track,
+                switch.nearest_track,
+                None if math.isnan(switch.nearest_distance) else f"{switch.nearest_distance:.2f}",
             )
-        )
-        for s in evaluation.switches:
-            distance = "" if math.isnan(s.nearest_distance) else f"{s.nearest_distance:.2f}"
-            row = (
-                s.video,
-                evaluation.video_name(s.video),
-                s.frame,
-                s.truth_track,
-                s.from_track,
-                s.to_track,
-                s.nearest_track,
-                distance,
-            )
-            table.writerow(row)
+            for switch in evaluation.switches
+        ),
+    )
 
 
 def _plain(value: Any) -> Any:

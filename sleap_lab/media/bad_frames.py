@@ -1,6 +1,5 @@
 """Unreadable frames: which of the requested ones, and why; and a check that none is missing."""
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sleap_lab.errors import RunError, listed
-from sleap_lab.files.atomic import replacing
+from sleap_lab.files.table import write_table
 from sleap_lab.media.labels import video_name
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
@@ -204,16 +203,10 @@ def write_bad_frames(path: Path, source: Source, bad_frames: Sequence[Frame]) ->
     Raises:
         RunError: The file cannot be written.
     """
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(("video", "frame", "problem"))
-        table.writerows(
-            (video_name(source.videos[frame.video]), frame.index, frame.problem)
-            for frame in bad_frames
-        )
+    rows = (
+        (video_name(source.videos[frame.video]), frame.index, frame.problem) for frame in bad_frames
+    )
+    write_table(path, ("video", "frame", "problem"), rows)
 
 
 def bad_frame_notes(source: Source, bad_frames: Sequence[Frame]) -> list[str]:

@@ -14,7 +14,7 @@ from sleap_io.io.video_reading import HDF5Video, ImageVideo
 from sleap_io.transform.frame import crop_frame
 
 from sleap_lab.media.index import FrameIndex
-from sleap_lab.media.recording import Recording
+from sleap_lab.media.recording import Recording, has_equal_channels
 
 TRIES = 10
 """Frames that are tried to find the meaning of a video's pixels; the first readable one decides."""
@@ -167,7 +167,7 @@ class StoredReader:
                 "accepted: grey or RGB, with or without transparency"
             )
         return np.ascontiguousarray(
-            image[..., :1] if self.gray and _has_equal_channels(image) else image
+            image[..., :1] if self.gray and has_equal_channels(image) else image
         )
 
     def close(self) -> None:
@@ -223,16 +223,10 @@ def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
             image = reader.read(frame)
         except Exception:  # reading that frame reports the problem
             continue
-        if not _has_equal_channels(image):
+        if not has_equal_channels(image):
             return False
         seen = True
     return seen
-
-
-def _has_equal_channels(image: np.ndarray) -> bool:
-    return all(
-        np.array_equal(image[..., 0], image[..., channel]) for channel in range(1, image.shape[2])
-    )
 
 
 def _frame_numbers(video: sio.Video) -> Sequence[int]:

@@ -209,7 +209,7 @@ def _image(convert: VideoReformatter, picture: VideoFrame, *, gray: bool) -> np.
         image = _rows(converted.planes[0], 3 * converted.width).reshape(
             converted.height, converted.width, 3
         )
-        if gray and _has_equal_channels(image):
+        if gray and has_equal_channels(image):
             image = image[..., :1]
     if picture.rotation:
         image = np.rot90(image, picture.rotation // 90)
@@ -266,7 +266,6 @@ def _rows(plane: VideoPlane, width: int) -> np.ndarray:
     return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, :width]
 
 
-def _has_equal_channels(image: np.ndarray) -> bool:
-    return np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(
-        image[..., 0], image[..., 2]
-    )
+def has_equal_channels(image: np.ndarray) -> bool:
+    """Say whether an image (h, w, c) has no colour."""
+    return all(np.array_equal(image[..., 0], image[..., i]) for i in range(1, image.shape[2]))

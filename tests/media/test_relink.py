@@ -229,32 +229,35 @@ def test_names_that_are_too_long_are_not_there(tmp_path, make_labels, name):
     assert reasons(tmp_path / "labels.slp") == ["is not there"]
 
 
-def test_a_folder_that_may_not_be_entered_holds_no_video(tmp_path, project, monkeypatch):
+@pytest.fixture
+def close_private(monkeypatch):
+    """Return a function from which on no folder `private` may be entered."""
+
+    def close():
+        stat = os.stat
+
+        def guarded(path, *args, **kwargs):
+            if "private" in str(path):
+                raise PermissionError(13, "Permission denied", str(path))
+            return stat(path, *args, **kwargs)
+
+        monkeypatch.setattr(os, "stat", guarded)
+
+    return close
+
+
+def test_a_folder_that_may_not_be_entered_holds_no_video(tmp_path, project, close_private):
     video = make_video(tmp_path / "private" / "v.mp4")
     labels = project(video)
-    stat = os.stat
-
-    def guarded(path, *args, **kwargs):
-        if "private" in str(path):
-            raise PermissionError(13, "Permission denied", str(path))
-        return stat(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "stat", guarded)
+    close_private()
     assert reasons(labels) == ["is not there, or may not be read"]
     shutil.copyfile(video, labels.parent / "v.mp4")
     assert read_labels(labels).videos[0].filename == str(labels.parent / "v.mp4")
 
 
-def test_images_of_a_folder_that_may_not_be_entered_are_not_there(tmp_path, project, monkeypatch):
+def test_images_of_a_folder_that_may_not_be_entered_are_not_there(tmp_path, project, close_private):
     labels = project(make_images(tmp_path / "private", ["0.png", "1.png", "2.png"]))
-    stat = os.stat
-
-    def guarded(path, *args, **kwargs):
-        if "private" in str(path):
-            raise PermissionError(13, "Permission denied", str(path))
-        return stat(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "stat", guarded)
+    close_private()
     assert reasons(labels) == ["is not there"]
 
 

@@ -173,6 +173,14 @@ def test_functions_of_text(value, expected):
 
 
 def test_other_keys_keep_their_numbers():
+    def values(config):
+        return (
+            config.model.peak_threshold,
+            config.tracker.oks_stddev,
+            config.data.frames,
+            config.cache,
+        )
+
     config, _ = compose_config(
         [
             *WORDS,
@@ -182,23 +190,13 @@ def test_other_keys_keep_their_numbers():
             "cache=off",
         ]
     )
-    assert (
-        config.model.peak_threshold,
-        config.tracker.oks_stddev,
-        config.data.frames,
-        config.cache,
-    ) == (0.1, 0.01, 10, "off")
+    assert values(config) == (0.1, 0.01, 10, "off")
     mine = preset(
         "# @package _global_\nmodel: {peak_threshold: 1e-1}\ntracker: {oks_stddev: 1e-2}\n"
         "data: {frames: 1_0}\ncache: off\n"
     )
     config, _ = compose_config([*WORDS, "experiment=box"], config_dir=mine)
-    assert (
-        config.model.peak_threshold,
-        config.tracker.oks_stddev,
-        config.data.frames,
-        config.cache,
-    ) == (0.1, 0.01, 10, "off")
+    assert values(config) == (0.1, 0.01, 10, "off")
 
 
 def test_options_and_folders_may_be_named_by_the_date():
