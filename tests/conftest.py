@@ -258,6 +258,18 @@ def make_model(tmp_path, training_config):
     return make
 
 
+@pytest.fixture
+def pass_time(monkeypatch):
+    """Return a function that lets seconds pass on `time.perf_counter`, which stands still."""
+    now = [100.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    def wait(seconds):
+        now[0] += seconds
+
+    return wait
+
+
 @pytest.fixture(scope="session")
 def legacy_config():
     """Return a function that gives SLEAP 1.4's training config of a small UNet as a dictionary."""

@@ -432,16 +432,23 @@ IDENTITY = [
 ]
 
 
-def test_identity_switches_are_left_as_a_table_and_as_suggestions(
-    tmp_path, monkeypatch, video_path, make_labels
-):
+@pytest.fixture
+def identity_run(tmp_path, monkeypatch, video_path, make_labels):
+    """Return a function that evaluates one animal A whose track has a name per frame."""
     monkeypatch.chdir(tmp_path)
-    instances = [(0, index, TRIANGLE) for index in range(4)]
-    with_tracks(make_labels([video_path], user=instances), "AAAA", "truth.slp")
-    with_tracks(make_labels([video_path], predicted=instances), "1122", "found.slp")
-    result = run(
-        compose_config(IDENTITY)[0], Path("run"), Invocation(["sleap-lab", *IDENTITY], IDENTITY)
-    )
+
+    def evaluated(tracks):
+        instances = [(0, index, TRIANGLE) for index in range(4)]
+        with_tracks(make_labels([video_path], user=instances), "AAAA", "truth.slp")
+        with_tracks(make_labels([video_path], predicted=instances), tracks, "found.slp")
+        invocation = Invocation(["sleap-lab", *IDENTITY], IDENTITY)
+        return run(compose_config(IDENTITY)[0], Path("run"), invocation)
+
+    return evaluated
+
+
+def test_identity_switches_are_left_as_a_table_and_as_suggestions(identity_run):
+    result = identity_run("1122")
     assert result.evaluation.identity["switches"] == 1
     table = Path("run/switches.csv").read_text().splitlines()
     assert len(table) == 2
@@ -452,14 +459,8 @@ def test_identity_switches_are_left_as_a_table_and_as_suggestions(
     assert [len(frame.instances) for frame in labels.labeled_frames] == [1, 1, 1, 1]
 
 
-def test_without_switches_there_is_a_table_but_nothing_to_look_at(
-    tmp_path, monkeypatch, video_path, make_labels
-):
-    monkeypatch.chdir(tmp_path)
-    instances = [(0, index, TRIANGLE) for index in range(4)]
-    with_tracks(make_labels([video_path], user=instances), "AAAA", "truth.slp")
-    with_tracks(make_labels([video_path], predicted=instances), "1111", "found.slp")
-    run(compose_config(IDENTITY)[0], Path("run"), Invocation(["sleap-lab", *IDENTITY], IDENTITY))
+def test_without_switches_there_is_a_table_but_nothing_to_look_at(identity_run):
+    identity_run("1111")
     assert len(Path("run/switches.csv").read_text().splitlines()) == 1
     assert not Path("run/switches.slp").exists()
 

@@ -25,39 +25,42 @@ class GroupingOptions:
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Lines between peaks that an edge can connect, one row each.
+class PeakPairs:
+    """Pairs of peaks that an edge can connect, one row each.
 
     Attributes:
         edge: (m,) index of the skeleton edge.
         source: (m,) index of the peak at its source node.
         destination: (m,) index of the peak at its destination node.
+    """
+
+    edge: np.ndarray
+    source: np.ndarray
+    destination: np.ndarray
+
+
+@dataclass(frozen=True)
+class Lines(PeakPairs):
+    """The lines between pairs of peaks.
+
+    Attributes:
         along: (m,) mean component of the field along the line; nan where source and destination
             coincide.
         length: (m,) network px.
     """
 
-    edge: np.ndarray
-    source: np.ndarray
-    destination: np.ndarray
     along: np.ndarray
     length: np.ndarray
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """Candidate edges between peaks, one row each.
+class Candidates(PeakPairs):
+    """Candidate edges.
 
     Attributes:
-        edge: (m,) index of the skeleton edge.
-        source: (m,) index of the peak at its source node.
-        destination: (m,) index of the peak at its destination node.
         scores: (m,) line scores; nan where source and destination coincide.
     """
 
-    edge: np.ndarray
-    source: np.ndarray
-    destination: np.ndarray
     scores: np.ndarray
 
 

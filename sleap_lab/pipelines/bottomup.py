@@ -136,13 +136,8 @@ def observe_lines(
         length=lines.length,
         size=np.array([field_size(pafs, stride)], dtype=np.float64),
     )
-    return Observed(
-        traced,
-        maps,
-        model.pixel_sizes(*maps),
-        complete=found.complete,
-        truncated=found.truncated,
-    )
+    sizes = model.pixel_sizes(*maps)
+    return Observed(traced, maps, sizes, complete=found.complete, truncated=found.truncated)
 
 
 def _in_image(found: FoundPeaks, batch: FrameBatch, model: Model) -> Peaks:
@@ -258,13 +253,8 @@ def observe_classes(
         **vars(_in_image(found, batch, model)),
         probabilities=class_maps[found.samples, :, y, x].cpu().numpy(),
     )
-    return Observed(
-        classified,
-        maps,
-        model.pixel_sizes(*maps),
-        complete=found.complete,
-        truncated=found.truncated,
-    )
+    sizes = model.pixel_sizes(*maps)
+    return Observed(classified, maps, sizes, complete=found.complete, truncated=found.truncated)
 
 
 def decode_classes(

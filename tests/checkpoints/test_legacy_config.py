@@ -43,19 +43,6 @@ def refusal(read, tmp_path):
     return refusal
 
 
-def put(config, name, value):
-    """Set one key of a config, or take it away where the value is ..."""
-    *parents, last = name.split(".")
-    section = config
-    for part in parents:
-        section = section[part]
-    if value is ...:
-        del section[last]
-    else:
-        section[last] = value
-    return config
-
-
 # ---- what is read
 
 
@@ -219,24 +206,24 @@ UNET, CONFMAPS, PAFS = (
          "data.labels.skeletons does not describe a skeleton (got []; accepted: a list of one)"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_named(refusal, legacy_config, name, value, message):
+def test_what_does_not_fit_is_named(put, refusal, legacy_config, name, value, message):
     assert refusal(put(legacy_config("multi_instance"), name, value)) == message
 
 
-def test_another_backbone_is_named(refusal, legacy_config):
+def test_another_backbone_is_named(put, refusal, legacy_config):
     config = put(legacy_config("centroid"), "model.backbone.resnet", {"version": "ResNet50"})
     config["model"]["backbone"]["unet"] = None
     assert refusal(config) == "model.backbone chooses resnet; accepted: one of unet"
 
 
-def test_keys_of_a_single_head_are_named_without_confmaps(refusal, legacy_config):
+def test_keys_of_a_single_head_are_named_without_confmaps(put, refusal, legacy_config):
     config = put(
         legacy_config("centered_instance"), "model.heads.centered_instance.output_stride", None
     )
     assert refusal(config) == "model.heads.centered_instance.output_stride is missing"
 
 
-def test_the_crop_size_is_named(refusal, legacy_config):
+def test_the_crop_size_is_named(put, refusal, legacy_config):
     config = put(legacy_config("centered_instance"), "data.instance_cropping.crop_size", -96)
     assert (
         refusal(config)
@@ -248,7 +235,7 @@ def test_the_crop_size_is_named(refusal, legacy_config):
     "skeletons",
     [None, 3, [None], [{}], [{"links": [{"source": 1}], "nodes": [{"id": {"py/id": 7}}]}], [[]]],
 )
-def test_a_broken_skeleton_is_named(refusal, legacy_config, skeletons):
+def test_a_broken_skeleton_is_named(put, refusal, legacy_config, skeletons):
     assert refusal(put(legacy_config("centroid"), "data.labels.skeletons", skeletons)).startswith(
         "data.labels.skeletons "
     )

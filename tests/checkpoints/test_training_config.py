@@ -1,4 +1,3 @@
-import copy
 from pathlib import Path
 
 import pytest
@@ -29,19 +28,6 @@ def read(tmp_path):
         return read_training_config(tmp_path)
 
     return read
-
-
-def put(config, name, value):
-    """Return a copy of a config with one key set, or taken away where the value is ..."""
-    changed = section = copy.deepcopy(config)
-    *parents, last = name.split(".")
-    for part in parents:
-        section = section[part]
-    if value is ...:
-        del section[last]
-    else:
-        section[last] = value
-    return changed
 
 
 # ---- folders
@@ -107,7 +93,7 @@ def test_what_inference_needs_is_read(read, training_config, tmp_path):
     assert (config.ensure_rgb, config.ensure_grayscale) == (True, False)
 
 
-def test_strides_may_differ(read, training_config):
+def test_strides_may_differ(put, read, training_config):
     config = read(
         put(training_config("bottomup"), "model_config.head_configs.bottomup.pafs.output_stride", 4)
     )
@@ -126,7 +112,7 @@ def test_strides_may_differ(read, training_config):
     ],
 )
 def test_what_has_a_default_may_be_absent_or_null(
-    read, training_config, name, attribute, default, value
+    put, read, training_config, name, attribute, default, value
 ):
     preprocessing = {"max_height": 1, "crop_size": 1, "ensure_rgb": True}
     raw = put(training_config("centered_instance", preprocessing=preprocessing), name, value)
@@ -134,7 +120,9 @@ def test_what_has_a_default_may_be_absent_or_null(
 
 
 @pytest.mark.parametrize(("backbone", "expected"), [("unet", 16), ("convnext", 32), ("swint", 32)])
-def test_the_stride_to_pad_to_depends_on_the_backbone(read, training_config, backbone, expected):
+def test_the_stride_to_pad_to_depends_on_the_backbone(
+    put, read, training_config, backbone, expected
+):
     assert (
         read(
             put(
@@ -147,7 +135,7 @@ def test_the_stride_to_pad_to_depends_on_the_backbone(read, training_config, bac
     )
 
 
-def test_a_skeleton_needs_only_nodes(read, training_config):
+def test_a_skeleton_needs_only_nodes(put, read, training_config):
     raw = put(training_config("centroid"), "data_config.skeletons", [{"nodes": [{"name": "a"}]}])
     assert read(raw).skeleton == Skeleton(("a",), name="skeleton")
 
@@ -160,7 +148,7 @@ def test_what_only_training_needs_may_be_absent(read, training_config):
     assert read(raw).kind == "centroid"
 
 
-def test_unknown_keys_do_no_harm(read, training_config):
+def test_unknown_keys_do_no_harm(put, read, training_config):
     raw = training_config("bottomup")
     for name in (
         "new",
@@ -205,7 +193,7 @@ def test_the_first_skeleton_counts(read, training_config):
     assert read(raw).skeleton.nodes == ("a", "b")
 
 
-def test_parts_may_be_named_otherwise_than_nodes(read, training_config):
+def test_parts_may_be_named_otherwise_than_nodes(put, read, training_config):
     raw = put(
         training_config("single_instance"),
         "model_config.head_configs.single_instance.confmaps.part_names",
@@ -258,7 +246,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
         "data_config.preprocessing",
     ],
 )
-def test_a_missing_section_is_named(read, training_config, section, value):
+def test_a_missing_section_is_named(put, read, training_config, section, value):
     expected = "model_config.head_configs" if section == "model_config" else section
     assert (
         message(read, put(training_config("bottomup"), section, value))
@@ -267,14 +255,14 @@ def test_a_missing_section_is_named(read, training_config, section, value):
 
 
 @pytest.mark.parametrize("section", ["model_config.head_configs", "model_config.backbone_config"])
-def test_a_section_of_nulls_chooses_nothing(read, training_config, section):
+def test_a_section_of_nulls_chooses_nothing(put, read, training_config, section):
     assert (
         message(read, put(training_config("bottomup"), section, {"unet": None, "bottomup": None}))
         == f"{section} chooses nothing"
     )
 
 
-def test_an_unknown_kind_is_refused_with_the_known_ones(read, training_config):
+def test_an_unknown_kind_is_refused_with_the_known_ones(put, read, training_config):
     raw = put(
         training_config("bottomup"),
         "model_config.head_configs",
@@ -302,7 +290,7 @@ REQUIRED = [
 
 @pytest.mark.parametrize("value", [..., None])
 @pytest.mark.parametrize(("kind", "name"), REQUIRED)
-def test_a_missing_key_of_a_head_is_named(read, training_config, kind, name, value):
+def test_a_missing_key_of_a_head_is_named(put, read, training_config, kind, name, value):
     key = f"model_config.head_configs.{kind}.{name}"
     assert message(read, put(training_config(kind), key, value)) == f"{key} is missing"
 
@@ -312,7 +300,7 @@ def test_a_missing_key_of_a_head_is_named(read, training_config, kind, name, val
     ("kind", "head"),
     [("bottomup", "pafs"), ("centroid", "confmaps"), ("multi_class_topdown", "class_vectors")],
 )
-def test_a_missing_head_is_named_by_its_key(read, training_config, kind, head, value):
+def test_a_missing_head_is_named_by_its_key(put, read, training_config, kind, head, value):
     found = message(
         read, put(training_config(kind), f"model_config.head_configs.{kind}.{head}", value)
     )
@@ -339,7 +327,7 @@ def test_a_missing_head_is_named_by_its_key(read, training_config, kind, head, v
         ),
     ],
 )
-def test_a_value_that_is_no_number_is_named(read, training_config, name, value, accepted):
+def test_a_value_that_is_no_number_is_named(put, read, training_config, name, value, accepted):
     raw = put(training_config("centered_instance"), name, value)
     assert message(read, raw) == f"{name}: got {value!r}; accepted: {accepted}"
 
@@ -352,7 +340,7 @@ def test_a_value_that_is_no_number_is_named(read, training_config, name, value, 
         ("multi_class_bottomup", "class_maps.classes"),
     ],
 )
-def test_names_come_in_lists(read, training_config, kind, name):
+def test_names_come_in_lists(put, read, training_config, kind, name):
     key = f"model_config.head_configs.{kind}.{name}"
     assert (
         message(read, put(training_config(kind), key, "ab")) == f"{key}: got 'ab'; accepted: a list"
@@ -429,13 +417,13 @@ def test_the_version_that_trained_a_model(read, training_config, told, expected)
         [{"nodes": [{"name": "a"}, {"name": "b"}], "edges": [["a"]]}],
     ],
 )
-def test_what_is_no_skeleton_is_refused(read, training_config, skeletons):
+def test_what_is_no_skeleton_is_refused(put, read, training_config, skeletons):
     found = message(read, put(training_config("bottomup"), "data_config.skeletons", skeletons))
     assert found.startswith("data_config.skeletons does not describe a skeleton")
 
 
 @pytest.mark.parametrize("kind", ["single_instance", "bottomup", "multi_class_topdown"])
-def test_as_many_parts_as_nodes(read, training_config, kind):
+def test_as_many_parts_as_nodes(put, read, training_config, kind):
     raw = put(
         training_config(kind),
         f"model_config.head_configs.{kind}.confmaps.part_names",
@@ -448,7 +436,7 @@ def test_as_many_parts_as_nodes(read, training_config, kind):
 
 
 @pytest.mark.parametrize("edges", [[["a", "z"]], [["a"]], ["ab"], [["a", "b", "a"]]])
-def test_fields_along_edges_that_are_none_are_refused(read, training_config, edges):
+def test_fields_along_edges_that_are_none_are_refused(put, read, training_config, edges):
     raw = put(training_config("bottomup"), "model_config.head_configs.bottomup.pafs.edges", edges)
     expected = "model_config.head_configs.bottomup.pafs.edges: "
     assert message(read, raw) == f"{expected}got {edges!r}; accepted: pairs of part_names a, b"

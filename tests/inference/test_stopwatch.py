@@ -6,18 +6,6 @@ from sleap_lab.inference import stopwatch
 from sleap_lab.inference.stopwatch import Stopwatch, predicting_seconds, untimed
 
 
-@pytest.fixture
-def pass_time(monkeypatch):
-    """Return a function that advances the stopwatch's clock, which otherwise stands still."""
-    now = [100.0]
-    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: now[0])
-
-    def wait(seconds):
-        now[0] += seconds
-
-    return wait
-
-
 def test_stages_are_listed_in_the_order_in_which_they_start(pass_time):
     seconds = {}
     stage = Stopwatch(seconds)

@@ -5,15 +5,6 @@ from torch.nn import functional as F
 from sleap_lab.networks.convnext import Block, ChannelNorm, ConvNeXtEncoder, convnext
 
 
-def fill(module, seed=0):
-    """Give a module random weights, so that no part of it vanishes."""
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(torch.randn(parameter.shape))
-    return module
-
-
 def test_widths_of_tiny_as_sleap_nn_documents_them():
     with torch.device("meta"):
         network = convnext({})
@@ -53,7 +44,7 @@ def test_the_norm_is_that_of_each_pixel():
 
 
 @torch.no_grad()
-def test_a_block_is_a_scaled_residual():
+def test_a_block_is_a_scaled_residual(fill):
     block = fill(Block(4))
     x = torch.randn(1, 4, 5, 4)
     conv, norm, up, down = (block.block[i] for i in (0, 2, 3, 5))
@@ -74,7 +65,7 @@ def test_a_block_is_a_scaled_residual():
 
 
 @torch.no_grad()
-def test_skip_connections_leave_each_level_before_its_blocks():
+def test_skip_connections_leave_each_level_before_its_blocks(fill):
     encoder = fill(ConvNeXtEncoder(1, [2, 1, 3], [4, 6, 8], stem_kernel=4, stem_stride=2))
     image = torch.randn(1, 1, 32, 48)
     last, skips = encoder(image)
@@ -92,7 +83,7 @@ def test_even_sizes_are_halved_odd_ones_floored(size):
 
 
 @torch.no_grad()
-def test_images_of_a_batch_do_not_mix():
+def test_images_of_a_batch_do_not_mix(fill):
     network = fill(
         convnext({"arch": {"depths": [1, 1], "channels": [4, 6]}, "output_stride": 2})
     ).eval()

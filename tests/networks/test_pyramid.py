@@ -36,15 +36,7 @@ def pyramid(widths=(4, 6, 8, 10), stem_stride=2, middle_channels=None, **config)
     )
 
 
-def shapes(module):
-    return {
-        name.removesuffix(".weight"): tuple(value.shape)
-        for name, value in module.state_dict().items()
-        if name.endswith("weight")
-    }
-
-
-def test_names_and_shapes():
+def test_names_and_shapes(shapes):
     # The decoder blocks have widths 4 * 1.5^3 = 13.5, 4 * 1.5^2 = 9, 6, 4 and again 4; the middle
     # has 10 * 1.5.
     assert shapes(pyramid(filters_rate=1.5)) == {
@@ -67,7 +59,7 @@ def test_names_and_shapes():
     }
 
 
-def test_more_convolutions_widen_nothing_but_the_middle():
+def test_more_convolutions_widen_nothing_but_the_middle(shapes):
     names = shapes(pyramid(convs_per_block=3, kernel_size=5))
     assert names["middle_blocks.0.blocks.convnext_middle_expand_conv1"] == (20, 20, 5, 5)
     assert "dec.decoder_stack.0.blocks.dec0_s32_to_s16_refine_conv2" not in names
@@ -100,7 +92,7 @@ def test_maps_of_any_size_meet_the_skip_connections(size):
     assert outputs[32].shape[-2:] == (size[0] // 32, size[1] // 32)  # floored
 
 
-def test_the_deepest_width_can_be_given():
+def test_the_deepest_width_can_be_given(shapes):
     assert shapes(pyramid(middle_channels=17))[
         "middle_blocks.1.blocks.convnext_middle_contract_conv0"
     ] == (17, 17, 3, 3)

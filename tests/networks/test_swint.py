@@ -18,15 +18,6 @@ from sleap_lab.networks.swint import (
 )
 
 
-def fill(module, seed=0):
-    """Give a module random weights, so that no part of it vanishes."""
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(torch.randn(parameter.shape))
-    return module
-
-
 def test_widths_of_tiny_as_sleap_nn_documents_them():
     with torch.device("meta"):
         network = swint({})
@@ -163,7 +154,7 @@ def by_hand(attention, x):
         ((2, 2), 4, 2),  # a single window, larger than the map
     ],
 )
-def test_attention_is_that_among_the_pixels_of_a_window(size, window, shift):
+def test_attention_is_that_among_the_pixels_of_a_window(fill, size, window, shift):
     attention = fill(WindowAttention(4, 2, window, shift))
     x = torch.randn(2, *size, 4)
     torch.testing.assert_close(
@@ -187,7 +178,7 @@ def test_positions_are_real_without_memory_for_weights():
 
 
 @torch.no_grad()
-def test_skip_connections_leave_each_level_before_its_blocks():
+def test_skip_connections_leave_each_level_before_its_blocks(fill):
     encoder = fill(SwinEncoder(1, 4, [2, 1, 3], [1, 2, 4], patch=4, stem_stride=2, window=3))
     image = torch.randn(1, 1, 32, 48)
     last, skips = encoder(image)
@@ -202,14 +193,14 @@ def test_skip_connections_leave_each_level_before_its_blocks():
 
 
 @torch.no_grad()
-def test_sizes_are_rounded_up_between_levels():
+def test_sizes_are_rounded_up_between_levels(fill):
     encoder = fill(SwinEncoder(1, 4, [1, 1, 1], [1, 1, 1], patch=4, stem_stride=2, window=3))
     _, skips = encoder(torch.rand(1, 1, 74, 50))
     assert [tuple(skip.shape[-2:]) for skip in skips] == [(10, 7), (19, 13), (37, 25)]
 
 
 @torch.no_grad()
-def test_images_of_a_batch_do_not_mix():
+def test_images_of_a_batch_do_not_mix(fill):
     network = fill(
         swint(
             {

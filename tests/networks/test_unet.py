@@ -13,14 +13,6 @@ WORKED = {
 }
 
 
-def shapes(unet):
-    return {
-        name.removesuffix(".weight"): tuple(value.shape)
-        for name, value in unet.state_dict().items()
-        if name.endswith("weight")
-    }
-
-
 ENCODER_AND_MIDDLE = {
     "encoders.0.encoder_stack.0.blocks.stack0_enc0_conv0": (16, 1, 3, 3),
     "encoders.0.encoder_stack.0.blocks.stack0_enc0_conv1": (16, 16, 3, 3),
@@ -33,7 +25,7 @@ ENCODER_AND_MIDDLE = {
 }
 
 
-def test_names_and_shapes_with_transposed_convolutions():
+def test_names_and_shapes_with_transposed_convolutions(shapes):
     assert shapes(UNet(WORKED | {"up_interpolate": False})) == ENCODER_AND_MIDDLE | {
         "decoders.0.decoder_stack.0.blocks.stack0_dec0_s8_to_s4_trans_conv": (54, 36, 3, 3),
         "decoders.0.decoder_stack.0.blocks.stack0_dec0_s8_to_s4_refine_conv0": (36, 36 + 36, 3, 3),
@@ -44,7 +36,7 @@ def test_names_and_shapes_with_transposed_convolutions():
     }
 
 
-def test_names_and_shapes_with_interpolation():
+def test_names_and_shapes_with_interpolation(shapes):
     assert shapes(UNet(WORKED | {"up_interpolate": True})) == ENCODER_AND_MIDDLE | {
         "decoders.0.decoder_stack.0.blocks.stack0_dec0_s8_to_s4_refine_conv0": (36, 36 + 54, 3, 3),
         "decoders.0.decoder_stack.0.blocks.stack0_dec0_s8_to_s4_refine_conv1": (36, 36, 3, 3),
@@ -53,7 +45,7 @@ def test_names_and_shapes_with_interpolation():
     }
 
 
-def test_names_and_shapes_with_a_stem():
+def test_names_and_shapes_with_a_stem(shapes):
     stem = UNet(WORKED | {"stem_stride": 2, "output_stride": 1})
     assert shapes(stem) == {
         "stem.stem_stack.0.blocks.stem0_conv0": (16, 1, 7, 7),
@@ -86,7 +78,7 @@ def test_names_and_shapes_with_a_stem():
     assert stem.output_channels == {16: 54, 8: 36, 4: 24, 2: 16, 1: 16}
 
 
-def test_more_convolutions_per_block_do_not_reach_the_decoder():
+def test_more_convolutions_per_block_do_not_reach_the_decoder(shapes):
     names = shapes(UNet(WORKED | {"convs_per_block": 3}))
     assert "encoders.0.encoder_stack.0.blocks.stack0_enc0_conv2" in names
     assert "middle_blocks.0.blocks.stack0_enc4_middle_expand_conv1" in names
@@ -115,7 +107,7 @@ def test_widths_are_truncated_level_by_level(filters, rate, widths):
     assert unet.middle_channels == unet.output_channels[strides[-1]] == widths[-1]
 
 
-def test_the_deepest_width_can_be_given():
+def test_the_deepest_width_can_be_given(shapes):
     unet = UNet(WORKED, middle_channels=53)
     assert shapes(unet)["middle_blocks.1.blocks.stack0_enc5_middle_contract_conv0"] == (
         53,

@@ -99,43 +99,38 @@ def test_of_a_flood_of_peaks_the_highest_of_each_node_are_used(
     )
 
 
-def test_of_a_flood_of_lines_the_highest_peaks_of_each_node_are_used(
-    fake, batch, draw, monkeypatch
-):
-    confmaps = draw(
-        (1, 2, 8, 12), (0, 0, 2, 2, 0.9), (0, 0, 6, 2, 0.6), (0, 1, 2, 5, 0.8), (0, 1, 6, 5, 0.7)
-    )
-    model = fake(
-        "bottomup",
-        lambda x: {"confmaps": confmaps, "pafs": torch.zeros(1, 2, 8, 12)},
-        edges=[("a", "b")],
-    )
-    images = batch(torch.zeros(1, 1, 4, 4))
+@pytest.fixture
+def observe_pairs(fake, batch, draw):
+    """Return a function that observes two peaks of each of two nodes, with a value of the second.
+
+    The others are 0.9, 0.8 and 0.7, the threshold 0.5.
+    """
+
+    def observed(value):
+        peaks = (0, 0, 2, 2, 0.9), (0, 0, 6, 2, value), (0, 1, 2, 5, 0.8), (0, 1, 6, 5, 0.7)
+        maps = {"confmaps": draw((1, 2, 8, 12), *peaks), "pafs": torch.zeros(1, 2, 8, 12)}
+        model = fake("bottomup", lambda x: maps, edges=[("a", "b")])
+        images = batch(torch.zeros(1, 1, 4, 4))
+        return observe_lines(images, model, peak_threshold=0.5, refinements=[None], n_points=3)
+
+    return observed
+
+
+def test_of_a_flood_of_lines_the_highest_peaks_of_each_node_are_used(observe_pairs, monkeypatch):
     monkeypatch.setattr(bottomup, "MAX_LINES", 1)
     for most, peaks, truncated in [
         (2 * 2, [0.9, 0.6, 0.8, 0.7], False),
         (2 * 2 - 1, [0.9, 0.8], True),
     ]:
         monkeypatch.setattr(bottomup, "MAX_TRACED_LINES", most)
-        seen = observe_lines(images, model, peak_threshold=0.5, refinements=[None], n_points=3)
+        seen = observe_pairs(0.6)
         assert (seen.content.values.tolist(), seen.truncated) == (pytest.approx(peaks), truncated)
 
 
-def test_of_too_many_lines_only_those_above_the_threshold_are_observed(
-    fake, batch, draw, monkeypatch
-):
-    confmaps = draw(
-        (1, 2, 8, 12), (0, 0, 2, 2, 0.9), (0, 0, 6, 2, 0.15), (0, 1, 2, 5, 0.8), (0, 1, 6, 5, 0.7)
-    )
-    model = fake(
-        "bottomup",
-        lambda x: {"confmaps": confmaps, "pafs": torch.zeros(1, 2, 8, 12)},
-        edges=[("a", "b")],
-    )
-    images = batch(torch.zeros(1, 1, 4, 4))
+def test_of_too_many_lines_only_those_above_the_threshold_are_observed(observe_pairs, monkeypatch):
     for most, peaks, lines, complete in [(4, 4, 2 * 2, True), (3, 3, 1 * 2, False)]:
         monkeypatch.setattr(bottomup, "MAX_LINES", most)
-        seen = observe_lines(images, model, peak_threshold=0.5, refinements=[None], n_points=3)
+        seen = observe_pairs(0.15)
         assert (len(seen.content.edge), len(seen.content.values), seen.complete) == (
             lines,
             peaks,

@@ -520,34 +520,16 @@ def test_refinement_is_on_unless_told_otherwise(make_model):
         (1, 12, 14, 255), (1, 14, 14, 85)
     )  # map pixels (6, 7) and (7, 7), the second a third as bright
     model = ModelConfig(paths=[str(path)])
-    refined = (
-        build_pipeline(model, PreprocessingConfig(), RuntimeConfig(device="cpu"), None)
-        .predict(pair)
-        .poses
-    )
-    np.testing.assert_allclose(refined.points[0, 0], [2 * (6 + 1 / 4), 14], rtol=1e-6)
-    plain = (
-        build_pipeline(
-            replace(model, integral_refinement=None),
-            PreprocessingConfig(),
-            RuntimeConfig(device="cpu"),
-            None,
+
+    def point(**options):
+        pipeline = build_pipeline(
+            replace(model, **options), PreprocessingConfig(), RuntimeConfig(device="cpu"), None
         )
-        .predict(pair)
-        .poses
-    )
-    assert plain.points[0, 0].tolist() == [12, 14]
-    alone = (
-        build_pipeline(
-            replace(model, integral_patch_size=1),
-            PreprocessingConfig(),
-            RuntimeConfig(device="cpu"),
-            None,
-        )
-        .predict(pair)
-        .poses
-    )
-    assert alone.points[0, 0].tolist() == [12, 14]
+        return pipeline.predict(pair).poses.points[0, 0].tolist()
+
+    assert point() == pytest.approx([2 * (6 + 1 / 4), 14], rel=1e-6)
+    assert point(integral_refinement=None) == [12, 14]
+    assert point(integral_patch_size=1) == [12, 14]
 
 
 @pytest.mark.parametrize(

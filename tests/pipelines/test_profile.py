@@ -5,20 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sleap_lab.pipelines import profile
 from sleap_lab.pipelines.profile import NETWORK, PREPROCESS, Clock, doing
-
-
-@pytest.fixture
-def pass_time(monkeypatch):
-    """Return a function that lets seconds pass on the clock, which stands still otherwise."""
-    now = [100.0]
-    monkeypatch.setattr(profile.time, "perf_counter", lambda: now[0])
-
-    def wait(seconds):
-        now[0] += seconds
-
-    return wait
 
 
 @pytest.fixture
