@@ -1,0 +1,1 @@
+"""Quality of poses and tracks without ground truth."""

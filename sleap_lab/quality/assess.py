@@ -1,0 +1,117 @@
+"""Quality of a result without ground truth: proxies, as numbers and as places to look at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sleap_lab.poses.record import Poses
+from sleap_lab.quality import proxies
+from sleap_lab.quality.neighbours import Order, in_order
+from sleap_lab.quality.proxies import Found
+from sleap_lab.quality.scale import body_length, expected_animals
+
+KINDS = {
+    "jump": "moves much farther than usual in one frame",
+    "flip": "left and right change places",
+    "stretched": "a bone is much longer than usual",
+    "double": "lies on another pose",
+    "mixed": "has nodes of two animals",
+    "drop": "a node is much less confident than usual",
+    "gap": "comes back after frames without it",
+}
+"""What each proxy finds, as the end of a sentence about a pose."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quality:
+    """Proxies of the quality of poses.
+
+    Attributes:
+        order: The poses by video and frame; findings refer to its rows.
+        found: What each proxy of `KINDS` finds.
+        expected: Number of animals expected in each frame, per video.
+        length: Body length, px; nan where it is not known.
+        metrics: `quality/…` numbers; nan where one cannot be formed.
+        notes: What a reader must know.
+    """
+
+    order: Order
+    found: Mapping[str, Found]
+    expected: Mapping[int, int]
+    length: float
+    metrics: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+
+def assess(poses: Poses, animals: int | None = None) -> Quality:
+    """Look for signs of errors in poses and tracks.
+
+    Args:
+        poses: The result of a run; tracked or not.
+        animals: Number of animals in each frame; by default what most frames of a video hold.
+    """
+    order = in_order(poses)
+    length = body_length(order)
+    found = {
+        "jump": proxies.jumps(order, length),
+        "flip": proxies.flips(order, length, proxies.mirrored_nodes(poses.skeleton)),
+        "stretched": proxies.stretched_bones(order),
+        "double": proxies.doubles(order, length),
+        "mixed": proxies.mixed_poses(order, length),
+        "drop": proxies.confidence_drops(order),
+        "gap": proxies.gaps(order),
+    }
+    counts = np.diff(order.start)
+    videos = np.unique(order.places[:, 0]).tolist()
+    expected = {
+        video: expected_animals(counts[order.places[:, 0] == video]) if animals is None else animals
+        for video in videos
+    }
+    notes = []
+    if len(poses) and not (order.animal >= 0).any():
+        notes.append("quality: jumps, flips and gaps are left out, since poses have no tracks")
+    return Quality(order, found, expected, length, _metrics(order, found, expected), tuple(notes))
+
+
+def _metrics(
+    order: Order, found: Mapping[str, Found], expected: Mapping[int, int]
+) -> dict[str, float]:
+    counts = np.diff(order.start)
+    wanted = np.array([expected[video] for video in order.places[:, 0].tolist()], dtype=int)
+    known, followed = order.animal >= 0, order.before >= 0
+    tracks = {
+        video: len(np.unique(order.animal[known & (order.poses.video == video)]))
+        for video in expected
+    }
+    median, spread = proxies.bone_spread(proxies.bone_lengths(order))
+    relative = (spread / median)[median > 0]
+    nan = float("nan")
+
+    def share(part: float | np.integer, whole: float | np.integer) -> float:
+        return float(part / whole) if whole else nan
+
+    def poses_with(kind: str, among: np.ndarray) -> float:
+        return share(1000 * len(np.unique(found[kind].rows)), np.count_nonzero(among))
+
+    every = np.ones(len(order.poses), dtype=bool)
+    return {
+        "quality/expected_animals": float(max(expected.values(), default=0)),
+        "quality/frames_with_fewer": share(np.count_nonzero(counts < wanted), len(counts)),
+        "quality/frames_with_more": share(np.count_nonzero(counts > wanted), len(counts)),
+        "quality/extra_tracks": float(
+            sum(max(0, n - expected[video]) for video, n in tracks.items())
+        )
+        if known.any()
+        else nan,
+        "quality/gaps": float(len(found["gap"].rows)) if known.any() else nan,
+        "quality/jumps_per_1000": poses_with("jump", followed),
+        "quality/flips_per_1000": poses_with("flip", followed)
+        if proxies.mirrored_nodes(order.poses.skeleton)
+        else nan,
+        "quality/bone_spread": float(np.median(relative)) if len(relative) else nan,
+        "quality/stretched_per_1000": poses_with("stretched", every) if len(relative) else nan,
+        "quality/doubles_per_1000": poses_with("double", every),
+        "quality/mixed_per_1000": poses_with("mixed", every),
+        "quality/drops_per_1000": poses_with("drop", every),
+    }
