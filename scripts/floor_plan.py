@@ -34,6 +34,7 @@ ROOMS = (
         "report",
         "pipelines",
         "evaluation",
+        "quality",
         "checkpoints",
         "tracking",
         "filters",

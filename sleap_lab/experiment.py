@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import sleap_io as sio
+
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, system_problem
 from sleap_lab.evaluation import Evaluation
@@ -37,6 +39,7 @@ from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
+from sleap_lab.quality.assess import Quality, assess
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation, new_folder
 from sleap_lab.runs.mlflow_log import log_run
@@ -47,6 +50,7 @@ from sleap_lab.runs.results import (
     write_overlay,
     write_page,
     write_predictions,
+    write_quality,
     write_scores,
 )
 from sleap_lab.runs.run import Run
@@ -57,6 +61,7 @@ from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.credentials import conceal, redact
 from sleap_lab.settings.overrides import as_typed
+from sleap_lab.settings.tracker import known_animals
 
 log = logging.getLogger("sleap_lab")
 
@@ -204,16 +209,12 @@ def _run_stages(run: Run) -> Result:
         record_frames(run, source, inference.poses, inference.bad_frames)
         written = write_predictions(run, source, predictions)
         summary.notes += [*written.notes, *written.failed]
-    evaluation = None
-    if truth is not None:
-        with stage("evaluate"):
-            evaluation = evaluate_predictions(truth, inference.poses, predictions, source, config)
-            summary.notes += write_scores(run, source, evaluation, predictions)
+    quality, evaluation = _evaluate(run, source, inference.poses, predictions, truth, stage)
     incomplete = inference.bad_frames or source.unreadable or source.cut_short or written.failed
     summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
         with stage("report"):
-            write_page(run, source, device, inference.poses, truth, evaluation)
+            write_page(run, source, device, inference.poses, truth, evaluation, quality)
     if config.output.overlay_video:
         with stage("overlay"):
             write_overlay(run, source, inference.poses, evaluation)
@@ -256,6 +257,27 @@ def _predict(
     if (seconds := predicting_seconds(summary.stages)) and summary.cache.get("predict") != RESUMED:
         summary.metrics["speed/frames_per_second"] = round(len(detected.poses.frames) / seconds, 3)
     return detected, [] if arrays is None else [arrays]
+
+
+def _evaluate(
+    run: Run,
+    source: Source,
+    poses: Poses,
+    predictions: sio.Labels,
+    truth: Truth | None,
+    stage: Stage,
+) -> tuple[Quality | None, Evaluation | None]:
+    """Look for signs of errors, and compare with ground truth; each where it is requested."""
+    config, quality, evaluation = run.config, None, None
+    if config.evaluator.quality or config.report == "html":
+        with stage("quality"):
+            quality = assess(poses, known_animals(config.tracker))
+            write_quality(run, source, quality)
+    if truth is not None:
+        with stage("evaluate"):
+            evaluation = evaluate_predictions(truth, poses, predictions, source, config)
+            run.summary.notes += write_scores(run, source, evaluation, predictions)
+    return quality, evaluation
 
 
 def _show_outcome(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None:

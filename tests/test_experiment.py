@@ -108,6 +108,7 @@ def test_the_stages_add_up_to_the_time_that_passed(tmp_path, monkeypatch, cache)
         "filter",
         "track",
         "write",
+        "quality",
         "evaluate",
         "report",
         *(("cache",) if cache == "rw" else ()),

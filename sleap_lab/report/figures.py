@@ -239,7 +239,7 @@ def errors_over_frames(axis: FrameAxis, index: np.ndarray, errors: np.ndarray) -
         axes.set_ylim(0, 1.5 * top)
     else:
         axes.set_ylim(0, 1.1 * top)
-    _frame_axis(axes, axis)
+    draw_frame_axis(axes, axis)
     axes.set_ylabel("Mean error (px)")
     return figure
 
@@ -381,7 +381,7 @@ def instances_per_frame(
         1.15 * max(found.max(initial=1), 1 if labelled is None else np.nanmax(labelled, initial=1)),
     )
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _frame_axis(axes, axis)
+    draw_frame_axis(axes, axis)
     axes.set_ylabel("Instances")
     return figure
 
@@ -440,7 +440,7 @@ def track_timeline(
         )
         legend_above(axes, *axes.get_legend_handles_labels())
     name_rows(axes, [f"{cut(names[t])} ({lengths[t]})" for t in shown])
-    _frame_axis(axes, axis)
+    draw_frame_axis(axes, axis)
     return figure
 
 
@@ -468,7 +468,8 @@ def name_rows(axes: "Axes", names: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def _frame_axis(axes: "Axes", axis: FrameAxis) -> None:
+def draw_frame_axis(axes: "Axes", axis: FrameAxis) -> None:
+    """Limit and label the horizontal axis, and mark where a video ends."""
     for border in axis.borders:
         axes.axvline(border, color=MUTED, linewidth=0.7, linestyle=":")
     if len(axis.x):

@@ -13,10 +13,12 @@ from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.records import on_compared_nodes
 from sleap_lab.files.atomic import replacing
 from sleap_lab.poses.record import Poses, distinct
+from sleap_lab.quality.assess import Quality
 from sleap_lab.report import numbers
 from sleap_lab.report.figures import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
 from sleap_lab.report.pictures import take_pictures
+from sleap_lab.report.signs import quality_panels
 
 SUMMARY = (
     "title",
@@ -47,6 +49,7 @@ def write_report(
     truth: Poses | None,
     evaluation: Evaluation | None,
     read_image: Callable[[int, int], np.ndarray] | None,
+    quality: Quality | None = None,
     notes: Sequence[str] = (),
     videos: Sequence[Mapping[str, Any]] = (),
     bad_frames: Sequence[Mapping[str, Any]] = (),
@@ -69,6 +72,7 @@ def write_report(
         evaluation: How the predictions compare with it, if they were compared.
         read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame
             for which it raises is left out and named.
+        quality: Signs of errors, if they were looked for.
         notes: What a reader must know before believing a number.
         videos: Outcome of each video, as in `run.json`; a single one that was read whole is not
             listed.
@@ -85,6 +89,7 @@ def write_report(
     with house_style():
         accuracy = list(accuracy_panels(poses, evaluation)) if evaluation is not None else []
         content = list(content_panels(poses, truth, evaluation))
+        content += quality_panels(quality) if quality is not None else ()
         worst, even, unreadable = (
             take_pictures(poses, truth, evaluation, read_image) if read_image else ([], [], [])
         )

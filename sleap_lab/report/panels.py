@@ -56,7 +56,7 @@ def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
     if "pck_metrics" in evaluation.metrics:
         yield from _node_panels(poses.skeleton.nodes, evaluation)
     else:
-        yield _panel(
+        yield panel(
             "Error of matched centroids",
             "Distance between each predicted centroid and the true one it was matched with.",
             f"Histogram of centroid errors: {spread}.",
@@ -69,7 +69,7 @@ def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
         )
     yield from _calibration_panel(poses, evaluation)
     axis = figures.frame_axis(poses.frames)
-    yield _panel(
+    yield panel(
         "Error over the frames",
         "Mean error of each matched pair. Misses are not in it.",
         f"Error against frame: {spread}.",
@@ -87,7 +87,7 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
         if np.isfinite(d).any()
     }
     worst = max(medians, key=lambda node: medians[node], default=None)
-    yield _panel(
+    yield panel(
         "Error of each node",
         "Box: middle half of the errors, with the median; line: 5th to 95th percentile. "
         "Matched pairs only.",
@@ -100,7 +100,7 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
     shares = np.asarray(metrics["pck_metrics"]["pcks"]).mean(axis=0)
     mean = share(metrics["pck_metrics"]["mPCK"])
     lowest = nodes[int(shares.mean(axis=1).argmin())]
-    yield _panel(
+    yield panel(
         "PCK of each node",
         "Share of matched pairs with an error below a distance; a node missing on either side is "
         "a miss. The worst nodes are named, with their mean; all others are grey.",
@@ -108,7 +108,7 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
         figures.pck_curves(nodes, np.asarray(metrics["pck_metrics"]["thresholds"]), shares),
     )
     spread = f"oks_stddev {text(evaluation.settings['oks_stddev'])}"
-    yield _panel(
+    yield panel(
         "Similarity of matched pairs",
         f"OKS of each matched pair, with {spread}. Misses are not in it.",
         f"Histogram of OKS. Mean {share(metrics['mOKS']['mOKS'])}.",
@@ -139,7 +139,7 @@ def _calibration_panel(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
         np.median(errors[part])
         for part in (order[: len(order) // 10], order[-(len(order) // 10) :])
     )
-    yield _panel(
+    yield panel(
         "Confidence and error",
         "Compared nodes in ten groups by confidence. "
         "Where the curves fall, a threshold on confidence removes bad nodes first.",
@@ -164,7 +164,7 @@ def content_panels(
     axis = figures.frame_axis(poses.frames)
     index = axis.index(poses.video, poses.frame)
     found = np.bincount(index, minlength=len(axis.frames))
-    yield _panel(
+    yield panel(
         "Instances in each frame",
         f"{np.count_nonzero(found == 0):,} of {len(found):,} processed frames are empty.",
         f"Predicted instances per frame: {found.min()} to {found.max()}, mean {found.mean():.2f}.",
@@ -185,7 +185,7 @@ def content_panels(
                 " A triangle marks an identity switch: "
                 "the animal is followed by this track from here."
             )
-        yield _panel(
+        yield panel(
             "Frames that each track covers",
             caption,
             f"Timeline of {tracks} tracks over {len(found)} frames.",
@@ -195,14 +195,14 @@ def content_panels(
     if len(poses) and len(poses.skeleton.nodes) > 1:
         visible = poses.visible.mean(axis=0)
         rarest = poses.skeleton.nodes[int(visible.argmin())]
-        yield _panel(
+        yield panel(
             "Nodes found",
             "Share of the predicted instances in which each node was found.",
             f"Share of instances with each node. Lowest for {rarest}, {visible.min():.0%}.",
             figures.nodes_found(poses.skeleton.nodes, visible),
         )
     if np.isfinite(poses.instance_scores).any():
-        yield _panel(
+        yield panel(
             "Confidence of predicted instances",
             "Instance scores as the model gives them; what is high depends on the kind of model.",
             f"Histogram of instance scores, median {np.nanmedian(poses.instance_scores):.3f}.",
@@ -246,5 +246,6 @@ def _score_groups(poses: Poses, evaluation: Evaluation | None) -> dict[str, np.n
     return {name: poses.instance_scores[rows] for name, rows in groups.items()}
 
 
-def _panel(title: str, caption: str, alt: str, figure: "Figure", *, shape: str = "") -> Panel:
+def panel(title: str, caption: str, alt: str, figure: "Figure", *, shape: str = "") -> Panel:
+    """Return a figure with what the page says about it."""
     return Panel(title, caption, alt, figures.data_uri(figure), figure, shape)

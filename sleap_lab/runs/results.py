@@ -16,10 +16,12 @@ from sleap_lab.evaluation.truth import Truth
 from sleap_lab.files.earlier import refuse_others, replacing_earlier
 from sleap_lab.media.bad_frames import BAD_FRAMES_FILE, bad_ranges, video_table, write_bad_frames
 from sleap_lab.media.formats.write import Written, format_files, write_formats
-from sleap_lab.media.labels import save_labels, to_labels, with_suggestions
+from sleap_lab.media.labels import save_labels, to_labels, video_name, with_suggestions
 from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
+from sleap_lab.quality.assess import Quality
+from sleap_lab.quality.breakdown import QUALITY_FILE, write_breakdown
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.settings.config import Config, defaults
@@ -126,6 +128,14 @@ def write_scores(
     return notes
 
 
+def write_quality(run: Run, source: Source, quality: Quality) -> None:
+    """Write what was found without ground truth, by video, animal and node."""
+    run.summary.metrics |= quality.metrics
+    run.summary.notes += quality.notes
+    names = [video_name(video) for video in source.videos]
+    write_breakdown(run.folder / QUALITY_FILE, quality, names)
+
+
 def write_page(
     run: Run,
     source: Source,
@@ -133,6 +143,7 @@ def write_page(
     poses: Poses,
     truth: Truth | None,
     evaluation: Evaluation | None,
+    quality: Quality | None,
 ) -> None:
     """Write the report of a run.
 
@@ -143,6 +154,7 @@ def write_page(
         poses: The result.
         truth: Ground truth, where it was evaluated.
         evaluation: The metrics, where it was evaluated.
+        quality: Signs of errors, where they were looked for.
     """
     from sleap_lab.report import write_report
 
@@ -155,6 +167,7 @@ def write_page(
         poses=poses,
         truth=truth.poses if truth is not None else source.truth,
         evaluation=evaluation,
+        quality=quality,
         read_image=source.read,
         notes=[*source.notes, *summary.notes],
         videos=summary.videos,

@@ -342,6 +342,10 @@ class EvaluatorConfig:
     identity: bool = key(
         False, "Also compute identity metrics (MOTA, IDF1, HOTA) where the ground truth has tracks."
     )
+    quality: bool = key(
+        False,
+        "Look for signs of errors that need no ground truth; the report always does.",
+    )
     ground_truth_path: str | None = key(
         None, "Ground truth .slp file. Default: data.path, if that is a .slp.", path=True
     )

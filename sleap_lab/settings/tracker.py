@@ -17,6 +17,11 @@ COMPARABLE = {
 """The features that each scoring method can compare."""
 
 
+def known_animals(config: TrackerConfig) -> int | None:
+    """Return the number of animals in a frame, where the settings say it."""
+    return config.tracking_target_instance_count or config.max_tracks or None
+
+
 def check_tracker(config: TrackerConfig) -> TrackerConfig:
     """Refuse tracker settings that contradict each other, and return the ones that are used.
 

@@ -9,7 +9,7 @@ from sleap_lab.quality.breakdown import breakdown, write_breakdown
 
 @pytest.fixture
 def quality(scene, changed):
-    """Three worms; the tail of the second jumps away in frame 40 and back, its head is gone once."""
+    """Three worms; the tail of the second jumps away and back, and its head is missing once."""
     poses = scene(n_frames=100)
     points = poses.points.copy()
     tail = int(np.flatnonzero((poses.frame == 40) & (poses.tracks == 1))[0])
