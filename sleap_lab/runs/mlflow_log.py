@@ -36,7 +36,7 @@ MLFLOW_STATUS = {
     "failed": "FAILED",
     "interrupted": "KILLED",
 }
-MAX_METRICS = 50
+MAX_METRICS = 60
 MAX_NAME = 120
 
 # Stages whose seconds are metrics, like the sum over all stages; `run.json` has every stage.
