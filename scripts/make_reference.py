@@ -21,6 +21,7 @@ FAMILIES = {
     "eval": "As sleap-nn computes them: `eval/…`",
     "coco": "Extra and missing animals count: `coco/…`",
     "identity": "Whether animals keep their identity: `identity/…`",
+    "quality": "Signs of errors, without ground truth",
 }
 WORDS = {
     "int": "whole number",

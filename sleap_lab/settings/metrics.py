@@ -1,4 +1,7 @@
-"""Every headline metric: its name, its meaning, and the direction in which it is better."""
+"""Every headline metric: its name, its meaning, and the direction in which it is better.
+
+Long because it is one table, which people read from top to bottom.
+"""
 
 from typing import NamedTuple
 
