@@ -211,7 +211,7 @@ def test_labels_with_two_skeletons_are_refused_with_both():
 
 
 def test_saving_replaces_a_file_whole(tmp_path):
-    (tmp_path / "a.slp").write_text("old")
+    save_labels(to_labels(everything()[:1], videos()), tmp_path / "a.slp")
     save_labels(to_labels(everything(), videos()), tmp_path / "a.slp")
     assert [path.name for path in tmp_path.iterdir()] == ["a.slp"]
     assert len(read_labels(tmp_path / "a.slp")) == 3
