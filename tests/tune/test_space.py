@@ -4,15 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.errors import ConfigError
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 from sleap_lab.settings.tracker import check_tracker
-from sleap_lab.tune.draws import first_draws, held_fixed, suggest
+from sleap_lab.tune.draws import suggest
 from sleap_lab.tune.settings import TRACKERS
 from sleap_lab.tune.space import (
-    Choice,
-    Range,
     filter_space,
     flat,
     tracker_of,
@@ -130,59 +127,3 @@ def test_score_thresholds_are_quantiles_of_the_scores():
 
 def test_what_a_person_labelled_is_not_filtered():
     assert filter_space(scored([np.nan, np.nan], user=True)) == []
-
-
-def test_what_the_user_typed_stays():
-    typed = {
-        "tracker.tracking_window_size": 9,
-        "tracker.scoring_method": "oks",
-        "tracker.candidates_method": "local_queues",
-    }
-    space = held_fixed(WHOLE, typed)
-    for seed in range(20):
-        settings, drawn = draw(space, seed, typed)
-        assert not settings.keys() & typed.keys()
-        assert settings["tracker.features"] == "keypoints"  # the only ones that oks compares
-        assert "tracker.oks_stddev" in drawn
-        assert (
-            settings["tracker.use_flow"]
-            or settings["tracker.use_kalman"]
-            or "tracker.max_tracks" in drawn
-        )
-    (trackers,) = [dimension for dimension in space if dimension.name == "tracker"]
-    assert list(trackers.options) == ["local_queues", "flow", "kalman"]
-
-
-def test_what_was_typed_may_leave_no_tracker():
-    with pytest.raises(
-        ConfigError, match=r"tune.trackers: none of fixed_window goes with tracker.max_tracks=3"
-    ):
-        held_fixed(tracker_space(["fixed_window"], 2, 3, 50), {"tracker.max_tracks": 3})
-
-
-def test_the_first_trials_cross_trackers_and_comparisons_and_leave_the_rest_as_it_is():
-    space = held_fixed(tracker_space(TRACKERS[:2], n_nodes=3, n_animals=None, n_frames=50), {})
-    draws = first_draws(space, DEFAULT, {})
-    assert len(draws) == 2 * 5
-    study = optuna.create_study()
-    tried = []
-    for drawn in draws:
-        study.enqueue_trial(drawn)
-        tracker, _ = with_settings(
-            TrackerConfig(tracking=True), FiltersConfig(), suggest(study.ask(), space, {})
-        )
-        tried.append((tracker.candidates_method, tracker.features, tracker.scoring_method))
-        assert (
-            tracker.tracking_window_size,
-            tracker.scoring_reduction,
-            tracker.track_matching_method,
-        ) == (5, "mean", "hungarian")
-    assert len(set(tried)) == 10
-    assert ("fixed_window", "keypoints", "oks") in tried
-
-
-def test_a_default_outside_the_range_is_tried_at_its_end():
-    space = [Range("tracker.tracking_window_size", 1, 3), Choice("comparison", {"x": {}, "y": {}})]
-    assert first_draws(space, DEFAULT, {}) == [
-        {"tracker.tracking_window_size": 3, "comparison": label} for label in "xy"
-    ]

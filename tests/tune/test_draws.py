@@ -1,0 +1,101 @@
+import numpy as np
+import optuna
+import pytest
+
+from sleap_lab.errors import ConfigError
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import FiltersConfig, TrackerConfig
+from sleap_lab.tune.draws import first_draws, held_fixed, suggest
+from sleap_lab.tune.settings import TRACKERS
+from sleap_lab.tune.space import (
+    Choice,
+    Range,
+    filter_space,
+    flat,
+    tracker_space,
+    with_settings,
+)
+
+DEFAULT = flat(TrackerConfig(tracking=True), FiltersConfig()) | {"tracker.oks_stddev": 0.025}
+
+
+def scored(scores, point_scores=0.5, **options):
+    """Predictions with these instance scores."""
+    scores = np.array(scores, dtype=float)
+    points = np.zeros((len(scores), 3, 2))
+    return make_poses(
+        Skeleton(("a", "b", "c")),
+        points,
+        frame=range(len(scores)),
+        instance_scores=scores,
+        point_scores=point_scores,
+        **options,
+    )
+
+
+def draw(space, seed, typed=None):
+    """Settings and names of the dimensions drawn at random."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    trial = study.ask()
+    return suggest(trial, space, typed or {}), set(trial.params)
+
+
+WHOLE = tracker_space(TRACKERS, n_nodes=5, n_animals=3, n_frames=50) + filter_space(
+    scored(np.linspace(0.1, 1, 100), np.linspace(0.2, 0.8, 100)[:, None])
+)
+
+
+def test_what_the_user_typed_stays():
+    typed = {
+        "tracker.tracking_window_size": 9,
+        "tracker.scoring_method": "oks",
+        "tracker.candidates_method": "local_queues",
+    }
+    space = held_fixed(WHOLE, typed)
+    for seed in range(20):
+        settings, drawn = draw(space, seed, typed)
+        assert not settings.keys() & typed.keys()
+        assert settings["tracker.features"] == "keypoints"  # the only ones that oks compares
+        assert "tracker.oks_stddev" in drawn
+        assert (
+            settings["tracker.use_flow"]
+            or settings["tracker.use_kalman"]
+            or "tracker.max_tracks" in drawn
+        )
+    (trackers,) = [dimension for dimension in space if dimension.name == "tracker"]
+    assert list(trackers.options) == ["local_queues", "flow", "kalman"]
+
+
+def test_what_was_typed_may_leave_no_tracker():
+    with pytest.raises(
+        ConfigError, match=r"tune.trackers: none of fixed_window goes with tracker.max_tracks=3"
+    ):
+        held_fixed(tracker_space(["fixed_window"], 2, 3, 50), {"tracker.max_tracks": 3})
+
+
+def test_the_first_trials_cross_trackers_and_comparisons_and_leave_the_rest_as_it_is():
+    space = held_fixed(tracker_space(TRACKERS[:2], n_nodes=3, n_animals=None, n_frames=50), {})
+    draws = first_draws(space, DEFAULT, {})
+    assert len(draws) == 2 * 5
+    study = optuna.create_study()
+    tried = []
+    for drawn in draws:
+        study.enqueue_trial(drawn)
+        tracker, _ = with_settings(
+            TrackerConfig(tracking=True), FiltersConfig(), suggest(study.ask(), space, {})
+        )
+        tried.append((tracker.candidates_method, tracker.features, tracker.scoring_method))
+        assert (
+            tracker.tracking_window_size,
+            tracker.scoring_reduction,
+            tracker.track_matching_method,
+        ) == (5, "mean", "hungarian")
+    assert len(set(tried)) == 10
+    assert ("fixed_window", "keypoints", "oks") in tried
+
+
+def test_a_default_outside_the_range_is_tried_at_its_end():
+    space = [Range("tracker.tracking_window_size", 1, 3), Choice("comparison", {"x": {}, "y": {}})]
+    assert first_draws(space, DEFAULT, {}) == [
+        {"tracker.tracking_window_size": 3, "comparison": label} for label in "xy"
+    ]
