@@ -278,10 +278,8 @@ def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcome
             for name, used in (("flow", tracker.use_flow), ("kalman", tracker.use_kalman))
             if used
         ]
-        about = (
-            f"{source.path.name}, {len(poses.frames)} frames; "
-            f"{', '.join([tracker.candidates_method, *motion])}"
-        )
+        by = tracker.candidates_method if tracker.method == "online" else tracker.method
+        about = f"{source.path.name}, {len(poses.frames)} frames; {', '.join([by, *motion])}"
         key = track_fingerprint(config, source, poses)
 
         def compute() -> Result:

@@ -235,6 +235,11 @@ class TrackerConfig:
     """How detections are linked into tracks."""
 
     tracking: bool = key(False, "Track the instances.")
+    method: str = key(
+        "online",
+        "Decide frame by frame (online), or with the whole video at hand (global).",
+        choices=("online", "global"),
+    )
     tracking_window_size: int = key(
         5, "Frames (fixed_window) or entries per track (local_queues) to match against.", minimum=1
     )

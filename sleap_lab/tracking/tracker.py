@@ -13,6 +13,7 @@ from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.linker import Linker
+from sleap_lab.tracking.offline import track_globally
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,11 @@ def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = No
     unused = len(poses.track_names)
     for video in np.unique(frames[:, 0]).tolist():
         part = replace(poses[poses.video == video], frames=frames[frames[:, 0] == video])
-        parts.append(_track_video(part, config, _linker(part, config, read_image, video), unused))
+        if config.method == "global":
+            parts.append(track_globally(part, config, unused))
+        else:
+            linker = _linker(part, config, read_image, video)
+            parts.append(_track_video(part, config, linker, unused))
         unused = max(unused, int(parts[-1].tracks.max(initial=-1)) + 1)
     return _name_tracks(concatenate(parts))
 

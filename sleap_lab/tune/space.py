@@ -83,6 +83,8 @@ def one_of(key: str, values: Sequence[Any], when: Callable[[Settings], bool] = _
 
 def tracker_of(config: TrackerConfig) -> str:
     """Return which tracker a config describes."""
+    if config.method != "online":
+        return config.method
     if config.use_flow or config.use_kalman:
         return "flow" if config.use_flow else "kalman"
     return "local_queues" if config.max_tracks else config.candidates_method

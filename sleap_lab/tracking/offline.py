@@ -1,0 +1,159 @@
+"""Tracking with the whole video at hand: `tracker=global`."""
+
+import logging
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from sleap_lab.poses.record import Poses
+from sleap_lab.settings.config import TrackerConfig
+from sleap_lab.tracking.bodies import Bodies, describe_bodies
+from sleap_lab.tracking.motion import Motion, know, learn_motion
+from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
+from sleap_lab.tracking.population import Population, count_animals, second_detections
+from sleap_lab.tracking.tracklets import MARGIN, Runs, find_tracklets
+
+log = logging.getLogger(__name__)
+
+PASSES = 4  # the paths settle within three
+
+
+def track_globally(poses: Poses, config: TrackerConfig, first: int) -> Poses:
+    """Track the instances of one video, each decision in the light of the whole video.
+
+    Args:
+        poses: Instances of one video.
+        config: Tracker settings; only the number of animals is used.
+        first: Number of the first track.
+
+    Returns:
+        Instances by frame; predicted ones that belong to no animal are left out, user-labelled ones
+        stay without a track.
+    """
+    poses = poses[np.argsort(poses.frame, kind="stable")]
+    seen = np.flatnonzero(poses.visible.any(axis=1))
+    tracks, scores = np.full(len(poses), -1), np.full(len(poses), np.nan)
+    if len(seen):
+        tracks[seen], scores[seen] = identify(poses[seen], _known(config))
+    stay = (tracks >= 0) | poses.user
+    left_out = len(poses) - int(stay.sum())
+    if left_out:
+        log.info(
+            "tracker.method=global: %d of %d instances belong to no animal", left_out, len(poses)
+        )
+    tracks = np.where(tracks >= 0, first + tracks, -1).astype(np.int32)
+    return replace(poses, tracks=tracks, track_scores=scores)[stay]
+
+
+def _known(config: TrackerConfig) -> int | None:
+    """Return the number of animals that the settings give, None for none."""
+    given = (config.tracking_target_instance_count, config.max_tracks)
+    return min((number for number in given if number), default=None)
+
+
+def identify(poses: Poses, animals: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Say which animal each detection of a video is.
+
+    Args:
+        poses: Detections of one video by frame, each with a visible node.
+        animals: Number of animals; None to estimate it.
+
+    Returns:
+        (n,) number of the animal, -1 for none, and (n,) probability of its link.
+    """
+    time = moments(poses)
+    bodies = describe_bodies(poses)
+    worth = np.where(poses.user, np.inf, np.nan_to_num(poses.instance_scores))
+    second = second_detections(bodies, time, worth, animals) & ~poses.user
+    rows = (~second).nonzero()[0]
+    own, when = bodies.of(rows), time[rows]
+    runs, motion = find_tracklets(own, when)
+    population = Population(animals, True) if animals else count_animals(when, runs)
+    if animals is None:
+        log.info(
+            "tracker.method=global: %d animals %s, estimated from the counts of the frames",
+            population.animals,
+            "throughout" if population.settled else "at most at once",
+        )
+    paths = _paths(own, when, runs, motion, population)
+    first = paths.runs.first()
+    real = ~np.isin(first, paths.left_out)
+    # Animals are numbered in order of time; who is first among equals does not matter.
+    _, number = np.unique(first[real], return_inverse=True)
+    tracks, scores = np.full(len(poses), -1), np.full(len(poses), np.nan)
+    tracks[rows[real]], scores[rows[real]] = number, probability(paths.margin[real])
+    return tracks, scores
+
+
+class Paths(NamedTuple):
+    """Animals as runs of detections.
+
+    Attributes:
+        runs: Detections joined to animals.
+        margin: (n,) how much worse the best solution without the link to each detection is; inf
+            where there is none.
+        left_out: First rows of the runs that are no animal.
+    """
+
+    runs: Runs
+    margin: np.ndarray
+    left_out: np.ndarray
+
+
+def _paths(
+    bodies: Bodies, time: np.ndarray, runs: Runs, motion: Motion, population: Population
+) -> Paths:
+    """Join tracklets to animals; each pass knows the paths and the motion of the one before."""
+    paths = Paths(runs, np.full(len(time), np.inf), np.zeros(0, dtype=np.intp))
+    for _ in range(PASSES):
+        state = know(bodies, time, paths.runs.before, paths.runs.after, motion.window)
+        cost = link_cost(motion, state)
+        paths = _solved(time, runs, cost, motion, population)
+        motion = learn_motion(bodies, time, paths.runs.before, paths.runs.after)
+    return paths
+
+
+def _solved(
+    time: np.ndarray, runs: Runs, cost: Cost, motion: Motion, population: Population
+) -> Paths:
+    margin = np.where(runs.before >= 0, MARGIN, np.inf)
+    paths = Paths(runs, margin, np.zeros(0, dtype=np.intp))
+    if population.settled:
+        for least in (MARGIN, 0.0):
+            sizes = [len(part.ends) for part in windows(paths.runs, time, population.animals)]
+            if max(sizes, default=0) <= LARGEST:
+                break
+            near = join_near(paths.runs, time, cost, motion.anywhere)
+            paths = _with(paths, near, near.margin >= least)
+        found = solve(paths.runs, time, cost, population.animals, motion.anywhere)
+        return _with(paths, found, found.margin >= 0)
+    near = join_near(runs, time, cost, motion.anywhere)
+    paths = _with(paths, near, near.margin >= 0)
+    alone = (paths.runs.before < 0) & (paths.runs.after < 0)
+    return paths._replace(left_out=alone.nonzero()[0])
+
+
+def _with(paths: Paths, found: Solution, chosen: np.ndarray) -> Paths:
+    """Add the chosen links of a solution."""
+    before, after, margin = paths.runs.before.copy(), paths.runs.after.copy(), paths.margin.copy()
+    rows, others = found.rows[chosen], found.others[chosen]
+    before[others], after[rows], margin[others] = rows, others, found.margin[chosen]
+    return Paths(Runs(before, after), margin, found.left_out)
+
+
+def probability(margin: np.ndarray) -> np.ndarray:
+    """Return the probability that a link of some margin is right."""
+    return 1 / (1 + np.exp(-margin))
+
+
+def moments(poses: Poses) -> np.ndarray:
+    """Return (n,) the time of each detection, in usual steps between processed frames."""
+    frames = np.unique(poses.frames[:, 1])
+    steps = np.diff(frames)
+    if not len(steps):
+        return np.zeros(len(poses), dtype=np.int64)
+    sizes, counts = np.unique(steps, return_counts=True)
+    usual = sizes[np.argmax(counts)]
+    at = np.concatenate([[0], np.cumsum(np.maximum(np.rint(steps / usual), 1))]).astype(np.int64)
+    return at[np.searchsorted(frames, poses.frame)]

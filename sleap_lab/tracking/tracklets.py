@@ -1,0 +1,183 @@
+"""Tracklets: runs of detections that without doubt are one animal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from sleap_lab.tracking.bodies import Bodies
+from sleap_lab.tracking.motion import LEAP, Motion, know, learn_motion
+
+MARGIN = 5.0  # a link is sure where any other is worse by this much (odds of 150 to 1)
+MEMORY = 12  # frames for which an animal that is not seen may come out beside another
+AT_ONCE = 2_000_000  # pairs that are compared at once
+
+Pairs = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Detections joined to runs, by row.
+
+    Attributes:
+        before: (n,) row of the detection before in its run; -1 for none.
+        after: (n,) row of the one after; -1 for none.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+
+    def first(self) -> np.ndarray:
+        """Return (n,) row of the first detection of the run of each."""
+        return _end(self.before)
+
+    def last(self) -> np.ndarray:
+        """Return (n,) row of the last detection of the run of each."""
+        return _end(self.after)
+
+
+def _end(step: np.ndarray) -> np.ndarray:
+    """Follow steps from row to row until there is none; each pass doubles the stride."""
+    at = np.where(step >= 0, step, np.arange(len(step)))
+    while not np.array_equal(further := at[at], at):
+        at = further
+    return at
+
+
+def joined(n: int, rows: np.ndarray, others: np.ndarray) -> Runs:
+    """Return the runs that links form.
+
+    Args:
+        n: Number of detections.
+        rows: (k,) rows of the earlier detections, each once.
+        others: (k,) rows of the later ones, each once.
+    """
+    before, after = np.full(n, -1), np.full(n, -1)
+    before[others], after[rows] = rows, others
+    return Runs(before, after)
+
+
+def slots(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the moments, (frames,), and the rows of each, (frames, most), -1 where none is."""
+    order = np.argsort(time, kind="stable")
+    at, of, count = np.unique(time[order], return_inverse=True, return_counts=True)
+    table = np.full((len(at), int(count.max(initial=0))), -1)
+    table[of, np.arange(len(order)) - (np.cumsum(count) - count)[of]] = order
+    return at, table
+
+
+def find_tracklets(bodies: Bodies, time: np.ndarray) -> tuple[Runs, Motion]:
+    """Find the links of which there is no doubt, and the motion that they show.
+
+    A link of two successive moments is sure where each is by far the likeliest for the other, where
+    a new beginning is less likely, too, and where nobody who was lost a while ago, or will be seen
+    again in a while, may be meant instead.
+
+    Args:
+        bodies: Detections of one video.
+        time: (n,) int, time of each.
+    """
+    at, table = slots(time)
+    likely = joined(len(time), *_best(table, bodies.apart))
+    motion = learn_motion(bodies, time, likely.before, likely.after)
+    for last in (False, False, True):
+        state = know(bodies, time, likely.before, likely.after, motion.window)
+
+        cost = partial(motion.cost, state)
+        limit = motion.anywhere - np.log(LEAP)
+        if last:
+            sure = _best(table, cost, MARGIN, limit)
+            return joined(len(time), *_undisputed(at, table, time, cost, *sure)), motion
+        likely = joined(len(time), *_best(table, cost, 0.0, limit))
+        motion = learn_motion(bodies, time, likely.before, likely.after)
+    raise AssertionError
+
+
+def _best(
+    table: np.ndarray,
+    cost: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    margin: float = 0.0,
+    limit: float = np.inf,
+) -> Pairs:
+    """Return the links of successive moments that are mutually best by a margin.
+
+    Args:
+        table: (frames, most) rows of each moment.
+        cost: Cost of links between rows.
+        margin: How much worse any other link must be.
+        limit: Cost of no link.
+    """
+    most = max(table.shape[1], 1)
+    block = max(AT_ONCE // most**2, 1)
+    found = []
+    for start in range(0, len(table) - 1, block):
+        earlier, later = table[start : start + block + 1][:-1], table[start + 1 : start + block + 1]
+        pair = (earlier[:, :, None] >= 0) & (later[:, None, :] >= 0)
+        costs = np.full(pair.shape, np.inf)
+        frame, i, j = pair.nonzero()
+        costs[frame, i, j] = np.nan_to_num(cost(earlier[frame, i], later[frame, j]), nan=np.inf)
+        best = np.minimum(_others(costs, axis=1), _others(costs, axis=2))
+        best = np.minimum(best, limit)
+        frame, i, j = ((costs + margin < best) & np.isfinite(costs)).nonzero()
+        found.append((earlier[frame, i], later[frame, j]))
+    none = np.zeros(0, dtype=np.intp)
+    rows, others = (
+        (np.concatenate([none, *column]) for column in zip(*found, strict=True))
+        if (found)
+        else (none, none)
+    )
+    return rows, others
+
+
+def _others(costs: np.ndarray, axis: int) -> np.ndarray:
+    """Return for each place the smallest of the others along an axis."""
+    if costs.shape[axis] < 2:
+        return np.full_like(costs, np.inf)
+    two = np.partition(costs, 1, axis=axis)
+    first, second = two.take([0], axis=axis), two.take([1], axis=axis)
+    return np.where(costs > first, first, second)
+
+
+def _undisputed(
+    at: np.ndarray,
+    table: np.ndarray,
+    time: np.ndarray,
+    cost: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    rows: np.ndarray,
+    others: np.ndarray,
+) -> Pairs:
+    """Leave out links where somebody else may be meant who is not seen at one of the two moments.
+
+    Args:
+        at: (frames,) the moments.
+        table: (frames, most) rows of each.
+        time: (n,) time of each row.
+        cost: Cost of links between rows.
+        rows: (k,) rows of the earlier detections.
+        others: (k,) rows of the later ones.
+    """
+    runs = joined(len(time), rows, others)
+    worth = np.full(len(time), np.inf)  # by the row that a link ends at
+    worth[others] = cost(rows, others)
+    doubtful = np.zeros(len(time), dtype=bool)  # likewise
+    place = np.searchsorted(at, time)
+    first, last = time[runs.first()], time[runs.last()]
+    ends, starts = (side.nonzero()[0] for side in (runs.after < 0, runs.before < 0))
+    for lag in range(2, MEMORY + 1):
+        for lost, sign in ((ends, 1), (starts, -1)):
+            there = place[lost] + sign * lag
+            inside = (there >= 0) & (there < len(at))
+            own = np.repeat(lost[inside], table.shape[1])
+            seen = table[there[inside]].ravel()
+            # The link at which a detection that ends a gap is linked to, or from.
+            link = np.where(sign > 0, seen, runs.after[seen])
+            fits = (seen >= 0) & (link >= 0) & (worth[link] < np.inf)
+            # A run that began after somebody was lost may be that one itself.
+            fits &= (first[link] <= time[own]) if sign > 0 else (last[link] >= time[own])
+            own, seen, link = own[fits], seen[fits], link[fits]
+            if len(own):
+                rival = cost(own, seen) if sign > 0 else cost(seen, own)
+                doubtful[link[rival < worth[link] + MARGIN]] = True
+    keep = ~doubtful[others]
+    return rows[keep], others[keep]
