@@ -191,7 +191,7 @@ def _run_stages(run: Run) -> Result:
     source → predict → filter → track → evaluate → report
     """
     config, summary = run.config, run.summary
-    stage = Stopwatch(summary.stages, tell=partial(_show_stage, invocation=run.invocation))
+    stage = Stopwatch(summary.stages, announce=partial(_show_stage, invocation=run.invocation))
     cache = open_cache(config, _warn)
     with stage("open"):
         source, truth = _open(config, cache)

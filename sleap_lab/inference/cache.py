@@ -42,7 +42,7 @@ CACHE_FILE = re.compile(r"\.?([0-9a-f]{64})\.(?:[0-9a-f]+\.)?(?:json|npz|lock)")
 
 @dataclass(frozen=True)
 class Cache:
-    """Where results are kept, and what is allowed there.
+    """A stage cache: its folder, and whether it may be read and written.
 
     Attributes:
         folder: Folder of the cache; made when something is stored.
@@ -125,7 +125,7 @@ def remember(
         if writable and result.complete:
             _store(cache, key, result, stage=stage, about=about)
     if writable:
-        _make_room(cache, key)
+        _evict(cache, key)
     return result, False
 
 
@@ -225,7 +225,7 @@ def _store(cache: Cache, key: str, result: Result, *, stage: str, about: str) ->
         cache.warn(f"{stage}: not stored in the cache: {error}")
 
 
-def _make_room(cache: Cache, key: str) -> None:
+def _evict(cache: Cache, key: str) -> None:
     """Remove the least recently used entries beyond the limit, and leftovers of killed writers.
 
     The entry of `key` stays.

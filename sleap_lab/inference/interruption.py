@@ -33,20 +33,20 @@ def interruptible() -> Iterator[None]:
         for number in (signal.SIGINT, signal.SIGTERM)
         if callable(handler := signal.getsignal(number))
     }
-    came, repeating, over = threading.Event(), threading.Event(), threading.Event()
+    interrupted, repeating, ended = threading.Event(), threading.Event(), threading.Event()
     threads: list[threading.Thread] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         repeated = repeating.is_set()
         repeating.clear()
-        if repeated and (over.is_set() or _is_dealt_with(sys.exception())):
+        if repeated and (ended.is_set() or _is_handled(sys.exception())):
             return
         try:
             handlers[signal.Signals(number)](number, frame)
         except KeyboardInterrupt:
-            if not came.is_set():
-                came.set()
-                arguments = (signal.Signals(number), repeating, over)
+            if not interrupted.is_set():
+                interrupted.set()
+                arguments = (signal.Signals(number), repeating, ended)
                 threads.append(threading.Thread(target=_repeat, args=arguments, daemon=True))
                 threads[0].start()
             raise
@@ -60,29 +60,29 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if came.is_set():
+        if interrupted.is_set():
             raise KeyboardInterrupt from error
         raise
     finally:
-        over.set()
+        ended.set()
         for thread in threads:
             thread.join()
         for number, handler in handlers.items():
             signal.signal(number, handler)
         sys.unraisablehook = hook
-    if came.is_set():
+    if interrupted.is_set():
         raise KeyboardInterrupt
 
 
-def _repeat(number: signal.Signals, repeating: threading.Event, over: threading.Event) -> None:
+def _repeat(number: signal.Signals, repeating: threading.Event, ended: threading.Event) -> None:
     """Send a signal to the main thread again and again; each is announced by `repeating`.
 
     Args:
         number: The signal.
         repeating: Set before each.
-        over: Ends this.
+        ended: Ends this.
     """
-    while not over.wait(SECONDS_BETWEEN_REPEATS):
+    while not ended.wait(SECONDS_BETWEEN_REPEATS):
         repeating.set()
         if hasattr(signal, "pthread_kill"):
             # Also wakes the main thread where it waits.
@@ -91,7 +91,7 @@ def _repeat(number: signal.Signals, repeating: threading.Event, over: threading.
             _thread.interrupt_main(number)
 
 
-def _is_dealt_with(error: BaseException | None) -> bool:
+def _is_handled(error: BaseException | None) -> bool:
     """Return whether a handled error is an interruption, was caused by one, or closes a generator.
 
     Interruptions close generators, too.

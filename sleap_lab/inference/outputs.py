@@ -32,7 +32,7 @@ CROP_MAPS = {
 }
 """Key -> the output of crops that it adds, and the name of its array."""
 CORNERS = ((0, 1, 1, 0), (0, 0, 1, 1))
-"""End of a box that each corner takes x from, and y, clockwise from the top left corner."""
+"""Pixel of a box, first 0 or last 1, that each corner takes x from, and y; clockwise."""
 
 
 def batch_outputs(
@@ -65,11 +65,11 @@ def batch_outputs(
         batch["pred_class_inds"] = [poses.tracks[own] for own in frames]
         batch["class_scores"] = [poses.track_scores[own] for own in frames]
     for option, names in FRAME_MAPS.items():
-        for name, shown in names.items():
+        for name, array_name in names.items():
             if getattr(output, option) and name in prediction.maps:
                 array = prediction.maps[name].cpu().numpy()
-                batch[shown] = array.transpose(0, 2, 3, 1) if name == "pafs" else array
-                batch[f"{shown}_px"] = prediction.pixel_sizes[name] / prediction.eff
+                batch[array_name] = array.transpose(0, 2, 3, 1) if name == "pafs" else array
+                batch[f"{array_name}_px"] = prediction.pixel_sizes[name] / prediction.eff
     if crops := prediction.crops:
         boxes = np.stack([crops.boxes[:, end, axis] for axis, end in enumerate(CORNERS)], axis=-1)
         batch["pred_centroids"] = [crops.centroids[rows[own]] for own in frames]
@@ -79,14 +79,14 @@ def batch_outputs(
             "confmaps": (0, len(poses.skeleton.nodes), 0, 0),
             "class_vectors": (0, len(poses.track_names)),
         }
-        for option, (name, shown) in CROP_MAPS.items():
+        for option, (name, array_name) in CROP_MAPS.items():
             if getattr(output, option) and (name == "confmaps" or poses.track_names):
                 array = (
                     crops.maps[name].cpu().numpy()
                     if name in crops.maps
                     else np.zeros(nothing[name], dtype=np.float32)
                 )
-                batch[shown] = [array[rows[own]] for own in frames]
+                batch[array_name] = [array[rows[own]] for own in frames]
         if output.return_confmaps:
             batch["pred_confmaps_px"] = prediction.pixel_sizes["confmaps"] / prediction.eff
     if output.return_paf_graph and prediction.graphs:

@@ -28,7 +28,7 @@ def provenance(config: Config, inference: Inference) -> dict[str, Any]:
         "data_config": given(config.data),
         "filter_config": given(config.filters),
     }
-    if inference.kind != "none":  # what poses were read from says itself how they were made
+    if inference.kind != "none":  # poses that are read have theirs in their file
         facts |= {
             "model_paths": list(config.model.paths),
             "model_type": inference.kind,

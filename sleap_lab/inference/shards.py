@@ -227,7 +227,7 @@ def _launch_and_watch(
     before = multiprocessing.active_children()
     errors: list[Exception] = []
     # An event, because waiting for the end of the thread is not safe from interruptions.
-    over = threading.Event()
+    all_ended = threading.Event()
 
     def call() -> None:
         try:
@@ -235,19 +235,19 @@ def _launch_and_watch(
         except Exception as error:
             errors.append(error)
         finally:
-            over.set()
+            all_ended.set()
 
     threading.Thread(target=call, name="devices", daemon=True).start()
     try:
-        while not sum(done) and not over.wait(0.1):
+        while not sum(done) and not all_ended.wait(0.1):
             pass  # the seconds of the start are no part of the rate that is shown
-        for _ in watch(_done_frames(source, done, over), len(source.frames)):
+        for _ in watch(_done_frames(source, done, all_ended), len(source.frames)):
             pass
-        over.wait()
+        all_ended.wait()
     except _StoppedError:
         pass
     except BaseException:
-        _end(over, before)
+        _end(all_ended, before)
         raise
     finally:
         for path in sorted(folder.glob("*.log")):
@@ -262,12 +262,12 @@ class _StoppedError(Exception):
 
 
 def _done_frames(
-    source: Source, done: MutableSequence[int], over: threading.Event
+    source: Source, done: MutableSequence[int], all_ended: threading.Event
 ) -> Iterator[Frame]:
     """Yield a frame without its image for each finished frame, in the order of the source."""
     shown = 0
     while shown < len(source.frames):
-        ended = over.wait(0.1)
+        ended = all_ended.wait(0.1)
         for video, index in source.frames[shown : sum(done)].tolist():
             yield Frame(video, index, None)
             shown += 1
@@ -275,14 +275,14 @@ def _done_frames(
             raise _StoppedError
 
 
-def _end(over: threading.Event, before: list[Any]) -> None:
+def _end(all_ended: threading.Event, before: list[Any]) -> None:
     """End the processes and wait until they have stored what they have done.
 
     Processes that are about to start are ended, too.
     """
     deadline = time.monotonic() + SECONDS_TO_STOP
     ended = set()
-    while not over.wait(0.1) and time.monotonic() < deadline:
+    while not all_ended.wait(0.1) and time.monotonic() < deadline:
         for process in multiprocessing.active_children():
             if process not in before and process.pid not in ended:
                 ended.add(process.pid)
@@ -309,7 +309,7 @@ def _explained(error: Exception, folder: Path) -> Exception:
         log.debug("%s", error)
         return RuntimeError(f"the process of device {rank}: {str(error).strip().splitlines()[-1]}")
     return RunError(
-        f"runtime.devices: the process of device {rank} ended without a word "
+        f"runtime.devices: the process of device {rank} ended without an error message "
         f"(exit code {code}: killed, or out of memory)"
     )
 

@@ -48,17 +48,17 @@ class Stopwatch:
     """
 
     def __init__(
-        self, seconds: dict[str, float], tell: Callable[[str], None] = lambda what: None
+        self, seconds: dict[str, float], announce: Callable[[str], None] = lambda what: None
     ) -> None:
         """Start with no stage.
 
         Args:
             seconds: Gets the seconds of each stage, in the order in which they start.
-            tell: Called from another thread with the announcement of a stage that takes more than a
-                few seconds.
+            announce: Called from another thread with the announcement of a stage that takes more
+                than a few seconds.
         """
         self._seconds = seconds
-        self._tell = tell
+        self._announce = announce
         self._within = 0.0
 
     @contextmanager
@@ -68,7 +68,7 @@ class Stopwatch:
             self._seconds.setdefault(name, 0.0)
         before, self._within = self._within, 0.0
         start = time.perf_counter()
-        silence = threading.Timer(SECONDS_OF_SILENCE, lambda: self._tell(ANNOUNCEMENTS[name]))
+        silence = threading.Timer(SECONDS_OF_SILENCE, lambda: self._announce(ANNOUNCEMENTS[name]))
         silence.daemon = True
         if name in ANNOUNCEMENTS:
             silence.start()

@@ -204,7 +204,7 @@ def from_windows(x: Tensor, size: Sequence[int], window: int) -> Tensor:
 
 
 def shift_mask(size: Sequence[int], window: int, shift: Sequence[int], *, like: Tensor) -> Tensor:
-    """Return what keeps pixels apart that come from opposite sides of the map.
+    """Return the attention mask that separates pixels from opposite sides of the map.
 
     Args:
         size: (h, w) of the map.

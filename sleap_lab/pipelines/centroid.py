@@ -144,7 +144,7 @@ def choose_centroids(
 
 
 def rank_in_frame(sample: np.ndarray) -> np.ndarray:
-    """Return how many of the same frame stand before each row (n,); `sample` is ascending."""
+    """Return the rank (n,) of each row among those of its frame, from 0; `sample` is ascending."""
     return np.arange(len(sample)) - np.searchsorted(sample, sample)
 
 

@@ -24,7 +24,7 @@ class Clock:
     def __init__(self) -> None:
         """Start without any worker."""
         self._seconds = dict.fromkeys(PREDICTING, 0.0)
-        self._doing: dict[int, str] = {}
+        self._stage_of: dict[int, str] = {}
         self._idle = READ
         self._since = time.perf_counter()
         self._lock = threading.Lock()
@@ -33,48 +33,48 @@ class Clock:
     def working(self) -> Iterator[None]:
         """Count this thread as a worker; its stage is `peaks` unless `doing` sets another."""
         token = _clock.set(self)
-        self._turn(PEAKS)
+        self._set_stage(PEAKS)
         try:
             yield
         finally:
-            self._turn(None)
+            self._set_stage(None)
             _clock.reset(token)
 
     @contextmanager
     def meanwhile(self, name: str) -> Iterator[None]:
         """Name the stage of the time without workers in the context; by default it is `read`."""
         with self._lock:
-            self._share_out()
+            self._add_elapsed()
             self._idle = name
         try:
             yield
         finally:
             with self._lock:
-                self._share_out()
+                self._add_elapsed()
                 self._idle = READ
 
     def split(self, seconds: float) -> dict[str, float]:
         """Divide seconds by stage in proportion to the time spent since the start."""
         with self._lock:
-            self._share_out()
+            self._add_elapsed()
         whole = sum(self._seconds.values()) or 1.0
         return {name: seconds * share / whole for name, share in self._seconds.items()}
 
-    def _turn(self, name: str | None) -> str | None:
+    def _set_stage(self, name: str | None) -> str | None:
         """Set the stage of this thread, None for no stage; return its stage before."""
         worker = threading.get_ident()
         with self._lock:
-            self._share_out()
-            before = self._doing.pop(worker, None)
+            self._add_elapsed()
+            before = self._stage_of.pop(worker, None)
             if name is not None:
-                self._doing[worker] = name
+                self._stage_of[worker] = name
         return before
 
-    def _share_out(self) -> None:
+    def _add_elapsed(self) -> None:
         now = time.perf_counter()
-        present = list(self._doing.values()) or [self._idle]
-        for name in present:
-            self._seconds[name] = self._seconds.get(name, 0.0) + (now - self._since) / len(present)
+        stages = list(self._stage_of.values()) or [self._idle]
+        for name in stages:
+            self._seconds[name] = self._seconds.get(name, 0.0) + (now - self._since) / len(stages)
         self._since = now
 
 
@@ -91,8 +91,8 @@ def doing(name: str) -> Iterator[None]:
     if clock is None:
         yield
         return
-    before = clock._turn(name)
+    before = clock._set_stage(name)
     try:
         yield
     finally:
-        clock._turn(before)
+        clock._set_stage(before)

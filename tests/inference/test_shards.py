@@ -285,7 +285,8 @@ def test_errors_of_a_process_come_through(
     [
         (
             {"error_index": 1, "exit_code": -9},
-            "the process of device 1 ended without a word .exit code -9: killed, or out of memory",
+            "the process of device 1 ended without an error message "
+            ".exit code -9: killed, or out of memory",
         ),
         ({"error_index": 1}, "the process of device 1: the last line"),
     ],
