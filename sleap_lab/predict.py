@@ -74,7 +74,7 @@ def run_inference(
         (n,); of single-instance models these are (B, nodes, 2), (B, nodes) and (B,), nan where no
         instance was found. Multi-class models add `pred_class_inds` and `class_scores`, B arrays
         (n,), top-down models `pred_centroids` (n, 2), `centroid_val` (n,) and `instance_bbox`
-        (n, 4, 2). `docs/outputs.md` describes these and the maps.
+        (n, 4, 2). `docs/network-outputs.md` describes these and the maps.
 
     Raises:
         ConfigError: An argument is unknown or does not fit.

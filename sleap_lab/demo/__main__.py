@@ -11,10 +11,13 @@ import sleap_io as sio
 
 VIDEOS = {"clip.mp4": "video.mp4", "single.mp4": "single.mp4"}
 TRUTHS = ("truth.slp", "single_truth.slp")
+CLIPS = ("clips/a.mp4", "clips/b.mp4")
+LABELED = 20
+"""`labels.slp` has every 20th frame, as if a person had labelled some."""
 
 
 def copy(folder: Path) -> None:
-    """Fill a new folder with the clips, their true poses and the models.
+    """Fill a new folder with the clips, their true poses, labels of some frames, and the models.
 
     Args:
         folder: The folder.
@@ -30,6 +33,12 @@ def copy(folder: Path) -> None:
         labels = sio.load_slp(str(demo / name), open_videos=False)
         labels.replace_filenames(filename_map=VIDEOS)
         labels.save(str(folder / name), verbose=False)
+    labels = sio.load_slp(str(folder / TRUTHS[0]), open_videos=False)
+    labels.labeled_frames = labels.labeled_frames[::LABELED]
+    labels.save(str(folder / "labels.slp"), verbose=False)
+    for name in CLIPS:
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / "video.mp4", folder / name)
     shutil.copytree(demo / "models", folder / "models")
 
 
@@ -38,7 +47,7 @@ def main() -> int:
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print(
             "python -m sleap_lab.demo FOLDER: "
-            "copy two clips, their true poses and six models into a new folder",
+            "copy clips, their true poses, labels of some frames, and models into a new folder",
             file=sys.stderr,
         )
         return 2
@@ -48,7 +57,7 @@ def main() -> int:
     except FileExistsError:
         print(f"error: {folder} is there already; choose a new folder", file=sys.stderr)
         return 2
-    print(*sorted(str(path) for path in [*folder.glob("*.*"), *folder.glob("models/*")]), sep="\n")
+    print(*sorted(str(path) for path in [*folder.glob("*.*"), *folder.glob("*/*")]), sep="\n")
     return 0
 
 

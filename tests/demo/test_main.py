@@ -19,9 +19,15 @@ def test_the_copy_has_the_names_of_the_documentation(tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert all((tmp_path / line).exists() for line in ended.stdout.splitlines())
     assert len(list(tmp_path.glob("my lab/models/*/best.ckpt"))) == 6
-    for truth, video in (("truth.slp", "video.mp4"), ("single_truth.slp", "single.mp4")):
+    assert len(list(tmp_path.glob("my lab/clips/*.mp4"))) == 2
+    for truth, video, frames in (
+        ("truth.slp", "video.mp4", 380),
+        ("labels.slp", "video.mp4", 19),  # every 20th
+        ("single_truth.slp", "single.mp4", 60),
+    ):
         labels = sio.load_slp(str(tmp_path / "my lab" / truth), open_videos=False)
         assert [v.filename for v in labels.videos] == [video]
+        assert len(labels) == frames
         assert (tmp_path / "my lab" / video).is_file()
 
 

@@ -1,10 +1,10 @@
 """The commands of the README and of the pages in docs/.
 
-A block tagged `bash` or `python` is run, in the order of its page. A block tagged `sh` is not run,
-and its title says why. A `yaml` block with a title is a file of that name. The fast tests check
-every `sleap-lab` command up to the point where work would begin, what interactive shells make of
-the words, and run Python on ten frames. The slow ones (`make docs-commands`) run whole pages in
-interactive shells, on the demo's clips.
+A block tagged `bash` or `python` is run, in the order of its page. Blocks tagged `sh` and `py` are
+not run, and their titles say why. A `yaml` block with a title is a file of that name. The fast
+tests check every `sleap-lab` command up to the point where work would begin, what interactive
+shells make of the words, and run Python on ten frames. The slow ones (`make docs-commands`) run
+whole pages in interactive shells, on the demo's clips.
 """
 
 import os
@@ -22,6 +22,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from sleap_lab import run_inference
 from sleap_lab.cli import help_page, main
 from sleap_lab.demo.__main__ import copy
 
@@ -71,13 +72,13 @@ def write(block: Block, folder: Path) -> None:
     path.write_text(block.text, encoding="utf-8")
 
 
-def furnish(folder: Path) -> None:
-    """Add the files that pages take for granted beside the copy of the demo."""
-    for name in ("labels.slp", "predictions.slp"):
-        shutil.copyfile(folder / "truth.slp", folder / name)
-    (folder / "clips").mkdir()
-    for name in ("a.mp4", "b.mp4"):
-        shutil.copyfile(folder / "video.mp4", folder / "clips" / name)
+def predict(folder: Path) -> None:
+    """Write the predictions that pages take for granted, as the first page does."""
+    run_inference(
+        data_path=str(folder / "video.mp4"),
+        model_paths=[str(folder / "models" / name) for name in ("centroid", "centered_instance")],
+        output_path=str(folder / "predictions.slp"),
+    )
 
 
 def shorten(video: Path, n: int) -> None:
@@ -97,7 +98,15 @@ def short_lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs") / "practice"
     copy(folder)
     shorten(folder / "video.mp4", 10)
-    furnish(folder)
+    predict(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def long_lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("docs") / "practice"
+    copy(folder)
+    predict(folder)
     return folder
 
 
@@ -214,7 +223,7 @@ def test_python_runs(page, lab):
 )
 def test_what_is_not_run_says_why(page):
     for block in blocks(page):
-        if block.language == "sh":
+        if block.language in ("sh", "py"):
             assert block.title, (
                 f"{page.name}: a title that says why this is not run is missing\n{block.text}"
             )
@@ -245,10 +254,9 @@ def test_what_pages_make_is_in_the_makefile():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages("bash"))
-def test_pages_run(page, shell, tmp_path):
+def test_pages_run(page, shell, long_lab, tmp_path):
     """All blocks of a page run in one interactive shell, where later ones find earlier results."""
-    copy(folder := tmp_path / "practice")
-    furnish(folder)
+    folder = shutil.copytree(long_lab, tmp_path / "practice")
     script = ["set -e"]
     for block in blocks(page):
         if block.language == "yaml" and block.title:

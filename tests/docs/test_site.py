@@ -5,6 +5,7 @@ Every page is in the navigation, every link and anchor leads somewhere, and noth
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -61,6 +62,33 @@ def test_pages_fetch_nothing_from_elsewhere(site):
         assert resources.found
         for address in resources.found:
             assert not re.match("(https?:)?//", address), f"{page.name} fetches {address}"
+
+
+SEARCH = """<script>
+addEventListener("load", () => {
+  const field = document.querySelector("[data-md-component=search-query]");
+  field.focus();
+  field.value = "tracklet";
+  field.dispatchEvent(new Event("keyup"));
+});
+</script></body>"""
+
+
+def test_pages_on_the_disk_can_be_searched(site, tmp_path):
+    """Browsers start no workers for them, so the search has a script of its own."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine; the search is not tried")
+    page = site / "probe.html"
+    text = (site / "index.html").read_text(encoding="utf-8")
+    page.write_text(text.replace("</body>", SEARCH), encoding="utf-8")
+    command = [
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=60000",
+        f"--user-data-dir={tmp_path}", "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    page.unlink()
+    assert re.search(r'href="[^"]*glossary\.html[^"]*" class="md-search-result__link"', shown)
 
 
 def test_the_architecture_page_lists_every_module(site):
