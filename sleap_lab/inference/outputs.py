@@ -38,7 +38,9 @@ CORNERS = ((0, 1, 1, 0), (0, 0, 1, 1))
 def batch_outputs(
     prediction: "Prediction", filters: FiltersConfig, output: OutputConfig
 ) -> dict[str, Any]:
-    """Return what a pipeline finds in a batch of B frames; `docs/network-outputs.md` describes every array.
+    """Return what a pipeline finds in a batch of B frames.
+
+    `docs/network-outputs.md` describes every array.
 
     Args:
         prediction: Prediction of the batch.
