@@ -22,6 +22,7 @@ from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.breakdown import QUALITY_FILE, write_breakdown
+from sleap_lab.quality.suspects import SUSPECTS_FILE, suspects, write_suspects
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.settings.config import Config, defaults
@@ -129,11 +130,12 @@ def write_scores(
 
 
 def write_quality(run: Run, source: Source, quality: Quality) -> None:
-    """Write what was found without ground truth, by video, animal and node."""
+    """Write what was found without ground truth: by video, animal and node, and as moments."""
     run.summary.metrics |= quality.metrics
     run.summary.notes += quality.notes
     names = [video_name(video) for video in source.videos]
     write_breakdown(run.folder / QUALITY_FILE, quality, names)
+    write_suspects(run.folder / SUSPECTS_FILE, suspects(quality), names)
 
 
 def write_page(

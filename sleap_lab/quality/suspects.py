@@ -1,0 +1,202 @@
+"""Moments where a pose or an identity is probably wrong, the most doubtful first."""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sleap_lab.files.table import write_table
+from sleap_lab.quality.assess import KINDS, Quality
+
+SUSPECTS_FILE = "suspects.csv"
+REACH = 10
+"""Processed frames before and after the frame of a moment that one look covers."""
+MOST_REASONS = 3
+
+CHANCE = {
+    "jump": 0.5,
+    "flip": 0.5,
+    "stretched": 0.25,
+    "double": 0.25,
+    "mixed": 0.5,
+    "drop": 0.05,
+    "gap": 0.2,
+}
+"""Chance that a finding of each kind is an error."""
+
+IN_WORDS = {
+    "jump": "moves {value:.1f} body lengths in one frame",
+    "flip": "changes places with its mirror image",
+    "stretched": "is at the end of a bone of {value:.1f} times the usual length",
+    "double": "lies on another pose",
+    "mixed": "has nodes of two animals",
+    "drop": "has {value:.0%} less confidence than usual",
+    "gap": "comes back after {value:.0f} frames",
+}
+"""What a finding says about an animal, or about the node that is named before."""
+
+
+class Suspect(NamedTuple):
+    """A moment to look at.
+
+    Attributes:
+        video: Index of the video.
+        frame: Frame to look at: that of the strongest evidence.
+        first: First frame with evidence.
+        last: Last frame with evidence.
+        animals: Names of the tracks that the evidence is about.
+        probability: That something is wrong here, from 0 to 1.
+        reason: What looks wrong, in words.
+    """
+
+    video: int
+    frame: int
+    first: int
+    last: int
+    animals: tuple[str, ...]
+    probability: float
+    reason: str
+
+
+class Evidence(NamedTuple):
+    """Findings of all kinds, by position.
+
+    Attributes:
+        place: (e,) position of the frame, ascending.
+        weight: (e,) -log(1 - chance) of each.
+        about: Track, node (-1 for none) and kind of each.
+        text: What each says, in words.
+    """
+
+    place: np.ndarray
+    weight: np.ndarray
+    about: Sequence[tuple[int, int, str]]
+    text: Sequence[str]
+
+
+def suspects(quality: Quality, chances: Mapping[str, float] = CHANCE) -> list[Suspect]:
+    """Gather findings into moments, and order these by the probability that something is wrong.
+
+    Findings count as independent: the probability of a moment is 1 - the product of (1 - chance).
+    A sign that repeats about one node counts once in it.
+    Again and again, the `2 REACH + 1` processed frames with the most evidence become a moment.
+
+    Args:
+        quality: The findings.
+        chances: Chance that a finding of each kind is an error; kinds without one are left out.
+    """
+    order = quality.order
+    evidence = _evidence(quality, chances)
+    return [
+        _suspect(quality, evidence, peak, rows)
+        for peak, rows in _moments(evidence, order.places[:, 0])
+    ]
+
+
+def _suspect(quality: Quality, evidence: Evidence, peak: int, rows: np.ndarray) -> Suspect:
+    """Say what a moment is about; a sign that repeats about one node counts once."""
+    places, names = quality.order.places, quality.order.poses.track_names
+    strongest = rows[np.argsort(-evidence.weight[rows], kind="stable")].tolist()
+    once = list({evidence.about[row]: row for row in reversed(strongest)}.values())[::-1]
+    tracks = dict.fromkeys(evidence.about[row][0] for row in once)
+    texts = [evidence.text[row] for row in once]
+    more = len(texts) - MOST_REASONS
+    video, frame = places[peak].tolist()
+    return Suspect(
+        video,
+        frame,
+        int(places[evidence.place[rows[0]], 1]),
+        int(places[evidence.place[rows[-1]], 1]),
+        tuple(names[track] for track in tracks if track >= 0),
+        float(-np.expm1(-evidence.weight[once].sum())),
+        "; ".join(texts[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else ""),
+    )
+
+
+def _evidence(quality: Quality, chances: Mapping[str, float]) -> Evidence:
+    poses = quality.order.poses
+    kinds = [kind for kind in KINDS if kind in chances]
+    rows, nodes, values = (
+        np.concatenate(column)
+        for column in zip(*(quality.found[kind] for kind in kinds), strict=True)
+    )
+    kind = np.repeat(np.arange(len(kinds)), [len(quality.found[kind].rows) for kind in kinds])
+    by_place = np.lexsort((nodes, kind, rows))
+    about, texts = [], []
+    for i in by_place.tolist():
+        track, node, name = int(poses.tracks[rows[i]]), int(nodes[i]), kinds[kind[i]]
+        about.append((track, node, name))
+        words = [
+            f"{poses.track_names[track]}:" if track >= 0 else "",
+            poses.skeleton.nodes[node] if node >= 0 else "",
+            IN_WORDS[name].format(value=values[i]),
+        ]
+        texts.append(" ".join(filter(None, words)))
+    weight = -np.log1p(-np.array([chances[name] for name in kinds]))
+    return Evidence(quality.order.place[rows[by_place]], weight[kind[by_place]], about, texts)
+
+
+def _moments(evidence: Evidence, video: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the position of the strongest evidence, and the findings, of each moment.
+
+    Args:
+        evidence: The findings.
+        video: (frames,) video of every position.
+    """
+    n = len(video)
+    weights = np.bincount(evidence.place, evidence.weight, n)
+    begin = np.searchsorted(video, video)
+    end = np.searchsorted(video, video, side="right")
+    left = np.maximum(np.arange(n) - REACH, begin)
+    right = np.minimum(np.arange(n) + REACH + 1, end)
+
+    def sums(first: int, stop: int) -> np.ndarray:
+        """Return the evidence that a look at each of these positions covers."""
+        low = int(left[first])
+        total = np.concatenate([[0.0], np.cumsum(weights[low : right[stop - 1]])])
+        return total[right[first:stop] - low] - total[left[first:stop] - low]
+
+    everything = sums(0, n) if n else np.zeros(0)
+    queue = [(-total, i) for i, total in enumerate(everything.tolist()) if total > 0]
+    heapq.heapify(queue)
+    while queue:
+        total, centre = heapq.heappop(queue)
+        current = float(sums(centre, centre + 1)[0])
+        if current <= 0:
+            continue
+        if current < -total * (1 - 1e-9):  # some of it was covered meanwhile
+            heapq.heappush(queue, (-current, centre))
+            continue
+        window = slice(int(left[centre]), int(right[centre]))
+        rows = np.arange(*np.searchsorted(evidence.place, [window.start, window.stop]))
+        rows = rows[weights[evidence.place[rows]] > 0]
+        yield window.start + int(weights[window].argmax()), rows
+        weights[window] = 0
+
+
+def write_suspects(path: Path, found: Sequence[Suspect], video_names: Sequence[str]) -> None:
+    """Write the moments as a CSV file, the most doubtful first.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    header = ["rank", "video", "frame", "first", "last", "animals", "probability", "reason"]
+    write_table(
+        path,
+        header,
+        (
+            [
+                rank,
+                video_names[s.video],
+                s.frame,
+                s.first,
+                s.last,
+                " ".join(s.animals),
+                round(s.probability, 4),
+                s.reason,
+            ]
+            for rank, s in enumerate(found, start=1)
+        ),
+    )

@@ -1,0 +1,123 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.quality.assess import KINDS, Quality, assess
+from sleap_lab.quality.neighbours import in_order
+from sleap_lab.quality.proxies import Found
+from sleap_lab.quality.suspects import CHANCE, REACH, suspects, write_suspects
+
+STILL = make_poses(
+    Skeleton(("a", "b")),
+    np.tile([[0.0, 0], [100, 0]], (900, 1, 1)) + 300 * np.tile(np.arange(3), 300)[:, None, None],
+    frame=np.repeat(np.arange(300), 3),
+    tracks=np.tile(np.arange(3), 300),
+    track_names=("x", "y", "z"),
+)
+"""Three animals that do not move, 300 frames."""
+
+
+@pytest.fixture
+def planted(scene):
+    """Return a function that makes a quality with findings [(kind, frame, track, node)]."""
+
+    def make(findings, n_frames=300):
+        order = in_order(scene(n_frames=n_frames))
+        rows = {kind: [] for kind in KINDS}
+        for kind, frame, track, node in findings:
+            rows[kind].append((frame * 3 + track, node))
+        found = {}
+        for kind, places in rows.items():
+            where, nodes = np.array(places, dtype=int).reshape(-1, 2).T
+            found[kind] = Found(where, nodes, np.full(len(where), 2.0))
+        return Quality(order, found, {0: 3}, 100.0, {})
+
+    return make
+
+
+def test_nothing_found_is_nothing_to_look_at(scene):
+    assert suspects(assess(scene())) == []
+
+
+def test_every_kind_has_a_chance():
+    assert CHANCE.keys() == KINDS.keys()
+
+
+def test_the_most_doubtful_moment_comes_first(planted):
+    first, second = suspects(
+        planted([("gap", 20, 0, -1), ("jump", 200, 1, 5), ("double", 204, 2, -1)])
+    )
+    assert (first.frame, first.first, first.last) == (200, 200, 204)
+    assert first.probability == pytest.approx(1 - (1 - CHANCE["jump"]) * (1 - CHANCE["double"]))
+    assert first.animals == ("worm 1", "worm 2")
+    assert first.reason == (
+        "worm 1: tail moves 2.0 body lengths in one frame; worm 2: lies on another pose"
+    )
+    assert (second.frame, second.probability) == (20, pytest.approx(CHANCE["gap"]))
+
+
+def test_a_sign_that_repeats_counts_once(planted):
+    (moment,) = suspects(planted([("jump", 50, 0, 1), ("jump", 51, 0, 1), ("jump", 52, 0, 1)]))
+    assert moment.probability == pytest.approx(CHANCE["jump"])
+    assert moment.reason == "worm 0: neck moves 2.0 body lengths in one frame"
+    assert (moment.first, moment.last) == (50, 52)
+
+
+def test_many_reasons_are_counted(planted):
+    (moment,) = suspects(planted([("jump", 50, 0, node) for node in range(5)]))
+    assert moment.reason.endswith("; and 2 more")
+
+
+def test_moments_end_with_their_video(scene):
+    poses = scene(n_frames=20)
+    second = replace(poses, video=poses.video + 1, frames=np.add(poses.frames, [1, 0]))
+    both = {
+        "points": np.concatenate([poses.points, second.points]),
+        "frames": np.concatenate([poses.frames, second.frames]),
+    }
+    record = replace(poses[np.r_[: len(poses), : len(poses)]], **both)
+    record = replace(record, video=np.repeat([0, 1], len(poses)).astype(np.int32))
+    points = record.points.copy()
+    points[19 * 3] += 90  # the last frame of the first video
+    points[20 * 3] += 90  # the first frame of the second
+    found = suspects(assess(replace(record, points=points)))
+    assert {(moment.video, moment.last) for moment in found} >= {(0, 19)}
+    assert all(moment.first <= moment.frame <= moment.last for moment in found)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    frames=st.lists(st.integers(0, 299), min_size=1, max_size=40),
+    kinds=st.lists(st.sampled_from(list(KINDS)), min_size=40, max_size=40),
+)
+def test_every_finding_is_within_reach_of_a_moment(frames, kinds):
+    order = in_order(STILL)
+    found = {
+        kind: Found(
+            *np.array(
+                [(3 * f, -1, 1) for f, k in zip(frames, kinds, strict=False) if k == kind],
+                dtype=int,
+            )
+            .reshape(-1, 3)
+            .T
+        )
+        for kind in KINDS
+    }
+    moments = suspects(Quality(order, found, {0: 3}, 100.0, {}))
+    for frame in frames:
+        assert any(m.first <= frame <= m.last for m in moments)
+    assert all(m.last - m.first <= 2 * REACH for m in moments)
+    assert all(0 < m.probability < 1 for m in moments)
+
+
+def test_the_table(planted, tmp_path):
+    moments = suspects(planted([("jump", 200, 1, 5)]))
+    write_suspects(tmp_path / "suspects.csv", moments, ["a.mp4"])
+    assert (tmp_path / "suspects.csv").read_text().splitlines() == [
+        "rank,video,frame,first,last,animals,probability,reason",
+        "1,a.mp4,200,200,200,worm 1,0.5,worm 1: tail moves 2.0 body lengths in one frame",
+    ]
