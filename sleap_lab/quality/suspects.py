@@ -89,10 +89,11 @@ def suspects(quality: Quality, chances: Mapping[str, float] = CHANCE) -> list[Su
     """
     order = quality.order
     evidence = _evidence(quality, chances)
-    return [
+    moments = [
         _suspect(quality, evidence, peak, rows)
         for peak, rows in _moments(evidence, order.places[:, 0])
     ]
+    return sorted(moments, key=lambda moment: -moment.probability)
 
 
 def _suspect(quality: Quality, evidence: Evidence, peak: int, rows: np.ndarray) -> Suspect:
