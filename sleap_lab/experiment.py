@@ -30,6 +30,7 @@ from sleap_lab.inference.cached import (
     track_cached,
 )
 from sleap_lab.inference.detect import Inference, device_name, filter_and_track, predicted_skeleton
+from sleap_lab.inference.emptiness import look_at_empty
 from sleap_lab.inference.interruption import interruptible
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import arrays_file, detect_to_file
@@ -208,13 +209,14 @@ def _run_stages(run: Run) -> Result:
         predictions = result_labels(inference, source, config)
         record_frames(run, source, inference.poses, inference.bad_frames)
         written = write_predictions(run, source, predictions)
-        summary.notes += [*written.notes, *written.failed]
+        empty = look_at_empty(detected, inference, source, config, cache)
+        summary.notes += [*filter(None, [empty.note]), *written.notes, *written.failed]
     quality, evaluation = _evaluate(run, source, inference.poses, predictions, truth, stage)
     incomplete = inference.bad_frames or source.unreadable or source.cut_short or written.failed
     summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
         with stage("report"):
-            write_page(run, source, device, inference.poses, truth, evaluation, quality)
+            write_page(run, source, device, inference.poses, truth, evaluation, quality, empty)
     if config.output.overlay_video:
         with stage("overlay"):
             write_overlay(run, source, inference.poses, evaluation)

@@ -11,6 +11,7 @@ import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.inference.detect import Inference, detect, filter_and_track
+from sleap_lab.inference.emptiness import look_at_empty
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import batch_outputs, outputs_file
 from sleap_lab.media.bad_frames import bad_frame_notes
@@ -121,9 +122,12 @@ def run_inference(
 def _labels(detected: Inference, source: Source, config: Config, notes: list[str]) -> sio.Labels:
     """Filter and track poses, and write them to the output path if there is one.
 
-    Notes get a sentence about an earlier file that was kept.
+    Notes get a sentence about mostly empty results, and one about an earlier file that was kept.
     """
-    labels = result_labels(filter_and_track(detected, source, config), source, config)
+    refined = filter_and_track(detected, source, config)
+    if empty := look_at_empty(detected, refined, source, config, None).note:
+        notes.append(empty)
+    labels = result_labels(refined, source, config)
     if config.output.no_empty_frames:
         leave_out_empty_frames(labels)
     if config.output.path is not None:

@@ -215,10 +215,7 @@ def filter_and_track(
         poses = apply_filters(detected.poses, config.filters, track_only=not predicted)
     if not len(poses):
         why = "every instance was filtered out" if len(detected.poses) else "nothing was found"
-        notes.append(
-            f"No instances in any of the {len(poses.frames)} frames: {why}; "
-            "try a lower model.peak_threshold or check the models."
-        )
+        notes.append(f"No instances in any of the {len(poses.frames)} frames: {why}.")
     if (
         config.tracker.tracking
         and predicted

@@ -17,7 +17,7 @@ from sleap_lab.quality.assess import Quality
 from sleap_lab.report import numbers
 from sleap_lab.report.figures import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
-from sleap_lab.report.pictures import take_pictures
+from sleap_lab.report.pictures import Picture, take_pictures
 from sleap_lab.report.signs import quality_panels
 
 SUMMARY = (
@@ -53,6 +53,7 @@ def write_report(
     notes: Sequence[str] = (),
     videos: Sequence[Mapping[str, Any]] = (),
     bad_frames: Sequence[Mapping[str, Any]] = (),
+    empty: Sequence[Picture] = (),
     figure_files: Sequence[str] = (),
 ) -> None:
     """Write the report of a run.
@@ -77,6 +78,7 @@ def write_report(
         videos: Outcome of each video, as in `run.json`; a single one that was read whole is not
             listed.
         bad_frames: Ranges of unreadable frames, as in `run.json`; the first of many are listed.
+        empty: Pictures of frames in which nothing was found.
         figure_files: Formats, `svg` or `png`, in which every figure is also written into the folder
             `figures` beside the page.
 
@@ -108,6 +110,7 @@ def write_report(
         worst=worst,
         even=even,
         unreadable=unreadable,
+        empty=empty,
         videos=[row for row in videos if len(videos) > 1 or row["status"] != "ok"],
         bad_frames=list(bad_frames[:MOST_RANGES]),
         bad_count=sum(frames["count"] for frames in bad_frames),

@@ -22,7 +22,7 @@ LEFT_BY_RUNS = (
         "switches.csv",
         "switches.slp",
     ),
-    *("bad_frames.csv", "report.html", "overlay.mp4"),
+    *("bad_frames.csv", "quality.csv", "report.html", "overlay.mp4"),
 )
 """What a run writes into its folder, except its summary and its log.
 

@@ -19,6 +19,7 @@ from sleap_lab.media.formats.write import Written, format_files, write_formats
 from sleap_lab.media.labels import save_labels, to_labels, video_name, with_suggestions
 from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Frame, Source
+from sleap_lab.pipelines.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.breakdown import QUALITY_FILE, write_breakdown
@@ -146,6 +147,7 @@ def write_page(
     truth: Truth | None,
     evaluation: Evaluation | None,
     quality: Quality | None,
+    empty: Emptiness,
 ) -> None:
     """Write the report of a run.
 
@@ -157,8 +159,10 @@ def write_page(
         truth: Ground truth, where it was evaluated.
         evaluation: The metrics, where it was evaluated.
         quality: Signs of errors, where they were looked for.
+        empty: What the networks see where nothing was found.
     """
     from sleap_lab.report import write_report
+    from sleap_lab.report.emptiness import empty_pictures
 
     summary = run.summary
     write_report(
@@ -174,6 +178,7 @@ def write_page(
         notes=[*source.notes, *summary.notes],
         videos=summary.videos,
         bad_frames=summary.bad_frames,
+        empty=empty_pictures(empty, poses, source.read),
         figure_files=FIGURE_FILES[run.config.report_figures],
     )
 
