@@ -14,7 +14,7 @@ from sleap_lab.inference.cache import Cache, Result, remember
 from sleap_lab.inference.detect import Inference, detect
 from sleap_lab.inference.fingerprint import fingerprint, predict_fingerprint
 from sleap_lab.media.source import Source
-from sleap_lab.pipelines.emptiness import Emptiness, EmptyFrame
+from sleap_lab.poses.emptiness import Emptiness, EmptyFrame
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.thresholds import peak_thresholds

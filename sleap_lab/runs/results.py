@@ -19,7 +19,7 @@ from sleap_lab.media.formats.write import Written, format_files, write_formats
 from sleap_lab.media.labels import save_labels, to_labels, video_name, with_suggestions
 from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Frame, Source
-from sleap_lab.pipelines.emptiness import Emptiness
+from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.breakdown import QUALITY_FILE, write_breakdown

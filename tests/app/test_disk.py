@@ -81,19 +81,24 @@ def locked(tmp_path):
 
 
 def test_a_full_disk_is_one_line_and_the_file_from_before_stays(words, tmp_path):
-    (tmp_path / "poses.slp").write_text("from before")
     words = (*words, "cache=off", "output.path=poses.slp")
+    assert finish(begin(*words, "tracker.tracking_window_size=9", cwd=tmp_path)) == (0, [])
+    before = (tmp_path / "poses.slp").read_bytes()
+    shutil.rmtree(tmp_path / "outputs")
     code, said = finish(begin(*words, cwd=tmp_path, limit=50_000))
     assert (code, said) == (
         1,
         [f"error: {tmp_path / 'poses.slp'}: cannot be written (File too large)"],
     )
-    assert (tmp_path / "poses.slp").read_text() == "from before"
+    assert (tmp_path / "poses.slp").read_bytes() == before
     (record,) = tmp_path.glob("outputs/*/*/run.json")
     run = json.loads(record.read_text())
     assert (run["status"], run["error"]) == ("failed", said[0].removeprefix("error: "))
     assert not list(tmp_path.rglob(".poses*"))
-    assert finish(begin(*words, cwd=tmp_path)) == (0, [])
+    code, said = finish(begin(*words, cwd=tmp_path))
+    assert code == 0
+    assert "it is kept as poses.slp.bak" in said[-1]  # it holds poses of a person
+    assert (tmp_path / "poses.slp.bak").read_bytes() == before
     assert len(to_poses(read_labels(tmp_path / "poses.slp"))) > 0
 
 

@@ -220,14 +220,16 @@ def test_predictions_lie_beside_the_video_by_default(call, place):
     assert {path.name for path in run.iterdir()} == {".hydra", "snapshot", "run.json", "run.log"}
 
 
-def test_existing_predictions_are_replaced_as_a_whole(call, place):
+def test_predictions_over_the_same_frames_are_replaced_as_a_whole(call, place):
     place()
     flags = ["-i", "video.mp4", "-m", "centroid", "-m", "centered", "-o", "out.slp"]
-    Path("out.slp").write_text("the old one")
+    assert call("track", *flags, "--frames", "0", "-n", "1").code == 0
+    before = Path("out.slp").read_bytes()
     assert call("track", *flags, "--frames", "5000").code == 2
-    assert Path("out.slp").read_text() == "the old one"
+    assert Path("out.slp").read_bytes() == before
     assert call("track", *flags, "--frames", "0").code == 0
     assert frames_of("out.slp") == [0]
+    assert Path("out.slp").read_bytes() != before
     assert sorted(path.name for path in Path().iterdir()) == [
         "centered",
         "centroid",

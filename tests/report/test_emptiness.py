@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sleap_lab.pipelines.emptiness import Emptiness, EmptyFrame
+from sleap_lab.poses.emptiness import Emptiness, EmptyFrame
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.report.emptiness import empty_pictures
 

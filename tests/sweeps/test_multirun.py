@@ -289,10 +289,12 @@ def test_all_in_a_chosen_folder_is_run_there():
     words = ["tracker.tracking_window_size=2", "hydra.sweep.dir=mine"]
     assert swept(*words) == 0
     before = started_at(Path("mine"))
-    Path("mine/0/leftover.txt").touch()
+    Path("mine/0/predictions.csv").touch()
+    Path("mine/0/notes.txt").write_text("what I think of it")
     assert swept(*words, "sweep.rerun=all") == 0
     assert started_at(Path("mine")) != before
-    assert not Path("mine/0/leftover.txt").exists()
+    assert not Path("mine/0/predictions.csv").exists()
+    assert Path("mine/0/notes.txt").read_text() == "what I think of it"
 
 
 def test_folders_of_jobs_may_lie_deeper():
