@@ -1,13 +1,14 @@
 """The effect of each varying setting on the metrics, all other settings being equal."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sleap_lab.compare.paired import NAN, Change, Run, Samples, judged
-from sleap_lab.evaluation.bootstrap import limits
+from sleap_lab.compare.paired import NAN, Change, Pairs, Run
+from sleap_lab.evaluation.intervals import judged, spread_of
+from sleap_lab.evaluation.spread import less
 from sleap_lab.report.numbers import text
 from sleap_lab.runs.snapshot import decides
 
@@ -105,19 +106,21 @@ def _partition(levels: Sequence[str]) -> tuple[int, ...]:
     return tuple(levels.index(level) for level in levels)
 
 
-def effects(found: Sequence[Factor], samples: Samples, metrics: Sequence[str]) -> list[Effect]:
+def effects(found: Sequence[Factor], runs: Pairs, metrics: Sequence[str]) -> list[Effect]:
     """Return the effects of all levels of all factors, largest on the first metric first.
+
+    No change has a verdict.
 
     Args:
         found: What varies between the runs.
-        samples: Metrics of the runs.
+        runs: The runs.
         metrics: Names of the metrics.
     """
     all_effects = [
         effect
         for place, factor in enumerate(found)
         for level in list(dict.fromkeys(factor.levels))[1:]
-        if (effect := _effect(place, level, found, samples, metrics))
+        if (effect := _effect(place, level, found, runs, metrics))
     ]
     return sorted(
         all_effects,
@@ -128,49 +131,71 @@ def effects(found: Sequence[Factor], samples: Samples, metrics: Sequence[str]) -
 
 
 def _effect(
-    place: int, level: str, found: Sequence[Factor], samples: Samples, metrics: Sequence[str]
+    place: int, level: str, found: Sequence[Factor], runs: Pairs, metrics: Sequence[str]
 ) -> Effect | None:
+    factor = found[place]
+    cells = _cells(place, level, found)
+    if not cells:
+        return None
+    values, spread = {}, {}
+    for name in metrics:
+        differences = [[runs.difference(a, b, name) for a, b in cell] for cell in cells]
+        known = [value for cell in differences for value in cell if not np.isnan(value)]
+        means = [float(np.nanmean(cell)) for cell in differences if not np.isnan(cell).all()]
+        values[name] = float(np.mean(means)) if means else NAN
+        spread[name] = (min(known), max(known)) if known else (NAN, NAN)
+    changes = {name: Change(value) for name, value in values.items()}
+    influence, video = _influence(cells, runs, values)
+    of_means = {name: values[name] for name in influence}
+    changes |= {
+        name: Change(*judgement[:3], chance=judgement.chance)
+        for name, judgement in judged(of_means, spread_of(influence, video)).items()
+    }
+    return Effect(factor, factor.levels[0], level, sum(map(len, cells)), changes, spread)
+
+
+Cell = list[tuple[int, int]]
+
+
+def _cells(place: int, level: str, found: Sequence[Factor]) -> list[Cell]:
+    """Return the pairs of runs that differ only in a factor: from its first level to another one.
+
+    Pairs of one cell are replicates of each other; every cell counts the same.
+    """
     factor, others = found[place], [other for i, other in enumerate(found) if i != place]
     first = factor.levels[0]
     cells: dict[Any, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for run, own in enumerate(factor.levels):
         cells[tuple(other.levels[run] for other in others)][own].append(run)
-    # Pairs of one cell are replicates of each other; every cell counts the same.
-    pairs = [
+    return [
         [(a, b) for a in cell[first] for b in cell[level]]
         for cell in cells.values()
         if {first, level} <= cell.keys()
     ]
-    if not pairs:
-        return None
-    changes, spread = {}, {}
-    for name in metrics:
-        differences = [[samples.difference(a, b, name) for a, b in cell] for cell in pairs]
-        known = [
-            difference for cell in differences for difference in cell if not np.isnan(difference)
-        ]
-        means = [float(np.nanmean(cell)) for cell in differences if not np.isnan(cell).all()]
-        interval = _interval(pairs, name, samples)
-        changes[name] = judged(name, Change(float(np.mean(means)) if means else NAN, *interval))
-        spread[name] = (min(known), max(known)) if known else (NAN, NAN)
-    return Effect(factor, first, level, sum(map(len, pairs)), changes, spread)
 
 
-def _interval(
-    pairs: Sequence[Sequence[tuple[int, int]]], name: str, samples: Samples
-) -> tuple[float, float]:
-    """Return the interval of the mean difference; nan where a pair shares too few frames."""
-    drawn = []
-    for cell in pairs:
-        found = [samples.pair(a, b) for a, b in cell]
-        if any(
-            pair is None or name not in pair[0].drawn or name not in pair[1].drawn for pair in found
-        ):
-            return NAN, NAN
-        drawn.append(
-            np.mean(
-                [second.drawn[name] - first.drawn[name] for first, second in filter(None, found)],
-                axis=0,
-            )
-        )
-    return limits({name: np.mean(drawn, axis=0)}).get(name, (NAN, NAN))
+def _influence(
+    cells: Sequence[Cell], runs: Pairs, means: Mapping[str, float]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the part of each frame in the mean difference, and the video of each frame.
+
+    Frames of a pair whose difference is larger than the mean add to it. No metric has a part where
+    a pair of runs shares no frame.
+    """
+    weighted = []
+    for cell in cells:
+        for pair in cell:
+            if (found := runs.pair(*pair)) is None:
+                return {}, runs.video[:0]
+            weighted.append((1 / (len(cell) * len(cells)), runs.shared(*pair), found))
+    names = [
+        name for name in means if all(name in p.influence for _, _, pair in weighted for p in pair)
+    ]
+    total, seen = np.zeros((len(names), len(runs.video))), np.zeros(len(runs.video), dtype=bool)
+    for weight, places, (before, after) in weighted:
+        for row, name in enumerate(names):
+            more = less(after.values[name] - before.values[name], means[name])
+            change = less(after.influence[name], before.influence[name])
+            total[row, places] += weight * (change + more / len(places))
+        seen[places] = True
+    return dict(zip(names, total[:, seen], strict=True)), runs.video[seen]

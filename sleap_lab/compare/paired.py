@@ -3,7 +3,6 @@
 Pairing makes it possible to tell differences from chance.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,15 +10,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.evaluation.bootstrap import FEWEST_BLOCKS, LEVEL, Sample, paired_differences, sample
 from sleap_lab.evaluation.files import read_frames
 from sleap_lab.evaluation.frames import FrameTable, of_node, on_frames
+from sleap_lab.evaluation.influence import Parts, parts
+from sleap_lab.evaluation.intervals import (
+    basis,
+    change_of,
+    differences,
+    spread_of,
+    with_identity,
+)
 from sleap_lab.files.safe_load import read_json
 from sleap_lab.runs import summary
 from sleap_lab.runs.snapshot import flatten, read_document
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.runs.verify import contents, recorded_facts
-from sleap_lab.settings.metrics import METRICS
 from sleap_lab.sweeps.find import RUN_ID
 
 NAN = float("nan")
@@ -39,8 +44,6 @@ PARTS = {
     NODE: ("eval/dist_avg", "eval/dist_p50", "eval/dist_p90", "eval/pck"),
 }
 """Metrics that are compared per video and per node, where there are several of them."""
-
-BETTER = {metric.name: metric.better for metric in METRICS} | {"speed/frames_per_second": "higher"}
 
 
 class Part(NamedTuple):
@@ -62,6 +65,8 @@ class Run(NamedTuple):
         made_with: Versions, code, machine, and the content of inputs, by name.
         metrics: Headline metrics by name.
         parts: The same for single videos and nodes.
+        without: For each video, the identity metrics of all others together; empty where videos are
+            too few for intervals.
         nodes: Names of the nodes.
         places: (video, frame) of each labelled frame.
         table: What each of them adds to the metrics; None without an evaluation.
@@ -74,6 +79,7 @@ class Run(NamedTuple):
     made_with: dict[str, str]
     metrics: dict[str, float]
     parts: dict[Part, float]
+    without: dict[str, dict[str, float]]
     nodes: list[str]
     places: list[tuple[str, int]]
     table: FrameTable | None
@@ -86,13 +92,15 @@ class Change(NamedTuple):
         difference: This run minus the other; on common frames where it is paired.
         low: Lower limit of its interval; nan where there is none.
         high: Upper limit.
-        verdict: `better` or `worse` where the interval does not hold 0; else empty.
+        verdict: `better` or `worse` where it is more than chance, among all that are compared.
+        chance: How often a difference as large arises where there is none; nan without interval.
     """
 
     difference: float
     low: float = NAN
     high: float = NAN
     verdict: str = ""
+    chance: float = NAN
 
 
 def read_run(folder: Path, name: str) -> Run:
@@ -107,12 +115,14 @@ def read_run(folder: Path, name: str) -> Run:
     run = summary.read(folder)
     metrics = dict(run.metrics)
     parts: dict[Part, float] = {}
+    without: dict[str, dict[str, float]] = {}
     nodes: list[str] = []
     if (file := folder / "metrics.json").is_file():
         try:
             content = read_json(file)
             metrics |= {name: _value(value) for name, value in content["headline"].items()}
             parts, nodes = _parts(content)
+            without = _without(content)
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise RunError(f"{file}: not a metrics file ({error})") from error
     places, table = read_frames(folder / "metrics.npz") or ([], None)
@@ -120,7 +130,9 @@ def read_run(folder: Path, name: str) -> Run:
     made_with = (
         recorded_facts(folder) | contents(folder) if read_document(folder, "packages.json") else {}
     )
-    return Run(name, folder, run, settings, made_with, metrics, parts, nodes, places, table)
+    return Run(
+        name, folder, run, settings, made_with, metrics, parts, without, nodes, places, table
+    )
 
 
 def _value(number: float | None) -> float:
@@ -145,6 +157,16 @@ def _parts(content: Mapping[str, Any]) -> tuple[dict[Part, float], list[str]]:
     return parts, [row["node"] for row in by_node]
 
 
+def _without(content: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return, for each video of a metrics file, the identity metrics of all others together."""
+    videos = (content["identity"] or {"videos": []})["videos"]
+    return {
+        row["name"]: {key: _value(value) for key, value in row["without"].items()}
+        for row in videos
+        if "without" in row
+    }
+
+
 def names_of(folders: Sequence[Path]) -> list[str]:
     """Name run folders by the parts of their paths that differ.
 
@@ -162,22 +184,35 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     ]
 
 
-class Samples:
-    """Metrics of runs on the frames that two runs share, resampled with the same draws.
+class Pairs:
+    """Metrics of runs on the frames that two of them share, and the part of each frame in them.
 
     Each result is computed once and kept.
+
+    Attributes:
+        runs: The runs.
+        video: (places,) number of the video of each frame that any of them has, in the order of
+            video and time.
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = runs
-        self._shared: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-        self._pairs: dict[Any, tuple[Sample, Sample] | None] = {}
-        self._drawn: dict[Any, Sample | None] = {}
+        every = dict.fromkeys(place for run in runs for place in run.places)
+        numbers = {video: i for i, video in enumerate(dict.fromkeys(video for video, _ in every))}
+        ordered = sorted(every, key=lambda place: (numbers[place[0]], place[1]))
+        of_place = {place: i for i, place in enumerate(ordered)}
+        self.video = np.array([numbers[video] for video, _ in ordered], dtype=np.intp)
+        self._numbers = numbers
+        self._places = [
+            np.array([of_place[place] for place in run.places], dtype=np.intp) for run in runs
+        ]
+        self._shared: dict[tuple[int, int], np.ndarray] = {}
+        self._parts: dict[Any, Parts | None] = {}
 
     def changes(
         self, first: int, second: int, part: tuple[str, str] | None = None
     ) -> dict[str, Change]:
-        """Return how every metric changes from one run to another.
+        """Return how every metric changes from one run to another; no change has a verdict.
 
         Args:
             first: Index of a run.
@@ -186,15 +221,17 @@ class Samples:
                 together.
         """
         pair = self.pair(first, second, part)
-        found = {} if pair is None else paired_differences(*pair)
-        limits = {name: change[1:] for name, change in found.items()}
+        found = {} if pair is None else differences(*pair)
         names = dict.fromkeys([*self._values(first, part), *self._values(second, part)])
-        return {
-            name: judged(
-                name, Change(self.difference(first, second, name, part), *limits.get(name, ()))
+        changes = {}
+        for name in names:
+            value, judged = self.difference(first, second, name, part), found.get(name)
+            changes[name] = (
+                Change(value)
+                if judged is None
+                else Change(value, judged.low, judged.high, chance=judged.chance)
             )
-            for name in names
-        }
+        return changes
 
     def difference(
         self, first: int, second: int, name: str, part: tuple[str, str] | None = None
@@ -205,7 +242,7 @@ class Samples:
         other metric is compared as each run states it.
         """
         if (pair := self.pair(first, second, part)) is not None:
-            before, after = (sample.values.get(name, NAN) for sample in pair)
+            before, after = (found.values.get(name, NAN) for found in pair)
             if not np.isnan(after - before):
                 return after - before
         before, after = (self._values(run, part).get(name, NAN) for run in (first, second))
@@ -213,31 +250,22 @@ class Samples:
 
     def pair(
         self, first: int, second: int, part: tuple[str, str] | None = None
-    ) -> tuple[Sample, Sample] | None:
+    ) -> tuple[Parts, Parts] | None:
         """Return the metrics of both runs on the frames they share; None where they share none.
 
         Arguments as for `changes`.
         """
-        if (first, second, part) not in self._pairs:
-            rows, places = self.shared(first, second), self.runs[first].places
-            videos = tuple(dict.fromkeys(places[row][0] for row in rows[0].tolist()))
-            mine, other = (
-                self._sample(run, own, videos, part)
-                for run, own in zip((first, second), rows, strict=True)
-            )
-            self._pairs[first, second, part] = (
-                None if mine is None or other is None else (mine, other)
-            )
-        return self._pairs[first, second, part]
+        places = self.shared(first, second)
+        mine, other = (self._of(run, places, part) for run in (first, second))
+        return None if mine is None or other is None else (mine, other)
 
-    def shared(self, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of the frames that two runs share, in the tables of both."""
+    def shared(self, first: int, second: int) -> np.ndarray:
+        """Return the frames that two runs share, as indices of `video`, in their order."""
         if (first, second) not in self._shared:
-            mine, other = self.runs[first].places, self.runs[second].places
-            row_of = {place: row for row, place in enumerate(other)}
-            common = [(row, row_of[place]) for row, place in enumerate(mine) if place in row_of]
-            rows = np.array(common, dtype=np.intp).reshape(-1, 2)
-            self._shared[first, second] = rows[:, 0], rows[:, 1]
+            mine, other = self._places[first], self._places[second]
+            self._shared[first, second] = (
+                np.sort(mine) if np.array_equal(mine, other) else np.intersect1d(mine, other)
+            )
         return self._shared[first, second]
 
     def note(self, first: int, second: int) -> str:
@@ -245,7 +273,7 @@ class Samples:
         mine, other = self.runs[first], self.runs[second]
         if mine.table is None or other.table is None:
             return ""
-        pair, n_frames = self.pair(first, second), len(self.shared(first, second)[0])
+        pair, n_frames = self.pair(first, second), len(self.shared(first, second))
         if pair is None:
             return (
                 f"{other.name}: no labelled frame in common with {mine.name}, "
@@ -257,13 +285,7 @@ class Samples:
                 f"{other.name}: paired over {n_frames} labelled frames in common "
                 f"(of {len(mine.places)} and {len(other.places)})"
             )
-        if not pair[0].drawn:
-            return f"{paired}; no interval from fewer than {FEWEST_BLOCKS} blocks of frames"
-        blocks = pair[0].blocks
-        return (
-            f"{paired}; {LEVEL:.0%} intervals from {len(blocks.video)} blocks "
-            f"of {blocks.length} consecutive frames"
-        )
+        return f"{paired}; {basis(pair[0].video, spread_of(change_of(*pair), pair[0].video))}"
 
     def _values(self, run: int, part: tuple[str, str] | None) -> Mapping[str, float]:
         if part is None:
@@ -274,48 +296,33 @@ class Samples:
             if found[:2] == part
         }
 
-    def _sample(
-        self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None
-    ) -> Sample | None:
-        """Resample the metrics of some frames of a run; None where there is nothing to resample.
-
-        Draws of different videos are independent.
-        """
-        key = run, rows.tobytes(), part
-        if key not in self._drawn:
-            table = self._table(run, rows, videos, part)
-            seed = zlib.crc32("\n".join(videos).encode())
-            self._drawn[key] = (
-                sample(table, seed) if table is not None and len(table.frame) else None
-            )
-        return self._drawn[key]
+    def _of(self, run: int, places: np.ndarray, part: tuple[str, str] | None) -> Parts | None:
+        """Return the metrics of some frames of a run; None where there is nothing to form."""
+        key = run, places.tobytes(), part
+        if key not in self._parts:
+            table = self._table(run, places, part)
+            found = None if table is None or not len(table.frame) else parts(table)
+            # What a run states of identities is about all of its frames.
+            if found is not None and part is None and len(places) == len(self._places[run]):
+                without = {self._numbers[v]: m for v, m in self.runs[run].without.items()}
+                found = with_identity(found, self.runs[run].metrics, without)
+            self._parts[key] = found
+        return self._parts[key]
 
     def _table(
-        self, run: int, rows: np.ndarray, videos: tuple[str, ...], part: tuple[str, str] | None
+        self, run: int, places: np.ndarray, part: tuple[str, str] | None
     ) -> FrameTable | None:
         """Return the table of some frames for one part of a run; None if the run lacks the part."""
-        places, table, nodes = self.runs[run].places, self.runs[run].table, self.runs[run].nodes
+        table, nodes = self.runs[run].table, self.runs[run].nodes
         if table is None:
             return None
-        number = {video: i for i, video in enumerate(videos)}
-        table = on_frames(table, rows)._replace(
-            video=np.array([number[places[row][0]] for row in rows.tolist()], dtype=np.intp)
-        )
+        order = np.argsort(self._places[run])
+        rows = order[np.searchsorted(self._places[run], places, sorter=order)]
+        table = on_frames(table, rows)._replace(video=self.video[places])
         if part is None:
             return table
         kind, name = part
         if kind == NODE:
             return of_node(table, nodes.index(name)) if name in nodes else None
-        return on_frames(
-            table._replace(detections=None), np.flatnonzero(table.video == number.get(name, -1))
-        )
-
-
-def judged(name: str, change: Change) -> Change:
-    """Say whether a change is for the better or the worse, where its interval does not hold 0."""
-    better = BETTER.get(name, "")
-    if not better or not (change.low > 0 or change.high < 0):
-        return change._replace(verdict="")
-    return change._replace(
-        verdict="better" if (change.low > 0) == (better == "higher") else "worse"
-    )
+        own = np.flatnonzero(table.video == self._numbers.get(name, -1))
+        return on_frames(table._replace(detections=None), own)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sleap_lab.compare.effects import Effect, Factor, effects, factors
-from sleap_lab.compare.paired import NAN, PARTS, Change, Run, Samples, names_of, read_run
+from sleap_lab.compare.marks import FALSE_MARKS, bar, judgeable, marked
+from sleap_lab.compare.paired import NAN, PARTS, Change, Pairs, Run, names_of, read_run
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.report.numbers import text
 from sleap_lab.sweeps.results import read_objective
@@ -93,36 +94,76 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
     if len(folders) < 2:
         raise ConfigError(f"compare needs two runs or more, got {len(folders)}")
     runs = [read_run(folder, name) for folder, name in zip(folders, names_of(folders), strict=True)]
-    samples = Samples(runs)
+    pairs = Pairs(runs)
     settings = _differing(
         [{key: text(value) for key, value in run.settings.items()} for run in runs], absent="null"
     )
     names = dict.fromkeys(name for run in runs for name in run.metrics)
-    changes = [samples.changes(0, other) for other in range(1, len(runs))]
-    varied = factors(runs)
     best_by, best = _best(runs)
     columns = [name for name in dict.fromkeys([best_by, *COLUMNS]) if name in names]
-    lines = {
-        name: Line(
+    changes = [pairs.changes(0, other) for other in range(1, len(runs))]
+    lines = [
+        Line(
             name,
             [run.metrics.get(name, NAN) for run in runs],
             [found.get(name, Change(NAN)) for found in changes],
         )
         for name in names
-    }
-    return Comparison(
-        runs,
-        settings,
-        _differing([run.made_with for run in runs], absent="–"),
-        list(lines.values()),
-        [lines[name] for name in columns],
-        _parts(runs, samples),
-        varied,
-        effects(varied, samples, columns) if len(runs) > 2 else [],
-        best_by,
-        best,
-        [*_warnings([key for key, _ in settings]), *left_out],
-        list(filter(None, dict.fromkeys(samples.note(0, other) for other in range(1, len(runs))))),
+    ]
+    varied = factors(runs)
+    line_of = {line.name: line for line in lines}
+    notes = dict.fromkeys(pairs.note(0, other) for other in range(1, len(runs)))
+    return _marked(
+        Comparison(
+            runs,
+            settings,
+            _differing([run.made_with for run in runs], absent="–"),
+            lines,
+            [line_of[name] for name in columns],
+            _parts(runs, pairs),
+            varied,
+            effects(varied, pairs, columns) if len(runs) > 2 else [],
+            best_by,
+            best,
+            [*_warnings([key for key, _ in settings]), *left_out],
+            list(filter(None, notes)),
+        )
+    )
+
+
+def _marked(comparison: Comparison) -> Comparison:
+    """Mark the differences that are more than chance among all of the comparison."""
+    kinds, effects = comparison.parts, comparison.effects
+    lines = [line for found in kinds.values() for part in found.values() for line in part]
+    every = [
+        (line.name, change) for line in [*comparison.metrics, *lines] for change in line.changes
+    ]
+    every += [change for effect in effects for change in effect.changes.items()]
+    highest, n = bar(every), len(judgeable(every))
+
+    def of_lines(lines: list[Line]) -> list[Line]:
+        return [
+            line._replace(changes=[marked(line.name, change, highest) for change in line.changes])
+            for line in lines
+        ]
+
+    def of_effect(effect: Effect) -> Effect:
+        changes = {name: marked(name, change, highest) for name, change in effect.changes.items()}
+        return effect._replace(changes=changes)
+
+    said = [
+        f"of all marks among these {n} differences at most {FALSE_MARKS:.0%} should be chance",
+        "an interval by itself leaves out 0 by chance one time in twenty",
+    ]
+    return comparison._replace(
+        metrics=of_lines(comparison.metrics),
+        columns=of_lines(comparison.columns),
+        parts={
+            kind: {name: of_lines(part) for name, part in found.items()}
+            for kind, found in kinds.items()
+        },
+        effects=list(map(of_effect, effects)),
+        notes=[*comparison.notes, *(said if n else [])],
     )
 
 
@@ -135,14 +176,14 @@ def _differing(rows: Sequence[Mapping[str, str]], *, absent: str) -> list[tuple[
     return [(key, shown) for key, shown in values.items() if len(set(shown)) > 1]
 
 
-def _parts(runs: Sequence[Run], samples: Samples) -> dict[str, dict[str, list[Line]]]:
+def _parts(runs: Sequence[Run], pairs: Pairs) -> dict[str, dict[str, list[Line]]]:
     """Compare single videos and nodes, where there are several."""
     found = dict.fromkeys(part for run in runs for part in run.parts)
     lines: dict[str, dict[str, list[Line]]] = {}
     for kind in PARTS:
         names = dict.fromkeys(part.name for part in found if part.kind == kind)
         for name in names if len(names) > 1 else ():
-            changes = [samples.changes(0, other, (kind, name)) for other in range(1, len(runs))]
+            changes = [pairs.changes(0, other, (kind, name)) for other in range(1, len(runs))]
             lines.setdefault(kind, {})[name] = [
                 Line(
                     part.metric,

@@ -15,6 +15,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
+from sleap_lab.evaluation.intervals import leave_one_out
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import check_pickle, read_arrays
@@ -32,8 +33,9 @@ def write_metrics(
       beside them `pairs/…` and `detections/…`, from which percentiles and average precisions of a
       part of the frames are formed.
     * `NAME.json`: the same groups (arrays as lists, nan and infinities as null, without
-      `pck_metrics.pcks`), and beside them `settings`, `headline`, `intervals`, `breakdown`,
-      `switches`, `videos`, `bad_frames` and `notes`.
+      `pck_metrics.pcks`), and beside them `settings`, `headline`, `identity` (of each video, and
+      of all others `without` it), `intervals`, `breakdown`, `switches`, `videos`, `bad_frames` and
+      `notes`.
     * `NAME.csv`: one row per video, animal and node; see `Row`.
     * `NAME.frames.csv`: one row per labelled frame with the sums from which metrics are formed;
       `read_frames` reads it.
@@ -173,10 +175,12 @@ def _identity(evaluation: Evaluation) -> dict[str, Any] | None:
     """Return the identity metrics of all videos together, and of each."""
     if evaluation.identity is None:
         return None
-    videos = [
+    videos: list[dict[str, Any]] = [
         {"video": video, "name": evaluation.video_name(video), **metrics}
         for video, metrics in evaluation.identity_by_video
     ]
+    for row, without in zip(videos, leave_one_out(evaluation.identity_counts), strict=False):
+        row["without"] = without
     return {"pooled": evaluation.identity, "videos": videos}
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sleap_lab.evaluation.bootstrap import Intervals
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.identity_counts import Counts
+from sleap_lab.evaluation.intervals import Intervals
 from sleap_lab.evaluation.match import FramePair, Matches
 from sleap_lab.evaluation.switches import Switch
 from sleap_lab.evaluation.videos import VideoMatch
@@ -26,7 +26,7 @@ class Evaluation:
         coco: Detection metrics over every labelled frame, by name; empty where centroids are
             matched.
         table: What each labelled frame adds to the metrics.
-        intervals: Intervals of the headline numbers; None where there are too few frames.
+        intervals: Intervals of the headline numbers; None where they were not asked for.
         breakdown: Accuracy by video, animal and node, and of animals in a crowd and alone.
         identity: Identity metrics by name, of all videos together; None where they are disabled or
             meaningless.

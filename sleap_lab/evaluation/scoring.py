@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from sleap_lab.evaluation.ap import voc
-from sleap_lab.evaluation.bootstrap import intervals
 from sleap_lab.evaluation.breakdown import breakdown
 from sleap_lab.evaluation.centroid import centroid_metrics
 from sleap_lab.evaluation.coco import Detections, average_precisions, detect
 from sleap_lab.evaluation.distances import summarize
 from sleap_lab.evaluation.frames import FrameTable, frame_table, ratios
 from sleap_lab.evaluation.identity import IdentityResult, score_identity
+from sleap_lab.evaluation.intervals import intervals
 from sleap_lab.evaluation.match import (
     SIMILARITY_THRESHOLD,
     FramePair,
@@ -179,7 +179,7 @@ def _form(
         frame_pairs=tuple(pairs),
         coco={} if detections is None else _coco(detections, table),
         table=table,
-        intervals=intervals(table) if details else None,
+        intervals=intervals(table, identity) if details else None,
         breakdown=breakdown(truth, poses, pairs, matches, video_names) if details else (),
         identity=identity.metrics,
         identity_by_video=identity.by_video,

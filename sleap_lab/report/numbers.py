@@ -128,18 +128,17 @@ def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
     identity = evaluation.identity or {}
     for name in ("idf1", "mota", "hota"):
         if name in identity:
-            yield Card(name.upper(), share(identity[name]), hint="identity")
+            yield Card(
+                name.upper(), share(identity[name]), hint=hint(f"identity/{name}", "identity")
+            )
 
 
 def interval_note(evaluation: Evaluation | None) -> str:
-    """State how the intervals were drawn; empty where there are none."""
-    if evaluation is None or (found := evaluation.intervals) is None:
+    """State what the intervals are based on, or why there are none."""
+    if evaluation is None or evaluation.intervals is None:
         return ""
-    videos = "" if found.n_videos == 1 else f" and over {found.n_videos} videos"
-    return (
-        f"Intervals: {found.level:.0%} of {found.resamples} draws of {found.n_blocks} blocks "
-        f"of {found.block_frames} consecutive frames{videos} (seed {found.seed})."
-    )
+    note = evaluation.intervals.note
+    return f"{note[0].upper()}{note[1:]}."
 
 
 def _distance_card(label: str, value: float, hint: str = "") -> Card:

@@ -10,8 +10,9 @@ import numpy as np
 from sleap_lab import terminal
 from sleap_lab.errors import listed
 from sleap_lab.files.atomic import replacing
+from sleap_lab.tune.evidence import Setting
 from sleap_lab.tune.options import OPTIONS, run_command, track_flags, unusual, write_options
-from sleap_lab.tune.outcome import Outcome, Setting, number
+from sleap_lab.tune.outcome import Outcome, number
 from sleap_lab.tune.page import write_page
 from sleap_lab.tune.problem import Problem
 from sleap_lab.tune.study import Search
@@ -111,7 +112,8 @@ def _blocks(problem: Problem) -> str:
     return (
         f"{len(kept)} of {n_search + len(kept)} blocks of consecutive time, "
         f"about {problem.length} labelled frames each: "
-        f"frames {shown}{more}. The search sees the others; every block is tracked by itself."
+        f"frames {shown}{more}. The search sees the others, but nothing within {problem.gap} "
+        "labelled frames of these; every block is tracked by itself."
     )
 
 
@@ -138,5 +140,7 @@ def _numbers(outcome: Outcome) -> dict[str, Any]:
         "recommended": "default" if outcome.recommended is outcome.default else "best",
         "default": told(outcome.default),
         "best": None if outcome.best is None else told(outcome.best),
-        "difference": list(map(known, outcome.difference)),
+        "difference": list(map(known, outcome.difference[:3])),
+        "losses": list(outcome.losses),
+        "power": outcome.power(),
     }

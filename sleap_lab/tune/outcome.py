@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from sleap_lab.evaluation import Evaluation
-from sleap_lab.evaluation.bootstrap import (
-    FEWEST_BLOCKS,
-    Blocks,
-    draw,
-    limits,
-    paired_differences,
-    sample,
+from sleap_lab.evaluation.intervals import Difference
+from sleap_lab.evaluation.spread import LEVEL
+from sleap_lab.settings.metrics import Metric
+from sleap_lab.tune.evidence import (
+    Setting,
+    differences,
+    losses,
+    n_blocks,
+    n_frames,
+    why_no_interval,
 )
+<<<<<<< HEAD
 from sleap_lab.evaluation.identity_counts import combine_identity
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 from sleap_lab.settings.metrics import METRICS, Metric
@@ -49,6 +51,9 @@ class Setting:
     searched: Score
     held_out: Score
     trial: int | None = None
+=======
+from sleap_lab.tune.problem import is_better
+>>>>>>> 81314bb (Intervals that hold what they claim: parts of frames, correlation from the data, videos as units; marks among all differences; tuning recommends beyond chance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +66,20 @@ class Outcome:
         best: The best setting tried, if it did better than the default where it was searched.
         differences: Change of each metric from the default to the best on the held-out blocks, by
             name; empty without a best setting.
+        losses: What the best setting loses that a recommended one must not, a phrase each.
         n_blocks: Number of held-out blocks.
+        n_frames: Number of labelled frames, searched and held out.
+        why: Why there are no intervals; empty where there are.
     """
 
     metric: Metric
     default: Setting
     best: Setting | None
     differences: dict[str, Difference]
+    losses: tuple[str, ...]
     n_blocks: int
+    n_frames: int
+    why: str = ""
 
     @property
     def difference(self) -> Difference:
@@ -76,55 +87,63 @@ class Outcome:
         return self.differences.get(self.metric.name, Difference(float("nan")))
 
     @property
+    def improves(self) -> bool:
+        """Whether the best setting is better on the held-out blocks by more than chance."""
+        end = self.difference.low if self.metric.better == "higher" else self.difference.high
+        return is_better(self.metric, end, 0)
+
+    @property
     def recommended(self) -> Setting:
-        """The setting to use: the best one if it beats the default on the held-out blocks, too."""
-        if self.best is not None and is_better(
-            self.metric, self.best.held_out.value, self.default.held_out.value
-        ):
+        """The setting to use: the best one if it is better by more than chance, at no loss."""
+        if self.best is not None and self.improves and not self.losses:
             return self.best
         return self.default
 
     def verdict(self) -> str:
         """Return a few sentences on which setting to use, and why."""
-        name, blocks = (
-            self.metric.name,
-            f"{self.n_blocks} held-out {'block' if self.n_blocks == 1 else 'blocks'}",
-        )
+        name = self.metric.name
         if self.best is None:
             return (
                 f"Keep the default setting: none that was tried has a better {name} "
                 "where it was searched."
             )
         best, default = number(self.best.held_out.value), number(self.default.held_out.value)
-        if self.recommended is self.default:
-            searched = (
-                f"{number(self.best.searched.value)} against {number(self.default.searched.value)}"
-            )
+        blocks = f"{self.n_blocks} held-out {'block' if self.n_blocks == 1 else 'blocks'}"
+        if self.recommended is self.best:
             return (
-                f"Keep the default setting: the best one found has a better {name} "
-                f"where it was searched ({searched}), "
-                f"but not on the {blocks} ({best} against {default})."
+                f"Use the setting found: on the {blocks} its {name} is {best}, "
+                f"that of the default setting {default}; {self._interval()}."
             )
-        found = (
-            f"Use the setting found: on the {blocks} its {name} is {best}, "
-            f"that of the default setting {default}"
-        )
-        difference, low, high = self.difference
-        if np.isnan(low):
-            why = (
-                f"fewer than {FEWEST_BLOCKS} blocks"
-                if self.n_blocks < FEWEST_BLOCKS
-                else f"{name} is not formed from single blocks"
+        found = f"on the {blocks} the best one found has a {name} of {best} against {default}"
+        if np.isnan(self.difference.low):
+            return f"Keep the default setting: {found}, which may be chance; {self._no_interval()}."
+        if self.improves:
+            return (
+                f"Keep the default setting: {found} ({self._interval()}), "
+                f"but it {' and '.join(self.losses)}."
             )
-            return f"{found}. There is no interval ({why}), so the difference may be chance."
-        interval = (
-            f"the difference is {number(difference)}, 95 % interval {number(low)} to {number(high)}"
-        )
         return (
-            f"{found}; {interval}."
-            if low > 0 or high < 0
-            else f"{found}; {interval}, so it may be chance."
+            f"Keep the default setting: {found}; {self._interval()}, so it may be chance. "
+            f"{self.power()}"
         )
+
+    def power(self) -> str:
+        """Say how large a difference must be to be seen; empty without an interval."""
+        _, low, high, _ = self.difference
+        if np.isnan(low):
+            return ""
+        return (
+            f"With these {self.n_frames:,} labelled frames, improvements of {self.metric.name} "
+            f"below {number((high - low) / 2)} cannot be told from chance."
+        )
+
+    def _interval(self) -> str:
+        value, low, high, _ = self.difference
+        ends = f"{number(low)} to {number(high)}"
+        return f"the difference is {number(value)}, {LEVEL:.0%} interval {ends}"
+
+    def _no_interval(self) -> str:
+        return f"there is no interval ({self.why or 'it does not differ between blocks'})"
 
 
 def number(value: float) -> str:
@@ -132,73 +151,24 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def conclude(metric: Metric, default: Setting, best: Setting | None, n_blocks: int) -> Outcome:
+def conclude(
+    metric: Metric, default: Setting, best: Setting | None, length: int, time: float
+) -> Outcome:
     """Compare the best setting with the default one.
 
     Args:
         metric: The metric to improve.
         default: The setting to compare with.
         best: The best setting tried, if there is one.
-        n_blocks: Number of held-out blocks.
+        length: Labelled frames of a block, about.
+        time: Correlation time in labelled frames.
     """
-    found = (
-        {}
-        if best is None
-        else differences(default.held_out.evaluation, best.held_out.evaluation, n_blocks)
-    )
-    return Outcome(metric, default, best, found, n_blocks)
-
-
-def differences(first: Evaluation, second: Evaluation, n_blocks: int) -> dict[str, Difference]:
-    """Return how much each metric changes between two evaluations of the same blocks.
-
-    Each block is a video of its own. Blocks are drawn anew with replacement, the same ones for
-    both, so that the difficulty of a block cancels out. There are no intervals where there are
-    fewer than five blocks.
-    """
-    values = [evaluation.headline() for evaluation in (first, second)]
-    found = {
-        name: Difference(values[1][name] - value)
-        for name, value in values[0].items()
-        if name in values[1]
-    }
-    if n_blocks < FEWEST_BLOCKS:
-        return found
-    if first.table is not None and second.table is not None:
-        paired = paired_differences(sample(first.table), sample(second.table))
-        found |= {
-            name: Difference(*difference) for name, difference in paired.items() if name in found
-        }
-    for name, (low, high) in _identity_limits(first, second).items():
-        found[name] = Difference(found[name].value, low, high)
-    return found
-
-
-def _identity_limits(first: Evaluation, second: Evaluation) -> dict[str, tuple[float, float]]:
-    """Return the 95 % intervals of the differences of identity metrics, where there are any."""
-    counted = [
-        {
-            video: counts
-            for (video, _), counts in zip(e.identity_by_video, e.identity_counts, strict=True)
-        }
-        for e in (first, second)
-    ]
-    videos = sorted(counted[0].keys() & counted[1].keys())
-    if len(videos) < FEWEST_BLOCKS:
-        return {}
-    each = np.arange(len(videos))
-    drawn = [np.repeat(each, times) for times in draw(Blocks(each, each, 1))]
-    values = [
-        [combine_identity([counts[videos[i]] for i in rows]) for rows in drawn]
-        for counts in counted
-    ]
-    names = {metric.key: metric.name for metric in METRICS if metric.group == "identity"}
-    return limits(
-        {
-            name: np.array([b[key] - a[key] for a, b in zip(*values, strict=True)])
-            for key, name in names.items()
-        }
-    )
+    sides = default.held_out.evaluation, default.searched.evaluation
+    held_out, searched = map(n_blocks, sides)
+    why = why_no_interval(held_out, searched, length, time)
+    found = {} if best is None else differences(default, best, judge=not why)
+    lost = () if best is None else losses(default, best)
+    return Outcome(metric, default, best, found, lost, held_out, sum(map(n_frames, sides)), why)
 
 
 def pareto_front(metric: Metric, values: Sequence[float], speeds: Sequence[float]) -> list[int]:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sleap_lab.evaluation.intervals import Difference
 from sleap_lab.files.atomic import replacing
 from sleap_lab.report import figures
 from sleap_lab.report.numbers import Table, text
 from sleap_lab.report.numbers import number as long_number
 from sleap_lab.report.page import template
 from sleap_lab.report.panels import Panel
-from sleap_lab.tune.outcome import Difference, Outcome, number, pareto_front
+from sleap_lab.tune.outcome import Outcome, number, pareto_front
 from sleap_lab.tune.space import Settings, flat, tracker_of, with_settings
 from sleap_lab.tune.trials import Tried, ranked
 
@@ -74,6 +75,7 @@ def write_page(
         improved=outcome.recommended is outcome.best,
         facts=[outcome.metric.name, f"{len(trials)} settings tried, {complete} of them to the end"],
         verdict=outcome.verdict(),
+        power=outcome.power(),
         held_out=_held_out_table(outcome),
         blocks=blocks,
         options=options,

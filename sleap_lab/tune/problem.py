@@ -9,7 +9,10 @@ import numpy as np
 
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation import Evaluation, evaluate
+from sleap_lab.evaluation.influence import parts
 from sleap_lab.evaluation.match import labelled_frames
+from sleap_lab.evaluation.serial import common_time
+from sleap_lab.evaluation.spread import less, over_units
 from sleap_lab.filters import apply_filters
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import EvaluatorConfig, FiltersConfig, TrackerConfig
@@ -17,7 +20,15 @@ from sleap_lab.settings.metrics import Metric
 from sleap_lab.tracking import track
 from sleap_lab.tracking.tracker import ReadImage
 from sleap_lab.tune.settings import TuneConfig
-from sleap_lab.tune.split import Block, block_length, cut, hold_out, time_blocks
+from sleap_lab.tune.split import (
+    Block,
+    block_length,
+    cut,
+    gap_length,
+    hold_out,
+    keep_apart,
+    time_blocks,
+)
 
 RUNGS = (0.25, 0.5, 1.0)
 """Shares of the search's blocks after which a trial is compared with the others.
@@ -61,6 +72,7 @@ class Problem:
         search: Blocks that the search sees, in the parts in which it sees them.
         held_out: Blocks that it does not see.
         length: Labelled frames of a block, about.
+        time: Correlation time in labelled frames.
     """
 
     metric: Metric
@@ -71,6 +83,12 @@ class Problem:
     search: tuple[Part, ...]
     held_out: Part
     length: int
+    time: float
+
+    @property
+    def gap(self) -> int:
+        """Labelled frames at either side of a held-out block that the search does not see."""
+        return gap_length(self.time)
 
     def detections(self) -> Poses:
         """Return the detections of all blocks that the search sees."""
@@ -130,10 +148,12 @@ def make_problem(
     detections = _untracked(detections)
     truth = _renumbered(truth, {j: i for i, j in videos.items()})
     labelled = _labelled_frames(detections, truth, videos, evaluator)
-    length = settings.block_frames or block_length(len(labelled))
+    time = _correlation_time(detections, truth, videos, filters, evaluator, predicted=predicted)
+    length = settings.block_frames or block_length(len(labelled), time)
     searched, kept = hold_out(
         time_blocks(labelled, length), labelled, settings.holdout, settings.seed
     )
+    searched = keep_apart(searched, kept, labelled, time)
     ends = list(dict.fromkeys(ceil(share * len(searched)) for share in RUNGS))
     return Problem(
         metric=metric,
@@ -147,7 +167,38 @@ def make_problem(
         ),
         held_out=_part(detections, truth, kept, len(searched)),
         length=length,
+        time=time,
     )
+
+
+def _correlation_time(
+    detections: Poses,
+    truth: Poses,
+    videos: Iterable[int],
+    filters: FiltersConfig,
+    evaluator: EvaluatorConfig,
+    *,
+    predicted: bool,
+) -> float:
+    """Return over how many labelled frames detections are alike in how good they are.
+
+    It is the correlation time of the parts of frames in detection metrics, from the mean of their
+    video. Videos have the same indices in the detections and in the truth.
+    """
+    same = {video: video for video in videos}
+    table = evaluate(
+        truth,
+        apply_filters(detections, filters, track_only=not predicted),
+        replace(evaluator, identity=False),
+        videos=same,
+        details=False,
+    ).table
+    assert table is not None
+    found = parts(table)
+    each = np.stack(list(found.influence.values()), axis=1)
+    sums, size = over_units(each, found.video)
+    _, number = np.unique(found.video, return_inverse=True)
+    return common_time(less(each, (sums / size[:, None])[number]))
 
 
 def _untracked(detections: Poses) -> Poses:

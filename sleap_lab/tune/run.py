@@ -25,8 +25,9 @@ from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerCon
 from sleap_lab.settings.overrides import parse_overrides
 from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking.tracker import ReadImage
+from sleap_lab.tune.evidence import Setting
 from sleap_lab.tune.files import write
-from sleap_lab.tune.outcome import Outcome, Setting, conclude, number
+from sleap_lab.tune.outcome import Outcome, conclude, number
 from sleap_lab.tune.problem import Problem, make_problem, require, score
 from sleap_lab.tune.settings import TuneConfig, find_metric, split_overrides
 from sleap_lab.tune.space import Choice, flat, tracker_of, with_settings
@@ -224,7 +225,7 @@ def _tune(
             "interrupted; this is what was found so far, and the same command goes on from here"
         )
     best = _best(problem, study, default, read_image)
-    outcome = conclude(problem.metric, default, best, len(problem.held_out.blocks))
+    outcome = conclude(problem.metric, default, best, problem.length, problem.time)
     command = [
         "sleap-lab",
         "tune",

@@ -17,7 +17,9 @@ from sleap_lab.poses.record import Poses
 
 BLOCKS = 20
 FEWEST_FRAMES = 20
-FEWEST_BLOCKS = 4  # where few frames need blocks shorter than FEWEST_FRAMES
+FEWEST_BLOCKS = 4  # where few frames need shorter blocks
+BLOCK_TIMES = 4  # length of a block in correlation times
+GAP_TIMES = 2  # labelled frames between searched and held-out blocks, in correlation times
 GAP = 10  # a gap this many times longer than usual ends a stretch of labels
 
 
@@ -29,9 +31,15 @@ class Block(NamedTuple):
     last: int
 
 
-def block_length(n_labelled: int) -> int:
-    """Return how many labelled frames a block has by default."""
-    return max(ceil(n_labelled / BLOCKS), min(FEWEST_FRAMES, ceil(n_labelled / FEWEST_BLOCKS)))
+def block_length(n_labelled: int, time: float = 0.0) -> int:
+    """Return how many labelled frames a block has by default.
+
+    Args:
+        n_labelled: Labelled frames.
+        time: Correlation time in labelled frames; blocks are long enough to be nearly independent.
+    """
+    wanted = max(ceil(n_labelled / BLOCKS), FEWEST_FRAMES, ceil(BLOCK_TIMES * time))
+    return min(wanted, ceil(n_labelled / FEWEST_BLOCKS))
 
 
 def time_blocks(labelled: np.ndarray, length: int) -> list[Block]:
@@ -82,6 +90,55 @@ def hold_out(
     before = np.cumsum(sizes) - sizes
     taken = min(max(1, int((before < share * sum(sizes)).sum())), len(blocks) - 1)
     return [blocks[i] for i in order[taken:]], [blocks[i] for i in sorted(order[:taken])]
+
+
+def gap_length(time: float) -> int:
+    """Return how many labelled frames lie between held-out and searched blocks, at least.
+
+    Args:
+        time: Correlation time in labelled frames.
+    """
+    return ceil(GAP_TIMES * time)
+
+
+def keep_apart(
+    searched: Sequence[Block], kept: Sequence[Block], labelled: np.ndarray, time: float
+) -> list[Block]:
+    """Cut off the searched blocks what is too near to a held-out one in the same video.
+
+    What lies between them is neither searched nor held out, so that the search learns nothing of
+    the held-out frames from their neighbours.
+
+    Args:
+        searched: Blocks for the search.
+        kept: Blocks held out.
+        labelled: (frames, 2) (video, frame).
+        time: Correlation time in labelled frames.
+
+    Returns:
+        What is left of the searched blocks, in their order; those of which nothing is are gone.
+
+    Raises:
+        RunError: Nothing is left.
+    """
+    gap = gap_length(time)
+    left = []
+    for video, first, last in searched:
+        frames = np.sort(labelled[labelled[:, 0] == video, 1])
+        near = np.zeros(len(frames), dtype=bool)
+        for block in kept:
+            if block.video == video:
+                start, end = np.searchsorted(frames, [block.first, block.last + 1])
+                near[max(0, start - gap) : end + gap] = True
+        free = frames[~near & (frames >= first) & (frames <= last)]
+        if len(free):
+            left.append(Block(video, int(free[0]), int(free[-1])))
+    if not left:
+        raise RunError(
+            f"evaluator.ground_truth_path: {len(labelled)} labelled frames are too few, as frames "
+            f"are alike over about {time:.0f} of them: a search would see what is held out"
+        )
+    return left
 
 
 def inside(frames: np.ndarray, block: Block) -> np.ndarray:

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from sleap_lab.compare.effects import effects, factors
-from sleap_lab.compare.paired import Samples, read_run
+from sleap_lab.compare.paired import Pairs, read_run
 
 METRICS = ["eval/dist_avg", "identity/idf1"]
 
@@ -97,7 +98,7 @@ def effects_of(make_run):
                 str(i), off=off, metrics={"identity/idf1": idf1}, settings=settings, **options
             )
             runs.append(read_run(folder, str(i)))
-        found = effects(factors(runs), Samples(runs), METRICS)
+        found = effects(factors(runs), Pairs(runs), METRICS)
         return {(effect.factor.name, effect.first, effect.level): effect for effect in found}
 
     return effects_of
@@ -118,13 +119,14 @@ def test_an_effect_is_the_mean_over_runs_that_differ_in_nothing_else(effects_of)
     distance = first.changes["eval/dist_avg"]
     assert distance.difference == pytest.approx(2, abs=0.02)
     assert distance.low < distance.difference < distance.high < distance.low + 0.02
-    assert distance.verdict == "worse"
+    assert distance.chance < 1e-6
     identity = first.changes["identity/idf1"]
     assert identity.difference == pytest.approx((0 + 0.05 + 2 * 0.05) / 3)
     assert np.isnan(identity.low)
     assert first.spread["identity/idf1"] == pytest.approx((0, 2 * 0.05))
     none = found["a.y", "0", "1"]
-    assert none.changes["eval/dist_avg"] == (0, 0, 0, "")
+    assert none.changes["eval/dist_avg"].difference == 0
+    assert np.isnan(none.changes["eval/dist_avg"].low)  # all frames agree
     assert none.changes["identity/idf1"].difference == pytest.approx((0.1 + 0.15) / 2)
 
 
@@ -175,25 +177,28 @@ def test_one_real_effect_among_many_settings_is_ranked_first(effects_of):
     ]
     found = effects_of(*(rows[i] for i in random.permutation(len(rows))), noise=1)
     assert next(iter(found))[0] == "t.c"
-    verdicts = {
-        name: effect.changes["eval/dist_avg"].verdict for (name, *_), effect in found.items()
-    }
-    assert verdicts.pop("t.c") != ""
-    assert set(verdicts.values()) == {""}
+    chances = {name: effect.changes["eval/dist_avg"].chance for (name, *_), effect in found.items()}
+    assert chances.pop("t.c") < 1e-6
+    assert np.isnan(list(chances.values())).all()
 
 
-def test_videos_are_drawn_apart(make_run):
-    # The effect is that of each video, and chance in one is not that in the other.
+@pytest.mark.parametrize("n", [2, 4])
+def test_videos_are_units_of_an_effect(make_run, n):
+    # The effect is that of each video, and is larger in some.
     runs = []
-    for i, video in enumerate(("u.mp4", "v.mp4")):
+    for i in range(n):
         for x in (0, 1):
-            settings = {"a.x": x, "data.path": video}
-            folder = make_run(f"{video}{x}", off=3 + x * (1 + i), videos=[video], settings=settings)
-            runs.append(read_run(folder, f"{video}{x}"))
-    samples = Samples(runs)
-    found = {effect.factor.name: effect for effect in effects(factors(runs), samples, METRICS[:1])}
-    assert found["a.x"].changes["eval/dist_avg"].difference == pytest.approx((1 + 2) / 2, abs=0.02)
-    assert found["a.x"].changes["eval/dist_avg"].verdict == "worse"
-    assert np.isnan(found["data.path"].changes["eval/dist_avg"].low)  # no frame in common
-    drawn = [samples.pair(a, a + 1)[0].drawn["eval/dist_avg"] for a in (0, 2)]
-    assert abs(np.corrcoef(drawn)[0, 1]) < 0.3
+            settings = {"a.x": x, "data.path": f"{i}.mp4"}
+            folder = make_run(
+                f"{i}-{x}", off=3 + x * (1 + i), videos=[f"{i}.mp4"], settings=settings
+            )
+            runs.append(read_run(folder, f"{i}-{x}"))
+    found = {
+        effect.factor.name: effect for effect in effects(factors(runs), Pairs(runs), METRICS[:1])
+    }
+    change, rises = found["a.x"].changes["eval/dist_avg"], np.arange(1, n + 1)
+    assert change.difference == pytest.approx(rises.mean(), abs=0.02)
+    half = t.ppf(0.975, n - 1) * rises.std(ddof=1) / np.sqrt(n) if n == 4 else np.nan
+    assert (change.high - change.low) / 2 == pytest.approx(half, rel=0.05, nan_ok=True)
+    other = found["data.path"].changes["eval/dist_avg"]
+    assert np.isnan(other.low)  # no frame in common

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from sleap_lab.compare.paired import BETTER, Change, Part, Samples, judged, names_of, read_run
+from sleap_lab.compare.paired import Pairs, Part, names_of, read_run
 from sleap_lab.errors import ConfigError, RunError
 
 
@@ -15,7 +16,7 @@ def samples(make_run):
     """Return a function that writes runs, one per dictionary, and pairs them."""
 
     def samples(*runs):
-        return Samples(
+        return Pairs(
             [read_run(make_run(str(i), **options), str(i)) for i, options in enumerate(runs)]
         )
 
@@ -70,15 +71,17 @@ def test_differences_are_paired_by_frame(samples):
     assert change.difference == pytest.approx(1, abs=0.01)
     # The same noise is in both, so the interval is far narrower than that of either.
     assert change.low < change.difference < change.high < change.low + 0.01
-    assert same["eval/dist_avg"] == (0, 0, 0, "")
+    assert change.chance < 1e-6
     for name in ("eval/dist_avg", "eval/dist_p90", "eval/moks", "eval/oks_map", "coco/ap"):
-        assert worse[name].verdict == "worse", name
-        assert (same[name].difference, same[name].low, same[name].verdict) == (0, 0, ""), name
-    assert worse["speed/frames_per_second"][:1] == (0,)
+        assert worse[name].chance < 0.001, name
+        assert same[name].difference == 0, name
+        assert np.isnan(same[name].low), name  # frames that all agree show no spread
+        assert np.isnan(same[name].chance), name
+    assert worse["speed/frames_per_second"].difference == 0
     assert np.isnan(worse["speed/frames_per_second"].low)
     assert runs.note(0, 1) == (
         "paired over the same 100 labelled frames; "
-        "95% intervals from 10 blocks of 10 consecutive frames"
+        "95% intervals from 100 labelled frames of one video, for this video only"
     )
 
 
@@ -92,7 +95,7 @@ def test_only_common_frames_are_paired(samples):
 def test_other_videos_have_no_frame_in_common(samples):
     runs = samples({"off": 3}, {"off": 4, "videos": ["other.mp4"]})
     unknown = pytest.approx(np.nan, nan_ok=True)
-    expected = (pytest.approx(1, abs=0.01), unknown, unknown, "")
+    expected = (pytest.approx(1, abs=0.01), unknown, unknown, "", unknown)
     assert runs.changes(0, 1)["eval/dist_avg"] == expected
     assert "no labelled frame in common" in runs.note(0, 1)
 
@@ -101,9 +104,47 @@ def test_few_frames_give_no_interval(samples):
     runs = samples({"off": 3, "frames": 4}, {"off": 4, "frames": 4})
     assert np.isnan(runs.changes(0, 1)["eval/dist_avg"].low)
     assert (
-        runs.note(0, 1)
-        == "paired over the same 4 labelled frames; no interval from fewer than 5 blocks of frames"
+        runs.note(0, 1) == "paired over the same 4 labelled frames; "
+        "no intervals from fewer than 20 labelled frames"
     )
+
+
+@pytest.mark.parametrize(("n", "has"), [(3, False), (4, True)])
+def test_several_videos_are_the_units(samples, n, has):
+    videos = [f"{i}.mp4" for i in range(n)]
+    runs = samples({"off": 3, "videos": videos}, {"off": 4, "videos": videos})
+    assert np.isnan(runs.changes(0, 1)["eval/dist_avg"].low) == (not has)
+    expected = (
+        "95% intervals from how much 4 videos differ"
+        if has
+        else "no intervals: 3 videos do not tell how much videos differ, 4 or more do"
+    )
+    assert runs.note(0, 1).endswith(f"; {expected}")
+    # A single video is judged by its frames.
+    assert not np.isnan(runs.changes(0, 1, ("video", "0.mp4"))["eval/dist_avg"].low)
+
+
+def test_identity_has_intervals_over_videos(make_run):
+    videos = [f"{i}.mp4" for i in range(4)]
+    runs = []
+    for name, switches in {"a": [1, 2, 3, 4], "b": [0, 0, 1, 1]}.items():
+        folder = make_run(
+            name, off=3, videos=videos, metrics={"identity/switches": float(sum(switches))}
+        )
+        content = json.loads((folder / "metrics.json").read_text())
+        rows = [
+            {"name": video, "without": {"switches": float(sum(switches) - count)}}
+            for video, count in zip(videos, switches, strict=True)
+        ]
+        content["identity"] = {"pooled": {}, "videos": rows}
+        (folder / "metrics.json").write_text(json.dumps(content))
+        runs.append(read_run(folder, name))
+    change = Pairs(runs).changes(0, 1)["identity/switches"]
+    fewer = np.array([-1, -2, -2, -3])
+    error = 4 * fewer.std(ddof=1) / 2  # four times that of the mean of four
+    assert change.difference == -8
+    assert (change.high - change.low) / 2 == pytest.approx(stats.t.ppf(0.975, 3) * error)
+    assert change.chance == pytest.approx(stats.ttest_1samp(fewer, 0).pvalue, abs=1e-9)
 
 
 def test_a_run_without_evaluation_has_nothing_to_pair(samples):
@@ -115,9 +156,9 @@ def test_a_run_without_evaluation_has_nothing_to_pair(samples):
 
 
 def test_videos_and_nodes_are_paired(samples):
+    videos = ["w.mp4", "x.mp4", "y.mp4", "z.mp4"]
     runs = samples(
-        {"off": 3, "videos": ["x.mp4", "y.mp4"]},
-        {"off": [3, 3, 3, 5], "videos": ["y.mp4", "x.mp4"]},
+        {"off": 3, "videos": videos}, {"off": [3, 3, 3, 5], "videos": [*videos[1:], videos[0]]}
     )
     for part, expected in {
         ("node", "a"): 0,
@@ -126,12 +167,12 @@ def test_videos_and_nodes_are_paired(samples):
         ("video", "y.mp4"): 2 / 4,
     }.items():
         change = runs.changes(0, 1, part)["eval/dist_avg"]
-        # The noise of the second run is that of the other video, so nothing cancels out.
+        # The noise of the second run is that of another video, so nothing cancels out.
         assert change.difference == pytest.approx(expected, abs=0.1), part
         assert change.low < change.difference < change.high, part
-    assert runs.changes(0, 1, ("node", "d"))["eval/dist_p90"].verdict == "worse"
+    assert runs.changes(0, 1, ("node", "d"))["eval/dist_p90"].chance < 0.001
     assert runs.pair(0, 1, ("node", "tail")) is None
-    assert runs.pair(0, 1, ("video", "z.mp4")) is None
+    assert runs.pair(0, 1, ("video", "v.mp4")) is None
 
 
 def test_a_video_that_only_one_run_has_is_not_paired(samples):
@@ -139,22 +180,6 @@ def test_a_video_that_only_one_run_has_is_not_paired(samples):
     assert runs.pair(0, 1, ("video", "y.mp4")) is None
     assert np.isnan(runs.changes(0, 1, ("video", "y.mp4"))["eval/dist_avg"].difference)
     assert runs.changes(0, 1)["eval/dist_avg"].difference == pytest.approx(1, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "verdict"),
-    [
-        ("eval/pck", Change(1, 0.5, 2), "better"),
-        ("eval/dist_avg", Change(1, 0.5, 2), "worse"),
-        ("eval/dist_avg", Change(-1, -2, -0.5), "better"),
-        ("eval/pck", Change(-1, -2, 0.5), ""),  # may be chance
-        ("eval/pck", Change(1), ""),  # no interval
-        ("eval/n_frame_pairs", Change(1, 0.5, 2), ""),  # neither way is better
-    ],
-)
-def test_the_verdict_follows_from_the_interval(name, change, verdict):
-    assert judged(name, change).verdict == verdict
-    assert name in BETTER
 
 
 @pytest.mark.parametrize(

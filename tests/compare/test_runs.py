@@ -34,7 +34,7 @@ def test_runs_are_compared_with_the_first(make_run):
     (line,) = [line for line in comparison.metrics if line.name == "eval/dist_avg"]
     assert line.values == pytest.approx([3, 4, 2], abs=0.1)
     assert [change.verdict for change in line.changes] == ["worse", "better"]
-    assert len(comparison.notes) == 1
+    assert len(comparison.notes) == 1 + 2  # one basis for all, and two on marks
 
 
 def test_videos_and_nodes_are_compared_where_there_are_several(make_run):
@@ -42,12 +42,12 @@ def test_videos_and_nodes_are_compared_where_there_are_several(make_run):
     assert list(comparison.parts) == ["node"]
     comparison = compare(
         [
-            make_run("c", off=3, videos=["x.mp4", "y.mp4"]),
-            make_run("d", off=4, videos=["x.mp4", "y.mp4"]),
+            make_run("c", off=3, videos=list("wxyz")),
+            make_run("d", off=4, videos=list("wxyz")),
         ]
     )
     assert {kind: list(parts) for kind, parts in comparison.parts.items()} == {
-        "video": ["x.mp4", "y.mp4"],
+        "video": list("wxyz"),
         "node": list("abcd"),
     }
     line = comparison.parts["node"]["b"][0]

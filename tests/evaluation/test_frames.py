@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from sleap_lab.evaluation import evaluate
-from sleap_lab.evaluation.bootstrap import sample
 from sleap_lab.evaluation.frames import COUNTS, RATIOS, of_node, on_frames, ratios
+from sleap_lab.evaluation.influence import parts
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import EvaluatorConfig
 from sleap_lab.settings.metrics import METRICS
@@ -102,12 +102,12 @@ def test_some_frames_are_scored_as_if_there_were_no_others():
         EvaluatorConfig(user_labels_only=False),
         videos={0: 0},
     )
-    found, expected = sample(on_frames(everything, rows)).values, sample(only.table).values
+    found, expected = parts(on_frames(everything, rows)).values, parts(only.table).values
     assert found == pytest.approx(expected, abs=1e-12)
     # The order of the frames is that of the rows.
     turned = on_frames(everything, rows[::-1])
     assert turned.columns["n_true"].tolist() == everything.columns["n_true"][rows[::-1]].tolist()
-    assert sample(turned).values == pytest.approx(expected, abs=1e-12)
+    assert parts(turned).values == pytest.approx(expected, abs=1e-12)
 
 
 def test_one_node_is_that_of_the_breakdown():
@@ -120,7 +120,7 @@ def test_one_node_is_that_of_the_breakdown():
             for row in result.breakdown
             if (row.node, row.video, row.animal) == (name, None, None)
         ]
-        values = sample(of_node(result.table, node)).values
+        values = parts(of_node(result.table, node)).values
         for key in ("dist_avg", "dist_p50", "dist_p90", "pck", "pck_5"):
             assert values[f"eval/{key}"] == pytest.approx(getattr(row, key)), (name, key)
         assert "coco/ap" not in values

@@ -3,8 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+<<<<<<< HEAD
 from sleap_lab.evaluation.bootstrap import Intervals
 from sleap_lab.evaluation.switches import Switch
+=======
+from sleap_lab.evaluation.intervals import Intervals
+from sleap_lab.evaluation.identity import Switch
+>>>>>>> 81314bb (Intervals that hold what they claim: parts of frames, correlation from the data, videos as units; marks among all differences; tuning recommends beyond chance)
 from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.report import numbers
 
@@ -150,16 +155,14 @@ def test_videos_are_compared_where_there_are_several(truth, poses, score):
 
 
 def test_cards_have_intervals_where_there_are_enough_frames(poses, evaluation):
-    assert numbers.interval_note(evaluation) == ""
-    found = Intervals({"coco/ap": (0.1, 0.3), "eval/dist_avg": (1.5, 2.5)}, 0.95, 30, 12, 2, 400, 0)
+    assert numbers.interval_note(evaluation) == "No intervals from fewer than 20 labelled frames."
+    limits = {"coco/ap": (0.1, 0.3), "eval/dist_avg": (1.5, 2.5)}
+    found = Intervals(limits, 0.95, 300, 5, "95% intervals from how much 5 videos differ")
     with_limits = replace(evaluation, intervals=found)
     cards = {card.label: card for card in numbers.cards({}, poses, with_limits)}
     assert cards["AP"].hint.startswith("95 %: 0.100 to 0.300; ")
     assert cards["Mean error"].hint == "95 %: 1.50 to 2.50 px"
-    assert numbers.interval_note(with_limits) == (
-        "Intervals: 95% of 400 draws of 12 blocks of 30 consecutive frames "
-        "and over 2 videos (seed 0)."
-    )
+    assert numbers.interval_note(with_limits) == "95% intervals from how much 5 videos differ."
 
 
 def test_videos_that_were_compared_are_listed_with_the_reason(evaluation):

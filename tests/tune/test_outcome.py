@@ -1,13 +1,12 @@
 import re
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from sleap_lab.evaluation import evaluate
-from sleap_lab.poses.record import Skeleton, make_poses
-from sleap_lab.settings.config import EvaluatorConfig, FiltersConfig, TrackerConfig
-from sleap_lab.tune.outcome import Difference, Outcome, Setting, conclude, differences, pareto_front
+from sleap_lab.evaluation.intervals import Difference
+from sleap_lab.settings.config import FiltersConfig, TrackerConfig
+from sleap_lab.tune.evidence import Setting
+from sleap_lab.tune.outcome import Outcome, conclude, pareto_front
 from sleap_lab.tune.settings import find_metric
 
 IDF1, SWITCHES = find_metric("identity/idf1"), find_metric("identity/switches")
@@ -15,20 +14,18 @@ IDF1, SWITCHES = find_metric("identity/idf1"), find_metric("identity/switches")
 
 def setting(searched, held_out, trial=None):
     """A setting that is known by its scores only."""
+    nothing = SimpleNamespace(table=None)
     scores = [
-        SimpleNamespace(value=value, frames_per_second=100.0, evaluation=None)
+        SimpleNamespace(value=value, frames_per_second=100.0, evaluation=nothing)
         for value in (searched, held_out)
     ]
     return Setting(TrackerConfig(), FiltersConfig(), *scores, trial)
 
 
-def outcome(default, best, difference=None, *, metric=IDF1, n_blocks=6):
-    change = (
-        Difference(best.held_out.value - default.held_out.value, *(difference or ()))
-        if best
-        else None
-    )
-    return Outcome(metric, default, best, {metric.name: change} if change else {}, n_blocks)
+def outcome(default, best, ends=(), *, metric=IDF1, n_blocks=6, losses=(), why=""):
+    change = best and Difference(best.held_out.value - default.held_out.value, *ends)
+    changes = {metric.name: change} if change else {}
+    return Outcome(metric, default, best, changes, losses, n_blocks, 400, why)
 
 
 # --- which setting to use ---------------------------------------------------------------
@@ -43,37 +40,42 @@ def outcome(default, best, difference=None, *, metric=IDF1, n_blocks=6):
             "Keep the default setting: none that was tried has a better identity/idf1",
         ),
         (
-            outcome(setting(0.8, 0.8), setting(0.9, 0.7)),
+            outcome(setting(0.8, 0.8), setting(0.9, 0.7), (-0.2, 0.01)),
             "default",
-            r"Keep the default setting: .* where it was searched \(0.9 against 0.8\), "
-            r"but not on the 6 held-out blocks \(0.7 against 0.8\)",
+            r"Keep the default setting: on the 6 held-out blocks .* of 0.7 against 0.8; "
+            r"the difference is -0.1, 95% interval -0.2 to 0.01, so it may be chance",
         ),
-        # Equal is not better.
-        (outcome(setting(0.8, 0.8), setting(0.9, 0.8)), "default", "Keep the default setting"),
-        (
-            outcome(setting(0.8, 0.8), setting(0.9, float("nan"))),
-            "default",
-            "Keep the default setting",
-        ),
+        # worse by more than chance is not better
+        (outcome(setting(0.8, 0.8), setting(0.9, 0.7), (-0.2, -0.1)), "default", "Keep"),
+        (outcome(setting(0.8, 0.8), setting(0.9, float("nan"))), "default", "Keep"),
         (
             outcome(setting(0.8, 0.7), setting(0.9, 0.9), (0.1, 0.3)),
             "best",
-            r"is 0.9, .* 0.7; the difference is 0.2, 95 % interval 0.1 to 0.3\.$",
+            r"^Use the setting found: .* is 0.9, .* 0.7; the difference is 0.2, "
+            r"95% interval 0.1 to 0.3\.$",
         ),
         (
-            outcome(setting(0.8, 0.7), setting(0.9, 0.9), (-0.1, 0.3)),
-            "best",
-            "interval -0.1 to 0.3, so it may be chance",
+            outcome(setting(0.8, 0.7), setting(0.9, 0.9), (-0.1, 0.5)),
+            "default",
+            "may be chance. With these 400 labelled frames, improvements of identity/idf1 "
+            "below 0.3 cannot be told from chance.",
+        ),
+        # 0 itself is no improvement
+        (outcome(setting(0.8, 0.7), setting(0.9, 0.9), (0, 0.4)), "default", "may be chance"),
+        (
+            outcome(setting(0.8, 0.7), setting(0.9, 0.9), (0.1, 0.3), losses=("loses 6 animals",)),
+            "default",
+            r"^Keep the default setting: .* 0.1 to 0.3\), but it loses 6 animals\.$",
         ),
         (
-            outcome(setting(0.8, 0.7), setting(0.9, 0.9), n_blocks=1),
-            "best",
-            r"1 held-out block .* no interval \(fewer than 5 blocks\)",
+            outcome(setting(0.8, 0.7), setting(0.9, 0.9), n_blocks=1, why="too few blocks"),
+            "default",
+            r"1 held-out block .* which may be chance; there is no interval \(too few blocks\)",
         ),
         (
             outcome(setting(0.8, 0.7), setting(0.9, 0.9)),
-            "best",
-            r"no interval \(identity/idf1 is not formed from single blocks\)",
+            "default",
+            r"no interval \(it does not differ between blocks\)",
         ),
         (
             outcome(setting(9, 9), setting(2, 3), (-8, -2), metric=SWITCHES),
@@ -81,7 +83,7 @@ def outcome(default, best, difference=None, *, metric=IDF1, n_blocks=6):
             r"is 3, .* 9; .* interval -8 to -2\.$",
         ),
         (
-            outcome(setting(9, 9), setting(2, 10), metric=SWITCHES),
+            outcome(setting(9, 9), setting(2, 10), (-8, 9), metric=SWITCHES),
             "default",
             "Keep the default setting",
         ),
@@ -92,60 +94,9 @@ def test_verdict(found, recommended, said):
     assert re.search(said, found.verdict())
 
 
-# --- differences ------------------------------------------------------------------------
-
-SKELETON = Skeleton(("a", "b"))
-
-
-def blocks(tracks_of_second):
-    """Return an evaluation of as many blocks, each with two animals in six frames.
-
-    The second animal has these predicted tracks.
-    """
-    n = len(tracks_of_second)
-    places = np.tile([[[0, 0], [10, 10]], [[1000, 0], [1010, 10]]], (6 * n, 1, 1))
-    made = {"video": np.repeat(range(n), 12), "frame": np.tile(np.repeat(range(6), 2), n)}
-    truth = make_poses(
-        SKELETON,
-        places,
-        **made,
-        tracks=np.tile([0, 1], 6 * n),
-        user=True,
-        instance_scores=np.nan,
-        track_names="ab",
-    )
-    tracks = np.stack([np.zeros(6 * n), np.concatenate(tracks_of_second)], axis=1).ravel()
-    poses = make_poses(SKELETON, places, **made, tracks=tracks, track_names="123")
-    return evaluate(
-        truth, poses, EvaluatorConfig(identity=True), videos={i: i for i in range(n)}, details=False
-    )
-
-
-KEPT, LOST = [1] * 6, [1, 1, 1, 2, 2, 2]
-
-
-def test_a_block_that_is_better_by_as_much_as_every_other_leaves_no_doubt():
-    found = differences(blocks([LOST] * 5), blocks([KEPT] * 5), n_blocks=5)
-    assert found["identity/switches"] == Difference(-5, -5, -5)
-    assert found["identity/idf1"] == pytest.approx((1 - 9 / 12,) * 3)
-    assert found["coco/ap"] == Difference(0, 0, 0)
-
-
-def test_one_good_block_among_equal_ones_may_be_chance():
-    found = differences(blocks([LOST] + [KEPT] * 5), blocks([KEPT] * 6), n_blocks=6)
-    value, low, high = found["identity/switches"]
-    assert (value, high) == (-1, 0)  # the block is not drawn at all in a third of the draws
-    assert low <= -2
-
-
-def test_few_blocks_have_no_interval():
-    found = differences(blocks([LOST] * 4), blocks([KEPT] * 4), n_blocks=4)["identity/switches"]
-    assert found.value == -4
-    assert np.isnan([found.low, found.high]).all()
-
-
 def test_nothing_is_compared_without_a_better_setting():
-    assert conclude(IDF1, setting(0.8, 0.8), None, 6).differences == {}
+    found = conclude(IDF1, setting(0.8, 0.8), None, length=20, time=0)
+    assert (found.differences, found.losses) == ({}, ())
 
 
 # --- quality and speed ------------------------------------------------------------------

@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from sleap_lab.evaluation.intervals import Difference
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
-from sleap_lab.tune.outcome import Difference, Outcome, Setting
+from sleap_lab.tune.evidence import Setting
+from sleap_lab.tune.outcome import Outcome
 from sleap_lab.tune.page import write_page
 from sleap_lab.tune.settings import find_metric
 from sleap_lab.tune.trials import Tried
@@ -58,7 +60,7 @@ def page(tmp_path):
 
 def test_the_setting_found(page):
     difference = {"identity/idf1": Difference(0.1, 0.05, 0.15), "identity/switches": Difference(-2)}
-    text = page(Outcome(find_metric("identity/idf1"), DEFAULT, BEST, difference, 6))
+    text = page(Outcome(find_metric("identity/idf1"), DEFAULT, BEST, difference, (), 6, 120))
     assert "Tuning mice <1> setting found" in text
     assert "3 settings tried, 2 of them to the end" in text
     assert "identity/idf1 0.8000 0.9000 +0.1 [0.05, 0.15]" in text
@@ -74,7 +76,7 @@ def test_the_setting_found(page):
 
 
 def test_the_default_wins(page):
-    text = page(Outcome(find_metric("identity/idf1"), DEFAULT, None, {}, 6))
+    text = page(Outcome(find_metric("identity/idf1"), DEFAULT, None, {}, (), 6, 120))
     assert "keep the default" in text
     assert "Keep the default setting: none that was tried" in text
     assert "No setting did better than the default one." in text
@@ -82,7 +84,9 @@ def test_the_default_wins(page):
 
 def test_nothing_was_tried(page):
     text = page(
-        Outcome(find_metric("identity/idf1"), DEFAULT, None, {}, 6), trials=[], importances={}
+        Outcome(find_metric("identity/idf1"), DEFAULT, None, {}, (), 6, 120),
+        trials=[],
+        importances={},
     )
     assert "0 settings tried" in text
     assert "What matters" not in text
@@ -90,7 +94,9 @@ def test_nothing_was_tried(page):
 
 def test_fewer_is_better(page):
     text = page(
-        Outcome(find_metric("identity/switches"), setting(8.0, TrackerConfig()), None, {}, 6),
+        Outcome(
+            find_metric("identity/switches"), setting(8.0, TrackerConfig()), None, {}, (), 6, 120
+        ),
         trials=[Tried(i, v, 1.0, {}) for i, v in enumerate([9.0, 7.0])],
     )
     assert text.index("1 7 (front)") < text.index("0 9 ")

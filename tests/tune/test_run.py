@@ -37,9 +37,14 @@ def test_a_better_window_and_comparison_are_found(tuned):
     assert outcome.default.held_out.value < 0.7  # as likely right as wrong
     assert facts["recommended"] == "best"
     assert facts["best"]["held_out"]["identity/switches"] == 0
-    # Two blocks have no interval.
-    assert facts["difference"] == [1 - outcome.default.held_out.value, None, None]
-    assert "no interval" in facts["verdict"]
+    difference, low, high = facts["difference"]
+    assert difference == pytest.approx(1 - outcome.default.held_out.value)
+    assert 0 < low < difference < high
+    assert facts["losses"] == []
+    assert facts["power"].startswith(
+        "With these 120 labelled frames, improvements of identity/idf1"
+    )
+    assert facts["verdict"].startswith("Use the setting found")
 
 
 def test_the_options_reproduce_the_setting(tuned, monkeypatch):

@@ -1,0 +1,59 @@
+"""Which of many differences are called better or worse.
+
+Of many intervals one in twenty leaves out 0 by chance, so that a table of equal runs would rarely
+be without a mark. Here the share of false marks among all marks is held to 5 % (false discovery
+rate: Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57:289). Where no run differs in anything every
+mark is false, and then one comparison in twenty has any.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from sleap_lab.compare.paired import Change
+from sleap_lab.settings.metrics import METRICS
+
+FALSE_MARKS = 0.05
+BETTER = {metric.name: metric.better for metric in METRICS} | {"speed/frames_per_second": "higher"}
+
+
+def judgeable(changes: Iterable[tuple[str, Change]]) -> list[float]:
+    """Return the probabilities of chance of the differences that can be marked at all.
+
+    These have an interval, and a side that is better.
+
+    Args:
+        changes: Differences, with the name of their metric.
+    """
+    return [
+        change.chance
+        for name, change in changes
+        if BETTER.get(name) and not np.isnan(change.chance)
+    ]
+
+
+def bar(changes: Iterable[tuple[str, Change]]) -> float:
+    """Return the largest probability of chance with which a difference is still marked.
+
+    Args:
+        changes: Every difference that is compared, with the name of its metric.
+    """
+    chances = np.sort(judgeable(changes))
+    passed = chances <= FALSE_MARKS * np.arange(1, len(chances) + 1) / max(1, len(chances))
+    return float(chances[passed].max(initial=-1))
+
+
+def marked(name: str, change: Change, highest: float) -> Change:
+    """Say whether a difference is for the better or the worse, if it is to be marked.
+
+    Args:
+        name: The metric.
+        change: The difference.
+        highest: See `bar`.
+    """
+    better = BETTER.get(name, "")
+    if not better or not change.chance <= highest:
+        return change._replace(verdict="")
+    return change._replace(
+        verdict="better" if (change.difference > 0) == (better == "higher") else "worse"
+    )

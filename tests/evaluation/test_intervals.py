@@ -1,0 +1,165 @@
+"""Intervals of metrics and of their differences."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sleap_lab.evaluation.coco import Detections
+from sleap_lab.evaluation.frames import FrameTable
+from sleap_lab.evaluation.identity import IdentityResult
+from sleap_lab.evaluation.influence import Parts, parts
+from sleap_lab.evaluation.intervals import (
+    differences,
+    intervals,
+    leave_one_out,
+    limits,
+    with_identity,
+)
+
+
+def table(found, *, videos=1, true=1):
+    """Return a table of frames with so many animals found of so many, in videos of equal length."""
+    n = len(found)
+    columns = {"found_50": np.array(found), "n_true": np.full(n, true)}
+    video = np.repeat(np.arange(videos), n // videos)
+    frame = np.tile(np.arange(n // videos), videos)
+    nobody = Detections(np.zeros(0, int), np.zeros(0), np.zeros((10, 0), bool), np.zeros(n, int))
+    return FrameTable(video, frame, columns, np.zeros((0, 1)), nobody)
+
+
+def test_interval_of_a_share():
+    found = np.random.default_rng(0).random(400) < 0.9
+    result = intervals(table(found))
+    assert (result.n_frames, result.n_videos, result.level) == (400, 1, 0.95)
+    assert result.note == "95% intervals from 400 labelled frames of one video, for this video only"
+    low, high = result.values["coco/recall_50"]
+    assert low < found.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.9 * 0.1 / 400), rel=0.4)
+    assert high - found.mean() < found.mean() - low  # towards 1 there is less room
+
+
+def test_alike_neighbours_widen_the_interval():
+    random = np.random.default_rng(0)
+    single = random.random(2000) < 0.8
+    alike = np.repeat(random.random(200) < 0.8, 10)
+    narrow, wide = (
+        np.ptp(intervals(table(found)).values["coco/recall_50"]) for found in (single, alike)
+    )
+    assert wide == pytest.approx(np.sqrt(10) * narrow, rel=0.4)
+
+
+@pytest.mark.parametrize(
+    ("found", "videos", "note"),
+    [
+        ([1, 0] * 9, 1, "no intervals from fewer than 20 labelled frames"),
+        ([1, 0] * 30, 3, "no intervals: 3 videos do not tell how much videos differ, 4 or more do"),
+        (
+            [1] * 50 + [0] * 50,
+            1,
+            "no intervals: in these 100 labelled frames neighbours are so alike that they show "
+            "fewer than 25 independent moments",
+        ),
+    ],
+)
+def test_where_frames_tell_nothing_there_is_no_interval(found, videos, note):
+    result = intervals(table(found, videos=videos))
+    assert (result.values, result.note) == ({}, note)
+
+
+def test_a_difference_of_videos_is_that_of_scipy():
+    random = np.random.default_rng(0)
+    first, second = random.integers(0, 6, (2, 8, 25))
+    found = differences(*(parts(table(f.ravel(), videos=8, true=5)) for f in (first, second)))
+    value, low, high, chance = found["coco/recall_50"]
+    means = (second - first).mean(axis=1) / 5
+    test = stats.ttest_1samp(means, 0)
+    expected = (means.mean(), *test.confidence_interval(0.95), test.pvalue)
+    assert (value, low, high, chance) == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_makes_frames_hard_for_both_cancels_out():
+    random = np.random.default_rng(0)
+    hard, noise = random.integers(0, 50, 400), random.integers(0, 3, 400)
+    both = [parts(table(found, true=100)) for found in (hard, hard + 10 + noise)]
+    value, low, high, _ = differences(*both)["coco/recall_50"]
+    assert low < 0.11 < high
+    assert (
+        high - low
+        < 0.01
+        < 0.1
+        < np.ptp(intervals(table(hard, true=100)).values["coco/recall_50"]) * 10
+    )
+    assert value == pytest.approx(0.11, abs=0.005)
+
+
+def test_a_difference_that_is_the_same_in_all_frames_leaves_no_doubt():
+    hard = np.random.default_rng(0).integers(0, 50, 400)
+    first, second = (parts(table(found, true=100)) for found in (hard, hard + 10))
+    assert differences(first, second)["coco/recall_50"][:3] == pytest.approx((0.1,) * 3)
+    same = differences(first, first)["coco/recall_50"]
+    assert same.value == 0
+    assert np.isnan(same[1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "half", "expected"),
+    [
+        ("eval/dist_avg", 2.0, 0.5, (2 / np.exp(0.25), 2 * np.exp(0.25))),
+        ("eval/n_missed", 4.0, 4.0, (4 / np.e, 4 * np.e)),
+        ("eval/n_missed", 0.0, 1.0, None),  # none missed says little about how many may be
+        ("coco/ap", 0.5, 0.25, (1 / (1 + np.e), np.e / (1 + np.e))),  # log odds 0 ± 1
+        ("coco/ap", 1.0, 0.25, None),
+        ("identity/mota", -0.5, 0.25, (-0.75, -0.25)),
+        ("coco/ap", 0.5, np.nan, None),
+        ("coco/ap", np.nan, 0.1, None),
+        ("eval/n_matched", 90.0, 5.0, None),  # cannot exceed the animals that there are
+    ],
+)
+def test_limits_are_possible_values(name, value, half, expected):
+    found = limits(name, value, half)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+# --- identity ---------------------------------------------------------------------------
+
+
+def counts(switches):
+    """Return counts of a video with so many switches."""
+    fields = ["CLR_TP", "CLR_FN", "CLR_FP", "MT", "PT", "ML", "Frag", "CLR_Frames", "MOTP_sum"]
+    clear = dict.fromkeys(fields, 10.0) | {"IDSW": float(switches)}
+    hota = {f"HOTA_{name}": np.full(19, 10.0) for name in ("TP", "FN", "FP")}
+    hota |= {name: np.full(19, 0.5) for name in ("AssA", "AssRe", "AssPr", "LocA")}
+    return {
+        "hota": hota,
+        "identity": {"IDTP": 10.0, "IDFN": 1.0 + switches, "IDFP": 1.0},
+        "clear": clear,
+    }
+
+
+def test_all_videos_but_one():
+    switches = [row["switches"] for row in leave_one_out([counts(n) for n in (1, 2, 4)])]
+    assert switches == [2 + 4, 1 + 4, 1 + 2]
+    assert leave_one_out([counts(1)]) == []
+
+
+def test_identity_has_intervals_over_videos():
+    each = [counts(n) for n in (0, 1, 3, 2)]
+    stated = {"switches": 6.0, "idf1": 0.9}
+    identity = IdentityResult(stated, tuple((video, {}) for video in range(4)), tuple(each))
+    shown = table([1, 0] * 20, videos=4)
+    low, high = intervals(shown, identity).values["identity/switches"]
+    error = 4 * np.std([0, 1, 3, 2], ddof=1) / 2
+    reach = stats.t.ppf(0.975, 3) * error / 6
+    assert (low, high) == pytest.approx((6 * np.exp(-reach), 6 * np.exp(reach)))
+    assert "identity/idf1" in intervals(shown, identity).values
+    three = IdentityResult(stated, identity.by_video[:3], tuple(each[:3]))
+    assert "identity/switches" not in intervals(shown, three).values  # a video has none
+
+
+def test_the_part_of_a_video_is_shared_by_its_frames():
+    found = Parts({}, {}, np.array([0, 0, 0, 1]))
+    without = {0: {"idf1": 0.5}, 1: {"idf1": 0.8}}
+    part = with_identity(found, {"identity/idf1": 0.7}, without).influence["identity/idf1"]
+    # 3/4 of the frames: (1 - 3/4) (0.7 - 0.5); 1/4: (1 - 1/4) (0.7 - 0.8); less the mean
+    whole = np.array([0.05 / 3] * 3 + [-0.075])
+    assert part == pytest.approx(whole - whole.mean())

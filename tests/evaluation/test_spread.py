@@ -1,0 +1,107 @@
+"""The standard error of a sum over frames."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sleap_lab.evaluation.spread import (
+    Spread,
+    error_over_units,
+    less,
+    over_units,
+    pooled_spread,
+    spread,
+)
+
+
+def centred(values):
+    return values - values.mean(axis=0)
+
+
+def test_videos_of_equal_size_are_judged_as_scipy_judges_their_means():
+    means = np.random.default_rng(0).normal(0.3, 1, (6, 2))
+    video = np.repeat(np.arange(6), 10)
+    found = spread(np.repeat(centred(means), 10, axis=0) / 60, video)
+    test = stats.ttest_1samp(means, 0)
+    interval = test.confidence_interval(0.95)
+    value = means.mean(axis=0)
+    assert found.units == 6
+    assert found.chance(value) == pytest.approx(test.pvalue, rel=1e-6)
+    assert value - found.half_width(value) == pytest.approx(interval.low, rel=1e-6)
+    assert value + found.half_width(value) == pytest.approx(interval.high, rel=1e-6)
+
+
+def test_frames_within_a_video_do_not_matter_where_there_are_several():
+    parts, video = np.random.default_rng(0).normal(size=(40, 1)), np.repeat(np.arange(4), 10)
+    moved = np.concatenate([np.random.default_rng(1).permutation(p) for p in np.split(parts, 4)])
+    assert spread(moved, video).error == pytest.approx(spread(parts, video).error)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "df"),
+    [
+        ([10] * 5, 4),
+        ([5] * 8, 7),
+        ([10] * 3, np.nan),  # too few
+    ],
+)
+def test_degrees_of_freedom_of_units(sizes, df):
+    sums = centred(np.random.default_rng(0).normal(size=(len(sizes), 1)))
+    assert error_over_units(sums, np.array(sizes))[1] == pytest.approx([df], nan_ok=True)
+
+
+def test_unequal_videos_count_for_less():
+    sums = centred(np.random.default_rng(0).normal(size=(5, 1)))
+    _, df = error_over_units(sums, np.array([30, 10, 10, 10, 10]))
+    assert 2 < df[0] < 4
+
+
+def test_the_error_of_unequal_units_is_right_on_average():
+    random, size = np.random.default_rng(0), np.array([40, 10, 10, 20, 20])
+    weight = size / size.sum()
+    means = random.normal(0, 1, (5, 4000))
+    total = weight @ means
+    error, _ = error_over_units(weight[:, None] * (means - total), size)
+    assert np.mean(error**2) == pytest.approx(np.var(total), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("units", "value", "half", "chance"),
+    [
+        (20, 0.5, 0, 2**-19),  # all by as much: a coin that falls on one side twenty times
+        (20, 0.0, np.nan, np.nan),  # no difference anywhere shows nothing
+        (4, 0.5, np.nan, np.nan),  # four may do so by chance
+    ],
+)
+def test_units_that_are_all_alike(units, value, half, chance):
+    found = Spread(np.zeros(1), np.array([3.0]), units)
+    assert found.half_width(np.array([value])) == pytest.approx([half], nan_ok=True)
+    assert found.chance(np.array([value])) == pytest.approx([chance], nan_ok=True)
+
+
+def test_rounding_is_no_difference():
+    assert less(np.array([0.1 + 0.2, 1.0]), 0.3).tolist() == [0, 0.7]
+    assert less(np.array([np.nan, 1.0]), 1.0).tolist()[1] == 0
+
+
+def test_sums_of_units():
+    sums, size = over_units(np.array([[1.0], [2.0], [4.0]]), np.array([7, 7, 9]))
+    assert (sums.tolist(), size.tolist()) == ([[3], [4]], [2, 1])
+
+
+def test_units_of_two_parts_are_pooled_as_in_a_two_sample_test():
+    here, there = np.random.default_rng(0).normal(size=(4, 1)), [[0.1], [0.9], [-2.0], [0.3], [1.0]]
+    there = np.array(there)
+    found = pooled_spread(
+        np.repeat(centred(here) / 40, 10, axis=0), np.repeat(np.arange(4), 10),
+        np.repeat(centred(there) / 50, 10, axis=0), np.repeat(np.arange(5), 10),
+    )  # fmt: skip
+    pooled = (3 * here.var(ddof=1) + 4 * there.var(ddof=1)) / 7
+    assert found.error == pytest.approx([np.sqrt(pooled / 4)])
+    assert (found.df.tolist(), found.units) == ([7], 9)
+    # The two-sample test has the same variance, and the error of the other mean beside it.
+    test = stats.ttest_ind(here, there)
+    error = (here.mean() - there.mean()) / test.statistic[0]
+    assert found.error[0] == pytest.approx(
+        abs(error) * np.sqrt((1 / 4) / (1 / 4 + 1 / 5)), rel=1e-6
+    )
