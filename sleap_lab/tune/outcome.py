@@ -16,44 +16,7 @@ from sleap_lab.tune.evidence import (
     n_frames,
     why_no_interval,
 )
-<<<<<<< HEAD
-from sleap_lab.evaluation.identity_counts import combine_identity
-from sleap_lab.settings.config import FiltersConfig, TrackerConfig
-from sleap_lab.settings.metrics import METRICS, Metric
-from sleap_lab.tune.problem import Score, is_better
-
-
-class Difference(NamedTuple):
-    """Change of a metric from the default setting to the best, with its 95 % interval.
-
-    The ends of the interval are nan where there is none.
-    """
-
-    value: float
-    low: float = float("nan")
-    high: float = float("nan")
-
-
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """A setting and its scores.
-
-    Attributes:
-        tracker: Its tracker.
-        filters: Its filters.
-        searched: Its score on the blocks that the search sees.
-        held_out: Its score on the blocks that the search does not see.
-        trial: Number of its trial; None for the default setting.
-    """
-
-    tracker: TrackerConfig
-    filters: FiltersConfig
-    searched: Score
-    held_out: Score
-    trial: int | None = None
-=======
 from sleap_lab.tune.problem import is_better
->>>>>>> 81314bb (Intervals that hold what they claim: parts of frames, correlation from the data, videos as units; marks among all differences; tuning recommends beyond chance)
 
 
 @dataclass(frozen=True, eq=False)

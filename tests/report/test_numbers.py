@@ -3,13 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
-from sleap_lab.evaluation.bootstrap import Intervals
-from sleap_lab.evaluation.switches import Switch
-=======
 from sleap_lab.evaluation.intervals import Intervals
-from sleap_lab.evaluation.identity import Switch
->>>>>>> 81314bb (Intervals that hold what they claim: parts of frames, correlation from the data, videos as units; marks among all differences; tuning recommends beyond chance)
+from sleap_lab.evaluation.switches import Switch
 from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.report import numbers
 
