@@ -43,7 +43,7 @@ def sweep(finished, sleap_lab, mlflow_runs):
     return sweep
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tracking(demo):
     """The words of a sweep of four cheap jobs: they track the true poses and compare with them."""
     truth = [
@@ -60,6 +60,14 @@ def tracking(demo):
         "tracker=fixed_window,local_queues",
         "tracker.max_tracks=2,3",
     ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sleap_lab, tracking, tmp_path_factory):
+    """The outcome of these jobs where nothing happens to them."""
+    cwd = tmp_path_factory.mktemp("undisturbed")
+    assert sleap_lab(*tracking, "logger=none", cwd=cwd).code == 0
+    return outcome(cwd)
 
 
 def rows_of(folder):
@@ -105,6 +113,7 @@ def running(cwd):
 
 
 def test_two_by_two_settings_are_four_runs_under_one(sweep, finished):
+    """Takes ten seconds: a run of the demo, and four jobs, each a process, with MLflow."""
     done = sweep(
         "data.frames=0-5", "tracker=fixed_window,local_queues", "tracker.tracking_window_size=3,5"
     )
@@ -151,6 +160,7 @@ def test_two_by_two_settings_are_four_runs_under_one(sweep, finished):
 
 
 def test_a_job_that_fails_fails_alone(sweep):
+    """Takes five seconds: three jobs, each a process with its run in MLflow."""
     done = sweep(
         'data.frames="0-1","5000","2-3"', "evaluator=none", "evaluator.ground_truth_path=null"
     )
@@ -174,23 +184,13 @@ def test_a_mistake_in_one_job_stops_the_sweep_before_it_begins(finished, sleap_l
     assert set(finished.cwd.glob("outputs/multirun/*/*")) == before
 
 
-def test_the_sweep_of_the_demo(finished, sleap_lab):
-    ended = sleap_lab(
-        "-m", "experiment=demo_sweep", "data.frames=0-5", "logger=none", cwd=finished.cwd
-    )
-    assert ended.code == 0, ended.err
-    assert ended.out.count("finished in") == 2 * 3 * 2
-    assert sleap_lab("experiment=demo_sweep", "--cfg", "job", cwd=finished.cwd).code == 0
-
-
 # --- what may happen to a sweep ---------------------------------------------------------
 
 
-def test_a_sweep_goes_on_where_it_was_killed(start, sleap_lab, mlflow_runs, tracking, tmp_path):
-    undisturbed = tmp_path / "undisturbed"
-    undisturbed.mkdir()
-    assert sleap_lab(*tracking, "logger=none", cwd=undisturbed).code == 0
-
+def test_a_sweep_goes_on_where_it_was_killed(
+    start, sleap_lab, mlflow_runs, tracking, undisturbed, tmp_path
+):
+    """Takes fifteen seconds: a sweep is killed twice, each time within a job, and finished."""
     killed = tmp_path / "killed"
     killed.mkdir()
     process = start(*tracking, cwd=killed)
@@ -210,7 +210,7 @@ def test_a_sweep_goes_on_where_it_was_killed(start, sleap_lab, mlflow_runs, trac
     ended = sleap_lab(*tracking, cwd=killed)
     assert ended.code == 0, ended.err
     assert "note: resuming" in ended.err
-    assert outcome(killed) == outcome(undisturbed)
+    assert outcome(killed) == undisturbed
     runs = mlflow_runs(killed)
     (parent,) = [run for run in runs if PARENT_TAG not in run.data.tags]
     assert len(runs) == 1 + 4
@@ -226,6 +226,7 @@ def test_a_sweep_goes_on_where_it_was_killed(start, sleap_lab, mlflow_runs, trac
 def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(
     start, sleap_lab, tracking, tmp_path, stop
 ):
+    """Takes five seconds: four jobs, each a process, are begun and finished by two commands."""
     process = start(*tracking, "logger=none", "data.frames=null", cwd=tmp_path)
     (pid,) = wait_for(lambda: running(tmp_path))
     process.send_signal(stop)
@@ -248,26 +249,23 @@ def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(
     ],
 )
 def test_jobs_that_run_side_by_side_come_out_the_same(
-    start, sleap_lab, tracking, tmp_path, launcher
+    start, sleap_lab, tracking, undisturbed, tmp_path, launcher
 ):
+    """Takes five seconds: four jobs, each a process, are begun and finished by two commands."""
     pytest.importorskip(f"hydra_plugins.hydra_{launcher[0].removesuffix('_local')}_launcher")
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    for folder in (alone, together):
-        folder.mkdir()
-    assert sleap_lab(*tracking, "logger=none", cwd=alone).code == 0
     process = start(
-        *tracking, "logger=none", f"hydra/launcher={launcher[0]}", *launcher[1:], cwd=together
+        *tracking, "logger=none", f"hydra/launcher={launcher[0]}", *launcher[1:], cwd=tmp_path
     )
-    os.kill(wait_for(lambda: running(together))[0], signal.SIGKILL)
+    os.kill(wait_for(lambda: running(tmp_path))[0], signal.SIGKILL)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 3, err
     assert err.count("its process was ended by SIGKILL") == 1
-    (folder,) = together.glob("outputs/multirun/*/*")
+    (folder,) = tmp_path.glob("outputs/multirun/*/*")
     assert [row["status"] for row in rows_of(folder)].count("finished") == 3
     assert (
-        sleap_lab(*tracking, "logger=none", cwd=together).code == 0
+        sleap_lab(*tracking, "logger=none", cwd=tmp_path).code == 0
     )  # another launcher finishes it
-    assert outcome(together) == outcome(alone)
+    assert outcome(tmp_path) == undisturbed
 
 
 @pytest.mark.slow
@@ -321,6 +319,7 @@ multiprocessing.process.BaseProcess.run = run
 def test_a_server_that_is_away_all_along_costs_a_sweep_nothing(
     sleap_lab, mlflow_runs, tracking, tmp_path
 ):
+    """Takes five seconds: four jobs, each a process, and a second command that logs them."""
     away = [*tracking, "logger.tracking_uri=http://127.0.0.1:9"]
     ended = sleap_lab(*away, cwd=tmp_path)
     assert ended.code == 0, ended.err
