@@ -40,7 +40,11 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     poses, videos = load(job)
     config = TrackerConfig(
-        tracking=True, missing_nodes="reference", one_node_distance=False, **job["options"]
+        tracking=True,
+        missing_nodes="reference",
+        one_node_distance=False,
+        undecided="reference",
+        **job["options"],
     )
     read_image = cache(lambda video, frame: np.asarray(videos[video][frame]))
     opencv = 0.0

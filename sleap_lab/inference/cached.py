@@ -271,7 +271,10 @@ def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcome
         return track
 
     def track_once(
-        poses: Poses, tracker: TrackerConfig, read_image: Callable[[int, int], np.ndarray]
+        poses: Poses,
+        tracker: TrackerConfig,
+        read_image: Callable[[int, int], np.ndarray],
+        notes: list[str],
     ) -> Poses:
         motion = [
             name
@@ -283,13 +286,17 @@ def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcome
         key = track_fingerprint(config, source, poses)
 
         def compute() -> Result:
-            return Result(track(poses, tracker, read_image).to_arrays())
+            told: list[str] = []
+            tracked = track(poses, tracker, read_image, told)
+            return Result(tracked.to_arrays(), {"notes": told})
 
         def fits(stored: Result) -> bool:
-            return np.array_equal(Poses.from_arrays(stored.arrays).frames, poses.frames)
+            same_frames = np.array_equal(Poses.from_arrays(stored.arrays).frames, poses.frames)
+            return same_frames and "notes" in stored.facts
 
         result, recalled = remember(cache, key, compute, stage="track", about=about, fits=fits)
         outcomes["track"] = HIT if recalled else MISS
+        notes += result.facts["notes"]
         return Poses.from_arrays(result.arrays)
 
     return track_once

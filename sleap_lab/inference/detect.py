@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sleap_lab.pipelines.model import Prediction
     from sleap_lab.pipelines.pipeline import Pipeline
 
-Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray]], Poses]
+Track = Callable[[Poses, TrackerConfig, Callable[[int, int], np.ndarray], list[str]], Poses]
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,8 @@ def filter_and_track(
         )
     elif config.tracker.tracking:
         with stage("track"):
-            poses = named_apart(track(poses, config.tracker, source.read), source.staying)
+            tracked = track(poses, config.tracker, source.read, notes)
+            poses = named_apart(tracked, source.staying)
     return replace(detected, poses=poses, notes=tuple(notes))
 
 

@@ -280,6 +280,12 @@ class TrackerConfig:
         "Compare poses of a single node by their distance instead of by oks, "
         "which could only tell whether they are equal.",
     )
+    undecided: str = key(
+        "distance",
+        "Where scores do not tell animals apart (all 0, equal or none): the distance of the nodes "
+        "decides, or the order of the list, as in sleap-nn.",
+        choices=("distance", "reference"),
+    )
     scoring_reduction: str = key(
         "mean",
         "How the scores against one track's candidates become one.",

@@ -51,6 +51,7 @@ PARITY: dict[str, Any] = {
     "preprocessing.crop_registration": "reference",
     "tracker.missing_nodes": "reference",
     "tracker.one_node_distance": False,
+    "tracker.undecided": "reference",
 }
 """Keys without a flag that `track` and `run_inference` set.
 

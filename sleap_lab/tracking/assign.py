@@ -19,12 +19,17 @@ def hungarian(cost: np.ndarray) -> Pairs:
     Returns:
         Rows and columns of the min(rows, columns) pairs, by row.
     """
-    possible = np.isfinite(cost)
-    if not possible.all():
-        worst = 10 * np.abs(cost[possible]).max() + 1 if possible.any() else 1e6
-        cost = np.where(possible, cost, worst)
-    rows, columns = linear_sum_assignment(cost)
+    rows, columns = linear_sum_assignment(finite(cost))
     return rows, columns
+
+
+def finite(cost: np.ndarray) -> np.ndarray:
+    """Return the cost with more than all others in the place of inf."""
+    possible = np.isfinite(cost)
+    if possible.all():
+        return cost
+    worst = 10 * np.abs(cost[possible]).max() + 1 if possible.any() else 1e6
+    return np.where(possible, cost, worst)
 
 
 def greedy(cost: np.ndarray) -> Pairs:

@@ -8,6 +8,14 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking.assign import MATCHING, Pairs
 from sleap_lab.tracking.candidates import Candidates
+from sleap_lab.tracking.doubt import (
+    BREAKS_TIES,
+    UNDECIDED,
+    WORTH,
+    body_length,
+    decided,
+    node_distances,
+)
 from sleap_lab.tracking.features import FEATURES
 from sleap_lab.tracking.similarity import pose_sizes, reduction, scoring
 
@@ -26,6 +34,10 @@ class Linker:
         flow: Moves earlier poses to the current frame, if optical flow is used.
         kalman: Predicts the poses of tracks, if Kalman filters are used.
         appearance: What the image shows around each detection, if that is compared.
+
+    Attributes:
+        doubts: Links so far that nothing but the order of the detections decided.
+        parted: Detections so far that could be of several tracks alike and opened one of their own.
     """
 
     def __init__(
@@ -52,6 +64,10 @@ class Linker:
         self.sizes = pose_sizes(self.points) if config.scoring_method == "oks" else None
         self.reduce = reduction(config)
         self.match = MATCHING[config.track_matching_method]
+        self.undecided = UNDECIDED[config.track_matching_method]
+        self.by_distance = config.undecided == "distance"
+        self.length = body_length(poses.points) if self.by_distance else 1.0
+        self.doubts = self.parted = 0
         self.candidates = Candidates(config.candidates_method, config.tracking_window_size)
         self.flow = flow
         self.kalman = kalman
@@ -86,8 +102,8 @@ class Linker:
         ids, scores = np.full(len(rows), -1), np.ones(len(rows))
         matched = rows[:0]
         if len(rows) and len(candidates.ids):
-            cost = self._cost(frame, rows)
-            matched, tracks = _release(self.match(cost), cost, may_open, spare)
+            cost, places = self._cost(frame, rows)
+            matched, tracks = self._matched(cost, rows, places, spare)
             ids[matched], scores[matched] = candidates.ids[tracks], -cost[matched, tracks]
         opening = ((ids < 0) & may_open).nonzero()[0][:spare]
         ids[opening] = candidates.open(len(opening))
@@ -105,12 +121,51 @@ class Linker:
             stay = np.concatenate([matched, opening])
         return rows[stay], ids[stay], scores[stay]
 
-    def _cost(self, frame: int, rows: np.ndarray) -> np.ndarray:
-        """Return the cost of linking each detection to each current track, (k, t).
+    def _matched(self, cost: np.ndarray, rows: np.ndarray, places: np.ndarray, spare: int) -> Pairs:
+        """Pair detections with tracks; distances decide where costs do not, if that is asked for.
 
-        inf where they cannot be compared.
+        Args:
+            cost: (k, t), inf where they cannot be compared.
+            rows: (k,) rows of the detections.
+            places: (t, nodes, 2) px, where each track is.
+            spare: Number of ids that are left for new tracks.
+        """
+        may_open, table = self.may_open[rows], cost
+        if self.by_distance:
+            distances = node_distances(self.points[rows], places) / self.length
+            worth = WORTH.get(self.config.scoring_method, BREAKS_TIES)
+            table = decided(cost, distances, worth)
+        pairs = self.match(table)
+        released = np.isinf(cost[pairs])
+        doubt = self.undecided(table, pairs) if max(cost.shape) > 1 else np.zeros_like(released)
+        if not (doubt.any() or released.any()):
+            return pairs
+        if self.by_distance:
+            # A pose without a visible node is nobody's; two that are the same need no decision.
+            known = ~np.isinf(table[pairs])
+            pairs, released, doubt = (
+                (pairs[0][known], pairs[1][known]),
+                released[known],
+                doubt[known],
+            )
+            doubt &= ~_has_twin(self.points[rows])[pairs[0]]
+            released |= doubt
+        kept = ~_released(pairs[0], released, may_open, spare - (len(rows) - len(pairs[0])))
+        self.doubts += int((doubt & kept).sum())
+        self.parted += int((doubt & ~kept).sum())
+        return pairs[0][kept], pairs[1][kept]
+
+    def _cost(self, frame: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cost of linking each detection to each current track, and where tracks are.
+
+        Returns:
+            (k, t), inf where they cannot be compared; and (t, nodes, 2) px, the last pose of each
+            track, moved to this frame where a motion model is used.
         """
         stored = self.candidates.rows
+        every = np.arange(len(stored))
+        newest = np.argmax(stored >= 0, axis=1)
+        places = self.points[stored[every, newest]]
         if self.appearance:
             described = self.appearance.describe(np.append(rows, stored))
             detections, features = (
@@ -123,33 +178,40 @@ class Linker:
                 self.features.take(stored, axis=0),
             )
         if self.flow:
-            features = self.featurize(
-                self.flow.move(self.points[stored], self.frame[stored], frame)
-            )
+            moved = self.flow.move(self.points[stored], self.frame[stored], frame)
+            features = self.featurize(moved)
+            followed = ~np.isnan(moved[every, newest]).all(axis=(1, 2))
+            places[followed] = moved[every, newest][followed]
         if self.kalman:
             tracks, last, poses = self.kalman.predict(self.candidates.ids, frame)
             stored = stored.copy()
             stored[tracks] = -1
             stored[tracks, 0] = last
             features[tracks, 0] = self.featurize(poses)
+            places[tracks] = poses
         scores = (
             self.score(detections, features)
             if self.sizes is None
             else self.score(detections, features, sizes=self.sizes[rows])
         )
         np.copyto(scores, np.nan, where=self.poor[stored])
-        return np.fmin(-self.reduce(scores), np.inf)  # inf instead of nan
+        return np.fmin(-self.reduce(scores), np.inf), places  # inf instead of nan
 
 
-def _release(pairs: Pairs, cost: np.ndarray, may_open: np.ndarray, spare: int) -> Pairs:
-    """Leave out incomparable pairs whose detection may open a track, while ids are left.
+def _released(rows: np.ndarray, wanted: np.ndarray, may_open: np.ndarray, spare: int) -> np.ndarray:
+    """Tell which pairs are given up, so that their detections open tracks while ids are left.
 
-    Ids are reserved for the detections without a pair first.
+    Args:
+        rows: (m,) detection of each pair.
+        wanted: (m,) bool, the pairs to give up.
+        may_open: (k,) bool, the detections that may open a track.
+        spare: Number of ids that are left, those for detections without a pair not counted.
     """
-    rows, columns = pairs
-    impossible = np.isinf(cost[rows, columns])
-    if not impossible.any():
-        return pairs
-    release = impossible & may_open[rows]
-    release &= np.cumsum(release) <= spare - (len(cost) - len(rows))
-    return rows[~release], columns[~release]
+    release = wanted & may_open[rows]
+    return release & (np.cumsum(release) <= spare)
+
+
+def _has_twin(points: np.ndarray) -> np.ndarray:
+    """Tell which of (k, nodes, 2) poses are there twice, (k,) bool."""
+    filled = np.nan_to_num(points, nan=-np.inf)
+    return (filled[:, None] == filled).all(axis=(2, 3)).sum(axis=1) > 1

@@ -12,6 +12,7 @@ from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
+from sleap_lab.tracking.doubt import in_order
 from sleap_lab.tracking.linker import Linker
 from sleap_lab.tracking.offline import track_globally
 
@@ -20,7 +21,12 @@ log = logging.getLogger(__name__)
 ReadImage = Callable[[int, int], np.ndarray]
 
 
-def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = None) -> Poses:
+def track(
+    poses: Poses,
+    config: TrackerConfig,
+    read_image: ReadImage | None = None,
+    notes: list[str] | None = None,
+) -> Poses:
     """Give every instance a track; each video is tracked by itself, its frames in order.
 
     Predicted instances that find no track are left out; user-labelled instances stay without one.
@@ -31,6 +37,7 @@ def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = No
         config: Tracker settings.
         read_image: Takes (video, frame), returns the image, (h, w, c) uint8; needed and used for
             optical flow and appearance only.
+        notes: Gets sentences that a reader of the result must know.
 
     Returns:
         Instances and frames ordered by video and frame. `track_scores` is 1 for an instance that
@@ -48,16 +55,35 @@ def track(poses: Poses, config: TrackerConfig, read_image: ReadImage | None = No
         raise ValueError("optical flow and appearance need read_image")
     frames = poses.frames[np.lexsort((poses.frames[:, 1], poses.frames[:, 0]))]
     parts = [replace(poses[:0], frames=frames[:0])]
-    unused = len(poses.track_names)
+    unused, linkers = len(poses.track_names), []
     for video in np.unique(frames[:, 0]).tolist():
         part = replace(poses[poses.video == video], frames=frames[frames[:, 0] == video])
         if config.method == "global":
             parts.append(track_globally(part, config, unused))
         else:
-            linker = _linker(part, config, read_image, video)
-            parts.append(_track_video(part, config, linker, unused))
+            linkers.append(_linker(part, config, read_image, video))
+            parts.append(_track_video(part, config, linkers[-1], unused))
         unused = max(unused, int(parts[-1].tracks.max(initial=-1)) + 1)
+    if notes is not None:
+        notes += _doubts(linkers, config)
     return _name_tracks(concatenate(parts))
+
+
+def _doubts(linkers: Collection[Linker], config: TrackerConfig) -> list[str]:
+    """Return what to say about detections that could be of several tracks alike."""
+    kept, parted = sum(each.doubts for each in linkers), sum(each.parted for each in linkers)
+    if config.undecided == "reference":
+        return [
+            f"Tracking: {kept} links were decided by the order of the detections, because their "
+            "scores are equal; tracker.undecided=distance lets the distance of the nodes decide."
+        ] * bool(kept)
+    return [
+        f"Tracking: {parted} detections were as near to one animal as to another, and got tracks "
+        "of their own."
+    ] * bool(parted) + [
+        f"Tracking: {kept} links are uncertain: as near to one animal as to another, and no track "
+        "is left."
+    ] * bool(kept)
 
 
 def _resolve(config: TrackerConfig, poses: Poses) -> TrackerConfig:
@@ -110,6 +136,8 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
     frames, links = [], []
     by_hand = poses.user.any()
     for _, frame, rows in poses.by_frame():
+        if config.undecided == "distance":
+            rows = in_order(poses, rows)
         if config.tracking_pre_cull_to_target:
             rows = _cull(
                 poses,
@@ -125,6 +153,8 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
     if links:
         linked, ids, link_scores = (np.concatenate(column) for column in zip(*links, strict=True))
         found = ids >= 0
+        if config.undecided == "distance":
+            ids[found] = _in_list_order(ids[found], poses.frame[linked[found]], linked[found])
         tracks[linked[found]], scores[linked[found]] = first + ids[found], link_scores[found]
     if config.tracking_clean_instance_count:
         frames = [
@@ -141,8 +171,16 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
             frames, connect_single_breaks([tracks[rows] for rows in frames]), strict=True
         ):
             tracks[rows] = joined
+    if config.undecided == "distance":
+        frames = [np.sort(rows) for rows in frames]
     order = np.concatenate([np.zeros(0, dtype=np.intp), *frames])
     return replace(poses, tracks=tracks, track_scores=scores)[order]
+
+
+def _in_list_order(ids: np.ndarray, frame: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Number tracks that a frame opens as the file lists their detections, (m,)."""
+    _, first, of = np.unique(ids, return_index=True, return_inverse=True)
+    return np.argsort(np.lexsort((rows[first], frame[first])))[of]
 
 
 def _cull(poses: Poses, rows: np.ndarray, target: int, iou_threshold: float) -> np.ndarray:

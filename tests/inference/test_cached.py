@@ -21,6 +21,7 @@ from sleap_lab.media.source import Source
 from sleap_lab.pipelines import observation
 from sleap_lab.pipelines.model import Model
 from sleap_lab.settings.config import Config
+from sleap_lab.tracking import track
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
 KINDS = {
@@ -307,11 +308,20 @@ def test_tracks_are_remembered(tmp_path, monkeypatch):
     config.tracker.tracking = True
     source, cache = open_source(config.data), Cache(tmp_path)
     poses = detect(source, config).poses
-    outcomes = {}
-    first = track_cached(source, config, cache, outcomes)(poses, config.tracker, source.read)
+    outcomes, notes, again_notes = {}, [], []
+
+    def tell_track(poses, config, read_image, notes):
+        notes.append("a doubt")
+        return track(poses, config, read_image)
+
+    monkeypatch.setattr(cached, "track", tell_track)
+    first = track_cached(source, config, cache, outcomes)(poses, config.tracker, source.read, notes)
     assert outcomes == {"track": "miss"}
     monkeypatch.setattr(cached, "track", None)
-    again = track_cached(source, config, cache, outcomes)(poses, config.tracker, source.read)
+    again = track_cached(source, config, cache, outcomes)(
+        poses, config.tracker, source.read, again_notes
+    )
+    assert notes == again_notes == ["a doubt"]
     assert outcomes == {"track": "hit"}
     assert same(first, again)
     assert first.track_names == ("track_0", "track_1", "track_2")

@@ -309,16 +309,16 @@ CONFIGS = (
     },
 )
 WERE = (
-    "01ef754f5f69-1dc5fa77249f-2b0922d347c5",
-    "01ef754f5f69-f25d53b08fe8-2b0922d347c5",
-    "01ef754f5f69-d5c2710ae479-2b0922d347c5",
-    "8c1f056a634b-2a5ad2577447-2b0922d347c5",
-    "4bf17581ae31-6b7a61274e38-2b0922d347c5",
-    "3c46c2c13915-f25b04832185-2b0922d347c5",
-    "0b31f5ce2c9b-a8f94a33f6df-2b0922d347c5",
-    "01ef754f5f69-1dc5fa77249f-04b83710aa71",
-    "01ef754f5f69-1dc5fa77249f-7bc9effec1d2",
-    "1e77de47add1-aef585e32564-c552e1b71211",
+    "01ef754f5f69-1dc5fa77249f-88874dda9b56",
+    "01ef754f5f69-f25d53b08fe8-88874dda9b56",
+    "01ef754f5f69-d5c2710ae479-88874dda9b56",
+    "8c1f056a634b-2a5ad2577447-88874dda9b56",
+    "4bf17581ae31-6b7a61274e38-88874dda9b56",
+    "3c46c2c13915-f25b04832185-88874dda9b56",
+    "0b31f5ce2c9b-a8f94a33f6df-88874dda9b56",
+    "01ef754f5f69-1dc5fa77249f-f0bf935ac472",
+    "01ef754f5f69-1dc5fa77249f-287816bafa3d",
+    "1e77de47add1-aef585e32564-b634782ddb63",
 )
 """Network, predictions and tracks of each of these before the rooms were moved."""
 

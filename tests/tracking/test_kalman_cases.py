@@ -43,6 +43,7 @@ def tracks_of(seed, settings):
         use_kalman=True,
         tracking_target_instance_count=animals,
         missing_nodes="reference",
+        undecided="reference",
         **settings,
     )
     tracked = track(poses, config)

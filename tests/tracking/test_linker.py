@@ -191,3 +191,93 @@ def test_ids_are_reserved_for_detections_without_a_pair(max_tracks, expected):
 def test_bounding_boxes():
     frames = link([[0], [1]], features="bboxes", scoring_method="iou")
     assert frames[1][0][2] == pytest.approx(110 / 132)
+
+
+NOWHERE = np.full((4, 2), NAN)
+FLAT = np.array([[0, 0], [10, 0], [20, 0], [30, 0]], dtype=float)  # its box has no area
+
+
+@pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
+@pytest.mark.parametrize("matching", ["hungarian", "greedy"])
+@pytest.mark.parametrize(
+    ("step", "shape"), [(300, SQUARE), (1, FLAT)], ids=["far from the last pose", "no area"]
+)
+def test_the_nearest_goes_on_where_every_oks_is_zero(method, matching, step, shape):
+    frames = [
+        [shape + np.array([step * t, 900 * a]) for a in ((0, 1), (1, 0))[t % 2]] for t in range(4)
+    ]
+    settings = {"candidates_method": method, "track_matching_method": matching}
+    linked = link(frames, **settings)
+    assert [[score for *_, score in frame] for frame in linked[1:]] == [[0, 0]] * 3
+    tracks = [sorted(id for _, id, _ in frame) for frame in linked]
+    assert tracks == [[0, 1]] * 4
+    assert [frame[0][1] for frame in linked] == [0, 1, 0, 1]
+
+
+def test_the_order_of_the_list_decides_where_that_is_asked_for():
+    frames = [[0, 900], [1200, 300]]
+    assert ids(frames, undecided="reference") == [{0: 0, 900: 1}, {1200: 0, 300: 1}]
+    assert ids(frames) == [{0: 0, 900: 1}, {1200: 1, 300: 0}]
+
+
+def linker_after(frames, **settings):
+    """Return the linker, and the ids of the last frame by x."""
+    points = [pose(x) if np.isscalar(x) else x for frame in frames for x in frame]
+    frame = [number for number, xs in enumerate(frames) for _ in xs]
+    poses = make_poses(Skeleton(("a", "b", "c", "d")), points, frame=frame)
+    linker = Linker(poses, TrackerConfig(**settings))
+    for number in range(len(frames)):
+        rows, found, _ = linker.link(number, np.flatnonzero(poses.frame == number))
+    return linker, dict(zip(poses.points[rows, 0, 0].tolist(), found.tolist(), strict=True))
+
+
+def test_a_detection_as_near_to_two_tracks_opens_its_own():
+    linker, last = linker_after([[0, 200], [100]])
+    assert last == {100: 2}
+    assert (linker.doubts, linker.parted) == (0, 1)
+
+
+def test_two_detections_as_near_to_one_track_open_their_own():
+    linker, last = linker_after([[100], [0, 200]])
+    assert last == {0: 1, 200: 2}
+    assert (linker.doubts, linker.parted) == (0, 1)
+
+
+def test_where_no_track_is_left_the_nearest_are_linked_and_the_doubt_is_counted():
+    linker, last = linker_after([[0, 200], [100]], candidates_method="local_queues", max_tracks=2)
+    assert set(last) == {100}
+    assert (linker.doubts, linker.parted) == (1, 0)
+
+
+def test_the_same_pose_twice_is_no_doubt():
+    linker, last = linker_after([[0], [1, 1]])
+    assert last == {1: 1}  # of the second one; the first goes on with track 0
+    assert (linker.doubts, linker.parted) == (0, 0)
+
+
+def test_doubts_of_the_reference_are_counted():
+    linker, _ = linker_after([[0, 900], [1200, 300]], undecided="reference")
+    assert linker.doubts == 2
+    assert linker_after([[0, 900], [1, 901]], undecided="reference")[0].doubts == 0
+
+
+@pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
+def test_a_pose_without_a_visible_node_is_nobodys(method):
+    limited = {"candidates_method": method} | (
+        {"max_tracks": 2} if method != "fixed_window" else {}
+    )
+    linked = link([[0, 900], [NOWHERE, 300]], **limited)
+    assert [id for _, id, _ in linked[1]] == [0]
+
+
+def test_without_shared_nodes_the_nearest_centroids_are_linked_when_no_track_is_left():
+    front, back = pose(0, visible=2), pose(1)
+    back[:2] = NAN
+    far_back = back + np.array([500, 0])
+    linked = link(
+        [[front, pose(500, visible=2)], [far_back, back]],
+        scoring_method="euclidean_dist",
+        candidates_method="local_queues",
+        max_tracks=2,
+    )
+    assert [(id, score) for _, id, score in linked[1]] == [(1, -np.inf), (0, -np.inf)]

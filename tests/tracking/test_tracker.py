@@ -437,3 +437,65 @@ def test_invariants(recording, config, more, some_user):
     assert len(set(outputs)) == len(outputs)
     assert set(outputs) <= inputs
     np.testing.assert_array_equal(tracked.frames, poses.frames)
+
+
+CROWDED = st.sampled_from([1, 20, 140])  # poses on a grid of so many px: with 1 many are the same
+
+
+@settings(deadline=None)
+@given(
+    recordings(),
+    configs([*CONFIGS, {}, {"scoring_method": "cosine_sim"}]),
+    st.fixed_dictionaries(
+        {
+            "max_tracks": st.none() | st.integers(1, 3),
+            "min_new_track_points": st.integers(0, 3),
+            "tracking_clean_instance_count": st.integers(0, 2),
+            "tracking_target_instance_count": st.just(2),
+            "tracking_pre_cull_to_target": st.integers(0, 2),
+            "use_kalman": st.booleans(),
+        }
+    ),
+    st.booleans(),
+    CROWDED,
+)
+def test_the_order_of_detections_never_matters(recording, config, more, equal_scores, grid):
+    poses, rng = recording
+    scores = np.full(len(poses), 0.5) if equal_scores else poses.instance_scores
+    points = np.round(poses.points / 140 * grid) * 140 / grid
+    config = TrackerConfig(**{**vars(config), **more})
+    answers = []
+    for order in (np.arange(len(poses)), rng.permutation(len(poses))):
+        shuffled = make_poses(
+            SKELETON,
+            points[order],
+            frame=poses.frame[order],
+            frames=poses.frames,
+            instance_scores=scores[order],
+        )
+        tracked = track(shuffled, config)
+        poses_of = np.nan_to_num(tracked.points.reshape(len(tracked), 8), nan=-1).tolist()
+        scored = np.nan_to_num(tracked.track_scores.round(9), nan=-1).tolist()
+        members = {track: [] for track in np.unique(tracked.tracks).tolist()}
+        rows = zip(tracked.tracks.tolist(), tracked.frame.tolist(), poses_of, scored, strict=True)
+        for name, *what in rows:
+            members[name].append(what)
+        answers.append((sorted(members.pop(-1, [])), sorted(map(sorted, members.values()))))
+    assert answers[0] == answers[1]
+
+
+def notes_of(before, after, **settings):
+    """Return what is said about squares in two frames."""
+    notes, frame = [], [0] * len(before) + [1] * len(after)
+    track(squares(*before, *after, frame=frame), TrackerConfig(**settings), None, notes)
+    return notes
+
+
+def test_links_that_chance_decided_are_told():
+    (note,) = notes_of([0, 900], [1200, 300], undecided="reference")
+    assert note.startswith("Tracking: 2 links were decided by the order of the detections")
+    assert notes_of([0, 900], [1200, 300]) == []
+    (note,) = notes_of([0, 200], [100])
+    assert note.startswith("Tracking: 1 detections were as near to one animal as to another")
+    (note,) = notes_of([0, 200], [100], max_tracks=2)
+    assert note.startswith("Tracking: 1 links are uncertain")

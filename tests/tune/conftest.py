@@ -79,7 +79,7 @@ def problem(crossings):
             {0: 0},
             TuneConfig(metric=metric, **settings),
             find_metric(metric),
-            TrackerConfig(tracking=True),
+            TrackerConfig(tracking=True, undecided="reference"),
             FiltersConfig(),
             evaluator or EvaluatorConfig(evaluate=True, oks_stddev=0.1),
             predicted=False,

@@ -13,6 +13,8 @@ from sleap_lab.media.labels import read_labels, save_labels
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.tune.run import tune
 
+POOR = "tracker.undecided=reference"  # a setting from which there is a better one
+
 
 def folder_of(tmp_path):
     (folder,) = (tmp_path / "outputs" / "tune").iterdir()
@@ -25,7 +27,7 @@ def tuned(write_files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        outcome = tune([*write_files(folder), "tune.trials=14"])
+        outcome = tune([*write_files(folder), POOR, "tune.trials=14"])
     return outcome, folder_of(folder), json.loads((folder_of(folder) / "tune.json").read_text())
 
 
@@ -154,7 +156,7 @@ def test_a_metric_of_poses_is_tuned_by_filters(files, tmp_path):
 
 
 def test_lower_is_better_for_switches(files):
-    outcome = tune([*files, "tune.metric=identity/switches", "tune.trials=14"])
+    outcome = tune([*files, POOR, "tune.metric=identity/switches", "tune.trials=14"])
     assert outcome.best.held_out.value < outcome.default.held_out.value
     assert outcome.difference.value < 0
 
@@ -171,7 +173,7 @@ def test_ctrl_c_keeps_what_was_found(files, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "_progress", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        tune([*files, "tune.trials=50"])
+        tune([*files, POOR, "tune.trials=50"])
     facts = json.loads((folder_of(tmp_path) / "tune.json").read_text())
     assert facts["recommended"] == "best"
 

@@ -1,0 +1,150 @@
+"""What decides where the scores of detections and tracks do not.
+
+A score says nothing where it is the same for all: every OKS is 0 far from the last pose and where a
+box has no area, and poses without shared nodes have none. Then the distance of the nodes decides.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sleap_lab.poses.record import Poses
+from sleap_lab.tracking.assign import Pairs, finite
+from sleap_lab.tracking.features import centroids
+
+WORTH = {"oks": 0.1, "iou": 0.1}
+"""By scoring method the score that weighs as much as a body length of distance.
+
+Far from the last pose an OKS or IoU of a few hundredths is that of nodes that come near by chance.
+"""
+BREAKS_TIES = 1e-7
+"""The same of the other methods, whose scores are never that alike."""
+TIE = 1e-10
+"""Largest difference of costs that is none."""
+
+
+def node_distances(detections: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the median distance of the nodes that two poses share.
+
+    Where they share none it is the distance of their centroids.
+
+    Args:
+        detections: (k, nodes, 2) px, image space; nan where a node was not found.
+        others: (t, nodes, 2) px, likewise.
+
+    Returns:
+        (k, t) px; nan where a pose has no visible node.
+    """
+    difference = detections[:, None] - others
+    ordered = np.sort(np.sqrt(np.einsum("...i,...i", difference, difference)), axis=-1)
+    count = (ordered == ordered).sum(axis=-1, keepdims=True)  # nan is unequal to itself
+    last = np.maximum(count - 1, 0)
+    middle = np.take_along_axis(ordered, last // 2, axis=-1) + np.take_along_axis(
+        ordered, (last + 1) // 2, axis=-1
+    )
+    distances = middle[..., 0] / 2
+    if not count.all():
+        between = np.linalg.norm(centroids(detections)[:, None] - centroids(others), axis=-1)
+        distances = np.where(count[..., 0], distances, between)
+    return distances
+
+
+def body_length(points: np.ndarray) -> float:
+    """Return the median diagonal of the boxes of poses, px; 1 where none has any.
+
+    Args:
+        points: (n, nodes, 2) px; nan where a node was not found.
+    """
+    size = np.fmax.reduce(points, axis=-2) - np.fmin.reduce(points, axis=-2)
+    diagonals = np.linalg.norm(size, axis=-1)
+    extended = diagonals[diagonals > 0]
+    return float(np.median(extended)) if len(extended) else 1.0
+
+
+def decided(cost: np.ndarray, distances: np.ndarray, worth: float) -> np.ndarray:
+    """Let distances decide where costs do not.
+
+    Args:
+        cost: (k, t) minus the score; inf where poses cannot be compared.
+        distances: (k, t) body lengths; nan where a pose has no visible node.
+        worth: The score that a body length of distance weighs.
+
+    Returns:
+        (k, t) cost. Pairs that cannot be compared cost more than all others, the nearest of them
+        least; it is inf without a distance.
+    """
+    possible = np.isfinite(cost)
+    result = cost + worth * np.fmax(distances, 0.0)
+    if not possible.all():
+        worst = 10 * np.abs(result[possible]).max(initial=1.0)
+        result = np.where(possible, result, np.fmin(worst + distances, np.inf))
+    return result
+
+
+def exchangeable(cost: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Tell which pairs of the smallest total cost could be replaced at no cost.
+
+    A pair can be exchanged with another pair, or for a row or a column without one.
+
+    Args:
+        cost: (rows, columns), inf where a pair is impossible.
+        pairs: Rows and columns of the chosen pairs, (m,) each.
+
+    Returns:
+        (m,) bool.
+    """
+    rows, columns = pairs
+    cost = finite(cost)
+    chosen, crossed = cost[rows, columns], cost[np.ix_(rows, columns)]
+    replaced = crossed + crossed.T <= np.add.outer(chosen, chosen) + TIE
+    np.fill_diagonal(replaced, False)
+    free_rows = np.delete(cost, rows, axis=0)[:, columns] <= chosen + TIE
+    free_columns = np.delete(cost, columns, axis=1)[rows] <= chosen[:, None] + TIE
+    return replaced.any(axis=1) | free_rows.any(axis=0) | free_columns.any(axis=1)
+
+
+def tied(cost: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Tell which pairs, the cheapest when they were taken, were not the only cheapest ones.
+
+    Args:
+        cost: (rows, columns), inf where a pair is impossible.
+        pairs: Rows and columns of the pairs in the order in which they were taken, (m,) each.
+
+    Returns:
+        (m,) bool.
+    """
+    rows, columns = pairs
+    chosen = cost[rows, columns]
+    doubt = np.zeros(len(rows), dtype=bool)
+    for table, own, others in ((cost, rows, columns), (cost.T, columns, rows)):
+        taken_at = np.full(table.shape[1], len(own))  # never
+        taken_at[others] = np.arange(len(own))
+        still_free = taken_at >= np.arange(len(own))[:, None]
+        doubt |= ((table[own] <= chosen[:, None] + TIE) & still_free).sum(axis=1) > 1
+    return doubt
+
+
+UNDECIDED: dict[str, Callable[[np.ndarray, Pairs], np.ndarray]] = {
+    "hungarian": exchangeable,
+    "greedy": tied,
+}
+"""By the way of matching what tells which pairs were chosen by chance."""
+
+
+def in_order(poses: Poses, rows: np.ndarray) -> np.ndarray:
+    """Return the detections of a frame in an order that does not depend on theirs.
+
+    Those that a person labelled come first, then those of higher score, and of equal ones those
+    further left.
+
+    Args:
+        poses: All instances.
+        rows: (k,) rows of the detections.
+    """
+    scores = np.where(poses.user[rows], np.inf, poses.instance_scores[rows])
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    if (ranked[1:] < ranked[:-1]).all():
+        return rows[order]
+    coordinates = poses.points[rows].reshape(len(rows), poses.points[0].size)
+    return rows[np.lexsort((*poses.point_scores[rows].T, *coordinates.T[::-1], -scores))]

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.tracking.assign import greedy, hungarian
+from sleap_lab.tracking.doubt import (
+    body_length,
+    decided,
+    exchangeable,
+    in_order,
+    node_distances,
+    tied,
+)
+
+NAN, INF = np.nan, np.inf
+GAP = [NAN, NAN]
+
+
+def test_distances_are_medians_over_the_shared_nodes():
+    pose = [[0, 0], [10, 0], [20, 0]]
+    moved = [[3, 4], [10, 1], GAP]  # 5 and 1 px
+    turned = [[0, 2], [10, 3], [20, 40]]  # 2, 3 and 40 px
+    distances = node_distances(np.array([pose]), np.array([moved, turned], dtype=float))
+    np.testing.assert_allclose(distances, [[(5 + 1) / 2, 3]])
+
+
+def test_poses_without_shared_nodes_are_as_far_as_their_centroids():
+    a, b, nothing = [[0, 0], [2, 0], GAP], [GAP, GAP, [1, 7]], [GAP, GAP, GAP]
+    distances = node_distances(np.array([a]), np.array([b, nothing]))
+    np.testing.assert_allclose(distances, [[7, NAN]])
+
+
+def test_the_body_is_as_long_as_the_median_diagonal_of_poses_that_have_one():
+    poses = [[[0, 0], [3, 4]], [[0, 0], [6, 8]], [[0, 0], [30, 40]], [[1, 1], GAP]]
+    assert body_length(np.array(poses)) == 10
+    assert body_length(np.array([[[1, 1]], [[5, 5]]])) == 1
+
+
+def test_distances_decide_where_costs_are_equal():
+    nothing_said = np.zeros((2, 2))  # every OKS is 0
+    crossed = np.array([[9.0, 1.0], [1.0, 9.0]])
+    np.testing.assert_allclose(decided(nothing_said, crossed, 0.1), 0.1 * crossed)
+    said = np.array([[-0.9, -0.0], [-0.0, -0.8]])
+    _, columns = hungarian(decided(said, crossed, 0.01))
+    assert columns.tolist() == [0, 1]  # 0.18 - 1.7 is less than 0.02
+
+
+def test_pairs_that_cannot_be_compared_come_last_and_the_nearest_of_them_first():
+    cost = np.array([[-0.5, INF, INF], [INF, INF, INF]])
+    distances = np.array([[1, 2, 3], [NAN, 5, 4.0]])
+    table = decided(cost, distances, 0.1)
+    np.testing.assert_allclose(table, [[-0.4, 12, 13], [INF, 15, 14]])  # 10 more than the largest
+
+
+@pytest.mark.parametrize(
+    ("cost", "doubt"),
+    [
+        ([[0, 5], [5, 0]], [False, False]),
+        ([[1, 1], [1, 1]], [True, True]),  # the pairs can be exchanged
+        ([[1, 2], [2, 3]], [True, True]),  # 1 + 3 = 2 + 2
+        ([[1], [1]], [True]),  # the other detection is as near
+        ([[1, 1]], [True]),  # the other track is as near
+        ([[1, 1.1]], [False]),
+        ([[INF, INF], [INF, INF]], [True, True]),
+        ([[0, INF], [INF, INF]], [False, False]),
+        ([[INF, INF], [2, 4]], [False, False]),
+    ],
+)
+def test_pairs_that_could_be_others_at_no_cost(cost, doubt):
+    cost = np.array(cost, dtype=float)
+    assert exchangeable(cost, hungarian(cost)).tolist() == doubt
+
+
+@pytest.mark.parametrize(
+    ("cost", "doubt"),
+    [
+        ([[0, 5], [5, 0]], [False, False]),
+        ([[1, 2], [1.5, 10]], [False, False]),  # though 2 + 1.5 would be less than 1 + 10
+        ([[1, 1], [5, 9]], [True, False]),  # once one is taken the rest is no choice
+        ([[1, 3], [2, 3]], [False, False]),  # the cost 3 of a row that is taken is no other choice
+        ([[1], [1]], [True]),
+    ],
+)
+def test_the_cheapest_pairs_that_were_not_the_only_cheapest(cost, doubt):
+    cost = np.array(cost, dtype=float)
+    assert tied(cost, greedy(cost)).tolist() == doubt
+
+
+@given(st.permutations(range(6)))
+def test_the_order_of_detections_is_their_score_then_their_place(shuffled):
+    x = np.array([0, 50, 20, 20, NAN, 10])
+    scores = np.array([0.5, 0.9, 0.9, 0.9, 0.9, 0.2])
+    y = np.array([0, 0, 8, 3, NAN, 0])
+    order = np.array(shuffled)
+    poses = make_poses(
+        Skeleton(("a",)),
+        np.stack([x, y], axis=1)[order],
+        instance_scores=scores[order],
+        user=(np.arange(6) == 5)[order],
+    )
+    rows = in_order(poses, np.arange(6))
+    assert order[rows].tolist() == [5, 3, 2, 1, 4, 0]
