@@ -14,19 +14,9 @@ from typing import Any
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
+from sleap_lab.runs.entry import PARENT_TAG, Entry, fill_run, find, is_complete, open_run
 from sleap_lab.runs.snapshot import SNAPSHOT, config_hash, flatten, read_document
-from sleap_lab.runs.store import (
-    DELETED,
-    PARENT_TAG,
-    Entry,
-    Store,
-    fill_run,
-    find,
-    first_line,
-    is_complete,
-    open_run,
-    open_store,
-)
+from sleap_lab.runs.store import DELETED, Store, first_line, open_store
 from sleap_lab.runs.summary import RunSummary, finite
 from sleap_lab.settings.config import LoggerConfig
 

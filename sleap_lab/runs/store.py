@@ -1,4 +1,4 @@
-"""The MLflow store: its address, opening it safely, and writing one run into it.
+"""The MLflow store: its address, and opening it safely.
 
 Everything goes through `MlflowClient` with explicit ids. There is no active run and no global
 tracking address, so several jobs in one process, or an `MLFLOW_RUN_ID` in the environment, cannot
@@ -8,15 +8,12 @@ make one run write into another.
 import hashlib
 import logging
 import os
-import posixpath
 import shutil
 import socket
 import sqlite3
 import ssl
-from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
@@ -25,26 +22,18 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import unquote, unquote_to_bytes
 from urllib.request import urlopen
-from uuid import uuid4
 
 from filelock import FileLock
 
-from sleap_lab import terminal
-from sleap_lab.errors import RunError, listed
-from sleap_lab.files.hashes import file_facts
+from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
-from sleap_lab.runs.names import clean_name, file_name
-from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.settings.credentials import conceal, redact, reveal, without_user
 
 SQLITE = "sqlite:///"
 ARTIFACT_FOLDER = "mlartifacts"
 EXPERIMENT = "sleap_lab"
-MAX_ARTIFACT_BYTES = 50_000_000
-MAX_VALUE = 5000
 ODD = set("?%")
-MAX_BATCH = 100  # parameters or tags that MLflow accepts at once
 UNFINISHED = ".mlflow-"
 # A request that also needs the database of the server.
 PROBE = "api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
@@ -65,14 +54,6 @@ ENVIRONMENT = {
 
 HOST_TAG = "sleap_lab.host"
 PID_TAG = "sleap_lab.pid"
-COMPLETE_TAG = "sleap_lab.complete"
-"""Tag with the end of the attempt that the MLflow run holds completely.
-
-A job that is run again has a later end, and is logged again.
-"""
-KEY_TAG = "sleap_lab.key"
-PARENT_TAG = "mlflow.parentRunId"
-LEFT_OUT_TAG = "sleap_lab.left_out"
 DELETED = "deleted"
 
 # Where MLflow stores whole addresses of artifacts.
@@ -95,27 +76,6 @@ class Store:
     uri: str
     experiment_id: str
     created: str = ""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The content of one MLflow run.
-
-    Attributes:
-        name: Name of the run.
-        tags: Tags; those that are None are left out.
-        params: Parameters, as text.
-        metrics: Metrics; only finite ones, because MLflow stores infinity as a number.
-        files: Files to upload, by their path among the artifacts.
-        documents: Further artifacts to write as JSON, by name.
-    """
-
-    name: str
-    tags: Mapping[str, str | None]
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    files: Mapping[str, Path] = field(default_factory=dict)
-    documents: Mapping[str, Any] = field(default_factory=dict)
 
 
 def import_mlflow() -> Any:
@@ -252,7 +212,7 @@ def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
             # MLflow would write artifacts into a folder of another name.
-            if _storable(str(database)) != str(database):
+            if storable(str(database)) != str(database):
                 raise RunError(
                     f"logger.tracking_uri: MLflow cannot use {database.parent}, "
                     "whose name holds bytes that are no text"
@@ -365,210 +325,6 @@ def close_orphans(store: Store) -> list[str]:
     return orphans
 
 
-def is_complete(store: Store, run: RunSummary) -> bool:
-    """Say whether the store holds all of a run; a run that the user deleted counts as complete."""
-    found = find(store, run.mlflow)
-    if found is None or found.info.lifecycle_stage == DELETED:
-        return is_deleted(store, run)
-    return (
-        found.data.tags.get(COMPLETE_TAG) == (run.ended or run.started)
-        and found.info.status != "RUNNING"
-    )
-
-
-def is_deleted(store: Store, run: RunSummary) -> bool:
-    """Say whether the user deleted a run in exactly this store, permanently or restorably."""
-    found = find(store, run.mlflow)
-    if found is None:
-        return store.created != "" and (run.mlflow or {}).get("experiment") == store.created
-    return found.info.lifecycle_stage == DELETED
-
-
-def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entry) -> str:
-    """Return the id of the MLflow run that mirrors a folder; it is created if missing, and RUNNING.
-
-    The summary records the run's key before the run is created, and its id afterwards. A later call
-    thus continues an interrupted attempt instead of creating a second run.
-
-    Args:
-        store: The open store.
-        folder: The folder that is mirrored.
-        name: File of the summary in it.
-        run: That summary; its `mlflow` is updated.
-        entry: Name and tags of the run.
-    """
-    found = find(store, run.mlflow)
-    key = (run.mlflow or {}).get("key") or uuid4().hex
-    tags = _tags(entry) | {KEY_TAG: key}
-    if found is None:
-        run.mlflow = {"key": key, "tracking_uri": store.uri}
-        summary.write(folder, run, name)
-        run_id = store.client.create_run(
-            store.experiment_id, milliseconds(run.started), tags, _storable(entry.name)
-        ).info.run_id
-    else:
-        run_id = found.info.run_id
-        _reopen(store, found, entry, tags)
-    run.mlflow = {
-        "key": key,
-        "run_id": run_id,
-        "tracking_uri": store.uri,
-        "experiment": store.created,
-    }
-    summary.write(folder, run, name)
-    return run_id
-
-
-def _reopen(store: Store, found: Any, entry: Entry, tags: Mapping[str, str]) -> None:
-    """Set the run of an earlier attempt to RUNNING, and delete tags that only that attempt had."""
-    from mlflow.entities import RunTag
-
-    run_id = found.info.run_id
-    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-    for key in found.data.tags:
-        if key in entry.tags and entry.tags[key] is None:
-            store.client.delete_tag(run_id, key)
-    if found.info.status != "RUNNING":
-        store.client.update_run(run_id, status="RUNNING")
-
-
-def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str) -> None:
-    """Write everything into an MLflow run and close it.
-
-    * A second call with the same entry gives the same run.
-    * Of a file larger than `MAX_ARTIFACT_BYTES` only path, size and SHA-256 are logged, in
-      `references.json`. A tag and a line on the terminal name it.
-    * MLflow does not allow to change a parameter. One that already has another value, as
-      `sweep.rerun` may where a job runs again, keeps it, and a tag `now.KEY` has the new value.
-    * On an error the run is closed as FAILED, unless the server cannot be reached.
-
-    Args:
-        store: The open store.
-        run_id: The run.
-        entry: Its content.
-        status: MLflow's word for the outcome of the run: FINISHED, FAILED or KILLED.
-        ended: End of the run, ISO 8601; also the time of every metric.
-    """
-    from mlflow.entities import Metric, Param, RunTag
-
-    end_time = milliseconds(ended)
-    try:
-        small = {
-            place: path
-            for place, path in entry.files.items()
-            if path.stat().st_size <= MAX_ARTIFACT_BYTES
-        }
-        large = {
-            place: file_facts(path) for place, path in entry.files.items() if place not in small
-        }
-        documents = {**entry.documents, **({"references.json": large} if large else {})}
-        params = {
-            clean_name(key): _bounded(_storable(value)) for key, value in entry.params.items()
-        }
-        there = store.client.get_run(run_id).data.params
-        tags = _tags(entry) | {
-            f"now.{key}": value for key, value in params.items() if there.get(key, value) != value
-        }
-        if large:
-            names = [f"{place} ({facts['size'] / 1e6:,.0f} MB)" for place, facts in large.items()]
-            tags[LEFT_OUT_TAG] = ", ".join(names)[:MAX_VALUE]
-            most = f"{MAX_ARTIFACT_BYTES / 1e6:,.0f} MB"
-            terminal.note(
-                f"MLflow: larger than {most} and left out: {listed(names, 5)}; "
-                "the run names them, and they stay where they are"
-            )
-        new = [Param(key, value) for key, value in params.items() if key not in there]
-        store.client.log_batch(
-            run_id,
-            metrics=[
-                Metric(clean_name(key), value, end_time, 0) for key, value in entry.metrics.items()
-            ],
-        )
-        for start in range(0, max(len(new), len(tags)), MAX_BATCH):
-            batch = [
-                RunTag(key, value) for key, value in list(tags.items())[start : start + MAX_BATCH]
-            ]
-            store.client.log_batch(run_id, params=new[start : start + MAX_BATCH], tags=batch)
-        for place, path in small.items():
-            _upload(store, run_id, path, posixpath.dirname(place) or None)
-        for name, document in documents.items():
-            store.client.log_dict(run_id, document, name)
-        store.client.set_terminated(run_id, status, end_time)
-        store.client.set_tag(run_id, COMPLETE_TAG, ended)
-    except BaseException:
-        with suppress(Exception):
-            probe(store.uri)
-            store.client.set_terminated(run_id, "FAILED", end_time)
-        raise
-
-
-def _upload(store: Store, run_id: str, path: Path, folder: str | None) -> None:
-    """Upload a file, under a name that every store keeps."""
-    with TemporaryDirectory(prefix="sleap-lab-") as scratch:
-        if (name := file_name(path.name)) != path.name:
-            path = shutil.copyfile(path, Path(scratch) / name)
-        store.client.log_artifact(run_id, str(path), folder)
-
-
-def nest(store: Store, recorded: Mapping[str, str] | None, parent_run_id: str) -> None:
-    """Put a logged run under a parent that was opened after it."""
-    run = find(store, recorded)
-    if (
-        run is not None
-        and run.info.lifecycle_stage != DELETED
-        and run.data.tags.get(PARENT_TAG) != parent_run_id
-    ):
-        store.client.set_tag(run.info.run_id, PARENT_TAG, parent_run_id)
-
-
-def milliseconds(time: str) -> int:
-    """Return MLflow's form of an ISO 8601 time."""
-    return round(datetime.fromisoformat(time).timestamp() * 1000)
-
-
-def find(store: Store, recorded: Mapping[str, str] | None) -> Any:
-    """Return the recorded run if this store has it, deleted or not, else None.
-
-    A run is identified by its id or key, which are unique, and not by the address of the store,
-    which may change.
-    """
-    from mlflow.entities import ViewType
-    from mlflow.exceptions import MlflowException
-
-    if recorded is None:
-        return None
-    if "run_id" in recorded:
-        try:
-            return store.client.get_run(recorded["run_id"])
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-    if "key" not in recorded:
-        return None
-    found = store.client.search_runs(
-        [store.experiment_id], f"tags.`{KEY_TAG}` = '{recorded['key']}'", ViewType.ALL
-    )
-    return found[0] if found else None
-
-
-def _storable(value: str) -> str:
+def storable(value: str) -> str:
     """Return a text that every store accepts: bytes of a path that are not text are escaped."""
     return value.encode(errors="backslashreplace").decode()
-
-
-def _tags(entry: Entry) -> dict[str, str]:
-    owner = {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
-    return {
-        clean_name(key): _storable(str(value))[:MAX_VALUE]
-        for key, value in {**entry.tags, **owner}.items()
-        if value is not None
-    }
-
-
-def _bounded(value: str) -> str:
-    """Return a value, or its hash if it is too long for MLflow; the snapshot has the value."""
-    return (
-        value
-        if len(value) <= MAX_VALUE
-        else f"{len(value)} characters, sha256 {hashlib.sha256(value.encode()).hexdigest()}"
-    )

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.runs import summary
+from sleap_lab.runs.entry import PARENT_TAG
 from sleap_lab.runs.snapshot import SNAPSHOT
-from sleap_lab.runs.store import PARENT_TAG, SQLITE, client_of, first_line, probe, store_uri
+from sleap_lab.runs.store import SQLITE, client_of, first_line, probe, store_uri
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.settings.credentials import TRACKING_URI
 from sleap_lab.sweeps.results import read_jobs

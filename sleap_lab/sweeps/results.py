@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
+from sleap_lab.runs.entry import Entry, fill_run, is_complete, is_deleted, nest, open_run
 from sleap_lab.runs.mlflow_log import (
     later,
     logged_metrics,
@@ -26,17 +27,7 @@ from sleap_lab.runs.mlflow_log import (
     user,
 )
 from sleap_lab.runs.snapshot import SNAPSHOT
-from sleap_lab.runs.store import (
-    Entry,
-    Store,
-    fill_run,
-    is_complete,
-    is_deleted,
-    nest,
-    open_run,
-    open_store,
-    prepare_store,
-)
+from sleap_lab.runs.store import Store, open_store, prepare_store
 from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.ledger import LEDGER, PlannedJob, read_plan
