@@ -50,8 +50,7 @@ $(TOOLS): $(INSTALLED)
 demo: install  ## Track and evaluate the demo clip, about a minute on two cores
 	$(BIN)/sleap-lab experiment=demo
 	@echo
-	@echo "Compare runs in MLflow: MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --workers 1 --backend-store-uri sqlite:///outputs/mlflow.db"
-	@echo "then open http://127.0.0.1:5000"
+	@echo "To look at it in MLflow: . $(BIN)/activate, then the line behind MLflow; the addresses below it open then."
 
 test: tools  ## Run the tests that need minutes, not hours, WORKERS (2) at a time
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal --durations=20

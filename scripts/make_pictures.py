@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import base64
 import io
-import json
 import os
 import shutil
 import socket as sockets
@@ -22,7 +21,6 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.error import URLError
-from urllib.parse import quote
 from urllib.request import urlopen
 
 import aiohttp
@@ -35,6 +33,7 @@ from sleap_lab import run_experiment
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.poses.record import Poses
 from sleap_lab.report.figures import track_color
+from sleap_lab.runs.links import compare_page, run_page
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "assets"
@@ -49,6 +48,16 @@ const section = name =>
 while (!section("Artifacts")) await new Promise(again => setTimeout(again, 200));
 for (const node of document.querySelectorAll("[role=switch]")) node.click();
 for (const name of ["Visualizations", "Run details", "Artifacts"]) section(name).click();
+"""  # shows only what differs between runs
+
+UNFOLD = """
+const more = () =>
+    [...document.querySelectorAll("a, button")].find(node => node.textContent == "Show more");
+while (!more()) await new Promise(again => setTimeout(again, 200));
+more().click();
+"""  # shows all of the description
+
+ASIDE = """
 let assistant = [...document.querySelectorAll("*")]
     .filter(node => node.textContent.trim().startsWith("MLflow Assistant")).at(-1);
 while (assistant && assistant.querySelectorAll("button").length < 3)
@@ -60,7 +69,7 @@ for (const node of document.querySelectorAll("button, div")) {
     const corner = parseInt(style.bottom) < 40 && parseInt(style.right) < 40;
     if (style.position === "fixed" && corner && node.offsetWidth < 100) node.remove();
 }
-"""  # shows only what differs between runs, without the assistant beside and over them
+"""  # takes away the assistant beside and over the page
 
 RUN = ["experiment=demo", "logger=none"]
 SWEEP = ["-m", "experiment=demo", "report=none"]
@@ -157,7 +166,7 @@ def compare() -> None:
 
 
 def mlflow() -> None:
-    """The jobs of a sweep side by side in MLflow."""
+    """A sweep in MLflow: its page, and its jobs side by side."""
     from mlflow import MlflowClient
 
     with TemporaryDirectory() as scratch:
@@ -167,11 +176,14 @@ def mlflow() -> None:
             "mlflow", "server", "--workers", "1", "--port", "{port}", "--backend-store-uri", store
         ) as address:
             jobs = MlflowClient(address).search_runs(
-                ["1"], "params.`model.peak_threshold` != ''", order_by=["attributes.start_time"]
+                ["1"], "tags.`mlflow.parentRunId` != ''", order_by=["attributes.start_time"]
             )
-            ids = quote(json.dumps([job.info.run_id for job in jobs]))
-            page = f"{address}/#/compare-runs?runs={ids}&experiments={quote(json.dumps(['1']))}"
-            picture = screenshot(page, 1250, 914, wait=8, then=TIDY)
+            parent = jobs[0].data.tags["mlflow.parentRunId"]
+            page = f"{address}/{run_page('1', parent)}"
+            picture = screenshot(page, 1250, 1000, wait=8, then=UNFOLD + ASIDE)
+            save(picture.crop((0, 0, 1250, 760)), "mlflow-sweep.png")
+            page = f"{address}/{compare_page('1', [job.info.run_id for job in jobs])}"
+            picture = screenshot(page, 1250, 914, wait=8, then=TIDY + ASIDE)
             save(picture.crop((0, 0, 1250, 771)), "mlflow.png")  # whole rows
 
 

@@ -43,6 +43,7 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality, assess
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation, new_folder
+from sleap_lab.runs.links import where_to_look
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.occupancy import occupied
 from sleap_lab.runs.results import (
@@ -184,6 +185,8 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
     except Exception as error:  # the run itself is done and kept
         log.debug(redact("".join(traceback.format_exception(error))))
         terminal.warn(str(error))
+    else:
+        terminal.table(where_to_look(run_summary.read(folder).mlflow))
 
 
 def _run_stages(run: Run) -> Result:

@@ -106,6 +106,7 @@ def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entr
         "run_id": run_id,
         "tracking_uri": store.uri,
         "experiment": store.created,
+        "experiment_id": store.experiment_id,
     }
     summary.write(folder, run, name)
     return run_id

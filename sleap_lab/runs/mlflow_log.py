@@ -8,7 +8,7 @@ import getpass
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from sleap_lab.runs.entry import PARENT_TAG, Entry, fill_run, find, is_complete,
 from sleap_lab.runs.snapshot import SNAPSHOT, config_hash, flatten, read_document
 from sleap_lab.runs.store import DELETED, Store, first_line, open_store
 from sleap_lab.runs.summary import RunSummary, finite
+from sleap_lab.runs.titles import run_title, shorten
 from sleap_lab.settings.config import LoggerConfig
+from sleap_lab.settings.objective import CRITERIA
 
 MLFLOW_STATUS = {
     "finished": "FINISHED",
@@ -27,7 +29,7 @@ MLFLOW_STATUS = {
     "interrupted": "KILLED",
 }
 MAX_METRICS = 60
-MAX_NAME = 120
+FIRST = "best_by/"  # MLflow sorts metrics by name
 
 # Stages whose seconds are metrics, like the sum over all stages; `run.json` has every stage.
 LOGGED_STAGES = ("load", "read", "preprocess", "network", "peaks", "track", "evaluate")
@@ -86,23 +88,33 @@ def mirror_run(
     run: RunSummary,
     logger: LoggerConfig,
     parent_run_id: str | None,
+    *,
     name: str | None = None,
+    objective: str | None = None,
 ) -> str:
     """Create or complete the MLflow run of a run that has ended, in an open store.
 
-    The run gets the given name, or else `logger.run_name`, or else its overrides as a name. Unlike
-    in `log_run`, errors of the store are not converted.
+    Unlike in `log_run`, errors of the store are not converted.
+
+    Args:
+        store: The open store.
+        folder: The run folder.
+        run: Its summary.
+        logger: What the run was to be logged with.
+        parent_run_id: Run to nest it under.
+        name: Its name; by default `logger.run_name`, or else one made of its overrides.
+        objective: The metric that decides which run is best, where it is not the default one.
     """
     if run.mlflow is not None and "run_id" in run.mlflow and is_complete(store, run):
         return run.mlflow["run_id"]
-    # Where a run is logged does not describe it.
-    overrides = [override for override in run.overrides if not override.startswith("logger.")]
     name = (
         name
         or logger.run_name
-        or shorten(", ".join(overrides) or f"{folder.parent.name} {folder.name}")
+        or run_title(run.overrides)
+        or shorten(f"{folder.parent.name} {folder.name}")
     )
     entry = _entry(folder, run, logger, parent_run_id or _sweep_run(folder, store), name)
+    entry = replace(entry, metrics=logged_metrics(run, deciding(run, objective)))
     run_id = open_run(store, folder, summary.RUN_FILE, run, entry)
     fill_run(store, run_id, entry, status=MLFLOW_STATUS[run.status], ended=run.ended or run.started)
     return run_id
@@ -140,11 +152,6 @@ def parameters(run: RunSummary, config: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def shorten(text: str) -> str:
-    """Return a text cut to `MAX_NAME` characters, so that it fits into a column of names."""
-    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1]}…"
-
-
 def sweep_name(folder: Path) -> str:
     """Return the name to group the jobs of a sweep by: the last two parts of its folder."""
     return "/".join(folder.absolute().parts[-2:])
@@ -166,8 +173,25 @@ def _sweep_run(folder: Path, store: Store) -> str | None:
     return None if found is None or found.info.lifecycle_stage == DELETED else found.info.run_id
 
 
-def logged_metrics(run: RunSummary) -> dict[str, float]:
-    """Return the metrics to log: headline metrics, counts and seconds, at most `MAX_METRICS`."""
+def deciding(run: RunSummary, objective: str | None = None) -> dict[str, float]:
+    """Return the number that decides which run is best, under a name that MLflow shows first.
+
+    Args:
+        run: The run.
+        objective: The metric that decides; by default the first of `CRITERIA` that the run has.
+    """
+    found = summary.numbers(run)
+    names = [name for name in (CRITERIA if objective is None else [objective]) if name in found]
+    return {f"{FIRST}{name}": found[name] for name in names[:1]}
+
+
+def logged_metrics(run: RunSummary, first: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics to log: headline metrics, counts and seconds, at most `MAX_METRICS`.
+
+    Args:
+        run: The run.
+        first: What decides which run is best.
+    """
     from sleap_lab.settings.metrics import NOT_LOGGED
 
     metrics = {name: value for name, value in run.metrics.items() if name not in NOT_LOGGED}
@@ -179,7 +203,7 @@ def logged_metrics(run: RunSummary) -> dict[str, float]:
             for name in LOGGED_STAGES
             if name in run.stages
         }
-    return dict(list(finite(metrics).items())[:MAX_METRICS])
+    return dict(list(finite({**first, **metrics}).items())[:MAX_METRICS])
 
 
 def own_files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
@@ -231,6 +255,5 @@ def _entry(
         name=name,
         tags=tags,
         params=parameters(run, config),
-        metrics=logged_metrics(run),
         files=own_files(folder, ARTIFACTS),
     )

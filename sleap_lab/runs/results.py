@@ -24,6 +24,7 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.breakdown import QUALITY_FILE, write_breakdown
 from sleap_lab.quality.suspects import SUSPECTS_FILE, suspects, write_suspects
+from sleap_lab.runs.fragments import count_fragments
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
 from sleap_lab.settings.config import Config, defaults
@@ -49,6 +50,7 @@ def record_frames(run: Run, source: Source, poses: Poses, bad_frames: Sequence[F
         "frames_without_instances": sum(not len(rows) for *_, rows in poses.by_frame()),
         "instances": len(poses),
         "tracks": len(set(poses.tracks[poses.tracks >= 0].tolist())),
+        "fragments": count_fragments(poses),
         "bad_frames": len(bad_frames),
     }
     summary.bad_frames = bad_ranges(source, bad_frames)

@@ -33,6 +33,10 @@ from sleap_lab.settings.credentials import conceal, redact, reveal, without_user
 SQLITE = "sqlite:///"
 ARTIFACT_FOLDER = "mlartifacts"
 EXPERIMENT = "sleap_lab"
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "Runs of sleap-lab: *Model training* at the top left, then *Runs*.",
+}
 ODD = set("?%")
 UNFINISHED = ".mlflow-"
 # A request that also needs the database of the server.
@@ -295,7 +299,7 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> Any:
     if experiment is None:
         try:
             return client.get_experiment(
-                client.create_experiment(name, artifact_location=artifacts)
+                client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT_TAGS)
             )
         except MlflowException:
             experiment = client.get_experiment_by_name(name)  # another process was faster

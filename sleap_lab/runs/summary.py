@@ -60,8 +60,8 @@ class RunSummary:
         job: Number of the job within its sweep.
         host: Machine that runs or ran it.
         pid: Process that runs or ran it.
-        mlflow: `run_id` and `tracking_uri` of the MLflow run that mirrors the folder, once it
-            exists; while it is created, its `key`.
+        mlflow: `run_id`, `experiment_id` and `tracking_uri` of the MLflow run that mirrors the
+            folder, once it exists; while it is created, its `key`.
     """
 
     status: str = "running"
@@ -235,6 +235,16 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     MLflow would store infinity as a large number and draw nan as a gap.
     """
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+
+
+def numbers(run: RunSummary) -> dict[str, float]:
+    """Return every number that may decide which run is best: metrics, counts, seconds of stages."""
+    return {
+        **{f"counts/{name}": float(value) for name, value in run.counts.items()},
+        **{f"speed/{name}_seconds": value for name, value in run.stages.items()},
+        "speed/total_seconds": sum(run.stages.values()),
+        **finite(run.metrics),
+    }
 
 
 def overridden(overrides: Iterable[str]) -> dict[str, str]:

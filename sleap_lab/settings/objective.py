@@ -12,6 +12,9 @@ SECONDS = "speed/total_seconds"
 KNOWN = [*(metric.name for metric in METRICS), SPEED, SECONDS]
 FAMILIES = ("counts/", "speed/", "quality/")
 
+# Metrics that decide which run is best without `sweep.objective`: the first that any run has.
+CRITERIA = ("identity/idf1", "eval/oks_map")
+
 
 def check_objective(name: str, direction: str | None) -> None:
     """Refuse a metric that no run has, and one without a better direction.

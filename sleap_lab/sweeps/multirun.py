@@ -12,6 +12,7 @@ from pathlib import Path
 from sleap_lab import terminal
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
+from sleap_lab.runs.links import where_to_look
 from sleap_lab.runs.store import first_line
 from sleap_lab.runs.summary import SWEEP_FILE
 from sleap_lab.settings.compose import Configs
@@ -111,6 +112,7 @@ def _show(folder: Path, jobs: Sequence[Job], objective: Objective) -> None:
             *said,
             ("results", terminal.shown(folder / "results.html")),
             ("sweep folder", terminal.shown(folder)),
+            *where_to_look(summary.read(folder, SWEEP_FILE).mlflow),
         ]
     )
 

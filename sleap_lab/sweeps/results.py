@@ -10,44 +10,50 @@ import shlex
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.entry import Entry, fill_run, is_complete, is_deleted, nest, open_run
 from sleap_lab.runs.mlflow_log import (
+    FIRST,
     later,
     logged_metrics,
     mirror_run,
     own_files,
+    parameters,
     read_logger,
-    shorten,
     sweep_name,
     user,
 )
-from sleap_lab.runs.snapshot import SNAPSHOT
+from sleap_lab.runs.snapshot import SNAPSHOT, read_document
 from sleap_lab.runs.store import Store, open_store, prepare_store
 from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
+from sleap_lab.runs.titles import short_name, shorten
 from sleap_lab.settings.config import LoggerConfig
+from sleap_lab.sweeps.description import description
 from sleap_lab.sweeps.ledger import LEDGER, PlannedJob, read_plan
 from sleap_lab.sweeps.table import (
-    HEADLINES,
+    Best,
     Job,
     Objective,
+    Row,
     as_csv,
     as_markdown,
     best_job,
     columns,
-    short_name,
+    compared,
     sweep_rows,
+    telling,
     text,
-    varied_keys,
-    varied_name,
 )
+from sleap_lab.sweeps.varied import job_titles, sweep_title, varied_keys
 
 COMMAND_FILE = "command.txt"
 BEST_FILE = "best.yaml"
+DESCRIPTION_TAG = "mlflow.note.content"
 ARTIFACTS = ("results.*", "figures/*", BEST_FILE, COMMAND_FILE, SWEEP_FILE, LEDGER)
 MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
@@ -142,18 +148,19 @@ def mirror_job(
         parent_run_id: The sweep's run.
     """
     assert job.run is not None
+    sweep = summary.sweep_of(job.folder)
     own = read_logger(job.folder) if (job.folder / SNAPSHOT).is_dir() else logger
-    name = (
-        varied_name(job.overrides, varied_keys([other.overrides for other in jobs]))
-        or f"job {job.number}"
-    )
+    place = [other.number for other in jobs].index(job.number)
+    name = job_titles([other.overrides for other in jobs])[place]
+    name = f"{job.number}: {name}" if name else f"job {job.number}"
     mirror_run(
         store,
         job.folder,
         job.run,
         own,
         parent_run_id,
-        shorten(f"{own.run_name}: {name}" if own.run_name else name),
+        name=shorten(f"{own.run_name} {name}" if own.run_name else name),
+        objective=None if sweep is None else read_objective(sweep).name,
     )
 
 
@@ -181,7 +188,7 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
         fill_run(
             store,
             run_id,
-            entry,
+            _described(entry, store, run_id, folder, sweep, jobs),
             status=MLFLOW_STATUS[sweep.status],
             ended=sweep.ended or sweep.started,
         )
@@ -235,7 +242,6 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
         job for job in jobs if best is not None and job.ended_well and best.criterion in job.numbers
     ]
     varied = varied_keys([job.overrides for job in scored])
-    names = dict.fromkeys([*([best.criterion] if best else []), *HEADLINES])
     (folder / BEST_FILE).unlink(missing_ok=True)
     if best is not None:
         shutil.copy(best.job.folder / SNAPSHOT / "config.yaml", folder / BEST_FILE)
@@ -252,7 +258,7 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
         },
         metrics={
             name: [job.numbers[name] for job in scored]
-            for name in names
+            for name in compared(scored, best)
             if all(name in job.numbers for job in scored)
         },
         best=best
@@ -275,12 +281,17 @@ def _command(job: Job) -> str:
 
 
 def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerConfig) -> Entry:
-    """Return the MLflow run of a sweep; without jobs, as it is while the sweep runs."""
+    """Return the MLflow run of a sweep; without jobs, as it is while the sweep runs.
+
+    It has the parameters and the metrics of the best job.
+    """
     objective = read_objective(folder)
     rows, best = sweep_rows(jobs, objective), best_job(jobs, objective)
+    overrides = [job.overrides for job in read_plan(folder).jobs]
     varied = varied_keys([job.overrides for job in jobs])
+    decides = {} if best is None else {f"{FIRST}{best.criterion}": best.value}
     return Entry(
-        name=logger.run_name or shorten(f"sweep {sweep_name(folder)}"),
+        name=logger.run_name or shorten(sweep_title(overrides)),
         tags={
             **logger.tags,
             **{
@@ -290,7 +301,7 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
             "mlflow.user": user(),
             "mlflow.source.name": "sleap-lab",
             "mlflow.source.type": "LOCAL",
-            "mlflow.note.content": sweep.error,
+            DESCRIPTION_TAG: sweep.error,
             "mlflow.loggedArtifacts": json.dumps([{"path": "results.json", "type": "table"}])
             if rows
             else None,
@@ -302,12 +313,38 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
             "sleap_lab.best_tied": ", ".join(map(str, best.tied)) if best and best.tied else None,
             "sleap_lab.best_command": _command(best.job) if best else None,
         },
-        metrics=logged_metrics(sweep),
+        params=_parameters(best.job) if best else {},
+        metrics=logged_metrics(sweep, decides),
         files=own_files(folder, ARTIFACTS) if jobs else {},
-        documents={
-            "results.json": {
-                "columns": columns(rows),
-                "data": [[text(value) for value in row.values()] for row in rows],
-            }
-        },
+        documents={"results.json": _document(rows, best)},
     )
+
+
+def _parameters(job: Job) -> dict[str, str]:
+    assert job.run is not None
+    return parameters(job.run, read_document(job.folder, "config.yaml") or {})
+
+
+def _document(rows: Sequence[Row], best: Best | None) -> dict[str, list[Any]]:
+    """Return the table that MLflow shows, without columns that are the same in all jobs."""
+    names = telling(rows, best.criterion if best else None)
+    return {"columns": names, "data": [[text(row[name]) for name in names] for row in rows]}
+
+
+def _described(
+    entry: Entry, store: Store, run_id: str, folder: Path, sweep: RunSummary, jobs: Sequence[Job]
+) -> Entry:
+    """Return the run of a sweep whose jobs are logged, with the description that links to them."""
+    objective = read_objective(folder)
+    best = best_job(jobs, objective)
+    logged = {job.number: job.run.mlflow or {} for job in jobs if job.run is not None}
+    said = description(
+        sweep_rows(jobs, objective),
+        best,
+        error=sweep.error,
+        command=_command(best.job) if best else None,
+        experiment_id=store.experiment_id,
+        run_id=run_id,
+        run_ids={number: run["run_id"] for number, run in logged.items() if "run_id" in run},
+    )
+    return replace(entry, tags={**entry.tags, DESCRIPTION_TAG: said})

@@ -14,11 +14,18 @@ from rich.table import Table
 
 from sleap_lab.errors import RunError, listed
 from sleap_lab.runs.snapshot import decides, flatten, read_document
-from sleap_lab.runs.summary import RunSummary, finite, overridden
+from sleap_lab.runs.summary import RunSummary, finite, numbers, overridden
+from sleap_lab.runs.titles import short_name
 from sleap_lab.settings.config import defaults
-
-# Metrics that decide which job is best without `sweep.objective`: the first that any job has.
-CRITERIA = ("identity/idf1", "eval/oks_map")
+from sleap_lab.settings.objective import (
+    CRITERIA,
+    KNOWN,
+    MINIMIZE,
+    SECONDS,
+    natural_direction,
+    nearest,
+)
+from sleap_lab.sweeps.varied import varied_keys
 
 # Metrics that decide between jobs that are equal by it, in this order.
 SECOND = (*CRITERIA, "eval/dist_avg")
@@ -34,6 +41,23 @@ HEADLINES = (
     "identity/idf1",
     "identity/mota",
     "identity/switches",
+    "speed/frames_per_second",
+)
+
+EVALUATED = tuple(name for name in HEADLINES if not name.startswith("speed/"))
+
+# The same where no job was compared with ground truth.
+WITHOUT_TRUTH = (
+    "counts/instances",
+    "counts/frames_without_instances",
+    "counts/tracks",
+    "counts/fragments",
+    "quality/frames_with_fewer",
+    "quality/frames_with_more",
+    "quality/extra_tracks",
+    "quality/jumps_per_1000",
+    "quality/doubles_per_1000",
+    "quality/stretched_per_1000",
     "speed/frames_per_second",
 )
 
@@ -85,13 +109,7 @@ class Job:
     @property
     def numbers(self) -> dict[str, float]:
         """Values that may decide which job is best: metrics, counts, and seconds of stages."""
-        if self.run is None:
-            return {}
-        counts = {f"counts/{name}": float(value) for name, value in self.run.counts.items()}
-        seconds = {f"speed/{name}_seconds": value for name, value in self.run.stages.items()}
-        return (
-            counts | seconds | {"speed/total_seconds": sum(self.run.stages.values())} | self.metrics
-        )
+        return {} if self.run is None else numbers(self.run)
 
 
 class Objective(NamedTuple):
@@ -131,60 +149,40 @@ class Best(NamedTuple):
 DEFAULT = Objective()
 
 
-def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """Return the overridden keys whose values differ between jobs, given each job's overrides."""
-    typed = [overridden(each) for each in overrides]
-    return [
-        key
-        for key in dict.fromkeys(key for each in typed for key in each)
-        if len({each.get(key) for each in typed}) > 1
-    ]
-
-
-def varied_name(overrides: Sequence[str], varied: Sequence[str]) -> str:
-    """Return the overrides that distinguish a job, as in `tracker=flow, tracking_window_size=5`."""
-    values = overridden(overrides)
-    return ", ".join(f"{short_name(key, varied)}={values[key]}" for key in varied if key in values)
-
-
-def short_name(name: str, names: Sequence[str]) -> str:
-    """Return the last part of a dotted or slashed name, or all of it if another name ends alike."""
-
-    def last(text: str) -> str:
-        return text.replace("/", ".").rpartition(".")[2]
-
-    return last(name) if sum(last(other) == last(name) for other in names) == 1 else name
-
-
 def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]:
     """Return one row per job.
 
-    Columns: number, status, whether the job is best, settings that vary, headline metrics, seconds
-    and error. An override that all jobs share, and a metric that no job has, are left out.
+    Columns: number, status, whether the job is best, settings that vary, the metric that decides,
+    further metrics, seconds and error. An override that all jobs share, and a metric that no job
+    has, are left out.
     """
     varied = varied_keys([job.overrides for job in jobs])
     best = best_job(jobs, objective)
     marks = {} if best is None else {best.job.number: BEST} | dict.fromkeys(best.tied, TIED)
-    names = dict.fromkeys(
-        [
-            *([best.criterion] if best and best.criterion != "speed/total_seconds" else []),
-            *HEADLINES,
-        ]
-    )
-    numbers = [job.numbers for job in jobs]
-    headlines = [name for name in names if any(name in each for each in numbers)]
+    names = [name for name in compared(jobs, best) if name != SECONDS]
     return [
         {
             "job": job.number,
             "status": job.status,
             **({"best": marks.get(job.number)} if best else {}),
             **{key: overridden(job.overrides).get(key) for key in varied},
-            **{name: each.get(name) for name in headlines},
+            **{name: job.numbers.get(name) for name in names},
             "seconds": round(sum(job.run.stages.values()), 1) if job.run else None,
             "error": job.error,
         }
-        for job, each in zip(jobs, numbers, strict=True)
+        for job in jobs
     ]
+
+
+def compared(jobs: Sequence[Job], best: Best | None) -> list[str]:
+    """Return the metrics to compare jobs by, the one that decides first.
+
+    Without ground truth these are counts and figures of quality.
+    """
+    known = {name for job in jobs for name in job.numbers}
+    names = HEADLINES if known & {*EVALUATED} else WITHOUT_TRUTH
+    deciding = [best.criterion] if best else []
+    return [name for name in dict.fromkeys([*deciding, *names]) if name in known]
 
 
 def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None:
@@ -219,9 +217,6 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
 
 
 def _is_minimized(name: str, direction: str | None = None) -> bool:
-    # This imports SciPy, which only the end of a sweep needs.
-    from sleap_lab.settings.objective import MINIMIZE, natural_direction
-
     return (direction or natural_direction(name)) == MINIMIZE
 
 
@@ -282,8 +277,6 @@ def objective_problem(jobs: Sequence[Job], objective: Objective) -> str | None:
     known = sorted({name for job in jobs if job.ended_well for name in job.numbers})
     if objective.name is None or objective.name in known or not known:
         return None
-    from sleap_lab.settings.objective import KNOWN, nearest
-
     hint = (
         f" They have {', '.join(known)}"
         if objective.name in KNOWN
@@ -303,11 +296,9 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
             value.
     """
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
-    shown = [
-        name
-        for name in columns(rows)
-        if name == criterion or _tells_apart(name, [row[name] for row in rows])
-    ]
+    hidden = {*SECONDARY} - {criterion}
+    told = {"status", *telling(rows, criterion)} - hidden
+    shown = [name for name in columns(rows) if name in told]
     for name in shown:
         texts = [text(row[name]) for row in rows]
         number = any(isinstance(row[name], float) for row in rows)
@@ -322,14 +313,27 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
     return table
 
 
-def _tells_apart(name: str, values: Sequence[Any]) -> bool:
-    """Whether a column belongs into the terminal's table.
+def telling(rows: Sequence[Row], criterion: str | None = None) -> list[str]:
+    """Return the columns that tell jobs apart: not those that are empty, nor constant metrics.
 
-    Columns that are empty, secondary, or a metric with the same value in all jobs do not.
+    Args:
+        rows: The results.
+        criterion: The metric that decides; it tells something even where it is constant.
     """
-    if name in SECONDARY or (values and set(values) == {None}):
-        return False
-    return name not in HEADLINES or len(values) < 2 or len({text(value) for value in values}) > 1
+    values = {name: {text(row[name]) for row in rows} for name in columns(rows)}
+    return [
+        name
+        for name, found in values.items()
+        if name in ("job", "seconds", criterion)
+        or len(found) > 1
+        or (len(rows) == 1 and name != "status" and rows[0][name] is not None)
+    ]
+
+
+def constant(rows: Sequence[Row], criterion: str | None = None) -> dict[str, str]:
+    """Return what is the same in all jobs: metrics, or the status."""
+    shown = {*telling(rows, criterion), "best", "error"}
+    return {name: text(rows[0][name]) for name in columns(rows) if rows and name not in shown}
 
 
 def columns(rows: Sequence[Row]) -> list[str]:

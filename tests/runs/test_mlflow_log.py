@@ -64,8 +64,9 @@ def test_everything_that_matters_is_logged(log, root, store):
         },
         cache={"predict": "hit"},
     )
-    assert run.info.run_name == "tracker=flow, tracker.tracking_window_size=10"
+    assert run.info.run_name == "flow, 10 (tracker, tracking_window_size)"
     assert run.data.metrics == {
+        "best_by/eval/oks_map": 0.75,
         "eval/oks_map": 0.75,
         "counts/frames": 10,
         "speed/network_seconds": 1.5,
@@ -233,7 +234,7 @@ def test_metrics_are_the_headlines_and_at_most_sixty():
     everything = RunSummary(
         metrics=poses | {"speed/frames_per_second": 1.0}, counts=counts, stages=stages
     )
-    logged = logged_metrics(everything)
+    logged = logged_metrics(everything, {})
     assert {f"counts/{name}" for name in counts} | {
         "speed/evaluate_seconds",
         "speed/frames_per_second",
@@ -243,7 +244,10 @@ def test_metrics_are_the_headlines_and_at_most_sixty():
     assert not NOT_LOGGED & set(logged)
     assert len(logged) < MAX_METRICS == 60  # nothing had to be cut off
     many = RunSummary(metrics={f"eval/{i}": 1.0 for i in range(70)}, counts=counts)
-    assert list(logged_metrics(many)) == [f"eval/{i}" for i in range(60)]
+    assert list(logged_metrics(many, {"best_by/eval/1": 1.0})) == [
+        "best_by/eval/1",
+        *(f"eval/{i}" for i in range(59)),
+    ]
 
 
 def test_every_setting_and_every_choice_is_a_parameter():

@@ -54,6 +54,11 @@ def make_jobs(sweep, make_sweep):
     return make
 
 
+def in_order(children):
+    """Return the runs of jobs by number."""
+    return sorted(children, key=lambda child: int(child.data.tags["sleap_lab.job"]))
+
+
 def children_of(store, parent):
     return store.client.search_runs(
         [store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'"
@@ -210,9 +215,9 @@ def test_the_parent_holds_its_children_and_the_best_of_them(
 
     children = children_of(store, parent.run_id)
     assert {child.info.run_name: child.info.status for child in children} == {
-        "tracker=flow": "FINISHED",
-        "tracker=kalman": "FINISHED",
-        "tracker=x|y[z]": "FAILED",
+        "0: flow (tracker)": "FINISHED",
+        "1: kalman (tracker)": "FINISHED",
+        "2: x|y[z] (tracker)": "FAILED",
     }
     assert {child.data.tags["sleap_lab.sweep"] for child in children} == {"2026-01-02/03-04-05"}
     assert {child.data.tags["lab"] for child in children} == {"west"}
@@ -222,6 +227,7 @@ def test_the_parent_holds_its_children_and_the_best_of_them(
     assert (
         run.data.metrics.items()
         >= {
+            "best_by/eval/oks_map": 0.75,
             "eval/oks_map": 0.75,
             "counts/jobs": 4,
             "counts/jobs_finished": 2,
@@ -234,7 +240,14 @@ def test_the_parent_holds_its_children_and_the_best_of_them(
     )
     assert run.data.tags["sleap_lab.best_command"] == "sleap-lab data.path=a.mp4 tracker=kalman"
     assert run.data.tags["varied.tracker"] == "flow, kalman, x|y[z], none"
-    assert run.info.run_name == "sweep 2026-01-02/03-04-05"
+    assert run.info.run_name == "sweep of tracker"
+    assert run.data.params.items() >= {"data.path": "/videos/a.mp4"}.items()
+    said = run.data.tags["mlflow.note.content"]
+    assert said.startswith("**Best: job 1 by eval/oks\\_map**")
+    assert "    sleap-lab data.path=a.mp4 tracker=kalman\n" in said
+    best, worse = (said.index(child.info.run_id) for child in in_order(children)[1::-1])
+    assert best < worse  # the best job is the first row
+    assert f"runs/{parent.run_id}/artifacts/results.html" in said
     assert {item.path for item in store.client.list_artifacts(parent.run_id)} == {
         *(
             "results.csv",
@@ -260,9 +273,9 @@ def test_names_tell_what_varied_even_where_a_name_was_chosen(sweep, make_jobs, r
     assert store.client.get_run(parent).info.run_name == "mice"
     names = sorted(child.info.run_name for child in children_of(store, parent))
     assert names == [
-        "mice: a.size=1, b.size=1, c=0",
-        "mice: a.size=1, b.size=2, c=0",
-        "mice: a.size=2",
+        "mice 0: 1, 1, 0 (a.size, b.size, c)",
+        "mice 1: 1, 2, 0 (a.size, b.size, c)",
+        "mice 2: 2 (size)",
     ]
 
 

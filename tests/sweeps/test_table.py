@@ -17,12 +17,11 @@ from sleap_lab.sweeps.table import (
     as_csv,
     as_markdown,
     best_job,
+    constant,
     objective_problem,
-    short_name,
     sweep_rows,
     sweep_table,
-    varied_keys,
-    varied_name,
+    telling,
 )
 
 
@@ -109,27 +108,6 @@ def test_rows_show_what_varied_and_what_came_out(jobs):
             "error": None,
         },
     ]
-
-
-@pytest.mark.parametrize(
-    ("overrides", "expected"),
-    [
-        ([["a=1", "b=2"], ["a=1", "b=3"]], ["b"]),
-        ([["a=1"], []], ["a"]),  # only some jobs have it
-        ([["a=1"], ["a=1"]], []),
-        ([], []),
-    ],
-)
-def test_what_varied(overrides, expected):
-    assert varied_keys(overrides) == expected
-
-
-def test_a_job_is_named_by_what_sets_it_apart():
-    assert varied_name(["a.b=1", "c=x=y", "d=2"], ["c", "a.b"]) == "c=x=y, b=1"
-    # The last parts of the keys are the same.
-    assert varied_name(["a.b=1", "c.b=2"], ["a.b", "c.b"]) == "a.b=1, c.b=2"
-    assert varied_name(["a=1"], ["b"]) == ""
-    assert short_name("eval/oks_map", ["eval/oks_map", "seconds"]) == "oks_map"
 
 
 MAP, IDF1 = "eval/oks_map", "identity/idf1"
@@ -234,6 +212,36 @@ def test_the_metric_that_decides_is_a_column(make_job):
     console.print(sweep_table(rows, "eval/mine"))
     assert "mine" in console.file.getvalue()  # though it is the same in all jobs
     assert "oks map" not in console.file.getvalue()
+
+
+def test_without_ground_truth_counts_and_quality_are_compared(make_job):
+    jobs = [
+        make_job(
+            i,
+            metrics={"quality/jumps_per_1000": 0.5 + i / 4, "speed/frames_per_second": 9.0},
+            counts={"tracks": 3 + i, "fragments": 7, "instances": 40, "frames": 20},
+        )
+        for i in range(2)
+    ]
+    rows = sweep_rows(jobs)
+    assert list(rows[0]) == [
+        "job",
+        "status",
+        "counts/instances",
+        "counts/tracks",
+        "counts/fragments",
+        "quality/jumps_per_1000",
+        "speed/frames_per_second",
+        "seconds",
+        "error",
+    ]
+    assert telling(rows) == ["job", "counts/tracks", "quality/jumps_per_1000", "seconds"]
+    assert constant(rows) == {
+        "status": "finished",
+        "counts/instances": "40",
+        "counts/fragments": "7",
+        "speed/frames_per_second": "9",
+    }
 
 
 def test_a_metric_that_no_job_has_is_told_with_the_nearest(make_job):

@@ -1,0 +1,37 @@
+"""What varies between the jobs of a sweep, and the names that say so."""
+
+from collections.abc import Sequence
+
+from sleap_lab.runs.summary import overridden
+from sleap_lab.runs.titles import apart, short_name, title
+
+
+def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
+    """Return the overridden keys whose values differ between jobs, given each job's overrides."""
+    typed = [overridden(each) for each in overrides]
+    return [
+        key
+        for key in dict.fromkeys(key for each in typed for key in each)
+        if len({each.get(key) for each in typed}) > 1
+    ]
+
+
+def job_titles(overrides: Sequence[Sequence[str]]) -> list[str]:
+    """Return what sets each job apart, as in `0.01, flow (oks_stddev, tracker)`.
+
+    Short values come first. Empty where the jobs do not differ.
+    """
+    typed = [overridden(each) for each in overrides]
+    columns = {key: apart([each.get(key) for each in typed]) for key in varied_keys(overrides)}
+    order = sorted(columns, key=lambda key: max(len(value or "") for value in columns[key]))
+    return [
+        title({key: value for key in order if (value := columns[key][job]) is not None})
+        for job in range(len(typed))
+    ]
+
+
+def sweep_title(overrides: Sequence[Sequence[str]]) -> str:
+    """Return the name of a sweep: the keys that vary, or the number of its jobs."""
+    keys = varied_keys(overrides)
+    names = ", ".join(short_name(key, keys) for key in keys)
+    return f"sweep of {names or f'{len(overrides)} jobs'}"

@@ -1,0 +1,45 @@
+"""What varies between jobs, and the names that say so."""
+
+import pytest
+
+from sleap_lab.sweeps.varied import job_titles, sweep_title, varied_keys
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([["a=1", "b=2"], ["a=1", "b=3"]], ["b"]),
+        ([["a=1"], []], ["a"]),  # only some jobs have it
+        ([["a=1"], ["a=1"]], []),
+        ([], []),
+    ],
+)
+def test_what_varied(overrides, expected):
+    assert varied_keys(overrides) == expected
+
+
+def test_a_job_is_named_by_what_sets_it_apart_short_values_first():
+    jobs = [
+        ["data.path=a.mp4", "tracker=flow", "tracker.oks_stddev=0.01"],
+        ["data.path=a.mp4", "tracker=kalman", "tracker.oks_stddev=0.1"],
+        ["data.path=a.mp4", "tracker=kalman"],
+    ]
+    assert job_titles(jobs) == [
+        "0.01, flow (oks_stddev, tracker)",
+        "0.1, kalman (oks_stddev, tracker)",
+        "kalman (tracker)",
+    ]
+    assert sweep_title(jobs) == "sweep of tracker, oks_stddev"
+    assert job_titles([["a=1"], ["a=1"]]) == ["", ""]
+    assert sweep_title([["a=1"], ["a=1"]]) == "sweep of 2 jobs"
+
+
+def test_paths_are_named_by_their_last_parts_that_differ():
+    assert job_titles([["data.path=/d/one.mp4"], ["data.path=/d/two.mp4"]]) == [
+        "one.mp4 (path)",
+        "two.mp4 (path)",
+    ]
+    assert job_titles([["data.path=/d/one/v.mp4"], ["data.path=/d/two/v.mp4"]]) == [
+        "one/v.mp4 (path)",
+        "two/v.mp4 (path)",
+    ]
