@@ -60,12 +60,12 @@ class DataConfig:
     )
     frames: Any = key(
         None,
-        'Frames: "0-100,200-300", "5,9,12-20" or a list; of several videos, of each; '
-        "of a .slp without video_index, positions among its labeled frames. Default: all.",
+        'Frames: "0-100,200-300", "5,9,12-20" or a list. Of several videos, these of each. Of'
+        " a .slp without video_index, positions in its list of labeled frames. Default: all.",
     )
     video_index: int | None = key(
         None,
-        "Of several videos use only this one; of a .slp file use all frames of this video.",
+        "Use only this one of several videos. Of a .slp file, use all frames of this video.",
         minimum=0,
     )
     video_dataset: str | None = key(
@@ -73,8 +73,8 @@ class DataConfig:
     )
     video_input_format: str = key(
         "channels_last",
-        "Axes of an HDF5 video: frames, height, width, channels; "
-        "or frames, channels, width, height.",
+        "Order of the axes of an HDF5 video. channels_last: frames, height, width, channels; "
+        "channels_first: frames, channels, width, height.",
         choices=("channels_last", "channels_first"),
     )
     only_labeled_frames: bool = key(False, "Only frames that a person labelled.")
@@ -83,12 +83,13 @@ class DataConfig:
     only_predicted_frames: bool = key(False, "Only frames that already hold predictions.")
     on_bad_frame: str = key(
         "nan",
-        "Frame that cannot be read: keep it as an empty frame, leave it out, or fail.",
+        "What becomes of a frame that cannot be read: nan keeps it as an empty frame, skip "
+        "leaves it out, fail ends the run.",
         choices=("nan", "skip", "fail"),
     )
     max_bad_share: float = key(
         0.5,
-        "Largest share of the frames that may be unreadable; the run fails beyond it.",
+        "The run fails where a larger share of the frames cannot be read.",
         minimum=0,
         maximum=1,
     )
@@ -111,8 +112,8 @@ class ModelConfig:
 
     kind: str = key(
         "auto",
-        "What the models must make up; auto reads it from their training configs, "
-        "none only tracks or evaluates.",
+        "Kind of the models. auto reads it from their training configs, a named kind refuses "
+        "others, none uses no model and only tracks or evaluates.",
         choices=("auto", *MODEL_KINDS, "none"),
     )
     paths: list[str] = key(
@@ -128,32 +129,32 @@ class ModelConfig:
         None, "Checkpoint whose head weights replace those of the model.", path=True
     )
     max_instances: int | None = key(
-        None, "Keep at most this many instances per frame, the best scored.", minimum=1
+        None, "Keep at most this many instances per frame, those with the best scores.", minimum=1
     )
     peak_threshold: Any = key(
-        0.2, "Smallest confidence of a peak; for top-down also [centroid, keypoint]."
+        0.2, "Least confidence of a peak; for top-down models also [centroid, keypoint]."
     )
     integral_refinement: str | None = key(
         "integral",
-        "Refine peaks below the grid: integral regression, the same without negative confidences "
-        "(bounded), the offsets that some legacy models predict, or null for the grid.",
+        "How peaks are placed between the pixels of a map: integral; bounded, the same "
+        "without negative confidences; offsets, which some legacy models predict; null, not "
+        "at all.",
         choices=("integral", "bounded", "offsets"),
     )
     integral_patch_size: int = key(
         5, "Side of the patch used for refinement, in map pixels (odd).", minimum=1
     )
     max_edge_length_ratio: float = key(
-        0.25, "Bottom-up: edges longer than this share of the map are penalised.", minimum=0
+        0.25, "Bottom-up: edges longer than this share of the map lose score.", minimum=0
     )
-    dist_penalty_weight: float = key(1.0, "Bottom-up: weight of that penalty.", minimum=0)
+    dist_penalty_weight: float = key(1.0, "Bottom-up: how much score they lose.", minimum=0)
     n_points: int = key(10, "Bottom-up: points sampled along each candidate edge.", minimum=1)
     min_instance_peaks: float = key(
         0,
-        "Bottom-up: instances with fewer peaks are dropped; "
-        "below 1 a share of the nodes, else a count.",
+        "Bottom-up: drop instances with fewer peaks. Below 1 it is a share of the nodes.",
         minimum=0,
     )
-    min_line_scores: float = key(0.25, "Bottom-up: smallest edge score that connects two peaks.")
+    min_line_scores: float = key(0.25, "Bottom-up: least score of an edge that connects two peaks.")
 
 
 @dataclass
@@ -175,8 +176,8 @@ class PreprocessingConfig:
     )
     crop_registration: str = key(
         "exact",
-        "Where keypoints of a crop land: on what the crop shows, by the rule it was trained with, "
-        "or up to 1 px beside, as in sleap-nn.",
+        "How points in a crop are put back into the image: exact, by the rule of training; "
+        "reference, as sleap-nn, up to 1 px beside.",
         choices=("exact", "reference"),
     )
 
@@ -185,11 +186,14 @@ class PreprocessingConfig:
 class RuntimeConfig:
     """Where and how fast to compute; changes no result but for precision."""
 
-    device: str = key("auto", "auto, cpu, cuda, cuda:1, mps, … as this PyTorch build offers.")
+    device: str = key(
+        "auto",
+        "Where the networks run: auto, cpu, cuda, cuda:1, mps, … as far as this PyTorch has it.",
+    )
     devices: int = key(
         1,
-        "How many devices of that kind share the frames, each in a process of its own; "
-        "on cpu, processes.",
+        "How many devices of that kind share the frames, with a process each. On cpu, how "
+        "many processes.",
         minimum=1,
     )
     batch_size: int = key(4, "Frames per batch; larger is faster and needs more memory.", minimum=1)
@@ -200,8 +204,8 @@ class RuntimeConfig:
     compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
     backend: str = key(
         "torch",
-        "What runs the network; openvino is faster on a processor, rounds differently, "
-        "and needs pip install 'sleap-lab[openvino]'.",
+        "What runs the network. openvino is faster on a processor, but rounds differently; it"
+        " needs pip install 'sleap-lab[openvino]'.",
         choices=("torch", "openvino"),
     )
     num_threads: int | None = key(
@@ -241,11 +245,15 @@ class TrackerConfig:
         choices=("online", "global"),
     )
     tracking_window_size: int = key(
-        5, "Frames (fixed_window) or entries per track (local_queues) to match against.", minimum=1
+        5,
+        "How far back detections are compared: frames (fixed_window), or instances of each "
+        "track (local_queues).",
+        minimum=1,
     )
     candidates_method: str = key(
         "fixed_window",
-        "Candidates: all instances of the last frames, or the last instances of each track.",
+        "What detections are compared with: all instances of the last frames, or the last "
+        "instances of each track.",
         choices=("fixed_window", "local_queues"),
     )
     min_new_track_points: int = key(
@@ -256,8 +264,7 @@ class TrackerConfig:
     )
     window_by_frame_number: bool = key(
         False,
-        "fixed_window: frames that were not processed age the window too; "
-        "otherwise only processed frames count.",
+        "fixed_window: frames that were not processed count as part of the window, too.",
     )
     features: str = key(
         "keypoints",
@@ -271,14 +278,13 @@ class TrackerConfig:
     )
     missing_nodes: str = key(
         "shared",
-        "Poses with a missing node (euclidean_dist, cosine_sim): compare the nodes both have, "
-        "or do not compare them, as sleap-nn does.",
+        "Poses with a missing node (euclidean_dist, cosine_sim): shared compares the nodes "
+        "that both have, reference does not compare such poses, as sleap-nn.",
         choices=("shared", "reference"),
     )
     one_node_distance: bool = key(
         True,
-        "Compare poses of a single node by their distance instead of by oks, "
-        "which could only tell whether they are equal.",
+        "Compare poses of a single node by distance. By oks they could only be equal or not.",
     )
     undecided: str = key(
         "distance",
@@ -288,7 +294,7 @@ class TrackerConfig:
     )
     scoring_reduction: str = key(
         "mean",
-        "How the scores against one track's candidates become one.",
+        "How a track gets one score from those of its candidates.",
         choices=("mean", "max", "robust_quantile"),
     )
     robust_best_instance: float = key(
@@ -306,7 +312,9 @@ class TrackerConfig:
         None, "Largest number of tracks; switches candidates_method to local_queues.", minimum=1
     )
     use_flow: bool = key(False, "Shift candidates by optical flow before matching.")
-    of_img_scale: float = key(1.0, "Optical flow: factor on the images.", minimum=1e-6)
+    of_img_scale: float = key(
+        1.0, "Optical flow: factor by which images are resized.", minimum=1e-6
+    )
     of_window_size: int = key(21, "Optical flow: side of the search window, px.", minimum=3)
     of_max_levels: int = key(3, "Optical flow: pyramid levels.", minimum=0)
     use_kalman: bool = key(False, "Predict candidates with a Kalman filter per track.")
@@ -326,7 +334,7 @@ class TrackerConfig:
         minimum=0,
     )
     tracking_pre_cull_to_target: int = key(
-        0, "If not 0, drop the worst detections above the target count before tracking.", minimum=0
+        0, "If not 0, drop the worst detections beyond the target count before tracking.", minimum=0
     )
     tracking_pre_cull_iou_threshold: float = key(
         0.0, "Pre-cull: first drop detections that overlap by more than this.", minimum=0
@@ -341,7 +349,8 @@ class TrackerConfig:
         False, "Join a lost and a new track when there is exactly one of each."
     )
     override_class_tracks: bool = key(
-        False, "Track also where the models know the identities; their tracks are replaced."
+        False,
+        "Track even if the models know the identities (multi-class); their tracks are replaced.",
     )
 
 
@@ -349,7 +358,7 @@ class TrackerConfig:
 class EvaluatorConfig:
     """How predictions are scored against ground truth."""
 
-    evaluate: bool = key(False, "Evaluate the result.")
+    evaluate: bool = key(False, "Compare the result with ground truth.")
     identity: bool = key(
         False, "Also compute identity metrics (MOTA, IDF1, HOTA) where the ground truth has tracks."
     )
@@ -370,24 +379,24 @@ class EvaluatorConfig:
     )
     video_map: Any = key(
         None,
-        "Which video is which, {prediction: truth}, by name or index, null for none, "
-        "e.g. {0:1,b.mp4:null}. Default: found.",
+        "Which video is compared with which: {prediction: truth}, by name or index, null for "
+        "none, e.g. {0:1,b.mp4:null}. Default: found by name and content.",
     )
     nodes: str = key(
         "all",
-        "Nodes that are compared: all, and refuse skeletons with different ones; "
-        "common, those that both sides have.",
+        "Nodes that are compared. all refuses skeletons that differ; common takes the nodes "
+        "that both have.",
         choices=("all", "common"),
     )
     match_threshold: float = key(
         0.0,
-        "Smallest OKS (or, for centroids, largest distance in px; 0 means 50) of a match.",
+        "Least OKS of a match; for centroids, largest distance in px (0 means 50).",
         minimum=0,
     )
     user_labels_only: bool = key(True, "Use only ground truth that a person labelled.")
     match_method: str = key(
         "auto",
-        "Match whole poses or centroids; auto takes centroid for one-node predictions.",
+        "Match whole poses or centroids. auto takes centroids where predictions have one node.",
         choices=("auto", "oks", "centroid"),
     )
     anchor_part: str | None = key(
@@ -416,29 +425,28 @@ class OutputConfig:
         path=True,
     )
     make_labels: bool = key(
-        True, "Write predictions as labels; otherwise only as arrays, to an .npz file."
+        True, "Write predictions as labels; false writes arrays only, to an .npz file."
     )
-    return_confmaps: bool = key(
-        False, "Add the confidence maps to the arrays, which are written beside the labels then."
-    )
-    return_pafs: bool = key(False, "Likewise the part affinity fields (bottom-up).")
-    return_paf_graph: bool = key(False, "Likewise all peaks and candidate edges (bottom-up).")
-    return_class_maps: bool = key(False, "Likewise the class maps (multi-class bottom-up).")
+    return_confmaps: bool = key(False, "Also write the confidence maps, as arrays to outputs.npz.")
+    return_pafs: bool = key(False, "Also write the part affinity fields (bottom-up).")
+    return_paf_graph: bool = key(False, "Also write all peaks and candidate edges (bottom-up).")
+    return_class_maps: bool = key(False, "Also write the class maps (multi-class bottom-up).")
     return_class_vectors: bool = key(
-        False, "Likewise the class probabilities of crops (multi-class top-down)."
+        False, "Also write the class probabilities of crops (multi-class top-down)."
     )
     no_empty_frames: bool = key(
-        False, "Leave frames without instances out of .slp and COCO files; tables span the video."
+        False,
+        "Leave frames without instances out of .slp and COCO files. Tables always span the video.",
     )
     formats: list[str] = key(
         ["slp"],
-        "Formats to write beside each other; csv, analysis_h5 and nwb are one file per video.",
+        "Formats to write side by side. csv, analysis_h5 and nwb have a file per video.",
         choices=("slp", "csv", "analysis_h5", "nwb", "coco"),
     )
     overlay_video: Any = key(
         False,
-        "Render the predictions over the video: a clip of the worst moments (true or worst), "
-        "or all of it.",
+        "Draw predictions over the video: a clip of the worst moments (true or worst), or the"
+        " whole video (full).",
         choices=(False, True, "worst", "full"),
     )
 
@@ -450,11 +458,10 @@ class LoggerConfig:
     mlflow: bool = key(False, "Log the finished run folder to MLflow.")
     tracking_uri: str | None = key(
         None,
-        "MLflow tracking server or database. Default: what MLFLOW_TRACKING_URI says, "
-        "else an SQLite file under outputs/.",
+        "MLflow server or database. Default: MLFLOW_TRACKING_URI, else outputs/mlflow.db.",
     )
     experiment_name: str | None = key(
-        None, "MLflow experiment. Default: what MLFLOW_EXPERIMENT_NAME says, else sleap_lab."
+        None, "MLflow experiment. Default: MLFLOW_EXPERIMENT_NAME, else sleap_lab."
     )
     run_name: str | None = key(None, "Name of the run. Default: what was overridden.")
     tags: dict[str, str] = key({}, "Extra tags of the run.")
@@ -466,8 +473,8 @@ class SweepConfig:
 
     rerun: str = key(
         "none",
-        "Jobs to run again besides those without a result: none, "
-        "those that failed by an error of their own, or all in a new folder.",
+        "Jobs to run again beside those without a result: none; failed, those that failed by "
+        "an error of their own; all, in a new folder.",
         choices=("none", "failed", "all"),
     )
     fail_fast: bool = key(False, "Start no further job after one has failed.")
@@ -478,7 +485,7 @@ class SweepConfig:
     )
     direction: str | None = key(
         None,
-        "Whether the best job has most or least of it. Default: as the metric is meant.",
+        "Whether the most or the least of it is best. Default: what is better of that metric.",
         choices=("maximize", "minimize"),
     )
 
@@ -499,7 +506,8 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig)
     cache: str = key(
         "rw",
-        "Stage cache: reuse and store predictions and tracks, only reuse them, or neither.",
+        "Stage cache of predictions and tracks: rw reuses and stores, read only reuses, off "
+        "does neither.",
         choices=("rw", "read", "off"),
     )
     cache_dir: str | None = key(
@@ -507,7 +515,7 @@ class Config:
     )
     cache_max_gb: float = key(
         10.0,
-        "Size that the stage cache is kept below, GB; what was not used for longest makes room.",
+        "Largest size of the stage cache, GB. What was not used for longest is removed first.",
         minimum=0,
     )
     report: str = key("html", "Write report.html, or not.", choices=("html", "none"))
