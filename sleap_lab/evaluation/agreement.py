@@ -20,7 +20,8 @@ LARGEST_PIXELS, LARGEST_SCORE = (
     "largest difference of scores",
 )
 
-LOST = 1e6  # px, the cost of pairing poses that have no node in common
+NO_COMMON_NODE = 1e6
+"""Cost of pairing poses that have no node in common, px."""
 
 
 class Difference(NamedTuple):
@@ -144,5 +145,8 @@ def _distances(then: np.ndarray, now: np.ndarray) -> np.ndarray:
     apart = np.linalg.norm(then[:, None] - now, axis=-1)
     known = (~np.isnan(apart)).sum(axis=-1)
     return np.divide(
-        np.nansum(apart, axis=-1), known, out=np.full(known.shape, LOST), where=known > 0
+        np.nansum(apart, axis=-1),
+        known,
+        out=np.full(known.shape, NO_COMMON_NODE),
+        where=known > 0,
     )

@@ -142,6 +142,7 @@ def test_what_nobody_noticed_is_listed(tmp_path):
     """Of three changes, one is listed as unnoticed.
 
     The hang of `n -= 2` is noticed. No test can notice `>=` for `>`. No test covers 1 for 2.
+    Takes ten seconds: what the real script imports, and the wait for the hang.
     """
     (tmp_path / "sleap_lab").mkdir()
     (tmp_path / "sleap_lab" / "__init__.py").touch()
