@@ -229,7 +229,7 @@ def filter_and_track(
     elif config.tracker.tracking:
         with stage("track"):
             tracked = track(poses, config.tracker, source.read, notes)
-            poses = named_apart(tracked, source.staying)
+            poses = named_apart(tracked, source.kept_tracks)
     return replace(detected, poses=poses, notes=tuple(notes))
 
 

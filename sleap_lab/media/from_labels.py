@@ -9,7 +9,7 @@ from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.media.images import display_path
 from sleap_lab.media.labels import to_poses
 from sleap_lab.media.missing import missing_frames
-from sleap_lab.media.revising import staying_tracks
+from sleap_lab.media.revising import kept_tracks
 from sleap_lab.media.selection import filter_labels, frames_of_video
 from sleap_lab.media.source import Source
 from sleap_lab.media.videos import NO_FRAME, Indexer, open_reader
@@ -95,5 +95,5 @@ def source_of_labeled_frames(labels: sio.Labels, path: Path, config: DataConfig)
         poses = poses.of_video(config.video_index)
     if (requested := parse_frames(config.frames)) is not None:
         frames = frames[np.isin(frames[:, 1], requested)]
-    staying = tuple(track.name for track in staying_tracks(labels))
-    return Source(path, videos, frames, poses, notes=notes, project=labels, staying=staying)
+    kept = tuple(track.name for track in kept_tracks(labels))
+    return Source(path, videos, frames, poses, notes=notes, project=labels, kept_tracks=kept)

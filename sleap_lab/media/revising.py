@@ -22,7 +22,7 @@ ANNOTATIONS = ("centroids", "bboxes", "masks", "label_images", "rois")
 """Annotations of a sleap-io labeled frame other than instances."""
 
 
-def staying_tracks(labels: sio.Labels) -> list[sio.Track]:
+def kept_tracks(labels: sio.Labels) -> list[sio.Track]:
     """Return the tracks of labels that stay when their poses are tracked anew.
 
     These are the tracks that no pose uses, and those of other annotations.
@@ -56,7 +56,7 @@ def revise_labels(
         tracked: Whether the poses have new tracks.
         provenance: Plain facts about the change, added to those of the labels.
     """
-    staying = staying_tracks(labels)
+    kept = kept_tracks(labels)
     tracks = [sio.Track(name) for name in poses.track_names]
     skeleton = used_skeleton(labels, [])
     row_of = _row_of(labels, poses)
@@ -75,7 +75,7 @@ def revise_labels(
     labels.labeled_frames = [revised[position] for position in sorted(revised)]
     labels.skeletons = [skeleton]
     if tracked:
-        labels.tracks = [*tracks, *staying]
+        labels.tracks = [*tracks, *kept]
     labels.provenance = {**labels.provenance, **(provenance or {})}
     _leave_out_videos(labels, videos)
     _prune_sessions(labels, merged)

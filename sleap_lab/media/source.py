@@ -53,7 +53,7 @@ class Source:
         index: Reads the index of a media file.
         project: The labels themselves, where nothing is predicted; the changed poses are put back
             into them.
-        staying: Names of the tracks that stay when the poses are tracked anew.
+        kept_tracks: Names of the tracks that stay when the poses are tracked anew.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class Source:
     readers: dict[int, Reader] = field(default_factory=dict)
     index: Indexer = read_index
     project: sio.Labels | None = None
-    staying: tuple[str, ...] = ()
+    kept_tracks: tuple[str, ...] = ()
 
     @property
     def truth(self) -> Poses | None:
@@ -109,7 +109,7 @@ class Source:
         uneven = {i: uneven_times(index) for i, index in indices.items() if index is not None}
         return {i: times for i, times in uneven.items() if times is not None}
 
-    def reading(self) -> list[dict[str, Any]]:
+    def reading_facts(self) -> list[dict[str, Any]]:
         """Return facts on the reading of each open video: decoder, and data of its packets."""
         facts: list[dict[str, Any]] = []
         for i, reader in sorted(self.readers.items()):
@@ -133,7 +133,7 @@ class Source:
             facts.append(own)
         return facts
 
-    def meaning(self, video: int) -> Levels:
+    def levels_of(self, video: int) -> Levels:
         """Return the meaning of a video's pixels, found once, so that all its frames share it."""
         if video not in self.levels:
             self.levels[video] = find_levels(
@@ -160,7 +160,7 @@ class Source:
         return (
             image
             if image.dtype == np.uint8
-            else (image / self.meaning(video).white).astype(np.float32)
+            else (image / self.levels_of(video).white).astype(np.float32)
         )
 
     def read(self, video: int, frame: int) -> np.ndarray:
@@ -172,7 +172,7 @@ class Source:
         image = self.pixels(video, frame)
         if image.dtype == np.uint8:
             return image
-        levels = self.meaning(video)
+        levels = self.levels_of(video)
         return (
             (image * (levels.white / levels.brightest * 255)).round().clip(0, 255).astype(np.uint8)
         )

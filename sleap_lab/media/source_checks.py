@@ -115,7 +115,7 @@ def with_levels(source: Source) -> Source:
     """Find the levels of the videos, and add a note on numbers that are beyond white."""
     notes = []
     for i, reader in sorted(source.readers.items()):
-        levels = source.meaning(i)
+        levels = source.levels_of(i)
         if len(source.videos) > 1:
             reader.close()
         if levels.brightest > levels.white:

@@ -75,7 +75,7 @@ def snapshot_experiment(run: Run, source: "Source", device: str) -> None:
         inputs={name: Path(path) for name, path in inputs.items() if path is not None},
         models=[Path(path) for path in config.model.paths],
         device=device,
-        videos=source.reading(),
+        videos=source.reading_facts(),
     )
 
 

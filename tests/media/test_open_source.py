@@ -524,7 +524,7 @@ def test_a_frame_that_cannot_be_read_is_named(video_path, tmp_path):
 
 
 def test_how_a_recording_is_read_is_told(video_path, write_h5):
-    (facts,) = open_source(DataConfig(path=str(video_path))).reading()
+    (facts,) = open_source(DataConfig(path=str(video_path))).reading_facts()
     decoder, rate = facts.pop("decoder"), facts.pop("rate")
     assert decoder
     assert rate > 0
@@ -539,7 +539,7 @@ def test_how_a_recording_is_read_is_told(video_path, write_h5):
     }
     (facts,) = open_source(
         DataConfig(path=str(write_h5(np.zeros((2, 4, 6, 1), np.uint8))))
-    ).reading()
+    ).reading_facts()
     assert facts.keys() == {"video", "decoder", "frames"}
 
 
@@ -612,7 +612,7 @@ def test_what_pixels_mean_is_told_by_the_first_frame_of_their_video_that_is_aske
     source = open_source(
         DataConfig(path=[str(write_h5(first, "a.h5")), str(write_h5(second, "b.h5"))], frames="1-2")
     )
-    assert [source.meaning(i).brightest for i in (0, 1)] == [2**9 - 1, 2**10 - 1]
+    assert [source.levels_of(i).brightest for i in (0, 1)] == [2**9 - 1, 2**10 - 1]
 
 
 @pytest.mark.parametrize("predicting", [True, False])
