@@ -120,7 +120,9 @@ def write_formats(
                 )
         for name in others:
             if name == "coco":
-                _write_coco_file(named, labels.videos, path, video, done, frames)
+                videos = [video(i) for i in range(len(labels.videos))]
+                write = partial(write_coco, named, labels.videos, videos)
+                _write(path.with_suffix(COCO_SUFFIX), name, write, done, frames)
             else:
                 _write_videos(
                     named, labels.videos, path, video, done, frames, name=name, times=taken
@@ -207,24 +209,6 @@ def _per_frame(times: np.ndarray | None, length: int) -> np.ndarray | None:
         None
         if times is None
         else np.concatenate([times[:length], np.full(max(length - len(times), 0), np.nan)])
-    )
-
-
-def _write_coco_file(
-    poses: Poses,
-    videos: Sequence[sio.Video],
-    path: Path,
-    video: Callable[[int], sio.Video],
-    done: Written,
-    frames: str,
-) -> None:
-    """Write one file of all videos, and record it in `done`; arguments as for `_write_videos`."""
-    _write(
-        path.with_suffix(COCO_SUFFIX),
-        "coco",
-        partial(write_coco, poses, videos, [video(i) for i in range(len(videos))]),
-        done,
-        frames,
     )
 
 
