@@ -40,6 +40,7 @@ def wait_for(trials, folder, process):
 
 
 def test_detections_are_taken_from_the_cache_and_the_setting_can_be_used(finished, sleap_lab):
+    """Takes ten seconds: a run, a search on its detections, and a run of what it found."""
     ended = sleap_lab("tune", *finished.words, "tune.trials=2", cwd=finished.cwd)
     assert ended.code == 0, ended.err
     assert "predicting" not in ended.err
@@ -53,6 +54,7 @@ def test_detections_are_taken_from_the_cache_and_the_setting_can_be_used(finishe
 
 
 def test_a_killed_search_goes_on(words, start, sleap_lab, tmp_path):
+    """Takes six seconds: a search is killed, and finished by a second command."""
     process = start(*words, "tune.trials=200", cwd=tmp_path)
     wait_for(3, tmp_path, process)
     process.kill()

@@ -43,6 +43,7 @@ def installed(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_wheel_runs_from_any_folder(installed, tmp_path):
+    """Takes eight seconds: the installed command runs the demo, with every import cold."""
     cwd = tmp_path / "any folder"
     cwd.mkdir()
     where = subprocess.run(
