@@ -5,25 +5,27 @@ in neither. Importing this module extends both. It happens at import, because a 
 jobs in a process that only imports the package.
 """
 
+from collections.abc import Callable
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from hydra._internal.core_plugins import file_config_source, importlib_resources_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.override_parser import overrides_parser
 from hydra.core.override_parser.overrides_visitor import HydraOverrideVisitor
-from hydra.core.override_parser.types import Key, QuotedString
+from hydra.core.override_parser.types import Key, Override, QuotedString, ValueType
 from hydra.grammar.gen.OverrideParser import OverrideParser
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
-from sleap_lab.errors import ConfigError
+from sleap_lab.errors import ConfigError, one_line
 from sleap_lab.settings.config import GROUPS, keys
+from sleap_lab.settings.option_files import check_options
 
 Name = tuple[str, ...]
 TEXT_TYPES = (str, str | None, list[str], dict[str, str])
@@ -57,6 +59,7 @@ CONTAINERS = (
 
 NULLABLE = "tag:yaml.org,2002:null"
 TEXT = "tag:yaml.org,2002:str"
+LIST = "tag:yaml.org,2002:seq"
 MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -106,6 +109,19 @@ def kind_of(path: Name) -> Kind:
     return Kind.ANY if path and path[0] != "tune" else Kind.TYPED
 
 
+def is_list(path: Name) -> bool:
+    """Say whether a key holds a list; the first parts of its name may be missing."""
+    lists = (tuple(name.split(".")) for name, field in keys().items() if _holds_list(field.type))
+    return any(key[-len(path) :] == path for key in lists)
+
+
+def _holds_list(annotation: Any) -> bool:
+    return (
+        any(get_origin(part) is list for part in (annotation, *(get_args(annotation) or ())))
+        and annotation is not Any
+    )
+
+
 def _kept(value: Any, text: str, kind: Kind) -> bool:
     """Say whether a value may stand for the text that it was read from."""
     if value is None or isinstance(value, (str, QuotedString)) or kind.value is None:
@@ -126,6 +142,17 @@ class TypedWords(HydraOverrideVisitor):
         key = super().visitKey(ctx)
         self._path = tuple(key.key_or_group.split("."))
         return key
+
+    def visitOverride(self, ctx: OverrideParser.OverrideContext) -> Override:
+        """Read an override; a single value of a key that holds a list is a list of one."""
+        override = super().visitOverride(ctx)
+        single = override.value_type in (ValueType.ELEMENT, None) and isinstance(
+            override._value, (str, int, float, QuotedString)
+        )
+        text = override._value.text if single and isinstance(override._value, QuotedString) else ""
+        if single and is_list(tuple(override.key_or_group.split("."))) and "${" not in text:
+            override._value = [override._value]
+        return override
 
     def visitDictKeyValuePair(self, ctx: OverrideParser.DictKeyValuePairContext) -> Any:
         """Read an entry of a dictionary; its key is a part of the name of the overridden key."""
@@ -178,8 +205,11 @@ class _Loader(get_yaml_loader()):  # type: ignore[misc]
     def _keep(self, node: yaml.Node, path: Name) -> None:
         """Turn values of text keys into text, in a node and below it."""
         if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
+            for place, (key, value) in enumerate(node.value):
                 below = (*path, str(key.value))
+                if isinstance(value, yaml.ScalarNode) and _is_one_of_list(below, value):
+                    value = yaml.SequenceNode(LIST, [value], value.start_mark, value.end_mark)
+                    node.value[place] = (key, value)
                 if key.tag != MERGE:
                     self._keep_scalar(key, kind_of(below))
                 self._keep(value, path if key.tag == MERGE else below)
@@ -201,21 +231,49 @@ class _Loader(get_yaml_loader()):  # type: ignore[misc]
             node.tag = TEXT
 
 
-def _read(source: ConfigSource, name: str, text: str) -> ConfigResult:
+def _is_one_of_list(path: Name, node: yaml.ScalarNode) -> bool:
+    """Say whether a scalar stands where a list is expected."""
+    return node.tag != NULLABLE and "${" not in node.value and is_list(path)
+
+
+def _read(
+    source: ConfigSource,
+    name: str,
+    text: str,
+    check: Callable[[str | None, yaml.Node | None, Any], None] = lambda package, node, values: None,
+) -> ConfigResult:
     """Read a config file.
+
+    Args:
+        source: Where it is.
+        name: The file, for messages.
+        text: Its content.
+        check: Called with the package that its header names, and its content as node and value.
 
     Raises:
         ConfigError: It is no YAML.
     """
+    header = ConfigSource._get_header_dict(text[:512])
+    loader = _Loader(text)
     try:
-        loaded = yaml.load(text, Loader=_Loader)
+        node = loader.get_single_node()
+        loaded = None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = "" if mark is None else f":{mark.line + 1}"
+        raise ConfigError(
+            f"{name}{line}: this is not YAML: {error.problem or error.context}"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from error
+    finally:
+        loader.dispose()
+    check(header.get("package"), node, loaded)
     return ConfigResult(
         config=OmegaConf.create({} if loaded is None else loaded),
         path=f"{source.scheme()}://{source.path}",
         provider=source.provider,
-        header=ConfigSource._get_header_dict(text[:512]),
+        header=header,
     )
 
 
@@ -230,7 +288,11 @@ class FileConfigSource(file_config_source.FileConfigSource):
         path = Path(self.path, self._normalize_file_name(config_path))
         if not path.exists():
             raise ConfigLoadError(f"Config not found : {path}")
-        return _read(self, str(path), path.read_text(encoding="utf-8"))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: cannot be read as text ({one_line(error)})") from error
+        return _read(self, str(path), text, partial(check_options, str(path), config_path))
 
 
 class ImportlibResourcesConfigSource(

@@ -356,7 +356,7 @@ def test_groups_of_ones_own_compose_and_unknown_keys_do_not(labels):
             "Did you mean 'munich'?"
         ),
         "+lab=local": "lab/local: begin the file with the line: # @package _global_",
-        "+lab=wrong": "lab/wrong: windw: there is no such key.",
+        "+lab=wrong": "lab/wrong.yaml:2: windw: there is no such key.",
         "+lab.camera=3": "lab.camera: there is no such key.",
     }.items():
         with pytest.raises(ConfigError, match=re.escape(says)):
@@ -434,7 +434,7 @@ NO_WINDW = "tracker.windw: there is no such key. Did you mean 'tracker.tracking_
             "Did you mean 'keypoints'?",
         ),
         ("tracker.use_flow=maybe", "tracker.use_flow: "),
-        ("model.paths=models/unet", "model.paths: "),
+        ("model.paths={a: 1}", "model.paths: "),
         ("data.frames=5-x", "data.frames: cannot read '5-x'"),
         # the grammar
         (

@@ -233,5 +233,5 @@ def test_no_name_is_that_of_text_in_one_group_and_of_a_number_in_another():
 
 
 def test_a_file_that_is_no_yaml_is_named():
-    with pytest.raises(ConfigError, match=r"box\.yaml: this is not YAML: "):
+    with pytest.raises(ConfigError, match=r"box\.yaml:2: this is not YAML: "):
         compose_config([*WORDS, "experiment=box"], config_dir=preset("data: [\n"))
