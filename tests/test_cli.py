@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import sleap_lab
 from sleap_lab import cli
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.settings.compose import options
@@ -47,7 +48,7 @@ def broken(arguments):
 
 
 def test_what_is_not_foreseen_is_one_line_too(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "_sync", broken)
+    monkeypatch.setattr(cli, "run_sync", broken)
     assert code_of("sync") == 1
     expected = (
         "error: ZeroDivisionError: half of it "
@@ -62,14 +63,71 @@ def test_what_is_not_foreseen_is_one_line_too(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", list(keys()))
-def test_help_page_explains_every_key(name):
-    (line,) = [line for line in cli.help_page().splitlines() if line.strip().startswith(f"{name}=")]
-    assert keys()[name].metadata["help"] in line
+def test_help_on_a_group_explains_every_key(name):
+    page = cli.help_page([name.split(".")[0] if "." in name else "other"])
+    assert f"\n  {name}=" in page
+    assert " ".join(keys()[name].metadata["help"].split()) in " ".join(page.split())
+    assert page in cli.help_page(["all"])
+    assert cli.help_page([name]) == page
 
 
 @pytest.mark.parametrize(("group", "names"), options().items(), ids=options())
-def test_help_page_lists_every_option_of_every_group(group, names):
-    assert f"  {group:<15}{', '.join(names)}" in cli.help_page().splitlines()
+def test_help_lists_every_option_of_every_group(group, names):
+    assert f"  {group:<15}{', '.join(names)}" in " ".join(cli.help_page().split("\n" + " " * 17))
+    for name in names:
+        assert f"\n  {group}={name}\n      " in cli.help_page([group])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--help", "all"],
+        ["track", "-h"],
+        ["eval", "-h"],
+        ["tune", "-h"],
+        ["compare", "-h"],
+        ["reproduce", "-h"],
+        ["doctor", "-h"],
+        ["sync", "-h"],
+        ["cache", "-h"],
+    ],
+    ids=" ".join,
+)
+def test_help_fits_a_screen(words, capsys):
+    assert code_of(*words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert words != ["--help"] or len(lines) <= 60
+
+
+def test_an_unknown_group_gets_the_nearest(capsys):
+    assert code_of("--help", "trackr") == 2
+    assert "Did you mean 'tracker'?" in capsys.readouterr().err
+
+
+def test_the_version_is_ours(capsys):
+    assert code_of("--version") == 0
+    assert capsys.readouterr().out == f"sleap-lab {sleap_lab.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "verb"), [("trac", "track"), ("evaluate", "eval"), ("synk", "sync")]
+)
+def test_a_misspelt_verb_gets_the_nearest(word, verb, capsys):
+    assert code_of(word, "-i", "a.mp4") == 2
+    assert capsys.readouterr().err == (
+        f"error: '{word}' is neither a verb nor KEY=VALUE; see sleap-lab --help. "
+        f"Did you mean '{verb}'?\n"
+    )
+
+
+def test_a_mistake_is_one_line_where_the_config_is_only_printed(capsys):
+    assert code_of("tracker.windw=3", "--cfg", "job") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: tracker.windw: there is no such key.")
+    assert captured.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -123,7 +181,7 @@ def test_a_request_to_terminate_is_an_interruption(monkeypatch, capsys):
 
 def test_a_reader_that_leaves_early_is_no_traceback():
     code = (
-        "import sys, sleap_lab.cli as cli; cli.help_page = lambda: 'x' * 2**20; "
+        "import sys, sleap_lab.cli as cli; cli.help_page = lambda words: 'x' * 2**20; "
         "cli.main(['--help'])"
     )
     with subprocess.Popen(
@@ -138,7 +196,7 @@ def test_a_reader_that_leaves_early_is_no_traceback():
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["trak", "-i", "a.mp4"], "argument --info/-i: invalid choice: 'a.mp4'"),
+        (["trak", "-i", "a.mp4"], "'trak' is neither a verb nor KEY=VALUE"),
         (
             ["--data_path", "a.mp4"],
             "--data_path: there is no such option; see sleap-lab --help, "

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sleap_lab.errors import RunError, system_reason
+
 LOG_FILE = "run.log"
 
 
@@ -28,7 +30,11 @@ class Invocation:
 
 
 def new_folder(root: Path) -> Path:
-    """Create a run folder that no other run has, named by date and time."""
+    """Create a run folder that no other run has, named by date and time.
+
+    Raises:
+        RunError: No folder can be made there.
+    """
     while True:
         now = datetime.now()
         folder = root / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S-%f}"
@@ -36,4 +42,10 @@ def new_folder(root: Path) -> Path:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
+        except OSError as error:
+            raise RunError(
+                f"{root.absolute()}: no folder for results can be made here "
+                f"({system_reason(error)}); run the command from a folder that you may write to, "
+                "or name one with hydra.run.dir=FOLDER (of a sweep hydra.sweep.dir)"
+            ) from error
         return folder

@@ -5,6 +5,7 @@ its key's last part unless the table says otherwise. Its default is the key's un
 page of the project, which `track` and `eval` follow, says otherwise.
 """
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -292,7 +293,7 @@ def parity(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def help_text(flags: Sequence[Flag]) -> str:
-    """Return the list of flags, by section, with defaults and keys."""
+    """Return the list of flags, by section, with keys and defaults."""
     lines: list[str] = []
     for section in dict.fromkeys(flag.section for flag in flags):
         lines.append(f"\n{section}:")
@@ -300,8 +301,13 @@ def help_text(flags: Sequence[Flag]) -> str:
             short = f"-{flag.short}, " if flag.short else "    "
             default = flag.default if flag.default is not INHERIT else key_defaults()[flag.key]
             shown = "" if default in (None, False, []) else f" [{default}]"
-            lines.append(f"  {short}--{flag.name:<32} {flag.help}{shown}  ({flag.key})")
+            lines.append(f"  {short}--{flag.name}  ({flag.key})")
+            lines += textwrap.wrap(flag.help + shown, 100, initial_indent=IN, subsequent_indent=IN)
     return "\n".join(lines)
+
+
+IN = " " * 10
+"""Margin of the help of a flag."""
 
 
 def markdown_table(flags: Sequence[Flag]) -> str:

@@ -98,20 +98,19 @@ def test_no_two_flags_are_the_same(table):
 
 @pytest.mark.parametrize("table", [TRACK, EVAL], ids=["track", "eval"])
 def test_help_and_table_list_every_flag_with_its_key(table):
-    for text in (help_text(table), markdown_table(table)):
-        lines = text.splitlines()
-        for flag in table:
-            assert any(
-                f"--{flag.name}" in line and flag.key in line and flag.help in line
-                for line in lines
-            )
+    for flag in table:
+        assert any(
+            f"--{flag.name}" in line and flag.key in line and flag.help in line
+            for line in markdown_table(table).splitlines()
+        )
+        words = " ".join(help_text(table).split())
+        assert f"--{flag.name} ({flag.key}) {flag.help}" in words
 
 
 def test_help_shows_the_defaults_of_the_command():
-    assert "[8]" in next(
-        line for line in help_text(TRACK).splitlines() if "--queue_maxsize" in line
-    )
-    assert "[0.05]" in next(line for line in help_text(EVAL).splitlines() if "--oks_stddev" in line)
+    for table, flag, default in ((TRACK, "queue_maxsize", "[8]"), (EVAL, "oks_stddev", "[0.05]")):
+        _, _, after = help_text(table).partition(f"--{flag} ")
+        assert default in after.partition(" --")[0]
 
 
 # --- run_inference ----------------------------------------------------------------------

@@ -1,0 +1,223 @@
+"""What `--help` prints: a first page of one screen or two, a page per group, and one per verb."""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import Field
+from importlib import resources
+from typing import Any
+
+from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.settings.config import GROUPS, defaults, keys
+
+WIDTH = 100
+MISCELLANEOUS = "other"
+"""Name of the page of the keys that belong to no group."""
+
+FIRST_PAGE = """\
+sleap-lab: experiments for animal pose estimation
+
+  sleap-lab KEY=VALUE …      run one: frames → predict → filter → track → evaluate → report → log
+  sleap-lab -m KEY=A,B …     run one per combination
+  sleap-lab track FLAGS      the same in sleap-nn's own flags
+  sleap-lab eval FLAGS       compare two .slp files
+  sleap-lab compare RUN …    which settings and metrics differ between runs, or jobs of a sweep
+  sleap-lab tune KEY=VALUE … search tracker and filter settings against ground truth
+  sleap-lab reproduce RUN    run a snapshot again and say whether the answer is the same
+  sleap-lab doctor PATH …    try out videos and models before a long run
+  sleap-lab sync [RUN …]     log run folders to MLflow that are not there yet
+  sleap-lab cache ls|clear   what the stage cache holds, and how to empty it
+
+Examples:
+  sleap-lab data.path=video.mp4 model.paths=models/bottomup tracker=local_queues
+  sleap-lab data.path=video.mp4 'model.paths=[models/centroid,models/centered]' data.frames=0-99
+  sleap-lab 'data.path=clips/*.mp4' model.paths=models/bottomup 'output.formats=[slp,csv]'
+  sleap-lab data.path=labels.slp model=none tracker=fixed_window
+  sleap-lab data.path=poses.slp model=none evaluator=oks evaluator.ground_truth_path=truth.slp
+  sleap-lab -m experiment=demo tracker=fixed_window,flow tracker.tracking_window_size=3,5
+
+Groups, chosen as GROUP=OPTION:
+{groups}
+
+Help:
+  sleap-lab --help GROUP     options and keys of a group, each with its default
+  sleap-lab --help {miscellaneous}     keys outside groups: cache, report, verbose, …
+  sleap-lab --help all       every group
+  sleap-lab VERB --help      the words of a verb
+
+Options:
+  -m, --multirun             run every combination of comma-separated values
+  --config-dir DIR           folder with options of your own: DIR/tracker/mine.yaml
+  --cfg job                  print the composed config and stop
+  --hydra-help               Hydra's own options
+  --version                  the version of sleap-lab
+
+Exit codes: 0 done; 1 the run failed; 2 the command line or config is wrong;
+3 done, but some frames or jobs failed; 130 interrupted.
+"""
+
+TUNE = """\
+sleap-lab tune KEY=VALUE … [--config-dir DIR]: search tracker and filter settings
+
+Detections are made once, or read from a .slp file, and scored against ground truth. Settings that
+KEY=VALUE gives stay as they are. Config options, a report and sleap-nn's flags are written to
+outputs/tune. The same command goes on where it was interrupted.
+
+Examples:
+  sleap-lab tune data.path=video.mp4 model.paths=models/bottomup \\
+      evaluator.ground_truth_path=truth.slp
+  sleap-lab tune data.path=predictions.slp model=none evaluator.ground_truth_path=truth.slp \\
+      tune.trials=200 tune.jobs=4
+
+Keys, beside those of sleap-lab --help:
+{keys}
+"""
+
+COMPARE = """\
+sleap-lab compare RUN RUN …: how runs differ from the first
+
+Shows settings, what each of them does, and metrics, paired by frame. RUN is a run folder, the
+folder of a sweep (all its jobs), or the id of a run in MLflow. One sweep is enough. Prints a table
+and writes a page with everything into outputs/compare.
+
+  logger.tracking_uri=URI   the MLflow store of the ids (default: that of outputs/)
+"""
+
+REPRODUCE = """\
+sleap-lab reproduce RUN [KEY=VALUE …]: run a snapshot again and compare poses and metrics
+
+RUN is a run folder, or the id of a run in MLflow. Inputs must be what they were; one that moved is
+named by its key:
+
+  data.path=PATH  evaluator.ground_truth_path=PATH  'model.paths=[PATH,PATH]'
+  model.backbone_ckpt_path=PATH  model.head_ckpt_path=PATH
+  runtime.device=DEVICE     where the first device is not there
+  logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
+
+Exit codes: 0 the answer is the same; 1 it is not, inputs changed, or the run failed;
+2 there is nothing to repeat.
+"""
+
+DOCTOR = """\
+sleap-lab doctor PATH … [KEY=VALUE …]: try out what a run would use, for a minute at most
+
+PATHs are videos, folders, labels files and model folders, in any order; KEY=VALUE are settings of
+the run. Nothing is left behind. The last line says go, or what to fix first.
+
+Exit codes: 0 go; 1 something is to be fixed; 2 the command line is wrong.
+"""
+
+SYNC = """\
+sleap-lab sync [RUN …] [KEY=VALUE]: log runs to MLflow that are not there yet
+
+Each run is logged where it was to be logged. RUN is a run folder, the folder of a sweep, or any
+folder that holds some (default: outputs).
+
+  logger.tracking_uri=URI   log them there instead, as after a server has moved
+"""
+
+CACHE = """\
+sleap-lab cache ls [cache_dir=DIR]: what the stage cache holds, the last used first
+sleap-lab cache clear [KEY …] [cache_dir=DIR]: remove it, or the entries whose keys begin so
+
+What is in use stays.
+"""
+
+
+def help_page(words: Sequence[str] = ()) -> str:
+    """Return the first page, or those of groups and keys.
+
+    Args:
+        words: Names of groups, or of keys, for their groups; `all` for every group.
+
+    Raises:
+        ConfigError: There is no such group.
+    """
+    pages = [_page_of(name) for word in words for name in _groups_of(word)]
+    return "\n".join(pages) if pages else _first_page()
+
+
+def options_of_group(group: str) -> dict[str, str]:
+    """Return the options of a group that ship with the package, each with its first comment."""
+    files = resources.files("sleap_lab.conf").joinpath(group).iterdir()
+    texts = {
+        file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
+        for file in files
+        if file.name.endswith(".yaml")
+    }
+    return {name: _first_comment(text) for name, text in sorted(texts.items())}
+
+
+def key_rows(rows: Iterable[tuple[str, Any, "Field[Any]"]]) -> str:
+    """Return keys with their defaults, each above its help."""
+    from sleap_lab.settings.check import shown
+
+    return "\n".join(
+        line
+        for name, default, field in rows
+        for line in (f"  {name}={shown(default)}", *_wrapped(field.metadata["help"], 6))
+    )
+
+
+def _first_page() -> str:
+    groups = [
+        line
+        for group in [*GROUPS, "experiment"]
+        for line in textwrap.wrap(
+            ", ".join(options_of_group(group)),
+            WIDTH,
+            initial_indent=f"  {group:<15}",
+            subsequent_indent=" " * 17,
+        )
+    ]
+    return FIRST_PAGE.format(groups="\n".join(groups), miscellaneous=MISCELLANEOUS).rstrip("\n")
+
+
+def _others() -> list[str]:
+    return [name for name in keys() if "." not in name]
+
+
+def _groups_of(word: str) -> Iterator[str]:
+    known = [*GROUPS, "experiment", MISCELLANEOUS]
+    if word == "all":
+        yield from known
+    elif word in keys():
+        yield word.split(".")[0] if "." in word else MISCELLANEOUS
+    elif word in known:
+        yield word
+    else:
+        raise ConfigError(
+            f"--help {word}: there is no such group; accepted: all, {', '.join(known)}."
+            f"{did_you_mean(word, [*known, *keys()])}"
+        )
+
+
+def _page_of(group: str) -> str:
+    """Return the options and keys of a group."""
+    names = (
+        _others()
+        if group == MISCELLANEOUS
+        else [name for name in keys() if name.startswith(f"{group}.")]
+    )
+    lines = [f"{group}:"]
+    if group != MISCELLANEOUS:
+        for name, comment in options_of_group(group).items():
+            lines += [f"  {group}={name}", *_wrapped(comment, 6)]
+        lines.append("")
+    return "\n".join([*lines, key_rows((name, defaults()[name], keys()[name]) for name in names)])
+
+
+def _first_comment(text: str) -> str:
+    """Return the first comment of a config file that is not for Hydra."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("# @package"):
+            continue
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return lines[0] if lines else ""
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    margin = " " * indent
+    return textwrap.wrap(text, WIDTH, initial_indent=margin, subsequent_indent=margin)

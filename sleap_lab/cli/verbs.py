@@ -1,0 +1,188 @@
+"""The verbs of the command `sleap-lab` that are not runs of an experiment."""
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import NoReturn
+
+from sleap_lab.cli import help_pages
+from sleap_lab.errors import ConfigError
+
+SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
+
+
+def run_compare(arguments: list[str]) -> int:
+    """Show how runs differ."""
+    from datetime import datetime
+    from tempfile import TemporaryDirectory
+
+    if "-h" in arguments or "--help" in arguments:
+        print(help_pages.COMPARE, end="")
+        return 0
+    from sleap_lab import terminal
+    from sleap_lab.compare.runs import compare
+    from sleap_lab.compare.side_by_side import as_text, write_page
+    from sleap_lab.sweeps.find import find_runs
+
+    words, uri = _store_word(arguments)
+    with TemporaryDirectory(prefix="sleap-lab-") as scratch:
+        found = [
+            find_runs(
+                word, Path(scratch), tracking_uri=uri, outputs_root=Path("outputs").absolute()
+            )
+            for word in words
+        ]
+        comparison = compare(
+            [folder for part in found for folder in part.folders],
+            [note for part in found for note in part.left_out],
+        )
+    page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
+    write_page(comparison, page)
+    terminal.text(as_text(comparison) + "\n")
+    terminal.table([("page", terminal.shown(page))])
+    return 0
+
+
+def run_reproduce(arguments: list[str]) -> int:
+    """Run a snapshot again, and compare."""
+    from tempfile import TemporaryDirectory
+
+    if "-h" in arguments or "--help" in arguments:
+        print(help_pages.REPRODUCE, end="")
+        return 0
+    from sleap_lab.reproduce import reproduce, show
+    from sleap_lab.settings.config import keys
+    from sleap_lab.settings.overrides import parse_overrides
+    from sleap_lab.sweeps.find import find_run
+
+    words, uri = _store_word(arguments)
+    overrides = [word for word in words if word.partition("=")[0] in keys()]
+    runs = [word for word in words if word not in overrides]
+    if len(runs) != 1:
+        raise ConfigError(
+            "reproduce: give one run and, where inputs moved, KEY=PATH; "
+            f"got {shlex.join(words) or 'nothing'}"
+        )
+    changes = {parsed.key_or_group: parsed.value() for parsed in parse_overrides(overrides)}
+    outputs = Path("outputs").absolute()
+    with TemporaryDirectory(prefix="sleap-lab-") as scratch:
+        folder = find_run(runs[0], Path(scratch), tracking_uri=uri, outputs_root=outputs)
+        receipt = reproduce(
+            folder, changes, command=["sleap-lab", "reproduce", *arguments], outputs_root=outputs
+        )
+    show(receipt)
+    return 1 if receipt.differences else 0
+
+
+def run_doctor(arguments: list[str]) -> int:
+    """Try out what a run would use."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(help_pages.DOCTOR, end="")
+        return 0 if arguments else ConfigError.exit_code
+    from sleap_lab import terminal
+    from sleap_lab.doctor import PROBLEM, examine, verdict
+    from sleap_lab.inference.interruption import interruptible
+    from sleap_lab.settings.config import GROUPS, keys
+
+    overrides = [
+        word
+        for word in arguments
+        if word.partition("=")[0] in {*keys(), *GROUPS} and not Path(word).exists()
+    ]
+    findings = []
+    with interruptible():
+        for finding in examine([word for word in arguments if word not in overrides], overrides):
+            findings.append(finding)
+            terminal.table([(f"{finding.verdict:<8} {finding.name:<8}", finding.text)])
+    print(verdict(findings))
+    return 1 if any(finding.verdict == PROBLEM for finding in findings) else 0
+
+
+def _store_word(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Split the word that names an MLflow store from the others."""
+    key = "logger.tracking_uri="
+    chosen = [word.removeprefix(key) for word in arguments if word.startswith(key)]
+    return [word for word in arguments if not word.startswith(key)], chosen[-1] if chosen else None
+
+
+def run_sync(arguments: list[str]) -> int:
+    """Log runs that are not logged yet."""
+    if "-h" in arguments or "--help" in arguments:
+        print(help_pages.SYNC, end="")
+        return 0
+    from sleap_lab import terminal
+    from sleap_lab.sweeps.sync import sync
+
+    folders, uri = _store_word(arguments)
+    for word in folders:
+        if "=" in word and not Path(word).exists():
+            raise ConfigError(
+                f"sync: {word} is no folder; accepted: folders of runs, and logger.tracking_uri=URI"
+            )
+    outcomes = sync(
+        [Path(folder) for folder in folders],
+        outputs_root=Path("outputs").absolute(),
+        tracking_uri=uri,
+    )
+    terminal.table([(terminal.shown(folder), outcome) for folder, outcome in outcomes.items()])
+    return 1 if any(outcome.startswith("failed") for outcome in outcomes.values()) else 0
+
+
+def run_cache(arguments: list[str]) -> int:
+    """List the stage cache, or empty it."""
+    if "-h" in arguments or "--help" in arguments:
+        print(help_pages.CACHE, end="")
+        return 0
+    from sleap_lab import terminal
+    from sleap_lab.inference import cache
+
+    folder = cache.DEFAULT_FOLDER
+    words = []
+    for word in arguments:
+        if word.startswith("cache_dir="):
+            folder = Path(word.partition("=")[2])
+        else:
+            words.append(word)
+    if words == ["ls"]:
+        terminal.text(f"{cache.as_text(cache.entries(folder))} in {folder}")
+    elif words[:1] == ["clear"]:
+        removed, in_use = cache.clear(folder, words[1:])
+        terminal.text(f"{cache.as_text(removed)} removed from {folder}")
+        if in_use:
+            print(f"{cache.as_text(in_use)} in use and kept")
+    else:
+        raise ConfigError(
+            f"cache: got {shlex.join(words) or 'nothing'}; "
+            "accepted: ls, or clear and the beginnings of keys, and cache_dir=DIR"
+        )
+    return 0
+
+
+def run_tune(arguments: list[str]) -> int:
+    """Search settings."""
+    from dataclasses import fields
+
+    from sleap_lab.tune.settings import PREFIX, TuneConfig
+
+    if "-h" in arguments or "--help" in arguments:
+        rows = ((f"{PREFIX}{field.name}", field.default, field) for field in fields(TuneConfig))
+        print(help_pages.TUNE.format(keys=help_pages.key_rows(rows)), end="")
+        return 0
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.error = refuse  # type: ignore[method-assign]  # argparse would print its usage
+    parser.add_argument("--config-dir")
+    parser.add_argument("overrides", nargs="*")
+    options = parser.parse_intermixed_args(arguments)
+    from sleap_lab.tune.run import tune
+
+    tune(options.overrides, config_dir=options.config_dir)
+    return 0
+
+
+def refuse(message: str) -> NoReturn:
+    """Refuse a command line as argparse would, without its usage.
+
+    Raises:
+        ConfigError: Always.
+    """
+    raise ConfigError(f"{message}; {SEE}")
