@@ -106,13 +106,13 @@ def _trackless_notes(
     paired_truth = np.concatenate([pair.truth_rows for pair in pairs])
     if ignored := int((truth_tracks[paired_truth] < 0).sum()):
         notes.append(
-            f"identity: {ignored} true instances without a track of their own count neither way"
+            f"identity: {ignored} true instances have no track of their own and are not judged"
         )
     paired_poses = np.concatenate([pair.all_pose_rows for pair in pairs])
     if untracked := int((pose_tracks[paired_poses] < 0).sum()):
         notes.append(
-            f"identity: {untracked} predicted instances without a track of their own "
-            "count as not predicted"
+            f"identity: {untracked} predicted instances have no track of their own "
+            "and are left out, as if they were not predicted"
         )
     return notes
 
@@ -124,7 +124,7 @@ def _misses_note(misses: float, sequences: Sequence[TrackSequence]) -> list[str]
         return []
     return [
         f"identity: {misses:.0f} of {n_truth} true instances have no prediction "
-        f"of similarity {SIMILARITY_THRESHOLD}; "
-        "where animals are found but not placed accurately, a larger oks_stddev "
-        "(centroids: match_threshold) says more about identity"
+        f"with a similarity of at least {SIMILARITY_THRESHOLD}. If animals are found but not "
+        "placed accurately, a larger evaluator.oks_stddev (centroids: evaluator.match_threshold) "
+        "tells more about identity"
     ]

@@ -48,9 +48,9 @@ def coverage_notes(
     if ignored := sum(len(frame.all_truth_rows) - len(frame.truth_rows) for frame in frames):
         away = predicted - sum(len(frame.pose_rows) for frame in frames)
         notes.append(
-            f"evaluator.user_labels_only=true: {ignored} predictions in labelled frames of the "
-            "ground truth, which nobody corrected, count neither way; "
-            f"nor do the {away} predicted instances on them"
+            f"evaluator.user_labels_only=true: {ignored} instances of the ground truth were not "
+            "set by a person. They are not judged, "
+            f"and neither are the {away} predicted instances on them"
         )
     empty = [frame for frame in frames if not len(frame.all_truth_rows)]
     if extra := sum(len(frame.pose_rows) for frame in empty):
@@ -68,7 +68,6 @@ def coverage_notes(
         )
     if users := sum(int(poses.user[frame.all_pose_rows].sum()) for frame in labelled):
         notes.append(
-            f"{users} human-labelled instances in the predictions are not predictions "
-            "and were left out"
+            f"{users} instances in the predictions were labelled by a person and were left out"
         )
     return notes

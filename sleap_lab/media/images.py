@@ -60,9 +60,9 @@ def orientation_notes(video: sio.Video, frames: Sequence[int]) -> list[str]:
     if not turned:
         return []
     return [
-        f"{len(turned)} of {len(names)} images, the first {turned[0]}, have a note that they are "
-        "to be turned (EXIF orientation). They are read as they are stored, as SLEAP reads them, "
-        "and so are the poses. To turn the images themselves: mogrify -auto-orient"
+        f"{len(turned)} of {len(names)} images, the first {turned[0]}, say that they are to be "
+        "shown turned (EXIF orientation). They are read as they are stored, as in SLEAP, and "
+        "poses are those of the stored image. To turn the images themselves: mogrify -auto-orient"
     ]
 
 

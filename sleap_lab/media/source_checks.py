@@ -51,7 +51,7 @@ def check_frames(source: Source, config: DataConfig) -> Source:
         if source.labels is not None and not reader.problem and (size := size_problem(video)):
             notes.append(
                 f"{name} has {size}, as the labels say. "
-                "If it is another recording, so are the frames."
+                "If it is another recording, its frames are the wrong ones."
             )
         missing, why = _missing(video, reader, frames)
         if missing:

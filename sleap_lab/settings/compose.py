@@ -111,7 +111,7 @@ def find_configs(name: str | None, folder: str | None) -> Configs:
         str(entry).lstrip("/") for entry in loaded.defaults if isinstance(entry, str)
     }:
         raise ConfigError(
-            f"--config-name={name}: its defaults list leaves out what an experiment is made of; "
+            f"--config-name={name}: its defaults list lacks the base config; "
             f"begin it with: - {PRIMARY}"
         )
     return Configs(name, folder)

@@ -160,7 +160,7 @@ def _chosen_folder(settings: DictConfig, key: str) -> Path | None:
         with hydra_of(settings):
             folder = str(group.dir)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{key}: cannot be told before the run: {first_line(error)}") from error
+        raise ConfigError(f"{key}: not known before the run: {first_line(error)}") from error
     if not folder:
         raise ConfigError(f"{key}: got nothing; accepted: a folder")
     return Path(folder).expanduser()
@@ -194,7 +194,7 @@ def _job_folder(node: DictConfig) -> str:
             name = str(node.hydra.sweep.subdir)
     except OmegaConfBaseException as error:
         raise ConfigError(
-            f"hydra.sweep.subdir: cannot be told before the job runs: {first_line(error)}"
+            f"hydra.sweep.subdir: not known before the job runs: {first_line(error)}"
         ) from error
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or any(part.startswith(".") for part in parts):

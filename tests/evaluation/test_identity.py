@@ -206,7 +206,7 @@ def test_a_sparse_video_is_left_out_beside_a_dense_one():
 def test_true_instances_without_a_track_count_neither_way():
     result = score(draw("AAAA", "?B??"), draw("1111", "2222"))
     assert_metrics(result, mota=1, false_positives=0, misses=0)
-    assert "3 true instances without a track" in result.notes[0]
+    assert "3 true instances have no track" in result.notes[0]
 
 
 def test_true_instances_that_nobody_labelled_count_neither_way():
@@ -227,7 +227,7 @@ def test_a_copy_without_a_track_does_not_take_the_prediction_of_the_tracked_inst
 def test_predictions_without_a_track_count_as_not_predicted():
     result = score(draw("AAAA", "BBBB"), draw("1111", "22??"))
     assert_metrics(result, mota=1 - 2 / 8, misses=2, false_positives=0)
-    assert "2 predicted instances without a track" in result.notes[0]
+    assert "2 predicted instances have no track" in result.notes[0]
 
 
 def test_retracked_human_labels_count_as_predictions():
@@ -251,7 +251,10 @@ def test_says_when_low_similarity_hides_identity():
     poses.points[:] += [5, 5]
     result = score(truth, poses)
     assert_metrics(result, misses=4)
-    assert "4 of 4 true instances have no prediction of similarity 0.5" in result.notes[0]
+    assert (
+        "4 of 4 true instances have no prediction with a similarity of at least 0.5"
+        in result.notes[0]
+    )
 
 
 def test_prints_nothing(capsys):

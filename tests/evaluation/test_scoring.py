@@ -183,7 +183,7 @@ def test_human_labels_among_the_predictions_are_left_out_and_counted():
     poses = replace(POSES, user=np.array([False, False, True, False]))
     result = evaluate(TRUTH, poses, EvaluatorConfig(), videos={0: 0})
     assert voc_headline(result) == voc_headline(worked_example())
-    assert "1 human-labelled instances in the predictions" in result.notes[-1]
+    assert "1 instances in the predictions were labelled by a person" in result.notes[-1]
 
 
 def test_one_spread_per_node():
@@ -415,10 +415,10 @@ def test_predictions_equal_to_a_half_proofread_truth_are_perfect(user_labels_onl
         0,
         0,
     )
-    notes = [note for note in result.notes if "nobody corrected" in note]
+    notes = [note for note in result.notes if "user_labels_only" in note]
     assert bool(notes) is user_labels_only
     assert all(
-        "2 predictions in labelled frames" in note and "the 2 predicted instances" in note
+        "2 instances of the ground truth" in note and "the 2 predicted instances" in note
         for note in notes
     )
 

@@ -37,7 +37,7 @@ def test_images_that_are_to_be_turned_are_named(photos):
     source = open_source(DataConfig(path=photos))
     (note,) = source.notes
     assert note.startswith(
-        f"1 of 3 images, the first {photos[1]}, have a note that they are to be turned "
+        f"1 of 3 images, the first {photos[1]}, say that they are to be shown turned "
         "(EXIF orientation)."
     )
     assert source.read(0, 1).shape == (20, 40, 1)

@@ -154,7 +154,7 @@ def test_a_video_of_another_size_in_the_very_place_is_taken_with_a_warning_where
     source = open_source(DataConfig(path=str(labels)))
     assert source.notes == (
         f"{video} has 64x96 px instead of 64x48, as the labels say. "
-        "If it is another recording, so are the frames.",
+        "If it is another recording, its frames are the wrong ones.",
     )
     assert source.read(0, 0).shape[:2] == (96, 64)
     right = make_video(labels.parent / "v.mp4")

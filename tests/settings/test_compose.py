@@ -297,7 +297,7 @@ def test_a_primary_config_of_ones_own_is_the_one_that_is_used(labels, defaults):
             "ours",
             "mine",
             (
-                "--config-name=ours: its defaults list leaves out what an experiment is made of; "
+                "--config-name=ours: its defaults list lacks the base config; "
                 "begin it with: - config"
             ),
         ),
@@ -525,7 +525,7 @@ def test_a_mistake_in_any_job_of_a_sweep_is_found_before_the_first(labels, overr
         ),
         (
             "hydra.sweep.subdir=${hydra.nothing}",
-            "hydra.sweep.subdir: cannot be told before the job runs",
+            "hydra.sweep.subdir: not known before the job runs",
         ),
     ],
 )

@@ -78,7 +78,7 @@ def test_paths_are_meant_from_where_the_command_was_typed():
 
 
 def test_a_folder_that_cannot_be_told_is_refused():
-    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: cannot be told before the run: "):
+    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: not known before the run: "):
         started("hydra.run.dir=${hydra.job.num}")
 
 
