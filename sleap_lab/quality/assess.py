@@ -8,6 +8,7 @@ import numpy as np
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality import proxies
 from sleap_lab.quality.neighbours import Order, in_order
+from sleap_lab.quality.opinion import second_opinion
 from sleap_lab.quality.proxies import Found
 from sleap_lab.quality.scale import body_length, expected_animals
 
@@ -19,6 +20,8 @@ KINDS = {
     "mixed": "has nodes of two animals",
     "drop": "a node is much less confident than usual",
     "gap": "comes back after frames without it",
+    "swap": "is in another track than before, if tracked again",
+    "doubt": "could be another animal, if tracked again",
 }
 """What each proxy finds, as the end of a sentence about a pose."""
 
@@ -44,12 +47,14 @@ class Quality:
     notes: tuple[str, ...] = ()
 
 
-def assess(poses: Poses, animals: int | None = None) -> Quality:
+def assess(poses: Poses, animals: int | None = None, *, opinion: bool = False) -> Quality:
     """Look for signs of errors in poses and tracks.
 
     Args:
         poses: The result of a run; tracked or not.
         animals: Number of animals in each frame; by default what most frames of a video hold.
+        opinion: Also track again with the whole video at hand, and compare; takes longer than all
+            other proxies.
     """
     order = in_order(poses)
     length = body_length(order)
@@ -62,6 +67,10 @@ def assess(poses: Poses, animals: int | None = None) -> Quality:
         "drop": proxies.confidence_drops(order),
         "gap": proxies.gaps(order),
     }
+    nothing = proxies.whole(np.zeros(0, dtype=np.intp), np.zeros(0))
+    found["swap"], found["doubt"] = (
+        second_opinion(order, animals) if opinion else (nothing, nothing)
+    )
     counts = np.diff(order.start)
     videos = np.unique(order.places[:, 0]).tolist()
     expected = {

@@ -15,16 +15,18 @@ REACH = 10
 """Processed frames before and after the frame of a moment that one look covers."""
 MOST_REASONS = 3
 
-CHANCE = {
-    "jump": 0.5,
-    "flip": 0.5,
-    "stretched": 0.25,
-    "double": 0.25,
-    "mixed": 0.5,
-    "drop": 0.05,
-    "gap": 0.2,
+CHANCE: Mapping[str, float | None] = {
+    "jump": 0.1,
+    "flip": 0.2,
+    "stretched": 0.05,
+    "double": 0.1,
+    "mixed": 0.2,
+    "drop": 0.01,
+    "gap": 0.05,
+    "swap": 0.95,
+    "doubt": None,
 }
-"""Chance that a finding of each kind is an error."""
+"""Chance that a finding of each kind is an error; None where it is the value of the finding."""
 
 IN_WORDS = {
     "jump": "moves {value:.1f} body lengths in one frame",
@@ -34,6 +36,8 @@ IN_WORDS = {
     "mixed": "has nodes of two animals",
     "drop": "has {value:.0%} less confidence than usual",
     "gap": "comes back after {value:.0f} frames",
+    "swap": "is in another track than before, if tracked again",
+    "doubt": "could be another animal ({value:.0%})",
 }
 """What a finding says about an animal, or about the node that is named before."""
 
@@ -76,7 +80,7 @@ class Evidence(NamedTuple):
     text: Sequence[str]
 
 
-def suspects(quality: Quality, chances: Mapping[str, float] = CHANCE) -> list[Suspect]:
+def suspects(quality: Quality, chances: Mapping[str, float | None] = CHANCE) -> list[Suspect]:
     """Gather findings into moments, and order these by the probability that something is wrong.
 
     Findings count as independent: the probability of a moment is 1 - the product of (1 - chance).
@@ -116,7 +120,7 @@ def _suspect(quality: Quality, evidence: Evidence, peak: int, rows: np.ndarray) 
     )
 
 
-def _evidence(quality: Quality, chances: Mapping[str, float]) -> Evidence:
+def _evidence(quality: Quality, chances: Mapping[str, float | None]) -> Evidence:
     poses = quality.order.poses
     kinds = [kind for kind in KINDS if kind in chances]
     rows, nodes, values = (
@@ -135,8 +139,9 @@ def _evidence(quality: Quality, chances: Mapping[str, float]) -> Evidence:
             IN_WORDS[name].format(value=values[i]),
         ]
         texts.append(" ".join(filter(None, words)))
-    weight = -np.log1p(-np.array([chances[name] for name in kinds]))
-    return Evidence(quality.order.place[rows[by_place]], weight[kind[by_place]], about, texts)
+    by_kind = np.array([np.nan if (c := chances[name]) is None else c for name in kinds])
+    chance = np.where(np.isnan(by_kind[kind]), values, by_kind[kind])[by_place]
+    return Evidence(quality.order.place[rows[by_place]], -np.log1p(-chance), about, texts)
 
 
 def _moments(evidence: Evidence, video: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
