@@ -64,6 +64,7 @@ from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.credentials import conceal, redact
 from sleap_lab.settings.overrides import as_typed
 from sleap_lab.settings.tracker import known_animals
+from sleap_lab.tracking.offline import identify
 
 log = logging.getLogger("sleap_lab")
 
@@ -276,8 +277,9 @@ def _evaluate(
     config, quality, evaluation = run.config, None, None
     if config.evaluator.quality or config.report == "html":
         with stage("quality"):
-            quality = assess(poses, known_animals(config.tracker))
-            write_quality(run, source, quality)
+            second = identify if config.evaluator.quality else None
+            quality = assess(poses, known_animals(config.tracker), second)
+            write_quality(run, source, quality, predictions)
     if truth is not None:
         with stage("evaluate"):
             evaluation = evaluate_predictions(truth, poses, predictions, source, config)

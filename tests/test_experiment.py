@@ -519,3 +519,13 @@ def test_a_ground_truth_with_other_nodes_is_compared_on_common_ones_if_asked_for
     assert track(*scored, "evaluator.nodes=common", "report=html").summary.metrics[
         "coco/ap"
     ] == pytest.approx(1)
+
+
+def test_signs_of_errors_are_looked_for_without_ground_truth(labels, track):
+    result = track("evaluator=quality")
+    assert (result.summary.status, result.evaluation) == ("finished", None)
+    assert result.summary.metrics["quality/expected_animals"] == 1
+    assert {"quality.csv", "suspects.csv"} <= {path.name for path in Path("run").iterdir()}
+    rows = Path("run/quality.csv").read_text().splitlines()
+    assert rows[1].split(",")[1:4] == ["track_0", "", "2"]
+    assert not any(name.startswith("quality/") for name in track().summary.metrics)

@@ -8,7 +8,7 @@ import numpy as np
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality import proxies
 from sleap_lab.quality.neighbours import Order, in_order
-from sleap_lab.quality.opinion import second_opinion
+from sleap_lab.quality.opinion import Identify, second_opinion
 from sleap_lab.quality.proxies import Found
 from sleap_lab.quality.scale import body_length, expected_animals
 
@@ -47,14 +47,14 @@ class Quality:
     notes: tuple[str, ...] = ()
 
 
-def assess(poses: Poses, animals: int | None = None, *, opinion: bool = False) -> Quality:
+def assess(poses: Poses, animals: int | None = None, identify: Identify | None = None) -> Quality:
     """Look for signs of errors in poses and tracks.
 
     Args:
         poses: The result of a run; tracked or not.
         animals: Number of animals in each frame; by default what most frames of a video hold.
-        opinion: Also track again with the whole video at hand, and compare; takes longer than all
-            other proxies.
+        identify: A second tracker whose animals are compared with the tracks; this takes longer
+            than all other proxies.
     """
     order = in_order(poses)
     length = body_length(order)
@@ -69,7 +69,7 @@ def assess(poses: Poses, animals: int | None = None, *, opinion: bool = False) -
     }
     nothing = proxies.whole(np.zeros(0, dtype=np.intp), np.zeros(0))
     found["swap"], found["doubt"] = (
-        second_opinion(order, animals) if opinion else (nothing, nothing)
+        second_opinion(order, animals, identify) if identify else (nothing, nothing)
     )
     counts = np.diff(order.start)
     videos = np.unique(order.places[:, 0]).tolist()

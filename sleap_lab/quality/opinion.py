@@ -1,25 +1,35 @@
 """A second opinion on identities: what tracking with the whole video at hand says of the tracks."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from sleap_lab.poses.record import Poses
 from sleap_lab.quality.neighbours import Order
 from sleap_lab.quality.proxies import Found, whole
-from sleap_lab.tracking.offline import identify
 
 SURE = 0.95
 """A link that the second tracker gives at least this probability is no doubt."""
+MAX_SURE = 0.99
+"""No opinion is surer than that."""
 
 
-def second_opinion(order: Order, animals: int | None) -> tuple[Found, Found]:
-    """Track the poses again, with `tracker=global`, and compare.
+Identify = Callable[[Poses, int | None], tuple[np.ndarray, np.ndarray]]
+"""Says which animal each pose of a video is, (n,), and the probability of its link, (n,)."""
+
+
+def second_opinion(order: Order, animals: int | None, identify: Identify) -> tuple[Found, Found]:
+    """Track the poses again, and compare.
 
     Args:
         order: The poses; those of videos without tracks are left out.
         animals: Number of animals in a frame; None to estimate it.
+        identify: The second tracker; takes the poses of a video and the number of animals.
 
     Returns:
-        Poses at which an animal of the second tracker goes on in another track than before; and
-        poses whose link the second tracker itself is not sure of, with its doubt, 1 - probability.
+        Poses at which an animal of the second tracker goes on in another track than before, with
+        the probability that the second tracker is right; and poses whose link it is not sure of
+        itself, with the probability that it is wrong.
     """
     other, sure = np.full(len(order.poses), -1), np.full(len(order.poses), np.nan)
     last = 0
@@ -37,4 +47,6 @@ def second_opinion(order: Order, animals: int | None) -> tuple[Found, Found]:
     changed = (other[here] == other[there]) & (order.animal[here] != order.animal[there])
     swaps = np.sort(here[changed])
     doubts = np.flatnonzero(sure < SURE)
-    return whole(swaps, np.ones(len(swaps))), whole(doubts, 1 - sure[doubts])
+    return whole(swaps, np.minimum(np.nan_to_num(sure[swaps], nan=SURE), MAX_SURE)), whole(
+        doubts, 1 - sure[doubts]
+    )

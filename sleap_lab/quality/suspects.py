@@ -10,7 +10,7 @@ import numpy as np
 from sleap_lab.files.table import write_table
 from sleap_lab.quality.assess import KINDS, Quality
 
-SUSPECTS_FILE = "suspects.csv"
+SUSPECTS_FILE, SUSPECTS_LABELS = "suspects.csv", "suspects.slp"
 REACH = 10
 """Processed frames before and after the frame of a moment that one look covers."""
 MOST_REASONS = 3
@@ -23,10 +23,13 @@ CHANCE: Mapping[str, float | None] = {
     "mixed": 0.2,
     "drop": 0.01,
     "gap": 0.05,
-    "swap": 0.95,
+    "swap": None,
     "doubt": None,
 }
 """Chance that a finding of each kind is an error; None where it is the value of the finding."""
+
+OPINIONS = ("swap", "doubt")
+"""Kinds that concern several animals of a moment at once; the strongest of them counts."""
 
 IN_WORDS = {
     "jump": "moves {value:.1f} body lengths in one frame",
@@ -36,7 +39,7 @@ IN_WORDS = {
     "mixed": "has nodes of two animals",
     "drop": "has {value:.0%} less confidence than usual",
     "gap": "comes back after {value:.0f} frames",
-    "swap": "is in another track than before, if tracked again",
+    "swap": "is in another track than before, if tracked again ({value:.0%})",
     "doubt": "could be another animal ({value:.0%})",
 }
 """What a finding says about an animal, or about the node that is named before."""
@@ -70,13 +73,15 @@ class Evidence(NamedTuple):
     Attributes:
         place: (e,) position of the frame, ascending.
         weight: (e,) -log(1 - chance) of each.
-        about: Track, node (-1 for none) and kind of each.
+        about: Track (-1 for none) of each.
+        same: What is the same for findings of which only one counts in a moment.
         text: What each says, in words.
     """
 
     place: np.ndarray
     weight: np.ndarray
-    about: Sequence[tuple[int, int, str]]
+    about: Sequence[int]
+    same: Sequence[tuple[int, int, str]]
     text: Sequence[str]
 
 
@@ -84,7 +89,7 @@ def suspects(quality: Quality, chances: Mapping[str, float | None] = CHANCE) -> 
     """Gather findings into moments, and order these by the probability that something is wrong.
 
     Findings count as independent: the probability of a moment is 1 - the product of (1 - chance).
-    A sign that repeats about one node counts once in it.
+    A sign that repeats about one node counts once in it, and so does a second opinion.
     Again and again, the `2 REACH + 1` processed frames with the most evidence become a moment.
 
     Args:
@@ -97,15 +102,16 @@ def suspects(quality: Quality, chances: Mapping[str, float | None] = CHANCE) -> 
         _suspect(quality, evidence, peak, rows)
         for peak, rows in _moments(evidence, order.places[:, 0])
     ]
-    return sorted(moments, key=lambda moment: -moment.probability)
+    # Among equals the order of evidence stays.
+    return sorted(moments, key=lambda moment: -round(moment.probability, 2))
 
 
 def _suspect(quality: Quality, evidence: Evidence, peak: int, rows: np.ndarray) -> Suspect:
     """Say what a moment is about; a sign that repeats about one node counts once."""
     places, names = quality.order.places, quality.order.poses.track_names
     strongest = rows[np.argsort(-evidence.weight[rows], kind="stable")].tolist()
-    once = list({evidence.about[row]: row for row in reversed(strongest)}.values())[::-1]
-    tracks = dict.fromkeys(evidence.about[row][0] for row in once)
+    once = list({evidence.same[row]: row for row in reversed(strongest)}.values())[::-1]
+    tracks = dict.fromkeys(evidence.about[row] for row in strongest)
     texts = [evidence.text[row] for row in once]
     more = len(texts) - MOST_REASONS
     video, frame = places[peak].tolist()
@@ -129,10 +135,11 @@ def _evidence(quality: Quality, chances: Mapping[str, float | None]) -> Evidence
     )
     kind = np.repeat(np.arange(len(kinds)), [len(quality.found[kind].rows) for kind in kinds])
     by_place = np.lexsort((nodes, kind, rows))
-    about, texts = [], []
+    about, same, texts = [], [], []
     for i in by_place.tolist():
         track, node, name = int(poses.tracks[rows[i]]), int(nodes[i]), kinds[kind[i]]
-        about.append((track, node, name))
+        about.append(track)
+        same.append((-1, -1, name) if name in OPINIONS else (track, node, name))
         words = [
             f"{poses.track_names[track]}:" if track >= 0 else "",
             poses.skeleton.nodes[node] if node >= 0 else "",
@@ -141,7 +148,7 @@ def _evidence(quality: Quality, chances: Mapping[str, float | None]) -> Evidence
         texts.append(" ".join(filter(None, words)))
     by_kind = np.array([np.nan if (c := chances[name]) is None else c for name in kinds])
     chance = np.where(np.isnan(by_kind[kind]), values, by_kind[kind])[by_place]
-    return Evidence(quality.order.place[rows[by_place]], -np.log1p(-chance), about, texts)
+    return Evidence(quality.order.place[rows[by_place]], -np.log1p(-chance), about, same, texts)
 
 
 def _moments(evidence: Evidence, video: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

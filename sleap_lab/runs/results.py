@@ -23,7 +23,12 @@ from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.breakdown import QUALITY_FILE, write_breakdown
-from sleap_lab.quality.suspects import SUSPECTS_FILE, suspects, write_suspects
+from sleap_lab.quality.suspects import (
+    SUSPECTS_FILE,
+    SUSPECTS_LABELS,
+    suspects,
+    write_suspects,
+)
 from sleap_lab.runs.fragments import count_fragments
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
@@ -132,13 +137,23 @@ def write_scores(
     return notes
 
 
-def write_quality(run: Run, source: Source, quality: Quality) -> None:
-    """Write what was found without ground truth: by video, animal and node, and as moments."""
+def write_quality(run: Run, source: Source, quality: Quality, predictions: sio.Labels) -> None:
+    """Write what was found without ground truth, by video, animal and node.
+
+    With `evaluator=quality` the moments to look at are written, too: as a table, and as labels with
+    suggestions that the SLEAP GUI steps through.
+    """
     run.summary.metrics |= quality.metrics
     run.summary.notes += quality.notes
     names = [video_name(video) for video in source.videos]
     write_breakdown(run.folder / QUALITY_FILE, quality, names)
-    write_suspects(run.folder / SUSPECTS_FILE, suspects(quality), names)
+    if not run.config.evaluator.quality:
+        return
+    moments = suspects(quality)
+    write_suspects(run.folder / SUSPECTS_FILE, moments, names)
+    if moments:
+        frames = ((moment.video, moment.frame) for moment in moments)
+        save_labels(with_suggestions(predictions, frames), run.folder / SUSPECTS_LABELS)
 
 
 def write_page(

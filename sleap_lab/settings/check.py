@@ -179,10 +179,11 @@ def _check_together(config: Config) -> None:
     data, evaluator = config.data, config.evaluator
     parse_frames(data.frames)
     oks_stddevs(evaluator)
-    if config.model.kind == "none" and not config.tracker.tracking and not evaluator.evaluate:
+    to_do = config.tracker.tracking or evaluator.evaluate or evaluator.quality
+    if config.model.kind == "none" and not to_do:
         raise ConfigError(
-            "model=none leaves nothing to do; add tracker=fixed_window to track, "
-            "or evaluator=oks to evaluate"
+            "model=none leaves nothing to do; add tracker=fixed_window to track, evaluator=oks to "
+            "evaluate, or evaluator=quality to look for signs of errors"
         )
     if config.preprocessing.ensure_rgb and config.preprocessing.ensure_grayscale:
         raise ConfigError(

@@ -8,6 +8,7 @@ import pytest
 from sleap_lab.poses.record import Skeleton, concatenate, make_poses
 from sleap_lab.quality import proxies
 from sleap_lab.quality.assess import assess
+from sleap_lab.tracking.offline import identify
 
 
 def places(quality, kind):
@@ -205,3 +206,12 @@ def test_the_order_of_rows_says_nothing(scene, changed):
     poses = changed(poses, [33], poses.points[33] + 60)
     shuffled = poses[np.random.default_rng(0).permutation(len(poses))]
     assert dict(assess(shuffled).metrics) == dict(assess(poses).metrics)
+
+
+def test_a_second_opinion_tells_where_tracks_change_animals(scene):
+    poses = scene(n_frames=120)
+    tracks = np.where(poses.frame >= 60, np.array([1, 0, 2])[poses.tracks], poses.tracks)
+    quality = assess(replace(poses, tracks=tracks.astype(np.int32)), 3, identify)
+    assert places(quality, "swap") == {(60, 0), (60, 1)}
+    assert places(assess(poses, 3, identify), "swap") == set()
+    assert not len(assess(replace(poses, tracks=tracks.astype(np.int32))).found["swap"].rows)

@@ -96,17 +96,10 @@ def test_moments_end_with_their_video(scene):
 )
 def test_every_finding_is_within_reach_of_a_moment(frames, kinds):
     order = in_order(STILL)
-    found = {
-        kind: Found(
-            *np.array(
-                [(3 * f, -1, 1) for f, k in zip(frames, kinds, strict=False) if k == kind],
-                dtype=int,
-            )
-            .reshape(-1, 3)
-            .T
-        )
-        for kind in KINDS
-    }
+    found = {}
+    for kind in KINDS:
+        rows = np.array([3 * f for f, k in zip(frames, kinds, strict=False) if k == kind], int)
+        found[kind] = Found(rows, np.full(len(rows), -1), np.full(len(rows), 0.5))
     moments = suspects(Quality(order, found, {0: 3}, 100.0, {}))
     for frame in frames:
         assert any(m.first <= frame <= m.last for m in moments)
@@ -119,5 +112,5 @@ def test_the_table(planted, tmp_path):
     write_suspects(tmp_path / "suspects.csv", moments, ["a.mp4"])
     assert (tmp_path / "suspects.csv").read_text().splitlines() == [
         "rank,video,frame,first,last,animals,probability,reason",
-        "1,a.mp4,200,200,200,worm 1,0.5,worm 1: tail moves 2.0 body lengths in one frame",
+        "1,a.mp4,200,200,200,worm 1,0.1,worm 1: tail moves 2.0 body lengths in one frame",
     ]
