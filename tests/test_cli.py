@@ -78,6 +78,48 @@ def test_help_lists_every_option_of_every_group(group, names):
         assert f"\n  {group}={name}\n      " in cli.help_page([group])
 
 
+@pytest.fixture
+def own_options(tmp_path):
+    """A folder with an option of a group of the package, and one of a group of its own."""
+    for name, text in (
+        ("tracker/mice.yaml", "# Three mice in our box.\ntracking: true\n"),
+        ("lab/munich.yaml", "# @package _global_\n# The box in Munich.\nverbose: true\n"),
+        ("hydra/launcher/ours.yaml", "defaults: [joblib]\n"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    return str(tmp_path)
+
+
+def test_help_lists_the_options_of_a_folder_of_the_user(own_options, capsys):
+    assert code_of("--config-dir", own_options, "--help") == 0
+    page = capsys.readouterr().out
+    assert "kalman, local_queues, mice, none\n" in page
+    assert "\n  +lab           munich\n" in page
+    assert "launcher" not in page
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        ("tracker", "\n  tracker=mice\n      Three mice in our box.\n"),
+        ("lab", "\n  +lab=munich\n      The box in Munich.\n"),
+    ],
+)
+def test_help_on_a_group_explains_options_of_the_user(own_options, group, expected, capsys):
+    for words in (
+        ["--help", group, f"--config-dir={own_options}"],
+        ["--config-dir", own_options, "--help", group],
+    ):
+        assert code_of(*words) == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_help_for_a_folder_that_is_not_there_is_a_mistake(capsys):
+    assert code_of("--help", "--config-dir=nowhere") == 2
+    assert capsys.readouterr().err == "error: --config-dir: no such folder: nowhere\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -181,7 +223,7 @@ def test_a_request_to_terminate_is_an_interruption(monkeypatch, capsys):
 
 def test_a_reader_that_leaves_early_is_no_traceback():
     code = (
-        "import sys, sleap_lab.cli as cli; cli.help_page = lambda words: 'x' * 2**20; "
+        "import sys, sleap_lab.cli as cli; cli.help_page = lambda *words: 'x' * 2**20; "
         "cli.main(['--help'])"
     )
     with subprocess.Popen(

@@ -3,6 +3,7 @@
 The config is composed and checked before any heavy module is imported.
 """
 
+import argparse
 import errno
 import gc
 import io
@@ -119,7 +120,7 @@ def _dispatch(arguments: list[str]) -> int:
     }
     first = arguments[0] if arguments else "--help"
     if first in HELP:
-        print(help_page(arguments[1:]))
+        print(help_page(*_own_folder(arguments[1:])))
         return 0 if arguments else ConfigError.exit_code
     if first in verbs:
         return verbs[first](arguments[1:])
@@ -132,7 +133,9 @@ def _dispatch(arguments: list[str]) -> int:
         shell_completion(arguments, tuple(verbs))
         return 0
     if set(arguments) & set(HELP[:2]):
-        print(help_page([first] if first in GROUPS else []))
+        words, own = _own_folder(arguments)
+        named = words[1:] if words[0] in HELP else [word for word in words[:1] if word in GROUPS]
+        print(help_page(named, own))
         return 0
     if "=" not in first and first[0:1] not in ("", "-", "+", "~"):
         raise ConfigError(
@@ -140,6 +143,23 @@ def _dispatch(arguments: list[str]) -> int:
             f"{did_you_mean(first, verbs)}"
         )
     return _experiment(arguments, ["sleap-lab", *arguments])
+
+
+def _own_folder(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
+    """Return words without `--config-dir`, and the folder that it names.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", nargs="?")
+    options, words = parser.parse_known_args(list(arguments))
+    if options.config_dir is None:
+        return words, None
+    from sleap_lab.settings.compose import find_configs  # imports Hydra
+
+    find_configs(None, options.config_dir)
+    return words, Path(options.config_dir)
 
 
 def _track(arguments: list[str]) -> int:

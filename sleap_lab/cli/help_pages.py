@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import Field
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from sleap_lab.errors import ConfigError, did_you_mean
@@ -123,28 +124,48 @@ What is in use stays.
 """
 
 
-def help_page(words: Sequence[str] = ()) -> str:
+def help_page(words: Sequence[str] = (), own: Path | None = None) -> str:
     """Return the first page, or those of groups and keys.
 
     Args:
         words: Names of groups, or of keys, for their groups; `all` for every group.
+        own: Folder with options of the user.
 
     Raises:
         ConfigError: There is no such group.
     """
-    pages = [_page_of(name) for word in words for name in _groups_of(word)]
-    return "\n".join(pages) if pages else _first_page()
+    pages = [_page_of(name, own) for word in words for name in _groups_of(word, own)]
+    return "\n".join(pages) if pages else _first_page(own)
 
 
-def options_of_group(group: str) -> dict[str, str]:
-    """Return the options of a group that ship with the package, each with its first comment."""
-    files = resources.files("sleap_lab.conf").joinpath(group).iterdir()
+def options_of_group(group: str, own: Path | None = None) -> dict[str, str]:
+    """Return the options of a group, each with its first comment.
+
+    Args:
+        group: Name of the group.
+        own: Folder with options of the user, beside those that ship with the package.
+    """
+    shipped = resources.files("sleap_lab.conf").joinpath(group)
+    places = [shipped] if own is None else [shipped, own / group]
     texts = {
         file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
-        for file in files
+        for place in places
+        if place.is_dir()
+        for file in place.iterdir()
         if file.name.endswith(".yaml")
     }
     return {name: _first_comment(text) for name, text in sorted(texts.items())}
+
+
+def _own_groups(own: Path | None) -> list[str]:
+    """Return the groups that only the user has, which are put in with `+GROUP=OPTION`."""
+    folders = [] if own is None else sorted(folder for folder in own.iterdir() if folder.is_dir())
+    taken = {*GROUPS, "experiment", "hydra"}
+    return [
+        folder.name
+        for folder in folders
+        if folder.name not in taken and options_of_group(folder.name, own)
+    ]
 
 
 def key_rows(rows: Iterable[tuple[str, Any, "Field[Any]"]]) -> str:
@@ -158,14 +179,16 @@ def key_rows(rows: Iterable[tuple[str, Any, "Field[Any]"]]) -> str:
     )
 
 
-def _first_page() -> str:
+def _first_page(own: Path | None) -> str:
+    named = [(group, group) for group in (*GROUPS, "experiment")]
+    named += [(group, f"+{group}") for group in _own_groups(own)]
     groups = [
         line
-        for group in [*GROUPS, "experiment"]
+        for group, shown in named
         for line in textwrap.wrap(
-            ", ".join(options_of_group(group)),
+            ", ".join(options_of_group(group, own)),
             WIDTH,
-            initial_indent=f"  {group:<15}",
+            initial_indent=f"  {shown:<15}",
             subsequent_indent=" " * 17,
         )
     ]
@@ -176,8 +199,8 @@ def _others() -> list[str]:
     return [name for name in keys() if "." not in name]
 
 
-def _groups_of(word: str) -> Iterator[str]:
-    known = [*GROUPS, "experiment", MISCELLANEOUS]
+def _groups_of(word: str, own: Path | None) -> Iterator[str]:
+    known = [*GROUPS, "experiment", *_own_groups(own), MISCELLANEOUS]
     if word == "all":
         yield from known
     elif word in keys():
@@ -191,7 +214,7 @@ def _groups_of(word: str) -> Iterator[str]:
         )
 
 
-def _page_of(group: str) -> str:
+def _page_of(group: str, own: Path | None) -> str:
     """Return the options and keys of a group."""
     names = (
         _others()
@@ -200,8 +223,8 @@ def _page_of(group: str) -> str:
     )
     lines = [f"{group}:"]
     if group != MISCELLANEOUS:
-        for name, comment in options_of_group(group).items():
-            lines += [f"  {group}={name}", *_wrapped(comment, 6)]
+        for name, comment in options_of_group(group, own).items():
+            lines += [f"  {'+' * (group in _own_groups(own))}{group}={name}", *_wrapped(comment, 6)]
         lines.append("")
     return "\n".join([*lines, key_rows((name, defaults()[name], keys()[name]) for name in names)])
 
