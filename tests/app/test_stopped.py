@@ -51,8 +51,18 @@ def wait_for_chunks(folder, process, count):
         time.sleep(0.02)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The poses of a run to which nothing happens."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    process = start(folder, "whole")
+    assert "predict miss" in process.communicate()[0]
+    return to_poses(read_labels(folder / "whole.slp")).to_arrays()
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_the_same_command_goes_on(tmp_path, how):
+def test_the_same_command_goes_on(tmp_path, undisturbed, how):
+    """Takes ten seconds: a run is stopped within its work, and finished by a second command."""
     process = start(tmp_path, "stopped")
     wait_for_chunks(tmp_path, process, 1)
     os.kill(process.pid, how)
@@ -65,13 +75,6 @@ def test_the_same_command_goes_on(tmp_path, how):
     output, _ = process.communicate()
     assert process.returncode == 0, output
     assert "predict resumed" in output
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    process = start(whole, "whole")
-    assert "predict miss" in process.communicate()[0]
-    resumed, uninterrupted = (
-        to_poses(read_labels(path)).to_arrays()
-        for path in (tmp_path / "stopped.slp", whole / "whole.slp")
-    )
-    for name, array in uninterrupted.items():
+    resumed = to_poses(read_labels(tmp_path / "stopped.slp")).to_arrays()
+    for name, array in undisturbed.items():
         assert array.tobytes() == resumed[name].tobytes(), name
