@@ -68,6 +68,12 @@ TRACKERS = (
     ),
     Tracker("appearance, N", ("tracker=local_queues", N, "tracker.features=image"), pictures=True),
     Tracker("flow, N", ("tracker=flow", N), pictures=True),
+    Tracker("bytetrack", ("tracker=bytetrack",)),
+    Tracker("bytetrack, N", ("tracker=bytetrack", N)),
+    Tracker("ocsort", ("tracker=ocsort",)),
+    Tracker("ocsort, N", ("tracker=ocsort", N)),
+    Tracker("global", ("tracker=global",)),
+    Tracker("global, N", ("tracker=global", N)),
     *(
         Tracker(f"sleap-nn {name}", tuple(settings.split()), "sleap-nn")
         for name, settings in {

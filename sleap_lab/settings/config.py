@@ -241,8 +241,9 @@ class TrackerConfig:
     tracking: bool = key(False, "Track the instances.")
     method: str = key(
         "online",
-        "Decide frame by frame (online), or with the whole video at hand (global).",
-        choices=("online", "global"),
+        "Decide frame by frame (online; bytetrack and ocsort with tracks that outlive an absence), "
+        "or with the whole video at hand (global).",
+        choices=("online", "bytetrack", "ocsort", "global"),
     )
     tracking_window_size: int = key(
         5,
@@ -311,6 +312,36 @@ class TrackerConfig:
     max_tracks: int | None = key(
         None, "Largest number of tracks; switches candidates_method to local_queues.", minimum=1
     )
+    track_buffer: int = key(
+        30, "bytetrack, ocsort: frames that a track outlives without a detection.", minimum=0
+    )
+    min_hits: int = key(
+        2, "bytetrack, ocsort: a track with fewer detections is left out.", minimum=1
+    )
+    track_high_threshold: float = key(
+        0.6,
+        "bytetrack, ocsort: score from which a detection is sure. Scores are those of the visible "
+        "nodes, as a share of the video's 0.9 quantile.",
+        minimum=0,
+        maximum=1,
+    )
+    track_low_threshold: float = key(
+        0.1, "bytetrack: detections up to this score are left out.", minimum=0, maximum=1
+    )
+    new_track_threshold: float = key(
+        0.7,
+        "bytetrack, ocsort: score from which a detection may open a track.",
+        minimum=0,
+        maximum=1,
+    )
+    min_match_similarity: float = key(
+        0.2,
+        "bytetrack, ocsort: smallest similarity (oks or iou) of a sure detection and its track.",
+        minimum=0,
+        maximum=1,
+    )
+    momentum: float = key(0.2, "ocsort: weight of the direction in which a track moved.", minimum=0)
+    momentum_span: int = key(3, "ocsort: detections over which that direction is taken.", minimum=1)
     use_flow: bool = key(False, "Shift candidates by optical flow before matching.")
     of_img_scale: float = key(
         1.0, "Optical flow: factor by which images are resized.", minimum=1e-6

@@ -15,6 +15,8 @@ COMPARABLE = {
     "cosine_sim": ("keypoints", "centroids", "bboxes", "image"),
 }
 """The features that each scoring method can compare."""
+ABSENCE = ("bytetrack", "ocsort")
+"""The methods whose tracks outlive an absence."""
 
 
 def known_animals(config: TrackerConfig) -> int | None:
@@ -77,8 +79,33 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
     return config
 
 
+def number_of_animals(config: TrackerConfig) -> int | None:
+    """Return the number of animals that the settings give, None for none."""
+    given = (config.tracking_target_instance_count, config.max_tracks)
+    return min((number for number in given if number), default=None)
+
+
+def _check_absence(config: TrackerConfig) -> None:
+    """Refuse settings that bytetrack and ocsort do not have."""
+    if config.scoring_method not in ("oks", "iou"):
+        raise ConfigError(
+            f"tracker.scoring_method={config.scoring_method} is no similarity between 0 and 1; "
+            f"tracker.method={config.method} compares by oks or iou"
+        )
+    for name in ("use_flow", "use_kalman"):
+        if getattr(config, name):
+            raise ConfigError(
+                f"tracker.{name}=true does not go with tracker.method={config.method}, "
+                "which predicts motion by itself; leave it out"
+            )
+
+
 def _resolve(config: TrackerConfig) -> TrackerConfig:
     """Replace the settings that do not fit the others."""
+    if config.method in ABSENCE:
+        _check_absence(config)
+        features = "keypoints" if config.scoring_method == "oks" else "bboxes"
+        return replace(config, features=features, undecided="distance")
     if config.max_tracks and config.candidates_method == "fixed_window":
         log.info(
             "tracker.candidates_method: local_queues instead of fixed_window, "

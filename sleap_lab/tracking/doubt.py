@@ -49,16 +49,24 @@ def node_distances(detections: np.ndarray, others: np.ndarray) -> np.ndarray:
     return distances
 
 
-def body_length(points: np.ndarray) -> float:
-    """Return the median diagonal of the boxes of poses, px; 1 where none has any.
+def body_length(poses: Poses) -> float:
+    """Return the median diagonal of the boxes of the poses of a video, px.
 
-    Args:
-        points: (n, nodes, 2) px; nan where a node was not found.
+    Where none has any it is a third of the median distance to the nearest other of a frame, and
+    infinite where each is alone.
     """
-    size = np.fmax.reduce(points, axis=-2) - np.fmin.reduce(points, axis=-2)
-    diagonals = np.linalg.norm(size, axis=-1)
-    extended = diagonals[diagonals > 0]
-    return float(np.median(extended)) if len(extended) else 1.0
+    low, high = np.fmin.reduce(poses.points, axis=-2), np.fmax.reduce(poses.points, axis=-2)
+    diagonals = np.linalg.norm(high - low, axis=-1)
+    if (diagonals > 0).any():
+        return float(np.median(diagonals[diagonals > 0]))
+    nearest = [np.zeros(0)]
+    for _, _, rows in poses.by_frame():
+        places = low[rows][~np.isnan(low[rows]).any(axis=1)]
+        if len(places) > 1:
+            apart = np.linalg.norm(places[:, None] - places, axis=-1)
+            nearest.append((apart + np.diag(np.full(len(places), np.inf))).min(axis=1))
+    found = np.concatenate(nearest)
+    return float(np.median(found)) / 3 or np.inf if len(found) else np.inf
 
 
 def decided(cost: np.ndarray, distances: np.ndarray, worth: float) -> np.ndarray:
@@ -148,3 +156,9 @@ def in_order(poses: Poses, rows: np.ndarray) -> np.ndarray:
         return rows[order]
     coordinates = poses.points[rows].reshape(len(rows), poses.points[0].size)
     return rows[np.lexsort((*poses.point_scores[rows].T, *coordinates.T[::-1], -scores))]
+
+
+def has_twin(points: np.ndarray) -> np.ndarray:
+    """Tell which of (k, nodes, 2) poses are there twice, (k,) bool."""
+    filled = np.nan_to_num(points, nan=-np.inf)
+    return (filled[:, None] == filled).all(axis=(2, 3)).sum(axis=1) > 1

@@ -14,6 +14,7 @@ from sleap_lab.tracking.doubt import (
     WORTH,
     body_length,
     decided,
+    has_twin,
     node_distances,
 )
 from sleap_lab.tracking.features import FEATURES
@@ -66,7 +67,7 @@ class Linker:
         self.match = MATCHING[config.track_matching_method]
         self.undecided = UNDECIDED[config.track_matching_method]
         self.by_distance = config.undecided == "distance"
-        self.length = body_length(poses.points) if self.by_distance else 1.0
+        self.length = body_length(poses) if self.by_distance else 1.0
         self.doubts = self.parted = 0
         self.candidates = Candidates(config.candidates_method, config.tracking_window_size)
         self.flow = flow
@@ -148,7 +149,7 @@ class Linker:
                 released[known],
                 doubt[known],
             )
-            doubt &= ~_has_twin(self.points[rows])[pairs[0]]
+            doubt &= ~has_twin(self.points[rows])[pairs[0]]
             released |= doubt
         kept = ~_released(pairs[0], released, may_open, spare - (len(rows) - len(pairs[0])))
         self.doubts += int((doubt & kept).sum())
@@ -209,9 +210,3 @@ def _released(rows: np.ndarray, wanted: np.ndarray, may_open: np.ndarray, spare:
     """
     release = wanted & may_open[rows]
     return release & (np.cumsum(release) <= spare)
-
-
-def _has_twin(points: np.ndarray) -> np.ndarray:
-    """Tell which of (k, nodes, 2) poses are there twice, (k,) bool."""
-    filled = np.nan_to_num(points, nan=-np.inf)
-    return (filled[:, None] == filled).all(axis=(2, 3)).sum(axis=1) > 1

@@ -8,6 +8,7 @@ import numpy as np
 
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
+from sleap_lab.settings.tracker import number_of_animals
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
 from sleap_lab.tracking.motion import Motion, know, learn_motion
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
@@ -35,7 +36,7 @@ def track_globally(poses: Poses, config: TrackerConfig, first: int) -> Poses:
     seen = np.flatnonzero(poses.visible.any(axis=1))
     tracks, scores = np.full(len(poses), -1), np.full(len(poses), np.nan)
     if len(seen):
-        tracks[seen], scores[seen] = identify(poses[seen], _known(config))
+        tracks[seen], scores[seen] = identify(poses[seen], number_of_animals(config))
     stay = (tracks >= 0) | poses.user
     left_out = len(poses) - int(stay.sum())
     if left_out:
@@ -44,12 +45,6 @@ def track_globally(poses: Poses, config: TrackerConfig, first: int) -> Poses:
         )
     tracks = np.where(tracks >= 0, first + tracks, -1).astype(np.int32)
     return replace(poses, tracks=tracks, track_scores=scores)[stay]
-
-
-def _known(config: TrackerConfig) -> int | None:
-    """Return the number of animals that the settings give, None for none."""
-    given = (config.tracking_target_instance_count, config.max_tracks)
-    return min((number for number in given if number), default=None)
 
 
 def identify(poses: Poses, animals: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import check_tracker
+from sleap_lab.settings.tracker import ABSENCE, check_tracker
+from sleap_lab.tracking.absence import AbsenceLinker
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.doubt import in_order
 from sleap_lab.tracking.linker import Linker
@@ -55,7 +56,8 @@ def track(
         raise ValueError("optical flow and appearance need read_image")
     frames = poses.frames[np.lexsort((poses.frames[:, 1], poses.frames[:, 0]))]
     parts = [replace(poses[:0], frames=frames[:0])]
-    unused, linkers = len(poses.track_names), []
+    unused = len(poses.track_names)
+    linkers: list[Linker | AbsenceLinker] = []
     for video in np.unique(frames[:, 0]).tolist():
         part = replace(poses[poses.video == video], frames=frames[frames[:, 0] == video])
         if config.method == "global":
@@ -69,7 +71,7 @@ def track(
     return _name_tracks(concatenate(parts))
 
 
-def _doubts(linkers: Collection[Linker], config: TrackerConfig) -> list[str]:
+def _doubts(linkers: Collection[Linker | AbsenceLinker], config: TrackerConfig) -> list[str]:
     """Return what to say about detections that could be of several tracks alike."""
     kept, parted = sum(each.doubts for each in linkers), sum(each.parted for each in linkers)
     if config.undecided == "reference":
@@ -92,7 +94,8 @@ def _resolve(config: TrackerConfig, poses: Poses) -> TrackerConfig:
     Without an area, oks only tells whether the poses are equal.
     """
     if (
-        config.one_node_distance
+        config.method == "online"
+        and config.one_node_distance
         and len(poses.skeleton.nodes) == 1
         and config.scoring_method == "oks"
     ):
@@ -106,11 +109,13 @@ def _resolve(config: TrackerConfig, poses: Poses) -> TrackerConfig:
 
 def _linker(
     poses: Poses, config: TrackerConfig, read_image: ReadImage | None, video: int
-) -> Linker:
+) -> Linker | AbsenceLinker:
     """Return the linker of one video with the motion model or appearance that the config chooses.
 
     OpenCV is imported for optical flow and appearance only.
     """
+    if config.method in ABSENCE:
+        return AbsenceLinker(poses, config)
     if config.use_flow and read_image:
         from sleap_lab.tracking.flow import Flow
 
@@ -130,7 +135,9 @@ def _linker(
     return Linker(poses, config)
 
 
-def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int) -> Poses:
+def _track_video(
+    poses: Poses, config: TrackerConfig, linker: Linker | AbsenceLinker, first: int
+) -> Poses:
     """Track the instances of one video; new tracks are numbered from `first`."""
     tracks, scores = poses.tracks.copy(), poses.track_scores.copy()
     frames, links = [], []
@@ -152,6 +159,10 @@ def _track_video(poses: Poses, config: TrackerConfig, linker: Linker, first: int
         frames.append(np.append(link[0], lost) if len(lost) else link[0])
     if links:
         linked, ids, link_scores = (np.concatenate(column) for column in zip(*links, strict=True))
+        if config.method in ABSENCE:
+            stay = (np.bincount(ids)[ids] >= config.min_hits) | poses.user[linked]
+            left_out = np.isin(np.arange(len(poses)), linked[~stay])
+            frames = [rows[~left_out[rows]] for rows in frames]
         found = ids >= 0
         if config.undecided == "distance":
             ids[found] = _in_list_order(ids[found], poses.frame[linked[found]], linked[found])

@@ -4,7 +4,7 @@ import pytest
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import check_tracker
+from sleap_lab.settings.tracker import check_tracker, number_of_animals
 
 WORKING = {
     ("keypoints", "oks"),
@@ -36,6 +36,15 @@ def test_features_and_scorings_that_fit(features, scoring):
     ("settings", "message"),
     [
         ({"use_flow": True, "use_kalman": True}, "tracker.use_flow and tracker.use_kalman"),
+        (
+            {"method": "bytetrack", "scoring_method": "euclidean_dist"},
+            "tracker.scoring_method=euclidean_dist is no similarity between 0 and 1; "
+            "tracker.method=bytetrack compares by oks or iou",
+        ),
+        (
+            {"method": "ocsort", "use_kalman": True, "max_tracks": 2},
+            "tracker.use_kalman=true does not go with tracker.method=ocsort",
+        ),
         (
             {"use_kalman": True},
             "tracker.use_kalman=true needs .*target_instance_count or tracker.max_tracks",
@@ -124,3 +133,19 @@ def test_appearance_is_compared_by_the_cosine(caplog):
             features="image", scoring_method="cosine_sim"
         )
     assert "cosine_sim instead of oks" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["bytetrack", "ocsort"])
+@pytest.mark.parametrize(("scoring", "features"), [("oks", "keypoints"), ("iou", "bboxes")])
+def test_similarities_of_absence_choose_their_features(method, scoring, features):
+    given = TrackerConfig(method=method, scoring_method=scoring, undecided="reference")
+    config = check_tracker(given)
+    assert (config.features, config.undecided) == (features, "distance")
+
+
+@pytest.mark.parametrize(
+    ("target", "limit", "animals"), [(None, None, None), (0, None, None), (3, None, 3), (3, 2, 2)]
+)
+def test_the_number_of_animals(target, limit, animals):
+    config = TrackerConfig(tracking_target_instance_count=target, max_tracks=limit)
+    assert number_of_animals(config) == animals
