@@ -309,16 +309,16 @@ CONFIGS = (
     },
 )
 WERE = (
-    "01ef754f5f69-1dc5fa77249f-88874dda9b56",
-    "01ef754f5f69-f25d53b08fe8-88874dda9b56",
-    "01ef754f5f69-d5c2710ae479-88874dda9b56",
-    "8c1f056a634b-2a5ad2577447-88874dda9b56",
-    "4bf17581ae31-6b7a61274e38-88874dda9b56",
-    "3c46c2c13915-f25b04832185-88874dda9b56",
-    "0b31f5ce2c9b-a8f94a33f6df-88874dda9b56",
-    "01ef754f5f69-1dc5fa77249f-f0bf935ac472",
-    "01ef754f5f69-1dc5fa77249f-287816bafa3d",
-    "1e77de47add1-aef585e32564-b634782ddb63",
+    "01ef754f5f69-1dc5fa77249f-60993f8e227a",
+    "01ef754f5f69-f25d53b08fe8-60993f8e227a",
+    "01ef754f5f69-d5c2710ae479-60993f8e227a",
+    "8c1f056a634b-2a5ad2577447-60993f8e227a",
+    "4bf17581ae31-6b7a61274e38-60993f8e227a",
+    "3c46c2c13915-f25b04832185-60993f8e227a",
+    "0b31f5ce2c9b-a8f94a33f6df-60993f8e227a",
+    "01ef754f5f69-1dc5fa77249f-a986ab283a13",
+    "01ef754f5f69-1dc5fa77249f-6fa5a4929130",
+    "1e77de47add1-aef585e32564-70b2d0f86d37",
 )
 """Network, predictions and tracks of each of these before the rooms were moved."""
 
