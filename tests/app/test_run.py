@@ -29,6 +29,7 @@ def files(folder):
 
 
 def test_the_demo_finishes_and_tells_what_it_found(finished):
+    """Takes eight seconds: the run of the demo that other tests look at, too."""
     assert finished.code == 0, finished.err
     assert "Traceback" not in finished.err
     told = dict(line.split("  ", 1) for line in finished.out.splitlines())

@@ -34,6 +34,7 @@ def database(tmp_path_factory, sleap_lab, demo):
 
 
 def test_of_runs_that_write_the_same_file_the_last_one_wins_and_it_is_whole(words, start, tmp_path):
+    """Takes six seconds: several runs of the demo at the same time."""
     settings = [("data.frames=0-9",), ("data.frames=10-39",), ("data.frames=40-99",)]
     processes = [
         start(*words, "tracker=fixed_window", "output.path=poses.slp", *more, *QUIET, cwd=tmp_path)
@@ -48,6 +49,7 @@ def test_of_runs_that_write_the_same_file_the_last_one_wins_and_it_is_whole(word
 
 
 def test_runs_that_need_the_same_compute_it_once(words, start, tmp_path):
+    """Takes six seconds: several runs of the demo at the same time."""
     processes = [start(*words, "tracker=fixed_window", *QUIET, cwd=tmp_path) for _ in range(3)]
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], said
@@ -83,6 +85,7 @@ cli.main(sys.argv[1:])
 def test_a_store_that_somebody_holds_costs_a_warning_and_is_filled_later(
     words, sleap_lab, database, mlflow_runs, tmp_path, hold
 ):
+    """Takes six seconds: a run of the demo whose logging gives up, and is done later."""
     (tmp_path / "outputs").mkdir()
     held = shutil.copy(database, tmp_path / "outputs")
     with closing(sqlite3.connect(held, isolation_level=None)) as holder:
