@@ -32,7 +32,7 @@ from PIL import Image
 from sleap_lab import run_experiment
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.poses.record import Poses
-from sleap_lab.report.figures import track_color
+from sleap_lab.report.drawing import track_color
 from sleap_lab.runs.links import compare_page, run_page
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,7 @@ from sleap_lab.evaluation import Evaluation
 from sleap_lab.files.atomic import replacing
 from sleap_lab.media.labels import video_name
 from sleap_lab.poses.record import Poses
-from sleap_lab.report.figures import track_color
+from sleap_lab.report.drawing import track_color
 
 MOMENTS = 6
 AROUND = 8  # processed frames before and after the worst one

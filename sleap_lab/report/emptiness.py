@@ -6,7 +6,7 @@ import numpy as np
 
 from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
-from sleap_lab.report import figures, overlay
+from sleap_lab.report import drawing, overlay
 from sleap_lab.report.pictures import Picture
 
 SMALLEST = 1e-6  # where both threshold and map are 0
@@ -50,7 +50,7 @@ def empty_pictures(
                 title=title,
                 caption=caption,
                 alt=f"{title} with the confidence map over the image: {caption}",
-                image=figures.data_uri(figure, "png"),
+                image=drawing.data_uri(figure, "png"),
                 legend=(),
             )
         )

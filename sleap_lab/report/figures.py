@@ -4,137 +4,35 @@ Draw and encode them inside `house_style`, so that no figure depends on the user
 settings.
 """
 
-import base64
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sleap_lab.report.drawing import (
+    ACCENT,
+    CONTRAST,
+    INK,
+    MUTED,
+    NARROW,
+    PALE,
+    WIDE,
+    canvas,
+    cut,
+    legend_above,
+    name_rows,
+    rows_height,
+    track_color,
+)
+from sleap_lab.report.frame_axis import FrameAxis, draw_frame_axis
+
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID, PALE = "#1f2933", "#66727f", "#e3e7eb", "#c3cbd3"
-ACCENT, CONTRAST = "#2f6f9f", "#d1651b"
 
-# Colours that colour-blind readers can tell apart (Okabe and Ito), without black and with the
-# vivid ones first.
-PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
-
-NARROW, WIDE = 5.2, 10.4  # figure widths, inches
 MAX_TRACK_ROWS = 40
 STRETCHES = 60  # of a timeline, each with its median
 MAX_COLUMNS = 1500  # of a timeline
-
-STYLE: dict[str, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": MUTED,
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.7,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.constrained_layout.use": True,
-    "font.sans-serif": ["DejaVu Sans", "Helvetica Neue", "Arial"],
-    "font.size": 9,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    # Element names are otherwise random, and equal runs would write unequal pages.
-    "svg.hashsalt": "sleap_lab",
-    "text.color": INK,
-    "text.parse_math": False,  # a node may be called "$x"
-    "xtick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.color": MUTED,
-    "ytick.labelcolor": INK,
-}
-
-
-@contextmanager
-def house_style() -> Iterator[None]:
-    """Draw everything inside in the report's style, whatever the user's matplotlib settings are."""
-    from matplotlib import style
-
-    with style.context(["default", STYLE]), warnings.catch_warnings():
-        # Text stays text in the SVG; the reader's browser has glyphs that the font used for
-        # measuring lacks.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
-
-
-def encoded(figure: "Figure", kind: str) -> bytes:
-    """Return a figure as a file, `svg` or `png`, the same bytes for the same figure."""
-    file = BytesIO()
-    figure.savefig(
-        file,
-        format=kind,
-        metadata={"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind],
-    )
-    return file.getvalue()
-
-
-def data_uri(figure: "Figure", kind: str = "svg") -> str:
-    """Return a figure, `svg` or `png`, as a `data:` address."""
-    mime = {"svg": "svg+xml", "png": "png"}[kind]
-    return f"data:image/{mime};base64,{base64.b64encode(encoded(figure, kind)).decode()}"
-
-
-def track_color(index: int) -> str:
-    """Return the colour of a track, or of the index-th instance of a frame without tracks."""
-    return PALETTE[index % len(PALETTE)]
-
-
-@dataclass(frozen=True, eq=False)
-class FrameAxis:
-    """A horizontal axis on which every processed frame has its place.
-
-    Attributes:
-        frames: (f, 2) int64, (video, frame), sorted.
-        x: (f,) float64, place of each frame: the frame number for one video, else its position
-            among all frames.
-        label: What the axis shows.
-        borders: Places between two videos.
-    """
-
-    frames: np.ndarray
-    x: np.ndarray
-    label: str
-    borders: tuple[float, ...]
-
-    def index(self, video: np.ndarray, frame: np.ndarray) -> np.ndarray:
-        """Return (n,) the index into `frames` of each (video, frame); -1 if not processed."""
-        if not len(self.frames):
-            return np.full(len(video), -1)
-        span = 1 + max(self.frames[:, 1].max(), frame.max(initial=0))
-        known = self.frames[:, 0] * span + self.frames[:, 1]
-        wanted = video.astype(np.int64) * span + frame
-        found = np.searchsorted(known, wanted).clip(max=len(known) - 1)
-        return np.where(known[found] == wanted, found, -1)
-
-
-def frame_axis(frames: np.ndarray) -> FrameAxis:
-    """Lay out processed frames along one axis.
-
-    Args:
-        frames: (f, 2) (video, frame) in any order.
-    """
-    frames = np.unique(frames, axis=0)
-    if len(np.unique(frames[:, 0])) <= 1:
-        return FrameAxis(frames, frames[:, 1].astype(float), "Frame", ())
-    changes = np.flatnonzero(np.diff(frames[:, 0]))
-    return FrameAxis(
-        frames,
-        np.arange(len(frames), dtype=float),
-        "Processed frame, video after video",
-        tuple(changes + 0.5),
-    )
 
 
 def node_errors(nodes: Sequence[str], distances: np.ndarray) -> "Figure":
@@ -369,7 +267,7 @@ def instances_per_frame(
             x,
             mean,
             ".-",
-            color=INK,
+            color=MUTED,
             markersize=2,
             linewidth=0.8,
             rasterized=True,
@@ -444,40 +342,6 @@ def track_timeline(
     return figure
 
 
-def canvas(width: float, height: float) -> "tuple[Figure, Axes]":
-    """Return an empty figure of this size (inches) and its axes, without pyplot's global state."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=150)
-    return figure, figure.add_subplot()
-
-
-def rows_height(rows: int, *, roomy: bool = False) -> float:
-    """Return the height in inches of a figure with one row per name.
-
-    A roomy figure is up to 6 inches high where its rows allow it.
-    """
-    return 0.9 + (max(0.21 * rows, min(0.5 * rows, 5.1)) if roomy else 0.21 * max(rows, 3))
-
-
-def name_rows(axes: "Axes", names: Sequence[str]) -> None:
-    """Label one row per name, the first on top."""
-    axes.set_yticks(range(len(names)), [cut(name) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-
-
-def draw_frame_axis(axes: "Axes", axis: FrameAxis) -> None:
-    """Limit and label the horizontal axis, and mark where a video ends."""
-    for border in axis.borders:
-        axes.axvline(border, color=MUTED, linewidth=0.7, linestyle=":")
-    if len(axis.x):
-        pad = 0.5 + 0.005 * (axis.x[-1] - axis.x[0])
-        axes.set_xlim(axis.x[0] - pad, axis.x[-1] + pad)
-    axes.set_xlabel(axis.label)
-
-
 def _thinned(
     x: np.ndarray, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -494,22 +358,3 @@ def _thinned(
         where=known > 0,
     )
     return x[starts], np.fmin.reduceat(values, starts), mean, np.fmax.reduceat(values, starts)
-
-
-def legend_above(
-    axes: "Axes", handles: Sequence[Any], labels: Sequence[str], *, ncols: int = 3
-) -> None:
-    """Put a legend above the axes, where it covers no data."""
-    legend = axes.legend(
-        handles, labels, loc="lower left", ncols=ncols, bbox_to_anchor=(0, 1), borderaxespad=0.2
-    )
-    for handle in filter(None, legend.legend_handles):
-        handle.set_alpha(
-            1
-        )  # where thousands of points are drawn, a single one is too pale to be seen
-
-
-def cut(name: str, length: int = 26) -> str:
-    """Cut a long name, and replace what cannot be written into an SVG."""
-    name = "".join(letter if letter.isprintable() else "�" for letter in name)
-    return name if len(name) <= length else name[: length - 1] + "…"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sleap_lab.poses.record import Poses
-from sleap_lab.report.figures import INK, track_color
+from sleap_lab.report.drawing import INK, track_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from sleap_lab.files.atomic import replacing
 from sleap_lab.poses.record import Poses, distinct
 from sleap_lab.quality.assess import Quality
 from sleap_lab.report import numbers
-from sleap_lab.report.figures import encoded, house_style
+from sleap_lab.report.drawing import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
 from sleap_lab.report.pictures import Picture, take_pictures
 from sleap_lab.report.signs import quality_panels

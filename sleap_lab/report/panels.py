@@ -8,7 +8,8 @@ import numpy as np
 
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.poses.record import Poses
-from sleap_lab.report import figures
+from sleap_lab.report import drawing, figures
+from sleap_lab.report.frame_axis import FrameAxis, frame_axis
 from sleap_lab.report.numbers import px, share, text
 from sleap_lab.report.pictures import pair_errors
 
@@ -68,7 +69,7 @@ def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
             ),
         )
     yield from _calibration_panel(poses, evaluation)
-    axis = figures.frame_axis(poses.frames)
+    axis = frame_axis(poses.frames)
     yield panel(
         "Error over the frames",
         "Mean error of each matched pair. Misses are not in it.",
@@ -161,7 +162,7 @@ def content_panels(
     """
     if not len(poses.frames):
         return
-    axis = figures.frame_axis(poses.frames)
+    axis = frame_axis(poses.frames)
     index = axis.index(poses.video, poses.frame)
     found = np.bincount(index, minlength=len(axis.frames))
     yield panel(
@@ -212,7 +213,7 @@ def content_panels(
         )
 
 
-def _switches(axis: figures.FrameAxis, evaluation: Evaluation | None) -> list[tuple[int, str]]:
+def _switches(axis: FrameAxis, evaluation: Evaluation | None) -> list[tuple[int, str]]:
     """Return index on the axis and the new track of every identity switch."""
     if evaluation is None or not evaluation.switches:
         return []
@@ -225,7 +226,7 @@ def _switches(axis: figures.FrameAxis, evaluation: Evaluation | None) -> list[tu
     ]
 
 
-def _labelled_per_frame(axis: figures.FrameAxis, truth: Poses) -> np.ndarray:
+def _labelled_per_frame(axis: FrameAxis, truth: Poses) -> np.ndarray:
     """Return (f,) ground truth instances of each frame of the axis; nan without ground truth."""
     counts = np.full(len(axis.frames), np.nan)
     known = axis.index(truth.frames[:, 0], truth.frames[:, 1])
@@ -248,4 +249,4 @@ def _score_groups(poses: Poses, evaluation: Evaluation | None) -> dict[str, np.n
 
 def panel(title: str, caption: str, alt: str, figure: "Figure", *, shape: str = "") -> Panel:
     """Return a figure with what the page says about it."""
-    return Panel(title, caption, alt, figures.data_uri(figure), figure, shape)
+    return Panel(title, caption, alt, drawing.data_uri(figure), figure, shape)

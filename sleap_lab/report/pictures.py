@@ -7,7 +7,7 @@ import numpy as np
 
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.poses.record import Poses
-from sleap_lab.report import figures, overlay
+from sleap_lab.report import drawing, overlay
 
 WORST_FRAMES = 4
 EVEN_FRAMES = 4
@@ -149,7 +149,7 @@ def _picture(
         title=title,
         caption=caption,
         alt=f"{title} with poses drawn over the image: {caption}",
-        image=figures.data_uri(figure, "png"),
+        image=drawing.data_uri(figure, "png"),
         legend=tuple(zip(names, overlay.colors(here), strict=True)),
     )
 

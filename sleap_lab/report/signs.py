@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sleap_lab.quality.assess import KINDS, Quality
-from sleap_lab.report import figures
-from sleap_lab.report.figures import FrameAxis
+from sleap_lab.report import drawing
+from sleap_lab.report.frame_axis import FrameAxis, draw_frame_axis, frame_axis
 from sleap_lab.report.panels import Panel, panel
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def quality_panels(quality: Quality) -> Iterator[Panel]:
     if not len(order.poses):
         return
     found = {kind: np.unique(quality.found[kind].rows) for kind in KINDS}
-    axis = figures.frame_axis(order.places)
+    axis = frame_axis(order.places)
     counted = ", ".join(f"{kind} {len(rows):,}" for kind, rows in found.items() if len(rows))
     meaning = "; ".join(f"{kind}: {text}" for kind, text in KINDS.items())
     yield panel(
@@ -35,7 +35,7 @@ def quality_panels(quality: Quality) -> Iterator[Panel]:
 
 def _signs(axis: FrameAxis, places: dict[str, np.ndarray]) -> "Figure":
     """Draw a row per proxy, and a mark per frame in which it finds something."""
-    figure, axes = figures.canvas(figures.WIDE, figures.rows_height(len(places)))
+    figure, axes = drawing.canvas(drawing.WIDE, drawing.rows_height(len(places)))
     for row, place in enumerate(places.values()):
         x = axis.x[np.unique(place)]
         axes.plot(
@@ -45,9 +45,9 @@ def _signs(axis: FrameAxis, places: dict[str, np.ndarray]) -> "Figure":
             marker="|",
             markersize=9,
             markeredgewidth=1.2,
-            color=figures.track_color(row),
+            color=drawing.track_color(row),
             rasterized=True,
         )
-    figures.name_rows(axes, [f"{kind} ({len(place):,})" for kind, place in places.items()])
-    figures.draw_frame_axis(axes, axis)
+    drawing.name_rows(axes, [f"{kind} ({len(place):,})" for kind, place in places.items()])
+    draw_frame_axis(axes, axis)
     return figure

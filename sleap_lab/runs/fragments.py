@@ -3,7 +3,7 @@
 import numpy as np
 
 from sleap_lab.poses.record import Poses
-from sleap_lab.report.figures import frame_axis
+from sleap_lab.report.frame_axis import frame_axis
 
 
 def count_fragments(poses: Poses) -> int:

@@ -43,8 +43,8 @@ from sleap_lab.sweeps.table import (
     as_csv,
     as_markdown,
     best_job,
-    columns,
     compared,
+    constant,
     sweep_rows,
     telling,
     text,
@@ -242,6 +242,8 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
         job for job in jobs if best is not None and job.ended_well and best.criterion in job.numbers
     ]
     varied = varied_keys([job.overrides for job in scored])
+    criterion = best.criterion if best else None
+    names = telling(rows, criterion)
     (folder / BEST_FILE).unlink(missing_ok=True)
     if best is not None:
         shutil.copy(best.job.folder / SNAPSHOT / "config.yaml", folder / BEST_FILE)
@@ -250,8 +252,9 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
         title=f"Sweep {sweep_name(folder)}",
         status=sweep.status,
         command=(folder / COMMAND_FILE).read_text(encoding="utf-8").strip(),
-        columns=columns(rows),
-        rows=[[text(value) for value in row.values()] for row in rows],
+        columns=names,
+        rows=[[text(row[name]) for name in names] for row in rows],
+        same=constant(rows, criterion),
         settings={
             short_name(key, varied): [overridden(job.overrides).get(key) for job in scored]
             for key in varied
@@ -265,6 +268,7 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
         and BestShown(
             number=best.job.number,
             row=[job.number for job in scored].index(best.job.number),
+            tied_rows=[row for row, job in enumerate(scored) if job.number in best.tied],
             metric=best.criterion,
             value=best.value,
             minimize=best.minimize,

@@ -8,7 +8,7 @@ import numpy as np
 
 from sleap_lab.evaluation.intervals import Difference
 from sleap_lab.files.atomic import replacing
-from sleap_lab.report import figures
+from sleap_lab.report import drawing
 from sleap_lab.report.numbers import Table, text
 from sleap_lab.report.numbers import number as long_number
 from sleap_lab.report.page import template
@@ -67,7 +67,7 @@ def write_page(
     Raises:
         RunError: The file cannot be written.
     """
-    with figures.house_style():
+    with drawing.house_style():
         panels = list(_panels(outcome, trials, importances))
     complete = sum(not trial.why for trial in trials)
     page = template("tune.html").render(
@@ -205,14 +205,14 @@ def _panels(
 
 
 def _panel(title: str, caption: str, alt: str, figure: "Figure") -> Panel:
-    return Panel(title, caption, alt, figures.data_uri(figure), figure)
+    return Panel(title, caption, alt, drawing.data_uri(figure), figure)
 
 
 def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
     """Draw each setting's metric against its speed, coloured by tracker, with the Pareto front."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    figure, axes = figures.canvas(figures.NARROW, 3.8)
+    figure, axes = drawing.canvas(drawing.NARROW, 3.8)
     default, best = outcome.default, outcome.best
     kinds = [
         tracker_of(with_settings(default.tracker, default.filters, trial.settings)[0])
@@ -223,13 +223,13 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
         axes.scatter(
             [trial.frames_per_second for trial in own],
             [trial.value for trial in own],
-            s=14, alpha=0.7, linewidths=0, color=figures.track_color(i), label=kind,
+            s=14, alpha=0.7, linewidths=0, color=drawing.track_color(i), label=kind,
         )  # fmt: skip
     front = _front(outcome, trials)
     axes.plot(
         [t.frames_per_second for t in front],
         [t.value for t in front],
-        color=figures.MUTED,
+        color=drawing.MUTED,
         linewidth=1,
         label="Pareto front",
     )
@@ -237,7 +237,7 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
         if setting is not None:
             place = setting.searched.frames_per_second, setting.searched.value
             axes.plot(
-                *place, marker, color=figures.INK, markersize=9 if marker == "*" else 6, label=label
+                *place, marker, color=drawing.INK, markersize=9 if marker == "*" else 6, label=label
             )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -245,7 +245,7 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
     axes.xaxis.set_minor_formatter(NullFormatter())
     if outcome.metric.better == "lower":
         axes.invert_yaxis()
-    figures.legend_above(axes, *axes.get_legend_handles_labels(), ncols=3)
+    drawing.legend_above(axes, *axes.get_legend_handles_labels(), ncols=3)
     axes.set_xlabel("Frames filtered and tracked per second")
     axes.set_ylabel(outcome.metric.name)
     return figure
@@ -254,15 +254,15 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
 def _importance(importances: Mapping[str, float]) -> "Figure":
     """Draw the importance of each searched dimension."""
     names = list(importances)[:MOST_NAMED]
-    figure, axes = figures.canvas(figures.NARROW, figures.rows_height(len(names)))
+    figure, axes = drawing.canvas(drawing.NARROW, drawing.rows_height(len(names)))
     axes.barh(
         range(len(names)),
         [importances[name] for name in names],
         height=0.62,
-        color=figures.ACCENT,
+        color=drawing.ACCENT,
         alpha=0.75,
     )
-    figures.name_rows(axes, [name.partition(".")[2] or name for name in names])
+    drawing.name_rows(axes, [name.partition(".")[2] or name for name in names])
     axes.set_xlim(left=0)
     axes.set_xlabel("Importance")
     return figure

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.report import figures
+from sleap_lab.report import drawing, figures
+from sleap_lab.report.frame_axis import frame_axis
 
-AXIS = figures.frame_axis(np.array([(0, frame) for frame in range(10)]))
+AXIS = frame_axis(np.array([(0, frame) for frame in range(10)]))
 
 
 @pytest.fixture(autouse=True)
 def style():
-    with figures.house_style():
+    with drawing.house_style():
         yield
 
 
@@ -29,13 +30,13 @@ def bars(figure, row: int) -> list[tuple[float, float]]:
 
 
 def test_one_video_is_laid_out_by_frame_number():
-    axis = figures.frame_axis(np.array([(3, 20), (3, 5), (3, 10)]))
+    axis = frame_axis(np.array([(3, 20), (3, 5), (3, 10)]))
     assert axis.x.tolist() == [5, 10, 20]
     assert (axis.label, axis.borders) == ("Frame", ())
 
 
 def test_several_videos_follow_each_other():
-    axis = figures.frame_axis(np.array([(1, 0), (0, 7), (0, 9), (1, 1)]))
+    axis = frame_axis(np.array([(1, 0), (0, 7), (0, 9), (1, 1)]))
     assert axis.frames.tolist() == [[0, 7], [0, 9], [1, 0], [1, 1]]
     assert axis.x.tolist() == [0, 1, 2, 3]
     assert axis.borders == (1.5,)
@@ -46,7 +47,7 @@ frame_lists = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), max_size
 
 @given(frame_lists, st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 9)), max_size=12))
 def test_index_finds_the_frame_or_says_that_it_is_not_there(frames, wanted):
-    axis = figures.frame_axis(np.array(frames, dtype=np.int64).reshape(-1, 2))
+    axis = frame_axis(np.array(frames, dtype=np.int64).reshape(-1, 2))
     places = {tuple(frame): place for place, frame in enumerate(axis.frames.tolist())}
     video, frame = np.array(wanted, dtype=np.int64).reshape(-1, 2).T
     assert axis.index(video.astype(np.int32), frame).tolist() == [
@@ -94,11 +95,11 @@ def test_errors_over_frames_stay_readable_with_outliers(errors, scale):
     assert axes.get_yscale() == scale
     assert axes.get_ylim()[0] == 0
     assert axes.get_ylim()[1] > np.nanmax(errors)
-    assert figures.data_uri(figure)
+    assert drawing.data_uri(figure)
 
 
 def test_errors_over_many_frames_have_their_median():
-    axis = figures.frame_axis(np.array([(0, frame) for frame in range(600)]))
+    axis = frame_axis(np.array([(0, frame) for frame in range(600)]))
     rising = np.arange(600.0)
     figure = figures.errors_over_frames(axis, np.arange(600), rising)
     (line,) = figure.axes[0].lines
@@ -145,7 +146,7 @@ def test_instances_per_frame_leave_frames_without_truth_open():
 
 def test_instances_of_a_long_video_are_summed_up():
     frames = 4 * figures.MAX_COLUMNS
-    axis = figures.frame_axis(np.array([(0, frame) for frame in range(frames)]))
+    axis = frame_axis(np.array([(0, frame) for frame in range(frames)]))
     found = np.tile([0, 1, 2, 3], figures.MAX_COLUMNS)
     labelled = np.where(np.arange(frames) < frames // 2, found, np.nan)
     axes = figures.instances_per_frame(axis, found, labelled).axes[0]
@@ -173,13 +174,13 @@ def test_track_timeline_has_one_bar_for_consecutive_frames():
 
 
 def test_track_timeline_counts_processed_frames_as_consecutive():
-    every_tenth = figures.frame_axis(np.array([(0, 10 * frame) for frame in range(10)]))
+    every_tenth = frame_axis(np.array([(0, 10 * frame) for frame in range(10)]))
     figure = figures.track_timeline(every_tenth, ["a"], np.array([2, 3, 4]), np.zeros(3, int))
     assert bars(figure, 0) == [(20 - 5, 40 + 5)]
 
 
 def test_track_timeline_shows_single_frames_of_long_videos():
-    axis = figures.frame_axis(np.array([(0, frame) for frame in range(100_001)]))
+    axis = frame_axis(np.array([(0, frame) for frame in range(100_001)]))
     figure = figures.track_timeline(axis, ["a"], np.array([0]), np.array([0]))
     assert bars(figure, 0) == [(-0.5, -0.5 + 100_000 / 500)]
 
@@ -207,7 +208,7 @@ def test_calibration_has_one_point_per_group():
 
 
 def test_track_timeline_marks_identity_switches():
-    axis = figures.frame_axis(np.array([(0, frame) for frame in range(10)]))
+    axis = frame_axis(np.array([(0, frame) for frame in range(10)]))
     figure = figures.track_timeline(
         axis, ["a", "b"], np.arange(10), np.repeat([0, 1], 5), [(5, "b"), (7, "not drawn")]
     )
@@ -217,16 +218,16 @@ def test_track_timeline_marks_identity_switches():
 
 def test_same_figure_gives_the_same_bytes():
     first, second = (
-        figures.data_uri(figures.nodes_found(["a"], np.ones(1)), kind) for kind in ("svg", "svg")
+        drawing.data_uri(figures.nodes_found(["a"], np.ones(1)), kind) for kind in ("svg", "svg")
     )
     assert first == second
-    assert figures.data_uri(figures.nodes_found(["a"], np.ones(1)), "png").startswith(
+    assert drawing.data_uri(figures.nodes_found(["a"], np.ones(1)), "png").startswith(
         "data:image/png;base64,"
     )
 
 
 def test_names_stay_text_in_the_drawing():
-    uri = figures.data_uri(figures.nodes_found(["</text><script>", "a$b$", "耳"], np.ones(3)))
+    uri = drawing.data_uri(figures.nodes_found(["</text><script>", "a$b$", "耳"], np.ones(3)))
     svg = ElementTree.fromstring(base64.b64decode(uri.partition(",")[2]))
     assert {"</text><script>", "a$b$", "耳"} <= {
         element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")
@@ -235,7 +236,7 @@ def test_names_stay_text_in_the_drawing():
 
 def test_style_ends_with_the_block_and_ignores_the_users():
     with matplotlib.rc_context({"font.size": 33, "axes.titlecolor": "red"}):
-        with figures.house_style():
-            assert matplotlib.rcParams["font.size"] == figures.STYLE["font.size"]
+        with drawing.house_style():
+            assert matplotlib.rcParams["font.size"] == drawing.STYLE["font.size"]
             assert matplotlib.rcParams["axes.titlecolor"] == "auto"
         assert matplotlib.rcParams["font.size"] == 33

@@ -317,11 +317,11 @@ def test_a_failed_write_leaves_nothing_behind(write, tmp_path):
 def test_matplotlib_is_imported_late_and_pyplot_never():
     code = """
 import sys
-from sleap_lab.report import figures
+from sleap_lab.report import drawing, figures
 import sleap_lab.report
 assert not any(name.startswith("matplotlib") for name in sys.modules)
-with figures.house_style():
-    figures.data_uri(figures.nodes_found(["a"], figures.np.ones(1)))
+with drawing.house_style():
+    drawing.data_uri(figures.nodes_found(["a"], figures.np.ones(1)))
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

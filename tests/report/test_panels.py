@@ -5,13 +5,13 @@ import pytest
 
 from sleap_lab.evaluation import Switch
 from sleap_lab.poses.record import Skeleton
-from sleap_lab.report import figures
+from sleap_lab.report import drawing, figures
 from sleap_lab.report.panels import accuracy_panels, content_panels
 
 
 @pytest.fixture(autouse=True)
 def style():
-    with figures.house_style():
+    with drawing.house_style():
         yield
 
 

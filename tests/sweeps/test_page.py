@@ -1,69 +1,16 @@
-"""The page of a sweep: which settings mattered, and what it shows of them."""
-
-import math
+"""The page of a sweep: its figures, and what it shows of jobs and settings."""
 
 import numpy as np
 import pytest
 
-from sleap_lab.report.figures import house_style
+from sleap_lab.report.drawing import house_style
+from sleap_lab.sweeps.importance import importance, importances
 from sleap_lab.sweeps.page import (
     BestShown,
-    importance,
     importance_bars,
     parallel_coordinates,
     write_sweep_page,
 )
-
-NAN = float("nan")
-
-
-@pytest.mark.parametrize(
-    ("values", "scores", "share", "correlation"),
-    [
-        # Ranks 1 2 | 3 4: sums of squares are 0.5 + 0.5 within groups and
-        # 2.25 + 0.25 + 0.25 + 2.25 in all, for 4 jobs and 2 values.
-        (["a", "a", "b", "b"], [0.1, 0.2, 0.3, 0.4], 1 - (1 / 2) / (5 / 3), NAN),
-        # Numbers also have a correlation.
-        (["1", "1", "5", "5"], [0.1, 0.2, 0.3, 0.4], 1 - (1 / 2) / (5 / 3), math.sqrt(4 / 5)),
-        (["a", "b", "a", "b"], [0.1, 0.2, 0.2, 0.1], 0.0, NAN),  # less than chance is no share
-        (["a", "a", "b", "b"], [0.5, 0.5, 0.5, 0.5], 0.0, NAN),  # nothing to explain
-        # A different number in each job: the share is that of a line, and 9 is less than 10.
-        (["10", "9", "8"], [0.1, 0.2, 0.3], 1.0, -1.0),
-        (["a", "b", "c"], [0.1, 0.2, 0.3], NAN, NAN),  # a name for each job explains anything
-        (["1", "2"], [0.1, 0.2], NAN, 1.0),  # so does a line through two
-        ([None, "1", None, "1"], [0.1, 0.4, 0.1, 0.4], 1.0, NAN),  # left out by some jobs
-    ],
-)
-def test_how_much_a_setting_mattered(values, scores, share, correlation):
-    found = importance("x", values, np.array(scores))
-    assert found.setting == "x"
-    assert found[1:] == pytest.approx((share, correlation), nan_ok=True)
-
-
-def test_only_ranks_matter():
-    values, scores = ["a", "a", "b", "b", "c", "c"], np.array([0.1, 0.3, 0.2, 0.5, 0.6, 0.9])
-    assert importance("x", values, scores) == pytest.approx(
-        importance("x", values, np.exp(9 * scores)), nan_ok=True
-    )
-
-
-def test_the_one_setting_that_matters_is_found_among_others():
-    random = np.random.default_rng(0)
-    settings = {name: random.choice(["1", "2", "3"], 60).tolist() for name in "abcde"}
-    scores = 0.1 * np.array(settings["c"], dtype=float) + random.normal(0, 0.05, 60)
-    shares = {name: importance(name, values, scores).share for name, values in settings.items()}
-    assert max(shares, key=shares.get) == "c"
-    assert shares["c"] > 0.5
-    assert sorted(shares.values())[-2] < 0.1
-
-
-def test_by_chance_a_setting_explains_nothing_on_average():
-    random = np.random.default_rng(0)
-    values = ["a", "b", "c", "d"] * 5
-    shares = [importance("x", values, random.normal(size=20)).share for _ in range(300)]
-    assert np.mean(shares) < 0.08  # not 0, because what is below 0 is cut off
-    assert np.median(shares) == pytest.approx(0, abs=0.05)
-
 
 # --- figures ----------------------------------------------------------------------------
 
@@ -96,6 +43,35 @@ def test_metrics_that_are_all_the_same_are_drawn():
     assert figure.axes[0].lines[0].get_ydata()[1] == 0.5
 
 
+def test_what_is_as_good_is_dashed_and_the_best_line_on_top():
+    scores = np.array([0.5, 0.75, 0.75])
+    with house_style():
+        figure = parallel_coordinates({"x": ["1", "2", "3"]}, scores, 2, [1])
+    styles = [line.get_linestyle() for line in figure.axes[0].lines[3:5]]
+    assert styles == ["--", "-"]
+    assert figure.axes[0].lines[4].get_ydata() == [1.0]
+
+
+def test_numbers_are_rounded_and_long_names_wrapped():
+    with house_style():
+        figure = parallel_coordinates(
+            {"a_rather_long_name_of_a_setting": ["0.123456789", "1"], "b": ["x", "y"]},
+            np.array([0.0, 1.0]),
+            1,
+            width=2.0,
+        )
+    assert "0.1235" in labels(figure)
+    assert figure.axes[0].get_xticklabels()[0].get_text().count("\n") > 0
+
+
+def test_bars_show_what_two_settings_explain_together():
+    settings = {"a": ["1", "1", "2", "2"], "b": ["x", "y", "x", "y"]}
+    with house_style():
+        figure = importance_bars(importances(settings, np.array([0.0, 1, 1, 0])), "map")
+    assert [bar.get_width() for bar in figure.axes[0].patches] == pytest.approx([0, 0, 100])
+    assert figure.axes[0].get_yticklabels()[2].get_text() == "a with b"
+
+
 def test_bars_show_shares():
     found = [
         importance("x", values, np.arange(4.0))
@@ -120,9 +96,12 @@ def write(tmp_path):
             "command": "sleap-lab -m x=1,2",
             "columns": ["job", "x", "map"],
             "rows": [["0", "1", "0.5"], ["1", "<2>", "0.75"]],
+            "same": {"pck": "1"},
             "settings": {"x": ["1", "<2>"]},
             "metrics": {"map": [0.5, 0.75]},
-            "best": BestShown(1, 1, "map", 0.75, False, "job 1 by map", (), "sleap-lab x='<2>'"),
+            "best": BestShown(
+                1, 1, "map", 0.75, False, "job 1 by map", (), (), "sleap-lab x='<2>'"
+            ),
         }
         write_sweep_page(tmp_path, **(page | changes))
         return (tmp_path / "results.html").read_text()
@@ -133,9 +112,10 @@ def write(tmp_path):
 def test_the_page_shows_results_and_what_mattered(write, tmp_path):
     page = write()
     assert "Sweep &lt;noon&gt;" in page
-    assert page.count('<td class="better">') == 3  # the row of the best job
+    assert page.count('<tr class="best"><td data-label="job">1</td>') == 1
     assert "sleap-lab x=&#39;&lt;2&gt;&#39;" in page
-    assert page.count("data:image/svg+xml") == 2
+    assert page.count("data:image/svg+xml") == 3  # one of them for narrow screens
+    assert "1 column is the same in all jobs" in page
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         "parallel_coordinates.png",
         "importance.png",
@@ -163,11 +143,14 @@ def test_ties_and_the_smallest_are_said(write):
             True,
             "job 0 by map, tied with job 1; the simpler setting decides",
             (1,),
+            (1,),
             "sleap-lab x=1",
         )
     )
     assert "The smallest map, 0.5, is that of 2 jobs: best is job 0 by map, tied with job 1" in page
     assert "the lighter, the smaller map" in page
+    assert "dashed ones are as good" in page
+    assert "dashed" not in write()  # a legend only where its marks occur
 
 
 def test_the_best_line_is_that_of_the_best_job_though_others_are_as_good():

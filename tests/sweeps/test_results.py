@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sleap_lab.errors import RunError
-from sleap_lab.report.figures import canvas
+from sleap_lab.report.drawing import canvas
 from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.summary import SWEEP_FILE

@@ -1,0 +1,174 @@
+"""How much the settings of a sweep matter for a metric, by themselves and two together."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+MOST_PAIRS = 3
+SMALLEST = 0.1
+"""Share of the variance below which nothing is said to matter."""
+
+
+class Importance(NamedTuple):
+    """How much a setting mattered for a metric.
+
+    Attributes:
+        setting: Its name.
+        share: Share of the variance of the metric's ranks that the values explain, 0 to 1, adjusted
+            for the number of values; nan where there are too few jobs.
+        correlation: Rank correlation with the metric, -1 to 1; nan where the values are not
+            numbers, or all are equal.
+        together: What it explains together with each other setting, beyond what both explain by
+            themselves, the largest first; those below `SMALLEST` are left out.
+    """
+
+    setting: str
+    share: float
+    correlation: float
+    together: Mapping[str, float] = {}
+
+    @property
+    def largest(self) -> float:
+        """The largest share, by itself or together with another; 0 where none is known."""
+        return max([float(np.nan_to_num(self.share)), *self.together.values()])
+
+
+def importances(
+    settings: Mapping[str, Sequence[str | None]], scores: np.ndarray
+) -> list[Importance]:
+    """Measure how much each setting matters, the one that matters most first.
+
+    Args:
+        settings: Value of each job, as typed, by setting.
+        scores: (jobs,) a metric.
+    """
+    found = {key: importance(key, values, scores) for key, values in settings.items()}
+    shares: dict[str, dict[str, float]] = {key: {} for key in settings}
+    for first, second in combinations(settings, 2):
+        both = _beyond(settings, first, second, _ranks(scores))
+        if both >= SMALLEST:
+            shares[first][second] = shares[second][first] = both
+    ranked = [
+        each._replace(together=dict(sorted(shares[key].items(), key=lambda share: -share[1])))
+        for key, each in found.items()
+    ]
+    return sorted(ranked, key=lambda each: (-each.largest, -np.nan_to_num(each.share)))
+
+
+def importance(setting: str, values: Sequence[str | None], scores: np.ndarray) -> Importance:
+    """Measure how much a setting matters by itself, regardless of the others.
+
+    Args:
+        setting: Its name.
+        values: Its value in each job, as typed.
+        scores: (jobs,) a metric.
+
+    Returns:
+        The share is the adjusted coefficient of determination (epsilon squared, Kelley 1935) of the
+        values' means; of a straight line where every job has a different number. By chance alone it
+        is about 0.
+    """
+    ranks = _ranks(scores)
+    numbers = as_numbers(values)
+    slope = float("nan") if numbers is None else _correlation(_ranks(numbers), ranks)
+    if len(set(values)) < len(values):
+        return Importance(setting, _explained(list(values), ranks), slope)
+    total = _squares(ranks)
+    if total == 0:
+        return Importance(setting, 0.0, slope)
+    return Importance(setting, _adjusted(total * (1 - slope**2), total, len(values), 2), slope)
+
+
+def _beyond(
+    settings: Mapping[str, Sequence[str | None]], first: str, second: str, ranks: np.ndarray
+) -> float:
+    """Return the share that two settings explain beyond what each explains by itself.
+
+    Where the two are all that varies, each pair of values comes once and nothing is left to judge
+    chance by; the shares are then not adjusted. Otherwise the share is nan where there are as many
+    pairs of values as jobs.
+    """
+    pairs = list(zip(settings[first], settings[second], strict=True))
+    numbers = [len(set(settings[key])) for key in (first, second)]
+    if len(set(pairs)) < len(pairs):
+        own = [_explained(settings[key], ranks) for key in (first, second)]
+        return _explained(pairs, ranks) - float(np.nan_to_num(own).sum())
+    if len(pairs) < numbers[0] * numbers[1] or min(numbers) == 1:
+        return float("nan")
+    total = _squares(ranks)
+    own = [1 - _left(settings[key], ranks) / total if total else 1.0 for key in (first, second)]
+    return 1 - sum(own)
+
+
+def _explained(values: Sequence[object], ranks: np.ndarray) -> float:
+    """Return the share of the variance that the means of values explain, adjusted for chance."""
+    total = _squares(ranks)
+    return _adjusted(_left(values, ranks), total, len(values), len(set(values))) if total else 0.0
+
+
+def _left(values: Sequence[object], ranks: np.ndarray) -> float:
+    """Return the sum of squared distances from the mean of the same value."""
+    kinds = list(dict.fromkeys(values))
+    same = np.array([kinds.index(value) for value in values])
+    return sum(_squares(ranks[same == kind]) for kind in range(len(kinds)))
+
+
+def _adjusted(left: float, total: float, jobs: int, parameters: int) -> float:
+    if jobs <= parameters:
+        return float("nan")
+    return max(1 - (left / (jobs - parameters)) / (total / (jobs - 1)), 0.0)
+
+
+def _squares(values: np.ndarray) -> float:
+    """Return the sum of squared distances from the mean."""
+    return float(((values - values.mean()) ** 2).sum())
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the rank of each value; equal values share the mean of their ranks."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    if not (first.std() and second.std()):
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def as_numbers(values: Sequence[str | None]) -> np.ndarray | None:
+    """Return values as numbers, if all are."""
+    try:
+        return (
+            np.array([float(value) for value in values if value is not None])
+            if None not in values
+            else None
+        )
+    except ValueError:
+        return None
+
+
+def verdict(found: Sequence[Importance]) -> str:
+    """Say in a sentence or two which settings matter, and which only together with another."""
+    said = []
+    alone = [each for each in found if np.nan_to_num(each.share) >= SMALLEST]
+    if alone:
+        named = [f"{each.setting} ({100 * each.share:.0f} %)" for each in alone]
+        said.append(
+            f"{named[0]} matters by itself."
+            if len(named) == 1
+            else f"{', '.join(named[:-1])} and {named[-1]} matter by themselves."
+        )
+    pairs = {
+        tuple(sorted((each.setting, other))): share
+        for each in found
+        for other, share in each.together.items()
+    }
+    for (first, second), share in sorted(pairs.items(), key=lambda pair: -pair[1])[:MOST_PAIRS]:
+        more = " more" if alone else ""
+        said.append(f"{first} matters together with {second} ({100 * share:.0f} %{more}).")
+    if not said:
+        said.append("No setting explains what differs by itself, and no two together.")
+    return " ".join(said)

@@ -1,0 +1,119 @@
+"""Which settings mattered, by themselves and two together."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+
+from sleap_lab.sweeps.importance import importance, importances, verdict
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("values", "scores", "share", "correlation"),
+    [
+        # Ranks 1 2 | 3 4: sums of squares are 0.5 + 0.5 within groups and
+        # 2.25 + 0.25 + 0.25 + 2.25 in all, for 4 jobs and 2 values.
+        (["a", "a", "b", "b"], [0.1, 0.2, 0.3, 0.4], 1 - (1 / 2) / (5 / 3), NAN),
+        # Numbers also have a correlation.
+        (["1", "1", "5", "5"], [0.1, 0.2, 0.3, 0.4], 1 - (1 / 2) / (5 / 3), math.sqrt(4 / 5)),
+        (["a", "b", "a", "b"], [0.1, 0.2, 0.2, 0.1], 0.0, NAN),  # less than chance is no share
+        (["a", "a", "b", "b"], [0.5, 0.5, 0.5, 0.5], 0.0, NAN),  # nothing to explain
+        # A different number in each job: the share is that of a line, and 9 is less than 10.
+        (["10", "9", "8"], [0.1, 0.2, 0.3], 1.0, -1.0),
+        (["a", "b", "c"], [0.1, 0.2, 0.3], NAN, NAN),  # a name for each job explains anything
+        (["1", "2"], [0.1, 0.2], NAN, 1.0),  # so does a line through two
+        ([None, "1", None, "1"], [0.1, 0.4, 0.1, 0.4], 1.0, NAN),  # left out by some jobs
+    ],
+)
+def test_how_much_a_setting_mattered(values, scores, share, correlation):
+    found = importance("x", values, np.array(scores))
+    assert found.setting == "x"
+    assert found[1:3] == pytest.approx((share, correlation), nan_ok=True)
+
+
+def test_only_ranks_matter():
+    values, scores = ["a", "a", "b", "b", "c", "c"], np.array([0.1, 0.3, 0.2, 0.5, 0.6, 0.9])
+    assert importance("x", values, scores)[1:3] == pytest.approx(
+        importance("x", values, np.exp(9 * scores))[1:3], nan_ok=True
+    )
+
+
+def test_the_one_setting_that_matters_is_found_among_others():
+    random = np.random.default_rng(0)
+    settings = {name: random.choice(["1", "2", "3"], 60).tolist() for name in "abcde"}
+    scores = 0.1 * np.array(settings["c"], dtype=float) + random.normal(0, 0.05, 60)
+    shares = {name: importance(name, values, scores).share for name, values in settings.items()}
+    assert max(shares, key=shares.get) == "c"
+    assert shares["c"] > 0.5
+    assert sorted(shares.values())[-2] < 0.1
+
+
+def test_by_chance_a_setting_explains_nothing_on_average():
+    random = np.random.default_rng(0)
+    values = ["a", "b", "c", "d"] * 5
+    shares = [importance("x", values, random.normal(size=20)).share for _ in range(300)]
+    assert np.mean(shares) < 0.08  # not 0, because what is below 0 is cut off
+    assert np.median(shares) == pytest.approx(0, abs=0.05)
+
+
+# --- two together -----------------------------------------------------------------------
+
+
+def grid(**values):
+    """Return the values of each job of a sweep over all combinations, by setting."""
+    return dict(zip(values, zip(*product(*values.values()), strict=True), strict=True))
+
+
+def test_two_settings_that_decide_everything_together_are_said():
+    settings = grid(a="12", b="xy")
+    found = importances(settings, np.array([0.0, 1, 1, 0]))
+    assert [(each.share, dict(each.together)) for each in found] == [
+        (0, {"b": 1.0}),
+        (0, {"a": 1.0}),
+    ]
+    assert verdict(found) == "a matters together with b (100 %)."
+
+
+def test_a_third_setting_without_effect_changes_nothing():
+    settings = grid(c="pqr", a="12", b="xy")
+    found = importances(settings, np.array([0.0, 1, 1, 0] * 3))
+    assert [each.setting for each in found] == ["a", "b", "c"]
+    assert found[2].largest == 0
+    assert verdict(found) == "a matters together with b (100 %)."
+
+
+def test_effects_that_add_up_are_none_together():
+    settings = grid(c="pqr", a="12", b="xy")
+    scores = np.array(
+        [3.0 * (a == "2") + (b == "y") for a, b in zip(settings["a"], settings["b"], strict=True)]
+    )
+    found = importances(settings, scores)
+    assert all(not each.together for each in found)
+    assert "by themselves" in verdict(found)
+    # The same without a third setting, where each pair of values comes once.
+    assert all(
+        not each.together for each in importances(grid(a="12", b="xy"), np.array([0.0, 1, 3, 4]))
+    )
+
+
+def test_where_nothing_differs_nothing_matters():
+    found = importances(grid(a="12", b="xy"), np.ones(4))
+    assert [each.largest for each in found] == [0, 0]
+    assert verdict(found) == "No setting explains what differs by itself, and no two together."
+
+
+def test_by_chance_two_settings_explain_little_together():
+    random = np.random.default_rng(0)
+    settings = grid(c="pqr", a="12", b="xy", d="st")
+    shares = [
+        sum(importances(settings, random.normal(size=24))[0].together.values()) for _ in range(100)
+    ]
+    assert np.median(shares) < 0.2
+
+
+def test_settings_of_a_list_that_is_no_grid_are_not_said_to_act_together():
+    settings = {"a": ["1", "2", "3", "4"], "b": ["w", "x", "y", "z"]}
+    assert all(not each.together for each in importances(settings, np.array([0.0, 2, 1, 3])))
