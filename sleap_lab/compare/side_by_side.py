@@ -13,6 +13,7 @@ from sleap_lab.compare.runs import Comparison, Line
 from sleap_lab.files.atomic import replacing
 from sleap_lab.report.numbers import number
 from sleap_lab.report.page import template
+from sleap_lab.sweeps.importance import importances, verdict
 
 FEW_RUNS = 3
 MOST_METRICS = 6
@@ -114,7 +115,10 @@ def _many(comparison: Comparison) -> Iterator[str]:
             ]
         )
     yield _grid([header, *rows])
-    said = [f"▲ ▼ better or worse than {runs[0].name} by more than chance"] if chosen else []
+    marked = any(change.verdict for line in chosen for change in line.changes)
+    said = [f"▲ ▼ better or worse than {runs[0].name} by more than chance"] if marked else []
+    if unsure := without_interval(chosen):
+        said.append(f"without an interval: {', '.join(_short(line.name) for line in unsure)}")
     if comparison.best:
         said.append(f"* best by {comparison.best_by}")
     if same:
@@ -128,7 +132,7 @@ def _many(comparison: Comparison) -> Iterator[str]:
         said.append(
             f"not made alike (see the page): {', '.join(name for name, _ in comparison.made_with)}"
         )
-    yield "\n".join(said)
+    yield "\n".join([*said, *filter(None, [mattered(comparison)])])
     if comparison.effects and chosen:
         header = ["effect of", "", "pairs", *(_short(line.name) for line in chosen)]
         rows = [
@@ -157,6 +161,30 @@ def _split(comparison: Comparison) -> tuple[list[Line], list[Line]]:
     ]
     same = [line for values, line in known if len(values) == 1 and not np.isnan(line.values).any()]
     return [line for values, line in known if len(values) > 1], same
+
+
+def without_interval(lines: Sequence[Line]) -> list[Line]:
+    """Return the metrics of identity, as far as they have no interval."""
+    return [
+        line
+        for line in lines
+        if line.name.startswith("identity/") and all(np.isnan(c.low) for c in line.changes)
+    ]
+
+
+def mattered(comparison: Comparison) -> str:
+    """Say which settings matter for the metric that decides, alone or together with another."""
+    deciding = [line for line in comparison.metrics if line.name == comparison.best_by]
+    if not deciding or len(comparison.runs) <= FEW_RUNS or not comparison.factors:
+        return ""
+    scores = np.array(deciding[0].values)
+    known = np.flatnonzero(~np.isnan(scores))
+    if np.ptp(scores[known]) == 0:
+        return ""
+    settings = {
+        _short(factor.name): [factor.levels[run] for run in known] for factor in comparison.factors
+    }
+    return f"{_short(deciding[0].name)}: {verdict(importances(settings, scores[known]))}"
 
 
 def step(effect: Effect) -> str:
@@ -227,6 +255,12 @@ def write_page(comparison: Comparison, path: Path) -> None:
         differ=differ,
         same=[f"{line.name} ({number(line.values[0])})" for line in same],
         levels=[(factor, brief(factor.levels)) for factor in comparison.factors],
+        unsure=[line.name for line in without_interval(comparison.metrics)],
+        mattered=mattered(comparison),
+        short=_short,
+        intervals=any(
+            not np.isnan(change.low) for line in comparison.metrics for change in line.changes
+        ),
         runs=_run_cells(comparison, differ),
         effects=[
             (effect, step(effect), row)

@@ -47,9 +47,10 @@ def importances(
     found = {key: importance(key, values, scores) for key, values in settings.items()}
     shares: dict[str, dict[str, float]] = {key: {} for key in settings}
     for first, second in combinations(settings, 2):
-        both = _beyond(settings, first, second, _ranks(scores))
+        # What adds up does not on the scale of ranks, and the other way round.
+        both = min(_beyond(settings, first, second, values) for values in (_ranks(scores), scores))
         if both >= SMALLEST:
-            shares[first][second] = shares[second][first] = both
+            shares[first][second] = shares[second][first] = min(both, 1.0)
     ranked = [
         each._replace(together=dict(sorted(shares[key].items(), key=lambda share: -share[1])))
         for key, each in found.items()
@@ -82,24 +83,25 @@ def importance(setting: str, values: Sequence[str | None], scores: np.ndarray) -
 
 
 def _beyond(
-    settings: Mapping[str, Sequence[str | None]], first: str, second: str, ranks: np.ndarray
+    settings: Mapping[str, Sequence[str | None]], first: str, second: str, values: np.ndarray
 ) -> float:
     """Return the share that two settings explain beyond what each explains by itself.
 
-    Where the two are all that varies, each pair of values comes once and nothing is left to judge
-    chance by; the shares are then not adjusted. Otherwise the share is nan where there are as many
-    pairs of values as jobs.
+    The interaction of an analysis of variance, adjusted for chance as far as pairs of values come
+    more than once. Where the two are all that varies, each pair comes once and nothing is left to
+    judge chance by. Otherwise the share is nan where there are as many pairs as jobs.
     """
     pairs = list(zip(settings[first], settings[second], strict=True))
     numbers = [len(set(settings[key])) for key in (first, second)]
-    if len(set(pairs)) < len(pairs):
-        own = [_explained(settings[key], ranks) for key in (first, second)]
-        return _explained(pairs, ranks) - float(np.nan_to_num(own).sum())
-    if len(pairs) < numbers[0] * numbers[1] or min(numbers) == 1:
+    cells, total = len(set(pairs)), _squares(values)
+    grid = cells == numbers[0] * numbers[1] and min(numbers) > 1
+    if total == 0 or (cells == len(pairs) and not grid):
         return float("nan")
-    total = _squares(ranks)
-    own = [1 - _left(settings[key], ranks) / total if total else 1.0 for key in (first, second)]
-    return 1 - sum(own)
+    left = _left(pairs, values)
+    together = sum(_left(settings[key], values) for key in (first, second)) - total - left
+    free = (numbers[0] - 1) * (numbers[1] - 1)
+    chance = free * left / (len(pairs) - cells) if len(pairs) > cells else 0.0
+    return (together - chance) / total
 
 
 def _explained(values: Sequence[object], ranks: np.ndarray) -> float:

@@ -97,9 +97,11 @@ def test_many_runs_are_a_line_each(sweep):
     assert [line.count("▲") for line in (runs[1], runs[24])] == [0, 5]
     assert said == [
         "▲ ▼ better or worse than 0 by more than chance",
+        "without an interval: idf1",
         "* best by identity/idf1",
         "the same in all runs: n_missed 0, switches 7, frames_per_second 10",
         "on the page only: hota",
+        "idf1: tracker (58 %) and window (27 %) matter by themselves.",
     ]
     assert [line.split()[:6] for line in effects[:3]] == [
         ["effect", "of", "pairs", "idf1", "ap", "oks_map"],
@@ -116,8 +118,9 @@ def test_the_page_has_every_run_and_metric(sweep, tmp_path):
     assert sections == ["effects", "runs", "settings", "metrics", "nodes"]
     runs = page.split('<section id="runs">')[1].split("</section>")[0]
     assert runs.count("<tr") == 1 + 24
-    assert runs.count('class="best"') == 2
+    assert runs.count('class="best"') == runs.count(">best<") == 2
     assert "identity/hota" in runs
+    assert runs.count("no interval") == 2  # beside IDF1 and HOTA, and nowhere else
     assert "/data/models/a/long/way/down/model_b" in runs
     metrics = page.split('<section id="metrics">')[1].split("</section>")[0]
     assert metrics.count('scope="row"') == len(sweep.metrics) > 30
@@ -151,6 +154,32 @@ def test_runs_that_are_alike_are_told_so(make_run, tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert "The same in all runs: eval/pck (0.5000), speed/frames_per_second (10)." in page
     assert 'id="effects"' not in page
+
+
+def test_a_legend_stands_only_where_its_marks_do(make_run, tmp_path):
+    """Runs that no setting moves by more than chance, and without an identity."""
+    folders = [make_run(str(i), off=3, settings={"a.x": i}) for i in range(4)]
+    comparison = compare(folders)
+    assert "▲ ▼" not in as_text(comparison)
+    assert "without an interval" not in as_text(comparison)
+    write_page(comparison, tmp_path / "page.html")
+    assert "no interval" not in (tmp_path / "page.html").read_text()
+
+
+def test_two_settings_that_decide_together_are_said(make_run, tmp_path):
+    folders = [
+        make_run(
+            f"{x}{y}",
+            settings={"a.x": x, "b.y": y},
+            metrics={"identity/idf1": 1.0 - ((x + y) % 2) / 2},
+        )
+        for x, y in product((0, 1), (0, 1))
+    ]
+    comparison = compare(folders)
+    said = "idf1: x matters together with y (100 %)."
+    assert said in as_text(comparison)
+    write_page(comparison, tmp_path / "page.html")
+    assert said in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize(

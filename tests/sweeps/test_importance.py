@@ -93,6 +93,13 @@ def test_effects_that_add_up_are_none_together():
     found = importances(settings, scores)
     assert all(not each.together for each in found)
     assert "by themselves" in verdict(found)
+    # Ranks alone would see the two together here: 3 trackers, windows from 0.03 to 0.2.
+    settings = grid(tracker="abc", window=("3", "5", "10", "20"), model="xy")
+    scores = [
+        "abc".index(tracker) / 10 + int(window) / 100
+        for tracker, window in zip(settings["tracker"], settings["window"], strict=True)
+    ]
+    assert all(not each.together for each in importances(settings, np.array(scores)))
     # The same without a third setting, where each pair of values comes once.
     assert all(
         not each.together for each in importances(grid(a="12", b="xy"), np.array([0.0, 1, 3, 4]))
