@@ -157,7 +157,7 @@ def test_the_best_job_is_the_same_everywhere(sweep, make_jobs, root, logger, sto
     drawn = {}
     monkeypatch.setattr(
         "sleap_lab.sweeps.page.parallel_coordinates",
-        lambda axes, scores, best: (drawn.update(best=best), canvas(1, 1)[0])[1],
+        lambda axes, scores, best, **_: (drawn.update(best=best), canvas(1, 1)[0])[1],
     )
     finish_sweep(sweep)
     log_sweep(sweep, logger, root)
