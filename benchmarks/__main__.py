@@ -13,6 +13,7 @@ from benchmarks import (
     memory,
     network,
     reading,
+    statistics,
     tracking,
 )
 from benchmarks.timing import REFERENCE
@@ -98,7 +99,15 @@ command.add_argument("--trackers", default="", help="Likewise the trackers.")
 command.add_argument(
     "--out", type=Path, help="Folder for the results, for which the page is left as it is."
 )
+command = commands.add_parser("statistics", help=statistics.__doc__)
+command.add_argument("--repetitions", type=int, default=400, help="Of each case.")
+command.add_argument(
+    "--only", default="", help="Only the studies with this in the name; writes no page."
+)
 arguments = parser.parse_args()
+if arguments.benchmark == "statistics":
+    statistics.run(repetitions=arguments.repetitions, only=arguments.only)
+    raise SystemExit
 if arguments.benchmark == "identity":
     identity.run(
         arguments.reference,

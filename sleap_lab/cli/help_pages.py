@@ -80,6 +80,8 @@ Shows settings, what each of them does, and metrics, paired by frame. RUN is a r
 folder of a sweep (all its jobs), or the id of a run in MLflow. One sweep is enough. Prints a table
 and writes a page with everything into outputs/compare.
 
+  --plan [METRIC=X …]       how many labelled frames or videos would show a difference of X
+                            between two runs (default: the difference that they have)
   logger.tracking_uri=URI   the MLflow store of the ids (default: that of outputs/)
 """
 

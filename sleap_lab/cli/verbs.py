@@ -25,6 +25,9 @@ def run_compare(arguments: list[str]) -> int:
     from sleap_lab.sweeps.find import find_runs
 
     words, uri = _store_word(arguments)
+    planned = "--plan" in words
+    wanted = [word for word in words if planned and "/" in word.partition("=")[0] and "=" in word]
+    words = [word for word in words if word != "--plan" and word not in wanted]
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
         found = [
             find_runs(
@@ -32,14 +35,26 @@ def run_compare(arguments: list[str]) -> int:
             )
             for word in words
         ]
-        comparison = compare(
-            [folder for part in found for folder in part.folders],
-            [note for part in found for note in part.left_out],
-        )
+        folders = [folder for part in found for folder in part.folders]
+        if planned:
+            return _plan(folders, wanted)
+        comparison = compare(folders, [note for part in found for note in part.left_out])
     page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
     write_page(comparison, page)
     terminal.text(as_text(comparison) + "\n")
     terminal.table([("page", terminal.shown(page))])
+    return 0
+
+
+def _plan(folders: list[Path], wanted: list[str]) -> int:
+    """Say how many labels would show a difference between two runs."""
+    from sleap_lab import terminal
+    from sleap_lab.compare.paired import names_of, read_run
+    from sleap_lab.compare.plan import as_text, plan, wanted_of
+
+    differences = wanted_of(wanted)
+    runs = [read_run(folder, name) for folder, name in zip(folders, names_of(folders), strict=True)]
+    terminal.text(as_text(plan(runs, differences)) + "\n")
     return 0
 
 

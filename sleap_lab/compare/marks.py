@@ -1,12 +1,12 @@
 """Which of many differences are called better or worse.
 
 Of many intervals one in twenty leaves out 0 by chance, so that a table of equal runs would rarely
-be without a mark. Here the share of false marks among all marks is held to 5 % (false discovery
-rate: Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57:289). Where no run differs in anything every
-mark is false, and then one comparison in twenty has any.
+be without a mark. Here the share of false marks among the marks of a table is held to 5 % (false
+discovery rate: Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57:289). Where no run differs in
+anything every mark is false, and then one comparison in twenty has any.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -32,14 +32,23 @@ def judgeable(changes: Iterable[tuple[str, Change]]) -> list[float]:
     ]
 
 
-def bar(changes: Iterable[tuple[str, Change]]) -> float:
-    """Return the largest probability of chance with which a difference is still marked.
+def bars(tables: Sequence[Sequence[tuple[str, Change]]]) -> list[float]:
+    """Return, for each table, the largest probability of chance that is still marked.
+
+    Tables share the 5 % evenly, so that it holds for all of them together, and many differences in
+    one do not hide what another shows.
 
     Args:
-        changes: Every difference that is compared, with the name of its metric.
+        tables: For each table, every difference, with the name of its metric.
     """
-    chances = np.sort(judgeable(changes))
-    passed = chances <= FALSE_MARKS * np.arange(1, len(chances) + 1) / max(1, len(chances))
+    chances = [np.sort(judgeable(table)) for table in tables]
+    level = FALSE_MARKS / max(1, sum(len(found) > 0 for found in chances))
+    return [_bar(found, level) for found in chances]
+
+
+def _bar(chances: np.ndarray, level: float) -> float:
+    """Return the largest of sorted probabilities that passes; less than 0 where none does."""
+    passed = chances <= level * np.arange(1, len(chances) + 1) / max(1, len(chances))
     return float(chances[passed].max(initial=-1))
 
 
@@ -49,7 +58,7 @@ def marked(name: str, change: Change, highest: float) -> Change:
     Args:
         name: The metric.
         change: The difference.
-        highest: See `bar`.
+        highest: The largest probability of chance that is marked; see `bars`.
     """
     better = BETTER.get(name, "")
     if not better or not change.chance <= highest:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sleap_lab.compare.effects import Effect, Factor, effects, factors
-from sleap_lab.compare.marks import FALSE_MARKS, bar, judgeable, marked
+from sleap_lab.compare.marks import FALSE_MARKS, bars, judgeable, marked
 from sleap_lab.compare.paired import NAN, PARTS, Change, Pairs, Run, names_of, read_run
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.report.numbers import text
@@ -135,20 +135,24 @@ def _marked(comparison: Comparison) -> Comparison:
     """Mark the differences that are more than chance among all of the comparison."""
     kinds, effects = comparison.parts, comparison.effects
     lines = [line for found in kinds.values() for part in found.values() for line in part]
-    every = [
-        (line.name, change) for line in [*comparison.metrics, *lines] for change in line.changes
+    tables = [
+        [(line.name, change) for line in comparison.metrics for change in line.changes],
+        [(line.name, change) for line in lines for change in line.changes],
+        [change for effect in effects for change in effect.changes.items()],
     ]
-    every += [change for effect in effects for change in effect.changes.items()]
-    highest, n = bar(every), len(judgeable(every))
+    of_metrics, of_parts, of_effects = bars(tables)
+    n = sum(len(judgeable(table)) for table in tables)
 
-    def of_lines(lines: list[Line]) -> list[Line]:
+    def of_lines(lines: list[Line], highest: float) -> list[Line]:
         return [
             line._replace(changes=[marked(line.name, change, highest) for change in line.changes])
             for line in lines
         ]
 
     def of_effect(effect: Effect) -> Effect:
-        changes = {name: marked(name, change, highest) for name, change in effect.changes.items()}
+        changes = {
+            name: marked(name, change, of_effects) for name, change in effect.changes.items()
+        }
         return effect._replace(changes=changes)
 
     said = [
@@ -156,10 +160,10 @@ def _marked(comparison: Comparison) -> Comparison:
         "an interval by itself leaves out 0 by chance one time in twenty",
     ]
     return comparison._replace(
-        metrics=of_lines(comparison.metrics),
-        columns=of_lines(comparison.columns),
+        metrics=of_lines(comparison.metrics, of_metrics),
+        columns=of_lines(comparison.columns, of_metrics),
         parts={
-            kind: {name: of_lines(part) for name, part in found.items()}
+            kind: {name: of_lines(part, of_parts) for name, part in found.items()}
             for kind, found in kinds.items()
         },
         effects=list(map(of_effect, effects)),

@@ -15,8 +15,8 @@ from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.identity import IdentityResult
 from sleap_lab.evaluation.identity_counts import Counts, combine_identity
 from sleap_lab.evaluation.influence import Parts, parts
-from sleap_lab.evaluation.serial import FEWEST_FRAMES, FEWEST_TIMES
-from sleap_lab.evaluation.spread import FEWEST_VIDEOS, LEVEL, Spread, less, spread
+from sleap_lab.evaluation.serial import FEWEST_FRAMES, FEWEST_TIMES, common_time
+from sleap_lab.evaluation.spread import FEWEST_VIDEOS, LEVEL, Spread, less, over_units, spread
 from sleap_lab.settings.metrics import METRICS
 
 UNITS = {metric.name: metric.unit for metric in METRICS}
@@ -194,6 +194,18 @@ def with_identity(
             part[found.video == video] = (1 - share) * (metrics[name] - rest) / size
         values[name], influence[name] = metrics[name], part - part.mean()
     return found._replace(values=found.values | values, influence=found.influence | influence)
+
+
+def time_of_errors(table: FrameTable) -> float:
+    """Return over how many labelled frames errors last.
+
+    It is the correlation time of the parts of frames in the metrics, from the mean of their video.
+    """
+    found = parts(table)
+    each = np.stack(list(found.influence.values()), axis=1)
+    sums, size = over_units(each, found.video)
+    _, number = np.unique(found.video, return_inverse=True)
+    return common_time(less(each, (sums / size[:, None])[number]))
 
 
 def basis(video: np.ndarray, scattered: Spread) -> str:

@@ -81,10 +81,13 @@ def common_time(series: np.ndarray) -> float:
         series: (frames, m) series of the same frames, in the order of time; one that is constant or
             holds nan has no part in it.
     """
+    return _common(series, correlation_time(series))
+
+
+def _common(series: np.ndarray, time: np.ndarray) -> float:
+    """Return a quantile of the (m,) correlation times of those series that vary."""
     varies = (series != series[:1]).any(axis=0) & ~np.isnan(series).any(axis=0)
-    if not varies.any():
-        return 0.0
-    return float(np.quantile(correlation_time(series[:, varies]), COMMON))
+    return float(np.quantile(time[varies], COMMON)) if varies.any() else 0.0
 
 
 def _time_of(correlation: np.ndarray, length: float) -> np.ndarray:
@@ -127,7 +130,8 @@ def error_of_sum(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n = len(series)
     if n < FEWEST_FRAMES:
         return np.full(series.shape[1], np.nan), np.full(series.shape[1], np.nan)
-    time = np.maximum(correlation_time(series), common_time(series))
+    time = correlation_time(series)
+    time = np.maximum(time, _common(series, time))
     times = n / np.maximum(time, 1e-9)
     cut = pieces(series)
     n_waves = np.clip(WAVES * times, 2, min(MOST_WAVES, len(cut) // 4)).astype(int)

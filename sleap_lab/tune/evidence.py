@@ -1,5 +1,6 @@
 """What held-out blocks say of a setting: whether it is better by more than chance, and its cost."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,8 @@ LOST = 0.002
 Many metrics rise where animals are dropped.
 """
 LOST_AP = 0.005  # average precision that a recommended setting may lose
+ONE_SIDED = 0.75  # net share of all animals that one setting finds and the other misses
+CLEAR = 0.1  # chance of a difference as large to either side, below which a loss is one
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,30 +155,49 @@ def _both(first: Evaluation, second: Evaluation) -> tuple[Parts, Parts] | None:
     return mine, other
 
 
-def losses(default: Setting, best: Setting) -> tuple[str, ...]:
-    """Say what a setting loses beyond what a recommended one may, on all blocks.
+def losses(default: Setting, best: Setting, found: Mapping[str, Difference]) -> tuple[str, ...]:
+    """Say what a setting loses beyond what a recommended one may.
 
-    Animals that no prediction is matched with, animals that identity metrics miss, and average
-    precision.
+    Animals that no prediction is matched with and animals that identity metrics miss, on all
+    blocks, and average precision on the held-out ones. A loss that may well be chance does not
+    count: settings whose errors are other ones, not more, lose here what they gain there.
+
+    Args:
+        default: The setting to compare with.
+        best: The other one.
+        found: How much each metric changes on the held-out blocks.
     """
-    found = []
-    for name, what in {
-        "eval/n_missed": "loses {} animals",
-        "identity/misses": "leaves {} more animals without a track",
-    }.items():
-        before, after = (_total(setting, name) for setting in (default, best))
-        animals = _total(default, "eval/n_matched") + _total(default, "eval/n_missed")
-        if after - before > LOST * animals:
-            found.append(what.format(f"{after - before:.0f}"))
-    before, after = (
-        setting.held_out.evaluation.headline().get("coco/ap", 0.0) for setting in (default, best)
+    animals = sum(
+        float(side.evaluation.headline().get(name, 0.0))
+        for side in (default.searched, default.held_out)
+        for name in ("eval/n_matched", "eval/n_missed")
     )
-    if before - after > LOST_AP:
-        found.append(f"has a lower coco/ap ({after:.4g} against {before:.4g})")
-    return tuple(found)
+    said = []
+    for name, more, what in (
+        ("eval/n_missed", _missed(best) - _missed(default), "loses {:.0f} animals"),
+        (
+            "identity/misses",
+            _without_track(best) - _without_track(default),
+            "leaves {:.0f} more animals without a track",
+        ),
+    ):
+        lost, clear = more.sum(), found.get(name, Difference(0.0)).chance < CLEAR
+        if lost > LOST * animals and (clear or lost >= ONE_SIDED * np.abs(more).sum()):
+            said.append(what.format(lost))
+    ap = found.get("coco/ap", Difference(0.0))
+    if -ap.value > LOST_AP and not ap.chance >= CLEAR:
+        said.append(f"has a coco/ap that is lower by {-ap.value:.4g}")
+    return tuple(said)
 
 
-def _total(setting: Setting, name: str) -> float:
-    """Return a count of all blocks, searched and held out; 0 where it is not known."""
-    scores = (setting.searched, setting.held_out)
-    return sum(score.evaluation.headline().get(name, 0.0) for score in scores)
+def _missed(setting: Setting) -> np.ndarray:
+    """Return (frames,) how many animals are missed in each labelled frame."""
+    tables = (side.evaluation.table for side in (setting.searched, setting.held_out))
+    columns = [table.columns["n_missed"] for table in tables if table is not None]
+    return np.concatenate([np.zeros(0), *columns])
+
+
+def _without_track(setting: Setting) -> np.ndarray:
+    """Return (blocks,) how many animals identity metrics miss in each block; none without them."""
+    sides = (side.evaluation.identity_by_video for side in (setting.searched, setting.held_out))
+    return np.array([metrics["misses"] for side in sides for _, metrics in side])

@@ -130,7 +130,7 @@ def conclude(
     held_out, searched = map(n_blocks, sides)
     why = why_no_interval(held_out, searched, length, time)
     found = {} if best is None else differences(default, best, judge=not why)
-    lost = () if best is None else losses(default, best)
+    lost = () if best is None else losses(default, best, found)
     return Outcome(metric, default, best, found, lost, held_out, sum(map(n_frames, sides)), why)
 
 

@@ -9,10 +9,8 @@ import numpy as np
 
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation import Evaluation, evaluate
-from sleap_lab.evaluation.influence import parts
+from sleap_lab.evaluation.intervals import time_of_errors
 from sleap_lab.evaluation.match import labelled_frames
-from sleap_lab.evaluation.serial import common_time
-from sleap_lab.evaluation.spread import less, over_units
 from sleap_lab.filters import apply_filters
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import EvaluatorConfig, FiltersConfig, TrackerConfig
@@ -24,7 +22,6 @@ from sleap_lab.tune.split import (
     Block,
     block_length,
     cut,
-    gap_length,
     hold_out,
     keep_apart,
     time_blocks,
@@ -73,6 +70,7 @@ class Problem:
         held_out: Blocks that it does not see.
         length: Labelled frames of a block, about.
         time: Correlation time in labelled frames.
+        gap: Labelled frames at either side of a held-out block that the search does not see.
     """
 
     metric: Metric
@@ -84,11 +82,7 @@ class Problem:
     held_out: Part
     length: int
     time: float
-
-    @property
-    def gap(self) -> int:
-        """Labelled frames at either side of a held-out block that the search does not see."""
-        return gap_length(self.time)
+    gap: int
 
     def detections(self) -> Poses:
         """Return the detections of all blocks that the search sees."""
@@ -153,7 +147,7 @@ def make_problem(
     searched, kept = hold_out(
         time_blocks(labelled, length), labelled, settings.holdout, settings.seed
     )
-    searched = keep_apart(searched, kept, labelled, time)
+    searched, gap = keep_apart(searched, kept, labelled, time)
     ends = list(dict.fromkeys(ceil(share * len(searched)) for share in RUNGS))
     return Problem(
         metric=metric,
@@ -168,6 +162,7 @@ def make_problem(
         held_out=_part(detections, truth, kept, len(searched)),
         length=length,
         time=time,
+        gap=gap,
     )
 
 
@@ -182,8 +177,7 @@ def _correlation_time(
 ) -> float:
     """Return over how many labelled frames detections are alike in how good they are.
 
-    It is the correlation time of the parts of frames in detection metrics, from the mean of their
-    video. Videos have the same indices in the detections and in the truth.
+    Videos have the same indices in the detections and in the truth.
     """
     same = {video: video for video in videos}
     table = evaluate(
@@ -194,11 +188,7 @@ def _correlation_time(
         details=False,
     ).table
     assert table is not None
-    found = parts(table)
-    each = np.stack(list(found.influence.values()), axis=1)
-    sums, size = over_units(each, found.video)
-    _, number = np.unique(found.video, return_inverse=True)
-    return common_time(less(each, (sums / size[:, None])[number]))
+    return time_of_errors(table)
 
 
 def _untracked(detections: Poses) -> Poses:

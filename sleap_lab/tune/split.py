@@ -92,22 +92,14 @@ def hold_out(
     return [blocks[i] for i in order[taken:]], [blocks[i] for i in sorted(order[:taken])]
 
 
-def gap_length(time: float) -> int:
-    """Return how many labelled frames lie between held-out and searched blocks, at least.
-
-    Args:
-        time: Correlation time in labelled frames.
-    """
-    return ceil(GAP_TIMES * time)
-
-
 def keep_apart(
     searched: Sequence[Block], kept: Sequence[Block], labelled: np.ndarray, time: float
-) -> list[Block]:
+) -> tuple[list[Block], int]:
     """Cut off the searched blocks what is too near to a held-out one in the same video.
 
     What lies between them is neither searched nor held out, so that the search learns nothing of
-    the held-out frames from their neighbours.
+    the held-out frames from their neighbours. Where that leaves nothing to search, the gap is
+    halved; there are too few blocks then for any interval.
 
     Args:
         searched: Blocks for the search.
@@ -116,12 +108,18 @@ def keep_apart(
         time: Correlation time in labelled frames.
 
     Returns:
-        What is left of the searched blocks, in their order; those of which nothing is are gone.
-
-    Raises:
-        RunError: Nothing is left.
+        What is left of the searched blocks, in their order; and the gap in labelled frames.
     """
-    gap = gap_length(time)
+    gap = ceil(GAP_TIMES * time)
+    while not (left := _outside(searched, kept, labelled, gap)):
+        gap //= 2
+    return left, gap
+
+
+def _outside(
+    searched: Sequence[Block], kept: Sequence[Block], labelled: np.ndarray, gap: int
+) -> list[Block]:
+    """Return what is left of blocks at a distance of some labelled frames from others."""
     left = []
     for video, first, last in searched:
         frames = np.sort(labelled[labelled[:, 0] == video, 1])
@@ -133,11 +131,6 @@ def keep_apart(
         free = frames[~near & (frames >= first) & (frames <= last)]
         if len(free):
             left.append(Block(video, int(free[0]), int(free[-1])))
-    if not left:
-        raise RunError(
-            f"evaluator.ground_truth_path: {len(labelled)} labelled frames are too few, as frames "
-            f"are alike over about {time:.0f} of them: a search would see what is held out"
-        )
     return left
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from sleap_lab.compare.marks import BETTER, bar, judgeable, marked
+from sleap_lab.compare.marks import BETTER, bars, judgeable, marked
 from sleap_lab.compare.paired import Change
 
 
@@ -35,13 +35,20 @@ def test_the_verdict_follows_from_chance_and_side(name, change, verdict):
     ],
 )
 def test_more_differences_raise_the_bar(chances, highest):
-    assert bar(("eval/pck", Change(1, chance=chance)) for chance in chances) == highest
+    assert bars([[("eval/pck", Change(1, chance=chance)) for chance in chances]]) == [highest]
+
+
+def test_tables_share_what_is_allowed():
+    few, many = ([("eval/pck", Change(1, chance=c)) for c in chances] for chances in
+                 ([0.02], [0.002, *([0.9] * 9)]))  # fmt: skip
+    assert bars([few, many, []]) == [0.02, 0.002, -1]
+    assert bars([few, many, few]) == [-1, -1, -1]  # 0.02 > 0.05 / 3, 0.002 > 0.05 / 3 / 10
 
 
 def test_the_bar_is_that_of_scipy():
     chances = np.random.default_rng(0).beta(0.3, 2, 200)
     changes = [("eval/pck", Change(1, chance=chance)) for chance in chances]
-    highest = bar(changes)
+    (highest,) = bars([changes])
     assert ((chances <= highest) == (false_discovery_control(chances) <= 0.05)).all()
     assert 0 < (chances <= highest).sum() < 200
 
@@ -50,4 +57,4 @@ def test_what_cannot_be_marked_does_not_count():
     changes = [("eval/pck", Change(1, chance=0.04)), ("eval/pck", Change(1))]
     changes += [("eval/n_frame_pairs", Change(1, chance=0.9))] * 10
     assert judgeable(changes) == [0.04]
-    assert bar(changes) == 0.04
+    assert bars([changes]) == [0.04]

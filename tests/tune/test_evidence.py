@@ -104,38 +104,58 @@ def test_few_or_short_blocks_have_no_interval(held_out, searched, length, time, 
     assert (why_no_interval(held_out, searched, length, time) == "") == (why == "")
 
 
-def counts(missed, ap=0.9, misses=0.0):
-    """A score of 1000 animals."""
-    headline = {
-        "eval/n_missed": missed,
-        "eval/n_matched": 1000.0 - missed,
-        "coco/ap": ap,
-        "identity/misses": misses,
-    }
-    return SimpleNamespace(evaluation=SimpleNamespace(headline=lambda: headline))
+def side(missed=(), misses=(), n_matched=1000):
+    """A side with so many animals missed in each frame, and without a track in each block."""
+    headline = {"eval/n_missed": float(sum(missed)), "eval/n_matched": float(n_matched)}
+    return SimpleNamespace(
+        evaluation=SimpleNamespace(
+            headline=lambda: headline,
+            table=SimpleNamespace(columns={"n_missed": np.array(missed, dtype=float)}),
+            identity_by_video=tuple((i, {"misses": float(n)}) for i, n in enumerate(misses)),
+        )
+    )
 
 
 @pytest.mark.parametrize(
-    ("searched", "held_out", "said"),
+    ("before", "after", "found", "said"),
     [
-        (counts(10), counts(10), ()),
-        (counts(2), counts(10), ()),  # finds more
-        (counts(12), counts(12), ()),  # 4 of 2000 more, one in 500
-        (counts(12), counts(13), ("loses 5 animals",)),
-        (counts(10), counts(16), ("loses 6 animals",)),
-        (counts(10), counts(10, misses=6), ("leaves 6 more animals without a track",)),
-        (counts(10), counts(10, ap=0.896), ()),
-        (counts(10), counts(10, ap=0.89), ("has a lower coco/ap (0.89 against 0.9)",)),
+        # one in 500 of 2000 may be lost
+        (side([0] * 9), side([1] * 4 + [0] * 5), {}, ()),
+        (side([0] * 9), side([1] * 5 + [0] * 4), {}, ("loses 5 animals",)),
+        (side([0] * 9), side([6] + [0] * 8), {}, ("loses 6 animals",)),  # all in one frame
+        (side([1] * 9), side([0] * 9), {}, ()),  # finds more
+        # other animals, and some more of them: that may be chance
+        (side([5, 5, 0, 0]), side([0, 0, 10, 6]), {}, ()),
         (
-            counts(10),
-            counts(16, ap=0.8),
-            ("loses 6 animals", "has a lower coco/ap (0.8 against 0.9)"),
+            side([5, 5, 0, 0]),
+            side([0, 0, 10, 6]),
+            {"eval/n_missed": Difference(6, -1, 13, 0.09)},
+            ("loses 6 animals",),
         ),
+        (
+            side([0], [0, 0, 0]),
+            side([0], [3, 3, 0]),
+            {},
+            ("leaves 6 more animals without a track",),
+        ),
+        (side([0], [9, 0, 0]), side([0], [0, 9, 6]), {}, ()),
+        (side(), side(), {"coco/ap": Difference(-0.004, chance=0.001)}, ()),
+        (side(), side(), {"coco/ap": Difference(-0.02, chance=0.5)}, ()),
+        (side(), side(), {"coco/ap": Difference(0.02, chance=0.01)}, ()),
+        (
+            side(),
+            side(),
+            {"coco/ap": Difference(-0.02, chance=0.05)},
+            ("has a coco/ap that is lower by 0.02",),
+        ),
+        # nothing says that it is chance
+        (side(), side(), {"coco/ap": Difference(-0.02)}, ("has a coco/ap that is lower by 0.02",)),
     ],
 )
-def test_what_a_setting_loses(searched, held_out, said):
-    default = Setting(TrackerConfig(), FiltersConfig(), counts(10), counts(10))
-    assert losses(default, Setting(TrackerConfig(), FiltersConfig(), searched, held_out)) == said
+def test_what_a_setting_loses(before, after, found, said):
+    rest = side([0] * 4, [0])
+    default = Setting(TrackerConfig(), FiltersConfig(), rest, before)
+    assert losses(default, Setting(TrackerConfig(), FiltersConfig(), rest, after), found) == said
 
 
 def test_blocks_are_counted():

@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 
 from sleap_lab.errors import RunError
 from sleap_lab.poses.record import Skeleton, make_poses
-from sleap_lab.tune.split import Block, block_length, cut, hold_out, inside, time_blocks
+from sleap_lab.tune.split import (
+    Block,
+    block_length,
+    cut,
+    hold_out,
+    inside,
+    keep_apart,
+    time_blocks,
+)
 
 
 def rows(video, *frames):
@@ -46,6 +54,41 @@ def test_a_share_of_the_labelled_frames_is_held_out():
         hold_out(time_blocks(labelled, 10), labelled, 0.3, seed=seed)[1] != held_out
         for seed in range(1, 5)
     )
+
+
+@pytest.mark.parametrize(
+    ("n_labelled", "time", "length"),
+    [
+        (1000, 0, 50),
+        (1000, 10, 50),  # longer than 4 * 10
+        (1000, 20.1, 81),  # 4 * 20.1
+        (400, 30, 100),  # but four blocks at least
+    ],
+)
+def test_blocks_are_long_where_errors_last(n_labelled, time, length):
+    assert block_length(n_labelled, time) == length
+
+
+def test_what_is_near_to_held_out_blocks_is_not_searched():
+    labelled = np.concatenate([rows(0, *range(0, 200, 2)), rows(1, *range(20))])
+    kept = [Block(0, 80, 98)]  # its 10 labelled frames, and 2 * 1.5 on either side
+    searched = [Block(0, 100, 198), Block(0, 70, 78), Block(1, 0, 19), Block(0, 0, 68)]
+    left, gap = keep_apart(searched, kept, labelled, 1.5)
+    assert gap == 3
+    assert left == [Block(0, 106, 198), Block(0, 70, 72), Block(1, 0, 19), Block(0, 0, 68)]
+    assert keep_apart(searched, kept, labelled, 0) == (searched, 0)
+    # a block that is too near on the whole is gone
+    assert keep_apart(searched, kept, labelled, 4)[0] == [
+        Block(0, 116, 198),
+        *left[2:3],
+        Block(0, 0, 62),
+    ]
+
+
+def test_something_is_always_left_to_search():
+    labelled = rows(0, *range(40))
+    left, gap = keep_apart([Block(0, 0, 9)], [Block(0, 10, 39)], labelled, 50)
+    assert (left, gap) == ([Block(0, 0, 3)], 6)  # 100, 50, 25, 12, 6
 
 
 @pytest.mark.parametrize("share", [0.05, 0.95])
