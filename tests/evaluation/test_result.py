@@ -28,7 +28,7 @@ def evaluation(**settings):
 def test_names_are_legal_and_unique():
     names = [metric.name for metric in METRICS]
     assert len(set(names)) == len(names)
-    assert all(re.fullmatch(r"(coco|eval|identity)/[a-z0-9_]+", name) for name in names)
+    assert all(re.fullmatch(r"(coco|eval|identity|quality)/[a-z0-9_]+", name) for name in names)
     assert all(metric.better in ("higher", "lower", "") for metric in METRICS)
 
 
@@ -37,7 +37,9 @@ def test_every_metric_appears_in_one_of_the_modes():
         evaluation(identity=True).headline(),
         evaluation(match_method="centroid").headline(),
     )
-    assert set(poses) | set(centroids) == {metric.name for metric in METRICS}
+    assert set(poses) | set(centroids) == {
+        metric.name for metric in METRICS if metric.group != "quality"
+    }
     assert not {"eval/centroid_f1", "identity/idf1"} & set(evaluation().headline())
 
 
