@@ -47,7 +47,7 @@ ROOMS = (
     "files",
 )
 """From the top to the bottom: from what a user types to what everything is made of."""
-GROUND = ("terminal", "errors", "__init__")
+GROUND = ("terminal", "errors", "interruption", "__init__")
 """What every room may import, and what imports nothing but itself.
 
 The package itself (`__init__`) names what is public, which is above all rooms.

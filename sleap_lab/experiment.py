@@ -31,11 +31,11 @@ from sleap_lab.inference.cached import (
 )
 from sleap_lab.inference.detect import Inference, device_name, filter_and_track, predicted_skeleton
 from sleap_lab.inference.emptiness import look_at_empty
-from sleap_lab.inference.interruption import interruptible
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import arrays_file, detect_to_file
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.inference.stopwatch import Stage, Stopwatch, predicting_seconds
+from sleap_lab.interruption import interruptible
 from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame, Source

@@ -14,6 +14,7 @@ from sleap_lab.inference.detect import Inference, detect, filter_and_track
 from sleap_lab.inference.emptiness import look_at_empty
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import batch_outputs, outputs_file
+from sleap_lab.interruption import interruptible
 from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.labels import save_labels
 from sleap_lab.media.open_source import open_source
@@ -94,12 +95,24 @@ def run_inference(
         "return_class_maps": return_class_maps,
         "return_class_vectors": return_class_vectors,
     }
-    config = _config(
-        options,
-        data_path=data_path if data is None else None,
-        model_paths=model_paths,
-        output_path=output_path,
-    )
+    with interruptible():
+        config = _config(
+            options,
+            data_path=data_path if data is None else None,
+            model_paths=model_paths,
+            output_path=output_path,
+        )
+        notes, result = _predicted(config, data)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    return result
+
+
+def _predicted(
+    config: Config, data: sio.Labels | sio.Video | None
+) -> tuple[list[str], sio.Labels | list[dict[str, Any]]]:
+    """Return notes, and the labels or arrays that a config asks for."""
+    make_labels = config.output.make_labels
     source = open_source(config.data, predicting=config.model.kind != "none", data=data)
     check_places(config, source)
     batches: list[dict[str, Any]] = []
@@ -109,14 +122,9 @@ def run_inference(
 
     detected = detect(source, config, keep=None if make_labels else keep, details=not make_labels)
     notes = [*source.notes, *detected.notes, *bad_frame_notes(source, detected.bad_frames)]
-    result = (
-        _labels(detected, source, config, notes)
-        if make_labels
-        else _arrays(batches, detected, source, config, notes)
-    )
-    for note in notes:
-        warnings.warn(note, stacklevel=2)
-    return result
+    if make_labels:
+        return notes, _labels(detected, source, config, notes)
+    return notes, _arrays(batches, detected, source, config, notes)
 
 
 def _labels(detected: Inference, source: Source, config: Config, notes: list[str]) -> sio.Labels:

@@ -22,6 +22,7 @@ from sleap_lab.checkpoints.native import network_errors, refuse_giants
 from sleap_lab.checkpoints.training_config import LEGACY_CONFIG_NAME, TrainingConfig
 from sleap_lab.errors import RunError
 from sleap_lab.files.safe_load import check_hdf5
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.networks import PoseNetwork
 from sleap_lab.networks.heads import OFFSETS_LAYER
 from sleap_lab.networks.unet import UNet
@@ -59,6 +60,7 @@ def read_layers(path: str | Path) -> Layers:
                 if arrays and layers.setdefault(name, arrays) is not arrays:
                     raise ValueError(f"it has two layers {name}")
     except Exception as error:  # a broken HDF5 file can raise anything
+        raise_interruption(error)
         raise RunError(
             f"{path}: not a readable Keras model: "
             f"{' '.join(str(error).split()) or type(error).__name__}"

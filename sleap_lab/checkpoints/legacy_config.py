@@ -22,6 +22,7 @@ from sleap_lab.checkpoints.training_config import (
 )
 from sleap_lab.errors import RunError, brief
 from sleap_lab.files.safe_load import read_json
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.labels import to_skeleton
 from sleap_lab.networks.heads import HEAD_LAYERS
 from sleap_lab.poses.record import Skeleton
@@ -156,6 +157,7 @@ def _skeleton(raw: dict[str, Any], file: Path) -> Skeleton:
             raise ValueError("it has no nodes")
         return skeleton
     except Exception as error:  # whatever sleap-io raises for a broken graph
+        raise_interruption(error)
         raise RunError(
             f"{file}: data.labels.skeletons does not describe a skeleton "
             f"({' '.join(str(error).split())})"

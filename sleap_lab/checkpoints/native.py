@@ -22,6 +22,7 @@ from sleap_lab.checkpoints.training_config import CONFIG_NAME, TrainingConfig
 from sleap_lab.errors import RunError, brief
 from sleap_lab.files.pointers import refuse_pointer
 from sleap_lab.files.safe_load import check_pickle
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.networks import PoseNetwork, build_network
 
 STORAGE_DTYPES = {
@@ -177,6 +178,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     except RunError:
         raise
     except Exception as error:  # a broken zip or pickle can raise anything
+        raise_interruption(error)
         raise RunError(
             f"{path}: not a readable checkpoint: "
             f"{' '.join(str(error).split()) or type(error).__name__}"

@@ -27,6 +27,7 @@ from sleap_lab.cli.verbs import (
     run_tune,
 )
 from sleap_lab.errors import ConfigError, SleapLabError, did_you_mean, system_problem
+from sleap_lab.interruption import interruptible
 from sleap_lab.settings.config import GROUPS
 from sleap_lab.settings.credentials import conceal, redact
 
@@ -55,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # File names may hold bytes that are no valid text.
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        code = _dispatch(arguments)
+        with interruptible():
+            code = _dispatch(arguments)
     except SleapLabError as error:
         from sleap_lab import terminal
 

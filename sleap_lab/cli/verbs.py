@@ -96,7 +96,6 @@ def run_doctor(arguments: list[str]) -> int:
         return 0 if arguments else ConfigError.exit_code
     from sleap_lab import terminal
     from sleap_lab.doctor import PROBLEM, examine, verdict
-    from sleap_lab.inference.interruption import interruptible
     from sleap_lab.settings.config import GROUPS, keys
 
     overrides = [
@@ -105,10 +104,9 @@ def run_doctor(arguments: list[str]) -> int:
         if word.partition("=")[0] in {*keys(), *GROUPS} and not Path(word).exists()
     ]
     findings = []
-    with interruptible():
-        for finding in examine([word for word in arguments if word not in overrides], overrides):
-            findings.append(finding)
-            terminal.table([(f"{finding.verdict:<8} {finding.name:<8}", finding.text)])
+    for finding in examine([word for word in arguments if word not in overrides], overrides):
+        findings.append(finding)
+        terminal.table([(f"{finding.verdict:<8} {finding.name:<8}", finding.text)])
     print(verdict(findings))
     return 1 if any(finding.verdict == PROBLEM for finding in findings) else 0
 

@@ -20,6 +20,7 @@ from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import check_pickle, read_arrays
 from sleap_lab.files.table import write_table
+from sleap_lab.interruption import raise_interruption
 
 
 def write_metrics(
@@ -157,6 +158,7 @@ def read_frames(npz_path: str | Path) -> tuple[list[tuple[str, int]], FrameTable
         frame = numbers[:, 0].astype(np.int64)
         columns = dict(zip(header[2:], numbers[:, 1:].T, strict=True))
     except Exception as error:  # whatever a damaged file makes csv, zipfile and numpy raise
+        raise_interruption(error)
         raise RunError(
             f"{frames_file}, {flat_file.name}: the frames cannot be read "
             f"({' '.join(str(error).split())})"

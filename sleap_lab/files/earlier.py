@@ -25,6 +25,7 @@ from typing import Any
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.files.atomic import replacing
+from sleap_lab.interruption import raise_interruption
 
 MARK = re.compile(rb"sleap_lab:([0-9a-f]{32}):([0-9a-f]{32})")
 MARK_LENGTH = len("sleap_lab:") + 32 + 1 + 32
@@ -245,5 +246,6 @@ def _labels(path: Path) -> dict[str, Any]:
                 "embedded": sum(f"{name}/video" in file for name in file),
                 "generator": (facts.get("provenance") or {}).get("generator"),
             }
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError):
+    except Exception as error:  # anything can be wrong with a file that is no labels file
+        raise_interruption(error)
         return {}

@@ -21,6 +21,7 @@ import yaml
 from numpy.lib import format as npy
 
 from sleap_lab.files.pointers import refuse_pointer
+from sleap_lab.interruption import raise_interruption
 
 MAX_TEXT = 100_000_000
 MAX_YAML = 2_000_000
@@ -175,6 +176,7 @@ def _read_array(content: bytes, read_object: Callable[[bytes], Any] | None) -> A
             else npy.read_array_header_2_0(file)
         )
     except Exception as error:  # a header is a Python expression, which can be wrong in any way
+        raise_interruption(error)
         raise ValueError(
             f"it has no readable header ({' '.join(str(error).split()) or type(error).__name__})"
         ) from error

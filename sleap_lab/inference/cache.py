@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from sleap_lab.errors import RunError, system_reason
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_arrays, read_json
+from sleap_lab.interruption import raise_interruption
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +186,7 @@ def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | No
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # damaged in any way: computing again is always right
+        raise_interruption(error)
         cache.warn(
             f"entry {key[:8]} of the cache cannot be used ({system_reason(error)}) "
             "and is computed again"

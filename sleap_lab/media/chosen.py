@@ -5,6 +5,7 @@ from pathlib import Path
 from sleap_io.io.slp import read_videos
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.formats.names import as_path
 from sleap_lab.media.headers import vet_labels
 from sleap_lab.media.labels import video_name
@@ -27,7 +28,8 @@ def chosen_name(path: str, index: int) -> str:
     try:
         stems = _stems(path)
         stem = stems[index]
-    except Exception:  # opening it reports the problem
+    except Exception as error:  # opening it reports the problem
+        raise_interruption(error)
         return ""
     return f"{index:03}_{stem}" if stems.count(stem) > 1 else stem
 

@@ -9,6 +9,7 @@ import sleap_io as sio
 from sleap_io.io.video_reading import CropVideoBackend, HDF5Video, MediaVideo, VideoBackend
 
 from sleap_lab.errors import one_line
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.headers import vet_video
 from sleap_lab.media.index import read_index
 from sleap_lab.media.packets import AV_TIME_BASE, opened
@@ -86,6 +87,7 @@ def fit(video: sio.Video, files: Files, last: int) -> tuple[Fit, str]:
         )
         height, width, channels = media[:3] if media else reader.img_shape
     except Exception as error:  # every reader has its own errors for a file it cannot read
+        raise_interruption(error)
         return Fit.NO, f"cannot be read ({one_line(error)})"
     if (size := _size_difference(stored, height, width)) is not None:
         return Fit.NO, f"{OTHER}: {size}"

@@ -12,6 +12,7 @@ import sleap_io as sio
 from sleap_lab.errors import RunError, one_line
 from sleap_lab.files.atomic import hdf5_errors
 from sleap_lab.files.earlier import NO_FRAMES, replacing_earlier
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.counting import (
     CountedFrame,
     counted_frames,
@@ -44,6 +45,7 @@ def read_labels(path: str | Path) -> sio.Labels:
         ]:
             raise ValueError(f"it has a frame of the number {frames[0]}")
     except Exception as error:  # h5py and sleap-io raise many errors for a broken file
+        raise_interruption(error)
         raise RunError(f"{path}: not a readable SLEAP labels file ({one_line(error)})") from error
     relink(labels, path)
     return labels

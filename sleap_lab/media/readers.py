@@ -13,6 +13,7 @@ from av import library_versions
 from sleap_io.io.video_reading import HDF5Video, ImageVideo
 from sleap_io.transform.frame import crop_frame
 
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.index import FrameIndex
 from sleap_lab.media.recording import Recording, has_equal_channels
 
@@ -221,7 +222,8 @@ def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
     for frame in frames:
         try:
             image = reader.read(frame)
-        except Exception:  # reading that frame reports the problem
+        except Exception as error:  # reading that frame reports the problem
+            raise_interruption(error)
             continue
         if not has_equal_channels(image):
             return False
@@ -240,7 +242,8 @@ def _frame_numbers(video: sio.Video) -> Sequence[int]:
             return range(len(video))
         # Whatever a file says, a frame takes at least one byte.
         return range(min(len(video), Path(video.filename).stat().st_size))
-    except Exception:  # an unreadable file
+    except Exception as error:  # an unreadable file
+        raise_interruption(error)
         return range(0)
 
 
@@ -260,7 +263,8 @@ def find_levels(reader: Reader, frames: np.ndarray) -> Levels:
     for frame in frames[:TRIES].tolist():
         try:
             image = reader.read(frame)
-        except Exception:
+        except Exception as error:
+            raise_interruption(error)
             continue
         if image.dtype == np.uint8:
             return Levels()

@@ -18,6 +18,7 @@ from sleap_io.io.video_reading import (
 )
 
 from sleap_lab.errors import RunError, one_line
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.fit import OTHER, Files, Fit, Stored, fit, open_reader, size_problem, stored_of
 from sleap_lab.media.headers import ADDRESS, vet_video
 from sleap_lab.media.images import absent_images, display_path, is_there
@@ -299,6 +300,7 @@ def _open(video: sio.Video, files: Files, *, vetted: bool = False) -> str | None
                 inner=reader, crop=tuple(crop), fill=metadata.get("crop_fill", 0)
             )
     except Exception as error:  # every reader has its own errors for a file it cannot read
+        raise_interruption(error)
         return f"cannot be read ({one_line(error)})"
     if (rate := metadata.get("fps")) is not None and not isinstance(reader, MediaVideo):
         reader._fps = rate

@@ -9,6 +9,7 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import RunError
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.coverage import frames_digest
 from sleap_lab.media.images import display_path
 from sleap_lab.media.index import read_index
@@ -154,6 +155,7 @@ class Source:
         try:
             image = self.reader(video).read(frame)
         except Exception as error:  # each backend has its own errors for an undecodable frame
+            raise_interruption(error)
             reason = " ".join(str(error).split()) or type(error).__name__
             name = display_path(self.videos[video].filename)
             raise RunError(f"{name}: frame {frame} cannot be read ({reason})") from error

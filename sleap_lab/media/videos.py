@@ -12,6 +12,7 @@ from sleap_io.io.video_reading import CropVideoBackend, ImageVideo, MediaVideo
 
 from sleap_lab.errors import RunError, did_you_mean
 from sleap_lab.files.safe_load import check_dataset, check_hdf5
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.headers import ADDRESS, refuse_no_video, vet_video
 from sleap_lab.media.index import FrameIndex, read_index
 from sleap_lab.media.missing import IS_ADDRESS, MissingVideo
@@ -119,6 +120,7 @@ def open_video(
     except RunError:
         raise
     except Exception as error:  # each backend has its own errors for an unreadable file
+        raise_interruption(error)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RunError(f"{name} cannot be read as a video ({reason}); {ACCEPTED}") from error
     reader = StoredReader(video)

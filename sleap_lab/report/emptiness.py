@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
 from sleap_lab.report import drawing, overlay
@@ -27,7 +28,8 @@ def empty_pictures(
     for item in empty.frames:
         try:
             image = read_image(item.video, item.frame)
-        except Exception:  # the report names unreadable frames in a place of its own
+        except Exception as error:  # the report names unreadable frames in a place of its own
+            raise_interruption(error)
             continue
         figure = overlay.draw(image, poses[:0])
         white = max(empty.threshold, item.highest, SMALLEST)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sleap_lab.evaluation import Evaluation
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.poses.record import Poses
 from sleap_lab.report import drawing, overlay
 
@@ -99,6 +100,7 @@ def take_pictures(
         try:
             image = read_image(video, frame)
         except Exception as error:  # whatever the reader of this kind of video raises
+            raise_interruption(error)
             unreadable[f"{_place(poses, video, frame)} could not be read: {error}"] = None
             continue
         picture = _picture(image, poses, truth, evaluation, video, frame, pair)

@@ -28,6 +28,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.interruption import interruptible
 from sleap_lab.runs import summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation
 from sleap_lab.runs.occupancy import clear_leftovers
@@ -117,7 +118,8 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
         if slot is None:
             return
         try:
-            config = to_config(node)
+            with interruptible():
+                config = to_config(node)
         except ConfigError as error:  # a file was removed after the command was checked
             run = _new_summary(
                 invocation,
@@ -302,7 +304,7 @@ def _work(
         from sleap_lab.experiment import run
 
         # The lock may have to wait for a killed attempt to end.
-        with summary.lock(folder), open(folder / LOG_FILE, "ab") as log:
+        with interruptible(), summary.lock(folder), open(folder / LOG_FILE, "ab") as log:
             faulthandler.enable(log)
             if not _is_done(folder, known):
                 run(config, folder, replace(invocation, mlflow=_clear(folder)))

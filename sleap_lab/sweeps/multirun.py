@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sleap_lab import terminal
 from sleap_lab.errors import RunError
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.runs import summary
 from sleap_lab.runs.links import where_to_look
 from sleap_lab.runs.store import first_line
@@ -237,9 +238,8 @@ def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequen
             ]
             try:
                 launch(words, partial(supervise, sweep=sweep))
-            except (
-                Exception
-            ) as error:  # a worker of the launcher was killed, and the launcher stopped
+            except Exception as error:  # a worker was killed, and the launcher stopped
+                raise_interruption(error)
                 _wait(left)
                 if not any(map(began, pending)):
                     raise RunError(f"hydra/launcher: {first_line(error)}") from error

@@ -15,8 +15,8 @@ from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cached import detect_cached, open_cache
 from sleap_lab.inference.detect import Inference, device_name, predicted_skeleton
 from sleap_lab.inference.fingerprint import array_hash, fingerprint, results_version
-from sleap_lab.inference.interruption import interruptible
 from sleap_lab.inference.shards import check_devices, predictor
+from sleap_lab.interruption import interruptible
 from sleap_lab.media.labels import before_corrections, to_labels
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Source

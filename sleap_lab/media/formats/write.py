@@ -18,6 +18,7 @@ import sleap_io as sio
 from sleap_lab.errors import RunError, one_line
 from sleap_lab.files.atomic import hdf5_errors
 from sleap_lab.files.earlier import NO_FRAMES, replacing_earlier
+from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.formats import analysis_h5, csv, nwb
 from sleap_lab.media.formats.coco import write_coco
 from sleap_lab.media.formats.names import described, file_stem, renamed, unique_names
@@ -221,4 +222,5 @@ def _write(file: Path, name: str, write: Callable[[str], None], done: Written, f
     except RunError as error:
         done.failed.append(str(error))
     except Exception as error:  # each writer has its own errors for poses its format cannot hold
+        raise_interruption(error)
         done.failed.append(f"{file}: these poses cannot be written as {name} ({one_line(error)})")

@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sleap_lab.inference import interruption
-from sleap_lab.inference.interruption import interruptible
+from sleap_lab import interruption
+from sleap_lab.interruption import interruptible
 
 FOREVER = 30.0
 """Seconds to wait for an interruption."""
@@ -183,3 +183,60 @@ def test_another_thread_is_left_alone():
     thread.start()
     thread.join()
     assert ended == [signal.getsignal(signal.SIGINT)]
+
+
+def lost_in_a_block():
+    with interruptible():
+        in_a_destructor(None)
+        raise ValueError("this file cannot be read")
+
+
+def test_a_block_within_another_delivers_once(quick):
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            lost_in_a_block()
+        time.sleep(0.1)  # the outer block repeats what was delivered no more
+        with interruptible():
+            pass
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        in_a_destructor(None)
+
+
+def read_by_labels(path):
+    from sleap_lab.media.labels import read_labels
+
+    read_labels(path)
+
+
+def read_by_what_lies_there(path):
+    from sleap_lab.files.earlier import what_is
+
+    what_is(path)
+
+
+@pytest.mark.parametrize("read", [read_by_labels, read_by_what_lies_there])
+def test_an_interruption_in_a_callback_of_hdf5_is_no_broken_file(read, tmp_path, monkeypatch):
+    path = tmp_path / "a.slp"
+    with h5py.File(path, "w") as file:
+        file["instances"] = np.zeros(3)
+
+    def broken(*_, **__):
+        in_a_destructor(None)
+        raise RuntimeError("Unable to synchronously open object")
+
+    monkeypatch.setattr(h5py.File, "__init__", broken)
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            read(path)
+        with suppress(KeyboardInterrupt), interruptible():
+            pass
+
+
+def test_an_error_of_an_interruption_is_one_without_a_block(tmp_path):
+    broken = RuntimeError("this file cannot be read")
+    broken.__context__ = ValueError("no")
+    interruption.raise_interruption(broken)
+    broken.__context__.__context__ = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        interruption.raise_interruption(broken)
+    interruption.raise_interruption(ValueError("broken"))
