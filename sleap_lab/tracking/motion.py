@@ -5,6 +5,7 @@ were processed. Costs are negative logarithms of densities, so they add up.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ TAILS = (2.0, 4.0, 8.0)
 LEAP = 1e-3  # share of links that no model foresees: any place of the arena is as likely
 FLIP = 0.05  # share of directions that are anything, as when head and tail are confused
 FEW = 20  # pairs from which a gap is learned by itself
-MOST = 50_000  # pairs that are enough
+MOST = 8_000  # pairs that are enough
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,14 @@ class Motion:
 
     Attributes:
         window: Frames over which speed is measured.
-        kept: (gaps,) displacement in units of the speed before; 0 where speed predicts nothing.
+        kept: (gaps, 3) displacement expected: in units of the velocity before, of the speed along
+            the body, and along the body at any speed.
         still: (gaps,) spread of the place of an animal at rest.
         moving: (gaps,) additional spread in units of speed.
+        ahead: (gaps,) displacement along the body where the velocity is unknown.
+        loose: (gaps,) spread of the place then.
         turn: (gaps,) spread of the direction, in (0, 1), the scale of a wrapped Cauchy.
         tail: Degrees of freedom of the spread (Student's t in the plane).
-        speed: Root mean square speed.
         area: Area of the arena that the detections span.
     """
 
@@ -63,9 +66,10 @@ class Motion:
     kept: np.ndarray
     still: np.ndarray
     moving: np.ndarray
+    ahead: np.ndarray
+    loose: np.ndarray
     turn: np.ndarray
     tail: float
-    speed: float
     area: float
 
     @property
@@ -84,35 +88,60 @@ class Motion:
         gap = (state.time[others] - state.time[rows]).astype(float)
         step = state.center[others] - state.center[rows]
         place = 0.5 * (
-            self._place(gap, step, state.arriving[rows])
-            + self._place(gap, step, state.leaving[others])
+            self._place(gap, step, state.arriving[rows], state.heading[rows])
+            + self._place(-gap, step, state.leaving[others], state.heading[others])
         )
         return place + self._direction(gap, state.heading[others] * np.conj(state.heading[rows]))
 
-    def _place(self, gap: np.ndarray, step: np.ndarray, velocity: np.ndarray) -> np.ndarray:
-        kept, still, moving = self._at(gap, self.kept, self.still, self.moving)
-        unknown = np.isnan(velocity)
-        square = np.where(unknown, self.speed**2, np.abs(np.where(unknown, 0, velocity)) ** 2)
-        scale = still**2 + moving**2 * square + unknown * kept**2 * square
-        off = np.abs(step - kept * np.where(unknown, 0, velocity)) ** 2
+    def _place(
+        self, gap: np.ndarray, step: np.ndarray, velocity: np.ndarray, heading: np.ndarray
+    ) -> np.ndarray:
+        """Return the cost of steps, seen from one end; a negative gap looks back in time."""
+        sign, gap = np.sign(gap), np.abs(gap)
+        known = ~np.isnan(velocity)
+        told = _told(np.where(known, velocity, 0), heading, sign)
+        expected = np.where(
+            known,
+            np.sum(self._at(gap, self.kept) * told, axis=-1),
+            self._at(gap, self.ahead) * told[:, 2],
+        )
+        # Beyond the longest gap that was learned the spread grows as the square root of time.
+        beyond = np.maximum(gap / GAPS[-1], 1)
+        scale = beyond * np.where(
+            known,
+            self._at(gap, self.still) ** 2
+            + self._at(gap, self.moving) ** 2 * np.abs(told[:, 0]) ** 2,
+            self._at(gap, self.loose) ** 2,
+        )
+        off = np.abs(step - expected) ** 2
         density = (1 + off / (self.tail * scale)) ** (-self.tail / 2 - 1) / (2 * np.pi * scale)
         return -np.log((1 - LEAP) * density + LEAP / self.area)
 
     def _direction(self, gap: np.ndarray, turn: np.ndarray) -> np.ndarray:
         """Return the cost of a change of direction, against directions that say nothing."""
-        (scale,) = self._at(gap, self.turn)
+        scale = self._at(gap, self.turn)
         ratio = (1 - scale**2) / (1 + scale**2 - 2 * scale * turn.real)
         return np.nan_to_num(-np.log((1 - FLIP) * ratio + FLIP))
 
-    def _at(self, gap: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
-        """Interpolate what was learned; the spread grows on beyond the longest gap."""
-        where = np.log(np.maximum(gap, 1))
-        known = np.log(GAPS)
-        found = [np.interp(where, known, value) for value in values]
-        if len(values) == 3:
-            beyond = np.sqrt(np.maximum(gap / GAPS[-1], 1))
-            found[1:] = [value * beyond for value in found[1:]]
-        return found
+    def _at(self, gap: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """Interpolate what was learned, (gaps, …), at gaps."""
+        place = np.interp(np.log(np.maximum(gap, 1)), np.log(GAPS), np.arange(len(GAPS)))
+        low = np.minimum(place.astype(np.intp), len(GAPS) - 2)
+        part = (place - low).reshape(-1, *[1] * (value.ndim - 1))
+        return value[low] + part * (value[low + 1] - value[low])
+
+
+def _told(velocity: np.ndarray, heading: np.ndarray, sign: np.ndarray | int = 1) -> np.ndarray:
+    """Return what a displacement is expected from, (k, 3): velocity, speed and direction.
+
+    Args:
+        velocity: (k,) complex, in the direction of time.
+        heading: (k,) complex of length 1; where it is nan it tells nothing.
+        sign: 1 for displacements of what follows, -1 for those that led here, both in the direction
+            of time.
+    """
+    along = np.nan_to_num(heading)
+    return np.stack([velocity, np.abs(velocity) * along, along], axis=-1)
 
 
 def spanned_area(center: np.ndarray) -> float:
@@ -208,33 +237,48 @@ def _learn(
 ) -> tuple[float, Motion]:
     """Fit the model at one window; also return how far off it is on the whole."""
     arriving = velocities(bodies.center, time, before, window)
-    speeds = np.abs(arriving[~np.isnan(arriving)])
-    speed = float(np.sqrt(np.mean(speeds**2))) if len(speeds) else 0.0
     least = 1e-4 * float(np.sqrt(area))
-    places: list[tuple[float, float, float]] = []  # displacement kept, spread at rest, with speed
+    places: list[Place] = []
     turns: list[float] = []
     misfit, residuals = 0.0, []
     for gap, (rows, others) in zip(GAPS, pairs, strict=True):
         moving = ~np.isnan(arriving[rows])
         step = bodies.center[others] - bodies.center[rows]
+        heading = bodies.heading[rows]
         if int(moving.sum()) >= FEW:
-            place, off, missed = _fit(step[moving], arriving[rows[moving]], least)
+            told = _told(np.where(moving, arriving[rows], 0), heading)
+            place, off, missed = _fit(step, told, moving, least)
             residuals.append(off)
             misfit += missed if gap <= 4 else 0.0
         elif places:
-            kept, still, fast = places[-1]
-            place = kept, still * _growth(gap), fast * _growth(gap)
+            place = places[-1].grown(float(np.sqrt(gap / GAPS[GAPS.index(gap) - 1])))
         else:
-            middle = float(np.median(np.abs(step))) if len(step) else np.sqrt(area) / 10
-            place = 0.0, max(middle, least), 0.0
+            middle = float(np.median(np.abs(step))) if len(step) else float(np.sqrt(area)) / 10
+            middle = max(middle, least)
+            place = Place((0.0, 0.0, 0.0), middle, 0.0, 0.0, middle)
         places.append(place)
-        turns.append(_turn(bodies.heading[others] * np.conj(bodies.heading[rows]), turns))
+        turns.append(_turn(bodies.heading[others] * np.conj(heading), turns))
     tail = _tail(residuals)
     # The median distance in units of the scale.
     unit = np.sqrt(tail * (2 ** (2 / tail) - 1))
-    kept, still, fast = np.array(places).T
-    motion = Motion(window, kept, still / unit, fast / unit, np.array(turns), tail, speed, area)
-    return misfit, motion
+    kept, still, moves, ahead, loose = (np.array(column) for column in zip(*places, strict=True))
+    return misfit, Motion(
+        window, kept, still / unit, moves / unit, ahead, loose / unit, np.array(turns), tail, area
+    )
+
+
+class Place(NamedTuple):
+    """What is learned for one gap; spreads are median distances. See `Motion`."""
+
+    kept: tuple[float, ...]
+    still: float
+    moving: float
+    ahead: float
+    loose: float
+
+    def grown(self, by: float) -> "Place":
+        """Return the same with wider spreads."""
+        return Place(self.kept, self.still * by, self.moving * by, self.ahead, self.loose * by)
 
 
 def _turn(change: np.ndarray, shorter: list[float]) -> float:
@@ -259,36 +303,61 @@ def _growth(gap: int) -> float:
 
 
 def _fit(
-    step: np.ndarray, velocity: np.ndarray, least: float
-) -> tuple[tuple[float, float, float], np.ndarray, float]:
-    """Fit steps to velocities.
+    step: np.ndarray, told: np.ndarray, moving: np.ndarray, least: float
+) -> tuple[Place, np.ndarray, float]:
+    """Fit displacements to what is known before.
+
+    Args:
+        step: (k,) complex displacements.
+        told: (k, 3) complex, see `_told`.
+        moving: (k,) true where the velocity is known.
+        least: Smallest spread.
 
     Returns:
-        Displacement in units of speed, median distance from it at rest and its growth with speed;
-        the residuals in units of the median expected; and the logarithm of the median residual.
+        The fit; residuals in units of the median expected; logarithm of the median residual.
     """
-    kept = 0.0
-    for _ in range(5):  # least absolute deviations by reweighting
-        off = np.abs(step - kept * velocity)
-        weight = 1 / (off + np.median(off) + 1e-12)
-        below = np.sum(weight * np.abs(velocity) ** 2)
-        kept = float(np.sum(weight * (step * np.conj(velocity)).real) / below) if below > 0 else 0.0
-    off = step - kept * velocity
-    if np.median(np.abs(off)) > np.median(np.abs(step)):
-        kept, off = 0.0, step
-    square = np.abs(velocity) ** 2
+    (ahead,), loose = _weights(step, told[:, 2:])
+    step, told = step[moving], told[moving]
+    kept, median = _weights(step, told)
+    off = np.abs(step - np.sum(told * kept, axis=1))
+    square = np.abs(told[:, 0]) ** 2
     slow = square <= np.median(square)
     if slow.all():
-        still, fast = float(np.median(np.abs(off))), 0.0
+        still, moves = median, 0.0
     else:
-        low, high = (float(np.median(np.abs(off[half]) ** 2)) for half in (slow, ~slow))
+        low, high = (float(np.median(off[half])) ** 2 for half in (slow, ~slow))
         rise = max((high - low) / (square[~slow].mean() - square[slow].mean()), 0.0)
         still = float(np.sqrt(max(low - rise * square[slow].mean(), low / 16)))
-        fast = float(np.sqrt(rise))
+        moves = float(np.sqrt(rise))
     still = max(still, least)
-    expected = np.sqrt(still**2 + fast**2 * square)
-    missed = float(np.log(np.median(np.abs(off)) + 1e-9))
-    return (kept, still, fast), np.abs(off) / expected, missed
+    place = Place(tuple(kept.tolist()), still, moves, float(ahead), max(loose, least))
+    return place, off / np.sqrt(still**2 + moves**2 * square), float(np.log(median + 1e-9))
+
+
+def _weights(step: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the real weights with the least absolute deviations, and the median deviation.
+
+    No weights where they do not lower the median.
+
+    Args:
+        step: (k,) complex.
+        told: (k, m) complex.
+    """
+    weights = np.zeros(told.shape[1])
+    size = np.abs(step)
+    off = size
+    for _ in range(5):  # by reweighting
+        share = 1 / (off + np.median(off) + 1e-12)
+        # Sums over rows, which are a wait for threads as products of matrices.
+        left = np.conj(told) * share[:, None]
+        normal = np.einsum("ki,kj->ij", left, told).real
+        aim = np.einsum("ki,k->i", left, step).real
+        ridge = 1e-6 * np.trace(normal) / len(normal) + 1e-12
+        weights = np.linalg.solve(normal + ridge * np.eye(len(normal)), aim)
+        off = np.abs(step - np.sum(told * weights, axis=1))
+    if np.median(off) >= np.median(size):
+        return np.zeros(told.shape[1]), float(np.median(size))
+    return weights, float(np.median(off))
 
 
 def _tail(residuals: list[np.ndarray]) -> float:

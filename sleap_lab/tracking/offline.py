@@ -10,6 +10,7 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import number_of_animals
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
+from sleap_lab.tracking.likeness import look_again
 from sleap_lab.tracking.motion import Motion, know, learn_motion
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
 from sleap_lab.tracking.population import Population, count_animals, second_detections
@@ -106,7 +107,10 @@ def _paths(
         cost = link_cost(motion, state)
         paths = _solved(time, runs, cost, motion, population)
         motion = learn_motion(bodies, time, paths.runs.before, paths.runs.after)
-    return paths
+    doubtful = (paths.runs.before >= 0) & (runs.before < 0)
+    real = ~np.isin(paths.runs.first(), paths.left_out)
+    whole, odds = look_again(bodies, paths.runs, doubtful, cost, real)
+    return paths._replace(runs=whole, margin=np.where(np.isnan(odds), paths.margin, odds))
 
 
 def _solved(
