@@ -242,8 +242,14 @@ class TrackerConfig:
     method: str = key(
         "online",
         "Decide frame by frame (online; bytetrack and ocsort with tracks that outlive an absence), "
-        "or with the whole video at hand (global).",
-        choices=("online", "bytetrack", "ocsort", "global"),
+        "or with the whole video at hand (global); auto tries them all on each video and takes "
+        "what is soundest.",
+        choices=("online", "bytetrack", "ocsort", "global", "auto"),
+    )
+    link_tracklets: bool = key(
+        False,
+        "Trackers that decide frame by frame: cut tracks where they are in doubt, and join the "
+        "pieces as method=global does.",
     )
     tracking_window_size: int = key(
         5,

@@ -40,6 +40,17 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
             f"tracker.scoring_method={config.scoring_method} cannot compare "
             f"tracker.features={config.features}; it compares {' or '.join(accepted)}"
         )
+    if config.method == "global" and (config.use_flow or config.use_kalman):
+        motion = "use_flow" if config.use_flow else "use_kalman"
+        raise ConfigError(
+            f"tracker.{motion} is for trackers that decide frame by frame, but tracker.method is "
+            "global; choose one"
+        )
+    if config.method != "online" and config.link_tracklets:
+        raise ConfigError(
+            "tracker.link_tracklets=true joins what an online tracker found, but tracker.method is "
+            f"{config.method}; choose one"
+        )
     if config.use_flow and config.use_kalman:
         raise ConfigError("tracker.use_flow and tracker.use_kalman are both true; choose one")
     if config.features == "image" and (config.use_flow or config.use_kalman):
@@ -79,12 +90,6 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
     return config
 
 
-def number_of_animals(config: TrackerConfig) -> int | None:
-    """Return the number of animals that the settings give, None for none."""
-    given = (config.tracking_target_instance_count, config.max_tracks)
-    return min((number for number in given if number), default=None)
-
-
 def _check_absence(config: TrackerConfig) -> None:
     """Refuse settings that bytetrack and ocsort do not have."""
     if config.scoring_method not in ("oks", "iou"):
@@ -102,6 +107,8 @@ def _check_absence(config: TrackerConfig) -> None:
 
 def _resolve(config: TrackerConfig) -> TrackerConfig:
     """Replace the settings that do not fit the others."""
+    if config.method == "global":
+        return config
     if config.method in ABSENCE:
         _check_absence(config)
         features = "keypoints" if config.scoring_method == "oks" else "bboxes"

@@ -20,7 +20,7 @@ import numpy as np
 from sleap_lab.poses.boxes import areas, bounding_boxes
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import number_of_animals
+from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.assign import hungarian
 from sleap_lab.tracking.doubt import (
     WORTH,
@@ -108,7 +108,7 @@ class AbsenceLinker:
             ],
             axis=-1,
         )
-        self.animals = number_of_animals(config)
+        self.animals = known_animals(config)
         self.observing = config.method == "ocsort"
         self.opened = self.doubts = self.parted = 0
         # A single animal without extent has no scale; its filter decides nothing.

@@ -8,52 +8,105 @@ import numpy as np
 
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import number_of_animals
+from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
 from sleap_lab.tracking.likeness import look_again
 from sleap_lab.tracking.motion import Motion, know, learn_motion
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
 from sleap_lab.tracking.population import Population, count_animals, second_detections
-from sleap_lab.tracking.tracklets import MARGIN, Runs, find_tracklets
+from sleap_lab.tracking.tracklets import MARGIN, Runs, find_tracklets, joined
 
 log = logging.getLogger(__name__)
 
 PASSES = 4  # the paths settle within three
+CERTAIN, SLOPE = 0.1, 0.75  # log odds at no margin, and their growth; see `probability`
 
 
-def track_globally(poses: Poses, config: TrackerConfig, first: int) -> Poses:
+def track_globally(
+    poses: Poses, config: TrackerConfig, first: int, notes: list[str] | None = None
+) -> Poses:
     """Track the instances of one video, each decision in the light of the whole video.
 
     Args:
         poses: Instances of one video.
         config: Tracker settings; only the number of animals is used.
         first: Number of the first track.
+        notes: Gets sentences that a reader of the result must know.
 
     Returns:
         Instances by frame; predicted ones that belong to no animal are left out, user-labelled ones
-        stay without a track.
+        stay without a track. `track_scores` is the probability that the link to the instance before
+        is right, see `probability`.
     """
     poses = poses[np.argsort(poses.frame, kind="stable")]
-    seen = np.flatnonzero(poses.visible.any(axis=1))
-    tracks, scores = np.full(len(poses), -1), np.full(len(poses), np.nan)
-    if len(seen):
-        tracks[seen], scores[seen] = identify(poses[seen], number_of_animals(config))
-    stay = (tracks >= 0) | poses.user
-    left_out = len(poses) - int(stay.sum())
-    if left_out:
-        log.info(
-            "tracker.method=global: %d of %d instances belong to no animal", left_out, len(poses)
+    seen = np.any(poses.visible, axis=1)
+    return _identified(poses, seen, None, known_animals(config), first, notes)
+
+
+def link_tracklets(
+    poses: Poses, config: TrackerConfig, first: int, notes: list[str] | None = None
+) -> Poses:
+    """Take the tracks of an online tracker as tracklets, and join them as `track_globally` does.
+
+    A track is cut wherever the tracker was in doubt, or should have been.
+
+    Args:
+        poses: Instances of one video by frame; those without a track stay as they are.
+        config: Tracker settings; only the number of animals is used.
+        first: Number of the first track.
+        notes: Gets sentences that a reader of the result must know.
+
+    Returns:
+        Likewise.
+    """
+    tracked = (poses.tracks >= 0) & np.any(poses.visible, axis=1)
+    return _identified(poses, tracked, poses.tracks, known_animals(config), first, notes)
+
+
+def _identified(
+    poses: Poses,
+    chosen: np.ndarray,
+    tracklets: np.ndarray | None,
+    animals: int | None,
+    first: int,
+    notes: list[str] | None,
+) -> Poses:
+    """Identify the chosen instances, and leave out those of them that belong to no animal."""
+    rows = np.flatnonzero(chosen)
+    tracks, scores = np.full(len(poses), -1), poses.track_scores.copy()
+    said: list[str] = []
+    if len(rows):
+        own = None if tracklets is None else tracklets[rows]
+        tracks[rows], scores[rows] = identify(poses[rows], animals, own, said)
+    stay = (tracks >= 0) | poses.user | ~(chosen | (tracklets is None))
+    scores[(tracks < 0) & chosen] = np.nan
+    if left_out := len(poses) - int(stay.sum()):
+        said.append(
+            f"Tracking: {left_out} of {len(poses)} instances belong to no animal (second "
+            "detections of one, and things that no animal is) and were left out."
         )
+    for note in said:
+        log.info(note)
+    if notes is not None:
+        notes += said
     tracks = np.where(tracks >= 0, first + tracks, -1).astype(np.int32)
     return replace(poses, tracks=tracks, track_scores=scores)[stay]
 
 
-def identify(poses: Poses, animals: int | None) -> tuple[np.ndarray, np.ndarray]:
+def identify(
+    poses: Poses,
+    animals: int | None,
+    tracklets: np.ndarray | None = None,
+    notes: list[str] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Say which animal each detection of a video is.
 
     Args:
         poses: Detections of one video by frame, each with a visible node.
         animals: Number of animals; None to estimate it.
+        tracklets: (n,) track of each by another tracker, whose links are all that is sure; None to
+            find what is sure.
+        notes: Gets what a reader must know.
 
     Returns:
         (n,) number of the animal, -1 for none, and (n,) probability of its link.
@@ -62,15 +115,16 @@ def identify(poses: Poses, animals: int | None) -> tuple[np.ndarray, np.ndarray]
     bodies = describe_bodies(poses)
     worth = np.where(poses.user, np.inf, np.nan_to_num(poses.instance_scores))
     second = second_detections(bodies, time, worth, animals) & ~poses.user
-    rows = (~second).nonzero()[0]
+    rows = np.flatnonzero(~second)
     own, when = bodies.of(rows), time[rows]
     runs, motion = find_tracklets(own, when)
+    if tracklets is not None:
+        runs = _within(runs, tracklets[rows])
     population = Population(animals, True) if animals else count_animals(when, runs)
-    if animals is None:
-        log.info(
-            "tracker.method=global: %d animals %s, estimated from the counts of the frames",
-            population.animals,
-            "throughout" if population.settled else "at most at once",
+    if animals is None and notes is not None:
+        notes.append(
+            f"Tracking: {population.animals} animals, estimated from the counts of the frames; "
+            "tracker.tracking_target_instance_count says it where it is known."
         )
     paths = _paths(own, when, runs, motion, population)
     first = paths.runs.first()
@@ -80,6 +134,13 @@ def identify(poses: Poses, animals: int | None) -> tuple[np.ndarray, np.ndarray]
     tracks, scores = np.full(len(poses), -1), np.full(len(poses), np.nan)
     tracks[rows[real]], scores[rows[real]] = number, probability(paths.margin[real])
     return tracks, scores
+
+
+def _within(runs: Runs, tracklets: np.ndarray) -> Runs:
+    """Cut runs where they leave a tracklet."""
+    to = np.flatnonzero(runs.before >= 0)
+    to = to[tracklets[to] == tracklets[runs.before[to]]]
+    return joined(len(tracklets), runs.before[to], to)
 
 
 class Paths(NamedTuple):
@@ -142,8 +203,17 @@ def _with(paths: Paths, found: Solution, chosen: np.ndarray) -> Paths:
 
 
 def probability(margin: np.ndarray) -> np.ndarray:
-    """Return the probability that a link of some margin is right."""
-    return 1 / (1 + np.exp(-margin))
+    """Return the probability that links are right.
+
+    The margin is how much worse the best answer without the link is, or, where shape was looked at,
+    the logarithm of the odds that both together give. How often links of some margin are right was
+    counted on simulated animals that nothing but motion tells apart (`scripts/calibrate_links.py`),
+    and a logistic curve was fitted.
+
+    Args:
+        margin: (n,) margins; inf for the first of a track.
+    """
+    return 1 / (1 + np.exp(-(CERTAIN + SLOPE * margin)))
 
 
 def moments(poses: Poses) -> np.ndarray:

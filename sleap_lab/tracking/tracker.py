@@ -10,12 +10,13 @@ import numpy as np
 
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import ABSENCE, check_tracker
+from sleap_lab.settings.tracker import ABSENCE, check_tracker, known_animals
 from sleap_lab.tracking.absence import AbsenceLinker
+from sleap_lab.tracking.choose import choose
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.doubt import in_order
 from sleap_lab.tracking.linker import Linker
-from sleap_lab.tracking.offline import track_globally
+from sleap_lab.tracking.offline import link_tracklets, track_globally
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,9 @@ def track(
     Returns:
         Instances and frames ordered by video and frame. `track_scores` is 1 for an instance that
         opens a track, else the score of its link (-inf where it matches no track but may not open
-        one either). `track_names` holds the tracks in use, in order of first appearance; new ones
-        are called track_0, track_1, …, and never like one that was kept.
+        one either); where the whole video decides, the probability that the link is right.
+        `track_names` holds the tracks in use, in order of first appearance; new ones are called
+        track_0, track_1, …, and never like one that was kept.
 
     Raises:
         ConfigError: The settings contradict each other.
@@ -60,11 +62,7 @@ def track(
     linkers: list[Linker | AbsenceLinker] = []
     for video in np.unique(frames[:, 0]).tolist():
         part = replace(poses[poses.video == video], frames=frames[frames[:, 0] == video])
-        if config.method == "global":
-            parts.append(track_globally(part, config, unused))
-        else:
-            linkers.append(_linker(part, config, read_image, video))
-            parts.append(_track_video(part, config, linkers[-1], unused))
+        parts.append(_track_video(part, config, read_image, unused, linkers, notes))
         unused = max(unused, int(parts[-1].tracks.max(initial=-1)) + 1)
     if notes is not None:
         notes += _doubts(linkers, config)
@@ -136,9 +134,53 @@ def _linker(
 
 
 def _track_video(
+    poses: Poses,
+    config: TrackerConfig,
+    read_image: ReadImage | None,
+    first: int,
+    linkers: list[Linker | AbsenceLinker],
+    notes: list[str] | None,
+) -> Poses:
+    """Track the instances of one video as its settings say; new tracks are numbered from `first`.
+
+    Args:
+        poses: Instances and frames of one video.
+        config: Tracker settings, checked.
+        read_image: See `track`.
+        first: Number of the first new track.
+        linkers: Gets what linked the detections frame by frame, unless it was only tried.
+        notes: Gets sentences that a reader of the result must know.
+    """
+    video = int(poses.frames[0, 0])
+    ends = int(poses.frames[[0, -1], 1].sum())
+
+    def by(config: TrackerConfig, part: Poses, reverse: bool = False) -> Poses:
+        if config.method == "global":
+            return track_globally(part, config, first, said)
+
+        def read(video: int, frame: int) -> np.ndarray:
+            assert read_image is not None
+            return read_image(video, ends - frame if reverse else frame)
+
+        linkers.append(_linker(part, config, read_image and read, video))
+        tracked = _track_online(part, config, linkers[-1], first)
+        return link_tracklets(tracked, config, first, said) if config.link_tracklets else tracked
+
+    if config.method != "auto":
+        said = notes
+        return by(config, poses)
+    said, linkers = None, []  # what trackers say that are not taken is of no interest
+    trackers = {
+        method: partial(by, _resolve(check_tracker(replace(config, method=method)), poses))
+        for method in ("global", *ABSENCE, "online")
+    }
+    return choose(poses, trackers, known_animals(config), notes)
+
+
+def _track_online(
     poses: Poses, config: TrackerConfig, linker: Linker | AbsenceLinker, first: int
 ) -> Poses:
-    """Track the instances of one video; new tracks are numbered from `first`."""
+    """Track the instances of one video frame by frame; new tracks are numbered from `first`."""
     tracks, scores = poses.tracks.copy(), poses.track_scores.copy()
     frames, links = [], []
     by_hand = poses.user.any()

@@ -416,7 +416,8 @@ NO_WINDW = "tracker.windw: there is no such key. Did you mean 'tracker.tracking_
         # options
         (
             "tracker=fixed_windw",
-            "accepted: bytetrack, fixed_window, flow, global, kalman, local_queues, none, ocsort. "
+            "accepted: auto, bytetrack, fixed_window, flow, global, kalman, local_queues, none, "
+            "ocsort. "
             "Did you mean 'fixed_window'?",
         ),
         ("experiment=dmo", "dmo"),

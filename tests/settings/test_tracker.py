@@ -4,7 +4,7 @@ import pytest
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.settings.tracker import check_tracker, number_of_animals
+from sleap_lab.settings.tracker import check_tracker, known_animals
 
 WORKING = {
     ("keypoints", "oks"),
@@ -44,6 +44,15 @@ def test_features_and_scorings_that_fit(features, scoring):
         (
             {"method": "ocsort", "use_kalman": True, "max_tracks": 2},
             "tracker.use_kalman=true does not go with tracker.method=ocsort",
+        ),
+        (
+            {"method": "global", "use_flow": True},
+            "tracker.use_flow is for trackers that decide frame by frame",
+        ),
+        (
+            {"method": "auto", "link_tracklets": True},
+            "tracker.link_tracklets=true joins what an online tracker found, "
+            "but tracker.method is auto",
         ),
         (
             {"use_kalman": True},
@@ -146,6 +155,6 @@ def test_similarities_of_absence_choose_their_features(method, scoring, features
 @pytest.mark.parametrize(
     ("target", "limit", "animals"), [(None, None, None), (0, None, None), (3, None, 3), (3, 2, 2)]
 )
-def test_the_number_of_animals(target, limit, animals):
+def test_the_known_animals(target, limit, animals):
     config = TrackerConfig(tracking_target_instance_count=target, max_tracks=limit)
-    assert number_of_animals(config) == animals
+    assert known_animals(config) == animals

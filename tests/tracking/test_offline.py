@@ -1,4 +1,4 @@
-import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,10 +99,44 @@ def test_never_more_tracks_than_animals():
     assert track(scene(mixed(A, B, C, far)), GLOBAL).track_names[3:] == ("track_3",)
 
 
-def test_the_estimated_number_of_animals_is_reported(caplog):
-    with caplog.at_level(logging.INFO):
-        track(scene(mixed(A, B, C)), GLOBAL)
-    assert "3 animals throughout, estimated from the counts of the frames" in caplog.text
+def test_what_was_estimated_and_left_out_is_said():
+    notes = []
+    track(scene(mixed(A, B, C, [(2, 300, -200, 0.0)])), GLOBAL, notes=notes)
+    assert notes[0].startswith("Tracking: 3 animals, estimated from the counts of the frames")
+    assert notes[1].startswith("Tracking: 1 of 25 instances belong to no animal")
+    notes = []
+    track(scene(mixed(A, B, C)), THREE, notes=notes)
+    assert notes == []
+
+
+LINKED = TrackerConfig(tracking=True, link_tracklets=True, tracking_target_instance_count=3)
+
+
+def test_tracklets_of_an_online_tracker_are_linked():
+    hidden = [row for row in B if row[0] not in (3, 4)]
+    poses = scene(mixed(A, hidden, C))
+    online = track(poses, TrackerConfig(tracking=True, tracking_window_size=1))
+    assert len(online.track_names) > 3  # steps of almost a body length: every OKS is 0
+    assert one_track_each(track(poses, LINKED), A, hidden, C)
+
+
+def test_what_an_online_tracker_leaves_without_a_track_stays_so():
+    poses = scene([*mixed(A, B, C), (2, 300, -200, 0.0)], user=[False] * 24 + [True])
+    poses.points[-1, 1:] = np.nan
+    tracked = track(poses, replace(LINKED, min_new_track_points=1))
+    assert tracked.tracks[tracked.user].tolist() == [-1]
+    assert one_track_each(tracked[~tracked.user], A, B, C)
+
+
+def test_auto_takes_what_is_sounder_and_says_why():
+    notes = []
+    auto = replace(THREE, method="auto", scoring_method="oks", tracking_window_size=1)
+    tracked = track(scene(mixed(A, B, C)), auto, notes=notes)
+    assert one_track_each(tracked, A, B, C)
+    assert notes[-1].startswith(
+        "Tracking: tracker.method=auto takes global (global: forward and backward agree on 100.0%, "
+        "100.0% of the instances on 3 tracks; bytetrack: "
+    )
 
 
 def test_user_labelled_instances_stay_even_where_they_belong_to_no_animal():
