@@ -21,7 +21,8 @@ ABSENCE = ("bytetrack", "ocsort")
 
 def known_animals(config: TrackerConfig) -> int | None:
     """Return the number of animals in a frame, where the settings say it."""
-    return config.tracking_target_instance_count or config.max_tracks or None
+    given = (config.tracking_target_instance_count, config.max_tracks)
+    return min((number for number in given if number), default=None)
 
 
 def check_tracker(config: TrackerConfig) -> TrackerConfig:
@@ -40,17 +41,7 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
             f"tracker.scoring_method={config.scoring_method} cannot compare "
             f"tracker.features={config.features}; it compares {' or '.join(accepted)}"
         )
-    if config.method == "global" and (config.use_flow or config.use_kalman):
-        motion = "use_flow" if config.use_flow else "use_kalman"
-        raise ConfigError(
-            f"tracker.{motion} is for trackers that decide frame by frame, but tracker.method is "
-            "global; choose one"
-        )
-    if config.method != "online" and config.link_tracklets:
-        raise ConfigError(
-            "tracker.link_tracklets=true joins what an online tracker found, but tracker.method is "
-            f"{config.method}; choose one"
-        )
+    _check_method(config)
     if config.use_flow and config.use_kalman:
         raise ConfigError("tracker.use_flow and tracker.use_kalman are both true; choose one")
     if config.features == "image" and (config.use_flow or config.use_kalman):
@@ -88,6 +79,24 @@ def check_tracker(config: TrackerConfig) -> TrackerConfig:
             "tracker.tracking_target_instance_count or tracker.max_tracks"
         )
     return config
+
+
+def _check_method(config: TrackerConfig) -> None:
+    """Refuse settings of trackers that decide frame by frame where another method is chosen."""
+    if config.method in ("global", "auto") and (config.use_flow or config.use_kalman):
+        motion = "use_flow" if config.use_flow else "use_kalman"
+        raise ConfigError(
+            f"tracker.{motion} is for trackers that decide frame by frame, but tracker.method is "
+            f"{config.method}; choose one"
+        )
+    if config.method in ("global", "auto") and config.link_tracklets:
+        raise ConfigError(
+            "tracker.link_tracklets=true joins what an online tracker found, but tracker.method is "
+            f"{config.method}; choose one"
+        )
+    if config.method == "auto":
+        for method in ABSENCE:
+            check_tracker(replace(config, method=method))
 
 
 def _check_absence(config: TrackerConfig) -> None:
