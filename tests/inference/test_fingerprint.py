@@ -310,16 +310,16 @@ CONFIGS = (
     },
 )
 WERE = (
-    "01ef754f5f69-1dc5fa77249f-60993f8e227a",
-    "01ef754f5f69-f25d53b08fe8-60993f8e227a",
-    "01ef754f5f69-d5c2710ae479-60993f8e227a",
-    "8c1f056a634b-2a5ad2577447-60993f8e227a",
-    "4bf17581ae31-6b7a61274e38-60993f8e227a",
-    "3c46c2c13915-f25b04832185-60993f8e227a",
-    "0b31f5ce2c9b-a8f94a33f6df-60993f8e227a",
-    "01ef754f5f69-1dc5fa77249f-a986ab283a13",
-    "01ef754f5f69-1dc5fa77249f-6fa5a4929130",
-    "1e77de47add1-aef585e32564-70b2d0f86d37",
+    "01ef754f5f69-1dc5fa77249f-bf410c01f1a3",
+    "01ef754f5f69-f25d53b08fe8-bf410c01f1a3",
+    "01ef754f5f69-d5c2710ae479-bf410c01f1a3",
+    "8c1f056a634b-2a5ad2577447-bf410c01f1a3",
+    "4bf17581ae31-6b7a61274e38-bf410c01f1a3",
+    "3c46c2c13915-f25b04832185-bf410c01f1a3",
+    "0b31f5ce2c9b-a8f94a33f6df-bf410c01f1a3",
+    "01ef754f5f69-1dc5fa77249f-b4ae41efd908",
+    "01ef754f5f69-1dc5fa77249f-77c5cc4e5284",
+    "1e77de47add1-aef585e32564-53c972c896ba",
 )
 """Network, predictions and tracks of each of these before the rooms were moved."""
 
