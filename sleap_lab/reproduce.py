@@ -273,8 +273,15 @@ def _compare_predictions(
 
 
 def _numbers(run: RunSummary) -> dict[str, float]:
-    """Return counts and metrics without speeds, which are no results."""
-    metrics = {name: value for name, value in run.metrics.items() if not name.startswith("speed/")}
+    """Return counts and metrics, without speeds, which are no results.
+
+    Signs of errors are left out, too: they come with a report, and follow from the poses.
+    """
+    metrics = {
+        name: value
+        for name, value in run.metrics.items()
+        if not name.startswith(("speed/", "quality/"))
+    }
     return {f"counts/{name}": float(value) for name, value in run.counts.items()} | metrics
 
 

@@ -22,13 +22,14 @@ LEFT_BY_RUNS = (
         "switches.csv",
         "switches.slp",
     ),
-    *("bad_frames.csv", "quality.csv", "report.html", "overlay.mp4"),
+    *("bad_frames.csv", "quality.csv", "suspects.csv", "suspects.slp"),
+    *("report.html", "overlay.mp4"),
 )
 """What a run writes into its folder, except its summary and its log.
 
 A folder that a user chose may hold other files, which stay.
 """
-RESULTS = ("predictions.*", "outputs.npz", "switches.slp")
+RESULTS = ("predictions.*", "outputs.npz", "switches.slp", "suspects.slp")
 """Those of them that a person may have worked on."""
 HYDRAS = ".hydra"
 

@@ -14,7 +14,7 @@ from sleap_lab.poses.record import COLUMNS
 RUN_FOLDER = {
     ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml",
     "metrics.csv", "metrics.flat.npz", "metrics.frames.csv", "metrics.json", "metrics.npz",
-    "predictions.slp", "report.html", "run.json", "run.log", "switches.csv",
+    "predictions.slp", "quality.csv", "report.html", "run.json", "run.log", "switches.csv",
     "snapshot/command.txt", "snapshot/config.yaml", "snapshot/device.json", "snapshot/git.json",
     "snapshot/hashes.json", "snapshot/overrides.yaml", "snapshot/packages.json",
     "snapshot/videos.json",
