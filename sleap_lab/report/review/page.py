@@ -1,0 +1,262 @@
+"""The page itself: the recording, its poses and its doubtful moments in one HTML file."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sleap_lab import terminal
+from sleap_lab.errors import RunError
+from sleap_lab.evaluation import Switch
+from sleap_lab.files.atomic import replacing
+from sleap_lab.poses.record import Poses, distinct
+from sleap_lab.quality.assess import Quality
+from sleap_lab.quality.suspects import Suspect
+from sleap_lab.report.figures import PALETTE, track_color
+from sleap_lab.report.page import template
+from sleap_lab.report.review.chosen import choose
+from sleap_lab.report.review.film import GROUP, encode, film_rate, film_size
+from sleap_lab.report.review.packing import Canvas, pack_poses, pack_timeline, packed
+
+BUDGET = 24_000_000
+"""Bytes of film and poses that a page may hold; as text they take a third more."""
+SAMPLES = 4  # groups of frames of a video from which the size of its film is estimated
+FALLBACK_RATE = 15.0  # frames per second where the video does not say
+MOST_MOMENTS = 500
+GRAY = 128  # pixel value of a frame that cannot be read
+
+Read = Callable[[int, int], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What a page is about.
+
+    Attributes:
+        title: Its title.
+        videos: Names of the videos.
+        quality: The poses and the signs of errors in them.
+        moments: Doubtful moments, the most doubtful first.
+        read: (video, frame) to (h, w, c) uint8, c 1 or 3; raises RunError for an unreadable frame.
+        rates: By video, frames per second, where known.
+        problems: By video, why it cannot be read; only videos that cannot be read are in it.
+        truth: Ground truth, with the video indices of the poses; None without.
+        switches: Identity switches of an evaluation; None without one.
+        notes: What a reader must know.
+    """
+
+    title: str
+    videos: Sequence[str]
+    quality: Quality
+    moments: Sequence[Suspect]
+    read: Read
+    rates: Mapping[int, float] = field(default_factory=dict)
+    problems: Mapping[int, str] = field(default_factory=dict)
+    truth: Poses | None = None
+    switches: Sequence[Switch] | None = None
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The frames of one video that the page holds: numbers, positions among all, and the film."""
+
+    frames: np.ndarray
+    positions: np.ndarray
+    canvas: Canvas
+    rate: float
+    film: bytes | None
+
+
+def write_review(path: Path, recording: Recording, budget: int = BUDGET) -> None:
+    """Write the page; it appears under `path` at once.
+
+    Args:
+        path: The HTML file to write.
+        recording: What it is about.
+        budget: Bytes of film and poses that it may hold.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    order = recording.quality.order
+    poses = replace(order.poses, track_names=distinct(order.poses.track_names))
+    unreadable: list[str] = []
+    parts = _parts(recording, budget, unreadable)
+    shown = sum(len(part.positions) for part in parts.values())
+    data = {
+        "skeleton": {"nodes": poses.skeleton.nodes, "edges": poses.skeleton.edges},
+        "tracks": [
+            {"name": name, "color": track_color(i)} for i, name in enumerate(poses.track_names)
+        ],
+        "palette": PALETTE,
+        "evaluated": recording.switches is not None,
+        "videos": [_video(recording, video, part) for video, part in parts.items()],
+        "moments": list(_moments(recording, parts)),
+        "switches": list(_switches(recording, list(parts))),
+    }
+    html = template("review/page.html").render(
+        title=recording.title,
+        videos=[recording.videos[video] for video in parts],
+        problems={recording.videos[video]: why for video, why in recording.problems.items()},
+        films=[base64.b64encode(part.film or b"").decode("ascii") for part in parts.values()],
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        notes=list(dict.fromkeys([*recording.notes, *unreadable])),
+        shown=shown,
+        frames=len(order.places),
+        moments=len(recording.moments),
+        most=MOST_MOMENTS,
+        budget=f"{budget / 1e6:.0f} MB",
+        truth=recording.truth is not None,
+        evaluated=recording.switches is not None,
+    )
+    with replacing(path) as temporary:
+        # Names of files may hold bytes that are no text.
+        temporary.write_bytes(html.encode(errors="backslashreplace"))
+
+
+def _parts(recording: Recording, budget: int, unreadable: list[str]) -> dict[int, _Part]:
+    """Choose the frames of the page and encode their films, within the budget.
+
+    Args:
+        recording: What the page is about.
+        budget: Bytes.
+        unreadable: Gets a sentence on frames that cannot be read.
+    """
+    order = recording.quality.order
+    videos = np.unique(order.places[:, 0]).tolist()
+    pose_bytes = 4.0 * np.diff(order.start) * (1 + len(order.poses.skeleton.nodes))
+    canvases = {video: _canvas(recording, video) for video in videos}
+    film_bytes = {video: _estimate(recording, video, canvases[video]) for video in videos}
+    while True:
+        estimate = np.array([film_bytes[video] for video in order.places[:, 0].tolist()])
+        chosen = choose(order.places, recording.moments, pose_bytes + estimate, budget)
+        unreadable.clear()
+        parts = {
+            video: _part(recording, video, canvases[video], chosen, unreadable) for video in videos
+        }
+        size = pose_bytes[chosen].sum() + sum(len(part.film or b"") for part in parts.values())
+        if size <= budget or np.count_nonzero(chosen) <= GROUP:
+            return parts
+        film_bytes = {video: 1.1 * each * size / budget for video, each in film_bytes.items()}
+
+
+def _canvas(recording: Recording, video: int) -> Canvas:
+    """Return the size of a video's images; without a video, of the area of its poses."""
+    places = recording.quality.order.places
+    if video not in recording.problems:
+        for frame in places[places[:, 0] == video, 1].tolist():
+            try:
+                height, width = recording.read(video, frame).shape[:2]
+            except RunError:
+                continue
+            return Canvas((height, width), film_size(height, width))
+    poses = recording.quality.order.poses
+    points = poses.points[poses.video == video].reshape(-1, 2)
+    points = points[np.isfinite(points).all(axis=1)]
+    far = np.percentile(points, 99.9, axis=0) * 1.05 if len(points) else np.zeros(2)
+    width, height = np.maximum(np.ceil(far), 64).astype(int).tolist()
+    return Canvas((height, width), film_size(height, width))
+
+
+def _estimate(recording: Recording, video: int, canvas: Canvas) -> float:
+    """Return the bytes that a frame of a video's film takes, from some groups of frames."""
+    places = recording.quality.order.places
+    frames = places[places[:, 0] == video, 1]
+    if video in recording.problems:
+        return 0.0
+    first = np.linspace(0, max(0, len(frames) - GROUP), SAMPLES).astype(int)
+    chosen = np.unique((first[:, None] + np.arange(GROUP)).clip(max=len(frames) - 1))
+    images = _images(recording, video, frames[chosen].tolist(), canvas, [])
+    return len(encode(images, canvas.film, film_rate(frames, FALLBACK_RATE))) / len(chosen)
+
+
+def _part(
+    recording: Recording, video: int, canvas: Canvas, chosen: np.ndarray, unreadable: list[str]
+) -> _Part:
+    places = recording.quality.order.places
+    positions = np.flatnonzero(chosen & (places[:, 0] == video))
+    every, frames = places[places[:, 0] == video, 1], places[positions, 1]
+    rate = film_rate(every, recording.rates.get(video) or FALLBACK_RATE)
+    film = None
+    if video not in recording.problems and len(frames):
+        label = f"encoding {Path(recording.videos[video]).name}"
+        watched = terminal.progress(frames.tolist(), len(frames), label)
+        film = encode(_images(recording, video, watched, canvas, unreadable), canvas.film, rate)
+    positions -= np.searchsorted(places[:, 0], video)
+    return _Part(frames, positions, canvas, float(rate), film)
+
+
+def _images(
+    recording: Recording, video: int, frames: Iterator[int] | list[int], canvas: Canvas,
+    unreadable: list[str],
+) -> Iterator[np.ndarray]:
+    """Yield the images of some frames; gray ones where a frame cannot be read, which is noted."""
+    missing = 0
+    for frame in frames:
+        try:
+            yield recording.read(video, frame)
+        except RunError:
+            missing += 1
+            yield np.full((*canvas.image, 1), GRAY, dtype=np.uint8)
+    if missing:
+        unreadable.append(
+            f"{recording.videos[video]}: {missing} frames cannot be read; they are gray"
+        )
+
+
+def _video(recording: Recording, video: int, part: _Part) -> dict[str, Any]:
+    """Return what the page knows about a video."""
+    quality = recording.quality
+    order = quality.order
+    frames = order.places[order.places[:, 0] == video, 1]
+    places = np.stack([np.full(len(part.frames), video), part.frames], axis=1)
+    return {
+        "name": Path(recording.videos[video]).name,
+        "film": part.film is not None,
+        "size": part.canvas.film[::-1],
+        "rate": part.rate,
+        "frames": packed(frames, "<i4"),
+        "positions": packed(part.positions, "<i4"),
+        "poses": pack_poses(order.poses, places, part.canvas),
+        "truth": pack_poses(recording.truth, places, part.canvas)
+        if recording.truth is not None
+        else None,
+        "timeline": pack_timeline(order, video, max(1, quality.expected.get(video, 1))),
+    }
+
+
+def _moments(recording: Recording, parts: Mapping[int, _Part]) -> Iterator[dict[str, Any]]:
+    """Yield the moments of the page; videos are numbered as there."""
+    poses, videos = recording.quality.order.poses, list(parts)
+    held = {(video, frame) for video, part in parts.items() for frame in part.frames.tolist()}
+    for moment in recording.moments[:MOST_MOMENTS]:
+        tracks = [i for i, name in enumerate(poses.track_names) if name in moment.animals]
+        yield {
+            "video": videos.index(moment.video),
+            "frame": moment.frame,
+            "first": moment.first,
+            "last": moment.last,
+            "tracks": tracks,
+            "animals": moment.animals,
+            "probability": round(moment.probability, 4),
+            "reason": moment.reason,
+            "held": (moment.video, moment.frame) in held,
+        }
+
+
+def _switches(recording: Recording, videos: list[int]) -> Iterator[dict[str, Any]]:
+    """Yield the identity switches of the evaluation; videos are numbered as in the page."""
+    for switch in recording.switches or ():
+        if switch.pose_video in videos:
+            yield {
+                "video": videos.index(switch.pose_video),
+                "frame": switch.frame,
+                "animal": switch.truth_track,
+                "from": switch.from_track,
+                "to": switch.to_track,
+            }

@@ -1,0 +1,140 @@
+// The picture: a frame of the film, and over it poses, ground truth, and the animals of a moment.
+const PARTS = 32, MISSING = -32768;
+
+// Half sides of the part of the film that is seen, and its centre, film px.
+function viewOf(video, zoom, center) {
+  const [width, height] = video.size;
+  if (zoom === 1 || !center) return { x: 0, y: 0, zoom: 1 };
+  const clip = (middle, side) => Math.max(0, Math.min(side - side / zoom, middle - side / zoom / 2));
+  return { x: clip(center[0], width), y: clip(center[1], height), zoom };
+}
+
+function eachPose(poses, place, nodes, visit) {
+  for (let row = poses.start[place]; row < poses.start[place + 1]; row++) {
+    const points = [];
+    for (let node = 0; node < nodes; node++) {
+      const x = poses.xy[2 * (row * nodes + node)], y = poses.xy[2 * (row * nodes + node) + 1];
+      points.push(x === MISSING ? null : [x / PARTS, y / PARTS]);
+    }
+    visit(points, poses.track[row], row - poses.start[place]);
+  }
+}
+
+// Mean place of the poses of some tracks, or of all poses, in a frame; film px.
+function centerOf(video, place, tracks) {
+  let x = 0, y = 0, n = 0;
+  eachPose(video.poses, place, data.skeleton.nodes.length, (points, track) => {
+    if (tracks.length && !tracks.includes(track)) return;
+    for (const point of points) if (point) { x += point[0]; y += point[1]; n++; }
+  });
+  return n ? [x / n, y / n] : null;
+}
+
+function drawPose(pen, points, color, layers) {
+  pen.strokeStyle = color;
+  pen.lineWidth = 2;
+  pen.beginPath();
+  for (const [a, b] of data.skeleton.edges) {
+    if (points[a] && points[b]) {
+      pen.moveTo(points[a][0], points[a][1]);
+      pen.lineTo(points[b][0], points[b][1]);
+    }
+  }
+  pen.stroke();
+  if (!layers.nodes) return;
+  pen.fillStyle = color;
+  pen.strokeStyle = "#10141880";
+  pen.lineWidth = 1;
+  for (const point of points) {
+    if (!point) continue;
+    pen.beginPath();
+    pen.arc(point[0], point[1], 3.5, 0, 2 * Math.PI);
+    pen.fill();
+    pen.stroke();
+  }
+}
+
+function drawName(pen, points, name, color) {
+  const seen = points.filter(Boolean);
+  if (!seen.length) return;
+  const top = seen.reduce((high, point) => point[1] < high[1] ? point : high);
+  pen.font = "600 13px system-ui, sans-serif";
+  pen.textAlign = "center";
+  pen.lineWidth = 3;
+  pen.strokeStyle = "#101418c0";
+  pen.strokeText(name, top[0], Math.max(14, top[1] - 10));
+  pen.fillStyle = color;
+  pen.fillText(name, top[0], Math.max(14, top[1] - 10));
+}
+
+function drawRings(pen, points) {
+  for (const [width, color] of [[3, "#10141870"], [1.2, "#fff"]]) {
+    pen.lineWidth = width;
+    pen.strokeStyle = color;
+    for (const point of points) {
+      if (!point) continue;
+      pen.beginPath();
+      pen.arc(point[0], point[1], 5.5, 0, 2 * Math.PI);
+      pen.stroke();
+    }
+  }
+}
+
+function drawBox(pen, points) {
+  const seen = points.filter(Boolean);
+  if (!seen.length) return;
+  const [left, right] = [Math.min, Math.max].map(f => f(...seen.map(point => point[0])));
+  const [top, bottom] = [Math.min, Math.max].map(f => f(...seen.map(point => point[1])));
+  const pad = 16;
+  for (const [width, color, dash] of [[4, "#10141890", []], [2, "#fff", [7, 5]]]) {
+    pen.lineWidth = width;
+    pen.strokeStyle = color;
+    pen.setLineDash(dash);
+    pen.beginPath();
+    pen.roundRect(left - pad, top - pad, right - left + 2 * pad, bottom - top + 2 * pad, 8);
+    pen.stroke();
+  }
+  pen.setLineDash([]);
+}
+
+// Draw a frame: what lies over the film is drawn in CSS px, so that lines stay thin.
+function drawPicture(canvas, film, video, place, look) {
+  const ratio = window.devicePixelRatio || 1;
+  const box = canvas.parentElement.getBoundingClientRect();
+  const width = Math.round(box.width * ratio), height = Math.round(box.height * ratio);
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+  }
+  const pen = canvas.getContext("2d");
+  const view = viewOf(video, look.zoom, look.center);
+  const scale = box.width / video.size[0] * view.zoom;
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.fillStyle = "#20262c";
+  pen.fillRect(0, 0, box.width, box.height);
+  if (film) {
+    pen.drawImage(film, -view.x * scale, -view.y * scale,
+      video.size[0] * scale, video.size[1] * scale);
+  }
+  const nodes = data.skeleton.nodes.length;
+  const onScreen = points => points.map(
+    point => point && [(point[0] - view.x) * scale, (point[1] - view.y) * scale]);
+  const seen = [];
+  eachPose(video.poses, place, nodes, (points, track, row) => {
+    if (!look.hidden.has(track)) seen.push([onScreen(points), track, row]);
+  });
+  if (look.layers.poses) {
+    for (const [points, track, row] of seen) {
+      if (look.tracks.includes(track)) drawBox(pen, points);
+      drawPose(pen, points, colorOf(track, row), look.layers);
+    }
+  }
+  if (look.layers.truth && video.truth) {
+    eachPose(video.truth, place, video.truth.nodes, points => drawRings(pen, onScreen(points)));
+  }
+  if (look.layers.poses && look.layers.names) {
+    for (const [points, track, row] of seen) {
+      if (track >= 0) drawName(pen, points, data.tracks[track].name, colorOf(track, row));
+    }
+  }
+}
