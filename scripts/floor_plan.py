@@ -22,6 +22,7 @@ ROOMS = (
         "completion",
         "reproduce",
         "compare",
+        "review",
         "sweeps",
         "tune",
         "experiment",

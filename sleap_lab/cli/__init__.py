@@ -23,6 +23,7 @@ from sleap_lab.cli.verbs import (
     run_compare,
     run_doctor,
     run_reproduce,
+    run_review,
     run_sync,
     run_tune,
 )
@@ -115,6 +116,7 @@ def _dispatch(arguments: list[str]) -> int:
         "eval": _eval,
         "tune": run_tune,
         "compare": run_compare,
+        "review": run_review,
         "reproduce": run_reproduce,
         "doctor": run_doctor,
         "sync": run_sync,

@@ -23,6 +23,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab eval FLAGS       compare two .slp files
   sleap-lab compare RUN …    which settings and metrics differ between runs, or jobs of a sweep
   sleap-lab tune KEY=VALUE … search tracker and filter settings against ground truth
+  sleap-lab review RUN       where to look first, and a page to play the recording with its poses
   sleap-lab reproduce RUN    run a snapshot again and say whether the answer is the same
   sleap-lab doctor PATH …    try out videos and models before a long run
   sleap-lab sync [RUN …]     log run folders to MLflow that are not there yet
@@ -83,6 +84,19 @@ and writes a page with everything into outputs/compare.
   --plan [METRIC=X …]       how many labelled frames or videos would show a difference of X
                             between two runs (default: the difference that they have)
   logger.tracking_uri=URI   the MLflow store of the ids (default: that of outputs/)
+"""
+
+REVIEW = """\
+sleap-lab review RUN: which moments look wrong, without ground truth, and a page to look at them.
+
+RUN is a run folder, the id of a run in MLflow, or a .slp file of any program.
+Writes into the run folder (for a .slp file into outputs/review):
+
+  review.html    the video with poses, a timeline and the moments, for any browser; ? lists keys
+  suspects.csv   the moments, the most doubtful first
+  suspects.slp   the predictions with these frames as suggestions, for the SLEAP GUI
+
+  logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
 """
 
 REPRODUCE = """\

@@ -89,6 +89,20 @@ def run_reproduce(arguments: list[str]) -> int:
     return 1 if receipt.differences else 0
 
 
+def run_review(arguments: list[str]) -> int:
+    """Write a page to look through a run with."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(help_pages.REVIEW, end="")
+        return 0 if arguments else ConfigError.exit_code
+    words, uri = _store_word(arguments)
+    if len(words) != 1:
+        raise ConfigError(f"review: give one run or labels file; got {shlex.join(words)}")
+    from sleap_lab.review import review_run, show
+
+    show(review_run(words[0], tracking_uri=uri, outputs_root=Path("outputs").absolute()))
+    return 0
+
+
 def run_doctor(arguments: list[str]) -> int:
     """Try out what a run would use."""
     if not arguments or "-h" in arguments or "--help" in arguments:

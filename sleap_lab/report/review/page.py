@@ -44,6 +44,7 @@ class Recording:
         read: (video, frame) to (h, w, c) uint8, c 1 or 3; raises RunError for an unreadable frame.
         rates: By video, frames per second, where known.
         problems: By video, why it cannot be read; only videos that cannot be read are in it.
+        sizes: By video that cannot be read, height and width of its images, px, where known.
         truth: Ground truth, with the video indices of the poses; None without.
         switches: Identity switches of an evaluation; None without one.
         notes: What a reader must know.
@@ -56,6 +57,7 @@ class Recording:
     read: Read
     rates: Mapping[int, float] = field(default_factory=dict)
     problems: Mapping[int, str] = field(default_factory=dict)
+    sizes: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     truth: Poses | None = None
     switches: Sequence[Switch] | None = None
     notes: Sequence[str] = ()
@@ -146,7 +148,9 @@ def _parts(recording: Recording, budget: int, unreadable: list[str]) -> dict[int
 
 
 def _canvas(recording: Recording, video: int) -> Canvas:
-    """Return the size of a video's images; without a video, of the area of its poses."""
+    """Return the size of a video's images; where it is not known, of the area of its poses."""
+    if video in recording.sizes:
+        return Canvas(recording.sizes[video], film_size(*recording.sizes[video]))
     places = recording.quality.order.places
     if video not in recording.problems:
         for frame in places[places[:, 0] == video, 1].tolist():
@@ -192,7 +196,10 @@ def _part(
 
 
 def _images(
-    recording: Recording, video: int, frames: Iterator[int] | list[int], canvas: Canvas,
+    recording: Recording,
+    video: int,
+    frames: Iterator[int] | list[int],
+    canvas: Canvas,
     unreadable: list[str],
 ) -> Iterator[np.ndarray]:
     """Yield the images of some frames; gray ones where a frame cannot be read, which is noted."""

@@ -1,0 +1,70 @@
+"""The verb `review`: where to look first, and a page to look with."""
+
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sleap_lab import terminal
+from sleap_lab.runs.review import Review, review
+from sleap_lab.runs.snapshot import read_document
+from sleap_lab.runs.subject import of_labels, of_run
+from sleap_lab.settings.inputs import LABELS
+from sleap_lab.sweeps.find import find_run
+from sleap_lab.tracking.offline import identify
+
+SHOWN = 10
+
+
+def review_run(word: str, *, tracking_uri: str | None, outputs_root: Path) -> Review:
+    """Write the page and the moments of a run or of a labels file.
+
+    Args:
+        word: A run folder, the id of a run in MLflow, or a labels file.
+        tracking_uri: The MLflow store of the id.
+        outputs_root: The outputs folder. The files go there where no run folder is on this machine.
+
+    Raises:
+        ConfigError: The word names no run or labels file.
+        RunError: A file cannot be read or written.
+    """
+    own = outputs_root / "review" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}"
+    if Path(word).suffix == LABELS and not Path(word).is_dir():
+        return review(of_labels(Path(word)), own, identify)
+    with TemporaryDirectory(prefix="sleap-lab-") as scratch:
+        folder = find_run(
+            word, Path(scratch), tracking_uri=tracking_uri, outputs_root=outputs_root
+        ).absolute()
+        with _where_it_ran(folder):
+            into = own if folder.is_relative_to(scratch) else folder
+            return review(of_run(folder), into, identify)
+
+
+@contextmanager
+def _where_it_ran(folder: Path) -> Iterator[None]:
+    """Go to the working directory of a run: its labels may name files relative to that."""
+    here = Path((read_document(folder, "packages.json") or {}).get("cwd", ""))
+    if not (here.is_absolute() and here.is_dir()):
+        yield
+        return
+    with chdir(here):
+        yield
+
+
+def show(found: Review) -> None:
+    """Show the first moments, and where the files are."""
+    if not found.moments:
+        terminal.text("no moment looks doubtful")
+    else:
+        rows = [
+            [rank, Path(found.videos[m.video]).name, m.frame, f"{m.probability:.0%}", m.reason]
+            for rank, m in enumerate(found.moments[:SHOWN], start=1)
+        ]
+        terminal.grid(["rank", "video", "frame", "chance", "what looks wrong"], rows)
+    terminal.table(
+        [
+            ("moments to look at", str(len(found.moments))),
+            *((name, terminal.shown(path)) for name, path in found.files),
+        ]
+    )

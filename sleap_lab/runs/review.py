@@ -1,0 +1,81 @@
+"""The files to look through a result with: doubtful moments, and the page that plays them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sleap_lab.media.labels import save_labels, with_suggestions
+from sleap_lab.quality.assess import assess
+from sleap_lab.quality.opinion import Identify
+from sleap_lab.quality.suspects import (
+    SUSPECTS_FILE,
+    SUSPECTS_LABELS,
+    Suspect,
+    suspects,
+    write_suspects,
+)
+from sleap_lab.report.review.page import Recording, write_review
+from sleap_lab.runs.subject import Subject
+
+REVIEW = "review.html"
+
+
+class Review(NamedTuple):
+    """What was found and written.
+
+    Attributes:
+        videos: Names of the videos.
+        moments: Doubtful moments, the most doubtful first.
+        files: What each file holds, and its path.
+    """
+
+    videos: list[str]
+    moments: list[Suspect]
+    files: list[tuple[str, Path]]
+
+
+def review(subject: Subject, folder: Path, identify: Identify) -> Review:
+    """Look for doubtful moments, and write them and the page into a folder.
+
+    Args:
+        subject: What to look through.
+        folder: Where to.
+        identify: The second tracker.
+
+    Raises:
+        RunError: A file cannot be written.
+    """
+    source = subject.source
+    quality = assess(subject.poses, subject.animals, identify)
+    moments = suspects(quality)
+    write_suspects(folder / SUSPECTS_FILE, moments, subject.names)
+    files = [("moments", folder / SUSPECTS_FILE)]
+    if moments and source.project is not None:
+        suggested = with_suggestions(source.project, ((m.video, m.frame) for m in moments))
+        save_labels(suggested, folder / SUSPECTS_LABELS)
+        files.append(("for the SLEAP GUI", folder / SUSPECTS_LABELS))
+    used = np.unique(source.frames[:, 0]).tolist()
+    problems = {i: source.reader(i).problem for i in used if source.reader(i).problem}
+    recording = Recording(
+        title=subject.title,
+        videos=subject.names,
+        quality=quality,
+        moments=moments,
+        read=source.read,
+        rates={i: rate for i in used if i not in problems and (rate := _rate(subject, i))},
+        problems=problems,
+        sizes={i: shape[1:3] for i in problems if (shape := source.videos[i].shape)},
+        truth=subject.truth,
+        switches=subject.switches,
+        notes=[*subject.notes, *quality.notes],
+    )
+    write_review(folder / REVIEW, recording)
+    return Review(subject.names, moments, [*files, ("page", folder / REVIEW)])
+
+
+def _rate(subject: Subject, video: int) -> float | None:
+    """Return the frames per second of a video, where they are known."""
+    index = subject.source.reader(video).index
+    rate = subject.source.videos[video].fps if index is None else index.rate
+    return float(rate) if rate is not None and np.isfinite(rate) and rate > 0 else None

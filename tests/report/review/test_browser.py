@@ -1,0 +1,209 @@
+"""The page in a real browser: keys, seeking, poses on their animals, narrow and dark windows."""
+
+import numpy as np
+import pytest
+
+# Centres of what is white, and of what has the colour of a track, in px of the film, for the upper
+# disc; and the frame that the page names.
+CENTERS = """() => {
+  const canvas = document.getElementById("picture"), pen = canvas.getContext("2d");
+  const [wide, high] = [canvas.width, canvas.height];
+  const pixels = pen.getImageData(0, 0, wide, Math.floor(high / 2)).data;
+  const sums = { white: [0, 0, 0], color: [0, 0, 0] };
+  for (let i = 0; i < pixels.length; i += 4) {
+    const [r, g, b] = [pixels[i], pixels[i + 1], pixels[i + 2]];
+    const kind = r > 180 && g > 180 && b > 180 ? "white" : r > 150 && b < 90 ? "color" : null;
+    if (!kind) continue;
+    const x = (i / 4) % wide, y = Math.floor(i / 4 / wide);
+    sums[kind][0] += x; sums[kind][1] += y; sums[kind][2] += 1;
+  }
+  const scale = 160 / wide;
+  return {
+    frame: Number(canvas.dataset.frame),
+    white: sums.white.slice(0, 2).map(sum => sum / sums.white[2] * scale),
+    color: sums.color.slice(0, 2).map(sum => sum / sums.color[2] * scale),
+  };
+}"""
+
+
+def frame(page):
+    return int(page.get_attribute("#picture", "data-frame"))
+
+
+def go(page, key, expected):
+    page.keyboard.press(key)
+    page.wait_for_selector(f"#picture[data-frame='{expected}']")
+
+
+def test_keys_lead_from_moment_to_moment_and_from_frame_to_frame(play, make_recording):
+    page = play(make_recording())
+    go(page, "n", 30)
+    assert "1 of 3 · frames 28 to 32 · 50 %" in page.inner_text("#now")
+    go(page, "n", 10)
+    assert page.get_attribute("#moments tr:nth-child(2)", "aria-current") == "true"
+    go(page, "p", 30)
+    go(page, "ArrowRight", 31)
+    go(page, "ArrowLeft", 30)
+    go(page, "Shift+ArrowRight", 40)
+    go(page, "End", 59)
+    go(page, "ArrowRight", 59)
+    go(page, "Home", 0)
+    page.keyboard.press("ArrowUp")
+    assert page.inner_text("#speed") == "2×"
+    page.keyboard.press("<")
+    page.keyboard.press("<")
+    assert page.inner_text("#speed") == "0.5×"
+
+
+def test_a_row_of_the_table_and_the_timeline_lead_to_their_frame(play, make_recording):
+    page = play(make_recording())
+    page.click("#moments tr:nth-child(3)")
+    page.wait_for_selector("#picture[data-frame='50']")
+    box = page.locator("#timeline").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 20.5 / 60, box["y"] + 10)
+    page.wait_for_selector("#picture[data-frame='20']")
+    assert page.get_attribute("#timeline", "aria-valuenow") == "20"
+
+
+@pytest.mark.parametrize("place", [0, 1, 11, 12, 13, 37, 59])
+def test_after_seeking_the_point_lies_on_the_animal(play, make_recording, make_moment, place):
+    page = play(make_recording(moments=[make_moment(place)]))
+    page.keyboard.press("l")
+    go(page, "n", place)
+    found = page.evaluate(CENTERS)
+    # 0 is the centre of the first pixel, so the centre of the disc is half a pixel further.
+    np.testing.assert_allclose(found["color"], [20.5 + 2 * place, 28.5], atol=0.5)
+    np.testing.assert_allclose(found["white"], [20.5 + 2 * place, 28.5], atol=0.5)
+
+
+def test_while_playing_the_point_lies_on_the_animal(play, make_recording):
+    page = play(make_recording())
+    page.keyboard.press("l")
+    page.keyboard.press(" ")
+    page.wait_for_selector(".playing")
+    seen = page.evaluate(
+        "async () => { const seen = []; const look = " + CENTERS + ";"
+        "  while (seen.length < 40 && document.querySelector('.playing')) {"
+        "    await new Promise(requestAnimationFrame); seen.push(look()); }"
+        "  return seen; }"
+    )
+    assert len({found["frame"] for found in seen}) >= 3
+    for found in seen:
+        np.testing.assert_allclose(found["color"][0], 20.5 + 2 * found["frame"], atol=0.5)
+        np.testing.assert_allclose(found["white"][0], 20.5 + 2 * found["frame"], atol=0.7)
+    page.keyboard.press(" ")
+    page.wait_for_selector(".watch:not(.playing)")
+
+
+def test_what_is_hidden_is_not_drawn(play, make_recording):
+    page = play(make_recording())
+    go(page, "n", 30)
+    page.keyboard.press("l")
+    assert page.evaluate(CENTERS)["color"][0] > 0
+    page.keyboard.press("1")  # the first track
+    assert np.isnan(page.evaluate(CENTERS)["color"]).all()
+    page.keyboard.press("0")
+    assert page.evaluate(CENTERS)["color"][0] > 0
+    page.keyboard.press("h")
+    assert np.isnan(page.evaluate(CENTERS)["color"]).all()
+    assert not page.is_checked("[data-layer=poses]")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize(("scheme", "darkest", "brightest"), [("light", 230, 255), ("dark", 0, 50)])
+def test_narrow_and_dark_windows(play, make_recording, width, scheme, darkest, brightest):
+    page = play(make_recording(), width=width, scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red, *_ = color.removeprefix("rgb(").split(",")
+    assert darkest <= int(red) <= brightest
+    assert page.locator("#picture").bounding_box()["width"] > 350
+    for button in page.locator("button:visible").all():
+        box = button.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+
+
+def test_the_focus_is_visible_and_help_opens(play, make_recording):
+    page = play(make_recording())
+    page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("?")
+    assert page.is_visible("dialog")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("dialog")
+
+
+def test_names_are_text_and_never_html(play, make_recording, make_moment):
+    name = "</script><img src=x onerror=alert(1)>"
+    moments = [make_moment(5, [name], reason=name)]
+    page = play(make_recording(names=(name, "b"), title=name, moments=moments, videos=1))
+    assert page.locator("img").count() == 0
+    assert page.inner_text("h1") == name
+    assert name in page.inner_text("#moments")
+    assert name in page.inner_text("#labels")
+
+
+def test_videos_are_chosen_and_moments_lead_to_theirs(play, make_recording, make_moment):
+    moments = [make_moment(7, video=19), make_moment(8, video=3)]
+    page = play(make_recording(frames=range(12), videos=20, moments=moments))
+    assert page.input_value("#videos") == "19"
+    go(page, "n", 7)
+    go(page, "n", 8)
+    assert page.input_value("#videos") == "3"
+    page.select_option("#videos", "0")
+    page.wait_for_selector("#picture[data-frame='0']")
+
+
+def test_a_missing_video_has_poses_on_an_empty_picture(play, make_recording, unreadable):
+    page = play(
+        make_recording(read=unreadable, problems={0: "it is not there"}, sizes={0: (96, 160)})
+    )
+    assert "video0.mp4: it is not there" in page.inner_text(".notes")
+    go(page, "n", 30)
+    np.testing.assert_allclose(page.evaluate(CENTERS)["color"][0], 20.5 + 2 * 30, atol=0.5)
+    page.keyboard.press(" ")
+    page.wait_for_function("Number(document.getElementById('picture').dataset.frame) > 31")
+
+
+def test_nothing_to_say_is_said(play, make_recording):
+    page = play(make_recording(moments=[], tracked=False))
+    assert "No moment looks doubtful" in page.inner_text(".moments")
+    page.keyboard.press("n")
+    go(page, "End", 59)
+    assert "All animals" in page.inner_text("#labels")
+
+
+def test_a_long_recording_shows_its_moments(play, make_recording, make_moment, unreadable):
+    moments = [make_moment(19_000), make_moment(3)]
+    page = play(
+        make_recording(
+            frames=range(20_000), moments=moments, read=unreadable, problems={0: "it is gone"}
+        )
+    )
+    go(page, "n", 19_000)
+    go(page, "n", 3)
+    go(page, "End", 19_999)
+
+
+def test_frames_beyond_the_budget_are_left_out_and_said_so(play, make_recording, make_moment):
+    moments = [make_moment(50), make_moment(10)]
+    page = play(make_recording(moments=moments), budget=3000)
+    assert "of 60 frames" in page.inner_text(".notes")
+    go(page, "n", 50)
+    page.keyboard.press("n")
+    assert "away" in page.get_attribute("#moments tr:nth-child(2)", "class")
+    assert frame(page) == 50
+
+
+def test_it_plays_in_a_sandboxed_frame(play, chromium, make_recording, tmp_path):
+    play(make_recording())
+    outer = chromium.new_page()
+    text = (tmp_path / "review.html").read_text(encoding="utf-8")
+    outer.set_content("<iframe sandbox='allow-scripts' width=1200 height=700></iframe>")
+    outer.evaluate("text => { document.querySelector('iframe').srcdoc = text; }", text)
+    inner = outer.frame_locator("iframe")
+    inner.locator("#picture[data-frame]").wait_for()
+    inner.locator("#moments button").first.click()
+    inner.locator("#picture[data-frame='30']").wait_for()
+    outer.close()
