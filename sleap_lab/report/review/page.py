@@ -16,7 +16,7 @@ from sleap_lab.files.atomic import replacing
 from sleap_lab.poses.record import Poses, distinct
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.suspects import Suspect
-from sleap_lab.report.figures import PALETTE, track_color
+from sleap_lab.report.drawing import PALETTE, track_color
 from sleap_lab.report.page import template
 from sleap_lab.report.review.chosen import choose
 from sleap_lab.report.review.film import GROUP, encode, film_rate, film_size
