@@ -91,7 +91,7 @@ command.add_argument(
     "--truths", type=Path, help="Folder with further labels (.slp) that have true tracks."
 )
 command.add_argument("--seeds", type=int, default=5, help="Scenes of each group.")
-command.add_argument("--frames", type=int, help="Largest number of frames of a scene.")
+command.add_argument("--frames", type=int, default=300, help="Largest number of frames of a scene.")
 command.add_argument(
     "--scenes", default="", help="Only groups with this in the name, or this|that."
 )

@@ -79,15 +79,10 @@ TRACKERS = (
         for name, settings in {
             "classic": "",
             "classic, N": "--candidates_method local_queues --max_tracks {n}",
-            "classic, linked": "--link_tracklets",
-            "sort": "--tracker sort",
             "bytetrack": "--tracker bytetrack",
-            "ocsort": "--tracker ocsort",
             "bytetrack, linked": "--tracker bytetrack --link_tracklets",
-            "ocsort, linked": "--tracker ocsort --link_tracklets",
-            "sort, N": "--tracker sort --max_tracks {n}",
-            "bytetrack, N": "--tracker bytetrack --max_tracks {n}",
-            "ocsort, N": "--tracker ocsort --max_tracks {n}",
+            "bytetrack, N, linked": "--tracker bytetrack --max_tracks {n}",
+            "ocsort, N, linked": "--tracker ocsort --max_tracks {n}",
         }.items()
     ),
 )
@@ -119,7 +114,7 @@ def run(
     truths: Path | None,
     peer_python: Path | None,
     seeds: int,
-    frames: int | None,
+    frames: int,
     scenes: str,
     trackers: str,
     out: Path | None,
@@ -162,7 +157,7 @@ def run(
         (out / "identity.md").write_text(f"{shown}\n", encoding="utf-8")
         with (out / "identity.csv").open("w", newline="") as file:
             csv.writer(file).writerows([Row._fields, *rows])
-    elif truths and peer_python and not (scenes or trackers or frames):
+    elif truths and peer_python and not (scenes or trackers):
         publish("identity", shown, rows, peer_version(peer_python), page=PAGE)
 
 

@@ -68,10 +68,10 @@ class RealPair(NamedTuple):
     predictions: Path
 
     def scene(self, seed: int, limit: int | None) -> Scene | None:
-        """Return the only scene; none for other seeds than 0."""
+        """Return the only scene, in full length; none for other seeds than 0."""
         if seed:
             return None
-        truth = every(tracked(self.truth), 1, limit)
+        truth = every(tracked(self.truth), 1, None)
         poses = to_poses(read_labels(self.predictions))
         poses = poses[poses.frame < len(truth.frames)]
         detections = make_poses(
