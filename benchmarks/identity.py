@@ -72,8 +72,12 @@ TRACKERS = (
     Tracker("bytetrack, N", ("tracker=bytetrack", N)),
     Tracker("ocsort", ("tracker=ocsort",)),
     Tracker("ocsort, N", ("tracker=ocsort", N)),
+    Tracker("bytetrack, linked", ("tracker=bytetrack", "tracker.link_tracklets=true")),
+    Tracker("ocsort, linked", ("tracker=ocsort", "tracker.link_tracklets=true")),
     Tracker("global", ("tracker=global",)),
     Tracker("global, N", ("tracker=global", N)),
+    Tracker("auto", ("tracker=auto",)),
+    Tracker("auto, N", ("tracker=auto", N)),
     *(
         Tracker(f"sleap-nn {name}", tuple(settings.split()), "sleap-nn")
         for name, settings in {
