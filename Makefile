@@ -11,10 +11,11 @@ SECONDS ?= 60
 WORKERS ?= 2
 QUICK = checkpoints compare decode evaluation files media poses settings tracking test_filters.py
 
-# The package with some extras. pip shows what it does, for it takes minutes. Both builds of OpenCV
-# install the same folder, so one has to go before the other comes.
+# The package with some extras. pip shows what it does, for it takes minutes; setuptools would warn of
+# folders named like the package, which is what an editable one is. Both builds of OpenCV install the
+# same folder, so one has to go before the other comes.
 define pip_install
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(1)]'
+	PYTHONWARNINGS=ignore:Editable $(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(1)]'
 	@reason=$$($(BIN)/python -c 'import cv2' 2>&1) || { \
 		echo "note: opencv-python cannot be loaded here ($$(echo "$$reason" | tail -n 1)); opencv-python-headless $(OPENCV) takes its place"; \
 		$(BIN)/python -m pip uninstall -qq --yes opencv-python opencv-python-headless \
