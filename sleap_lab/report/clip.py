@@ -22,6 +22,8 @@ AROUND = 8  # processed frames before and after the worst one
 FALLBACK_RATE = 15.0  # frames per second where the video does not say
 LINE_WIDTH, NODE_RADIUS = 2, 3  # px
 SUBPIXEL_BITS = 4  # OpenCV draws at whole numbers of 1/16 px
+MARGIN, SMALLEST = 6, 100  # px
+WHITE, BLACK = "#ffffff", "#000000"
 FAR = 1e6  # px; 32 bits hold no more
 
 
@@ -153,7 +155,7 @@ def write_video(labels: sio.Labels, path: Path) -> list[Path]:
 
 
 def _drawn(labels: sio.Labels, number: int, frames: Sequence[int]) -> Iterator[np.ndarray]:
-    """Yield pictures (h, w, 3) of some frames of a video with the poses drawn over them.
+    """Yield frames (h, w, 3) of a video with poses, names of tracks and frame numbers.
 
     Raises:
         RunError: The video cannot be read.
@@ -173,13 +175,63 @@ def _drawn(labels: sio.Labels, number: int, frames: Sequence[int]) -> Iterator[n
             ) from error
         picture = np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))).copy()
         for place, instance in enumerate(found[index].instances):
-            _draw_pose(
-                picture,
-                instance.numpy(),
-                instance.skeleton.edge_inds,
-                track_color(tracks.get(id(instance.track), place)),
-            )
+            points = instance.numpy()
+            color = track_color(tracks.get(id(instance.track), place))
+            _draw_pose(picture, points, instance.skeleton.edge_inds, color)
+            if instance.track is not None:
+                _write_above(picture, instance.track.name, points, color)
+        _write(picture, f"frame {index}", (MARGIN, MARGIN + _text_size(picture, "frame")[1]), WHITE)
         yield picture
+
+
+def _write_above(picture: np.ndarray, name: str, points: np.ndarray, color: str) -> None:
+    """Write the name of a track above the highest node of its pose."""
+    known = points[np.isfinite(points).all(axis=1)]
+    if not len(known):
+        return
+    width, height = _text_size(picture, name)
+    x, y = known[known[:, 1].argmin()].clip(-FAR, FAR)
+    place = (
+        int(np.clip(x - width / 2, 0, max(picture.shape[1] - width, 0))),
+        int(np.clip(y - 2 * NODE_RADIUS, height + MARGIN, picture.shape[0] - MARGIN)),
+    )
+    _write(picture, name, place, color)
+
+
+def _write(picture: np.ndarray, text: str, place: tuple[int, int], color: str) -> None:
+    """Write a text with a dark border over a picture, in place; (x, y) is its lower left corner.
+
+    OpenCV's font has ASCII only; other letters become question marks. Nothing is written over
+    pictures that would be covered by it.
+    """
+    if picture.shape[0] < SMALLEST:
+        return
+    text, scale = text.encode("ascii", "replace").decode(), _font_scale(picture)
+    for ink, width in ((BLACK, 2), (color, 1)):
+        cv2.putText(
+            picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, _rgb(ink), width, cv2.LINE_AA
+        )
+
+
+def _text_size(picture: np.ndarray, text: str) -> tuple[int, int]:
+    """Return width and height of a text in px."""
+    (width, height), _ = cv2.getTextSize(
+        text.encode("ascii", "replace").decode(),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        _font_scale(picture),
+        1,
+    )
+    return width, height
+
+
+def _font_scale(picture: np.ndarray) -> float:
+    """Return the size of letters: a fixed share of the picture, but never too small to read."""
+    return max(0.4, picture.shape[0] / 1200)
+
+
+def _rgb(color: str) -> tuple[int, ...]:
+    """Return red, green and blue of a colour `#rrggbb`."""
+    return tuple(bytes.fromhex(color.removeprefix("#")))
 
 
 def _draw_pose(
@@ -195,7 +247,7 @@ def _draw_pose(
         edges: Pairs of nodes.
         color: As `#rrggbb`.
     """
-    red_green_blue = tuple(bytes.fromhex(color.removeprefix("#")))
+    red_green_blue = _rgb(color)
     known = np.isfinite(points).all(axis=1)
     places = [
         (int(x), int(y))

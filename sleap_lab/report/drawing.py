@@ -33,6 +33,7 @@ DARK = {
 PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
 
 NARROW, WIDE = 5.2, 10.4  # figure widths, inches
+ROOMY = 4.0  # figure height, inches
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -125,9 +126,9 @@ def canvas(width: float, height: float) -> "tuple[Figure, Axes]":
 def rows_height(rows: int, *, roomy: bool = False) -> float:
     """Return the height in inches of a figure with one row per name.
 
-    A roomy figure is up to 6 inches high where its rows allow it.
+    A roomy figure is at least as high as the others beside it.
     """
-    return 0.9 + (max(0.21 * rows, min(0.5 * rows, 5.1)) if roomy else 0.21 * max(rows, 3))
+    return max(0.9 + 0.21 * max(rows, 3), ROOMY if roomy else 0.0)
 
 
 def name_rows(axes: "Axes", names: Sequence[str]) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 MAX_TRACK_ROWS = 40
+HISTOGRAM, TALLEST = 2.8, 4.5  # heights, inches
 STRETCHES = 60  # of a timeline, each with its median
 MAX_COLUMNS = 1500  # of a timeline
 
@@ -163,6 +164,7 @@ def histogram(
     xlabel: str,
     ylabel: str,
     limits: tuple[float, float] | None = None,
+    height: float = HISTOGRAM,
 ) -> "Figure":
     """Draw a histogram, stacked where there are several groups.
 
@@ -171,8 +173,9 @@ def histogram(
         xlabel: What the values are, with their unit.
         ylabel: What is counted.
         limits: Smallest and largest value shown; default: those that occur.
+        height: Of the figure, inches.
     """
-    figure, axes = canvas(NARROW, 2.8)
+    figure, axes = canvas(NARROW, height)
     finite = {name: values[np.isfinite(values)] for name, values in groups.items()}
     colors = (ACCENT, CONTRAST, PALE)[: len(finite)]
     axes.hist(
@@ -197,7 +200,9 @@ def histogram(
     return figure
 
 
-def calibration(scores: np.ndarray, errors: np.ndarray, groups: int = 10) -> "Figure":
+def calibration(
+    scores: np.ndarray, errors: np.ndarray, groups: int = 10, *, wide: bool = False
+) -> "Figure":
     """Draw the error against the confidence of the model.
 
     The curves are the median and the 90th percentile of the error per tenth of the nodes.
@@ -206,8 +211,9 @@ def calibration(scores: np.ndarray, errors: np.ndarray, groups: int = 10) -> "Fi
         scores: (k,) confidence of each compared node.
         errors: (k,) px.
         groups: How many groups of equal size the nodes are put into, by confidence.
+        wide: Whether the figure is as wide as the page.
     """
-    figure, axes = canvas(NARROW, 3.4)
+    figure, axes = canvas(WIDE if wide else NARROW, 2.8 if wide else 3.4)
     order = np.argsort(scores, kind="stable")
     parts = [part for part in np.array_split(order, groups) if len(part)]
     x = [scores[part].mean() for part in parts]

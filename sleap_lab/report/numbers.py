@@ -1,6 +1,6 @@
 """The numbers of the report as text: headline cards and tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +44,18 @@ class Table:
 def cards(
     summary: Mapping[str, Any], poses: Poses, evaluation: Evaluation | None
 ) -> Iterator[Card]:
-    """Yield the numbers a reader looks for first, as far as they are there."""
+    """Yield the numbers a reader looks for first, as far as they are there.
+
+    Where there are several animals, these are the ones about identity and tracks.
+    """
+    counts = summary.get("counts") or {}
+    several = list(_identity_cards(evaluation)) + list(_track_card(poses, counts))
+    if most_per_frame(poses) > 1:
+        yield from several
+        several = []
     if evaluation is not None:
         yield from _accuracy_cards(evaluation)
-    frames_per_second = (summary.get("counts") or {}).get("frames_per_second")
-    if frames_per_second is not None:
-        yield Card("Speed", f"{frames_per_second:.1f}", "frames/s")
+    yield from several
     frames = len(poses.frames)
     yield Card(
         "Instances",
@@ -58,8 +64,39 @@ def cards(
         if frames
         else "no frame processed",
     )
+    if (speed := counts.get("frames_per_second")) is not None:
+        yield Card("Speed", f"{speed:.1f}", "frames/s")
+
+
+def most_per_frame(poses: Poses) -> int:
+    """Return the largest number of instances of a frame."""
+    if not len(poses):
+        return 0
+    places = np.stack([poses.video, poses.frame], axis=1)
+    return int(np.unique(places, axis=0, return_counts=True)[1].max())
+
+
+def _identity_cards(evaluation: Evaluation | None) -> Iterator[Card]:
+    identity = (evaluation.identity if evaluation is not None else None) or {}
+    if "switches" in identity:
+        yield Card(
+            "Identity switches",
+            number(identity["switches"]),
+            hint="times a true animal is followed by another track; no interval",
+        )
+    for name in ("idf1", "hota", "mota"):
+        if name in identity:
+            yield Card(name.upper(), share(identity[name]), hint="identity; no interval")
+
+
+def _track_card(poses: Poses, counts: Mapping[str, Any]) -> Iterator[Card]:
     if tracks := len(np.unique(poses.tracks[poses.tracks >= 0])):
-        yield Card("Tracks", f"{tracks:,}")
+        pieces = counts.get("fragments")
+        hint = f"in {pieces:,} unbroken stretches" if pieces is not None else ""
+        yield Card("Tracks", f"{tracks:,}", hint=hint)
+
+
+Hint = Callable[..., str]
 
 
 def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
@@ -72,6 +109,27 @@ def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
         interval = [] if low is None else [f"95 %: {low:.{digits}f} to {high:.{digits}f}{unit}"]
         return "; ".join([*interval, *others])
 
+    yield from _similarity_cards(evaluation, hint)
+    if "detection_metrics" in metrics:
+        found = metrics["detection_metrics"]
+        others = f"precision {share(found['precision'])}, recall {share(found['recall'])}"
+        yield Card("Detection F1", share(found["f1"]), hint=hint("eval/centroid_f1", others))
+    n_matched, n_missed = len(matches.truth_rows), len(matches.false_negatives)
+    total = f"of {n_matched + n_missed:,} true instances"
+    yield Card(
+        "Found",
+        f"{n_matched:,}",
+        hint=f"{total}; extra predictions: {len(matches.false_positives):,}",
+    )
+    distances = metrics["distance_metrics"]
+    yield _distance_card("Mean error", distances["avg"], hint("eval/dist_avg", unit=" px"))
+    yield _distance_card("Median error", distances["p50"], f"90 % below {px(distances['p90'])}")
+    yield from _node_cards(evaluation, hint)
+
+
+def _similarity_cards(evaluation: Evaluation, hint: Hint) -> Iterator[Card]:
+    """Yield the cards about OKS."""
+    metrics = evaluation.metrics
     if evaluation.coco:
         spread = f"oks_stddev {text(evaluation.settings['oks_stddev'])}"
         yield Card(
@@ -96,20 +154,11 @@ def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
         yield Card(
             "mOKS", share(metrics["mOKS"]["mOKS"]), hint=hint("eval/moks", "matched pairs only")
         )
-    if "detection_metrics" in metrics:
-        found = metrics["detection_metrics"]
-        others = f"precision {share(found['precision'])}, recall {share(found['recall'])}"
-        yield Card("Detection F1", share(found["f1"]), hint=hint("eval/centroid_f1", others))
-    n_matched, n_missed = len(matches.truth_rows), len(matches.false_negatives)
-    total = f"of {n_matched + n_missed:,} true instances"
-    yield Card(
-        "Found",
-        f"{n_matched:,}",
-        hint=f"{total}; extra predictions: {len(matches.false_positives):,}",
-    )
-    distances = metrics["distance_metrics"]
-    yield _distance_card("Mean error", distances["avg"], hint("eval/dist_avg", unit=" px"))
-    yield _distance_card("Median error", distances["p50"], f"90 % below {px(distances['p90'])}")
+
+
+def _node_cards(evaluation: Evaluation, hint: Hint) -> Iterator[Card]:
+    """Yield the cards about the share of nodes found."""
+    metrics = evaluation.metrics
     if "pck_metrics" in metrics:
         pck = metrics["pck_metrics"]
         yield Card(
@@ -125,12 +174,6 @@ def _accuracy_cards(evaluation: Evaluation) -> Iterator[Card]:
             share(sized),
             hint=hint("coco/pck_size_10", "of all labelled nodes, within 10 % of the body size"),
         )
-    identity = evaluation.identity or {}
-    for name in ("idf1", "mota", "hota"):
-        if name in identity:
-            yield Card(
-                name.upper(), share(identity[name]), hint=hint(f"identity/{name}", "identity")
-            )
 
 
 def interval_note(evaluation: Evaluation | None) -> str:
@@ -180,6 +223,14 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
                 ("Metric", "Value"),
                 [(name, number(value)) for name, value in metrics[group].items()],
             )
+    yield from _breakdown_tables(evaluation)
+    if evaluation.switches:
+        yield _switch_table(evaluation)
+    yield _all_metrics(evaluation)
+
+
+def _breakdown_tables(evaluation: Evaluation) -> Iterator[Table]:
+    """Yield the errors by node, video, and crowd, where there are several."""
     whole = [row for row in evaluation.breakdown if row.animal is None and row.stratum is None]
     nodes = [row for row in whole if row.video is None and row.node is not None]
     if len(nodes) > 1:
@@ -192,41 +243,35 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
         yield _breakdown_table(
             "Error in a crowd and alone", "Animals", [(row.stratum, row) for row in strata]
         )
-    if evaluation.switches:
-        header = (
-            "True track",
-            "Video",
-            "Frame",
-            "Followed before",
-            "Followed from here",
-            "Nearest animal",
-            "Its distance",
+
+
+def _switch_table(evaluation: Evaluation) -> Table:
+    header = (
+        *("True track", "Video", "Frame", "Followed before", "Followed from here"),
+        *("Nearest animal", "Its distance"),
+    )
+    rows: list[tuple[str, ...]] = [
+        (
+            *(s.truth_track, str(s.video), str(s.frame), s.from_track, s.to_track),
+            *(s.nearest_track or "–", px(s.nearest_distance)),
         )
-        rows = [
-            (
-                s.truth_track,
-                str(s.video),
-                str(s.frame),
-                s.from_track,
-                s.to_track,
-                s.nearest_track or "–",
-                px(s.nearest_distance),
-            )
-            for s in evaluation.switches
-        ]
-        yield Table("Identity switches", header, rows)
+        for s in evaluation.switches
+    ]
+    return Table("Identity switches", header, rows)
+
+
+def _all_metrics(evaluation: Evaluation) -> Table:
     values, limits = (
         evaluation.headline(),
         evaluation.intervals.values if evaluation.intervals is not None else {},
     )
     described = {metric.name: (metric.unit, metric.better, metric.help) for metric in METRICS}
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, number(value), _interval(limits.get(name)), *described[name])
         for name, value in values.items()
     ]
-    yield Table(
-        "All metrics", ("Metric", "Value", "95 % interval", "Unit", "Better", "Meaning"), rows
-    )
+    header = ("Metric", "Value", "95 % interval", "Unit", "Better", "Meaning")
+    return Table("All metrics", header, rows)
 
 
 def video_table(evaluation: Evaluation) -> Iterator[Table]:

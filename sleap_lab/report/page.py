@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -16,7 +16,7 @@ from sleap_lab.poses.record import Poses, distinct
 from sleap_lab.quality.assess import Quality
 from sleap_lab.report import numbers
 from sleap_lab.report.drawing import encoded, house_style
-from sleap_lab.report.panels import Panel, accuracy_panels, content_panels
+from sleap_lab.report.panels import Panel, accuracy_panels, content_panels, groups
 from sleap_lab.report.pictures import Picture, take_pictures
 from sleap_lab.report.signs import quality_panels
 
@@ -39,6 +39,31 @@ NOTHING_FOUND = (
 )
 
 
+class Step(NamedTuple):
+    """Something to do next: what it is for, and a file to open or a command to type."""
+
+    what: str
+    file: str = ""
+    command: str = ""
+
+
+class Facts(TypedDict, total=False):
+    """What a run says besides its result.
+
+    Attributes:
+        notes: What a reader must know before believing a number.
+        videos: Outcome of each video, as in `run.json`; a single one that was read whole is not
+            listed.
+        bad_frames: Ranges of unreadable frames, as in `run.json`; the first of many are listed.
+        next_steps: What a reader may do with the result.
+    """
+
+    notes: Sequence[str]
+    videos: Sequence[Mapping[str, Any]]
+    bad_frames: Sequence[Mapping[str, Any]]
+    next_steps: Sequence[Step]
+
+
 def write_report(
     path: Path,
     *,
@@ -50,11 +75,9 @@ def write_report(
     evaluation: Evaluation | None,
     read_image: Callable[[int, int], np.ndarray] | None,
     quality: Quality | None = None,
-    notes: Sequence[str] = (),
-    videos: Sequence[Mapping[str, Any]] = (),
-    bad_frames: Sequence[Mapping[str, Any]] = (),
     empty: Sequence[Picture] = (),
     figure_files: Sequence[str] = (),
+    **facts: Unpack[Facts],
 ) -> None:
     """Write the report of a run.
 
@@ -64,9 +87,9 @@ def write_report(
         path: The HTML file to write.
         settings: Full config, dotted key to value.
         defaults: The same keys with their defaults.
-        summary: `title`, `status`, `command`, `started`, `device`, `stages` (name to seconds),
-            `counts` (name to number; `frames_per_second` becomes a headline), `models` and `data`
-            (text, list or mapping) and `cache` (stage to outcome); each of them may be missing.
+        summary: What `SUMMARY` names; each may be missing. `stages` are seconds by name, `counts`
+            numbers by name (`frames_per_second` becomes a headline), `cache` outcomes by stage,
+            `models` and `data` a text, list or mapping.
         poses: Predictions.
         truth: Ground truth, if there is any; without an evaluation, with the video indices of the
             predictions.
@@ -74,13 +97,9 @@ def write_report(
         read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame
             for which it raises is left out and named.
         quality: Signs of errors, if they were looked for.
-        notes: What a reader must know before believing a number.
-        videos: Outcome of each video, as in `run.json`; a single one that was read whole is not
-            listed.
-        bad_frames: Ranges of unreadable frames, as in `run.json`; the first of many are listed.
         empty: Pictures of frames in which nothing was found.
-        figure_files: Formats, `svg` or `png`, in which every figure is also written into the folder
-            `figures` beside the page.
+        figure_files: Formats, `svg` or `png`, of figures as files in `figures` beside the page.
+        facts: See `Facts`.
 
     Raises:
         RunError: The file cannot be written.
@@ -89,42 +108,93 @@ def write_report(
     if truth is not None and evaluation is not None:
         truth, poses = _aligned(truth, poses, evaluation)
     with house_style():
-        accuracy = list(accuracy_panels(poses, evaluation)) if evaluation is not None else []
-        content = list(content_panels(poses, truth, evaluation))
-        content += quality_panels(quality) if quality is not None else ()
-        worst, even, unreadable = (
-            take_pictures(poses, truth, evaluation, read_image) if read_image else ([], [], [])
-        )
+        drawn = _draw(poses, truth, evaluation, quality, read_image)
         for kind in figure_files:
-            _write_figures(path.parent / "figures", [*accuracy, *content], kind)
-    page = template("page.html").render(
-        summary=dict.fromkeys(SUMMARY) | dict(summary),
-        nothing_found=None if len(poses) else NOTHING_FOUND.format(frames=len(poses.frames)),
-        notes=list(dict.fromkeys([*notes, *(evaluation.notes if evaluation is not None else ())])),
-        cards=list(numbers.cards(summary, poses, evaluation)),
-        evaluation=evaluation,
-        truth=truth is not None,
-        accuracy=accuracy,
-        content=content,
-        tables=_tables(evaluation),
-        worst=worst,
-        even=even,
-        unreadable=unreadable,
-        empty=empty,
-        videos=[row for row in videos if len(videos) > 1 or row["status"] != "ok"],
-        bad_frames=list(bad_frames[:MOST_RANGES]),
-        bad_count=sum(frames["count"] for frames in bad_frames),
-        interval_note=numbers.interval_note(evaluation),
-        changed=_changed(settings, defaults),
-        settings={key: numbers.text(value) for key, value in settings.items()},
-        stages=numbers.stage_times(summary.get("stages") or {}),
-        text=numbers.text,
-        number=numbers.number,
+            _write_figures(path.parent / "figures", [*drawn.accuracy, *drawn.content], kind)
+    context = {
+        **_compared(summary, poses, truth, evaluation, drawn),
+        **_told(facts, evaluation),
+        **_set(settings, defaults),
+        "empty": empty,
+    }
+    _write(path, template("page.html").render(context))
+
+
+def _compared(
+    summary: Mapping[str, Any],
+    poses: Poses,
+    truth: Poses | None,
+    evaluation: Evaluation | None,
+    drawn: "_Drawn",
+) -> dict[str, Any]:
+    """Return what the page shows of the result."""
+    return {
+        "summary": dict.fromkeys(SUMMARY) | dict(summary),
+        "nothing_found": None if len(poses) else NOTHING_FOUND.format(frames=len(poses.frames)),
+        "cards": list(numbers.cards(summary, poses, evaluation)),
+        "evaluation": evaluation,
+        "truth": truth is not None,
+        "accuracy": groups(drawn.accuracy),
+        "content": groups(drawn.content),
+        "drawn": drawn,
+        "tables": _tables(evaluation),
+        "interval_note": numbers.interval_note(evaluation),
+        "stages": numbers.stage_times(summary.get("stages") or {}),
+        "text": numbers.text,
+        "number": numbers.number,
+    }
+
+
+def _told(facts: Facts, evaluation: Evaluation | None) -> dict[str, Any]:
+    """Return what the page says of the run: notes, videos, unreadable frames, next steps."""
+    videos, bad_frames = facts.get("videos", ()), facts.get("bad_frames", ())
+    notes = [*facts.get("notes", ()), *(evaluation.notes if evaluation is not None else ())]
+    return {
+        "notes": list(dict.fromkeys(notes)),
+        "videos": [row for row in videos if len(videos) > 1 or row["status"] != "ok"],
+        "bad_frames": list(bad_frames[:MOST_RANGES]),
+        "bad_count": sum(frames["count"] for frames in bad_frames),
+        "next_steps": facts.get("next_steps", ()),
+    }
+
+
+def _set(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of the settings."""
+    return {
+        "changed": _changed(settings, defaults),
+        "settings": {key: numbers.text(value) for key, value in settings.items()},
+    }
+
+
+class _Drawn(NamedTuple):
+    """The figures and pictures of a report, and one line for each frame without a picture."""
+
+    accuracy: list[Panel]
+    content: list[Panel]
+    worst: list[Picture]
+    even: list[Picture]
+    unreadable: list[str]
+
+
+def _draw(
+    poses: Poses,
+    truth: Poses | None,
+    evaluation: Evaluation | None,
+    quality: Quality | None,
+    read_image: Callable[[int, int], np.ndarray] | None,
+) -> _Drawn:
+    content = list(content_panels(poses, truth, evaluation))
+    return _Drawn(
+        list(accuracy_panels(poses, evaluation)) if evaluation is not None else [],
+        content + list(quality_panels(quality) if quality is not None else ()),
+        *(take_pictures(poses, truth, evaluation, read_image) if read_image else ([], [], [])),
     )
+
+
+def _write(path: Path, page: str) -> None:
     with replacing(path) as temporary:
-        temporary.write_bytes(
-            page.encode(errors="backslashreplace")
-        )  # names of files may hold bytes that are not text
+        # Names of files may hold bytes that are not text.
+        temporary.write_bytes(page.encode(errors="backslashreplace"))
 
 
 def _tables(evaluation: Evaluation | None) -> list[numbers.Table]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations, groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 # Compared nodes below which confidence and error are not drawn against each other.
 FEWEST_NODES = 50
 
+# Nodes above which the figure of their errors is as high as two others.
+MANY_NODES = 15
+AROUND_FIGURE = 0.9
+"""Height of the title and the caption of a figure, inches."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -31,7 +37,7 @@ class Panel:
         alt: What it shows, in words.
         image: `data:` address.
         figure: The figure itself, for files of its own.
-        shape: `wide` (scrolls sideways on a narrow screen), `tall`, or empty.
+        shape: `wide` (over both columns, scrolls sideways on a narrow screen), or empty.
     """
 
     title: str
@@ -40,6 +46,34 @@ class Panel:
     image: str
     figure: "Figure"
     shape: str = ""
+
+
+def groups(panels: Sequence[Panel]) -> list[tuple[list[Panel], list[Panel]]]:
+    """Divide figures into rows: a wide one by itself, others in two columns of like height.
+
+    The columns keep the order. Of a wide figure, the second column is empty.
+    """
+    rows: list[tuple[list[Panel], list[Panel]]] = []
+    for wide, found in groupby(panels, key=lambda panel: panel.shape == "wide"):
+        own = list(found)
+        rows += [([panel], []) for panel in own] if wide else [_columns(own)]
+    return rows
+
+
+def _columns(panels: Sequence[Panel]) -> tuple[list[Panel], list[Panel]]:
+    """Divide a few figures into two columns whose heights differ least; the first has the first."""
+    heights = [panel.figure.get_figheight() + AROUND_FIGURE for panel in panels]
+
+    def difference(right: tuple[int, ...]) -> float:
+        return abs(sum(heights) - 2 * sum(heights[place] for place in right))
+
+    places = range(1, len(panels))
+    choices = [right for n in range(len(panels)) for right in combinations(places, n)]
+    right = min(choices, key=difference)
+    return (
+        [panel for place, panel in enumerate(panels) if place not in right],
+        [panels[place] for place in right],
+    )
 
 
 def accuracy_panels(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
@@ -96,7 +130,6 @@ def _node_panels(nodes: Sequence[str], evaluation: Evaluation) -> Iterator[Panel
         if worst is None
         else f"Error of each node. The largest median is that of {worst}, {px(medians[worst])}.",
         figures.node_errors(nodes, distances),
-        shape="tall",
     )
     shares = np.asarray(metrics["pck_metrics"]["pcks"]).mean(axis=0)
     mean = share(metrics["pck_metrics"]["mPCK"])
@@ -146,7 +179,8 @@ def _calibration_panel(poses: Poses, evaluation: Evaluation) -> Iterator[Panel]:
         "Where the curves fall, a threshold on confidence removes bad nodes first.",
         f"Error against confidence: median {px(unsure)} in the least sure tenth, "
         f"{px(sure)} in the surest.",
-        figures.calibration(scores, errors),
+        figures.calibration(scores, errors, wide=len(poses.skeleton.nodes) > MANY_NODES),
+        shape="wide" if len(poses.skeleton.nodes) > MANY_NODES else "",
     )
 
 
@@ -174,25 +208,39 @@ def content_panels(
         ),
         shape="wide",
     )
-    if tracks := len(np.unique(poses.tracks[poses.tracks >= 0])):
-        caption = "In brackets: number of instances."
-        if tracks > figures.MAX_TRACK_ROWS:
-            caption += f" The {tracks - figures.MAX_TRACK_ROWS} shortest tracks are left out."
-        if untracked := np.count_nonzero(poses.tracks < 0):
-            caption += f" {untracked:,} instances have no track."
-        switches = _switches(axis, evaluation)
-        if switches:
-            caption += (
-                " A triangle marks an identity switch: "
-                "the animal is followed by this track from here."
-            )
-        yield panel(
-            "Frames that each track covers",
-            caption,
-            f"Timeline of {tracks} tracks over {len(found)} frames.",
-            figures.track_timeline(axis, poses.track_names, index, poses.tracks, switches),
-            shape="wide",
+    yield from _track_panel(axis, index, poses, evaluation)
+    yield from _instance_panels(poses, evaluation)
+
+
+def _track_panel(
+    axis: FrameAxis, index: np.ndarray, poses: Poses, evaluation: Evaluation | None
+) -> Iterator[Panel]:
+    """Yield the timeline of the tracks, if there are any."""
+    tracks = len(np.unique(poses.tracks[poses.tracks >= 0]))
+    if not tracks:
+        return
+    caption = "In brackets: number of instances."
+    if tracks > figures.MAX_TRACK_ROWS:
+        caption += f" The {tracks - figures.MAX_TRACK_ROWS} shortest tracks are left out."
+    if untracked := np.count_nonzero(poses.tracks < 0):
+        caption += f" {untracked:,} instances have no track."
+    switches = _switches(axis, evaluation)
+    if switches:
+        caption += (
+            " A triangle marks an identity switch: the animal is followed by this track from here."
         )
+    yield panel(
+        "Frames that each track covers",
+        caption,
+        f"Timeline of {tracks} tracks over {len(axis.frames)} frames.",
+        figures.track_timeline(axis, poses.track_names, index, poses.tracks, switches),
+        shape="wide",
+    )
+
+
+def _instance_panels(poses: Poses, evaluation: Evaluation | None) -> Iterator[Panel]:
+    """Yield the nodes found and the scores, side by side and of like height."""
+    height = figures.HISTOGRAM
     if len(poses) and len(poses.skeleton.nodes) > 1:
         visible = poses.visible.mean(axis=0)
         rarest = poses.skeleton.nodes[int(visible.argmin())]
@@ -200,15 +248,19 @@ def content_panels(
             "Nodes found",
             "Share of the predicted instances in which each node was found.",
             f"Share of instances with each node. Lowest for {rarest}, {visible.min():.0%}.",
-            figures.nodes_found(poses.skeleton.nodes, visible),
+            drawn := figures.nodes_found(poses.skeleton.nodes, visible),
         )
+        height = max(height, min(drawn.get_figheight(), figures.TALLEST))
     if np.isfinite(poses.instance_scores).any():
         yield panel(
             "Confidence of predicted instances",
             "Instance scores as the model gives them; what is high depends on the kind of model.",
             f"Histogram of instance scores, median {np.nanmedian(poses.instance_scores):.3f}.",
             figures.histogram(
-                _score_groups(poses, evaluation), xlabel="Instance score", ylabel="Instances"
+                _score_groups(poses, evaluation),
+                xlabel="Instance score",
+                ylabel="Instances",
+                height=height,
             ),
         )
 

@@ -12,6 +12,7 @@ from sleap_lab.report import drawing, overlay
 
 WORST_FRAMES = 4
 EVEN_FRAMES = 4
+MOMENT = 15  # frames
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,21 @@ def pair_errors(evaluation: Evaluation) -> np.ndarray:
 
 
 def worst_pairs(poses: Poses, evaluation: Evaluation, count: int = WORST_FRAMES) -> list[int]:
-    """Return the matched pairs with the largest mean error, worst first, one per frame."""
-    errors = pair_errors(evaluation)
-    chosen: dict[tuple[int, int], int] = {}
+    """Return the matched pairs with the largest mean error, worst first, one per moment.
+
+    A moment is `MOMENT` frames long, and less in a short recording.
+    """
+    errors, rows = pair_errors(evaluation), evaluation.matches.pose_rows
+    video, frame = poses.video[rows], poses.frame[rows]
+    apart = min(MOMENT, int(np.ptp(poses.frames[:, 1])) // (2 * count)) if len(rows) else 0
+    chosen: list[int] = []
     for pair in np.argsort(-errors, kind="stable")[: np.isfinite(errors).sum()]:
-        row = evaluation.matches.pose_rows[pair]
-        chosen.setdefault((int(poses.video[row]), int(poses.frame[row])), int(pair))
+        near = (video[chosen] == video[pair]) & (np.abs(frame[chosen] - frame[pair]) <= apart)
+        if not near.any():
+            chosen.append(int(pair))
         if len(chosen) == count:
             break
-    return list(chosen.values())
+    return chosen
 
 
 def even_frames(poses: Poses, count: int = EVEN_FRAMES) -> list[tuple[int, int]]:

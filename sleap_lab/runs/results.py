@@ -180,6 +180,8 @@ def write_page(
     """
     from sleap_lab.report import write_report
     from sleap_lab.report.emptiness import empty_pictures
+    from sleap_lab.report.numbers import most_per_frame
+    from sleap_lab.runs.next_steps import next_steps
 
     summary = run.summary
     write_report(
@@ -197,6 +199,9 @@ def write_page(
         bad_frames=summary.bad_frames,
         empty=empty_pictures(empty, poses, source.read),
         figure_files=FIGURE_FILES[run.config.report_figures],
+        next_steps=list(
+            next_steps(run, evaluated=evaluation is not None, animals=most_per_frame(poses))
+        ),
     )
 
 

@@ -8,7 +8,7 @@ import sleap_io as sio
 from sleap_lab.errors import RunError
 from sleap_lab.media.labels import to_labels
 from sleap_lab.poses.record import Skeleton, make_poses
-from sleap_lab.report.clip import with_pictures, worst_frames, write_clip, write_video
+from sleap_lab.report.clip import _write_above, with_pictures, worst_frames, write_clip, write_video
 
 PAIR = Skeleton(("a", "b"), ((0, 1),))
 
@@ -127,3 +127,19 @@ def test_frames_may_be_read_by_a_function_and_are_black_where_it_fails(labels, t
         [0, 0, 20, 110], abs=2
     )
     assert [len(frame.instances) for frame in labels] == [1] * 12
+
+
+def test_names_of_tracks_and_numbers_of_frames_are_written():
+    picture = np.zeros((200, 300, 3), np.uint8)
+    _write_above(picture, "mouse", np.array([[150.0, 100.0], [np.nan, np.nan]]), "#ff0000")
+    written = np.argwhere(picture[..., 0] > 100)
+    assert len(written) > 0
+    assert written[:, 0].max() < 100  # above the node, around its column
+    assert written[:, 1].min() < 150 < written[:, 1].max()
+    before = picture.copy()
+    _write_above(picture, "lost", np.full((2, 2), np.nan), "#ff0000")
+    _write_above(picture, "far", np.array([[1e12, -1e12]]), "#00ff00")  # stays in the picture
+    assert (picture != before).any()
+    small = np.zeros((60, 80, 3), np.uint8)
+    _write_above(small, "mouse", np.array([[40.0, 40.0]]), "#ff0000")
+    assert not small.any()  # it would cover everything

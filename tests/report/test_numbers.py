@@ -69,8 +69,8 @@ def test_stages_that_took_no_time():
 def test_cards_of_a_compared_run(poses, evaluation):
     cards = {card.label: card for card in numbers.cards({}, poses, evaluation)}
     assert list(cards) == [
-        "AP", "F1 at OKS 0.50", "OKS mAP", "mOKS", "Found", "Mean error", "Median error", "mPCK",
-        "PCK by size", "Instances", "Tracks",
+        "Tracks", "AP", "F1 at OKS 0.50", "OKS mAP", "mOKS", "Found", "Mean error",
+        "Median error", "mPCK", "PCK by size", "Instances",
     ]  # fmt: skip
     assert (cards["Found"].value, cards["Found"].hint) == (
         "7",
@@ -171,3 +171,14 @@ def test_videos_that_were_compared_are_listed_with_the_reason(evaluation):
         ("a.mp4", "b.mp4", "evaluator.video_map"),
         ("–", "c.mp4", "no such video"),
     ]
+
+
+def test_of_several_animals_switches_and_tracks_come_first(poses, evaluation):
+    identity = {"switches": 2, "idf1": 0.5, "hota": 0.25, "mota": 0.75}
+    compared = replace(evaluation, identity=identity)
+    labels = [card.label for card in numbers.cards({}, poses, compared)]
+    assert labels[:5] == ["Identity switches", "IDF1", "HOTA", "MOTA", "Tracks"]
+    first = poses[np.unique(poses.frame, return_index=True)[1]]  # one animal per frame
+    labels = [card.label for card in numbers.cards({}, first, compared)]
+    assert labels[0] == "AP"
+    assert "Identity switches" in labels

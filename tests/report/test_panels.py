@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from sleap_lab.evaluation import Switch
 from sleap_lab.poses.record import Skeleton
 from sleap_lab.report import drawing, figures
-from sleap_lab.report.panels import accuracy_panels, content_panels
+from sleap_lab.report.panels import Panel, accuracy_panels, content_panels, groups
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ def test_accuracy_of_poses(poses, evaluation):
     )
     # the lost tail of the first pair is a miss at every distance
     assert panels["PCK of each node"].alt.endswith("lowest for tail.")
-    assert [panel.shape for panel in panels.values()] == ["tall", "", "", "wide"]
+    assert [panel.shape for panel in panels.values()] == ["", "", "", "wide"]
 
 
 def test_confidence_is_shown_against_error_where_it_says_something(poses, evaluation, monkeypatch):
@@ -94,3 +95,25 @@ def test_more_tracks_than_rows(poses, monkeypatch):
         "The 1 shortest tracks are left out."
         in captions(content_panels(poses, None, None))["Frames that each track covers"]
     )
+
+
+@pytest.mark.parametrize(
+    ("heights", "left", "right"),
+    [
+        ([4.0, 3.4, 2.8, 3.4], [4.0, 2.8], [3.4, 3.4]),
+        ([7.0, 3.4, 2.8], [7.0], [3.4, 2.8]),
+        ([3.0], [3.0], []),
+    ],
+)
+def test_columns_are_of_like_height(heights, left, right):
+    panels = [Panel("", "", "", "", Figure(figsize=(5, height))) for height in heights]
+    ((first, second),) = groups(panels)
+    assert [panel.figure.get_figheight() for panel in first] == left
+    assert [panel.figure.get_figheight() for panel in second] == right
+
+
+def test_a_wide_figure_is_a_row_by_itself():
+    shapes = ["", "", "wide", "wide", ""]
+    panels = [Panel(str(i), "", "", "", Figure(), shape) for i, shape in enumerate(shapes)]
+    rows = [[panel.title for panel in [*left, *right]] for left, right in groups(panels)]
+    assert rows == [["0", "1"], ["2"], ["3"], ["4"]]

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,3 +61,17 @@ def test_color_images(poses, truth, evaluation):
         poses, truth, evaluation, lambda video, frame: np.zeros((80, 100, 3), np.uint8)
     )
     assert (len(worst), len(even), unreadable) == (4, 4, [])
+
+
+def test_one_picture_per_moment():
+    """Errors of 3, 9, 8, 7 and 6 px in frames 0, 100, 101, 102 and 199: three moments."""
+    frames = [0, 100, 101, 102, 199]
+    poses = make_poses(
+        Skeleton(("a",), ()), np.zeros((5, 1, 2)), frame=frames,
+        frames=np.array([(0, frame) for frame in range(200)]),
+    )  # fmt: skip
+    evaluation = SimpleNamespace(
+        metrics={"distance_metrics": {"dists": np.array([[3.0], [9], [8], [7], [6]])}},
+        matches=SimpleNamespace(pose_rows=np.arange(5)),
+    )
+    assert worst_pairs(poses, evaluation) == [1, 4, 0]

@@ -1,0 +1,46 @@
+"""What the reader of a report may do next: files to open, commands to type."""
+
+import shlex
+from collections.abc import Iterator
+
+from sleap_lab import terminal
+from sleap_lab.report.page import Step
+from sleap_lab.runs.results import OVERLAY
+from sleap_lab.runs.run import Run
+
+FILES = {
+    "predictions.slp": "the poses, for the SLEAP GUI and sleap-io",
+    "switches.slp": "the identity switches, to step through in the SLEAP GUI",
+    "suspects.slp": "moments that look wrong, to step through in the SLEAP GUI",
+    "metrics.csv": "the metrics of every video, animal and node",
+    "metrics.frames.csv": "the metrics of every frame",
+    "run.log": "what was said while it ran",
+}
+
+
+def next_steps(run: Run, *, evaluated: bool, animals: int) -> Iterator[Step]:
+    """Yield the files of a run folder that people open, and commands that go on from here.
+
+    Args:
+        run: The run.
+        evaluated: Whether it was compared with ground truth.
+        animals: The largest number of instances of a frame.
+    """
+    config, folder = run.config, shlex.quote(terminal.shown(run.folder))
+    for name, what in FILES.items():
+        if (run.folder / name).is_file():
+            yield Step(what, file=name)
+    if config.output.overlay_video:
+        yield Step("the video with the poses drawn in", file=OVERLAY)
+    command = shlex.join(run.invocation.command)
+    if animals > 1 and not config.tracker.tracking:
+        yield Step(
+            "Follow the animals from frame to frame:", command=f"{command} tracker=local_queues"
+        )
+    if not evaluated:
+        yield Step(
+            "Measure how good the poses are, against labels of some of the frames:",
+            command=f"{command} evaluator=identity evaluator.ground_truth_path=labels.slp",
+        )
+    yield Step("See what another setting changes:", command=f"sleap-lab compare {folder} OTHER_RUN")
+    yield Step("Check that the result can be reproduced:", command=f"sleap-lab reproduce {folder}")
