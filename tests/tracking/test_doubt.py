@@ -34,8 +34,14 @@ def test_poses_without_shared_nodes_are_as_far_as_their_centroids():
 
 def test_the_body_is_as_long_as_the_median_diagonal_of_poses_that_have_one():
     poses = [[[0, 0], [3, 4]], [[0, 0], [6, 8]], [[0, 0], [30, 40]], [[1, 1], GAP]]
-    assert body_length(np.array(poses)) == 10
-    assert body_length(np.array([[[1, 1]], [[5, 5]]])) == 1
+    assert body_length(make_poses(Skeleton(("a", "b")), poses)) == 10
+
+
+def test_poses_without_an_extent_are_a_third_as_long_as_the_way_to_the_nearest_other():
+    points = [[[0, 0]], [[6, 8]], [[0, 0]], [[30, 40]]]
+    point = Skeleton(("a",))
+    assert body_length(make_poses(point, points, frame=[0, 0, 1, 1])) == pytest.approx(10)
+    assert body_length(make_poses(point, points, frame=[0, 1, 2, 3])) == INF
 
 
 def test_distances_decide_where_costs_are_equal():
