@@ -1,5 +1,6 @@
 """Simulated results of runs: errors of a few animals that last for some frames, in some videos."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,19 +91,16 @@ def table(
     return FrameTable(video, frame, columns, distances[seen], found, found)
 
 
-def two_runs(
-    random: np.random.Generator, design: Design, better: float = 0.0
-) -> tuple[FrameTable, FrameTable]:
-    """Return two runs on the same frames: half of what is hard for one is hard for both.
+def runs(random: np.random.Generator, design: Design, gains: Sequence[float]) -> list[FrameTable]:
+    """Return runs on the same frames: half of what is hard for one is hard for all.
 
     Args:
         random: Draws the errors.
         design: Frames and videos.
-        better: By how much the second is better.
+        gains: By how much each run is better.
     """
     shared = hardness(random, design)
-    first, second = (
+    return [
         table(random, design, (shared + hardness(random, design)) / np.sqrt(2), gain)
-        for gain in (0.0, better)
-    )
-    return first, second
+        for gain in gains
+    ]

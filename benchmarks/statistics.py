@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.errors import Design, hardness, table, two_runs
+from benchmarks.errors import Design, runs
 from benchmarks.timing import REPOSITORY, publish, write_between
 from benchmarks.timing import table as markdown
 from sleap_lab.compare.marks import bars
@@ -30,6 +31,7 @@ from sleap_lab.tune.split import block_length, hold_out, inside, keep_apart, tim
 
 COMPARING, TUNING = (REPOSITORY / "docs" / f"{name}.md" for name in ("comparing", "tuning"))
 METRICS = ("eval/dist_avg", "eval/dist_p90", "eval/oks_map", "eval/pck", "coco/recall_50")
+QUICK, FEWEST = 1000, 50  # designs of more frames are repeated less often, and how often at least
 BETTER = 0.3  # by how much a truly better run is, in standard deviations of hardness
 DESIGNS = (
     *(Design(100, 1, time) for time in (0, 1, 2.5, 10)),
@@ -83,51 +85,52 @@ def run(*, repetitions: int, only: str = "") -> None:
 
 def _coverage(repetitions: int) -> Iterator[Row]:
     for design in DESIGNS:
-        yield from _of_design(design, repetitions)
+        part = QUICK / max(QUICK, design.frames * design.videos)
+        yield from _of_design(design, max(FEWEST, int(part * repetitions)))
 
 
 def _of_design(design: Design, repetitions: int) -> Iterator[Row]:
     """Yield how often intervals hold the truth, and how often a table has a mark."""
     random = np.random.default_rng([design.frames, design.videos, int(10 * design.time)])
-    true = _true_values(design.differ)
-    held: dict[str, list[bool]] = {f"{kind} {name}": [] for kind in KINDS for name in METRICS}
-    marked, found = [], []
+    worse, better = _true_values(design.differ)
+    truths = {
+        "value": worse,
+        "equal": dict.fromkeys(METRICS, 0.0),
+        "other": {name: better[name] - worse[name] for name in METRICS},
+    }
+    held: dict[str, list[bool]] = {f"{kind} {name}": [] for kind in truths for name in METRICS}
+    marked: dict[str, list[bool]] = {"equal": [], "other": []}
     for _ in range(repetitions):
-        first, second = two_runs(random, design)
-        better = two_runs(random, design, BETTER)
-        for name, (low, high) in intervals(first).values.items():
-            if name in METRICS:
-                held[f"value {name}"].append(low <= true[0][name] <= high)
-        equal = differences(parts(first), parts(second))
-        unequal = differences(*map(parts, better))
-        for kind, changes, truth in (
-            ("equal", equal, dict.fromkeys(METRICS, 0.0)),
-            ("unequal", unequal, {name: true[1][name] - true[0][name] for name in METRICS}),
-        ):
+        first, *rest = runs(random, design, (0, 0, BETTER))
+        base, *others = map(parts, (first, *rest))
+        found: dict[str, dict[str, tuple[float, float]]] = {"value": intervals(first).values}
+        for kind, other in zip(marked, others, strict=True):
+            changes = differences(base, other)
+            marked[kind].append(_has_mark(changes))
+            found[kind] = {n: (d.low, d.high) for n, d in changes.items() if not np.isnan(d.low)}
+        for kind, limits in found.items():
             for name in METRICS:
-                if not np.isnan(changes[name].low):
-                    inside = changes[name].low <= truth[name] <= changes[name].high
-                    held[f"{kind} {name}"].append(inside)
-        marked.append(_has_mark(equal))
-        found.append(_has_mark(unequal))
-    case = f"{design.videos} x {design.frames}, {design.time:g}"
+                if name in limits:
+                    low, high = limits[name]
+                    held[f"{kind} {name}"].append(low <= truths[kind][name] <= high)
+    case = _case(design)
     for quantity, cases in held.items():
         yield Row("coverage", case, f"shown {quantity}", len(cases) / repetitions, repetitions)
-        value = float(np.mean(cases)) if cases else float("nan")
-        yield Row("coverage", case, quantity, value, len(cases))
-    yield Row("coverage", case, "tables of equal runs with a mark", _share(marked), repetitions)
-    yield Row("coverage", case, "tables of other runs with a mark", _share(found), repetitions)
+        yield Row("coverage", case, quantity, _share(cases), len(cases))
+    for kind, tables in marked.items():
+        yield Row("coverage", case, f"{kind} tables with a mark", _share(tables), repetitions)
 
 
-KINDS = ("value", "equal", "unequal")
+def _case(design: Design) -> str:
+    return f"{design.videos} x {design.frames}, {design.time:g}"
 
 
-def _true_values(differ: float) -> list[dict[str, float]]:
+@cache
+def _true_values(differ: float) -> tuple[dict[str, float], dict[str, float]]:
     """Return the metrics of a run and of a better one, from very many videos of a frame each."""
     random = np.random.default_rng(0)
-    design = Design(1, 150_000, 0, differ)
-    tables = two_runs(random, design, BETTER)
-    return [parts(found).values for found in tables]
+    first, second = runs(random, Design(1, 150_000, 0, differ), (0, BETTER))
+    return parts(first).values, parts(second).values
 
 
 def _has_mark(changes: dict[str, Difference]) -> bool:
@@ -137,7 +140,7 @@ def _has_mark(changes: dict[str, Difference]) -> bool:
 
 
 def _share(cases: Sequence[bool]) -> float:
-    return float(np.mean(cases))
+    return float(np.mean(cases)) if cases else float("nan")
 
 
 # --- real runs --------------------------------------------------------------------------
@@ -241,11 +244,7 @@ def _search(
         setting on the held-out blocks, px.
     """
     design = Design(frames, 1, time)
-    shared = hardness(random, design)
-    tables = [
-        table(random, design, (shared + hardness(random, design)) / np.sqrt(2))
-        for _ in range(SETTINGS + 1)
-    ]
+    tables = runs(random, design, [0] * (SETTINGS + 1))
     tables[1] = _nearer(tables[1], gain)
     labelled = np.stack([tables[0].video, tables[0].frame], axis=1)
     estimated = time_of_errors(tables[0])
@@ -298,51 +297,43 @@ def _coverage_table(rows: Sequence[Row]) -> str:
     value = {row[:3]: row.value for row in rows}
     lines = []
     for design in DESIGNS:
-        case = f"{design.videos} x {design.frames}, {design.time:g}"
+        case = _case(design)
         shown = [value["coverage", case, f"shown equal {name}"] for name in METRICS]
-        cells = [_range(value, case, kind, shown) for kind in KINDS]
-        marks = (
-            f"{value['coverage', case, f'tables of {kind} runs with a mark']:.1%}"
-            for kind in ("equal", "other")
-        )
-        place = f"{design.videos}" if design.videos > 1 else "1"
-        lines.append(
-            (place, f"{design.frames:,}", f"{design.time:g}", f"{max(shown):.0%}", *cells, *marks)
-        )
-    heads = (
-        "videos",
-        "frames of each",
-        "errors last",
-        "with intervals",
-        "values covered",
-        "differences of equal runs",
-        "of other runs",
-        "equal runs with a mark",
-        "other runs with a mark",
-    )
+        cells = [_mean_coverage(value, case, kind) for kind in ("value", "equal", "other")]
+        marks = (f"{value['coverage', case, f'{k} tables with a mark']:.1%}" for k in MARKED)
+        place = f"{design.videos}", f"{design.frames:,}", f"{design.time:g}"
+        lines.append((*place, f"{np.mean(shown):.0%}", *cells, *marks))
     demo = [
         f"{row.value:.1%} ({row.quantity}, `{row.case}`)" for row in rows if row.study == "demo"
     ]
     return (
-        f"{markdown(heads, lines)}\n\nTwo runs on the demo, stretches of frames exchanged at "
+        f"{markdown(HEADS, lines)}\n\nTwo runs on the demo, stretches of frames exchanged at "
         f"random: {'; '.join(demo)}."
     )
 
 
-def _range(value: dict[Any, float], case: str, kind: str, shown: Sequence[float]) -> str:
-    """Return the smallest and the largest coverage of the metrics; none where hardly one is."""
-    found = [
-        value["coverage", case, f"{kind} {name}"]
-        for name in METRICS
-        if value["coverage", case, f"shown {kind} {name}"] > FEW
-    ]
-    if not found:
+MARKED = ("equal", "other")
+HEADS = (
+    "videos",
+    "frames of each",
+    "errors last",
+    "has intervals",
+    "values covered",
+    "differences covered, equal runs",
+    "other runs",
+    "tables with a mark, equal runs",
+    "other runs",
+)
+SHOWN = 0.3  # where fewer repetitions have intervals, their coverage is not told
+
+
+def _mean_coverage(value: dict[Any, float], case: str, kind: str) -> str:
+    """Return the coverage, the mean over metrics and their repetitions with an interval."""
+    shown = [value["coverage", case, f"shown {kind} {name}"] for name in METRICS]
+    held = [value["coverage", case, f"{kind} {name}"] for name in METRICS]
+    if np.mean(shown) < SHOWN:
         return "–"
-    low, high = f"{min(found):.1%}", f"{max(found):.1%}"
-    return low if low == high else f"{low} to {high}"
-
-
-FEW = 0.3  # where fewer repetitions have an interval, coverage is not shown
+    return f"{np.average(np.nan_to_num(held), weights=shown):.1%}"
 
 
 def _tune_table(rows: Sequence[Row]) -> str:

@@ -14,6 +14,7 @@ from sleap_lab.compare.paired import Change
 from sleap_lab.settings.metrics import METRICS
 
 FALSE_MARKS = 0.05
+UNMARKED = -1.0  # less than every probability
 BETTER = {metric.name: metric.better for metric in METRICS} | {"speed/frames_per_second": "higher"}
 
 
@@ -47,9 +48,9 @@ def bars(tables: Sequence[Sequence[tuple[str, Change]]]) -> list[float]:
 
 
 def _bar(chances: np.ndarray, level: float) -> float:
-    """Return the largest of sorted probabilities that passes; less than 0 where none does."""
+    """Return the largest of sorted probabilities that passes; `UNMARKED` where none does."""
     passed = chances <= level * np.arange(1, len(chances) + 1) / max(1, len(chances))
-    return float(chances[passed].max(initial=-1))
+    return float(chances[passed].max(initial=UNMARKED))
 
 
 def marked(name: str, change: Change, highest: float) -> Change:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
 from sleap_lab.compare.effects import Effect, Factor, effects, factors
-from sleap_lab.compare.marks import FALSE_MARKS, bars, judgeable, marked
+from sleap_lab.compare.marks import FALSE_MARKS, UNMARKED, bars, judgeable, marked
 from sleap_lab.compare.paired import NAN, PARTS, Change, Pairs, Run, names_of, read_run
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.report.numbers import text
@@ -132,43 +133,60 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
 
 
 def _marked(comparison: Comparison) -> Comparison:
-    """Mark the differences that are more than chance among all of the comparison."""
-    kinds, effects = comparison.parts, comparison.effects
-    lines = [line for found in kinds.values() for part in found.values() for line in part]
-    tables = [
-        [(line.name, change) for line in comparison.metrics for change in line.changes],
-        [(line.name, change) for line in lines for change in line.changes],
-        [change for effect in effects for change in effect.changes.items()],
-    ]
-    of_metrics, of_parts, of_effects = bars(tables)
-    n = sum(len(judgeable(table)) for table in tables)
+    """Mark the differences that are more than chance among all of their table.
 
-    def of_lines(lines: list[Line], highest: float) -> list[Line]:
-        return [
-            line._replace(changes=[marked(line.name, change, highest) for change in line.changes])
-            for line in lines
-        ]
-
-    def of_effect(effect: Effect) -> Effect:
-        changes = {
-            name: marked(name, change, of_effects) for name, change in effect.changes.items()
-        }
-        return effect._replace(changes=changes)
-
+    Single videos and nodes are judged for those runs only that differ as a whole.
+    """
+    effects = comparison.effects
+    of_metrics, of_effects = bars(
+        [_of_lines(comparison.metrics), [c for e in effects for c in e.changes.items()]]
+    )
+    everywhere = [of_metrics] * (len(comparison.runs) - 1)
+    metrics = _marked_lines(comparison.metrics, everywhere)
+    differ = [any(line.changes[i].verdict for line in metrics) for i in range(len(everywhere))]
+    parts = [line for kind in comparison.parts.values() for part in kind.values() for line in part]
+    kept = [line._replace(changes=list(compress(line.changes, differ))) for line in parts]
+    (of_parts,) = bars([_of_lines(kept)])
+    of_differing = [of_parts if differs else UNMARKED for differs in differ]
     said = [
-        f"of all marks among these {n} differences at most {FALSE_MARKS:.0%} should be chance",
+        f"of all marks in a table at most {FALSE_MARKS:.0%} should be chance; "
         "an interval by itself leaves out 0 by chance one time in twenty",
     ]
     return comparison._replace(
-        metrics=of_lines(comparison.metrics, of_metrics),
-        columns=of_lines(comparison.columns, of_metrics),
+        metrics=metrics,
+        columns=_marked_lines(comparison.columns, everywhere),
         parts={
-            kind: {name: of_lines(part, of_parts) for name, part in found.items()}
-            for kind, found in kinds.items()
+            kind: {name: _marked_lines(part, of_differing) for name, part in found.items()}
+            for kind, found in comparison.parts.items()
         },
-        effects=list(map(of_effect, effects)),
-        notes=[*comparison.notes, *(said if n else [])],
+        effects=[
+            effect._replace(
+                changes={n: marked(n, change, of_effects) for n, change in effect.changes.items()}
+            )
+            for effect in effects
+        ],
+        notes=[*comparison.notes, *(said if judgeable(_of_lines(metrics)) else [])],
     )
+
+
+def _of_lines(lines: Sequence[Line]) -> list[tuple[str, Change]]:
+    """Return all changes of lines, with their metric."""
+    return [(line.name, change) for line in lines for change in line.changes]
+
+
+def _marked_lines(lines: Sequence[Line], highest: Sequence[float]) -> list[Line]:
+    """Mark the changes of lines.
+
+    Args:
+        lines: The lines.
+        highest: For each run but the first, the largest probability of chance that is marked.
+    """
+    return [
+        line._replace(
+            changes=[marked(line.name, c, h) for c, h in zip(line.changes, highest, strict=True)]
+        )
+        for line in lines
+    ]
 
 
 def _differing(rows: Sequence[Mapping[str, str]], *, absent: str) -> list[tuple[str, list[str]]]:

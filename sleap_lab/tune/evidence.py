@@ -30,7 +30,7 @@ Many metrics rise where animals are dropped.
 """
 LOST_AP = 0.005  # average precision that a recommended setting may lose
 ONE_SIDED = 0.75  # net share of all animals that one setting finds and the other misses
-CLEAR = 0.1  # chance of a difference as large to either side, below which a loss is one
+CLEAR = 0.05  # chance of a difference as large to either side, below which a loss is one
 
 
 @dataclass(frozen=True, eq=False)

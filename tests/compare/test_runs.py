@@ -34,7 +34,7 @@ def test_runs_are_compared_with_the_first(make_run):
     (line,) = [line for line in comparison.metrics if line.name == "eval/dist_avg"]
     assert line.values == pytest.approx([3, 4, 2], abs=0.1)
     assert [change.verdict for change in line.changes] == ["worse", "better"]
-    assert len(comparison.notes) == 1 + 2  # one basis for all, and two on marks
+    assert len(comparison.notes) == 1 + 1  # one basis for all, and one on marks
 
 
 def test_videos_and_nodes_are_compared_where_there_are_several(make_run):
@@ -153,3 +153,18 @@ def test_what_runs_were_made_with_is_told_where_it_differs(make_run, tmp_path):
 def test_names_are_those_of_metrics_and_settings():
     assert set(COLUMNS) - {"speed/frames_per_second"} <= {metric.name for metric in METRICS}
     assert set(MEANING) <= set(keys())
+
+
+@pytest.mark.parametrize(("n", "marked"), [(2, False), (4, True)])
+def test_a_part_is_marked_only_where_the_whole_is(make_run, n, marked):
+    # Each video by itself is worse beyond doubt, but two do not tell how others would be.
+    videos = [f"{i}.mp4" for i in range(n)]
+    comparison = compare(
+        [make_run(name, off=off, videos=videos) for name, off in (("a", 3), ("b", 4))]
+    )
+    (whole,) = [line for line in comparison.metrics if line.name == "eval/dist_avg"]
+    (part,) = [line for line in comparison.parts["video"]["0.mp4"] if line.name == "eval/dist_avg"]
+    assert part.changes[0].low > 0
+    assert (whole.changes[0].verdict, part.changes[0].verdict) == (
+        ("worse",) * 2 if marked else ("", "")
+    )

@@ -108,7 +108,7 @@ def test_many_runs_are_a_line_each(sweep):
         ["tracker", "fixed_window", "→", "flow", "8", "+0.2000"],
         ["window", "3", "→", "20", "6", "+0.1700"],
     ]
-    assert len(notes) == 1 + 2
+    assert len(notes) == 1 + 1
 
 
 def test_the_page_has_every_run_and_metric(sweep, tmp_path):
