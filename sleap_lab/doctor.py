@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
+from sleap_lab.media.missing import missing_frames
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.read_ahead import read_ahead
 from sleap_lab.media.source import Frame, Source
@@ -167,6 +168,8 @@ def _videos(source: Source) -> Iterator[Finding]:
     for video in np.unique(source.frames[:, 0]).tolist():
         name = Path(str(np.ravel(source.videos[video].filename)[0])).name
         wanted = source.frames[source.frames[:, 0] == video, 1]
+        if missing_frames(source.videos[video], wanted.tolist())[0] == len(wanted):
+            continue  # a note says so
         chosen = wanted[np.unique(np.linspace(0, len(wanted) - 1, DECODED).astype(int))].tolist()
         start = time.perf_counter()
         try:

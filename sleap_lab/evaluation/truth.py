@@ -50,7 +50,7 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
     videos: list[VideoMatch] | None = None
     notes: list[str] = []
     if config.evaluator.ground_truth_path is not None:
-        labels = read_labels(config.evaluator.ground_truth_path)
+        labels = read_labels(config.evaluator.ground_truth_path, config.data.moved or {}, notes)
         poses = to_poses(labels, notes)
         if (
             skeleton is not None

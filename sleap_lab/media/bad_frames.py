@@ -224,9 +224,14 @@ def bad_frame_notes(source: Source, bad_frames: Sequence[Frame]) -> list[str]:
             "What it holds was used; copy it again from where it was recorded."
         )
     if bad_frames:
-        frames = listed([where["frames"] for where in bad_ranges(source, bad_frames)], 20)
+        several = len({frame.video for frame in bad_frames})
+        frames = (
+            f"in {several} videos"
+            if several > 1
+            else listed([where["frames"] for where in bad_ranges(source, bad_frames)], 20)
+        )
         notes.append(
-            f"{len(bad_frames)} frames could not be read: {frames}. "
+            f"{len(bad_frames)} frames could not be read{' ' if several > 1 else ': '}{frames}. "
             f"The first: {bad_frames[0].problem}"
         )
     return notes

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +26,20 @@ from sleap_lab.media.relink import relink
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 
 
-def read_labels(path: str | Path) -> sio.Labels:
+def read_labels(
+    path: str | Path,
+    moved: Mapping[str, str] = MappingProxyType({}),
+    notes: list[str] | None = None,
+) -> sio.Labels:
     """Read a `.slp` or `.pkg.slp` file; videos that are moved are searched for beside it.
 
     A video without a matching file is a `MissingVideo`: it cannot be read, but its facts in the
     labels can. Nothing is downloaded.
+
+    Args:
+        path: The file.
+        moved: Prefixes of the paths of videos that have moved, as in `data.moved`.
+        notes: Gets a sentence on each of these prefixes, if videos are not where the labels say.
 
     Raises:
         RunError: The file is missing, is not a SLEAP labels file, or reaches beyond itself.
@@ -47,7 +57,9 @@ def read_labels(path: str | Path) -> sio.Labels:
     except Exception as error:  # h5py and sleap-io raise many errors for a broken file
         raise_interruption(error)
         raise RunError(f"{path}: not a readable SLEAP labels file ({one_line(error)})") from error
-    relink(labels, path)
+    about = relink(labels, path, moved)
+    if notes is not None:
+        notes += about
     return labels
 
 

@@ -5,9 +5,11 @@ video only if it fits the facts that the labels store of it, and if it cannot be
 these labels: poses of the wrong recording are worse than none.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import sleap_io as sio
@@ -30,6 +32,7 @@ from sleap_lab.media.missing import (
     absence_of,
     lacking,
 )
+from sleap_lab.media.moved import moved_notes, moved_path
 
 Name = str | tuple[str, ...]
 """The name of a video in labels; videos of the same name may share their file."""
@@ -49,12 +52,18 @@ class Found(NamedTuple):
     rank: tuple[bool, Fit]
 
 
-def relink(labels: sio.Labels, path: Path) -> None:
+def relink(
+    labels: sio.Labels, path: Path, moved: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
     """Open the videos of labels, each from its file; videos without a file become missing ones.
 
     Args:
         labels: The labels, read without opening their videos.
         path: The file they were read from.
+        moved: Prefixes of paths that have moved, as in `data.moved`.
+
+    Returns:
+        A sentence on each of these prefixes, if videos are not where the labels say.
     """
     last = _last_labeled(labels)
     reasons: dict[int, str] = {}
@@ -68,7 +77,7 @@ def relink(labels: sio.Labels, path: Path) -> None:
             unopened.append(video)
     found: dict[int, Found] = {}
     for video in unopened:
-        choice, misfit = _beside(video, path, last[id(video)], taken)
+        choice, misfit = _beside(video, path, last[id(video)], taken, moved)
         if choice is not None:
             found[id(video)] = choice
         elif misfit:
@@ -76,13 +85,18 @@ def relink(labels: sio.Labels, path: Path) -> None:
     rivals = {
         id(video): _rivals(video, unopened, found) for video in unopened if id(video) in found
     }
-    for video in unopened:
+    names = [display_path(video.filename) for video in unopened]
+    opened: Counter[str] = Counter()
+    for video, name in zip(unopened, names, strict=True):
         problem = _moved(video, found.get(id(video)), rivals.get(id(video), []))
         if problem is None or (
             reasons[id(video)].startswith(OTHER) and _open(video, video.filename) is None
         ):
             # With nothing better beside the labels, the named file is the video.
             del reasons[id(video)]
+            where = moved_path(str(name), moved)
+            if where is not None and Path(where[0]) == Path(display_path(video.filename)):
+                opened[where[1]] += 1
         else:
             reasons[id(video)] += problem
     replaced: dict[sio.Video, sio.Video] = {
@@ -97,6 +111,7 @@ def relink(labels: sio.Labels, path: Path) -> None:
     }
     if replaced:
         labels.replace_videos(video_map=replaced)
+    return moved_notes(map(str, names), opened, moved) if unopened else []
 
 
 def refuse_mistaken(labels: sio.Labels) -> None:
@@ -169,21 +184,30 @@ def _open_original(video: sio.Video, labels: Path) -> str | None:
 
 
 def _beside(
-    video: sio.Video, labels: Path, last: int, taken: dict[Any, Name]
+    video: sio.Video,
+    labels: Path,
+    last: int,
+    taken: dict[Any, Name],
+    moved: Mapping[str, str],
 ) -> tuple[Found | None, str]:
-    """Look for a video beside its labels.
+    """Look for a video where its folder has moved to, and beside its labels.
 
     Args:
         video: The video.
         labels: The labels file.
         last: Last labeled frame of the video, -1 where there is none.
         taken: Files that are videos of the labels -> names of these videos.
+        moved: Prefixes of paths that have moved.
 
     Returns:
         The file that fits, if any; otherwise the misfit of the first that has the name, if any.
     """
     misfit = ""
-    for files in _candidates(video.filename, labels.parent):
+    named = [_identity(_below(video.filename, labels.parent))]
+    for files in chain(
+        elsewhere := list(_elsewhere(video.filename, moved)),
+        _candidates(video.filename, labels.parent),
+    ):
         if (identity := _identity(files)) == _identity(video.filename):
             continue
         owner = taken.get(identity)
@@ -192,11 +216,22 @@ def _beside(
         else:
             how, problem = fit(video, files, last)
         if how:
-            return Found(
-                files, identity, (identity == _identity(_below(video.filename, labels.parent)), how)
-            ), ""
+            return Found(files, identity, (files in elsewhere or identity in named, how)), ""
         misfit = misfit or f"{display_path(files)} {problem}"
     return None, misfit
+
+
+def _elsewhere(name: Files, moved: Mapping[str, str]) -> Iterator[Files]:
+    """Yield the files of a video where its folder has moved to, if they are there."""
+    found = [moved_path(one, moved) for one in ([name] if isinstance(name, str) else name)]
+    files = [where[0] for where in found if where is not None]
+    if len(files) < len(found) or not files:
+        return
+    if isinstance(name, str):
+        if absence_of(files[0]) is None:
+            yield files[0]
+    elif not absent_images(files):
+        yield files
 
 
 def _candidates(name: Files, folder: Path) -> Iterator[Files]:

@@ -1,13 +1,15 @@
 """Checks of a source before any work: whether its frames exist, and what its pixels mean."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, listed
 from sleap_lab.media.fit import size_problem
 from sleap_lab.media.images import display_path, orientation_notes
 from sleap_lab.media.index import FrameIndex
@@ -23,6 +25,17 @@ MISSING_VIDEO = (
 MISSING_FRAMES = (
     "Copy the file again from where it was recorded, ask for what is there with data.frames,"
 )
+
+
+class Lacking(NamedTuple):
+    """A video that lacks requested frames: how many of how many, and what a user can do."""
+
+    name: Path
+    missing: int
+    requested: int
+    remedy: str
+
+
 OTHERS = (
     "{name} holds {count} video streams, of which the first is read. "
     "A file of the second alone: ffmpeg -i {path} -map 0:V:1 -c copy {other}"
@@ -41,8 +54,8 @@ def check_frames(source: Source, config: DataConfig) -> Source:
         RunError: More frames are missing than `config` allows.
     """
     notes: list[str] = []
+    lacking: dict[str, list[Lacking]] = {}
     cut_short: list[tuple[Path, str]] = []
-    n_missing = 0
     allowed = 0.0 if config.on_bad_frame == "fail" else config.max_bad_share
     for i in np.unique(source.frames[:, 0]).tolist():
         video, reader = source.videos[i], source.reader(i)
@@ -55,22 +68,34 @@ def check_frames(source: Source, config: DataConfig) -> Source:
             )
         missing, why = _missing(video, reader, frames)
         if missing:
-            n_missing += missing
-            notes.append(
-                f"{name} {why}: {missing} of the {len(frames)} requested frames are missing."
-            )
-            if n_missing > allowed * len(source.frames):
-                raise RunError(
-                    f"data.path: {notes[-1]} {_remedy(source, reader)} "
-                    "or go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
-                )
+            remedy = _remedy(source, reader)
+            lacking.setdefault(why, []).append(Lacking(name, missing, len(frames), remedy))
         if reader.index is not None:
             if reader.index.short:
                 cut_short.append((name, reader.index.short))
             notes += _recording_notes(name, reader.index)
         if len(source.videos) > 1:
             reader.close()
-    return replace(source, notes=(*source.notes, *notes), cut_short=tuple(cut_short))
+    about = [_about_missing(why, videos) for why, videos in lacking.items()]
+    total = sum(video.missing for videos in lacking.values() for video in videos)
+    if total > allowed * len(source.frames):
+        (first, *_), *others = lacking.values()
+        more = f" Likewise: {' '.join(about[1:])}" if others else ""
+        raise RunError(
+            f"data.path: {about[0]}{more} {first.remedy} "
+            "or go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
+        )
+    return replace(source, notes=(*source.notes, *about, *notes), cut_short=tuple(cut_short))
+
+
+def _about_missing(why: str, videos: Sequence[Lacking]) -> str:
+    """Return one sentence on the videos that lack frames for a reason."""
+    missing, requested = (sum(counts) for counts in zip(*(v[1:3] for v in videos), strict=True))
+    what = f"{missing} of the {requested} requested frames are missing."
+    if len(videos) == 1:
+        return f"{videos[0].name} {why}: {what}"
+    names = listed([str(video.name) for video in videos], 3)
+    return f"{len(videos)} videos: each {why} ({names}): {what}"
 
 
 def _missing(video: sio.Video, reader: Reader, frames: np.ndarray) -> tuple[int, str]:

@@ -178,6 +178,14 @@ def _check_together(config: Config) -> None:
     """Refuse settings that contradict each other."""
     data, evaluator = config.data, config.evaluator
     parse_frames(data.frames)
+    moved = data.moved if data.moved is not None else {}
+    if not isinstance(moved, dict) or not all(
+        isinstance(part, str) and part.strip() for pair in moved.items() for part in pair
+    ):
+        raise ConfigError(
+            f"data.moved: got {data.moved!r}; accepted: folders, {{then: now}}, "
+            "e.g. {'D:/lab': '/data/lab'}"
+        )
     oks_stddevs(evaluator)
     to_do = config.tracker.tracking or evaluator.evaluate or evaluator.quality
     if config.model.kind == "none" and not to_do:

@@ -81,6 +81,11 @@ class DataConfig:
     only_suggested_frames: bool = key(False, "Only suggested frames that nobody has labelled yet.")
     exclude_user_labeled: bool = key(False, "Skip frames that a person labelled.")
     only_predicted_frames: bool = key(False, "Only frames that already hold predictions.")
+    moved: Any = key(
+        None,
+        "Folders of videos that have moved since labels named them, {then: now}, "
+        "e.g. {'D:/lab':'/data/lab'}; they are looked for there, if they are not where they were.",
+    )
     on_bad_frame: str = key(
         "nan",
         "What becomes of a frame that cannot be read: nan keeps it as an empty frame, skip "

@@ -5,6 +5,7 @@ in neither. Importing this module extends both. It happens at import, because a 
 jobs in a process that only imports the package.
 """
 
+import re
 from collections.abc import Callable
 from enum import Enum
 from functools import cache, partial
@@ -29,6 +30,7 @@ from sleap_lab.settings.option_files import check_options
 
 Name = tuple[str, ...]
 TEXT_TYPES = (str, str | None, list[str], dict[str, str])
+MOVED = ("data", "moved")
 VIDEO_MAP = ("evaluator", "video_map")
 HYDRAS = tuple(
     tuple(name.split("."))
@@ -51,6 +53,7 @@ are later read like those of the command line.
 
 CONTAINERS = (
     ("logger", "tags"),
+    MOVED,
     VIDEO_MAP,
     ("hydra", "sweeper", "params"),
     ("hydra", "job", "env_set"),
@@ -84,7 +87,7 @@ def _kinds() -> dict[str, list[tuple[Name, Kind]]]:
     kinds: dict[str, list[tuple[Name, Kind]]] = {}
     for name, field in keys().items():
         path = tuple(name.split("."))
-        is_text = field.type in TEXT_TYPES or field.metadata["path"]
+        is_text = field.type in TEXT_TYPES or field.metadata["path"] or path == MOVED
         kind = Kind.INDEX_OR_NAME if path == VIDEO_MAP else Kind.TEXT if is_text else Kind.TYPED
         kinds.setdefault(path[-1], []).append((path, kind))
     for path in HYDRAS:
@@ -308,6 +311,23 @@ class ImportlibResourcesConfigSource(
         return _read(self, str(file), file.read_text(encoding="utf-8"))
 
 
+QUOTED_KEY = re.compile(r"""([{,]\s*)(['"])((?:(?!\2).)*)\2(?=\s*:)""")
+"""A quoted key of a dictionary, which Hydra's grammar does not know."""
+IN_KEYS = re.compile(r"[\\()\[\]{}:=, \t]")
+"""Characters of keys that the grammar reads with a backslash before them."""
+BEGINS_DICTIONARY = re.compile(r"[^={]*=\s*\{")
+
+_parse_rule = overrides_parser.OverridesParser.parse_rule
+
+
+def _parse_with_quoted_keys(self: Any, s: str, rule_name: str) -> Any:
+    """Parse as Hydra does, and accept quotes around the keys of dictionaries."""
+    if BEGINS_DICTIONARY.match(s):
+        s = QUOTED_KEY.sub(lambda key: key[1] + IN_KEYS.sub(r"\\\g<0>", key[3]), s)
+    return _parse_rule(self, s, rule_name)
+
+
+overrides_parser.OverridesParser.parse_rule = _parse_with_quoted_keys  # type: ignore[method-assign]
 overrides_parser.HydraOverrideVisitor = TypedWords  # type: ignore[misc]
 SourcesRegistry.instance().types |= {
     "file": FileConfigSource,

@@ -260,7 +260,7 @@ def test_losses_are_told_in_two_sentences(source, clips):
         f"1 of 3 videos could not be opened: {clips / 'b.mp4'}. "
         f"The first: {clips / 'b.mp4'} cannot be read as a video"
     )
-    assert torn == "3 frames could not be read: 1-2, 0. The first: frame 1 is torn"
+    assert torn == "3 frames could not be read in 2 videos. The first: frame 1 is torn"
     assert bad_frame_notes(replace(source, unreadable=()), []) == []
 
 
