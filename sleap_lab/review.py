@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sleap_lab import terminal
+from sleap_lab.errors import RunError
+from sleap_lab.runs.mlflow_log import log_files
 from sleap_lab.runs.review import Review, review
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.subject import of_labels, of_run
@@ -19,6 +21,8 @@ SHOWN = 10
 
 def review_run(word: str, *, tracking_uri: str | None, outputs_root: Path) -> Review:
     """Write the page and the moments of a run or of a labels file.
+
+    Where MLflow has the run, they are added to it.
 
     Args:
         word: A run folder, the id of a run in MLflow, or a labels file.
@@ -37,8 +41,14 @@ def review_run(word: str, *, tracking_uri: str | None, outputs_root: Path) -> Re
             word, Path(scratch), tracking_uri=tracking_uri, outputs_root=outputs_root
         ).absolute()
         with _where_it_ran(folder):
-            into = own if folder.is_relative_to(scratch) else folder
-            return review(of_run(folder), into, identify)
+            if folder.is_relative_to(scratch):
+                return review(of_run(folder), own, identify)
+            found = review(of_run(folder), folder, identify)
+        try:
+            log_files(folder, [path.name for _, path in found.files], outputs_root=outputs_root)
+        except RunError as error:
+            terminal.warn(f"{error}; the files are in {terminal.shown(folder)}")
+    return found
 
 
 @contextmanager

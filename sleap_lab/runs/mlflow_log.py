@@ -45,6 +45,7 @@ ARTIFACTS = (
     "suspects.csv",
     "suspects.slp",
     "report.html",
+    "review.html",
     "figures/*",
     "overlay*.mp4",
     "run.log",
@@ -130,6 +131,38 @@ def later(folder: Path, error: Exception) -> RunError:
         f"{reason}; the run is complete in {folder}, "
         f"`sleap-lab sync {shlex.quote(str(folder))}` uploads it later"
     )
+
+
+def log_files(folder: Path, names: Sequence[str], *, outputs_root: Path) -> bool:
+    """Add files of a run folder to the MLflow run that mirrors it.
+
+    Args:
+        folder: Run folder.
+        names: Files in it.
+        outputs_root: Folder of the default store.
+
+    Returns:
+        Whether there is such a run.
+
+    Raises:
+        RunError: The store failed.
+    """
+    recorded = summary.read(folder).mlflow
+    if recorded is None or "run_id" not in recorded:
+        return False
+    logger = replace(read_logger(folder), tracking_uri=recorded["tracking_uri"])
+    try:
+        store = open_store(logger, outputs_root)
+        run = find(store, recorded)
+        if run is None or run.info.lifecycle_stage == DELETED:
+            return False
+        for name in names:
+            store.client.log_artifact(run.info.run_id, str(folder / name))
+    except RunError:
+        raise
+    except Exception as error:  # each kind of store raises errors of its own
+        raise RunError(f"MLflow: {first_line(error)}") from error
+    return True
 
 
 def read_logger(folder: Path) -> LoggerConfig:

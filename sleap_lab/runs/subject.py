@@ -53,8 +53,11 @@ def of_labels(path: Path) -> Subject:
     """Return the poses of a labels file.
 
     Raises:
+        ConfigError: It is not there.
         RunError: It cannot be read.
     """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such labels file")
     source = open_source(DataConfig(path=str(path)), predicting=False)
     assert source.labels is not None, "a labels file has poses"
     used = [video_name(source.videos[i]) for i in np.unique(source.frames[:, 0]).tolist()]

@@ -13,6 +13,7 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.mlflow_log import (
     LOGGED_STAGES,
     MAX_METRICS,
+    log_files,
     log_run,
     logged_metrics,
     parameters,
@@ -316,3 +317,26 @@ def test_importing_the_room_imports_nothing_heavy():
         ).stdout
         == "set()\n"
     )
+
+
+def test_files_that_are_made_later_are_added_to_the_run(root, logger, store, make_run):
+    folder = make_run(root / "run", logger)
+    (folder / "review.html").write_text("page")
+    assert not log_files(folder, ["review.html"], outputs_root=root)  # nothing is logged yet
+    run_id = log_run(folder, logger, outputs_root=root)
+    (folder / "later.csv").write_text("rank")
+    assert log_files(folder, ["later.csv"], outputs_root=root)
+    names = {item.path for item in store.client.list_artifacts(run_id)}
+    assert {"review.html", "later.csv"} <= names
+    store.client.delete_run(run_id)
+    assert not log_files(folder, ["later.csv"], outputs_root=root)
+
+
+def test_files_cannot_be_added_where_the_store_is_gone(root, logger, store, make_run):
+    folder = make_run(root / "run", logger)
+    log_run(folder, logger, outputs_root=root)
+    run = summary.read(folder)
+    run.mlflow["tracking_uri"] = "http://127.0.0.1:9"
+    summary.write(folder, run)
+    with pytest.raises(RunError, match=r"127\.0\.0\.1:9"):
+        log_files(folder, ["run.json"], outputs_root=root)

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from sleap_lab.report.review.packing import Canvas, pack_poses, pack_timeline, p
 
 BUDGET = 24_000_000
 """Bytes of film and poses that a page may hold; as text they take a third more."""
-SAMPLES = 4  # groups of frames of a video from which the size of its film is estimated
+SAMPLES, SAMPLE = 4, 4 * GROUP  # stretches, and frames of each, that tell the size of a film
+MARGIN = 1.05  # by which a film may turn out larger than its samples
 FALLBACK_RATE = 15.0  # frames per second where the video does not say
 MOST_MOMENTS = 500
 GRAY = 128  # pixel value of a frame that cannot be read
@@ -168,15 +170,22 @@ def _canvas(recording: Recording, video: int) -> Canvas:
 
 
 def _estimate(recording: Recording, video: int, canvas: Canvas) -> float:
-    """Return the bytes that a frame of a video's film takes, from some groups of frames."""
+    """Return the bytes that a frame of a video's film takes, from some stretches of frames."""
     places = recording.quality.order.places
     frames = places[places[:, 0] == video, 1]
     if video in recording.problems:
         return 0.0
-    first = np.linspace(0, max(0, len(frames) - GROUP), SAMPLES).astype(int)
-    chosen = np.unique((first[:, None] + np.arange(GROUP)).clip(max=len(frames) - 1))
+    first = np.linspace(0, max(0, len(frames) - SAMPLE), SAMPLES).astype(int)
+    chosen = np.unique((first[:, None] + np.arange(SAMPLE)).clip(max=len(frames) - 1))
     images = _images(recording, video, frames[chosen].tolist(), canvas, [])
-    return len(encode(images, canvas.film, film_rate(frames, FALLBACK_RATE))) / len(chosen)
+    film = encode(images, canvas.film, _film_rate(recording, video))
+    return MARGIN * len(film) / len(chosen)
+
+
+def _film_rate(recording: Recording, video: int) -> Fraction:
+    places = recording.quality.order.places
+    rate = recording.rates.get(video) or FALLBACK_RATE
+    return film_rate(places[places[:, 0] == video, 1], rate)
 
 
 def _part(
@@ -184,8 +193,7 @@ def _part(
 ) -> _Part:
     places = recording.quality.order.places
     positions = np.flatnonzero(chosen & (places[:, 0] == video))
-    every, frames = places[places[:, 0] == video, 1], places[positions, 1]
-    rate = film_rate(every, recording.rates.get(video) or FALLBACK_RATE)
+    frames, rate = places[positions, 1], _film_rate(recording, video)
     film = None
     if video not in recording.problems and len(frames):
         label = f"encoding {Path(recording.videos[video]).name}"
