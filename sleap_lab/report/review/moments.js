@@ -1,4 +1,5 @@
 // The table of moments, and the words about the one that is looked at.
+const number = value => value.toLocaleString("en");
 const percent = share => share >= 0.995 ? "> 99 %" : Math.round(100 * share) + " %";
 
 // Text is set as text: names are of the user, and never HTML.
@@ -14,7 +15,7 @@ function fillMoments(body, choose) {
     const row = element("tr", "");
     const several = data.videos.length > 1 ? data.videos[moment.video].name + ": " : "";
     const cell = element("td", "");
-    const frame = moment.frame.toLocaleString("en");
+    const frame = number(moment.frame);
     if (moment.held) {
       cell.append(element("button", frame, { type: "button" }));
       row.addEventListener("click", () => choose(i));
@@ -44,10 +45,10 @@ function markMoment(body, panel, chosen) {
   if (above < list.scrollTop) list.scrollTop = above;
   const below = row.offsetTop + row.offsetHeight - list.clientHeight;
   if (below > list.scrollTop) list.scrollTop = below;
-  const span = moment.first === moment.last ? `frame ${moment.frame}`
-    : `frames ${moment.first} to ${moment.last}`;
+  const span = moment.first === moment.last ? `frame ${number(moment.frame)}`
+    : `frames ${number(moment.first)} to ${number(moment.last)}`;
   panel.append(
-    element("b", `${chosen + 1} of ${data.moments.length}`),
+    element("b", `${chosen + 1} of ${number(data.found)}`),
     ` · ${span} · ${percent(moment.probability)} something is wrong`,
     element("p", moment.reason));
 }

@@ -100,6 +100,7 @@ def write_review(path: Path, recording: Recording, budget: int = BUDGET) -> None
         "palette": PALETTE,
         "evaluated": recording.switches is not None,
         "videos": [_video(recording, video, part) for video, part in parts.items()],
+        "found": len(recording.moments),
         "moments": list(_moments(recording, parts)),
         "switches": list(_switches(recording, list(parts))),
     }

@@ -54,7 +54,7 @@ function drawPose(pen, points, color, layers) {
   }
 }
 
-function drawName(pen, points, name, color) {
+function drawName(pen, points, name, color, width) {
   const seen = points.filter(Boolean);
   if (!seen.length) return;
   const top = seen.reduce((high, point) => point[1] < high[1] ? point : high);
@@ -62,9 +62,11 @@ function drawName(pen, points, name, color) {
   pen.textAlign = "center";
   pen.lineWidth = 3;
   pen.strokeStyle = "#101418c0";
-  pen.strokeText(name, top[0], Math.max(14, top[1] - 10));
+  const half = pen.measureText(name).width / 2 + 2;
+  const x = Math.max(half, Math.min(width - half, top[0])), y = Math.max(14, top[1] - 10);
+  pen.strokeText(name, x, y);
   pen.fillStyle = color;
-  pen.fillText(name, top[0], Math.max(14, top[1] - 10));
+  pen.fillText(name, x, y);
 }
 
 function drawRings(pen, points) {
@@ -134,7 +136,8 @@ function drawPicture(canvas, film, video, place, look) {
   }
   if (look.layers.poses && look.layers.names) {
     for (const [points, track, row] of seen) {
-      if (track >= 0) drawName(pen, points, data.tracks[track].name, colorOf(track, row));
+      if (track < 0) continue;
+      drawName(pen, points, data.tracks[track].name, colorOf(track, row), box.width);
     }
   }
 }
