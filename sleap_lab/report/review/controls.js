@@ -16,7 +16,8 @@ function show(place) {
   const moment = data.moments[now.moment];
   const here = moment && moment.video === now.video.number;
   const frame = frameAt(now.video, place);
-  const near = here && Math.abs(place - placeOf(now.video, moment.frame)) <= 2 * AROUND;
+  const peak = here ? placeOf(now.video, moment.frame) : -1;
+  const near = here && Math.abs(place - peak) <= 2 * AROUND;
   if (ZOOMS[now.zoom] > 1) {
     now.center = centerOf(now.video, place, here ? moment.tracks : []) ?? now.center;
   }
@@ -26,7 +27,7 @@ function show(place) {
   });
   picture.dataset.frame = frame;
   byId("frame").textContent = `frame ${frame.toLocaleString("en")}`;
-  strip.move(place);
+  strip.move(place, peak);
   if (now.stop >= 0 && place >= now.stop && now.clock.playing()) now.clock.pause();
 }
 

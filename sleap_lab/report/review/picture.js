@@ -54,8 +54,9 @@ function drawPose(pen, points, color, layers) {
   }
 }
 
-function drawName(pen, points, name, color, width) {
-  const seen = points.filter(Boolean);
+function drawName(pen, points, name, color, { width, height }) {
+  const seen = points.filter(
+    point => point && point[0] >= 0 && point[0] <= width && point[1] >= 0 && point[1] <= height);
   if (!seen.length) return;
   const top = seen.reduce((high, point) => point[1] < high[1] ? point : high);
   pen.font = "600 13px system-ui, sans-serif";
@@ -137,7 +138,7 @@ function drawPicture(canvas, film, video, place, look) {
   if (look.layers.poses && look.layers.names) {
     for (const [points, track, row] of seen) {
       if (track < 0) continue;
-      drawName(pen, points, data.tracks[track].name, colorOf(track, row), box.width);
+      drawName(pen, points, data.tracks[track].name, colorOf(track, row), box);
     }
   }
 }

@@ -24,7 +24,7 @@ function drawTimeline(video, width, ratio) {
   drawMoments(pen, video, lanes.length, across);
   if (data.evaluated) drawSwitches(pen, video, lanes.length, across);
   drawAxis(pen, video, height, width, across);
-  return { sheet, height };
+  return { sheet, height, ink: color("--ink"), mark: color("--best-line") };
 }
 
 // Where the animal is found, the row is filled up to the confidence.
@@ -63,8 +63,8 @@ function drawMoments(pen, video, lanes, across) {
     const from = across(nearest(video.frames, moment.first));
     const to = across(nearest(video.frames, moment.last));
     pen.fillStyle = color("--bad");
-    pen.globalAlpha = 0.25 + 0.75 * moment.probability;
-    const high = 6 + (LANE - 12) * moment.probability;
+    pen.globalAlpha = 0.5 + 0.5 * moment.probability;
+    const high = 8 + (LANE - 15) * moment.probability;
     pen.fillRect(x - 1.25, LANE - 4 - high, 2.5, high);
     pen.beginPath();
     pen.arc(x, LANE - 4 - high, 3, 0, 2 * Math.PI);
@@ -80,10 +80,13 @@ function drawMoments(pen, video, lanes, across) {
 function drawSwitches(pen, video, lanes, across) {
   const rowOf = name => video.rows.findIndex(
     row => row.track >= 0 && data.tracks[row.track].name === name);
+  const own = data.switches.filter(change => change.video === video.number);
+  pen.fillStyle = color("--muted");
+  pen.font = "12px system-ui, sans-serif";
+  if (!own.length) pen.fillText("none", 6, 1.5 * LANE + 4);
   pen.fillStyle = pen.strokeStyle = color("--ink");
   pen.lineWidth = 1.5;
-  for (const change of data.switches) {
-    if (change.video !== video.number) continue;
+  for (const change of own) {
     const x = across(nearest(video.frames, change.frame)), y = 1.5 * LANE;
     pen.beginPath();
     pen.moveTo(x, y - 6); pen.lineTo(x + 5, y); pen.lineTo(x, y + 6); pen.lineTo(x - 5, y);
@@ -115,15 +118,23 @@ function drawAxis(pen, video, height, width, across) {
 }
 
 function timeline(canvas, seek) {
-  let drawn = null, video = null, width = 0, ratio = 1, place = 0;
+  let drawn = null, video = null, width = 0, ratio = 1, place = 0, marked = -1;
+  const across = position => (position + 0.5) / video.frames.length * width;
   const cursor = () => {
     const pen = canvas.getContext("2d");
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, canvas.width, canvas.height);
     pen.drawImage(drawn.sheet, 0, 0);
     pen.scale(ratio, ratio);
-    const x = (video.positions[place] + 0.5) / video.frames.length * width;
-    pen.fillStyle = color("--ink");
+    if (marked >= 0) {
+      const x = across(video.positions[marked]);
+      pen.fillStyle = drawn.mark;
+      pen.beginPath();
+      pen.moveTo(x - 6, 0); pen.lineTo(x + 6, 0); pen.lineTo(x, 8);
+      pen.fill();
+    }
+    const x = across(video.positions[place]);
+    pen.fillStyle = drawn.ink;
     pen.fillRect(Math.round(x) - 1, 0, 2, drawn.height - AXIS + 4);
     canvas.setAttribute("aria-valuenow", frameAt(video, place));
   };
@@ -149,8 +160,9 @@ function timeline(canvas, seek) {
       canvas.style.height = drawn.height + "px";
       canvas.setAttribute("aria-valuemax", frameAt(video, video.positions.length - 1));
       place = Math.min(place, video.positions.length - 1);
+      marked = -1;
       cursor();
     },
-    move(to) { place = to; if (drawn) cursor(); },
+    move(to, moment) { place = to; marked = moment; if (drawn) cursor(); },
   };
 }
