@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BEST_SHOWN = 10
+DEFAULT = "default"
 MOST_NAMED = 15
 OTHER_METRICS = (
     *(
@@ -69,10 +70,14 @@ def write_page(
     """
     with drawing.house_style():
         panels = list(_panels(outcome, trials, importances))
+    chosen = outcome.recommended.trial
     complete = sum(not trial.why for trial in trials)
     page = template("tune.html").render(
         title=title,
         improved=outcome.recommended is outcome.best,
+        recommended=DEFAULT
+        if outcome.recommended.trial is None
+        else str(outcome.recommended.trial),
         facts=[outcome.metric.name, f"{len(trials)} settings tried, {complete} of them to the end"],
         verdict=outcome.verdict(),
         power=outcome.power(),
@@ -106,9 +111,9 @@ def _held_out_table(outcome: Outcome) -> Table:
         for setting in (default, best)
     ]
     rows.append(("frames/s, filtered and tracked", *speeds, ""))
-    return Table(
-        "", ("Metric", "Default setting", "Best found", "Difference [95 % interval]"), rows
-    )
+    header = ("Metric", "Default setting", "Best found", "Difference [95 % interval]")
+    known = len(header) if best is not None else 2  # columns that hold anything
+    return Table("", header[:known], [row[:known] for row in rows])
 
 
 def _shown(difference: Difference | None) -> str:
@@ -153,7 +158,7 @@ def _trial_tables(outcome: Outcome, trials: Sequence[Tried]) -> Iterator[Table]:
         for place, trial in enumerate(ranked(trials, metric, usual))
         if place < BEST_SHOWN or trial in front
     ]
-    rows = [("default", *row(_default(outcome))[1:]), *map(row, shown)]
+    rows = [(DEFAULT, *row(_default(outcome))[1:]), *map(row, shown)]
     yield Table("The best settings, and those on the Pareto front (front)", header, rows)
     yield Table(f"All {len(trials)} settings", header, [row(trial) for trial in trials])
 
@@ -226,13 +231,14 @@ def _quality_and_speed(outcome: Outcome, trials: Sequence[Tried]) -> "Figure":
             s=14, alpha=0.7, linewidths=0, color=drawing.track_color(i), label=kind,
         )  # fmt: skip
     front = _front(outcome, trials)
-    axes.plot(
-        [t.frames_per_second for t in front],
-        [t.value for t in front],
-        color=drawing.MUTED,
-        linewidth=1,
-        label="Pareto front",
-    )
+    if len(front) > 1:  # one setting alone draws no line
+        axes.plot(
+            [t.frames_per_second for t in front],
+            [t.value for t in front],
+            color=drawing.MUTED,
+            linewidth=1,
+            label="Pareto front",
+        )
     for setting, marker, label in ((default, "D", "default setting"), (best, "*", "best found")):
         if setting is not None:
             place = setting.searched.frames_per_second, setting.searched.value

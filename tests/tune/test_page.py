@@ -75,8 +75,23 @@ def test_the_setting_found(page):
     assert "2 worse than most 50 tracker.tracking_window_size=3" in text
 
 
+def marked(folder):
+    """Return the trials whose rows are marked as the recommended one."""
+    rows = re.findall(r'<tr class="best"><td[^>]*>(.*?)</td>', (folder / "report.html").read_text())
+    return set(rows)
+
+
+def test_the_recommended_setting_is_marked(page, tmp_path):
+    difference = {"identity/idf1": Difference(0.1, 0.05, 0.15)}
+    page(Outcome(find_metric("identity/idf1"), DEFAULT, BEST, difference, (), 6, 120))
+    assert marked(tmp_path) == {"1"}
+    page(Outcome(find_metric("identity/idf1"), DEFAULT, None, {}, (), 6, 120))
+    assert marked(tmp_path) == {"default"}
+
+
 def test_the_default_wins(page):
     text = page(Outcome(find_metric("identity/idf1"), DEFAULT, None, {}, (), 6, 120))
+    assert "Best found" not in text  # no column without a number
     assert "keep the default" in text
     assert "Keep the default setting: none that was tried" in text
     assert "No setting did better than the default one." in text
