@@ -219,11 +219,14 @@ def _parts(runs: Sequence[Run], pairs: Pairs) -> dict[str, dict[str, list[Line]]
 
 
 def _best(runs: Sequence[Run]) -> tuple[str | None, list[int]]:
-    """Return the metric that decides, and the runs that are best by it."""
-    best = best_job(
-        [Job(number, run.folder, (), run.summary) for number, run in enumerate(runs)],
-        _objective(runs),
-    )
+    """Return the metric that decides, and the runs that are best by it.
+
+    Where all are equal by it, it is the next one that differs.
+    """
+    jobs = [Job(number, run.folder, (), run.summary) for number, run in enumerate(runs)]
+    best = best_job(jobs, _objective(runs))
+    if best is not None and (second := best.second_of(len(runs))) is not None:
+        best = best_job(jobs, Objective(second))
     if best is None:
         return None, []
     equal = sorted([best.job.number, *best.tied])

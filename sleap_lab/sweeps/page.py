@@ -161,9 +161,11 @@ class BestShown(NamedTuple):
     Attributes:
         number: Its number.
         row: Its place among the jobs that have a result.
-        metric: The metric that decided.
+        metric: The metric that decides.
+        told_by: The metric that tells jobs apart: the next one where all are equal by the first.
         value: Its value.
         minimize: Whether smaller is better.
+        lowest: The same of the metric that tells jobs apart.
         said: A sentence on which job is best, by what metric, and which ones are as good.
         tied: Numbers of those that are as good.
         tied_rows: Their places among the jobs that have a result.
@@ -173,8 +175,10 @@ class BestShown(NamedTuple):
     number: int
     row: int
     metric: str
+    told_by: str
     value: float
     minimize: bool
+    lowest: bool
     said: str
     tied: Sequence[int]
     tied_rows: Sequence[int]
@@ -212,8 +216,8 @@ def write_sweep_page(
         RunError: A file cannot be written.
     """
     found: list[Importance] = []
-    if best is not None and len(metrics[best.metric]) > 1 and settings:
-        found = importances(settings, np.array(metrics[best.metric]))
+    if best is not None and len(metrics[best.told_by]) > 1 and settings:
+        found = importances(settings, np.array(metrics[best.told_by]))
     with house_style():
         figures = _figures(found, settings, metrics, best) if best is not None and found else {}
         for name in FILES if figures else ():
@@ -244,25 +248,27 @@ def _figures(
     metrics: Mapping[str, Sequence[float]],
     best: BestShown,
 ) -> dict[str, "Figure"]:
-    """Draw the metric that decides, and those that differ, against the settings.
+    """Draw the metric that tells jobs apart, and those that differ, against the settings.
 
     A narrow screen gets the metric that decides only.
     """
-    scores = np.array(metrics[best.metric])
+    scores = np.array(metrics[best.told_by])
+    if best.lowest:
+        scores = -scores
     differing = {
         short_name(name, list(metrics)): values
         for name, values in metrics.items()
-        if name == best.metric or np.ptp(values) > 0
+        if name == best.told_by or np.ptp(values) > 0
     }
-    deciding = {short_name(best.metric, list(metrics)): metrics[best.metric]}
+    deciding = {short_name(best.told_by, list(metrics)): metrics[best.told_by]}
     lines = partial(
         parallel_coordinates,
-        scores=-scores if best.minimize else scores,
+        scores=scores,
         best=best.row,
         tied=best.tied_rows,
     )
     return {
         "parallel_coordinates": lines({**settings, **differing}),
         "narrow": lines({**settings, **deciding}, width=NARROW),
-        "importance": importance_bars(found, best.metric),
+        "importance": importance_bars(found, best.told_by),
     }

@@ -45,6 +45,7 @@ from sleap_lab.sweeps.table import (
     best_job,
     compared,
     constant,
+    is_minimized,
     sweep_rows,
     telling,
     text,
@@ -243,6 +244,7 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
     ]
     varied = varied_keys([job.overrides for job in scored])
     criterion = best.criterion if best else None
+    second = best.second_of(len(scored)) if best else None
     names = telling(rows, criterion)
     (folder / BEST_FILE).unlink(missing_ok=True)
     if best is not None:
@@ -261,7 +263,7 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
         },
         metrics={
             name: [job.numbers[name] for job in scored]
-            for name in compared(scored, best)
+            for name in dict.fromkeys([*compared(scored, best), *filter(None, [second])])
             if all(name in job.numbers for job in scored)
         },
         best=best
@@ -270,8 +272,10 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
             row=[job.number for job in scored].index(best.job.number),
             tied_rows=[row for row, job in enumerate(scored) if job.number in best.tied],
             metric=best.criterion,
+            told_by=second or best.criterion,
             value=best.value,
             minimize=best.minimize,
+            lowest=is_minimized(second) if second else best.minimize,
             said=str(best),
             tied=best.tied,
             command=_command(best.job),

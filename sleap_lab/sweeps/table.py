@@ -129,6 +129,7 @@ class Best(NamedTuple):
         minimize: Whether smaller is better.
         tied: The other jobs that are as good by it, by number.
         decided_by: Tie-breaker: another metric, or `SIMPLER`; None without ties.
+        second: The first metric that tells those tied apart, if any does.
     """
 
     job: Job
@@ -137,6 +138,11 @@ class Best(NamedTuple):
     minimize: bool
     tied: tuple[int, ...] = ()
     decided_by: str | None = None
+    second: str | None = None
+
+    def second_of(self, jobs: int) -> str | None:
+        """Return the next metric that decides, where all of so many jobs are equal by the first."""
+        return self.second if len(self.tied) + 1 == jobs else None
 
     def __str__(self) -> str:
         said = f"job {self.job.number} by {self.criterion}"
@@ -199,24 +205,26 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
     )
     if criterion is None:
         return None
-    minimize = _is_minimized(criterion, objective.direction)
+    minimize = is_minimized(criterion, objective.direction)
     tied = equal = _best_by(criterion, minimize, list(ended))
-    decided_by = None
+    decided_by = second = None
     for name in SECOND:
         if (
             len(equal) > 1
             and name != criterion
-            and len(better := _best_by(name, _is_minimized(name), equal)) < len(equal)
+            and len(better := _best_by(name, is_minimized(name), equal)) < len(equal)
         ):
             equal, decided_by = better, name
+            second = second or name
     if len(equal) > 1:
         equal, decided_by = sorted(equal, key=_simplicity), SIMPLER
     best = equal[0]
     numbers = tuple(sorted(job.number for job in tied if job is not best))
-    return Best(best, criterion, ended[best][criterion], minimize, numbers, decided_by)
+    return Best(best, criterion, ended[best][criterion], minimize, numbers, decided_by, second)
 
 
-def _is_minimized(name: str, direction: str | None = None) -> bool:
+def is_minimized(name: str, direction: str | None = None) -> bool:
+    """Whether smaller is better, by the given direction or that of the metric."""
     return (direction or natural_direction(name)) == MINIMIZE
 
 

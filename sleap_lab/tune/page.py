@@ -75,9 +75,7 @@ def write_page(
     page = template("tune.html").render(
         title=title,
         improved=outcome.recommended is outcome.best,
-        recommended=DEFAULT
-        if outcome.recommended.trial is None
-        else str(outcome.recommended.trial),
+        recommended=DEFAULT if chosen is None else str(chosen),
         facts=[outcome.metric.name, f"{len(trials)} settings tried, {complete} of them to the end"],
         verdict=outcome.verdict(),
         power=outcome.power(),

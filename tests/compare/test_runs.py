@@ -168,3 +168,10 @@ def test_a_part_is_marked_only_where_the_whole_is(make_run, n, marked):
     assert (whole.changes[0].verdict, part.changes[0].verdict) == (
         ("worse",) * 2 if marked else ("", "")
     )
+
+
+def test_where_all_are_equal_the_next_metric_says_which_is_best(make_run):
+    given = {"identity/idf1": 1.0}
+    found = compare([make_run(str(i), off=off, metrics=given) for i, off in enumerate((4, 3, 3))])
+    assert found.best_by in ("eval/oks_map", "eval/dist_avg")
+    assert found.best == [1, 2]

@@ -100,7 +100,7 @@ def write(tmp_path):
             "settings": {"x": ["1", "<2>"]},
             "metrics": {"map": [0.5, 0.75]},
             "best": BestShown(
-                1, 1, "map", 0.75, False, "job 1 by map", (), (), "sleap-lab x='<2>'"
+                1, 1, "map", "map", 0.75, False, False, "job 1 by map", (), (), "sleap-lab x='<2>'"
             ),
         }
         write_sweep_page(tmp_path, **(page | changes))
@@ -139,7 +139,9 @@ def test_ties_and_the_smallest_are_said(write):
             0,
             0,
             "map",
+            "map",
             0.5,
+            True,
             True,
             "job 0 by map, tied with job 1; the simpler setting decides",
             (1,),
@@ -149,7 +151,7 @@ def test_ties_and_the_smallest_are_said(write):
     )
     assert "The smallest map, 0.5, is that of 2 jobs: best is job 0 by map, tied with job 1" in page
     assert "the lighter, the smaller map" in page
-    assert "dashed ones are as good" in page
+    assert "dashed ones are as good by map" in page
     assert "dashed" not in write()  # a legend only where its marks occur
 
 
@@ -158,3 +160,10 @@ def test_the_best_line_is_that_of_the_best_job_though_others_are_as_good():
         figure = parallel_coordinates({"x": ["1", "2", "3"]}, np.array([0.5, 0.75, 0.75]), 1)
     assert figure.axes[0].lines[3].get_ydata() == [0.5]  # the second of three
     assert figure.axes[0].lines[3].get_linewidth() > 2
+
+
+def test_where_all_are_equal_the_next_metric_tells_them_apart(write):
+    best = BestShown(1, 1, "idf1", "dist", 1.0, False, True, "job 1", (0,), (0,), "sleap-lab x=2")
+    page = write(best=best, metrics={"idf1": [1.0, 1.0], "dist": [3.0, 2.0]})
+    assert "All jobs are equal by idf1; dist tells them apart." in page
+    assert "the lighter, the smaller dist" in page
