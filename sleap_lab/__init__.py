@@ -35,5 +35,13 @@ for _name, _value in {
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from sleap_lab.errors import did_you_mean
+
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}.{did_you_mean(name, __all__)}"
+        )
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,18 +6,21 @@ The run folder is the authoritative record. It is complete before anything is lo
 `run.json` always says how the run ended.
 """
 
+import html
 import logging
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any, NoReturn
 
 import sleap_io as sio
 
 from sleap_lab import terminal
-from sleap_lab.errors import ConfigError, RunError, SleapLabError, system_problem
+from sleap_lab.errors import ConfigError, RunError, SleapLabError, did_you_mean, system_problem
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.truth import Truth, evaluate_predictions, open_truth
 from sleap_lab.files.log import logging_to
@@ -37,6 +40,7 @@ from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.inference.stopwatch import Stage, Stopwatch, predicting_seconds
 from sleap_lab.interruption import interruptible
 from sleap_lab.media.bad_frames import bad_frame_notes
+from sleap_lab.media.labels import read_labels
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
@@ -47,6 +51,7 @@ from sleap_lab.runs.links import where_to_look
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.occupancy import occupied
 from sleap_lab.runs.results import (
+    REPORT,
     check_places,
     record_frames,
     write_overlay,
@@ -57,7 +62,7 @@ from sleap_lab.runs.results import (
 )
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.shown import show
-from sleap_lab.runs.snapshot import snapshot_experiment
+from sleap_lab.runs.snapshot import read_document, snapshot_experiment
 from sleap_lab.runs.summary import RunSummary, record_failure
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config
@@ -69,7 +74,7 @@ from sleap_lab.tracking.offline import identify
 log = logging.getLogger("sleap_lab")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The result of an experiment.
 
@@ -85,6 +90,70 @@ class Result:
     poses: Poses | None = None
     evaluation: Evaluation | None = None
 
+    def __repr__(self) -> str:
+        """Return status, counts and folder in a line."""
+        counts = self.summary.counts
+        told = [
+            f"{counts[name]} {name}" for name in ("frames", "instances", "tracks") if name in counts
+        ]
+        return f"Result({', '.join([self.summary.status, *told])}, {terminal.shown(self.folder)})"
+
+    def _repr_html_(self) -> str:
+        """Return a table of counts and metrics, for notebooks."""
+        rows = {**self.summary.counts, **{name: f"{v:.4g}" for name, v in self.metrics.items()}}
+        cells = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows.items())
+        return f"<p>{html.escape(repr(self))}</p><table>{cells}</table>"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Refuse an attribute that does not exist, with the nearest spelling."""
+        known = [known for known in dir(type(self)) if not known.startswith("_")]
+        known += [field.name for field in fields(self)]
+        raise AttributeError(f"Result has no attribute {name!r}.{did_you_mean(name, known)}")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Headline metrics by name, as `eval/oks_map`."""
+        return self.summary.metrics
+
+    @property
+    def report(self) -> Path | None:
+        """The report, if one was written."""
+        page = self.folder / REPORT
+        return page if page.is_file() else None
+
+    @property
+    def labels(self) -> sio.Labels:
+        """The predictions that were written, as sleap-io opens them.
+
+        Raises:
+            RunError: No `.slp` file was written, or it is not there any more.
+        """
+        chosen = read_document(self.folder, "config.yaml")["output"]["path"]
+        return read_labels(Path(chosen or self.folder / "predictions.slp"))
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas table: a row per instance, with x, y and score of each node.
+
+        Coordinates are px of image space; nan where a node was not found.
+
+        Raises:
+            RunError: There are no poses, or pandas is not installed.
+        """
+        if self.poses is None:
+            raise RunError("there are no poses to put into a table")
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise RunError("a table needs pandas: pip install pandas") from error
+        poses = self.poses
+        columns: dict[str, Any] = {"video": poses.video, "frame": poses.frame}
+        columns["track"] = [poses.track_names[i] if i >= 0 else None for i in poses.tracks.tolist()]
+        columns["score"] = poses.instance_scores
+        for i, node in enumerate(poses.skeleton.nodes):
+            columns[f"{node}.x"], columns[f"{node}.y"] = poses.points[:, i].T
+            columns[f"{node}.score"] = poses.point_scores[:, i]
+        return pandas.DataFrame(columns)
+
 
 def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None) -> Result:
     """Run one experiment from Python, as `sleap-lab` would with the same overrides.
@@ -97,6 +166,10 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
         ConfigError: The overrides are wrong, or the folder holds another run.
         RunError: The run failed; the run folder says how.
     """
+    if isinstance(overrides, str):
+        raise ConfigError(
+            f"run_experiment: got the text {overrides!r}; accepted: a list of KEY=VALUE texts"
+        )
     overrides = list(map(conceal, overrides))
     config, node = compose_config(overrides)
     holding = nullcontext() if folder is None else occupied(Path(folder))

@@ -14,6 +14,7 @@ from sleap_lab import experiment, run_experiment
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import run
 from sleap_lab.media.formats.write import PER_VIDEO, Format
+from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation
 from sleap_lab.settings.compose import compose_config
@@ -529,3 +530,45 @@ def test_signs_of_errors_are_looked_for_without_ground_truth(labels, track):
     rows = Path("run/quality.csv").read_text().splitlines()
     assert rows[1].split(",")[1:4] == ["track_0", "", "2"]
     assert not any(name.startswith("quality/") for name in track().summary.metrics)
+
+
+# --- the result in Python ---------------------------------------------------------------
+
+
+def test_a_result_tells_itself_and_names_the_nearest_attribute(tmp_path):
+    poses = make_poses(
+        Skeleton(("a", "b"), (), name="two"),
+        [[[1.0, 2.0], [3.0, 4.0]]],
+        frame=[5],
+        tracks=[0],
+        track_names=["x"],
+    )
+    run = run_summary.RunSummary(
+        status="finished", counts={"frames": 1}, metrics={"eval/oks_map": 0.5}
+    )
+    result = experiment.Result(tmp_path, run, poses)
+    assert repr(result) == f"Result(finished, 1 frames, {tmp_path})"
+    assert "<td>eval/oks_map</td><td>0.5</td>" in result._repr_html_()
+    assert result.metrics == {"eval/oks_map": 0.5}
+    assert result.report is None
+    table = result.to_dataframe()
+    assert table.loc[0, ["frame", "track", "a.x", "a.y", "b.x", "b.y"]].tolist() == [
+        5,
+        "x",
+        1,
+        2,
+        3,
+        4,
+    ]
+    with pytest.raises(AttributeError, match=r"no attribute 'metrisc'\. Did you mean 'metrics'"):
+        _ = result.metrisc
+
+
+def test_names_of_the_package_are_public_and_a_wrong_one_gets_the_nearest():
+    import sleap_lab
+
+    assert dir(sleap_lab) == ["Evaluator", "load_metrics", "run_experiment", "run_inference"]
+    with pytest.raises(AttributeError, match="Did you mean 'run_inference'"):
+        _ = sleap_lab.run_inferences
+    with pytest.raises(ConfigError, match="accepted: a list of KEY=VALUE texts"):
+        sleap_lab.run_experiment("data.path=a.mp4")
