@@ -11,6 +11,7 @@ import numpy as np
 from sleap_lab.poses.record import Poses
 
 SAMPLE = 3000  # poses from which the typical body is learned
+AT_ONCE = 20_000  # detections that are looked at together, for the sake of memory
 ROUNDS = 4  # the body settles within three
 STEADY = 0.05  # share of the body's spread that nodes must span to tell a direction
 
@@ -58,25 +59,36 @@ def describe_bodies(poses: Poses) -> Bodies:
     Args:
         poses: Detections of one video.
     """
-    points = poses.points[..., 0] + 1j * poses.points[..., 1]
-    nodes = points.shape[1]
+    nodes = poses.points.shape[1]
     length = _body_length(poses.points) if nodes > 1 else 1.0
-    points = points / length
-    chosen = _sample(poses)
-    body, weight = _typical_body(points[chosen]) if nodes > 1 else (np.zeros(1), np.ones(1))
-    center, heading = _place(points, body, weight)
-    shape = (points - center[:, None]) * np.conj(heading)[:, None]
+    chosen = _plane(poses.points[_sample(poses)], length)
+    body, weight = _typical_body(chosen) if nodes > 1 else (np.zeros(1), np.ones(1))
+    center, heading = np.zeros((2, len(poses)), dtype=complex)
+    shape = np.zeros((len(poses), nodes), dtype=np.complex64)
+    for start in range(0, len(poses), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        points = _plane(poses.points[part], length)
+        center[part], heading[part] = _place(points, body, weight)
+        shape[part] = (points - center[part, None]) * np.conj(heading[part])[:, None]
     radius = float(np.sqrt(np.sum(weight * np.abs(body) ** 2)))
     return Bodies(length, center, heading, shape, radius)
 
 
+def _plane(points: np.ndarray, length: float) -> np.ndarray:
+    """Return points, (n, nodes, 2) px, as complex numbers in body lengths, (n, nodes)."""
+    return (points[..., 0] + 1j * points[..., 1]) / length
+
+
 def _body_length(points: np.ndarray) -> float:
     """Return the median extent of poses with at least two nodes, px; 1 where there are none."""
-    some = points[(~np.isnan(points[..., 0])).sum(axis=1) > 1]
-    if not len(some):
-        return 1.0
-    extent = np.nanmax(some, axis=1) - np.nanmin(some, axis=1)
-    return float(np.median(np.hypot(extent[:, 0], extent[:, 1]))) or 1.0
+    extents = []
+    for start in range(0, len(points), AT_ONCE):
+        some = points[start : start + AT_ONCE]
+        some = some[(~np.isnan(some[..., 0])).sum(axis=1) > 1]
+        extent = np.nanmax(some, axis=1) - np.nanmin(some, axis=1)
+        extents.append(np.hypot(extent[:, 0], extent[:, 1]))
+    found = np.concatenate([np.zeros(0), *extents])
+    return float(np.median(found)) or 1.0 if len(found) else 1.0
 
 
 def _sample(poses: Poses) -> np.ndarray:

@@ -17,6 +17,7 @@ from sleap_lab.tracking.tracklets import Runs
 
 WORST = 25.0  # an exchange that motion makes dearer than this is not looked at
 STEADY = 30.0  # frames beyond which a mean shape gets no more certain: posture changes slowly
+EQUAL = 1e-4  # body lengths by which a node must vary to say anything
 OUTLIER = 4.0  # a node further off than so many usual distances counts as being there
 RIDGE = 0.1  # share of the mean variance that every direction has at least
 BLOCKS = 8  # means of so many blocks of frames at least tell how much traits vary
@@ -69,9 +70,9 @@ def look_again(
         shape says nothing about it.
     """
     margin = np.full(len(real), np.nan)
-    if not bodies.radius:
-        return runs, margin
     traits = _traits(bodies)
+    if not traits.shape[1]:  # single nodes, or bodies that are all the same
+        return runs, margin
     for _ in range(SWEEPS):
         margin[:] = np.nan
         before, after = runs.before.copy(), runs.after.copy()
@@ -104,13 +105,15 @@ def _traits(bodies: Bodies) -> np.ndarray:
 
     nan where it is missing; outliers are drawn in.
     """
-    seen = np.concatenate([bodies.shape.real, bodies.shape.imag], axis=1)
-    known = ~np.isnan(seen).all(axis=0)
-    seen = seen[:, known]
-    seen = seen - np.nanmedian(seen, axis=0)
-    usual = np.nanmedian(np.abs(seen), axis=0)
-    varying = usual > 0
-    return np.clip(seen[:, varying] / usual[varying], -OUTLIER, OUTLIER)
+    traits = np.concatenate([bodies.shape.real, bodies.shape.imag], axis=1)
+    varying = []
+    for trait in traits.T:  # one by one, for the sake of memory
+        seen = trait[~np.isnan(trait)]
+        usual = np.median(np.abs(seen - np.median(seen))) if len(seen) else 0.0
+        varying.append(bool(usual > EQUAL))
+        if varying[-1]:
+            np.clip((trait - np.median(seen)) / usual, -OUTLIER, OUTLIER, out=trait)
+    return traits if all(varying) else traits[:, varying]
 
 
 def _pairs(

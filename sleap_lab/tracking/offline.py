@@ -19,7 +19,7 @@ from sleap_lab.tracking.tracklets import MARGIN, Runs, find_tracklets, joined
 log = logging.getLogger(__name__)
 
 PASSES = 4  # the paths settle within three
-CERTAIN, SLOPE = 0.1, 0.75  # log odds at no margin, and their growth; see `probability`
+CERTAIN, SLOPE = -0.34, 0.84  # log odds at no margin, and their growth; see `probability`
 
 
 def track_globally(
@@ -38,7 +38,8 @@ def track_globally(
         stay without a track. `track_scores` is the probability that the link to the instance before
         is right, see `probability`.
     """
-    poses = poses[np.argsort(poses.frame, kind="stable")]
+    if (np.diff(poses.frame) < 0).any():
+        poses = poses[np.argsort(poses.frame, kind="stable")]
     seen = np.any(poses.visible, axis=1)
     return _identified(poses, seen, None, known_animals(config), first, notes)
 
@@ -77,7 +78,9 @@ def _identified(
     said: list[str] = []
     if len(rows):
         own = None if tracklets is None else tracklets[rows]
-        tracks[rows], scores[rows] = identify(poses[rows], animals, own, said)
+        tracks[rows], scores[rows] = identify(
+            poses if chosen.all() else poses[rows], animals, own, said
+        )
     stay = (tracks >= 0) | poses.user | ~(chosen | (tracklets is None))
     scores[(tracks < 0) & chosen] = np.nan
     if left_out := len(poses) - int(stay.sum()):
