@@ -19,7 +19,7 @@ from sleap_lab.tracking.tracklets import MARGIN, Runs, find_tracklets, joined
 log = logging.getLogger(__name__)
 
 PASSES = 4  # the paths settle within three
-CERTAIN, SLOPE = -0.34, 0.84  # log odds at no margin, and their growth; see `probability`
+CERTAIN, SLOPE = -0.44, 0.71  # log odds at no margin, and their growth; see `probability`
 
 
 def track_globally(
