@@ -7,7 +7,7 @@ import numpy as np
 from sleap_lab.quality.suspects import Suspect
 from sleap_lab.report.review.film import GROUP
 
-AROUND = 3 * GROUP
+AROUND = 36
 """Processed frames before and after a moment that come before all that is farther away."""
 
 
@@ -30,31 +30,34 @@ def choose(
         return np.ones(n, dtype=bool)
     begin = np.searchsorted(places[:, 0], places[:, 0])
     group = np.cumsum((np.arange(n) - begin) % GROUP == 0) - 1
-    rank, distance = _nearest(places, moments)
-    groups = group[-1] + 1
-    rank_of, distance_of = np.full(groups, len(moments)), np.full(groups, n)
-    np.minimum.at(rank_of, group, rank)
-    np.minimum.at(distance_of, group, distance)
-    order = np.lexsort((distance_of, rank_of))
+    first = np.full(group[-1] + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, group, _turn(places, moments))
+    order = np.argsort(first, kind="stable")
     fits = np.cumsum(np.bincount(group, cost)[order]) <= budget
     fits[0] = True
     return np.isin(group, order[fits])
 
 
-def _nearest(places: np.ndarray, moments: Sequence[Suspect]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (frames,) the best rank of a moment around a frame, and the distance to any moment."""
+def _turn(places: np.ndarray, moments: Sequence[Suspect]) -> np.ndarray:
+    """Return (frames,) numbers in whose order frames come.
+
+    Around a moment they count its rank, then the distance from it; elsewhere they are larger and
+    count the distance from the nearest moment.
+    """
     n = len(places)
-    rank, distance = np.full(n, len(moments)), np.full(n, n)
+    turn = np.full(n, len(moments) * n + n)
     for video in np.unique([moment.video for moment in moments]).tolist():
         start, stop = np.searchsorted(places[:, 0], [video, video + 1])
-        own = [(i, moment) for i, moment in enumerate(moments) if moment.video == video]
-        peaks = start + np.searchsorted(places[start:stop, 1], [m.frame for _, m in own])
-        for (i, _), peak in zip(own, peaks.tolist(), strict=True):
-            window = slice(max(start, peak - AROUND), min(stop, peak + AROUND + 1))
-            rank[window] = np.minimum(rank[window], i)
-        peaks = np.sort(peaks)
-        here = np.arange(start, stop)
-        after = np.searchsorted(peaks, here).clip(max=len(peaks) - 1)
+        ranks = [rank for rank, moment in enumerate(moments) if moment.video == video]
+        frames = [moments[rank].frame for rank in ranks]
+        peaks = start + np.searchsorted(places[start:stop, 1], frames)
+        here, known = np.arange(start, stop), np.sort(peaks)
+        after = np.searchsorted(known, here).clip(max=len(known) - 1)
         before = (after - 1).clip(min=0)
-        distance[start:stop] = np.minimum(abs(peaks[after] - here), abs(peaks[before] - here))
-    return rank, distance
+        distance = np.minimum(abs(known[after] - here), abs(known[before] - here))
+        turn[start:stop] = len(moments) * n + distance
+        for rank, peak in zip(ranks, peaks.tolist(), strict=True):
+            window = slice(max(start, peak - AROUND), min(stop, peak + AROUND + 1))
+            own = abs(np.arange(window.start, window.stop) - peak)
+            turn[window] = np.minimum(turn[window], rank * n + own)
+    return turn

@@ -204,6 +204,7 @@ document.addEventListener("click", event => {
   const used = event.target.closest("button, input");
   if (used && event.detail > 0) used.blur();
 });
+screen.addEventListener("click", toggle);
 for (const button of document.querySelectorAll("[data-key]")) {
   button.addEventListener("click", event => KEYS[button.dataset.key](event));
 }

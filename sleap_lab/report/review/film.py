@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 SIDE = 640  # px, the longer side of a film
-GROUP = 12  # frames from one key frame to the next, so that steps back are fast
-QUALITY = 25  # constant rate factor of H.264, smaller is better
+GROUP = 24  # frames from one key frame to the next: few make steps back fast, many films small
+QUALITY = 26  # constant rate factor of H.264, smaller is better
 SLOWEST = 5  # frames per second of a film of scattered frames
 
 

@@ -25,7 +25,7 @@ from sleap_lab.report.review.packing import Canvas, pack_poses, pack_timeline, p
 
 BUDGET = 24_000_000
 """Bytes of film and poses that a page may hold; as text they take a third more."""
-SAMPLES, SAMPLE = 4, 4 * GROUP  # stretches, and frames of each, that tell the size of a film
+SAMPLES, SAMPLE = 4, 2 * GROUP  # stretches, and frames of each, that tell the size of a film
 MARGIN = 1.05  # by which a film may turn out larger than its samples
 FALLBACK_RATE = 15.0  # frames per second where the video does not say
 MOST_MOMENTS = 500
@@ -221,7 +221,7 @@ def _images(
             yield np.full((*canvas.image, 1), GRAY, dtype=np.uint8)
     if missing:
         unreadable.append(
-            f"{recording.videos[video]}: {missing} frames cannot be read; they are gray"
+            f"{recording.videos[video]}: frames that cannot be read, and are gray here: {missing}"
         )
 
 

@@ -91,7 +91,7 @@ def test_while_playing_the_point_lies_on_the_animal(play, make_recording):
     for found in seen:
         np.testing.assert_allclose(found["color"][0], 20.5 + 2 * found["frame"], atol=0.5)
         np.testing.assert_allclose(found["white"][0], 20.5 + 2 * found["frame"], atol=0.7)
-    page.keyboard.press(" ")
+    page.click("#picture")
     page.wait_for_selector(".watch:not(.playing)")
 
 

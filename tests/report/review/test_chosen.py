@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sleap_lab.report.review.chosen import AROUND, choose
+from sleap_lab.report.review.chosen import choose
 from sleap_lab.report.review.film import GROUP
 
 COST = 10.0
@@ -23,11 +23,15 @@ def test_everything_where_it_fits():
 def test_the_most_doubtful_moments_come_first(make_moment):
     every = places(1000)
     moments = [make_moment(600), make_moment(300)]
-    held = chosen(every, moments, 2 * AROUND + GROUP)
-    assert set(range(600 - AROUND + GROUP, 600 + AROUND - GROUP)) <= set(held.tolist())
-    assert 300 not in held
-    both = chosen(every, moments, 4 * AROUND + 4 * GROUP)
+    held = chosen(every, moments, 4 * GROUP)  # frames 564 to 636 lie in groups 23 to 26
+    assert held.tolist() == list(range(23 * GROUP, 27 * GROUP))
+    both = chosen(every, moments, 8 * GROUP)
     assert {600, 300} <= set(both.tolist())
+
+
+def test_near_a_moment_its_own_distance_counts(make_moment):
+    moments = [make_moment(50), make_moment(5)]  # both within reach of the first group
+    assert chosen(places(60), moments, 24).tolist() == list(range(2 * GROUP, 60))
 
 
 def test_then_what_is_nearest(make_moment):
@@ -39,13 +43,13 @@ def test_then_what_is_nearest(make_moment):
 
 
 def test_without_moments_the_beginning():
-    assert chosen(places(1000), [], 120).tolist() == list(range(120))
+    assert chosen(places(1000), [], 130).tolist() == list(range(5 * GROUP))
 
 
 def test_groups_are_whole_and_end_with_their_video(make_moment):
-    every = places(30, 30)  # groups of 12, 12, 6 in each
-    held = chosen(every, [make_moment(29, video=1)], 6)
-    assert held.tolist() == list(range(54, 60))
+    every = places(GROUP + 6, GROUP + 6)
+    held = chosen(every, [make_moment(GROUP + 5, video=1)], 6)
+    assert held.tolist() == list(range(2 * GROUP + 6, 2 * GROUP + 12))
 
 
 def test_a_page_is_never_empty():

@@ -49,7 +49,7 @@ def test_the_film_holds_the_frames_of_the_page(write, make_recording, read_scene
 
 
 def test_the_budget_holds(write, make_recording, make_moment):
-    budget = 6000
+    budget = 5000
     _, data, (film,) = write(make_recording(moments=[make_moment(50)]), budget=budget)
     held = numbers(data["videos"][0]["positions"])
     assert 50 in held
@@ -76,7 +76,7 @@ def test_frames_that_cannot_be_read_are_gray_and_counted(write, make_recording, 
         return read_scene(video, frame)
 
     text, _, (film,) = write(make_recording(read=read))
-    assert "video0.mp4: 2 frames cannot be read; they are gray" in text
+    assert "video0.mp4: frames that cannot be read, and are gray here: 2" in text
     assert abs(pictures(film)[3].astype(int) - 128).max() < 20
 
 
