@@ -126,10 +126,12 @@ def test_two_by_two_settings_are_four_runs_under_one(sweep, finished):
     assert [run.data.tags[PARENT_TAG] for run in done.children] == 4 * [done.parent.info.run_id]
     assert [run.info.status for run in done.children] == 4 * ["FINISHED"]
     assert [run.info.run_name for run in done.children] == [
-        f"tracker={tracker}, tracking_window_size={size}"
-        for tracker in ("fixed_window", "local_queues")
-        for size in (3, 5)
+        "0: 3, fixed_window (tracking_window_size, tracker)",
+        "1: 5, fixed_window (tracking_window_size, tracker)",
+        "2: 3, local_queues (tracking_window_size, tracker)",
+        "3: 5, local_queues (tracking_window_size, tracker)",
     ]
+    assert "#/experiments/1/runs?workflowType=machine_learning" in done.out
     settings = [
         (
             run.data.params["tracker.candidates_method"],
