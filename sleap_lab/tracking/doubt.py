@@ -89,6 +89,20 @@ def decided(cost: np.ndarray, distances: np.ndarray, worth: float) -> np.ndarray
     return result
 
 
+def beyond_doubt(cost: np.ndarray, pairs: Pairs) -> bool:
+    """Tell whether every chosen pair is the only cheapest one of its row and of its column.
+
+    Then no other pairs cost as little, and this is quick to see.
+    """
+    rows, columns = pairs
+    limit = cost[rows, columns] + TIE
+    return (
+        np.count_nonzero(cost.take(rows, axis=0) <= limit[:, None])
+        == np.count_nonzero(cost.take(columns, axis=1) <= limit)
+        == len(rows)
+    )
+
+
 def exchangeable(cost: np.ndarray, pairs: Pairs) -> np.ndarray:
     """Tell which pairs of the smallest total cost could be replaced at no cost.
 

@@ -12,6 +12,7 @@ from sleap_lab.tracking.doubt import (
     BREAKS_TIES,
     UNDECIDED,
     WORTH,
+    beyond_doubt,
     body_length,
     decided,
     has_twin,
@@ -137,10 +138,9 @@ class Linker:
             worth = WORTH.get(self.config.scoring_method, BREAKS_TIES)
             table = decided(cost, distances, worth)
         pairs = self.match(table)
-        released = np.isinf(cost[pairs])
-        doubt = self.undecided(table, pairs) if max(cost.shape) > 1 else np.zeros_like(released)
-        if not (doubt.any() or released.any()):
+        if cost.max() < np.inf and beyond_doubt(table, pairs):
             return pairs
+        released, doubt = np.isinf(cost[pairs]), self.undecided(table, pairs)
         if self.by_distance:
             # A pose without a visible node is nobody's; two that are the same need no decision.
             known = ~np.isinf(table[pairs])
@@ -164,9 +164,10 @@ class Linker:
             track, moved to this frame where a motion model is used.
         """
         stored = self.candidates.rows
-        every = np.arange(len(stored))
-        newest = np.argmax(stored >= 0, axis=1)
-        places = self.points[stored[every, newest]]
+        places = np.zeros(0)
+        if self.by_distance:
+            every, newest = np.arange(len(stored)), np.argmax(stored >= 0, axis=1)
+            places = self.points[stored[every, newest]]
         if self.appearance:
             described = self.appearance.describe(np.append(rows, stored))
             detections, features = (
@@ -181,15 +182,17 @@ class Linker:
         if self.flow:
             moved = self.flow.move(self.points[stored], self.frame[stored], frame)
             features = self.featurize(moved)
-            followed = ~np.isnan(moved[every, newest]).all(axis=(1, 2))
-            places[followed] = moved[every, newest][followed]
+            if self.by_distance:
+                followed = ~np.isnan(moved[every, newest]).all(axis=(1, 2))
+                places[followed] = moved[every, newest][followed]
         if self.kalman:
             tracks, last, poses = self.kalman.predict(self.candidates.ids, frame)
             stored = stored.copy()
             stored[tracks] = -1
             stored[tracks, 0] = last
             features[tracks, 0] = self.featurize(poses)
-            places[tracks] = poses
+            if self.by_distance:
+                places[tracks] = poses
         scores = (
             self.score(detections, features)
             if self.sizes is None

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.tracking.assign import greedy, hungarian
 from sleap_lab.tracking.doubt import (
+    beyond_doubt,
     body_length,
     decided,
     exchangeable,
@@ -76,7 +77,21 @@ def test_pairs_that_cannot_be_compared_come_last_and_the_nearest_of_them_first()
 )
 def test_pairs_that_could_be_others_at_no_cost(cost, doubt):
     cost = np.array(cost, dtype=float)
-    assert exchangeable(cost, hungarian(cost)).tolist() == doubt
+    pairs = hungarian(cost)
+    assert exchangeable(cost, pairs).tolist() == doubt
+    assert not (beyond_doubt(cost, pairs) and any(doubt))
+
+
+def test_what_is_cheapest_in_its_row_and_column_is_beyond_doubt():
+    for cost, clear in (
+        ([[0, 5], [5, 0]], True),
+        ([[0, 5], [5, 0], [6, 7]], True),
+        ([[0, 5], [5, 2], [6, 2]], False),
+        ([[0, 0], [5, 2]], False),
+        ([[1, 2], [1.5, 10]], False),  # has to be looked at
+    ):
+        table = np.array(cost, dtype=float)
+        assert beyond_doubt(table, hungarian(table)) == clear
 
 
 @pytest.mark.parametrize(
