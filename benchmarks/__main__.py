@@ -12,6 +12,7 @@ from benchmarks import (
     localisation,
     memory,
     network,
+    quality,
     reading,
     statistics,
     tracking,
@@ -104,7 +105,18 @@ command.add_argument("--repetitions", type=int, default=400, help="Of each case.
 command.add_argument(
     "--only", default="", help="Only the studies with this in the name; writes no page."
 )
+command = commands.add_parser("quality", help=quality.__doc__)
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
+command.add_argument(
+    "--truths", type=Path, help="Folder with further labels (.slp) that have true tracks."
+)
+command.add_argument("--seeds", type=int, default=4, help="Scenes of each group.")
 arguments = parser.parse_args()
+if arguments.benchmark == "quality":
+    quality.run(arguments.reference, truths=arguments.truths, seeds=arguments.seeds)
+    raise SystemExit
 if arguments.benchmark == "statistics":
     statistics.run(repetitions=arguments.repetitions, only=arguments.only)
     raise SystemExit

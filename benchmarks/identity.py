@@ -170,7 +170,7 @@ def _named(name: str, parts: str) -> bool:
 
 
 @cache
-def _settings(tracker: Tracker, animals: int) -> TrackerConfig:
+def settings_of(tracker: Tracker, animals: int) -> TrackerConfig:
     """Return the settings of one of our trackers, as the command line would have them."""
     words = [word.format(n=animals) for word in tracker.settings]
     clip = REPOSITORY / "sleap_lab" / "demo" / "truth.slp"
@@ -178,7 +178,7 @@ def _settings(tracker: Tracker, animals: int) -> TrackerConfig:
 
 
 def _ours(scene: Scene, tracker: Tracker) -> Row:
-    config = _settings(tracker, len(scene.truth.track_names))
+    config = settings_of(tracker, len(scene.truth.track_names))
 
     def read_image(video: int, frame: int) -> np.ndarray:
         assert scene.images is not None, "only trackers without pictures run on such scenes"
