@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
+from sleap_lab.evaluation.ap import MATCH_SCORE_THRESHOLDS, RECALL_THRESHOLDS
 from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.identity import IdentityResult
 from sleap_lab.evaluation.identity_counts import Counts, combine_identity
@@ -22,6 +23,12 @@ from sleap_lab.settings.metrics import METRICS
 UNITS = {metric.name: metric.unit for metric in METRICS}
 UNBOUNDED = "identity/mota"  # a share that can be negative
 COMPLEMENT = "eval/n_matched"  # what is not missed; only the number missed has limits of its own
+# Average precisions are read at 101 recalls, so a little more recall adds a whole step or nothing:
+# the standard deviation of that in a difference, of a single threshold and of the mean over ten.
+STEP = float(np.sqrt(2 / 12)) / len(RECALL_THRESHOLDS)
+GRAIN = dict.fromkeys(("coco/ap_50", "coco/ap_75"), STEP) | dict.fromkeys(
+    ("coco/ap", "eval/oks_map"), STEP / np.sqrt(len(MATCH_SCORE_THRESHOLDS))
+)
 IDENTITY = {metric.key: metric.name for metric in METRICS if metric.group == "identity"}
 
 
@@ -121,9 +128,13 @@ def judged(values: Mapping[str, float], scattered: Spread) -> dict[str, Differen
 
 
 def spread_of(influence: Mapping[str, np.ndarray], video: np.ndarray) -> Spread:
-    """Return the spread of metrics by name, in their order."""
+    """Return the spread of metrics, or of their differences, by name, in their order."""
     columns = list(influence.values())
-    return spread(np.stack(columns, 1) if columns else np.zeros((len(video), 0)), video)
+    found = spread(np.stack(columns, 1) if columns else np.zeros((len(video), 0)), video)
+    grain = np.array([GRAIN.get(name, 0.0) for name in influence])
+    return found._replace(
+        error=np.where(found.error > 0, np.hypot(found.error, grain), found.error)
+    )
 
 
 def limits(name: str, value: float, half: float) -> tuple[float, float] | None:

@@ -120,6 +120,16 @@ def test_limits_are_possible_values(name, value, half, expected):
     assert found == (None if expected is None else pytest.approx(expected))
 
 
+def test_the_steps_of_average_precisions_are_no_difference():
+    frames, video = np.tile([1e-9, -1e-9], 200), np.zeros(400, dtype=int)
+    first, second = (
+        Parts({"coco/ap_50": value}, {"coco/ap_50": part}, video)
+        for value, part in ((0.9505, np.zeros(400)), (0.9604, frames))
+    )
+    # One recall of 101 more is within the rounding of both, however alike their frames are.
+    assert differences(first, second)["coco/ap_50"].chance > 0.01
+
+
 # --- identity ---------------------------------------------------------------------------
 
 
