@@ -1,7 +1,7 @@
 """Make the pictures of the README and of docs/: the demo with its tracks, and pages in a browser.
 
     python scripts/make_pictures.py                 all of them, about two minutes
-    python scripts/make_pictures.py demo report     some: demo, report, compare, mlflow, site
+    python scripts/make_pictures.py demo report     some; `--help` lists them
 
 All but the first need Chromium; `site` needs the pages built (`make docs`), so make it last.
 """
@@ -40,6 +40,7 @@ OUT = ROOT / "docs" / "assets"
 LARGEST = 150_000  # bytes of a picture
 MOMENTS = (116, 134, 148, 168)
 TRAIL = 45  # frames
+EXCHANGED = 200  # frame from which two tracks are exchanged
 
 TIDY = """
 const section = name =>
@@ -154,6 +155,22 @@ def report() -> None:
     with TemporaryDirectory() as scratch, chdir(scratch):
         page = run_experiment(RUN).folder / "report.html"
         save(screenshot(page.absolute().as_uri(), 1100, 1270), "report.png")
+
+
+def review() -> None:
+    """The page to look through the demo, with two tracks exchanged on purpose from a frame on."""
+    with TemporaryDirectory() as scratch, chdir(scratch):
+        labels = read_labels(run_experiment(RUN).folder / "predictions.slp")
+        first, second = labels.tracks[:2]
+        other = {id(first): second, id(second): first}
+        for frame in labels.labeled_frames[EXCHANGED:]:
+            for instance in frame.instances:
+                instance.track = other.get(id(instance.track), instance.track)
+        labels.save("clip.slp", verbose=False)
+        call(scratch, "review", "clip.slp")
+        page = next(Path(scratch).glob("outputs/review/*/review.html"))
+        then = "document.querySelector('[data-key=n]').click();"
+        save(screenshot(page.as_uri(), 1250, 860, then=then), "review.png")
 
 
 def compare() -> None:
@@ -295,7 +312,14 @@ async def _capture(port: str, width: int, height: int, wait: float, then: str) -
     raise RuntimeError("the browser went away")
 
 
-PICTURES = {"demo": demo, "report": report, "compare": compare, "mlflow": mlflow, "site": site}
+PICTURES = {
+    "demo": demo,
+    "report": report,
+    "review": review,
+    "compare": compare,
+    "mlflow": mlflow,
+    "site": site,
+}
 
 
 def main() -> None:
