@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sleap_lab import __version__
+from sleap_lab.cli.eval_tracking import run_eval_tracking
 from sleap_lab.cli.help_pages import help_page
 from sleap_lab.cli.verbs import (
     SEE,
@@ -114,6 +115,7 @@ def _dispatch(arguments: list[str]) -> int:
     verbs: dict[str, Callable[[list[str]], int]] = {
         "track": _track,
         "eval": _eval,
+        "eval-tracking": run_eval_tracking,
         "tune": run_tune,
         "compare": run_compare,
         "review": run_review,

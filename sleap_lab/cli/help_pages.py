@@ -21,6 +21,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab -m KEY=A,B …     run one per combination
   sleap-lab track FLAGS      the same in sleap-nn's own flags
   sleap-lab eval FLAGS       compare two .slp files
+  sleap-lab eval-tracking FLAGS  compare their tracks
   sleap-lab compare RUN …    which settings and metrics differ between runs, or jobs of a sweep
   sleap-lab tune KEY=VALUE … search tracker and filter settings against ground truth
   sleap-lab review RUN       where to look first, and a page to play the recording with its poses

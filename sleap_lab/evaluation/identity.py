@@ -62,7 +62,11 @@ def score_identity(
         return IdentityResult(notes=("identity metrics left out: the ground truth has no tracks",))
     if not (pose_tracks >= 0).any():
         return IdentityResult(notes=("identity metrics left out: the predictions have no tracks",))
-    everything = build_sequences(truth, poses, truth_tracks, pose_tracks, pairs, similarity)
+    everything = [
+        sequence
+        for sequence in build_sequences(truth, poses, truth_tracks, pose_tracks, pairs, similarity)
+        if sequence.truth_names
+    ]
     sequences = [sequence for sequence in everything if has_consecutive_frames(sequence)]
     if not sequences:
         reason = (

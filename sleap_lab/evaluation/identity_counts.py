@@ -30,18 +30,32 @@ Counts = dict[str, dict[str, Any]]
 """TrackEval's results of one sequence by family of metrics; several sequences can be combined."""
 
 
-def count_identity(sequence: TrackSequence) -> Counts:
+def count_identity(sequence: TrackSequence, threshold: float = SIMILARITY_THRESHOLD) -> Counts:
     """Count what HOTA, Identity and CLEAR metrics of a sequence are formed from, as in TrackEval.
 
     TrackEval itself visits every frame again for each of the thresholds of HOTA, and its time for
     Identity grows with the square of the number of tracks, predicted fragments included.
+
+    Args:
+        sequence: The tracks of both sides.
+        threshold: Smallest similarity of a match in CLEAR and Identity.
     """
+    return count_association(sequence, threshold) | {"clear": count_clear(sequence, threshold)}
+
+
+def count_association(sequence: TrackSequence, threshold: float) -> Counts:
+    """Count what HOTA and Identity are formed from; arguments as for `count_identity`."""
     pairs = _track_pairs(sequence)
     return {
         "hota": _count_hota(sequence, pairs),
-        "identity": _count_idf1(sequence, pairs),
-        "clear": _families()["clear"].eval_sequence(_trackeval_data(sequence)),
+        "identity": _count_idf1(sequence, pairs, threshold),
     }
+
+
+def count_clear(sequence: TrackSequence, threshold: float) -> dict[str, Any]:
+    """Count what CLEAR is formed from; arguments as for `count_identity`."""
+    found: dict[str, Any] = _families(threshold)["clear"].eval_sequence(_trackeval_data(sequence))
+    return found
 
 
 class TrackPairs(NamedTuple):
@@ -134,12 +148,12 @@ def _count_hota(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, np.ndar
     return {name: np.array(values, dtype=float) for name, values in found.items()}
 
 
-def _count_idf1(sequence: TrackSequence, pairs: TrackPairs) -> dict[str, int]:
+def _count_idf1(sequence: TrackSequence, pairs: TrackPairs, threshold: float) -> dict[str, int]:
     """Count the instances that are found with at most one predicted track per true track.
 
     The assignment of tracks holds for the whole sequence.
     """
-    similar = pairs.similarities >= SIMILARITY_THRESHOLD
+    similar = pairs.similarities >= threshold
     table = np.zeros((len(sequence.truth_names), len(sequence.pose_names)))
     table[pairs.truth, pairs.pose] = np.bincount(pairs.of, similar, len(pairs.truth))
     found = int(table[linear_sum_assignment(table, maximize=True)].sum())
@@ -156,22 +170,28 @@ def combine_identity(counts: Sequence[Counts]) -> dict[str, float]:
     HOTA is the mean over its thresholds.
     """
     results: dict[str, Any] = {}
-    for family, metric in _families().items():
-        results |= metric.combine_sequences(
-            {str(i): counted[family] for i, counted in enumerate(counts)}
-        )
+    for family in _families():
+        results |= combine_family(family, [counted[family] for counted in counts])
     return {ours: float(np.mean(results[theirs])) for ours, theirs in FIELDS.items()}
 
 
+def combine_family(family: str, counts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the metrics of one family of all sequences together, by TrackEval's names."""
+    combined: dict[str, Any] = _families()[family].combine_sequences(
+        {str(i): counted for i, counted in enumerate(counts)}
+    )
+    return combined
+
+
 @lru_cache
-def _families() -> dict[str, Any]:
+def _families(threshold: float = SIMILARITY_THRESHOLD) -> dict[str, Any]:
     from trackeval.metrics import (
         CLEAR,
         HOTA,
         Identity,
     )  # a second of imports that few evaluations need
 
-    config = {"PRINT_CONFIG": False, "THRESHOLD": SIMILARITY_THRESHOLD}
+    config = {"PRINT_CONFIG": False, "THRESHOLD": threshold}
     return {"hota": HOTA(), "identity": Identity(config), "clear": CLEAR(config)}
 
 

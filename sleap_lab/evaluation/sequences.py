@@ -4,7 +4,7 @@ Truth without an identity (an instance without a track, or one that the evaluati
 "don't care": it is neither missed, nor is a prediction on it a false positive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -76,10 +76,11 @@ def build_sequences(
     pose_tracks: np.ndarray,
     pairs: Sequence[FramePair],
     similarity: Compare,
+    ignore: Callable[[np.ndarray, np.ndarray], np.ndarray] = on_ignored,
 ) -> list[TrackSequence]:
     """Collect, per predicted video, the frames to score, without "don't care" instances.
 
-    A frame without true animals is among them.
+    A frame without true animals is among them, and so is a video.
 
     Args:
         truth: Ground truth.
@@ -90,6 +91,8 @@ def build_sequences(
             out.
         pairs: Frames to compare, those of one predicted video one after the other.
         similarity: Gives (g, p) similarities of rows of the two records.
+        ignore: Says which predictions lie on "don't care" instances, from the similarities of all
+            predictions of a frame to the instances that count, and to the others.
     """
     truth_shown = np.any(truth.visible, axis=1)
     pose_shown = np.any(poses.visible, axis=1) & (pose_tracks >= 0)
@@ -97,11 +100,9 @@ def build_sequences(
     sequences = []
     for (truth_video, pose_video), group in groupby(pairs, key=lambda pair: pair[:2]):
         frames = [
-            _tracked(pair, truth_shown, pose_shown, truth_tracks >= 0, similarity)
+            _tracked(pair, truth_shown, pose_shown, truth_tracks >= 0, similarity, ignore)
             for pair in sorted(group, key=lambda pair: pair.frame)
         ]
-        if not any(len(frame.truth_rows) for frame in frames):
-            continue
         truth_ids, truth_names = _number_tracks(
             truth_tracks, [frame.truth_rows for frame in frames], truth.track_names
         )
@@ -149,6 +150,7 @@ def _tracked(
     pose_shown: np.ndarray,
     is_tracked: np.ndarray,
     similarity: Compare,
+    ignore: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> _TrackedFrame:
     """Leave "don't care" instances out of a frame, and the predictions on them.
 
@@ -158,11 +160,12 @@ def _tracked(
         pose_shown: (n,) bool, predicted instances with a visible node and a track.
         is_tracked: (n,) bool, true instances with a track.
         similarity: Gives (g, p) similarities of rows of the two records.
+        ignore: Says which predictions lie on "don't care" instances.
     """
     rows = pair.all_truth_rows[truth_shown[pair.all_truth_rows]]
     columns = pair.all_pose_rows[pose_shown[pair.all_pose_rows]]
     tracked, table = is_tracked[rows], similarity(rows, columns)
-    kept = ~on_ignored(table[tracked], table[~tracked])
+    kept = ~ignore(table[tracked], table[~tracked])
     return _TrackedFrame(
         pair.frame,
         rows[tracked],

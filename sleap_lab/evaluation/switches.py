@@ -1,6 +1,6 @@
 """The places of identity switches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,50 +36,68 @@ class Switch(NamedTuple):
     nearest_distance: float
 
 
+def clear_matches(
+    sequence: TrackSequence, threshold: float = SIMILARITY_THRESHOLD
+) -> Iterator[tuple[int, dict[int, int]]]:
+    """Yield the position of each frame with instances on both sides, and its matches in CLEAR.
+
+    Predictions are assigned so that pairs of the frame before are kept, then similarity is largest.
+
+    Args:
+        sequence: The tracks of both sides.
+        threshold: Smallest similarity of a match.
+
+    Yields:
+        Position of the frame, and true id -> predicted id.
+    """
+    before: dict[int, int] = {}
+    for at, (truth_ids, pose_ids, similarity) in enumerate(
+        zip(sequence.truth_ids, sequence.pose_ids, sequence.similarities, strict=True)
+    ):
+        if not (len(truth_ids) and len(pose_ids)):
+            continue
+        kept = np.equal.outer(
+            np.array([before.get(truth_id, -1) for truth_id in truth_ids]), pose_ids
+        )
+        score = np.where(similarity >= threshold, 1000 * kept + similarity, 0)
+        rows, columns = linear_sum_assignment(-score)
+        matched = score[rows, columns] > 0
+        before = dict(
+            zip(
+                truth_ids[rows[matched]].tolist(),
+                pose_ids[columns[matched]].tolist(),
+                strict=True,
+            )
+        )
+        yield at, before
+
+
 def identity_switches(sequences: Sequence[TrackSequence]) -> list[Switch]:
     """List the identity switches that CLEAR counts; TrackEval does not report their places.
 
-    Per frame, predictions are assigned so that pairs of the frame before are kept, then similarity
-    is largest. A switch is a true track whose prediction differs from the one it was last assigned,
-    however long ago.
+    A switch is a true track whose prediction differs from the one it was last assigned, however
+    long ago.
     """
     switches = []
     for sequence in sequences:
         last: dict[int, int] = {}  # true id -> predicted id it was last assigned
-        before: dict[int, int] = {}  # the same, of the previous frame alone
-        for frame, truth_ids, pose_ids, similarity, neighbours in zip(
-            sequence.frames,
-            sequence.truth_ids,
-            sequence.pose_ids,
-            sequence.similarities,
-            sequence.neighbours,
-            strict=True,
-        ):
-            if not (len(truth_ids) and len(pose_ids)):
-                continue
-            kept = np.equal.outer(
-                np.array([before.get(truth_id, -1) for truth_id in truth_ids]), pose_ids
-            )
-            score = np.where(similarity >= SIMILARITY_THRESHOLD, 1000 * kept + similarity, 0)
-            rows, columns = linear_sum_assignment(-score)
-            matched = score[rows, columns] > 0
-            before = dict(
-                zip(
-                    truth_ids[rows[matched]].tolist(),
-                    pose_ids[columns[matched]].tolist(),
-                    strict=True,
-                )
-            )
-            for truth_id, pose_id in before.items():
+        for at, matches in clear_matches(sequence):
+            for truth_id, pose_id in matches.items():
                 if last.get(truth_id, pose_id) != pose_id:
                     names = (
                         sequence.truth_names[truth_id],
                         sequence.pose_names[last[truth_id]],
                         sequence.pose_names[pose_id],
                     )
-                    neighbour = neighbours[truth_ids.tolist().index(truth_id)]
+                    place = sequence.truth_ids[at].tolist().index(truth_id)
                     switches.append(
-                        Switch(sequence.video, sequence.pose_video, frame, *names, *neighbour)
+                        Switch(
+                            sequence.video,
+                            sequence.pose_video,
+                            sequence.frames[at],
+                            *names,
+                            *sequence.neighbours[at][place],
+                        )
                     )
-            last |= before
+            last |= matches
     return switches
