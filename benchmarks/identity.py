@@ -205,8 +205,13 @@ def _theirs(scenes: Sequence[Scene], trackers: Sequence[Tracker], peer_python: P
                 jobs.append((scene, tracker, target, command))
         worker = Path(__file__).parent / "peer_identity.py"
         commands = json.dumps([command for *_, command in jobs])
+        # -P: modules beside the worker would hide Python's own of the same name.
         output = subprocess.run(
-            [peer_python, worker, commands], cwd=folder, check=True, capture_output=True, text=True
+            [peer_python, "-P", worker, commands],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
         seconds = json.loads(output.splitlines()[-1])
         return [

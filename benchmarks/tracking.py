@@ -114,8 +114,9 @@ def _crowd(path: Path, animals: int, frames: int) -> None:
 def _core(python: str, side: str, case: Core, folder: Path, turn: int) -> Row:
     job = json.dumps({"labels": case.labels, "options": case.options, "frames": case.frames})
     worker = Path(__file__).parent / f"{side}_tracking.py"
+    # -P: modules beside the worker would hide Python's own of the same name.
     output = subprocess.run(
-        [python, worker, job], cwd=folder, check=True, capture_output=True, text=True
+        [python, "-P", worker, job], cwd=folder, check=True, capture_output=True, text=True
     ).stdout
     timing = json.loads(output.splitlines()[-1])
     return Row(
