@@ -19,7 +19,9 @@ from sleap_lab.tracking.offline import identify
 SHOWN = 10
 
 
-def review_run(word: str, *, tracking_uri: str | None, outputs_root: Path) -> Review:
+def review_run(
+    word: str, *, tracking_uri: str | None, outputs_root: Path, budget: float | None = None
+) -> Review:
     """Write the page and the moments of a run or of a labels file.
 
     Where MLflow has the run, they are added to it.
@@ -28,6 +30,7 @@ def review_run(word: str, *, tracking_uri: str | None, outputs_root: Path) -> Re
         word: A run folder, the id of a run in MLflow, or a labels file.
         tracking_uri: The MLflow store of the id.
         outputs_root: The outputs folder. The files go there where no run folder is on this machine.
+        budget: Share of the frames that a person will look at, 0 to 1.
 
     Raises:
         ConfigError: The word names no run or labels file.
@@ -35,15 +38,15 @@ def review_run(word: str, *, tracking_uri: str | None, outputs_root: Path) -> Re
     """
     own = outputs_root / "review" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}"
     if Path(word).suffix == LABELS and not Path(word).is_dir():
-        return review(of_labels(Path(word)), own, identify)
+        return review(of_labels(Path(word)), own, identify, budget=budget)
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
         folder = find_run(
             word, Path(scratch), tracking_uri=tracking_uri, outputs_root=outputs_root
         ).absolute()
         with _where_it_ran(folder):
             if folder.is_relative_to(scratch):
-                return review(of_run(folder), own, identify)
-            found = review(of_run(folder), folder, identify)
+                return review(of_run(folder), own, identify, budget=budget)
+            found = review(of_run(folder), folder, identify, budget=budget)
         try:
             log_files(folder, [path.name for _, path in found.files], outputs_root=outputs_root)
         except RunError as error:
@@ -67,9 +70,10 @@ def show(found: Review) -> None:
     if not found.moments:
         terminal.text("no moment looks doubtful")
     else:
+        shown = found.moments if found.promise else found.moments[:SHOWN]
         rows = [
             [rank, Path(found.videos[m.video]).name, m.frame, f"{m.probability:.0%}", m.reason]
-            for rank, m in enumerate(found.moments[:SHOWN], start=1)
+            for rank, m in enumerate(shown, start=1)
         ]
         terminal.grid(["rank", "video", "frame", "chance", "what looks wrong"], rows)
     terminal.table(
@@ -78,3 +82,5 @@ def show(found: Review) -> None:
             *((name, terminal.shown(path)) for name, path in found.files),
         ]
     )
+    if found.promise:
+        terminal.text(found.promise)

@@ -56,6 +56,9 @@ def test_a_labels_file_has_its_files_in_the_outputs_folder(lab, capsys):
         (["nowhere"], "nowhere is not a run folder"),
         (["a", "b"], "give one run or labels file; got a b"),
         (["gone.slp"], "gone.slp: no such labels file"),
+        (["poses.slp", "--budget", "lots"], "--budget lots; accepted: a share of the frames"),
+        (["poses.slp", "--budget=120%"], "--budget 120%; accepted"),
+        (["poses.slp", "--budget"], "--budget without a value"),
     ],
 )
 def test_what_is_no_run_is_refused(lab, words, message, capsys):
@@ -70,3 +73,15 @@ def test_help_tells_what_is_written(capsys):
         main(["review", "--help"])
     assert stop.value.code == 0
     assert {"review.html", "suspects.csv", "suspects.slp"} <= set(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("budget", [["--budget", "20%"], ["--budget=0.2"]])
+def test_a_budget_says_what_remains(lab, capsys, budget):
+    words = "data.path=poses.slp model=none tracker=fixed_window logger=none report=none"
+    folder = run_experiment(words.split()).folder
+    with pytest.raises(SystemExit) as stop:
+        main(["review", str(folder), *budget])
+    assert stop.value.code == 0
+    promise = "identity switches remain, with 95% confidence"
+    assert promise in " ".join(capsys.readouterr().out.split())
+    assert promise in (folder / "review.html").read_text(encoding="utf-8")

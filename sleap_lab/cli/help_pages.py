@@ -88,7 +88,8 @@ and writes a page with everything into outputs/compare.
 """
 
 REVIEW = """\
-sleap-lab review RUN: which moments look wrong, without ground truth, and a page to look at them.
+sleap-lab review RUN [--budget 0.5%]: which moments look wrong, without ground truth, and a page to
+look at them.
 
 RUN is a run folder, the id of a run in MLflow, or a .slp file of any program.
 Writes into the run folder (for a .slp file into outputs/review):
@@ -97,6 +98,8 @@ Writes into the run folder (for a .slp file into outputs/review):
   suspects.csv   the moments, the most doubtful first
   suspects.slp   the predictions with these frames as suggestions, for the SLEAP GUI
 
+  --budget SHARE            look at so many frames only (0.5% or 0.005), and say how many identity
+                            switches at most remain then, with 95 % confidence
   logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
 """
 

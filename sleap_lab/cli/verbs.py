@@ -8,6 +8,7 @@ from typing import NoReturn
 from sleap_lab.cli import help_pages
 from sleap_lab.errors import ConfigError
 
+BUDGET = "--budget"
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 
 
@@ -95,12 +96,37 @@ def run_review(arguments: list[str]) -> int:
         print(help_pages.REVIEW, end="")
         return 0 if arguments else ConfigError.exit_code
     words, uri = _store_word(arguments)
+    words, budget = _budget(words)
     if len(words) != 1:
         raise ConfigError(f"review: give one run or labels file; got {shlex.join(words)}")
     from sleap_lab.review import review_run, show
 
-    show(review_run(words[0], tracking_uri=uri, outputs_root=Path("outputs").absolute()))
+    outputs = Path("outputs").absolute()
+    show(review_run(words[0], tracking_uri=uri, outputs_root=outputs, budget=budget))
     return 0
+
+
+def _budget(arguments: list[str]) -> tuple[list[str], float | None]:
+    """Split off the share of frames that a person will look at, such as `--budget 0.5%`."""
+    words = [part for word in arguments for part in _split_option(word)]
+    if BUDGET not in words:
+        return arguments, None
+    place = words.index(BUDGET)
+    text = words[place + 1] if place + 1 < len(words) else ""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise ConfigError(
+            f"review: {BUDGET} {text or 'without a value'}; accepted: a share of the frames, "
+            "such as 0.5% or 0.005"
+        )
+    return [*words[:place], *words[place + 2 :]], share
+
+
+def _split_option(word: str) -> list[str]:
+    return word.split("=", 1) if word.startswith(f"{BUDGET}=") else [word]
 
 
 def run_doctor(arguments: list[str]) -> int:

@@ -44,3 +44,15 @@ def most_switches_left(quality: Quality, looked_at: Iterable[Suspect]) -> int:
         same = order.places[place, 0] == moment.video
         left &= ~(same & (np.abs(place - centre) <= REACH))
     return int(poisson.ppf(CONFIDENCE, chance[left].sum())) if left.any() else 0
+
+
+def promise_of(quality: Quality, looked_at: list[Suspect]) -> str:
+    """Say how many switches at most remain after these moments, or why that cannot be said."""
+    frames, animals = len(quality.order.places), np.unique(quality.order.animal)
+    if np.count_nonzero(animals >= 0) < 2:
+        return "no promise about identities: fewer than two animals have tracks"
+    most = most_switches_left(quality, looked_at)
+    return (
+        f"after these {len(looked_at)} moments in {frames:,} frames were corrected, at most {most} "
+        f"identity switches remain, with {CONFIDENCE:.0%} confidence"
+    )

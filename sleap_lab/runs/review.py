@@ -7,6 +7,7 @@ import numpy as np
 
 from sleap_lab.media.labels import save_labels, with_suggestions
 from sleap_lab.quality.assess import assess
+from sleap_lab.quality.budget import promise_of, within_budget
 from sleap_lab.quality.opinion import Identify
 from sleap_lab.quality.suspects import (
     SUSPECTS_FILE,
@@ -28,27 +29,35 @@ class Review(NamedTuple):
         videos: Names of the videos.
         moments: Doubtful moments, the most doubtful first.
         files: What each file holds, and its path.
+        promise: What remains after a budget of moments, in words; empty without a budget.
     """
 
     videos: list[str]
     moments: list[Suspect]
     files: list[tuple[str, Path]]
+    promise: str = ""
 
 
-def review(subject: Subject, folder: Path, identify: Identify) -> Review:
+def review(
+    subject: Subject, folder: Path, identify: Identify, *, budget: float | None = None
+) -> Review:
     """Look for doubtful moments, and write them and the page into a folder.
 
     Args:
         subject: What to look through.
         folder: Where to.
         identify: The second tracker.
+        budget: Share of the frames that a person will look at; only so many moments are written.
 
     Raises:
         RunError: A file cannot be written.
     """
     source = subject.source
     quality = assess(subject.poses, subject.animals, identify)
-    moments = suspects(quality)
+    moments, promise = suspects(quality), ""
+    if budget is not None:
+        moments = within_budget(moments, len(quality.order.places), budget)
+        promise = promise_of(quality, moments)
     write_suspects(folder / SUSPECTS_FILE, moments, subject.names)
     files = [("moments", folder / SUSPECTS_FILE)]
     if moments and source.project is not None:
@@ -68,10 +77,10 @@ def review(subject: Subject, folder: Path, identify: Identify) -> Review:
         sizes={i: shape[1:3] for i in problems if (shape := source.videos[i].shape)},
         truth=subject.truth,
         switches=subject.switches,
-        notes=[*subject.notes, *quality.notes],
+        notes=[*filter(None, [promise]), *subject.notes, *quality.notes],
     )
     write_review(folder / REVIEW, recording)
-    return Review(subject.names, moments, [*files, ("page", folder / REVIEW)])
+    return Review(subject.names, moments, [*files, ("page", folder / REVIEW)], promise)
 
 
 def _rate(subject: Subject, video: int) -> float | None:

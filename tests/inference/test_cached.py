@@ -241,7 +241,7 @@ def test_a_frame_that_goes_astray_is_an_error(tmp_path):
         found = detect(*arguments, **options)
         return replace(found, poses=replace(found.poses, frames=found.poses.frames[:-1]))
 
-    with pytest.raises(RunError, match="1 lost, the first of them frame 42 of video 0"):
+    with pytest.raises(RunError, match="1 missing, the first of them frame 42 of video 0"):
         remembered(configured("single_instance"), Cache(tmp_path), astray)
 
 
