@@ -15,6 +15,7 @@ from sleap_lab.settings.compose import options
 from sleap_lab.settings.config import GROUPS, defaults, keys
 from sleap_lab.settings.flags import EVAL, TRACK, markdown_table
 from sleap_lab.settings.metrics import METRICS, NOT_LOGGED
+from sleap_lab.settings.predict_flags import PREDICT, others_table
 from sleap_lab.tune.settings import PREFIX, TuneConfig
 
 FAMILIES = {
@@ -91,9 +92,13 @@ def flags_page() -> str:
     """Return the migration page: sleap-nn's flags and the keys they set."""
     return (
         "# From sleap-nn's flags to keys\n\n"
-        "`sleap-lab track` and `sleap-lab eval` take sleap-nn's own flags; "
+        "`sleap-lab track`, `sleap-lab predict` and `sleap-lab eval` take sleap-nn's own flags; "
         "underscores and hyphens are the same.\n\n"
-        f"## track\n\n{markdown_table(TRACK)}\n\n## eval\n\n{markdown_table(EVAL)}\n"
+        f"## track\n\n{markdown_table(TRACK)}\n\n"
+        "## predict\n\nWithout `-o` the predictions are `<data_path>.slp`.\n\n"
+        f"{markdown_table(PREDICT)}\n\n"
+        f"### Flags of predict that set no key\n\n{others_table()}\n\n"
+        f"## eval\n\n{markdown_table(EVAL)}\n"
     )
 
 

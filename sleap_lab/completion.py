@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from sleap_lab.errors import ConfigError, SleapLabError
 from sleap_lab.settings import flags
 from sleap_lab.settings.config import keys
+from sleap_lab.settings.predict_flags import PREDICT
 
 if TYPE_CHECKING:
     from sleap_lab.settings.compose import Configs
 
-TABLES = {"track": flags.TRACK, "eval": flags.EVAL}
-TAKE_KEYS = ("track", "eval", "tune", "doctor")
+TABLES = {"track": flags.TRACK, "predict": PREDICT, "eval": flags.EVAL}
+TAKE_KEYS = ("track", "predict", "eval", "tune", "doctor")
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "--config-dir", "-cd")
 MEANINGFUL = re.compile(r"[^\w@%+=:,./~-]", re.ASCII)
 """Characters that bash reads as something else than themselves."""

@@ -1,5 +1,6 @@
 """Terminal output of a run: a progress bar with rate and ETA, a table at the end."""
 
+import json
 import sys
 import time
 import unicodedata
@@ -24,6 +25,7 @@ from rich.text import Text
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_JSON = 0.25
 MOST_CHARACTERS = 5000
 WIDTH_OF_FILES = 160  # columns of tables outside a terminal
 
@@ -31,6 +33,14 @@ messages = Console(stderr=True, highlight=False, soft_wrap=True)
 results = Console(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_OF_FILES
 )
+
+_as_json = False
+
+
+def show_progress_as_json() -> None:
+    """Show progress as lines of JSON on stdout from now on, as `sleap-nn predict --gui` does."""
+    global _as_json
+    _as_json = True
 
 
 class _RateColumn(ProgressColumn):
@@ -54,6 +64,9 @@ def progress(
         before: Number of items of an earlier run; the rate leaves them out.
         bar: Whether a terminal may show a bar.
     """
+    if _as_json:
+        yield from _json_lines(items, total, before)
+        return
     if bar and messages.is_terminal:
         columns = (
             TextColumn(label),
@@ -87,6 +100,25 @@ def progress(
         f"{label}: {done}/{total} frames in {time.monotonic() - start:.1f} s{earlier}",
         file=sys.stderr,
     )
+
+
+def _json_lines(items: Iterable[T], total: int, before: int) -> Iterator[T]:
+    """Yield the items, and print a line at most every `SECONDS_BETWEEN_JSON` and after the last."""
+    start = last = time.monotonic()
+    for done, item in enumerate(items, start=before + 1):
+        yield item
+        now = time.monotonic()
+        if now - last < SECONDS_BETWEEN_JSON and done < total:
+            continue
+        rate = (done - before) / max(now - start, 1e-9)
+        line = {
+            "n_processed": done,
+            "n_total": total,
+            "rate": round(rate, 1),
+            "eta": round((total - done) / rate, 1),
+        }
+        print(json.dumps(line), flush=True)
+        last = now
 
 
 def doing(what: str) -> None:

@@ -114,6 +114,7 @@ def _stop(*_: Any) -> None:
 def _dispatch(arguments: list[str]) -> int:
     verbs: dict[str, Callable[[list[str]], int]] = {
         "track": _track,
+        "predict": _predict,
         "eval": _eval,
         "eval-tracking": run_eval_tracking,
         "tune": run_tune,
@@ -179,10 +180,44 @@ def _track(arguments: list[str]) -> int:
         )
         return 0
     values, overrides = flags.parse(flags.TRACK, arguments)
+    _check_inputs("track", values, overrides)
+    if values.get("output.make_labels", True) and "output.path" not in values:
+        path, index = values["data.path"], values.get("data.video_index")
+        video = "" if index is None else _chosen_name(path, index)
+        values["output.path"] = str(predictions_path(Path(path), video))
+    return _as_overrides(
+        flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides
+    )
+
+
+def _predict(arguments: list[str]) -> int:
+    from sleap_lab import terminal
+    from sleap_lab.settings import flags
+    from sleap_lab.settings.predict_flags import OTHERS, PREDICT, parse_predict
+
+    if "-h" in arguments or "--help" in arguments:
+        print(
+            "sleap-lab predict FLAGS [KEY=VALUE …]: the flags of sleap-nn predict."
+            + flags.help_text(PREDICT)
+            + f"\n\nWithout a key, see docs/reference/flags.md: --{', --'.join(OTHERS)}"
+        )
+        return 0
+    values, overrides, as_json = parse_predict(arguments)
+    _check_inputs("predict", values, overrides)
+    values.setdefault("output.path", f"{values['data.path']}.slp")
+    if as_json:
+        terminal.show_progress_as_json()
+    return _as_overrides(
+        flags.parity(values) | {"tracker.one_node_distance": True} | values, overrides
+    )
+
+
+def _check_inputs(verb: str, values: dict[str, Any], overrides: list[str]) -> None:
+    """Refuse flags without input or work; where there is no model, say so in the values."""
     if not values.get("model.paths"):
         if not values.get("tracker.tracking"):
             raise ConfigError(
-                "track needs --model_paths (-m) to predict, "
+                f"{verb} needs --model_paths (-m) to predict, "
                 "or --tracking (-t) to track the instances of a .slp file"
             )
         values["model.kind"] = "none"
@@ -194,13 +229,6 @@ def _track(arguments: list[str]) -> int:
                 f"{word}: a path too many; put a glob into quotes (-i 'clips/*.mp4'), "
                 "or give a folder or a .txt file of paths"
             )
-    if values.get("output.make_labels", True) and "output.path" not in values:
-        path, index = values["data.path"], values.get("data.video_index")
-        video = "" if index is None else _chosen_name(path, index)
-        values["output.path"] = str(predictions_path(Path(path), video))
-    return _as_overrides(
-        flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides
-    )
 
 
 def _chosen_name(path: str, index: int) -> str:

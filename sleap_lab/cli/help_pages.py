@@ -20,6 +20,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab KEY=VALUE …      run one: frames → predict → filter → track → evaluate → report → log
   sleap-lab -m KEY=A,B …     run one per combination
   sleap-lab track FLAGS      the same in sleap-nn's own flags
+  sleap-lab predict FLAGS    the same in the flags of sleap-nn predict
   sleap-lab eval FLAGS       compare two .slp files
   sleap-lab eval-tracking FLAGS  compare their tracks
   sleap-lab compare RUN …    which settings and metrics differ between runs, or jobs of a sweep
