@@ -94,7 +94,7 @@ def own_options(tmp_path):
 def test_help_lists_the_options_of_a_folder_of_the_user(own_options, capsys):
     assert code_of("--config-dir", own_options, "--help") == 0
     page = capsys.readouterr().out
-    assert "kalman, local_queues, mice, none\n" in page
+    assert "kalman, local_queues, mice, none, ocsort\n" in " ".join(page.split("\n" + " " * 17))
     assert "\n  +lab           munich\n" in page
     assert "launcher" not in page
 

@@ -117,3 +117,18 @@ def test_paths_below_the_working_directory_are_shown_relative(tmp_path, monkeypa
     assert terminal.shown(tmp_path / "outputs" / "a") == str(Path("outputs") / "a")
     assert terminal.shown("outputs") == "outputs"
     assert terminal.shown(tmp_path.parent / "b") == str(tmp_path.parent / "b")
+
+
+def test_progress_as_json_is_a_line_of_numbers_per_step_and_after_the_last(
+    clock, monkeypatch, capsys
+):
+    monkeypatch.setattr(terminal, "_as_json", False)
+    terminal.show_progress_as_json()
+    assert list(terminal.progress("abc", 5, "predicting", before=2)) == ["a", "b", "c"]
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.splitlines() == [
+        '{"n_processed": 3, "n_total": 5, "rate": 0.2, "eta": 8.0}',
+        '{"n_processed": 4, "n_total": 5, "rate": 0.2, "eta": 4.0}',
+        '{"n_processed": 5, "n_total": 5, "rate": 0.2, "eta": 0.0}',
+    ]

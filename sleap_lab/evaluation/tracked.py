@@ -105,21 +105,10 @@ def compare_tracked(
     n_dropped, n_predicted = 0, int((~truth.user).sum())
     if settings.user_labels_only:
         n_dropped, n_predicted, truth = n_predicted, 0, truth[truth.user]
-    if not (poses.tracks >= 0).any():
-        raise RunError(
-            "nothing to score: no predicted instance has a track; track them first "
-            "(sleap-lab track -t)"
-        )
     if not by_distance:
         poses = align_nodes(truth, poses)
     frames = _shared_frames(truth, poses, videos)
-    if not frames:
-        raise RunError("nothing to score: ground truth and predictions have no frame in common")
-    if not any((truth.tracks[pair.all_truth_rows] >= 0).any() for pair in frames):
-        raise RunError(
-            "nothing to score: no instance of the ground truth has a track in the "
-            f"{len(frames)} frames that are compared"
-        )
+    _refuse_nothing(truth, poses, frames)
     score = _score(truth, poses, frames, None if by_distance else settings.oks_stddev)
     return Tracked(
         truth,
@@ -138,6 +127,22 @@ def compare_tracked(
         n_dropped,
         settings,
     )
+
+
+def _refuse_nothing(truth: Poses, poses: Poses, frames: list[FramePair]) -> None:
+    """Refuse records in which there is nothing to score."""
+    if not (poses.tracks >= 0).any():
+        raise RunError(
+            "nothing to score: no predicted instance has a track; track them first "
+            "(sleap-lab track -t)"
+        )
+    if not frames:
+        raise RunError("nothing to score: ground truth and predictions have no frame in common")
+    if not any((truth.tracks[pair.all_truth_rows] >= 0).any() for pair in frames):
+        raise RunError(
+            "nothing to score: no instance of the ground truth has a track in the "
+            f"{len(frames)} frames that are compared"
+        )
 
 
 def by_name(poses: Poses) -> Poses:

@@ -38,7 +38,7 @@ def to_labels(videos, nodes=3, predicted=False, names=VIDEOS):
 
 def _instance(skeleton, tracks, nodes, predicted, name, x, y, options=None):
     options = options or {}
-    points = [*SHAPE[:nodes], x, y, *np.array(options.get("moved", 0.0))]
+    points = SHAPE[:nodes] + np.array([x, y]) + np.array(options.get("moved", 0.0))
     track = None if name is None else tracks.setdefault(name, sio.Track(name))
     if options.get("predicted", predicted):
         score = options.get("score", 0.9)
