@@ -305,6 +305,8 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
     """
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
     hidden = {*SECONDARY} - {criterion}
+    if any(row.get("error") for row in rows):  # an error needs the room
+        hidden |= {name for name in columns(rows) if name.startswith("counts/")} - {criterion}
     told = {"status", *telling(rows, criterion)} - hidden
     shown = [name for name in columns(rows) if name in told]
     for name in shown:

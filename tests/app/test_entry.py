@@ -41,7 +41,7 @@ def test_every_entry_is_the_same_command(entry, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ("--help", 0, "Config groups"),
+        ("--help", 0, "Groups, chosen as"),
         ("track --help", 0, "--tracking_window_size"),
         ("eval --help", 0, "--ground_truth_path"),
         ("--cfg job tracker=flow", 0, "use_flow: true"),

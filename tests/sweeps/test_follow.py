@@ -143,8 +143,8 @@ def test_jobs_are_mirrored_as_they_end(make_jobs, root, logger, store):
         [store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'"
     )
     assert {child.info.run_name: child.info.status for child in children} == {
-        "a=1": "FINISHED",
-        "a=2": "FAILED",
+        "0: 1 (a)": "FINISHED",
+        "1: 2 (a)": "FAILED",
     }
 
 
