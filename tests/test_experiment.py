@@ -76,6 +76,7 @@ def test_a_finished_run_is_recorded(track):
         "frames_without_instances": 1,
         "instances": 2,
         "tracks": 1,
+        "fragments": 1,
         "bad_frames": 0,
     }
     assert {"open", "snapshot", "track", "write"} <= set(record["stages"])

@@ -132,7 +132,10 @@ def test_frames_without_instances(run, topdown, no_empty_frames):
         no_empty_frames=no_empty_frames,
     )
     assert [len(frame.instances) for frame in labels] == [1, 1]
-    labels = run(topdown, filter_min_instance_score=2.0, no_empty_frames=no_empty_frames)
+    with pytest.warns(
+        UserWarning, match="3 of 3 frames have no instance: in 3 of them the filters"
+    ):
+        labels = run(topdown, filter_min_instance_score=2.0, no_empty_frames=no_empty_frames)
     assert [frame.frame_idx for frame in labels] == ([] if no_empty_frames else [0, 1, 2])
 
 

@@ -33,7 +33,9 @@ def database(tmp_path_factory, sleap_lab, demo):
     return cwd / "outputs" / "mlflow.db"
 
 
-def test_of_runs_that_write_the_same_file_the_last_one_wins_and_it_is_whole(words, start, tmp_path):
+def test_of_runs_that_write_the_same_file_each_is_whole_and_the_earlier_ones_are_kept(
+    words, start, tmp_path
+):
     """Takes six seconds: several runs of the demo at the same time."""
     settings = [("data.frames=0-9",), ("data.frames=10-39",), ("data.frames=40-99",)]
     processes = [
@@ -42,9 +44,14 @@ def test_of_runs_that_write_the_same_file_the_last_one_wins_and_it_is_whole(word
     ]
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], said
-    frames = to_poses(read_labels(tmp_path / "poses.slp")).frames[:, 1].tolist()
-    assert frames in [list(range(10)), list(range(10, 40)), list(range(40, 100))]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs", "poses.slp"]
+    kept = ["poses.slp", "poses.slp.bak", "poses.slp.bak2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs", *kept]
+    (tmp_path / "read").mkdir()
+    found = []
+    for number, name in enumerate(kept):
+        labels = (tmp_path / name).rename(tmp_path / "read" / f"{number}.slp")
+        found.append(to_poses(read_labels(labels)).frames[:, 1].tolist())
+    assert sorted(found) == [list(range(10)), list(range(10, 40)), list(range(40, 100))]
     assert len(list(tmp_path.glob("outputs/*/*/run.json"))) == 3
 
 
