@@ -52,7 +52,9 @@ def promise_of(quality: Quality, looked_at: list[Suspect]) -> str:
     if np.count_nonzero(animals >= 0) < 2:
         return "no promise about identities: fewer than two animals have tracks"
     most = most_switches_left(quality, looked_at)
+    untracked = np.count_nonzero(quality.order.animal < 0)
+    left_out = f"; {untracked:,} poses without a track are not judged" if untracked else ""
     return (
         f"after these {len(looked_at)} moments in {frames:,} frames were corrected, at most {most} "
-        f"identity switches remain, with {CONFIDENCE:.0%} confidence"
+        f"identity switches remain, with {CONFIDENCE:.0%} confidence{left_out}"
     )

@@ -33,10 +33,9 @@ def second_opinion(order: Order, animals: int | None, identify: Identify) -> tup
     """
     other, sure = np.full(len(order.poses), -1), np.full(len(order.poses), np.nan)
     last = 0
-    for video in np.unique(order.poses.video[order.animal >= 0]).tolist():
-        rows = np.flatnonzero(
-            (order.poses.video == video) & order.poses.visible.any(axis=1) & (order.animal >= 0)
-        )
+    judged = (order.animal >= 0) & order.poses.visible.any(axis=1)
+    for video in np.unique(order.poses.video[judged]).tolist():
+        rows = np.flatnonzero(judged & (order.poses.video == video))
         part = order.poses[rows].of_video(video)
         ids, sure[rows] = identify(part, animals)
         other[rows] = np.where(ids >= 0, ids + last, -1)

@@ -74,3 +74,10 @@ def test_a_promise_is_made_where_there_are_identities(quality):
         "after these 1 moments in 300 frames were corrected, at most 0 identity switches remain, "
         "with 95% confidence"
     )
+
+
+def test_a_promise_says_what_it_leaves_out(quality):
+    found = quality()
+    animal = np.where(np.arange(300) < 20, -1, np.arange(300) % 2)
+    some = replace(found, order=found.order._replace(animal=animal))
+    assert promise_of(some, []).endswith("; 20 poses without a track are not judged")

@@ -215,3 +215,9 @@ def test_a_second_opinion_tells_where_tracks_change_animals(scene):
     assert places(quality, "swap") == {(60, 0), (60, 1)}
     assert places(assess(poses, 3, identify), "swap") == set()
     assert not len(assess(replace(poses, tracks=tracks.astype(np.int32))).found["swap"].rows)
+
+
+def test_poses_without_a_visible_node_have_no_second_opinion(scene):
+    poses = scene(n_frames=20)
+    quality = assess(replace(poses, points=np.full_like(poses.points, np.nan)), None, identify)
+    assert not any(len(found.rows) for found in quality.found.values())
