@@ -6,7 +6,7 @@ A path names a video, a labels file, or many videos by list, glob, folder or man
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -39,6 +39,7 @@ HDF5 = (".h5", ".hdf5")
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 LABELS = ".slp"
 MANIFEST = ".txt"
+TABLE = ".csv"
 
 Input = Path | tuple[Path, ...]
 """A file, or the images of one video in their order."""
@@ -61,23 +62,23 @@ def find_inputs(path: str | Sequence[str]) -> list[Input]:
     Raises:
         ConfigError: A path is missing or holds no video, or the inputs cannot be combined.
     """
-    if isinstance(path, str) and _is(path, MANIFEST) and Path(path).is_file():
+    if isinstance(path, str) and has_suffix(path, MANIFEST) and Path(path).is_file():
         found = _manifest(Path(path))
     else:
         found = [
             file
             for entry in ([path] if isinstance(path, str) else path)
-            for file in _expanded(Path(entry))
+            for file in expanded(Path(entry))
         ]
     for file in found:
         if not is_text(str(file)):
             raise ConfigError(
                 f"data.path: the name {brief(str(file))} is no text in UTF-8; rename the file"
             )
-    inputs = _with_images_joined(dict.fromkeys(found))
+    inputs = joined(dict.fromkeys(found))
     if not inputs:
         raise ConfigError("data.path: the list is empty")
-    for labels in (item for item in inputs if isinstance(item, Path) and _is(item, LABELS)):
+    for labels in (item for item in inputs if isinstance(item, Path) and has_suffix(item, LABELS)):
         if len(inputs) > 1:
             raise ConfigError(
                 f"data.path: the labels file {labels} stands beside {len(inputs) - 1} others; "
@@ -100,12 +101,12 @@ def is_media(path: Path) -> bool:
 
     That is every file, whatever its suffix, that is not HDF5, an image, a labels file or `.seq`.
     """
-    return not _is(path, *HDF5, *IMAGES, LABELS, SEQ)
+    return not has_suffix(path, *HDF5, *IMAGES, LABELS, SEQ)
 
 
 def is_labels(inputs: Sequence[Input]) -> bool:
     """Say whether inputs are a labels file."""
-    return len(inputs) == 1 and isinstance(inputs[0], Path) and _is(inputs[0], LABELS)
+    return len(inputs) == 1 and isinstance(inputs[0], Path) and has_suffix(inputs[0], LABELS)
 
 
 def input_name(item: Input) -> Path:
@@ -123,7 +124,7 @@ def predictions_path(path: Path, video: str = "") -> Path:
         path: What is predicted on.
         video: Name of the only video of it that is, which becomes a part of the name.
     """
-    if not path.exists() and _is_glob(path):
+    if not path.exists() and is_glob(path):
         return _split(path)[0] / ".".join(filter(None, (video, "predictions.slp")))
     path = path if path.name else path.absolute()  # `.` has no name of its own
     return path.with_name(".".join(filter(None, (path.stem, video, "predictions.slp"))))
@@ -142,38 +143,63 @@ def _words(text: str) -> list[str | int]:
     ]
 
 
-def _is(path: str | Path, *suffixes: str) -> bool:
+def has_suffix(path: str | Path, *suffixes: str) -> bool:
+    """Say whether the name of a file ends in one of some suffixes, in any case."""
     return Path(path).suffix.lower() in suffixes
 
 
 def _manifest(file: Path) -> list[Path]:
     """Return the files that the lines of a manifest stand for."""
-    try:
-        refuse_pointer(file)
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:  # no access, another encoding, a pointer
-        raise ConfigError(
-            f"data.path: {file} cannot be read as a list of paths ({error})"
-        ) from error
-    found: list[Path] = []
+    return [found for _, line in manifest_lines(file) for found in expanded(line)]
+
+
+def manifest_lines(file: Path) -> Iterator[tuple[int, Path]]:
+    """Yield the number of each line of a manifest that names something, and the path in it.
+
+    Raises:
+        ConfigError: The file cannot be read, a path does not exist, or there is none.
+    """
+    lines = manifest_text(file).splitlines()
+    some = False
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
             continue
+        some = True
         try:
-            found += _expanded(file.parent / os.path.expanduser(line))  # noqa: PTH111
+            path = file.parent / os.path.expanduser(line)  # noqa: PTH111
+            expanded(path)
         except ConfigError as error:
             raise ConfigError(f"{error} (line {number} of {file})") from error
         except (OSError, ValueError) as error:  # too long, not allowed, not a name
             raise ConfigError(
                 f"data.path: line {number} of {file} cannot be looked for ({brief(line)})"
             ) from error
-    if not found:
+        yield number, path
+    if not some:
         raise ConfigError(f"data.path: {file} names no file; accepted: one path per line")
-    return found
 
 
-def _expanded(path: Path) -> list[Path]:
-    """Return the files that one path stands for."""
+def manifest_text(file: Path) -> str:
+    """Return the text of a list of recordings.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        refuse_pointer(file)
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # no access, another encoding, a pointer
+        raise ConfigError(
+            f"data.path: {file} cannot be read as a list of paths ({error})"
+        ) from error
+
+
+def expanded(path: Path) -> list[Path]:
+    """Return the files that one path stands for.
+
+    Raises:
+        ConfigError: There are none, or the path is that of a list of paths.
+    """
     if path.is_dir():
         if not (found := _in_folder(path)):
             kinds = ", ".join((*VIDEOS, *IMAGES))
@@ -185,10 +211,14 @@ def _expanded(path: Path) -> list[Path]:
     if path.exists():
         if not path.is_file():
             raise ConfigError(f"data.path: {path} is neither a file nor a folder")
-        if _is(path, MANIFEST):
+        if has_suffix(path, MANIFEST):
             raise ConfigError(f"data.path: {path} is a text file; a list of paths is given alone")
+        if has_suffix(path, TABLE):
+            raise ConfigError(
+                f"data.path: {path} is a table of recordings, each of which is a job; add -m"
+            )
         return [path]
-    if not _is_glob(path):
+    if not is_glob(path):
         raise ConfigError(f"data.path: no such file: {path}")
     if not (found := _matching(path)):
         raise ConfigError(f"data.path: no video, image or .slp file matches {path}")
@@ -200,7 +230,7 @@ def _in_folder(folder: Path) -> list[Path]:
     files = natural_order(
         file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
     )
-    videos, images = ([file for file in files if _is(file, *kinds)] for kinds in (VIDEOS, IMAGES))
+    videos, images = ([file for file in files if has_suffix(file, *kinds)] for kinds in (VIDEOS, IMAGES))
     if videos and images:
         raise ConfigError(
             f"data.path: {folder} holds {len(videos)} videos and {len(images)} images; "
@@ -220,13 +250,14 @@ def _matching(pattern: Path) -> list[Path]:
     matches = natural_order(root / name for name in names)
     files = [match for match in matches if match.is_file()]
     return (
-        [file for file in files if _is(file, *VIDEOS, *HDF5, *IMAGES)]
+        [file for file in files if has_suffix(file, *VIDEOS, *HDF5, *IMAGES)]
         or [file for folder in matches if folder.is_dir() for file in _in_folder(folder)]
-        or [file for file in files if _is(file, LABELS)]
+        or [file for file in files if has_suffix(file, LABELS)]
     )
 
 
-def _is_glob(path: Path) -> bool:
+def is_glob(path: Path) -> bool:
+    """Say whether a path has characters with a meaning in globs."""
     return bool(set("*?[") & set(str(path)))
 
 
@@ -237,19 +268,19 @@ def _split(pattern: Path) -> tuple[Path, str]:
     return Path(*parts[:literal]), str(Path(*parts[literal:]))
 
 
-def _with_images_joined(files: Iterable[Path]) -> list[Input]:
+def joined(files: Iterable[Path]) -> list[Input]:
     """Join consecutive images from one folder into one video each.
 
     A single TIFF stays a file, because it may hold a video by itself.
     """
-    joined: list[Input] = []
+    inputs: list[Input] = []
     for folder, group in groupby(
-        files, key=lambda file: file.parent if _is(file, *IMAGES) else None
+        files, key=lambda file: file.parent if has_suffix(file, *IMAGES) else None
     ):
         members = tuple(group)
-        lone_stack = len(members) == 1 and _is(members[0], ".tif", ".tiff")
-        joined += members if folder is None or lone_stack else [members]
-    return joined
+        lone_stack = len(members) == 1 and has_suffix(members[0], ".tif", ".tiff")
+        inputs += members if folder is None or lone_stack else [members]
+    return inputs
 
 
 MODEL_FILES = ("best.ckpt", "training_config.yaml", "best_model.h5", "training_config.json")

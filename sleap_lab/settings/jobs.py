@@ -32,6 +32,7 @@ from sleap_lab.settings.overrides import (
     refuse_sweeps,
     split_overrides,
 )
+from sleap_lab.settings.recordings import folder_name, job_per_recording
 
 BY_TIME = tuple(
     f"{folder}/${{now:%Y-%m-%d}}/${{now:{time}}}"
@@ -48,6 +49,7 @@ In Hydra's own, two runs that start in the same second would share a folder.
 """
 BASIC_SWEEPER = BasicSweeperConf()._target_
 LONGEST_NAME = 255
+BY_NUMBER = "${hydra.job.num}"
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,19 @@ def check_jobs(
             refuse_sweeps(own)
         chosen = _chosen_folder(settings, "hydra.sweep.dir" if multirun else "hydra.run.dir")
         jobs = []
-        for number, words in enumerate(_batches(own, settings, hydra) if multirun else [own]):
+        batches, names = (
+            job_per_recording(_batches(own, settings, hydra), settings.data.path)
+            if multirun
+            else ([own], [None])
+        )
+        for number, (words, name) in enumerate(zip(batches, names, strict=True)):
             if multirun:
                 check_overrides(words, known)
             node = compose_node(hydra, configs, [*words, *hydras]) if multirun else settings
+            if name is not None and _by_number(node):
+                name = folder_name(name, number, len(batches))
+                with open_dict(node):
+                    node.hydra.sweep.subdir = name
             folder = _set_up(node, chosen, number if multirun else None)
             with hydra_of(node):
                 config, left_out = read_config(node)
@@ -185,6 +196,12 @@ def _set_up(node: DictConfig, chosen: Path | None, number: int | None) -> str:
             ((chosen or Path(OUTPUTS) / "multirun") / folder).absolute()
         )
     return folder
+
+
+def _by_number(node: DictConfig) -> bool:
+    """Say whether a job's folder gets its number as name, because nobody chose another."""
+    unresolved: Any = OmegaConf.to_container(node.hydra.sweep, resolve=False)
+    return bool(unresolved["subdir"] == BY_NUMBER)
 
 
 def _job_folder(node: DictConfig) -> str:

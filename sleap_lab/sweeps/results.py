@@ -303,7 +303,9 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
         tags={
             **logger.tags,
             **{
-                f"varied.{key}": ", ".join(dict.fromkeys(text(row[key]) for row in rows))
+                f"varied.{key}": ", ".join(
+                    dict.fromkeys(text(overridden(job.overrides).get(key)) for job in jobs)
+                )
                 for key in varied
             },
             "mlflow.user": user(),

@@ -25,7 +25,8 @@ from sleap_lab.settings.objective import (
     natural_direction,
     nearest,
 )
-from sleap_lab.sweeps.varied import varied_keys
+from sleap_lab.settings.recordings import DATA
+from sleap_lab.sweeps.varied import recording_names, varied_keys
 
 # Metrics that decide between jobs that are equal by it, in this order.
 SECOND = (*CRITERIA, "eval/dist_avg")
@@ -60,6 +61,9 @@ WITHOUT_TRUTH = (
     "quality/stretched_per_1000",
     "speed/frames_per_second",
 )
+
+# Columns of a sweep over recordings, which it always shows.
+VIDEO, FRAMES, BAD = "video", "frames", "bad"
 
 # Columns left out of the terminal's table, which is narrow.
 SECONDARY = ("eval/pck", "identity/mota", "speed/frames_per_second")
@@ -160,9 +164,13 @@ def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]
 
     Columns: number, status, whether the job is best, settings that vary, the metric that decides,
     further metrics, seconds and error. An override that all jobs share, and a metric that no job
-    has, are left out.
+    has, are left out. Where recordings vary, the columns video, frames and bad stand for their
+    paths.
     """
-    varied = varied_keys([job.overrides for job in jobs])
+    overrides = [job.overrides for job in jobs]
+    varied = varied_keys(overrides)
+    videos = recording_names(overrides) if DATA in varied else []
+    settings = [key for key in varied if key != DATA]
     best = best_job(jobs, objective)
     marks = {} if best is None else {best.job.number: BEST} | dict.fromkeys(best.tied, TIED)
     names = [name for name in compared(jobs, best) if name != SECONDS]
@@ -171,13 +179,20 @@ def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]
             "job": job.number,
             "status": job.status,
             **({"best": marks.get(job.number)} if best else {}),
-            **{key: overridden(job.overrides).get(key) for key in varied},
+            **(_recording(job, videos[place]) if videos else {}),
+            **{key: overridden(job.overrides).get(key) for key in settings},
             **{name: job.numbers.get(name) for name in names},
             "seconds": round(sum(job.run.stages.values()), 1) if job.run else None,
             "error": job.error,
         }
-        for job in jobs
+        for place, job in enumerate(jobs)
     ]
+
+
+def _recording(job: Job, name: str | None) -> Row:
+    """Return the columns about a job's recording."""
+    counts = {} if job.run is None else job.run.counts
+    return {VIDEO: name, FRAMES: counts.get("frames"), BAD: counts.get("bad_frames")}
 
 
 def compared(jobs: Sequence[Job], best: Best | None) -> list[str]:
@@ -197,7 +212,11 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
     Among equal jobs, the first criterion of `SECOND` that differs decides, then the simpler
     setting: the one that changes fewer keys from their defaults, then the one whose values come
     first, key by key: nothing, no, small numbers.
+
+    Jobs on different recordings have a best one only where an objective was chosen.
     """
+    if objective.name is None and DATA in varied_keys([job.overrides for job in jobs]):
+        return None
     ended = {job: job.numbers for job in jobs if job.ended_well}
     names = CRITERIA if objective.name is None else (objective.name,)
     criterion = next(
@@ -331,10 +350,13 @@ def telling(rows: Sequence[Row], criterion: str | None = None) -> list[str]:
         criterion: The metric that decides; it tells something even where it is constant.
     """
     values = {name: {text(row[name]) for row in rows} for name in columns(rows)}
+    always = {"job", "seconds", criterion}
+    if VIDEO in values:
+        always |= {"status", VIDEO, FRAMES, BAD}
     return [
         name
         for name, found in values.items()
-        if name in ("job", "seconds", criterion)
+        if name in always
         or len(found) > 1
         or (len(rows) == 1 and name != "status" and rows[0][name] is not None)
     ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sleap_lab.runs.summary import overridden
 from sleap_lab.runs.titles import apart, short_name, title
+from sleap_lab.settings.recordings import DATA
 
 
 def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
@@ -14,6 +15,11 @@ def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
         for key in dict.fromkeys(key for each in typed for key in each)
         if len({each.get(key) for each in typed}) > 1
     ]
+
+
+def recording_names(overrides: Sequence[Sequence[str]]) -> list[str | None]:
+    """Return the name of each job's recording, with folders where these tell names apart."""
+    return apart([overridden(each).get(DATA, "").strip("'") or None for each in overrides])
 
 
 def job_titles(overrides: Sequence[Sequence[str]]) -> list[str]:
@@ -33,5 +39,8 @@ def job_titles(overrides: Sequence[Sequence[str]]) -> list[str]:
 def sweep_title(overrides: Sequence[Sequence[str]]) -> str:
     """Return the name of a sweep: the keys that vary, or the number of its jobs."""
     keys = varied_keys(overrides)
-    names = ", ".join(short_name(key, keys) for key in keys)
+    videos = len({overridden(each).get(DATA) for each in overrides})
+    names = ", ".join(
+        f"{videos} recordings" if key == DATA else short_name(key, keys) for key in keys
+    )
     return f"sweep of {names or f'{len(overrides)} jobs'}"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -85,6 +86,41 @@ def started_at(folder):
         path.parent.name: json.loads(path.read_text())["started"]
         for path in folder.glob("*/run.json")
     }
+
+
+# --- many recordings --------------------------------------------------------------------
+
+
+def test_each_recording_of_a_table_is_a_job_that_resumes(labels, capsys):
+    Path("day1").mkdir()
+    Path("day2").mkdir()
+    for name in ("day1/a.slp", "day2/a.slp", "day2/broken.slp"):
+        shutil.copy("labels.slp", name)
+    Path("day2/broken.slp").write_bytes(b"no labels")
+    Path("all.csv").write_text(
+        "data.path,tracker.tracking_window_size\nday1/a.slp,2\nday2/a.slp,3\nday2/broken.slp,\n"
+    )
+    words = ["data.path=all.csv", *WORDS[1:]]
+
+    def sweep():
+        return launch(check_jobs(words, multirun=True), words, ["sleap-lab", "-m", *words])
+
+    assert sweep() == 3
+    (folder,) = sweep_folders()
+    assert sorted(path.name for path in folder.glob("*_*")) == ["0_a", "1_a", "2_broken"]
+    found = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
+    assert [(row["video"], row["frames"], row["bad"], row["status"]) for row in found] == [
+        ("day1/a.slp", "2", "0", "finished"),
+        ("day2/a.slp", "2", "0", "finished"),
+        ("day2/broken.slp", "", "", "failed"),
+    ]
+    assert all((folder / name / "predictions.slp").is_file() for name in ("0_a", "1_a"))
+    assert not (folder / "best.yaml").exists()
+    assert "day2/a.slp" in (folder / "results.html").read_text()
+    before = started_at(folder)
+    assert sweep() == 3
+    assert started_at(folder) == before
+    assert "nothing is left to do" in capsys.readouterr().err
 
 
 # --- a sweep ----------------------------------------------------------------------------

@@ -283,3 +283,51 @@ def test_files_hold_the_same_rows(jobs):
         "| 3 | not run | – | none | – | – | – |",
     ]
     assert as_csv([]) == "job,status\n"
+
+
+# --- recordings -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(make_job):
+    """Two recordings of equal name, of which one job failed."""
+    scores = {"eval/oks_map": 0.5}
+    return [
+        make_job(
+            0,
+            ["data.path='/lab/day 1/clip.mp4'", "tracker=flow"],
+            metrics=scores,
+            counts={"frames": 100, "bad_frames": 3},
+        ),
+        make_job(1, ["data.path='/lab/day 2/clip.mp4'", "tracker=flow"], "failed", "no frames"),
+    ]
+
+
+def test_a_sweep_over_recordings_shows_video_frames_bad_seconds_and_status(recorded):
+    rows = sweep_rows(recorded)
+    assert [list(row) for row in rows] == [
+        ["job", "status", "video", "frames", "bad", "eval/oks_map", "seconds", "error"]
+    ] * 2
+    assert [[row[name] for name in ("video", "frames", "bad", "status")] for row in rows] == [
+        ["day 1/clip.mp4", 100, 3, "finished"],
+        ["day 2/clip.mp4", None, None, "failed"],
+    ]
+    assert {"video", "frames", "bad", "seconds", "status"} <= {*telling(rows)}
+    assert as_csv(rows).splitlines()[1] == "0,finished,day 1/clip.mp4,100,3,0.5,1.5,"
+
+
+def test_columns_of_recordings_are_shown_where_they_are_the_same_in_all(recorded):
+    rows = sweep_rows([recorded[0], recorded[0]])
+    assert "video" not in rows[0]  # the same recording twice is no sweep over recordings
+    same = [{**row, "video": name} for row, name in zip(sweep_rows(recorded), "ab", strict=True)]
+    for row in same:
+        row |= {"frames": 100, "bad": 0, "status": "finished"}
+    assert {"frames", "bad", "status"} <= {*telling(same)}
+    assert not {"frames", "bad", "status"} & {*constant(same)}
+
+
+def test_no_recording_is_best_unless_an_objective_is_chosen(recorded):
+    assert best_job(recorded) is None
+    best = best_job(recorded, Objective("eval/oks_map"))
+    assert best is not None
+    assert best.job.number == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sleap_lab.sweeps.varied import job_titles, sweep_title, varied_keys
+from sleap_lab.sweeps.varied import job_titles, recording_names, sweep_title, varied_keys
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,10 @@ def test_paths_are_named_by_their_last_parts_that_differ():
         "one/v.mp4 (path)",
         "two/v.mp4 (path)",
     ]
+
+
+def test_a_sweep_over_recordings_is_named_by_their_number():
+    overrides = [[f"data.path={name}.mp4", f"tracker={name}"] for name in "abc"]
+    assert sweep_title(overrides) == "sweep of 3 recordings, tracker"
+    assert recording_names(overrides) == ["a.mp4", "b.mp4", "c.mp4"]
+    assert recording_names([["data.path='x/my clip.mp4'"], ["tracker=a"]]) == ["my clip.mp4", None]
