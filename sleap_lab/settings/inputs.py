@@ -230,7 +230,9 @@ def _in_folder(folder: Path) -> list[Path]:
     files = natural_order(
         file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
     )
-    videos, images = ([file for file in files if has_suffix(file, *kinds)] for kinds in (VIDEOS, IMAGES))
+    videos, images = (
+        [file for file in files if has_suffix(file, *kinds)] for kinds in (VIDEOS, IMAGES)
+    )
     if videos and images:
         raise ConfigError(
             f"data.path: {folder} holds {len(videos)} videos and {len(images)} images; "

@@ -32,6 +32,7 @@ from sleap_lab.sweeps.ledger import (
     sweep_fingerprint,
     write_plan,
 )
+from sleap_lab.sweeps.rendering import sweep_table
 from sleap_lab.sweeps.results import begin_sweep, finish_sweep, log_sweep, read_jobs, read_objective
 from sleap_lab.sweeps.table import (
     Job,
@@ -39,7 +40,6 @@ from sleap_lab.sweeps.table import (
     best_job,
     objective_problem,
     sweep_rows,
-    sweep_table,
 )
 
 SOME_FAILED, ALL_FAILED = 3, 1

@@ -35,13 +35,12 @@ from sleap_lab.runs.titles import short_name, shorten
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.description import description
 from sleap_lab.sweeps.ledger import LEDGER, PlannedJob, read_plan
+from sleap_lab.sweeps.rendering import as_csv, as_markdown
 from sleap_lab.sweeps.table import (
     Best,
     Job,
     Objective,
     Row,
-    as_csv,
-    as_markdown,
     best_job,
     compared,
     constant,

@@ -10,17 +10,15 @@ from rich.console import Console
 
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import Config
+from sleap_lab.sweeps.rendering import as_csv, as_markdown, sweep_table
 from sleap_lab.sweeps.table import (
     SIMPLER,
     Job,
     Objective,
-    as_csv,
-    as_markdown,
     best_job,
     constant,
     objective_problem,
     sweep_rows,
-    sweep_table,
     telling,
 )
 
