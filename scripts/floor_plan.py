@@ -28,6 +28,7 @@ ROOMS = (
         "experiment",
         "predict",
         "doctor",
+        "info",
         "inference",
         "runs",
     ),

@@ -130,6 +130,7 @@ def test_help_for_a_folder_that_is_not_there_is_a_mistake(capsys):
         ["tune", "-h"],
         ["compare", "-h"],
         ["reproduce", "-h"],
+        ["info", "-h"],
         ["doctor", "-h"],
         ["sync", "-h"],
         ["cache", "-h"],

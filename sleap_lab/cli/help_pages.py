@@ -27,6 +27,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab tune KEY=VALUE … search tracker and filter settings against ground truth
   sleap-lab review RUN       where to look first, and a page to play the recording with its poses
   sleap-lab reproduce RUN    run a snapshot again and say whether the answer is the same
+  sleap-lab info MODEL …     what a model is: kind, skeleton, network, input, training, needs
   sleap-lab doctor PATH …    try out videos and models before a long run
   sleap-lab sync [RUN …]     log run folders to MLflow that are not there yet
   sleap-lab cache ls|clear   what the stage cache holds, and how to empty it
@@ -126,6 +127,14 @@ PATHs are videos, folders, labels files and model folders, in any order; KEY=VAL
 the run. Nothing is left behind. The last line says go, or what to fix first.
 
 Exit codes: 0 go; 1 something is to be fixed; 2 the command line is wrong.
+"""
+
+INFO = """\
+sleap-lab info MODEL …: what models are
+
+MODEL is a model folder or a file in it. Shown are the kind, who trained it, the network, how much
+of the image a pixel of its maps depends on, how frames are prepared, the metrics that training
+left in the folder, what a run needs beside it, and the skeleton.
 """
 
 SYNC = """\

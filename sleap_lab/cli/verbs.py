@@ -151,6 +151,23 @@ def run_doctor(arguments: list[str]) -> int:
     return 1 if any(finding.verdict == PROBLEM for finding in findings) else 0
 
 
+def run_info(arguments: list[str]) -> int:
+    """Say what models are."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(help_pages.INFO, end="")
+        return 0 if arguments else ConfigError.exit_code
+    if unknown := next((word for word in arguments if word.startswith("-")), None):
+        raise ConfigError(f"{unknown}: there is no such option; info takes model folders")
+    from sleap_lab import terminal
+    from sleap_lab.info import describe
+
+    for place, path in enumerate(arguments):
+        if place:
+            terminal.text("")
+        terminal.table(list(describe(path)))
+    return 0
+
+
 def _store_word(arguments: list[str]) -> tuple[list[str], str | None]:
     """Split the word that names an MLflow store from the others."""
     key = "logger.tracking_uri="
