@@ -28,7 +28,6 @@ ROOMS = (
         "experiment",
         "predict",
         "doctor",
-        "info",
         "inference",
         "runs",
     ),

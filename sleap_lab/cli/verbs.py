@@ -159,12 +159,12 @@ def run_info(arguments: list[str]) -> int:
     if unknown := next((word for word in arguments if word.startswith("-")), None):
         raise ConfigError(f"{unknown}: there is no such option; info takes model folders")
     from sleap_lab import terminal
-    from sleap_lab.info import describe
+    from sleap_lab.cli.info import rows
 
     for place, path in enumerate(arguments):
         if place:
             terminal.text("")
-        terminal.table(list(describe(path)))
+        terminal.table(rows(path))
     return 0
 
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from sleap_lab.cli import main
+from sleap_lab.cli.info import rows
 from sleap_lab.errors import ConfigError
-from sleap_lab.info import describe, draw
-from sleap_lab.poses.record import Skeleton
 
 
 @pytest.fixture
@@ -15,9 +14,9 @@ def single(make_model):
 
 
 def test_a_folder_and_a_file_in_it_are_the_same_model(single):
-    rows = list(describe(single))
-    assert list(describe(single / "best.ckpt")) == rows
-    found = dict(rows)
+    expected = rows(single)
+    assert rows(single / "best.ckpt") == expected
+    found = dict(expected)
     assert found["model"] == str(single)
     assert found["kind"].startswith("single_instance: ")
     assert found["backbone"].endswith("parameters")
@@ -33,7 +32,7 @@ def test_what_training_leaves_is_shown(single):
     (single / "training_log.csv").write_text(log)
     metrics = {"mOKS": {"mOKS": 0.75}, "distance_metrics": {"avg": 1.5, "p90": 4}}
     np.savez(single / "metrics.val.0.npz", metrics=np.array(metrics, dtype=object))
-    found = dict(describe(single))
+    found = dict(rows(single))
     assert found["training"] == "best validation loss 0.25 in epoch 1 (training_log.csv)"
     assert found["metrics"] == "mOKS 0.75, mean distance px 1.5, p90 px 4 (metrics.val.0.npz)"
 
@@ -41,43 +40,18 @@ def test_what_training_leaves_is_shown(single):
 @pytest.mark.parametrize("log", ["", "epoch,val/loss\n", "a,b\n1,2\n", "epoch,val/loss\n1,x\n"])
 def test_a_log_without_losses_says_nothing(single, log):
     (single / "training_log.csv").write_text(log)
-    assert "training" not in dict(describe(single))
+    assert "training" not in dict(rows(single))
 
 
 def test_metrics_that_cannot_be_read_safely_are_named(single):
     (single / "metrics.val.0.npz").write_bytes(b"no archive")
-    assert "metrics.val.0.npz: not a metrics file" in dict(describe(single))["metrics"]
+    assert "metrics.val.0.npz: not a metrics file" in dict(rows(single))["metrics"]
 
 
 def test_a_model_of_crops_needs_something_to_cut_around(make_model):
     folder = make_model("centered_instance", {"confmaps": [[1, 0], [1, 0]]})
-    found = dict(describe(folder))
+    found = dict(rows(folder))
     assert "a centroid model" in found["needs"]
-
-
-def test_a_skeleton_is_drawn_from_its_roots():
-    skeleton = Skeleton(
-        ("tail", "head", "left", "right", "alone"),
-        edges=((1, 2), (1, 3), (3, 0)),
-        symmetries=((2, 3),),
-    )
-    assert draw(skeleton) == [
-        "head",
-        "├── left  ⇄ right",
-        "└── right  ⇄ left",
-        "    └── tail",
-        "alone",
-    ]
-
-
-def test_circles_end():
-    skeleton = Skeleton(("a", "b", "c"), edges=((0, 1), (1, 2), (2, 0)))
-    assert draw(skeleton) == ["a", "└── b", "    └── c", "        └── a (see above)"]
-
-
-def test_a_chain_of_thousands_of_nodes_is_drawn():
-    nodes = tuple(map(str, range(3000)))
-    assert len(draw(Skeleton(nodes, edges=tuple((i, i + 1) for i in range(2999))))) == 3000
 
 
 def info(*words):
@@ -105,4 +79,4 @@ def test_mistakes_are_one_line(tmp_path, capsys):
 
 def test_a_missing_folder_is_named():
     with pytest.raises(ConfigError, match="no such model folder: nowhere"):
-        list(describe("nowhere"))
+        rows("nowhere")

@@ -1,13 +1,10 @@
-"""What a model is: kind, skeleton, network, input, training and what it needs to run."""
+"""What a model is: kind, network, input, skeleton, and what it needs to run."""
 
-import csv
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from sleap_lab.checkpoints import TrainingConfig, load_network, read_training_config
-from sleap_lab.errors import RunError, one_line
-from sleap_lab.evaluation import load_metrics
+from sleap_lab.checkpoints.folder import load_network
+from sleap_lab.checkpoints.training_config import TrainingConfig
 from sleap_lab.networks import PoseNetwork
 from sleap_lab.networks.receptive_field import receptive_field
 from sleap_lab.poses.record import Skeleton
@@ -22,29 +19,17 @@ FINDS = {
 }
 """Model kind -> what it finds."""
 CROPPED = "a centroid model beside it, or labelled instances, to cut crops around"
-LOSSES = ("val/loss", "val_loss")
-"""Columns of `training_log.csv` with the validation loss: of SLEAP-NN, and of SLEAP."""
-METRICS = {
-    "mOKS": ("mOKS", "mOKS"),
-    "OKS mAP": ("voc_metrics", "oks_voc.mAP"),
-    "mPCK": ("pck_metrics", "mPCK"),
-    "mean distance px": ("distance_metrics", "avg"),
-    "p90 px": ("distance_metrics", "p90"),
-}
-"""Name -> group and key in a metrics file."""
 
 
-def describe(path: str | Path) -> Iterator[tuple[str, str]]:
-    """Describe a model folder, given the folder or any file in it.
+def describe(config: TrainingConfig) -> Iterator[tuple[str, str]]:
+    """Describe a model.
 
     Yields:
         Names and values, one line each.
 
     Raises:
-        ConfigError: The folder is missing or holds no training config.
-        RunError: The config or the weights cannot be read.
+        RunError: The weights cannot be read.
     """
-    config = read_training_config(path)
     network = load_network(config)
     yield "model", str(config.folder)
     yield "kind", f"{config.kind}: finds {FINDS[config.kind]}"
@@ -58,7 +43,6 @@ def describe(path: str | Path) -> Iterator[tuple[str, str]]:
         yield head, _head(head, section)
     if config.classes:
         yield "classes", ", ".join(config.classes)
-    yield from _training(config.folder)
     yield "needs", "; ".join(_needs(config))
     nodes, edges = len(config.skeleton.nodes), len(config.skeleton.edges)
     yield "skeleton", f"{config.skeleton.name}: nodes {nodes}, edges {edges}"
@@ -159,40 +143,3 @@ def _needs(config: TrainingConfig) -> Iterator[str]:
         yield "nothing else for centroids; a model of crops beside it for poses"
     else:
         yield "nothing else"
-
-
-def _training(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield how training ended and its metrics, from the files that it leaves in the folder."""
-    log = folder / "training_log.csv"
-    if log.is_file() and (best := _best_epoch(log)) is not None:
-        yield "training", f"best validation loss {best[1]:.3g} in epoch {best[0]} ({log.name})"
-    for file in sorted(folder.glob("*metrics*.npz")):
-        try:
-            metrics = load_metrics(file)
-        except RunError as error:
-            yield "metrics", one_line(error)
-            continue
-        found = {
-            name: metrics[group][key]
-            for name, (group, key) in METRICS.items()
-            if isinstance(metrics.get(group), dict) and key in metrics[group]
-        }
-        told = ", ".join(f"{name} {float(value):.3g}" for name, value in found.items())
-        yield "metrics", f"{told or 'none that are known'} ({file.name})"
-
-
-def _best_epoch(log: Path) -> tuple[str, float] | None:
-    """Return the epoch of the smallest validation loss, and that loss; None where there is none."""
-    try:
-        with log.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        losses = [
-            (float(row[column]), row["epoch"])
-            for row in rows
-            for column in LOSSES
-            if row.get(column)
-        ]
-    except (OSError, ValueError, KeyError, csv.Error):  # a log of another program
-        return None
-    loss, epoch = min(losses, default=(0.0, None), key=lambda item: item[0])
-    return None if epoch is None else (epoch, loss)
