@@ -89,17 +89,16 @@ class Motion:
         step = state.center[others] - state.center[rows]
         place = 0.5 * (
             self._place(gap, step, state.arriving[rows], state.heading[rows])
-            + self._place(-gap, step, state.leaving[others], state.heading[others])
+            + self._place(gap, step, state.leaving[others], state.heading[others])
         )
         return place + self._direction(gap, state.heading[others] * np.conj(state.heading[rows]))
 
     def _place(
         self, gap: np.ndarray, step: np.ndarray, velocity: np.ndarray, heading: np.ndarray
     ) -> np.ndarray:
-        """Return the cost of steps, seen from one end; a negative gap looks back in time."""
-        sign, gap = np.sign(gap), np.abs(gap)
+        """Return the cost of steps, in the direction of time, seen from one end."""
         known = ~np.isnan(velocity)
-        told = _told(np.where(known, velocity, 0), heading, sign)
+        told = _told(np.where(known, velocity, 0), heading)
         expected = np.where(
             known,
             np.sum(self._at(gap, self.kept) * told, axis=-1),
@@ -131,14 +130,12 @@ class Motion:
         return value[low] + part * (value[low + 1] - value[low])
 
 
-def _told(velocity: np.ndarray, heading: np.ndarray, sign: np.ndarray | int = 1) -> np.ndarray:
+def _told(velocity: np.ndarray, heading: np.ndarray) -> np.ndarray:
     """Return what a displacement is expected from, (k, 3): velocity, speed and direction.
 
     Args:
         velocity: (k,) complex, in the direction of time.
         heading: (k,) complex of length 1; where it is nan it tells nothing.
-        sign: 1 for displacements of what follows, -1 for those that led here, both in the direction
-            of time.
     """
     along = np.nan_to_num(heading)
     return np.stack([velocity, np.abs(velocity) * along, along], axis=-1)
@@ -251,7 +248,7 @@ def _learn(
             residuals.append(off)
             misfit += missed if gap <= 4 else 0.0
         elif places:
-            place = places[-1].grown(float(np.sqrt(gap / GAPS[GAPS.index(gap) - 1])))
+            place = places[-1].grown(_growth(gap))
         else:
             middle = float(np.median(np.abs(step))) if len(step) else float(np.sqrt(area)) / 10
             middle = max(middle, least)
