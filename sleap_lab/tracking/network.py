@@ -181,21 +181,15 @@ def _assign(
     table[:n_ends, :n_starts] = costs
     table[n_ends:, :n_starts] = anywhere
     begins = first[part.ends]
-    order = np.argsort(part.starts)
-    column = (
-        order[np.minimum(np.searchsorted(part.starts[order], begins), n_starts - 1)]
-        if (n_starts)
-        else np.zeros(n_ends, dtype=np.intp)
-    )
-    own = (part.starts[column] == begins).nonzero()[0] if n_starts else column
-    table[own, column[own]] = drop[begins[own]]
+    own, column = (begins[:, None] == part.starts).nonzero()  # runs that also begin within it
+    table[own, column] = drop[begins[own]]
     rows, columns = linear_sum_assignment(table)
     if table[rows, columns].max(initial=0) >= IMPOSSIBLE:
         return None
     margin = _margins(table, columns)
     link = (rows < n_ends) & (columns < n_starts)
-    link[own] &= columns[own] != column[own]
-    rest = own[columns[own] == column[own]]
+    link[own] &= columns[own] != column
+    rest = own[columns[own] == column]
     return Solution(part.ends[rows[link]], part.starts[columns[link]], margin[link], begins[rest])
 
 

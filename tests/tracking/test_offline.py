@@ -162,6 +162,14 @@ def test_videos_without_instances_and_with_a_single_one():
     assert single.track_scores.tolist() == [1]
 
 
+@pytest.mark.parametrize("count", [None, 1])
+@pytest.mark.parametrize("missing", [(), (3,), (2, 3, 4)])
+def test_a_single_animal_has_one_track(count, missing):
+    config = replace(GLOBAL, tracking_target_instance_count=count)
+    tracked = track(scene([row for row in A if row[0] not in missing]), config)
+    assert tracked.tracks.tolist() == [0] * (8 - len(missing))
+
+
 def test_poses_without_a_node_are_left_out():
     poses = scene(mixed(A, B, C))
     poses.points[5] = np.nan

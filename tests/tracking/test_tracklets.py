@@ -1,0 +1,240 @@
+"""Links of which there is no doubt: small tables of costs, and all of them tried by hand."""
+
+import numpy as np
+import pytest
+
+from sleap_lab.tracking import tracklets
+from sleap_lab.tracking.bodies import Bodies
+from sleap_lab.tracking.motion import know, learn_motion
+from sleap_lab.tracking.tracklets import Runs, find_tracklets, joined, slots
+
+INF = np.inf
+SURE, SOON = 5.0, 12
+"""What any other link must cost more, and for how many frames somebody who is lost counts."""
+
+
+def table_cost(costs, otherwise=50.0):
+    """A cost of links that is written down; all others cost as much."""
+
+    def cost(rows, others):
+        pairs = zip(np.ravel(rows).tolist(), np.ravel(others).tolist(), strict=True)
+        return np.reshape([costs.get(pair, otherwise) for pair in pairs], np.shape(rows))
+
+    return cost
+
+
+def links(pairs):
+    """Links as pairs, in order."""
+    return sorted(zip(*(column.tolist() for column in pairs), strict=True))
+
+
+def test_runs_lead_from_each_detection_to_the_first_and_the_last():
+    runs = joined(6, np.array([0, 1, 3]), np.array([3, 2, 5]))
+    assert runs.before.tolist() == [-1, -1, 1, 0, -1, 3]
+    assert runs.after.tolist() == [3, 2, -1, 5, -1, -1]
+    assert runs.first().tolist() == [0, 1, 1, 0, 4, 0]
+    assert runs.last().tolist() == [5, 2, 2, 5, 4, 5]
+
+
+def test_a_long_run_is_followed_to_its_end():
+    rows = np.arange(99)
+    runs = joined(100, rows, rows + 1)
+    assert (runs.first() == 0).all()
+    assert (runs.last() == 99).all()
+
+
+def test_moments_hold_their_rows():
+    at, table = slots(np.array([4, 2, 4, 9, 4, 2]))
+    assert at.tolist() == [2, 4, 9]
+    assert table.tolist() == [[1, 5, -1], [0, 2, 4], [3, -1, -1]]
+    at, table = slots(np.zeros(0, dtype=int))
+    assert (at.shape, table.shape) == ((0,), (0, 0))
+
+
+def test_the_smallest_of_the_others():
+    costs = np.array([[[1, 5, 3], [2, 2, 9]]], dtype=float)
+    assert tracklets._others(costs, 2).tolist() == [[[3, 1, 1], [2, 2, 2]]]
+    assert tracklets._others(costs, 1).tolist() == [[[2, 2, 9], [1, 5, 3]]]
+    assert tracklets._others(costs[:, :1], 1).tolist() == [[[INF] * 3]]
+
+
+@pytest.mark.parametrize("at_once", [2_000_000, 4, 8, 1])
+def test_links_are_mutually_best_by_a_margin(monkeypatch, at_once):
+    monkeypatch.setattr(tracklets, "AT_ONCE", at_once)  # 8 are the pairs of two moments
+    table = np.array([[0, 1], [2, 3], [4, -1], [5, 6]])
+    cost = table_cost(
+        {
+            # Best for both by 3 and by 2: 0 to 3; then 1 to 2 by 6 and 3.
+            (0, 2): 4, (0, 3): 1, (1, 2): 0.5, (1, 3): 6.5,
+            (2, 4): 7, (3, 4): 7,  # as likely as each other
+            (4, 5): 2, (4, 6): 3,
+        }
+    )  # fmt: skip
+    assert links(tracklets._best(table, cost)) == [(0, 3), (1, 2), (4, 5)]
+    assert links(tracklets._best(table, cost, 2.5)) == [(0, 3), (1, 2)]
+    assert links(tracklets._best(table, cost, 3.0)) == [(1, 2)]
+    assert links(tracklets._best(table, cost, 3.5)) == []  # 4 - 0.5 is not more
+    # No link at all costs so much:
+    assert links(tracklets._best(table, cost, 0.0, 1.0)) == [(1, 2)]
+    assert links(tracklets._best(table, cost, 0.5, 1.75)) == [(0, 3), (1, 2)]
+
+
+def test_links_without_a_cost_are_none():
+    cost = table_cost({(0, 1): np.nan, (1, 2): 40.0})
+    assert links(tracklets._best(np.array([[0], [1], [2]]), cost)) == [(1, 2)]
+    for empty in (np.zeros((0, 0), dtype=int), np.array([[0]])):
+        assert links(tracklets._best(empty, cost)) == []
+
+
+# Somebody, 0, is seen in the first frame only; another, 1 … 5, in all of five frames.
+TIME = np.array([0, 0, 1, 2, 3, 4])
+ONE = (np.array([1, 2, 3, 4]), np.array([2, 3, 4, 5]))
+
+
+def undisputed(time, pairs, costs):
+    at, table = slots(time)
+    return links(tracklets._undisputed(at, table, time, table_cost(costs), *pairs))
+
+
+STEPS = {(1, 2): 1.0, (2, 3): 2.0, (3, 4): 3.0, (4, 5): 4.0}
+
+
+@pytest.mark.parametrize(
+    ("rival", "left"),
+    [
+        ({(0, 3): 2.0 + SURE - 0.1}, [(1, 2), (3, 4), (4, 5)]),
+        ({(0, 3): 2.0 + SURE}, [(1, 2), (2, 3), (3, 4), (4, 5)]),
+        ({(0, 5): 4.0}, [(1, 2), (2, 3), (3, 4)]),
+        ({(0, 2): -9.0}, [(1, 2), (2, 3), (3, 4), (4, 5)]),  # the next frame is compared before
+    ],
+)
+def test_who_was_lost_may_come_out_beside_another(rival, left):
+    assert undisputed(TIME, ONE, STEPS | rival) == left
+
+
+@pytest.mark.parametrize(
+    ("rival", "left"),
+    [
+        ({(2, 5): 2.0 + SURE - 0.1}, [(0, 1), (1, 2), (3, 4)]),
+        ({(2, 5): 2.0 + SURE}, [(0, 1), (1, 2), (2, 3), (3, 4)]),
+        ({(0, 5): 4.0}, [(1, 2), (2, 3), (3, 4)]),
+        ({(3, 5): -9.0}, [(0, 1), (1, 2), (2, 3), (3, 4)]),
+    ],
+)
+def test_who_is_seen_again_may_have_been_beside_another(rival, left):
+    # 0 … 4 are seen in five frames, 5 in the last one only.
+    time, pairs = np.array([0, 1, 2, 3, 4, 4]), (np.arange(4), np.arange(1, 5))
+    steps = {(0, 1): 4.0, (1, 2): 3.0, (2, 3): 2.0, (3, 4): 1.0}
+    assert undisputed(time, pairs, steps | rival) == left
+
+
+def test_a_run_that_began_after_somebody_was_lost_may_be_that_one():
+    time = np.array([0, 1, 2, 3, 4])  # 0 is lost; 1 … 4 begin a frame later
+    pairs = (np.array([1, 2, 3]), np.array([2, 3, 4]))
+    costs = {(1, 2): 0.0, (2, 3): 0.0, (3, 4): 0.0, (0, 2): 0.0, (0, 4): 0.0}
+    assert undisputed(time, pairs, costs) == [(1, 2), (2, 3), (3, 4)]
+    # And the other way round: 4 begins after 0 … 3 have ended.
+    pairs = (np.array([0, 1, 2]), np.array([1, 2, 3]))
+    costs = {(0, 1): 0.0, (1, 2): 0.0, (2, 3): 0.0, (0, 4): 0.0, (2, 4): 0.0}
+    assert undisputed(time, pairs, costs) == [(0, 1), (1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize(("lag", "doubtful"), [(SOON, True), (SOON + 1, False)])
+def test_somebody_who_was_lost_counts_for_a_while(lag, doubtful):
+    time = np.concatenate([[0], np.arange(20)])  # row 1 + t is the other one at t
+    pairs = (np.arange(1, 20), np.arange(2, 21))
+    steps = dict.fromkeys(zip(*(side.tolist() for side in pairs), strict=True), 0.0)
+    kept = undisputed(time, pairs, steps | {(0, 1 + lag): 1.0})
+    assert ((lag, lag + 1) not in kept) == doubtful
+    assert len(kept) == 19 - doubtful
+
+
+def by_hand(time, cost, rows, others):
+    """The links that nobody disputes, each looked at by itself."""
+    n, runs = len(time), joined(len(time), rows, others)
+    first, last = runs.first(), runs.last()
+    at = sorted(set(time.tolist()))
+    place = [at.index(moment) for moment in time.tolist()]
+
+    def worth(row, other):
+        return float(cost(np.array([row]), np.array([other]))[0])
+
+    kept = []
+    for row, other in zip(rows.tolist(), others.tolist(), strict=True):
+        rivals = [
+            worth(lost, other)
+            for lost in range(n)
+            if runs.after[lost] < 0
+            and 2 <= place[other] - place[lost] <= SOON
+            and time[first[other]] <= time[lost]
+        ] + [
+            worth(row, found)
+            for found in range(n)
+            if runs.before[found] < 0
+            and 2 <= place[found] - place[row] <= SOON
+            and time[last[row]] >= time[found]
+        ]
+        if all(rival >= worth(row, other) + SURE for rival in rivals):
+            kept.append((row, other))
+    return kept
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_undisputed_links_are_those_that_are_found_one_by_one(seed):
+    random = np.random.default_rng(seed)
+    moments = np.sort(random.choice(30, 18, replace=False))
+    time = np.repeat(moments, random.integers(1, 4, 18))
+    costs = random.uniform(0, 30, (len(time), len(time)))
+    at, table = slots(time)
+
+    def cost(rows, others):
+        return costs[rows, others]
+
+    pairs = tracklets._best(table, cost)
+    found = tracklets._undisputed(at, table, time, cost, *pairs)
+    assert links(found) == sorted(by_hand(time, cost, *pairs))
+    assert len(found[0]) < len(pairs[0])
+
+
+def crossing():
+    """Two animals that walk towards each other and pass, one below the other, by row."""
+    random, n = np.random.default_rng(0), 40
+    x = np.stack([np.linspace(-10, 10, n), np.linspace(10, -10, n)], axis=1)
+    center = (x + 1j * np.array([0, 0.8]) + 0.05 * random.normal(size=(n, 2))).ravel()
+    heading = np.tile([1, -1], n) * np.exp(0.1j * random.normal(size=2 * n))
+    time = np.repeat(np.arange(n), 2)
+    return Bodies(10.0, center, heading, np.zeros((2 * n, 1), dtype=complex), 0.4), time
+
+
+def test_tracklets_follow_animals_that_pass_each_other():
+    bodies, time = crossing()
+    runs, motion = find_tracklets(bodies, time)
+    linked = runs.before >= 0
+    assert (runs.before[linked] == np.flatnonzero(linked) - 2).all()
+    assert linked.sum() > 60
+    # The motion is that of the links that are likely: here all of them.
+    rows = np.arange(80)
+    whole = Runs(np.where(rows < 2, -1, rows - 2), np.where(rows < 78, rows + 2, -1))
+    expected = learn_motion(bodies, time, whole.before, whole.after)
+    assert motion.kept == pytest.approx(expected.kept)
+    assert motion.still == pytest.approx(expected.still)
+    # What is sure by the margin, and that nobody disputes, is what is kept.
+    at, table = slots(time)
+    state = know(bodies, time, whole.before, whole.after, motion.window)
+
+    def cost(one, other):
+        return motion.cost(state, one, other)
+
+    sure = tracklets._best(table, cost, SURE, motion.anywhere - np.log(1e-3))
+    kept = tracklets._undisputed(at, table, time, cost, *sure)
+    assert links(kept) == links((np.flatnonzero(runs.after >= 0), runs.after[runs.after >= 0]))
+
+
+def test_a_leap_is_no_link():
+    # An animal walks by 1 per frame; from frame 30 on one is seen elsewhere, turned round.
+    early = np.arange(60) < 30
+    center = np.arange(60) + np.where(early, 0, 4000j)
+    heading = np.where(early, 1, -1) + 0j
+    bodies = Bodies(10.0, center, heading, np.zeros((60, 1), dtype=complex), 0.4)
+    runs, _ = find_tracklets(bodies, np.arange(60))
+    assert np.flatnonzero(runs.before < 0).tolist() == [0, 30]
