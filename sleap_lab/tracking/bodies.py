@@ -60,9 +60,9 @@ def describe_bodies(poses: Poses) -> Bodies:
         poses: Detections of one video.
     """
     nodes = poses.points.shape[1]
-    length = _body_length(poses.points) if nodes > 1 else 1.0
+    length = _body_length(poses.points)
     chosen = _plane(poses.points[_sample(poses)], length)
-    body, weight = _typical_body(chosen) if nodes > 1 else (np.zeros(1), np.ones(1))
+    body, weight = _typical_body(chosen)
     center, heading = np.zeros((2, len(poses)), dtype=complex)
     shape = np.zeros((len(poses), nodes), dtype=np.complex64)
     for start in range(0, len(poses), AT_ONCE):

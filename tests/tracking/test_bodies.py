@@ -37,6 +37,7 @@ def test_the_distance_of_two_bodies_is_that_of_their_places_and_turned_nodes():
     some = found.of(np.array([2, 1]))
     assert some.center.tolist() == [5, 3]
     assert some.shape.tolist() == [[3], [2]]
+    assert np.isnan(some.heading[0])
     assert some.heading[1] == 1j
     assert (some.length, some.radius) == (10, 0.5)
 
@@ -139,16 +140,12 @@ def test_nodes_that_span_too_little_tell_no_direction():
 
 
 def test_how_much_must_be_spanned():
-    # Weights of 1/2 and nodes 1 from the middle: two nodes span all of the body. With a third far
-    # from both, 2 w (1/2 · 2 · d² / 2) of them reaches a twentieth of the whole or does not.
-    for apart, told in ((2.0, True), (0.4, False)):
-        body = np.array([0, apart, -(apart / 2) + 6j])
-        body = body - body.mean()
-        weight = np.full(3, 1 / 3)
-        spread = np.sum(weight * np.abs(body) ** 2)
-        of_two = 2 / 3 * (apart / 2) ** 2
-        assert (of_two > 0.05 * spread) == told
-        _, heading = bodies._place(np.array([[0, apart, GAP]]), body, weight)
+    # Two nodes `apart`, the third 6 from the middle of both: the spread is apart² / 6 + 2 · 6² / 9,
+    # that of the two apart² / 6. A twentieth is reached at apart² = 0.05 / 0.95 · 48 = 1.5894².
+    weight = np.full(3, 1 / 3)
+    for apart, told in ((1.60, True), (1.58, False)):
+        body = np.array([0, apart, apart / 2 + 6j])
+        _, heading = bodies._place(np.array([[0, apart, GAP]]), body - body.mean(), weight)
         assert np.isnan(heading[0]) != told
 
 
@@ -243,6 +240,14 @@ def test_bodies_are_found_in_all_poses(monkeypatch):
     again = describe_bodies(poses_of(points))
     assert again.center == pytest.approx(found.center)
     assert np.array_equal(again.shape, found.shape, equal_nan=True)
+
+
+def test_two_nodes_have_a_direction():
+    found = describe_bodies(poses_of([[0, 4], [1, 1 + 4j], [3j, -4 + 3j]]))
+    assert found.length == 4
+    assert found.center == pytest.approx(np.array([2, 1 + 2j, -2 + 3j]) / 4)
+    assert found.heading / found.heading[0] == pytest.approx([1, 1j, -1])
+    assert found.radius == pytest.approx(2 / 4)
 
 
 def test_single_nodes_have_a_place_and_nothing_else():
