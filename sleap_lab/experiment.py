@@ -22,26 +22,25 @@ import sleap_io as sio
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError, SleapLabError, did_you_mean, system_problem
 from sleap_lab.evaluation import Evaluation
-from sleap_lab.evaluation.truth import Truth, evaluate_predictions, open_truth
+from sleap_lab.evaluation.truth import Truth, evaluate_predictions
 from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached import (
     RESUMED,
     detect_cached,
-    index_cached,
     open_cache,
     track_cached,
 )
-from sleap_lab.inference.detect import Inference, device_name, filter_and_track, predicted_skeleton
+from sleap_lab.inference.detect import Inference, device_name, filter_and_track
 from sleap_lab.inference.emptiness import look_at_empty
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import arrays_file, detect_to_file
+from sleap_lab.inference.preparation import check_stages, open_inputs
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.inference.stopwatch import Stage, Stopwatch, predicting_seconds
 from sleap_lab.interruption import interruptible
 from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.labels import read_labels
-from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality, assess
@@ -52,7 +51,6 @@ from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.occupancy import occupied
 from sleap_lab.runs.results import (
     REPORT,
-    check_places,
     record_frames,
     write_overlay,
     write_page,
@@ -272,8 +270,10 @@ def _run_stages(run: Run) -> Result:
     stage = Stopwatch(summary.stages, announce=partial(_show_stage, invocation=run.invocation))
     cache = open_cache(config, _warn)
     with stage("open"):
-        source, truth = _open(config, cache)
+        source, truth = open_inputs(config, cache)
+        _say(run, [*source.notes, *(truth.notes if truth is not None else ())])
     with stage("load"):
+        check_stages(config, source)
         device = device_name(config)
         check_devices(device, config.runtime.devices)
     with stage("snapshot"):
@@ -282,6 +282,7 @@ def _run_stages(run: Run) -> Result:
     track = track_cached(source, config, cache, summary.cache)
     inference = filter_and_track(detected, source, config, stage=stage, track=track)
     summary.notes = [*inference.notes, *bad_frame_notes(source, inference.bad_frames)]
+    summary.remarks = list(inference.remarks)
     with stage("write"):
         predictions = result_labels(inference, source, config)
         record_frames(run, source, inference.poses, inference.bad_frames)
@@ -301,18 +302,12 @@ def _run_stages(run: Run) -> Result:
     return Result(run.folder, summary, inference.poses, evaluation)
 
 
-def _open(config: Config, cache: Cache) -> tuple[Source, Truth | None]:
-    """Open the source and, for an evaluation, the ground truth; show their notes."""
-    predicting = config.model.kind != "none"
-    source = open_source(config.data, predicting=predicting, index=index_cached(cache))
-    check_places(config, source)
-    notes, truth = list(source.notes), None
-    if config.evaluator.evaluate:
-        truth = open_truth(config, source, predicted_skeleton(config, source))
-        notes += truth.notes
+def _say(run: Run, notes: Iterable[str]) -> None:
+    """Show notes on the inputs; those of jobs are shown by the sweep, before the first of them."""
     for note in notes:
-        _warn(note)
-    return source, truth
+        log.warning("%s", note)
+        if run.summary.job is None:
+            terminal.warn(note)
 
 
 def _predict(

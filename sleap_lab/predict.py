@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,11 @@ from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import batch_outputs, outputs_file
 from sleap_lab.interruption import interruptible
 from sleap_lab.media.bad_frames import bad_frame_notes
+from sleap_lab.media.formats.places import check_places
 from sleap_lab.media.labels import save_labels
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Source
-from sleap_lab.runs.results import check_places
 from sleap_lab.settings import flags
 from sleap_lab.settings.check import check
 from sleap_lab.settings.config import Config, defaults, keys
@@ -37,6 +37,7 @@ def run_inference(
     model_paths: Sequence[str | Path] | str | Path | None = None,
     *,
     make_labels: bool = True,
+    moved: Mapping[str, str | Path] | None = None,
     output_path: str | Path | None = None,
     return_confmaps: bool = False,
     return_pafs: bool = False,
@@ -57,6 +58,8 @@ def run_inference(
         model_paths: Model folders, or a single one; none to track existing labels.
         make_labels: Return labels; otherwise a list of dictionaries of arrays, one per batch of
             frames.
+        moved: Where folders of videos have moved since labels named them: then -> now, as in
+            `{"D:/lab": "/data/lab"}`.
         output_path: File for the labels, or with `make_labels=False` `.npz` file for the arrays;
             nothing is written without it.
         return_confmaps: Add the confidence maps to the arrays. This and the following arguments
@@ -100,6 +103,7 @@ def run_inference(
             options,
             data_path=data_path if data is None else None,
             model_paths=model_paths,
+            moved=moved,
             output_path=output_path,
         )
         notes, result = _predicted(config, data)
@@ -121,20 +125,24 @@ def _predicted(
         batches.append(batch_outputs(prediction, config.filters, config.output))
 
     detected = detect(source, config, keep=None if make_labels else keep, details=not make_labels)
-    notes = [*source.notes, *detected.notes, *bad_frame_notes(source, detected.bad_frames)]
-    if make_labels:
-        return notes, _labels(detected, source, config, notes)
-    return notes, _arrays(batches, detected, source, config, notes)
-
-
-def _labels(detected: Inference, source: Source, config: Config, notes: list[str]) -> sio.Labels:
-    """Filter and track poses, and write them to the output path if there is one.
-
-    Notes get a sentence about mostly empty results, and one about an earlier file that was kept.
-    """
     refined = filter_and_track(detected, source, config)
-    if empty := look_at_empty(detected, refined, source, config, None).note:
-        notes.append(empty)
+    notes = [
+        *source.notes,
+        *refined.notes,
+        *bad_frame_notes(source, refined.bad_frames),
+        *filter(None, [look_at_empty(detected, refined, source, config, None).note]),
+        *refined.remarks,
+    ]
+    if make_labels:
+        return notes, _labels(refined, source, config, notes)
+    return notes, _arrays(batches, detected.kind, source, config, notes)
+
+
+def _labels(refined: Inference, source: Source, config: Config, notes: list[str]) -> sio.Labels:
+    """Return poses as labels, and write them to the output path if there is one.
+
+    Notes get a sentence about an earlier file that was kept.
+    """
     labels = result_labels(refined, source, config)
     if config.output.no_empty_frames:
         leave_out_empty_frames(labels)
@@ -144,11 +152,7 @@ def _labels(detected: Inference, source: Source, config: Config, notes: list[str
 
 
 def _arrays(
-    batches: list[dict[str, Any]],
-    detected: Inference,
-    source: Source,
-    config: Config,
-    notes: list[str],
+    batches: list[dict[str, Any]], kind: str, source: Source, config: Config, notes: list[str]
 ) -> list[dict[str, Any]]:
     """Write the outputs of all batches to the output path if there is one, and return them.
 
@@ -158,7 +162,7 @@ def _arrays(
         with outputs_file(Path(config.output.path), source.digest, notes) as add:
             for batch in batches:
                 add(batch)
-    return list(map(_stacked, batches)) if detected.kind == "single_instance" else batches
+    return list(map(_stacked, batches)) if kind == "single_instance" else batches
 
 
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -207,6 +211,7 @@ def _config(
     *,
     data_path: str | Path | Sequence[str | Path] | None,
     model_paths: Sequence[str | Path] | str | Path | None,
+    moved: Mapping[str, str | Path] | None,
     output_path: str | Path | None,
 ) -> Config:
     """Build the config of a call; settings are checked as on the command line."""
@@ -215,10 +220,13 @@ def _config(
         for flag in flags.TRACK
         if flag.name not in ("data_path", "model_paths", "output_path")
     }
+    if moved and data_path is None:
+        raise ConfigError("run_inference: moved is for the videos of a data_path; leave it out")
     config = Config()
     paths = [model_paths] if isinstance(model_paths, (str, Path)) else model_paths or []
     values: dict[str, Any] = {
         "data.path": data_path,
+        "data.moved": None if moved is None else {str(a): str(b) for a, b in moved.items()},
         "model.paths": paths,
         "output.path": output_path,
     }

@@ -190,7 +190,7 @@ def test_settings_that_turn_out_not_to_fit_are_a_mistake_of_the_config(track):
 
 
 def test_an_error_nobody_foresaw_is_one_line_that_names_it(track, monkeypatch, capsys):
-    monkeypatch.setattr(experiment, "open_source", raising(ZeroDivisionError("what\na mess")))
+    monkeypatch.setattr(experiment, "open_inputs", raising(ZeroDivisionError("what\na mess")))
     result = track()
     assert (result.summary.status, result.summary.exit_code) == ("failed", 1)
     assert result.summary.error == "ZeroDivisionError: what a mess"
@@ -198,13 +198,13 @@ def test_an_error_nobody_foresaw_is_one_line_that_names_it(track, monkeypatch, c
 
 
 def test_debug_prints_the_traceback(track, monkeypatch, capsys):
-    monkeypatch.setattr(experiment, "open_source", raising(ZeroDivisionError()))
+    monkeypatch.setattr(experiment, "open_inputs", raising(ZeroDivisionError()))
     track("debug=true")
     assert "Traceback" in capsys.readouterr().err
 
 
 def test_an_interruption_is_recorded_and_passed_on(track, monkeypatch):
-    monkeypatch.setattr(experiment, "open_source", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(experiment, "open_inputs", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         track()
     record = run_summary.read(Path("run"))
@@ -231,7 +231,7 @@ def test_an_interruption_that_is_swallowed_is_recorded_nevertheless(
         Callback()
         return after()
 
-    monkeypatch.setattr(experiment, "open_source", interrupted)
+    monkeypatch.setattr(experiment, "open_inputs", interrupted)
     with pytest.raises(KeyboardInterrupt):
         track()
     assert run_summary.read(Path("run")).status == "interrupted"
@@ -316,7 +316,7 @@ def test_messages_and_warnings_of_libraries_go_to_the_log_file(track, monkeypatc
         logging.getLogger("sleap_lab.tracking").info("tracks are fine")
         raise RunError("enough")
 
-    monkeypatch.setattr(experiment, "open_source", warn)
+    monkeypatch.setattr(experiment, "open_inputs", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         track()

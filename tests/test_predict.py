@@ -144,9 +144,9 @@ def test_only_the_output_is_written(run, topdown, tmp_path, monkeypatch):
     empty.mkdir()
     monkeypatch.chdir(empty)
     before = sorted(tmp_path.rglob("*"))
-    labels = run(topdown, tracking=True)
+    labels = run(topdown, frames="0", tracking=True)
     assert sorted(tmp_path.rglob("*")) == before
-    assert run(topdown, tracking=True, output_path=str(tmp_path / "new" / "out.slp")) is not None
+    run(topdown, frames="0", tracking=True, output_path=str(tmp_path / "new" / "out.slp"))
     assert sorted(tmp_path.rglob("*")) == sorted(
         [*before, tmp_path / "new", tmp_path / "new" / "out.slp"]
     )
@@ -304,7 +304,8 @@ def test_arrays_of_a_single_instance_model(run, single):
 
 
 def test_arrays_of_a_frame_without_instance(run, single):
-    (batch,) = run([single], make_labels=False, peak_threshold=2.0)
+    with pytest.warns(UserWarning, match="3 of 3 frames have no instance"):
+        (batch,) = run([single], make_labels=False, peak_threshold=2.0)
     assert batch.keys() == ALWAYS
     np.testing.assert_array_equal(batch["pred_instance_peaks"], np.full((3, 2, 2), NAN))
     assert batch["pred_peak_values"].tolist() == [[0, 0]] * 3
@@ -411,7 +412,8 @@ def test_filters_that_sort_instances_sort_their_crops(run, topdown):
 
 
 def test_arrays_of_a_batch_without_crops(run, topdown):
-    (batch,) = run(topdown, make_labels=False, return_confmaps=True, peak_threshold=2.0)
+    with pytest.warns(UserWarning, match="3 of 3 frames have no instance"):
+        (batch,) = run(topdown, make_labels=False, return_confmaps=True, peak_threshold=2.0)
     assert [array.shape for array in batch["pred_confmaps"]] == [(0, 2, 0, 0)] * 3
     assert [array.shape for array in batch["instance_bbox"]] == [(0, 4, 2)] * 3
 
@@ -599,6 +601,34 @@ def test_there_must_be_something_to_do(run, single, data_path):
         run(None, tracking=True)
     with pytest.raises(ConfigError, match=r"without a model it must be a \.slp file"):
         run(None, tracking=True, input_video=sio.load_video(str(data_path)))
+
+
+def test_videos_that_moved_are_found(run, single, tmp_path, data_path, make_labels):
+    labels = make_labels([data_path], user=[(0, 1, [[1, 1], [2, 2], [3, 3]])])
+    labels.videos[0].replace_filename("D:/then/frames.h5", open=False)
+    (tmp_path / "elsewhere").mkdir()
+    labels.save(str(tmp_path / "elsewhere" / "labels.slp"), verbose=False)
+    place = {"data_path": tmp_path / "elsewhere" / "labels.slp", "frames": "0"}
+    with pytest.raises(RunError, match=r"frames\.h5"):
+        run([single], **place)
+    moved = {"D:/then": data_path.parent}
+    with pytest.warns(UserWarning, match=r"data\.moved: 1 video"):
+        assert len(run([single], **place, moved=moved)) == 1
+    with pytest.raises(ConfigError, match="moved is for the videos of a data_path"):
+        run([single], input_labels=labels, moved=moved)
+
+
+# ---- notes
+
+
+def test_arrays_come_with_what_is_to_know(run, topdown):
+    with pytest.warns(UserWarning, match="3 of 3 frames have no instance"):
+        run(topdown, make_labels=False, filter_min_instance_score=2.0)
+
+
+def test_what_the_tracker_did_is_told(run, topdown):
+    with pytest.warns(UserWarning, match="Tracking: . links were decided by the order"):
+        run(topdown, tracking=True)
 
 
 # ---- names

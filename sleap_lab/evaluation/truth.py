@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import sleap_io as sio
 
 from sleap_lab.errors import RunError
+from sleap_lab.evaluation.match import pair_frames
 from sleap_lab.evaluation.records import on_compared_nodes
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.scoring import evaluate
@@ -35,7 +36,7 @@ class Truth:
 
 
 def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Truth:
-    """Read the ground truth, and refuse one that cannot be compared with what the models predict.
+    """Read the ground truth, and refuse one that cannot be compared with the predictions.
 
     Args:
         config: The experiment.
@@ -45,7 +46,7 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
     Raises:
         ConfigError: It has another skeleton than the predictions, or its videos cannot be told
             apart.
-        RunError: It cannot be read or holds nothing to compare with.
+        RunError: It cannot be read, or holds nothing to compare with the selected frames.
     """
     videos: list[VideoMatch] | None = None
     notes: list[str] = []
@@ -75,12 +76,22 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
         )
     prefixed = tuple(f"{config.evaluator.ground_truth_path}: {note}" for note in notes)
     truth = Truth(poses, labels, [video_name(video) for video in labels.videos], videos, prefixed)
+    expected = skeleton or (source.labels.skeleton if source.labels is not None else None)
     if (
-        skeleton is not None
+        expected is not None
         and config.evaluator.match_method != "centroid"
-        and len(skeleton.nodes) > 1
+        and len(expected.nodes) > 1
     ):
-        on_compared_nodes(truth.poses, make_poses(skeleton, []), config.evaluator.nodes)
+        on_compared_nodes(truth.poses, make_poses(expected, []), config.evaluator.nodes)
+    if skeleton is not None and videos is not None:
+        pair_frames(
+            truth.poses,
+            make_poses(skeleton, [], frames=source.frames),
+            compared(videos),
+            user_labels_only=config.evaluator.user_labels_only,
+            emptied=True,
+            video_names=truth.names,
+        )
     return truth
 
 

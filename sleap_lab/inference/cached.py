@@ -194,9 +194,6 @@ def _observe_or_decode(
 
     def observe() -> Result:
         nonlocal predicted
-        if cache.mode == "read":
-            predicted = predict(source)
-            return Result({}, complete=False)
         if not len(chunks.remaining.frames):
             bad_frames = tuple(chunks.bad_frames)
             predicted = Inference(
@@ -238,7 +235,9 @@ def _predict_remaining(
     """
     from sleap_lab.inference.observations import Observations
 
-    observations = Observations(complete=one_device and not chunks.poses)
+    kept = chunks.cache.mode == "rw"
+    spare = spare if kept else 0
+    observations = Observations(complete=kept and one_device and not chunks.poses)
 
     def keep(prediction: "Prediction") -> None:
         chunks.add(prediction.poses)
@@ -247,7 +246,10 @@ def _predict_remaining(
     try:
         if one_device:
             predicted = predict(
-                chunks.remaining, bad_frames=chunks.bad_frames, keep=keep, spare=spare
+                chunks.remaining,
+                bad_frames=chunks.bad_frames,
+                keep=keep,
+                spare=spare,
             )
         else:  # each range stores its own chunks
             predicted = predict(chunks.remaining, bad_frames=chunks.bad_frames)

@@ -39,6 +39,7 @@ class Inference:
         device: Where the network ran; empty without one.
         bad_frames: Unreadable frames, with the reason.
         notes: Sentences that a reader of the results must know.
+        remarks: Sentences on what the tracker did, which ask for nothing.
     """
 
     poses: Poses
@@ -46,6 +47,7 @@ class Inference:
     device: str
     bad_frames: tuple[Frame, ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def detect(
@@ -211,9 +213,10 @@ def filter_and_track(
         ConfigError: Tracker settings contradict each other.
     """
     predicted, notes = detected.kind != "none", list(detected.notes)
+    remarks: list[str] = []
     with stage("filter"):
         poses = apply_filters(detected.poses, config.filters, track_only=not predicted)
-    if not len(poses):
+    if not len(poses) and not predicted:  # of what networks found, more is said later
         why = "every instance was filtered out" if len(detected.poses) else "nothing was found"
         notes.append(f"No instances in any of the {len(poses.frames)} frames: {why}.")
     if (
@@ -222,15 +225,15 @@ def filter_and_track(
         and poses.track_names
         and not config.tracker.override_class_tracks
     ):
-        notes.append(
+        remarks.append(
             "The models know the animals' identities; their tracks are kept and the tracker was "
             "not used (tracker.override_class_tracks=true lets it replace them)."
         )
     elif config.tracker.tracking:
         with stage("track"):
-            tracked = track(poses, config.tracker, source.read, notes)
+            tracked = track(poses, config.tracker, source.read, remarks)
             poses = named_apart(tracked, source.kept_tracks)
-    return replace(detected, poses=poses, notes=tuple(notes))
+    return replace(detected, poses=poses, notes=tuple(notes), remarks=tuple(remarks))
 
 
 def _done_frames(

@@ -20,10 +20,10 @@ from sleap_lab.media.timing import unevenness
 from sleap_lab.settings.config import DataConfig
 
 MISSING_VIDEO = (
-    "Put the video, or a link to it, beside the labels file, or give the video itself as data.path,"
+    "Put the video, or a link to it, beside the labels file, or give the video itself as data.path"
 )
 MISSING_FRAMES = (
-    "Copy the file again from where it was recorded, ask for what is there with data.frames,"
+    "Copy the file again from where it was recorded, or ask for what is there with data.frames"
 )
 
 
@@ -51,7 +51,7 @@ def check_frames(source: Source, config: DataConfig) -> Source:
     """Check that the requested frames exist, and collect notes on the videos.
 
     Raises:
-        RunError: More frames are missing than `config` allows.
+        RunError: All frames are missing, or more than `config` allows.
     """
     notes: list[str] = []
     lacking: dict[str, list[Lacking]] = {}
@@ -78,13 +78,12 @@ def check_frames(source: Source, config: DataConfig) -> Source:
             reader.close()
     about = [_about_missing(why, videos) for why, videos in lacking.items()]
     total = sum(video.missing for videos in lacking.values() for video in videos)
-    if total > allowed * len(source.frames):
+    if total > allowed * len(source.frames) or total == len(source.frames):
         (first, *_), *others = lacking.values()
         more = f" Likewise: {' '.join(about[1:])}" if others else ""
-        raise RunError(
-            f"data.path: {about[0]}{more} {first.remedy} "
-            "or go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
-        )
+        anyway = "go on in any case with data.on_bad_frame=nan data.max_bad_share=1"
+        some = f"{first.remedy}, or {anyway}" if total < len(source.frames) else first.remedy
+        raise RunError(f"data.path: {about[0]}{more} {some}")
     return replace(source, notes=(*source.notes, *about, *notes), cut_short=tuple(cut_short))
 
 

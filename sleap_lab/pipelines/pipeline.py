@@ -10,6 +10,7 @@ import torch
 
 from sleap_lab.checkpoints import TrainingConfig, crop_rule, load_network, read_training_config
 from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.networks.pose_network import PoseNetwork
 from sleap_lab.networks.preprocess import ImageSpec
 from sleap_lab.pipelines.centroid import CENTROID_SKELETON
 from sleap_lab.pipelines.memory import keep_freed_memory
@@ -274,6 +275,25 @@ def _check(
         )
 
 
+def load_networks(model: ModelConfig) -> list[PoseNetwork]:
+    """Load the networks of models, with the checkpoints that replace their weights.
+
+    Raises:
+        ConfigError: A checkpoint that replaces weights is of another kind of model.
+        RunError: A file is broken, or weights do not fit their network.
+    """
+    return [_network(read_training_config(path), model) for path in model.paths]
+
+
+def _network(config: TrainingConfig, model: ModelConfig) -> PoseNetwork:
+    return load_network(
+        config,
+        offsets=model.integral_refinement == "offsets",
+        backbone_ckpt_path=model.backbone_ckpt_path,
+        head_ckpt_path=model.head_ckpt_path,
+    )
+
+
 def _load(
     config: TrainingConfig,
     model: ModelConfig,
@@ -281,12 +301,7 @@ def _load(
     runtime: RuntimeConfig,
     device: torch.device,
 ) -> Model:
-    network = load_network(
-        config,
-        offsets=model.integral_refinement == "offsets",
-        backbone_ckpt_path=model.backbone_ckpt_path,
-        head_ckpt_path=model.head_ckpt_path,
-    )
+    network = _network(config, model)
     if runtime.backend == "openvino":
         run: Network = compile_network(network, device, runtime.precision, runtime.batch_size)
     else:

@@ -52,6 +52,7 @@ class Facts(TypedDict, total=False):
 
     Attributes:
         notes: What a reader must know before believing a number.
+        remarks: What the tracker did.
         videos: Outcome of each video, as in `run.json`; a single one that was read whole is not
             listed.
         bad_frames: Ranges of unreadable frames, as in `run.json`; the first of many are listed.
@@ -59,6 +60,7 @@ class Facts(TypedDict, total=False):
     """
 
     notes: Sequence[str]
+    remarks: Sequence[str]
     videos: Sequence[Mapping[str, Any]]
     bad_frames: Sequence[Mapping[str, Any]]
     next_steps: Sequence[Step]
@@ -151,6 +153,7 @@ def _told(facts: Facts, evaluation: Evaluation | None) -> dict[str, Any]:
     notes = [*facts.get("notes", ()), *(evaluation.notes if evaluation is not None else ())]
     return {
         "notes": list(dict.fromkeys(notes)),
+        "remarks": facts.get("remarks", ()),
         "videos": [row for row in videos if len(videos) > 1 or row["status"] != "ok"],
         "bad_frames": list(bad_frames[:MOST_RANGES]),
         "bad_count": sum(frames["count"] for frames in bad_frames),

@@ -34,13 +34,16 @@ def next_steps(run: Run, *, evaluated: bool, animals: int) -> Iterator[Step]:
         yield Step("the video with the poses drawn in", file=OVERLAY)
     command = shlex.join(run.invocation.command)
     if animals > 1 and not config.tracker.tracking:
-        yield Step(
-            "Follow the animals from frame to frame:", command=f"{command} tracker=local_queues"
-        )
+        yield Step("Follow the animals from frame to frame:", command=f"{command} tracker=global")
     if not evaluated:
         yield Step(
             "Measure how good the poses are, against labels of some of the frames:",
             command=f"{command} evaluator=identity evaluator.ground_truth_path=labels.slp",
         )
+    yield Step(
+        "Look at the moments that seem wrong, in a page that plays the recording (review.html, "
+        "beside this one):",
+        command=f"sleap-lab review {folder}",
+    )
     yield Step("See what another setting changes:", command=f"sleap-lab compare {folder} OTHER_RUN")
     yield Step("Check that the result can be reproduced:", command=f"sleap-lab reproduce {folder}")

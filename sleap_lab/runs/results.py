@@ -2,20 +2,18 @@
 
 import shlex
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import sleap_io as sio
 
-from sleap_lab.errors import ConfigError, listed
+from sleap_lab.errors import listed
 from sleap_lab.evaluation import Evaluation, write_metrics, write_switches
 from sleap_lab.evaluation.truth import Truth
-from sleap_lab.files.earlier import refuse_others, replacing_earlier
+from sleap_lab.files.earlier import replacing_earlier
 from sleap_lab.media.bad_frames import BAD_FRAMES_FILE, bad_ranges, video_table, write_bad_frames
-from sleap_lab.media.formats.write import Written, format_files, write_formats
+from sleap_lab.media.formats.write import Written, write_formats
 from sleap_lab.media.labels import save_labels, to_labels, video_name, with_suggestions
 from sleap_lab.media.revising import leave_out_empty_frames
 from sleap_lab.media.source import Frame, Source
@@ -32,7 +30,7 @@ from sleap_lab.quality.suspects import (
 from sleap_lab.runs.fragments import count_fragments
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
-from sleap_lab.settings.config import Config, defaults
+from sleap_lab.settings.config import defaults
 from sleap_lab.settings.outputs import METRICS_SUFFIXES, metrics_files, writes_predictions
 
 REPORT, OVERLAY = "report.html", "overlay.mp4"
@@ -62,32 +60,6 @@ def record_frames(run: Run, source: Source, poses: Poses, bad_frames: Sequence[F
     summary.videos = video_table(source, bad_frames) if predicted else []
     if bad_frames:
         write_bad_frames(run.folder / BAD_FRAMES_FILE, source, bad_frames)
-
-
-def check_places(config: Config, source: Source) -> None:
-    """Refuse predictions that would overwrite an input, or a file that is no result of a run.
-
-    Raises:
-        ConfigError: Naming the file, what it holds, and what to do.
-    """
-    output = config.output
-    if output.path is None:
-        return
-    used = np.unique(source.frames[:, 0]).tolist()
-    path = Path(output.path)
-    files = (
-        format_files(path, output.formats, source.videos, used)
-        if writes_predictions(config)
-        else []
-        if output.make_labels
-        else [path]
-    )
-    if twice := [file for file, times in Counter(files).items() if times > 1]:
-        raise ConfigError(
-            f"output.path: {path} in the formats {', '.join(output.formats)} "
-            f"would be two files of the name {twice[0].name}; choose another suffix"
-        )
-    refuse_others("output.path", files, (("data.path", file) for file in source.files))
 
 
 def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Written:
@@ -195,6 +167,7 @@ def write_page(
         quality=quality,
         read_image=source.read,
         notes=[*source.notes, *summary.notes],
+        remarks=summary.remarks,
         videos=summary.videos,
         bad_frames=summary.bad_frames,
         empty=empty_pictures(empty, poses, source.read),
@@ -220,7 +193,7 @@ def _headline(run: Run, device: str) -> dict[str, object]:
         "command": shlex.join(run.invocation.command),
         "started": f"{summary.started[:19].replace('T', ' ')} UTC",
         "device": device,
-        "stages": summary.stages,
+        "stages": {name: took for name, took in summary.stages.items() if name != "report"},
         "cache": summary.cache,
         "counts": counts,
         "models": list(config.model.paths),

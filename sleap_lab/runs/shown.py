@@ -42,6 +42,8 @@ def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None
     config, folder, summary = run.config, run.folder, run.summary
     for note in summary.notes:
         terminal.warn(note)
+    for remark in summary.remarks:
+        terminal.note(remark)
     metrics = {
         name: f"{value:.4f}".rstrip("0").rstrip(".")
         for name, value in summary.metrics.items()

@@ -54,6 +54,7 @@ class RunSummary:
             its status and its first problem.
         bad_frames: Unreadable frames: for each range its video, frames, count and first problem.
         notes: What one must know to read the result, a sentence each.
+        remarks: What the tracker did, likewise; it asks for nothing.
         metrics: Headline metrics under their flat names, as in `eval/oks_map`; nan where undefined.
         overrides: What the user overrode, as typed: `tracker=flow`.
         choices: The option chosen in each config group.
@@ -75,6 +76,7 @@ class RunSummary:
     videos: list[dict[str, Any]] = field(default_factory=list)
     bad_frames: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     choices: dict[str, str] = field(default_factory=dict)

@@ -76,11 +76,13 @@ class CheckedCommand:
         multirun: Whether it is a sweep.
         folder: The folder that the user chose for the run or sweep; None where it is named by date
             and time.
+        launcher: Class of Hydra's launcher, which starts the jobs of a sweep.
     """
 
     jobs: list[CheckedJob]
     multirun: bool
     folder: Path | None
+    launcher: str
 
 
 def check_jobs(
@@ -138,7 +140,8 @@ def check_jobs(
     if multirun:
         _check_folders_differ([job.folder for job in jobs])
     _check_outputs_differ([job.config for job in jobs])
-    return CheckedCommand(jobs, multirun, chosen)
+    launcher = str(settings.hydra.launcher["_target_"]).rpartition(".")[2]
+    return CheckedCommand(jobs, multirun, chosen, launcher)
 
 
 def _batches(overrides: Sequence[str], settings: DictConfig, hydra: Hydra) -> list[list[str]]:

@@ -88,10 +88,13 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
             if (run := ended(job)) is not None:
                 waiting.remove(job)
                 print_job(job.number, run, job.folder)
-                for note in run.notes:  # a note about all jobs is shown once
-                    if note not in noted:
-                        terminal.warn(f"job {job.number}: {note}")
-                noted.update(run.notes)
+                for text, say in (
+                    *((note, terminal.warn) for note in run.notes),
+                    *((remark, terminal.note) for remark in run.remarks),
+                ):
+                    if text not in noted:  # what is said of all jobs is shown once
+                        say(f"job {job.number}: {text}")
+                noted.update(run.notes, run.remarks)
                 done.put(replace(job, run=run))
         if last:
             break

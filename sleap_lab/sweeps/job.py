@@ -131,7 +131,7 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
             summary.write(folder, run)
         else:
             environment = _environment(sweep.share, slot, config)
-            process = _context(config).Process(
+            process = job_context(config).Process(
                 target=_work, args=(config, folder, invocation, environment, sweep.known[name])
             )
             earlier = read_stamp(folder)
@@ -147,13 +147,18 @@ def _environment(share: Share, slot: int, config: Config) -> dict[str, str]:
 
     Threads are also set in this process, because libraries are loaded before the job is forked.
     """
-    threads = share.threads or os.environ.get("SLURM_CPUS_PER_TASK")
-    for name in THREADS if threads else ():
-        os.environ.setdefault(name, str(threads))
+    limit_threads(share.threads)
     environment = dict(os.environ)
     if share.gpus and config.runtime.device in ("auto", "cuda"):
         environment["CUDA_VISIBLE_DEVICES"] = share.gpus[slot % len(share.gpus)]
     return environment
+
+
+def limit_threads(threads: int | None = None) -> None:
+    """Set how many threads the libraries of later processes use; by default what Slurm grants."""
+    chosen = threads or os.environ.get("SLURM_CPUS_PER_TASK")
+    for name in THREADS if chosen else ():
+        os.environ.setdefault(name, str(chosen))
 
 
 @cache
@@ -197,7 +202,7 @@ def _slot(sweep: Sweep) -> Iterator[int | None]:
             held.lock.release()
 
 
-def _context(config: Config) -> ForkServerContext | SpawnContext:
+def job_context(config: Config) -> ForkServerContext | SpawnContext:
     """Return the context that starts processes, with everything imported that a job needs."""
     method = "forkserver" if sys.platform == "linux" else "spawn"
     # joblib sets a start method of its own, which children do not know.
@@ -300,7 +305,7 @@ def _work(
     with suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        threading.Thread(target=end_with_parent, daemon=True).start()
         from sleap_lab.experiment import run
 
         # The lock may have to wait for a killed attempt to end.
@@ -310,7 +315,7 @@ def _work(
                 run(config, folder, replace(invocation, mlflow=_clear(folder)))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process when its parent does, however that ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None

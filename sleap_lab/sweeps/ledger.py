@@ -222,6 +222,24 @@ def write_plan(folder: Path, plan: Plan) -> None:
         )
 
 
+def discard(folder: Path, lock: BaseFileLock, *, keep: bool) -> None:
+    """Remove the plan of a sweep of which no job started.
+
+    Args:
+        folder: The sweep folder.
+        lock: Its lock, which is released.
+        keep: Whether the folder stays, because the user chose it.
+    """
+    (folder / LEDGER).unlink()
+    lock.release()
+    Path(lock.lock_file).unlink(missing_ok=True)
+    for empty in () if keep else (folder, folder.parent, folder.parent.parent):
+        try:
+            empty.rmdir()
+        except OSError:  # something else is in it
+            return
+
+
 def read_plan(folder: Path) -> Plan:
     """Read the plan of a sweep.
 

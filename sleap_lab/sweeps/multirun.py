@@ -1,6 +1,7 @@
 """A sweep from a checked command line: resume an earlier one, run the rest, show the results."""
 
 import math
+import multiprocessing
 import os
 import socket
 import time
@@ -10,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from sleap_lab import terminal
-from sleap_lab.errors import RunError
+from sleap_lab.errors import RunError, SleapLabError
 from sleap_lab.interruption import raise_interruption
 from sleap_lab.runs import summary
 from sleap_lab.runs.links import where_to_look
@@ -21,8 +22,9 @@ from sleap_lab.settings.config import OUTPUTS
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import as_typed, hiding, quote
 from sleap_lab.sweeps import ledger
+from sleap_lab.sweeps.beforehand import refuse_hopeless
 from sleap_lab.sweeps.follow import began, ended, following, is_running
-from sleap_lab.sweeps.job import SECONDS_TO_STOP, Sweep, supervise
+from sleap_lab.sweeps.job import SECONDS_TO_STOP, Sweep, job_context, limit_threads, supervise
 from sleap_lab.sweeps.launchers import Launch, launching, share, waiting_for_all
 from sleap_lab.sweeps.ledger import (
     Plan,
@@ -59,8 +61,8 @@ def run_sweep(
         configs: The configs that it uses.
 
     Raises:
-        ConfigError: The chosen folder is not free.
-        RunError: The launcher cannot start jobs.
+        ConfigError: The chosen folder is not free, or no job can run because of its settings.
+        RunError: The launcher cannot start jobs, or no job can run because of its files.
     """
     config = checked.jobs[0].config
     folders = [job.folder for job in checked.jobs]
@@ -75,12 +77,20 @@ def run_sweep(
     folder, lock = claim(
         Path(OUTPUTS) / "multirun", checked.folder, plan, afresh=config.sweep.rerun == "all"
     )
+    fresh = not (folder / ledger.LEDGER).is_file()
     try:
-        earlier = read_objective(folder) if (folder / ledger.LEDGER).is_file() else objective
+        earlier = objective if fresh else read_objective(folder)
         write_plan(folder, plan)
         jobs = read_jobs(folder)
         pending = [job for job in jobs if has_to_run(job.run, config.sweep.rerun)]
         _say_what_is_left(folder, jobs, pending, config.sweep.rerun)
+        if pending:
+            try:
+                _check(checked, jobs, pending)
+            except SleapLabError:
+                if fresh:
+                    ledger.discard(folder, lock, keep=checked.folder is not None)
+                raise
         if pending or not _is_over(folder) or objective != earlier:
             jobs = _run(
                 folder,
@@ -97,6 +107,24 @@ def run_sweep(
     _show(folder, jobs, objective)
     _say_what_to_do(jobs)
     return exit_code(jobs)
+
+
+def _check(checked: CheckedCommand, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
+    """Say what is to know about the jobs to run, and refuse a sweep of which none can run."""
+    limit_threads()
+    configs = [checked.jobs[job.number].config for job in pending]
+    context = (
+        job_context(configs[0])
+        if checked.launcher == "BasicLauncher"
+        else multiprocessing.get_context("spawn")  # leaves no server behind
+    )
+    numbers = [job.number for job in pending]
+    refuse_hopeless(
+        list(zip(numbers, configs, strict=True)),
+        context,
+        checked.launcher,
+        others=any(job.ended_well and job not in pending for job in jobs),
+    )
 
 
 def _show(folder: Path, jobs: Sequence[Job], objective: Objective) -> None:

@@ -73,6 +73,24 @@ class Filters:
         )
 
 
+def used_nodes(config: TrackerConfig, n_nodes: int) -> list[int]:
+    """Return the numbers of the nodes that the filter follows.
+
+    Args:
+        config: Tracker settings.
+        n_nodes: Number of nodes of the skeleton.
+
+    Raises:
+        ConfigError: `kf_node_indices` names a node that the skeleton does not have.
+    """
+    chosen = list(range(n_nodes)) if config.kf_node_indices is None else config.kf_node_indices
+    if max(chosen) >= n_nodes:
+        raise ConfigError(
+            f"tracker.kf_node_indices: there is no node {max(chosen)}; accepted: 0 to {n_nodes - 1}"
+        )
+    return chosen
+
+
 class Kalman:
     """Predicts the poses of tracks; fitted after some frames of plain tracking.
 
@@ -85,13 +103,7 @@ class Kalman:
     """
 
     def __init__(self, points: np.ndarray, config: TrackerConfig) -> None:
-        nodes = points.shape[1]
-        chosen = list(range(nodes)) if config.kf_node_indices is None else config.kf_node_indices
-        if max(chosen) >= nodes:
-            raise ConfigError(
-                f"tracker.kf_node_indices: there is no node {max(chosen)}; "
-                f"accepted: 0 to {nodes - 1}"
-            )
+        chosen = used_nodes(config, points.shape[1])
         self.points = points
         self.nodes = np.array(chosen)
         self.by_node = config.kf_track_features == "keypoints"

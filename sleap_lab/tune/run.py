@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.evaluation.truth import open_truth
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.files.log import logging_to
+from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached import detect_cached, open_cache
-from sleap_lab.inference.detect import Inference, device_name, predicted_skeleton
+from sleap_lab.inference.detect import Inference, device_name
 from sleap_lab.inference.fingerprint import array_hash, fingerprint, results_version
+from sleap_lab.inference.preparation import check_stages, open_inputs
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.interruption import interruptible
 from sleap_lab.media.labels import before_corrections, to_labels
-from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Source
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig
@@ -118,11 +118,13 @@ def _trackers(
 
 def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     """Read or make the detections, read the ground truth, and cut both into blocks."""
-    source = open_source(config.data, predicting=config.model.kind != "none")
-    truth = open_truth(config, source, predicted_skeleton(config, source))
+    cache = open_cache(config, terminal.warn)
+    source, truth = open_inputs(config, cache)
+    assert truth is not None, "something is evaluated"
+    check_stages(config, source)
     for note in (*source.notes, *truth.notes):
         terminal.warn(note)
-    detected = _detect(config, source)
+    detected = _detect(config, source, cache)
     matches = truth.videos or match_videos(
         truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map
     )
@@ -145,8 +147,8 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     )
 
 
-def _detect(config: Config, source: Source) -> Inference:
-    device, cache = device_name(config), open_cache(config, terminal.warn)
+def _detect(config: Config, source: Source, cache: Cache) -> Inference:
+    device = device_name(config)
     check_devices(device, config.runtime.devices)
     detected = detect_cached(
         source,

@@ -128,7 +128,7 @@ def no_work(monkeypatch):
         sys.exit(0)
 
     monkeypatch.setattr("sleap_lab.sweeps.launch.launch", lambda *args, **options: 0)
-    monkeypatch.setattr("sleap_lab.tune.run.open_source", end)
+    monkeypatch.setattr("sleap_lab.tune.run.open_inputs", end)
 
 
 @pytest.mark.parametrize("page", pages("bash"))

@@ -193,6 +193,16 @@ def test_a_cache_that_is_only_read_gets_no_parts(config, tmp_path, every_batch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cache_that_is_only_read_gives_its_parts(config, tmp_path, every_batch):
+    with pytest.raises(KeyboardInterrupt):
+        predicted(config, Cache(tmp_path), stopping(4))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    found, outcome, seen = predicted(config, Cache(tmp_path, "read"))
+    assert (outcome, len(seen)) == ("resumed", 9 - 3 * BATCH)
+    assert_same(found, detect(open_source(config.data), config))
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_a_part_holds_what_belongs_to_its_frames(tmp_path):
     frames = np.array([(0, index) for index in range(10)])
     source = Source(Path("a.mp4"), [], frames, None)

@@ -333,17 +333,18 @@ def test_what_was_found_stays_as_it_was(labelled):
 
 
 @pytest.mark.parametrize(
-    ("threshold", "filtered", "reason"),
-    [(2.0, 0.0, "nothing was found"), (0.2, 5.0, "every instance was filtered out")],
+    ("frames", "filtered", "reason"),
+    [([0, 1], 0.95, "every instance was filtered out"), ([4], 0.0, "nothing was found")],
 )
-def test_no_instances_at_all_is_said_with_the_reason(config, threshold, filtered, reason):
-    config.model.peak_threshold, config.filters.filter_min_instance_score = threshold, filtered
-    source = open_source(config.data)
+def test_labels_without_instances_are_told_with_the_reason(labelled, frames, filtered, reason):
+    config = Config()
+    config.model.kind, config.filters.filter_min_instance_score = "none", filtered
+    config.data.frames = frames
+    source = open_source(config.data, predicting=False, data=labelled)
     refined = filter_and_track(detect(source, config), source, config)
-    assert len(refined.poses) == 0
-    assert refined.poses.frames.tolist() == [[0, i] for i in range(N)]
+    assert refined.poses.frames[:, 1].tolist() == frames
     (note,) = refined.notes
-    assert note.startswith(f"No instances in any of the {N} frames: {reason}")
+    assert note == f"No instances in any of the {len(frames)} frames: {reason}."
 
 
 def test_known_animals_are_not_tracked_again(config, make_model):
@@ -357,15 +358,24 @@ def test_known_animals_are_not_tracked_again(config, make_model):
     refined = filter_and_track(detected, source, config)
     assert refined.poses.track_names == ("x", "y")
     assert set(refined.poses.tracks.tolist()) == {0, 1}
-    (note,) = refined.notes
-    assert note.startswith(
+    assert refined.notes == ()
+    (remark,) = refined.remarks
+    assert remark.startswith(
         "The models know the animals' identities; their tracks are kept "
         "and the tracker was not used"
     )
     config.tracker.override_class_tracks = True
     tracked = filter_and_track(detected, source, config)
     assert tracked.poses.track_names == ("track_0", "track_1")
-    assert tracked.notes == ()
+    assert tracked.notes == tracked.remarks == ()
+
+
+def test_what_a_tracker_did_is_no_warning(config):
+    config.tracker.tracking, config.tracker.method = True, "global"
+    source = open_source(config.data)
+    refined = filter_and_track(detect(source, config), source, config)
+    assert refined.notes == ()
+    assert "animals, estimated from the counts" in refined.remarks[0]
 
 
 def test_frames_are_done_as_far_as_the_batches_go():

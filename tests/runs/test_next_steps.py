@@ -34,6 +34,7 @@ def test_files_that_are_there_are_named(run):
 def test_commands_can_be_typed_as_they_are(run, monkeypatch):
     monkeypatch.chdir(run.folder.parent)
     assert commands(next_steps(run, evaluated=True, animals=1)) == [
+        "sleap-lab review 'a run'",
         "sleap-lab compare 'a run' OTHER_RUN",
         "sleap-lab reproduce 'a run'",
     ]
@@ -41,7 +42,7 @@ def test_commands_can_be_typed_as_they_are(run, monkeypatch):
 
 def test_what_was_not_done_is_proposed(run):
     track, evaluate, *_ = commands(next_steps(run, evaluated=False, animals=3))
-    assert track == "sleap-lab 'data.path=a b.mp4' tracker=local_queues"
+    assert track == "sleap-lab 'data.path=a b.mp4' tracker=global"
     assert evaluate.startswith("sleap-lab 'data.path=a b.mp4' evaluator=identity ")
     run.config.tracker.tracking = True
-    assert "tracker=local_queues" not in str(list(next_steps(run, evaluated=True, animals=3)))
+    assert "tracker=global" not in str(list(next_steps(run, evaluated=True, animals=3)))

@@ -78,6 +78,11 @@ def test_what_holds_for_all_jobs_is_noted_once(make_jobs, root, capsys):
     assert said.err.splitlines() == ["warning: job 0: a", "warning: job 0: b", "warning: job 1: c"]
 
 
+def test_what_trackers_did_is_told_apart_from_warnings(make_jobs, root, capsys):
+    said = said_of(make_jobs, root, capsys, {"notes": ["a"], "remarks": ["b"]}, {"remarks": ["b"]})
+    assert said.err.splitlines() == ["warning: job 0: a", "note: job 0: b"]
+
+
 def test_it_is_said_at_once(make_jobs, root, capsys):
     folder, jobs = make_jobs({"status": None}, {"status": None})
     with following(folder, jobs, jobs, OFF, root):

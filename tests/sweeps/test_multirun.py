@@ -218,14 +218,28 @@ def test_a_job_that_fails_fails_alone(capsys):
     (folder,) = sweep_folders()
     assert statuses(folder) == ["failed", "finished"]
     told = capsys.readouterr()
-    assert told.err.startswith("error: job 0 failed: data.video_index: ")
+    beforehand, failed = told.err.splitlines()[:2]
+    assert beforehand.startswith("warning: job 0 cannot run: data.video_index: ")
+    assert failed.startswith("error: job 0 failed: data.video_index: ")
     assert f"(log: {folder / '0' / 'run.log'})" in told.err
     assert told.err.endswith("note: sweep.rerun=failed also runs what failed: job 0\n")
     assert "ERROR data.video_index: " in (folder / "0" / "run.log").read_text()
 
 
-def test_a_sweep_without_any_result_failed():
-    assert swept("data.video_index=7,8") == 1
+def test_what_all_jobs_would_fail_for_is_said_once_before_the_first(capsys):
+    with pytest.raises(ConfigError, match=r"^data\.video_index: "):
+        swept("data.video_index=7", "tracker.tracking_window_size=2,3")
+    assert capsys.readouterr().err == ""
+    assert not sweep_folders()
+    assert not list(Path("outputs").glob("multirun/*"))
+
+
+def test_a_chosen_folder_stays_as_it_was(make_labels, video_path):
+    words = ["tracker.tracking_window_size=2,3", "hydra.sweep.dir=mine"]
+    with pytest.raises(ConfigError, match="no job of the sweep can run"):
+        swept("data.video_index=7,8", *words)
+    assert list(Path("mine").iterdir()) == []
+    assert swept(*words) == 0
 
 
 def test_a_job_that_dies_dies_alone_and_is_run_again(dying, capsys):
