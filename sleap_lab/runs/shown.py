@@ -8,6 +8,7 @@ from sleap_lab.errors import listed
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.runs.results import OVERLAY, REPORT
 from sleap_lab.runs.run import Run
+from sleap_lab.runs.summary import RunSummary
 
 VIDEO_COLUMNS = ("video", "asked", "read", "bad", "status")
 TERMINAL_METRICS = (
@@ -40,10 +41,7 @@ def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None
         files: The predictions that were written.
     """
     config, folder, summary = run.config, run.folder, run.summary
-    for note in summary.notes:
-        terminal.warn(note)
-    for remark in summary.remarks:
-        terminal.note(remark)
+    _tell(summary)
     metrics = {
         name: f"{value:.4f}".rstrip("0").rstrip(".")
         for name, value in summary.metrics.items()
@@ -92,3 +90,11 @@ def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None
             ],
         )
     terminal.table(rows)
+
+
+def _tell(summary: RunSummary) -> None:
+    """Show what one must know to read the result, and what the tracker did."""
+    for note in summary.notes:
+        terminal.warn(note)
+    for remark in summary.remarks:
+        terminal.note(remark)

@@ -1,15 +1,18 @@
 """What the jobs of a sweep would fail for, found before the first of them starts.
 
 A process like those of the jobs opens and checks what they need, with the functions that they use,
-so that the process that runs the sweep stays small. Jobs that read the same share the reading.
+so that the process that runs the sweep stays small. Jobs that read the same share the reading. Of
+many recordings only so many are opened as half a minute allows.
 """
 
 import os
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -22,6 +25,7 @@ from sleap_lab.interruption import interruptible
 from sleap_lab.settings.config import Config
 from sleap_lab.sweeps.job import end_with_parent
 
+LONGEST = 30.0  # s
 MOST_NAMED = 8  # stretches of job numbers in a message
 HERE = ("BasicLauncher", "JoblibLauncher", "LocalLauncher")
 """Launchers whose jobs run on this machine, and so on its devices."""
@@ -125,21 +129,38 @@ def _work(configs: Sequence[Config], here: bool, sender: Connection) -> None:
         sender.send(examine(configs, here=here))
 
 
-def examine(configs: Sequence[Config], *, here: bool = True) -> list[Finding]:
+def examine(
+    configs: Sequence[Config], *, here: bool = True, seconds: float = LONGEST
+) -> list[Finding]:
     """Open and check what jobs need, and return what was found for each.
 
     Args:
         configs: Their configs.
         here: Whether they run on the devices of this machine.
+        seconds: Time after which no further inputs are opened, as of a job per recording.
     """
+    end, found = time.monotonic() + seconds, [Finding()] * len(configs)
     same: dict[str, list[int]] = defaultdict(list)
+    errors: dict[str, SleapLabError | None] = {}
     for i, config in enumerate(configs):
-        same[_inputs(config)].append(i)
-    found: dict[int, Finding] = {}
-    sound: set[str] = set()
+        if (key := _engine(config)) not in errors:
+            errors[key] = _problem(partial(_load, config, here))
+        found[i] = Finding(error=errors[key])
+        if found[i].error is None:
+            same[_inputs(config)].append(i)
     for alike in same.values():
-        found |= zip(alike, _examine([configs[i] for i in alike], sound, here), strict=True)
-    return [found[i] for i in range(len(configs))]
+        if time.monotonic() < end:
+            for i, one in zip(alike, _examine([configs[i] for i in alike]), strict=True):
+                found[i] = one
+    return found
+
+
+def _engine(config: Config) -> str:
+    """Return all that decides which weights a job loads, and on which devices it runs."""
+    model, runtime = config.model, config.runtime
+    weights = (model.kind, model.paths, model.backbone_ckpt_path, model.head_ckpt_path)
+    offsets = model.integral_refinement == "offsets"
+    return repr((weights, offsets, runtime.device, runtime.devices))
 
 
 def _inputs(config: Config) -> str:
@@ -156,18 +177,21 @@ def _inputs(config: Config) -> str:
     )
 
 
-def _examine(configs: Sequence[Config], sound: set[str], here: bool) -> Iterator[Finding]:
-    """Yield what is found for each of some jobs that open the same.
-
-    Args:
-        configs: Their configs.
-        sound: Weights that can be loaded; more are added.
-        here: Whether the jobs run on the devices of this machine.
-    """
-    from sleap_lab.inference.cached import open_cache
+def _load(config: Config, here: bool) -> None:
+    """Load the weights of a job, and look for its devices if they are those of this machine."""
     from sleap_lab.inference.detect import device_name
-    from sleap_lab.inference.preparation import check_stages, check_weights, open_inputs
+    from sleap_lab.inference.preparation import check_weights
     from sleap_lab.inference.shards import check_devices
+
+    if here:
+        check_devices(device_name(config), config.runtime.devices)
+    check_weights(config.model)
+
+
+def _examine(configs: Sequence[Config]) -> Iterator[Finding]:
+    """Yield what is found for each of some jobs that open the same."""
+    from sleap_lab.inference.cached import open_cache
+    from sleap_lab.inference.preparation import check_stages, open_inputs
 
     try:
         source, truth = open_inputs(configs[0], open_cache(configs[0], lambda text: None))
@@ -176,20 +200,16 @@ def _examine(configs: Sequence[Config], sound: set[str], here: bool) -> Iterator
         return
     notes = (*source.notes, *(truth.notes if truth is not None else ()))
     for config in configs:
-        model, runtime = config.model, config.runtime
-        weights = (model.paths, model.backbone_ckpt_path, model.head_ckpt_path)
-        key = repr((*weights, model.integral_refinement == "offsets"))
-        try:
-            check_stages(config, source)
-            if here:
-                check_devices(device_name(config), runtime.devices)
-            if key not in sound:
-                check_weights(model)
-                sound.add(key)
-        except (SleapLabError, OSError) as error:
-            yield Finding(notes, _shown(error))
-        else:
-            yield Finding(notes)
+        yield Finding(notes, _problem(partial(check_stages, config, source)))
+
+
+def _problem(check: Callable[[], None]) -> SleapLabError | None:
+    """Return the error that a check ends with, if it does."""
+    try:
+        check()
+    except (SleapLabError, OSError) as error:
+        return _shown(error)
+    return None
 
 
 def _shown(error: SleapLabError | OSError) -> SleapLabError:

@@ -58,6 +58,16 @@ def test_each_job_has_its_own_finding(job):
     assert isinstance(errors[2], RunError)
 
 
+def test_of_many_inputs_some_are_opened_and_broken_weights_are_found_all_the_same(job, make_model):
+    gone = [replace(job, data=DataConfig(path=f"{i}.slp")) for i in range(3)]
+    assert examine(gone, seconds=0) == [Finding()] * 3
+    folder = make_model("single_instance", {"confmaps": 2 * [[1, 0]]})
+    (folder / "best.ckpt").write_bytes(b"no weights")
+    for config in gone:
+        config.model = ModelConfig(paths=[str(folder)])
+    assert all("best.ckpt" in str(found.error) for found in examine(gone, seconds=0))
+
+
 @pytest.mark.parametrize("here", [True, False])
 def test_only_jobs_on_this_machine_need_its_devices(job, make_model, video_path, here):
     job = replace(
