@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sleap_lab.evaluation import Evaluator, load_metrics
     from sleap_lab.experiment import run_experiment
-    from sleap_lab.predict import run_inference
+    from sleap_lab.predict import run_inference, stream
 
 __version__ = "0.1.0"
-__all__ = ["Evaluator", "load_metrics", "run_experiment", "run_inference"]
+__all__ = ["Evaluator", "load_metrics", "run_experiment", "run_inference", "stream"]
 
 _HOMES = {
     "run_inference": "sleap_lab.predict",
+    "stream": "sleap_lab.predict",
     "run_experiment": "sleap_lab.experiment",
     "Evaluator": "sleap_lab.evaluation",
     "load_metrics": "sleap_lab.evaluation",

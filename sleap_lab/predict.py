@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from sleap_lab.inference.detect import Inference, detect, filter_and_track
 from sleap_lab.inference.emptiness import look_at_empty
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import batch_outputs, outputs_file
+from sleap_lab.inference.streaming import PoseBatch, stream_images, stream_source
 from sleap_lab.interruption import interruptible
 from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.formats.places import check_places
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 def run_inference(
     data_path: str | Path | Sequence[str | Path] | None = None,
     input_labels: sio.Labels | None = None,
-    input_video: sio.Video | None = None,
+    input_video: sio.Video | np.ndarray | None = None,
     model_paths: Sequence[str | Path] | str | Path | None = None,
     *,
     make_labels: bool = True,
@@ -54,7 +55,8 @@ def run_inference(
         data_path: Video or `.slp` file, or several videos: a list, a glob, a folder, or a `.txt`
             file of paths.
         input_labels: Labels that are already open, instead of `data_path`.
-        input_video: A video that is already open, instead of `data_path`.
+        input_video: A video that is already open, or an array of frames, (frames, h, w) or
+            (frames, h, w, c), instead of `data_path`.
         model_paths: Model folders, or a single one; none to track existing labels.
         make_labels: Return labels; otherwise a list of dictionaries of arrays, one per batch of
             frames.
@@ -113,7 +115,7 @@ def run_inference(
 
 
 def _predicted(
-    config: Config, data: sio.Labels | sio.Video | None
+    config: Config, data: sio.Labels | sio.Video | np.ndarray | None
 ) -> tuple[list[str], sio.Labels | list[dict[str, Any]]]:
     """Return notes, and the labels or arrays that a config asks for."""
     make_labels = config.output.make_labels
@@ -165,10 +167,74 @@ def _arrays(
     return list(map(_stacked, batches)) if kind == "single_instance" else batches
 
 
+def stream(
+    video: str | Path | sio.Video | np.ndarray | Iterable[np.ndarray],
+    model_paths: Sequence[str | Path] | str | Path,
+    **options: Any,
+) -> Iterator[PoseBatch]:
+    """Yield poses batch by batch, while memory stays bounded; nothing is written.
+
+    The poses are those of `run_inference`. Those of a batch come before the first frame of the next
+    is taken: with `batch_size=1`, those of a frame before the next.
+
+    Args:
+        video: A video file or any other `data_path`, an open video, an array of frames
+            (frames, h, w) or (frames, h, w, c), or an iterable of frames (h, w) or (h, w, c), such
+            as a generator that asks a camera. These are uint8, or fractions with 1 as white.
+        model_paths: Model folders, or a single one.
+        **options: Flags of `sleap-lab track` by name, but not those of tracking and output.
+
+    Yields:
+        Consecutive frames of one size with their poses.
+
+    Raises:
+        ConfigError: An argument is unknown or does not fit.
+        RunError: Something cannot be read.
+
+    Warns:
+        UserWarning: There is a note about the frames.
+    """
+    frames: Any = video
+    if isinstance(video, (str, Path, sio.Video, np.ndarray, list, tuple)):
+        given = "input_video" if isinstance(video, (sio.Video, np.ndarray)) else "data_path"
+        data = _opened(**{given: video})
+        config = _stream_config(options, model_paths, video if data is None else None)
+        source = open_source(config.data, data=data)
+        for note in source.notes:
+            warnings.warn(note, stacklevel=2)
+        return stream_source(source, config)
+    if not isinstance(video, Iterable):
+        raise ConfigError(
+            f"stream: got {type(video).__name__}; accepted: a path, an open video, "
+            "an array of frames, or an iterable of frames"
+        )
+    return stream_images(frames, _stream_config(options, model_paths, None))
+
+
+NOT_STREAMED = ("Tracking", "Arrays")
+"""Sections of flags that a stream does not take."""
+
+
+def _stream_config(
+    options: dict[str, Any], model_paths: Sequence[str | Path] | str | Path, data_path: Any
+) -> Config:
+    """Build the config of a stream, which neither tracks nor writes."""
+    if not model_paths:
+        raise ConfigError("stream: model_paths is empty; accepted: model folders")
+    refused = {flag.name for flag in flags.TRACK if flag.section in NOT_STREAMED}
+    for name in options:
+        if name in refused | {"tracking", "output_path", "no_empty_frames"}:
+            raise ConfigError(f"stream has no argument {name}; run_inference takes it")
+    return _config(options, data_path=data_path, model_paths=model_paths, output_path=None)
+
+
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "data_path": ((str, Path), "a path, or a list of paths"),
     "input_labels": ((sio.Labels,), "open labels, as sleap_io.load_slp(path) returns"),
-    "input_video": ((sio.Video,), "an open video, as sleap_io.load_video(path) returns"),
+    "input_video": (
+        (sio.Video, np.ndarray),
+        "an open video, as sleap_io.load_video(path) returns, or an array of frames",
+    ),
 }
 """Argument -> accepted types."""
 HINTS = {
@@ -179,7 +245,7 @@ HINTS = {
 """Type of a value -> what an error says about the argument that accepts it."""
 
 
-def _opened(**inputs: Any) -> sio.Labels | sio.Video | None:
+def _opened(**inputs: Any) -> sio.Labels | sio.Video | np.ndarray | None:
     """Return the input that is already open; None where it is a path.
 
     Raises:
@@ -198,7 +264,7 @@ def _opened(**inputs: Any) -> sio.Labels | sio.Video | None:
             if hasattr(item, "dtype"):
                 got, hint = (
                     f"an array of the shape {tuple(item.shape)}",
-                    "; write frames (frames, h, w, c) to a dataset of an .h5 file",
+                    "; give frames as input_video, a NumPy array (frames, h, w, c)",
                 )
             else:
                 got, hint = type(item).__name__, HINTS.get(type(item).__name__, "")

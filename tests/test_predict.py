@@ -556,7 +556,8 @@ def test_files_that_are_not_there_are_named(run, single):
     [
         (
             {"data_path": np.zeros((2, 4, 6, 1))},
-            "data_path is an array of the shape (2, 4, 6, 1); accepted: a path, or a list of paths",
+            "data_path is an array of the shape (2, 4, 6, 1); accepted: a path, or a list of "
+            "paths; give frames as input_video, a NumPy array (frames, h, w, c)",
         ),
         ({"data_path": ["a.mp4", 7]}, "data_path is int; accepted: a path, or a list of paths"),
         (
@@ -568,15 +569,9 @@ def test_files_that_are_not_there_are_named(run, single):
             "data_path is Labels; accepted: a path, or a list of paths; give them as input_labels",
         ),
         (
-            {"input_video": np.zeros((2, 4, 6, 1))},
-            "input_video is an array of the shape (2, 4, 6, 1); "
-            "accepted: an open video, as sleap_io.load_video(path) returns; "
-            "write frames (frames, h, w, c) to a dataset of an .h5 file",
-        ),
-        (
             {"input_video": "a.mp4"},
-            "input_video is str; accepted: an open video, as sleap_io.load_video(path) returns; "
-            "give a path as data_path",
+            "input_video is str; accepted: an open video, as sleap_io.load_video(path) returns, "
+            "or an array of frames; give a path as data_path",
         ),
         (
             {"input_labels": "a.slp"},
@@ -590,6 +585,20 @@ def test_inputs_of_other_kinds_are_refused_with_the_way_to_go(single, given, say
         run_inference(model_paths=[single], **given)
     assert str(caught.value).startswith(f"run_inference: {says}")
     assert "\n" not in str(caught.value)
+
+
+def test_an_array_is_a_video(run, single, tmp_path):
+    frames = np.stack([scene(i) for i in range(N)])
+    labels = run([single], input_video=frames, output_path=tmp_path / "p.slp")
+    assert points(labels) == points(run([single]))
+    assert points(run([single], input_video=frames, frames=[1])) == points(labels)[1:2]
+    video = sio.load_slp(str(tmp_path / "p.slp")).video
+    assert (video.filename, tuple(video.shape)) == ("array", (N, 24, 48, 3))
+
+
+def test_frames_that_an_array_does_not_have_are_refused(run, single):
+    with pytest.raises(ConfigError, match="array"):
+        run([single], input_video=np.zeros((2, 8, 8), np.uint8), frames=[2])
 
 
 def test_there_must_be_something_to_do(run, single, data_path):

@@ -90,7 +90,7 @@ def detect(
         from sleap_lab.pipelines.engine import predict  # torch, which nothing else here needs
         from sleap_lab.pipelines.observation import TOO_MANY_PEAKS
 
-        pipeline = _load(source, config, spare=spare, details=details)
+        pipeline = load(source.truth, config, spare=spare, details=details)
     clock, stretches = Clock(), Stretches()
     with stage("predict", clock.split):
         frames = readable(
@@ -112,15 +112,17 @@ def detect(
     return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad_frames), tuple(notes))
 
 
-def _load(source: Source, config: Config, *, spare: float, details: bool) -> "Pipeline":
-    """Load the models of a config."""
+def load(
+    truth: Poses | None, config: Config, *, spare: float = 0, details: bool = False
+) -> "Pipeline":
+    """Load the models of a config; `build_pipeline` says what the arguments mean."""
     from sleap_lab.pipelines.pipeline import build_pipeline
 
     return build_pipeline(
         config.model,
         config.preprocessing,
         config.runtime,
-        source.truth,
+        truth,
         spare=spare,
         details=details,
     )

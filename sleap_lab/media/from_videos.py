@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.media.images import display_path
-from sleap_lab.media.readers import Reader
+from sleap_lab.media.readers import ArrayReader, Reader
 from sleap_lab.media.selection import LABEL_FILTERS, frames_of_video, frames_of_videos, is_given
 from sleap_lab.media.source import Source
 from sleap_lab.media.videos import ACCEPTED, NO_FRAME, Indexer, open_reader, open_video
@@ -65,6 +66,34 @@ def source_of_videos(
     return Source(
         path, videos, frames, None, unreadable=tuple(unreadable), notes=notes, readers=readers
     )
+
+
+ARRAY_NAME = "array"
+"""Name of an array among the videos of a result."""
+
+
+def source_of_array(frames: np.ndarray, config: DataConfig) -> Source:
+    """Return the source of frames in an array.
+
+    Args:
+        frames: (frames, h, w) or (frames, h, w, c), c 1 or 3, or 4 with transparency.
+        config: Which of them.
+
+    Raises:
+        ConfigError: The array has another shape, or the selection does not fit it.
+    """
+    if not (frames.ndim == 3 or (frames.ndim == 4 and frames.shape[3] in (1, 3, 4))):
+        raise ConfigError(
+            f"input_video: an array of the shape {frames.shape}; "
+            "accepted: (frames, h, w), or (frames, h, w, c) with c 1 or 3"
+        )
+    if frames.dtype.kind not in "uif":
+        raise ConfigError(f"input_video: an array of {frames.dtype}; accepted: numbers, as uint8")
+    reader = ArrayReader(frames)
+    video = sio.Video(ARRAY_NAME, open_backend=False)
+    video.backend_metadata["shape"] = (*frames.shape, 1)[:4]
+    chosen = frames_of_video(0, parse_frames(config.frames), reader.numbers, Path(ARRAY_NAME))
+    return Source(Path(ARRAY_NAME), [video], chosen, None, readers={0: reader})
 
 
 def _at(inputs: Sequence[Input | sio.Video], video_index: int, path: Path) -> Input | sio.Video:

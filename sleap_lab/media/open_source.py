@@ -5,11 +5,17 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.media.from_labels import source_of_labeled_frames, source_of_labels
-from sleap_lab.media.from_videos import refuse_hdf5_keys, source_of_videos
+from sleap_lab.media.from_videos import (
+    ARRAY_NAME,
+    refuse_hdf5_keys,
+    source_of_array,
+    source_of_videos,
+)
 from sleap_lab.media.index import read_index
 from sleap_lab.media.labels import read_labels, video_name
 from sleap_lab.media.relink import refuse_mistaken
@@ -25,7 +31,7 @@ def open_source(
     config: DataConfig,
     *,
     predicting: bool = True,
-    data: sio.Labels | sio.Video | None = None,
+    data: sio.Labels | sio.Video | np.ndarray | None = None,
     index: Indexer = read_index,
 ) -> Source:
     """Open videos or a labels file and select their frames.
@@ -34,7 +40,8 @@ def open_source(
         config: What to open and which frames of it.
         predicting: Whether the frames go through a network; otherwise only labeled frames are
             selected, and `frames` are their frame numbers.
-        data: Open labels or an open video in place of `config.path`; they are not changed.
+        data: Open labels, an open video or frames in an array in place of `config.path`; they are
+            not changed.
         index: Reads the index of a media file.
 
     Raises:
@@ -55,6 +62,8 @@ def open_source(
             source = source_of_labeled_frames(
                 labels if data is None else _copy(labels), path, config
             )
+    elif isinstance(data, np.ndarray):
+        source = source_of_array(data, config)
     elif not predicting:
         raise ConfigError(f"data.path: without a model it must be a .slp file, got {path}")
     else:
@@ -113,8 +122,10 @@ def _require_opencv() -> None:
         raise RunError(f"OpenCV cannot be loaded ({error}); {hint}") from error
 
 
-def _file(data: sio.Labels | sio.Video) -> Path:
+def _file(data: sio.Labels | sio.Video | np.ndarray) -> Path:
     """Return the file of open data, for messages."""
+    if isinstance(data, np.ndarray):
+        return Path(ARRAY_NAME)
     return Path(
         video_name(data)
         if isinstance(data, sio.Video)

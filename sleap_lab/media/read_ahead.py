@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from sleap_lab.errors import RunError
 from sleap_lab.media.images import display_path
@@ -10,7 +10,7 @@ from sleap_lab.media.readers import file_state
 from sleap_lab.media.source import Frame, Source
 
 
-def read_ahead(source: Source, queue_maxsize: int) -> Iterator[Frame]:
+def read_ahead(source: Source, queue_maxsize: int) -> Generator[Frame, None, None]:
     """Yield the frames of a source in order, read by a thread.
 
     The thread stays at most `queue_maxsize` frames ahead.

@@ -154,26 +154,36 @@ class StoredReader:
 
         In a video without colour, a picture whose channels are equal has one channel.
         """
-        image = np.asarray(self._backend[frame])
-        channels = image.shape[2]
-        if channels == 4:
-            # With transparency, OpenCV keeps blue first.
-            blue_first = isinstance(self._backend, ImageVideo) and self._backend.plugin == "opencv"
-            image = image[..., 2::-1] if blue_first else image[..., :3]
-        elif channels == 2:
-            image = image[..., :1]
-        elif channels not in (1, 3):
-            raise ValueError(
-                f"an image of {channels} channels; "
-                "accepted: grey or RGB, with or without transparency"
-            )
-        return np.ascontiguousarray(
-            image[..., :1] if self.gray and has_equal_channels(image) else image
-        )
+        # With transparency, OpenCV keeps blue first.
+        blue_first = isinstance(self._backend, ImageVideo) and self._backend.plugin == "opencv"
+        return _plain(np.asarray(self._backend[frame]), gray=self.gray, blue_first=blue_first)
 
     def close(self) -> None:
         """Close the files."""
         self._backend.close()
+
+
+class ArrayReader:
+    """Reads the frames of an array as a video would give them."""
+
+    index: FrameIndex | None = None
+    problem = ""
+    state: State | None = None
+    decoder = f"NumPy {np.__version__}"
+
+    def __init__(self, frames: np.ndarray) -> None:
+        """Take frames (frames, h, w) or (frames, h, w, c), and check a few of them for colour."""
+        self._frames = frames if frames.ndim == 4 else frames[..., None]
+        self.numbers: Sequence[int] = range(len(frames))
+        self.gray = False
+        self.gray = _without_colour(self, _spread(self.numbers))
+
+    def read(self, frame: int) -> np.ndarray:
+        """Return one frame; in frames without colour, with one channel."""
+        return _plain(self._frames[frame], gray=self.gray)
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class CroppedReader:
@@ -202,6 +212,29 @@ class CroppedReader:
     def close(self) -> None:
         """Close the files."""
         self._whole.close()
+
+
+def _plain(image: np.ndarray, *, gray: bool, blue_first: bool = False) -> np.ndarray:
+    """Return an image (h, w, c) without transparency.
+
+    Args:
+        image: The image, c from 1 to 4.
+        gray: Return one channel where the channels are equal.
+        blue_first: With four channels, blue is the first.
+
+    Raises:
+        ValueError: It has another number of channels.
+    """
+    channels = image.shape[2]
+    if channels == 4:
+        image = image[..., 2::-1] if blue_first else image[..., :3]
+    elif channels == 2:
+        image = image[..., :1]
+    elif channels not in (1, 3):
+        raise ValueError(
+            f"an image of {channels} channels; accepted: grey or RGB, with or without transparency"
+        )
+    return np.ascontiguousarray(image[..., :1] if gray and has_equal_channels(image) else image)
 
 
 def _spread(numbers: Sequence[int]) -> list[int]:

@@ -14,7 +14,7 @@ from sleap_lab.media.fit import size_problem
 from sleap_lab.media.images import display_path, orientation_notes
 from sleap_lab.media.index import FrameIndex
 from sleap_lab.media.missing import missing_frames
-from sleap_lab.media.readers import Reader
+from sleap_lab.media.readers import ArrayReader, Reader
 from sleap_lab.media.source import Source
 from sleap_lab.media.timing import unevenness
 from sleap_lab.settings.config import DataConfig
@@ -102,6 +102,8 @@ def _missing(video: sio.Video, reader: Reader, frames: np.ndarray) -> tuple[int,
 
     Damage within the video shows only when frames are read.
     """
+    if isinstance(reader, ArrayReader):
+        return 0, ""
     missing, why = missing_frames(video, frames.tolist())
     if missing:
         return missing, why

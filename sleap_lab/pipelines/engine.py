@@ -29,7 +29,12 @@ log = logging.getLogger(__name__)
 
 
 def predict(
-    frames: Iterable[Frame], pipeline: Pipeline, *, batch_size: int, clock: Clock | None = None
+    frames: Iterable[Frame],
+    pipeline: Pipeline,
+    *,
+    batch_size: int,
+    clock: Clock | None = None,
+    ahead: bool = True,
 ) -> Generator[Prediction, None, None]:
     """Predict frames in order; unreadable frames stay empty.
 
@@ -43,6 +48,8 @@ def predict(
         batch_size: Frames per batch. One batch is in flight while the next waits; with small
             frames, one batch per core is in flight.
         clock: Measures the time of each stage.
+        ahead: Take the next frames while a batch is predicted; otherwise they are taken after its
+            prediction, which is slower where frames are there at once.
 
     Yields:
         The prediction of each batch: consecutive frames of one size.
@@ -74,7 +81,8 @@ def predict(
                     for i in range(0, len(batch), share)
                 ]
             )
-            if sum(map(len, pending)) > workers:  # work waits in the queue, so that no core waits
+            # Work waits in the queue, so that no core waits.
+            if sum(map(len, pending)) > workers * ahead:
                 yield _joined([part.result() for part in pending.popleft()])
         while pending:
             yield _joined([part.result() for part in pending.popleft()])
@@ -92,11 +100,14 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     kind = None
     for frame in frames:
         this = None if frame.image is None else (frame.image.shape, frame.image.dtype)
-        if batch and (len(batch) == size or this != kind):
+        if batch and this != kind:
             yield batch
             batch = []
         kind = this
         batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
     if batch:
         yield batch
 
