@@ -48,8 +48,7 @@ def predict(
         batch_size: Frames per batch. One batch is in flight while the next waits; with small
             frames, one batch per core is in flight.
         clock: Measures the time of each stage.
-        ahead: Take the next frames while a batch is predicted; otherwise they are taken after its
-            prediction, which is slower where frames are there at once.
+        ahead: Take the next frames while a batch is predicted, not after it.
 
     Yields:
         The prediction of each batch: consecutive frames of one size.
@@ -81,8 +80,7 @@ def predict(
                     for i in range(0, len(batch), share)
                 ]
             )
-            # Work waits in the queue, so that no core waits.
-            if sum(map(len, pending)) > workers * ahead:
+            if sum(map(len, pending)) > workers * ahead:  # waiting work, so that no core waits
                 yield _joined([part.result() for part in pending.popleft()])
         while pending:
             yield _joined([part.result() for part in pending.popleft()])
