@@ -225,7 +225,10 @@ def _stream_config(
     for name in options:
         if name in refused | {"tracking", "output_path", "no_empty_frames"}:
             raise ConfigError(f"stream has no argument {name}; run_inference takes it")
-    return _config(options, data_path=data_path, model_paths=model_paths, output_path=None)
+    moved = options.pop("moved", None)
+    return _config(
+        options, data_path=data_path, model_paths=model_paths, moved=moved, output_path=None
+    )
 
 
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
