@@ -21,6 +21,7 @@ BREAKS_TIES = 1e-7
 """The same of the other methods, whose scores are never that alike."""
 TIE = 1e-10
 """Largest difference of costs that is none."""
+FEW = 16  # costs up to which a loop is faster than the calls of numpy
 
 
 def node_distances(detections: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -95,12 +96,26 @@ def beyond_doubt(cost: np.ndarray, pairs: Pairs) -> bool:
     Then no other pairs cost as little, and this is quick to see.
     """
     rows, columns = pairs
+    if cost.size <= FEW:
+        return _stands_out(cost, rows.tolist(), columns.tolist())
     limit = cost[rows, columns] + TIE
     return (
         np.count_nonzero(cost.take(rows, axis=0) <= limit[:, None])
         == np.count_nonzero(cost.take(columns, axis=1) <= limit)
         == len(rows)
     )
+
+
+def _stands_out(cost: np.ndarray, rows: list[int], columns: list[int]) -> bool:
+    """Tell the same of a few animals."""
+    width, costs = cost.shape[1], cost.ravel().tolist()
+    for row, column in zip(rows, columns, strict=True):
+        along, across = costs[row * width : (row + 1) * width], costs[column::width]
+        limit = along.pop(column) + TIE
+        del across[row]
+        if (along and min(along) <= limit) or (across and min(across) <= limit):
+            return False
+    return True
 
 
 def exchangeable(cost: np.ndarray, pairs: Pairs) -> np.ndarray:

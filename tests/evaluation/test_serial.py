@@ -1,9 +1,12 @@
 """The standard error of a series whose neighbours are alike."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from sleap_lab.evaluation import serial
 from sleap_lab.evaluation.serial import (
     FEWEST_FRAMES,
     MOST_WAVES,
@@ -93,3 +96,123 @@ def test_series_that_are_too_short_have_no_error():
     assert np.isnan(error_of_sum(alike(FEWEST_FRAMES - 1, 2, 0))).all()
     assert not np.isnan(error_of_sum(alike(FEWEST_FRAMES, 2, 0, seed=3))).any()
     assert np.isnan(error_of_sum(alike(100, 8, 30))).all()  # three correlation times
+
+
+# --- step by step -----------------------------------------------------------------------
+
+
+def test_pieces_are_as_equal_as_can_be():
+    # Of seven frames in three pieces the borders are at 0, 7 // 3 = 2 and 14 // 3 = 4.
+    series = np.array([[1.0], [2], [4], [8], [16], [32], [64]])
+    assert pieces(series, 3).tolist() == [[1 + 2], [4 + 8], [16 + 32 + 64]]
+    assert pieces(series, 7) is series
+    assert pieces(series, 8) is series
+
+
+def test_the_correlation_of_neighbouring_pieces_says_the_correlation_time():
+    # With a correlation of exp(-|s - t| / time) two neighbouring pieces correlate as its mean over
+    # both, against its mean over one of them with itself.
+    for length, time in ((4.0, 8.0), (2.0, 0.5), (1.5, 10.0)):
+        x = length / time
+        across = (1 - np.exp(-x)) ** 2 / x**2
+        within = 2 * (x - 1 + np.exp(-x)) / x**2
+        found = serial._time_of(np.array([across / within]), length)
+        assert found == pytest.approx([time], rel=1e-3)
+    # Of single frames: exp(-1 / 8).
+    assert serial._time_of(np.array([np.exp(-1 / 8)]), 1) == pytest.approx([8])
+    assert serial._time_of(np.array([np.exp(-1 / 8)]), 1.0) == pytest.approx([8])
+    assert serial._time_of(np.array([-0.5]), 1) == pytest.approx([-1 / np.log(1e-9)])
+    # The table holds from 50 correlation times to a hundredth.
+    assert serial._time_of(np.array([0.0, 0.9999]), 2.0) == pytest.approx([2 / 50, 2 / 0.01])
+
+
+def correlation_by_hand(series, most=128):
+    """The correlation time of one series: the longest of what frames, twos and fours show."""
+    if len(series) > most:
+        at = [k * len(series) // most for k in range(most)] + [len(series)]
+        cut = [sum(series[a:b]) for a, b in pairwise(at)]
+    else:
+        cut = list(series)
+    length, longest = len(series) / len(cut), 0.0
+    for joined in (1, 2, 4):
+        n = len(cut) // joined
+        if n < 16:
+            break
+        part = np.array([np.mean(cut[joined * k : joined * (k + 1)]) for k in range(n)])
+        part -= part.mean()
+        found = sum(a * b for a, b in pairwise(part)) / sum(part**2)
+        found = min(found + (1 + 3 * found) / n, 0.999)
+        # Of pieces longer than a frame, what chance does one time in 20 does not count.
+        if found > (1.64 / np.sqrt(n) if length * joined > 1 else 0):
+            x = np.geomspace(50, 0.01, 2000)
+            told = (1 - np.exp(-x)) ** 2 / (2 * (x - 1 + np.exp(-x)))
+            each = (
+                -1 / np.log(max(found, 1e-9))
+                if length * joined == 1
+                else length * joined / np.interp(found, told, x)
+            )
+            longest = max(longest, each)
+    return longest
+
+
+@pytest.mark.parametrize("n", [15, 16, 31, 32, 40, 63, 64, 100, 128, 129, 300])
+@pytest.mark.parametrize("time", [0, 1, 5, 80])
+def test_the_correlation_time_is_the_longest_that_pieces_show(n, time):
+    series = alike(n, 6, time, seed=n + time)
+    found = correlation_time(series)
+    expected = [correlation_by_hand(column) for column in series.T]
+    assert found == pytest.approx(expected)
+
+
+def test_series_that_rise_all_the_way_have_a_long_time():
+    # Their correlation is taken as 0.999 at most.
+    found = correlation_time(np.arange(20.0)[:, None] ** 0)
+    assert found == 0
+    rising = correlation_time(np.repeat([0.0, 1.0], 2000)[:, None])
+    assert rising == pytest.approx(correlation_by_hand(np.repeat([0.0, 1.0], 2000)))
+    assert rising > 1000
+
+
+def test_the_common_time_is_a_quantile_of_those_that_vary():
+    series = alike(300, 5, 6)
+    times = correlation_time(series)
+    assert common_time(series) == pytest.approx(np.quantile(times, 0.75))
+    flat = np.concatenate([series, np.zeros((300, 3))], axis=1)
+    assert common_time(flat) == pytest.approx(np.quantile(times, 0.75))
+    some = series.copy()
+    some[5, 0] = np.nan
+    assert common_time(some) == pytest.approx(np.quantile(times[1:], 0.75))
+    # One that varies only in its last frame varies.
+    late = np.zeros((300, 1))
+    late[-1] = 1
+    assert common_time(late) == pytest.approx(correlation_time(late)[0])
+
+
+def test_each_series_has_its_own_number_of_waves():
+    series, n = np.random.default_rng(0).random((12, 2)), 12
+    found = variance_of_sum(series, np.array([2, 3]), np.array([0.5, 1.5]))
+    for column, waves, time, variance in zip(series.T, (2, 3), (0.5, 1.5), found, strict=True):
+        total = 0.0
+        for wave in range(1, waves + 1):
+            cosine = np.sqrt(2 / n) * np.cos(np.pi * wave * (np.arange(n) + 0.5) / n)
+            total += (cosine @ column) ** 2 * (1 + (np.pi * wave * time / n) ** 2)
+        assert variance == pytest.approx(n * total / waves)
+
+
+@pytest.mark.parametrize(("n", "time"), [(20, 0), (60, 1), (200, 2), (200, 4), (500, 3)])
+def test_the_error_of_a_sum_is_that_of_its_waves(n, time):
+    series = alike(n, 3, time, seed=4)
+    error, df = error_of_sum(series)
+    own = correlation_time(series)
+    each = np.maximum(own, np.quantile(own, 0.75))
+    cut = pieces(series)
+    for k, one in enumerate(each.tolist()):
+        times = n / one if one else np.inf
+        if times < 25:
+            assert np.isnan([error[k], df[k]]).all()
+            continue
+        # 0.14 waves per correlation time, at least 2, at most 24 or a quarter of the pieces
+        waves = int(min(max(0.14 * times, 2), 24, len(cut) // 4))
+        variance = variance_of_sum(cut[:, [k]], np.array([waves]), np.array([one * len(cut) / n]))
+        assert error[k] == pytest.approx(np.sqrt(variance[0]))
+        assert df[k] == waves - 1

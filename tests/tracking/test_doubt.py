@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.tracking import doubt
 from sleap_lab.tracking.assign import greedy, hungarian
 from sleap_lab.tracking.doubt import (
     beyond_doubt,
@@ -62,7 +63,7 @@ def test_pairs_that_cannot_be_compared_come_last_and_the_nearest_of_them_first()
 
 
 @pytest.mark.parametrize(
-    ("cost", "doubt"),
+    ("cost", "doubtful"),
     [
         ([[0, 5], [5, 0]], [False, False]),
         ([[1, 1], [1, 1]], [True, True]),  # the pairs can be exchanged
@@ -75,11 +76,11 @@ def test_pairs_that_cannot_be_compared_come_last_and_the_nearest_of_them_first()
         ([[INF, INF], [2, 4]], [False, False]),
     ],
 )
-def test_pairs_that_could_be_others_at_no_cost(cost, doubt):
+def test_pairs_that_could_be_others_at_no_cost(cost, doubtful):
     cost = np.array(cost, dtype=float)
     pairs = hungarian(cost)
-    assert exchangeable(cost, pairs).tolist() == doubt
-    assert not (beyond_doubt(cost, pairs) and any(doubt))
+    assert exchangeable(cost, pairs).tolist() == doubtful
+    assert not (beyond_doubt(cost, pairs) and any(doubtful))
 
 
 def test_what_is_cheapest_in_its_row_and_column_is_beyond_doubt():
@@ -94,8 +95,22 @@ def test_what_is_cheapest_in_its_row_and_column_is_beyond_doubt():
         assert beyond_doubt(table, hungarian(table)) == clear
 
 
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from([2, 9, 99]))
+def test_beyond_doubt_is_told_alike_of_few_and_many(k, t, seed, grid):
+    cost = np.random.default_rng(seed).integers(0, grid, (k, t)).astype(float)
+    cost[cost == 1] = INF
+    cost[cost == 2] = 3 + doubt.TIE / 2  # no more than a tie with 3
+    rows, columns = hungarian(cost)
+    expected = all(
+        sum(other <= cost[row, column] + doubt.TIE for other in cost[row]) == 1
+        and sum(other <= cost[row, column] + doubt.TIE for other in cost[:, column]) == 1
+        for row, column in zip(rows, columns, strict=True)
+    )
+    assert beyond_doubt(cost, (rows, columns)) == expected
+
+
 @pytest.mark.parametrize(
-    ("cost", "doubt"),
+    ("cost", "doubtful"),
     [
         ([[0, 5], [5, 0]], [False, False]),
         ([[1, 2], [1.5, 10]], [False, False]),  # though 2 + 1.5 would be less than 1 + 10
@@ -104,9 +119,9 @@ def test_what_is_cheapest_in_its_row_and_column_is_beyond_doubt():
         ([[1], [1]], [True]),
     ],
 )
-def test_the_cheapest_pairs_that_were_not_the_only_cheapest(cost, doubt):
+def test_the_cheapest_pairs_that_were_not_the_only_cheapest(cost, doubtful):
     cost = np.array(cost, dtype=float)
-    assert tied(cost, greedy(cost)).tolist() == doubt
+    assert tied(cost, greedy(cost)).tolist() == doubtful
 
 
 @given(st.permutations(range(6)))

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.tracking import track
+from sleap_lab.tracking import offline, track
+from sleap_lab.tracking.network import Solution
+from sleap_lab.tracking.population import Population
+from sleap_lab.tracking.tracklets import joined
 
 FISH = np.array([[6, 0], [2, 1], [-6, 0]], dtype=float)
 SKELETON = Skeleton(("head", "fin", "tail"))
@@ -262,3 +265,176 @@ def test_fewer_tracks_than_animals_never_more(seed):
     tracked = track(poses, config)
     assert len(tracked.track_names) == 2
     assert np.unique(np.stack([tracked.frame, tracked.tracks]), axis=1).shape[1] == len(tracked)
+
+
+# --- step by step -----------------------------------------------------------------------
+
+
+def test_the_probability_of_a_link_is_a_logistic_curve_of_its_margin():
+    found = offline.probability(np.array([0, 1, 10, np.inf]))
+    odds = np.exp([-0.44, -0.44 + 0.71, -0.44 + 7.1])
+    assert found == pytest.approx([*(odds / (1 + odds)), 1])
+
+
+def test_time_is_in_usual_steps_between_processed_frames():
+    # Steps of 2, 2, 7 and 1: the usual one is 2, so they take 1, 1, 4 (3.5 rounded) and 1.
+    poses = scene([(11, 0, 0, 0.0), (2, 0, 0, 0.0), (4, 0, 0, 0.0), (2, 9, 9, 0.0), (12, 0, 0, 0)])
+    poses = replace(poses, frames=np.array([[0, 0], [0, 2], [0, 4], [0, 11], [0, 12]]))
+    assert offline.moments(poses).tolist() == [6, 1, 2, 1, 7]
+    single = scene([(5, 0, 0, 0.0), (5, 9, 9, 0.0)])
+    assert offline.moments(single).tolist() == [0, 0]
+
+
+def test_runs_are_cut_where_they_leave_a_tracklet():
+    runs = joined(6, np.array([0, 1, 2, 3]), np.array([2, 3, 4, 5]))  # 0 2 4 and 1 3 5
+    found = offline._within(runs, np.array([7, 8, 7, 8, 9, 8]))
+    assert found.before.tolist() == [-1, -1, 0, 1, -1, 3]
+    assert found.after.tolist() == [2, 3, -1, 5, -1, -1]
+
+
+def test_links_are_added_to_paths():
+    paths = offline.Paths(joined(5, np.array([0]), np.array([1])), np.full(5, 5.0), np.array([9]))
+    found = Solution(np.array([1, 2]), np.array([3, 4]), np.array([0.5, -0.1]), np.array([2]))
+    whole = offline._with(paths, found, np.array([True, False]))
+    assert whole.runs.before.tolist() == [-1, 0, -1, 1, -1]
+    assert whole.runs.after.tolist() == [1, 3, -1, -1, -1]
+    assert whole.margin.tolist() == [5, 5, 5, 0.5, 5]
+    assert whole.left_out.tolist() == [2]
+    assert paths.runs.after.tolist() == [1, -1, -1, -1, -1]  # as it was
+
+
+class Straight:
+    """A motion of which only the cost of a place anywhere is used."""
+
+    anywhere = 3.0
+
+
+def solved(time, links, costs, population):
+    """Paths through runs of which costs are written down; all others cannot be."""
+    runs = joined(len(time), *np.array(links, dtype=int).reshape(-1, 2).T)
+    time = np.array(time)
+
+    def cost(rows, others):
+        pairs = zip(rows.tolist(), others.tolist(), strict=True)
+        found = np.array([costs.get(pair, 50.0) for pair in pairs])
+        return np.where(time[others] > time[rows], found, 1e6)
+
+    return offline._solved(time, runs, cost, Straight(), population)
+
+
+# Two animals: 0-2 and 1-3 in frames 0 and 1, 4-6 and 5-7 in frames 2 and 3.
+PAIRED = ([0, 0, 1, 1, 2, 2, 3, 3], [(0, 2), (1, 3), (4, 6), (5, 7)])
+
+
+def test_animals_that_are_there_all_the_time_are_joined_at_the_smallest_cost():
+    costs = {(2, 4): 2.0, (3, 5): 2.0, (2, 5): 0.0, (3, 4): 1.0}
+    paths = solved(*PAIRED, costs, Population(2, True))
+    assert paths.runs.after.tolist() == [2, 3, 5, 4, 6, 7, -1, -1]
+    # Links within a run have the margin of what is sure, those between 4 less 1, first ones any.
+    inf = np.inf
+    assert paths.margin.tolist() == [inf, inf, 5, 5, 3, 3, 5, 5]
+    assert paths.left_out.tolist() == []
+
+
+def test_animals_that_come_and_go_are_joined_where_they_are_near():
+    costs = {(2, 4): 2.0, (3, 5): 60.0}
+    paths = solved([*PAIRED[0], 1], PAIRED[1], costs, Population(2, False))
+    assert paths.runs.after.tolist() == [2, 3, 4, -1, 6, 7, -1, -1, -1]
+    assert paths.margin[4] == pytest.approx(3 - np.log(1e-3) - 2)
+    assert paths.left_out.tolist() == [8]  # what is joined with nothing is no animal
+
+
+@pytest.mark.parametrize("largest", [600, 2, 1])
+def test_what_is_too_large_is_joined_where_it_is_near_first(monkeypatch, largest):
+    monkeypatch.setattr(offline, "LARGEST", largest)
+    near, calls = offline.join_near, []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return near(*arguments)
+
+    monkeypatch.setattr(offline, "join_near", counted)
+    # No moment at which three animals are there: all is one window of four ends.
+    costs = {(2, 4): 1.0, (3, 5): 2.0, (2, 5): 8.5, (3, 4): 8.0}
+    paths = solved(*PAIRED, costs, Population(3, True))
+    assert paths.runs.after.tolist() == [2, 3, 4, 5, 6, 7, -1, -1]
+    # Once joined, two ends are left; one is still too many, and nothing more can be joined.
+    assert len(calls) == {600: 0, 2: 1, 1: 2}[largest]
+
+
+def test_what_is_joined_before_is_sure(monkeypatch):
+    monkeypatch.setattr(offline, "LARGEST", 3)
+    # 2-4 has a margin of 6, the other links one of 1 or less: it is joined at once.
+    costs = {(2, 4): 1.0, (3, 5): 9.0, (2, 5): 9.5, (3, 4): 12.0}
+    paths = solved(*PAIRED, costs, Population(3, True))
+    assert paths.runs.after[2] == 4
+    assert paths.margin[4] > 5
+
+
+def identified(monkeypatch, poses, answer, scores, chosen, tracklets=None, first=3, notes=None):
+    def identify(some, animals, own, said):
+        asked.append((len(some), animals, None if own is None else own.tolist()))
+        said.append("told")
+        return np.array(answer), np.array(scores)
+
+    asked = []
+    monkeypatch.setattr(offline, "identify", identify)
+    found = offline._identified(poses, np.array(chosen), tracklets, 2, first, notes)
+    return found, asked
+
+
+def test_numbers_of_tracks_go_on_from_the_first(monkeypatch):
+    poses = scene([(0, x, 0, 0.0) for x in (0, 50, 100, 150)], track_scores=[0.1, 0.2, 0.3, 0.4])
+    notes = []
+    found, asked = identified(
+        monkeypatch, poses, [1, -1, 0, 0], [0.9, 0.8, 0.7, 0.6], [True] * 4, notes=notes
+    )
+    assert asked == [(4, 2, None)]
+    assert found.tracks.tolist() == [4, 3, 3]
+    assert found.tracks.dtype == np.int32
+    assert found.track_scores.tolist() == [0.9, 0.7, 0.6]
+    assert found.points[1, 0, 0] == 100 + 6
+    assert notes[0] == "told"
+    assert notes[1].startswith("Tracking: 1 of 4 instances belong to no animal")
+
+
+def test_what_was_not_chosen_stays_only_where_a_tracker_left_it(monkeypatch):
+    poses = scene(
+        [(0, x, 0, 0.0) for x in (0, 50, 100, 150)],
+        track_scores=[0.1, 0.2, 0.3, 0.4],
+        user=[False, False, False, True],
+    )
+    chosen, tracklets = [True, False, True, True], np.array([5, -1, 6, 7])
+    found, asked = identified(monkeypatch, poses, [0, -1, -1], [0.9, 0.8, 0.7], chosen, tracklets)
+    assert asked == [(3, 2, [5, 6, 7])]
+    # The second had no track and has none; the third is no animal; a person's stays without.
+    assert found.tracks.tolist() == [3, -1, -1]
+    np.testing.assert_allclose(found.track_scores, [0.9, 0.2, np.nan])
+    found, _ = identified(monkeypatch, poses, [0, -1, -1], [0.9, 0.8, 0.7], chosen)
+    assert found.tracks.tolist() == [3, -1]
+    nothing, asked = identified(monkeypatch, poses[:2], [], [], [False, False])
+    assert (len(nothing), asked) == (0, [])
+
+
+def test_frames_out_of_order_are_put_in_order():
+    tracked = track(scene([*B[::-1], *A]), replace(GLOBAL, tracking_target_instance_count=2))
+    assert tracked.frame.tolist() == [row // 2 for row in range(16)]
+    assert one_track_each(tracked, A, B)
+
+
+def test_instances_that_a_person_labelled_are_never_second_detections():
+    rows = [*mixed(A, B, C), (2, 40, 61, 1.5), (5, 50, 1, 0.0)]
+    tracked = track(
+        scene(rows, instance_scores=[0.9] * 24 + [0.4] * 2, user=[False] * 24 + [True] * 2), THREE
+    )
+    assert tracked.user.sum() == 2
+    assert set(tracks_of(tracked[tracked.user], rows[-2:])) <= {0, 1, 2}
+
+
+def test_tracks_are_numbered_by_when_their_animals_are_seen_first():
+    late = [(t, 300, 10 * t, 0.0) for t in range(8) if t > 1]
+    numbers, scores = offline.identify(scene(mixed(late, A, B)), 3)
+    poses = scene(mixed(late, A, B))
+    assert set(numbers[poses.frame < 2].tolist()) == {0, 1}
+    assert numbers[poses.points[:, 1, 0] > 290].tolist() == [2] * 6
+    assert (scores[poses.frame == 0] == 1).all()
