@@ -224,8 +224,6 @@ def join_near(runs: Runs, time: np.ndarray, cost: Cost, anywhere: float) -> Solu
     """
     starts, ends = (side.nonzero()[0] for side in (runs.before < 0, runs.after < 0))
     none = np.zeros(0, dtype=np.intp)
-    if not len(starts):
-        return Solution(none, none, none.astype(float), none)
     at, table = slots(time[starts])
     rows, others, costs = [none], [none], [none.astype(float)]
     for lag in range(1, REACH + 1):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.tracking import track
-from sleap_lab.tracking.absence import AbsenceLinker, detection_scores, shifts, typical_area
+from sleap_lab.tracking.absence import AbsenceLinker, _free, detection_scores, shifts, typical_area
 
 NAN = np.nan
 SKELETON = Skeleton(("a", "b", "c", "d"))
@@ -226,3 +226,248 @@ def test_the_order_of_detections_never_matters(seed, method, scoring, animals, g
         ]
         answers.append(sorted(members))
     assert answers[0] == answers[1]
+
+
+# --- step by step -----------------------------------------------------------------------
+
+PLACE, SPEED = BODY / 20, BODY / 160
+"""Noise of a step: a twentieth of a body, and a 160th per frame."""
+MIDDLE = np.array([5.0, 5.0])
+"""Centroid of the square at (0, 0)."""
+DOWN, RIGHT = np.add(SQUARE, [0, 2]), np.add(SQUARE, [2, 0])
+
+
+def filtered(places, follow=True):
+    """Mean and covariance of a filter that saw an animal at places, one per frame; nan for none.
+
+    After an absence it runs again along the straight way, if it follows.
+    """
+    step = np.array([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1.0]])
+    process = np.diag([PLACE, SPEED, PLACE, SPEED]) ** 2
+    seen = np.array([[1, 0, 0, 0], [0, 0, 1.0, 0]])
+
+    def one(mean, covariance, place=None):
+        mean, covariance = step @ mean, step @ covariance @ step.T + process
+        if place is None:
+            return mean, covariance
+        gain = (
+            covariance @ seen.T @ np.linalg.inv(seen @ covariance @ seen.T + PLACE**2 * np.eye(2))
+        )
+        mean = mean + gain @ (place - seen @ mean)
+        return mean, (np.eye(4) - gain @ seen) @ covariance
+
+    mean = np.array([places[0][0], 0, places[0][1], 0])
+    covariance = np.diag([2 * PLACE, BODY / 16, 2 * PLACE, BODY / 16]) ** 2
+    last, since, before = np.array(places[0]), 0, (mean, covariance)
+    for place in places[1:]:
+        since += 1
+        if place is None:
+            mean, covariance = one(mean, covariance)
+            continue
+        place = np.array(place)
+        if since > 1 and follow:
+            mean, covariance = before
+            for t in range(1, since):
+                mean, covariance = one(mean, covariance, last + (place - last) * t / since)
+        mean, covariance = one(mean, covariance, place)
+        last, since, before = place, 0, (mean, covariance)
+    return mean, covariance
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("gap", [0, 1, 3])
+def test_the_filter_of_a_track_is_that_of_its_places(method, gap):
+    frames = [[(0, 0)], [(2, 1)], [(3, 3)], *[[]] * gap, [(9, 6)], [(10, 8)]]
+    linker = linker_after(frames, method=method)
+    assert linker.opened == 1
+    places = [None if not frame else MIDDLE + frame[0] for frame in frames]
+    mean, covariance = filtered(places, follow=method == "ocsort")
+    own = linker.tracks
+    np.testing.assert_allclose(own.mean[0], mean)
+    np.testing.assert_allclose(own.covariance[0], covariance)
+    np.testing.assert_allclose(own.seen_mean[0], mean)
+    np.testing.assert_allclose(own.seen_covariance[0], covariance)
+    assert (own.row.tolist(), own.unseen.tolist(), own.id.tolist()) == ([4], [0], [0])
+    # The last places, as many steps as momentum is measured over.
+    expected = [MIDDLE + at for at in ((0, 0), (2, 1), (3, 3), (9, 6), (10, 8))]
+    np.testing.assert_allclose(own.way[0], expected[-1 - linker.config.momentum_span :])
+
+
+def test_a_track_that_is_away_is_where_its_speed_leads():
+    linker = linker_after([[0], [2], [4], [], []])
+    mean, covariance = filtered([(5, 5), (7, 5), (9, 5), None, None])
+    np.testing.assert_allclose(linker.tracks.mean[0], mean)
+    np.testing.assert_allclose(linker.tracks.covariance[0], covariance)
+    assert linker.tracks.unseen.tolist() == [2]
+    assert not np.allclose(linker.tracks.seen_mean[0], mean)
+
+
+def test_new_tracks_have_a_place_and_no_speed():
+    linker = linker_after([[0, 40], []], momentum_span=2)
+    new = linker._new(np.array([1, 0]))
+    assert new.id.tolist() == [2, 3]
+    assert linker.opened == 4
+    assert new.row.tolist() == [1, 0]
+    assert new.unseen.tolist() == [0, 0]
+    np.testing.assert_allclose(new.mean, [[45, 0, 5, 0], [5, 0, 5, 0]])
+    np.testing.assert_allclose(new.seen_mean, new.mean)
+    spread = np.diag([2 * PLACE, BODY / 16, 2 * PLACE, BODY / 16]) ** 2
+    np.testing.assert_allclose(new.covariance, [spread, spread])
+    np.testing.assert_allclose(new.seen_covariance, [spread, spread])
+    assert new.way.shape == (2, 3, 2)
+    assert np.isnan(new.way[:, :2]).all()
+    assert new.way[:, 2].tolist() == [[45, 5], [5, 5]]
+    both = (new + linker.tracks)[np.array([True, False, True, False])]
+    assert both.id.tolist() == [2, 0]
+    assert both.way[:, -1].tolist() == [[45, 5], [5, 5]]
+
+
+@pytest.mark.parametrize(("stddev", "spread"), [(None, 0.1), (0.05, 0.05)])
+def test_oks_of_a_detection_and_an_expected_pose(stddev, spread):
+    linker = linker_after([[0, (3, 4)]], scoring_method="oks", oks_stddev=stddev)
+    expected = np.array([SQUARE, DOWN, np.full((4, 2), NAN)])
+    found = linker._similarity(np.array([0, 1]), expected)
+    # exp(-d² / (2 · area · (2 · stddev)²)) for all nodes alike, with the usual area of 100 px²
+    by_hand = [
+        [np.exp(-(d**2) / (2 * 100 * (2 * spread) ** 2)) for d in row]
+        for row in ((0, 2), (5, np.hypot(3, 2)))
+    ]
+    np.testing.assert_allclose(found[:, :2], by_hand, rtol=1e-6)
+    assert found[:, 2].tolist() == [0, 0]
+
+
+def test_overlap_of_a_detection_and_an_expected_pose():
+    linker = linker_after([[0, 5]], scoring_method="iou")
+    found = linker._similarity(np.array([0, 1]), np.array([SQUARE, RIGHT]))
+    # Boxes are 11 px wide, from the first to the last pixel.
+    np.testing.assert_allclose(found, [[1, 9 / 13], [6 / 16, 8 / 14]])
+
+
+def test_scores_of_links_are_similarities_and_of_openings_one():
+    poses = poses_of([[0], [1, 90]])
+    linker = AbsenceLinker(poses, TrackerConfig(method="bytetrack", scoring_method="iou"))
+    assert [part.tolist() for part in linker.link(0, np.array([0]))] == [[0], [0], [1]]
+    rows, ids, scores = linker.link(1, np.array([2, 1]))
+    assert (rows.tolist(), ids.tolist()) == ([2, 1], [1, 0])
+    assert scores == pytest.approx([1, 10 / 12])
+
+
+def free_of(**options):
+    """The linker of one track at 0 and detections 1, 2, … px away, and what `_stage` is given."""
+    poses = poses_of([[0], [1, 4]])
+    linker = AbsenceLinker(poses, TrackerConfig(**{"method": "bytetrack", **options}))
+    linker.link(0, np.array([0]))
+    return linker, np.array([1, 2]), np.full(2, -1), np.zeros(2)
+
+
+def test_a_link_needs_as_much_similarity_as_is_asked_for():
+    overlap = 10 / 12
+    for least, linked in ((overlap - 1e-6, [0, -1]), (overlap + 1e-6, [-1, -1])):
+        linker, rows, of, scores = free_of(scoring_method="iou")
+        places = linker.points[linker.tracks.row]
+        all_of = np.ones(2, dtype=bool)
+        linker._stage(rows, of, scores, all_of, np.ones(1, dtype=bool), places, least)
+        assert of.tolist() == linked
+        assert scores == pytest.approx([overlap * (linked[0] == 0), 0])
+    # Those that take no part, on either side, are not linked.
+    for wanted, offered, linked in (
+        ([False, True], [True], [-1, 0]),
+        ([True, True], [False], [-1, -1]),
+        ([False, False], [True], [-1, -1]),
+    ):
+        linker, rows, of, scores = free_of(scoring_method="iou")
+        places = linker.points[linker.tracks.row]
+        linker._stage(rows, of, scores, np.array(wanted), np.array(offered), places, 0.1)
+        assert of.tolist() == linked
+
+
+def test_what_is_linked_is_free_no_more():
+    of, wanted = np.array([-1, 2, -1, -1]), np.array([True, True, False, True])
+    which, tracks = _free(of, wanted, np.array([True, False, True, True]))
+    assert (which.tolist(), tracks.tolist()) == ([0, 3], [0, 3])
+
+
+def test_the_nearest_goes_on_as_far_as_three_bodies():
+    # From where it is expected or was seen last, whichever is nearer.
+    for x, linked in ((3 * BODY - 0.1, 0), (3 * BODY + 0.1, -1)):
+        linker = linker_after([[0], [x], []])
+        linker.tracks = linker._new(np.array([0]))
+        last = linker.points[[0]]
+        for moved, seen in ((last, last + 900), (last + 900, last)):
+            of = np.full(1, -1)
+            linker._nearest(np.array([1]), of, np.array([True]), moved, seen)
+            assert of.tolist() == [linked]
+        of = np.full(1, -1)
+        linker._nearest(np.array([1]), of, np.array([False]), last, last)
+        assert of.tolist() == [-1]
+
+
+def test_once_all_animals_are_known_the_nearest_goes_on_from_anywhere():
+    frames = [[0, 100], [0, 100], [0, 400]]
+    assert tracks(frames, "bytetrack", max_tracks=2)[-1] == {0: 0, 400: 1}
+    assert tracks(frames, "bytetrack", max_tracks=3)[-1] == {0: 0, 400: 2}
+
+
+def test_a_frame_with_more_than_can_be_opened_opens_the_first():
+    linker = linker_after([[0, 100, 200]], max_tracks=2)
+    assert linker.opened == 2
+    assert linker.tracks.row.tolist() == [0, 1]
+    linker = linker_after([[0, 100], [0, 100, 200]], max_tracks=2)
+    assert linker.opened == 2
+
+
+def test_a_new_track_needs_enough_nodes_and_a_score():
+    poses = poses_of([[0, (100, 0, 0.5), (200, 0, 0.9), 300]])
+    poses.points[3, 1:] = NAN
+    config = TrackerConfig(method="bytetrack", new_track_threshold=0.9, min_new_track_points=1)
+    linker = AbsenceLinker(poses, config)
+    assert linker.may_open.tolist() == [True, False, True, False]
+    config = TrackerConfig(method="bytetrack", track_high_threshold=0.9, track_low_threshold=0.5)
+    linker = AbsenceLinker(poses, config)
+    assert linker.sure.tolist() == [True, False, True, True]
+    assert linker.unsure.tolist() == [False, False, False, False]
+    config = TrackerConfig(method="bytetrack", track_high_threshold=0.9, track_low_threshold=0.4)
+    assert AbsenceLinker(poses, config).unsure.tolist() == [False, True, False, False]
+
+
+def test_unsure_detections_go_on_only_with_tracks_seen_in_the_frame_before():
+    assert tracks([[0], [0], [(1, 0, 0.3)]], "bytetrack")[-1] == {1: 0}
+    assert tracks([[0], [], [(1, 0, 0.3)]], "bytetrack")[-1] == {}
+
+
+def test_directions_are_measured_over_the_last_steps():
+    # Right for two steps, then up for three: over three steps it goes up, over five up and right.
+    frames = [[(0, 0)], [(8, 0)], [(16, 0)], [(16, 8)], [(16, 16)], [(16, 24)]]
+    poses = poses_of([[(16, 32), (24, 24)]])
+    for span, angle in ((3, np.pi / 2), (5, np.arctan2(24, 16))):
+        linker = linker_after(frames, momentum=0.3, momentum_span=span)
+        linker.points = np.concatenate([linker.points, poses.points])
+        linker.scores = np.array([1.0] * 6 + [0.5, 1.0])
+        kept = linker._momentum(np.array([6, 7]), np.array([0]))[:, 0]
+        up, right = 0.5 - (np.pi / 2 - angle) / np.pi, 0.5 - angle / np.pi
+        np.testing.assert_allclose(kept, [0.3 * 0.5 * up, 0.3 * right])
+
+
+def test_turning_round_counts_against_a_link():
+    linker = linker_after([[0], [-5], [-10]], momentum=0.2)
+    poses = poses_of([[0, (-10, 0), (-10, 0.5)]])
+    linker.points, linker.scores = np.concatenate([linker.points, poses.points]), np.ones(6)
+    kept = linker._momentum(np.array([3, 4, 5]), np.array([0]))[:, 0]
+    # Back by 10 px: 0.2 · -1/2. No further than the noise of a place, a twentieth of a body: 0.
+    np.testing.assert_allclose(kept, [-0.1, 0, 0], atol=1e-12)
+    # Angles wrap: from 170 degrees to -170 it is 20.
+    linker = linker_after([[(0, 0)], [(-5, 0.8816)]], momentum=0.2)
+    poses = poses_of([[(-10, 0)]])
+    linker.points, linker.scores = np.concatenate([linker.points, poses.points]), np.ones(3)
+    turn = 2 * np.arctan2(0.8816, 5)
+    kept = linker._momentum(np.array([2]), np.array([0]))
+    np.testing.assert_allclose(kept, [[0.2 * (0.5 - turn / np.pi)]], rtol=1e-4)
+
+
+def test_the_direction_decides_between_two_that_are_as_similar():
+    # Expected at 15: 13 and 17 are as near, and 17 goes on.
+    linker = linker_after([[0], [5], [10], [], [(20, 3), (20, -3)]], momentum=0.4)
+    assert linker.opened >= 1
+    frames = [[(0, 0)], [(5, 0)], [(10, 0)], [(10, 6), (15, 4)]]
+    assert tracks(frames, "ocsort", momentum=0.9)[-1][15] == 0
+    assert tracks(frames, "ocsort", momentum=0.9)[-1][10] == 1

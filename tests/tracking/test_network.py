@@ -406,3 +406,32 @@ def test_leaving_out_a_run_costs_more_the_longer_it_is():
         assert found.left_out.tolist() == [left_out]
         assert list(zip(found.rows, found.others, strict=True)) == [link]
         assert found.margin.tolist() == pytest.approx([0.1])
+
+
+def test_a_false_detection_that_fills_the_place_of_an_animal_is_seen_in_a_wider_window():
+    # One animal: 0-1 in frames 0 and 1, 3-5 in frames 2 and 3. A ghost, 2-4, in frames 1 and 2, so
+    # that one run crosses each moment; but nothing leads from 1 to 2 or from 4 to 3.
+    time, runs = np.array([0, 1, 1, 2, 2, 3]), linked(6, (0, 1), (2, 4), (3, 5))
+
+    def cost(rows, others):
+        return np.where(time[others] > time[rows], 1.0, network.IMPOSSIBLE)
+
+    assert len(windows_of(runs, time, 1)) == 4
+    found = solve(runs, time, cost, 1, ANYWHERE)
+    assert (found.rows.tolist(), found.others.tolist()) == ([1], [3])
+    assert found.left_out.tolist() == [2]
+
+
+@pytest.mark.parametrize(("more", "left_out"), [(-0.1, 0), (0.1, 1)])
+def test_a_single_detection_is_left_out_where_a_link_costs_more_than_a_ghost(more, left_out):
+    # A ghost costs a place anywhere, and 3 of 100 frames have one.
+    ghost = ANYWHERE - np.log(0.03)
+    found = solve(
+        linked(2),
+        np.array([0, 1]),
+        lambda rows, others: ghost + more * (others > rows),
+        1,
+        ANYWHERE,
+    )
+    assert len(found.left_out) == left_out
+    assert found.margin.tolist() == pytest.approx([0.1] * (1 - left_out))
