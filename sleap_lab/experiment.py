@@ -221,7 +221,7 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
             summary.status, summary.exit_code, summary.error = (
                 "interrupted",
                 130,
-                "interrupted by the user",
+                run_summary.announced_stop(folder) or run_summary.BY_USER,
             )
             if config.cache == "rw" and invocation.job is None:
                 terminal.warn(

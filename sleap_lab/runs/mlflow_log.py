@@ -284,6 +284,7 @@ def _entry(
         "sleap_lab.status": run.status,
         "sleap_lab.exit_code": None if run.exit_code is None else str(run.exit_code),
         "sleap_lab.run_host": run.host,
+        "sleap_lab.slurm_job": run.slurm_job,
         "sleap_lab.sweep": sweep_name(sweep) if sweep is not None else None,
         "sleap_lab.job": None if run.job is None else str(run.job),
     }

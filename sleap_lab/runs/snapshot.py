@@ -24,6 +24,7 @@ from sleap_lab.files.atomic import replacing
 from sleap_lab.files.hashes import file_facts
 from sleap_lab.files.safe_load import read_json, read_yaml
 from sleap_lab.runs.run import Run
+from sleap_lab.runs.slurm import job_id
 from sleap_lab.settings.config import Config, keys
 from sleap_lab.settings.inputs import model_files
 
@@ -214,7 +215,7 @@ def _last_part(value: Any) -> Any:
 
 
 def environment() -> dict[str, Any]:
-    """Return the versions of Python and of all packages, the platform, CPUs and working folder."""
+    """Return versions of Python and all packages, platform, CPUs, working folder and Slurm job."""
     torch = sys.modules.get("torch")  # a run that needed no network must not pay for importing it
     packages = [item.metadata for item in distributions()]  # read and parsed at each access
     return {
@@ -223,6 +224,7 @@ def environment() -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "torch_threads": torch.get_num_threads() if torch else None,
         "cwd": str(Path.cwd()),
+        "slurm_job": job_id(),
         "packages": dict(
             sorted((item["Name"], item["Version"]) for item in packages if item["Name"])
         ),

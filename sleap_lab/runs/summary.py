@@ -22,11 +22,14 @@ from sleap_lab import terminal
 from sleap_lab.errors import RunError, SleapLabError
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_json
+from sleap_lab.runs import slurm
 
 log = logging.getLogger("sleap_lab")
 
 RUN_FILE = "run.json"
 SWEEP_FILE = "sweep.json"
+CAUSE_FILE = "stopped.txt"
+BY_USER = "interrupted by the user"
 STATUSES = ("running", "finished", "partial", "failed", "interrupted")
 
 
@@ -61,6 +64,7 @@ class RunSummary:
         job: Number of the job within its sweep.
         host: Machine that runs or ran it.
         pid: Process that runs or ran it.
+        slurm_job: Slurm's job in which it runs or ran, as `14` or `14_3`; None elsewhere.
         mlflow: `run_id`, `experiment_id` and `tracking_uri` of the MLflow run that mirrors the
             folder, once it exists; while it is created, its `key`.
     """
@@ -83,6 +87,7 @@ class RunSummary:
     job: int | None = None
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
+    slurm_job: str | None = field(default_factory=slurm.job_id)
     mlflow: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
@@ -116,10 +121,10 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
     try:
         record = read_json(path)
         summary = RunSummary(
-            **{"status": record["status"]}
+            **{"status": record["status"], "slurm_job": None}
             | {f.name: record[f.name] for f in fields(RunSummary) if f.name in record}
         )
-        for name, value in asdict(RunSummary()).items():
+        for name, value in asdict(RunSummary(slurm_job=None)).items():
             if value is not None and not isinstance(getattr(summary, name), type(value)):
                 raise TypeError(f"{name} is of type {type(getattr(summary, name)).__name__}")
         summary.metrics = {
@@ -183,6 +188,23 @@ def read_stamp(folder: Path) -> Stamp | None:
         return None
 
 
+def announce_stop(folder: Path, cause: str | None) -> None:
+    """Write down why the process of a run is about to be stopped; None takes it back."""
+    if cause is None:
+        (folder / CAUSE_FILE).unlink(missing_ok=True)
+        return
+    with replacing(folder / CAUSE_FILE) as temporary:
+        temporary.write_text(cause, encoding="utf-8")
+
+
+def announced_stop(folder: Path) -> str | None:
+    """Return why the process of a run is being stopped, if whoever stops it has said so."""
+    try:
+        return (folder / CAUSE_FILE).read_text(encoding="utf-8") or None
+    except OSError:
+        return None
+
+
 def settle(folder: Path, name: str = RUN_FILE, *, cause: str | None = None) -> RunSummary:
     """Read a summary; if its process ended without a record, record the run as interrupted.
 
@@ -196,10 +218,13 @@ def settle(folder: Path, name: str = RUN_FILE, *, cause: str | None = None) -> R
     summary = read(folder, name)
     if summary.status == "running" and not is_alive(folder, summary, name):
         summary.status = "interrupted"
-        summary.error = cause or (
-            f"process {summary.pid} on {summary.host} ended without a word "
-            "(killed, out of memory, power)"
-        )
+        summary.error = cause or announced_stop(folder)
+        if summary.error is None:
+            told = slurm.word(summary.slurm_job) if summary.slurm_job else None
+            summary.error = (
+                f"process {summary.pid} on {summary.host} ended without a word "
+                f"({told or 'killed, out of memory, power'})"
+            )
         summary.ended = datetime.fromtimestamp((folder / name).stat().st_mtime, UTC).isoformat()
         write(folder, summary, name)
     return summary

@@ -22,7 +22,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigLoadError
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -43,6 +45,15 @@ from sleap_lab.settings.words import FileConfigSource
 
 CONFIG_MODULE = "sleap_lab.conf"
 PRIMARY = "config"
+
+LAUNCHERS = {
+    "submitit_local": {"timeout_min": 365 * 24 * 60},
+    "submitit_slurm": {"timeout_min": 24 * 60, "max_num_timeout": 3},
+}
+"""Defaults of launchers where those of their plugin do not suit: they end a job after an hour.
+
+A job that the time limit of Slurm ends is queued again, and continues with what it stored.
+"""
 
 FOR_EVALUATION = ("evaluator.ground_truth_path", "evaluator.video_map")
 FOR_MODELS = ("model.paths", "model.backbone_ckpt_path", "model.head_ckpt_path")
@@ -69,6 +80,23 @@ def register() -> None:
     """Make the schema and the resolvers known to Hydra; safe to call again."""
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("demo", _demo_file, replace=True)
+
+
+def _set_defaults_of_launchers() -> None:
+    """Replace defaults of the installed launchers; options of the user can say otherwise."""
+    Plugins.instance()  # loads the plugins, which store their own
+    store = ConfigStore.instance()
+    for name, values in LAUNCHERS.items():
+        try:
+            known = store.load(f"hydra/launcher/{name}.yaml")
+        except ConfigLoadError:  # not installed
+            continue
+        store.store(
+            group="hydra/launcher",
+            name=name,
+            node=OmegaConf.merge(known.node, values),
+            provider=known.provider,
+        )
 
 
 def _demo_file(name: str) -> str:
@@ -183,6 +211,7 @@ def hydra_application(configs: Configs = OURS) -> Iterator[Hydra]:
     try:
         version.setbase("1.3")
         search_path = create_config_search_path(f"pkg://{CONFIG_MODULE}")
+        _set_defaults_of_launchers()
         if configs.folder is not None:
             own = f"file://{Path(configs.folder).absolute()}"
             search_path.prepend(

@@ -29,6 +29,7 @@ from sleap_lab.settings.overrides import (
     first_line,
     fixed,
     parse_overrides,
+    refuse_launcher,
     refuse_sweeps,
     split_overrides,
 )
@@ -107,6 +108,7 @@ def check_jobs(
         multirun = multirun or settings.hydra.mode is RunMode.MULTIRUN
         if not multirun:
             refuse_sweeps(own)
+            refuse_launcher(hydras, "a single run is handed to no launcher; add -m")
         chosen = _chosen_folder(settings, "hydra.sweep.dir" if multirun else "hydra.run.dir")
         jobs = []
         batches, names = (

@@ -27,6 +27,7 @@ ONLY_BASIC = (
 )
 GLOBAL = "# @package _global_"
 FREE_FORM = ("logger.tags",)
+IN_PROCESS = ("hydra/launcher", "basic")
 LAUNCHING = ("hydra/launcher", "hydra/sweeper")
 EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 """The extra of the package that installs a launcher."""
@@ -85,6 +86,22 @@ def fixed(overrides: Sequence[str]) -> list[str]:
         for text, parsed in zip(overrides, parse_overrides(overrides), strict=True)
         if not parsed.is_sweep_override()
     ]
+
+
+def refuse_launcher(overrides: Sequence[str], why: str) -> None:
+    """Refuse a launcher where nothing is handed to one.
+
+    Args:
+        overrides: As on the command line.
+        why: What there is instead, and what to type.
+
+    Raises:
+        ConfigError: Naming the override.
+    """
+    for text in split_overrides(overrides)[1]:
+        name, _, value = text.lstrip("+~").partition("=")
+        if name.startswith(("hydra/launcher", "hydra.launcher")) and (name, value) != IN_PROCESS:
+            raise ConfigError(f"{text.lstrip('+~')}: {why}")
 
 
 def refuse_sweeps(overrides: Sequence[str]) -> None:

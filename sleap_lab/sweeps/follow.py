@@ -35,7 +35,7 @@ def following(
     pending: Sequence[Job],
     logger: LoggerConfig,
     outputs_root: Path,
-) -> Iterator[None]:
+) -> Iterator[Event]:
     """Report and mirror jobs as they end, as long as the block runs.
 
     Args:
@@ -44,32 +44,38 @@ def following(
         pending: The jobs to run, with their last known state.
         logger: Where to log them.
         outputs_root: Folder of the default store.
+
+    Yields:
+        An event, set once all pending jobs have ended.
     """
     done: Queue = SimpleQueue()
-    over = Event()
+    over, all_ended = Event(), Event()
     threads = [
-        Thread(target=_report, args=(pending, over, done), daemon=True),
+        Thread(target=_report, args=(pending, over, all_ended, done), daemon=True),
         Thread(target=_mirror, args=(folder, jobs, logger, outputs_root, done), daemon=True),
     ]
     for thread in threads:
         thread.start()
     try:
-        yield
+        yield all_ended
     finally:
         over.set()
         for thread in threads:
             thread.join()
 
 
-def _report(pending: Sequence[Job], over: Event, done: Queue) -> None:
-    """Print a line for each job that ends, and hand it on."""
+def _report(pending: Sequence[Job], over: Event, all_ended: Event, done: Queue) -> None:
+    """Print a line for each job that ends, and hand it on.
+
+    One that was interrupted may be continued, as by Slurm, which queues jobs again.
+    """
     try:
-        _report_all(pending, over, done)
+        _report_all(pending, over, all_ended, done)
     finally:
         done.put(None)
 
 
-def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
+def _report_all(pending: Sequence[Job], over: Event, all_ended: Event, done: Queue) -> None:
     waiting = list(pending)
     noted: set[str] = set()
     dead: set[Path] = set()
@@ -87,6 +93,8 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
         for job in waiting[:]:
             if (run := ended(job)) is not None:
                 waiting.remove(job)
+                if run.status == "interrupted":
+                    waiting.append(replace(job, run=run))
                 print_job(job.number, run, job.folder)
                 for text, say in (
                     *((note, terminal.warn) for note in run.notes),
@@ -95,7 +103,10 @@ def _report_all(pending: Sequence[Job], over: Event, done: Queue) -> None:
                     if text not in noted:  # what is said of all jobs is shown once
                         say(f"job {job.number}: {text}")
                 noted.update(run.notes, run.remarks)
-                done.put(replace(job, run=run))
+                if run.status != "interrupted":
+                    done.put(replace(job, run=run))
+        if not waiting:
+            all_ended.set()
         if last:
             break
 

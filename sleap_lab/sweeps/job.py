@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -36,10 +36,12 @@ from sleap_lab.runs.summary import RunSummary, Stamp, read_stamp
 from sleap_lab.settings.compose import register, to_config
 from sleap_lab.settings.config import Config
 from sleap_lab.sweeps import ledger
+from sleap_lab.sweeps.signals import cause, from_slurm, leave, listening, withheld
 
 SLOTS = ".slots"
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_STOP = 10.0
+SECONDS_OF_SLURM = 25.0  # it waits 30 s by default
 ENDED_BY = {
     signal.SIGKILL: "as by kill -9, or because memory ran out",
     signal.SIGSEGV: "a crash in compiled code; the log shows where",
@@ -101,9 +103,30 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
         node: The composed config of the job.
         sweep: Its sweep.
     """
-    if os.getpid() != sweep.pid:
+    if os.getpid() != sweep.pid and not from_slurm():
         _end_with(sweep.pid, sweep.host)
     register()  # a launcher may run this in a fresh process
+    os.chdir(sweep.cwd)
+    run = None
+    with listening() as asked, _slot(sweep) as slot:
+        if slot is not None:
+            run = _supervise(node, sweep, slot, asked)
+    if sweep.fail_fast and run is not None and run.status == "failed":
+        ledger.stop(sweep.folder, ledger.FAILED)
+    leave(run, asked)
+
+
+def _supervise(
+    node: DictConfig, sweep: Sweep, slot: int, asked: Sequence[signal.Signals]
+) -> RunSummary:
+    """Run a job in a child process, and return how it went.
+
+    Args:
+        node: The composed config of the job.
+        sweep: Its sweep.
+        slot: Its place among the jobs of this machine.
+        asked: Gets the signals that ask the job to end.
+    """
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     name = str(settings.sweep.subdir)
@@ -113,33 +136,32 @@ def supervise(node: DictConfig, *, sweep: Sweep) -> None:
         if "/" not in str(name)
     }
     invocation = Invocation(sweep.command, list(settings.overrides.task), choices, sweep.jobs[name])
-    os.chdir(sweep.cwd)
-    with _slot(sweep) as slot:
-        if slot is None:
-            return
-        try:
-            with interruptible():
-                config = to_config(node)
-        except ConfigError as error:  # a file was removed after the command was checked
-            run = _new_summary(
-                invocation,
-                status="failed",
-                exit_code=error.exit_code,
-                ended=summary.now(),
-                error=str(error),
-            )
-            summary.write(folder, run)
-        else:
-            environment = _environment(sweep.share, slot, config)
-            process = job_context(config).Process(
-                target=_work, args=(config, folder, invocation, environment, sweep.known[name])
-            )
-            earlier = read_stamp(folder)
-            process.start()
-            stopped = _wait(process, sweep.folder)
-            run = _record(folder, process, invocation, earlier, stopped=stopped)
-    if sweep.fail_fast and run.status == "failed":
-        ledger.stop(sweep.folder, ledger.FAILED)
+    known = sweep.known[name]
+    try:
+        with interruptible():
+            config = to_config(node)
+    except ConfigError as error:  # a file was removed after the command was checked
+        if (done := _done(folder, known)) is not None:
+            return done
+        run = _new_summary(
+            invocation,
+            status="failed",
+            exit_code=error.exit_code,
+            ended=summary.now(),
+            error=str(error),
+        )
+        summary.write(folder, run)
+        return run
+    environment = _environment(sweep.share, slot, config)
+    process = job_context(config).Process(
+        target=_work, args=(config, folder, invocation, environment, known)
+    )
+    earlier = read_stamp(folder)
+    summary.announce_stop(folder, None)
+    with withheld():
+        process.start()
+    stopped = _wait(process, folder, sweep.folder, asked)
+    return _record(folder, process, invocation, earlier, known, stopped=stopped)
 
 
 def _environment(share: Share, slot: int, config: Config) -> dict[str, str]:
@@ -220,24 +242,39 @@ def job_context(config: Config) -> ForkServerContext | SpawnContext:
     return context
 
 
-def _wait(process: BaseProcess, sweep_folder: Path) -> bool:
-    """Wait for a process; where its sweep is interrupted first, stop it and return true."""
+def _wait(
+    process: BaseProcess, folder: Path, sweep_folder: Path, asked: Sequence[signal.Signals]
+) -> str | None:
+    """Wait for a process; stop it where its sweep is interrupted, or Slurm asks it to end.
+
+    Returns:
+        Why it was stopped; None if it was not.
+    """
+    stopped = None
     try:
-        while not wait([process.sentinel], timeout=SECONDS_BETWEEN_LOOKS):
-            if ledger.stopped(sweep_folder) == ledger.INTERRUPTED:
-                _stop(process)
-                return True
+        while stopped is None and not wait([process.sentinel], timeout=SECONDS_BETWEEN_LOOKS):
+            if asked:
+                stopped = cause(asked)
+            elif ledger.stopped(sweep_folder) == ledger.INTERRUPTED:
+                stopped = summary.BY_USER
     except BaseException:
-        _stop(process)
+        _stop(process, SECONDS_TO_STOP)
         raise
+    if stopped is not None:
+        summary.announce_stop(folder, stopped)
+        _stop(process, SECONDS_OF_SLURM if asked else SECONDS_TO_STOP)
     process.join()
-    return False
+    return stopped
 
 
-def _stop(process: BaseProcess) -> None:
-    """End a process; it gets a short time to record that it was interrupted."""
-    process.terminate()
-    process.join(SECONDS_TO_STOP)
+def _stop(process: BaseProcess, seconds: float) -> None:
+    """End a process; it gets some time to store what it has, and to record how it ended."""
+    if sys.platform == "win32":
+        process.terminate()
+    elif process.pid is not None and process.is_alive():
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGINT)  # a job of Slurm does not get SIGTERM
+    process.join(seconds)
     process.kill()
     process.join()
 
@@ -247,8 +284,9 @@ def _record(
     process: BaseProcess,
     invocation: Invocation,
     earlier: Stamp | None,
+    known: Stamp | None,
     *,
-    stopped: bool,
+    stopped: str | None,
 ) -> RunSummary:
     """Return how a job went; a process that died without a record counts as failed.
 
@@ -256,9 +294,12 @@ def _record(
         folder: Its folder.
         process: The process that ran it, and has ended.
         invocation: How the job was started.
-        earlier: The content of the run file before the job began.
-        stopped: Whether the job was stopped because the sweep was.
+        earlier: The stamp of the run file before the job began.
+        known: The stamp when the sweep began.
+        stopped: Why the job was stopped, if it was.
     """
+    if (done := _done(folder, known)) is not None:
+        return done
     run = _new_summary(invocation)
     with suppress(RunError):
         found = summary.read(folder)
@@ -268,7 +309,7 @@ def _record(
             run.mlflow = found.mlflow
     if run.status == "running":
         run.status, run.ended = "interrupted" if stopped else "failed", summary.now()
-        run.error = "interrupted by the user" if stopped else _cause(process.exitcode)
+        run.error = stopped or _cause(process.exitcode)
         summary.write(folder, run)
     return run
 
@@ -311,7 +352,7 @@ def _work(
         # The lock may have to wait for a killed attempt to end.
         with interruptible(), summary.lock(folder), open(folder / LOG_FILE, "ab") as log:
             faulthandler.enable(log)
-            if not _is_done(folder, known):
+            if _done(folder, known) is None:
                 run(config, folder, replace(invocation, mlflow=_clear(folder)))
 
 
@@ -323,13 +364,16 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-def _is_done(folder: Path, known: Stamp | None) -> bool:
-    """Whether a process that outlived the last command finished the job since the sweep began."""
+def _done(folder: Path, known: Stamp | None) -> RunSummary | None:
+    """Return how a job went if it was done since the sweep began, whoever did it.
+
+    A process that outlived the last command may have, or an earlier start of the same job of Slurm.
+    """
     try:
         run = summary.read(folder)
     except RunError:
-        return False
-    return run.status in ("finished", "partial", "failed") and summary.stamp(run) != known
+        return None
+    return None if ledger.has_to_run(run, "none") or summary.stamp(run) == known else run
 
 
 def _clear(folder: Path) -> dict[str, str] | None:

@@ -13,15 +13,13 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from sleap_lab.settings.compose import OURS, Configs, hydra_application
-from sleap_lab.settings.overrides import fixed, parse_overrides
+from sleap_lab.settings.overrides import fixed
 from sleap_lab.sweeps.job import Share
+from sleap_lab.sweeps.queue import fit_time_limits, is_slurm
 
 Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]
 
 GPUS = "SLEAP_LAB_GPUS"
-MINUTES = {"LocalLauncher": 60 * 24 * 365, "SlurmLauncher": 60 * 24}
-PLUGIN_MINUTES = 60
-"""Default time limits of jobs, minutes; the plugin's own default ends a job after an hour."""
 
 
 @contextmanager
@@ -81,23 +79,17 @@ def waiting_for_all(launcher: DictConfig) -> Iterator[None]:
         SubmittedJob.results = results  # type: ignore[method-assign]
 
 
-def share(launcher: DictConfig, jobs: int, overrides: Sequence[str]) -> Share:
-    """Return each job's share of this machine, and fill in missing defaults of the launcher.
+def share(launcher: DictConfig, jobs: int) -> Share:
+    """Return each job's share of this machine, and fit the launcher to its limits.
 
     Args:
         launcher: Settings of the launcher; changed.
         jobs: How many jobs there are.
-        overrides: What the user typed, which is kept.
     """
     kind = str(launcher["_target_"]).rpartition(".")[2]
-    typed = {override.key_or_group for override in parse_overrides(overrides)}
-    if (
-        kind in MINUTES
-        and launcher.timeout_min == PLUGIN_MINUTES
-        and "hydra.launcher.timeout_min" not in typed
-    ):
-        launcher.timeout_min = MINUTES[kind]
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if is_slurm(launcher):
+        fit_time_limits(launcher)
     if kind == "JoblibLauncher":
         wanted = int(launcher.n_jobs)
         launcher.n_jobs = max(1, min(jobs, wanted if wanted > 0 else cpus + 1 + wanted))

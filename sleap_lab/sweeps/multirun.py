@@ -5,13 +5,16 @@ import multiprocessing
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Event
+
+from omegaconf import DictConfig
 
 from sleap_lab import terminal
-from sleap_lab.errors import RunError, SleapLabError
+from sleap_lab.errors import RunError, SleapLabError, listed
 from sleap_lab.interruption import raise_interruption
 from sleap_lab.runs import summary
 from sleap_lab.runs.links import where_to_look
@@ -21,7 +24,7 @@ from sleap_lab.settings.compose import Configs
 from sleap_lab.settings.config import OUTPUTS
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import as_typed, hiding, quote
-from sleap_lab.sweeps import ledger
+from sleap_lab.sweeps import ledger, queue
 from sleap_lab.sweeps.beforehand import refuse_hopeless
 from sleap_lab.sweeps.follow import began, ended, following, is_running
 from sleap_lab.sweeps.job import SECONDS_TO_STOP, Sweep, job_context, limit_threads, supervise
@@ -210,7 +213,7 @@ def _run(
     interrupted = False
     try:
         with (
-            following(folder, jobs, pending, plan.logger, outputs_root),
+            following(folder, jobs, pending, plan.logger, outputs_root) as all_ended,
             launching(words, configs) as (settings, launch),
         ):
             sweep = Sweep(
@@ -221,11 +224,19 @@ def _run(
                 cwd=Path.cwd(),
                 pid=os.getpid(),
                 host=socket.gethostname(),
-                share=share(settings.hydra.launcher, len(pending), overrides),
+                share=share(settings.hydra.launcher, len(pending)),
                 fail_fast=fail_fast,
             )
-            with waiting_for_all(settings.hydra.launcher):
-                _launch(launch, pending, sweep, shared)
+            pass_on = partial(
+                _pass_on,
+                launch=launch,
+                launcher=settings.hydra.launcher,
+                pending=pending,
+                sweep=sweep,
+                shared=shared,
+                all_ended=all_ended,
+            )
+            _launch(pass_on, pending, sweep, all_ended)
     except KeyboardInterrupt:
         interrupted = True
         terminal.warn(f"what was done so far is kept; go on with: {as_typed(command)}")
@@ -242,47 +253,114 @@ def _run(
     return jobs
 
 
-def _launch(launch: Launch, pending: Sequence[Job], sweep: Sweep, shared: Sequence[str]) -> None:
-    """Pass jobs to the launcher, and lost ones again, until none is left.
+def _launch(
+    pass_on: Callable[[Sequence[Job]], list[Job]],
+    pending: Sequence[Job],
+    sweep: Sweep,
+    all_ended: Event,
+) -> None:
+    """Run jobs until each has ended or is lost.
+
+    What an earlier command left running, or in the queue of Slurm, goes on and is waited for.
 
     Args:
-        launch: Passes jobs to the launcher.
+        pass_on: Passes jobs to the launcher, and returns those that it lost.
         pending: The jobs.
         sweep: Their sweep.
-        shared: Overrides of all jobs, in addition to their own.
-
-    Raises:
-        RunError: The launcher cannot start any.
+        all_ended: Set once all jobs have ended.
     """
     left = list(pending)
     try:
         for _ in range(LAUNCHES):
             if not left or ledger.stopped(sweep.folder):
                 return
-            names = [job.folder.absolute().relative_to(sweep.folder) for job in left]
-            words = [
-                [*job.overrides, *shared, f"hydra.sweep.subdir={quote(str(name))}"]
-                for job, name in zip(left, names, strict=True)
-            ]
-            try:
-                launch(words, partial(supervise, sweep=sweep))
-            except Exception as error:  # a worker was killed, and the launcher stopped
-                raise_interruption(error)
-                _wait(left)
-                if not any(map(began, pending)):
-                    raise RunError(f"hydra/launcher: {first_line(error)}") from error
-                terminal.warn(f"hydra/launcher: {first_line(error)}; what is left is started again")
-                left = [job for job in left if ended(job) is None]
-            else:
-                _wait(left)
-                return
+            queued = queue.still_queued(sweep.folder, [_name(job, sweep) for job in left])
+            live = [job for job in left if _name(job, sweep) in queued or _runs_elsewhere(job)]
+            _say_what_goes_on(live, queued)
+            lost = pass_on([job for job in left if job not in live])
+            if live:
+                queue.wait(list(queued.values()), all_ended)
+                _wait(live)
+            left = [*lost, *(job for job in live if ended(job) is None)]
     except BaseException:
         ledger.stop(sweep.folder, ledger.INTERRUPTED)
         _wait(pending, SECONDS_TO_STOP)
+        queue.cancel(sweep.folder, [_name(job, sweep) for job in pending])
         for job in pending:
             with suppress(RunError):  # the job never began
-                summary.settle(job.folder, cause="interrupted by the user")
+                summary.settle(job.folder, cause=summary.BY_USER)
         raise
+
+
+def _pass_on(
+    jobs: Sequence[Job],
+    launch: Launch,
+    launcher: DictConfig,
+    pending: Sequence[Job],
+    sweep: Sweep,
+    shared: Sequence[str],
+    all_ended: Event,
+) -> list[Job]:
+    """Pass jobs to the launcher, wait for them, and return those to pass to it again.
+
+    Args:
+        jobs: The jobs.
+        launch: Passes jobs to the launcher.
+        launcher: Settings of the launcher.
+        pending: All jobs of the sweep that were not done when it began.
+        sweep: The sweep.
+        shared: Overrides of all jobs, in addition to their own.
+        all_ended: Set once all jobs have ended.
+
+    Raises:
+        RunError: The launcher cannot start any.
+    """
+    if not jobs:
+        return []
+    names = [_name(job, sweep) for job in jobs]
+    words = [
+        [*job.overrides, *shared, f"hydra.sweep.subdir={quote(name)}"]
+        for job, name in zip(jobs, names, strict=True)
+    ]
+    waiting = (
+        queue.handing_in(sweep.folder, names, all_ended)
+        if queue.is_slurm(launcher)
+        else waiting_for_all(launcher)
+    )
+    try:
+        with waiting:
+            launch(words, partial(supervise, sweep=sweep))
+    except Exception as error:  # a worker was killed, and the launcher stopped
+        raise_interruption(error)
+        _wait(jobs)
+        if not any(map(began, pending)):
+            raise RunError(f"hydra/launcher: {first_line(error)}") from error
+        terminal.warn(f"hydra/launcher: {first_line(error)}; what is left is started again")
+        return [job for job in jobs if ended(job) is None]
+    _wait(jobs)
+    if queue.is_slurm(launcher):
+        queue.say_what_never_began(
+            sweep.folder, {_name(job, sweep): job.number for job in jobs if not began(job)}
+        )
+    return []
+
+
+def _name(job: Job, sweep: Sweep) -> str:
+    """Return the name of a job's folder in that of its sweep."""
+    return str(job.folder.absolute().relative_to(sweep.folder))
+
+
+def _runs_elsewhere(job: Job) -> bool:
+    """Whether a job of an earlier command runs on another machine; here they end with theirs."""
+    return is_running(job) and job.run is not None and job.run.host != socket.gethostname()
+
+
+def _say_what_goes_on(jobs: Sequence[Job], queued: Mapping[str, str]) -> None:
+    """Show which jobs of an earlier command are waited for."""
+    if jobs:
+        ids = f" as {listed(sorted(queued.values()), 5)}" if queued else ""
+        numbers = listed([str(job.number) for job in jobs], 20)
+        terminal.note(f"job {numbers} still waits or runs{ids}, and is not started again")
 
 
 def _wait(jobs: Sequence[Job], seconds: float = math.inf) -> None:

@@ -108,6 +108,29 @@ def test_a_job_whose_processes_all_died_is_said_to_be_dead(make_jobs, root, caps
             time.sleep(0.01)
 
 
+def test_an_interrupted_job_may_go_on(make_jobs, root, capsys):
+    folder, jobs = make_jobs({"status": None})
+    said = ""
+
+    def write_and_wait(run, expected):
+        nonlocal said
+        summary.write(folder / "0", run)
+        deadline = time.monotonic() + 10
+        while expected not in said:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+            shown = capsys.readouterr()
+            said += shown.out + shown.err
+
+    with following(folder, jobs, jobs, OFF, root) as all_ended:
+        cause = {"error": "preempted", "ended": summary.now()}
+        write_and_wait(RunSummary(status="interrupted", job=0, **cause), "job 0 interrupted")
+        assert not all_ended.is_set()
+        write_and_wait(RunSummary(status="finished", job=0, ended=summary.now()), "job 0  finished")
+        assert all_ended.wait(10)
+    assert said.count("job 0") == 2
+
+
 RUNNING = {"status": "running", "ended": None, "pid": os.getpid()}
 
 

@@ -22,8 +22,8 @@ from sleap_lab.sweeps.job import (
     Sweep,
     _cause,
     _clear,
+    _done,
     _environment,
-    _is_done,
     _record,
     _slot,
 )
@@ -164,19 +164,23 @@ def test_the_cause_of_death(exitcode, expected):
     assert _cause(exitcode) == expected
 
 
-def record(folder, *, earlier=None, stopped=False):
-    run = _record(folder, Ended(-signal.SIGKILL), ASKED, summary.stamp(earlier), stopped=stopped)
+def record(folder, *, earlier=None, stopped=None):
+    stamp = summary.stamp(earlier)
+    run = _record(folder, Ended(-signal.SIGKILL), ASKED, stamp, stamp, stopped=stopped)
     assert summary.read(folder) == run
     return run
 
 
-@pytest.mark.parametrize(("stopped", "status"), [(False, "failed"), (True, "interrupted")])
+@pytest.mark.parametrize(
+    ("stopped", "status"), [(None, "failed"), ("cancelled in Slurm", "interrupted")]
+)
 def test_a_job_that_died_has_no_verdict(tmp_path, stopped, status):
     summary.write(tmp_path, RunSummary(started=AFTER, job=7, pid=1))
     run = record(tmp_path, stopped=stopped)
     assert (run.status, run.exit_code, run.started, run.pid) == (status, None, AFTER, 1)
     assert run.ended is not None
-    assert ("SIGKILL" in run.error) == (not stopped)
+    assert ("SIGKILL" in run.error) == (stopped is None)
+    assert stopped in (None, run.error)
     assert ledger.has_to_run(run, "none")
 
 
@@ -205,6 +209,19 @@ def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, earlier):
     assert run.mlflow == (earlier and {"run_id": "x"})
 
 
+@pytest.mark.parametrize("status", ["finished", "partial", "failed"])
+def test_a_job_that_is_done_stays_done(tmp_path, status):
+    code = {"finished": 0, "partial": 3, "failed": 1}[status]
+    done = RunSummary(status=status, exit_code=code, started=AFTER, ended=AFTER)
+    summary.write(tmp_path, done)
+    before = (tmp_path / "run.json").read_bytes()
+    # Whoever looks at it found it done, or did it himself, or was killed after that.
+    for earlier in (done, None):
+        stamp = summary.stamp(earlier)
+        assert _record(tmp_path, Ended(0), ASKED, stamp, None, stopped=None).status == status
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
 # --- a second attempt -------------------------------------------------------------------
 
 
@@ -219,8 +236,13 @@ def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, earlier):
         ),
         (
             RunSummary(started=BEFORE),
-            RunSummary(status="failed", started=BEFORE, ended=AFTER),
+            RunSummary(status="failed", exit_code=1, started=BEFORE, ended=AFTER),
             True,
+        ),
+        (
+            RunSummary(started=BEFORE),
+            RunSummary(status="failed", started=BEFORE, ended=AFTER),  # its process died
+            False,
         ),
         (
             RunSummary(started=BEFORE),
@@ -239,7 +261,7 @@ def test_a_job_that_died_before_it_began_is_recorded_too(tmp_path, earlier):
 def test_a_job_that_was_finished_meanwhile_is_done(tmp_path, known, now, done):
     if now is not None:
         summary.write(tmp_path, now)
-    assert _is_done(tmp_path, summary.stamp(known)) == done
+    assert (_done(tmp_path, summary.stamp(known)) is not None) == done
 
 
 def test_a_new_attempt_begins_in_an_empty_folder_with_the_log_of_the_last(tmp_path):

@@ -1,0 +1,75 @@
+"""Jobs in the queue of Slurm; tests/cluster does the same with a real one."""
+
+from threading import Event
+
+import pytest
+from omegaconf import OmegaConf
+
+from sleap_lab.errors import RunError
+from sleap_lab.runs import slurm
+from sleap_lab.sweeps import queue
+
+PARTITIONS = [
+    {"PartitionName": "gpu", "Default": "YES", "MaxTime": "UNLIMITED"},
+    {"PartitionName": "short", "Default": "NO", "MaxTime": "01:30:00"},
+    {"PartitionName": "tiny", "Default": "NO", "MaxTime": "00:10:00"},
+]
+
+
+def launcher(**settings):
+    return OmegaConf.create(
+        {"partition": None, "timeout_min": 1440, "signal_delay_s": 120} | settings
+    )
+
+
+@pytest.mark.parametrize(
+    ("partition", "minutes", "expected", "said"),
+    [
+        (None, 1440, (1440, 120), ""),
+        ("short", 60, (60, 120), ""),
+        ("short", 1440, (90, 120), "1440 is more than the 90 minutes that partition short allows"),
+        ("tiny,short", 1440, (90, 120), "partition short, tiny allows"),
+        ("tiny", 1440, (10, 120), "each job gets 10"),
+        (None, 1, (1, 15), ""),  # the signal comes in the last quarter
+    ],
+)
+def test_time_limits_fit_the_partition(partition, minutes, expected, said, monkeypatch, capsys):
+    monkeypatch.setattr(slurm, "partitions", lambda: PARTITIONS)
+    settings = launcher(partition=partition, timeout_min=minutes)
+    queue.fit_time_limits(settings)
+    assert (settings.timeout_min, settings.signal_delay_s) == expected
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert bool(shown) == bool(said)
+
+
+def test_a_partition_that_does_not_exist(monkeypatch):
+    monkeypatch.setattr(slurm, "partitions", lambda: PARTITIONS)
+    with pytest.raises(RunError, match="no partition big; it has: gpu, short, tiny"):
+        queue.fit_time_limits(launcher(partition="big"))
+    monkeypatch.setattr(slurm, "partitions", list)  # Slurm cannot tell
+    queue.fit_time_limits(launcher(partition="big"))
+
+
+def test_jobs_that_were_handed_in_are_recognised(tmp_path, monkeypatch):
+    assert queue.still_queued(tmp_path, ["0"]) == {}
+    queue._note(tmp_path, {"0": "14_0", "1": "14_1"})
+    queue._note(tmp_path, {"1": "15"})
+    monkeypatch.setattr(slurm, "queue", lambda: {"15": "PENDING", "16": "RUNNING"})
+    assert queue.still_queued(tmp_path, ["0", "1", "2"]) == {"1": "15"}
+    monkeypatch.setattr(slurm, "queue", lambda: None)  # it cannot tell: they may still be there
+    assert queue.still_queued(tmp_path, ["0", "1", "2"]) == {"0": "14_0", "1": "15"}
+
+
+def test_waiting_ends_with_the_queue_or_with_the_jobs(monkeypatch, capsys):
+    monkeypatch.setattr(queue, "LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(queue, "MOST_SECONDS", 0.001)
+    answers = iter([{"14_0": "RUNNING"}, None, None, {"14_1": "PENDING"}, {"99": "RUNNING"}])
+    monkeypatch.setattr(slurm, "queue", lambda: next(answers))
+    queue.wait(["14_0", "14_1"], Event())
+    assert list(answers) == []
+    assert capsys.readouterr().err.count("does not answer") == 1
+    ended = Event()
+    ended.set()
+    monkeypatch.setattr(slurm, "queue", lambda: {"14_0": "COMPLETING"})
+    queue.wait(["14_0"], ended)
