@@ -74,7 +74,7 @@ def factors(runs: Sequence[Run]) -> list[Factor]:
         key=lambda group: (group != PRESETS, group),
     )
     options = {
-        group: tuple(text(run.summary.choices.get(group)) for run in runs) for group in groups
+        group: tuple(_option(run.summary.choices.get(group)) for run in runs) for group in groups
     }
     options = {
         group: chosen
@@ -92,6 +92,11 @@ def factors(runs: Sequence[Run]) -> list[Factor]:
         else:
             found.append(Factor((name,), levels))
     return found
+
+
+def _option(chosen: str | None) -> str:
+    """Return the option of a group; a dash where none was chosen, which Hydra writes as `None`."""
+    return "–" if chosen in (None, "None") else chosen
 
 
 def _belongs(name: str, values: Sequence[str], group: str, options: Sequence[str]) -> bool:

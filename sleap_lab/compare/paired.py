@@ -275,14 +275,11 @@ class Pairs:
             return ""
         pair, n_frames = self.pair(first, second), len(self.shared(first, second))
         if pair is None:
-            return (
-                f"{other.name}: no labelled frame in common with {mine.name}, "
-                "so differences have no interval"
-            )
+            return f"no labelled frame in common with {mine.name}, so differences have no interval"
         paired = f"paired over the same {n_frames} labelled frames"
         if not len(mine.places) == len(other.places) == n_frames:
             paired = (
-                f"{other.name}: paired over {n_frames} labelled frames in common "
+                f"paired over {n_frames} labelled frames in common "
                 f"(of {len(mine.places)} and {len(other.places)})"
             )
         return f"{paired}; {basis(pair[0].video, spread_of(change_of(*pair), pair[0].video))}"

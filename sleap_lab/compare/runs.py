@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sleap_lab.compare.effects import Effect, Factor, effects, factors
 from sleap_lab.compare.marks import FALSE_MARKS, UNMARKED, bars, judgeable, marked
 from sleap_lab.compare.paired import NAN, PARTS, Change, Pairs, Run, names_of, read_run
-from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors import ConfigError, RunError, listed
 from sleap_lab.report.numbers import text
 from sleap_lab.sweeps.results import read_objective
 from sleap_lab.sweeps.table import Job, Objective, best_job
@@ -27,6 +27,8 @@ COLUMNS = (
     "speed/frames_per_second",
 )
 """Metrics that many runs are compared by, side by side."""
+
+MOST_NAMED = 3  # runs in a note
 
 # Settings that define the metrics.
 MEANING = tuple(
@@ -51,7 +53,7 @@ class Comparison(NamedTuple):
         settings: Settings that differ: key, value of each run as text.
         made_with: Differences in what the runs were made with, in the same form: versions, code,
             machine, content of inputs.
-        metrics: Headline metrics.
+        metrics: Headline metrics, those of `columns` first and signs of errors last.
         columns: Those that many runs are compared by, the one that decides first.
         parts: By `video` or `node`, then by its name, the metrics in `PARTS`.
         factors: What varies, as far as it can change a result.
@@ -99,9 +101,8 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
     settings = _differing(
         [{key: text(value) for key, value in run.settings.items()} for run in runs], absent="null"
     )
-    names = dict.fromkeys(name for run in runs for name in run.metrics)
     best_by, best = _best(runs)
-    columns = [name for name in dict.fromkeys([best_by, *COLUMNS]) if name in names]
+    names, columns = _names(runs, best_by)
     changes = [pairs.changes(0, other) for other in range(1, len(runs))]
     lines = [
         Line(
@@ -113,7 +114,6 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
     ]
     varied = factors(runs)
     line_of = {line.name: line for line in lines}
-    notes = dict.fromkeys(pairs.note(0, other) for other in range(1, len(runs)))
     return _marked(
         Comparison(
             runs,
@@ -127,9 +127,30 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
             best_by,
             best,
             [*_warnings([key for key, _ in settings]), *left_out],
-            list(filter(None, notes)),
+            _notes(runs, pairs),
         )
     )
+
+
+def _notes(runs: Sequence[Run], pairs: Pairs) -> list[str]:
+    """State the basis of the differences from the first run; of runs alike, once."""
+    said: dict[str, list[str]] = {}
+    for other, run in enumerate(runs[1:], start=1):
+        if note := pairs.note(0, other):
+            said.setdefault(note, []).append(run.name)
+    everywhere = len(said) == 1
+    return [
+        note if everywhere else f"{listed(names, MOST_NAMED)}: {note}"
+        for note, names in said.items()
+    ]
+
+
+def _names(runs: Sequence[Run], best_by: str | None) -> tuple[list[str], list[str]]:
+    """Return the metrics that any run has, and the columns among them, which come first."""
+    names = dict.fromkeys(name for run in runs for name in run.metrics)
+    columns = [name for name in dict.fromkeys([best_by, *COLUMNS]) if name in names]
+    rest = [name for name in names if name not in columns]
+    return [*columns, *sorted(rest, key=lambda name: name.startswith("quality/"))], columns
 
 
 def _marked(comparison: Comparison) -> Comparison:
@@ -210,7 +231,7 @@ def _parts(runs: Sequence[Run], pairs: Pairs) -> dict[str, dict[str, list[Line]]
                 Line(
                     part.metric,
                     [run.parts.get(part, NAN) for run in runs],
-                    [change[part.metric] for change in changes],
+                    [change.get(part.metric, Change(NAN)) for change in changes],
                 )
                 for part in found
                 if part[:2] == (kind, name)

@@ -64,7 +64,11 @@ def _few(comparison: Comparison) -> Iterator[str]:
         )
     if comparison.metrics:
         header = (names[0], *(title for name in names[1:] for title in (name, "difference")))
-        yield _grid([("metric", *header), *map(_row, comparison.metrics)])
+        differ, same = _split(comparison.metrics)
+        if differ:
+            yield _grid([("metric", *header), *map(_row, differ)])
+        if same:
+            yield f"the same in all runs: {', '.join(map(_of_all, same))}"
         moved = [
             line._replace(name=f"{name}: {_short(line.name)}")
             for parts in comparison.parts.values()
@@ -94,7 +98,7 @@ def _row(line: Line) -> tuple[str, ...]:
 
 def _many(comparison: Comparison) -> Iterator[str]:
     runs, factors = comparison.runs, comparison.factors[:MOST_FACTORS]
-    differ, same = _split(comparison)
+    differ, same = _columns(comparison)
     chosen, levels = differ[:MOST_METRICS], [brief(factor.levels) for factor in factors]
     header = [
         "run",
@@ -122,8 +126,7 @@ def _many(comparison: Comparison) -> Iterator[str]:
     if comparison.best:
         said.append(f"* best by {comparison.best_by}")
     if same:
-        equal = ", ".join(f"{_short(line.name)} {number(line.values[0])}" for line in same)
-        said.append(f"the same in all runs: {equal}")
+        said.append(f"the same in all runs: {', '.join(map(_of_all, same))}")
     if hidden := [factor.name for factor in comparison.factors[MOST_FACTORS:]] + [
         line.name for line in differ[MOST_METRICS:]
     ]:
@@ -150,17 +153,24 @@ def _many(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _split(comparison: Comparison) -> tuple[list[Line], list[Line]]:
-    """Return the columns that differ between the runs, and those that are the same.
+def _split(lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
+    """Return the metrics that differ between runs, and those that are the same in all.
 
-    A column that only one run has is in neither list.
+    One that some runs lack differs.
     """
-    known = [
-        ({number(value) for value in line.values if not np.isnan(value)}, line)
-        for line in comparison.columns
-    ]
-    same = [line for values, line in known if len(values) == 1 and not np.isnan(line.values).any()]
-    return [line for values, line in known if len(values) > 1], same
+    same = [line for line in lines if len(set(map(number, line.values))) == 1]
+    return [line for line in lines if line not in same], same
+
+
+def _columns(comparison: Comparison) -> tuple[list[Line], list[Line]]:
+    """Do the same for the columns; one that only differs by where it is lacking is left out."""
+    differ, same = _split(comparison.columns)
+    known = [{number(value) for value in line.values if not np.isnan(value)} for line in differ]
+    return [line for line, values in zip(differ, known, strict=True) if len(values) > 1], same
+
+
+def _of_all(line: Line) -> str:
+    return f"{_short(line.name)} {number(line.values[0])}"
 
 
 def without_interval(lines: Sequence[Line]) -> list[Line]:
@@ -248,7 +258,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    differ, same = _split(comparison)
+    differ, same = _columns(comparison)
     page = template("compare.html").render(
         comparison=comparison,
         many=len(comparison.runs) > FEW_RUNS,
@@ -269,6 +279,8 @@ def write_page(comparison: Comparison, path: Path) -> None:
             )
         ],
         cells=cells,
+        moved=_split(comparison.metrics)[0],
+        equal=[(line.name, number(line.values[0])) for line in _split(comparison.metrics)[1]],
     )
     with replacing(path) as temporary:
         temporary.write_bytes(page.encode(errors="backslashreplace"))

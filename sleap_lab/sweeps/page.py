@@ -166,7 +166,7 @@ class BestShown(NamedTuple):
         value: Its value.
         minimize: Whether smaller is better.
         lowest: The same of the metric that tells jobs apart.
-        said: A sentence on which job is best, by what metric, and which ones are as good.
+        decided_by: What decides among those that are as good by the metric.
         tied: Numbers of those that are as good.
         tied_rows: Their places among the jobs that have a result.
         command: The command that runs it by itself.
@@ -179,7 +179,7 @@ class BestShown(NamedTuple):
     value: float
     minimize: bool
     lowest: bool
-    said: str
+    decided_by: str | None
     tied: Sequence[int]
     tied_rows: Sequence[int]
     command: str

@@ -275,7 +275,7 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
             value=best.value,
             minimize=best.minimize,
             lowest=is_minimized(second) if second else best.minimize,
-            said=str(best),
+            decided_by=best.decided_by,
             tied=best.tied,
             command=_command(best.job),
         ),

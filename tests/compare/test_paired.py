@@ -87,7 +87,7 @@ def test_differences_are_paired_by_frame(samples):
 
 def test_only_common_frames_are_paired(samples):
     runs = samples({"off": 3}, {"off": 3, "frames": 60})
-    assert "1: paired over 60 labelled frames in common (of 100 and 60)" in runs.note(0, 1)
+    assert "paired over 60 labelled frames in common (of 100 and 60)" in runs.note(0, 1)
     assert runs.changes(0, 1)["eval/dist_avg"].difference == 0
     assert runs.changes(1, 0)["eval/dist_avg"].difference == 0
 

@@ -175,3 +175,28 @@ def test_where_all_are_equal_the_next_metric_says_which_is_best(make_run):
     found = compare([make_run(str(i), off=off, metrics=given) for i, off in enumerate((4, 3, 3))])
     assert found.best_by in ("eval/oks_map", "eval/dist_avg")
     assert found.best == [1, 2]
+
+
+def test_a_run_without_metrics_can_be_among_them(make_run):
+    evaluated = [make_run(f"run {i}", off=i) for i in (1, 2)]
+    alone = make_run("alone")
+    comparison = compare([*evaluated, alone])
+    parts = [line for part in comparison.parts["node"].values() for line in part]
+    assert parts
+    assert all(np.isnan(line.values[2]) and np.isnan(line.changes[1][0]) for line in parts)
+
+
+def test_the_metric_that_decides_comes_first_and_signs_of_errors_last(make_run):
+    comparison = compare([make_run(f"run {i}", off=i, metrics={"quality/gaps": i}) for i in (1, 2)])
+    names = [line.name for line in comparison.metrics]
+    assert names[0] == comparison.best_by
+    assert names[: len(comparison.columns)] == [line.name for line in comparison.columns]
+    signs = [name.startswith("quality/") for name in names]
+    assert signs == sorted(signs)
+
+
+def test_what_holds_of_several_runs_is_noted_once(make_run):
+    folders = [make_run(f"run {i}", off=i, frames=100 - 10 * (i % 2)) for i in range(5)]
+    said = [note for note in compare(folders).notes if "labelled frames in common" in note]
+    assert len(said) == 1
+    assert said[0].startswith("run 1, run 3: paired over 90 labelled frames in common")

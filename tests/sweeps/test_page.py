@@ -143,15 +143,18 @@ def test_ties_and_the_smallest_are_said(write):
             0.5,
             True,
             True,
-            "job 0 by map, tied with job 1; the simpler setting decides",
+            "the simpler setting",
             (1,),
             (1,),
             "sleap-lab x=1",
         )
     )
-    assert "The smallest map, 0.5, is that of 2 jobs: best is job 0 by map, tied with job 1" in page
+    assert (
+        "2 jobs have the smallest map, 0.5. Of these, job 0 is called best: the simpler setting decides."
+        in page
+    )
     assert "the lighter, the smaller map" in page
-    assert "dashed ones are as good by map" in page
+    assert "dashed ones have the same map" in page
     assert "dashed" not in write()  # a legend only where its marks occur
 
 
