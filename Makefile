@@ -78,6 +78,7 @@ bench: tools  ## Time everything against sleap-nn, two hours; PEER is the Python
 	@test -x "$(PEER)" || { echo "error: make bench PEER=path/to/python of an environment with sleap-nn 0.3.5"; exit 1; }
 	for name in inference tracking evaluation startup sweep; do $(BIN)/python -m benchmarks $$name --peer-python $(PEER) --rounds 5 || exit 1; done
 	$(BIN)/python -m benchmarks network
+	$(BIN)/python -m benchmarks overlap
 	$(BIN)/python -m benchmarks memory
 
 lint: tools  ## Check style and types

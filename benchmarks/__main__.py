@@ -12,6 +12,7 @@ from benchmarks import (
     localisation,
     memory,
     network,
+    overlap,
     quality,
     reading,
     statistics,
@@ -50,6 +51,14 @@ command.add_argument(
     "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
 )
 command.add_argument("--rounds", type=int, default=5, help="How often each side is timed.")
+command = commands.add_parser("overlap", help=overlap.__doc__)
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
+command.add_argument("--rounds", type=int, default=3, help="How often each case is timed.")
+command.add_argument(
+    "--only", default="", help="Only the cases whose name contains this; writes no file."
+)
 command = commands.add_parser("memory", help=memory.__doc__)
 command.add_argument(
     "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
@@ -134,6 +143,9 @@ if arguments.benchmark == "identity":
     raise SystemExit
 if arguments.benchmark == "network":
     network.run(arguments.reference, rounds=arguments.rounds)
+    raise SystemExit
+if arguments.benchmark == "overlap":
+    overlap.run(arguments.reference, rounds=arguments.rounds, only=arguments.only)
     raise SystemExit
 if arguments.benchmark == "memory":
     memory.run(arguments.reference, rounds=arguments.rounds)

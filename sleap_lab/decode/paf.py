@@ -5,6 +5,7 @@ The method is that of Cao et al. 2017, decoded as sleap-nn decodes it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -70,6 +71,12 @@ def edge_order(edges: Sequence[tuple[int, int]], n_nodes: int) -> list[int]:
     For a tree these are all edges. Forests are walked tree by tree, cycles from their lowest node.
     An edge to a node that is already reached is left out.
     """
+    return _edge_order(tuple((a, b) for a, b in edges), n_nodes)
+
+
+@lru_cache
+def _edge_order(edges: tuple[tuple[int, int], ...], n_nodes: int) -> list[int]:
+    """Return `edge_order`, which is the same for every frame."""
     reached: set[int] = set()
     order: list[int] = []
     targets = {b for _, b in edges}
@@ -137,12 +144,8 @@ def trace_lines(
         Lines whose peaks are rows of `points`.
     """
     _, _, h, w = pafs.shape
-    pairs = []
-    for e, (a, b) in enumerate(edges):
-        sources, destinations = (nodes == a).nonzero().flatten(), (nodes == b).nonzero().flatten()
-        i, j = (samples[sources][:, None] == samples[destinations][None, :]).nonzero(as_tuple=True)
-        pairs.append(torch.stack((torch.full_like(i, e), sources[i], destinations[j])))
-    edge, source, destination = torch.cat(pairs, dim=1)
+    pairs = _pairs(samples.cpu().numpy(), nodes.cpu().numpy(), edges)
+    edge, source, destination = torch.from_numpy(pairs).to(points.device, non_blocking=True)
     start, vector = points[source], points[destination] - points[source]
     t = torch.linspace(0, 1, n_points, dtype=points.dtype, device=points.device)
     line = start[:, None] + (vector / SAMPLING_DIVISOR)[:, None] * t[None, :, None]
@@ -155,7 +158,30 @@ def trace_lines(
     )
     length = vector.norm(dim=-1)
     along = (field * (vector / length[:, None])[:, None]).sum(dim=-1).mean(dim=-1)
-    return Lines(*(tensor.cpu().numpy() for tensor in (edge, source, destination, along, length)))
+    return Lines(*pairs, *torch.stack((along, length)).cpu().numpy())
+
+
+def _pairs(samples: np.ndarray, nodes: np.ndarray, edges: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Return edge, source and destination (3, m) of all pairs of peaks that edges can connect.
+
+    They are ordered by edge, then source, then destination.
+
+    Args:
+        samples: (p,) sample of each peak, ascending.
+        nodes: (p,) node of each peak.
+        edges: Node pairs.
+    """
+    ends = np.array(edges, dtype=np.int64).reshape(-1, 2)
+    group = samples * (max(nodes.max(initial=0), ends.max(initial=0)) + 1)
+    order = np.argsort(group + nodes, kind="stable")
+    grouped = (group + nodes)[order]
+    edge, source = np.nonzero(nodes == ends[:, :1])
+    wanted = group[source] + ends[edge, 1]
+    first = np.searchsorted(grouped, wanted)
+    count = np.searchsorted(grouped, wanted, side="right") - first
+    begin = np.cumsum(count) - count
+    place = np.arange(count.sum()) - np.repeat(begin - first, count)
+    return np.stack((np.repeat(edge, count), np.repeat(source, count), order[place]))
 
 
 def field_size(pafs: Tensor, stride: int) -> int:
@@ -205,8 +231,9 @@ def group(
     """
     instance_of = np.full(len(nodes), -1)
     scores: list[float] = []
+    connections = _connections(candidates, len(edges), len(nodes), options.min_line_scores)
     for e in edge_order(edges, n_nodes):
-        for source, destination, score in _match_edge(candidates, e, options.min_line_scores):
+        for source, destination, score in connections[e]:
             if instance_of[source] < 0:
                 instance_of[source] = len(scores)
                 scores.append(0.0)
@@ -221,20 +248,40 @@ def group(
     return peaks[keep], np.asarray(scores)[keep]
 
 
-def _match_edge(
-    candidates: Candidates, edge: int, min_score: float
-) -> list[tuple[int, int, float]]:
-    """Return the best one-to-one connections (source, destination, score) of an edge, by source."""
-    rows = np.flatnonzero(candidates.edge == edge)
-    if not len(rows):
-        return []
-    sources, i = np.unique(candidates.source[rows], return_inverse=True)
-    destinations, j = np.unique(candidates.destination[rows], return_inverse=True)
-    cost = np.full((len(sources), len(destinations)), INFEASIBLE)
-    cost[i, j] = np.nan_to_num(-candidates.scores[rows].astype(np.float64), nan=INFEASIBLE)
-    matched = zip(*linear_sum_assignment(cost), strict=True)
-    return [
-        (int(sources[a]), int(destinations[b]), -float(cost[a, b]))
-        for a, b in matched
-        if -cost[a, b] >= min_score
-    ]
+def _connections(
+    candidates: Candidates, n_edges: int, n_peaks: int, min_score: float
+) -> list[list[tuple[int, int, float]]]:
+    """Return the best one-to-one connections of every edge, by source.
+
+    Returns:
+        By edge, (source, destination, score) of its connections.
+    """
+    edge = candidates.edge
+    (rows, i), (columns, j) = (
+        _places(edge, peaks, n_edges, n_peaks)
+        for peaks in (candidates.source, candidates.destination)
+    )
+    costs = np.nan_to_num(-candidates.scores.astype(np.float64), nan=INFEASIBLE)
+    by_edge = np.argsort(edge, kind="stable")
+    bounds = np.searchsorted(edge[by_edge], np.arange(n_edges + 1)).tolist()
+    found: list[list[tuple[int, int, float]]] = []
+    for e in range(n_edges):
+        here = by_edge[bounds[e] : bounds[e + 1]]
+        cost = np.full((len(rows[e]), len(columns[e])), INFEASIBLE)
+        cost[i[here], j[here]] = costs[here]
+        a, b = linear_sum_assignment(cost)
+        pairs = zip(a.tolist(), b.tolist(), (-cost[a, b]).tolist(), strict=True)
+        found.append([(rows[e][a], columns[e][b], s) for a, b, s in pairs if s >= min_score])
+    return found
+
+
+def _places(
+    edge: np.ndarray, peaks: np.ndarray, n_edges: int, n_peaks: int
+) -> tuple[list[list[int]], np.ndarray]:
+    """Return the distinct peaks of every edge, ascending, and the place of each among them."""
+    present = np.zeros((n_edges, n_peaks), dtype=np.int64)
+    present[edge, peaks] = 1
+    place = present.cumsum(axis=1) - 1
+    distinct, ends = present.nonzero()[1].tolist(), present.sum(axis=1).cumsum().tolist()
+    bounds = zip([0, *ends], ends, strict=False)
+    return [distinct[begin:end] for begin, end in bounds], place[edge, peaks]

@@ -53,56 +53,82 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
         samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample,
         row, column, node.
     """
-    padded = F.pad(maps, (1, 1, 1, 1), value=-torch.inf)
-    n_nodes, height, width = padded.shape[1:]
-    pixels = padded.permute(0, 2, 3, 1).reshape(-1)
-    row, column = width * n_nodes, n_nodes  # steps from pixel to pixel in the flat array
-    before = torch.tensor([-row - column, -row, -row + column], device=maps.device)
-    after = torch.tensor([column, row - column, row, row + column], device=maps.device)
+    n_nodes, h, w = maps.shape[1:]
+    pixels = maps.permute(0, 2, 3, 1).reshape(-1)
     peaks = (pixels > threshold).nonzero().flatten()
-    peaks = peaks[pixels[peaks] > pixels[peaks - column]]  # cheap: leaves few pixels for the rest
-    peaks = peaks[(pixels[peaks][:, None] > pixels[peaks[:, None] + before]).all(dim=1)]
-    values, later = pixels[peaks], pixels[peaks[:, None] + after]
-    highest = (values[:, None] >= later).all(dim=1)
-    peaks, values, later = peaks[highest], values[highest], later[highest]
-    tied = (later == values[:, None]).any(dim=1).nonzero().flatten()
-    nodes, places = peaks % n_nodes, peaks.div(n_nodes, rounding_mode="floor")
-    columns, places = places % width - 1, places.div(width, rounding_mode="floor")
-    rows, samples = places % height - 1, places.div(height, rounding_mode="floor")
+    # Cheap, and leaves few pixels for the rest: the left neighbour, then the upper one.
+    first = peaks.div(n_nodes, rounding_mode="floor") % w == 0
+    peaks = peaks[first | (pixels[peaks] > pixels[(peaks - n_nodes).clamp(min=0)])]
+    first = peaks.div(n_nodes * w, rounding_mode="floor") % h == 0
+    peaks = peaks[first | (pixels[peaks] > pixels[(peaks - n_nodes * w).clamp(min=0)])]
+    places, nodes = peaks.div(n_nodes, rounding_mode="floor"), peaks % n_nodes
+    columns, places = places % w, places.div(w, rounding_mode="floor")
+    rows, samples = places % h, places.div(h, rounding_mode="floor")
+    values = pixels[peaks]
+    y, x = (torch.arange(-1, 2, device=maps.device) + where[:, None] for where in (rows, columns))
+    around = patches(maps, samples, nodes, y, x, outside=-torch.inf).flatten(1)
+    before, after = around[:, :4], around[:, 5:]
+    highest = (values[:, None] > before).all(dim=1) & (values[:, None] >= after).all(dim=1)
+    samples, nodes, rows, columns, values, after = (
+        each[highest] for each in (samples, nodes, rows, columns, values, after)
+    )
     points = torch.stack((columns, rows), dim=-1).to(maps.dtype)
+    tied = (after == values[:, None]).any(dim=1).nonzero().flatten()
     if len(tied):
         keep = torch.ones(len(values), dtype=torch.bool, device=maps.device)
-        for i in tied.tolist():
-            mean = _tied_mean(padded[samples[i], nodes[i]], int(rows[i]), int(columns[i]))
-            keep[i] = mean is not None
-            if mean is not None:
-                points[i] = points.new_tensor(mean)
+        y = rows[tied, None] + torch.arange(-1, 3, device=maps.device)
+        x = columns[tied, None] + torch.arange(-2, 3, device=maps.device)
+        near = patches(maps, samples[tied], nodes[tied], y, x, outside=-torch.inf)
+        points[tied], keep[tied] = _tied_means(near, points[tied], values[tied])
         samples, nodes, points, values = samples[keep], nodes[keep], points[keep], values[keep]
     return samples, nodes, points, values
 
 
-def _tied_mean(padded: Tensor, row: int, column: int) -> tuple[float, float] | None:
-    """Return the mean (x, y) of the pixels equal to a peak, or None if wider than 2x2 pixels.
+def patches(
+    maps: Tensor, samples: Tensor, nodes: Tensor, rows: Tensor, columns: Tensor, *, outside: float
+) -> Tensor:
+    """Return pixels (n, r, c) of maps.
 
     Args:
-        padded: (h + 2, w + 2) one map with a border of -inf.
-        row: Row of the first of the equal pixels, in the map without border.
-        column: Column of that pixel.
+        maps: (b, nodes, h, w).
+        samples: (n,) sample of each patch.
+        nodes: (n,) map of each patch.
+        rows: (n, r) rows of its pixels.
+        columns: (n, c) columns of its pixels.
+        outside: Value of pixels outside the map.
     """
-    value = padded[row + 1, column + 1]
-    for left in (column, column - 1):
-        tied = {
-            (y, x)
-            for y in (row, row + 1)
-            for x in (left, left + 1)
-            if padded[y + 1, x + 1] == value
-        }
-        around = {
-            (y + dy, x + dx) for y, x in tied for dy in (-1, 0, 1) for dx in (-1, 0, 1)
-        } - tied
-        if all(padded[y + 1, x + 1] < value for y, x in around):
-            return sum(x for _, x in tied) / len(tied), sum(y for y, _ in tied) / len(tied)
-    return None
+    h, w = maps.shape[-2:]
+    inside = ((rows >= 0) & (rows < h))[:, :, None] & ((columns >= 0) & (columns < w))[:, None]
+    y, x = rows.clamp(0, h - 1)[:, :, None], columns.clamp(0, w - 1)[:, None]
+    found = maps[samples[:, None, None], nodes[:, None, None], y, x]
+    return found.where(inside, outside)
+
+
+def _tied_means(around: Tensor, points: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of the pixels equal to each peak, and whether they fit into 2x2 pixels.
+
+    Args:
+        around: (n, 4, 5) pixels around each peak, which is in row 1 and column 2.
+        points: (n, 2) peaks, map space (x, y), the first of the equal pixels.
+        values: (n,) their values.
+
+    Returns:
+        means (n, 2) in map space (x, y), and (n,) bool.
+    """
+    equal = around == values[:, None, None]
+    lower = around < values[:, None, None]
+    means, fits = points.clone(), torch.zeros_like(values, dtype=torch.bool)
+    for left in (2, 1):  # the blocks of 2x2 pixels that a peak can be in the first row of
+        tied = torch.zeros_like(equal)
+        tied[:, 1:3, left : left + 2] = equal[:, 1:3, left : left + 2]
+        near = F.max_pool2d(tied.to(points.dtype)[:, None], 3, stride=1, padding=1)[:, 0] > 0
+        alone = (lower | tied | ~near).flatten(1).all(dim=1)
+        count = tied.sum(dim=(1, 2))
+        x = (tied * torch.arange(-2, 3, device=points.device)).sum(dim=(1, 2))
+        y = (tied * torch.arange(-1, 3, device=points.device)[:, None]).sum(dim=(1, 2))
+        mean = (count[:, None] * points + torch.stack((x, y), dim=-1)) / count[:, None]
+        means, fits = torch.where((alone & ~fits)[:, None], mean, means), fits | alone
+    return means, fits
 
 
 def refine(
@@ -140,18 +166,16 @@ def refine(
             pixels + refinement.unflatten(1, (-1, 2))[samples, nodes, :, pixels[:, 1], pixels[:, 0]]
         )
     k, half = refinement.patch_size, refinement.patch_size // 2
-    padded = F.pad(maps, (half, half, half, half))
     steps = torch.arange(k, device=maps.device)
-    rows = pixels[:, 1, None, None] + steps[None, :, None]
-    columns = pixels[:, 0, None, None] + steps[None, None, :]
-    patches = padded[samples[:, None, None], nodes[:, None, None], rows, columns]
+    y, x = pixels[:, 1, None] + (steps - half), pixels[:, 0, None] + (steps - half)
+    around = patches(maps, samples, nodes, y, x, outside=0.0)
     offsets = steps.to(maps.dtype) - (k - 1) / 2
     if refinement.bounded:
-        patches = patches.clamp(min=0)
+        around = around.clamp(min=0)
         # Where the pixels are; the offsets above are half a pixel off for an even k.
         offsets = steps.to(maps.dtype) - half
-    mass = patches.sum(dim=(1, 2))
-    dx = (patches.sum(dim=1) * offsets).sum(dim=1) / mass
-    dy = (patches.sum(dim=2) * offsets).sum(dim=1) / mass
+    mass = around.sum(dim=(1, 2))
+    dx = (around.sum(dim=1) * offsets).sum(dim=1) / mass
+    dy = (around.sum(dim=2) * offsets).sum(dim=1) / mass
     moved = torch.stack((dx, dy), dim=-1)
     return pixels + (moved.where(mass[:, None] > 0, 0.0) if refinement.bounded else moved)

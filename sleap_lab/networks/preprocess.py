@@ -11,7 +11,9 @@ only:
 Images stay uint8 until the network, because resizing uint8 is exact to the last bit across tools.
 """
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -41,25 +43,25 @@ class ImageSpec:
     ensure_grayscale: bool = False
 
 
-def prepare(image: np.ndarray, spec: ImageSpec) -> tuple[Tensor, float]:
-    """Size-match a frame and convert its channels.
+def prepare(images: Tensor, spec: ImageSpec) -> tuple[Tensor, float]:
+    """Size-match frames of one size and convert their channels.
 
     Args:
-        image: (h, w, c) frame, image space.
+        images: (b, h, w, c) frames, image space.
         spec: Target size and channels.
 
     Returns:
-        (c, height, width) tensor of the same type, size-matched, and the resize factor `eff`.
+        (b, c, height, width) tensor of the same type, size-matched, and the resize factor `eff`.
     """
-    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-    tensor, eff = match_size(tensor, spec.max_height, spec.max_width)
-    return convert_channels(tensor, spec), eff
+    # Channels stay last in memory, which resizing needs.
+    matched, eff = match_size(images.movedim(-1, -3), spec.max_height, spec.max_width)
+    return convert_channels(matched, spec), eff
 
 
 def match_size(
     image: Tensor, max_height: int | None, max_width: int | None
 ) -> tuple[Tensor, float]:
-    """Resize (c, h, w) up or down to fit height x width, keep the aspect, and pad with zeros."""
+    """Resize (…, c, h, w) up or down to fit height x width, keep the aspect, and pad with zeros."""
     h, w = image.shape[-2:]
     height, width = max_height or h, max_width or w
     if (h, w) == (height, width):
@@ -71,10 +73,10 @@ def match_size(
 
 
 def convert_channels(image: Tensor, spec: ImageSpec) -> Tensor:
-    """Convert (c, h, w) to three channels or to one; gray values of integers are truncated."""
-    if spec.ensure_rgb and image.shape[0] != 3:
-        return image[:1].repeat(3, 1, 1)
-    if spec.ensure_grayscale and not spec.ensure_rgb and image.shape[0] == 3:
+    """Convert (…, c, h, w) to three channels or to one; gray values of integers are truncated."""
+    if spec.ensure_rgb and image.shape[-3] != 3:
+        return torch.cat([image[..., :1, :, :]] * 3, dim=-3)
+    if spec.ensure_grayscale and not spec.ensure_rgb and image.shape[-3] == 3:
         return to_gray(image).to(image.dtype)
     return image
 
@@ -95,11 +97,64 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
     batch = images if images.ndim == 4 else images[None]
     height, width = max(height, 1), max(width, 1)
     _refuse_giant(height, width)
-    if batch.shape[-2:] != (height, width):
+    if batch.shape[-2:] == (height, width):
+        return images
+    if batch.dtype == torch.uint8 and batch.device.type != "cpu":
+        batch = resize_bytes(batch, height, width)  # PyTorch resizes them on processors only
+    else:
         batch = F.interpolate(
             batch, size=(height, width), mode="bilinear", align_corners=False, antialias=True
         )
     return batch if images.ndim == 4 else batch[0]
+
+
+def resize_bytes(images: Tensor, height: int, width: int) -> Tensor:
+    """Resize (b, c, h, w) uint8 as PyTorch does on a processor, to the last bit, on any device.
+
+    Columns come first, then rows; each rounds to bytes.
+    """
+    for axis, size in ((-1, width), (-2, height)):
+        if images.shape[axis] != size:
+            sources, weights, bits = _fixed_point_weights(images.shape[axis], size)
+            shape = (-1, 1) if axis == -2 else (-1,)
+            total = torch.full((), 1 << (bits - 1), dtype=torch.int32, device=images.device)
+            for source, weight in zip(sources, weights, strict=True):
+                pixels = images.index_select(axis, source.to(images.device)).int()
+                total = total + pixels * weight.to(images.device).view(shape)
+            images = (total >> bits).clamp(0, 255).to(torch.uint8)
+    return images
+
+
+@lru_cache
+def _fixed_point_weights(before: int, after: int) -> tuple[Tensor, Tensor, int]:
+    """Return how pixels of one axis are weighed when it is resized with antialiasing.
+
+    The formulas are those of PyTorch's `_compute_index_ranges_int16_weights`: a triangle, in
+    fixed-point numbers of 16 bits.
+
+    Returns:
+        sources (taps, after) int64, pixels that each new pixel is made from; weights (taps, after)
+        int32; number of bits behind the point.
+    """
+    scale = before / after
+    support = max(scale, 1.0)
+    taps = math.ceil(support) * 2 + 1
+    centre = scale * (np.arange(after) + 0.5)
+    first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
+    count = np.minimum((centre + support + 0.5).astype(np.int64), before) - first
+    steps = np.arange(taps)[:, None]
+    distance = (steps + first - centre + 0.5) / support
+    weights = np.where(steps < count, np.maximum(1 - np.abs(distance), 0), 0.0)
+    weights /= weights.sum(axis=0)
+    bits = next(n for n in range(22, -1, -1) if n == 0 or _fits(weights.max(), n))
+    rounded = np.floor(weights * (1 << bits) + 0.5).astype(np.int32)
+    sources = np.minimum(steps + first, before - 1)
+    return torch.from_numpy(sources), torch.from_numpy(rounded), bits
+
+
+def _fits(weight: float, bits: int) -> bool:
+    """Return whether a weight with some bits behind the point fits into 16 bits."""
+    return int(0.5 + weight * (1 << bits)) < 1 << 15
 
 
 def _refuse_giant(height: int, width: int) -> None:
@@ -168,3 +223,20 @@ def cut_crops(images: Tensor, samples: np.ndarray, corners: np.ndarray, size: in
                 sample, :, top:bottom, left:right
             ]
     return crops
+
+
+def gather_crops(images: Tensor, samples: np.ndarray, corners: np.ndarray, size: int) -> Tensor:
+    """Cut the crops of `cut_crops` with one operation, as accelerators need it.
+
+    A processor copies slices faster.
+    """
+    h, w = images.shape[-2:]
+    origins = crop_origins(corners, size)
+    where = np.concatenate([np.asarray(samples, dtype=np.int64)[:, None], origins], axis=1)
+    moved = torch.from_numpy(where).to(images.device, non_blocking=True)
+    steps = torch.arange(size, device=images.device)
+    x, y = moved[:, 1, None] + steps, moved[:, 2, None] + steps
+    rows, columns = y.clamp(0, h - 1)[:, :, None], x.clamp(0, w - 1)[:, None, :]
+    crops = images[moved[:, 0, None, None], :, rows, columns].movedim(-1, 1)
+    inside = ((y >= 0) & (y < h))[:, :, None] & ((x >= 0) & (x < w))[:, None, :]
+    return crops * inside[:, None]

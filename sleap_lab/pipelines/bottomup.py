@@ -19,6 +19,7 @@ from sleap_lab.decode.paf import (
     score_lines,
     trace_lines,
 )
+from sleap_lab.pipelines.accelerator import on_host
 from sleap_lab.pipelines.model import FrameBatch, Graph, Model
 from sleap_lab.pipelines.observation import (
     FoundPeaks,
@@ -27,7 +28,7 @@ from sleap_lab.pipelines.observation import (
     highest_per_node,
     observe_peaks,
 )
-from sleap_lab.poses.record import Poses, Skeleton, concatenate, make_poses
+from sleap_lab.poses.record import Poses, Skeleton, make_poses
 
 MAX_LINES = 50_000
 """Lines between peaks, per frame. With more, only peaks above the threshold are observed."""
@@ -142,14 +143,16 @@ def observe_lines(
 
 def _in_image(found: FoundPeaks, batch: FrameBatch, model: Model) -> Peaks:
     """Return the peaks of a batch, by their only refinement, in image space."""
-    sample = found.samples.cpu().numpy().astype(np.int32)
-    points = model.to_image(found.points[:, 0].double().cpu().numpy(), "confmaps")
+    samples, nodes, points, values = on_host(
+        found.samples, found.nodes, found.points[:, 0], found.values
+    )
+    sample = samples.numpy().astype(np.int32)
     return Peaks(
         where=batch.where,
         sample=sample,
-        node=found.nodes.cpu().numpy().astype(np.int32),
-        points=points / batch.eff[sample, None],
-        values=found.values.cpu().numpy(),
+        node=nodes.numpy().astype(np.int32),
+        points=model.to_image(points.double().numpy(), "confmaps") / batch.eff[sample, None],
+        values=values.numpy(),
     )
 
 
@@ -201,28 +204,25 @@ def decode_lines(
     With `max_instances` the instances with the highest scores are kept, best first; otherwise
     instances are in the order of grouping.
     """
-    frames = []
-    for where, graph in zip(
-        observed.where,
-        graphs(observed, peak_threshold=peak_threshold, grouping=grouping),
-        strict=True,
-    ):
+    points, point_scores, instance_scores, counts = [], [], [], []
+    for graph in graphs(observed, peak_threshold=peak_threshold, grouping=grouping):
         peaks, scores = group(graph.candidates, graph.nodes, edges, len(skeleton.nodes), grouping)
         if max_instances is not None:
             best = np.argsort(-scores, kind="stable")[:max_instances]
             peaks, scores = peaks[best], scores[best]
-        frames.append(
-            make_poses(
-                skeleton,
-                _take(graph.points, peaks),
-                video=where[0],
-                frame=where[1],
-                point_scores=_take(graph.scores, peaks),
-                instance_scores=scores,
-                frames=where,
-            )
-        )
-    return concatenate(frames)
+        points.append(_take(graph.points, peaks))
+        point_scores.append(_take(graph.scores, peaks))
+        instance_scores.append(scores)
+        counts.append(len(scores))
+    return make_poses(
+        skeleton,
+        np.concatenate(points),
+        video=np.repeat(observed.where[:, 0], counts),
+        frame=np.repeat(observed.where[:, 1], counts),
+        point_scores=np.concatenate(point_scores),
+        instance_scores=np.concatenate(instance_scores),
+        frames=observed.where,
+    )
 
 
 def _take(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -274,8 +274,8 @@ def decode_classes(
         observed.values.astype(np.float64),
         observed.probabilities.astype(np.float64),
     )
-    frames = []
-    for b, where in enumerate(observed.where):
+    found = []
+    for b in range(len(observed.where)):
         own = (observed.sample == b) & (observed.values > peak_threshold)
         grouped, scores, class_scores = group_by_class(
             observed.points[own],
@@ -285,21 +285,23 @@ def decode_classes(
             len(skeleton.nodes),
         )
         rows = np.flatnonzero(~np.isnan(scores).all(axis=1))
-        instance_scores = np.array([np.nanmean(scores[row]) for row in rows])
+        means = np.array([np.nanmean(scores[row]) for row in rows])
         if max_instances is not None:
-            rows = rows[np.argsort(-instance_scores, kind="stable")[:max_instances]]
-        frames.append(
-            make_poses(
-                skeleton,
-                grouped[rows],
-                video=where[0],
-                frame=where[1],
-                point_scores=scores[rows],
-                instance_scores=[np.nanmean(scores[row]) for row in rows],
-                tracks=rows,
-                track_scores=[np.nanmean(class_scores[row]) for row in rows],
-                track_names=classes,
-                frames=where,
-            )
-        )
-    return concatenate(frames)
+            best = np.argsort(-means, kind="stable")[:max_instances]
+            rows, means = rows[best], means[best]
+        track_scores = np.array([np.nanmean(class_scores[row]) for row in rows])
+        found.append((grouped[rows], scores[rows], means, rows, track_scores))
+    counts = [len(rows) for *_, rows, _ in found]
+    points, scores, means, tracks, track_scores = map(np.concatenate, zip(*found, strict=True))
+    return make_poses(
+        skeleton,
+        points,
+        video=np.repeat(observed.where[:, 0], counts),
+        frame=np.repeat(observed.where[:, 1], counts),
+        point_scores=scores,
+        instance_scores=means,
+        tracks=tracks,
+        track_scores=track_scores,
+        track_names=classes,
+        frames=observed.where,
+    )

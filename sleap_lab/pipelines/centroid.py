@@ -7,6 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.checkpoints import TrainingConfig
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.pipelines.accelerator import on_host
 from sleap_lab.pipelines.model import FrameBatch, Model
 from sleap_lab.pipelines.observation import Observed, Refinements, observe_peaks
 from sleap_lab.poses.centroids import METHODS, instance_centroids
@@ -107,12 +108,13 @@ def observe_centroids(
     maps = model(batch.images)
     found = observe_peaks(maps, peak_threshold, refinements, MAX_CENTROIDS)
     pixel_size = model.pixel_size("confmaps")
+    sample, points, values = on_host(found.samples, found.points * pixel_size, found.values)
     centroids = Centroids(
         batch.where,
         batch.eff,
-        sample=found.samples.cpu().numpy().astype(np.int32),
-        points=(found.points * pixel_size).cpu().numpy(),
-        values=found.values.cpu().numpy(),
+        sample=sample.numpy().astype(np.int32),
+        points=points.numpy(),
+        values=values.numpy(),
     )
     return Observed(
         centroids,

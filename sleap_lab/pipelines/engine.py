@@ -4,6 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from math import ceil
 
@@ -16,6 +17,7 @@ from sleap_lab.networks.preprocess import prepare
 from sleap_lab.pipelines.model import Crops, FrameBatch, Prediction
 from sleap_lab.pipelines.pipeline import Pipeline
 from sleap_lab.pipelines.profile import PREPROCESS, Clock, doing
+from sleap_lab.pipelines.turns import Turns
 from sleap_lab.poses.record import concatenate, make_poses
 
 CACHE_BYTES = 8_000_000
@@ -40,13 +42,14 @@ def predict(
 
     On a processor each core takes frames all the way from image to poses: cores that share the work
     of every single layer wait for each other most of the time. The cores share the frames of a
-    batch, unless the frames are so small that one core takes them all.
+    batch, unless the frames are so small that one core takes them all. On an accelerator each
+    worker takes a batch, and while it waits for the device the others do their part of the work.
 
     Args:
         frames: Frames in order; their sizes may differ.
         pipeline: Loaded models with their options.
         batch_size: Frames per batch. One batch is in flight while the next waits; with small
-            frames, one batch per core is in flight.
+            frames, one batch per core is in flight, and on an accelerator one per worker.
         clock: Measures the time of each stage.
         ahead: Take the next frames while a batch is predicted, not after it.
 
@@ -58,25 +61,24 @@ def predict(
     """
     clock = clock or Clock()
     threads = torch.get_num_threads()
-    workers = min(threads, batch_size) if pipeline.device.type == "cpu" else 1
+    accelerator = pipeline.accelerator
+    workers = min(threads, batch_size) if accelerator is None else accelerator.workers
     pool = ThreadPoolExecutor(
         workers,
         "predict",
         initializer=torch.set_num_threads,
-        initargs=(max(threads // workers, 1),),
+        initargs=(max(threads // workers, 1) if accelerator is None else 1,),
     )
     pending: deque[list[Future[Prediction]]] = deque()
-    if pipeline.device.type == "cpu":
-        # This thread does little: further threads for it would stay awake and disturb the workers.
-        torch.set_num_threads(1)
+    turns = Turns()
+    # This thread does little: further threads for it would stay awake and disturb the workers.
+    torch.set_num_threads(1)
     try:
         for batch in _batches(frames, batch_size):
-            share = max(
-                ceil(len(batch) / workers), min(len(batch), _frames_at_once(batch[0], pipeline))
-            )
+            share = _frames_of_a_pass(batch, pipeline, workers)
             pending.append(
                 [
-                    pool.submit(_timed, batch[i : i + share], pipeline, clock)
+                    pool.submit(_turn, batch[i : i + share], pipeline, clock, turns)
                     for i in range(0, len(batch), share)
                 ]
             )
@@ -110,62 +112,96 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def _frames_at_once(frame: Frame, pipeline: Pipeline) -> int:
-    """Return how many frames of this size a core can process in one pass within its cache."""
-    if frame.image is None or pipeline.device.type != "cpu":
-        return 1
+def _frames_of_a_pass(batch: list[Frame], pipeline: Pipeline, workers: int) -> int:
+    """Return how many frames of a batch one worker takes."""
+    image = batch[0].image
+    if image is None or pipeline.accelerator is not None:
+        return len(batch)
     height, width = (
-        pipeline.images.max_height or frame.image.shape[0],
-        pipeline.images.max_width or frame.image.shape[1],
+        pipeline.images.max_height or image.shape[0],
+        pipeline.images.max_width or image.shape[1],
     )
-    return int(CACHE_BYTES / (height * width * pipeline.bytes_per_pixel))
+    in_cache = int(CACHE_BYTES / (height * width * pipeline.bytes_per_pixel))
+    return max(ceil(len(batch) / workers), min(len(batch), in_cache))
 
 
-def _timed(frames: list[Frame], pipeline: Pipeline, clock: Clock) -> Prediction:
-    with clock.working():
-        return _predict(frames, pipeline)
-
-
-def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
+def _turn(frames: list[Frame], pipeline: Pipeline, clock: Clock, turns: Turns) -> Prediction:
     """Predict frames of one size in one pass, or in smaller passes where memory runs out."""
-    where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(
-        -1, 2
-    )
-    with doing(PREPROCESS):
-        prepared = [
-            prepare(frame.image, pipeline.images) for frame in frames if frame.image is not None
-        ]
-    if not prepared:
-        empty = make_poses(pipeline.skeleton, [], track_names=pipeline.track_names, frames=where)
-        return Prediction(empty, {}, sizes=np.zeros_like(where), eff=np.full(len(where), np.nan))
-    sizes = np.array(
-        [frame.image.shape[:2] for frame in frames if frame.image is not None], dtype=np.int64
-    )
-    eff = np.array([factor for _, factor in prepared])
+    queue = nullcontext() if pipeline.accelerator is None else pipeline.accelerator.queue()
+    with clock.working(), queue:
+        with turns.together():
+            prediction = _attempt(frames, pipeline)
+        if prediction is None:  # the others may use what is missing
+            with turns.alone():
+                prediction = _in_halves(frames, pipeline)
+    return prediction
+
+
+def _attempt(frames: list[Frame], pipeline: Pipeline) -> Prediction | None:
+    """Predict frames in one pass; None where there is not enough memory for it."""
     try:
-        # Channels stay last in memory, which resizing needs.
-        images = torch.stack([image.movedim(0, 2) for image, _ in prepared]).movedim(3, 1)
-        prediction = pipeline.predict(FrameBatch(images, eff, where))
-        return replace(prediction, sizes=sizes, eff=eff)
+        return _predict(frames, pipeline)
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
             raise
-        if len(frames) == 1:
-            height, width = prepared[0][0].shape[-2:]
+        return None
+
+
+def _in_halves(frames: list[Frame], pipeline: Pipeline) -> Prediction:
+    """Predict frames whose pass did not fit into memory.
+
+    Raises:
+        RunError: There is not enough memory for a single frame.
+    """
+    if len(frames) == 1:
+        found = _attempt(frames, pipeline)
+        if found is None:
+            shape = (0, 0) if frames[0].image is None else frames[0].image.shape
+            height = pipeline.images.max_height or shape[0]
+            width = pipeline.images.max_width or shape[1]
             raise RunError(
                 f"not enough memory on {pipeline.device} for one frame of {height}x{width} px; "
                 "a smaller preprocessing.input_scale, preprocessing.max_height or max_width "
                 "needs less"
-            ) from error
+            )
+        return found
     half = len(frames) // 2
     log.warning(
         "not enough memory for %d frames at once, they are done in two halves; "
         "a smaller runtime.batch_size avoids this",
         len(frames),
     )
-    halves = _joined([_predict(frames[:half], pipeline), _predict(frames[half:], pipeline)])
+    halves = _joined(
+        [
+            _attempt(part, pipeline) or _in_halves(part, pipeline)
+            for part in (frames[:half], frames[half:])
+        ]
+    )
     # With more memory the observations would differ in the last bits.
     return replace(halves, observations=None)
+
+
+def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
+    """Predict frames of one size in one pass."""
+    where = np.array([(frame.video, frame.index) for frame in frames], dtype=np.int64).reshape(
+        -1, 2
+    )
+    images = [frame.image for frame in frames if frame.image is not None]
+    if not images:
+        empty = make_poses(pipeline.skeleton, [], track_names=pipeline.track_names, frames=where)
+        return Prediction(empty, {}, sizes=np.zeros_like(where), eff=np.full(len(where), np.nan))
+    sizes = np.array([image.shape[:2] for image in images], dtype=np.int64)
+    with doing(PREPROCESS):
+        stacked = np.stack(images)
+        uploaded = (
+            torch.from_numpy(stacked)
+            if pipeline.accelerator is None
+            else pipeline.accelerator.upload(stacked)
+        )
+        prepared, factor = prepare(uploaded, pipeline.images)
+    eff = np.full(len(images), factor)
+    prediction = pipeline.predict(FrameBatch(prepared, eff, where))
+    return replace(prediction, sizes=sizes, eff=eff)
 
 
 def _joined(parts: list[Prediction]) -> Prediction:
@@ -207,8 +243,9 @@ def _all_maps(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tenso
 def _out_of_memory(error: Exception) -> bool:
     """Return whether an error means that memory ran out.
 
-    PyTorch has no class for this error on a processor.
+    PyTorch has no class for this error on a processor and in libraries.
     """
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(
-        error
+    words = str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        known in words for known in ("not enough memory", "out of memory", "ALLOC_FAILED")
     )

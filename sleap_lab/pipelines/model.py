@@ -11,6 +11,7 @@ from torch import Tensor
 from sleap_lab.checkpoints import CropRule, TrainingConfig
 from sleap_lab.decode.paf import Candidates
 from sleap_lab.networks.preprocess import crop_origins, scale_and_pad, to_float
+from sleap_lab.pipelines.accelerator import Accelerator
 from sleap_lab.pipelines.profile import NETWORK, PREPROCESS, doing
 from sleap_lab.poses.record import Poses
 
@@ -32,6 +33,7 @@ class Model:
         crop_size: Side of the crops it sees, size-matched px; None for models of whole images.
         crop_rule: How training crops were cut, to put points on what crops show; None adds the
             fraction of a crop's corner, as sleap-nn does.
+        accelerator: The device where it is not the processor.
     """
 
     network: Network
@@ -42,12 +44,13 @@ class Model:
     precision: str = "32"
     crop_size: int | None = None
     crop_rule: CropRule | None = None
+    accelerator: Accelerator | None = None
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Run the network.
 
         Args:
-            images: (b, c, h, w) size-matched images or crops.
+            images: (b, c, h, w) size-matched images or crops, on the model's device.
 
         Returns:
             Float32 maps (b, channels, h / stride, w / stride) by head name; class vectors are
@@ -55,7 +58,7 @@ class Model:
         """
         with doing(PREPROCESS):
             images = scale_and_pad(images, self.scale, self.config.max_stride)
-            inputs = to_float(images.to(self.device)).contiguous(memory_format=torch.channels_last)
+            inputs = to_float(images).contiguous(memory_format=torch.channels_last)
         dtype = AUTOCAST_DTYPES.get(self.precision)
         with (
             doing(NETWORK),
@@ -63,10 +66,8 @@ class Model:
             torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None),
         ):
             maps = {name: output.float() for name, output in self.network(inputs).items()}
-            # An accelerator continues after the call. Without this, the stage of the peaks would
-            # wait for it, and its time would include the network's.
-            if self.device.type != "cpu":
-                torch.accelerator.synchronize(self.device)
+            if self.accelerator is not None:
+                self.accelerator.wait()
         return maps
 
     def from_crops(self, points: np.ndarray, corners: np.ndarray) -> np.ndarray:

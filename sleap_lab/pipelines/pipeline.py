@@ -1,7 +1,7 @@
 """From model folders to a pipeline: which kinds fit together, and the arguments of each."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from sleap_lab.checkpoints import TrainingConfig, crop_rule, load_network, read_
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.networks.pose_network import PoseNetwork
 from sleap_lab.networks.preprocess import ImageSpec
+from sleap_lab.pipelines.accelerator import Accelerator
 from sleap_lab.pipelines.centroid import CENTROID_SKELETON
 from sleap_lab.pipelines.memory import keep_freed_memory
 from sleap_lab.pipelines.model import FrameBatch, Model, Network, Prediction
@@ -48,6 +49,7 @@ class Pipeline:
         images: How frames are prepared.
         predict: Frames in, poses and maps out.
         device: Where the networks run.
+        accelerator: This device where it is not the processor.
         bytes_per_pixel: Bytes of a network's first map per pixel of a size-matched image.
         notes: What a reader of the results must know.
     """
@@ -59,6 +61,7 @@ class Pipeline:
     predict: Callable[[FrameBatch], Prediction]
     device: torch.device
     bytes_per_pixel: float
+    accelerator: Accelerator | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -190,12 +193,38 @@ def build_pipeline(
     device = choose_device(runtime.device)
     plan = read_plan(model, preprocessing, truth)
     keep_freed_memory()
+    accelerator = accelerator_of(device)
     if runtime.num_threads is not None:
         torch.set_num_threads(runtime.num_threads)
     models = {
-        kind: _load(config, model, preprocessing, runtime, device)
+        kind: _load(config, model, preprocessing, runtime, device, accelerator)
         for kind, config in plan.configs.items()
     }
+    return assemble(plan, models, preprocessing, spare=spare, details=details)
+
+
+def accelerator_of(device: torch.device) -> Accelerator | None:
+    """Return a device as an accelerator; None for the processor."""
+    return None if device.type == "cpu" else Accelerator(device)
+
+
+def assemble(
+    plan: Plan,
+    models: Mapping[str, Model],
+    preprocessing: PreprocessingConfig,
+    *,
+    spare: float = 0,
+    details: bool = False,
+) -> Pipeline:
+    """Put loaded models together as `build_pipeline` does.
+
+    Args:
+        plan: Plan of the pipeline.
+        models: Its models by kind, all on one device.
+        preprocessing: Overrides of what the training configs say.
+        spare: Crops to observe beyond those that instances need, as a share of these.
+        details: Predictions also hold what instances were made from.
+    """
     first = models.get("centroid") or next(iter(models.values()))
     predict = partial(
         _predict,
@@ -213,8 +242,9 @@ def build_pipeline(
         plan.track_names,
         images,
         predict,
-        device,
+        first.device,
         bytes_per_pixel,
+        first.accelerator,
         plan.notes,
     )
 
@@ -300,6 +330,7 @@ def _load(
     preprocessing: PreprocessingConfig,
     runtime: RuntimeConfig,
     device: torch.device,
+    accelerator: Accelerator | None,
 ) -> Model:
     network = _network(config, model)
     if runtime.backend == "openvino":
@@ -326,6 +357,7 @@ def _load(
         runtime.precision,
         crop_size,
         rule,
+        accelerator,
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sleap_lab.decode.peaks import global_peaks
+from sleap_lab.pipelines.accelerator import on_host
 from sleap_lab.pipelines.model import FrameBatch, Model
 from sleap_lab.pipelines.observation import Observed, Refinements, refined
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
@@ -35,11 +36,10 @@ def observe_global_peaks(
     """Find the highest pixel of every map of a batch."""
     maps = model(batch.images)
     points, values = refined_global_peaks(maps, refinements)
-    in_image = (
-        model.to_image(points.double().cpu().numpy(), "confmaps") / batch.eff[:, None, None, None]
-    )
+    points, values = on_host(points, values)
+    in_image = model.to_image(points.double().numpy(), "confmaps") / batch.eff[:, None, None, None]
     return Observed(
-        GlobalPeaks(batch.where, in_image, values.cpu().numpy()), maps, model.pixel_sizes(*maps)
+        GlobalPeaks(batch.where, in_image, values.numpy()), maps, model.pixel_sizes(*maps)
     )
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from sleap_lab.decode.classes import assign_classes
-from sleap_lab.networks.preprocess import crop_corners, cut_crops
+from sleap_lab.networks.preprocess import crop_corners, cut_crops, gather_crops
+from sleap_lab.pipelines.accelerator import on_host
 from sleap_lab.pipelines.centroid import (
     Centroids,
     TrueCentroids,
@@ -23,12 +24,13 @@ from sleap_lab.pipelines.profile import PREPROCESS, doing
 from sleap_lab.pipelines.single_instance import refined_global_peaks
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 
-MIN_CROPS_PER_PASS = {"cpu": 6}
-MAX_CROPS_PER_PASS = 16
-"""Crops per pass through the network.
+MIN_CROPS_PER_PASS, MAX_CROPS_PER_PASS = 6, 16
+"""Crops per pass through the network on a processor; the last pass can have fewer."""
 
-On processors a pass has at least the smallest number, on other devices it has the largest. The last
-pass can have fewer.
+PIXELS_PER_PASS = 2**22
+"""Pixels of the crops of a pass on an accelerator, as in four images of 1024x1024 px.
+
+A number that depended on the free memory would let the last bits depend on it.
 """
 
 
@@ -82,7 +84,9 @@ class SpareBudget:
         return granted
 
 
-def crop_passes(sample: np.ndarray, scores: np.ndarray, min_crops: int) -> Iterator[np.ndarray]:
+def crop_passes(
+    sample: np.ndarray, scores: np.ndarray, min_crops: int, max_crops: int = MAX_CROPS_PER_PASS
+) -> Iterator[np.ndarray]:
     """Divide crops into passes: the best of every frame, then the second best, and so on.
 
     The last bits of network outputs depend on the other crops of the pass. So the division does not
@@ -92,9 +96,10 @@ def crop_passes(sample: np.ndarray, scores: np.ndarray, min_crops: int) -> Itera
         sample: (n,) frame of each crop, ascending.
         scores: (n,) confidence of its centroid.
         min_crops: A pass takes the next best crops of every frame until it has this many.
+        max_crops: Most crops of a pass.
 
     Yields:
-        Rows of the crops in a pass, at most `MAX_CROPS_PER_PASS`.
+        Rows of the crops in a pass.
     """
     order = np.lexsort((-scores, sample))
     rank = rank_in_frame(sample[order])
@@ -102,9 +107,7 @@ def crop_passes(sample: np.ndarray, scores: np.ndarray, min_crops: int) -> Itera
     for r in range(rank.max(initial=-1) + 1):
         waiting = np.concatenate([waiting, order[rank == r]])
         if len(waiting) >= min_crops:
-            yield from np.split(
-                waiting, range(MAX_CROPS_PER_PASS, len(waiting), MAX_CROPS_PER_PASS)
-            )
+            yield from np.split(waiting, range(max_crops, len(waiting), max_crops))
             waiting = order[:0]
     if len(waiting):
         yield waiting
@@ -148,18 +151,21 @@ def observe_crops(
     needed = choose_centroids(
         sample, scores, peak_threshold=centroid_threshold, max_instances=max_instances
     )
-    passes = _chosen_passes(sample, scores, needed, instance_model.device, budget)
+    passes = _chosen_passes(sample, scores, needed, instance_model, budget)
     size = instance_model.crop_size
     assert size is not None, "checked when the pipeline is built"
     corners = crop_corners(found.content.points[:, 0], size)
-    outputs = []
+    cut = cut_crops if instance_model.accelerator is None else gather_crops
+    outputs, nodes = [], []
     for rows in passes:
         with doing(PREPROCESS):
-            crops = cut_crops(batch.images, sample[rows], corners[rows], size)
-        outputs.append(instance_model(crops))
+            crops = cut(batch.images, sample[rows], corners[rows], size)
+        maps = instance_model(crops)
+        nodes.append(_find_nodes(maps, instance_model, refinements))
+        outputs += [maps] if keep_maps else []
     observed = np.concatenate([np.zeros(0, dtype=np.intp), *passes])
-    content = _read_crops(outputs, observed, found.content, corners, instance_model, refinements)
-    crop_maps = _maps_of(needed, outputs, observed) if outputs and keep_maps else {}
+    content = _read_crops(nodes, observed, found.content, corners, instance_model, refinements)
+    crop_maps = _maps_of(needed, outputs, observed) if outputs else {}
     rule = instance_model.crop_rule
     magnification = 1 + (rule.gain if rule is not None else 0)
     pixel_size = instance_model.pixel_size("confmaps") * magnification
@@ -180,7 +186,7 @@ def _chosen_passes(
     sample: np.ndarray,
     scores: np.ndarray,
     needed: np.ndarray,
-    device: torch.device,
+    model: Model,
     budget: SpareBudget,
 ) -> list[np.ndarray]:
     """Return the passes that hold needed crops; all passes where the budget grants the others.
@@ -189,18 +195,20 @@ def _chosen_passes(
         sample: (n,) frame of each crop, ascending.
         scores: (n,) confidence of its centroid.
         needed: Rows of the needed crops.
-        device: Device of the network.
+        model: Model of the crops.
         budget: Decides whether crops that are not needed are observed, too.
     """
-    min_crops = MIN_CROPS_PER_PASS.get(device.type, MAX_CROPS_PER_PASS)
-    passes = list(crop_passes(sample, scores, min_crops))
+    min_crops, max_crops = MIN_CROPS_PER_PASS, MAX_CROPS_PER_PASS
+    if model.accelerator is not None and model.crop_size is not None:
+        min_crops = max_crops = max(PIXELS_PER_PASS // model.crop_size**2, MAX_CROPS_PER_PASS)
+    passes = list(crop_passes(sample, scores, min_crops, max_crops))
     chosen = [rows for rows in passes if np.isin(rows, needed).any()]
     spare = sum(map(len, passes)) - sum(map(len, chosen))
     return passes if budget.grants(len(needed), spare) else chosen
 
 
 def _read_crops(
-    outputs: list[dict[str, Tensor]],
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
     rows: np.ndarray,
     centroids: Centroids,
     corners: np.ndarray,
@@ -210,15 +218,22 @@ def _read_crops(
     """Return what the network finds in the observed crops, beside the centroids of all crops.
 
     Args:
-        outputs: Network outputs of each pass.
+        found: Points, values and probabilities that `_find_nodes` finds in each pass.
         rows: Rows of the crops of all passes.
         centroids: Centroids that the crops are cut around.
         corners: (n, 2) top-left corners of the crops, size-matched px.
         model: The model of the crops.
         refinements: Refinements of the nodes.
     """
-    n = len(corners)
-    points, values, probabilities = _find_nodes(outputs, model, corners[rows], refinements)
+    n, n_nodes = len(corners), len(model.config.skeleton.nodes)
+    nothing = (
+        np.zeros((0, n_nodes, len(refinements), 2)),
+        np.zeros((0, n_nodes), np.float32),
+        np.zeros((0, len(model.config.classes)), np.float32),
+    )
+    in_crop, values, probabilities = map(np.concatenate, zip(nothing, *found, strict=True))
+    flat = in_crop.reshape(len(rows), n_nodes * len(refinements), 2)
+    points = model.from_crops(flat, corners[rows]).reshape(in_crop.shape)
     eff = centroids.eff[centroids.sample, None]
     return CropPeaks(
         where=centroids.where,
@@ -234,27 +249,18 @@ def _read_crops(
 
 
 def _find_nodes(
-    outputs: list[dict[str, Tensor]], model: Model, corners: np.ndarray, refinements: Refinements
+    maps: dict[str, Tensor], model: Model, refinements: Refinements
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the nodes and classes in the network outputs of all passes.
+    """Find the nodes and classes in the network outputs of a pass.
 
     Returns:
-        points (n, nodes, refinements, 2) float64, size-matched px; values (n, nodes) and
+        points (n, nodes, refinements, 2) float64, px of the crops; values (n, nodes) and
         probabilities (n, classes) float32.
     """
-    nodes, classes = len(model.config.skeleton.nodes), len(model.config.classes)
-    if not outputs:
-        return (
-            np.zeros((0, nodes, len(refinements), 2)),
-            np.zeros((0, nodes), np.float32),
-            np.zeros((0, classes), np.float32),
-        )
-    peaks = [refined_global_peaks(maps, refinements) for maps in outputs]
-    found, values = (torch.cat(tensors) for tensors in zip(*peaks, strict=True))
-    in_crop = model.to_image(found.double().cpu().numpy(), "confmaps")
-    points = model.from_crops(in_crop.reshape(len(in_crop), -1, 2), corners).reshape(in_crop.shape)
-    vectors = torch.cat([maps["class_vectors"] for maps in outputs]) if classes else values[:, :0]
-    return points, values.cpu().numpy(), vectors.cpu().numpy()
+    points, values = refined_global_peaks(maps, refinements)
+    vectors = maps["class_vectors"] if model.config.classes else values[:, :0]
+    points, values, vectors = on_host(points, values, vectors)
+    return model.to_image(points.double().numpy(), "confmaps"), values.numpy(), vectors.numpy()
 
 
 def _maps_of(

@@ -5,9 +5,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from sleap_lab.cli import main
+from sleap_lab.networks import preprocess
+from sleap_lab.networks.preprocess import resize
+from sleap_lab.pipelines import pipeline
+from sleap_lab.pipelines.accelerator import Accelerator
 from sleap_lab.settings.overrides import quote
 
 REFERENCE = Path(
@@ -47,6 +52,15 @@ QUICK = {
 }
 
 
+QUICK_ON_ACCELERATOR = {
+    "topdown_pkg",
+    "bottomup_pkg",
+    "multi_class_bottomup_pkg",
+    "multi_class_topdown_pkg",
+    "max_size_padded",
+}
+
+
 def reference_cases():
     """Return name and flags of the reference's cases; none without the reference folder."""
     path = REFERENCE / "cases.yaml"
@@ -60,8 +74,9 @@ def reference_cases():
 def pytest_generate_tests(metafunc):
     """Run a test that takes `case` and `flags` once per case of the reference."""
     if {"case", "flags"} <= set(metafunc.fixturenames):
+        quick = QUICK_ON_ACCELERATOR if "on_accelerator" in metafunc.fixturenames else QUICK
         cases = [
-            pytest.param(name, flags, id=name, marks=() if name in QUICK else pytest.mark.slow)
+            pytest.param(name, flags, id=name, marks=() if name in quick else pytest.mark.slow)
             for name, flags in reference_cases().items()
         ]
         metafunc.parametrize(("case", "flags"), cases)
@@ -77,6 +92,22 @@ def reference(monkeypatch):
         pytest.skip("no reference folder (SLEAP_LAB_REFERENCE)")
     monkeypatch.chdir(REFERENCE)
     return REFERENCE
+
+
+@pytest.fixture
+def on_accelerator(monkeypatch):
+    """Let pipelines treat the processor as an accelerator, resizing of bytes included."""
+    monkeypatch.setattr(pipeline, "accelerator_of", Accelerator)
+    monkeypatch.setattr(preprocess, "resize", resize_as_there)
+
+
+def resize_as_there(images, height, width):
+    """Resize as on a device that PyTorch does not resize bytes on."""
+    if images.dtype != torch.uint8:
+        return resize(images, height, width)
+    batch = images if images.ndim == 4 else images[None]
+    resized = preprocess.resize_bytes(batch, max(height, 1), max(width, 1))
+    return resized if images.ndim == 4 else resized[0]
 
 
 @pytest.fixture

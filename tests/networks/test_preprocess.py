@@ -11,9 +11,11 @@ from sleap_lab.networks.preprocess import (
     convert_channels,
     crop_corners,
     cut_crops,
+    gather_crops,
     match_size,
     prepare,
     resize,
+    resize_bytes,
     scale_and_pad,
     to_float,
 )
@@ -128,16 +130,11 @@ def test_gray_values_of_float_images_are_not():
 def test_preparing_a_frame_matches_its_size_and_its_channels():
     frame = np.zeros((4, 8, 3), dtype=np.uint8)
     frame[:, 4:, 0] = 200  # the right half is red
-    prepared, eff = prepare(frame, ImageSpec(max_height=8, max_width=8, ensure_grayscale=True))
-    assert (prepared.shape, eff) == ((1, 8, 8), 1.0)
-    assert prepared[0, 0].tolist() == [0] * 4 + [59] * 4  # 0.2989 * 200 = 59.78
-    assert prepared[0, 4:].max() == 0
-
-
-def test_preparing_takes_any_view_of_an_array():
-    frame = np.arange(24, dtype=np.uint8).reshape(4, 6, 1)[::-1, ::2]
-    prepared, _ = prepare(frame, ImageSpec())
-    np.testing.assert_array_equal(prepared.numpy()[0], frame[..., 0])
+    frames = torch.from_numpy(np.stack([frame, np.zeros_like(frame)]))
+    prepared, eff = prepare(frames, ImageSpec(max_height=8, max_width=8, ensure_grayscale=True))
+    assert (prepared.shape, eff) == ((2, 1, 8, 8), 1.0)
+    assert prepared[0, 0, 0].tolist() == [0] * 4 + [59] * 4  # 0.2989 * 200 = 59.78
+    assert prepared[0, 0, 4:].max() == prepared[1].max() == 0
 
 
 # ---- resizing, scaling, padding
@@ -157,6 +154,25 @@ def test_resizing_to_half_averages_away_from_the_border():
     # x = 2i + 1/2.
     halved = resize(torch.arange(0, 160, 10, dtype=torch.float32).expand(1, 8, 16), 4, 8)
     assert halved[0, 0, 1:-1].tolist() == pytest.approx([10 * (2 * i + 0.5) for i in range(1, 7)])
+
+
+@given(
+    size=st.tuples(st.integers(2, 60), st.integers(2, 60)),
+    target=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    channels=st.sampled_from([1, 3]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_other_devices_resize_bytes_as_pytorch_does_on_a_processor(size, target, channels, seed):
+    values = np.random.default_rng(seed).integers(0, 256, (2, channels, *size), dtype=np.uint8)
+    images = torch.from_numpy(values)
+    assert torch.equal(resize_bytes(images, *target), resize(images, *target))
+
+
+@pytest.mark.parametrize(("before", "after"), [(100, 1), (3000, 20), (1, 50), (20, 2000)])
+@pytest.mark.parametrize("value", [1, 254, 255])
+def test_even_images_stay_even_when_bytes_are_resized_far(before, after, value):
+    images = torch.full((1, 1, before, before), value, dtype=torch.uint8)
+    assert resize_bytes(images, after, after).unique().tolist() == [value]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +303,7 @@ def test_images_of_gigabytes_are_refused(spec):
         match=r"images would be resized to [0-9]+x[0-9]+ px; accepted: up to 268435456 px\. "
         r"preprocessing\.max_height",
     ):
-        prepare(np.zeros((4, 4, 1), dtype=np.uint8), spec)
+        prepare(torch.zeros((1, 4, 4, 1), dtype=torch.uint8), spec)
 
 
 def test_giant_scales_are_refused():
@@ -305,8 +321,9 @@ def test_a_spot_is_found_where_it_was(target, scale):
     h, w, where = 60, 90, np.array([41.0, 22.0])
     y, x = np.mgrid[:h, :w]
     spot = 200 * np.exp(-((x - where[0]) ** 2 + (y - where[1]) ** 2) / (2 * 4**2))
-    prepared, eff = prepare(spot[..., None].astype(np.uint8), ImageSpec(*target))
-    seen = scale_and_pad(prepared[None], scale, 16)[0, 0].double().numpy()
+    frames = torch.from_numpy(spot[None, ..., None].astype(np.uint8))
+    prepared, eff = prepare(frames, ImageSpec(*target))
+    seen = scale_and_pad(prepared, scale, 16)[0, 0].double().numpy()
     rows, columns = np.mgrid[: seen.shape[0], : seen.shape[1]]
     found = np.array([(columns * seen).sum(), (rows * seen).sum()]) / seen.sum()
     # Pixel centres are half a pixel off a factor: p becomes (p + 1/2) eff scale - 1/2. Sizes are
@@ -315,3 +332,19 @@ def test_a_spot_is_found_where_it_was(target, scale):
     np.testing.assert_allclose(
         found / scale / eff, where, atol=(0.5 * abs(1 - eff * scale) + 0.3) / (eff * scale)
     )
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(0, 6),
+    size=st.integers(1, 12),
+    channels=st.sampled_from([1, 3]),
+)
+def test_crops_of_one_operation_are_those_cut_one_by_one(seed, count, size, channels):
+    """Some of them lie partly or wholly beyond the image."""
+    draw = np.random.default_rng(seed)
+    images = torch.from_numpy(draw.integers(0, 256, (3, channels, 9, 14), dtype=np.uint8))
+    samples, corners = draw.integers(0, 3, count), draw.uniform(-20, 25, (count, 2))
+    gathered = gather_crops(images, samples, corners, size)
+    assert gathered.dtype == torch.uint8
+    assert torch.equal(gathered, cut_crops(images, samples, corners, size))

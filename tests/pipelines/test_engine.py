@@ -9,6 +9,7 @@ from sleap_lab.decode.paf import Candidates
 from sleap_lab.errors import RunError
 from sleap_lab.media.source import Frame
 from sleap_lab.networks.preprocess import ImageSpec
+from sleap_lab.pipelines.accelerator import Accelerator
 from sleap_lab.pipelines.engine import predict
 from sleap_lab.pipelines.model import Crops, Graph, Prediction
 from sleap_lab.pipelines.pipeline import Pipeline
@@ -57,6 +58,14 @@ def pipeline():
 def frame(index, brightness=None, size=(4, 6, 1), video=0):
     image = None if brightness is None else np.full(size, brightness, dtype=np.uint8)
     return Frame(video, index, image, "" if image is not None else "broken")
+
+
+@pytest.fixture(params=["processor", "accelerator"])
+def anywhere(request, pipeline):
+    """The same on a processor, and on an accelerator whose tensors are those of the processor."""
+    pipeline, seen = pipeline
+    device = None if request.param == "processor" else Accelerator(torch.device("cpu"))
+    return replace(pipeline, accelerator=device), seen
 
 
 @pytest.fixture
@@ -208,9 +217,9 @@ def test_passes_that_do_not_fit_into_memory_are_halved(
 
 
 @pytest.mark.parametrize("fits", [True, False])
-def test_what_was_observed_in_halves_is_not_kept(pipeline, threads, fits):
+def test_what_was_observed_in_halves_is_not_kept(anywhere, threads, fits):
     """With more memory it would differ in the last bits."""
-    pipeline, _ = pipeline
+    pipeline, _ = anywhere
     threads(1)
 
     def find(batch):
@@ -224,7 +233,7 @@ def test_what_was_observed_in_halves_is_not_kept(pipeline, threads, fits):
     assert prediction.observations == ((4,) if fits else None)
 
 
-def test_a_frame_that_does_not_fit_into_memory_is_an_error_that_helps(pipeline):
+def test_a_frame_that_does_not_fit_into_memory_is_an_error_that_helps(anywhere):
     def find(batch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -233,19 +242,71 @@ def test_a_frame_that_does_not_fit_into_memory_is_an_error_that_helps(pipeline):
         match=r"not enough memory on cpu for one frame of 4x6 px; "
         r"a smaller preprocessing\.input_scale",
     ):
-        list(predict([frame(0, 1)], replace(pipeline[0], predict=find), batch_size=4))
+        list(predict([frame(0, 1)], replace(anywhere[0], predict=find), batch_size=4))
 
 
-def test_other_errors_come_through(pipeline):
+def test_what_does_not_fit_beside_other_batches_fits_alone(pipeline, threads):
+    """Workers of an accelerator share its memory; here it has room for four frames."""
+    pipeline, _ = pipeline
+    held, lock, together = [], threading.Lock(), threading.Barrier(2)
+
+    def find(batch):
+        first = batch.where[0, 1] < 8 and len(batch.where) == 4
+        if first:  # both batches are there before either is done
+            together.wait(10)
+        with lock:
+            fits = sum(held) + len(batch.where) <= 4
+            if fits:
+                held.append(len(batch.where))
+        if first:
+            together.wait(10)
+        if not fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        try:
+            return pipeline.predict(batch)
+        finally:
+            with lock:
+                held.remove(len(batch.where))
+
+    predictions = list(
+        predict(
+            [frame(i, i) for i in range(8)],
+            replace(pipeline, predict=find, accelerator=Accelerator(torch.device("cpu"))),
+            batch_size=4,
+        )
+    )
+    poses = concatenate([p.poses for p in predictions])
+    assert poses.frames[:, 1].tolist() == poses.points[:, 0, 0].tolist() == list(range(8))
+
+
+def test_an_interruption_ends_the_workers_and_keeps_what_was_done(anywhere, threads):
+    pipeline, _ = anywhere
+    threads(2)
+
+    def interrupted():
+        yield from (frame(i, i) for i in range(12))
+        raise KeyboardInterrupt
+
+    done = []
+    predictions = predict(interrupted(), pipeline, batch_size=2)
+    with pytest.raises(KeyboardInterrupt):
+        done.extend(n for p in predictions for n in p.poses.frames[:, 1].tolist())
+    assert done
+    assert done == list(range(len(done)))
+    assert not [t for t in threading.enumerate() if t.name.startswith("predict")]
+    assert torch.get_num_threads() == 2
+
+
+def test_other_errors_come_through(anywhere):
     def find(batch):
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        list(predict([frame(0, 1)], replace(pipeline[0], predict=find), batch_size=4))
+        list(predict([frame(0, 1)], replace(anywhere[0], predict=find), batch_size=4))
 
 
-def test_frames_of_other_sizes_start_a_batch(pipeline, threads):
-    pipeline, seen = pipeline
+def test_frames_of_other_sizes_start_a_batch(anywhere, threads):
+    pipeline, seen = anywhere
     threads(1)
     sizes = [(4, 6, 1), (4, 6, 1), (4, 8, 1), (4, 8, 3), (4, 6, 1)]
     poses = concatenate(
@@ -261,8 +322,8 @@ def test_frames_of_other_sizes_start_a_batch(pipeline, threads):
     assert poses.points[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
-def test_frames_of_other_sizes_are_matched_to_one(pipeline):
-    pipeline, seen = pipeline
+def test_frames_of_other_sizes_are_matched_to_one(anywhere):
+    pipeline, seen = anywhere
     pipeline = replace(pipeline, images=ImageSpec(max_height=8, max_width=8))
     list(
         predict(
@@ -275,8 +336,8 @@ def test_frames_of_other_sizes_are_matched_to_one(pipeline):
     assert sorted(float(batch.eff[0]) for batch in seen) == [8 / 16, 1.0, 8 / 4]
 
 
-def test_unreadable_frames_are_empty_and_stay_in_order(pipeline, threads):
-    pipeline, seen = pipeline
+def test_unreadable_frames_are_empty_and_stay_in_order(anywhere, threads):
+    pipeline, seen = anywhere
     threads(1)
     frames = [frame(0), frame(1, 10), frame(2), frame(3, 30), frame(4, 40)]
     predictions = list(predict(frames, pipeline, batch_size=4))
@@ -339,8 +400,8 @@ def test_parts_of_a_batch_are_put_together_whole(pipeline, threads):
     assert joined.eff.tolist() == [1] * 4
 
 
-def test_frames_know_their_video(pipeline):
-    pipeline, _ = pipeline
+def test_frames_know_their_video(anywhere):
+    pipeline, _ = anywhere
     poses = concatenate(
         [
             p.poses
@@ -365,7 +426,7 @@ def test_no_more_is_read_than_is_in_flight(pipeline, threads):
     assert len(read) <= 5
 
 
-def test_no_frames(pipeline):
-    pipeline, seen = pipeline
+def test_no_frames(anywhere):
+    pipeline, seen = anywhere
     assert list(predict([], pipeline, batch_size=2)) == []
     assert seen == []
