@@ -126,7 +126,7 @@ def _pairs(
     first = runs.first()
     rows = np.flatnonzero(real)
     rows = rows[np.lexsort((rows, first[rows]))]  # rows are in order of time
-    animals = np.split(rows, np.flatnonzero(np.diff(first[rows])) + 1) if len(rows) else []
+    animals = np.split(rows, np.flatnonzero(np.diff(first[rows])) + 1)
     found = []
     for a, own in enumerate(animals):
         for other in animals[:a]:
@@ -271,10 +271,9 @@ def _evidence(
     weight = frames / (frames + STEADY)
     signed = (weight * sign)[:, None] * difference
     rest, share = signed.sum(axis=0) - signed, weight.sum() - weight
-    usable = (share > 0) & (frames > 0)
     direction = rest / np.where(share > 0, share, 1)[:, None]
     length = np.sqrt(np.sum(direction**2, axis=1))
-    usable &= length > 0
+    usable = (length > 0) & (frames > 0)
     unit = direction / np.where(length > 0, length, 1)[:, None]
     score = np.sum(unit * difference, axis=1)
     spread = np.einsum("ki,ij,kj->k", unit, noise, unit)

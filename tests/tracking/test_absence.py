@@ -465,9 +465,32 @@ def test_turning_round_counts_against_a_link():
 
 
 def test_the_direction_decides_between_two_that_are_as_similar():
-    # Expected at 15: 13 and 17 are as near, and 17 goes on.
-    linker = linker_after([[0], [5], [10], [], [(20, 3), (20, -3)]], momentum=0.4)
-    assert linker.opened >= 1
-    frames = [[(0, 0)], [(5, 0)], [(10, 0)], [(10, 6), (15, 4)]]
-    assert tracks(frames, "ocsort", momentum=0.9)[-1][15] == 0
-    assert tracks(frames, "ocsort", momentum=0.9)[-1][10] == 1
+    # A track that moves right at 10; 13 and 7 are as near to where it is looked for.
+    for observing, linked in ((True, [0, -1]), (False, [-1, -1])):
+        linker = linker_after([[0], [5], [10]], scoring_method="oks")
+        poses = poses_of([[13, 7]])
+        linker.points = np.concatenate([linker.points, poses.points])
+        linker.scores, linker.sizes = np.ones(5), np.tile([100.0, 4], (5, 1))
+        of, every = np.full(2, -1), np.ones(2, dtype=bool)
+        places = linker.points[linker.tracks.row]
+        linker._stage(np.array([3, 4]), of, np.zeros(2), every, every[:1], places, 0.1, observing)
+        assert of.tolist() == linked
+        assert linker.parted == (0 if observing else 1)
+
+
+def test_distances_weigh_little_where_poses_are_similar():
+    # Tracks at 0 and 9, detections at 1 and -8: crossed links are 8 px each, the others 1 and 17.
+    # But the OKS of 1 px is 0.88, which outweighs 2 px in bodies of 14 px by far.
+    linker = linker_after([[0, 9]], scoring_method="oks")
+    poses = poses_of([[1, -8]])
+    linker.points = np.concatenate([linker.points, poses.points])
+    linker.scores, linker.sizes = np.ones(4), np.tile([100.0, 4], (4, 1))
+    of, scores, every = np.full(2, -1), np.zeros(2), np.ones(2, dtype=bool)
+    linker._stage(np.array([2, 3]), of, scores, every, every, linker.points[:2], 0.0)
+    assert of.tolist() == [0, 1]
+    assert scores == pytest.approx([np.exp(-1 / 8), 0])
+
+
+def test_where_no_node_has_a_score_no_detection_has_one():
+    poses = make_poses(SKELETON, [SQUARE] * 3, point_scores=np.zeros((3, 4)))
+    assert detection_scores(poses).tolist() == [0, 0, 0]

@@ -11,6 +11,7 @@ from sleap_lab.tracking.doubt import (
     body_length,
     decided,
     exchangeable,
+    has_twin,
     in_order,
     node_distances,
     tied,
@@ -26,6 +27,9 @@ def test_distances_are_medians_over_the_shared_nodes():
     turned = [[0, 2], [10, 3], [20, 40]]  # 2, 3 and 40 px
     distances = node_distances(np.array([pose]), np.array([moved, turned], dtype=float))
     np.testing.assert_allclose(distances, [[(5 + 1) / 2, 3]])
+    shifts = np.array([[[9, 0], [2, 0], [1, 0]], [[8, 0], [1, 0], [7, 0]]], dtype=float)
+    found = node_distances(np.array([pose, pose]) + shifts, np.array([pose], dtype=float))
+    np.testing.assert_allclose(found, [[2], [7]])
 
 
 def test_poses_without_shared_nodes_are_as_far_as_their_centroids():
@@ -44,6 +48,16 @@ def test_poses_without_an_extent_are_a_third_as_long_as_the_way_to_the_nearest_o
     point = Skeleton(("a",))
     assert body_length(make_poses(point, points, frame=[0, 0, 1, 1])) == pytest.approx(10)
     assert body_length(make_poses(point, points, frame=[0, 1, 2, 3])) == INF
+    # Frames of a single animal tell nothing: (0, 0) and (6, 8) are 10 px apart.
+    points = [[[0, 0]], [[6, 8]], [[9, 9]], [[1, 1]], [[2, 2]]]
+    assert body_length(make_poses(point, points, frame=[0, 0, 1, 2, 3])) == pytest.approx(10 / 3)
+
+
+def test_poses_that_are_there_twice():
+    pose = [[0, 0], [1, 2], GAP]
+    others = [[[0, 0], [1, 3], GAP], [[0, 0], GAP, [1, 2]], [[9, 0], [1, 2], GAP]]
+    found = has_twin(np.array([pose, *others, pose], dtype=float))
+    assert found.tolist() == [True, False, False, False, True]
 
 
 def test_distances_decide_where_costs_are_equal():
@@ -74,6 +88,8 @@ def test_pairs_that_cannot_be_compared_come_last_and_the_nearest_of_them_first()
         ([[INF, INF], [INF, INF]], [True, True]),
         ([[0, INF], [INF, INF]], [False, False]),
         ([[INF, INF], [2, 4]], [False, False]),
+        ([[0, 5], [5, 1], [0, 9]], [True, False]),  # the third detection is as near as the first
+        ([[0, 5, 0], [5, 1, 9]], [True, False]),
     ],
 )
 def test_pairs_that_could_be_others_at_no_cost(cost, doubtful):

@@ -435,3 +435,15 @@ def test_a_single_detection_is_left_out_where_a_link_costs_more_than_a_ghost(mor
     )
     assert len(found.left_out) == left_out
     assert found.margin.tolist() == pytest.approx([0.1] * (1 - left_out))
+
+
+def test_a_detection_that_has_a_place_in_a_run_is_not_joined():
+    runs = linked(3, (0, 2))
+    assert near([0, 0, 1], {(1, 2): 1.0}, runs) == []
+    runs = linked(4, (0, 2), (2, 3))
+    assert near([0, 1, 1, 2], {(0, 1): 1.0, (1, 3): 1.0, (2, 1): 1.0}, runs) == []
+
+
+def test_where_fewer_are_seen_than_elsewhere_nobody_else_is_meant():
+    # In frame 2 only row 3 is seen; 0 and 4 are too far apart.
+    assert near([0, 1, 1, 2, 50], {(0, 4): 1.0}) == []

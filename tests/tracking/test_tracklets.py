@@ -58,6 +58,15 @@ def test_the_smallest_of_the_others():
     assert tracklets._others(costs[:, :1], 1).tolist() == [[[INF] * 3]]
 
 
+def test_the_smallest_of_many_others():
+    costs = np.random.default_rng(0).permutation(400).reshape(1, 20, 20).astype(float)
+    for axis in (1, 2):
+        others = tracklets._others(costs, axis)
+        for i, j in np.ndindex(20, 20):
+            line = costs[0, :, j] if axis == 1 else costs[0, i]
+            assert others[0, i, j] == np.delete(line, i if axis == 1 else j).min()
+
+
 @pytest.mark.parametrize("at_once", [2_000_000, 4, 8, 1])
 def test_links_are_mutually_best_by_a_margin(monkeypatch, at_once):
     monkeypatch.setattr(tracklets, "AT_ONCE", at_once)  # 8 are the pairs of two moments
@@ -228,6 +237,33 @@ def test_tracklets_follow_animals_that_pass_each_other():
     sure = tracklets._best(table, cost, SURE, motion.anywhere - np.log(1e-3))
     kept = tracklets._undisputed(at, table, time, cost, *sure)
     assert links(kept) == links((np.flatnonzero(runs.after >= 0), runs.after[runs.after >= 0]))
+
+
+def test_tracklets_are_found_with_the_motion_of_likely_links():
+    # Two animals at 0.5 a frame meet on nearly one line: which is nearest misleads at first.
+    random, n = np.random.default_rng(1), 41
+    x = np.stack([np.linspace(-10, 10, n), np.linspace(10.2, -9.8, n)], axis=1)
+    center = (x + 1j * np.array([0, 0.05]) + 0.02 * random.normal(size=(n, 2))).ravel()
+    bodies = Bodies(10.0, center, np.full(2 * n, np.nan) + 0j, np.zeros((2 * n, 1)), 0.4)
+    time = np.repeat(np.arange(n), 2)
+    at, table = slots(time)
+    likely, motions = joined(2 * n, *tracklets._best(table, bodies.apart)), []
+    for _ in range(3):
+        motion = learn_motion(bodies, time, likely.before, likely.after)
+        state = know(bodies, time, likely.before, likely.after, motion.window)
+        limit = motion.anywhere - np.log(1e-3)
+
+        def cost(one, other, motion=motion, state=state):
+            return motion.cost(state, one, other)
+
+        motions.append(motion)
+        likely = joined(2 * n, *tracklets._best(table, cost, 0.0, limit))
+    assert not np.allclose(motions[0].kept, motions[2].kept)
+    sure = tracklets._best(table, cost, SURE, limit)
+    expected = joined(2 * n, *tracklets._undisputed(at, table, time, cost, *sure))
+    runs, found = find_tracklets(bodies, time)
+    assert found.kept == pytest.approx(motions[2].kept)
+    assert runs.before.tolist() == expected.before.tolist()
 
 
 def test_a_leap_is_no_link():
