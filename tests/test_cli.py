@@ -9,6 +9,7 @@ import pytest
 
 import sleap_lab
 from sleap_lab import cli
+from sleap_lab.cli import flag_verbs
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.settings.compose import options
 from sleap_lab.settings.config import keys
@@ -28,9 +29,13 @@ def signals_as_they_were():
 def asked(monkeypatch):
     """Replace Hydra; return the list of its calls: (overrides, command)."""
     calls = []
-    monkeypatch.setattr(
-        cli, "_experiment", lambda arguments, command: calls.append((arguments, command)) or 0
-    )
+
+    def run(arguments, command):
+        calls.append((arguments, command))
+        return 0
+
+    for module in (cli, flag_verbs):
+        monkeypatch.setattr(module, "run_words", run)
     return calls
 
 

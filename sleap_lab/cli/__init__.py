@@ -10,16 +10,14 @@ import io
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
 from sleap_lab import __version__
 from sleap_lab.cli.eval_tracking import run_eval_tracking
+from sleap_lab.cli.flag_verbs import run_eval, run_predict, run_track
 from sleap_lab.cli.help_pages import help_page
 from sleap_lab.cli.verbs import (
-    SEE,
-    refuse,
     run_cache,
     run_compare,
     run_doctor,
@@ -29,23 +27,14 @@ from sleap_lab.cli.verbs import (
     run_sync,
     run_tune,
 )
+from sleap_lab.cli.words import run_words
 from sleap_lab.errors import ConfigError, SleapLabError, did_you_mean, system_problem
 from sleap_lab.interruption import interruptible
 from sleap_lab.settings.config import GROUPS
-from sleap_lab.settings.credentials import conceal, redact
+from sleap_lab.settings.credentials import conceal
 
 INTERRUPTED = 130
-HYDRA_ONLY = ("cfg", "info", "hydra_help", "version")
 HELP = ("-h", "--help", "help")
-INSTEAD = {
-    "config_path": (
-        "the package's own options are always needed; use --config-dir DIR, and --config-name NAME "
-        "for a primary config in it"
-    ),
-    "shell_completion": "it stands first: sleap-lab -sc install=bash",
-    "experimental_rerun": "use sleap-lab reproduce RUN",
-}
-"""Options of Hydra that sleap-lab does not accept, and what to use instead."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -114,9 +103,9 @@ def _stop(*_: Any) -> None:
 
 def _dispatch(arguments: list[str]) -> int:
     verbs: dict[str, Callable[[list[str]], int]] = {
-        "track": _track,
-        "predict": _predict,
-        "eval": _eval,
+        "track": run_track,
+        "predict": run_predict,
+        "eval": run_eval,
         "eval-tracking": run_eval_tracking,
         "tune": run_tune,
         "compare": run_compare,
@@ -151,7 +140,7 @@ def _dispatch(arguments: list[str]) -> int:
             f"{first!r} is neither a verb nor KEY=VALUE; see sleap-lab --help."
             f"{did_you_mean(first, verbs)}"
         )
-    return _experiment(arguments, ["sleap-lab", *arguments])
+    return run_words(arguments, ["sleap-lab", *arguments])
 
 
 def _own_folder(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
@@ -169,154 +158,3 @@ def _own_folder(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
 
     find_configs(None, options.config_dir)
     return words, Path(options.config_dir)
-
-
-def _track(arguments: list[str]) -> int:
-    from sleap_lab.settings import flags
-    from sleap_lab.settings.inputs import predictions_path
-
-    if "-h" in arguments or "--help" in arguments:
-        print(
-            "sleap-lab track FLAGS [KEY=VALUE …]: "
-            "predict, and track with -t, in sleap-nn's own flags." + flags.help_text(flags.TRACK)
-        )
-        return 0
-    values, overrides = flags.parse(flags.TRACK, arguments)
-    _check_inputs("track", values, overrides)
-    if values.get("output.make_labels", True) and "output.path" not in values:
-        path, index = values["data.path"], values.get("data.video_index")
-        video = "" if index is None else _chosen_name(path, index)
-        values["output.path"] = str(predictions_path(Path(path), video))
-    return _as_overrides(
-        flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides
-    )
-
-
-def _predict(arguments: list[str]) -> int:
-    from sleap_lab import terminal
-    from sleap_lab.settings import flags
-    from sleap_lab.settings.predict_flags import OTHERS, PREDICT, parse_predict
-
-    if "-h" in arguments or "--help" in arguments:
-        print(
-            "sleap-lab predict FLAGS [KEY=VALUE …]: the flags of sleap-nn predict."
-            + flags.help_text(PREDICT)
-            + f"\n\nWithout a key, see docs/reference/flags.md: --{', --'.join(OTHERS)}"
-        )
-        return 0
-    values, overrides, as_json = parse_predict(arguments)
-    _check_inputs("predict", values, overrides)
-    values.setdefault("output.path", f"{values['data.path']}.slp")
-    if as_json:
-        terminal.show_progress_as_json()
-    return _as_overrides(
-        flags.parity(values) | {"tracker.one_node_distance": True} | values, overrides
-    )
-
-
-def _check_inputs(verb: str, values: dict[str, Any], overrides: list[str]) -> None:
-    """Refuse flags without input or work; where there is no model, say so in the values."""
-    if not values.get("model.paths"):
-        if not values.get("tracker.tracking"):
-            raise ConfigError(
-                f"{verb} needs --model_paths (-m) to predict, "
-                "or --tracking (-t) to track the instances of a .slp file"
-            )
-        values["model.kind"] = "none"
-    if values.get("data.path") is None:
-        raise ConfigError("--data_path (-i) is missing: a video or a .slp file")
-    for word in overrides:
-        if "=" not in word and Path(word).exists():
-            raise ConfigError(
-                f"{word}: a path too many; put a glob into quotes (-i 'clips/*.mp4'), "
-                "or give a folder or a .txt file of paths"
-            )
-
-
-def _chosen_name(path: str, index: int) -> str:
-    from sleap_lab.media.chosen import chosen_name  # slow to import
-
-    return chosen_name(path, index)
-
-
-def _eval(arguments: list[str]) -> int:
-    from sleap_lab.settings import flags
-
-    if "-h" in arguments or "--help" in arguments:
-        print(
-            "sleap-lab eval FLAGS [KEY=VALUE …]: compare predictions with ground truth."
-            + flags.help_text(flags.EVAL)
-        )
-        return 0
-    values, overrides = flags.parse(flags.EVAL, arguments)
-    for key, name in (
-        ("evaluator.ground_truth_path", "--ground_truth_path (-g)"),
-        ("data.path", "--predicted_path (-p)"),
-    ):
-        if values.get(key) is None:
-            raise ConfigError(f"{name} is missing: a .slp file")
-    values = (
-        flags.special_defaults(flags.EVAL)
-        | values
-        | {"model.kind": "none", "evaluator.evaluate": True}
-    )
-    return _as_overrides(values, overrides)
-
-
-def _as_overrides(values: dict[str, Any], overrides: list[str]) -> int:
-    """Run the experiment that the flags describe, after printing the equivalent overrides."""
-    from sleap_lab.settings.overrides import as_typed, quote
-
-    words = [f"{key}={quote(value)}" for key, value in values.items()]
-    chosen = {override.partition("=")[0] for override in overrides}
-    words += [
-        word for word in ("logger=none", "report=none") if word.partition("=")[0] not in chosen
-    ]
-    words += overrides
-    print(as_typed(["sleap-lab", *words]))
-    return _experiment(words, ["sleap-lab", *words])
-
-
-def _experiment(arguments: list[str], command: list[str]) -> int:
-    """Check every job of a command line, then hand it to Hydra."""
-    from hydra._internal.utils import get_args_parser
-
-    from sleap_lab.settings.compose import (
-        compose_node,
-        find_configs,
-        hand_to_hydra,
-        hydra_application,
-        options_of,
-        register,
-    )
-    from sleap_lab.settings.jobs import check_jobs
-    from sleap_lab.settings.overrides import check_overrides, fixed
-
-    register()
-    parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]  # argparse would print its whole usage
-    options, unknown = parser.parse_known_intermixed_args(arguments)
-    if unknown:
-        raise ConfigError(f"{unknown[0]}: there is no such option; {SEE}")
-    for name, instead in INSTEAD.items():
-        if getattr(options, name) not in (None, False):
-            raise ConfigError(f"--{name.replace('_', '-')}: {instead}")
-    configs = find_configs(options.config_name, options.config_dir)
-    if any(getattr(options, name, None) for name in HYDRA_ONLY):
-        if options.cfg or options.info:  # Hydra tells a mistake in many lines
-            with hydra_application(configs) as hydra:
-                check_overrides(options.overrides, options_of(hydra, configs, options.overrides))
-                compose_node(hydra, configs, fixed(options.overrides))
-        # Hydra's own parser loses overrides that stand on both sides of an option.
-        flags = [word for word in arguments if word not in options.overrides]
-        with redirect_stdout(io.StringIO()) if options.cfg else nullcontext() as shown:
-            hand_to_hydra(
-                [*options.overrides, *flags, "--config-name", configs.name], lambda node: None
-            )
-        if shown is not None:
-            print(redact(shown.getvalue()), end="")
-        return 0
-    checked = check_jobs(options.overrides, multirun=options.multirun, configs=configs)
-    from sleap_lab.sweeps.launch import launch
-
-    return launch(checked, options.overrides, command, configs)
