@@ -12,10 +12,12 @@ WORKERS ?= 2
 QUICK = checkpoints compare decode evaluation files media poses settings tracking test_filters.py
 
 # The package with some extras. pip shows what it does, for it takes minutes; setuptools would warn of
-# folders named like the package, which is what an editable one is. Both builds of OpenCV install the
-# same folder, so one has to go before the other comes.
+# folders named like the package, which is what an editable one is. A folder of that name where Python
+# starts (that of this clone, seen from the one above) would hide the package, but for the .pth file.
+# Both builds of OpenCV install the same folder, so one has to go before the other comes.
 define pip_install
 	PYTHONWARNINGS=ignore:Editable $(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(1)]'
+	@$(BIN)/python -c 'import os, pathlib, site; pathlib.Path(site.getsitepackages()[0], "sleap_lab.pth").write_text(os.getcwd() + "\n")'
 	@reason=$$($(BIN)/python -c 'import cv2' 2>&1) || { \
 		echo "note: opencv-python cannot be loaded here ($$(echo "$$reason" | tail -n 1)); opencv-python-headless $(OPENCV) takes its place"; \
 		$(BIN)/python -m pip uninstall -qq --yes opencv-python opencv-python-headless \

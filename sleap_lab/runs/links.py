@@ -7,15 +7,18 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sleap_lab import terminal
-from sleap_lab.runs.store import ODD, SQLITE
+from sleap_lab.runs.store import ODD, SQLITE, VIEW
 
 LOCAL = "http://127.0.0.1:5000"
 KIND = "workflowType=machine_learning"
 
 
 def runs_page(experiment_id: str) -> str:
-    """Return the page with the table of all runs, without the address of the server."""
-    return f"#/experiments/{experiment_id}/runs?{KIND}"
+    """Return the page with the table of all runs and the metrics that decide.
+
+    The address of the server is left out.
+    """
+    return f"#/experiments/{experiment_id}/runs?{KIND}&viewStateShareKey={VIEW}"
 
 
 def run_page(experiment_id: str, run_id: str, file: str | None = None) -> str:

@@ -6,6 +6,7 @@ make one run write into another.
 """
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -33,9 +34,32 @@ from sleap_lab.settings.credentials import conceal, redact, reveal, without_user
 SQLITE = "sqlite:///"
 ARTIFACT_FOLDER = "mlartifacts"
 EXPERIMENT = "sleap_lab"
+VIEW = "sleap_lab"
+"""Name of the view of the runs that links lead to; MLflow keeps views as tags of experiments."""
+COLUMNS = (
+    *(f"metrics.`best_by/{name}`" for name in ("identity/idf1", "eval/oks_map")),
+    *(f"metrics.`{name}`" for name in ("coco/ap", "eval/dist_p90", "identity/switches")),
+    *("metrics.`counts/fragments`", "metrics.`counts/tracks`", "params.`tracker`"),
+)
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": "Runs of sleap-lab: *Model training* at the top left, then *Runs*.",
+    VIEW_TAG: json.dumps(
+        {
+            "searchFilter": "",
+            "orderByKey": "attributes.start_time",
+            "orderByAsc": False,
+            "startTime": "ALL",
+            "lifecycleFilter": "Active",
+            "modelVersionFilter": "All Runs",
+            "datasetsFilter": [],
+            "selectedColumns": COLUMNS,
+            "runsExpanded": {},
+            "runsPinned": [],
+            "runsHidden": [],
+        }
+    ),
 }
 ODD = set("?%")
 UNFINISHED = ".mlflow-"
@@ -310,6 +334,8 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> Any:
             f"logger.experiment_name: {name!r} was deleted in MLflow; "
             "restore it there, or choose another name"
         )
+    if experiment.tags.get(VIEW_TAG) != EXPERIMENT_TAGS[VIEW_TAG]:  # made by another version
+        client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, EXPERIMENT_TAGS[VIEW_TAG])
     return experiment
 
 

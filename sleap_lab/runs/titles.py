@@ -11,18 +11,24 @@ from sleap_lab.runs.summary import overridden
 
 MAX_NAME = 120
 PRESET = "experiment"
+BESIDE = ("data", "evaluator", "output", PRESET)  # groups that seldom tell runs apart
 _FOLDERS = re.compile(r"[^\[\],]*[/\\](?=[^\[\],/\\])")
 
 
 def run_title(overrides: Sequence[str]) -> str:
     """Return the name of a run by itself, as in `flow, 0.4, video.mp4 (tracker, …)`; may be empty.
 
-    Settings come first, then the preset, then paths.
+    Settings of models, trackers and filters come first, then what is read and written.
     """
     typed = {
         key: value for key, value in overridden(overrides).items() if not key.startswith("logger.")
     }
-    order = sorted(typed, key=lambda key: (last_parts(typed[key]) != typed[key], key == PRESET))
+
+    def place(key: str) -> tuple[bool, bool, bool]:
+        beside, is_path = key.partition(".")[0] in BESIDE, last_parts(typed[key]) != typed[key]
+        return beside, is_path, key == PRESET
+
+    order = sorted(typed, key=place)
     return title({key: last_parts(typed[key]) for key in order})
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sleap_lab.runs.links import compare_page, run_page, where_to_look
 
-RUNS = "/#/experiments/7/runs?workflowType=machine_learning"
+RUNS = "/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=sleap_lab"
 
 
 def recorded(uri):

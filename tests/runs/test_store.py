@@ -1,6 +1,7 @@
 """The MLflow store: where it is, opening it, and what is written when something breaks."""
 
 import io
+import json
 import os
 import shutil
 import socket
@@ -19,6 +20,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.runs import store as store_module
 from sleap_lab.runs.entry import Entry, fill_run, open_run
 from sleap_lab.runs.store import (
+    VIEW_TAG,
     close_orphans,
     open_store,
     prepare_store,
@@ -197,6 +199,15 @@ def test_a_run_never_lands_in_another_experiment(root, store):
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(RunError, match=r"^logger\.experiment_name: 'flies' was deleted in MLflow"):
         open_store(LoggerConfig(experiment_name="flies"), root)
+
+
+def test_every_experiment_has_the_view_that_links_lead_to(root, store, logger):
+    """MLflow answers an address with an unknown view with a page for language models."""
+    state = store.client.get_experiment(store.experiment_id).tags[VIEW_TAG]
+    assert "metrics.`best_by/identity/idf1`" in json.loads(state)["selectedColumns"]
+    store.client.set_experiment_tag(store.experiment_id, VIEW_TAG, "of another version")
+    again = open_store(logger, root)
+    assert again.client.get_experiment(again.experiment_id).tags[VIEW_TAG] == state
 
 
 def test_another_process_may_be_faster_to_create_the_experiment(root, store, monkeypatch):

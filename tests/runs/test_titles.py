@@ -19,6 +19,10 @@ FOLDERS = "/a/very/long/way/to"
         ([f"model.paths=[{FOLDERS}/a,{FOLDERS}/b]"], "a+b (paths)"),
         (["model.paths=[models/]"], "models/ (paths)"),
         (["a.size=1", "b.size=2"], "1, 2 (a.size, b.size)"),
+        (
+            ["data.path=v.mp4", "evaluator=oks", "tracker=global", "model.paths=[m/a]"],
+            "global, a, v.mp4, oks (tracker, paths, path, evaluator)",
+        ),
     ],
 )
 def test_what_tells_a_run_apart_comes_first(overrides, expected):
