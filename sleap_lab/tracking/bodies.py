@@ -24,20 +24,36 @@ class Bodies:
         length: Body length, px; 1 where the skeleton has one node, which has no extent.
         center: (n,) complex, place of the body's centre; nan without a visible node.
         heading: (n,) complex of length 1, its direction; nan where it cannot be told.
-        shape: (n, nodes) complex, place of each node seen from the body; nan where missing.
-        radius: Root mean square distance of the nodes from the centre, steady nodes counting more.
+        points: (n, nodes) complex, place of each node; nan where missing.
+        body: (nodes,) complex, place of each node in the typical body, seen from its centre.
+        weight: (nodes,) how steady each node is, of sum 1.
     """
 
     length: float
     center: np.ndarray
     heading: np.ndarray
-    shape: np.ndarray
-    radius: float
+    points: np.ndarray
+    body: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def radius(self) -> float:
+        """Root mean square distance of the nodes from the centre, steady nodes counting more."""
+        return float(np.sqrt(np.sum(self.weight * np.abs(self.body) ** 2)))
+
+    def shapes(self) -> np.ndarray:
+        """Return (n, nodes) complex64, place of each node seen from the body; nan where missing."""
+        shape = (self.points - self.center[:, None]) * np.conj(self.heading)[:, None]
+        return shape.astype(np.complex64)
+
+    def place(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return centre and direction of poses, (n, nodes) complex, in body lengths."""
+        return _place(points, self.body, self.weight)
 
     def of(self, rows: np.ndarray) -> "Bodies":
         """Return the bodies of some detections."""
         return replace(
-            self, center=self.center[rows], heading=self.heading[rows], shape=self.shape[rows]
+            self, center=self.center[rows], heading=self.heading[rows], points=self.points[rows]
         )
 
     def apart(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -64,14 +80,12 @@ def describe_bodies(poses: Poses) -> Bodies:
     chosen = _plane(poses.points[_sample(poses)], length)
     body, weight = _typical_body(chosen)
     center, heading = np.zeros((2, len(poses)), dtype=complex)
-    shape = np.zeros((len(poses), nodes), dtype=np.complex64)
+    points = np.zeros((len(poses), nodes), dtype=np.complex64)
     for start in range(0, len(poses), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        points = _plane(poses.points[part], length)
-        center[part], heading[part] = _place(points, body, weight)
-        shape[part] = (points - center[part, None]) * np.conj(heading[part])[:, None]
-    radius = float(np.sqrt(np.sum(weight * np.abs(body) ** 2)))
-    return Bodies(length, center, heading, shape, radius)
+        points[part] = own = _plane(poses.points[part], length)
+        center[part], heading[part] = _place(own, body, weight)
+    return Bodies(length, center, heading, points, body, weight)
 
 
 def _plane(points: np.ndarray, length: float) -> np.ndarray:

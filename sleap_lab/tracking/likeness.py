@@ -105,7 +105,8 @@ def _traits(bodies: Bodies) -> np.ndarray:
 
     nan where it is missing; outliers are drawn in.
     """
-    traits = np.concatenate([bodies.shape.real, bodies.shape.imag], axis=1)
+    shapes = bodies.shapes()
+    traits = np.concatenate([shapes.real, shapes.imag], axis=1)
     varying = []
     for trait in traits.T:  # one by one, for the sake of memory
         seen = trait[~np.isnan(trait)]

@@ -4,45 +4,21 @@ Lengths are in body lengths, places are complex numbers, times count the frames 
 were processed. Costs are negative logarithms of densities, so they add up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from sleap_lab.tracking.bodies import Bodies
-
-GAPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-"""Frames between two detections for which motion is learned; between and beyond is interpolated."""
-
-WINDOWS = (1, 2, 4, 8)
-"""Frames over which speed may be measured; the one that predicts best is used."""
+from sleap_lab.tracking.ends import WINDOWS, Comparison, State
+from sleap_lab.tracking.gaps import FEW, GAPS, Pairs, at_gaps
+from sleap_lab.tracking.turns import mixed
 
 TAILS = (2.0, 4.0, 8.0)
 """Degrees of freedom of the spread that are tried; the fewer, the more common are leaps."""
 
 LEAP = 1e-3  # share of links that no model foresees: any place of the arena is as likely
-FLIP = 0.05  # share of directions that are anything, as when head and tail are confused
-FEW = 20  # pairs from which a gap is learned by itself
-MOST = 8_000  # pairs that are enough
-
-
-@dataclass(frozen=True)
-class State:
-    """What is known about each detection as an end of a link, by row.
-
-    Attributes:
-        center: (n,) complex, its place.
-        heading: (n,) complex of length 1, its direction; nan where unknown.
-        arriving: (n,) complex, velocity from the detections before it; nan where there are none.
-        leaving: (n,) complex, velocity towards the detections after it; likewise.
-        time: (n,) int, its time.
-    """
-
-    center: np.ndarray
-    heading: np.ndarray
-    arriving: np.ndarray
-    leaving: np.ndarray
-    time: np.ndarray
+STARTS = 0.05  # share of animals that are expected to do something else than they did
+SURE = 20.0  # pairs that this expectation counts for
 
 
 @dataclass(frozen=True)
@@ -50,14 +26,15 @@ class Motion:
     """Where an animal is some frames later: a place expected and a spread about it.
 
     Attributes:
-        window: Frames over which speed is measured.
+        window: Which of `WINDOWS` speed is measured over.
         kept: (gaps, 3) displacement expected: in units of the velocity before, of the speed along
             the body, and along the body at any speed.
         still: (gaps,) spread of the place of an animal at rest.
         moving: (gaps,) additional spread in units of speed.
         ahead: (gaps,) displacement along the body where the velocity is unknown.
         loose: (gaps,) spread of the place then.
-        turn: (gaps,) spread of the direction, in (0, 1), the scale of a wrapped Cauchy.
+        starts: (gaps,) share of animals that do something else than they did: of them no more is
+            known than of those whose velocity is unknown.
         tail: Degrees of freedom of the spread (Student's t in the plane).
         area: Area of the arena that the detections span.
     """
@@ -68,7 +45,7 @@ class Motion:
     moving: np.ndarray
     ahead: np.ndarray
     loose: np.ndarray
-    turn: np.ndarray
+    starts: np.ndarray
     tail: float
     area: float
 
@@ -77,57 +54,68 @@ class Motion:
         """Cost of a place of which nothing is known."""
         return float(np.log(self.area))
 
-    def cost(self, state: State, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    def cost(
+        self, state: State, rows: np.ndarray, others: np.ndarray, seen: Comparison, blur: np.ndarray
+    ) -> np.ndarray:
         """Return the cost of links, seen from both ends: the mean of forward and backward.
 
         Args:
             state: What is known about the detections.
             rows: (k,) rows of the earlier detections.
             others: (k,) rows of the later ones.
+            seen: The same compared.
+            blur: (k,) additional variance of the steps.
         """
-        gap = (state.time[others] - state.time[rows]).astype(float)
-        step = state.center[others] - state.center[rows]
-        place = 0.5 * (
-            self._place(gap, step, state.arriving[rows], state.heading[rows])
-            + self._place(gap, step, state.leaving[others], state.heading[others])
+        past, future = state.arriving, state.leaving
+        forward, backward = (
+            self._place(
+                seen.gap, seen.step, side.velocity[own, self.window], side.heading[own], blur
+            )
+            for side, own in ((past, rows), (future, others))
         )
-        return place + self._direction(gap, state.heading[others] * np.conj(state.heading[rows]))
+        return 0.5 * (forward + backward)
 
     def _place(
-        self, gap: np.ndarray, step: np.ndarray, velocity: np.ndarray, heading: np.ndarray
+        self,
+        gap: np.ndarray,
+        step: np.ndarray,
+        velocity: np.ndarray,
+        heading: np.ndarray,
+        blur: np.ndarray,
     ) -> np.ndarray:
         """Return the cost of steps, in the direction of time, seen from one end."""
-        known = ~np.isnan(velocity)
-        told = _told(np.where(known, velocity, 0), heading)
-        expected = np.where(
-            known,
-            np.sum(self._at(gap, self.kept) * told, axis=-1),
-            self._at(gap, self.ahead) * told[:, 2],
-        )
-        # Beyond the longest gap that was learned the spread grows as the square root of time.
-        beyond = np.maximum(gap / GAPS[-1], 1)
-        scale = beyond * np.where(
-            known,
-            self._at(gap, self.still) ** 2
-            + self._at(gap, self.moving) ** 2 * np.abs(told[:, 0]) ** 2,
-            self._at(gap, self.loose) ** 2,
-        )
-        off = np.abs(step - expected) ** 2
-        density = (1 + off / (self.tail * scale)) ** (-self.tail / 2 - 1) / (2 * np.pi * scale)
+        usual, other = self._densities(gap, step, velocity, heading, blur)
+        starts = at_gaps(gap, self.starts)
+        density = (1 - starts) * usual + starts * other
         return -np.log((1 - LEAP) * density + LEAP / self.area)
 
-    def _direction(self, gap: np.ndarray, turn: np.ndarray) -> np.ndarray:
-        """Return the cost of a change of direction, against directions that say nothing."""
-        scale = self._at(gap, self.turn)
-        ratio = (1 - scale**2) / (1 + scale**2 - 2 * scale * turn.real)
-        return np.nan_to_num(-np.log((1 - FLIP) * ratio + FLIP))
+    def _densities(
+        self,
+        gap: np.ndarray,
+        step: np.ndarray,
+        velocity: np.ndarray,
+        heading: np.ndarray,
+        blur: np.ndarray | float,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the density of steps as the velocity tells, and as if it were unknown."""
+        known = ~np.isnan(velocity)
+        told = _told(np.where(known, velocity, 0), heading)
+        # Beyond the longest gap that was learned the spread grows as the square root of time.
+        beyond = np.maximum(gap / GAPS[-1], 1)
+        other = self._spread(
+            step - at_gaps(gap, self.ahead) * told[:, 2],
+            beyond * at_gaps(gap, self.loose) ** 2 + blur,
+        )
+        spread = at_gaps(gap, self.still) ** 2
+        spread = spread + at_gaps(gap, self.moving) ** 2 * np.abs(told[:, 0]) ** 2
+        expected = np.sum(at_gaps(gap, self.kept) * told, axis=-1)
+        usual = self._spread(step - expected, beyond * spread + blur)
+        return np.where(known, usual, other), other
 
-    def _at(self, gap: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """Interpolate what was learned, (gaps, …), at gaps."""
-        place = np.interp(np.log(np.maximum(gap, 1)), np.log(GAPS), np.arange(len(GAPS)))
-        low = np.minimum(place.astype(np.intp), len(GAPS) - 2)
-        part = (place - low).reshape(-1, *[1] * (value.ndim - 1))
-        return value[low] + part * (value[low + 1] - value[low])
+    def _spread(self, off: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Return the density of Student's t in the plane."""
+        square = np.abs(off) ** 2 / (self.tail * scale)
+        return (1 + square) ** (-self.tail / 2 - 1) / (2 * np.pi * scale)
 
 
 def _told(velocity: np.ndarray, heading: np.ndarray) -> np.ndarray:
@@ -151,116 +139,57 @@ def spanned_area(center: np.ndarray) -> float:
     return float(max(sides[0], side / 10) * max(sides[1], side / 10))
 
 
-def velocities(center: np.ndarray, time: np.ndarray, before: np.ndarray, window: int) -> np.ndarray:
-    """Return the velocity of each detection over the last frames of its run.
-
-    Args:
-        center: (n,) complex.
-        time: (n,) int.
-        before: (n,) row of the detection before it in its run; -1 for none.
-        window: Largest number of detections to go back.
-
-    Returns:
-        (n,) complex; nan for the first of a run. Where `before` leads forward in time, velocities
-        are those towards the detections after.
-    """
-    origin = np.arange(len(center))
-    for _ in range(window):
-        earlier = before[origin]
-        origin = np.where(earlier >= 0, earlier, origin)
-    span = time - time[origin]
-    return np.where(span != 0, (center - center[origin]) / np.where(span, span, 1), np.nan)
-
-
-def know(
-    bodies: Bodies, time: np.ndarray, before: np.ndarray, after: np.ndarray, window: int
-) -> State:
-    """Collect what is known about detections in runs.
-
-    Args:
-        bodies: Their bodies.
-        time: (n,) their times.
-        before: (n,) row of the detection before in its run; -1 for none.
-        after: (n,) row of the one after; -1 for none.
-        window: Frames over which speed is measured.
-    """
-    return State(
-        bodies.center,
-        bodies.heading,
-        velocities(bodies.center, time, before, window),
-        velocities(bodies.center, time, after, window),
-        time,
-    )
-
-
-def learn_motion(bodies: Bodies, time: np.ndarray, before: np.ndarray, after: np.ndarray) -> Motion:
+def learn_motion(state: State, pairs: list[Pairs], seen: list[Comparison]) -> Motion:
     """Learn the motion of a video from runs of detections without doubt.
 
     Args:
-        bodies: The detections.
-        time: (n,) int, time of each.
-        before: (n,) row of the detection before in its run; -1 for none.
-        after: (n,) row of the one after; -1 for none.
+        state: What is known about the detections.
+        pairs: Rows of detections of one run for each gap of `GAPS`.
+        seen: The same compared.
     """
-    area = spanned_area(bodies.center)
-    pairs = _pairs(time, after)
-    learned = [_learn(bodies, time, before, pairs, window, area) for window in WINDOWS]
-    return min(learned, key=lambda model: (model[0], model[1].window))[1]
-
-
-def _pairs(time: np.ndarray, after: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return rows of detections of one run that are so far apart, for each gap of `GAPS`."""
-    found, there, shift = [], np.arange(len(time)), 0
-    for gap in GAPS:
-        for _ in range(gap - shift):
-            there = np.where(there >= 0, after[there], -1)
-        shift = gap
-        rows = (there >= 0).nonzero()[0]
-        rows = rows[time[there[rows]] - time[rows] == gap]
-        # Whole moments are left out, so that the order of detections plays no part.
-        step = -(-len(rows) // MOST)
-        rows = rows[time[rows] % step == 0] if step > 1 else rows
-        found.append((rows, there[rows]))
-    return found
+    area = spanned_area(state.bodies.center)
+    steps = [each.step for each in seen]
+    learned = [_learn(state, pairs, steps, window, area) for window in range(len(WINDOWS))]
+    motion = min(learned, key=lambda model: (model[0], model[1].window))[1]
+    starts = [STARTS]
+    for (rows, _), each in zip(pairs, seen, strict=True):
+        velocity = state.arriving.velocity[rows, motion.window]
+        heading = state.arriving.heading[rows]
+        usual, other = motion._densities(each.gap, each.step, velocity, heading, 0.0)
+        known = ~np.isnan(velocity)
+        starts.append(mixed(usual[known], other[known], starts[-1], SURE))
+    return replace(motion, starts=np.array(starts[1:]))
 
 
 def _learn(
-    bodies: Bodies,
-    time: np.ndarray,
-    before: np.ndarray,
-    pairs: list[tuple[np.ndarray, np.ndarray]],
-    window: int,
-    area: float,
+    state: State, pairs: list[Pairs], steps: list[np.ndarray], window: int, area: float
 ) -> tuple[float, Motion]:
     """Fit the model at one window; also return how far off it is on the whole."""
-    arriving = velocities(bodies.center, time, before, window)
+    arriving = state.arriving.velocity[:, window]
     least = 1e-4 * float(np.sqrt(area))
     places: list[Place] = []
-    turns: list[float] = []
     misfit, residuals = 0.0, []
-    for gap, (rows, others) in zip(GAPS, pairs, strict=True):
+    for gap, (rows, _), step in zip(GAPS, pairs, steps, strict=True):
         moving = ~np.isnan(arriving[rows])
-        step = bodies.center[others] - bodies.center[rows]
-        heading = bodies.heading[rows]
         if int(moving.sum()) >= FEW:
-            told = _told(np.where(moving, arriving[rows], 0), heading)
+            told = _told(np.where(moving, arriving[rows], 0), state.arriving.heading[rows])
             place, off, missed = _fit(step, told, moving, least)
             residuals.append(off)
             misfit += missed if gap <= 4 else 0.0
         elif places:
-            place = places[-1].grown(_growth(gap))
+            place = places[-1].grown(float(np.sqrt(gap / GAPS[GAPS.index(gap) - 1])))
         else:
             middle = float(np.median(np.abs(step))) if len(step) else float(np.sqrt(area)) / 10
             middle = max(middle, least)
             place = Place((0.0, 0.0, 0.0), middle, 0.0, 0.0, middle)
         places.append(place)
-        turns.append(_turn(bodies.heading[others] * np.conj(heading), turns))
     tail = _tail(residuals)
     # The median distance in units of the scale.
     unit = np.sqrt(tail * (2 ** (2 / tail) - 1))
     kept, still, moves, ahead, loose = (np.array(column) for column in zip(*places, strict=True))
+    starts = np.full(len(GAPS), STARTS)
     return misfit, Motion(
-        window, kept, still / unit, moves / unit, ahead, loose / unit, np.array(turns), tail, area
+        window, kept, still / unit, moves / unit, ahead, loose / unit, starts, tail, area
     )
 
 
@@ -276,27 +205,6 @@ class Place(NamedTuple):
     def grown(self, by: float) -> "Place":
         """Return the same with wider spreads."""
         return Place(self.kept, self.still * by, self.moving * by, self.ahead, self.loose * by)
-
-
-def _turn(change: np.ndarray, shorter: list[float]) -> float:
-    """Return the scale of a wrapped Cauchy whose median angle is that of changes of direction.
-
-    Half of it lies within an angle whose half has the tangent (1 - scale) / (1 + scale).
-
-    Args:
-        change: (k,) complex, changes of direction; nan where unknown.
-        shorter: Scales of the shorter gaps.
-    """
-    angle = np.abs(np.angle(change[~np.isnan(change)]))
-    if len(angle) < FEW:
-        return shorter[-1] * 0.9 if shorter else 0.5
-    half = np.tan(min(max(float(np.median(angle)), 1e-3), 1.5) / 2)
-    return float((1 - half) / (1 + half))
-
-
-def _growth(gap: int) -> float:
-    """Return how much the spread grows from the gap before, as the square root of time."""
-    return float(np.sqrt(gap / GAPS[GAPS.index(gap) - 1]))
 
 
 def _fit(

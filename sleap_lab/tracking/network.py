@@ -16,7 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sleap_lab.tracking.motion import LEAP, Motion, State
+from sleap_lab.tracking.evidence import Evidence
+from sleap_lab.tracking.motion import LEAP
 from sleap_lab.tracking.tracklets import Runs, slots
 
 GHOSTS = 0.03  # false detections of a frame
@@ -66,13 +67,14 @@ class Solution(NamedTuple):
     left_out: np.ndarray
 
 
-def link_cost(motion: Motion, state: State) -> Cost:
+def link_cost(evidence: Evidence) -> Cost:
     """Return the function that gives the cost of links between rows."""
+    time = evidence.state.time
 
     def cost(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        gap = state.time[others] - state.time[rows]
-        found = motion.cost(state, rows, others) + UNSEEN * (gap > 1)
-        return np.where(gap > 0, np.nan_to_num(found, nan=motion.anywhere), IMPOSSIBLE)
+        gap = time[others] - time[rows]
+        found = evidence.cost(rows, others) + UNSEEN * (gap > 1)
+        return np.where(gap > 0, np.nan_to_num(found, nan=evidence.anywhere), IMPOSSIBLE)
 
     return cost
 

@@ -10,8 +10,9 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
+from sleap_lab.tracking.ends import know
+from sleap_lab.tracking.evidence import learn
 from sleap_lab.tracking.likeness import look_again
-from sleap_lab.tracking.motion import Motion, know, learn_motion
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
 from sleap_lab.tracking.population import Population, count_animals, second_detections
 from sleap_lab.tracking.tracklets import MARGIN, Runs, find_tracklets, joined
@@ -120,7 +121,7 @@ def identify(
     second = second_detections(bodies, time, worth, animals) & ~poses.user
     rows = np.flatnonzero(~second)
     own, when = bodies.of(rows), time[rows]
-    runs, motion = find_tracklets(own, when)
+    runs = find_tracklets(own, when)
     if tracklets is not None:
         runs = _within(runs, tracklets[rows])
     population = Population(animals, True) if animals else count_animals(when, runs)
@@ -129,7 +130,7 @@ def identify(
             f"Tracking: {population.animals} animals, estimated from the counts of the frames; "
             "tracker.tracking_target_instance_count says it where it is known."
         )
-    paths = _paths(own, when, runs, motion, population)
+    paths = _paths(own, when, runs, population)
     first = paths.runs.first()
     real = ~np.isin(first, paths.left_out)
     # Animals are numbered in order of time; who is first among equals does not matter.
@@ -162,15 +163,15 @@ class Paths(NamedTuple):
 
 
 def _paths(
-    bodies: Bodies, time: np.ndarray, runs: Runs, motion: Motion, population: Population
+    bodies: Bodies, time: np.ndarray, runs: Runs, population: Population
 ) -> Paths:
     """Join tracklets to animals; each pass knows the paths and the motion of the one before."""
     paths = Paths(runs, np.full(len(time), np.inf), np.zeros(0, dtype=np.intp))
     for _ in range(PASSES):
-        state = know(bodies, time, paths.runs.before, paths.runs.after, motion.window)
-        cost = link_cost(motion, state)
-        paths = _solved(time, runs, cost, motion, population)
-        motion = learn_motion(bodies, time, paths.runs.before, paths.runs.after)
+        state = know(bodies, time, paths.runs.before, paths.runs.after)
+        evidence = learn(state, paths.runs.after)
+        cost = link_cost(evidence)
+        paths = _solved(time, runs, cost, evidence.anywhere, population)
     doubtful = (paths.runs.before >= 0) & (runs.before < 0)
     real = ~np.isin(paths.runs.first(), paths.left_out)
     whole, odds = look_again(bodies, paths.runs, doubtful, cost, real)
@@ -178,7 +179,7 @@ def _paths(
 
 
 def _solved(
-    time: np.ndarray, runs: Runs, cost: Cost, motion: Motion, population: Population
+    time: np.ndarray, runs: Runs, cost: Cost, anywhere: float, population: Population
 ) -> Paths:
     margin = np.where(runs.before >= 0, MARGIN, np.inf)
     paths = Paths(runs, margin, np.zeros(0, dtype=np.intp))
@@ -187,11 +188,11 @@ def _solved(
             sizes = [len(part.ends) for part in windows(paths.runs, time, population.animals)]
             if max(sizes, default=0) <= LARGEST:
                 break
-            near = join_near(paths.runs, time, cost, motion.anywhere)
+            near = join_near(paths.runs, time, cost, anywhere)
             paths = _with(paths, near, near.margin >= least)
-        found = solve(paths.runs, time, cost, population.animals, motion.anywhere)
+        found = solve(paths.runs, time, cost, population.animals, anywhere)
         return _with(paths, found, found.margin >= 0)
-    near = join_near(runs, time, cost, motion.anywhere)
+    near = join_near(runs, time, cost, anywhere)
     paths = _with(paths, near, near.margin >= 0)
     alone = (paths.runs.before < 0) & (paths.runs.after < 0)
     return paths._replace(left_out=alone.nonzero()[0])

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from sleap_lab.tracking.bodies import Bodies
-from sleap_lab.tracking.motion import LEAP, Motion, know, learn_motion
+from sleap_lab.tracking.ends import know
+from sleap_lab.tracking.evidence import learn
+from sleap_lab.tracking.motion import LEAP
 
 MARGIN = 5.0  # a link is sure where any other is worse by this much (odds of 150 to 1)
 MEMORY = 12  # frames for which an animal that is not seen may come out beside another
@@ -67,8 +68,8 @@ def slots(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return at, table
 
 
-def find_tracklets(bodies: Bodies, time: np.ndarray) -> tuple[Runs, Motion]:
-    """Find the links of which there is no doubt, and the motion that they show.
+def find_tracklets(bodies: Bodies, time: np.ndarray) -> Runs:
+    """Find the links of which there is no doubt.
 
     A link of two successive moments is sure where each is by far the likeliest for the other, where
     a new beginning is less likely, too, and where nobody who was lost a while ago, or will be seen
@@ -80,18 +81,13 @@ def find_tracklets(bodies: Bodies, time: np.ndarray) -> tuple[Runs, Motion]:
     """
     at, table = slots(time)
     likely = joined(len(time), *_best(table, bodies.apart))
-    motion = learn_motion(bodies, time, likely.before, likely.after)
-    for last in (False, False, True):
-        state = know(bodies, time, likely.before, likely.after, motion.window)
-
-        cost = partial(motion.cost, state)
-        limit = motion.anywhere - np.log(LEAP)
-        if last:
-            sure = _best(table, cost, MARGIN, limit)
-            return joined(len(time), *_undisputed(at, table, time, cost, *sure)), motion
-        likely = joined(len(time), *_best(table, cost, 0.0, limit))
-        motion = learn_motion(bodies, time, likely.before, likely.after)
-    raise AssertionError
+    for _ in range(2):
+        evidence = learn(know(bodies, time, likely.before, likely.after), likely.after)
+        limit = evidence.anywhere - np.log(LEAP)
+        likely = joined(len(time), *_best(table, evidence.cost, 0.0, limit))
+    evidence = learn(know(bodies, time, likely.before, likely.after), likely.after)
+    sure = _best(table, evidence.cost, MARGIN, evidence.anywhere)
+    return joined(len(time), *_undisputed(at, table, time, evidence.cost, *sure))
 
 
 def _best(
