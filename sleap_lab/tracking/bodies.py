@@ -80,7 +80,7 @@ def describe_bodies(poses: Poses) -> Bodies:
     chosen = _plane(poses.points[_sample(poses)], length)
     body, weight = _typical_body(chosen)
     center, heading = np.zeros((2, len(poses)), dtype=complex)
-    points = np.zeros((len(poses), nodes), dtype=np.complex64)
+    points = np.zeros((len(poses), nodes), dtype=complex)
     for start in range(0, len(poses), AT_ONCE):
         part = slice(start, start + AT_ONCE)
         points[part] = own = _plane(poses.points[part], length)

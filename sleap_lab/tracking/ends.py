@@ -15,7 +15,9 @@ from sleap_lab.tracking.bodies import Bodies
 WINDOWS = (1, 2, 4, 8)
 """Detections over which speed may be measured."""
 
+NOWHERE = complex(np.nan, np.nan)
 ASTRAY = 0.03  # way, in body lengths, after which a node that was moved along counts half
+FAR = 3.0  # body lengths between centres beyond which these alone tell the step
 EQUAL = 1e-9  # squared body lengths below which poses have no extent
 AT_ONCE = 20_000  # detections that are looked at together, for the sake of memory
 
@@ -55,7 +57,9 @@ class State:
     time: np.ndarray
 
 
-def know(bodies: Bodies, time: np.ndarray, before: np.ndarray, after: np.ndarray) -> State:
+def know(
+    bodies: Bodies, time: np.ndarray, before: np.ndarray, after: np.ndarray, rows: np.ndarray
+) -> State:
     """Collect what is known about detections in runs.
 
     Args:
@@ -63,40 +67,42 @@ def know(bodies: Bodies, time: np.ndarray, before: np.ndarray, after: np.ndarray
         time: (n,) their times.
         before: (n,) row of the detection before in its run; -1 for none.
         after: (n,) row of the one after; -1 for none.
+        rows: Rows that are asked for; of others nothing is collected.
     """
-    return State(bodies, _side(bodies, time, before), _side(bodies, time, after), time)
+    arriving, leaving = (_side(bodies, time, toward, rows) for toward in (before, after))
+    return State(bodies, arriving, leaving, time)
 
 
-def _side(bodies: Bodies, time: np.ndarray, before: np.ndarray) -> Side:
+def _side(bodies: Bodies, time: np.ndarray, before: np.ndarray, rows: np.ndarray) -> Side:
     """Collect what the detections before tell; `before` may lead forward in time as well."""
     n, nodes = bodies.points.shape
     side = Side(
-        np.empty((n, nodes), dtype=np.complex64),
-        np.empty((n, nodes), dtype=np.float32),
-        np.empty(n, dtype=complex),
-        np.empty((n, len(WINDOWS)), dtype=complex),
+        np.full((n, nodes), np.nan, dtype=complex),
+        np.zeros((n, nodes), dtype=np.float32),
+        np.full(n, np.nan, dtype=complex),
+        np.full((n, len(WINDOWS)), np.nan, dtype=complex),
     )
-    for start in range(0, n, AT_ONCE):
-        part = slice(start, start + AT_ONCE)
-        chain = [np.arange(n)[part]]
+    for start in range(0, len(rows), AT_ONCE):
+        chain = [rows[start : start + AT_ONCE]]
         for _ in range(WINDOWS[-1]):
             chain.append(np.where(chain[-1] >= 0, before[chain[-1]], -1))
+        part = chain[0]
         side.pose[part], side.trust[part], moved = _carried(bodies, chain)
         side.heading[part] = bodies.place(side.pose[part])[1]
         for which, window in enumerate(WINDOWS):
             # The earliest detection within the window.
-            origin = chain[0]
+            origin = part
             for earlier in chain[1 : window + 1]:
                 origin = np.where(earlier >= 0, earlier, origin)
-            span = time[chain[0]] - time[origin]
+            span = time[part] - time[origin]
             way = sum(moved[:window])
-            side.velocity[part, which] = np.where(
-                span != 0, way / np.where(span, span, 1), np.nan
-            )
+            side.velocity[part, which] = np.where(span != 0, way / np.where(span, span, 1), np.nan)
     return side
 
 
-def _carried(bodies: Bodies, chain: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+def _carried(
+    bodies: Bodies, chain: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Carry nodes along with those that are found.
 
     Args:
@@ -118,7 +124,7 @@ def _carried(bodies: Bodies, chain: list[np.ndarray]) -> tuple[np.ndarray, np.nd
         step = np.where(np.isnan(step), centers, step)
         step = np.where((rows >= 0) & (earlier >= 0), step, 0)
         missing = np.isnan(seen)
-        pose = np.where(missing, pose + step[:, None].astype(np.complex64), seen)
+        pose = np.where(missing, pose + step[:, None], seen)
         way = np.where(missing, way + np.abs(step)[:, None].astype(np.float32), 0)
         moved.append(step)
     return pose, 1 / (1 + (way / ASTRAY) ** 2), moved[::-1]
@@ -126,7 +132,7 @@ def _carried(bodies: Bodies, chain: list[np.ndarray]) -> tuple[np.ndarray, np.nd
 
 def _seen(bodies: Bodies, rows: np.ndarray) -> np.ndarray:
     """Return the poses of rows, (k, nodes); nan for the row -1."""
-    return np.where((rows >= 0)[:, None], bodies.points[rows], np.complex64(np.nan))
+    return np.where((rows >= 0)[:, None], bodies.points[rows], NOWHERE)
 
 
 def shift(pose: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -165,13 +171,27 @@ class Comparison(NamedTuple):
 
 
 def compare(state: State, rows: np.ndarray, others: np.ndarray) -> Comparison:
-    """Compare the ends of links; without a shared node their centres tell the step.
+    """Compare the ends of links; far apart or without a shared node, their centres tell the step.
 
     Args:
         state: What is known about the detections.
         rows: (k,) rows of the earlier detections.
         others: (k,) rows of the later ones.
     """
+    bodies = state.bodies
+    step = bodies.center[others] - bodies.center[rows]
+    gap = (state.time[others] - state.time[rows]).astype(float)
+    seen = Comparison(gap, step, np.full(len(gap), np.nan), *np.zeros((3, len(gap))))
+    near = np.flatnonzero(np.abs(step) < FAR)
+    for start in range(0, len(near), AT_ONCE):
+        part = near[start : start + AT_ONCE]
+        for column, found in zip(seen[1:], _nodewise(state, rows[part], others[part]), strict=True):
+            column[part] = found
+    return seen
+
+
+def _nodewise(state: State, rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Compare poses node by node: all of `Comparison` but the gap."""
     bodies = state.bodies
     nodes = len(bodies.body)
     one, two = state.arriving.pose[rows], state.leaving.pose[others]
@@ -181,7 +201,7 @@ def compare(state: State, rows: np.ndarray, others: np.ndarray) -> Comparison:
     count = np.maximum(weight.sum(axis=1), EQUAL)
     one, two = np.where(shared, one, 0), np.where(shared, two, 0)
     start, goal = ((weight * points).sum(axis=1) / count for points in (one, two))
-    one, two = (one - start[:, None]), (two - goal[:, None])
+    one, two = one - start[:, None], two - goal[:, None]
     inner = (weight * (one.real * two.real + one.imag * two.imag)).sum(axis=1)
     # Twice the product of equal shapes is the sum of their squares; bent or turned ones have less.
     size = np.maximum((weight * (_squares(one) + _squares(two))).sum(axis=1), EQUAL)
@@ -189,8 +209,7 @@ def compare(state: State, rows: np.ndarray, others: np.ndarray) -> Comparison:
     step = np.where(found > 0, goal - start, bodies.center[others] - bodies.center[rows])
     lie = np.abs((weight * bodies.body).sum(axis=1) / count) ** 2
     swing = np.maximum(8 * np.maximum(count - 1, 0.5) / size - 4 * (nodes - 1) / extent(bodies), 0)
-    gap = (state.time[others] - state.time[rows]).astype(float)
-    return Comparison(gap, step, turn, lie, 2 / count - 2 / nodes, swing)
+    return step, turn, lie, 2 / count - 2 / nodes, swing
 
 
 def extent(bodies: Bodies) -> float:

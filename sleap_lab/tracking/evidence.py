@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sleap_lab.tracking.ends import State, compare, extent
+from sleap_lab.tracking.bodies import Bodies
+from sleap_lab.tracking.ends import State, compare, extent, know
 from sleap_lab.tracking.gaps import pairs_by_gap
 from sleap_lab.tracking.motion import Motion, learn_motion
+from sleap_lab.tracking.runs import Runs
 from sleap_lab.tracking.sight import Sight, learn_sight
 from sleap_lab.tracking.turns import Turns, learn_turns
 
@@ -49,18 +51,24 @@ class Evidence:
         return place + turn + self.sight.cost(seen.gap, rows, others)
 
 
-def learn(state: State, after: np.ndarray) -> Evidence:
+def learn(bodies: Bodies, time: np.ndarray, runs: Runs, rows: np.ndarray) -> Evidence:
     """Learn from runs of detections of which there is little doubt.
 
     Args:
-        state: What is known about the detections.
-        after: (n,) row of the one after each in its run; -1 for none.
+        bodies: The detections.
+        time: (n,) int, time of each.
+        runs: Detections joined to runs.
+        rows: Rows of which links are asked for afterwards.
     """
-    pairs = pairs_by_gap(state.time, after)
+    pairs = pairs_by_gap(time, runs.after)
+    asked = np.zeros(len(time), dtype=bool)
+    for some in (rows, *(end for pair in pairs for end in pair)):
+        asked[some] = True
+    state = know(bodies, time, runs.before, runs.after, asked.nonzero()[0])
     seen = [compare(state, *pair) for pair in pairs]
     turns = learn_turns([each.turn for each in seen])
-    nodes = max(len(state.bodies.body) - 1, 1)
+    nodes = max(len(bodies.body) - 1, 1)
     # The noise of all nodes makes the shortest turns look as large as they are, at most.
-    jitter = float(turns.variance(np.ones(1))[0]) * extent(state.bodies) / (4 * nodes)
+    jitter = float(turns.variance(np.ones(1))[0]) * extent(bodies) / (4 * nodes)
     motion = learn_motion(state, pairs, seen)
-    return Evidence(state, motion, turns, learn_sight(state.bodies.points, pairs), jitter)
+    return Evidence(state, motion, turns, learn_sight(bodies.points, pairs), jitter)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sleap_lab.tracking.bodies import Bodies
-from sleap_lab.tracking.tracklets import Runs
+from sleap_lab.tracking.runs import Runs
 
 WORST = 25.0  # an exchange that motion makes dearer than this is not looked at
 STEADY = 30.0  # frames beyond which a mean shape gets no more certain: posture changes slowly

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from sleap_lab.tracking.evidence import Evidence
 from sleap_lab.tracking.motion import LEAP
-from sleap_lab.tracking.tracklets import Runs, slots
+from sleap_lab.tracking.runs import Runs, slots
 
 GHOSTS = 0.03  # false detections of a frame
 HOLDING = 4.0  # cost per further detection of a tracklet that is left out

@@ -10,12 +10,12 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
-from sleap_lab.tracking.ends import know
 from sleap_lab.tracking.evidence import learn
 from sleap_lab.tracking.likeness import look_again
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
 from sleap_lab.tracking.population import Population, count_animals, second_detections
-from sleap_lab.tracking.tracklets import MARGIN, Runs, find_tracklets, joined
+from sleap_lab.tracking.runs import Runs, joined
+from sleap_lab.tracking.tracklets import MARGIN, find_tracklets
 
 log = logging.getLogger(__name__)
 
@@ -162,14 +162,12 @@ class Paths(NamedTuple):
     left_out: np.ndarray
 
 
-def _paths(
-    bodies: Bodies, time: np.ndarray, runs: Runs, population: Population
-) -> Paths:
+def _paths(bodies: Bodies, time: np.ndarray, runs: Runs, population: Population) -> Paths:
     """Join tracklets to animals; each pass knows the paths and the motion of the one before."""
     paths = Paths(runs, np.full(len(time), np.inf), np.zeros(0, dtype=np.intp))
+    ends = ((runs.before < 0) | (runs.after < 0)).nonzero()[0]
     for _ in range(PASSES):
-        state = know(bodies, time, paths.runs.before, paths.runs.after)
-        evidence = learn(state, paths.runs.after)
+        evidence = learn(bodies, time, paths.runs, ends)
         cost = link_cost(evidence)
         paths = _solved(time, runs, cost, evidence.anywhere, population)
     doubtful = (paths.runs.before >= 0) & (runs.before < 0)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sleap_lab.tracking.bodies import Bodies
-from sleap_lab.tracking.tracklets import Runs, slots
+from sleap_lab.tracking.runs import Runs, slots
 
 OFTEN = 0.05  # share of the frames in which as many animals must be seen at once
 SETTLED = 0.7  # mean count, as a share of that, from which all animals are there all the time

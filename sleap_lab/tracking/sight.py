@@ -50,13 +50,11 @@ def learn_sight(points: np.ndarray, pairs: list[Pairs]) -> Sight:
     level = np.ceil(share * LEVELS).astype(np.intp) - 1
     usual = np.bincount(level, minlength=LEVELS) + 1 / LEVELS
     usual = usual / usual.sum()
-    surprise = np.zeros((len(EDGES) + 1, LEVELS, LEVELS))
-    for which, edge in enumerate(EDGES):
-        count = np.zeros((LEVELS, LEVELS))
-        for gap, (rows, others) in zip(GAPS, pairs, strict=True):
-            if int(np.searchsorted(EDGES, gap)) == which:
-                np.add.at(count, (level[rows], level[others]), 1)
-        both = count + count.T  # time may run either way
-        chance = (both + PRIOR * usual) / (both.sum(axis=1, keepdims=True) + PRIOR)
-        surprise[which] = -np.log(chance / usual)
+    count = np.zeros((len(EDGES) + 1, LEVELS, LEVELS))
+    for edge, (rows, others) in zip(np.searchsorted(EDGES, GAPS), pairs, strict=True):
+        np.add.at(count[edge], (level[rows], level[others]), 1)
+    count += count.transpose(0, 2, 1)  # time may run either way
+    chance = (count + PRIOR * usual) / (count.sum(axis=2, keepdims=True) + PRIOR)
+    surprise = -np.log(chance / usual)
+    surprise[-1] = 0.0
     return Sight(level, (surprise + surprise.transpose(0, 2, 1)) / 2)

@@ -1,71 +1,19 @@
 """Tracklets: runs of detections that without doubt are one animal."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from sleap_lab.tracking.bodies import Bodies
-from sleap_lab.tracking.ends import know
 from sleap_lab.tracking.evidence import learn
 from sleap_lab.tracking.motion import LEAP
+from sleap_lab.tracking.runs import Runs, joined, slots
 
 MARGIN = 5.0  # a link is sure where any other is worse by this much (odds of 150 to 1)
 MEMORY = 12  # frames for which an animal that is not seen may come out beside another
 AT_ONCE = 2_000_000  # pairs that are compared at once
 
 Pairs = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Detections joined to runs, by row.
-
-    Attributes:
-        before: (n,) row of the detection before in its run; -1 for none.
-        after: (n,) row of the one after; -1 for none.
-    """
-
-    before: np.ndarray
-    after: np.ndarray
-
-    def first(self) -> np.ndarray:
-        """Return (n,) row of the first detection of the run of each."""
-        return _end(self.before)
-
-    def last(self) -> np.ndarray:
-        """Return (n,) row of the last detection of the run of each."""
-        return _end(self.after)
-
-
-def _end(step: np.ndarray) -> np.ndarray:
-    """Follow steps from row to row until there is none; each pass doubles the stride."""
-    at = np.where(step >= 0, step, np.arange(len(step)))
-    while not np.array_equal(further := at[at], at):
-        at = further
-    return at
-
-
-def joined(n: int, rows: np.ndarray, others: np.ndarray) -> Runs:
-    """Return the runs that links form.
-
-    Args:
-        n: Number of detections.
-        rows: (k,) rows of the earlier detections, each once.
-        others: (k,) rows of the later ones, each once.
-    """
-    before, after = np.full(n, -1), np.full(n, -1)
-    before[others], after[rows] = rows, others
-    return Runs(before, after)
-
-
-def slots(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the moments, (frames,), and the rows of each, (frames, most), -1 where none is."""
-    order = np.argsort(time, kind="stable")
-    at, of, count = np.unique(time[order], return_inverse=True, return_counts=True)
-    table = np.full((len(at), int(count.max(initial=0))), -1)
-    table[of, np.arange(len(order)) - (np.cumsum(count) - count)[of]] = order
-    return at, table
 
 
 def find_tracklets(bodies: Bodies, time: np.ndarray) -> Runs:
@@ -82,10 +30,10 @@ def find_tracklets(bodies: Bodies, time: np.ndarray) -> Runs:
     at, table = slots(time)
     likely = joined(len(time), *_best(table, bodies.apart))
     for _ in range(2):
-        evidence = learn(know(bodies, time, likely.before, likely.after), likely.after)
+        evidence = learn(bodies, time, likely, np.arange(len(time)))
         limit = evidence.anywhere - np.log(LEAP)
         likely = joined(len(time), *_best(table, evidence.cost, 0.0, limit))
-    evidence = learn(know(bodies, time, likely.before, likely.after), likely.after)
+    evidence = learn(bodies, time, likely, np.arange(len(time)))
     sure = _best(table, evidence.cost, MARGIN, evidence.anywhere)
     return joined(len(time), *_undisputed(at, table, time, evidence.cost, *sure))
 

@@ -6,9 +6,9 @@ Angles are in radians. A change of posture counts as a turn, see `ends.Compariso
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import gammaln, stdtrit
 
-from sleap_lab.tracking.gaps import FEW, GAPS, at_gaps
+from sleap_lab.tracking.gaps import FEW, at_gaps
 
 TAILS = (1.0, 2.0, 4.0, 8.0)
 """Degrees of freedom that are tried; the fewer, the more common are sharp turns."""
@@ -93,8 +93,8 @@ def _ratio(cosine: np.ndarray, usual: np.ndarray, tail: float) -> np.ndarray:
     half = np.tan(usual / 2)
     square = (1 - cosine) / np.maximum(1 + cosine, 1e-9)  # of the tangent of half the angle
     # Where half of the values lie below `half`, that is so many scales from the middle.
-    middle = {1.0: 1.0, 2.0: 0.8165, 4.0: 0.7407, 8.0: 0.7064}[tail]
-    scale = half / middle
+    scale = half / stdtrit(tail, 0.75)
     peak = np.exp(gammaln((tail + 1) / 2) - gammaln(tail / 2)) / np.sqrt(tail * np.pi)
     density = peak * (1 + square / (tail * scale**2)) ** (-(tail + 1) / 2) / scale
+    # A direction that is anything has such a tangent as Cauchy's distribution.
     return np.pi * (1 + square) * density

@@ -28,7 +28,12 @@ def poses_of(plane, frame=0):
 
 def test_the_distance_of_two_bodies_is_that_of_their_places_and_turned_nodes():
     found = Bodies(
-        10.0, np.array([0, 3, 5]), np.array([1, 1j, GAP]), np.array([[1], [2], [3]]), radius=0.5
+        10.0,
+        np.array([0, 3, 5]),
+        np.array([1, 1j, GAP]),
+        np.array([[1], [2], [3]]),
+        body=np.array([0.5]),
+        weight=np.ones(1),
     )
     apart = found.apart(np.array([0, 0, 1]), np.array([1, 2, 1]))
     # Directions 1 and i are sqrt(2) apart, so nodes at 0.5 from the centre move by 0.5 · sqrt(2);
@@ -36,7 +41,7 @@ def test_the_distance_of_two_bodies_is_that_of_their_places_and_turned_nodes():
     assert apart == pytest.approx([np.sqrt(9 + 0.25 * 2), 5, 0])
     some = found.of(np.array([2, 1]))
     assert some.center.tolist() == [5, 3]
-    assert some.shape.tolist() == [[3], [2]]
+    assert some.points.tolist() == [[3], [2]]
     assert np.isnan(some.heading[0])
     assert some.heading[1] == 1j
     assert (some.length, some.radius) == (10, 0.5)
@@ -233,13 +238,13 @@ def test_bodies_are_found_in_all_poses(monkeypatch):
     assert found.heading[:4] / found.heading[0] == pytest.approx(turn[:4])
     assert np.isnan(found.heading[4])
     seen = own / length / found.heading[0]
-    assert found.shape[:4] == pytest.approx(np.tile(seen, (4, 1)), abs=1e-6)
-    assert found.shape.dtype == np.complex64
+    assert found.shapes()[:4] == pytest.approx(np.tile(seen, (4, 1)), abs=1e-6)
+    assert found.shapes().dtype == np.complex64
     assert found.radius == pytest.approx(np.sqrt(np.mean(np.abs(own) ** 2)) / length)
     monkeypatch.setattr(bodies, "AT_ONCE", 2)
     again = describe_bodies(poses_of(points))
     assert again.center == pytest.approx(found.center)
-    assert np.array_equal(again.shape, found.shape, equal_nan=True)
+    assert np.array_equal(again.shapes(), found.shapes(), equal_nan=True)
 
 
 def test_two_nodes_have_a_direction():

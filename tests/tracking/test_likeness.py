@@ -8,7 +8,7 @@ from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.tracking import likeness
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
 from sleap_lab.tracking.likeness import look_again
-from sleap_lab.tracking.tracklets import joined
+from sleap_lab.tracking.runs import joined
 
 FRAMES = 90
 NAN = np.nan
@@ -32,6 +32,12 @@ def exchanged(sizes):
     runs = joined(2 * FRAMES, np.array(list(follow)), np.array(list(follow.values())))
     doubtful = np.isin(poses.frame, (30, 60))
     return describe_bodies(poses), runs, doubtful, np.ones(2 * FRAMES, dtype=bool)
+
+
+def seen_as(shape):
+    """Bodies of these shapes."""
+    n, nodes = shape.shape
+    return Bodies(1.0, np.zeros(n), np.ones(n), shape, np.zeros(nodes), np.ones(nodes))
 
 
 def alike(rows, others):
@@ -65,7 +71,8 @@ def test_motion_that_is_sure_is_believed(sizes):
 
 def test_where_bodies_are_all_the_same_shape_says_nothing():
     bodies, runs, doubtful, real = exchanged((1.0, 1.2))
-    same = replace(bodies, shape=np.tile(bodies.shape[:1], (2 * FRAMES, 1)))
+    points = bodies.center[:, None] + bodies.heading[:, None] * bodies.shapes()[:1]
+    same = replace(bodies, points=points)
     found, margin = look_again(same, runs, doubtful, alike, real)
     assert found is runs
     assert np.isnan(margin).all()
@@ -122,8 +129,7 @@ def test_traits_are_in_usual_distances_from_the_usual_place():
     # x of the first node: usual 3, usual distance 1, and 50 is an outlier; y does not vary; the
     # second node was never found in the first pose.
     shape = np.array([[1 + 5j, NAN], [2 + 5j, 10], [3 + 5j, 10 + 2j], [4 + 5j, 12], [50 + 5j, 8]])
-    none = np.zeros(5)
-    found = likeness._traits(Bodies(1.0, none, none, shape, 1.0))
+    found = likeness._traits(seen_as(shape))
     np.testing.assert_allclose(
         found, [[-2, np.nan], [-1, 0], [0, 0], [1, 2 / 1], [4, -2 / 1]]
     )  # of 8, 10, 10, 12 the usual distances from 10 are 0, 0, 2, 2; of y it is 0
@@ -131,12 +137,12 @@ def test_traits_are_in_usual_distances_from_the_usual_place():
 
 def test_every_trait_that_varies_is_one():
     shape = np.array([[1 + 2j], [2 + 4j], [3 + 6j]])
-    found = likeness._traits(Bodies(1.0, np.zeros(3), np.zeros(3), shape, 1.0))
+    found = likeness._traits(seen_as(shape))
     np.testing.assert_allclose(found, [[-1, -1], [0, 0], [1, 1]])
     # A ten thousandth of a body is no difference, a little more is one.
     for size, kept in ((1e-4, 0), (1.01e-4, 1)):
         shape = np.array([[0], [size], [2 * size]]) + 5j
-        bodies = Bodies(1.0, np.zeros(3), np.zeros(3), shape, 1.0)
+        bodies = seen_as(shape)
         assert likeness._traits(bodies).shape == (3, kept)
 
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from sleap_lab.tracking import network
-from sleap_lab.tracking.motion import State
+from sleap_lab.tracking.ends import State
 from sleap_lab.tracking.network import join_near, solve
-from sleap_lab.tracking.tracklets import joined
+from sleap_lab.tracking.runs import joined
 
 ANYWHERE = 3.0
 
@@ -131,14 +131,16 @@ class Still:
 
     anywhere = 7.0
 
-    def cost(self, state, rows, others):
+    def __init__(self, time):
+        self.state = State(None, None, None, time)
+
+    def cost(self, rows, others):
         return np.where((rows == 9) | (others == 9), np.nan, 10.0 * rows + others)
 
 
 def test_the_cost_of_a_link():
     time = np.array([0, 1, 3, 3, 0, 0, 0, 0, 0, 1])
-    state = State(*np.zeros((4, 10)), time)
-    cost = network.link_cost(Still(), state)
+    cost = network.link_cost(Still(time))
     rows, others = np.array([[0, 1], [0, 2], [1, 3], [2, 3], [1, 0], [0, 9], [9, 2]]).T
     # Two frames later costs 3 for not being seen; at the same time or before it cannot be.
     assert cost(rows, others).tolist() == [1, 2 + 3, 13 + 3, 1e6, 1e6, 7, 7]

@@ -3,7 +3,7 @@ import numpy as np
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.tracking.bodies import describe_bodies
 from sleap_lab.tracking.population import count_animals, second_detections
-from sleap_lab.tracking.tracklets import joined
+from sleap_lab.tracking.runs import joined
 
 
 def linked(time, links):

@@ -5,8 +5,9 @@ import pytest
 
 from sleap_lab.tracking import tracklets
 from sleap_lab.tracking.bodies import Bodies
-from sleap_lab.tracking.motion import know, learn_motion
-from sleap_lab.tracking.tracklets import Runs, find_tracklets, joined, slots
+from sleap_lab.tracking.evidence import learn
+from sleap_lab.tracking.runs import Runs, joined, slots
+from sleap_lab.tracking.tracklets import find_tracklets
 
 INF = np.inf
 SURE, SOON = 5.0, 12
@@ -211,31 +212,30 @@ def crossing():
     x = np.stack([np.linspace(-10, 10, n), np.linspace(10, -10, n)], axis=1)
     center = (x + 1j * np.array([0, 0.8]) + 0.05 * random.normal(size=(n, 2))).ravel()
     heading = np.tile([1, -1], n) * np.exp(0.1j * random.normal(size=2 * n))
-    time = np.repeat(np.arange(n), 2)
-    return Bodies(10.0, center, heading, np.zeros((2 * n, 1), dtype=complex), 0.4), time
+    return at_places(center, heading), np.repeat(np.arange(n), 2)
+
+
+def at_places(center, heading):
+    """Bodies of two nodes, which span 0.8 body lengths."""
+    body = np.array([0.4, -0.4], dtype=complex)
+    points = center[:, None] + heading[:, None] * body
+    return Bodies(10.0, center, heading, points, body, np.full(2, 0.5))
 
 
 def test_tracklets_follow_animals_that_pass_each_other():
     bodies, time = crossing()
-    runs, motion = find_tracklets(bodies, time)
+    runs = find_tracklets(bodies, time)
     linked = runs.before >= 0
     assert (runs.before[linked] == np.flatnonzero(linked) - 2).all()
     assert linked.sum() > 60
-    # The motion is that of the links that are likely: here all of them.
+    # What is learned is that of the links that are likely: here all of them.
     rows = np.arange(80)
     whole = Runs(np.where(rows < 2, -1, rows - 2), np.where(rows < 78, rows + 2, -1))
-    expected = learn_motion(bodies, time, whole.before, whole.after)
-    assert motion.kept == pytest.approx(expected.kept)
-    assert motion.still == pytest.approx(expected.still)
+    evidence = learn(bodies, time, whole, rows)
     # What is sure by the margin, and that nobody disputes, is what is kept.
     at, table = slots(time)
-    state = know(bodies, time, whole.before, whole.after, motion.window)
-
-    def cost(one, other):
-        return motion.cost(state, one, other)
-
-    sure = tracklets._best(table, cost, SURE, motion.anywhere - np.log(1e-3))
-    kept = tracklets._undisputed(at, table, time, cost, *sure)
+    sure = tracklets._best(table, evidence.cost, SURE, evidence.anywhere)
+    kept = tracklets._undisputed(at, table, time, evidence.cost, *sure)
     assert links(kept) == links((np.flatnonzero(runs.after >= 0), runs.after[runs.after >= 0]))
 
 
@@ -270,7 +270,6 @@ def test_a_leap_is_no_link():
     # An animal walks by 1 per frame; from frame 30 on one is seen elsewhere, turned round.
     early = np.arange(60) < 30
     center = np.arange(60) + np.where(early, 0, 4000j)
-    heading = np.where(early, 1, -1) + 0j
-    bodies = Bodies(10.0, center, heading, np.zeros((60, 1), dtype=complex), 0.4)
-    runs, _ = find_tracklets(bodies, np.arange(60))
+    bodies = at_places(center, np.where(early, 1, -1) + 0j)
+    runs = find_tracklets(bodies, np.arange(60))
     assert np.flatnonzero(runs.before < 0).tolist() == [0, 30]
