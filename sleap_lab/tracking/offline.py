@@ -20,7 +20,7 @@ from sleap_lab.tracking.tracklets import MARGIN, find_tracklets
 log = logging.getLogger(__name__)
 
 PASSES = 4  # the paths settle within three
-CERTAIN, SLOPE = -0.44, 0.71  # log odds at no margin, and their growth; see `probability`
+CERTAIN, SLOPE = -0.20, 0.60  # log odds at no margin, and their growth; see `probability`
 
 
 def track_globally(
