@@ -108,7 +108,7 @@ def variance_of_sum(series: np.ndarray, n_waves: np.ndarray, time: np.ndarray) -
         n_waves: (m,) cosines to use, fewer than frames.
         time: (m,) correlation time in frames.
     """
-    n, most = len(series), int(n_waves.max())
+    n, most = len(series), int(n_waves.max(initial=0))
     wave = np.arange(1, most + 1)[:, None]
     waves = np.sqrt(2 / n) * np.cos(np.pi * wave * (np.arange(n) + 0.5) / n)
     weights = (waves @ series) ** 2 * (1 + (np.pi * wave * time / n) ** 2)

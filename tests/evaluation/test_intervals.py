@@ -9,12 +9,19 @@ from sleap_lab.evaluation.frames import FrameTable
 from sleap_lab.evaluation.identity import IdentityResult
 from sleap_lab.evaluation.influence import Parts, parts
 from sleap_lab.evaluation.intervals import (
+    basis,
+    change_of,
     differences,
     intervals,
+    judged,
     leave_one_out,
     limits,
+    spread_of,
+    time_of_errors,
     with_identity,
 )
+from sleap_lab.evaluation.serial import common_time
+from sleap_lab.evaluation.spread import Spread
 
 
 def table(found, *, videos=1, true=1):
@@ -173,3 +180,100 @@ def test_the_part_of_a_video_is_shared_by_its_frames():
     # 3/4 of the frames: (1 - 3/4) (0.7 - 0.5); 1/4: (1 - 1/4) (0.7 - 0.8); less the mean
     whole = np.array([0.05 / 3] * 3 + [-0.075])
     assert part == pytest.approx(whole - whole.mean())
+
+
+# --- step by step -----------------------------------------------------------------------
+
+
+def of_frames(values, influence, video=None):
+    """Metrics of 40 frames of one video, by name."""
+    columns = {name: np.array(part, dtype=float) for name, part in influence.items()}
+    return Parts(values, columns, np.zeros(40, dtype=int) if video is None else video)
+
+
+WAVE = np.tile([0.01, -0.01], 20)
+
+
+def test_only_metrics_of_both_results_are_compared():
+    first = of_frames({"a": 0.5, "coco/ar": 0.25, "b": 1.0}, {"coco/ar": WAVE, "b": WAVE})
+    second = of_frames({"coco/ar": 0.75, "c": 0.5, "b": 3.0}, {"coco/ar": 2 * WAVE, "c": WAVE})
+    found = differences(first, second)
+    assert list(found) == ["coco/ar", "b"]
+    assert found["coco/ar"].value == 0.5
+    # Of b the second result has no parts: a difference without an interval.
+    assert found["b"].value == 2
+    assert np.isnan(found["b"][1:]).all()
+    assert change_of(first, second).keys() == {"coco/ar"}
+    assert change_of(first, second)["coco/ar"] == pytest.approx(WAVE)
+
+
+def test_limits_lie_half_a_width_to_either_side():
+    found = judged({"x": 2.0, "y": -1.0}, Spread(np.array([0.5, 0.25]), np.array([9.0, 9.0]), 10))
+    reach = stats.t.ppf(0.975, 9)
+    assert found["x"] == pytest.approx((2, 2 - 0.5 * reach, 2 + 0.5 * reach, 2 * stats.t.sf(4, 9)))
+    assert found["y"][:3] == pytest.approx((-1, -1 - 0.25 * reach, -1 + 0.25 * reach))
+    assert list(found) == ["x", "y"]
+
+
+def test_steps_of_average_precisions_add_to_the_error():
+    # The standard deviation of a difference of two rounded numbers is sqrt(2 / 12) of the step.
+    step = np.sqrt(2 / 12) / 101
+    parts_of = dict.fromkeys(("coco/ar", "coco/ap_50", "coco/ap_75", "coco/ap"), WAVE)
+    plain, at_50, at_75, mean = spread_of(parts_of, np.zeros(40)).error
+    assert plain > 0
+    assert at_50 == at_75 == pytest.approx(np.hypot(plain, step))
+    assert mean == pytest.approx(np.hypot(plain, step / np.sqrt(10)))
+    still = spread_of({"coco/ap": np.zeros(40)}, np.zeros(40))
+    assert still.error.tolist() == [0]
+    assert spread_of({}, np.zeros(40)).error.shape == (0,)
+
+
+def test_the_time_of_errors_is_that_of_the_parts_of_frames():
+    # Errors that last for ten frames, around means of their own in two videos.
+    random = np.random.default_rng(0)
+    found = np.repeat(random.integers(0, 5, 60), 10) + np.repeat([0, 40], 300)
+    result = table(found, videos=2, true=100)
+    each = parts(result).influence
+    centred = np.stack(
+        [part - np.repeat([part[:300].mean(), part[300:].mean()], 300) for part in each.values()], 1
+    )
+    assert time_of_errors(result) == pytest.approx(common_time(centred))
+    assert 3 < time_of_errors(result) < 20
+    alone = table(found[:300], true=100)
+    assert time_of_errors(alone) == pytest.approx(
+        common_time(np.stack(list(parts(alone).influence.values()), 1))
+    )
+
+
+def test_counts_of_a_video_are_made_up_for_by_the_others():
+    # Six switches: two in the first video, half of the frames, and four in the second.
+    found = Parts({}, {}, np.array([0, 0, 1, 1]))
+    part = with_identity(
+        found, {"identity/switches": 6.0}, {0: {"switches": 4.0}, 1: {"switches": 2.0}}
+    )
+    # Without the first, 4 in half of the frames are 8 in all: (1 - 1/2) (6 - 8) / 2 for each frame.
+    assert part.influence["identity/switches"].tolist() == [-0.5, -0.5, 0.5, 0.5]
+    assert part.values == {"identity/switches": 6}
+
+
+def test_identity_metrics_of_other_videos_are_no_help():
+    found = Parts({"a": 1.0}, {}, np.array([0, 1]))
+    assert (
+        with_identity(found, {"identity/idf1": 1.0}, {0: {"idf1": 1.0}, 2: {"idf1": 1.0}}) is found
+    )
+    assert with_identity(found, {"identity/idf1": 1.0}, {}) is found
+
+
+@pytest.mark.parametrize(
+    ("n_videos", "frames", "df", "begins"),
+    [
+        (2, 40, 9.0, "no intervals: 2 videos do not tell how much videos differ, 4 or more do"),
+        (4, 40, 3.0, "95% intervals from how much 4 videos differ"),
+        (1, 19, np.nan, "no intervals from fewer than 20 labelled frames"),
+        (1, 20, np.nan, "no intervals: in these 20 labelled frames neighbours are so alike"),
+        (1, 20, 5.0, "95% intervals from 20 labelled frames of one video, for this video only"),
+    ],
+)
+def test_what_intervals_are_based_on(n_videos, frames, df, begins):
+    scattered = Spread(np.ones(1), np.array([df]), 4)
+    assert basis(np.arange(frames) % n_videos, scattered).startswith(begins)

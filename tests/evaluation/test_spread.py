@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sleap_lab.evaluation.serial import error_of_sum
 from sleap_lab.evaluation.spread import (
     Spread,
     error_over_units,
@@ -105,3 +106,69 @@ def test_units_of_two_parts_are_pooled_as_in_a_two_sample_test():
     assert found.error[0] == pytest.approx(
         abs(error) * np.sqrt((1 / 4) / (1 / 4 + 1 / 5)), rel=1e-6
     )
+
+
+def test_an_error_over_unequal_units_by_hand():
+    # Weights 0.4, 0.2, 0.2, 0.2: their squares add up to 0.28, their cubes to 0.088.
+    sums, size = np.array([[0.3], [-0.1], [-0.1], [-0.1]]), np.array([4, 2, 2, 2])
+    error, df = error_over_units(sums, size)
+    variance = (0.09 / 0.4 + 3 * 0.01 / 0.2) * 0.28 / (1 - 0.28)
+    assert error == pytest.approx([np.sqrt(variance)])
+    assert df == pytest.approx([(1 - 0.28) ** 2 / (0.28 - 2 * 0.088 + 0.28**2)])
+
+
+def test_widths_and_chances_by_hand():
+    found = Spread(np.array([0.5, np.nan]), np.array([9.0, 9.0]), 10)
+    half = found.half_width(np.array([2.0, 2.0]))
+    assert half == pytest.approx([0.5 * stats.t.ppf(0.975, 9), np.nan], nan_ok=True)
+    for difference in (1.5, -1.5):
+        chance = found.chance(np.full(2, difference))
+        assert chance == pytest.approx([2 * stats.t.sf(3, 9), np.nan], nan_ok=True)
+    # No difference, though units differ: it arises always.
+    assert found.chance(np.zeros(2))[0] == 1
+
+
+@pytest.mark.parametrize(("units", "known"), [(5, False), (6, True)])
+def test_so_many_units_that_are_alike_leave_no_doubt(units, known):
+    # All to one side by chance: 2 · 0.5^5 = 0.0625 of five, 0.03125 of six.
+    found = Spread(np.zeros(1), np.array([3.0]), units)
+    assert np.isfinite(found.half_width(np.ones(1))[0]) == known
+    assert found.chance(np.ones(1)) == pytest.approx(
+        [2 ** (1 - units) if known else np.nan], nan_ok=True
+    )
+
+
+def test_a_single_video_has_its_frames_for_units():
+    parts = np.random.default_rng(0).normal(size=(40, 2))
+    found = spread(parts, np.full(40, 3))
+    error, df = error_of_sum(parts)
+    assert found.units == 40
+    assert found.error == pytest.approx(error)
+    assert found.df == pytest.approx(df)
+    two = spread(parts, np.repeat([3, 5], 20))
+    assert two.units == 2
+    assert np.isnan(two.error).all()
+
+
+def test_what_is_rounding_depends_on_the_largest_number():
+    # A millionth of a millionth of 1000 is 1e-9.
+    assert less(np.array([1000, 1 + 0.9e-9]), np.array([1000, 1.0])).tolist() == [0, 0]
+    assert less(np.array([1000, 1 + 1.1e-9]), np.array([1000, 1.0]))[1] > 0
+    assert less(np.array([1 + 1.1e-9]), np.array([1000.0]))[0] == pytest.approx(-999)
+    assert less(np.zeros(0), np.zeros(0)).shape == (0,)
+    # An error of less than that share of all parts is none.
+    parts = np.tile([[1.0], [-1.0]], (4, 1))
+    tiny = spread(parts + 1e-14, np.repeat([0, 1, 2, 3], 2))
+    assert tiny.error.tolist() == [0]
+    small = spread(
+        parts + np.repeat([[1e-9], [0], [0], [-1e-9]], 2, axis=0), np.repeat(range(4), 2)
+    )
+    assert small.error[0] > 0
+
+
+def test_pooled_units_of_a_single_one_each():
+    one, two = np.array([[0.5]]), np.array([[0.25], [0.25]])
+    found = pooled_spread(one, np.array([0]), two, np.array([1, 1]))
+    # Of one frame 0.5² / 1 · 1², of two 0.5² / 2 · 2², over the one frame.
+    assert found.error == pytest.approx([np.sqrt(0.25 + 0.5)])
+    assert (found.df.tolist(), found.units) == ([1], 2)

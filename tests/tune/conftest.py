@@ -11,8 +11,10 @@ import sleap_io as sio
 from sleap_lab.media.labels import save_labels, to_labels
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import DataConfig, EvaluatorConfig, FiltersConfig, TrackerConfig
+from sleap_lab.tune.draws import suggest
 from sleap_lab.tune.problem import make_problem
-from sleap_lab.tune.settings import TuneConfig, find_metric
+from sleap_lab.tune.settings import TRACKERS, TuneConfig, find_metric
+from sleap_lab.tune.space import filter_space, flat, tracker_space
 from sleap_lab.tune.study import Search
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -146,3 +148,48 @@ FILES = [
     "evaluator.ground_truth_path=truth.slp",
     "evaluator.oks_stddev=0.1",
 ]
+
+
+@pytest.fixture(scope="session")
+def scored():
+    """Return a function that gives predictions with some instance scores."""
+
+    def make(scores, point_scores=0.5, **options):
+        scores = np.array(scores, dtype=float)
+        return make_poses(
+            Skeleton(("a", "b", "c")),
+            np.zeros((len(scores), 3, 2)),
+            frame=range(len(scores)),
+            instance_scores=scores,
+            point_scores=point_scores,
+            **options,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def draw():
+    """Return a function that gives settings and names of the dimensions drawn at random."""
+
+    def drawn(space, seed, typed=None):
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+        trial = study.ask()
+        return suggest(trial, space, typed or {}), set(trial.params)
+
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def default():
+    """Return the settings of a run in which nothing is chosen."""
+    chosen = flat(TrackerConfig(tracking=True), FiltersConfig())
+    return chosen | {"tracker.oks_stddev": 0.025}
+
+
+@pytest.fixture(scope="session")
+def whole(scored):
+    """Return the space of all trackers and filters."""
+    return tracker_space(TRACKERS, n_nodes=5, n_animals=3, n_frames=50) + filter_space(
+        scored(np.linspace(0.1, 1, 100), np.linspace(0.2, 0.8, 100)[:, None])
+    )

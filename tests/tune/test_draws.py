@@ -1,57 +1,25 @@
-import numpy as np
 import optuna
 import pytest
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 from sleap_lab.tune.draws import first_draws, held_fixed, suggest
 from sleap_lab.tune.settings import TRACKERS
 from sleap_lab.tune.space import (
     Choice,
     Range,
-    filter_space,
-    flat,
     tracker_space,
     with_settings,
 )
 
-DEFAULT = flat(TrackerConfig(tracking=True), FiltersConfig()) | {"tracker.oks_stddev": 0.025}
 
-
-def scored(scores, point_scores=0.5, **options):
-    """Predictions with these instance scores."""
-    scores = np.array(scores, dtype=float)
-    points = np.zeros((len(scores), 3, 2))
-    return make_poses(
-        Skeleton(("a", "b", "c")),
-        points,
-        frame=range(len(scores)),
-        instance_scores=scores,
-        point_scores=point_scores,
-        **options,
-    )
-
-
-def draw(space, seed, typed=None):
-    """Settings and names of the dimensions drawn at random."""
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    trial = study.ask()
-    return suggest(trial, space, typed or {}), set(trial.params)
-
-
-WHOLE = tracker_space(TRACKERS, n_nodes=5, n_animals=3, n_frames=50) + filter_space(
-    scored(np.linspace(0.1, 1, 100), np.linspace(0.2, 0.8, 100)[:, None])
-)
-
-
-def test_what_the_user_typed_stays():
+def test_what_the_user_typed_stays(draw, whole):
     typed = {
         "tracker.tracking_window_size": 9,
         "tracker.scoring_method": "oks",
         "tracker.candidates_method": "local_queues",
     }
-    space = held_fixed(WHOLE, typed)
+    space = held_fixed(whole, typed)
     for seed in range(20):
         settings, drawn = draw(space, seed, typed)
         assert not settings.keys() & typed.keys()
@@ -73,9 +41,9 @@ def test_what_was_typed_may_leave_no_tracker():
         held_fixed(tracker_space(["fixed_window"], 2, 3, 50), {"tracker.max_tracks": 3})
 
 
-def test_the_first_trials_cross_trackers_and_comparisons_and_leave_the_rest_as_it_is():
+def test_the_first_trials_cross_trackers_and_comparisons_and_leave_the_rest_as_it_is(default):
     space = held_fixed(tracker_space(TRACKERS[:2], n_nodes=3, n_animals=None, n_frames=50), {})
-    draws = first_draws(space, DEFAULT, {})
+    draws = first_draws(space, default, {})
     assert len(draws) == 2 * 5
     study = optuna.create_study()
     tried = []
@@ -94,8 +62,8 @@ def test_the_first_trials_cross_trackers_and_comparisons_and_leave_the_rest_as_i
     assert ("fixed_window", "keypoints", "oks") in tried
 
 
-def test_a_default_outside_the_range_is_tried_at_its_end():
+def test_a_default_outside_the_range_is_tried_at_its_end(default):
     space = [Range("tracker.tracking_window_size", 1, 3), Choice("comparison", {"x": {}, "y": {}})]
-    assert first_draws(space, DEFAULT, {}) == [
+    assert first_draws(space, default, {}) == [
         {"tracker.tracking_window_size": 3, "comparison": label} for label in "xy"
     ]

@@ -1,49 +1,18 @@
 import numpy as np
-import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 from sleap_lab.settings.tracker import check_tracker
-from sleap_lab.tune.draws import suggest
 from sleap_lab.tune.settings import TRACKERS
 from sleap_lab.tune.space import (
     filter_space,
-    flat,
     tracker_of,
     tracker_space,
     with_settings,
 )
 
-DEFAULT = flat(TrackerConfig(tracking=True), FiltersConfig()) | {"tracker.oks_stddev": 0.025}
-
-
-def scored(scores, point_scores=0.5, **options):
-    """Predictions with these instance scores."""
-    scores = np.array(scores, dtype=float)
-    points = np.zeros((len(scores), 3, 2))
-    return make_poses(
-        Skeleton(("a", "b", "c")),
-        points,
-        frame=range(len(scores)),
-        instance_scores=scores,
-        point_scores=point_scores,
-        **options,
-    )
-
-
-def draw(space, seed, typed=None):
-    """Settings and names of the dimensions drawn at random."""
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    trial = study.ask()
-    return suggest(trial, space, typed or {}), set(trial.params)
-
-
-WHOLE = tracker_space(TRACKERS, n_nodes=5, n_animals=3, n_frames=50) + filter_space(
-    scored(np.linspace(0.1, 1, 100), np.linspace(0.2, 0.8, 100)[:, None])
-)
 PARENTS = {
     "tracker.of_window_size": ("tracker.use_flow", True),
     "tracker.of_max_levels": ("tracker.use_flow", True),
@@ -59,9 +28,9 @@ PARENTS = {
 """Dimensions that exist only where another key has a value."""
 
 
-@given(st.integers(0, 2**31))
-def test_only_what_matters_is_drawn_and_all_of_it_is_accepted(seed):
-    settings, drawn = draw(WHOLE, seed)
+@given(seed=st.integers(0, 2**31))
+def test_only_what_matters_is_drawn_and_all_of_it_is_accepted(seed, draw, whole):
+    settings, drawn = draw(whole, seed)
     for name, (key, value) in PARENTS.items():
         assert (name in drawn) == (settings[key] == value)
     assert ("tracker.candidates_method" in drawn) == (
@@ -78,7 +47,7 @@ def test_only_what_matters_is_drawn_and_all_of_it_is_accepted(seed):
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
-def test_every_tracker_is_drawn_as_itself(tracker):
+def test_every_tracker_is_drawn_as_itself(tracker, draw):
     settings, _ = draw(tracker_space([tracker], n_nodes=2, n_animals=2, n_frames=50), seed=0)
     assert tracker_of(with_settings(TrackerConfig(), FiltersConfig(), settings)[0]) == tracker
 
@@ -110,7 +79,7 @@ def test_memory_is_not_longer_than_a_block():
     assert (window.low, window.high) == (1, 8)
 
 
-def test_score_thresholds_are_quantiles_of_the_scores():
+def test_score_thresholds_are_quantiles_of_the_scores(scored):
     space = {
         dimension.name: dimension for dimension in filter_space(scored(np.linspace(0, 1, 101)))
     }
@@ -125,5 +94,5 @@ def test_score_thresholds_are_quantiles_of_the_scores():
     assert "score filter" not in names(filter_space(scored([0.7, 0.7])))
 
 
-def test_what_a_person_labelled_is_not_filtered():
+def test_what_a_person_labelled_is_not_filtered(scored):
     assert filter_space(scored([np.nan, np.nan], user=True)) == []
