@@ -1,17 +1,19 @@
 """The verb `review`: where to look first, and a page to look with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol, TypeVar
 
 from sleap_lab import terminal
 from sleap_lab.errors import RunError
 from sleap_lab.runs.mlflow_log import log_files
 from sleap_lab.runs.review import Review, review
 from sleap_lab.runs.snapshot import read_document
-from sleap_lab.runs.subject import of_labels, of_run
+from sleap_lab.runs.subject import Subject, of_labels, of_run
 from sleap_lab.settings.inputs import LABELS
 from sleap_lab.sweeps.find import find_run
 from sleap_lab.tracking.offline import identify
@@ -36,22 +38,60 @@ def review_run(
         ConfigError: The word names no run or labels file.
         RunError: A file cannot be read or written.
     """
-    own = outputs_root / "review" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}"
+    look = partial(review, identify=identify, budget=budget)
+    return make_from(word, "review", look, tracking_uri=tracking_uri, outputs_root=outputs_root)
+
+
+class Made(Protocol):
+    """What was made from a run."""
+
+    @property
+    def files(self) -> list[tuple[str, Path]]:
+        """What each file holds, and its path."""
+
+
+Made_ = TypeVar("Made_", bound=Made)
+
+
+def make_from(
+    word: str,
+    verb: str,
+    make: Callable[[Subject, Path], Made_],
+    *,
+    tracking_uri: str | None,
+    outputs_root: Path,
+) -> Made_:
+    """Make files from the poses of a run or of a labels file.
+
+    Those of a run are written into its folder and, where MLflow has the run, added to it.
+
+    Args:
+        word: A run folder, the id of a run in MLflow, or a labels file.
+        verb: Name of the folder in the outputs folder for the files of what is not on this machine.
+        make: Writes files about a subject into a folder.
+        tracking_uri: The MLflow store of the id.
+        outputs_root: The outputs folder.
+
+    Raises:
+        ConfigError: The word names no run or labels file.
+        RunError: A file cannot be read or written.
+    """
+    own = outputs_root / verb / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}"
     if Path(word).suffix == LABELS and not Path(word).is_dir():
-        return review(of_labels(Path(word)), own, identify, budget=budget)
+        return make(of_labels(Path(word)), own)
     with TemporaryDirectory(prefix="sleap-lab-") as scratch:
         folder = find_run(
             word, Path(scratch), tracking_uri=tracking_uri, outputs_root=outputs_root
         ).absolute()
         with _where_it_ran(folder):
             if folder.is_relative_to(scratch):
-                return review(of_run(folder), own, identify, budget=budget)
-            found = review(of_run(folder), folder, identify, budget=budget)
+                return make(of_run(folder), own)
+            made = make(of_run(folder), folder)
         try:
-            log_files(folder, [path.name for _, path in found.files], outputs_root=outputs_root)
+            log_files(folder, [path.name for _, path in made.files], outputs_root=outputs_root)
         except RunError as error:
             terminal.warn(f"{error}; the files are in {terminal.shown(folder)}")
-    return found
+    return made
 
 
 @contextmanager

@@ -19,11 +19,13 @@ from sleap_lab.cli.flag_verbs import run_eval, run_predict, run_track
 from sleap_lab.cli.help_pages import help_page
 from sleap_lab.cli.verbs import (
     run_cache,
+    run_calibrate,
     run_compare,
     run_doctor,
     run_info,
     run_reproduce,
     run_review,
+    run_suggest,
     run_sync,
     run_tune,
 )
@@ -110,6 +112,8 @@ def _dispatch(arguments: list[str]) -> int:
         "tune": run_tune,
         "compare": run_compare,
         "review": run_review,
+        "suggest": run_suggest,
+        "calibrate": run_calibrate,
         "reproduce": run_reproduce,
         "info": run_info,
         "doctor": run_doctor,

@@ -26,6 +26,8 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab compare RUN …    which settings and metrics differ between runs, or jobs of a sweep
   sleap-lab tune KEY=VALUE … search tracker and filter settings against ground truth
   sleap-lab review RUN       where to look first, and a page to play the recording with its poses
+  sleap-lab suggest RUN      which frames to label next
+  sleap-lab calibrate RUN    how far nodes may be off, learned from a run with ground truth
   sleap-lab reproduce RUN    run a snapshot again and say whether the answer is the same
   sleap-lab info MODEL …     what a model is: kind, skeleton, network, input, training, needs
   sleap-lab doctor PATH …    try out videos and models before a long run
@@ -102,6 +104,32 @@ Writes into the run folder (for a .slp file into outputs/review):
 
   --budget SHARE            look at so many frames only (0.5% or 0.005), and say how many identity
                             switches at most remain then, with 95 % confidence
+  logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
+"""
+
+SUGGEST = """\
+sleap-lab suggest RUN [-n 50]: which frames to label next, without ground truth
+
+RUN is a run folder, the id of a run in MLflow, or a .slp file of any program.
+Chosen are frames with doubtful poses that look unlike one another, from all videos in turn; frames
+that a person has labelled are left out. Writes into the run folder (for a .slp file into
+outputs/suggest):
+
+  suggested.slp   the predictions with these frames as suggestions, for the SLEAP GUI
+  suggested.csv   the frames, the most valuable first, and what is doubtful there
+
+  -n, --number N            how many frames (default: 50)
+  logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
+"""
+
+CALIBRATE = """\
+sleap-lab calibrate RUN: how far predicted nodes may be off, learned from a run with ground truth
+
+RUN is a run folder, or the id of a run in MLflow, with evaluator=oks or identity. Writes
+calibration.json into the run folder. With evaluator.calibration=FILE, later runs give every
+predicted node a radius that holds the true point with 90 % probability: in CSV and analysis HDF5
+files, in the overlay video, and in the report.
+
   logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
 """
 

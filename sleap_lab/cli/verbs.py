@@ -106,6 +106,28 @@ def run_review(arguments: list[str]) -> int:
     return 0
 
 
+def run_suggest(arguments: list[str]) -> int:
+    """Choose frames to label next."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(help_pages.SUGGEST, end="")
+        return 0 if arguments else ConfigError.exit_code
+    from sleap_lab.cli import suggest
+
+    suggest.run(*_store_word(arguments))
+    return 0
+
+
+def run_calibrate(arguments: list[str]) -> int:
+    """Learn radii around nodes."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(help_pages.CALIBRATE, end="")
+        return 0 if arguments else ConfigError.exit_code
+    from sleap_lab.cli import calibrate
+
+    calibrate.run(*_store_word(arguments))
+    return 0
+
+
 def _budget(arguments: list[str]) -> tuple[list[str], float | None]:
     """Split off the share of frames that a person will look at, such as `--budget 0.5%`."""
     words = [part for word in arguments for part in _split_option(word)]

@@ -1,8 +1,11 @@
 """What an experiment opens and checks before its first stage; a sweep does it before its jobs."""
 
+from pathlib import Path
+
 import numpy as np
 
 from sleap_lab.errors import RunError
+from sleap_lab.evaluation.radii import check_calibration
 from sleap_lab.evaluation.truth import Truth, open_truth
 from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached import index_cached
@@ -42,8 +45,8 @@ def check_stages(config: Config, source: Source) -> None:
         source: Opened videos and selected frames.
 
     Raises:
-        ConfigError: The models do not fit together, or lack what the settings or the data need; or
-            the tracker is to use a node that the skeleton lacks.
+        ConfigError: The models do not fit together, or lack what the settings or the data need; the
+            tracker is to use a node that the skeleton lacks; or the calibration is of other nodes.
         RunError: A training config, or an image that the tracker needs, cannot be read.
     """
     tracker = config.tracker
@@ -58,6 +61,8 @@ def check_stages(config: Config, source: Source) -> None:
         plan = read_plan(config.model, config.preprocessing, source.truth)
         nodes = plan.skeleton.nodes
         tracks = tracker.tracking and (tracker.override_class_tracks or not plan.track_names)
+    if config.evaluator.calibration is not None:
+        check_calibration(Path(config.evaluator.calibration), nodes)
     if tracks and tracker.use_kalman:
         from sleap_lab.tracking.kalman import used_nodes  # imports scipy
 

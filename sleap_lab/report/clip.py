@@ -97,8 +97,16 @@ def with_pictures(labels: sio.Labels, read_image: Callable[[int, int], np.ndarra
     return sio.Labels(frames, videos=videos, skeletons=labels.skeletons, tracks=labels.tracks)
 
 
+Radii = Callable[[np.ndarray], np.ndarray]
+"""(n, nodes) confidences of nodes -> (n, nodes) px, the radii of the nodes; nan for none."""
+
+
 def write_clip(
-    labels: sio.Labels, path: Path, moments: Sequence[tuple[int, int]], around: int = AROUND
+    labels: sio.Labels,
+    path: Path,
+    moments: Sequence[tuple[int, int]],
+    around: int = AROUND,
+    radii: Radii | None = None,
 ) -> None:
     """Write the frames around some moments one after the other, as one video.
 
@@ -110,6 +118,7 @@ def write_clip(
         path: Where to.
         moments: (video, frame) in the order in which they are shown.
         around: Processed frames that are shown before and after each.
+        radii: Radii that are drawn around predicted nodes.
 
     Raises:
         RunError: The file cannot be written.
@@ -124,14 +133,15 @@ def write_clip(
         for _, frame in group:
             place = int(np.searchsorted(known, frame))
             frames |= dict.fromkeys(known[max(0, place - around) : place + around + 1].tolist())
-        images += _drawn(labels, number, list(frames))
+        images += _drawn(labels, number, list(frames), radii)
     _save(images, path, labels.videos[moments[0][0]].fps)
 
 
-def write_video(labels: sio.Labels, path: Path) -> list[Path]:
+def write_video(labels: sio.Labels, path: Path, radii: Radii | None = None) -> list[Path]:
     """Write every processed frame as a video.
 
-    Of several videos, each has a file of its own with its number in the name.
+    Of several videos, each has a file of its own with its number in the name. Radii, if any, are
+    drawn around predicted nodes.
 
     Raises:
         RunError: A file cannot be written.
@@ -146,7 +156,7 @@ def write_video(labels: sio.Labels, path: Path) -> list[Path]:
         target = path if len(used) == 1 else path.with_stem(f"{path.stem}.{i}")
         with replacing(target) as temporary:
             sio.save_video(
-                _drawn(labels, i, processed[i]),
+                _drawn(labels, i, processed[i], radii),
                 str(temporary),
                 fps=labels.videos[i].fps or FALLBACK_RATE,
             )
@@ -154,8 +164,10 @@ def write_video(labels: sio.Labels, path: Path) -> list[Path]:
     return written
 
 
-def _drawn(labels: sio.Labels, number: int, frames: Sequence[int]) -> Iterator[np.ndarray]:
-    """Yield frames (h, w, 3) of a video with poses, names of tracks and frame numbers.
+def _drawn(
+    labels: sio.Labels, number: int, frames: Sequence[int], radii: Radii | None
+) -> Iterator[np.ndarray]:
+    """Yield frames (h, w, 3) of a video with poses, radii, names of tracks and frame numbers.
 
     Raises:
         RunError: The video cannot be read.
@@ -178,6 +190,8 @@ def _drawn(labels: sio.Labels, number: int, frames: Sequence[int]) -> Iterator[n
             points = instance.numpy()
             color = track_color(tracks.get(id(instance.track), place))
             _draw_pose(picture, points, instance.skeleton.edge_inds, color)
+            if radii is not None and isinstance(instance, sio.PredictedInstance):
+                _draw_radii(picture, points, radii(instance.points["score"][None])[0], color)
             if instance.track is not None:
                 _write_above(picture, instance.track.name, points, color)
         _write(picture, f"frame {index}", (MARGIN, MARGIN + _text_size(picture, "frame")[1]), WHITE)
@@ -273,6 +287,15 @@ def _draw_pose(
             cv2.FILLED,
             cv2.LINE_AA,
             SUBPIXEL_BITS,
+        )
+
+
+def _draw_radii(picture: np.ndarray, points: np.ndarray, radii: np.ndarray, color: str) -> None:
+    """Draw a circle around each node that has a radius, in place; arguments as for the pose."""
+    for i in np.flatnonzero(np.isfinite(points).all(axis=1) & np.isfinite(radii)):
+        x, y, radius = np.rint(np.append(points[i], radii[i]).clip(-FAR, FAR) * 2**SUBPIXEL_BITS)
+        cv2.circle(
+            picture, (int(x), int(y)), int(radius), _rgb(color), 1, cv2.LINE_AA, SUBPIXEL_BITS
         )
 
 

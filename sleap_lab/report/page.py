@@ -10,6 +10,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sleap_lab.evaluation import Evaluation
+from sleap_lab.evaluation.radii import Calibration
 from sleap_lab.evaluation.records import on_compared_nodes
 from sleap_lab.files.atomic import replacing
 from sleap_lab.poses.record import Poses, distinct
@@ -18,6 +19,7 @@ from sleap_lab.report import numbers
 from sleap_lab.report.drawing import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels, groups
 from sleap_lab.report.pictures import Picture, take_pictures
+from sleap_lab.report.radii import radius_tables
 from sleap_lab.report.signs import quality_panels
 
 SUMMARY = (
@@ -77,6 +79,7 @@ def write_report(
     evaluation: Evaluation | None,
     read_image: Callable[[int, int], np.ndarray] | None,
     quality: Quality | None = None,
+    calibration: Calibration | None = None,
     empty: Sequence[Picture] = (),
     figure_files: Sequence[str] = (),
     **facts: Unpack[Facts],
@@ -99,6 +102,7 @@ def write_report(
         read_image: (video, frame) to (h, w, c) uint8, c 1 or 3; None shows no pictures. A frame
             for which it raises is left out and named.
         quality: Signs of errors, if they were looked for.
+        calibration: Radii of nodes, if the run has any.
         empty: Pictures of frames in which nothing was found.
         figure_files: Formats, `svg` or `png`, of figures as files in `figures` beside the page.
         facts: See `Facts`.
@@ -115,6 +119,7 @@ def write_report(
             _write_figures(path.parent / "figures", [*drawn.accuracy, *drawn.content], kind)
     context = {
         **_compared(summary, poses, truth, evaluation, drawn),
+        "tables": [*_tables(evaluation), *radius_tables(calibration, poses, evaluation)],
         **_told(facts, evaluation),
         **_set(settings, defaults),
         "empty": empty,
@@ -139,7 +144,6 @@ def _compared(
         "accuracy": groups(drawn.accuracy),
         "content": groups(drawn.content),
         "drawn": drawn,
-        "tables": _tables(evaluation),
         "interval_note": numbers.interval_note(evaluation),
         "stages": numbers.stage_times(summary.get("stages") or {}),
         "text": numbers.text,

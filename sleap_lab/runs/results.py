@@ -4,12 +4,14 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import sleap_io as sio
 
 from sleap_lab.errors import listed
 from sleap_lab.evaluation import Evaluation, write_metrics, write_switches
+from sleap_lab.evaluation.radii import radii_by_score, radii_of
 from sleap_lab.evaluation.truth import Truth
 from sleap_lab.files.earlier import replacing_earlier
 from sleap_lab.media.bad_frames import BAD_FRAMES_FILE, bad_ranges, video_table, write_bad_frames
@@ -27,6 +29,7 @@ from sleap_lab.quality.suspects import (
     suspects,
     write_suspects,
 )
+from sleap_lab.runs.calibration import calibration_notes, given
 from sleap_lab.runs.fragments import count_fragments
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
@@ -76,7 +79,19 @@ def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Writ
     path = Path(output.path) if output.path is not None else run.folder / "predictions.slp"
     if output.no_empty_frames:
         leave_out_empty_frames(predictions)
-    return write_formats(predictions, path, output.formats, source.times, source.digest)
+    calibration = given(config.evaluator)
+    written = write_formats(
+        predictions,
+        path,
+        output.formats,
+        source.times,
+        source.digest,
+        radii=None if calibration is None else partial(radii_of, calibration),
+    )
+    if calibration is not None:
+        nodes = tuple(node.name for skeleton in predictions.skeletons for node in skeleton.nodes)
+        written.notes.extend(calibration_notes(run, calibration, nodes))
+    return written
 
 
 def write_scores(
@@ -170,6 +185,7 @@ def write_page(
         remarks=summary.remarks,
         videos=summary.videos,
         bad_frames=summary.bad_frames,
+        calibration=given(run.config.evaluator),
         empty=empty_pictures(empty, poses, source.read),
         figure_files=FIGURE_FILES[run.config.report_figures],
         next_steps=list(
@@ -208,7 +224,11 @@ def write_overlay(run: Run, source: Source, poses: Poses, evaluation: Evaluation
     path = run.folder / OVERLAY
     # These labels leave out predictions that a user instance corrects.
     predictions = with_pictures(to_labels(poses, source.videos), source.read)
+    calibration = given(run.config.evaluator)
+    radii = (
+        None if calibration is None else partial(radii_by_score, calibration, poses.skeleton.nodes)
+    )
     if run.config.output.overlay_video == "full":
-        write_video(predictions, path)
+        write_video(predictions, path, radii)
     elif moments := worst_frames(poses, evaluation):
-        write_clip(predictions, path, moments)
+        write_clip(predictions, path, moments, radii=radii)

@@ -65,6 +65,7 @@ def snapshot_experiment(run: Run, source: "Source", device: str) -> None:
     inputs = {
         **_input_files(config, source),
         "evaluator.ground_truth_path": config.evaluator.ground_truth_path,
+        "evaluator.calibration": config.evaluator.calibration,
         "model.backbone_ckpt_path": config.model.backbone_ckpt_path,
         "model.head_ckpt_path": config.model.head_ckpt_path,
     }

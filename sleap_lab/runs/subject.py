@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.runs.snapshot import read_document
-from sleap_lab.settings.config import DataConfig, TrackerConfig
+from sleap_lab.settings.config import DataConfig, EvaluatorConfig, TrackerConfig
 from sleap_lab.settings.inputs import LABELS
 from sleap_lab.settings.tracker import known_animals
+
+Group = TypeVar("Group")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,8 @@ class Subject:
         animals: Number of animals in each frame, where the settings say it.
         truth: Ground truth that the run was evaluated with, by the videos of the poses.
         switches: Identity switches of the evaluation; None where identities were not evaluated.
+        evaluator: How the run was compared with it.
+        models: SHA-256 of the files of the models; empty where they are not known.
         notes: What a reader must know.
     """
 
@@ -41,6 +45,8 @@ class Subject:
     animals: int | None = None
     truth: Poses | None = None
     switches: list[Switch] | None = None
+    evaluator: EvaluatorConfig | None = None
+    models: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -74,11 +80,13 @@ def of_run(folder: Path) -> Subject:
     """
     config = read_document(folder, "config.yaml") or {}
     subject = of_labels(_labels_file(folder, config))
-    known = config.get("tracker") or {}
-    tracker = TrackerConfig(
-        **{f.name: known[f.name] for f in fields(TrackerConfig) if f.name in known}
+    hashes = (read_document(folder, "hashes.json") or {}).get("models") or []
+    subject = replace(
+        subject,
+        animals=known_animals(_group(TrackerConfig, config.get("tracker"))),
+        evaluator=_group(EvaluatorConfig, config.get("evaluator")),
+        models=tuple(facts["sha256"] for facts in hashes),
     )
-    subject = replace(subject, animals=known_animals(tracker))
     metrics = folder / "metrics.json"
     if not metrics.is_file():
         return subject
@@ -92,6 +100,12 @@ def of_run(folder: Path) -> Subject:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RunError(f"{metrics}: not a metrics file ({error})") from error
     return replace(subject, truth=truth, switches=switches)
+
+
+def _group(kind: type[Group], known: Mapping[str, Any] | None) -> Group:
+    """Return a config group of a run, which an earlier version may have written."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in (known or {}).items() if name in names})
 
 
 def _labels_file(folder: Path, config: Mapping[str, Any]) -> Path:

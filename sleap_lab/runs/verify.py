@@ -25,6 +25,7 @@ THREADS = "threads"
 PATH_KEYS = (
     "data.path",
     "evaluator.ground_truth_path",
+    "evaluator.calibration",
     "model.paths",
     "model.backbone_ckpt_path",
     "model.head_ckpt_path",

@@ -455,6 +455,12 @@ class EvaluatorConfig:
         choices=("center_of_mass", "bbox_center", "geometric_median"),
     )
     save_metrics: str | None = key(None, "Also write the metrics to this .npz file.", path=True)
+    calibration: str | None = key(
+        None,
+        "File of sleap-lab calibrate. Every predicted node gets a radius that holds the true point "
+        "with 90 % probability.",
+        path=True,
+    )
 
 
 @dataclass

@@ -14,11 +14,23 @@ Slots = list[tuple[str, np.ndarray]]
 """Name and rows of each slot of the arrays."""
 
 
-def write_analysis_h5(poses: Poses, video: sio.Video, times: np.ndarray | None, path: str) -> None:
-    """Write SLEAP's arrays in the layout of sleap-io, without holding them in memory."""
+def write_analysis_h5(
+    poses: Poses,
+    video: sio.Video,
+    times: np.ndarray | None,
+    path: str,
+    radii: np.ndarray | None = None,
+) -> None:
+    """Write SLEAP's arrays in the layout of sleap-io, without holding them in memory.
+
+    Radii, (n, nodes) px, if any, become the array `point_radii` beside `point_scores`.
+    """
     slots, length = _slots(poses), len(video)
     with h5py.File(path, "w") as file:
-        for name, (axes, values) in _values(poses).items():
+        arrays = _values(poses)
+        if radii is not None:
+            arrays["point_radii"] = (arrays["point_scores"][0], radii)
+        for name, (axes, values) in arrays.items():
             _write_array(file, name, axes, values, poses.frame, slots, length)
         if times is not None:
             file.create_dataset("time_s", data=times).attrs["dims"] = json.dumps(("frame",))

@@ -15,17 +15,24 @@ Twelve frames of a video of 11 million made 209 MB.
 ROWS_AT_ONCE = 4096
 
 
-def write_csv(poses: Poses, video: sio.Video, times: np.ndarray | None, path: str) -> None:
+def write_csv(
+    poses: Poses,
+    video: sio.Video,
+    times: np.ndarray | None,
+    path: str,
+    radii: np.ndarray | None = None,
+) -> None:
     """Write a table in SLEAP's columns, with a row per instance and per frame without one.
 
-    The times, if any, are the last column.
+    Radii, (n, nodes) px, if any, stand beside the scores of nodes; times are the last column.
     """
     shown = range(len(video)) if _spans(poses, len(video)) else np.unique(poses.frames[:, 1])
     empty = np.setdiff1d(shown, poses.frame)
     frames = np.concatenate([poses.frame, empty])
     # User instances come first within a frame.
     order = np.lexsort((np.concatenate([~poses.user, np.ones(len(empty), dtype=bool)]), frames))
-    nodes = [f"{node}.{part}" for node in poses.skeleton.nodes for part in ("x", "y", "score")]
+    parts = ("x", "y", "score", *(() if radii is None else ("radius",)))
+    nodes = [f"{node}.{part}" for node in poses.skeleton.nodes for part in parts]
     by_name = sorted(range(len(nodes)), key=nodes.__getitem__)
     with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -44,9 +51,10 @@ def write_csv(poses: Poses, video: sio.Video, times: np.ndarray | None, path: st
             cells[:, 1] = frames[rows]
             filled = rows < len(poses)
             own = poses[rows[filled]]
-            numbers = np.concatenate([own.points, own.point_scores[..., None]], axis=-1).reshape(
-                len(own), len(nodes)
-            )[:, by_name]
+            columns = [own.points, own.point_scores[..., None]]
+            if radii is not None:
+                columns.append(radii[rows[filled], :, None])
+            numbers = np.concatenate(columns, axis=-1).reshape(len(own), len(nodes))[:, by_name]
             numbers = np.concatenate([own.instance_scores[:, None], numbers], axis=1)
             cells[filled, 2:] = np.where(np.isnan(numbers), "", numbers.astype(object))
             cells[filled, 0] = [

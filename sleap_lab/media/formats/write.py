@@ -37,22 +37,25 @@ class Format(NamedTuple):
         problem: Returns why the poses of a video of some length cannot be written; empty if they
             can.
         empty: Whether a file may hold no pose.
+        radii: Whether a file can hold radii of nodes, which `write` then takes, too.
     """
 
     suffix: str
-    write: Callable[[Poses, sio.Video, np.ndarray | None, str], None]
+    write: Callable[..., None]
     notes: Callable[[Poses, int, str], list[str]] = lambda poses, length, file: []
     problem: Callable[[Poses, int], str] = lambda poses, length: ""
     empty: bool = True
+    radii: bool = False
 
 
 PER_VIDEO = {
-    "csv": Format(".csv", csv.write_csv, csv.missing_rows),
+    "csv": Format(".csv", csv.write_csv, csv.missing_rows, radii=True),
     "analysis_h5": Format(
         ".analysis.h5",
         analysis_h5.write_analysis_h5,
         analysis_h5.trackless,
         analysis_h5.problem,
+        radii=True,
     ),
     "nwb": Format(".nwb", nwb.write_nwb, nwb.replaced_names, nwb.problem, empty=False),
 }
@@ -80,6 +83,7 @@ def write_formats(
     formats: Sequence[str],
     times: Callable[[], Mapping[int, np.ndarray]] = dict,
     frames: str = NO_FRAMES,
+    radii: Callable[[Poses], np.ndarray] | None = None,
 ) -> Written:
     """Write labels in several formats beside each other, the `.slp` file first.
 
@@ -94,6 +98,7 @@ def write_formats(
             evenly spaced.
         frames: Digest of the frames that the labels cover. What lies at a place and may not be
             replaced becomes a `.bak` file.
+        radii: Returns (n, nodes) px, the radii of nodes, for the formats that can hold them.
 
     Raises:
         RunError: The `.slp` file cannot be written.
@@ -119,6 +124,7 @@ def write_formats(
                 done.notes.append(
                     f"times of frames are left out, because a video cannot be read: {error}"
                 )
+        around = None if radii is None else radii(poses)
         for name in others:
             if name == "coco":
                 videos = [video(i) for i in range(len(labels.videos))]
@@ -126,7 +132,15 @@ def write_formats(
                 _write(path.with_suffix(COCO_SUFFIX), name, write, done, frames)
             else:
                 _write_videos(
-                    named, labels.videos, path, video, done, frames, name=name, times=taken
+                    named,
+                    labels.videos,
+                    path,
+                    video,
+                    done,
+                    frames,
+                    name=name,
+                    times=taken,
+                    radii=around,
                 )
     return done
 
@@ -173,6 +187,7 @@ def _write_videos(
     *,
     name: str,
     times: Mapping[int, np.ndarray],
+    radii: np.ndarray | None,
 ) -> None:
     """Write a file for each video with processed frames, and record it in `done`.
 
@@ -185,6 +200,7 @@ def _write_videos(
         frames: Digest of the processed frames.
         name: The format.
         times: By video, the times of its frames.
+        radii: (n, nodes) px, radii of the nodes of all poses, if there are any.
     """
     form = PER_VIDEO[name]
     used = np.unique(poses.frames[:, 0]).tolist()
@@ -201,7 +217,10 @@ def _write_videos(
         else:
             done.notes.extend(form.notes(own, length, file.name))
             each = _per_frame(times.get(i), length)
-            _write(file, name, partial(form.write, own, video(i), each), done, frames)
+            write = partial(form.write, own, video(i), each)
+            if form.radii and radii is not None:
+                write = partial(write, radii=radii[poses.video == i])
+            _write(file, name, write, done, frames)
 
 
 def _per_frame(times: np.ndarray | None, length: int) -> np.ndarray | None:

@@ -1,0 +1,143 @@
+"""Which frames to label next: those that would teach a model most, unlike one another."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sleap_lab.poses.centroids import instance_centroids
+from sleap_lab.quality.assess import Quality
+from sleap_lab.quality.neighbours import Order
+from sleap_lab.quality.suspects import REACH, Suspect
+
+CANDIDATES = 20
+"""Frames that are compared for each frame that is suggested, the most doubtful of each video."""
+USUAL = 0.75
+"""Quantile of the confidence of frames that counts as usual for a recording."""
+
+
+class Suggestion(NamedTuple):
+    """A frame to label.
+
+    Attributes:
+        video: Index of the video.
+        frame: Frame index.
+        value: How doubtful its poses are, 0 to 1.
+        reason: What is doubtful, in words.
+    """
+
+    video: int
+    frame: int
+    value: float
+    reason: str
+
+
+def suggest(
+    quality: Quality, moments: Sequence[Suspect], count: int, known: Collection[tuple[int, int]]
+) -> list[Suggestion]:
+    """Choose frames to label, the most valuable first.
+
+    A frame is worth the more, the more doubtful it is and the less its least sure animal looks like
+    those of frames that are already chosen. Videos take turns.
+
+    Args:
+        quality: The poses, and how many animals are expected.
+        moments: Moments that look wrong.
+        count: How many frames to choose; fewer where there are not so many.
+        known: (video, frame) that a person has labelled; these are not chosen.
+    """
+    order = quality.order
+    doubt, reasons = _doubts(quality, moments)
+    free = np.array([tuple(place) not in known for place in order.places.tolist()], dtype=bool)
+    pool = _candidates(order.places[:, 0], np.where(free, doubt, -1.0), CANDIDATES * count)
+    looks = _looks(order, quality.length, pool)
+    scale = _typical_distance(looks)
+    video = order.places[pool, 0]
+    unlike = np.ones(len(pool))
+    turns = dict.fromkeys(video.tolist(), 0)
+    chosen: list[Suggestion] = []
+    left = np.ones(len(pool), dtype=bool)
+    while left.any() and len(chosen) < count:
+        fewest = min(turns[own] for own in video[left].tolist())
+        turn = left & (np.array([turns[own] for own in video.tolist()]) == fewest)
+        worth = np.where(turn, doubt[pool] * unlike, -1.0)
+        best = int(worth.argmax())
+        place = int(pool[best])
+        own, frame = order.places[place].tolist()
+        chosen.append(Suggestion(own, frame, float(doubt[place]), reasons[place]))
+        left[best] = False
+        turns[own] += 1
+        distance = np.linalg.norm(looks - looks[best], axis=1) / scale
+        near = (video == own) & (np.abs(pool - place) <= REACH)
+        unlike = np.minimum(unlike, np.where(near, 0.0, 1 - np.exp(-(distance**2) / 2)))
+    return chosen
+
+
+def _doubts(quality: Quality, moments: Sequence[Suspect]) -> tuple[np.ndarray, list[str]]:
+    """Return (frames,) how doubtful each frame is, and what is doubtful there.
+
+    That nothing is wrong is taken as two independent things: that no moment there is an error, and
+    that its confidence is as usual. Animals and nodes that are missing have no confidence.
+    """
+    order, poses = quality.order, quality.order.poses
+    scores = np.where(poses.visible & np.isfinite(poses.point_scores), poses.point_scores, 0.0)
+    total = np.bincount(order.place, scores.sum(axis=1), len(order.places))
+    counts = np.diff(order.start)
+    wanted = np.array([quality.expected[video] for video in order.places[:, 0].tolist()], dtype=int)
+    nodes = np.maximum(np.maximum(counts, wanted), 1) * len(poses.skeleton.nodes)
+    sure = total / nodes
+    usual = float(np.quantile(sure, USUAL)) if len(sure) else 0.0
+    short = np.clip(1 - sure / usual, 0, 1) if usual > 0 else np.ones(len(sure))
+    doubt = short.copy()
+    reasons = [
+        f"{own} of {want} animals"
+        if own < want
+        else f"mean confidence {value:.2f}, usual is {usual:.2f}"
+        for own, want, value in zip(counts.tolist(), wanted.tolist(), sure.tolist(), strict=True)
+    ]
+    place = {tuple(where): i for i, where in enumerate(order.places.tolist())}
+    for moment in moments:
+        i = place[moment.video, moment.frame]
+        doubt[i] = 1 - (1 - short[i]) * (1 - moment.probability)
+        reasons[i] = moment.reason
+    return doubt, reasons
+
+
+def _candidates(video: np.ndarray, doubt: np.ndarray, most: int) -> np.ndarray:
+    """Return the positions of the most doubtful frames of each video, ascending.
+
+    Args:
+        video: (frames,) video of every position.
+        doubt: (frames,) how doubtful; negative for frames that are not free.
+        most: Largest number per video.
+    """
+    chosen = [np.zeros(0, dtype=np.intp)]
+    for own in np.unique(video).tolist():
+        rows = np.flatnonzero((video == own) & (doubt >= 0))
+        chosen.append(rows[np.argsort(-doubt[rows], kind="stable")[:most]])
+    return np.sort(np.concatenate(chosen))
+
+
+def _looks(order: Order, length: float, pool: np.ndarray) -> np.ndarray:
+    """Return (candidates, 2 nodes) body lengths: the least sure animal, around its centroid.
+
+    Nodes that were not found lie on the centroid; a frame without animals has zeros.
+    """
+    poses = order.poses
+    sure = np.where(poses.visible, np.nan_to_num(poses.point_scores), 0.0).sum(axis=1)
+    centred = np.nan_to_num(poses.points - instance_centroids(poses.points)[:, None])
+    shape = centred.reshape(len(poses), 2 * len(poses.skeleton.nodes)) / (
+        length if length > 0 else 1.0
+    )
+    looks = np.zeros((len(pool), shape.shape[1]))
+    for row, place in enumerate(pool.tolist()):
+        own = slice(int(order.start[place]), int(order.start[place + 1]))
+        if own.start < own.stop:
+            looks[row] = shape[own.start + int(sure[own].argmin())]
+    return looks
+
+
+def _typical_distance(looks: np.ndarray) -> float:
+    """Return the root mean square distance of two candidates; 1 where all look the same."""
+    spread = float(np.sqrt(2 * looks.var(axis=0).sum())) if len(looks) else 0.0
+    return spread if spread > 0 else 1.0

@@ -1,0 +1,103 @@
+"""Radii around predicted nodes: made from a run with ground truth, and given to other runs."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from sleap_lab.errors import ConfigError, listed
+from sleap_lab.evaluation.radii import (
+    Calibration,
+    compared_points,
+    learn,
+    read_calibration,
+    write_calibration,
+)
+from sleap_lab.evaluation.records import on_compared_nodes
+from sleap_lab.evaluation.scoring import evaluate
+from sleap_lab.runs.run import Run
+from sleap_lab.runs.snapshot import read_document
+from sleap_lab.runs.subject import Subject
+from sleap_lab.settings.config import EvaluatorConfig
+
+CALIBRATION = "calibration.json"
+
+
+class Calibrated(NamedTuple):
+    """What was made of a run.
+
+    Attributes:
+        calibration: The radii.
+        without: Nodes of which too little is known.
+        points: Points that the errors are known of.
+        files: What each file holds, and its path.
+    """
+
+    calibration: Calibration
+    without: list[str]
+    points: int
+    files: list[tuple[str, Path]]
+
+
+def calibrate(subject: Subject, folder: Path) -> Calibrated:
+    """Learn radii from the errors of a run, and write them into a folder.
+
+    Args:
+        subject: A run that was compared with ground truth.
+        folder: Where to.
+
+    Raises:
+        ConfigError: It was not compared with ground truth, or too few points are known.
+        RunError: The file cannot be written.
+    """
+    if subject.truth is None or subject.evaluator is None:
+        raise ConfigError(
+            f"calibrate: {subject.title} was not compared with ground truth; give a run with "
+            "evaluator=oks (or identity) and evaluator.ground_truth_path"
+        )
+    config = subject.evaluator
+    videos = {video: video for video in set(subject.poses.video.tolist())}
+    evaluation = evaluate(subject.truth, subject.poses, config, videos=videos, details=False)
+    poses = subject.poses
+    if len(poses.skeleton.nodes) > 1:
+        if config.match_method == "centroid":
+            raise ConfigError(
+                "calibrate: the run compares centroids (evaluator.match_method=centroid); "
+                "radii of nodes need a run that compares poses, as evaluator=oks does"
+            )
+        poses = on_compared_nodes(subject.truth, poses, config.nodes)[1]
+    matched, errors = compared_points(poses, evaluation)
+    nodes = learn(matched, errors)
+    without = [node for node in poses.skeleton.nodes if node not in nodes]
+    points = int((errors == errors).sum())
+    if not nodes:
+        raise ConfigError(
+            f"calibrate: {points} compared points of {len(evaluation.frame_pairs)} frames are too "
+            "few for a radius; it takes about 20 labelled frames, more where neighbouring frames "
+            "are alike"
+        )
+    made = Calibration(nodes, subject.models, subject.title)
+    write_calibration(folder / CALIBRATION, made)
+    return Calibrated(made, without, points, [("calibration", folder / CALIBRATION)])
+
+
+def given(config: EvaluatorConfig) -> Calibration | None:
+    """Return the calibration that a run is given, if any.
+
+    Raises:
+        ConfigError: The file is not there, or is no calibration.
+    """
+    return None if config.calibration is None else read_calibration(Path(config.calibration))
+
+
+def calibration_notes(run: Run, calibration: Calibration, nodes: tuple[str, ...]) -> list[str]:
+    """Return what a reader must know of radii: nodes that have none, and other models."""
+    notes = []
+    if without := [node for node in nodes if node not in calibration.nodes]:
+        notes.append(f"evaluator.calibration has no radius for {listed(without, 5)}")
+    hashes = (read_document(run.folder, "hashes.json") or {}).get("models") or []
+    here = {facts["sha256"] for facts in hashes}
+    if here and calibration.models and here != set(calibration.models):
+        notes.append(
+            "evaluator.calibration was made with other models; for these, its radii may hold fewer "
+            "true points than 90 %"
+        )
+    return notes

@@ -1,0 +1,86 @@
+"""Frames to label next."""
+
+import numpy as np
+import pytest
+
+from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.quality.assess import assess
+from sleap_lab.quality.suggestions import suggest
+from sleap_lab.quality.suspects import Suspect
+
+SKELETON = Skeleton(("nose", "neck", "tail"))
+STRAIGHT = np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
+BENT = np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 10.0]])
+
+
+def scene(shapes, scores, video=0, frame=None):
+    """An animal per frame, of a shape and with the confidence of its nodes."""
+    shapes = np.asarray(shapes, dtype=float)
+    return make_poses(
+        SKELETON,
+        shapes,
+        video=video,
+        frame=np.arange(len(shapes)) if frame is None else frame,
+        point_scores=np.repeat(np.asarray(scores, dtype=float)[:, None], 3, axis=1),
+        tracks=0,
+        track_names=("a",),
+    )
+
+
+def chosen(poses, count, known=(), moments=()):
+    found = suggest(assess(poses), moments, count, known)
+    return [(one.video, one.frame) for one in found]
+
+
+def test_the_least_sure_frame_comes_first_then_one_that_looks_otherwise():
+    # Frames 0 to 99: sure and straight, but 20, 60 and 80. 60 is less sure than 80, and looks as
+    # the first one does; 80 is bent.
+    shapes, scores = np.repeat(STRAIGHT[None], 100, axis=0), np.full(100, 0.9)
+    shapes[80] = BENT
+    scores[[20, 60, 80]] = 0.3, 0.35, 0.5
+    assert chosen(scene(shapes, scores), 2) == [(0, 20), (0, 80)]
+
+
+def test_neighbours_of_a_chosen_frame_wait():
+    scores = np.full(100, 0.9)
+    scores[[50, 51, 52, 90]] = 0.1, 0.11, 0.12, 0.5
+    shapes = np.repeat(STRAIGHT[None], 100, axis=0)
+    shapes[51:53] = BENT
+    shapes[90] = 2 * BENT
+    assert chosen(scene(shapes, scores), 2) == [(0, 50), (0, 90)]
+
+
+def test_videos_take_turns():
+    # All frames of video 0 are less sure than those of video 1.
+    shapes = np.repeat(STRAIGHT[None], 60, axis=0) + np.arange(60)[:, None, None]
+    video, frame = np.repeat([0, 1], 30), np.tile(np.arange(30), 2)
+    scores = np.where(video == 0, 0.2, 0.9)
+    places = chosen(scene(shapes, scores, video, frame), 6)
+    assert [video for video, _ in places] == [0, 1, 0, 1, 0, 1]
+    assert len(set(places)) == 6
+
+
+def test_labelled_frames_are_left_out_and_there_are_no_more_than_frames():
+    poses = scene(np.repeat(STRAIGHT[None], 5, axis=0), [0.1, 0.9, 0.9, 0.9, 0.9])
+    places = chosen(poses, 50, known={(0, 0), (0, 3)})
+    assert sorted(places) == [(0, 1), (0, 2), (0, 4)]
+    assert chosen(poses, 50, known={(0, frame) for frame in range(5)}) == []
+
+
+def test_a_moment_makes_a_frame_doubtful_and_gives_the_reason():
+    poses = scene(np.repeat(STRAIGHT[None], 50, axis=0), np.full(50, 0.9))
+    moment = Suspect(0, 33, 32, 34, ("a",), 0.8, "changes places with its mirror image")
+    (first,) = suggest(assess(poses), [moment], 1, ())
+    assert (first.frame, first.reason) == (33, moment.reason)
+    assert first.value == pytest.approx(0.8)
+
+
+def test_a_frame_without_animals_is_the_most_doubtful():
+    full = scene(np.repeat(STRAIGHT[None], 50, axis=0), np.full(50, 0.9))
+    poses = full[full.frame != 7]
+    (first,) = suggest(assess(poses), [], 1, ())
+    assert (first.frame, first.value, first.reason) == (7, 1.0, "0 of 1 animals")
+
+
+def test_nothing_to_choose_from():
+    assert suggest(assess(make_poses(SKELETON, [])), [], 5, ()) == []
