@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks import commands as whole_commands
 from benchmarks import (
+    confidence,
     exports,
     identity,
     inference,
@@ -122,7 +123,15 @@ command.add_argument(
     "--truths", type=Path, help="Folder with further labels (.slp) that have true tracks."
 )
 command.add_argument("--seeds", type=int, default=4, help="Scenes of each group.")
+command = commands.add_parser("confidence", help=confidence.__doc__)
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
+command.add_argument("--repetitions", type=int, default=200, help="Of each simulated case.")
 arguments = parser.parse_args()
+if arguments.benchmark == "confidence":
+    confidence.run(arguments.reference, repetitions=arguments.repetitions)
+    raise SystemExit
 if arguments.benchmark == "quality":
     quality.run(arguments.reference, truths=arguments.truths, seeds=arguments.seeds)
     raise SystemExit
