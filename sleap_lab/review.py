@@ -1,5 +1,6 @@
-"""The verb `review`: where to look first, and a page to look with."""
+"""The verbs about a finished result: where to look, what to label next, how far nodes are off."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from datetime import datetime
@@ -10,10 +11,12 @@ from typing import Protocol, TypeVar
 
 from sleap_lab import terminal
 from sleap_lab.errors import RunError
+from sleap_lab.runs.calibration import PROMISE, Calibrated, calibrate
 from sleap_lab.runs.mlflow_log import log_files
 from sleap_lab.runs.review import Review, review
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.subject import Subject, of_labels, of_run
+from sleap_lab.runs.suggestions import Suggested, suggest_frames
 from sleap_lab.settings.inputs import LABELS
 from sleap_lab.sweeps.find import find_run
 from sleap_lab.tracking.offline import identify
@@ -124,3 +127,51 @@ def show(found: Review) -> None:
     )
     if found.promise:
         terminal.text(found.promise)
+
+
+def suggest_run(
+    word: str, *, count: int, tracking_uri: str | None, outputs_root: Path
+) -> Suggested:
+    """Choose so many frames to label next, and write them; see `make_from`."""
+    choose = partial(suggest_frames, identify=identify, count=count)
+    return make_from(word, "suggest", choose, tracking_uri=tracking_uri, outputs_root=outputs_root)
+
+
+def show_suggested(found: Suggested) -> None:
+    """Show the first frames to label, and where the files are."""
+    rows = [
+        [rank, Path(found.videos[chosen.video]).name, chosen.frame, chosen.reason]
+        for rank, chosen in enumerate(found.frames[:SHOWN], start=1)
+    ]
+    terminal.grid(["rank", "video", "frame", "what is doubtful"], rows)
+    terminal.table(
+        [
+            ("frames to label", str(len(found.frames))),
+            *((name, terminal.shown(path)) for name, path in found.files),
+        ]
+    )
+
+
+def calibrate_run(word: str, *, tracking_uri: str | None, outputs_root: Path) -> Calibrated:
+    """Learn radii of nodes, and write them; see `make_from`."""
+    return make_from(
+        word, "calibrate", calibrate, tracking_uri=tracking_uri, outputs_root=outputs_root
+    )
+
+
+def show_calibrated(made: Calibrated) -> None:
+    """Show the radii of each node, and how the file is used."""
+    rows = [
+        [node, f"{radii.radius[-1]:.2f}", f"{radii.radius[0]:.2f}", str(radii.points)]
+        for node, radii in made.calibration.nodes.items()
+    ]
+    rows += [[node, "–", "–", "too few"] for node in made.without]
+    terminal.grid(["node", "px where sure", "px where unsure", "points"], rows)
+    (_, path), *_ = made.files
+    terminal.table(
+        [
+            ("holds", PROMISE),
+            ("calibration", terminal.shown(path)),
+            ("use it with", f"evaluator.calibration={shlex.quote(terminal.shown(path))}"),
+        ]
+    )

@@ -9,6 +9,7 @@ from sleap_lab.cli import help_pages
 from sleap_lab.errors import ConfigError
 
 BUDGET = "--budget"
+MOST_SUGGESTED = 50
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 
 
@@ -111,9 +112,20 @@ def run_suggest(arguments: list[str]) -> int:
     if not arguments or "-h" in arguments or "--help" in arguments:
         print(help_pages.SUGGEST, end="")
         return 0 if arguments else ConfigError.exit_code
-    from sleap_lab.cli import suggest
+    words, uri = _store_word(arguments)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.error = refuse  # type: ignore[method-assign]  # argparse would print its usage
+    parser.add_argument("run")
+    parser.add_argument("-n", "--number", type=int, default=MOST_SUGGESTED)
+    options = parser.parse_args(words)
+    if options.number < 1:
+        refuse(f"suggest: -n {options.number}; accepted: how many frames, 1 or more")
+    from sleap_lab.review import show_suggested, suggest_run
 
-    suggest.run(*_store_word(arguments))
+    outputs = Path("outputs").absolute()
+    show_suggested(
+        suggest_run(options.run, count=options.number, tracking_uri=uri, outputs_root=outputs)
+    )
     return 0
 
 
@@ -122,9 +134,13 @@ def run_calibrate(arguments: list[str]) -> int:
     if not arguments or "-h" in arguments or "--help" in arguments:
         print(help_pages.CALIBRATE, end="")
         return 0 if arguments else ConfigError.exit_code
-    from sleap_lab.cli import calibrate
+    words, uri = _store_word(arguments)
+    if len(words) != 1:
+        raise ConfigError(f"calibrate: give one run with ground truth; got {shlex.join(words)}")
+    from sleap_lab.review import calibrate_run, show_calibrated
 
-    calibrate.run(*_store_word(arguments))
+    outputs = Path("outputs").absolute()
+    show_calibrated(calibrate_run(words[0], tracking_uri=uri, outputs_root=outputs))
     return 0
 
 

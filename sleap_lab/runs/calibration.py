@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sleap_lab.errors import ConfigError, listed
 from sleap_lab.evaluation.radii import (
+    COVERAGE,
     Calibration,
     compared_points,
     learn,
@@ -19,6 +20,7 @@ from sleap_lab.runs.subject import Subject
 from sleap_lab.settings.config import EvaluatorConfig
 
 CALIBRATION = "calibration.json"
+PROMISE = f"the true point with {COVERAGE:.0%} probability, on recordings like this"
 
 
 class Calibrated(NamedTuple):

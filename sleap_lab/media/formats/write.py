@@ -108,41 +108,52 @@ def write_formats(
         save_labels(labels, path, frames, done.notes)
         done.files.append(path)
     if others := [name for name in formats if name != "slp"]:
-        poses = to_poses(labels)
-        skeleton = replace(poses.skeleton, nodes=unique_names(poses.skeleton.nodes, "node"))
-        named = replace(
-            poses, track_names=unique_names(poses.track_names, "track"), skeleton=skeleton
-        )
-        done.notes.extend(renamed("other formats than slp", poses, named))
-        # This reads the file of the video, once for all formats.
-        video = cache(lambda i: described(labels.videos[i], poses.of_video(i)))
-        taken: Mapping[int, np.ndarray] = {}
-        if set(others) & set(PER_VIDEO):
-            try:
-                taken = times()
-            except RunError as error:
-                done.notes.append(
-                    f"times of frames are left out, because a video cannot be read: {error}"
-                )
-        around = None if radii is None else radii(poses)
-        for name in others:
-            if name == "coco":
-                videos = [video(i) for i in range(len(labels.videos))]
-                write = partial(write_coco, named, labels.videos, videos)
-                _write(path.with_suffix(COCO_SUFFIX), name, write, done, frames)
-            else:
-                _write_videos(
-                    named,
-                    labels.videos,
-                    path,
-                    video,
-                    done,
-                    frames,
-                    name=name,
-                    times=taken,
-                    radii=around,
-                )
+        _write_others(labels, path, others, times, done, frames, radii)
     return done
+
+
+def _write_others(
+    labels: sio.Labels,
+    path: Path,
+    others: Sequence[str],
+    times: Callable[[], Mapping[int, np.ndarray]],
+    done: Written,
+    frames: str,
+    radii: Callable[[Poses], np.ndarray] | None,
+) -> None:
+    """Write the formats beside `slp`; the arguments are those of `write_formats`."""
+    poses = to_poses(labels)
+    skeleton = replace(poses.skeleton, nodes=unique_names(poses.skeleton.nodes, "node"))
+    named = replace(poses, track_names=unique_names(poses.track_names, "track"), skeleton=skeleton)
+    done.notes.extend(renamed("other formats than slp", poses, named))
+    # This reads the file of the video, once for all formats.
+    video = cache(lambda i: described(labels.videos[i], poses.of_video(i)))
+    taken: Mapping[int, np.ndarray] = {}
+    if set(others) & set(PER_VIDEO):
+        try:
+            taken = times()
+        except RunError as error:
+            done.notes.append(
+                f"times of frames are left out, because a video cannot be read: {error}"
+            )
+    around = None if radii is None else radii(poses)
+    for name in others:
+        if name == "coco":
+            videos = [video(i) for i in range(len(labels.videos))]
+            write = partial(write_coco, named, labels.videos, videos)
+            _write(path.with_suffix(COCO_SUFFIX), name, write, done, frames)
+        else:
+            _write_videos(
+                named,
+                labels.videos,
+                path,
+                video,
+                done,
+                frames,
+                name=name,
+                times=taken,
+                radii=around,
+            )
 
 
 def format_files(
