@@ -21,6 +21,7 @@ from sleap_lab.inference.fingerprint import (
     predict_fingerprint,
     track_fingerprint,
 )
+from sleap_lab.inference.self_check import with_precision
 from sleap_lab.inference.stopwatch import Stage, untimed
 from sleap_lab.media.bad_frames import check_account
 from sleap_lab.media.index import FrameIndex, read_index
@@ -105,11 +106,15 @@ def detect_cached(
     if config.model.kind == "none":
         return detect(source, config)
     requested = len(source.frames) if requested is None else requested
+    with stage("load"):
+        config, told = with_precision(config, source)
     predict = partial(predict, config=config, stage=stage, watch=watch, requested=requested)
     if cache.mode == "off":
-        return predict(source)
-    with stage("cache"):
-        return _remembered(source, config, device, cache, outcomes, stage, predict)
+        found = predict(source)
+    else:
+        with stage("cache"):
+            found = _remembered(source, config, device, cache, outcomes, stage, predict)
+    return replace(found, notes=(*told, *found.notes))
 
 
 def _remembered(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sleap_lab.filters import apply_filters
+from sleap_lab.inference.self_check import with_precision
 from sleap_lab.inference.stopwatch import Stage, untimed
 from sleap_lab.media.bad_frames import check_account, readable
 from sleap_lab.media.labels import video_name
@@ -90,6 +91,7 @@ def detect(
         from sleap_lab.pipelines.engine import predict  # torch, which nothing else here needs
         from sleap_lab.pipelines.observation import TOO_MANY_PEAKS
 
+        config, told = with_precision(config, source)
         pipeline = load(source.truth, config, spare=spare, details=details)
     clock, stretches = Clock(), Stretches()
     with stage("predict", clock.split):
@@ -105,6 +107,7 @@ def detect(
             poses, truncated = _gather(predictions, source.frames, watch, keep, clock)
     check_account(source.frames, poses, bad_frames[found_before:])
     notes = [
+        *told,
         *pipeline.notes,
         *([TOO_MANY_PEAKS] if truncated else []),
         *stretches.notes([video_name(video) for video in source.videos]),

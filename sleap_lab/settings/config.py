@@ -204,7 +204,10 @@ class RuntimeConfig:
     batch_size: int = key(4, "Frames per batch; larger is faster and needs more memory.", minimum=1)
     queue_maxsize: int = key(32, "Frames read ahead of the network.", minimum=1)
     precision: str = key(
-        "32", "Number format of the network: 32, bf16 or 16.", choices=("32", "bf16", "16")
+        "32",
+        "Number format of the network: 32, bf16 or 16; auto takes a faster one where the device "
+        "has it and no point of the first batch moves by more than 0.1 px.",
+        choices=("32", "auto", "bf16", "16"),
     )
     compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
     backend: str = key(

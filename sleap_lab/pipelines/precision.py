@@ -1,0 +1,41 @@
+"""Number formats of the network: which are fast on a device, and how much they move points."""
+
+import numpy as np
+import torch
+
+from sleap_lab.poses.record import Poses
+
+MOST_SHIFT = 0.1
+"""Largest shift of a point that `runtime.precision=auto` accepts, px of the image."""
+
+
+def fast_precision(device: torch.device) -> str | None:
+    """Return the number format that a device computes faster than float32: bf16, 16, or None.
+
+    MPS was never tried.
+    """
+    if device.type == "cpu":
+        return "bf16" if torch.cpu.get_capabilities().get("avx512_bf16") else None
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16"
+        return "16" if torch.cuda.get_device_capability(device) >= (7, 0) else None
+    return None
+
+
+def largest_shift(exact: Poses, other: Poses) -> float:
+    """Return how far the points of one prediction lie from those of another, at most, px.
+
+    Returns:
+        nan where both are empty; infinity where one has an instance or a node that the other lacks.
+    """
+    if not (len(exact) or len(other)):
+        return np.nan
+    same = len(exact) == len(other) and all(
+        np.array_equal(getattr(exact, name), getattr(other, name))
+        for name in ("video", "frame", "visible")
+    )
+    if not same:
+        return np.inf
+    shifts = np.linalg.norm(exact.points - other.points, axis=-1)[exact.visible]
+    return float(shifts.max(initial=0.0))
