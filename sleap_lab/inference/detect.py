@@ -86,7 +86,7 @@ def detect(
         assert source.labels is not None, "only labels files are read without a model"
         return Inference(_on_frames(source.labels, source.frames), kind="none", device="")
     bad_frames = [] if bad_frames is None else bad_frames
-    found_before = len(bad_frames)
+    found_before, requested = len(bad_frames), requested or len(source.frames)
     with stage("load"):
         from sleap_lab.pipelines.engine import predict  # torch, which nothing else here needs
         from sleap_lab.pipelines.observation import TOO_MANY_PEAKS
@@ -97,7 +97,7 @@ def detect(
     with stage("predict", clock.split):
         frames = readable(
             stretches.watch(read_ahead(source, config.runtime.queue_maxsize)),
-            len(source.frames) if requested is None else requested,
+            requested,
             config.data,
             bad_frames,
         )
@@ -107,9 +107,7 @@ def detect(
             poses, truncated = _gather(predictions, source.frames, watch, keep, clock)
     check_account(source.frames, poses, bad_frames[found_before:])
     notes = [
-        *told,
-        *pipeline.notes,
-        *([TOO_MANY_PEAKS] if truncated else []),
+        *(*told, *pipeline.notes, *([TOO_MANY_PEAKS] if truncated else [])),
         *stretches.notes([video_name(video) for video in source.videos]),
     ]
     return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad_frames), tuple(notes))
