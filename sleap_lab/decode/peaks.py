@@ -56,11 +56,15 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
     n_nodes, h, w = maps.shape[1:]
     pixels = maps.permute(0, 2, 3, 1).reshape(-1)
     peaks = (pixels > threshold).nonzero().flatten()
-    # Cheap, and leaves few pixels for the rest: the left neighbour, then the upper one.
-    first = peaks.div(n_nodes, rounding_mode="floor") % w == 0
-    peaks = peaks[first | (pixels[peaks] > pixels[(peaks - n_nodes).clamp(min=0)])]
-    first = peaks.div(n_nodes * w, rounding_mode="floor") % h == 0
-    peaks = peaks[first | (pixels[peaks] > pixels[(peaks - n_nodes * w).clamp(min=0)])]
+    # Cheap, and leaves few pixels for the rest: each neighbour in a row or column by itself.
+    for step, size in ((n_nodes, w), (n_nodes * w, h)):
+        place = peaks.div(step, rounding_mode="floor") % size
+        peaks = peaks[(place == 0) | (pixels[peaks] > pixels[(peaks - step).clamp(min=0)])]
+    for step, size in ((n_nodes, w), (n_nodes * w, h)):
+        place, last = peaks.div(step, rounding_mode="floor") % size, len(pixels) - 1
+        peaks = peaks[
+            (place == size - 1) | (pixels[peaks] >= pixels[(peaks + step).clamp(max=last)])
+        ]
     places, nodes = peaks.div(n_nodes, rounding_mode="floor"), peaks % n_nodes
     columns, places = places % w, places.div(w, rounding_mode="floor")
     rows, samples = places % h, places.div(h, rounding_mode="floor")

@@ -101,11 +101,20 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
         return images
     if batch.dtype == torch.uint8 and batch.device.type != "cpu":
         batch = resize_bytes(batch, height, width)  # PyTorch resizes them on processors only
+    elif batch.dtype == torch.uint8 and batch.shape[1] == 1:
+        # PyTorch resizes four channels of bytes in the time of one.
+        several = batch.contiguous().view(1, len(batch), *batch.shape[-2:]).split(4, dim=1)
+        batch = torch.cat([_interpolate(four, height, width) for four in several], dim=1)
+        batch = batch.view(-1, 1, height, width)
     else:
-        batch = F.interpolate(
-            batch, size=(height, width), mode="bilinear", align_corners=False, antialias=True
-        )
+        batch = _interpolate(batch, height, width)
     return batch if images.ndim == 4 else batch[0]
+
+
+def _interpolate(images: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(
+        images, size=(height, width), mode="bilinear", align_corners=False, antialias=True
+    )
 
 
 def resize_bytes(images: Tensor, height: int, width: int) -> Tensor:

@@ -20,6 +20,7 @@ from sleap_lab.decode.paf import (
     trace_lines,
 )
 from sleap_lab.pipelines.accelerator import on_host
+from sleap_lab.pipelines.centroid import rank_in_frame
 from sleap_lab.pipelines.model import FrameBatch, Graph, Model
 from sleap_lab.pipelines.observation import (
     FoundPeaks,
@@ -277,31 +278,31 @@ def decode_classes(
     found = []
     for b in range(len(observed.where)):
         own = (observed.sample == b) & (observed.values > peak_threshold)
-        grouped, scores, class_scores = group_by_class(
-            observed.points[own],
-            point_scores[own],
-            observed.node[own],
-            probabilities[own],
-            len(skeleton.nodes),
+        found.append(
+            group_by_class(
+                observed.points[own],
+                point_scores[own],
+                observed.node[own],
+                probabilities[own],
+                len(skeleton.nodes),
+            )
         )
-        rows = np.flatnonzero(~np.isnan(scores).all(axis=1))
-        means = np.array([np.nanmean(scores[row]) for row in rows])
-        if max_instances is not None:
-            best = np.argsort(-means, kind="stable")[:max_instances]
-            rows, means = rows[best], means[best]
-        track_scores = np.array([np.nanmean(class_scores[row]) for row in rows])
-        found.append((grouped[rows], scores[rows], means, rows, track_scores))
-    counts = [len(rows) for *_, rows, _ in found]
-    points, scores, means, tracks, track_scores = map(np.concatenate, zip(*found, strict=True))
+    points, scores, class_scores = map(np.stack, zip(*found, strict=True))
+    sample, label = np.nonzero(~np.isnan(scores).all(axis=2))
+    means = np.nanmean(scores[sample, label], axis=1)
+    if max_instances is not None:
+        best = np.lexsort((-means, sample))
+        best = best[rank_in_frame(sample) < max_instances]
+        sample, label, means = sample[best], label[best], means[best]
     return make_poses(
         skeleton,
-        points,
-        video=np.repeat(observed.where[:, 0], counts),
-        frame=np.repeat(observed.where[:, 1], counts),
-        point_scores=scores,
+        points[sample, label],
+        video=observed.where[sample, 0],
+        frame=observed.where[sample, 1],
+        point_scores=scores[sample, label],
         instance_scores=means,
-        tracks=tracks,
-        track_scores=track_scores,
+        tracks=label,
+        track_scores=np.nanmean(class_scores[sample, label], axis=1),
         track_names=classes,
         frames=observed.where,
     )

@@ -149,6 +149,13 @@ def test_resizing_takes_images_and_batches():
     assert one.dtype == torch.uint8
 
 
+@pytest.mark.parametrize("count", [1, 3, 4, 9])
+def test_gray_images_are_resized_together_as_one_by_one(count):
+    images = torch.randint(0, 256, (count, 1, 21, 34), dtype=torch.uint8)
+    one_by_one = torch.stack([resize(image, 8, 15) for image in images])
+    assert torch.equal(resize(images, 8, 15), one_by_one)
+
+
 def test_resizing_to_half_averages_away_from_the_border():
     # Antialiased halving weighs 4 pixels 1 3 3 1. On a ramp that is the mean of the middle two,
     # x = 2i + 1/2.
