@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from sleap_lab.evaluation.ap import MATCH_SCORE_THRESHOLDS
+from sleap_lab.evaluation.ap import EPSILON, MATCH_SCORE_THRESHOLDS
 from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable, on_frames
 from sleap_lab.evaluation.influence import _of_average_precisions, parts
+from sleap_lab.evaluation.spread import spread
 
 
 def table(columns, *, video=None, frame=None, pairs=None, distances=(), detections=None):
@@ -120,3 +121,96 @@ def test_percentiles_of_equal_distances_are_unknown():
     found = parts(table({"n_missed": [0] * 40}, pairs=pairs, distances=[2.0] * 40))
     assert found.values["eval/dist_p50"] == 2
     assert np.isnan(found.influence["eval/dist_p50"]).all()
+
+
+# --- step by step -----------------------------------------------------------------------
+
+
+def test_the_part_in_a_percentile_by_hand():
+    # One distance a frame, 1 … 100 in mixed order: the median is 50.5, half of them below it.
+    order = np.random.default_rng(0).permutation(100)
+    pairs = Detections(np.arange(100), np.ones(100), np.ones((10, 100), bool), np.ones(100, int))
+    found = parts(table({"n_missed": [0] * 100}, pairs=pairs, distances=order + 1.0))
+    assert found.values["eval/dist_p50"] == 50.5
+    # A frame below the median moves the share below by 1/2 - 1 of a hundredth, one above by 1/2.
+    shift = np.where(order < 50, -0.5, 0.5) / 100
+    half = spread(shift[:, None], np.zeros(100)).half_width(np.array([0.5]))[0]
+    low, high = np.quantile(order + 1.0, [0.5 - half, 0.5 + half])
+    assert found.influence["eval/dist_p50"] == pytest.approx(shift * (high - low) / (2 * half))
+
+
+def test_frames_with_several_distances_count_as_often():
+    # Frames of three, one and no distances, over and over.
+    frame = np.concatenate([np.full(3 if i % 3 == 0 else 1, i) for i in range(60) if i % 3 < 2])
+    random = np.random.default_rng(1)
+    distances = random.random(len(frame)) + 0.2 * (frame % 3)
+    pairs = Detections(frame, frame + 1.0, np.ones((10, len(frame)), bool), np.ones(60, int))
+    found = parts(table({"n_missed": [0] * 60}, pairs=pairs, distances=distances))
+    for p in (50, 75):
+        value = np.percentile(distances, p)
+        below = np.array([(distances[frame == i] <= value).sum() for i in range(60)])
+        number = np.bincount(frame, minlength=60)
+        shift = (number * below.sum() / len(frame) - below) / len(frame)
+        half = spread(shift[:, None], np.zeros(60)).half_width(np.array([p / 100]))[0]
+        low, high = np.quantile(distances, [p / 100 - half, p / 100 + half])
+        expected = shift * (high - low) / (2 * half)
+        assert found.influence[f"eval/dist_p{p}"] == pytest.approx(expected)
+
+
+def test_distances_that_are_unknown_have_no_part():
+    pairs = Detections(np.zeros(0, int), np.zeros(0), np.zeros((10, 0), bool), np.zeros(2, int))
+    found = parts(table({"n_missed": [0, 1]}, pairs=pairs, distances=[]))
+    assert np.isnan(found.influence["eval/dist_p50"]).all()
+    assert found.influence["eval/dist_p50"].shape == (2,)
+    # A pair without a distance is none.
+    pairs = Detections(np.arange(200), np.ones(200), np.ones((10, 200), bool), np.ones(200, int))
+    some = np.random.default_rng(0).permutation(200).astype(float)
+    some[:40] = np.nan
+    found = parts(table({"n_missed": [0] * 200}, pairs=pairs, distances=some))
+    part = found.influence["eval/dist_p50"]
+    assert found.values["eval/dist_p50"] == np.median(some[40:])
+    assert (part[:40] == 0).all()
+    assert (part[40:] != 0).all()
+
+
+def weighted_precision(ranked, weights, row):
+    """Area below the curve where each frame counts so often."""
+    order = np.argsort(-ranked.scores, kind="stable")
+    counts, hit = weights[ranked.frame[order]], ranked.hits[row][order]
+    precision = np.cumsum(counts * hit) / (np.cumsum(counts) + EPSILON)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return (counts * hit * best).sum() / (weights * ranked.n_truth).sum()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_part_in_an_average_precision_is_its_slope(seed):
+    random = np.random.default_rng(seed)
+    frame = np.sort(random.integers(0, 8, 20))
+    hits = random.random((3, 20)) < [[0.8], [0.5], [0.2]]
+    ranked = Detections(frame, random.random(20), hits, random.integers(1, 4, 8))
+    found = _of_average_precisions(ranked)
+    assert found.shape == (3, 8)
+    compared = 0
+    for row, own in np.ndindex(3, 8):
+        less, one, more = (
+            weighted_precision(ranked, 1 + side * 1e-5 * (np.arange(8) == own), row)
+            for side in (-1, 0, 1)
+        )
+        if more - one == pytest.approx(one - less, abs=1e-9):  # no two precisions are equal
+            assert found[row, own] == pytest.approx((more - less) / 2e-5, abs=1e-4)
+            compared += 1
+    assert compared > 12
+
+
+def test_families_have_their_own_detections():
+    full = simulated(n=50)
+    other = full.detections._replace(hits=full.detections.hits[::-1].copy())
+    found = parts(full._replace(detections=other))
+    each = _of_average_precisions(other)
+    assert found.influence["coco/ap"] == pytest.approx(each.mean(axis=0))
+    assert found.influence["coco/ap_50"] == pytest.approx(each[0])
+    assert found.influence["coco/ap_75"] == pytest.approx(each[5])
+    assert found.influence["eval/oks_map"] == pytest.approx(
+        _of_average_precisions(full.pairs).mean(axis=0)
+    )
+    assert "coco/ap" not in parts(full._replace(detections=None)).values

@@ -60,6 +60,9 @@ def test_a_video_is_all_its_frames(video_path):
     assert [video.filename for video in source.videos] == [str(video_path)]
     assert source.labels is None
     assert source.truth is None
+    assert list(source.readers) == [
+        0
+    ]  # it was opened to count its frames, and is read from then on
 
 
 def test_frames_of_a_video_are_frame_numbers(video_path, level_of):
