@@ -21,7 +21,7 @@ BREAKS_TIES = 1e-7
 """The same of the other methods, whose scores are never that alike."""
 TIE = 1e-10
 """Largest difference of costs that is none."""
-FEW = 16  # costs up to which a loop is faster than the calls of numpy
+FEW = 36  # costs up to which a loop is faster than the calls of numpy
 
 
 def node_distances(detections: np.ndarray, others: np.ndarray) -> np.ndarray:
