@@ -76,3 +76,12 @@ def test_labels_without_user_instances_hold_no_truth(tmp_path, make_labels, vide
     case = labels_as_data(tmp_path, make_labels, video_path, predicted=[(0, 2, TRIANGLE)])
     with pytest.raises(RunError, match="holds no user-labelled instance"):
         open_truth(*case, OURS)
+
+
+def test_truth_in_other_frames_than_those_asked_for_is_told_with_its_video(case):
+    config, _ = case
+    config.data.frames = "0,1"
+    source = open_source(config.data)
+    with pytest.raises(RunError) as error:
+        open_truth(config, source, OURS)
+    assert f"video 0 ({source.videos[0].filename})" in str(error.value)
