@@ -81,6 +81,7 @@ bench: tools  ## Time everything against sleap-nn, two hours; PEER is the Python
 	for name in inference tracking evaluation startup sweep; do $(BIN)/python -m benchmarks $$name --peer-python $(PEER) --rounds 5 || exit 1; done
 	$(BIN)/python -m benchmarks network
 	$(BIN)/python -m benchmarks overlap
+	$(BIN)/python -m benchmarks limit
 	$(BIN)/python -m benchmarks memory
 
 lint: tools  ## Check style and types

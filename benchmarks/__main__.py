@@ -10,6 +10,7 @@ from benchmarks import (
     exports,
     identity,
     inference,
+    limit,
     localisation,
     memory,
     network,
@@ -57,6 +58,14 @@ command.add_argument(
     "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
 )
 command.add_argument("--rounds", type=int, default=3, help="How often each case is timed.")
+command.add_argument(
+    "--only", default="", help="Only the cases whose name contains this; writes no file."
+)
+command = commands.add_parser("limit", help=limit.__doc__)
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
+command.add_argument("--rounds", type=int, default=5, help="How often each case is timed.")
 command.add_argument(
     "--only", default="", help="Only the cases whose name contains this; writes no file."
 )
@@ -155,6 +164,9 @@ if arguments.benchmark == "network":
     raise SystemExit
 if arguments.benchmark == "overlap":
     overlap.run(arguments.reference, rounds=arguments.rounds, only=arguments.only)
+    raise SystemExit
+if arguments.benchmark == "limit":
+    limit.run(arguments.reference, rounds=arguments.rounds, only=arguments.only)
     raise SystemExit
 if arguments.benchmark == "memory":
     memory.run(arguments.reference, rounds=arguments.rounds)

@@ -78,6 +78,10 @@ CASES = (
         250,
         ("--peak_threshold", "0.03"),
     ),
+    Case(
+        "flies, top-down", "two_flies.mp4", ("flies13_centroid", "flies13_centered_instance"), 300
+    ),
+    Case("flies, bottom-up", "two_flies.mp4", ("flies13_bottomup",), 250),
 )
 
 

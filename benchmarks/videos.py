@@ -23,7 +23,7 @@ def play_again(video: Path, path: Path, frames: int, size: tuple[int, int] | Non
         images.append(
             read[1] if size is None else cv2.resize(read[1], size, interpolation=cv2.INTER_AREA)
         )
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, images[0].shape[1::-1])
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, images[0].shape[1::-1])
     for number in range(frames):
         writer.write(images[number % len(images)])
     writer.release()

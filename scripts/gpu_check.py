@@ -1,0 +1,194 @@
+"""What `gpu_check.sh` runs on a machine with a GPU: agreement, speed, memory, time at work.
+
+A step that fails is in the table with its error, and the next goes on.
+"""
+
+import io
+import json
+import os
+import runpy
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from benchmarks.videos import play_again
+from sleap_lab.files.atomic import replacing
+from sleap_lab.inference.detect import detect
+from sleap_lab.inference.stopwatch import PREDICTING, Stopwatch, predicting_seconds
+from sleap_lab.media.open_source import open_source
+from sleap_lab.settings.config import Config, DataConfig, ModelConfig, RuntimeConfig
+
+KINDS = {
+    "single instance": ("small_robot.mp4", ("minimal_instance_single_instance",)),
+    "top-down": (
+        "centered_pair_small.mp4",
+        ("minimal_instance_centroid", "minimal_instance_centered_instance"),
+    ),
+    "bottom-up": ("centered_pair_small.mp4", ("minimal_instance_bottomup",)),
+    "flies, top-down": ("two_flies.mp4", ("flies13_centroid", "flies13_centered_instance")),
+    "flies, bottom-up": ("two_flies.mp4", ("flies13_bottomup",)),
+}
+BATCHES = (4, 16, 64)
+FRAMES = int(os.environ.get("GPU_CHECK_FRAMES", "400"))
+SECONDS_FOR_CASES = 180
+"""Time for the reference's cases; those that are not reached are counted."""
+DEVICE = os.environ.get("GPU_CHECK_DEVICE", "cuda")
+"""Another device is for trying the script itself."""
+Rows = list[dict[str, Any]]
+
+
+@contextmanager
+def watched() -> Iterator[dict[str, float]]:
+    """Measure the share of time in which the GPU works, by nvidia-smi, and its peak memory."""
+    found: dict[str, float] = {}
+    shares: list[float] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+        while not done.wait(0.2):
+            try:
+                answer = subprocess.run(command, capture_output=True, text=True, check=False)
+            except OSError:  # it is not installed
+                return
+            shares.extend(float(line) for line in answer.stdout.split("\n")[:1] if line.strip())
+
+    if DEVICE == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        thread.join()
+        if shares:
+            found["gpu_percent"] = sum(shares) / len(shares)
+        if DEVICE == "cuda":
+            found["gpu_megabytes"] = torch.cuda.max_memory_allocated() / 1e6
+
+
+def cases(reference: Path) -> Iterator[dict[str, Any]]:
+    """Compare the reference's cases with its golden files, as many as time allows."""
+    from sleap_lab.cli import main
+
+    begun = time.monotonic()
+    for name, flags in yaml.safe_load((reference / "cases.yaml").read_text()).items():
+        if time.monotonic() - begun > SECONDS_FOR_CASES:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            output = f"{folder}/predictions.slp"
+            own = [f"hydra.run.dir={folder}/run", f"cache_dir={folder}/cache"]
+            code: Any = 0
+            try:
+                main(["track", *shlex.split(flags), "-o", output, "-d", DEVICE, *own])
+            except SystemExit as end:
+                code = end.code
+            verdict = {} if code else compare(reference, name, output, "-t" in flags.split())
+            yield {"case": name, "exit": code or 0, **verdict}
+
+
+def compare(reference: Path, name: str, output: str, tracks: bool) -> dict[str, Any]:
+    """Return what the reference's own comparison says."""
+    golden = str(reference / "golden" / f"{name}.slp")
+    sys.argv = ["compare", golden, output, *(["--tracks"] if tracks else [])]
+    printed = io.StringIO()
+    with redirect_stdout(printed), suppress(SystemExit):
+        runpy.run_path(str(reference / "compare_labels.py"), run_name="__main__")
+    verdict = json.loads(printed.getvalue())
+    return {name: verdict[name] for name in ("agrees", "max_px", "count_mismatch")}
+
+
+@cache
+def long_enough(video: Path) -> Path:
+    """Return a video that shows another one over and over, at least `FRAMES` long."""
+    return play_again(video, Path(tempfile.mkdtemp()) / video.name, max(FRAMES, 64))
+
+
+def speed(reference: Path, kind: str, frames: int = FRAMES, **runtime: Any) -> dict[str, Any]:
+    """Return frames per second of one kind of model, the time of every stage, and the GPU's."""
+    video, models = KINDS[kind]
+    config = Config(
+        data=DataConfig(
+            path=str(long_enough(reference / "videos" / video)), frames=f"0-{frames - 1}"
+        ),
+        model=ModelConfig(paths=[str(reference / "models" / name) for name in models]),
+        runtime=RuntimeConfig(**{"device": DEVICE, **runtime}),
+    )
+    source = open_source(config.data)
+    seconds: dict[str, float] = {}
+    with watched() as found:
+        count = len(detect(source, config, stage=Stopwatch(seconds)).poses.frames)
+    rate = count / predicting_seconds(seconds)
+    milliseconds = {f"{name}, ms": 1000 * seconds[name] / count for name in PREDICTING}
+    return {"frames": count, "frames_per_second": rate, **milliseconds, **found}
+
+
+def speeds(reference: Path) -> Iterator[dict[str, Any]]:
+    """Time every kind of model in several batch sizes and number formats, and one compiled."""
+    speed(reference, "single instance", frames=64)  # starts CUDA
+    settings: list[tuple[str, dict[str, Any]]] = [
+        (kind, {"batch_size": batch_size, "precision": precision})
+        for kind in KINDS
+        for batch_size in BATCHES
+        for precision in ("32", "auto")
+    ]
+    settings.append(("bottom-up", {"batch_size": 16, "compile": True}))
+    for kind, options in settings:
+        try:
+            found = speed(reference, kind, **options)
+        except Exception as error:  # the next ones may work
+            found = {"error": f"{type(error).__name__}: {error}"}
+        yield {"kind": kind, **options, **found}
+
+
+def shown(title: str, rows: Rows) -> str:
+    """Return rows as a Markdown table."""
+    heads = list(dict.fromkeys(name for row in rows for name in row))
+
+    def cell(value: Any) -> str:
+        return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+    lines = [heads, ["---"] * len(heads)]
+    lines += [[cell(row.get(head, "")) for head in heads] for row in rows]
+    return f"\n## {title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def main() -> None:
+    """Run everything; both files are written after every row, so that a stop loses none."""
+    reference, out = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
+    os.chdir(reference)  # labels name their videos relative to it
+    found: dict[str, Rows] = {"frames per second": [], "cases, float32": []}
+    for rows, made in zip(found.values(), (speeds(reference), cases(reference)), strict=True):
+        for row in made:
+            rows.append(row)
+            print(row, flush=True)
+            write(out, found)
+
+
+def write(out: Path, found: dict[str, Rows]) -> None:
+    """Write what is known so far as JSON and as a page."""
+    card = torch.cuda.get_device_name() if DEVICE == "cuda" else DEVICE
+    tried = found["cases, float32"]
+    agreed = sum(bool(row.get("agrees")) for row in tried)
+    head = f"{card}, PyTorch {torch.__version__}: {agreed} of {len(tried)} cases agree"
+    with replacing(out / "gpu_check.json") as path:
+        path.write_text(json.dumps({"device": card, **found}, indent=1), encoding="utf-8")
+    page = f"# {head}\n" + "".join(shown(title, rows) for title, rows in found.items() if rows)
+    with replacing(out / "gpu_check.md") as path:
+        path.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
