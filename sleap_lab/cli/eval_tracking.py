@@ -71,7 +71,7 @@ def run_eval_tracking(arguments: list[str]) -> int:
     scores = score_tracking(
         to_poses(truth, notes),
         to_poses(labels, notes),
-        compared(match_videos(truth, labels)),
+        compared(match_videos(truth, labels, mappable=False)),
         settings,
         notes,
     )

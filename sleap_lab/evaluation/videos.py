@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEY = "evaluator.video_map"
+RENAME = "give the same videos the same names in both files"
 
 
 class VideoMatch(NamedTuple):
@@ -44,7 +45,11 @@ def compared(matches: Sequence[VideoMatch]) -> dict[int, int]:
 
 
 def match_videos(
-    truth: "sio.Labels", labels: "sio.Labels", video_map: Mapping[Any, Any] | None = None
+    truth: "sio.Labels",
+    labels: "sio.Labels",
+    video_map: Mapping[Any, Any] | None = None,
+    *,
+    mappable: bool = True,
 ) -> list[VideoMatch]:
     """Find each video of the predictions in the ground truth.
 
@@ -56,6 +61,7 @@ def match_videos(
         labels: Predictions.
         video_map: Name or index of a video of the predictions -> name or index of the same video in
             the ground truth, or None for a video that is not to be compared.
+        mappable: Whether the user can give a map; errors then propose one.
 
     Returns:
         One row per video of the predictions, then one per video of the ground truth that is not
@@ -74,9 +80,10 @@ def match_videos(
         for key, value in (video_map or {}).items()
     }
     found, reasons = _recognised(truth, labels, mapped)
-    _refuse_shared(found, names, true_names)
+    _refuse_shared(found, names, true_names, mappable=mappable)
     unmatched = {i for i in found if found[i] is None and i not in mapped}
-    _refuse_ambiguous(truth, labels, unmatched, set(found.values()), names, true_names)
+    possible = _candidates(truth, labels, unmatched, set(found.values()))
+    _refuse_ambiguous(possible, names, true_names, mappable=mappable)
     matches = [
         VideoMatch(i, names[i], j, "" if j is None else true_names[j], reasons[i])
         for i, j in found.items()
@@ -172,7 +179,11 @@ def _reason(truth: "sio.Video", video: "sio.Video") -> str:
 
 
 def _refuse_shared(
-    found: Mapping[int, int | None], names: Sequence[str], true_names: Sequence[str]
+    found: Mapping[int, int | None],
+    names: Sequence[str],
+    true_names: Sequence[str],
+    *,
+    mappable: bool,
 ) -> None:
     """Refuse two videos of the predictions that would be compared with one of the ground truth."""
     takers: dict[int, list[int]] = defaultdict(list)
@@ -183,38 +194,54 @@ def _refuse_shared(
         if len(users) > 1:
             both = " and ".join(f"{i} {names[i]}" for i in users)
             raise ConfigError(
-                f"{KEY}: the videos {both} of the predictions would both be compared with "
-                f"{j} {true_names[j]} of the ground truth; "
-                f"say which one it is, e.g. {KEY}={{{users[0]}:{j},{users[1]}:null}}"
+                f"{KEY if mappable else 'videos'}: the videos {both} of the predictions would both "
+                f"be compared with {j} {true_names[j]} of the ground truth; "
+                + (
+                    f"say which one it is, e.g. {KEY}={{{users[0]}:{j},{users[1]}:null}}"
+                    if mappable
+                    else RENAME
+                )
             )
 
 
-def _refuse_ambiguous(
-    truth: "sio.Labels",
-    labels: "sio.Labels",
-    unmatched: set[int],
-    taken: set[int | None],
-    names: Sequence[str],
-    true_names: Sequence[str],
-) -> None:
-    """Refuse a video of the predictions that could be any of several of the ground truth."""
+def _candidates(
+    truth: "sio.Labels", labels: "sio.Labels", unmatched: set[int], taken: set[int | None]
+) -> dict[int, list[int]]:
+    """Return the videos of the truth that a video of the predictions with frames could be."""
     from sleap_io.model.matching import original_videos_conflict, shapes_compatible
 
     with_frames = {id(frame.video) for frame in labels.labeled_frames}
-    for i in sorted(unmatched):
-        video = labels.videos[i]
-        possible = [
+    return {
+        i: [
             j
             for j, candidate in enumerate(truth.videos)
             if j not in taken
-            and shapes_compatible(candidate, video) is not False
-            and not original_videos_conflict(candidate, video)
+            and shapes_compatible(candidate, labels.videos[i]) is not False
+            and not original_videos_conflict(candidate, labels.videos[i])
         ]
-        if id(video) in with_frames and len(possible) > 1:
-            listed = ", ".join(f"{j} {true_names[j]}" for j in possible)
+        for i in sorted(unmatched)
+        if id(labels.videos[i]) in with_frames
+    }
+
+
+def _refuse_ambiguous(
+    possible: Mapping[int, Sequence[int]],
+    names: Sequence[str],
+    true_names: Sequence[str],
+    *,
+    mappable: bool,
+) -> None:
+    """Refuse a video of the predictions that could be any of several of the ground truth."""
+    for i, candidates in possible.items():
+        if len(candidates) > 1:
+            listed = ", ".join(f"{j} {true_names[j]}" for j in candidates)
             raise ConfigError(
-                f"{KEY}: video {i} {names[i]} of the predictions could be any of these of the "
-                f"ground truth: {listed}; "
-                f"say which one it is, e.g. {KEY}={{{i}:{possible[0]}}}, "
-                f"or {KEY}={{{i}:null}} if it is none of them"
+                f"{KEY if mappable else 'videos'}: video {i} {names[i]} of the predictions could "
+                f"be any of these of the ground truth: {listed}; "
+                + (
+                    f"say which one it is, e.g. {KEY}={{{i}:{candidates[0]}}}, "
+                    f"or {KEY}={{{i}:null}} if it is none of them"
+                    if mappable
+                    else RENAME
+                )
             )

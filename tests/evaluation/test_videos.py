@@ -85,6 +85,8 @@ def test_videos_that_cannot_be_told_apart_are_refused():
         r"0 /a/x.mp4, 1 /b/x.mp4; .*\{0:0\}",
     ):
         match_videos(truth, labels)
+    with pytest.raises(ConfigError, match=r"^videos: video 0 .*; give the same videos the same"):
+        match_videos(truth, labels, mappable=False)
     assert reasons(truth, labels, {0: 1, "/d/x.mp4": "a/x.mp4"}) == [
         (0, 1, "evaluator.video_map"),
         (1, 0, "evaluator.video_map"),
