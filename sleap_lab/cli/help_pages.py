@@ -17,25 +17,25 @@ MISCELLANEOUS = "other"
 FIRST_PAGE = """\
 sleap-lab: experiments for animal pose estimation
 
-  sleap-lab KEY=VALUE …      run one: frames → predict → filter → track → evaluate → report → log
-  sleap-lab -m KEY=A,B …     run one per combination
-  sleap-lab track FLAGS      the same in sleap-nn's own flags
-  sleap-lab predict FLAGS    the same in the flags of sleap-nn predict
-  sleap-lab eval FLAGS       compare two .slp files
+  sleap-lab KEY=VALUE …          run one: predict, filter, track, evaluate, report, log
+  sleap-lab -m KEY=A,B …         run one per combination
+  sleap-lab track FLAGS          the same in sleap-nn's own flags
+  sleap-lab predict FLAGS        the same in the flags of sleap-nn predict
+  sleap-lab eval FLAGS           compare two .slp files
   sleap-lab eval-tracking FLAGS  compare their tracks
-  sleap-lab compare RUN …    which settings and metrics differ between runs, or jobs of a sweep
-  sleap-lab tune KEY=VALUE … search tracker and filter settings against ground truth
-  sleap-lab review RUN       where to look first, and a page to play the recording with its poses
-  sleap-lab suggest RUN      which frames to label next
-  sleap-lab calibrate RUN    how far nodes may be off, learned from a run with ground truth
-  sleap-lab reproduce RUN    run a snapshot again and say whether the answer is the same
-  sleap-lab info MODEL …     what a model is: kind, skeleton, network, input, training, needs
-  sleap-lab doctor PATH …    try out videos and models before a long run
-  sleap-lab sync [RUN …]     log run folders to MLflow that are not there yet
-  sleap-lab cache ls|clear   what the stage cache holds, and how to empty it
+  sleap-lab compare RUN …        which settings and metrics differ between runs or jobs
+  sleap-lab tune KEY=VALUE …     search tracker and filter settings against ground truth
+  sleap-lab review RUN           where to look first, and a page to play the recording with its poses
+  sleap-lab suggest RUN          which frames to label next
+  sleap-lab calibrate RUN        how far nodes may be off, learned from a run with ground truth
+  sleap-lab reproduce RUN        run a snapshot again and say whether the answer is the same
+  sleap-lab info MODEL …         what a model is: kind, skeleton, network, input, training, needs
+  sleap-lab doctor PATH …        try out videos and models before a long run
+  sleap-lab sync [RUN …]         log run folders to MLflow that are not there yet
+  sleap-lab cache ls|clear       what the stage cache holds, and how to empty it
 
 Examples:
-  sleap-lab data.path=video.mp4 model.paths=models/bottomup tracker=local_queues
+  sleap-lab data.path=video.mp4 model.paths=models/bottomup tracker=global
   sleap-lab data.path=video.mp4 'model.paths=[models/centroid,models/centered]' data.frames=0-99
   sleap-lab 'data.path=clips/*.mp4' model.paths=models/bottomup 'output.formats=[slp,csv]'
   sleap-lab data.path=labels.slp model=none tracker=fixed_window

@@ -25,6 +25,7 @@ class Flag:
         section: Heading it is listed under.
         short: One-letter form, if any.
         default: Value where the flag is not given; `INHERIT` for the key's own default.
+        says: Its help, where it is not the key's own.
     """
 
     name: str
@@ -32,11 +33,12 @@ class Flag:
     section: str
     short: str = ""
     default: Any = None
+    says: str = ""
 
     @property
     def help(self) -> str:
-        """One line about it, the key's own."""
-        return str(keys()[self.key].metadata["help"])
+        """One line about it."""
+        return self.says or str(keys()[self.key].metadata["help"])
 
     @property
     def kind(self) -> str:
@@ -84,7 +86,12 @@ TRACK = (
         "integral_refinement integral_patch_size",
         data_path={"key": "data.path", "short": "i"},
         model_paths={"key": "model.paths", "short": "m"},
-        output_path={"key": "output.path", "short": "o"},
+        output_path={
+            "key": "output.path",
+            "short": "o",
+            "says": "Predictions file. Default: beside the data, named after them: "
+            "video.predictions.slp.",
+        },
         device={"key": "runtime.device", "short": "d"},
         batch_size={"key": "runtime.batch_size", "short": "b"},
         max_instances={"key": "model.max_instances", "short": "n"},
@@ -144,8 +151,8 @@ EVAL = _flags(
     "evaluator",
     "ground_truth_path predicted_path save_metrics oks_stddev oks_scale match_threshold "
     "user_labels_only match_method anchor_part centroid_method centroid_fallback",
-    ground_truth_path={"short": "g"},
-    predicted_path={"key": "data.path", "short": "p"},
+    ground_truth_path={"short": "g", "says": "Ground truth .slp file."},
+    predicted_path={"key": "data.path", "short": "p", "says": "Predictions .slp file."},
     save_metrics={"short": "s"},
     oks_stddev={"default": 0.05},
     user_labels_only={"default": False},
