@@ -25,7 +25,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab eval-tracking FLAGS  compare their tracks
   sleap-lab compare RUN …        which settings and metrics differ between runs or jobs
   sleap-lab tune KEY=VALUE …     search tracker and filter settings against ground truth
-  sleap-lab review RUN           where to look first, and a page to play the recording with its poses
+  sleap-lab review RUN           where to look first, and a page that plays the recording
   sleap-lab suggest RUN          which frames to label next
   sleap-lab calibrate RUN        how far nodes may be off, learned from a run with ground truth
   sleap-lab reproduce RUN        run a snapshot again and say whether the answer is the same
