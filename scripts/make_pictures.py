@@ -82,6 +82,7 @@ ACCURACY = [
 IDENTITY = [
     "data.frames=100-199",
     "tracker.oks_stddev=0.005",
+    "tracker.undecided=reference",
     "tracker.tracking_window_size=1,5",
     "model.peak_threshold=0.2,0.6",
 ]
