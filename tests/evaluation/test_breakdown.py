@@ -115,3 +115,13 @@ def test_a_single_node_has_no_row_for_crowds():
     frames = labelled_frames(truth, truth, {0: 0}, user_labels_only=False)
     rows = breakdown(truth, truth, frames, matches, ["a.mp4"])
     assert {row.stratum for row in rows} == {None}
+
+
+def test_single_nodes_have_no_crowd():
+    point = Skeleton(("a",))
+    truth = make_poses(point, [[[0, 0]], [[1, 0]]])
+    poses = make_poses(point, [[[0, 0]], [[1, 0]]])
+    both = np.arange(2)
+    matches = Matches(both, both, np.ones(2), both[:0], both[:0])
+    frames = labelled_frames(truth, poses, {0: 0}, user_labels_only=False)
+    assert {row.stratum for row in breakdown(truth, poses, frames, matches)} == {None}

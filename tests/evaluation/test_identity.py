@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sleap_lab.evaluation.identity import score_identity
+from sleap_lab.evaluation.identity import _misses_note, score_identity
 from sleap_lab.evaluation.identity_counts import _trackeval_data, combine_identity, count_identity
 from sleap_lab.evaluation.match import SIMILARITY_THRESHOLD, pair_frames
 from sleap_lab.evaluation.oks import oks
@@ -365,3 +365,11 @@ def test_as_many_tracks_as_instances_cost_no_square():
     # One instance is found by the track of its animal; every other belongs to a track of its own.
     assert (metrics["idr"], metrics["switches"]) == (1 / n, n - 1)
     assert most < 8 * n * n / 4
+
+
+@pytest.mark.parametrize(("misses", "said"), [(2, False), (3, True)])
+def test_where_most_animals_are_missed_it_is_said_what_to_change(misses, said):
+    ids = [np.array([0, 1]), np.array([0, 1])]
+    sequence = TrackSequence(0, 0, [0, 1], ids, [], [], [], [], [])
+    notes = _misses_note(misses, [sequence])
+    assert [note[:45] for note in notes] == ["identity: 3 of 4 true instances have no predi"] * said

@@ -74,7 +74,7 @@ def test_labels_hold_their_own_truth(tmp_path, make_labels, video_path):
 
 def test_labels_without_user_instances_hold_no_truth(tmp_path, make_labels, video_path):
     case = labels_as_data(tmp_path, make_labels, video_path, predicted=[(0, 2, TRIANGLE)])
-    with pytest.raises(RunError, match="holds no user-labelled instance"):
+    with pytest.raises(RunError, match=r"labels\.slp holds no user-labelled instance; give a file"):
         open_truth(*case, OURS)
 
 

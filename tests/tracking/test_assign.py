@@ -51,3 +51,8 @@ def test_greedy_takes_the_first_of_equals():
 def test_an_impossible_pair_costs_more_than_possible_ones_that_cost_nothing():
     assert pairs(hungarian, [[INF, 0, 0], [0, INF, 0]]) == [(0, 1), (1, 0)]
     assert pairs(hungarian, [[INF, 0], [0, 0]]) == [(0, 1), (1, 0)]
+
+
+def test_of_equal_costs_the_first_are_taken():
+    rows, columns = greedy(np.zeros((9, 9)))
+    assert rows.tolist() == columns.tolist() == list(range(9))

@@ -211,3 +211,12 @@ def test_the_step_of_each_run_is_taken_over_its_own_frames():
     # The first moves 4 px in 2 frames and is lost; the second moves 9 px in 3 frames.
     x = np.array([[0, nan], [2, 0], [4, 3], [nan, 6], [nan, 9]])
     np.testing.assert_allclose(_step(np.stack([x, np.zeros_like(x)], axis=-1)), [4 / 2, 9 / 3])
+
+
+def test_each_animal_has_a_step_of_its_own():
+    gap = [np.nan, np.nan]
+    one = [[0, 0], [3, 4], gap, [9, 12]]  # 15 px in three frames
+    two = [gap, [1, 1], [1, 5], gap]  # 4 px in one
+    three = [gap, gap, [7, 7], gap]  # seen once
+    found = _step(np.array([one, two, three], dtype=float).transpose(1, 0, 2))
+    assert found.tolist() == [5, 4, 0]
