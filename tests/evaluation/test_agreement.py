@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sleap_lab.evaluation import agreement
 from sleap_lab.evaluation.agreement import (
     LARGEST_PIXELS,
     LARGEST_SCORE,
@@ -149,3 +150,13 @@ def test_poses_without_a_common_node_differ_in_their_nodes():
     then = make_poses(SKELETON, [[[0, 0], [NAN, NAN]]])
     now = make_poses(SKELETON, [[[NAN, NAN], [9, 0]]])
     assert differing(now, then=then) == {"nodes found in one run only": 2}
+
+
+def test_the_distance_of_two_poses_is_the_mean_over_the_nodes_of_both():
+    gap = [np.nan, np.nan]
+    then = np.array([[[0, 0], [10, 0]], [[0, 0], gap]])
+    now = np.array([[[3, 4], [10, 1]], [[6, 8], gap], [gap, [1, 1]]])
+    found = agreement._distances(then, now)
+    none = agreement.NO_COMMON_NODE
+    apart = np.hypot(9, 1)  # from (10, 0) to (1, 1)
+    np.testing.assert_allclose(found, [[(5 + 1) / 2, 10, apart], [5, 10, none]])

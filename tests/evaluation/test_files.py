@@ -86,6 +86,7 @@ def test_tables_have_one_row_per_animal_and_node_and_per_frame(tmp_path, evaluat
         ("a.mp4", "", "c", "1"), ("a.mp4", "", "d", "1"),
     ]  # fmt: skip
     assert rows[1]["dist_avg"] == ""  # nan
+    assert "stratum" not in rows[0]  # each row is an animal's, near others or not
     with open(tmp_path / "metrics.frames.csv", newline="") as file:
         (frame,) = csv.DictReader(file)
     assert (frame["video"], frame["frame"], frame["n_matched"], frame["dist_sum"]) == (

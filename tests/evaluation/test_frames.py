@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.evaluation import evaluate
-from sleap_lab.evaluation.frames import COUNTS, RATIOS, of_node, on_frames, ratios
+from sleap_lab.evaluation.frames import COUNTS, RATIOS, of_node, on_frames, positions, ratios
 from sleap_lab.evaluation.influence import parts
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import EvaluatorConfig
@@ -131,3 +131,8 @@ def test_pairs_are_counted_against_all_true_instances_that_were_judged():
     table = evaluate(TRUTH, POSES, config, videos={0: 0}).table
     # Frame 0: one of two is matched; frame 1: the only one; frame 2 has no predictions.
     assert table.pairs.n_truth.tolist() == [1 + 1, 1 + 0, 0]
+
+
+def test_instances_in_no_frame_have_no_place():
+    found = positions([None, None], [np.array([3, 1]), np.array([4])], 6)
+    assert found.tolist() == [-1, 0, -1, 0, 1, -1]

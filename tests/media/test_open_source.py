@@ -9,6 +9,7 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.media import from_videos
 from sleap_lab.media.index import read_index
 from sleap_lab.media.labels import save_labels
 from sleap_lab.media.open_source import open_source
@@ -60,9 +61,25 @@ def test_a_video_is_all_its_frames(video_path):
     assert [video.filename for video in source.videos] == [str(video_path)]
     assert source.labels is None
     assert source.truth is None
-    assert list(source.readers) == [
-        0
-    ]  # it was opened to count its frames, and is read from then on
+
+
+def test_what_counted_the_frames_of_a_video_reads_them(video_path, monkeypatch):
+    opened, readers = from_videos.open_video, []
+
+    def noted(*arguments, **options):
+        video, reader = opened(*arguments, **options)
+        readers.append(reader)
+        return video, reader
+
+    monkeypatch.setattr(from_videos, "open_video", noted)
+    source = open_source(DataConfig(path=str(video_path)))
+    assert [source.readers[0]] == readers
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 4, 5, 2), (2, 4, 5, 5), (1, 2, 4, 5, 3)])
+def test_arrays_of_other_shapes_are_refused(shape):
+    with pytest.raises(ConfigError, match="input_video: an array of the shape"):
+        from_videos.source_of_array(np.zeros(shape), DataConfig())
 
 
 def test_frames_of_a_video_are_frame_numbers(video_path, level_of):

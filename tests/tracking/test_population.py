@@ -41,7 +41,7 @@ def test_without_frames_that_are_too_full_nothing_is_a_second_detection():
     assert not second_detections(describe_bodies(poses), frame, np.ones(10), 2).any()
 
 
-def test_a_run_of_the_first_two_detections_is_one():
-    # Two animals in frames 0 and 1; in frame 2 three things that are linked with nothing.
-    time = np.array([0, 0, 1, 1, 2, 2, 2])
-    assert count_animals(time, linked(time, [(0, 2), (1, 3)])) == (2, True)
+def test_a_run_that_begins_with_the_first_detection_is_one():
+    # Two animals in frames 0 and 1, and something that is linked with nothing in each.
+    time = np.array([0, 0, 0, 1, 1, 1])
+    assert count_animals(time, linked(time, [(0, 3), (1, 4)])) == (2, True)
