@@ -110,7 +110,7 @@ def examine(paths: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Fin
 
 
 def _is_model(path: Path) -> bool:
-    names = ("training_config.yaml", "training_config.json")
+    names = ("training_config.yaml", "training_config.json", "model.onnx")
     return path.name in names or any(
         (folder / name).is_file()
         for folder in (path, path.parent)

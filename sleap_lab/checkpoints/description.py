@@ -83,8 +83,14 @@ def draw(skeleton: Skeleton) -> list[str]:
 def _trained_by(config: TrainingConfig) -> str:
     if config.legacy:
         return "SLEAP 1.4 or older"
-    return "SLEAP-NN" + (
-        f" {config.version}" if config.version is not None else ", its version is not in the config"
+    return (
+        "SLEAP-NN"
+        + (
+            f" {config.version}"
+            if config.version is not None
+            else ", its version is not in the config"
+        )
+        + (", exported to ONNX" if config.exported else "")
     )
 
 

@@ -1,15 +1,18 @@
 """Model folders of SLEAP-NN and of SLEAP.
 
 A folder with `training_config.yaml` is SLEAP-NN's; otherwise one with `training_config.json` is
-SLEAP's.
+SLEAP's. One with `model.onnx` and without a checkpoint is an exported model.
 """
 
 from pathlib import Path
 
 from sleap_lab.checkpoints import legacy, native
+from sleap_lab.checkpoints.exported import read_export_configs
 from sleap_lab.checkpoints.legacy_config import read_legacy_config
+from sleap_lab.checkpoints.native import WEIGHTS_NAME
 from sleap_lab.checkpoints.training_config import (
     CONFIG_NAME,
+    EXPORT_NAME,
     TrainingConfig,
     model_folder,
     read_yaml_config,
@@ -18,17 +21,31 @@ from sleap_lab.errors import ConfigError
 from sleap_lab.networks import PoseNetwork
 
 
-def read_training_config(path: str | Path) -> TrainingConfig:
-    """Read the training config of a model folder, given the folder or any file in it.
+def read_training_configs(*paths: str | Path) -> list[TrainingConfig]:
+    """Read the training configs of model folders, given the folders or any file in them.
+
+    An exported top-down pair has two.
 
     Raises:
-        ConfigError: The folder is missing or holds no training config.
-        RunError: The config is broken or lacks something that inference needs.
+        ConfigError: A folder is missing or holds no training config.
+        RunError: A config is broken or lacks something that inference needs.
     """
-    folder = model_folder(path)
-    return (
-        read_yaml_config(folder) if (folder / CONFIG_NAME).is_file() else read_legacy_config(folder)
-    )
+    return [config for path in paths for config in _read(model_folder(path))]
+
+
+def _read(folder: Path) -> list[TrainingConfig]:
+    checkpoint = any((folder / name).is_file() for name in (WEIGHTS_NAME, legacy.WEIGHTS_NAME))
+    if not checkpoint and (folder / EXPORT_NAME).is_file():
+        return read_export_configs(folder)
+    if (folder / CONFIG_NAME).is_file():
+        return [read_yaml_config(folder)]
+    return [read_legacy_config(folder)]
+
+
+def read_training_config(path: str | Path) -> TrainingConfig:
+    """Read the training config of a folder with a single model; see `read_training_configs`."""
+    (config,) = read_training_configs(path)
+    return config
 
 
 def load_network(

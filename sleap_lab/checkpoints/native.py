@@ -18,13 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sleap_lab.checkpoints.training_config import CONFIG_NAME, TrainingConfig
+from sleap_lab.checkpoints.exported import complete, read_exported_weights
+from sleap_lab.checkpoints.training_config import CONFIG_NAME, EXPORT_NAME, TrainingConfig
 from sleap_lab.errors import RunError, brief
 from sleap_lab.files.pointers import refuse_pointer
 from sleap_lab.files.safe_load import check_pickle
 from sleap_lab.interruption import raise_interruption
 from sleap_lab.networks import PoseNetwork, build_network
 
+WEIGHTS_NAME = "best.ckpt"
 STORAGE_DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -216,11 +218,12 @@ def load_network(
     Raises:
         RunError: A checkpoint is broken or its weights do not fit the network.
     """
-    checkpoint = config.folder / "best.ckpt"
-    state = read_state_dict(checkpoint)
+    checkpoint = config.folder / (EXPORT_NAME if config.exported else WEIGHTS_NAME)
+    exported = read_exported_weights(config) if config.exported else None
+    state = {} if exported else read_state_dict(checkpoint)
     middle_channels = [
         value.shape[0]
-        for name, value in state.items()
+        for name, value in (exported.arrays if exported else state).items()
         if name.endswith("middle_contract_conv0.weight") and value.ndim == 4
     ]
     # No memory for weights: the config alone does not prove that they are as large as it says.
@@ -230,6 +233,8 @@ def load_network(
         network = build_network(
             config.raw, middle_channels=middle_channels[0] if middle_channels else None
         )
+    if exported:
+        state = complete(exported, network.state_dict(), checkpoint)
     _load_weights(network, state, checkpoint, strict=True)
     for path, part in ((backbone_ckpt_path, "backbone"), (head_ckpt_path, "head_layers")):
         if path is not None:

@@ -19,6 +19,7 @@ from sleap_lab.poses.record import Skeleton
 
 CONFIG_NAME = "training_config.yaml"
 LEGACY_CONFIG_NAME = "training_config.json"
+EXPORT_NAME = "model.onnx"
 REQUIRED = {
     "confmaps": ("part_names", "output_stride"),
     "pafs": ("edges", "output_stride"),
@@ -55,6 +56,8 @@ class TrainingConfig:
             models without crops.
         legacy: Whether SLEAP 1.4 or older trained the model, so that its weights are those of a
             Keras model.
+        exported: Beginning of the names of its weights in the `model.onnx` of an exported model;
+            empty for a model with a checkpoint.
     """
 
     folder: Path
@@ -70,6 +73,7 @@ class TrainingConfig:
     ensure_grayscale: bool
     crop_size: int | None
     legacy: bool = False
+    exported: str = ""
 
     def stride(self, head: str) -> int:
         """Return the output stride of a head."""
@@ -97,21 +101,23 @@ def model_folder(path: str | Path) -> Path:
     folder = path if path.is_dir() else path.parent
     if not path.exists():
         raise ConfigError(f"model.paths: no such model folder: {path}")
-    if not any((folder / name).is_file() for name in (CONFIG_NAME, LEGACY_CONFIG_NAME)):
+    if not any(
+        (folder / name).is_file() for name in (CONFIG_NAME, LEGACY_CONFIG_NAME, EXPORT_NAME)
+    ):
         raise ConfigError(
             f"model.paths: {folder} is not a model folder: "
-            f"it holds no {CONFIG_NAME} (or {LEGACY_CONFIG_NAME})"
+            f"it holds no {CONFIG_NAME} (or {LEGACY_CONFIG_NAME}, or {EXPORT_NAME})"
         )
     return folder
 
 
-def read_yaml_config(folder: Path) -> TrainingConfig:
-    """Read the `training_config.yaml` of a model folder.
+def read_yaml_config(folder: Path, name: str = CONFIG_NAME) -> TrainingConfig:
+    """Read the `training_config.yaml` of a model folder, or a file of another name in it.
 
     Raises:
         RunError: The config is broken or lacks something that inference needs.
     """
-    file = folder / CONFIG_NAME
+    file = folder / name
     raw = read_raw(file, read_yaml, "YAML")
     kind, heads = _chosen(raw, "model_config.head_configs", file)
     if kind not in HEAD_LAYERS:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sleap_lab.checkpoints.description import describe
-from sleap_lab.checkpoints.folder import read_training_config
+from sleap_lab.checkpoints.folder import read_training_configs
 from sleap_lab.errors import RunError, one_line
 from sleap_lab.evaluation import load_metrics
 
@@ -22,14 +22,17 @@ METRICS = {
 
 
 def rows(path: str | Path) -> list[tuple[str, str]]:
-    """Return names and values that describe a model folder, given the folder or any file in it.
+    """Return names and values that describe the models of a folder, given it or any file in it.
 
     Raises:
         ConfigError: The folder is missing or holds no training config.
         RunError: The config or the weights cannot be read.
     """
-    config = read_training_config(path)
-    return [*describe(config), *_training(config.folder)]
+    return [
+        row
+        for config in read_training_configs(path)
+        for row in (*describe(config), *_training(config.folder))
+    ]
 
 
 def _training(folder: Path) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sleap_lab.checkpoints import TrainingConfig, crop_rule, load_network, read_training_config
+from sleap_lab.checkpoints import TrainingConfig, crop_rule, load_network, read_training_configs
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.networks.pose_network import PoseNetwork
 from sleap_lab.networks.preprocess import ImageSpec
@@ -99,7 +99,7 @@ def output_skeleton(model: ModelConfig, truth: Poses | None) -> Skeleton:
         ConfigError: The models do not fit together.
         RunError: A training config cannot be read.
     """
-    configs = [read_training_config(path) for path in model.paths]
+    configs = read_training_configs(*model.paths)
     return _skeleton(configs, pipeline_kind(configs, model.kind), truth)
 
 
@@ -153,7 +153,7 @@ def read_plan(model: ModelConfig, preprocessing: PreprocessingConfig, truth: Pos
         ConfigError: The models do not fit together, or lack something the pipeline needs.
         RunError: A training config cannot be read.
     """
-    configs = [read_training_config(path) for path in model.paths]
+    configs = read_training_configs(*model.paths)
     kind = pipeline_kind(configs, model.kind)
     _check(configs, kind, model, preprocessing, truth)
     return make_plan(
@@ -312,7 +312,7 @@ def load_networks(model: ModelConfig) -> list[PoseNetwork]:
         ConfigError: A checkpoint that replaces weights is of another kind of model.
         RunError: A file is broken, or weights do not fit their network.
     """
-    return [_network(read_training_config(path), model) for path in model.paths]
+    return [_network(config, model) for config in read_training_configs(*model.paths)]
 
 
 def _network(config: TrainingConfig, model: ModelConfig) -> PoseNetwork:

@@ -124,7 +124,7 @@ class ModelConfig:
     paths: list[str] = key(
         [],
         "Model folders, two for top-down in any order: best.ckpt + training_config.yaml, "
-        "or SLEAP's best_model.h5 + training_config.json.",
+        "SLEAP's best_model.h5 + training_config.json, or what sleap-nn export writes.",
         path=True,
     )
     backbone_ckpt_path: str | None = key(

@@ -285,7 +285,12 @@ def joined(files: Iterable[Path]) -> list[Input]:
     return inputs
 
 
-MODEL_FILES = ("best.ckpt", "training_config.yaml", "best_model.h5", "training_config.json")
+MODEL_FILES = (
+    *("best.ckpt", "training_config.yaml", "best_model.h5", "training_config.json"),
+    *("model.onnx", "model.onnx.data", "export_metadata.json"),
+    *("training_config_centroid.yaml", "training_config_centered_instance.yaml"),
+    "training_config_multi_class_topdown.yaml",
+)
 
 
 def model_files(path: Path) -> list[Path]:
