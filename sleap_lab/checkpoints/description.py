@@ -37,6 +37,8 @@ def describe(config: TrainingConfig) -> Iterator[tuple[str, str]]:
     yield "backbone", _backbone(config, network)
     yield "receptive field", _receptive_field(config, network)
     yield "input", _input(config, network)
+    if config.tiling is not None:
+        yield "tiles", f"{config.tiling.size} px wide, overlapping by {config.tiling.overlap} px"
     if config.crop_size is not None:
         yield "crops", f"{config.crop_size} px wide, around each animal"
     for head, section in config.heads.items():
@@ -125,7 +127,7 @@ def _input(config: TrainingConfig, network: PoseNetwork) -> str:
         else "frames of any size"
     )
     return (
-        f"{size}, scale {config.scale:g}, padded to multiples of {config.max_stride} px, "
+        f"{size}, scale {config.scale:g}, padded to multiples of {config.image_stride} px, "
         f"{channels or f'{network.backbone.in_channels} channels'}"
     )
 

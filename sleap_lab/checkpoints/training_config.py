@@ -35,6 +35,28 @@ CROPS_UNSCALED_SINCE = Version("0.1.0")
 """First version of SLEAP-NN that cuts crops before it scales images, not after."""
 
 
+TILED_KINDS = ("single_instance", "bottomup")
+"""Model kinds whose images are predicted in tiles where training used tiles."""
+BLENDS = ("gaussian", "constant")
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Square tiles in which a model sees images.
+
+    Attributes:
+        size: Side of the tiles, px of the scaled image.
+        overlap: By how much neighbours overlap, px; a multiple of the network's largest stride.
+        blend: Weights where tiles overlap: `gaussian` or `constant`.
+        sigma_scale: Sigma of the Gaussian as a share of the side.
+    """
+
+    size: int
+    overlap: int
+    blend: str = "gaussian"
+    sigma_scale: float = 0.125
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """One model: its kind, how its images are prepared, and how its maps are read.
@@ -58,6 +80,7 @@ class TrainingConfig:
             Keras model.
         exported: Beginning of the names of its weights in the `model.onnx` of an exported model;
             empty for a model with a checkpoint.
+        tiling: Tiles in which it sees images; None where it sees them whole.
     """
 
     folder: Path
@@ -74,6 +97,14 @@ class TrainingConfig:
     crop_size: int | None
     legacy: bool = False
     exported: str = ""
+    tiling: Tiling | None = None
+
+    @property
+    def image_stride(self) -> int:
+        """Images are padded to multiples of this, px; tiles need no more than whole map pixels."""
+        if self.tiling is None:
+            return self.max_stride
+        return max(int(head["output_stride"]) for head in self.heads.values())
 
     def stride(self, head: str) -> int:
         """Return the output stride of a head."""
@@ -134,23 +165,57 @@ def read_yaml_config(folder: Path, name: str = CONFIG_NAME) -> TrainingConfig:
         lambda head: f"{file}: model_config.head_configs.{kind}.{head}",
     )
     image = f"{file}: data_config.preprocessing"
+    max_stride = positive_whole(
+        backbone, "max_stride", f"{file}: model_config.backbone_config.{backbone_kind}"
+    ) or (16 if backbone_kind == "unet" else 32)
+    tiling = _tiling(preprocessing, max_stride, f"{image}.tiling") if kind in TILED_KINDS else None
+    # Tiles of the only animal are cut from the image as it is.
+    sizes = {} if tiling is not None and kind == "single_instance" else preprocessing
     return TrainingConfig(
         folder=folder,
         kind=kind,
         raw=raw,
         skeleton=skeleton,
         heads={head: heads[head] for head in HEAD_LAYERS[kind]},
-        max_stride=positive_whole(
-            backbone, "max_stride", f"{file}: model_config.backbone_config.{backbone_kind}"
-        )
-        or (16 if backbone_kind == "unet" else 32),
+        max_stride=max_stride,
         scale=positive_number(preprocessing, "scale", image) or 1.0,
-        max_height=positive_whole(preprocessing, "max_height", image),
-        max_width=positive_whole(preprocessing, "max_width", image),
+        max_height=positive_whole(sizes, "max_height", image),
+        max_width=positive_whole(sizes, "max_width", image),
+        tiling=tiling,
         ensure_rgb=bool(preprocessing.get("ensure_rgb")),
         ensure_grayscale=bool(preprocessing.get("ensure_grayscale")),
         crop_size=_crop_size(preprocessing, _version(raw), image) if kind in CROP_KINDS else None,
     )
+
+
+def _tiling(preprocessing: Mapping[str, Any], max_stride: int, where: str) -> Tiling | None:
+    """Return the tiles of a config, None where it has none.
+
+    Tiles overlap by at least a share of their size, rounded up to whole strides of the network.
+
+    Raises:
+        RunError: A value is none that tiles can have.
+    """
+    section = preprocessing.get("tiling")
+    if not isinstance(section, dict) or not section.get("enabled"):
+        return None
+    size = positive_whole(section, "tile_size", where)
+    if size is None or size % max_stride:
+        raise RunError(
+            f"{where}.tile_size: got {brief(section.get('tile_size'))}; "
+            f"accepted: a multiple of the network's largest stride, {max_stride}"
+        )
+    share = positive_number(section, "min_overlap_fraction", where) or 0
+    wanted = positive_number(section, "overlap", where) if section.get("overlap") else 0
+    overlap = max(wanted or 0, share * size)
+    overlap = math.ceil(overlap / max_stride) * max_stride
+    if overlap >= size:
+        raise RunError(f"{where}.overlap: got {overlap} px; accepted: less than a tile, {size} px")
+    blend = section.get("blend", BLENDS[0])
+    if blend not in BLENDS:
+        raise RunError(f"{where}.blend: got {brief(blend)}; accepted: {', '.join(BLENDS)}")
+    sigma_scale = positive_number(section, "sigma_scale", where) or Tiling.sigma_scale
+    return Tiling(size, overlap, blend, sigma_scale)
 
 
 def read_raw(file: Path, read: Callable[[Path], Any], file_format: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Model:
             (b, classes).
         """
         with doing(PREPROCESS):
-            images = scale_and_pad(images, self.scale, self.config.max_stride)
+            images = scale_and_pad(images, self.scale, self.config.image_stride)
             inputs = to_float(images).contiguous(memory_format=torch.channels_last)
         dtype = AUTOCAST_DTYPES.get(self.precision)
         with (

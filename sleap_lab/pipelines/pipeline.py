@@ -19,6 +19,7 @@ from sleap_lab.pipelines.model import FrameBatch, Model, Network, Prediction
 from sleap_lab.pipelines.observation import Observed
 from sleap_lab.pipelines.openvino import compile_network
 from sleap_lab.pipelines.plan import Plan, make_plan
+from sleap_lab.pipelines.tiling import tiled
 from sleap_lab.pipelines.topdown import SpareBudget
 from sleap_lab.poses.record import Poses, Skeleton
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, RuntimeConfig
@@ -341,6 +342,8 @@ def _load(
         run = network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if runtime.compile:
             network.compile()
+    if config.tiling is not None:
+        run = tiled(run, config.tiling)
     scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale
     crop_size = preprocessing.crop_size or config.crop_size
     rule = (

@@ -1,10 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from sleap_lab.checkpoints import read_training_config
-from sleap_lab.checkpoints.training_config import model_folder
+from sleap_lab.checkpoints.training_config import Tiling, model_folder
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.poses.record import Skeleton
 
@@ -98,6 +99,49 @@ def test_strides_may_differ(put, read, training_config):
         put(training_config("bottomup"), "model_config.head_configs.bottomup.pafs.output_stride", 4)
     )
     assert (config.stride("confmaps"), config.stride("pafs")) == (2, 4)
+
+
+TILES = {"enabled": True, "tile_size": 96, "overlap": 40, "min_overlap_fraction": 0.25}
+
+
+def tiles(kind, training_config, **changed):
+    config = training_config(kind, max_stride=16)
+    sizes = {"max_height": 80, "max_width": 80}
+    config["data_config"]["preprocessing"] |= {"tiling": TILES | changed} | sizes
+    return config
+
+
+def test_tiles_overlap_by_whole_strides(read, training_config):
+    read_tiles = read(tiles("single_instance", training_config)).tiling
+    assert read_tiles == Tiling(size=96, overlap=48, blend="gaussian", sigma_scale=0.125)
+    few = read(tiles("single_instance", training_config, overlap=None, sigma_scale=0.5)).tiling
+    assert (few.overlap, few.sigma_scale) == (32, 0.5)  # a quarter of 96 is 24
+    assert read(tiles("single_instance", training_config, enabled=False)).tiling is None
+
+
+def test_tiles_of_the_only_animal_are_cut_from_the_image_as_it_is(read, training_config):
+    single = read(tiles("single_instance", training_config))
+    assert (single.max_height, single.max_width, single.image_stride) == (None, None, 2)
+    several = read(tiles("bottomup", training_config))
+    assert (several.max_height, several.tiling) == (80, single.tiling)
+    whole = read(tiles("centroid", training_config))
+    assert (whole.max_height, whole.tiling, whole.image_stride) == (80, None, 16)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"tile_size": 100}, "tile_size: got 100; accepted: a multiple of the network's largest"),
+        ({"tile_size": None}, "tile_size: got None"),
+        ({"overlap": 90}, "overlap: got 96 px; accepted: less than a tile, 96 px"),
+        ({"overlap": "much"}, "overlap: got 'much'; accepted: a number above 0"),
+        ({"blend": "pyramid"}, "blend: got 'pyramid'; accepted: gaussian, constant"),
+        ({"sigma_scale": -1}, "sigma_scale: got -1"),
+    ],
+)
+def test_tiles_that_cannot_be_are_refused(read, training_config, changed, message):
+    with pytest.raises(RunError, match=re.escape(f"preprocessing.tiling.{message}")):
+        read(tiles("single_instance", training_config, **changed))
 
 
 @pytest.mark.parametrize("value", [..., None])
