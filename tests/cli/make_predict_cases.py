@@ -58,6 +58,18 @@ CASES = {
     "stream to file": "-i {clip} -m {m}/bottomup --frames 0-5 --write-interval 2",
     "formats": "-i {clip} -m {m}/bottomup --output_format slp --output_format analysis_h5 "
     "--frames 0-3 --paf-workers 1",
+    "patch size": f"-i {{clip}} {TOP_DOWN} --integral_patch_size 7 --frames 0-5",
+    "instance score": "-i {clip} -m {m}/bottomup --filter_min_instance_score 3.5 --frames 0-9",
+    "visible share": "-i {clip} -m {m}/bottomup --peak_threshold 0.75 "
+    "--filter_min_visible_node_fraction 0.9 --frames 0-9",
+    "overlap by OKS": f"-i {{clip}} {TOP_DOWN} --filter_overlapping "
+    "--filter_overlapping_method oks --filter_overlapping_threshold 0.3 --frames 20-30",
+    "size": "-i {clip} -m {m}/bottomup --max_height 240 --max_width 240 --frames 0-5",
+    "classes, one at most": "-i {clip} -m {m}/multi_class_bottomup -n 1 --frames 2-9",
+    "filtered, tracked": "-i {clip} -m {m}/bottomup -t --filter_min_instance_score 3.5 "
+    "--tracking_window_size 10 --scoring_reduction mean --frames 0-25",
+    "single breaks": "-i {clip} -m {m}/bottomup -t --tracking_target_instance_count 3 "
+    "--post_connect_single_breaks --max_tracks 3 --frames 0-25",
     "labels": f"-i {{labels}} {TOP_DOWN} --frames 0-5",
     "track only": "-i {labels} -t",
 }
