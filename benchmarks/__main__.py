@@ -10,6 +10,8 @@ from benchmarks import (
     exports,
     identity,
     inference,
+    intervals,
+    labels,
     limit,
     localisation,
     memory,
@@ -17,7 +19,6 @@ from benchmarks import (
     overlap,
     quality,
     reading,
-    statistics,
     tracking,
 )
 from benchmarks.timing import REFERENCE
@@ -119,11 +120,20 @@ command.add_argument("--trackers", default="", help="Likewise the trackers.")
 command.add_argument(
     "--out", type=Path, help="Folder for the results, for which the page is left as it is."
 )
-command = commands.add_parser("statistics", help=statistics.__doc__)
+command = commands.add_parser("statistics", help=intervals.__doc__)
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
 command.add_argument("--repetitions", type=int, default=400, help="Of each case.")
+command.add_argument("--processes", type=int, default=2, help="Cases that are run at a time.")
 command.add_argument(
     "--only", default="", help="Only the studies with this in the name; writes no page."
 )
+command = commands.add_parser("labels", help=labels.__doc__)
+command.add_argument(
+    "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
+)
+command.add_argument("--repetitions", type=int, default=1000, help="How often labels are drawn.")
 command = commands.add_parser("quality", help=quality.__doc__)
 command.add_argument(
     "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
@@ -144,8 +154,16 @@ if arguments.benchmark == "confidence":
 if arguments.benchmark == "quality":
     quality.run(arguments.reference, truths=arguments.truths, seeds=arguments.seeds)
     raise SystemExit
+if arguments.benchmark == "labels":
+    labels.run(arguments.reference, repetitions=arguments.repetitions)
+    raise SystemExit
 if arguments.benchmark == "statistics":
-    statistics.run(repetitions=arguments.repetitions, only=arguments.only)
+    intervals.run(
+        arguments.reference,
+        repetitions=arguments.repetitions,
+        processes=arguments.processes,
+        only=arguments.only,
+    )
     raise SystemExit
 if arguments.benchmark == "identity":
     identity.run(

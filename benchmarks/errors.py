@@ -40,39 +40,53 @@ def alike(random: np.random.Generator, n: int, m: int, time: float) -> np.ndarra
     return lfilter([1], [1, -keep], noise, axis=0, zi=start)[0]
 
 
-def hardness(random: np.random.Generator, design: Design) -> np.ndarray:
-    """Return (frames of all videos, animals) how hard animals are, about 0."""
-    return np.concatenate(
-        [
-            alike(random, design.frames, ANIMALS, design.time)
-            + design.differ * random.standard_normal()
-            for _ in range(design.videos)
-        ]
-    )
+def hardness(random: np.random.Generator, design: Design, n: int) -> np.ndarray:
+    """Return (n, frames of all videos, animals) how hard animals are, about 0, in n ways."""
+    shape = design.frames, design.videos, n, ANIMALS
+    hard = alike(random, design.frames, design.videos * n * ANIMALS, design.time).reshape(shape)
+    hard += design.differ * random.standard_normal(shape[1:3])[..., None]
+    return hard.transpose(2, 1, 0, 3).reshape(n, -1, ANIMALS)
 
 
-def table(
-    random: np.random.Generator, design: Design, hard: np.ndarray, better: float = 0.0
-) -> FrameTable:
-    """Return what a run that misjudges hard animals adds to the metrics in each frame.
+class Errors(NamedTuple):
+    """What several runs make of the same animals.
+
+    Attributes:
+        distances: (runs, frames, animals, nodes) px.
+        scores: (runs, frames, animals) instance scores.
+        seen: (runs, frames, animals) whether the animal is found.
+    """
+
+    distances: np.ndarray
+    scores: np.ndarray
+    seen: np.ndarray
+
+
+def errors(random: np.random.Generator, design: Design, gains: Sequence[float]) -> Errors:
+    """Return the errors of runs on the same frames: half of what is hard for one is so for all.
 
     Args:
-        random: Draws what is different in every frame and node.
+        random: Draws the errors.
         design: Frames and videos.
-        hard: (frames, animals) how hard each animal is for this run.
-        better: By how much all animals are easier for it.
+        gains: By how much all animals are easier for each run.
     """
-    hard = hard - better
-    n = len(hard)
+    shared, own = hardness(random, design, 1), hardness(random, design, len(gains))
+    hard = (shared + own) / np.sqrt(2) - np.array(gains)[:, None, None]
     noise = random.standard_normal((*hard.shape, NODES))
     distances = TYPICAL * np.exp(0.5 * hard[..., None] + 0.4 * noise)
     scores = 0.9 - 0.05 * hard + 0.05 * random.standard_normal(hard.shape)
-    seen = hard < UNSEEN
+    return Errors(distances, scores, hard < UNSEEN)
+
+
+def table(design: Design, found: Errors, run: int) -> FrameTable:
+    """Return what a run adds to the metrics in each frame."""
+    distances, scores, seen = (column[run] for column in found)
+    n = len(seen)
     of = np.nonzero(seen)[0]
-    similar = np.exp(-(distances**2) / (2 * TOLERANCE**2)).mean(axis=2)[seen]
+    similar = np.exp(-(distances[seen] ** 2) / (2 * TOLERANCE**2)).mean(axis=1)
     hits = similar >= MATCH_SCORE_THRESHOLDS[:, None]
     truths = np.full(n, ANIMALS)
-    found = Detections(of, scores[seen], hits, truths)
+    detections = Detections(of, scores[seen], hits, truths)
     matched = np.bincount(of, minlength=n)
     columns = {
         "n_matched": matched,
@@ -88,19 +102,10 @@ def table(
     }
     video = np.repeat(np.arange(design.videos), design.frames)
     frame = np.tile(np.arange(design.frames), design.videos)
-    return FrameTable(video, frame, columns, distances[seen], found, found)
+    return FrameTable(video, frame, columns, distances[seen], detections, detections)
 
 
 def runs(random: np.random.Generator, design: Design, gains: Sequence[float]) -> list[FrameTable]:
-    """Return runs on the same frames: half of what is hard for one is hard for all.
-
-    Args:
-        random: Draws the errors.
-        design: Frames and videos.
-        gains: By how much each run is better.
-    """
-    shared = hardness(random, design)
-    return [
-        table(random, design, (shared + hardness(random, design)) / np.sqrt(2), gain)
-        for gain in gains
-    ]
+    """Return runs on the same frames; arguments as for `errors`."""
+    found = errors(random, design, gains)
+    return [table(design, found, run) for run in range(len(gains))]

@@ -49,6 +49,7 @@ from sleap_lab.runs.folder import LOG_FILE, Invocation, new_folder
 from sleap_lab.runs.links import where_to_look
 from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.occupancy import occupied
+from sleap_lab.runs.recording import with_labels
 from sleap_lab.runs.results import (
     REPORT,
     record_frames,
@@ -352,6 +353,9 @@ def _evaluate(
         with stage("evaluate"):
             evaluation = evaluate_predictions(truth, poses, predictions, source, config)
             run.summary.notes += write_scores(run, source, evaluation, predictions)
+            if quality is not None:
+                quality = with_labels(quality, evaluation)
+                run.summary.metrics |= quality.metrics
     return quality, evaluation
 
 

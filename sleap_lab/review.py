@@ -125,8 +125,8 @@ def show(found: Review) -> None:
             *((name, terminal.shown(path)) for name, path in found.files),
         ]
     )
-    if found.promise:
-        terminal.text(found.promise)
+    for said in filter(None, [found.promise, found.labelled]):
+        terminal.text(said)
 
 
 def suggest_run(

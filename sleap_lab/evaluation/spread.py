@@ -117,27 +117,44 @@ def error_over_units(sums: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np
 
 
 def pooled_spread(
-    influence: np.ndarray, video: np.ndarray, other: np.ndarray, other_video: np.ndarray
+    influence: np.ndarray,
+    video: np.ndarray,
+    other: np.ndarray,
+    other_video: np.ndarray,
+    alike: np.ndarray,
 ) -> Spread:
     """Return the spread of sums over the units of one part, known from the units of two parts.
 
-    Units are taken to scatter alike in both, the less the larger they are, each around the metric
-    of its own part, as in Student's two-sample test: the few units of one part tell little about
-    how far they scatter.
+    Units are taken to scatter alike in both, each around the metric of its own part, as in
+    Student's two-sample test: the few units of one part tell little about how far they scatter.
+    Neighbours scatter together, as `alike` has it, which the expected scatter and its degrees of
+    freedom allow for (Satterthwaite 1946, Biometrics Bull. 2:110).
 
     Args:
         influence: (frames, m) part of each frame of the one part in each metric.
         video: (frames,) unit of each frame.
         other: (others, m) the same of the other part.
         other_video: (others,) the same of the other part.
+        alike: (units, units) how far the sums over frames of two units vary together, in units of
+            the variance of a frame, in the order of the units, those of the one part first.
     """
-    scatter, units = np.zeros(influence.shape[1]), 0
+    scatter, centred = np.zeros(influence.shape[1]), np.zeros_like(alike)
+    first = 0
     for own, of in ((influence, video), (other, other_video)):
         sums, size = over_units(own, of)
         scatter += (sums**2 / size[:, None]).sum(axis=0) * len(of) ** 2
-        units += len(size)
-    df = max(units - 2, 1)
-    error = np.sqrt(scatter / df / len(video))
+        units = slice(first, first + len(size))
+        # Squares of the sums, less the mean of the part, over the frames.
+        centred[units, units] = np.diag(1 / size) - 1 / len(of)
+        first = units.stop
+    n = len(np.unique(video))
+    each = centred @ alike
+    expected, df = 1.0, 1.0
+    if first > 2:
+        expected = float(np.trace(each))
+        df = expected**2 / float((each * each.T).sum())
+    of_sum = alike[:n, :n].sum()
+    error = np.sqrt(scatter / expected * of_sum) / len(video)
     return Spread(
-        _rounded(error, np.concatenate([influence, other])), np.full(len(error), float(df)), units
+        _rounded(error, np.concatenate([influence, other])), np.full(len(error), df), first
     )

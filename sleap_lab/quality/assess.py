@@ -37,6 +37,8 @@ class Quality:
         length: Body length, px; nan where it is not known.
         metrics: `quality/…` numbers; nan where one cannot be formed.
         notes: What a reader must know.
+        labelled: What few labelled frames say of the whole recording, in a sentence; empty where
+            none or all are labelled.
     """
 
     order: Order
@@ -45,6 +47,7 @@ class Quality:
     length: float
     metrics: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    labelled: str = ""
 
 
 def assess(poses: Poses, animals: int | None = None, identify: Identify | None = None) -> Quality:

@@ -26,7 +26,8 @@ def quality_panels(quality: Quality) -> Iterator[Panel]:
     yield panel(
         "Signs of errors",
         f"Poses that are unusual for this recording, without ground truth. {meaning}. "
-        "In brackets: number of poses.",
+        "In brackets: number of poses."
+        + (f" Together with labels: {quality.labelled}." if quality.labelled else ""),
         f"Signs of errors over the frames: {counted or 'none'}.",
         _signs(axis, {kind: order.place[rows] for kind, rows in found.items()}),
         shape="wide",

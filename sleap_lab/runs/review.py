@@ -1,12 +1,15 @@
 """The files to look through a result with: doubtful moments, and the page that plays them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.evaluation import evaluate
 from sleap_lab.media.labels import save_labels, with_suggestions
-from sleap_lab.quality.assess import assess
+from sleap_lab.quality.assess import Quality, assess
 from sleap_lab.quality.budget import promise_of, within_budget
 from sleap_lab.quality.opinion import Identify
 from sleap_lab.quality.suspects import (
@@ -17,6 +20,7 @@ from sleap_lab.quality.suspects import (
     write_suspects,
 )
 from sleap_lab.report.review.page import Recording, write_review
+from sleap_lab.runs.recording import with_labels
 from sleap_lab.runs.subject import Subject
 
 REVIEW = "review.html"
@@ -30,12 +34,14 @@ class Review(NamedTuple):
         moments: Doubtful moments, the most doubtful first.
         files: What each file holds, and its path.
         promise: What remains after a budget of moments, in words; empty without a budget.
+        labelled: What few labels say of the whole recording, in words; empty without labels.
     """
 
     videos: list[str]
     moments: list[Suspect]
     files: list[tuple[str, Path]]
     promise: str = ""
+    labelled: str = ""
 
 
 def review(
@@ -53,7 +59,7 @@ def review(
         RunError: A file cannot be written.
     """
     source = subject.source
-    quality = assess(subject.poses, subject.animals, identify)
+    quality = _assessed(subject, identify)
     moments, promise = suspects(quality), ""
     if budget is not None:
         moments = within_budget(moments, len(quality.order.places), budget)
@@ -77,10 +83,26 @@ def review(
         sizes={i: shape[1:3] for i in problems if (shape := source.videos[i].shape)},
         truth=subject.truth,
         switches=subject.switches,
-        notes=[*filter(None, [promise]), *subject.notes, *quality.notes],
+        notes=[*filter(None, [promise, quality.labelled]), *subject.notes, *quality.notes],
     )
     write_review(folder / REVIEW, recording)
-    return Review(subject.names, moments, [*files, ("page", folder / REVIEW)], promise)
+    return Review(
+        subject.names, moments, [*files, ("page", folder / REVIEW)], promise, quality.labelled
+    )
+
+
+def _assessed(subject: Subject, identify: Identify) -> Quality:
+    """Look for signs of errors, and add what labels say of the whole where there are any."""
+    quality = assess(subject.poses, subject.animals, identify)
+    if subject.truth is None or subject.evaluator is None or not len(subject.truth):
+        return quality
+    same = {video: video for video in np.unique(subject.poses.frames[:, 0]).tolist()}
+    scored = replace(subject.evaluator, identity=False)
+    try:
+        evaluation = evaluate(subject.truth, subject.poses, scored, videos=same, details=False)
+    except (ConfigError, RunError):  # nothing of it can be compared any more
+        return quality
+    return with_labels(quality, evaluation)
 
 
 def _rate(subject: Subject, video: int) -> float | None:

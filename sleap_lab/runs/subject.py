@@ -139,6 +139,13 @@ def _truth(config: Mapping[str, Any], videos: Mapping[int | None, int | None]) -
     path = config["evaluator"].get("ground_truth_path") or config["data"]["path"]
     poses = to_poses(read_labels(path))
     poses = poses[poses.user] if poses.user.any() else poses
-    here = [videos.get(video) for video in poses.video.tolist()]
-    keep = np.array([video is not None for video in here], dtype=bool)
-    return replace(poses[keep], video=np.array([v for v in here if v is not None], dtype=np.int32))
+    ours = {video: own for video, own in videos.items() if video is not None and own is not None}
+    poses = poses[np.isin(poses.video, list(ours))]
+    frames = poses.frames[np.isin(poses.frames[:, 0], list(ours))]
+    numbers = np.zeros(max([0, *ours]) + 1, dtype=np.int64)
+    numbers[list(ours)] = list(ours.values())
+    return replace(
+        poses,
+        video=numbers[poses.video].astype(np.int32),
+        frames=np.stack([numbers[frames[:, 0]], frames[:, 1]], axis=1),
+    )

@@ -417,6 +417,56 @@ METRICS = (
         "Proxy: poses in 1,000 with a node that is much less confident than usual.",
         "count",
     ),
+    Metric(
+        "quality/bad_frames",
+        "quality",
+        "bad_frames",
+        "lower",
+        "Share of all frames in which an animal is not found, or something that is none is, "
+        "estimated from few labelled frames and the signs of all.",
+        "share",
+    ),
+    Metric(
+        "quality/bad_frames_low",
+        "quality",
+        "bad_frames_low",
+        "",
+        "Lower limit of its 95 % interval.",
+        "share",
+    ),
+    Metric(
+        "quality/bad_frames_high",
+        "quality",
+        "bad_frames_high",
+        "",
+        "Upper limit of its 95 % interval.",
+        "share",
+    ),
+    Metric(
+        "quality/error",
+        "quality",
+        "error",
+        "lower",
+        "Mean distance of the nodes of the animals that are found, the mean over all frames, "
+        "estimated likewise.",
+        "px",
+    ),
+    Metric(
+        "quality/error_low",
+        "quality",
+        "error_low",
+        "",
+        "Lower limit of its 95 % interval.",
+        "px",
+    ),
+    Metric(
+        "quality/error_high",
+        "quality",
+        "error_high",
+        "",
+        "Upper limit of its 95 % interval.",
+        "px",
+    ),
 )
 
 NOT_LOGGED = frozenset(

@@ -30,7 +30,7 @@ Many metrics rise where animals are dropped.
 """
 LOST_AP = 0.005  # average precision that a recommended setting may lose
 ONE_SIDED = 0.75  # net share of all animals that one setting finds and the other misses
-CLEAR = 0.05  # chance of a difference as large to either side, below which a loss is one
+CLEAR = 0.02  # chance of a difference as large, below which a loss is one; three share 5 %
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,9 @@ def why_no_interval(held_out: int, searched: int, length: int, time: float) -> s
     return ""
 
 
-def differences(default: Setting, best: Setting, *, judge: bool = True) -> dict[str, Difference]:
+def differences(
+    default: Setting, best: Setting, alike: np.ndarray, *, judge: bool = True
+) -> dict[str, Difference]:
     """Return how much each metric changes from one setting to another on the held-out blocks.
 
     Each block is a video of its own, and the same for both settings, so that the difficulty of a
@@ -95,6 +97,7 @@ def differences(default: Setting, best: Setting, *, judge: bool = True) -> dict[
     Args:
         default: The setting to compare with.
         best: The other one.
+        alike: (blocks, blocks) how blocks vary together, by their numbers; see `split.likeness`.
         judge: Whether to add intervals.
     """
     values = [setting.held_out.evaluation.headline() for setting in (default, best)]
@@ -121,7 +124,8 @@ def differences(default: Setting, best: Setting, *, judge: bool = True) -> dict[
     # Counts grow with the frames that they are from.
     counts = np.array([UNITS[name] == "count" for name in names])
     other = other * np.where(counts, len(video) / len(other_video), 1)
-    spread = pooled_spread(own, video, other, other_video)
+    units = np.concatenate([np.unique(video), np.unique(other_video)])
+    spread = pooled_spread(own, video, other, other_video, alike[np.ix_(units, units)])
     return found | judged({name: change[name] for name in names}, spread)
 
 

@@ -115,7 +115,12 @@ def number(value: float) -> str:
 
 
 def conclude(
-    metric: Metric, default: Setting, best: Setting | None, length: int, time: float
+    metric: Metric,
+    default: Setting,
+    best: Setting | None,
+    length: int,
+    time: float,
+    alike: np.ndarray,
 ) -> Outcome:
     """Compare the best setting with the default one.
 
@@ -125,11 +130,12 @@ def conclude(
         best: The best setting tried, if there is one.
         length: Labelled frames of a block, about.
         time: Correlation time in labelled frames.
+        alike: (blocks, blocks) how blocks vary together, by their numbers; see `split.likeness`.
     """
     sides = default.held_out.evaluation, default.searched.evaluation
     held_out, searched = map(n_blocks, sides)
     why = why_no_interval(held_out, searched, length, time)
-    found = {} if best is None else differences(default, best, judge=not why)
+    found = {} if best is None else differences(default, best, alike, judge=not why)
     lost = () if best is None else losses(default, best, found)
     return Outcome(metric, default, best, found, lost, held_out, sum(map(n_frames, sides)), why)
 

@@ -24,6 +24,7 @@ from sleap_lab.tune.split import (
     cut,
     hold_out,
     keep_apart,
+    likeness,
     time_blocks,
 )
 
@@ -71,6 +72,7 @@ class Problem:
         length: Labelled frames of a block, about.
         time: Correlation time in labelled frames.
         gap: Labelled frames at either side of a held-out block that the search does not see.
+        alike: (blocks, blocks) how the sums over blocks vary together, by their numbers.
     """
 
     metric: Metric
@@ -83,6 +85,7 @@ class Problem:
     length: int
     time: float
     gap: int
+    alike: np.ndarray
 
     def detections(self) -> Poses:
         """Return the detections of all blocks that the search sees."""
@@ -163,6 +166,7 @@ def make_problem(
         length=length,
         time=time,
         gap=gap,
+        alike=likeness([*searched, *kept], labelled, time),
     )
 
 

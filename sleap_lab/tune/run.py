@@ -227,7 +227,7 @@ def _tune(
             "interrupted; this is what was found so far, and the same command goes on from here"
         )
     best = _best(problem, study, default, read_image)
-    outcome = conclude(problem.metric, default, best, problem.length, problem.time)
+    outcome = conclude(problem.metric, default, best, problem.length, problem.time, problem.alike)
     command = [
         "sleap-lab",
         "tune",

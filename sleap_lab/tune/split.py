@@ -19,6 +19,8 @@ BLOCKS = 20
 FEWEST_FRAMES = 20
 FEWEST_BLOCKS = 4  # where few frames need shorter blocks
 BLOCK_TIMES = 4  # length of a block in correlation times
+SHORTEST_TIMES = 2  # where that leaves fewer than `ENOUGH_BLOCKS`
+ENOUGH_BLOCKS = 14
 GAP_TIMES = 2  # labelled frames between searched and held-out blocks, in correlation times
 GAP = 10  # a gap this many times longer than usual ends a stretch of labels
 
@@ -38,7 +40,9 @@ def block_length(n_labelled: int, time: float = 0.0) -> int:
         n_labelled: Labelled frames.
         time: Correlation time in labelled frames; blocks are long enough to be nearly independent.
     """
+    shortest = max(FEWEST_FRAMES, ceil(SHORTEST_TIMES * time))
     wanted = max(ceil(n_labelled / BLOCKS), FEWEST_FRAMES, ceil(BLOCK_TIMES * time))
+    wanted = min(wanted, max(ceil(n_labelled / ENOUGH_BLOCKS), shortest))
     return min(wanted, ceil(n_labelled / FEWEST_BLOCKS))
 
 
@@ -132,6 +136,33 @@ def _outside(
         if len(free):
             left.append(Block(video, int(free[0]), int(free[-1])))
     return left
+
+
+def likeness(blocks: Sequence[Block], labelled: np.ndarray, time: float) -> np.ndarray:
+    """Return how the sums over blocks vary together where the likeness of frames falls with time.
+
+    It falls by 1/e in a correlation time; videos are independent.
+
+    Args:
+        blocks: The blocks.
+        labelled: (frames, 2) (video, frame).
+        time: Correlation time in labelled frames.
+
+    Returns:
+        (blocks, blocks) covariances in units of the variance of a single frame.
+    """
+    keep = float(np.exp(-1 / time)) if time > 0 else 0.0
+    video = np.array([block.video for block in blocks])
+    start, end = np.zeros((2, len(blocks)), dtype=int)
+    for i, (of, first, last) in enumerate(blocks):
+        frames = np.sort(labelled[labelled[:, 0] == of, 1])
+        start[i], end[i] = np.searchsorted(frames, [first, last + 1])
+    n = end - start
+    reach = (1 - keep**n) / (1 - keep)
+    apart = np.maximum(start[:, None] - end, start - end[:, None]) + 1
+    alike = np.outer(reach, reach) * keep ** np.maximum(apart, 1) * (video[:, None] == video)
+    np.fill_diagonal(alike, n + 2 * keep * (n - reach) / (1 - keep))
+    return alike
 
 
 def inside(frames: np.ndarray, block: Block) -> np.ndarray:

@@ -90,16 +90,22 @@ def test_sums_of_units():
     assert (sums.tolist(), size.tolist()) == ([[3], [4]], [2, 1])
 
 
+def pooled(here, there, alike):
+    """Return the spread of the mean of four units of ten frames, known from five more."""
+    return pooled_spread(
+        np.repeat(centred(here) / 40, 10, axis=0), np.repeat(np.arange(4), 10),
+        np.repeat(centred(there) / 50, 10, axis=0), np.repeat(np.arange(5), 10), alike,
+    )  # fmt: skip
+
+
 def test_units_of_two_parts_are_pooled_as_in_a_two_sample_test():
     here, there = np.random.default_rng(0).normal(size=(4, 1)), [[0.1], [0.9], [-2.0], [0.3], [1.0]]
     there = np.array(there)
-    found = pooled_spread(
-        np.repeat(centred(here) / 40, 10, axis=0), np.repeat(np.arange(4), 10),
-        np.repeat(centred(there) / 50, 10, axis=0), np.repeat(np.arange(5), 10),
-    )  # fmt: skip
-    pooled = (3 * here.var(ddof=1) + 4 * there.var(ddof=1)) / 7
-    assert found.error == pytest.approx([np.sqrt(pooled / 4)])
-    assert (found.df.tolist(), found.units) == ([7], 9)
+    found = pooled(here, there, 10 * np.eye(9))
+    variance = (3 * here.var(ddof=1) + 4 * there.var(ddof=1)) / 7
+    assert found.error == pytest.approx([np.sqrt(variance / 4)])
+    assert found.df == pytest.approx([7])
+    assert found.units == 9
     # The two-sample test has the same variance, and the error of the other mean beside it.
     test = stats.ttest_ind(here, there)
     error = (here.mean() - there.mean()) / test.statistic[0]
@@ -168,7 +174,21 @@ def test_what_is_rounding_depends_on_the_largest_number():
 
 def test_pooled_units_of_a_single_one_each():
     one, two = np.array([[0.5]]), np.array([[0.25], [0.25]])
-    found = pooled_spread(one, np.array([0]), two, np.array([1, 1]))
+    found = pooled_spread(one, np.array([0]), two, np.array([1, 1]), np.diag([1.0, 2.0]))
     # Of one frame 0.5² / 1 · 1², of two 0.5² / 2 · 2², over the one frame.
     assert found.error == pytest.approx([np.sqrt(0.25 + 0.5)])
     assert (found.df.tolist(), found.units) == ([1], 2)
+
+
+def test_pooled_units_that_vary_together_are_judged_right_on_average():
+    apart = np.abs(np.subtract.outer([0, 1, 5, 6, 2, 3, 4, 7, 8], [0, 1, 5, 6, 2, 3, 4, 7, 8]))
+    alike = 10 * 0.5**apart
+    random = np.random.default_rng(0)
+    means = np.linalg.cholesky(alike) @ random.standard_normal((9, 4000)) / 10
+    found = pooled(means[:4], means[4:], alike)
+    assert np.mean(found.error**2) == pytest.approx(means[:4].mean(axis=0).var(), rel=0.06)
+    # Squares of the estimate scatter as its degrees of freedom have it: 2 / df.
+    assert np.var(found.error**2) / np.mean(found.error**2) ** 2 == pytest.approx(
+        2 / found.df[0], rel=0.1
+    )
+    assert found.df[0] < 7

@@ -41,6 +41,7 @@ def blocks(tracks_of_second, first=0):
     )
 
 
+INDEPENDENT = 6 * np.eye(60)  # blocks of six frames
 KEPT, LOST = [1] * 6, [1, 1, 1, 2, 2, 2]
 TWICE = [1, 1, 2, 2, 1, 1]
 
@@ -55,7 +56,9 @@ def setting(searched, held_out):
 
 
 def test_a_block_that_is_better_by_as_much_as_every_other_leaves_no_doubt():
-    found = differences(setting([LOST] * 6, [LOST] * 4), setting([KEPT] * 6, [KEPT] * 4))
+    found = differences(
+        setting([LOST] * 6, [LOST] * 4), setting([KEPT] * 6, [KEPT] * 4), INDEPENDENT
+    )
     value, low, high, chance = found["identity/switches"]
     assert (value, low, high, chance) == (-4, -4, -4, 2**-9)
     assert found["identity/idf1"][:3] == pytest.approx((1 - 9 / 12,) * 3)
@@ -65,7 +68,7 @@ def test_a_block_that_is_better_by_as_much_as_every_other_leaves_no_doubt():
 
 def test_one_good_block_among_equal_ones_may_be_chance():
     kept = setting([KEPT] * 7, [KEPT] * 3)
-    found = differences(setting([LOST] + [KEPT] * 6, [LOST, KEPT, KEPT]), kept)
+    found = differences(setting([LOST] + [KEPT] * 6, [LOST, KEPT, KEPT]), kept, INDEPENDENT)
     value, low, high, _ = found["identity/switches"]
     assert value == -1
     assert low < -1 < 0 < high
@@ -74,7 +77,7 @@ def test_one_good_block_among_equal_ones_may_be_chance():
 def test_blocks_scatter_as_in_both_parts_together():
     searched, held_out = [TWICE, LOST, KEPT, LOST, KEPT, TWICE], [LOST, TWICE, LOST]
     first = setting(searched, held_out)
-    found = differences(first, setting([KEPT] * 6, [KEPT] * 3))["identity/switches"]
+    found = differences(first, setting([KEPT] * 6, [KEPT] * 3), INDEPENDENT)["identity/switches"]
     switches = {id(KEPT): 0, id(LOST): 1, id(TWICE): 2}
     here, there = (np.array([-switches[id(b)] for b in side]) for side in (held_out, searched))
     scatter = ((here - here.mean()) ** 2).sum() + ((there - there.mean()) ** 2).sum()
@@ -85,7 +88,7 @@ def test_blocks_scatter_as_in_both_parts_together():
 
 
 def test_without_judgement_there_are_differences_only():
-    found = differences(setting([LOST], [LOST]), setting([KEPT], [KEPT]), judge=False)
+    found = differences(setting([LOST], [LOST]), setting([KEPT], [KEPT]), INDEPENDENT, judge=False)
     assert found["identity/switches"] == pytest.approx(Difference(-1), nan_ok=True)
 
 
@@ -129,7 +132,7 @@ def side(missed=(), misses=(), n_matched=1000):
         (
             side([5, 5, 0, 0]),
             side([0, 0, 10, 6]),
-            {"eval/n_missed": Difference(6, 1, 11, 0.04)},
+            {"eval/n_missed": Difference(6, 1, 11, 0.01)},
             ("loses 6 animals",),
         ),
         (
@@ -145,7 +148,7 @@ def side(missed=(), misses=(), n_matched=1000):
         (
             side(),
             side(),
-            {"coco/ap": Difference(-0.02, chance=0.04)},
+            {"coco/ap": Difference(-0.02, chance=0.01)},
             ("has a coco/ap that is lower by 0.02",),
         ),
         # nothing says that it is chance

@@ -1,6 +1,7 @@
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from sleap_lab.evaluation.intervals import Difference
@@ -95,7 +96,7 @@ def test_verdict(found, recommended, said):
 
 
 def test_nothing_is_compared_without_a_better_setting():
-    found = conclude(IDF1, setting(0.8, 0.8), None, length=20, time=0)
+    found = conclude(IDF1, setting(0.8, 0.8), None, length=20, time=0, alike=np.eye(0))
     assert (found.differences, found.losses) == ({}, ())
 
 

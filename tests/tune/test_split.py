@@ -12,6 +12,7 @@ from sleap_lab.tune.split import (
     hold_out,
     inside,
     keep_apart,
+    likeness,
     time_blocks,
 )
 
@@ -61,8 +62,10 @@ def test_a_share_of_the_labelled_frames_is_held_out():
     [
         (1000, 0, 50),
         (1000, 10, 50),  # longer than 4 * 10
-        (1000, 20.1, 81),  # 4 * 20.1
-        (400, 30, 100),  # but four blocks at least
+        (2000, 30.1, 121),  # 4 * 30.1
+        (1000, 20.1, 72),  # but a fourteenth where blocks would be few
+        (1000, 40.1, 81),  # 2 * 40.1 at least
+        (400, 90, 100),  # but four blocks at least
     ],
 )
 def test_blocks_are_long_where_errors_last(n_labelled, time, length):
@@ -83,6 +86,18 @@ def test_what_is_near_to_held_out_blocks_is_not_searched():
         *left[2:3],
         Block(0, 0, 62),
     ]
+
+
+@pytest.mark.parametrize("time", [0, 0.5, 5, 300])
+def test_blocks_vary_together_as_their_frames_do(time):
+    labelled = np.concatenate([rows(0, *range(0, 40, 2)), rows(1, 0, 1, 2)])
+    blocks = [Block(0, 20, 38), Block(1, 0, 2), Block(0, 0, 6), Block(0, 10, 18)]
+    place = labelled[:, 1] / np.where(labelled[:, 0] == 0, 2, 1)
+    keep = np.exp(-1 / time) if time else 0.0
+    frames = keep ** np.abs(np.subtract.outer(place, place))
+    frames *= np.equal.outer(labelled[:, 0], labelled[:, 0])
+    chosen = np.array([inside(labelled, block) for block in blocks], dtype=float)
+    assert likeness(blocks, labelled, time) == pytest.approx(chosen @ frames @ chosen.T)
 
 
 def test_something_is_always_left_to_search():
