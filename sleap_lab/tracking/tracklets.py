@@ -30,12 +30,17 @@ def find_tracklets(bodies: Bodies, time: np.ndarray) -> Runs:
     at, table = slots(time)
     likely = joined(len(time), *_best(table, bodies.apart))
     for _ in range(2):
-        evidence = learn(bodies, time, likely, np.arange(len(time)))
-        limit = evidence.anywhere - np.log(LEAP)
-        likely = joined(len(time), *_best(table, evidence.cost, 0.0, limit))
+        likely = _likelier(bodies, time, table, likely)
     evidence = learn(bodies, time, likely, np.arange(len(time)))
     sure = _best(table, evidence.cost, MARGIN, evidence.anywhere)
     return joined(len(time), *_undisputed(at, table, time, evidence.cost, *sure))
+
+
+def _likelier(bodies: Bodies, time: np.ndarray, table: np.ndarray, likely: Runs) -> Runs:
+    """Return the likely links by what likely links show."""
+    evidence = learn(bodies, time, likely, np.arange(len(time)))
+    limit = evidence.anywhere - np.log(LEAP)
+    return joined(len(time), *_best(table, evidence.cost, 0.0, limit))
 
 
 def _best(

@@ -11,7 +11,7 @@ from sleap_lab.tune.space import Choice, Dimension, Range, Settings, rounded
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-CROSSED = ("tracker", "comparison")
+CROSSED = ("tracker", "comparison", "similarity")
 """Dimensions of which the first trials try every combination."""
 
 
@@ -97,9 +97,11 @@ def first_draws(
     ]
     names = [dimension.name for dimension in crossed]
     combinations = product(*(dimension.options for dimension in crossed))
-    return [
+    draws = [
         _usual(space, dict(zip(names, labels, strict=True)), base, typed) for labels in combinations
     ]
+    # Not every tracker compares in every way, so some are the same.
+    return list({tuple(draw.items()): draw for draw in draws}.values())
 
 
 def _usual(

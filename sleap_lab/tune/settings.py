@@ -14,7 +14,16 @@ from sleap_lab.settings.config import key
 from sleap_lab.settings.metrics import METRICS, Metric
 from sleap_lab.settings.overrides import explain, parse_overrides, unknown_key
 
-TRACKERS = ("fixed_window", "local_queues", "flow", "kalman")
+TRACKERS = (
+    "fixed_window",
+    "local_queues",
+    "flow",
+    "kalman",
+    "bytetrack",
+    "ocsort",
+    "global",
+    "auto",
+)
 PREFIX = "tune."
 
 

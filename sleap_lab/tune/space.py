@@ -13,6 +13,7 @@ import numpy as np
 
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
+from sleap_lab.settings.tracker import ABSENCE
 
 Settings = dict[str, Any]
 """Config key -> value."""
@@ -67,8 +68,20 @@ def is_set(key: str, *values: Any) -> Callable[[Settings], bool]:
     return lambda chosen: chosen.get(key) in values
 
 
+_online = is_set("tracker.method", "online")
+_absence = is_set("tracker.method", *ABSENCE)
+_by_frame = is_set("tracker.method", "online", *ABSENCE)
 _with_flow = is_set("tracker.use_flow", True)
 _with_kalman = is_set("tracker.use_kalman", True)
+
+
+def _both(*conditions: Callable[[Settings], bool]) -> Callable[[Settings], bool]:
+    return lambda chosen: all(condition(chosen) for condition in conditions)
+
+
+_in_queues = _both(_online, is_set("tracker.candidates_method", "local_queues"))
+_by_oks = _both(_by_frame, is_set("tracker.scoring_method", "oks"))
+_by_quantile = _both(_online, is_set("tracker.scoring_reduction", "robust_quantile"))
 
 
 def _unless(key: str) -> Callable[[Settings], bool]:
@@ -104,14 +117,17 @@ def tracker_space(
     known: Settings = (
         {} if n_animals is None else {"tracker.tracking_target_instance_count": n_animals}
     )
+    longest = max(2, min(LARGEST_WINDOW, n_frames))
     return [
         *_kind_space(trackers, known),
-        Range("tracker.tracking_window_size", 1, max(2, min(LARGEST_WINDOW, n_frames)), log=True),
+        Range("tracker.tracking_window_size", 1, longest, log=True, when=_online),
         *_matching_space(n_nodes),
         *_flow_space(),
         *_kalman_space(n_frames),
+        *_absence_space(n_frames),
         *_node_count_space(n_nodes),
         *_animal_count_space(n_animals, known),
+        one_of("tracker.link_tracklets", [False, True], _by_frame),
     ]
 
 
@@ -120,19 +136,24 @@ def _kind_space(trackers: Sequence[str], known: Settings) -> list[Dimension]:
 
     Args:
         trackers: Trackers to try.
-        known: What a Kalman filter needs to know, as far as it is known.
+        known: What a Kalman filter, or a tracker with the whole video at hand, needs to know, as
+            far as it is known.
     """
     fixed_window: Settings = {
         "tracker.candidates_method": "fixed_window",
         "tracker.max_tracks": None,
     }
     local_queues: Settings = {"tracker.candidates_method": "local_queues"}
-    plain: Settings = {"tracker.use_flow": False, "tracker.use_kalman": False}
+    still: Settings = {"tracker.use_flow": False, "tracker.use_kalman": False}
+    online: Settings = still | {"tracker.method": "online"}
+    whole: Settings = still | {"tracker.link_tracklets": False} | known
     kinds = {
-        "fixed_window": plain | fixed_window,
-        "local_queues": plain | local_queues,
-        "flow": plain | {"tracker.use_flow": True},
-        "kalman": plain | {"tracker.use_kalman": True} | known,
+        "fixed_window": online | fixed_window,
+        "local_queues": online | local_queues,
+        "flow": online | {"tracker.use_flow": True},
+        "kalman": online | {"tracker.use_kalman": True} | known,
+        **{name: still | {"tracker.method": name} for name in ABSENCE},
+        **{name: whole | {"tracker.method": name} for name in ("global", "auto")},
     }
     return [
         Choice("tracker", {name: kinds[name] for name in trackers}),
@@ -144,21 +165,35 @@ def _kind_space(trackers: Sequence[str], known: Settings) -> list[Dimension]:
     ]
 
 
+def _absence_space(n_frames: int) -> list[Dimension]:
+    """Return the settings of ByteTrack and OC-SORT; their times fit into a block of `n_frames`."""
+    bytetrack, ocsort = (is_set("tracker.method", name) for name in ABSENCE)
+    return [
+        Range("tracker.track_buffer", 1, max(2, min(120, n_frames)), log=True, when=_absence),
+        Range("tracker.min_hits", 1, 3, when=_absence),
+        Range("tracker.track_high_threshold", 0.3, 0.9, when=_absence),
+        Range("tracker.track_low_threshold", 0.0, 0.3, when=bytetrack),
+        Range("tracker.new_track_threshold", 0.3, 0.9, when=_absence),
+        Range("tracker.min_match_similarity", 0.01, 0.5, log=True, when=_absence),
+        Range("tracker.momentum", 0.0, 0.5, when=ocsort),
+        Range("tracker.momentum_span", 1, 5, when=ocsort),
+    ]
+
+
 def _matching_space(n_nodes: int) -> list[Dimension]:
     """Return how detections are compared with candidates, and assigned to tracks."""
     return [
-        Choice("comparison", _comparisons(n_nodes)),
-        Range(
-            "tracker.oks_stddev", 0.01, 0.5, log=True, when=is_set("tracker.scoring_method", "oks")
-        ),
-        one_of("tracker.scoring_reduction", ["mean", "max", "robust_quantile"]),
+        Choice("comparison", _comparisons(n_nodes), _online),
+        Choice("similarity", _similarities(n_nodes), _absence),
+        Range("tracker.oks_stddev", 0.01, 0.5, log=True, when=_by_oks),
+        one_of("tracker.scoring_reduction", ["mean", "max", "robust_quantile"], _online),
         Range(
             "tracker.robust_best_instance",
             0.5,
             0.99,
-            when=is_set("tracker.scoring_reduction", "robust_quantile"),
+            when=_by_quantile,
         ),
-        one_of("tracker.track_matching_method", ["hungarian", "greedy"]),
+        one_of("tracker.track_matching_method", ["hungarian", "greedy"], _online),
     ]
 
 
@@ -186,8 +221,8 @@ def _node_count_space(n_nodes: int) -> list[Dimension]:
     if n_nodes == 1:
         return []
     return [
-        Range(f"tracker.{name}", 0, n_nodes // 2)
-        for name in ("min_new_track_points", "min_match_points")
+        Range("tracker.min_new_track_points", 0, n_nodes // 2, when=_by_frame),
+        Range("tracker.min_match_points", 0, n_nodes // 2, when=_online),
     ]
 
 
@@ -205,11 +240,20 @@ def _animal_count_space(n_animals: int | None, known: Settings) -> list[Dimensio
         one_of(
             "tracker.max_tracks",
             [None, n_animals],
-            is_set("tracker.candidates_method", "local_queues"),
+            lambda chosen: _absence(chosen) or _in_queues(chosen),
         ),
-        Choice(breaks, _switch(breaks, True, False, known)),
-        Choice(cull, _switch(cull, n_animals, 0, known)),
+        Choice(breaks, _switch(breaks, True, False, known), _by_frame),
+        Choice(cull, _switch(cull, n_animals, 0, known), _by_frame),
     ]
+
+
+def _similarities(n_nodes: int) -> dict[str, Settings]:
+    """Return how ByteTrack and OC-SORT compare; boxes of single nodes have no area."""
+    features = {"oks": "keypoints"} | ({"iou": "bboxes"} if n_nodes > 1 else {})
+    return {
+        scoring: {"tracker.features": feature, "tracker.scoring_method": scoring}
+        for scoring, feature in features.items()
+    }
 
 
 def _comparisons(n_nodes: int) -> dict[str, Settings]:

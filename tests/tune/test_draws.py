@@ -23,6 +23,9 @@ def test_what_the_user_typed_stays(draw, whole):
     for seed in range(20):
         settings, drawn = draw(space, seed, typed)
         assert not settings.keys() & typed.keys()
+        if settings["tracker.method"] in ("global", "auto"):
+            assert drawn & {"tracker.oks_stddev", "tracker.max_tracks"} == set()
+            continue
         assert settings["tracker.features"] == "keypoints"  # the only ones that oks compares
         assert "tracker.oks_stddev" in drawn
         assert (
@@ -31,7 +34,15 @@ def test_what_the_user_typed_stays(draw, whole):
             or "tracker.max_tracks" in drawn
         )
     (trackers,) = [dimension for dimension in space if dimension.name == "tracker"]
-    assert list(trackers.options) == ["local_queues", "flow", "kalman"]
+    assert list(trackers.options) == [
+        "local_queues",
+        "flow",
+        "kalman",
+        "bytetrack",
+        "ocsort",
+        "global",
+        "auto",
+    ]
 
 
 def test_what_was_typed_may_leave_no_tracker():

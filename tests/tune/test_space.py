@@ -20,7 +20,14 @@ PARENTS = {
     "tracker.kf_track_features": ("tracker.use_kalman", True),
     "tracker.kf_init_frame_count": ("tracker.use_kalman", True),
     "tracker.kf_reset_gap_size": ("tracker.use_kalman", True),
-    "tracker.max_tracks": ("tracker.candidates_method", "local_queues"),
+    "tracker.track_low_threshold": ("tracker.method", "bytetrack"),
+    "tracker.momentum": ("tracker.method", "ocsort"),
+    "tracker.momentum_span": ("tracker.method", "ocsort"),
+    "tracker.tracking_window_size": ("tracker.method", "online"),
+    "tracker.scoring_reduction": ("tracker.method", "online"),
+    "tracker.track_matching_method": ("tracker.method", "online"),
+    "tracker.min_match_points": ("tracker.method", "online"),
+    "comparison": ("tracker.method", "online"),
     "tracker.oks_stddev": ("tracker.scoring_method", "oks"),
     "tracker.robust_best_instance": ("tracker.scoring_reduction", "robust_quantile"),
     "filters.filter_overlapping_threshold": ("filters.filter_overlapping", True),
@@ -32,7 +39,16 @@ PARENTS = {
 def test_only_what_matters_is_drawn_and_all_of_it_is_accepted(seed, draw, whole):
     settings, drawn = draw(whole, seed)
     for name, (key, value) in PARENTS.items():
-        assert (name in drawn) == (settings[key] == value)
+        assert (name in drawn) == (settings.get(key) == value)
+    method = settings["tracker.method"]
+    for name in ("track_buffer", "min_hits", "track_high_threshold", "new_track_threshold"):
+        assert (f"tracker.{name}" in drawn) == (method in ("bytetrack", "ocsort"))
+    for name in ("link_tracklets", "post_connect_single_breaks", "min_new_track_points"):
+        assert (f"tracker.{name}" in drawn) == (method not in ("global", "auto"))
+    assert ("tracker.max_tracks" in drawn) == (
+        method in ("bytetrack", "ocsort")
+        or settings.get("tracker.candidates_method") == "local_queues"
+    )
     assert ("tracker.candidates_method" in drawn) == (
         settings["tracker.use_flow"] or settings["tracker.use_kalman"]
     )
@@ -50,6 +66,20 @@ def test_only_what_matters_is_drawn_and_all_of_it_is_accepted(seed, draw, whole)
 def test_every_tracker_is_drawn_as_itself(tracker, draw):
     settings, _ = draw(tracker_space([tracker], n_nodes=2, n_animals=2, n_frames=50), seed=0)
     assert tracker_of(with_settings(TrackerConfig(), FiltersConfig(), settings)[0]) == tracker
+
+
+def test_settings_that_belong_to_one_tracker_are_no_settings_of_another():
+    one = names(tracker_space(["global"], n_nodes=2, n_animals=2, n_frames=50))
+    settings, drawn = draw(tracker_space(["global"], 2, 2, 50), seed=0)
+    assert "tracker.momentum" in one
+    assert drawn == set()
+    assert settings == {
+        "tracker.method": "global",
+        "tracker.use_flow": False,
+        "tracker.use_kalman": False,
+        "tracker.link_tracklets": False,
+        "tracker.tracking_target_instance_count": 2,
+    }
 
 
 def names(space):
