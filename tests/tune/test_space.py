@@ -68,7 +68,7 @@ def test_every_tracker_is_drawn_as_itself(tracker, draw):
     assert tracker_of(with_settings(TrackerConfig(), FiltersConfig(), settings)[0]) == tracker
 
 
-def test_settings_that_belong_to_one_tracker_are_no_settings_of_another():
+def test_settings_that_belong_to_one_tracker_are_no_settings_of_another(draw):
     one = names(tracker_space(["global"], n_nodes=2, n_animals=2, n_frames=50))
     settings, drawn = draw(tracker_space(["global"], 2, 2, 50), seed=0)
     assert "tracker.momentum" in one
