@@ -6,6 +6,7 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 EXTRAS := joblib,submitit,tune
 EXTRAS_OF_TOOLS := dev,docs,openvino
+EXTRAS_OF_CLUSTER := cluster
 OPENCV = $(shell sed -n 's/^opencv-python==//p' constraints.txt)
 SECONDS ?= 60
 WORKERS ?= 2
@@ -26,7 +27,7 @@ define pip_install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test quick conformance faults fuzz mutants bench lint fix docs docs-commands clean
+.PHONY: help install tools demo test quick conformance faults cluster fuzz mutants bench lint fix docs docs-commands clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,6 +70,10 @@ faults: tools  ## Kill runs and sweeps at random moments, let every write fail, 
 	$(BIN)/python scripts/writes.py
 	$(BIN)/python scripts/faults.py
 	$(BIN)/python scripts/cold_start.py
+
+cluster: tools  ## Run sweeps on a real Slurm and real MLflow servers, started here; root, Debian or Ubuntu, 15 minutes
+	$(call pip_install,$(EXTRAS_OF_CLUSTER))
+	BIN=$(BIN) .ci/cluster
 
 fuzz: tools  ## Change files and command lines at random, each kind for SECONDS (60), and look for what nobody foresaw
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)

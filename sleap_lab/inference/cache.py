@@ -49,12 +49,15 @@ class Cache:
         folder: Folder of the cache; made when something is stored.
         mode: `rw` reads and stores, `read` only reads, `off` does neither.
         max_bytes: Size that storing keeps the folder below.
+        seeds: Folders of other caches, of other people or machines, where entries are looked for
+            that this one lacks. Nothing is written into them.
         warn: Called with a sentence for each fault of the cache.
     """
 
     folder: Path
     mode: str = "rw"
     max_bytes: float = np.inf
+    seeds: tuple[Path, ...] = ()
     warn: Callable[[str], None] = log.warning
 
 
@@ -174,10 +177,22 @@ def _lock(folder: Path, key: str) -> FileLock:
 
 def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | None:
     """Return a stored result; None where there is none that is intact and fits."""
-    header_path = cache.folder / f"{key}.json"
+    for folder in (cache.folder, *cache.seeds):
+        if (found := _load_from(folder, cache, key, fits)) is not None:
+            if folder == cache.folder:
+                with suppress(OSError):
+                    os.utime(folder / f"{key}.json")  # the time of its last use
+            return found
+    return None
+
+
+def _load_from(
+    folder: Path, cache: Cache, key: str, fits: Callable[[Result], bool]
+) -> Result | None:
+    """Return the result that one folder holds; None where it has none that is intact and fits."""
     try:
-        header = read_json(header_path)
-        content = (cache.folder / f"{key}.npz").read_bytes()
+        header = read_json(folder / f"{key}.json")
+        content = (folder / f"{key}.npz").read_bytes()
         if header.pop("digest") != _digest(header, content):
             raise ValueError("it has changed since it was stored")
         result = Result(read_arrays(io.BytesIO(content)), header["facts"])
@@ -187,13 +202,12 @@ def _load(cache: Cache, key: str, fits: Callable[[Result], bool]) -> Result | No
         return None
     except Exception as error:  # damaged in any way: computing again is always right
         raise_interruption(error)
+        where = "" if folder == cache.folder else f" in {folder}"
         cache.warn(
-            f"entry {key[:8]} of the cache cannot be used ({system_reason(error)}) "
+            f"entry {key[:8]} of the cache{where} cannot be used ({system_reason(error)}) "
             "and is computed again"
         )
         return None
-    with suppress(OSError):
-        os.utime(header_path)  # the time of its last use
     return result
 
 

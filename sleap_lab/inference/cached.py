@@ -51,8 +51,16 @@ Only stages that use the cache are in it.
 
 def open_cache(config: Config, warn: Callable[[str], None]) -> Cache:
     """Return the cache that a config describes; `warn` gets a sentence for each fault of it."""
+    seeds = tuple(map(Path, config.cache_seeds))
+    for folder in seeds if config.cache != "off" else ():
+        if not folder.is_dir():
+            warn(f"cache_seeds: {folder} is not there; nothing is looked up in it")
     return Cache(
-        Path(config.cache_dir or DEFAULT_FOLDER), config.cache, config.cache_max_gb * GB, warn
+        Path(config.cache_dir or DEFAULT_FOLDER),
+        config.cache,
+        config.cache_max_gb * GB,
+        seeds,
+        warn,
     )
 
 

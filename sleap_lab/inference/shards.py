@@ -110,7 +110,7 @@ class Task:
         frames: (frames, 2) int64 (video, frame) of all ranges.
         ranges: Range of each process.
         requested: Number of requested frames.
-        cache: The stage cache, without `warn`: folder, mode and limit.
+        cache: The stage cache, without `warn`: folder, mode, limit and seeds.
         folder: Where each process writes its files.
     """
 
@@ -118,7 +118,7 @@ class Task:
     frames: np.ndarray
     ranges: list[range]
     requested: int
-    cache: tuple[Path, str, float]
+    cache: tuple[Path, str, float, tuple[Path, ...]]
     folder: Path
 
 
@@ -172,7 +172,7 @@ def detect_on_devices(
             source.frames,
             ranges,
             requested,
-            (cache.folder, cache.mode, cache.max_bytes),
+            (cache.folder, cache.mode, cache.max_bytes, cache.seeds),
             folder,
         )
         with stage("predict", lambda seconds: _split(seconds, sorted(folder.glob("*.json")))):

@@ -1,6 +1,6 @@
 """Label files and the pose record: reading, writing, and the conversion between the two."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -270,10 +270,25 @@ def save_labels(
         RunError: The file cannot be written.
     """
     notes = [] if notes is None else notes
+    for skeleton in labels.skeletons:
+        for symmetry in skeleton.symmetries:
+            object.__setattr__(symmetry, "nodes", _Pair(symmetry.nodes))
     with replacing_earlier(Path(path), frames, notes) as temporary, hdf5_errors():
         labels.save(
             str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False
         )
+
+
+class _Pair(set[sio.Node]):
+    """The nodes of a symmetry, in the order of their names.
+
+    sleap-io writes a plain set in its order, which depends on memory addresses, so that the same
+    labels would give other bytes in another process.
+    """
+
+    def __iter__(self) -> Iterator[sio.Node]:
+        """Return the nodes one after the other."""
+        return iter(sorted(super().__iter__(), key=lambda node: node.name))
 
 
 def video_name(video: sio.Video) -> str:

@@ -48,6 +48,7 @@ _NOT_IN_HASH = (
         "debug",
         "cache",
         "cache_dir",
+        "cache_seeds",
         "cache_max_gb",
         "sweep",
     ),

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -67,6 +68,21 @@ UNFINISHED = ".mlflow-"
 PROBE = "api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
 PROBE_SECONDS = 3
 LOCK_SECONDS = 120
+DRIVERS = {
+    "boto3": ("boto3", "an artifact store in S3"),
+    "botocore": ("boto3", "an artifact store in S3"),
+    "google": ("google-cloud-storage", "an artifact store at Google"),
+    "azure": ("azure-storage-blob azure-identity", "an artifact store at Azure"),
+    "psycopg2": ("psycopg2-binary", "a store in PostgreSQL"),
+    "MySQLdb": ("mysqlclient", "a store in MySQL"),
+    "pymysql": ("pymysql", "a store in MySQL"),
+}
+"""Modules that MLflow imports for a store: the packages that have them, and what needs them."""
+REFUSED = re.compile(r"\b401\b")
+HOW_TO_LOG_IN = (
+    "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, "
+    "in the environment"
+)
 ASIDE = "(raised as a result of"  # SQLAlchemy prints this context before the actual error
 
 # With MLflow's own defaults a server that cannot be reached delays a run by 4 to 20 minutes.
@@ -260,8 +276,15 @@ def open_store(logger: LoggerConfig, outputs_root: Path) -> Store:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message that names the problem, without passwords.
 
-    An error without a message is named by its type.
+    An error without a message is named by its type. What a server or a store needs is told in
+    words.
     """
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        name = error.name.partition(".")[0]
+        package, what = DRIVERS.get(name, (name, "the store"))
+        return f"{what} needs a package that is not installed here: pip install {package}"
+    if REFUSED.search(str(error)):
+        return f"the server refuses the user or the password (401); {HOW_TO_LOG_IN}"
     lines = [line for line in str(error).strip().splitlines() if not line.startswith(ASIDE)]
     return redact((lines or [type(error).__name__])[0])
 

@@ -8,7 +8,7 @@ Long because it is one table: whoever looks for a key, its default or its accept
 here, and whoever adds one sees its neighbours. What is worked out from values stands elsewhere.
 """
 
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any
 
 OUTPUTS = "outputs"
@@ -564,6 +564,12 @@ class Config:
     cache_dir: str | None = key(
         None, "Folder of the stage cache. Default: outputs/cache.", path=True
     )
+    cache_seeds: list[str] = key(
+        [],
+        "Folders of further stage caches, as a shared one on a network folder, in which a result "
+        "is looked for that cache_dir lacks. They are only read.",
+        path=True,
+    )
     cache_max_gb: float = key(
         10.0,
         "Largest size of the stage cache, GB. What was not used for longest is removed first.",
@@ -580,7 +586,7 @@ class Config:
 GROUPS: dict[str, type] = {
     f.name: f.default_factory  # type: ignore[misc]
     for f in fields(Config)
-    if f.default_factory is not MISSING
+    if is_dataclass(f.default_factory)
 }
 
 

@@ -172,7 +172,7 @@ def _inputs(config: Config) -> str:
             config.evaluator,
             (model.kind, model.paths),
             (output.path, output.formats, output.make_labels),
-            (config.cache, config.cache_dir),
+            (config.cache, config.cache_dir, config.cache_seeds),
         )
     )
 

@@ -41,7 +41,7 @@ user stops them.
 
 # Keys on how a sweep is run, logged and shown; they do not make it another sweep.
 NOT_IN_FINGERPRINT = ("sweep.", "cache", "verbose", "debug", "logger.mlflow", "logger.tracking_uri")
-WRITTEN = ("output.path", "evaluator.save_metrics", "cache_dir")
+NO_INPUT = ("output.path", "evaluator.save_metrics", "cache_dir", "cache_seeds")
 LIBRARIES = ("torch", "numpy", "scipy", "sleap-io", "opencv-python", "trackeval")
 
 
@@ -112,7 +112,7 @@ def _read_by(settings: Mapping[str, Any]) -> Iterator[Path]:
             key.metadata["path"]
             and value is not None
             and name != "data.path"
-            and name not in WRITTEN
+            and name not in NO_INPUT
         ):
             yield from map(Path, value if isinstance(value, list) else [value])
 

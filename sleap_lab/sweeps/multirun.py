@@ -272,16 +272,17 @@ def _launch(
     left = list(pending)
     try:
         for _ in range(LAUNCHES):
+            queued = queue.still_queued(sweep.folder, [_name(job, sweep) for job in left])
+            left = [job for job in left if ended(job) is None]  # some may have ended meanwhile
             if not left or ledger.stopped(sweep.folder):
                 return
-            queued = queue.still_queued(sweep.folder, [_name(job, sweep) for job in left])
             live = [job for job in left if _name(job, sweep) in queued or _runs_elsewhere(job)]
             _say_what_goes_on(live, queued)
             lost = pass_on([job for job in left if job not in live])
             if live:
                 queue.wait(list(queued.values()), all_ended)
                 _wait(live)
-            left = [*lost, *(job for job in live if ended(job) is None)]
+            left = [*lost, *live]
     except BaseException:
         ledger.stop(sweep.folder, ledger.INTERRUPTED)
         _wait(pending, SECONDS_TO_STOP)
@@ -336,11 +337,16 @@ def _pass_on(
         if not any(map(began, pending)):
             raise RunError(f"hydra/launcher: {first_line(error)}") from error
         terminal.warn(f"hydra/launcher: {first_line(error)}; what is left is started again")
-        return [job for job in jobs if ended(job) is None]
+        return list(jobs)
     _wait(jobs)
     if queue.is_slurm(launcher):
         queue.say_what_never_began(
-            sweep.folder, {_name(job, sweep): job.number for job in jobs if not began(job)}
+            sweep.folder,
+            {
+                _name(job, sweep): job.number
+                for job in jobs
+                if not began(job) and ended(job) is None
+            },
         )
     return []
 

@@ -8,7 +8,7 @@ from slurm_daemons import has_cgroups, until
 from sweep_commands import clip, started
 
 THRESHOLDS = "model.peak_threshold="
-FRAMES = 200
+FRAMES = 800
 
 
 @pytest.fixture
@@ -17,16 +17,10 @@ def video(tmp_path):
     return clip(tmp_path / "clip.mp4", FRAMES)
 
 
-def computing(command):
-    """Whether a job of a command has begun to predict."""
-    return any(
-        (run.parent / "snapshot" / "hashes.json").is_file()
-        for run in command.sweep.glob("*/run.json")
-    )
-
-
-def is_running(command):
-    return command.job and list(command.cwd.glob("outputs/multirun/*/*")) and computing(command)
+def is_computing(command):
+    """Whether the first frames of a job of a command are predicted."""
+    logs = command.cwd.glob("outputs/multirun/*/*/.submitit/*/*.err")
+    return command.job and any("predicting: " in log.read_text() for log in logs)
 
 
 # --- how a job ends, and what Slurm and the user are told -----------------------------------------
@@ -70,7 +64,7 @@ def test_a_cancelled_job_stores_what_it_has(tracking, start, long_video):
         pytest.skip("there are no control groups of version 1 here")
     with started(tracking) as cluster:
         command = start(f"data.path={long_video}", f"{THRESHOLDS}0.3", on=cluster)
-        until(lambda: is_running(command), "the job runs")
+        until(lambda: is_computing(command), "the job runs")
         cluster.ask("scancel", command.job)
         assert command.ended(60) == 1
         assert "job 0 interrupted: cancelled in Slurm (SIGTERM)" in command.said
@@ -97,7 +91,7 @@ def test_a_job_that_waits_can_be_cancelled(cluster, start, short_video):
 
 def test_the_time_limit_is_told_and_the_job_queued_again(cluster, start, long_video):
     command = start(f"data.path={long_video}", f"{THRESHOLDS}0.3", "hydra.launcher.timeout_min=1")
-    until(lambda: is_running(command), "the job runs")
+    until(lambda: is_computing(command), "the job runs")
     until(lambda: cluster.facts(command.job)["Restarts"] == "1", "it is queued again")
     assert "job 0 interrupted: Slurm's time limit of 00:01:00" in command.said
     assert command.process.poll() is None  # it waits on
@@ -107,7 +101,7 @@ def test_the_time_limit_is_told_and_the_job_queued_again(cluster, start, long_vi
 
 def test_a_preempted_job_goes_on_where_it_was(cluster, start, video):
     command = start(f"data.path={video}", f"{THRESHOLDS}0.3")
-    until(lambda: is_running(command), "the job runs")
+    until(lambda: is_computing(command), "the job runs")
     cluster.ask(
         "sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
         "--wrap=srun true",
@@ -124,7 +118,7 @@ def test_a_preempted_job_goes_on_where_it_was(cluster, start, video):
 def test_the_signal_before_the_limit_ends_no_process_of_its_own(cluster, start, video):
     with started("linuxproc") as all_get_it:
         command = start(f"data.path={video}", f"{THRESHOLDS}0.3", on=all_get_it)
-        until(lambda: is_running(command), "the job runs")
+        until(lambda: is_computing(command), "the job runs")
         all_get_it.ask("scancel", f"--signal={signal.SIGUSR2.name}", command.job)
         assert command.ended() == 0
         assert "job 0 interrupted: Slurm's time limit of 1-00:00:00" in command.said

@@ -84,6 +84,34 @@ def test_read_uses_what_is_there(cache):
     assert store(Cache(cache.folder, "read"))[1]
 
 
+def test_seeds_are_asked_before_anything_is_computed_and_only_read(tmp_path):
+    shared, other = Cache(tmp_path / "shared"), Cache(tmp_path / "other")
+    work = Work()
+    store(shared, work=work)
+    store(other, OTHER, work)
+    seeds = (tmp_path / "absent", shared.folder, other.folder)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*.*")}
+    mine = Cache(tmp_path / "mine", seeds=seeds)
+    for key in (KEY, OTHER):
+        assert store(mine, key, work)[1]
+    assert work.times == 2
+    store(mine, "2" * 64, work)
+    assert work.times == 3
+    assert [entry.key for entry in entries(mine.folder)] == ["2" * 64]
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+    assert not store(Cache(tmp_path / "mine", "off", seeds=seeds), KEY, work)[1]
+
+
+def test_a_damaged_seed_is_told_and_computed_again(tmp_path):
+    shared, warnings = Cache(tmp_path / "shared"), []
+    store(shared)
+    (shared.folder / f"{KEY}.npz").write_bytes(b"PK")
+    mine = Cache(tmp_path / "mine", seeds=(shared.folder,), warn=warnings.append)
+    assert not store(mine)[1]
+    assert f"of the cache in {shared.folder} cannot be used" in warnings[0]
+    assert store(mine)[1]
+
+
 def test_incomplete_results_are_not_kept(cache):
     work = Work(complete=False)
     store(cache, work=work)

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import h5py
@@ -319,3 +320,17 @@ def test_suggestions_are_read_back_at_their_frames(tmp_path):
         (1, 7),
     ]
     assert labels.suggestions == []
+
+
+def test_the_same_labels_give_the_same_bytes(tmp_path):
+    nodes = [sio.Node(f"n{i}") for i in range(64)]
+    pairs = [(nodes[i], nodes[i + 32]) for i in range(32)]
+    for name, order in (("a", pairs), ("b", [pair[::-1] for pair in pairs])):
+        # The order in a set depends on memory addresses; so many pairs never agree by chance.
+        keep = [sio.Node(node.name) for node in nodes] if name == "b" else nodes
+        index = {node.name: node for node in keep}
+        symmetries = [sio.Symmetry([index[x.name], index[y.name]]) for x, y in order]
+        skeleton = sio.Skeleton(nodes=keep, symmetries=symmetries, name="many")
+        save_labels(sio.Labels(skeletons=[skeleton]), tmp_path / f"{name}.slp")
+        assert copy.deepcopy(skeleton).symmetry_names == skeleton.symmetry_names
+    assert (tmp_path / "a.slp").read_bytes() == (tmp_path / "b.slp").read_bytes()
