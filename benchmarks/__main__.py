@@ -19,6 +19,7 @@ from benchmarks import (
     overlap,
     quality,
     reading,
+    scale,
     tracking,
 )
 from benchmarks.timing import REFERENCE
@@ -142,12 +143,20 @@ command.add_argument(
     "--truths", type=Path, help="Folder with further labels (.slp) that have true tracks."
 )
 command.add_argument("--seeds", type=int, default=4, help="Scenes of each group.")
+command = commands.add_parser("scale", help=scale.__doc__)
+command.add_argument(
+    "--jobs", type=int, nargs="+", default=[1_000, 10_000], help="Numbers of jobs of the sweeps."
+)
+command.add_argument("--mlflow", action="store_true", help="Log them, which takes longest.")
 command = commands.add_parser("confidence", help=confidence.__doc__)
 command.add_argument(
     "--reference", type=Path, default=REFERENCE, help="Folder with the labels, videos and models."
 )
 command.add_argument("--repetitions", type=int, default=200, help="Of each simulated case.")
 arguments = parser.parse_args()
+if arguments.benchmark == "scale":
+    scale.run(arguments.jobs, mlflow=arguments.mlflow)
+    raise SystemExit
 if arguments.benchmark == "confidence":
     confidence.run(arguments.reference, repetitions=arguments.repetitions)
     raise SystemExit

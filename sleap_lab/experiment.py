@@ -6,28 +6,27 @@ The run folder is the authoritative record. It is complete before anything is lo
 `run.json` always says how the run ended.
 """
 
-import html
 import logging
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
 
 import sleap_io as sio
 
 from sleap_lab import terminal
-from sleap_lab.errors import ConfigError, RunError, SleapLabError, did_you_mean, system_problem
+from sleap_lab.errors import ConfigError, RunError, SleapLabError, system_problem
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.truth import Truth, evaluate_predictions
 from sleap_lab.files.log import logging_to
-from sleap_lab.inference.cache import Cache
+from sleap_lab.inference.cache import Cache, stored_among
 from sleap_lab.inference.cached import (
+    MISS,
     RESUMED,
     detect_cached,
+    index_cached,
     open_cache,
     track_cached,
 )
@@ -35,12 +34,13 @@ from sleap_lab.inference.detect import Inference, device_name, filter_and_track
 from sleap_lab.inference.emptiness import look_at_empty
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import arrays_file, detect_to_file
+from sleap_lab.inference.pieces import join_pieces, write_piece
 from sleap_lab.inference.preparation import check_stages, open_inputs
 from sleap_lab.inference.shards import check_devices, predictor
-from sleap_lab.inference.stopwatch import Stage, Stopwatch, predicting_seconds
+from sleap_lab.inference.stopwatch import Stage, Stopwatch, paced, predicting_seconds
 from sleap_lab.interruption import interruptible
 from sleap_lab.media.bad_frames import bad_frame_notes
-from sleap_lab.media.labels import read_labels
+from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame, Source
 from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality, assess
@@ -51,7 +51,6 @@ from sleap_lab.runs.mlflow_log import log_run
 from sleap_lab.runs.occupancy import occupied
 from sleap_lab.runs.recording import with_labels
 from sleap_lab.runs.results import (
-    REPORT,
     record_frames,
     write_overlay,
     write_page,
@@ -59,10 +58,12 @@ from sleap_lab.runs.results import (
     write_quality,
     write_scores,
 )
+from sleap_lab.runs.returned import Result
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.shown import show
-from sleap_lab.runs.snapshot import read_document, snapshot_experiment
+from sleap_lab.runs.snapshot import snapshot_experiment
 from sleap_lab.runs.summary import RunSummary, record_failure
+from sleap_lab.runs.system import system_recorded
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.credentials import conceal, redact
@@ -71,87 +72,6 @@ from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.offline import identify
 
 log = logging.getLogger("sleap_lab")
-
-
-@dataclass(frozen=True, repr=False)
-class Result:
-    """The result of an experiment.
-
-    Attributes:
-        folder: The run folder.
-        summary: How it went: status, exit code, counts, metrics, stage times.
-        poses: The poses, unless it failed before there were any.
-        evaluation: The metrics, where it was evaluated.
-    """
-
-    folder: Path
-    summary: RunSummary
-    poses: Poses | None = None
-    evaluation: Evaluation | None = None
-
-    def __repr__(self) -> str:
-        """Return status, counts and folder in a line."""
-        counts = self.summary.counts
-        told = [
-            f"{counts[name]} {name}" for name in ("frames", "instances", "tracks") if name in counts
-        ]
-        return f"Result({', '.join([self.summary.status, *told])}, {terminal.shown(self.folder)})"
-
-    def _repr_html_(self) -> str:
-        """Return a table of counts and metrics, for notebooks."""
-        rows = {**self.summary.counts, **{name: f"{v:.4g}" for name, v in self.metrics.items()}}
-        cells = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows.items())
-        return f"<p>{html.escape(repr(self))}</p><table>{cells}</table>"
-
-    def __getattr__(self, name: str) -> NoReturn:
-        """Refuse an attribute that does not exist, with the nearest spelling."""
-        known = [known for known in dir(type(self)) if not known.startswith("_")]
-        known += [field.name for field in fields(self)]
-        raise AttributeError(f"Result has no attribute {name!r}.{did_you_mean(name, known)}")
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Headline metrics by name, as `eval/oks_map`."""
-        return self.summary.metrics
-
-    @property
-    def report(self) -> Path | None:
-        """The report, if one was written."""
-        page = self.folder / REPORT
-        return page if page.is_file() else None
-
-    @property
-    def labels(self) -> sio.Labels:
-        """The predictions that were written, as sleap-io opens them.
-
-        Raises:
-            RunError: No `.slp` file was written, or it is not there any more.
-        """
-        chosen = read_document(self.folder, "config.yaml")["output"]["path"]
-        return read_labels(Path(chosen or self.folder / "predictions.slp"))
-
-    def to_dataframe(self) -> Any:
-        """Return a pandas table: a row per instance, with x, y and score of each node.
-
-        Coordinates are px of image space; nan where a node was not found.
-
-        Raises:
-            RunError: There are no poses, or pandas is not installed.
-        """
-        if self.poses is None:
-            raise RunError("there are no poses to put into a table")
-        try:
-            pandas = import_module("pandas")
-        except ImportError as error:
-            raise RunError("a table needs pandas: pip install pandas") from error
-        poses = self.poses
-        columns: dict[str, Any] = {"video": poses.video, "frame": poses.frame}
-        columns["track"] = [poses.track_names[i] if i >= 0 else None for i in poses.tracks.tolist()]
-        columns["score"] = poses.instance_scores
-        for i, node in enumerate(poses.skeleton.nodes):
-            columns[f"{node}.x"], columns[f"{node}.y"] = poses.points[:, i].T
-            columns[f"{node}.score"] = poses.point_scores[:, i]
-        return pandas.DataFrame(columns)
 
 
 def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None) -> Result:
@@ -214,7 +134,7 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
         run_summary.write(folder, summary)
         try:
             with interruptible():
-                result = _run_stages(Run(config, folder, invocation, summary))
+                result = _work(Run(config, folder, invocation, summary))
         except SleapLabError as error:
             record_failure(summary, error, str(error), debug=config.debug)
         except KeyboardInterrupt:
@@ -262,6 +182,13 @@ def _log_to_mlflow(config: Config, folder: Path) -> None:
         terminal.table(where_to_look(run_summary.read(folder).mlflow))
 
 
+def _work(run: Run) -> Result:
+    """Run the stages, or predict a piece, and record the load of the machine where it is wanted."""
+    stages = _run_stages if run.invocation.piece is None else _run_piece
+    with system_recorded(run.folder, wanted=run.config.logger.system_metrics):
+        return stages(run)
+
+
 def _run_stages(run: Run) -> Result:
     """Run the chain from source to report; the files are left in the folder.
 
@@ -273,13 +200,17 @@ def _run_stages(run: Run) -> Result:
     with stage("open"):
         source, truth = open_inputs(config, cache)
         _say(run, [*source.notes, *(truth.notes if truth is not None else ())])
-    with stage("load"):
-        check_stages(config, source)
-        device = device_name(config)
-        check_devices(device, config.runtime.devices)
-    with stage("snapshot"):
-        snapshot_experiment(run, source, device)
-    detected, arrays = _predict(run, source, device, cache, stage)
+    if run.invocation.pieces is None:
+        device = _load(config, source, stage)
+        with stage("snapshot"):
+            snapshot_experiment(run, source, device)
+        detected, arrays = _predict(run, source, device, cache, stage)
+    else:
+        with stage("load"):
+            detected, arrays = _join(run, source, cache), []
+        device = detected.device
+        with stage("snapshot"):
+            snapshot_experiment(run, source, device)
     track = track_cached(source, config, cache, summary.cache)
     inference = filter_and_track(detected, source, config, stage=stage, track=track)
     summary.notes = [*inference.notes, *bad_frame_notes(source, inference.bad_frames)]
@@ -291,6 +222,7 @@ def _run_stages(run: Run) -> Result:
         empty = look_at_empty(detected, inference, source, config, cache)
         summary.notes += [*filter(None, [empty.note]), *written.notes, *written.failed]
     quality, evaluation = _evaluate(run, source, inference.poses, predictions, truth, stage)
+    summary.cache_entries = stored_among(cache)
     incomplete = inference.bad_frames or source.unreadable or source.cut_short or written.failed
     summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
@@ -311,23 +243,94 @@ def _say(run: Run, notes: Iterable[str]) -> None:
             terminal.warn(note)
 
 
+def _run_piece(run: Run) -> Result:
+    """Predict a range of the frames, for another job that joins it with the others."""
+    config, summary, piece = run.config, run.summary, run.invocation.piece
+    assert piece is not None, "only jobs of pieces are run by this"
+    stage = Stopwatch(summary.stages, announce=partial(_show_stage, invocation=run.invocation))
+    cache = open_cache(config, _warn)
+    with stage("open"):
+        source = open_source(config.data, index=index_cached(cache))
+    device = _load(config, source, stage)
+    part = replace(source, frames=source.frames[piece.start : piece.stop])
+    detected, _ = _predict(run, part, device, cache, stage, requested=len(source.frames))
+    with stage("write"):
+        outcome, seconds = summary.cache.get("predict", MISS), predicting_seconds(summary.stages)
+        write_piece(run.folder, piece, detected, config, outcome, seconds)
+    summary.cache_entries = stored_among(cache)
+    summary.counts = {
+        "requested_frames": len(part.frames),
+        "frames": len(detected.poses.frames),
+        "bad_frames": len(detected.bad_frames),
+    }
+    summary.status, summary.exit_code = "finished", 0
+    return Result(run.folder, summary, detected.poses)
+
+
+def _join(run: Run, source: Source, cache: Cache) -> Inference:
+    """Join the pieces that other jobs have predicted."""
+    config, summary, folder = run.config, run.summary, run.invocation.pieces
+    assert folder is not None, "only jobs with pieces are run by this"
+    joined = join_pieces(folder, source, config, cache, summary.cache)
+    summary.counts["pieces"], summary.stages["pieces"] = joined.pieces, joined.seconds
+    if joined.seconds and joined.outcome == MISS:
+        frames = len(joined.inference.poses.frames)
+        summary.metrics["speed/frames_per_second"] = round(frames / joined.seconds, 3)
+    return joined.inference
+
+
+def _load(config: Config, source: Source, stage: Stopwatch) -> str:
+    """Return the device that the networks will run on, after checking what the stages need."""
+    with stage("load"):
+        check_stages(config, source)
+        device = device_name(config)
+        check_devices(device, config.runtime.devices)
+    return device
+
+
 def _predict(
-    run: Run, source: Source, device: str, cache: Cache, stage: Stage
+    run: Run,
+    source: Source,
+    device: str,
+    cache: Cache,
+    stage: Stage,
+    requested: int | None = None,
 ) -> tuple[Inference, list[Path]]:
     """Predict, or recall earlier predictions from the cache.
+
+    Args:
+        run: The run.
+        source: Opened videos and selected frames.
+        device: Where the networks run.
+        cache: The stage cache.
+        stage: Times the stages.
+        requested: Number of requested frames, where those of `source` are only a part of them.
 
     Returns:
         The result, and the files with the network outputs where these are requested.
     """
     config, summary = run.config, run.summary
-    watch = partial(_show_progress, requested=len(source.frames), invocation=run.invocation)
+    requested_here = len(source.frames)
+
+    def watch(frames: Iterable[Frame], remaining: int) -> Iterable[Frame]:
+        noted = paced(frames, remaining, summary.rates)
+        return _show_progress(noted, remaining, requested_here, run.invocation)
+
     arrays = arrays_file(config, run.folder)
     if arrays is not None:
         detected = detect_to_file(source, config, arrays, stage=stage, watch=watch)
     else:
         predict = predictor(config, device, cache, summary.cache)
         detected = detect_cached(
-            source, config, device, cache, summary.cache, stage=stage, watch=watch, predict=predict
+            source,
+            config,
+            device,
+            cache,
+            summary.cache,
+            stage=stage,
+            watch=watch,
+            requested=requested,
+            predict=predict,
         )
     if (seconds := predicting_seconds(summary.stages)) and summary.cache.get("predict") != RESUMED:
         summary.metrics["speed/frames_per_second"] = round(len(detected.poses.frames) / seconds, 3)

@@ -17,6 +17,7 @@ from sleap_lab import __version__
 from sleap_lab.cli.eval_tracking import run_eval_tracking
 from sleap_lab.cli.flag_verbs import run_eval, run_predict, run_track
 from sleap_lab.cli.help_pages import help_page
+from sleap_lab.cli.runs import run_runs
 from sleap_lab.cli.verbs import (
     run_cache,
     run_calibrate,
@@ -119,6 +120,7 @@ def _dispatch(arguments: list[str]) -> int:
         "doctor": run_doctor,
         "sync": run_sync,
         "cache": run_cache,
+        "runs": run_runs,
     }
     first = arguments[0] if arguments else "--help"
     if first in HELP:

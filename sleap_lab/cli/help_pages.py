@@ -32,6 +32,7 @@ sleap-lab: experiments for animal pose estimation
   sleap-lab info MODEL …         what a model is: kind, skeleton, network, input, training, needs
   sleap-lab doctor PATH …        try out videos and models before a long run
   sleap-lab sync [RUN …]         log run folders to MLflow that are not there yet
+  sleap-lab runs ls|show|tag|rm … list runs, clean up, hand them on (export, import)
   sleap-lab cache ls|clear       what the stage cache holds, and how to empty it
 
 Examples:

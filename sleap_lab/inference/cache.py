@@ -52,6 +52,7 @@ class Cache:
         seeds: Folders of other caches, of other people or machines, where entries are looked for
             that this one lacks. Nothing is written into them.
         warn: Called with a sentence for each fault of the cache.
+        used: Gets the key of each entry that was stored or read.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Cache:
     max_bytes: float = np.inf
     seeds: tuple[Path, ...] = ()
     warn: Callable[[str], None] = log.warning
+    used: set[str] = field(default_factory=set, compare=False)
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ def remember(
     if cache.mode == "off":
         return compute(), False
     with _locked(cache, key) as writable:
+        cache.used.add(key)
         if (found := _load(cache, key, fits)) is not None:
             return found, True
         result = compute()
@@ -308,6 +311,11 @@ def entries(folder: Path) -> list[Entry]:
         ):  # being written, being removed, or damaged
             continue
     return sorted(found, key=lambda entry: entry.used, reverse=True)
+
+
+def stored_among(cache: Cache) -> list[str]:
+    """Return the keys of the entries that a cache was used for and still has."""
+    return sorted(key for key in cache.used if (cache.folder / f"{key}.json").is_file())
 
 
 def clear(

@@ -135,8 +135,7 @@ def _remembered(
     predict: Predict,
 ) -> Inference:
     """Return predicted poses from the cache, or predict and store them."""
-    models = ", ".join(Path(path).name for path in config.model.paths)
-    about = f"{source.path.name}, {len(source.frames)} frames; {models}"
+    about = about_prediction(source, config)
     key = predict_fingerprint(config, source, device)
     bad_frames: tuple[Frame, ...] = ()
     chunks: Chunks | None = None
@@ -157,7 +156,7 @@ def _remembered(
         compute,
         stage="predict",
         about=about,
-        fits=lambda stored: _holds(stored, source.frames),
+        fits=lambda stored: holds(stored, source.frames),
     )
     outcomes.setdefault("predict", HIT if recalled else MISS)
     if chunks is not None:
@@ -169,7 +168,13 @@ def _remembered(
     return Inference(poses, result.facts["kind"], device, bad_frames, tuple(result.facts["notes"]))
 
 
-def _holds(stored: Result, frames: np.ndarray) -> bool:
+def about_prediction(source: Source, config: Config) -> str:
+    """Return the description of a prediction in the cache, for people."""
+    models = ", ".join(Path(path).name for path in config.model.paths)
+    return f"{source.path.name}, {len(source.frames)} frames; {models}"
+
+
+def holds(stored: Result, frames: np.ndarray) -> bool:
     """Return whether a stored result is of these frames, and complete."""
     return (
         np.array_equal(Poses.from_arrays(stored.arrays).frames, frames)

@@ -106,19 +106,29 @@ def network_fingerprint(
     )
 
 
-def predict_fingerprint(config: Config, source: "Source", device: str) -> str:
+def predict_fingerprint(
+    config: Config, source: "Source", device: str, processor: list[Any] | None = None
+) -> str:
     """Return the fingerprint of predictions.
 
     They depend on videos, labels, frames, weights, every setting that can change a number, and the
     code.
+
+    Args:
+        config: The experiment.
+        source: Opened videos and selected frames.
+        device: Where the networks run.
+        processor: The `processor_facts` of another machine that has predicted.
     """
     model = {name: value for name, value in asdict(config.model).items() if name not in WEIGHTS}
     return fingerprint(
-        {"stage": "predict", **_network_facts(config, source, device), "model": model}
+        {"stage": "predict", **_network_facts(config, source, device, processor), "model": model}
     )
 
 
-def _network_facts(config: Config, source: "Source", device: str) -> dict[str, Any]:
+def _network_facts(
+    config: Config, source: "Source", device: str, processor: list[Any] | None = None
+) -> dict[str, Any]:
     model, runtime = config.model, config.runtime
     overrides = [
         path for path in (model.backbone_ckpt_path, model.head_ckpt_path) if path is not None
@@ -148,7 +158,7 @@ def _network_facts(config: Config, source: "Source", device: str) -> dict[str, A
             runtime.compile,
             runtime.backend,
         ],
-        "processor": _processor(device, runtime.num_threads),
+        "processor": processor or processor_facts(device, runtime.num_threads),
     }
 
 
@@ -195,7 +205,7 @@ def _images(config: Config, source: "Source") -> list[Any]:
     ]
 
 
-def _processor(device: str, num_threads: int | None) -> list[Any]:
+def processor_facts(device: str, num_threads: int | None) -> list[Any]:
     """Return what determines how a device rounds.
 
     On a GPU this is the name of the card; on a processor, the instruction set and the number of

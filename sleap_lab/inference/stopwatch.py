@@ -3,9 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol
+from math import ceil
+from typing import Protocol, TypeVar
 
 from sleap_lab.pipelines.profile import PREDICTING
 
@@ -24,6 +25,11 @@ ANNOUNCEMENTS = {
     "overlay": "rendering the overlay",
 }
 """Stages that can take long and show no progress of their own -> their announcement."""
+
+RATES, FEWEST_PACED = 50, 1000
+"""Rates that are noted of a prediction, and the fewest frames of which they are."""
+
+T = TypeVar("T")
 
 Split = Callable[[float], Mapping[str, float]]
 """Divides the seconds of a stage among its parts."""
@@ -86,3 +92,21 @@ class Stopwatch:
 def predicting_seconds(seconds: Mapping[str, float]) -> float:
     """Return how long a prediction took; 0 where no network ran."""
     return sum(seconds.get(name, 0.0) for name in PREDICTING) if "network" in seconds else 0.0
+
+
+def paced(frames: Iterable[T], total: int, rates: list[list[float]]) -> Iterator[T]:
+    """Yield frames, and note how fast they are done.
+
+    Args:
+        frames: What is done, one after the other.
+        total: Number of frames; of fewer than `FEWEST_PACED` no rate is noted.
+        rates: Gets pairs: frames done, and frames per second since the pair before.
+    """
+    every = ceil(total / RATES) if total >= FEWEST_PACED else total + 1
+    since = time.monotonic()
+    for done, frame in enumerate(frames, start=1):
+        yield frame
+        if done % every == 0:
+            now = time.monotonic()
+            rates.append([done, round(every / max(now - since, 1e-6), 3)])
+            since = now

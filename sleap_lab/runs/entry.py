@@ -18,12 +18,14 @@ from sleap_lab import terminal
 from sleap_lab.errors import listed
 from sleap_lab.files.hashes import file_facts
 from sleap_lab.runs import summary
+from sleap_lab.runs.lineage import Lineage, Series, log_inputs
 from sleap_lab.runs.names import clean_name, file_name
 from sleap_lab.runs.store import DELETED, HOST_TAG, PID_TAG, Store, probe, storable
 from sleap_lab.runs.summary import RunSummary
 
 MAX_ARTIFACT_BYTES = 50_000_000
 MAX_VALUE = 5000
+MAX_METRICS_AT_ONCE = 1000
 MAX_BATCH = 100  # parameters or tags that MLflow accepts at once
 
 COMPLETE_TAG = "sleap_lab.complete"
@@ -47,6 +49,8 @@ class Entry:
         metrics: Metrics; only finite ones, because MLflow stores infinity as a number.
         files: Files to upload, by their path among the artifacts.
         documents: Further artifacts to write as JSON, by name.
+        lineage: What the run was made from.
+        series: Metrics with a value at each of several steps.
     """
 
     name: str
@@ -55,6 +59,8 @@ class Entry:
     metrics: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     documents: Mapping[str, Any] = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=Lineage)
+    series: Series = field(default_factory=dict)
 
 
 def is_complete(store: Store, run: RunSummary) -> bool:
@@ -145,7 +151,8 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
     end_time = milliseconds(ended)
     try:
         small, large = _by_size(entry.files)
-        _write_values(store, run_id, entry, _left_out(large), end_time)
+        model_id = log_inputs(store, run_id, entry.lineage)
+        _write_values(store, run_id, entry, _left_out(large), end_time, model_id)
         for place, path in small.items():
             _upload(store, run_id, path, posixpath.dirname(place) or None)
         references = {"references.json": large} if large else {}
@@ -184,9 +191,17 @@ def _left_out(large: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _write_values(
-    store: Store, run_id: str, entry: Entry, more_tags: Mapping[str, str], end_time: int
+    store: Store,
+    run_id: str,
+    entry: Entry,
+    more_tags: Mapping[str, str],
+    end_time: int,
+    model_id: str | None,
 ) -> None:
-    """Write metrics, parameters and tags, in batches of sizes that MLflow accepts."""
+    """Write metrics, parameters and tags, in batches of sizes that MLflow accepts.
+
+    The metrics are those of the logged model, too, if there is one.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
     params = {clean_name(key): _bounded(storable(value)) for key, value in entry.params.items()}
@@ -194,8 +209,17 @@ def _write_values(
     changed = {
         f"now.{key}": value for key, value in params.items() if there.get(key, value) != value
     }
-    metrics = [Metric(clean_name(key), value, end_time, 0) for key, value in entry.metrics.items()]
-    store.client.log_batch(run_id, metrics=metrics)
+    metrics = [
+        Metric(clean_name(key), value, end_time, 0, model_id=model_id)
+        for key, value in entry.metrics.items()
+    ]
+    metrics += [
+        Metric(clean_name(key), value, end_time, step)
+        for key, steps in entry.series.items()
+        for step, value in steps
+    ]
+    for start in range(0, len(metrics), MAX_METRICS_AT_ONCE):
+        store.client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS_AT_ONCE])
     new = [Param(key, value) for key, value in params.items() if key not in there]
     tags = [RunTag(*tag) for tag in (_tags(entry) | changed | dict(more_tags)).items()]
     for start in range(0, max(len(new), len(tags)), MAX_BATCH):

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sleap_lab.errors import RunError, system_reason
+from sleap_lab.settings.frames import Piece
 
 LOG_FILE = "run.log"
 
@@ -20,6 +21,8 @@ class Invocation:
         choices: The option chosen in each config group.
         job: Number of the job within its sweep.
         mlflow: The MLflow run of an earlier attempt at the same job, which this one fills again.
+        piece: The range of frames to predict, and nothing else; None for a whole experiment.
+        pieces: Folder with the prediction in pieces, which other jobs have made.
     """
 
     command: Sequence[str] = ()
@@ -27,6 +30,8 @@ class Invocation:
     choices: dict[str, str] | None = None
     job: int | None = None
     mlflow: dict[str, str] | None = None
+    piece: Piece | None = None
+    pieces: Path | None = None
 
 
 def new_folder(root: Path) -> Path:

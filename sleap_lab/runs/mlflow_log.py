@@ -15,9 +15,21 @@ from typing import Any
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.entry import PARENT_TAG, Entry, fill_run, find, is_complete, open_run
+from sleap_lab.runs.lineage import errors_over_time, read_lineage, speed_over_time
+from sleap_lab.runs.names import clean_name
 from sleap_lab.runs.snapshot import SNAPSHOT, config_hash, flatten, read_document
-from sleap_lab.runs.store import DELETED, Store, first_line, open_store
+from sleap_lab.runs.store import (
+    DELETED,
+    Store,
+    client_of,
+    first_line,
+    open_store,
+    probe,
+    storable,
+)
 from sleap_lab.runs.summary import RunSummary, finite
+from sleap_lab.runs.system import SYSTEM_FILE, system_over_time
+from sleap_lab.runs.tags import TAGS_FILE, later_tags
 from sleap_lab.runs.titles import run_title, shorten
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.settings.objective import CRITERIA
@@ -50,6 +62,8 @@ ARTIFACTS = (
     "overlay*.mp4",
     "run.log",
     "run.json",
+    SYSTEM_FILE,
+    TAGS_FILE,
     f"{SNAPSHOT}/**/*",
     ".hydra/**/*",
 )
@@ -165,6 +179,37 @@ def log_files(folder: Path, names: Sequence[str], *, outputs_root: Path) -> bool
     return True
 
 
+def log_tags(recorded: Mapping[str, str] | None, tags: Mapping[str, str]) -> bool:
+    """Set tags of the MLflow run that mirrors a folder; one without a value is deleted.
+
+    Args:
+        recorded: The `mlflow` of the run's summary.
+        tags: The tags.
+
+    Returns:
+        Whether there is such a run.
+
+    Raises:
+        RunError: The store failed.
+    """
+    if recorded is None or not {"run_id", "tracking_uri"} <= recorded.keys():
+        return False
+    try:
+        probe(recorded["tracking_uri"])
+        client = client_of(recorded["tracking_uri"])
+        there = client.get_run(recorded["run_id"]).data.tags
+        for name, value in ((clean_name(name), value) for name, value in tags.items()):
+            if value:
+                client.set_tag(recorded["run_id"], name, storable(value))
+            elif name in there:
+                client.delete_tag(recorded["run_id"], name)
+    except RunError:
+        raise
+    except Exception as error:  # each kind of store raises errors of its own
+        raise RunError(f"MLflow: {first_line(error)}") from error
+    return True
+
+
 def read_logger(folder: Path) -> LoggerConfig:
     """Return the logger settings that a run was made with, from its snapshot."""
     found = (read_document(folder, "config.yaml") or {}).get("logger", {})
@@ -262,8 +307,11 @@ def _entry(
     config = read_document(folder, "config.yaml") or {}
     git = read_document(folder, "git.json") or {}
     sweep = summary.sweep_of(folder) or (folder.parent if parent_run_id is not None else None)
+    lineage = read_lineage(folder, str(config.get("model", {}).get("kind")))
     tags = {
+        **lineage.tags(),
         **logger.tags,
+        **later_tags(folder),
         **{f"sleap_lab.cache.{stage}": outcome for stage, outcome in run.cache.items()},
         **{
             f"choice.{group}": option
@@ -293,4 +341,6 @@ def _entry(
         tags=tags,
         params=parameters(run, config),
         files=own_files(folder, ARTIFACTS),
+        lineage=lineage,
+        series=errors_over_time(folder) | speed_over_time(run) | system_over_time(folder),
     )

@@ -23,7 +23,7 @@ LEFT_BY_RUNS = (
         "switches.slp",
     ),
     *("bad_frames.csv", "quality.csv", "suspects.csv", "suspects.slp"),
-    *("report.html", "overlay.mp4"),
+    *("report.html", "overlay.mp4", "system.csv"),
 )
 """What a run writes into its folder, except its summary and its log.
 

@@ -50,7 +50,7 @@ def record_frames(run: Run, source: Source, poses: Poses, bad_frames: Sequence[F
         bad_frames: Unreadable frames.
     """
     summary, predicted = run.summary, run.config.model.kind != "none"
-    summary.counts = {
+    summary.counts |= {
         "requested_frames": len(source.frames),
         "frames": len(poses.frames),
         "frames_without_instances": sum(not len(rows) for *_, rows in poses.by_frame()),

@@ -48,14 +48,17 @@ class RunSummary:
         error: One line that says why the run failed.
         started: ISO 8601, UTC.
         ended: ISO 8601, UTC.
-        stages: Seconds of each stage; together those from `started` to `ended`.
+        stages: Seconds of each stage; together those from `started` to `ended`. Where other jobs
+            have predicted in pieces, `pieces` is their time, which comes on top.
         cache: For each stage that uses the stage cache, whether the cache held the result: `hit`
             or `miss`.
+        cache_entries: Keys of the entries of the stage cache that it used; None where unknown.
         counts: Whole numbers: requested_frames, frames, frames_without_instances, instances,
             tracks, bad_frames, ….
         videos: For each video with predicted frames: the numbers of requested, read and bad frames,
             its status and its first problem.
         bad_frames: Unreadable frames: for each range its video, frames, count and first problem.
+        rates: Of a long prediction, pairs of frames done, and frames/s since the pair before.
         notes: What one must know to read the result, a sentence each.
         remarks: What the tracker did, likewise; it asks for nothing.
         metrics: Headline metrics under their flat names, as in `eval/oks_map`; nan where undefined.
@@ -76,9 +79,11 @@ class RunSummary:
     ended: str | None = None
     stages: dict[str, float] = field(default_factory=dict)
     cache: dict[str, str] = field(default_factory=dict)
+    cache_entries: list[str] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     videos: list[dict[str, Any]] = field(default_factory=list)
     bad_frames: list[dict[str, Any]] = field(default_factory=list)
+    rates: list[list[float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)

@@ -516,6 +516,9 @@ class LoggerConfig:
     )
     run_name: str | None = key(None, "Name of the run. Default: what was overridden.")
     tags: dict[str, str] = key({}, "Extra tags of the run.")
+    system_metrics: bool = key(
+        False, "Also record the load of processors, memory and GPUs, every five seconds."
+    )
 
 
 @dataclass
@@ -538,6 +541,17 @@ class SweepConfig:
         None,
         "Whether the most or the least of it is best. Default: what is better of that metric.",
         choices=("maximize", "minimize"),
+    )
+    split_frames: int | None = key(
+        None,
+        "Predict longer recordings in pieces of this many frames, each a job, and join them for "
+        "tracking and evaluation.",
+        minimum=1,
+    )
+    cpu_launcher: str | None = key(
+        None,
+        "Option of hydra/launcher for jobs of filters, tracking and evaluation; hydra/launcher "
+        "then runs jobs of prediction only.",
     )
 
 

@@ -1,6 +1,8 @@
-"""The frame selection as it is written in `data.frames`."""
+"""Which frames: the selection in `data.frames`, and the pieces of a long recording."""
 
 import re
+from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from sleap_lab.errors import ConfigError
@@ -54,3 +56,23 @@ def parse_frames(spec: Any) -> list[int] | None:
             )
         frames.extend(range(first, last + 1))
     return list(dict.fromkeys(frames))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of the frames of a prediction, `start` included; `stop` None is its end."""
+
+    start: int = 0
+    stop: int | None = None
+
+
+def cut_in_pieces(frames: int, size: int, batch_size: int) -> list[Piece]:
+    """Return ranges of whole batches, so that batches are those of a single run.
+
+    Args:
+        frames: Number of frames of the whole.
+        size: Frames of a piece, which are rounded up to whole batches.
+        batch_size: Frames of a batch.
+    """
+    size = ceil(size / batch_size) * batch_size
+    return [Piece(start, min(start + size, frames)) for start in range(0, frames, size)]

@@ -1,7 +1,8 @@
 """The jobs of a command line, all of them composed and checked before the first one runs."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.errors import ConfigError, brief
+from sleap_lab.settings.alike import alike, is_template, take_apart
 from sleap_lab.settings.compose import (
     OURS,
     Configs,
@@ -22,9 +24,11 @@ from sleap_lab.settings.compose import (
     options_of,
     read_config,
 )
-from sleap_lab.settings.config import OUTPUTS, Config
+from sleap_lab.settings.config import OUTPUTS, Config, wants_arrays
 from sleap_lab.settings.overrides import (
     ONLY_BASIC,
+    Options,
+    check_launching,
     check_overrides,
     first_line,
     fixed,
@@ -100,7 +104,6 @@ def check_jobs(
         ConfigError: A job's config is wrong.
     """
     own, hydras = split_overrides(overrides)
-    unused: dict[str, None] = {}
     with hydra_application(configs) as hydra:
         known = options_of(hydra, configs, overrides)
         check_overrides(overrides, known)
@@ -110,25 +113,70 @@ def check_jobs(
             refuse_sweeps(own)
             refuse_launcher(hydras, "a single run is handed to no launcher; add -m")
         chosen = _chosen_folder(settings, "hydra.sweep.dir" if multirun else "hydra.run.dir")
-        jobs = []
-        batches, names = (
-            job_per_recording(_batches(own, settings, hydra), settings.data.path)
-            if multirun
-            else ([own], [None])
-        )
-        for number, (words, name) in enumerate(zip(batches, names, strict=True)):
-            if multirun:
+        if multirun:
+            batches = job_per_recording(_batches(own, settings, hydra), settings.data.path)
+
+            def compose(words: Sequence[str]) -> DictConfig:
                 check_overrides(words, known)
-            node = compose_node(hydra, configs, [*words, *hydras]) if multirun else settings
-            if name is not None and _by_number(node):
-                name = folder_name(name, number, len(batches))
-                with open_dict(node):
-                    node.hydra.sweep.subdir = name
-            folder = _set_up(node, chosen, number if multirun else None)
-            with hydra_of(node):
-                config, left_out = read_config(node)
-            jobs.append(CheckedJob(words, config, folder))
-            unused |= dict.fromkeys(left_out)
+                return compose_node(hydra, configs, [*words, *hydras])
+
+            jobs, unused = _jobs_of(*batches, compose, chosen)
+        else:
+            folder = _set_up(settings, chosen, None)
+            with hydra_of(settings):
+                config, unused = read_config(settings)
+            jobs = [CheckedJob(own, config, folder)]
+    _check_predictions([job.config for job in jobs], known, multirun=multirun)
+    _check_together(jobs, unused)
+    if multirun:
+        _check_folders_differ([job.folder for job in jobs])
+    launcher = str(settings.hydra.launcher["_target_"]).rpartition(".")[2]
+    return CheckedCommand(jobs, multirun, chosen, launcher)
+
+
+def _jobs_of(
+    batches: Sequence[Sequence[str]],
+    names: Sequence[str | None],
+    compose: Callable[[Sequence[str]], DictConfig],
+    chosen: Path | None,
+) -> tuple[list[CheckedJob], list[str]]:
+    """Return the checked jobs of a sweep; one is composed for all that differ in values only.
+
+    Args:
+        batches: Overrides of each job.
+        names: Name of each job's recording, where these are to name folders.
+        compose: Composes the config of overrides.
+        chosen: Folder that the user chose for the sweep.
+
+    Returns:
+        The jobs, and the keys that were reset as unused.
+    """
+    jobs, unused = [], dict[str, None]()
+    templates: dict[tuple[str, ...], Config] = {}
+    for number, (words, name) in enumerate(zip(batches, names, strict=True)):
+        job, folder = take_apart(words), str(number)
+        if name is not None:
+            folder = folder_name(name, number, len(batches))
+        if (like := templates.get(job.shape)) is not None:
+            with suppress(OmegaConfBaseException):  # composing it tells what is wrong
+                jobs.append(CheckedJob(list(words), alike(like, job), folder))
+                continue
+        node = compose(words)
+        if by_number := _by_number(node):
+            with open_dict(node):
+                node.hydra.sweep.subdir = folder
+        folder = _set_up(node, chosen, number)
+        with hydra_of(node):
+            config, left_out = read_config(node)
+        if not left_out and by_number and is_template(node):
+            templates[job.shape] = config
+        jobs.append(CheckedJob(list(words), config, folder))
+        unused |= dict.fromkeys(left_out)
+    return jobs, list(unused)
+
+
+def _check_together(jobs: Sequence[CheckedJob], unused: Sequence[str]) -> None:
+    """Check trackers and places of results of all jobs, and say which settings are not used."""
     if unused:
         from sleap_lab import terminal  # slow to import
     for name in unused:
@@ -139,11 +187,29 @@ def check_jobs(
 
         for job in jobs:
             check_tracker(job.config.tracker)
-    if multirun:
-        _check_folders_differ([job.folder for job in jobs])
     _check_outputs_differ([job.config for job in jobs])
-    launcher = str(settings.hydra.launcher["_target_"]).rpartition(".")[2]
-    return CheckedCommand(jobs, multirun, chosen, launcher)
+
+
+def _check_predictions(configs: Sequence[Config], known: Options, *, multirun: bool) -> None:
+    """Refuse predictions as jobs of their own where there are no jobs, or where they cannot be."""
+    sweep = configs[0].sweep
+    for name, value in (
+        ("sweep.split_frames", sweep.split_frames),
+        ("sweep.cpu_launcher", sweep.cpu_launcher),
+    ):
+        if value is None:
+            continue
+        if not multirun:
+            raise ConfigError(f"{name}: predictions become jobs of their own; add -m")
+        if any(wants_arrays(config.output) for config in configs):
+            raise ConfigError(
+                f"{name}: network outputs (output.return_…, output.make_labels=false) are not "
+                "joined from other jobs; leave one of them out"
+            )
+    if sweep.cpu_launcher is not None:
+        check_launching(
+            "hydra/launcher", sweep.cpu_launcher, known("hydra/launcher"), "sweep.cpu_launcher"
+        )
 
 
 def _batches(overrides: Sequence[str], settings: DictConfig, hydra: Hydra) -> list[list[str]]:
@@ -235,13 +301,15 @@ def _job_folder(node: DictConfig) -> str:
 
 def _check_folders_differ(folders: Sequence[str]) -> None:
     """Refuse a sweep whose jobs would share a folder."""
+    owners: dict[str, int] = {}
     for number, name in enumerate(folders):
-        if (first := folders.index(name)) < number:
+        if (first := owners.setdefault(name, number)) < number:
             raise ConfigError(
                 f"hydra.sweep.subdir: jobs {first} and {number} would share {name!r}; "
                 f"add ${{hydra.job.num}} to it"
             )
-        if inner := set(map(str, Path(name).parents)) & set(folders):
+    for number, name in enumerate(folders):
+        if inner := set(map(str, Path(name).parents)) & owners.keys():
             raise ConfigError(
                 f"hydra.sweep.subdir: the folder {name!r} of job {number} would lie in that "
                 f"of another job, {inner.pop()!r}"

@@ -190,7 +190,7 @@ def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
     for override in parse_overrides(overrides):
         name = override.key_or_group
         if name in LAUNCHING:
-            _check_launching(name, override.value(), options_of(name))
+            check_launching(name, override.value(), options_of(name))
         if name.startswith("hydra/") or name.startswith(tuple(f"{free}." for free in FREE_FORM)):
             continue
         if name.split(".")[0] == "hydra":
@@ -216,8 +216,18 @@ def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
                 raise ConfigError(unknown_key(name))
 
 
-def _check_launching(group: str, value: Any, options: Sequence[str]) -> None:
-    """Refuse a launcher or sweeper that is not installed, and say what to install or to use."""
+def check_launching(group: str, value: Any, options: Sequence[str], key: str | None = None) -> None:
+    """Refuse a launcher or sweeper that is not installed, and say what to install or to use.
+
+    Args:
+        group: The group.
+        value: The chosen option.
+        options: Options that there are.
+        key: The key that chooses it, where that is not the group.
+
+    Raises:
+        ConfigError: There is no such option.
+    """
     if group == "hydra/sweeper" and value != "basic":
         raise ConfigError(f"{group}={value}: {ONLY_BASIC}")
     if value not in options:
@@ -227,7 +237,7 @@ def _check_launching(group: str, value: Any, options: Sequence[str]) -> None:
             else did_you_mean(str(value), options)
         )
         raise ConfigError(
-            f"{group}={value}: there is no such option; accepted: {', '.join(options)}.{how}"
+            f"{key or group}={value}: there is no such option; accepted: {', '.join(options)}.{how}"
         )
 
 

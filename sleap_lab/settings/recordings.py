@@ -68,15 +68,17 @@ def job_per_recording(
     names: list[str | None] = []
     known: dict[str, list[Recording]] = {}
     for words in batches:
-        parsed = parse_overrides(words)
-        typed = {override.key_or_group: override.value() for override in parsed}
-        path = typed.get(DATA, configured)
+        given = parse_overrides([word for word in words if word.startswith(f"{DATA}=")])
+        path = given[-1].value() if given else configured
         if isinstance(path, str) and path not in known:
             known[path] = recordings(path)
         found = known[path] if isinstance(path, str) else []
         if not found:
             jobs.append(list(words))
             names.append(None)
+            continue
+        parsed = parse_overrides(words)
+        typed = {override.key_or_group: override.value() for override in parsed}
         rest = [
             word
             for word, override in zip(words, parsed, strict=True)

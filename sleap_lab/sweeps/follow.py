@@ -19,10 +19,11 @@ from sleap_lab.runs.folder import LOG_FILE
 from sleap_lab.runs.store import first_line
 from sleap_lab.runs.summary import RunSummary, finite
 from sleap_lab.settings.config import LoggerConfig
-from sleap_lab.sweeps.results import mirror_job, open_parent
+from sleap_lab.sweeps.results import mirror_job, open_parent, read_objective, titles_of
 from sleap_lab.sweeps.table import HEADLINES, Job
 
 SECONDS_BETWEEN_LOOKS = 0.3
+REST = 9  # times as long as a look at all jobs took, which is long with very many
 SECONDS_BETWEEN_CHECKS = 2.0  # for processes that died without a record
 
 Queue = SimpleQueue[Job | None]
@@ -79,9 +80,10 @@ def _report_all(pending: Sequence[Job], over: Event, all_ended: Event, done: Que
     waiting = list(pending)
     noted: set[str] = set()
     dead: set[Path] = set()
-    checked = monotonic()
+    checked, took = monotonic(), 0.0
     while waiting:
-        last = over.wait(SECONDS_BETWEEN_LOOKS)
+        last = over.wait(max(SECONDS_BETWEEN_LOOKS, REST * took))
+        began_to_look = monotonic()
         if last or monotonic() - checked > SECONDS_BETWEEN_CHECKS:
             checked = monotonic()
             found = {job.folder for job in waiting if _is_dead(job)}
@@ -95,18 +97,19 @@ def _report_all(pending: Sequence[Job], over: Event, all_ended: Event, done: Que
                 waiting.remove(job)
                 if run.status == "interrupted":
                     waiting.append(replace(job, run=run))
-                print_job(job.number, run, job.folder)
+                print_job(str(job), run, job.folder)
                 for text, say in (
                     *((note, terminal.warn) for note in run.notes),
                     *((remark, terminal.note) for remark in run.remarks),
                 ):
                     if text not in noted:  # what is said of all jobs is shown once
-                        say(f"job {job.number}: {text}")
+                        say(f"{job}: {text}")
                 noted.update(run.notes, run.remarks)
                 if run.status != "interrupted":
                     done.put(replace(job, run=run))
         if not waiting:
             all_ended.set()
+        took = monotonic() - began_to_look
         if last:
             break
 
@@ -147,11 +150,11 @@ def _read(job: Job) -> RunSummary | None:
         return None
 
 
-def print_job(number: int, run: RunSummary, folder: Path) -> None:
+def print_job(name: str, run: RunSummary, folder: Path) -> None:
     """Return a line on how a job went, with the place of its log if it did not go well."""
     if run.error is not None:
         terminal.fail(
-            f"job {number} {run.status}: {run.error} (log: {terminal.shown(folder / LOG_FILE)})"
+            f"{name} {run.status}: {run.error} (log: {terminal.shown(folder / LOG_FILE)})"
         )
         return
     metrics = finite(run.metrics)
@@ -161,7 +164,7 @@ def print_job(number: int, run: RunSummary, folder: Path) -> None:
     terminal.table(
         [
             (
-                f"job {number}",
+                name,
                 f"{run.status} in {sum(run.stages.values()):.1f} s" + (f": {said}" if said else ""),
             )
         ]
@@ -181,11 +184,12 @@ def _mirror(
             parent = open_parent(logger, folder, outputs_root)
         except RunError as error:
             terminal.warn(str(error))
+    titles, objective = titles_of(jobs), read_objective(folder).name
     while (job := done.get()) is not None:
         if parent is None:
             continue
         try:
-            mirror_job(parent.store, job, jobs, logger, parent.run_id)
+            mirror_job(parent.store, job, titles, logger, parent.run_id, objective)
         except Exception as error:  # each kind of store raises errors of its own
             terminal.warn(
                 f"MLflow: {first_line(error)}; the jobs are logged when the sweep is over"

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -36,6 +36,7 @@ from sleap_lab.runs.summary import RunSummary, Stamp, read_stamp
 from sleap_lab.settings.compose import register, to_config
 from sleap_lab.settings.config import Config
 from sleap_lab.sweeps import ledger
+from sleap_lab.sweeps.facts import Share, Sweep
 from sleap_lab.sweeps.signals import cause, from_slurm, leave, listening, withheld
 
 SLOTS = ".slots"
@@ -51,49 +52,6 @@ ENDED_BY = {
 
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-
-
-@dataclass(frozen=True)
-class Share:
-    """The share of a machine that each of the jobs running at once gets.
-
-    Attributes:
-        slots: Number of jobs that may run at once; None where the launcher limits it.
-        gpus: The GPUs that the jobs share, one job per GPU at a time; empty to leave the choice to
-            the environment.
-        threads: CPU threads of each; None to leave them alone.
-    """
-
-    slots: int | None = None
-    gpus: tuple[str, ...] = ()
-    threads: int | None = None
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The facts of a sweep that every job needs.
-
-    Attributes:
-        folder: The sweep folder.
-        jobs: Number of each job by the name of its folder.
-        known: State of each job when this command began.
-        command: The command line, word by word.
-        cwd: Working directory of the command; relative paths start there.
-        pid: Process that runs the sweep; jobs on its machine end with it.
-        host: Its machine.
-        share: The share of its machine that each job gets.
-        fail_fast: Whether no job starts after one has failed.
-    """
-
-    folder: Path
-    jobs: Mapping[str, int]
-    known: Mapping[str, Stamp | None]
-    command: tuple[str, ...]
-    cwd: Path
-    pid: int
-    host: str
-    share: Share = Share()
-    fail_fast: bool = False
 
 
 def supervise(node: DictConfig, *, sweep: Sweep) -> None:
@@ -135,7 +93,14 @@ def _supervise(
         for name, option in settings.runtime.choices.items()
         if "/" not in str(name)
     }
-    invocation = Invocation(sweep.command, list(settings.overrides.task), choices, sweep.jobs[name])
+    invocation = Invocation(
+        sweep.command,
+        list(settings.overrides.task),
+        choices,
+        sweep.jobs[name],
+        piece=sweep.pieces.get(name),
+        pieces=sweep.predictions.get(name),
+    )
     known = sweep.known[name]
     try:
         with interruptible():

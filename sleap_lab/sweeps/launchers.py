@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from sleap_lab.settings.compose import OURS, Configs, hydra_application
 from sleap_lab.settings.overrides import fixed
-from sleap_lab.sweeps.job import Share
+from sleap_lab.sweeps.facts import Share
 from sleap_lab.sweeps.queue import fit_time_limits, is_slurm
 
 Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]

@@ -1,34 +1,27 @@
 """A sweep from a checked command line: resume an earlier one, run the rest, show the results."""
 
-import math
 import multiprocessing
 import os
 import socket
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Event
-
-from omegaconf import DictConfig
 
 from sleap_lab import terminal
-from sleap_lab.errors import RunError, SleapLabError, listed
-from sleap_lab.interruption import raise_interruption
+from sleap_lab.errors import RunError, SleapLabError
 from sleap_lab.runs import summary
 from sleap_lab.runs.links import where_to_look
-from sleap_lab.runs.store import first_line
 from sleap_lab.runs.summary import SWEEP_FILE
 from sleap_lab.settings.compose import Configs
-from sleap_lab.settings.config import OUTPUTS
+from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import as_typed, hiding, quote
-from sleap_lab.sweeps import ledger, queue
+from sleap_lab.sweeps import ledger
 from sleap_lab.sweeps.beforehand import refuse_hopeless
-from sleap_lab.sweeps.follow import began, ended, following, is_running
-from sleap_lab.sweeps.job import SECONDS_TO_STOP, Sweep, job_context, limit_threads, supervise
-from sleap_lab.sweeps.launchers import Launch, launching, share, waiting_for_all
+from sleap_lab.sweeps.facts import Sweep
+from sleap_lab.sweeps.job import job_context, limit_threads
 from sleap_lab.sweeps.ledger import (
     Plan,
     PlannedJob,
@@ -37,7 +30,17 @@ from sleap_lab.sweeps.ledger import (
     sweep_fingerprint,
     write_plan,
 )
-from sleap_lab.sweeps.rendering import sweep_table
+from sleap_lab.sweeps.passing import run_jobs
+from sleap_lab.sweeps.pieces import (
+    Prediction,
+    joinable,
+    joining,
+    of_pieces,
+    on_launcher,
+    plan_predictions,
+    remove_used,
+)
+from sleap_lab.sweeps.rendering import sweep_table, told_first
 from sleap_lab.sweeps.results import begin_sweep, finish_sweep, log_sweep, read_jobs, read_objective
 from sleap_lab.sweeps.table import (
     Job,
@@ -48,6 +51,7 @@ from sleap_lab.sweeps.table import (
 )
 
 SOME_FAILED, ALL_FAILED = 3, 1
+MOST_ROWS = 300  # of the table on the terminal
 LAUNCHES = 3  # attempts to pass jobs to a launcher that fails
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -103,7 +107,7 @@ def run_sweep(
                 overrides,
                 command,
                 configs,
-                fail_fast=config.sweep.fail_fast,
+                [job.config for job in checked.jobs],
             )
     finally:
         lock.release()
@@ -132,10 +136,11 @@ def _check(checked: CheckedCommand, jobs: Sequence[Job], pending: Sequence[Job])
 
 def _show(folder: Path, jobs: Sequence[Job], objective: Objective) -> None:
     """Show the results side by side, and the place of their files."""
-    best = best_job(jobs, objective)
-    terminal.results.print(
-        sweep_table(sweep_rows(jobs, objective), best.criterion if best else None)
-    )
+    best, rows = best_job(jobs, objective), sweep_rows(jobs, objective)
+    shown = rows if len(rows) <= MOST_ROWS else told_first(rows)[:MOST_ROWS]
+    terminal.results.print(sweep_table(shown, best.criterion if best else None))
+    if len(shown) < len(rows):
+        terminal.note(f"{len(rows) - len(shown)} more jobs are in results.csv and results.html")
     if problem := objective_problem(jobs, objective):
         terminal.warn(problem)
     said = [("best", str(best))] if best is not None else []
@@ -201,42 +206,39 @@ def _run(
     overrides: Sequence[str],
     command: Sequence[str],
     configs: Configs,
-    *,
-    fail_fast: bool,
+    settings: Sequence[Config],
 ) -> list[Job]:
-    """Run the pending jobs, then write and log the results of the sweep."""
-    outputs_root = Path(OUTPUTS).absolute()
+    """Run the pending jobs, then write and log the results of the sweep.
+
+    Predictions that are jobs of their own run first.
+    """
+    outputs_root, sweep_settings = Path(OUTPUTS).absolute(), settings[0].sweep
     (folder / ledger.STOP_FILE).unlink(missing_ok=True)
     begin_sweep(folder, command)
     shared = hiding(plan.logger.tracking_uri, overrides)
     words = [*overrides, *shared, f"hydra.sweep.dir={quote(str(folder))}"]
-    interrupted = False
+    sweep = Sweep(
+        folder=folder.absolute(),
+        jobs={job.folder: job.number for job in plan.jobs},
+        known={},
+        command=tuple(command),
+        cwd=Path.cwd(),
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        fail_fast=sweep_settings.fail_fast,
+    )
+    phase = partial(run_jobs, outputs_root=outputs_root, shared=shared, configs=configs)
+    interrupted, predictions = False, list[Prediction]()
     try:
-        with (
-            following(folder, jobs, pending, plan.logger, outputs_root) as all_ended,
-            launching(words, configs) as (settings, launch),
-        ):
-            sweep = Sweep(
-                folder=folder.absolute(),
-                jobs={job.folder: job.number for job in plan.jobs},
-                known={str(job.folder.relative_to(folder)): summary.stamp(job.run) for job in jobs},
-                command=tuple(command),
-                cwd=Path.cwd(),
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                share=share(settings.hydra.launcher, len(pending)),
-                fail_fast=fail_fast,
-            )
-            pass_on = partial(
-                _pass_on,
-                launch=launch,
-                launcher=settings.hydra.launcher,
-                pending=pending,
-                sweep=sweep,
-                shared=shared,
-                all_ended=all_ended,
-            )
-            _launch(pass_on, pending, sweep, all_ended)
+        predictions = plan_predictions(folder, pending, dict(enumerate(settings)))
+        pieces = {job: piece for each in predictions for job, piece in each.pieces.items()}
+        left = [job for job in pieces if has_to_run(job.run, sweep_settings.rerun)]
+        if left:
+            predicting = of_pieces(sweep, {job: pieces[job] for job in left})
+            phase(predicting, left, left, replace(plan.logger, mlflow=False), words)
+        ready = joinable(pending, predictions)
+        others = on_launcher(words, sweep_settings.cpu_launcher)
+        phase(joining(sweep, predictions, ready), jobs, pending, plan.logger, others, ready)
     except KeyboardInterrupt:
         interrupted = True
         terminal.warn(f"what was done so far is kept; go on with: {as_typed(command)}")
@@ -245,132 +247,10 @@ def _run(
         with suppress(OSError):  # submitit makes a folder of this very name
             (folder / ".submitit" / "%j").rmdir()
         jobs = finish_sweep(folder, interrupted=interrupted)
+        remove_used(predictions, jobs)
         if plan.logger.mlflow:
             try:
                 log_sweep(folder, plan.logger, outputs_root)
             except RunError as error:
                 terminal.warn(str(error))
     return jobs
-
-
-def _launch(
-    pass_on: Callable[[Sequence[Job]], list[Job]],
-    pending: Sequence[Job],
-    sweep: Sweep,
-    all_ended: Event,
-) -> None:
-    """Run jobs until each has ended or is lost.
-
-    What an earlier command left running, or in the queue of Slurm, goes on and is waited for.
-
-    Args:
-        pass_on: Passes jobs to the launcher, and returns those that it lost.
-        pending: The jobs.
-        sweep: Their sweep.
-        all_ended: Set once all jobs have ended.
-    """
-    left = list(pending)
-    try:
-        for _ in range(LAUNCHES):
-            queued = queue.still_queued(sweep.folder, [_name(job, sweep) for job in left])
-            left = [job for job in left if ended(job) is None]  # some may have ended meanwhile
-            if not left or ledger.stopped(sweep.folder):
-                return
-            live = [job for job in left if _name(job, sweep) in queued or _runs_elsewhere(job)]
-            _say_what_goes_on(live, queued)
-            lost = pass_on([job for job in left if job not in live])
-            if live:
-                queue.wait(list(queued.values()), all_ended)
-                _wait(live)
-            left = [*lost, *live]
-    except BaseException:
-        ledger.stop(sweep.folder, ledger.INTERRUPTED)
-        _wait(pending, SECONDS_TO_STOP)
-        queue.cancel(sweep.folder, [_name(job, sweep) for job in pending])
-        for job in pending:
-            with suppress(RunError):  # the job never began
-                summary.settle(job.folder, cause=summary.BY_USER)
-        raise
-
-
-def _pass_on(
-    jobs: Sequence[Job],
-    launch: Launch,
-    launcher: DictConfig,
-    pending: Sequence[Job],
-    sweep: Sweep,
-    shared: Sequence[str],
-    all_ended: Event,
-) -> list[Job]:
-    """Pass jobs to the launcher, wait for them, and return those to pass to it again.
-
-    Args:
-        jobs: The jobs.
-        launch: Passes jobs to the launcher.
-        launcher: Settings of the launcher.
-        pending: All jobs of the sweep that were not done when it began.
-        sweep: The sweep.
-        shared: Overrides of all jobs, in addition to their own.
-        all_ended: Set once all jobs have ended.
-
-    Raises:
-        RunError: The launcher cannot start any.
-    """
-    if not jobs:
-        return []
-    names = [_name(job, sweep) for job in jobs]
-    words = [
-        [*job.overrides, *shared, f"hydra.sweep.subdir={quote(name)}"]
-        for job, name in zip(jobs, names, strict=True)
-    ]
-    waiting = (
-        queue.handing_in(sweep.folder, names, all_ended)
-        if queue.is_slurm(launcher)
-        else waiting_for_all(launcher)
-    )
-    try:
-        with waiting:
-            launch(words, partial(supervise, sweep=sweep))
-    except Exception as error:  # a worker was killed, and the launcher stopped
-        raise_interruption(error)
-        _wait(jobs)
-        if not any(map(began, pending)):
-            raise RunError(f"hydra/launcher: {first_line(error)}") from error
-        terminal.warn(f"hydra/launcher: {first_line(error)}; what is left is started again")
-        return list(jobs)
-    _wait(jobs)
-    if queue.is_slurm(launcher):
-        queue.say_what_never_began(
-            sweep.folder,
-            {
-                _name(job, sweep): job.number
-                for job in jobs
-                if not began(job) and ended(job) is None
-            },
-        )
-    return []
-
-
-def _name(job: Job, sweep: Sweep) -> str:
-    """Return the name of a job's folder in that of its sweep."""
-    return str(job.folder.absolute().relative_to(sweep.folder))
-
-
-def _runs_elsewhere(job: Job) -> bool:
-    """Whether a job of an earlier command runs on another machine; here they end with theirs."""
-    return is_running(job) and job.run is not None and job.run.host != socket.gethostname()
-
-
-def _say_what_goes_on(jobs: Sequence[Job], queued: Mapping[str, str]) -> None:
-    """Show which jobs of an earlier command are waited for."""
-    if jobs:
-        ids = f" as {listed(sorted(queued.values()), 5)}" if queued else ""
-        numbers = listed([str(job.number) for job in jobs], 20)
-        terminal.note(f"job {numbers} still waits or runs{ids}, and is not started again")
-
-
-def _wait(jobs: Sequence[Job], seconds: float = math.inf) -> None:
-    """Wait until none of the jobs runs; one may outlive the process its launcher started it in."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and any(is_running(job) for job in jobs):
-        time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sleap_lab.runs.titles import short_name
-from sleap_lab.sweeps.table import SECONDARY, Row, columns, telling, text
+from sleap_lab.sweeps.table import BEST, SECONDARY, Row, columns, telling, text
 
 STYLES = {
     "finished": "green",
@@ -48,6 +48,11 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
     for row in rows:
         table.add_row(*(escape(text(row[name])) for name in shown), style=STYLES[row["status"]])
     return table
+
+
+def told_first(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows, those first that a user must know of: without a result, then the best."""
+    return sorted(rows, key=lambda row: (row["status"] == "finished", row.get("best") != BEST))
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -9,7 +9,7 @@ import json
 import shlex
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
 from sleap_lab.runs.entry import Entry, fill_run, is_complete, is_deleted, nest, open_run
+from sleap_lab.runs.lineage import Lineage, read_lineage
 from sleap_lab.runs.mlflow_log import (
     FIRST,
     later,
@@ -134,7 +135,12 @@ def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
 
 
 def mirror_job(
-    store: Store, job: Job, jobs: Sequence[Job], logger: LoggerConfig, parent_run_id: str
+    store: Store,
+    job: Job,
+    titles: Mapping[int, str],
+    logger: LoggerConfig,
+    parent_run_id: str,
+    objective: str | None,
 ) -> None:
     """Log a job that has ended under the MLflow run of its sweep.
 
@@ -143,15 +149,14 @@ def mirror_job(
     Args:
         store: The open store.
         job: The job.
-        jobs: All jobs of the sweep.
+        titles: What sets each job of the sweep apart, by number.
         logger: Logger settings for a job that died before it recorded its own.
         parent_run_id: The sweep's run.
+        objective: The metric that decides which job is best, where it is not the default one.
     """
     assert job.run is not None
-    sweep = summary.sweep_of(job.folder)
     own = read_logger(job.folder) if (job.folder / SNAPSHOT).is_dir() else logger
-    place = [other.number for other in jobs].index(job.number)
-    name = job_titles([other.overrides for other in jobs])[place]
+    name = titles.get(job.number)
     name = f"{job.number}: {name}" if name else f"job {job.number}"
     mirror_run(
         store,
@@ -160,8 +165,14 @@ def mirror_job(
         own,
         parent_run_id,
         name=shorten(f"{own.run_name} {name}" if own.run_name else name),
-        objective=None if sweep is None else read_objective(sweep).name,
+        objective=objective,
     )
+
+
+def titles_of(jobs: Sequence[Job]) -> dict[int, str]:
+    """Return what sets each job of a sweep apart, by number."""
+    titles = job_titles([job.overrides for job in jobs])
+    return dict(zip((job.number for job in jobs), titles, strict=True))
 
 
 def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
@@ -180,9 +191,10 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
             return
         entry = _entry(folder, sweep, jobs, logger)
         run_id = open_run(store, folder, SWEEP_FILE, sweep, entry)
+        titles, objective = titles_of(jobs), read_objective(folder).name
         for job in jobs:
             if job in missing:
-                mirror_job(store, job, jobs, logger, run_id)
+                mirror_job(store, job, titles, logger, run_id, objective)
             elif job.run is not None:
                 nest(store, job.run.mlflow, run_id)
         fill_run(
@@ -202,7 +214,7 @@ def read_jobs(folder: Path) -> list[Job]:
     Raises:
         RunError: The folder holds no sweep.
     """
-    return [_read_job(folder, planned) for planned in read_plan(folder).jobs]
+    return [read_job(folder, planned) for planned in read_plan(folder).jobs]
 
 
 def read_objective(folder: Path) -> Objective:
@@ -211,15 +223,20 @@ def read_objective(folder: Path) -> Objective:
     return Objective(plan.objective, plan.direction)
 
 
-def _read_job(folder: Path, planned: PlannedJob) -> Job:
+def read_job(folder: Path, planned: PlannedJob, part: str | None = None) -> Job:
+    """Return a job of a sweep with its state; `part` names its task, if another does the rest."""
     own = folder / planned.folder
-    run = None
-    if (own / summary.RUN_FILE).is_file():
-        try:
-            run = summary.settle(own)
-        except RunError as error:
-            run = RunSummary(status="failed", error=str(error))
-    return Job(planned.number, own, planned.overrides, run)
+    return Job(planned.number, own, planned.overrides, read_run(own), part)
+
+
+def read_run(folder: Path) -> RunSummary | None:
+    """Return how a job went; None if it never started. A damaged record counts as failed."""
+    if not (folder / summary.RUN_FILE).is_file():
+        return None
+    try:
+        return summary.settle(folder)
+    except RunError as error:
+        return RunSummary(status="failed", error=str(error))
 
 
 def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
@@ -324,9 +341,15 @@ def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerC
         },
         params=_parameters(best.job) if best else {},
         metrics=logged_metrics(sweep, decides),
+        lineage=_lineage(best.job) if best else Lineage(),
         files=own_files(folder, ARTIFACTS) if jobs else {},
         documents={"results.json": _document(rows, best)},
     )
+
+
+def _lineage(job: Job) -> Lineage:
+    config = read_document(job.folder, "config.yaml") or {}
+    return read_lineage(job.folder, str(config.get("model", {}).get("kind")))
 
 
 def _parameters(job: Job) -> dict[str, str]:

@@ -69,12 +69,23 @@ MOST_TIED = 8  # jobs that a line names
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One job of a sweep: number, folder, overrides, and how it went (None if it never started)."""
+    """One job of a sweep: number, folder, overrides, and how it went (None if it never started).
+
+    `part` names what it does, where another job does the rest.
+    """
 
     number: int
     folder: Path
     overrides: Sequence[str]
     run: RunSummary | None = None
+    part: str | None = None
+
+    def __str__(self) -> str:
+        return f"job {self.number}" + (f", {self.part}" if self.part else "")
+
+    def name_in(self, sweep: Path) -> str:
+        """Return the name of its folder in that of its sweep."""
+        return str(self.folder.absolute().relative_to(sweep))
 
     @property
     def status(self) -> str:

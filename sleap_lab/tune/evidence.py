@@ -1,7 +1,7 @@
 """What held-out blocks say of a setting: whether it is better by more than chance, and its cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from sleap_lab.evaluation.intervals import (
 from sleap_lab.evaluation.spread import less, pooled_spread
 from sleap_lab.settings.config import FiltersConfig, TrackerConfig
 from sleap_lab.tune.problem import Score
+from sleap_lab.tune.space import Settings, flat
 
 FEWEST_BLOCKS = 6  # searched and held-out ones together, for an interval
 FEWEST_HELD_OUT = 2
@@ -43,6 +44,7 @@ class Setting:
         searched: Its score on the blocks that the search sees.
         held_out: Its score on the blocks that the search does not see.
         trial: Number of its trial; None for the default setting.
+        others: Values of searched keys of other sections.
     """
 
     tracker: TrackerConfig
@@ -50,6 +52,11 @@ class Setting:
     searched: Score
     held_out: Score
     trial: int | None = None
+    others: Settings = field(default_factory=dict)
+
+    def flat(self) -> Settings:
+        """Return every key of the setting with its value."""
+        return flat(self.tracker, self.filters) | self.others
 
 
 def n_blocks(evaluation: Evaluation) -> int:

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,10 +53,7 @@ def write(
         setting.filters,
         [outcome.verdict(), f"Made by: {made_by}"],
     )
-    use = shlex.join(
-        run_command(words, folder / OPTIONS, option, setting.tracker, setting.filters, config_dir)
-    )
-    flags = shlex.join(track_flags(setting.tracker, setting.filters))
+    use, flags = _commands(setting, words, folder / OPTIONS, option, config_dir)
     facts = {"command": made_by, "use": use, "flags": flags, "blocks": blocks, **_numbers(outcome)}
     with replacing(folder / "tune.json") as temporary:
         temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -80,6 +78,15 @@ def write(
         ]
     )
     print(f"\n{outcome.verdict()}\n\nUse it:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")
+
+
+def _commands(
+    setting: Setting, words: Sequence[str], folder: Path, option: str, config_dir: str | None
+) -> tuple[str, str]:
+    """Return the lines that run a setting, and its flags of `track`."""
+    tracker, filters, others = setting.tracker, setting.filters, setting.others
+    command = run_command(words, folder, option, tracker, filters, config_dir, others)
+    return shlex.join(command), shlex.join(track_flags(tracker, filters, others))
 
 
 def _values(outcome: Outcome, study: "Study") -> list[tuple[str, str]]:
@@ -131,7 +138,7 @@ def _numbers(outcome: Outcome) -> dict[str, Any]:
                 name: known(value) for name, value in setting.held_out.evaluation.headline().items()
             },
             "frames_per_second": setting.searched.frames_per_second,
-            "settings": unusual(setting.tracker, setting.filters),
+            "settings": unusual(setting.tracker, setting.filters) | setting.others,
         }
 
     return {

@@ -60,6 +60,7 @@ def run_command(
     tracker: TrackerConfig,
     filters: FiltersConfig,
     config_dir: str | None,
+    others: Settings,
 ) -> list[str]:
     """Return the command line that runs an experiment with a setting, word by word.
 
@@ -71,13 +72,15 @@ def run_command(
         tracker: The tracker.
         filters: The filters.
         config_dir: Folder with options of the user, if there is one.
+        others: Values of keys of other sections.
     """
     groups = ("tracker", "filters")
     kept = [
         text
         for text, o in zip(overrides, parse_overrides(overrides), strict=True)
-        if o.key_or_group.partition(".")[0] not in groups
+        if o.key_or_group.partition(".")[0] not in groups and o.key_or_group not in others
     ]
+    kept += [f"{key}={quote(value)}" for key, value in others.items()]
     words = [*kept, *(f"{group}={name}" for group in groups)]
     search = (
         [
@@ -98,12 +101,17 @@ def run_command(
     return ["sleap-lab", *words, *(search or ["--config-dir", str(folder)])]
 
 
-def track_flags(tracker: TrackerConfig, filters: FiltersConfig) -> list[str]:
+def track_flags(tracker: TrackerConfig, filters: FiltersConfig, others: Settings) -> list[str]:
     """Return the words that give `sleap-lab track` a setting.
 
     These are flags, and overrides for keys without a flag.
     """
     usual = defaults() | PARITY
     return as_words(
-        TRACK, {key: value for key, value in flat(tracker, filters).items() if value != usual[key]}
+        TRACK,
+        {
+            key: value
+            for key, value in (flat(tracker, filters) | others).items()
+            if value != usual[key]
+        },
     )

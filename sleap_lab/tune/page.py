@@ -14,7 +14,7 @@ from sleap_lab.report.numbers import number as long_number
 from sleap_lab.report.page import template
 from sleap_lab.report.panels import Panel
 from sleap_lab.tune.outcome import Outcome, number, pareto_front
-from sleap_lab.tune.space import Settings, flat, tracker_of, with_settings
+from sleap_lab.tune.space import Settings, tracker_of, with_settings
 from sleap_lab.tune.trials import Tried, ranked
 
 if TYPE_CHECKING:
@@ -128,9 +128,7 @@ def _shown(difference: Difference | None) -> str:
 def _changed(outcome: Outcome) -> list[tuple[str, str, str]]:
     if outcome.best is None:
         return []
-    default, best = (
-        flat(setting.tracker, setting.filters) for setting in (outcome.default, outcome.best)
-    )
+    default, best = (setting.flat() for setting in (outcome.default, outcome.best))
     return [
         (key, text(value), text(best[key])) for key, value in default.items() if best[key] != value
     ]
@@ -138,7 +136,7 @@ def _changed(outcome: Outcome) -> list[tuple[str, str, str]]:
 
 def _trial_tables(outcome: Outcome, trials: Sequence[Tried]) -> Iterator[Table]:
     """Yield the best settings and all of them."""
-    metric, usual = outcome.metric, flat(outcome.default.tracker, outcome.default.filters)
+    metric, usual = outcome.metric, outcome.default.flat()
     front = _front(outcome, trials)
 
     def row(trial: Tried) -> tuple[str, ...]:

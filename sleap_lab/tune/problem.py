@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
@@ -18,6 +18,7 @@ from sleap_lab.settings.metrics import Metric
 from sleap_lab.tracking import track
 from sleap_lab.tracking.tracker import ReadImage
 from sleap_lab.tune.settings import TuneConfig
+from sleap_lab.tune.space import Settings, flat
 from sleap_lab.tune.split import (
     Block,
     block_length,
@@ -73,6 +74,7 @@ class Problem:
         time: Correlation time in labelled frames.
         gap: Labelled frames at either side of a held-out block that the search does not see.
         alike: (blocks, blocks) how the sums over blocks vary together, by their numbers.
+        others: Values of the default setting of searched keys that need other predictions.
     """
 
     metric: Metric
@@ -86,6 +88,11 @@ class Problem:
     time: float
     gap: int
     alike: np.ndarray
+    others: Settings = field(default_factory=dict)
+
+    def usual(self) -> Settings:
+        """Return every key of the default setting that may be searched, with its value."""
+        return flat(self.tracker, self.filters) | self.others
 
     def detections(self) -> Poses:
         """Return the detections of all blocks that the search sees."""
@@ -167,6 +174,20 @@ def make_problem(
         time=time,
         gap=gap,
         alike=likeness([*searched, *kept], labelled, time),
+    )
+
+
+def with_detections(problem: Problem, detections: Poses) -> Problem:
+    """Return a problem with other detections, in the same blocks."""
+    untracked = _untracked(detections)
+
+    def part_of(part: Part) -> Part:
+        return replace(part, detections=cut(untracked, part.blocks, part.first))
+
+    return replace(
+        problem,
+        search=tuple(map(part_of, problem.search)),
+        held_out=part_of(problem.held_out),
     )
 
 

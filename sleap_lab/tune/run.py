@@ -11,20 +11,18 @@ from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.files.log import logging_to
-from sleap_lab.inference.cache import Cache
-from sleap_lab.inference.cached import detect_cached, open_cache
-from sleap_lab.inference.detect import Inference, device_name
+from sleap_lab.inference.cached import open_cache
 from sleap_lab.inference.fingerprint import array_hash, fingerprint, results_version
 from sleap_lab.inference.preparation import check_stages, open_inputs
-from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.interruption import interruptible
-from sleap_lab.media.labels import before_corrections, to_labels
-from sleap_lab.media.source import Source
-from sleap_lab.settings.compose import compose_config
+from sleap_lab.media.labels import to_labels
+from sleap_lab.settings.compose import Configs, compose_config
 from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig
 from sleap_lab.settings.overrides import parse_overrides
 from sleap_lab.settings.tracker import check_tracker
 from sleap_lab.tracking.tracker import ReadImage
+from sleap_lab.tune.asked import asked_space, defaults_of
+from sleap_lab.tune.detections import detect_all, redetecting, uncorrected
 from sleap_lab.tune.evidence import Setting
 from sleap_lab.tune.files import write
 from sleap_lab.tune.outcome import Outcome, conclude, number
@@ -37,13 +35,21 @@ from sleap_lab.tune.trials import best_of, finished
 if TYPE_CHECKING:
     from optuna import Study
 
+    OnLauncher = Callable[[Search, Sequence[str], Configs, Callable[[Study], None]], None]
 
-def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
+
+def tune(
+    overrides: Sequence[str],
+    *,
+    config_dir: str | None = None,
+    on_launcher: "OnLauncher | None" = None,
+) -> Outcome:
     """Search tracker and filter settings, as `sleap-lab tune` does with the same overrides.
 
     Args:
         overrides: `KEY=VALUE` strings, those of the section `tune` among them.
         config_dir: Folder with further config groups and options.
+        on_launcher: Tries settings in jobs of a launcher, where one is chosen.
 
     Raises:
         ConfigError: The overrides are wrong.
@@ -65,17 +71,21 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
     chosen = "tracker" in given and node.hydra.runtime.choices["tracker"] != "none"
     trackers, n_animals = _trackers(settings, config, chosen=chosen)
     everything = flat(config.tracker, config.filters)
+    asked = asked_space(settings.space or [])
+    searched = {dimension.name for dimension in asked}
     with interruptible():
-        problem = _open_problem(settings, config)
+        problem = replace(_open_problem(settings, config), others=defaults_of(asked, config))
     search = Search(
         folder=Path(),
         problem=problem,
         settings=settings,
-        data=config.data,
-        predicting=config.model.kind != "none",
-        trackers=trackers,
+        config=config,
+        trackers=(tracker_of(config.tracker),) if asked else trackers,
         n_animals=n_animals,
-        typed={key: value for key, value in everything.items() if key in given},
+        typed={
+            key: value for key, value in everything.items() if key in given and key not in searched
+        },
+        asked=tuple(asked),
     )
     facts = _facts(search)
     name = settings.name or f"{_slug(config)}-{fingerprint(facts)[:8]}"
@@ -85,7 +95,9 @@ def tune(overrides: Sequence[str], *, config_dir: str | None = None) -> Outcome:
         opened(search, facts) as study,
         logging_to(search.folder / "tune.log", verbose=config.verbose),
     ):
-        return _tune(search, study, words, overrides, config_dir)
+        if node.hydra.runtime.choices["hydra/launcher"] == "basic":
+            on_launcher = None
+        return _tune(search, study, words, overrides, config_dir, on_launcher)
 
 
 def _require_optuna() -> None:
@@ -124,18 +136,14 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     check_stages(config, source)
     for note in (*source.notes, *truth.notes):
         terminal.warn(note)
-    detected = _detect(config, source, cache)
+    detected = detect_all(config, source, cache)
     matches = truth.videos or match_videos(
         truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map
     )
-    # A setting is scored on detections as they were before any corrections by the user.
-    detections = (
-        detected.poses
-        if source.project is None
-        else before_corrections(source.project, detected.poses)
-    )
+    for note in detected.notes:
+        terminal.warn(note)
     return make_problem(
-        detections,
+        uncorrected(source, detected),
         truth.poses,
         compared(matches),
         settings,
@@ -145,33 +153,6 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
         config.evaluator,
         predicted=detected.kind != "none",
     )
-
-
-def _detect(config: Config, source: Source, cache: Cache) -> Inference:
-    device = device_name(config)
-    check_devices(device, config.runtime.devices)
-    detected = detect_cached(
-        source,
-        config,
-        device,
-        cache,
-        {},
-        predict=predictor(config, device, cache, {}),
-        watch=lambda frames, total: terminal.progress(frames, total, "predicting"),
-    )
-    for note in detected.notes:
-        terminal.warn(note)
-    if (
-        detected.kind != "none"
-        and detected.poses.track_names
-        and not config.tracker.override_class_tracks
-    ):
-        raise RunError(
-            "model.paths: the models know the animals' identities, "
-            "so that the tracker is not used and there is nothing to tune; "
-            "tracker.override_class_tracks=true lets it replace them"
-        )
-    return detected
 
 
 def _facts(search: Search) -> dict[str, Any]:
@@ -194,6 +175,18 @@ def _facts(search: Search) -> dict[str, Any]:
         "holdout": settings.holdout,
         "block_frames": problem.length,
         "version of sleap_lab": results_version("tune"),
+        **(_asked_facts(search) if search.asked else {}),
+    }
+
+
+def _asked_facts(search: Search) -> dict[str, Any]:
+    """Return what decides which keys of `tune.space` are tried, and what they predict."""
+    config = search.config
+    return {
+        "searched keys": list(map(str, search.settings.space or [])),
+        "models": fingerprint(
+            {"model": asdict(config.model), "preprocessing": asdict(config.preprocessing)}
+        ),
     }
 
 
@@ -209,10 +202,13 @@ def _tune(
     words: Sequence[str],
     overrides: Sequence[str],
     config_dir: str | None,
+    on_launcher: "OnLauncher | None",
 ) -> Outcome:
     """Search, compare on the held-out blocks, and write the outcome."""
     problem, settings, read_image = search.problem, search.settings, search.read_image()
-    default = _scored(problem, problem.tracker, problem.filters, read_image)
+    default = replace(
+        _scored(problem, problem.tracker, problem.filters, read_image), others=problem.others
+    )
     for found in (default.searched, default.held_out):
         require(problem, found)
     deadline = float("inf") if settings.timeout is None else time.time() + settings.timeout
@@ -220,13 +216,17 @@ def _tune(
     interrupted = False
     try:
         with interruptible():
-            run_search(search, study, _progress(search, study, default.searched.value))
+            watch = _progress(search, study, default.searched.value)
+            if on_launcher is not None:
+                on_launcher(search, words, Configs(folder=config_dir), watch)
+            else:
+                run_search(search, study, watch)
     except KeyboardInterrupt:
         interrupted = True
         terminal.warn(
             "interrupted; this is what was found so far, and the same command goes on from here"
         )
-    best = _best(problem, study, default, read_image)
+    best = _best(problem, search.config, study, default, read_image)
     outcome = conclude(problem.metric, default, best, problem.length, problem.time, problem.alike)
     command = [
         "sleap-lab",
@@ -256,23 +256,20 @@ def _scored(
 
 
 def _best(
-    problem: Problem, study: "Study", default: Setting, read_image: ReadImage
+    problem: Problem, config: Config, study: "Study", default: Setting, read_image: ReadImage
 ) -> Setting | None:
     """Score the best setting that was tried; None where none is better than the default."""
-    best = best_of(
-        finished(study),
-        problem.metric,
-        default.searched.value,
-        flat(problem.tracker, problem.filters),
-    )
+    best = best_of(finished(study), problem.metric, default.searched.value, problem.usual())
     if best is None:
         return None
-    return _scored(
-        problem,
+    found = _scored(
+        redetecting(problem, config)(best.settings),
         *with_settings(problem.tracker, problem.filters, best.settings),
         read_image,
         best.number,
     )
+    others = {key: best.settings.get(key, value) for key, value in problem.others.items()}
+    return replace(found, others=others)
 
 
 def _progress(search: Search, study: "Study", default: float) -> "Callable[[Study], None]":
@@ -281,16 +278,16 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
     n_search = sum(len(part.blocks) for part in problem.search)
     done, best, last = len(finished(study)), default, time.monotonic()
     tell = terminal.messages.print
-    trackers = next(
-        (dimension.options for dimension in search.space() if isinstance(dimension, Choice)), {}
-    )
+    space = search.space()
+    trackers = next((dimension.options for dimension in space if isinstance(dimension, Choice)), {})
+    searched = [dimension.name for dimension in search.asked] or trackers
     tell(
-        f"tuning {', '.join(trackers)} on {n_search} blocks "
+        f"tuning {', '.join(searched)} on {n_search} blocks "
         f"of about {problem.length} labelled frames, "
         f"{len(problem.held_out.blocks)} blocks held out"
         + (f"; {done} settings tried before" if done else "")
     )
-    if search.n_animals is None:
+    if search.n_animals is None and not search.asked:
         tell(
             "kalman and limits of tracks are tried where the number of animals is known: "
             "tracker.tracking_target_instance_count=N"
@@ -300,7 +297,7 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
     def watch(study: "Study") -> None:
         nonlocal best, last
         trials = finished(study)
-        better = best_of(trials, metric, best, flat(problem.tracker, problem.filters))
+        better = best_of(trials, metric, best, problem.usual())
         if better is not None or time.monotonic() - last > terminal.SECONDS_BETWEEN_LINES:
             best, last = best if better is None else better.value, time.monotonic()
             tell(f"{len(trials)}/{settings.trials} settings: best {metric.name} {number(best)}")

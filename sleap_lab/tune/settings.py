@@ -13,6 +13,7 @@ from sleap_lab.settings.compose import options
 from sleap_lab.settings.config import key
 from sleap_lab.settings.metrics import METRICS, Metric
 from sleap_lab.settings.overrides import explain, parse_overrides, unknown_key
+from sleap_lab.tune.asked import SPACE
 
 TRACKERS = (
     "fixed_window",
@@ -25,13 +26,19 @@ TRACKERS = (
     "auto",
 )
 PREFIX = "tune."
+OBJECTIVE = "tune.objective="
 
 
 @dataclass
 class TuneConfig:
     """Scope and duration of the search of `sleap-lab tune`."""
 
-    metric: str = key("identity/idf1", "Metric to improve.")
+    metric: str = key("identity/idf1", "Metric to improve; tune.objective is the same.")
+    space: list[str] | None = key(
+        None,
+        "Keys to search instead of trackers and filters, with their values: "
+        "'model.peak_threshold=interval(0.05,0.6)', choice(…), range(…).",
+    )
     trackers: list[str] | None = key(
         None,
         "Trackers to try. Default: the one that tracker= chooses, else fixed_window, local_queues "
@@ -40,7 +47,9 @@ class TuneConfig:
     )
     trials: int = key(100, "Settings to try, those of earlier calls included.", minimum=1)
     timeout: float | None = key(None, "Begin no new trial after this many seconds.", minimum=0)
-    jobs: int = key(1, "Processes that try settings at the same time.", minimum=1)
+    jobs: int = key(
+        1, "Processes that try settings at the same time; hydra/launcher says where.", minimum=1
+    )
     holdout: float = key(
         0.3,
         "Share of the labelled frames, in blocks, that the search does not see.",
@@ -69,6 +78,12 @@ def split_overrides(overrides: Sequence[str]) -> tuple[TuneConfig, list[str]]:
     Raises:
         ConfigError: A key of the section is unknown or has a value that it cannot take.
     """
+    spaces = [text for text in overrides if text.startswith(f"{SPACE}=")]
+    overrides = [
+        f"{PREFIX}metric={text.removeprefix(OBJECTIVE)}" if text.startswith(OBJECTIVE) else text
+        for text in overrides
+        if text not in spaces
+    ]
     parsed = parse_overrides(overrides)
     rest = [
         text
@@ -97,6 +112,7 @@ def split_overrides(overrides: Sequence[str]) -> tuple[TuneConfig, list[str]]:
         check_value(name, getattr(settings, field.name), field)
     _check_name(settings.option)
     find_metric(settings.metric)
+    settings.space = [text.removeprefix(f"{SPACE}=") for text in spaces] or None
     return settings, rest
 
 

@@ -345,9 +345,10 @@ def flat(tracker: TrackerConfig, filters: FiltersConfig) -> Settings:
 def with_settings(
     tracker: TrackerConfig, filters: FiltersConfig, settings: Settings
 ) -> tuple[TrackerConfig, FiltersConfig]:
-    """Return the two sections with some keys changed."""
+    """Return the two sections with some keys changed; keys of other sections are left out."""
     changed: dict[str, Settings] = {"tracker": {}, "filters": {}}
     for key, value in settings.items():
         group, _, name = key.partition(".")
-        changed[group][name] = value
+        if group in changed:
+            changed[group][name] = value
     return replace(tracker, **changed["tracker"]), replace(filters, **changed["filters"])

@@ -19,9 +19,10 @@ from filelock import FileLock, Timeout
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.media.open_source import open_source
-from sleap_lab.settings.config import DataConfig
+from sleap_lab.settings.config import Config
 from sleap_lab.tracking.similarity import OKS_STDDEV
 from sleap_lab.tracking.tracker import ReadImage
+from sleap_lab.tune.detections import redetecting
 from sleap_lab.tune.draws import first_draws, held_fixed, suggest
 from sleap_lab.tune.problem import Problem, scores
 from sleap_lab.tune.settings import TuneConfig
@@ -29,7 +30,6 @@ from sleap_lab.tune.space import (
     Dimension,
     Settings,
     filter_space,
-    flat,
     tracker_space,
     with_settings,
 )
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 JOURNAL = "journal.log"
+LOOKING = ("tracker.use_flow", "tracker.features")
+"""Keys with values that need images."""
 STARTUP_TRIALS = 10  # drawn at random, between the first draws and the guided search
 COVERAGE = 0.98
 """Smallest share of true instances that a setting must find, relative to the default setting.
@@ -56,28 +58,30 @@ class Search:
         folder: Folder of the study.
         problem: The tuning problem.
         settings: The section `tune`.
-        data: The source of images.
-        predicting: Whether models predict on these data.
+        config: The experiment, with the source of images.
         trackers: Trackers to try.
         n_animals: Number of animals, if it is known.
         typed: Keys that stay as the user gave them.
         floor: Smallest share of true instances that a setting must find.
         deadline: Time since the epoch after which no trial begins.
+        asked: The dimensions that `tune.space` asks for.
     """
 
     folder: Path
     problem: Problem
     settings: TuneConfig
-    data: DataConfig
-    predicting: bool
+    config: Config
     trackers: tuple[str, ...]
     n_animals: int | None
     typed: Settings
     floor: float = 0.0
     deadline: float = float("inf")
+    asked: tuple[Dimension, ...] = ()
 
     def space(self) -> list[Dimension]:
-        """Return the searched dimensions."""
+        """Return the searched dimensions: those asked for, else those of trackers and filters."""
+        if self.asked:
+            return list(self.asked)
         detections = self.problem.detections()
         n_nodes = len(detections.skeleton.nodes)
         space = tracker_space(
@@ -87,9 +91,13 @@ class Search:
 
     def read_image(self) -> ReadImage:
         """Return a function that reads images; videos are opened only if a tracker needs them."""
-        if "flow" not in self.trackers and self.problem.tracker.features != "image":
+        looks = "flow" in self.trackers or any(
+            dimension.name in LOOKING for dimension in self.asked
+        )
+        if not looks and self.problem.tracker.features != "image":
             return _no_images
-        return open_source(self.data, predicting=self.predicting).read
+        data, predicting = self.config.data, self.config.model.kind != "none"
+        return open_source(data, predicting=predicting).read
 
 
 def _no_images(video: int, frame: int) -> np.ndarray:
@@ -186,7 +194,7 @@ def run_search(search: Search, study: "Study", watch: "Callable[[Study], None]")
     """
     workers = _start_workers(search)
     try:
-        _work(search, study, lambda: watch(study))
+        try_settings(search, study, lambda: watch(study))
         for worker in workers:
             worker.join()
     finally:
@@ -216,24 +224,33 @@ def _join_in(search: Search) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     try:
-        _work(search, load(search), lambda: None, is_wanted=parent.is_alive)
+        try_settings(search, load(search), lambda: None, is_wanted=parent.is_alive)
     except KeyboardInterrupt:
         return
 
 
-def _work(
+def try_settings(
     search: Search,
     study: "Study",
     after: Callable[[], None],
     is_wanted: Callable[[], bool] = lambda: True,
 ) -> None:
+    """Try settings until there are enough, the time is over, or no more are wanted.
+
+    Args:
+        search: The search.
+        study: The study, loaded.
+        after: Called after each trial.
+        is_wanted: Whether to go on.
+    """
     space, read_image = search.space(), search.read_image()
-    base = flat(search.problem.tracker, search.problem.filters)
+    base = search.problem.usual()
+    problem_of = redetecting(search.problem, search.config)
     first = first_draws(
         space, base | {"tracker.oks_stddev": base["tracker.oks_stddev"] or OKS_STDDEV}, search.typed
     )
     while is_wanted() and (begun := _begin(search, study, space, first)) is not None:
-        _try(search, study, *begun, read_image)
+        _try(search, study, *begun, read_image, problem_of)
         after()
 
 
@@ -257,12 +274,17 @@ def _begin(
 
 
 def _try(
-    search: Search, study: "Study", trial: "Trial", settings: Settings, read_image: ReadImage
+    search: Search,
+    study: "Study",
+    trial: "Trial",
+    settings: Settings,
+    read_image: ReadImage,
+    problem_of: Callable[[Settings], Problem],
 ) -> None:
     """Score the settings of a trial on more and more blocks, and record how it went."""
     from optuna.trial import TrialState
 
-    problem = search.problem
+    problem = problem_of(settings)
     tracker, filters = with_settings(problem.tracker, problem.filters, settings)
     trial.set_user_attr("settings", settings)
     why = ""

@@ -329,7 +329,7 @@ def test_what_was_cached_before_the_rooms_moved_still_counts(case, monkeypatch):
     config, source = case
     monkeypatch.setattr(fingerprints, "results_version", lambda stage: f"code of {stage}")
     monkeypatch.setattr(fingerprints, "package_version", lambda name: f"version of {name}")
-    monkeypatch.setattr(fingerprints, "_processor", lambda device, threads: [device, threads])
+    monkeypatch.setattr(fingerprints, "processor_facts", lambda device, threads: [device, threads])
     found = []
     for settings in CONFIGS:
         chosen = config

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from sleap_lab.inference import stopwatch
-from sleap_lab.inference.stopwatch import Stopwatch, predicting_seconds, untimed
+from sleap_lab.inference.stopwatch import Stopwatch, paced, predicting_seconds, untimed
 
 
 def test_stages_are_listed_in_the_order_in_which_they_start(pass_time):
@@ -109,3 +109,14 @@ def test_a_stage_that_is_over_is_not_named(monkeypatch):
         ]
     timer.join(30)
     assert (timer.is_alive(), told) == (False, [])
+
+
+def test_the_pace_of_a_long_prediction_is_noted(monkeypatch):
+    now = iter(range(1000))
+    monkeypatch.setattr(stopwatch.time, "monotonic", lambda: float(next(now)))
+    rates = []
+    assert list(paced(range(2000), 2000, rates)) == list(range(2000))
+    assert rates == [[40 * (i + 1), 40.0] for i in range(50)]  # a second for every 2000 / 50
+    short = []
+    assert list(paced(range(999), 999, short)) == list(range(999))
+    assert short == []

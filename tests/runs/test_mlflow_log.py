@@ -83,6 +83,7 @@ def test_everything_that_matters_is_logged(log, root, store):
         "logger.tracking_uri": "null",
         "logger.experiment_name": "flies",
         "logger.run_name": "null",
+        "logger.system_metrics": "false",
         "logger.tags.lab": "west",
     }
     assert run.data.tags["choice.tracker"] == "flow"

@@ -15,7 +15,7 @@ from sleap_lab.runs.summary import SWEEP_FILE, RunSummary
 from sleap_lab.settings.compose import find_configs
 from sleap_lab.settings.jobs import check_jobs
 from sleap_lab.sweeps import job as job_module
-from sleap_lab.sweeps import multirun
+from sleap_lab.sweeps import passing
 from sleap_lab.sweeps.find import find_runs
 from sleap_lab.sweeps.launch import launch
 from sleap_lab.sweeps.multirun import exit_code
@@ -323,7 +323,7 @@ def test_jobs_that_never_ran_are_run(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(multirun, "_launch", interrupt)
+        broken.setattr(passing, "_launch", interrupt)
         with pytest.raises(KeyboardInterrupt):
             swept(*words)
     (folder,) = sweep_folders()

@@ -21,6 +21,7 @@ from sleap_lab.sweeps.results import (
     mirror_job,
     open_parent,
     read_jobs,
+    titles_of,
 )
 
 COMMAND = ["sleap-lab", "-m", "tracker=flow,kalman"]
@@ -208,7 +209,7 @@ def test_the_parent_holds_its_children_and_the_best_of_them(
         monkeypatch.setenv(name, parent.run_id)
     jobs = read_jobs(sweep)
     for job in jobs[:2]:  # the third died while its sweep did
-        mirror_job(parent.store, job, jobs, logger, parent.run_id)
+        mirror_job(parent.store, job, titles_of(jobs), logger, parent.run_id, None)
     finish_sweep(sweep)
     log_sweep(sweep, logger, root)
 

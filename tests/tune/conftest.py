@@ -10,7 +10,13 @@ import sleap_io as sio
 
 from sleap_lab.media.labels import save_labels, to_labels
 from sleap_lab.poses.record import Skeleton, make_poses
-from sleap_lab.settings.config import DataConfig, EvaluatorConfig, FiltersConfig, TrackerConfig
+from sleap_lab.settings.config import (
+    Config,
+    EvaluatorConfig,
+    FiltersConfig,
+    ModelConfig,
+    TrackerConfig,
+)
 from sleap_lab.tune.draws import suggest
 from sleap_lab.tune.problem import make_problem
 from sleap_lab.tune.settings import TRACKERS, TuneConfig, find_metric
@@ -107,8 +113,7 @@ def search(tmp_path, problem):
             folder=tmp_path / name,
             problem=problem(60, metric=metric),
             settings=TuneConfig(metric=metric, **settings),
-            data=DataConfig(),
-            predicting=False,
+            config=Config(model=ModelConfig(kind="none")),
             trackers=trackers,
             n_animals=None,
             typed={"filters.filter_overlapping": False},
