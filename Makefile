@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
-EXTRAS := joblib,submitit,tune,system
+EXTRAS := joblib,submitit,system,tune
 EXTRAS_OF_TOOLS := dev,docs,openvino
 EXTRAS_OF_CLUSTER := cluster
 OPENCV = $(shell sed -n 's/^opencv-python==//p' constraints.txt)
