@@ -47,4 +47,4 @@ def test_the_page(cluster, tmp_path):
     jobs = [f"{number}_{task}" for number in numbers for task in "01"]
     assert [cluster.facts(job)["JobState"] for job in jobs] == ["COMPLETED"] * 4
     assert cluster.facts(jobs[0])["TimeLimit"] == "04:00:00"
-    assert "gres/gpu=1" in cluster.ask("scontrol", "show", "job", jobs[0]).replace(":", "=")
+    assert cluster.facts(jobs[0])["TresPerNode"] == "gres:gpu:1"
