@@ -568,7 +568,8 @@ def test_a_result_tells_itself_and_names_the_nearest_attribute(tmp_path):
 def test_names_of_the_package_are_public_and_a_wrong_one_gets_the_nearest():
     import sleap_lab
 
-    assert dir(sleap_lab) == ["Evaluator", "load_metrics", "run_experiment", "run_inference"]
+    names = ["Evaluator", "load_metrics", "run_experiment", "run_inference", "stream"]
+    assert dir(sleap_lab) == names
     with pytest.raises(AttributeError, match="Did you mean 'run_inference'"):
         _ = sleap_lab.run_inferences
     with pytest.raises(ConfigError, match="accepted: a list of KEY=VALUE texts"):
