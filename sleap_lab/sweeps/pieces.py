@@ -14,9 +14,7 @@ from pathlib import Path
 
 from sleap_lab import terminal
 from sleap_lab.errors import SleapLabError
-from sleap_lab.inference.cached import open_cache
 from sleap_lab.inference.fingerprint import fingerprint
-from sleap_lab.inference.preparation import open_inputs
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import Config
@@ -77,6 +75,10 @@ def _ranges(config: Config) -> list[Piece]:
     apart = [Piece()] if config.sweep.cpu_launcher is not None else []
     if config.sweep.split_frames is None:
         return apart
+    # Sweeps without pieces start faster without these.
+    from sleap_lab.inference.cached import open_cache
+    from sleap_lab.inference.preparation import open_inputs
+
     try:
         cache = open_cache(config, terminal.warn)
         frames = len(open_inputs(config, cache)[0].frames)

@@ -173,6 +173,7 @@ def test_paths_are_those_of_the_config():
         "output.path",
         "evaluator.save_metrics",
         "cache_dir",
+        "cache_seeds",
     }
     assert set(PATH_KEYS) == reads
 

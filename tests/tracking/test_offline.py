@@ -272,7 +272,7 @@ def test_fewer_tracks_than_animals_never_more(seed):
 
 def test_the_probability_of_a_link_is_a_logistic_curve_of_its_margin():
     found = offline.probability(np.array([0, 1, 10, np.inf]))
-    odds = np.exp([-0.44, -0.44 + 0.71, -0.44 + 7.1])
+    odds = np.exp([-0.2, -0.2 + 0.6, -0.2 + 6])
     assert found == pytest.approx([*(odds / (1 + odds)), 1])
 
 
@@ -303,10 +303,7 @@ def test_links_are_added_to_paths():
     assert paths.runs.after.tolist() == [1, -1, -1, -1, -1]  # as it was
 
 
-class Straight:
-    """A motion of which only the cost of a place anywhere is used."""
-
-    anywhere = 3.0
+ANYWHERE = 3.0
 
 
 def solved(time, links, costs, population):
@@ -319,7 +316,7 @@ def solved(time, links, costs, population):
         found = np.array([costs.get(pair, 50.0) for pair in pairs])
         return np.where(time[others] > time[rows], found, 1e6)
 
-    return offline._solved(time, runs, cost, Straight(), population)
+    return offline._solved(time, runs, cost, ANYWHERE, population)
 
 
 # Two animals: 0-2 and 1-3 in frames 0 and 1, 4-6 and 5-7 in frames 2 and 3.

@@ -53,6 +53,7 @@ def test_the_command_runs_the_setting(tmp_path, words):
         "mice",
         *FOUND,
         None,
+        {},
     )
     assert command == [
         "sleap-lab",
@@ -68,7 +69,7 @@ def test_the_command_runs_the_setting(tmp_path, words):
 
 def test_a_preset_does_not_change_the_setting(tmp_path):
     write_options(tmp_path, "mice", *FOUND, [])
-    command = run_command(["experiment=demo"], tmp_path, "mice", *FOUND, None)
+    command = run_command(["experiment=demo"], tmp_path, "mice", *FOUND, None, {})
     assert "tracker.oks_stddev=null" in command  # the preset says 0.1
     config = composed(command)
     assert (config.tracker, config.filters) == FOUND
@@ -82,7 +83,7 @@ def test_options_of_the_user_are_found_too(tmp_path, words):
     write_options(tmp_path / "conf", "mice", *FOUND, [])
     chosen = [word for word in words if "oks_stddev" not in word and word != "evaluator=identity"]
     command = run_command(
-        [*chosen, "evaluator=strict"], tmp_path / "conf", "mice", *FOUND, str(tmp_path / "own")
+        [*chosen, "evaluator=strict"], tmp_path / "conf", "mice", *FOUND, str(tmp_path / "own"), {}
     )
     config = composed(command)
     assert (config.tracker, config.filters, config.evaluator.oks_stddev) == (*FOUND, 0.01)
@@ -94,7 +95,7 @@ def test_flags_say_the_same(seed):
     tracker, filters = with_settings(
         TrackerConfig(tracking=True), FiltersConfig(), suggest(trial, SPACE, {})
     )
-    values, overrides = parse(TRACK, track_flags(tracker, filters))
+    values, overrides = parse(TRACK, track_flags(tracker, filters, {}))
     used = unusual(TrackerConfig(), FiltersConfig()) | PARITY | special_defaults(TRACK) | values
     used |= {
         key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in overrides)
