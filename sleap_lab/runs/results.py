@@ -74,12 +74,15 @@ def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Writ
         predictions: The labels; empty frames are removed if `output.no_empty_frames` is set.
     """
     config, output = run.config, run.config.output
+    calibration, notes = given(config.evaluator), []
+    if calibration is not None:
+        nodes = tuple(node.name for skeleton in predictions.skeletons for node in skeleton.nodes)
+        notes = calibration_notes(run, calibration, nodes)
     if not writes_predictions(config):
-        return Written([], [], [])
+        return Written([], notes, [])
     path = Path(output.path) if output.path is not None else run.folder / "predictions.slp"
     if output.no_empty_frames:
         leave_out_empty_frames(predictions)
-    calibration = given(config.evaluator)
     written = write_formats(
         predictions,
         path,
@@ -88,10 +91,7 @@ def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Writ
         source.digest,
         radii=None if calibration is None else partial(radii_of, calibration),
     )
-    if calibration is not None:
-        nodes = tuple(node.name for skeleton in predictions.skeletons for node in skeleton.nodes)
-        written.notes.extend(calibration_notes(run, calibration, nodes))
-    return written
+    return written._replace(notes=[*written.notes, *notes])
 
 
 def write_scores(

@@ -46,6 +46,12 @@ def suggest_frames(subject: Subject, folder: Path, identify: Identify, count: in
     quality = assess(poses[~poses.user], subject.animals, identify)
     user = poses[poses.user]
     known = set(zip(user.video.tolist(), user.frame.tolist(), strict=True))
+    if (project := subject.source.project) is not None:  # a frame may be labelled as empty
+        known |= {
+            (project.videos.index(entry.video), entry.frame_idx)
+            for entry in project.labeled_frames
+            if entry.is_negative
+        }
     frames = suggest(quality, suspects(quality), count, known)
     if not frames:
         raise ConfigError(

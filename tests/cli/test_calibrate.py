@@ -110,6 +110,29 @@ def test_frames_to_label_are_suggested(here, capsys):
         assert [int(row["frame"]) for row in csv.DictReader(table)] == frames
 
 
+def test_a_frame_that_a_person_emptied_is_not_suggested(here, capsys):
+    labels = read_labels("poses.slp")
+    for entry in labels.labeled_frames[100:200]:
+        entry.instances, entry.is_negative = [], entry.frame_idx == 150
+    save_labels(labels, "emptied.slp")
+    assert call("suggest", "emptied.slp", "-n", "380") == 0
+    file = max((here / "outputs" / "suggest").glob("*/suggested.slp"))
+    frames = {suggestion.frame_idx for suggestion in read_labels(file).suggestions}
+    assert frames == set(range(380)) - {150}
+
+
+def test_nodes_without_a_radius_are_named_where_nothing_is_written(here):
+    folder = run_experiment([*SCORED.split(), "report=none"]).folder
+    assert call("calibrate", str(folder)) == 0
+    file = folder / "calibration.json"
+    content = json.loads(file.read_text())
+    del content["nodes"]["nose"]
+    file.write_text(json.dumps(content))
+    words = SCORED.replace("tracker=fixed_window ", "").split()
+    result = run_experiment([*words, "report=none", f"evaluator.calibration={file}"])
+    assert "evaluator.calibration has no radius for nose" in result.summary.notes
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
