@@ -17,11 +17,13 @@ import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.files.atomic import replacing
@@ -113,7 +115,8 @@ def replacing_earlier(path: Path, frames: str, notes: list[str]) -> Iterator[Pat
     """Write a result as `replacing` does, with a mark, and keep what it must not replace.
 
     An earlier result over the same frames is replaced. All else that lies there by now becomes a
-    `.bak` file.
+    `.bak` file. Of processes that write the same file at the same time, each sees what the one
+    before it wrote.
 
     Args:
         path: The result.
@@ -123,13 +126,31 @@ def replacing_earlier(path: Path, frames: str, notes: list[str]) -> Iterator[Pat
     Raises:
         RunError: The file cannot be written.
     """
-    with replacing(path) as temporary:
+    with ExitStack() as alone, replacing(path) as temporary:
         yield temporary
         _add_mark(temporary, frames)
+        alone.enter_context(_alone(path))  # until the new file has its name
         if not _makes_room(path, temporary, frames):
             held = contents(path)
             kept = keep(path)
             notes.append(f"{path} held {held}, and other frames or poses: it is kept as {kept}.")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep others from replacing a file; its lock is a hidden file, there only meanwhile."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError):  # the file system knows no locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps a file that another process has open
+            Path(lock.lock_file).unlink()  # who waits for it notices, and makes another
+        lock.release()
 
 
 def contents(path: Path) -> str:

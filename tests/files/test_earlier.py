@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import zipfile
 
 import h5py
@@ -100,6 +101,27 @@ def test_what_appears_while_a_run_goes_on_is_kept(tmp_path):
         path.write_text("made meanwhile")
     assert (tmp_path / "a.h5.bak").read_text() == "made meanwhile"
     assert notes == [f"{path} held 14 bytes, and other frames or poses: it is kept as a.h5.bak."]
+
+
+def test_of_writers_at_the_same_time_none_replaces_what_it_has_not_seen(tmp_path, monkeypatch):
+    path = tmp_path / "file.slp"
+    judge = earlier._makes_room
+    other = threading.Thread(target=put, args=(path, hdf5, THERE, 2))
+
+    def judged_too_early(*arguments):
+        if threading.current_thread() is other:
+            return judge(*arguments)
+        answer = judge(*arguments)
+        other.start()
+        other.join(timeout=0.3)  # it ends within this time if nothing keeps it waiting
+        return answer
+
+    monkeypatch.setattr(earlier, "_makes_room", judged_too_early)
+    put(path, hdf5, HERE, 1)
+    other.join()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file.slp", "file.slp.bak"]
+    with h5py.File(path) as last, h5py.File(f"{path}.bak") as first:
+        assert (first["poses"][0], last["poses"][0]) == (1, 2)
 
 
 def test_a_write_that_fails_changes_nothing(tmp_path):
