@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 PASSES = 4  # the paths settle within three
 CERTAIN, SLOPE = -0.20, 0.60  # log odds at no margin, and their growth; see `probability`
+WITHOUT_DOUBT = 0.9997  # how often links of tracklets are right; counted likewise
 
 
 def track_globally(
@@ -136,7 +137,8 @@ def identify(
     # Animals are numbered in order of time; who is first among equals does not matter.
     _, number = np.unique(first[real], return_inverse=True)
     tracks, scores = np.full(len(poses), -1), np.full(len(poses), np.nan)
-    tracks[rows[real]], scores[rows[real]] = number, probability(paths.margin[real])
+    sure = np.where(runs.before >= 0, WITHOUT_DOUBT, probability(paths.margin))
+    tracks[rows[real]], scores[rows[real]] = number, sure[real]
     return tracks, scores
 
 

@@ -10,6 +10,7 @@ from sleap_lab.quality.assess import KINDS, Quality, assess
 from sleap_lab.quality.neighbours import in_order
 from sleap_lab.quality.proxies import Found
 from sleap_lab.quality.suspects import CHANCE, REACH, suspects, write_suspects
+from sleap_lab.tracking.offline import identify
 
 STILL = make_poses(
     Skeleton(("a", "b")),
@@ -41,6 +42,10 @@ def planted(scene):
 
 def test_nothing_found_is_nothing_to_look_at(scene):
     assert suspects(assess(scene())) == []
+
+
+def test_the_second_tracker_has_no_doubt_about_animals_that_stay_apart(scene):
+    assert suspects(assess(scene(), 3, identify)) == []
 
 
 def test_every_kind_has_a_chance():

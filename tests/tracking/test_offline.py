@@ -276,6 +276,12 @@ def test_the_probability_of_a_link_is_a_logistic_curve_of_its_margin():
     assert found == pytest.approx([*(odds / (1 + odds)), 1])
 
 
+def test_links_without_doubt_are_surer_than_the_curve_says_of_the_margin_they_have_at_least():
+    apart = [[(t, 10 * t, y, 0.0) for t in range(8)] for y in (0, 500, 1000)]
+    scores = track(scene(mixed(*apart)), THREE).track_scores
+    assert scores[3:].tolist() == [offline.WITHOUT_DOUBT] * 21
+
+
 def test_time_is_in_usual_steps_between_processed_frames():
     # Steps of 2, 2, 7 and 1: the usual one is 2, so they take 1, 1, 4 (3.5 rounded) and 1.
     poses = scene([(11, 0, 0, 0.0), (2, 0, 0, 0.0), (4, 0, 0, 0.0), (2, 9, 9, 0.0), (12, 0, 0, 0)])
