@@ -624,7 +624,7 @@ def browse(tmp_path):
             f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
             "--enable-logging=stderr", "--v=0", "--dump-dom", page.as_uri(),
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
         found = re.search(r"<title>PROBE(.*?)</title>", done.stdout)
         assert found, done.stderr[-2000:]
         messages = [line for line in done.stderr.splitlines() if "CONSOLE" in line]

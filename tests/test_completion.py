@@ -141,6 +141,8 @@ def typed(shell, line, home):
     name, text = SETTINGS[shell]
     (home / name).parent.mkdir(parents=True, exist_ok=True)
     (home / name).write_text(text)
+    # Without this folder, fish reads all manuals of the machine when it starts.
+    (home / ".local/share/fish/generated_completions").mkdir(parents=True, exist_ok=True)
     child, terminal = pty.fork()
     if child == 0:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -148,7 +150,7 @@ def typed(shell, line, home):
     os.write(terminal, f"{line}\x07".encode())
     seen = b""
     try:
-        while select.select([terminal], [], [], 60)[0]:
+        while select.select([terminal], [], [], 300)[0]:
             seen += os.read(terminal, 65536)
     except OSError:  # the shell has ended
         pass

@@ -1,5 +1,7 @@
 import io
 import itertools
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,13 @@ ODD = "a [red]b[/] \\[c] :x: 100% {d} ü 'e' \\"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Let each reading of the clock be four seconds after the previous one."""
-    ticks = itertools.count(step=4.0)
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(ticks))
+    """Let each reading of the clock by the test be four seconds after the previous one."""
+    ticks, real, test = itertools.count(step=4.0), time.monotonic, threading.current_thread()
+    monkeypatch.setattr(
+        terminal.time,
+        "monotonic",
+        lambda: next(ticks) if threading.current_thread() is test else real(),
+    )
 
 
 @pytest.mark.parametrize(

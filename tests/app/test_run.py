@@ -121,7 +121,7 @@ def test_runs_started_at_the_same_moment_have_folders_of_their_own(demo, start, 
     ]
     processes = [start(*words, cwd=tmp_path) for _ in range(2)]
     for process in processes:
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
     records = list(tmp_path.glob("outputs/*/*/run.json"))
     assert {json.loads(record.read_text())["pid"] for record in records} == {
@@ -155,7 +155,7 @@ def test_an_interruption_is_recorded(number, logger, demo, finished, start, mlfl
             process,
         )
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 130, err

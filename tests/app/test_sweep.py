@@ -91,7 +91,7 @@ def outcome(cwd):
     return results, jobs
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
@@ -232,7 +232,7 @@ def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(
     process = start(*tracking, "logger=none", "data.frames=null", cwd=tmp_path)
     (pid,) = wait_for(lambda: running(tmp_path))
     process.send_signal(stop)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert not process_exists(os.uname().nodename, pid)

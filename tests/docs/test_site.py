@@ -86,7 +86,7 @@ def test_pages_on_the_disk_can_be_searched(site, tmp_path):
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=60000",
         f"--user-data-dir={tmp_path}", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
     page.unlink()
     assert re.search(r'href="[^"]*glossary\.html[^"]*" class="md-search-result__link"', shown)
 

@@ -20,6 +20,6 @@ def test_a_call_that_fails_costs_a_line_and_no_file():
         [sys.executable, SCRIPT, "--first", "20", "--every", "151"],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

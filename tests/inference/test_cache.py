@@ -272,7 +272,7 @@ def test_those_who_need_the_same_wait_for_one_and_say_so(cache, warnings):
 
     def slow():
         started.set()
-        release.wait(10)
+        release.wait(60)
         return work()
 
     results = []
@@ -281,13 +281,13 @@ def test_those_who_need_the_same_wait_for_one_and_say_so(cache, warnings):
         for compute in (slow, work)
     ]
     threads[0].start()
-    started.wait(10)
+    assert started.wait(60)
     threads[1].start()
     while not warnings:
         time.sleep(0.01)
     release.set()
     for thread in threads:
-        thread.join(10)
+        thread.join()
     assert work.times == 1
     assert sorted(recalled for _, recalled in results) == [False, True]
     assert warnings == [
@@ -327,7 +327,7 @@ def test_four_processes_that_need_the_same_compute_it_once(tmp_path):
         "print(recalled, result.arrays['points'].sum())"
     )
     processes = [start(program, tmp_path) for _ in range(4)]
-    told = [process.communicate(timeout=60)[0].split() for process in processes]
+    told = [process.communicate(timeout=300)[0].split() for process in processes]
     assert (tmp_path / "log").read_text() == "computed\n"
     assert sorted(told) == [["False", "10.0"], *3 * [["True", "10.0"]]]
 
@@ -356,7 +356,7 @@ module.remember(cache, key, work, stage="predict")
         assert process.stdout.readline() == "half\n"
     finally:
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate()
     assert len(list(cache.folder.glob(f".{KEY}.*.{half}"))) == 1
     assert entries(cache.folder) == []
     assert not store(cache)[1]

@@ -79,7 +79,7 @@ def test_reading_stays_only_so_far_ahead_and_ends_when_nobody_listens():
     frames = read_ahead(recorded(video, 10_000), ahead)
     assert video.were_read == [], "nothing is read before it is asked for"
     next(frames)
-    assert video.reached.wait(timeout=10), "reads ahead"
+    assert video.reached.wait(timeout=60), "reads ahead"
     assert len(readers()) == 1
     frames.close()
     assert readers() == []

@@ -46,8 +46,8 @@ class Slow(Accelerator):
         self.arrived = threading.Semaphore(0)
 
     def wait(self):
-        assert self.arrived.acquire(timeout=10)
-        assert self.arrived.acquire(timeout=10)
+        assert self.arrived.acquire(timeout=60)
+        assert self.arrived.acquire(timeout=60)
 
 
 def test_while_one_batch_is_on_the_device_the_next_ones_are_prepared():

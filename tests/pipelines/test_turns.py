@@ -8,7 +8,7 @@ def test_workers_work_together():
 
     def work():
         with turns.together():
-            both.wait(10)
+            both.wait(60)
 
     other = threading.Thread(target=work)
     other.start()
@@ -23,7 +23,7 @@ def test_one_that_works_alone_waits_for_the_others_and_lets_nobody_begin():
     def first():
         with turns.together():
             begun.set()
-            assert wants.wait(10)
+            assert wants.wait(60)
             happened.append("first")
 
     def alone():
@@ -36,14 +36,14 @@ def test_one_that_works_alone_waits_for_the_others_and_lets_nobody_begin():
 
     threads = [threading.Thread(target=work) for work in (first, alone, third)]
     threads[0].start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     threads[1].start()
     while not turns._only_one.locked():
         pass
     threads[2].start()
     wants.set()
     for thread in threads:
-        thread.join(10)
+        thread.join()
     assert happened == ["first", "alone", "third"]
 
 

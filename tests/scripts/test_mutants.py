@@ -161,7 +161,7 @@ def test_what_nobody_noticed_is_listed(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.stdout.splitlines() == [
         "listed, but no such change is left: tiny.py count: gone → away",
