@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from importlib import resources
 from pathlib import Path
@@ -21,6 +22,25 @@ ENVIRONMENT = {
     for name, value in os.environ.items()
     if not name.startswith(("MLFLOW_", "HYDRA_", "SLEAP_LAB_"))
 }
+WAITING_RUN = """
+import sys, time
+from pathlib import Path
+from sleap_lab.cli import main
+from sleap_lab.inference import chunks
+
+store, here = chunks.Chunks.store, Path("waits")
+chunks.CHUNK_SECONDS = -1
+
+def store_and_wait(self):
+    store(self)
+    chunks.Chunks.store = store
+    here.touch()
+    while here.exists():
+        time.sleep(0.01)
+
+chunks.Chunks.store = store_and_wait
+main(sys.argv[1:])
+"""
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +70,33 @@ def start():
         )
 
     return start
+
+
+@pytest.fixture(scope="session")
+def waiting_run(tmp_path_factory):
+    """The path of a program: the command, which stores a chunk after each batch.
+
+    After the first one it makes the file `waits` in its working directory, and continues when that
+    is gone.
+    """
+    program = tmp_path_factory.mktemp("program") / "waiting_run.py"
+    program.write_text(WAITING_RUN)
+    return program
+
+
+@pytest.fixture(scope="session")
+def wait_for():
+    """Return a function that waits for what a function returns, while a process lives."""
+
+    def wait_for(condition, process=None):
+        end = time.monotonic() + 300
+        while not (found := condition()):
+            assert process is None or process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        return found
+
+    return wait_for
 
 
 @pytest.fixture(scope="session")

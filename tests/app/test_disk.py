@@ -8,17 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
 from sleap_lab.media.labels import read_labels, to_poses
 
 QUIET = ("report=none", "logger=none")
-RUN = (
-    "import sys; from sleap_lab import cli; from sleap_lab.inference import chunks; "
-    "chunks.CHUNK_SECONDS = 0.1; cli.main(sys.argv[1:])"
-)
 BIND = """
 import ctypes, os, resource, sys
 DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS = 24, 1  # of prctl and its capabilities
@@ -37,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def begin(*words, cwd, limit=None):
+def begin(*words, cwd, limit=None, program=("-m", "sleap_lab")):
     """Start the command as a user whom permissions bind, even as root, with a limited file size."""
     words = [
         sys.executable,
@@ -45,8 +40,7 @@ def begin(*words, cwd, limit=None):
         BIND,
         "unlimited" if limit is None else str(limit),
         sys.executable,
-        "-c",
-        RUN,
+        *program,
         *words,
     ]
     # Without git: the difference of a checkout is no large file of its own.
@@ -129,8 +123,8 @@ def test_a_cache_that_may_only_be_read_is_a_warning(words, locked, tmp_path):
 
 
 @pytest.fixture
-def under_way(demo, tmp_path):
-    """A run that has stored a chunk, and its command line; its video can be taken away."""
+def under_way(demo, waiting_run, wait_for, tmp_path):
+    """A run that has stored a chunk and waits, and its words; its video can be taken away."""
     shutil.copy(demo.clip, tmp_path / "video.mp4")
     line = (
         "data.path=video.mp4",
@@ -140,15 +134,8 @@ def under_way(demo, tmp_path):
         "runtime.queue_maxsize=1",
         "output.path=poses.slp",
     )
-    process = begin(*line, *QUIET, cwd=tmp_path)
-    deadline = time.monotonic() + 240
-    while not any(
-        "predict, part" in path.read_text()
-        for path in (tmp_path / "outputs" / "cache").glob("[!.]*.json")
-    ):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    process = begin(*line, *QUIET, cwd=tmp_path, program=(waiting_run,))
+    wait_for((tmp_path / "waits").exists, process)
     return process, (*line, *QUIET)
 
 
@@ -159,6 +146,7 @@ def test_a_video_that_is_cut_short_meanwhile_ends_the_run_which_goes_on_when_it_
     video = tmp_path / "video.mp4"
     with open(video, "rb+") as file:
         file.truncate(1000)
+    (tmp_path / "waits").unlink()
     code, said = finish(process)
     assert (code, said[-1]) == (
         1,

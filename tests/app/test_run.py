@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -137,7 +136,9 @@ def test_runs_started_at_the_same_moment_have_folders_of_their_own(demo, start, 
     [(signal.SIGINT, "none"), (signal.SIGTERM, "mlflow")],
     ids=["Ctrl-C", "a request to terminate, with MLflow"],
 )
-def test_an_interruption_is_recorded(number, logger, demo, finished, start, mlflow_runs, tmp_path):
+def test_an_interruption_is_recorded(
+    number, logger, demo, finished, start, wait_for, mlflow_runs, tmp_path
+):
     folder = tmp_path / "run"
     words = [
         "data=demo",
@@ -169,10 +170,3 @@ def test_an_interruption_is_recorded(number, logger, demo, finished, start, mlfl
         if run.data.tags["sleap_lab.folder"] == str(folder)
     ]
     assert logged == (["KILLED"] if logger == "mlflow" else [])
-
-
-def wait_for(condition, process):
-    """Wait until a condition holds, while the process lives."""
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,14 +91,6 @@ def outcome(cwd):
     return results, jobs
 
 
-def wait_for(condition, seconds=300):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
-
-
 def running(cwd):
     """Return the processes of the jobs that run in a folder."""
     records = [json.loads(path.read_text()) for path in cwd.glob("outputs/multirun/*/*/*/run.json")]
@@ -107,6 +99,17 @@ def running(cwd):
         for record in records
         if record["status"] == "running" and process_exists(record["host"], record["pid"])
     ]
+
+
+def pause_one(cwd):
+    """Pause the process of a job within its work; return its number, or None if none works."""
+    for pid in running(cwd):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            if pid in running(cwd):
+                return pid
+            os.kill(pid, signal.SIGCONT)
+    return None
 
 
 # --- what a sweep leaves ----------------------------------------------------------------
@@ -190,21 +193,22 @@ def test_a_mistake_in_one_job_stops_the_sweep_before_it_begins(finished, sleap_l
 
 
 def test_a_sweep_goes_on_where_it_was_killed(
-    start, sleap_lab, mlflow_runs, tracking, undisturbed, tmp_path
+    start, sleap_lab, wait_for, mlflow_runs, tracking, undisturbed, tmp_path
 ):
     """Takes fifteen seconds: a sweep is killed twice, each time within a job, and finished."""
     killed = tmp_path / "killed"
     killed.mkdir()
     process = start(*tracking, cwd=killed)
-    os.kill(wait_for(lambda: running(killed))[0], signal.SIGKILL)  # one job
+    os.kill(wait_for(lambda: pause_one(killed), process), signal.SIGKILL)  # one job
     out, err = process.communicate(timeout=300)
     assert process.returncode == 3, (out, err)
     assert err.count("its process was ended by SIGKILL") == 1
 
     process = start(*tracking, "sweep.rerun=failed", cwd=killed)
-    pid = wait_for(lambda: running(killed))[0]
+    pid = wait_for(lambda: pause_one(killed), process)
     process.kill()  # the sweep itself
     process.wait()
+    os.kill(pid, signal.SIGCONT)
     wait_for(lambda: not process_exists(os.uname().nodename, pid))  # takes its job with it
     process.stdout.close()
     process.stderr.close()
@@ -226,11 +230,11 @@ def test_a_sweep_goes_on_where_it_was_killed(
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(
-    start, sleap_lab, tracking, tmp_path, stop
+    start, sleap_lab, wait_for, tracking, tmp_path, stop
 ):
     """Takes five seconds: four jobs, each a process, are begun and finished by two commands."""
     process = start(*tracking, "logger=none", "data.frames=null", cwd=tmp_path)
-    (pid,) = wait_for(lambda: running(tmp_path))
+    (pid,) = wait_for(lambda: running(tmp_path), process)
     process.send_signal(stop)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
@@ -251,14 +255,14 @@ def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_process(
     ],
 )
 def test_jobs_that_run_side_by_side_come_out_the_same(
-    start, sleap_lab, tracking, undisturbed, tmp_path, launcher
+    start, sleap_lab, wait_for, tracking, undisturbed, tmp_path, launcher
 ):
     """Takes five seconds: four jobs, each a process, are begun and finished by two commands."""
     pytest.importorskip(f"hydra_plugins.hydra_{launcher[0].removesuffix('_local')}_launcher")
     process = start(
         *tracking, "logger=none", f"hydra/launcher={launcher[0]}", *launcher[1:], cwd=tmp_path
     )
-    os.kill(wait_for(lambda: running(tmp_path))[0], signal.SIGKILL)
+    os.kill(wait_for(lambda: pause_one(tmp_path), process), signal.SIGKILL)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 3, err
     assert err.count("its process was ended by SIGKILL") == 1

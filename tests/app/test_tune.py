@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import signal
-import time
 
 import pytest
 
@@ -33,12 +32,6 @@ def progress(folder):
     return journal.read_text().count('"frames_per_second"') if journal.exists() else 0
 
 
-def wait_for(trials, folder, process):
-    while progress(folder) < trials:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-
-
 def test_detections_are_taken_from_the_cache_and_the_setting_can_be_used(finished, sleap_lab):
     """Takes ten seconds: a run, a search on its detections, and a run of what it found."""
     ended = sleap_lab("tune", *finished.words, "tune.trials=2", cwd=finished.cwd)
@@ -53,31 +46,30 @@ def test_detections_are_taken_from_the_cache_and_the_setting_can_be_used(finishe
     assert used.code == 0, used.err
 
 
-def test_a_killed_search_goes_on(words, start, sleap_lab, tmp_path):
+def test_a_killed_search_goes_on(words, start, sleap_lab, wait_for, tmp_path):
     """Takes six seconds: a search is killed, and finished by a second command."""
     process = start(*words, "tune.trials=200", cwd=tmp_path)
-    wait_for(3, tmp_path, process)
+    wait_for(lambda: progress(tmp_path) >= 3, process)
     process.kill()
     process.communicate()
-    ended = sleap_lab(*words, "tune.trials=5", cwd=tmp_path)
+    tried = progress(tmp_path)
+    ended = sleap_lab(*words, f"tune.trials={tried + 2}", cwd=tmp_path)
     assert ended.code == 0, ended.err
     before = re.search(r"(\d+) settings tried before", ended.err)
-    assert int(before[1]) >= 2  # the third may have been killed while it was being recorded
-    assert "All 5 settings" in (tmp_path / "outputs" / "tune" / "mice" / "report.html").read_text()
+    assert int(before[1]) >= tried - 1  # the last may have been killed while it was being recorded
+    report = (tmp_path / "outputs" / "tune" / "mice" / "report.html").read_text()
+    assert f"All {tried + 2} settings" in report
 
 
-def test_ctrl_c_ends_all_processes_and_keeps_what_was_found(words, start, tmp_path):
+def test_ctrl_c_ends_all_processes_and_keeps_what_was_found(words, start, wait_for, tmp_path):
     process = start(*words, "tune.trials=500", "tune.jobs=2", cwd=tmp_path)
-    wait_for(2, tmp_path, process)
+    wait_for(lambda: progress(tmp_path) >= 2, process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)  # until no process is left that could write there
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "the same command goes on from here" in err
     assert "Keep the default setting" in out  # the truth is tracked without a mistake
-    done = progress(tmp_path)
-    time.sleep(1)
-    assert progress(tmp_path) == done
 
 
 def test_mistakes_are_found_before_any_work(words, sleap_lab, tmp_path):
