@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 EXTRAS := joblib,submitit,system,tune
-EXTRAS_OF_TOOLS := dev,docs,openvino
+EXTRAS_OF_TOOLS := dev,docs,onnxruntime,openvino
 EXTRAS_OF_CLUSTER := cluster
 OPENCV = $(shell sed -n 's/^opencv-python==//p' constraints.txt)
 SECONDS ?= 60

@@ -170,6 +170,8 @@ def _arrays(
 def stream(
     video: str | Path | sio.Video | np.ndarray | Iterable[np.ndarray],
     model_paths: Sequence[str | Path] | str | Path,
+    *,
+    precision: str = "32",
     **options: Any,
 ) -> Iterator[PoseBatch]:
     """Yield poses batch by batch, while memory stays bounded; nothing is written.
@@ -182,6 +184,8 @@ def stream(
             (frames, h, w) or (frames, h, w, c), or an iterable of frames (h, w) or (h, w, c), such
             as a generator that asks a camera. These are uint8, or fractions with 1 as white.
         model_paths: Model folders, or a single one.
+        precision: Number format of the network: `32`, `bf16`, `16`, or `auto`, which takes a faster
+            one if the first batch comes out the same, as `runtime.precision=auto` does.
         **options: Flags of `sleap-lab track` by name, but not those of tracking and output.
 
     Yields:
@@ -198,7 +202,7 @@ def stream(
     if isinstance(video, (str, Path, sio.Video, np.ndarray, list, tuple)):
         given = "input_video" if isinstance(video, (sio.Video, np.ndarray)) else "data_path"
         data = _opened(**{given: video})
-        config = _stream_config(options, model_paths, video if data is None else None)
+        config = _stream_config(options, model_paths, video if data is None else None, precision)
         source = open_source(config.data, data=data)
         for note in source.notes:
             warnings.warn(note, stacklevel=2)
@@ -208,7 +212,7 @@ def stream(
             f"stream: got {type(video).__name__}; accepted: a path, an open video, "
             "an array of frames, or an iterable of frames"
         )
-    return stream_images(frames, _stream_config(options, model_paths, None))
+    return stream_images(frames, _stream_config(options, model_paths, None, precision))
 
 
 NOT_STREAMED = ("Tracking", "Arrays")
@@ -216,7 +220,10 @@ NOT_STREAMED = ("Tracking", "Arrays")
 
 
 def _stream_config(
-    options: dict[str, Any], model_paths: Sequence[str | Path] | str | Path, data_path: Any
+    options: dict[str, Any],
+    model_paths: Sequence[str | Path] | str | Path,
+    data_path: Any,
+    precision: str,
 ) -> Config:
     """Build the config of a stream, which neither tracks nor writes."""
     if not model_paths:
@@ -227,7 +234,12 @@ def _stream_config(
             raise ConfigError(f"stream has no argument {name}; run_inference takes it")
     moved = options.pop("moved", None)
     return _config(
-        options, data_path=data_path, model_paths=model_paths, moved=moved, output_path=None
+        options,
+        data_path=data_path,
+        model_paths=model_paths,
+        moved=moved,
+        output_path=None,
+        precision=precision,
     )
 
 
@@ -282,6 +294,7 @@ def _config(
     model_paths: Sequence[str | Path] | str | Path | None,
     moved: Mapping[str, str | Path] | None,
     output_path: str | Path | None,
+    precision: str = "32",
 ) -> Config:
     """Build the config of a call; settings are checked as on the command line."""
     by_name = {
@@ -298,6 +311,7 @@ def _config(
         "data.moved": None if moved is None else {str(a): str(b) for a, b in moved.items()},
         "model.paths": paths,
         "output.path": output_path,
+        "runtime.precision": precision,
     }
     for name, value in options.items():
         if name not in by_name:

@@ -3,7 +3,10 @@
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
-BUILDS = {"opencv-python": ("opencv-python", "opencv-python-headless")}
+BUILDS = {
+    "opencv-python": ("opencv-python", "opencv-python-headless"),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+}
 """Packages of which one of several builds is installed, all of them with the same numbers."""
 
 

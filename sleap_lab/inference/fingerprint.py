@@ -14,6 +14,7 @@ import numpy as np
 from sleap_lab.files.hashes import file_facts
 from sleap_lab.files.packages import package_version
 from sleap_lab.poses.record import Poses
+from sleap_lab.settings.backends import PACKAGES
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.inputs import model_files
 
@@ -62,8 +63,7 @@ The version of the results is the hash of the code that first gave them.
 """
 
 PREDICT_PACKAGES = ("torch", "numpy", "scipy", "sleap-io", "av", "opencv-python")
-BACKEND_PACKAGES: dict[str, tuple[str, ...]] = {"torch": (), "openvino": ("openvino",)}
-"""Packages that determine the outputs of networks: always, and by `runtime.backend`."""
+"""Packages that determine the outputs of networks, with those of `runtime.backend`."""
 
 WEIGHTS = ("paths", "backbone_ckpt_path", "head_ckpt_path")
 """Settings of the model that name files; the content of the files counts, not their names."""
@@ -137,8 +137,7 @@ def _network_facts(
     return {
         "code": results_version("predict"),
         "versions": {
-            name: package_version(name)
-            for name in (*PREDICT_PACKAGES, *BACKEND_PACKAGES[runtime.backend])
+            name: package_version(name) for name in (*PREDICT_PACKAGES, *PACKAGES[runtime.backend])
         },
         "images": _images(config, source),
         "frames": hashlib.sha256(np.ascontiguousarray(source.frames).tobytes()).hexdigest(),

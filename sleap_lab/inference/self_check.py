@@ -1,6 +1,7 @@
 """`runtime.precision=auto`: a faster number format, if the first frames come out the same."""
 
 import logging
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -29,27 +30,48 @@ def with_precision(config: Config, source: Source) -> tuple[Config, list[str]]:
         ConfigError: The models do not fit together.
         RunError: A model cannot be read.
     """
+    return with_precision_for(
+        config, source.truth, lambda: _first_frames(source, config.runtime.batch_size)
+    )
+
+
+def with_precision_for(
+    config: Config, truth: Poses | None, first: Callable[[], list[Frame]]
+) -> tuple[Config, list[str]]:
+    """Return what `with_precision` does, for frames that are not those of a source.
+
+    Args:
+        config: The experiment.
+        truth: Labelled instances of the frames, where there are any.
+        first: Returns the readable frames of the first batch; called only if they decide.
+
+    Raises:
+        ConfigError: The models do not fit together.
+        RunError: A model cannot be read.
+    """
     if config.runtime.precision != "auto" or config.model.kind == "none":
         return config, []
     from sleap_lab.pipelines.pipeline import choose_device
 
-    chosen, why = _choice(config, source, choose_device(config.runtime.device))
+    chosen, why = _choice(config, truth, first, choose_device(config.runtime.device))
     note = f"runtime.precision=auto chose {chosen}: {why}."
     log.info("%s", note)
     return _at(config, chosen), [note]
 
 
-def _choice(config: Config, source: Source, device: "torch.device") -> tuple[str, str]:
+def _choice(
+    config: Config, truth: Poses | None, first: Callable[[], list[Frame]], device: "torch.device"
+) -> tuple[str, str]:
     """Return the chosen precision, and why it was chosen."""
     from sleap_lab.pipelines.precision import MOST_SHIFT, fast_precision, largest_shift
 
     fast = fast_precision(device)
     if fast is None:
         return "32", f"{device} has no faster format"
-    frames = _first_frames(source, config.runtime.batch_size)
+    frames = first()
     if not frames:
         return "32", "no frame of the first batch can be read"
-    exact, other = (_poses(_at(config, name), source, frames) for name in ("32", fast))
+    exact, other = (_poses(_at(config, name), truth, frames) for name in ("32", fast))
     shift = largest_shift(exact, other)
     seen = f"on the first {len(frames)} frames"
     if shift <= MOST_SHIFT:
@@ -76,11 +98,11 @@ def _first_frames(source: Source, count: int) -> list[Frame]:
     return frames
 
 
-def _poses(config: Config, source: Source, frames: list[Frame]) -> Poses:
-    """Predict some frames of a source."""
+def _poses(config: Config, truth: Poses | None, frames: list[Frame]) -> Poses:
+    """Predict some frames."""
     from sleap_lab.inference.detect import load
     from sleap_lab.pipelines.engine import predict
 
-    pipeline = load(source.truth, config)
+    pipeline = load(truth, config)
     with closing(predict(frames, pipeline, batch_size=len(frames))) as predictions:
         return concatenate([prediction.poses for prediction in predictions])

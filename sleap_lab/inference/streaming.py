@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from sleap_lab.errors import RunError
 from sleap_lab.filters import apply_filters
 from sleap_lab.inference.detect import load
+from sleap_lab.inference.self_check import with_precision, with_precision_for
 from sleap_lab.media.bad_frames import readable
 from sleap_lab.media.read_ahead import read_ahead
 from sleap_lab.media.source import Frame, Source
@@ -122,6 +124,7 @@ def stream_source(source: Source, config: Config) -> Iterator[PoseBatch]:
             used.
     """
     bad_frames: list[Frame] = []
+    config, _ = with_precision(config, source)
     pipeline = load(source.truth, config)
     with closing(read_ahead(source, config.runtime.queue_maxsize)) as read:
         frames = readable(read, len(source.frames), config.data, bad_frames)
@@ -138,9 +141,16 @@ def stream_images(images: Iterable[np.ndarray], config: Config) -> Iterator[Pose
     Raises:
         RunError: An image is something else.
     """
-    pipeline = load(None, config)
     frames = (Frame(0, number, _checked(image, number)) for number, image in enumerate(images))
-    yield from _batches(frames, pipeline, config)
+    decided: list[Frame] = []
+
+    def first() -> list[Frame]:
+        decided.extend(islice(frames, config.runtime.batch_size))
+        return decided
+
+    config, _ = with_precision_for(config, None, first)
+    pipeline = load(None, config)
+    yield from _batches(chain(decided, frames), pipeline, config)
 
 
 def _checked(image: Any, number: int) -> np.ndarray:

@@ -7,7 +7,6 @@ float32.
 
 import sys
 import threading
-import warnings
 from functools import cache, lru_cache
 from typing import Any
 
@@ -16,14 +15,10 @@ from torch import Tensor, nn
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.pipelines.model import Network
+from sleap_lab.pipelines.named_values import MAX_SHAPES, NamedValues, tracing
 from sleap_lab.pipelines.profile import doing
 
 PRECISIONS = {"32": "f32", "bf16": "bf16", "16": "f16"}
-MAX_SHAPES = 8
-"""Image sizes that stay compiled.
-
-A compiled network takes batches of any size, but images of one size only.
-"""
 
 
 def compile_network(
@@ -43,20 +38,19 @@ def compile_network(
         workers: Number of threads that call the function at the same time.
 
     Raises:
-        ConfigError: OpenVINO is not installed, or the device is not a processor.
+        ConfigError: The device is not a processor.
     """
     if device.type != "cpu":
         raise ConfigError(
             "runtime.backend: openvino runs on the processor only, "
             f"got runtime.device={device}; accepted there: torch"
         )
-    _import_openvino()  # raises an error before any work if it is missing
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "NUM_STREAMS": min(workers, torch.get_num_threads()),
     }
-    values = _Values(network)
+    values = NamedValues(network)
     lock, own = threading.Lock(), threading.local()
 
     @lru_cache(MAX_SHAPES)
@@ -76,32 +70,15 @@ def compile_network(
         outputs = request(tuple(images.shape[1:])).infer(
             [images.contiguous().numpy()], share_inputs=True
         )
-        return {name: torch.from_numpy(outputs[i]) for i, name in enumerate(values.names)}
+        return {name: torch.from_numpy(outputs[i]) for i, name in enumerate(values.shapes)}
 
     return infer
-
-
-class _Values(nn.Module):
-    """Network that returns a tuple, as those of OpenVINO do; the first call sets `names`."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.names: list[str] = []
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        maps = self.network(x)
-        self.names = list(maps)
-        return tuple(maps.values())
 
 
 def _converted(network: nn.Module, shape: tuple[int, ...]) -> Any:
     """Return the OpenVINO model of a network for images of a shape (channels, height, width)."""
     openvino = _import_openvino()
-    # No autocast: the precision is a setting of the compiled network.
-    with warnings.catch_warnings(), torch.autocast("cpu", enabled=False):
-        # The warnings are about sizes that become constants, which is intended here.
-        warnings.simplefilter("ignore")
+    with tracing():  # the precision is a setting of the compiled network
         return openvino.convert_model(
             network,
             example_input=torch.zeros(2, *shape),
@@ -124,11 +101,6 @@ def _import_openvino() -> Any:
     """Import OpenVINO without its telemetry, which reports its use to its makers."""
     # None tells Python that the module cannot be imported.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    try:
-        import openvino
-    except ImportError:
-        raise ConfigError(
-            "runtime.backend: openvino is not installed; "
-            "pip install 'sleap-lab[openvino]', or take torch"
-        ) from None
+    import openvino
+
     return openvino

@@ -17,6 +17,7 @@ from sleap_lab.pipelines.centroid import CENTROID_SKELETON
 from sleap_lab.pipelines.memory import keep_freed_memory
 from sleap_lab.pipelines.model import FrameBatch, Model, Network, Prediction
 from sleap_lab.pipelines.observation import Observed
+from sleap_lab.pipelines.onnxruntime import run_network
 from sleap_lab.pipelines.openvino import compile_network
 from sleap_lab.pipelines.plan import Plan, make_plan
 from sleap_lab.pipelines.tiling import tiled
@@ -334,14 +335,7 @@ def _load(
     accelerator: Accelerator | None,
 ) -> Model:
     network = _network(config, model)
-    if runtime.backend == "openvino":
-        run: Network = compile_network(network, device, runtime.precision, runtime.batch_size)
-    else:
-        network = network.to(device)
-        # The keyword is missing in torch's stubs.
-        run = network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if runtime.compile:
-            network.compile()
+    run = _runner(network, runtime, device)
     if config.tiling is not None:
         run = tiled(run, config.tiling)
     scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale
@@ -362,6 +356,19 @@ def _load(
         rule,
         accelerator,
     )
+
+
+def _runner(network: PoseNetwork, runtime: RuntimeConfig, device: torch.device) -> Network:
+    """Return a network as the backend runs it."""
+    if runtime.backend == "openvino":
+        return compile_network(network, device, runtime.precision, runtime.batch_size)
+    if runtime.backend == "onnxruntime":
+        return run_network(network, device, runtime.batch_size)
+    # The keyword is missing in torch's stubs.
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if runtime.compile:
+        network.compile()
+    return network
 
 
 def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> ImageSpec:

@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from sleap_lab.errors import ConfigError, brief, did_you_mean
+from sleap_lab.settings.backends import check_backend
 from sleap_lab.settings.config import (
     EXPERIMENT_NAME,
     Config,
@@ -193,11 +194,7 @@ def _check_together(config: Config) -> None:
             "model=none leaves nothing to do; add tracker=fixed_window to track, evaluator=oks to "
             "evaluate, or evaluator=quality to look for signs of errors"
         )
-    if config.runtime.precision == "auto" and config.runtime.backend != "torch":
-        raise ConfigError(
-            f"runtime.precision: auto is for runtime.backend=torch, got {config.runtime.backend}; "
-            "accepted there: 32, bf16, 16"
-        )
+    check_backend(config.runtime)
     if config.preprocessing.ensure_rgb and config.preprocessing.ensure_grayscale:
         raise ConfigError(
             "preprocessing.ensure_rgb and preprocessing.ensure_grayscale exclude each other"

@@ -212,9 +212,10 @@ class RuntimeConfig:
     compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
     backend: str = key(
         "torch",
-        "What runs the network. openvino is faster on a processor, but rounds differently; it"
-        " needs pip install 'sleap-lab[openvino]'.",
-        choices=("torch", "openvino"),
+        "What runs the network. openvino is faster on a processor, onnxruntime with some models; "
+        "both round differently. They need pip install 'sleap-lab[openvino]' or "
+        "'sleap-lab[onnxruntime]'.",
+        choices=("torch", "openvino", "onnxruntime"),
     )
     num_threads: int | None = key(
         None, "CPU threads of the network. Default: PyTorch's choice.", minimum=1

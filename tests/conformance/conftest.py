@@ -52,7 +52,7 @@ QUICK = {
 }
 
 
-QUICK_ON_ACCELERATOR = {
+QUICK_ELSEWHERE = {
     "topdown_pkg",
     "bottomup_pkg",
     "multi_class_bottomup_pkg",
@@ -74,7 +74,8 @@ def reference_cases():
 def pytest_generate_tests(metafunc):
     """Run a test that takes `case` and `flags` once per case of the reference."""
     if {"case", "flags"} <= set(metafunc.fixturenames):
-        quick = QUICK_ON_ACCELERATOR if "on_accelerator" in metafunc.fixturenames else QUICK
+        elsewhere = {"on_accelerator", "on_onnxruntime"} & set(metafunc.fixturenames)
+        quick = QUICK_ELSEWHERE if elsewhere else QUICK
         cases = [
             pytest.param(name, flags, id=name, marks=() if name in quick else pytest.mark.slow)
             for name, flags in reference_cases().items()
@@ -99,6 +100,12 @@ def on_accelerator(monkeypatch):
     """Let pipelines treat the processor as an accelerator, resizing of bytes included."""
     monkeypatch.setattr(pipeline, "accelerator_of", Accelerator)
     monkeypatch.setattr(preprocess, "resize", resize_as_there)
+
+
+@pytest.fixture
+def on_onnxruntime():
+    for name in ("onnxruntime", "onnx"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
 
 
 def resize_as_there(images, height, width):

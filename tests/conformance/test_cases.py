@@ -43,6 +43,21 @@ def test_the_path_of_accelerators_agrees_with_the_reference(
     assert verdict["agrees"], verdict
 
 
+def test_onnxruntime_agrees_with_the_reference(
+    case, flags, on_onnxruntime, reference, run, tmp_path, monkeypatch
+):
+    predictions = tmp_path / "predictions.slp"
+    run("track", flags, "-o", str(predictions), "runtime.backend=onnxruntime")
+    verdict = compared(
+        monkeypatch,
+        reference / "compare_labels.py",
+        reference / "golden" / f"{case}.slp",
+        predictions,
+        tracks="-t" in shlex.split(flags),
+    )
+    assert verdict["agrees"], verdict
+
+
 def compared(monkeypatch, script, expected, actual, *, tracks):
     """Return what the reference's own comparison prints."""
     monkeypatch.setattr(

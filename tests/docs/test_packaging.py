@@ -134,7 +134,7 @@ def test_with_libgl_it_is_not(install):
 def test_pip_shows_what_it_does_and_installs_no_tools_until_they_are_needed(install):
     """Tests, checks and docs need 0.4 GB more than runs do."""
     extras = PROJECT["project"]["optional-dependencies"].keys()
-    tools = {"dev", "docs", "openvino"}
+    tools = {"dev", "docs", "onnxruntime", "openvino"}
     extras = extras - {"cluster"}  # comes with make cluster
     ended, asked = install("all")
     (first,) = [line for line in asked if "--editable" in line]

@@ -147,6 +147,17 @@ def test_the_processor_and_its_threads_count(case, monkeypatch):
     assert predict_fingerprint(config, source, "cpu") != before
 
 
+@pytest.mark.parametrize(("backend", "counts"), [("torch", False), ("onnxruntime", True)])
+def test_the_version_of_what_runs_the_network_counts(case, monkeypatch, backend, counts):
+    config, source = case
+    config = changed(config, "runtime", backend=backend)
+    versions = dict.fromkeys(("onnxruntime", "onnx"), "1")
+    monkeypatch.setattr(fingerprints, "package_version", lambda name: versions.get(name, "0"))
+    before = predict_fingerprint(config, source, "cpu")
+    versions["onnxruntime"] = "2"
+    assert (predict_fingerprint(config, source, "cpu") != before) == counts
+
+
 def test_of_graphics_cards_the_name_counts_and_not_the_threads(case, monkeypatch):
     config, source = case
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sleap_lab.errors import ConfigError
 from sleap_lab.inference import self_check
 from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached import detect_cached
@@ -11,7 +10,6 @@ from sleap_lab.inference.detect import detect
 from sleap_lab.inference.self_check import with_precision
 from sleap_lab.media.open_source import open_source
 from sleap_lab.pipelines import precision
-from sleap_lab.settings.check import check
 from sleap_lab.settings.config import Config
 
 GREEN, BLUE = [0, 1.0, 0, 0], [0, 0, 1.0, 0]
@@ -92,9 +90,3 @@ def test_what_is_left_of_a_source_does_not_decide(config, tmp_path):
     again = detect_cached(source, named, "cpu", cache, outcomes, watch=watch)
     assert outcomes["predict"] == "hit"
     assert (len(first.notes), again.notes) == (1, ())
-
-
-def test_other_backends_have_no_choice(config):
-    config.runtime.backend = "openvino"
-    with pytest.raises(ConfigError, match=r"runtime\.precision: auto is for"):
-        check(config)

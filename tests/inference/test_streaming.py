@@ -7,7 +7,9 @@ import sleap_io as sio
 
 import sleap_lab
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.inference import streaming
 from sleap_lab.inference.streaming import PoseBatch, tidy
+from sleap_lab.pipelines import precision
 from sleap_lab.poses.record import Skeleton, make_poses
 
 RED, GREEN, BLUE = [1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]
@@ -65,6 +67,51 @@ def test_poses_come_before_the_next_batch_is_taken(single):
     assert seen == [([0, 1], 2), ([2, 3], 4), ([4], 5)]
 
 
+def faster(monkeypatch, shift):
+    """Let the device have a faster format that moves points by some px; return what is loaded."""
+    monkeypatch.setattr(precision, "fast_precision", lambda device: "bf16")
+    monkeypatch.setattr(precision, "largest_shift", lambda exact, other: shift)
+    loaded, load = [], streaming.load
+
+    def noted(truth, config):
+        loaded.append(config.runtime.precision)
+        return load(truth, config)
+
+    monkeypatch.setattr(streaming, "load", noted)
+    return loaded
+
+
+@pytest.mark.parametrize("shift", [0.05, 0.2])
+def test_the_first_batch_decides_on_a_faster_format(single, write_h5, monkeypatch, shift):
+    loaded = faster(monkeypatch, shift)
+    frames = np.stack([image(i) for i in range(N)])
+    options = OPTIONS | {"precision": "auto", "batch_size": 2}
+    for video in (str(write_h5(frames)), frames, (f for f in frames)):
+        batches = list(sleap_lab.stream(video, single, **options))
+        assert [len(batch) for batch in batches] == [2, 2, 1]
+        np.testing.assert_array_equal(points(batches), EXPECTED)
+    assert loaded == ["bf16" if shift < 0.1 else "32"] * 3
+
+
+def test_deciding_takes_no_more_than_the_first_batch(single, monkeypatch):
+    faster(monkeypatch, 0.0)
+    taken = []
+
+    def camera():
+        for i in range(N):
+            taken.append(i)
+            yield image(i)
+
+    stream = sleap_lab.stream(camera(), single, batch_size=2, precision="auto", **OPTIONS)
+    assert (list(next(stream).poses.frames[:, 1]), taken) == ([0, 1], [0, 1])
+
+
+def test_a_camera_without_frames_decides_nothing(single, monkeypatch):
+    loaded = faster(monkeypatch, 0.0)
+    assert list(sleap_lab.stream(iter(()), single, precision="auto", **OPTIONS)) == []
+    assert loaded == ["32"]
+
+
 def test_leaving_early_ends_the_camera(single):
     ended = []
 
@@ -96,6 +143,7 @@ def test_filters_apply(single, write_h5):
         (5, {}, "got int; accepted: a path"),
         (np.zeros((4, 4, 2, 7, 3)), {}, r"shape \(4, 4, 2, 7, 3\); accepted: \(frames, h, w\)"),
         (np.zeros((3, 8, 8), dtype=bool), {}, "an array of bool; accepted"),
+        (None, {"precision": "64"}, r"runtime\.precision: got '?64'?"),
         (None, {"tracking": True}, "no argument tracking; run_inference takes it"),
         (None, {"max_tracks": 2}, "no argument max_tracks"),
         (None, {"return_confmaps": True}, "no argument return_confmaps"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sleap_lab.checkpoints import TrainingConfig
 from sleap_lab.pipelines.model import FrameBatch, Model
@@ -107,3 +108,38 @@ def batch():
         )
 
     return make
+
+
+class TwoHeads(nn.Module):
+    """A small network with a branch, a change of size, and two heads."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.down, self.up = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.heads = nn.ModuleDict({"confmaps": nn.Conv2d(16, 2, 1), "pafs": nn.Conv2d(8, 4, 1)})
+
+    def forward(self, x):
+        wide = torch.relu(self.down(x))
+        deep = torch.relu(self.up(nn.functional.max_pool2d(wide, 2)))
+        both = torch.cat(
+            [wide, nn.functional.interpolate(deep, scale_factor=2, mode="bilinear")], dim=1
+        )
+        return {"confmaps": self.heads["confmaps"](both), "pafs": self.heads["pafs"](deep)}
+
+
+@pytest.fixture
+def two_heads():
+    return TwoHeads().eval()
+
+
+@pytest.fixture
+def worst():
+    """Return a function from two sets of maps to the largest difference; names are the same."""
+
+    def difference(found, expected):
+        assert list(found) == list(expected)
+        assert all(found[name].shape == expected[name].shape for name in expected)
+        return max(float((found[name] - expected[name]).abs().max()) for name in expected)
+
+    return difference

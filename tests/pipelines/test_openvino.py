@@ -14,36 +14,15 @@ from sleap_lab.pipelines.openvino import compile_network
 CPU = torch.device("cpu")
 
 
-class TwoHeads(nn.Module):
-    """A small network with a branch, a change of size, and two heads."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.down, self.up = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
-        self.heads = nn.ModuleDict({"confmaps": nn.Conv2d(16, 2, 1), "pafs": nn.Conv2d(8, 4, 1)})
-
-    def forward(self, x):
-        wide = torch.relu(self.down(x))
-        deep = torch.relu(self.up(nn.functional.max_pool2d(wide, 2)))
-        both = torch.cat(
-            [wide, nn.functional.interpolate(deep, scale_factor=2, mode="bilinear")], dim=1
-        )
-        return {"confmaps": self.heads["confmaps"](both), "pafs": self.heads["pafs"](deep)}
-
-
 @pytest.fixture
-def network():
+def network(two_heads):
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
-    return TwoHeads().eval()
+    return two_heads
 
 
-def worst(found, expected):
-    assert list(found) == list(expected)
-    return max(float((found[name] - expected[name]).abs().max()) for name in expected)
-
-
-def test_a_compiled_network_answers_as_the_network_whatever_the_size_of_images_and_batches(network):
+def test_a_compiled_network_answers_as_the_network_whatever_the_size_of_images_and_batches(
+    network, worst
+):
     compiled = compile_network(network, CPU, "32", 2)
     for shape in ((2, 1, 32, 48), (5, 1, 32, 48), (1, 1, 64, 16)):
         images = torch.rand(shape)
@@ -51,7 +30,7 @@ def test_a_compiled_network_answers_as_the_network_whatever_the_size_of_images_a
             assert worst(compiled(images), network(images)) < 1e-5
 
 
-def test_a_network_is_compiled_where_pytorch_chooses_precisions_of_its_own(network):
+def test_a_network_is_compiled_where_pytorch_chooses_precisions_of_its_own(network, worst):
     compiled = compile_network(network, CPU, "bf16", 1)
     images = torch.rand(1, 1, 16, 16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -60,7 +39,7 @@ def test_a_network_is_compiled_where_pytorch_chooses_precisions_of_its_own(netwo
         assert worst(found, network(images)) < 0.02  # of values below 1; bf16 has 8 bits
 
 
-def test_threads_that_share_a_compiled_network_do_not_disturb_each_other(network):
+def test_threads_that_share_a_compiled_network_do_not_disturb_each_other(network, worst):
     compiled = compile_network(network, CPU, "32", 4)
     batches = [torch.full((2, 1, 16, 16), float(value)) for value in range(16)]
     with ThreadPoolExecutor(4) as pool, torch.inference_mode():
@@ -68,7 +47,7 @@ def test_threads_that_share_a_compiled_network_do_not_disturb_each_other(network
             assert worst(found, network(images)) < 1e-4  # of values up to 15
 
 
-def test_answers_stay_what_they_are_when_the_network_is_called_again(network):
+def test_answers_stay_what_they_are_when_the_network_is_called_again(network, worst):
     compiled = compile_network(network, CPU, "32", 1)
     first = compiled(torch.ones(1, 1, 16, 16))
     kept = {name: map_.clone() for name, map_ in first.items()}
@@ -104,15 +83,6 @@ def test_ctrl_c_still_arrives_after_two_networks(network):
     command = [sys.executable, "-X", "faulthandler", "-c", INTERRUPTED_AFTER_TWO_NETWORKS]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (ended.stdout, ended.returncode) == ("interrupted\n", 0), ended.stderr
-
-
-def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(
-        ConfigError,
-        match=r"runtime\.backend: openvino is not installed; pip install 'sleap-lab\[openvino\]'",
-    ):
-        compile_network(nn.Identity(), CPU, "32", 1)
 
 
 def test_it_is_for_processors_only():
