@@ -67,7 +67,7 @@ from sleap_lab.runs.system import system_recorded
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config
 from sleap_lab.settings.credentials import conceal, redact
-from sleap_lab.settings.overrides import as_typed
+from sleap_lab.settings.overrides import as_typed, refuse_launcher
 from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.offline import identify
 
@@ -91,6 +91,7 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
         )
     overrides = list(map(conceal, overrides))
     config, node = compose_config(overrides)
+    refuse_launcher(overrides, node, "run_experiment runs here; leave it out")
     holding = nullcontext() if folder is None else occupied(Path(folder))
     folder = new_folder(Path(OUTPUTS)) if folder is None else Path(folder)
     choices = {

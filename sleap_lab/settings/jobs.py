@@ -111,7 +111,7 @@ def check_jobs(
         multirun = multirun or settings.hydra.mode is RunMode.MULTIRUN
         if not multirun:
             refuse_sweeps(own)
-            refuse_launcher(hydras, "a single run is handed to no launcher; add -m")
+            refuse_launcher(hydras, settings, "a single run is handed to no launcher; add -m")
         chosen = _chosen_folder(settings, "hydra.sweep.dir" if multirun else "hydra.run.dir")
         if multirun:
             batches = job_per_recording(_batches(own, settings, hydra), settings.data.path)

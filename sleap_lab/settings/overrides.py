@@ -10,10 +10,12 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
 from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from sleap_lab.errors import ConfigError, closest, did_you_mean
@@ -28,6 +30,7 @@ ONLY_BASIC = (
 GLOBAL = "# @package _global_"
 FREE_FORM = ("logger.tags",)
 IN_PROCESS = ("hydra/launcher", "basic")
+BASIC_LAUNCHER = BasicLauncherConf()._target_
 LAUNCHING = ("hydra/launcher", "hydra/sweeper")
 EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 """The extra of the package that installs a launcher."""
@@ -88,20 +91,26 @@ def fixed(overrides: Sequence[str]) -> list[str]:
     ]
 
 
-def refuse_launcher(overrides: Sequence[str], why: str) -> None:
-    """Refuse a launcher where nothing is handed to one.
+def refuse_launcher(overrides: Sequence[str], settings: DictConfig, why: str) -> None:
+    """Refuse a launcher where nothing is handed to one, be it typed or chosen in a config file.
 
     Args:
         overrides: As on the command line.
+        settings: What Hydra composes of them.
         why: What there is instead, and what to type.
 
     Raises:
-        ConfigError: Naming the override.
+        ConfigError: Naming the override or the option.
     """
     for text in split_overrides(overrides)[1]:
         name, _, value = text.lstrip("+~").partition("=")
         if name.startswith(("hydra/launcher", "hydra.launcher")) and (name, value) != IN_PROCESS:
             raise ConfigError(f"{text.lstrip('+~')}: {why}")
+    if settings.hydra.launcher["_target_"] != BASIC_LAUNCHER:
+        chosen = settings.hydra.runtime.choices["hydra/launcher"]
+        raise ConfigError(
+            f"hydra/launcher={chosen}, as a config file says: {why}, or {'='.join(IN_PROCESS)}"
+        )
 
 
 def refuse_sweeps(overrides: Sequence[str]) -> None:

@@ -4,7 +4,9 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from shutil import which
+from threading import Event
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
@@ -15,7 +17,7 @@ from omegaconf import DictConfig
 from sleap_lab.settings.compose import OURS, Configs, hydra_application
 from sleap_lab.settings.overrides import fixed
 from sleap_lab.sweeps.facts import Share
-from sleap_lab.sweeps.queue import fit_time_limits, is_slurm
+from sleap_lab.sweeps.queue import fit_time_limits, handing_in, is_slurm
 
 Launch = Callable[[Sequence[Sequence[str]], Callable[[DictConfig], None]], None]
 
@@ -54,11 +56,23 @@ def launching(
 
 
 @contextmanager
-def waiting_for_all(launcher: DictConfig) -> Iterator[None]:
+def waiting_for_all(
+    launcher: DictConfig, folder: Path, names: Sequence[str], all_ended: Event
+) -> Iterator[None]:
     """Let submitit wait for every job.
 
     By default it stops at the first job that was killed, and does not wait for the others.
+
+    Args:
+        launcher: Settings of the launcher.
+        folder: The sweep folder.
+        names: The names of the jobs' folders in it, in their order.
+        all_ended: Set once all jobs have ended by their own records.
     """
+    if is_slurm(launcher):
+        with handing_in(folder, names, all_ended):
+            yield
+        return
     if "submitit" not in launcher["_target_"]:
         yield
         return

@@ -137,10 +137,10 @@ def _check(checked: CheckedCommand, jobs: Sequence[Job], pending: Sequence[Job])
 def _show(folder: Path, jobs: Sequence[Job], objective: Objective) -> None:
     """Show the results side by side, and the place of their files."""
     best, rows = best_job(jobs, objective), sweep_rows(jobs, objective)
-    shown = rows if len(rows) <= MOST_ROWS else told_first(rows)[:MOST_ROWS]
+    shown = told_first(rows, MOST_ROWS, best)
     terminal.results.print(sweep_table(shown, best.criterion if best else None))
     if len(shown) < len(rows):
-        terminal.note(f"{len(rows) - len(shown)} more jobs are in results.csv and results.html")
+        terminal.note(f"{len(rows) - len(shown)} more jobs are in results.csv")
     if problem := objective_problem(jobs, objective):
         terminal.warn(problem)
     said = [("best", str(best))] if best is not None else []

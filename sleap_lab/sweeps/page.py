@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 FIGURES = "figures"
 FILES = ("parallel_coordinates", "importance")
 MOST_TICKS = 12
+MOST_LINES = 500
 LETTERS_PER_INCH = 12  # of the names of axes
 
 
@@ -46,7 +47,7 @@ def parallel_coordinates(
     *,
     width: float = WIDE,
 ) -> "Figure":
-    """Draw each job as a line through its settings and metrics, coloured by a score, best on top.
+    """Draw jobs as lines through their settings and metrics, coloured by a score, best on top.
 
     Args:
         axes_of: Values of all jobs by name of the axis: texts for settings, numbers for metrics.
@@ -61,9 +62,10 @@ def parallel_coordinates(
     low, high = float(scores.min()), float(scores.max())
     colors = colormaps["viridis"](0.2 + 0.7 * (scores - low) / ((high - low) or 1.0))
     places = np.column_stack([_places(values) for values in axes_of.values()])
-    for job in np.argsort(scores):
+    drawn = _drawn(scores)
+    for job in drawn:
         axes.plot(places[job], color=colors[job], alpha=0.75, linewidth=1.2)
-    for job in tied:
+    for job in set(tied).intersection(drawn):
         axes.plot(places[job], color=CONTRAST, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.plot(places[best], color=CONTRAST, linewidth=2.4)
     for x, values in enumerate(axes_of.values()):
@@ -76,6 +78,13 @@ def parallel_coordinates(
     axes.spines["left"].set_visible(False)
     axes.set_xlim(-0.2, len(axes_of) - 0.5)
     return figure
+
+
+def _drawn(scores: np.ndarray) -> list[int]:
+    """Return the jobs to draw, from the worst to the best; of very many, every so many."""
+    order = np.argsort(scores)
+    kept = np.linspace(0, len(order) - 1, min(len(order), MOST_LINES)).round().astype(int)
+    return [int(job) for job in order[kept]]
 
 
 def _name_values(axes: "Axes", x: int, values: Sequence[str | float | None]) -> None:
@@ -193,6 +202,7 @@ def write_sweep_page(
     command: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
+    left_out: int = 0,
     same: Mapping[str, str],
     settings: Mapping[str, Sequence[str | None]],
     metrics: Mapping[str, Sequence[float]],
@@ -207,6 +217,7 @@ def write_sweep_page(
         command: The command line.
         columns: Names of the columns of the result table.
         rows: Its cells, the number of the job first.
+        left_out: Number of jobs that have no row.
         same: What is the same in all jobs, by name.
         settings: Settings that vary between the jobs with a result: values as typed, by key.
         metrics: Metrics of the same jobs by name.
@@ -230,11 +241,13 @@ def write_sweep_page(
             command=command,
             columns=[(short_name(name, columns).replace("_", " "), name) for name in columns],
             rows=rows,
+            left_out=left_out,
             same=same,
             best=best,
             tied=[str(number) for number in best.tied] if best is not None else [],
             importance=found,
             verdict=verdict(found),
+            unseen=max(0, len(metrics[best.told_by]) - MOST_LINES) if best is not None else 0,
             together=any(each.together for each in found),
             figures={name: data_uri(figure) for name, figure in figures.items()},
         )

@@ -147,13 +147,8 @@ def _pass_on(
         [*job.overrides, *shared, f"hydra.sweep.subdir={quote(name)}"]
         for job, name in zip(jobs, names, strict=True)
     ]
-    waiting = (
-        queue.handing_in(sweep.folder, names, all_ended)
-        if queue.is_slurm(launcher)
-        else waiting_for_all(launcher)
-    )
     try:
-        with waiting:
+        with waiting_for_all(launcher, sweep.folder, names, all_ended):
             launch(words, partial(supervise, sweep=sweep))
     except Exception as error:  # a worker was killed, and the launcher stopped
         raise_interruption(error)

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sleap_lab.runs.titles import short_name
-from sleap_lab.sweeps.table import BEST, SECONDARY, Row, columns, telling, text
+from sleap_lab.sweeps.table import BEST, SECONDARY, Best, Row, columns, telling, text
 
 STYLES = {
     "finished": "green",
@@ -50,9 +50,28 @@ def sweep_table(rows: Sequence[Row], criterion: str | None = None) -> Table:
     return table
 
 
-def told_first(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows, those first that a user must know of: without a result, then the best."""
-    return sorted(rows, key=lambda row: (row["status"] == "finished", row.get("best") != BEST))
+def told_first(rows: Sequence[Row], most: int, best: Best | None = None) -> list[Row]:
+    """Return the rows that a user must know of: all, or of very many some.
+
+    These are jobs without a result, at most half of the rows if the others need them, and then
+    jobs from the best on.
+
+    Args:
+        rows: The results, a row per job.
+        most: The largest number of rows.
+        best: The best job, if it is known.
+    """
+    if len(rows) <= most:
+        return list(rows)
+
+    def place(row: Row) -> tuple[bool, bool, float]:
+        value = None if best is None else row.get(best.criterion)
+        last = value is None or best is None
+        return row.get("best") != BEST, last, 0.0 if last else value if best.minimize else -value
+
+    done = sorted((row for row in rows if row["status"] == "finished"), key=place)
+    others = [row for row in rows if row["status"] != "finished"]
+    return [*others[: max(most // 2, most - len(done))], *done][:most]
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -36,7 +36,7 @@ from sleap_lab.runs.titles import short_name, shorten
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.sweeps.description import description
 from sleap_lab.sweeps.ledger import LEDGER, PlannedJob, read_plan
-from sleap_lab.sweeps.rendering import as_csv, as_markdown
+from sleap_lab.sweeps.rendering import as_csv, as_markdown, told_first
 from sleap_lab.sweeps.table import (
     Best,
     Job,
@@ -54,6 +54,7 @@ from sleap_lab.sweeps.varied import job_titles, sweep_title, varied_keys
 
 COMMAND_FILE = "command.txt"
 BEST_FILE = "best.yaml"
+ROWS_OF_PAGE = 1000
 DESCRIPTION_TAG = "mlflow.note.content"
 ARTIFACTS = ("results.*", "figures/*", BEST_FILE, COMMAND_FILE, SWEEP_FILE, LEDGER)
 MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -261,7 +262,7 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
     varied = varied_keys([job.overrides for job in scored])
     criterion = best.criterion if best else None
     second = best.second_of(len(scored)) if best else None
-    names = telling(rows, criterion)
+    names, shown = telling(rows, criterion), told_first(rows, ROWS_OF_PAGE, best)
     (folder / BEST_FILE).unlink(missing_ok=True)
     if best is not None:
         shutil.copy(best.job.folder / SNAPSHOT / "config.yaml", folder / BEST_FILE)
@@ -271,7 +272,8 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None
         status=sweep.status,
         command=(folder / COMMAND_FILE).read_text(encoding="utf-8").strip(),
         columns=names,
-        rows=[[text(row[name]) for name in names] for row in rows],
+        rows=[[text(row[name]) for name in names] for row in shown],
+        left_out=len(rows) - len(shown),
         same=constant(rows, criterion),
         settings={
             short_name(key, varied): [overridden(job.overrides).get(key) for job in scored]

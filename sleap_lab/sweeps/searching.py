@@ -17,6 +17,7 @@ from sleap_lab.runs import summary
 from sleap_lab.settings.compose import Configs
 from sleap_lab.settings.overrides import quote
 from sleap_lab.sweeps.launchers import launching, share, waiting_for_all
+from sleap_lab.sweeps.queue import cancel
 from sleap_lab.tune.study import Search, load, try_settings
 from sleap_lab.tune.trials import tried
 
@@ -46,19 +47,21 @@ def run_on_launcher(
     """
     search_folder = search.folder.absolute()
     (search_folder / STOP_FILE).unlink(missing_ok=True)
-    jobs = search.settings.jobs
-    shared = [f"hydra.sweep.dir={quote(str(search_folder / WORKERS))}"]
+    workers = search_folder / WORKERS
+    names = [f"job_{i}" for i in range(search.settings.jobs)]
+    shared = [f"hydra.sweep.dir={quote(str(workers))}"]
     task = partial(
         join_in, search=search, cwd=Path.cwd(), pid=os.getpid(), host=socket.gethostname()
     )
     own = [word for word in words if not word.startswith(("hydra/", "hydra."))]
     try:
         with _watching(search, watch), launching([*words, *shared], configs) as (node, launch):
-            share(node.hydra.launcher, jobs)
-            with waiting_for_all(node.hydra.launcher):
-                launch([[*own, f"hydra.sweep.subdir=job_{i}"] for i in range(jobs)], task)
+            share(node.hydra.launcher, len(names))
+            with waiting_for_all(node.hydra.launcher, workers, names, Event()):
+                launch([[*own, f"hydra.sweep.subdir={name}"] for name in names], task)
     except BaseException:
         (search_folder / STOP_FILE).touch()
+        cancel(workers, names)
         raise
     done = len(tried(load(search)))
     if done < search.settings.trials and time() < search.deadline:

@@ -32,17 +32,18 @@ def cluster(request):
 
 @pytest.fixture
 def start(cluster, tmp_path):
-    """Return a function that starts a sweep on the cluster; what still runs is killed."""
+    """Return a function that starts a command on the cluster; what still runs is killed."""
     commands = []
 
-    def start(*words, on=cluster, cwd=tmp_path, slurm=True):
+    def start(*words, on=cluster, cwd=tmp_path, slurm=True, verb="-m"):
         log = tmp_path / f"command{len(commands)}.log"
-        words = [MODEL, "report=none", *words]
+        if verb == "-m":
+            words = [MODEL, "report=none", *words]
         if slurm:
-            words += ["hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=2"]
+            words = [*words, "hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=2"]
         with open(log, "wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "sleap_lab", "-m", *words],
+                [sys.executable, "-m", "sleap_lab", verb, *words],
                 cwd=cwd,
                 env={**on.environment, "PYTHONUNBUFFERED": "1"},
                 stdout=out,

@@ -8,7 +8,7 @@ import time
 
 from mlflow import MlflowClient
 from slurm_daemons import until
-from sweep_commands import clip
+from sweep_commands import DEMO, clip
 
 from sleap_lab.runs.store import import_mlflow
 
@@ -106,6 +106,29 @@ def test_thirty_jobs_never_more_at_once_than_allowed_and_another_sweep_beside(
     tags = {run.data.tags.get("sleap_lab.slurm_job") for run in found} - {None}
     assert {f"{command.job}_29", f"{other.job}_1"} <= tags
     assert len(tags) == 32
+
+
+def test_tune_ends_although_one_of_its_jobs_is_killed(cluster, start, tmp_path):
+    """The launcher is chosen in a file."""
+    option = tmp_path / "lab/experiment/far.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text(
+        "# @package _global_\ndefaults: [override /hydra/launcher: submitit_slurm]\n"
+        "hydra: {launcher: {cpus_per_task: 1}}\n"
+    )
+    truth = DEMO / "truth.slp"
+    command = start(
+        "--config-dir=lab", "experiment=far", f"data.path={truth}", "model=none",
+        "evaluator=identity", f"evaluator.ground_truth_path={truth}",
+        "tune.trials=20", "tune.jobs=2",
+        verb="tune", slurm=False,
+    )  # fmt: skip
+    until(lambda: command.job, "the jobs are handed in")
+    until(lambda: "RUNNING" in cluster.queue().values(), "one runs")
+    cluster.ask("scancel", "--signal=KILL", f"{command.job}_0")
+    assert command.ended() == 0
+    assert not cluster.queue()
+    assert len(list(tmp_path.glob("outputs/tune/*/tune.json"))) == 1
 
 
 def test_killed_five_times_it_ends_with_the_same_files(cluster, start, tmp_path):

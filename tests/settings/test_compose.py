@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.experiment import run_experiment
 from sleap_lab.settings.compose import Configs, compose_config, find_configs, options
 from sleap_lab.settings.config import GROUPS
 from sleap_lab.settings.jobs import check_jobs
@@ -546,6 +547,28 @@ def test_a_launcher_that_is_not_installed_says_how_to_get_it(labels, monkeypatch
         ConfigError, match=re.escape("joblib comes with pip install 'sleap-lab[joblib]'")
     ):
         check_jobs([*labels, "hydra/launcher=joblib"], multirun=True)
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "mine"])
+def test_a_launcher_that_a_file_chooses_is_refused_for_a_single_run(labels, launcher):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    own = Path("mine/hydra/launcher/mine.yaml")
+    own.parent.mkdir(parents=True)
+    own.write_text("defaults: [joblib]\nn_jobs: 2\n")
+    found = configs(f"# @package _global_\ndefaults:\n  - override /hydra/launcher: {launcher}\n")
+    words = [*labels, "experiment=box"]
+    with pytest.raises(ConfigError, match=f"^hydra/launcher={launcher}, .* add -m"):
+        check_jobs(words, multirun=False, configs=found)
+    assert len(check_jobs(words, multirun=True, configs=found).jobs) == 1
+    here = check_jobs([*words, "hydra/launcher=basic"], multirun=False, configs=found)
+    assert not here.multirun
+
+
+def test_a_launcher_is_refused_for_a_single_run(labels):
+    with pytest.raises(ConfigError, match=r"^hydra/launcher=joblib: .* add -m$"):
+        check_jobs([*labels, "hydra/launcher=joblib"], multirun=False)
+    with pytest.raises(ConfigError, match=r"^hydra/launcher=joblib: run_experiment runs here"):
+        run_experiment([*labels, "hydra/launcher=joblib"])
 
 
 def test_jobs_say_what_they_override_and_where_they_go(labels):

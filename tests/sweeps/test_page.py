@@ -6,6 +6,7 @@ import pytest
 from sleap_lab.report.drawing import house_style
 from sleap_lab.sweeps.importance import importance, importances
 from sleap_lab.sweeps.page import (
+    MOST_LINES,
     BestShown,
     importance_bars,
     parallel_coordinates,
@@ -167,3 +168,19 @@ def test_where_all_are_equal_the_next_metric_tells_them_apart(write):
     page = write(best=best, metrics={"idf1": [1.0, 1.0], "dist": [3.0, 2.0]})
     assert "All jobs are equal by idf1; dist tells them apart." in page
     assert "the lighter, the smaller dist" in page
+
+
+def test_of_very_many_jobs_the_page_draws_so_many_from_the_worst_to_the_best(write):
+    scores = np.random.default_rng(1).permutation(2000) / 1999
+    with house_style():
+        figure = parallel_coordinates({"map": scores.tolist()}, scores, int(scores.argmax()))
+    drawn = [float(line.get_ydata()[0]) for line in figure.axes[0].lines[:MOST_LINES]]
+    assert drawn == sorted(drawn)
+    assert (drawn[0], drawn[-1]) == (0, 1)
+    assert np.diff(drawn).max() == pytest.approx(5 / 1999)  # 1999 / 499 is 4.006
+    page = write(
+        settings={"x": [str(i) for i in range(2000)]}, metrics={"map": scores.tolist()}, left_out=7
+    )
+    assert "(1500 more, between these, are left out)" in page
+    assert "7 more jobs are in <a href" in page
+    assert "<span>9 jobs</span>" in page
