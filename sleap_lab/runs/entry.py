@@ -5,13 +5,14 @@ import os
 import posixpath
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from sleap_lab import terminal
@@ -25,8 +26,8 @@ from sleap_lab.runs.summary import RunSummary
 
 MAX_ARTIFACT_BYTES = 50_000_000
 MAX_VALUE = 5000
-MAX_METRICS_AT_ONCE = 1000
-MAX_BATCH = 100  # parameters or tags that MLflow accepts at once
+MAX_METRICS_AT_ONCE = 800  # of 1,000 entries that MLflow accepts at once
+MAX_BATCH = 100  # parameters or tags that it accepts at once
 
 COMPLETE_TAG = "sleap_lab.complete"
 """Tag with the end of the attempt that the MLflow run holds completely.
@@ -63,6 +64,13 @@ class Entry:
     series: Series = field(default_factory=dict)
 
 
+class Opened(NamedTuple):
+    """An open MLflow run: its id, and the parameters that it has already."""
+
+    id: str
+    params: Mapping[str, str]
+
+
 def is_complete(store: Store, run: RunSummary) -> bool:
     """Say whether the store holds all of a run; a run that the user deleted counts as complete."""
     found = find(store, run.mlflow)
@@ -82,8 +90,8 @@ def is_deleted(store: Store, run: RunSummary) -> bool:
     return found.info.lifecycle_stage == DELETED
 
 
-def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entry) -> str:
-    """Return the id of the MLflow run that mirrors a folder; it is created if missing, and RUNNING.
+def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entry) -> Opened:
+    """Return the MLflow run that mirrors a folder; it is created if missing, and RUNNING.
 
     The summary records the run's key before the run is created, and its id afterwards. A later call
     thus continues an interrupted attempt instead of creating a second run.
@@ -107,6 +115,7 @@ def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entr
     else:
         run_id = found.info.run_id
         _reopen(store, found, entry, tags)
+    params = {} if found is None else found.data.params
     run.mlflow = {
         "key": key,
         "run_id": run_id,
@@ -115,7 +124,7 @@ def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entr
         "experiment_id": store.experiment_id,
     }
     summary.write(folder, run, name)
-    return run_id
+    return Opened(run_id, params)
 
 
 def _reopen(store: Store, found: Any, entry: Entry, tags: Mapping[str, str]) -> None:
@@ -131,7 +140,7 @@ def _reopen(store: Store, found: Any, entry: Entry, tags: Mapping[str, str]) -> 
         store.client.update_run(run_id, status="RUNNING")
 
 
-def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str) -> None:
+def fill_run(store: Store, opened: Opened, entry: Entry, *, status: str, ended: str) -> None:
     """Write everything into an MLflow run and close it.
 
     * A second call with the same entry gives the same run.
@@ -143,16 +152,16 @@ def fill_run(store: Store, run_id: str, entry: Entry, *, status: str, ended: str
 
     Args:
         store: The open store.
-        run_id: The run.
+        opened: The run.
         entry: Its content.
         status: MLflow's word for the outcome of the run: FINISHED, FAILED or KILLED.
         ended: End of the run, ISO 8601; also the time of every metric.
     """
-    end_time = milliseconds(ended)
+    run_id, end_time = opened.id, milliseconds(ended)
     try:
         small, large = _by_size(entry.files)
         model_id = log_inputs(store, run_id, entry.lineage)
-        _write_values(store, run_id, entry, _left_out(large), end_time, model_id)
+        _write_values(store, opened, entry, _left_out(large), end_time, model_id)
         for place, path in small.items():
             _upload(store, run_id, path, posixpath.dirname(place) or None)
         references = {"references.json": large} if large else {}
@@ -192,7 +201,7 @@ def _left_out(large: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def _write_values(
     store: Store,
-    run_id: str,
+    opened: Opened,
     entry: Entry,
     more_tags: Mapping[str, str],
     end_time: int,
@@ -205,9 +214,10 @@ def _write_values(
     from mlflow.entities import Metric, Param, RunTag
 
     params = {clean_name(key): _bounded(storable(value)) for key, value in entry.params.items()}
-    there = store.client.get_run(run_id).data.params
     changed = {
-        f"now.{key}": value for key, value in params.items() if there.get(key, value) != value
+        f"now.{key}": value
+        for key, value in params.items()
+        if opened.params.get(key, value) != value
     }
     metrics = [
         Metric(clean_name(key), value, end_time, 0, model_id=model_id)
@@ -218,13 +228,18 @@ def _write_values(
         for key, steps in entry.series.items()
         for step, value in steps
     ]
-    for start in range(0, len(metrics), MAX_METRICS_AT_ONCE):
-        store.client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS_AT_ONCE])
-    new = [Param(key, value) for key, value in params.items() if key not in there]
+    new = [Param(key, value) for key, value in params.items() if key not in opened.params]
     tags = [RunTag(*tag) for tag in (_tags(entry) | changed | dict(more_tags)).items()]
-    for start in range(0, max(len(new), len(tags)), MAX_BATCH):
-        part = slice(start, start + MAX_BATCH)
-        store.client.log_batch(run_id, params=new[part], tags=tags[part])
+    batches = zip_longest(
+        _batches(metrics, MAX_METRICS_AT_ONCE), _batches(new, MAX_BATCH), _batches(tags, MAX_BATCH)
+    )
+    for batch in batches:
+        store.client.log_batch(opened.id, *(part or () for part in batch))
+
+
+def _batches(values: Sequence[Any], most: int) -> list[Sequence[Any]]:
+    """Return values in parts of at most so many."""
+    return [values[start : start + most] for start in range(0, len(values), most)]
 
 
 def _upload(store: Store, run_id: str, path: Path, folder: str | None) -> None:

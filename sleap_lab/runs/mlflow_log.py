@@ -109,6 +109,7 @@ def mirror_run(
     *,
     name: str | None = None,
     objective: str | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> str:
     """Create or complete the MLflow run of a run that has ended, in an open store.
 
@@ -122,6 +123,7 @@ def mirror_run(
         parent_run_id: Run to nest it under.
         name: Its name; by default `logger.run_name`, or else one made of its overrides.
         objective: The metric that decides which run is best, where it is not the default one.
+        config: The config of its snapshot, which a caller may have read.
     """
     if run.mlflow is not None and "run_id" in run.mlflow and is_complete(store, run):
         return run.mlflow["run_id"]
@@ -131,11 +133,13 @@ def mirror_run(
         or run_title(run.overrides)
         or shorten(f"{folder.parent.name} {folder.name}")
     )
-    entry = _entry(folder, run, logger, parent_run_id or _sweep_run(folder, store), name)
+    if config is None:
+        config = read_document(folder, "config.yaml") or {}
+    entry = _entry(folder, run, config, logger, parent_run_id or _sweep_run(folder, store), name)
     entry = replace(entry, metrics=logged_metrics(run, deciding(run, objective)))
-    run_id = open_run(store, folder, summary.RUN_FILE, run, entry)
-    fill_run(store, run_id, entry, status=MLFLOW_STATUS[run.status], ended=run.ended or run.started)
-    return run_id
+    opened = open_run(store, folder, summary.RUN_FILE, run, entry)
+    fill_run(store, opened, entry, status=MLFLOW_STATUS[run.status], ended=run.ended or run.started)
+    return opened.id
 
 
 def later(folder: Path, error: Exception) -> RunError:
@@ -212,7 +216,12 @@ def log_tags(recorded: Mapping[str, str] | None, tags: Mapping[str, str]) -> boo
 
 def read_logger(folder: Path) -> LoggerConfig:
     """Return the logger settings that a run was made with, from its snapshot."""
-    found = (read_document(folder, "config.yaml") or {}).get("logger", {})
+    return logger_in(read_document(folder, "config.yaml") or {})
+
+
+def logger_in(config: Mapping[str, Any]) -> LoggerConfig:
+    """Return the logger settings of a config."""
+    found = config.get("logger", {})
     return LoggerConfig(**{f.name: found[f.name] for f in fields(LoggerConfig) if f.name in found})
 
 
@@ -302,9 +311,13 @@ def own_files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
 
 
 def _entry(
-    folder: Path, run: RunSummary, logger: LoggerConfig, parent_run_id: str | None, name: str
+    folder: Path,
+    run: RunSummary,
+    config: Mapping[str, Any],
+    logger: LoggerConfig,
+    parent_run_id: str | None,
+    name: str,
 ) -> Entry:
-    config = read_document(folder, "config.yaml") or {}
     git = read_document(folder, "git.json") or {}
     sweep = summary.sweep_of(folder) or (folder.parent if parent_run_id is not None else None)
     lineage = read_lineage(folder, str(config.get("model", {}).get("kind")))

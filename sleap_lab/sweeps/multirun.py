@@ -136,7 +136,8 @@ def _check(checked: CheckedCommand, jobs: Sequence[Job], pending: Sequence[Job])
 
 def _show(folder: Path, jobs: Sequence[Job], objective: Objective) -> None:
     """Show the results side by side, and the place of their files."""
-    best, rows = best_job(jobs, objective), sweep_rows(jobs, objective)
+    best = best_job(jobs, objective)
+    rows = sweep_rows(jobs, best)
     shown = told_first(rows, MOST_ROWS, best)
     terminal.results.print(sweep_table(shown, best.criterion if best else None))
     if len(shown) < len(rows):

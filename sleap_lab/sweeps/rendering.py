@@ -65,9 +65,10 @@ def told_first(rows: Sequence[Row], most: int, best: Best | None = None) -> list
         return list(rows)
 
     def place(row: Row) -> tuple[bool, bool, float]:
-        value = None if best is None else row.get(best.criterion)
-        last = value is None or best is None
-        return row.get("best") != BEST, last, 0.0 if last else value if best.minimize else -value
+        later = row.get("best") != BEST
+        if best is None or (value := row.get(best.criterion)) is None:
+            return later, True, 0.0
+        return later, False, value if best.minimize else -value
 
     done = sorted((row for row in rows if row["status"] == "finished"), key=place)
     others = [row for row in rows if row["status"] != "finished"]

@@ -22,10 +22,10 @@ from sleap_lab.runs.mlflow_log import (
     FIRST,
     later,
     logged_metrics,
+    logger_in,
     mirror_run,
     own_files,
     parameters,
-    read_logger,
     sweep_name,
     user,
 )
@@ -90,9 +90,8 @@ def open_parent(logger: LoggerConfig, folder: Path, outputs_root: Path) -> Paren
         store = prepare_store(logger, outputs_root)
         sweep = summary.read(folder, SWEEP_FILE)
         if not is_deleted(store, sweep):
-            return Parent(
-                store, open_run(store, folder, SWEEP_FILE, sweep, _entry(folder, sweep, [], logger))
-            )
+            entry = _entry(folder, sweep, [], None, logger)
+            return Parent(store, open_run(store, folder, SWEEP_FILE, sweep, entry).id)
     except Exception as error:  # logging may fail in any way; the sweep must continue
         raise later(folder, error) from error
     raise RunError(
@@ -130,7 +129,7 @@ def finish_sweep(folder: Path, *, interrupted: bool = False) -> list[Job]:
     }
     best = best_job(jobs, read_objective(folder))
     sweep.metrics = best.job.metrics if best else {}
-    _write_results(folder, sweep, jobs)
+    _write_results(folder, sweep, jobs, best)
     summary.write(folder, sweep, SWEEP_FILE)
     return jobs
 
@@ -156,7 +155,8 @@ def mirror_job(
         objective: The metric that decides which job is best, where it is not the default one.
     """
     assert job.run is not None
-    own = read_logger(job.folder) if (job.folder / SNAPSHOT).is_dir() else logger
+    config = read_document(job.folder, "config.yaml") or {}
+    own = logger_in(config) if config else logger
     name = titles.get(job.number)
     name = f"{job.number}: {name}" if name else f"job {job.number}"
     mirror_run(
@@ -167,6 +167,7 @@ def mirror_job(
         parent_run_id,
         name=shorten(f"{own.run_name} {name}" if own.run_name else name),
         objective=objective,
+        config=config,
     )
 
 
@@ -190,18 +191,19 @@ def log_sweep(folder: Path, logger: LoggerConfig, outputs_root: Path) -> None:
         missing = unlogged(store, jobs)
         if is_deleted(store, sweep) or (not missing and is_complete(store, sweep)):
             return
-        entry = _entry(folder, sweep, jobs, logger)
-        run_id = open_run(store, folder, SWEEP_FILE, sweep, entry)
+        best = best_job(jobs, read_objective(folder))
+        entry = _entry(folder, sweep, jobs, best, logger)
+        opened = open_run(store, folder, SWEEP_FILE, sweep, entry)
         titles, objective = titles_of(jobs), read_objective(folder).name
         for job in jobs:
             if job in missing:
-                mirror_job(store, job, titles, logger, run_id, objective)
+                mirror_job(store, job, titles, logger, opened.id, objective)
             elif job.run is not None:
-                nest(store, job.run.mlflow, run_id)
+                nest(store, job.run.mlflow, opened.id)
         fill_run(
             store,
-            run_id,
-            _described(entry, store, run_id, folder, sweep, jobs),
+            opened,
+            _described(entry, store, opened.id, sweep, jobs, best),
             status=MLFLOW_STATUS[sweep.status],
             ended=sweep.ended or sweep.started,
         )
@@ -249,11 +251,10 @@ def unlogged(store: Store, jobs: Sequence[Job]) -> list[Job]:
     ]
 
 
-def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job]) -> None:
+def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job], best: Best | None) -> None:
     from sleap_lab.sweeps.page import BestShown, write_sweep_page
 
-    objective = read_objective(folder)
-    rows, best = sweep_rows(jobs, objective), best_job(jobs, objective)
+    rows = sweep_rows(jobs, best)
     (folder / "results.csv").write_text(as_csv(rows), encoding="utf-8")
     (folder / "results.md").write_text(as_markdown(rows), encoding="utf-8")
     scored = [
@@ -306,13 +307,14 @@ def _command(job: Job) -> str:
     return shlex.join(["sleap-lab", *job.overrides])
 
 
-def _entry(folder: Path, sweep: RunSummary, jobs: Sequence[Job], logger: LoggerConfig) -> Entry:
+def _entry(
+    folder: Path, sweep: RunSummary, jobs: Sequence[Job], best: Best | None, logger: LoggerConfig
+) -> Entry:
     """Return the MLflow run of a sweep; without jobs, as it is while the sweep runs.
 
     It has the parameters and the metrics of the best job.
     """
-    objective = read_objective(folder)
-    rows, best = sweep_rows(jobs, objective), best_job(jobs, objective)
+    rows = sweep_rows(jobs, best)
     overrides = [job.overrides for job in read_plan(folder).jobs]
     varied = varied_keys([job.overrides for job in jobs])
     decides = {} if best is None else {f"{FIRST}{best.criterion}": best.value}
@@ -366,14 +368,17 @@ def _document(rows: Sequence[Row], best: Best | None) -> dict[str, list[Any]]:
 
 
 def _described(
-    entry: Entry, store: Store, run_id: str, folder: Path, sweep: RunSummary, jobs: Sequence[Job]
+    entry: Entry,
+    store: Store,
+    run_id: str,
+    sweep: RunSummary,
+    jobs: Sequence[Job],
+    best: Best | None,
 ) -> Entry:
     """Return the run of a sweep whose jobs are logged, with the description that links to them."""
-    objective = read_objective(folder)
-    best = best_job(jobs, objective)
     logged = {job.number: job.run.mlflow or {} for job in jobs if job.run is not None}
     said = description(
-        sweep_rows(jobs, objective),
+        sweep_rows(jobs, best),
         best,
         error=sweep.error,
         command=_command(best.job) if best else None,

@@ -156,8 +156,8 @@ class Best(NamedTuple):
 DEFAULT = Objective()
 
 
-def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]:
-    """Return one row per job.
+def sweep_rows(jobs: Sequence[Job], best: Best | None) -> list[Row]:
+    """Return one row per job; `best` is the best of them, if one is known.
 
     Columns: number, status, whether the job is best, settings that vary, the metric that decides,
     further metrics, seconds and error. An override that all jobs share, and a metric that no job
@@ -168,7 +168,6 @@ def sweep_rows(jobs: Sequence[Job], objective: Objective = DEFAULT) -> list[Row]
     varied = varied_keys(overrides)
     videos = recording_names(overrides) if DATA in varied else []
     settings = [key for key in varied if key != DATA]
-    best = best_job(jobs, objective)
     marks = {} if best is None else {best.job.number: BEST} | dict.fromkeys(best.tied, TIED)
     names = [name for name in compared(jobs, best) if name != SECONDS]
     return [

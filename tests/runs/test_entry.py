@@ -7,7 +7,7 @@ import pytest
 from sleap_lab.errors import RunError
 from sleap_lab.runs import entry as entry_module
 from sleap_lab.runs import summary
-from sleap_lab.runs.entry import Entry, fill_run, is_complete, open_run
+from sleap_lab.runs.entry import Entry, Opened, fill_run, is_complete, open_run
 from sleap_lab.runs.summary import RunSummary
 
 STARTED = "2026-01-02T03:04:05+00:00"
@@ -18,7 +18,7 @@ ENDED = "2026-01-02T03:04:06.250000+00:00"
 def record(tmp_path, store):
     """Return a function that opens an MLflow run for a folder."""
 
-    def make(entry: Entry, run: RunSummary | None = None) -> str:
+    def make(entry: Entry, run: RunSummary | None = None) -> Opened:
         return open_run(store, tmp_path, "run.json", run or RunSummary(started=STARTED), entry)
 
     return make
@@ -37,8 +37,9 @@ def test_an_entry_is_written_whole(tmp_path, store, record):
         },
         documents={"results.json": [1]},
     )
-    run_id = record(entry)
-    fill_run(store, run_id, entry, status="KILLED", ended=ENDED)
+    opened = record(entry)
+    run_id = opened.id
+    fill_run(store, opened, entry, status="KILLED", ended=ENDED)
     run = store.client.get_run(run_id)
     assert (run.info.status, run.info.run_name, run.info.end_time - run.info.start_time) == (
         "KILLED",
@@ -65,8 +66,9 @@ def test_big_files_are_logged_by_reference(tmp_path, store, record, monkeypatch,
     (tmp_path / "small").write_bytes(b"123")
     (tmp_path / "big").write_bytes(b"1234")
     entry = Entry("big", {}, files={name: tmp_path / name for name in ("small", "big")})
-    run_id = record(entry)
-    fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    opened = record(entry)
+    run_id = opened.id
+    fill_run(store, opened, entry, status="FINISHED", ended=ENDED)
     assert {item.path for item in store.client.list_artifacts(run_id)} == {
         "small",
         "references.json",
@@ -89,17 +91,18 @@ def test_a_run_is_never_left_running(tmp_path, store, record, monkeypatch, error
         raise error
 
     entry = Entry("x", {}, metrics={"eval/pck": 0.5}, documents={"a.json": 1})
-    run_id = record(entry)
+    opened = record(entry)
+    run_id = opened.id
     with monkeypatch.context() as broken:
         broken.setattr(type(store.client), step, fail)
         with pytest.raises(type(error)):
-            fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+            fill_run(store, opened, entry, status="FINISHED", ended=ENDED)
     recorded = replace(summary.read(tmp_path), ended=ENDED)
     assert store.client.get_run(run_id).info.status == "FAILED"
     assert not is_complete(store, recorded)
 
-    assert record(entry, recorded) == run_id  # taken up again, not repeated
-    fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    assert record(entry, recorded).id == run_id  # taken up again, not repeated
+    fill_run(store, opened, entry, status="FINISHED", ended=ENDED)
     assert store.client.get_run(run_id).info.status == "FINISHED"
     assert len(store.client.get_metric_history(run_id, "eval/pck")) == 1
     assert is_complete(store, recorded)
@@ -110,21 +113,26 @@ def test_files_of_videos_with_odd_names_stay_apart(tmp_path, store, record):
     for name, path in files.items():
         path.write_text(name)
     entry = Entry("x", {}, files=files)
-    run_id = record(entry)
-    fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    opened = record(entry)
+    run_id = opened.id
+    fill_run(store, opened, entry, status="FINISHED", ended=ENDED)
     assert [item.path for item in store.client.list_artifacts(run_id)] == [
         "predictions.a_x3F_1.csv",
         "predictions.a_x3F_2.csv",
     ]
 
 
-def test_more_than_a_hundred_parameters_are_logged_and_one_that_changed_is_said(store, record):
+def test_more_than_a_hundred_parameters_are_logged_and_one_that_changed_is_said(
+    tmp_path, store, record
+):
     params = {f"group.key_{i}": str(i) for i in range(250)}
-    run_id = record(Entry("x", {}, params))
-    fill_run(store, run_id, Entry("x", {}, params), status="FINISHED", ended=ENDED)
+    opened = record(Entry("x", {}, params))
+    run_id = opened.id
+    fill_run(store, opened, Entry("x", {}, params), status="FINISHED", ended=ENDED)
     assert store.client.get_run(run_id).data.params == params
     again = params | {"group.key_7": "other"}  # as sweep.rerun, where a job runs again
-    fill_run(store, run_id, Entry("x", {}, again), status="FINISHED", ended=ENDED)
+    opened = record(Entry("x", {}, again), summary.read(tmp_path))
+    fill_run(store, opened, Entry("x", {}, again), status="FINISHED", ended=ENDED)
     run = store.client.get_run(run_id)
     assert (run.info.status, run.data.params, run.data.tags["now.group.key_7"]) == (
         "FINISHED",
@@ -133,13 +141,36 @@ def test_more_than_a_hundred_parameters_are_logged_and_one_that_changed_is_said(
     )
 
 
+def test_values_are_sent_in_as_few_requests_as_mlflow_accepts(store, record, monkeypatch):
+    sent = []
+    client = type(store.client)
+    log_batch = client.log_batch
+
+    def log(self, run_id, metrics=(), params=(), tags=(), **others):
+        sent.append((len(metrics), len(params)))
+        log_batch(self, run_id, metrics, params, tags, **others)
+
+    monkeypatch.setattr(client, "log_batch", log)
+    monkeypatch.setattr(client, "get_run", None)  # what was just created is not asked for
+    entry = Entry(
+        "x",
+        {},
+        {f"key_{i}": str(i) for i in range(150)},
+        {"eval/pck": 0.5},
+        series={"error": [(i, 0.5) for i in range(900)]},
+    )
+    fill_run(store, record(entry), entry, status="FINISHED", ended=ENDED)
+    assert sent == [(800, 100), (101, 50)]
+
+
 def test_a_run_that_was_tried_again_is_logged_again(store, record):
     first = RunSummary(started=STARTED, ended=ENDED)
     failed = Entry(
         "x", {"mlflow.note.content": "out of memory", "lab": "west"}, metrics={"counts/frames": 3}
     )
-    run_id = record(failed, first)
-    fill_run(store, run_id, failed, status="FAILED", ended=ENDED)
+    opened = record(failed, first)
+    run_id = opened.id
+    fill_run(store, opened, failed, status="FAILED", ended=ENDED)
     assert is_complete(store, first)
     again = replace(first, ended="2026-01-02T03:04:07+00:00")
     assert not is_complete(store, again)
@@ -147,9 +178,9 @@ def test_a_run_that_was_tried_again_is_logged_again(store, record):
     finished = Entry(
         "x", {"mlflow.note.content": None, "lab": "west"}, metrics={"counts/frames": 7}
     )
-    assert record(finished, again) == run_id
+    assert record(finished, again).id == run_id
     assert store.client.get_run(run_id).info.status == "RUNNING"
-    fill_run(store, run_id, finished, status="FINISHED", ended=again.ended)
+    fill_run(store, opened, finished, status="FINISHED", ended=again.ended)
     run = store.client.get_run(run_id)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"counts/frames": 7})
     assert "mlflow.note.content" not in run.data.tags
@@ -172,7 +203,8 @@ def test_a_process_that_dies_while_it_creates_a_run_leaves_no_second_one(
         with pytest.raises(KeyboardInterrupt):
             record(Entry("x", {}))
     assert "run_id" not in summary.read(tmp_path).mlflow
-    run_id = record(Entry("x", {}), summary.read(tmp_path))
+    opened = record(Entry("x", {}), summary.read(tmp_path))
+    run_id = opened.id
     assert (
         summary.read(tmp_path).mlflow.items()
         >= {"run_id": run_id, "tracking_uri": store.uri}.items()
@@ -187,12 +219,13 @@ def test_a_server_that_goes_away_is_not_asked_again(store, record, monkeypatch):
     def away(uri):
         raise RunError("away")
 
-    run_id = record(Entry("x", {}))
+    opened = record(Entry("x", {}))
+    run_id = opened.id
     with monkeypatch.context() as broken:
         broken.setattr(type(store.client), "log_batch", fail)
         broken.setattr(entry_module, "probe", away)
         with pytest.raises(OSError, match="connection reset"):
-            fill_run(store, run_id, Entry("x", {}), status="FINISHED", ended=ENDED)
+            fill_run(store, opened, Entry("x", {}), status="FINISHED", ended=ENDED)
     assert (
         store.client.get_run(run_id).info.status == "RUNNING"
     )  # until someone finds its process gone
@@ -208,5 +241,5 @@ def test_what_the_store_does_not_have_is_not_complete(store):
 
 
 def test_a_run_that_the_user_deleted_stays_deleted(tmp_path, store, record):
-    store.client.delete_run(record(Entry("x", {})))
+    store.client.delete_run(record(Entry("x", {})).id)
     assert is_complete(store, summary.read(tmp_path))

@@ -107,8 +107,9 @@ def test_any_name_of_a_folder_will_do(root, logger, tmp_path, monkeypatch, name)
     (folder / "a.txt").write_text("poses")
     run = RunSummary(started=STARTED, ended=ENDED)
     entry = Entry("x", {"where": str(folder)}, files={"snapshot/a.txt": folder / "a.txt"})
-    run_id = open_run(store, folder, "run.json", run, entry)
-    fill_run(store, run_id, entry, status="FINISHED", ended=ENDED)
+    opened = open_run(store, folder, "run.json", run, entry)
+    run_id = opened.id
+    fill_run(store, opened, entry, status="FINISHED", ended=ENDED)
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         assert database.execute("SELECT run_uuid FROM runs").fetchall() == [(run_id,)]
     assert [

@@ -12,6 +12,7 @@ from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import Config
 from sleap_lab.sweeps.rendering import as_csv, as_markdown, sweep_table
 from sleap_lab.sweeps.table import (
+    DEFAULT,
     SIMPLER,
     Job,
     Objective,
@@ -21,6 +22,10 @@ from sleap_lab.sweeps.table import (
     sweep_rows,
     telling,
 )
+
+
+def rows_of(jobs, objective=DEFAULT):
+    return sweep_rows(jobs, best_job(jobs, objective))
 
 
 @pytest.fixture
@@ -68,7 +73,7 @@ def jobs(make_job):
 
 
 def test_rows_show_what_varied_and_what_came_out(jobs):
-    assert sweep_rows(jobs) == [
+    assert rows_of(jobs) == [
         {
             "job": 0,
             "status": "finished",
@@ -192,7 +197,7 @@ def test_ties_are_shown_as_ties(make_job):
     jobs = [
         make_job(i, [f"x={i}"], metrics={MAP: score}) for i, score in enumerate([0.5, 0.75, 0.75])
     ]
-    rows = sweep_rows(jobs)
+    rows = rows_of(jobs)
     assert [row["best"] for row in rows] == [None, "best", "tied"]
     console = Console(file=io.StringIO(), width=120)
     console.print(sweep_table(rows))
@@ -204,7 +209,7 @@ def test_ties_are_shown_as_ties(make_job):
 
 def test_the_metric_that_decides_is_a_column(make_job):
     jobs = [make_job(i, metrics={MAP: 0.5, "eval/mine": 1.0}) for i in range(2)]
-    rows = sweep_rows(jobs, Objective("eval/mine", "maximize"))
+    rows = rows_of(jobs, Objective("eval/mine", "maximize"))
     assert list(rows[0])[:4] == ["job", "status", "best", "eval/mine"]
     console = Console(file=io.StringIO(), width=120)
     console.print(sweep_table(rows, "eval/mine"))
@@ -221,7 +226,7 @@ def test_without_ground_truth_counts_and_quality_are_compared(make_job):
         )
         for i in range(2)
     ]
-    rows = sweep_rows(jobs)
+    rows = rows_of(jobs)
     assert list(rows[0]) == [
         "job",
         "status",
@@ -260,7 +265,7 @@ def test_a_metric_that_no_job_has_is_told_with_the_nearest(make_job):
 
 def test_the_terminal_table_shows_values_as_they_are(jobs):
     console = Console(file=io.StringIO(), width=120)
-    console.print(sweep_table(sweep_rows(jobs)))
+    console.print(sweep_table(rows_of(jobs)))
     text = console.file.getvalue()
     assert all(
         word in text for word in ("tracker", "x|y[z]", "out of memory", "oks map", "not run")
@@ -269,7 +274,7 @@ def test_the_terminal_table_shows_values_as_they_are(jobs):
 
 
 def test_files_hold_the_same_rows(jobs):
-    rows = sweep_rows(jobs)
+    rows = rows_of(jobs)
     assert as_csv(rows).splitlines()[0] == "job,status,best,tracker,eval/oks_map,seconds,error"
     assert as_csv(rows).splitlines()[3] == "2,failed,,x|y[z],,1.5,out of memory"
     assert as_markdown(rows).splitlines() == [
@@ -302,7 +307,7 @@ def recorded(make_job):
 
 
 def test_a_sweep_over_recordings_shows_video_frames_bad_seconds_and_status(recorded):
-    rows = sweep_rows(recorded)
+    rows = rows_of(recorded)
     assert [list(row) for row in rows] == [
         ["job", "status", "video", "frames", "bad", "eval/oks_map", "seconds", "error"]
     ] * 2
@@ -315,9 +320,9 @@ def test_a_sweep_over_recordings_shows_video_frames_bad_seconds_and_status(recor
 
 
 def test_columns_of_recordings_are_shown_where_they_are_the_same_in_all(recorded):
-    rows = sweep_rows([recorded[0], recorded[0]])
+    rows = rows_of([recorded[0], recorded[0]])
     assert "video" not in rows[0]  # the same recording twice is no sweep over recordings
-    same = [{**row, "video": name} for row, name in zip(sweep_rows(recorded), "ab", strict=True)]
+    same = [{**row, "video": name} for row, name in zip(rows_of(recorded), "ab", strict=True)]
     for row in same:
         row |= {"frames": 100, "bad": 0, "status": "finished"}
     assert {"frames", "bad", "status"} <= {*telling(same)}
