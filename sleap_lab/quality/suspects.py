@@ -9,10 +9,13 @@ import numpy as np
 
 from sleap_lab.files.table import write_table
 from sleap_lab.quality.assess import KINDS, Quality
+from sleap_lab.quality.opinion import MAX_SURE
 
 SUSPECTS_FILE, SUSPECTS_LABELS = "suspects.csv", "suspects.slp"
 REACH = 10
 """Processed frames before and after the frame of a moment that one look covers."""
+NEARLY = 0.95
+"""Share of the evidence that a look could cover at best, for which it goes where more is seen."""
 MOST_REASONS = 3
 
 CHANCE: Mapping[str, float | None] = {
@@ -50,7 +53,7 @@ class Suspect(NamedTuple):
 
     Attributes:
         video: Index of the video.
-        frame: Frame to look at: that of the strongest evidence.
+        frame: Frame to look at: one with evidence, from which the rest of it is within reach.
         first: First frame with evidence.
         last: Last frame with evidence.
         animals: Names of the tracks that the evidence is about.
@@ -90,7 +93,7 @@ def suspects(quality: Quality, chances: Mapping[str, float | None] = CHANCE) -> 
 
     Findings count as independent: the probability of a moment is 1 - the product of (1 - chance).
     A sign that repeats about one node counts once in it, and so does a second opinion.
-    Again and again, the `2 REACH + 1` processed frames with the most evidence become a moment.
+    Again and again, the frame with evidence within whose reach most of it lies becomes a moment.
 
     Args:
         quality: The findings.
@@ -99,14 +102,14 @@ def suspects(quality: Quality, chances: Mapping[str, float | None] = CHANCE) -> 
     order = quality.order
     evidence = _evidence(quality, chances)
     moments = [
-        _suspect(quality, evidence, peak, rows)
-        for peak, rows in _moments(evidence, order.places[:, 0])
+        _suspect(quality, evidence, centre, rows)
+        for centre, rows in _moments(evidence, order.places[:, 0])
     ]
-    # Among equals the order of evidence stays.
-    return sorted(moments, key=lambda moment: -round(moment.probability, 2))
+    # Among equals, and where something is wrong in any case, the order of evidence stays.
+    return sorted(moments, key=lambda moment: -round(min(moment.probability, MAX_SURE), 2))
 
 
-def _suspect(quality: Quality, evidence: Evidence, peak: int, rows: np.ndarray) -> Suspect:
+def _suspect(quality: Quality, evidence: Evidence, centre: int, rows: np.ndarray) -> Suspect:
     """Say what a moment is about; a sign that repeats about one node counts once."""
     places, names = quality.order.places, quality.order.poses.track_names
     strongest = rows[np.argsort(-evidence.weight[rows], kind="stable")].tolist()
@@ -114,7 +117,7 @@ def _suspect(quality: Quality, evidence: Evidence, peak: int, rows: np.ndarray) 
     tracks = dict.fromkeys(evidence.about[row] for row in strongest)
     texts = [evidence.text[row] for row in once]
     more = len(texts) - MOST_REASONS
-    video, frame = places[peak].tolist()
+    video, frame = places[centre].tolist()
     return Suspect(
         video,
         frame,
@@ -152,7 +155,9 @@ def _evidence(quality: Quality, chances: Mapping[str, float | None]) -> Evidence
 
 
 def _moments(evidence: Evidence, video: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the position of the strongest evidence, and the findings, of each moment.
+    """Yield the position to look at, and the findings, of each moment.
+
+    The position has evidence itself, and of those that cover nearly the most, it has the most.
 
     Args:
         evidence: The findings.
@@ -172,20 +177,23 @@ def _moments(evidence: Evidence, video: np.ndarray) -> Iterator[tuple[int, np.nd
         return total[right[first:stop] - low] - total[left[first:stop] - low]
 
     everything = sums(0, n) if n else np.zeros(0)
-    queue = [(-total, i) for i, total in enumerate(everything.tolist()) if total > 0]
+    queue = [(-everything[i], i) for i in np.flatnonzero(weights > 0).tolist()]
     heapq.heapify(queue)
     while queue:
         total, centre = heapq.heappop(queue)
-        current = float(sums(centre, centre + 1)[0])
-        if current <= 0:
+        if weights[centre] == 0:
             continue
+        current = float(sums(centre, centre + 1)[0])
         if current < -total * (1 - 1e-9):  # some of it was covered meanwhile
             heapq.heappush(queue, (-current, centre))
             continue
         window = slice(int(left[centre]), int(right[centre]))
+        covers = sums(window.start, window.stop) >= NEARLY * current
+        centre = window.start + int(np.where(covers, weights[window], 0).argmax())
+        window = slice(int(left[centre]), int(right[centre]))
         rows = np.arange(*np.searchsorted(evidence.place, [window.start, window.stop]))
         rows = rows[weights[evidence.place[rows]] > 0]
-        yield window.start + int(weights[window].argmax()), rows
+        yield centre, rows
         weights[window] = 0
 
 

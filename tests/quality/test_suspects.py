@@ -65,6 +65,27 @@ def test_the_most_doubtful_moment_comes_first(planted):
     assert (second.frame, second.probability) == (20, pytest.approx(CHANCE["gap"]))
 
 
+def test_a_look_covers_as_much_as_it_can(planted):
+    # From 60 all of it is within ten frames, from 50 and 70 two thirds of it.
+    (moment,) = suspects(planted([("jump", 50, 0, -1), ("gap", 60, 1, -1), ("jump", 70, 2, -1)]))
+    assert (moment.frame, moment.first, moment.last) == (60, 50, 70)
+
+
+def test_a_look_goes_where_more_is_seen_if_it_misses_nearly_nothing(planted):
+    # From 45 the drop at 36 would be within reach, too.
+    (first, _) = suspects(planted([("drop", 36, 0, 1), ("gap", 45, 1, -1), ("flip", 50, 2, -1)]))
+    assert first.frame == 50
+
+
+def test_of_moments_that_are_wrong_in_any_case_the_one_with_more_wrong_comes_first(planted):
+    one, three = [("swap", 50, 0, -1)], [("swap", 200 + i, i, -1) for i in range(3)]
+    quality = planted([*one, *three, ("jump", 52, 0, -1), ("flip", 52, 1, -1)])
+    sure = quality.found["swap"]._replace(values=np.full(4, 0.99))
+    moments = suspects(replace(quality, found={**quality.found, "swap": sure}))
+    assert [moment.first for moment in moments] == [200, 50]
+    assert moments[1].probability > moments[0].probability
+
+
 def test_a_sign_that_repeats_counts_once(planted):
     (moment,) = suspects(planted([("jump", 50, 0, 1), ("jump", 51, 0, 1), ("jump", 52, 0, 1)]))
     assert moment.probability == pytest.approx(CHANCE["jump"])
@@ -107,7 +128,8 @@ def test_every_finding_is_within_reach_of_a_moment(frames, kinds):
         found[kind] = Found(rows, np.full(len(rows), -1), np.full(len(rows), 0.5))
     moments = suspects(Quality(order, found, {0: 3}, 100.0, {}))
     for frame in frames:
-        assert any(m.first <= frame <= m.last for m in moments)
+        assert any(abs(frame - m.frame) <= REACH for m in moments)
+    assert {m.frame for m in moments} <= set(frames)
     assert all(m.last - m.first <= 2 * REACH for m in moments)
     assert all(0 < m.probability < 1 for m in moments)
 
