@@ -13,6 +13,7 @@ from sleap_lab import terminal
 from sleap_lab.errors import RunError
 from sleap_lab.runs.calibration import PROMISE, Calibrated, calibrate
 from sleap_lab.runs.mlflow_log import log_files
+from sleap_lab.runs.proofread import read_proofread
 from sleap_lab.runs.review import Review, review
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.subject import Subject, of_labels, of_run
@@ -25,7 +26,12 @@ SHOWN = 10
 
 
 def review_run(
-    word: str, *, tracking_uri: str | None, outputs_root: Path, budget: float | None = None
+    word: str,
+    *,
+    tracking_uri: str | None,
+    outputs_root: Path,
+    budget: float | None = None,
+    proofread: tuple[Path, list[int] | None] | None = None,
 ) -> Review:
     """Write the page and the moments of a run or of a labels file.
 
@@ -36,12 +42,18 @@ def review_run(
         tracking_uri: The MLflow store of the id.
         outputs_root: The outputs folder. The files go there where no run folder is on this machine.
         budget: Share of the frames that a person will look at, 0 to 1.
+        proofread: A labels file with proofread tracks, and which of its frames were proofread;
+            None for all.
 
     Raises:
-        ConfigError: The word names no run or labels file.
+        ConfigError: The word names no run or labels file, or the proofread frames do not fit.
         RunError: A file cannot be read or written.
     """
-    look = partial(review, identify=identify, budget=budget)
+
+    def look(subject: Subject, folder: Path) -> Review:
+        checked = proofread and read_proofread(*proofread, subject)
+        return review(subject, folder, identify, budget=budget, checked=checked)
+
     return make_from(word, "review", look, tracking_uri=tracking_uri, outputs_root=outputs_root)
 
 

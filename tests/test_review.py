@@ -1,6 +1,7 @@
 """The verb `review`."""
 
 import pytest
+import sleap_io as sio
 
 from sleap_lab.cli import main
 from sleap_lab.errors import ConfigError
@@ -26,6 +27,23 @@ def lab(tmp_path, monkeypatch, make_labels, video_path):
         "truth.slp", verbose=False
     )
     return tmp_path
+
+
+@pytest.fixture
+def make_tracked(lab, make_labels, video_path):
+    """Return a function that writes two animals whose tracks are exchanged from a frame on."""
+
+    def make(name, exchanged_from, frames=range(6)):
+        predicted = [(0, i, moved(20 * animal)) for i in frames for animal in (0, 1)]
+        labels = make_labels([video_path], predicted=predicted)
+        labels.tracks = [sio.Track("left"), sio.Track("right")]
+        for frame in labels.labeled_frames:
+            for animal, instance in enumerate(frame.instances):
+                exchanged = frame.frame_idx >= exchanged_from
+                instance.track = labels.tracks[1 - animal if exchanged else animal]
+        labels.save(str(lab / name), verbose=False)
+
+    return make
 
 
 def test_a_run_gets_its_page_and_its_moments(lab, capsys):
@@ -58,7 +76,15 @@ def test_a_labels_file_has_its_files_in_the_outputs_folder(lab, capsys):
         (["gone.slp"], "gone.slp: no such labels file"),
         (["poses.slp", "--budget", "lots"], "--budget lots; accepted: a share of the frames"),
         (["poses.slp", "--budget=120%"], "--budget 120%; accepted"),
-        (["poses.slp", "--budget"], "--budget without a value"),
+        (["poses.slp", "--budget"], "--budget: expected one argument"),
+        (["poses.slp", "--proofread", "truth.slp"], "--proofread is what a promise rests on; give"),
+        (["poses.slp", "--frames", "0-3"], "--frames are those of --proofread FILE; give it"),
+        (
+            ["poses.slp", "--budget=1%", "--proofread=truth.slp", "--frames=three"],
+            "review: --frames: cannot read 'three'",
+        ),
+        (["poses.slp", "--budget=1%", "--proofread=gone.slp"], "gone.slp"),
+        (["poses.slp", "--budget=1%", "--proofread=truth.slp"], "truth.slp: no tracks of the"),
     ],
 )
 def test_what_is_no_run_is_refused(lab, words, message, capsys):
@@ -85,3 +111,30 @@ def test_a_budget_says_what_remains(lab, capsys, budget):
     promise = "identity switches remain, with 95% confidence"
     assert promise in " ".join(capsys.readouterr().out.split())
     assert promise in (folder / "review.html").read_text(encoding="utf-8")
+
+
+def test_a_promise_rests_on_frames_that_were_proofread(lab, make_tracked, capsys):
+    make_tracked("tracked.slp", exchanged_from=3)
+    make_tracked("proofread.slp", exchanged_from=100)
+    words = ["review", "tracked.slp", "--budget", "1%", "--proofread", "proofread.slp"]
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--frames", "1-4"])
+    assert stop.value.code == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "moments in 2 frames were corrected" in printed
+    assert "this rests on 4 proofread frames, with 2 switches where nobody" in printed
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == ConfigError.exit_code
+    assert "every frame of gray.mp4 is among the proofread ones" in capsys.readouterr().err
+
+
+def test_the_tracks_of_a_runs_ground_truth_were_proofread(lab, make_tracked, capsys):
+    make_tracked("tracked.slp", exchanged_from=3)
+    make_tracked("proofread.slp", exchanged_from=100, frames=range(1, 5))
+    words = "data.path=tracked.slp model=none evaluator=identity logger=none report=none"
+    words += " evaluator.ground_truth_path=proofread.slp evaluator.user_labels_only=false"
+    folder = run_experiment(words.split()).folder
+    show(review_run(str(folder), tracking_uri=None, outputs_root=lab / "outputs", budget=0.01))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "this rests on 4 proofread frames, with 2 switches where nobody" in printed

@@ -105,6 +105,9 @@ Writes into the run folder (for a .slp file into outputs/review):
 
   --budget SHARE            look at so many frames only (0.5% or 0.005), and say how many identity
                             switches at most remain then, with 95 % confidence
+  --proofread FILE          a .slp file whose tracks you have proofread: the promise then rests on
+                            how many switches there were in its frames, which need no look
+  --frames 0-2999,…         which of its frames were proofread (default: all that it has)
   logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
 """
 

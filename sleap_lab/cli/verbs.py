@@ -7,8 +7,8 @@ from typing import NoReturn
 
 from sleap_lab.cli import help_pages
 from sleap_lab.errors import ConfigError
+from sleap_lab.settings.frames import parse_frames
 
-BUDGET = "--budget"
 MOST_SUGGESTED = 50
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 
@@ -97,13 +97,31 @@ def run_review(arguments: list[str]) -> int:
         print(help_pages.REVIEW, end="")
         return 0 if arguments else ConfigError.exit_code
     words, uri = _store_word(arguments)
-    words, budget = _budget(words)
-    if len(words) != 1:
-        raise ConfigError(f"review: give one run or labels file; got {shlex.join(words)}")
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.error = _refuse_review  # type: ignore[method-assign]  # argparse would print its usage
+    parser.add_argument("runs", nargs="*")
+    parser.add_argument("--budget")
+    parser.add_argument("--proofread", type=Path)
+    parser.add_argument("--frames")
+    options = parser.parse_args(words)
+    if len(options.runs) != 1:
+        raise ConfigError(f"review: give one run or labels file; got {shlex.join(options.runs)}")
+    if options.proofread is not None and options.budget is None:
+        raise ConfigError("review: --proofread is what a promise rests on; give --budget, too")
+    if options.frames is not None and options.proofread is None:
+        raise ConfigError("review: --frames are those of --proofread FILE; give it, too")
+    budget = None if options.budget is None else _share(options.budget)
+    frames = parse_frames(options.frames, "review: --frames")
     from sleap_lab.review import review_run, show
 
-    outputs = Path("outputs").absolute()
-    show(review_run(words[0], tracking_uri=uri, outputs_root=outputs, budget=budget))
+    found = review_run(
+        options.runs[0],
+        tracking_uri=uri,
+        outputs_root=Path("outputs").absolute(),
+        budget=budget,
+        proofread=options.proofread and (options.proofread.absolute(), frames),
+    )
+    show(found)
     return 0
 
 
@@ -144,27 +162,21 @@ def run_calibrate(arguments: list[str]) -> int:
     return 0
 
 
-def _budget(arguments: list[str]) -> tuple[list[str], float | None]:
-    """Split off the share of frames that a person will look at, such as `--budget 0.5%`."""
-    words = [part for word in arguments for part in _split_option(word)]
-    if BUDGET not in words:
-        return arguments, None
-    place = words.index(BUDGET)
-    text = words[place + 1] if place + 1 < len(words) else ""
+def _refuse_review(message: str) -> NoReturn:
+    refuse(f"review: {message}")
+
+
+def _share(text: str) -> float:
+    """Read a share of the frames, such as `0.5%`."""
     try:
         share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         share = -1.0
     if not 0 < share <= 1:
         raise ConfigError(
-            f"review: {BUDGET} {text or 'without a value'}; accepted: a share of the frames, "
-            "such as 0.5% or 0.005"
+            f"review: --budget {text}; accepted: a share of the frames, such as 0.5% or 0.005"
         )
-    return [*words[:place], *words[place + 2 :]], share
-
-
-def _split_option(word: str) -> list[str]:
-    return word.split("=", 1) if word.startswith(f"{BUDGET}=") else [word]
+    return share
 
 
 def run_doctor(arguments: list[str]) -> int:

@@ -1,60 +1,129 @@
 """How many identity switches remain after some moments were looked at."""
 
-from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import poisson
+from scipy.stats import nbinom
 
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.suspects import OPINIONS, REACH, Suspect
 
 CONFIDENCE = 0.95
+SHAPE, RATE = 2.0, 2.0
+"""Gamma distribution of the switches per expected one in recordings of all kinds: mean 1.
+
+In scenes with a known truth it was 0.6 on average; see docs/quality.md.
+"""
+AT_ONCE = 2.0
+"""Switches that come together: two animals that are exchanged count twice, and say one thing."""
 
 
-def within_budget(moments: list[Suspect], frames: int, share: float) -> list[Suspect]:
-    """Return the first moments of a list, one for each frame that may be looked at.
+class Proofread(NamedTuple):
+    """Frames in which a person has checked who is who.
 
-    Args:
-        moments: The moments, the most doubtful first.
-        frames: Number of processed frames.
-        share: Share of them that may be looked at, 0 to 1; at least one is.
+    Attributes:
+        checked: (frames,) bool, which of all positions.
+        switches: (s,) positions of the identity switches that were there.
     """
-    return moments[: max(1, int(np.ceil(share * frames)))] if share > 0 else []
+
+    checked: np.ndarray
+    switches: np.ndarray
 
 
-def most_switches_left(quality: Quality, looked_at: Iterable[Suspect]) -> int:
-    """Return the number of identity switches that at most remain, with 95 % confidence.
+class Promise(NamedTuple):
+    """What to look at, and what remains then.
 
-    The switches that the second tracker sees outside these moments, and those that it holds
-    possible, each with its probability, are taken as independent; their number is then at most
-    Poisson distributed with the sum as its mean (Le Cam 1960). Switches that leave no sign at all
-    do not count.
+    Attributes:
+        moments: The moments to look at, the most doubtful first.
+        most: Number of switches that at most remain; None where identities cannot be judged.
+        words: The same in words, and what it rests on.
+    """
+
+    moments: list[Suspect]
+    most: int | None
+    words: str
+
+
+def promise(
+    quality: Quality, moments: list[Suspect], share: float, own: Proofread | None = None
+) -> Promise:
+    """Choose the moments to look at, and say how many switches at most remain, and why.
+
+    The switches that the second tracker sees, and those that it holds possible, are expected each
+    with its probability. How many there are for each expected one differs between recordings, and
+    has a gamma distribution, which proofread frames make narrower: as many switches as they have
+    where nobody would have looked, for as many as were expected there. The number that remains is
+    then at most negative binomial (Le Cam 1960: sums of rare events are Poisson). Switches that
+    leave no sign at all do not count.
 
     Args:
         quality: The findings, with those of a second tracker.
-        looked_at: Moments at which a person has corrected what was wrong.
+        moments: All moments, the most doubtful first; those in proofread frames need no look.
+        share: Share of the other frames that may be looked at, 0 to 1; at least one is.
+        own: Frames that were proofread.
     """
     order = quality.order
+    checked = np.zeros(len(order.places), dtype=bool) if own is None else own.checked
+    number = {place: i for i, place in enumerate(map(tuple, order.places.tolist()))}
+    centres = [number[moment.video, moment.frame] for moment in moments]
+    unknown = [rank for rank, centre in enumerate(centres) if not checked[centre]]
+    chosen = unknown[: _looks(int((~checked).sum()), share)]
+    looked = [moments[rank] for rank in chosen]
+    animals = order.animal[order.animal >= 0]
+    if len(np.unique(animals)) < 2:
+        words = "no promise about identities: fewer than two animals have tracks"
+        return Promise(looked, None, words)
+    # What is as doubtful as the chosen moments would have been looked at in proofread frames, too.
+    seen = _within_reach(order.places[:, 0], centres[: chosen[-1] + 1 if chosen else 0])
     rows = np.concatenate([quality.found[kind].rows for kind in OPINIONS])
     chance = np.concatenate([quality.found[kind].values for kind in OPINIONS])
     place = order.place[rows]
-    left = np.ones(len(rows), dtype=bool)
-    for moment in looked_at:
-        centre = np.flatnonzero((order.places == (moment.video, moment.frame)).all(axis=1))[0]
-        same = order.places[place, 0] == moment.video
-        left &= ~(same & (np.abs(place - centre) <= REACH))
-    return int(poisson.ppf(CONFIDENCE, chance[left].sum())) if left.any() else 0
-
-
-def promise_of(quality: Quality, looked_at: list[Suspect]) -> str:
-    """Say how many switches at most remain after these moments, or why that cannot be said."""
-    frames, animals = len(quality.order.places), np.unique(quality.order.animal)
-    if np.count_nonzero(animals >= 0) < 2:
-        return "no promise about identities: fewer than two animals have tracks"
-    most = most_switches_left(quality, looked_at)
-    untracked = np.count_nonzero(quality.order.animal < 0)
-    left_out = f"; {untracked:,} poses without a track are not judged" if untracked else ""
-    return (
-        f"after these {len(looked_at)} moments in {frames:,} frames were corrected, at most {most} "
-        f"identity switches remain, with {CONFIDENCE:.0%} confidence{left_out}"
+    expected = float(chance[~seen[place] & ~checked[place]].sum())
+    before = float(chance[~seen[place] & checked[place]].sum())
+    found = 0 if own is None else int((~seen[own.switches]).sum())
+    most = most_left(expected, found, before)
+    words = (
+        f"after these {len(looked)} moments in {np.count_nonzero(~checked):,} frames were "
+        f"corrected, at most {most} identity switches remain, with {CONFIDENCE:.0%} confidence"
     )
+    untracked = np.count_nonzero(order.animal < 0)
+    left_out = f"; {untracked:,} poses without a track are not judged" if untracked else ""
+    return Promise(looked, most, f"{words}{left_out}; {_basis(checked, found, before)}")
+
+
+def most_left(expected: float, found: int = 0, before: float = 0.0) -> int:
+    """Return the number of switches that at most remain, with 95 % confidence.
+
+    Args:
+        expected: Number of switches that the second tracker lets expect.
+        found: Switches in proofread frames.
+        before: Number of switches that were expected there.
+    """
+    rate = RATE + before / AT_ONCE
+    return int(nbinom.ppf(CONFIDENCE, SHAPE + found / AT_ONCE, rate / (rate + expected)))
+
+
+def _looks(frames: int, share: float) -> int:
+    """Return how many frames may be looked at."""
+    return max(1, int(np.ceil(share * frames))) if share > 0 else 0
+
+
+def _within_reach(video: np.ndarray, centres: list[int]) -> np.ndarray:
+    """Tell which positions (frames,) a look at one of these positions covers."""
+    seen = np.zeros(len(video), dtype=bool)
+    for centre in centres:
+        near = slice(max(centre - REACH, 0), centre + REACH + 1)
+        seen[near] |= video[near] == video[centre]
+    return seen
+
+
+def _basis(checked: np.ndarray, found: int, before: float) -> str:
+    """Say what a promise rests on."""
+    if not checked.any():
+        return "this rests on simulated scenes, not on proofread frames of yours"
+    own = (
+        f"this rests on {np.count_nonzero(checked):,} proofread frames, with {found} switches "
+        f"where nobody would have looked, and {before:.1f} expected"
+    )
+    little = before / AT_ONCE + found / AT_ONCE < RATE
+    return f"{own}, and as these are few, on simulated scenes" if little else own

@@ -9,8 +9,9 @@ import numpy as np
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation import evaluate
 from sleap_lab.media.labels import save_labels, with_suggestions
+from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality, assess
-from sleap_lab.quality.budget import promise_of, within_budget
+from sleap_lab.quality.budget import Proofread, promise
 from sleap_lab.quality.opinion import Identify
 from sleap_lab.quality.suspects import (
     SUSPECTS_FILE,
@@ -20,6 +21,7 @@ from sleap_lab.quality.suspects import (
     write_suspects,
 )
 from sleap_lab.report.review.page import Recording, write_review
+from sleap_lab.runs.proofread import proofread
 from sleap_lab.runs.recording import with_labels
 from sleap_lab.runs.subject import Subject
 
@@ -45,7 +47,12 @@ class Review(NamedTuple):
 
 
 def review(
-    subject: Subject, folder: Path, identify: Identify, *, budget: float | None = None
+    subject: Subject,
+    folder: Path,
+    identify: Identify,
+    *,
+    budget: float | None = None,
+    checked: Poses | None = None,
 ) -> Review:
     """Look for doubtful moments, and write them and the page into a folder.
 
@@ -54,16 +61,19 @@ def review(
         folder: Where to.
         identify: The second tracker.
         budget: Share of the frames that a person will look at; only so many moments are written.
+        checked: Poses of frames whose tracks a person has proofread; by default the ground truth
+            of the run, if it has tracks.
 
     Raises:
+        ConfigError: Every frame was proofread.
         RunError: A file cannot be written.
     """
     source = subject.source
     quality = _assessed(subject, identify)
-    moments, promise = suspects(quality), ""
+    moments, promised = suspects(quality), ""
     if budget is not None:
-        moments = within_budget(moments, len(quality.order.places), budget)
-        promise = promise_of(quality, moments)
+        own = _proofread(subject, quality, checked)
+        moments, _, promised = promise(quality, moments, budget, own)
     write_suspects(folder / SUSPECTS_FILE, moments, subject.names)
     files = [("moments", folder / SUSPECTS_FILE)]
     if moments and source.project is not None:
@@ -83,12 +93,38 @@ def review(
         sizes={i: shape[1:3] for i in problems if (shape := source.videos[i].shape)},
         truth=subject.truth,
         switches=subject.switches,
-        notes=[*filter(None, [promise, quality.labelled]), *subject.notes, *quality.notes],
+        notes=[*filter(None, [promised, quality.labelled]), *subject.notes, *quality.notes],
     )
     write_review(folder / REVIEW, recording)
     return Review(
-        subject.names, moments, [*files, ("page", folder / REVIEW)], promise, quality.labelled
+        subject.names, moments, [*files, ("page", folder / REVIEW)], promised, quality.labelled
     )
+
+
+def _proofread(subject: Subject, quality: Quality, checked: Poses | None) -> Proofread | None:
+    """Return what was found in frames that a person has proofread, where there are such."""
+    if (quality.order.poses.tracks < 0).all():
+        return None
+    if checked is not None:
+        own = proofread(quality.order, checked)
+        if own is None:
+            raise ConfigError(
+                f"review: the proofread frames of {subject.title} cannot be used; "
+                "accepted: frames that follow one another, with tracks"
+            )
+        if own.checked.all():
+            raise ConfigError(
+                f"review: every frame of {subject.title} is among the proofread ones; "
+                "name those that were proofread with --frames, such as --frames 0-2999"
+            )
+        return own
+    if subject.truth is None or subject.evaluator is None:
+        return None
+    try:
+        own = proofread(quality.order, subject.truth, subject.evaluator)
+    except (ConfigError, RunError):  # nothing of it can be compared any more
+        return None
+    return None if own is None or own.checked.all() else own
 
 
 def _assessed(subject: Subject, identify: Identify) -> Quality:

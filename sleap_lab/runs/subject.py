@@ -140,10 +140,20 @@ def _truth(config: Mapping[str, Any], videos: Mapping[int | None, int | None]) -
     poses = to_poses(read_labels(path))
     poses = poses[poses.user] if poses.user.any() else poses
     ours = {video: own for video, own in videos.items() if video is not None and own is not None}
-    poses = poses[np.isin(poses.video, list(ours))]
-    frames = poses.frames[np.isin(poses.frames[:, 0], list(ours))]
-    numbers = np.zeros(max([0, *ours]) + 1, dtype=np.int64)
-    numbers[list(ours)] = list(ours.values())
+    return of_our_videos(poses, ours)
+
+
+def of_our_videos(poses: Poses, videos: Mapping[int, int]) -> Poses:
+    """Return the poses of some videos by other indices.
+
+    Args:
+        poses: The poses.
+        videos: Index of each video that is kept -> its new index.
+    """
+    poses = poses[np.isin(poses.video, list(videos))]
+    frames = poses.frames[np.isin(poses.frames[:, 0], list(videos))]
+    numbers = np.zeros(max([0, *videos]) + 1, dtype=np.int64)
+    numbers[list(videos)] = list(videos.values())
     return replace(
         poses,
         video=numbers[poses.video].astype(np.int32),

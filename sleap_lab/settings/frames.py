@@ -11,7 +11,7 @@ MOST_FRAMES = 20_000_000
 """Longest accepted range of frames, more than two days at 100 frames/s; longer ones are typos."""
 
 
-def parse_frames(spec: Any) -> list[int] | None:
+def parse_frames(spec: Any, key: str = "data.frames") -> list[int] | None:
     """Read a frame selection.
 
     Accepted are numbers, ranges with both ends included, and lists of these: `"0-100,200-300"`,
@@ -28,7 +28,7 @@ def parse_frames(spec: Any) -> list[int] | None:
         return None
     given = list(spec) if isinstance(spec, (list, tuple)) else [spec]
     if negative := [item for item in given if isinstance(item, int) and item < 0]:
-        raise ConfigError(f"data.frames: got the negative frame {negative[0]}; frames count from 0")
+        raise ConfigError(f"{key}: got the negative frame {negative[0]}; frames count from 0")
     items = [part for item in given for part in str(item).split(",")]
     frames: list[int] = []
     for item in (part.strip() for part in items):
@@ -40,18 +40,17 @@ def parse_frames(spec: Any) -> list[int] | None:
             first, last = frames[-1] + 1, int(item[1:])
         else:
             raise ConfigError(
-                f"data.frames: cannot read {item!r} in {spec!r}; "
+                f"{key}: cannot read {item!r} in {spec!r}; "
                 'accepted: "0-100,200-300", "5,9,12-20" or a list of these'
             )
         # An item that begins with "-" continues the range from the frame before it.
         if last < first - item.startswith("-"):
             raise ConfigError(
-                f"data.frames: the range {item!r} in {spec!r} is empty; "
-                "write the smaller frame first"
+                f"{key}: the range {item!r} in {spec!r} is empty; write the smaller frame first"
             )
         if last - first >= MOST_FRAMES:
             raise ConfigError(
-                f"data.frames: the range {item!r} in {spec!r} is longer than any video "
+                f"{key}: the range {item!r} in {spec!r} is longer than any video "
                 f"({MOST_FRAMES} frames)"
             )
         frames.extend(range(first, last + 1))

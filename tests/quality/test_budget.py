@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import poisson
 
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.quality.assess import KINDS, Quality
-from sleap_lab.quality.budget import most_switches_left, promise_of, within_budget
+from sleap_lab.quality.budget import RATE, SHAPE, Proofread, most_left, promise
 from sleap_lab.quality.neighbours import in_order
 from sleap_lab.quality.proxies import whole
 from sleap_lab.quality.suspects import suspects
@@ -30,49 +29,105 @@ def quality():
     return make
 
 
+def alike(quality, tracks=2):
+    """The same with so many tracks, one after the other."""
+    order = quality.order
+    return replace(quality, order=order._replace(animal=np.arange(len(order.animal)) % tracks))
+
+
+def checked(frames, switches=()):
+    """Proofread frames of 300, and the switches there."""
+    return Proofread(np.isin(np.arange(300), list(frames)), np.array(switches, dtype=int))
+
+
 def test_nothing_doubtful_leaves_nothing(quality):
-    assert most_switches_left(quality(), []) == 0
-    assert most_switches_left(quality((50, "jump", 3.0)), []) == 0
+    assert promise(alike(quality()), [], 0.01).most == 0
+    found = alike(quality((50, "jump", 3.0)))
+    assert promise(found, suspects(found), 0).most == 0
 
 
 def test_what_was_looked_at_no_longer_counts(quality):
-    found = quality((50, "swap", 0.9), (52, "doubt", 0.3), (200, "swap", 0.8), (260, "doubt", 0.2))
+    found = alike(
+        quality((50, "swap", 0.9), (52, "doubt", 0.3), (200, "swap", 0.8), (260, "doubt", 0.2))
+    )
     moments = suspects(found)
     assert [moment.frame for moment in moments] == [50, 200, 260]
-    for looked, mean in ((0, 2.2), (1, 1.0), (2, 0.2)):
-        assert most_switches_left(found, moments[:looked]) == poisson.ppf(0.95, mean)
-    assert most_switches_left(found, moments) == 0
+    for looks, expected in ((0, 2.2), (1, 1.0), (2, 0.2)):
+        made = promise(found, moments, looks / 300)
+        assert made.moments == moments[:looks]
+        assert made.most == most_left(expected)
+    assert promise(found, moments, 1).most == 0
+
+
+def test_a_number_is_the_quantile_of_a_mixture_of_poisson_distributions():
+    rng = np.random.default_rng(0)
+    # 10 switches of pairs, which say as much as 5, for 6 that were expected, which count as 3.
+    for found, before, shape, rate in ((0, 0.0, SHAPE, RATE), (10, 6.0, SHAPE + 5, RATE + 3)):
+        drawn = rng.poisson(4.0 * rng.gamma(shape, 1 / rate, 400_000))
+        assert most_left(4.0, found, before) == np.quantile(drawn, 0.95)
+
+
+def test_proofread_frames_lower_and_raise_what_remains(quality):
+    signs = [(20 * i, "doubt", 0.5) for i in range(15)]
+    found = alike(quality(*signs))
+    moments = suspects(found)
+    known = range(0, 150)  # 8 signs, 4 switches expected; 7 signs elsewhere
+    none = promise(found, moments, 0, checked(known))
+    many = promise(found, moments, 0, checked(known, [20, 20, 60, 60, 100, 100, 140, 140]))
+    assert none.most == most_left(3.5, 0, 4.0)
+    assert many.most == most_left(3.5, 8, 4.0)
+    assert none.most < most_left(3.5) < many.most
+
+
+def test_proofread_frames_need_no_look_and_count_as_looked_at_where_they_are_as_doubtful(quality):
+    found = alike(
+        quality((20, "swap", 0.9), (80, "doubt", 0.3), (200, "swap", 0.8), (260, "doubt", 0.2))
+    )
+    made = promise(found, suspects(found), 0.001, checked(range(100), [20, 21, 80]))
+    assert [moment.frame for moment in made.moments] == [200]
+    assert made.most == most_left(0.2, 1, 0.3)
+    assert made.words == (
+        "after these 1 moments in 200 frames were corrected, at most 1 identity switches remain, "
+        "with 95% confidence; this rests on 100 proofread frames, with 1 switches where nobody "
+        "would have looked, and 0.3 expected, and as these are few, on simulated scenes"
+    )
+
+
+def test_much_that_was_proofread_speaks_for_itself(quality):
+    found = alike(quality(*((20 * i, "doubt", 0.6) for i in range(15))))
+    made = promise(found, suspects(found), 0, checked(range(150)))
+    assert made.words.endswith("with 0 switches where nobody would have looked, and 4.8 expected")
 
 
 def test_the_number_holds_where_the_chances_are_right(quality):
     rng = np.random.default_rng(0)
     chances = rng.uniform(0.05, 0.99, 14)
-    found = quality(*((20 * i, "swap", chance) for i, chance in enumerate(chances)))
-    moments = suspects(found)[:4]
-    open_ = [c for i, c in enumerate(chances) if 20 * i not in {m.frame for m in moments}]
-    most = most_switches_left(found, moments)
+    found = alike(quality(*((20 * i, "swap", chance) for i, chance in enumerate(chances))))
+    made = promise(found, suspects(found), 4 / 300)
+    open_ = [c for i, c in enumerate(chances) if 20 * i not in {m.frame for m in made.moments}]
+    assert len(open_) == 10
     remaining = (rng.random((2000, len(open_))) < open_).sum(axis=1)
-    assert (remaining <= most).mean() >= 0.95
-    assert most < len(open_)
+    assert (remaining <= made.most).mean() >= 0.95
 
 
 @pytest.mark.parametrize(
-    ("frames", "share", "looks"), [(1000, 0.005, 5), (10, 0.005, 1), (1000, 0, 0), (10, 1, 7)]
+    ("share", "looks"),
+    [(0.005, 2), (0.0001, 1), (0, 0), (1, 7)],  # 300 frames, 7 moments
 )
-def test_a_budget_is_a_share_of_the_frames(quality, frames, share, looks):
-    moments = suspects(quality(*((40 * i, "swap", 0.9) for i in range(7))))
-    assert within_budget(moments, frames, share) == moments[:looks]
+def test_a_budget_is_a_share_of_the_frames(quality, share, looks):
+    found = quality(*((40 * i, "swap", 0.9) for i in range(7)))
+    moments = suspects(found)
+    assert promise(found, moments, share).moments == moments[:looks]
 
 
 def test_a_promise_is_made_where_there_are_identities(quality):
     found = quality((50, "swap", 0.9))
-    assert (
-        promise_of(found, []) == "no promise about identities: fewer than two animals have tracks"
-    )
-    two = replace(found, order=found.order._replace(animal=np.arange(300) % 2))
-    assert promise_of(two, suspects(two)) == (
+    made = promise(found, suspects(found), 0.01)
+    assert (made.most, len(made.moments)) == (None, 1)
+    assert made.words == "no promise about identities: fewer than two animals have tracks"
+    assert promise(alike(found), suspects(found), 0.01).words == (
         "after these 1 moments in 300 frames were corrected, at most 0 identity switches remain, "
-        "with 95% confidence"
+        "with 95% confidence; this rests on simulated scenes, not on proofread frames of yours"
     )
 
 
@@ -80,4 +135,4 @@ def test_a_promise_says_what_it_leaves_out(quality):
     found = quality()
     animal = np.where(np.arange(300) < 20, -1, np.arange(300) % 2)
     some = replace(found, order=found.order._replace(animal=animal))
-    assert promise_of(some, []).endswith("; 20 poses without a track are not judged")
+    assert "; 20 poses without a track are not judged; " in promise(some, [], 0.01).words
