@@ -4,6 +4,7 @@ import numpy as np
 
 from sleap_lab.poses.boxes import areas, bounding_boxes, intersections
 from sleap_lab.poses.record import Poses
+from sleap_lab.poses.suppression import unsuppressed
 from sleap_lab.settings.config import FiltersConfig
 
 OVERLAP_OKS_STDDEV = 0.1  # spread of the overlap OKS; not a setting in SLEAP either
@@ -62,22 +63,6 @@ def _apart(poses: Poses, config: FiltersConfig) -> np.ndarray:
         too_close = similarity(poses.points[rows]) > config.filter_overlapping_threshold
         stay.append(rows[unsuppressed(too_close)])
     return np.concatenate(stay)
-
-
-def unsuppressed(suppresses: np.ndarray) -> np.ndarray:
-    """Choose greedily, in order: an instance stays unless one that stays suppresses it.
-
-    Args:
-        suppresses: (n, n) bool, whether the first instance suppresses the second; the best
-            instance comes first.
-
-    Returns:
-        (n,) bool, true for those that stay.
-    """
-    keep = np.zeros(len(suppresses), dtype=bool)
-    for i in range(len(keep)):
-        keep[i] = not suppresses[keep, i].any()
-    return keep
 
 
 def box_iou(points: np.ndarray) -> np.ndarray:

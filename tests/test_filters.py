@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sleap_lab.filters import apply_filters, box_iou, overlap_oks, unsuppressed
+from sleap_lab.filters import apply_filters, box_iou, overlap_oks
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.settings.config import FiltersConfig
 
@@ -174,8 +174,3 @@ def test_overlap_oks_is_over_shared_nodes():
     assert similarity[1, 0] == pytest.approx((np.exp(-1 / 2.2) + 1 + 1) / 3)
     assert similarity[0, 2] == 1  # one shared node, in the same place
     assert similarity[2].tolist() == [0, 0, 0]  # a single node has no area
-
-
-def test_unsuppressed():
-    suppresses = np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]], dtype=bool)
-    assert unsuppressed(suppresses).tolist() == [True, False, True]

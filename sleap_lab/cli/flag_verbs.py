@@ -33,7 +33,7 @@ def run_predict(arguments: list[str]) -> int:
     """Predict, track, or both, in the flags of `sleap-nn predict`."""
     from sleap_lab import terminal
     from sleap_lab.settings import flags
-    from sleap_lab.settings.predict_flags import OTHERS, PREDICT, parse_predict
+    from sleap_lab.settings.predict_flags import OTHERS, PREDICT, PREDICT_PARITY, parse_predict
 
     if "-h" in arguments or "--help" in arguments:
         print(
@@ -47,9 +47,7 @@ def run_predict(arguments: list[str]) -> int:
     values.setdefault("output.path", f"{values['data.path']}.slp")
     if as_json:
         terminal.show_progress_as_json()
-    return _as_overrides(
-        flags.parity(values) | {"tracker.one_node_distance": True} | values, overrides
-    )
+    return _as_overrides(flags.parity(values) | PREDICT_PARITY | values, overrides)
 
 
 def _check_inputs(verb: str, values: dict[str, Any], overrides: list[str]) -> None:

@@ -14,7 +14,7 @@ from sleap_lab.media.formats.places import check_places
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Poses
-from sleap_lab.settings.config import Config, ModelConfig, TrackerConfig
+from sleap_lab.settings.config import Config, ModelConfig
 
 
 def open_inputs(config: Config, cache: Cache) -> tuple[Source, Truth | None]:
@@ -54,7 +54,10 @@ def check_stages(config: Config, source: Source) -> None:
         assert source.labels is not None, "only labels files are read without a model"
         nodes, tracks = source.labels.skeleton.nodes, tracker.tracking
         if tracks and (tracker.use_flow or tracker.features == "image"):
-            _check_images(tracker, source, source.labels)
+            needs = "use_flow=true" if tracker.use_flow else "features=image"
+            _check_images(f"tracker.{needs}", source, source.labels)
+        if config.output.embed is True:
+            _check_images("output.embed=true", source, source.labels)
     else:
         from sleap_lab.pipelines.pipeline import read_plan  # imports torch
 
@@ -82,11 +85,16 @@ def check_weights(model: ModelConfig) -> None:
         load_networks(model)
 
 
-def _check_images(tracker: TrackerConfig, source: Source, labels: Poses) -> None:
-    """Refuse a source with a video whose first image with an instance cannot be read."""
-    key = "use_flow=true" if tracker.use_flow else "features=image"
+def _check_images(setting: str, source: Source, labels: Poses) -> None:
+    """Refuse a source with a video whose first image with an instance cannot be read.
+
+    Args:
+        setting: What needs the images.
+        source: The source.
+        labels: Its poses.
+    """
     for row in np.unique(labels.video, return_index=True)[1].tolist():
         try:
             source.read(int(labels.video[row]), int(labels.frame[row]))
         except RunError as error:
-            raise RunError(f"tracker.{key} needs the images, but {error}") from error
+            raise RunError(f"{setting} needs the images, but {error}") from error

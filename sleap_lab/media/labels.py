@@ -1,6 +1,6 @@
 """Label files and the pose record: reading, writing, and the conversion between the two."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -256,7 +256,13 @@ def with_suggestions(labels: sio.Labels, frames: Iterable[tuple[int, int]]) -> s
 
 
 def save_labels(
-    labels: sio.Labels, path: str | Path, frames: str = NO_FRAMES, notes: list[str] | None = None
+    labels: sio.Labels,
+    path: str | Path,
+    frames: str = NO_FRAMES,
+    notes: list[str] | None = None,
+    *,
+    restore: bool = False,
+    finish: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a `.slp` file atomically; frames stay in their video files.
 
@@ -265,6 +271,8 @@ def save_labels(
         path: The file. What lies there and may not be replaced becomes a `.bak` file.
         frames: Digest of the frames that the labels cover.
         notes: Gets a sentence about what was kept.
+        restore: Where images are in a package, name the videos that they were taken from.
+        finish: Changes the file before it appears at its place.
 
     Raises:
         RunError: The file cannot be written.
@@ -275,8 +283,14 @@ def save_labels(
             object.__setattr__(symmetry, "nodes", _Pair(symmetry.nodes))
     with replacing_earlier(Path(path), frames, notes) as temporary, hdf5_errors():
         labels.save(
-            str(temporary), format="slp", embed=False, restore_original_videos=False, verbose=False
+            str(temporary),
+            format="slp",
+            embed=False,
+            restore_original_videos=restore,
+            verbose=False,
         )
+        if finish is not None:
+            finish(temporary)
 
 
 class _Pair(set[sio.Node]):

@@ -12,6 +12,7 @@ from sleap_lab.pipelines.model import FrameBatch, Model
 from sleap_lab.pipelines.observation import Observed, Refinements, observe_peaks
 from sleap_lab.poses.centroids import METHODS, instance_centroids
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
+from sleap_lab.poses.suppression import unsuppressed
 
 MAX_CENTROIDS = 1_000
 """Centroids per frame. Of more, only the highest are used.
@@ -39,6 +40,11 @@ class Centroids:
     sample: np.ndarray
     points: np.ndarray
     values: np.ndarray
+
+    def in_image(self, refinement: int) -> np.ndarray:
+        """Return the points by one of the refinements, (n, 2) float64 px, image space."""
+        places: np.ndarray = self.points[:, refinement] / self.eff[self.sample, None]
+        return places
 
 
 @dataclass(frozen=True)
@@ -73,25 +79,35 @@ def true_centroids(
         ConfigError: The labels have no such node.
         RunError: The training config names a centroid that is not known.
     """
-    head = config.heads["confmaps"]
-    part = anchor_part or head.get("anchor_part")
+    part, method = centroid_rule(config, anchor_part)
     if part and part not in truth.skeleton.nodes:
         nodes = ", ".join(truth.skeleton.nodes)
         raise ConfigError(
             f"preprocessing.anchor_part: {part!r}, as in {config.folder}, "
             f"is no node of the labels; accepted: {nodes}"
         )
-    method = "anchor" if part else head.get("centroid_method") or "center_of_mass"
     if method not in METHODS:
         raise RunError(
             f"{config.folder}: centroid_method {method!r} is not known; "
             f"accepted: {', '.join(METHODS)}"
         )
     anchor = truth.skeleton.nodes.index(part) if part else None
-    fallback = head.get("centroid_fallback") or "center_of_mass"
+    fallback = config.heads["confmaps"].get("centroid_fallback") or "center_of_mass"
     return TrueCentroids(
         truth, instance_centroids(truth.points, method=method, anchor=anchor, fallback=fallback)
     )
+
+
+def centroid_rule(config: TrainingConfig, anchor_part: str | None) -> tuple[str | None, str]:
+    """Return the node that is the centroid for a model, if one is, and the name of the method.
+
+    Args:
+        config: The model's training config; its confidence map head defines the centroid.
+        anchor_part: Node that overrides the head's anchor.
+    """
+    head = config.heads["confmaps"]
+    part = anchor_part or head.get("anchor_part")
+    return part, "anchor" if part else head.get("centroid_method") or "center_of_mass"
 
 
 def observe_centroids(
@@ -126,23 +142,45 @@ def observe_centroids(
 
 
 def choose_centroids(
-    sample: np.ndarray, values: np.ndarray, *, peak_threshold: float, max_instances: int | None
+    sample: np.ndarray,
+    values: np.ndarray,
+    points: np.ndarray,
+    *,
+    peak_threshold: float,
+    max_instances: int | None,
+    min_distance: float = 0.0,
 ) -> np.ndarray:
     """Return the rows of the centroids to use: those above the threshold, in their order.
 
-    With `max_instances` these are the best of each frame, best first.
+    With `max_instances` these are the best of each frame, best first. Of these, one that lies near
+    a better one of its frame that stays is left out.
 
     Args:
         sample: (n,) frame of each centroid, ascending.
         values: (n,) float32, confidence.
+        points: (n, 2) px, image space.
         peak_threshold: Centroids are strictly above it.
         max_instances: Most centroids per frame.
+        min_distance: Least distance between two centroids of a frame, px of image space.
     """
     rows = np.flatnonzero(values > peak_threshold)
-    if max_instances is None:
-        return rows
-    rows = rows[np.lexsort((-values[rows], sample[rows]))]
-    return rows[rank_in_frame(sample[rows]) < max_instances]
+    if max_instances is not None:
+        rows = rows[np.lexsort((-values[rows], sample[rows]))]
+        rows = rows[rank_in_frame(sample[rows]) < max_instances]
+    return rows[_apart(sample[rows], values[rows], points[rows], min_distance)]
+
+
+def _apart(
+    sample: np.ndarray, values: np.ndarray, points: np.ndarray, min_distance: float
+) -> np.ndarray:
+    """Return (n,) bool, whether a centroid stays; the arguments are those of the chosen rows."""
+    keep = np.ones(len(sample), dtype=bool)
+    for b in np.unique(sample) if min_distance > 0 else ():
+        rows = np.flatnonzero(sample == b)
+        rows = rows[np.argsort(-values[rows], kind="stable")]
+        distance = np.linalg.norm(points[rows, None] - points[rows], axis=-1)
+        keep[rows] = unsuppressed(distance < min_distance)
+    return keep
 
 
 def rank_in_frame(sample: np.ndarray) -> np.ndarray:
@@ -157,6 +195,7 @@ def decode_centroids(
     peak_threshold: float,
     refinement: int,
     max_instances: int | None,
+    min_distance: float = 0.0,
 ) -> Poses:
     """Make instances of centroids alone.
 
@@ -170,14 +209,21 @@ def decode_centroids(
         peak_threshold: Centroids are strictly above it.
         refinement: Which of the observed refinements to take.
         max_instances: Most instances per frame, the best ones, best first.
+        min_distance: Least distance between two centroids of a frame, px of image space.
     """
+    points = observed.in_image(refinement)
     rows = choose_centroids(
-        observed.sample, observed.values, peak_threshold=peak_threshold, max_instances=max_instances
+        observed.sample,
+        observed.values,
+        points,
+        peak_threshold=peak_threshold,
+        max_instances=max_instances,
+        min_distance=min_distance,
     )
     sample, scores = observed.sample[rows], observed.values[rows].astype(np.float64)
     found = make_poses(
         CENTROID_SKELETON,
-        observed.points[rows, None, refinement] / observed.eff[sample, None, None],
+        points[rows, None],
         video=observed.where[sample, 0],
         frame=observed.where[sample, 1],
         point_scores=scores[:, None],

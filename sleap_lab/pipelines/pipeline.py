@@ -94,6 +94,20 @@ def pipeline_kind(configs: Sequence[TrainingConfig], requested: str) -> str:
     return kind
 
 
+def used_configs(model: ModelConfig) -> list[TrainingConfig]:
+    """Read the training configs of the models that a run uses.
+
+    Where centroids are asked for, these are of the centroid model only.
+
+    Raises:
+        ConfigError: A folder is missing or holds no training config.
+        RunError: A training config cannot be read.
+    """
+    configs = read_training_configs(*model.paths)
+    centroids = [config for config in configs if config.kind == "centroid"]
+    return centroids if model.kind == "centroid" and centroids else configs
+
+
 def output_skeleton(model: ModelConfig, truth: Poses | None) -> Skeleton:
     """Return the skeleton of the predictions of models, from their training configs alone.
 
@@ -101,13 +115,17 @@ def output_skeleton(model: ModelConfig, truth: Poses | None) -> Skeleton:
         ConfigError: The models do not fit together.
         RunError: A training config cannot be read.
     """
-    configs = read_training_configs(*model.paths)
-    return _skeleton(configs, pipeline_kind(configs, model.kind), truth)
+    configs = used_configs(model)
+    return _skeleton(configs, pipeline_kind(configs, model.kind), model, truth)
 
 
-def _skeleton(configs: Sequence[TrainingConfig], kind: str, truth: Poses | None) -> Skeleton:
+def _skeleton(
+    configs: Sequence[TrainingConfig], kind: str, model: ModelConfig, truth: Poses | None
+) -> Skeleton:
     if kind == "centroid":
-        return truth.skeleton if truth is not None else CENTROID_SKELETON
+        if truth is not None and model.copy_labelled:
+            return truth.skeleton
+        return CENTROID_SKELETON
     return next(config.skeleton for config in configs if config.kind != "centroid")
 
 
@@ -155,13 +173,13 @@ def read_plan(model: ModelConfig, preprocessing: PreprocessingConfig, truth: Pos
         ConfigError: The models do not fit together, or lack something the pipeline needs.
         RunError: A training config cannot be read.
     """
-    configs = read_training_configs(*model.paths)
+    configs = used_configs(model)
     kind = pipeline_kind(configs, model.kind)
     _check(configs, kind, model, preprocessing, truth)
     return make_plan(
         kind,
         {config.kind: config for config in configs},
-        _skeleton(configs, kind, truth),
+        _skeleton(configs, kind, model, truth),
         model,
         preprocessing,
         truth,
@@ -314,7 +332,7 @@ def load_networks(model: ModelConfig) -> list[PoseNetwork]:
         ConfigError: A checkpoint that replaces weights is of another kind of model.
         RunError: A file is broken, or weights do not fit their network.
     """
-    return [_network(config, model) for config in read_training_configs(*model.paths)]
+    return [_network(config, model) for config in used_configs(model)]
 
 
 def _network(config: TrainingConfig, model: ModelConfig) -> PoseNetwork:

@@ -53,9 +53,7 @@ CENTROIDS_WITH_TRUTH = (
     "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint "
     "errors measure detection only."
 )
-CENTROIDS_ALONE = (
-    "Centroid-only without labelled instances: the predictions are the centroids themselves."
-)
+CENTROIDS_ALONE = "Centroid-only: the predictions are the centroids themselves."
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def make_plan(
         return _multi_class_bottomup_plan(configs[kind], skeleton, options)
     anchor_part = preprocessing.anchor_part
     if kind == "centroid":
-        labelled = _labelled(truth, configs[kind], anchor_part)
+        labelled = _labelled(truth, configs[kind], anchor_part) if options.copy_labelled else None
         return _centroid_plan(configs[kind], skeleton, options, labelled)
     if "centroid" in configs:
         return _topdown_plan(kind, configs, skeleton, options)
@@ -259,6 +257,7 @@ def _centroid_plan(
             peak_threshold=peak_threshold,
             refinement=requested,
             max_instances=options.max_instances,
+            min_distance=options.filter_min_centroid_distance,
         ),
         notes=(CENTROIDS_ALONE if truth is None else CENTROIDS_WITH_TRUTH,),
     )
@@ -283,17 +282,18 @@ def _topdown_plan(
     """
     name, config = next((name, config) for name, config in configs.items() if name != "centroid")
     centroid_threshold, keypoint_threshold = peak_thresholds(options)
-    max_instances = options.max_instances
+    max_instances, min_distance = options.max_instances, options.filter_min_centroid_distance
     finds_centroids = "centroid" in configs
     refinements, requested = _refinements(options, only_requested=finds_centroids)
     depends = _depends(kind, options, refinements)
     if finds_centroids:
         depends |= {"floor": min(centroid_threshold, FLOOR)}
     else:  # every labelled instance gets a crop
-        centroid_threshold, max_instances = -math.inf, None
+        centroid_threshold, max_instances, min_distance = -math.inf, None, 0.0
     choice: dict[str, Any] = {
         "centroid_threshold": centroid_threshold,
         "max_instances": max_instances,
+        "min_distance": min_distance,
     }
     instances = choice | {"keypoint_threshold": keypoint_threshold, "refinement": requested}
     return Plan(

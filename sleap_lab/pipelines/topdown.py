@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,6 +122,7 @@ def observe_crops(
     *,
     centroid_threshold: float,
     max_instances: int | None,
+    min_distance: float = 0.0,
     refinements: Refinements,
     budget: SpareBudget,
     keep_maps: bool = False,
@@ -135,6 +137,7 @@ def observe_crops(
         truth: Labelled instances.
         centroid_threshold: The run's threshold for centroids.
         max_instances: The run's limit per frame.
+        min_distance: The run's least distance between centroids, px of image space.
         refinements: Refinements of the nodes; just one with a centroid model, because crops are cut
             around refined centroids.
         budget: Decides whether crops that are not needed are observed, too.
@@ -148,14 +151,14 @@ def observe_crops(
         assert truth is not None, "crops need a centroid model or ground truth"
         found = _labelled(batch, truth)
     sample, scores = found.content.sample, found.content.values
-    needed = choose_centroids(
-        sample, scores, peak_threshold=centroid_threshold, max_instances=max_instances
-    )
+    choice: dict[str, Any] = {"max_instances": max_instances, "min_distance": min_distance}
+    places = found.content.in_image(0)
+    needed = choose_centroids(sample, scores, places, peak_threshold=centroid_threshold, **choice)
     passes = _chosen_passes(sample, scores, needed, instance_model, budget)
     size = instance_model.crop_size
     assert size is not None, "checked when the pipeline is built"
     corners = crop_corners(found.content.points[:, 0], size)
-    cut = cut_crops if instance_model.accelerator is None else gather_crops
+    cut = gather_crops if instance_model.accelerator else cut_crops
     outputs, nodes = [], []
     for rows in passes:
         with doing(PREPROCESS):
@@ -167,8 +170,7 @@ def observe_crops(
     content = _read_crops(nodes, observed, found.content, corners, instance_model, refinements)
     crop_maps = _maps_of(needed, outputs, observed) if outputs else {}
     rule = instance_model.crop_rule
-    magnification = 1 + (rule.gain if rule is not None else 0)
-    pixel_size = instance_model.pixel_size("confmaps") * magnification
+    pixel_size = instance_model.pixel_size("confmaps") * (1 + (rule.gain if rule else 0))
     pixel_sizes = {**found.pixel_sizes, "confmaps": pixel_size}
     return Observed(content, found.maps, pixel_sizes, crop_maps, found.complete, found.truncated)
 
@@ -238,7 +240,7 @@ def _read_crops(
     return CropPeaks(
         where=centroids.where,
         sample=centroids.sample,
-        centroids=centroids.points[:, 0] / eff,
+        centroids=centroids.in_image(0),
         boxes=model.crop_boxes(corners) / eff[..., None],
         scores=centroids.values,
         seen=np.isin(np.arange(n), rows),
@@ -288,14 +290,16 @@ def _spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
 
 
 def _needed(
-    observed: CropPeaks, centroid_threshold: float, max_instances: int | None
+    observed: CropPeaks, centroid_threshold: float, max_instances: int | None, min_distance: float
 ) -> np.ndarray:
     """Return the rows of the crops that become instances, as `choose_centroids` does."""
     return choose_centroids(
         observed.sample,
         observed.scores,
+        observed.centroids,
         peak_threshold=centroid_threshold,
         max_instances=max_instances,
+        min_distance=min_distance,
     )
 
 
@@ -308,6 +312,7 @@ def decode_crops(
     keypoint_threshold: float,
     refinement: int,
     max_instances: int | None,
+    min_distance: float = 0.0,
 ) -> Poses:
     """Make an instance of every crop, with the score of its centroid.
 
@@ -322,8 +327,9 @@ def decode_crops(
         keypoint_threshold: Smallest confidence of a node.
         refinement: Which of the observed refinements to take.
         max_instances: Most instances per frame, those with the best centroids, best first.
+        min_distance: Least distance between the centroids of a frame, px of image space.
     """
-    rows = _needed(observed, centroid_threshold, max_instances)
+    rows = _needed(observed, centroid_threshold, max_instances, min_distance)
     sample, values = observed.sample[rows], observed.values[rows]
     found = values >= keypoint_threshold
     tracks, track_scores = np.full(len(rows), -1), np.full(len(rows), np.nan)
@@ -354,10 +360,11 @@ def crops_of_instances(
     keypoint_threshold: float,
     refinement: int,
     max_instances: int | None,
+    min_distance: float = 0.0,
 ) -> Crops:
     """Return the crops of the instances that `decode_crops` makes."""
     content = observed.content
-    rows = _needed(content, centroid_threshold, max_instances)
+    rows = _needed(content, centroid_threshold, max_instances, min_distance)
     found = (content.values[rows] >= keypoint_threshold) & ~np.isnan(
         content.points[rows, :, refinement]
     ).any(axis=-1)
@@ -372,7 +379,13 @@ def crops_of_instances(
     )
 
 
-def covers(observed: CropPeaks, *, centroid_threshold: float, max_instances: int | None) -> bool:
+def covers(
+    observed: CropPeaks,
+    *,
+    centroid_threshold: float,
+    max_instances: int | None,
+    min_distance: float = 0.0,
+) -> bool:
     """Return whether all crops that these settings need were observed."""
-    rows = _needed(observed, centroid_threshold, max_instances)
+    rows = _needed(observed, centroid_threshold, max_instances, min_distance)
     return bool(observed.seen[rows].all())

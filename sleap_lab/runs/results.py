@@ -15,6 +15,7 @@ from sleap_lab.evaluation.radii import radii_by_score, radii_of
 from sleap_lab.evaluation.truth import Truth
 from sleap_lab.files.earlier import replacing_earlier
 from sleap_lab.media.bad_frames import BAD_FRAMES_FILE, bad_ranges, video_table, write_bad_frames
+from sleap_lab.media.formats.slp import write_slp
 from sleap_lab.media.formats.write import Written, write_formats
 from sleap_lab.media.labels import save_labels, to_labels, video_name, with_suggestions
 from sleap_lab.media.revising import leave_out_empty_frames
@@ -33,7 +34,7 @@ from sleap_lab.runs.calibration import calibration_notes, given
 from sleap_lab.runs.fragments import count_fragments
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.snapshot import flatten
-from sleap_lab.settings.config import defaults
+from sleap_lab.settings.config import Config, defaults
 from sleap_lab.settings.outputs import METRICS_SUFFIXES, metrics_files, writes_predictions
 
 REPORT, OVERLAY = "report.html", "overlay.mp4"
@@ -90,8 +91,22 @@ def write_predictions(run: Run, source: Source, predictions: sio.Labels) -> Writ
         source.times,
         source.digest,
         radii=None if calibration is None else partial(radii_of, calibration),
+        save=partial(
+            write_slp, source=source, output=output, centroids=partial(_centroid_name, config)
+        ),
     )
     return written._replace(notes=[*written.notes, *notes])
+
+
+def _centroid_name(config: Config) -> str:
+    """Return how the centroid model of a run defines a centroid, as sleap-nn writes it."""
+    if not config.model.paths:
+        return ""
+    from sleap_lab.pipelines.centroid import centroid_rule
+    from sleap_lab.pipelines.pipeline import used_configs
+
+    part, method = centroid_rule(used_configs(config.model)[0], config.preprocessing.anchor_part)
+    return f"{method}:{part}" if part else method
 
 
 def write_scores(

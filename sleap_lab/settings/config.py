@@ -118,7 +118,8 @@ class ModelConfig:
     kind: str = key(
         "auto",
         "Kind of the models. auto reads it from their training configs, a named kind refuses "
-        "others, none uses no model and only tracks or evaluates.",
+        "others (centroid takes the centroid model of a pair), none uses no model and only tracks "
+        "or evaluates.",
         choices=("auto", *MODEL_KINDS, "none"),
     )
     paths: list[str] = key(
@@ -138,6 +139,17 @@ class ModelConfig:
     )
     peak_threshold: Any = key(
         0.2, "Least confidence of a peak; for top-down models also [centroid, keypoint]."
+    )
+    filter_min_centroid_distance: float = key(
+        0.0,
+        "Leave out a centroid that is nearer than this to a better one, px. It is compared before "
+        "crops are cut.",
+        minimum=0,
+    )
+    copy_labelled: bool = key(
+        True,
+        "Centroid model alone, on labelled frames: give each centroid the nodes of the nearest "
+        "labelled instance, so that an evaluation measures detection.",
     )
     integral_refinement: str | None = key(
         "integral",
@@ -494,6 +506,23 @@ class OutputConfig:
         ["slp"],
         "Formats to write side by side. csv, analysis_h5 and nwb have a file per video.",
         choices=("slp", "csv", "analysis_h5", "nwb", "coco"),
+    )
+    centroid_output: str = key(
+        "instance",
+        "Centroid models alone: write centroids to .slp files as instances of one node, as SLEAP's "
+        "centroids, or as both. Other formats hold instances.",
+        choices=("instance", "centroid", "both"),
+    )
+    embed: Any = key(
+        False,
+        "Copy the images of the frames into the .slp file, so that it needs no video; auto does "
+        "so where they come from such a package.",
+        choices=(False, True, "auto"),
+    )
+    restore_source_videos: bool = key(
+        False,
+        "Of a package (.pkg.slp), name the videos that its images were taken from instead of the "
+        "package. Without effect where images are embedded.",
     )
     overlay_video: Any = key(
         False,

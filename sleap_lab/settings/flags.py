@@ -232,6 +232,9 @@ def _convert(flag: Flag, word: str, text: str) -> Any:
             if flag.name == "kf_node_indices"
             else [text]
         )
+    choices = keys()[flag.key].metadata["choices"] or ()
+    if True in choices and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     if flag.kind == "bool":
         if text.lower() not in ("true", "false"):
             raise ConfigError(f"{word}: got {text!r}; it takes {_accepts(flag)}")

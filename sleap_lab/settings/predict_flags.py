@@ -13,7 +13,17 @@ PREDICT = (
         for flag in TRACK
         if flag.section != ARRAYS
     ),
+    Flag(
+        "filter_min_centroid_distance",
+        "model.filter_min_centroid_distance",
+        "Filters",
+        default=INHERIT,
+    ),
     Flag("output_format", "output.formats", "Files", default=INHERIT),
+    *(
+        Flag(name, f"output.{name}", "Files", default=INHERIT)
+        for name in ("centroid_output", "embed", "restore_source_videos")
+    ),
     *(
         Flag(name, f"tracker.{name}", "Tracking", default=INHERIT)
         for name in (
@@ -29,10 +39,24 @@ PREDICT = (
 )
 """Flags that set keys, with the defaults of the keys."""
 
+PREDICT_PARITY: dict[str, Any] = {"tracker.one_node_distance": True, "model.copy_labelled": False}
+"""Keys without a flag that `predict` sets otherwise than `track`."""
+
 ALIASES = {"peak_conf_threshold": "peak_threshold", "stream_to_file": "output_path"}
 """Other names of flags."""
-TRACKERS = {"classic": "online", "bytetrack": "bytetrack", "ocsort": "ocsort"}
-"""Values of `--tracker` -> those of `tracker.method`."""
+EVERY_DETECTION_IS_SURE = {
+    f"tracker.{name}": 0.0
+    for name in ("track_high_threshold", "track_low_threshold", "new_track_threshold")
+}
+TRACKERS: dict[str, dict[str, Any]] = {
+    "classic": {"tracker.method": "online"},
+    "sort": {"tracker.method": "bytetrack", **EVERY_DETECTION_IS_SURE},
+    "bytetrack": {"tracker.method": "bytetrack"},
+    "ocsort": {"tracker.method": "ocsort"},
+    "global": {"tracker.method": "global"},
+    "auto": {"tracker.method": "auto"},
+}
+"""Values of `--tracker` -> keys that they set; SORT is ByteTrack without unsure detections."""
 
 POSES_ONLY = "sleap-lab is a pose tool, and this flag is for masks, boxes or SAM"
 NO_EMBEDDINGS = (
@@ -62,20 +86,11 @@ OTHERS = {
     "cpu_workers": Other((), "grouping needs no processes of its own here"),
     "write_interval": Other((), "predictions are kept as arrays and written once at the end"),
     "gui": Other(None, "progress goes to stdout as a line of JSON per step"),
-    "embed": Other(("false",), "predictions name their video; images are never copied into them"),
-    "restore_source_videos": Other(
-        None, "predictions keep the references of the input, as without this flag", refused=True
-    ),
-    "no_restore_source_videos": Other(None, "predictions keep the references of the input"),
     "save_embeddings": Other(("none",), NO_EMBEDDINGS),
-    "centroid_only": Other(None, "give the centroid model alone; that is enough"),
-    "centroid_output": Other(("instance",), "centroids are written as instances of one node"),
-    "filter_min_centroid_distance": Other(
-        ("0", "0.0"), "there is no such filter; max_instances limits the centroids of a frame"
-    ),
+    "centroid_only": Other(None, "becomes model.kind=centroid"),
     "centroid_peak_threshold": Other((), "becomes the first of two values of model.peak_threshold"),
     "tracker": Other(
-        tuple(TRACKERS), "the others have no counterpart here; bytetrack and ocsort are our own"
+        tuple(TRACKERS), "the others need an embedding model; all but classic are our own"
     ),
     "mot_param": Other((), "the parameters are keys: tracker.track_buffer=30 …", refused=True),
     **{
@@ -133,12 +148,14 @@ def parse_predict(argv: Sequence[str]) -> tuple[dict[str, Any], list[str], bool]
     values, overrides = parse(PREDICT, words)
     for name, value in others.items():
         _check(name, value)
-    if "centroid_only" in others and len(values.get("model.paths") or []) > 1:
-        raise ConfigError(f"--centroid_only: {OTHERS['centroid_only'].reason}")
+    if "centroid_only" in others:
+        if not values.get("model.paths"):
+            raise ConfigError("--centroid_only needs the centroid model: --model_paths (-m)")
+        values["model.kind"] = "centroid"
     if (tracker := others.get("tracker")) is not None:
         if not values.get("tracker.tracking") and tracker != "classic":
             raise ConfigError(f"--tracker {tracker} needs --tracking (-t)")
-        values["tracker.method"] = TRACKERS[tracker]
+        values = TRACKERS[tracker] | values
     if (threshold := others.get("centroid_peak_threshold")) is not None:
         values["model.peak_threshold"] = [
             _number("centroid_peak_threshold", threshold),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sleap_lab.filters import unsuppressed
 from sleap_lab.poses.boxes import areas, bounding_boxes, intersections
+from sleap_lab.poses.suppression import unsuppressed
 
 
 def cull(points: np.ndarray, scores: np.ndarray, target: int, iou_threshold: float) -> np.ndarray:

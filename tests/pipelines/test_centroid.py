@@ -111,8 +111,32 @@ def test_with_a_limit_the_best_of_each_frame_come_first(
 
 def test_equally_good_centroids_stay_in_reading_order():
     values = np.array([0.5, 0.9, 0.5, 0.5], dtype=np.float32)
-    chosen = choose_centroids(np.zeros(4, dtype=int), values, peak_threshold=0.2, max_instances=3)
+    chosen = choose_centroids(
+        np.zeros(4, dtype=int), values, np.zeros((4, 2)), peak_threshold=0.2, max_instances=3
+    )
     assert chosen.tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("min_distance", "max_instances", "expected"),
+    [
+        (0, None, [0, 1, 2, 3, 4]),
+        (5, None, [0, 1, 2, 3, 4]),  # 0 and 1 are just that far from each other
+        (5.1, None, [1, 2, 3, 4]),  # the worse one goes, and the others keep their order
+        (8.1, None, [1, 3, 4]),  # 2 is near 1; 4 is in another frame
+        (8.1, 2, [1, 4]),  # the limit comes first: 1 and 2 were the two best
+    ],
+)
+def test_a_centroid_near_a_better_one_is_left_out(min_distance, max_instances, expected):
+    chosen = choose_centroids(
+        np.array([0, 0, 0, 0, 1]),
+        np.array([0.5, 0.9, 0.7, 0.6, 0.3], dtype=np.float32),
+        np.array([[0, 0], [3, 4], [3, 12], [90, 0], [3, 4]], dtype=float),
+        peak_threshold=0.2,
+        max_instances=max_instances,
+        min_distance=min_distance,
+    )
+    assert chosen.tolist() == expected
 
 
 def test_centroids_are_observed_in_size_matched_pixels_but_reported_in_the_frame(fake, batch, draw):

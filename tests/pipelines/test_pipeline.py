@@ -120,6 +120,19 @@ def test_the_skeleton_of_centroids_is_that_of_the_labels_if_there_are_any(make_m
     )
     labelled = make_poses(Skeleton(("x", "y", "z")), np.zeros((1, 3, 2)))
     assert output_skeleton(ModelConfig(paths=paths), labelled).nodes == ("x", "y", "z")
+    alone = ModelConfig(paths=paths, copy_labelled=False)
+    assert output_skeleton(alone, labelled).nodes == ("centroid",)
+
+
+def test_centroids_of_a_pair_are_found_without_its_other_model(topdown_paths):
+    pair = ModelConfig(paths=topdown_paths, kind="centroid")
+    pipeline = build_pipeline(pair, PreprocessingConfig(), RuntimeConfig(device="cpu"), None)
+    assert (pipeline.kind, pipeline.skeleton.nodes) == ("centroid", ("centroid",))
+
+
+def test_centroids_need_their_model(centered_path):
+    with pytest.raises(ConfigError, match="centroid was asked for, but the models make up"):
+        output_skeleton(ModelConfig(paths=[centered_path], kind="centroid"), None)
 
 
 # ---- devices
@@ -382,7 +395,7 @@ def test_centroids_alone(make_model):
     path = make_model("centroid", {"confmaps": [RED]})
     pipeline = build([path])
     assert (pipeline.kind, pipeline.skeleton.nodes) == ("centroid", ("centroid",))
-    assert "without labelled instances" in pipeline.notes[0]
+    assert "the centroids themselves" in pipeline.notes[0]
     assert predicted(pipeline, ANIMAL).points.tolist() == [[[16, 12]]]
     labelled = make_poses(AB, [[[15, 12], [19, 14]]], video=2, frame=7, user=True)
     pipeline = build([path], truth=labelled)

@@ -57,11 +57,27 @@ def test_no_flag_is_known_twice_and_each_key_exists():
         ("-t --tracker ocsort", {"tracker.tracking": True, "tracker.method": "ocsort"}),
         ("--tracker classic", {"tracker.method": "online"}),
         (
-            "--headers {} --runtime onnx --paf-workers 2 --cpu_workers=2 --embed false "
-            "--save_embeddings none --centroid-output instance --no-restore_source_videos "
-            "--filter_min_centroid_distance 0 --centroid_only -m a",
-            {"model.paths": "a"},
+            "-t --tracker sort --new_track_threshold 0.5",
+            {
+                "tracker.tracking": True,
+                "tracker.method": "bytetrack",
+                "tracker.track_high_threshold": 0.0,
+                "tracker.track_low_threshold": 0.0,
+                "tracker.new_track_threshold": 0.5,
+            },
         ),
+        (
+            "--headers {} --runtime onnx --paf-workers 2 --cpu_workers=2 --save_embeddings none",
+            {},
+        ),
+        ("--embed false", {"output.embed": False}),
+        ("--embed=True", {"output.embed": True}),
+        ("--embed auto", {"output.embed": "auto"}),
+        ("--restore-source-videos", {"output.restore_source_videos": True}),
+        ("--no-restore_source_videos", {"output.restore_source_videos": False}),
+        ("--centroid-output both", {"output.centroid_output": "both"}),
+        ("--filter_min_centroid_distance 9", {"model.filter_min_centroid_distance": 9.0}),
+        ("--centroid-only -m a -m b", {"model.paths": "a b", "model.kind": "centroid"}),
     ],
 )
 def test_flags_become_keys(words, values):
@@ -82,12 +98,9 @@ def test_overrides_and_the_wish_for_json_are_kept():
         ("--sam-checkpoint x", "--sam_checkpoint: sleap-lab is a pose tool"),
         ("--appearance_weight 0.2", "--appearance_weight: sleap-lab is a pose tool without emb"),
         ("--save_embeddings slp", "--save_embeddings: got 'slp'; accepted: none"),
-        ("--embed true", "--embed: got 'true'; accepted: false (predictions name their video"),
-        ("--restore_source_videos", "--restore_source_videos: predictions keep the references"),
-        ("-t --tracker deepsort", "--tracker: got 'deepsort'; accepted: classic, bytetrack, ocs"),
+        ("-t --tracker deepsort", "--tracker: got 'deepsort'; accepted: classic, sort, bytetrac"),
         ("--tracker ocsort", "--tracker ocsort needs --tracking (-t)"),
-        ("--filter_min_centroid_distance 9", "--filter_min_centroid_distance: got '9'"),
-        ("--centroid_only -m a -m b", "--centroid_only: give the centroid model alone"),
+        ("--centroid_only -t", "--centroid_only needs the centroid model: --model_paths (-m)"),
         ("--centroid_peak_threshold x", "--centroid_peak_threshold: got 'x'; it takes a number"),
         ("--headers", "--headers: the value is missing"),
         ("--mot_param a=1", "--mot_param: the parameters are keys"),

@@ -84,6 +84,7 @@ def write_formats(
     times: Callable[[], Mapping[int, np.ndarray]] = dict,
     frames: str = NO_FRAMES,
     radii: Callable[[Poses], np.ndarray] | None = None,
+    save: Callable[[sio.Labels, Path, str, list[str]], None] = save_labels,
 ) -> Written:
     """Write labels in several formats beside each other, the `.slp` file first.
 
@@ -99,13 +100,14 @@ def write_formats(
         frames: Digest of the frames that the labels cover. What lies at a place and may not be
             replaced becomes a `.bak` file.
         radii: Returns (n, nodes) px, the radii of nodes, for the formats that can hold them.
+        save: Writes the `.slp` file; its arguments are those of `save_labels`.
 
     Raises:
         RunError: The `.slp` file cannot be written.
     """
     done = Written([], [], [])
     if "slp" in formats:
-        save_labels(labels, path, frames, done.notes)
+        save(labels, path, frames, done.notes)
         done.files.append(path)
     if others := [name for name in formats if name != "slp"]:
         _write_others(labels, path, others, times, done, frames, radii)
