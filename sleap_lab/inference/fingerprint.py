@@ -75,6 +75,9 @@ PREDICT_PACKAGES = ("torch", "numpy", "scipy", "sleap-io", "av", "opencv-python"
 WEIGHTS = ("paths", "backbone_ckpt_path", "head_ckpt_path")
 """Settings of the model that name files; the content of the files counts, not their names."""
 
+ADDED = {"filter_min_centroid_distance": 0.0, "copy_labelled": True}
+"""Settings of the model that came later: where they change nothing, older predictions hold."""
+
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
     """Return the SHA-256 of plain facts."""
@@ -127,7 +130,11 @@ def predict_fingerprint(
         device: Where the networks run.
         processor: The `processor_facts` of another machine that has predicted.
     """
-    model = {name: value for name, value in asdict(config.model).items() if name not in WEIGHTS}
+    model = {
+        name: value
+        for name, value in asdict(config.model).items()
+        if name not in WEIGHTS and (name not in ADDED or value != ADDED[name])
+    }
     return fingerprint(
         {"stage": "predict", **_network_facts(config, source, device, processor), "model": model}
     )

@@ -355,6 +355,15 @@ def test_what_was_cached_before_the_rooms_moved_still_counts(case, monkeypatch):
     assert found == list(WERE)
 
 
+@pytest.mark.parametrize(
+    "values", [{"filter_min_centroid_distance": 3.0}, {"copy_labelled": False}]
+)
+def test_settings_that_came_later_count_where_they_change_something(case, values):
+    config, source = case
+    other = changed(config, "model", **values)
+    assert predict_fingerprint(other, source, "cpu") != predict_fingerprint(config, source, "cpu")
+
+
 def test_the_build_of_opencv_does_not_matter(case, use_headless_opencv):
     config, source = case
     poses = make_poses(Skeleton(("a",)), [[[1, 2]]])
