@@ -95,9 +95,7 @@ def pipeline_kind(configs: Sequence[TrainingConfig], requested: str) -> str:
 
 
 def used_configs(model: ModelConfig) -> list[TrainingConfig]:
-    """Read the training configs of the models that a run uses.
-
-    Where centroids are asked for, these are of the centroid model only.
+    """Read the training configs of the models that a run uses: of centroids, only their model.
 
     Raises:
         ConfigError: A folder is missing or holds no training config.
