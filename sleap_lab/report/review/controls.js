@@ -19,7 +19,8 @@ function show(place) {
   const peak = here ? placeOf(now.video, moment.frame) : -1;
   const near = here && Math.abs(place - peak) <= 2 * AROUND;
   if (ZOOMS[now.zoom] > 1) {
-    now.center = centerOf(now.video, place, here ? moment.tracks : []) ?? now.center;
+    const tracks = here ? moment.tracks : [];
+    now.center = centerOf(now.video, place, tracks, ZOOMS[now.zoom]) ?? now.center;
   }
   drawPicture(picture, now.video.film ? film : null, now.video, place, {
     zoom: ZOOMS[now.zoom], center: now.center, layers: now.layers, hidden: now.hidden,

@@ -251,7 +251,12 @@ def _moments(recording: Recording, parts: Mapping[int, _Part]) -> Iterator[dict[
     poses, videos = recording.quality.order.poses, list(parts)
     held = {(video, frame) for video, part in parts.items() for frame in part.frames.tolist()}
     for moment in recording.moments[:MOST_MOMENTS]:
-        tracks = [i for i, name in enumerate(poses.track_names) if name in moment.animals]
+        tracks = [
+            i
+            for animal in moment.animals  # the most doubtful first
+            for i, name in enumerate(poses.track_names)
+            if name == animal
+        ]
         yield {
             "video": videos.index(moment.video),
             "frame": moment.frame,

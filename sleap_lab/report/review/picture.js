@@ -20,14 +20,23 @@ function eachPose(poses, place, nodes, visit) {
   }
 }
 
-// Mean place of the poses of some tracks, or of all poses, in a frame; film px.
-function centerOf(video, place, tracks) {
-  let x = 0, y = 0, n = 0;
+// Mean place of the poses of some tracks, or of all poses, in a frame, film px; of the first of them
+// alone where they do not fit into the part of the film that is seen.
+function centerOf(video, place, tracks, zoom) {
+  const all = [], first = [];
   eachPose(video.poses, place, data.skeleton.nodes.length, (points, track) => {
     if (tracks.length && !tracks.includes(track)) return;
-    for (const point of points) if (point) { x += point[0]; y += point[1]; n++; }
+    const seen = points.filter(Boolean);
+    all.push(...seen);
+    if (track === tracks[0]) first.push(...seen);
   });
-  return n ? [x / n, y / n] : null;
+  if (!all.length) return null;
+  const fits = [0, 1].every(axis => {
+    const along = all.map(point => point[axis]);
+    return Math.max(...along) - Math.min(...along) <= video.size[axis] / zoom;
+  });
+  const chosen = fits || !first.length ? all : first;
+  return [0, 1].map(axis => chosen.reduce((sum, point) => sum + point[axis], 0) / chosen.length);
 }
 
 function drawPose(pen, points, color, layers) {

@@ -109,6 +109,24 @@ def test_what_is_hidden_is_not_drawn(play, make_recording):
     assert not page.is_checked("[data-layer=poses]")
 
 
+@pytest.mark.parametrize(("animals", "color"), [(("right", "left"), 1), (("left", "right"), 0)])
+def test_a_closer_look_is_at_the_most_doubtful_of_animals_that_are_far_apart(
+    play, make_recording, make_moment, animals, color
+):
+    page = play(make_recording(moments=[make_moment(12, animals)]))
+    page.keyboard.press("l")
+    go(page, "n", 12)
+    page.keyboard.press("z")
+    page.keyboard.press("z")
+    middle = page.evaluate(
+        "() => { const canvas = document.getElementById('picture');"
+        "  const pen = canvas.getContext('2d');"
+        "  return [...pen.getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data]; }"
+    )
+    red, _, blue, _ = middle
+    assert (red > 150, blue > 150) == ((False, True) if color else (True, False))
+
+
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize(("scheme", "darkest", "brightest"), [("light", 230, 255), ("dark", 0, 50)])
 def test_narrow_and_dark_windows(play, make_recording, width, scheme, darkest, brightest):
