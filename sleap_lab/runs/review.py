@@ -1,5 +1,6 @@
 """The files to look through a result with: doubtful moments, and the page that plays them."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +37,8 @@ class Review(NamedTuple):
         moments: Doubtful moments, the most doubtful first.
         files: What each file holds, and its path.
         promise: What remains after a budget of moments, in words; empty without a budget.
-        labelled: What few labels say of the whole recording, in words; empty without labels.
+        labelled: What few labels say of the whole recording, in words, or how to learn it; empty
+            where they say nothing, or all frames are labelled.
     """
 
     videos: list[str]
@@ -96,8 +98,19 @@ def review(
         notes=[*filter(None, [promised, quality.labelled]), *subject.notes, *quality.notes],
     )
     write_review(folder / REVIEW, recording)
-    return Review(
-        subject.names, moments, [*files, ("page", folder / REVIEW)], promised, quality.labelled
+    labelled = quality.labelled or _unlabelled(subject)
+    return Review(subject.names, moments, [*files, ("page", folder / REVIEW)], promised, labelled)
+
+
+def _unlabelled(subject: Subject) -> str:
+    """Say how to learn how wrong the whole recording is, where it has no ground truth."""
+    if subject.truth is not None:
+        return ""
+    path = shlex.quote(f"data.path={subject.source.path.name}")
+    return (
+        "how wrong the whole recording is, is not known: label about 50 frames all over it, run "
+        f"sleap-lab {path} model=none evaluator=oks evaluator.ground_truth_path=LABELS.slp, and "
+        "review that run"
     )
 
 
