@@ -14,6 +14,7 @@ from sleap_lab.media.formats.places import check_places
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Poses
+from sleap_lab.settings.check import shown
 from sleap_lab.settings.config import Config, ModelConfig
 
 
@@ -47,7 +48,8 @@ def check_stages(config: Config, source: Source) -> None:
     Raises:
         ConfigError: The models do not fit together, or lack what the settings or the data need; the
             tracker is to use a node that the skeleton lacks; or the calibration is of other nodes.
-        RunError: A training config, or an image that the tracker needs, cannot be read.
+        RunError: A training config, or an image that the tracker or the overlay needs, cannot be
+            read.
     """
     tracker = config.tracker
     if config.model.kind == "none":
@@ -58,6 +60,8 @@ def check_stages(config: Config, source: Source) -> None:
             _check_images(f"tracker.{needs}", source, source.labels)
         if config.output.embed is True:
             _check_images("output.embed=true", source, source.labels)
+        if (drawn := config.output.overlay_video) is not False:
+            _check_images(f"output.overlay_video={shown(drawn)}", source, source.labels)
     else:
         from sleap_lab.pipelines.pipeline import read_plan  # imports torch
 

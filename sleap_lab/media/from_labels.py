@@ -94,6 +94,18 @@ def source_of_labeled_frames(labels: sio.Labels, path: Path, config: DataConfig)
         frames = frames[frames[:, 0] == config.video_index] * [0, 1]
         poses = poses.of_video(config.video_index)
     if (requested := parse_frames(config.frames)) is not None:
+        notes = (*notes, *_absent_notes(poses.frames, requested, path))
         frames = frames[np.isin(frames[:, 1], requested)]
     kept = tuple(track.name for track in kept_tracks(labels))
     return Source(path, videos, frames, poses, notes=notes, project=labels, kept_tracks=kept)
+
+
+def _absent_notes(labeled: np.ndarray, requested: list[int], path: Path) -> list[str]:
+    """Say which of the requested frames are not among those that are labeled, if any."""
+    absent = np.setdiff1d(requested, labeled[:, 1])
+    if not len(absent):
+        return []
+    return [
+        f"data.frames: {len(absent)} of the {len(requested)} requested frames are no labeled "
+        f"frames of {path}, the first: {absent[0]}. The others were taken."
+    ]

@@ -143,6 +143,8 @@ class StoredReader:
         # The copy returns all channels; the video itself keeps its setting.
         self._backend = copy(video.backend)
         self._backend.grayscale = False
+        if isinstance(self._backend, ImageVideo):
+            _tell_shape(self._backend)
         self.state = file_state(video.filename)
         self.decoder = f"sleap-io {sio.__version__}, {type(video.backend).__name__}"
         self.numbers = _frame_numbers(video)
@@ -264,10 +266,30 @@ def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
     return seen
 
 
+def _tell_shape(images: ImageVideo) -> None:
+    """Set the shape of images by the first that can be read.
+
+    sleap-io takes that of the first of all, and reads no image where that one is broken.
+    """
+    for name in images.filename if images._cached_shape is None else ():
+        try:
+            shape = ImageVideo([name], grayscale=False, plugin=images.plugin).img_shape
+        except Exception as error:  # reading that frame reports the problem
+            raise_interruption(error)
+            continue
+        images._cached_shape = (len(images.filename), *shape)
+        return
+
+
 def _frame_numbers(video: sio.Video) -> Sequence[int]:
-    """Return the frames of a video: those that a package holds, and none of an unreadable video."""
+    """Return the frames of a video: those that a package holds, and none of an unreadable video.
+
+    Images are frames whether they can be read or not.
+    """
     if held := getattr(video.backend, "frame_map", None):
         return sorted(map(int, held))
+    if isinstance(video.backend, ImageVideo) and isinstance(video.filename, list):
+        return range(len(video.filename))
     try:
         if isinstance(video.backend, (HDF5Video, ImageVideo)) or not isinstance(
             video.filename, str

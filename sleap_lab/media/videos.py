@@ -124,10 +124,27 @@ def open_video(
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RunError(f"{name} cannot be read as a video ({reason}); {ACCEPTED}") from error
     reader = StoredReader(video)
-    if not len(reader.numbers):
-        raise RunError(f"{name} cannot be read as a video: {NO_FRAME}; {ACCEPTED}")
     video.grayscale = reader.gray  # instead of the look of its first frame
+    if video.shape is None:
+        video.backend_metadata["shape"] = _shape_of_readable(reader)
+    if video.shape is None or not len(reader.numbers):
+        raise RunError(f"{name} cannot be read as a video: {NO_FRAME}; {ACCEPTED}")
     return video, reader
+
+
+def _shape_of_readable(reader: StoredReader) -> tuple[int, int, int, int] | None:
+    """Return the shape of a video by the first frame that can be read, None if none can.
+
+    sleap-io takes that of the first frame.
+    """
+    for frame in reader.numbers:
+        try:
+            height, width, channels = reader.read(frame).shape
+        except Exception as error:  # each kind of image has its own errors
+            raise_interruption(error)
+            continue
+        return len(reader.numbers), height, width, channels
+    return None
 
 
 def describe_recording(path: Path, reader: Reader) -> sio.Video:

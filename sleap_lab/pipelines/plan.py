@@ -5,7 +5,7 @@ loading a network.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from sleap_lab.checkpoints import TrainingConfig
 from sleap_lab.decode.paf import GroupingOptions
 from sleap_lab.decode.peaks import Refinement
+from sleap_lab.errors import listed
 from sleap_lab.pipelines.bottomup import (
     ClassifiedPeaks,
     TracedPeaks,
@@ -54,6 +55,7 @@ CENTROIDS_WITH_TRUTH = (
     "errors measure detection only."
 )
 CENTROIDS_ALONE = "Centroid-only: the predictions are the centroids themselves."
+MOST_NODES = 4  # nodes of a skeleton that a note names
 
 
 @dataclass(frozen=True)
@@ -316,6 +318,21 @@ def _topdown_plan(
         decode=partial(decode_crops, skeleton=skeleton, classes=config.classes, **instances),
         covers=partial(covers, **choice),
         details=lambda observed: {"crops": crops_of_instances(observed, **instances)},
+        notes=_skeleton_notes(list(configs.values())),
+    )
+
+
+def _skeleton_notes(configs: Sequence[TrainingConfig]) -> tuple[str, ...]:
+    """Say so where the models of a pipeline were trained on skeletons of different nodes."""
+    if len({frozenset(config.skeleton.nodes) for config in configs}) < 2:
+        return ()
+    trained = " and ".join(
+        f"{config.folder.name} ({config.kind}) on {listed(config.skeleton.nodes, MOST_NODES)}"
+        for config in configs
+    )
+    return (
+        f"The models were trained on different skeletons: {trained}. If these are not the same "
+        "animals, crops and poses are wrong.",
     )
 
 

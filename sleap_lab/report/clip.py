@@ -175,9 +175,11 @@ def _drawn(
     video = labels.videos[number]
     found = {frame.frame_idx: frame for frame in labels.labeled_frames if frame.video is video}
     tracks = {id(track): i for i, track in enumerate(labels.tracks)}
+    # sleap-io reads from no video whose file is not there, even where a function reads it.
+    pictures = video.backend if isinstance(video.backend, _Pictures) else video
     for index in frames:
         try:
-            picture = np.asarray(video[index])
+            picture = np.asarray(pictures[index])
         except (
             Exception
         ) as error:  # each kind of video raises its own errors for an unreadable frame

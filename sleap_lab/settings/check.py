@@ -214,16 +214,15 @@ def _check_together(config: Config) -> None:
                 "evaluator.video_map is given, but no evaluator.ground_truth_path, "
                 "whose videos it could name"
             )
-    if evaluator.ground_truth_path is not None:
-        if not evaluator.evaluate:
+    for name in ("ground_truth_path", "save_metrics"):
+        if getattr(evaluator, name) is not None and not evaluator.evaluate:
             raise ConfigError(
-                "evaluator.ground_truth_path is given, but nothing is evaluated; "
+                f"evaluator.{name} is given, but nothing is evaluated; "
                 "add evaluator=oks (or centroid, identity)"
             )
-        if not Path(evaluator.ground_truth_path).is_file():
-            raise ConfigError(
-                f"evaluator.ground_truth_path: no such file: {evaluator.ground_truth_path}"
-            )
+    truth = evaluator.ground_truth_path
+    if truth is not None and not Path(truth).is_file():
+        raise ConfigError(f"evaluator.ground_truth_path: no such file: {truth}")
 
 
 def _settle_logger(logger: LoggerConfig) -> None:

@@ -32,6 +32,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.check import check
 from sleap_lab.settings.config import GROUPS, Config, defaults
+from sleap_lab.settings.outputs import writes_predictions
 from sleap_lab.settings.overrides import (
     Options,
     check_overrides,
@@ -55,8 +56,13 @@ LAUNCHERS = {
 A job that the time limit of Slurm ends is queued again, and continues with what it stored.
 """
 
-FOR_EVALUATION = ("evaluator.ground_truth_path", "evaluator.video_map")
+FOR_EVALUATION = (
+    "evaluator.ground_truth_path",
+    "evaluator.video_map",
+    "evaluator.save_metrics",
+)
 FOR_MODELS = ("model.paths", "model.backbone_ckpt_path", "model.head_ckpt_path")
+FOR_PREDICTIONS = ("output.path", "output.formats")
 
 
 @dataclass(frozen=True)
@@ -268,9 +274,10 @@ def read_config(node: DictConfig) -> tuple[Config, list[str]]:
 
 
 def _leave_out(config: Config, typed: Collection[str]) -> list[str]:
-    """Reset keys that a preset sets for an evaluator or a model that the experiment does not have.
+    """Reset keys for an evaluator, a model or predictions that the experiment does not have.
 
-    Keys that were typed are kept, and refused by `check`.
+    Those for an evaluator or a model that were typed are kept, and refused by `check`. Those for
+    predictions are reset in any case, as only some jobs of a sweep may make predictions.
 
     Returns:
         The keys that were reset.
@@ -279,11 +286,14 @@ def _leave_out(config: Config, typed: Collection[str]) -> list[str]:
         *([] if config.evaluator.evaluate else FOR_EVALUATION),
         *(FOR_MODELS if config.model.kind == "none" else []),
     ]
+    without_use = [name for name in without_use if name not in typed]
+    if config.output.make_labels and not writes_predictions(config):
+        without_use += FOR_PREDICTIONS
     unused = []
     for name in without_use:
         group, _, key = name.partition(".")
         default = defaults()[name]
-        if name not in typed and getattr(getattr(config, group), key) != default:
+        if getattr(getattr(config, group), key) != default:
             setattr(getattr(config, group), key, default)
             unused.append(name)
     return unused

@@ -8,6 +8,7 @@ page of the project, which `track` and `eval` follow, says otherwise.
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sleap_lab.errors import ConfigError, did_you_mean
@@ -164,7 +165,8 @@ def parse(flags: Iterable[Flag], argv: Sequence[str]) -> tuple[dict[str, Any], l
     """Read a command line in sleap-nn's flags.
 
     Underscores and hyphens are the same. Values follow after a space or `=`. Switches are given as
-    `--tracking`, `--tracking true` or `--no-tracking`. `None` means none.
+    `--tracking`, `--tracking true` or `--no-tracking`. `None` means none, except where a file has
+    that name.
 
     Returns:
         The values by config key, and the `KEY=VALUE` overrides among the flags.
@@ -222,7 +224,9 @@ def _accepts(flag: Flag) -> str:
 
 def _convert(flag: Flag, word: str, text: str) -> Any:
     if text.lower() in ("none", "null"):
-        return None
+        named = keys()[flag.key].metadata["path"] and Path(text).exists()
+        if not named:
+            return None
     if flag.key in ("model.peak_threshold", "evaluator.oks_stddev"):
         numbers = [float(n) for n in _numbers(flag, word, text.strip("[]"))]
         return numbers[0] if len(numbers) == 1 else numbers

@@ -55,6 +55,12 @@ In Hydra's own, two runs that start in the same second would share a folder.
 BASIC_SWEEPER = BasicSweeperConf()._target_
 LONGEST_NAME = 255
 BY_NUMBER = "${hydra.job.num}"
+WITHOUT = {
+    "model": "no model",
+    "evaluator": "nothing to evaluate",
+    "output": "nothing to write, as nothing is predicted or tracked",
+}
+"""Group of a key that is not used -> what there is not."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +186,7 @@ def _check_together(jobs: Sequence[CheckedJob], unused: Sequence[str]) -> None:
     if unused:
         from sleap_lab import terminal  # slow to import
     for name in unused:
-        reason = "no model" if name.startswith("model") else "nothing to evaluate"
-        terminal.note(f"{name} is not used: there is {reason}")
+        terminal.note(f"{name} is not used: there is {WITHOUT[name.partition('.')[0]]}")
     if any(job.config.tracker.tracking for job in jobs):
         from sleap_lab.settings.tracker import check_tracker  # costs half a second
 

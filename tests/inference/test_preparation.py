@@ -41,6 +41,18 @@ def test_a_tracker_that_looks_at_images_needs_them(labels_path, settings, key):
         checked(labels_path, **settings)
 
 
+@pytest.mark.parametrize(("drawn", "shown"), [(True, "true"), ("full", "full")])
+def test_an_overlay_of_labels_needs_the_images(labels_path, drawn, shown):
+    config = Config(data=DataConfig(path=str(labels_path)), model=ModelConfig(kind="none"))
+    config.output.overlay_video = drawn
+    check_stages(config, open_source(config.data, predicting=False))
+    (labels_path.parent / "gray.mp4").unlink()
+    with pytest.raises(
+        RunError, match=rf"^output\.overlay_video={shown} needs the images, but .*it is not there"
+    ):
+        check_stages(config, open_source(config.data, predicting=False))
+
+
 def test_a_tracker_cannot_follow_a_node_that_there_is_not(labels_path):
     settings = {"use_kalman": True, "max_tracks": 2}
     checked(labels_path, **settings, kf_node_indices=[0, 2])

@@ -497,6 +497,18 @@ def test_without_a_model_only_labeled_frames_take_part(labels_path, options, exp
     )
 
 
+def test_requested_frames_that_are_not_labeled_are_told(labels_path):
+    def notes(frames):
+        config = DataConfig(path=str(labels_path), video_index=0, frames=frames)
+        return open_source(config, predicting=False).notes
+
+    assert notes([USER, PREDICTED]) == ()
+    assert notes([USER, 7, 6]) == (
+        "data.frames: 2 of the 3 requested frames are no labeled frames of "
+        f"{labels_path}, the first: 6. The others were taken.",
+    )
+
+
 def test_without_a_model_a_video_need_not_be_there(tmp_path, make_labels):
     save_labels(make_labels(["/no/such.mp4"], user=[(0, 7, POSE)]), tmp_path / "labels.slp")
     source = open_source(

@@ -74,6 +74,20 @@ def test_an_hdf5_file_without_frames_says_what_it_holds(write_h5, frames, held):
 # ---- images
 
 
+def test_the_first_image_may_be_broken(tmp_path):
+    paths = images(tmp_path, [*RGB, *RGB])
+    paths[0].write_bytes(b"")
+    video, reader = open_video(paths)
+    assert (video.shape, list(reader.numbers)) == ((4, 4, 6, 3), [0, 1, 2, 3])
+    with pytest.raises(ValueError, match=r"0\.png"):
+        reader.read(0)
+    np.testing.assert_array_equal(reader.read(1), RGB[1])
+    for path in paths:
+        path.write_bytes(b"no picture")
+    with pytest.raises(RunError, match="holds no readable frame"):
+        open_video(paths)
+
+
 @pytest.mark.parametrize("frames", [GRAY, RGB], ids=["gray", "rgb"])
 def test_images_are_one_video_in_the_order_given(tmp_path, frames):
     paths = images(tmp_path, frames)

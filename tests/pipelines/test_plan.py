@@ -88,3 +88,24 @@ def test_details_of_top_down_models_are_the_crops_of_the_instances(plan):
     found.values[:] = 0.5
     details = made.details(Observed(found, maps={}, pixel_sizes={}))
     assert details["crops"].scores.tolist() == pytest.approx([0.9, 0.8])
+
+
+def test_models_of_different_skeletons_are_told(tmp_path, training_config):
+    def notes(nodes):
+        configs = {}
+        for kind, own in (("centroid", ("a", "b")), ("centered_instance", nodes)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            (tmp_path / kind / "training_config.yaml").write_text(
+                yaml.safe_dump(training_config(kind, nodes=own, edges=()))
+            )
+            configs[kind] = read_training_config(tmp_path / kind)
+        skeleton = configs["centered_instance"].skeleton
+        options = ModelConfig(), PreprocessingConfig(), None
+        return make_plan("topdown", configs, skeleton, *options).notes
+
+    assert notes(("b", "a")) == ()
+    (note,) = notes(("nose", "a"))
+    assert note.startswith(
+        "The models were trained on different skeletons: "
+        "centroid (centroid) on a, b and centered_instance (centered_instance) on nose, a. "
+    )

@@ -129,6 +129,18 @@ def test_frames_may_be_read_by_a_function_and_are_black_where_it_fails(labels, t
     assert [len(frame.instances) for frame in labels] == [1] * 12
 
 
+def test_a_video_that_is_gone_is_black_where_a_function_reads_it(labels, tmp_path):
+    def read(video, frame):
+        raise RunError("it is not there")
+
+    labels.videos[0].replace_filename("gone.mp4")
+    labels.videos[0].backend_metadata["shape"] = (12, 51, 63, 1)
+    write_video(with_pictures(labels, read), tmp_path / "overlay.mp4")
+    shape, places = drawn(tmp_path / "overlay.mp4")
+    assert shape[0] == 12
+    assert abs(np.median(places[:, 0]) - 10) <= 1  # the pose lies along y = 10
+
+
 def test_names_of_tracks_and_numbers_of_frames_are_written():
     picture = np.zeros((200, 300, 3), np.uint8)
     _write_above(picture, "mouse", np.array([[150.0, 100.0], [np.nan, np.nan]]), "#ff0000")

@@ -382,6 +382,27 @@ def test_what_only_an_evaluator_or_a_model_needs_goes_with_it(labels, capsys):
         )
 
 
+def test_where_predictions_would_go_is_said_not_to_be_used_where_there_are_none(labels, capsys):
+    words = [*labels, "model=none", "output.path=o.slp", "output.formats=[csv]"]
+    evaluated = ["evaluator=oks", "evaluator.ground_truth_path=labels.slp"]
+    (job,) = check_jobs([*words, "tracker=none", *evaluated], multirun=False).jobs
+    assert (job.config.output.path, job.config.output.formats) == (None, ["slp"])
+    said = " ".join(capsys.readouterr().err.split())
+    for name in ("output.path", "output.formats"):
+        assert f"{name} is not used: there is nothing to write, as nothing is predicted or" in said
+    (job,) = check_jobs([*words, "tracker=fixed_window"], multirun=False).jobs
+    assert job.config.output.formats == ["csv"]
+    assert "is not used" not in capsys.readouterr().err
+
+
+def test_a_file_for_metrics_needs_an_evaluator(labels):
+    with pytest.raises(ConfigError, match="save_metrics is given, but nothing is evaluated; add "):
+        check_jobs(
+            [*labels, "model=none", "tracker=fixed_window", "evaluator.save_metrics=m.npz"],
+            multirun=False,
+        )
+
+
 def test_every_group_has_options():
     assert set(options()) == {*GROUPS, "experiment"}
     assert {"video", "labels", "demo"} <= set(options()["data"])

@@ -327,6 +327,8 @@ def test_an_output_never_takes_the_place_of_an_input(config, tmp_path, name, sou
 
 @pytest.mark.parametrize("name", ["output.path", "evaluator.save_metrics"])
 def test_an_output_must_be_a_file_that_can_be_made(config, tmp_path, name):
+    config.evaluator.evaluate = True
+    config.evaluator.ground_truth_path = str(tmp_path / "labels.slp")
     put(config, name, str(tmp_path / "new" / "folder" / "out"))
     check(config)
     put(config, name, str(tmp_path / "model"))

@@ -189,6 +189,17 @@ def test_parse(words, values):
     assert overrides == []
 
 
+def test_none_is_a_file_where_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "null").touch()
+    (tmp_path / "None").mkdir()
+    values, _ = parse(TRACK, ["-i", "null", "-m", "None", "-o", "none", "--max_tracks", "null"])
+    assert values == {
+        "data.path": "null", "model.paths": ["None"], "output.path": None,
+        "tracker.max_tracks": None,
+    }  # fmt: skip
+
+
 def test_overrides_may_stand_anywhere_beside_the_flags():
     values, overrides = parse(
         TRACK, ["report=html", "-t", "logger=mlflow", "-i", "a.mp4", "+logger.tags.x=1"]
