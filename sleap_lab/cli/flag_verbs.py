@@ -1,5 +1,6 @@
 """The verbs `track`, `predict` and `eval`: sleap-nn's own flags as an experiment."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from sleap_lab.errors import ConfigError
 def run_track(arguments: list[str]) -> int:
     """Predict, track, or both, in the flags of `sleap-nn track`."""
     from sleap_lab.settings import flags
-    from sleap_lab.settings.inputs import predictions_path
+    from sleap_lab.settings.inputs import local_name, predictions_path
 
     if "-h" in arguments or "--help" in arguments:
         print(
@@ -22,8 +23,9 @@ def run_track(arguments: list[str]) -> int:
     _check_inputs("track", values, overrides)
     if values.get("output.make_labels", True) and "output.path" not in values:
         path, index = values["data.path"], values.get("data.video_index")
-        video = "" if index is None else _chosen_name(path, index)
-        values["output.path"] = str(predictions_path(Path(path), video))
+        name = local_name(path)
+        video = "" if index is None or name != path else _chosen_name(path, index)
+        values["output.path"] = str(predictions_path(Path(name), video))
     return _as_overrides(
         flags.parity(values) | flags.special_defaults(flags.TRACK) | values, overrides
     )
@@ -33,7 +35,14 @@ def run_predict(arguments: list[str]) -> int:
     """Predict, track, or both, in the flags of `sleap-nn predict`."""
     from sleap_lab import terminal
     from sleap_lab.settings import flags
-    from sleap_lab.settings.predict_flags import OTHERS, PREDICT, PREDICT_PARITY, parse_predict
+    from sleap_lab.settings.inputs import local_name
+    from sleap_lab.settings.predict_flags import (
+        HEADERS,
+        OTHERS,
+        PREDICT,
+        PREDICT_PARITY,
+        parse_predict,
+    )
 
     if "-h" in arguments or "--help" in arguments:
         print(
@@ -42,9 +51,11 @@ def run_predict(arguments: list[str]) -> int:
             + f"\n\nWithout a key, see docs/reference/flags.md: --{', --'.join(OTHERS)}"
         )
         return 0
-    values, overrides, as_json = parse_predict(arguments)
+    values, overrides, as_json, headers = parse_predict(arguments)
     _check_inputs("predict", values, overrides)
-    values.setdefault("output.path", f"{values['data.path']}.slp")
+    values.setdefault("output.path", f"{local_name(values['data.path'])}.slp")
+    if headers:
+        os.environ[HEADERS] = headers
     if as_json:
         terminal.show_progress_as_json()
     return _as_overrides(flags.parity(values) | PREDICT_PARITY | values, overrides)

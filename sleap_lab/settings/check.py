@@ -7,9 +7,11 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from sleap_lab.errors import ConfigError, brief, did_you_mean
+from sleap_lab.files.remote import is_url, local_copy, shown_url
 from sleap_lab.settings.backends import check_backend
 from sleap_lab.settings.config import (
     EXPERIMENT_NAME,
+    OUTPUTS,
     Config,
     LoggerConfig,
     keys,
@@ -20,6 +22,9 @@ from sleap_lab.settings.inputs import find_inputs, is_labels
 from sleap_lab.settings.objective import check_objective
 from sleap_lab.settings.outputs import check_outputs
 from sleap_lab.settings.thresholds import oks_stddevs, peak_thresholds
+
+REMOTE = ("data.path", "evaluator.ground_truth_path")
+"""Keys that may name files on servers."""
 
 
 def check(config: Config, *, opened: bool = False) -> None:
@@ -92,6 +97,8 @@ def _absolute(name: str, value: Any) -> str:
     """Return a path as absolute: `~` is the home folder, and a number is a name, too."""
     if not isinstance(value, (str, int)) or isinstance(value, bool) or value == "":
         raise ConfigError(f"{name}: got {value!r}; accepted: a path")
+    if is_url(value):
+        return _copied(name, str(value))
     # Unlike `Path.expanduser`, this leaves `~nobody` as it is.
     path = Path(os.path.expanduser(str(value))).absolute()  # noqa: PTH111
     try:
@@ -103,6 +110,19 @@ def _absolute(name: str, value: Any) -> str:
             f"{name}: {brief(value)} cannot be looked for ({getattr(error, 'strerror', error)})"
         ) from error
     return str(path)
+
+
+def _copied(name: str, url: str) -> str:
+    """Return the copy of a file on a server, where a key may name one."""
+    if name not in REMOTE:
+        raise ConfigError(
+            f"{name}: {shown_url(url)} is on a server; accepted: a path of this machine "
+            f"({' and '.join(REMOTE)} take the URL of a file)"
+        )
+    try:
+        return str(local_copy(url, Path(OUTPUTS).absolute() / "inputs"))
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error
 
 
 def _fits(value: Any, annotation: Any) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.files.remote import HEADERS as HEADERS
 from sleap_lab.settings.flags import INHERIT, TRACK, Flag, parse
 
 ARRAYS = "Arrays"
@@ -79,8 +80,8 @@ class Other(NamedTuple):
 
 
 OTHERS = {
-    "headers": Other((), "inputs are local; there it is ignored for local inputs, too"),
-    "stream_mode": Other((), "inputs are local; there it is ignored for local inputs, too"),
+    "headers": Other((), "becomes the variable SLEAP_LAB_HTTP_HEADERS, which is written nowhere"),
+    "stream_mode": Other((), "a file on a server is copied before it is read"),
     "runtime": Other((), "models are checkpoints; there it is ignored for checkpoints, too"),
     "paf_workers": Other((), "grouping needs no processes of its own here"),
     "cpu_workers": Other((), "grouping needs no processes of its own here"),
@@ -133,12 +134,24 @@ OTHERS = {
 """Flags that set no key by themselves."""
 
 
-def parse_predict(argv: Sequence[str]) -> tuple[dict[str, Any], list[str], bool]:
-    """Read a command line in the flags of `sleap-nn predict`.
+class Parsed(NamedTuple):
+    """A command line that was read.
 
-    Returns:
-        The values by config key, the `KEY=VALUE` overrides among the flags, and whether progress is
-        wanted as JSON.
+    Attributes:
+        values: Values by config key.
+        overrides: The `KEY=VALUE` overrides among the flags.
+        as_json: Whether progress is wanted as JSON.
+        headers: Headers for http servers, as JSON.
+    """
+
+    values: dict[str, Any]
+    overrides: list[str]
+    as_json: bool
+    headers: str
+
+
+def parse_predict(argv: Sequence[str]) -> Parsed:
+    """Read a command line in the flags of `sleap-nn predict`.
 
     Raises:
         ConfigError: A flag is unknown, lacks its value, has one it cannot take, or asks for what
@@ -161,7 +174,7 @@ def parse_predict(argv: Sequence[str]) -> tuple[dict[str, Any], list[str], bool]
             _number("centroid_peak_threshold", threshold),
             values.get("model.peak_threshold", 0.2),
         ]
-    return values, overrides, "gui" in others
+    return Parsed(values, overrides, "gui" in others, others.get("headers", ""))
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from scipy.optimize import linear_sum_assignment
 
 from sleap_lab import terminal
 from sleap_lab.cli import main
+from sleap_lab.files.remote import HEADERS
+from sleap_lab.settings import check
 
 spec = importlib.util.spec_from_file_location(
     "make_predict_cases", Path(__file__).parent / "make_predict_cases.py"
@@ -77,6 +80,20 @@ def test_the_default_output_is_the_input_with_slp_behind(tmp_path, monkeypatch):
     words = ["-m", str(cases.DEMO / "models" / "centroid"), "--frames", "0"]
     assert predict("-i", "a.clip.mp4", *words) == 0
     assert (tmp_path / "a.clip.mp4.slp").is_file()
+
+
+@pytest.mark.parametrize("verb", ["predict", "track"])
+def test_results_of_a_file_on_a_server_are_named_after_it(verb, tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "local_copy", lambda url, folder: Path(cases.CLIP))
+    monkeypatch.setenv(HEADERS, "")
+    monkeypatch.chdir(tmp_path)
+    words = ["-m", str(cases.DEMO / "models" / "centroid"), "--frames", "0"]
+    words += ["--headers", '{"a": "b"}'] if verb == "predict" else []
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "-i", "http://h/day%201/a%20b.mp4?key=1", *words, "cache=off"])
+    assert ended.value.code == 0
+    assert (tmp_path / {"predict": "a b.mp4.slp", "track": "a b.predictions.slp"}[verb]).is_file()
+    assert os.environ[HEADERS] == ('{"a": "b"}' if verb == "predict" else "")
 
 
 def test_help_names_flags_with_and_without_a_key(capsys):

@@ -81,14 +81,15 @@ def test_no_flag_is_known_twice_and_each_key_exists():
     ],
 )
 def test_flags_become_keys(words, values):
-    found, overrides, as_json = parse_predict(words.split())
+    found, overrides, as_json, _ = parse_predict(words.split())
     lists = ("output.formats", "model.paths")
     assert found == {k: v.split() if k in lists else v for k, v in values.items()}
     assert (overrides, as_json) == ([], False)
 
 
 def test_overrides_and_the_wish_for_json_are_kept():
-    assert parse_predict(["--gui", "report=html"]) == ({}, ["report=html"], True)
+    found = parse_predict(["--gui", "report=html", "--headers", '{"a": "b"}'])
+    assert found == ({}, ["report=html"], True, '{"a": "b"}')
 
 
 @pytest.mark.parametrize(
