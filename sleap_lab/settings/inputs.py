@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sleap_lab.errors import ConfigError, brief
 from sleap_lab.files.pointers import refuse_pointer
-from sleap_lab.files.remote import is_url, url_name
 
 MEDIA = (
     *(
@@ -113,11 +112,6 @@ def is_labels(inputs: Sequence[Input]) -> bool:
 def input_name(item: Input) -> Path:
     """Return the name of an input in messages: the file, or the folder of its images."""
     return item if isinstance(item, Path) else item[0].parent
-
-
-def local_name(path: str) -> str:
-    """Return the path that results are named after: of a file on a server, its name alone."""
-    return url_name(path) if is_url(path) else path
 
 
 def predictions_path(path: Path, video: str = "") -> Path:

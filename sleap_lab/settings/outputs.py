@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.files.earlier import refuse_others
+from sleap_lab.files.remote import is_url, url_name
 from sleap_lab.settings.config import ARRAYS, Config, wants_arrays
 from sleap_lab.settings.inputs import find_inputs
 
@@ -29,6 +30,11 @@ def check_outputs(config: Config) -> None:
         for path in paths[:1]:
             _check_folder(key, path)
         refuse_others(key, paths, inputs)
+
+
+def local_name(path: str) -> str:
+    """Return the path that results are named after: of a file on a server, its name alone."""
+    return url_name(path) if is_url(path) else path
 
 
 def metrics_files(path: str) -> list[Path]:
