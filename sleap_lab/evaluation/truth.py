@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import sleap_io as sio
+from sleap_io.model.matching import is_same_file
 
 from sleap_lab.errors import RunError
 from sleap_lab.evaluation.match import pair_frames
@@ -10,7 +11,7 @@ from sleap_lab.evaluation.records import on_compared_nodes
 from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.scoring import evaluate
 from sleap_lab.evaluation.videos import VideoMatch, compared, match_videos
-from sleap_lab.media.labels import read_labels, to_poses, video_name
+from sleap_lab.media.labels import read_labels, to_labels, to_poses, video_name
 from sleap_lab.media.source import Source
 from sleap_lab.poses.record import Poses, Skeleton, make_poses
 from sleap_lab.settings.config import Config
@@ -53,16 +54,9 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
     if config.evaluator.ground_truth_path is not None:
         labels = read_labels(config.evaluator.ground_truth_path, config.data.moved or {}, notes)
         poses = to_poses(labels, notes)
-        if (
-            skeleton is not None
-        ):  # poses to recognise videos by there are only where nothing is predicted
-            used = [
-                sio.LabeledFrame(source.videos[video], 0)
-                for video in sorted(set(source.frames[:, 0].tolist()))
-            ]
-            videos = match_videos(
-                labels, sio.Labels(used, videos=list(source.videos)), config.evaluator.video_map
-            )
+        if skeleton is not None or source.labels is not None:
+            known = _known(source, labels, predicting=skeleton is not None)
+            videos = match_videos(labels, known, config.evaluator.video_map)
     elif source.labels is not None and source.truth is not None:
         labels, poses = sio.Labels(videos=list(source.videos)), source.labels
         videos = [
@@ -83,16 +77,32 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
         and len(expected.nodes) > 1
     ):
         on_compared_nodes(truth.poses, make_poses(expected, []), config.evaluator.nodes)
-    if skeleton is not None and videos is not None:
+    if expected is not None and videos is not None:
         pair_frames(
             truth.poses,
-            make_poses(skeleton, [], frames=source.frames),
+            make_poses(expected, [], frames=source.frames),
             compared(videos),
             user_labels_only=config.evaluator.user_labels_only,
             emptied=True,
             video_names=truth.names,
         )
     return truth
+
+
+def _known(source: Source, truth: sio.Labels, *, predicting: bool) -> sio.Labels:
+    """Return the videos in use as labels, with poses only where files do not tell which they are.
+
+    Args:
+        source: Opened videos and selected frames.
+        truth: Ground truth.
+        predicting: Whether poses will be predicted, so that those of the source are no sign.
+    """
+    used = [source.videos[video] for video in sorted(set(source.frames[:, 0].tolist()))]
+    told = all(any(is_same_file(video, other) for other in truth.videos) for video in used)
+    if not told and not predicting and source.labels is not None:
+        return to_labels(source.labels, source.videos)
+    frames = [sio.LabeledFrame(video, 0) for video in used]
+    return sio.Labels(frames, videos=list(source.videos))
 
 
 def evaluate_predictions(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleap_lab.decode import peaks
@@ -387,6 +387,7 @@ def test_a_point_of_a_positive_map_stays_in_its_patch(seed, k):
 # ---- what must not matter
 
 
+@settings(max_examples=50)
 @given(seed=seeds, factor=st.floats(0.1, 10), k=st.sampled_from([None, 5]))
 def test_a_factor_moves_no_point(seed, factor, k):
     maps = noise(seed, 2, 2, 8, 9)
@@ -400,6 +401,7 @@ def test_a_factor_moves_no_point(seed, factor, k):
         torch.testing.assert_close(scaled[-1], plain[-1] * factor)
 
 
+@settings(max_examples=50)
 @given(seed=seeds, constant=st.floats(-5, 5).map(lambda c: round(c * 64) / 64))
 def test_a_constant_moves_no_grid_point(seed, constant):
     maps = noise(seed, 2, 2, 8, 9).mul(64).round() / 64  # sums are exact
@@ -424,6 +426,7 @@ def test_a_mirror_mirrors_the_peaks(seed, k):
     assert transposed == {(round(x, 6), round(y, 6)) for x, y in found(maps, 0.2, refinement(k))}
 
 
+@settings(max_examples=30)
 @given(seed=seeds, k=st.sampled_from([None, 5]))
 def test_maps_of_a_batch_do_not_mix(seed, k):
     maps = noise(seed, 3, 2, 7, 8)

@@ -1,10 +1,12 @@
+import shutil
+
 import pytest
 
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation.truth import open_truth
 from sleap_lab.media.open_source import open_source
 from sleap_lab.poses.record import Skeleton
-from sleap_lab.settings.config import Config, DataConfig, EvaluatorConfig
+from sleap_lab.settings.config import Config, DataConfig, EvaluatorConfig, ModelConfig
 
 TRIANGLE = [[0, 0], [5, 0], [0, 5]]
 OURS = Skeleton(("a", "b", "c"))
@@ -26,8 +28,52 @@ def test_videos_are_matched_before_there_are_predictions(case):
     assert [(match.truth, match.predicted) for match in truth.videos] == [(0, 0)]
 
 
-def test_without_models_videos_are_matched_later(case):
+def test_without_poses_and_models_videos_are_matched_later(case):
     assert open_truth(*case, None).videos is None
+
+
+@pytest.fixture
+def compare_files(tmp_path, make_labels, video_path):
+    """Return a function that opens the truth for poses of another file, in a video of some name."""
+
+    def compare_files(video, pose, truths=("truth.mp4",)):
+        copies = [shutil.copy(video_path, tmp_path / name) for name in truths]
+        path, truth = tmp_path / "poses.slp", tmp_path / "truth.slp"
+        moving = [[[x + n, y + n] for x, y in TRIANGLE] for n in range(len(copies))]
+        user = [(n, 2, points) for n, points in enumerate(moving)]
+        make_labels(copies, user=user).save(str(truth), verbose=False)
+        (other,) = [shutil.copy(video_path, tmp_path / video)] if video not in truths else copies
+        make_labels([other], predicted=[(0, 2, pose)]).save(str(path), verbose=False)
+        config = Config(
+            data=DataConfig(path=str(path)),
+            model=ModelConfig(kind="none"),
+            evaluator=EvaluatorConfig(evaluate=True, ground_truth_path=str(truth)),
+        )
+        return open_truth(config, open_source(config.data, predicting=False), None)
+
+    return compare_files
+
+
+@pytest.mark.parametrize(
+    ("video", "pose", "reason"),
+    [
+        ("truth.mp4", [[1, 1], [2, 2], [3, 3]], "same file"),
+        ("renamed.mp4", TRIANGLE, "same poses"),
+    ],
+)
+def test_without_models_videos_are_known_by_name_or_poses(compare_files, video, pose, reason):
+    (match,) = compare_files(video, pose).videos
+    assert (match.predicted, match.truth, match.reason) == (0, 0, reason)
+
+
+def test_without_models_truth_of_another_video_is_refused_before_any_work(compare_files):
+    with pytest.raises(RunError, match=r"no frame in common.*truth\.mp4"):
+        compare_files("other.mp4", [[1, 1], [2, 2], [3, 3]])
+
+
+def test_without_models_a_video_that_could_be_several_is_refused_before_any_work(compare_files):
+    with pytest.raises(ConfigError, match=r"other\.mp4 .* could be any of .*one\.mp4.*two\.mp4"):
+        compare_files("other.mp4", [[1, 1], [2, 2], [3, 3]], ("one.mp4", "two.mp4"))
 
 
 @pytest.mark.parametrize("nodes", [("a", "b"), ("a", "b", "c", "d")])

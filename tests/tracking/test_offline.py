@@ -214,7 +214,7 @@ def grouped(poses):
     return {frozenset(poses.origin[poses.tracks == track].tolist()) for track in set(poses.tracks)}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.integers(0, 10_000),
     st.integers(1, 5),
