@@ -65,10 +65,11 @@ class Entry:
 
 
 class Opened(NamedTuple):
-    """An open MLflow run: its id, and the parameters that it has already."""
+    """An open MLflow run: its id, and the parameters and tags that it has already."""
 
     id: str
     params: Mapping[str, str]
+    tags: Mapping[str, str]
 
 
 def is_complete(store: Store, run: RunSummary) -> bool:
@@ -124,7 +125,7 @@ def open_run(store: Store, folder: Path, name: str, run: RunSummary, entry: Entr
         "experiment_id": store.experiment_id,
     }
     summary.write(folder, run, name)
-    return Opened(run_id, params)
+    return Opened(run_id, params, tags)
 
 
 def _reopen(store: Store, found: Any, entry: Entry, tags: Mapping[str, str]) -> None:
@@ -229,9 +230,10 @@ def _write_values(
         for step, value in steps
     ]
     new = [Param(key, value) for key, value in params.items() if key not in opened.params]
-    tags = [RunTag(*tag) for tag in (_tags(entry) | changed | dict(more_tags)).items()]
+    tags = _tags(entry) | changed | dict(more_tags)
+    other = [RunTag(*tag) for tag in tags.items() if opened.tags.get(tag[0]) != tag[1]]
     batches = zip_longest(
-        _batches(metrics, MAX_METRICS_AT_ONCE), _batches(new, MAX_BATCH), _batches(tags, MAX_BATCH)
+        _batches(metrics, MAX_METRICS_AT_ONCE), _batches(new, MAX_BATCH), _batches(other, MAX_BATCH)
     )
     for batch in batches:
         store.client.log_batch(opened.id, *(part or () for part in batch))

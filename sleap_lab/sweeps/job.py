@@ -118,7 +118,7 @@ def _supervise(
         summary.write(folder, run)
         return run
     environment = _environment(sweep.share, slot, config)
-    process = job_context(config).Process(
+    process = job_context(config, invocation).Process(
         target=_work, args=(config, folder, invocation, environment, known)
     )
     earlier = read_stamp(folder)
@@ -189,22 +189,36 @@ def _slot(sweep: Sweep) -> Iterator[int | None]:
             held.lock.release()
 
 
-def job_context(config: Config) -> ForkServerContext | SpawnContext:
-    """Return the context that starts processes, with everything imported that a job needs."""
+def job_context(
+    config: Config, invocation: Invocation | None = None
+) -> ForkServerContext | SpawnContext:
+    """Return the context that starts processes, with everything imported that a job needs.
+
+    Args:
+        config: Its config.
+        invocation: How it is started; a job may predict a piece only, or join pieces.
+    """
     method = "forkserver" if sys.platform == "linux" else "spawn"
     # joblib sets a start method of its own, which children do not know.
     multiprocessing.set_start_method(method, force=True)
     if method == "spawn":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(needed_modules(config, invocation))
+    return context
+
+
+def needed_modules(config: Config, invocation: Invocation | None = None) -> list[str]:
+    """Return the modules that a job needs and that are slow to import."""
+    joins = invocation is not None and invocation.pieces is not None
+    only_predicts = invocation is not None and invocation.piece is not None
     wanted = {
         "sleap_lab.experiment": True,
-        "sleap_lab.pipelines.pipeline": config.model.kind != "none",
-        "sleap_lab.tracking": config.tracker.tracking,
-        "sleap_lab.report": config.report == "html",
+        "sleap_lab.pipelines.pipeline": config.model.kind != "none" and not joins,
+        "sleap_lab.tracking": config.tracker.tracking and not only_predicts,
+        "sleap_lab.report": config.report == "html" and not only_predicts,
     }
-    context.set_forkserver_preload([name for name, needed in wanted.items() if needed])
-    return context
+    return [name for name, needed in wanted.items() if needed]
 
 
 def _wait(

@@ -147,20 +147,20 @@ def test_values_are_sent_in_as_few_requests_as_mlflow_accepts(store, record, mon
     log_batch = client.log_batch
 
     def log(self, run_id, metrics=(), params=(), tags=(), **others):
-        sent.append((len(metrics), len(params)))
+        sent.append((len(metrics), len(params), len(tags)))
         log_batch(self, run_id, metrics, params, tags, **others)
 
     monkeypatch.setattr(client, "log_batch", log)
     monkeypatch.setattr(client, "get_run", None)  # what was just created is not asked for
     entry = Entry(
         "x",
-        {},
+        {"lab": "west"},  # goes with the run's creation
         {f"key_{i}": str(i) for i in range(150)},
         {"eval/pck": 0.5},
         series={"error": [(i, 0.5) for i in range(900)]},
     )
     fill_run(store, record(entry), entry, status="FINISHED", ended=ENDED)
-    assert sent == [(800, 100), (101, 50)]
+    assert sent == [(800, 100, 0), (101, 50, 0)]
 
 
 def test_a_run_that_was_tried_again_is_logged_again(store, record):
@@ -225,7 +225,7 @@ def test_a_server_that_goes_away_is_not_asked_again(store, record, monkeypatch):
         broken.setattr(type(store.client), "log_batch", fail)
         broken.setattr(entry_module, "probe", away)
         with pytest.raises(OSError, match="connection reset"):
-            fill_run(store, opened, Entry("x", {}), status="FINISHED", ended=ENDED)
+            fill_run(store, opened, Entry("x", {"lab": "west"}), status="FINISHED", ended=ENDED)
     assert (
         store.client.get_run(run_id).info.status == "RUNNING"
     )  # until someone finds its process gone

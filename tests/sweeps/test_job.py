@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -13,7 +14,8 @@ from filelock import FileLock
 from sleap_lab.runs import summary
 from sleap_lab.runs.folder import Invocation
 from sleap_lab.runs.summary import RunSummary
-from sleap_lab.settings.config import Config, RuntimeConfig
+from sleap_lab.settings.config import Config, ModelConfig, RuntimeConfig, TrackerConfig
+from sleap_lab.settings.frames import Piece
 from sleap_lab.sweeps import job as job_module
 from sleap_lab.sweeps import ledger
 from sleap_lab.sweeps.job import (
@@ -26,6 +28,7 @@ from sleap_lab.sweeps.job import (
     _environment,
     _record,
     _slot,
+    needed_modules,
 )
 
 BEFORE, AFTER = "2026-01-02T02:59:59+00:00", "2026-01-02T03:00:01+00:00"
@@ -57,6 +60,21 @@ class Ended:
 
 
 # --- what a job is given ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, ["experiment", "pipelines.pipeline", "tracking", "report"]),
+        # Joining what other jobs predicted takes no PyTorch, and a piece ends with its poses.
+        ({"pieces": Path("pieces")}, ["experiment", "tracking", "report"]),
+        ({"piece": Piece(0, 16)}, ["experiment", "pipelines.pipeline"]),
+    ],
+)
+def test_a_job_starts_with_the_modules_that_it_needs(fields, expected):
+    config = Config(model=ModelConfig(kind="bottomup"), tracker=TrackerConfig(tracking=True))
+    found = needed_modules(config, Invocation(**fields))
+    assert found == [f"sleap_lab.{name}" for name in expected]
 
 
 def test_jobs_share_the_threads_of_their_machine(monkeypatch):
