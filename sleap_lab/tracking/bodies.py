@@ -13,6 +13,7 @@ from sleap_lab.poses.record import Poses
 SAMPLE = 3000  # poses from which the typical body is learned
 AT_ONCE = 20_000  # detections that are looked at together, for the sake of memory
 ROUNDS = 4  # the body settles within three
+TINY = 1e-30  # squared body lengths; what is smaller has lost its direction to rounding
 STEADY = 0.05  # share of the body's spread that nodes must span to tell a direction
 
 
@@ -189,16 +190,18 @@ def _place(
     there = ~np.isnan(points)
     share = weight * there
     total = share.sum(axis=1)
-    total[total == 0] = np.nan
-    mean = np.where(there, points, 0) @ weight / total
-    own = share @ body / total
+    total[total == 0] = 1
+    # Sums over rows, since products of matrices warn of divisions that nobody asked for.
+    mean = np.sum(share * np.where(there, points, 0), axis=1) / total
+    mean[~there.any(axis=1)] = np.nan
+    own = np.sum(share * body, axis=1) / total
     off = share * np.abs(body - own[:, None]) ** 2
     turn = np.sum(
         share * np.conj(body - own[:, None]) * np.where(there, points - mean[:, None], 0), axis=1
     )
     steady = off.sum(axis=1) > STEADY * np.sum(weight * np.abs(body) ** 2)
     size = np.abs(turn)
-    steady &= size > 0
+    steady &= size > TINY
     heading = np.full(len(points), np.nan + 0j)
     heading[steady] = turn[steady] / size[steady]
     center = np.where(steady, mean - np.where(steady, heading, 0) * own, mean)

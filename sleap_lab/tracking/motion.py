@@ -16,6 +16,7 @@ from sleap_lab.tracking.turns import mixed
 TAILS = (2.0, 4.0, 8.0)
 """Degrees of freedom of the spread that are tried; the fewer, the more common are leaps."""
 
+SHORT = 4  # frames of the longest gap that decides over how many frames speed is measured
 LEAP = 1e-3  # share of links that no model foresees: any place of the arena is as likely
 STARTS = 0.05  # share of animals that are expected to do something else than they did
 SURE = 20.0  # pairs that this expectation counts for
@@ -149,8 +150,8 @@ def learn_motion(state: State, pairs: list[Pairs], seen: list[Comparison]) -> Mo
     """
     area = spanned_area(state.bodies.center)
     steps = [each.step for each in seen]
-    learned = [_learn(state, pairs, steps, window, area) for window in range(len(WINDOWS))]
-    motion = min(learned, key=lambda model: (model[0], model[1].window))[1]
+    window = min(range(len(WINDOWS)), key=lambda window: _misfit(state, pairs, steps, window))
+    motion = _learn(state, pairs, steps, window, area)
     starts = [STARTS]
     for (rows, _), each in zip(pairs, seen, strict=True):
         velocity = state.arriving.velocity[rows, motion.window]
@@ -161,21 +162,35 @@ def learn_motion(state: State, pairs: list[Pairs], seen: list[Comparison]) -> Mo
     return replace(motion, starts=np.array(starts[1:]))
 
 
+def _misfit(state: State, pairs: list[Pairs], steps: list[np.ndarray], window: int) -> float:
+    """Return how far off the places are that speed over a window tells for short gaps."""
+    missed = 0.0
+    for gap, (rows, _), step in zip(GAPS, pairs, steps, strict=True):
+        told, moving = _told_by(state, rows, window)
+        if gap <= SHORT and int(moving.sum()) >= FEW:
+            missed += float(np.log(_weights(step[moving], told[moving])[1] + 1e-9))
+    return missed
+
+
+def _told_by(state: State, rows: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what rows tell of the next place, see `_told`, and (k,) whose velocity is known."""
+    velocity = state.arriving.velocity[rows, window]
+    moving = ~np.isnan(velocity)
+    return _told(np.where(moving, velocity, 0), state.arriving.heading[rows]), moving
+
+
 def _learn(
     state: State, pairs: list[Pairs], steps: list[np.ndarray], window: int, area: float
-) -> tuple[float, Motion]:
-    """Fit the model at one window; also return how far off it is on the whole."""
-    arriving = state.arriving.velocity[:, window]
+) -> Motion:
+    """Fit the model at one window."""
     least = 1e-4 * float(np.sqrt(area))
     places: list[Place] = []
-    misfit, residuals = 0.0, []
+    residuals = []
     for gap, (rows, _), step in zip(GAPS, pairs, steps, strict=True):
-        moving = ~np.isnan(arriving[rows])
+        told, moving = _told_by(state, rows, window)
         if int(moving.sum()) >= FEW:
-            told = _told(np.where(moving, arriving[rows], 0), state.arriving.heading[rows])
-            place, off, missed = _fit(step, told, moving, least)
+            place, off = _fit(step, told, moving, least)
             residuals.append(off)
-            misfit += missed if gap <= 4 else 0.0
         elif places:
             place = places[-1].grown(float(np.sqrt(gap / GAPS[GAPS.index(gap) - 1])))
         else:
@@ -188,9 +203,7 @@ def _learn(
     unit = np.sqrt(tail * (2 ** (2 / tail) - 1))
     kept, still, moves, ahead, loose = (np.array(column) for column in zip(*places, strict=True))
     starts = np.full(len(GAPS), STARTS)
-    return misfit, Motion(
-        window, kept, still / unit, moves / unit, ahead, loose / unit, starts, tail, area
-    )
+    return Motion(window, kept, still / unit, moves / unit, ahead, loose / unit, starts, tail, area)
 
 
 class Place(NamedTuple):
@@ -209,7 +222,7 @@ class Place(NamedTuple):
 
 def _fit(
     step: np.ndarray, told: np.ndarray, moving: np.ndarray, least: float
-) -> tuple[Place, np.ndarray, float]:
+) -> tuple[Place, np.ndarray]:
     """Fit displacements to what is known before.
 
     Args:
@@ -219,7 +232,7 @@ def _fit(
         least: Smallest spread.
 
     Returns:
-        The fit; residuals in units of the median expected; logarithm of the median residual.
+        The fit, and residuals in units of the median expected.
     """
     (ahead,), loose = _weights(step, told[:, 2:])
     step, told = step[moving], told[moving]
@@ -236,7 +249,7 @@ def _fit(
         moves = float(np.sqrt(rise))
     still = max(still, least)
     place = Place(tuple(kept.tolist()), still, moves, float(ahead), max(loose, least))
-    return place, off / np.sqrt(still**2 + moves**2 * square), float(np.log(median + 1e-9))
+    return place, off / np.sqrt(still**2 + moves**2 * square)
 
 
 def _weights(step: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, float]:

@@ -169,9 +169,12 @@ def _paths(bodies: Bodies, time: np.ndarray, runs: Runs, population: Population)
     paths = Paths(runs, np.full(len(time), np.inf), np.zeros(0, dtype=np.intp))
     ends = ((runs.before < 0) | (runs.after < 0)).nonzero()[0]
     for _ in range(PASSES):
-        evidence = learn(bodies, time, paths.runs, ends)
+        known = paths.runs
+        evidence = learn(bodies, time, known, ends)
         cost = link_cost(evidence)
         paths = _solved(time, runs, cost, evidence.anywhere, population)
+        if np.array_equal(paths.runs.after, known.after):
+            break  # the next pass would learn the same
     doubtful = (paths.runs.before >= 0) & (runs.before < 0)
     real = ~np.isin(paths.runs.first(), paths.left_out)
     whole, odds = look_again(bodies, paths.runs, doubtful, cost, real)

@@ -1,5 +1,7 @@
 """Bodies laid on poses: known bodies are put somewhere, and found there."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -158,6 +160,17 @@ def test_points_in_one_place_tell_no_direction():
     center, heading = bodies._place(np.array([[2, 2, 2.0 + 0j]]), TRIANGLE, np.full(3, 1 / 3))
     assert np.isnan(heading[0])
     assert center[0] == pytest.approx(2)
+
+
+def test_what_tells_no_direction_raises_no_warning():
+    # Neither a pose without a node, nor one whose extent rounding has lost.
+    points = np.array([[GAP, GAP, GAP], [1e-170, 0, GAP], [2, 2 + 1e-160j, 2.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        center, heading = bodies._place(points, TRIANGLE, np.full(3, 1 / 3))
+    assert np.isnan(heading).all()
+    assert np.isnan(center).tolist() == [True, False, False]
+    assert center[1:] == pytest.approx([0, 2])
 
 
 def test_the_misfit_is_the_sum_of_what_nodes_are_off():

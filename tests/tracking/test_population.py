@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.tracking.bodies import describe_bodies
@@ -18,9 +19,22 @@ def test_animals_are_counted_by_what_is_linked():
 
 
 def test_animals_that_are_rarely_there_together_may_come_and_go():
-    # Four animals in two of twenty frames, else one: 26 / 20 is less than 0.7 * 4.
-    time = np.concatenate([np.arange(20), [5, 5, 5, 6, 6, 6]])
+    # Four animals in four of a hundred frames, else one. All are seen within 16 frames of 36
+    # moments, (36 * 4 + 64) / 100 are seen around one: less than 0.85 * 4.
+    time = np.concatenate([np.arange(100), np.repeat([50, 51, 52, 53], 3)])
     assert count_animals(time, linked(time, [])) == (4, False)
+
+
+def test_animals_that_hide_often_but_not_for_long_are_there_all_the_time():
+    # Two animals in every tenth frame only, else one.
+    time = np.concatenate([np.arange(100), np.arange(0, 100, 10)])
+    assert count_animals(time, linked(time, [])) == (2, True)
+
+
+def test_what_is_seen_in_three_of_a_hundred_frames_is_counted():
+    for extra, animals in ((3, 2), (2, 1)):
+        time = np.concatenate([np.arange(100), np.arange(extra)])
+        assert count_animals(time, linked(time, [])).animals == animals
 
 
 def test_a_second_detection_is_the_worse_one_of_two_that_are_close():
@@ -45,3 +59,53 @@ def test_a_run_that_begins_with_the_first_detection_is_one():
     # Two animals in frames 0 and 1, and something that is linked with nothing in each.
     time = np.array([0, 0, 0, 1, 1, 1])
     assert count_animals(time, linked(time, [(0, 3), (1, 4)])) == (2, True)
+
+
+def places(*frames):
+    """Single nodes at the x of each frame, as poses and frame numbers."""
+    rows = [(frame, x) for frame, xs in enumerate(frames) for x in xs]
+    frame = np.array([frame for frame, _ in rows])
+    return make_poses(Skeleton(("a",)), [[[x, 0]] for _, x in rows], frame=frame), frame
+
+
+def test_that_most_frames_have_one_animal_does_not_make_another_a_second_detection():
+    # Two animals, of which one is hidden in three of five frames.
+    poses, frame = places(*([0, 9 + t % 7] if t % 5 < 2 else [0] for t in range(50)))
+    assert not second_detections(describe_bodies(poses), frame, np.ones(len(frame)), None).any()
+
+
+def test_second_detections_are_told_by_the_number_of_animals_that_tells_most():
+    # Three animals, of which one is missing in most frames, and a duplicate in each seventh.
+    frames = [
+        [0, 50, *([90] if t % 3 == 0 else []), *([0.1] if t % 7 == 0 else [])] for t in range(90)
+    ]
+    poses, frame = places(*frames)
+    second = second_detections(describe_bodies(poses), frame, np.arange(len(frame))[::-1], None)
+    # Where nobody is missing: elsewhere it may be somebody else.
+    assert frame[second].tolist() == list(range(0, 90, 21))
+    assert poses.points[second, 0, 0].tolist() == [0.1] * 5
+
+
+@pytest.mark.parametrize("animals", [None, 2])
+def test_places_without_extent_are_second_detections_in_frames_that_are_too_full_only(animals):
+    # Two animals on the same spot in frame 60; the first is found twice in every tenth frame.
+    frames = [[0, 50, 0.1] if t % 10 == 0 else [0, 50] for t in range(60)]
+    poses, frame = places(*frames, [0, 0.1])
+    worth = np.arange(len(frame))[::-1]
+    second = second_detections(describe_bodies(poses), frame, worth, animals)
+    assert frame[second].tolist() == list(range(0, 60, 10))
+
+
+def test_a_single_animal_is_told_from_its_duplicates_by_its_extent():
+    xs = [(frame, 0) for frame in range(40)] + [(frame, 1) for frame in range(0, 40, 8)]
+    frame = np.array([frame for frame, _ in xs])
+    poses = make_poses(Skeleton(("a", "b")), [[[x, 0], [x + 20, 0]] for _, x in xs], frame=frame)
+    second = second_detections(describe_bodies(poses), frame, np.arange(45)[::-1], None)
+    assert np.flatnonzero(second).tolist() == list(range(40, 45))
+
+
+def test_a_single_frame_that_is_too_full_tells_of_a_duplicate():
+    frames = [[0, 50 + t % 9] for t in range(20)] + [[0, 50, 0.1]]
+    poses, frame = places(*frames)
+    second = second_detections(describe_bodies(poses), frame, np.arange(43)[::-1], None)
+    assert np.flatnonzero(second).tolist() == [42]
