@@ -9,7 +9,7 @@ from sleap_lab.sweeps.table import SECONDARY, Best, Row, constant, telling, text
 
 MOST_ROWS = 20
 MOST_COMPARED = 12
-SPACE = "\N{EM SPACE}"
+SPACE = "\N{EM SPACE}\N{WORD JOINER}"  # a space at the end would be cut off
 MOST_CHARACTERS = 4900  # a little less than the value of a tag may have
 
 
