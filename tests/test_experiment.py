@@ -7,6 +7,7 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 
+import matplotlib
 import pytest
 import sleap_io as sio
 
@@ -563,6 +564,45 @@ def test_a_result_tells_itself_and_names_the_nearest_attribute(tmp_path):
     ]
     with pytest.raises(AttributeError, match=r"no attribute 'metrisc'\. Did you mean 'metrics'"):
         _ = result.metrisc
+
+
+@pytest.fixture
+def plots():
+    """Draw into memory."""
+    matplotlib.use("Agg")
+    yield
+    matplotlib.pyplot.close("all")
+
+
+def test_a_result_draws_a_frame_on_its_image(track, plots):
+    result = track()
+    drawn = first, second, empty = [result.plot(frame) for frame in (None, 1, 2)]
+    assert [axes.get_title() for axes in drawn] == ["frame 0", "frame 1", "frame 2"]
+    assert [len(axes.images) for axes in drawn] == [1, 1, 1]
+    assert second.lines[0].get_xydata().tolist() == SHIFTED
+    assert len(empty.lines) == 0
+    assert first.lines[0].get_color() == second.lines[0].get_color()  # the same track
+    assert first.get_legend().get_texts()[0].get_text() == "track_0"
+    with pytest.raises(RunError, match=r"frame 3 of video 0 was not processed; frames: 0 to 2"):
+        result.plot(3)
+    with pytest.raises(RunError, match=r"of video 1 was not processed; frames: none"):
+        result.plot(video=1)
+
+
+def test_poses_are_drawn_alone_where_their_image_is_gone(track, plots, labels, capsys):
+    result = track()
+    labels.unlink()
+    axes = result.plot()
+    assert (len(axes.images), axes.lines[0].get_xydata().tolist()) == (0, TRIANGLE)
+    assert axes.yaxis_inverted()
+    assert "drawn without their image" in capsys.readouterr().err
+
+
+def test_a_result_without_poses_cannot_be_drawn(tmp_path):
+    result = experiment.Result(tmp_path, run_summary.RunSummary())
+    for show in (result.plot, result.to_dataframe):
+        with pytest.raises(RunError, match="there are no poses"):
+            show()
 
 
 def test_names_of_the_package_are_public_and_a_wrong_one_gets_the_nearest():

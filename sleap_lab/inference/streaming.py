@@ -16,6 +16,7 @@ from sleap_lab.inference.self_check import with_precision, with_precision_for
 from sleap_lab.media.bad_frames import readable
 from sleap_lab.media.read_ahead import read_ahead
 from sleap_lab.media.source import Frame, Source
+from sleap_lab.poses.plot import draw_frame
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import Config
 
@@ -74,21 +75,8 @@ class PoseBatch:
         Returns:
             The axes.
         """
-        from matplotlib import pyplot
-
-        axes = pyplot.subplots()[1] if axes is None else axes
-        video, frame, rows = list(self.poses.by_frame())[index]
-        image = self.images[index]
-        if image is not None:
-            axes.imshow(image.squeeze(), cmap="gray" if image.shape[2] == 1 else None)
-        for row in rows:
-            points = self.poses.points[row]
-            (drawn,) = axes.plot(*points.T, "o", markersize=3)
-            for ends in self.poses.skeleton.edges:
-                axes.plot(*points[list(ends)].T, "-", color=drawn.get_color())
-        axes.set(title=f"frame {frame}" + (f" of video {video}" if video else ""))
-        axes.set_axis_off()
-        return axes
+        video, frame = self.poses.frames[index].tolist()
+        return draw_frame(self.poses, video, frame, self.images[index], axes)
 
 
 def tidy(poses: Poses) -> dict[str, Any]:

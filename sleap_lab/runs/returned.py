@@ -4,18 +4,24 @@ import html
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import sleap_io as sio
 
 from sleap_lab import terminal
-from sleap_lab.errors import RunError, did_you_mean
+from sleap_lab.errors import RunError, SleapLabError, did_you_mean
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.media.labels import read_labels
+from sleap_lab.media.open_source import open_source
+from sleap_lab.poses.plot import draw_frame
 from sleap_lab.poses.record import Poses
 from sleap_lab.runs.results import REPORT
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.summary import RunSummary
+from sleap_lab.settings.config import DataConfig
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,6 +81,42 @@ class Result:
         chosen = read_document(self.folder, "config.yaml")["output"]["path"]
         return read_labels(Path(chosen or self.folder / "predictions.slp"))
 
+    def plot(self, frame: int | None = None, video: int = 0, axes: "Axes | None" = None) -> "Axes":
+        """Draw the poses of a frame on its image, or alone where the image cannot be read.
+
+        Args:
+            frame: The frame; the first one with a pose by default.
+            video: Its video, where there are several.
+            axes: Where to draw; new axes by default.
+
+        Returns:
+            The axes.
+
+        Raises:
+            RunError: There are no poses, or the frame was not processed.
+        """
+        poses = self._poses()
+        processed = poses.frames[poses.frames[:, 0] == video, 1].tolist()
+        if frame is None:
+            frame = min(poses.frame[poses.video == video].tolist() or processed, default=-1)
+        if frame not in processed:
+            some = f"{min(processed)} to {max(processed)}" if processed else "none"
+            raise RunError(f"frame {frame} of video {video} was not processed; frames: {some}")
+        try:
+            settings = read_document(self.folder, "config.yaml")
+            predicted = settings["model"]["kind"] != "none"
+            source = open_source(DataConfig(**settings["data"]), predicting=predicted)
+            image = source.read(video, frame)
+        except SleapLabError as error:
+            terminal.note(f"the poses are drawn without their image: {error}")
+            return draw_frame(poses, video, frame, None, axes)
+        return draw_frame(poses, video, frame, image, axes)
+
+    def _poses(self) -> Poses:
+        if self.poses is None:
+            raise RunError("there are no poses: the run failed before there were any")
+        return self.poses
+
     def to_dataframe(self) -> Any:
         """Return a pandas table: a row per instance, with x, y and score of each node.
 
@@ -83,13 +125,11 @@ class Result:
         Raises:
             RunError: There are no poses, or pandas is not installed.
         """
-        if self.poses is None:
-            raise RunError("there are no poses to put into a table")
+        poses = self._poses()
         try:
             pandas = import_module("pandas")
         except ImportError as error:
             raise RunError("a table needs pandas: pip install pandas") from error
-        poses = self.poses
         columns: dict[str, Any] = {"video": poses.video, "frame": poses.frame}
         columns["track"] = [poses.track_names[i] if i >= 0 else None for i in poses.tracks.tolist()]
         columns["score"] = poses.instance_scores
