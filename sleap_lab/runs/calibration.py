@@ -97,7 +97,13 @@ def calibration_notes(run: Run, calibration: Calibration, nodes: tuple[str, ...]
         notes.append(f"evaluator.calibration has no radius for {listed(without, 5)}")
     hashes = (read_document(run.folder, "hashes.json") or {}).get("models") or []
     here = {facts["sha256"] for facts in hashes}
-    if here and calibration.models and here != set(calibration.models):
+    if not (here and calibration.models):
+        side = "of this run" if calibration.models else "of the run that it was made from"
+        notes.append(
+            f"evaluator.calibration: the models {side} are not known (model=none); for others "
+            "than its own, its radii may hold fewer true points than 90 %"
+        )
+    elif here != set(calibration.models):
         notes.append(
             "evaluator.calibration was made with other models; for these, its radii may hold fewer "
             "true points than 90 %"
