@@ -98,8 +98,9 @@ def estimate(
     if free < FEWEST_FREE:
         return Estimate(value, *nothing, nothing, n)
     before = float(about @ about)
-    # The power is one more number that is fitted.
-    after = float(((about - power * of_own) ** 2).sum()) * ((n - 1) / (n - 2) if power else 1)
+    # The power is one more number that is fitted, and the line counts by its power.
+    fitted = 1 + power * coefficients(labelled, signs) if power else 0.0
+    after = float(((about - power * of_own) ** 2).sum()) * (n - 1) / (n - 1 - fitted)
     reach = float(stdtrit(free, (1 + LEVEL) / 2))
     alone, both = (
         share_limits(middle, 1 / (n * distance) * (before / left if left else 1), reach)
@@ -141,8 +142,7 @@ def predicted(labelled: np.ndarray, error: np.ndarray, signs: np.ndarray) -> np.
     Returns:
         (n,) by how much each labelled frame is predicted to be worse than all frames on average.
     """
-    scale = signs.std(axis=0)
-    scaled = ((signs - signs.mean(axis=0))[:, scale > 0] / scale[scale > 0])[labelled]
+    scaled = _scaled(labelled, signs)
     found = np.zeros(len(labelled))
     for fold in np.array_split(np.arange(len(labelled)), FOLDS):
         rest = np.delete(np.arange(len(labelled)), fold)
@@ -151,6 +151,28 @@ def predicted(labelled: np.ndarray, error: np.ndarray, signs: np.ndarray) -> np.
         slope = np.linalg.solve(centred.T @ centred + pull, centred.T @ error[rest])
         found[fold] = scaled[fold] @ slope
     return found
+
+
+def coefficients(labelled: np.ndarray, signs: np.ndarray) -> float:
+    """Return how many free coefficients the line through the signs has.
+
+    Signs that are alike count once, and the pull takes a part of each (effective degrees of freedom
+    of ridge regression: Hastie, Tibshirani & Friedman 2009, eq. 3.50).
+
+    Args:
+        labelled: (n,) which frames are labelled.
+        signs: (frames, k) what every frame shows.
+    """
+    scaled = _scaled(labelled, signs)
+    centred = scaled - scaled.mean(axis=0)
+    size = np.linalg.eigvalsh(centred.T @ centred)
+    return float((size / (size + RIDGE * len(labelled))).sum())
+
+
+def _scaled(labelled: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Return (n, k) the signs of labelled frames, in standard deviations from the mean of all."""
+    scale = signs.std(axis=0)
+    return ((signs - signs.mean(axis=0))[:, scale > 0] / scale[scale > 0])[labelled]
 
 
 def spread_of_mean(

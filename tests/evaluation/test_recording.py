@@ -8,6 +8,8 @@ from scipy import stats
 
 from sleap_lab.evaluation import evaluate
 from sleap_lab.evaluation.recording import (
+    RIDGE,
+    coefficients,
     errors_of_frames,
     estimate,
     likeness,
@@ -121,6 +123,28 @@ def test_an_interval_holds_its_estimate_and_is_possible(seed, videos, share):
     assert 0 <= found.low <= found.value <= found.high
     assert found.high <= 1 or not share
     assert found.high - found.low <= 1.05 * np.ptp(found.alone) + 1e-12
+
+
+def test_a_line_has_as_many_coefficients_as_its_signs_tell_different_things():
+    one, other = np.tile([1.0, -1.0, 1.0, -1.0], 10), np.tile([1.0, 1.0, -1.0, -1.0], 10)
+    everything = np.arange(40)
+
+    def count(*signs):
+        return coefficients(everything, np.stack(signs, axis=1))
+
+    assert count(one) == pytest.approx(1 / (1 + RIDGE))
+    assert count(one, other) == pytest.approx(2 / (1 + RIDGE))
+    assert count(one, one) == pytest.approx(2 / (2 + RIDGE))
+    assert count(np.zeros(40)) == 0
+
+
+def test_signs_are_paid_for():
+    """Lines through noise are as wide as labels alone, however many signs they have."""
+    rng = np.random.default_rng(0)
+    error, signs = rng.gamma(4, 1, 400), rng.normal(0, 1, (400, 12))
+    labelled = np.arange(0, 400, 8)
+    found = estimate(labelled, error[labelled], signs, np.zeros(400, dtype=int), share=False)
+    assert found.high - found.low >= found.alone[1] - found.alone[0]
 
 
 def test_the_prediction_of_a_frame_does_not_know_its_error():
