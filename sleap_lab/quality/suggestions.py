@@ -7,11 +7,12 @@ import numpy as np
 
 from sleap_lab.poses.centroids import instance_centroids
 from sleap_lab.quality.assess import Quality
-from sleap_lab.quality.neighbours import Order
 from sleap_lab.quality.suspects import REACH, Suspect
 
 CANDIDATES = 20
 """Frames that are compared for each frame that is suggested, the most doubtful of each video."""
+APART = 4
+"""Frames near a chosen one wait, but no further than this part of the mean distance of all."""
 USUAL = 0.75
 """Quantile of the confidence of frames that counts as usual for a recording."""
 
@@ -50,7 +51,8 @@ def suggest(
     doubt, reasons = _doubts(quality, moments)
     free = np.array([tuple(place) not in known for place in order.places.tolist()], dtype=bool)
     pool = _candidates(order.places[:, 0], np.where(free, doubt, -1.0), CANDIDATES * count)
-    looks = _looks(order, quality.length, pool)
+    looks = _looks(quality, pool)
+    wait = min(REACH, len(order.places) // (APART * count))
     scale = _typical_distance(looks)
     video = order.places[pool, 0]
     unlike = np.ones(len(pool))
@@ -67,8 +69,8 @@ def suggest(
         chosen.append(Suggestion(own, frame, float(doubt[place]), reasons[place]))
         left[best] = False
         turns[own] += 1
-        distance = np.linalg.norm(looks - looks[best], axis=1) / scale
-        near = (video == own) & (np.abs(pool - place) <= REACH)
+        distance = np.nan_to_num(np.linalg.norm(looks - looks[best], axis=1) / scale, nan=1.0)
+        near = (video == own) & (np.abs(pool - place) <= wait)
         unlike = np.minimum(unlike, np.where(near, 0.0, 1 - np.exp(-(distance**2) / 2)))
     return chosen
 
@@ -118,26 +120,29 @@ def _candidates(video: np.ndarray, doubt: np.ndarray, most: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def _looks(order: Order, length: float, pool: np.ndarray) -> np.ndarray:
+def _looks(quality: Quality, pool: np.ndarray) -> np.ndarray:
     """Return (candidates, 2 nodes) body lengths: the least sure animal, around its centroid.
 
-    Nodes that were not found lie on the centroid; a frame without animals has zeros.
+    Nodes that were not found lie on the centroid. Where animals are missing, nobody knows how the
+    least sure one looks: nan.
     """
-    poses = order.poses
+    order, poses = quality.order, quality.order.poses
     sure = np.where(poses.visible, np.nan_to_num(poses.point_scores), 0.0).sum(axis=1)
     centred = np.nan_to_num(poses.points - instance_centroids(poses.points)[:, None])
     shape = centred.reshape(len(poses), 2 * len(poses.skeleton.nodes)) / (
-        length if length > 0 else 1.0
+        quality.length if quality.length > 0 else 1.0
     )
-    looks = np.zeros((len(pool), shape.shape[1]))
+    looks = np.full((len(pool), shape.shape[1]), np.nan)
     for row, place in enumerate(pool.tolist()):
         own = slice(int(order.start[place]), int(order.start[place + 1]))
-        if own.start < own.stop:
+        wanted = max(1, quality.expected[int(order.places[place, 0])])
+        if own.stop - own.start >= wanted:
             looks[row] = shape[own.start + int(sure[own].argmin())]
     return looks
 
 
 def _typical_distance(looks: np.ndarray) -> float:
     """Return the root mean square distance of two candidates; 1 where all look the same."""
-    spread = float(np.sqrt(2 * looks.var(axis=0).sum())) if len(looks) else 0.0
+    known = looks[~np.isnan(looks).any(axis=1)]
+    spread = float(np.sqrt(2 * known.var(axis=0).sum())) if len(known) else 0.0
     return spread if spread > 0 else 1.0

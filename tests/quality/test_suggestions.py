@@ -50,6 +50,26 @@ def test_neighbours_of_a_chosen_frame_wait():
     assert chosen(scene(shapes, scores), 2) == [(0, 50), (0, 90)]
 
 
+def test_of_few_frames_neighbours_do_not_wait_for_long():
+    # A fifth of 50 frames is asked for; 10 to 19 are doubtful, and all frames look different.
+    scores = np.full(50, 0.9)
+    scores[10:20] = 0.1
+    turn = np.linspace(0, np.pi, 50)
+    shapes = np.stack([np.outer([0, 10, 20], [np.cos(t), np.sin(t)]) for t in turn])
+    inside = [frame for _, frame in chosen(scene(shapes, scores), 10) if 10 <= frame < 20]
+    assert len(inside) >= 3
+
+
+def test_frames_in_which_animals_are_missing_are_not_taken_for_alike():
+    shapes = np.repeat(STRAIGHT[None], 100, axis=0)
+    shapes[[5, 65]] = BENT, 2 * BENT
+    scores = np.full(100, 0.9)
+    scores[[5, 65]] = 0.6
+    full = scene(shapes, scores)
+    poses = full[~np.isin(full.frame, [20, 50, 80])]
+    assert {frame for _, frame in chosen(poses, 3)} == {20, 50, 80}
+
+
 def test_videos_take_turns():
     # All frames of video 0 are less sure than those of video 1.
     shapes = np.repeat(STRAIGHT[None], 60, axis=0) + np.arange(60)[:, None, None]
