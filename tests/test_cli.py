@@ -245,6 +245,9 @@ def test_a_reader_that_leaves_early_is_no_traceback():
     ("words", "says"),
     [
         (["trak", "-i", "a.mp4"], "'trak' is neither a verb nor KEY=VALUE"),
+        (["train", "-c", "a.yaml"], "train: sleap-lab does not train; sleap-nn train does"),
+        (["export", "models/a"], "export: sleap-lab does not export; what sleap-nn export writes"),
+        (["system"], "system: see sleap-lab doctor"),
         (
             ["--data_path", "a.mp4"],
             "--data_path: there is no such option; see sleap-lab --help, "

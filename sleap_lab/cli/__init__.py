@@ -40,6 +40,16 @@ INTERRUPTED = 130
 HELP = ("-h", "--help", "help")
 
 
+OF_SLEAP_NN = {
+    "train": "sleap-lab does not train; sleap-nn train does, and its models are read here",
+    "config": "sleap-lab does not train; sleap-nn config writes training configs",
+    "export": "sleap-lab does not export; what sleap-nn export writes is a model folder here",
+    "system": "see sleap-lab doctor",
+    "stream": "it is a function of Python: from sleap_lab import stream",
+}
+"""Words that users of sleap-nn try as verbs -> what to use instead."""
+
+
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its code."""
     arguments = [_as_meant(word) for word in (sys.argv[1:] if argv is None else argv)]
@@ -141,6 +151,8 @@ def _dispatch(arguments: list[str]) -> int:
         named = words[1:] if words[0] in HELP else [word for word in words[:1] if word in GROUPS]
         print(help_page(named, own))
         return 0
+    if first in OF_SLEAP_NN:
+        raise ConfigError(f"{first}: {OF_SLEAP_NN[first]}")
     if "=" not in first and first[0:1] not in ("", "-", "+", "~"):
         raise ConfigError(
             f"{first!r} is neither a verb nor KEY=VALUE; see sleap-lab --help."

@@ -6,7 +6,7 @@ loading a network.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -53,6 +53,10 @@ from sleap_lab.settings.thresholds import peak_thresholds
 CENTROIDS_WITH_TRUTH = (
     "Centroid-only: keypoints were copied from the nearest labelled instance, so OKS and keypoint "
     "errors measure detection only."
+)
+NO_CENTROIDS = (
+    "model.filter_min_centroid_distance changes nothing: these models find no centroids. "
+    "filters.filter_overlapping drops instances that overlap."
 )
 CENTROIDS_ALONE = "Centroid-only: the predictions are the centroids themselves."
 MOST_NODES = 4  # nodes of a skeleton that a note names
@@ -117,6 +121,21 @@ def make_plan(
         ConfigError: The labels lack the anchor node.
         RunError: A training config names a centroid that is not known.
     """
+    plan = _plan_of(kind, configs, skeleton, options, preprocessing, truth)
+    if options.filter_min_centroid_distance > 0 and "centroid" not in configs:
+        return replace(plan, notes=(*plan.notes, NO_CENTROIDS))
+    return plan
+
+
+def _plan_of(
+    kind: str,
+    configs: Mapping[str, TrainingConfig],
+    skeleton: Skeleton,
+    options: ModelConfig,
+    preprocessing: PreprocessingConfig,
+    truth: Poses | None,
+) -> Plan:
+    """Return the plan of a pipeline of a kind; the arguments are those of `make_plan`."""
     if kind == "single_instance":
         return _single_instance_plan(configs[kind], skeleton, options)
     if kind == "bottomup":

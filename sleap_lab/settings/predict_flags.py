@@ -82,7 +82,7 @@ class Other(NamedTuple):
 OTHERS = {
     "headers": Other((), "becomes the variable SLEAP_LAB_HTTP_HEADERS, which is written nowhere"),
     "stream_mode": Other((), "a file on a server is copied before it is read"),
-    "runtime": Other((), "models are checkpoints; there it is ignored for checkpoints, too"),
+    "runtime": Other((), "weights are read, of exported models, too; see runtime.backend"),
     "paf_workers": Other((), "grouping needs no processes of its own here"),
     "cpu_workers": Other((), "grouping needs no processes of its own here"),
     "write_interval": Other((), "predictions are kept as arrays and written once at the end"),

@@ -109,3 +109,18 @@ def test_models_of_different_skeletons_are_told(tmp_path, training_config):
         "The models were trained on different skeletons: "
         "centroid (centroid) on a, b and centered_instance (centered_instance) on nose, a. "
     )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told"),
+    [
+        (["bottomup"], True),
+        (["single_instance"], True),
+        (["centroid"], False),
+        (["topdown", "centroid", "centered_instance"], False),
+    ],
+)
+def test_a_distance_of_centroids_is_told_where_there_are_none(plan, kinds, told):
+    notes = plan(*kinds, filter_min_centroid_distance=5.0).notes
+    assert any("these models find no centroids" in note for note in notes) is told
+    assert not any("no centroids" in note for note in plan(*kinds).notes)
