@@ -258,6 +258,40 @@ def test_the_answer_does_not_depend_on_how_the_scene_is_shown(seed, animals, nod
     )
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 10_000),
+    st.integers(1, 5),
+    st.sampled_from([1, 2, 4]),
+    st.sampled_from([GLOBAL, replace(LINKED, tracking_target_instance_count=None)]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_animals_that_keep_apart_have_one_track_each_and_nothing_is_lost(
+    seed, animals, nodes, config, known, reverse
+):
+    rng = np.random.default_rng(seed)
+    body = np.stack([np.linspace(-6, 6, nodes), np.arange(nodes) % 2.0], axis=1) * (nodes > 1)
+    frame, own = (each.ravel() for each in np.indices((30, animals)))
+    seen = rng.random(len(frame)) > 0.1
+    frame, own = frame[seen], own[seen]
+    turn = rng.uniform(0, 6, animals)[own] + rng.normal(0, 0.1, len(own))
+    c, s = np.cos(turn), np.sin(turn)
+    points = body @ np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], -2)
+    points += np.stack([100 * own + rng.normal(0, 2, len(own)), 3 * frame], -1)[:, None]
+    order = rng.permutation(len(own))
+    skeleton = Skeleton(tuple(f"n{node}" for node in range(nodes)))
+    poses = make_poses(
+        skeleton, points[order], frame=(29 - frame if reverse else frame)[order], origin=own[order]
+    )
+    if known:
+        config = replace(config, tracking_target_instance_count=animals)
+    tracked = track(poses, config)
+    assert len(tracked) == len(own)
+    pairs = set(zip(tracked.origin.tolist(), tracked.tracks.tolist(), strict=True))
+    assert len(pairs) == len(set(tracked.tracks.tolist())) == len(set(own.tolist()))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_fewer_tracks_than_animals_never_more(seed):
     poses = walkers(seed, 4, 3)
