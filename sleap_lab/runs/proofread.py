@@ -17,6 +17,7 @@ from sleap_lab.runs.subject import Subject, of_our_videos
 from sleap_lab.settings.config import EvaluatorConfig
 
 HOW = EvaluatorConfig(evaluate=True, identity=True, user_labels_only=False)
+SPREAD = 0.1  # of OKS, at least: who an animal is, is asked here, and not how well it is placed
 
 
 def read_proofread(path: Path, frames: list[int] | None, subject: Subject) -> Poses:
@@ -78,7 +79,7 @@ def proofread(order: Order, truth: Poses, config: EvaluatorConfig = HOW) -> Proo
         track_names=truth.track_names * int(of.max() + 1),
     )
     videos = {video: video for video in np.unique(apart.video).tolist()}
-    how = replace(config, identity=True)
+    how = replace(config, identity=True, oks_stddev=max(config.oks_stddev, SPREAD))
     evaluation = evaluate(apart, order.poses, how, videos=videos, details=False)
     if evaluation.identity is None:
         return None

@@ -34,6 +34,12 @@ def test_switches_and_frames_are_found():
     assert found.switches.tolist() == [30, 30]
 
 
+def test_poses_that_a_person_placed_a_little_otherwise_are_the_same_animals():
+    truth = tracked(100)
+    truth = replace(truth, points=truth.points + [2, 0])
+    assert proofread(in_order(tracked(30)), truth).switches.tolist() == [30, 30]
+
+
 def test_what_changes_between_proofread_stretches_is_no_switch_of_theirs():
     truth = tracked(100, [*range(0, 20), *range(40, 60)])
     found = proofread(in_order(tracked(30)), truth)
