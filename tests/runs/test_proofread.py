@@ -36,7 +36,7 @@ def test_switches_and_frames_are_found():
 
 def test_poses_that_a_person_placed_a_little_otherwise_are_the_same_animals():
     truth = tracked(100)
-    truth = replace(truth, points=truth.points + [2, 0])
+    truth = replace(truth, points=truth.points + 2)
     assert proofread(in_order(tracked(30)), truth).switches.tolist() == [30, 30]
 
 
