@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.tracking import population
 from sleap_lab.tracking.bodies import describe_bodies
 from sleap_lab.tracking.population import count_animals, second_detections
 from sleap_lab.tracking.runs import joined
@@ -29,6 +30,14 @@ def test_animals_that_hide_often_but_not_for_long_are_there_all_the_time():
     # Two animals in every tenth frame only, else one.
     time = np.concatenate([np.arange(100), np.arange(0, 100, 10)])
     assert count_animals(time, linked(time, [])) == (2, True)
+
+
+def test_how_far_a_moment_at_which_all_are_seen_may_be():
+    # Two animals in frames 24, 25, 73 and 74, else one: both are seen within 16 frames of 68
+    # moments. (n + 68) / n is 0.85 * 2 where n is 97.1.
+    for n, settled in ((97, True), (98, False)):
+        time = np.concatenate([np.arange(n), [24, 25, 73, 74]])
+        assert count_animals(time, linked(time, [])) == (2, settled)
 
 
 def test_what_is_seen_in_three_of_a_hundred_frames_is_counted():
@@ -84,6 +93,12 @@ def test_second_detections_are_told_by_the_number_of_animals_that_tells_most():
     # Where nobody is missing: elsewhere it may be somebody else.
     assert frame[second].tolist() == list(range(0, 90, 21))
     assert poses.points[second, 0, 0].tolist() == [0.1] * 5
+
+
+def test_the_number_that_many_frames_tell_is_taken_before_one_that_a_single_frame_tells():
+    # Eighty frames with two animals 10 apart, twenty with a duplicate at 0.1, one with two ghosts.
+    counts, nearest = np.repeat([2, 3, 4], [80, 20, 1]), np.repeat([10, 0.1, 5], [80, 20, 1])
+    assert population._likeliest(nearest, counts, extended=True) == (2, pytest.approx(4 * 0.1))
 
 
 @pytest.mark.parametrize("animals", [None, 2])
