@@ -101,6 +101,11 @@ def test_the_number_that_many_frames_tell_is_taken_before_one_that_a_single_fram
     assert population._likeliest(nearest, counts, extended=True) == (2, pytest.approx(4 * 0.1))
 
 
+def test_of_few_frames_two_show_how_many_animals_there_are():
+    for time, animals in (([0, 0, 1, 1, 2, 3], 2), ([0, 0, 1, 2, 3], 1), ([0, 0], 2)):
+        assert count_animals(np.array(time), linked(time, [])).animals == animals
+
+
 @pytest.mark.parametrize("animals", [None, 2])
 def test_places_without_extent_are_second_detections_in_frames_that_are_too_full_only(animals):
     # Two animals on the same spot in frame 60; the first is found twice in every tenth frame.
