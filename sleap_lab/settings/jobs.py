@@ -24,7 +24,7 @@ from sleap_lab.settings.compose import (
     options_of,
     read_config,
 )
-from sleap_lab.settings.config import OUTPUTS, Config, wants_arrays
+from sleap_lab.settings.config import OF_PREDICTIONS, OUTPUTS, Config, wants_arrays
 from sleap_lab.settings.overrides import (
     ONLY_BASIC,
     Options,
@@ -198,11 +198,8 @@ def _check_together(jobs: Sequence[CheckedJob], unused: Sequence[str]) -> None:
 def _check_predictions(configs: Sequence[Config], known: Options, *, multirun: bool) -> None:
     """Refuse predictions as jobs of their own where there are no jobs, or where they cannot be."""
     sweep = configs[0].sweep
-    for name, value in (
-        ("sweep.split_frames", sweep.split_frames),
-        ("sweep.cpu_launcher", sweep.cpu_launcher),
-    ):
-        if value is None:
+    for name in OF_PREDICTIONS:
+        if getattr(sweep, name.removeprefix("sweep.")) is None:
             continue
         if not multirun:
             raise ConfigError(f"{name}: predictions become jobs of their own; add -m")

@@ -7,12 +7,13 @@ and `best.yaml`, the config of the best job.
 
 import json
 import shlex
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sleap_lab.errors import RunError
 from sleap_lab.runs import summary
@@ -29,11 +30,11 @@ from sleap_lab.runs.mlflow_log import (
     sweep_name,
     user,
 )
-from sleap_lab.runs.snapshot import SNAPSHOT, read_document
+from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.store import Store, open_store, prepare_store
 from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
 from sleap_lab.runs.titles import short_name, shorten
-from sleap_lab.settings.config import LoggerConfig
+from sleap_lab.settings.config import OF_PREDICTIONS, LoggerConfig
 from sleap_lab.sweeps.description import description
 from sleap_lab.sweeps.ledger import LEDGER, PlannedJob, read_plan
 from sleap_lab.sweeps.rendering import as_csv, as_markdown, told_first
@@ -266,7 +267,7 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job], best: B
     names, shown = telling(rows, criterion), told_first(rows, ROWS_OF_PAGE, best)
     (folder / BEST_FILE).unlink(missing_ok=True)
     if best is not None:
-        shutil.copy(best.job.folder / SNAPSHOT / "config.yaml", folder / BEST_FILE)
+        _write_best(folder, best.job)
     write_sweep_page(
         folder,
         title=f"Sweep {sweep_name(folder)}",
@@ -303,8 +304,18 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job], best: B
 
 
 def _command(job: Job) -> str:
-    """Return the command that runs a job by itself."""
-    return shlex.join(["sleap-lab", *job.overrides])
+    """Return the command that runs a job by itself, with predictions of its own."""
+    own = [word for word in job.overrides if not {*overridden([word])} & {*OF_PREDICTIONS}]
+    return shlex.join(["sleap-lab", *own])
+
+
+def _write_best(folder: Path, job: Job) -> None:
+    """Write the config that runs the best job by itself."""
+    config = read_document(job.folder, "config.yaml") or {}
+    unset = dict.fromkeys(name.removeprefix("sweep.") for name in OF_PREDICTIONS)
+    config["sweep"] = {**config.get("sweep", {}), **unset}
+    said = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    (folder / BEST_FILE).write_text(said, encoding="utf-8")
 
 
 def _entry(

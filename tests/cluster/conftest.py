@@ -16,17 +16,10 @@ SWITCH = "SLEAP_LAB_CLUSTER"
 """Set where the tests of this folder are asked for; they start daemons and take minutes."""
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Skip the tests unless asked for, and let those of servers run beside those of Slurm.
-
-    Two Slurms with control groups would take each other's jobs for their own.
-    """
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            beside = "servers" if item.path.stem == "test_servers" else "slurm"
-            item.add_marker(pytest.mark.xdist_group(beside))
-            if not os.environ.get(SWITCH):
+    if not os.environ.get(SWITCH):
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
                 item.add_marker(pytest.mark.skip(reason="starts a Slurm: make cluster"))
 
 

@@ -73,7 +73,7 @@ def has_cgroups() -> bool:
     return FREEZER.is_dir() and os.access(FREEZER, os.W_OK)
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = 300) -> None:
     """Wait until a condition holds.
 
     Raises:
@@ -179,6 +179,7 @@ def _write_config(folder: Path, *, cgroups: bool, nodes: int, cpus: int) -> None
         "SlurmdUser=root",
         f"AuthInfo=socket={folder}/socket/munge.sock,cred_expire={SECONDS_BEFORE_REQUEUE}",
         "MpiDefault=none",
+        "MinJobAge=3600",  # s for which it knows of a job that is over; tests ask at their end
         f"ProctrackType=proctrack/{'cgroup' if cgroups else 'linuxproc'}",
         "TaskPlugin=task/none",
         "SchedulerParameters=sched_interval=2,bf_interval=2",

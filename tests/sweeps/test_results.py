@@ -145,6 +145,24 @@ def test_results_are_written_in_several_ways(sweep, make_jobs):
     assert recorded.metrics == {"eval/oks_map": 0.75}
 
 
+def test_the_best_job_runs_by_itself_where_predictions_were_jobs_of_their_own(sweep, make_jobs):
+    words = ["data.path=a.mp4", "sweep.split_frames=100", "tracker=kalman"]
+    make_jobs(FLOW, {**KALMAN, "overrides": words})
+    config = sweep / "1" / "snapshot" / "config.yaml"
+    config.write_text(
+        config.read_text() + "sweep: {split_frames: 100, cpu_launcher: cpu, fail_fast: true}\n"
+    )
+    finish_sweep(sweep)
+    assert "<pre>sleap-lab data.path=a.mp4 tracker=kalman</pre>" in (
+        (sweep / "results.html").read_text()
+    )
+    assert yaml.safe_load((sweep / "best.yaml").read_text())["sweep"] == {
+        "split_frames": None,
+        "cpu_launcher": None,
+        "fail_fast": True,
+    }
+
+
 def test_the_best_job_is_the_same_everywhere(sweep, make_jobs, root, logger, store, monkeypatch):
     tie = {"metrics": {"eval/oks_map": 0.75}}
     make_jobs(
