@@ -109,6 +109,8 @@ def run_inference(
             output_path=output_path,
         )
         notes, result = _predicted(config, data)
+    if data is not None and data_path is not None:
+        notes.insert(0, f"data_path={data_path} is not used, as open data are given, too")
     for note in notes:
         warnings.warn(note, stacklevel=2)
     return result

@@ -596,6 +596,17 @@ def test_an_array_is_a_video(run, single, tmp_path):
     assert (video.filename, tuple(video.shape)) == ("array", (N, 24, 48, 3))
 
 
+def test_an_array_of_fractions_is_the_same_video(run, single):
+    frames = np.stack([scene(i) for i in range(N)])
+    assert points(run([single], input_video=frames / 255)) == points(run([single]))
+
+
+def test_a_path_beside_open_data_is_told_not_to_be_used(single):
+    frames = np.stack([scene(i) for i in range(N)])
+    with pytest.warns(UserWarning, match=r"^data_path=no\.mp4 is not used, as open data are given"):
+        run_inference("no.mp4", input_video=frames, model_paths=[single])
+
+
 def test_frames_that_an_array_does_not_have_are_refused(run, single):
     with pytest.raises(ConfigError, match="array"):
         run([single], input_video=np.zeros((2, 8, 8), np.uint8), frames=[2])

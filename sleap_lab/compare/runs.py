@@ -126,7 +126,7 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
             effects(varied, pairs, columns) if len(runs) > 2 else [],
             best_by,
             best,
-            [*_warnings([key for key, _ in settings]), *left_out],
+            [*_warnings(runs), *left_out],
             _notes(runs, pairs),
         )
     )
@@ -262,9 +262,10 @@ def _objective(runs: Sequence[Run]) -> Objective:
     return Objective()
 
 
-def _warnings(differ: Sequence[str]) -> list[str]:
-    """Name the settings that differ and without which metrics do not mean the same."""
-    named = [key for key in differ if key in MEANING]
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    """Name settings of evaluations that differ, and without which metrics do not mean the same."""
+    judged = [run.settings for run in runs if run.settings.get("evaluator.evaluate", True)]
+    named = [key for key in MEANING if len({text(each.get(key)) for each in judged}) > 1]
     return (
         [
             f"not the same measure: {', '.join(named)} differ, "

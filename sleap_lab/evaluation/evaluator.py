@@ -65,6 +65,12 @@ class Evaluator:
         """
         from sleap_lab.media.labels import to_poses, video_name  # few who import this need sleap-io
 
+        for name, given in (("gt_labels", gt_labels), ("pred_labels", pred_labels)):
+            if not hasattr(given, "labeled_frames"):
+                raise ConfigError(
+                    f"Evaluator: {name} is {type(given).__name__}; accepted: open labels, as "
+                    "sleap_io.load_slp(path) returns"
+                )
         notes: list[str] = []
         truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)
         if anchor_ind is not None:
@@ -114,7 +120,9 @@ def _of_pairs(distances: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(stddev: float | Sequence[float]) -> float | list[float]:
     """Return one or several numbers as the config holds them."""
-    return stddev if isinstance(stddev, (int, float)) else [float(value) for value in stddev]
+    if isinstance(stddev, (int, float, str)):
+        return stddev  # type: ignore[return-value]  # text is refused with the other settings
+    return [float(value) for value in stddev]
 
 
 def _node_name(index: int, nodes: Sequence[str]) -> str:

@@ -313,7 +313,7 @@ def find_levels(reader: Reader, frames: np.ndarray) -> Levels:
         reader: Reads the video.
         frames: (frames,) the frames to be read, in order.
     """
-    if not isinstance(reader, StoredReader):  # decoders of media files give bytes
+    if isinstance(reader, MediaReader):  # decoders of media files give bytes
         return Levels()
     for frame in frames[:TRIES].tolist():
         try:

@@ -5,7 +5,7 @@ keys follow in brackets.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sleap_lab.runs.summary import overridden
 
@@ -40,12 +40,23 @@ def title(values: Mapping[str, str]) -> str:
     return shorten(f"{', '.join(map(_plain, values.values()))} ({keys})")
 
 
-def apart(values: Sequence[str | None]) -> list[str | None]:
+def last_parts(value: str) -> str:
+    """Return a value in which every path has lost its folders."""
+    return _FOLDERS.sub("", value)
+
+
+def apart(
+    values: Sequence[str | None], last: Callable[[str], str] = last_parts
+) -> list[str | None]:
     """Shorten the values of one key: paths lose their folders, as far as all stay different.
 
     Where folders tell paths apart, those that all of them begin with are left out.
+
+    Args:
+        values: The values.
+        last: Returns a value without folders.
     """
-    shorter = [None if value is None else last_parts(value) for value in values]
+    shorter = [None if value is None else last(value) for value in values]
     if len(set(shorter)) == len(set(values)):
         return shorter
     split = [re.split(r"(?<=[/\\])", value) for value in values if value is not None]
@@ -56,11 +67,6 @@ def apart(values: Sequence[str | None]) -> list[str | None]:
         None if value is None else "".join(re.split(r"(?<=[/\\])", value)[shared:])
         for value in values
     ]
-
-
-def last_parts(value: str) -> str:
-    """Return a value in which every path has lost its folders."""
-    return _FOLDERS.sub("", value)
 
 
 def _plain(value: str) -> str:

@@ -7,10 +7,12 @@ from sleap_lab.errors import ConfigError
 from sleap_lab.files.earlier import refuse_others
 from sleap_lab.files.remote import is_url, url_name
 from sleap_lab.settings.config import ARRAYS, Config, wants_arrays
-from sleap_lab.settings.inputs import find_inputs
+from sleap_lab.settings.inputs import HDF5, MEDIA, find_inputs, has_suffix
 
 METRICS_SUFFIXES = (".npz", ".flat.npz", ".json", ".csv", ".frames.csv")
 """Suffixes of the files that hold the metrics of an evaluation."""
+NOT_LABELS = (*MEDIA, *HDF5, ".csv", ".nwb", ".json", ".npz")
+"""Suffixes by which programs take a file for something else than labels."""
 
 
 def check_outputs(config: Config) -> None:
@@ -30,6 +32,7 @@ def check_outputs(config: Config) -> None:
         for path in paths[:1]:
             _check_folder(key, path)
         refuse_others(key, paths, inputs)
+    _check_suffix(config)
 
 
 def local_name(path: str) -> str:
@@ -67,6 +70,16 @@ def _predictions(config: Config) -> list[Path]:
     path, output = config.output.path, config.output
     written = not output.make_labels or (writes_predictions(config) and "slp" in output.formats)
     return [Path(path)] if path is not None and written else []
+
+
+def _check_suffix(config: Config) -> None:
+    """Refuse a `.slp` file under a name that says that it is something else."""
+    for path in _predictions(config) if config.output.make_labels else ():
+        if has_suffix(path, *NOT_LABELS):
+            raise ConfigError(
+                f"output.path: {path} would be a .slp file; accepted: a name that ends in .slp "
+                "(output.formats=[slp,csv] writes further formats beside it)"
+            )
 
 
 def _check_folder(key: str, path: Path) -> None:

@@ -172,6 +172,13 @@ def quote(value: Any) -> str:
     return "'" + "".join(escaped) + pending * 2 + "'"
 
 
+def unquote(value: str) -> str:
+    """Return the text that `quote` wrote; a value without quotes as it is."""
+    if len(value) < 2 or value[0] + value[-1] != "''":
+        return value
+    return re.sub(r"\\+(?='|\$\{|$)", lambda found: found[0][: len(found[0]) // 2], value[1:-1])
+
+
 def hiding(uri: str | None, overrides: Sequence[str]) -> list[str]:
     """Return an override that keeps the password of a preset out of the files that Hydra writes.
 

@@ -1,9 +1,11 @@
 """What varies between the jobs of a sweep, and the names that say so."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from sleap_lab.runs.summary import overridden
-from sleap_lab.runs.titles import apart, short_name, title
+from sleap_lab.runs.titles import apart, last_parts, short_name, title
+from sleap_lab.settings.overrides import unquote
 from sleap_lab.settings.recordings import DATA
 
 
@@ -19,7 +21,13 @@ def varied_keys(overrides: Sequence[Sequence[str]]) -> list[str]:
 
 def recording_names(overrides: Sequence[Sequence[str]]) -> list[str | None]:
     """Return the name of each job's recording, with folders where these tell names apart."""
-    return apart([overridden(each).get(DATA, "").strip("'") or None for each in overrides])
+    paths = [unquote(overridden(each).get(DATA, "")) or None for each in overrides]
+    return apart(paths, _name)
+
+
+def _name(path: str) -> str:
+    """Return the name of a recording; of a list of them, what lists of paths become."""
+    return last_parts(path) if path.startswith("[") else PurePath(path).name or path
 
 
 def job_titles(overrides: Sequence[Sequence[str]]) -> list[str]:
@@ -28,7 +36,10 @@ def job_titles(overrides: Sequence[Sequence[str]]) -> list[str]:
     Short values come first. Empty where the jobs do not differ.
     """
     typed = [overridden(each) for each in overrides]
-    columns = {key: apart([each.get(key) for each in typed]) for key in varied_keys(overrides)}
+    columns = {
+        key: recording_names(overrides) if key == DATA else apart([each.get(key) for each in typed])
+        for key in varied_keys(overrides)
+    }
     order = sorted(columns, key=lambda key: max(len(value or "") for value in columns[key]))
     return [
         title({key: value for key in order if (value := columns[key][job]) is not None})

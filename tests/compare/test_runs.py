@@ -96,6 +96,8 @@ def test_measures_that_do_not_mean_the_same_are_named(make_run):
         "not the same measure: evaluator.oks_stddev differ, "
         "so metrics that depend on it cannot be compared"
     ]
+    unjudged = {"evaluator.oks_stddev": 0.2, "evaluator.evaluate": False}
+    assert compare([make_run("a"), make_run("b", settings=unjudged)]).warnings == []
 
 
 def test_runs_of_other_modes_are_compared_as_far_as_they_go(make_run):

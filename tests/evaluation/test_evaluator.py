@@ -75,6 +75,14 @@ def test_evaluator_takes_thresholds_and_methods_as_they_are():
     assert Evaluator(truth, poses, oks_stddev=0.05).evaluation.settings["oks_stddev"] == 0.05
 
 
+def test_evaluator_refuses_what_it_cannot_read():
+    truth, poses = labels([square()], user=True), labels([square(3, 4)], user=False)
+    with pytest.raises(ConfigError, match=r"^Evaluator: pred_labels is str; accepted: open labels"):
+        Evaluator(truth, "poses.slp")
+    with pytest.raises(ConfigError, match=r"oks_stddev: got '0\.1'; accepted: a number"):
+        Evaluator(truth, poses, oks_stddev="0.1")
+
+
 def test_evaluator_keeps_to_human_labels_unless_told_otherwise():
     truth, poses = labels([square()], user=False), labels([square()], user=False)
     with pytest.raises(RunError, match="user_labels_only"):

@@ -82,6 +82,12 @@ def test_arrays_of_other_shapes_are_refused(shape):
         from_videos.source_of_array(np.zeros(shape), DataConfig())
 
 
+def test_a_single_image_is_no_video():
+    with pytest.raises(ConfigError, match=r"\(24, 48, 3\) is a single image, .*image\[None\]"):
+        from_videos.source_of_array(np.zeros((24, 48, 3), np.uint8), DataConfig())
+    assert len(from_videos.source_of_array(np.zeros((1, 24, 48, 3)), DataConfig()).frames) == 1
+
+
 def test_frames_of_a_video_are_frame_numbers(video_path, level_of):
     source = open_source(DataConfig(path=str(video_path), frames="5,1-2"))
     assert source.frames.tolist() == [[0, 5], [0, 1], [0, 2]]

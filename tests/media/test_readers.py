@@ -123,5 +123,11 @@ def test_the_first_readable_frame_says_what_pixels_mean(frames, white, brightest
     assert found == Levels(white, brightest)
 
 
-def test_pixels_of_other_videos_are_bytes():
-    assert find_levels(ArrayReader(GRAY / 255), np.arange(1)) == Levels(255, 255)
+def test_an_array_may_hold_fractions():
+    assert find_levels(ArrayReader(GRAY / 255), np.arange(1)) == Levels(1, 1)
+    assert find_levels(ArrayReader(GRAY), np.arange(1)) == Levels(255, 255)
+
+
+def test_a_crop_of_fractions_holds_fractions():
+    cropped = CroppedReader(ArrayReader(GRAY / 255), (0, 0, 2, 2), 0)
+    assert find_levels(cropped, np.arange(1)) == Levels(1, 1)

@@ -22,6 +22,7 @@ from sleap_lab.settings.overrides import (
     parse_overrides,
     quote,
     unknown_key,
+    unquote,
 )
 
 
@@ -112,6 +113,7 @@ TEXTS = (
 @example("$\\{a}")
 def test_quoted_text_comes_back_unchanged(text):
     assert read_back(quote(text)) == text
+    assert unquote(quote(text)) == text
 
 
 @given(st.lists(TEXTS, max_size=4))

@@ -343,6 +343,16 @@ def test_an_output_must_be_a_file_that_can_be_made(config, tmp_path, name):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("name", ["p.csv", "p.analysis.h5", "p.mp4", "p.NWB"])
+def test_predictions_are_not_called_something_else(config, tmp_path, name):
+    config.output.path = str(tmp_path / name)
+    assert refused(config).startswith(
+        f"output.path: {tmp_path / name} would be a .slp file; accepted: a name that ends in .slp"
+    )
+    config.output.formats = ["csv"]  # these have names of their own
+    check(config)
+
+
 @pytest.mark.parametrize("value", ["0.1", 0, [], [0.1, 0], [0.1, None], True, None])
 def test_the_spread_of_the_oks_kernel_is_a_positive_number_or_several(config, value):
     assert refused(config, evaluator__oks_stddev=value).startswith(

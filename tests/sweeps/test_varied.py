@@ -2,6 +2,7 @@
 
 import pytest
 
+from sleap_lab.settings.overrides import quote
 from sleap_lab.sweeps.varied import job_titles, recording_names, sweep_title, varied_keys
 
 
@@ -50,3 +51,12 @@ def test_a_sweep_over_recordings_is_named_by_their_number():
     assert sweep_title(overrides) == "sweep of 3 recordings, tracker"
     assert recording_names(overrides) == ["a.mp4", "b.mp4", "c.mp4"]
     assert recording_names([["data.path='x/my clip.mp4'"], ["tracker=a"]]) == ["my clip.mp4", None]
+
+
+@pytest.mark.parametrize(
+    "name", ["it's.mp4", "[x].mp4", "a,b.mp4", "${q}.mp4", "back\\slash.mp4", "007", "end\\"]
+)
+def test_a_recording_is_named_as_its_file_is(name):
+    overrides = [[f"data.path={quote(f'/some, folder/it is/{each}')}"] for each in (name, "b.mp4")]
+    assert recording_names(overrides) == [name, "b.mp4"]
+    assert job_titles(overrides) == [f"{name} (path)", "b.mp4 (path)"]
