@@ -121,7 +121,7 @@ def _of_pairs(distances: dict[str, Any]) -> dict[str, Any]:
 def _plain(stddev: float | Sequence[float]) -> float | list[float]:
     """Return one or several numbers as the config holds them."""
     if isinstance(stddev, (int, float, str)):
-        return stddev  # type: ignore[return-value]  # text is refused with the other settings
+        return stddev  # text is refused with the other settings
     return [float(value) for value in stddev]
 
 
