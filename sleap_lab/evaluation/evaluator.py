@@ -65,12 +65,7 @@ class Evaluator:
         """
         from sleap_lab.media.labels import to_poses, video_name  # few who import this need sleap-io
 
-        for name, given in (("gt_labels", gt_labels), ("pred_labels", pred_labels)):
-            if not hasattr(given, "labeled_frames"):
-                raise ConfigError(
-                    f"Evaluator: {name} is {type(given).__name__}; accepted: open labels, as "
-                    "sleap_io.load_slp(path) returns"
-                )
+        _refuse_others(gt_labels=gt_labels, pred_labels=pred_labels)
         notes: list[str] = []
         truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)
         if anchor_ind is not None:
@@ -99,6 +94,16 @@ class Evaluator:
     def evaluate(self) -> dict[str, dict[str, Any]]:
         """Return the metrics as a nested dictionary, in the layout of sleap-nn's `evaluate()`."""
         return self.evaluation.metrics
+
+
+def _refuse_others(**given: Any) -> None:
+    """Refuse arguments that are no open labels."""
+    for name, value in given.items():
+        if not hasattr(value, "labeled_frames"):
+            raise ConfigError(
+                f"Evaluator: {name} is {type(value).__name__}; accepted: open labels, as "
+                "sleap_io.load_slp(path) returns"
+            )
 
 
 def _resolved(config: EvaluatorConfig, poses: Poses) -> EvaluatorConfig:
