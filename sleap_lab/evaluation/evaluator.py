@@ -70,7 +70,7 @@ class Evaluator:
         truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)
         if anchor_ind is not None:
             anchor_part = _node_name(anchor_ind, truth.skeleton.nodes)
-        config = EvaluatorConfig(
+        given = EvaluatorConfig(
             oks_stddev=_plain(oks_stddev),
             oks_scale=oks_scale,
             match_threshold=match_threshold,
@@ -80,10 +80,9 @@ class Evaluator:
             centroid_method=centroid_method,
             centroid_fallback=centroid_fallback,
         )
-        config = _resolved(config, poses)
         videos = compared(match_videos(gt_labels, pred_labels))
         names = [video_name(video) for video in gt_labels.videos]
-        found = score_poses(truth, poses, config, videos, names, reference=True)
+        found = score_poses(truth, poses, _resolved(given, poses), videos, names, reference=True)
         self.evaluation = replace(found, notes=(*notes, *found.notes))
         self.frame_pairs = list(found.frame_pairs)
         self.positive_pairs, self.false_negatives, self.false_positives = _in_labels(
