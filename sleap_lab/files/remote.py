@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, one_line
 from sleap_lab.files.atomic import replacing
 from sleap_lab.interruption import raise_interruption
@@ -66,6 +65,8 @@ def local_copy(url: str, folder: Path) -> Path:
         version = hashlib.sha256(json.dumps([url, facts], sort_keys=True).encode()).hexdigest()
         copy = folder / version[:16] / url_name(url)
         if not copy.exists():
+            from sleap_lab import terminal  # imports rich
+
             terminal.doing(f"copying {shown_url(url)}")
             with replacing(copy) as temporary:
                 _download(server, path, temporary, facts.get("size"))
