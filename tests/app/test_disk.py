@@ -128,6 +128,7 @@ def under_way(demo, waiting_run, wait_for, tmp_path):
     shutil.copy(demo.clip, tmp_path / "video.mp4")
     line = (
         "data.path=video.mp4",
+        "data.frames=0-99",
         demo.paths,
         "runtime.device=cpu",
         "runtime.num_threads=1",
