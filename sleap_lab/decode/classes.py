@@ -32,7 +32,7 @@ def group_by_class(
     grouped_values = np.full((classes, n_nodes), np.nan)
     grouped_probabilities = np.full((classes, n_nodes), np.nan)
     best = probabilities.max(axis=1, initial=-np.inf)
-    for node in np.unique(nodes):
+    for node in set(nodes.tolist()):
         peaks = np.flatnonzero(nodes == node)
         rows, columns = linear_sum_assignment(probabilities[peaks], maximize=True)
         for peak, label in zip(peaks[rows], columns, strict=True):

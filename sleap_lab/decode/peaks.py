@@ -1,5 +1,6 @@
 """Peaks of confidence maps: tensors in, points in map space out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,20 +57,15 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
     n_nodes, h, w = maps.shape[1:]
     pixels = maps.permute(0, 2, 3, 1).reshape(-1)
     peaks = (pixels > threshold).nonzero().flatten()
-    # Cheap, and leaves few pixels for the rest: each neighbour in a row or column by itself.
-    for step, size in ((n_nodes, w), (n_nodes * w, h)):
-        place = peaks.div(step, rounding_mode="floor") % size
-        peaks = peaks[(place == 0) | (pixels[peaks] > pixels[(peaks - step).clamp(min=0)])]
-    for step, size in ((n_nodes, w), (n_nodes * w, h)):
-        place, last = peaks.div(step, rounding_mode="floor") % size, len(pixels) - 1
-        peaks = peaks[
-            (place == size - 1) | (pixels[peaks] >= pixels[(peaks + step).clamp(max=last)])
-        ]
+    # Cheap, and leaves few pixels for the rest: a row by itself, then a column.
+    peaks = _highest_in_line(pixels, peaks, n_nodes, w)
+    peaks = _highest_in_line(pixels, peaks, n_nodes * w, h)
     places, nodes = peaks.div(n_nodes, rounding_mode="floor"), peaks % n_nodes
     columns, places = places % w, places.div(w, rounding_mode="floor")
     rows, samples = places % h, places.div(h, rounding_mode="floor")
     values = pixels[peaks]
-    y, x = (torch.arange(-1, 2, device=maps.device) + where[:, None] for where in (rows, columns))
+    steps = torch.arange(-1, 2, device=maps.device)
+    y, x = rows[:, None] + steps, columns[:, None] + steps
     around = patches(maps, samples, nodes, y, x, outside=-torch.inf).flatten(1)
     before, after = around[:, :4], around[:, 5:]
     highest = (values[:, None] > before).all(dim=1) & (values[:, None] >= after).all(dim=1)
@@ -86,6 +82,23 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
         points[tied], keep[tied] = _tied_means(near, points[tied], values[tied])
         samples, nodes, points, values = samples[keep], nodes[keep], points[keep], values[keep]
     return samples, nodes, points, values
+
+
+def _highest_in_line(pixels: Tensor, peaks: Tensor, step: int, length: int) -> Tensor:
+    """Return the pixels that are above the one before them and at least as high as the one after.
+
+    Args:
+        pixels: All pixels, lines of `length` one after the other.
+        peaks: Pixels to look at.
+        step: Distance of neighbours in a line.
+        length: Pixels of a line; the first has none before it and the last none after it.
+    """
+    place, values = peaks % (step * length), pixels.index_select(0, peaks)
+    before = pixels.index_select(0, (peaks - step).clamp(min=0))
+    after = pixels.index_select(0, (peaks + step).clamp(max=len(pixels) - 1))
+    return peaks[
+        ((place < step) | (values > before)) & ((place >= step * (length - 1)) | (values >= after))
+    ]
 
 
 def patches(
@@ -140,7 +153,7 @@ def refine(
     samples: Tensor,
     nodes: Tensor,
     points: Tensor,
-    refinement: Refinement | Tensor | None,
+    refinements: Sequence[Refinement | Tensor | None],
 ) -> Tensor:
     """Move peaks to the centre of mass of the map around them, or by predicted offsets.
 
@@ -155,31 +168,46 @@ def refine(
         nodes: (n,) map of each peak.
         points: (n, 2) peaks, map space (x, y); peaks between pixels move from their rounded-down
             position.
-        refinement: Size k of the patch, and whether values are bounded; or offsets
+        refinements: Each is the size k of the patch, and whether values are bounded; or offsets
             (b, 2 * nodes, h, w), map pixels, x and y of the first node, then of the next; None
             leaves points where they are.
 
     Returns:
-        (n, 2) refined points, map space (x, y).
+        (n, refinements, 2) points by each of the refinements, map space (x, y).
     """
-    if refinement is None:
-        return points
     pixels = points.floor().long()
-    if isinstance(refinement, Tensor):
-        return (
-            pixels + refinement.unflatten(1, (-1, 2))[samples, nodes, :, pixels[:, 1], pixels[:, 0]]
-        )
-    k, half = refinement.patch_size, refinement.patch_size // 2
-    steps = torch.arange(k, device=maps.device)
-    y, x = pixels[:, 1, None] + (steps - half), pixels[:, 0, None] + (steps - half)
-    around = patches(maps, samples, nodes, y, x, outside=0.0)
-    offsets = steps.to(maps.dtype) - (k - 1) / 2
+    sizes = {one.patch_size for one in refinements if isinstance(one, Refinement)}
+    around = {k: _around(maps, samples, nodes, pixels, k) for k in sizes}
+    moved = []
+    for refinement in refinements:
+        if refinement is None:
+            moved.append(points)
+        elif isinstance(refinement, Tensor):
+            offsets = refinement.unflatten(1, (-1, 2))
+            moved.append(pixels + offsets[samples, nodes, :, pixels[:, 1], pixels[:, 0]])
+        else:
+            moved.append(pixels + _centre(around[refinement.patch_size], refinement))
+    return torch.stack(moved, dim=1)
+
+
+def _around(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, k: int) -> Tensor:
+    """Return the patches (n, k, k) around pixels (n, 2) of maps."""
+    steps = torch.arange(k, device=maps.device) - k // 2
+    y, x = pixels[:, 1, None] + steps, pixels[:, 0, None] + steps
+    return patches(maps, samples, nodes, y, x, outside=0.0)
+
+
+def _centre(around: Tensor, refinement: Refinement) -> Tensor:
+    """Return the centres of mass (n, 2) of patches, from the pixel in their middle."""
+    k = refinement.patch_size
+    steps = torch.arange(k, device=around.device).to(around.dtype)
+    offsets = steps - (k - 1) / 2
     if refinement.bounded:
         around = around.clamp(min=0)
         # Where the pixels are; the offsets above are half a pixel off for an even k.
-        offsets = steps.to(maps.dtype) - half
+        offsets = steps - k // 2
     mass = around.sum(dim=(1, 2))
     dx = (around.sum(dim=1) * offsets).sum(dim=1) / mass
     dy = (around.sum(dim=2) * offsets).sum(dim=1) / mass
     moved = torch.stack((dx, dy), dim=-1)
-    return pixels + (moved.where(mass[:, None] > 0, 0.0) if refinement.bounded else moved)
+    return moved.where(mass[:, None] > 0, 0.0) if refinement.bounded else moved

@@ -190,7 +190,7 @@ def scale_and_pad(images: Tensor, scale: float, stride: int) -> Tensor:
 
 def to_float(images: Tensor) -> Tensor:
     """Return float32, 1 being white: bytes are divided by 255, fractions are so already."""
-    return images.float() if images.is_floating_point() else images.float() / 255
+    return images.float() if images.is_floating_point() else images.float().div_(255)
 
 
 def crop_corners(centroids: np.ndarray, size: int) -> np.ndarray:

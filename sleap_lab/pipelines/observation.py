@@ -149,13 +149,12 @@ def refined(
     refinements: Refinements,
 ) -> Tensor:
     """Return peaks (p, 2) on the grid as points (p, refinements, 2), by each of the refinements."""
-    offsets = [maps["offsets"]] if "offsets" in maps else None
-    return torch.stack(
-        [
-            refine(maps["confmaps"], samples, nodes, points, refinement)
-            for refinement in offsets or refinements
-        ],
-        dim=1,
+    return refine(
+        maps["confmaps"],
+        samples,
+        nodes,
+        points,
+        [maps["offsets"]] if "offsets" in maps else refinements,
     )
 
 

@@ -199,7 +199,9 @@ def make_poses(
     n = len(points)
 
     def column(value: Any, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
-        return np.array(np.broadcast_to(np.asarray(value, dtype=dtype), shape))
+        filled = np.empty(shape, dtype=dtype)
+        filled[...] = value
+        return filled
 
     video, frame = column(video, np.int32, (n,)), column(frame, np.int64, (n,))
     if frames is None:

@@ -33,13 +33,14 @@ def global_peaks(maps, refinement=None):
     samples, nodes = (
         index.flatten() for index in torch.meshgrid(*map(torch.arange, values.shape), indexing="ij")
     )
-    return refine(maps, samples, nodes, points.view(-1, 2), refinement).view(points.shape), values
+    moved = refine(maps, samples, nodes, points.view(-1, 2), [refinement])
+    return moved.view(points.shape), values
 
 
 def local_peaks(maps, threshold, refinement=None):
     """Local peaks, refined: samples, nodes, points, values."""
     samples, nodes, points, values = peaks.local_peaks(maps, threshold)
-    return samples, nodes, refine(maps, samples, nodes, points, refinement), values
+    return samples, nodes, refine(maps, samples, nodes, points, [refinement])[:, 0], values
 
 
 def found(maps, threshold=0.2, refinement=None):
@@ -227,9 +228,8 @@ def test_a_plateau_is_refined_around_the_floor_of_its_mean():
 
 def refined(values, x, y, k, *, bounded=False):
     zero = torch.zeros(1, dtype=torch.int64)
-    return refine(one(values), zero, zero, torch.tensor([[x, y]]), Refinement(k, bounded))[
-        0
-    ].tolist()
+    at = torch.tensor([[x, y]])
+    return refine(one(values), zero, zero, at, [Refinement(k, bounded)])[0, 0].tolist()
 
 
 def refinement(k):
