@@ -116,6 +116,15 @@ def test_places_without_extent_are_second_detections_in_frames_that_are_too_full
     assert frame[second].tolist() == list(range(0, 60, 10))
 
 
+def test_where_the_number_is_known_most_frames_may_be_too_full():
+    frames = [[0, 50, 0.1] if t % 5 else [0, 50] for t in range(40)]
+    poses, frame = places(*frames)
+    bodies, worth = describe_bodies(poses), np.arange(len(frame))[::-1]
+    second = second_detections(bodies, frame, worth, 2)
+    assert poses.points[second, 0, 0].tolist() == [0.1] * 32
+    assert not second_detections(bodies, frame, worth, None).any()
+
+
 def test_a_single_animal_is_told_from_its_duplicates_by_its_extent():
     xs = [(frame, 0) for frame in range(40)] + [(frame, 1) for frame in range(0, 40, 8)]
     frame = np.array([frame for frame, _ in xs])
