@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.media.formats.arrays import PACKED, block_length, blocks, too_large
+from sleap_lab.media.formats.arrays import PACKED, block_length, blocks, repeated, too_large
 from sleap_lab.poses.record import Poses, Skeleton
 
 Slots = list[tuple[str, np.ndarray]]
@@ -38,12 +38,12 @@ def write_analysis_h5(
         _write_facts(file, poses.skeleton, video, [name for name, _ in slots])
 
 
-def trackless(poses: Poses, length: int, file: str) -> list[str]:
-    """Return a sentence on the instances without a track, which arrays of tracks do not hold."""
-    count = int((poses.tracks < 0).sum())
-    if not poses.track_names or not count:
-        return []
-    return [f"{file} holds tracks only: {count} instances without a track are not in it."]
+def left_out(poses: Poses, length: int, file: str) -> list[str]:
+    """Return sentences on the instances that arrays of tracks do not hold."""
+    notes = repeated(poses, file)
+    if poses.track_names and (count := int((poses.tracks < 0).sum())):
+        notes.append(f"{file} holds tracks only: {count} instances without a track are not in it.")
+    return notes
 
 
 def problem(poses: Poses, length: int) -> str:

@@ -53,3 +53,20 @@ def too_large(poses: Poses, lanes: Sequence[tuple[str, np.ndarray]], length: int
         f"nearly all of it empty ({filled:,} instances); "
         "csv and slp hold the same poses, and fewer tracks or a shorter video need less."
     )
+
+
+def repeated(poses: Poses, file: str) -> list[str]:
+    """Return a sentence on tracks with several instances in a frame, if any.
+
+    An array has one place for a track in a frame.
+    """
+    tracked = np.flatnonzero(poses.tracks >= 0)
+    places = np.column_stack([poses.video, poses.frame, poses.tracks])[tracked]
+    _, first, counts = np.unique(places, axis=0, return_index=True, return_counts=True)
+    if (more := int(counts.sum()) - len(counts)) == 0:
+        return []
+    example = tracked[first[np.argmax(counts > 1)]]
+    return [
+        f"{file} holds one instance of a track in a frame: {more} more are not in it, the first in "
+        f"frame {poses.frame[example]} of track {poses.track_names[poses.tracks[example]]}."
+    ]

@@ -14,7 +14,7 @@ from uuid import uuid4
 import numpy as np
 import sleap_io as sio
 
-from sleap_lab.media.formats.arrays import PACKED, block_length, blocks, too_large
+from sleap_lab.media.formats.arrays import PACKED, block_length, blocks, repeated, too_large
 from sleap_lab.media.formats.names import as_path, renamed, unique_names
 from sleap_lab.media.labels import to_labels
 from sleap_lab.poses.record import Poses, distinct
@@ -80,9 +80,9 @@ def write_nwb(poses: Poses, video: sio.Video, times: np.ndarray | None, path: st
                 array.dataset[where] = block
 
 
-def replaced_names(poses: Poses, length: int, file: str) -> list[str]:
-    """Return a sentence on names that NWB does not accept, if any."""
-    return renamed(file, poses, _legal_names(poses))
+def left_out(poses: Poses, length: int, file: str) -> list[str]:
+    """Return sentences on instances and names that NWB files do not hold as they are."""
+    return [*repeated(poses, file), *renamed(file, poses, _legal_names(poses))]
 
 
 def problem(poses: Poses, length: int) -> str:
@@ -185,7 +185,8 @@ def _legal(name: str) -> str:
 def _lanes(poses: Poses) -> list[tuple[str, np.ndarray]]:
     """Return name and rows of each lane.
 
-    A lane is a track, or a place among the trackless instances of a frame.
+    A lane is a track, or a place among the trackless instances of a frame. Of two instances of a
+    track in one frame the later counts, and user instances come last.
     """
     # The key says whether there is a track, and gives its index or the place.
     lanes: dict[tuple[bool, int], list[int]] = {}
@@ -200,4 +201,7 @@ def _lanes(poses: Poses) -> list[tuple[str, np.ndarray]]:
     names = distinct(
         [poses.track_names[i] if tracked else f"untracked_{i}" for tracked, i in lanes]
     )
-    return [(name, np.array(rows)) for name, rows in zip(names, lanes.values(), strict=True)]
+    ordered = (
+        np.array(rows)[np.lexsort((poses.user[rows], poses.frame[rows]))] for rows in lanes.values()
+    )
+    return list(zip(names, ordered, strict=True))

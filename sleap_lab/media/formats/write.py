@@ -53,11 +53,11 @@ PER_VIDEO = {
     "analysis_h5": Format(
         ".analysis.h5",
         analysis_h5.write_analysis_h5,
-        analysis_h5.trackless,
+        analysis_h5.left_out,
         analysis_h5.problem,
         radii=True,
     ),
-    "nwb": Format(".nwb", nwb.write_nwb, nwb.replaced_names, nwb.problem, empty=False),
+    "nwb": Format(".nwb", nwb.write_nwb, nwb.left_out, nwb.problem, empty=False),
 }
 """The formats that hold one video. They say when frames were taken."""
 COCO_SUFFIX = ".coco.json"

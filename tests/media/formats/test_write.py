@@ -165,6 +165,26 @@ def test_analysis_h5_spans_the_video_and_says_what_it_cannot_hold(write, tracked
     assert notes == ["p.analysis.h5 holds tracks only: 1 instances without a track are not in it."]
 
 
+@pytest.mark.parametrize("name", ["analysis_h5", "nwb"])
+def test_instances_of_a_track_beyond_one_in_a_frame_are_told(write, tracked, name):
+    poses = replace(
+        tracked, tracks=np.array([0, 1, 0, 0], np.int32), user=np.array([0, 0, 1, 0], bool)
+    )
+    (file,), notes = write(poses, name)
+    assert notes == [
+        f"{file.name} holds one instance of a track in a frame: 1 more are not in it, the first in "
+        "frame 4 of track x."
+    ]
+    if name == "analysis_h5":
+        with h5py.File(file) as opened:
+            held = opened["tracks"][0, :, :, 4].T
+    else:
+        with h5py.File(file) as opened:
+            behaviour = next(iter(opened["processing"].values()))
+            held = [behaviour["track=x"][node]["data"][4] for node in "bac"]
+    assert np.array_equal(held, [[2, 2], [4, 4], [6, 6.5]])  # the one that a person placed
+
+
 def test_analysis_h5_without_tracks_numbers_the_instances_of_each_frame(write, tracked):
     poses = replace(tracked, tracks=np.full(4, -1, dtype=np.int32), track_names=())
     (file,), notes = write(poses, "analysis_h5")
