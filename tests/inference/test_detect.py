@@ -278,7 +278,8 @@ def test_stretches_of_one_picture_are_noted(config, tmp_path):
 
 def test_notes_of_the_pipeline_are_handed_on(config, make_model):
     config.model.paths = [str(make_model("centroid", {"confmaps": [GREEN]}))]
-    assert "without labelled instances" in detect(open_source(config.data), config).notes[0]
+    (note,) = detect(open_source(config.data), config).notes
+    assert note == "Centroid-only: the predictions are the centroids themselves."
 
 
 # ---- filter_and_track

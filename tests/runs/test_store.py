@@ -267,7 +267,7 @@ def test_orphans_are_closed_and_living_runs_are_not(tmp_path, root, logger, stor
     gone = subprocess.Popen([sys.executable, "-S", "-c", ""])
     gone.wait()
     orphan, alive = (
-        open_run(store, tmp_path, "run.json", RunSummary(), Entry(name, {}))
+        open_run(store, tmp_path, "run.json", RunSummary(), Entry(name, {})).id
         for name in ("orphan", "alive")
     )
     store.client.set_tag(orphan, "sleap_lab.pid", str(gone.pid))
