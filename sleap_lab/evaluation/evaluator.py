@@ -1,5 +1,6 @@
 """The class `Evaluator`, with the names and defaults of sleap-nn."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from sleap_lab.settings.config import EvaluatorConfig
 
 if TYPE_CHECKING:
     import sleap_io as sio
+
+log = logging.getLogger(__name__)
 
 
 class Evaluator:
@@ -44,6 +47,8 @@ class Evaluator:
         centroid_fallback: str | None = None,
     ) -> None:
         """Match the instances; the labels are not changed.
+
+        What is not compared as one may expect is logged as a warning.
 
         Args:
             gt_labels: Ground truth.
@@ -84,6 +89,8 @@ class Evaluator:
         names = [video_name(video) for video in gt_labels.videos]
         found = score_poses(truth, poses, _resolved(given, poses), videos, names, reference=True)
         self.evaluation = replace(found, notes=(*notes, *found.notes))
+        for note in self.evaluation.notes:
+            log.warning("%s", note)
         self.frame_pairs = list(found.frame_pairs)
         self.positive_pairs, self.false_negatives, self.false_positives = _in_labels(
             found.matches, truth, poses

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sleap_lab.evaluation.match import FramePair
 from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.poses.record import Poses
+from sleap_lab.settings.config import EvaluatorConfig
 
 
 def video_notes(truth: Poses, poses: Poses, matches: Sequence[VideoMatch]) -> list[str]:
@@ -71,3 +72,14 @@ def coverage_notes(
             f"{users} instances in the predictions were labelled by a person and were left out"
         )
     return notes
+
+
+def nothing_matched(config: EvaluatorConfig) -> str:
+    """Say that no prediction was matched, and whether none could be."""
+    impossible = config.match_method == "oks" and config.match_threshold >= 1
+    why = (
+        f" evaluator.match_threshold={config.match_threshold:g} is an OKS, and none exceeds 1."
+        if impossible
+        else ""
+    )
+    return f"No prediction was matched with a true instance: eval/… are 0 or undefined.{why}"

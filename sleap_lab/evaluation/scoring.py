@@ -1,6 +1,5 @@
 """Scoring predicted poses against ground truth."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,7 +24,7 @@ from sleap_lab.evaluation.match import (
     pair_frames,
 )
 from sleap_lab.evaluation.measure import Measure, centroid_measure, oks_measure
-from sleap_lab.evaluation.notes import coverage_notes, video_notes
+from sleap_lab.evaluation.notes import coverage_notes, nothing_matched, video_notes
 from sleap_lab.evaluation.pck import hits, pck_metrics
 from sleap_lab.evaluation.records import Records, centroid_records, pose_records
 from sleap_lab.evaluation.result import Evaluation
@@ -33,8 +32,6 @@ from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.evaluation.visibility import visibility_metrics
 from sleap_lab.poses.record import Poses, distinct
 from sleap_lab.settings.config import EvaluatorConfig
-
-log = logging.getLogger(__name__)
 
 CENTROID_REACH = 50.0
 """Replaces a match_threshold of 0 where centroids are matched, px."""
@@ -127,13 +124,10 @@ def score_poses(
         frames = leave_out_ignored(frames, measure.similarity)
         pairs = leave_out_ignored(pairs, measure.similarity)
     matches = match_frames(pairs, measure.score, measure.assign)
-    if not len(matches.scores):
-        log.info(
-            "No prediction was matched with a true instance: the metrics are zero or undefined."
-        )
     found = _form(records, frames, pairs, matches, measure, video_names, details=details)
     coverage = coverage_notes(poses, frames, n_predicted, by_centroid)
-    return replace(found, notes=(*records.notes, *coverage, *found.notes))
+    unmatched = [] if len(matches.scores) else [nothing_matched(config)]
+    return replace(found, notes=(*records.notes, *coverage, *unmatched, *found.notes))
 
 
 def _form(

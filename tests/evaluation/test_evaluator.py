@@ -46,6 +46,14 @@ def labels(instances, *, user):
     )
 
 
+def test_what_is_not_compared_is_said(caplog):
+    truth = labels([square()], user=True)
+    Evaluator(truth, truth)
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0] == "1 instances in the predictions were labelled by a person and were left out"
+    assert said[1].startswith("No prediction was matched")
+
+
 def test_evaluator_takes_labels():
     evaluator = Evaluator(
         labels([square(), square()], user=True), labels([square(3, 4), square(0, 2)], user=False)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from sleap_lab.evaluation.match import FramePair
-from sleap_lab.evaluation.notes import coverage_notes, video_notes
+from sleap_lab.evaluation.notes import coverage_notes, nothing_matched, video_notes
 from sleap_lab.evaluation.videos import VideoMatch
 from sleap_lab.poses.record import Skeleton, make_poses
+from sleap_lab.settings.config import EvaluatorConfig
 
 POINT = Skeleton(("a",))
 POSES = make_poses(POINT, np.zeros((5, 1, 2)), user=[False, False, True, False, False])
@@ -87,3 +88,12 @@ def test_videos_of_one_side_are_named_where_they_hold_frames():
         "1 videos of the predictions are not in the ground truth and were left out: four",
     ]
     assert video_notes(truth, poses, [match((1, "one"), (4, "four"))]) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "threshold", "impossible"),
+    [("oks", 0.99, False), ("oks", 1, True), ("oks", 2, True), ("centroid", 50, False)],
+)
+def test_no_match_says_whether_there_could_be_one(method, threshold, impossible):
+    config = EvaluatorConfig(match_method=method, match_threshold=threshold)
+    assert (f"match_threshold={threshold} is an OKS" in nothing_matched(config)) == impossible

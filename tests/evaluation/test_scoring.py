@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.evaluation import evaluate
+from sleap_lab.evaluation.notes import nothing_matched
 from sleap_lab.poses.record import Skeleton, concatenate, make_poses
 from sleap_lab.settings.config import EvaluatorConfig
 
@@ -136,12 +137,11 @@ def test_an_extra_prediction_changes_no_metric_of_the_voc_family():
     assert without.headline()["coco/precision_50"] == 2 / 3
 
 
-def test_no_match_gives_every_key_and_one_line_in_the_log(caplog):
-    with caplog.at_level(logging.INFO):
-        metrics = evaluate(
-            TRUTH, make_poses(SKELETON, [], frames=[(0, 0)]), EvaluatorConfig(), videos={0: 0}
-        ).metrics
-    assert len(caplog.records) == 1
+def test_no_match_gives_every_key_and_a_note():
+    none = make_poses(SKELETON, [], frames=[(0, 0)])
+    found = evaluate(TRUTH, none, EvaluatorConfig(), videos={0: 0})
+    assert nothing_matched(EvaluatorConfig()) in found.notes
+    metrics = found.metrics
     assert all(value == 0 and type(value) is int for value in metrics["voc_metrics"].values())
     assert np.isnan(metrics["mOKS"]["mOKS"])
     assert metrics["distance_metrics"]["dists"].shape == (0,)
