@@ -66,5 +66,5 @@ def short_video(tmp_path):
 
 @pytest.fixture(scope="session")
 def long_video(tmp_path_factory):
-    """A clip that takes a minute or more."""
-    return clip(tmp_path_factory.mktemp("videos") / "long.mp4", 3000)
+    """A clip that takes more than a minute, on a fast machine, too."""
+    return clip(tmp_path_factory.mktemp("videos") / "long.mp4", 40_000)

@@ -8,12 +8,12 @@ from slurm_daemons import has_cgroups, until
 from sweep_commands import clip, started
 
 THRESHOLDS = "model.peak_threshold="
-FRAMES = 800
+FRAMES = 4000
 
 
 @pytest.fixture
 def video(tmp_path):
-    """A clip that a job needs a while for, and not a minute."""
+    """A clip that a job needs a while for."""
     return clip(tmp_path / "clip.mp4", FRAMES)
 
 
