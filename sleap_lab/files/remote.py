@@ -34,8 +34,9 @@ def is_url(value: object) -> bool:
 
 
 def url_name(url: str) -> str:
-    """Return the name of the file that a URL names, without its query."""
-    return unquote(PurePosixPath(urlsplit(url).path).name) or "input"
+    """Return the name of the file that a URL names, without its query: never a path."""
+    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    return "input" if name in ("", "..") else name
 
 
 def shown_url(url: str) -> str:

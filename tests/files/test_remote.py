@@ -125,4 +125,7 @@ def test_urls(value, expected):
 def test_names():
     assert url_name("https://h/a/b%20c.slp?x=1") == "b c.slp"
     assert url_name("https://h") == "input"
+    # A server must not choose where on this machine a file goes.
+    assert url_name("https://h/a/..%2F..%2Fb.slp") == "b.slp"
+    assert url_name("https://h/a/%2e%2e") == url_name("https://h/a/..") == "input"
     assert shown_url("https://ann:secret@h:1/a.mp4?key=secret") == "https://h:1/a.mp4"
