@@ -321,7 +321,7 @@ def _tune_table(rows: Sequence[Row]) -> str:
     for frames, time in SEARCHES:
         case = f"{frames}, {time}"
         found = (value["tune", case, f"recommended at {gain} standard errors"] for gain in GAINS)
-        with_interval = value["tune", case, "with an interval"]
+        with_interval = value["tune", case, "with an interval at 0 standard errors"]
         lines.append(
             (f"{frames:,}", f"{time}", f"{with_interval:.0%}", *(f"{share:.1%}" for share in found))
         )

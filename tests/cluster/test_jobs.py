@@ -93,7 +93,8 @@ def test_the_time_limit_is_told_and_the_job_queued_again(cluster, start, long_vi
     command = start(f"data.path={long_video}", f"{THRESHOLDS}0.3", "hydra.launcher.timeout_min=1")
     until(lambda: is_computing(command), "the job runs")
     until(lambda: cluster.facts(command.job)["Restarts"] == "1", "it is queued again")
-    assert "job 0 interrupted: Slurm's time limit of 00:01:00" in command.said
+    told = "job 0 interrupted: Slurm's time limit of 00:01:00"
+    until(lambda: told in command.said, "the command has seen it")
     assert command.process.poll() is None  # it waits on
     cluster.ask("scancel", command.job)
     assert command.ended(60) == 1
