@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.evaluation.match import Matches
+from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.scoring import resolve_method, score_poses
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.poses.record import Poses
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 class Evaluator:
     """Score predicted labels against true labels, with sleap-nn's names and defaults.
+
+    What is not compared as one may expect is logged as a warning.
 
     Attributes:
         evaluation: Everything that was found.
@@ -47,8 +50,6 @@ class Evaluator:
         centroid_fallback: str | None = None,
     ) -> None:
         """Match the instances; the labels are not changed.
-
-        What is not compared as one may expect is logged as a warning.
 
         Args:
             gt_labels: Ground truth.
@@ -88,9 +89,7 @@ class Evaluator:
         videos = compared(match_videos(gt_labels, pred_labels))
         names = [video_name(video) for video in gt_labels.videos]
         found = score_poses(truth, poses, _resolved(given, poses), videos, names, reference=True)
-        self.evaluation = replace(found, notes=(*notes, *found.notes))
-        for note in self.evaluation.notes:
-            log.warning("%s", note)
+        self.evaluation = _told(replace(found, notes=(*notes, *found.notes)))
         self.frame_pairs = list(found.frame_pairs)
         self.positive_pairs, self.false_negatives, self.false_positives = _in_labels(
             found.matches, truth, poses
@@ -100,6 +99,13 @@ class Evaluator:
     def evaluate(self) -> dict[str, dict[str, Any]]:
         """Return the metrics as a nested dictionary, in the layout of sleap-nn's `evaluate()`."""
         return self.evaluation.metrics
+
+
+def _told(evaluation: Evaluation) -> Evaluation:
+    """Log the notes of an evaluation, and return it."""
+    for note in evaluation.notes:
+        log.warning("%s", note)
+    return evaluation
 
 
 def _refuse_others(**given: Any) -> None:
