@@ -66,7 +66,7 @@ from sleap_lab.runs.summary import RunSummary, record_failure
 from sleap_lab.runs.system import system_recorded
 from sleap_lab.settings.compose import compose_config
 from sleap_lab.settings.config import OUTPUTS, Config
-from sleap_lab.settings.credentials import conceal, redact
+from sleap_lab.settings.credentials import conceal_all, redact
 from sleap_lab.settings.overrides import as_typed, refuse_launcher
 from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.offline import identify
@@ -89,7 +89,7 @@ def run_experiment(overrides: Sequence[str], *, folder: str | Path | None = None
         raise ConfigError(
             f"run_experiment: got the text {overrides!r}; accepted: a list of KEY=VALUE texts"
         )
-    overrides = list(map(conceal, overrides))
+    overrides = conceal_all(overrides)
     config, node = compose_config(overrides)
     refuse_launcher(overrides, node, "run_experiment runs here; leave it out")
     holding = nullcontext() if folder is None else occupied(Path(folder))

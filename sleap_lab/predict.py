@@ -25,6 +25,7 @@ from sleap_lab.media.source import Source
 from sleap_lab.settings import flags
 from sleap_lab.settings.check import check
 from sleap_lab.settings.config import Config, defaults, keys
+from sleap_lab.settings.credentials import redact
 from sleap_lab.settings.tracker import check_tracker
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ def run_inference(
         )
         notes, result = _predicted(config, data)
     if data is not None and data_path is not None:
-        notes.insert(0, f"data_path={data_path} is not used, as open data are given, too")
+        notes.insert(
+            0, f"data_path={redact(str(data_path))} is not used, as open data are given, too"
+        )
     for note in notes:
         warnings.warn(note, stacklevel=2)
     return result

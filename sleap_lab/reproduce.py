@@ -7,7 +7,7 @@ nothing in it is executed.
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import chdir, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from sleap_lab.evaluation.agreement import (
 )
 from sleap_lab.experiment import Invocation, device_name, new_folder, run
 from sleap_lab.files.atomic import replacing
+from sleap_lab.files.remote import is_url
 from sleap_lab.media.labels import read_labels, to_poses
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.snapshot import SNAPSHOT, flatten, read_document
@@ -43,6 +44,8 @@ from sleap_lab.runs.verify import (
 )
 from sleap_lab.settings.check import check, check_value
 from sleap_lab.settings.config import GROUPS, Config, LoggerConfig, OutputConfig, keys
+from sleap_lab.settings.credentials import HIDDEN
+from sleap_lab.settings.overrides import as_typed, parse_overrides, quote
 from sleap_lab.sweeps.find import RUN_ID
 
 RECEIPT = "receipt.json"
@@ -111,6 +114,8 @@ def reproduce(
     inputs, then = _inputs(snapshot, config), _facts(folder)
     if wrong := [item for item in inputs if item.status not in HARMLESS]:
         terminal.table([(item.status, f"{item.key}: {item.path}") for item in wrong])
+        for line in _copied_from(first.overrides, {item.key for item in wrong}):
+            terminal.note(line)
         raise RunError(
             f"{len(wrong)} of {len(inputs)} inputs are not what they were, so nothing was run; "
             "KEY=PATH says where one moved to"
@@ -144,6 +149,17 @@ def reproduce(
     )
     _write(receipt)
     return receipt
+
+
+def _copied_from(overrides: Sequence[str], wrong: Collection[str]) -> Iterator[str]:
+    """Yield a line for each URL that one of some keys got, whose copy is not what it was."""
+    for override in parse_overrides(overrides):
+        value, key = override.value(), override.key_or_group
+        for url in filter(is_url, value if isinstance(value, list) else [value]):
+            if key in wrong and HIDDEN in url:
+                yield f"{key}: {url} must be given again, as its secret ({HIDDEN}) is not kept"
+            elif key in wrong:
+                yield f"{key}: {as_typed([f'{key}={quote(url)}'])} copies it again"
 
 
 def _first_run(folder: Path) -> RunSummary:

@@ -247,6 +247,25 @@ def test_inputs_that_moved_are_named_by_their_keys(first, again):
     )
 
 
+def test_a_copy_that_is_gone_names_the_url_it_came_from(first, again, capsys):
+    first()
+    typed = "'https://h/labels.slp?n=1'", "'https://h/truth.slp?sig=***'"
+    keys = "data.path", "evaluator.ground_truth_path"
+    document = json.loads(Path("run/run.json").read_text())
+    document["overrides"] = [f"{key}={url}" for key, url in zip(keys, typed, strict=True)]
+    Path("run/run.json").write_text(json.dumps(document))
+    Path("labels.slp").unlink()
+    Path("truth.slp").unlink()
+    capsys.readouterr()
+    with pytest.raises(RunError, match="2 of 2 inputs"):
+        again()
+    told = " ".join(capsys.readouterr().err.split())
+    assert "data.path='https://h/labels.slp?n=1'\" copies it again" in told
+    assert (
+        "https://h/truth.slp?sig=*** must be given again, as its secret (***) is not kept" in told
+    )
+
+
 def test_settings_stay_what_they_were(first, again):
     first()
     with pytest.raises(

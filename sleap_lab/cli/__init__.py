@@ -34,7 +34,7 @@ from sleap_lab.cli.words import run_words
 from sleap_lab.errors import ConfigError, SleapLabError, did_you_mean, system_problem
 from sleap_lab.interruption import interruptible
 from sleap_lab.settings.config import GROUPS
-from sleap_lab.settings.credentials import conceal
+from sleap_lab.settings.credentials import conceal_all, redact
 
 INTERRUPTED = 130
 HELP = ("-h", "--help", "help")
@@ -52,7 +52,7 @@ OF_SLEAP_NN = {
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its code."""
-    arguments = [_as_meant(word) for word in (sys.argv[1:] if argv is None else argv)]
+    arguments = list(sys.argv[1:] if argv is None else argv)
     # Imports and labels make many lasting objects. Garbage collections that visit them again and
     # again take an eighth of a short run.
     gc.set_threshold(100_000)
@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
         with interruptible():
+            arguments = [_as_meant(word) for word in conceal_all(arguments)]
             code = _dispatch(arguments)
     except SleapLabError as error:
         from sleap_lab import terminal
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if "debug=true" in arguments:
             traceback.print_exception(error)
         terminal.fail(
-            f"{type(error).__name__}: {' '.join(str(error).split())} "
+            f"{type(error).__name__}: {redact(' '.join(str(error).split()))} "
             "(not foreseen; debug=true tells where, please report it)"
         )
         code = 1
@@ -101,8 +102,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _as_meant(word: str) -> str:
-    """Return a word without the password in it, and with the home folder for `~`."""
-    word = conceal(word) if "tracking_uri=" in word else word
+    """Return a word with the home folder for `~`."""
     if "=" not in word or "~" not in word:
         return word
     from sleap_lab.settings.overrides import expand_home  # imports Hydra

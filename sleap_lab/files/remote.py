@@ -24,6 +24,11 @@ SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs")
 CLOUD = "pip install 'sleap-io[cloud]'"
 VERSION = ("size", "ETag", "Last-Modified", "Content-MD5", "LastModified", "md5Hash", "updated")
 """What servers say of a file that tells one version of it from another."""
+SIGNATURE = re.compile(
+    r"(?<=[?&])(?:X-(?:Amz|Goog)-[\w-]+|Signature|Expires|sig|se|st|ske|skt)=[^&#]*&?",
+    re.IGNORECASE,
+)
+"""What services put into a URL anew each time they sign it."""
 QUIET = 60
 """Seconds without a byte after which a server is given up."""
 
@@ -63,7 +68,8 @@ def local_copy(url: str, folder: Path) -> Path:
     try:
         server, path = _opened(url)
         facts = {name: str(value) for name, value in server.info(path).items() if name in VERSION}
-        version = hashlib.sha256(json.dumps([url, facts], sort_keys=True).encode()).hexdigest()
+        same = SIGNATURE.sub("", url).rstrip("?&")
+        version = hashlib.sha256(json.dumps([same, facts], sort_keys=True).encode()).hexdigest()
         copy = folder / version[:16] / url_name(url)
         if not copy.exists():
             from sleap_lab import terminal  # imports rich

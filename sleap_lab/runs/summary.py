@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import socket
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -23,6 +24,7 @@ from sleap_lab.errors import RunError, SleapLabError
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_json
 from sleap_lab.runs import slurm
+from sleap_lab.settings.credentials import redact
 
 log = logging.getLogger("sleap_lab")
 
@@ -155,9 +157,10 @@ def record_failure(summary: RunSummary, error: Exception, message: str, *, debug
     summary.status, summary.error = "failed", message
     summary.exit_code = error.exit_code if isinstance(error, SleapLabError) else 1
     log.error("%s", message)
-    log.debug("".join(traceback.format_exception(error)))
+    trace = redact("".join(traceback.format_exception(error)))
+    log.debug(trace)
     if debug:
-        traceback.print_exception(error)
+        print(trace, end="", file=sys.stderr)
     if summary.job is None:  # the failure of a job is printed by its sweep, with its number
         terminal.fail(message)
 

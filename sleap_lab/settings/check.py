@@ -7,24 +7,21 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from sleap_lab.errors import ConfigError, brief, did_you_mean
-from sleap_lab.files.remote import is_url, local_copy, shown_url
+from sleap_lab.files.remote import is_url, shown_url
 from sleap_lab.settings.backends import check_backend
 from sleap_lab.settings.config import (
     EXPERIMENT_NAME,
-    OUTPUTS,
     Config,
     LoggerConfig,
     keys,
 )
+from sleap_lab.settings.copies import REMOTE, copy_of
 from sleap_lab.settings.credentials import TRACKING_URI, conceal
 from sleap_lab.settings.frames import parse_frames
 from sleap_lab.settings.inputs import find_inputs, is_labels
 from sleap_lab.settings.objective import check_objective
 from sleap_lab.settings.outputs import check_outputs
 from sleap_lab.settings.thresholds import oks_stddevs, peak_thresholds
-
-REMOTE = ("data.path", "evaluator.ground_truth_path")
-"""Keys that may name files on servers."""
 
 
 def check(config: Config, *, opened: bool = False) -> None:
@@ -120,7 +117,7 @@ def _copied(name: str, url: str) -> str:
             f"({' and '.join(REMOTE)} take the URL of a file)"
         )
     try:
-        return str(local_copy(url, Path(OUTPUTS).absolute() / "inputs"))
+        return str(copy_of(url))
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from error
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from sleap_lab.errors import ConfigError, brief
 from sleap_lab.files.pointers import refuse_pointer
+from sleap_lab.files.remote import is_url
+from sleap_lab.settings.copies import copy_of
 
 MEDIA = (
     *(
@@ -166,7 +168,7 @@ def manifest_lines(file: Path) -> Iterator[tuple[int, Path]]:
             continue
         some = True
         try:
-            path = file.parent / os.path.expanduser(line)  # noqa: PTH111
+            path = named_in(file, line)
             expanded(path)
         except ConfigError as error:
             raise ConfigError(f"{error} (line {number} of {file})") from error
@@ -177,6 +179,25 @@ def manifest_lines(file: Path) -> Iterator[tuple[int, Path]]:
         yield number, path
     if not some:
         raise ConfigError(f"data.path: {file} names no file; accepted: one path per line")
+
+
+def named_in(file: Path, name: str, key: str = "data.path") -> Path:
+    """Return the path that a list or table of recordings names; that of a copy for a URL.
+
+    Args:
+        file: The list, whose folder relative paths start from.
+        name: What it names; `~` is the home folder.
+        key: The key that gets the path, for messages.
+
+    Raises:
+        ConfigError: A file on a server cannot be read.
+    """
+    if is_url(name):
+        try:
+            return copy_of(name)
+        except ConfigError as error:
+            raise ConfigError(f"{key}: {error}") from error
+    return file.parent / os.path.expanduser(name)  # noqa: PTH111
 
 
 def manifest_text(file: Path) -> str:

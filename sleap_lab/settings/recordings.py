@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sleap_lab.errors import ConfigError, listed
+from sleap_lab.files.remote import is_url
 from sleap_lab.settings.config import GROUPS, keys
+from sleap_lab.settings.copies import REMOTE
+from sleap_lab.settings.credentials import conceal
 from sleap_lab.settings.inputs import (
     MANIFEST,
     TABLE,
@@ -26,6 +29,7 @@ from sleap_lab.settings.inputs import (
     joined,
     manifest_lines,
     manifest_text,
+    named_in,
 )
 from sleap_lab.settings.overrides import parse_overrides, quote, unknown_key
 
@@ -109,6 +113,8 @@ def recordings(path: str) -> list[Recording]:
     Raises:
         ConfigError: A list or table cannot be read, or names a recording twice.
     """
+    if is_url(path):  # its `?` begins a query
+        return []
     place = Path(os.path.expanduser(path))  # noqa: PTH111
     if has_suffix(place, TABLE) and place.is_file():
         return _without_repeats(list(_rows(place)))
@@ -159,10 +165,8 @@ def _rows(table: Path) -> Iterator[Recording]:
         if not (path := row.pop(DATA)):
             raise ConfigError(f"{DATA}: {place} names no recording")
         named = True
-        settings = {
-            name: _setting(name, cell, table.parent, place) for name, cell in row.items() if cell
-        }
-        for found in _found_at(path, table.parent, place):
+        settings = {name: _setting(name, cell, table, place) for name, cell in row.items() if cell}
+        for found in _found_at(path, table, place):
             yield Recording(found, settings, place)
     if not named:
         raise ConfigError(f"{DATA}: {table} names no recording")
@@ -182,20 +186,21 @@ def _check_columns(columns: Sequence[str], table: Path) -> None:
             raise ConfigError(f"{DATA}: {table}, column {name!r}: {unknown_key(name)}")
 
 
-def _found_at(path: str, folder: Path, place: str) -> list[str]:
+def _found_at(path: str, table: Path, place: str) -> list[str]:
     try:
-        return _each(_below(folder, path))
+        return _each(named_in(table, path))
     except ConfigError as error:
         raise ConfigError(f"{error} ({place})") from error
 
 
-def _below(folder: Path, path: str) -> Path:
-    """Return a path that is relative to a folder, or to the home folder."""
-    return folder / os.path.expanduser(path)  # noqa: PTH111
-
-
-def _setting(name: str, cell: str, folder: Path, place: str) -> str:
+def _setting(name: str, cell: str, table: Path, place: str) -> str:
     """Return the override that a cell stands for; paths are relative to the table's folder."""
+
+    def path(item: str) -> str:
+        if is_url(item) and name not in REMOTE:
+            return conceal(item)  # the check of the key says what it accepts
+        return str(named_in(table, item, name).absolute())
+
     is_path = name in keys() and keys()[name].metadata["path"]
     try:
         override = f"{name}={cell}"
@@ -208,8 +213,8 @@ def _setting(name: str, cell: str, folder: Path, place: str) -> str:
     if not is_path or value is None:
         return override
     if isinstance(value, list):
-        return f"{name}={quote([str(_below(folder, str(item)).absolute()) for item in value])}"
-    return f"{name}={quote(str(_below(folder, cell).absolute()))}"
+        return f"{name}={quote([path(str(item)) for item in value])}"
+    return f"{name}={quote(path(cell))}"
 
 
 def _without_repeats(found: list[Recording]) -> list[Recording]:

@@ -26,6 +26,7 @@ from omegaconf._utils import get_yaml_loader
 
 from sleap_lab.errors import ConfigError, one_line
 from sleap_lab.settings.config import GROUPS, keys
+from sleap_lab.settings.credentials import conceal
 from sleap_lab.settings.option_files import check_options
 
 Name = tuple[str, ...]
@@ -271,6 +272,7 @@ def _read(
         raise ConfigError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from error
     finally:
         loader.dispose()
+    loaded = _concealed(loaded)
     check(header.get("package"), node, loaded)
     return ConfigResult(
         config=OmegaConf.create({} if loaded is None else loaded),
@@ -278,6 +280,15 @@ def _read(
         provider=source.provider,
         header=header,
     )
+
+
+def _concealed(value: Any) -> Any:
+    """Return what a file holds without the secrets in its addresses, which are remembered."""
+    if isinstance(value, dict):
+        return {key: _concealed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_concealed(item) for item in value]
+    return conceal(value) if isinstance(value, str) else value
 
 
 class FileConfigSource(file_config_source.FileConfigSource):

@@ -40,6 +40,7 @@ class Sweep:
         fail_fast: Whether no job starts after one has failed.
         pieces: What each job predicts, where that is all that it does.
         predictions: Folder with the prediction in pieces of each job that joins one.
+        copies: Copies of files on servers, by URL without secrets; no job asks a server.
     """
 
     folder: Path
@@ -53,3 +54,4 @@ class Sweep:
     fail_fast: bool = False
     pieces: Mapping[str, Piece] = field(default_factory=dict)
     predictions: Mapping[str, Path] = field(default_factory=dict)
+    copies: Mapping[str, Path] = field(default_factory=dict)

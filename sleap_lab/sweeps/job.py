@@ -35,6 +35,7 @@ from sleap_lab.runs.occupancy import clear_leftovers
 from sleap_lab.runs.summary import RunSummary, Stamp, read_stamp
 from sleap_lab.settings.compose import register, to_config
 from sleap_lab.settings.config import Config
+from sleap_lab.settings.copies import given
 from sleap_lab.sweeps import ledger
 from sleap_lab.sweeps.facts import Share, Sweep
 from sleap_lab.sweeps.signals import cause, from_slurm, leave, listening, withheld
@@ -103,7 +104,7 @@ def _supervise(
     )
     known = sweep.known[name]
     try:
-        with interruptible():
+        with interruptible(), given(sweep.copies):
             config = to_config(node)
     except ConfigError as error:  # a file was removed after the command was checked
         if (done := _done(folder, known)) is not None:

@@ -16,6 +16,7 @@ from sleap_lab.runs.links import where_to_look
 from sleap_lab.runs.summary import SWEEP_FILE
 from sleap_lab.settings.compose import Configs
 from sleap_lab.settings.config import OUTPUTS, Config
+from sleap_lab.settings.copies import copies
 from sleap_lab.settings.jobs import CheckedCommand
 from sleap_lab.settings.overrides import as_typed, hiding, quote
 from sleap_lab.sweeps import ledger
@@ -227,6 +228,7 @@ def _run(
         pid=os.getpid(),
         host=socket.gethostname(),
         fail_fast=sweep_settings.fail_fast,
+        copies=copies(),
     )
     phase = partial(run_jobs, outputs_root=outputs_root, shared=shared, configs=configs)
     interrupted, predictions = False, list[Prediction]()

@@ -84,7 +84,7 @@ def test_the_default_output_is_the_input_with_slp_behind(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("verb", ["predict", "track"])
 def test_results_of_a_file_on_a_server_are_named_after_it(verb, tmp_path, monkeypatch):
-    monkeypatch.setattr(check, "local_copy", lambda url, folder: Path(cases.CLIP))
+    monkeypatch.setattr(check, "copy_of", lambda url: Path(cases.CLIP))
     monkeypatch.setenv(HEADERS, "")
     monkeypatch.chdir(tmp_path)
     words = ["-m", str(cases.DEMO / "models" / "centroid"), "--frames", "0"]

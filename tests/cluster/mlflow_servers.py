@@ -18,7 +18,6 @@ from urllib.request import urlopen
 
 from slurm_daemons import until
 
-SECONDS_TO_START = 180
 PROGRAMS = Path("/usr/lib/postgresql")
 USER, PASSWORD = "admin", "right-password-1234"
 
@@ -98,7 +97,7 @@ def serving(
             start_new_session=True,
         )
         try:
-            until(lambda: _answers(address, process), "the server answers", SECONDS_TO_START)
+            until(lambda: _answers(address, process), "the server answers")
             yield address
         finally:
             os.killpg(process.pid, signal.SIGKILL)

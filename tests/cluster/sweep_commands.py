@@ -13,11 +13,10 @@ from tempfile import TemporaryDirectory
 
 import cv2
 import pytest
-from slurm_daemons import missing, running
+from slurm_daemons import SECONDS, missing, running
 
 DEMO = Path(str(resources.files("sleap_lab.demo")))
 MODEL = f"model.paths=[{DEMO / 'models' / 'bottomup'}]"
-SECONDS = 300
 
 
 @contextmanager
@@ -46,9 +45,9 @@ class Command:
     log: Path
     cwd: Path
 
-    def ended(self, seconds=SECONDS):
+    def ended(self):
         """Wait for its end and return the exit code."""
-        return self.process.wait(seconds)
+        return self.process.wait(SECONDS)
 
     def kill(self):
         """Kill it, and nothing else."""

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from mlflow_servers import free_port, serving
-from sweep_commands import SECONDS
+from slurm_daemons import SECONDS
 
 from sleap_lab.demo.__main__ import copy
 
@@ -36,7 +36,7 @@ def test_the_page(cluster, tmp_path):
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=2 * SECONDS,
+                timeout=SECONDS,
             )
             assert done.returncode == 0, text + done.stdout + done.stderr
             said.append(done.stdout + done.stderr)

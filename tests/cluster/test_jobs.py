@@ -66,7 +66,7 @@ def test_a_cancelled_job_stores_what_it_has(tracking, start, long_video):
         command = start(f"data.path={long_video}", f"{THRESHOLDS}0.3", on=cluster)
         until(lambda: is_computing(command), "the job runs")
         cluster.ask("scancel", command.job)
-        assert command.ended(60) == 1
+        assert command.ended() == 1
         assert "job 0 interrupted: cancelled in Slurm (SIGTERM)" in command.said
         assert cluster.facts(command.job)["JobState"] == "CANCELLED"
         (run,) = command.runs()
@@ -97,7 +97,7 @@ def test_the_time_limit_is_told_and_the_job_queued_again(cluster, start, long_vi
     until(lambda: told in command.said, "the command has seen it")
     assert command.process.poll() is None  # it waits on
     cluster.ask("scancel", command.job)
-    assert command.ended(60) == 1
+    assert command.ended() == 1
 
 
 def test_a_preempted_job_goes_on_where_it_was(cluster, start, video):

@@ -11,7 +11,7 @@ import mlflow_servers
 import pytest
 from mlflow import MlflowClient
 from mlflow_servers import PASSWORD, USER, free_port, postgres, serving
-from slurm_daemons import until
+from slurm_daemons import SECONDS, until
 from sweep_commands import DEMO
 
 from sleap_lab.runs.store import import_mlflow
@@ -49,7 +49,7 @@ def start(*words, cwd, environment=None):
 
 def run(*words, cwd, environment=None):
     process = start(*words, cwd=cwd, environment=environment)
-    said, _ = process.communicate(timeout=300)
+    said, _ = process.communicate(timeout=SECONDS)
     return process.returncode, said
 
 
@@ -75,7 +75,7 @@ def test_two_sweeps_while_the_server_is_killed(database, folder, tmp_path):
             lambda: any("FINISHED" in run.info.status for run in runs_of(address, "shared")[1]),
             "a job is logged",
         )
-    said = [sweep.communicate(timeout=300)[0] for sweep in sweeps]
+    said = [sweep.communicate(timeout=SECONDS)[0] for sweep in sweeps]
     assert [sweep.returncode for sweep in sweeps] == [0, 0]
     assert any("uploads it later" in text for text in said)
     for text in said:

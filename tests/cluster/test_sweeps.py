@@ -69,7 +69,7 @@ def test_interrupted_jobs_leave_the_queue(cluster, start, long_video):
     until(lambda: command.job, "the jobs are handed in")
     until(lambda: "running" in command.states(), "a job runs")
     command.process.send_signal(signal.SIGINT)
-    assert command.ended(60) == 130
+    assert command.ended() == 130
     until(lambda: not cluster.queue(), "the queue is empty")
     assert set(command.states()) == {"interrupted"}
 

@@ -65,6 +65,22 @@ def test_another_version_is_another_copy(server, tmp_path):
     assert [copy.read_bytes() for copy in copies] == [b"first", b"the second"]
 
 
+def test_a_file_is_the_same_however_often_its_address_is_signed(server, tmp_path):
+    address, folder, handler = server
+    (folder / "a.mp4").write_bytes(b"frames")
+
+    def copied(query):
+        return local_copy(f"{address}/a.mp4?{query}", tmp_path)
+
+    copy = copied("n=1&X-Amz-Date=1&X-Amz-Signature=0a")
+    assert copied("n=1&X-Amz-Date=2&X-Amz-Signature=0b") == copy
+    assert copied("sig=c&n=1") == copied("n=1&sig=d") == copy
+    assert len(handler.asked) == 1
+    # What else stands there may choose the file.
+    assert copied("n=2&sig=c") != copy
+    assert copied("key=n") != copied("key=m") != copied("")
+
+
 def test_half_a_file_is_no_file(server, tmp_path):
     address, folder, handler = server
     (folder / "a.mp4").write_bytes(b"frames")

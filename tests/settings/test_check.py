@@ -12,11 +12,11 @@ def copies(monkeypatch, tmp_path):
     """Take the place of copying; returns the URLs that were copied."""
     asked = []
 
-    def local_copy(url, folder):
+    def copy_of(url):
         asked.append(url)
         return tmp_path / "copy.slp"
 
-    monkeypatch.setattr(check, "local_copy", local_copy)
+    monkeypatch.setattr(check, "copy_of", copy_of)
     return asked
 
 
@@ -43,9 +43,9 @@ def test_other_files_are_on_this_machine(copies, name):
 
 
 def test_an_error_names_the_key(monkeypatch):
-    def fail(url, folder):
+    def fail(url):
         raise ConfigError("http://h/a.slp: cannot be read (404)")
 
-    monkeypatch.setattr(check, "local_copy", fail)
+    monkeypatch.setattr(check, "copy_of", fail)
     with pytest.raises(ConfigError, match=r"^data\.path: http://h/a\.slp: cannot be read"):
         check.check_value("data.path", "http://h/a.slp", keys()["data.path"])

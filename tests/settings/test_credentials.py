@@ -2,8 +2,9 @@
 
 import pytest
 
+from sleap_lab.errors import ConfigError
 from sleap_lab.settings import credentials
-from sleap_lab.settings.credentials import conceal, redact, reveal, without_user
+from sleap_lab.settings.credentials import conceal, conceal_all, redact, reveal, whole, without_user
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,20 @@ def nothing_known(monkeypatch):
             "postgresql://host/db?user=ann&password=secret&sslmode=on",
             "postgresql://host/db?user=ann&password=***&sslmode=on",
         ),
+        (
+            "https://b.s3.amazonaws.com/a.mp4?X-Amz-Date=1&X-Amz-Signature=0a1&versionId=2",
+            "https://b.s3.amazonaws.com/a.mp4?X-Amz-Date=1&X-Amz-Signature=***&versionId=2",
+        ),
+        ("https://h/a.mp4?sv=2024&se=1&sig=a%2Bb%3D", "https://h/a.mp4?sv=2024&se=1&sig=***"),
+        ("s3://ann:secret@b/a.mp4?access_token=t&n=1", "s3://ann:***@b/a.mp4?access_token=***&n=1"),
+        (
+            "https://h/a?AWSAccessKeyId=A&Signature=x/y&Expires=9",
+            "https://h/a?AWSAccessKeyId=***&Signature=***&Expires=9",
+        ),
+        ("https://h/a?TOKEN=t&rlkey=k&api_key=k", "https://h/a?TOKEN=***&rlkey=***&api_key=***"),
         # Nothing to hide.
+        ("https://h/a.mp4?file=token.mp4&download=1", "https://h/a.mp4?file=token.mp4&download=1"),
+        ("postgresql://h/db?sslkey=/a/b.key", "postgresql://h/db?sslkey=/a/b.key"),
         ("http://host:5000/ann@lab", "http://host:5000/ann@lab"),
         ("http://host:5000", "http://host:5000"),
         ("postgresql://ann@host/db", "postgresql://ann@host/db"),
@@ -50,6 +64,25 @@ def test_passwords_in_the_middle_of_a_text_are_hidden():
         "API request to http://ann:***@host/api failed, "
         "see 'postgresql://bob:***@db/x' and mail me@lab.org"
     )
+
+
+def test_the_address_of_a_file_is_whole_where_it_was_given():
+    assert conceal("'https://h/a.mp4?sig=one','/b.mp4'") == "'https://h/a.mp4?sig=***','/b.mp4'"
+    assert whole("https://h/a.mp4?sig=***") == "https://h/a.mp4?sig=one"
+    assert whole("https://h/a.mp4?n=1") == "https://h/a.mp4?n=1"
+    with pytest.raises(ConfigError, match=r"b\.mp4\?sig=\*\*\*: its secret .* give the whole"):
+        whole("https://h/b.mp4?sig=***")
+
+
+def test_addresses_that_differ_in_a_secret_only_are_not_taken_for_one():
+    one, two = "data.path=https://h/a?key=one", "data.path=https://h/a?key=two"
+    for words in ([one, two], [f"'{one}','{two}'"]):
+        with pytest.raises(
+            ConfigError, match=r"a\?key=\*\*\*: two addresses differ only in"
+        ) as told:
+            conceal_all(words)
+        assert "one" not in str(told.value)
+    assert conceal_all([one, one]) == ["data.path=https://h/a?key=***"] * 2
 
 
 def test_another_process_has_it_from_the_environment_or_goes_without(monkeypatch):

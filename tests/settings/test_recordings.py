@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.settings import inputs
 from sleap_lab.settings.jobs import check_jobs
 from sleap_lab.settings.recordings import folder_name, job_per_recording, recordings
 
@@ -73,6 +74,53 @@ def test_a_table_gives_each_recording_its_own_settings():
         "evaluator.ground_truth_path": f"evaluator.ground_truth_path={Path.cwd()}/sub/../truth.slp",
     }
     assert second.settings == {}
+
+
+@pytest.fixture
+def copied(monkeypatch):
+    """Take the place of copying from servers; a copy is named after its URL's last letter."""
+
+    def copy_of(url):
+        Path("copies").mkdir(exist_ok=True)
+        copy = Path("copies", f"{url[-1]}.mp4").absolute()
+        copy.touch()
+        return copy
+
+    monkeypatch.setattr(inputs, "copy_of", copy_of)
+
+
+def test_urls_in_lists_and_tables_stand_for_their_copies(copied):
+    Path("all.txt").write_text("https://h/a.mp4?sig=x\none.mp4\n")
+    assert paths("all.txt") == ["copies/x.mp4", "one.mp4"]
+    Path("all.csv").write_text(
+        "data.path,evaluator.ground_truth_path\nhttps://h/a.mp4?sig=x,https://h/t.slp?sig=y\n"
+    )
+    (only,) = recordings("all.csv")
+    assert only.path == f"{Path.cwd()}/copies/x.mp4"
+    assert list(only.settings.values()) == [
+        f"evaluator.ground_truth_path={Path.cwd()}/copies/y.mp4"
+    ]
+
+
+def test_a_url_where_none_is_accepted_stays_one_and_shows_no_secret():
+    Path("all.csv").write_text("data.path,model.paths\none.mp4,https://h/m?token=x\n")
+    (only,) = recordings("all.csv")
+    assert list(only.settings.values()) == ["model.paths='https://h/m?token=***'"]
+
+
+def test_a_url_with_a_query_is_no_glob():
+    assert recordings("https://h/a.mp4?n=[1]*") == []
+
+
+def test_a_url_that_cannot_be_read_is_named_with_its_place(monkeypatch):
+    def copy_of(url):
+        raise ConfigError("https://h/a.mp4: cannot be read (403)")
+
+    monkeypatch.setattr(inputs, "copy_of", copy_of)
+    for name, head in (("all.txt", "# one"), ("all.csv", "data.path")):
+        Path(name).write_text(f"{head}\nhttps://h/a.mp4?sig=x\n")
+        told = f"data.path: https://h/a.mp4: cannot be read (403) (line 2 of {name})"
+        assert refusal(recordings, name) == told
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
