@@ -50,6 +50,11 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def unsigned(url: str) -> str:
+    """Return a URL without its signature, which differs each time the same URL is signed."""
+    return SIGNATURE.sub("", url).rstrip("?&")
+
+
 @lru_cache
 def local_copy(url: str, folder: Path) -> Path:
     """Copy a file of a server, unless this version of it was copied before.
@@ -68,8 +73,8 @@ def local_copy(url: str, folder: Path) -> Path:
     try:
         server, path = _opened(url)
         facts = {name: str(value) for name, value in server.info(path).items() if name in VERSION}
-        same = SIGNATURE.sub("", url).rstrip("?&")
-        version = hashlib.sha256(json.dumps([same, facts], sort_keys=True).encode()).hexdigest()
+        same = [unsigned(url), facts]
+        version = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
         copy = folder / version[:16] / url_name(url)
         if not copy.exists():
             from sleap_lab import terminal  # imports rich

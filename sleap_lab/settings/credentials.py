@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.files.remote import unsigned
 
 HIDDEN = "***"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -38,13 +39,14 @@ def conceal_all(texts: Sequence[str]) -> list[str]:
     """Return texts without the secrets of the addresses in them, and remember the secrets.
 
     Raises:
-        ConfigError: Two addresses differ in a secret only, so that they would become one.
+        ConfigError: Two addresses differ in a secret only, so that they would become one. What
+            differs in its signature is the same file.
     """
     told: dict[str, str] = {}
 
     def remembered(found: re.Match[str]) -> str:
         url, hidden = found[0], _hidden(found[0])
-        if told.setdefault(hidden, url) != url:
+        if told.setdefault(hidden, unsigned(url)) != unsigned(url):
             raise ConfigError(
                 f"{hidden}: two addresses differ only in what is kept secret, so their results "
                 "could not be told apart; give each a command of its own"

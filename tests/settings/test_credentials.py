@@ -83,6 +83,7 @@ def test_addresses_that_differ_in_a_secret_only_are_not_taken_for_one():
             conceal_all(words)
         assert "one" not in str(told.value)
     assert conceal_all([one, one]) == ["data.path=https://h/a?key=***"] * 2
+    assert conceal_all(["https://h/a?sig=1", "https://h/a?sig=2"]) == ["https://h/a?sig=***"] * 2
 
 
 def test_another_process_has_it_from_the_environment_or_goes_without(monkeypatch):
