@@ -3,7 +3,7 @@
 The method is that of Cao et al. 2017, decoded as sleap-nn decodes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -97,16 +97,17 @@ def _edge_order(edges: tuple[tuple[int, int], ...], n_nodes: int) -> list[int]:
 
 
 def count_lines(
-    samples: Tensor, nodes: Tensor, edges: Sequence[tuple[int, int]], n_samples: int, n_nodes: int
+    samples: np.ndarray,
+    nodes: np.ndarray,
+    edges: Sequence[tuple[int, int]],
+    n_samples: int,
+    n_nodes: int,
 ) -> int:
     """Return the number of lines that `trace_lines` traces."""
-    peaks = torch.bincount(samples * n_nodes + nodes, minlength=n_samples * n_nodes).view(
-        n_samples, n_nodes
-    )
-    sources, destinations = (
-        torch.tensor(edges, dtype=torch.int64, device=peaks.device).view(-1, 2).T
-    )
-    return int((peaks[:, sources] * peaks[:, destinations]).sum())
+    peaks = np.bincount(samples * n_nodes + nodes, minlength=n_samples * n_nodes)
+    by_node = peaks.reshape(n_samples, n_nodes).T
+    sources, destinations = np.array(edges, dtype=np.int64).reshape(-1, 2).T
+    return int((by_node[sources] * by_node[destinations]).sum())
 
 
 SAMPLING_DIVISOR = 1 + 2**-23
@@ -119,12 +120,13 @@ a pixel of the field, as between peaks without refinement.
 
 def trace_lines(
     pafs: Tensor,
-    samples: Tensor,
-    nodes: Tensor,
+    samples: np.ndarray,
+    nodes: np.ndarray,
     points: Tensor,
     edges: Sequence[tuple[int, int]],
     stride: int,
     n_points: int,
+    upload: Callable[[np.ndarray], Tensor] = torch.from_numpy,
 ) -> Lines:
     """Follow the field between every pair of peaks of one sample that an edge can connect.
 
@@ -139,23 +141,21 @@ def trace_lines(
         edges: Node pairs in the order of the channels.
         stride: Stride of the fields.
         n_points: Number of sampled points per line.
+        upload: Takes an array to where the fields and the points are.
 
     Returns:
         Lines whose peaks are rows of `points`.
     """
     _, _, h, w = pafs.shape
-    pairs = _pairs(samples.cpu().numpy(), nodes.cpu().numpy(), edges)
-    edge, source, destination = torch.from_numpy(pairs).to(points.device, non_blocking=True)
+    pairs = _pairs(samples, nodes, edges)
+    edge, source, destination, sample = upload(np.stack((*pairs, samples[pairs[1]])))
     start, vector = points[source], points[destination] - points[source]
     t = torch.linspace(0, 1, n_points, dtype=points.dtype, device=points.device)
     line = start[:, None] + (vector / SAMPLING_DIVISOR)[:, None] * t[None, :, None]
     pixels = (line / stride).round().long()
     x, y = pixels[..., 0].clamp(0, w - 1), pixels[..., 1].clamp(0, h - 1)
-    sample = samples[source][:, None].expand_as(x)
-    field = torch.stack(
-        (pafs[sample, (2 * edge)[:, None], y, x], pafs[sample, (2 * edge + 1)[:, None], y, x]),
-        dim=-1,
-    )
+    sample, edge = sample[:, None], edge[:, None]
+    field = torch.stack((pafs[sample, 2 * edge, y, x], pafs[sample, 2 * edge + 1, y, x]), dim=-1)
     length = vector.norm(dim=-1)
     along = (field * (vector / length[:, None])[:, None]).sum(dim=-1).mean(dim=-1)
     return Lines(*pairs, *torch.stack((along, length)).cpu().numpy())

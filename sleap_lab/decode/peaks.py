@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -54,24 +55,8 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
         samples (n,), nodes (n,), points (n, 2) in map space (x, y), values (n,), ordered by sample,
         row, column, node.
     """
-    n_nodes, h, w = maps.shape[1:]
-    pixels = maps.permute(0, 2, 3, 1).reshape(-1)
-    peaks = (pixels > threshold).nonzero().flatten()
-    # Cheap, and leaves few pixels for the rest: a row by itself, then a column.
-    peaks = _highest_in_line(pixels, peaks, n_nodes, w)
-    peaks = _highest_in_line(pixels, peaks, n_nodes * w, h)
-    places, nodes = peaks.div(n_nodes, rounding_mode="floor"), peaks % n_nodes
-    columns, places = places % w, places.div(w, rounding_mode="floor")
-    rows, samples = places % h, places.div(h, rounding_mode="floor")
-    values = pixels[peaks]
-    steps = torch.arange(-1, 2, device=maps.device)
-    y, x = rows[:, None] + steps, columns[:, None] + steps
-    around = patches(maps, samples, nodes, y, x, outside=-torch.inf).flatten(1)
-    before, after = around[:, :4], around[:, 5:]
-    highest = (values[:, None] > before).all(dim=1) & (values[:, None] >= after).all(dim=1)
-    samples, nodes, rows, columns, values, after = (
-        each[highest] for each in (samples, nodes, rows, columns, values, after)
-    )
+    find = _highest_among_few if maps.device.type == "cpu" else _highest_of_all
+    samples, nodes, rows, columns, values, after = find(maps, threshold)
     points = torch.stack((columns, rows), dim=-1).to(maps.dtype)
     tied = (after == values[:, None]).any(dim=1).nonzero().flatten()
     if len(tied):
@@ -80,8 +65,55 @@ def local_peaks(maps: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor,
         x = columns[tied, None] + torch.arange(-2, 3, device=maps.device)
         near = patches(maps, samples[tied], nodes[tied], y, x, outside=-torch.inf)
         points[tied], keep[tied] = _tied_means(near, points[tied], values[tied])
-        samples, nodes, points, values = samples[keep], nodes[keep], points[keep], values[keep]
+        kept = keep.nonzero().flatten()
+        samples, nodes, points, values = (each[kept] for each in (samples, nodes, points, values))
     return samples, nodes, points, values
+
+
+def _highest_among_few(maps: Tensor, threshold: float) -> tuple[Tensor, ...]:
+    """Find the pixels that are above a threshold and not below a neighbour, as a processor should.
+
+    It looks at pixels above the threshold only, which are few.
+
+    Returns:
+        samples, nodes, rows, columns and values (n,), and the four neighbours after each (n, 4), in
+        the order of `local_peaks`.
+    """
+    n_nodes, h, w = maps.shape[1:]
+    pixels = maps.permute(0, 2, 3, 1).reshape(-1)
+    # NumPy finds them in a fifth of the time.
+    peaks = torch.from_numpy(np.flatnonzero(pixels.numpy() > threshold))
+    # Cheap, and leaves few pixels for the rest: a row by itself, then a column.
+    peaks = _highest_in_line(pixels, peaks, n_nodes, w)
+    peaks = _highest_in_line(pixels, peaks, n_nodes * w, h)
+    places, nodes = peaks.div(n_nodes, rounding_mode="floor"), peaks % n_nodes
+    columns, places = places % w, places.div(w, rounding_mode="floor")
+    rows, samples = places % h, places.div(h, rounding_mode="floor")
+    values = pixels[peaks]
+    around = _around(maps, samples, nodes, torch.stack((columns, rows), dim=-1), 3, -torch.inf)
+    before, after = around.flatten(1)[:, :4], around.flatten(1)[:, 5:]
+    highest = (values[:, None] > before).all(dim=1) & (values[:, None] >= after).all(dim=1)
+    kept = highest.nonzero().flatten()
+    return tuple(each[kept] for each in (samples, nodes, rows, columns, values, after))
+
+
+def _highest_of_all(maps: Tensor, threshold: float) -> tuple[Tensor, ...]:
+    """Find what `_highest_among_few` finds, as an accelerator should.
+
+    It compares all pixels at once, because the number of pixels in every further step is a wait for
+    the device.
+    """
+    h, w = maps.shape[-2:]
+    bordered = F.pad(maps, (1, 1, 1, 1), value=-torch.inf)
+    peaks = maps > threshold
+    for place in range(9):
+        top, left = divmod(place, 3)
+        neighbours = bordered[..., top : top + h, left : left + w]
+        if place != 4:
+            peaks &= maps > neighbours if place < 4 else maps >= neighbours
+    samples, rows, columns, nodes = peaks.permute(0, 2, 3, 1).nonzero().unbind(dim=1)
+    around = _around(maps, samples, nodes, torch.stack((columns, rows), dim=-1), 3, -torch.inf)
+    return samples, nodes, rows, columns, around[:, 1, 1], around.flatten(1)[:, 5:]
 
 
 def _highest_in_line(pixels: Tensor, peaks: Tensor, step: int, length: int) -> Tensor:
@@ -177,7 +209,7 @@ def refine(
     """
     pixels = points.floor().long()
     sizes = {one.patch_size for one in refinements if isinstance(one, Refinement)}
-    around = {k: _around(maps, samples, nodes, pixels, k) for k in sizes}
+    around = {k: _around(maps, samples, nodes, pixels, k, 0.0) for k in sizes}
     moved = []
     for refinement in refinements:
         if refinement is None:
@@ -190,11 +222,13 @@ def refine(
     return torch.stack(moved, dim=1)
 
 
-def _around(maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, k: int) -> Tensor:
+def _around(
+    maps: Tensor, samples: Tensor, nodes: Tensor, pixels: Tensor, k: int, outside: float
+) -> Tensor:
     """Return the patches (n, k, k) around pixels (n, 2) of maps."""
     steps = torch.arange(k, device=maps.device) - k // 2
     y, x = pixels[:, 1, None] + steps, pixels[:, 0, None] + steps
-    return patches(maps, samples, nodes, y, x, outside=0.0)
+    return patches(maps, samples, nodes, y, x, outside=outside)
 
 
 def _centre(around: Tensor, refinement: Refinement) -> Tensor:

@@ -124,18 +124,20 @@ def resize_bytes(images: Tensor, height: int, width: int) -> Tensor:
     """
     for axis, size in ((-1, width), (-2, height)):
         if images.shape[axis] != size:
-            sources, weights, bits = _fixed_point_weights(images.shape[axis], size)
+            sources, weights, bits = _fixed_point_weights(images.shape[axis], size, images.device)
             shape = (-1, 1) if axis == -2 else (-1,)
             total = torch.full((), 1 << (bits - 1), dtype=torch.int32, device=images.device)
             for source, weight in zip(sources, weights, strict=True):
-                pixels = images.index_select(axis, source.to(images.device)).int()
-                total = total + pixels * weight.to(images.device).view(shape)
+                pixels = images.index_select(axis, source).int()
+                total = total + pixels * weight.view(shape)
             images = (total >> bits).clamp(0, 255).to(torch.uint8)
     return images
 
 
 @lru_cache
-def _fixed_point_weights(before: int, after: int) -> tuple[Tensor, Tensor, int]:
+def _fixed_point_weights(
+    before: int, after: int, device: torch.device
+) -> tuple[Tensor, Tensor, int]:
     """Return how pixels of one axis are weighed when it is resized with antialiasing.
 
     The formulas are those of PyTorch's `_compute_index_ranges_int16_weights`: a triangle, in
@@ -143,7 +145,7 @@ def _fixed_point_weights(before: int, after: int) -> tuple[Tensor, Tensor, int]:
 
     Returns:
         sources (taps, after) int64, pixels that each new pixel is made from; weights (taps, after)
-        int32; number of bits behind the point.
+        int32; both on the device; number of bits behind the point.
     """
     scale = before / after
     support = max(scale, 1.0)
@@ -158,7 +160,7 @@ def _fixed_point_weights(before: int, after: int) -> tuple[Tensor, Tensor, int]:
     bits = next(n for n in range(22, -1, -1) if n == 0 or _fits(weights.max(), n))
     rounded = np.floor(weights * (1 << bits) + 0.5).astype(np.int32)
     sources = np.minimum(steps + first, before - 1)
-    return torch.from_numpy(sources), torch.from_numpy(rounded), bits
+    return torch.from_numpy(sources).to(device), torch.from_numpy(rounded).to(device), bits
 
 
 def _fits(weight: float, bits: int) -> bool:
@@ -234,18 +236,29 @@ def cut_crops(images: Tensor, samples: np.ndarray, corners: np.ndarray, size: in
     return crops
 
 
-def gather_crops(images: Tensor, samples: np.ndarray, corners: np.ndarray, size: int) -> Tensor:
+def crop_places(samples: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray:
+    """Return the sample, x and y of the first pixel of crops, (n, 3) int64, for `gather_crops`.
+
+    The arguments are those of `cut_crops`.
+    """
+    origins = crop_origins(corners, size)
+    return np.concatenate([np.asarray(samples, dtype=np.int64)[:, None], origins], axis=1)
+
+
+def gather_crops(images: Tensor, places: Tensor, size: int) -> Tensor:
     """Cut the crops of `cut_crops` with one operation, as accelerators need it.
 
     A processor copies slices faster.
+
+    Args:
+        images: (b, c, h, w), size-matched.
+        places: (n, 3) result of `crop_places`, on the device of the images.
+        size: Side of the crops, px.
     """
     h, w = images.shape[-2:]
-    origins = crop_origins(corners, size)
-    where = np.concatenate([np.asarray(samples, dtype=np.int64)[:, None], origins], axis=1)
-    moved = torch.from_numpy(where).to(images.device, non_blocking=True)
     steps = torch.arange(size, device=images.device)
-    x, y = moved[:, 1, None] + steps, moved[:, 2, None] + steps
+    x, y = places[:, 1, None] + steps, places[:, 2, None] + steps
     rows, columns = y.clamp(0, h - 1)[:, :, None], x.clamp(0, w - 1)[:, None, :]
-    crops = images[moved[:, 0, None, None], :, rows, columns].movedim(-1, 1)
+    crops = images[places[:, 0, None, None], :, rows, columns].movedim(-1, 1)
     inside = ((y >= 0) & (y < h))[:, :, None] & ((x >= 0) & (x < w))[:, None, :]
     return crops * inside[:, None]

@@ -46,12 +46,15 @@ class Accelerator:
         with torch.cuda.stream(stream):
             yield
 
-    def upload(self, images: np.ndarray) -> Tensor:
-        """Return images on the device; they are copied while the processor goes on."""
-        tensor = torch.from_numpy(images)
-        if self.device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return tensor.to(self.device, non_blocking=True)
+    def upload(self, array: np.ndarray) -> Tensor:
+        """Return an array on the device; CUDA copies it while the processor goes on.
+
+        Nothing else may go there by another way: a copy from memory that is not pinned waits.
+        """
+        tensor = torch.from_numpy(array)
+        if self.device.type != "cuda":  # elsewhere the array may be gone before it is copied
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def wait(self) -> None:
         """Wait until all is done that this thread has submitted.
@@ -66,6 +69,11 @@ class Accelerator:
                 done.synchronize()
         elif self.device.type != "cpu":
             torch.accelerator.synchronize(self.device)
+
+
+def uploaded(array: np.ndarray, accelerator: Accelerator | None) -> Tensor:
+    """Return an array as a tensor on an accelerator, or on the processor where there is none."""
+    return torch.from_numpy(array) if accelerator is None else accelerator.upload(array)
 
 
 def on_host(*tensors: Tensor) -> list[Tensor]:

@@ -4,8 +4,10 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from torch import Tensor
 
 from sleap_lab.checkpoints import TrainingConfig
 from sleap_lab.decode.classes import group_by_class
@@ -19,7 +21,7 @@ from sleap_lab.decode.paf import (
     score_lines,
     trace_lines,
 )
-from sleap_lab.pipelines.accelerator import on_host
+from sleap_lab.pipelines.accelerator import on_host, uploaded
 from sleap_lab.pipelines.centroid import rank_in_frame
 from sleap_lab.pipelines.model import FrameBatch, Graph, Model
 from sleap_lab.pipelines.observation import (
@@ -121,16 +123,20 @@ def observe_lines(
     edges, pafs, stride = edges_of(model.config), maps["pafs"], model.config.stride("pafs")
     n_samples, n_nodes = maps["confmaps"].shape[:2]
     found = observe_peaks(maps, peak_threshold, refinements)
-    if count_lines(found.samples, found.nodes, edges, n_samples, n_nodes) > MAX_LINES * n_samples:
+    peaks, _ = _in_image(found, batch, model)
+    if count_lines(peaks.sample, peaks.node, edges, n_samples, n_nodes) > MAX_LINES * n_samples:
         found = replace(found[found.values > peak_threshold], complete=False)
+        peaks, _ = _in_image(found, batch, model)
     most = MAX_TRACED_LINES * n_samples
-    if count_lines(found.samples, found.nodes, edges, n_samples, n_nodes) > most:
+    if count_lines(peaks.sample, peaks.node, edges, n_samples, n_nodes) > most:
         kept = highest_per_node(found, math.isqrt(MAX_TRACED_LINES // len(edges)))
         found = replace(found[kept], truncated=True)
+        peaks, _ = _in_image(found, batch, model)
     points = found.points[:, 0] * model.config.stride("confmaps")
-    lines = trace_lines(pafs, found.samples, found.nodes, points, edges, stride, n_points)
+    upload = partial(uploaded, accelerator=model.accelerator)
+    lines = trace_lines(pafs, peaks.sample, peaks.node, points, edges, stride, n_points, upload)
     traced = TracedPeaks(
-        **vars(_in_image(found, batch, model)),
+        **vars(peaks),
         edge=lines.edge.astype(np.int32),
         source=lines.source.astype(np.int32),
         destination=lines.destination.astype(np.int32),
@@ -142,19 +148,29 @@ def observe_lines(
     return Observed(traced, maps, sizes, complete=found.complete, truncated=found.truncated)
 
 
-def _in_image(found: FoundPeaks, batch: FrameBatch, model: Model) -> Peaks:
-    """Return the peaks of a batch, by their only refinement, in image space."""
-    samples, nodes, points, values = on_host(
-        found.samples, found.nodes, found.points[:, 0], found.values
+def _in_image(
+    found: FoundPeaks, batch: FrameBatch, model: Model, *others: Tensor
+) -> tuple[Peaks, list[Tensor]]:
+    """Return the peaks of a batch, by their only refinement, in image space.
+
+    Args:
+        found: The peaks.
+        batch: Their frames.
+        model: The model that found them.
+        *others: Tensors (p, …) that come along into the memory of the processor.
+    """
+    samples, nodes, points, values, *others_here = on_host(
+        found.samples, found.nodes, found.points[:, 0], found.values, *others
     )
     sample = samples.numpy().astype(np.int32)
-    return Peaks(
+    peaks = Peaks(
         where=batch.where,
         sample=sample,
         node=nodes.numpy().astype(np.int32),
         points=model.to_image(points.double().numpy(), "confmaps") / batch.eff[sample, None],
         values=values.numpy(),
     )
+    return peaks, others_here
 
 
 def graphs(
@@ -250,10 +266,8 @@ def observe_classes(
     scale = model.config.stride("confmaps") / model.config.stride("class_maps")
     pixels = (found.points[:, 0] * scale).round().long()
     x, y = pixels[:, 0].clamp(0, w - 1), pixels[:, 1].clamp(0, h - 1)
-    classified = ClassifiedPeaks(
-        **vars(_in_image(found, batch, model)),
-        probabilities=class_maps[found.samples, :, y, x].cpu().numpy(),
-    )
+    peaks, (probabilities,) = _in_image(found, batch, model, class_maps[found.samples, :, y, x])
+    classified = ClassifiedPeaks(**vars(peaks), probabilities=probabilities.numpy())
     sizes = model.pixel_sizes(*maps)
     return Observed(classified, maps, sizes, complete=found.complete, truncated=found.truncated)
 

@@ -14,6 +14,7 @@ import torch
 from sleap_lab.errors import RunError
 from sleap_lab.media.source import Frame
 from sleap_lab.networks.preprocess import prepare
+from sleap_lab.pipelines.accelerator import uploaded
 from sleap_lab.pipelines.model import Crops, FrameBatch, Prediction
 from sleap_lab.pipelines.pipeline import Pipeline
 from sleap_lab.pipelines.profile import PREPROCESS, Clock, doing
@@ -192,13 +193,9 @@ def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
         return Prediction(empty, {}, sizes=np.zeros_like(where), eff=np.full(len(where), np.nan))
     sizes = np.array([image.shape[:2] for image in images], dtype=np.int64)
     with doing(PREPROCESS):
-        stacked = np.stack(images)
-        uploaded = (
-            torch.from_numpy(stacked)
-            if pipeline.accelerator is None
-            else pipeline.accelerator.upload(stacked)
+        prepared, factor = prepare(
+            uploaded(np.stack(images), pipeline.accelerator), pipeline.images
         )
-        prepared, factor = prepare(uploaded, pipeline.images)
     eff = np.full(len(images), factor)
     prediction = pipeline.predict(FrameBatch(prepared, eff, where))
     return replace(prediction, sizes=sizes, eff=eff)

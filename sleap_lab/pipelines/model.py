@@ -12,11 +12,11 @@ from sleap_lab.checkpoints import CropRule, TrainingConfig
 from sleap_lab.decode.paf import Candidates
 from sleap_lab.networks.preprocess import crop_origins, scale_and_pad, to_float
 from sleap_lab.pipelines.accelerator import Accelerator
+from sleap_lab.pipelines.precision import AUTOCAST_DTYPES
 from sleap_lab.pipelines.profile import NETWORK, PREPROCESS, doing
 from sleap_lab.poses.record import Poses
 
 Network = Callable[[Tensor], dict[str, Tensor]]
-AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from sleap_lab.pipelines.observation import Observed
 from sleap_lab.pipelines.onnxruntime import run_network
 from sleap_lab.pipelines.openvino import compile_network
 from sleap_lab.pipelines.plan import Plan, make_plan
+from sleap_lab.pipelines.precision import hold_weights
 from sleap_lab.pipelines.tiling import tiled
 from sleap_lab.pipelines.topdown import SpareBudget
 from sleap_lab.poses.record import Poses, Skeleton
@@ -250,10 +251,8 @@ def assemble(
         plan=plan,
         details=details,
     )
-    images, bytes_per_pixel = (
-        _image_spec(first.config, preprocessing),
-        4 * first.first_channels * first.scale**2,
-    )
+    images = _image_spec(first.config, preprocessing)
+    bytes_per_pixel = 4 * first.first_channels * first.scale**2
     return Pipeline(
         plan.kind,
         plan.skeleton,
@@ -382,6 +381,7 @@ def _runner(network: PoseNetwork, runtime: RuntimeConfig, device: torch.device) 
         return run_network(network, device, runtime.batch_size)
     # The keyword is missing in torch's stubs.
     network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    hold_weights(network, runtime.precision)
     if runtime.compile:
         network.compile()
     return network

@@ -2,11 +2,25 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from sleap_lab.poses.record import Poses
 
 MOST_SHIFT = 0.1
 """Largest shift of a point that `runtime.precision=auto` accepts, px of the image."""
+
+AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
+"""Number format of the network, where it is not that of the images -> what autocast turns it to."""
+
+
+def hold_weights(network: nn.Module, precision: str) -> None:
+    """Keep the weights of convolutions and matrix products in the format of a precision.
+
+    Otherwise autocast converts them in every pass. The results are the same.
+    """
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.to(AUTOCAST_DTYPES.get(precision))
 
 
 def fast_precision(device: torch.device) -> str | None:

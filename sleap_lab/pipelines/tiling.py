@@ -5,6 +5,8 @@ the middle of a tile, which see more of their surroundings, weigh more. So the n
 memory for more than a few tiles, whatever the size of the image.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -54,17 +56,18 @@ def starts(length: int, tiling: Tiling) -> list[int]:
     return [*range(0, last, tiling.size - tiling.overlap), last]
 
 
-def window(side: int, tiling: Tiling) -> Tensor:
-    """Return the weights (side, side) of the pixels of a tile's map.
+@lru_cache
+def window(side: int, tiling: Tiling, device: torch.device) -> Tensor:
+    """Return the weights (side, side) of the pixels of a tile's map, on a device.
 
     They are 1, or a Gaussian around the middle whose sigma is a share of the side.
     """
     if tiling.blend == "constant":
-        return torch.ones(side, side)
+        return torch.ones(side, side, device=device)
     from_middle = torch.arange(side) - (side - 1) / 2
     line = torch.exp(-(from_middle**2) / (2 * (tiling.sigma_scale * side) ** 2))
     weights = line[:, None] * line
-    return weights.clamp_min(max(float(weights.min()), LEAST_WEIGHT))
+    return weights.clamp_min(max(float(weights.min()), LEAST_WEIGHT)).to(device)
 
 
 def _joined(network: Network, image: Tensor, tiling: Tiling) -> dict[str, Tensor]:
@@ -80,7 +83,7 @@ def _joined(network: Network, image: Tensor, tiling: Tiling) -> dict[str, Tensor
         for name, tiles in maps.items():
             side = tiles.shape[-1]
             stride = size // side
-            weight = window(side, tiling).to(tiles.device)
+            weight = window(side, tiling, tiles.device)
             if name not in sums:
                 weights[name] = weight.new_zeros(h // stride, w // stride)
                 sums[name] = weight.new_zeros(tiles.shape[1], h // stride, w // stride)

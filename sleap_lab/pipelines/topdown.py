@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sleap_lab.decode.classes import assign_classes
-from sleap_lab.networks.preprocess import crop_corners, cut_crops, gather_crops
+from sleap_lab.networks.preprocess import crop_corners, crop_places, cut_crops, gather_crops
 from sleap_lab.pipelines.accelerator import on_host
 from sleap_lab.pipelines.centroid import (
     Centroids,
@@ -155,14 +155,12 @@ def observe_crops(
     places = found.content.in_image(0)
     needed = choose_centroids(sample, scores, places, peak_threshold=centroid_threshold, **choice)
     passes = _chosen_passes(sample, scores, needed, instance_model, budget)
-    size = instance_model.crop_size
-    assert size is not None, "checked when the pipeline is built"
-    corners = crop_corners(found.content.points[:, 0], size)
-    cut = gather_crops if instance_model.accelerator else cut_crops
+    assert instance_model.crop_size is not None, "checked when the pipeline is built"
+    corners = crop_corners(found.content.points[:, 0], instance_model.crop_size)
     outputs, nodes = [], []
     for rows in passes:
         with doing(PREPROCESS):
-            crops = cut(batch.images, sample[rows], corners[rows], size)
+            crops = _cut(batch.images, sample[rows], corners[rows], instance_model)
         maps = instance_model(crops)
         nodes.append(_find_nodes(maps, instance_model, refinements))
         outputs += [maps] if keep_maps else []
@@ -173,6 +171,15 @@ def observe_crops(
     pixel_size = instance_model.pixel_size("confmaps") * (1 + (rule.gain if rule else 0))
     pixel_sizes = {**found.pixel_sizes, "confmaps": pixel_size}
     return Observed(content, found.maps, pixel_sizes, crop_maps, found.complete, found.truncated)
+
+
+def _cut(images: Tensor, sample: np.ndarray, corners: np.ndarray, model: Model) -> Tensor:
+    """Return the crops (n, c, size, size) that a model sees, where the images are."""
+    size, accelerator = model.crop_size, model.accelerator
+    assert size is not None, "checked when the pipeline is built"
+    if accelerator is None:
+        return cut_crops(images, sample, corners, size)
+    return gather_crops(images, accelerator.upload(crop_places(sample, corners, size)), size)
 
 
 def _labelled(batch: FrameBatch, truth: TrueCentroids) -> Observed[Centroids]:

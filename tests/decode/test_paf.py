@@ -50,9 +50,7 @@ def test_points_on_half_a_pixel_are_sampled_on_the_side_of_their_source(
     fields = torch.zeros(1, 2, 1, 8)
     fields[0, 0, 0] = 10.0 ** torch.arange(8)  # so that a sum says which pixels are in it
     points = torch.tensor([[float(source), 0.0], [float(destination), 0.0]])
-    lines = trace_lines(
-        fields, torch.tensor([0, 0]), torch.tensor([0, 1]), points, [(0, 1)], stride, 3
-    )
+    lines = trace_lines(fields, np.array([0, 0]), np.array([0, 1]), points, [(0, 1)], stride, 3)
     toward = 1 if destination > source else -1
     assert lines.along.tolist() == pytest.approx(
         [toward * sum(10.0**column for column in columns) / 3]
@@ -122,16 +120,14 @@ def test_any_graph_is_walked_and_each_node_reached_once(edges):
 def scored(fields, peaks, edges=((0, 1),), *, stride=1, n_points=5, options=OPTIONS, samples=None):
     """Score the peaks [(node, x, y)] of one sample, or of several."""
     nodes, points = (
-        torch.tensor([p[0] for p in peaks]),
+        np.array([p[0] for p in peaks], dtype=np.int32),
         torch.tensor([p[1:] for p in peaks], dtype=torch.float64).reshape(-1, 2),
     )
-    samples = (
-        torch.zeros(len(peaks), dtype=torch.int64) if samples is None else torch.tensor(samples)
-    )
+    samples = np.array([0] * len(peaks) if samples is None else samples, dtype=np.int32)
     fields = torch.as_tensor(fields, dtype=torch.float64)
-    lines = trace_lines(fields, samples, nodes.long(), points, list(edges), stride, n_points)
+    lines = trace_lines(fields, samples, nodes, points, list(edges), stride, n_points)
     n_nodes = 1 + max(*itertools.chain(*edges), *(p[0] for p in peaks))
-    assert len(lines.edge) == count_lines(samples, nodes.long(), edges, len(fields), n_nodes)
+    assert len(lines.edge) == count_lines(samples, nodes, edges, len(fields), n_nodes)
     return score_lines(lines, field_size(fields, stride), options)
 
 
@@ -484,7 +480,7 @@ def test_the_slow_decoder_groups_the_same(slow, seed, least):
 
 
 def test_answers_of_old(fixtures, make_fixtures):
-    samples, nodes = torch.from_numpy(fixtures["samples"]), torch.from_numpy(fixtures["nodes"])
+    samples, nodes = fixtures["samples"], fixtures["nodes"]
     points = torch.from_numpy(fixtures["points"]) * make_fixtures.STRIDE
     scoring = dict(make_fixtures.SCORING)
     n_points = scoring.pop("n_points")

@@ -137,6 +137,17 @@ def test_order_is_sample_row_column_node():
     assert values.tolist() == [0.5] * 6
 
 
+@given(seed=seeds, levels=st.sampled_from([2, 3, 50]), holes=st.booleans())
+def test_all_pixels_compared_at_once_give_the_same_peaks(seed, levels, holes):
+    """Few levels make many equal neighbours; accelerators compare all pixels at once."""
+    draw = np.random.default_rng(seed)
+    maps = torch.from_numpy(draw.integers(0, levels, (2, 3, 6, 7)) / levels)
+    maps[torch.from_numpy(draw.random(maps.shape) < 0.1 * holes)] = nan
+    few, every = peaks._highest_among_few(maps, 0.3), peaks._highest_of_all(maps, 0.3)
+    for one_way, other_way in zip(few, every, strict=True):
+        assert torch.equal(one_way.nan_to_num(9), other_way.nan_to_num(9))
+
+
 def test_no_peaks():
     samples, nodes, points, values = local_peaks(torch.zeros(2, 3, 4, 5), 0.2, Refinement(5))
     assert (len(samples), len(nodes), points.shape, len(values)) == (0, 0, (0, 2), 0)

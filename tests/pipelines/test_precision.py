@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from sleap_lab.pipelines.precision import fast_precision, largest_shift
+from sleap_lab.networks import build_network
+from sleap_lab.pipelines.precision import (
+    AUTOCAST_DTYPES,
+    fast_precision,
+    hold_weights,
+    largest_shift,
+)
 from sleap_lab.poses.record import Skeleton, make_poses
 
 A, NOT = [1.0, 2.0], [np.nan, np.nan]
@@ -53,3 +59,33 @@ def test_cards_without_bf16_compute_in_16_if_they_have_it(monkeypatch, bf16, cap
 
 def test_what_was_never_tried_is_not_chosen():
     assert fast_precision(torch.device("mps")) is None
+
+
+BACKBONES = {
+    "unet": {"filters": 8, "max_stride": 8, "output_stride": 2, "up_interpolate": False},
+    "convnext": {"arch": {"depths": [1, 1], "channels": [8, 16]}, "output_stride": 2},
+    "swint": {
+        "arch": {"depths": [1, 2], "embed": 8, "num_heads": [1, 2]},
+        "output_stride": 2,
+        "window_size": 4,
+    },
+}
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("precision", AUTOCAST_DTYPES)
+@torch.inference_mode()
+def test_weights_that_are_held_in_a_format_give_the_same_maps(training_config, name, precision):
+    config = training_config("multi_class_topdown")
+    config["model_config"]["backbone_config"] = {name: BACKBONES[name]}
+    torch.manual_seed(0)
+    network, dtype = build_network(config).eval(), AUTOCAST_DTYPES[precision]
+    images = torch.rand(2, 1, 32, 48)
+    with torch.autocast("cpu", dtype=dtype):
+        converted = network(images)
+        hold_weights(network, precision)
+        held = network(images)
+    assert dtype in {one.dtype for one in network.parameters()}
+    for head, expected in converted.items():
+        assert held[head].dtype == expected.dtype
+        assert torch.equal(held[head], expected)

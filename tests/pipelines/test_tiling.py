@@ -20,6 +20,7 @@ spec = importlib.util.spec_from_file_location(
 cases = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cases)
 ANSWERS = json.loads(cases.ANSWERS.read_text())
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("case", cases.CASES)
@@ -45,11 +46,11 @@ def test_the_last_tile_ends_where_the_side_ends():
 
 
 def test_the_window_is_a_gaussian_that_never_vanishes():
-    weights = window(48, Tiling(96, 32, sigma_scale=0.125))
+    weights = window(48, Tiling(96, 32, sigma_scale=0.125), CPU)
     assert weights.max() == pytest.approx(np.exp(-(0.5**2) / (2 * 6**2)) ** 2)
     assert weights.min() == pytest.approx(1e-3)
     assert torch.equal(weights, weights.T)
-    assert window(3, Tiling(6, 2, blend="constant")).tolist() == [[1] * 3] * 3
+    assert window(3, Tiling(6, 2, blend="constant"), CPU).tolist() == [[1] * 3] * 3
 
 
 def maps(images):
