@@ -60,7 +60,7 @@ test: tools  ## Run the tests that need minutes, not hours, WORKERS (2) at a tim
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal --durations=20
 
 quick: tools  ## Run the tests that need neither processes nor networks, in a minute
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal -q --ignore tests/compare/test_browser.py \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal -q --ignore tests/compare/test_browser.py \
 		$(addprefix tests/,$(QUICK))
 
 conformance: tools  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)

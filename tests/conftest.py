@@ -1,5 +1,6 @@
 """Fixtures that tests of several rooms share: small generated videos, labels and models."""
 
+import gc
 import importlib.metadata
 import json
 import os
@@ -37,6 +38,13 @@ settings.load_profile("repeatable")
 
 # Shells let background processes ignore Ctrl-C, which the commands under test would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector the imported modules, which it would look through each time."""
+    gc.collect()
+    gc.freeze()
+
 
 GRAY_LEVELS = (20, 50, 80, 110, 140, 170)
 """Brightness of the frames of the video: a frame is known by its mean."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import hydra
 from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -82,12 +83,20 @@ class Configs:
 OURS = Configs()
 
 
+@cache
+def _schema() -> DictConfig:
+    """Return the config with the types and defaults of all keys; it is to be copied."""
+    return OmegaConf.structured(Config)
+
+
+@cache
 def register() -> None:
     """Make the schema and the resolvers known to Hydra; safe to call again."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    ConfigStore.instance().store(name="schema", node=_schema())
     OmegaConf.register_new_resolver("demo", _demo_file, replace=True)
 
 
+@cache
 def _set_defaults_of_launchers() -> None:
     """Replace defaults of the installed launchers; options of the user can say otherwise."""
     Plugins.instance()  # loads the plugins, which store their own
@@ -264,7 +273,7 @@ def read_config(node: DictConfig) -> tuple[Config, list[str]]:
         _check_keys(node[group], group)
     try:
         plain = OmegaConf.masked_copy(node, sorted(names))
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
+        config = OmegaConf.to_object(OmegaConf.merge(_schema(), plain))
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(config, Config)
@@ -310,11 +319,11 @@ def _check_keys(node: DictConfig, group: str) -> None:
 def options_of(hydra: Hydra, configs: Configs, overrides: Sequence[str]) -> Options:
     """Return a function that lists the options of a group, also those in folders of the user."""
     searched = [text for text in overrides if text.lstrip("+").startswith("hydra.searchpath=")]
-    return cache(
-        lambda group: list(
-            hydra.config_loader.get_group_options(group, ObjectType.CONFIG, configs.name, searched)
-        )
-    )
+    assert isinstance(hydra.config_loader, ConfigLoaderImpl)
+    # Of the loader itself, as its get_group_options would read the primary config for each group.
+    open_repository = hydra.config_loader._parse_overrides_and_create_caching_repo
+    repository = cache(lambda: open_repository(configs.name, searched)[1])
+    return cache(lambda group: list(repository().get_group_options(group, ObjectType.CONFIG)))
 
 
 def _options(group: str) -> Iterator[str]:

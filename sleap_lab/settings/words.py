@@ -113,6 +113,7 @@ def kind_of(path: Name) -> Kind:
     return Kind.ANY if path and path[0] != "tune" else Kind.TYPED
 
 
+@cache
 def is_list(path: Name) -> bool:
     """Say whether a key holds a list; the first parts of its name may be missing."""
     lists = (tuple(name.split(".")) for name, field in keys().items() if _holds_list(field.type))
@@ -241,18 +242,19 @@ def _is_one_of_list(path: Name, node: yaml.ScalarNode) -> bool:
 
 
 def _read(
-    source: ConfigSource,
     name: str,
     text: str,
     check: Callable[[str | None, yaml.Node | None, Any], None] = lambda package, node, values: None,
-) -> ConfigResult:
+) -> tuple[dict[str, str | None], Any]:
     """Read a config file.
 
     Args:
-        source: Where it is.
         name: The file, for messages.
         text: Its content.
         check: Called with the package that its header names, and its content as node and value.
+
+    Returns:
+        The settings of Hydra in its header, and its values.
 
     Raises:
         ConfigError: It is no YAML.
@@ -274,8 +276,13 @@ def _read(
         loader.dispose()
     loaded = _concealed(loaded)
     check(header.get("package"), node, loaded)
+    return header, {} if loaded is None else loaded
+
+
+def _result(source: ConfigSource, header: dict[str, str | None], values: Any) -> ConfigResult:
+    """Return what Hydra expects of a source that has read a config file."""
     return ConfigResult(
-        config=OmegaConf.create({} if loaded is None else loaded),
+        config=OmegaConf.create(values),
         path=f"{source.scheme()}://{source.path}",
         provider=source.provider,
         header=header,
@@ -306,7 +313,8 @@ class FileConfigSource(file_config_source.FileConfigSource):
             text = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: cannot be read as text ({one_line(error)})") from error
-        return _read(self, str(path), text, partial(check_options, str(path), config_path))
+        check = partial(check_options, str(path), config_path)
+        return _result(self, *_read(str(path), text, check))
 
 
 class ImportlibResourcesConfigSource(
@@ -316,10 +324,18 @@ class ImportlibResourcesConfigSource(
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read a config file of a package."""
-        file = resources.files(self.path).joinpath(self._normalize_file_name(config_path))
-        if not file.is_file():
+        name = self._normalize_file_name(config_path)
+        if (found := _read_packaged(self.path, name)) is None:
             raise ConfigLoadError(f"Config not found : {config_path}")
-        return _read(self, str(file), file.read_text(encoding="utf-8"))
+        header, values = found
+        return _result(self, dict(header), values)
+
+
+@cache  # an installed package does not change, and a process composes its configs several times
+def _read_packaged(package: str, name: str) -> tuple[dict[str, str | None], Any] | None:
+    """Return header and values of a config file of a package; None where there is none."""
+    file = resources.files(package).joinpath(name)
+    return _read(str(file), file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 QUOTED_KEY = re.compile(r"""([{,]\s*)(['"])((?:(?!\2).)*)\2(?=\s*:)""")

@@ -3,7 +3,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -560,9 +560,9 @@ def test_a_mistake_in_how_jobs_are_launched_is_found_before_the_first(labels, ov
 
 
 def test_a_launcher_that_is_not_installed_says_how_to_get_it(labels, monkeypatch):
-    there = ConfigLoaderImpl.get_group_options
+    there = CachingConfigRepository.get_group_options
     monkeypatch.setattr(
-        ConfigLoaderImpl,
+        CachingConfigRepository,
         "get_group_options",
         lambda *words: [name for name in there(*words) if name != "joblib"],
     )

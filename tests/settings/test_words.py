@@ -40,6 +40,8 @@ KEYS = (
     "cache_dir",
     "data.video_dataset",
 )
+TOGETHER = [dict(zip(KEYS, (TYPED * 2)[start:], strict=False)) for start in range(0, len(TYPED), 3)]
+"""Texts for all keys at once, such that two keys get each text."""
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +62,10 @@ def value_of(config, name):
     return str(Path(value).relative_to(Path.cwd())) if keys()[name].metadata["path"] else value
 
 
+def without_quotes(typed):
+    return {name: text.strip("'") for name, text in typed.items()}
+
+
 def preset(text, path="mine/experiment/box.yaml"):
     """Write an option of the user's own and return the folder to give as `config_dir`."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -67,23 +73,25 @@ def preset(text, path="mine/experiment/box.yaml"):
     return "mine"
 
 
-@pytest.mark.parametrize("typed", TYPED)
+@pytest.mark.parametrize("typed", TOGETHER)
 def test_text_arrives_from_the_command_line(typed):
     config, _ = compose_config(
-        [*WORDS, *(f"{'+' if 'tags' in name else ''}{name}={typed}" for name in KEYS)]
+        [*WORDS, *(f"{'+' if 'tags' in name else ''}{name}={text}" for name, text in typed.items())]
     )
-    assert {name: value_of(config, name) for name in KEYS} == dict.fromkeys(KEYS, typed.strip("'"))
+    assert {name: value_of(config, name) for name in KEYS} == without_quotes(typed)
 
 
-@pytest.mark.parametrize("typed", TYPED)
+@pytest.mark.parametrize("typed", TOGETHER)
 def test_text_arrives_from_a_preset(typed):
     mine = preset(
-        f"# @package _global_\nlogger:\n  run_name: {typed}\n  experiment_name: {typed}\n"
-        f"  tags: {{session: {typed}}}\noutput:\n  path: {typed}\ncache_dir: {typed}\n"
-        f"data:\n  video_dataset: {typed}\n"
+        f"# @package _global_\nlogger:\n  run_name: {typed['logger.run_name']}\n"
+        f"  experiment_name: {typed['logger.experiment_name']}\n"
+        f"  tags: {{session: {typed['logger.tags.session']}}}\n"
+        f"output:\n  path: {typed['output.path']}\ncache_dir: {typed['cache_dir']}\n"
+        f"data:\n  video_dataset: {typed['data.video_dataset']}\n"
     )
     config, _ = compose_config([*WORDS, "experiment=box"], config_dir=mine)
-    assert {name: value_of(config, name) for name in KEYS} == dict.fromkeys(KEYS, typed.strip("'"))
+    assert {name: value_of(config, name) for name in KEYS} == without_quotes(typed)
 
 
 def test_the_place_of_a_key_in_a_file_does_not_matter():
