@@ -21,7 +21,15 @@ from sleap_lab.evaluation.spread import LEVEL
 
 FOLDS = 5
 RIDGE = 0.3  # pull of the coefficients to 0, in numbers of labelled frames
-FEWEST_FREE = 10  # degrees of freedom of an interval
+FEWEST_FREE = 8  # degrees of freedom of an interval
+UNSEEN = 0.2
+"""Part of the bad frames beyond those that are expected of which no sign would tell.
+
+Labelled frames may hold none of them. With all of them (1) signs are hardly worth anything, with
+none intervals miss them; see docs/decisions.md.
+"""
+DOUBT, USUAL_TIME = 0.5, 5.0
+"""How alike frames are is doubted as if so many frames said that they stay alike for this time."""
 MOST_LABELLED = 2000
 """Labelled frames from which signs are not needed, and pairs of frames would take long."""
 WIDER = 1.05  # where signs make an interval wider than by so much, labels alone are used
@@ -98,12 +106,11 @@ def estimate(
     if free < FEWEST_FREE:
         return Estimate(value, *nothing, nothing, n)
     before = float(about @ about)
-    # The power is one more number that is fitted, and the line counts by its power.
-    fitted = 1 + power * coefficients(labelled, signs) if power else 0.0
-    after = float(((about - power * of_own) ** 2).sum()) * (n - 1) / (n - 1 - fitted)
+    # The power is one more number that is fitted.
+    after = float(((about - power * of_own) ** 2).sum()) * (n - 1) / (n - 1 - (power > 0))
     reach = float(stdtrit(free, (1 + LEVEL) / 2))
     alone, both = (
-        share_limits(middle, 1 / (n * distance) * (before / left if left else 1), reach)
+        share_limits(middle, left / n, 1 / (n * distance), reach)
         if share
         else mean_limits(middle, reach * float(np.sqrt(distance * left)))
         for middle, left in ((mean, before), (value, after))
@@ -119,20 +126,41 @@ def mean_limits(value: float, half: float) -> tuple[float, float]:
     return value / factor, value * factor
 
 
-def share_limits(value: float, n: float, reach: float) -> tuple[float, float]:
+def share_limits(value: float, left: float, n: float, reach: float) -> tuple[float, float]:
     """Return the limits of a share, as if from n independent frames.
 
-    Those of Wilson (1927, J. Am. Stat. Assoc. 22:209), which exist where no labelled frame is bad,
-    with an effective number of frames (Korn & Graubard 1998, Surv. Methodol. 24:193).
+    The scatter is that of the share at the limit, so that there are limits where no labelled frame
+    is bad: those of Wilson (1927, J. Am. Stat. Assoc. 22:209) with an effective number of frames
+    (Korn & Graubard 1998, Surv. Methodol. 24:193), if signs explain nothing. What they explain
+    scatters less; but the labels may hold none of the few frames about which signs are wrong.
+
+    Args:
+        value: The share.
+        left: Scatter of a frame that signs do not explain, at most value · (1 - value).
+        n: Effective number of frames.
+        reach: Standard errors of the limits.
     """
-    pull = reach**2 / n
-    middle = (value + pull / 2) / (1 + pull)
-    half = float(np.sqrt(pull * value * (1 - value) + pull**2 / 4)) / (1 + pull)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    square = reach**2 / n
+    alone = value * (1 - value)
+    part = min(left / alone, 1.0) if alone else 1.0  # of the scatter that is not explained
+    unseen = UNSEEN * (1 - part)
+
+    def half(slope: float) -> float:
+        """Solve half² = square · (left + slope · half - part · half²)."""
+        root = np.sqrt((square * slope) ** 2 + 4 * (1 + square * part) * square * left)
+        return float(square * slope + root) / (2 * (1 + square * part))
+
+    more = (1 - 2 * value) * part
+    low, high = value - half(unseen - more), value + half(unseen + more)
+    return max(low, 0.0), min(high, 1.0)
 
 
 def predicted(labelled: np.ndarray, error: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Predict errors from signs, each by a line that was fitted to labelled frames of other times.
+
+    Frames that are nearer than half the mean distance stay together. Of five groups in a row, each
+    fold has one: else a line would be fitted to what came later only, and what it misses would not
+    cancel. Which one is drawn, as what happens regularly would always be in the same fold.
 
     Args:
         labelled: (n,) which frames are labelled, ascending.
@@ -142,31 +170,19 @@ def predicted(labelled: np.ndarray, error: np.ndarray, signs: np.ndarray) -> np.
     Returns:
         (n,) by how much each labelled frame is predicted to be worse than all frames on average.
     """
-    scaled = _scaled(labelled, signs)
+    scaled, apart = _scaled(labelled, signs), np.diff(labelled)
+    group = np.cumsum(np.r_[0, apart > apart.mean() / 2])
+    turns = np.tile(np.arange(FOLDS), (len(labelled), 1))
+    fold = np.random.default_rng(0).permuted(turns, axis=1).ravel()[group]
     found = np.zeros(len(labelled))
-    for fold in np.array_split(np.arange(len(labelled)), FOLDS):
-        rest = np.delete(np.arange(len(labelled)), fold)
-        centred = scaled[rest] - scaled[rest].mean(axis=0)
-        pull = RIDGE * len(rest) * np.eye(centred.shape[1])
-        slope = np.linalg.solve(centred.T @ centred + pull, centred.T @ error[rest])
-        found[fold] = scaled[fold] @ slope
+    for own in (fold == number for number in np.unique(fold)):
+        if own.all():  # there are no other times
+            break
+        centred = scaled[~own] - scaled[~own].mean(axis=0)
+        pull = RIDGE * len(centred) * np.eye(centred.shape[1])
+        slope = np.linalg.solve(centred.T @ centred + pull, centred.T @ error[~own])
+        found[own] = scaled[own] @ slope
     return found
-
-
-def coefficients(labelled: np.ndarray, signs: np.ndarray) -> float:
-    """Return how many free coefficients the line through the signs has.
-
-    Signs that are alike count once, and the pull takes a part of each (effective degrees of freedom
-    of ridge regression: Hastie, Tibshirani & Friedman 2009, eq. 3.50).
-
-    Args:
-        labelled: (n,) which frames are labelled.
-        signs: (frames, k) what every frame shows.
-    """
-    scaled = _scaled(labelled, signs)
-    centred = scaled - scaled.mean(axis=0)
-    size = np.linalg.eigvalsh(centred.T @ centred)
-    return float((size / (size + RIDGE * len(labelled))).sum())
 
 
 def _scaled(labelled: np.ndarray, signs: np.ndarray) -> np.ndarray:
@@ -213,19 +229,23 @@ def likeness(labelled: np.ndarray, error: np.ndarray, video: np.ndarray) -> tupl
     """Return how alike labelled frames are that are near: the shared part, and the time it lasts.
 
     They minimise the squared distance of shared · exp(-apart / time) from the products of nearby
-    errors.
+    errors. Where few frames make up the scatter, as a few bad ones among good ones do, or none,
+    the products tell little, and the frames count as more alike than these say.
     """
     scatter = error - error.mean()
     variance = float((scatter**2).mean())
     if variance == 0:
-        return 0.0, 1.0
+        return 1.0, USUAL_TIME
     scatter = scatter / np.sqrt(variance)
+    number = len(error) ** 2 / float((scatter**4).sum())
+    trust = number / (number + DOUBT)
     apart, product = [], []
     for lag in range(1, min(NEIGHBOURS, len(error) - 1) + 1):
         same = video[labelled[lag:]] == video[labelled[:-lag]]
         apart.append((labelled[lag:] - labelled[:-lag])[same])
         product.append((scatter[lag:] * scatter[:-lag])[same] + 1 / len(error))
     distance, found = np.concatenate(apart), np.concatenate(product)
+    found = trust * found + (1 - trust) * np.exp(-distance / USUAL_TIME)
     curve = np.exp(-distance[:, None] / TIMES)
     power = (curve**2).sum(axis=0)
     shared = np.clip(

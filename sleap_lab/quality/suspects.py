@@ -59,6 +59,7 @@ class Suspect(NamedTuple):
         animals: Names of the tracks that the evidence is about.
         probability: That something is wrong here, from 0 to 1.
         reason: What looks wrong, in words.
+        nodes: Names of track and node of the nodes that the reason is about.
     """
 
     video: int
@@ -68,6 +69,7 @@ class Suspect(NamedTuple):
     animals: tuple[str, ...]
     probability: float
     reason: str
+    nodes: tuple[tuple[str, str], ...] = ()
 
 
 class Evidence(NamedTuple):
@@ -112,11 +114,13 @@ def suspects(quality: Quality, chances: Mapping[str, float | None] = CHANCE) -> 
 def _suspect(quality: Quality, evidence: Evidence, centre: int, rows: np.ndarray) -> Suspect:
     """Say what a moment is about; a sign that repeats about one node counts once."""
     places, names = quality.order.places, quality.order.poses.track_names
+    parts = quality.order.poses.skeleton.nodes
     strongest = rows[np.argsort(-evidence.weight[rows], kind="stable")].tolist()
     once = list({evidence.same[row]: row for row in reversed(strongest)}.values())[::-1]
     tracks = dict.fromkeys(evidence.about[row] for row in strongest)
     texts = [evidence.text[row] for row in once]
     more = len(texts) - MOST_REASONS
+    told = [evidence.same[row] for row in once[:MOST_REASONS]]
     video, frame = places[centre].tolist()
     return Suspect(
         video,
@@ -126,6 +130,7 @@ def _suspect(quality: Quality, evidence: Evidence, centre: int, rows: np.ndarray
         tuple(names[track] for track in tracks if track >= 0),
         float(-np.expm1(-evidence.weight[once].sum())),
         "; ".join(texts[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else ""),
+        tuple((names[track], parts[node]) for track, node, _ in told if min(track, node) >= 0),
     )
 
 

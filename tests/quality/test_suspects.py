@@ -62,6 +62,7 @@ def test_the_most_doubtful_moment_comes_first(planted):
     assert first.reason == (
         "worm 1: tail moves 2.0 body lengths in one frame; worm 2: lies on another pose"
     )
+    assert first.nodes == (("worm 1", "tail"),)
     assert (second.frame, second.probability) == (20, pytest.approx(CHANCE["gap"]))
 
 

@@ -24,7 +24,7 @@ function show(place) {
   }
   drawPicture(picture, now.video.film ? film : null, now.video, place, {
     zoom: ZOOMS[now.zoom], center: now.center, layers: now.layers, hidden: now.hidden,
-    tracks: near ? moment.tracks : [],
+    tracks: near ? moment.tracks : [], nodes: near ? moment.nodes : [],
   });
   picture.dataset.frame = frame;
   byId("frame").textContent = `frame ${frame.toLocaleString("en")}`;

@@ -249,13 +249,11 @@ def _video(recording: Recording, video: int, part: _Part) -> dict[str, Any]:
 def _moments(recording: Recording, parts: Mapping[int, _Part]) -> Iterator[dict[str, Any]]:
     """Yield the moments of the page; videos are numbered as there."""
     poses, videos = recording.quality.order.poses, list(parts)
+    part = {name: i for i, name in enumerate(poses.skeleton.nodes)}
     held = {(video, frame) for video, part in parts.items() for frame in part.frames.tolist()}
     for moment in recording.moments[:MOST_MOMENTS]:
-        tracks = [
-            i
-            for animal in moment.animals  # the most doubtful first
-            for i, name in enumerate(poses.track_names)
-            if name == animal
+        tracks = [  # the most doubtful first
+            i for animal in moment.animals for i in _numbers(poses, animal)
         ]
         yield {
             "video": videos.index(moment.video),
@@ -263,11 +261,19 @@ def _moments(recording: Recording, parts: Mapping[int, _Part]) -> Iterator[dict[
             "first": moment.first,
             "last": moment.last,
             "tracks": tracks,
+            "nodes": [
+                [i, part[node]] for name, node in moment.nodes for i in _numbers(poses, name)
+            ],
             "animals": moment.animals,
             "probability": round(moment.probability, 4),
             "reason": moment.reason,
             "held": (moment.video, moment.frame) in held,
         }
+
+
+def _numbers(poses: Poses, name: str) -> list[int]:
+    """Return the numbers of the tracks of a name, of which there may be several."""
+    return [i for i, own in enumerate(poses.track_names) if own == name]
 
 
 def _switches(recording: Recording, videos: list[int]) -> Iterator[dict[str, Any]]:

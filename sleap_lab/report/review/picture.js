@@ -109,6 +109,26 @@ function drawBox(pen, points) {
   pen.setLineDash([]);
 }
 
+// Ring a node that a moment is about, and name it at the side where there is room.
+function drawNode(pen, [x, y], name, { width }) {
+  for (const [line, color] of [[4, "#101418c0"], [2, "#fff"]]) {
+    pen.lineWidth = line;
+    pen.strokeStyle = color;
+    pen.beginPath();
+    pen.arc(x, y, 9, 0, 2 * Math.PI);
+    pen.stroke();
+  }
+  if (!name) return;
+  pen.font = "600 12px system-ui, sans-serif";
+  const fits = x + 14 + pen.measureText(name).width < width;
+  pen.textAlign = fits ? "left" : "right";
+  pen.lineWidth = 3;
+  pen.strokeStyle = "#101418c0";
+  pen.strokeText(name, x + (fits ? 14 : -14), y + 4);
+  pen.fillStyle = "#fff";
+  pen.fillText(name, x + (fits ? 14 : -14), y + 4);
+}
+
 // Draw a frame: what lies over the film is drawn in CSS px, so that lines stay thin.
 function drawPicture(canvas, film, video, place, look) {
   const ratio = window.devicePixelRatio || 1;
@@ -143,6 +163,14 @@ function drawPicture(canvas, film, video, place, look) {
   }
   if (look.layers.truth && video.truth) {
     eachPose(video.truth, place, video.truth.nodes, points => drawRings(pen, onScreen(points)));
+  }
+  if (look.layers.poses && look.layers.nodes) {
+    for (const [points, track] of seen) {
+      for (const [own, node] of look.nodes) {
+        const name = look.layers.names ? data.skeleton.nodes[node] : "";
+        if (own === track && points[node]) drawNode(pen, points[node], name, box);
+      }
+    }
   }
   if (look.layers.poses && look.layers.names) {
     for (const [points, track, row] of seen) {

@@ -58,8 +58,8 @@ def make_recording(read_scene):
     return make
 
 
-def moment(frame, animals=(), video=0, reason="moves much"):
-    return Suspect(video, frame, frame - 2, frame + 2, tuple(animals), 0.5, reason)
+def moment(frame, animals=(), video=0, reason="moves much", nodes=()):
+    return Suspect(video, frame, frame - 2, frame + 2, tuple(animals), 0.5, reason, tuple(nodes))
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,33 @@ def test_what_is_hidden_is_not_drawn(play, make_recording):
     assert not page.is_checked("[data-layer=poses]")
 
 
+WHITE_ON_BLACK = """() => {
+  const canvas = document.getElementById("picture"), pen = canvas.getContext("2d");
+  const pixels = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+  let count = 0;
+  for (let i = 0; i < pixels.length; i += 4) count += pixels[i] > 180 && pixels[i + 2] > 180;
+  return count;
+}"""
+
+
+def test_a_node_that_a_moment_is_about_is_ringed_and_named(play, make_recording, make_moment):
+    moments = [make_moment(30), make_moment(31, nodes=[("left", "center")])]
+    page = play(make_recording(moments=moments, problems={0: "it is torn"}, sizes={0: (96, 160)}))
+    page.keyboard.press("l")
+    go(page, "n", 30)
+    assert page.evaluate(WHITE_ON_BLACK) == 0
+    go(page, "n", 31)
+    ring = page.evaluate(WHITE_ON_BLACK)
+    page.keyboard.press("l")
+    assert page.evaluate(WHITE_ON_BLACK) > ring > 0  # with its name
+    page.keyboard.press("o")
+    page.keyboard.press("l")
+    assert page.evaluate(WHITE_ON_BLACK) == 0
+    page.keyboard.press("o")
+    page.keyboard.press("1")
+    assert page.evaluate(WHITE_ON_BLACK) == 0  # its track is hidden
+
+
 @pytest.mark.parametrize(("animals", "color"), [(("right", "left"), 1), (("left", "right"), 0)])
 def test_a_closer_look_is_at_the_most_doubtful_of_animals_that_are_far_apart(
     play, make_recording, make_moment, animals, color
