@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
 from sleap_lab.media.missing import missing_frames
 from sleap_lab.media.open_source import open_source
@@ -208,6 +209,7 @@ def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
     )
     yield Finding("models", OK, f"{pipeline.kind}, {len(pipeline.skeleton.nodes)} nodes ({nodes})")
     yield Finding("device", OK, f"{pipeline.device}, {_cores()}")
+    terminal.doing("trying out a run, about a minute at most")
     try:
         estimate, found = _measure(source, config, pipeline, starting)
     except SleapLabError as error:

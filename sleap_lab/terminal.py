@@ -5,6 +5,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,8 +18,6 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -44,10 +43,27 @@ def show_progress_as_json() -> None:
 
 
 class _RateColumn(ProgressColumn):
-    """Frames per second."""
+    """Frames per second since the start, and the time that is left or that it took."""
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self._before = before
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} frames/s" if task.speed else "", style="cyan")
+        seconds, done = task.finished_time or task.elapsed, task.completed - self._before
+        if not seconds or not done or task.total is None:
+            return Text()
+        rate = done / seconds
+        time = (
+            f"in {_clock(seconds)}"
+            if task.finished
+            else f"{_clock((task.total - task.completed) / rate)} left"
+        )
+        return Text(f"frames, {rate:.1f} frames/s, {time}", style="cyan")
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def progress(
@@ -72,9 +88,7 @@ def progress(
             TextColumn(label),
             BarColumn(),
             MofNCompleteColumn(),
-            _RateColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            _RateColumn(before),
         )
         with Progress(*columns, console=messages) as shown:
             task = shown.add_task(label, total=total, completed=before)

@@ -27,7 +27,7 @@ def found(*paths, overrides=()):
     return {finding.name: finding for finding in examine(list(map(str, paths)), list(overrides))}
 
 
-def test_a_run_that_would_work_is_tried_out(video_path, single, tmp_path):
+def test_a_run_that_would_work_is_tried_out(video_path, single, tmp_path, capsys):
     findings = found(video_path, single, overrides=["runtime.device=cpu", "logger=none"])
     assert [finding.verdict for finding in findings.values() if finding.name != "trial"] == [OK] * (
         len(findings) - ("trial" in findings)
@@ -35,6 +35,7 @@ def test_a_run_that_would_work_is_tried_out(video_path, single, tmp_path):
     assert {"outputs", "video", "mlflow", "models", "device", "run"} <= set(findings)
     assert findings["models"].text.startswith("single_instance, ")
     assert "frames/s; all " in findings["run"].text
+    assert "trying out a run, about a minute at most …" in capsys.readouterr().err
     assert not (tmp_path / "outputs").exists()
 
 

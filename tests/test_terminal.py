@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from sleap_lab import terminal
 
@@ -116,6 +117,25 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch):
     assert list(terminal.progress(range(3), 5, "predicting", before=2)) == [0, 1, 2]
     assert "predicting" in screen.getvalue()
     assert "5/5" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("completed", "seconds", "shown"),
+    [
+        (2, 0.0, ""),  # what an earlier run did tells nothing about the rate
+        (6, 2.0, "frames, 2.0 frames/s, 0:02:00 left"),  # 240 left at 4 in 2 s
+        (246, 122.0, "frames, 2.0 frames/s, in 0:02:02"),
+    ],
+)
+def test_the_bar_tells_the_rate_since_the_start_and_what_is_left(completed, seconds, shown):
+    now = [0.0]
+    bar = Progress(get_time=lambda: now[0], disable=True)
+    bar.add_task("predicting", total=246, completed=2)
+    (task,) = bar.tasks
+    now[0] = seconds
+    for _ in range(completed - 2):  # those of a batch come all at once
+        bar.advance(task.id)
+    assert terminal._RateColumn(2).render(task).plain == shown
 
 
 def test_paths_below_the_working_directory_are_shown_relative(tmp_path, monkeypatch):

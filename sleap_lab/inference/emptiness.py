@@ -80,14 +80,15 @@ def _reason(frames: Sequence[EmptyFrame], threshold: float) -> str:
         return "If animals are in them, try a lower model.peak_threshold, and check the models."
     highest = sorted(frame.highest for frame in frames)
     seen = (
-        f"In {len(frames)} of them the highest confidence is {highest[0]:.2f} to {highest[-1]:.2f}"
-        f" (model.peak_threshold={threshold:g}). If animals are in them, "
+        f"In {len(frames)} that were looked at, the highest confidence is {highest[0]:.2f} to "
+        f"{highest[-1]:.2f} (model.peak_threshold={threshold:g}). If animals are in them, "
     )
-    if highest[-1] >= threshold:
+    if highest[0] >= threshold:
         return seen + (
-            "peaks are found, but too few for an instance: try a lower model.peak_threshold "
-            "(of top-down models its second number), model.min_line_scores or "
-            "model.min_instance_peaks."
+            "peaks are found, but too few for an instance: try a lower model.peak_threshold (with "
+            "top-down models its second number), model.min_line_scores or "
+            "model.min_instance_peaks, and check that the animals are as large as in training "
+            "(preprocessing.input_scale)."
         )
     if highest[-1] >= NEAR * threshold:
         return seen + f"the model nearly sees them: try model.peak_threshold={highest[0] / 2:.1g}."

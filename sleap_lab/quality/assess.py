@@ -36,7 +36,8 @@ class Quality:
         expected: Number of animals expected in each frame, per video.
         length: Body length, px; nan where it is not known.
         metrics: `quality/…` numbers; nan where one cannot be formed.
-        notes: What a reader must know.
+        not_looked_for: Proxies of `KINDS` that need what is not there: tracks, pairs of left and
+            right nodes, a second tracker.
         labelled: What few labelled frames say of the whole recording, in a sentence; empty where
             none or all are labelled.
     """
@@ -46,8 +47,15 @@ class Quality:
     expected: Mapping[int, int]
     length: float
     metrics: Mapping[str, float]
-    notes: tuple[str, ...] = ()
+    not_looked_for: tuple[str, ...] = ()
     labelled: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What poses without tracks do not show; nothing where they have some."""
+        if not len(self.order.poses) or "jump" not in self.not_looked_for:
+            return ()
+        return ("quality: jumps, flips and gaps are not looked for, since poses have no tracks",)
 
 
 def assess(poses: Poses, animals: int | None = None, identify: Identify | None = None) -> Quality:
@@ -80,10 +88,13 @@ def assess(poses: Poses, animals: int | None = None, identify: Identify | None =
         video: expected_animals(counts[order.places[:, 0] == video]) if animals is None else animals
         for video in videos
     }
-    notes = []
-    if len(poses) and not (order.animal >= 0).any():
-        notes.append("quality: jumps, flips and gaps are left out, since poses have no tracks")
-    return Quality(order, found, expected, length, _metrics(order, found, expected), tuple(notes))
+    needed = {
+        **dict.fromkeys(("jump", "gap"), (order.animal >= 0).any()),
+        "flip": (order.animal >= 0).any() and len(proxies.mirrored_nodes(poses.skeleton)) > 0,
+        **dict.fromkeys(("swap", "doubt"), identify is not None),
+    }
+    missing = tuple(kind for kind in KINDS if not needed.get(kind, True))
+    return Quality(order, found, expected, length, _metrics(order, found, expected), missing)
 
 
 def _metrics(

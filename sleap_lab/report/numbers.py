@@ -11,6 +11,14 @@ from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.poses.record import Poses
 from sleap_lab.settings.metrics import METRICS
 
+VISIBILITY = {
+    "tp": "in both",
+    "fp": "only in the prediction",
+    "tn": "in neither",
+    "fn": "only in the ground truth",
+}
+"""Names of sleap-nn's counts of nodes, in words."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -213,15 +221,15 @@ def tables(evaluation: Evaluation) -> Iterator[Table]:
         ]
         rows.append(("mean", share(voc["oks_voc.mAP"]), share(voc["oks_voc.mAR"])))
         yield Table("Precision and recall", ("OKS at least", "AP", "AR"), rows)
-    for group, title in {
-        "visibility_metrics": "Visibility of nodes in matched pairs",
-        "detection_metrics": "Detection",
-    }.items():
+    for group, title, names in (
+        ("visibility_metrics", "Visibility of nodes in matched pairs", VISIBILITY),
+        ("detection_metrics", "Detection", {}),
+    ):
         if group in metrics:
             yield Table(
                 title,
                 ("Metric", "Value"),
-                [(name, number(value)) for name, value in metrics[group].items()],
+                [(names.get(name, name), number(value)) for name, value in metrics[group].items()],
             )
     yield from _breakdown_tables(evaluation)
     if evaluation.switches:
@@ -313,6 +321,8 @@ def stage_times(stages: Mapping[str, float]) -> list[tuple[str, str, float]]:
 
 def text(value: Any) -> str:
     """Write a setting as the config files do."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(text, value))}]"
     return (
         "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     )

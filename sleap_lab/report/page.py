@@ -20,7 +20,7 @@ from sleap_lab.report.drawing import encoded, house_style
 from sleap_lab.report.panels import Panel, accuracy_panels, content_panels, groups
 from sleap_lab.report.pictures import Picture, take_pictures
 from sleap_lab.report.radii import radius_tables
-from sleap_lab.report.signs import quality_panels
+from sleap_lab.report.signs import no_signs, quality_panels
 
 SUMMARY = (
     "title",
@@ -123,6 +123,7 @@ def write_report(
         **_told(facts, evaluation),
         **_set(settings, defaults),
         "empty": empty,
+        "no_signs": no_signs(quality),
     }
     _write(path, template("page.html").render(context))
 

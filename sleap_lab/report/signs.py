@@ -1,6 +1,6 @@
 """The figure of the report about quality without ground truth: where signs of errors were found."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,23 +15,46 @@ if TYPE_CHECKING:
 
 
 def quality_panels(quality: Quality) -> Iterator[Panel]:
-    """Yield the figure of the places where each proxy finds something."""
-    order = quality.order
-    if not len(order.poses):
+    """Yield the figure of the places where each proxy finds something, if one does."""
+    order, found = quality.order, _found(quality)
+    if not found:
         return
-    found = {kind: np.unique(quality.found[kind].rows) for kind in KINDS}
     axis = frame_axis(order.places)
-    counted = ", ".join(f"{kind} {len(rows):,}" for kind, rows in found.items() if len(rows))
-    meaning = "; ".join(f"{kind}: {text}" for kind, text in KINDS.items())
+    counted = ", ".join(f"{kind} {len(rows):,}" for kind, rows in found.items())
+    meaning = "; ".join(f"{kind}: {KINDS[kind]}" for kind in found)
+    others = _others(quality, found)
     yield panel(
         "Signs of errors",
         f"Poses that are unusual for this recording, without ground truth. {meaning}. "
         "In brackets: number of poses."
+        + others
         + (f" Together with labels: {quality.labelled}." if quality.labelled else ""),
-        f"Signs of errors over the frames: {counted or 'none'}.",
+        f"Signs of errors over the frames: {counted}.",
         _signs(axis, {kind: order.place[rows] for kind, rows in found.items()}),
         shape="wide",
     )
+
+
+def no_signs(quality: Quality | None) -> str:
+    """Say that no proxy finds anything; empty where one does, or there is nothing to look at."""
+    if quality is None or not len(quality.order.poses) or _found(quality):
+        return ""
+    return f"Signs of errors.{_others(quality, ())}"
+
+
+def _others(quality: Quality, found: Collection[str]) -> str:
+    """Say which proxies find nothing, and which are not looked for."""
+    unknown = quality.not_looked_for
+    nothing = [kind for kind in KINDS if kind not in found and kind not in unknown]
+    said = {"not found": nothing, "not looked for": unknown}
+    parts = [f"{how}: {', '.join(kinds)}" for how, kinds in said.items() if kinds]
+    return f" {'; '.join(parts).capitalize()}." if parts else ""
+
+
+def _found(quality: Quality) -> dict[str, np.ndarray]:
+    """Return the rows of poses in which each proxy finds something, without those that do not."""
+    found = {kind: np.unique(quality.found[kind].rows) for kind in KINDS}
+    return {kind: rows for kind, rows in found.items() if len(rows)}
 
 
 def _signs(axis: FrameAxis, places: dict[str, np.ndarray]) -> "Figure":
@@ -45,8 +68,8 @@ def _signs(axis: FrameAxis, places: dict[str, np.ndarray]) -> "Figure":
             linestyle="none",
             marker="|",
             markersize=9,
-            markeredgewidth=1.2,
-            color=drawing.track_color(row),
+            markeredgewidth=1.6,
+            color=drawing.CONTRAST,
             rasterized=True,
         )
     drawing.name_rows(axes, [f"{kind} ({len(place):,})" for kind, place in places.items()])

@@ -36,9 +36,10 @@ def next_steps(run: Run, *, evaluated: bool, animals: int) -> Iterator[Step]:
     if animals > 1 and not config.tracker.tracking:
         yield Step("Follow the animals from frame to frame:", command=f"{command} tracker=global")
     if not evaluated:
+        evaluator = "identity" if config.tracker.tracking else "oks"
         yield Step(
             "Measure how good the poses are, against labels of some of the frames:",
-            command=f"{command} evaluator=identity evaluator.ground_truth_path=labels.slp",
+            command=f"{command} evaluator={evaluator} evaluator.ground_truth_path=labels.slp",
         )
     yield Step(
         "Look at the moments that seem wrong, in a page that plays the recording (review.html, "

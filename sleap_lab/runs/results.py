@@ -146,11 +146,11 @@ def write_quality(run: Run, source: Source, quality: Quality, predictions: sio.L
     suggestions that the SLEAP GUI steps through.
     """
     run.summary.metrics |= quality.metrics
-    run.summary.notes += quality.notes
     names = [video_name(video) for video in source.videos]
     write_breakdown(run.folder / QUALITY_FILE, quality, names)
     if not run.config.evaluator.quality:
         return
+    run.summary.notes += quality.notes
     moments = suspects(quality)
     write_suspects(run.folder / SUSPECTS_FILE, moments, names)
     if moments:

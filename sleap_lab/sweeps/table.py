@@ -232,7 +232,8 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
             equal, decided_by = better, name
             second = second or name
     if len(equal) > 1:
-        equal, decided_by = sorted(equal, key=_simplicity), SIMPLER
+        equal = sorted(equal, key=_simplicity)
+        decided_by = SIMPLER if decided_by is None else f"{decided_by}, then {SIMPLER}"
     best = equal[0]
     numbers = tuple(sorted(job.number for job in tied if job is not best))
     return Best(best, criterion, ended[best][criterion], minimize, numbers, decided_by, second)

@@ -39,7 +39,7 @@ def look(monkeypatch):
             for video, frame in source.frames.tolist():
                 seen.append(frame)
                 maps = torch.zeros(1, 2, 4, 6)
-                maps[0, 1, 2, 3] = highest
+                maps[0, 1, 2, 3] = highest if isinstance(highest, float) else next(highest)
                 keep(
                     SimpleNamespace(
                         maps={name: maps},
@@ -68,8 +68,9 @@ def test_mostly_empty_is_said_with_what_the_network_sees(look):
     found, seen = look(result([0, 1]), highest=0.01)
     assert seen == [2, 4, 7, 9]  # evenly spaced, first to last
     assert found.note.startswith(
-        "8 of 10 frames have no instance. In 4 of them the highest confidence is 0.01 to 0.01 "
-        "(model.peak_threshold=0.2). If animals are in them, the model sees nothing like what"
+        "8 of 10 frames have no instance. In 4 that were looked at, the highest confidence is "
+        "0.01 to 0.01 (model.peak_threshold=0.2). If animals are in them, the model sees nothing "
+        "like what"
     )
     assert found.threshold == 0.2
     (first, *_) = found.frames
@@ -90,6 +91,11 @@ def test_mostly_empty_is_said_with_what_the_network_sees(look):
 )
 def test_reasons(look, highest, name, says):
     assert says in look(result([]), highest=highest, name=name)[0].note
+
+
+def test_peaks_that_some_frames_have_are_no_reason_to_look_further(look):
+    note = look(result([]), highest=iter([0.1, 0.3, 0.3, 0.3]))[0].note
+    assert "nearly sees them: try model.peak_threshold=0.05." in note  # 0.1 / 2
 
 
 def test_of_a_pair_of_thresholds_that_of_the_centroids_counts(look):

@@ -132,8 +132,9 @@ def test_without_tracks_several_animals_are_not_followed(scene):
     assert np.isnan(quality.metrics["quality/jumps_per_1000"])
     assert np.isnan(quality.metrics["quality/gaps"])
     assert quality.metrics["quality/stretched_per_1000"] == 0
+    assert quality.not_looked_for == ("jump", "flip", "gap", "swap", "doubt")
     assert quality.notes == (
-        "quality: jumps, flips and gaps are left out, since poses have no tracks",
+        "quality: jumps, flips and gaps are not looked for, since poses have no tracks",
     )
 
 
@@ -142,7 +143,8 @@ def test_one_animal_without_a_track_is_followed(scene, changed):
     poses = replace(poses, tracks=np.full(len(poses), -1))
     quality = assess(changed(poses, [90], poses.points[90] + 80))
     assert places(quality, "jump") == {(90, -1), (91, -1)}
-    assert not quality.notes
+    assert not {"jump", "gap"} & set(quality.not_looked_for)
+    assert quality.notes == ()
 
 
 def test_a_single_node(scene, changed):

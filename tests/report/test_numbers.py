@@ -17,6 +17,7 @@ from sleap_lab.report import numbers
         (False, "false"),
         (0.025, "0.025"),
         ([1, 2], "[1, 2]"),
+        (["a b", None], "[a b, null]"),
         ("<b>", "<b>"),
     ],
 )

@@ -43,6 +43,8 @@ def test_commands_can_be_typed_as_they_are(run, monkeypatch):
 def test_what_was_not_done_is_proposed(run):
     track, evaluate, *_ = commands(next_steps(run, evaluated=False, animals=3))
     assert track == "sleap-lab 'data.path=a b.mp4' tracker=global"
-    assert evaluate.startswith("sleap-lab 'data.path=a b.mp4' evaluator=identity ")
+    assert evaluate.startswith("sleap-lab 'data.path=a b.mp4' evaluator=oks ")
     run.config.tracker.tracking = True
+    (evaluate, *_) = commands(next_steps(run, evaluated=False, animals=3))
+    assert evaluate.startswith("sleap-lab 'data.path=a b.mp4' evaluator=identity ")
     assert "tracker=global" not in str(list(next_steps(run, evaluated=True, animals=3)))
