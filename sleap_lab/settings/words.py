@@ -70,15 +70,16 @@ MERGE = "tag:yaml.org,2002:merge"
 class Kind(Enum):
     """How the values of a key are read.
 
-    The value of each member lists the types that are kept: a number or bool of such a type is kept
-    where writing it again gives the typed text, and becomes text otherwise.
+    The value of each member holds the types that are kept: a number or bool of such a type is kept
+    where writing it again gives the typed text, and becomes text otherwise. It is a set, because
+    Python 3.11.2 puts an object without use in the place of an empty tuple.
     """
 
     TYPED = None
     """A key with a type other than text, which converts the value."""
-    TEXT = ()
-    INDEX_OR_NAME = (int,)
-    ANY = (int, float, bool)
+    TEXT = frozenset[type]()
+    INDEX_OR_NAME = frozenset({int})
+    ANY = frozenset({int, float, bool})
     """A key of the user or of a plugin, whose value may be text or a number."""
 
 
