@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache
@@ -36,6 +37,14 @@ KINDS = {
         ("minimal_instance_centroid", "minimal_instance_centered_instance"),
     ),
     "bottom-up": ("centered_pair_small.mp4", ("minimal_instance_bottomup",)),
+    "multi-class bottom-up": (
+        "centered_pair_small.mp4",
+        ("minimal_instance_multiclass_bottomup",),
+    ),
+    "multi-class top-down": (
+        "centered_pair_small.mp4",
+        ("minimal_instance_centroid", "minimal_instance_multiclass_centered_instance"),
+    ),
     "flies, top-down": ("two_flies.mp4", ("flies13_centroid", "flies13_centered_instance")),
     "flies, bottom-up": ("two_flies.mp4", ("flies13_bottomup",)),
 }
@@ -43,6 +52,7 @@ BATCHES = (4, 16, 64)
 FRAMES = int(os.environ.get("GPU_CHECK_FRAMES", "400"))
 SECONDS_FOR_CASES = 180
 """Time for the reference's cases; those that are not reached are counted."""
+INTERRUPTED = 130
 DEVICE = os.environ.get("GPU_CHECK_DEVICE", "cuda")
 """Another device is for trying the script itself."""
 Rows = list[dict[str, Any]]
@@ -95,6 +105,8 @@ def cases(reference: Path) -> Iterator[dict[str, Any]]:
                 main(["track", *shlex.split(flags), "-o", output, "-d", DEVICE, *own])
             except SystemExit as end:
                 code = end.code
+            if code == INTERRUPTED:  # by the time limit of gpu_check.sh
+                return
             verdict = {} if code else compare(reference, name, output, "-t" in flags.split())
             yield {"case": name, "exit": code or 0, **verdict}
 
@@ -113,7 +125,7 @@ def compare(reference: Path, name: str, output: str, tracks: bool) -> dict[str, 
 @cache
 def long_enough(video: Path) -> Path:
     """Return a video that shows another one over and over, at least `FRAMES` long."""
-    return play_again(video, Path(tempfile.mkdtemp()) / video.name, max(FRAMES, 64))
+    return play_again(video, Path(tempfile.mkdtemp()) / video.name, max(FRAMES, 128))
 
 
 def speed(reference: Path, kind: str, frames: int = FRAMES, **runtime: Any) -> dict[str, Any]:
@@ -153,25 +165,56 @@ def speeds(reference: Path) -> Iterator[dict[str, Any]]:
         yield {"kind": kind, **options, **found}
 
 
+def waits(reference: Path) -> Iterator[dict[str, Any]]:
+    """Count how often the processor waits for the GPU in a batch of every kind of model.
+
+    PyTorch counts; the waits of start and first batch are those of a shorter run. Waits for a whole
+    stream, one per pass of a network, do not count for PyTorch.
+    """
+    for kind in KINDS if DEVICE == "cuda" else ():
+        counts = []
+        for frames in (64, 128):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                torch.cuda.set_sync_debug_mode("warn")
+                try:
+                    speed(reference, kind, frames, batch_size=16)
+                finally:
+                    torch.cuda.set_sync_debug_mode("default")
+            counts.append(sum("synchroniz" in str(one.message) for one in told))
+        yield {"kind": kind, "waits_per_batch": (counts[1] - counts[0]) / 4}
+
+
 def shown(title: str, rows: Rows) -> str:
     """Return rows as a Markdown table."""
     heads = list(dict.fromkeys(name for row in rows for name in row))
 
     def cell(value: Any) -> str:
-        return f"{value:.1f}" if isinstance(value, float) else str(value)
+        if isinstance(value, float):
+            return f"{value:.1f}"
+        return str(value).partition("\n")[0].replace("|", "\\|")
 
     lines = [heads, ["---"] * len(heads)]
     lines += [[cell(row.get(head, "")) for head in heads] for row in rows]
     return f"\n## {title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def attempted(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield rows, and an error as the last one."""
+    try:
+        yield from rows
+    except Exception as error:  # the next step may work
+        yield {"error": f"{type(error).__name__}: {error}"}
+
+
 def main() -> None:
     """Run everything; both files are written after every row, so that a stop loses none."""
     reference, out = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
     os.chdir(reference)  # labels name their videos relative to it
-    found: dict[str, Rows] = {"frames per second": [], "cases, float32": []}
-    for rows, made in zip(found.values(), (speeds(reference), cases(reference)), strict=True):
-        for row in made:
+    steps = {"frames per second": speeds, "waits for the GPU": waits, "cases, float32": cases}
+    found: dict[str, Rows] = {title: [] for title in steps}
+    for rows, step in zip(found.values(), steps.values(), strict=True):
+        for row in attempted(step(reference)):
             rows.append(row)
             print(row, flush=True)
             write(out, found)

@@ -13,4 +13,4 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 [ -n "${GPU_CHECK_DEVICE:-}" ] || "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' \
     || { echo "error: PyTorch finds no CUDA device here" >&2; exit 2; }
 mkdir -p "$out"
-PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" exec timeout 470 "$python" "$here/scripts/gpu_check.py" "$reference" "$out"
+PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" exec timeout -k 10 460 "$python" "$here/scripts/gpu_check.py" "$reference" "$out"

@@ -279,17 +279,18 @@ def test_what_does_not_fit_beside_other_batches_fits_alone(pipeline, threads):
     assert poses.frames[:, 1].tolist() == poses.points[:, 0, 0].tolist() == list(range(8))
 
 
-def test_an_interruption_ends_the_workers_and_keeps_what_was_done(anywhere, threads):
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RunError("the video is gone")])
+def test_an_end_of_reading_ends_the_workers_and_keeps_what_was_done(anywhere, threads, error):
     pipeline, _ = anywhere
     threads(2)
 
     def interrupted():
         yield from (frame(i, i) for i in range(12))
-        raise KeyboardInterrupt
+        raise error
 
     done = []
     predictions = predict(interrupted(), pipeline, batch_size=2)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(error)):
         done.extend(n for p in predictions for n in p.poses.frames[:, 1].tolist())
     assert done
     assert done == list(range(len(done)))

@@ -15,9 +15,10 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 def test_rows_of_several_kinds_are_one_table(monkeypatch):
     monkeypatch.syspath_prepend(SCRIPTS.parent)
     shown = runpy.run_path(str(SCRIPTS / "gpu_check.py"))["shown"]
-    assert shown("speed", [{"kind": "a", "rate": 1.26}, {"kind": "b", "error": "no memory"}]) == (
+    rows = [{"kind": "a", "rate": 1.26}, {"kind": "b", "error": "1|2 fails\n\nin a.py"}]
+    assert shown("speed", rows) == (
         "\n## speed\n\n| kind | rate | error |\n| --- | --- | --- |\n"
-        "| a | 1.3 |  |\n| b |  | no memory |\n"
+        "| a | 1.3 |  |\n| b |  | 1\\|2 fails |\n"
     )
 
 
