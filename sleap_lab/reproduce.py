@@ -117,8 +117,8 @@ def reproduce(
         for line in _copied_from(first.overrides, {item.key for item in wrong}):
             terminal.note(line)
         raise RunError(
-            f"{len(wrong)} of {len(inputs)} inputs are not what they were, so nothing was run; "
-            "KEY=PATH says where one moved to"
+            f"{len(wrong)} of {len(inputs)} inputs are missing or have changed, so nothing was "
+            "run; KEY=PATH gives the new place of one that has moved"
         )
     check(config)
     device = device_name(config)

@@ -57,7 +57,7 @@ def test_what_is_not_foreseen_is_one_line_too(monkeypatch, capsys):
     assert code_of("sync") == 1
     expected = (
         "error: ZeroDivisionError: half of it "
-        "(not foreseen; debug=true tells where, please report it)\n"
+        "(unexpected; debug=true shows where; please report it)\n"
     )
     assert capsys.readouterr().err == expected
     assert code_of("sync", "debug=true") == 1

@@ -225,7 +225,9 @@ def test_changed_and_missing_inputs_are_listed_and_nothing_is_run(first, again, 
     shutil.copy("truth.slp", "labels.slp")
     Path("truth.slp").unlink()
     capsys.readouterr()
-    with pytest.raises(RunError, match="2 of 2 inputs are not what they were, so nothing was run"):
+    with pytest.raises(
+        RunError, match="2 of 2 inputs are missing or have changed, so nothing was run"
+    ):
         again()
     assert sorted(line.split()[:2] for line in capsys.readouterr().out.splitlines()) == [
         ["changed", "data.path:"],
@@ -238,7 +240,7 @@ def test_inputs_that_moved_are_named_by_their_keys(first, again):
     first()
     Path("moved").mkdir()
     shutil.move("labels.slp", "moved/labels.slp")
-    with pytest.raises(RunError, match="KEY=PATH says where one moved to"):
+    with pytest.raises(RunError, match="KEY=PATH gives the new place of one that has moved"):
         again()
     receipt = again(data__path="moved/labels.slp")
     assert (receipt.verdict, [item.status for item in receipt.inputs]) == (

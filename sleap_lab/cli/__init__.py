@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             traceback.print_exception(error)
         terminal.fail(
             f"{type(error).__name__}: {redact(' '.join(str(error).split()))} "
-            "(not foreseen; debug=true tells where, please report it)"
+            "(unexpected; debug=true shows where; please report it)"
         )
         code = 1
     # Without this, the last collections of the interpreter visit all objects once more: up to 1 s.

@@ -15,25 +15,25 @@ MISCELLANEOUS = "other"
 """Name of the page of the keys that belong to no group."""
 
 FIRST_PAGE = """\
-sleap-lab: experiments for animal pose estimation
+sleap-lab: find, track and score animal poses with trained SLEAP models
 
-  sleap-lab KEY=VALUE …          run one: predict, filter, track, evaluate, report, log
-  sleap-lab -m KEY=A,B …         run one per combination
+  sleap-lab KEY=VALUE …          run an experiment: predict, filter, track, evaluate, report, log
+  sleap-lab -m KEY=A,B …         run one for each combination of values (a sweep)
   sleap-lab track FLAGS          the same in sleap-nn's own flags
   sleap-lab predict FLAGS        the same in the flags of sleap-nn predict
   sleap-lab eval FLAGS           compare two .slp files
   sleap-lab eval-tracking FLAGS  compare their tracks
-  sleap-lab compare RUN …        which settings and metrics differ between runs or jobs
+  sleap-lab compare RUN …        how runs, or jobs of a sweep, differ in settings and metrics
   sleap-lab tune KEY=VALUE …     search tracker and filter settings against ground truth
-  sleap-lab review RUN           where to look first, and a page that plays the recording
-  sleap-lab suggest RUN          which frames to label next
-  sleap-lab calibrate RUN        how far nodes may be off, learned from a run with ground truth
-  sleap-lab reproduce RUN        run a snapshot again and say whether the answer is the same
-  sleap-lab info MODEL …         what a model is: kind, skeleton, network, input, training, needs
-  sleap-lab doctor PATH …        try out videos and models before a long run
-  sleap-lab sync [RUN …]         log run folders to MLflow that are not there yet
-  sleap-lab runs ls|show|tag|rm … list runs, clean up, hand them on (export, import)
-  sleap-lab cache ls|clear       what the stage cache holds, and how to empty it
+  sleap-lab review RUN           list doubtful moments, and make a page that plays the recording
+  sleap-lab suggest RUN          choose frames to label next
+  sleap-lab calibrate RUN        learn from a run with ground truth how far nodes may be off
+  sleap-lab reproduce RUN        repeat a run, and say whether the results are the same
+  sleap-lab info MODEL …         describe models: kind, skeleton, network, input, training
+  sleap-lab doctor PATH …        check videos and models before a long run
+  sleap-lab sync [RUN …]         log runs that are not in MLflow yet
+  sleap-lab runs ls|show|tag|rm … list, tag, remove, export and import runs
+  sleap-lab cache ls|clear       list or empty the stage cache
 
 Examples:
   sleap-lab data.path=video.mp4 model.paths=models/bottomup tracker=global
@@ -50,7 +50,7 @@ Help:
   sleap-lab --help GROUP     options and keys of a group, each with its default
   sleap-lab --help {miscellaneous}     keys outside groups: cache, report, verbose, …
   sleap-lab --help all       every group
-  sleap-lab VERB --help      the words of a verb
+  sleap-lab VERB --help      what a verb does, and its options
 
 Options:
   -m, --multirun             run every combination of comma-separated values
@@ -66,9 +66,9 @@ Exit codes: 0 done; 1 the run failed; 2 the command line or config is wrong;
 TUNE = """\
 sleap-lab tune KEY=VALUE … [--config-dir DIR]: search tracker and filter settings
 
-Detections are made once, or read from a .slp file, and scored against ground truth. Settings that
-KEY=VALUE gives stay as they are. Config options, a report and sleap-nn's flags are written to
-outputs/tune. The same command goes on where it was interrupted.
+Predicts once, or reads poses from a .slp file, and tries settings that score best against ground
+truth. Settings given as KEY=VALUE are kept. Writes the settings found, as an option file and as
+sleap-nn's flags, and a report to outputs/tune. After an interruption, the same command goes on.
 
 Examples:
   sleap-lab tune data.path=video.mp4 model.paths=models/bottomup \\
@@ -83,18 +83,18 @@ Keys, beside those of sleap-lab --help:
 COMPARE = """\
 sleap-lab compare RUN RUN …: how runs differ from the first
 
-Shows settings, what each of them does, and metrics, paired by frame. RUN is a run folder, the
-folder of a sweep (all its jobs), or the id of a run in MLflow. One sweep is enough. Prints a table
-and writes a page with everything into outputs/compare.
+Compares settings and metrics, frame by frame. RUN is a run folder, the folder of a sweep (all its
+jobs; one sweep is enough), or the id of a run in MLflow. Prints a table, and writes a page with
+all details into outputs/compare.
 
-  --plan [METRIC=X …]       how many labelled frames or videos would show a difference of X
-                            between two runs (default: the difference that they have)
+  --plan [METRIC=X …]       how many labelled frames or videos are needed to show a difference of
+                            X between two runs (default: the difference found)
   logger.tracking_uri=URI   the MLflow store of the ids (default: that of outputs/)
 """
 
 REVIEW = """\
-sleap-lab review RUN [--budget 0.5%]: which moments look wrong, without ground truth, and a page to
-look at them.
+sleap-lab review RUN [--budget 0.5%]: list moments that look wrong, without ground truth, and make
+a page that plays them
 
 RUN is a run folder, the id of a run in MLflow, or a .slp file of any program.
 Writes into the run folder (for a .slp file into outputs/review):
@@ -103,21 +103,21 @@ Writes into the run folder (for a .slp file into outputs/review):
   suspects.csv   the moments, the most doubtful first
   suspects.slp   the predictions with these frames as suggestions, for the SLEAP GUI
 
-  --budget SHARE            look at so many frames only (0.5% or 0.005), and say how many identity
-                            switches at most remain then, with 95 % confidence
-  --proofread FILE          a .slp file whose tracks you have proofread: the promise then rests on
-                            how many switches there were in its frames, which need no look
-  --frames 0-2999,…         which of its frames were proofread (default: all that it has)
+  --budget SHARE            list moments in this share of the frames (0.5% or 0.005), and say how
+                            many identity switches at most remain once they are corrected, with
+                            95 % confidence
+  --proofread FILE          a .slp file whose tracks you have proofread: that number then rests on
+                            the switches in its frames, which are not listed
+  --frames 0-2999,…         the frames of FILE that were proofread (default: all)
   logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
 """
 
 SUGGEST = """\
-sleap-lab suggest RUN [-n 50]: which frames to label next, without ground truth
+sleap-lab suggest RUN [-n 50]: choose frames to label next, without ground truth
 
 RUN is a run folder, the id of a run in MLflow, or a .slp file of any program.
-Chosen are frames with doubtful poses that look unlike one another, from all videos in turn; frames
-that a person has labelled are left out. Writes into the run folder (for a .slp file into
-outputs/suggest):
+Chooses frames with doubtful poses that look unlike one another, from all videos in turn, and none
+that a person has labelled. Writes into the run folder (for a .slp file into outputs/suggest):
 
   suggested.slp   the predictions with these frames as suggestions, for the SLEAP GUI
   suggested.csv   the frames, the most valuable first, and what is doubtful there
@@ -127,62 +127,62 @@ outputs/suggest):
 """
 
 CALIBRATE = """\
-sleap-lab calibrate RUN: how far predicted nodes may be off, learned from a run with ground truth
+sleap-lab calibrate RUN: learn from a run with ground truth how far predicted nodes may be off
 
 RUN is a run folder, or the id of a run in MLflow, with evaluator=oks or identity. Writes
 calibration.json into the run folder. With evaluator.calibration=FILE, later runs give every
-predicted node a radius that holds the true point with 90 % probability: in CSV and analysis HDF5
-files, in the overlay video, and in the report.
+predicted node a radius that contains the true point with 90 % probability, in CSV and analysis
+HDF5 files, in the overlay video, and in the report.
 
   logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
 """
 
 REPRODUCE = """\
-sleap-lab reproduce RUN [KEY=VALUE …]: run a snapshot again and compare poses and metrics
+sleap-lab reproduce RUN [KEY=VALUE …]: repeat a run from its snapshot, and compare the results
 
-RUN is a run folder, or the id of a run in MLflow. Inputs must be what they were; one that moved is
-named by its key:
+RUN is a run folder, or the id of a run in MLflow. Inputs must be unchanged. If one has moved, give
+its new place by key:
 
   data.path=PATH  evaluator.ground_truth_path=PATH  'model.paths=[PATH,PATH]'
   model.backbone_ckpt_path=PATH  model.head_ckpt_path=PATH
-  runtime.device=DEVICE     where the first device is not there
+  runtime.device=DEVICE     if the device of the first run is not available
   logger.tracking_uri=URI   the MLflow store of the id (default: that of outputs/)
 
-Exit codes: 0 the answer is the same; 1 it is not, inputs changed, or the run failed;
+Exit codes: 0 the results are the same; 1 they differ, inputs have changed, or the run failed;
 2 there is nothing to repeat.
 """
 
 DOCTOR = """\
-sleap-lab doctor PATH … [KEY=VALUE …]: try out what a run would use, for a minute at most
+sleap-lab doctor PATH … [KEY=VALUE …]: check what a run would use, in a minute at most
 
 PATHs are videos, folders, labels files and model folders, in any order; KEY=VALUE are settings of
-the run. Nothing is left behind. The last line says go, or what to fix first.
+the run. Leaves nothing behind. The last line says go, or what to fix first.
 
 Exit codes: 0 go; 1 something is to be fixed; 2 the command line is wrong.
 """
 
 INFO = """\
-sleap-lab info MODEL …: what models are
+sleap-lab info MODEL …: describe models
 
-MODEL is a model folder or a file in it. Shown are the kind, who trained it, the network, how much
-of the image a pixel of its maps depends on, how frames are prepared, the metrics that training
-left in the folder, what a run needs beside it, and the skeleton.
+MODEL is a model folder or a file in it. Prints the kind, the program that trained it, the network
+and its receptive field, how frames are prepared, the metrics that training left in the folder,
+what a run needs beside the model, and the skeleton.
 """
 
 SYNC = """\
-sleap-lab sync [RUN …] [KEY=VALUE]: log runs to MLflow that are not there yet
+sleap-lab sync [RUN …] [KEY=VALUE]: log runs that are not in MLflow yet
 
-Each run is logged where it was to be logged. RUN is a run folder, the folder of a sweep, or any
-folder that holds some (default: outputs).
+Each run is logged to the store that its settings name. RUN is a run folder, the folder of a sweep,
+or any folder that contains runs (default: outputs).
 
-  logger.tracking_uri=URI   log them there instead, as after a server has moved
+  logger.tracking_uri=URI   log to this store instead, for example if a server has moved
 """
 
 CACHE = """\
-sleap-lab cache ls [cache_dir=DIR]: what the stage cache holds, the last used first
-sleap-lab cache clear [KEY …] [cache_dir=DIR]: remove it, or the entries whose keys begin so
+sleap-lab cache ls [cache_dir=DIR]: list the stage cache, the last used first
+sleap-lab cache clear [KEY …] [cache_dir=DIR]: remove all, or entries whose keys begin with KEY
 
-What is in use stays.
+Entries in use stay.
 """
 
 

@@ -10,23 +10,23 @@ from typing import Any
 from sleap_lab.errors import ConfigError, did_you_mean, listed
 
 HELP = """\
-sleap-lab runs ls [FOLDER] [CONDITION …] [--jobs]     runs, the newest first
-sleap-lab runs show RUN                               what one is, and what came out
-sleap-lab runs tag RUN NAME=VALUE …                   tags, here and in MLflow; NAME= removes one
-sleap-lab runs rm RUN … [--yes]                       folder, cache entries of nobody else, MLflow
-sleap-lab runs export RUN FILE.tar.zst                one file for another machine
+sleap-lab runs ls [FOLDER] [CONDITION …] [--jobs]     list runs, the newest first
+sleap-lab runs show RUN                               print settings and results of a run
+sleap-lab runs tag RUN NAME=VALUE …                   set tags, here and in MLflow; NAME= removes
+sleap-lab runs rm RUN … [--yes]                       remove folder, own cache entries, MLflow runs
+sleap-lab runs export RUN FILE.tar.zst                pack a run into a file for another machine
 sleap-lab runs import FILE.tar.zst                    unpack it there, below outputs/
 
-RUN is a run folder, or that of a sweep. Conditions compare any key, metric, count or tag:
+RUN is the folder of a run or sweep. Conditions select runs by any key, metric, count or tag:
   sleap-lab runs ls status=failed
   sleap-lab runs ls tracker=flow identity/idf1>0.9
   sleap-lab runs ls model~bottomup data~mouse tag.day=3
 with = != < <= > >= and ~ (contains). --jobs lists the jobs of sweeps, not the sweeps.
 
-rm asks before it removes anything; --yes answers. A run that is going on is refused. Files that a
-run wrote elsewhere (output.path) stay. An archive is unpacked without trusting it: it may hold
-plain files of one run only. Then sync logs it, compare and reproduce read it; where videos or
-models have moved: sleap-lab reproduce RUN data.path=… model.paths=[…]
+rm asks before it removes anything; --yes skips the question. A run that is still running is
+refused. Files that a run wrote elsewhere (output.path) stay. import accepts only archives with
+plain files of one run. After it, sync logs the run, and compare and reproduce read it; if videos or
+models have other paths: sleap-lab reproduce RUN data.path=… model.paths=[…]
 """
 OUTPUTS = Path("outputs")
 COLUMNS = ("run", "started", "status", "model", "data", "metric", "size")

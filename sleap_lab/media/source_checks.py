@@ -41,9 +41,8 @@ OTHERS = (
     "A file of the second alone: ffmpeg -i {path} -map 0:V:1 -c copy {other}"
 )
 EMPTY = (
-    "{name} has {count} places without a picture, where the recorder dropped frames. "
-    "They are not counted; programs that count them, and show the picture before again, "
-    "give later frames higher numbers."
+    "{name} has {count} places where the recorder dropped a frame. They are not counted as "
+    "frames; programs that count them give later frames higher numbers."
 )
 
 

@@ -14,7 +14,7 @@ FILES = {
     "suspects.slp": "moments that look wrong, to step through in the SLEAP GUI",
     "metrics.csv": "the metrics of every video, animal and node",
     "metrics.frames.csv": "the metrics of every frame",
-    "run.log": "what was said while it ran",
+    "run.log": "all messages of the run",
 }
 
 

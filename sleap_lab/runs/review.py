@@ -108,7 +108,8 @@ def _unlabelled(subject: Subject) -> str:
         return ""
     path = shlex.quote(f"data.path={subject.source.path.name}")
     return (
-        "how wrong the whole recording is, is not known: label about 50 frames all over it, run "
+        "the error of the whole recording is not known; to estimate it, label about 50 frames all "
+        "over it, run "
         f"sleap-lab {path} model=none evaluator=oks evaluator.ground_truth_path=LABELS.slp, and "
         "review that run"
     )

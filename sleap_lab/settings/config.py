@@ -60,12 +60,12 @@ class DataConfig:
     )
     frames: Any = key(
         None,
-        'Frames: "0-100,200-300", "5,9,12-20" or a list. Of several videos, these of each. Of'
+        'Frames: "0-100,200-300", "5,9,12-20" or a list. With several videos, applied to each. For'
         " a .slp without video_index, positions in its list of labeled frames. Default: all.",
     )
     video_index: int | None = key(
         None,
-        "Use only this one of several videos. Of a .slp file, use all frames of this video.",
+        "Use only this one of several videos. For a .slp file, use all frames of this video.",
         minimum=0,
     )
     video_dataset: str | None = key(
@@ -83,18 +83,18 @@ class DataConfig:
     only_predicted_frames: bool = key(False, "Only frames that already hold predictions.")
     moved: Any = key(
         None,
-        "Folders of videos that have moved since labels named them, {then: now}, "
-        "e.g. {'D:/lab':'/data/lab'}; they are looked for there, if they are not where they were.",
+        "Folders of videos that have moved since they were labelled: {old: new}, e.g. "
+        "{'D:/lab':'/data/lab'}. Used for videos that are not at their old place.",
     )
     on_bad_frame: str = key(
         "nan",
-        "What becomes of a frame that cannot be read: nan keeps it as an empty frame, skip "
+        "What to do with a frame that cannot be read: nan keeps it as an empty frame, skip "
         "leaves it out, fail ends the run.",
         choices=("nan", "skip", "fail"),
     )
     max_bad_share: float = key(
         0.5,
-        "The run fails where a larger share of the frames cannot be read.",
+        "The run fails if a larger share of the frames cannot be read.",
         minimum=0,
         maximum=1,
     )
@@ -117,9 +117,9 @@ class ModelConfig:
 
     kind: str = key(
         "auto",
-        "Kind of the models. auto reads it from their training configs, a named kind refuses "
-        "others (centroid takes the centroid model of a pair), none uses no model and only tracks "
-        "or evaluates.",
+        "Kind of the models. auto reads it from their training configs; a named kind refuses "
+        "others (centroid takes the centroid model of a pair); none uses no model, and only "
+        "tracks or evaluates.",
         choices=("auto", *MODEL_KINDS, "none"),
     )
     paths: list[str] = key(
@@ -138,12 +138,12 @@ class ModelConfig:
         None, "Keep at most this many instances per frame, those with the best scores.", minimum=1
     )
     peak_threshold: Any = key(
-        0.2, "Least confidence of a peak; for top-down models also [centroid, keypoint]."
+        0.2,
+        "Smallest confidence of a peak; for top-down models also two values, [centroid, keypoint].",
     )
     filter_min_centroid_distance: float = key(
         0.0,
-        "Leave out a centroid that is nearer than this to a better one, px. It is compared before "
-        "crops are cut.",
+        "Drop a centroid that is nearer than this to a better one, px, before crops are cut.",
         minimum=0,
     )
     copy_labelled: bool = key(
@@ -164,14 +164,18 @@ class ModelConfig:
     max_edge_length_ratio: float = key(
         0.25, "Bottom-up: edges longer than this share of the map lose score.", minimum=0
     )
-    dist_penalty_weight: float = key(1.0, "Bottom-up: how much score they lose.", minimum=0)
+    dist_penalty_weight: float = key(
+        1.0, "Bottom-up: how much score edges longer than max_edge_length_ratio lose.", minimum=0
+    )
     n_points: int = key(10, "Bottom-up: points sampled along each candidate edge.", minimum=1)
     min_instance_peaks: float = key(
         0,
         "Bottom-up: drop instances with fewer peaks. Below 1 it is a share of the nodes.",
         minimum=0,
     )
-    min_line_scores: float = key(0.25, "Bottom-up: least score of an edge that connects two peaks.")
+    min_line_scores: float = key(
+        0.25, "Bottom-up: smallest score of an edge that connects two peaks."
+    )
 
 
 @dataclass
@@ -193,8 +197,8 @@ class PreprocessingConfig:
     )
     crop_registration: str = key(
         "exact",
-        "How points in a crop are put back into the image: exact, by the rule of training; "
-        "reference, as sleap-nn, up to 1 px beside.",
+        "How points in a crop become points in the image: exact, by the rule of the version that "
+        "trained the model; reference, as sleap-nn, up to 1 px off.",
         choices=("exact", "reference"),
     )
 
@@ -205,20 +209,21 @@ class RuntimeConfig:
 
     device: str = key(
         "auto",
-        "Where the networks run: auto, cpu, cuda, cuda:1, mps, … as far as this PyTorch has it.",
+        "Where the networks run: auto, cpu, cuda, cuda:1, mps, or another device that PyTorch "
+        "knows.",
     )
     devices: int = key(
         1,
-        "How many devices of that kind share the frames, with a process each. On cpu, how "
-        "many processes.",
+        "How many devices of that kind share the frames, each in a process of its own; on cpu, "
+        "the number of processes.",
         minimum=1,
     )
     batch_size: int = key(4, "Frames per batch; larger is faster and needs more memory.", minimum=1)
     queue_maxsize: int = key(32, "Frames read ahead of the network.", minimum=1)
     precision: str = key(
         "32",
-        "Number format of the network: 32, bf16 or 16; auto takes a faster one where the device "
-        "has it and no point of the first batch moves by more than 0.1 px.",
+        "Number format of the network: 32, bf16 or 16; auto takes a faster one if the device has "
+        "it and no point of the first batch moves by more than 0.1 px.",
         choices=("32", "auto", "bf16", "16"),
     )
     compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
@@ -262,14 +267,14 @@ class TrackerConfig:
     tracking: bool = key(False, "Track the instances.")
     method: str = key(
         "online",
-        "Decide frame by frame (online; bytetrack and ocsort with tracks that outlive an absence), "
+        "Decide frame by frame (online; bytetrack and ocsort also keep lost tracks for a while), "
         "or with the whole video at hand (global); auto tries them all on each video and takes "
-        "what is soundest.",
+        "the most consistent one.",
         choices=("online", "bytetrack", "ocsort", "global", "auto"),
     )
     link_tracklets: bool = key(
         False,
-        "Trackers that decide frame by frame: cut tracks where they are in doubt, and join the "
+        "For trackers that decide frame by frame: cut tracks at doubtful links, and join the "
         "pieces as method=global does.",
     )
     tracking_window_size: int = key(
@@ -292,7 +297,7 @@ class TrackerConfig:
     )
     window_by_frame_number: bool = key(
         False,
-        "fixed_window: frames that were not processed count as part of the window, too.",
+        "fixed_window: frames that were not processed count as part of the window.",
     )
     features: str = key(
         "keypoints",
@@ -306,18 +311,18 @@ class TrackerConfig:
     )
     missing_nodes: str = key(
         "shared",
-        "Poses with a missing node (euclidean_dist, cosine_sim): shared compares the nodes "
-        "that both have, reference does not compare such poses, as sleap-nn.",
+        "How euclidean_dist and cosine_sim compare poses with a missing node: shared, by the "
+        "nodes that both have; reference, not at all, as sleap-nn.",
         choices=("shared", "reference"),
     )
     one_node_distance: bool = key(
         True,
-        "Compare poses of a single node by distance. By oks they could only be equal or not.",
+        "Compare poses of a single node by distance; their oks is only 1 or 0.",
     )
     undecided: str = key(
         "distance",
-        "Where scores do not tell animals apart (all 0, equal or none): the distance of the nodes "
-        "decides, or the order of the list, as in sleap-nn.",
+        "What decides where scores do not tell animals apart (all 0, equal or none): distance, "
+        "the distance of the nodes; reference, the order of the list, as in sleap-nn.",
         choices=("distance", "reference"),
     )
     scoring_reduction: str = key(
@@ -340,15 +345,15 @@ class TrackerConfig:
         None, "Largest number of tracks; switches candidates_method to local_queues.", minimum=1
     )
     track_buffer: int = key(
-        30, "bytetrack, ocsort: frames that a track outlives without a detection.", minimum=0
+        30, "bytetrack, ocsort: for how many frames a track is kept without a detection.", minimum=0
     )
     min_hits: int = key(
         2, "bytetrack, ocsort: a track with fewer detections is left out.", minimum=1
     )
     track_high_threshold: float = key(
         0.6,
-        "bytetrack, ocsort: score from which a detection is sure. Scores are those of the visible "
-        "nodes, as a share of the video's 0.9 quantile.",
+        "bytetrack, ocsort: smallest score of a sure detection. Scores are those of the visible "
+        "nodes, divided by the video's 0.9 quantile.",
         minimum=0,
         maximum=1,
     )
@@ -357,7 +362,7 @@ class TrackerConfig:
     )
     new_track_threshold: float = key(
         0.7,
-        "bytetrack, ocsort: score from which a detection may open a track.",
+        "bytetrack, ocsort: smallest score of a detection that may open a track.",
         minimum=0,
         maximum=1,
     )
@@ -368,7 +373,9 @@ class TrackerConfig:
         maximum=1,
     )
     momentum: float = key(0.2, "ocsort: weight of the direction in which a track moved.", minimum=0)
-    momentum_span: int = key(3, "ocsort: detections over which that direction is taken.", minimum=1)
+    momentum_span: int = key(
+        3, "ocsort: number of detections over which that direction is measured.", minimum=1
+    )
     use_flow: bool = key(False, "Shift candidates by optical flow before matching.")
     of_img_scale: float = key(
         1.0, "Optical flow: factor by which images are resized.", minimum=1e-6
@@ -422,7 +429,8 @@ class EvaluatorConfig:
     )
     quality: bool = key(
         False,
-        "Look for signs of errors that need no ground truth; the report always does.",
+        "Look for signs of errors without ground truth, doubtful identities included; the report "
+        "always has the others.",
     )
     ground_truth_path: str | None = key(
         None, "Ground truth .slp file. Default: data.path, if that is a .slp.", path=True
@@ -448,7 +456,7 @@ class EvaluatorConfig:
     )
     match_threshold: float = key(
         0.0,
-        "Least OKS of a match; for centroids, largest distance in px (0 means 50).",
+        "Smallest OKS of a match; for centroids, largest distance in px (0 means 50).",
         minimum=0,
     )
     user_labels_only: bool = key(True, "Use only ground truth that a person labelled.")
@@ -516,13 +524,13 @@ class OutputConfig:
     embed: Any = key(
         False,
         "Copy the images of the frames into the .slp file, so that it needs no video; auto does "
-        "so where they come from such a package.",
+        "so if the input is such a package.",
         choices=(False, True, "auto"),
     )
     restore_source_videos: bool = key(
         False,
-        "Of a package (.pkg.slp), name the videos that its images were taken from instead of the "
-        "package. Without effect where images are embedded.",
+        "For a package (.pkg.slp): predictions name the videos from which its images were taken, "
+        "not the package. Without effect if images are embedded.",
     )
     overlay_video: Any = key(
         False,
@@ -544,7 +552,7 @@ class LoggerConfig:
     experiment_name: str | None = key(
         None, "MLflow experiment. Default: MLFLOW_EXPERIMENT_NAME, else sleap_lab."
     )
-    run_name: str | None = key(None, "Name of the run. Default: what was overridden.")
+    run_name: str | None = key(None, "Name of the run. Default: made from the overrides.")
     tags: dict[str, str] = key({}, "Extra tags of the run.")
     system_metrics: bool = key(
         False, "Also record the load of processors, memory and GPUs, every five seconds."
@@ -569,7 +577,8 @@ class SweepConfig:
     )
     direction: str | None = key(
         None,
-        "Whether the most or the least of it is best. Default: what is better of that metric.",
+        "Whether the largest or the smallest value is best. Default: the better side of the "
+        "metric.",
         choices=("maximize", "minimize"),
     )
     split_frames: int | None = key(
@@ -580,8 +589,8 @@ class SweepConfig:
     )
     cpu_launcher: str | None = key(
         None,
-        "Option of hydra/launcher for jobs of filters, tracking and evaluation; hydra/launcher "
-        "then runs jobs of prediction only.",
+        "Option of hydra/launcher for the jobs that only filter, track and evaluate; "
+        "hydra/launcher then starts the jobs that predict.",
     )
 
 
@@ -610,13 +619,13 @@ class Config:
     )
     cache_seeds: list[str] = key(
         [],
-        "Folders of further stage caches, as a shared one on a network folder, in which a result "
-        "is looked for that cache_dir lacks. They are only read.",
+        "Folders of other stage caches, such as a shared one, in which results that cache_dir "
+        "lacks are looked for. They are only read.",
         path=True,
     )
     cache_max_gb: float = key(
         10.0,
-        "Largest size of the stage cache, GB. What was not used for longest is removed first.",
+        "Largest size of the stage cache, GB. The entries unused for longest are removed first.",
         minimum=0,
     )
     report: str = key("html", "Write report.html, or not.", choices=("html", "none"))

@@ -57,7 +57,7 @@ METRICS = (
         "counts",
         "n_frames",
         "",
-        "Frames judged: all with ground truth, those without an animal included.",
+        "Frames evaluated: all with ground truth, also those without an animal.",
         "count",
     ),
     Metric(
@@ -200,7 +200,7 @@ METRICS = (
         "coco",
         "precision_50",
         "higher",
-        "Share of predicted instances that find a true one, at OKS 0.50.",
+        "Share of predicted instances that match a true one, at OKS 0.50.",
     ),
     Metric(
         "coco/recall_50",
@@ -215,7 +215,7 @@ METRICS = (
         "coco",
         "precision_75",
         "higher",
-        "Share of predicted instances that find a true one, at OKS 0.75.",
+        "Share of predicted instances that match a true one, at OKS 0.75.",
     ),
     Metric(
         "coco/recall_75",
@@ -244,7 +244,7 @@ METRICS = (
         "identity",
         "hota",
         "higher",
-        "Higher order tracking accuracy: balance of detection and association.",
+        "Higher order tracking accuracy: detection and association combined.",
     ),
     Metric(
         "identity/deta",
@@ -294,7 +294,7 @@ METRICS = (
         "identity",
         "switches",
         "lower",
-        "Times another predicted track follows a true track than before.",
+        "Times a true track is matched with another predicted track than before.",
         "count",
     ),
     Metric(
@@ -422,8 +422,8 @@ METRICS = (
         "quality",
         "bad_frames",
         "lower",
-        "Share of all frames in which an animal is not found, or something that is none is, "
-        "estimated from few labelled frames and the signs of all.",
+        "Share of all frames with a missed animal or a ghost, estimated from the labelled frames "
+        "and the signs of errors in all frames.",
         "share",
     ),
     Metric(
@@ -447,8 +447,7 @@ METRICS = (
         "quality",
         "error",
         "lower",
-        "Mean distance of the nodes of the animals that are found, the mean over all frames, "
-        "estimated likewise.",
+        "Mean error of the nodes of found animals over all frames, estimated in the same way.",
         "px",
     ),
     Metric(

@@ -195,9 +195,9 @@ def _say_what_to_do(jobs: Sequence[Job]) -> None:
         if has_to_run(job.run, "failed") and str(job.number) not in again
     ]
     if again:
-        terminal.note(f"the same command runs what has no result: job {', '.join(again)}")
+        terminal.note(f"the same command runs the jobs without a result: job {', '.join(again)}")
     if failed:
-        terminal.note(f"sweep.rerun=failed also runs what failed: job {', '.join(failed)}")
+        terminal.note(f"sweep.rerun=failed also runs those that failed: job {', '.join(failed)}")
 
 
 def _run(

@@ -87,8 +87,8 @@ def _identified(
     scores[(tracks < 0) & chosen] = np.nan
     if left_out := len(poses) - int(stay.sum()):
         said.append(
-            f"Tracking: {left_out} of {len(poses)} instances belong to no animal (second "
-            "detections of one, and things that no animal is) and were left out."
+            f"Tracking: {left_out} of {len(poses)} instances were left out, because they belong "
+            "to no animal: second detections of an animal, or false ones."
         )
     for note in said:
         log.info(note)
@@ -128,8 +128,8 @@ def identify(
     population = Population(animals, True) if animals else count_animals(when, runs)
     if animals is None and notes is not None:
         notes.append(
-            f"Tracking: {population.animals} animals, estimated from the counts of the frames; "
-            "tracker.tracking_target_instance_count says it where it is known."
+            f"Tracking: {population.animals} animals, estimated from the counts of the frames; if "
+            "you know the number, give tracker.tracking_target_instance_count."
         )
     paths = _paths(own, when, runs, population)
     first = paths.runs.first()

@@ -78,11 +78,10 @@ def _doubts(linkers: Collection[Linker | AbsenceLinker], config: TrackerConfig) 
             "scores are equal; tracker.undecided=distance lets the distance of the nodes decide."
         ] * bool(kept)
     return [
-        f"Tracking: {parted} detections were as near to one animal as to another, and got tracks "
-        "of their own."
+        f"Tracking: {parted} detections were equally near to two animals, and opened new tracks."
     ] * bool(parted) + [
-        f"Tracking: {kept} links are uncertain: as near to one animal as to another, and no track "
-        "is left."
+        f"Tracking: {kept} links are uncertain: equally near to two animals, and no new track was "
+        "allowed."
     ] * bool(kept)
 
 

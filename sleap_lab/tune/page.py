@@ -197,9 +197,8 @@ def _panels(
         first = next(iter(importances))
         yield _panel(
             "What matters",
-            "How much each setting has to do with whether a trial is among the best "
-            "(PED-ANOVA, shares of one). "
-            "Comes from few trials, and says nothing about how good a value is.",
+            "How much each setting decides whether a trial is among the best (PED-ANOVA; the "
+            "shares add up to 1). It rests on few trials, and does not say which value is good.",
             f"Importance of each searched setting; {first} matters most.",
             _importance(importances),
         )

@@ -21,7 +21,7 @@ HEAVY = {"torch", "mlflow", "lightning", "sleap_io", "pandas", "matplotlib", "cv
 )
 def test_every_entry_is_the_same_command(entry, tmp_path):
     for words, expected in (
-        (["--help"], "sleap-lab: experiments for animal pose estimation"),
+        (["--help"], "sleap-lab: find, track and score animal poses with trained SLEAP models"),
         (["--cfg", "job"], "data:\n  path: null"),
     ):
         ended = subprocess.run(

@@ -102,4 +102,4 @@ def test_a_single_animal_is_found_again_from_another_folder(sleap_lab, reproduce
     done = reproduce("../here/run", cwd=there)
     assert (done.code, done.receipts) == (1, [])
     assert done.told["changed"] == f"model.paths: {config}"
-    assert "error: 1 of 3 inputs are not what they were" in done.err
+    assert "error: 1 of 3 inputs are missing or have changed" in done.err

@@ -629,9 +629,7 @@ def test_what_a_recording_lacks_is_noted_with_its_name(video_path):
 
     source = open_source(DataConfig(path=str(video_path), frames="0-5"), index=index)
     (note,) = source.notes
-    assert note.startswith(
-        f"{video_path} has 3 places without a picture, where the recorder dropped frames."
-    )
+    assert note.startswith(f"{video_path} has 3 places where the recorder dropped a frame.")
     assert source.cut_short == ((video_path, "it ends in the middle of a frame"),)
     with pytest.raises(
         RunError,

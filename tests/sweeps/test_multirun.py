@@ -222,7 +222,7 @@ def test_a_job_that_fails_fails_alone(capsys):
     assert beforehand.startswith("warning: job 0 cannot run: data.video_index: ")
     assert failed.startswith("error: job 0 failed: data.video_index: ")
     assert f"(log: {folder / '0' / 'run.log'})" in told.err
-    assert told.err.endswith("note: sweep.rerun=failed also runs what failed: job 0\n")
+    assert told.err.endswith("note: sweep.rerun=failed also runs those that failed: job 0\n")
     assert "ERROR data.video_index: " in (folder / "0" / "run.log").read_text()
 
 
@@ -253,7 +253,7 @@ def test_a_job_that_dies_dies_alone_and_is_run_again(dying, capsys):
     ):
         assert f"error: job {number} failed: its process" in said
         assert why in said
-    assert said.endswith("note: the same command runs what has no result: job 1, 2, 3\n")
+    assert said.endswith("note: the same command runs the jobs without a result: job 1, 2, 3\n")
 
     dying()
     before = started_at(folder)
@@ -430,8 +430,8 @@ def test_after_a_failure_no_job_starts_if_so_asked(capsys):
     (folder,) = sweep_folders()
     assert statuses(folder) == ["failed", "not run", "not run", "not run"]
     assert capsys.readouterr().err.endswith(
-        "note: the same command runs what has no result: job 1, 2, 3\n"
-        "note: sweep.rerun=failed also runs what failed: job 0\n"
+        "note: the same command runs the jobs without a result: job 1, 2, 3\n"
+        "note: sweep.rerun=failed also runs those that failed: job 0\n"
     )
     assert swept(*words, "sweep.fail_fast=false") == 3
     assert statuses(folder) == ["failed", "failed", "finished", "finished"]

@@ -106,7 +106,9 @@ def test_what_was_estimated_and_left_out_is_said():
     notes = []
     track(scene(mixed(A, B, C, [(2, 300, -200, 0.0)])), GLOBAL, notes=notes)
     assert notes[0].startswith("Tracking: 3 animals, estimated from the counts of the frames")
-    assert notes[1].startswith("Tracking: 1 of 25 instances belong to no animal")
+    assert notes[1].startswith(
+        "Tracking: 1 of 25 instances were left out, because they belong to no animal"
+    )
     notes = []
     track(scene(mixed(A, B, C)), THREE, notes=notes)
     assert notes == []
@@ -432,7 +434,9 @@ def test_numbers_of_tracks_go_on_from_the_first(monkeypatch):
     assert found.track_scores.tolist() == [0.9, 0.7, 0.6]
     assert found.points[1, 0, 0] == 100 + 6
     assert notes[0] == "told"
-    assert notes[1].startswith("Tracking: 1 of 4 instances belong to no animal")
+    assert notes[1].startswith(
+        "Tracking: 1 of 4 instances were left out, because they belong to no animal"
+    )
 
 
 def test_what_was_not_chosen_stays_only_where_a_tracker_left_it(monkeypatch):
