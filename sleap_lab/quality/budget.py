@@ -69,9 +69,10 @@ def promise(
     unknown = [rank for rank, centre in enumerate(centres) if not checked[centre]]
     chosen = unknown[: _looks(int((~checked).sum()), share)]
     looked = [moments[rank] for rank in chosen]
-    animals = order.animal[order.animal >= 0]
-    if len(np.unique(animals)) < 2:
-        words = "no promise about identities: fewer than two animals have tracks"
+    known = order.animal >= 0
+    animals = np.unique(np.stack([order.poses.video, order.animal], axis=1)[known], axis=0)
+    if np.bincount(animals[:, 0], minlength=1).max() < 2:
+        words = "no promise about identities: no video has two animals with tracks"
         return Promise(looked, None, words)
     # What is as doubtful as the chosen moments would have been looked at in proofread frames, too.
     seen = _within_reach(order.places[:, 0], centres[: chosen[-1] + 1 if chosen else 0])

@@ -27,6 +27,7 @@ from sleap_lab.runs.recording import with_labels
 from sleap_lab.runs.subject import Subject
 
 REVIEW = "review.html"
+NO_POSES = "no frame has a pose, so there is nothing to look through"
 
 
 class Review(NamedTuple):
@@ -95,7 +96,12 @@ def review(
         sizes={i: shape[1:3] for i in problems if (shape := source.videos[i].shape)},
         truth=subject.truth,
         switches=subject.switches,
-        notes=[*filter(None, [promised, quality.labelled]), *subject.notes, *quality.notes],
+        notes=[
+            *([] if len(subject.poses) else [NO_POSES]),
+            *filter(None, [promised, quality.labelled]),
+            *subject.notes,
+            *quality.notes,
+        ],
     )
     write_review(folder / REVIEW, recording)
     labelled = quality.labelled or _unlabelled(subject)
@@ -106,6 +112,8 @@ def _unlabelled(subject: Subject) -> str:
     """Say how to learn how wrong the whole recording is, where it has no ground truth."""
     if subject.truth is not None:
         return ""
+    if not len(subject.poses):
+        return NO_POSES
     path = shlex.quote(f"data.path={subject.source.path.name}")
     return (
         "the error of the whole recording is not known; to estimate it, label about 50 frames all "

@@ -124,11 +124,20 @@ def test_a_promise_is_made_where_there_are_identities(quality):
     found = quality((50, "swap", 0.9))
     made = promise(found, suspects(found), 0.01)
     assert (made.most, len(made.moments)) == (None, 1)
-    assert made.words == "no promise about identities: fewer than two animals have tracks"
+    assert made.words == "no promise about identities: no video has two animals with tracks"
     assert promise(alike(found), suspects(found), 0.01).words == (
         "after these 1 moments in 300 frames were corrected, at most 0 identity switches remain, "
         "with 95% confidence; this rests on simulated scenes, not on proofread frames of yours"
     )
+
+
+def test_there_are_no_identities_where_each_video_has_one_animal(quality):
+    each = quality()
+    video = (np.arange(300) >= 150).astype(np.int32)
+    order = each.order._replace(
+        poses=replace(each.order.poses, video=video), animal=video.astype(int)
+    )
+    assert promise(replace(each, order=order), [], 0.01).most is None
 
 
 def test_a_promise_says_what_it_leaves_out(quality):

@@ -53,3 +53,12 @@ def test_videos_that_are_gone_are_named_and_poses_stay(tmp_path, make_labels):
     assert found.moments == []
     assert "No moment looks doubtful" in page
     assert not (tmp_path / "suspects.slp").exists()
+
+
+def test_a_result_without_a_pose_says_so(tmp_path, make_labels, video_path):
+    labels = make_labels([video_path], predicted=[(0, 0, TRIANGLE)])
+    labels.labeled_frames[0].instances.clear()
+    labels.save(str(tmp_path / "poses.slp"), verbose=False)
+    found = review(of_labels(tmp_path / "poses.slp"), tmp_path, identify)
+    assert found.labelled == "no frame has a pose, so there is nothing to look through"
+    assert found.labelled in (tmp_path / "review.html").read_text(encoding="utf-8")
