@@ -171,7 +171,7 @@ def review() -> None:
         call(scratch, "review", "clip.slp")
         page = next(Path(scratch).glob("outputs/review/*/review.html"))
         then = "document.querySelector('[data-key=n]').click();"
-        save(screenshot(page.as_uri(), 1250, 860, then=then), "review.png")
+        save(screenshot(page.as_uri(), 1250, 860, wait=6, then=then), "review.png")
 
 
 def compare() -> None:
