@@ -212,7 +212,9 @@ def _run_stages(run: Run) -> Result:
         device = detected.device
         with stage("snapshot"):
             snapshot_experiment(run, source, device)
-    track = track_cached(source, config, cache, summary.cache)
+    label, bar = _of_job("tracking", run.invocation), run.invocation.job is None
+    watching = partial(terminal.watching, label, bar=bar)
+    track = track_cached(source, config, cache, summary.cache, watching)
     inference = filter_and_track(detected, source, config, stage=stage, track=track)
     summary.notes = [*inference.notes, *bad_frame_notes(source, inference.bad_frames)]
     summary.remarks = list(inference.remarks)
@@ -377,13 +379,8 @@ def _show_progress(
     frames: Iterable[Frame], remaining: int, requested: int, invocation: Invocation
 ) -> Iterable[Frame]:
     """Show how many of the requested frames are done, including those of an earlier run."""
-    return terminal.progress(
-        frames,
-        requested,
-        _of_job("predicting", invocation),
-        before=requested - remaining,
-        bar=invocation.job is None,
-    )
+    label, before = _of_job("predicting", invocation), requested - remaining
+    return terminal.progress(frames, requested, label, before=before, bar=invocation.job is None)
 
 
 def _show_stage(what: str, invocation: Invocation) -> None:

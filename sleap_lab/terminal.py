@@ -5,9 +5,10 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,7 +18,10 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
+    TaskProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +29,10 @@ from rich.text import Text
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_JSON = 0.25
+SECONDS_BETWEEN_BARS = 0.1
+SECONDS_OF_SILENCE = 5.0
+"""Time after which work is shown that may be done at once."""
+
 MOST_CHARACTERS = 5000
 WIDTH_OF_FILES = 160  # columns of tables outside a terminal
 
@@ -66,12 +74,24 @@ def _clock(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
+class Watch(Protocol):
+    """Function that shows how far some work is."""
+
+    def __call__(self, done: int, total: int, step: str = "") -> None:
+        """Show how much is done of how much.
+
+        Args:
+            done: What is done; frames, unless a step is named.
+            total: What there is to do, likewise.
+            step: Name of the step that is under way. Nothing is known of the steps that follow, so
+                neither a rate nor the time that is left is shown.
+        """
+
+
 def progress(
     items: Iterable[T], total: int, label: str, *, before: int = 0, bar: bool = True
 ) -> Iterator[T]:
     """Yield the items as they are done and show the progress.
-
-    A terminal shows a bar; elsewhere, or where several run at once, plain lines appear.
 
     Args:
         items: The items, one after the other.
@@ -80,50 +100,109 @@ def progress(
         before: Number of items of an earlier run; the rate leaves them out.
         bar: Whether a terminal may show a bar.
     """
+    with watching(label, total=total, before=before, bar=bar) as watch:
+        for done, item in enumerate(items, start=before + 1):
+            yield item
+            watch(done, total)
+
+
+def watching(
+    label: str, *, total: int | None = None, before: int = 0, bar: bool = True
+) -> AbstractContextManager[Watch]:
+    """Return a context of some work that yields a function to show how far it is.
+
+    A terminal shows a bar; elsewhere, or where several run at once, plain lines appear. Work that
+    is not interrupted ends with a line.
+
+    Args:
+        label: What is being done.
+        total: Number of all frames; None where the work may be done at once, so that nothing is
+            shown for some seconds.
+        before: Number of frames of an earlier run; the rate leaves them out.
+        bar: Whether a terminal may show a bar.
+    """
     if _as_json:
-        yield from _json_lines(items, total, before)
-        return
+        return _json_lines(before)
     if bar and messages.is_terminal:
-        columns = (
-            TextColumn(label),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _RateColumn(before),
-        )
-        with Progress(*columns, console=messages) as shown:
-            task = shown.add_task(label, total=total, completed=before)
-            for item in items:
-                yield item
-                shown.advance(task)
-        return
+        return _bar(label, total, before)
+    return _lines(label, total, before)
+
+
+@contextmanager
+def _bar(label: str, total: int | None, before: int) -> Iterator[Watch]:
+    """Show a bar, with a rate and the time left or, of steps, with a share."""
     start = last = time.monotonic()
-    done = before
-    for done, item in enumerate(items, start=before + 1):
-        yield item
-        now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES and done < total:
-            rate = (done - before) / (now - start)
-            print(
-                f"{label}: {done}/{total} frames, {rate:.1f} frames/s, "
-                f"{(total - done) / rate:.0f} s left",
-                file=sys.stderr,
+    ends = (MofNCompleteColumn(), _RateColumn(before))
+    ends_of_steps = (TaskProgressColumn(), TimeElapsedColumn())
+    with ExitStack() as stack:
+        shown: Progress | None = None
+
+        def show(total: int, step: str) -> Progress:
+            columns = (TextColumn("{task.description}"), BarColumn())
+            bar = Progress(
+                *columns,
+                *(ends_of_steps if step else ends),
+                console=messages,
+                get_time=time.monotonic,
             )
-            last = now
-    earlier = f", {before} of them before" if before else ""
-    print(
-        f"{label}: {done}/{total} frames in {time.monotonic() - start:.1f} s{earlier}",
-        file=sys.stderr,
-    )
+            bar.add_task(label, total=total, completed=before)
+            bar.tasks[0].start_time = start
+            return stack.enter_context(bar)
+
+        def watch(done: int, total: int, step: str = "") -> None:
+            nonlocal shown, last
+            now = time.monotonic()
+            if shown is None and now - start < SECONDS_OF_SILENCE:
+                return
+            if now - last < SECONDS_BETWEEN_BARS and done < total and not step:
+                return
+            shown, last = shown or show(total, step), now
+            description = f"{label}, {step}" if step else label
+            shown.update(TaskID(0), total=total, completed=done, description=description)
+
+        if total is not None:
+            shown = show(total, "")
+        yield watch
 
 
-def _json_lines(items: Iterable[T], total: int, before: int) -> Iterator[T]:
-    """Yield the items, and print a line at most every `SECONDS_BETWEEN_JSON` and after the last."""
+@contextmanager
+def _lines(label: str, total: int | None, before: int) -> Iterator[Watch]:
+    """Show a line now and then, and one at the end."""
     start = last = time.monotonic()
-    for done, item in enumerate(items, start=before + 1):
-        yield item
+    quick, counted = total is None, "done" if total is None else f"{before}/{total} frames"
+
+    def watch(done: int, total: int, step: str = "") -> None:
+        nonlocal last, counted
+        counted = "done" if step else f"{done}/{total} frames"
         now = time.monotonic()
-        if now - last < SECONDS_BETWEEN_JSON and done < total:
-            continue
+        if now - last < SECONDS_BETWEEN_LINES or (done >= total and not step):
+            return
+        last = now
+        if step:
+            print(f"{label}, {step}: {done / total:.0%}", file=sys.stderr)
+            return
+        rate = (done - before) / (now - start)
+        left = f"{rate:.1f} frames/s, {(total - done) / rate:.0f} s left"
+        print(f"{label}: {counted}, {left}", file=sys.stderr)
+
+    yield watch
+    passed = time.monotonic() - start
+    if quick and passed < SECONDS_OF_SILENCE:
+        return
+    earlier = f", {before} of them before" if before else ""
+    print(f"{label}: {counted} in {passed:.1f} s{earlier}", file=sys.stderr)
+
+
+@contextmanager
+def _json_lines(before: int) -> Iterator[Watch]:
+    """Print a line at most every `SECONDS_BETWEEN_JSON` and after the last frame; none of steps."""
+    start = last = time.monotonic()
+
+    def watch(done: int, total: int, step: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if step or (now - last < SECONDS_BETWEEN_JSON and done < total):
+            return
         rate = (done - before) / max(now - start, 1e-9)
         line = {
             "n_processed": done,
@@ -133,6 +212,8 @@ def _json_lines(items: Iterable[T], total: int, before: int) -> Iterator[T]:
         }
         print(json.dumps(line), flush=True)
         last = now
+
+    yield watch
 
 
 def doing(what: str) -> None:

@@ -99,6 +99,45 @@ def test_an_interrupted_progress_does_not_say_that_it_is_done(clock, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_work_that_is_done_at_once_is_not_shown(clock, monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "SECONDS_OF_SILENCE", 8.5)
+    with terminal.watching("tracking") as watch:  # the clock: 0 at the start
+        watch(1, 1)  # 4; it is 8 at the end
+    assert capsys.readouterr().err == ""
+
+
+def test_work_of_unknown_duration_is_shown_once_it_takes_long(clock, capsys):
+    with terminal.watching("tracking") as watch:
+        for done in range(1, 5):  # 4, 8, 12 and 16; a line follows after ten seconds
+            watch(done, 4)
+    assert capsys.readouterr().err.splitlines() == [
+        f"tracking: 3/4 frames, {3 / 12:.1f} frames/s, {1 / (3 / 12):.0f} s left",
+        "tracking: 4/4 frames in 20.0 s",
+    ]
+
+
+def test_of_steps_a_share_is_shown_and_no_time_left(clock, capsys):
+    with terminal.watching("tracking") as watch:
+        for step, done, total in (("one", 0, 1), ("two", 0, 4), ("two", 1, 4), ("two", 4, 4)):
+            watch(done, total, step)  # 4, 8, 12 and 16
+    assert capsys.readouterr().err.splitlines() == [
+        f"tracking, two: {1 / 4:.0%}",
+        "tracking: done in 20.0 s",
+    ]
+
+
+def test_interrupted_work_does_not_say_that_it_is_done(clock, capsys):
+    def work():
+        with terminal.watching("tracking") as watch:
+            watch(1, 2)
+            watch(2, 2)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert capsys.readouterr().err == ""
+
+
 def test_says_what_takes_its_time(capsys):
     terminal.doing("job 3: tracking")
     assert capsys.readouterr().err == "job 3: tracking …\n"
@@ -138,6 +177,33 @@ def test_the_bar_tells_the_rate_since_the_start_and_what_is_left(completed, seco
     assert terminal._RateColumn(2).render(task).plain == shown
 
 
+def screen_of(monkeypatch, silence, *told):
+    """What a terminal shows of work that tells how far it is."""
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120)
+    monkeypatch.setattr(terminal, "messages", console)
+    monkeypatch.setattr(terminal, "SECONDS_OF_SILENCE", silence)
+    monkeypatch.setattr(terminal, "SECONDS_BETWEEN_BARS", 0)
+    with terminal.watching("tracking") as watch:
+        for each in told:
+            watch(*each)
+    return screen.getvalue()
+
+
+def test_a_bar_of_frames_appears_once_work_takes_long(monkeypatch):
+    assert screen_of(monkeypatch, 60, (1, 2), (2, 2)) == ""
+    shown = screen_of(monkeypatch, 0, (1, 2), (2, 2))
+    assert "tracking " in shown
+    assert "2/2" in shown
+
+
+def test_a_bar_of_steps_has_a_share_and_no_count(monkeypatch):
+    shown = screen_of(monkeypatch, 0, (1, 2, "step 1 of 2"), (3, 4, "step 2 of 2"))
+    assert "tracking, step 2 of 2" in shown
+    assert "75%" in shown
+    assert "3/4" not in shown
+
+
 def test_paths_below_the_working_directory_are_shown_relative(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert terminal.shown(tmp_path / "outputs" / "a") == str(Path("outputs") / "a")
@@ -158,3 +224,14 @@ def test_progress_as_json_is_a_line_of_numbers_per_step_and_after_the_last(
         '{"n_processed": 4, "n_total": 5, "rate": 0.2, "eta": 4.0}',
         '{"n_processed": 5, "n_total": 5, "rate": 0.2, "eta": 0.0}',
     ]
+
+
+def test_steps_are_no_lines_of_json(clock, monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "_as_json", True)
+    with terminal.watching("tracking") as watch:
+        watch(1, 2, "step")
+        watch(2, 2)
+    assert capsys.readouterr() == (
+        '{"n_processed": 2, "n_total": 2, "rate": 0.2, "eta": 0.0}\n',
+        "",
+    )

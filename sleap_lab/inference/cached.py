@@ -5,6 +5,7 @@ Results that the cache holds are read and not computed again.
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from sleap_lab.media.videos import Indexer
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import Config, TrackerConfig
 from sleap_lab.tracking import track
+from sleap_lab.tracking.watch import Watch, unwatched
 
 if TYPE_CHECKING:
     from sleap_lab.pipelines.model import Prediction
@@ -278,7 +280,13 @@ def _predict_remaining(
     return replace(predicted, poses=poses), observations.whole()
 
 
-def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcomes) -> Track:
+def track_cached(
+    source: Source,
+    config: Config,
+    cache: Cache,
+    outcomes: Outcomes,
+    watching: Callable[[], AbstractContextManager[Watch]] = lambda: nullcontext(unwatched),
+) -> Track:
     """Return a function that does what `track` does, at most once.
 
     Args:
@@ -286,9 +294,20 @@ def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcome
         config: The experiment.
         cache: The stage cache.
         outcomes: Gets the outcome of the stage `track`.
+        watching: Returns the context of the tracking, which yields what shows how far it is.
     """
+
+    def track_watched(
+        poses: Poses,
+        tracker: TrackerConfig,
+        read_image: Callable[[int, int], np.ndarray],
+        notes: list[str],
+    ) -> Poses:
+        with watching() as watch:
+            return track(poses, tracker, read_image, notes, watch)
+
     if cache.mode == "off":
-        return track
+        return track_watched
 
     def track_once(
         poses: Poses,
@@ -307,7 +326,7 @@ def track_cached(source: Source, config: Config, cache: Cache, outcomes: Outcome
 
         def compute() -> Result:
             told: list[str] = []
-            tracked = track(poses, tracker, read_image, told)
+            tracked = track_watched(poses, tracker, read_image, told)
             return Result(tracked.to_arrays(), {"notes": told})
 
         def fits(stored: Result) -> bool:

@@ -9,16 +9,14 @@ from math import ceil
 from typing import Protocol, TypeVar
 
 from sleap_lab.pipelines.profile import PREDICTING
+from sleap_lab.terminal import SECONDS_OF_SILENCE
 
 log = logging.getLogger(__name__)
 
-SECONDS_OF_SILENCE = 5.0
-"""Time after which a stage is announced to the user."""
 ANNOUNCEMENTS = {
     "open": "opening the data",
     "load": "loading the models",
     "snapshot": "noting what the run is made from",
-    "track": "tracking",
     "write": "writing the predictions",
     "evaluate": "evaluating",
     "report": "writing the report",

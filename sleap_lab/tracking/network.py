@@ -27,7 +27,7 @@ IMPOSSIBLE = 1e6
 REACH = 32  # frames over which runs are joined where the number of animals is unknown
 LARGEST = 600  # ends that are assigned at once
 CYCLES = 200  # ends up to which all cycles of exchanges are looked at
-AT_ONCE = 2_000_000  # costs that are computed at once
+AT_ONCE = 200_000  # costs that are computed at once, for the sake of memory
 
 Cost = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -10,22 +10,30 @@ from sleap_lab.poses.record import Poses
 from sleap_lab.settings.config import TrackerConfig
 from sleap_lab.settings.tracker import known_animals
 from sleap_lab.tracking.bodies import Bodies, describe_bodies
-from sleap_lab.tracking.evidence import learn
+from sleap_lab.tracking.evidence import Evidence, learn
 from sleap_lab.tracking.likeness import look_again
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
 from sleap_lab.tracking.population import Population, count_animals, second_detections
 from sleap_lab.tracking.runs import Runs, joined
 from sleap_lab.tracking.tracklets import MARGIN, find_tracklets
+from sleap_lab.tracking.watch import Watch, unwatched, within
 
 log = logging.getLogger(__name__)
 
 PASSES = 4  # the paths settle within three
 CERTAIN, SLOPE = -0.20, 0.60  # log odds at no margin, and their growth; see `probability`
 WITHOUT_DOUBT = 0.9997  # how often links of tracklets are right; counted likewise
+SURE_LINKS = "step 1 of 3 (what is sure)"
+ALL_LINKS = f"step 2 of 3 (the best of all answers, in {PASSES} passes at most)"
+SHAPES = "step 3 of 3 (a second look)"
 
 
 def track_globally(
-    poses: Poses, config: TrackerConfig, first: int, notes: list[str] | None = None
+    poses: Poses,
+    config: TrackerConfig,
+    first: int,
+    notes: list[str] | None = None,
+    watch: Watch = unwatched,
 ) -> Poses:
     """Track the instances of one video, each decision in the light of the whole video.
 
@@ -34,6 +42,7 @@ def track_globally(
         config: Tracker settings; only the number of animals is used.
         first: Number of the first track.
         notes: Gets sentences that a reader of the result must know.
+        watch: Is told how far this is.
 
     Returns:
         Instances by frame; predicted ones that belong to no animal are left out, user-labelled ones
@@ -43,11 +52,15 @@ def track_globally(
     if (np.diff(poses.frame) < 0).any():
         poses = poses[np.argsort(poses.frame, kind="stable")]
     seen = np.any(poses.visible, axis=1)
-    return _identified(poses, seen, None, known_animals(config), first, notes)
+    return _identified(poses, seen, None, known_animals(config), first, notes, watch)
 
 
 def link_tracklets(
-    poses: Poses, config: TrackerConfig, first: int, notes: list[str] | None = None
+    poses: Poses,
+    config: TrackerConfig,
+    first: int,
+    notes: list[str] | None = None,
+    watch: Watch = unwatched,
 ) -> Poses:
     """Take the tracks of an online tracker as tracklets, and join them as `track_globally` does.
 
@@ -58,12 +71,13 @@ def link_tracklets(
         config: Tracker settings; only the number of animals is used.
         first: Number of the first track.
         notes: Gets sentences that a reader of the result must know.
+        watch: Is told how far this is.
 
     Returns:
         Likewise.
     """
     tracked = (poses.tracks >= 0) & np.any(poses.visible, axis=1)
-    return _identified(poses, tracked, poses.tracks, known_animals(config), first, notes)
+    return _identified(poses, tracked, poses.tracks, known_animals(config), first, notes, watch)
 
 
 def _identified(
@@ -73,6 +87,7 @@ def _identified(
     animals: int | None,
     first: int,
     notes: list[str] | None,
+    watch: Watch,
 ) -> Poses:
     """Identify the chosen instances, and leave out those of them that belong to no animal."""
     rows = np.flatnonzero(chosen)
@@ -81,7 +96,7 @@ def _identified(
     if len(rows):
         own = None if tracklets is None else tracklets[rows]
         tracks[rows], scores[rows] = identify(
-            poses if chosen.all() else poses[rows], animals, own, said
+            poses if chosen.all() else poses[rows], animals, own, said, watch
         )
     stay = (tracks >= 0) | poses.user | ~(chosen | (tracklets is None))
     scores[(tracks < 0) & chosen] = np.nan
@@ -103,6 +118,7 @@ def identify(
     animals: int | None,
     tracklets: np.ndarray | None = None,
     notes: list[str] | None = None,
+    watch: Watch = unwatched,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Say which animal each detection of a video is.
 
@@ -112,6 +128,7 @@ def identify(
         tracklets: (n,) track of each by another tracker, whose links are all that is sure; None to
             find what is sure.
         notes: Gets what a reader must know.
+        watch: Is told how far this is, step by step.
 
     Returns:
         (n,) number of the animal, -1 for none, and (n,) probability of its link.
@@ -121,8 +138,8 @@ def identify(
     worth = np.where(poses.user, np.inf, np.nan_to_num(poses.instance_scores))
     second = second_detections(bodies, time, worth, animals) & ~poses.user
     rows = np.flatnonzero(~second)
-    own, when = bodies.of(rows), time[rows]
-    runs = find_tracklets(own, when)
+    bodies, when = bodies.of(rows), time[rows]
+    runs = find_tracklets(bodies, when, within(watch, SURE_LINKS))
     if tracklets is not None:
         runs = _within(runs, tracklets[rows])
     population = Population(animals, True) if animals else count_animals(when, runs)
@@ -131,7 +148,7 @@ def identify(
             f"Tracking: {population.animals} animals, estimated from the counts of the frames; if "
             "you know the number, give tracker.tracking_target_instance_count."
         )
-    paths = _paths(own, when, runs, population)
+    paths = _paths(bodies, when, runs, population, watch)
     first = paths.runs.first()
     real = ~np.isin(first, paths.left_out)
     # Animals are numbered in order of time; who is first among equals does not matter.
@@ -164,20 +181,25 @@ class Paths(NamedTuple):
     left_out: np.ndarray
 
 
-def _paths(bodies: Bodies, time: np.ndarray, runs: Runs, population: Population) -> Paths:
+def _paths(
+    bodies: Bodies, time: np.ndarray, runs: Runs, population: Population, watch: Watch
+) -> Paths:
     """Join tracklets to animals; each pass knows the paths and the motion of the one before."""
     paths = Paths(runs, np.full(len(time), np.inf), np.zeros(0, dtype=np.intp))
     ends = ((runs.before < 0) | (runs.after < 0)).nonzero()[0]
-    for _ in range(PASSES):
-        known = paths.runs
+    evidence: Evidence | None = None
+    for number in range(PASSES):
+        watch(number, PASSES, ALL_LINKS)
+        known, evidence = paths.runs, None  # what the pass before learned is large
         evidence = learn(bodies, time, known, ends)
-        cost = link_cost(evidence)
-        paths = _solved(time, runs, cost, evidence.anywhere, population)
+        paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, population)
         if np.array_equal(paths.runs.after, known.after):
             break  # the next pass would learn the same
+    assert evidence is not None, "there is a first pass"
     doubtful = (paths.runs.before >= 0) & (runs.before < 0)
     real = ~np.isin(paths.runs.first(), paths.left_out)
-    whole, odds = look_again(bodies, paths.runs, doubtful, cost, real)
+    watch(0, 1, SHAPES)
+    whole, odds = look_again(bodies, paths.runs, doubtful, link_cost(evidence), real)
     return paths._replace(runs=whole, margin=np.where(np.isnan(odds), paths.margin, odds))
 
 

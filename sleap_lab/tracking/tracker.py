@@ -17,6 +17,7 @@ from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.doubt import in_order
 from sleap_lab.tracking.linker import Linker
 from sleap_lab.tracking.offline import link_tracklets, track_globally
+from sleap_lab.tracking.watch import Watch, onwards, unwatched, within
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ def track(
     config: TrackerConfig,
     read_image: ReadImage | None = None,
     notes: list[str] | None = None,
+    watch: Watch = unwatched,
 ) -> Poses:
     """Give every instance a track; each video is tracked by itself, its frames in order.
 
@@ -40,6 +42,7 @@ def track(
         read_image: Takes (video, frame), returns the image, (h, w, c) uint8; needed and used for
             optical flow and appearance only.
         notes: Gets sentences that a reader of the result must know.
+        watch: Is told how far the tracking is.
 
     Returns:
         Instances and frames ordered by video and frame. `track_scores` is 1 for an instance that
@@ -60,9 +63,13 @@ def track(
     parts = [replace(poses[:0], frames=frames[:0])]
     unused = len(poses.track_names)
     linkers: list[Linker | AbsenceLinker] = []
-    for video in np.unique(frames[:, 0]).tolist():
+    videos = np.unique(frames[:, 0]).tolist()
+    for number, video in enumerate(videos, start=1):
         part = replace(poses[poses.video == video], frames=frames[frames[:, 0] == video])
-        parts.append(_track_video(part, config, read_image, unused, linkers, notes))
+        before = int((frames[:, 0] < video).sum())
+        name = f"video {number} of {len(videos)}" if len(videos) > 1 else ""
+        own = onwards(watch, before, len(frames), name)
+        parts.append(_track_video(part, config, read_image, unused, linkers, notes, own))
         unused = max(unused, int(parts[-1].tracks.max(initial=-1)) + 1)
     if notes is not None:
         notes += _doubts(linkers, config)
@@ -139,6 +146,7 @@ def _track_video(
     first: int,
     linkers: list[Linker | AbsenceLinker],
     notes: list[str] | None,
+    watch: Watch,
 ) -> Poses:
     """Track the instances of one video as its settings say; new tracks are numbered from `first`.
 
@@ -149,23 +157,28 @@ def _track_video(
         first: Number of the first new track.
         linkers: Gets what linked the detections frame by frame, unless it was only tried.
         notes: Gets sentences that a reader of the result must know.
+        watch: Is told how far the tracking of this video is.
     """
     video = int(poses.frames[0, 0])
     ends = int(poses.frames[[0, -1], 1].sum())
 
     def by(config: TrackerConfig, part: Poses, reverse: bool = False) -> Poses:
+        told = within(watch, "" if only else f"{config.method}{' in reverse' * reverse}")
         if config.method == "global":
-            return track_globally(part, config, first, said)
+            return track_globally(part, config, first, said, told)
 
         def read(video: int, frame: int) -> np.ndarray:
             assert read_image is not None
             return read_image(video, ends - frame if reverse else frame)
 
         linkers.append(_linker(part, config, read_image and read, video))
-        tracked = _track_online(part, config, linkers[-1], first)
-        return link_tracklets(tracked, config, first, said) if config.link_tracklets else tracked
+        if not config.link_tracklets:
+            return _track_online(part, config, linkers[-1], first, told)
+        tracked = _track_online(part, config, linkers[-1], first, within(told, "frame by frame"))
+        return link_tracklets(tracked, config, first, said, told)
 
-    if config.method != "auto":
+    only = config.method != "auto"
+    if only:
         said = notes
         return by(config, poses)
     said, linkers = None, []  # what trackers say that are not taken is of no interest
@@ -177,13 +190,17 @@ def _track_video(
 
 
 def _track_online(
-    poses: Poses, config: TrackerConfig, linker: Linker | AbsenceLinker, first: int
+    poses: Poses,
+    config: TrackerConfig,
+    linker: Linker | AbsenceLinker,
+    first: int,
+    watch: Watch,
 ) -> Poses:
     """Track the instances of one video frame by frame; new tracks are numbered from `first`."""
     tracks, scores = poses.tracks.copy(), poses.track_scores.copy()
     frames, links = [], []
     by_hand = poses.user.any()
-    for _, frame, rows in poses.by_frame():
+    for done, (_, frame, rows) in enumerate(poses.by_frame(), start=1):
         if config.undecided == "distance":
             rows = in_order(poses, rows)
         if config.tracking_pre_cull_to_target:
@@ -198,6 +215,7 @@ def _track_online(
         lost = np.setdiff1d(rows[poses.user[rows]], link[0]) if by_hand else rows[:0]
         tracks[lost], scores[lost] = -1, np.nan
         frames.append(np.append(link[0], lost) if len(lost) else link[0])
+        watch(done, len(poses.frames))
     if links:
         linked, ids, link_scores = (np.concatenate(column) for column in zip(*links, strict=True))
         if config.method in ABSENCE:

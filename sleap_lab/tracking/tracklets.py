@@ -8,15 +8,17 @@ from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.evidence import learn
 from sleap_lab.tracking.motion import LEAP
 from sleap_lab.tracking.runs import Runs, joined, slots
+from sleap_lab.tracking.watch import Watch, unwatched
 
 MARGIN = 5.0  # a link is sure where any other is worse by this much (odds of 150 to 1)
 MEMORY = 12  # frames for which an animal that is not seen may come out beside another
-AT_ONCE = 2_000_000  # pairs that are compared at once
+ROUNDS = 3  # each is shown by the links of the one before
+AT_ONCE = 200_000  # pairs that are compared at once, for the sake of memory
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
 
-def find_tracklets(bodies: Bodies, time: np.ndarray) -> Runs:
+def find_tracklets(bodies: Bodies, time: np.ndarray, watch: Watch = unwatched) -> Runs:
     """Find the links of which there is no doubt.
 
     A link of two successive moments is sure where each is by far the likeliest for the other, where
@@ -26,11 +28,14 @@ def find_tracklets(bodies: Bodies, time: np.ndarray) -> Runs:
     Args:
         bodies: Detections of one video.
         time: (n,) int, time of each.
+        watch: Is told which rounds are done.
     """
     at, table = slots(time)
     likely = joined(len(time), *_best(table, bodies.apart))
-    for _ in range(2):
+    for done in range(ROUNDS - 1):
+        watch(done, ROUNDS)
         likely = _likelier(bodies, time, table, likely)
+    watch(ROUNDS - 1, ROUNDS)
     evidence = learn(bodies, time, likely, np.arange(len(time)))
     sure = _best(table, evidence.cost, MARGIN, evidence.anywhere)
     return joined(len(time), *_undisputed(at, table, time, evidence.cost, *sure))

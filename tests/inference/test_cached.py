@@ -1,5 +1,6 @@
 """Stages before which the cache stands give what they give without it, to the last bit."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -308,19 +309,29 @@ def test_tracks_are_remembered(tmp_path, monkeypatch):
     config.tracker.tracking = True
     source, cache = open_source(config.data), Cache(tmp_path)
     poses = detect(source, config).poses
-    outcomes, notes, again_notes = {}, [], []
+    outcomes, notes, again_notes, watched = {}, [], [], []
 
-    def tell_track(poses, config, read_image, notes):
+    def tell_track(poses, config, read_image, notes, watch):
         notes.append("a doubt")
+        watch(3, 3)
         return track(poses, config, read_image)
 
+    @contextmanager
+    def watching():
+        watched.append("begins")
+        yield lambda done, total: watched.append((done, total))
+        watched.append("ends")
+
     monkeypatch.setattr(cached, "track", tell_track)
-    first = track_cached(source, config, cache, outcomes)(poses, config.tracker, source.read, notes)
+    first = track_cached(source, config, cache, outcomes, watching)(
+        poses, config.tracker, source.read, notes
+    )
     assert outcomes == {"track": "miss"}
     monkeypatch.setattr(cached, "track", None)
-    again = track_cached(source, config, cache, outcomes)(
+    again = track_cached(source, config, cache, outcomes, watching)(
         poses, config.tracker, source.read, again_notes
     )
+    assert watched == ["begins", (3, 3), "ends"]
     assert notes == again_notes == ["a doubt"]
     assert outcomes == {"track": "hit"}
     assert same(first, again)

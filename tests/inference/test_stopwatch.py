@@ -95,15 +95,15 @@ def test_a_stage_that_takes_long_is_named_once(monkeypatch):
         said.set()
 
     stage = Stopwatch({}, tell)
-    with stage("predict"), stage("cache"), stage("track"):  # the first shows its own progress
+    with stage("predict"), stage("track"), stage("write"):  # two show their own progress
         assert said.wait(30)
-    assert told == ["tracking"]
+    assert told == ["writing the predictions"]
 
 
 def test_a_stage_that_is_over_is_not_named(monkeypatch):
     monkeypatch.setattr(stopwatch, "SECONDS_OF_SILENCE", 60)
     told, before = [], set(threading.enumerate())  # timers of other tests may be about to end
-    with Stopwatch({}, told.append)("track"):
+    with Stopwatch({}, told.append)("write"):
         (timer,) = set(threading.enumerate()) - before
     timer.join(30)
     assert (timer.is_alive(), told) == (False, [])

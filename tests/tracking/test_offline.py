@@ -11,6 +11,7 @@ from sleap_lab.tracking import offline, track
 from sleap_lab.tracking.network import Solution
 from sleap_lab.tracking.population import Population
 from sleap_lab.tracking.tracklets import joined
+from sleap_lab.tracking.watch import unwatched
 
 FISH = np.array([[6, 0], [2, 1], [-6, 0]], dtype=float)
 SKELETON = Skeleton(("head", "fin", "tail"))
@@ -411,14 +412,14 @@ def test_what_is_joined_before_is_sure(monkeypatch):
 
 
 def identified(monkeypatch, poses, answer, scores, chosen, tracklets=None, first=3, notes=None):
-    def identify(some, animals, own, said):
+    def identify(some, animals, own, said, watch):
         asked.append((len(some), animals, None if own is None else own.tolist()))
         said.append("told")
         return np.array(answer), np.array(scores)
 
     asked = []
     monkeypatch.setattr(offline, "identify", identify)
-    found = offline._identified(poses, np.array(chosen), tracklets, 2, first, notes)
+    found = offline._identified(poses, np.array(chosen), tracklets, 2, first, notes, unwatched)
     return found, asked
 
 

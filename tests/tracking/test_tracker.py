@@ -499,3 +499,56 @@ def test_links_that_chance_decided_are_told():
     assert note.startswith("Tracking: 1 detections were equally near to two animals")
     (note,) = notes_of([0, 200], [100], max_tracks=2)
     assert note.startswith("Tracking: 1 links are uncertain")
+
+
+def told(poses, **settings):
+    """What is told while poses are tracked, (done, total, step)."""
+    found = []
+
+    def watch(done, total, step=""):
+        found.append((done, total, step))
+
+    track(poses, TrackerConfig(tracking=True, **settings), watch=watch)
+    return found
+
+
+def walk():
+    """Two animals in the first two frames of a video, one in the third frame of another one."""
+    frames = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    return squares(0, 90, 1, 91, 0, video=[0] * 4 + [1], frame=[0, 0, 1, 1, 1], frames=frames)
+
+
+@pytest.mark.parametrize("method", ["online", "bytetrack", "ocsort"])
+def test_each_frame_of_all_videos_is_told(method):
+    assert told(walk(), method=method) == [(done, 5, "") for done in range(1, 6)]
+
+
+def test_steps_of_the_whole_are_told_with_their_video():
+    found = told(walk(), method="global")
+    steps = dict.fromkeys(step.split(" (")[0] for _, _, step in found)
+    assert list(steps) == [
+        f"video {video} of 2, step {step} of 3" for video in (1, 2) for step in (1, 2, 3)
+    ]
+    alone = squares(0, 1, frame=[0, 1])
+    assert {step.split(" (")[0] for *_, step in told(alone, method="global")} == {
+        f"step {step} of 3" for step in (1, 2, 3)
+    }
+    assert all(0 <= done < total for done, total, _ in found)
+
+
+def test_frames_whose_tracks_are_linked_later_are_no_more_than_a_step():
+    first = squares(0, 90, 1, 91, frame=[0, 0, 1, 1])
+    found = told(first, method="bytetrack", link_tracklets=True)
+    assert found[:2] == [(1, 2, "frame by frame"), (2, 2, "frame by frame")]
+    assert found[2][2].startswith("step 1 of 3")
+
+
+def test_trials_are_told_by_tracker_and_direction():
+    found = told(squares(0, 90, 1, 91, frame=[0, 0, 1, 1]), method="auto")
+    trials = dict.fromkeys(step.split(",")[0] for *_, step in found)
+    assert list(trials) == [
+        name + direction
+        for name in ("global", "bytetrack", "ocsort", "online")
+        for direction in ("", " in reverse")
+    ]
+    assert (2, 2, "online in reverse") in found

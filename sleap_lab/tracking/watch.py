@@ -1,0 +1,52 @@
+"""How far tracking is, for whoever waits for it."""
+
+from typing import Protocol
+
+
+class Watch(Protocol):
+    """Function that is told how far the tracking of a recording is."""
+
+    def __call__(self, done: int, total: int, step: str = "") -> None:
+        """Take note of how much is done.
+
+        Args:
+            done: Frames of the recording, or parts of a step.
+            total: How many there are.
+            step: The step that is under way; none where the tracking is over with the last frame.
+        """
+
+
+def unwatched(done: int, total: int, step: str = "") -> None:
+    """Take no note."""
+
+
+def within(watch: Watch, name: str) -> Watch:
+    """Return the watch of a part of the work, whose steps get the name of the part before theirs.
+
+    Without a name of the part nothing changes.
+    """
+
+    def told(done: int, total: int, step: str = "") -> None:
+        watch(done, total, ", ".join(filter(None, (name, step))))
+
+    return told
+
+
+def onwards(watch: Watch, before: int, frames: int, name: str) -> Watch:
+    """Return the watch of one of several videos: frames are those of all, steps get its name.
+
+    Args:
+        watch: The watch of all.
+        before: Number of frames of the videos before it.
+        frames: Number of frames of all.
+        name: What steps of this video are called by; may be empty.
+    """
+    named = within(watch, name)
+
+    def told(done: int, total: int, step: str = "") -> None:
+        if step:
+            named(done, total, step)
+        else:
+            watch(before + done, frames)
+
+    return told
