@@ -78,7 +78,7 @@ def cause(came: Sequence[signal.Signals]) -> str:
         return "preempted by a job of higher priority in Slurm"
     if _warning() in came or (limit and slurm.minutes(runs) >= slurm.minutes(limit)):
         return f"Slurm's time limit of {limit or 'the job'} (hydra.launcher.timeout_min)"
-    return f"cancelled in Slurm ({came[0].name})"
+    return f"cancelled or queued again in Slurm ({came[0].name})"
 
 
 def leave(run: RunSummary | None, came: Sequence[signal.Signals]) -> None:

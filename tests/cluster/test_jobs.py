@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from slurm_daemons import has_cgroups, until
-from sweep_commands import clip, started
+from sweep_commands import MODEL, clip, started
 
 THRESHOLDS = "model.peak_threshold="
 FRAMES = 4000
@@ -67,7 +67,7 @@ def test_a_cancelled_job_stores_what_it_has(tracking, start, long_video):
         until(lambda: is_computing(command), "the job runs")
         cluster.ask("scancel", command.job)
         assert command.ended() == 1
-        assert "job 0 interrupted: cancelled in Slurm (SIGTERM)" in command.said
+        assert "job 0 interrupted: cancelled or queued again in Slurm (SIGTERM)" in command.said
         assert cluster.facts(command.job)["JobState"] == "CANCELLED"
         (run,) = command.runs()
         assert (run["status"], run["exit_code"]) == ("interrupted", 130)
@@ -180,3 +180,10 @@ def test_a_partition_that_does_not_exist_is_refused(start, short_video):
         in command.said
     )
     assert "Traceback" not in command.said
+
+
+def test_a_launcher_without_a_sweep_is_refused(cluster, start, short_video):
+    command = start(MODEL, f"data.path={short_video}", verb="report=none")
+    assert command.ended() == 2
+    assert "hydra/launcher=submitit_slurm: a single run is handed to no launcher" in command.said
+    assert not cluster.queue()

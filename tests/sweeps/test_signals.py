@@ -50,8 +50,12 @@ def test_processes_of_a_job_do_not_get_them(in_slurm):
 @pytest.mark.parametrize(
     ("came", "told", "expected"),
     [
-        ([TERM], {"RunTime": "00:00:04", "TimeLimit": "00:10:00"}, "cancelled in Slurm (SIGTERM)"),
-        ([TERM], {}, "cancelled in Slurm (SIGTERM)"),
+        (
+            [TERM],
+            {"RunTime": "00:00:04", "TimeLimit": "00:10:00"},
+            "cancelled or queued again in Slurm (SIGTERM)",
+        ),
+        ([TERM], {}, "cancelled or queued again in Slurm (SIGTERM)"),
         ([TERM], {"RunTime": "00:10:01", "TimeLimit": "00:10:00"}, "time limit of 00:10:00"),
         ([WARNING], {"RunTime": "00:09:00", "TimeLimit": "00:10:00"}, "time limit of 00:10:00"),
         ([TERM], {"StartTime": "2026-01-01T01", "PreemptTime": "2026-01-01T02"}, "preempted"),
