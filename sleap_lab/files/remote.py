@@ -25,7 +25,7 @@ CLOUD = "pip install 'sleap-io[cloud]'"
 VERSION = ("size", "ETag", "Last-Modified", "Content-MD5", "LastModified", "md5Hash", "updated")
 """What servers say of a file that tells one version of it from another."""
 SIGNATURE = re.compile(
-    r"(?<=[?&])(?:X-(?:Amz|Goog)-[\w-]+|Signature|Expires|sig|se|st|ske|skt)=[^&#]*&?",
+    r"(?<=[?&])(?:X-(?:Amz|Goog)-[\w-]+|Signature|Expires|Policy|sig|se|st|ske|skt)=[^&#]*&?",
     re.IGNORECASE,
 )
 """What services put into a URL anew each time they sign it."""

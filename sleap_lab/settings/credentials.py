@@ -77,7 +77,7 @@ def reveal(uri: str) -> str:
     return (
         without_user(uri)
         if uri.startswith("http")
-        else re.sub(r"[?&][a-z]+=\*\*\*", "", uri.replace(f":{HIDDEN}@", "@"))
+        else re.sub(r"[?&][\w.~-]+=\*\*\*", "", uri.replace(f":{HIDDEN}@", "@"))
     )
 
 
