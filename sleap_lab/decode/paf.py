@@ -126,7 +126,7 @@ def trace_lines(
     edges: Sequence[tuple[int, int]],
     stride: int,
     n_points: int,
-    upload: Callable[[np.ndarray], Tensor] = torch.from_numpy,
+    upload: Callable[..., Tensor] = lambda *arrays: torch.from_numpy(np.stack(arrays)),
 ) -> Lines:
     """Follow the field between every pair of peaks of one sample that an edge can connect.
 
@@ -141,14 +141,14 @@ def trace_lines(
         edges: Node pairs in the order of the channels.
         stride: Stride of the fields.
         n_points: Number of sampled points per line.
-        upload: Takes an array to where the fields and the points are.
+        upload: Returns arrays of one shape as one tensor where the fields and the points are.
 
     Returns:
         Lines whose peaks are rows of `points`.
     """
     _, _, h, w = pafs.shape
     pairs = _pairs(samples, nodes, edges)
-    edge, source, destination, sample = upload(np.stack((*pairs, samples[pairs[1]])))
+    edge, source, destination, sample = upload(*pairs, samples[pairs[1]].astype(np.int64))
     start, vector = points[source], points[destination] - points[source]
     t = torch.linspace(0, 1, n_points, dtype=points.dtype, device=points.device)
     line = start[:, None] + (vector / SAMPLING_DIVISOR)[:, None] * t[None, :, None]

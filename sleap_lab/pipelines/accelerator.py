@@ -46,15 +46,18 @@ class Accelerator:
         with torch.cuda.stream(stream):
             yield
 
-    def upload(self, array: np.ndarray) -> Tensor:
-        """Return an array on the device; CUDA copies it while the processor goes on.
+    def upload(self, *arrays: np.ndarray) -> Tensor:
+        """Return arrays of one shape as one tensor (arrays, …) on the device.
 
-        Nothing else may go there by another way: a copy from memory that is not pinned waits.
+        CUDA copies them while the processor goes on. Nothing may go there by another way: a copy
+        from memory that is not pinned waits.
         """
-        tensor = torch.from_numpy(array)
-        if self.device.type != "cuda":  # elsewhere the array may be gone before it is copied
-            return tensor.to(self.device)
-        return tensor.pin_memory().to(self.device, non_blocking=True)
+        pinned = self.device.type == "cuda"
+        dtype = torch.from_numpy(np.empty(0, arrays[0].dtype)).dtype
+        buffer = torch.empty((len(arrays), *arrays[0].shape), dtype=dtype, pin_memory=pinned)
+        np.stack(arrays, out=buffer.numpy())
+        # Elsewhere than on CUDA the buffer could be gone before it is copied.
+        return buffer.to(self.device, non_blocking=pinned)
 
     def wait(self) -> None:
         """Wait until all is done that this thread has submitted.
@@ -71,9 +74,11 @@ class Accelerator:
             torch.accelerator.synchronize(self.device)
 
 
-def uploaded(array: np.ndarray, accelerator: Accelerator | None) -> Tensor:
-    """Return an array as a tensor on an accelerator, or on the processor where there is none."""
-    return torch.from_numpy(array) if accelerator is None else accelerator.upload(array)
+def uploaded(*arrays: np.ndarray, accelerator: Accelerator | None) -> Tensor:
+    """Return what `upload` does; on the processor where there is no accelerator."""
+    if accelerator is None:
+        return torch.from_numpy(np.stack(arrays))
+    return accelerator.upload(*arrays)
 
 
 def on_host(*tensors: Tensor) -> list[Tensor]:

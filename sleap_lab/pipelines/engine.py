@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,11 @@ CACHE_BYTES = 8_000_000
 Larger maps do not fit into the cache of a core; with smaller ones the fixed cost of a pass
 dominates.
 """
+
+Kind = tuple[tuple[int, ...], np.dtype[Any]] | None
+"""Shape and number format of an image; None where it is unreadable."""
+Room = dict[Kind, int]
+"""How many frames of a kind a pass has room for, where memory ran out with more of them."""
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +77,7 @@ def predict(
         initargs=(max(threads // workers, 1) if accelerator is None else 1,),
     )
     pending: deque[list[Future[Prediction]]] = deque()
-    turns = Turns()
+    turns, room = Turns(), Room()
     # This thread does little: further threads for it would stay awake and disturb the workers.
     torch.set_num_threads(1)
     try:
@@ -79,7 +85,7 @@ def predict(
             share = _frames_of_a_pass(batch, pipeline, workers)
             pending.append(
                 [
-                    pool.submit(_turn, batch[i : i + share], pipeline, clock, turns)
+                    pool.submit(_turn, batch[i : i + share], pipeline, clock, turns, room)
                     for i in range(0, len(batch), share)
                 ]
             )
@@ -98,9 +104,9 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
     Unreadable frames are batches of their own.
     """
     batch: list[Frame] = []
-    kind = None
+    kind: Kind = None
     for frame in frames:
-        this = None if frame.image is None else (frame.image.shape, frame.image.dtype)
+        this = _kind(frame)
         if batch and this != kind:
             yield batch
             batch = []
@@ -111,6 +117,10 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
             batch = []
     if batch:
         yield batch
+
+
+def _kind(frame: Frame) -> Kind:
+    return None if frame.image is None else (frame.image.shape, frame.image.dtype)
 
 
 def _frames_of_a_pass(batch: list[Frame], pipeline: Pipeline, workers: int) -> int:
@@ -126,16 +136,22 @@ def _frames_of_a_pass(batch: list[Frame], pipeline: Pipeline, workers: int) -> i
     return max(ceil(len(batch) / workers), min(len(batch), in_cache))
 
 
-def _turn(frames: list[Frame], pipeline: Pipeline, clock: Clock, turns: Turns) -> Prediction:
+def _turn(
+    frames: list[Frame], pipeline: Pipeline, clock: Clock, turns: Turns, room: Room
+) -> Prediction:
     """Predict frames of one size in one pass, or in smaller passes where memory runs out."""
     queue = nullcontext() if pipeline.accelerator is None else pipeline.accelerator.queue()
+    size = room.get(_kind(frames[0]), len(frames))
+    predictions = []
     with clock.working(), queue:
-        with turns.together():
-            prediction = _attempt(frames, pipeline)
-        if prediction is None:  # the others may use what is missing
-            with turns.alone():
-                prediction = _in_halves(frames, pipeline)
-    return prediction
+        for part in (frames[i : i + size] for i in range(0, len(frames), size)):
+            with turns.together():
+                prediction = _attempt(part, pipeline)
+            if prediction is None:  # the others may use what is missing
+                with turns.alone():
+                    prediction = _in_halves(part, pipeline, room)
+            predictions.append(prediction)
+    return _of_parts(predictions)
 
 
 def _attempt(frames: list[Frame], pipeline: Pipeline) -> Prediction | None:
@@ -148,8 +164,8 @@ def _attempt(frames: list[Frame], pipeline: Pipeline) -> Prediction | None:
         return None
 
 
-def _in_halves(frames: list[Frame], pipeline: Pipeline) -> Prediction:
-    """Predict frames whose pass did not fit into memory.
+def _in_halves(frames: list[Frame], pipeline: Pipeline, room: Room) -> Prediction:
+    """Predict frames whose pass did not fit into memory, and note how many fit.
 
     Raises:
         RunError: There is not enough memory for a single frame.
@@ -172,14 +188,21 @@ def _in_halves(frames: list[Frame], pipeline: Pipeline) -> Prediction:
         "a smaller runtime.batch_size avoids this",
         len(frames),
     )
-    halves = _joined(
+    room[_kind(frames[0])] = min(half, room.get(_kind(frames[0]), half))
+    return _of_parts(
         [
-            _attempt(part, pipeline) or _in_halves(part, pipeline)
+            _attempt(part, pipeline) or _in_halves(part, pipeline, room)
             for part in (frames[:half], frames[half:])
         ]
     )
-    # With more memory the observations would differ in the last bits.
-    return replace(halves, observations=None)
+
+
+def _of_parts(parts: list[Prediction]) -> Prediction:
+    """Put the predictions of the passes of one turn together.
+
+    With memory for a single pass, observations of several would differ in the last bits.
+    """
+    return parts[0] if len(parts) == 1 else replace(_joined(parts), observations=None)
 
 
 def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
@@ -194,7 +217,7 @@ def _predict(frames: list[Frame], pipeline: Pipeline) -> Prediction:
     sizes = np.array([image.shape[:2] for image in images], dtype=np.int64)
     with doing(PREPROCESS):
         prepared, factor = prepare(
-            uploaded(np.stack(images), pipeline.accelerator), pipeline.images
+            uploaded(*images, accelerator=pipeline.accelerator), pipeline.images
         )
     eff = np.full(len(images), factor)
     prediction = pipeline.predict(FrameBatch(prepared, eff, where))

@@ -179,7 +179,8 @@ def _cut(images: Tensor, sample: np.ndarray, corners: np.ndarray, model: Model) 
     assert size is not None, "checked when the pipeline is built"
     if accelerator is None:
         return cut_crops(images, sample, corners, size)
-    return gather_crops(images, accelerator.upload(crop_places(sample, corners, size)), size)
+    places = accelerator.upload(crop_places(sample, corners, size))[0]
+    return gather_crops(images, places, size)
 
 
 def _labelled(batch: FrameBatch, truth: TrueCentroids) -> Observed[Centroids]:

@@ -39,8 +39,10 @@ def test_nothing_comes_back_as_nothing():
 
 
 def test_images_arrive_as_they_are():
-    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)
-    np.testing.assert_array_equal(Accelerator(CPU).upload(images).numpy(), images)
+    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)[:, ::-1]
+    there = Accelerator(CPU).upload(*images)
+    assert there.dtype == torch.uint8
+    np.testing.assert_array_equal(there.numpy(), images)
 
 
 def test_only_devices_with_queues_of_their_own_have_several_workers():
@@ -166,8 +168,8 @@ def _marked(result: Any, there: bool) -> Any:
 class ImaginedAccelerator(Accelerator):
     """Takes arrays to the imagined device without a wait, as CUDA does."""
 
-    def upload(self, array):
-        return torch.from_numpy(array).as_subclass(OnDevice)
+    def upload(self, *arrays):
+        return super().upload(*arrays).as_subclass(OnDevice)
 
 
 SIDE, AB = 48, ("a", "b")

@@ -216,6 +216,29 @@ def test_passes_that_do_not_fit_into_memory_are_halved(
     assert ("runtime.batch_size" in caplog.text) == (frames > 1)
 
 
+def test_what_did_not_fit_once_is_not_tried_again(anywhere, threads, caplog):
+    pipeline, _ = anywhere
+    threads(1)
+    sizes = []
+
+    def find(batch):
+        sizes.append((batch.where[0, 1] // 8, len(batch.where)))
+        if len(batch.where) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return replace(pipeline.predict(batch), observations=("some",))
+
+    frames = (frame(i, i) for i in range(32))
+    predictions = []
+    for prediction in predict(frames, replace(pipeline, predict=find), batch_size=8, ahead=False):
+        predictions.append(prediction)
+    assert [size for batch, size in sizes if batch == 0] == [8, 4, 2, 2, 4, 2, 2]
+    assert [size for batch, size in sizes if batch == 3] == [2] * 4
+    assert [p.observations for p in predictions] == [None] * 4
+    numbers = [n for p in predictions for n in p.poses.frames[:, 1].tolist()]
+    assert numbers == list(range(32))
+    assert caplog.text.count("runtime.batch_size") == 3
+
+
 @pytest.mark.parametrize("fits", [True, False])
 def test_what_was_observed_in_halves_is_not_kept(anywhere, threads, fits):
     """With more memory it would differ in the last bits."""
