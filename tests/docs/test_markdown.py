@@ -29,3 +29,12 @@ def test_lines_of_prose_are_short(page):
 def test_only_prose_is_measured():
     text = "# Title\n```\ncode\n```\n| a | b |\n![a picture](a.png)\nwords\n"
     assert list(prose(text)) == [(1, "# Title"), (7, "words")]
+
+
+def test_the_contents_of_the_decisions_name_every_entry_in_its_order():
+    contents, *subjects = (ROOT / "docs" / "decisions.md").read_text("utf-8").split("\n## ")
+    lists = [" ".join(text.split()) for text in contents.split("\n- **[")[1:]]
+    for subject, listed in zip(subjects, lists, strict=True):
+        entries = re.findall(r"^### (.*) \(\d{4}-\d\d-\d\d\)$", subject, re.MULTILINE)
+        assert listed.startswith(subject.partition("\n")[0])
+        assert listed.partition("**: ")[2].split(" · ") == entries
