@@ -11,7 +11,7 @@ from sleap_lab.errors import ConfigError, did_you_mean, listed
 
 HELP = """\
 sleap-lab runs ls [FOLDER] [CONDITION …] [--jobs]     list runs, the newest first
-sleap-lab runs show RUN                               print settings and results of a run
+sleap-lab runs show RUN                               print command, results and where to look
 sleap-lab runs tag RUN NAME=VALUE …                   set tags, here and in MLflow; NAME= removes
 sleap-lab runs rm RUN … [--yes]                       remove folder, own cache entries, MLflow runs
 sleap-lab runs export RUN FILE.tar.zst                pack a run into a file for another machine
