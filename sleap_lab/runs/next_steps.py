@@ -18,12 +18,13 @@ FILES = {
 }
 
 
-def next_steps(run: Run, *, evaluated: bool, animals: int) -> Iterator[Step]:
+def next_steps(run: Run, *, evaluated: bool, tracked: bool, animals: int) -> Iterator[Step]:
     """Yield the files of a run folder that people open, and commands that go on from here.
 
     Args:
         run: The run.
         evaluated: Whether it was compared with ground truth.
+        tracked: Whether its poses have tracks, be they those of its input.
         animals: The largest number of instances of a frame.
     """
     config, folder = run.config, shlex.quote(terminal.shown(run.folder))
@@ -33,10 +34,10 @@ def next_steps(run: Run, *, evaluated: bool, animals: int) -> Iterator[Step]:
     if config.output.overlay_video:
         yield Step("the video with the poses drawn in", file=OVERLAY)
     command = shlex.join(run.invocation.command)
-    if animals > 1 and not config.tracker.tracking:
+    if animals > 1 and not tracked:
         yield Step("Follow the animals from frame to frame:", command=f"{command} tracker=global")
     if not evaluated:
-        evaluator = "identity" if config.tracker.tracking else "oks"
+        evaluator = "identity" if tracked else "oks"
         yield Step(
             "Measure how good the poses are, against labels of some of the frames:",
             command=f"{command} evaluator={evaluator} evaluator.ground_truth_path=labels.slp",

@@ -204,7 +204,12 @@ def write_page(
         empty=empty_pictures(empty, poses, source.read),
         figure_files=FIGURE_FILES[run.config.report_figures],
         next_steps=list(
-            next_steps(run, evaluated=evaluation is not None, animals=most_per_frame(poses))
+            next_steps(
+                run,
+                evaluated=evaluation is not None,
+                tracked=bool((poses.tracks >= 0).any()),
+                animals=most_per_frame(poses),
+            )
         ),
     )
 

@@ -77,7 +77,8 @@ def write(
             ("report", terminal.shown(folder / "report.html")),
         ]
     )
-    print(f"\n{outcome.verdict()}\n\nUse it:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")
+    how = "Use it" if setting is outcome.best else "The default setting, written out"
+    print(f"\n{outcome.verdict()}\n\n{how}:\n  {use}\nor in flags:\n  sleap-lab track … {flags}")
 
 
 def _commands(

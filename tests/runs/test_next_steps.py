@@ -21,11 +21,11 @@ def commands(steps):
 
 def test_files_that_are_there_are_named(run):
     (run.folder / "predictions.slp").touch()
-    assert [step.file for step in next_steps(run, evaluated=True, animals=1) if step.file] == [
+    assert [step.file for step in next_steps(run, evaluated=True, tracked=False, animals=1) if step.file] == [
         "predictions.slp"
     ]
     run.config.output.overlay_video = "true"
-    assert [step.file for step in next_steps(run, evaluated=True, animals=1) if step.file] == [
+    assert [step.file for step in next_steps(run, evaluated=True, tracked=False, animals=1) if step.file] == [
         "predictions.slp",
         "overlay.mp4",
     ]
@@ -33,7 +33,7 @@ def test_files_that_are_there_are_named(run):
 
 def test_commands_can_be_typed_as_they_are(run, monkeypatch):
     monkeypatch.chdir(run.folder.parent)
-    assert commands(next_steps(run, evaluated=True, animals=1)) == [
+    assert commands(next_steps(run, evaluated=True, tracked=False, animals=1)) == [
         "sleap-lab review 'a run'",
         "sleap-lab compare 'a run' OTHER_RUN",
         "sleap-lab reproduce 'a run'",
@@ -41,10 +41,11 @@ def test_commands_can_be_typed_as_they_are(run, monkeypatch):
 
 
 def test_what_was_not_done_is_proposed(run):
-    track, evaluate, *_ = commands(next_steps(run, evaluated=False, animals=3))
+    track, evaluate, *_ = commands(next_steps(run, evaluated=False, tracked=False, animals=3))
     assert track == "sleap-lab 'data.path=a b.mp4' tracker=global"
     assert evaluate.startswith("sleap-lab 'data.path=a b.mp4' evaluator=oks ")
-    run.config.tracker.tracking = True
-    (evaluate, *_) = commands(next_steps(run, evaluated=False, animals=3))
+    evaluate, *_ = commands(next_steps(run, evaluated=False, tracked=True, animals=3))
     assert evaluate.startswith("sleap-lab 'data.path=a b.mp4' evaluator=identity ")
-    assert "tracker=global" not in str(list(next_steps(run, evaluated=True, animals=3)))
+    done = list(next_steps(run, evaluated=True, tracked=True, animals=3))
+    assert "tracker=global" not in str(done)
+    assert "evaluator=" not in str(done)

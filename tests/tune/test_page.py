@@ -94,6 +94,7 @@ def test_the_default_wins(page):
     assert "Best found" not in text  # no column without a number
     assert "keep the default" in text
     assert "Keep the default setting: none that was tried" in text
+    assert "These config options hold the default setting: " in text
     assert "No setting did better than the default one." in text
 
 

@@ -115,7 +115,10 @@ def test_where_the_default_wins_it_says_so(files, tmp_path, capsys):
     outcome = tune([*files, *perfect, "tune.trials=4", "tune.name=mice"])
     assert outcome.best is None
     folder = tmp_path / "outputs" / "tune" / "mice"
-    assert "Keep the default setting" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Keep the default setting" in out
+    assert "The default setting, written out:" in out
+    assert "Use it:" not in out
     assert "Keep the default setting" in (folder / "report.html").read_text()
     # The options hold the recommended setting.
     assert "features: centroids" in (folder / "conf" / "tracker" / "mice.yaml").read_text()
