@@ -41,7 +41,7 @@ $(INSTALLED): Makefile pyproject.toml constraints.txt
 		|| { echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	@echo "Installing into $(VENV): 2.3 GB (with PyTorch's build for GPUs more), which takes some minutes"
+	@echo "Installing into $(VENV): 2.3 GB (6.3 GB with PyTorch's build for NVIDIA cards), which takes some minutes"
 	$(call pip_install,$(EXTRAS))
 	@touch $@
 

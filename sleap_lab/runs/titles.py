@@ -12,6 +12,7 @@ from sleap_lab.runs.summary import overridden
 MAX_NAME = 120
 PRESET = "experiment"
 BESIDE = ("data", "evaluator", "output", PRESET)  # groups that seldom tell runs apart
+SHOWING = ("debug", "verbose")  # keys that change what is printed only
 _FOLDERS = re.compile(r"[^\[\],]*[/\\](?=[^\[\],/\\])")
 
 
@@ -21,7 +22,9 @@ def run_title(overrides: Sequence[str]) -> str:
     Settings of models, trackers and filters come first, then what is read and written.
     """
     typed = {
-        key: value for key, value in overridden(overrides).items() if not key.startswith("logger.")
+        key: value
+        for key, value in overridden(overrides).items()
+        if not key.startswith("logger.") and key not in SHOWING
     }
 
     def place(key: str) -> tuple[bool, bool, bool]:

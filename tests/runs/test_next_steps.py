@@ -21,11 +21,13 @@ def commands(steps):
 
 def test_files_that_are_there_are_named(run):
     (run.folder / "predictions.slp").touch()
-    assert [step.file for step in next_steps(run, evaluated=True, tracked=False, animals=1) if step.file] == [
-        "predictions.slp"
-    ]
+    assert [
+        step.file for step in next_steps(run, evaluated=True, tracked=False, animals=1) if step.file
+    ] == ["predictions.slp"]
     run.config.output.overlay_video = "true"
-    assert [step.file for step in next_steps(run, evaluated=True, tracked=False, animals=1) if step.file] == [
+    assert [
+        step.file for step in next_steps(run, evaluated=True, tracked=False, animals=1) if step.file
+    ] == [
         "predictions.slp",
         "overlay.mp4",
     ]

@@ -13,6 +13,7 @@ FOLDERS = "/a/very/long/way/to"
         ([], ""),
         (["logger.run_name=x"], ""),
         (["experiment=demo"], "demo (experiment)"),
+        (["debug=true", "data.frames=0-9"], "0-9 (frames)"),
         # Where paths come first on the command line, settings do in the name.
         ([f"data.path={FOLDERS}/v.mp4", "tracker=flow"], "flow, v.mp4 (tracker, path)"),
         (["experiment=demo", "data.frames=0-9"], "0-9, demo (frames, experiment)"),
