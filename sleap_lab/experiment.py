@@ -36,6 +36,7 @@ from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import arrays_file, detect_to_file
 from sleap_lab.inference.pieces import join_pieces, write_piece
 from sleap_lab.inference.preparation import check_stages, open_inputs
+from sleap_lab.inference.self_check import with_precision
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.inference.stopwatch import Stage, Stopwatch, paced, predicting_seconds
 from sleap_lab.interruption import interruptible
@@ -255,8 +256,11 @@ def _run_piece(run: Run) -> Result:
     with stage("open"):
         source = open_source(config.data, index=index_cached(cache))
     device = _load(config, source, stage)
+    config, told = with_precision(config, source)  # all pieces choose alike
+    run = replace(run, config=config)
     part = replace(source, frames=source.frames[piece.start : piece.stop])
     detected, _ = _predict(run, part, device, cache, stage, requested=len(source.frames))
+    detected = replace(detected, notes=(*told, *detected.notes))
     with stage("write"):
         outcome, seconds = summary.cache.get("predict", MISS), predicting_seconds(summary.stages)
         write_piece(run.folder, piece, detected, config, outcome, seconds)

@@ -4,6 +4,7 @@ import re
 import signal
 import time
 import warnings
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.runs import summary as run_summary
 from sleap_lab.runs.folder import Invocation
 from sleap_lab.settings.compose import compose_config
+from sleap_lab.settings.frames import Piece
 
 TRIANGLE = [[10, 10], [20, 10], [10, 20]]
 SHIFTED = [[11, 10], [21, 10], [11, 20]]
@@ -237,6 +239,27 @@ def test_an_interruption_that_is_swallowed_is_recorded_nevertheless(
         track()
     assert run_summary.read(Path("run")).status == "interrupted"
     assert "Exception ignored" not in capfd.readouterr().err
+
+
+def test_a_piece_takes_the_number_format_that_the_first_frames_of_the_whole_choose(
+    tmp_path, monkeypatch, video_path, make_model
+):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def choose(config, source):
+        seen.append(len(source.frames))
+        return replace(config, runtime=replace(config.runtime, precision="bf16")), ["chosen"]
+
+    monkeypatch.setattr(experiment, "with_precision", choose)
+    model = make_model("single_instance", {"confmaps": [[1, 0], [1, 0]]})
+    words = [f"data.path={video_path}", f"model.paths=[{model}]", "data.frames=0-2"]
+    config, _ = compose_config([*words, "runtime.precision=auto", "logger=none", "report=none"])
+    result = run(config, Path("run"), Invocation(piece=Piece(1, 3)))
+    facts = json.loads(Path("run/piece.json").read_text())
+    assert seen == [3]
+    assert (result.summary.counts["frames"], facts["precision"]) == (2, "bf16")
+    assert facts["notes"][0] == "chosen"
 
 
 def test_unreadable_frames_make_a_run_partial(

@@ -6,7 +6,7 @@ The facts name the device, so that another machine can join what a GPU predicted
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -67,6 +67,7 @@ def write_piece(
         "device": inference.device,
         "processor": processor_facts(inference.device, config.runtime.num_threads),
         "kind": inference.kind,
+        "precision": config.runtime.precision,
         "notes": list(inference.notes),
         "bad_frames": [[frame.video, frame.index, frame.problem] for frame in inference.bad_frames],
         "outcome": outcome,
@@ -103,10 +104,13 @@ def join_pieces(
     check_account(source.frames, poses, bad_frames)
     notes = tuple(dict.fromkeys(note for found in facts for note in found["notes"]))
     device, kind = facts[0]["device"], facts[0]["kind"]
+    runtime = replace(config.runtime, precision=facts[0].get("precision", config.runtime.precision))
     if all(found["processor"] == facts[0]["processor"] for found in facts):
         remember(
             cache,
-            predict_fingerprint(config, source, device, facts[0]["processor"]),
+            predict_fingerprint(
+                replace(config, runtime=runtime), source, device, facts[0]["processor"]
+            ),
             lambda: Result(
                 poses.to_arrays(),
                 {"kind": kind, "notes": list(notes)},

@@ -51,6 +51,17 @@ def folder(tmp_path, config, source):
     return tmp_path / "pieces"
 
 
+def test_what_was_joined_is_found_under_the_number_format_that_the_pieces_chose(
+    folder, source, config, tmp_path
+):
+    cache = Cache(tmp_path / "cache")
+    auto = replace(config, runtime=replace(config.runtime, precision="auto"))
+    join_pieces(folder, source, auto, cache, {})  # they were predicted in 32
+    outcomes = {}
+    detect_cached(source, config, "cpu", cache, outcomes, watch=lambda frames, total: frames)
+    assert outcomes == {"predict": "hit"}
+
+
 def edit(folder, number, **facts):
     path = folder / str(number) / "piece.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
