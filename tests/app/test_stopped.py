@@ -16,6 +16,20 @@ WORDS = (
     "runtime.device=cpu",
     "runtime.num_threads=1",
 )
+TRACKS_FOR_EVER = """
+import sys
+from sleap_lab import terminal
+from sleap_lab.cli import main
+from sleap_lab.inference import cached
+
+def track(poses, config, read_image, notes, watch):
+    while True:
+        watch(1, len(poses.frames))
+
+cached.track = track
+terminal.SECONDS_BETWEEN_LINES = 0.1
+main(sys.argv[1:])
+"""
 
 
 def start(folder, name, *program):
@@ -39,6 +53,13 @@ def undisturbed(tmp_path_factory):
     return to_poses(read_labels(folder / "whole.slp")).to_arrays()
 
 
+def same_poses(file, expected):
+    """Fail unless a file has the expected poses, to the last bit."""
+    found = to_poses(read_labels(file)).to_arrays()
+    for name, array in expected.items():
+        assert array.tobytes() == found[name].tobytes(), name
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_the_same_command_goes_on(tmp_path, undisturbed, waiting_run, wait_for, how):
     """Takes six seconds: a run is stopped within its work, and finished by a second command."""
@@ -54,6 +75,25 @@ def test_the_same_command_goes_on(tmp_path, undisturbed, waiting_run, wait_for, 
     output, _ = process.communicate()
     assert process.returncode == 0, output
     assert "predict resumed" in output
-    resumed = to_poses(read_labels(tmp_path / "stopped.slp")).to_arrays()
-    for name, array in undisturbed.items():
-        assert array.tobytes() == resumed[name].tobytes(), name
+    same_poses(tmp_path / "stopped.slp", undisturbed)
+
+
+def test_ctrl_c_while_tracking_keeps_the_predictions(tmp_path, undisturbed):
+    """Takes six seconds: a run whose tracker never ends, and the same command with a real one."""
+    program = tmp_path / "tracks_for_ever.py"
+    program.write_text(TRACKS_FOR_EVER)
+    process = start(tmp_path, "stopped", program)
+    for line in process.stdout:
+        if line.startswith("tracking: 1/20 frames, "):
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    assert "go on with: sleap-lab experiment=demo" in output
+    assert output.endswith("interrupted\n")
+    assert not (tmp_path / "stopped.slp").exists()
+    process = start(tmp_path, "stopped")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert "predict hit, track miss" in output
+    same_poses(tmp_path / "stopped.slp", undisturbed)

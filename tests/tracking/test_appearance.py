@@ -28,7 +28,7 @@ def painted(image, texture, center, angle):
     return np.where(mask > 127, layer, image)
 
 
-def textured_animals(seed, animals=4):
+def textured_animals(seed, animals=4, frames=FRAMES):
     """Return a clip of animals and their poses with the true identities.
 
     The animals have different textures, and dart about and over each other.
@@ -42,7 +42,7 @@ def textured_animals(seed, animals=4):
     ]
     centers, angles = rng.uniform(60, SIZE - 60, (animals, 2)), rng.uniform(0, 2 * np.pi, animals)
     images, points = [], []
-    for _ in range(FRAMES):
+    for _ in range(frames):
         angles = angles + rng.normal(0, 0.5, animals)
         centers = centers + 22 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
         outside = (centers < 30) | (centers > SIZE - 30)
@@ -57,7 +57,7 @@ def textured_animals(seed, animals=4):
         ]
     noisy = np.array(points) + rng.normal(0, 0.7, (len(points), len(BODY), 2))
     noisy[rng.random(noisy.shape[:2]) < 0.05] = np.nan
-    return images, make_poses(SKELETON, noisy, frame=np.repeat(np.arange(FRAMES), animals))
+    return images, make_poses(SKELETON, noisy, frame=np.repeat(np.arange(frames), animals))
 
 
 def switches(images, poses, **settings):
@@ -159,3 +159,55 @@ def test_patches_are_as_large_as_the_median_pose(scales, extent):
     assert Appearance(
         lambda frame: None, points, np.zeros(len(points), int)
     ).extent == pytest.approx(extent)
+
+
+def shown_otherwise(images, poses, change, seed):
+    """The same clip, shown in another way: images, and poses with their row in the clip."""
+    images, points = np.array(images), poses.points
+    if change == "mirrored":
+        images, points = images[:, :, ::-1], [SIZE - 1, 0] + points * [-1, 1]
+    elif change == "upside down":
+        images, points = images[:, ::-1], [0, SIZE - 1] + points * [1, -1]
+    elif change == "turned":
+        images, points = images.swapaxes(1, 2), points[..., ::-1]
+    elif change == "twice as large":
+        images, points = images.repeat(2, axis=1).repeat(2, axis=2), 2 * points + 0.5
+    rows = np.arange(len(poses))
+    if change == "in another order":
+        rows = np.random.default_rng(seed).permutation(len(poses))
+    other = make_poses(SKELETON, points[rows], frame=poses.frame[rows], origin=rows)
+    return np.ascontiguousarray(images), other
+
+
+def animals_of(images, poses, **settings):
+    """Which detections are one animal, by their row in the clip, whatever it is called."""
+    tracked = track(poses, TrackerConfig(**settings), lambda video, frame: images[frame])
+    return {
+        frozenset(tracked.origin[tracked.tracks == number].tolist())
+        for number in set(tracked.tracks.tolist())
+    }
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("method", ["fixed_window", "local_queues"])
+@pytest.mark.parametrize(
+    "change", ["in another order", "mirrored", "upside down", "turned", "twice as large"]
+)
+@pytest.mark.parametrize(
+    "settings",
+    [{"features": "image"}, {"use_flow": True, "scoring_method": "euclidean_dist"}],
+    ids=["appearance", "flow"],
+)
+def test_the_answer_does_not_depend_on_how_the_clip_is_shown(seed, method, change, settings):
+    images, poses = textured_animals(seed, animals=3, frames=15)
+    first, other = (
+        shown_otherwise(images, poses, "", seed),
+        shown_otherwise(images, poses, change, seed),
+    )
+    settings = {
+        "candidates_method": method,
+        "max_tracks": 3 if method == "local_queues" else None,
+    } | settings
+    found = animals_of(*first, **settings)
+    assert found == animals_of(*other, **settings)
+    assert set.union(*map(set, found)) == set(range(len(poses)))

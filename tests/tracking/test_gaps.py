@@ -13,6 +13,11 @@ def in_a_row(n):
     return rows - 1, np.where(rows < n - 1, rows + 1, -1)
 
 
+def test_gaps_double_with_every_second_one():
+    assert GAPS[:3] == (1, 2, 3)
+    assert all(later == 2 * gap for gap, later in zip(GAPS[1:], GAPS[3:], strict=False))
+
+
 def test_between_gaps_it_is_interpolated_over_the_logarithm():
     value = np.arange(10.0) ** 2
     gap = np.array([1, 5, 32, 100, 0, 3])

@@ -41,3 +41,24 @@ def test_what_does_not_follow_says_nothing_and_long_gaps_say_nothing():
     assert sight.cost(np.ones(2), np.array([0, 0]), np.array([2, 1])) == pytest.approx(0, abs=0.3)
     sight = learned([6, 6, 2, 2], [0, 2], [1, 3])
     assert sight.cost(np.full(2, 9.0), np.array([0, 0]), np.array([1, 2])).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("gap", "alike", "others"),
+    [
+        (1, [1], [2, 3]),
+        (2, [2], [1, 3]),
+        (4, [3, 4], [2, 5]),
+        (6, [5, 8], [4, 9]),
+        (12, [], [9, 12]),
+    ],
+)
+def test_gaps_that_are_learned_together_tell_the_same_and_others_nothing(gap, alike, others):
+    pairs = [NONE] * len(GAPS)
+    pairs[GAPS.index(gap)] = (np.array([0, 2]), np.array([1, 3]))
+    sight = learn_sight(poses_with([6, 6, 2, 2]), pairs)
+    for each in alike:
+        cost = sight.cost(np.full(2, each), np.array([0, 0]), np.array([1, 2]))
+        assert cost[0] < 0 < cost[1]  # whole after whole is likely, two nodes after whole is not
+    for each in others:
+        assert sight.cost(np.full(1, each), np.array([0]), np.array([1])).tolist() == [0]

@@ -48,6 +48,18 @@ def test_usual_turns_are_medians_and_grow_where_there_are_few():
     assert learn_turns([np.zeros(0)] * len(GAPS)).usual[0] == pytest.approx(np.pi / 6)
 
 
+def test_turns_are_never_wider_than_directions_that_say_nothing():
+    # A median of a quarter turn is that of all directions, so a turn tells nothing then.
+    anything = Turns(np.full(len(GAPS), 3.0), 1.0, 0.1)
+    assert anything.cost(np.ones(1), np.cos([0.3]), NO_BLUR) == pytest.approx(0, abs=1e-12)
+    found = learn_turns([np.cos(np.linspace(0, np.pi, FEW + 1))] + [np.zeros(0)] * 9)
+    assert found.usual == pytest.approx(np.full(len(GAPS), np.pi / 2))
+
+
+def test_one_direction_in_twenty_may_be_anything_before_any_is_seen():
+    assert learn_turns([np.zeros(0)] * len(GAPS)).flip == pytest.approx(1 / 20)
+
+
 @pytest.mark.parametrize("tail", [1.0, 4.0])
 def test_the_tail_and_the_flips_are_those_of_what_was_seen(tail):
     random = np.random.default_rng(0)
