@@ -122,3 +122,23 @@ def test_nodes_that_moved_far_count_little():
     seen = compare(alone, np.array([1]), np.array([2]))
     share = 1 / (1 + (1 / ASTRAY) ** 2)
     assert seen.step == pytest.approx([8 * share / (2 + share)], rel=1e-3)
+
+
+def test_speed_is_measured_over_up_to_eight_detections():
+    at = np.arange(10.0) ** 2
+    state = run(at[:, None] + [0, 1, 2])
+    assert state.arriving.velocity[9].real == pytest.approx(
+        [(81 - at[9 - window]) / window for window in (1, 2, 4, 8)]
+    )
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+def test_links_are_compared_each_by_itself(at_once, monkeypatch):
+    state = run([[0, NAN, NAN], [NAN, 1.5, 2], [1, 2, NAN], [50, 51, 52]])
+    links = [(0, 2), (1, 2), (0, 3), (0, 1), (2, 3)]
+    alone = [compare(state, np.array([row]), np.array([other])) for row, other in links]
+    monkeypatch.setattr(ends, "AT_ONCE", at_once)
+    together = compare(state, *np.array(links).T)
+    for column, found in zip(zip(*alone, strict=True), together, strict=True):
+        np.testing.assert_array_equal(found, np.concatenate(column))
+    assert together.step[1] != state.bodies.center[2] - state.bodies.center[1]

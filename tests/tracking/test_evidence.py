@@ -11,22 +11,26 @@ from sleap_lab.tracking.runs import joined
 BODY = np.array([0.5, 0, -0.5], dtype=complex)
 
 
-def video(n=60):
+def video(n=60, body=BODY):
     """One animal that walks and turns about, and its run."""
-    random = np.random.default_rng(0)
+    random, nodes = np.random.default_rng(0), len(body)
     heading = np.exp(1j * np.cumsum(random.normal(0, 0.1, n)))
     center = np.cumsum(0.1 * heading)
-    points = center[:, None] + heading[:, None] * BODY
-    points = points + 0.02 * (random.normal(size=(n, 3)) + 1j * random.normal(size=(n, 3)))
-    points[random.random((n, 3)) < 0.1] = np.nan
-    bodies = Bodies(10.0, center, heading, points.astype(np.complex64), BODY, np.full(3, 1 / 3))
+    points = center[:, None] + heading[:, None] * body
+    points = points + 0.02 * (random.normal(size=(n, nodes)) + 1j * random.normal(size=(n, nodes)))
+    points[random.random((n, nodes)) < 0.1 * (nodes > 2)] = np.nan  # each has one at least
+    bodies = Bodies(
+        10.0, center, heading, points.astype(np.complex64), body, np.full(nodes, 1 / nodes)
+    )
     return bodies, np.arange(n), joined(n, np.arange(n - 1), np.arange(1, n))
 
 
 def test_costs_are_those_of_place_turn_and_sight():
     evidence = learn(*video(), np.arange(60))
-    rows, others = np.array([3, 10, 20]), np.array([4, 13, 50])
+    rows = np.arange(40)
+    others = rows + np.resize([1, 3, 12], 40)
     seen = compare(evidence.state, rows, others)
+    assert seen.lie.max() > 0.01  # some are compared by nodes that lie on one side of the centre
     blur = seen.noise * evidence.jitter + 0.5 * seen.lie * evidence.turns.variance(seen.gap)
     expected = (
         evidence.motion.cost(evidence.state, rows, others, seen, blur)
@@ -42,6 +46,14 @@ def test_the_noise_of_nodes_is_that_of_the_shortest_turns():
     variance = evidence.turns.variance(np.ones(1))[0]
     assert extent(evidence.state.bodies) == pytest.approx(0.5)
     assert evidence.jitter == pytest.approx(variance * 0.5 / (4 * 2))
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_the_noise_of_few_nodes_is_known_too(nodes):
+    evidence = learn(*video(body=BODY[:nodes]), np.arange(60))
+    variance = evidence.turns.variance(np.ones(1))[0]
+    expected = variance * extent(evidence.state.bodies) / (4 * 1)
+    assert evidence.jitter == pytest.approx(expected)
 
 
 def test_true_links_cost_less_than_others():
