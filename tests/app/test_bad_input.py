@@ -268,7 +268,7 @@ def test_nothing_found_is_said_loudly(lab):
     )
     assert ended.code == 0
     assert (
-        "warning: 3 of 3 frames have no instance. In 3 of them the highest confidence is "
+        "warning: 3 of 3 frames have no instance. In 3 that were looked at, the highest "
         in ended.err
     )
     (predictions,) = Path("outputs").glob("*/*/predictions.slp")
