@@ -57,14 +57,14 @@ demo: install  ## Track and evaluate the demo clip, about a minute on two cores
 	@echo "To look at it in MLflow: . $(BIN)/activate, then the line behind MLflow; the addresses below it open then."
 
 test: tools  ## Run the tests that need minutes, not hours, WORKERS (2) at a time
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal --durations=20
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=20
 
 quick: tools  ## Run the tests that need neither processes nor networks, in a minute
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal -q --ignore tests/compare/test_browser.py \
-		$(addprefix tests/,$(QUICK))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q \
+		--ignore tests/compare/test_browser.py $(addprefix tests/,$(QUICK))
 
 conformance: tools  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)
-	$(BIN)/python -m pytest tests/conformance
+	$(BIN)/python -m pytest tests/conformance -m ''
 
 faults: tools  ## Kill runs and sweeps at random moments, let every write fail, start 16 runs at once; an hour or two
 	$(BIN)/python scripts/kills.py

@@ -2,6 +2,8 @@
 
 import argparse
 import shlex
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,15 +14,38 @@ from sleap_lab.settings.frames import parse_frames
 MOST_SUGGESTED = 50
 SEE = "see sleap-lab --help, and for sleap-nn's flags sleap-lab track --help"
 
+Verb = Callable[[list[str]], int]
 
+
+def explained_by(page: str, *, needs_words: bool = False) -> Callable[[Verb], Verb]:
+    """Let a verb print a help page where that is asked for, before anything slow is imported.
+
+    Args:
+        page: The page.
+        needs_words: The verb does nothing without words: the page is printed then, too, and the
+            command fails.
+    """
+
+    def explain(verb: Verb) -> Verb:
+        @wraps(verb)
+        def run(arguments: list[str]) -> int:
+            asked = "-h" in arguments or "--help" in arguments
+            if not asked and (arguments or not needs_words):
+                return verb(arguments)
+            print(page, end="")
+            return 0 if asked else ConfigError.exit_code
+
+        return run
+
+    return explain
+
+
+@explained_by(help_pages.COMPARE)
 def run_compare(arguments: list[str]) -> int:
     """Show how runs differ."""
     from datetime import datetime
     from tempfile import TemporaryDirectory
 
-    if "-h" in arguments or "--help" in arguments:
-        print(help_pages.COMPARE, end="")
-        return 0
     from sleap_lab import terminal
     from sleap_lab.compare.runs import compare
     from sleap_lab.compare.side_by_side import as_text, write_page
@@ -60,13 +85,11 @@ def _plan(folders: list[Path], wanted: list[str]) -> int:
     return 0
 
 
+@explained_by(help_pages.REPRODUCE)
 def run_reproduce(arguments: list[str]) -> int:
     """Run a snapshot again, and compare."""
     from tempfile import TemporaryDirectory
 
-    if "-h" in arguments or "--help" in arguments:
-        print(help_pages.REPRODUCE, end="")
-        return 0
     from sleap_lab.reproduce import reproduce, show
     from sleap_lab.settings.config import keys
     from sleap_lab.settings.overrides import parse_overrides
@@ -91,11 +114,9 @@ def run_reproduce(arguments: list[str]) -> int:
     return 1 if receipt.differences else 0
 
 
+@explained_by(help_pages.REVIEW, needs_words=True)
 def run_review(arguments: list[str]) -> int:
     """Write a page to look through a run with."""
-    if not arguments or "-h" in arguments or "--help" in arguments:
-        print(help_pages.REVIEW, end="")
-        return 0 if arguments else ConfigError.exit_code
     words, uri = _store_word(arguments)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.error = _refuse_review  # type: ignore[method-assign]  # argparse would print its usage
@@ -125,11 +146,9 @@ def run_review(arguments: list[str]) -> int:
     return 0
 
 
+@explained_by(help_pages.SUGGEST, needs_words=True)
 def run_suggest(arguments: list[str]) -> int:
     """Choose frames to label next."""
-    if not arguments or "-h" in arguments or "--help" in arguments:
-        print(help_pages.SUGGEST, end="")
-        return 0 if arguments else ConfigError.exit_code
     words, uri = _store_word(arguments)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.error = refuse  # type: ignore[method-assign]  # argparse would print its usage
@@ -147,11 +166,9 @@ def run_suggest(arguments: list[str]) -> int:
     return 0
 
 
+@explained_by(help_pages.CALIBRATE, needs_words=True)
 def run_calibrate(arguments: list[str]) -> int:
     """Learn radii around nodes."""
-    if not arguments or "-h" in arguments or "--help" in arguments:
-        print(help_pages.CALIBRATE, end="")
-        return 0 if arguments else ConfigError.exit_code
     words, uri = _store_word(arguments)
     if len(words) != 1:
         raise ConfigError(f"calibrate: give one run with ground truth; got {shlex.join(words)}")
@@ -179,11 +196,9 @@ def _share(text: str) -> float:
     return share
 
 
+@explained_by(help_pages.DOCTOR, needs_words=True)
 def run_doctor(arguments: list[str]) -> int:
     """Try out what a run would use."""
-    if not arguments or "-h" in arguments or "--help" in arguments:
-        print(help_pages.DOCTOR, end="")
-        return 0 if arguments else ConfigError.exit_code
     from sleap_lab import terminal
     from sleap_lab.doctor import PROBLEM, examine, verdict
     from sleap_lab.settings.config import GROUPS, keys
@@ -201,11 +216,9 @@ def run_doctor(arguments: list[str]) -> int:
     return 1 if any(finding.verdict == PROBLEM for finding in findings) else 0
 
 
+@explained_by(help_pages.INFO, needs_words=True)
 def run_info(arguments: list[str]) -> int:
     """Say what models are."""
-    if not arguments or "-h" in arguments or "--help" in arguments:
-        print(help_pages.INFO, end="")
-        return 0 if arguments else ConfigError.exit_code
     if unknown := next((word for word in arguments if word.startswith("-")), None):
         raise ConfigError(f"{unknown}: there is no such option; info takes model folders")
     from sleap_lab import terminal
@@ -225,11 +238,9 @@ def _store_word(arguments: list[str]) -> tuple[list[str], str | None]:
     return [word for word in arguments if not word.startswith(key)], chosen[-1] if chosen else None
 
 
+@explained_by(help_pages.SYNC)
 def run_sync(arguments: list[str]) -> int:
     """Log runs that are not logged yet."""
-    if "-h" in arguments or "--help" in arguments:
-        print(help_pages.SYNC, end="")
-        return 0
     from sleap_lab import terminal
     from sleap_lab.sweeps.sync import sync
 
@@ -248,11 +259,9 @@ def run_sync(arguments: list[str]) -> int:
     return 1 if any(outcome.startswith("failed") for outcome in outcomes.values()) else 0
 
 
+@explained_by(help_pages.CACHE)
 def run_cache(arguments: list[str]) -> int:
     """List the stage cache, or empty it."""
-    if "-h" in arguments or "--help" in arguments:
-        print(help_pages.CACHE, end="")
-        return 0
     from sleap_lab import terminal
     from sleap_lab.inference import cache
 

@@ -28,22 +28,6 @@ from sleap_lab.demo.__main__ import copy
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-VERBS = (
-    *(
-        "track",
-        "eval",
-        "compare",
-        "tune",
-        "review",
-        "suggest",
-        "calibrate",
-        "reproduce",
-        "info",
-        "doctor",
-        "sync",
-        "cache",
-    ),
-)
 READ_BY_HYDRA = (
     "compare",
     "review",

@@ -1,8 +1,6 @@
 """Logging a run folder: what arrives in MLflow, and what happens when it cannot."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -305,19 +303,6 @@ def test_names_may_be_chosen_and_long_ones_are_shortened(log, root, logger, make
     folder = make_run(root / "named", logger)
     run_id = log_run(folder, replace(logger, run_name="mine"), outputs_root=root)
     assert open_store(logger, root).client.get_run(run_id).info.run_name == "mine"
-
-
-def test_importing_the_room_imports_nothing_heavy():
-    code = (
-        "import sys, sleap_lab.sweeps.sync; "
-        "print({'mlflow', 'torch', 'pandas', 'sqlalchemy', 'sleap_io'} & set(sys.modules))"
-    )
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-        == "set()\n"
-    )
 
 
 def test_files_that_are_made_later_are_added_to_the_run(root, logger, store, make_run):

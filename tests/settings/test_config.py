@@ -1,6 +1,4 @@
 import math
-import subprocess
-import sys
 from dataclasses import fields
 
 import pytest
@@ -43,18 +41,6 @@ def refused(config, **values):
         check(config)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def test_importing_the_config_is_cheap():
-    heavy = "torch numpy scipy mlflow lightning sleap_io pandas matplotlib cv2 hydra"
-    code = (
-        "import sys, sleap_lab.settings.config; "
-        f"sys.exit(' '.join(set({heavy.split()}) & set(sys.modules)))"
-    )
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip()
-        == ""
-    )
 
 
 # ---- keys

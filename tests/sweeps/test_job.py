@@ -327,16 +327,3 @@ def test_a_process_ends_with_the_sweep_that_it_works_for(host):
         worker.kill()
         worker.wait()
     worker.stdout.close()
-
-
-def test_importing_it_imports_nothing_heavy():
-    code = (
-        "import sys, sleap_lab.sweeps.multirun; "
-        "print({'mlflow', 'torch', 'pandas', 'sleap_io', 'matplotlib'} & set(sys.modules))"
-    )
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-        == "set()\n"
-    )

@@ -16,6 +16,21 @@ BY_DISTANCE = TrackerConfig(
 )
 
 
+def plain_problem(detections, truth, videos):
+    """Make the problem of tuning for AP, with all else as it is by default."""
+    return make_problem(
+        detections,
+        truth,
+        videos,
+        TuneConfig(),
+        find_metric("coco/ap"),
+        BY_DISTANCE,
+        FiltersConfig(),
+        EvaluatorConfig(),
+        predicted=False,
+    )
+
+
 def no_images(video, frame):
     raise AssertionError("nobody looks at images here")
 
@@ -67,17 +82,7 @@ def test_tracks_and_human_labels_among_the_detections_are_forgotten(crossings):
             replace(truth, track_names=("old",)),
         ]
     )
-    made = make_problem(
-        mixed,
-        truth,
-        {0: 0},
-        TuneConfig(),
-        find_metric("coco/ap"),
-        BY_DISTANCE,
-        FiltersConfig(),
-        EvaluatorConfig(),
-        predicted=False,
-    )
+    made = plain_problem(mixed, truth, {0: 0})
     everything = concatenate([*(part.detections for part in made.search), made.held_out.detections])
     assert len(everything) == len(detections)
     assert not everything.user.any()
@@ -87,34 +92,14 @@ def test_tracks_and_human_labels_among_the_detections_are_forgotten(crossings):
 def test_videos_are_matched_before_they_are_cut(crossings):
     truth, detections = crossings(60)
     other = replace(truth, video=truth.video + 2, frames=truth.frames + np.array([2, 0]))
-    made = make_problem(
-        detections,
-        other,
-        {0: 2},
-        TuneConfig(),
-        find_metric("coco/ap"),
-        BY_DISTANCE,
-        FiltersConfig(),
-        EvaluatorConfig(),
-        predicted=False,
-    )
+    made = plain_problem(detections, other, {0: 2})
     assert sum(len(part.truth) for part in (*made.search, made.held_out)) == len(truth)
 
 
 def test_frames_without_labels_belong_to_the_blocks_around_them(crossings):
     truth, detections = crossings(120)
     sparse = replace(truth[truth.frame % 4 == 0], frames=truth.frames[truth.frames[:, 1] % 4 == 0])
-    made = make_problem(
-        detections,
-        sparse,
-        {0: 0},
-        TuneConfig(),
-        find_metric("coco/ap"),
-        BY_DISTANCE,
-        FiltersConfig(),
-        EvaluatorConfig(),
-        predicted=False,
-    )
+    made = plain_problem(detections, sparse, {0: 0})
     (frames,) = {len(part.detections.frames) for part in [made.held_out]}
     assert frames > 3 * len(made.held_out.truth.frames)
 
