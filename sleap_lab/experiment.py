@@ -17,7 +17,7 @@ from pathlib import Path
 import sleap_io as sio
 
 from sleap_lab import terminal
-from sleap_lab.errors import ConfigError, RunError, SleapLabError, system_problem
+from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.truth import Truth, evaluate_predictions
 from sleap_lab.files.log import logging_to
@@ -137,8 +137,8 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
         try:
             with interruptible():
                 result = _work(Run(config, folder, invocation, summary))
-        except SleapLabError as error:
-            record_failure(summary, error, str(error), debug=config.debug)
+        except Exception as error:
+            record_failure(summary, error, debug=config.debug)
         except KeyboardInterrupt:
             interrupted = True
             summary.status, summary.exit_code, summary.error = (
@@ -150,15 +150,6 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
                 terminal.warn(
                     f"what was done so far is kept; go on with: {as_typed(invocation.command)}"
                 )
-        except OSError as error:
-            record_failure(summary, error, system_problem(error), debug=config.debug)
-        except Exception as error:
-            record_failure(
-                summary,
-                error,
-                f"{type(error).__name__}: {' '.join(str(error).split())}",
-                debug=config.debug,
-            )
         summary.ended = run_summary.now()
         run_summary.write(folder, summary)
         if (
@@ -202,17 +193,7 @@ def _run_stages(run: Run) -> Result:
     with stage("open"):
         source, truth = open_inputs(config, cache)
         _say(run, [*source.notes, *(truth.notes if truth is not None else ())])
-    if run.invocation.pieces is None:
-        device = _load(config, source, stage)
-        with stage("snapshot"):
-            snapshot_experiment(run, source, device)
-        detected, arrays = _predict(run, source, device, cache, stage)
-    else:
-        with stage("load"):
-            detected, arrays = _join(run, source, cache), []
-        device = detected.device
-        with stage("snapshot"):
-            snapshot_experiment(run, source, device)
+    detected, arrays = _detect(run, source, cache, stage)
     label, bar = _of_job("tracking", run.invocation), run.invocation.job is None
     watching = partial(terminal.watching, label, bar=bar)
     track = track_cached(source, config, cache, summary.cache, watching)
@@ -231,12 +212,34 @@ def _run_stages(run: Run) -> Result:
     summary.status, summary.exit_code = ("partial", 3) if incomplete else ("finished", 0)
     if config.report == "html":
         with stage("report"):
-            write_page(run, source, device, inference.poses, truth, evaluation, quality, empty)
+            write_page(
+                run, source, detected.device, inference.poses, truth, evaluation, quality, empty
+            )
     if config.output.overlay_video:
         with stage("overlay"):
             write_overlay(run, source, inference.poses, evaluation)
     _show_outcome(run, evaluation, [*written.files, *arrays])
     return Result(run.folder, summary, inference.poses, evaluation)
+
+
+def _detect(
+    run: Run, source: Source, cache: Cache, stage: Stopwatch
+) -> tuple[Inference, list[Path]]:
+    """Predict, or join what other jobs have predicted; a snapshot is taken before the networks run.
+
+    Returns:
+        The result, and the files with the network outputs where these are requested.
+    """
+    if run.invocation.pieces is None:
+        device = _load(run.config, source, stage)
+        with stage("snapshot"):
+            snapshot_experiment(run, source, device)
+        return _predict(run, source, device, cache, stage)
+    with stage("load"):
+        joined = _join(run, source, cache)
+    with stage("snapshot"):
+        snapshot_experiment(run, source, joined.device)
+    return joined, []
 
 
 def _say(run: Run, notes: Iterable[str]) -> None:
@@ -305,13 +308,7 @@ def _predict(
 ) -> tuple[Inference, list[Path]]:
     """Predict, or recall earlier predictions from the cache.
 
-    Args:
-        run: The run.
-        source: Opened videos and selected frames.
-        device: Where the networks run.
-        cache: The stage cache.
-        stage: Times the stages.
-        requested: Number of requested frames, where those of `source` are only a part of them.
+    `requested` is the number of requested frames, where those of `source` are only a part of them.
 
     Returns:
         The result, and the files with the network outputs where these are requested.

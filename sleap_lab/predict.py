@@ -248,7 +248,7 @@ def _stream_config(
     )
 
 
-KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+ACCEPTED: dict[str, tuple[tuple[type, ...], str]] = {
     "data_path": ((str, Path), "a path, or a list of paths"),
     "input_labels": ((sio.Labels,), "open labels, as sleap_io.load_slp(path) returns"),
     "input_video": (
@@ -256,7 +256,7 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
         "an open video, as sleap_io.load_video(path) returns, or an array of frames",
     ),
 }
-"""Argument -> accepted types."""
+"""Argument -> accepted types, and what an error says of them."""
 HINTS = {
     "str": "; give a path as data_path",
     "Video": "; give it as input_video",
@@ -276,10 +276,10 @@ def _opened(**inputs: Any) -> sio.Labels | sio.Video | np.ndarray | None:
     if not given:
         raise ConfigError("run_inference needs data_path, input_labels or input_video")
     for name, value in given.items():
-        kinds, accepted = KINDS[name]
+        types, accepted = ACCEPTED[name]
         several = name == "data_path" and isinstance(value, (list, tuple))
         for item in value if several else [value]:
-            if item is None or isinstance(item, kinds):
+            if item is None or isinstance(item, types):
                 continue
             if hasattr(item, "dtype"):
                 got, hint = (

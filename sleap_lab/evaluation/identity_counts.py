@@ -30,21 +30,26 @@ Counts = dict[str, dict[str, Any]]
 """TrackEval's results of one sequence by family of metrics; several sequences can be combined."""
 
 
-def count_identity(sequence: TrackSequence, threshold: float = SIMILARITY_THRESHOLD) -> Counts:
+def count_identity(sequence: TrackSequence) -> Counts:
     """Count what HOTA, Identity and CLEAR metrics of a sequence are formed from, as in TrackEval.
 
     TrackEval itself visits every frame again for each of the thresholds of HOTA, and its time for
     Identity grows with the square of the number of tracks, predicted fragments included.
 
-    Args:
-        sequence: The tracks of both sides.
-        threshold: Smallest similarity of a match in CLEAR and Identity.
+    Matches of CLEAR and Identity need a similarity of `SIMILARITY_THRESHOLD`.
     """
-    return count_association(sequence, threshold) | {"clear": count_clear(sequence, threshold)}
+    return count_association(sequence, SIMILARITY_THRESHOLD) | {
+        "clear": count_clear(sequence, SIMILARITY_THRESHOLD)
+    }
 
 
 def count_association(sequence: TrackSequence, threshold: float) -> Counts:
-    """Count what HOTA and Identity are formed from; arguments as for `count_identity`."""
+    """Count what HOTA and Identity are formed from.
+
+    Args:
+        sequence: The tracks of both sides.
+        threshold: Smallest similarity of a match in Identity.
+    """
     pairs = _track_pairs(sequence)
     return {
         "hota": _count_hota(sequence, pairs),
@@ -53,7 +58,7 @@ def count_association(sequence: TrackSequence, threshold: float) -> Counts:
 
 
 def count_clear(sequence: TrackSequence, threshold: float) -> dict[str, Any]:
-    """Count what CLEAR is formed from; arguments as for `count_identity`."""
+    """Count what CLEAR is formed from; matches need a similarity of `threshold`."""
     found: dict[str, Any] = _families(threshold)["clear"].eval_sequence(_trackeval_data(sequence))
     return found
 

@@ -318,26 +318,18 @@ def stored_among(cache: Cache) -> list[str]:
     return sorted(key for key in cache.used if (cache.folder / f"{key}.json").is_file())
 
 
-def clear(
-    folder: Path, keys: Collection[str] = (), *, older_than: float = 0
-) -> tuple[list[Entry], list[Entry]]:
+def clear(folder: Path, keys: Collection[str] = ()) -> tuple[list[Entry], list[Entry]]:
     """Remove entries.
 
     Args:
         folder: The cache.
         keys: Prefixes of the keys to remove; all by default.
-        older_than: Remove only entries that were not used for this many seconds.
 
     Returns:
         The removed entries, and those that stay because they are in use.
     """
-    before = time.time() - older_than
     known = entries(folder)
-    chosen = [
-        entry
-        for entry in known
-        if entry.used <= before and (not keys or entry.key.startswith(tuple(keys)))
-    ]
+    chosen = [entry for entry in known if not keys or entry.key.startswith(tuple(keys))]
     if not keys:
         for leftover in _keys(folder) - {entry.key for entry in known}:
             _remove(folder, leftover)

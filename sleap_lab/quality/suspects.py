@@ -90,19 +90,16 @@ class Evidence(NamedTuple):
     text: Sequence[str]
 
 
-def suspects(quality: Quality, chances: Mapping[str, float | None] = CHANCE) -> list[Suspect]:
+def suspects(quality: Quality) -> list[Suspect]:
     """Gather findings into moments, and order these by the probability that something is wrong.
 
     Findings count as independent: the probability of a moment is 1 - the product of (1 - chance).
     A sign that repeats about one node counts once in it, and so does a second opinion.
     Again and again, the frame with evidence within whose reach most of it lies becomes a moment.
-
-    Args:
-        quality: The findings.
-        chances: Chance that a finding of each kind is an error; kinds without one are left out.
+    Kinds of findings that are not in `CHANCE` are left out.
     """
     order = quality.order
-    evidence = _evidence(quality, chances)
+    evidence = _evidence(quality)
     moments = [
         _suspect(quality, evidence, centre, rows)
         for centre, rows in _moments(evidence, order.places[:, 0])
@@ -134,9 +131,9 @@ def _suspect(quality: Quality, evidence: Evidence, centre: int, rows: np.ndarray
     )
 
 
-def _evidence(quality: Quality, chances: Mapping[str, float | None]) -> Evidence:
+def _evidence(quality: Quality) -> Evidence:
     poses = quality.order.poses
-    kinds = [kind for kind in KINDS if kind in chances]
+    kinds = [kind for kind in KINDS if kind in CHANCE]
     rows, nodes, values = (
         np.concatenate(column)
         for column in zip(*(quality.found[kind] for kind in kinds), strict=True)
@@ -154,7 +151,7 @@ def _evidence(quality: Quality, chances: Mapping[str, float | None]) -> Evidence
             IN_WORDS[name].format(value=values[i]),
         ]
         texts.append(" ".join(filter(None, words)))
-    by_kind = np.array([np.nan if (c := chances[name]) is None else c for name in kinds])
+    by_kind = np.array([np.nan if (c := CHANCE[name]) is None else c for name in kinds])
     chance = np.where(np.isnan(by_kind[kind]), values, by_kind[kind])[by_place]
     return Evidence(quality.order.place[rows[by_place]], -np.log1p(-chance), about, same, texts)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PICTURE_SIDE = 4.5  # inches, the longer side
 PICTURE_DPI = 200
+SMALLEST_WINDOW = 96  # px, each side, where the image is that large
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,12 @@ class Window:
     bottom: int
 
 
-def window_around(
-    points: np.ndarray, image_shape: tuple[int, ...], *, smallest: int = 96
-) -> Window:
+def window_around(points: np.ndarray, image_shape: tuple[int, ...]) -> Window:
     """Return the part of an image that shows these points with some surroundings.
 
     Args:
         points: (..., 2) px, image space; nan is left out.
         image_shape: (h, w, c) of the image; the window never leaves it.
-        smallest: Smallest side of the window in px, where the image is that large.
     """
     height, width = image_shape[:2]
     flat = points.reshape(-1, 2)
@@ -42,7 +40,7 @@ def window_around(
     if not len(flat):
         return Window(0, 0, width, height)
     low, high = flat.min(axis=0), flat.max(axis=0)
-    side = max(smallest, 1.4 * float((high - low).max()))
+    side = max(SMALLEST_WINDOW, 1.4 * float((high - low).max()))
     left, top = np.floor((low + high) / 2 - side / 2).astype(int).clip(0)
     right, bottom = min(int(left + side), width), min(int(top + side), height)
     return Window(max(0, int(right - side)), max(0, int(bottom - side)), right, bottom)

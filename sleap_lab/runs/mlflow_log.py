@@ -69,9 +69,7 @@ ARTIFACTS = (
 )
 
 
-def log_run(
-    folder: Path, logger: LoggerConfig, *, outputs_root: Path, parent_run_id: str | None = None
-) -> str:
+def log_run(folder: Path, logger: LoggerConfig, *, outputs_root: Path) -> str:
     """Create one MLflow run from a run folder and record its id in the folder's `run.json`.
 
     Nothing happens if the store already holds all of the run. An interrupted attempt is completed.
@@ -80,7 +78,6 @@ def log_run(
         folder: Run folder of a run that has ended, however it ended.
         logger: Where to log.
         outputs_root: Folder of the default store.
-        parent_run_id: Run to nest it under. Default: that of the folder's sweep, if any.
 
     Returns:
         Id of the MLflow run.
@@ -95,7 +92,7 @@ def log_run(
             f"{folder} cannot be logged yet: process {run.pid} on {run.host} is still running it"
         )
     try:
-        return mirror_run(open_store(logger, outputs_root), folder, run, logger, parent_run_id)
+        return mirror_run(open_store(logger, outputs_root), folder, run, logger, None)
     except Exception as error:  # the mirror may break in any way; the run is safe
         raise later(folder, error) from error
 
@@ -120,7 +117,7 @@ def mirror_run(
         folder: The run folder.
         run: Its summary.
         logger: What the run was to be logged with.
-        parent_run_id: Run to nest it under.
+        parent_run_id: Run to nest it under; None for that of the folder's sweep, if any.
         name: Its name; by default `logger.run_name`, or else one made of its overrides.
         objective: The metric that decides which run is best, where it is not the default one.
         config: The config of its snapshot, which a caller may have read.

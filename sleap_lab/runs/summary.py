@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 
 from sleap_lab import terminal
-from sleap_lab.errors import RunError, SleapLabError
+from sleap_lab.errors import RunError, SleapLabError, system_problem
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_json
 from sleap_lab.runs import slurm
@@ -145,15 +145,20 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
     return summary
 
 
-def record_failure(summary: RunSummary, error: Exception, message: str, *, debug: bool) -> None:
+def record_failure(summary: RunSummary, error: Exception, *, debug: bool) -> None:
     """Record a failure in the summary and the log of a run, and print it.
 
     Args:
         summary: Gets status, exit code and message.
-        error: Why.
-        message: Why, in one line.
+        error: Why; one of others is told with its file or its type.
         debug: Print the traceback, too.
     """
+    if isinstance(error, SleapLabError):
+        message = str(error)
+    elif isinstance(error, OSError):
+        message = system_problem(error)
+    else:
+        message = f"{type(error).__name__}: {' '.join(str(error).split())}"
     summary.status, summary.error = "failed", message
     summary.exit_code = error.exit_code if isinstance(error, SleapLabError) else 1
     log.error("%s", message)

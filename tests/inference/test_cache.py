@@ -498,15 +498,6 @@ def test_all_entries_are_removed_unless_some_are_named(cache):
     assert clear(cache.folder) == ([], [])
 
 
-def test_entries_that_were_used_lately_may_stay(cache):
-    store(cache, KEY)
-    store(cache, OTHER)
-    age(cache, KEY, 86400)
-    removed, _ = clear(cache.folder, older_than=3600)
-    assert [entry.key for entry in removed] == [KEY]
-    assert [entry.key for entry in entries(cache.folder)] == [OTHER]
-
-
 def test_facts_are_plain_text(cache):
     store(cache, work=Work(notes=["a"]))
     assert json.loads((cache.folder / f"{KEY}.json").read_text())["facts"] == {"notes": ["a"]}

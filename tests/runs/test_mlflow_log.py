@@ -14,6 +14,7 @@ from sleap_lab.runs.mlflow_log import (
     log_files,
     log_run,
     logged_metrics,
+    mirror_run,
     parameters,
     read_logger,
 )
@@ -27,11 +28,9 @@ from sleap_lab.settings.metrics import METRICS, NOT_LOGGED
 def log(root, logger, store, make_run):
     """Return a function that logs a new run folder and returns what MLflow has of it."""
 
-    def log(name="run", parent_run_id=None, **fields):
+    def log(name="run", **fields):
         folder = make_run(root / name, logger, **fields)
-        return store.client.get_run(
-            log_run(folder, logger, outputs_root=root, parent_run_id=parent_run_id)
-        )
+        return store.client.get_run(log_run(folder, logger, outputs_root=root))
 
     return log
 
@@ -167,12 +166,17 @@ def test_a_run_logged_elsewhere_is_logged_here_too(root, logger, store, make_run
     )
 
 
-def test_a_run_id_in_the_environment_changes_nothing(log, store, monkeypatch):
+def test_a_run_id_in_the_environment_changes_nothing(root, logger, store, make_run, monkeypatch):
     parent = store.client.create_run(store.experiment_id).info.run_id
+    folders = [make_run(root / name, logger) for name in ("0", "1")]
     monkeypatch.setenv("MLFLOW_RUN_ID", parent)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "other")
-    children = [log(name, parent_run_id=parent) for name in ("0", "1")]
+    opened = open_store(logger, root)
+    children = [
+        store.client.get_run(mirror_run(opened, folder, summary.settle(folder), logger, parent))
+        for folder in folders
+    ]
     assert len({parent} | {child.info.run_id for child in children}) == 3
     assert [child.data.tags["mlflow.parentRunId"] for child in children] == [parent] * 2
     assert store.client.get_run(parent).data.metrics == {}
