@@ -143,6 +143,7 @@ def under_way(demo, waiting_run, wait_for, tmp_path):
 def test_a_video_that_is_cut_short_meanwhile_ends_the_run_which_goes_on_when_it_is_back(
     demo, under_way, tmp_path
 ):
+    """Takes seven seconds: a run of the demo that ends, and one that goes on."""
     process, line = under_way
     video = tmp_path / "video.mp4"
     with open(video, "rb+") as file:

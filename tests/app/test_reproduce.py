@@ -30,6 +30,7 @@ def reproduce(sleap_lab):
 
 
 def test_the_demo_gives_the_same_answer_again(finished, reproduce):
+    """Takes seven seconds: the demo is run, and run again."""
     done = reproduce(str(finished.folder), cwd=finished.cwd)
     assert done.code == 0, done.err
     assert (done.told["verdict"], done.told["inputs"]) == ("identical", "6 unchanged")

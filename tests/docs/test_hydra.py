@@ -42,6 +42,7 @@ def test_every_row_with_a_command_is_found():
 
 @pytest.mark.parametrize(("command", "gives"), ROWS)
 def test_a_command_gives_what_the_table_says(command, gives, folder):
+    """Takes seven seconds where the command is a sweep: each job is a process."""
     words = [sys.executable, "-m", "sleap_lab", *shlex.split(command)[1:]]
     ended = subprocess.run(
         words, cwd=folder, capture_output=True, text=True

@@ -187,6 +187,7 @@ def one_device(config):
 
 
 def test_two_processes_give_what_one_gives(config, tmp_path):
+    """Takes seven seconds: each of the processes that share the frames imports PyTorch."""
     found, outcomes, shown, seconds = predicted(config, Cache(tmp_path))
     assert_same(found, detect(open_source(config.data), config))
     assert outcomes == {"network": "miss", "predict": "miss"}

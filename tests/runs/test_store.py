@@ -294,6 +294,7 @@ store.client.set_terminated(store.client.create_run(store.experiment_id).info.ru
 
 
 def test_four_processes_may_start_on_a_missing_store(tmp_path):
+    """Takes seven seconds: each of the processes imports MLflow."""
     root = tmp_path / "outputs"
     (root / ".mlflow-killed" / "mlflow.db").mkdir(parents=True)  # one that did not get far
     starters = [

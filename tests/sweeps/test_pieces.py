@@ -107,6 +107,7 @@ def test_predictions_and_the_rest_may_have_launchers_of_their_own(capsys):
 
 
 def test_the_same_command_predicts_only_the_pieces_that_are_missing(monkeypatch):
+    """Takes seven seconds: four pieces and what joins them, twice, each in a process of its own."""
     with monkeypatch.context() as patched:
         patched.setattr(pieces, "remove_used", lambda *_: None)
         monkeypatch.setattr("sleap_lab.sweeps.multirun.remove_used", lambda *_: None)
