@@ -17,14 +17,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from sleap_lab.tracking.evidence import Evidence
-from sleap_lab.tracking.motion import LEAP
+from sleap_lab.tracking.passage import REACH, UNKNOWN, UNSEEN, Passage
 from sleap_lab.tracking.runs import Runs, slots
 
 GHOSTS = 0.03  # false detections of a frame
 HOLDING = 4.0  # cost per further detection of a tracklet that is left out
-UNSEEN = 3.0  # cost of not being seen for a while
 IMPOSSIBLE = 1e6
-REACH = 32  # frames over which runs are joined where the number of animals is unknown
 LARGEST = 600  # ends that are assigned at once
 CYCLES = 200  # ends up to which all cycles of exchanges are looked at
 AT_ONCE = 200_000  # costs that are computed at once, for the sake of memory
@@ -215,7 +213,9 @@ def _margins(table: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.maximum(np.diagonal(way), 0.0)
 
 
-def join_near(runs: Runs, time: np.ndarray, cost: Cost, anywhere: float) -> Solution:
+def join_near(
+    runs: Runs, time: np.ndarray, cost: Cost, anywhere: float, passage: Passage = UNKNOWN
+) -> Solution:
     """Join runs across short gaps, however many animals there are; all others end and begin.
 
     Args:
@@ -223,7 +223,9 @@ def join_near(runs: Runs, time: np.ndarray, cost: Cost, anywhere: float) -> Solu
         time: (n,) time of each.
         cost: Gives the cost of links between rows.
         anywhere: Cost of a place of which nothing is known.
+        passage: How often animals come, go and hide.
     """
+    unlinked = anywhere + passage.parting
     starts, ends = (side.nonzero()[0] for side in (runs.before < 0, runs.after < 0))
     none = np.zeros(0, dtype=np.intp)
     at, table = slots(time[starts])
@@ -234,12 +236,11 @@ def join_near(runs: Runs, time: np.ndarray, cost: Cost, anywhere: float) -> Solu
         seen = table[place[hit]]
         own, which = (seen >= 0).nonzero()
         earlier, later = ends[hit][own], starts[seen[own, which]]
-        found = cost(earlier, later)
-        likely = found < anywhere - np.log(LEAP)
+        found = cost(earlier, later) + passage.hiding[lag]
+        likely = found < unlinked
         rows.append(earlier[likely])
         others.append(later[likely])
         costs.append(found[likely])
-    unlinked = anywhere - np.log(LEAP)
     return _matched(
         np.concatenate(rows), np.concatenate(others), np.concatenate(costs), unlinked, len(time)
     )

@@ -13,7 +13,14 @@ from sleap_lab.tracking.bodies import Bodies, describe_bodies
 from sleap_lab.tracking.evidence import Evidence, learn
 from sleap_lab.tracking.likeness import look_again
 from sleap_lab.tracking.network import LARGEST, Cost, Solution, join_near, link_cost, solve, windows
-from sleap_lab.tracking.population import Population, count_animals, second_detections
+from sleap_lab.tracking.passage import UNKNOWN, Passage, learn_passage
+from sleap_lab.tracking.population import (
+    SETTLED,
+    Population,
+    count_animals,
+    often_complete,
+    second_detections,
+)
 from sleap_lab.tracking.runs import Runs, joined
 from sleap_lab.tracking.tracklets import MARGIN, find_tracklets
 from sleap_lab.tracking.watch import Watch, unwatched, within
@@ -142,12 +149,9 @@ def identify(
     runs = find_tracklets(bodies, when, within(watch, SURE_LINKS))
     if tracklets is not None:
         runs = _within(runs, tracklets[rows])
-    population = Population(animals, True) if animals else count_animals(when, runs)
+    population = _population(bodies, when, runs, animals)
     if animals is None and notes is not None:
-        notes.append(
-            f"Tracking: {population.animals} animals, estimated from the counts of the frames; if "
-            "you know the number, give tracker.tracking_target_instance_count."
-        )
+        notes.append(_estimated(population))
     paths = _paths(bodies, when, runs, population, watch)
     first = paths.runs.first()
     real = ~np.isin(first, paths.left_out)
@@ -157,6 +161,39 @@ def identify(
     sure = np.where(runs.before >= 0, WITHOUT_DOUBT, probability(paths.margin))
     tracks[rows[real]], scores[rows[real]] = number, sure[real]
     return tracks, scores
+
+
+def _population(bodies: Bodies, time: np.ndarray, runs: Runs, known: int | None) -> Population:
+    """Say how many animals there are, and whether they stay.
+
+    Args:
+        bodies: Detections without second ones.
+        time: (n,) time of each.
+        runs: Detections joined to tracklets.
+        known: Number of animals; None to estimate it.
+    """
+    at_once, seen = count_animals(time, runs)
+    if seen >= SETTLED or (known and known <= at_once):
+        return Population(known or at_once, True, bool(known))
+    ends = ((runs.before < 0) | (runs.after < 0)).nonzero()[0]
+    evidence = learn(bodies, time, runs, ends)
+    passing = Population(at_once, False)
+    paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, passing, UNKNOWN)
+    settled = often_complete(time, paths.runs, at_once) >= SETTLED
+    return Population(known or at_once, settled, bool(known))
+
+
+def _estimated(population: Population) -> str:
+    """Return what a reader must know of an estimated number of animals."""
+    counted = (
+        f"{population.animals} animals"
+        if population.settled
+        else f"animals that come and go, {population.animals} at once at most"
+    )
+    return (
+        f"Tracking: {counted}, estimated from the counts of the frames; "
+        "if you know the number, give tracker.tracking_target_instance_count."
+    )
 
 
 def _within(runs: Runs, tracklets: np.ndarray) -> Runs:
@@ -192,7 +229,8 @@ def _paths(
         watch(number, PASSES, ALL_LINKS)
         known, evidence = paths.runs, None  # what the pass before learned is large
         evidence = learn(bodies, time, known, ends)
-        paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, population)
+        passage = learn_passage(known, time) if number else UNKNOWN
+        paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, population, passage)
         if np.array_equal(paths.runs.after, known.after):
             break  # the next pass would learn the same
     assert evidence is not None, "there is a first pass"
@@ -204,7 +242,12 @@ def _paths(
 
 
 def _solved(
-    time: np.ndarray, runs: Runs, cost: Cost, anywhere: float, population: Population
+    time: np.ndarray,
+    runs: Runs,
+    cost: Cost,
+    anywhere: float,
+    population: Population,
+    passage: Passage,
 ) -> Paths:
     margin = np.where(runs.before >= 0, MARGIN, np.inf)
     paths = Paths(runs, margin, np.zeros(0, dtype=np.intp))
@@ -217,8 +260,12 @@ def _solved(
             paths = _with(paths, near, near.margin >= least)
         found = solve(paths.runs, time, cost, population.animals, anywhere)
         return _with(paths, found, found.margin >= 0)
-    near = join_near(runs, time, cost, anywhere)
+    near = join_near(runs, time, cost, anywhere, passage)
     paths = _with(paths, near, near.margin >= 0)
+    whole = (paths.runs.before < 0) & (paths.runs.after >= 0)
+    if population.known and whole.sum() > population.animals:
+        found = solve(paths.runs, time, cost, population.animals, anywhere)
+        return _with(paths, found, found.margin >= 0)
     alone = (paths.runs.before < 0) & (paths.runs.after < 0)
     return paths._replace(left_out=alone.nonzero()[0])
 

@@ -3,14 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.runs import Runs, slots
 
 OFTEN = 0.03  # share of the frames in which as many animals must be seen at once
-AROUND = 16  # frames before and after a moment in which who is missing then may be seen
-SETTLED = 0.85  # share of the animals seen around a moment, from which all are there all the time
+SETTLED = 1 / 3  # share of the moments at which all are there, from which they stay
 NEAREST = 0.25  # two bodies nearer than this, in body lengths, may be one
 SPREAD = 4.0  # duplicates lie within so many times the distance of the nearest quarter
 CLEAR = 0.5  # what a threshold must tell apart to be used
@@ -21,32 +19,50 @@ class Population(NamedTuple):
     """The animals of a video.
 
     Attributes:
-        animals: How many there are at most.
+        animals: How many there are, or, where they come and go, at once at most.
         settled: They are there all the time, so who is missing comes back.
+        known: Somebody said how many there are, those who are gone included.
     """
 
     animals: int
     settled: bool
+    known: bool = False
 
 
-def count_animals(time: np.ndarray, runs: Runs) -> Population:
-    """Estimate how many animals there are from how many are seen at once.
-
-    They are there all the time where a moment at which all of them are seen is never far, however
-    often they hide.
+def count_animals(time: np.ndarray, runs: Runs) -> tuple[int, float]:
+    """Estimate how many animals are there at once at most, and how often all of them are seen.
 
     Args:
         time: (n,) time of each detection.
         runs: Detections joined to tracklets; ghosts are hardly ever part of one.
+
+    Returns:
+        The number, and the share of the moments at which so many are seen.
     """
     joined = (runs.before >= 0) | (runs.after >= 0)
     real = joined if joined.sum() * 2 > len(time) else np.ones(len(time), dtype=bool)
     _, counts = np.unique(time[real], return_counts=True)
     often = max(OFTEN * len(counts), min(2, len(counts)))
     animals = int(np.sort(counts)[::-1][int(np.ceil(often)) - 1])
-    padded = np.pad(np.minimum(counts, animals), AROUND, mode="edge")
-    seen = sliding_window_view(padded, 2 * AROUND + 1).max(axis=1)
-    return Population(animals, bool(seen.mean() >= SETTLED * animals))
+    return animals, float((counts >= animals).mean())
+
+
+def often_complete(time: np.ndarray, paths: Runs, animals: int) -> float:
+    """Return the share of the moments at which all animals are there, seen or not.
+
+    Args:
+        time: (n,) time of each detection.
+        paths: Detections joined across short gaps; what is joined with nothing is no animal.
+        animals: Most that are seen at once.
+    """
+    starts = ((paths.before < 0) & (paths.after >= 0)).nonzero()[0]
+    at = np.unique(time)
+    came, went = (
+        np.bincount(np.searchsorted(at, time[rows]), minlength=len(at))
+        for rows in (starts, paths.last()[starts])
+    )
+    there = np.cumsum(came) - (np.cumsum(went) - went)
+    return float((there >= animals).mean())
 
 
 def second_detections(
@@ -55,8 +71,10 @@ def second_detections(
     """Return (n,) true for detections that lie on a better one of the same frame.
 
     How near two detections of one animal are is learned: frames with more detections than animals
-    mostly hold such a pair, others hardly ever do. Where their nearest pairs do not differ, nothing
-    is left out. Where the number of animals is unknown, the one is taken by which they differ most.
+    mostly hold such a pair, others hardly ever do. Where the number of animals is unknown, the one
+    is taken by which they differ most. Where animals come and go there is no such number, and the
+    frames before and after tell, see `_passing`; what tells more is taken. Where nearest pairs do
+    not differ, nothing is left out.
 
     Args:
         bodies: Detections of one video.
@@ -75,22 +93,65 @@ def second_detections(
     apart = np.nan_to_num(bodies.apart(rows, others), nan=np.inf)
     nearest = np.full(len(at), np.inf)
     np.minimum.at(nearest, frame, apart)
+    passing = _passing(bodies, table, rows, others, frame, apart)
+    alone = _told(nearest, passing, counts > 1)
     if animals:
-        _, limit = _between(nearest[counts > animals], nearest[counts <= animals])
+        full = counts > animals
+        _, limit = _told(nearest, full, counts > 1)
     else:
-        animals, limit = _likeliest(nearest, counts, bodies.radius > 0)
-    if bodies.radius:
-        close = apart < min(limit, NEAREST)
-    else:  # places without extent may be those of two animals, unless there are too many
-        close = (apart < limit) & (counts[frame] > animals)
+        told, animals, limit = _likeliest(nearest, counts, bodies.radius > 0)
+        full = counts > animals
+        if told < alone[0]:
+            limit = 0.0
+    if not limit:  # the counts tell little, as where animals come and go
+        full, limit = passing, alone[1]
+    # Places without extent may be those of two animals, unless there are too many.
+    close = apart < min(limit, NEAREST) if bodies.radius else (apart < limit) & full[frame]
     rows, others, frame = rows[close], others[close], frame[close]
     better = np.where(worth[rows] >= worth[others], others, rows)  # the worse one of each pair
     second[better] = True
     return second
 
 
-def _likeliest(nearest: np.ndarray, counts: np.ndarray, extended: bool) -> tuple[int, float]:
-    """Return the number of animals that tells duplicates best, and the distance below which.
+def _passing(
+    bodies: Bodies,
+    table: np.ndarray,
+    rows: np.ndarray,
+    others: np.ndarray,
+    frame: np.ndarray,
+    apart: np.ndarray,
+) -> np.ndarray:
+    """Tell in which frames the nearest two are one both in the frame before and in the one after.
+
+    What is nearest to both there is the same detection. Of two animals that touch, both are mostly
+    seen in three frames in succession; an animal is rarely found twice in two.
+
+    Args:
+        bodies: The detections.
+        table: (frames, most) rows of each frame, -1 where none is.
+        rows: (k,) first row of each pair of detections of a frame.
+        others: (k,) second row of each.
+        frame: (k,) frame of each.
+        apart: (k,) distance of the two.
+    """
+    order = np.lexsort((apart, frame))
+    at, first = np.unique(frame[order], return_index=True)
+    inside = (at > 0) & (at < len(table) - 1)
+    at, nearest = at[inside], order[first[inside]]
+    passing = np.zeros(len(table), dtype=bool)
+    passing[at] = True
+    for side in (-1, 1):
+        beside = table[at + side]
+        one, two = (
+            np.where(beside >= 0, bodies.apart(own[nearest, None], beside), np.inf)
+            for own in (rows, others)
+        )
+        passing[at] &= one.argmin(axis=1) == two.argmin(axis=1)
+    return passing
+
+
+def _likeliest(nearest: np.ndarray, counts: np.ndarray, extended: bool) -> tuple[float, int, float]:
+    """Return how well duplicates are told, by which number of animals, and below which distance.
 
     Args:
         nearest: (frames,) distance of the nearest pair of each frame; inf where there is none.
@@ -103,14 +164,20 @@ def _likeliest(nearest: np.ndarray, counts: np.ndarray, extended: bool) -> tuple
         full = counts > number
         if full.mean() > RARE:
             continue
-        usual = nearest[~full & (counts > 1)]
-        if number > 1 and not len(usual):
+        if number > 1 and not (~full & (counts > 1)).any():
             continue
-        told, limit = _between(nearest[full], usual)
-        if told:
-            # What few frames tell may be chance.
-            best = max(best, (told - 1 / np.sqrt(full.sum()), number, limit))
-    return best[1:]
+        told, limit = _told(nearest, full, counts > 1)
+        best = max(best, (told, number, limit))
+    return best
+
+
+def _told(nearest: np.ndarray, full: np.ndarray, several: np.ndarray) -> tuple[float, float]:
+    """Return how well frames with a detection too many are told from others, and the distance.
+
+    What few frames tell may be chance, so that their number counts, too.
+    """
+    told, limit = _between(nearest[full], nearest[several & ~full])
+    return (told - 1 / np.sqrt(full.sum()), limit) if told else (-np.inf, 0.0)
 
 
 def _between(excess: np.ndarray, usual: np.ndarray) -> tuple[float, float]:
