@@ -67,8 +67,8 @@ def track(
     for number, video in enumerate(videos, start=1):
         part = replace(poses[poses.video == video], frames=frames[frames[:, 0] == video])
         before = int((frames[:, 0] < video).sum())
-        name = f"video {number} of {len(videos)}" if len(videos) > 1 else ""
-        own = onwards(watch, before, len(frames), name)
+        name = f"video {number} of {len(videos)}"
+        own = onwards(watch, before, len(frames), name) if len(videos) > 1 else watch
         parts.append(_track_video(part, config, read_image, unused, linkers, notes, own))
         unused = max(unused, int(parts[-1].tracks.max(initial=-1)) + 1)
     if notes is not None:

@@ -25,9 +25,11 @@ def within(watch: Watch, name: str) -> Watch:
 
     Without a name of the part nothing changes.
     """
+    if not name:
+        return watch
 
     def told(done: int, total: int, step: str = "") -> None:
-        watch(done, total, ", ".join(filter(None, (name, step))))
+        watch(done, total, f"{name}, {step}" if step else name)
 
     return told
 
@@ -39,7 +41,7 @@ def onwards(watch: Watch, before: int, frames: int, name: str) -> Watch:
         watch: The watch of all.
         before: Number of frames of the videos before it.
         frames: Number of frames of all.
-        name: What steps of this video are called by; may be empty.
+        name: What steps of this video are called by.
     """
     named = within(watch, name)
 
