@@ -72,9 +72,9 @@ def second_detections(
 
     How near two detections of one animal are is learned: frames with more detections than animals
     mostly hold such a pair, others hardly ever do. Where the number of animals is unknown, the one
-    is taken by which they differ most. Where animals come and go there is no such number, and the
-    frames before and after tell, see `_passing`; what tells more is taken. Where nearest pairs do
-    not differ, nothing is left out.
+    is taken by which they differ most. Where animals may come and go, the frames before and after
+    are asked, too, see `_passing`; what tells more is taken. Where nearest pairs do not differ,
+    nothing is left out.
 
     Args:
         bodies: Detections of one video.
@@ -93,18 +93,19 @@ def second_detections(
     apart = np.nan_to_num(bodies.apart(rows, others), nan=np.inf)
     nearest = np.full(len(at), np.inf)
     np.minimum.at(nearest, frame, apart)
-    passing = _passing(bodies, table, rows, others, frame, apart)
-    alone = _told(nearest, passing, counts > 1)
+    told = -np.inf
     if animals:
         full = counts > animals
         _, limit = _told(nearest, full, counts > 1)
     else:
         told, animals, limit = _likeliest(nearest, counts, bodies.radius > 0)
         full = counts > animals
-        if told < alone[0]:
-            limit = 0.0
-    if not limit:  # the counts tell little, as where animals come and go
-        full, limit = passing, alone[1]
+    most = np.sort(counts)[::-1][int(OFTEN * len(counts))]
+    if (counts >= most).mean() < SETTLED:  # animals may come and go, and counts tell little then
+        passing = _passing(bodies, table, rows, others, frame, apart)
+        alone, below = _told(nearest, passing, counts > 1)
+        if not limit or -np.inf < told < alone:
+            full, limit = passing, below
     # Places without extent may be those of two animals, unless there are too many.
     close = apart < min(limit, NEAREST) if bodies.radius else (apart < limit) & full[frame]
     rows, others, frame = rows[close], others[close], frame[close]

@@ -142,7 +142,7 @@ def test_where_animals_come_and_go_a_second_detection_is_told_by_the_frames_besi
     # every ninth frame. For frames 41 to 45 two of them lie 3 px apart.
     frames = []
     for t in range(81):
-        xs = [50 * k for k in range(1 + (t // 20) % 4)]
+        xs = [50 * k for k in range(1 + (t // 10) % 4)]
         frames.append(xs + ([0.5] if t % 9 == 4 else []) + ([3] if 41 <= t <= 45 else []))
     poses, frame = places(*frames)
     second = second_detections(describe_bodies(poses), frame, np.arange(len(frame))[::-1], None)
