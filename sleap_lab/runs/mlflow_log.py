@@ -4,7 +4,6 @@ MLflow is a mirror of the folder: it is written last, in one batch, and from the
 server cannot be reached, only the mirror is missing, and the same call logs the run later.
 """
 
-import getpass
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from sleap_lab.runs import summary
 from sleap_lab.runs.entry import PARENT_TAG, Entry, fill_run, find, is_complete, open_run
 from sleap_lab.runs.lineage import errors_over_time, read_lineage, speed_over_time
 from sleap_lab.runs.names import clean_name
-from sleap_lab.runs.snapshot import SNAPSHOT, config_hash, flatten, read_document
+from sleap_lab.runs.snapshot import SNAPSHOT, flatten, read_document
 from sleap_lab.runs.store import (
     DELETED,
     Store,
@@ -29,7 +28,7 @@ from sleap_lab.runs.store import (
 )
 from sleap_lab.runs.summary import RunSummary, finite
 from sleap_lab.runs.system import SYSTEM_FILE, system_over_time
-from sleap_lab.runs.tags import TAGS_FILE, later_tags
+from sleap_lab.runs.tags import TAGS_FILE, later_tags, run_tags
 from sleap_lab.runs.titles import run_title, shorten
 from sleap_lab.settings.config import LoggerConfig
 from sleap_lab.settings.objective import CRITERIA
@@ -244,14 +243,6 @@ def sweep_name(folder: Path) -> str:
     return "/".join(folder.absolute().parts[-2:])
 
 
-def user() -> str | None:
-    """Return the name of the user, None where the system has none."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return None
-
-
 def _sweep_run(folder: Path, store: Store) -> str | None:
     """Return the MLflow run of the sweep that a job's folder lies in."""
     if (sweep := summary.sweep_of(folder)) is None:
@@ -315,36 +306,15 @@ def _entry(
     parent_run_id: str | None,
     name: str,
 ) -> Entry:
-    git = read_document(folder, "git.json") or {}
     sweep = summary.sweep_of(folder) or (folder.parent if parent_run_id is not None else None)
     lineage = read_lineage(folder, str(config.get("model", {}).get("kind")))
     tags = {
         **lineage.tags(),
         **logger.tags,
         **later_tags(folder),
-        **{f"sleap_lab.cache.{stage}": outcome for stage, outcome in run.cache.items()},
-        **{
-            f"choice.{group}": option
-            for group, option in run.choices.items()
-            if not group.startswith("hydra/")
-        },
-        "mlflow.user": user(),
-        "mlflow.source.name": "sleap-lab",
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": git.get("commit"),
-        "mlflow.note.content": run.error,
+        **run_tags(folder, run, config),
         PARENT_TAG: parent_run_id,
-        "sleap_lab.git_branch": git.get("branch"),
-        "sleap_lab.git_dirty": str(git["dirty"]).lower() if git else None,
-        "sleap_lab.config_hash": config_hash(config) if config else None,
-        "sleap_lab.command": read_document(folder, "command.txt"),
-        "sleap_lab.folder": str(folder.absolute()),
-        "sleap_lab.status": run.status,
-        "sleap_lab.exit_code": None if run.exit_code is None else str(run.exit_code),
-        "sleap_lab.run_host": run.host,
-        "sleap_lab.slurm_job": run.slurm_job,
         "sleap_lab.sweep": sweep_name(sweep) if sweep is not None else None,
-        "sleap_lab.job": None if run.job is None else str(run.job),
     }
     return Entry(
         name=name,

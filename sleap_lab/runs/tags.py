@@ -1,14 +1,66 @@
-"""Tags that a run was given after it ended, in `tags.json` of its folder."""
+"""Tags of a run in MLflow: what its folder tells, and what it was given after it ended.
 
+The latter are kept in `tags.json` of the folder.
+"""
+
+import getpass
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sleap_lab.errors import RunError
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_json
+from sleap_lab.runs.snapshot import config_hash, read_document
+from sleap_lab.runs.summary import RunSummary
 
 TAGS_FILE = "tags.json"
+
+
+def run_tags(folder: Path, run: RunSummary, config: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the tags that tell how a run was made and how it ended.
+
+    Args:
+        folder: Run folder.
+        run: Its `run.json`.
+        config: Its composed config; empty if it ended before there was one.
+
+    Returns:
+        Names and values; None where there is nothing to tell.
+    """
+    git = read_document(folder, "git.json") or {}
+    return {
+        **{f"sleap_lab.cache.{stage}": outcome for stage, outcome in run.cache.items()},
+        **{
+            f"choice.{group}": option
+            for group, option in run.choices.items()
+            if not group.startswith("hydra/")
+        },
+        "mlflow.user": user(),
+        "mlflow.source.name": "sleap-lab",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": git.get("commit"),
+        "mlflow.note.content": run.error,
+        "sleap_lab.git_branch": git.get("branch"),
+        "sleap_lab.git_dirty": str(git["dirty"]).lower() if git else None,
+        "sleap_lab.config_hash": config_hash(config) if config else None,
+        "sleap_lab.command": read_document(folder, "command.txt"),
+        "sleap_lab.folder": str(folder.absolute()),
+        "sleap_lab.status": run.status,
+        "sleap_lab.exit_code": None if run.exit_code is None else str(run.exit_code),
+        "sleap_lab.run_host": run.host,
+        "sleap_lab.slurm_job": run.slurm_job,
+        "sleap_lab.job": None if run.job is None else str(run.job),
+    }
+
+
+def user() -> str | None:
+    """Return the name of the user, None where the system has none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None
 
 
 def later_tags(folder: Path) -> dict[str, str]:

@@ -28,11 +28,11 @@ from sleap_lab.runs.mlflow_log import (
     own_files,
     parameters,
     sweep_name,
-    user,
 )
 from sleap_lab.runs.snapshot import read_document
 from sleap_lab.runs.store import Store, open_store, prepare_store
 from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
+from sleap_lab.runs.tags import user
 from sleap_lab.runs.titles import short_name, shorten
 from sleap_lab.settings.config import OF_PREDICTIONS, LoggerConfig
 from sleap_lab.sweeps.description import description
