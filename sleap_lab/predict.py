@@ -25,7 +25,7 @@ from sleap_lab.media.source import Source
 from sleap_lab.settings import flags
 from sleap_lab.settings.check import check
 from sleap_lab.settings.config import Config, defaults, keys
-from sleap_lab.settings.credentials import redact
+from sleap_lab.settings.credentials import begin_command, redact
 from sleap_lab.settings.tracker import check_tracker
 
 if TYPE_CHECKING:
@@ -326,6 +326,7 @@ def _config(
         values[by_name[name].key] = value
     if not paths:
         values["model.kind"] = "none"
+    begin_command()
     for key, value in (flags.parity(values) | values).items():
         group, _, name = key.partition(".")
         setattr(getattr(config, group), name, _plain(value))

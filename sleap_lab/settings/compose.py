@@ -90,9 +90,14 @@ def _schema() -> DictConfig:
 
 
 @cache
+def _store_schema() -> None:
+    ConfigStore.instance().store(name="schema", node=_schema())
+
+
 def register() -> None:
     """Make the schema and the resolvers known to Hydra; safe to call again."""
-    ConfigStore.instance().store(name="schema", node=_schema())
+    _store_schema()
+    # Again each time, as `OmegaConf.clear_resolvers` of a notebook takes it away.
     OmegaConf.register_new_resolver("demo", _demo_file, replace=True)
 
 

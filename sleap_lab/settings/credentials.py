@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.files.remote import unsigned
+from sleap_lab.files.remote import local_copy, unsigned
 
 HIDDEN = "***"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -20,42 +20,58 @@ _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\"]+")
 _PASSWORD = re.compile(r"(?P<user>://[^/@:?#]*:)(?!\d+(?:[/?#]|\Z)).*@")
 # A user without a password, which is a token in the address of a server.
 _TOKEN = re.compile(r"(?P<scheme>https?://)[^/@:?#]+@")
-# Names as X-Amz-Signature, AWSAccessKeyId, access_token, sig; `sslkey` is the path of a file.
+# Names as X-Amz-Signature, AWSAccessKeyId, access_token, sig; `sslkey` is the path of a file, and
+# others are words that end likewise.
 _QUERY = re.compile(
-    r"(?P<name>[?&#](?!sslkey=)[\w.~-]*(?:passw(?:or)?d|pwd|pass|token|secret|sig|sign|signature"
+    r"(?P<name>[?&#](?!(?:sslkey|\w*(?:(?:mon|don|tur)key|design|compass|(?:bar|time|post)code))=)"
+    r"[\w.~-]*(?:passw(?:or)?d|pwd|pass|token|secret|sig|sign|signature"
     r"|credentials?|key(?:id)?|auth|authorization|hmac|hash|md5|jwt|sas|session|code|hdn\w+)=)"
     r"[^&#]*",
     re.IGNORECASE,
 )
 _known: dict[str, str] = {}
+_told: dict[str, str] = {}
+"""What the command under way names: addresses without secrets -> first address of that form."""
+
+
+def begin_command() -> None:
+    """Let the command that begins name other addresses than the one before in this process."""
+    _told.clear()
+    local_copy.cache_clear()  # a server may have another version by now
+
+
+def conceal_all(words: Sequence[str]) -> list[str]:
+    """Begin a command: return its words as `conceal` does."""
+    begin_command()
+    return [conceal(word) for word in words]
 
 
 def conceal(text: str) -> str:
-    """Return a text without the secrets of the addresses in it, and remember the secrets."""
-    return conceal_all([text])[0]
+    """Return a text without the secrets of the addresses in it, and remember the secrets.
 
-
-def conceal_all(texts: Sequence[str]) -> list[str]:
-    """Return texts without the secrets of the addresses in them, and remember the secrets.
+    Of several passwords of a user, and of several signatures of a file, the first counts: the words
+    of a command come before its config files.
 
     Raises:
-        ConfigError: Two addresses differ in a secret only, so that they would become one. What
-            differs in its signature is the same file.
+        ConfigError: Two addresses of a command differ in another secret only, so that they would
+            become one.
     """
-    told: dict[str, str] = {}
+    return _URL.sub(lambda found: _remembered(found[0]), text)
 
-    def remembered(found: re.Match[str]) -> str:
-        url, hidden = found[0], _hidden(found[0])
-        if told.setdefault(hidden, unsigned(url)) != unsigned(url):
-            raise ConfigError(
-                f"{hidden}: two addresses differ only in what is kept secret, so their results "
-                "could not be told apart; give each a command of its own"
-            )
-        if hidden != url:
-            _known[hidden.rstrip("/")] = url.rstrip("/")
-        return hidden
 
-    return [_URL.sub(remembered, text) for text in texts]
+def _remembered(url: str) -> str:
+    """Return an address without its secrets, and remember it."""
+    hidden = _hidden(url)
+    if hidden == url:
+        return url
+    first = _told.setdefault(hidden, url)
+    if len({unsigned(_PASSWORD.sub(r"\g<user>", one)) for one in (first, url)}) > 1:
+        raise ConfigError(
+            f"{hidden}: two addresses differ only in what is kept secret, so their results "
+            "could not be told apart; give each a command of its own"
+        )
+    _known[hidden.rstrip("/")] = first.rstrip("/")
+    return hidden
 
 
 def redact(text: str) -> str:

@@ -326,17 +326,22 @@ class ImportlibResourcesConfigSource(
     def load_config(self, config_path: str) -> ConfigResult:
         """Read a config file of a package."""
         name = self._normalize_file_name(config_path)
-        if (found := _read_packaged(self.path, name)) is None:
+        read = _read_installed if self.path.partition(".")[0] in INSTALLED else _read_packaged
+        if (found := read(self.path, name)) is None:
             raise ConfigLoadError(f"Config not found : {config_path}")
         header, values = found
         return _result(self, dict(header), values)
 
 
-@cache  # an installed package does not change, and a process composes its configs several times
 def _read_packaged(package: str, name: str) -> tuple[dict[str, str | None], Any] | None:
     """Return header and values of a config file of a package; None where there is none."""
     file = resources.files(package).joinpath(name)
     return _read(str(file), file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+INSTALLED = ("sleap_lab", "hydra")
+"""Packages whose configs stay as they are; those of a user may be edited between two runs."""
+_read_installed = cache(_read_packaged)
 
 
 QUOTED_KEY = re.compile(r"""([{,]\s*)(['"])((?:(?!\2).)*)\2(?=\s*:)""")

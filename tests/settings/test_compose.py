@@ -201,6 +201,28 @@ def test_further_options_come_from_a_config_dir(labels, tmp_path):
     assert config.tracker.tracking_window_size == 9
 
 
+def test_options_of_a_package_may_change_between_two_runs(labels, tmp_path, monkeypatch):
+    folder = tmp_path / "mylab_of_this_test" / "conf" / "tracker"
+    folder.mkdir(parents=True)
+    for package in (folder, folder.parent, folder.parents[1]):
+        (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    words = [
+        *labels[:2],
+        "tracker=mine",
+        "hydra.searchpath=[pkg://mylab_of_this_test.conf]",
+    ]
+    for size in (3, 7):
+        (folder / "mine.yaml").write_text(f"tracking: true\ntracking_window_size: {size}\n")
+        assert compose_config(words)[0].tracker.tracking_window_size == size
+
+
+def test_a_notebook_may_clear_the_resolvers_between_two_runs():
+    compose_config(["experiment=demo"])
+    OmegaConf.clear_resolvers()
+    assert compose_config(["experiment=demo"])[0].data.path.endswith("clip.mp4")
+
+
 def test_a_sweep_has_one_config_per_combination(labels):
     configs = configs_of([*labels, "tracker=fixed_window,flow", "tracker.tracking_window_size=2,3"])
     trackers = [config.tracker for config in configs]

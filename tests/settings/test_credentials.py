@@ -1,8 +1,10 @@
 """Passwords in addresses: what hides them, and who gets them back."""
 
+import fsspec
 import pytest
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.files.remote import local_copy
 from sleap_lab.settings import credentials
 from sleap_lab.settings.credentials import conceal, conceal_all, redact, reveal, whole, without_user
 
@@ -10,6 +12,7 @@ from sleap_lab.settings.credentials import conceal, conceal_all, redact, reveal,
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch):
     monkeypatch.setattr(credentials, "_known", {})
+    monkeypatch.setattr(credentials, "_told", {})
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
@@ -38,6 +41,7 @@ def nothing_known(monkeypatch):
         ),
         ("https://h/a?TOKEN=t&rlkey=k&api_key=k", "https://h/a?TOKEN=***&rlkey=***&api_key=***"),
         # Nothing to hide.
+        ("https://h/a?monkey=1&design=2&barcode=3", "https://h/a?monkey=1&design=2&barcode=3"),
         ("https://h/a.mp4?file=token.mp4&download=1", "https://h/a.mp4?file=token.mp4&download=1"),
         ("postgresql://h/db?sslkey=/a/b.key", "postgresql://h/db?sslkey=/a/b.key"),
         ("http://host:5000/ann@lab", "http://host:5000/ann@lab"),
@@ -84,6 +88,33 @@ def test_addresses_that_differ_in_a_secret_only_are_not_taken_for_one():
         assert "one" not in str(told.value)
     assert conceal_all([one, one]) == ["data.path=https://h/a?key=***"] * 2
     assert conceal_all(["https://h/a?sig=1", "https://h/a?sig=2"]) == ["https://h/a?sig=***"] * 2
+
+
+def test_the_words_of_a_command_come_before_its_files():
+    conceal_all(["https://ann:new@h/mlflow", "https://h/a.mp4?sig=new"])
+    assert conceal("https://ann:old@h/mlflow") == "https://ann:***@h/mlflow"
+    assert conceal("https://h/a.mp4?sig=old") == "https://h/a.mp4?sig=***"
+    assert reveal("https://ann:***@h/mlflow") == "https://ann:new@h/mlflow"
+    assert whole("https://h/a.mp4?sig=***") == "https://h/a.mp4?sig=new"
+
+
+def test_a_file_does_not_turn_an_address_of_the_command_into_another():
+    conceal_all(["data.path='https://h/a?session=2'"])
+    with pytest.raises(ConfigError, match=r"a\?session=\*\*\*: two addresses differ only in"):
+        conceal("https://h/a?session=1")
+    conceal_all([])  # another command
+    conceal("https://h/a?session=1")
+    assert whole("https://h/a?session=***") == "https://h/a?session=1"
+
+
+def test_another_command_gets_what_the_server_has_by_then(tmp_path):
+    server = fsspec.filesystem("memory")
+    sizes = []
+    for content in (b"old", b"other"):
+        server.pipe("/clip_of_this_test.mp4", content)
+        conceal_all([])
+        sizes.append(local_copy("memory://clip_of_this_test.mp4", tmp_path).stat().st_size)
+    assert sizes == [len(b"old"), len(b"other")]
 
 
 def test_another_process_has_it_from_the_environment_or_goes_without(monkeypatch):
