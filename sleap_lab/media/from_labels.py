@@ -35,9 +35,9 @@ def source_of_labels(labels: sio.Labels, path: Path, config: DataConfig, index: 
         RunError: The video cannot be read.
     """
     poses, notes = _read_poses(labels, path)
-    filtered = filter_labels(labels, poses, config)
     requested = parse_frames(config.frames)
     if config.video_index is None:
+        filtered = filter_labels(labels, poses, config)
         labeled = poses.frames if filtered is None else filtered
         frames = labeled if requested is None else _at_positions(labeled, requested, path)
         return Source(path, labels.videos, frames, poses, notes=notes)
@@ -46,13 +46,13 @@ def source_of_labels(labels: sio.Labels, path: Path, config: DataConfig, index: 
     if not len(reader.numbers):
         why = missing_frames(video, ())[1] or (reader.problem or NO_FRAME).removeprefix("it ")
         raise RunError(f"data.path: {name} cannot be read: {display_path(video.filename)} {why}")
-    frames = frames_of_video(0, requested, reader.numbers, name)
+    frames = frames_of_video(config.video_index, requested, reader.numbers, name)
+    filtered = filter_labels(labels, poses, config, frames)
     if filtered is not None:
         own = filtered[filtered[:, 0] == config.video_index, 1]
         frames = frames[np.isin(frames[:, 1], own)]
-    return Source(
-        path, [video], frames, poses.of_video(config.video_index), readers={0: reader}, notes=notes
-    )
+    poses = poses.of_video(config.video_index)
+    return Source(path, [video], frames * [0, 1], poses, readers={0: reader}, notes=notes)
 
 
 def _at_positions(frames: np.ndarray, positions: list[int], path: Path) -> np.ndarray:

@@ -90,20 +90,31 @@ def frames_of_videos(
     )
 
 
-def filter_labels(labels: sio.Labels, poses: Poses, config: DataConfig) -> np.ndarray | None:
-    """Return the (video, frame) rows that the label filters leave; None where none is set."""
+def filter_labels(
+    labels: sio.Labels, poses: Poses, config: DataConfig, every: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Return the (video, frame) rows that the label filters leave; None where none is set.
+
+    Args:
+        labels: The labels.
+        poses: Their poses.
+        config: The filters.
+        every: The (video, frame) rows that `data.exclude_user_labeled` chooses from. Default: the
+            labeled frames.
+    """
     users, predicted = (
         set(zip(own.video.tolist(), own.frame.tolist(), strict=True))
         for own in (poses[poses.user], poses[~poses.user])
     )
     labeled = [(int(video), int(frame)) for video, frame in poses.frames]
+    candidates = labeled if every is None else [(int(video), int(frame)) for video, frame in every]
     if config.only_labeled_frames:
         rows = [where for where in labeled if where in users]
     elif config.only_suggested_frames:
         suggested = [(labels.videos.index(s.video), int(s.frame_idx)) for s in labels.suggestions]
         rows = list(dict.fromkeys(where for where in suggested if where not in users))
     elif config.exclude_user_labeled:
-        rows = [where for where in labeled if where not in users]
+        rows = [where for where in candidates if where not in users]
     elif config.only_predicted_frames:
         rows = [where for where in labeled if where in predicted]
     else:

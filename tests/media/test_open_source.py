@@ -399,7 +399,10 @@ def test_frames_of_a_video_of_labels_are_frame_numbers(labels_path):
         ),  # in the order of the video
         ({"video_index": 1, "only_labeled_frames": True}, [1]),
         ({"video_index": 0, "only_suggested_frames": True}, [PREDICTED, SUGGESTED]),
-        ({"video_index": 0, "exclude_user_labeled": True}, [PREDICTED, EMPTY]),
+        # the whole video but its user-labelled frames, as sleap-nn 0.3.5
+        ({"video_index": 0, "exclude_user_labeled": True}, [1, PREDICTED, EMPTY, SUGGESTED]),
+        ({"video_index": 1, "exclude_user_labeled": True}, [0, 2, 3, 4, 5]),
+        ({"video_index": 0, "exclude_user_labeled": True, "frames": "4,0,1"}, [1]),
         ({"video_index": 0, "only_predicted_frames": True, "frames": "2-5,0"}, [PREDICTED, BOTH]),
     ],
 )
