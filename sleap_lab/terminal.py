@@ -163,6 +163,8 @@ def _bar(label: str, total: int | None, before: int) -> Iterator[Watch]:
         if total is not None:
             shown = show(total, "")
         yield watch
+        if shown is not None and total is None:  # the last step may not have said that it ended
+            shown.update(TaskID(0), completed=shown.tasks[0].total, description=label)
 
 
 @contextmanager

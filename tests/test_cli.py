@@ -398,6 +398,7 @@ def test_sync_may_log_elsewhere_and_knows_the_password_that_nobody_sees(
     assert code_of("sync", "outputs/a", "logger.tracking_uri=https://ann:s3cret@host") == 0
     assert asked == [([Path("outputs/a")], "https://ann:***@host")]
     assert reveal("https://ann:***@host") == "https://ann:s3cret@host"
+    assert "nothing to log; runs with logger=none are logged if you" in capsys.readouterr().err
     assert code_of("sync", "logger.experiment_name=mice") == 2
     assert (
         "logger.experiment_name=mice is no folder; "

@@ -2,6 +2,7 @@ import io
 import itertools
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -177,16 +178,18 @@ def test_the_bar_tells_the_rate_since_the_start_and_what_is_left(completed, seco
     assert terminal._RateColumn(2).render(task).plain == shown
 
 
-def screen_of(monkeypatch, silence, *told):
+def screen_of(monkeypatch, silence, *told, stopped=False):
     """What a terminal shows of work that tells how far it is."""
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=120)
     monkeypatch.setattr(terminal, "messages", console)
     monkeypatch.setattr(terminal, "SECONDS_OF_SILENCE", silence)
     monkeypatch.setattr(terminal, "SECONDS_BETWEEN_BARS", 0)
-    with terminal.watching("tracking") as watch:
+    with suppress(KeyboardInterrupt), terminal.watching("tracking") as watch:
         for each in told:
             watch(*each)
+        if stopped:
+            raise KeyboardInterrupt
     return screen.getvalue()
 
 
@@ -198,10 +201,18 @@ def test_a_bar_of_frames_appears_once_work_takes_long(monkeypatch):
 
 
 def test_a_bar_of_steps_has_a_share_and_no_count(monkeypatch):
-    shown = screen_of(monkeypatch, 0, (1, 2, "step 1 of 2"), (3, 4, "step 2 of 2"))
+    told = (1, 2, "step 1 of 2"), (3, 4, "step 2 of 2")
+    shown = screen_of(monkeypatch, 0, *told, stopped=True)
     assert "tracking, step 2 of 2" in shown
     assert "75%" in shown
     assert "3/4" not in shown
+
+
+def test_a_bar_of_steps_is_full_in_the_end(monkeypatch):
+    shown = screen_of(monkeypatch, 0, (1, 2, "step 1 of 2"), (0, 1, "step 2 of 2"))
+    last = shown.split("tracking")[-1]
+    assert "100%" in last
+    assert "step" not in last
 
 
 def test_paths_below_the_working_directory_are_shown_relative(tmp_path, monkeypatch):

@@ -256,6 +256,8 @@ def run_sync(arguments: list[str]) -> int:
         tracking_uri=uri,
     )
     terminal.table([(terminal.shown(folder), outcome) for folder, outcome in outcomes.items()])
+    if not outcomes:
+        terminal.note("there is nothing to log; runs with logger=none are logged if you name them")
     return 1 if any(outcome.startswith("failed") for outcome in outcomes.values()) else 0
 
 

@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 PASSES = 4  # the paths settle within three
 CERTAIN, SLOPE = -0.20, 0.60  # log odds at no margin, and their growth; see `probability`
 WITHOUT_DOUBT = 0.9997  # how often links of tracklets are right; counted likewise
-SURE_LINKS = "step 1 of 3 (what is sure)"
-ALL_LINKS = f"step 2 of 3 (the best of all answers, in {PASSES} passes at most)"
-SHAPES = "step 3 of 3 (a second look)"
+SURE_LINKS = "step 1 of 3 (sure links)"
+ALL_LINKS = "step 2 of 3 (all links)"
+SHAPES = "step 3 of 3 (shapes)"
 
 
 def track_globally(

@@ -534,6 +534,8 @@ def test_steps_of_the_whole_are_told_with_their_video():
         f"step {step} of 3" for step in (1, 2, 3)
     }
     assert all(0 <= done < total for done, total, _ in found)
+    # A terminal of 80 columns has a share and a time beside them.
+    assert max(len(f"tracking, {step}") for *_, step in found) <= 60
 
 
 def test_frames_whose_tracks_are_linked_later_are_no_more_than_a_step():
