@@ -4,6 +4,7 @@ A folder with `training_config.yaml` is SLEAP-NN's; otherwise one with `training
 SLEAP's. One with `model.onnx` and without a checkpoint is an exported model.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sleap_lab.checkpoints import legacy, native
@@ -19,6 +20,7 @@ from sleap_lab.checkpoints.training_config import (
 )
 from sleap_lab.errors import ConfigError
 from sleap_lab.networks import PoseNetwork
+from sleap_lab.networks.heads import HEAD_LAYERS
 
 
 def read_training_configs(*paths: str | Path) -> list[TrainingConfig]:
@@ -54,6 +56,7 @@ def load_network(
     offsets: bool = False,
     backbone_ckpt_path: str | None = None,
     head_ckpt_path: str | None = None,
+    others: Sequence[TrainingConfig] = (),
 ) -> PoseNetwork:
     """Build the network of a model folder and fill it with its weights, in evaluation mode.
 
@@ -62,12 +65,20 @@ def load_network(
         offsets: The network also predicts offsets; only legacy models can.
         backbone_ckpt_path: Checkpoint whose backbone weights replace those of the folder.
         head_ckpt_path: Checkpoint whose head weights replace those of the folder.
+        others: Training configs of further models of the run. Heads that are of their kind, and not
+            of this model's, replace theirs only.
 
     Raises:
         ConfigError: A checkpoint is not of the folder's kind: SLEAP-NN's for a legacy model or vice
             versa.
         RunError: A checkpoint is broken or its weights do not fit the network.
     """
+    if (
+        head_ckpt_path is not None
+        and not _has_head(head_ckpt_path, config)
+        and any(_has_head(head_ckpt_path, other) for other in others)
+    ):
+        head_ckpt_path = None
     for key, path in (
         ("backbone_ckpt_path", backbone_ckpt_path),
         ("head_ckpt_path", head_ckpt_path),
@@ -92,3 +103,12 @@ def load_network(
     return native.load_network(
         config, backbone_ckpt_path=backbone_ckpt_path, head_ckpt_path=head_ckpt_path
     )
+
+
+def _has_head(path: str, config: TrainingConfig) -> bool:
+    """Say whether a checkpoint has a head of the kind of a model."""
+    if (Path(path).suffix.lower() == ".h5") != config.legacy:
+        return False
+    names = legacy.read_layers(path) if config.legacy else native.read_state_dict(path)
+    parts = {part for name in names for part in name.split(".")}
+    return not parts.isdisjoint(HEAD_LAYERS[config.kind].values())

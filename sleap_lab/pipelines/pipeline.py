@@ -338,6 +338,7 @@ def _network(config: TrainingConfig, model: ModelConfig) -> PoseNetwork:
         offsets=model.integral_refinement == "offsets",
         backbone_ckpt_path=model.backbone_ckpt_path,
         head_ckpt_path=model.head_ckpt_path,
+        others=used_configs(model),
     )
 
 

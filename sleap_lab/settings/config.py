@@ -132,7 +132,10 @@ class ModelConfig:
         None, "Checkpoint whose backbone weights replace those of the model.", path=True
     )
     head_ckpt_path: str | None = key(
-        None, "Checkpoint whose head weights replace those of the model.", path=True
+        None,
+        "Checkpoint whose head weights replace those of the model; of two models, of the one that "
+        "has such heads.",
+        path=True,
     )
     max_instances: int | None = key(
         None, "Keep at most this many instances per frame, those with the best scores.", minimum=1

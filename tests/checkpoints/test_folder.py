@@ -54,3 +54,12 @@ def test_weights_of_the_other_make_are_refused(modern, legacy, make, key):
         f"model.{key}: {other} cannot replace weights of the model in {folder}; "
         f"accepted: {accepted}"
     )
+
+
+def test_heads_may_be_of_the_other_make_where_they_are_for_another_model(modern, legacy):
+    configs = [read_training_config(folder) for folder in (modern, legacy)]
+    path = str(legacy / "best_model.h5")
+    found = load_network(configs[0], head_ckpt_path=path, others=configs).state_dict()
+    assert all(
+        value.equal(found[name]) for name, value in load_network(configs[0]).state_dict().items()
+    )

@@ -657,6 +657,19 @@ def test_weights_of_other_files(make_model, tmp_path):
     assert poses.points.tolist() == [[[22, 10], [12, 14]]]
 
 
+def test_heads_replace_those_of_the_model_that_has_such_heads(topdown_paths, make_model):
+    # As in `test_topdown`, with the two nodes exchanged; sleap-nn 0.3.5 keeps the other heads, too.
+    other = make_model("centered_instance", {"confmaps": [BLUE, GREEN]}, name="other")
+    poses = build(topdown_paths, head_ckpt_path=str(other / "best.ckpt")).predict(ANIMAL).poses
+    assert poses.points.tolist() == [[[8.5 + 14, 4.5 + 6], [8.5 + 4, 4.5 + 10]]]
+
+
+def test_heads_that_no_model_has_are_refused(topdown_paths, make_model):
+    other = make_model("single_instance", {"confmaps": [BLUE, GREEN]}, name="other")
+    with pytest.raises(RunError, match=r"holds no head_layers weights of the network in"):
+        build(topdown_paths, head_ckpt_path=str(other / "best.ckpt"))
+
+
 def test_weights_of_another_backbone(make_model, tmp_path):
     path = make_model("single_instance", {"confmaps": [GREEN, BLUE]})
     with pytest.raises((RunError, ConfigError), match=r"gone\.ckpt"):
