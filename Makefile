@@ -27,7 +27,7 @@ define pip_install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test quick conformance faults cluster fuzz mutants bench lint fix docs docs-commands clean
+.PHONY: help install tools demo test quick slow conformance faults cluster fuzz mutants bench lint fix docs docs-commands clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ test: tools  ## Run the tests that need minutes, not hours, WORKERS (2) at a tim
 quick: tools  ## Run the tests that need neither processes nor networks, in a minute
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q \
 		--ignore tests/compare/test_browser.py $(addprefix tests/,$(QUICK))
+
+slow: tools  ## Run the tests marked slow that no other target runs
+	$(BIN)/python -m pytest -m "slow and not conformance" --ignore tests/docs/test_commands.py
 
 conformance: tools  ## Compare with all reference answers (env SLEAP_LAB_REFERENCE)
 	$(BIN)/python -m pytest tests/conformance -m ''
