@@ -17,8 +17,8 @@ from sleap_lab.tracking.passage import UNKNOWN, Passage, learn_passage
 from sleap_lab.tracking.population import (
     SETTLED,
     Population,
+    animals_stay,
     count_animals,
-    often_complete,
     second_detections,
 )
 from sleap_lab.tracking.runs import Runs, joined
@@ -179,7 +179,7 @@ def _population(bodies: Bodies, time: np.ndarray, runs: Runs, known: int | None)
     evidence = learn(bodies, time, runs, ends)
     passing = Population(at_once, False)
     paths = _solved(time, runs, link_cost(evidence), evidence.anywhere, passing, UNKNOWN)
-    settled = often_complete(time, paths.runs, at_once) >= SETTLED
+    settled = animals_stay(time, paths.runs, at_once)
     return Population(known or at_once, settled, bool(known))
 
 

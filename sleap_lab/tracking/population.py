@@ -8,7 +8,7 @@ from sleap_lab.tracking.bodies import Bodies
 from sleap_lab.tracking.runs import Runs, slots
 
 OFTEN = 0.03  # share of the frames in which as many animals must be seen at once
-SETTLED = 1 / 3  # share of the moments at which all are there, from which they stay
+SETTLED = 1 / 3  # share of the moments at which all are there, from which they surely stay
 NEAREST = 0.25  # two bodies nearer than this, in body lengths, may be one
 SPREAD = 4.0  # duplicates lie within so many times the distance of the nearest quarter
 CLEAR = 0.5  # what a threshold must tell apart to be used
@@ -47,22 +47,32 @@ def count_animals(time: np.ndarray, runs: Runs) -> tuple[int, float]:
     return animals, float((counts >= animals).mean())
 
 
-def often_complete(time: np.ndarray, paths: Runs, animals: int) -> float:
-    """Return the share of the moments at which all animals are there, seen or not.
+def animals_stay(time: np.ndarray, paths: Runs, animals: int) -> bool:
+    """Tell whether the same animals are there all the time, seen or not.
+
+    They are where all of them are there often. Else the moments at which animals come decide: of a
+    group, the more are hidden the more come back, and nobody where all are there; passers-by come
+    however many are there. Both are rates, fitted to the paths, and the likelier one is taken. That
+    of a group has the size of the group to choose, too, which costs as in the criterion of Schwarz
+    (Annals of Statistics 6:461, 1978); beforehand, twice the size of a pair is half as likely.
 
     Args:
         time: (n,) time of each detection.
         paths: Detections joined across short gaps; what is joined with nothing is no animal.
-        animals: Most that are seen at once.
+        animals: Most that are often seen at once.
     """
-    starts = ((paths.before < 0) & (paths.after >= 0)).nonzero()[0]
+    first = ((paths.before < 0) & (paths.after >= 0)).nonzero()[0]
+    came, went = np.sort(time[first]), np.sort(time[paths.last()[first]])
     at = np.unique(time)
-    came, went = (
-        np.bincount(np.searchsorted(at, time[rows]), minlength=len(at))
-        for rows in (starts, paths.last()[starts])
-    )
-    there = np.cumsum(came) - (np.cumsum(went) - went)
-    return float((there >= animals).mean())
+    there = np.searchsorted(came, at, side="right") - np.searchsorted(went, at)
+    later = came > at[0]
+    if (there >= animals).mean() >= SETTLED or not later.any():
+        return True
+    others = np.arange(len(came)) - np.searchsorted(went, came)  # who is there when each comes
+    group = others.max() + 1
+    hidden = group - (went - came + 1).sum() / (at[-1] - at[0] + 1)  # in the mean
+    odds = np.log((group - others[later]) / hidden).sum()
+    return bool(odds > np.log(later.sum()) / 2 + np.log(group / 2))
 
 
 def second_detections(

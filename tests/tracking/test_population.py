@@ -1,10 +1,12 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from sleap_lab.poses.record import Skeleton, make_poses
 from sleap_lab.tracking import population
 from sleap_lab.tracking.bodies import describe_bodies
-from sleap_lab.tracking.population import count_animals, often_complete, second_detections
+from sleap_lab.tracking.population import animals_stay, count_animals, second_detections
 from sleap_lab.tracking.runs import joined
 
 
@@ -25,14 +27,41 @@ def test_how_often_all_animals_are_seen():
     assert count_animals(time, linked(time, [])) == (4, 0.04)
 
 
-def test_who_is_missing_for_a_while_is_there():
-    # One animal in each of ten frames; a second one in frames 2 and 5, which are joined; something
-    # that is joined with nothing in frame 8.
-    time = np.concatenate([np.arange(10), [2, 5, 8]])
-    paths = linked(time, [*((row, row + 1) for row in range(9)), (10, 11)])
-    assert often_complete(time, paths, 1) == 1.0
-    assert often_complete(time, paths, 2) == 0.4  # frames 2 to 5
-    assert often_complete(time, paths, 3) == 0.0
+def visits(*spans):
+    """Times of animals that are seen in all frames of each span, and the paths that join them."""
+    time = np.concatenate([np.arange(first, last + 1) for first, last in spans])
+    own = np.repeat(np.arange(len(spans)), [last + 1 - first for first, last in spans])
+    order = np.lexsort((own, time))
+    rows = [np.flatnonzero(own[order] == k) for k in range(len(spans))]
+    return time[order], linked(time, [pair for row in rows for pair in pairwise(row)])
+
+
+def test_animals_of_which_all_are_there_in_a_third_of_the_frames_stay():
+    # One animal in each of twelve frames; a second one in frames 2 and 5, which are joined;
+    # something that is joined with nothing in frame 8.
+    time = np.concatenate([np.arange(12), [2, 5, 8]])
+    paths = linked(time, [*((row, row + 1) for row in range(11)), (12, 13)])
+    assert animals_stay(time, paths, 2)  # frames 2 to 5 of 12
+
+
+def test_who_comes_back_where_somebody_is_missing_stays():
+    # Two animals hide by turns for eight frames, and are there together in every fifth frame. At
+    # each of the nine comings one is there, and 2 - 118 / 100 are hidden in the mean: the odds are
+    # 9 log(1 / 0.82) = 1.8 against log(9) / 2 = 1.1.
+    time, paths = visits(*((10 * k, 10 * k + 11) for k in range(9)), (90, 99))
+    assert animals_stay(time, paths, 2)
+
+
+def test_who_comes_however_many_are_there_does_not_stay():
+    # Shoals of four: as often as one comes where none is there, one comes where three are.
+    spans = [(40 * shoal + 3 * k, 40 * shoal + 3 * k + 9) for shoal in range(7) for k in range(4)]
+    time, paths = visits(*spans)
+    assert not animals_stay(time, paths, 4)
+
+
+def test_somebody_who_comes_late_stays():
+    time, paths = visits((0, 99), (80, 99))
+    assert animals_stay(time, paths, 2)
 
 
 def test_what_is_seen_in_three_of_a_hundred_frames_is_counted():
