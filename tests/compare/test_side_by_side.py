@@ -92,8 +92,8 @@ def test_many_runs_are_a_line_each(sweep):
         "dist_p90",
     ]
     assert len(runs) == 1 + 24
-    assert runs[1].split()[:5] == ["0", "fixed_window", "…model_a']", "3", "0.5300"]
-    assert runs[24].split()[:6] == ["23", "*", "flow", "…model_b']", "20", "0.9000"]
+    assert runs[1].split()[:5] == ["0", "fixed_window", "…model_a]", "3", "0.5300"]
+    assert runs[24].split()[:6] == ["23", "*", "flow", "…model_b]", "20", "0.9000"]
     assert [line.count("▲") for line in (runs[1], runs[24])] == [0, 5]
     assert said == [
         "▲ ▼ better or worse than 0 by more than chance",
