@@ -192,7 +192,7 @@ def _write_config(folder: Path, *, cgroups: bool, nodes: int, cpus: int) -> None
         f"SlurmdPidFile={folder}/slurmd.%n.pid",
         f"SlurmctldLogFile={folder}/log/slurmctld.log",
         f"SlurmdLogFile={folder}/log/slurmd.%n.log",
-        "ReturnToService=2",
+        "ReturnToService=1",  # a node that was set down stays so; its old jobs may still run there
         "KillWait=30",
         "PreemptType=preempt/partition_prio",
         "PreemptMode=REQUEUE",
