@@ -1,7 +1,7 @@
 """The rooms of the package in their order: who may import whom.
 
 A room is a folder or a file at the root of `sleap_lab/`. It may import the rooms below it in
-`ROOMS`, and the `GROUND`. `tests/docs/test_floor_plan.py` checks the code.
+`ROOMS`. `tests/docs/test_floor_plan.py` checks the code.
 
     python scripts/floor_plan.py     draw docs/assets/rooms.svg again, and count
 """
@@ -19,15 +19,11 @@ ROOMS = (
     *(
         "__main__",
         "cli",
-        "completion",
-        "reproduce",
         "compare",
-        "review",
         "sweeps",
         "tune",
         "experiment",
         "predict",
-        "doctor",
         "inference",
         "runs",
     ),
@@ -48,7 +44,7 @@ ROOMS = (
     "files",
 )
 """From the top to the bottom: from what a user types to what everything is made of."""
-GROUND = ("terminal", "errors", "interruption", "__init__")
+GROUND = ("terminal", "errors", "__init__")
 """What every room may import, and what imports nothing but itself.
 
 The package itself (`__init__`) names what is public, which is above all rooms.

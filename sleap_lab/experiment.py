@@ -18,6 +18,7 @@ import sleap_io as sio
 
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors.interruption import interruptible
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.truth import Truth, evaluate_predictions
 from sleap_lab.files.log import logging_to
@@ -39,7 +40,6 @@ from sleap_lab.inference.preparation import check_stages, open_inputs
 from sleap_lab.inference.self_check import with_precision
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.inference.stopwatch import Stage, Stopwatch, paced, predicting_seconds
-from sleap_lab.interruption import interruptible
 from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.source import Frame, Source

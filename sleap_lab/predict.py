@@ -10,12 +10,12 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import ConfigError, did_you_mean
+from sleap_lab.errors.interruption import interruptible
 from sleap_lab.inference.detect import Inference, detect, filter_and_track
 from sleap_lab.inference.emptiness import look_at_empty
 from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import batch_outputs, outputs_file
 from sleap_lab.inference.streaming import PoseBatch, stream_images, stream_source
-from sleap_lab.interruption import interruptible
 from sleap_lab.media.bad_frames import bad_frame_notes
 from sleap_lab.media.formats.places import check_places
 from sleap_lab.media.labels import save_labels

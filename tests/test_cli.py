@@ -484,7 +484,7 @@ def test_compare_takes_sweeps_and_runs_of_mlflow(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize(("differences", "code"), [([], 0), (["eval/oks_map"], 1)])
 def test_reproduce_runs_one_run_again(monkeypatch, capsys, tmp_path, differences, code):
-    from sleap_lab import reproduce
+    from sleap_lab.cli import reproduce
     from sleap_lab.sweeps import find
 
     monkeypatch.chdir(tmp_path)

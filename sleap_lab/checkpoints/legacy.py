@@ -21,8 +21,8 @@ from torch import Tensor
 from sleap_lab.checkpoints.native import network_errors, refuse_giants
 from sleap_lab.checkpoints.training_config import LEGACY_CONFIG_NAME, TrainingConfig
 from sleap_lab.errors import RunError
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.safe_load import check_hdf5
-from sleap_lab.interruption import raise_interruption
 from sleap_lab.networks import PoseNetwork
 from sleap_lab.networks.heads import OFFSETS_LAYER
 from sleap_lab.networks.unet import UNet

@@ -21,8 +21,8 @@ from sleap_lab.checkpoints.training_config import (
     read_raw,
 )
 from sleap_lab.errors import RunError, brief
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.safe_load import read_json
-from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.labels import to_skeleton
 from sleap_lab.networks.heads import HEAD_LAYERS
 from sleap_lab.poses.record import Skeleton

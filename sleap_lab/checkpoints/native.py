@@ -21,9 +21,9 @@ from torch import Tensor
 from sleap_lab.checkpoints.exported import complete, read_exported_weights
 from sleap_lab.checkpoints.training_config import CONFIG_NAME, EXPORT_NAME, TrainingConfig
 from sleap_lab.errors import RunError, brief
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.pointers import refuse_pointer
 from sleap_lab.files.safe_load import check_pickle
-from sleap_lab.interruption import raise_interruption
 from sleap_lab.networks import PoseNetwork, build_network
 
 WEIGHTS_NAME = "best.ckpt"

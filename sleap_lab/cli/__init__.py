@@ -32,7 +32,7 @@ from sleap_lab.cli.verbs import (
 )
 from sleap_lab.cli.words import run_words
 from sleap_lab.errors import ConfigError, SleapLabError, did_you_mean, system_problem
-from sleap_lab.interruption import interruptible
+from sleap_lab.errors.interruption import interruptible
 from sleap_lab.settings.config import GROUPS
 from sleap_lab.settings.credentials import conceal_all, redact
 
@@ -142,7 +142,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"sleap-lab {__version__}")
         return 0
     if first in ("-sc", "--shell-completion"):
-        from sleap_lab.completion import shell_completion
+        from sleap_lab.cli.completion import shell_completion
 
         shell_completion(arguments, tuple(verbs))
         return 0

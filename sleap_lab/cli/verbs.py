@@ -90,7 +90,7 @@ def run_reproduce(arguments: list[str]) -> int:
     """Run a snapshot again, and compare."""
     from tempfile import TemporaryDirectory
 
-    from sleap_lab.reproduce import reproduce, show
+    from sleap_lab.cli.reproduce import reproduce, show
     from sleap_lab.settings.config import keys
     from sleap_lab.settings.overrides import parse_overrides
     from sleap_lab.sweeps.find import find_run
@@ -133,7 +133,7 @@ def run_review(arguments: list[str]) -> int:
         raise ConfigError("review: --frames are those of --proofread FILE; give it, too")
     budget = None if options.budget is None else _share(options.budget)
     frames = parse_frames(options.frames, "review: --frames")
-    from sleap_lab.review import review_run, show
+    from sleap_lab.cli.review import review_run, show
 
     found = review_run(
         options.runs[0],
@@ -157,7 +157,7 @@ def run_suggest(arguments: list[str]) -> int:
     options = parser.parse_args(words)
     if options.number < 1:
         refuse(f"suggest: -n {options.number}; accepted: how many frames, 1 or more")
-    from sleap_lab.review import show_suggested, suggest_run
+    from sleap_lab.cli.review import show_suggested, suggest_run
 
     outputs = Path("outputs").absolute()
     show_suggested(
@@ -172,7 +172,7 @@ def run_calibrate(arguments: list[str]) -> int:
     words, uri = _store_word(arguments)
     if len(words) != 1:
         raise ConfigError(f"calibrate: give one run with ground truth; got {shlex.join(words)}")
-    from sleap_lab.review import calibrate_run, show_calibrated
+    from sleap_lab.cli.review import calibrate_run, show_calibrated
 
     outputs = Path("outputs").absolute()
     show_calibrated(calibrate_run(words[0], tracking_uri=uri, outputs_root=outputs))
@@ -200,7 +200,7 @@ def _share(text: str) -> float:
 def run_doctor(arguments: list[str]) -> int:
     """Try out what a run would use."""
     from sleap_lab import terminal
-    from sleap_lab.doctor import PROBLEM, examine, verdict
+    from sleap_lab.cli.doctor import PROBLEM, examine, verdict
     from sleap_lab.settings.config import GROUPS, keys
 
     overrides = [

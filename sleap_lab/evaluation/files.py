@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sleap_lab.errors import RunError
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.evaluation.breakdown import Row
 from sleap_lab.evaluation.coco import Detections
 from sleap_lab.evaluation.frames import FrameTable
@@ -20,7 +21,6 @@ from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import check_pickle, read_arrays
 from sleap_lab.files.table import write_table
-from sleap_lab.interruption import raise_interruption
 
 
 def write_metrics(

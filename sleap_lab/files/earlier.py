@@ -26,8 +26,8 @@ from typing import Any
 from filelock import FileLock
 
 from sleap_lab.errors import ConfigError
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.atomic import replacing
-from sleap_lab.interruption import raise_interruption
 
 MARK = re.compile(rb"sleap_lab:([0-9a-f]{32}):([0-9a-f]{32})")
 MARK_LENGTH = len("sleap_lab:") + 32 + 1 + 32

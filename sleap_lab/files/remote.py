@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from sleap_lab.errors import ConfigError, one_line
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.atomic import replacing
-from sleap_lab.interruption import raise_interruption
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -20,8 +20,8 @@ import numpy as np
 import yaml
 from numpy.lib import format as npy
 
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.pointers import refuse_pointer
-from sleap_lab.interruption import raise_interruption
 
 MAX_TEXT = 100_000_000
 MAX_YAML = 2_000_000

@@ -27,9 +27,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from sleap_lab.errors import RunError, system_reason
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.atomic import replacing
 from sleap_lab.files.safe_load import read_arrays, read_json
-from sleap_lab.interruption import raise_interruption
 
 log = logging.getLogger(__name__)
 

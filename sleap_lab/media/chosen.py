@@ -5,7 +5,7 @@ from pathlib import Path
 from sleap_io.io.slp import read_videos
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.interruption import raise_interruption
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.media.formats.names import as_path
 from sleap_lab.media.headers import vet_labels
 from sleap_lab.media.labels import video_name

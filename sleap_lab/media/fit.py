@@ -9,7 +9,7 @@ import sleap_io as sio
 from sleap_io.io.video_reading import CropVideoBackend, HDF5Video, MediaVideo, VideoBackend
 
 from sleap_lab.errors import one_line
-from sleap_lab.interruption import raise_interruption
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.media.headers import vet_video
 from sleap_lab.media.index import read_index
 from sleap_lab.media.packets import AV_TIME_BASE, opened

@@ -13,7 +13,7 @@ from av import library_versions
 from sleap_io.io.video_reading import HDF5Video, ImageVideo
 from sleap_io.transform.frame import crop_frame
 
-from sleap_lab.interruption import raise_interruption
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.media.index import FrameIndex
 from sleap_lab.media.recording import Recording, has_equal_channels
 

@@ -20,7 +20,7 @@ from sleap_io.io.video_reading import (
 )
 
 from sleap_lab.errors import RunError, one_line
-from sleap_lab.interruption import raise_interruption
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.media.fit import OTHER, Files, Fit, Stored, fit, open_reader, size_problem, stored_of
 from sleap_lab.media.headers import ADDRESS, vet_video
 from sleap_lab.media.images import absent_images, display_path, is_there

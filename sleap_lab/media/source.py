@@ -9,7 +9,7 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import RunError
-from sleap_lab.interruption import raise_interruption
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.media.coverage import frames_digest
 from sleap_lab.media.images import display_path
 from sleap_lab.media.index import read_index

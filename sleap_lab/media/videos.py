@@ -11,8 +11,8 @@ import sleap_io as sio
 from sleap_io.io.video_reading import CropVideoBackend, ImageVideo, MediaVideo
 
 from sleap_lab.errors import RunError, did_you_mean
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.safe_load import check_dataset, check_hdf5
-from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.headers import ADDRESS, refuse_no_video, vet_video
 from sleap_lab.media.index import FrameIndex, read_index
 from sleap_lab.media.missing import IS_ADDRESS, MissingVideo

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sleap_lab.interruption import raise_interruption
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.poses.emptiness import Emptiness
 from sleap_lab.poses.record import Poses
 from sleap_lab.report import drawing, overlay

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.evaluation import Evaluation
-from sleap_lab.interruption import raise_interruption
 from sleap_lab.poses.record import Poses
 from sleap_lab.report import drawing, overlay
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from sleap_lab import terminal
 from sleap_lab.errors import RunError, SleapLabError, listed, system_problem
+from sleap_lab.errors.interruption import interruptible
 from sleap_lab.files.log import logging_to
-from sleap_lab.interruption import interruptible
 from sleap_lab.settings.config import Config
 from sleap_lab.sweeps.job import end_with_parent
 

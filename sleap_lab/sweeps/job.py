@@ -28,7 +28,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.interruption import interruptible
+from sleap_lab.errors.interruption import interruptible
 from sleap_lab.runs import summary
 from sleap_lab.runs.folder import LOG_FILE, Invocation
 from sleap_lab.runs.occupancy import clear_leftovers

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from sleap_lab import terminal
 from sleap_lab.errors import RunError, listed
-from sleap_lab.interruption import raise_interruption
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.runs import summary
 from sleap_lab.runs.store import first_line
 from sleap_lab.settings.compose import Configs

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors.interruption import interruptible
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cached import open_cache
 from sleap_lab.inference.fingerprint import array_hash, fingerprint, results_version
 from sleap_lab.inference.preparation import check_stages, open_inputs
-from sleap_lab.interruption import interruptible
 from sleap_lab.media.labels import to_labels
 from sleap_lab.settings.compose import Configs, compose_config
 from sleap_lab.settings.config import OUTPUTS, Config, FiltersConfig, TrackerConfig

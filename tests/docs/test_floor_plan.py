@@ -30,7 +30,7 @@ def test_no_room_imports_what_stands_above_it():
 def test_the_house_stays_low_and_its_rooms_apart():
     arrows = floor_plan.imports()
     assert max(floor_plan.floors(arrows).values()) <= 11
-    assert sum(there not in floor_plan.GROUND for _, there in arrows) <= 118
+    assert len(arrows) <= 140
     assert len(list(floor_plan.PACKAGE.glob("*.py"))) <= 13
 
 

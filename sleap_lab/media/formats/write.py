@@ -16,9 +16,9 @@ import numpy as np
 import sleap_io as sio
 
 from sleap_lab.errors import RunError, one_line
+from sleap_lab.errors.interruption import raise_interruption
 from sleap_lab.files.atomic import hdf5_errors
 from sleap_lab.files.earlier import NO_FRAMES, replacing_earlier
-from sleap_lab.interruption import raise_interruption
 from sleap_lab.media.formats import analysis_h5, csv, nwb
 from sleap_lab.media.formats.coco import write_coco
 from sleap_lab.media.formats.names import described, file_stem, renamed, unique_names

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import yaml
 
-from sleap_lab import reproduce as module
+from sleap_lab.cli import reproduce as module
+from sleap_lab.cli.reproduce import reproduce, show
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.experiment import Invocation, run
 from sleap_lab.media.labels import read_labels, to_poses
-from sleap_lab.reproduce import reproduce, show
 from sleap_lab.runs import summary
 from sleap_lab.settings.compose import compose_config
 

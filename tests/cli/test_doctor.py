@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from sleap_lab import doctor
+from sleap_lab.cli import doctor
+from sleap_lab.cli.doctor import OK, PROBLEM, WARNING, Finding, examine, verdict
 from sleap_lab.demo.__main__ import copy
-from sleap_lab.doctor import OK, PROBLEM, WARNING, Finding, examine, verdict
 from sleap_lab.errors import ConfigError
 
 

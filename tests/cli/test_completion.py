@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sleap_lab.completion import SHELLS, completions, split
+from sleap_lab.cli.completion import SHELLS, completions, split
 from sleap_lab.errors import ConfigError
 
 VERBS = ("track", "eval", "tune", "compare", "cache", "doctor")
@@ -116,7 +116,7 @@ def test_unfinished_lines_are_split_as_shells_do(line, words, quoted):
 
 
 def test_other_shells_are_refused():
-    from sleap_lab.completion import shell_completion
+    from sleap_lab.cli.completion import shell_completion
 
     with pytest.raises(ConfigError, match=r"accepted: install=bash, install=zsh, install=fish$"):
         shell_completion(["-sc", "install=tcsh"], VERBS)

@@ -4,9 +4,9 @@ import pytest
 import sleap_io as sio
 
 from sleap_lab.cli import main
+from sleap_lab.cli.review import review_run, show
 from sleap_lab.errors import ConfigError
 from sleap_lab.experiment import run_experiment
-from sleap_lab.review import review_run, show
 
 TRIANGLE = [[10.0, 10.0], [20.0, 10.0], [10.0, 20.0]]
 

@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sleap_lab import interruption
-from sleap_lab.interruption import interruptible
+from sleap_lab.errors import interruption
+from sleap_lab.errors.interruption import interruptible
 
 FOREVER = 30.0
 """Seconds to wait for an interruption."""
