@@ -19,14 +19,14 @@ def job_id() -> str | None:
 
 
 def queue() -> dict[str, str] | None:
-    """Return the state of each of the user's jobs that wait or run; None if Slurm cannot tell.
+    """Return why each of the user's jobs waits; None if Slurm cannot tell.
 
-    Each task of an array counts as a job.
+    Each task of an array counts as a job. The reason of one that runs is `None` in Slurm's words.
     """
     if which("squeue") is None:  # there is no Slurm here
         return {}
-    told = _ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i %T")
-    return None if told is None else dict(line.split() for line in told.splitlines())
+    told = _ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i %r")
+    return None if told is None else dict(line.split(maxsplit=1) for line in told.splitlines())
 
 
 def facts(job: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ submitit hands them in. It would then ask `sacct` how they are, which many clust
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -23,6 +23,9 @@ RECORD = "submitted.json"
 LEAST_SECONDS, MOST_SECONDS = 1.0, 30.0
 PART = 0.05
 """Seconds between two looks at the queue; in between as a part of the time that has passed."""
+
+ORDINARY = {"None", "Resources", "Priority", "BeginTime", "JobArrayTaskLimit", "Cleaning", "Prolog"}
+"""Reasons for which a job of a busy cluster waits, in Slurm's words."""
 
 
 def is_slurm(launcher: DictConfig) -> bool:
@@ -54,6 +57,7 @@ def wait(ids: Sequence[str], all_ended: Event) -> None:
         all_ended: Set once they have.
     """
     seconds, passed, answers = LEAST_SECONDS, 0.0, True
+    said = set(ORDINARY)
     while not all_ended.wait(seconds):
         passed += seconds
         seconds = min(MOST_SECONDS, max(LEAST_SECONDS, PART * passed))
@@ -61,8 +65,12 @@ def wait(ids: Sequence[str], all_ended: Event) -> None:
         if queue is None and answers:
             terminal.warn("Slurm does not answer (squeue); waiting for it")
         answers = queue is not None
-        if queue is not None and not queue.keys() & set(ids):
-            return
+        if queue is not None:
+            reasons = {id: queue[id] for id in ids if id in queue}
+            if not reasons:
+                return
+            _say_why_they_wait(reasons, said)
+            said.update(reasons.values())
 
 
 def cancel(folder: Path, names: Sequence[str]) -> None:
@@ -172,6 +180,22 @@ def _say(ids: Sequence[str]) -> None:
     first = ids[0].partition("_")[0]
     tasks = f" with {len(ids)} tasks" if len(ids) > 1 else ""
     terminal.note(f"submitted as job {first}{tasks} (squeue -j {first}, scancel {first})")
+
+
+def _say_why_they_wait(reasons: Mapping[str, str], said: Container[str]) -> None:
+    """Show which jobs wait for more than their turn.
+
+    Args:
+        reasons: Slurm's reason by job.
+        said: Reasons that need no word, or have been shown.
+    """
+    for reason in sorted({reason for reason in reasons.values() if reason not in said}):
+        ids = [id for id, why in reasons.items() if why == reason]
+        one_or_all = ids[0] if len(ids) == 1 else ids[0].partition("_")[0]
+        remedy = (
+            f"; scontrol release {one_or_all} lets it go on" if "held" in reason.lower() else ""
+        )
+        terminal.warn(f"job {listed(ids, 3)} waits in Slurm ({reason}){remedy}")
 
 
 def _reason(error: Exception) -> str:

@@ -75,6 +75,7 @@ def test_held_jobs_are_waited_for_and_not_handed_in_again(cluster, start, short_
     again = start(*words)
     until(lambda: f"job 1 still waits or runs as {command.job}_1" in again.said, "it is known")
     assert list(cluster.queue()) == [f"{command.job}_1"]
+    until(lambda: f"{command.job}_1 waits in Slurm (JobHeld" in again.said, "it says why")
     cluster.ask("scontrol", "release", f"{command.job}_1")
     assert again.ended() == 0
     assert again.states() == ["finished", "finished"]

@@ -42,8 +42,8 @@ def test_the_job_that_a_process_runs_in(environment, expected, monkeypatch):
 
 
 def test_the_queue(says):
-    words = says("squeue", "14_0 RUNNING\n14_1 PENDING")
-    assert slurm.queue() == {"14_0": "RUNNING", "14_1": "PENDING"}
+    words = says("squeue", "14_0 None\n14_1 launch failed requeued held")
+    assert slurm.queue() == {"14_0": "None", "14_1": "launch failed requeued held"}
     assert f"--user={os.getuid()}" in words.read_text()
     says("squeue", "slurm_load_jobs error: Unable to contact slurm controller", 1)
     assert slurm.queue() is None

@@ -55,7 +55,7 @@ def test_jobs_that_were_handed_in_are_recognised(tmp_path, monkeypatch):
     assert queue.still_queued(tmp_path, ["0"]) == {}
     queue._note(tmp_path, {"0": "14_0", "1": "14_1"})
     queue._note(tmp_path, {"1": "15"})
-    monkeypatch.setattr(slurm, "queue", lambda: {"15": "PENDING", "16": "RUNNING"})
+    monkeypatch.setattr(slurm, "queue", lambda: {"15": "Priority", "16": "None"})
     assert queue.still_queued(tmp_path, ["0", "1", "2"]) == {"1": "15"}
     monkeypatch.setattr(slurm, "queue", lambda: None)  # it cannot tell: they may still be there
     assert queue.still_queued(tmp_path, ["0", "1", "2"]) == {"0": "14_0", "1": "15"}
@@ -64,12 +64,28 @@ def test_jobs_that_were_handed_in_are_recognised(tmp_path, monkeypatch):
 def test_waiting_ends_with_the_queue_or_with_the_jobs(monkeypatch, capsys):
     monkeypatch.setattr(queue, "LEAST_SECONDS", 0.001)
     monkeypatch.setattr(queue, "MOST_SECONDS", 0.001)
-    answers = iter([{"14_0": "RUNNING"}, None, None, {"14_1": "PENDING"}, {"99": "RUNNING"}])
+    answers = iter([{"14_0": "None"}, None, None, {"14_1": "Resources"}, {"99": "None"}])
     monkeypatch.setattr(slurm, "queue", lambda: next(answers))
     queue.wait(["14_0", "14_1"], Event())
     assert list(answers) == []
     assert capsys.readouterr().err.count("does not answer") == 1
     ended = Event()
     ended.set()
-    monkeypatch.setattr(slurm, "queue", lambda: {"14_0": "COMPLETING"})
+    monkeypatch.setattr(slurm, "queue", lambda: {"14_0": "None"})
     queue.wait(["14_0"], ended)
+
+
+def test_jobs_that_wait_for_more_than_their_turn_are_shown_once(monkeypatch, capsys):
+    monkeypatch.setattr(queue, "LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(queue, "MOST_SECONDS", 0.001)
+    held = {"14_1": "JobHeldUser", "14_2": "JobHeldUser", "14_3": "Priority", "9": "Dependency"}
+    crashed = {"14_3": "launch failed requeued held"}
+    answers = iter([held, held, held | crashed, {"14_0": "QOSMaxJobsPerUserLimit"}, {}])
+    monkeypatch.setattr(slurm, "queue", lambda: next(answers))
+    queue.wait(["14_0", "14_1", "14_2", "14_3"], Event())
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("job ")[2] for line in lines] == [
+        "14_1, 14_2 waits in Slurm (JobHeldUser); scontrol release 14 lets it go on",
+        "14_3 waits in Slurm (launch failed requeued held); scontrol release 14_3 lets it go on",
+        "14_0 waits in Slurm (QOSMaxJobsPerUserLimit)",
+    ]
