@@ -12,6 +12,8 @@ SURE = 0.95
 """A link that the second tracker gives at least this probability is no doubt."""
 MAX_SURE = 0.99
 """No opinion is surer than that."""
+FAINT = 0.01
+"""A doubt below this probability is none."""
 
 
 Identify = Callable[[Poses, int | None], tuple[np.ndarray, np.ndarray]]
@@ -21,6 +23,10 @@ Identify = Callable[[Poses, int | None], tuple[np.ndarray, np.ndarray]]
 def second_opinion(order: Order, animals: int | None, identify: Identify) -> tuple[Found, Found]:
     """Track the poses again, and compare.
 
+    That both trackers chose a link makes it surer, unless both are the same one. How different they
+    are shows where they decide otherwise: of all switches that the second tracker sees or holds
+    possible, that part is decided, and doubts count by the rest.
+
     Args:
         order: The poses; those of videos without tracks are left out.
         animals: Number of animals in a frame; None to estimate it.
@@ -29,7 +35,7 @@ def second_opinion(order: Order, animals: int | None, identify: Identify) -> tup
     Returns:
         Poses at which an animal of the second tracker goes on in another track than before, with
         the probability that the second tracker is right; and poses whose link it is not sure of
-        itself, with the probability that it is wrong.
+        itself, with the probability that it is wrong though both chose it.
     """
     other, sure = np.full(len(order.poses), -1), np.full(len(order.poses), np.nan)
     last = 0
@@ -45,7 +51,9 @@ def second_opinion(order: Order, animals: int | None, identify: Identify) -> tup
     here, there = path[1:], path[:-1]
     changed = (other[here] == other[there]) & (order.animal[here] != order.animal[there])
     swaps = np.sort(here[changed])
+    decided = np.minimum(np.nan_to_num(sure[swaps], nan=SURE), MAX_SURE)
     doubts = np.flatnonzero(sure < SURE)
-    return whole(swaps, np.minimum(np.nan_to_num(sure[swaps], nan=SURE), MAX_SURE)), whole(
-        doubts, 1 - sure[doubts]
-    )
+    chance = 1 - sure[doubts]
+    chance *= chance.sum() / max(chance.sum() + decided.sum(), FAINT)
+    seen = chance >= FAINT
+    return whole(swaps, decided), whole(doubts[seen], chance[seen])

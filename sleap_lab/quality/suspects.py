@@ -9,12 +9,11 @@ import numpy as np
 
 from sleap_lab.files.table import write_table
 from sleap_lab.quality.assess import KINDS, Quality
-from sleap_lab.quality.opinion import MAX_SURE
 
 SUSPECTS_FILE, SUSPECTS_LABELS = "suspects.csv", "suspects.slp"
 REACH = 10
 """Processed frames before and after the frame of a moment that one look covers."""
-NEARLY = 0.95
+NEARLY = 0.99
 """Share of the evidence that a look could cover at best, for which it goes where more is seen."""
 MOST_REASONS = 3
 
@@ -32,7 +31,10 @@ CHANCE: Mapping[str, float | None] = {
 """Chance that a finding of each kind is an error; None where it is the value of the finding."""
 
 OPINIONS = ("swap", "doubt")
-"""Kinds that concern several animals of a moment at once; the strongest of them counts."""
+"""Kinds about identities. They concern several animals of a moment at once: of what is wrong the
+strongest of them tells, and each is an identity switch by its chance."""
+POSE = 0.03
+"""Switches that a wrong pose counts as: it is wrong in one frame, a track in all that follow."""
 
 IN_WORDS = {
     "jump": "moves {value:.1f} body lengths in one frame",
@@ -60,6 +62,7 @@ class Suspect(NamedTuple):
         probability: That something is wrong here, from 0 to 1.
         reason: What looks wrong, in words.
         nodes: Names of track and node of the nodes that the reason is about.
+        switches: Number of identity switches that are expected here.
     """
 
     video: int
@@ -70,6 +73,7 @@ class Suspect(NamedTuple):
     probability: float
     reason: str
     nodes: tuple[tuple[str, str], ...] = ()
+    switches: float = 0.0
 
 
 class Evidence(NamedTuple):
@@ -77,26 +81,29 @@ class Evidence(NamedTuple):
 
     Attributes:
         place: (e,) position of the frame, ascending.
-        weight: (e,) -log(1 - chance) of each.
+        chance: (e,) chance that each is an error.
+        worth: (e,) what finding that error is worth, in identity switches.
         about: Track (-1 for none) of each.
         same: What is the same for findings of which only one counts in a moment.
         text: What each says, in words.
     """
 
     place: np.ndarray
-    weight: np.ndarray
+    chance: np.ndarray
+    worth: np.ndarray
     about: Sequence[int]
     same: Sequence[tuple[int, int, str]]
     text: Sequence[str]
 
 
 def suspects(quality: Quality) -> list[Suspect]:
-    """Gather findings into moments, and order these by the probability that something is wrong.
+    """Gather findings into moments, and order these by the number of switches to be found there.
 
     Findings count as independent: the probability of a moment is 1 - the product of (1 - chance).
     A sign that repeats about one node counts once in it, and so does a second opinion.
-    Again and again, the frame with evidence within whose reach most of it lies becomes a moment.
-    Kinds of findings that are not in `CHANCE` are left out.
+    Again and again, the frame within whose reach most is to be found becomes a moment, which
+    maximises what few looks find up to a factor of 1 - 1/e at worst (Nemhauser, Wolsey & Fisher
+    1978, Math. Program. 14:265). Kinds of findings that are not in `CHANCE` are left out.
     """
     order = quality.order
     evidence = _evidence(quality)
@@ -104,30 +111,32 @@ def suspects(quality: Quality) -> list[Suspect]:
         _suspect(quality, evidence, centre, rows)
         for centre, rows in _moments(evidence, order.places[:, 0])
     ]
-    # Among equals, and where something is wrong in any case, the order of evidence stays.
-    return sorted(moments, key=lambda moment: -round(min(moment.probability, MAX_SURE), 2))
+    # Among equals the order of evidence stays.
+    return sorted(moments, key=lambda m: -round(m.switches + POSE * m.probability, 3))
 
 
 def _suspect(quality: Quality, evidence: Evidence, centre: int, rows: np.ndarray) -> Suspect:
     """Say what a moment is about; a sign that repeats about one node counts once."""
     places, names = quality.order.places, quality.order.poses.track_names
     parts = quality.order.poses.skeleton.nodes
-    strongest = rows[np.argsort(-evidence.weight[rows], kind="stable")].tolist()
+    strongest = rows[np.argsort(-evidence.worth[rows], kind="stable")].tolist()
     once = list({evidence.same[row]: row for row in reversed(strongest)}.values())[::-1]
     tracks = dict.fromkeys(evidence.about[row] for row in strongest)
     texts = [evidence.text[row] for row in once]
     more = len(texts) - MOST_REASONS
     told = [evidence.same[row] for row in once[:MOST_REASONS]]
     video, frame = places[centre].tolist()
+    opinions = [row for row in strongest if evidence.same[row][2] in OPINIONS]
     return Suspect(
         video,
         frame,
         int(places[evidence.place[rows[0]], 1]),
         int(places[evidence.place[rows[-1]], 1]),
         tuple(names[track] for track in tracks if track >= 0),
-        float(-np.expm1(-evidence.weight[once].sum())),
+        float(1 - np.prod(1 - evidence.chance[once])),
         "; ".join(texts[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else ""),
         tuple((names[track], parts[node]) for track, node, _ in told if min(track, node) >= 0),
+        float(evidence.chance[opinions].sum()),
     )
 
 
@@ -153,20 +162,23 @@ def _evidence(quality: Quality) -> Evidence:
         texts.append(" ".join(filter(None, words)))
     by_kind = np.array([np.nan if (c := CHANCE[name]) is None else c for name in kinds])
     chance = np.where(np.isnan(by_kind[kind]), values, by_kind[kind])[by_place]
-    return Evidence(quality.order.place[rows[by_place]], -np.log1p(-chance), about, same, texts)
+    about_identity = np.isin(np.array(kinds)[kind[by_place]], OPINIONS)
+    worth = np.where(about_identity, chance, POSE * chance)
+    return Evidence(quality.order.place[rows[by_place]], chance, worth, about, same, texts)
 
 
 def _moments(evidence: Evidence, video: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the position to look at, and the findings, of each moment.
 
-    The position has evidence itself, and of those that cover nearly the most, it has the most.
+    Of those that cover nearly the most it is one with evidence itself, if there is such, and the
+    one nearest to the middle of what it covers, since an error may lie beside its sign.
 
     Args:
         evidence: The findings.
         video: (frames,) video of every position.
     """
     n = len(video)
-    weights = np.bincount(evidence.place, evidence.weight, n)
+    weights = np.bincount(evidence.place, evidence.worth, n)
     begin = np.searchsorted(video, video)
     end = np.searchsorted(video, video, side="right")
     left = np.maximum(np.arange(n) - REACH, begin)
@@ -178,25 +190,33 @@ def _moments(evidence: Evidence, video: np.ndarray) -> Iterator[tuple[int, np.nd
         total = np.concatenate([[0.0], np.cumsum(weights[low : right[stop - 1]])])
         return total[right[first:stop] - low] - total[left[first:stop] - low]
 
-    everything = sums(0, n) if n else np.zeros(0)
-    queue = [(-everything[i], i) for i in np.flatnonzero(weights > 0).tolist()]
+    def queued(position: int) -> tuple[float, int]:
+        return -float(sums(position, position + 1)[0]), position
+
+    # What any look covers, one does that begins at evidence.
+    seen = np.flatnonzero(weights > 0)
+    queue = [queued(at) for at in np.unique(np.minimum(seen + REACH, end[seen] - 1)).tolist()]
     heapq.heapify(queue)
     while queue:
-        total, centre = heapq.heappop(queue)
-        if weights[centre] == 0:
+        before, at = heapq.heappop(queue)
+        now, _ = queued(at)
+        if now == 0:
             continue
-        current = float(sums(centre, centre + 1)[0])
-        if current < -total * (1 - 1e-9):  # some of it was covered meanwhile
-            heapq.heappush(queue, (-current, centre))
+        if now > before * (1 - 1e-9):  # some of it was covered meanwhile
+            heapq.heappush(queue, (now, at))
             continue
-        window = slice(int(left[centre]), int(right[centre]))
-        covers = sums(window.start, window.stop) >= NEARLY * current
-        centre = window.start + int(np.where(covers, weights[window], 0).argmax())
+        reach = np.arange(left[at], right[at])
+        covers = reach[sums(reach[0], reach[-1] + 1) >= NEARLY * -now]
+        itself = covers[weights[covers] > 0]
+        middle = np.average(reach, weights=weights[reach])
+        covers = itself if len(itself) else covers
+        centre = int(covers[np.abs(covers - middle).argmin()])
         window = slice(int(left[centre]), int(right[centre]))
         rows = np.arange(*np.searchsorted(evidence.place, [window.start, window.stop]))
         rows = rows[weights[evidence.place[rows]] > 0]
         yield centre, rows
         weights[window] = 0
+        heapq.heappush(queue, queued(at))
 
 
 def write_suspects(path: Path, found: Sequence[Suspect], video_names: Sequence[str]) -> None:
@@ -205,10 +225,9 @@ def write_suspects(path: Path, found: Sequence[Suspect], video_names: Sequence[s
     Raises:
         RunError: The file cannot be written.
     """
-    header = ["rank", "video", "frame", "first", "last", "animals", "probability", "reason"]
     write_table(
         path,
-        header,
+        ["rank", "video", "frame", "first", "last", "animals", "probability", "switches", "reason"],
         (
             [
                 rank,
@@ -218,6 +237,7 @@ def write_suspects(path: Path, found: Sequence[Suspect], video_names: Sequence[s
                 s.last,
                 " ".join(s.animals),
                 round(s.probability, 4),
+                round(s.switches, 4),
                 s.reason,
             ]
             for rank, s in enumerate(found, start=1)

@@ -74,8 +74,31 @@ def test_a_look_covers_as_much_as_it_can(planted):
 
 def test_a_look_goes_where_more_is_seen_if_it_misses_nearly_nothing(planted):
     # From 45 the drop at 36 would be within reach, too.
-    (first, _) = suspects(planted([("drop", 36, 0, 1), ("gap", 45, 1, -1), ("flip", 50, 2, -1)]))
+    flips = [("flip", 50, animal, node) for animal in range(3) for node in range(2)]
+    (first, _) = suspects(planted([("drop", 36, 0, 1), ("gap", 45, 1, -1), *flips]))
     assert first.frame == 50
+
+
+def test_a_look_between_two_findings_covers_both(planted):
+    (moment,) = suspects(planted([("gap", 40, 0, -1), ("gap", 60, 1, -1)]))
+    assert (moment.frame, moment.first, moment.last) == (50, 40, 60)
+
+
+def test_a_finding_at_the_end_of_a_video_is_looked_at_itself(planted):
+    findings = [("gap", 2, 0, -1), ("jump", 299, 1, -1)]
+    assert [moment.frame for moment in suspects(planted(findings))] == [299, 2]
+
+
+def test_where_more_switches_are_expected_comes_first(planted):
+    """Three doubts of 30 % are worth more than one of 80 %, and one of 80 % than a wrong pose."""
+    doubts = [("doubt", 50, 0, -1), *(("doubt", 100 + 3 * i, i, -1) for i in range(3))]
+    poses = [("mixed", 200, 0, -1), ("flip", 200, 1, -1), ("jump", 200, 2, -1)]
+    quality = planted([*doubts, *poses])
+    chances = quality.found["doubt"]._replace(values=np.array([0.8, 0.3, 0.3, 0.3]))
+    moments = suspects(replace(quality, found={**quality.found, "doubt": chances}))
+    assert [moment.frame for moment in moments] == [103, 50, 200]
+    assert [moment.switches for moment in moments] == pytest.approx([0.9, 0.8, 0])
+    assert [moment.probability for moment in moments] == pytest.approx([0.3, 0.8, 0.424])
 
 
 def test_of_moments_that_are_wrong_in_any_case_the_one_with_more_wrong_comes_first(planted):
@@ -130,7 +153,7 @@ def test_every_finding_is_within_reach_of_a_moment(frames, kinds):
     moments = suspects(Quality(order, found, {0: 3}, 100.0, {}))
     for frame in frames:
         assert any(abs(frame - m.frame) <= REACH for m in moments)
-    assert {m.frame for m in moments} <= set(frames)
+    assert all(m.first <= m.frame <= m.last for m in moments)
     assert all(m.last - m.first <= 2 * REACH for m in moments)
     assert all(0 < m.probability < 1 for m in moments)
 
@@ -139,6 +162,6 @@ def test_the_table(planted, tmp_path):
     moments = suspects(planted([("jump", 200, 1, 5)]))
     write_suspects(tmp_path / "suspects.csv", moments, ["a.mp4"])
     assert (tmp_path / "suspects.csv").read_text().splitlines() == [
-        "rank,video,frame,first,last,animals,probability,reason",
-        "1,a.mp4,200,200,200,worm 1,0.1,worm 1: tail moves 2.0 body lengths in one frame",
+        "rank,video,frame,first,last,animals,probability,switches,reason",
+        "1,a.mp4,200,200,200,worm 1,0.1,0.0,worm 1: tail moves 2.0 body lengths in one frame",
     ]
