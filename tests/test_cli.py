@@ -531,10 +531,12 @@ HEAVY = "torch mlflow lightning sleap_io pandas matplotlib numpy rich"
     ("module", "heavy"),
     [
         ("sleap_lab", HEAVY),
-        ("sleap_lab.cli", HEAVY),
+        ("sleap_lab.cli", f"{HEAVY} hashlib secrets"),  # OpenSSL takes a tenth of the help page
         ("sleap_lab.settings.config", f"{HEAVY} scipy cv2 hydra"),
         ("sleap_lab.settings.flags", HEAVY),
         ("sleap_lab.settings.compose", HEAVY),
+        ("sleap_lab.experiment", "matplotlib jinja2 mlflow"),
+        ("sleap_lab.tracking", "sleap_lab.tracking.offline cv2"),
         ("sleap_lab.evaluation", "sleap_io torch trackeval matplotlib pandas"),
         ("sleap_lab.sweeps.multirun", "mlflow torch pandas sleap_io matplotlib"),
         ("sleap_lab.sweeps.sync", "mlflow torch pandas sleap_io sqlalchemy"),

@@ -291,7 +291,7 @@ def _end(source: Source, config: Config, poses: Poses) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="sleap-lab-") as scratch:
         if config.report == "html":
-            from sleap_lab.report import write_report
+            from sleap_lab.report.page import write_report
 
             write_report(
                 Path(scratch) / "report.html",

@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +95,8 @@ def _row(run: Any) -> tuple[str, ...]:
 
 
 def _local(time: str) -> str:
+    from datetime import datetime
+
     return f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M}" if time else "–"
 
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 
 from sleap_lab.errors import HDF5_REASON, RunError, system_reason
 
@@ -25,7 +24,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     # A process number is not unique: containers that share a folder can all have the same one.
-    temporary = path.with_name(f".{path.stem}.{token_hex(8)}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.urandom(8).hex()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

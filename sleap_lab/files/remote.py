@@ -4,7 +4,6 @@ fsspec reads them: http and https by itself, s3, gs and others with the packages
 `sleap-io[cloud]` brings.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -70,6 +69,8 @@ def local_copy(url: str, folder: Path) -> Path:
         ConfigError: The package for this kind of server is missing, or the file cannot be read.
         RunError: The copy cannot be written.
     """
+    import hashlib  # Loads OpenSSL, which commands without a URL do not need at their start.
+
     try:
         server, path = _opened(url)
         facts = {name: str(value) for name, value in server.info(path).items() if name in VERSION}

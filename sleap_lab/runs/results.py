@@ -180,9 +180,9 @@ def write_page(
         quality: Signs of errors, where they were looked for.
         empty: What the networks see where nothing was found.
     """
-    from sleap_lab.report import write_report
     from sleap_lab.report.emptiness import empty_pictures
     from sleap_lab.report.numbers import most_per_frame
+    from sleap_lab.report.page import write_report
     from sleap_lab.runs.next_steps import next_steps
 
     summary = run.summary

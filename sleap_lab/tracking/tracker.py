@@ -16,7 +16,6 @@ from sleap_lab.tracking.choose import choose
 from sleap_lab.tracking.cleanup import connect_single_breaks, cull
 from sleap_lab.tracking.doubt import in_order
 from sleap_lab.tracking.linker import Linker
-from sleap_lab.tracking.offline import link_tracklets, track_globally
 from sleap_lab.tracking.watch import Watch, onwards, unwatched, within
 
 log = logging.getLogger(__name__)
@@ -150,6 +149,8 @@ def _track_video(
 ) -> Poses:
     """Track the instances of one video as its settings say; new tracks are numbered from `first`.
 
+    The trackers that look at the whole video are imported where they are asked for.
+
     Args:
         poses: Instances and frames of one video.
         config: Tracker settings, checked.
@@ -165,6 +166,8 @@ def _track_video(
     def by(config: TrackerConfig, part: Poses, reverse: bool = False) -> Poses:
         told = within(watch, "" if only else f"{config.method}{' in reverse' * reverse}")
         if config.method == "global":
+            from sleap_lab.tracking.offline import track_globally
+
             return track_globally(part, config, first, said, told)
 
         def read(video: int, frame: int) -> np.ndarray:
@@ -174,6 +177,8 @@ def _track_video(
         linkers.append(_linker(part, config, read_image and read, video))
         if not config.link_tracklets:
             return _track_online(part, config, linkers[-1], first, told)
+        from sleap_lab.tracking.offline import link_tracklets
+
         tracked = _track_online(part, config, linkers[-1], first, within(told, "frame by frame"))
         return link_tracklets(tracked, config, first, said, told)
 

@@ -5,7 +5,7 @@ No message on the console, nothing fetched, every figure drawn, nothing too wide
 
 import pytest
 
-from sleap_lab.report import write_report
+from sleap_lab.report.page import write_report
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from sleap_lab.errors import RunError
 from sleap_lab.poses.record import Skeleton, make_poses
-from sleap_lab.report import write_report
+from sleap_lab.report.page import write_report
 
 SETTINGS = {"data.path": "flies.mp4", "tracker.tracking": True, "model.max_instances": None}
 DEFAULTS = {"data.path": None, "tracker.tracking": False, "model.max_instances": None}
