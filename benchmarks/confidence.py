@@ -11,6 +11,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from benchmarks.identity import TRACKERS, settings_of
+from benchmarks.scenes import detections
 from benchmarks.timing import REPOSITORY, publish, table, write_between
 from sleap_lab.evaluation import evaluate
 from sleap_lab.evaluation.radii import Calibration, compared_points, held, learn, radii_of
@@ -126,14 +127,7 @@ def _recordings(reference: Path) -> Iterator[Recording]:
 def _compared(name: str, truth: Poses, poses: Poses) -> Recording:
     """Compare predictions with the labels of their video, on the labelled frames."""
     poses = poses[np.isin(poses.frame, truth.frame)]
-    poses = make_poses(
-        poses.skeleton,
-        poses.points,
-        frame=poses.frame,
-        point_scores=poses.point_scores,
-        instance_scores=poses.instance_scores,
-        frames=np.unique(truth.frames, axis=0),
-    )
+    poses = detections(poses, np.unique(truth.frames, axis=0))
     config = EvaluatorConfig(user_labels_only=False)
     evaluation = evaluate(truth, poses, config, videos={0: 0}, details=False)
     aligned = on_compared_nodes(truth, poses, "all")[1]

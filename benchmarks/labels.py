@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import rankdata, spearmanr
 
 from benchmarks.identity import EVALUATION, TRACKERS, settings_of
+from benchmarks.intervals import two_flies
 from benchmarks.quality import PAGE
 from benchmarks.scenes import Group, groups_of
 from benchmarks.timing import REPOSITORY, publish, table
@@ -74,15 +75,8 @@ def run(reference: Path, *, repetitions: int) -> None:
 
 def _clips(reference: Path) -> Iterator[tuple[str, Clip]]:
     """Yield networks' results on the demo and the reference, and simulated detections."""
-    flies = [
-        f"data.path={reference / 'videos' / 'two_flies.mp4'}",
-        f"model.paths=[{reference / 'models' / 'flies13_bottomup'}]",
-        "evaluator=oks",
-        f"evaluator.ground_truth_path={reference / 'labels' / 'two_flies.slp'}",
-        "evaluator.user_labels_only=false",
-        "runtime.device=cpu",
-    ]
-    for name, words in (("demo", ["experiment=demo"]), ("two flies, a poor network", flies)):
+    runs = {"demo": ("experiment=demo",), "two flies, a poor network": two_flies(reference)}
+    for name, words in runs.items():
         with tempfile.TemporaryDirectory() as folder:
             quiet = ("logger=none", "report=none", "cache=off", f"hydra.run.dir={folder}/run")
             command = [sys.executable, "-m", "sleap_lab", *words, *quiet]

@@ -74,15 +74,7 @@ class RealPair(NamedTuple):
         truth = every(tracked(self.truth), 1, None)
         poses = to_poses(read_labels(self.predictions))
         poses = poses[poses.frame < len(truth.frames)]
-        detections = make_poses(
-            poses.skeleton,
-            poses.points,
-            frame=poses.frame,
-            point_scores=poses.point_scores,
-            instance_scores=poses.instance_scores,
-            frames=truth.frames,
-        )
-        return Scene(self.name, seed, truth, detections, None)
+        return Scene(self.name, seed, truth, detections(poses, truth.frames), None)
 
 
 def groups_of(reference: Path, truths: Path | None) -> list[Group | RealPair]:
@@ -115,6 +107,23 @@ def tracked(path: Path) -> Poses:
     """Return the poses of a file that have a track and a visible node."""
     poses = to_poses(read_labels(path))
     return poses[(poses.tracks >= 0) & poses.visible.any(axis=1)]
+
+
+def detections(poses: Poses, frames: np.ndarray) -> Poses:
+    """Return the poses of one video as predictions without tracks.
+
+    Args:
+        poses: The poses.
+        frames: (f, 2) int64, (video, frame) of all that were processed.
+    """
+    return make_poses(
+        poses.skeleton,
+        poses.points,
+        frame=poses.frame,
+        point_scores=poses.point_scores,
+        instance_scores=poses.instance_scores,
+        frames=frames,
+    )
 
 
 def every(poses: Poses, stride: int, limit: int | None) -> Poses:

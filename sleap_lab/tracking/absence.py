@@ -13,7 +13,7 @@ Both compare by OKS or by the overlap of boxes. Beyond the papers the distance o
 where nothing is similar (see `doubt`): animals may move further than a box between two frames.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from sleap_lab.tracking.doubt import (
 )
 from sleap_lab.tracking.features import centroids
 from sleap_lab.tracking.similarity import iou, oks
-from sleap_lab.tracking.state_space import advance, correct
+from sleap_lab.tracking.state_space import Rows, advance, correct
 
 UNSURE_SIMILARITY = 0.5  # of an unsure detection with a track (ByteTrack)
 FULL_SCORE = 0.9  # quantile of the scores of a video that counts as 1
@@ -43,7 +43,7 @@ REACH = 3.0  # body lengths from the prediction at which a track goes on where n
 
 
 @dataclass
-class Tracks:
+class Tracks(Rows):
     """The tracks that may go on, m of them, in the order of their ids.
 
     Attributes:
@@ -65,17 +65,6 @@ class Tracks:
     covariance: np.ndarray
     seen_mean: np.ndarray
     seen_covariance: np.ndarray
-
-    def __getitem__(self, keep: np.ndarray) -> "Tracks":
-        return Tracks(*(getattr(self, field.name)[keep] for field in fields(self)))
-
-    def __add__(self, other: "Tracks") -> "Tracks":
-        return Tracks(
-            *(
-                np.concatenate([getattr(self, field.name), getattr(other, field.name)])
-                for field in fields(self)
-            )
-        )
 
 
 class AbsenceLinker:

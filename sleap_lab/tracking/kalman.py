@@ -19,13 +19,13 @@ at least half of them are found.
   frames from then on count for the next.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.settings.config import TrackerConfig
-from sleap_lab.tracking.state_space import advance, correct, learn
+from sleap_lab.tracking.state_space import Rows, advance, correct, learn
 
 BLEND = 0.5  # share of the predicted displacement by which a candidate is moved
 SHORTEST_RUN = 3  # frames
@@ -35,7 +35,7 @@ SPEED_STEPS, SMALLEST_SPEED_LIMIT = 3.0, 15.0  # px per frame
 
 
 @dataclass(frozen=True, eq=False)
-class Filters:
+class Filters(Rows):
     """The filters of m tracks, P points each.
 
     Attributes:
@@ -60,17 +60,6 @@ class Filters:
     covariance: np.ndarray
     process: np.ndarray
     observation: np.ndarray
-
-    def __getitem__(self, keep: np.ndarray) -> "Filters":
-        return Filters(*(getattr(self, field.name)[keep] for field in fields(self)))
-
-    def __add__(self, other: "Filters") -> "Filters":
-        return Filters(
-            *(
-                np.concatenate([getattr(self, field.name), getattr(other, field.name)])
-                for field in fields(self)
-            )
-        )
 
 
 def used_nodes(config: TrackerConfig, n_nodes: int) -> list[int]:

@@ -7,11 +7,22 @@ Rauch-Tung-Striebel smoother, and the expectation-maximisation of linear Gaussia
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 ITERATIONS = 20
+
+
+class Rows:
+    """A dataclass of arrays with a row per track."""
+
+    def __getitem__(self, keep: np.ndarray) -> Self:
+        return type(self)(*(column[keep] for column in vars(self).values()))
+
+    def __add__(self, other: Self) -> Self:
+        columns = zip(vars(self).values(), vars(other).values(), strict=True)
+        return type(self)(*map(np.concatenate, columns))
 
 
 class Noise(NamedTuple):

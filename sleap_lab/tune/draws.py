@@ -1,6 +1,6 @@
 """Draws from the searched settings: at random, and those of the first trials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -59,23 +59,41 @@ def suggest(trial: "BaseTrial", space: Sequence[Dimension], typed: Settings) -> 
         space: What is left to choose.
         typed: Keys with the values that they keep; some dimensions depend on them.
     """
-    chosen = dict(typed)
-    for dimension in space:
-        if not dimension.when(chosen):
-            continue
+
+    def drawn(dimension: Dimension) -> Any:
         name = dimension.name
         if isinstance(dimension, Choice):
             labels = list(dimension.options)
-            chosen |= dimension.options[
-                labels[0] if len(labels) == 1 else trial.suggest_categorical(name, labels)
-            ]
-        elif isinstance(dimension.low, int) and isinstance(dimension.high, int):
-            chosen[name] = trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
-        else:
-            chosen[name] = rounded(
-                trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
-            )
+            return labels[0] if len(labels) == 1 else trial.suggest_categorical(name, labels)
+        low, high = dimension.low, dimension.high
+        if isinstance(low, int) and isinstance(high, int):
+            return trial.suggest_int(name, low, high, log=dimension.log)
+        return rounded(trial.suggest_float(name, low, high, log=dimension.log))
+
+    chosen = _chosen(space, typed, drawn)
     return {key: value for key, value in chosen.items() if key not in typed}
+
+
+def _chosen(
+    space: Sequence[Dimension], typed: Settings, draw: Callable[[Dimension], Any]
+) -> Settings:
+    """Go through a space; whether a dimension exists depends on what was chosen before.
+
+    Args:
+        space: What is left to choose.
+        typed: Keys with the values that they keep.
+        draw: Returns the label of a choice, or the number in a range.
+    """
+    chosen = dict(typed)
+    for dimension in space:
+        if dimension.when(chosen):
+            value = draw(dimension)
+            chosen |= (
+                dimension.options[value]
+                if isinstance(dimension, Choice)
+                else {dimension.name: value}
+            )
+    return chosen
 
 
 def first_draws(
@@ -107,18 +125,21 @@ def first_draws(
 def _usual(
     space: Sequence[Dimension], picked: Mapping[str, str], base: Settings, typed: Settings
 ) -> dict[str, Any]:
-    chosen, drawn = dict(typed), dict[str, Any]()
-    for dimension in space:
-        if not dimension.when(chosen):
-            continue
+    """Return the draw that is nearest to the default setting but for the picked labels."""
+    draws: dict[str, Any] = {}
+
+    def drawn(dimension: Dimension) -> Any:
         name = dimension.name
-        if isinstance(dimension, Choice):
-            labels = list(dimension.options)
-            label = picked.get(name) or next(
-                (label for label in labels if _agree(dimension.options[label], base)), labels[0]
-            )
-            chosen |= dimension.options[label]
-            drawn |= {name: label} if len(labels) > 1 else {}
-        else:
-            drawn[name] = chosen[name] = min(max(base[name], dimension.low), dimension.high)
-    return drawn
+        if isinstance(dimension, Range):
+            draws[name] = min(max(base[name], dimension.low), dimension.high)
+            return draws[name]
+        labels = list(dimension.options)
+        label = picked.get(name) or next(
+            (label for label in labels if _agree(dimension.options[label], base)), labels[0]
+        )
+        if len(labels) > 1:  # Optuna is not asked where there is one.
+            draws[name] = label
+        return label
+
+    _chosen(space, typed, drawn)
+    return draws

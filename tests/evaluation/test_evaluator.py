@@ -11,22 +11,12 @@ from sleap_lab.evaluation import Evaluator, load_metrics
 REFERENCE = Path(
     os.environ.get("SLEAP_LAB_REFERENCE", Path(__file__).parents[3] / "shared" / "reference")
 )
-
-
 GOLDEN = REFERENCE / "evaluation" / "single_instance_with_metrics"
 
 
-FAR = 5000.0
-
-
-def square(x=0.0, y=0.0, without=()):
-    """A pose of side 100 whose left upper node is at (x, y)."""
-    pose = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], dtype=float) + np.array([x, y])
-    pose[list(without)] = np.nan
-    return pose
-
-
-A, B, C, D = range(4)
+def square(x=0.0, y=0.0):
+    """A pose of side 100 whose first node is at (x, y)."""
+    return np.array([(x, y), (x + 100, y), (x + 100, y + 100), (x, y + 100)])
 
 
 def labels(instances, *, user):
@@ -144,9 +134,9 @@ def test_a_wider_kernel_gives_the_other_known_value():
 def test_rows_of_the_evaluator_count_all_instances_of_the_labels():
     skeleton = sio.Skeleton(list("abcd"))
     guess = sio.PredictedInstance.from_numpy(square(), skeleton=skeleton, score=0.5)
-    fixed = sio.Instance.from_numpy(square(1), skeleton=skeleton)
+    fixed = sio.Instance.from_numpy(square(1, 0), skeleton=skeleton)
     fixed.from_predicted = guess
-    missed = sio.Instance.from_numpy(square(FAR), skeleton=skeleton)
+    missed = sio.Instance.from_numpy(square(5000, 0), skeleton=skeleton)
     video = sio.Video("v.mp4")
     truth = sio.Labels([sio.LabeledFrame(video, 0, [guess, missed, fixed])])
     found = sio.Labels(
@@ -154,7 +144,7 @@ def test_rows_of_the_evaluator_count_all_instances_of_the_labels():
             sio.LabeledFrame(
                 video,
                 0,
-                [sio.PredictedInstance.from_numpy(square(1), skeleton=skeleton, score=0.5)],
+                [sio.PredictedInstance.from_numpy(square(1, 0), skeleton=skeleton, score=0.5)],
             )
         ]
     )
