@@ -166,7 +166,7 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
 def _log_to_mlflow(config: Config, folder: Path) -> None:
     try:
         # The duration goes to the log file only: the data for MLflow are complete before.
-        with Stopwatch({})("log"):
+        with Stopwatch({}, terminal.doing)("log"):
             log_run(folder, config.logger, outputs_root=Path(OUTPUTS).absolute())
     except Exception as error:  # the run itself is done and kept
         log.debug(redact("".join(traceback.format_exception(error))))
@@ -199,7 +199,8 @@ def _run_stages(run: Run) -> Result:
     track = track_cached(source, config, cache, summary.cache, watching)
     inference = filter_and_track(detected, source, config, stage=stage, track=track)
     summary.notes = [*inference.notes, *bad_frame_notes(source, inference.bad_frames)]
-    summary.remarks = list(inference.remarks)
+    found = truth.remarks if truth is not None else ()
+    summary.remarks = [*source.remarks, *found, *inference.remarks]
     with stage("write"):
         predictions = result_labels(inference, source, config)
         record_frames(run, source, inference.poses, inference.bad_frames)

@@ -138,6 +138,7 @@ def _predicted(
         *refined.notes,
         *bad_frame_notes(source, refined.bad_frames),
         *filter(None, [look_at_empty(detected, refined, source, config, None).note]),
+        *source.remarks,
         *refined.remarks,
     ]
     if make_labels:

@@ -2,15 +2,17 @@
 
 import json
 import sys
+import threading
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -223,6 +225,18 @@ def doing(what: str) -> None:
     messages.print(Text(f"{what} …"))
 
 
+@contextmanager
+def unless_quick(what: str, say: Callable[[str], None] = doing) -> Iterator[None]:
+    """Say what is being done if it takes more than a few seconds; `say` is called in a thread."""
+    silence = threading.Timer(SECONDS_OF_SILENCE, say, [what])
+    silence.daemon = True
+    silence.start()
+    try:
+        yield
+    finally:
+        silence.cancel()
+
+
 def note(text: str) -> None:
     """Show a note that needs no action of the user."""
     messages.print(Text.assemble(("note:", "cyan"), " ", text))
@@ -264,13 +278,21 @@ def table(rows: Iterable[tuple[str, str]]) -> None:
         results.print(Text.assemble((f"{name:<{width}}", "bold"), "  ", printable(value)))
 
 
-def grid(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Show a table with a header; nothing is a dash, and columns of numbers end together."""
+def grid(header: Sequence[str], rows: Iterable[Sequence[object]], *, whole: bool = False) -> None:
+    """Show a table with a header; nothing is a dash, and columns of numbers end together.
+
+    Args:
+        header: Names of the columns.
+        rows: Their cells.
+        whole: Whether no cell of the first column is broken, as someone may copy it.
+    """
     cells = [["–" if value is None else printable(str(value)) for value in row] for row in rows]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
     for name, column in zip(header, zip(*cells, strict=True), strict=True):
         numbers = any(cell.isdecimal() for cell in column)
-        table.add_column(escape(name), overflow="fold", justify="right" if numbers else "left")
+        width = max(map(cell_len, column)) if whole and not table.columns else None
+        justify: JustifyMethod = "right" if numbers else "left"
+        table.add_column(escape(name), overflow="fold", justify=justify, min_width=width)
     for row in cells:
         table.add_row(*map(escape, row))
     results.print(table)

@@ -547,8 +547,10 @@ def test_a_ground_truth_with_other_nodes_is_compared_on_common_ones_if_asked_for
     ] == pytest.approx(1)
 
 
-def test_signs_of_errors_are_looked_for_without_ground_truth(labels, track):
+def test_signs_of_errors_are_looked_for_without_ground_truth(labels, track, capsys):
     result = track("evaluator=quality")
+    shown = capsys.readouterr().out
+    assert ("run/quality.csv" in shown, "run/suspects.csv" in shown) == (True, True)
     assert (result.summary.status, result.evaluation) == ("finished", None)
     assert result.summary.metrics["quality/expected_animals"] == 1
     assert {"quality.csv", "suspects.csv"} <= {path.name for path in Path("run").iterdir()}

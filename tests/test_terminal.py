@@ -246,3 +246,30 @@ def test_steps_are_no_lines_of_json(clock, monkeypatch, capsys):
         '{"n_processed": 2, "n_total": 2, "rate": 0.2, "eta": 0.0}\n',
         "",
     )
+
+
+def test_what_takes_long_is_said_once_and_what_is_quick_is_not(monkeypatch):
+    told, said = [], threading.Event()
+
+    def say(what):
+        told.append(what)
+        said.set()
+
+    monkeypatch.setattr(terminal, "SECONDS_OF_SILENCE", 60)
+    with terminal.unless_quick("comparing the runs", say):
+        pass
+    monkeypatch.setattr(terminal, "SECONDS_OF_SILENCE", 0.001)
+    with terminal.unless_quick("logging to MLflow", say):
+        assert said.wait(30)
+    assert told == ["logging to MLflow"]
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_what_someone_may_copy_is_not_broken(monkeypatch, width):
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, soft_wrap=True)
+    monkeypatch.setattr(terminal, "results", console)
+    run = "outputs/multirun/2026-11-29/18-04-27-271466"
+    row = [run, "2026-11-29 18:04", "finished, 12 of 12 jobs", "centroid+centered_instance", "–"]
+    terminal.grid(["run", "started", "status", "model", "metric"], [row], whole=True)
+    assert screen.getvalue().splitlines()[1].startswith(f"{run} ")

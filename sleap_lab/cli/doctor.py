@@ -166,6 +166,8 @@ def _videos(source: Source) -> Iterator[Finding]:
         yield Finding("video", WARNING, f"{path} seems to have been cut short: {reason}")
     for note in source.notes:
         yield Finding("video", WARNING, note)
+    for remark in source.remarks:
+        yield Finding("video", OK, remark)
     for video in np.unique(source.frames[:, 0]).tolist():
         name = Path(str(np.ravel(source.videos[video].filename)[0])).name
         wanted = source.frames[source.frames[:, 0] == video, 1]

@@ -68,7 +68,7 @@ def _ls(words: list[str]) -> int:
     root = Path(words.pop(0)) if words and Path(words[0]).is_dir() else OUTPUTS
     runs = chosen(find_all(root, jobs=jobs or root != OUTPUTS), words) if root.is_dir() else []
     if runs:
-        terminal.grid(COLUMNS, map(_row, runs))
+        terminal.grid(COLUMNS, map(_row, runs), whole=True)
     print(f"{len(runs)} run{'s' * (len(runs) != 1)}")
     return 0
 

@@ -65,7 +65,8 @@ def run_compare(arguments: list[str]) -> int:
         folders = [folder for part in found for folder in part.folders]
         if planned:
             return _plan(folders, wanted)
-        comparison = compare(folders, [note for part in found for note in part.left_out])
+        with terminal.unless_quick("comparing the runs"):
+            comparison = compare(folders, [note for part in found for note in part.left_out])
     page = Path("outputs") / "compare" / f"{datetime.now():%Y-%m-%d-%H-%M-%S-%f}.html"
     write_page(comparison, page)
     terminal.text(as_text(comparison) + "\n")
@@ -250,11 +251,12 @@ def run_sync(arguments: list[str]) -> int:
             raise ConfigError(
                 f"sync: {word} is no folder; accepted: folders of runs, and logger.tracking_uri=URI"
             )
-    outcomes = sync(
-        [Path(folder) for folder in folders],
-        outputs_root=Path("outputs").absolute(),
-        tracking_uri=uri,
-    )
+    with terminal.unless_quick("looking for what is not logged yet, and logging it"):
+        outcomes = sync(
+            [Path(folder) for folder in folders],
+            outputs_root=Path("outputs").absolute(),
+            tracking_uri=uri,
+        )
     terminal.table([(terminal.shown(folder), outcome) for folder, outcome in outcomes.items()])
     if not outcomes:
         terminal.note("there is nothing to log; runs with logger=none are logged if you name them")

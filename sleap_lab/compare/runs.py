@@ -133,11 +133,15 @@ def compare(folders: Sequence[Path], left_out: Sequence[str] = ()) -> Comparison
 
 
 def _notes(runs: Sequence[Run], pairs: Pairs) -> list[str]:
-    """State the basis of the differences from the first run; of runs alike, once."""
+    """State the basis of the differences from the first run; of runs alike, once.
+
+    Runs without any difference have none, unless no run has one.
+    """
     said: dict[str, list[str]] = {}
-    for other, run in enumerate(runs[1:], start=1):
+    others = range(1, len(runs))
+    for other in [other for other in others if pairs.differ(0, other)] or others:
         if note := pairs.note(0, other):
-            said.setdefault(note, []).append(run.name)
+            said.setdefault(note, []).append(runs[other].name)
     everywhere = len(said) == 1
     return [
         note if everywhere else f"{listed(names, MOST_NAMED)}: {note}"

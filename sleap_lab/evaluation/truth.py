@@ -27,6 +27,7 @@ class Truth:
         names: Names of its videos.
         videos: Which of the source they are, where that is known before there are predictions.
         notes: Parts of it that do not count, one sentence each.
+        remarks: Facts about it that ask for nothing, likewise.
     """
 
     poses: Poses
@@ -34,6 +35,7 @@ class Truth:
     names: list[str]
     videos: list[VideoMatch] | None = None
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Truth:
@@ -50,9 +52,10 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
         RunError: It cannot be read, or holds nothing to compare with the selected frames.
     """
     videos: list[VideoMatch] | None = None
-    notes: list[str] = []
+    notes, remarks = list[str](), list[str]()
     if config.evaluator.ground_truth_path is not None:
-        labels = read_labels(config.evaluator.ground_truth_path, config.data.moved or {}, notes)
+        path, moved = config.evaluator.ground_truth_path, config.data.moved or {}
+        labels = read_labels(path, moved, notes, remarks)
         poses = to_poses(labels, notes)
         if skeleton is not None or source.labels is not None:
             known = _known(source, labels, predicting=skeleton is not None)
@@ -68,8 +71,12 @@ def open_truth(config: Config, source: Source, skeleton: Skeleton | None) -> Tru
             f"evaluator.ground_truth_path: {source.path} holds no user-labelled instance; "
             "give a file with ground truth"
         )
-    prefixed = tuple(f"{config.evaluator.ground_truth_path}: {note}" for note in notes)
-    truth = Truth(poses, labels, [video_name(video) for video in labels.videos], videos, prefixed)
+    names = [video_name(video) for video in labels.videos]
+    told, said = (
+        tuple(f"{config.evaluator.ground_truth_path}: {text}" for text in texts)
+        for texts in (notes, remarks)
+    )
+    truth = Truth(poses, labels, names, videos, told, said)
     expected = skeleton or (source.labels.skeleton if source.labels is not None else None)
     if (
         expected is not None

@@ -52,6 +52,7 @@ class Cache:
         seeds: Folders of other caches, of other people or machines, where entries are looked for
             that this one lacks. Nothing is written into them.
         warn: Called with a sentence for each fault of the cache.
+        note: Called with a sentence where another process is waited for.
         used: Gets the key of each entry that was stored or read.
     """
 
@@ -60,6 +61,7 @@ class Cache:
     max_bytes: float = np.inf
     seeds: tuple[Path, ...] = ()
     warn: Callable[[str], None] = log.warning
+    note: Callable[[str], None] = log.info
     used: set[str] = field(default_factory=set, compare=False)
 
 
@@ -157,7 +159,7 @@ def _locked(cache: Cache, key: str) -> Iterator[bool]:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                cache.warn(
+                cache.note(
                     "waiting for another process that computes the same (cache=off does not wait)"
                 )
                 lock.acquire()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sleap_lab import terminal
 from sleap_lab.inference.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
 from sleap_lab.inference.chunks import Chunks
 from sleap_lab.inference.detect import Inference, Track, detect
@@ -51,8 +52,16 @@ Only stages that use the cache are in it.
 """
 
 
-def open_cache(config: Config, warn: Callable[[str], None]) -> Cache:
-    """Return the cache that a config describes; `warn` gets a sentence for each fault of it."""
+def open_cache(
+    config: Config, warn: Callable[[str], None], note: Callable[[str], None] = terminal.note
+) -> Cache:
+    """Return the cache that a config describes.
+
+    Args:
+        config: The experiment.
+        warn: Gets a sentence for each fault of the cache.
+        note: Gets a sentence where another process is waited for.
+    """
     seeds = tuple(map(Path, config.cache_seeds))
     for folder in seeds if config.cache != "off" else ():
         if not folder.is_dir():
@@ -63,6 +72,7 @@ def open_cache(config: Config, warn: Callable[[str], None]) -> Cache:
         config.cache_max_gb * GB,
         seeds,
         warn,
+        note,
     )
 
 

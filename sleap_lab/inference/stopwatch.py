@@ -1,7 +1,6 @@
 """Time of each stage of a run: seconds by name, whose sum is the time that passed."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,7 +8,7 @@ from math import ceil
 from typing import Protocol, TypeVar
 
 from sleap_lab.pipelines.profile import PREDICTING
-from sleap_lab.terminal import SECONDS_OF_SILENCE
+from sleap_lab.terminal import unless_quick
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +20,7 @@ ANNOUNCEMENTS = {
     "evaluate": "evaluating",
     "report": "writing the report",
     "overlay": "rendering the overlay",
+    "log": "logging to MLflow",
 }
 """Stages that can take long and show no progress of their own -> their announcement."""
 
@@ -72,14 +72,11 @@ class Stopwatch:
             self._seconds.setdefault(name, 0.0)
         before, self._within = self._within, 0.0
         start = time.perf_counter()
-        silence = threading.Timer(SECONDS_OF_SILENCE, lambda: self._announce(ANNOUNCEMENTS[name]))
-        silence.daemon = True
-        if name in ANNOUNCEMENTS:
-            silence.start()
+        said = ANNOUNCEMENTS.get(name)
         try:
-            yield
+            with nullcontext() if said is None else unless_quick(said, self._announce):
+                yield
         finally:
-            silence.cancel()
             passed = time.perf_counter() - start
             own, self._within = passed - self._within, before + passed
             for part, seconds in ({name: own} if split is None else split(own)).items():

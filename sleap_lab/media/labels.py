@@ -30,6 +30,7 @@ def read_labels(
     path: str | Path,
     moved: Mapping[str, str] = MappingProxyType({}),
     notes: list[str] | None = None,
+    remarks: list[str] | None = None,
 ) -> sio.Labels:
     """Read a `.slp` or `.pkg.slp` file; videos that are moved are searched for beside it.
 
@@ -39,7 +40,8 @@ def read_labels(
     Args:
         path: The file.
         moved: Prefixes of the paths of videos that have moved, as in `data.moved`.
-        notes: Gets a sentence on each of these prefixes, if videos are not where the labels say.
+        notes: Gets a sentence on each of these prefixes that should lead to videos, and does not.
+        remarks: Gets one on each other prefix, if videos are not where the labels say.
 
     Raises:
         RunError: The file is missing, is not a SLEAP labels file, or reaches beyond itself.
@@ -57,9 +59,11 @@ def read_labels(
     except Exception as error:  # h5py and sleap-io raise many errors for a broken file
         raise_interruption(error)
         raise RunError(f"{path}: not a readable SLEAP labels file ({one_line(error)})") from error
-    about = relink(labels, path, moved)
+    unfit, others = relink(labels, path, moved)
     if notes is not None:
-        notes += about
+        notes += unfit
+    if remarks is not None:
+        remarks += others
     return labels
 
 

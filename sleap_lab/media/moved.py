@@ -25,8 +25,8 @@ def moved_path(name: str, moved: Mapping[str, str]) -> tuple[str, str] | None:
 
 def moved_notes(
     names: Iterable[str], opened: Mapping[str, int], moved: Mapping[str, str]
-) -> list[str]:
-    """Return a sentence on each prefix.
+) -> tuple[list[str], list[str]]:
+    """Return a sentence on each prefix: those that lead to no video that fits, and the others.
 
     Args:
         names: Paths of the videos that are not where the labels say.
@@ -34,14 +34,17 @@ def moved_notes(
         moved: Prefix in labels -> prefix now.
     """
     matched = {found[1] for name in names if (found := moved_path(name, moved)) is not None}
-    return [
-        f"data.moved: {opened[prefix]} videos named below {prefix} are read below {now}."
-        if opened.get(prefix)
-        else f"data.moved: no video that fits is at the places that {prefix} → {now} leads to."
-        if prefix in matched
-        else f"data.moved: no missing video is named below {prefix}."
-        for prefix, now in moved.items()
-    ]
+    notes, remarks = list[str](), list[str]()
+    for prefix, now in moved.items():
+        if count := opened.get(prefix):
+            videos = "1 video" if count == 1 else f"{count} videos"
+            remarks.append(f"data.moved: {videos} of {prefix} found in {now}.")
+        elif prefix in matched:
+            where = f"the places that {prefix} → {now} leads to"
+            notes.append(f"data.moved: no video that fits is at {where}.")
+        else:
+            remarks.append(f"data.moved: no missing video is named below {prefix}.")
+    return notes, remarks
 
 
 def _parts(name: str) -> tuple[str, ...]:

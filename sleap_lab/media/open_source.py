@@ -49,12 +49,12 @@ def open_source(
         RunError: A file cannot be read; of several videos, none.
     """
     _require_opencv()
-    notes: list[str] = []
+    notes, remarks = list[str](), list[str]()
     inputs = _inputs(config) if data is None else []
     path = _name(config.path, inputs) if data is None else _file(data)
     if isinstance(data, sio.Labels) or is_labels(inputs):
         refuse_hdf5_keys(config, path)
-        labels = data if data is not None else read_labels(path, config.moved or {}, notes)
+        labels = data if data is not None else read_labels(path, config.moved or {}, notes, remarks)
         if predicting:
             refuse_mistaken(labels)
             source = source_of_labels(labels, path, config, index)
@@ -72,7 +72,8 @@ def open_source(
         raise ConfigError(
             f"data: the selection holds no frame of {path} ({selection_text(config)})"
         )
-    source = replace(source, index=index, notes=(*notes, *source.notes))
+    notes += source.notes
+    source = replace(source, index=index, notes=tuple(notes), remarks=tuple(remarks))
     return with_levels(check_frames(source, config)) if predicting else source
 
 

@@ -54,7 +54,7 @@ class Found(NamedTuple):
 
 def relink(
     labels: sio.Labels, path: Path, moved: Mapping[str, str] = MappingProxyType({})
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Open the videos of labels, each from its file; videos without a file become missing ones.
 
     Args:
@@ -63,7 +63,8 @@ def relink(
         moved: Prefixes of paths that have moved, as in `data.moved`.
 
     Returns:
-        A sentence on each of these prefixes, if videos are not where the labels say.
+        A sentence on each of these prefixes, if videos are not where the labels say: on those that
+        lead to no video that fits, and on the others.
     """
     last = _last_labeled(labels)
     reasons: dict[int, str] = {}
@@ -111,7 +112,7 @@ def relink(
     }
     if replaced:
         labels.replace_videos(video_map=replaced)
-    return moved_notes(map(str, names), opened, moved) if unopened else []
+    return moved_notes(map(str, names), opened, moved) if unopened else ([], [])
 
 
 def refuse_mistaken(labels: sio.Labels) -> None:

@@ -50,6 +50,7 @@ class Source:
         unreadable: Videos that could not be opened, unlike others, and why.
         cut_short: Videos that lack an unknown number of frames at their end, and how that is known.
         notes: Facts that a reader of the results must know, one sentence each.
+        remarks: Facts that ask for nothing, likewise.
         readers: By video, its reader; only videos that were opened are in it.
         index: Reads the index of a media file.
         project: The labels themselves, where nothing is predicted; the changed poses are put back
@@ -65,6 +66,7 @@ class Source:
     unreadable: tuple[tuple[Path, str], ...] = ()
     cut_short: tuple[tuple[Path, str], ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     readers: dict[int, Reader] = field(default_factory=dict)
     index: Indexer = read_index
     project: sio.Labels | None = None

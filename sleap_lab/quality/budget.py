@@ -84,8 +84,9 @@ def promise(
     found = 0 if own is None else int((~seen[own.switches]).sum())
     most = most_left(expected, found, before)
     words = (
-        f"after these {len(looked)} moments in {np.count_nonzero(~checked):,} frames were "
-        f"corrected, at most {most} identity switches remain, with {CONFIDENCE:.0%} confidence"
+        f"once the listed moments are corrected ({len(looked)} in "
+        f"{np.count_nonzero(~checked):,} frames), the number of identity switches that remain is "
+        f"at most {most}, with {CONFIDENCE:.0%} confidence"
     )
     untracked = np.count_nonzero(order.animal < 0)
     left_out = f"; {untracked:,} poses without a track are not judged" if untracked else ""
@@ -123,8 +124,8 @@ def _basis(checked: np.ndarray, found: int, before: float) -> str:
     if not checked.any():
         return "this rests on simulated scenes, not on proofread frames of yours"
     own = (
-        f"this rests on {np.count_nonzero(checked):,} proofread frames, with {found} switches "
-        f"where nobody would have looked, and {before:.1f} expected"
+        f"this rests on {np.count_nonzero(checked):,} proofread frames (switches where nobody "
+        f"would have looked: {found}, expected: {before:.1f})"
     )
     little = before / AT_ONCE + found / AT_ONCE < RATE
-    return f"{own}, and as these are few, on simulated scenes" if little else own
+    return f"{own} and, as these are few, on simulated scenes" if little else own

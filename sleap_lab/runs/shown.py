@@ -6,6 +6,8 @@ from pathlib import Path
 from sleap_lab import terminal
 from sleap_lab.errors import listed
 from sleap_lab.evaluation import Evaluation
+from sleap_lab.quality.breakdown import QUALITY_FILE
+from sleap_lab.quality.suspects import SUSPECTS_FILE
 from sleap_lab.runs.results import OVERLAY, REPORT
 from sleap_lab.runs.run import Run
 from sleap_lab.runs.summary import RunSummary
@@ -74,6 +76,9 @@ def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None
         rows.append(
             ("metrics", terminal.shown(config.evaluator.save_metrics or folder / "metrics.json"))
         )
+    if config.evaluator.quality:
+        rows.append(("quality", terminal.shown(folder / QUALITY_FILE)))
+        rows.append(("moments", terminal.shown(folder / SUSPECTS_FILE)))
     if files:
         rows.append(("predictions", listed([terminal.shown(file) for file in files], 3)))
     if config.report == "html":

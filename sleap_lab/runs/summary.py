@@ -62,7 +62,7 @@ class RunSummary:
         bad_frames: Unreadable frames: for each range its video, frames, count and first problem.
         rates: Of a long prediction, pairs of frames done, and frames/s since the pair before.
         notes: What one must know to read the result, a sentence each.
-        remarks: What the tracker did, likewise; it asks for nothing.
+        remarks: What was found and what the tracker did, likewise; it asks for nothing.
         metrics: Headline metrics under their flat names, as in `eval/oks_map`; nan where undefined.
         overrides: What the user overrode, as typed: `tracker=flow`.
         choices: The option chosen in each config group.

@@ -94,7 +94,8 @@ def run_sweep(
         _say_what_is_left(folder, jobs, pending, config.sweep.rerun)
         if pending:
             try:
-                _check(checked, jobs, pending)
+                with terminal.unless_quick(f"checking {len(pending)} jobs before the first"):
+                    _check(checked, jobs, pending)
             except SleapLabError:
                 if fresh:
                     ledger.discard(folder, lock, keep=checked.folder is not None)

@@ -136,6 +136,8 @@ def _open_problem(settings: TuneConfig, config: Config) -> Problem:
     check_stages(config, source)
     for note in (*source.notes, *truth.notes):
         terminal.warn(note)
+    for remark in (*source.remarks, *truth.remarks):
+        terminal.note(remark)
     detected = detect_all(config, source, cache)
     matches = truth.videos or match_videos(
         truth.labels, to_labels(detected.poses, source.videos), config.evaluator.video_map
@@ -226,7 +228,8 @@ def _tune(
         terminal.warn(
             "interrupted; this is what was found so far, and the same command goes on from here"
         )
-    best = _best(problem, search.config, study, default, read_image)
+    with terminal.unless_quick("scoring the best setting on the held-out blocks"):
+        best = _best(problem, search.config, study, default, read_image)
     outcome = conclude(problem.metric, default, best, problem.length, problem.time, problem.alike)
     command = [
         "sleap-lab",
@@ -234,7 +237,8 @@ def _tune(
         *overrides,
         *(["--config-dir", config_dir] if config_dir else []),
     ]
-    write(search, study, outcome, words, command, config_dir)
+    with terminal.unless_quick("writing the report"):
+        write(search, study, outcome, words, command, config_dir)
     if interrupted:
         raise KeyboardInterrupt
     return outcome
@@ -298,7 +302,8 @@ def _progress(search: Search, study: "Study", default: float) -> "Callable[[Stud
         nonlocal best, last
         trials = finished(study)
         better = best_of(trials, metric, best, problem.usual())
-        if better is not None or time.monotonic() - last > terminal.SECONDS_BETWEEN_LINES:
+        over = len(trials) >= settings.trials
+        if better is not None or over or time.monotonic() - last > terminal.SECONDS_BETWEEN_LINES:
             best, last = best if better is None else better.value, time.monotonic()
             tell(f"{len(trials)}/{settings.trials} settings: best {metric.name} {number(best)}")
 

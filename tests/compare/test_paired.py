@@ -85,6 +85,11 @@ def test_differences_are_paired_by_frame(samples):
     )
 
 
+def test_equal_runs_do_not_differ(samples):
+    runs = samples({"off": 3}, {"off": 4}, {"off": 3}, {"off": 3, "videos": ["other.mp4"]})
+    assert [runs.differ(0, other) for other in (1, 2, 3)] == [True, False, True]
+
+
 def test_only_common_frames_are_paired(samples):
     runs = samples({"off": 3}, {"off": 3, "frames": 60})
     assert "paired over 60 labelled frames in common (of 100 and 60)" in runs.note(0, 1)

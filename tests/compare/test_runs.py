@@ -197,6 +197,12 @@ def test_the_metric_that_decides_comes_first_and_signs_of_errors_last(make_run):
     assert signs == sorted(signs)
 
 
+def test_a_run_that_does_not_differ_adds_no_note(make_run):
+    equal = compare([make_run("a", off=3), make_run("b", off=4), make_run("c", off=3)])
+    assert equal.notes[0].startswith("paired over the same 100 labelled frames; 95% intervals")
+    assert len(equal.notes) == 1 + 1  # the other one is on marks
+
+
 def test_what_holds_of_several_runs_is_noted_once(make_run):
     folders = [make_run(f"run {i}", off=i, frames=100 - 10 * (i % 2)) for i in range(5)]
     said = [note for note in compare(folders).notes if "labelled frames in common" in note]

@@ -2,6 +2,7 @@ import threading
 
 import pytest
 
+from sleap_lab import terminal
 from sleap_lab.inference import stopwatch
 from sleap_lab.inference.stopwatch import Stopwatch, paced, predicting_seconds, untimed
 
@@ -87,7 +88,7 @@ def test_seconds_of_a_prediction(seconds, total):
 
 
 def test_a_stage_that_takes_long_is_named_once(monkeypatch):
-    monkeypatch.setattr(stopwatch, "SECONDS_OF_SILENCE", 0.001)
+    monkeypatch.setattr(terminal, "SECONDS_OF_SILENCE", 0.001)
     told, said = [], threading.Event()
 
     def tell(what):
@@ -101,7 +102,7 @@ def test_a_stage_that_takes_long_is_named_once(monkeypatch):
 
 
 def test_a_stage_that_is_over_is_not_named(monkeypatch):
-    monkeypatch.setattr(stopwatch, "SECONDS_OF_SILENCE", 60)
+    monkeypatch.setattr(terminal, "SECONDS_OF_SILENCE", 60)
     told, before = [], set(threading.enumerate())  # timers of other tests may be about to end
     with Stopwatch({}, told.append)("write"):
         (timer,) = set(threading.enumerate()) - before

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sleap_io as sio
 
+from sleap_lab.cli import main
 from sleap_lab.errors import ConfigError
 from sleap_lab.media.labels import read_labels
 from sleap_lab.media.moved import moved_notes, moved_path
@@ -44,11 +45,13 @@ def test_a_relative_or_home_folder_is_made_absolute(monkeypatch, tmp_path):
 
 def test_each_prefix_gets_a_sentence():
     moved = {"/a": "/x", "/b": "/y", "/c": "/z"}
-    assert moved_notes(["/a/1.mp4", "/a/2.mp4", "/b/1.mp4"], {"/a": 2}, moved) == [
-        "data.moved: 2 videos named below /a are read below /x.",
-        "data.moved: no video that fits is at the places that /b → /y leads to.",
-        "data.moved: no missing video is named below /c.",
-    ]
+    assert moved_notes(["/a/1.mp4", "/a/2.mp4", "/b/1.mp4"], {"/a": 2}, moved) == (
+        ["data.moved: no video that fits is at the places that /b → /y leads to."],
+        [
+            "data.moved: 2 videos of /a found in /x.",
+            "data.moved: no missing video is named below /c.",
+        ],
+    )
 
 
 @pytest.fixture
@@ -75,11 +78,23 @@ def test_labels_find_their_videos_where_they_have_moved(project):
     path, folder = project
     (video,) = read_labels(path).videos
     assert not video.exists()
-    notes = []
-    (video,) = read_labels(path, {"d:/then": str(folder)}, notes).videos
+    notes, remarks = [], []
+    (video,) = read_labels(path, {"d:/then": str(folder)}, notes, remarks).videos
     assert Path(video.filename) == folder / "a.mp4"
     assert video[5].shape == (32, 48, 1)
-    assert notes == [f"data.moved: 1 videos named below d:/then are read below {folder}."]
+    assert (notes, remarks) == ([], [f"data.moved: 1 video of d:/then found in {folder}."])
+
+
+def test_that_moved_videos_were_found_is_no_warning(project, monkeypatch, capsys):
+    path, folder = project
+    monkeypatch.chdir(path.parent)
+    moved = f"data.moved={{'D:/then': '{folder}'}}"
+    words = ["data.path=labels.slp", moved, "model=none", "tracker=fixed_window"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "logger=none", "report=none"])
+    assert ended.value.code == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "data.moved" in line]
+    assert told == [f"note: data.moved: 1 video of D:/then found in {folder}."]
 
 
 def test_a_file_that_does_not_fit_is_not_taken(project):

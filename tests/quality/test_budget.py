@@ -87,16 +87,17 @@ def test_proofread_frames_need_no_look_and_count_as_looked_at_where_they_are_as_
     assert [moment.frame for moment in made.moments] == [200]
     assert made.most == most_left(0.2, 1, 0.3)
     assert made.words == (
-        "after these 1 moments in 200 frames were corrected, at most 1 identity switches remain, "
-        "with 95% confidence; this rests on 100 proofread frames, with 1 switches where nobody "
-        "would have looked, and 0.3 expected, and as these are few, on simulated scenes"
+        "once the listed moments are corrected (1 in 200 frames), the number of identity switches "
+        "that remain is at most 1, with 95% confidence; this rests on 100 proofread frames "
+        "(switches where nobody would have looked: 1, expected: 0.3) and, as these are few, "
+        "on simulated scenes"
     )
 
 
 def test_much_that_was_proofread_speaks_for_itself(quality):
     found = alike(quality(*((20 * i, "doubt", 0.6) for i in range(15))))
     made = promise(found, suspects(found), 0, checked(range(150)))
-    assert made.words.endswith("with 0 switches where nobody would have looked, and 4.8 expected")
+    assert made.words.endswith("(switches where nobody would have looked: 0, expected: 4.8)")
 
 
 def test_the_number_holds_where_the_chances_are_right(quality):
@@ -126,8 +127,9 @@ def test_a_promise_is_made_where_there_are_identities(quality):
     assert (made.most, len(made.moments)) == (None, 1)
     assert made.words == "no promise about identities: no video has two animals with tracks"
     assert promise(alike(found), suspects(found), 0.01).words == (
-        "after these 1 moments in 300 frames were corrected, at most 0 identity switches remain, "
-        "with 95% confidence; this rests on simulated scenes, not on proofread frames of yours"
+        "once the listed moments are corrected (1 in 300 frames), the number of identity switches "
+        "that remain is at most 0, with 95% confidence; this rests on simulated scenes, not on "
+        "proofread frames of yours"
     )
 
 
