@@ -63,8 +63,7 @@ def relink(
         moved: Prefixes of paths that have moved, as in `data.moved`.
 
     Returns:
-        A sentence on each of these prefixes, if videos are not where the labels say: on those that
-        lead to no video that fits, and on the others.
+        What `moved_notes` says of these prefixes, if videos are not where the labels say.
     """
     last = _last_labeled(labels)
     reasons: dict[int, str] = {}

@@ -1,6 +1,6 @@
 """The lines that the terminal shows at the end of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sleap_lab import terminal
@@ -42,7 +42,7 @@ def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None
         evaluation: The metrics, where it was evaluated.
         files: The predictions that were written.
     """
-    config, folder, summary = run.config, run.folder, run.summary
+    summary = run.summary
     _tell(summary)
     metrics = {
         name: f"{value:.4f}".rstrip("0").rstrip(".")
@@ -73,19 +73,6 @@ def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None
                 ", ".join(f"{name}={value}" for name, value in evaluation.settings.items()),
             )
         )
-        rows.append(
-            ("metrics", terminal.shown(config.evaluator.save_metrics or folder / "metrics.json"))
-        )
-    if config.evaluator.quality:
-        rows.append(("quality", terminal.shown(folder / QUALITY_FILE)))
-        rows.append(("moments", terminal.shown(folder / SUSPECTS_FILE)))
-    if files:
-        rows.append(("predictions", listed([terminal.shown(file) for file in files], 3)))
-    if config.report == "html":
-        rows.append(("report", terminal.shown(folder / REPORT)))
-    if (overlay := folder / OVERLAY).exists():
-        rows.append(("overlay", terminal.shown(overlay)))
-    rows.append(("run folder", terminal.shown(folder)))
     if len(summary.videos) > 1:
         terminal.grid(
             VIDEO_COLUMNS,
@@ -94,7 +81,29 @@ def show(run: Run, evaluation: Evaluation | None, files: Sequence[Path]) -> None
                 for row in summary.videos
             ],
         )
-    terminal.table(rows)
+    terminal.table([*rows, *_places(run, evaluation, files)])
+
+
+def _places(
+    run: Run, evaluation: Evaluation | None, files: Sequence[Path]
+) -> Iterator[tuple[str, str]]:
+    """Yield what a run has written, and where it is."""
+    config, folder = run.config, run.folder
+    if evaluation is not None:
+        yield (
+            "metrics",
+            terminal.shown(config.evaluator.save_metrics or folder / "metrics.json"),
+        )
+    if config.evaluator.quality:
+        yield "quality", terminal.shown(folder / QUALITY_FILE)
+        yield "moments", terminal.shown(folder / SUSPECTS_FILE)
+    if files:
+        yield "predictions", listed([terminal.shown(file) for file in files], 3)
+    if config.report == "html":
+        yield "report", terminal.shown(folder / REPORT)
+    if (overlay := folder / OVERLAY).exists():
+        yield "overlay", terminal.shown(overlay)
+    yield "run folder", terminal.shown(folder)
 
 
 def _tell(summary: RunSummary) -> None:
