@@ -18,7 +18,7 @@ import sleap_io as sio
 
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.errors.interruption import interruptible
+from sleap_lab.errors.interruption import EXIT_CODE, interruptible
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.truth import Truth, evaluate_predictions
 from sleap_lab.files.log import logging_to
@@ -143,7 +143,7 @@ def run(config: Config, folder: Path, invocation: Invocation) -> Result:
             interrupted = True
             summary.status, summary.exit_code, summary.error = (
                 "interrupted",
-                130,
+                EXIT_CODE,
                 run_summary.announced_stop(folder) or run_summary.BY_USER,
             )
             if config.cache == "rw" and invocation.job is None:

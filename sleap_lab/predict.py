@@ -92,7 +92,9 @@ def run_inference(
         UserWarning: Some frames, or some of several videos, are unreadable, or there is a note
             about the frames or the poses.
     """
-    data = _opened(data_path=data_path, input_labels=input_labels, input_video=input_video)
+    data = _opened(
+        "run_inference", data_path=data_path, input_labels=input_labels, input_video=input_video
+    )
     options |= {
         "make_labels": make_labels,
         "return_confmaps": return_confmaps,
@@ -103,6 +105,7 @@ def run_inference(
     }
     with interruptible():
         config = _config(
+            "run_inference",
             options,
             data_path=data_path if data is None else None,
             model_paths=model_paths,
@@ -207,7 +210,7 @@ def stream(
     frames: Any = video
     if isinstance(video, (str, Path, sio.Video, np.ndarray, list, tuple)):
         given = "input_video" if isinstance(video, (sio.Video, np.ndarray)) else "data_path"
-        data = _opened(**{given: video})
+        data = _opened("stream", **{given: video})
         config = _stream_config(options, model_paths, video if data is None else None, precision)
         source = open_source(config.data, data=data)
         for note in source.notes:
@@ -240,6 +243,7 @@ def _stream_config(
             raise ConfigError(f"stream has no argument {name}; run_inference takes it")
     moved = options.pop("moved", None)
     return _config(
+        "stream",
         options,
         data_path=data_path,
         model_paths=model_paths,
@@ -266,8 +270,12 @@ HINTS = {
 """Type of a value -> what an error says about the argument that accepts it."""
 
 
-def _opened(**inputs: Any) -> sio.Labels | sio.Video | np.ndarray | None:
+def _opened(function: str, **inputs: Any) -> sio.Labels | sio.Video | np.ndarray | None:
     """Return the input that is already open; None where it is a path.
+
+    Args:
+        function: Name of the function that was called, for errors.
+        **inputs: Its arguments.
 
     Raises:
         ConfigError: There is no input, or one is of another kind; the message says how it becomes
@@ -275,7 +283,7 @@ def _opened(**inputs: Any) -> sio.Labels | sio.Video | np.ndarray | None:
     """
     given = {name: value for name, value in inputs.items() if value is not None}
     if not given:
-        raise ConfigError("run_inference needs data_path, input_labels or input_video")
+        raise ConfigError(f"{function} needs data_path, input_labels or input_video")
     for name, value in given.items():
         types, accepted = ACCEPTED[name]
         several = name == "data_path" and isinstance(value, (list, tuple))
@@ -289,11 +297,12 @@ def _opened(**inputs: Any) -> sio.Labels | sio.Video | np.ndarray | None:
                 )
             else:
                 got, hint = type(item).__name__, HINTS.get(type(item).__name__, "")
-            raise ConfigError(f"run_inference: {name} is {got}; accepted: {accepted}{hint}")
+            raise ConfigError(f"{function}: {name} is {got}; accepted: {accepted}{hint}")
     return given.get("input_labels", given.get("input_video"))
 
 
 def _config(
+    function: str,
     options: dict[str, Any],
     *,
     data_path: str | Path | Sequence[str | Path] | None,
@@ -302,14 +311,14 @@ def _config(
     output_path: str | Path | None,
     precision: str = "32",
 ) -> Config:
-    """Build the config of a call; settings are checked as on the command line."""
+    """Build the config of a call of a function; settings are checked as on the command line."""
     by_name = {
         flag.name: flag
         for flag in flags.TRACK
         if flag.name not in ("data_path", "model_paths", "output_path")
     }
     if moved and data_path is None:
-        raise ConfigError("run_inference: moved is for the videos of a data_path; leave it out")
+        raise ConfigError(f"{function}: moved is for the videos of a data_path; leave it out")
     config = Config()
     paths = [model_paths] if isinstance(model_paths, (str, Path)) else model_paths or []
     values: dict[str, Any] = {
@@ -321,9 +330,7 @@ def _config(
     }
     for name, value in options.items():
         if name not in by_name:
-            raise ConfigError(
-                f"run_inference has no argument {name!r}.{did_you_mean(name, by_name)}"
-            )
+            raise ConfigError(f"{function} has no argument {name!r}.{did_you_mean(name, by_name)}")
         values[by_name[name].key] = value
     if not paths:
         values["model.kind"] = "none"

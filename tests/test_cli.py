@@ -11,7 +11,7 @@ import sleap_lab
 from sleap_lab import cli
 from sleap_lab.cli import flag_verbs
 from sleap_lab.errors import ConfigError, RunError
-from sleap_lab.settings.compose import options
+from sleap_lab.settings.compose import shipped_options
 from sleap_lab.settings.config import keys
 from sleap_lab.settings.credentials import reveal
 from sleap_lab.settings.flags import PARITY
@@ -76,7 +76,7 @@ def test_help_on_a_group_explains_every_key(name):
     assert cli.help_page([name]) == page
 
 
-@pytest.mark.parametrize(("group", "names"), options().items(), ids=options())
+@pytest.mark.parametrize(("group", "names"), shipped_options().items(), ids=shipped_options())
 def test_help_lists_every_option_of_every_group(group, names):
     assert f"  {group:<15}{', '.join(names)}" in " ".join(cli.help_page().split("\n" + " " * 17))
     for name in names:

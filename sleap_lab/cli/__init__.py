@@ -32,13 +32,11 @@ from sleap_lab.cli.verbs import (
 )
 from sleap_lab.cli.words import run_words
 from sleap_lab.errors import ConfigError, SleapLabError, did_you_mean, system_problem
-from sleap_lab.errors.interruption import interruptible
+from sleap_lab.errors.interruption import EXIT_CODE, interruptible
 from sleap_lab.settings.config import GROUPS
 from sleap_lab.settings.credentials import conceal_all, redact
 
-INTERRUPTED = 130
 HELP = ("-h", "--help", "help")
-
 
 OF_SLEAP_NN = {
     "train": "sleap-lab does not train; sleap-nn train does, and its models are read here",
@@ -71,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        code = INTERRUPTED
+        code = EXIT_CODE
     except BrokenPipeError:
         sys.stderr.close()
         code = 1

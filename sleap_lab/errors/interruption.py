@@ -16,6 +16,9 @@ from types import FrameType
 
 SECONDS_BETWEEN_REPEATS = 0.5
 
+EXIT_CODE = 130
+"""What an interrupted command ends with, as shells expect."""
+
 _interrupted: threading.Event | None = None
 """Set when an interruption came during the block under way; None without a block."""
 

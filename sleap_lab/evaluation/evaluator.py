@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.evaluation.match import Matches
-from sleap_lab.evaluation.result import Evaluation
 from sleap_lab.evaluation.scoring import resolve_method, score_poses
 from sleap_lab.evaluation.videos import compared, match_videos
 from sleap_lab.poses.record import Poses
@@ -88,8 +87,12 @@ class Evaluator:
         )
         videos = compared(match_videos(gt_labels, pred_labels))
         names = [video_name(video) for video in gt_labels.videos]
-        found = score_poses(truth, poses, _resolved(given, poses), videos, names, reference=True)
-        self.evaluation = _told(replace(found, notes=(*notes, *found.notes)))
+        _check_choices(given)
+        config = replace(given, match_method=resolve_method(given.match_method, poses))
+        found = score_poses(truth, poses, config, videos, names, reference=True)
+        self.evaluation = replace(found, notes=(*notes, *found.notes))
+        for note in self.evaluation.notes:
+            log.warning("%s", note)
         self.frame_pairs = list(found.frame_pairs)
         self.positive_pairs, self.false_negatives, self.false_positives = _in_labels(
             found.matches, truth, poses
@@ -99,13 +102,6 @@ class Evaluator:
     def evaluate(self) -> dict[str, dict[str, Any]]:
         """Return the metrics as a nested dictionary, in the layout of sleap-nn's `evaluate()`."""
         return self.evaluation.metrics
-
-
-def _told(evaluation: Evaluation) -> Evaluation:
-    """Log the notes of an evaluation, and return it."""
-    for note in evaluation.notes:
-        log.warning("%s", note)
-    return evaluation
 
 
 def _refuse_others(**given: Any) -> None:
@@ -118,8 +114,8 @@ def _refuse_others(**given: Any) -> None:
             )
 
 
-def _resolved(config: EvaluatorConfig, poses: Poses) -> EvaluatorConfig:
-    """Return a config with the match method that `auto` stands for; refuse what no key accepts."""
+def _check_choices(config: EvaluatorConfig) -> None:
+    """Refuse what no key accepts."""
     for field in fields(config):
         value, choices = getattr(config, field.name), field.metadata["choices"]
         if choices and value is not None and value not in choices:
@@ -127,7 +123,6 @@ def _resolved(config: EvaluatorConfig, poses: Poses) -> EvaluatorConfig:
                 f"{field.name}={value!r}: accepted are {', '.join(choices)}."
                 f"{did_you_mean(str(value), choices)}"
             )
-    return replace(config, match_method=resolve_method(config.match_method, poses))
 
 
 def _of_pairs(distances: dict[str, Any]) -> dict[str, Any]:

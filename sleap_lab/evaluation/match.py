@@ -11,8 +11,9 @@ from scipy.optimize import linear_sum_assignment
 from sleap_lab.errors import RunError
 from sleap_lab.poses.record import Poses
 
-# (row indices into the truth, row indices into the predictions) -> (g, p) matrix
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Takes (g,) rows of the truth and (p,) rows of the predictions; returns a (g, p) table."""
+
 SIMILARITY_THRESHOLD = 0.5
 """Similarity from which a prediction is taken to be of an animal, where that is not a setting."""
 PAIRS_AT_ONCE = 65536

@@ -1,6 +1,5 @@
 """Truth and predictions as they are compared: on the same nodes, or as centroids."""
 
-import logging
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,8 +12,6 @@ from sleap_lab.poses.centroids import instance_centroids
 from sleap_lab.poses.record import Poses, Skeleton
 from sleap_lab.settings.config import EvaluatorConfig
 from sleap_lab.settings.thresholds import oks_stddevs
-
-log = logging.getLogger(__name__)
 
 
 class Records(NamedTuple):
@@ -66,7 +63,7 @@ def centroid_records(truth: Poses, poses: Poses, config: EvaluatorConfig) -> Rec
 def _resolve_centroid(truth: Poses, config: EvaluatorConfig) -> tuple[EvaluatorConfig, list[str]]:
     """Choose the method that gives the true centroids.
 
-    An anchor that the skeleton lacks is replaced with a warning, as in sleap-nn.
+    An anchor that the skeleton lacks is replaced, which a note says, as in sleap-nn.
     """
     if config.centroid_method == "anchor" and config.anchor_part is None:
         raise ConfigError(
@@ -82,10 +79,8 @@ def _resolve_centroid(truth: Poses, config: EvaluatorConfig) -> tuple[EvaluatorC
         f"{method} is used instead; its nodes are {', '.join(truth.skeleton.nodes)}."
         f"{did_you_mean(config.anchor_part, truth.skeleton.nodes)}"
     )
-    log.warning(note)
-    return replace(config, anchor_part=None, centroid_method=method, centroid_fallback=fallback), [
-        note
-    ]
+    config = replace(config, anchor_part=None, centroid_method=method, centroid_fallback=fallback)
+    return config, [note]
 
 
 def _to_centroids(truth: Poses, poses: Poses, config: EvaluatorConfig) -> tuple[Poses, Poses]:
@@ -111,18 +106,16 @@ def _to_centroids(truth: Poses, poses: Poses, config: EvaluatorConfig) -> tuple[
 
 def _node_notes(truth: Skeleton, poses: Skeleton) -> list[str]:
     """State how nodes are compared where the two skeletons differ."""
-    if set(truth.nodes) != set(poses.nodes):
-        shared = [node for node in truth.nodes if node in poses.nodes]
-        others = [node for node in (*truth.nodes, *poses.nodes) if node not in shared]
-        return [
-            f"compared on the nodes that both sides have ({', '.join(shared)}); "
-            f"left out: {', '.join(others)}"
-        ]
-    return (
-        []
-        if truth.nodes == poses.nodes
-        else ["nodes are in another order in the predictions; compared by name"]
-    )
+    if truth.nodes == poses.nodes:
+        return []
+    shared = [node for node in truth.nodes if node in poses.nodes]
+    others = [node for node in (*truth.nodes, *poses.nodes) if node not in shared]
+    if not others:
+        return ["nodes are in another order in the predictions; compared by name"]
+    return [
+        f"compared on the nodes that both sides have ({', '.join(shared)}); "
+        f"left out: {', '.join(others)}"
+    ]
 
 
 def align_nodes(truth: Poses, poses: Poses) -> Poses:

@@ -124,13 +124,13 @@ def score_poses(
         frames = leave_out_ignored(frames, measure.similarity)
         pairs = leave_out_ignored(pairs, measure.similarity)
     matches = match_frames(pairs, measure.score, measure.assign)
-    found = _form(records, frames, pairs, matches, measure, video_names, details=details)
+    found = _evaluation(records, frames, pairs, matches, measure, video_names, details=details)
     coverage = coverage_notes(poses, frames, n_predicted, by_centroid)
     unmatched = [] if len(matches.scores) else [nothing_matched(config)]
     return replace(found, notes=(*records.notes, *coverage, *unmatched, *found.notes))
 
 
-def _form(
+def _evaluation(
     records: Records,
     frames: Sequence[FramePair],
     pairs: Sequence[FramePair],

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sleap_lab.errors import ConfigError, RunError
+from sleap_lab.errors.interruption import EXIT_CODE
 from sleap_lab.files.log import logging_to
 from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached import MISS, RESUMED, Outcomes, Predict, detect_cached, index_cached
@@ -322,7 +323,7 @@ def _work(fabric: "Fabric", task: Task, done: MutableSequence[int]) -> None:
         with logging_to(task.folder / f"{rank}.log", verbose=False):
             _predict_range(rank, str(fabric.device), task, done)
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(EXIT_CODE) from None
     except Exception as error:
         facts = {
             "kind": type(error).__name__,

@@ -78,6 +78,7 @@ def predict(
     )
     pending: deque[list[Future[Prediction]]] = deque()
     turns, room = Turns(), Room()
+    waiting = workers if ahead else 0  # passes that wait, so that no worker does
     # This thread does little: further threads for it would stay awake and disturb the workers.
     torch.set_num_threads(1)
     try:
@@ -89,7 +90,7 @@ def predict(
                     for i in range(0, len(batch), share)
                 ]
             )
-            if sum(map(len, pending)) > workers * ahead:  # waiting work, so that no core waits
+            if sum(map(len, pending)) > waiting:
                 yield _joined([part.result() for part in pending.popleft()])
         while pending:
             yield _joined([part.result() for part in pending.popleft()])

@@ -131,12 +131,13 @@ def read(folder: Path, name: str = RUN_FILE) -> RunSummary:
             **{"status": record["status"], "slurm_job": None}
             | {f.name: record[f.name] for f in fields(RunSummary) if f.name in record}
         )
-        for name, value in asdict(RunSummary(slurm_job=None)).items():
-            if value is not None and not isinstance(getattr(summary, name), type(value)):
-                raise TypeError(f"{name} is of type {type(getattr(summary, name)).__name__}")
+        for key, default in asdict(RunSummary(slurm_job=None)).items():
+            value = getattr(summary, key)
+            if default is not None and not isinstance(value, type(default)):
+                raise TypeError(f"{key} is of type {type(value).__name__}")
         summary.metrics = {
-            key: math.nan if value is None else float(value)
-            for key, value in summary.metrics.items()
+            key: math.nan if number is None else float(number)
+            for key, number in summary.metrics.items()
         }
     except FileNotFoundError:
         raise RunError(f"{folder} is not a run folder: it holds no {name}") from None

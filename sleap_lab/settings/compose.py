@@ -282,12 +282,12 @@ def read_config(node: DictConfig) -> tuple[Config, list[str]]:
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(config, Config)
-    unused = _leave_out(config, typed)
+    unused = _reset_unused(config, typed)
     check(config)
     return config, unused
 
 
-def _leave_out(config: Config, typed: Collection[str]) -> list[str]:
+def _reset_unused(config: Config, typed: Collection[str]) -> list[str]:
     """Reset keys for an evaluator, a model or predictions that the experiment does not have.
 
     Those for an evaluator or a model that were typed are kept, and refused by `check`. Those for
@@ -331,15 +331,14 @@ def options_of(hydra: Hydra, configs: Configs, overrides: Sequence[str]) -> Opti
     return cache(lambda group: list(repository().get_group_options(group, ObjectType.CONFIG)))
 
 
-def _options(group: str) -> Iterator[str]:
-    """Yield the options of a config group that ship with the package."""
-    for file in sorted(
-        resources.files(CONFIG_MODULE).joinpath(group).iterdir(), key=lambda f: f.name
-    ):
-        if file.name.endswith(".yaml"):
-            yield file.name.removesuffix(".yaml")
-
-
-def options() -> dict[str, list[str]]:
-    """Return the options of every config group that ships with the package."""
-    return {group: list(_options(group)) for group in [*GROUPS, "experiment"]}
+def shipped_options() -> dict[str, list[str]]:
+    """Return the options of every config group that ship with the package."""
+    configs = resources.files(CONFIG_MODULE)
+    return {
+        group: sorted(
+            file.name.removesuffix(".yaml")
+            for file in configs.joinpath(group).iterdir()
+            if file.name.endswith(".yaml")
+        )
+        for group in [*GROUPS, "experiment"]
+    }

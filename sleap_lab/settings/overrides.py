@@ -212,24 +212,23 @@ def check_overrides(overrides: Sequence[str], options_of: Options) -> None:
         if name.split(".")[0] == "hydra":
             _check_hydra_key(name)
         elif name not in keys():
-            if options := options_of(name):
-                value = override.value()
-                if value is None and override.value_type is not None:
-                    raise ConfigError(
-                        f"{name}: got null; accepted: {', '.join(options)}; or leave it out"
-                    )
-                if (
-                    isinstance(value, str)
-                    and value not in options
-                    and override.value_type is not None
-                ):
-                    hint = did_you_mean(value, options)
-                    raise ConfigError(
-                        f"{name}={value}: there is no such option; "
-                        f"accepted: {', '.join(options)}.{hint}"
-                    )
-            else:
+            if not (options := options_of(name)):
                 raise ConfigError(unknown_key(name))
+            _check_option(override, options)
+
+
+def _check_option(override: Override, options: Sequence[str]) -> None:
+    """Refuse an option that a group does not have."""
+    name, value = override.key_or_group, override.value()
+    if override.value_type is None:  # the group is removed
+        return
+    if value is None:
+        raise ConfigError(f"{name}: got null; accepted: {', '.join(options)}; or leave it out")
+    if isinstance(value, str) and value not in options:
+        raise ConfigError(
+            f"{name}={value}: there is no such option; "
+            f"accepted: {', '.join(options)}.{did_you_mean(value, options)}"
+        )
 
 
 def check_launching(group: str, value: Any, options: Sequence[str], key: str | None = None) -> None:

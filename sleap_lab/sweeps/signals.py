@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
+from sleap_lab.errors.interruption import EXIT_CODE
 from sleap_lab.runs import slurm
 from sleap_lab.runs.summary import RunSummary
 
 EXECUTOR, WARNING = "SUBMITIT_EXECUTOR", "SUBMITIT_PREEMPT_SIGNAL"
 """What submitit puts into the environment of a job: its kind, and the signal before the limit."""
 RUNNING = "RUNNING"
-CODES = {"failed": 1, "interrupted": 130}
+CODES = {"failed": 1, "interrupted": EXIT_CODE}
 """Exit codes of jobs that ended without one of their own."""
 
 

@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.errors import ConfigError, did_you_mean
 from sleap_lab.settings.check import check_value, type_name
-from sleap_lab.settings.compose import options
+from sleap_lab.settings.compose import shipped_options
 from sleap_lab.settings.config import key
 from sleap_lab.settings.metrics import METRICS, Metric
 from sleap_lab.settings.overrides import explain, parse_overrides, unknown_key
@@ -120,7 +120,7 @@ def _check_name(name: str) -> None:
     """Refuse names that are no valid folder name, or that are options of the package."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ConfigError(f"tune.name: got {name!r}; accepted: letters, digits, _ and -")
-    if name in {option for group in ("tracker", "filters") for option in options()[group]}:
+    if name in {option for group in ("tracker", "filters") for option in shipped_options()[group]}:
         raise ConfigError(
             f"tune.name: {name} is an option that ships with sleap_lab; choose another name"
         )

@@ -144,6 +144,8 @@ def test_filters_apply(single, write_h5):
         (np.zeros((4, 4, 2, 7, 3)), {}, r"shape \(4, 4, 2, 7, 3\); accepted: \(frames, h, w\)"),
         (np.zeros((3, 8, 8), dtype=bool), {}, "an array of bool; accepted"),
         (None, {"precision": "64"}, r"runtime\.precision: got '?64'?"),
+        ([5], {}, "^stream: data_path is int; accepted: a path"),
+        (None, {"peak_treshold": 0.1}, "^stream has no argument 'peak_treshold'. Did you mean"),
         (None, {"tracking": True}, "no argument tracking; run_inference takes it"),
         (None, {"max_tracks": 2}, "no argument max_tracks"),
         (None, {"return_confmaps": True}, "no argument return_confmaps"),

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from sleap_lab.errors import ConfigError
 from sleap_lab.experiment import run_experiment
-from sleap_lab.settings.compose import Configs, compose_config, find_configs, options
+from sleap_lab.settings.compose import Configs, compose_config, find_configs, shipped_options
 from sleap_lab.settings.config import GROUPS
 from sleap_lab.settings.jobs import check_jobs
 from sleap_lab.settings.overrides import (
@@ -428,8 +428,8 @@ def test_a_file_for_metrics_needs_an_evaluator(labels):
 
 
 def test_every_group_has_options():
-    assert set(options()) == {*GROUPS, "experiment"}
-    assert {"video", "labels", "demo"} <= set(options()["data"])
+    assert set(shipped_options()) == {*GROUPS, "experiment"}
+    assert {"video", "labels", "demo"} <= set(shipped_options()["data"])
 
 
 # --- what is refused --------------------------------------------------------------------
