@@ -16,32 +16,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sleap_lab"
 PICTURE = PACKAGE.parent / "docs" / "assets" / "rooms.svg"
 
 ROOMS = (
-    *(
-        "__main__",
-        "cli",
-        "compare",
-        "sweeps",
-        "tune",
-        "experiment",
-        "predict",
-        "inference",
-        "runs",
-    ),
-    *(
-        "report",
-        "pipelines",
-        "evaluation",
-        "quality",
-        "checkpoints",
-        "tracking",
-        "filters",
-        "media",
-        "networks",
-        "settings",
-        "poses",
-        "decode",
-    ),
-    "files",
+    *("__main__", "cli", "compare", "sweeps", "tune", "experiment", "predict"),
+    *("inference", "runs", "report", "pipelines", "evaluation", "quality", "checkpoints"),
+    *("tracking", "filters", "media", "networks", "settings", "poses", "decode", "files"),
 )
 """From the top to the bottom: from what a user types to what everything is made of."""
 GROUND = ("terminal", "errors", "__init__")

@@ -1,7 +1,7 @@
 """The class `Evaluator`, with the names and defaults of sleap-nn."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -75,28 +75,24 @@ class Evaluator:
         truth, poses = to_poses(gt_labels, notes), to_poses(pred_labels, notes)
         if anchor_ind is not None:
             anchor_part = _node_name(anchor_ind, truth.skeleton.nodes)
-        given = EvaluatorConfig(
+        config = EvaluatorConfig(
             oks_stddev=_plain(oks_stddev),
             oks_scale=oks_scale,
             match_threshold=match_threshold,
             user_labels_only=user_labels_only,
-            match_method=match_method,
+            match_method=resolve_method(match_method, poses),
             anchor_part=anchor_part,
             centroid_method=centroid_method,
             centroid_fallback=centroid_fallback,
         )
         videos = compared(match_videos(gt_labels, pred_labels))
         names = [video_name(video) for video in gt_labels.videos]
-        _check_choices(given)
-        config = replace(given, match_method=resolve_method(given.match_method, poses))
-        found = score_poses(truth, poses, config, videos, names, reference=True)
+        found = score_poses(truth, poses, _checked(config), videos, names, reference=True)
         self.evaluation = replace(found, notes=(*notes, *found.notes))
-        for note in self.evaluation.notes:
-            log.warning("%s", note)
+        _warn(self.evaluation.notes)
         self.frame_pairs = list(found.frame_pairs)
-        self.positive_pairs, self.false_negatives, self.false_positives = _in_labels(
-            found.matches, truth, poses
-        )
+        rows = _in_labels(found.matches, truth, poses)
+        self.positive_pairs, self.false_negatives, self.false_positives = rows
         self.dists_dict = _of_pairs(found.metrics["distance_metrics"])
 
     def evaluate(self) -> dict[str, dict[str, Any]]:
@@ -114,8 +110,13 @@ def _refuse_others(**given: Any) -> None:
             )
 
 
-def _check_choices(config: EvaluatorConfig) -> None:
-    """Refuse what no key accepts."""
+def _warn(notes: Iterable[str]) -> None:
+    for note in notes:
+        log.warning("%s", note)
+
+
+def _checked(config: EvaluatorConfig) -> EvaluatorConfig:
+    """Return a config after refusing what its keys do not accept."""
     for field in fields(config):
         value, choices = getattr(config, field.name), field.metadata["choices"]
         if choices and value is not None and value not in choices:
@@ -123,6 +124,7 @@ def _check_choices(config: EvaluatorConfig) -> None:
                 f"{field.name}={value!r}: accepted are {', '.join(choices)}."
                 f"{did_you_mean(str(value), choices)}"
             )
+    return config
 
 
 def _of_pairs(distances: dict[str, Any]) -> dict[str, Any]:

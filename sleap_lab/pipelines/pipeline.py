@@ -261,8 +261,8 @@ def assemble(
         predict,
         first.device,
         bytes_per_pixel,
-        first.accelerator,
-        plan.notes,
+        accelerator=first.accelerator,
+        notes=plan.notes,
     )
 
 
@@ -365,12 +365,12 @@ def _load(
         run,
         config,
         scale,
-        len(next(network.parameters())),
-        device,
-        runtime.precision,
-        crop_size,
-        rule,
-        accelerator,
+        first_channels=len(next(network.parameters())),
+        device=device,
+        precision=runtime.precision,
+        crop_size=crop_size,
+        crop_rule=rule,
+        accelerator=accelerator,
     )
 
 

@@ -36,23 +36,14 @@ SNAPSHOT = "snapshot"
 MAX_PATCH_BYTES = 5_000_000
 MAX_UNTRACKED = 100
 GIT_SECONDS = 20
+DIFF_OPTIONS = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative")
+"""A patch that `git apply` takes, whatever the user has configured."""
 
 # Sections and keys that determine where results go and how they are shown, not the results.
 _NOT_IN_HASH = (
-    *(
-        "output",
-        "logger",
-        "report",
-        "report_figures",
-        "verbose",
-        "debug",
-        "cache",
-        "cache_dir",
-        "cache_seeds",
-        "cache_max_gb",
-        "sweep",
-    ),
-    "evaluator.save_metrics",
+    *("output", "logger", "sweep", "evaluator.save_metrics"),
+    *("report", "report_figures", "verbose", "debug"),
+    *("cache", "cache_dir", "cache_seeds", "cache_max_gb"),
 )
 
 
@@ -276,19 +267,7 @@ def git_state(source: Path, *further: Path) -> tuple[dict[str, Any] | None, byte
     if not _git(source, "ls-files", ".") or not (commit := _git(source, "rev-parse", "HEAD")):
         return None, b""
     branch = _git(source, "rev-parse", "--abbrev-ref", "HEAD") or b""
-    patch = (
-        _git(
-            source,
-            "diff",
-            "HEAD",
-            "--binary",
-            "--no-color",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--no-relative",
-        )
-        or b""
-    )
+    patch = _git(source, "diff", "HEAD", *DIFF_OPTIONS) or b""
     folders = [str(folder) for folder in (source, *further)]
     status = _git(source, "status", "--porcelain", "--untracked-files=all", "--", *folders) or b""
     changes = status.decode(errors="replace").splitlines()
