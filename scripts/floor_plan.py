@@ -61,7 +61,7 @@ def modules(tree: ast.Module) -> Iterator[str]:
 
 
 def is_room(name: str) -> bool:
-    """Say whether there is a folder or a file of a name at the root of the package."""
+    """Return whether there is a folder or a file of a name at the root of the package."""
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
 
 

@@ -184,7 +184,7 @@ def _nodes(
 
 
 def _is_no_matter(node: ast.AST) -> bool:
-    """Say whether a part of the code is text, an error, for types, or checks what cannot be."""
+    """Return whether a part of the code is text, an error, for types, or checks what cannot be."""
     match node:
         case ast.JoinedStr() | ast.Raise() | ast.Assert() | ast.Import() | ast.ImportFrom():
             return True

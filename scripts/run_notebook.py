@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _is_progress(output: nbformat.NotebookNode) -> bool:
-    """Say whether an output is what a run tells while it goes on."""
+    """Return whether an output is what a run tells while it goes on."""
     shown = output.output_type == "display_data" and "image/png" not in output.data
     return shown or output.get("name") == "stderr"
 

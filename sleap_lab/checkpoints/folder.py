@@ -106,7 +106,7 @@ def load_network(
 
 
 def _has_head(path: str, config: TrainingConfig) -> bool:
-    """Say whether a checkpoint has a head of the kind of a model."""
+    """Return whether a checkpoint has a head of the kind of a model."""
     if (Path(path).suffix.lower() == ".h5") != config.legacy:
         return False
     names = legacy.read_layers(path) if config.legacy else native.read_state_dict(path)

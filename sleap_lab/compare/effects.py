@@ -100,7 +100,7 @@ def _option(chosen: str | None) -> str:
 
 
 def _belongs(name: str, values: Sequence[str], group: str, options: Sequence[str]) -> bool:
-    """Whether a setting is one of a group, and the option that was chosen decides it."""
+    """Return whether a setting is one of a group, and the option that was chosen decides it."""
     return group in (PRESETS, name.partition(".")[0]) and len(
         set(zip(options, values, strict=True))
     ) == len(set(options))

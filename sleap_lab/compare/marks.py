@@ -54,7 +54,7 @@ def _bar(chances: np.ndarray, level: float) -> float:
 
 
 def marked(name: str, change: Change, highest: float) -> Change:
-    """Say whether a difference is for the better or the worse, if it is to be marked.
+    """Return whether a difference is for the better or the worse, if it is to be marked.
 
     Args:
         name: The metric.

@@ -285,7 +285,7 @@ class Pairs:
         return f"{paired}; {basis(pair[0].video, spread_of(change_of(*pair), pair[0].video))}"
 
     def differ(self, first: int, second: int) -> bool:
-        """Tell whether two runs differ in any frame that they share; true where they share none."""
+        """Return whether two runs differ in any frame they share; true where they share none."""
         pair = self.pair(first, second)
         return pair is None or any(np.nan_to_num(part).any() for part in change_of(*pair).values())
 

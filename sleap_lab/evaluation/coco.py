@@ -38,7 +38,7 @@ class Detections(NamedTuple):
     n_truth: np.ndarray
 
 
-def detect(
+def match_detections(
     frames: Sequence[FramePair], similarity: Compare, shown: np.ndarray, scores: np.ndarray
 ) -> Detections:
     """Match the predictions of every labelled frame at every threshold.
@@ -66,7 +66,7 @@ def detect(
 
 
 def match_per_threshold(similarity: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Say which predictions of one frame find a true instance at each threshold (COCO's rule).
+    """Return which predictions of one frame find a true instance at each threshold (COCO's rule).
 
     Each prediction, best scored first, takes the most similar true instance that is still free and
     at least as similar as the threshold; of equally similar ones, the last.

@@ -242,7 +242,7 @@ def leave_out_ignored(pairs: Sequence[FramePair], similarity: Compare) -> list[F
 
 
 def on_ignored(counted: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    """Say which predictions lie on a true instance that does not count.
+    """Return which predictions lie on a true instance that does not count.
 
     Predictions that are needed for an instance that counts are not among them.
 

@@ -12,7 +12,7 @@ SIZE_SHARES = {"05": 0.05, "10": 0.1}
 
 
 def hits(distances: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> np.ndarray:
-    """Say which distances are below each threshold; a node missing on either side is a miss.
+    """Return which distances are below each threshold; a node missing on either side is a miss.
 
     Args:
         distances: (pairs, nodes) px; nan where a node is missing on either side.

@@ -9,7 +9,7 @@ import numpy as np
 from sleap_lab.evaluation.ap import voc
 from sleap_lab.evaluation.breakdown import breakdown
 from sleap_lab.evaluation.centroid import centroid_metrics
-from sleap_lab.evaluation.coco import Detections, average_precisions, detect
+from sleap_lab.evaluation.coco import Detections, average_precisions, match_detections
 from sleap_lab.evaluation.distances import summarize
 from sleap_lab.evaluation.frames import FrameTable, frame_table, ratios
 from sleap_lab.evaluation.identity import IdentityResult, score_identity
@@ -160,7 +160,8 @@ def _evaluation(
         metrics = _centroid_metrics(truth, matches, distances, video_names)
     else:
         shown = np.any(truth.visible, axis=1)
-        detections = detect(frames, measure.similarity, shown, poses.instance_scores)
+        scores = poses.instance_scores
+        detections = match_detections(frames, measure.similarity, shown, scores)
         metrics = _pose_metrics(truth, poses, matches, distances, video_names)
     table = frame_table(frames, truth, poses, matches, distances, detections)
     identity = IdentityResult()

@@ -219,7 +219,7 @@ def _number_tracks(
 
 
 def has_consecutive_frames(sequence: TrackSequence) -> bool:
-    """Say whether a true track is labelled on two consecutive frames."""
+    """Return whether a true track is labelled on two consecutive frames."""
     frames, ids = sequence.frames, sequence.truth_ids
     return any(
         frames[t] == frames[t - 1] + 1 and np.isin(ids[t], ids[t - 1]).any()

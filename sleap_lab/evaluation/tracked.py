@@ -153,7 +153,7 @@ def by_name(poses: Poses) -> Poses:
 
 
 def _replaced(truth: Poses) -> np.ndarray:
-    """Say which predictions share frame and track with an instance that a person placed: (n,)."""
+    """Return (n,) bool, which predictions share frame and track with one that a person placed."""
     places = np.stack([truth.video, truth.frame, truth.tracks], axis=1)
     by_person = set(map(tuple, places[truth.user & (truth.tracks >= 0)].tolist()))
     return ~truth.user & [tuple(place) in by_person for place in places.tolist()]

@@ -167,7 +167,7 @@ def contents(path: Path) -> str:
 
 
 def _is_same(path: Path, other: Path) -> bool:
-    """Say whether two names are one file, by links of any kind, or would be."""
+    """Return whether two names are one file, by links of any kind, or would be."""
     try:
         return path.samefile(other)
     except OSError:
@@ -175,7 +175,7 @@ def _is_same(path: Path, other: Path) -> bool:
 
 
 def _makes_room(path: Path, new: Path, frames: str) -> bool:
-    """Say whether nothing is lost when a new file replaces the one at a path."""
+    """Return whether nothing is lost when a new file replaces the one at a path."""
     kind = what_is(path)
     if kind is Kind.NOTHING or (path.is_file() and filecmp.cmp(path, new, shallow=False)):
         return True
@@ -201,7 +201,7 @@ def keep(path: Path) -> str:
 
 
 def is_kept(path: Path) -> bool:
-    """Say whether a file has a name that `keep` gives."""
+    """Return whether a file has a name that `keep` gives."""
     return BAK.search(path.name) is not None
 
 
@@ -246,7 +246,7 @@ def _digest(path: Path, frames: str) -> str:
 
 
 def _was_marked(path: Path) -> bool:
-    """Say whether a run wrote a file that has changed since."""
+    """Return whether a run wrote a file that has changed since."""
     with suppress(OSError):
         return _mark(path) is not None or _labels(path).get("generator") == "sleap_lab"
     return False

@@ -7,7 +7,7 @@ POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def is_pointer(path: Path) -> bool:
-    """Say whether Git LFS left only a pointer where a file should be.
+    """Return whether Git LFS left only a pointer where a file should be.
 
     Raises:
         OSError: It cannot be opened.

@@ -33,7 +33,7 @@ QUIET = 60
 
 
 def is_url(value: object) -> bool:
-    """Say whether a value names a file on a server."""
+    """Return whether a value names a file on a server."""
     return isinstance(value, str) and value.partition("://")[0].lower() in SCHEMES
 
 

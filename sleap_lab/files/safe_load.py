@@ -256,7 +256,7 @@ def refuse_larger(claimed: int, size: int) -> None:
 
 
 def holds_images(dataset: Any) -> bool:
-    """Say whether an HDF5 dataset can be a video.
+    """Return whether an HDF5 dataset can be a video.
 
     A video is an array of frames, or encoded images in a dataset called "video".
     """

@@ -34,7 +34,7 @@ class CountedFrame(NamedTuple):
 
 
 def is_user(instance: sio.Instance) -> bool:
-    """Say whether a person placed an instance."""
+    """Return whether a person placed an instance."""
     return not isinstance(instance, sio.PredictedInstance)
 
 
@@ -90,7 +90,7 @@ def _notes(frames: Sequence[CountedFrame], *, several: bool) -> list[str]:
 
 
 def is_marked_empty(entries: Sequence[sio.LabeledFrame]) -> bool:
-    """Say whether a person marked a frame as empty, and labeled nothing in it."""
+    """Return whether a person marked a frame as empty, and labeled nothing in it."""
     return any(entry.is_negative for entry in entries) and not any(map(is_user, chain(*entries)))
 
 
@@ -139,7 +139,7 @@ def _n_facts(entry: sio.LabeledFrame) -> int:
 
 
 def _is_among(instance: sio.Instance, others: Iterable[sio.Instance]) -> bool:
-    """Say whether some other instance has the same pose."""
+    """Return whether some other instance has the same pose."""
     points = instance.numpy()
     return any(np.array_equal(points, other.numpy(), equal_nan=True) for other in others)
 

@@ -166,7 +166,7 @@ class ForwardDecoder:
             yield self._check(*waiting.popleft())
 
     def _check(self, frame: int, picture: VideoFrame, packet: int) -> tuple[int, VideoFrame, bool]:
-        """Say whether a picture depends on nothing that is damaged."""
+        """Return whether a picture depends on nothing that is damaged."""
         if not self._damaged:
             return frame, picture, True
         key = self._order.key_before(packet)

@@ -15,7 +15,7 @@ TURNED = range(2, 9)
 
 
 def is_there(name: str | Path) -> bool:
-    """Say whether a file exists and may be read; a name that cannot be looked up does not exist.
+    """Return whether a file exists and may be read; a name that cannot be looked up does not exist.
 
     Lack of access or too long a name makes a lookup fail.
     """

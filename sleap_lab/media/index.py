@@ -213,7 +213,7 @@ def _decode(path: str | Path, most: int | None = None) -> _Decoded:
 
 
 def _hidden(shown: np.ndarray, found: _Decoded) -> bool:
-    """Say whether packets without a picture have none by design.
+    """Return whether packets without a picture have none by design.
 
     Such packets are second fields and references that are not shown. Each stands alone between
     packets with a picture, in a recording that is decoded without damage.

@@ -262,7 +262,7 @@ def _missing(path: str | Path, container: InputContainer, stream: VideoStream, t
 
 
 def _riff_is_cut(path: Path) -> bool:
-    """Say whether an AVI file is shorter than its header says; an outdated header says less."""
+    """Return whether an AVI file is shorter than its header says; an outdated header says less."""
     with path.open("rb") as file:
         stated = int.from_bytes(file.read(8)[4:8], "little")
     return 0 < stated < UNKNOWN_SIZE and stated + 8 > path.stat().st_size
@@ -293,7 +293,7 @@ def numbered(container: InputContainer, stream: VideoStream, first: int = 0) -> 
 
 
 def _is_end(packet: Packet) -> bool:
-    """Say whether a packet is the end mark that a demuxer adds after the last one."""
+    """Return whether a packet is the end mark that a demuxer adds after the last one."""
     return not packet.size and packet.pos is None
 
 

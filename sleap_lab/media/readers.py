@@ -252,7 +252,7 @@ def _spread(numbers: Sequence[int]) -> list[int]:
 
 
 def _without_colour(reader: Reader, frames: Sequence[int]) -> bool:
-    """Say whether at least one of some frames is readable, and no readable one has colour."""
+    """Return whether at least one of some frames is readable, and no readable one has colour."""
     seen = False
     for frame in frames:
         try:

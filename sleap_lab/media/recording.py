@@ -70,7 +70,7 @@ class Recording:
         self._untrusted: set[int] = set()
 
     def is_gray(self) -> bool:
-        """Say whether no frame of a sample has colour: first frames, and key frames further on."""
+        """Return whether no frame of a sample has colour: first frames, and later key frames."""
         keys = np.sort(self._order.frame_of[self.index.keys])
         keys = keys[keys >= 0]
         chosen = (
@@ -267,5 +267,5 @@ def _rows(plane: VideoPlane, width: int) -> np.ndarray:
 
 
 def has_equal_channels(image: np.ndarray) -> bool:
-    """Say whether an image (h, w, c) has no colour."""
+    """Return whether an image (h, w, c) has no colour."""
     return all(np.array_equal(image[..., 0], image[..., i]) for i in range(1, image.shape[2]))

@@ -21,7 +21,7 @@ LABEL_FILTERS = (
 
 
 def is_given(value: Any) -> bool:
-    """Say whether a setting is given; the number 0 is."""
+    """Return whether a setting is given; the number 0 is."""
     return value is not None and value is not False
 
 

@@ -212,7 +212,7 @@ def _check_pages(file: Path, video: sio.Video) -> None:
 
 
 def _is_page(file: Path, video: sio.Video, page: int) -> bool:
-    """Say whether a frame of a video equals the page of that number, by its first channel."""
+    """Return whether a frame of a video equals the page of that number, by its first channel."""
     import cv2
 
     _, images = cv2.imreadmulti(str(file), page, 1, flags=cv2.IMREAD_UNCHANGED)

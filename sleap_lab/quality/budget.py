@@ -111,7 +111,7 @@ def _looks(frames: int, share: float) -> int:
 
 
 def _within_reach(video: np.ndarray, centres: list[int]) -> np.ndarray:
-    """Tell which positions (frames,) a look at one of these positions covers."""
+    """Return which positions (frames,) a look at one of these positions covers."""
     seen = np.zeros(len(video), dtype=bool)
     for centre in centres:
         near = slice(max(centre - REACH, 0), centre + REACH + 1)

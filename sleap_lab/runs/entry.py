@@ -73,7 +73,7 @@ class Opened(NamedTuple):
 
 
 def is_complete(store: Store, run: RunSummary) -> bool:
-    """Say whether the store holds all of a run; a run that the user deleted counts as complete."""
+    """Return whether the store holds all of a run; a deleted one counts as complete."""
     found = find(store, run.mlflow)
     if found is None or found.info.lifecycle_stage == DELETED:
         return is_deleted(store, run)
@@ -84,7 +84,7 @@ def is_complete(store: Store, run: RunSummary) -> bool:
 
 
 def is_deleted(store: Store, run: RunSummary) -> bool:
-    """Say whether the user deleted a run in exactly this store, permanently or restorably."""
+    """Return whether the user deleted a run in exactly this store, permanently or restorably."""
     found = find(store, run.mlflow)
     if found is None:
         return store.created != "" and (run.mlflow or {}).get("experiment") == store.created

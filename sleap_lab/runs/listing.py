@@ -139,7 +139,7 @@ class Condition:
     value: str
 
     def holds(self, run: Run) -> bool:
-        """Say whether a run fulfils it; one without the value does so for `!=` only."""
+        """Return whether a run fulfils it; one without the value does so for `!=` only."""
         found = _value(run, self.name)
         if found is None:
             return self.sign == "!=" or (self.sign == "=" and self.value == "null")

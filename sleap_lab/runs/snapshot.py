@@ -181,7 +181,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def decides(key: str) -> bool:
-    """Say whether a setting can change a result; those for files and display cannot."""
+    """Return whether a setting can change a result; those for files and display cannot."""
     return key.split(".")[0] not in _NOT_IN_HASH and key not in _NOT_IN_HASH
 
 

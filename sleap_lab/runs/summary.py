@@ -245,7 +245,7 @@ def settle(folder: Path, name: str = RUN_FILE, *, cause: str | None = None) -> R
 
 
 def is_alive(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> bool:
-    """Say whether the process of a run lives, from its lock, or without a lock from its number."""
+    """Return whether the process of a run lives, by its lock, or without a lock by its number."""
     held = lock(folder, name)
     if not Path(held.lock_file).exists():
         return process_exists(summary.host, summary.pid)
@@ -258,7 +258,7 @@ def is_alive(folder: Path, summary: RunSummary, name: str = RUN_FILE) -> bool:
 
 
 def process_exists(host: str, pid: int) -> bool:
-    """Say whether a process may still exist; true where that is unknown, as on another machine."""
+    """Return whether a process may still exist; true where nobody knows, as on another machine."""
     if host != socket.gethostname() or os.name == "nt":  # on Windows signal 0 would end the process
         return True
     try:

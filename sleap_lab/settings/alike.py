@@ -70,7 +70,7 @@ def _is_plain(parsed: Override, value: Plain) -> bool:
 
 
 def is_template(node: DictConfig) -> bool:
-    """Say whether other jobs can be made from a composed one: no setting refers to another."""
+    """Return whether other jobs can be made from a composed one: no setting refers to another."""
     plain = OmegaConf.masked_copy(node, [str(name) for name in node if name != "hydra"])
     text = OmegaConf.to_yaml(plain, resolve=False).replace(CONSTANT, "")
     return REFERENCE not in text

@@ -123,7 +123,7 @@ def _copied(name: str, url: str) -> str:
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Say whether a value is of a key's type.
+    """Return whether a value is of a key's type.
 
     An int is accepted where a float is expected; a bool is accepted as neither.
     """

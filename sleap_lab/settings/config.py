@@ -656,12 +656,12 @@ ARRAYS = (
 """Keys of the group `output` that request network outputs."""
 
 
-OF_PREDICTIONS = ("sweep.split_frames", "sweep.cpu_launcher")
-"""Keys that make predictions jobs of their own, and so mean nothing to a single run."""
+ONLY_IN_SWEEPS = ("sweep.split_frames", "sweep.cpu_launcher")
+"""Keys that mean nothing to a single run: they make its predictions jobs of their own."""
 
 
 def wants_arrays(output: OutputConfig) -> bool:
-    """Whether predictions are returned as arrays, with or without labels."""
+    """Return whether predictions are returned as arrays, with or without labels."""
     return not output.make_labels or any(getattr(output, name) for name in ARRAYS)
 
 

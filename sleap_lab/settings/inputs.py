@@ -16,24 +16,8 @@ from sleap_lab.files.remote import is_url
 from sleap_lab.settings.copies import copy_of
 
 MEDIA = (
-    *(
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".avi",
-        ".mkv",
-        ".webm",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".mpg",
-        ".mpeg",
-        ".wmv",
-        ".asf",
-        ".flv",
-        ".3gp",
-    ),
-    *(".ogv", ".mj2", ".gif"),
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts", ".mts", ".m2ts"),
+    *(".mpg", ".mpeg", ".wmv", ".asf", ".flv", ".3gp", ".ogv", ".mj2", ".gif"),
 )
 SEQ = ".seq"
 VIDEOS = (*MEDIA, SEQ)
@@ -90,7 +74,7 @@ def find_inputs(path: str | Sequence[str]) -> list[Input]:
 
 
 def is_text(name: str) -> bool:
-    """Say whether a name can be written in UTF-8; OpenCV ends the program if it cannot."""
+    """Return whether a name can be written in UTF-8; OpenCV ends the program if it cannot."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -99,7 +83,7 @@ def is_text(name: str) -> bool:
 
 
 def is_media(path: Path) -> bool:
-    """Say whether a file is read as a video container.
+    """Return whether a file is read as a video container.
 
     That is every file, whatever its suffix, that is not HDF5, an image, a labels file or `.seq`.
     """
@@ -107,7 +91,7 @@ def is_media(path: Path) -> bool:
 
 
 def is_labels(inputs: Sequence[Input]) -> bool:
-    """Say whether inputs are a labels file."""
+    """Return whether inputs are a labels file."""
     return len(inputs) == 1 and isinstance(inputs[0], Path) and has_suffix(inputs[0], LABELS)
 
 
@@ -146,7 +130,7 @@ def _words(text: str) -> list[str | int]:
 
 
 def has_suffix(path: str | Path, *suffixes: str) -> bool:
-    """Say whether the name of a file ends in one of some suffixes, in any case."""
+    """Return whether the name of a file ends in one of some suffixes, in any case."""
     return Path(path).suffix.lower() in suffixes
 
 
@@ -280,7 +264,7 @@ def _matching(pattern: Path) -> list[Path]:
 
 
 def is_glob(path: Path) -> bool:
-    """Say whether a path has characters with a meaning in globs."""
+    """Return whether a path has characters with a meaning in globs."""
     return bool(set("*?[") & set(str(path)))
 
 

@@ -24,7 +24,7 @@ from sleap_lab.settings.compose import (
     options_of,
     read_config,
 )
-from sleap_lab.settings.config import OF_PREDICTIONS, OUTPUTS, Config, wants_arrays
+from sleap_lab.settings.config import ONLY_IN_SWEEPS, OUTPUTS, Config, wants_arrays
 from sleap_lab.settings.overrides import (
     ONLY_BASIC,
     Options,
@@ -198,7 +198,7 @@ def _check_together(jobs: Sequence[CheckedJob], unused: Sequence[str]) -> None:
 def _check_predictions(configs: Sequence[Config], known: Options, *, multirun: bool) -> None:
     """Refuse predictions as jobs of their own where there are no jobs, or where they cannot be."""
     sweep = configs[0].sweep
-    for name in OF_PREDICTIONS:
+    for name in ONLY_IN_SWEEPS:
         if getattr(sweep, name.removeprefix("sweep.")) is None:
             continue
         if not multirun:
@@ -272,7 +272,7 @@ def _set_up(node: DictConfig, chosen: Path | None, number: int | None) -> str:
 
 
 def _by_number(node: DictConfig) -> bool:
-    """Say whether a job's folder gets its number as name, because nobody chose another."""
+    """Return whether a job's folder gets its number as name, because nobody chose another."""
     unresolved: Any = OmegaConf.to_container(node.hydra.sweep, resolve=False)
     return bool(unresolved["subdir"] == BY_NUMBER)
 

@@ -58,7 +58,7 @@ def read_files(config: Config) -> list[tuple[str, Path]]:
 
 
 def writes_predictions(config: Config) -> bool:
-    """Say whether a run writes predictions; a run that only evaluates has none."""
+    """Return whether a run writes predictions; a run that only evaluates has none."""
     return config.output.make_labels and (config.model.kind != "none" or config.tracker.tracking)
 
 

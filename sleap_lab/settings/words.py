@@ -116,7 +116,7 @@ def kind_of(path: Name) -> Kind:
 
 @cache
 def is_list(path: Name) -> bool:
-    """Say whether a key holds a list; the first parts of its name may be missing."""
+    """Return whether a key holds a list; the first parts of its name may be missing."""
     lists = (tuple(name.split(".")) for name, field in keys().items() if _holds_list(field.type))
     return any(key[-len(path) :] == path for key in lists)
 
@@ -129,7 +129,7 @@ def _holds_list(annotation: Any) -> bool:
 
 
 def _kept(value: Any, text: str, kind: Kind) -> bool:
-    """Say whether a value may stand for the text that it was read from."""
+    """Return whether a value may stand for the text that it was read from."""
     if value is None or isinstance(value, (str, QuotedString)) or kind.value is None:
         return True
     return (
@@ -194,7 +194,7 @@ class TypedWords(HydraOverrideVisitor):
 
 
 def _is_named_argument(element: OverrideParser.ElementContext) -> bool:
-    """Say whether an element is an option of a function, as in `sort(a,b,reverse=true)`."""
+    """Return whether an element is an option of a function, as in `sort(a,b,reverse=true)`."""
     siblings = element.parentCtx.children
     return isinstance(siblings[max(siblings.index(element) - 1, 0)], OverrideParser.ArgNameContext)
 
@@ -238,7 +238,7 @@ class _Loader(get_yaml_loader()):  # type: ignore[misc]
 
 
 def _is_one_of_list(path: Name, node: yaml.ScalarNode) -> bool:
-    """Say whether a scalar stands where a list is expected."""
+    """Return whether a scalar stands where a list is expected."""
     return node.tag != NULLABLE and "${" not in node.value and is_list(path)
 
 

@@ -126,19 +126,19 @@ def ended(job: Job) -> RunSummary | None:
 
 
 def began(job: Job) -> bool:
-    """Whether a job has begun since its state was last read."""
+    """Return whether a job has begun since its state was last read."""
     run = _read(job)
     return run is not None and (job.run is None or run.started != job.run.started)
 
 
 def is_running(job: Job) -> bool:
-    """Whether the process of a job lives."""
+    """Return whether the process of a job lives."""
     run = _read(job)
     return run is not None and run.status == "running" and summary.is_alive(job.folder, run)
 
 
 def _is_dead(job: Job) -> bool:
-    """Whether the process of a job died without a record."""
+    """Return whether the process of a job died without a record."""
     run = _read(job)
     return run is not None and run.status == "running" and not summary.is_alive(job.folder, run)
 

@@ -263,7 +263,7 @@ def read_plan(folder: Path) -> Plan:
 
 
 def has_to_run(run: RunSummary | None, rerun: str) -> bool:
-    """Whether a job has to run, again or at all.
+    """Return whether a job has to run, again or at all.
 
     Args:
         run: How it went; None if it never started.

@@ -165,7 +165,7 @@ def exit_code(jobs: Sequence[Job]) -> int:
 
 
 def _is_over(folder: Path) -> bool:
-    """Whether the results of the sweep in a folder are written."""
+    """Return whether the results of the sweep in a folder are written."""
     return (folder / SWEEP_FILE).is_file() and summary.settle(folder, SWEEP_FILE).status in (
         "finished",
         "failed",

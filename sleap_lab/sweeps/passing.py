@@ -171,7 +171,10 @@ def _pass_on(
 
 
 def _runs_elsewhere(job: Job) -> bool:
-    """Whether a job of an earlier command runs on another machine; here they end with theirs."""
+    """Return whether a job of an earlier command runs on another machine.
+
+    Jobs on this machine end with their command.
+    """
     return is_running(job) and job.run is not None and job.run.host != socket.gethostname()
 
 

@@ -29,7 +29,7 @@ ORDINARY = {"None", "Resources", "Priority", "BeginTime", "JobArrayTaskLimit", "
 
 
 def is_slurm(launcher: DictConfig) -> bool:
-    """Whether a launcher hands its jobs to Slurm."""
+    """Return whether a launcher hands its jobs to Slurm."""
     return str(launcher["_target_"]).endswith(".SlurmLauncher")
 
 

@@ -34,7 +34,7 @@ from sleap_lab.runs.store import Store, open_store, prepare_store
 from sleap_lab.runs.summary import STATUSES, SWEEP_FILE, RunSummary, overridden
 from sleap_lab.runs.tags import user
 from sleap_lab.runs.titles import short_name, shorten
-from sleap_lab.settings.config import OF_PREDICTIONS, LoggerConfig
+from sleap_lab.settings.config import ONLY_IN_SWEEPS, LoggerConfig
 from sleap_lab.sweeps.description import description
 from sleap_lab.sweeps.ledger import LEDGER, PlannedJob, read_plan
 from sleap_lab.sweeps.rendering import as_csv, as_markdown, told_first
@@ -305,14 +305,14 @@ def _write_results(folder: Path, sweep: RunSummary, jobs: Sequence[Job], best: B
 
 def _command(job: Job) -> str:
     """Return the command that runs a job by itself, with predictions of its own."""
-    own = [word for word in job.overrides if not {*overridden([word])} & {*OF_PREDICTIONS}]
+    own = [word for word in job.overrides if not {*overridden([word])} & {*ONLY_IN_SWEEPS}]
     return shlex.join(["sleap-lab", *own])
 
 
 def _write_best(folder: Path, job: Job) -> None:
     """Write the config that runs the best job by itself."""
     config = read_document(job.folder, "config.yaml") or {}
-    unset = dict.fromkeys(name.removeprefix("sweep.") for name in OF_PREDICTIONS)
+    unset = dict.fromkeys(name.removeprefix("sweep.") for name in ONLY_IN_SWEEPS)
     config["sweep"] = {**config.get("sweep", {}), **unset}
     said = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (folder / BEST_FILE).write_text(said, encoding="utf-8")

@@ -26,7 +26,7 @@ CODES = {"failed": 1, "interrupted": EXIT_CODE}
 
 
 def from_slurm() -> bool:
-    """Whether submitit started this process as a job of Slurm."""
+    """Return whether submitit started this process as a job of Slurm."""
     return os.environ.get(EXECUTOR) == "slurm"
 
 
@@ -107,7 +107,7 @@ def leave(run: RunSummary | None, came: Sequence[signal.Signals]) -> None:
 
 
 def _is_preempted(told: dict[str, str]) -> bool:
-    """Whether a job is or was preempted since it started last."""
+    """Return whether a job is or was preempted since it started last."""
     preempted = told.get("PreemptTime", "None")
     return preempted != "None" and preempted >= told.get("StartTime", "")
 

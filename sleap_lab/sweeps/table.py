@@ -240,7 +240,7 @@ def best_job(jobs: Sequence[Job], objective: Objective = DEFAULT) -> Best | None
 
 
 def is_minimized(name: str, direction: str | None = None) -> bool:
-    """Whether smaller is better, by the given direction or that of the metric."""
+    """Return whether smaller is better, by the given direction or that of the metric."""
     return (direction or natural_direction(name)) == MINIMIZE
 
 

@@ -91,7 +91,7 @@ def decided(cost: np.ndarray, distances: np.ndarray, worth: float) -> np.ndarray
 
 
 def beyond_doubt(cost: np.ndarray, pairs: Pairs) -> bool:
-    """Tell whether every chosen pair is the only cheapest one of its row and of its column.
+    """Return whether every chosen pair is the only cheapest one of its row and of its column.
 
     Then no other pairs cost as little, and this is quick to see.
     """
@@ -107,7 +107,7 @@ def beyond_doubt(cost: np.ndarray, pairs: Pairs) -> bool:
 
 
 def _stands_out(cost: np.ndarray, rows: list[int], columns: list[int]) -> bool:
-    """Tell the same of a few animals."""
+    """Do what `beyond_doubt` does in a loop, for few costs."""
     width, costs = cost.shape[1], cost.ravel().tolist()
     for row, column in zip(rows, columns, strict=True):
         along, across = costs[row * width : (row + 1) * width], costs[column::width]
@@ -119,7 +119,7 @@ def _stands_out(cost: np.ndarray, rows: list[int], columns: list[int]) -> bool:
 
 
 def exchangeable(cost: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """Tell which pairs of the smallest total cost could be replaced at no cost.
+    """Return which pairs of the smallest total cost could be replaced at no cost.
 
     A pair can be exchanged with another pair, or for a row or a column without one.
 
@@ -141,7 +141,7 @@ def exchangeable(cost: np.ndarray, pairs: Pairs) -> np.ndarray:
 
 
 def tied(cost: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """Tell which pairs, the cheapest when they were taken, were not the only cheapest ones.
+    """Return which pairs, the cheapest when they were taken, were not the only cheapest ones.
 
     Args:
         cost: (rows, columns), inf where a pair is impossible.
@@ -188,6 +188,6 @@ def in_order(poses: Poses, rows: np.ndarray) -> np.ndarray:
 
 
 def has_twin(points: np.ndarray) -> np.ndarray:
-    """Tell which of (k, nodes, 2) poses are there twice, (k,) bool."""
+    """Return which of (k, nodes, 2) poses are there twice, (k,) bool."""
     filled = np.nan_to_num(points, nan=-np.inf)
     return (filled[:, None] == filled).all(axis=(2, 3)).sum(axis=1) > 1

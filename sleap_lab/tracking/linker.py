@@ -203,7 +203,7 @@ class Linker:
 
 
 def _released(rows: np.ndarray, wanted: np.ndarray, may_open: np.ndarray, spare: int) -> np.ndarray:
-    """Tell which pairs are given up, so that their detections open tracks while ids are left.
+    """Return which pairs are given up, so that their detections open tracks while ids are left.
 
     Args:
         rows: (m,) detection of each pair.

@@ -48,7 +48,7 @@ def count_animals(time: np.ndarray, runs: Runs) -> tuple[int, float]:
 
 
 def animals_stay(time: np.ndarray, paths: Runs, animals: int) -> bool:
-    """Tell whether the same animals are there all the time, seen or not.
+    """Return whether the same animals are there all the time, seen or not.
 
     They are where all of them are there often. Else the moments at which animals come decide: of a
     group, the more are hidden the more come back, and nobody where all are there; passers-by come

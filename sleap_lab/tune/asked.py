@@ -116,5 +116,5 @@ def defaults_of(dimensions: Sequence[Dimension], config: Config) -> Settings:
 
 
 def predicts(key: str) -> bool:
-    """Say whether another value of a key needs other predictions."""
+    """Return whether another value of a key needs other predictions."""
     return key.partition(".")[0] not in TRACKED

@@ -261,7 +261,7 @@ def _renumbered(poses: Poses, videos: dict[int, int]) -> Poses:
 
 
 def is_better(metric: Metric, value: float, than: float) -> bool:
-    """Say whether a value of a metric is better than another one; nan never is."""
+    """Return whether a value of a metric is better than another one; nan never is."""
     return value > than if metric.better == "higher" else value < than
 
 

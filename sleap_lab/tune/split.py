@@ -166,7 +166,7 @@ def likeness(blocks: Sequence[Block], labelled: np.ndarray, time: float) -> np.n
 
 
 def inside(frames: np.ndarray, block: Block) -> np.ndarray:
-    """Say which (video, frame) rows lie in a block: (frames,) bool."""
+    """Return which (video, frame) rows lie in a block: (frames,) bool."""
     return (
         (frames[:, 0] == block.video) & (frames[:, 1] >= block.first) & (frames[:, 1] <= block.last)
     )

@@ -80,5 +80,5 @@ def missing_rows(poses: Poses, length: int, file: str) -> list[str]:
 
 
 def _spans(poses: Poses, length: int) -> bool:
-    """Say whether a table of one video also has rows for frames that were not processed."""
+    """Return whether a table of one video also has rows for frames that were not processed."""
     return length - len(np.unique(poses.frames[:, 1])) <= MOST_EMPTY_ROWS

@@ -56,7 +56,7 @@ def write_slp(
 
 
 def _is_package(video: sio.Video) -> bool:
-    """Say whether the images of a video are in a labels file."""
+    """Return whether the images of a video are in a labels file."""
     metadata: object = video.backend_metadata.get("has_embedded_images")
     return bool(metadata or getattr(video.backend, "has_embedded_images", False))
 
