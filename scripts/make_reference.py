@@ -74,11 +74,13 @@ def _row(name: str, default: Any, field: Field[Any]) -> str:
     kind = str(
         getattr(field.type, "__name__", field.type) if isinstance(field.type, type) else field.type
     ).removeprefix("typing.")
+    words = field.metadata["words"]
+    kind = kind.removesuffix(" | str") if words else kind
     choices = [*field.metadata["choices"], *([None] if "None" in kind else [])]
     accepted = (
         ", ".join(f"`{shown(choice)}`" for choice in choices)
         if field.metadata["choices"]
-        else _in_words(kind)
+        else ", ".join([_in_words(kind), *(f"`{word}`" for word in words)])
     )
     return f"| `{name}` | `{shown(default)}` | {accepted} | {field.metadata['help']} |"
 

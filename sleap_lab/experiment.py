@@ -22,6 +22,7 @@ from sleap_lab.errors.interruption import EXIT_CODE, interruptible
 from sleap_lab.evaluation import Evaluation
 from sleap_lab.evaluation.truth import Truth, evaluate_predictions
 from sleap_lab.files.log import logging_to
+from sleap_lab.inference.automatic import settled
 from sleap_lab.inference.cache import Cache, stored_among
 from sleap_lab.inference.cached import (
     MISS,
@@ -37,7 +38,6 @@ from sleap_lab.inference.labels import result_labels
 from sleap_lab.inference.outputs import arrays_file, detect_to_file
 from sleap_lab.inference.pieces import join_pieces, write_piece
 from sleap_lab.inference.preparation import check_stages, open_inputs
-from sleap_lab.inference.self_check import with_precision
 from sleap_lab.inference.shards import check_devices, predictor
 from sleap_lab.inference.stopwatch import Stage, Stopwatch, paced, predicting_seconds
 from sleap_lab.media.bad_frames import bad_frame_notes
@@ -260,7 +260,7 @@ def _run_piece(run: Run) -> Result:
     with stage("open"):
         source = open_source(config.data, index=index_cached(cache))
     device = _load(config, source, stage)
-    config, told = with_precision(config, source)  # all pieces choose alike
+    config, told = settled(config, source)  # all pieces choose alike
     run = replace(run, config=config)
     part = replace(source, frames=source.frames[piece.start : piece.stop])
     detected, _ = _predict(run, part, device, cache, stage, requested=len(source.frames))

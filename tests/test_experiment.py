@@ -251,7 +251,7 @@ def test_a_piece_takes_the_number_format_that_the_first_frames_of_the_whole_choo
         seen.append(len(source.frames))
         return replace(config, runtime=replace(config.runtime, precision="bf16")), ["chosen"]
 
-    monkeypatch.setattr(experiment, "with_precision", choose)
+    monkeypatch.setattr(experiment, "settled", choose)
     model = make_model("single_instance", {"confmaps": [[1, 0], [1, 0]]})
     words = [f"data.path={video_path}", f"model.paths=[{model}]", "data.frames=0-2"]
     config, _ = compose_config([*words, "runtime.precision=auto", "logger=none", "report=none"])

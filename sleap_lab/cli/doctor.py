@@ -16,6 +16,7 @@ import numpy as np
 
 from sleap_lab import terminal
 from sleap_lab.errors import ConfigError, RunError, SleapLabError
+from sleap_lab.inference.automatic import settled
 from sleap_lab.media.missing import missing_frames
 from sleap_lab.media.open_source import open_source
 from sleap_lab.media.read_ahead import read_ahead
@@ -201,6 +202,7 @@ def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
 
     start = time.perf_counter()
     try:
+        config, told = settled(config, source)
         pipeline = build_pipeline(config.model, config.preprocessing, config.runtime, source.truth)
     except SleapLabError as error:
         yield Finding("models", PROBLEM, str(error))
@@ -211,6 +213,7 @@ def _trial(source: Source, config: Config, opening: float) -> Iterator[Finding]:
     )
     yield Finding("models", OK, f"{pipeline.kind}, {len(pipeline.skeleton.nodes)} nodes ({nodes})")
     yield Finding("device", OK, f"{pipeline.device}, {_cores()}")
+    yield from (Finding("runtime", OK, note) for note in told)
     terminal.doing("trying out a run, about a minute at most")
     try:
         estimate, found = _measure(source, config, pipeline, starting)
@@ -251,7 +254,7 @@ def _measure(
     """
     from sleap_lab.pipelines.engine import predict
 
-    batch_size = config.runtime.batch_size
+    batch_size = int(config.runtime.batch_size)
     count = max(TRIAL_FRAMES // batch_size, 4) * batch_size
     first = max((len(source.frames) - count) // 2, 0)
     part = replace(source, frames=source.frames[first : first + count])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sleap_lab import terminal
+from sleap_lab.inference.automatic import settled
 from sleap_lab.inference.cache import DEFAULT_FOLDER, GB, Cache, Result, remember
 from sleap_lab.inference.chunks import Chunks
 from sleap_lab.inference.detect import Inference, Track, detect
@@ -23,7 +24,6 @@ from sleap_lab.inference.fingerprint import (
     predict_fingerprint,
     track_fingerprint,
 )
-from sleap_lab.inference.self_check import with_precision
 from sleap_lab.inference.stopwatch import Stage, untimed
 from sleap_lab.media.bad_frames import check_account
 from sleap_lab.media.index import FrameIndex, read_index
@@ -127,7 +127,7 @@ def detect_cached(
         return detect(source, config)
     requested = len(source.frames) if requested is None else requested
     with stage("load"):
-        config, told = with_precision(config, source)
+        config, told = settled(config, source)
     predict = partial(predict, config=config, stage=stage, watch=watch, requested=requested)
     if cache.mode == "off":
         found = predict(source)

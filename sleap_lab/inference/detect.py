@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sleap_lab.filters import apply_filters
-from sleap_lab.inference.self_check import with_precision
+from sleap_lab.inference.automatic import settled
 from sleap_lab.inference.stopwatch import Stage, untimed
 from sleap_lab.media.bad_frames import check_account, readable
 from sleap_lab.media.labels import video_name
@@ -91,23 +91,19 @@ def detect(
         from sleap_lab.pipelines.engine import predict  # torch, which nothing else here needs
         from sleap_lab.pipelines.observation import TOO_MANY_PEAKS
 
-        config, told = with_precision(config, source)
+        config, told = settled(config, source)
         pipeline = load(source.truth, config, spare=spare, details=details)
     clock, stretches = Clock(), Stretches()
     with stage("predict", clock.split):
-        frames = readable(
-            stretches.watch(read_ahead(source, config.runtime.queue_maxsize)),
-            requested,
-            config.data,
-            bad_frames,
-        )
-        with closing(
-            predict(frames, pipeline, batch_size=config.runtime.batch_size, clock=clock)
-        ) as predictions:
+        read = stretches.watch(read_ahead(source, config.runtime.queue_maxsize))
+        frames = readable(read, requested, config.data, bad_frames)
+        batch_size = int(config.runtime.batch_size)
+        with closing(predict(frames, pipeline, batch_size=batch_size, clock=clock)) as predictions:
             poses, truncated = _gather(predictions, source.frames, watch, keep, clock)
     check_account(source.frames, poses, bad_frames[found_before:])
+    told += [*pipeline.notes, *dict.fromkeys(pipeline.told)]
     notes = [
-        *(*told, *pipeline.notes, *([TOO_MANY_PEAKS] if truncated else [])),
+        *(*told, *([TOO_MANY_PEAKS] if truncated else [])),
         *stretches.notes([video_name(video) for video in source.videos]),
     ]
     return Inference(poses, pipeline.kind, str(pipeline.device), tuple(bad_frames), tuple(notes))

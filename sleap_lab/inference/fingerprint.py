@@ -168,7 +168,7 @@ def _network_facts(
             device,
             runtime.precision,
             runtime.batch_size,
-            runtime.compile,
+            "passes of one size" if runtime.compile else False,
             runtime.backend,
         ],
         "processor": processor or processor_facts(device, runtime.num_threads),

@@ -23,6 +23,9 @@ from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import Config
 from sleap_lab.settings.frames import Piece
 
+SETTLED = ("batch_size", "precision", "compile")
+"""Settings of `runtime` of which a piece knows what `auto` has become."""
+
 POSES_FILE, FACTS_FILE = "poses.npz", "piece.json"
 
 
@@ -67,7 +70,7 @@ def write_piece(
         "device": inference.device,
         "processor": processor_facts(inference.device, config.runtime.num_threads),
         "kind": inference.kind,
-        "precision": config.runtime.precision,
+        **{name: getattr(config.runtime, name) for name in SETTLED},
         "notes": list(inference.notes),
         "bad_frames": [[frame.video, frame.index, frame.problem] for frame in inference.bad_frames],
         "outcome": outcome,
@@ -104,8 +107,11 @@ def join_pieces(
     check_account(source.frames, poses, bad_frames)
     notes = tuple(dict.fromkeys(note for found in facts for note in found["notes"]))
     device, kind = facts[0]["device"], facts[0]["kind"]
-    runtime = replace(config.runtime, precision=facts[0].get("precision", config.runtime.precision))
-    if all(found["processor"] == facts[0]["processor"] for found in facts):
+    runtime = replace(
+        config.runtime, **{name: facts[0][name] for name in SETTLED if name in facts[0]}
+    )
+    alike = [[found.get(name) for name in ("processor", *SETTLED)] for found in facts]
+    if all(each == alike[0] for each in alike):
         remember(
             cache,
             predict_fingerprint(

@@ -1,77 +1,43 @@
 """`runtime.precision=auto`: a faster number format, if the first frames come out the same."""
 
-import logging
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sleap_lab.errors import RunError
-from sleap_lab.media.source import Frame, Source
+from sleap_lab.media.source import Frame
 from sleap_lab.poses.record import Poses, concatenate
 from sleap_lab.settings.config import Config
 
 if TYPE_CHECKING:
     import torch
 
-log = logging.getLogger(__name__)
+    from sleap_lab.pipelines.pipeline import Pipeline
+
+First = Callable[[int], list[Frame]]
+"""Returns the readable ones of the first so many frames."""
 
 
-def with_precision(config: Config, source: Source) -> tuple[Config, list[str]]:
-    """Return a config whose precision is a number format, and a note where `auto` chose it.
-
-    The first batch of the source decides, whatever part of it is still to be predicted.
-
-    Args:
-        config: The experiment.
-        source: Opened videos and all selected frames.
-
-    Raises:
-        ConfigError: The models do not fit together.
-        RunError: A model cannot be read.
-    """
-    return with_precision_for(
-        config, source.truth, lambda: _first_frames(source, config.runtime.batch_size)
-    )
-
-
-def with_precision_for(
-    config: Config, truth: Poses | None, first: Callable[[], list[Frame]]
-) -> tuple[Config, list[str]]:
-    """Return what `with_precision` does, for frames that are not those of a source.
-
-    Args:
-        config: The experiment.
-        truth: Labelled instances of the frames, where there are any.
-        first: Returns the readable frames of the first batch; called only if they decide.
-
-    Raises:
-        ConfigError: The models do not fit together.
-        RunError: A model cannot be read.
-    """
-    if config.runtime.precision != "auto" or config.model.kind == "none":
-        return config, []
-    from sleap_lab.pipelines.pipeline import choose_device
-
-    chosen, why = _choice(config, truth, first, choose_device(config.runtime.device))
-    note = f"runtime.precision=auto chose {chosen}: {why}."
-    log.info("%s", note)
-    return _at(config, chosen), [note]
-
-
-def _choice(
-    config: Config, truth: Poses | None, first: Callable[[], list[Frame]], device: "torch.device"
+def choose_precision(
+    config: Config, truth: Poses | None, first: First, device: "torch.device"
 ) -> tuple[str, str]:
-    """Return the chosen precision, and why it was chosen."""
+    """Return the chosen precision, and why it was chosen; the first batch decides.
+
+    Args:
+        config: The experiment; its batch size is settled.
+        truth: Labelled instances of the frames, where there are any.
+        first: Returns the first frames.
+        device: Where the networks run.
+    """
     from sleap_lab.pipelines.precision import MOST_SHIFT, fast_precision, largest_shift
 
     fast = fast_precision(device)
     if fast is None:
         return "32", f"{device} has no faster format"
-    frames = first()
+    frames = first(int(config.runtime.batch_size))
     if not frames:
         return "32", "no frame of the first batch can be read"
-    exact, other = (_poses(_at(config, name), truth, frames) for name in ("32", fast))
+    exact, other = (_poses(config, truth, frames, name) for name in ("32", fast))
     shift = largest_shift(exact, other)
     seen = f"on the first {len(frames)} frames"
     if shift <= MOST_SHIFT:
@@ -83,26 +49,26 @@ def _choice(
     return "32", f"nothing is found {seen}, which could be compared with {fast}"
 
 
-def _at(config: Config, precision: str) -> Config:
-    return replace(config, runtime=replace(config.runtime, precision=precision))
+def load_plain(config: Config, truth: Poses | None, precision: str) -> "Pipeline":
+    """Load models for a few first frames, in PyTorch and not compiled.
 
-
-def _first_frames(source: Source, count: int) -> list[Frame]:
-    """Return the readable ones of the first frames of a source."""
-    frames = []
-    for video, index in source.frames[:count].tolist():
-        try:
-            frames.append(Frame(video, index, source.pixels(video, index)))
-        except RunError:  # reading it again reports the problem
-            continue
-    return frames
-
-
-def _poses(config: Config, truth: Poses | None, frames: list[Frame]) -> Poses:
-    """Predict some frames."""
+    Args:
+        config: The experiment.
+        truth: Labelled instances of the frames, where there are any.
+        precision: `32`, `bf16` or `16`.
+    """
     from sleap_lab.inference.detect import load
+
+    plain = replace(
+        config.runtime, backend="torch", compile=False, precision=precision, batch_size=1
+    )
+    return load(truth, replace(config, runtime=plain))
+
+
+def _poses(config: Config, truth: Poses | None, frames: list[Frame], precision: str) -> Poses:
+    """Predict some frames."""
     from sleap_lab.pipelines.engine import predict
 
-    pipeline = load(truth, config)
+    pipeline = load_plain(config, truth, precision)
     with closing(predict(frames, pipeline, batch_size=len(frames))) as predictions:
         return concatenate([prediction.poses for prediction in predictions])

@@ -165,7 +165,8 @@ def detect_on_devices(
     """
     with stage("load"):
         from sleap_lab.inference import devices
-    ranges = shard_ranges(len(source.frames), config.runtime.devices, config.runtime.batch_size)
+    runtime = config.runtime
+    ranges = shard_ranges(len(source.frames), runtime.devices, int(runtime.batch_size))
     with tempfile.TemporaryDirectory(prefix="sleap-lab-") as scratch:
         folder = Path(scratch)
         task = Task(

@@ -11,8 +11,8 @@ import numpy as np
 
 from sleap_lab.errors import RunError
 from sleap_lab.filters import apply_filters
+from sleap_lab.inference.automatic import settled, settled_for
 from sleap_lab.inference.detect import load
-from sleap_lab.inference.self_check import with_precision, with_precision_for
 from sleap_lab.media.bad_frames import readable
 from sleap_lab.media.read_ahead import read_ahead
 from sleap_lab.media.source import Frame, Source
@@ -112,7 +112,7 @@ def stream_source(source: Source, config: Config) -> Iterator[PoseBatch]:
             used.
     """
     bad_frames: list[Frame] = []
-    config, _ = with_precision(config, source)
+    config, _ = settled(config, source)
     pipeline = load(source.truth, config)
     with closing(read_ahead(source, config.runtime.queue_maxsize)) as read:
         frames = readable(read, len(source.frames), config.data, bad_frames)
@@ -132,11 +132,11 @@ def stream_images(images: Iterable[np.ndarray], config: Config) -> Iterator[Pose
     frames = (Frame(0, number, _checked(image, number)) for number, image in enumerate(images))
     decided: list[Frame] = []
 
-    def first() -> list[Frame]:
-        decided.extend(islice(frames, config.runtime.batch_size))
-        return decided
+    def first(count: int) -> list[Frame]:
+        decided.extend(islice(frames, max(count - len(decided), 0)))
+        return decided[:count]
 
-    config, _ = with_precision_for(config, None, first)
+    config, _ = settled_for(config, None, first, None)
     pipeline = load(None, config)
     yield from _batches(chain(decided, frames), pipeline, config)
 
@@ -166,7 +166,7 @@ def _batches(frames: Iterable[Frame], pipeline: "Pipeline", config: Config) -> I
             waiting.append(frame)
             yield frame
 
-    size = config.runtime.batch_size
+    size = int(config.runtime.batch_size)
     with closing(predict(taken(), pipeline, batch_size=size, ahead=False)) as predictions:
         for prediction in predictions:
             count = len(prediction.poses.frames)

@@ -42,6 +42,10 @@ class ImageSpec:
     ensure_rgb: bool = False
     ensure_grayscale: bool = False
 
+    def matched_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of a size-matched frame, px."""
+        return self.max_height or height, self.max_width or width
+
 
 def prepare(images: Tensor, spec: ImageSpec) -> tuple[Tensor, float]:
     """Size-match frames of one size and convert their channels.

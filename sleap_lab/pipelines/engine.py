@@ -16,6 +16,7 @@ from sleap_lab.errors import RunError
 from sleap_lab.media.source import Frame
 from sleap_lab.networks.preprocess import prepare
 from sleap_lab.pipelines.accelerator import uploaded
+from sleap_lab.pipelines.memory import out_of_memory
 from sleap_lab.pipelines.model import Crops, FrameBatch, Prediction
 from sleap_lab.pipelines.pipeline import Pipeline
 from sleap_lab.pipelines.profile import PREPROCESS, Clock, doing
@@ -129,10 +130,7 @@ def _frames_of_a_pass(batch: list[Frame], pipeline: Pipeline, workers: int) -> i
     image = batch[0].image
     if image is None or pipeline.accelerator is not None:
         return len(batch)
-    height, width = (
-        pipeline.images.max_height or image.shape[0],
-        pipeline.images.max_width or image.shape[1],
-    )
+    height, width = pipeline.images.matched_size(*image.shape[:2])
     in_cache = int(CACHE_BYTES / (height * width * pipeline.bytes_per_pixel))
     return max(ceil(len(batch) / workers), min(len(batch), in_cache))
 
@@ -160,7 +158,7 @@ def _attempt(frames: list[Frame], pipeline: Pipeline) -> Prediction | None:
     try:
         return _predict(frames, pipeline)
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         return None
 
@@ -174,9 +172,8 @@ def _in_halves(frames: list[Frame], pipeline: Pipeline, room: Room) -> Predictio
     if len(frames) == 1:
         found = _attempt(frames, pipeline)
         if found is None:
-            shape = (0, 0) if frames[0].image is None else frames[0].image.shape
-            height = pipeline.images.max_height or shape[0]
-            width = pipeline.images.max_width or shape[1]
+            shape = (0, 0) if frames[0].image is None else frames[0].image.shape[:2]
+            height, width = pipeline.images.matched_size(*shape)
             raise RunError(
                 f"not enough memory on {pipeline.device} for one frame of {height}x{width} px; "
                 "a smaller preprocessing.input_scale, preprocessing.max_height or max_width "
@@ -259,14 +256,3 @@ def _joined(parts: list[Prediction]) -> Prediction:
 def _all_maps(parts: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     names = dict.fromkeys(name for maps in parts for name in maps)
     return {name: torch.cat([maps[name] for maps in parts if name in maps]) for name in names}
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Return whether an error means that memory ran out.
-
-    PyTorch has no class for this error on a processor and in libraries.
-    """
-    words = str(error)
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        known in words for known in ("not enough memory", "out of memory", "ALLOC_FAILED")
-    )

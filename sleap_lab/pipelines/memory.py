@@ -1,6 +1,8 @@
-"""Reuse of memory: what one layer frees is kept for the next, not given back to the kernel."""
+"""Memory: what one layer frees is kept for the next, and how a lack of it is known."""
 
 import ctypes
+
+import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
@@ -23,3 +25,19 @@ def keep_freed_memory() -> bool:
     largest = 2**31 - 1
     settings = ((M_MMAP_THRESHOLD, largest), (M_TRIM_THRESHOLD, largest), (M_ARENA_MAX, 1))
     return all(mallopt(name, value) for name, value in settings)
+
+
+def free_memory() -> None:
+    """Give memory of a card that is not in use back, for processes that share the card."""
+    torch.cuda.empty_cache()
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Return whether an error means that memory ran out.
+
+    PyTorch has no class for this error on a processor and in libraries.
+    """
+    words = str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        known in words for known in ("not enough memory", "out of memory", "ALLOC_FAILED")
+    )

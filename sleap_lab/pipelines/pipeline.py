@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,13 +15,10 @@ from sleap_lab.networks.preprocess import ImageSpec
 from sleap_lab.pipelines.accelerator import Accelerator
 from sleap_lab.pipelines.centroid import CENTROID_SKELETON
 from sleap_lab.pipelines.memory import keep_freed_memory
-from sleap_lab.pipelines.model import FrameBatch, Model, Network, Prediction
+from sleap_lab.pipelines.model import FrameBatch, Model, Prediction
 from sleap_lab.pipelines.observation import Observed
-from sleap_lab.pipelines.onnxruntime import run_network
-from sleap_lab.pipelines.openvino import compile_network
 from sleap_lab.pipelines.plan import Plan, make_plan
-from sleap_lab.pipelines.precision import hold_weights
-from sleap_lab.pipelines.tiling import tiled
+from sleap_lab.pipelines.running import runner
 from sleap_lab.pipelines.topdown import SpareBudget
 from sleap_lab.poses.record import Poses, Skeleton
 from sleap_lab.settings.config import ModelConfig, PreprocessingConfig, RuntimeConfig
@@ -55,6 +52,8 @@ class Pipeline:
         accelerator: This device where it is not the processor.
         bytes_per_pixel: Bytes of a network's first map per pixel of a size-matched image.
         notes: What a reader of the results must know.
+        told: More of it, which grows while frames are predicted.
+        scale: Factor of a size-matched image before the first network.
     """
 
     kind: str
@@ -66,6 +65,8 @@ class Pipeline:
     bytes_per_pixel: float
     accelerator: Accelerator | None = None
     notes: tuple[str, ...] = ()
+    told: Sequence[str] = ()
+    scale: float = 1.0
 
 
 def pipeline_kind(configs: Sequence[TrainingConfig], requested: str) -> str:
@@ -215,11 +216,13 @@ def build_pipeline(
     accelerator = accelerator_of(device)
     if runtime.num_threads is not None:
         torch.set_num_threads(runtime.num_threads)
+    told: list[str] = []
     models = {
-        kind: _load(config, model, preprocessing, runtime, device, accelerator)
+        kind: _load(config, model, preprocessing, runtime, device, accelerator, told.append)
         for kind, config in plan.configs.items()
     }
-    return assemble(plan, models, preprocessing, spare=spare, details=details)
+    pipeline = assemble(plan, models, preprocessing, spare=spare, details=details)
+    return replace(pipeline, told=told)
 
 
 def accelerator_of(device: torch.device) -> Accelerator | None:
@@ -263,6 +266,7 @@ def assemble(
         bytes_per_pixel,
         accelerator=first.accelerator,
         notes=plan.notes,
+        scale=first.scale,
     )
 
 
@@ -349,11 +353,10 @@ def _load(
     runtime: RuntimeConfig,
     device: torch.device,
     accelerator: Accelerator | None,
+    tell: Callable[[str], None],
 ) -> Model:
     network = _network(config, model)
-    run = _runner(network, runtime, device)
-    if config.tiling is not None:
-        run = tiled(run, config.tiling)
+    run = runner(network, config.tiling, runtime, device, tell)
     scale = config.scale if preprocessing.input_scale is None else preprocessing.input_scale
     crop_size = preprocessing.crop_size or config.crop_size
     rule = (
@@ -372,20 +375,6 @@ def _load(
         crop_rule=rule,
         accelerator=accelerator,
     )
-
-
-def _runner(network: PoseNetwork, runtime: RuntimeConfig, device: torch.device) -> Network:
-    """Return a network as the backend runs it."""
-    if runtime.backend == "openvino":
-        return compile_network(network, device, runtime.precision, runtime.batch_size)
-    if runtime.backend == "onnxruntime":
-        return run_network(network, device, runtime.batch_size)
-    # The keyword is missing in torch's stubs.
-    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    hold_weights(network, runtime.precision)
-    if runtime.compile:
-        network.compile()
-    return network
 
 
 def _image_spec(config: TrainingConfig, preprocessing: PreprocessingConfig) -> ImageSpec:

@@ -27,7 +27,7 @@ def check_backend(runtime: RuntimeConfig) -> None:
             f"runtime.precision: got {runtime.precision}; "
             f"accepted with runtime.backend={backend}: {', '.join(PRECISIONS[backend])}"
         )
-    if runtime.compile and backend != "torch":
+    if runtime.compile is True and backend != "torch":
         raise ConfigError(
             f"runtime.compile is for runtime.backend=torch, got {backend}, which compiles by itself"
         )

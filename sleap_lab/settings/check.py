@@ -62,12 +62,14 @@ def check_value(name: str, value: Any, field_: Field[Any]) -> Any:
     metadata = field_.metadata
     choices, minimum, maximum = metadata["choices"], metadata["minimum"], metadata["maximum"]
     if not _fits(value, field_.type):
-        raise ConfigError(f"{name}: got {value!r}; accepted: {type_name(field_.type)}")
+        raise ConfigError(f"{name}: got {value!r}; accepted: {accepted_by(field_)}")
     for item in value if isinstance(value, list) else [value]:
-        if item is None:
+        if item is None or item in metadata["words"]:
             continue
+        if isinstance(item, str) and metadata["words"]:
+            raise ConfigError(f"{name}: got {item!r}; accepted: {accepted_by(field_)}")
         if choices and item not in choices:
-            accepted = ", ".join(map(str, choices))
+            accepted = accepted_by(field_)
             hint = did_you_mean(str(item), map(str, choices))
             raise ConfigError(f"{name}: got {item!r}; accepted: {accepted}.{hint}")
         # Negated, because nan is neither above nor below anything.
@@ -152,6 +154,14 @@ def shown(value: Any) -> str:
     return (
         "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     )
+
+
+def accepted_by(field_: Field[Any]) -> str:
+    """Return what a key accepts, as a message shows it."""
+    if field_.metadata["choices"]:
+        return ", ".join(map(str, field_.metadata["choices"]))
+    name = type_name(field_.type)
+    return " or ".join([name.removesuffix(" | str"), *field_.metadata["words"]])
 
 
 def type_name(annotation: Any) -> str:

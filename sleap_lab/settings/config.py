@@ -22,6 +22,7 @@ def key(
     help: str,
     *,
     choices: tuple[Any, ...] = (),
+    words: tuple[str, ...] = (),
     minimum: float | None = None,
     maximum: float | None = None,
     path: bool = False,
@@ -32,6 +33,7 @@ def key(
         default: Its default; a list or dict is copied for each config.
         help: One line that says what it does.
         choices: The only values it accepts, if there are only some.
+        words: The words that it accepts beside numbers.
         minimum: Smallest accepted number.
         maximum: Largest accepted number.
         path: Whether it names a file or folder, relative to the directory the command was typed in.
@@ -39,6 +41,7 @@ def key(
     metadata = {
         "help": help,
         "choices": choices,
+        "words": words,
         "minimum": minimum,
         "maximum": maximum,
         "path": path,
@@ -221,7 +224,13 @@ class RuntimeConfig:
         "the number of processes.",
         minimum=1,
     )
-    batch_size: int = key(4, "Frames per batch; larger is faster and needs more memory.", minimum=1)
+    batch_size: int | str = key(
+        4,
+        "Frames per batch; larger is faster and needs more memory. auto takes what a card has "
+        "memory for, 64 at most; on a processor, as many as there are cores, 4 at least.",
+        words=("auto",),
+        minimum=1,
+    )
     queue_maxsize: int = key(32, "Frames read ahead of the network.", minimum=1)
     precision: str = key(
         "32",
@@ -229,7 +238,12 @@ class RuntimeConfig:
         "it and no point of the first batch moves by more than 0.1 px.",
         choices=("32", "auto", "bf16", "16"),
     )
-    compile: bool = key(False, "Compile the network with torch.compile; pays off on long videos.")
+    compile: bool | str = key(
+        False,
+        "Compile the network with torch.compile, which takes a minute or more. auto does so on "
+        "accelerators for 50,000 frames or more.",
+        choices=(True, False, "auto"),
+    )
     backend: str = key(
         "torch",
         "What runs the network. openvino is faster on a processor, onnxruntime with some models; "

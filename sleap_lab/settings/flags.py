@@ -46,7 +46,8 @@ class Flag:
         """Type of the value: bool, int, float, str, list or any."""
         annotation = keys()[self.key].type
         text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-        return text.removesuffix(" | None").partition("[")[0].lower().removeprefix("typing.")
+        text = text.removesuffix(" | None").removesuffix(" | str")
+        return text.partition("[")[0].lower().removeprefix("typing.")
 
 
 INHERIT = object()
@@ -212,14 +213,11 @@ def parse(flags: Iterable[Flag], argv: Sequence[str]) -> tuple[dict[str, Any], l
 
 
 def _accepts(flag: Flag) -> str:
-    choices = keys()[flag.key].metadata["choices"]
-    return (
-        ", ".join(map(str, choices))
-        if choices
-        else {"bool": "true or false", "int": "a whole number", "float": "a number"}.get(
-            flag.kind, "a value"
-        )
-    )
+    choices, words = (keys()[flag.key].metadata[name] for name in ("choices", "words"))
+    if choices:
+        return ", ".join(map(str, choices))
+    kinds = {"bool": "true or false", "int": "a whole number", "float": "a number"}
+    return " or ".join([kinds.get(flag.kind, "a value"), *words])
 
 
 def _convert(flag: Flag, word: str, text: str) -> Any:
@@ -237,6 +235,8 @@ def _convert(flag: Flag, word: str, text: str) -> Any:
             else [text]
         )
     choices = keys()[flag.key].metadata["choices"] or ()
+    if text in keys()[flag.key].metadata["words"]:
+        return text
     if True in choices and text.lower() in ("true", "false"):
         return text.lower() == "true"
     if flag.kind == "bool":

@@ -57,6 +57,10 @@ def parse_frames(spec: Any, key: str = "data.frames") -> list[int] | None:
     return list(dict.fromkeys(frames))
 
 
+LARGEST_BATCH = 64
+"""Largest batch that `runtime.batch_size=auto` takes; all sizes that it takes are parts of it."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """A range of the frames of a prediction, `start` included; `stop` None is its end."""

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sleap_lab.errors import ConfigError
-from sleap_lab.settings.check import check_value, type_name
+from sleap_lab.settings.check import accepted_by, check_value
 from sleap_lab.settings.config import GROUPS, keys
 from sleap_lab.settings.overrides import FREE_FORM, GLOBAL, unknown_key
 
@@ -97,7 +97,7 @@ def _check_leaf(file: str, name: str, key: yaml.Node, value: yaml.Node, plain: A
         check_value(name, plain, field)
     except OmegaConfBaseException as error:
         raise ConfigError(
-            f"{_place(file, value)}: {name}: got {plain!r}; accepted: {type_name(field.type)}"
+            f"{_place(file, value)}: {name}: got {plain!r}; accepted: {accepted_by(field)}"
         ) from error
     except ConfigError as error:
         raise ConfigError(f"{_place(file, value)}: {error}") from error

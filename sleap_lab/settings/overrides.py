@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from sleap_lab.errors import ConfigError, closest, did_you_mean
-from sleap_lab.settings.check import type_name
+from sleap_lab.settings.check import accepted_by
 from sleap_lab.settings.config import GROUPS, keys
 from sleap_lab.settings.credentials import HIDDEN
 
@@ -317,7 +317,7 @@ def explain(error: BaseException) -> str:
                     f"begin the file with the line: {GLOBAL}" if own_group else unknown_key(name)
                 )
             field = keys().get(name)
-            accepted = f"; accepted: {type_name(field.type)}" if field is not None else ""
+            accepted = f"; accepted: {accepted_by(field)}" if field is not None else ""
             return (
                 f"{where}{cause.full_key}: {first_line(cause.msg or cause).rstrip('.')}{accepted}"
             )

@@ -18,7 +18,7 @@ from sleap_lab.inference.fingerprint import fingerprint
 from sleap_lab.runs import summary
 from sleap_lab.runs.summary import RunSummary
 from sleap_lab.settings.config import Config
-from sleap_lab.settings.frames import Piece, cut_in_pieces
+from sleap_lab.settings.frames import LARGEST_BATCH, Piece, cut_in_pieces
 from sleap_lab.settings.overrides import quote
 from sleap_lab.sweeps.facts import Sweep
 from sleap_lab.sweeps.ledger import PlannedJob, has_to_run
@@ -84,7 +84,12 @@ def _ranges(config: Config) -> list[Piece]:
         frames = len(open_inputs(config, cache)[0].frames)
     except (SleapLabError, OSError):  # its job says what is wrong
         return []
-    found = cut_in_pieces(frames, config.sweep.split_frames, config.runtime.batch_size)
+    chosen = config.runtime.batch_size
+    found = cut_in_pieces(
+        frames,
+        config.sweep.split_frames,
+        chosen if isinstance(chosen, int) else LARGEST_BATCH,  # whole batches of any size
+    )
     return found if len(found) > 1 else apart
 
 

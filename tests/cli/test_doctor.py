@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from sleap_lab.cli import doctor
 from sleap_lab.cli.doctor import OK, PROBLEM, WARNING, Finding, examine, verdict
@@ -37,6 +38,16 @@ def test_a_run_that_would_work_is_tried_out(video_path, single, tmp_path, capsys
     assert "frames/s; all " in findings["run"].text
     assert "trying out a run, about a minute at most …" in capsys.readouterr().err
     assert not (tmp_path / "outputs").exists()
+
+
+def test_what_auto_would_choose_is_shown_and_tried_out(video_path, single, monkeypatch):
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)  # for the tests that follow
+    words = ["batch_size=auto", "precision=auto", "compile=auto", "device=cpu", "num_threads=6"]
+    given = ["logger=none", *(f"runtime.{word}" for word in words)]
+    told = [one.text for one in examine([str(video_path), str(single)], given)]
+    assert "runtime.batch_size=auto chose 8: as many as 6 threads need." in told
+    assert "runtime.compile=auto chose false: on a processor it gains nothing." in told
+    assert sum(text.startswith("runtime.precision=auto chose ") for text in told) == 1
 
 
 def test_the_server_that_is_away_is_no_reason_not_to_run(video_path, single):

@@ -51,15 +51,25 @@ def folder(tmp_path, config, source):
     return tmp_path / "pieces"
 
 
-def test_what_was_joined_is_found_under_the_number_format_that_the_pieces_chose(
+def test_what_was_joined_is_found_under_the_settings_that_the_pieces_chose(
     folder, source, config, tmp_path
 ):
     cache = Cache(tmp_path / "cache")
-    auto = replace(config, runtime=replace(config.runtime, precision="auto"))
-    join_pieces(folder, source, auto, cache, {})  # they were predicted in 32
+    auto = {"batch_size": "auto", "precision": "auto", "compile": "auto"}
+    open_ = replace(config, runtime=replace(config.runtime, **auto))
+    join_pieces(folder, source, open_, cache, {})  # they were predicted in 32, two at a time
     outcomes = {}
     detect_cached(source, config, "cpu", cache, outcomes, watch=lambda frames, total: frames)
     assert outcomes == {"predict": "hit"}
+
+
+@pytest.mark.parametrize("other", [{"batch_size": 8}, {"precision": "bf16"}, {"compile": True}])
+def test_pieces_that_chose_otherwise_are_not_stored(folder, source, config, tmp_path, other):
+    edit(folder, 1, **other)
+    cache, outcomes = Cache(tmp_path / "cache"), {}
+    join_pieces(folder, source, config, cache, {})
+    detect_cached(source, config, "cpu", cache, outcomes, watch=lambda frames, total: frames)
+    assert outcomes["predict"] == "miss"
 
 
 def edit(folder, number, **facts):

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sleap_lab.inference import self_check
+from sleap_lab.inference import automatic
+from sleap_lab.inference.automatic import settled
 from sleap_lab.inference.cache import Cache
 from sleap_lab.inference.cached import detect_cached
 from sleap_lab.inference.detect import detect
-from sleap_lab.inference.self_check import with_precision
 from sleap_lab.media.open_source import open_source
 from sleap_lab.pipelines import precision
 from sleap_lab.settings.config import Config
@@ -35,8 +35,8 @@ def config(make_model, write_h5, monkeypatch):
 
 
 def chosen(config):
-    settled, notes = with_precision(config, open_source(config.data))
-    return settled.runtime.precision, *notes
+    now, notes = settled(config, open_source(config.data))
+    return now.runtime.precision, *notes
 
 
 def test_a_faster_format_that_moves_nothing_is_taken_and_told(config):
@@ -71,7 +71,7 @@ def test_devices_without_a_faster_format_stay(config, monkeypatch):
 
 
 def test_frames_that_cannot_be_read_decide_nothing(config, monkeypatch):
-    monkeypatch.setattr(self_check, "_first_frames", lambda source, count: [])
+    monkeypatch.setattr(automatic, "_first_frames", lambda source, count: [])
     assert chosen(config)[0] == "32"
 
 

@@ -106,6 +106,30 @@ def test_deciding_takes_no_more_than_the_first_batch(single, monkeypatch):
     assert (list(next(stream).poses.frames[:, 1]), taken) == ([0, 1], [0, 1])
 
 
+def test_the_size_of_batches_can_be_chosen(single, write_h5, monkeypatch):
+    frames = np.stack([image(i) for i in range(N)])
+    for video in (str(write_h5(frames)), (f for f in frames)):
+        batches = list(sleap_lab.stream(video, single, batch_size="auto", **OPTIONS))
+        assert [len(batch) for batch in batches] == [4, 1]
+        np.testing.assert_array_equal(points(batches), EXPECTED)
+
+
+def test_frames_that_decide_are_taken_once_and_no_more_than_needed(single, monkeypatch):
+    """Whatever asks for them: here for two, then for three, and those come first."""
+    asked = []
+
+    def settled_for(config, truth, first, frames):
+        asked.extend([int(f.index) for f in first(n)] for n in (2, 3, 1))
+        return config, []
+
+    monkeypatch.setattr(streaming, "settled_for", settled_for)
+    frames = [image(i) for i in range(N)]
+    batches = list(sleap_lab.stream(iter(frames), single, batch_size=2, **OPTIONS))
+    assert asked == [[0, 1], [0, 1, 2], [0]]
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    np.testing.assert_array_equal(points(batches), EXPECTED)
+
+
 def test_a_camera_without_frames_decides_nothing(single, monkeypatch):
     loaded = faster(monkeypatch, 0.0)
     assert list(sleap_lab.stream(iter(()), single, precision="auto", **OPTIONS)) == []

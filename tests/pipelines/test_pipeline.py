@@ -8,6 +8,7 @@ import torch
 from sleap_lab.checkpoints import load_network, read_training_config
 from sleap_lab.errors import ConfigError, RunError
 from sleap_lab.networks.preprocess import ImageSpec
+from sleap_lab.pipelines import running
 from sleap_lab.pipelines.model import FrameBatch
 from sleap_lab.pipelines.pipeline import (
     build_pipeline,
@@ -689,15 +690,24 @@ def test_threads(make_model, monkeypatch, threads):
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_networks_are_compiled_where_asked(topdown_paths, monkeypatch, wanted):
-    compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: compiled.append(network))
-    build_pipeline(
+    """With as few images per pass as one of two cores has at a time."""
+    rows = []
+
+    def compiled(network, count, tell):
+        rows.append(count)
+        tell("A network is not compiled.")
+        return network
+
+    monkeypatch.setattr(running, "Compiled", compiled)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    pipeline = build_pipeline(
         ModelConfig(paths=topdown_paths),
         PreprocessingConfig(),
-        RuntimeConfig(device="cpu", compile=wanted),
+        RuntimeConfig(device="cpu", compile=wanted, batch_size=5),
         None,
     )
-    assert len(compiled) == (2 if wanted else 0)
+    assert rows == ([3, 3] if wanted else [])
+    assert list(pipeline.told) == ["A network is not compiled."] * len(rows)
 
 
 def test_memory_is_kept_before_networks_are_loaded(topdown_paths, monkeypatch):

@@ -15,7 +15,7 @@ def test_every_backend_is_known():
 def test_a_backend_that_is_installed_is_accepted(backend, monkeypatch):
     monkeypatch.setattr("sleap_lab.settings.backends.find_spec", lambda name: name)
     for precision in PRECISIONS[backend]:
-        check_backend(RuntimeConfig(backend=backend, precision=precision))
+        check_backend(RuntimeConfig(backend=backend, precision=precision, compile="auto"))
 
 
 @pytest.mark.parametrize(

@@ -49,3 +49,31 @@ def test_an_error_names_the_key(monkeypatch):
     monkeypatch.setattr(check, "copy_of", fail)
     with pytest.raises(ConfigError, match=r"^data\.path: http://h/a\.slp: cannot be read"):
         check.check_value("data.path", "http://h/a.slp", keys()["data.path"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("runtime.batch_size", 0, "got 0; accepted: at least 1"),
+        ("runtime.batch_size", "fast", "got 'fast'; accepted: int or auto"),
+        ("runtime.batch_size", 1.5, "got 1.5; accepted: int or auto"),
+        ("runtime.batch_size", None, "got None; accepted: int or auto"),
+        ("runtime.compile", "yes", "got 'yes'; accepted: True, False, auto."),
+        ("runtime.compile", 1, "got 1; accepted: True, False, auto"),
+    ],
+)
+def test_what_is_neither_a_value_nor_auto_is_refused(name, value, told):
+    with pytest.raises(ConfigError) as error:
+        check.check_value(name, value, keys()[name])
+    assert str(error.value) == f"{name}: {told}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (f"runtime.{n}", v)
+        for n, v in (("batch_size", 1), ("batch_size", "auto"), ("compile", "auto"))
+    ],
+)
+def test_auto_is_accepted_beside_values(name, value):
+    assert check.check_value(name, value, keys()[name]) == value

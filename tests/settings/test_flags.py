@@ -164,6 +164,7 @@ def test_run_inference_takes_every_flag():
         # numbers
         (["-b", "16"], {"runtime.batch_size": 16}),
         (["-b", "16.0"], {"runtime.batch_size": 16}),
+        (["-b", "auto"], {"runtime.batch_size": "auto"}),
         (["--input_scale", "0.5"], {"preprocessing.input_scale": 0.5}),
         (["--peak_threshold", "0.3"], {"model.peak_threshold": 0.3}),
         (["--peak_threshold", "[0.2, 0.0]"], {"model.peak_threshold": [0.2, 0.0]}),
@@ -218,7 +219,7 @@ def test_overrides_may_stand_anywhere_beside_the_flags():
         (["--no-device", "cpu"], "--no-device: there is no such flag."),
         (["-i"], "-i: the value is missing; it takes a value"),
         (["--features"], "--features: the value is missing; it takes keypoints, centroids, bboxes"),
-        (["--batch_size", "x"], "--batch_size: got 'x'; it takes a whole number"),
+        (["--batch_size", "x"], "--batch_size: got 'x'; it takes a whole number or auto"),
         (["--batch_size=2.5"], "--batch_size: got '2.5'; it takes a whole number"),
         (["--batch_size", "nan"], "--batch_size: got 'nan'; it takes a whole number"),
         (["--input_scale", "half"], "--input_scale: got 'half'; it takes a number"),

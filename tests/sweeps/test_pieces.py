@@ -89,6 +89,7 @@ def test_jobs_with_the_same_prediction_share_its_pieces():
         (["sweep.cpu_launcher=basic"], ["0-end"]),
         (["sweep.cpu_launcher=basic", "sweep.split_frames=50"], ["0-end"]),
         (["sweep.cpu_launcher=basic", "sweep.split_frames=6"], ["0-6", "6-8"]),
+        (["sweep.split_frames=6", "runtime.batch_size=auto"], []),  # whole batches of any size
         (["sweep.split_frames=2", "data.path=broken.mp4"], []),  # its job says why
     ],
 )
