@@ -9,6 +9,8 @@ from pathlib import Path
 
 import sleap_io as sio
 
+from sleap_lab.errors import system_reason
+
 VIDEOS = {"clip.mp4": "video.mp4", "single.mp4": "single.mp4"}
 TRUTHS = ("truth.slp", "single_truth.slp")
 CLIPS = ("clips/a.mp4", "clips/b.mp4")
@@ -57,6 +59,10 @@ def main() -> int:
     except FileExistsError:
         print(f"error: {folder} is there already; choose a new folder", file=sys.stderr)
         return 2
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"error: {folder}: cannot be written ({system_reason(error)})", file=sys.stderr)
+        return 1
     print(*sorted(str(path) for path in [*folder.glob("*.*"), *folder.glob("*/*")]), sep="\n")
     return 0
 

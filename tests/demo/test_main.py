@@ -1,7 +1,11 @@
+import errno
+import os
 import subprocess
 import sys
 
 import sleap_io as sio
+
+from sleap_lab.demo.__main__ import main
 
 
 def copy(*words, cwd):
@@ -39,6 +43,29 @@ def test_nothing_is_overwritten(tmp_path):
         "error: taken is there already; choose a new folder\n",
     )
     assert list((tmp_path / "taken").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    ended = copy("file/practice", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "error: file/practice: cannot be written (Not a directory)\n",
+    )
+
+
+def test_nothing_is_left_of_a_copy_that_fails(tmp_path, monkeypatch, capsys):
+    def fail(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["demo", "practice"])
+    monkeypatch.setattr("sleap_lab.demo.__main__.shutil.copytree", fail)
+    assert main() == 1
+    assert capsys.readouterr().err == (
+        "error: practice: cannot be written (No space left on device)\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_folder_it_says_what_it_does(tmp_path):
