@@ -94,7 +94,7 @@ def run_sweep(
         _say_what_is_left(folder, jobs, pending, config.sweep.rerun)
         if pending:
             try:
-                with terminal.unless_quick(f"checking {len(pending)} jobs before the first"):
+                with terminal.unless_quick("checking all jobs before the first one starts"):
                     _check(checked, jobs, pending)
             except SleapLabError:
                 if fresh:
