@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sleap_lab.poses.centroids import instance_centroids
+from sleap_lab.poses.record import Poses
 from sleap_lab.quality.assess import Quality
 from sleap_lab.quality.suspects import REACH, Suspect
 
@@ -63,7 +64,8 @@ def suggest(
         fewest = min(turns[own] for own in video[left].tolist())
         turn = left & (np.array([turns[own] for own in video.tolist()]) == fewest)
         worth = np.where(turn, doubt[pool] * unlike, -1.0)
-        best = int(worth.argmax())
+        # Where nothing is worth anything, frames that wait come last.
+        best = int(np.lexsort((-pool, unlike, worth))[-1])
         place = int(pool[best])
         own, frame = order.places[place].tolist()
         chosen.append(Suggestion(own, frame, float(doubt[place]), reasons[place]))
@@ -82,7 +84,7 @@ def _doubts(quality: Quality, moments: Sequence[Suspect]) -> tuple[np.ndarray, l
     that its confidence is as usual. Animals and nodes that are missing have no confidence.
     """
     order, poses = quality.order, quality.order.poses
-    scores = np.where(poses.visible & np.isfinite(poses.point_scores), poses.point_scores, 0.0)
+    scores = _scores(poses)
     total = np.bincount(order.place, scores.sum(axis=1), len(order.places))
     counts = np.diff(order.start)
     wanted = np.array([quality.expected[video] for video in order.places[:, 0].tolist()], dtype=int)
@@ -91,10 +93,13 @@ def _doubts(quality: Quality, moments: Sequence[Suspect]) -> tuple[np.ndarray, l
     usual = float(np.quantile(sure, USUAL)) if len(sure) else 0.0
     short = np.clip(1 - sure / usual, 0, 1) if usual > 0 else np.ones(len(sure))
     doubt = short.copy()
+    measured = "mean confidence" if _has_confidence(poses) else "share of nodes found"
     reasons = [
         f"{own} of {want} animals"
         if own < want
-        else f"mean confidence {value:.2f}, usual is {usual:.2f}"
+        else f"{measured} {value:.2f}, usual is {usual:.2f}"
+        if value < usual
+        else "nothing; it only looks unlike the others"
         for own, want, value in zip(counts.tolist(), wanted.tolist(), sure.tolist(), strict=True)
     ]
     place = {tuple(where): i for i, where in enumerate(order.places.tolist())}
@@ -103,6 +108,20 @@ def _doubts(quality: Quality, moments: Sequence[Suspect]) -> tuple[np.ndarray, l
         doubt[i] = 1 - (1 - short[i]) * (1 - moment.probability)
         reasons[i] = moment.reason
     return doubt, reasons
+
+
+def _scores(poses: Poses) -> np.ndarray:
+    """Return (n, nodes) confidences, 0 for nodes that are missing.
+
+    Where a recording has none, every node that is found counts alike.
+    """
+    if not _has_confidence(poses):
+        return poses.visible.astype(float)
+    return np.where(poses.visible & np.isfinite(poses.point_scores), poses.point_scores, 0.0)
+
+
+def _has_confidence(poses: Poses) -> bool:
+    return bool((poses.point_scores[poses.visible] > 0).any())
 
 
 def _candidates(video: np.ndarray, doubt: np.ndarray, most: int) -> np.ndarray:
@@ -127,7 +146,7 @@ def _looks(quality: Quality, pool: np.ndarray) -> np.ndarray:
     least sure one looks: nan.
     """
     order, poses = quality.order, quality.order.poses
-    sure = np.where(poses.visible, np.nan_to_num(poses.point_scores), 0.0).sum(axis=1)
+    sure = _scores(poses).sum(axis=1)
     centred = np.nan_to_num(poses.points - instance_centroids(poses.points)[:, None])
     shape = centred.reshape(len(poses), 2 * len(poses.skeleton.nodes)) / (
         quality.length if quality.length > 0 else 1.0
@@ -142,7 +161,7 @@ def _looks(quality: Quality, pool: np.ndarray) -> np.ndarray:
 
 
 def _typical_distance(looks: np.ndarray) -> float:
-    """Return the root mean square distance of two candidates; 1 where all look the same."""
+    """Return the root mean square distance of two candidates; nan where all look the same."""
     known = looks[~np.isnan(looks).any(axis=1)]
     spread = float(np.sqrt(2 * known.var(axis=0).sum())) if len(known) else 0.0
-    return spread if spread > 0 else 1.0
+    return spread if spread > 0 else np.nan

@@ -1,7 +1,7 @@
 """Moments where a pose or an identity is probably wrong, the most doubtful first."""
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ class Evidence(NamedTuple):
         worth: (e,) what finding that error is worth, in identity switches.
         about: Track (-1 for none) of each.
         same: What is the same for findings of which only one counts in a moment.
-        text: What each says, in words.
+        text: What each says about its animal, in words.
     """
 
     place: np.ndarray
@@ -119,12 +119,12 @@ def _suspect(quality: Quality, evidence: Evidence, centre: int, rows: np.ndarray
     """Say what a moment is about; a sign that repeats about one node counts once."""
     places, names = quality.order.places, quality.order.poses.track_names
     parts = quality.order.poses.skeleton.nodes
-    strongest = rows[np.argsort(-evidence.worth[rows], kind="stable")].tolist()
-    once = list({evidence.same[row]: row for row in reversed(strongest)}.values())[::-1]
+    away = evidence.place[rows] != centre
+    strongest = rows[np.lexsort((away, -evidence.worth[rows]))].tolist()
+    once = _first_of_each(strongest, [evidence.same[row] for row in strongest])
     tracks = dict.fromkeys(evidence.about[row] for row in strongest)
-    texts = [evidence.text[row] for row in once]
-    more = len(texts) - MOST_REASONS
-    told = [evidence.same[row] for row in once[:MOST_REASONS]]
+    told = _told(evidence, once)
+    more = len(once) - len(told)
     video, frame = places[centre].tolist()
     opinions = [row for row in strongest if evidence.same[row][2] in OPINIONS]
     return Suspect(
@@ -134,9 +134,41 @@ def _suspect(quality: Quality, evidence: Evidence, centre: int, rows: np.ndarray
         int(places[evidence.place[rows[-1]], 1]),
         tuple(names[track] for track in tracks if track >= 0),
         float(1 - np.prod(1 - evidence.chance[once])),
-        "; ".join(texts[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else ""),
-        tuple((names[track], parts[node]) for track, node, _ in told if min(track, node) >= 0),
+        _in_words(quality, evidence, centre, told) + (f"; and {more} more" if more > 0 else ""),
+        tuple(
+            (names[track], parts[node])
+            for track, node, _ in (evidence.same[row] for row in told)
+            if min(track, node) >= 0
+        ),
         float(evidence.chance[opinions].sum()),
+    )
+
+
+def _told(evidence: Evidence, once: Sequence[int]) -> list[int]:
+    """Return the findings that are told: the strongest, and of each animal one of a kind first."""
+    lead = _first_of_each(once, [(evidence.about[row], evidence.same[row][2]) for row in once])
+    return sorted(once, key=lambda row: row not in lead)[:MOST_REASONS]
+
+
+def _first_of_each(rows: Sequence[int], keys: Sequence[Hashable]) -> list[int]:
+    """Return the first row of each key, in the order of the rows."""
+    first: dict[Hashable, int] = {}
+    for row, key in zip(rows, keys, strict=True):
+        first.setdefault(key, row)
+    return list(first.values())
+
+
+def _in_words(quality: Quality, evidence: Evidence, centre: int, told: Sequence[int]) -> str:
+    """Say what was found, by animal, and in which frame where that is not the one to look at."""
+    by_animal: dict[int, list[str]] = {}
+    for row in told:
+        place = int(evidence.place[row])
+        where = "" if place == centre else f" (frame {quality.order.places[place, 1]})"
+        by_animal.setdefault(evidence.about[row], []).append(evidence.text[row] + where)
+    names = quality.order.poses.track_names
+    return "; ".join(
+        (f"{names[track]}: " if track >= 0 else "") + ", ".join(texts)
+        for track, texts in by_animal.items()
     )
 
 
@@ -154,12 +186,8 @@ def _evidence(quality: Quality) -> Evidence:
         track, node, name = int(poses.tracks[rows[i]]), int(nodes[i]), kinds[kind[i]]
         about.append(track)
         same.append((-1, -1, name) if name in OPINIONS else (track, node, name))
-        words = [
-            f"{poses.track_names[track]}:" if track >= 0 else "",
-            poses.skeleton.nodes[node] if node >= 0 else "",
-            IN_WORDS[name].format(value=values[i]),
-        ]
-        texts.append(" ".join(filter(None, words)))
+        words = IN_WORDS[name].format(value=values[i])
+        texts.append(f"{poses.skeleton.nodes[node]} {words}" if node >= 0 else words)
     by_kind = np.array([np.nan if (c := CHANCE[name]) is None else c for name in kinds])
     chance = np.where(np.isnan(by_kind[kind]), values, by_kind[kind])[by_place]
     about_identity = np.isin(np.array(kinds)[kind[by_place]], OPINIONS)

@@ -70,6 +70,39 @@ def test_frames_in_which_animals_are_missing_are_not_taken_for_alike():
     assert {frame for _, frame in chosen(poses, 3)} == {20, 50, 80}
 
 
+def test_frames_of_a_single_node_are_spread_all_the_same():
+    # A pose of one node has no shape, so that all look alike.
+    scores = np.full(100, 0.9)
+    scores[[40, 60, 61, 80]] = 0.1, 0.2, 0.21, 0.3
+    poses = make_poses(
+        Skeleton(("body",)),
+        np.column_stack([np.arange(100.0), np.zeros(100)])[:, None],
+        frame=np.arange(100),
+        point_scores=scores[:, None],
+    )
+    assert chosen(poses, 3) == [(0, 40), (0, 60), (0, 80)]
+
+
+def test_where_nothing_is_doubtful_frames_lie_apart_and_it_is_said():
+    # All frames are as sure and look the same: 5 of 100, and each waits for 100 / (4 * 5) frames.
+    found = suggest(
+        assess(scene(np.repeat(STRAIGHT[None], 100, axis=0), np.full(100, 0.9))), [], 5, ()
+    )
+    frames = sorted(one.frame for one in found)
+    assert min(np.diff(frames)) > 5
+    assert {one.reason for one in found} == {"nothing; it only looks unlike the others"}
+
+
+@pytest.mark.parametrize("score", [np.nan, 0.0])
+def test_poses_without_confidence_are_doubtful_where_nodes_are_missing(score):
+    poses = scene(np.repeat(STRAIGHT[None], 100, axis=0), np.full(100, score))
+    poses.points[30, 2] = np.nan
+    first, second = suggest(assess(poses), [], 2, ())
+    assert (first.frame, first.reason) == (30, "share of nodes found 0.67, usual is 1.00")
+    assert first.value == pytest.approx(1 / 3)
+    assert second.value == 0
+
+
 def test_videos_take_turns():
     # All frames of video 0 are less sure than those of video 1.
     shapes = np.repeat(STRAIGHT[None], 60, axis=0) + np.arange(60)[:, None, None]

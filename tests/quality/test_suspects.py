@@ -60,7 +60,7 @@ def test_the_most_doubtful_moment_comes_first(planted):
     assert first.probability == pytest.approx(1 - (1 - CHANCE["jump"]) * (1 - CHANCE["double"]))
     assert first.animals == ("worm 1", "worm 2")
     assert first.reason == (
-        "worm 1: tail moves 2.0 body lengths in one frame; worm 2: lies on another pose"
+        "worm 1: tail moves 2.0 body lengths in one frame; worm 2: lies on another pose (frame 204)"
     )
     assert first.nodes == (("worm 1", "tail"),)
     assert (second.frame, second.probability) == (20, pytest.approx(CHANCE["gap"]))
@@ -120,6 +120,27 @@ def test_a_sign_that_repeats_counts_once(planted):
 def test_many_reasons_are_counted(planted):
     (moment,) = suspects(planted([("jump", 50, 0, node) for node in range(5)]))
     assert moment.reason.endswith("; and 2 more")
+
+
+def test_an_animal_is_named_once_and_every_kind_of_sign_is_told_first(planted):
+    # Three nodes of worm 0 jump, and it lies on another pose, which is as likely an error.
+    nodes = [("jump", 50, 0, node) for node in range(3)]
+    (moment,) = suspects(planted([*nodes, ("double", 50, 0, -1)]))
+    head, _, last = moment.reason.partition(", lies on another pose, ")
+    assert head == "worm 0: head moves 2.0 body lengths in one frame"
+    assert last == "neck moves 2.0 body lengths in one frame; and 1 more"
+
+
+def test_a_sign_is_told_by_its_strongest_case(planted):
+    # It is unsure again and again; the largest of it is told, and first.
+    quality = planted([("doubt", 50, 0, -1), ("jump", 51, 1, -1), ("doubt", 52, 2, -1)])
+    values = {"doubt": np.array([0.6, 0.02])}
+    found = {
+        kind: old._replace(values=values.get(kind, old.values))
+        for kind, old in quality.found.items()
+    }
+    (moment,) = suspects(replace(quality, found=found))
+    assert moment.reason.startswith("worm 0: could be another animal (60%)")
 
 
 def test_moments_end_with_their_video(scene):
